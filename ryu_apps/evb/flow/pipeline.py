@@ -1,0 +1,175 @@
+"""The named tables, the metadata layout and the cookie layout: the map of every switch.
+
+::
+
+    ADMIT -> INGRESS -> ANTISPOOF -> ACL_FROM -> FORWARD -> ACL_TO -> OUTPUT
+             (gate)     (body)       (body)      (gate)     (body)    (infrastructure)
+                                                    \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
+
+No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
+absent has a body that no packet can reach.  Table numbers leave room for the services between.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from ryu_apps.evb.flow.rule import CookieMask
+
+
+class Table(IntEnum):
+    """Flow tables in the order in which a frame meets them."""
+
+    ADMIT = 0
+    """Station protocols (LLDP, ECP) to the controller; other reserved addresses dropped."""
+    INGRESS = 10
+    """Gate: which VSI does this frame come from?  A frame nobody owns stops here."""
+    ANTISPOOF = 20
+    """Body, per VSI: does the frame carry the addresses of its VSI?"""
+    ACL_FROM = 30
+    """Body, per type: may the VM send this?"""
+    FORWARD = 40
+    """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
+    FLOOD = 44
+    """Broadcast and multicast: copies to the trunks of the broadcast tree."""
+    FLOOD_VID = 45
+    """Broadcast and multicast: the local members of a VID, page by page."""
+    FLOOD_PAGE = 46
+    """Gate: one copy for every VSI of a page."""
+    ACL_TO = 50
+    """Body, per type: may the VM receive this?"""
+    OUTPUT = 60
+    """Egress port -> group that strips the tag and, under reflective relay, allows the way back."""
+
+
+class Direction(IntEnum):
+    """Which way a frame goes as seen by the VM; 0 is neither (hosts and trunks)."""
+
+    NONE = 0
+    FROM_VM = 1
+    TO_VM = 2
+
+
+PORT_SHIFT, PORT_BITS = 0, 16
+VSI_SHIFT, VSI_BITS = 16, 20
+EPOCH_SHIFT, EPOCH_BITS = 36, 20
+DIRECTION_SHIFT, DIRECTION_BITS = 56, 2
+TRUNK_SHIFT, TRUNK_BITS = 58, 6
+
+PORT_MASK = ((1 << PORT_BITS) - 1) << PORT_SHIFT
+VSI_MASK = ((1 << VSI_BITS) - 1) << VSI_SHIFT
+EPOCH_MASK = ((1 << EPOCH_BITS) - 1) << EPOCH_SHIFT
+DIRECTION_MASK = ((1 << DIRECTION_BITS) - 1) << DIRECTION_SHIFT
+TRUNK_MASK = ((1 << TRUNK_BITS) - 1) << TRUNK_SHIFT
+ALL_METADATA = (1 << 64) - 1
+
+
+def metadata(
+    *, port: int = 0, vsi: int = 0, epoch: int = 0, direction: Direction = Direction.NONE, trunk: int = 0
+) -> int:
+    """Compose the 64 metadata bits.
+
+    Args:
+        port: egress port (or page number inside FLOOD_VID), 16 bits.
+        vsi: VSI index, 20 bits, 0 for none.
+        epoch: policy epoch of the VSI type, 20 bits, 0 for none.
+        direction: which way the frame goes.
+        trunk: ordinal of the trunk the frame came in by, 6 bits, 0 for none.
+    """
+    return (
+        port << PORT_SHIFT
+        | vsi << VSI_SHIFT
+        | epoch << EPOCH_SHIFT
+        | direction << DIRECTION_SHIFT
+        | trunk << TRUNK_SHIFT
+    )
+
+
+def type_metadata(epoch: int, direction: Direction) -> tuple[int, int]:
+    """``(value, mask)`` that a rule shared by all VSIs of a type epoch matches on."""
+    return metadata(epoch=epoch, direction=direction), EPOCH_MASK | DIRECTION_MASK
+
+
+def vsi_metadata(vsi: int, direction: Direction) -> tuple[int, int]:
+    """``(value, mask)`` that a rule of one VSI matches on."""
+    return metadata(vsi=vsi, direction=direction), VSI_MASK | DIRECTION_MASK
+
+
+class Kind(IntEnum):
+    """What a rule is part of; 4 bits of its cookie."""
+
+    INFRASTRUCTURE = 1
+    TYPE_BODY = 2
+    """``owner`` is the policy epoch."""
+    VSI_BODY = 3
+    """``owner`` is the VSI index."""
+    GATE = 4
+    """``owner`` is the VSI index."""
+    MEMBERSHIP = 5
+    """Flood rules shared by the VSIs of a VID; ``owner`` is the VID."""
+
+
+#: The upper 16 bits of every cookie of ours: other applications' rules never match it.
+COOKIE_MAGIC = 0xEB47
+_MAGIC_SHIFT, _KIND_SHIFT, _OWNER_SHIFT = 48, 44, 24
+OWNER_BITS = 20
+GENERATION_BITS = 24
+
+#: Every rule evbridge ever installed.
+OURS = CookieMask(COOKIE_MAGIC << _MAGIC_SHIFT, 0xFFFF << _MAGIC_SHIFT)
+
+
+class Cookie(NamedTuple):
+    """A cookie taken apart."""
+
+    kind: Kind
+    owner: int
+    generation: int
+
+
+def cookie(kind: Kind, owner: int = 0, generation: int = 0) -> int:
+    """Compose a cookie: magic(16) kind(4) owner(20) generation(24).
+
+    The generation is the one of the association that wrote the rule; deleting by the full cookie
+    therefore never touches the rules of a newer owner.
+    """
+    return (
+        COOKIE_MAGIC << _MAGIC_SHIFT
+        | kind << _KIND_SHIFT
+        | owner << _OWNER_SHIFT
+        | generation & ((1 << GENERATION_BITS) - 1)
+    )
+
+
+def parse_cookie(value: int) -> Cookie | None:
+    """Take a cookie apart; None when it is not one of ours."""
+    if not OURS.covers(value):
+        return None
+    try:
+        kind = Kind(value >> _KIND_SHIFT & 0xF)
+    except ValueError:
+        return None
+    return Cookie(kind, value >> _OWNER_SHIFT & ((1 << OWNER_BITS) - 1), value & ((1 << GENERATION_BITS) - 1))
+
+
+def owned_by(kind: Kind, owner: int, generation: int | None = None) -> CookieMask:
+    """All rules of one owner: of one generation, or of every generation."""
+    if generation is not None:
+        return CookieMask(cookie(kind, owner, generation), (1 << 64) - 1)
+    return CookieMask(cookie(kind, owner), (1 << 64) - 1 - ((1 << GENERATION_BITS) - 1))
+
+
+class Priority(IntEnum):
+    """Priorities used outside the ACL tables (there the compiler counts down from 60000)."""
+
+    DEFAULT = 1
+    WIDE = 100
+    EXACT = 200
+    GUARD = 65000
+
+
+#: Group ids: one per port and tag form, one per trunk.
+TAGGED_GROUP = 0x100000
+UNTAGGED_GROUP = 0x200000
+TRUNK_GROUP = 0x300000

@@ -1,0 +1,285 @@
+"""Flow rules as plain values: what a switch should hold, before anyone serialises it.
+
+OpenFlow 1.3 vocabulary and nothing else.  This module does not know the pipeline, a VSI, or how a
+message is encoded: ``southbound.encode`` turns these values into octets and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+#: Every match field evbridge uses, in the order in which Open vSwitch writes them back (the order
+#: makes a read-back comparable octet by octet), with its size in octets.
+FIELD_SIZES: dict[str, int] = {
+    "in_port": 4,
+    "metadata": 8,
+    "eth_dst": 6,
+    "eth_src": 6,
+    "eth_type": 2,
+    "vlan_vid": 2,
+    "vlan_pcp": 1,
+    "ip_dscp": 1,
+    "ip_proto": 1,
+    "ipv4_src": 4,
+    "ipv4_dst": 4,
+    "tcp_src": 2,
+    "tcp_dst": 2,
+    "udp_src": 2,
+    "udp_dst": 2,
+    "icmpv4_type": 1,
+    "icmpv4_code": 1,
+    "arp_op": 2,
+    "arp_spa": 4,
+    "arp_tpa": 4,
+    "arp_sha": 6,
+    "arp_tha": 6,
+    "ipv6_src": 16,
+    "ipv6_dst": 16,
+    "icmpv6_type": 1,
+    "icmpv6_code": 1,
+    "ipv6_nd_target": 16,
+    "ipv6_nd_sll": 6,
+    "ipv6_nd_tll": 6,
+}
+
+_RANK = {name: rank for rank, name in enumerate(FIELD_SIZES)}
+
+#: ``vlan_vid`` carries this bit for every tagged frame (OFPVID_PRESENT).
+VLAN_PRESENT = 0x1000
+#: ``(value, mask)`` that matches any tagged frame.
+ANY_TAGGED = (VLAN_PRESENT, VLAN_PRESENT)
+
+
+class FieldMatch(NamedTuple):
+    """One match field: its OpenFlow name, an unsigned value and a mask (None: exact)."""
+
+    name: str
+    value: int
+    mask: int | None = None
+
+
+#: A match is its fields in canonical order; equal matches are equal tuples.
+Match = tuple[FieldMatch, ...]
+
+
+#: Keyword arguments of :func:`match`, for callers that compose a match from parts.
+Fields = dict[str, int | tuple[int, int]]
+
+
+def match(**fields: int | tuple[int, int]) -> Match:
+    """Build a match: ``match(in_port=1, vlan_vid=ANY_TAGGED)``.
+
+    A value is an unsigned integer (addresses too) or a pair ``(value, mask)``.  A mask of all ones
+    becomes an exact match, a mask of zero leaves the field out.
+
+    Raises:
+        ValueError: unknown field, value too large, or value bits outside the mask.
+    """
+    found = []
+    for name, wanted in fields.items():
+        if name not in FIELD_SIZES:
+            raise ValueError(f"unknown match field {name!r}")
+        value, mask = wanted if isinstance(wanted, tuple) else (wanted, None)
+        full = (1 << (8 * FIELD_SIZES[name])) - 1
+        if mask == 0:
+            continue
+        if mask == full:
+            mask = None
+        if not 0 <= value <= full or (mask is not None and value & ~mask):
+            raise ValueError(f"{name}={value:#x} does not fit mask {mask}")
+        found.append(FieldMatch(name, value, mask))
+    return tuple(sorted(found, key=lambda one: _RANK[one.name]))
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Send the frame out of a port; ``max_len`` counts only for the controller port."""
+
+    port: int
+    max_len: int = 0xFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class ToGroup:
+    """Hand the frame to a group."""
+
+    group_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetField:
+    """Overwrite one header or pipeline field."""
+
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushVlan:
+    """Push an 802.1Q tag (0x8100); a SetField of ``vlan_vid`` follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class PopVlan:
+    """Remove the outer 802.1Q tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """Look the frame up in another table and come back (an Open vSwitch extension)."""
+
+    table: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetInPort:
+    """Clear the ingress port, so that a later output may return the frame to where it came from.
+
+    OpenFlow suppresses output to the ingress port; reflective relay needs it.
+    """
+
+
+Action = Output | ToGroup | SetField | PushVlan | PopVlan | Resubmit | ForgetInPort
+
+
+class RuleKey(NamedTuple):
+    """What makes a rule unique in a switch."""
+
+    table: int
+    priority: int
+    match: Match
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One flow entry.
+
+    ``apply`` are apply-actions; ``metadata`` is ``(value, mask)`` for write-metadata; ``goto`` the
+    next table.  No instruction at all is a drop.
+    """
+
+    table: int
+    priority: int
+    match: Match
+    cookie: int
+    apply: tuple[Action, ...] = ()
+    metadata: tuple[int, int] | None = None
+    goto: int | None = None
+    meter: int | None = None
+
+    @property
+    def key(self) -> RuleKey:
+        return RuleKey(self.table, self.priority, self.match)
+
+
+class CookieMask(NamedTuple):
+    """All rules whose ``rule.cookie & mask == cookie``."""
+
+    cookie: int
+    mask: int
+
+    def covers(self, cookie: int) -> bool:
+        return cookie & self.mask == self.cookie
+
+
+class GroupType(Enum):
+    """OpenFlow 1.3 group types (value: the number on the wire)."""
+
+    ALL = 0
+    SELECT = 1
+    INDIRECT = 2
+    FAST_FAILOVER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One bucket; ``watch_port`` counts only for fast failover, ``weight`` only for select."""
+
+    actions: tuple[Action, ...]
+    watch_port: int | None = None
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One group entry; sending it again under the same id replaces the buckets."""
+
+    group_id: int
+    type: GroupType
+    buckets: tuple[Bucket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A packet-rate limit: drop above ``rate`` packets a second (with ``burst`` packets of slack)."""
+
+    meter_id: int
+    rate: int
+    burst: int
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class RuleBlock:
+    """A run of rules that is compiled once and installed on many switches.
+
+    Compared by identity, so that a driver may keep its serialised form beside it.
+    """
+
+    rules: tuple[Rule, ...]
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one switch is asked to do, in this order: meters, groups, blocks, add, remove, sweep, drop_groups.
+
+    ``blocks`` and ``add`` add or overwrite (same key: the old rule goes).  ``remove`` deletes strictly
+    by key *and* exact cookie, so a rule that a newer owner has overwritten stays.  ``sweep`` deletes
+    by cookie mask in all tables.
+    """
+
+    meters: tuple[Meter, ...] = ()
+    groups: tuple[Group, ...] = ()
+    blocks: tuple[RuleBlock, ...] = ()
+    add: tuple[Rule, ...] = ()
+    remove: tuple[Rule, ...] = ()
+    sweep: tuple[CookieMask, ...] = ()
+    drop_groups: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.meters or self.groups or self.blocks or self.add or self.remove or self.sweep or self.drop_groups
+        )
+
+
+@dataclass(slots=True)
+class FlowTable:
+    """The rules one switch holds, as far as its confirmed changes tell."""
+
+    rules: dict[RuleKey, Rule] = field(default_factory=dict)
+    groups: dict[int, Group] = field(default_factory=dict)
+    meters: dict[int, Meter] = field(default_factory=dict)
+
+    def apply(self, change: Change) -> None:
+        """Carry out a change as the switch would."""
+        self.meters.update((meter.meter_id, meter) for meter in change.meters)
+        self.groups.update((group.group_id, group) for group in change.groups)
+        for block in change.blocks:
+            self.rules.update((rule.key, rule) for rule in block)
+        self.rules.update((rule.key, rule) for rule in change.add)
+        for rule in change.remove:
+            present = self.rules.get(rule.key)
+            if present is not None and present.cookie == rule.cookie:
+                del self.rules[rule.key]
+        for mask in change.sweep:
+            self.rules = {key: rule for key, rule in self.rules.items() if not mask.covers(rule.cookie)}
+        for group_id in change.drop_groups:
+            self.groups.pop(group_id, None)

@@ -1,0 +1,176 @@
+"""What goes into the engine and what comes out: the only two unions the outside world sees.
+
+``effects = engine.feed(event, now)`` - an event tells what happened, an effect says what to do.
+``now`` is a monotonic time in seconds as a float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ryu_apps.evb.flow.rule import Change, CookieMask
+from ryu_apps.evb.topology.fabric import PortId
+
+
+# --- events -------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class SwitchUp:
+    """A switch finished its handshake.
+
+    Attributes:
+        dpid: datapath id.
+        ports: port number -> link is up.
+        max_rules: rules the switch says it can hold (table features), None if it did not say.
+    """
+
+    dpid: int
+    ports: dict[int, bool]
+    max_rules: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchDown:
+    """The OpenFlow channel of a switch is gone; what it had not confirmed may or may not be there."""
+
+    dpid: int
+
+
+@dataclass(frozen=True, slots=True)
+class PortChanged:
+    """A port appeared, disappeared (``up`` is False) or changed its link state."""
+
+    port: PortId
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """A frame that a switch punted: the whole Ethernet frame from the destination address on."""
+
+    port: PortId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The switch has carried out a change (and shows it, where a read-back was asked for)."""
+
+    dpid: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The switch refused a change, lost it, or shows something else.
+
+    Attributes:
+        dpid, token: which change.
+        reason: for operators: the rule, the OpenFlow error type and code.
+        full: the switch has no room (table full).
+    """
+
+    dpid: int
+    token: int
+    reason: str
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RulesRead:
+    """Answer to :class:`ReadRules`: ``(table, priority, cookie)`` is enough to recognise leftovers."""
+
+    dpid: int
+    token: int
+    cookies: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorDeassociate:
+    """An operator takes a VSI off the network; ``vsi`` is its canonical text form."""
+
+    vsi: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimerExpired:
+    """``engine.deadline`` has been reached."""
+
+
+Event = (
+    SwitchUp
+    | SwitchDown
+    | PortChanged
+    | FrameReceived
+    | Confirmed
+    | Rejected
+    | RulesRead
+    | OperatorDeassociate
+    | TimerExpired
+)
+
+
+# --- effects ------------------------------------------------------------------------------------
+class Mode(Enum):
+    """How a change is carried out and what counts as done."""
+
+    BULK = "bulk"
+    """In small pieces, a barrier behind; neighbours' traffic and gate flips go in between."""
+    STAGE = "stage"
+    """As BULK, then read back by cookie and compared rule by rule."""
+    ATOMIC = "atomic"
+    """One ordered, atomic bundle; done when the switch has answered the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Send one Ethernet frame out of a port (packet-out)."""
+
+    port: PortId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Change a switch, then feed :class:`Confirmed` or :class:`Rejected` with the same token.
+
+    Changes of one switch that share a ``lane`` are carried out in the order in which they were
+    given; a change of another lane may overtake.  Token 0 wants no answer.
+    """
+
+    dpid: int
+    token: int
+    change: Change
+    mode: Mode
+    lane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRules:
+    """Read the cookies of all rules under a mask, then feed :class:`RulesRead`."""
+
+    dpid: int
+    token: int
+    mask: CookieMask
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something worth a log line, a metric, or a step of a ladder diagram.
+
+    Attributes:
+        kind: dotted name, e.g. ``vdp.request``, ``flow.staged``, ``vsi.active``.
+        port: where, if at a port.
+        dpid: at which switch, if at one.
+        vsi: canonical text of the VSIID, if about one.
+        detail: more, JSON-serialisable.
+    """
+
+    kind: str
+    port: PortId | None = None
+    dpid: int | None = None
+    vsi: str | None = None
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+Effect = SendFrame | Apply | ReadRules | Happened

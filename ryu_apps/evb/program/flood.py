@@ -1,0 +1,111 @@
+"""Who gets a copy of a broadcast: the members of each VID on one switch, page by page.
+
+Every VSI gets a copy of its own, with its own MAC address as destination, so that its own policy
+decides and a hypervisor cannot hand it to a neighbour that is merely staged
+(``docs/decisions/0003-flood-copies.rst``).  A page holds a bounded number of VSIs, so that an
+Associate rewrites a bounded rule however many VSIs share the VID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ryu_apps.evb.flow.pipeline import PORT_MASK, Kind, Priority, Table, cookie, metadata
+from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Resubmit, Rule, SetField, match
+
+#: VSIs on one page.
+PAGE_SIZE = 32
+_GROUP_BIT = (1 << 40, 1 << 40)
+
+
+class Member(NamedTuple):
+    """One VSI in one VID.
+
+    Attributes:
+        metadata: what a frame on its way to the VSI carries.
+        mac: its MAC address; None: a VSI that owns the whole VID and takes frames as they are.
+    """
+
+    metadata: int
+    mac: int | None
+
+
+class FloodVid:
+    """The members of one VID on one switch, and the rules they come to."""
+
+    def __init__(self, vid: int, host_ports: tuple[int, ...] = ()) -> None:
+        self._vid = vid
+        self._host_ports = host_ports
+        self._pages: list[dict[Member, None]] = []
+        self._whole: dict[Member, None] = {}
+
+    def add(self, member: Member) -> None:
+        """Let a VSI take part, on the first page with room."""
+        if member.mac is None:
+            self._whole[member] = None
+            return
+        if any(member in page for page in self._pages):
+            return
+        page = next((one for one in self._pages if len(one) < PAGE_SIZE), None)
+        if page is None:
+            page = {}
+            self._pages.append(page)
+        page[member] = None
+
+    def remove(self, member: Member) -> None:
+        """Let a VSI take part no more; a member that is not here changes nothing."""
+        self._whole.pop(member, None)
+        for page in self._pages:
+            page.pop(member, None)
+        while self._pages and not self._pages[-1]:
+            self._pages.pop()
+
+    def rules(self) -> RuleSet:
+        """All flood rules of the VID; none if nobody would get a copy."""
+        return rule_set(self._rules())
+
+    def _rules(self) -> Iterator[Rule]:
+        owner = cookie(Kind.MEMBERSHIP, self._vid)
+        whole = tuple(self._whole_copies())
+        pages = tuple(
+            action
+            for number, page in enumerate(self._pages, start=1)
+            if page
+            for action in (SetField("metadata", metadata(port=number)), Resubmit(Table.FLOOD_PAGE))
+        )
+        vid = VLAN_PRESENT | self._vid
+        if everyone := (*self._host_copies(), *whole, *pages):
+            group = match(vlan_vid=vid, eth_dst=_GROUP_BIT)
+            yield Rule(Table.FLOOD_VID, Priority.EXACT, group, owner, apply=everyone)
+        if whole:
+            yield Rule(Table.FLOOD_VID, Priority.WIDE, match(vlan_vid=vid), owner, apply=whole)
+        for number, page in enumerate(self._pages, start=1):
+            if page:
+                fields = match(vlan_vid=vid, metadata=(metadata(port=number), PORT_MASK))
+                yield Rule(Table.FLOOD_PAGE, Priority.EXACT, fields, owner, apply=tuple(_copies(page)))
+
+    def _host_copies(self) -> Iterator[Action]:
+        for port_no in self._host_ports:
+            yield SetField("metadata", metadata(port=port_no))
+            yield Resubmit(Table.OUTPUT)
+
+    def _whole_copies(self) -> Iterator[Action]:
+        for member in self._whole:
+            yield SetField("metadata", member.metadata)
+            yield Resubmit(Table.ACL_TO)
+
+
+def _copies(page: dict[Member, None]) -> Iterator[Action]:
+    for member in page:
+        assert member.mac is not None
+        yield SetField("eth_dst", member.mac)
+        yield SetField("metadata", member.metadata)
+        yield Resubmit(Table.ACL_TO)
+
+
+def unknown_unicast(vid: int) -> Rule:
+    """Frames of a VID to an unknown address are flooded; wanted while some VSI owns the whole VID."""
+    fields = match(vlan_vid=VLAN_PRESENT | vid)
+    return Rule(Table.FORWARD, Priority.DEFAULT, fields, cookie(Kind.MEMBERSHIP, vid), goto=Table.FLOOD)

@@ -1,0 +1,89 @@
+"""The gate of a VSI: the few rules that make its body reachable, on its own switch and on the others.
+
+Installed at Associate, never before.  Without them no frame carries the VSI's metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_apps.evb.flow.pipeline import (
+    ALL_METADATA,
+    Direction,
+    Kind,
+    Priority,
+    Table,
+    cookie,
+    metadata,
+)
+from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Fields, Match, Rule, match
+from ryu_apps.evb.program.infrastructure import classify_vid, to_trunk
+from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.graph import Trunk
+from ryu_apps.evb.vsi.model import Binding, VsiBinding
+
+
+def local_gate(interface: Interface, binding: VsiBinding, epoch: int) -> RuleSet:
+    """The gate on the VSI's own switch.
+
+    Args:
+        interface: the station port the VSI sits behind.
+        binding: its index, generation, VIDs and MAC addresses.
+        epoch: policy epoch of its type on every switch.
+    """
+    return rule_set(
+        rule
+        for one in binding.bindings
+        for rule in (_ingress(interface, binding, epoch, one), *_delivery(interface, binding, epoch, one))
+    )
+
+
+def remote_gate(trunk: Trunk, binding: VsiBinding) -> RuleSet:
+    """The gate on any other switch: one rule a (VID, MAC), towards the VSI's switch."""
+    owner = cookie(Kind.GATE, binding.vsi_index, binding.generation)
+    return rule_set(
+        Rule(Table.FORWARD, Priority.EXACT, _destination(one), owner, apply=(to_trunk(trunk),))
+        for one in binding.bindings
+        if one.mac is not None
+    )
+
+
+def to_vm_metadata(port_no: int, vsi_index: int, epoch: int) -> int:
+    """Metadata of a frame on its way to a VSI."""
+    return metadata(port=port_no, vsi=vsi_index, epoch=epoch, direction=Direction.TO_VM)
+
+
+def _ingress(interface: Interface, binding: VsiBinding, epoch: int, one: Binding) -> Rule:
+    fields, tag = classify_vid(interface, one.vid)
+    source: Fields = {} if one.mac is None else {"eth_src": one.mac}
+    return Rule(
+        Table.INGRESS,
+        Priority.WIDE if one.mac is None else Priority.EXACT,
+        match(in_port=interface.port_no, **fields, **source),
+        cookie(Kind.GATE, binding.vsi_index, binding.generation),
+        apply=tag,
+        metadata=(
+            metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM),
+            ALL_METADATA,
+        ),
+        goto=Table.ANTISPOOF,
+    )
+
+
+def _delivery(interface: Interface, binding: VsiBinding, epoch: int, one: Binding) -> Iterator[Rule]:
+    if one.mac is None:
+        return
+    yield Rule(
+        Table.FORWARD,
+        Priority.EXACT,
+        _destination(one),
+        cookie(Kind.GATE, binding.vsi_index, binding.generation),
+        metadata=(to_vm_metadata(interface.port_no, binding.vsi_index, epoch), ALL_METADATA),
+        goto=Table.ACL_TO,
+    )
+
+
+def _destination(one: Binding) -> Match:
+    assert one.mac is not None
+    return match(vlan_vid=VLAN_PRESENT | one.vid, eth_dst=one.mac)

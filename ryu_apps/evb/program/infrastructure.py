@@ -1,0 +1,218 @@
+"""What every switch holds before the first VSI: punting, trunks, host ports, egress groups.
+
+Computed from the fabric alone.  Nothing here admits a frame from a station port: that takes a gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_apps.evb.flow.pipeline import (
+    PORT_MASK,
+    TAGGED_GROUP,
+    TRUNK_GROUP,
+    TRUNK_MASK,
+    UNTAGGED_GROUP,
+    Kind,
+    Priority,
+    Table,
+    cookie,
+    metadata,
+)
+from ryu_apps.evb.flow.rule import (
+    ANY_TAGGED,
+    VLAN_PRESENT,
+    Action,
+    Bucket,
+    Change,
+    Fields,
+    ForgetInPort,
+    Group,
+    GroupType,
+    Match,
+    Meter,
+    Output,
+    PopVlan,
+    PushVlan,
+    Rule,
+    SetField,
+    ToGroup,
+    match,
+)
+from ryu_apps.evb.topology.fabric import Interface, Role, Switch
+from ryu_apps.evb.topology.graph import Trunk, Wiring
+
+#: OFPP_CONTROLLER.
+CONTROLLER = 0xFFFFFFFD
+#: Nearest Customer Bridge group address: LLDP and ECP of EVB stations (802.1Q table 8-2).
+NEAREST_CUSTOMER_BRIDGE = 0x0180C2000000
+#: LLDP, ratified ECP, and the draft's ECP (punted only to be counted and refused).
+STATION_PROTOCOLS = (0x88CC, 0x8940, 0x88B7)
+_RESERVED_ADDRESSES = (0x0180C2000000, 0xFFFFFFFFFFF0)
+_GROUP_BIT = (1 << 40, 1 << 40)
+
+#: Frames a second that one station may send to the controller, and how many at once.
+PUNT_RATE, PUNT_BURST = 2000, 1000
+
+_COOKIE = cookie(Kind.INFRASTRUCTURE)
+
+
+def infrastructure(switch: Switch, wiring: Wiring, hosts: dict[tuple[int, int], tuple[int, int]]) -> Change:
+    """Everything a switch needs before the first association.
+
+    Args:
+        switch: the switch to program.
+        wiring: trunks and next hops.
+        hosts: configured end systems of the whole fabric, ``(vid, mac) -> (dpid, port_no)``.
+    """
+    interfaces = [interface for _, interface in sorted(switch.interfaces.items())]
+    edge = [interface for interface in interfaces if interface.role is not Role.TRUNK]
+    trunks = wiring.trunks(switch.dpid)
+    return Change(
+        meters=tuple(Meter(one.port_no, PUNT_RATE, PUNT_BURST) for one in interfaces if one.role is Role.STATION),
+        groups=(
+            *(group for one in edge for group in port_groups(one, reflective_relay=False)),
+            *(_trunk_group(trunk) for trunk in trunks),
+        ),
+        add=(
+            *_admit(interfaces),
+            *_ingress(interfaces, trunks),
+            *_forward_hosts(switch.dpid, wiring, hosts),
+            *_flood(trunks),
+            *(rule for one in edge for rule in _output(one)),
+        ),
+    )
+
+
+def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ...]:
+    """The egress groups of an edge port: one that keeps the tag, one that strips it.
+
+    Args:
+        reflective_relay: frames may leave by the port they came in by (802.1Q 8.6.1).
+    """
+    way_back: tuple[Action, ...] = (ForgetInPort(),) if reflective_relay else ()
+    out = Output(interface.port_no)
+    tagged = Group(TAGGED_GROUP + interface.port_no, GroupType.INDIRECT, (Bucket((*way_back, out)),))
+    if interface.native_vlan is None:
+        return (tagged,)
+    stripped = Bucket((*way_back, PopVlan(), out))
+    return tagged, Group(UNTAGGED_GROUP + interface.port_no, GroupType.INDIRECT, (stripped,))
+
+
+def to_trunk(trunk: Trunk) -> ToGroup:
+    """Send towards a neighbour, by whichever of the parallel links is up."""
+    return ToGroup(TRUNK_GROUP + trunk.ordinal)
+
+
+def admitted(interface: Interface) -> Iterator[tuple[int, Fields, tuple[Action, ...]]]:
+    """How the VIDs of an edge port look on the wire.
+
+    Yields:
+        ``(vid, match fields, actions that tag the frame)`` for every configured VID.
+    """
+    for vid in vids_of(interface):
+        yield vid, *classify_vid(interface, vid)
+
+
+def classify_vid(interface: Interface, vid: int) -> tuple[Fields, tuple[Action, ...]]:
+    """``(match, actions)`` for frames of a VID that arrive at a port; inside, every frame is tagged."""
+    if vid == interface.native_vlan:
+        return {"vlan_vid": 0}, (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | vid))
+    return {"vlan_vid": VLAN_PRESENT | vid}, ()
+
+
+def vids_of(interface: Interface) -> tuple[int, ...]:
+    """The VIDs configured at a port, the native one first."""
+    native = () if interface.native_vlan is None else (interface.native_vlan,)
+    return (*native, *(vid for vid in interface.tagged_vlans if vid not in native))
+
+
+def _rule(
+    table: Table,
+    priority: int,
+    fields: Match,
+    *,
+    apply: tuple[Action, ...] = (),
+    meta: tuple[int, int] | None = None,
+    goto: Table | None = None,
+    meter: int | None = None,
+) -> Rule:
+    return Rule(table, priority, fields, _COOKIE, apply, meta, goto, meter)
+
+
+def _trunk_group(trunk: Trunk) -> Group:
+    buckets = tuple(Bucket((Output(port),), watch_port=port) for port in trunk.ports)
+    return Group(TRUNK_GROUP + trunk.ordinal, GroupType.FAST_FAILOVER, buckets)
+
+
+def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
+    for one in interfaces:
+        if one.role is Role.STATION:
+            for ethertype in STATION_PROTOCOLS:
+                fields = match(in_port=one.port_no, vlan_vid=0, eth_dst=_RESERVED_ADDRESSES, eth_type=ethertype)
+                yield _rule(
+                    Table.ADMIT, Priority.EXACT, fields, apply=(Output(CONTROLLER),), meter=one.port_no
+                )
+    yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=_RESERVED_ADDRESSES))
+    yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
+
+
+def _ingress(interfaces: list[Interface], trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
+    for one in interfaces:
+        if one.role is Role.HOST:
+            yield from _host_ingress(one)
+    for trunk in trunks:
+        for port_no in trunk.ports:
+            yield _rule(
+                Table.INGRESS,
+                Priority.EXACT,
+                match(in_port=port_no, vlan_vid=ANY_TAGGED),
+                meta=(metadata(trunk=trunk.ordinal), TRUNK_MASK),
+                goto=Table.FORWARD,
+            )
+
+
+def _host_ingress(interface: Interface) -> Iterator[Rule]:
+    sources: list[Fields] = [{"eth_src": mac} for mac in interface.macs] or [{}]
+    for _, fields, tag in admitted(interface):
+        for source in sources:
+            together = match(in_port=interface.port_no, **fields, **source)
+            yield _rule(Table.INGRESS, Priority.EXACT, together, apply=tag, goto=Table.FORWARD)
+
+
+def _forward_hosts(dpid: int, wiring: Wiring, hosts: dict[tuple[int, int], tuple[int, int]]) -> Iterator[Rule]:
+    for (vid, mac), (home, port_no) in sorted(hosts.items()):
+        fields = match(vlan_vid=VLAN_PRESENT | vid, eth_dst=mac)
+        if home == dpid:
+            meta = metadata(port=port_no), PORT_MASK
+            yield _rule(Table.FORWARD, Priority.EXACT, fields, meta=meta, goto=Table.OUTPUT)
+        elif trunk := wiring.trunk_towards(dpid, home):
+            yield _rule(Table.FORWARD, Priority.EXACT, fields, apply=(to_trunk(trunk),))
+    yield _rule(Table.FORWARD, Priority.WIDE, match(eth_dst=_GROUP_BIT), goto=Table.FLOOD)
+
+
+def _flood(trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
+    """Copies along the broadcast tree; a trunk outside the tree contributes nothing, so no loop can close."""
+    tree = [trunk for trunk in trunks if trunk.in_tree]
+    for ordinal in (0, *(trunk.ordinal for trunk in tree)):
+        yield _rule(
+            Table.FLOOD,
+            Priority.EXACT,
+            match(metadata=(metadata(trunk=ordinal), TRUNK_MASK)),
+            apply=tuple(to_trunk(trunk) for trunk in tree if trunk.ordinal != ordinal),
+            goto=Table.FLOOD_VID,
+        )
+
+
+def _output(interface: Interface) -> Iterator[Rule]:
+    port = metadata(port=interface.port_no), PORT_MASK
+    if interface.native_vlan is not None:
+        yield _rule(
+            Table.OUTPUT,
+            Priority.EXACT,
+            match(metadata=port, vlan_vid=VLAN_PRESENT | interface.native_vlan),
+            apply=(ToGroup(UNTAGGED_GROUP + interface.port_no),),
+        )
+    yield _rule(
+        Table.OUTPUT, Priority.WIDE, match(metadata=port), apply=(ToGroup(TAGGED_GROUP + interface.port_no),)
+    )

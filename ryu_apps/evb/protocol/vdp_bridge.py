@@ -1,0 +1,387 @@
+"""Bridge VDP machine (802.1Q clause 41): one VSI at one port.  Knows no frames, no switch, no clock.
+
+It decides *when* something is asked, answered, kept and dropped; its owner decides *whether* and
+does it.  The owner validates and stages or activates on :class:`Decide`, then feeds
+:class:`Granted` or :class:`Denied`; it withdraws on :class:`Release`, then feeds
+:class:`Released`.  An answer that comes too late is ignored: it never resurrects a VSI.
+
+Three rules that lldpad is unforgiving about live here: *Keep* is sent only if the VSI is really
+associated, never to a keep-alive, and an error answer always carries a non-zero error type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick
+from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
+
+__all__ = [
+    "Announce",
+    "Decide",
+    "Denied",
+    "Forget",
+    "Granted",
+    "Recalled",
+    "Release",
+    "Released",
+    "Request",
+    "Respond",
+    "Tick",
+    "VdpBridge",
+    "VsiState",
+    "documented_rows",
+]
+
+SUCCESS = ResponseStatus(VdpError.SUCCESS)
+
+
+# --- events -------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The station asks.
+
+    Attributes:
+        mode: what for.
+        changed: the VSI type or the filter info is not that of the request being decided or, if
+            none is, of the association in force.
+    """
+
+    mode: VdpMode
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What :class:`Decide` asked for is done and confirmed.
+
+    ``attempt`` is the number of that :class:`Decide`; None stands for the last one.
+    """
+
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """What :class:`Decide` asked for cannot be had.
+
+    Attributes:
+        error: why; not SUCCESS.
+        hard: repeating the request is pointless.
+        attempt: as in :class:`Granted`.
+
+    Raises:
+        ValueError: the error is SUCCESS, which stations would take for a grant.
+    """
+
+    error: VdpError
+    hard: bool = False
+    attempt: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is VdpError.SUCCESS:
+            raise ValueError("a denial needs an error type other than SUCCESS")
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What :class:`Release` asked for is done and confirmed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The VSI has to leave this port: it moved, or an operator or the VSI manager says so."""
+
+    reason: str
+
+
+Event = Request | Granted | Denied | Released | Recalled | Tick
+
+
+# --- outputs ------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Validate the request and do what the mode needs; a later one replaces an earlier one.
+
+    ``attempt`` numbers the decisions of this machine from 1.
+    """
+
+    mode: VdpMode
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Respond:
+    """Answer the station's request of this mode.
+
+    With ``status.keep`` the association in force stays and whatever the refused attempt has
+    begun is to be undone by the owner.
+    """
+
+    mode: VdpMode
+    status: ResponseStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Send an unsolicited De-Associate; ``reason`` is for operators."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Withdraw all that was begun or done for this VSI at this port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Nothing is left; the record can be dropped."""
+
+
+Output = Decide | Respond | Announce | Release | Forget
+
+
+# --- the machine --------------------------------------------------------------------------------
+class VsiState(Enum):
+    """Where a VSI stands; the names are the rendered table's."""
+
+    ABSENT = "absent"
+    DECIDING = "deciding"
+    HELD = "held"
+    RELEASING = "releasing"
+
+
+class Input(Enum):
+    """What an event amounts to, after the guards; the names are the rendered table's."""
+
+    ASKED = "new request"
+    REPEATED = "same request again"
+    DEASSOCIATED = "De-Associate"
+    GRANTED = "granted"
+    DENIED = "denied"
+    DENIED_KEPT = "denied, still associated"
+    STALE_ANSWER = "late grant or denial"
+    OVERDUE = "resource wait delay over"
+    OVERDUE_KEPT = "resource wait delay over, still associated"
+    LAPSED = "toutKA over"
+    RECALLED = "recalled"
+    RELEASED = "released"
+    RELEASED_ASKED = "released, request waiting"
+    RELEASED_DEASSOCIATED = "released, De-Associate waiting"
+
+
+class VdpBridge:
+    """One VSI at one port.
+
+    Attributes:
+        state: where it stands.
+        in_force: the mode the station was last granted, None if nothing is.
+        wanted: the mode of the request that is not answered yet, None if all are.
+        operational: agreed timers; may be assigned, timers already running keep their time.
+        deadline: when to feed :class:`Tick`, None if nothing is awaited.
+    """
+
+    __slots__ = ("attempt", "deadline", "in_force", "operational", "state", "wanted")
+
+    def __init__(self, operational: Operational) -> None:
+        self.operational = operational
+        self.state = VsiState.ABSENT
+        self.in_force: VdpMode | None = None
+        self.wanted: VdpMode | None = None
+        self.attempt = 0
+        self.deadline: float | None = None
+
+    def feed(self, event: Event, now: float) -> list[Output]:
+        """Take one event.
+
+        Raises:
+            ProtocolError: the owner fed an event that has no meaning now.
+        """
+        given = self._input(event, now)
+        return [] if given is None else TABLE.step(self, given, event, now)
+
+    # --- guards: from event to input ---
+    def _input(self, event: Event, now: float) -> Input | None:
+        match event:
+            case Request():
+                return self._request_input(event)
+            case Granted(attempt):
+                return Input.GRANTED if self._awaits(attempt) else Input.STALE_ANSWER
+            case Denied(attempt=attempt):
+                if not self._awaits(attempt):
+                    return Input.STALE_ANSWER
+                return Input.DENIED_KEPT if self._keeps() else Input.DENIED
+            case Released():
+                return self._released_input()
+            case Recalled():
+                return Input.RECALLED
+            case Tick():
+                return self._tick_input(now)
+
+    def _request_input(self, request: Request) -> Input:
+        if request.mode is VdpMode.DEASSOCIATE:
+            return Input.DEASSOCIATED
+        current = self.wanted if self.state is VsiState.DECIDING else self.in_force
+        same = request.mode is current and not request.changed
+        return Input.REPEATED if same else Input.ASKED
+
+    def _released_input(self) -> Input:
+        if self.wanted is None:
+            return Input.RELEASED
+        return Input.RELEASED_DEASSOCIATED if self.wanted is VdpMode.DEASSOCIATE else Input.RELEASED_ASKED
+
+    def _tick_input(self, now: float) -> Input | None:
+        if self.deadline is None or now < self.deadline:
+            return None
+        if self.state is VsiState.HELD:
+            return Input.LAPSED
+        return Input.OVERDUE_KEPT if self._keeps() else Input.OVERDUE
+
+    def _awaits(self, attempt: int | None) -> bool:
+        return self.state is VsiState.DECIDING and attempt in (None, self.attempt)
+
+    def _keeps(self) -> bool:
+        """Whether a refusal leaves the station associated; only then may it be told so."""
+        return self.in_force is VdpMode.ASSOCIATE and self.wanted is VdpMode.ASSOCIATE
+
+    # --- actions: the table's verbs ---
+    def _decide(self, request: Request, now: float) -> list[Output]:
+        """Ask the owner, start the resource wait."""
+        return self._ask(request.mode, now)
+
+    def _decide_waiting(self, _: Released, now: float) -> list[Output]:
+        """Ask the owner about the request that waited, start the resource wait."""
+        assert self.wanted is not None
+        return self._ask(self.wanted, now)
+
+    def _ask(self, mode: VdpMode, now: float) -> list[Output]:
+        self.wanted = mode
+        self.attempt += 1
+        self.deadline = now + self.operational.resource_wait_delay
+        return [Decide(mode, self.attempt)]
+
+    def _refresh(self, request: Request, now: float) -> list[Output]:
+        """Answer success, restart toutKA."""
+        self._restart_keep_alive(now)
+        return [Respond(request.mode, SUCCESS)]
+
+    def _grant(self, _: Granted, now: float) -> list[Output]:
+        """Answer success, start toutKA."""
+        self.in_force = self.wanted
+        self._restart_keep_alive(now)
+        return [self._answer(SUCCESS)]
+
+    def _refuse(self, denied: Denied, _: float) -> list[Output]:
+        """Answer the error, release."""
+        return self._refuse_and_release(ResponseStatus(denied.error, hard=denied.hard))
+
+    def _refuse_and_keep(self, denied: Denied, now: float) -> list[Output]:
+        """Answer the error with Keep, restart toutKA."""
+        self._restart_keep_alive(now)
+        return [self._answer(ResponseStatus(denied.error, hard=denied.hard, keep=True))]
+
+    def _give_up(self, _: Tick, __: float) -> list[Output]:
+        """Answer 'insufficient resources', release."""
+        return self._refuse_and_release(ResponseStatus(VdpError.INSUFFICIENT_RESOURCES))
+
+    def _give_up_and_keep(self, _: Tick, now: float) -> list[Output]:
+        """Answer 'insufficient resources' with Keep, restart toutKA."""
+        self._restart_keep_alive(now)
+        return [self._answer(ResponseStatus(VdpError.INSUFFICIENT_RESOURCES, keep=True))]
+
+    def _refuse_and_release(self, status: ResponseStatus) -> list[Output]:
+        # Also if nothing was in force: staging may be half done.
+        return [self._answer(status), *self._withdraw()]
+
+    def _lapse(self, _: Tick, __: float) -> list[Output]:
+        """Announce a De-Associate, release."""
+        return [Announce("keep-alive timeout"), *self._withdraw()]
+
+    def _recall(self, recalled: Recalled, _: float) -> list[Output]:
+        """Announce a De-Associate, release."""
+        self.wanted = None
+        return [Announce(recalled.reason), *self._withdraw()]
+
+    def _release(self, request: Request, _: float) -> list[Output]:
+        """Release; the answer waits for it."""
+        self.wanted = request.mode
+        return self._withdraw()
+
+    def _remember(self, request: Request, _: float) -> list[Output]:
+        """Remember the request; the last one counts."""
+        self.wanted = request.mode
+        return []
+
+    def _confirm_release(self, _: Released, __: float) -> list[Output]:
+        """Answer the De-Associate with success, forget."""
+        return [self._answer(SUCCESS), Forget()]
+
+    def _confirm_unknown(self, request: Request, _: float) -> list[Output]:
+        """Answer success, forget."""
+        return [Respond(request.mode, SUCCESS), Forget()]
+
+    def _forget(self, _: Released, __: float) -> list[Output]:
+        """Forget."""
+        return [Forget()]
+
+    def _ignore(self, _: Event, __: float) -> list[Output]:
+        """Nothing."""
+        return []
+
+    # --- what actions share ---
+    def _answer(self, status: ResponseStatus) -> Respond:
+        assert self.wanted is not None
+        mode, self.wanted = self.wanted, None
+        return Respond(mode, status)
+
+    def _withdraw(self) -> list[Output]:
+        self.in_force = None
+        self.deadline = None
+        return [Release()]
+
+    def _restart_keep_alive(self, now: float) -> None:
+        self.deadline = now + self.operational.keep_alive_timeout
+
+
+_ABSENT, _DECIDING, _HELD, _RELEASING = VsiState
+
+TABLE: Table[VdpBridge, VsiState, Input, Output] = Table(
+    "VDP bridge",
+    {
+        (_ABSENT, Input.ASKED): (VdpBridge._decide, _DECIDING),
+        (_ABSENT, Input.DEASSOCIATED): (VdpBridge._confirm_unknown, _ABSENT),
+        (_ABSENT, Input.STALE_ANSWER): (VdpBridge._ignore, _ABSENT),
+        (_DECIDING, Input.ASKED): (VdpBridge._decide, _DECIDING),
+        (_DECIDING, Input.REPEATED): (VdpBridge._ignore, _DECIDING),
+        (_DECIDING, Input.DEASSOCIATED): (VdpBridge._release, _RELEASING),
+        (_DECIDING, Input.GRANTED): (VdpBridge._grant, _HELD),
+        (_DECIDING, Input.DENIED): (VdpBridge._refuse, _RELEASING),
+        (_DECIDING, Input.DENIED_KEPT): (VdpBridge._refuse_and_keep, _HELD),
+        (_DECIDING, Input.STALE_ANSWER): (VdpBridge._ignore, _DECIDING),
+        (_DECIDING, Input.OVERDUE): (VdpBridge._give_up, _RELEASING),
+        (_DECIDING, Input.OVERDUE_KEPT): (VdpBridge._give_up_and_keep, _HELD),
+        (_DECIDING, Input.RECALLED): (VdpBridge._recall, _RELEASING),
+        (_HELD, Input.ASKED): (VdpBridge._decide, _DECIDING),
+        (_HELD, Input.REPEATED): (VdpBridge._refresh, _HELD),
+        (_HELD, Input.DEASSOCIATED): (VdpBridge._release, _RELEASING),
+        (_HELD, Input.STALE_ANSWER): (VdpBridge._ignore, _HELD),
+        (_HELD, Input.LAPSED): (VdpBridge._lapse, _RELEASING),
+        (_HELD, Input.RECALLED): (VdpBridge._recall, _RELEASING),
+        (_RELEASING, Input.ASKED): (VdpBridge._remember, _RELEASING),
+        (_RELEASING, Input.DEASSOCIATED): (VdpBridge._remember, _RELEASING),
+        (_RELEASING, Input.STALE_ANSWER): (VdpBridge._ignore, _RELEASING),
+        (_RELEASING, Input.RECALLED): (VdpBridge._ignore, _RELEASING),
+        (_RELEASING, Input.RELEASED): (VdpBridge._forget, _ABSENT),
+        (_RELEASING, Input.RELEASED_ASKED): (VdpBridge._decide_waiting, _DECIDING),
+        (_RELEASING, Input.RELEASED_DEASSOCIATED): (VdpBridge._confirm_release, _ABSENT),
+    },
+)
+
+
+def documented_rows() -> Iterator[DocumentedRow]:
+    """The machine's table in words, for the documentation."""
+    return TABLE.rows()

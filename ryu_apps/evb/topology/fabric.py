@@ -1,0 +1,115 @@
+"""The cluster as its operator describes it: switches, what hangs on each port, and the links.
+
+Plain data, standard library only, so that ``mn --custom`` can load a topology file under any Python.
+A fabric says what *should* be there; ports that are down or links that failed are told to the
+engine as events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+
+class PortId(NamedTuple):
+    """A port of a switch: datapath id (64 bits) and OpenFlow port number."""
+
+    dpid: int
+    port_no: int
+
+    def __str__(self) -> str:
+        return f"{self.dpid:016x}:{self.port_no}"
+
+
+class Role(Enum):
+    """What a port leads to."""
+
+    STATION = "station"
+    """A hypervisor that speaks EVB; passes only frames of associated VSIs."""
+    HOST = "host"
+    """A configured end system (NMS, client, router) that speaks no EVB; always forwarded."""
+    TRUNK = "trunk"
+    """Another switch of the fabric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """What a bridge port proposes in its EVB TLV (802.1Q D.2.12); exponents of 10 us * 2^n.
+
+    Attributes:
+        r: ECP retries, 0..7.
+        rte: ECP acknowledge timer exponent, 0..31.
+        rwd: resource wait delay exponent, 0..31.
+        rka: reinit keep alive exponent, 0..31.
+    """
+
+    r: int = 3
+    rte: int = 10
+    rwd: int = 17
+    rka: int = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One port of a switch.
+
+    Attributes:
+        port_no: OpenFlow port number.
+        name: what the operator calls the thing at the other end (``hv1``, ``nms``, ``s2``).
+        role: see :class:`Role`.
+        native_vlan: VID of untagged frames in both directions, None if untagged frames are refused.
+        tagged_vlans: VIDs that may appear tagged; empty on a station port: every VID but the native one.
+        macs: MAC addresses (as 48-bit integers) of the configured end systems on a HOST port.
+        peer: the port at the other end of a TRUNK.
+        timers: EVB proposal of a STATION port.
+        stage_on_preassociate: stage at a plain Pre-Associate too.
+    """
+
+    port_no: int
+    name: str
+    role: Role
+    native_vlan: int | None = None
+    tagged_vlans: tuple[int, ...] = ()
+    macs: tuple[int, ...] = ()
+    peer: PortId | None = None
+    timers: Timers = Timers()
+    stage_on_preassociate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One Open vSwitch bridge.
+
+    Attributes:
+        dpid: 64-bit datapath id.
+        name: operator's name.
+        interfaces: by OpenFlow port number.
+        max_rules: rule budget; None: what the switch's table features say.
+    """
+
+    dpid: int
+    name: str
+    interfaces: dict[int, Interface] = field(default_factory=dict)
+    max_rules: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fabric:
+    """All switches, by datapath id."""
+
+    switches: dict[int, Switch] = field(default_factory=dict)
+
+    def interface(self, port: PortId) -> Interface | None:
+        """What is configured at a port, None if nothing is."""
+        switch = self.switches.get(port.dpid)
+        return switch.interfaces.get(port.port_no) if switch else None
+
+    def ports(self, role: Role) -> list[PortId]:
+        """All ports of a role, in a stable order."""
+        return [
+            PortId(dpid, port_no)
+            for dpid, switch in sorted(self.switches.items())
+            for port_no, interface in sorted(switch.interfaces.items())
+            if interface.role is role
+        ]

@@ -1,0 +1,120 @@
+"""VSIIDs: 16 octets and a format that says how to read them (802.1Q 41.2.6).
+
+The canonical text form is what operators see, what the REST interface takes, and what the registry
+keys by; it is reversible for every octet string a station may send.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Self
+from uuid import UUID
+
+from ryu_apps.evb.wire.mac import mac_from_text, mac_to_text
+
+_SIZE = 16
+_MAPPED = bytes(10) + b"\xff\xff"
+_MAC_FILL = bytes(10)
+
+
+class VsiIdFormat(IntEnum):
+    """How the 16 octets are meant."""
+
+    IPV4 = 1
+    """The last four octets, ``::ffff:a.b.c.d`` style."""
+    IPV6 = 2
+    MAC = 3
+    """The last six octets, the others zero."""
+    LOCAL = 4
+    UUID = 5
+
+
+#: Wire code -> format; a dictionary is three times as fast as calling the enum.
+VSI_ID_FORMATS = {int(one): one for one in VsiIdFormat}
+
+
+@dataclass(frozen=True, slots=True)
+class VsiId:
+    """A VSIID as a station sent it: 16 octets and their format."""
+
+    format: VsiIdFormat
+    octets: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.octets) != _SIZE:
+            raise ValueError(f"a VSIID has 16 octets, not {len(self.octets)}")
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read the canonical form: a bare UUID, or ``ipv4:``, ``ipv6:``, ``mac:``, ``local:`` and a value.
+
+        Behind every prefix 32 hexadecimal digits are taken too: the octets as they are.
+
+        Raises:
+            ValueError: none of these.
+        """
+        prefix, colon, value = text.partition(":")
+        try:
+            if not colon:
+                return cls(VsiIdFormat.UUID, _uuid_octets(text))
+            if prefix not in _PREFIXES:
+                raise ValueError(prefix)
+            kind = _PREFIXES[prefix]
+            return cls(kind, _raw_octets(value) or _octets(kind, value))
+        except ValueError as error:
+            raise ValueError(f"{text!r} is not a VSIID") from error
+
+    def __str__(self) -> str:
+        octets, value = self.octets, self.octets.hex()
+        match self.format:
+            case VsiIdFormat.UUID:
+                return str(UUID(bytes=octets))
+            case VsiIdFormat.IPV4 if octets.startswith(_MAPPED):
+                value = str(IPv4Address(octets[12:]))
+            case VsiIdFormat.IPV6:
+                value = _ipv6_text(octets)
+            case VsiIdFormat.MAC if octets.startswith(_MAC_FILL):
+                value = mac_to_text(int.from_bytes(octets))
+        return f"{self.format.name.lower()}:{value}"
+
+
+_PREFIXES = {one.name.lower(): one for one in VsiIdFormat if one is not VsiIdFormat.UUID}
+
+
+def _octets(kind: VsiIdFormat, value: str) -> bytes:
+    match kind:
+        case VsiIdFormat.IPV4:
+            return _MAPPED + IPv4Address(value).packed
+        case VsiIdFormat.IPV6:
+            return IPv6Address(value).packed
+        case VsiIdFormat.MAC:
+            return mac_from_text(value).to_bytes(_SIZE)
+    raise ValueError(value)
+
+
+def _raw_octets(value: str) -> bytes | None:
+    """32 hexadecimal digits as octets; None when ``value`` looks otherwise."""
+    if len(value) != 2 * _SIZE or ":" in value:
+        return None
+    octets = bytes.fromhex(value)
+    if len(octets) != _SIZE:  # fromhex skips white space
+        raise ValueError(value)
+    return octets
+
+
+def _uuid_octets(text: str) -> bytes:
+    if len(text) != 36 or [place for place, char in enumerate(text) if char == "-"] != [8, 13, 18, 23]:
+        raise ValueError(text)  # UUID() also takes braces, urn: and misplaced hyphens
+    octets = _raw_octets(text.replace("-", ""))
+    if octets is None:
+        raise ValueError(text)
+    return octets
+
+
+def _ipv6_text(octets: bytes) -> str:
+    """RFC 5952 text.  Python before 3.13 writes mapped addresses differently; a key must not depend on it."""
+    if octets.startswith(_MAPPED):
+        return f"::ffff:{IPv4Address(octets[12:])}"
+    return str(IPv6Address(octets))
