@@ -6,40 +6,34 @@ be had is policy and not decided here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from struct import Struct
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Self
 
 from ryu_apps.evb.wire.cursor import Cursor
 from ryu_apps.evb.wire.mac import MAC_MAX
 from ryu_apps.evb.wire.tlv import MAX_VALUE
 
 NULL_VID = 0
-#: Octets of an association TLV before its first entry.
+#: Octets of an association TLV in front of its first entry.
 FIXED_PART = 25
 
 _HEADER = Struct("!BH")
 
 
-def _check(entry: Entry) -> None:
-    """Every field of an entry fits its bits."""
-    mac, group = entry.mac, entry.group
-    if not (0 <= entry.vid <= 0xFFF and 0 <= entry.pcp <= 7):
-        raise ValueError(f"no such VID or PCP: {entry.vid} {entry.pcp}")
-    if mac is not None and not 0 <= mac <= MAC_MAX:
+def _check_mac(mac: int) -> None:
+    if not 0 <= mac <= MAC_MAX:
         raise ValueError(f"{mac:#x} is not a MAC address")
-    if group is not None and not 0 <= group <= 0xFFFFFFFF:
+
+
+def _check_group(group: int) -> None:
+    if not 0 <= group <= 0xFFFFFFFF:
         raise ValueError(f"{group:#x} is not a group id")
 
 
-def _tci(entry: Entry) -> int:
-    return entry.ps << 15 | entry.pcp << 12 | entry.vid
-
-
 @dataclass(frozen=True, slots=True)
-class Vid:
-    """Format 1: a VID.
+class Tagged:
+    """What every entry has.
 
     Attributes:
         vid: 12 bits, 0 = the bridge chooses.
@@ -47,108 +41,111 @@ class Vid:
         ps: PCP significant.
     """
 
+    vid: int
+    pcp: int = field(default=0, kw_only=True)
+    ps: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.vid <= 0xFFF and 0 <= self.pcp <= 7):
+            raise ValueError(f"no such VID or PCP: {self.vid} {self.pcp}")
+
+    @property
+    def tci(self) -> int:
+        """PS, PCP and VID as they stand on the wire."""
+        return self.ps << 15 | self.pcp << 12 | self.vid
+
+    def with_vid(self, vid: int, pcp: int | None = None) -> Self:
+        """A copy with the VID the bridge chose, and with a significant PCP if one is given."""
+        if pcp is None:
+            return replace(self, vid=vid)
+        return replace(self, vid=vid, pcp=pcp, ps=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Vid(Tagged):
+    """Format 1: a VID."""
+
     FORMAT: ClassVar[int] = 1
     LAYOUT: ClassVar[Struct] = Struct("!H")
     mac: ClassVar[None] = None
     group: ClassVar[None] = None
 
-    vid: int
-    pcp: int = 0
-    ps: bool = False
-
-    def __post_init__(self) -> None:
-        _check(self)
-
     @classmethod
     def unpacked(cls, tci: int) -> Self:
-        return cls(tci & 0xFFF, tci >> 12 & 7, tci >= 0x8000)
+        return cls(tci & 0xFFF, pcp=tci >> 12 & 7, ps=tci >= 0x8000)
 
     def encode(self) -> bytes:
-        return self.LAYOUT.pack(_tci(self))
+        return self.LAYOUT.pack(self.tci)
 
 
 @dataclass(frozen=True, slots=True)
-class MacVid:
-    """Format 2: a MAC address at a VID; the other fields as in :class:`Vid`.
-
-    Attributes:
-        mac: 48 bits.
-    """
+class MacVid(Tagged):
+    """Format 2: a MAC address (48 bits) at a VID."""
 
     FORMAT: ClassVar[int] = 2
     LAYOUT: ClassVar[Struct] = Struct("!HIH")
     group: ClassVar[None] = None
 
-    vid: int
     mac: int
-    pcp: int = 0
-    ps: bool = False
 
     def __post_init__(self) -> None:
-        _check(self)
+        Tagged.__post_init__(self)
+        _check_mac(self.mac)
 
     @classmethod
     def unpacked(cls, mac_high: int, mac_low: int, tci: int) -> Self:
-        return cls(tci & 0xFFF, mac_high << 32 | mac_low, tci >> 12 & 7, tci >= 0x8000)
+        return cls(tci & 0xFFF, mac_high << 32 | mac_low, pcp=tci >> 12 & 7, ps=tci >= 0x8000)
 
     def encode(self) -> bytes:
-        return self.LAYOUT.pack(self.mac >> 32, self.mac & 0xFFFFFFFF, _tci(self))
+        return self.LAYOUT.pack(self.mac >> 32, self.mac & 0xFFFFFFFF, self.tci)
 
 
 @dataclass(frozen=True, slots=True)
-class GroupVid:
-    """Format 3: a group at a VID; the other fields as in :class:`Vid`.
-
-    Attributes:
-        group: 32 bits; stations lose the ones from 2^31 on.
-    """
+class GroupVid(Tagged):
+    """Format 3: a group (32 bits; lldpad loses the ones from 2^31 on) at a VID."""
 
     FORMAT: ClassVar[int] = 3
     LAYOUT: ClassVar[Struct] = Struct("!IH")
     mac: ClassVar[None] = None
 
-    vid: int
     group: int
-    pcp: int = 0
-    ps: bool = False
 
     def __post_init__(self) -> None:
-        _check(self)
+        Tagged.__post_init__(self)
+        _check_group(self.group)
 
     @classmethod
     def unpacked(cls, group: int, tci: int) -> Self:
-        return cls(tci & 0xFFF, group, tci >> 12 & 7, tci >= 0x8000)
+        return cls(tci & 0xFFF, group, pcp=tci >> 12 & 7, ps=tci >= 0x8000)
 
     def encode(self) -> bytes:
-        return self.LAYOUT.pack(self.group, _tci(self))
+        return self.LAYOUT.pack(self.group, self.tci)
 
 
 @dataclass(frozen=True, slots=True)
-class GroupMacVid:
-    """Format 4: a MAC address in a group at a VID; fields as in the other formats."""
+class GroupMacVid(Tagged):
+    """Format 4: a MAC address in a group at a VID."""
 
     FORMAT: ClassVar[int] = 4
     LAYOUT: ClassVar[Struct] = Struct("!IHIH")
 
-    vid: int
     mac: int
     group: int
-    pcp: int = 0
-    ps: bool = False
 
     def __post_init__(self) -> None:
-        _check(self)
+        Tagged.__post_init__(self)
+        _check_mac(self.mac)
+        _check_group(self.group)
 
     @classmethod
     def unpacked(cls, group: int, mac_high: int, mac_low: int, tci: int) -> Self:
-        return cls(tci & 0xFFF, mac_high << 32 | mac_low, group, tci >> 12 & 7, tci >= 0x8000)
+        return cls(tci & 0xFFF, mac_high << 32 | mac_low, group, pcp=tci >> 12 & 7, ps=tci >= 0x8000)
 
     def encode(self) -> bytes:
-        return self.LAYOUT.pack(self.group, self.mac >> 32, self.mac & 0xFFFFFFFF, _tci(self))
+        return self.LAYOUT.pack(self.group, self.mac >> 32, self.mac & 0xFFFFFFFF, self.tci)
 
 
 Entry = Vid | MacVid | GroupVid | GroupMacVid
-_EntryT = TypeVar("_EntryT", Vid, MacVid, GroupVid, GroupMacVid)
 
 #: Wire code -> class of the entries.
 ENTRY_FORMATS: dict[int, type[Vid] | type[MacVid] | type[GroupVid] | type[GroupMacVid]] = {
@@ -156,8 +153,52 @@ ENTRY_FORMATS: dict[int, type[Vid] | type[MacVid] | type[GroupVid] | type[GroupM
 }
 
 
-def with_vid(entry: _EntryT, vid: int, pcp: int | None = None) -> _EntryT:
-    """A copy of an entry with the VID the bridge chose, and a PCP made significant if one is given."""
-    if pcp is None:
-        return replace(entry, vid=vid)
-    return replace(entry, vid=vid, pcp=pcp, ps=True)
+@dataclass(frozen=True, slots=True)
+class FilterInfo:
+    """The filter of a VSI: entries of one format, in the station's order.
+
+    The order matters: a station compares the answer position by position.
+    """
+
+    format: int
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        if self.format not in ENTRY_FORMATS:
+            raise ValueError(f"no filter info format {self.format}")
+        if any(self.format != entry.FORMAT for entry in self.entries):
+            raise ValueError(f"an entry is not of filter info format {self.format}")
+        if len(self.entries) > max_entries(self.format):
+            raise ValueError(f"{len(self.entries)} entries of format {self.format} do not fit one TLV")
+
+    @classmethod
+    def of(cls, *entries: Entry) -> Self:
+        """The filter of these entries, at least one."""
+        if not entries:
+            raise ValueError("a filter without entries needs its format")
+        return cls(entries[0].FORMAT, entries)
+
+    @classmethod
+    def decode(cls, cursor: Cursor) -> Self:
+        """Read format, count and entries.
+
+        Raises:
+            WireError: unknown format, more entries than octets, or more than one TLV can carry.
+        """
+        code, count = cursor.unpack(_HEADER, "filter info header")
+        kind = ENTRY_FORMATS.get(code)
+        if kind is None:
+            raise cursor.error(f"unknown filter info format {code}", "filter info format", back=_HEADER.size)
+        if count > max_entries(code):
+            raise cursor.error(f"{count} entries do not fit one TLV", "number of entries", back=2)
+        octets = cursor.take(count * kind.LAYOUT.size, "filter info")
+        return cls(code, tuple([kind.unpacked(*fields) for fields in kind.LAYOUT.iter_unpack(octets)]))
+
+    def encode(self) -> bytes:
+        header = _HEADER.pack(self.format, len(self.entries))
+        return b"".join([header, *[entry.encode() for entry in self.entries]])
+
+
+def max_entries(code: int) -> int:
+    """How many entries of a format fit the 511 octets of a TLV."""
+    return (MAX_VALUE - FIXED_PART) // ENTRY_FORMATS[code].LAYOUT.size

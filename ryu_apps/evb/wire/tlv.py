@@ -25,9 +25,14 @@ def encode_tlv(tlv_type: int, value: bytes) -> bytes:
     Raises:
         ValueError: type above 127 or value above 511 octets.
     """
-    if not 0 <= tlv_type <= ORGANIZATIONAL or len(value) > MAX_VALUE:
-        raise ValueError(f"no TLV of type {tlv_type} can hold {len(value)} octets")
+    check_tlv(tlv_type, len(value))
     return (tlv_type << 9 | len(value)).to_bytes(2) + value
+
+
+def check_tlv(tlv_type: int, length: int) -> None:
+    """ValueError unless such a TLV can be encoded; for constructors."""
+    if not 0 <= tlv_type <= ORGANIZATIONAL or length > MAX_VALUE:
+        raise ValueError(f"no TLV of type {tlv_type} can hold {length} octets")
 
 
 def at_end(cursor: Cursor) -> bool:

@@ -1,0 +1,187 @@
+"""LLDP data units (802.1AB clause 8), as far as EVB needs them: who speaks, how long it holds, the EVB TLV.
+
+All other TLVs are kept as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from ryu_apps.evb.wire.cursor import Cursor
+from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.evb_tlv import EvbTlv
+from ryu_apps.evb.wire.tlv import ORGANIZATIONAL, at_end, check_tlv, encode_tlv, pull_tlv
+
+CHASSIS_MAC = 4
+PORT_INTERFACE_NAME = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Identifier:
+    """A subtype, 8 bits, and what it says, 1 to 255 octets."""
+
+    TYPE: ClassVar[int]
+
+    subtype: int
+    octets: bytes
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.subtype <= 0xFF and 1 <= len(self.octets) <= 255):
+            raise ValueError(f"no such identifier: subtype {self.subtype}, {len(self.octets)} octets")
+
+    @classmethod
+    def of_value(cls, value: bytes) -> Self:
+        """From the value of a TLV; ValueError if it is too short or too long."""
+        return cls(int.from_bytes(value[:1]), value[1:])
+
+    def encode(self) -> bytes:
+        return encode_tlv(self.TYPE, bytes((self.subtype,)) + self.octets)
+
+
+class ChassisId(_Identifier):
+    """Which system speaks."""
+
+    __slots__ = ()
+    TYPE = 1
+
+    @classmethod
+    def of_mac(cls, mac: int) -> Self:
+        return cls(CHASSIS_MAC, mac.to_bytes(6))
+
+
+class LldpPortId(_Identifier):
+    """Which of its ports."""
+
+    __slots__ = ()
+    TYPE = 2
+
+    @classmethod
+    def of_name(cls, name: str) -> Self:
+        return cls(PORT_INTERFACE_NAME, name.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Ttl:
+    """How long the neighbour's word holds, in seconds, 16 bits; 0 is a shutdown."""
+
+    TYPE: ClassVar[int] = 3
+
+    seconds: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds <= 0xFFFF:
+            raise ValueError(f"{self.seconds} s is no time to live")
+
+    @classmethod
+    def of_value(cls, value: bytes) -> Self:
+        """From the value of a TLV; ValueError unless it has two octets."""
+        if len(value) != 2:
+            raise ValueError(f"{len(value)} octets of time to live where 2 are due")
+        return cls(int.from_bytes(value))
+
+    def encode(self) -> bytes:
+        return encode_tlv(self.TYPE, self.seconds.to_bytes(2))
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTlv:
+    """Any TLV that EVB has no use for."""
+
+    type: int
+    value: bytes
+
+    def __post_init__(self) -> None:
+        check_tlv(self.type, len(self.value))
+
+    def encode(self) -> bytes:
+        return encode_tlv(self.type, self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class EndOfLldpdu:
+    """The last TLV with whatever pads the frame behind it."""
+
+    octets: bytes = b"\0\0"
+
+    def encode(self) -> bytes:
+        return self.octets
+
+
+LldpTlv = ChassisId | LldpPortId | Ttl | EvbTlv | OtherTlv | EndOfLldpdu
+
+
+@dataclass(frozen=True, slots=True)
+class Lldpdu:
+    """An LLDPDU: chassis id, port id and time to live first, in this order."""
+
+    tlvs: tuple[LldpTlv, ...]
+
+    def __post_init__(self) -> None:
+        if tuple(map(type, self.tlvs[:3])) != (ChassisId, LldpPortId, Ttl):
+            raise ValueError("an LLDPDU begins with chassis id, port id and time to live")
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read the payload of an Ethernet frame of ethertype 0x88CC.
+
+        Raises:
+            WireError: a TLV is cut off, the three mandatory ones do not stand first, or a TLV that is
+                decoded here has a wrong length.
+        """
+        cursor = Cursor(data)
+        tlvs: list[LldpTlv] = []
+        while not at_end(cursor):
+            tlvs.append(_pull(cursor))
+        if cursor.remaining:
+            tlvs.append(EndOfLldpdu(cursor.rest()))
+        try:
+            return cls(tuple(tlvs))
+        except ValueError as error:
+            raise WireError(str(error), field="LLDPDU") from error
+
+    def encode(self) -> bytes:
+        return b"".join([_encode(tlv) for tlv in self.tlvs])
+
+    @property
+    def neighbour(self) -> tuple[LldpTlv, LldpTlv]:
+        """Chassis id and port id: a change means that somebody else speaks."""
+        return self.tlvs[0], self.tlvs[1]
+
+    @property
+    def ttl(self) -> int:
+        """Seconds; 0 is a shutdown."""
+        return next(tlv.seconds for tlv in self.tlvs if isinstance(tlv, Ttl))
+
+    @property
+    def evb(self) -> EvbTlv | None:
+        """The EVB TLV, the first one if there are several."""
+        return next((tlv for tlv in self.tlvs if isinstance(tlv, EvbTlv)), None)
+
+
+def bridge_lldpdu(mac: int, port_name: str, ttl: int, evb: EvbTlv | None) -> Lldpdu:
+    """What a bridge port sends; with ``ttl`` 0 and without ``evb`` it is a shutdown."""
+    optional = () if evb is None else (evb,)
+    return Lldpdu((ChassisId.of_mac(mac), LldpPortId.of_name(port_name), Ttl(ttl), *optional, EndOfLldpdu()))
+
+
+def _pull(cursor: Cursor) -> LldpTlv:
+    tlv_type, value = pull_tlv(cursor)
+    if tlv_type == ORGANIZATIONAL and value.startswith(EvbTlv.IDENTITY):
+        return EvbTlv.decode(value)
+    try:
+        match tlv_type:
+            case ChassisId.TYPE:
+                return ChassisId.of_value(value)
+            case LldpPortId.TYPE:
+                return LldpPortId.of_value(value)
+            case Ttl.TYPE:
+                return Ttl.of_value(value)
+    except ValueError as error:
+        raise cursor.error(str(error), "TLV value", back=len(value)) from error
+    return OtherTlv(tlv_type, value)
+
+
+def _encode(tlv: LldpTlv) -> bytes:
+    octets = tlv.encode()
+    return encode_tlv(ORGANIZATIONAL, octets) if isinstance(tlv, EvbTlv) else octets
