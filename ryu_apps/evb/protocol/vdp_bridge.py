@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 
 from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick
 from ryu_apps.evb.protocol.timers import Operational
@@ -174,6 +175,9 @@ class Input(Enum):
     RELEASED_DEASSOCIATED = "released, De-Associate waiting"
 
 
+_ABSENT, _DECIDING, _HELD, _RELEASING = VsiState
+
+
 class VdpBridge:
     """One VSI at one port.
 
@@ -202,7 +206,7 @@ class VdpBridge:
             ProtocolError: the owner fed an event that has no meaning now.
         """
         given = self._input(event, now)
-        return [] if given is None else TABLE.step(self, given, event, now)
+        return [] if given is None else self.TABLE.step(self, given, event, now)
 
     # --- guards: from event to input ---
     def _input(self, event: Event, now: float) -> Input | None:
@@ -346,42 +350,40 @@ class VdpBridge:
     def _restart_keep_alive(self, now: float) -> None:
         self.deadline = now + self.operational.keep_alive_timeout
 
-
-_ABSENT, _DECIDING, _HELD, _RELEASING = VsiState
-
-TABLE: Table[VdpBridge, VsiState, Input, Output] = Table(
-    "VDP bridge",
-    {
-        (_ABSENT, Input.ASKED): (VdpBridge._decide, _DECIDING),
-        (_ABSENT, Input.DEASSOCIATED): (VdpBridge._confirm_unknown, _ABSENT),
-        (_ABSENT, Input.STALE_ANSWER): (VdpBridge._ignore, _ABSENT),
-        (_DECIDING, Input.ASKED): (VdpBridge._decide, _DECIDING),
-        (_DECIDING, Input.REPEATED): (VdpBridge._ignore, _DECIDING),
-        (_DECIDING, Input.DEASSOCIATED): (VdpBridge._release, _RELEASING),
-        (_DECIDING, Input.GRANTED): (VdpBridge._grant, _HELD),
-        (_DECIDING, Input.DENIED): (VdpBridge._refuse, _RELEASING),
-        (_DECIDING, Input.DENIED_KEPT): (VdpBridge._refuse_and_keep, _HELD),
-        (_DECIDING, Input.STALE_ANSWER): (VdpBridge._ignore, _DECIDING),
-        (_DECIDING, Input.OVERDUE): (VdpBridge._give_up, _RELEASING),
-        (_DECIDING, Input.OVERDUE_KEPT): (VdpBridge._give_up_and_keep, _HELD),
-        (_DECIDING, Input.RECALLED): (VdpBridge._recall, _RELEASING),
-        (_HELD, Input.ASKED): (VdpBridge._decide, _DECIDING),
-        (_HELD, Input.REPEATED): (VdpBridge._refresh, _HELD),
-        (_HELD, Input.DEASSOCIATED): (VdpBridge._release, _RELEASING),
-        (_HELD, Input.STALE_ANSWER): (VdpBridge._ignore, _HELD),
-        (_HELD, Input.LAPSED): (VdpBridge._lapse, _RELEASING),
-        (_HELD, Input.RECALLED): (VdpBridge._recall, _RELEASING),
-        (_RELEASING, Input.ASKED): (VdpBridge._remember, _RELEASING),
-        (_RELEASING, Input.DEASSOCIATED): (VdpBridge._remember, _RELEASING),
-        (_RELEASING, Input.STALE_ANSWER): (VdpBridge._ignore, _RELEASING),
-        (_RELEASING, Input.RECALLED): (VdpBridge._ignore, _RELEASING),
-        (_RELEASING, Input.RELEASED): (VdpBridge._forget, _ABSENT),
-        (_RELEASING, Input.RELEASED_ASKED): (VdpBridge._decide_waiting, _DECIDING),
-        (_RELEASING, Input.RELEASED_DEASSOCIATED): (VdpBridge._confirm_release, _ABSENT),
-    },
-)
+    # --- the table ---
+    TABLE: ClassVar[Table[VdpBridge, VsiState, Input, Output]] = Table(
+        "VDP bridge",
+        {
+            (_ABSENT, Input.ASKED): (_decide, _DECIDING),
+            (_ABSENT, Input.DEASSOCIATED): (_confirm_unknown, _ABSENT),
+            (_ABSENT, Input.STALE_ANSWER): (_ignore, _ABSENT),
+            (_DECIDING, Input.ASKED): (_decide, _DECIDING),
+            (_DECIDING, Input.REPEATED): (_ignore, _DECIDING),
+            (_DECIDING, Input.DEASSOCIATED): (_release, _RELEASING),
+            (_DECIDING, Input.GRANTED): (_grant, _HELD),
+            (_DECIDING, Input.DENIED): (_refuse, _RELEASING),
+            (_DECIDING, Input.DENIED_KEPT): (_refuse_and_keep, _HELD),
+            (_DECIDING, Input.STALE_ANSWER): (_ignore, _DECIDING),
+            (_DECIDING, Input.OVERDUE): (_give_up, _RELEASING),
+            (_DECIDING, Input.OVERDUE_KEPT): (_give_up_and_keep, _HELD),
+            (_DECIDING, Input.RECALLED): (_recall, _RELEASING),
+            (_HELD, Input.ASKED): (_decide, _DECIDING),
+            (_HELD, Input.REPEATED): (_refresh, _HELD),
+            (_HELD, Input.DEASSOCIATED): (_release, _RELEASING),
+            (_HELD, Input.STALE_ANSWER): (_ignore, _HELD),
+            (_HELD, Input.LAPSED): (_lapse, _RELEASING),
+            (_HELD, Input.RECALLED): (_recall, _RELEASING),
+            (_RELEASING, Input.ASKED): (_remember, _RELEASING),
+            (_RELEASING, Input.DEASSOCIATED): (_remember, _RELEASING),
+            (_RELEASING, Input.STALE_ANSWER): (_ignore, _RELEASING),
+            (_RELEASING, Input.RECALLED): (_ignore, _RELEASING),
+            (_RELEASING, Input.RELEASED): (_forget, _ABSENT),
+            (_RELEASING, Input.RELEASED_ASKED): (_decide_waiting, _DECIDING),
+            (_RELEASING, Input.RELEASED_DEASSOCIATED): (_confirm_release, _ABSENT),
+        },
+    )
 
 
 def documented_rows() -> Iterator[DocumentedRow]:
     """The machine's table in words, for the documentation."""
-    return TABLE.rows()
+    return VdpBridge.TABLE.rows()

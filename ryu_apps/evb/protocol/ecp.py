@@ -1,0 +1,384 @@
+"""Edge Control Protocol (802.1Q clause 43): stop and wait, in both directions, at one port.
+
+Delivers what the station sends once and in order, and sends one ECPDU at a time until it is
+acknowledged or given up.  An acknowledgement says "received", nothing more.
+
+Where it does more than the standard asks, a deployed station made it necessary: lldpad loses the
+first of two ECPDUs that come within 2 ms although it acknowledged both, hence ``MINIMUM_GAP``; and
+a restarted lldpad begins again at number 1, hence the duplicate test expires.  Numbers of our own
+requests go on over a :class:`Reset` for the same reason seen from the other end: a station
+that did not notice would take number 1 for a repetition.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar
+
+from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick
+from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.wire.ecp import ECP_VERSION, SUBTYPE_VDP, Ecpdu, EcpOp
+
+__all__ = [
+    "MINIMUM_GAP",
+    "Deliver",
+    "EcpEndpoint",
+    "Failed",
+    "Received",
+    "Reconfigure",
+    "Reset",
+    "Submit",
+    "Tick",
+    "Transmit",
+    "documented_rows",
+]
+
+MINIMUM_GAP = 0.005
+"""Seconds from the end of one of our ECPDUs (acknowledged or given up) to the next."""
+
+MINIMUM_DUPLICATE_WINDOW = 0.1
+"""Seconds for which an equal sequence number is a repetition, at the least."""
+
+QUEUE_LIMIT = 1024
+"""Payloads waiting behind the one that is being sent."""
+
+LAST_SEQUENCE = 0xFFFF
+
+
+# --- events -------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An ECPDU came in."""
+
+    ecpdu: Ecpdu
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """The upper layer wants a payload delivered."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The other end may have forgotten everything: link down or up, LLDP shutdown, neighbour aged out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """The agreed timers changed; one that is running keeps its time."""
+
+    operational: Operational
+
+
+Event = Received | Submit | Reset | Reconfigure | Tick
+
+
+# --- outputs ------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Send this ECPDU now."""
+
+    ecpdu: Ecpdu
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """A payload for the upper layer, new as far as can be known."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """This payload was not acknowledged, was dropped by a reset, or found the queue full."""
+
+    payload: bytes
+
+
+Output = Transmit | Deliver | Failed
+
+
+@dataclass(slots=True)
+class Counters:
+    """What went wrong at this endpoint since it was made.
+
+    Attributes:
+        duplicates: requests acknowledged again and not delivered.
+        retransmissions: requests of ours sent again.
+        failures: payloads given up for want of an acknowledgement.
+        refused: payloads that found the queue full.
+        malformed: ECPDUs of another version or subtype.
+        stray: acknowledgements nobody waited for.
+    """
+
+    duplicates: int = 0
+    retransmissions: int = 0
+    failures: int = 0
+    refused: int = 0
+    malformed: int = 0
+    stray: int = 0
+
+
+# --- the sending half is the machine -------------------------------------------------------------
+class TxState(Enum):
+    """What the sending half does; the names are the rendered table's."""
+
+    IDLE = "idle"
+    WAITING = "waiting for ACK"
+    PAUSING = "pausing"
+
+
+class Input(Enum):
+    """What an event amounts to, after the guards; the names are the rendered table's."""
+
+    SUBMITTED = "submit"
+    REFUSED = "submit, queue full"
+    ACKED = "ACK of the ECPDU sent last"
+    STRAY_ACK = "other ACK"
+    UNACKED = "ack timer over, retries left"
+    EXHAUSTED = "ack timer over, no retry left"
+    PAUSED = "gap over, nothing waiting"
+    PAUSED_WAITING = "gap over, payloads waiting"
+    RESET = "reset"
+    RESET_SENDING = "reset, ECPDU not acknowledged"
+
+
+_IDLE, _WAITING, _PAUSING = TxState
+
+
+class EcpEndpoint:
+    """Both ends of the two channels of one port.
+
+    Attributes:
+        state: of the sending half.
+        operational: agreed timers.
+        counters: see :class:`Counters`.
+        deadline: when to feed :class:`Tick`, None if nothing is awaited.
+    """
+
+    __slots__ = ("_gap", "_outstanding", "_queue", "_receiver", "_sent", "counters", "deadline", "operational", "state")
+
+    def __init__(self, operational: Operational, gap: float = MINIMUM_GAP, first_sequence: int = 1) -> None:
+        """
+        Args:
+            operational: timers to begin with.
+            gap: seconds between the end of one of our ECPDUs and the next.
+            first_sequence: number of the first one; a bridge that cannot know whether the station
+                heard of an earlier life had better choose at random.
+        """
+        self.state = TxState.IDLE
+        self.operational = operational
+        self.counters = Counters()
+        self.deadline: float | None = None
+        self._gap = gap
+        self._queue: deque[bytes] = deque()
+        self._outstanding = Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, _before(first_sequence))
+        self._sent = 0
+        self._receiver = _Receiver(self.counters)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a payload submitted now would leave at once."""
+        return self.state is TxState.IDLE
+
+    def feed(self, event: Event, now: float) -> list[Output]:
+        """Take one event; timers that are due are served behind it."""
+        outputs = self._take(event, now)
+        while self.deadline is not None and self.deadline <= now:
+            outputs += self.TABLE.step(self, self._timer_input(), Tick(), now)
+        return outputs
+
+    # --- guards: from event to input ---
+    def _take(self, event: Event, now: float) -> list[Output]:
+        match event:
+            case Received(ecpdu):
+                return self._receive(ecpdu, now)
+            case Submit():
+                return self.TABLE.step(self, self._submit_input(), event, now)
+            case Reset():
+                self._receiver.forget()
+                sending = self.state is TxState.WAITING
+                return self.TABLE.step(self, Input.RESET_SENDING if sending else Input.RESET, event, now)
+            case Reconfigure(operational):
+                self.operational = operational
+                return []
+            case Tick():
+                return []
+
+    def _receive(self, ecpdu: Ecpdu, now: float) -> list[Output]:
+        if ecpdu.version != ECP_VERSION:
+            self.counters.malformed += 1
+            return []
+        if ecpdu.op is EcpOp.REQUEST:
+            return self._receiver.accept(ecpdu, now, self.operational)
+        return self.TABLE.step(self, self._ack_input(ecpdu), ecpdu, now)
+
+    def _submit_input(self) -> Input:
+        full = self.state is not TxState.IDLE and len(self._queue) >= QUEUE_LIMIT
+        return Input.REFUSED if full else Input.SUBMITTED
+
+    def _ack_input(self, ack: Ecpdu) -> Input:
+        awaited = self._outstanding.subtype, self._outstanding.sequence
+        matches = self.state is TxState.WAITING and (ack.subtype, ack.sequence) == awaited
+        return Input.ACKED if matches else Input.STRAY_ACK
+
+    def _timer_input(self) -> Input:
+        if self.state is TxState.PAUSING:
+            return Input.PAUSED_WAITING if self._queue else Input.PAUSED
+        return Input.UNACKED if self._sent < self.operational.transmissions else Input.EXHAUSTED
+
+    # --- actions: the table's verbs ---
+    def _send(self, submit: Submit, now: float) -> list[Output]:
+        """Send it under the next number, start the ack timer."""
+        return self._transmit_new(submit.payload, now)
+
+    def _send_waiting(self, _: Tick, now: float) -> list[Output]:
+        """Send the one waiting longest under the next number, start the ack timer."""
+        return self._transmit_new(self._queue.popleft(), now)
+
+    def _enqueue(self, submit: Submit, _: float) -> list[Output]:
+        """Queue it."""
+        self._queue.append(submit.payload)
+        return []
+
+    def _reject(self, submit: Submit, _: float) -> list[Output]:
+        """Fail it."""
+        self.counters.refused += 1
+        return [Failed(submit.payload)]
+
+    def _pause(self, _: Ecpdu, now: float) -> list[Output]:
+        """Start the gap."""
+        self.deadline = now + self._gap
+        return []
+
+    def _resend(self, _: Tick, now: float) -> list[Output]:
+        """Send the identical ECPDU again, start the ack timer."""
+        self.counters.retransmissions += 1
+        return self._transmit(now)
+
+    def _give_up(self, _: Tick, now: float) -> list[Output]:
+        """Fail it, start the gap."""
+        self.counters.failures += 1
+        self.deadline = now + self._gap
+        return [Failed(self._outstanding.payload)]
+
+    def _rest(self, _: Tick, __: float) -> list[Output]:
+        """Nothing."""
+        self.deadline = None
+        return []
+
+    def _drop_waiting(self, _: Reset, __: float) -> list[Output]:
+        """Fail all that wait."""
+        dropped: list[Output] = [Failed(payload) for payload in self._queue]
+        self._queue.clear()
+        return dropped
+
+    def _drop_all(self, reset: Reset, now: float) -> list[Output]:
+        """Fail the one being sent and all that wait, start the gap."""
+        self.deadline = now + self._gap
+        return [Failed(self._outstanding.payload), *self._drop_waiting(reset, now)]
+
+    def _count_stray(self, _: Ecpdu, __: float) -> list[Output]:
+        """Count it."""
+        self.counters.stray += 1
+        return []
+
+    # --- what actions share ---
+    def _transmit_new(self, payload: bytes, now: float) -> list[Output]:
+        sequence = _after(self._outstanding.sequence)
+        self._outstanding = Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, sequence, payload)
+        self._sent = 0
+        return self._transmit(now)
+
+    def _transmit(self, now: float) -> list[Output]:
+        self._sent += 1
+        self.deadline = now + self.operational.ack_timer
+        return [Transmit(self._outstanding)]
+
+    # --- the table ---
+    TABLE: ClassVar[Table[EcpEndpoint, TxState, Input, Output]] = Table(
+        "ECP sender",
+        {
+            (_IDLE, Input.SUBMITTED): (_send, _WAITING),
+            (_IDLE, Input.STRAY_ACK): (_count_stray, _IDLE),
+            (_IDLE, Input.RESET): (_drop_waiting, _IDLE),
+            (_WAITING, Input.SUBMITTED): (_enqueue, _WAITING),
+            (_WAITING, Input.REFUSED): (_reject, _WAITING),
+            (_WAITING, Input.ACKED): (_pause, _PAUSING),
+            (_WAITING, Input.STRAY_ACK): (_count_stray, _WAITING),
+            (_WAITING, Input.UNACKED): (_resend, _WAITING),
+            (_WAITING, Input.EXHAUSTED): (_give_up, _PAUSING),
+            (_WAITING, Input.RESET_SENDING): (_drop_all, _PAUSING),
+            (_PAUSING, Input.SUBMITTED): (_enqueue, _PAUSING),
+            (_PAUSING, Input.REFUSED): (_reject, _PAUSING),
+            (_PAUSING, Input.STRAY_ACK): (_count_stray, _PAUSING),
+            (_PAUSING, Input.PAUSED): (_rest, _IDLE),
+            (_PAUSING, Input.PAUSED_WAITING): (_send_waiting, _WAITING),
+            (_PAUSING, Input.RESET): (_drop_waiting, _PAUSING),
+        },
+    )
+
+
+def documented_rows() -> Iterator[DocumentedRow]:
+    """The sending half's table in words, for the documentation."""
+    return EcpEndpoint.TABLE.rows()
+
+
+# --- the receiving half has no states, only a memory ----------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Last:
+    sequence: int
+    payload: bytes
+    expires: float
+
+
+class _Receiver:
+    """Acknowledges every request and delivers those that do not repeat the last one."""
+
+    __slots__ = ("_counters", "_last")
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._last: _Last | None = None
+
+    def forget(self) -> None:
+        self._last = None
+
+    def accept(self, request: Ecpdu, now: float, operational: Operational) -> list[Output]:
+        ack = Transmit(request.acknowledgement())
+        if request.subtype != SUBTYPE_VDP:
+            self._counters.malformed += 1
+            return [ack]
+        if self._repeats(request, now):
+            self._counters.duplicates += 1
+            return [ack]
+        self._last = _Last(request.sequence, request.payload, now + _duplicate_window(operational))
+        return [ack, Deliver(request.payload)]
+
+    def _repeats(self, request: Ecpdu, now: float) -> bool:
+        last = self._last
+        return (
+            last is not None
+            and now < last.expires
+            and (request.sequence, request.payload) == (last.sequence, last.payload)
+        )
+
+
+def _duplicate_window(operational: Operational) -> float:
+    """Twice the time in which genuine retransmissions arrive."""
+    return max(2 * operational.transmissions * operational.ack_timer, MINIMUM_DUPLICATE_WINDOW)
+
+
+def _after(sequence: int) -> int:
+    """The next number; 0 is skipped."""
+    return sequence + 1 if sequence < LAST_SEQUENCE else 1
+
+
+def _before(sequence: int) -> int:
+    """A number that ``sequence`` comes after."""
+    return sequence - 1 if sequence > 0 else LAST_SEQUENCE

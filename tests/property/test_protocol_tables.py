@@ -1,0 +1,160 @@
+"""Whatever happens in whatever state: a defined outcome or a protocol error, and the promises hold."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ryu_apps.evb.protocol import ecp, evb, vdp_bridge
+from ryu_apps.evb.protocol.ecp import EcpEndpoint
+from ryu_apps.evb.protocol.evb import EvbBridge
+from ryu_apps.evb.protocol.table import ProtocolError
+from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.protocol.vdp_bridge import VdpBridge, VsiState
+from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
+from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv
+from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
+
+TIMERS = Operational(r=3, rte=10, rwd=17, rka=17)
+MACHINES = [
+    (VdpBridge, vdp_bridge.VsiState, vdp_bridge.Input),
+    (EcpEndpoint, ecp.TxState, ecp.Input),
+    (EvbBridge, evb.EvbState, evb.Input),
+]
+
+ERRORS = [error for error in VdpError if error is not VdpError.SUCCESS]
+attempts = st.none() | st.integers(0, 4)
+vdp_events = st.one_of(
+    st.builds(vdp_bridge.Request, st.sampled_from(VdpMode), st.booleans()),
+    st.builds(vdp_bridge.Granted, attempts),
+    st.builds(vdp_bridge.Denied, st.sampled_from(ERRORS), st.booleans(), attempts),
+    st.builds(vdp_bridge.Recalled, st.just("moved")),
+    st.just(vdp_bridge.Released()),
+    st.just(vdp_bridge.Tick()),
+)
+ecpdus = st.builds(
+    Ecpdu, st.sampled_from(EcpOp), st.integers(0, 3), st.integers(0, 4), st.sampled_from([b"", b"a"]), st.integers(0, 2)
+)
+ecp_events = st.one_of(
+    st.builds(ecp.Received, ecpdus),
+    st.builds(ecp.Submit, st.sampled_from([b"a", b"b"])),
+    st.builds(ecp.Reconfigure, st.just(TIMERS)),
+    st.just(ecp.Reset()),
+    st.just(ecp.Tick()),
+)
+evb_tlvs = st.builds(
+    EvbTlv,
+    mode=st.sampled_from(EvbMode),
+    r=st.integers(0, 7),
+    rte=st.integers(0, 31),
+    rwd=st.integers(0, 31),
+    rka=st.integers(0, 31),
+    rrreq=st.booleans(),
+    sgid=st.booleans(),
+)
+evb_events = st.one_of(
+    st.builds(evb.NeighbourHeard, st.none() | evb_tlvs, st.integers(1, 2), st.integers(0, 40)),
+    st.sampled_from([evb.LinkUp(), evb.LinkDown(), evb.Shutdown(), evb.Tick()]),
+)
+pauses = st.sampled_from([0.0, 0.001, 0.02, 1.0, 2.5, 30.0])
+
+
+def scripts(events: st.SearchStrategy[Any]) -> st.SearchStrategy[list[tuple[Any, float]]]:
+    return st.lists(st.tuples(events, pauses), max_size=40)
+
+
+@pytest.mark.parametrize(("machine", "states", "inputs"), MACHINES)
+def test_every_state_and_every_input_is_used_by_some_row(machine: Any, states: Any, inputs: Any) -> None:
+    pairs = [pair for pair in product(states, inputs) if pair in machine.TABLE]
+
+    assert {state for state, _ in pairs} == set(states)
+    assert {each for _, each in pairs} == set(inputs)
+
+
+@pytest.mark.parametrize(("machine", "states", "inputs"), MACHINES)
+def test_a_pair_without_a_row_names_state_and_input_and_changes_nothing(machine: Any, states: Any, inputs: Any) -> None:
+    subject = EvbBridge(Timers()) if machine is EvbBridge else machine(TIMERS)
+    for state, each in product(states, inputs):
+        if (state, each) in machine.TABLE:
+            continue
+        subject.state = state
+        with pytest.raises(ProtocolError) as caught:
+            machine.TABLE.step(subject, each, None, 0.0)
+        assert (caught.value.state, caught.value.input) == (state.value, each.value)
+        assert subject.state is state
+
+
+@given(scripts(vdp_events))
+def test_the_vdp_machine_keeps_its_promises(script: list[tuple[Any, float]]) -> None:
+    vsi, now, releasing = VdpBridge(TIMERS), 0.0, False
+    for event, pause in script:
+        now += pause
+        before = vsi.in_force
+        try:
+            outputs = vsi.feed(event, now)
+        except ProtocolError:
+            assert isinstance(event, vdp_bridge.Released | vdp_bridge.Recalled)
+            continue
+        releasing &= not isinstance(event, vdp_bridge.Released)
+        for output in outputs:
+            match output:
+                case vdp_bridge.Respond(mode, ResponseStatus(error, hard, keep)):
+                    assert error or not (hard or keep)
+                    assert not keep or before is vsi.in_force is mode is VdpMode.ASSOCIATE
+                case vdp_bridge.Release():
+                    assert not releasing
+                    releasing = True
+                case vdp_bridge.Forget():
+                    assert vsi.state is VsiState.ABSENT
+        assert releasing == (vsi.state is VsiState.RELEASING)
+        assert (vsi.deadline is not None) == (vsi.state in (VsiState.DECIDING, VsiState.HELD))
+        assert vsi.in_force is None or vsi.state in (VsiState.DECIDING, VsiState.HELD)
+        assert (vsi.wanted is not None) or vsi.state is not VsiState.DECIDING
+
+
+@given(scripts(ecp_events))
+def test_the_ecp_endpoint_takes_anything_and_acknowledges_every_request(script: list[tuple[Any, float]]) -> None:
+    endpoint, now = EcpEndpoint(TIMERS), 0.0
+    for event, pause in script:
+        now += pause
+        outputs = endpoint.feed(event, now)
+        acks = [one for one in outputs if isinstance(one, ecp.Transmit) and one.ecpdu.op is EcpOp.ACK]
+        asked = isinstance(event, ecp.Received) and event.ecpdu.op is EcpOp.REQUEST and event.ecpdu.version == 1
+        assert len(acks) == asked
+        assert endpoint.deadline is None or endpoint.deadline > now
+        assert endpoint.ready == (endpoint.deadline is None)
+
+
+@given(scripts(ecp_events))
+def test_every_payload_is_accounted_for(script: list[tuple[Any, float]]) -> None:
+    endpoint, now = EcpEndpoint(TIMERS), 0.0
+    submitted, transmitted, failed = 0, set[int](), 0
+    for event, pause in [*script, (ecp.Reset(), 1.0)]:
+        now += pause
+        submitted += isinstance(event, ecp.Submit)
+        for output in endpoint.feed(event, now):
+            failed += isinstance(output, ecp.Failed)
+            if isinstance(output, ecp.Transmit) and output.ecpdu.op is EcpOp.REQUEST:
+                transmitted.add(output.ecpdu.sequence)
+
+    assert max(failed, len(transmitted)) <= submitted <= failed + len(transmitted)
+
+
+@given(scripts(evb_events))
+def test_the_evb_machine_takes_anything_and_never_chatters(script: list[tuple[Any, float]]) -> None:
+    port, now, known = EvbBridge(Timers()), 0.0, False
+    for event, pause in script:
+        now += pause
+        outputs = port.feed(event, now)
+        for output in outputs:
+            if isinstance(output, evb.Lost):
+                assert known
+                known = False
+            known |= isinstance(output, evb.Agreed)
+        assert known == (port.agreed is not None) == (port.state is evb.EvbState.AGREED)
+        assert sum(isinstance(one, evb.Advertise) for one in outputs) <= 1
