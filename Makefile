@@ -1,0 +1,91 @@
+# From a fresh clone, as root on Debian 12, every target installs what it is missing: Debian packages,
+# then a virtual environment inside the checkout.  A second run finds the stamps and starts at once.
+#
+#   make demo            watch a VM move between two switches, its policy ahead of it
+#   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
+#   make lint            style, types and who may import whom
+#   make bench           the figures;     make soak   the long tests;   make docs   the manual
+#   make clean           remove everything the other targets made in the checkout
+
+PYTHON ?= /usr/bin/python3
+VENV ?= .venv$(if $(filter-out /usr/bin/python3,$(PYTHON)),-$(notdir $(PYTHON)))
+BIN = $(CURDIR)/$(VENV)/bin
+IN_VENV = env PATH="$(BIN):$$PATH"
+PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints-build.txt \
+      PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -qq
+
+PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 python3-venv)
+NETWORK_DEBS = openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps
+
+# Fast suites first: what is broken should be told early.
+SUITES = $(wildcard tests/unit tests/property tests/golden tests/pair tests/packaging tests/app tests/interop mininet_tests)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench soak lint style types imports docs clean python-debs network-debs
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: network-debs $(VENV)/mininet.stamp
+	@$(IN_VENV) evbridge demo
+
+test: network-debs $(VENV)/test.stamp
+	@echo "Testing: $(SUITES)"
+	@$(IN_VENV) python -m pytest $(SUITES)
+
+bench: network-debs $(VENV)/test.stamp
+	@echo "Measuring (ratios in one interleaved run; see bench/)"
+	@$(IN_VENV) python -m bench
+
+soak: network-debs $(VENV)/test.stamp
+	@echo "Running the long tests"
+	@$(IN_VENV) python -m pytest -m soak --timeout 0 $(SUITES)
+
+# All three, even if the first finds something.
+lint: $(VENV)/lint.stamp
+	@$(MAKE) --no-print-directory --keep-going style types imports
+
+style: $(VENV)/lint.stamp
+	@echo "Style:   ruff check, ruff format"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+types: $(VENV)/lint.stamp
+	@echo "Types:   mypy, strict on the pure core"
+	@$(BIN)/mypy --no-error-summary --strict -p ryu_apps.evb
+	@$(BIN)/mypy --no-error-summary
+
+imports: $(VENV)/lint.stamp
+	@echo "Imports: import-linter"
+	@$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/docs.stamp
+	@$(IN_VENV) sphinx-build -q -W --keep-going -b html docs docs/_build/html
+	@echo "The manual is docs/_build/html/index.html"
+
+clean:
+	rm -rf .venv .venv-* build dist *.egg-info docs/_build reports .pytest_cache .mypy_cache .ruff_cache \
+	    .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+python-debs:
+	@tools/debian-packages $(PYTHON_DEBS)
+
+network-debs:
+	@tools/debian-packages $(NETWORK_DEBS)
+
+# Ryu does not build with the pip that Debian puts into a virtual environment.
+$(VENV)/pip.stamp: constraints.txt | python-debs
+	@echo "Creating the virtual environment $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade pip setuptools wheel
+	@touch $@
+
+# One stamp for each extra of setup.cfg.
+$(VENV)/%.stamp: $(VENV)/pip.stamp setup.cfg pyproject.toml evbridge.pth constraints.txt constraints-build.txt
+	@echo "Installing evbridge with its $* dependencies into $(VENV)"
+	@$(PIP) --editable '.[$*]'
+	@touch $@
+
+.PRECIOUS: $(VENV)/pip.stamp $(VENV)/%.stamp
