@@ -1,16 +1,17 @@
-"""EVB agreement, bridge side (802.1Q clause 40 and D.2.12): what one port and its station settle on.
+"""EVB agreement (802.1Q clause 40 and D.2.12): what a bridge port and its station settle on.
 
-Says when an LLDPDU is due and what its EVB TLV holds, and tells when a station came, changed its
-mind or went.  Knows nothing of LLDP beyond that: feed it only LLDPDUs sent to the Nearest Customer
-Bridge address, for stations send others without an EVB TLV to other addresses.
+Says when an LLDPDU is due and what its EVB TLV holds, and tells when the neighbour came, changed
+its mind or went.  Knows nothing of LLDP beyond that: feed it only LLDPDUs sent to the Nearest
+Customer Bridge address, for stations send others without an EVB TLV to other addresses.
 
-The bridge advertises its own proposal, not the maximum: were both ends to repeat the maximum, no
-value could ever come down again.  And it never sends *because* a station sent, except to a new or
-changed one: lldpad answers every LLDPDU, and the two would chatter for ever.
+The table does not know which role it plays; :class:`EvbBridge` here and ``EvbStation`` in
+``evb_station`` say what each writes into its TLV.  Neither sends *because* the other sent, except to a new or changed
+neighbour: lldpad answers every LLDPDU, and the two would chatter for ever.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -25,6 +26,7 @@ __all__ = [
     "Advertise",
     "Agreed",
     "EvbBridge",
+    "EvbPort",
     "LinkDown",
     "LinkUp",
     "Lost",
@@ -72,7 +74,7 @@ class NeighbourHeard:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """The neighbour's LLDP says good-bye; the same as an LLDPDU of TTL 0 from the station."""
+    """The neighbour's LLDP says good-bye; the same as an LLDPDU of TTL 0 from it."""
 
 
 Event = LinkUp | LinkDown | NeighbourHeard | Shutdown | Tick
@@ -88,11 +90,11 @@ class Advertise:
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """A station is new or what it agreed on has changed.
+    """A neighbour is new or what it agreed on has changed.
 
     Attributes:
         operational: timers in force.
-        station: MAC address of the station's port, 48 bits.
+        station: MAC address of the neighbour's port, 48 bits; to a bridge that is the station.
         reflective_relay: the bridge sends frames back to the port they came from.
         groups: filter info may hold GroupIDs.
     """
@@ -105,7 +107,7 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """There is no EVB station at the port any more; ``reason`` is for operators."""
+    """There is no EVB neighbour at the port any more; ``reason`` is for operators."""
 
     reason: str
 
@@ -118,7 +120,7 @@ class EvbState(Enum):
     """What the port knows; the names are the rendered table's."""
 
     DOWN = "link down"
-    ALONE = "no station"
+    ALONE = "no neighbour"
     AGREED = "agreed"
 
 
@@ -127,10 +129,10 @@ class Input(Enum):
 
     LINK_UP = "link up"
     LINK_DOWN = "link down"
-    NEW_STATION = "EVB TLV of a new station"
-    SAME_STATION = "EVB TLV of the station"
-    STATION_WITHOUT_EVB = "LLDPDU of the station without EVB"
-    OTHER_NEIGHBOUR = "LLDPDU of another neighbour without EVB"
+    NEW = "EVB TLV of a new neighbour"
+    SAME = "EVB TLV of the neighbour"
+    EVB_OFF = "LLDPDU of the neighbour without EVB"
+    BYSTANDER = "LLDPDU of someone else without EVB"
     SHUTDOWN = "LLDP shutdown"
     AGED = "TTL over"
     DUE = "LLDPDU due"
@@ -139,44 +141,46 @@ class Input(Enum):
 _DOWN, _ALONE, _AGREED = EvbState
 
 
-class EvbBridge:
-    """One port of the bridge.
+class EvbPort(ABC):
+    """What both roles share: the table, and when to send.
 
     Attributes:
         state: what the port knows.
-        agreed: what the station and we agreed on, None if there is none.
+        agreed: what the neighbour and we agreed on, None if there is none.
     """
 
-    __slots__ = (
-        "_ages_at",
-        "_groups",
-        "_heard",
-        "_last_sent",
-        "_relay",
-        "_rush",
-        "_send_at",
-        "_timers",
-        "agreed",
-        "state",
-    )
+    __slots__ = ("_ages_at", "_groups", "_heard", "_last_sent", "_rush", "_send_at", "_timers", "agreed", "state")
 
-    def __init__(self, timers: Timers, reflective_relay_capable: bool = True, groups: bool = True) -> None:
-        """
-        Args:
-            timers: our proposal.
-            reflective_relay_capable: whether the port may do reflective relay if asked to.
-            groups: whether VDP filter info with GroupIDs is understood.
-        """
+    def __init__(self, timers: Timers, groups: bool) -> None:
         self.state = EvbState.DOWN
         self.agreed: Agreed | None = None
         self._timers = timers
-        self._relay = reflective_relay_capable
         self._groups = groups
         self._heard: EvbTlv | None = None
         self._ages_at: float | None = None
         self._send_at: float | None = None
         self._last_sent = 0.0
         self._rush = 0
+
+    # --- what the roles say ---
+    PEER: ClassVar[EvbMode]
+    """The mode of a neighbour to agree with."""
+
+    @abstractmethod
+    def _tlv(self) -> EvbTlv:
+        """What we advertise now."""
+
+    @abstractmethod
+    def _authored(self, evb: EvbTlv) -> tuple[object, ...]:
+        """What the neighbour wrote itself of its TLV; the rest reflects ours."""
+
+    @abstractmethod
+    def _relays(self, evb: EvbTlv) -> bool:
+        """Whether reflective relay is on with this neighbour."""
+
+    @abstractmethod
+    def _groups_of(self, evb: EvbTlv) -> bool:
+        """Whether this neighbour understands GroupIDs."""
 
     @property
     def deadline(self) -> float | None:
@@ -185,7 +189,7 @@ class EvbBridge:
 
     @property
     def operational(self) -> Operational:
-        """Timers in force: those agreed on or, with no station, our own."""
+        """Timers in force: those agreed on or, with no neighbour, our own."""
         return self.agreed.operational if self.agreed else agree(self._timers, self._timers)
 
     def feed(self, event: Event, now: float) -> list[Output]:
@@ -213,11 +217,11 @@ class EvbBridge:
 
     def _neighbour_input(self, heard: NeighbourHeard) -> Input:
         known = self.agreed is not None and self.agreed.station == heard.source
-        if heard.ttl and heard.evb is not None and heard.evb.mode == EvbMode.STATION:
-            return Input.SAME_STATION if known else Input.NEW_STATION
+        if heard.ttl and heard.evb is not None and heard.evb.mode is self.PEER:
+            return Input.SAME if known else Input.NEW
         if not known:
-            return Input.OTHER_NEIGHBOUR
-        return Input.STATION_WITHOUT_EVB if heard.ttl else Input.SHUTDOWN
+            return Input.BYSTANDER
+        return Input.EVB_OFF if heard.ttl else Input.SHUTDOWN
 
     # --- actions: the table's verbs ---
     def _search(self, _: LinkUp, now: float) -> list[Output]:
@@ -252,19 +256,19 @@ class EvbBridge:
         return []
 
     def _lose_link(self, down: LinkDown, now: float) -> list[Output]:
-        """Lose the station, fall silent."""
+        """Lose the neighbour, fall silent."""
         return [*self._stop(down, now), *self._lose("link down")]
 
     def _lose_shut_down(self, _: Event, __: float) -> list[Output]:
-        """Lose the station."""
+        """Lose the neighbour."""
         return self._lose("LLDP shutdown")
 
     def _lose_aged(self, _: Tick, __: float) -> list[Output]:
-        """Lose the station."""
+        """Lose the neighbour."""
         return self._lose("LLDP neighbour aged out")
 
     def _lose_evb(self, _: NeighbourHeard, __: float) -> list[Output]:
-        """Lose the station."""
+        """Lose the neighbour."""
         return self._lose("EVB switched off")
 
     def _ignore(self, _: Event, __: float) -> list[Output]:
@@ -293,65 +297,43 @@ class EvbBridge:
         return [Advertise(self._tlv())]
 
     def _send_soon(self, now: float) -> None:
-        # Not at once: a station whose TLV changes all the time must not set our pace.
+        # Not at once: a neighbour whose TLV changes all the time must not set our pace.
         self._send_at = earliest(self._send_at, max(now, self._last_sent + FAST_INTERVAL))
 
     def _proposal(self) -> tuple[object, ...] | None:
-        """What the station authors in its TLV; the rest reflects ours."""
-        evb = self._heard
-        if evb is None:
-            return None
-        return (evb.sgid, evb.rrreq, evb.rrstat, evb.r, evb.rte, evb.rwd, evb.rka)
+        return None if self._heard is None else self._authored(self._heard)
 
     def _agreement(self, heard: NeighbourHeard) -> Agreed:
         assert heard.evb is not None
         return Agreed(
             operational=agree(self._timers, heard.evb),
             station=heard.source,
-            reflective_relay=self._relay and heard.evb.rrreq,
-            groups=self._groups and heard.evb.sgid,
-        )
-
-    def _tlv(self) -> EvbTlv:
-        station = self._heard
-        return EvbTlv(
-            bgid=self._groups,
-            rrcap=self._relay,
-            rrctr=self.agreed is not None and self.agreed.reflective_relay,
-            sgid=station is not None and station.sgid,
-            rrreq=station is not None and station.rrreq,
-            rrstat=station.rrstat if station else RrStatus.INACTIVE,
-            r=self._timers.r,
-            rte=self._timers.rte,
-            mode=EvbMode.BRIDGE,
-            rol_rwd=station is not None and station.rwd >= self._timers.rwd,
-            rwd=self._timers.rwd,
-            rol_rka=station is not None and station.rka >= self._timers.rka,
-            rka=self._timers.rka,
+            reflective_relay=self._relays(heard.evb),
+            groups=self._groups and self._groups_of(heard.evb),
         )
 
     # --- the table ---
-    TABLE: ClassVar[Table[EvbBridge, EvbState, Input, Output]] = Table(
-        "EVB bridge",
+    TABLE: ClassVar[Table[EvbPort, EvbState, Input, Output]] = Table(
+        "EVB",
         {
             (_DOWN, Input.LINK_UP): (_search, _ALONE),
             (_DOWN, Input.LINK_DOWN): (_ignore, _DOWN),
             # A frame that was under way when the link went down.
-            (_DOWN, Input.NEW_STATION): (_ignore, _DOWN),
-            (_DOWN, Input.OTHER_NEIGHBOUR): (_ignore, _DOWN),
+            (_DOWN, Input.NEW): (_ignore, _DOWN),
+            (_DOWN, Input.BYSTANDER): (_ignore, _DOWN),
             (_DOWN, Input.SHUTDOWN): (_ignore, _DOWN),
             (_ALONE, Input.LINK_UP): (_ignore, _ALONE),
             (_ALONE, Input.LINK_DOWN): (_stop, _DOWN),
-            (_ALONE, Input.NEW_STATION): (_welcome, _AGREED),
-            (_ALONE, Input.OTHER_NEIGHBOUR): (_ignore, _ALONE),
+            (_ALONE, Input.NEW): (_welcome, _AGREED),
+            (_ALONE, Input.BYSTANDER): (_ignore, _ALONE),
             (_ALONE, Input.SHUTDOWN): (_ignore, _ALONE),
             (_ALONE, Input.DUE): (_advertise, _ALONE),
             (_AGREED, Input.LINK_UP): (_ignore, _AGREED),
             (_AGREED, Input.LINK_DOWN): (_lose_link, _DOWN),
-            (_AGREED, Input.NEW_STATION): (_welcome, _AGREED),
-            (_AGREED, Input.SAME_STATION): (_refresh, _AGREED),
-            (_AGREED, Input.STATION_WITHOUT_EVB): (_lose_evb, _ALONE),
-            (_AGREED, Input.OTHER_NEIGHBOUR): (_ignore, _AGREED),
+            (_AGREED, Input.NEW): (_welcome, _AGREED),
+            (_AGREED, Input.SAME): (_refresh, _AGREED),
+            (_AGREED, Input.EVB_OFF): (_lose_evb, _ALONE),
+            (_AGREED, Input.BYSTANDER): (_ignore, _AGREED),
             (_AGREED, Input.SHUTDOWN): (_lose_shut_down, _ALONE),
             (_AGREED, Input.AGED): (_lose_aged, _ALONE),
             (_AGREED, Input.DUE): (_advertise, _AGREED),
@@ -359,6 +341,54 @@ class EvbBridge:
     )
 
 
+class EvbBridge(EvbPort):
+    """One port of the bridge.
+
+    It advertises its own proposal, not the maximum: were both ends to repeat the maximum, no value
+    could ever come down again.
+    """
+
+    __slots__ = ("_relay",)
+    PEER = EvbMode.STATION
+
+    def __init__(self, timers: Timers, reflective_relay_capable: bool = True, groups: bool = True) -> None:
+        """
+        Args:
+            timers: our proposal.
+            reflective_relay_capable: whether the port may do reflective relay if asked to.
+            groups: whether VDP filter info with GroupIDs is understood.
+        """
+        super().__init__(timers, groups)
+        self._relay = reflective_relay_capable
+
+    def _tlv(self) -> EvbTlv:
+        ours, station = self._timers, self._heard
+        return EvbTlv(
+            mode=EvbMode.BRIDGE,
+            bgid=self._groups,
+            rrcap=self._relay,
+            rrctr=station is not None and self._relays(station),
+            sgid=station is not None and station.sgid,
+            rrreq=station is not None and station.rrreq,
+            rrstat=station.rrstat if station else RrStatus.INACTIVE,
+            r=ours.r,
+            rte=ours.rte,
+            rwd=ours.rwd,
+            rka=ours.rka,
+            rol_rwd=station is not None and station.rwd >= ours.rwd,
+            rol_rka=station is not None and station.rka >= ours.rka,
+        )
+
+    def _authored(self, evb: EvbTlv) -> tuple[object, ...]:
+        return (evb.sgid, evb.rrreq, evb.rrstat, evb.r, evb.rte, evb.rwd, evb.rka)
+
+    def _relays(self, evb: EvbTlv) -> bool:
+        return self._relay and evb.rrreq
+
+    def _groups_of(self, evb: EvbTlv) -> bool:
+        return evb.sgid
+
+
 def documented_rows() -> Iterator[DocumentedRow]:
     """The machine's table in words, for the documentation."""
-    return EvbBridge.TABLE.rows()
+    return EvbPort.TABLE.rows()

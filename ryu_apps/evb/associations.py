@@ -1,0 +1,325 @@
+"""From VDP requests to answers: the machines of all VSIs, and what connects them to the lifecycle.
+
+A request means something (its type, its bindings), its machine says when to decide, ``vsi.admission``
+says whether, ``vsi.lifecycle`` does it, and the machine says what to answer.  What comes out is
+:class:`Answer` for a station, ``Apply`` for a switch and ``Happened`` for whoever watches.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from ryu_apps.evb.agenda import Agenda
+from ryu_apps.evb.io import Apply, Happened
+from ryu_apps.evb.policy.model import PolicySet, VsiType
+from ryu_apps.evb.protocol import vdp_bridge as machine
+from ryu_apps.evb.protocol.table import Tick
+from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.station import Heard, StationPort
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.admission import Refusal, bindings_of, examine, fill_null_vids
+from ryu_apps.evb.vsi.lifecycle import Lifecycle, Outcome, Verdict
+from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
+from ryu_apps.evb.vsi.registry import Attachment, Registry
+from ryu_apps.evb.wire import cisco
+from ryu_apps.evb.wire.vdp import (
+    Association,
+    ManagerId,
+    OrganizationalTlv,
+    RequestStatus,
+    ResponseStatus,
+    VdpError,
+    VdpMode,
+)
+from ryu_apps.evb.wire.vsi_id import VsiId
+
+_SUCCESS = ResponseStatus(VdpError.SUCCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An association TLV for the station at a port."""
+
+    port: PortId
+    manager_id: ManagerId
+    tlv: Association
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """A station asks for a VSI that is active elsewhere (``source``), or nowhere yet (None)."""
+
+    vsi: str
+    source: PortId | None
+    destination: PortId
+
+
+Output = Answer | Apply | Happened | Moving
+Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
+
+
+class Associations:
+    """All VSIs of one bridge as their stations see them.
+
+    Every method returns what is to be done, in order; ``deadline`` says when to call :meth:`tick`.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        lifecycle: Lifecycle,
+        stations: Mapping[PortId, StationPort],
+        policies: Callable[[], PolicySet],
+        hosts: Mapping[tuple[int, int], object],
+    ) -> None:
+        """
+        Args:
+            policies: the VSI types as they are now.
+            hosts: the configured end systems, by (VID, MAC).
+        """
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._stations = stations
+        self._policies = policies
+        self._hosts = hosts
+        self._agenda: Agenda[Attachment] = Agenda()
+        self._moved: dict[tuple[VsiId, PortId], float] = {}
+        self._work: deque[tuple[Attachment, machine.Output]] = deque()
+        self._out: list[Output] = []
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call :meth:`tick`, monotonic seconds."""
+        return self._agenda.deadline
+
+    # --- what comes in ---
+    def heard(self, port: PortId, heard: Heard, now: float) -> list[Output]:
+        """A station sent an association TLV."""
+        asked = heard.association
+        if isinstance(asked.status, RequestStatus) and not self._stale(port, heard, now):
+            self._hear(port, heard, now)
+        return self._take()
+
+    def outcomes(self, outcomes: list[Outcome], now: float) -> list[Output]:
+        """The lifecycle got on: a switch has confirmed or refused something."""
+        self._queue(outcomes, now)
+        self._drain(now)
+        return self._take()
+
+    def recall(self, text: str, reason: str, now: float) -> list[Output]:
+        """Take a VSI off every port; an unknown one is nothing to take off."""
+        vsi = self._registry.named(text)
+        for attachment in list(vsi.attachments.values()) if vsi else ():
+            if attachment.machine.state in (machine.VsiState.HELD, machine.VsiState.DECIDING):
+                self._feed(attachment, machine.Recalled(reason), now)
+        self._drain(now)
+        return self._take()
+
+    def agreed(self, port: PortId, operational: Operational) -> None:
+        """The timers of a port have changed."""
+        for vsi in self._registry:
+            if attachment := vsi.attachments.get(port):
+                attachment.machine.operational = operational
+
+    def tick(self, now: float) -> list[Output]:
+        """Serve the deadlines that have passed."""
+        for attachment in self._agenda.due(now):
+            self._feed(attachment, Tick(), now)
+            self._drain(now)
+        return self._take()
+
+    # --- requests ---
+    def _hear(self, port: PortId, heard: Heard, now: float) -> None:
+        asked = heard.association
+        vsi = self._registry.vsi(asked.vsi_id)
+        attachment = vsi.attachments.get(port) if vsi else None
+        if attachment is not None:
+            if not self._superseded(attachment, asked):
+                self._request(attachment, heard, now)
+        elif asked.MODE is VdpMode.DEASSOCIATE:
+            self._answer(port, heard.manager_id, asked.answer(_SUCCESS))
+        else:
+            bridge = machine.VdpBridge(self._stations[port].evb.operational)
+            attachment = self._registry.attach(asked.vsi_id, port, heard.manager_id, bridge, now)
+            self._request(attachment, heard, now)
+
+    def _request(self, attachment: Attachment, heard: Heard, now: float) -> None:
+        asked = heard.association
+        attachment.manager_id = heard.manager_id
+        attachment.requests[asked.MODE] = asked
+        request = machine.Request(asked.MODE)
+        if asked.MODE is not VdpMode.DEASSOCIATE:
+            before = attachment.asked
+            attachment.newest = asked
+            attachment.asked = self._meaning(attachment, asked, heard.organizational)
+            request = machine.Request(asked.MODE, changed=before is not None and attachment.asked != before)
+        held_before = attachment.machine.state is machine.VsiState.HELD
+        outputs = attachment.machine.feed(request, now)
+        keep_alive = held_before and attachment.machine.state is machine.VsiState.HELD
+        if not keep_alive:
+            self._note_request(attachment, asked, now)
+        for output in outputs:
+            self._work.append((attachment, output))
+        self._drain(now, quiet=keep_alive)
+
+    def _meaning(
+        self, attachment: Attachment, asked: Association, organizational: tuple[OrganizationalTlv, ...]
+    ) -> Meaning:
+        """What a request asks for, so that a repetition is known as one whatever its null VIDs say."""
+        interface = self._stations[attachment.port].interface
+        filled = fill_null_vids(interface, asked.filter_info)
+        for tlv in map(cisco.decode, organizational):
+            if isinstance(tlv, cisco.L3Address) and tlv.address not in attachment.told:
+                attachment.told = (*attachment.told, tlv.address)
+            elif isinstance(tlv, cisco.VmName):
+                attachment.name = tlv.name
+        key = VsiTypeKey(asked.type_id, asked.version)
+        return key, bindings_of(filled) if filled else (), attachment.told
+
+    def _note_request(self, attachment: Attachment, asked: Association, now: float) -> None:
+        status = asked.status
+        assert isinstance(status, RequestStatus)
+        owner = attachment.vsi.owner
+        if asked.MODE is not VdpMode.DEASSOCIATE and owner is not attachment:
+            self._out.append(Moving(attachment.text, owner.port if owner else None, attachment.port))
+        detail: dict[str, object] = {
+            "mode": asked.MODE.name,
+            "type": str(VsiTypeKey(asked.type_id, asked.version)),
+            "migrating": status.migrating,
+            "suspended": status.suspended,
+        }
+        self._happened(attachment, "vdp.request", detail)
+
+    def _stale(self, port: PortId, heard: Heard, now: float) -> bool:
+        """An Associate from where the VSI has just left is a keep-alive that crossed our De-Associate."""
+        asked = heard.association
+        until = self._moved.get((asked.vsi_id, port))
+        if until is None:
+            return False
+        if now < until and asked.MODE is VdpMode.ASSOCIATE:
+            self._answer(port, heard.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS))
+            return True
+        del self._moved[asked.vsi_id, port]
+        return False
+
+    def _superseded(self, attachment: Attachment, asked: Association) -> bool:
+        """A station that changes the type keeps the old one alive as a second VSI; the newest counts."""
+        key = VsiTypeKey(asked.type_id, asked.version)
+        if key in attachment.superseded:
+            attachment.superseded.discard(key)
+            answer = asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS)
+            self._answer(attachment.port, attachment.manager_id, answer)
+            return True
+        newest = attachment.newest
+        if newest is not None and asked.MODE is not VdpMode.DEASSOCIATE:
+            old = VsiTypeKey(newest.type_id, newest.version)
+            if old != key:
+                attachment.superseded.add(old)
+        return False
+
+    # --- the VDP machines' wishes ---
+    def _drain(self, now: float, quiet: bool = False) -> None:
+        while self._work:
+            attachment, output = self._work.popleft()
+            match output:
+                case machine.Decide(mode, attempt):
+                    self._decide(attachment, mode, attempt, now)
+                case machine.Respond(mode, status):
+                    self._respond(attachment, mode, status, now, quiet)
+                case machine.Announce(reason):
+                    self._announce(attachment, reason, now)
+                case machine.Release():
+                    self._queue(self._lifecycle.release(attachment), now)
+                case machine.Forget():
+                    self._forget(attachment)
+            self._agenda.set(attachment, attachment.machine.deadline)
+
+    def _decide(self, attachment: Attachment, mode: VdpMode, attempt: int, now: float) -> None:
+        asked = attachment.newest
+        assert asked is not None
+        interface = self._stations[attachment.port].interface
+        vsi_type = self._policies().types.get(VsiTypeKey(asked.type_id, asked.version))
+
+        def taken(binding: Binding) -> str | None:
+            if binding.mac is not None and (binding.vid, binding.mac) in self._hosts:
+                return "a configured end system"
+            other = self._registry.conflict(attachment, binding)
+            return other.text if other else None
+
+        found = examine(interface, vsi_type, asked.filter_info, taken)
+        if isinstance(found, Refusal):
+            detail: dict[str, object] = {"reason": found.reason, "error": found.error.name}
+            self._happened(attachment, "vdp.refused", detail)
+            self._feed(attachment, machine.Denied(found.error, found.hard, attempt), now)
+            return
+        attachment.filled = found.filled
+        attachment.addresses = attachment.told
+        self._registry.hold(attachment, found.bindings)
+        if mode is VdpMode.PREASSOCIATE and not self._stages_early(attachment, found.vsi_type):
+            self._queue(self._lifecycle.grant_unstaged(attachment), now)
+        else:
+            self._queue(self._lifecycle.stage(attachment, found.vsi_type), now)
+
+    def _stages_early(self, attachment: Attachment, vsi_type: VsiType) -> bool:
+        if vsi_type.stage_on is not None:
+            return vsi_type.stage_on is VdpMode.PREASSOCIATE
+        return self._stations[attachment.port].interface.stage_on_preassociate
+
+    def _respond(
+        self, attachment: Attachment, mode: VdpMode, status: ResponseStatus, now: float, quiet: bool
+    ) -> None:
+        if status.keep:
+            self._queue(self._lifecycle.abandon(attachment), now)
+            if attachment.program is not None:
+                self._registry.hold(attachment, attachment.program.binding.bindings)
+        asked = attachment.requests[mode]
+        filled = attachment.filled if mode is not VdpMode.DEASSOCIATE and status.success else None
+        if not quiet:
+            detail: dict[str, object] = {"mode": mode.name, "status": f"{status.encode():#04x}"}
+            self._happened(attachment, "vdp.response", detail)
+        self._answer(attachment.port, attachment.manager_id, asked.answer(status, filled))
+        if not quiet and status.success and mode is VdpMode.ASSOCIATE:
+            self._happened(attachment, "vsi.active", {})
+
+    def _announce(self, attachment: Attachment, reason: str, now: float) -> None:
+        self._happened(attachment, "vdp.announce", {"reason": reason})
+        owner = attachment.vsi.owner
+        if owner is not None and owner is not attachment:
+            self._moved = {place: until for place, until in self._moved.items() if until > now}
+            until = now + attachment.machine.operational.keep_alive_timeout
+            self._moved[attachment.vsi.vsi_id, attachment.port] = until
+        if attachment.newest is not None:
+            tlv = attachment.newest.unsolicited_deassociate()
+            self._answer(attachment.port, attachment.manager_id, tlv)
+
+    def _forget(self, attachment: Attachment) -> None:
+        self._registry.forget(attachment)
+        self._happened(attachment, "vsi.gone", {})
+
+    # --- the lifecycle's outcomes ---
+    def _queue(self, outcomes: list[Outcome], now: float) -> None:
+        for outcome in outcomes:
+            match outcome:
+                case Apply() | Happened():
+                    self._out.append(outcome)
+                case Verdict(attachment, event):
+                    self._feed(attachment, event, now)
+
+    def _feed(self, attachment: Attachment, event: machine.Event, now: float) -> None:
+        self._work.extend((attachment, output) for output in attachment.machine.feed(event, now))
+        self._agenda.set(attachment, attachment.machine.deadline)
+
+    # --- small things ---
+    def _answer(self, port: PortId, manager_id: ManagerId, tlv: Association) -> None:
+        self._out.append(Answer(port, manager_id, tlv))
+
+    def _happened(self, attachment: Attachment, kind: str, detail: dict[str, object]) -> None:
+        port = attachment.port
+        self._out.append(Happened(kind, port, port.dpid, attachment.text, detail))
+
+    def _take(self) -> list[Output]:
+        taken, self._out = self._out, []
+        return taken

@@ -1,0 +1,268 @@
+"""One bridge, whole: events in, effects out.  The only wiring, and no decision of its own.
+
+A frame goes: switch state -> station port (LLDP, ECP, VDP codecs and machines) -> VDP machine of
+its VSI -> lifecycle -> changes for switches.  Confirmations go: lifecycle -> VDP machine -> station
+port -> frame.  Knows no Ryu, no socket, no file and no clock.
+"""
+
+from __future__ import annotations
+
+from ryu_apps.evb.agenda import Agenda
+from ryu_apps.evb.associations import Answer, Associations, Moving
+from ryu_apps.evb.associations import Output as AssociationOutput
+from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.rule import Change, Group
+from ryu_apps.evb.io import (
+    Apply,
+    Confirmed,
+    Effect,
+    Event,
+    FrameReceived,
+    Happened,
+    Mode,
+    OperatorDeassociate,
+    PortChanged,
+    Rejected,
+    RulesRead,
+    SendFrame,
+    SwitchDown,
+    SwitchUp,
+    TimerExpired,
+)
+from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
+from ryu_apps.evb.protocol.evb import Agreed
+from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.evb.services.body import body_of_vsi
+from ryu_apps.evb.station import Heard, Relay, StationPort
+from ryu_apps.evb.station import Output as StationOutput
+from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, Wanted, owners
+from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.vsi.bodies import Epochs
+from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.migration import Migrations
+from ryu_apps.evb.vsi.registry import Registry
+from ryu_apps.evb.vsi.reservation import Ledger
+
+#: Seconds beyond the longest keep-alive timeout for which unclaimed rules are left alone.
+_GRACE_MARGIN = 5.0
+
+
+class Engine:
+    """The bridge side of EVB for a whole fabric.
+
+    Attributes:
+        fabric, policies: as given.
+        registry, ledger, migrations, stations: read by whoever shows them; written only here.
+    """
+
+    def __init__(self, fabric: Fabric, policies: PolicySet) -> None:
+        self.fabric = fabric
+        self.policies = policies
+        self.registry = Registry()
+        self.ledger = Ledger()
+        self.migrations = Migrations()
+        self._wiring = Wiring(fabric)
+        self._hosts = host_addresses(fabric)
+        self._gatekeeper = Gatekeeper(fabric, self._wiring)
+        self._epochs = Epochs()
+        self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self._epochs)
+        self.bringup = Bringup(self._wanted, self.lifecycle.next_token)
+        self.stations = {port: self._station(port) for port in fabric.ports(Role.STATION)}
+        self._agenda: Agenda[PortId | int] = Agenda()
+        self._grace = _GRACE_MARGIN + max(
+            (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
+        )
+        self.associations = Associations(
+            self.registry, self.lifecycle, self.stations, lambda: self.policies, self._hosts
+        )
+        self._effects: list[Effect] = []
+
+    @property
+    def deadline(self) -> float | None:
+        """When to feed :class:`TimerExpired`, monotonic seconds; None: nothing is awaited."""
+        return earliest(self._agenda.deadline, self.associations.deadline)
+
+    def feed(self, event: Event, now: float) -> list[Effect]:
+        """Take one event, return what is to be done about it, in order."""
+        match event:
+            case FrameReceived():
+                self._frame(event, now)
+            case Confirmed(dpid, token):
+                self._confirmed(dpid, token, now)
+            case Rejected(dpid, token, reason, full):
+                outcomes = self.lifecycle.rejected(dpid, token, reason, full)
+                self._associated(self.associations.outcomes(outcomes, now), now)
+            case RulesRead(dpid, token, cookies):
+                self._rules_read(dpid, token, cookies)
+            case SwitchUp(dpid, ports, max_rules):
+                self._switch_up(dpid, ports, max_rules, now)
+            case SwitchDown(dpid):
+                self._switch_down(dpid, now)
+            case PortChanged(port, up):
+                self._port_changed(port, up, now)
+            case OperatorDeassociate(vsi):
+                self._associated(self.associations.recall(vsi, "taken off by the operator", now), now)
+            case TimerExpired():
+                self._timers(now)
+        effects, self._effects = self._effects, []
+        return effects
+
+    # --- switches ---
+    def _switch_up(self, dpid: int, ports: dict[int, bool], max_rules: int | None, now: float) -> None:
+        switch = self.fabric.switches.get(dpid)
+        if switch is None:
+            self._note(Happened("switch.unknown", dpid=dpid), now)
+            return
+        self._switch_down(dpid, now)
+        self.ledger.limit(dpid, max_rules if switch.max_rules is None else switch.max_rules)
+        self._effects.append(self.bringup.connected(dpid, ports))
+        self._note(Happened("switch.up", dpid=dpid), now)
+
+    def _switch_down(self, dpid: int, now: float) -> None:
+        self.lifecycle.up.discard(dpid)
+        if self.bringup.gone(dpid) is None:
+            return
+        self._note(Happened("switch.down", dpid=dpid), now)
+        for port, station in self.stations.items():
+            if port.dpid == dpid:
+                self._station_outputs(port, station.link(False, now), now)
+
+    def _rules_read(self, dpid: int, token: int, cookies: frozenset[int]) -> None:
+        for index in owners(cookies, Kind.VSI_BODY) | owners(cookies, Kind.GATE):
+            self.lifecycle.indices.reserve(index)
+        for epoch in owners(cookies, Kind.TYPE_BODY):
+            self._epochs.skip(epoch)
+        install = self.bringup.read(dpid, token, cookies)
+        if install is not None:
+            self._effects.append(install)
+
+    def _confirmed(self, dpid: int, token: int, now: float) -> None:
+        match self.bringup.installed(dpid, token):
+            case Apply() as more:
+                self._effects.append(more)
+            case SwitchState() as state:
+                self._switch_ready(state, now)
+            case None:
+                outcomes = self.lifecycle.confirmed(token)
+                self._associated(self.associations.outcomes(outcomes, now), now)
+
+    def _switch_ready(self, state: SwitchState, now: float) -> None:
+        self.lifecycle.up.add(state.dpid)
+        self._note(Happened("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
+        for port, station in self.stations.items():
+            if port.dpid == state.dpid and state.ports.get(port.port_no):
+                self._station_outputs(port, station.link(True, now), now)
+        early, state.early = state.early, []
+        for frame in early:
+            self._frame(frame, now)
+        self._agenda.set(state.dpid, now + self._grace)
+
+    def _sweep_leftovers(self, dpid: int) -> None:
+        if self.bringup.ready(dpid) and (masks := self.bringup.unclaimed(dpid)):
+            self._effects.append(Apply(dpid, 0, Change(sweep=masks), Mode.BULK))
+
+    def _wanted(self, dpid: int) -> Wanted:
+        """Full recompute: what a switch should hold, from the fabric and the registry alone."""
+        base = infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
+        rules: RuleSet = rule_set(base.add)
+        for body in self.lifecycle.bodies.values():
+            if body.dpid == dpid:
+                rules.update(rule_set(body.block))
+        for attachment in self.registry.attachments():
+            program = attachment.program
+            if program is not None and attachment.port.dpid == dpid:
+                rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
+        for vsi in self.registry:
+            rules.update(vsi.gates.get(dpid, {}))
+        rules.update(self._gatekeeper.flood_rules(dpid))
+        groups = {group.group_id: group for group in base.groups}
+        groups.update((group.group_id, group) for group in self._relay_groups(dpid))
+        return Wanted(rules, tuple(groups.values()), base.meters)
+
+    def _relay_groups(self, dpid: int) -> list[Group]:
+        return [
+            group
+            for port, station in self.stations.items()
+            if port.dpid == dpid and station.relay
+            for group in port_groups(station.interface, reflective_relay=True)
+        ]
+
+    # --- stations ---
+    def _station(self, port: PortId) -> StationPort:
+        interface = self.fabric.interface(port)
+        assert interface is not None
+        return StationPort(port, interface, bridge_mac(port))
+
+    def _port_changed(self, port: PortId, up: bool, now: float) -> None:
+        state = self.bringup.switches.get(port.dpid)
+        if state is None or state.ports.get(port.port_no) == up:
+            return
+        state.ports[port.port_no] = up
+        self._note(Happened("port.up" if up else "port.down", port, port.dpid), now)
+        if state.readiness is Readiness.READY and (station := self.stations.get(port)):
+            self._station_outputs(port, station.link(up, now), now)
+
+    def _frame(self, event: FrameReceived, now: float) -> None:
+        state = self.bringup.switches.get(event.port.dpid)
+        station = self.stations.get(event.port)
+        if state is None or station is None:
+            return
+        if state.readiness is not Readiness.READY:
+            state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
+            return
+        self._station_outputs(event.port, station.frame(event.data, now), now)
+
+    def _station_outputs(self, port: PortId, outputs: list[StationOutput], now: float) -> None:
+        for output in outputs:
+            match output:
+                case SendFrame():
+                    self._effects.append(output)
+                case Happened():
+                    self._note(output, now)
+                case Heard():
+                    self._associated(self.associations.heard(port, output, now), now)
+                case Relay(on):
+                    self._relay(port, on)
+                case Agreed(operational):
+                    self.associations.agreed(port, operational)
+        self._agenda.set(port, self.stations[port].deadline)
+
+    def _associated(self, outputs: list[AssociationOutput], now: float) -> None:
+        for output in outputs:
+            match output:
+                case Apply():
+                    self._effects.append(output)
+                case Happened():
+                    self._note(output, now)
+                case Moving(vsi, source, destination):
+                    self.migrations.begin(vsi, source, destination)
+                case Answer(port, manager_id, tlv):
+                    self._station_outputs(port, self.stations[port].answer(manager_id, tlv, now), now)
+
+    def _relay(self, port: PortId, on: bool) -> None:
+        if port.dpid in self.lifecycle.up:
+            groups = port_groups(self.stations[port].interface, on)
+            self._effects.append(Apply(port.dpid, 0, Change(groups=groups), Mode.BULK))
+
+    # --- time ---
+    def _timers(self, now: float) -> None:
+        for item in list(self._agenda.due(now)):
+            if isinstance(item, PortId):
+                self._station_outputs(item, self.stations[item].tick(now), now)
+            else:
+                self._sweep_leftovers(item)
+        self._associated(self.associations.tick(now), now)
+
+    # --- small things ---
+    def _note(self, happened: Happened, now: float) -> None:
+        self.migrations.observe(happened, now)
+        self._effects.append(happened)
+
+
+def bridge_mac(port: PortId) -> int:
+    """A locally administered address for a bridge port: 02:eb, 16 bits of dpid, 16 bits of port."""
+    return 0x02EB << 32 | (port.dpid & 0xFFFF) << 16 | port.port_no & 0xFFFF

@@ -1,0 +1,215 @@
+"""YAML text to plain values that remember their line and column.
+
+YAML 1.2 through ruamel.yaml's composer: `52:54:00:12:34:56` is text, not a sexagesimal number, and a
+key given twice is a mistake.  The text may come from anyone: nesting, size and what aliases expand
+to are bounded, tags other than YAML's own are refused, and nothing here raises for bad input.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, ComposerError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
+
+#: Bounds that no honest file comes near.
+MAX_CHARACTERS = 16_000_000
+MAX_DEPTH = 32
+MAX_VALUES = 1_000_000
+MAX_SCALAR = 1_000
+
+#: Where a value sits: mapping keys and list indices from the top.
+Path = tuple[Any, ...]
+
+_TAG = "tag:yaml.org,2002:"
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+|0o[0-7]+)\Z")
+
+
+@dataclass(slots=True)
+class Document:
+    """One parsed file.
+
+    Attributes:
+        file: its name, for diagnostics.
+        data: plain dicts, lists and scalars; None when nothing could be read.
+        values: where each value starts, by path.
+        keys: where each mapping key starts, by the path of its value.
+        diagnostics: what is wrong with the text as YAML.
+    """
+
+    file: str
+    data: Any = None
+    values: dict[Path, Place] = field(default_factory=dict)
+    keys: dict[Path, Place] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def key_place(self, path: Iterable[Any]) -> Place:
+        """Where the key of ``path`` starts; parts that are not in the file are left out."""
+        known = self.resolve(path)
+        return self.keys.get(known) or self.values.get(known, Place())
+
+    def value_place(self, path: Iterable[Any]) -> Place:
+        """Where the value of ``path`` starts; parts that are not in the file are left out."""
+        return self.values.get(self.resolve(path), Place())
+
+    def resolve(self, path: Iterable[Any]) -> Path:
+        """The longest path in the file that takes the given parts in order, skipping unknown ones."""
+        known: Path = ()
+        for part in path:
+            if (*known, part) in self.values:
+                known = (*known, part)
+        return known
+
+    def complain(self, place: Place, reason: str) -> None:
+        """Record an error."""
+        self.diagnostics.append(error(self.file, place, reason))
+
+
+def read_document(file: str, text: str) -> Document:
+    """Parse one YAML text; all mistakes are in the document's diagnostics."""
+    document = Document(file)
+    if len(text) > MAX_CHARACTERS:
+        document.complain(Place(), f"file is larger than {MAX_CHARACTERS} characters")
+        return document
+    try:
+        root = _compose(text)
+    except MarkedYAMLError as problem:
+        mark = problem.problem_mark or problem.context_mark
+        document.complain(_place(mark), _sentence(problem))
+    except (YAMLError, ValueError, LookupError, AttributeError, AssertionError, TypeError) as problem:
+        # The scanner trips over some malformed escapes, directives and tags with errors that are not its own.
+        mark = getattr(problem, "position", None)
+        place = _place_of_offset(text, mark) if isinstance(mark, int) else Place()
+        document.complain(place, f"not YAML: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}")
+    else:
+        if root is None:
+            document.complain(Place(), "file is empty")
+        else:
+            document.data = _Reader(document).value(root, ())
+    return document
+
+
+class _BoundedComposer(Composer):
+    """The composer recurses once a level: stop before Python does."""
+
+    depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ComposerError(
+                problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=self.parser.peek_event().start_mark
+            )
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+def _compose(text: str) -> Node | None:
+    yaml = YAML(typ="rt")
+    yaml.Composer = _BoundedComposer
+    node: Node | None = yaml.compose(text)
+    return node
+
+
+class _Reader:
+    """Turns nodes into values; counts what it makes, aliases included."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._left = MAX_VALUES
+        self._open: set[int] = set()
+
+    def value(self, node: Node, path: Path) -> Any:
+        """The plain value of a node; None where a diagnostic says why there is none."""
+        place = _place(node.start_mark)
+        self._document.values[path] = place
+        self._left -= 1
+        if self._left < 0:
+            if self._left == -1:
+                self._document.complain(place, f"more than {MAX_VALUES} values, aliases included")
+            return None
+        if id(node) in self._open:
+            self._document.complain(place, "an alias must not contain itself")
+            return None
+        if isinstance(node, ScalarNode):
+            return self._scalar(node, place)
+        self._open.add(id(node))
+        try:
+            return self._collection(node, path, place)
+        finally:
+            self._open.discard(id(node))
+
+    def _collection(self, node: Node, path: Path, place: Place) -> Any:
+        tag = str(node.tag)
+        if isinstance(node, MappingNode) and tag == _TAG + "map":
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode) and tag == _TAG + "seq":
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value) if self._left >= 0]
+        self._document.complain(place, f"tag {tag.replace(_TAG, '!!')} has no meaning here")
+        return None
+
+    def _mapping(self, node: MappingNode, path: Path) -> dict[Any, Any]:
+        found: dict[Any, Any] = {}
+        for key_node, value_node in node.value:
+            if self._left < 0:
+                break
+            place = _place(key_node.start_mark)
+            if not isinstance(key_node, ScalarNode):
+                self._document.complain(place, "a key must be a plain word or number")
+                continue
+            key = self._scalar(key_node, place)
+            if key in found:
+                first = self._document.keys[(*path, key)]
+                self._document.complain(place, f"duplicate key {key!r}, first given on line {first.line}")
+                continue
+            self._document.keys[(*path, key)] = place
+            found[key] = self.value(value_node, (*path, key))
+        return found
+
+    def _scalar(self, node: ScalarNode, place: Place) -> Any:
+        text, tag = str(node.value), str(node.tag)
+        if len(text) > MAX_SCALAR:
+            self._document.complain(place, f"text longer than {MAX_SCALAR} characters")
+            return None
+        if not tag.startswith(_TAG):
+            self._document.complain(place, f"tag {tag} has no meaning here")
+            return None
+        return _plain(tag.removeprefix(_TAG), text)
+
+
+def _plain(tag: str, text: str) -> Any:
+    if tag == "null":
+        return None
+    if tag == "bool" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if tag == "int" and _INT.match(text):
+        return int(text, 0)
+    if tag == "float":
+        try:
+            return float(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _place(mark: Any) -> Place:
+    return Place() if mark is None else Place(mark.line + 1, mark.column + 1)
+
+
+def _place_of_offset(text: str, offset: int) -> Place:
+    before = text[:offset]
+    return Place(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
+
+
+def _sentence(problem: MarkedYAMLError) -> str:
+    parts = [part for part in (problem.context, problem.problem) if part]
+    return "not YAML: " + ", ".join(" ".join(str(part).split()) for part in parts)

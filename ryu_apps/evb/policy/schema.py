@@ -1,0 +1,344 @@
+"""What a policy file may say, as pydantic models: one class for each kind of rule.
+
+A rule's kind follows from its ``eth_type`` and ``ip_proto``, or from its other fields where those are
+left out: ``tcp_dst: 80`` alone means TCP over IPv4 and over IPv6.  The prerequisites that OpenFlow
+wants are filled in; fields that contradict the kind are mistakes.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
+
+from ryu_apps.evb.policy.fields import KINDS, Alternatives, Masked, full_mask, parse_field
+from ryu_apps.evb.policy.validate import Strict
+
+ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
+
+#: What each field needs beside it, for the reason of a mistake.
+NEEDS = {
+    "ip_": "eth_type: ipv4 or ipv6",
+    "ipv4_": "eth_type: ipv4",
+    "ipv6_nd_": "eth_type: ipv6, ip_proto: icmpv6",
+    "ipv6_": "eth_type: ipv6",
+    "arp_": "eth_type: arp",
+    "tcp_": "eth_type: ipv4 or ipv6, ip_proto: tcp",
+    "udp_": "eth_type: ipv4 or ipv6, ip_proto: udp",
+    "icmpv4_": "eth_type: ipv4, ip_proto: icmp",
+    "icmpv6_": "eth_type: ipv6, ip_proto: icmpv6",
+}
+
+#: OpenFlow 1.0 spellings that Ryu and FAUCET still know.
+OLD_NAMES = {
+    "dl_src": "eth_src",
+    "dl_dst": "eth_dst",
+    "dl_type": "eth_type",
+    "dl_vlan": "vlan_vid",
+    "nw_src": "ipv4_src",
+    "nw_dst": "ipv4_dst",
+    "nw_proto": "ip_proto",
+    "tp_src": "tcp_src or udp_src",
+    "tp_dst": "tcp_dst or udp_dst",
+}
+
+
+def _written(name: str) -> Any:
+    def parse(value: object) -> Alternatives:
+        return parse_field(name, value)
+
+    schema = WithJsonSchema({"type": ["string", "integer", "array"]})
+    return Annotated[Alternatives | None, PlainValidator(parse), schema]
+
+
+class Actions(Strict):
+    """``{allow: 1}`` or ``{allow: 0}``, as in FAUCET."""
+
+    allow: Annotated[bool, BeforeValidator(lambda value: bool(value) if value in (0, 1) else value)]
+
+
+class EthernetRule(Strict):
+    """Any frame."""
+
+    ETH_TYPES: ClassVar[tuple[int, ...]] = ()
+    IP_PROTO: ClassVar[int | None] = None
+
+    description: str = ""
+    eth_dst: _written("eth_dst") = None  # type: ignore[valid-type]
+    eth_src: _written("eth_src") = None  # type: ignore[valid-type]
+    eth_type: _written("eth_type") = None  # type: ignore[valid-type]
+    vlan_vid: _written("vlan_vid") = None  # type: ignore[valid-type]
+    vlan_pcp: _written("vlan_pcp") = None  # type: ignore[valid-type]
+    actions: Actions
+
+
+class ArpRule(EthernetRule):
+    """ARP for IPv4."""
+
+    ETH_TYPES = (ARP,)
+
+    arp_op: _written("arp_op") = None  # type: ignore[valid-type]
+    arp_spa: _written("arp_spa") = None  # type: ignore[valid-type]
+    arp_tpa: _written("arp_tpa") = None  # type: ignore[valid-type]
+    arp_sha: _written("arp_sha") = None  # type: ignore[valid-type]
+    arp_tha: _written("arp_tha") = None  # type: ignore[valid-type]
+
+
+class IpRule(EthernetRule):
+    """IP of both versions."""
+
+    ETH_TYPES = (IPV4, IPV6)
+
+    ip_dscp: _written("ip_dscp") = None  # type: ignore[valid-type]
+    ip_proto: _written("ip_proto") = None  # type: ignore[valid-type]
+
+
+class TcpRule(IpRule):
+    """TCP over IP of both versions."""
+
+    IP_PROTO = TCP
+
+    tcp_src: _written("tcp_src") = None  # type: ignore[valid-type]
+    tcp_dst: _written("tcp_dst") = None  # type: ignore[valid-type]
+
+
+class UdpRule(IpRule):
+    """UDP over IP of both versions."""
+
+    IP_PROTO = UDP
+
+    udp_src: _written("udp_src") = None  # type: ignore[valid-type]
+    udp_dst: _written("udp_dst") = None  # type: ignore[valid-type]
+
+
+class Ipv4Rule(IpRule):
+    """IPv4."""
+
+    ETH_TYPES = (IPV4,)
+
+    ipv4_src: _written("ipv4_src") = None  # type: ignore[valid-type]
+    ipv4_dst: _written("ipv4_dst") = None  # type: ignore[valid-type]
+
+
+class Ipv4TcpRule(Ipv4Rule, TcpRule):
+    """TCP over IPv4."""
+
+    IP_PROTO = TCP
+
+
+class Ipv4UdpRule(Ipv4Rule, UdpRule):
+    """UDP over IPv4."""
+
+    IP_PROTO = UDP
+
+
+class IcmpRule(Ipv4Rule):
+    """ICMP."""
+
+    IP_PROTO = ICMP
+
+    icmpv4_type: _written("icmpv4_type") = None  # type: ignore[valid-type]
+    icmpv4_code: _written("icmpv4_code") = None  # type: ignore[valid-type]
+
+
+class Ipv6Rule(IpRule):
+    """IPv6."""
+
+    ETH_TYPES = (IPV6,)
+
+    ipv6_src: _written("ipv6_src") = None  # type: ignore[valid-type]
+    ipv6_dst: _written("ipv6_dst") = None  # type: ignore[valid-type]
+
+
+class Ipv6TcpRule(Ipv6Rule, TcpRule):
+    """TCP over IPv6."""
+
+    IP_PROTO = TCP
+
+
+class Ipv6UdpRule(Ipv6Rule, UdpRule):
+    """UDP over IPv6."""
+
+    IP_PROTO = UDP
+
+
+class Icmpv6Rule(Ipv6Rule):
+    """ICMPv6, neighbour discovery included."""
+
+    IP_PROTO = ICMPV6
+
+    icmpv6_type: _written("icmpv6_type") = None  # type: ignore[valid-type]
+    icmpv6_code: _written("icmpv6_code") = None  # type: ignore[valid-type]
+    ipv6_nd_target: _written("ipv6_nd_target") = None  # type: ignore[valid-type]
+    ipv6_nd_sll: _written("ipv6_nd_sll") = None  # type: ignore[valid-type]
+    ipv6_nd_tll: _written("ipv6_nd_tll") = None  # type: ignore[valid-type]
+
+    @model_validator(mode="after")
+    def _nd_fields_belong_to_a_message(self) -> Icmpv6Rule:
+        needed = {
+            "ipv6_nd_target": (NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT),
+            "ipv6_nd_sll": (NEIGHBOUR_SOLICITATION,),
+            "ipv6_nd_tll": (NEIGHBOUR_ADVERTISEMENT,),
+        }
+        types = {one.value for one in self.icmpv6_type or ()}
+        for name, messages in needed.items():
+            if getattr(self, name) is not None and not (types and types <= set(messages)):
+                wanted = " or ".join(str(number) for number in messages)
+                raise ValueError(f"{name} needs icmpv6_type: {wanted}")
+        return self
+
+
+#: Kinds of rule by ``(Ethernet type or None for both IPs, IP protocol)``.
+_KINDS: dict[tuple[str, int | None], tuple[str, type[EthernetRule]]] = {
+    ("any", None): ("ethernet rule", EthernetRule),
+    ("arp", None): ("arp rule", ArpRule),
+    ("ip", None): ("ip rule", IpRule),
+    ("ip", TCP): ("tcp rule", TcpRule),
+    ("ip", UDP): ("udp rule", UdpRule),
+    ("ipv4", None): ("ipv4 rule", Ipv4Rule),
+    ("ipv4", TCP): ("ipv4 tcp rule", Ipv4TcpRule),
+    ("ipv4", UDP): ("ipv4 udp rule", Ipv4UdpRule),
+    ("ipv4", ICMP): ("icmp rule", IcmpRule),
+    ("ipv6", None): ("ipv6 rule", Ipv6Rule),
+    ("ipv6", TCP): ("ipv6 tcp rule", Ipv6TcpRule),
+    ("ipv6", UDP): ("ipv6 udp rule", Ipv6UdpRule),
+    ("ipv6", ICMPV6): ("icmpv6 rule", Icmpv6Rule),
+}
+_FAMILIES = {(): "any", (ARP,): "arp", (IPV4,): "ipv4", (IPV6,): "ipv6", (IPV4, IPV6): "ip"}
+_FAMILY_OF_PREFIX = {"ipv4_": "ipv4", "icmpv4_": "ipv4", "arp_": "arp", "ipv6_": "ipv6", "icmpv6_": "ipv6"}
+_PROTO_OF_PREFIX = {"tcp_": TCP, "udp_": UDP, "icmpv4_": ICMP, "icmpv6_": ICMPV6, "ipv6_nd_": ICMPV6}
+_FAMILY_OF_PROTO = {ICMP: "ipv4", ICMPV6: "ipv6"}
+
+
+def _kind_of(raw: Any) -> str:
+    """Tag of the rule class that a raw mapping should be checked against."""
+    names = [name for name in raw if isinstance(name, str)] if isinstance(raw, dict) else []
+    proto = _proto_of(raw, names)
+    family = _family_of(raw, names, proto)
+    tag, _ = _KINDS.get((family, proto)) or _KINDS[(family, None)]
+    return tag
+
+
+def _proto_of(raw: Any, names: list[str]) -> int | None:
+    if "ip_proto" in names:
+        numbers = _numbers("ip_proto", raw["ip_proto"])
+        return numbers[0] if len(numbers) == 1 else None
+    return next((number for prefix, number in _PROTO_OF_PREFIX.items() if _any_with(prefix, names)), None)
+
+
+def _family_of(raw: Any, names: list[str], proto: int | None) -> str:
+    if "eth_type" in names:
+        numbers = _numbers("eth_type", raw["eth_type"])
+        return _FAMILIES.get(numbers, "any")
+    for prefix, family in _FAMILY_OF_PREFIX.items():
+        if _any_with(prefix, names):
+            return family
+    needs_ip = proto is not None or "ip_proto" in names or "ip_dscp" in names
+    return _FAMILY_OF_PROTO.get(proto or 0, "ip") if needs_ip else "any"
+
+
+def _any_with(prefix: str, names: list[str]) -> bool:
+    return any(name.startswith(prefix) and name in KINDS for name in names)
+
+
+def _numbers(name: str, written: object) -> tuple[int, ...]:
+    try:
+        return tuple(sorted(one.value for one in parse_field(name, written)))
+    except ValueError:
+        return ()
+
+
+AnyRule = Annotated[
+    Annotated[EthernetRule, Tag("ethernet rule")]
+    | Annotated[ArpRule, Tag("arp rule")]
+    | Annotated[IpRule, Tag("ip rule")]
+    | Annotated[TcpRule, Tag("tcp rule")]
+    | Annotated[UdpRule, Tag("udp rule")]
+    | Annotated[Ipv4Rule, Tag("ipv4 rule")]
+    | Annotated[Ipv4TcpRule, Tag("ipv4 tcp rule")]
+    | Annotated[Ipv4UdpRule, Tag("ipv4 udp rule")]
+    | Annotated[IcmpRule, Tag("icmp rule")]
+    | Annotated[Ipv6Rule, Tag("ipv6 rule")]
+    | Annotated[Ipv6TcpRule, Tag("ipv6 tcp rule")]
+    | Annotated[Ipv6UdpRule, Tag("ipv6 udp rule")]
+    | Annotated[Icmpv6Rule, Tag("icmpv6 rule")],
+    Discriminator(_kind_of),
+]
+
+
+class RuleEntry(Strict):
+    """``- rule: {...}``, as in FAUCET."""
+
+    rule: AnyRule
+
+
+class Direction(Strict):
+    """The ACL of one direction."""
+
+    default: Literal["allow", "deny"] = "deny"
+    rules: list[RuleEntry] = []
+
+
+class Identity(Strict):
+    """Who this policy is for: what the station names in its VDP request."""
+
+    type_id: Annotated[int, Field(ge=0, le=0xFFFFFF)]
+    version: Annotated[int, Field(ge=0, le=0xFF)]
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class AntiSpoofingSwitches(Strict):
+    """Which checks are on."""
+
+    mac: bool = True
+    ip: bool = True
+    arp: bool = True
+
+
+def _network(written: object) -> IPv4Network | IPv6Network:
+    if not isinstance(written, str):
+        raise ValueError("a network was expected, such as 10.0.0.0/8")
+    return ip_network(written)
+
+
+AnyNetwork = Annotated[IPv4Network | IPv6Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
+
+
+class PolicyFile(Strict):
+    """One file of ``policies/``."""
+
+    version: Literal[1]
+    vsi_type: Identity
+    stage_on: Literal["preassociate", "preassociate_rr"] | None = None
+    anti_spoofing: AntiSpoofingSwitches = AntiSpoofingSwitches()
+    neighbour_discovery: bool = True
+    addresses: list[AnyNetwork] = []
+    from_vm: Direction = Direction()
+    to_vm: Direction = Direction()
+
+
+def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
+    """The match of a rule with its prerequisites filled in, fields in OpenFlow order."""
+    found = {name: value for name in KINDS if (value := getattr(rule, name, None)) is not None}
+    if rule.ETH_TYPES:
+        found.setdefault("eth_type", tuple(Masked(one, full_mask("eth_type")) for one in rule.ETH_TYPES))
+    if rule.IP_PROTO is not None:
+        found.setdefault("ip_proto", (Masked(rule.IP_PROTO, full_mask("ip_proto")),))
+    return tuple((name, found[name]) for name in KINDS if name in found)
+
+
+def explain_key(key: str, kind: str) -> str | None:
+    """Why a key may not stand in a rule of this kind; None when it is no match field."""
+    if key in OLD_NAMES:
+        return f"{key} is the OpenFlow 1.0 name of {OLD_NAMES[key]}"
+    if key in ("in_port", "metadata"):
+        return f"{key} is set by the bridge, a policy cannot match on it"
+    if key not in KINDS or not kind:
+        return None
+    needs = next((needs for prefix, needs in NEEDS.items() if key.startswith(prefix)), None)
+    return needs and f"{key} needs {needs}; this is an {kind}" if kind[0] in "aeiou" else needs and (
+        f"{key} needs {needs}; this is a {kind}"
+    )

@@ -1,0 +1,88 @@
+"""Pydantic's verdict on a document, told with the line and column of the key or value at fault."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error
+from ryu_apps.evb.policy.document import Document
+
+Model = TypeVar("Model", bound=BaseModel)
+
+#: ``(unknown key, kind of mapping it stands in) -> reason``, None to leave it to the usual words.
+Explain = Callable[[str, str], str | None]
+
+
+class Strict(BaseModel):
+    """A mapping of the file: unknown keys are mistakes, ``"1"`` is no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+def validate(
+    model: type[Model], document: Document, explain: Explain = lambda key, kind: None
+) -> tuple[Model | None, list[Diagnostic]]:
+    """Check a document against a model.
+
+    Args:
+        model: what the whole file should be.
+        document: as read.
+        explain: better words for an unknown key.
+
+    Returns:
+        the instance, or None with at least one diagnostic.
+    """
+    try:
+        return model.model_validate(document.data), []
+    except ValidationError as problems:
+        return None, [_diagnostic(document, one, explain, model) for one in problems.errors(include_url=False)]
+    except RecursionError:  # pragma: no cover - the reader bounds the depth
+        return None, [error(document.file, document.value_place(()), "nested too deeply")]
+
+
+def _diagnostic(
+    document: Document, problem: ErrorDetails, explain: Explain, model: type[BaseModel]
+) -> Diagnostic:
+    path = problem["loc"]
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        key = str(path[-1])
+        holder = next((str(part) for part in reversed(path[:-1]) if " " in str(part)), "")
+        reason = explain(key, holder) or f"unknown key {key!r}{_guess(key, problem, model)}"
+        return error(document.file, document.key_place(path), reason)
+    if kind == "missing":
+        return error(document.file, document.key_place(path[:-1]), f"missing key {str(path[-1])!r}")
+    if path and path[-1] == "[key]":
+        return error(document.file, document.key_place(path[:-1]), f"key {path[-2]!r}: {_reason(problem)}")
+    return error(document.file, document.value_place(path), _reason(problem))
+
+
+def _reason(problem: ErrorDetails) -> str:
+    cause: Any = problem.get("ctx", {}).get("error")
+    if cause is not None:
+        return str(cause)
+    message = problem["msg"]
+    if problem["type"] in ("model_type", "dict_type", "model_attributes_type"):
+        message = "a mapping was expected"
+    elif problem["type"] in ("list_type", "tuple_type"):
+        message = "a list was expected"
+    else:
+        message = message[0].lower() + message[1:]
+    given = problem["input"]
+    shown = "" if isinstance(given, dict | list | tuple) or given is None else f", not {given!r}"
+    return message + (shown if len(shown) < 80 else "")
+
+
+def _guess(key: str, problem: ErrorDetails, model: type[BaseModel]) -> str:
+    close = difflib.get_close_matches(key, _known_keys(model), 1)
+    return f" (did you mean {close[0]!r}?)" if close and len(key) <= 64 else ""
+
+
+def _known_keys(model: type[BaseModel]) -> list[str]:
+    definitions = model.model_json_schema().get("$defs", {})
+    return sorted({name for one in definitions.values() for name in one.get("properties", {})} | set(model.model_fields))

@@ -1,0 +1,211 @@
+"""One station port: frames in, VDP requests out of them; VDP answers in, frames out of them.
+
+Composes the EVB agreement, the ECP endpoint and the outbox of one port, and knows their frames.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ryu_apps.evb.io import Happened, SendFrame
+from ryu_apps.evb.protocol.ecp import (
+    Deliver,
+    EcpEndpoint,
+    Failed,
+    Received,
+    Reconfigure,
+    Reset,
+    Transmit,
+)
+from ryu_apps.evb.protocol.ecp import Output as EcpOutput
+from ryu_apps.evb.protocol.evb import Advertise, Agreed, EvbBridge, LinkDown, LinkUp, Lost, NeighbourHeard
+from ryu_apps.evb.protocol.outbox import Outbox
+from ryu_apps.evb.protocol.table import Tick, earliest
+from ryu_apps.evb.topology.fabric import Interface, PortId
+from ryu_apps.evb.wire.ecp import Ecpdu
+from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.ethernet import (
+    ETHERTYPE_DRAFT_ECP,
+    ETHERTYPE_ECP,
+    ETHERTYPE_LLDP,
+    NEAREST_CUSTOMER_BRIDGE,
+    Frame,
+)
+from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
+from ryu_apps.evb.wire.mac import mac_to_text
+from ryu_apps.evb.wire.vdp import Association, MalformedAssociation, ManagerId, OrganizationalTlv, VdpPdu
+
+#: Seconds for which the station may believe our LLDPDU: four times the 30 s interval, and a little.
+LLDP_TTL = 121
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The station sent an association TLV; ``organizational`` are the TLVs that belong to it."""
+
+    manager_id: ManagerId
+    association: Association
+    organizational: tuple[OrganizationalTlv, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Reflective relay has to be on or off at the port from now on."""
+
+    on: bool
+
+
+Output = SendFrame | Happened | Heard | Relay | Agreed
+
+
+class StationPort:
+    """A bridge port with (perhaps) a station behind it.
+
+    Attributes:
+        counters: what was dropped and why, by name.
+        relay: reflective relay is on.
+    """
+
+    def __init__(self, port: PortId, interface: Interface, mac: int) -> None:
+        """
+        Args:
+            port: which.
+            interface: how it is configured.
+            mac: source address of our frames, 48 bits.
+        """
+        self.port = port
+        self.interface = interface
+        self.counters: Counter[str] = Counter()
+        self.evb = EvbBridge(interface.timers)
+        self.ecp = EcpEndpoint(self.evb.operational)
+        self._outbox = Outbox()
+        self._mac = mac
+        self.relay = False
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call :meth:`tick`, monotonic seconds."""
+        return earliest(self.evb.deadline, self.ecp.deadline)
+
+    @property
+    def station(self) -> int | None:
+        """MAC address of the station, None if no EVB station is known."""
+        return self.evb.agreed.station if self.evb.agreed else None
+
+    def link(self, up: bool, now: float) -> list[Output]:
+        """The link went up or down."""
+        return [*self._agreement(LinkUp() if up else LinkDown(), now), *self._reset(now)]
+
+    def tick(self, now: float) -> list[Output]:
+        """A deadline has passed."""
+        return [*self._agreement(Tick(), now), *self._ecp(Tick(), now), *self._flush(now)]
+
+    def frame(self, data: bytes, now: float) -> list[Output]:
+        """A frame came in; what cannot be read is counted and dropped."""
+        try:
+            frame = Frame.decode(data)
+            if frame.ethertype == ETHERTYPE_ECP:
+                return self._ecpdu(frame, now)
+            if frame.ethertype == ETHERTYPE_LLDP:
+                return self._lldpdu(frame, now)
+        except WireError as error:
+            return self._dropped("malformed", str(error))
+        if frame.ethertype == ETHERTYPE_DRAFT_ECP:
+            return self._dropped("draft_ecp", "the station speaks draft 0.2 of VDP, which is not supported")
+        return self._dropped("foreign", f"ethertype {frame.ethertype:#06x}")
+
+    def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[Output]:
+        """Send an association TLV, together with others for the same manager if the channel is busy."""
+        self._outbox.add(manager_id, tlv)
+        return self._flush(now)
+
+    # --- LLDP ---
+    def _lldpdu(self, frame: Frame, now: float) -> list[Output]:
+        lldpdu = Lldpdu.decode(frame.payload)
+        heard = NeighbourHeard(lldpdu.evb, frame.src, lldpdu.ttl)
+        return self._agreement(heard, now)
+
+    def _agreement(self, event: LinkUp | LinkDown | NeighbourHeard | Tick, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        for output in self.evb.feed(event, now):
+            match output:
+                case Advertise(evb):
+                    lldpdu = bridge_lldpdu(self._mac, self.interface.name, LLDP_TTL, evb)
+                    outputs.append(self._send(ETHERTYPE_LLDP, lldpdu.encode()))
+                case Agreed():
+                    outputs += self._agreed(output, now)
+                case Lost(reason):
+                    outputs += [Happened("evb.lost", self.port, detail={"reason": reason}), *self._reset(now)]
+                    outputs += self._relay_is(False)
+        return outputs
+
+    def _agreed(self, agreed: Agreed, now: float) -> Iterator[Output]:
+        self.ecp.feed(Reconfigure(agreed.operational), now)
+        detail = {
+            "station": mac_to_text(agreed.station),
+            "rte": agreed.operational.rte,
+            "rwd": agreed.operational.rwd,
+            "rka": agreed.operational.rka,
+            "reflective_relay": agreed.reflective_relay,
+        }
+        yield Happened("evb.agreed", self.port, detail=detail)
+        yield agreed
+        yield from self._relay_is(agreed.reflective_relay)
+
+    def _relay_is(self, on: bool) -> list[Output]:
+        if on == self.relay:
+            return []
+        self.relay = on
+        return [Relay(on)]
+
+    # --- ECP and VDP ---
+    def _ecpdu(self, frame: Frame, now: float) -> list[Output]:
+        if self.station is not None and frame.src != self.station:
+            # Only the station itself speaks ECP; a VM that tries would speak for its neighbours.
+            return self._dropped("not_the_station", f"ECP from {mac_to_text(frame.src)}")
+        return [*self._ecp(Received(Ecpdu.decode(frame.payload)), now), *self._flush(now)]
+
+    def _ecp(self, event: Received | Reset | Tick, now: float) -> list[Output]:
+        return self._from_ecp(self.ecp.feed(event, now), now)
+
+    def _flush(self, now: float) -> list[Output]:
+        return self._from_ecp(self._outbox.flush(self.ecp, now), now)
+
+    def _from_ecp(self, said: list[EcpOutput], now: float) -> list[Output]:
+        outputs: list[Output] = []
+        for output in said:
+            match output:
+                case Transmit(ecpdu):
+                    outputs.append(self._send(ETHERTYPE_ECP, ecpdu.encode()))
+                case Deliver(payload):
+                    outputs += self._delivered(payload, now)
+                case Failed():
+                    self.counters["ecp_failed"] += 1
+                    outputs.append(Happened("ecp.failed", self.port))
+        return outputs
+
+    def _delivered(self, payload: bytes, now: float) -> list[Output]:
+        try:
+            pdu = VdpPdu.decode(payload)
+        except WireError as error:
+            return self._dropped("malformed", str(error))
+        outputs: list[Output] = []
+        for malformed in pdu.malformed:
+            outputs += self._dropped("malformed", malformed.reason)
+            outputs += self.answer(pdu.manager_id, malformed.answer(), now)
+        outputs += [Heard(pdu.manager_id, one, extra) for one, extra in pdu.associations()]
+        return outputs
+
+    def _reset(self, now: float) -> list[Output]:
+        return self._ecp(Reset(), now)
+
+    # --- small things ---
+    def _send(self, ethertype: int, payload: bytes) -> SendFrame:
+        frame = Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload)
+        return SendFrame(self.port, frame.encode())
+
+    def _dropped(self, counter: str, reason: str) -> list[Output]:
+        self.counters[counter] += 1
+        return [Happened("frame.dropped", self.port, detail={"counter": counter, "reason": reason})]

@@ -1,0 +1,101 @@
+"""May this VSI be at this port, and what does its filter mean here?  A pure question and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.vsi.model import Binding
+from ryu_apps.evb.wire.filter_info import FilterInfo
+from ryu_apps.evb.wire.mac import mac_to_text
+from ryu_apps.evb.wire.vdp import VdpError
+
+_GROUP_BIT = 1 << 40
+_RESERVED_VID = 4095
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is refused: the VDP error, whether repeating is pointless, and a line for people."""
+
+    error: VdpError
+    hard: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What an accepted request comes to.
+
+    Attributes:
+        vsi_type: its policy.
+        filled: the filter info with null VIDs replaced, entry by entry in the same order.
+        bindings: the (VID, MAC) pairs, without repetition.
+    """
+
+    vsi_type: VsiType
+    filled: FilterInfo
+    bindings: tuple[Binding, ...]
+
+
+def fill_null_vids(interface: Interface, filter_info: FilterInfo) -> FilterInfo | None:
+    """Replace null VIDs by the port's own choice; None if the port has none to give.
+
+    Deterministic, so that the original and the answered filter mean the same VSI.
+    """
+    if all(entry.vid for entry in filter_info.entries):
+        return filter_info
+    chosen = interface.native_vlan or next(iter(interface.tagged_vlans), None)
+    if chosen is None:
+        return None
+    entries = tuple(entry if entry.vid else entry.with_vid(chosen) for entry in filter_info.entries)
+    return replace(filter_info, entries=entries)
+
+
+def bindings_of(filter_info: FilterInfo) -> tuple[Binding, ...]:
+    """The distinct (VID, MAC) pairs of a filter whose null VIDs are filled in."""
+    return tuple(dict.fromkeys(Binding(entry.vid, entry.mac) for entry in filter_info.entries))
+
+
+def examine(
+    interface: Interface,
+    vsi_type: VsiType | None,
+    filter_info: FilterInfo,
+    taken: Callable[[Binding], str | None],
+) -> Admission | Refusal:
+    """Check a request.
+
+    Args:
+        interface: the port it came from.
+        vsi_type: the policy of its type and version, None if there is none.
+        filter_info: as received.
+        taken: who else holds a binding, None if nobody.
+    """
+    if vsi_type is None:
+        return Refusal(VdpError.OTHER_FAILURE, True, "unknown VSI type or version")
+    filled = fill_null_vids(interface, filter_info)
+    if filled is None:
+        return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, "null VID, but the port has no VLAN to offer")
+    bindings = bindings_of(filled)
+    if not bindings:
+        return Refusal(VdpError.INVALID_FORMAT, True, "empty filter")
+    for binding in bindings:
+        if reason := _unacceptable(interface, binding, taken):
+            return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, reason)
+    return Admission(vsi_type, filled, bindings)
+
+
+def _unacceptable(interface: Interface, binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:
+    if binding.vid >= _RESERVED_VID:
+        return f"VID {binding.vid} is reserved"
+    if interface.tagged_vlans and binding.vid not in (*interface.tagged_vlans, interface.native_vlan):
+        return f"VID {binding.vid} is not configured at port {interface.name}"
+    if binding.mac is not None and (binding.mac & _GROUP_BIT or binding.mac == 0):
+        return f"{mac_to_text(binding.mac)} is not the address of a station"
+    holder = taken(binding)
+    if holder is not None:
+        where = f"VID {binding.vid}" if binding.mac is None else f"{mac_to_text(binding.mac)} in VID {binding.vid}"
+        return f"{where} belongs to {holder}"
+    return None

@@ -1,0 +1,133 @@
+"""Whose gate is open: turns "this VSI now belongs here" into one change a switch.
+
+Holds the flood memberships, because a gate and the copies of a broadcast open together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_apps.evb.flow.plan import RuleSet, difference, merge
+from ryu_apps.evb.flow.rule import Change
+from ryu_apps.evb.program.flood import FloodVid, Member, unknown_unicast
+from ryu_apps.evb.program.gate import local_gate, remote_gate, to_vm_metadata
+from ryu_apps.evb.program.infrastructure import vids_of
+from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
+
+_NOTHING: RuleSet = {}
+
+
+class Gatekeeper:
+    """Computes and remembers the gates of all VSIs and the flood rules they share."""
+
+    def __init__(self, fabric: Fabric, wiring: Wiring) -> None:
+        self._fabric = fabric
+        self._wiring = wiring
+        self._floods: dict[tuple[int, int], FloodVid] = {}
+        self._whole: dict[int, set[str]] = {}
+        for dpid, vid, ports in _host_ports(fabric):
+            self._floods[dpid, vid] = FloodVid(vid, ports)
+
+    def flip(self, vsi: Vsi, owner: Attachment | None, program: Program | None) -> dict[int, Change]:
+        """Make ``owner`` (with ``program``) the one place where the VSI is; None: nowhere.
+
+        Returns:
+            What each switch has to change, atomically; switches with nothing to change are left out.
+        """
+        gates = self._gates(owner, program)
+        members = _members(owner, program)
+        shared = self._flood_changes(vsi, members)
+        changes = {
+            dpid: merge(
+                difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)),
+                shared.get(dpid, Change()),
+            )
+            for dpid in self._fabric.switches
+        }
+        vsi.owner, vsi.gate_program = owner, program
+        vsi.gates, vsi.members = gates, members
+        return {dpid: change for dpid, change in changes.items() if change}
+
+    def flood_rules(self, dpid: int) -> RuleSet:
+        """The flood rules one switch holds for all its members."""
+        rules: RuleSet = {}
+        for (where, _), flood in self._floods.items():
+            if where == dpid:
+                rules.update(flood.rules())
+        for vid, owners in self._whole.items():
+            if owners:
+                rule = unknown_unicast(vid)
+                rules[rule.key] = rule
+        return rules
+
+    def _gates(self, owner: Attachment | None, program: Program | None) -> dict[int, RuleSet]:
+        if owner is None or program is None:
+            return {}
+        interface = self._fabric.interface(owner.port)
+        assert interface is not None, "a request from an unconfigured port is refused before it gets here"
+        gates = {owner.port.dpid: local_gate(interface, program.binding, program.epoch)}
+        for dpid in self._fabric.switches:
+            trunk = self._wiring.trunk_towards(dpid, owner.port.dpid)
+            if trunk is not None:
+                gates[dpid] = remote_gate(trunk, program.binding)
+        return gates
+
+    def _flood_changes(self, vsi: Vsi, members: tuple[tuple[int, int, Member], ...]) -> dict[int, Change]:
+        touched = {(dpid, vid) for dpid, vid, _ in (*vsi.members, *members)}
+        whole = {vid for _, vid, member in (*vsi.members, *members) if member.mac is None}
+        before = {place: self._rules_at(place) for place in touched}
+        unknown_before = {vid for vid in whole if self._whole.get(vid)}
+        for dpid, vid, member in vsi.members:
+            self._floods[dpid, vid].remove(member)
+            self._whole.get(vid, set()).discard(vsi.text)
+        for dpid, vid, member in members:
+            self._floods.setdefault((dpid, vid), FloodVid(vid)).add(member)
+            if member.mac is None:
+                self._whole.setdefault(vid, set()).add(vsi.text)
+        changes: dict[int, Change] = {}
+        for place in sorted(touched):
+            change = difference(before[place], self._rules_at(place))
+            changes[place[0]] = merge(changes.get(place[0], Change()), change)
+        for vid in whole:
+            self._toggle_unknown(vid, vid in unknown_before, changes)
+        return changes
+
+    def _toggle_unknown(self, vid: int, before: bool, changes: dict[int, Change]) -> None:
+        after = bool(self._whole.get(vid))
+        if before == after:
+            return
+        rule = unknown_unicast(vid)
+        change = Change(add=(rule,)) if after else Change(remove=(rule,))
+        for dpid in self._fabric.switches:
+            changes[dpid] = merge(changes.get(dpid, Change()), change)
+
+    def _rules_at(self, place: tuple[int, int]) -> RuleSet:
+        flood = self._floods.get(place)
+        return flood.rules() if flood else {}
+
+
+def _members(owner: Attachment | None, program: Program | None) -> tuple[tuple[int, int, Member], ...]:
+    if owner is None or program is None:
+        return ()
+    meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
+    return tuple((owner.port.dpid, one.vid, Member(meta, one.mac)) for one in program.binding.bindings)
+
+
+def _host_ports(fabric: Fabric) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    for dpid, switch in fabric.switches.items():
+        hosts = [one for _, one in sorted(switch.interfaces.items()) if one.role is Role.HOST]
+        for vid in sorted({vid for one in hosts for vid in vids_of(one)}):
+            yield dpid, vid, tuple(one.port_no for one in hosts if vid in vids_of(one))
+
+
+def host_addresses(fabric: Fabric) -> dict[tuple[int, int], tuple[int, int]]:
+    """The configured end systems: ``(vid, mac) -> (dpid, port_no)``."""
+    return {
+        (vid, mac): (port.dpid, port.port_no)
+        for port in fabric.ports(Role.HOST)
+        if (interface := fabric.interface(port))
+        for vid in vids_of(interface)
+        for mac in interface.macs
+    }

@@ -1,0 +1,393 @@
+"""What a granted, refused or released request means for the switches.
+
+``Decide`` and ``Release`` of the VDP machines come in; changes for switches go out; confirmations
+come back in and become verdicts for the machines.  Every change carries a token; a token that is
+no longer known belongs to a decision that has been overtaken, and changes nothing.
+
+The order that keeps a VSI on at most one active port: the body is confirmed and read back before
+the gate is touched; the gates of all switches flip in one atomic change each, sent together; only
+when all have confirmed is the Associate granted and the old port told; only then is its body swept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_by
+from ryu_apps.evb.flow.rule import Change, RuleBlock
+from ryu_apps.evb.io import Apply, Happened, Mode
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
+from ryu_apps.evb.services.body import body_of_vsi
+from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
+from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.model import Phase, VsiBinding
+from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
+from ryu_apps.evb.vsi.reservation import Ledger
+from ryu_apps.evb.wire.vdp import VdpError, VdpMode
+
+#: Lanes of type bodies start here; lanes of VSI bodies are their indices.
+_TYPE_LANE = 1 << OWNER_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to feed to the VDP machine of an attachment."""
+
+    attachment: Attachment
+    event: Granted | Denied | Released | Recalled
+
+
+Outcome = Apply | Happened | Verdict
+
+
+@dataclass(eq=False, slots=True)
+class _Staging:
+    """A body on its way into a switch; several programs may wait for a shared one."""
+
+    waiting: list[tuple[Attachment, Program]]
+    shared: TypeBody | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Flip:
+    """A gate on its way over."""
+
+    attachment: Attachment
+    program: Program
+    old_owner: Attachment | None
+    old_program: Program | None
+    waiting: set[int] = field(default_factory=set)
+    settled: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class _Closing:
+    """A gate being shut because its VSI leaves."""
+
+    attachment: Attachment
+
+
+@dataclass(eq=False, slots=True)
+class _Sweep:
+    """A body being removed."""
+
+    attachment: Attachment | None
+    index: int | None = None
+
+
+_Step = _Staging | _Flip | _Closing | _Sweep
+
+
+class Lifecycle:
+    """Stages, activates and withdraws the programs of attachments."""
+
+    def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs) -> None:
+        self.up: set[int] = set()
+        self.bodies: dict[tuple[int, int], TypeBody] = {}
+        self.indices = Indices(OWNER_BITS)
+        self._gatekeeper = gatekeeper
+        self._ledger = ledger
+        self._epochs = epochs
+        self._steps: dict[int, _Step] = {}
+        self._token = 0
+        self._generation = 0
+        self._out: list[Outcome] = []
+
+    # --- what the engine asks ---
+    def grant_unstaged(self, attachment: Attachment) -> list[Outcome]:
+        """A plain Pre-Associate: nothing in any switch; what an earlier request opened is shut."""
+        if attachment.vsi.owner is attachment:
+            self._flip(attachment.vsi, None, None, attachment)
+            if attachment.program is not None:
+                attachment.program.phase = Phase.STAGED
+        self._verdict(attachment, Granted())
+        return self._take()
+
+    def stage(self, attachment: Attachment, vsi_type: VsiType) -> list[Outcome]:
+        """Bring the body in; grant when it is confirmed, or go on to activate if that is wanted."""
+        program = attachment.program
+        if program is None or not program.serves(vsi_type, attachment.bindings, attachment.addresses):
+            if program is not None:
+                attachment.retired.append(program)
+            program = attachment.program = self._program(attachment, vsi_type)
+            if not self._reserve(attachment, program):
+                self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, "the rule budget of the switch is spent")
+                return self._take()
+            self._install(attachment, program)
+        elif program.phase is Phase.ACTIVE and attachment.machine.wanted is not VdpMode.ASSOCIATE:
+            self._flip(attachment.vsi, None, None, attachment)
+            program.phase = Phase.STAGED
+        if not program.waiting:
+            self._staged(attachment, program)
+        return self._take()
+
+    def release(self, attachment: Attachment) -> list[Outcome]:
+        """Shut the gate if it is this attachment's, then remove everything it brought in."""
+        self._revert(attachment)
+        attachment.releasing = True
+        if attachment.vsi.owner is attachment:
+            tokens = self._flip(attachment.vsi, None, None, attachment)
+            attachment.closing.update(tokens)
+            for token in tokens:
+                self._steps[token] = _Closing(attachment)
+        self._sweep_when_closed(attachment)
+        return self._take()
+
+    def abandon(self, attachment: Attachment) -> list[Outcome]:
+        """Undo an attempt that took too long and return to the program in force."""
+        self._revert(attachment)
+        return self._take()
+
+    def confirmed(self, token: int) -> list[Outcome]:
+        """A switch has carried out a change."""
+        self._settle(token, None, full=False)
+        return self._take()
+
+    def rejected(self, dpid: int, token: int, reason: str, full: bool) -> list[Outcome]:
+        """A switch has refused a change or was lost over it."""
+        self._settle(token, f"{dpid:016x}: {reason}", full=full, lost=dpid not in self.up)
+        return self._take()
+
+    # --- staging ---
+    def _program(self, attachment: Attachment, vsi_type: VsiType) -> Program:
+        self._generation = self._generation % ((1 << GENERATION_BITS) - 1) + 1
+        binding = VsiBinding(self.indices.take(), self._generation, attachment.bindings, attachment.addresses)
+        return Program(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
+
+    def _reserve(self, attachment: Attachment, program: Program) -> bool:
+        dpid = attachment.port.dpid
+        shared = len(self._epochs.block(program.vsi_type))
+        own = len(body_of_vsi(program.vsi_type, program.binding)) + 2 * len(program.binding.bindings)
+        first = (dpid, program.epoch) not in self.bodies
+        program.rules = own + (shared if first else 0)
+        if first and not self._ledger.promise(dpid, ("type", program.epoch), shared):
+            return False
+        if self._ledger.promise(dpid, ("vsi", program.binding.vsi_index), own):
+            return True
+        if first:
+            self._ledger.release(dpid, ("type", program.epoch))
+        return False
+
+    def _install(self, attachment: Attachment, program: Program) -> None:
+        dpid = attachment.port.dpid
+        self._happened("flow.staging", attachment, rules=program.rules, epoch=program.epoch)
+        body = self.bodies.get((dpid, program.epoch))
+        if body is None:
+            body = self._install_type(dpid, program)
+        body.users[program] = None
+        if body.token is not None:
+            program.waiting.add(body.token)
+            step = self._steps[body.token]
+            assert isinstance(step, _Staging)
+            step.waiting.append((attachment, program))
+        rules = body_of_vsi(program.vsi_type, program.binding)
+        token = self._send(
+            dpid, Change(blocks=(RuleBlock(rules),)), Mode.STAGE, program.binding.vsi_index
+        )
+        program.waiting.add(token)
+        self._steps[token] = _Staging([(attachment, program)])
+
+    def _install_type(self, dpid: int, program: Program) -> TypeBody:
+        block = self._epochs.block(program.vsi_type)
+        token = self._send(dpid, Change(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
+        body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, token)
+        self._steps[token] = _Staging([], body)
+        return body
+
+    def _staged(self, attachment: Attachment, program: Program) -> None:
+        if program.phase is Phase.STAGING:
+            program.phase = Phase.STAGED
+            self._happened("flow.staged", attachment, rules=program.rules)
+        if attachment.machine.wanted is VdpMode.ASSOCIATE:
+            self._activate(attachment, program)
+        else:
+            self._verdict(attachment, Granted())
+
+    # --- activating ---
+    def _activate(self, attachment: Attachment, program: Program) -> None:
+        vsi = attachment.vsi
+        if program.phase is Phase.ACTIVE and vsi.owner is attachment:
+            self._verdict(attachment, Granted())
+            return
+        program.phase = Phase.ACTIVATING
+        flip = _Flip(attachment, program, vsi.owner, vsi.gate_program)
+        tokens = self._flip(vsi, attachment, program, attachment)
+        self._happened("flow.activating", attachment, switches=len(tokens))
+        flip.waiting.update(tokens)
+        self._steps.update(dict.fromkeys(tokens, flip))
+        if not tokens:
+            self._activated(flip)
+
+    def _activated(self, flip: _Flip) -> None:
+        flip.settled = True
+        attachment, old = flip.attachment, flip.old_owner
+        if attachment.vsi.gate_program is not flip.program:
+            return
+        flip.program.phase = Phase.ACTIVE
+        self._happened("flow.activated", attachment)
+        self._verdict(attachment, Granted())
+        if old is attachment:
+            self._sweep_retired(attachment)
+        elif old is not None and not old.releasing:
+            if flip.old_program is not None:
+                flip.old_program.phase = Phase.STAGED
+            self._verdict(old, Recalled("associated at another port"))
+
+    def _flip(
+        self, vsi: Vsi, owner: Attachment | None, program: Program | None, on_behalf: Attachment
+    ) -> list[int]:
+        """Send the gate change to every switch that is there; the others catch up when they return."""
+        changes = self._gatekeeper.flip(vsi, owner, program)
+        if program is not None:
+            lane = program.binding.vsi_index
+        else:
+            lane = on_behalf.program.binding.vsi_index if on_behalf.program else 0
+        # The switch of the new owner first: its gate decides when the VM has a network again.
+        order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
+        return [self._send(dpid, changes[dpid], Mode.ATOMIC, lane) for dpid in order if dpid in self.up]
+
+    # --- refusing ---
+    def _deny(self, attachment: Attachment, error: VdpError, reason: str) -> None:
+        self._happened("vdp.refused", attachment, reason=reason, error=error.name)
+        self._revert(attachment)
+        self._verdict(attachment, Denied(error))
+
+    def _revert(self, attachment: Attachment) -> None:
+        """Back to the program whose gate is open, if the attachment has one that is confirmed."""
+        vsi, program = attachment.vsi, attachment.program
+        flip = self._pending_flip(attachment)
+        if flip is not None:
+            flip.settled = True
+            flip.program.phase = Phase.STAGED
+            keeper = flip.old_owner if flip.old_owner and not flip.old_owner.releasing else None
+            self._flip(vsi, keeper, flip.old_program if keeper else None, attachment)
+        if vsi.owner is attachment and vsi.gate_program is not program and program is not None:
+            attachment.retired.append(program)
+            attachment.program = vsi.gate_program
+            if attachment.program in attachment.retired:
+                attachment.retired.remove(attachment.program)
+            self._sweep_retired(attachment)
+
+    def _pending_flip(self, attachment: Attachment) -> _Flip | None:
+        vsi = attachment.vsi
+        if vsi.owner is not attachment:
+            return None
+        for step in self._steps.values():
+            if isinstance(step, _Flip) and step.program is vsi.gate_program and not step.settled:
+                return step
+        return None
+
+    # --- withdrawing ---
+    def _sweep_when_closed(self, attachment: Attachment) -> None:
+        if attachment.closing:
+            return
+        if attachment.program is not None:
+            attachment.retired.append(attachment.program)
+            attachment.program = None
+        self._sweep_retired(attachment)
+        self._released_when_swept(attachment)
+
+    def _sweep_retired(self, attachment: Attachment) -> None:
+        programs, attachment.retired = attachment.retired, []
+        for program in programs:
+            self._sweep(attachment, program)
+
+    def _sweep(self, attachment: Attachment, program: Program) -> None:
+        dpid, binding = attachment.port.dpid, program.binding
+        self._ledger.release(dpid, ("vsi", binding.vsi_index))
+        body = owned_by(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+        self._send_sweep(attachment, Change(sweep=(body,)), binding.vsi_index, index=binding.vsi_index)
+        shared = self.bodies.get((dpid, program.epoch))
+        if shared is None or program not in shared.users:
+            return
+        del shared.users[program]
+        if not shared.users:
+            del self.bodies[dpid, program.epoch]
+            self._ledger.release(dpid, ("type", program.epoch))
+            change = Change(sweep=(owned_by(Kind.TYPE_BODY, program.epoch),))
+            self._send_sweep(attachment, change, _TYPE_LANE + program.epoch)
+
+    def _send_sweep(self, attachment: Attachment, change: Change, lane: int, index: int | None = None) -> None:
+        dpid = attachment.port.dpid
+        if dpid not in self.up:
+            if index is not None:
+                self.indices.give_back(index)
+            return
+        token = self._send(dpid, change, Mode.BULK, lane)
+        attachment.sweeping.add(token)
+        self._steps[token] = _Sweep(attachment, index)
+
+    def _released_when_swept(self, attachment: Attachment) -> None:
+        if attachment.releasing and not attachment.closing and not attachment.sweeping:
+            attachment.releasing = False
+            self._happened("flow.swept", attachment)
+            self._verdict(attachment, Released())
+
+    # --- confirmations ---
+    def _settle(self, token: int, failure: str | None, full: bool, lost: bool = False) -> None:
+        step = self._steps.pop(token, None)
+        match step:
+            case _Staging():
+                self._settle_staging(token, step, failure)
+            case _Flip():
+                self._settle_flip(token, step, None if lost and not self._at_home(step) else failure)
+            case _Closing(attachment):
+                attachment.closing.discard(token)
+                if not attachment.closing:
+                    self._sweep_when_closed(attachment)
+            case _Sweep(attachment, index):
+                if index is not None:
+                    self.indices.give_back(index)
+                if attachment is not None:
+                    attachment.sweeping.discard(token)
+                    self._released_when_swept(attachment)
+            case None:
+                return
+
+    def _settle_staging(self, token: int, step: _Staging, failure: str | None) -> None:
+        if step.shared is not None:
+            step.shared.token = None
+        for attachment, program in step.waiting:
+            program.waiting.discard(token)
+            current = attachment.program is program and not attachment.releasing
+            if failure is not None and current:
+                program.waiting.clear()
+                self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
+            elif current and not program.waiting and program.phase is Phase.STAGING:
+                self._staged(attachment, program)
+
+    def _settle_flip(self, token: int, flip: _Flip, failure: str | None) -> None:
+        flip.waiting.discard(token)
+        if flip.settled:
+            return
+        if failure is not None:
+            self._deny(flip.attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
+        elif not flip.waiting:
+            self._activated(flip)
+
+    def _at_home(self, flip: _Flip) -> bool:
+        """Whether the switch that was lost is the one the VSI sits on; others catch up later."""
+        return flip.attachment.port.dpid not in self.up
+
+    # --- small things ---
+    def next_token(self) -> int:
+        """A number no change has had before."""
+        self._token += 1
+        return self._token
+
+    def _send(self, dpid: int, change: Change, mode: Mode, lane: int) -> int:
+        token = self.next_token()
+        self._out.append(Apply(dpid, token, change, mode, lane))
+        return token
+
+    def _verdict(self, attachment: Attachment, event: Granted | Denied | Released | Recalled) -> None:
+        self._out.append(Verdict(attachment, event))
+
+    def _happened(self, kind: str, attachment: Attachment, **detail: object) -> None:
+        port = attachment.port
+        self._out.append(Happened(kind, port, port.dpid, attachment.text, detail))
+
+    def _take(self) -> list[Outcome]:
+        taken, self._out = self._out, []
+        return taken

@@ -1,0 +1,113 @@
+"""Migrations as they are seen from the bridge: a VSI that is somewhere and becomes wanted elsewhere.
+
+Only watches what happened; nothing depends on it but operators, replays and their diagrams.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ryu_apps.evb.io import Happened
+from ryu_apps.evb.topology.fabric import PortId
+
+#: Finished migrations that are remembered, and steps of one.
+HISTORY = 1000
+MAX_STEPS = 1000
+
+
+class MigrationState(Enum):
+    """Where a migration stands."""
+
+    STAGING = "staging"
+    STAGED = "staged"
+    ACTIVATING = "activating"
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    ABORTED = "aborted"
+
+
+_PROGRESS = {
+    "flow.staged": MigrationState.STAGED,
+    "flow.activating": MigrationState.ACTIVATING,
+    "vsi.active": MigrationState.COMPLETED,
+    "vdp.refused": MigrationState.REFUSED,
+}
+_FINAL = (MigrationState.COMPLETED, MigrationState.REFUSED, MigrationState.ABORTED)
+
+
+@dataclass(slots=True)
+class Migration:
+    """One move of one VSI.
+
+    Attributes:
+        number: counts from 1.
+        vsi: canonical text.
+        source: where it was active, None if it was nowhere.
+        destination: where it is wanted.
+        steps: what happened at either port, with the monotonic time in seconds.
+    """
+
+    number: int
+    vsi: str
+    source: PortId | None
+    destination: PortId
+    state: MigrationState = MigrationState.STAGING
+    steps: list[tuple[float, Happened]] = field(default_factory=list)
+    source_gone: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more is expected."""
+        return self.state in _FINAL and (self.state is not MigrationState.COMPLETED or self.source_gone)
+
+
+class Migrations:
+    """The migrations of one bridge, newest last."""
+
+    def __init__(self) -> None:
+        self._all: dict[int, Migration] = {}
+        self._open: dict[str, Migration] = {}
+        self._order: deque[int] = deque()
+        self._last = 0
+
+    def __iter__(self) -> Iterator[Migration]:
+        return iter(self._all.values())
+
+    def get(self, number: int) -> Migration | None:
+        """One migration."""
+        return self._all.get(number)
+
+    def begin(self, vsi: str, source: PortId | None, destination: PortId) -> None:
+        """A station asks for a VSI that is active at another port, or nowhere yet."""
+        current = self._open.get(vsi)
+        if current is not None and current.destination == destination:
+            return
+        self._last += 1
+        migration = Migration(self._last, vsi, source, destination, source_gone=source is None)
+        self._all[migration.number] = self._open[vsi] = migration
+        self._order.append(migration.number)
+        if len(self._order) > HISTORY:
+            del self._all[self._order.popleft()]
+
+    def observe(self, happened: Happened, now: float) -> None:
+        """Add a step to the open migration of the VSI it is about."""
+        migration = self._open.get(happened.vsi) if happened.vsi is not None else None
+        if migration is None or happened.port not in (migration.source, migration.destination):
+            return
+        if len(migration.steps) < MAX_STEPS:
+            migration.steps.append((now, happened))
+        if happened.port == migration.destination:
+            self._advance(migration, happened.kind)
+        elif happened.kind == "vsi.gone":
+            migration.source_gone = True
+        if migration.finished:
+            del self._open[migration.vsi]
+
+    def _advance(self, migration: Migration, kind: str) -> None:
+        if kind in _PROGRESS:
+            migration.state = _PROGRESS[kind]
+        elif kind == "vsi.gone" and migration.state not in _FINAL:
+            migration.state = MigrationState.ABORTED

@@ -1,0 +1,190 @@
+"""Who is where: VSIs, their attachments to ports, and the programs the switches hold for them.
+
+The mutable heart of the bridge, and the only one.  It decides nothing: ``vsi.lifecycle`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from ryu_apps.evb.flow.plan import RuleSet
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.program.flood import Member
+from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.model import Binding, Phase, VsiBinding, VsiTypeKey
+from ryu_apps.evb.wire.filter_info import FilterInfo
+from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode
+from ryu_apps.evb.wire.vsi_id import VsiId
+
+
+@dataclass(eq=False, slots=True)
+class Program:
+    """What one attachment puts into its switch: a body and, once active, a gate.
+
+    A changed filter or a new policy epoch is a new program beside the old one, so that the old one
+    stays in force, untouched, until the gate is flipped.
+
+    Attributes:
+        waiting: tokens of changes the switches have not confirmed yet.
+        rules: rules that were new to the switch (a shared type body counts for its first user only).
+    """
+
+    vsi_type: VsiType
+    epoch: int
+    binding: VsiBinding
+    phase: Phase = Phase.NONE
+    waiting: set[int] = field(default_factory=set)
+    rules: int = 0
+
+    def serves(self, vsi_type: VsiType, bindings: tuple[Binding, ...], addresses: tuple[object, ...]) -> bool:
+        """Is this the program that such a request asks for?"""
+        return (
+            self.vsi_type.digest == vsi_type.digest
+            and self.vsi_type.key == vsi_type.key
+            and self.binding.bindings == bindings
+            and self.binding.addresses == addresses
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Attachment:
+    """One VSI at one port, from its first request until its record can be dropped.
+
+    Attributes:
+        machine: the VDP machine of this VSI at this port.
+        requests: the newest request TLV of each mode, for the answer.
+        asked: what ``newest`` means, to know a repetition.
+        told: the VM's addresses as its station told them.
+        superseded: types that a newer request of the same VSI has replaced.
+        filled: the filter info as answered (null VIDs filled in).
+        program: the program in force or being put in force.
+        retired: older programs whose rules still have to go.
+        since: when the attachment began, monotonic seconds.
+        name: the VM's name, if the station told it.
+    """
+
+    vsi: Vsi
+    port: PortId
+    manager_id: ManagerId
+    machine: VdpBridge
+    since: float
+    requests: dict[VdpMode, Association] = field(default_factory=dict)
+    newest: Association | None = None
+    asked: object = None
+    told: tuple[IPv4Address | IPv6Address, ...] = ()
+    superseded: set[VsiTypeKey] = field(default_factory=set)
+    filled: FilterInfo | None = None
+    bindings: tuple[Binding, ...] = ()
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    program: Program | None = None
+    retired: list[Program] = field(default_factory=list)
+    closing: set[int] = field(default_factory=set)
+    sweeping: set[int] = field(default_factory=set)
+    releasing: bool = False
+    name: str | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """What the switches hold for the VSI here."""
+        if self.releasing:
+            return Phase.RELEASING
+        if self.program is not None:
+            return self.program.phase
+        return Phase.PREASSOCIATED if self.machine.in_force is not None else Phase.NONE
+
+    @property
+    def text(self) -> str:
+        """The VSIID in canonical text."""
+        return self.vsi.text
+
+
+@dataclass(eq=False, slots=True)
+class Vsi:
+    """One VSI, wherever it is attached.
+
+    Attributes:
+        owner: the attachment whose gate is installed or being installed; at most one.
+        gate_program: the program of the owner that the gate leads to.
+        gates: the gate rules by datapath id, as last sent.
+        members: the flood memberships of the gate, ``(dpid, vid, member)``.
+    """
+
+    vsi_id: VsiId
+    text: str
+    attachments: dict[PortId, Attachment] = field(default_factory=dict)
+    owner: Attachment | None = None
+    gate_program: Program | None = None
+    gates: dict[int, RuleSet] = field(default_factory=dict)
+    members: tuple[tuple[int, int, Member], ...] = ()
+
+
+class Registry:
+    """All VSIs of one bridge, and who holds which (VID, MAC)."""
+
+    def __init__(self) -> None:
+        self._vsis: dict[VsiId, Vsi] = {}
+        self._by_text: dict[str, Vsi] = {}
+        self._holders: dict[Binding, dict[Attachment, None]] = {}
+
+    def __iter__(self) -> Iterator[Vsi]:
+        return iter(self._vsis.values())
+
+    def __len__(self) -> int:
+        return len(self._vsis)
+
+    def vsi(self, vsi_id: VsiId) -> Vsi | None:
+        """The VSI of that id, if any port knows it."""
+        return self._vsis.get(vsi_id)
+
+    def named(self, text: str) -> Vsi | None:
+        """The VSI of that canonical text."""
+        return self._by_text.get(text)
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Every attachment of every VSI."""
+        for vsi in self._vsis.values():
+            yield from vsi.attachments.values()
+
+    def attach(
+        self, vsi_id: VsiId, port: PortId, manager_id: ManagerId, machine: VdpBridge, now: float
+    ) -> Attachment:
+        """Begin an attachment."""
+        vsi = self._vsis.get(vsi_id)
+        if vsi is None:
+            vsi = Vsi(vsi_id, str(vsi_id))
+            self._vsis[vsi_id] = self._by_text[vsi.text] = vsi
+        attachment = Attachment(vsi, port, manager_id, machine, now)
+        vsi.attachments[port] = attachment
+        return attachment
+
+    def forget(self, attachment: Attachment) -> None:
+        """Drop the record of an attachment, and of its VSI if it was the last."""
+        self.hold(attachment, ())
+        vsi = attachment.vsi
+        if vsi.attachments.get(attachment.port) is attachment:
+            del vsi.attachments[attachment.port]
+        if not vsi.attachments and vsi.owner is None:
+            self._vsis.pop(vsi.vsi_id, None)
+            self._by_text.pop(vsi.text, None)
+
+    def hold(self, attachment: Attachment, bindings: tuple[Binding, ...]) -> None:
+        """Note which (VID, MAC) an attachment claims; ``conflict`` finds them."""
+        for binding in attachment.bindings:
+            holders = self._holders.get(binding, {})
+            holders.pop(attachment, None)
+            if not holders:
+                self._holders.pop(binding, None)
+        attachment.bindings = bindings
+        for binding in bindings:
+            self._holders.setdefault(binding, {})[attachment] = None
+
+    def conflict(self, attachment: Attachment, binding: Binding) -> Vsi | None:
+        """Another VSI that already holds this (VID, MAC), or this VID at this port."""
+        for holder in self._holders.get(binding, ()):
+            elsewhere = binding.mac is None and holder.port != attachment.port
+            if holder.vsi is not attachment.vsi and not elsewhere:
+                return holder.vsi
+        return None

@@ -1,0 +1,45 @@
+"""Room in the switches: how many rules each may hold, and who has been promised how many."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+
+class Ledger:
+    """Promises of rules, per switch, against a budget."""
+
+    def __init__(self) -> None:
+        self._budget: dict[int, int | None] = {}
+        self._promised: dict[int, dict[Hashable, int]] = {}
+        self._used: dict[int, int] = {}
+
+    def limit(self, dpid: int, max_rules: int | None) -> None:
+        """Set the budget of a switch; None: unlimited."""
+        self._budget[dpid] = max_rules
+
+    def budget(self, dpid: int) -> int | None:
+        """The budget of a switch in rules; None: unlimited."""
+        return self._budget.get(dpid)
+
+    def used(self, dpid: int) -> int:
+        """Rules promised on a switch."""
+        return self._used.get(dpid, 0)
+
+    def promise(self, dpid: int, owner: Hashable, rules: int) -> bool:
+        """Set aside ``rules`` for ``owner`` (replacing an earlier promise of the same owner).
+
+        Returns:
+            False, and nothing changes, if the budget does not allow it.
+        """
+        promised = self._promised.setdefault(dpid, {})
+        budget = self._budget.get(dpid)
+        used = self.used(dpid) - promised.get(owner, 0) + rules
+        if budget is not None and used > budget:
+            return False
+        promised[owner] = rules
+        self._used[dpid] = used
+        return True
+
+    def release(self, dpid: int, owner: Hashable) -> None:
+        """Give a promise back; unknown owners are nothing to give back."""
+        self._used[dpid] = self.used(dpid) - self._promised.get(dpid, {}).pop(owner, 0)

@@ -1,0 +1,108 @@
+"""Ryu app: the bridge side of EVB on every connected Open vSwitch.
+
+A shim.  What switches say becomes events for the engine, what the engine wants becomes messages for
+switches, and one green thread wakes the engine when a deadline has come.  Decides nothing.
+
+    EVBRIDGE_CONFIG=evbridge.yaml ryu-manager ryu_apps.evb_bridge ryu_apps.evb_rest
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from ryu.base import app_manager
+from ryu.controller import ofp_event
+from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from ryu.lib import hub
+from ryu.ofproto import ofproto_v1_3
+
+from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
+from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.io import Effect, Event, Happened, TimerExpired
+from ryu_apps.journal import Journal
+from ryu_apps.metrics import Metrics
+from ryu_apps.settings import load_settings
+from ryu_apps.southbound.session import Southbound
+
+#: Seconds for which the alarm sleeps at the most; only a bound, every event sets it anew.
+_LONGEST_SLEEP = 60.0
+
+
+class EvbBridge(app_manager.RyuApp):
+    """The bridge.
+
+    Attributes:
+        engine: the pure core.
+        started: when it began, monotonic seconds.
+        wall_offset: what to add to monotonic time to get Unix time, in seconds.
+        metrics: counters for Prometheus.
+        journal: what happened, newest last.
+    """
+
+    OFP_VERSIONS = [ofproto_v1_3.OFP_VERSION]
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = "evb_bridge"
+        settings = load_settings()
+        self.started = time.monotonic()
+        self.wall_offset = time.time() - self.started
+        self.engine = Engine(settings.config.fabric, settings.policies)
+        self.metrics = Metrics(self.engine)
+        self.journal = Journal(self.logger)
+        self.southbound = Southbound(self.deliver)
+        self._inbox: deque[Event] = deque()
+        self._feeding = False
+        self._alarm = hub.Event()
+
+    def start(self) -> None:
+        """Ryu calls this once all apps are loaded."""
+        super().start()
+        self.threads.append(hub.spawn(self._watch_the_clock))
+
+    def deliver(self, event: Event) -> None:
+        """Feed the engine and do what it wants; events that this causes wait their turn."""
+        self._inbox.append(event)
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            while self._inbox:
+                self._feed(self._inbox.popleft())
+        finally:
+            self._feeding = False
+        self._alarm.set()
+
+    def _feed(self, event: Event) -> None:
+        now = time.monotonic()
+        told: list[Happened] = []
+        for effect in self.engine.feed(event, now):
+            self._perform(effect, told)
+        # Told last: nobody should wait for a log line.
+        for happened in told:
+            self.journal.write(happened, now)
+            self.metrics.observe(happened, now)
+
+    def _perform(self, effect: Effect, told: list[Happened]) -> None:
+        if isinstance(effect, Happened):
+            told.append(effect)
+        else:
+            self.southbound.perform(effect)
+
+    def _watch_the_clock(self) -> None:
+        while self.is_active:
+            deadline = self.engine.deadline
+            now = time.monotonic()
+            if deadline is not None and deadline <= now:
+                self.deliver(TimerExpired())
+                continue
+            self._alarm.clear()
+            self._alarm.wait(_LONGEST_SLEEP if deadline is None else min(deadline - now, _LONGEST_SLEEP))
+
+    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
+    def _state_changed(self, event: ofp_event.EventOFPStateChange) -> None:
+        if event.state == MAIN_DISPATCHER:
+            self.southbound.datapath_up(event.datapath)
+        elif event.datapath.id is not None:
+            self.southbound.datapath_down(event.datapath)
