@@ -239,9 +239,8 @@ def test_another_organization_s_tlv_is_not_the_evb_tlv() -> None:
 
 
 def test_the_bridge_s_lldpdu_octet_by_octet() -> None:
-    lldpdu = bridge_lldpdu(
-        0x020000000201, "p0", 120, EvbTlv(mode=EvbMode.BRIDGE, r=3, rte=8, rwd=20, rka=20, rrcap=True)
-    )
+    evb = EvbTlv(mode=EvbMode.BRIDGE, r=3, rte=8, rwd=20, rka=20, rrcap=True)
+    lldpdu = bridge_lldpdu(0x020000000201, "p0", 120, evb)
     assert lldpdu.encode().hex(" ") == (
         "02 07 04 02 00 00 00 02 01 04 03 05 70 30 06 02 00 78 fe 09 00 80 c2 0d 02 00 68 54 14 00 00"
     )
