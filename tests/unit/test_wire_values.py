@@ -8,6 +8,7 @@ import pytest
 
 from ryu_apps.evb.wire import cisco
 from ryu_apps.evb.wire.association import Associate, MalformedAssociation, VdpMode
+from ryu_apps.evb.wire.cursor import Cursor
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import MINIMUM_FRAME, Frame
@@ -107,6 +108,18 @@ def test_a_malformed_association_keeps_its_octets_and_is_answered(value: bytes, 
     assert malformed.answer().octets == b"\x41" + value[1:]
     assert pdu.tlvs[1:] == (OrganizationalTlv(1, b"x"),)
     assert list(pdu.associations()) == []
+
+
+def test_organizational_tlvs_of_a_malformed_association_are_nobody_else_s() -> None:
+    good = Associate(RequestStatus(), 5, 4, VSI, FilterInfo.of(Vid(1)))
+    bad = MalformedAssociation(VdpMode.ASSOCIATE, HEAD + b"\7\0\0")
+    pdu = VdpPdu(ManagerId(), (good, bad, OrganizationalTlv(1, b"x")))
+    assert list(VdpPdu.decode(pdu.encode()).associations()) == [(good, ())]
+
+
+def test_more_entries_than_a_tlv_carries_are_refused_wherever_they_stand() -> None:
+    with pytest.raises(WireError, match="244 entries do not fit one TLV"):
+        FilterInfo.decode(Cursor(b"\1\0\xf4" + bytes(2 * 244)))
 
 
 def test_what_follows_a_wrapped_length_is_no_tlv() -> None:
