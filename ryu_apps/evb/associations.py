@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.agenda import Agenda
 from ryu_apps.evb.io import Apply, Happened
-from ryu_apps.evb.policy.model import PolicySet, VsiType
+from ryu_apps.evb.policy.model import PolicySet, StageOn, VsiType
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick
 from ryu_apps.evb.protocol.timers import Operational
@@ -265,7 +265,7 @@ class Associations:
 
     def _stages_early(self, attachment: Attachment, vsi_type: VsiType) -> bool:
         if vsi_type.stage_on is not None:
-            return vsi_type.stage_on is VdpMode.PREASSOCIATE
+            return vsi_type.stage_on is StageOn.PREASSOCIATE
         return self._stations[attachment.port].interface.stage_on_preassociate
 
     def _respond(

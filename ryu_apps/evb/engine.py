@@ -79,6 +79,7 @@ class Engine:
         self.associations = Associations(
             self.registry, self.lifecycle, self.stations, lambda: self.policies, self._hosts
         )
+        self._born = float("inf")
         self._effects: list[Effect] = []
 
     @property
@@ -88,6 +89,7 @@ class Engine:
 
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order."""
+        self._born = min(self._born, now)
         match event:
             case FrameReceived():
                 self._frame(event, now)
@@ -159,7 +161,8 @@ class Engine:
         early, state.early = state.early, []
         for frame in early:
             self._frame(frame, now)
-        self._agenda.set(state.dpid, now + self._grace)
+        # A bridge that has just started waits for the stations to claim what they still use.
+        self._agenda.set(state.dpid, max(now, self._born + self._grace))
 
     def _sweep_leftovers(self, dpid: int) -> None:
         if self.bringup.ready(dpid) and (masks := self.bringup.unclaimed(dpid)):

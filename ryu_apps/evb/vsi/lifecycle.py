@@ -90,6 +90,7 @@ class Lifecycle:
         self._ledger = ledger
         self._epochs = epochs
         self._steps: dict[int, _Step] = {}
+        self._flips: dict[Vsi, _Flip] = {}
         self._token = 0
         self._generation = 0
         self._out: list[Outcome] = []
@@ -211,7 +212,7 @@ class Lifecycle:
             self._verdict(attachment, Granted())
             return
         program.phase = Phase.ACTIVATING
-        flip = _Flip(attachment, program, vsi.owner, vsi.gate_program)
+        flip = self._flips[vsi] = _Flip(attachment, program, vsi.owner, vsi.gate_program)
         tokens = self._flip(vsi, attachment, program, attachment)
         self._happened("flow.activating", attachment, switches=len(tokens))
         flip.waiting.update(tokens)
@@ -220,9 +221,8 @@ class Lifecycle:
             self._activated(flip)
 
     def _activated(self, flip: _Flip) -> None:
-        flip.settled = True
         attachment, old = flip.attachment, flip.old_owner
-        if attachment.vsi.gate_program is not flip.program:
+        if not self._end_flip(flip):
             return
         flip.program.phase = Phase.ACTIVE
         self._happened("flow.activated", attachment)
@@ -258,7 +258,7 @@ class Lifecycle:
         vsi, program = attachment.vsi, attachment.program
         flip = self._pending_flip(attachment)
         if flip is not None:
-            flip.settled = True
+            self._end_flip(flip)
             flip.program.phase = Phase.STAGED
             keeper = flip.old_owner if flip.old_owner and not flip.old_owner.releasing else None
             self._flip(vsi, keeper, flip.old_program if keeper else None, attachment)
@@ -270,13 +270,16 @@ class Lifecycle:
             self._sweep_retired(attachment)
 
     def _pending_flip(self, attachment: Attachment) -> _Flip | None:
-        vsi = attachment.vsi
-        if vsi.owner is not attachment:
-            return None
-        for step in self._steps.values():
-            if isinstance(step, _Flip) and step.program is vsi.gate_program and not step.settled:
-                return step
-        return None
+        flip = self._flips.get(attachment.vsi)
+        return flip if flip is not None and flip.attachment is attachment else None
+
+    def _end_flip(self, flip: _Flip) -> bool:
+        """Settle a flip; False if a newer one of the same VSI has overtaken it."""
+        flip.settled = True
+        newest = self._flips.get(flip.attachment.vsi) is flip
+        if newest:
+            del self._flips[flip.attachment.vsi]
+        return newest
 
     # --- withdrawing ---
     def _sweep_when_closed(self, attachment: Attachment) -> None:

@@ -1,0 +1,278 @@
+"""A whole bridge on a fake clock: the real engine, simulated switches, hand-made stations.
+
+Two switches joined by two links; hv1, hv2 and the NMS on s1, hv3, hv4 and a client on s2.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
+from ryu_apps.evb.flow.rule import FlowTable, Rule, RuleKey
+from ryu_apps.evb.io import (
+    Apply,
+    Confirmed,
+    Effect,
+    Event,
+    FrameReceived,
+    Happened,
+    Mode,
+    ReadRules,
+    Rejected,
+    RulesRead,
+    SendFrame,
+    SwitchDown,
+    SwitchUp,
+    TimerExpired,
+)
+from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.vsi.model import VsiTypeKey
+from ryu_apps.evb.wire.cisco import L3Address
+from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
+from ryu_apps.evb.wire.vdp import (
+    ASSOCIATIONS,
+    Association,
+    ManagerId,
+    RequestStatus,
+    ResponseStatus,
+    VdpMode,
+    VdpPdu,
+)
+from ryu_apps.evb.wire.vsi_id import VsiId
+
+S1, S2 = 1, 2
+HV1, HV2, NMS = PortId(S1, 1), PortId(S1, 2), PortId(S1, 3)
+HV3, HV4, CLIENT = PortId(S2, 1), PortId(S2, 2), PortId(S2, 3)
+NMS_MAC, CLIENT_MAC = 0x020000000F01, 0x020000000F02
+VLAN = 100
+
+#: Everything passes; the second version differs only in being another epoch.
+OPEN = VsiTypeKey(1, 1)
+OPEN_2 = VsiTypeKey(1, 2)
+#: Stages at a plain Pre-Associate.
+EAGER = VsiTypeKey(2, 1)
+
+
+def open_type(key: VsiTypeKey, stage_on: StageOn | None = None) -> VsiType:
+    """A VSI type that lets everything pass."""
+    everything = Acl((AclRule(True, ()),), default=False)
+    return VsiType(key, f"open-{key}", everything, everything, stage_on=stage_on, digest=str(key))
+
+
+POLICIES = PolicySet(
+    {OPEN: open_type(OPEN), OPEN_2: open_type(OPEN_2), EAGER: open_type(EAGER, StageOn.PREASSOCIATE)}
+)
+
+
+def two_switches(timers: Timers = Timers(), max_rules: int | None = None) -> Fabric:
+    """The small cluster of the tests."""
+
+    def switch(dpid: int, name: str, stations: tuple[str, str], host: str, mac: int) -> Switch:
+        peer = S2 if dpid == S1 else S1
+        ports = [
+            *(
+                Interface(number, station, Role.STATION, native_vlan=VLAN, timers=timers)
+                for number, station in enumerate(stations, start=1)
+            ),
+            Interface(3, host, Role.HOST, native_vlan=VLAN, macs=(mac,)),
+            *(Interface(number, f"s{peer}", Role.TRUNK, peer=PortId(peer, number)) for number in (11, 12)),
+        ]
+        return Switch(dpid, name, {one.port_no: one for one in ports}, max_rules)
+
+    return Fabric(
+        {
+            S1: switch(S1, "s1", ("hv1", "hv2"), "nms", NMS_MAC),
+            S2: switch(S2, "s2", ("hv3", "hv4"), "client", CLIENT_MAC),
+        }
+    )
+
+
+@dataclass(slots=True)
+class Vm:
+    """One VM as its stations describe it."""
+
+    number: int
+    type: VsiTypeKey = OPEN
+    vid: int = VLAN
+
+    @property
+    def vsi_id(self) -> VsiId:
+        return VsiId.from_text(f"52540000-0000-4000-8000-{self.number:012x}")
+
+    @property
+    def mac(self) -> int:
+        return 0x525400000000 | self.number
+
+    @property
+    def address(self) -> IPv4Address:
+        return IPv4Address("10.0.100.0") + self.number
+
+    @property
+    def text(self) -> str:
+        return str(self.vsi_id)
+
+    def tlv(self, mode: VdpMode, **status: bool) -> Association:
+        """Its association TLV."""
+        info = FilterInfo.of(MacVid(vid=self.vid, mac=self.mac))
+        return ASSOCIATIONS[mode](RequestStatus(**status), *self.type, self.vsi_id, info)
+
+
+@dataclass
+class World:
+    """The engine and everything around it; ``now`` moves only when told.
+
+    Attributes:
+        hold: datapaths that confirm nothing until ``release``.
+        refuse: datapaths that reject the next change of a mode, with the reason.
+        sent: decoded answers of the bridge, per port, oldest first.
+    """
+
+    fabric: Fabric = field(default_factory=two_switches)
+    policies: PolicySet = POLICIES
+    now: float = 1000.0
+    hold: set[int] = field(default_factory=set)
+    refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
+    manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
+
+    def __post_init__(self) -> None:
+        self.engine = Engine(self.fabric, self.policies)
+        self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
+        self.sent: dict[PortId, list[Association]] = {}
+        self.happened: list[Happened] = []
+        self.applied: list[Apply] = []
+        self.held: list[Apply] = []
+        self._sequence: dict[PortId, int] = {}
+        self._inbox: deque[Event] = deque()
+        self._feeding = False
+
+    # --- switches ---
+    def connect(self, *dpids: int) -> None:
+        """Switches come up with all links up."""
+        for dpid in dpids or self.fabric.switches:
+            self.feed(SwitchUp(dpid, dict.fromkeys(self.fabric.switches[dpid].interfaces, True)))
+
+    def disconnect(self, dpid: int) -> None:
+        """The channel of a switch breaks; what it had not confirmed is rejected behind that."""
+        lost = [apply for apply in self.held if apply.dpid == dpid]
+        self.held = [apply for apply in self.held if apply.dpid != dpid]
+        self.feed(SwitchDown(dpid))
+        for apply in lost:
+            self.feed(Rejected(dpid, apply.token, "switch disconnected"))
+
+    def restart_controller(self) -> None:
+        """A new engine; the switches keep their rules."""
+        for dpid in list(self.fabric.switches):
+            self.held = [apply for apply in self.held if apply.dpid != dpid]
+        self.engine = Engine(self.fabric, self.policies)
+
+    def release(self) -> None:
+        """Held switches carry out what they were asked."""
+        held, self.held = self.held, []
+        self.hold.clear()
+        for apply in held:
+            self._apply(apply)
+
+    def rules(self, dpid: int, *kinds: Kind) -> dict[RuleKey, Rule]:
+        """What a switch holds, of some kinds or of all."""
+        return {
+            key: rule
+            for key, rule in self.tables[dpid].rules.items()
+            if not kinds or ((parsed := parse_cookie(rule.cookie)) and parsed.kind in kinds)
+        }
+
+    def snapshot(self) -> dict[int, dict[RuleKey, Rule]]:
+        """All rules of all switches."""
+        return {dpid: dict(table.rules) for dpid, table in self.tables.items()}
+
+    # --- time ---
+    def advance(self, seconds: float) -> None:
+        """Let time pass, serving every deadline when it comes."""
+        until = self.now + seconds
+        while (deadline := self.engine.deadline) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self.feed(TimerExpired())
+        self.now = until
+
+    # --- stations ---
+    def ask(self, port: PortId, vm: Vm, mode: VdpMode, **status: bool) -> list[Association]:
+        """The station at a port sends a request; returns what the bridge has answered it since.
+
+        First a moment passes, so that the channel to the station is free again.
+        """
+        self.advance(0.01)
+        self.send(port, vm.tlv(mode, **status), address=vm.address)
+        return self.sent.get(port, [])
+
+    def send(self, port: PortId, tlv: Association, address: IPv4Address | None = None) -> None:
+        """An ECPDU with one association TLV arrives at a port."""
+        self._sequence[port] = self._sequence.get(port, 0) % 0xFFFF + 1
+        extra = () if address is None else (L3Address(tlv.vsi_id, address).encode(),)
+        pdu = VdpPdu(self.manager_id, (tlv, *extra))
+        ecpdu = Ecpdu(EcpOp.REQUEST, 1, self._sequence[port], pdu.encode())
+        self.feed(FrameReceived(port, self._frame(port, ecpdu)))
+
+    def answer(self, port: PortId) -> ResponseStatus:
+        """The status of the newest answer at a port."""
+        status = self.sent[port][-1].status
+        assert isinstance(status, ResponseStatus)
+        return status
+
+    # --- the loop ---
+    def feed(self, event: Event) -> None:
+        """Feed the engine and do what it wants; what that causes waits its turn."""
+        self._inbox.append(event)
+        if self._feeding:
+            return
+        self._feeding = True
+        while self._inbox:
+            for effect in self.engine.feed(self._inbox.popleft(), self.now):
+                self._perform(effect)
+        self._feeding = False
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case SendFrame(port, data):
+                self._emitted(port, data)
+            case Apply():
+                self.applied.append(effect)
+                if effect.dpid in self.hold:
+                    self.held.append(effect)
+                else:
+                    self._apply(effect)
+            case ReadRules(dpid, token, mask):
+                rules = self.tables[dpid].rules.values()
+                cookies = frozenset(rule.cookie for rule in rules if mask.covers(rule.cookie))
+                self.feed(RulesRead(dpid, token, cookies))
+            case Happened():
+                self.happened.append(effect)
+
+    def _apply(self, apply: Apply) -> None:
+        reason = self.refuse.pop((apply.dpid, apply.mode), None)
+        if reason is not None:
+            self.feed(Rejected(apply.dpid, apply.token, reason))
+            return
+        self.tables[apply.dpid].apply(apply.change)
+        if apply.token:
+            self.feed(Confirmed(apply.dpid, apply.token))
+
+    def _emitted(self, port: PortId, data: bytes) -> None:
+        frame = Frame.decode(data)
+        if frame.ethertype != ETHERTYPE_ECP:
+            return
+        ecpdu = Ecpdu.decode(frame.payload)
+        if ecpdu.op is not EcpOp.REQUEST:
+            return
+        pdu = VdpPdu.decode(ecpdu.payload)
+        self.sent.setdefault(port, []).extend(association for association, _ in pdu.associations())
+        self.feed(FrameReceived(port, self._frame(port, ecpdu.acknowledgement())))
+
+    @staticmethod
+    def _frame(port: PortId, ecpdu: Ecpdu) -> bytes:
+        station = 0x020000000000 | port.dpid << 8 | port.port_no
+        return Frame(NEAREST_CUSTOMER_BRIDGE, station, ETHERTYPE_ECP, ecpdu.encode()).encode()
