@@ -188,6 +188,19 @@ def test_a_second_acknowledgement_is_ignored(ecp: EcpEndpoint) -> None:
     assert ecp.deadline == 0.001 + MINIMUM_GAP
 
 
+@pytest.mark.parametrize("late", [0.001, 0.5], ids=["during the gap", "after it"])
+def test_an_acknowledgement_of_what_was_given_up_starts_the_gap_again(late: float) -> None:
+    ecp = EcpEndpoint(Operational(r=0, rte=10, rwd=17, rka=17))
+    ecp.feed(Submit(b"answer"), 0.0)
+    ecp.feed(Tick(), ACK_TIMER)
+    ecp.feed(Tick(), late + ACK_TIMER - 0.0005)
+
+    ecp.feed(ack(1), late + ACK_TIMER)
+
+    assert ecp.deadline == late + ACK_TIMER + MINIMUM_GAP
+    assert not ecp.ready
+
+
 def test_numbers_wrap_around_without_zero() -> None:
     ecp = EcpEndpoint(TIMERS, gap=0.0, first_sequence=0xFFFF)
     numbers = []

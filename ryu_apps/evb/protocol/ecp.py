@@ -139,6 +139,7 @@ class Input(Enum):
     SUBMITTED = "submit"
     REFUSED = "submit, queue full"
     ACKED = "ACK of the ECPDU sent last"
+    LATE_ACK = "ACK of the ECPDU given up last"
     STRAY_ACK = "other ACK"
     UNACKED = "ack timer over, retries left"
     EXHAUSTED = "ack timer over, no retry left"
@@ -161,7 +162,18 @@ class EcpEndpoint:
         deadline: when to feed :class:`Tick`, None if nothing is awaited.
     """
 
-    __slots__ = ("_gap", "_outstanding", "_queue", "_receiver", "_sent", "counters", "deadline", "operational", "state")
+    __slots__ = (
+        "_acked",
+        "_gap",
+        "_outstanding",
+        "_queue",
+        "_receiver",
+        "_sent",
+        "counters",
+        "deadline",
+        "operational",
+        "state",
+    )
 
     def __init__(self, operational: Operational, gap: float = MINIMUM_GAP, first_sequence: int = 1) -> None:
         """
@@ -179,6 +191,7 @@ class EcpEndpoint:
         self._queue: deque[bytes] = deque()
         self._outstanding = Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, _before(first_sequence))
         self._sent = 0
+        self._acked = True
         self._receiver = _Receiver(self.counters)
 
     @property
@@ -224,8 +237,9 @@ class EcpEndpoint:
 
     def _ack_input(self, ack: Ecpdu) -> Input:
         awaited = self._outstanding.subtype, self._outstanding.sequence
-        matches = self.state is TxState.WAITING and (ack.subtype, ack.sequence) == awaited
-        return Input.ACKED if matches else Input.STRAY_ACK
+        if self._acked or (ack.subtype, ack.sequence) != awaited:
+            return Input.STRAY_ACK
+        return Input.ACKED if self.state is TxState.WAITING else Input.LATE_ACK
 
     def _timer_input(self) -> Input:
         if self.state is TxState.PAUSING:
@@ -253,6 +267,7 @@ class EcpEndpoint:
 
     def _pause(self, _: Ecpdu, now: float) -> list[Output]:
         """Start the gap."""
+        self._acked = True
         self.deadline = now + self._gap
         return []
 
@@ -293,6 +308,7 @@ class EcpEndpoint:
         sequence = _after(self._outstanding.sequence)
         self._outstanding = Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, sequence, payload)
         self._sent = 0
+        self._acked = False
         return self._transmit(now)
 
     def _transmit(self, now: float) -> list[Output]:
@@ -305,6 +321,7 @@ class EcpEndpoint:
         "ECP sender",
         {
             (_IDLE, Input.SUBMITTED): (_send, _WAITING),
+            (_IDLE, Input.LATE_ACK): (_pause, _PAUSING),
             (_IDLE, Input.STRAY_ACK): (_count_stray, _IDLE),
             (_IDLE, Input.RESET): (_drop_waiting, _IDLE),
             (_WAITING, Input.SUBMITTED): (_enqueue, _WAITING),
@@ -316,6 +333,8 @@ class EcpEndpoint:
             (_WAITING, Input.RESET_SENDING): (_drop_all, _PAUSING),
             (_PAUSING, Input.SUBMITTED): (_enqueue, _PAUSING),
             (_PAUSING, Input.REFUSED): (_reject, _PAUSING),
+            # The station has only just received it, so the distance counts from now.
+            (_PAUSING, Input.LATE_ACK): (_pause, _PAUSING),
             (_PAUSING, Input.STRAY_ACK): (_count_stray, _PAUSING),
             (_PAUSING, Input.PAUSED): (_rest, _IDLE),
             (_PAUSING, Input.PAUSED_WAITING): (_send_waiting, _WAITING),

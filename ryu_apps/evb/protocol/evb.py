@@ -5,8 +5,8 @@ its mind or went.  Knows nothing of LLDP beyond that: feed it only LLDPDUs sent 
 Customer Bridge address, for stations send others without an EVB TLV to other addresses.
 
 The table does not know which role it plays; :class:`EvbBridge` here and ``EvbStation`` in
-``evb_station`` say what each writes into its TLV.  Neither sends *because* the other sent, except to a new or changed
-neighbour: lldpad answers every LLDPDU, and the two would chatter for ever.
+``evb_station`` say what each writes into its TLV.  Neither sends *because* the other sent, except
+to a new or changed neighbour: lldpad answers every LLDPDU, and the two would chatter for ever.
 """
 
 from __future__ import annotations

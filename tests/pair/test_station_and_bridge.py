@@ -1,0 +1,297 @@
+"""The station machine against the bridge machines: good weather, bad weather, accidents."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ryu_apps.evb.protocol.ecp import MINIMUM_GAP
+from ryu_apps.evb.protocol.station import Outcome
+from ryu_apps.evb.protocol.vdp_bridge import Denied, Recalled
+from ryu_apps.evb.wire.vdp import Associate, Association, DeAssociate, ManagerId, PreAssociate, PreAssociateRR, VdpError
+from ryu_apps.evb.wire.vdp import VdpMode as Mode
+from tests.pair.world import Weather, World, vsi
+
+HOUR = 3600.0
+TOLERANCE = 1e-9
+
+
+@pytest.fixture
+def world() -> World:
+    return World().plug()
+
+
+def everybody(world: World, mode: Mode) -> bool:
+    return world.held == world.bridge.in_force != {} and set(world.held.values()) == {mode}
+
+
+# --- good weather ---------------------------------------------------------------------------------
+def test_a_vsi_climbs_to_associated_and_leaves(world: World) -> None:
+    for kind in (PreAssociate, PreAssociateRR, Associate):
+        world.ask(vsi(1, kind))
+        world.run(0.1)
+        assert world.held == world.bridge.in_force == {vsi(1).vsi_id: kind.MODE}
+
+    world.ask(vsi(1, DeAssociate))
+    world.run(0.1)
+
+    assert world.outcomes(vsi(1)) == [Outcome.GRANTED] * 3 + [Outcome.LEFT]
+    assert world.station.associations == []
+    assert world.bridge.records == {}
+
+
+def test_requests_made_before_the_bridge_is_known_are_sent_when_it_is() -> None:
+    world = World()
+    world.ask(vsi(1))
+    world.run(100.0)
+    assert world.notices == []
+
+    world.plug()
+    world.run(0.1)
+
+    assert everybody(world, Mode.ASSOCIATE)
+
+
+def test_a_null_vid_is_filled_in_and_kept(world: World) -> None:
+    world.ask(vsi(1, vid=0))
+    world.run(10.0)
+
+    assert [entry.vid for entry in world.station.held[0].filter_info.entries] == [77]
+    assert world.bridge.decided.total() == 1
+
+
+def test_an_hour_of_keep_alives_decides_nothing_anew(world: World) -> None:
+    world.ask(vsi(1))
+    world.run(HOUR)
+
+    assert everybody(world, Mode.ASSOCIATE)
+    assert world.bridge.decided.total() == 1
+    assert len(world.requests("bridge")) == pytest.approx(HOUR / 1.3108, rel=0.01)
+    assert world.outcomes(vsi(1)) == [Outcome.GRANTED]
+
+
+@pytest.mark.parametrize("thinks", [0.0, 0.011])
+def test_thirty_vsis_keep_alive_side_by_side(world: World, thinks: float) -> None:
+    world.bridge.thinks = thinks
+    for number in range(30):
+        world.ask(vsi(number, PreAssociateRR if number % 3 else Associate), ManagerId(bytes([number % 2] * 16)))
+    world.run(30.0)
+
+    assert len(world.held) == 30
+    assert world.held == world.bridge.in_force
+    assert min(world.gaps()) >= MINIMUM_GAP - TOLERANCE
+
+
+def test_hundreds_of_vsis_fit_one_uplink(world: World) -> None:
+    for number in range(300):
+        world.ask(vsi(number))
+    world.run(5.0)
+
+    assert len(world.held) == 300
+    assert everybody(world, Mode.ASSOCIATE)
+
+
+def test_lldp_settles_instead_of_chattering(world: World) -> None:
+    world.run(300.0)
+    before = len(world.log)
+    world.run(300.0)
+
+    sent = [what for _, what, _ in world.log[before:] if what.startswith("sent")]
+    assert sorted(sent) == ["sent to bridge"] * 10 + ["sent to station"] * 10
+
+
+# --- refusals and recalls -------------------------------------------------------------------------
+def test_a_refused_vsi_leaves_nothing_at_either_side(world: World) -> None:
+    world.bridge.verdict = lambda _: Denied(VdpError.OTHER_FAILURE, hard=True)
+    world.ask(vsi(1))
+    world.run(0.1)
+
+    [notice] = world.notices
+    assert (notice.outcome, notice.status.error, notice.status.hard) == (Outcome.REFUSED, VdpError.OTHER_FAILURE, True)
+    assert world.station.associations == []
+    assert world.bridge.records == {}
+
+
+def test_a_refused_change_leaves_the_association_in_force(world: World) -> None:
+    world.ask(vsi(1))
+    world.run(0.1)
+    world.bridge.verdict = lambda _: Denied(VdpError.INVALID_VID_GROUP_MAC)
+    world.ask(vsi(1, vid=200))
+    world.run(0.1)
+
+    assert world.outcomes(vsi(1)) == [Outcome.GRANTED, Outcome.KEPT]
+    assert everybody(world, Mode.ASSOCIATE)
+
+
+def test_a_recalled_vsi_is_told_at_once(world: World) -> None:
+    world.ask(vsi(1))
+    world.run(0.1)
+    world.bridge.tell(vsi(1).vsi_id, Recalled("moved"))
+    world.run(0.01)
+
+    assert world.outcomes(vsi(1)) == [Outcome.GRANTED, Outcome.WITHDRAWN]
+    assert world.bridge.records == {}
+
+
+def test_an_owner_who_answers_just_in_time_is_believed(world: World) -> None:
+    world.bridge.thinks = 1.3
+    world.ask(vsi(1))
+    world.run(1.5)
+
+    assert everybody(world, Mode.ASSOCIATE)
+
+
+def test_a_late_success_does_not_resurrect(world: World) -> None:
+    world.bridge.thinks = 1.4
+    world.ask(vsi(1))
+    world.run(10.0)
+
+    [notice] = world.notices
+    assert (notice.outcome, notice.status.error) == (Outcome.REFUSED, VdpError.INSUFFICIENT_RESOURCES)
+    assert world.held == world.bridge.in_force == {}
+    assert world.bridge.records == {}
+
+
+# --- accidents ------------------------------------------------------------------------------------
+def test_a_silent_station_is_released_and_told_once(world: World) -> None:
+    world.ask(vsi(1))
+    world.run(0.1)
+    world.weather = Weather(loss=1.0)
+    world.run(10.0)
+
+    assert world.bridge.records == {}
+    [(when, _)] = world.bridge.announced
+    assert when == pytest.approx(world.bridge.evb.operational.keep_alive_timeout, abs=0.1)
+
+
+def test_a_station_that_starts_again_at_number_one_is_heard(world: World) -> None:
+    world.ask(vsi(1))
+    world.run(0.5)
+    world.restart_station()
+    world.run(0.5)
+    world.ask(vsi(1))
+    world.run(0.1)
+
+    (_, first), (_, again) = world.requests("bridge")
+    assert first == again
+    assert everybody(world, Mode.ASSOCIATE)
+
+
+def test_a_station_with_another_first_request_is_heard_even_at_once(world: World) -> None:
+    world.ask(vsi(1))
+    world.run(0.02)
+    world.restart_station()
+    world.run(0.01)
+    world.ask(vsi(2))
+    world.run(0.02)
+
+    assert vsi(2).vsi_id in world.held
+
+
+def test_every_vsi_is_asked_again_after_a_link_flap_and_nothing_is_decided_anew(world: World) -> None:
+    for number in range(5):
+        world.ask(vsi(number))
+    world.run(0.5)
+    world.unplug()
+    world.run(1.0)
+    world.plug()
+    world.run(5.0)
+
+    assert len(world.held) == 5
+    assert everybody(world, Mode.ASSOCIATE)
+    assert world.bridge.decided.total() == 5
+    assert world.bridge.announced == []
+
+
+def test_a_vsi_frozen_by_a_link_flap_is_freed_by_the_bridge(world: World) -> None:
+    world.bridge.thinks = 0.5
+    world.ask(vsi(1))
+    world.run(0.2)
+    world.unplug()
+    # lldpad never sends a VSI again that waited for an answer when the link went down.
+    world.station._online = True
+    world.run(0.1)
+    world.plug()
+    world.run(5.0)
+
+    assert world.outcomes(vsi(1)) == [Outcome.WITHDRAWN]
+    assert world.station.associations == []
+    assert world.bridge.records == {}
+
+
+# --- bad weather ----------------------------------------------------------------------------------
+bad_weather = st.builds(
+    Weather,
+    loss=st.sampled_from([0.0, 0.05, 0.2]),
+    duplication=st.sampled_from([0.0, 0.3]),
+    delay=st.sampled_from([0.0, 0.003, 0.02]),
+    reorder=st.booleans(),
+)
+seeds = st.integers(0, 2**32)
+
+
+def insist(world: World, requests: list[Association], seconds: float) -> None:
+    """A hypervisor that asks again for what was given up or withdrawn, four times a second."""
+    wanted = {request.vsi_id: request for request in requests}
+    for _ in range(int(seconds * 4)):
+        known = {one.vsi_id for one in world.station.associations}
+        for vsi_id, request in wanted.items():
+            if vsi_id not in known:
+                world.ask(request)
+        world.run(0.25)
+
+
+@settings(max_examples=30, deadline=None)
+@given(weather=bad_weather, seed=seeds, thinks=st.sampled_from([0.0, 0.004, 0.2]))
+def test_after_any_weather_both_sides_agree(weather: Weather, seed: int, thinks: float) -> None:
+    world = World(seed).plug()
+    world.bridge.thinks = thinks
+    world.weather = weather
+    requests = [vsi(number, PreAssociateRR if number % 2 else Associate) for number in range(6)]
+    insist(world, requests, 3.0)
+    world.weather = Weather()
+    insist(world, requests, 6.0)
+
+    assert world.held == world.bridge.in_force == {one.vsi_id: one.MODE for one in requests}
+    assert min(world.gaps()) >= MINIMUM_GAP - TOLERANCE
+
+
+@settings(max_examples=30, deadline=None)
+@given(weather=bad_weather, seed=seeds)
+def test_what_left_in_any_weather_is_gone_at_both_sides(weather: Weather, seed: int) -> None:
+    world = World(seed).plug()
+    for number in range(4):
+        world.ask(vsi(number))
+    world.run(0.5)
+    world.weather = weather
+    for number in range(4):
+        if vsi(number).vsi_id in world.held:
+            world.ask(vsi(number, DeAssociate))
+    world.run(3.0)
+    world.weather = Weather()
+    world.run(2 * world.bridge.evb.operational.keep_alive_timeout)
+
+    assert world.station.associations == []
+    assert world.bridge.records == {}
+
+
+@settings(max_examples=30, deadline=None)
+@given(weather=bad_weather.filter(lambda one: not one.reorder), seed=seeds)
+def test_on_a_link_that_keeps_order_every_request_is_decided_once(weather: Weather, seed: int) -> None:
+    world = World(seed).plug()
+    world.weather = weather
+    for kind in (PreAssociateRR, Associate):
+        for number in range(6):
+            if vsi(number).vsi_id in world.held or kind is PreAssociateRR:
+                world.ask(vsi(number, kind))
+        world.run(4.0)
+
+    for number in range(6):
+        if set(world.outcomes(vsi(number))) == {Outcome.GRANTED}:
+            assert [
+                world.bridge.decided[vsi(number).vsi_id, mode] for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE)
+            ] == [
+                1,
+                1,
+            ]
