@@ -1,0 +1,52 @@
+"""The ``evbridge`` command: a table of subcommands, each imported when it is asked for.
+
+``evbridge run`` becomes another program and ``evbridge check`` is for editors and hooks, so neither
+should wait for what ``evbridge replay`` needs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+
+class _Subcommand(NamedTuple):
+    """``target`` is ``module:attribute``; the help stands here so that listing imports nothing."""
+
+    target: str
+    help: str
+
+
+SUBCOMMANDS = {
+    "run": _Subcommand("ryu_apps.cli.run:run", "Start ryu-manager with evbridge's apps."),
+    "check": _Subcommand("ryu_apps.cli.check:check", "Check VSI types and configuration, listing every mistake."),
+    "replay": _Subcommand("ryu_apps.cli.replay:replay", "Run a migration scenario and report on it."),
+    "topology": _Subcommand("ryu_apps.cli.topology:topology", "Show a cluster as the controller sees it."),
+    "demo": _Subcommand("ryu_apps.cli.demo:demo", "Watch a VM move between two switches, policy ahead."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are in :data:`SUBCOMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module, _, attribute = SUBCOMMANDS[cmd_name].target.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, subcommand.help) for name, subcommand in SUBCOMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="evbridge")
+def main() -> None:
+    """The bridge side of IEEE 802.1Qbg: network policies that wait for their VM."""

@@ -1,0 +1,62 @@
+"""``evbridge run``: plain ``ryu-manager`` with evbridge's apps and cautious defaults.
+
+It replaces itself by ``ryu-manager`` instead of calling it, so that Ryu patches a fresh interpreter
+and a supervisor sees one process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+#: Loaded before the apps named on the command line.
+APPS = ("ryu_apps.evb_bridge", "ryu_apps.evb_rest")
+
+#: What ryu-manager would choose otherwise: REST on every address.  Later options win.
+DEFAULTS = ("--wsapi-host", "127.0.0.1", "--ofp-tcp-listen-port", "6653")
+
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="EVBRIDGE_CONFIG",
+    default="/etc/evbridge/evbridge.yaml",
+    show_default=True,
+    show_envvar=True,
+    help="The cluster and where its VSI types are.",
+)
+@click.option(
+    "--log", type=click.Path(dir_okay=False), envvar="EVBRIDGE_LOG", show_envvar=True, help="Log to a file too."
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(LEVELS, case_sensitive=False),
+    envvar="EVBRIDGE_LOG_LEVEL",
+    default="info",
+    show_default=True,
+    show_envvar=True,
+    help="Log nothing below this level.",
+)
+@click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[RYU-MANAGER OPTION]... [APP]...")
+def run(config: Path, log: str | None, log_level: str, more: tuple[str, ...]) -> None:
+    """Start ryu-manager with evbridge's apps.
+
+    Everything else on the command line goes to ryu-manager: its options (see ryu-manager --help)
+    and more apps to load, such as ryu.app.ofctl_rest.
+    """
+    os.environ["EVBRIDGE_CONFIG"] = str(config)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "ryu.cmd.manager", *arguments(log, log_level, more)])
+
+
+def arguments(log: str | None, log_level: str, more: tuple[str, ...]) -> list[str]:
+    """The command line of ryu-manager: ours first, so that what the user says later wins."""
+    level = logging.getLevelNamesMapping()[log_level.upper()]
+    ours = ["--app-lists", ",".join(APPS), *DEFAULTS, "--default-log-level", str(level)]
+    return [*ours, *(["--log-file", log] if log else []), *more]
