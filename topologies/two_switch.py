@@ -1,0 +1,73 @@
+"""The modest cluster of the founding paper: two switches, 8 to 32 hypervisors, a shared NMS host, a client.
+
+One description, ``fabric``, gives the Mininet topology (``mn --custom topologies/two_switch.py --topo
+twoswitch,n=8``), the controller's configuration (``evbridge topology two_switch --set n=8``) and the graph
+that the controller computes on.
+
+Port numbers are the same for every n: hypervisors from 1, the host at 50, the two trunks at 61 and 62.
+Standard library only here: ``mn`` runs this file under the system's Python, and does not tell it
+where it lies.  Every name of this module also lands among mn's own globals, so none may be one of those.
+"""
+
+import sys
+from pathlib import Path
+
+# mn executes the text of this file without __file__ and without its folder on sys.path.
+_CHECKOUT = str(Path(sys._getframe().f_code.co_filename).resolve().parent.parent)
+if _CHECKOUT not in sys.path:
+    sys.path.append(_CHECKOUT)
+
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch  # noqa: E402
+from topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
+
+NATIVE_VLAN = 100
+TAGGED_VLANS = (200,)
+HOST_PORT = 50
+TRUNK_PORTS = (61, 62)
+SMALLEST, LARGEST = 8, 32
+
+#: The end systems that speak no EVB; the first is on s1, the second on s2.
+END_SYSTEMS = (
+    EndSystem("nms", 0x525400006401, "10.0.100.1/24"),
+    EndSystem("client", 0x525400006402, "10.0.100.2/24"),
+)
+
+
+def fabric(n=8):
+    """Describe the cluster with ``n`` hypervisors, the first half on s1, the rest on s2.
+
+    Raises:
+        ValueError: n is not a number from 8 to 32.
+    """
+    if not isinstance(n, int) or not SMALLEST <= n <= LARGEST:
+        raise ValueError(f"n={n!r}: a two-switch cluster has {SMALLEST} to {LARGEST} hypervisors")
+    names = [f"hv{number}" for number in range(1, n + 1)]
+    half = (n + 1) // 2
+    return Fabric(
+        {
+            1: _switch(1, 2, names[:half], END_SYSTEMS[0]),
+            2: _switch(2, 1, names[half:], END_SYSTEMS[1]),
+        }
+    )
+
+
+def _switch(dpid, other, stations, host):
+    interfaces = [
+        Interface(port_no, name, Role.STATION, NATIVE_VLAN, TAGGED_VLANS) for port_no, name in enumerate(stations, 1)
+    ]
+    interfaces.append(Interface(HOST_PORT, host.name, Role.HOST, NATIVE_VLAN, macs=(host.mac,)))
+    interfaces += [
+        Interface(port_no, f"s{other}", Role.TRUNK, peer=PortId(other, port_no)) for port_no in TRUNK_PORTS
+    ]
+    return Switch(dpid, f"s{dpid}", {interface.port_no: interface for interface in interfaces})
+
+
+def _topo(n=8):
+    try:
+        return topo_of(fabric(n), END_SYSTEMS)
+    except ValueError as error:
+        # Not left to mn: it answers an exception by killing controllers by name.
+        raise SystemExit(f"twoswitch: {error}") from None
+
+
+topos = {"twoswitch": _topo}
