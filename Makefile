@@ -83,7 +83,7 @@ $(VENV)/pip.stamp: constraints.txt | python-debs
 	@touch $@
 
 # One stamp for each extra of setup.cfg.
-$(VENV)/%.stamp: $(VENV)/pip.stamp setup.cfg setup.py pyproject.toml evbridge.pth constraints.txt constraints-build.txt
+$(VENV)/%.stamp: $(VENV)/pip.stamp setup.cfg setup.py pyproject.toml evbridge.pth evbridge_hook.py constraints.txt constraints-build.txt
 	@echo "Installing evbridge with its $* dependencies into $(VENV)"
 	@$(PIP) --editable '.[$*]'
 	@touch $@

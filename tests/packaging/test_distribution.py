@@ -1,0 +1,70 @@
+"""What a wheel and an editable install bring, and whether the pins are complete."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import distributions, version
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources: building leaves things behind."""
+    tree = tmp_path_factory.mktemp("evbridge") / "tree"
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "reports", "*.egg-info")
+    shutil.copytree(ROOT, tree, ignore=unwanted)
+    return tree
+
+
+def contents(tree: Path, kind: str) -> set[str]:
+    """The names in a wheel that the build backend makes (kind: ``wheel`` or ``editable``)."""
+    destination = tree.parent / kind
+    destination.mkdir()
+    program = f"from setuptools.build_meta import build_{kind} as build; build({str(destination)!r})"
+    subprocess.run([sys.executable, "-c", program], cwd=tree, check=True, capture_output=True, timeout=50)
+    (wheel,) = destination.glob("*.whl")
+    return set(zipfile.ZipFile(wheel).namelist())
+
+
+def sources(*patterns: str) -> set[str]:
+    return {str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob(pattern)}
+
+
+def test_a_wheel_has_the_hook_and_every_source_and_data_file(tree: Path) -> None:
+    packed = contents(tree, "wheel")
+    wanted = sources(
+        "ryu_apps/**/*.py",
+        "topologies/**/*.py",
+        "mininet_tests/**/*.py",
+        "mininet_tests/**/*.yaml",
+        "policies/**/*.yaml",
+    )
+    assert {"evbridge.pth", "evbridge_hook.py", *wanted} - packed == set()
+    assert [name for name in packed if name.split("/")[0] in {"tests", "tools", "bench", "docs"}] == []
+
+
+def test_an_editable_install_has_the_hook(tree: Path) -> None:
+    assert "evbridge.pth" in contents(tree, "editable")
+
+
+def test_every_installed_distribution_is_pinned_to_its_version() -> None:
+    pins = re.findall(r"^([\w.-]+)==([^\s;]+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    pinned = {(canonical(name), number) for name, number in pins}
+    installed = {(canonical(one.name), one.version) for one in distributions() if one.name != "evbridge"}
+    assert installed - pinned == set()
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    assert re.search(rf"^{re.escape(version('evbridge'))}\b", (ROOT / "CHANGELOG.rst").read_text(), re.MULTILINE)
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
