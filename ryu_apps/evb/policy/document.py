@@ -29,6 +29,8 @@ MAX_SCALAR = 1_000
 Path = tuple[Any, ...]
 
 _TAG = "tag:yaml.org,2002:"
+#: What the resolver finds in plain words; dates and the like stay text.
+_SCALAR_TAGS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")}
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+|0o[0-7]+)\Z")
 
 
@@ -87,7 +89,7 @@ def read_document(file: str, text: str) -> Document:
         # The scanner trips over some malformed escapes, directives and tags with errors that are not its own.
         mark = getattr(problem, "position", None)
         place = _place_of_offset(text, mark) if isinstance(mark, int) else Place()
-        document.complain(place, f"not YAML: {str(problem).splitlines()[0] if str(problem) else type(problem).__name__}")
+        document.complain(place, f"not YAML: {' '.join(str(problem).split()) or type(problem).__name__}")
     else:
         if root is None:
             document.complain(Place(), "file is empty")
@@ -180,8 +182,8 @@ class _Reader:
         if len(text) > MAX_SCALAR:
             self._document.complain(place, f"text longer than {MAX_SCALAR} characters")
             return None
-        if not tag.startswith(_TAG):
-            self._document.complain(place, f"tag {tag} has no meaning here")
+        if tag not in _SCALAR_TAGS:
+            self._document.complain(place, f"tag {tag.replace(_TAG, '!!')} has no meaning here")
             return None
         return _plain(tag.removeprefix(_TAG), text)
 

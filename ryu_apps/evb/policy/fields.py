@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import AddressValueError, IPv4Address, IPv6Address, NetmaskValueError
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
-
-from ryu_apps.evb.wire.mac import mac_from_text
 
 
 class Masked(NamedTuple):
@@ -89,6 +87,9 @@ ICMPV6_NAMES = {
 MAC_NAMES = {"broadcast": (1 << 48) - 1}
 
 
+_MAC_TEXT = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}\Z")
+
+
 class _Kind(NamedTuple):
     """How the values of a field are written.
 
@@ -105,6 +106,12 @@ class _Kind(NamedTuple):
     maskable: bool = True
 
 
+def _mac(text: str) -> int:
+    if not _MAC_TEXT.match(text):
+        raise ValueError(f"{text!r} is not a MAC address")
+    return int(text.replace(":", ""), 16)
+
+
 def _ipv4(text: str) -> int:
     return int(IPv4Address(text))
 
@@ -116,7 +123,7 @@ def _ipv6(text: str) -> int:
 
 
 _PORT = _Kind(16, PORT_NAMES)
-_MAC = _Kind(48, MAC_NAMES, mac_from_text)
+_MAC = _Kind(48, MAC_NAMES, _mac)
 _IPV4 = _Kind(32, {}, _ipv4)
 _IPV6 = _Kind(128, {}, _ipv6)
 
@@ -174,9 +181,11 @@ def parse_field(name: str, written: object) -> Alternatives:
     items = written if isinstance(written, list) else [written]
     if not items:
         raise ValueError("an empty list matches nothing")
-    found = dict.fromkeys(one for item in items for one in _parse_item(kind, item))
-    if len(found) > MAX_ALTERNATIVES:
-        raise ValueError(f"more than {MAX_ALTERNATIVES} alternatives")
+    found: dict[Masked, None] = {}
+    for item in items:
+        found.update(dict.fromkeys(_parse_item(kind, item)))
+        if len(found) > MAX_ALTERNATIVES:
+            raise ValueError(f"more than {MAX_ALTERNATIVES} alternatives")
     return tuple(found)
 
 
@@ -266,7 +275,7 @@ def _mask(kind: _Kind, text: str) -> int:
         return ((1 << length) - 1) << (kind.bits - length)
     try:
         return _number(kind, text)
-    except (ValueError, NetmaskValueError):
+    except ValueError:
         raise ValueError(f"{text!r} is not a mask of this field") from None
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
+from itertools import product
 
+from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, Fields
 from ryu_apps.evb.policy.diagnostic import Place
-from ryu_apps.evb.policy.fields import Alternatives
+from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask
 from ryu_apps.evb.vsi.model import VsiTypeKey
 
 Network = IPv4Network | IPv6Network
+
+#: One alternative of each field of a rule: field -> value and mask, in OpenFlow order.
+Box = tuple[tuple[str, Masked], ...]
 
 
 class StageOn(Enum):
@@ -37,6 +43,17 @@ class AclRule:
     tests: tuple[tuple[str, Alternatives], ...]
     place: Place = Place()
 
+    @property
+    def size(self) -> int:
+        """How many flow rules it comes to."""
+        return math.prod(len(alternatives) for _, alternatives in self.tests)
+
+    def boxes(self) -> Iterator[Box]:
+        """The plain matches it comes to: the product of its fields' alternatives."""
+        names = [name for name, _ in self.tests]
+        for values in product(*(alternatives for _, alternatives in self.tests)):
+            yield tuple(zip(names, values, strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Acl:
@@ -44,10 +61,12 @@ class Acl:
 
     Attributes:
         rules: in the order of the file.
+        implied: what follows them: neighbour discovery, unless it is switched off.
         default: does a frame pass that no rule matches?
     """
 
     rules: tuple[AclRule, ...] = ()
+    implied: tuple[AclRule, ...] = ()
     default: bool = False
 
 
@@ -75,7 +94,6 @@ class VsiType:
         name: operator's name.
         from_vm, to_vm: the ACL of each direction.
         anti_spoofing: which checks are on.
-        neighbour_discovery: ARP and IPv6 neighbour discovery pass unless a rule says otherwise.
         addresses: networks the VM may use; empty: any.
         stage_on: None: as configured for the port.
         digest: changes whenever the meaning of the policy does (comments and layout do not count).
@@ -87,7 +105,6 @@ class VsiType:
     from_vm: Acl
     to_vm: Acl
     anti_spoofing: AntiSpoofing = AntiSpoofing()
-    neighbour_discovery: bool = True
     addresses: tuple[Network, ...] = ()
     stage_on: StageOn | None = None
     digest: str = ""
@@ -99,3 +116,15 @@ class PolicySet:
     """All VSI types a bridge knows."""
 
     types: Mapping[VsiTypeKey, VsiType]
+
+
+def openflow_fields(box: Box) -> Fields:
+    """The fields of a box as :func:`ryu_apps.evb.flow.rule.match` wants them."""
+    fields: Fields = {}
+    for name, (value, mask) in box:
+        present = VLAN_PRESENT if name == "vlan_vid" else 0
+        exact = mask == full_mask(name)
+        fields[name] = value | present if exact else (value | present, mask | present)
+    if "vlan_pcp" in fields:
+        fields.setdefault("vlan_vid", ANY_TAGGED)
+    return fields

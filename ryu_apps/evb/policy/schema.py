@@ -10,7 +10,16 @@ from __future__ import annotations
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from ryu_apps.evb.policy.fields import KINDS, Alternatives, Masked, full_mask, parse_field
 from ryu_apps.evb.policy.validate import Strict
@@ -46,12 +55,15 @@ OLD_NAMES = {
 }
 
 
-def _written(name: str) -> Any:
-    def parse(value: object) -> Alternatives:
-        return parse_field(name, value)
+def _parse(written: object, info: ValidationInfo) -> Alternatives:
+    assert info.field_name is not None
+    return parse_field(info.field_name, written)
 
-    schema = WithJsonSchema({"type": ["string", "integer", "array"]})
-    return Annotated[Alternatives | None, PlainValidator(parse), schema]
+
+#: A match field of a rule, parsed by its own name; None: the rule says nothing about it.
+Value = Annotated[
+    Alternatives | None, PlainValidator(_parse), WithJsonSchema({"type": ["string", "integer", "array"]})
+]
 
 
 class Actions(Strict):
@@ -67,33 +79,33 @@ class EthernetRule(Strict):
     IP_PROTO: ClassVar[int | None] = None
 
     description: str = ""
-    eth_dst: _written("eth_dst") = None  # type: ignore[valid-type]
-    eth_src: _written("eth_src") = None  # type: ignore[valid-type]
-    eth_type: _written("eth_type") = None  # type: ignore[valid-type]
-    vlan_vid: _written("vlan_vid") = None  # type: ignore[valid-type]
-    vlan_pcp: _written("vlan_pcp") = None  # type: ignore[valid-type]
+    eth_dst: Value = None
+    eth_src: Value = None
+    eth_type: Value = None
+    vlan_vid: Value = None
+    vlan_pcp: Value = None
     actions: Actions
 
 
 class ArpRule(EthernetRule):
     """ARP for IPv4."""
 
-    ETH_TYPES = (ARP,)
+    ETH_TYPES: ClassVar[tuple[int, ...]] = (ARP,)
 
-    arp_op: _written("arp_op") = None  # type: ignore[valid-type]
-    arp_spa: _written("arp_spa") = None  # type: ignore[valid-type]
-    arp_tpa: _written("arp_tpa") = None  # type: ignore[valid-type]
-    arp_sha: _written("arp_sha") = None  # type: ignore[valid-type]
-    arp_tha: _written("arp_tha") = None  # type: ignore[valid-type]
+    arp_op: Value = None
+    arp_spa: Value = None
+    arp_tpa: Value = None
+    arp_sha: Value = None
+    arp_tha: Value = None
 
 
 class IpRule(EthernetRule):
     """IP of both versions."""
 
-    ETH_TYPES = (IPV4, IPV6)
+    ETH_TYPES: ClassVar[tuple[int, ...]] = (IPV4, IPV6)
 
-    ip_dscp: _written("ip_dscp") = None  # type: ignore[valid-type]
-    ip_proto: _written("ip_proto") = None  # type: ignore[valid-type]
+    ip_dscp: Value = None
+    ip_proto: Value = None
 
 
 class TcpRule(IpRule):
@@ -101,8 +113,8 @@ class TcpRule(IpRule):
 
     IP_PROTO = TCP
 
-    tcp_src: _written("tcp_src") = None  # type: ignore[valid-type]
-    tcp_dst: _written("tcp_dst") = None  # type: ignore[valid-type]
+    tcp_src: Value = None
+    tcp_dst: Value = None
 
 
 class UdpRule(IpRule):
@@ -110,17 +122,17 @@ class UdpRule(IpRule):
 
     IP_PROTO = UDP
 
-    udp_src: _written("udp_src") = None  # type: ignore[valid-type]
-    udp_dst: _written("udp_dst") = None  # type: ignore[valid-type]
+    udp_src: Value = None
+    udp_dst: Value = None
 
 
 class Ipv4Rule(IpRule):
     """IPv4."""
 
-    ETH_TYPES = (IPV4,)
+    ETH_TYPES: ClassVar[tuple[int, ...]] = (IPV4,)
 
-    ipv4_src: _written("ipv4_src") = None  # type: ignore[valid-type]
-    ipv4_dst: _written("ipv4_dst") = None  # type: ignore[valid-type]
+    ipv4_src: Value = None
+    ipv4_dst: Value = None
 
 
 class Ipv4TcpRule(Ipv4Rule, TcpRule):
@@ -140,17 +152,17 @@ class IcmpRule(Ipv4Rule):
 
     IP_PROTO = ICMP
 
-    icmpv4_type: _written("icmpv4_type") = None  # type: ignore[valid-type]
-    icmpv4_code: _written("icmpv4_code") = None  # type: ignore[valid-type]
+    icmpv4_type: Value = None
+    icmpv4_code: Value = None
 
 
 class Ipv6Rule(IpRule):
     """IPv6."""
 
-    ETH_TYPES = (IPV6,)
+    ETH_TYPES: ClassVar[tuple[int, ...]] = (IPV6,)
 
-    ipv6_src: _written("ipv6_src") = None  # type: ignore[valid-type]
-    ipv6_dst: _written("ipv6_dst") = None  # type: ignore[valid-type]
+    ipv6_src: Value = None
+    ipv6_dst: Value = None
 
 
 class Ipv6TcpRule(Ipv6Rule, TcpRule):
@@ -170,11 +182,11 @@ class Icmpv6Rule(Ipv6Rule):
 
     IP_PROTO = ICMPV6
 
-    icmpv6_type: _written("icmpv6_type") = None  # type: ignore[valid-type]
-    icmpv6_code: _written("icmpv6_code") = None  # type: ignore[valid-type]
-    ipv6_nd_target: _written("ipv6_nd_target") = None  # type: ignore[valid-type]
-    ipv6_nd_sll: _written("ipv6_nd_sll") = None  # type: ignore[valid-type]
-    ipv6_nd_tll: _written("ipv6_nd_tll") = None  # type: ignore[valid-type]
+    icmpv6_type: Value = None
+    icmpv6_code: Value = None
+    ipv6_nd_target: Value = None
+    ipv6_nd_sll: Value = None
+    ipv6_nd_tll: Value = None
 
     @model_validator(mode="after")
     def _nd_fields_belong_to_a_message(self) -> Icmpv6Rule:
@@ -207,7 +219,7 @@ _KINDS: dict[tuple[str, int | None], tuple[str, type[EthernetRule]]] = {
     ("ipv6", UDP): ("ipv6 udp rule", Ipv6UdpRule),
     ("ipv6", ICMPV6): ("icmpv6 rule", Icmpv6Rule),
 }
-_FAMILIES = {(): "any", (ARP,): "arp", (IPV4,): "ipv4", (IPV6,): "ipv6", (IPV4, IPV6): "ip"}
+_FAMILIES = {(ARP,): "arp", (IPV4,): "ipv4", (IPV6,): "ipv6", (IPV4, IPV6): "ip"}
 _FAMILY_OF_PREFIX = {"ipv4_": "ipv4", "icmpv4_": "ipv4", "arp_": "arp", "ipv6_": "ipv6", "icmpv6_": "ipv6"}
 _PROTO_OF_PREFIX = {"tcp_": TCP, "udp_": UDP, "icmpv4_": ICMP, "icmpv6_": ICMPV6, "ipv6_nd_": ICMPV6}
 _FAMILY_OF_PROTO = {ICMP: "ipv4", ICMPV6: "ipv6"}
@@ -230,9 +242,9 @@ def _proto_of(raw: Any, names: list[str]) -> int | None:
 
 
 def _family_of(raw: Any, names: list[str], proto: int | None) -> str:
-    if "eth_type" in names:
-        numbers = _numbers("eth_type", raw["eth_type"])
-        return _FAMILIES.get(numbers, "any")
+    eth_types = _numbers("eth_type", raw["eth_type"]) if "eth_type" in names else ()
+    if eth_types:
+        return _FAMILIES.get(eth_types, "any")
     for prefix, family in _FAMILY_OF_PREFIX.items():
         if _any_with(prefix, names):
             return family
@@ -279,7 +291,7 @@ class Direction(Strict):
     """The ACL of one direction."""
 
     default: Literal["allow", "deny"] = "deny"
-    rules: list[RuleEntry] = []
+    rules: list[RuleEntry] = Field(default_factory=list)
 
 
 class Identity(Strict):
@@ -315,7 +327,7 @@ class PolicyFile(Strict):
     stage_on: Literal["preassociate", "preassociate_rr"] | None = None
     anti_spoofing: AntiSpoofingSwitches = AntiSpoofingSwitches()
     neighbour_discovery: bool = True
-    addresses: list[AnyNetwork] = []
+    addresses: list[AnyNetwork] = Field(default_factory=list)
     from_vm: Direction = Direction()
     to_vm: Direction = Direction()
 
@@ -339,6 +351,4 @@ def explain_key(key: str, kind: str) -> str | None:
     if key not in KINDS or not kind:
         return None
     needs = next((needs for prefix, needs in NEEDS.items() if key.startswith(prefix)), None)
-    return needs and f"{key} needs {needs}; this is an {kind}" if kind[0] in "aeiou" else needs and (
-        f"{key} needs {needs}; this is a {kind}"
-    )
+    return f"{key} needs {needs} (this is: {kind})" if needs else None

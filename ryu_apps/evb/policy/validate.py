@@ -84,5 +84,5 @@ def _guess(key: str, problem: ErrorDetails, model: type[BaseModel]) -> str:
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:
-    definitions = model.model_json_schema().get("$defs", {})
-    return sorted({name for one in definitions.values() for name in one.get("properties", {})} | set(model.model_fields))
+    nested = model.model_json_schema().get("$defs", {}).values()
+    return sorted({*model.model_fields, *(name for one in nested for name in one.get("properties", {}))})

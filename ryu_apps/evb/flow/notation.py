@@ -1,0 +1,99 @@
+"""A rule as one line of text, the way ovs-ofctl shows flows: for recordings, reports and people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+
+from ryu_apps.evb.flow.pipeline import Table
+from ryu_apps.evb.flow.rule import (
+    FIELD_SIZES,
+    Action,
+    FieldMatch,
+    ForgetInPort,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Rule,
+    SetField,
+    ToGroup,
+)
+
+
+def rule_text(rule: Rule) -> str:
+    """``table=ACL_FROM priority=1 cookie=0x... metadata=0x../0x.. actions=goto:FORWARD``."""
+    head = f"table={_table(rule.table)} priority={rule.priority} cookie={rule.cookie:#x}"
+    return f"{head} {match_text(rule)} actions={actions_text(rule)}"
+
+
+def match_text(rule: Rule) -> str:
+    """The match alone; ``any`` for one that matches every frame."""
+    return ",".join(_field(one) for one in rule.match) or "any"
+
+
+def actions_text(rule: Rule) -> str:
+    """Instructions in the order in which a switch carries them out; ``drop`` for none."""
+    parts = [f"meter:{rule.meter}"] if rule.meter is not None else []
+    parts += [_action(one) for one in rule.apply]
+    if rule.metadata is not None:
+        value, mask = rule.metadata
+        parts.append(f"write_metadata:{value:#x}/{mask:#x}")
+    if rule.goto is not None:
+        parts.append(f"goto:{_table(rule.goto)}")
+    return ",".join(parts) or "drop"
+
+
+def _table(number: int) -> str:
+    return Table(number).name if number in set(Table) else str(number)
+
+
+def _field(one: FieldMatch) -> str:
+    if one.mask is None:
+        return f"{one.name}={_writer(one.name)(one.value)}"
+    show = _WRITERS.get(one.name, hex)
+    return f"{one.name}={show(one.value)}/{_prefix(one) or show(one.mask)}"
+
+
+def _prefix(one: FieldMatch) -> str | None:
+    """The length of an IP prefix; None for any other field or mask."""
+    bits = 8 * FIELD_SIZES[one.name]
+    if one.name not in _IP_FIELDS or one.mask is None:
+        return None
+    length = one.mask.bit_count()
+    return str(length) if one.mask == ((1 << length) - 1) << (bits - length) else None
+
+
+def _action(action: Action) -> str:
+    match action:
+        case Output(port=port):
+            return f"output:{port}"
+        case ToGroup(group_id=group_id):
+            return f"group:{group_id:#x}"
+        case SetField(name=name, value=value):
+            return f"set_field:{_writer(name)(value)}->{name}"
+        case PushVlan():
+            return "push_vlan:0x8100"
+        case PopVlan():
+            return "pop_vlan"
+        case Resubmit(table=table):
+            return f"resubmit(,{_table(table)})"
+        case ForgetInPort():
+            return "load:0->in_port"
+
+
+def _mac(value: int) -> str:
+    return value.to_bytes(6).hex(":")
+
+
+_IP_FIELDS = {"ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa", "ipv6_src", "ipv6_dst", "ipv6_nd_target"}
+_WRITERS: dict[str, Callable[[int], str]] = {
+    **dict.fromkeys(("eth_src", "eth_dst", "arp_sha", "arp_tha", "ipv6_nd_sll", "ipv6_nd_tll"), _mac),
+    **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), lambda value: str(IPv4Address(value))),
+    **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), lambda value: str(IPv6Address(value))),
+    **dict.fromkeys(("metadata", "eth_type", "vlan_vid"), hex),
+}
+
+
+def _writer(name: str) -> Callable[[int], str]:
+    return _WRITERS.get(name, str)

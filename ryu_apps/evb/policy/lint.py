@@ -1,0 +1,130 @@
+"""Rules that never decide anything, or that decide against the rule next to them.
+
+A rule is shadowed when earlier rules match everything it matches.  Matches are looked up by their
+masks (tuple space search), so ten thousand rules of the usual kinds take no longer than reading them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ryu_apps.evb.policy.diagnostic import Diagnostic, warning
+from ryu_apps.evb.policy.fields import Masked
+from ryu_apps.evb.policy.model import Acl, AclRule, Box, Network, VsiType
+
+#: Look-ups after which the search gives up: a file whose every rule has masks of its own.
+MAX_LOOKUPS = 2_000_000
+
+_GROUP_BIT = 1 << 40
+_WRONG_PROTO = {(0x0800, 58): "ICMPv6 does not travel over IPv4", (0x86DD, 1): "ICMP does not travel over IPv6"}
+
+
+def lint(vsi_type: VsiType) -> list[Diagnostic]:
+    """Warnings about the rules of a type."""
+    found: list[Diagnostic] = []
+    for acl, from_vm in ((vsi_type.from_vm, True), (vsi_type.to_vm, False)):
+        found += _shadowed(vsi_type, acl)
+        for rule in acl.rules:
+            found += [warning(vsi_type.file, rule.place, why) for why in _unreachable(vsi_type, rule, from_vm)]
+    return found
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Earlier matches by the masks they use, each with the index of the rule it came from."""
+
+    by_masks: dict[tuple[tuple[str, int], ...], dict[tuple[int, ...], int]] = field(default_factory=dict)
+    lookups: int = 0
+
+    def add(self, index: int, rule: AclRule) -> None:
+        for box in rule.boxes():
+            masks = tuple((name, masked.mask) for name, masked in box)
+            self.by_masks.setdefault(masks, {}).setdefault(tuple(masked.value for _, masked in box), index)
+
+    def covering(self, box: Box) -> int | None:
+        """Index of the first earlier rule that matches everything the box matches."""
+        tests = dict(box)
+        found: int | None = None
+        for masks, values in self.by_masks.items():
+            self.lookups += 1
+            if all(name in tests and tests[name].mask & mask == mask for name, mask in masks):
+                index = values.get(tuple(tests[name].value & mask for name, mask in masks))
+                if index is not None and (found is None or index < found):
+                    found = index
+        return found
+
+
+def _shadowed(vsi_type: VsiType, acl: Acl) -> Iterator[Diagnostic]:
+    seen = _Seen()
+    for index, rule in enumerate(acl.rules):
+        if seen.lookups > MAX_LOOKUPS:
+            reason = "too many different masks: shadowed rules are not looked for from here"
+            yield warning(vsi_type.file, rule.place, reason)
+            return
+        covers = [seen.covering(box) for box in rule.boxes()]
+        if None not in covers:
+            by = sorted({cover for cover in covers if cover is not None})
+            yield warning(vsi_type.file, rule.place, _verdict(rule, [acl.rules[cover] for cover in by]))
+        seen.add(index, rule)
+    yield from _silenced(vsi_type, acl, seen)
+
+
+def _verdict(rule: AclRule, covers: list[AclRule]) -> str:
+    first = covers[0]
+    if first.tests == rule.tests and first.allow is not rule.allow:
+        return f"contradicts the rule on line {first.place.line}: same match, opposite action; that one wins"
+    lines = ", ".join(str(line) for line in sorted({one.place.line for one in covers})[:5])
+    rules = "rule on line" if len(covers) == 1 else "rules on lines"
+    against = "" if all(one.allow is rule.allow for one in covers) else ", with the opposite action"
+    return f"shadowed by the {rules} {lines}{against}: it never decides"
+
+
+def _silenced(vsi_type: VsiType, acl: Acl, seen: _Seen) -> Iterator[Diagnostic]:
+    """Rules for everything that deny ARP and neighbour discovery along with the rest."""
+    told: set[int] = set()
+    for box in (box for implied in acl.implied for box in implied.boxes()):
+        index = seen.covering(box)
+        if index is None or index in told:
+            continue
+        told.add(index)
+        rule = acl.rules[index]
+        if rule.allow or "eth_type" in dict(rule.tests):
+            continue
+        yield warning(
+            vsi_type.file,
+            rule.place,
+            "denies ARP and neighbour discovery too: name an eth_type, leave it to the default, "
+            "or say neighbour_discovery: false",
+        )
+
+
+def _unreachable(vsi_type: VsiType, rule: AclRule, from_vm: bool) -> Iterator[str]:
+    tests = dict(rule.tests)
+    for eth_type in tests.get("eth_type", ()):
+        for proto in tests.get("ip_proto", ()):
+            if (eth_type.value, proto.value) in _WRONG_PROTO:
+                yield f"never matches: {_WRONG_PROTO[eth_type.value, proto.value]}"
+    if not from_vm and tests.get("eth_dst") and all(_is_group(one) for one in tests["eth_dst"]):
+        yield "never matches: a broadcast reaches each VM as a copy with the VM's own address as eth_dst"
+    if from_vm and tests.get("eth_src") and all(_is_group(one) for one in tests["eth_src"]):
+        yield "never matches: no frame comes from a group address"
+    if from_vm and vsi_type.anti_spoofing.ip and vsi_type.addresses:
+        for name, version in (("ipv4_src", 4), ("ipv6_src", 6)):
+            if name in tests and not any(_meets(one, vsi_type.addresses, version) for one in tests[name]):
+                yield f"never matches: {name} is outside the type's addresses"
+
+
+def _is_group(mac: Masked) -> bool:
+    return bool(mac.mask & mac.value & _GROUP_BIT)
+
+
+def _meets(address: Masked, networks: tuple[Network, ...], version: int) -> bool:
+    always = (0xFE80 << 112, 0) if version == 6 else (0,)
+    if any(address.value == one & address.mask for one in always):
+        return True
+    return any(
+        address.value & int(one.netmask) == int(one.network_address) & address.mask
+        for one in networks
+        if one.version == version
+    )

@@ -1,0 +1,29 @@
+"""ARP and IPv6 neighbour discovery: what ``neighbour_discovery: true`` lets through.
+
+These rules come after a type's own and before its default action, so a rule may still deny them, and
+a VM whose default is deny can be found all the same.  Anti-spoofing sees the frames first.
+"""
+
+from __future__ import annotations
+
+from ryu_apps.evb.policy.fields import Masked, full_mask
+from ryu_apps.evb.policy.model import AclRule
+
+_ARP, _IPV6, _ICMPV6 = 0x0806, 0x86DD, 58
+_ROUTER_SOLICITATION, _ROUTER_ADVERTISEMENT, _SOLICITATION, _ADVERTISEMENT = 133, 134, 135, 136
+
+
+def neighbour_rules(from_vm: bool) -> tuple[AclRule, ...]:
+    """The implied rules of one direction.  A VM may ask for routers and hear them, not be one."""
+    router = _ROUTER_SOLICITATION if from_vm else _ROUTER_ADVERTISEMENT
+    return (
+        _allow(eth_type=_ARP),
+        *(
+            _allow(eth_type=_IPV6, ip_proto=_ICMPV6, icmpv6_type=kind)
+            for kind in (router, _SOLICITATION, _ADVERTISEMENT)
+        ),
+    )
+
+
+def _allow(**fields: int) -> AclRule:
+    return AclRule(True, tuple((name, (Masked(value, full_mask(name)),)) for name, value in fields.items()))

@@ -1,0 +1,36 @@
+"""Access control lists: may the VM send this, may it receive this?
+
+Every rule is shared by all VSIs of the type.  The first ACL rule that matches decides, so each takes a
+priority of its own, counting down; the matches one ACL rule expands to share it.  No frame is
+reassembled: a later fragment has no ports, so a rule that names a port does not match it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata
+from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
+from ryu_apps.evb.services.base import Service
+
+TOP_PRIORITY = 60_000
+
+
+def _per_type(vsi_type: VsiType, epoch: int) -> Iterator[Rule]:
+    yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, Table.FORWARD)
+    yield from _compile(vsi_type.to_vm, epoch, Direction.TO_VM, Table.ACL_TO, Table.OUTPUT)
+
+
+def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, following: Table) -> Iterator[Rule]:
+    owner = cookie(Kind.TYPE_BODY, epoch)
+    scope = type_metadata(epoch, direction)
+    for position, rule in enumerate((*acl.rules, *acl.implied)):
+        goto = following if rule.allow else None
+        for box in rule.boxes():
+            matched = match(metadata=scope, **openflow_fields(box))
+            yield Rule(table, TOP_PRIORITY - position, matched, owner, goto=goto)
+    yield Rule(table, Priority.DEFAULT, match(metadata=scope), owner, goto=following if acl.default else None)
+
+
+ACL = Service("acl", per_type=_per_type)
