@@ -80,6 +80,10 @@ def test_a_websocket_ends_without_a_traceback(tmp_path: Path) -> None:
         assert stream.read(2 + 6) == b"\x81\x06STAGED"
         client.sendall(masked(0x8, b""))
         assert stream.read()[:1] == b"\x88"
+        deadline = time.monotonic() + 10
+        while "GET /capitals" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert '"GET /capitals HTTP/1.1" 200' in log.read_text()
     assert "Traceback" not in log.read_text()
 
 
