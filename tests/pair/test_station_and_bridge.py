@@ -204,6 +204,18 @@ def test_every_vsi_is_asked_again_after_a_link_flap_and_nothing_is_decided_anew(
     assert world.bridge.announced == []
 
 
+def test_a_station_counts_from_one_after_a_link_flap_and_is_heard(world: World) -> None:
+    world.ask(vsi(1))
+    world.run(0.02)
+    world.unplug()
+    world.run(0.01)
+    world.plug()
+    world.run(0.05)
+
+    assert [ecpdu.sequence for _, ecpdu in world.requests("bridge")] == [1, 1]
+    assert len(world.requests("station")) == 2
+
+
 def test_a_vsi_frozen_by_a_link_flap_is_freed_by_the_bridge(world: World) -> None:
     world.bridge.thinks = 0.5
     world.ask(vsi(1))

@@ -200,14 +200,17 @@ class EcpEndpoint:
         return self.state is TxState.IDLE
 
     def feed(self, event: Event, now: float) -> list[Output]:
-        """Take one event; timers that are due are served behind it."""
+        """Take one event; timers that are due are served behind it.  Reconfigure never has outputs."""
+        if isinstance(event, Reconfigure):
+            self.operational = event.operational
+            return []
         outputs = self._take(event, now)
         while self.deadline is not None and self.deadline <= now:
             outputs += self.TABLE.step(self, self._timer_input(), Tick(), now)
         return outputs
 
     # --- guards: from event to input ---
-    def _take(self, event: Event, now: float) -> list[Output]:
+    def _take(self, event: Received | Submit | Reset | Tick, now: float) -> list[Output]:
         match event:
             case Received(ecpdu):
                 return self._receive(ecpdu, now)
@@ -217,9 +220,6 @@ class EcpEndpoint:
                 self._receiver.forget()
                 sending = self.state is TxState.WAITING
                 return self.TABLE.step(self, Input.RESET_SENDING if sending else Input.RESET, event, now)
-            case Reconfigure(operational):
-                self.operational = operational
-                return []
             case Tick():
                 return []
 

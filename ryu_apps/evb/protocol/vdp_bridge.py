@@ -199,6 +199,15 @@ class VdpBridge:
         self.attempt = 0
         self.deadline: float | None = None
 
+    @classmethod
+    def resumed(cls, operational: Operational, mode: VdpMode, now: float) -> VdpBridge:
+        """A machine that carries on where an earlier life of the bridge granted ``mode``."""
+        machine = cls(operational)
+        machine.state = VsiState.HELD
+        machine.in_force = mode
+        machine._restart_keep_alive(now)
+        return machine
+
     def feed(self, event: Event, now: float) -> list[Output]:
         """Take one event.
 

@@ -173,7 +173,7 @@ class VsiStation:
         """Take one event.
 
         Raises:
-            ProtocolError: asked while an answer is awaited, or for a lower mode than is in force.
+            ProtocolError: asked while a request is not answered, or for a lower mode than is in force.
         """
         given = self._input(event, now)
         return [] if given is None else self.TABLE.step(self, given, event, now)
@@ -232,6 +232,11 @@ class VsiStation:
         """Send the request, start the response wait."""
         self.request = self.request.as_mode(ask.mode, self.request.status, ask.filter_info)
         return self._send(now)
+
+    def _remember(self, ask: Ask, _: float) -> list[Output]:
+        """Remember the request."""
+        self.request = self.request.as_mode(ask.mode, self.request.status, ask.filter_info)
+        return []
 
     def _repeat(self, _: Tick | Resume, now: float) -> list[Output]:
         """Send the last request again, start the response wait."""
@@ -316,6 +321,8 @@ class VsiStation:
         {
             (_NEW, Input.ASKED): (_ask, _ASKING),
             (_NEW, Input.LEFT): (_leave, _LEAVING),
+            (_NEW, Input.STRAY): (_ignore, _NEW),
+            (_NEW, Input.WITHDRAWN): (_ignore, _NEW),
             (_ASKING, Input.LEFT): (_leave, _LEAVING),
             (_ASKING, Input.GRANTED): (_hold, _HELD),
             (_ASKING, Input.KEPT): (_hold_refused, _HELD),
@@ -349,6 +356,8 @@ class VsiStation:
             (_LEAVING, Input.WITHDRAWN): (_end_left, _ENDED),
             (_LEAVING, Input.UNANSWERED): (_end_unanswered, _ENDED),
             (_LEAVING, Input.SUSPENDED): (_wait, _SUSPENDED),
+            (_SUSPENDED, Input.ASKED): (_remember, _SUSPENDED),
+            (_SUSPENDED, Input.LEFT): (_remember, _SUSPENDED),
             # What was under way when the link went down may still come.
             (_SUSPENDED, Input.STRAY): (_ignore, _SUSPENDED),
             (_SUSPENDED, Input.WITHDRAWN): (_end_withdrawn, _ENDED),
