@@ -20,9 +20,12 @@ from ryu_apps.evb.io import (
     FrameReceived,
     Happened,
     Mode,
+    NotSaved,
     ReadRules,
     Rejected,
     RulesRead,
+    Save,
+    Saved,
     SendFrame,
     SwitchDown,
     SwitchUp,
@@ -130,6 +133,7 @@ class World:
     Attributes:
         hold: datapaths that confirm nothing until ``release``.
         refuse: datapaths that reject the next change of a mode, with the reason.
+        store: what was saved; ``store_refuses`` is why nothing can be saved any more.
         sent: decoded answers of the bridge, per port, oldest first.
     """
 
@@ -138,6 +142,8 @@ class World:
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
+    store: dict[str, bytes] = field(default_factory=dict)
+    store_refuses: str | None = None
     manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
 
     def __post_init__(self) -> None:
@@ -166,10 +172,11 @@ class World:
             self.feed(Rejected(dpid, apply.token, "switch disconnected"))
 
     def restart_controller(self) -> None:
-        """A new engine; the switches keep their rules."""
-        for dpid in list(self.fabric.switches):
-            self.held = [apply for apply in self.held if apply.dpid != dpid]
-        self.engine = Engine(self.fabric, self.policies)
+        """A new engine with what the old one saved; the switches keep their rules and connect again."""
+        self.held.clear()
+        self.engine = Engine(self.fabric, self.policies, dict(self.store), self.now)
+        self.connect()
+        self.advance(0.001)
 
     def release(self) -> None:
         """Held switches carry out what they were asked."""
@@ -246,11 +253,23 @@ class World:
                 else:
                     self._apply(effect)
             case ReadRules(dpid, token, mask):
-                rules = self.tables[dpid].rules.values()
-                cookies = frozenset(rule.cookie for rule in rules if mask.covers(rule.cookie))
-                self.feed(RulesRead(dpid, token, cookies))
+                held = self.tables[dpid].rules.values()
+                self.feed(RulesRead(dpid, token, tuple(rule for rule in held if mask.covers(rule.cookie))))
+            case Save(token, changes):
+                self._save(token, changes)
             case Happened():
                 self.happened.append(effect)
+
+    def _save(self, token: int, changes: dict[str, bytes | None]) -> None:
+        if self.store_refuses is not None:
+            self.feed(NotSaved(token, self.store_refuses))
+            return
+        for key, record in changes.items():
+            if record is None:
+                self.store.pop(key, None)
+            else:
+                self.store[key] = record
+        self.feed(Saved(token))
 
     def _apply(self, apply: Apply) -> None:
         reason = self.refuse.pop((apply.dpid, apply.mode), None)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.agenda import Agenda
-from ryu_apps.evb.io import Apply, Happened
+from ryu_apps.evb.io import Apply, Happened, Save
 from ryu_apps.evb.policy.model import PolicySet, StageOn, VsiType
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick
@@ -57,7 +57,7 @@ class Moving:
     destination: PortId
 
 
-Output = Answer | Apply | Happened | Moving
+Output = Answer | Apply | Save | Happened | Moving
 Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
 
 
@@ -115,6 +115,20 @@ class Associations:
         for attachment in list(vsi.attachments.values()) if vsi else ():
             if attachment.machine.state in (machine.VsiState.HELD, machine.VsiState.DECIDING):
                 self._feed(attachment, machine.Recalled(reason), now)
+        self._drain(now)
+        return self._take()
+
+    def resume(self) -> None:
+        """The registry has been restored from an earlier life: mind its deadlines."""
+        for attachment in self._registry.attachments():
+            self._agenda.set(attachment, attachment.machine.deadline)
+
+    def tell_left(self, port: PortId, now: float) -> list[Output]:
+        """Tell the station at a port of VSIs that moved away in an earlier life of the bridge."""
+        for attachment in list(self._registry.attachments()):
+            if attachment.port == port and attachment.left:
+                attachment.left = False
+                self._feed(attachment, machine.Recalled("associated at another port"), now)
         self._drain(now)
         return self._take()
 
@@ -303,7 +317,7 @@ class Associations:
     def _queue(self, outcomes: list[Outcome], now: float) -> None:
         for outcome in outcomes:
             match outcome:
-                case Apply() | Happened():
+                case Apply() | Save() | Happened():
                     self._out.append(outcome)
                 case Verdict(attachment, event):
                     self._feed(attachment, event, now)

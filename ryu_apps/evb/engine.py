@@ -7,12 +7,14 @@ port -> frame.  Knows no Ryu, no socket, no file and no clock.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ryu_apps.evb.agenda import Agenda
 from ryu_apps.evb.associations import Answer, Associations, Moving
 from ryu_apps.evb.associations import Output as AssociationOutput
 from ryu_apps.evb.flow.pipeline import Kind
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import Change, Group
+from ryu_apps.evb.flow.rule import Change, Group, Rule
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
@@ -21,10 +23,13 @@ from ryu_apps.evb.io import (
     FrameReceived,
     Happened,
     Mode,
+    NotSaved,
     OperatorDeassociate,
     PortChanged,
     Rejected,
     RulesRead,
+    Save,
+    Saved,
     SendFrame,
     SwitchDown,
     SwitchUp,
@@ -34,11 +39,12 @@ from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.station import Heard, Relay, StationPort
 from ryu_apps.evb.station import Output as StationOutput
 from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, Wanted, owners
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
@@ -46,8 +52,10 @@ from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import Ledger
+from ryu_apps.evb.vsi.restore import restore
 
-#: Seconds beyond the longest keep-alive timeout for which unclaimed rules are left alone.
+#: A bridge that does not know its past waits for the stations to claim what they still use: for the
+#: longest keep-alive timeout and this many seconds.
 _GRACE_MARGIN = 5.0
 
 
@@ -59,7 +67,17 @@ class Engine:
         registry, ledger, migrations, stations: read by whoever shows them; written only here.
     """
 
-    def __init__(self, fabric: Fabric, policies: PolicySet) -> None:
+    def __init__(
+        self, fabric: Fabric, policies: PolicySet, records: Mapping[str, bytes] | None = None, now: float = 0.0
+    ) -> None:
+        """
+        Args:
+            fabric: switches and what is configured at their ports.
+            policies: the VSI types.
+            records: what an earlier life of the bridge saved; None if that is not known.  Rules that no
+                record explains are swept at once, or after a grace period if records are missing.
+            now: monotonic seconds; counts only with records.
+        """
         self.fabric = fabric
         self.policies = policies
         self.registry = Registry()
@@ -70,7 +88,7 @@ class Engine:
         self._gatekeeper = Gatekeeper(fabric, self._wiring)
         self._epochs = Epochs()
         self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self._epochs)
-        self.bringup = Bringup(self._wanted, self.lifecycle.next_token)
+        self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
         self.stations = {port: self._station(port) for port in fabric.ports(Role.STATION)}
         self._agenda: Agenda[PortId | int] = Agenda()
         self._grace = _GRACE_MARGIN + max(
@@ -81,6 +99,17 @@ class Engine:
         )
         self._born = float("inf")
         self._effects: list[Effect] = []
+        self._restore(records, now)
+
+    def _restore(self, records: Mapping[str, bytes] | None, now: float) -> None:
+        def place(port: PortId) -> tuple[Interface, Operational] | None:
+            station = self.stations.get(port)
+            return (station.interface, station.evb.operational) if station else None
+
+        told = list(restore(records or {}, self.registry, self.lifecycle, self.policies, place, now))
+        self._effects += told
+        self._past_is_known = records is not None and all(one.kind == "vsi.restored" for one in told)
+        self.associations.resume()
 
     @property
     def deadline(self) -> float | None:
@@ -98,8 +127,12 @@ class Engine:
             case Rejected(dpid, token, reason, full):
                 outcomes = self.lifecycle.rejected(dpid, token, reason, full)
                 self._associated(self.associations.outcomes(outcomes, now), now)
-            case RulesRead(dpid, token, cookies):
-                self._rules_read(dpid, token, cookies)
+            case Saved(token):
+                self._associated(self.associations.outcomes(self.lifecycle.saved(token), now), now)
+            case NotSaved(token, reason):
+                self._associated(self.associations.outcomes(self.lifecycle.saved(token, reason), now), now)
+            case RulesRead(dpid, token, rules):
+                self._rules_read(dpid, token, rules)
             case SwitchUp(dpid, ports, max_rules):
                 self._switch_up(dpid, ports, max_rules, now)
             case SwitchDown(dpid):
@@ -133,12 +166,12 @@ class Engine:
             if port.dpid == dpid:
                 self._station_outputs(port, station.link(False, now), now)
 
-    def _rules_read(self, dpid: int, token: int, cookies: frozenset[int]) -> None:
-        for index in owners(cookies, Kind.VSI_BODY) | owners(cookies, Kind.GATE):
+    def _rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...]) -> None:
+        for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE):
             self.lifecycle.indices.reserve(index)
-        for epoch in owners(cookies, Kind.TYPE_BODY):
+        for epoch in owners(rules, Kind.TYPE_BODY):
             self._epochs.skip(epoch)
-        install = self.bringup.read(dpid, token, cookies)
+        install = self.bringup.read(dpid, token, rules, patient=not self._past_is_known)
         if install is not None:
             self._effects.append(install)
 
@@ -158,17 +191,18 @@ class Engine:
         for port, station in self.stations.items():
             if port.dpid == state.dpid and state.ports.get(port.port_no):
                 self._station_outputs(port, station.link(True, now), now)
+                self._associated(self.associations.tell_left(port, now), now)
         early, state.early = state.early, []
         for frame in early:
             self._frame(frame, now)
-        # A bridge that has just started waits for the stations to claim what they still use.
-        self._agenda.set(state.dpid, max(now, self._born + self._grace))
+        if state.unclaimed:
+            self._agenda.set(state.dpid, max(now, self._born + self._grace))
 
-    def _sweep_leftovers(self, dpid: int) -> None:
-        if self.bringup.ready(dpid) and (masks := self.bringup.unclaimed(dpid)):
-            self._effects.append(Apply(dpid, 0, Change(sweep=masks), Mode.BULK))
+    def _sweep_abandoned(self, dpid: int) -> None:
+        if self.bringup.ready(dpid) and (change := self.bringup.abandoned(dpid)):
+            self._effects.append(Apply(dpid, 0, change, Mode.BULK))
 
-    def _wanted(self, dpid: int) -> Wanted:
+    def wanted(self, dpid: int) -> Wanted:
         """Full recompute: what a switch should hold, from the fabric and the registry alone."""
         base = infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
         rules: RuleSet = rule_set(base.add)
@@ -237,7 +271,7 @@ class Engine:
     def _associated(self, outputs: list[AssociationOutput], now: float) -> None:
         for output in outputs:
             match output:
-                case Apply():
+                case Apply() | Save():
                     self._effects.append(output)
                 case Happened():
                     self._note(output, now)
@@ -257,7 +291,7 @@ class Engine:
             if isinstance(item, PortId):
                 self._station_outputs(item, self.stations[item].tick(now), now)
             else:
-                self._sweep_leftovers(item)
+                self._sweep_abandoned(item)
         self._associated(self.associations.tick(now), now)
 
     # --- small things ---

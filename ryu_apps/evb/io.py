@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.flow.rule import Change, CookieMask
+from ryu_apps.evb.flow.rule import Change, CookieMask, Rule
 from ryu_apps.evb.topology.fabric import PortId
 
 
@@ -78,11 +78,30 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class RulesRead:
-    """Answer to :class:`ReadRules`: ``(table, priority, cookie)`` is enough to recognise leftovers."""
+    """Answer to :class:`ReadRules`: the rules as the switch shows them.
+
+    A rule that this version cannot express is shown without instructions, so that it differs from
+    every rule that is wanted.
+    """
 
     dpid: int
     token: int
-    cookies: frozenset[int]
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The store holds what :class:`Save` asked for."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotSaved:
+    """The store refused (disk full, read-only, gone); ``reason`` is for operators."""
+
+    token: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +124,8 @@ Event = (
     | Confirmed
     | Rejected
     | RulesRead
+    | Saved
+    | NotSaved
     | OperatorDeassociate
     | TimerExpired
 )
@@ -147,11 +168,23 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """Read the cookies of all rules under a mask, then feed :class:`RulesRead`."""
+    """Read all rules under a cookie mask, then feed :class:`RulesRead`."""
 
     dpid: int
     token: int
     mask: CookieMask
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Write state that must outlive the controller, all or nothing, then feed Saved or NotSaved.
+
+    Attributes:
+        changes: key -> record; None deletes.
+    """
+
+    token: int
+    changes: dict[str, bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,4 +206,4 @@ class Happened:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-Effect = SendFrame | Apply | ReadRules | Happened
+Effect = SendFrame | Apply | ReadRules | Save | Happened

@@ -1,7 +1,7 @@
 """What each switch should hold and how far it has got: read, install, ready.
 
-Nothing is wiped when a switch connects.  What it still holds of ours is read first; what is wanted
-is written over it; what nobody claims within a grace period is swept by cookie.
+Nothing is wiped when a switch connects.  What it holds of ours is read first, and only the difference
+to what is wanted is written; a switch that holds just that is sent no rule.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.flow.pipeline import OURS, Kind, parse_cookie
-from ryu_apps.evb.flow.plan import RuleSet, difference
-from ryu_apps.evb.flow.rule import Change, CookieMask, Group, Meter
+from ryu_apps.evb.flow.plan import RuleSet, difference, rule_set
+from ryu_apps.evb.flow.rule import Change, Group, Meter, Rule
 from ryu_apps.evb.io import Apply, FrameReceived, Mode, ReadRules
 
 #: Frames kept while a switch is being brought up.
@@ -43,8 +43,8 @@ class SwitchState:
     Attributes:
         ports: port number -> link is up.
         token: of the change or read it is expected to answer.
-        written: the rules last sent while it was being brought up.
-        leftovers: cookies it held on connection that nobody has claimed.
+        written: the rules it holds as far as was read and sent while it was being brought up.
+        unclaimed: rules it held on connection that nobody wanted, and that were left for now.
         early: frames that came before it was ready.
     """
 
@@ -53,7 +53,7 @@ class SwitchState:
     readiness: Readiness = Readiness.READING
     token: int = 0
     written: RuleSet = field(default_factory=dict)
-    leftovers: frozenset[int] = frozenset()
+    unclaimed: RuleSet = field(default_factory=dict)
     early: list[FrameReceived] = field(default_factory=list)
 
 
@@ -75,14 +75,21 @@ class Bringup:
         state = self.switches[dpid] = SwitchState(dpid, dict(ports), token=self._next_token())
         return ReadRules(dpid, state.token, OURS)
 
-    def read(self, dpid: int, token: int, cookies: frozenset[int]) -> Apply | None:
-        """It has told: write what is missing."""
+    def read(self, dpid: int, token: int, rules: Iterable[Rule], patient: bool) -> Apply | None:
+        """It has told: write the difference.
+
+        Args:
+            patient: leave what nobody wants for now; somebody may yet claim it.
+        """
         state = self.switches.get(dpid)
         if state is None or state.token != token:
             return None
-        state.leftovers = cookies
+        state.written = rule_set(rules)
+        wanted = self._wanted(dpid)
+        if patient:
+            state.unclaimed = {key: rule for key, rule in state.written.items() if key not in wanted.rules}
         state.readiness = Readiness.INSTALLING
-        return self._install(state)
+        return self._write(state, self._step(state, wanted), wanted)
 
     def installed(self, dpid: int, token: int) -> Apply | SwitchState | None:
         """It has confirmed; what has changed meanwhile is written too.
@@ -93,9 +100,8 @@ class Bringup:
         state = self.switches.get(dpid)
         if state is None or state.token != token or state.readiness is not Readiness.INSTALLING:
             return None
-        again = self._install(state)
-        if again is not None:
-            return again
+        if step := self._step(state, self._wanted(dpid)):
+            return self._write(state, step)
         state.readiness = Readiness.READY
         return state
 
@@ -103,25 +109,27 @@ class Bringup:
         """The switch is not there any more."""
         return self.switches.pop(dpid, None)
 
-    def unclaimed(self, dpid: int) -> tuple[CookieMask, ...]:
-        """What the switch held on connection and nobody wants: one mask an owner."""
+    def abandoned(self, dpid: int) -> Change:
+        """What was left for somebody to claim and nobody has claimed."""
         state = self.switches[dpid]
-        claimed = {rule.cookie for rule in self._wanted(dpid).rules.values()}
-        return tuple(CookieMask(cookie, (1 << 64) - 1) for cookie in sorted(state.leftovers - claimed))
+        wanted = self._wanted(dpid).rules
+        left, state.unclaimed = state.unclaimed, {}
+        return Change(remove=tuple(rule for key, rule in left.items() if key not in wanted))
 
-    def _install(self, state: SwitchState) -> Apply | None:
-        wanted = self._wanted(state.dpid)
+    def _step(self, state: SwitchState, wanted: Wanted) -> Change:
         change = difference(state.written, wanted.rules)
-        if not state.written:
-            change = Change(wanted.meters, wanted.groups, (), change.add, change.remove)
-        elif not change:
-            return None
-        state.written = wanted.rules
+        kept = state.unclaimed
+        state.written = {**kept, **wanted.rules}
+        return Change(add=change.add, remove=tuple(rule for rule in change.remove if rule.key not in kept))
+
+    def _write(self, state: SwitchState, step: Change, base: Wanted | None = None) -> Apply:
+        meters, groups = (base.meters, base.groups) if base else ((), ())
         state.token = self._next_token()
+        change = Change(meters=meters, groups=groups, add=step.add, remove=step.remove)
         return Apply(state.dpid, state.token, change, Mode.BULK)
 
 
-def owners(cookies: Iterable[int], kind: Kind) -> set[int]:
-    """The owners of a kind that have rules among these cookies."""
-    parsed = (parse_cookie(cookie) for cookie in cookies)
+def owners(rules: Iterable[Rule], kind: Kind) -> set[int]:
+    """The owners of a kind among some rules."""
+    parsed = (parse_cookie(rule.cookie) for rule in rules)
     return {one.owner for one in parsed if one is not None and one.kind is kind}

@@ -57,6 +57,12 @@ def _diagnostic(
         return error(document.file, document.key_place(path), reason)
     if kind == "missing":
         return error(document.file, document.key_place(path[:-1]), f"missing key {str(path[-1])!r}")
+    if kind == "union_tag_not_found":
+        return error(document.file, document.key_place(path), f"missing key {problem['ctx']['discriminator']}")
+    if kind == "union_tag_invalid":
+        tag = problem["ctx"]["discriminator"].strip("'")
+        reason = f"{problem['ctx']['tag']!r} is none of {problem['ctx']['expected_tags']}"
+        return error(document.file, document.value_place((*path, tag)), reason)
     if path and path[-1] == "[key]":
         return error(document.file, document.key_place(path[:-1]), f"key {path[-2]!r}: {_reason(problem)}")
     return error(document.file, document.value_place(path), _reason(problem))

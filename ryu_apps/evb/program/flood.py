@@ -41,18 +41,16 @@ class FloodVid:
         self._pages: list[dict[Member, None]] = []
         self._whole: dict[Member, None] = {}
 
-    def add(self, member: Member) -> None:
-        """Let a VSI take part, on the first page with room."""
+    def add(self, member: Member, wish: int | None = None) -> None:
+        """Let a VSI take part, on the page it was on before (``wish``) or the first with room."""
         if member.mac is None:
             self._whole[member] = None
-            return
-        if any(member in page for page in self._pages):
-            return
-        page = next((one for one in self._pages if len(one) < PAGE_SIZE), None)
-        if page is None:
-            page = {}
-            self._pages.append(page)
-        page[member] = None
+        elif self.page_of(member) is None:
+            self._page_with_room(wish)[member] = None
+
+    def page_of(self, member: Member) -> int | None:
+        """The number of the page a member is on, counted from 0."""
+        return next((number for number, page in enumerate(self._pages) if member in page), None)
 
     def remove(self, member: Member) -> None:
         """Let a VSI take part no more; a member that is not here changes nothing."""
@@ -61,6 +59,17 @@ class FloodVid:
             page.pop(member, None)
         while self._pages and not self._pages[-1]:
             self._pages.pop()
+
+    def _page_with_room(self, wish: int | None) -> dict[Member, None]:
+        if wish is not None:
+            self._pages.extend({} for _ in range(wish + 1 - len(self._pages)))
+            if len(self._pages[wish]) < PAGE_SIZE:
+                return self._pages[wish]
+        page = next((one for one in self._pages if len(one) < PAGE_SIZE), None)
+        if page is None:
+            page = {}
+            self._pages.append(page)
+        return page
 
     def rules(self) -> RuleSet:
         """All flood rules of the VID; none if nobody would get a copy."""
@@ -98,7 +107,8 @@ class FloodVid:
 
 
 def _copies(page: dict[Member, None]) -> Iterator[Action]:
-    for member in page:
+    # In an order of their own, so that the same members always come to the same rule.
+    for member in sorted(page, key=lambda one: one.metadata):
         assert member.mac is not None
         yield SetField("eth_dst", member.mac)
         yield SetField("metadata", member.metadata)

@@ -45,6 +45,11 @@ class Epochs:
             self._next += 1
         return self._numbers[content]
 
+    def resume(self, vsi_type: VsiType, epoch: int) -> None:
+        """Give a type the number it had in an earlier life of the bridge."""
+        self._numbers[vsi_type.key, vsi_type.digest] = epoch
+        self.skip(epoch)
+
     def skip(self, taken: int) -> None:
         """Never hand out ``taken`` or a smaller number: a switch still has rules of it."""
         self._next = max(self._next, taken + 1)

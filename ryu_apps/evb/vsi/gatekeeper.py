@@ -6,6 +6,7 @@ Holds the flood memberships, because a gate and the copies of a broadcast open t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import Change
@@ -30,15 +31,24 @@ class Gatekeeper:
         for dpid, vid, ports in _host_ports(fabric):
             self._floods[dpid, vid] = FloodVid(vid, ports)
 
-    def flip(self, vsi: Vsi, owner: Attachment | None, program: Program | None) -> dict[int, Change]:
+    def flip(
+        self,
+        vsi: Vsi,
+        owner: Attachment | None,
+        program: Program | None,
+        pages: tuple[int | None, ...] = (),
+    ) -> dict[int, Change]:
         """Make ``owner`` (with ``program``) the one place where the VSI is; None: nowhere.
+
+        Args:
+            pages: the flood pages it was on in an earlier life, as :meth:`pages` told them.
 
         Returns:
             What each switch has to change, atomically; switches with nothing to change are left out.
         """
         gates = self._gates(owner, program)
         members = _members(owner, program)
-        shared = self._flood_changes(vsi, members)
+        shared = self._flood_changes(vsi, members, pages)
         changes = {
             dpid: merge(
                 difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)),
@@ -49,6 +59,10 @@ class Gatekeeper:
         vsi.owner, vsi.gate_program = owner, program
         vsi.gates, vsi.members = gates, members
         return {dpid: change for dpid, change in changes.items() if change}
+
+    def pages(self, vsi: Vsi) -> tuple[int | None, ...]:
+        """On which flood page each of a VSI's memberships is."""
+        return tuple(self._floods[dpid, vid].page_of(member) for dpid, vid, member in vsi.members)
 
     def flood_rules(self, dpid: int) -> RuleSet:
         """The flood rules one switch holds for all its members."""
@@ -74,7 +88,9 @@ class Gatekeeper:
                 gates[dpid] = remote_gate(trunk, program.binding)
         return gates
 
-    def _flood_changes(self, vsi: Vsi, members: tuple[tuple[int, int, Member], ...]) -> dict[int, Change]:
+    def _flood_changes(
+        self, vsi: Vsi, members: tuple[tuple[int, int, Member], ...], pages: tuple[int | None, ...]
+    ) -> dict[int, Change]:
         touched = {(dpid, vid) for dpid, vid, _ in (*vsi.members, *members)}
         whole = {vid for _, vid, member in (*vsi.members, *members) if member.mac is None}
         before = {place: self._rules_at(place) for place in touched}
@@ -82,8 +98,8 @@ class Gatekeeper:
         for dpid, vid, member in vsi.members:
             self._floods[dpid, vid].remove(member)
             self._whole.get(vid, set()).discard(vsi.text)
-        for dpid, vid, member in members:
-            self._floods.setdefault((dpid, vid), FloodVid(vid)).add(member)
+        for (dpid, vid, member), page in zip_longest(members, pages[: len(members)]):
+            self._floods.setdefault((dpid, vid), FloodVid(vid)).add(member, page)
             if member.mac is None:
                 self._whole.setdefault(vid, set()).add(vsi.text)
         changes: dict[int, Change] = {}

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 
 from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_by
 from ryu_apps.evb.flow.rule import Change, RuleBlock
-from ryu_apps.evb.io import Apply, Happened, Mode
+from ryu_apps.evb.io import Apply, Happened, Mode, Save
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.model import Phase, VsiBinding
+from ryu_apps.evb.vsi.record import AttachmentRecord, ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -38,7 +39,7 @@ class Verdict:
     event: Granted | Denied | Released | Recalled
 
 
-Outcome = Apply | Happened | Verdict
+Outcome = Apply | Save | Happened | Verdict
 
 
 @dataclass(eq=False, slots=True)
@@ -58,12 +59,28 @@ class _Flip:
     old_owner: Attachment | None
     old_program: Program | None
     waiting: set[int] = field(default_factory=set)
+    saving: bool = False
     settled: bool = False
 
 
 @dataclass(eq=False, slots=True)
 class _Closing:
     """A gate being shut because its VSI leaves."""
+
+    attachment: Attachment
+
+
+@dataclass(eq=False, slots=True)
+class _Granting:
+    """A grant on its way into the store."""
+
+    attachment: Attachment
+    attempt: int
+
+
+@dataclass(eq=False, slots=True)
+class _Forgetting:
+    """The end of an attachment on its way into the store."""
 
     attachment: Attachment
 
@@ -76,7 +93,7 @@ class _Sweep:
     index: int | None = None
 
 
-_Step = _Staging | _Flip | _Closing | _Sweep
+_Step = _Staging | _Flip | _Granting | _Closing | _Forgetting | _Sweep
 
 
 class Lifecycle:
@@ -102,7 +119,7 @@ class Lifecycle:
             self._flip(attachment.vsi, None, None, attachment)
             if attachment.program is not None:
                 attachment.program.phase = Phase.STAGED
-        self._verdict(attachment, Granted())
+        self._grant(attachment)
         return self._take()
 
     def stage(self, attachment: Attachment, vsi_type: VsiType) -> list[Outcome]:
@@ -145,10 +162,34 @@ class Lifecycle:
         self._settle(token, None, full=False)
         return self._take()
 
+    def saved(self, token: int, failure: str | None = None) -> list[Outcome]:
+        """The store has written a change, or says why it cannot."""
+        if failure is not None:
+            self._out.append(Happened("store.failed", detail={"reason": failure}))
+        self._settle(token, failure, full=False)
+        return self._take()
+
     def rejected(self, dpid: int, token: int, reason: str, full: bool) -> list[Outcome]:
         """A switch has refused a change or was lost over it."""
         self._settle(token, f"{dpid:016x}: {reason}", full=full, lost=dpid not in self.up)
         return self._take()
+
+    def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:
+        """Take up a program that an earlier life of the bridge put in force; the switches still hold it."""
+        dpid = attachment.port.dpid
+        self._epochs.resume(vsi_type, record.epoch)
+        self.indices.reserve(record.binding.vsi_index)
+        self._generation = max(self._generation, record.binding.generation)
+        program = Program(vsi_type, record.epoch, record.binding, Phase.ACTIVE if owner else Phase.STAGED)
+        attachment.program = program
+        self._reserve(attachment, program)
+        body = self.bodies.get((dpid, program.epoch))
+        if body is None:
+            block = self._epochs.block(vsi_type)
+            body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, None)
+        body.users[program] = None
+        if owner:
+            self._gatekeeper.flip(attachment.vsi, attachment, program, record.pages)
 
     # --- staging ---
     def _program(self, attachment: Attachment, vsi_type: VsiType) -> Program:
@@ -203,13 +244,18 @@ class Lifecycle:
         if attachment.machine.wanted is VdpMode.ASSOCIATE:
             self._activate(attachment, program)
         else:
-            self._verdict(attachment, Granted())
+            self._grant(attachment)
+
+    def _grant(self, attachment: Attachment) -> None:
+        """Grant as soon as the store holds it."""
+        token = self._save({attachment: attachment.machine.wanted})
+        self._steps[token] = _Granting(attachment, attachment.machine.attempt)
 
     # --- activating ---
     def _activate(self, attachment: Attachment, program: Program) -> None:
         vsi = attachment.vsi
         if program.phase is Phase.ACTIVE and vsi.owner is attachment:
-            self._verdict(attachment, Granted())
+            self._grant(attachment)
             return
         program.phase = Phase.ACTIVATING
         flip = self._flips[vsi] = _Flip(attachment, program, vsi.owner, vsi.gate_program)
@@ -218,7 +264,17 @@ class Lifecycle:
         flip.waiting.update(tokens)
         self._steps.update(dict.fromkeys(tokens, flip))
         if not tokens:
-            self._activated(flip)
+            self._record_flip(flip)
+
+    def _record_flip(self, flip: _Flip) -> None:
+        """All switches have confirmed; the store has to as well before the station is answered."""
+        flip.saving = True
+        granted: dict[Attachment, VdpMode | None] = {flip.attachment: VdpMode.ASSOCIATE}
+        if flip.old_owner is not None and flip.old_owner is not flip.attachment:
+            granted[flip.old_owner] = flip.old_owner.machine.in_force
+        token = self._save(granted)
+        flip.waiting.add(token)
+        self._steps[token] = flip
 
     def _activated(self, flip: _Flip) -> None:
         attachment, old = flip.attachment, flip.old_owner
@@ -325,7 +381,8 @@ class Lifecycle:
         if attachment.releasing and not attachment.closing and not attachment.sweeping:
             attachment.releasing = False
             self._happened("flow.swept", attachment)
-            self._verdict(attachment, Released())
+            token = self._save({attachment: None})
+            self._steps[token] = _Forgetting(attachment)
 
     # --- confirmations ---
     def _settle(self, token: int, failure: str | None, full: bool, lost: bool = False) -> None:
@@ -335,6 +392,14 @@ class Lifecycle:
                 self._settle_staging(token, step, failure)
             case _Flip():
                 self._settle_flip(token, step, None if lost and not self._at_home(step) else failure)
+            case _Granting(attachment, attempt):
+                if failure is None:
+                    self._verdict(attachment, Granted(attempt))
+                elif attachment.machine.attempt == attempt and attachment.machine.wanted is not None:
+                    self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
+            case _Forgetting(attachment):
+                # A record that cannot be deleted comes back to life until its station stays silent.
+                self._verdict(attachment, Released())
             case _Closing(attachment):
                 attachment.closing.discard(token)
                 if not attachment.closing:
@@ -367,7 +432,7 @@ class Lifecycle:
         if failure is not None:
             self._deny(flip.attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
         elif not flip.waiting:
-            self._activated(flip)
+            self._activated(flip) if flip.saving else self._record_flip(flip)
 
     def _at_home(self, flip: _Flip) -> bool:
         """Whether the switch that was lost is the one the VSI sits on; others catch up later."""
@@ -383,6 +448,35 @@ class Lifecycle:
         token = self.next_token()
         self._out.append(Apply(dpid, token, change, mode, lane))
         return token
+
+    def _save(self, granted: dict[Attachment, VdpMode | None]) -> int:
+        """Write what is in force for some attachments; a mode of None deletes."""
+        token = self.next_token()
+        changes: dict[str, bytes | None] = {}
+        for attachment, mode in granted.items():
+            record = self._record(attachment, mode or VdpMode.DEASSOCIATE)
+            changes[record.key] = None if mode is None else record.encode()
+        self._out.append(Save(token, changes))
+        return token
+
+    def _record(self, attachment: Attachment, mode: VdpMode) -> AttachmentRecord:
+        vsi, program = attachment.vsi, attachment.program
+        assert attachment.newest is not None
+        return AttachmentRecord(
+            port=attachment.port,
+            mode=mode,
+            manager_id=attachment.manager_id,
+            newest=attachment.newest,
+            told=attachment.told,
+            name=attachment.name,
+            owner=vsi.owner is attachment,
+            left=mode is VdpMode.ASSOCIATE and vsi.owner is not attachment,
+            program=None if program is None else self._program_record(attachment, program),
+        )
+
+    def _program_record(self, attachment: Attachment, program: Program) -> ProgramRecord:
+        pages = self._gatekeeper.pages(attachment.vsi) if attachment.vsi.gate_program is program else ()
+        return ProgramRecord(program.vsi_type.key, program.vsi_type.digest, program.epoch, program.binding, pages)
 
     def _verdict(self, attachment: Attachment, event: Granted | Denied | Released | Recalled) -> None:
         self._out.append(Verdict(attachment, event))

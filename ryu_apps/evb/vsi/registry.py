@@ -63,6 +63,7 @@ class Attachment:
         program: the program in force or being put in force.
         retired: older programs whose rules still have to go.
         since: when the attachment began, monotonic seconds.
+        left: the VSI moved away in an earlier life of the bridge; the station is still to be told.
         name: the VM's name, if the station told it.
     """
 
@@ -84,6 +85,7 @@ class Attachment:
     closing: set[int] = field(default_factory=set)
     sweeping: set[int] = field(default_factory=set)
     releasing: bool = False
+    left: bool = False
     name: str | None = None
 
     @property

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Mapping
+from types import MappingProxyType
+
+#: Whom a promise was made to: ``("type", epoch)`` or ``("vsi", index)``.
+Owner = tuple[str, int]
 
 
 class Ledger:
@@ -10,7 +14,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._budget: dict[int, int | None] = {}
-        self._promised: dict[int, dict[Hashable, int]] = {}
+        self._promised: dict[int, dict[Owner, int]] = {}
         self._used: dict[int, int] = {}
 
     def limit(self, dpid: int, max_rules: int | None) -> None:
@@ -25,7 +29,11 @@ class Ledger:
         """Rules promised on a switch."""
         return self._used.get(dpid, 0)
 
-    def promise(self, dpid: int, owner: Hashable, rules: int) -> bool:
+    def promises(self, dpid: int) -> Mapping[Owner, int]:
+        """Who has been promised how many rules on a switch."""
+        return MappingProxyType(self._promised.get(dpid, {}))
+
+    def promise(self, dpid: int, owner: Owner, rules: int) -> bool:
         """Set aside ``rules`` for ``owner`` (replacing an earlier promise of the same owner).
 
         Returns:
@@ -40,6 +48,6 @@ class Ledger:
         self._used[dpid] = used
         return True
 
-    def release(self, dpid: int, owner: Hashable) -> None:
+    def release(self, dpid: int, owner: Owner) -> None:
         """Give a promise back; unknown owners are nothing to give back."""
         self._used[dpid] = self.used(dpid) - self._promised.get(dpid, {}).pop(owner, 0)

@@ -1,0 +1,88 @@
+"""From the records of an earlier life of the bridge back to a registry.
+
+A record that cannot be used is left out, with a reason: its VSI comes back with the next keep-alive
+of its station, exactly as if it were new, while the switches go on forwarding by the old rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from ryu_apps.evb.io import Happened
+from ryu_apps.evb.policy.model import PolicySet, VsiType
+from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
+from ryu_apps.evb.topology.fabric import Interface, PortId
+from ryu_apps.evb.vsi.admission import bindings_of, fill_null_vids
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.model import VsiTypeKey
+from ryu_apps.evb.vsi.record import AttachmentRecord, RecordError
+from ryu_apps.evb.vsi.registry import Registry
+
+Place = Callable[[PortId], tuple[Interface, Operational] | None]
+
+
+def restore(
+    records: Mapping[str, bytes],
+    registry: Registry,
+    lifecycle: Lifecycle,
+    policies: PolicySet,
+    place: Place,
+    now: float,
+) -> Iterator[Happened]:
+    """Fill an empty registry.
+
+    Args:
+        records: as an earlier life saved them.
+        place: what is configured at a port and the timers to begin with, None if it is no station port.
+
+    Yields:
+        One event a record, restored or left out.
+    """
+    for key, data in sorted(records.items()):
+        try:
+            record = AttachmentRecord.decode(data)
+            _restore(record, registry, lifecycle, policies, place, now)
+        except RecordError as error:
+            yield Happened("vsi.not_restored", detail={"record": key, "reason": str(error)})
+        else:
+            text = str(record.newest.vsi_id)
+            yield Happened("vsi.restored", record.port, record.port.dpid, text, {"mode": record.mode.name})
+
+
+def _restore(
+    record: AttachmentRecord,
+    registry: Registry,
+    lifecycle: Lifecycle,
+    policies: PolicySet,
+    place: Place,
+    now: float,
+) -> None:
+    found = place(record.port)
+    if found is None:
+        raise RecordError(f"{record.port} is no station port any more")
+    interface, operational = found
+    filled = fill_null_vids(interface, record.newest.filter_info)
+    if filled is None:
+        raise RecordError("the port has no VLAN to offer any more")
+    vsi_type = _type(record, policies)
+    machine = VdpBridge.resumed(operational, record.mode, now)
+    attachment = registry.attach(record.newest.vsi_id, record.port, record.manager_id, machine, now)
+    attachment.newest = attachment.requests[record.mode] = record.newest
+    attachment.told = attachment.addresses = record.told
+    attachment.name, attachment.left = record.name, record.left
+    attachment.filled = filled
+    bindings = bindings_of(filled)
+    attachment.asked = VsiTypeKey(record.newest.type_id, record.newest.version), bindings, record.told
+    registry.hold(attachment, bindings)
+    if record.program is not None and vsi_type is not None:
+        lifecycle.resume(attachment, record.program, vsi_type, record.owner)
+
+
+def _type(record: AttachmentRecord, policies: PolicySet) -> VsiType | None:
+    if record.program is None:
+        return None
+    vsi_type = policies.types.get(record.program.key)
+    if vsi_type is None or vsi_type.digest != record.program.digest:
+        raise RecordError(f"VSI type {record.program.key} is not what it was")
+    return vsi_type

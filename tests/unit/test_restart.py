@@ -1,0 +1,152 @@
+"""A controller that dies: what was granted is still in force, what was not answered did not happen."""
+
+from __future__ import annotations
+
+import pytest
+
+from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.vsi.record import AttachmentRecord, RecordError
+from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
+from tests.unit.test_move import gate_ports
+from tests.world import HV1, HV2, HV3, S1, S2, Vm, World
+
+VM, OTHER = Vm(7), Vm(8)
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.connect()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.ask(HV2, OTHER, VdpMode.ASSOCIATE)
+    return world
+
+
+def test_what_was_in_force_is_in_force_again_with_the_same_rules(world: World) -> None:
+    before = world.snapshot()
+    world.restart_controller()
+    assert world.snapshot() == before
+    assert gate_ports(world) == {HV1, HV2}
+
+
+def test_keep_alive_after_a_restart_is_only_a_keep_alive(world: World) -> None:
+    world.restart_controller()
+    world.applied.clear()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success and world.applied == []
+
+
+def test_reservation_survives_and_can_be_used(world: World) -> None:
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    world.restart_controller()
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success
+    assert gate_ports(world) == {HV3, HV2}
+
+
+def test_stations_that_do_not_come_back_expire(world: World) -> None:
+    world.restart_controller()
+    world.advance(3.0)
+    empty = World()
+    empty.connect()
+    world.advance(60.0)
+    assert world.snapshot() == empty.snapshot()
+    assert world.store == {}
+
+
+@pytest.mark.parametrize("confirmed", [(), (S1,), (S2,)])
+def test_flip_that_was_not_answered_did_not_happen(world: World, confirmed: tuple[int, ...]) -> None:
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    before = world.snapshot()
+    world.hold.update({S1, S2} - set(confirmed))
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.hold.clear()
+    world.restart_controller()
+    assert gate_ports(world) == {HV1, HV2}
+    assert {dpid: rules.keys() for dpid, rules in world.snapshot().items()} == {
+        dpid: rules.keys() for dpid, rules in before.items()
+    }
+
+
+def test_source_is_told_after_the_restart_if_it_was_not_before(world: World) -> None:
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    moved = dict(world.store)
+    world.restart_controller()
+    assert gate_ports(world) == {HV3, HV2}
+    left = [key for key in moved if key.endswith(str(HV1))]
+    assert left == []
+
+
+def test_unanswered_staging_leaves_nothing_after_a_restart(world: World) -> None:
+    before = world.snapshot()
+    world.hold.add(S2)
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    (staging,) = {apply.dpid for apply in world.held}
+    for apply in world.held:
+        world.tables[staging].apply(apply.change)
+    world.hold.clear()
+    world.restart_controller()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.ask(HV2, OTHER, VdpMode.ASSOCIATE)
+    for _ in range(20):
+        world.advance(1.0)
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
+        world.ask(HV2, OTHER, VdpMode.ASSOCIATE)
+    assert world.snapshot() == before
+
+
+def test_full_disk_refuses_new_promises_and_keeps_what_is_in_force(world: World) -> None:
+    world.store_refuses = "disk full"
+    gates = {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables}
+    for mode in (VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
+        world.ask(HV3, VM, mode)
+        assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
+    assert {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables} == gates
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success
+    assert any(happened.kind == "store.failed" for happened in world.happened)
+
+
+def test_keep_alives_are_never_written(world: World) -> None:
+    saved = dict(world.store)
+    world.store_refuses = "would be noticed"
+    for _ in range(10):
+        world.advance(1.0)
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success and world.store == saved
+
+
+def test_damaged_record_is_left_out_and_its_vsi_comes_back_with_a_keep_alive(world: World) -> None:
+    damaged = next(key for key in world.store if VM.text in key)
+    world.store[damaged] = world.store[damaged][:-3]
+    world.restart_controller()
+    assert world.engine.registry.named(VM.text) is None
+    assert HV1 in gate_ports(world)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success and gate_ports(world) == {HV1, HV2}
+
+
+def test_changed_policy_is_staged_anew_by_the_next_keep_alive(world: World) -> None:
+    import dataclasses
+
+    from ryu_apps.evb.policy.model import PolicySet
+
+    changed = {key: dataclasses.replace(one, digest="changed") for key, one in world.policies.types.items()}
+    world.policies = PolicySet(changed)
+    world.restart_controller()
+    assert gate_ports(world) == {HV1, HV2}
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success and gate_ports(world) == {HV1, HV2}
+
+
+def test_records_of_another_schema_are_refused() -> None:
+    with pytest.raises(RecordError):
+        AttachmentRecord.decode(b"\x91\x63")
+
+
+def test_left_station_is_told_by_a_deassociate(world: World) -> None:
+    world.hold.add(S1)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.release()
+    told = world.sent[HV1][-1]
+    assert told.MODE is VdpMode.DEASSOCIATE and isinstance(told.status, RequestStatus)
