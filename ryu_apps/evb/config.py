@@ -1,0 +1,213 @@
+"""evbridge.yaml: the switches, what hangs on each port, and where the policies are.
+
+FAUCET's shape (``dps``, ``dp_id``, ``interfaces``) and OpenFlow port numbers.  Text in, values or
+diagnostics out: reading the file, and finding the policies it names, is the caller's business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ryu_apps.evb.config_schema import ConfigFile, Host, Link, Station, TimerValues, Trunk
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
+from ryu_apps.evb.policy.document import Document, Path, read_document
+from ryu_apps.evb.policy.validate import validate
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.wire.mac import mac_to_text
+
+#: Trunks are numbered in 6 bits of metadata, 0 is none.
+MAX_TRUNKS = 63
+_TIMER_NAMES = ("r", "rte", "rwd", "rka")
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeConfig:
+    """A checked configuration.
+
+    Attributes:
+        fabric: the switches.
+        policies: files and directories, as written: relative to the configuration file.
+        state_dir: where state that outlives the process is kept, None for nowhere.
+    """
+
+    fabric: Fabric
+    policies: tuple[str, ...] = ()
+    state_dir: str | None = None
+
+
+def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
+    """Check a configuration.
+
+    Returns:
+        the configuration, None if there is any error, and all diagnostics in reading order.
+    """
+    document = read_document(file, text)
+    if document.data is None:
+        return None, document.diagnostics or [error(file, Place(), "file is empty")]
+    parsed, found = validate(ConfigFile, document)
+    found += document.diagnostics
+    if parsed is None:
+        return None, in_reading_order(found)
+    found += _inconsistencies(parsed, document)
+    if has_errors(found):
+        return None, in_reading_order(found)
+    return BridgeConfig(_fabric(parsed), tuple(parsed.policies), parsed.state_dir), in_reading_order(found)
+
+
+def dump_config(config: BridgeConfig) -> str:
+    """The text that :func:`load_config` reads the same configuration from."""
+    switches = config.fabric.switches
+    names = {dpid: switch.name for dpid, switch in switches.items()}
+    lines = ["version: 1", f"policies: [{', '.join(_quoted(one) for one in config.policies)}]"]
+    if config.state_dir is not None:
+        lines.append(f"state_dir: {_quoted(config.state_dir)}")
+    lines.append("dps:" if switches else "dps: {}")
+    for switch in switches.values():
+        lines += [f"  {_quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]
+        if switch.max_rules is not None:
+            lines.append(f"    max_rules: {switch.max_rules}")
+        lines.append("    interfaces:" if switch.interfaces else "    interfaces: {}")
+        lines += [f"      {one.port_no}: {_flow_map(_written(one, names))}" for one in switch.interfaces.values()]
+    return "\n".join(lines) + "\n"
+
+
+# --- what pydantic cannot see: one part of the file against another -----------------------------
+def _inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
+    found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed)]
+    for name, dp in parsed.dps.items():
+        here: Path = ("dps", name, "interfaces")
+        if sum(isinstance(one, Trunk) for one in dp.interfaces.values()) > MAX_TRUNKS:
+            found.append((here, f"more than {MAX_TRUNKS} trunks"))
+        for port_no, one in dp.interfaces.items():
+            if isinstance(one, Trunk):
+                found += _broken_link(parsed, name, port_no, one.link)
+            else:
+                found += _odd_vlans((*here, port_no), one)
+    return [error(document.file, document.value_place(path), reason) for path, reason in found]
+
+
+def _ambiguous_dp_ids(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
+    owners: dict[int, str] = {}
+    for name, dp in parsed.dps.items():
+        first = owners.setdefault(dp.dp_id, name)
+        if first != name:
+            yield ("dps", name, "dp_id"), f"dp_id {dp.dp_id:#x} is already the one of {first}"
+
+
+def _ambiguous_macs(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
+    """In one VLAN an address can only be in one place."""
+    owners: dict[tuple[int, int], Path] = {}
+    for name, dp in parsed.dps.items():
+        for port_no, one in dp.interfaces.items():
+            if not isinstance(one, Host):
+                continue
+            for index, mac in enumerate(one.macs):
+                here: Path = ("dps", name, "interfaces", port_no, "macs", index)
+                firsts = [owners.setdefault((vid, mac), here) for vid in _vids(one)]
+                other = next((first for first in firsts if first != here), None)
+                if other is not None:
+                    yield here, f"{mac_to_text(mac)} is already configured at port {other[3]} of {other[1]}"
+
+
+def _odd_vlans(here: Path, one: Station | Host) -> Iterator[tuple[Path, str]]:
+    if isinstance(one, Host) and not _vids(one):
+        yield here, "a host needs a native_vlan or tagged_vlans"
+    for index, vid in enumerate(one.tagged_vlans):
+        if vid == one.native_vlan:
+            yield (*here, "tagged_vlans", index), f"VLAN {vid} is the native one already"
+        elif vid in one.tagged_vlans[:index]:
+            yield (*here, "tagged_vlans", index), f"VLAN {vid} is given twice"
+
+
+def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: Link) -> Iterator[tuple[Path, str]]:
+    here: Path = ("dps", name, "interfaces", port_no, "link")
+    if link.dp not in parsed.dps:
+        yield (*here, "dp"), f"there is no dp {link.dp!r}"
+        return
+    other = parsed.dps[link.dp].interfaces.get(link.port)
+    if link.dp == name:
+        yield here, "a trunk leads to another switch"
+    elif not isinstance(other, Trunk):
+        yield (*here, "port"), f"port {link.port} of {link.dp} is not a trunk"
+    elif (other.link.dp, other.link.port) != (name, port_no):
+        yield here, f"port {link.port} of {link.dp} leads to port {other.link.port} of {other.link.dp}, not back here"
+
+
+def _vids(one: Station | Host) -> list[int]:
+    return [vid for vid in (one.native_vlan, *one.tagged_vlans) if vid is not None]
+
+
+# --- the file's words to a fabric, and back ------------------------------------------------------
+def _fabric(parsed: ConfigFile) -> Fabric:
+    return Fabric(
+        {
+            dp.dp_id: Switch(
+                dpid=dp.dp_id,
+                name=name,
+                interfaces={port_no: _interface(parsed, port_no, one) for port_no, one in dp.interfaces.items()},
+                max_rules=dp.max_rules,
+            )
+            for name, dp in parsed.dps.items()
+        }
+    )
+
+
+def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) -> Interface:
+    match one:
+        case Trunk(name=name, link=link):
+            peer = PortId(parsed.dps[link.dp].dp_id, link.port)
+            return Interface(port_no, name, Role.TRUNK, peer=peer)
+        case Host(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs):
+            return Interface(port_no, name, Role.HOST, native, tuple(tagged), tuple(dict.fromkeys(macs)))
+        case Station(name=name, native_vlan=native, tagged_vlans=tagged):
+            return Interface(
+                port_no,
+                name,
+                Role.STATION,
+                native,
+                tuple(tagged),
+                timers=_timers(parsed.timers, one.timers),
+                stage_on_preassociate=(one.stage_on or parsed.stage_on) == "preassociate",
+            )
+
+
+def _timers(common: TimerValues, own: TimerValues) -> Timers:
+    given = {**common.model_dump(exclude_none=True), **own.model_dump(exclude_none=True)}
+    return Timers(**given)
+
+
+def _written(one: Interface, names: dict[int, str]) -> dict[str, Any]:
+    """An interface as the file has it, what is usual left out."""
+    default = Timers()
+    timers = {name: getattr(one.timers, name) for name in _TIMER_NAMES}
+    parts = {
+        "name": _quoted(one.name),
+        "role": one.role.value,
+        "native_vlan": one.native_vlan,
+        "tagged_vlans": f"[{', '.join(str(vid) for vid in one.tagged_vlans)}]" if one.tagged_vlans else None,
+        "macs": f"[{', '.join(_quoted(mac_to_text(mac)) for mac in one.macs)}]" if one.macs else None,
+        "link": _flow_map({"dp": _quoted(names[one.peer.dpid]), "port": one.peer.port_no}) if one.peer else None,
+        "timers": _flow_map(timers) if one.timers != default else None,
+        "stage_on": "preassociate" if one.stage_on_preassociate else None,
+    }
+    return {key: value for key, value in parts.items() if value is not None}
+
+
+def _flow_map(parts: dict[str, Any]) -> str:
+    return "{" + ", ".join(f"{key}: {value}" for key, value in parts.items()) + "}"
+
+
+_PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./-]*\Z")
+_NOT_TEXT = {"true", "false", "null"}
+
+
+def _quoted(text: str) -> str:
+    if _PLAIN.match(text) and text.lower() not in _NOT_TEXT and not text.startswith(".."):
+        return text
+    inner = "".join(
+        one if one.isascii() and one.isprintable() and one not in '"\\' else f"\\U{ord(one):08x}" for one in text
+    )
+    return f'"{inner}"'

@@ -1,0 +1,95 @@
+"""What evbridge.yaml may say, as pydantic models; what its parts say of each other is ``config``'s business."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.wire.mac import mac_from_text
+
+StageOnText = Literal["preassociate", "preassociate_rr"]
+#: Port numbers travel in 16 bits of metadata; OpenFlow reserves the highest.
+MAX_PORT = 0xFEFF
+_GROUP_BIT = 1 << 40
+
+
+def _mac(written: object) -> int:
+    if not isinstance(written, str):
+        raise ValueError("a MAC address was expected, such as '02:00:00:00:0f:01'")
+    mac = mac_from_text(written)
+    if mac & _GROUP_BIT or mac == 0:
+        raise ValueError(f"{written} is not the address of an end system")
+    return mac
+
+
+Mac = Annotated[int, PlainValidator(_mac), WithJsonSchema({"type": "string"})]
+Vid = Annotated[int, Field(ge=1, le=4094)]
+PortNo = Annotated[int, Field(ge=1, le=MAX_PORT)]
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Exponent = Annotated[int, Field(ge=0, le=31)]
+
+
+class TimerValues(Strict):
+    """Some or all of the values a port proposes."""
+
+    r: Annotated[int, Field(ge=0, le=7)] | None = None
+    rte: Exponent | None = None
+    rwd: Exponent | None = None
+    rka: Exponent | None = None
+
+
+class Link(Strict):
+    """The far end of a trunk."""
+
+    dp: Name
+    port: PortNo
+
+
+class Station(Strict):
+    """A port towards a hypervisor that speaks EVB."""
+
+    name: Name
+    role: Literal["station"]
+    native_vlan: Vid | None = None
+    tagged_vlans: list[Vid] = Field(default_factory=list)
+    timers: TimerValues = TimerValues()
+    stage_on: StageOnText | None = None
+
+
+class Host(Strict):
+    """A port towards configured end systems."""
+
+    name: Name
+    role: Literal["host"]
+    native_vlan: Vid | None = None
+    tagged_vlans: list[Vid] = Field(default_factory=list)
+    macs: Annotated[list[Mac], Field(min_length=1)]
+
+
+class Trunk(Strict):
+    """A port towards another switch."""
+
+    name: Name
+    role: Literal["trunk"]
+    link: Link
+
+
+class Datapath(Strict):
+    """One switch."""
+
+    dp_id: Annotated[int, Field(ge=1, le=(1 << 64) - 1)]
+    max_rules: Annotated[int, Field(ge=1)] | None = None
+    interfaces: dict[PortNo, Annotated[Station | Host | Trunk, Field(discriminator="role")]]
+
+
+class ConfigFile(Strict):
+    """The whole file."""
+
+    version: Literal[1]
+    policies: list[str] = Field(default_factory=list)
+    state_dir: str | None = None
+    stage_on: StageOnText = "preassociate_rr"
+    timers: TimerValues = TimerValues()
+    dps: dict[Name, Datapath]
