@@ -55,6 +55,4 @@ def _add_host(topo, switch, interface, system):
 def _add_trunk(topo, fabric, switch, interface):
     peer = interface.peer
     if (switch.dpid, interface.port_no) < peer:
-        topo.addLink(
-            switch.name, fabric.switches[peer.dpid].name, port1=interface.port_no, port2=peer.port_no
-        )
+        topo.addLink(switch.name, fabric.switches[peer.dpid].name, port1=interface.port_no, port2=peer.port_no)

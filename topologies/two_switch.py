@@ -56,9 +56,7 @@ def _switch(dpid, other, stations, host):
         Interface(port_no, name, Role.STATION, NATIVE_VLAN, TAGGED_VLANS) for port_no, name in enumerate(stations, 1)
     ]
     interfaces.append(Interface(HOST_PORT, host.name, Role.HOST, NATIVE_VLAN, macs=(host.mac,)))
-    interfaces += [
-        Interface(port_no, f"s{other}", Role.TRUNK, peer=PortId(other, port_no)) for port_no in TRUNK_PORTS
-    ]
+    interfaces += [Interface(port_no, f"s{other}", Role.TRUNK, peer=PortId(other, port_no)) for port_no in TRUNK_PORTS]
     return Switch(dpid, f"s{dpid}", {interface.port_no: interface for interface in interfaces})
 
 

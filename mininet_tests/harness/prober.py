@@ -1,0 +1,204 @@
+"""One end of a scenario's flows: sends, receives and notes when.  Runs as a process of its own.
+
+Started in the namespace of a VM or of an end system, stopped and continued with its VM (SIGSTOP, SIGCONT), so
+it must not burst after a pause.  Standard library only, one thread, one ``select`` loop: two cores carry the
+switches, the controller and all the probes.
+
+Reads its orders as JSON from the command line, writes ``+ID`` as each flow first hears from the other end, and on
+SIGTERM writes its notes as JSON to the given file.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+#: What a datagram begins with: who sent it, a sequence number, the monotonic time of sending.
+PROBE = struct.Struct("!4sQd")
+MAGIC = b"EVBp"
+#: Frames injected behind a staged port carry this instead.
+LEAK_MAGIC = b"EVBx"
+_BEAT = struct.Struct("!Q")
+#: A gap of this many seconds in our own life was a pause: go on from here, do not catch up.
+_PAUSE = 0.02
+
+
+class UdpFlow:
+    """Datagrams at a fixed interval, one socket for both directions."""
+
+    def __init__(self, order):
+        self.id, self.interval = order["id"], order["interval"]
+        self.peer = (order["peer"], order["port"])
+        self.due, self.sequence, self.unsent, self.leaked = time.monotonic(), 0, 0, 0
+        self.sent, self.heard = [], []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.bind((order["local"], order["port"]))
+
+    def fileno(self):
+        return self.socket.fileno()
+
+    def send(self, now):
+        self.due = now + self.interval if now - self.due > _PAUSE else self.due + self.interval
+        try:
+            self.socket.sendto(PROBE.pack(MAGIC, self.sequence, now), self.peer)
+            self.sent.append(now)
+            self.sequence += 1
+        except OSError:  # link down, no neighbour yet: the datagram was never under way
+            self.unsent += 1
+
+    def receive(self):
+        while True:
+            try:
+                data = self.socket.recv(64)
+            except BlockingIOError:
+                return
+            except OSError:  # an ICMP error of an earlier datagram
+                continue
+            magic, sequence, sent = PROBE.unpack(data[: PROBE.size])
+            if magic == LEAK_MAGIC:
+                self.leaked += 1
+                continue
+            if not self.heard:
+                announce(self.id)
+            self.heard.append((sequence, sent, time.monotonic()))
+
+    def notes(self):
+        return {"sent": self.sent, "heard": self.heard, "unsent": self.unsent, "leaked": self.leaked}
+
+
+class TcpFlow:
+    """Numbered beats over one connection, both ways; the connection must outlive the move."""
+
+    def __init__(self, order):
+        self.id, self.interval = order["id"], order["interval"]
+        self.due, self.sequence, self.failure, self.failed = time.monotonic(), 0, "", 0.0
+        self.heard, self.torn, self._rest = [], 0, b""
+        self.peer = (order["peer"], order["port"])
+        self.listener, self.stream = None, None
+        if order["listen"]:
+            self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.listener.bind((order["local"], order["port"]))
+            self.listener.listen(1)
+
+    def fileno(self):
+        return (self.stream or self.listener or _NEVER).fileno()
+
+    def send(self, now):
+        self.due = now + self.interval if now - self.due > _PAUSE else self.due + self.interval
+        if self.stream is None:
+            if self.listener is None and not self.failure:
+                self._connect()
+            return
+        try:
+            if self.stream.send(_BEAT.pack(self.sequence)) != _BEAT.size:
+                raise OSError("half a beat was sent")
+            self.sequence += 1
+        except BlockingIOError:
+            pass  # the window is full: nobody acknowledges at the moment
+        except OSError as error:
+            self._broken(error)
+
+    def receive(self):
+        if self.stream is None:
+            if self.listener is not None:
+                self._adopt(self.listener.accept()[0])
+            return
+        try:
+            data = self.stream.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        if not data:
+            self._broken(OSError("closed by the other end"))
+            return
+        if not self.heard:
+            announce(self.id)
+        self._take(data, time.monotonic())
+
+    def notes(self):
+        return {"beats": self.heard, "torn": self.torn, "failure": self.failure, "failed": self.failed}
+
+    def _take(self, data, now):
+        data = self._rest + data
+        whole = len(data) - len(data) % _BEAT.size
+        self._rest = data[whole:]
+        for (beat,) in _BEAT.iter_unpack(data[:whole]):
+            if self.heard and beat != self.heard[-1][0] + 1:
+                self.torn += 1
+            self.heard.append((beat, now))
+
+    def _connect(self):
+        stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        stream.settimeout(0.25)
+        try:
+            stream.connect(self.peer)
+            self._adopt(stream)
+        except OSError:
+            stream.close()  # not yet; the next beat tries again
+            self.due = time.monotonic() + 0.25
+
+    def _adopt(self, stream):
+        stream.setblocking(False)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.stream = stream
+
+    def _broken(self, error):
+        name = errno.errorcode.get(error.errno or 0, "")
+        self.failure, self.failed = f"{name} {error}".strip(), time.monotonic()
+        self.stream.close()
+        self.stream, self.listener = None, None
+
+
+_NEVER = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def announce(flow_id):
+    sys.stdout.write(f"+{flow_id}\n")
+    sys.stdout.flush()
+
+
+class Stop(Exception):
+    """SIGTERM."""
+
+
+def _stop(_number, _frame):
+    raise Stop
+
+
+def main(orders, path):
+    """Run the flows until told to stop, then write the notes."""
+    flows = [{"udp": UdpFlow, "tcp": TcpFlow}[order["proto"]](order) for order in orders]
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        while True:
+            _turn(flows)
+    except Stop:
+        pass
+    with open(path, "w", encoding="ascii") as file:
+        json.dump({flow.id: flow.notes() for flow in flows}, file)
+
+
+def _turn(flows):
+    wait = min(flow.due for flow in flows) - time.monotonic()
+    readable, _, _ = select.select(flows, [], [], max(0.0, wait))
+    for flow in readable:
+        flow.receive()
+    for flow in flows:
+        now = time.monotonic()
+        if flow.due <= now:
+            flow.send(now)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]), sys.argv[2])
