@@ -1,0 +1,13 @@
+"""Sphinx configuration of the manual; `make docs` treats warnings as errors."""
+
+from importlib.metadata import version as installed_version
+
+project = "evbridge"
+author = "the evbridge authors"
+copyright = author
+version = release = installed_version("evbridge")
+
+exclude_patterns = ["_build"]
+html_theme = "alabaster"
+html_theme_options = {"description": "Network policies that wait for their VM", "page_width": "64em"}
+nitpicky = True
