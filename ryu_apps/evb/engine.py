@@ -68,7 +68,12 @@ class Engine:
     """
 
     def __init__(
-        self, fabric: Fabric, policies: PolicySet, records: Mapping[str, bytes] | None = None, now: float = 0.0
+        self,
+        fabric: Fabric,
+        policies: PolicySet,
+        records: Mapping[str, bytes] | None = None,
+        now: float = 0.0,
+        first_sequence: int = 1,
     ) -> None:
         """
         Args:
@@ -77,6 +82,7 @@ class Engine:
             records: what an earlier life of the bridge saved; None if that is not known.  Rules that no
                 record explains are swept at once, or after a grace period if records are missing.
             now: monotonic seconds; counts only with records.
+            first_sequence: number of the first ECPDU of every port; best drawn at random.
         """
         self.fabric = fabric
         self.policies = policies
@@ -89,7 +95,7 @@ class Engine:
         self._epochs = Epochs()
         self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self._epochs)
         self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
-        self.stations = {port: self._station(port) for port in fabric.ports(Role.STATION)}
+        self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
         self._agenda: Agenda[PortId | int] = Agenda()
         self._grace = _GRACE_MARGIN + max(
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
@@ -229,10 +235,10 @@ class Engine:
         ]
 
     # --- stations ---
-    def _station(self, port: PortId) -> StationPort:
+    def _station(self, port: PortId, first_sequence: int) -> StationPort:
         interface = self.fabric.interface(port)
         assert interface is not None
-        return StationPort(port, interface, bridge_mac(port))
+        return StationPort(port, interface, bridge_mac(port), first_sequence)
 
     def _port_changed(self, port: PortId, up: bool, now: float) -> None:
         state = self.bringup.switches.get(port.dpid)

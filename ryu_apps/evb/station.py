@@ -35,10 +35,21 @@ from ryu_apps.evb.wire.ethernet import (
 )
 from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.evb.wire.vdp import Association, MalformedAssociation, ManagerId, OrganizationalTlv, VdpPdu
+from ryu_apps.evb.wire.vdp import (
+    Association,
+    MalformedAssociation,
+    ManagerId,
+    OrganizationalTlv,
+    RequestStatus,
+    VdpMode,
+    VdpPdu,
+)
+from ryu_apps.evb.wire.vsi_id import VsiId
 
 #: Seconds for which the station may believe our LLDPDU: four times the 30 s interval, and a little.
 LLDP_TTL = 121
+#: Seconds after link up in which a station repeats what it still holds; what it lost is ended after that.
+FAREWELL_DELAY = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +79,30 @@ class StationPort:
         relay: reflective relay is on.
     """
 
-    def __init__(self, port: PortId, interface: Interface, mac: int) -> None:
+    def __init__(self, port: PortId, interface: Interface, mac: int, first_sequence: int = 1) -> None:
         """
         Args:
             port: which.
             interface: how it is configured.
             mac: source address of our frames, 48 bits.
+            first_sequence: number of our first ECPDU; a station remembers the last one of an earlier life.
         """
         self.port = port
         self.interface = interface
         self.counters: Counter[str] = Counter()
         self.evb = EvbBridge(interface.timers)
-        self.ecp = EcpEndpoint(self.evb.operational)
+        self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
+        self._up = False
+        self._farewells: dict[VsiId, tuple[ManagerId, Association]] = {}
+        self._farewell_at: float | None = None
         self._mac = mac
         self.relay = False
 
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`tick`, monotonic seconds."""
-        return earliest(self.evb.deadline, self.ecp.deadline)
+        return earliest(self.evb.deadline, self.ecp.deadline, self._farewell_at)
 
     @property
     def station(self) -> int | None:
@@ -95,12 +110,15 @@ class StationPort:
         return self.evb.agreed.station if self.evb.agreed else None
 
     def link(self, up: bool, now: float) -> list[Output]:
-        """The link went up or down."""
+        """The link went up or down; what the station has not been told by then it will have to ask again."""
+        self._up = up
+        self._outbox.clear()
+        self._farewell_at = now + FAREWELL_DELAY if up and self._farewells else None
         return [*self._agreement(LinkUp() if up else LinkDown(), now), *self._reset(now)]
 
     def tick(self, now: float) -> list[Output]:
         """A deadline has passed."""
-        return [*self._agreement(Tick(), now), *self._ecp(Tick(), now), *self._flush(now)]
+        return [*self._agreement(Tick(), now), *self._ecp(Tick(), now), *self._say_farewells(now), *self._flush(now)]
 
     def frame(self, data: bytes, now: float) -> list[Output]:
         """A frame came in; what cannot be read is counted and dropped."""
@@ -118,11 +136,34 @@ class StationPort:
 
     def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[Output]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
+        if not self._up:
+            self._remember_farewell(manager_id, tlv)
+            return []
         self._outbox.add(manager_id, tlv)
         return self._flush(now)
 
+    # --- what a station has to hear even if a link flap swallowed it ---
+    def _remember_farewell(self, manager_id: ManagerId, tlv: Association | MalformedAssociation) -> None:
+        """A VSI that waits for an answer when the link fails never asks again; only this frees it."""
+        if isinstance(tlv, Association) and _ends_the_vsi(tlv):
+            self._farewells[tlv.vsi_id] = manager_id, tlv.unsolicited_deassociate()
+
+    def _say_farewells(self, now: float) -> list[Output]:
+        if self._farewell_at is None or now < self._farewell_at:
+            return []
+        self._farewell_at = None
+        farewells, self._farewells = self._farewells, {}
+        return [output for one in farewells.values() for output in self.answer(*one, now)]
+
+    def _undelivered(self, payload: bytes) -> None:
+        pdu = VdpPdu.decode(payload)
+        for tlv, _ in pdu.associations():
+            self._remember_farewell(pdu.manager_id, tlv)
+
     # --- LLDP ---
     def _lldpdu(self, frame: Frame, now: float) -> list[Output]:
+        if frame.dst != NEAREST_CUSTOMER_BRIDGE:
+            return []
         lldpdu = Lldpdu.decode(frame.payload)
         heard = NeighbourHeard(lldpdu.evb, frame.src, lldpdu.ttl)
         return self._agreement(heard, now)
@@ -181,7 +222,8 @@ class StationPort:
                     outputs.append(self._send(ETHERTYPE_ECP, ecpdu.encode()))
                 case Deliver(payload):
                     outputs += self._delivered(payload, now)
-                case Failed():
+                case Failed(payload):
+                    self._undelivered(payload)
                     self.counters["ecp_failed"] += 1
                     outputs.append(Happened("ecp.failed", self.port))
         return outputs
@@ -195,7 +237,9 @@ class StationPort:
         for malformed in pdu.malformed:
             outputs += self._dropped("malformed", malformed.reason)
             outputs += self.answer(pdu.manager_id, malformed.answer(), now)
-        outputs += [Heard(pdu.manager_id, one, extra) for one, extra in pdu.associations()]
+        for association, organizational in pdu.associations():
+            self._farewells.pop(association.vsi_id, None)
+            outputs.append(Heard(pdu.manager_id, association, organizational))
         return outputs
 
     def _reset(self, now: float) -> list[Output]:
@@ -209,3 +253,10 @@ class StationPort:
     def _dropped(self, counter: str, reason: str) -> list[Output]:
         self.counters[counter] += 1
         return [Happened("frame.dropped", self.port, detail={"counter": counter, "reason": reason})]
+
+
+def _ends_the_vsi(tlv: Association) -> bool:
+    """An unsolicited De-Associate, or a refusal that keeps nothing."""
+    if isinstance(tlv.status, RequestStatus):
+        return tlv.MODE is VdpMode.DEASSOCIATE
+    return not tlv.status.success and not tlv.status.keep
