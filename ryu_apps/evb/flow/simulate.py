@@ -1,0 +1,224 @@
+"""A switch on paper: what would Open vSwitch emit for this frame, given these rules and groups?
+
+Lets a test, or an operator's question, be answered without a switch.  Follows Open vSwitch where it is
+more particular than OpenFlow 1.3: resubmit, buckets as action sets, the limits of a translation.  Knows
+one VLAN tag.  Does not know meters (every frame is within its rate), counters, or the state of a port
+beyond being watched by a fast-failover bucket.  A select group, whose bucket a real switch picks by a
+hash, uses its first bucket of any weight.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from ryu_apps.evb.flow.rule import (
+    VLAN_PRESENT,
+    Action,
+    Bucket,
+    FieldMatch,
+    FlowTable,
+    ForgetInPort,
+    Group,
+    GroupType,
+    Match,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Rule,
+    SetField,
+    ToGroup,
+)
+
+#: OFPP_CONTROLLER: a frame emitted here goes to the controller.
+CONTROLLER = 0xFFFFFFFD
+#: Open vSwitch gives up, and drops the frame, beyond either: buckets and lookups in no later table, one
+#: inside the other; and lookups in all, the first one not counted.
+MAX_DEPTH, MAX_LOOKUPS = 64, 4096
+
+_FIRST_RESERVED, _LOCAL = 0xFFFFFF00, 0xFFFFFFFE
+_ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type"})
+
+Fields = dict[str, int]
+
+
+class SimulationError(ValueError):
+    """The rules ask for what a switch refuses, or leave undefined what it does."""
+
+
+class Emitted(NamedTuple):
+    """One copy of the frame on its way out: the port, and the fields as they were by then.
+
+    ``fields`` still has the pipeline's own, ``in_port`` and ``metadata``.
+    """
+
+    port: int
+    fields: Fields
+
+
+def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> list[Emitted]:
+    """Send one frame through the tables, from table 0.
+
+    Args:
+        table: rules and groups.
+        frame: match field name -> value, ``in_port`` among them; ``vlan_vid`` with VLAN_PRESENT, or 0 or
+            absent for an untagged frame.  A rule that matches on any other absent field does not match.
+        live_ports: ports whose link is up; all if None.  Counts for fast-failover groups only.
+
+    Returns:
+        What leaves the switch, in order.
+
+    Raises:
+        SimulationError: no such group, a tag pushed on a tagged frame or rewritten on an untagged one, a
+            goto backwards, an output to a reserved port, two different rules of the same priority, or
+            recursion beyond the switch's limits.
+    """
+    fields = {"metadata": 0, "vlan_vid": 0} | dict(frame)
+    if fields["vlan_vid"] & VLAN_PRESENT:
+        fields.setdefault("vlan_pcp", 0)
+    if "in_port" not in fields:
+        raise SimulationError("a frame comes in by some port")
+    walk = _Walk(table, live_ports, fields)
+    walk.lookup(0, depth=0)
+    return walk.emitted
+
+
+def matches(wanted: Match, fields: Mapping[str, int]) -> bool:
+    """Whether a frame with these fields satisfies every field of a match."""
+    return all(_field_matches(one, fields.get(one.name)) for one in wanted)
+
+
+def _field_matches(wanted: FieldMatch, value: int | None) -> bool:
+    if value is None:
+        return False
+    return value == wanted.value if wanted.mask is None else value & wanted.mask == wanted.value
+
+
+class _Walk:
+    """One frame under way; ``fields`` is what it looks like now."""
+
+    def __init__(self, table: FlowTable, live_ports: Collection[int] | None, fields: Fields) -> None:
+        self.emitted: list[Emitted] = []
+        self._groups = table.groups
+        self._live_ports = live_ports
+        self._fields = fields
+        self._lookups = 0
+        self._tables: defaultdict[int, list[Rule]] = defaultdict(list)
+        for rule in table.rules.values():
+            self._tables[rule.table].append(rule)
+
+    def lookup(self, table: int, depth: int) -> None:
+        """Find the frame's rule in a table and do what it says; no rule is a drop."""
+        rule = self._best(table)
+        if rule is None:
+            return
+        self._do(rule.apply, table, depth)
+        if rule.metadata is not None:
+            value, mask = rule.metadata
+            self._fields["metadata"] = self._fields["metadata"] & ~mask | value & mask
+        if rule.goto is not None:
+            if rule.goto <= table:
+                raise SimulationError(f"goto from table {table} back to {rule.goto}")
+            self._lookup_from(table, rule.goto, depth)
+
+    def _lookup_from(self, table: int, target: int, depth: int) -> None:
+        """Go on in another table.  Only a step that leads to no later one can loop: only those count as depth."""
+        self._check_depth(table, depth)
+        self._lookups += 1
+        self.lookup(target, depth + (target <= table))
+
+    def _check_depth(self, table: int, depth: int) -> None:
+        if depth >= MAX_DEPTH or self._lookups >= MAX_LOOKUPS:
+            raise SimulationError(f"recursion too deep in table {table}")
+
+    def _best(self, table: int) -> Rule | None:
+        found = [rule for rule in self._tables[table] if matches(rule.match, self._fields)]
+        if not found:
+            return None
+        best = max(found, key=lambda rule: rule.priority)
+        for rule in found:
+            if rule.priority == best.priority and _instructions(rule) != _instructions(best):
+                raise SimulationError(f"undefined which of two rules applies: {rule.key} and {best.key}")
+        return best
+
+    def _do(self, actions: Iterable[Action], table: int, depth: int) -> None:
+        for action in actions:
+            match action:
+                case Output(port):
+                    self._output(port)
+                case ToGroup(group_id):
+                    self._group(group_id, table, depth)
+                case Resubmit(target):
+                    self._lookup_from(table, target, depth)
+                case _:
+                    _rewrite(self._fields, action)
+
+    def _output(self, port: int) -> None:
+        if port >= _FIRST_RESERVED and port not in (CONTROLLER, _LOCAL):
+            raise SimulationError(f"output to the reserved port {port:#x}")
+        if port != self._fields["in_port"]:
+            self.emitted.append(Emitted(port, dict(self._fields)))
+
+    def _group(self, group_id: int, table: int, depth: int) -> None:
+        """Every chosen bucket works on its own copy of the frame."""
+        if group_id not in self._groups:
+            raise SimulationError(f"no group {group_id:#x}")
+        self._check_depth(table, depth)
+        before = self._fields
+        for bucket in self._chosen(self._groups[group_id]):
+            self._fields = dict(before)
+            self._do(action_set(bucket.actions), table, depth + 1)
+        self._fields = before
+
+    def _chosen(self, group: Group) -> tuple[Bucket, ...]:
+        match group.type:
+            case GroupType.ALL | GroupType.INDIRECT:
+                return group.buckets
+            case GroupType.SELECT:
+                return tuple(bucket for bucket in group.buckets if bucket.weight)[:1]
+            case GroupType.FAST_FAILOVER:
+                return tuple(bucket for bucket in group.buckets if self._alive(bucket))[:1]
+
+    def _alive(self, bucket: Bucket) -> bool:
+        return self._live_ports is None or bucket.watch_port is None or bucket.watch_port in self._live_ports
+
+
+def _instructions(rule: Rule) -> tuple[object, ...]:
+    return rule.apply, rule.metadata, rule.goto
+
+
+def action_set(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    """The order in which a bucket's actions are carried out: pop, push, set, then one way out at most.
+
+    OpenFlow 1.3 5.10: a bucket is an action set.  Of two ways out the group beats the output, the output
+    the resubmit; of two alike the last one stays.
+    """
+    pop = [action for action in actions if isinstance(action, PopVlan)][-1:]
+    push = [action for action in actions if isinstance(action, PushVlan)][-1:]
+    fields = [action for action in actions if isinstance(action, SetField | ForgetInPort)]
+    for kind in (ToGroup, Output, Resubmit):
+        way_out = [action for action in actions if isinstance(action, kind)][-1:]
+        if way_out:
+            return (*pop, *push, *fields, *way_out)
+    return (*pop, *push, *fields)
+
+
+def _rewrite(fields: Fields, action: Action) -> None:
+    """Carry out an action that changes the frame or its pipeline fields."""
+    tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
+    match action:
+        case SetField("vlan_vid" | "vlan_pcp") if not tagged:
+            raise SimulationError("a tag rewritten on an untagged frame")
+        case SetField(name, value) if name in _ALWAYS_THERE or name in fields:
+            fields[name] = value
+        case PushVlan() if tagged:
+            raise SimulationError("a tag pushed on a tagged frame")
+        case PushVlan():
+            fields |= {"vlan_vid": VLAN_PRESENT, "vlan_pcp": 0}
+        case PopVlan():
+            fields["vlan_vid"] = 0
+            fields.pop("vlan_pcp", None)
+        case ForgetInPort():
+            fields["in_port"] = 0
