@@ -8,6 +8,7 @@ switches, and one green thread wakes the engine when a deadline has come.  Decid
 
 from __future__ import annotations
 
+import random
 import time
 from collections import deque
 
@@ -19,11 +20,13 @@ from ryu.ofproto import ofproto_v1_3
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.io import Effect, Event, Happened, TimerExpired
+from ryu_apps.evb.io import Effect, Event, Happened, NotSaved, Save, Saved, TimerExpired
+from ryu_apps.evb.store import StoreError
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
 from ryu_apps.settings import load_settings
 from ryu_apps.southbound.session import Southbound
+from ryu_apps.stores.opening import open_store
 
 #: Seconds for which the alarm sleeps at the most; only a bound, every event sets it anew.
 _LONGEST_SLEEP = 60.0
@@ -34,6 +37,7 @@ class EvbBridge(app_manager.RyuApp):
 
     Attributes:
         engine: the pure core.
+        store: what outlives this process.
         started: when it began, monotonic seconds.
         wall_offset: what to add to monotonic time to get Unix time, in seconds.
         metrics: counters for Prometheus.
@@ -48,7 +52,15 @@ class EvbBridge(app_manager.RyuApp):
         settings = load_settings()
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
-        self.engine = Engine(settings.config.fabric, settings.policies)
+        self.store = open_store(settings.state_dir)
+        records = None if self.store.fresh else {key: one.value for key, one in self.store.snapshot().items()}
+        self.engine = Engine(
+            settings.config.fabric,
+            settings.policies,
+            records,
+            self.started,
+            first_sequence=random.randrange(1, 0x10000),
+        )
         self.metrics = Metrics(self.engine)
         self.journal = Journal(self.logger)
         self.southbound = Southbound(self.deliver)
@@ -87,8 +99,18 @@ class EvbBridge(app_manager.RyuApp):
     def _perform(self, effect: Effect, told: list[Happened]) -> None:
         if isinstance(effect, Happened):
             told.append(effect)
+        elif isinstance(effect, Save):
+            self._save(effect)
         else:
             self.southbound.perform(effect)
+
+    def _save(self, save: Save) -> None:
+        try:
+            self.store.commit(save.changes)
+        except StoreError as error:
+            self._inbox.append(NotSaved(save.token, str(error)))
+        else:
+            self._inbox.append(Saved(save.token))
 
     def _watch_the_clock(self) -> None:
         while self.is_active:

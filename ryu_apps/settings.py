@@ -32,6 +32,11 @@ class Settings:
     config: BridgeConfig
     policies: PolicySet
 
+    @property
+    def state_dir(self) -> Path | None:
+        """Where the bridge keeps its state, relative to the configuration file; None: nowhere."""
+        return self.path.parent / self.config.state_dir if self.config.state_dir else None
+
 
 def config_path() -> Path:
     """The configuration file in force."""

@@ -1,0 +1,45 @@
+"""A store that is gone with its process: for tests, and for a bridge that is to keep nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ryu_apps.evb.store import Changes, Conflict, Versioned, Watcher
+
+
+class MemoryStore:
+    """Keys to values in a dictionary."""
+
+    def __init__(self) -> None:
+        self.fresh = True
+        self._records: dict[str, Versioned] = {}
+        self._watchers: list[Watcher] = []
+
+    def snapshot(self) -> dict[str, Versioned]:
+        """Everything, at one moment."""
+        return dict(self._records)
+
+    def get(self, key: str) -> Versioned | None:
+        """One value, None if there is none."""
+        return self._records.get(key)
+
+    def commit(self, changes: Changes, expected: Mapping[str, int] | None = None) -> None:
+        """Write all changes or none; see :class:`~ryu_apps.evb.store.Store`."""
+        for key, version in (expected or {}).items():
+            found = self._records[key].version if key in self._records else 0
+            if found != version:
+                raise Conflict(f"{key} is at version {found}, not {version}")
+        for key, value in changes.items():
+            before = self._records.pop(key, None)
+            if value is not None:
+                self._records[key] = Versioned(value, before.version + 1 if before else 1)
+        for watcher in list(self._watchers):
+            watcher(changes)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Be told of every commit after it; returns what ends it."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def close(self) -> None:
+        """Nothing to let go of."""

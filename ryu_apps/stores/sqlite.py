@@ -1,0 +1,132 @@
+"""The embedded store: one SQLite file in the state directory.
+
+Write-ahead logging without a sync at every commit: what is committed survives the death of the
+process, which is what happens to controllers; a power failure may cost the last moments, which the
+stations' keep-alives bring back.  A file that cannot be read is moved aside, never deleted.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ryu_apps.evb.store import Changes, Conflict, StoreError, Versioned, Watcher
+
+LOG = logging.getLogger(__name__)
+
+#: Version of the tables; ``_MIGRATIONS[n]`` leads from n to n + 1.
+SCHEMA = 1
+_MIGRATIONS = ("CREATE TABLE record (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) STRICT",)
+
+
+class SqliteStore:
+    """Keys to values in one file.
+
+    Raises:
+        StoreError: the file can neither be opened nor moved aside, or a newer version wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._watchers: list[Watcher] = []
+        self.fresh = not path.exists()
+        try:
+            self._database = self._open()
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise StoreError(f"{path}: {error}") from error
+            self._move_aside(error)
+            self.fresh = True
+            self._database = self._open()
+
+    def snapshot(self) -> dict[str, Versioned]:
+        """Everything, at one moment."""
+        try:
+            rows = self._database.execute("SELECT key, value, version FROM record").fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
+        return {key: Versioned(value, version) for key, value, version in rows}
+
+    def get(self, key: str) -> Versioned | None:
+        """One value, None if there is none."""
+        try:
+            row = self._database.execute("SELECT value, version FROM record WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
+        return Versioned(*row) if row else None
+
+    def commit(self, changes: Changes, expected: Mapping[str, int] | None = None) -> None:
+        """Write all changes or none; see :class:`~ryu_apps.evb.store.Store`."""
+        try:
+            with self._database:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._expect(expected or {})
+                for key, value in changes.items():
+                    self._write(key, value)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: {error}") from error
+        for watcher in list(self._watchers):
+            watcher(changes)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Be told of every commit after it; returns what ends it."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def _expect(self, expected: Mapping[str, int]) -> None:
+        for key, version in expected.items():
+            row = self._database.execute("SELECT version FROM record WHERE key = ?", (key,)).fetchone()
+            found = row[0] if row else 0
+            if found != version:
+                raise Conflict(f"{key} is at version {found}, not {version}")
+
+    def _write(self, key: str, value: bytes | None) -> None:
+        if value is None:
+            self._database.execute("DELETE FROM record WHERE key = ?", (key,))
+            return
+        self._database.execute(
+            "INSERT INTO record VALUES (?, ?, 1) ON CONFLICT (key) DO UPDATE SET value = ?, version = version + 1",
+            (key, value, value),
+        )
+
+    def _open(self) -> sqlite3.Connection:
+        # No waiting for locks: whoever else has the file open must not stall the event loop.
+        database = sqlite3.connect(self.path, isolation_level=None, timeout=0.0)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = NORMAL")
+            if database.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("integrity check failed")
+            self._migrate(database)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def _migrate(self, database: sqlite3.Connection) -> None:
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if version > SCHEMA:
+            raise StoreError(f"{self.path}: written by a newer version (schema {version}, this is {SCHEMA})")
+        for number in range(version, SCHEMA):
+            with database:
+                database.execute("BEGIN IMMEDIATE")
+                database.execute(_MIGRATIONS[number])
+                database.execute(f"PRAGMA user_version = {number + 1}")
+
+    def _move_aside(self, error: sqlite3.DatabaseError) -> None:
+        number = 1
+        while (aside := self.path.with_suffix(f".damaged-{number}")).exists():
+            number += 1
+        LOG.error("%s is damaged (%s): moved to %s, state is rebuilt from the stations", self.path, error, aside)
+        try:
+            self.path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                Path(f"{self.path}{suffix}").unlink(missing_ok=True)
+        except OSError as failure:
+            raise StoreError(f"{self.path} is damaged and cannot be moved aside: {failure}") from failure
