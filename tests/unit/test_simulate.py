@@ -142,6 +142,7 @@ def test_tags_are_pushed_rewritten_and_popped() -> None:
         rule(0, (), PushVlan(), SetField("vlan_vid", VLAN_PRESENT | 7), SetField("vlan_pcp", 3), Output(2), goto=1),
         rule(1, match(vlan_vid=VLAN_PRESENT | 7, vlan_pcp=3), PopVlan(), Output(3), goto=2),
         rule(2, match(vlan_vid=0), Output(4)),
+        rule(2, match(vlan_pcp=3), Output(5), priority=2),
     )
     assert [(port, fields["vlan_vid"]) for port, fields in forward(table, FRAME)] == [
         (2, VLAN_PRESENT | 7),
