@@ -1,0 +1,49 @@
+"""Ryu app: the REST resources of evbridge on Ryu's own web server.
+
+Serves the bridge that runs beside it, and says so when there is none.  Unless an address is asked for
+(``--wsapi-host``), the web server listens on the loopback address only: whoever reaches it may take
+VSIs off the network.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ryu.app.wsgi import ControllerBase, Request, Response, WSGIApplication
+from ryu.base import app_manager
+from ryu.cfg import CONF
+from ryu.lib import hub
+
+from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
+from ryu_apps.rest.application import respond
+
+#: A default, not a setting: the command line and configuration files still win.
+CONF.set_default("wsapi_host", "127.0.0.1")
+
+#: All that is ours; what exists below is for ``rest.resources`` to say.
+_PATHS = ("/evb", "/evb/{path:.*}", "/metrics")
+
+
+class EvbController(ControllerBase):
+    """Hands every request on, whatever its method."""
+
+    def answer(self, req: Request, **_: str) -> Response:
+        """Serve one request."""
+        return respond(
+            req,
+            bridge=lambda: app_manager.lookup_service_brick("evb_bridge"),
+            clock=time.monotonic,
+            pause=lambda: hub.sleep(0),
+        )
+
+
+class EvbRest(app_manager.RyuApp):
+    """Mounts the resources."""
+
+    _CONTEXTS = {"wsgi": WSGIApplication}
+
+    def __init__(self, *args: object, wsgi: WSGIApplication, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = "evb_rest"
+        for path in _PATHS:
+            wsgi.mapper.connect("evb", path, controller=EvbController, action="answer")

@@ -1,0 +1,179 @@
+"""Prometheus metrics of one bridge: counters kept from what happened, the rest read from the engine.
+
+Labels follow FAUCET's: ``dp_id`` in hexadecimal, ``dp_name``; durations are in seconds.  Every series
+of a configured switch exists from the start, so that a first increment is seen as one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import NamedTuple
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.io import Happened
+from ryu_apps.evb.topology.fabric import PortId, Switch
+from ryu_apps.evb.vsi.model import Phase
+from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
+from ryu_apps.evb.wire.vdp import VdpMode
+
+__all__ = ["CONTENT_TYPE", "Metrics"]
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_DP = ("dp_id", "dp_name")
+_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+#: Why frames of a station are dropped; the names are those of ``StationPort.counters``.
+_DROPS = ("malformed", "draft_ecp", "foreign", "not_the_station")
+
+
+class _Place(NamedTuple):
+    """One VSI at one port."""
+
+    vsi: str
+    port: PortId
+
+
+class Metrics:
+    """Feed it all that happened; ask it for the text that Prometheus reads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._switches = engine.fabric.switches
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "evb_vdp_requests",
+            "VDP requests by what they asked for and how they were answered, without keep-alives",
+            (*_DP, "type", "reason"),
+            registry=self._registry,
+        )
+        self._expired = Counter(
+            "evb_keepalive_expired",
+            "VSIs withdrawn because their station fell silent",
+            _DP,
+            registry=self._registry,
+        )
+        self._staging = self._stopwatch("evb_stage_secs", "From the first rule staged to all of them confirmed")
+        self._activation = self._stopwatch("evb_activation_secs", "From an Associate to its answer")
+        self._registry.register(_State(engine))
+        for switch in self._switches.values():
+            self._begin_at_zero(_labels(switch))
+
+    def observe(self, happened: Happened, now: float) -> None:
+        """Count what happened at ``now``, monotonic seconds."""
+        if happened.vsi is None or happened.port is None:
+            return
+        labels = _labels(self._switches[happened.port.dpid])
+        place = _Place(happened.vsi, happened.port)
+        match happened.kind, happened.detail:
+            case "vdp.request", {"mode": VdpMode.ASSOCIATE.name}:
+                self._activation.start(place, now)
+            case "vdp.response", {"mode": str(mode), "status": str(octet)}:
+                self._answered(mode, octet, place, labels, now)
+            case "flow.staging", _:
+                self._staging.start(place, now)
+            case "flow.staged", _:
+                self._staging.stop(place, labels, now)
+            case "vdp.announce", {"reason": "keep-alive timeout"}:
+                self._expired.labels(*labels).inc()
+            case "vsi.gone", _:
+                self._staging.forget(place)
+                self._activation.forget(place)
+
+    def exposition(self) -> bytes:
+        """All metrics in the text format whose content type is :data:`CONTENT_TYPE`."""
+        return generate_latest(self._registry)
+
+    def _answered(self, mode: str, octet: str, place: _Place, labels: tuple[str, str], now: float) -> None:
+        status = STATUS[int(octet, 16)]
+        assert isinstance(status, ResponseStatus), "a bridge answers with responses"
+        self._requests.labels(*labels, mode.lower(), VdpError(status.error).name.lower()).inc()
+        if not status.success:
+            self._staging.forget(place)
+        if mode == VdpMode.ASSOCIATE.name:
+            if status.success:
+                self._activation.stop(place, labels, now)
+            self._activation.forget(place)
+
+    def _begin_at_zero(self, labels: tuple[str, str]) -> None:
+        self._expired.labels(*labels)
+        for mode in VdpMode:
+            self._requests.labels(*labels, mode.name.lower(), VdpError.SUCCESS.name.lower())
+        for stopwatch in (self._staging, self._activation):
+            stopwatch.histogram.labels(*labels)
+
+    def _stopwatch(self, name: str, documentation: str) -> _Stopwatch:
+        return _Stopwatch(Histogram(name, documentation, _DP, buckets=_BUCKETS, registry=self._registry))
+
+
+class _Stopwatch:
+    """Durations of something that happens to a VSI at a port."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self.histogram = histogram
+        self._began: dict[_Place, float] = {}
+
+    def start(self, place: _Place, now: float) -> None:
+        """It begins, unless it has begun: what is asked again has been waited for since the first time."""
+        self._began.setdefault(place, now)
+
+    def stop(self, place: _Place, labels: tuple[str, str], now: float) -> None:
+        """It is done; if it never began there is nothing to measure."""
+        began = self._began.pop(place, None)
+        if began is not None:
+            self.histogram.labels(*labels).observe(now - began)
+
+    def forget(self, place: _Place) -> None:
+        """It will not be done."""
+        self._began.pop(place, None)
+
+
+class _State(Collector):
+    """What can be read off the engine at any moment."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, freshly read."""
+        engine = self._engine
+        phases = Tally((one.port.dpid, one.phase) for one in engine.registry.attachments())
+        agreed = Tally(port.dpid for port, station in engine.stations.items() if station.station is not None)
+        vsis = GaugeMetricFamily("evb_vsi_state", "VSIs at ports by what their switch holds", labels=(*_DP, "state"))
+        promised = GaugeMetricFamily("evb_reservations", "Rules promised to VSIs", labels=_DP)
+        budgets = GaugeMetricFamily("evb_rule_budget", "Rules that may be promised, if limited", labels=_DP)
+        ready = GaugeMetricFamily("evb_switch_ready", "The switch holds what it should", labels=_DP)
+        stations = GaugeMetricFamily("evb_stations", "Station ports with an EVB agreement", labels=_DP)
+        for dpid, switch in engine.fabric.switches.items():
+            labels = _labels(switch)
+            for phase in Phase:
+                vsis.add_metric((*labels, phase.value), phases[dpid, phase])
+            promised.add_metric(labels, engine.ledger.used(dpid))
+            ready.add_metric(labels, engine.bringup.ready(dpid))
+            stations.add_metric(labels, agreed[dpid])
+            budget = engine.ledger.budget(dpid)
+            if budget is not None:
+                budgets.add_metric(labels, budget)
+        yield from (vsis, promised, budgets, ready, stations, *self._of_stations())
+
+    def _of_stations(self) -> Iterator[Metric]:
+        dropped = CounterMetricFamily(
+            "evb_frames_dropped", "Frames of stations not understood", labels=(*_DP, "port", "reason")
+        )
+        ecp = CounterMetricFamily("evb_ecp_errors", "What went wrong on ECP channels", labels=(*_DP, "port", "reason"))
+        for port, station in self._engine.stations.items():
+            labels = (*_labels(self._engine.fabric.switches[port.dpid]), str(port.port_no))
+            for reason in _DROPS:
+                dropped.add_metric((*labels, reason), station.counters[reason])
+            for reason, count in asdict(station.ecp.counters).items():
+                ecp.add_metric((*labels, reason), count)
+        yield from (dropped, ecp)
+
+
+def _labels(switch: Switch) -> tuple[str, str]:
+    return hex(switch.dpid), switch.name

@@ -1,0 +1,70 @@
+"""What the REST interface knows of a running bridge, and how it says no.
+
+A view takes a :class:`Bridge` and a moment and returns values that JSON can carry.  It changes
+nothing, does not wait, and so sees the engine whole: between two events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.io import Event, Happened
+from ryu_apps.metrics import Metrics
+
+#: A JSON object.
+Json = dict[str, object]
+
+
+class Journal(Protocol):
+    """What happened, oldest first, with monotonic times in seconds."""
+
+    @property
+    def entries(self) -> Iterable[tuple[float, Happened]]: ...
+
+
+class Bridge(Protocol):
+    """A running bridge.
+
+    Attributes:
+        started: when it began, monotonic seconds.
+        wall_offset: what to add to monotonic time to get Unix time, in seconds.
+    """
+
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def journal(self) -> Journal: ...
+    @property
+    def started(self) -> float: ...
+    @property
+    def wall_offset(self) -> float: ...
+
+    def deliver(self, event: Event) -> None:
+        """Feed the engine and do what it wants."""
+
+
+class Reply(NamedTuple):
+    """An answer whose HTTP status is not simply 200."""
+
+    status: int
+    body: Json
+
+
+class RestError(Exception):
+    """The request cannot be served; the client, the operator or the moment is at fault.
+
+    Attributes:
+        status: HTTP status code.
+        reason: one line for the client.
+        headers: more of the response.
+    """
+
+    def __init__(self, status: int, reason: str, **headers: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+        self.headers = headers

@@ -1,0 +1,130 @@
+"""The rules that a switch is meant to hold, and whose they are.
+
+Computed from what the bridge knows, not read from the switch: Ryu's ``/stats/flow`` shows that, and
+the two agree whenever nothing is under way.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.flow.notation import rule_text
+from ryu_apps.evb.flow.pipeline import Kind, Table, parse_cookie
+from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.vsi.registry import Vsi
+from ryu_apps.rest.bridge import Bridge, Json, RestError
+from ryu_apps.rest.text import dpid_text, instructions_json, match_json
+
+STATES = STAGED, ACTIVE, INFRASTRUCTURE = ("staged", "active", "infrastructure")
+
+#: What the owner number of a cookie stands for.
+_OWNERS = {
+    Kind.TYPE_BODY: "epoch",
+    Kind.VSI_BODY: "vsi_index",
+    Kind.GATE: "vsi_index",
+    Kind.MEMBERSHIP: "vid",
+}
+
+
+class _Use(NamedTuple):
+    """A VSI that needs a rule, and whether its gate is open."""
+
+    vsi: str
+    state: str
+
+
+#: Kind and owner of a cookie -> who needs the rules with that cookie.
+_Uses = dict[tuple[Kind, int], dict[_Use, None]]
+
+
+def flows(bridge: Bridge, now: float, dpid: int, state: str | None = None, vsi: str | None = None) -> Iterator[Json]:
+    """The rules of one switch in the order in which a frame meets them.
+
+    With filters only rules are shown that a VSI they let through needs, and ``state`` and ``vsis``
+    tell of those VSIs alone: a type body is shared by VSIs that are staged and VSIs that are active.
+
+    Args:
+        state: one of :data:`STATES`.
+        vsi: canonical text of a VSIID.
+
+    Raises:
+        RestError: 404, the switch is not configured.
+    """
+    engine = bridge.engine
+    if dpid not in engine.fabric.switches:
+        raise RestError(404, f"no switch {dpid_text(dpid)} in the fabric")
+    uses = _uses(engine, dpid)
+    rules = sorted(engine.wanted(dpid).rules.values(), key=lambda rule: (rule.table, -rule.priority, rule.cookie))
+    # Everything the engine may change is copied by now: the rest may be written bit by bit.
+    return _shown(rules, uses, state, vsi)
+
+
+def _shown(rules: list[Rule], uses: _Uses, state: str | None, vsi: str | None) -> Iterator[Json]:
+    for rule in rules:
+        found = _users(rule, uses)
+        if vsi is not None:
+            found = [use for use in found if use.vsi == vsi]
+        elif not found:
+            found = [_Use("", INFRASTRUCTURE)]
+        if state is not None:
+            found = [use for use in found if use.state == state]
+        if found:
+            yield _rule_json(rule, found)
+
+
+def _users(rule: Rule, uses: _Uses) -> list[_Use]:
+    parsed = parse_cookie(rule.cookie)
+    return list(uses.get((parsed.kind, parsed.owner), ())) if parsed else []
+
+
+def _rule_json(rule: Rule, uses: list[_Use]) -> Json:
+    return {
+        "table": Table(rule.table).name,
+        "table_id": int(rule.table),
+        "priority": int(rule.priority),
+        "cookie": f"{rule.cookie:#018x}",
+        "owner": _owner_json(rule.cookie),
+        "state": min(use.state for use in uses),
+        "vsis": [use.vsi for use in uses if use.vsi],
+        "match": match_json(rule.match),
+        "actions": instructions_json(rule),
+        "text": rule_text(rule),
+    }
+
+
+def _owner_json(cookie: int) -> Json:
+    parsed = parse_cookie(cookie)
+    assert parsed is not None, "every rule the engine wants carries a cookie of ours"
+    owner: Json = {"kind": parsed.kind.name.lower()}
+    if parsed.kind in _OWNERS:
+        owner[_OWNERS[parsed.kind]] = parsed.owner
+    if parsed.generation:
+        owner["generation"] = parsed.generation
+    return owner
+
+
+def _uses(engine: Engine, dpid: int) -> _Uses:
+    uses: _Uses = defaultdict(dict)
+    for vsi in engine.registry:
+        for owner, open_gate in _owned(vsi, dpid):
+            uses[owner][_Use(vsi.text, ACTIVE if open_gate else STAGED)] = None
+    return uses
+
+
+def _owned(vsi: Vsi, dpid: int) -> Iterator[tuple[tuple[Kind, int], bool]]:
+    """What a VSI needs on a switch: kind and owner of the cookies, and whether its gate leads there."""
+    for port, attachment in vsi.attachments.items():
+        for program in (attachment.program, *attachment.retired) if port.dpid == dpid else ():
+            if program is not None:
+                in_force = program is vsi.gate_program
+                yield (Kind.TYPE_BODY, program.epoch), in_force
+                yield (Kind.VSI_BODY, program.binding.vsi_index), in_force
+    if vsi.gate_program is not None:
+        yield (Kind.GATE, vsi.gate_program.binding.vsi_index), True
+    for where, vid, member in vsi.members:
+        # A VSI without a MAC address has frames to unknown ones flooded everywhere.
+        if where == dpid or member.mac is None:
+            yield (Kind.MEMBERSHIP, vid), True

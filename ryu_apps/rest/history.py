@@ -1,0 +1,61 @@
+"""What happened: migrations step by step, and everything else for as long as it is remembered.
+
+Times are given twice: ``t`` is monotonic and good for differences, ``wall`` is Unix time.
+"""
+
+from __future__ import annotations
+
+from ryu_apps.evb.io import Happened
+from ryu_apps.evb.vsi.migration import Migration
+from ryu_apps.rest.bridge import Bridge, Json, RestError
+from ryu_apps.rest.text import dpid_text
+
+
+def migrations(bridge: Bridge, now: float, vsi: str | None = None) -> list[Json]:
+    """The migrations the bridge remembers, oldest first; of one VSI or of all."""
+    return [_migration_json(bridge, one) for one in bridge.engine.migrations if vsi in (None, one.vsi)]
+
+
+def migration(bridge: Bridge, now: float, number: int) -> Json:
+    """One migration.
+
+    Raises:
+        RestError: 404, there was none of that number, or it is forgotten.
+    """
+    found = bridge.engine.migrations.get(number)
+    if found is None:
+        raise RestError(404, f"no migration {number}")
+    return _migration_json(bridge, found)
+
+
+def events(bridge: Bridge, now: float, since: float | None = None) -> list[Json]:
+    """What the journal still holds, oldest first; ``since`` is the ``t`` of the last one already seen."""
+    return [
+        {**_event_json(bridge, when, happened), "vsi": happened.vsi}
+        for when, happened in bridge.journal.entries
+        if since is None or when > since
+    ]
+
+
+def _migration_json(bridge: Bridge, one: Migration) -> Json:
+    return {
+        "id": one.number,
+        "vsi": one.vsi,
+        "state": one.state.value,
+        "source": str(one.source) if one.source else None,
+        "destination": str(one.destination),
+        "finished": one.finished,
+        "events": [_event_json(bridge, when, happened) for when, happened in one.steps],
+    }
+
+
+def _event_json(bridge: Bridge, when: float, happened: Happened) -> Json:
+    dpid = happened.port.dpid if happened.port else happened.dpid
+    return {
+        "t": when,
+        "wall": when + bridge.wall_offset,
+        "kind": happened.kind,
+        "dpid": None if dpid is None else dpid_text(dpid),
+        "port": str(happened.port) if happened.port else None,
+        "detail": happened.detail,
+    }

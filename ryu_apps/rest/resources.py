@@ -1,0 +1,112 @@
+"""The REST resources as a table: path, method, what may stand behind the question mark, and the view.
+
+``{name}`` in a path is one segment; ``parameters.READERS`` says how a name is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ryu_apps.metrics import CONTENT_TYPE
+from ryu_apps.rest.bridge import Bridge, RestError
+from ryu_apps.rest.flows import flows
+from ryu_apps.rest.history import events, migration, migrations
+from ryu_apps.rest.parameters import read
+from ryu_apps.rest.reservations import reservations
+from ryu_apps.rest.stations import stations
+from ryu_apps.rest.status import status
+from ryu_apps.rest.vsis import deassociate, vsi, vsis
+from ryu_apps.rest.vsitypes import vsitype, vsitypes
+
+
+class Plain(NamedTuple):
+    """A body that is not JSON."""
+
+    content_type: str
+    body: bytes
+
+
+def metrics(bridge: Bridge, now: float) -> Plain:
+    """Everything that is counted, for Prometheus."""
+    return Plain(CONTENT_TYPE, bridge.metrics.exposition())
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One row.
+
+    Attributes:
+        view: called with the bridge, the time, and the parameters by name; returns a JSON value, an
+            iterator of them (a long list), a :class:`~ryu_apps.rest.bridge.Reply` or a :class:`Plain`.
+        query: parameters it takes behind the question mark, each optional.
+    """
+
+    method: str
+    path: str
+    view: Callable[..., object]
+    query: tuple[str, ...] = ()
+    pattern: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        segments = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path)
+        object.__setattr__(self, "pattern", re.compile(segments + r"\Z"))
+
+
+RESOURCES = (
+    Resource("GET", "/evb/status", status),
+    Resource("GET", "/evb/vsitypes", vsitypes),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype),
+    Resource("GET", "/evb/vsis", vsis),
+    Resource("GET", "/evb/vsis/{vsi}", vsi),
+    Resource("DELETE", "/evb/vsis/{vsi}", deassociate),
+    Resource("GET", "/evb/flows/{dpid}", flows, query=("state", "vsi")),
+    Resource("GET", "/evb/reservations", reservations),
+    Resource("GET", "/evb/stations", stations),
+    Resource("GET", "/evb/migrations", migrations, query=("vsi",)),
+    Resource("GET", "/evb/migrations/{number}", migration),
+    Resource("GET", "/evb/events", events, query=("since",)),
+    Resource("GET", "/metrics", metrics),
+)
+
+
+class Called(NamedTuple):
+    """A resource and the parameters it is called with."""
+
+    view: Callable[..., object]
+    parameters: Mapping[str, object]
+
+
+def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
+    """Which resource is meant, and with what.
+
+    Args:
+        method: HTTP method; HEAD is GET without a body.
+        path: decoded.
+        query: decoded pairs, in their order.
+
+    Raises:
+        RestError: 404 no such path, 405 not with this method, 400 parameters.
+    """
+    matches = [(one, found) for one in RESOURCES if (found := one.pattern.match(path))]
+    if not matches:
+        raise RestError(404, f"no resource {path}")
+    wanted = "GET" if method == "HEAD" else method
+    for resource, found in matches:
+        if resource.method == wanted:
+            return Called(resource.view, read({**found.groupdict(), **_asked(resource, query)}))
+    allowed = ", ".join(resource.method for resource, _ in matches)
+    raise RestError(405, f"{path} takes {allowed}, not {method}", Allow=allowed)
+
+
+def _asked(resource: Resource, query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    asked: dict[str, str] = {}
+    for name, text in query:
+        if name not in resource.query:
+            raise RestError(400, f"{resource.path} has no parameter {name!r}")
+        if name in asked:
+            raise RestError(400, f"parameter {name!r} is given twice")
+        asked[name] = text
+    return asked

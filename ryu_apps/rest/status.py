@@ -1,0 +1,60 @@
+"""The bridge at a glance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.metadata import PackageNotFoundError, version
+
+from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.topology.fabric import Switch
+from ryu_apps.evb.vsi.model import Phase
+from ryu_apps.rest.bridge import Bridge, Json
+from ryu_apps.rest.text import dpid_text
+
+
+def _version() -> str:
+    try:
+        return version("evbridge")
+    except PackageNotFoundError:
+        return "not installed"
+
+
+VERSION = _version()
+
+
+def status(bridge: Bridge, now: float) -> Json:
+    """Version, uptime in seconds, switches, and how many VSIs and stations are in which state."""
+    engine = bridge.engine
+    stations = engine.stations.values()
+    dropped = sum((station.counters for station in stations), Counter[str]())
+    return {
+        "version": VERSION,
+        "uptime": now - bridge.started,
+        "switches": [_switch_json(engine, switch) for _, switch in sorted(engine.fabric.switches.items())],
+        "vsis": {"total": len(engine.registry), "phases": phases(engine)},
+        "stations": {"configured": len(stations), "agreed": sum(one.station is not None for one in stations)},
+        "dropped": dict(dropped),
+    }
+
+
+def phases(engine: Engine) -> dict[str, int]:
+    """How many attachments are in each phase; a VSI that moves has two."""
+    found = Counter(attachment.phase for attachment in engine.registry.attachments())
+    return {phase.value: found[phase] for phase in Phase}
+
+
+def _switch_json(engine: Engine, switch: Switch) -> Json:
+    state = engine.bringup.switches.get(switch.dpid)
+    links = state.ports if state else {}
+    return {
+        "dpid": dpid_text(switch.dpid),
+        "name": switch.name,
+        "readiness": state.readiness.value if state else "disconnected",
+        "ports": [
+            {"port_no": number, "name": one.name, "role": one.role.value, "up": links.get(number)}
+            for number, one in sorted(switch.interfaces.items())
+        ],
+        "rules": len(engine.wanted(switch.dpid).rules),
+        "budget": engine.ledger.budget(switch.dpid),
+        "used": engine.ledger.used(switch.dpid),
+    }

@@ -1,0 +1,104 @@
+"""How the REST interface writes switches, ports, addresses, match fields and instructions.
+
+Fields have their OpenFlow names, instructions are written as ``ryu.app.ofctl_rest`` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
+
+from ryu_apps.evb.flow.rule import (
+    VLAN_PRESENT,
+    Action,
+    FieldMatch,
+    ForgetInPort,
+    Match,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Rule,
+    SetField,
+    ToGroup,
+)
+from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.vsi.model import Binding
+from ryu_apps.evb.wire.mac import mac_to_text
+from ryu_apps.rest.bridge import Json
+
+_ADDRESSES: dict[str, Callable[[int], str]] = {
+    **dict.fromkeys(("eth_dst", "eth_src", "arp_sha", "arp_tha", "ipv6_nd_sll", "ipv6_nd_tll"), mac_to_text),
+    **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), lambda value: str(IPv4Address(value))),
+    **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), lambda value: str(IPv6Address(value))),
+}
+#: Numbers that nobody reads in decimal.
+_HEXADECIMAL = ("metadata", "eth_type")
+
+
+def dpid_text(dpid: int) -> str:
+    """16 hexadecimal digits, as in Ryu."""
+    return f"{dpid:016x}"
+
+
+def port_json(fabric: Fabric, port: PortId) -> Json:
+    """A port, its switch and what is behind it."""
+    interface = fabric.interface(port)
+    return {
+        "port": str(port),
+        "dpid": dpid_text(port.dpid),
+        "port_no": port.port_no,
+        "name": interface.name if interface else None,
+    }
+
+
+def binding_json(binding: Binding) -> Json:
+    """A VID and, unless the VSI has all of the VID, a MAC address."""
+    return {"vid": binding.vid, "mac": None if binding.mac is None else mac_to_text(binding.mac)}
+
+
+def match_json(match: Match) -> Json:
+    """A match: exact values as numbers or addresses, masked ones as ``value/mask``."""
+    return {one.name: field_json(one) for one in match}
+
+
+def field_json(field: FieldMatch) -> int | str:
+    """The value of one match field; a VID is the number in the tag, 0x0 is an untagged frame."""
+    name, value, mask = field
+    if name == "vlan_vid" and mask is None and value & VLAN_PRESENT:
+        return value & ~VLAN_PRESENT
+    show = _ADDRESSES.get(name, hex)
+    if mask is not None:
+        return f"{show(value)}/{show(mask)}"
+    plain = name not in _ADDRESSES and name not in _HEXADECIMAL and name != "vlan_vid"
+    return value if plain else show(value)
+
+
+def instructions_json(rule: Rule) -> list[str]:
+    """What happens to a frame, in the order in which it happens; nothing: it is dropped."""
+    instructions = [] if rule.meter is None else [f"METER:{rule.meter}"]
+    instructions += [_action(one) for one in rule.apply]
+    if rule.metadata is not None:
+        value, mask = rule.metadata
+        instructions.append(f"WRITE_METADATA:{value:#x}/{mask:#x}")
+    if rule.goto is not None:
+        instructions.append(f"GOTO_TABLE:{rule.goto:d}")
+    return instructions
+
+
+def _action(action: Action) -> str:
+    match action:
+        case Output(port):
+            return f"OUTPUT:{port}"
+        case ToGroup(group_id):
+            return f"GROUP:{group_id}"
+        case SetField(name, value):
+            return f"SET_FIELD:{{{name}:{field_json(FieldMatch(name, value))}}}"
+        case PushVlan():
+            return "PUSH_VLAN:33024"
+        case PopVlan():
+            return "POP_VLAN"
+        case Resubmit(table):
+            return f"RESUBMIT_TABLE:{table:d}"
+        case ForgetInPort():
+            return "SET_FIELD:{in_port:0}"

@@ -1,0 +1,89 @@
+"""A bridge on a fake clock that also answers REST requests, without a web server in between."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from webob import Request, Response
+
+from ryu_apps.evb.io import Effect, Event, FrameReceived, Happened
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
+from ryu_apps.evb.wire.lldp import bridge_lldpdu
+from ryu_apps.journal import Journal
+from ryu_apps.metrics import Metrics
+from ryu_apps.rest.application import respond
+from tests.world import World
+
+#: Unix time when the monotonic clock stood at 0.
+EPOCH = 1_700_000_000.0
+
+
+@dataclass
+class RestWorld(World):
+    """What ``evb_bridge`` is to the REST interface.
+
+    Attributes:
+        pauses: how often an answer let others have a turn.
+        loaded: the bridge app runs.
+    """
+
+    wall_offset: float = EPOCH
+    pauses: int = 0
+    loaded: bool = True
+
+    def __post_init__(self) -> None:
+        World.__post_init__(self)
+        self.started = self.now
+        self.metrics = Metrics(self.engine)
+        self.journal = Journal(logging.getLogger("evb_bridge"))
+
+    def deliver(self, event: Event) -> None:
+        """As the app does."""
+        self.feed(event)
+
+    def agree(self, port: PortId, **evb: object) -> None:
+        """The station at a port says in LLDP that it is one."""
+        usual = {"rrstat": RrStatus.UNKNOWN, "r": 3, "rte": 10, "rwd": 17, "rka": 17}
+        tlv = EvbTlv(mode=EvbMode.STATION, **{**usual, **evb})
+        # What a bridge and a station send differs in the EVB TLV alone.
+        lldpdu = bridge_lldpdu(station_mac(port), "eth0", 121, tlv)
+        frame = Frame(NEAREST_CUSTOMER_BRIDGE, station_mac(port), ETHERTYPE_LLDP, lldpdu.encode())
+        self.feed(FrameReceived(port, frame.encode()))
+
+    def request(self, path: str, method: str = "GET") -> Response:
+        """Serve one request."""
+        return respond(
+            Request.blank(path, method=method),
+            bridge=lambda: self if self.loaded else None,
+            clock=lambda: self.now,
+            pause=self._pause,
+        )
+
+    def get(self, path: str) -> object:
+        """The JSON value at a path that is there."""
+        response = self.request(path)
+        assert response.status_code == 200, response.text
+        return response.json
+
+    def refusal(self, path: str, method: str = "GET") -> tuple[int, str]:
+        """Status and reason of a request that is refused."""
+        response = self.request(path, method)
+        assert set(response.json) == {"error"}
+        return response.status_code, response.json["error"]
+
+    def _pause(self) -> None:
+        self.pauses += 1
+
+    def _perform(self, effect: Effect) -> None:
+        World._perform(self, effect)
+        if isinstance(effect, Happened):
+            self.journal.write(effect, self.now)
+            self.metrics.observe(effect, self.now)
+
+
+def station_mac(port: PortId) -> int:
+    """The address from which the station at a port speaks."""
+    return 0x020000000000 | port.dpid << 8 | port.port_no
