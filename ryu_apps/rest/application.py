@@ -50,13 +50,13 @@ def _served(
             return _json(status, body)
         case Iterator() as items:
             pieces = _pieces(items, pause)
-            return Response(app_iter=pieces, content_type="application/json", charset="UTF-8")
+            return Response(app_iter=pieces, content_type="application/json")
         case body:
             return _json(200, body)
 
 
 def _json(status: int, body: object) -> Response:
-    return Response(json_body=body, status=status, content_type="application/json", charset="UTF-8")
+    return Response(json_body=body, status=status, content_type="application/json")
 
 
 def _pieces(items: Iterator[object], pause: Callable[[], None]) -> Iterator[bytes]:

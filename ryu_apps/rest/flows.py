@@ -36,6 +36,9 @@ class _Use(NamedTuple):
     state: str
 
 
+#: Of a rule that no VSI needs.
+_NOBODY = _Use("", INFRASTRUCTURE)
+
 #: Kind and owner of a cookie -> who needs the rules with that cookie.
 _Uses = dict[tuple[Kind, int], dict[_Use, None]]
 
@@ -63,21 +66,18 @@ def flows(bridge: Bridge, now: float, dpid: int, state: str | None = None, vsi: 
 
 
 def _shown(rules: list[Rule], uses: _Uses, state: str | None, vsi: str | None) -> Iterator[Json]:
+    chosen = {cookie: _chosen(cookie, uses, state, vsi) for cookie in {rule.cookie for rule in rules}}
     for rule in rules:
-        found = _users(rule, uses)
-        if vsi is not None:
-            found = [use for use in found if use.vsi == vsi]
-        elif not found:
-            found = [_Use("", INFRASTRUCTURE)]
-        if state is not None:
-            found = [use for use in found if use.state == state]
-        if found:
+        if found := chosen[rule.cookie]:
             yield _rule_json(rule, found)
 
 
-def _users(rule: Rule, uses: _Uses) -> list[_Use]:
-    parsed = parse_cookie(rule.cookie)
-    return list(uses.get((parsed.kind, parsed.owner), ())) if parsed else []
+def _chosen(cookie: int, uses: _Uses, state: str | None, vsi: str | None) -> list[_Use]:
+    """Those who need the rules with a cookie and pass the filters."""
+    parsed = parse_cookie(cookie)
+    assert parsed is not None, "every rule the engine wants carries a cookie of ours"
+    found = list(uses.get((parsed.kind, parsed.owner), [_NOBODY]))
+    return [use for use in found if vsi in (None, use.vsi) and state in (None, use.state)]
 
 
 def _rule_json(rule: Rule, uses: list[_Use]) -> Json:

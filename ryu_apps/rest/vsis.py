@@ -69,7 +69,7 @@ def _attachment_json(bridge: Bridge, one: Attachment, now: float) -> Json:
         "phase": one.phase.value,
         "mode": machine.in_force.name.lower() if machine.in_force else None,
         "wanted": machine.wanted.name.lower() if machine.wanted else None,
-        "type": str(_type(one)),
+        "type": _type(one),
         "bindings": [binding_json(binding) for binding in one.bindings],
         "addresses": [str(address) for address in one.addresses],
         "since": one.since + bridge.wall_offset,
@@ -82,11 +82,11 @@ def _attachment_json(bridge: Bridge, one: Attachment, now: float) -> Json:
     }
 
 
-def _type(one: Attachment) -> VsiTypeKey | None:
+def _type(one: Attachment) -> str | None:
     """The type in force or, before there is one, the type that was asked for."""
     if one.program is not None:
-        return one.program.vsi_type.key
-    return VsiTypeKey(one.newest.type_id, one.newest.version) if one.newest else None
+        return str(one.program.vsi_type.key)
+    return str(VsiTypeKey(one.newest.type_id, one.newest.version)) if one.newest else None
 
 
 def _program_json(program: Program) -> Json:

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.flow.rule import match
+from ryu_apps.evb.flow.rule import FieldMatch
+from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, VsiType, openflow_fields
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.rest.bridge import Bridge, Json, RestError
-from ryu_apps.rest.text import dpid_text, match_json
+from ryu_apps.rest.text import dpid_text, field_json
 
 
 def vsitypes(bridge: Bridge, now: float) -> list[Json]:
@@ -101,10 +102,15 @@ def _acl_rule_json(rule: AclRule) -> Json:
     }
 
 
-def _tests(rule: AclRule) -> Iterator[tuple[str, list[object]]]:
+def _tests(rule: AclRule) -> Iterator[tuple[str, list[int | str]]]:
     for name, alternatives in rule.tests:
-        boxes = (openflow_fields(((name, one),)) for one in alternatives)
-        yield name, [match_json(match(**{name: box[name]})).get(name, "any") for box in boxes]
+        yield name, [_alternative(name, one) for one in alternatives]
+
+
+def _alternative(name: str, one: Masked) -> int | str:
+    wanted = openflow_fields(((name, one),))[name]
+    value, mask = wanted if isinstance(wanted, tuple) else (wanted, None)
+    return field_json(FieldMatch(name, value, mask))
 
 
 def _verdict(allow: bool) -> str:

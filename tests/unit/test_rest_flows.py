@@ -108,8 +108,10 @@ def test_the_old_body_stays_active_while_its_successor_is_staged(world: RestWorl
     scene(world, "active")
     world.hold.add(S1)
     world.ask(HV1, Vm(7, OPEN_2), VdpMode.ASSOCIATE)
-    found = {(rule["owner"].get("epoch"), rule["state"]) for rule in flows(world, S1) if "epoch" in rule["owner"]}
-    assert found == {(1, "active"), (2, "staged")}
+    rules = flows(world, S1)
+    for number in ("epoch", "vsi_index"):
+        found = {(rule["owner"][number], rule["state"]) for rule in rules if number in rule["owner"]}
+        assert found == {(1, "active"), (2, "staged")}
 
 
 def test_a_rule_is_shown_in_full(world: RestWorld) -> None:
