@@ -68,9 +68,7 @@ def open_type(key: VsiTypeKey, stage_on: StageOn | None = None) -> VsiType:
     return VsiType(key, f"open-{key}", everything, everything, stage_on=stage_on, digest=str(key))
 
 
-POLICIES = PolicySet(
-    {OPEN: open_type(OPEN), OPEN_2: open_type(OPEN_2), EAGER: open_type(EAGER, StageOn.PREASSOCIATE)}
-)
+POLICIES = PolicySet({OPEN: open_type(OPEN), OPEN_2: open_type(OPEN_2), EAGER: open_type(EAGER, StageOn.PREASSOCIATE)})
 
 
 def two_switches(timers: Timers = Timers(), max_rules: int | None = None) -> Fabric:

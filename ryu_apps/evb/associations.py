@@ -21,7 +21,7 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.station import Heard, StationPort
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.admission import Refusal, bindings_of, examine, fill_null_vids
-from ryu_apps.evb.vsi.lifecycle import Lifecycle, Outcome, Verdict
+from ryu_apps.evb.vsi.lifecycle import Distrust, Lifecycle, Outcome, Verdict
 from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.wire import cisco
@@ -57,7 +57,7 @@ class Moving:
     destination: PortId
 
 
-Output = Answer | Apply | Save | Happened | Moving
+Output = Answer | Apply | Save | Happened | Moving | Distrust
 Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
 
 
@@ -282,9 +282,7 @@ class Associations:
             return vsi_type.stage_on is StageOn.PREASSOCIATE
         return self._stations[attachment.port].interface.stage_on_preassociate
 
-    def _respond(
-        self, attachment: Attachment, mode: VdpMode, status: ResponseStatus, now: float, quiet: bool
-    ) -> None:
+    def _respond(self, attachment: Attachment, mode: VdpMode, status: ResponseStatus, now: float, quiet: bool) -> None:
         if status.keep:
             self._queue(self._lifecycle.abandon(attachment), now)
             if attachment.program is not None:
@@ -317,7 +315,7 @@ class Associations:
     def _queue(self, outcomes: list[Outcome], now: float) -> None:
         for outcome in outcomes:
             match outcome:
-                case Apply() | Save() | Happened():
+                case Apply() | Save() | Happened() | Distrust():
                     self._out.append(outcome)
                 case Verdict(attachment, event):
                     self._feed(attachment, event, now)

@@ -25,6 +25,7 @@ from ryu_apps.evb.io import (
     Mode,
     NotSaved,
     OperatorDeassociate,
+    PoliciesLoaded,
     PortChanged,
     Rejected,
     RulesRead,
@@ -35,6 +36,7 @@ from ryu_apps.evb.io import (
     SwitchUp,
     TimerExpired,
 )
+from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.protocol.evb import Agreed
@@ -48,8 +50,9 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
-from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.lifecycle import Distrust, Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
+from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.restore import restore
@@ -57,6 +60,8 @@ from ryu_apps.evb.vsi.restore import restore
 #: A bridge that does not know its past waits for the stations to claim what they still use: for the
 #: longest keep-alive timeout and this many seconds.
 _GRACE_MARGIN = 5.0
+#: Seconds after which a store that refused is asked again, and its place in the agenda.
+_STORE_RETRY, _STORE = 5.0, -1
 
 
 class Engine:
@@ -137,6 +142,7 @@ class Engine:
                 self._associated(self.associations.outcomes(self.lifecycle.saved(token), now), now)
             case NotSaved(token, reason):
                 self._associated(self.associations.outcomes(self.lifecycle.saved(token, reason), now), now)
+                self._agenda.set(_STORE, now + _STORE_RETRY)
             case RulesRead(dpid, token, rules):
                 self._rules_read(dpid, token, rules)
             case SwitchUp(dpid, ports, max_rules):
@@ -147,10 +153,31 @@ class Engine:
                 self._port_changed(port, up, now)
             case OperatorDeassociate(vsi):
                 self._associated(self.associations.recall(vsi, "taken off by the operator", now), now)
+            case PoliciesLoaded(policies):
+                self._replace_policies(policies, now)
             case TimerExpired():
                 self._timers(now)
         effects, self._effects = self._effects, []
         return effects
+
+    # --- policies ---
+    def _replace_policies(self, policies: PolicySet, now: float) -> None:
+        """A new version is a new type; what VSIs use neither goes nor changes."""
+        mistakes = forbidden_changes(self.policies, policies, self.types_in_use())
+        if mistakes:
+            detail: dict[str, object] = {"mistakes": [str(one) for one in mistakes]}
+            self._note(Happened("policies.refused", detail=detail), now)
+            return
+        self.policies = policies
+        self._note(Happened("policies.loaded", detail={"types": len(policies.types)}), now)
+
+    def types_in_use(self) -> set[VsiTypeKey]:
+        """The types that some VSI is held under."""
+        return {
+            VsiTypeKey(attachment.newest.type_id, attachment.newest.version)
+            for attachment in self.registry.attachments()
+            if attachment.newest is not None
+        }
 
     # --- switches ---
     def _switch_up(self, dpid: int, ports: dict[int, bool], max_rules: int | None, now: float) -> None:
@@ -160,7 +187,8 @@ class Engine:
             return
         self._switch_down(dpid, now)
         self.ledger.limit(dpid, max_rules if switch.max_rules is None else switch.max_rules)
-        self._effects.append(self.bringup.connected(dpid, ports))
+        patient = not self._past_is_known and now < self._born + self._grace
+        self._effects.append(self.bringup.connected(dpid, ports, patient))
         self._note(Happened("switch.up", dpid=dpid), now)
 
     def _switch_down(self, dpid: int, now: float) -> None:
@@ -172,12 +200,18 @@ class Engine:
             if port.dpid == dpid:
                 self._station_outputs(port, station.link(False, now), now)
 
+    def _compare(self, dpid: int) -> None:
+        """Bring a switch up once more; what it is to be told meanwhile is part of the comparison."""
+        if self.bringup.ready(dpid):
+            self.lifecycle.up.discard(dpid)
+            self._effects.append(self.bringup.connected(dpid, self.bringup.switches[dpid].ports, patient=False))
+
     def _rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...]) -> None:
         for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE):
             self.lifecycle.indices.reserve(index)
         for epoch in owners(rules, Kind.TYPE_BODY):
             self._epochs.skip(epoch)
-        install = self.bringup.read(dpid, token, rules, patient=not self._past_is_known)
+        install = self.bringup.read(dpid, token, rules)
         if install is not None:
             self._effects.append(install)
 
@@ -195,14 +229,14 @@ class Engine:
         self.lifecycle.up.add(state.dpid)
         self._note(Happened("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
         for port, station in self.stations.items():
-            if port.dpid == state.dpid and state.ports.get(port.port_no):
+            if port.dpid == state.dpid and state.ports.get(port.port_no) and not station.up:
                 self._station_outputs(port, station.link(True, now), now)
                 self._associated(self.associations.tell_left(port, now), now)
         early, state.early = state.early, []
         for frame in early:
             self._frame(frame, now)
         if state.unclaimed:
-            self._agenda.set(state.dpid, max(now, self._born + self._grace))
+            self._agenda.set(state.dpid, self._born + self._grace)
 
     def _sweep_abandoned(self, dpid: int) -> None:
         if self.bringup.ready(dpid) and (change := self.bringup.abandoned(dpid)):
@@ -216,9 +250,10 @@ class Engine:
             if body.dpid == dpid:
                 rules.update(rule_set(body.block))
         for attachment in self.registry.attachments():
-            program = attachment.program
-            if program is not None and attachment.port.dpid == dpid:
-                rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
+            # A retired program stays in force until the gate leads to its successor.
+            for program in (attachment.program, *attachment.retired) if attachment.port.dpid == dpid else ():
+                if program is not None:
+                    rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
         for vsi in self.registry:
             rules.update(vsi.gates.get(dpid, {}))
         rules.update(self._gatekeeper.flood_rules(dpid))
@@ -281,6 +316,8 @@ class Engine:
                     self._effects.append(output)
                 case Happened():
                     self._note(output, now)
+                case Distrust(dpid):
+                    self._compare(dpid)
                 case Moving(vsi, source, destination):
                     self.migrations.begin(vsi, source, destination)
                 case Answer(port, manager_id, tlv):
@@ -296,6 +333,8 @@ class Engine:
         for item in list(self._agenda.due(now)):
             if isinstance(item, PortId):
                 self._station_outputs(item, self.stations[item].tick(now), now)
+            elif item == _STORE:
+                self._associated(self.associations.outcomes(self.lifecycle.delete_again(), now), now)
             else:
                 self._sweep_abandoned(item)
         self._associated(self.associations.tick(now), now)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.flow.rule import Change, CookieMask, Rule
+from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
 
 
@@ -112,6 +113,13 @@ class OperatorDeassociate:
 
 
 @dataclass(frozen=True, slots=True)
+class PoliciesLoaded:
+    """The operator offers other policies; they replace the present ones whole or not at all."""
+
+    policies: PolicySet
+
+
+@dataclass(frozen=True, slots=True)
 class TimerExpired:
     """``engine.deadline`` has been reached."""
 
@@ -127,6 +135,7 @@ Event = (
     | Saved
     | NotSaved
     | OperatorDeassociate
+    | PoliciesLoaded
     | TimerExpired
 )
 

@@ -77,6 +77,7 @@ class StationPort:
     Attributes:
         counters: what was dropped and why, by name.
         relay: reflective relay is on.
+        up: the link is.
     """
 
     def __init__(self, port: PortId, interface: Interface, mac: int, first_sequence: int = 1) -> None:
@@ -93,7 +94,7 @@ class StationPort:
         self.evb = EvbBridge(interface.timers)
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
-        self._up = False
+        self.up = False
         self._farewells: dict[VsiId, tuple[ManagerId, Association]] = {}
         self._farewell_at: float | None = None
         self._mac = mac
@@ -111,7 +112,7 @@ class StationPort:
 
     def link(self, up: bool, now: float) -> list[Output]:
         """The link went up or down; what the station has not been told by then it will have to ask again."""
-        self._up = up
+        self.up = up
         self._outbox.clear()
         self._farewell_at = now + FAREWELL_DELAY if up and self._farewells else None
         return [*self._agreement(LinkUp() if up else LinkDown(), now), *self._reset(now)]
@@ -136,7 +137,7 @@ class StationPort:
 
     def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[Output]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
-        if not self._up:
+        if not self.up:
             self._remember_farewell(manager_id, tlv)
             return []
         self._outbox.add(manager_id, tlv)

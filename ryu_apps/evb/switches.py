@@ -42,6 +42,7 @@ class SwitchState:
 
     Attributes:
         ports: port number -> link is up.
+        patient: what nobody wants is left for a while.
         token: of the change or read it is expected to answer.
         written: the rules it holds as far as was read and sent while it was being brought up.
         unclaimed: rules it held on connection that nobody wanted, and that were left for now.
@@ -50,6 +51,7 @@ class SwitchState:
 
     dpid: int
     ports: dict[int, bool]
+    patient: bool
     readiness: Readiness = Readiness.READING
     token: int = 0
     written: RuleSet = field(default_factory=dict)
@@ -70,23 +72,24 @@ class Bringup:
         state = self.switches.get(dpid)
         return state is not None and state.readiness is Readiness.READY
 
-    def connected(self, dpid: int, ports: dict[int, bool]) -> ReadRules:
-        """A switch is there: ask what it holds."""
-        state = self.switches[dpid] = SwitchState(dpid, dict(ports), token=self._next_token())
-        return ReadRules(dpid, state.token, OURS)
-
-    def read(self, dpid: int, token: int, rules: Iterable[Rule], patient: bool) -> Apply | None:
-        """It has told: write the difference.
+    def connected(self, dpid: int, ports: dict[int, bool], patient: bool) -> ReadRules:
+        """A switch is there: ask what it holds.
 
         Args:
             patient: leave what nobody wants for now; somebody may yet claim it.
         """
+        state = SwitchState(dpid, dict(ports), patient, token=self._next_token())
+        self.switches[dpid] = state
+        return ReadRules(dpid, state.token, OURS)
+
+    def read(self, dpid: int, token: int, rules: Iterable[Rule]) -> Apply | None:
+        """It has told: write the difference."""
         state = self.switches.get(dpid)
         if state is None or state.token != token:
             return None
         state.written = rule_set(rules)
         wanted = self._wanted(dpid)
-        if patient:
+        if state.patient:
             state.unclaimed = {key: rule for key, rule in state.written.items() if key not in wanted.rules}
         state.readiness = Readiness.INSTALLING
         return self._write(state, self._step(state, wanted), wanted)

@@ -55,7 +55,8 @@ def test_associate_opens_the_gate_on_every_switch_and_adds_nothing_else(world: W
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert world.answer(HV1).success
     for dpid in (S1, S2):
-        added = {key: rule for key, rule in world.tables[dpid].rules.items() if before[dpid].get(key) != rule}
+        after = world.tables[dpid].rules
+        added = [key for key, rule in after.items() if before[dpid].get(key) != rule]
         assert all(key in world.rules(dpid, Kind.GATE, Kind.MEMBERSHIP) for key in added)
         assert world.rules(dpid, Kind.GATE)
 
@@ -239,7 +240,6 @@ def test_changed_type_is_staged_beside_the_old_one_and_flipped(world: World) -> 
     assert len({rule.cookie for rule in world.rules(S1, Kind.GATE).values()}) == 1
     world.release()
     assert world.answer(HV1).success
-    assert len(world.rules(S1, Kind.VSI_BODY)) == len({key for key in world.rules(S1, Kind.VSI_BODY)})
     assert len({rule.cookie for rule in world.rules(S1, Kind.VSI_BODY).values()}) == 1
     assert len({rule.cookie for rule in world.rules(S1, Kind.TYPE_BODY).values()}) == 1
 

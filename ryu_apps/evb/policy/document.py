@@ -14,7 +14,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.composer import Composer, ComposerError
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
@@ -85,8 +85,8 @@ def read_document(file: str, text: str) -> Document:
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
         document.complain(_place(mark), _sentence(problem))
-    except (YAMLError, ValueError, LookupError, AttributeError, AssertionError, TypeError) as problem:
-        # The scanner trips over some malformed escapes, directives and tags with errors that are not its own.
+    except Exception as problem:
+        # Malformed escapes, directives and tags make the scanner trip in many ways of its own.
         mark = getattr(problem, "position", None)
         place = _place_of_offset(text, mark) if isinstance(mark, int) else Place()
         document.complain(place, f"not YAML: {' '.join(str(problem).split()) or type(problem).__name__}")
@@ -101,18 +101,21 @@ def read_document(file: str, text: str) -> Document:
 class _BoundedComposer(Composer):
     """The composer recurses once a level: stop before Python does."""
 
-    depth = 0
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # YAML allows it, and a warning would go to the terminal
+        self.level = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
+        self.level += 1
+        if self.level > MAX_DEPTH:
             raise ComposerError(
                 problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=self.parser.peek_event().start_mark
             )
         try:
             return super().compose_node(parent, index)
         finally:
-            self.depth -= 1
+            self.level -= 1
 
 
 def _compose(text: str) -> Node | None:

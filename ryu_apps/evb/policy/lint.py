@@ -1,7 +1,8 @@
 """Rules that never decide anything, or that decide against the rule next to them.
 
-A rule is shadowed when earlier rules match everything it matches.  Matches are looked up by their
-masks (tuple space search), so ten thousand rules of the usual kinds take no longer than reading them.
+A rule is shadowed when each match it comes to lies within one of an earlier rule.  (That several rules
+cover one match only together goes unnoticed.)  Matches are looked up by their masks, so ten thousand
+rules of the usual kinds take no longer than reading them.
 """
 
 from __future__ import annotations
@@ -120,11 +121,7 @@ def _is_group(mac: Masked) -> bool:
 
 
 def _meets(address: Masked, networks: tuple[Network, ...], version: int) -> bool:
-    always = (0xFE80 << 112, 0) if version == 6 else (0,)
-    if any(address.value == one & address.mask for one in always):
-        return True
-    return any(
-        address.value & int(one.netmask) == int(one.network_address) & address.mask
-        for one in networks
-        if one.version == version
-    )
+    """May an address that a rule means pass anti-spoofing?  Link-local and unspecified ones always may."""
+    allowed = [(int(one.network_address), int(one.netmask)) for one in networks if one.version == version]
+    allowed += [(0, (1 << 128) - 1), (0xFE80 << 112, 0x3FF << 118)] if version == 6 else [(0, (1 << 32) - 1)]
+    return any(address.value & mask == value & address.mask for value, mask in allowed)

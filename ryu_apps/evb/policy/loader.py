@@ -18,7 +18,7 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 
 DIRECTIONS = ("from_vm", "to_vm")
 #: Rules of one direction: each takes a priority of its own.
-MAX_ACL_RULES = 50_000
+MAX_ACL_RULES = 20_000
 #: Flow rules that the ACL of one direction may come to.
 MAX_FLOW_RULES = 65_536
 

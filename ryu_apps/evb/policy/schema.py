@@ -61,9 +61,7 @@ def _parse(written: object, info: ValidationInfo) -> Alternatives:
 
 
 #: A match field of a rule, parsed by its own name; None: the rule says nothing about it.
-Value = Annotated[
-    Alternatives | None, PlainValidator(_parse), WithJsonSchema({"type": ["string", "integer", "array"]})
-]
+Value = Annotated[Alternatives | None, PlainValidator(_parse), WithJsonSchema({"type": ["string", "integer", "array"]})]
 
 
 class Actions(Strict):

@@ -45,15 +45,13 @@ def validate(
         return None, [error(document.file, document.value_place(()), "nested too deeply")]
 
 
-def _diagnostic(
-    document: Document, problem: ErrorDetails, explain: Explain, model: type[BaseModel]
-) -> Diagnostic:
+def _diagnostic(document: Document, problem: ErrorDetails, explain: Explain, model: type[BaseModel]) -> Diagnostic:
     path = problem["loc"]
     kind = problem["type"]
     if kind == "extra_forbidden":
         key = str(path[-1])
         holder = next((str(part) for part in reversed(path[:-1]) if " " in str(part)), "")
-        reason = explain(key, holder) or f"unknown key {key!r}{_guess(key, problem, model)}"
+        reason = explain(key, holder) or _unknown(key, _known_keys(model))
         return error(document.file, document.key_place(path), reason)
     if kind == "missing":
         return error(document.file, document.key_place(path[:-1]), f"missing key {str(path[-1])!r}")
@@ -84,9 +82,11 @@ def _reason(problem: ErrorDetails) -> str:
     return message + (shown if len(shown) < 80 else "")
 
 
-def _guess(key: str, problem: ErrorDetails, model: type[BaseModel]) -> str:
-    close = difflib.get_close_matches(key, _known_keys(model), 1)
-    return f" (did you mean {close[0]!r}?)" if close and len(key) <= 64 else ""
+def _unknown(key: str, known: list[str]) -> str:
+    if key in known:
+        return f"key {key!r} does not belong here"
+    close = difflib.get_close_matches(key, known, 1) if len(key) <= 64 else []
+    return f"unknown key {key!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:

@@ -150,9 +150,7 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
         if one.role is Role.STATION:
             for ethertype in STATION_PROTOCOLS:
                 fields = match(in_port=one.port_no, vlan_vid=0, eth_dst=_RESERVED_ADDRESSES, eth_type=ethertype)
-                yield _rule(
-                    Table.ADMIT, Priority.EXACT, fields, apply=(Output(CONTROLLER),), meter=one.port_no
-                )
+                yield _rule(Table.ADMIT, Priority.EXACT, fields, apply=(Output(CONTROLLER),), meter=one.port_no)
     yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=_RESERVED_ADDRESSES))
     yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
 
@@ -213,6 +211,4 @@ def _output(interface: Interface) -> Iterator[Rule]:
             match(metadata=port, vlan_vid=VLAN_PRESENT | interface.native_vlan),
             apply=(ToGroup(UNTAGGED_GROUP + interface.port_no),),
         )
-    yield _rule(
-        Table.OUTPUT, Priority.WIDE, match(metadata=port), apply=(ToGroup(TAGGED_GROUP + interface.port_no),)
-    )
+    yield _rule(Table.OUTPUT, Priority.WIDE, match(metadata=port), apply=(ToGroup(TAGGED_GROUP + interface.port_no),))

@@ -112,9 +112,7 @@ def _rules(lines: Iterable[_Line], scope: tuple[int, int], owner: int) -> Iterat
 
 
 def _networks(vsi_type: VsiType, version: int) -> list[Net]:
-    return [
-        Net(int(one.network_address), int(one.netmask)) for one in vsi_type.addresses if one.version == version
-    ]
+    return [Net(int(one.network_address), int(one.netmask)) for one in vsi_type.addresses if one.version == version]
 
 
 def _ipv4(rung: Rung, allowed: list[Net], checks: AntiSpoofing) -> Iterator[_Line]:

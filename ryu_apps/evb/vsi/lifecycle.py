@@ -39,7 +39,14 @@ class Verdict:
     event: Granted | Denied | Released | Recalled
 
 
-Outcome = Apply | Save | Happened | Verdict
+@dataclass(frozen=True, slots=True)
+class Distrust:
+    """A switch refused what it should have taken: compare all it holds with what it should hold."""
+
+    dpid: int
+
+
+Outcome = Apply | Save | Happened | Verdict | Distrust
 
 
 @dataclass(eq=False, slots=True)
@@ -80,9 +87,10 @@ class _Granting:
 
 @dataclass(eq=False, slots=True)
 class _Forgetting:
-    """The end of an attachment on its way into the store."""
+    """The end of an attachment (None: of some, tried again) on its way into the store."""
 
-    attachment: Attachment
+    attachment: Attachment | None
+    keys: frozenset[str]
 
 
 @dataclass(eq=False, slots=True)
@@ -101,6 +109,7 @@ class Lifecycle:
 
     def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs) -> None:
         self.up: set[int] = set()
+        self.undeleted: set[str] = set()
         self.bodies: dict[tuple[int, int], TypeBody] = {}
         self.indices = Indices(OWNER_BITS)
         self._gatekeeper = gatekeeper
@@ -162,6 +171,13 @@ class Lifecycle:
         self._settle(token, None, full=False)
         return self._take()
 
+    def delete_again(self) -> list[Outcome]:
+        """Try again to delete records that the store would not let go of."""
+        if self.undeleted:
+            keys, self.undeleted = frozenset(self.undeleted), set()
+            self._forget(None, keys)
+        return self._take()
+
     def saved(self, token: int, failure: str | None = None) -> list[Outcome]:
         """The store has written a change, or says why it cannot."""
         if failure is not None:
@@ -171,7 +187,11 @@ class Lifecycle:
 
     def rejected(self, dpid: int, token: int, reason: str, full: bool) -> list[Outcome]:
         """A switch has refused a change or was lost over it."""
-        self._settle(token, f"{dpid:016x}: {reason}", full=full, lost=dpid not in self.up)
+        lost = dpid not in self.up
+        if not lost and not isinstance(self._steps.get(token), _Staging):
+            self._out.append(Happened("switch.refused", dpid=dpid, detail={"reason": reason}))
+            self._out.append(Distrust(dpid))
+        self._settle(token, f"{dpid:016x}: {reason}", full=full, lost=lost)
         return self._take()
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:
@@ -224,9 +244,7 @@ class Lifecycle:
             assert isinstance(step, _Staging)
             step.waiting.append((attachment, program))
         rules = body_of_vsi(program.vsi_type, program.binding)
-        token = self._send(
-            dpid, Change(blocks=(RuleBlock(rules),)), Mode.STAGE, program.binding.vsi_index
-        )
+        token = self._send(dpid, Change(blocks=(RuleBlock(rules),)), Mode.STAGE, program.binding.vsi_index)
         program.waiting.add(token)
         self._steps[token] = _Staging([(attachment, program)])
 
@@ -290,9 +308,7 @@ class Lifecycle:
                 flip.old_program.phase = Phase.STAGED
             self._verdict(old, Recalled("associated at another port"))
 
-    def _flip(
-        self, vsi: Vsi, owner: Attachment | None, program: Program | None, on_behalf: Attachment
-    ) -> list[int]:
+    def _flip(self, vsi: Vsi, owner: Attachment | None, program: Program | None, on_behalf: Attachment) -> list[int]:
         """Send the gate change to every switch that is there; the others catch up when they return."""
         changes = self._gatekeeper.flip(vsi, owner, program)
         if program is not None:
@@ -381,8 +397,13 @@ class Lifecycle:
         if attachment.releasing and not attachment.closing and not attachment.sweeping:
             attachment.releasing = False
             self._happened("flow.swept", attachment)
-            token = self._save({attachment: None})
-            self._steps[token] = _Forgetting(attachment)
+            key = self._record(attachment, VdpMode.DEASSOCIATE).key
+            self._forget(attachment, frozenset((key,)))
+
+    def _forget(self, attachment: Attachment | None, keys: frozenset[str]) -> None:
+        token = self.next_token()
+        self._out.append(Save(token, dict.fromkeys(keys)))
+        self._steps[token] = _Forgetting(attachment, keys)
 
     # --- confirmations ---
     def _settle(self, token: int, failure: str | None, full: bool, lost: bool = False) -> None:
@@ -397,9 +418,12 @@ class Lifecycle:
                     self._verdict(attachment, Granted(attempt))
                 elif attachment.machine.attempt == attempt and attachment.machine.wanted is not None:
                     self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
-            case _Forgetting(attachment):
-                # A record that cannot be deleted comes back to life until its station stays silent.
-                self._verdict(attachment, Released())
+            case _Forgetting(attachment, keys):
+                # What cannot be deleted now is tried again; nobody has to wait for it.
+                if failure is not None:
+                    self.undeleted |= keys
+                if attachment is not None:
+                    self._verdict(attachment, Released())
             case _Closing(attachment):
                 attachment.closing.discard(token)
                 if not attachment.closing:
@@ -456,6 +480,7 @@ class Lifecycle:
         for attachment, mode in granted.items():
             record = self._record(attachment, mode or VdpMode.DEASSOCIATE)
             changes[record.key] = None if mode is None else record.encode()
+            self.undeleted.discard(record.key)
         self._out.append(Save(token, changes))
         return token
 

@@ -150,9 +150,7 @@ class Registry:
         for vsi in self._vsis.values():
             yield from vsi.attachments.values()
 
-    def attach(
-        self, vsi_id: VsiId, port: PortId, manager_id: ManagerId, machine: VdpBridge, now: float
-    ) -> Attachment:
+    def attach(self, vsi_id: VsiId, port: PortId, manager_id: ManagerId, machine: VdpBridge, now: float) -> Attachment:
         """Begin an attachment."""
         vsi = self._vsis.get(vsi_id)
         if vsi is None:
