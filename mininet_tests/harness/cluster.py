@@ -151,6 +151,7 @@ class Cluster:
         home = self.hypervisors[hypervisor]
         vm.boot(home.namespace)
         home.edge.attach(vm.port, vm.mac)
+        home.edge.raise_port(vm.port)
         self.vms[vm.name] = vm
 
     def keep_logs(self, target: Path) -> None:

@@ -104,4 +104,4 @@ class Controller:
             switches = self.get("/evb/status")["switches"]
         except (URLError, OSError):
             return 0
-        return sum(1 for switch in switches if switch["connected"])
+        return sum(1 for switch in switches if switch["readiness"] == "ready")

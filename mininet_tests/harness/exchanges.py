@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mininet_tests.harness.capture import Sighting
 from ryu_apps.evb.wire.association import Association, VdpMode
-from ryu_apps.evb.wire.ecp import SUBTYPE_VDP, EcpOp, Ecpdu
+from ryu_apps.evb.wire.ecp import SUBTYPE_VDP, Ecpdu, EcpOp
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, Frame
 from ryu_apps.evb.wire.status import ResponseStatus

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def judge(sender: UdpNotes, receiver: UdpNotes, begin: float, mark: float, finis
     numbers = {number for number, t in enumerate(sender.sent) if begin <= t <= finish}
     arrivals = [t for _, _, t in receiver.heard if begin <= t <= finish]
     heard = {number for number, _, _ in receiver.heard}
-    gaps = [later - earlier for earlier, later in zip(arrivals, arrivals[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
     first = next((t for _, _, t in receiver.heard if t >= mark), None)
     return Window(len(numbers), len(numbers - heard), max(gaps, default=0.0), first)
 

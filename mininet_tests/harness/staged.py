@@ -45,12 +45,11 @@ class StagedPort:
         self._watcher = watcher
         self._stopping = threading.Event()
         self._injector: threading.Thread | None = None
-        run(
-            ["ip", "link", "add", self._outer, "netns", str(namespace.pid), "type", "veth"]
-            + ["peer", "name", self._inner, "netns", str(namespace.pid)]
-        )
+        ends = f"{self._outer} netns {namespace.pid} type veth peer name {self._inner} netns {namespace.pid}"
+        run(["ip", "link", "add", *ends.split()])
         namespace.ip(f"link set dev {self._inner} up")
         edge.attach(self._outer, vm.mac)
+        edge.raise_port(self._outer)
         self._tap = watcher.watch(Tap(namespace, self._inner, all_but_ethertypes(ETHERTYPE_LLDP, ETHERTYPE_ECP)))
 
     def inject(self, target: Target) -> None:
@@ -73,7 +72,8 @@ class StagedPort:
     def disconnect(self) -> None:
         """Stop sending and leave the edge, so that the VM's real port may take the place: the quick part."""
         self.cease()
-        self._edge.detach(self._outer)
+        if self._outer in self._edge.ports:
+            self._edge.detach(self._outer)
 
     def remove(self) -> list[Sighting]:
         """Delete the disconnected port and return what had arrived at it."""

@@ -45,15 +45,15 @@ class Vsi:
     ip: str | None = None
     manager: str = "vcm1"
 
-    def arguments(self, mode: Mode) -> list[str]:
-        """vdptool's ``-V`` and ``-c`` arguments."""
+    def arguments(self, mode: Mode, migrating: bool = False) -> list[str]:
+        """vdptool's ``-V`` and ``-c`` arguments; ``migrating`` sets the M bit (first request of a VSI only)."""
         settings = [
             f"mode={mode.value}",
             f"mgrid2={self.manager}",
             f"typeid={self.type_id}",
             f"typeidver={self.version}",
             f"uuid={self.uuid}",
-            "hints=none",
+            "hints=to" if migrating else "hints=none",
             *(f"filter={entry}" for entry in self.filters),
         ]
         if self.ip is not None:
@@ -146,11 +146,11 @@ class LldpadStation:
         except TimeoutError as error:
             raise StationError(str(error)) from None
 
-    def request(self, mode: Mode, vsi: Vsi) -> Answer:
+    def request(self, mode: Mode, vsi: Vsi, migrating: bool = False) -> Answer:
         """Ask the bridge and wait for its answer, 5 s at the most."""
         with self._turn:
             asked = time.monotonic()
-            text = self._vdptool("-T", "-W", *vsi.arguments(mode))
+            text = self._vdptool("-T", "-W", *vsi.arguments(mode, migrating))
             answered = time.monotonic()
         reason = read_answer(text, mode, vsi.uuid)
         return Answer(not reason, reason, asked, answered)

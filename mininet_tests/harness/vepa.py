@@ -10,7 +10,15 @@ bridge would eat the group addresses that lldpad listens to, and would switch be
 
 from __future__ import annotations
 
+import fcntl
+import socket
+import struct
+
 from mininet_tests.harness.shell import Namespace
+
+# linux/sockios.h, linux/if.h
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
+_IFNAME, _IFREQ = 16, 40
 
 # Preferences of the uplink's filters; the group filters live in one of two banks, see ``_rewrite_groups``.
 _UNICAST = 100
@@ -27,6 +35,7 @@ class VepaEdge:
         self._ports: dict[str, str] = {}
         self._slots: dict[str, int] = {}
         self._groups: list[int] = []
+        self._control = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
         namespace.tc(f"qdisc add dev {uplink} clsact")
 
     @property
@@ -35,8 +44,7 @@ class VepaEdge:
         return dict(self._ports)
 
     def attach(self, port: str, mac: str) -> None:
-        """Connect a port (an interface that is in the namespace already) and bring it up."""
-        self.namespace.ip(f"link set dev {port} up")
+        """Connect a port, an interface that is in the namespace already; see :meth:`raise_port`."""
         slot = next(one for one in range(90) if one not in self._slots.values())
         self._ports[port], self._slots[port] = mac, slot
         self.namespace.tc(
@@ -46,6 +54,13 @@ class VepaEdge:
             f" {_match_destination(mac)} {_redirect(port)}",
             *self._rewrite_groups(),
         )
+
+    def raise_port(self, port: str) -> None:
+        """Bring a port up, in microseconds: a guest that is resumed waits for this."""
+        request = bytearray(fcntl.ioctl(self._control, _SIOCGIFFLAGS, port.encode().ljust(_IFREQ, b"\0")))
+        (flags,) = struct.unpack_from("H", request, _IFNAME)
+        struct.pack_into("H", request, _IFNAME, flags | _IFF_UP)
+        fcntl.ioctl(self._control, _SIOCSIFFLAGS, bytes(request))
 
     def detach(self, port: str) -> None:
         """Disconnect a port; frames for its VM die at the uplink from now on."""

@@ -1,0 +1,1 @@
+"""Ladder diagrams of migrations, made from what really happened; pure functions."""

@@ -1,0 +1,69 @@
+"""What a ladder diagram shows: lanes, and steps in the order of time.
+
+Knows no renderer and no scenario; ``timeline`` makes one from events, ``text``, ``mermaid`` and ``svg`` draw it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Lane(Enum):
+    """Who takes part; the order is that of the diagram, the value its heading."""
+
+    VCM = "VCM"
+    SOURCE = "source hypervisor"
+    DESTINATION = "dest. hypervisor"
+    SOURCE_SWITCH = "source switch"
+    DESTINATION_SWITCH = "dest. switch"
+    VM = "VM"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A message from one lane to another, or a note when both are the same.
+
+    Attributes:
+        t: monotonic seconds.
+        origin, target: lanes.
+        text: what it says, one line.
+    """
+
+    t: float
+    origin: Lane
+    target: Lane
+    text: str
+
+    @property
+    def is_note(self) -> bool:
+        """Something that happens within one lane."""
+        return self.origin is self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Ladder:
+    """A whole diagram.
+
+    Attributes:
+        title: one line.
+        names: what each lane is called in this cluster (``hv1``, ``s2``, ``vm1``).
+        steps: in any order; :meth:`in_order` sorts them.
+    """
+
+    title: str
+    names: dict[Lane, str]
+    steps: tuple[Step, ...]
+
+    def in_order(self) -> list[Step]:
+        """The steps by time; simultaneous ones as they were given."""
+        return sorted(self.steps, key=lambda step: step.t)
+
+    def milliseconds(self, step: Step) -> float:
+        """Time of a step since the first one."""
+        return (step.t - self.in_order()[0].t) * 1000.0
+
+    def heading(self, lane: Lane) -> str:
+        """``source hypervisor hv1``; a lane named as its role is named once."""
+        name = self.names.get(lane, "")
+        return lane.value if name in ("", lane.value) else f"{lane.value} {name}"

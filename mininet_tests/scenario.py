@@ -1,0 +1,192 @@
+"""What a scenario file may say, checked as strictly as a policy: cluster, VMs, flows, migrations.
+
+Knows no cluster; ``load_scenario`` gives plain values or a list of mistakes with their lines.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import NAMESPACE_URL, uuid5
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from mininet_tests.harness.probes import Flow
+from mininet_tests.harness.station import Vsi
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
+from ryu_apps.evb.policy.document import read_document
+from ryu_apps.evb.policy.validate import Strict, validate
+
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+
+
+class LadderName(Enum):
+    """The two ladders of the founding paper."""
+
+    MINIMIZE_LATENCY = "minimize-latency"
+    SAFEST_EXCHANGE = "safest-exchange"
+
+
+class Outcome(Enum):
+    """How a migration ends."""
+
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+    REFUSED = "refused"
+
+
+def _mac(text: str) -> str:
+    if not _MAC.match(text.lower()):
+        raise ValueError("a MAC address was expected, such as 52:54:00:aa:00:01")
+    return text.lower()
+
+
+def _ip(text: str) -> str:
+    return str(IPv4Address(text))
+
+
+Mac = Annotated[str, AfterValidator(_mac)]
+Ip = Annotated[str, AfterValidator(_ip)]
+
+
+class ClusterSpec(Strict):
+    """Which topology, and what the controller is told differently from its defaults."""
+
+    topology: str = "two_switch"
+    n: Annotated[int, Field(ge=1)] = 8
+    max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    policies: list[str] = Field(default_factory=lambda: ["../../policies"])
+
+
+class VmSpec(Strict):
+    """A VM: where it starts, its addresses, its VSI type."""
+
+    at: str
+    mac: Mac
+    ip: Ip
+    type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
+    version: Annotated[int, Field(ge=0, le=0xFF)]
+    vlan: Annotated[int, Field(ge=1, le=4094)] = 100
+
+
+class FlowSpec(Strict):
+    """Traffic between an end system and a VM; see ``harness.probes.Flow``."""
+
+    proto: Literal["udp", "tcp"]
+    host: str = "client"
+    vm: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    interval_ms: Annotated[float, Field(gt=0)] = 1.0
+    expect: Literal["pass", "block"] = "pass"
+
+
+class Expectation(Strict):
+    """What has to come true beyond the zeros; what is left out is not looked at.
+
+    Attributes:
+        outcome: how the migration ends.
+        error: VDP error code of a refusal.
+        lost: most datagrams that may be lost, both directions together.
+        blackout_ms: longest gap allowed in either direction.
+    """
+
+    outcome: Annotated[Outcome, BeforeValidator(Outcome)] = Outcome.COMPLETED
+    error: int | None = None
+    lost: int | None = None
+    blackout_ms: float | None = None
+
+
+class MigrationSpec(Strict):
+    """One move; they are done one after the other.
+
+    Attributes:
+        copy_ms: how long the memory copy takes while the VM still runs at the source.
+        abort: cancel once the destination has reserved.
+    """
+
+    vm: str
+    to: str
+    ladder: Annotated[LadderName, BeforeValidator(LadderName)]
+    copy_ms: Annotated[float, Field(ge=0)] = 300.0
+    abort: bool = False
+    expect: Expectation = Expectation()
+
+
+class ScenarioFile(Strict):
+    """A scenario file as it is written."""
+
+    version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str = ""
+    cluster: ClusterSpec = ClusterSpec()
+    vms: Annotated[dict[str, VmSpec], Field(min_length=1)]
+    flows: dict[str, FlowSpec] = Field(default_factory=dict)
+    migrations: Annotated[list[MigrationSpec], Field(min_length=1)]
+
+
+class ScenarioError(Exception):
+    """A scenario file cannot be used; the text lists every mistake as ``file:line:column: reason``."""
+
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        super().__init__("\n".join(map(str, diagnostics)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A checked scenario.
+
+    Attributes:
+        file: as written.
+        policies: absolute paths of the VSI types.
+        flows: ready for the probers.
+        vsis: the VSI of each VM, by VM name.
+    """
+
+    file: ScenarioFile
+    policies: tuple[str, ...]
+    flows: tuple[Flow, ...]
+    vsis: dict[str, Vsi]
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read and check a scenario.
+
+    Raises:
+        ScenarioError: it has mistakes.
+        OSError: it cannot be read.
+    """
+    document = read_document(str(path), path.read_text(encoding="utf-8"))
+    if document.data is None:
+        raise ScenarioError(document.diagnostics)
+    parsed, found = validate(ScenarioFile, document)
+    found += document.diagnostics
+    if parsed is not None:
+        found += [error(str(path), document.value_place(place), reason) for place, reason in _strays(parsed)]
+    if parsed is None or found:
+        raise ScenarioError(in_reading_order(found))
+    return Scenario(
+        parsed,
+        tuple(str((path.parent / place).resolve()) for place in parsed.cluster.policies),
+        tuple(_flow(name, spec) for name, spec in parsed.flows.items()),
+        {name: _vsi(parsed.name, name, spec) for name, spec in parsed.vms.items()},
+    )
+
+
+def _strays(parsed: ScenarioFile) -> list[tuple[tuple[Any, ...], str]]:
+    """Names that name nothing; hypervisors and hosts are known only once the topology is built."""
+    users: list[tuple[tuple[Any, ...], str]] = [(("flows", name, "vm"), flow.vm) for name, flow in parsed.flows.items()]
+    users += [(("migrations", number, "vm"), one.vm) for number, one in enumerate(parsed.migrations)]
+    return [(place, f"there is no VM {vm!r}") for place, vm in users if vm not in parsed.vms]
+
+
+def _flow(name: str, spec: FlowSpec) -> Flow:
+    return Flow(name, spec.proto, spec.host, spec.vm, spec.port, spec.interval_ms / 1000.0, spec.expect == "pass")
+
+
+def _vsi(scenario: str, name: str, spec: VmSpec) -> Vsi:
+    uuid = str(uuid5(NAMESPACE_URL, f"{scenario}/{name}"))
+    return Vsi(uuid, spec.type, spec.version, (f"{spec.vlan}-{spec.mac}",), spec.ip)

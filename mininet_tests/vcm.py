@@ -1,0 +1,275 @@
+"""The VM cluster manager: moves a VM from hypervisor to hypervisor along one of the two ladders.
+
+A ladder is a table of steps.  Each step does its part on the real cluster and writes down, with the time, who told
+whom; the bridge's side of the story is added later from the controller's own timeline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mininet_tests.harness.capture import Sighting
+from mininet_tests.harness.cluster import Cluster, Hypervisor
+from mininet_tests.harness.ovs import dump_flows
+from mininet_tests.harness.staged import StagedPort, Target
+from mininet_tests.harness.station import Answer, Mode, Vsi
+from mininet_tests.harness.vm import Vm
+from mininet_tests.ladder.model import Lane, Step
+from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
+
+
+class MigrationRefused(Exception):
+    """The destination's bridge does not want the VM; the text is its reason."""
+
+
+class MigrationAborted(Exception):
+    """The cluster manager changed its mind."""
+
+
+@dataclass(slots=True)
+class Marks:
+    """Moments of a migration in monotonic seconds; 0.0 for what did not happen.
+
+    Attributes:
+        begun: before anything.
+        suspended: the VM has stopped at the source.
+        associating: the destination is about to associate.
+        resumed: the VM runs at the destination.
+        ended: after everything.
+    """
+
+    begun: float = 0.0
+    suspended: float = 0.0
+    associating: float = 0.0
+    resumed: float = 0.0
+    ended: float = 0.0
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What was seen while a migration ran.
+
+    Attributes:
+        steps: the VCM's and the hypervisors' part of the ladder.
+        dumps: flow dumps of the destination's switch: ``before``, ``staged``, ``active``.
+        injected: frames sent at the staged port.
+        at_staged_port: what arrived there before it was replaced.
+    """
+
+    marks: Marks = field(default_factory=Marks)
+    steps: list[Step] = field(default_factory=list)
+    dumps: dict[str, list[str]] = field(default_factory=dict)
+    injected: int = 0
+    at_staged_port: list[Sighting] = field(default_factory=list)
+    outcome: Outcome = Outcome.COMPLETED
+    reason: str = ""
+
+
+class Move:
+    """One migration of one VM."""
+
+    def __init__(self, cluster: Cluster, spec: MigrationSpec, vsi: Vsi, source: str, target: Target | None) -> None:
+        """
+        Args:
+            cluster: where.
+            spec: which VM, where to, how.
+            vsi: the VM's VSI.
+            source: hypervisor it is at.
+            target: whom to send injected frames to, None to inject nothing.
+        """
+        self.vm: Vm = cluster.vms[spec.vm]
+        self.source: Hypervisor = cluster.hypervisors[source]
+        self.destination: Hypervisor = cluster.hypervisors[spec.to]
+        self.evidence = Evidence()
+        self._cluster = cluster
+        self._spec = spec
+        self._vsi = vsi
+        self._target = target
+        self._staged: StagedPort | None = None
+        self._granted = False
+
+    def run(self) -> Evidence:
+        """Go down the ladder; a refusal or an abort takes back what was done, the VM stays where it is."""
+        evidence = self.evidence
+        evidence.marks.begun = time.monotonic()
+        evidence.dumps["before"] = self.dump()
+        try:
+            for step in LADDERS[self._spec.ladder]:
+                step(self)
+        except MigrationRefused as refusal:
+            evidence.outcome, evidence.reason = Outcome.REFUSED, str(refusal)
+            self._take_back("refused", str(refusal))
+        except MigrationAborted as abort:
+            evidence.outcome, evidence.reason = Outcome.ABORTED, str(abort)
+            self._take_back("cancel the migration", str(abort))
+        self._clear_staged_port()
+        evidence.marks.ended = time.monotonic()
+        return evidence
+
+    def dump(self) -> list[str]:
+        """The rules of the destination's switch now."""
+        return dump_flows(self._cluster.fabric.switches[self.destination.port.dpid].name)
+
+    # --- steps ---
+    def prepare(self) -> None:
+        """The destination makes a port for the VM; from now on it must leak nothing."""
+        key = f"{self._vsi.type_id} version {self._vsi.version}"
+        self.say(Lane.VCM, Lane.DESTINATION, f"prepare {self.vm.name}, VSI type {key}")
+        edge = self.destination.edge
+        self._staged = StagedPort(self.destination.namespace, edge, self.vm, self._cluster.watcher)
+        if self._target is not None:
+            self._staged.inject(self._target)
+
+    def reserve(self) -> None:
+        """Pre-Associate with Resource Reservation at the destination."""
+        answer = self.destination.station.request(Mode.PREASSOCIATE_RR, self._vsi, migrating=True)
+        if not answer.granted:
+            raise MigrationRefused(answer.reason)
+        self._granted = True
+        self.say(Lane.DESTINATION, Lane.VCM, "migration is possible, resources reserved", answer.answered)
+        self.evidence.dumps["staged"] = self.dump()
+
+    def copy(self) -> None:
+        """The source copies memory while the VM runs; the last moment at which cancelling costs nothing."""
+        self.say(Lane.VCM, Lane.SOURCE, f"migrate {self.vm.name} to {self.destination.name}")
+        self.say(Lane.SOURCE, Lane.DESTINATION, "copy memory, the VM runs on")
+        time.sleep(self._spec.copy_ms / 1000.0)
+        if self._spec.abort:
+            raise MigrationAborted("cancelled after staging")
+
+    def suspend(self) -> None:
+        """The VM stops at the source, for good."""
+        self.say(Lane.SOURCE, Lane.VM, "final suspend")
+        self.evidence.marks.suspended = time.monotonic()
+        self.vm.pause()
+        self.source.edge.detach(self.vm.port)
+
+    def hand_over(self) -> None:
+        """The last pages: the VM's interface changes hypervisors and takes the staged port's place, still down."""
+        assert self._staged is not None
+        self.say(Lane.SOURCE, Lane.DESTINATION, "last pages")
+        self._staged.disconnect()
+        self.vm.carry(self.source.namespace, self.destination.namespace)
+        self.destination.edge.attach(self.vm.port, self.vm.mac)
+        self.say(Lane.DESTINATION, Lane.VCM, "holds the last pages")
+
+    def associate(self) -> None:
+        """Associate at the destination: the one trigger."""
+        self.evidence.marks.associating = time.monotonic()
+        answer = self.destination.station.request(Mode.ASSOCIATE, self._vsi)
+        if not answer.granted:
+            raise MigrationRefused(answer.reason)
+        self._associated = answer
+
+    def resume(self) -> None:
+        """The VM runs at the destination."""
+        self.destination.edge.raise_port(self.vm.port)
+        self.vm.resume()
+        self.evidence.marks.resumed = time.monotonic()
+        self.say(Lane.DESTINATION, Lane.VM, "resume", self.evidence.marks.resumed)
+
+    def succeed(self) -> None:
+        """The destination reports; what the switch holds now is kept."""
+        self.say(Lane.DESTINATION, Lane.VCM, "migration succeeded", self._associated.answered)
+        self.evidence.dumps["active"] = self.dump()
+
+    def release(self) -> None:
+        """Safest exchange: De-Associate at the source, and its confirmation."""
+        self.say(Lane.VCM, Lane.SOURCE, "let go of the VM's resources")
+        answer = self.source.station.request(Mode.DEASSOCIATE, self._vsi)
+        self.say(Lane.SOURCE, Lane.VCM, "let go" if answer.granted else f"let go: {answer.reason}", answer.answered)
+
+    def tidy(self) -> None:
+        """Minimize latency: De-Associate at the source, unless the bridge has already told it that the VSI is gone."""
+        self.say(Lane.VCM, Lane.SOURCE, "let go of the VM's resources")
+        answer = self._deassociate(self.source)
+        words = "nothing left to let go of" if answer is None else "let go"
+        self.say(Lane.SOURCE, Lane.VCM, words)
+
+    def instruct(self) -> None:
+        """Safest exchange: the destination waits to be told that the source has let go."""
+        self.say(Lane.VCM, Lane.DESTINATION, "source has let go: associate")
+
+    # --- the rest ---
+    def say(self, origin: Lane, target: Lane, text: str, t: float | None = None) -> None:
+        """Write a step of the ladder down."""
+        self.evidence.steps.append(Step(time.monotonic() if t is None else t, origin, target, text))
+
+    def _deassociate(self, hypervisor: Hypervisor) -> Answer | None:
+        station = hypervisor.station
+        if not (station.holds(Mode.ASSOCIATE, self._vsi) or station.holds(Mode.PREASSOCIATE_RR, self._vsi)):
+            return None
+        return station.request(Mode.DEASSOCIATE, self._vsi)
+
+    def _take_back(self, words: str, reason: str) -> None:
+        """Leave the VM where it was and the destination as it was."""
+        if words == "refused":
+            self.say(Lane.DESTINATION, Lane.VCM, f"{words}: {reason}")
+        else:
+            self.say(Lane.VCM, Lane.DESTINATION, words)
+        if self._granted:
+            self._deassociate(self.destination)
+        if self.evidence.marks.suspended:
+            self._return_vm()
+
+    def _return_vm(self) -> None:
+        if self.vm.port in self.destination.edge.ports:
+            self.destination.edge.detach(self.vm.port)
+            self.vm.carry(self.destination.namespace, self.source.namespace)
+        self.source.edge.attach(self.vm.port, self.vm.mac)
+        self.source.edge.raise_port(self.vm.port)
+        if not self.source.station.holds(Mode.ASSOCIATE, self._vsi):
+            admit(self.source, self._vsi)
+        self.vm.resume()
+
+    def _clear_staged_port(self) -> None:
+        if self._staged is None:
+            return
+        self._staged.disconnect()
+        self.evidence.injected = self._staged.injected
+        self.evidence.at_staged_port = self._staged.remove()
+
+
+Steps = tuple[Callable[[Move], None], ...]
+
+LADDERS: dict[LadderName, Steps] = {
+    # The destination associates the moment it holds the last pages; the source lets go afterwards.
+    LadderName.MINIMIZE_LATENCY: (
+        Move.prepare,
+        Move.reserve,
+        Move.copy,
+        Move.suspend,
+        Move.hand_over,
+        Move.associate,
+        Move.resume,
+        Move.succeed,
+        Move.tidy,
+    ),
+    # The source has de-associated, confirmed, before the destination associates: never two owners.
+    LadderName.SAFEST_EXCHANGE: (
+        Move.prepare,
+        Move.reserve,
+        Move.copy,
+        Move.suspend,
+        Move.hand_over,
+        Move.release,
+        Move.instruct,
+        Move.associate,
+        Move.resume,
+        Move.succeed,
+    ),
+}
+
+
+def admit(hypervisor: Hypervisor, vsi: Vsi) -> None:
+    """Associate a VM that starts at a hypervisor.
+
+    Raises:
+        MigrationRefused: the bridge does not want it.
+    """
+    for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE):
+        answer = hypervisor.station.request(mode, vsi)
+        if not answer.granted:
+            raise MigrationRefused(f"{hypervisor.name}: {answer.reason}")

@@ -1,0 +1,108 @@
+"""``evbridge replay``: run a migration scenario on a cluster of its own, and say whether the zeros are zeros."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from mininet_tests.report import MigrationReport, Report
+    from mininet_tests.scenario import Scenario
+
+OPENFLOW_REST = "ryu.app.ofctl_rest"
+
+
+@click.command()
+@click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the report and the ladders.  [default: reports/NAME-TIME]",
+)
+@click.option("--root-namespace", is_flag=True, help="Build the cluster in this namespace, where you can get at it.")
+@click.option("--ofctl-rest", is_flag=True, help=f"Load {OPENFLOW_REST} beside evbridge's apps.")
+def replay(scenario: Path, output: Path | None, root_namespace: bool, ofctl_rest: bool) -> None:
+    """Run a migration scenario and report on it.
+
+    Needs root.  Exits 0 only if nothing leaked, nothing was left behind and every expectation held.
+    """
+    if not root_namespace:
+        private_namespaces()
+    loaded = load(scenario)
+    target = output or Path("reports") / f"{loaded.file.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    console = Console()
+    report = perform(loaded, target, console, ofctl_rest)
+    for number, migration in enumerate(report.migrations, 1):
+        show_ladder(console, migration)
+        show_figures(console, [migration])
+        console.print(f"ladder: {target}/{number}-{migration.figures.vm}.ladder.svg, .mmd, .txt", highlight=False)
+    console.print(f"report: {target}/report.json", highlight=False)
+    raise SystemExit(0 if report.ok else 1)
+
+
+def private_namespaces() -> None:
+    """Go on inside namespaces that die with us; see ``mininet_tests.harness.sandbox``."""
+    from mininet_tests.harness.sandbox import SandboxError, enter
+
+    try:
+        enter()
+    except SandboxError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def load(path: Path) -> Scenario:
+    """Read a scenario; ClickException with every mistake."""
+    from mininet_tests.scenario import ScenarioError, load_scenario
+
+    try:
+        return load_scenario(path)
+    except ScenarioError as error:
+        raise click.ClickException(f"mistakes in the scenario\n{error}") from None
+
+
+def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False) -> Report:
+    """Run a scenario behind a progress display."""
+    from mininet_tests.harness.controller import APPS
+    from mininet_tests.harness.shell import CommandError
+    from mininet_tests.harness.station import StationError
+    from mininet_tests.replay import Replay
+
+    apps = (*APPS, OPENFLOW_REST) if ofctl_rest else APPS
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(scenario.file.name)
+
+        def tell(words: str) -> None:
+            progress.update(task, description=f"{scenario.file.name}: {words}")
+
+        try:
+            return Replay(scenario, output, tell, apps).run()
+        except (TimeoutError, CommandError, StationError, ValueError) as error:
+            raise click.ClickException(f"{error}\nlogs: {output}/logs") from error
+
+
+def show_ladder(console: Console, migration: MigrationReport) -> None:
+    """Print the ladder as it is, whatever the width of the terminal."""
+    console.print()
+    console.print(migration.ladder, markup=False, highlight=False, soft_wrap=True)
+
+
+def show_figures(console: Console, migrations: list[MigrationReport]) -> None:
+    """Print the figures, one column a migration, and everything that is not as it has to be."""
+    from mininet_tests.report import ROWS, cell
+
+    table = Table("", *(one.figures.ladder for one in migrations), "")
+    for words, name, unit in ROWS:
+        table.add_row(words, *(cell(one.figures, name) for one in migrations), unit)
+    table.add_row("outcome", *(one.figures.outcome.value for one in migrations), "")
+    console.print(table)
+    for one in migrations:
+        verdict = "; ".join(one.failures) or "the zeros are zeros, every expectation held"
+        style = "red" if one.failures else "green"
+        console.print(f"{one.figures.ladder}: {verdict}", style=style, highlight=False, soft_wrap=True)
