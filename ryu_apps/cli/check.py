@@ -1,0 +1,61 @@
+"""``evbridge check``: every mistake in policies and configuration at once, as compilers print them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from ryu_apps.cli.sources import Source, read_sources
+from ryu_apps.evb.config import BridgeConfig, load_config
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Severity, in_reading_order
+from ryu_apps.evb.policy.loader import load_policies
+
+#: A configuration describes switches, a policy never does.
+_CONFIGURATION = re.compile(r"^dps\s*:", re.MULTILINE)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def check(paths: tuple[Path, ...]) -> None:
+    """Check VSI types and configurations.
+
+    PATHS are policy files, directories of them, and evbridge.yaml files, whose policies are checked
+    along with them.  Prints one line a mistake, FILE:LINE:COLUMN: REASON, and exits 1 if there is any;
+    warnings alone exit 0.
+    """
+    sources, found = read_sources(paths)
+    configurations = [one for one in sources if _CONFIGURATION.search(one[1])]
+    policies = [one for one in sources if one not in configurations]
+    for source in configurations:
+        config, diagnostics = load_config(*source)
+        more, unreadable = _policies_of(source[0], config)
+        policies += [one for one in more if one not in policies]
+        found += diagnostics + unreadable
+    found += load_policies(policies)[1]
+    _report(found, policies, configurations)
+
+
+def _policies_of(file: str, config: BridgeConfig | None) -> tuple[list[Source], list[Diagnostic]]:
+    if config is None:
+        return [], []
+    return read_sources(Path(file).parent / one for one in config.policies)
+
+
+def _report(found: list[Diagnostic], policies: list[Source], configurations: list[Source]) -> None:
+    for one in in_reading_order(found):
+        click.echo(str(one))
+    errors = sum(one.severity is Severity.ERROR for one in set(found))
+    if errors:
+        sys.exit(1)
+    checked = [_counted(len(policies), "policy file")] if policies else []
+    checked += [_counted(len(configurations), "configuration")] if configurations else []
+    warnings = _counted(len(set(found)), "warning") if found else "no mistakes"
+    click.echo(f"{' and '.join(checked)}: {warnings}")
+
+
+def _counted(number: int, thing: str) -> str:
+    plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
+    return f"{number} {thing if number == 1 else plural}"

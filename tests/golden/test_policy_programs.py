@@ -1,0 +1,66 @@
+"""The compiled flow program of each shipped policy, recorded as text: a changed program is a readable diff.
+
+Recorded with ``EVBRIDGE_UPDATE_GOLDEN=1 pytest tests/golden/test_policy_programs.py``; the commit says why.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from ryu_apps.cli.sources import read_sources
+from ryu_apps.evb.flow.notation import rule_text
+from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.services.body import body_of_type, body_of_vsi
+from ryu_apps.evb.vsi.model import Binding, VsiBinding
+
+ROOT = Path(__file__).parents[2]
+POLICIES = sorted((ROOT / "policies").rglob("*.yaml"))
+RECORDED = Path(__file__).parent / "policies"
+
+#: The VSI whose own rules are recorded: nobody told about its addresses, and both versions known.
+STRANGER = VsiBinding(7, 1, (Binding(100, 0x525400000001),))
+KNOWN = VsiBinding(8, 2, (Binding(100, 0x525400000002),), (ip_address("10.0.0.5"), ip_address("2001:db8::5")))
+
+
+def load(policy: Path) -> VsiType:
+    sources, _ = read_sources([policy])
+    policies, diagnostics = load_policies(sources)
+    assert policies is not None, diagnostics
+    return next(iter(policies.types.values()))
+
+
+def program(vsi_type: VsiType) -> str:
+    parts = {
+        f"type {vsi_type.key} ({vsi_type.name}), epoch 1": body_of_type(vsi_type, 1),
+        "VSI 7, no address known": body_of_vsi(vsi_type, STRANGER),
+        "VSI 8, 10.0.0.5 and 2001:db8::5 known": body_of_vsi(vsi_type, KNOWN),
+    }
+    return "".join(
+        line + "\n" for title, rules in parts.items() for line in (f"# {title}", *(rule_text(rule) for rule in rules))
+    )
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda path: path.stem)
+def test_a_shipped_policy_compiles_to_the_recorded_program(policy: Path) -> None:
+    found = program(load(policy))
+    recording = RECORDED / f"{policy.stem}.flows"
+    if os.environ.get("EVBRIDGE_UPDATE_GOLDEN"):
+        recording.parent.mkdir(exist_ok=True)
+        recording.write_text(found)
+    assert found.splitlines() == recording.read_text().splitlines()
+
+
+def test_every_recording_has_its_policy() -> None:
+    assert {path.stem for path in RECORDED.glob("*.flows")} == {path.stem for path in POLICIES}
+
+
+def test_the_shipped_policies_are_free_of_mistakes_and_warnings() -> None:
+    sources, unreadable = read_sources([ROOT / "policies"])
+    assert unreadable == []
+    assert load_policies(sources)[1] == []
+    assert len(sources) >= 3

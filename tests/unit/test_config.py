@@ -1,0 +1,165 @@
+"""evbridge.yaml: a fabric out of it, back into it, and every mistake at its place."""
+
+from __future__ import annotations
+
+import textwrap
+
+from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from topologies import two_switch
+
+EXAMPLE = """\
+version: 1
+policies: [./policies]
+state_dir: /var/lib/evbridge
+timers: {rwd: 20}
+dps:
+  s1:
+    dp_id: 0x1
+    max_rules: 100000
+    interfaces:
+      1: {name: hv1, role: station, native_vlan: 100, tagged_vlans: [200], timers: {rka: 18}, stage_on: preassociate}
+      2: {name: hv2, role: station}
+      9: {name: nms, role: host, native_vlan: 100, macs: ['02:00:00:00:0f:01']}
+      11: {name: s2-a, role: trunk, link: {dp: s2, port: 12}}
+  s2:
+    dp_id: 0x2
+    interfaces:
+      12: {name: s1-a, role: trunk, link: {dp: s1, port: 11}}
+"""
+
+
+def mistakes(text: str) -> list[str]:
+    config, found = load_config("e.yaml", textwrap.dedent(text))
+    assert (config is None) == bool(found)
+    return [str(one) for one in found]
+
+
+def test_the_example_becomes_a_fabric() -> None:
+    config, diagnostics = load_config("e.yaml", EXAMPLE)
+    timers, usual = Timers(rwd=20, rka=18), Timers(rwd=20)
+    assert diagnostics == []
+    assert config == BridgeConfig(
+        Fabric(
+            {
+                1: Switch(
+                    1,
+                    "s1",
+                    {
+                        1: Interface(1, "hv1", Role.STATION, 100, (200,), timers=timers, stage_on_preassociate=True),
+                        2: Interface(2, "hv2", Role.STATION, timers=usual),
+                        9: Interface(9, "nms", Role.HOST, 100, macs=(0x020000000F01,)),
+                        11: Interface(11, "s2-a", Role.TRUNK, peer=PortId(2, 12)),
+                    },
+                    100000,
+                ),
+                2: Switch(2, "s2", {12: Interface(12, "s1-a", Role.TRUNK, peer=PortId(1, 11))}),
+            }
+        ),
+        ("./policies",),
+        "/var/lib/evbridge",
+    )
+
+
+def test_stage_on_of_the_file_is_the_default_of_all_ports() -> None:
+    text = EXAMPLE.replace("policies:", "stage_on: preassociate\npolicies:").replace(
+        "role: station}", "role: station, stage_on: preassociate_rr}"
+    )
+    config, _ = load_config("e.yaml", text)
+    assert config is not None
+    assert [config.fabric.switches[1].interfaces[port].stage_on_preassociate for port in (1, 2)] == [True, False]
+
+
+def test_a_topology_is_written_and_read_back_unchanged() -> None:
+    config = BridgeConfig(two_switch.fabric(32), ("policies/web server", "true", '"quoted"'), "/tmp/é")
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+def test_an_empty_fabric_is_written_and_read_back_unchanged() -> None:
+    config = BridgeConfig(Fabric({5: Switch(5, "alone")}))
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+def test_mistakes_of_form_come_all_at_once() -> None:
+    assert mistakes(
+        """\
+        version: 1
+        policy: [./policies]
+        timers: {r: 9}
+        dps:
+          s1:
+            dp_id: 0x1
+            interfaces:
+              1: {name: hv1, role: station, native_vlan: 4095}
+              2: {name: hv2, role: hypervisor}
+              3: {name: hv3}
+              x: {name: nms, role: host, macs: ['02:00:00:00:0f:01']}
+              4: {name: nms, role: host, macs: ['03:00:00:00:0f:01', 5]}
+              65280: {name: hv4, role: station}
+              5: {name: hv5, role: station, macs: []}
+        """
+    ) == [
+        "e.yaml:2:1: unknown key 'policy' (did you mean 'policies'?)",
+        "e.yaml:3:13: input should be less than or equal to 7, not 9",
+        "e.yaml:8:50: input should be less than or equal to 4094, not 4095",
+        "e.yaml:9:28: 'hypervisor' is none of 'station', 'host', 'trunk'",
+        "e.yaml:10:7: missing key 'role'",
+        "e.yaml:11:7: key 'x': input should be a valid integer, not 'x'",
+        "e.yaml:12:41: 03:00:00:00:0f:01 is not the address of an end system",
+        "e.yaml:12:62: a MAC address was expected, such as '02:00:00:00:0f:01'",
+        "e.yaml:13:7: key 65280: input should be less than or equal to 65279, not 65280",
+        "e.yaml:14:37: key 'macs' does not belong here",
+    ]
+
+
+def test_parts_that_contradict_each_other_come_all_at_once() -> None:
+    assert mistakes(
+        """\
+        version: 1
+        dps:
+          s1:
+            dp_id: 0x1
+            interfaces:
+              1: {name: hv1, role: station, native_vlan: 100, tagged_vlans: [100, 200, 200]}
+              9: {name: nms, role: host, native_vlan: 100, macs: ['02:00:00:00:0f:01']}
+              11: {name: a, role: trunk, link: {dp: s2, port: 11}}
+              12: {name: a, role: trunk, link: {dp: s2, port: 9}}
+              13: {name: a, role: trunk, link: {dp: s3, port: 12}}
+              14: {name: a, role: trunk, link: {dp: s1, port: 12}}
+          s2:
+            dp_id: 0x1
+            interfaces:
+              9: {name: nms, role: host, tagged_vlans: [200, 100], macs: ['02:00:00:00:0f:01']}
+              11: {name: a, role: trunk, link: {dp: s1, port: 12}}
+              10: {name: a, role: host, macs: ['02:00:00:00:0f:02']}
+        """
+    ) == [
+        "e.yaml:6:70: VLAN 100 is the native one already",
+        "e.yaml:6:80: VLAN 200 is given twice",
+        "e.yaml:8:40: port 11 of s2 leads to port 12 of s1, not back here",
+        "e.yaml:9:55: port 9 of s2 is not a trunk",
+        "e.yaml:10:45: there is no dp 's3'",
+        "e.yaml:11:40: a trunk leads to another switch",
+        "e.yaml:13:12: dp_id 0x1 is already the one of s1",
+        "e.yaml:15:67: 02:00:00:00:0f:01 is already configured at port 9 of s1",
+        "e.yaml:16:40: port 12 of s1 leads to port 9 of s2, not back here",
+        "e.yaml:17:11: a host needs a native_vlan or tagged_vlans",
+    ]
+
+
+def test_the_same_address_in_two_vlans_is_two_end_systems() -> None:
+    twin = "      9: {name: twin, role: host, native_vlan: 300, macs: ['02:00:00:00:0f:01']}\n"
+    assert mistakes(EXAMPLE + twin) == []
+
+
+def test_more_trunks_than_metadata_can_number_are_a_mistake() -> None:
+    trunks = [
+        "".join(
+            f"      {port}: {{name: t, role: trunk, link: {{dp: {other}, port: {port}}}}}\n" for port in range(1, 65)
+        )
+        for other in ("s2", "s1")
+    ]
+    text = "version: 1\ndps:\n" + "".join(
+        f"  s{number}:\n    dp_id: {number}\n    interfaces:\n{lines}" for number, lines in enumerate(trunks, 1)
+    )
+    assert mistakes(text) == ["e.yaml:6:7: more than 63 trunks", "e.yaml:73:7: more than 63 trunks"]
