@@ -9,7 +9,7 @@ from ryu_apps.evb.io import FrameReceived, Mode
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.rest_world import RestWorld
-from tests.world import HV1, HV3, S1, Vm, two_switches
+from tests.world import EAGER, HV1, HV3, OPEN_2, S1, Vm, two_switches
 
 VM = Vm(7)
 NOBODYS = VsiTypeKey(77, 1)
@@ -95,6 +95,18 @@ def test_what_was_refused_is_not_timed(world: RestWorld) -> None:
     world.advance(5.0)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert value(world, "evb_vdp_requests_total", type="associate", reason="insufficient_resources") == 1
+    assert value(world, "evb_activation_secs_sum") < 0.1
+    assert value(world, "evb_stage_secs_sum") < 0.1
+
+
+def test_what_was_refused_is_not_timed_even_if_the_old_association_is_kept(world: RestWorld) -> None:
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.refuse[S1, Mode.STAGE] = "table full"
+    world.ask(HV1, Vm(7, OPEN_2), VdpMode.ASSOCIATE)
+    assert world.answer(HV1).keep
+    world.advance(1.0)
+    world.ask(HV1, Vm(7, EAGER), VdpMode.ASSOCIATE)
+    assert value(world, "evb_activation_secs_count") == value(world, "evb_stage_secs_count") == 2
     assert value(world, "evb_activation_secs_sum") < 0.1
     assert value(world, "evb_stage_secs_sum") < 0.1
 

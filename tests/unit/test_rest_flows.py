@@ -109,8 +109,8 @@ def test_the_old_body_stays_active_while_its_successor_is_staged(world: RestWorl
     world.hold.add(S1)
     world.ask(HV1, Vm(7, OPEN_2), VdpMode.ASSOCIATE)
     rules = flows(world, S1)
-    for number in ("epoch", "vsi_index"):
-        found = {(rule["owner"][number], rule["state"]) for rule in rules if number in rule["owner"]}
+    for kind, number in (("type_body", "epoch"), ("vsi_body", "vsi_index")):
+        found = {(rule["owner"][number], rule["state"]) for rule in rules if rule["owner"]["kind"] == kind}
         assert found == {(1, "active"), (2, "staged")}
 
 
