@@ -111,6 +111,18 @@ def test_what_was_refused_is_not_timed_even_if_the_old_association_is_kept(world
     assert value(world, "evb_stage_secs_sum") < 0.1
 
 
+def test_what_the_station_gave_up_is_not_timed(world: RestWorld) -> None:
+    world.hold.add(S1)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.ask(HV1, VM, VdpMode.DEASSOCIATE)
+    world.release()
+    world.advance(5.0)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert value(world, "evb_activation_secs_count") == value(world, "evb_stage_secs_count") == 1
+    assert value(world, "evb_activation_secs_sum") < 0.1
+    assert value(world, "evb_stage_secs_sum") < 0.1
+
+
 def test_a_station_that_falls_silent_is_counted(world: RestWorld) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.advance(60.0)
