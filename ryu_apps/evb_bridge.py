@@ -25,7 +25,7 @@ from ryu_apps.evb.store import StoreError
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
 from ryu_apps.settings import load_settings
-from ryu_apps.southbound.session import Southbound
+from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
 
 #: Seconds for which the alarm sleeps at the most; only a bound, every event sets it anew.
