@@ -1,0 +1,141 @@
+"""The three ways to change a switch (:class:`ryu_apps.evb.io.Mode`), as jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.io import Apply, Confirmed
+from ryu_apps.southbound.jobs import Flight, Job, Wire
+from ryu_apps.southbound.messages import barrier, bundle_add, bundle_control, flow_stats_request, numbered
+from ryu_apps.southbound.piece import NOTHING, Message, Piece
+from ryu_apps.southbound.readback import ReadBack
+
+
+class BulkJob(Job):
+    """Piece by piece, a barrier behind each."""
+
+    def __init__(self, wire: Wire, asked: Apply, pieces: Iterator[Piece]) -> None:
+        super().__init__(wire, asked.dpid, asked.token)
+        self._pieces = pieces
+        self._next: Piece | None = None
+        self._unanswered = 0
+
+    def send(self) -> None:
+        piece = self._next or next(self._pieces, NOTHING)
+        self._next = next(self._pieces, None)
+        xids = self.wire.reserve(len(piece) + 1)
+        self._unanswered += 1
+        self.wire.launch(Flight(self, xids, piece.messages, paced=True))
+        self.wire.send(piece.numbered(xids.start) + barrier(xids[-1]))
+        self.sent(piece)
+        self.all_sent = self._next is None
+
+    def sent(self, piece: Piece) -> None:
+        """A piece has left."""
+
+    def answered(self, flight: Flight, octets: bytes) -> None:
+        self._unanswered -= 1
+        if self.all_sent and not self._unanswered and self.outcome is None:
+            self.complete()
+
+    def complete(self) -> None:
+        """The switch has answered everything."""
+        self.outcome = Confirmed(self.dpid, self.token)
+
+
+class StageJob(BulkJob):
+    """As above, then everything is read back by cookie and compared."""
+
+    def __init__(self, wire: Wire, asked: Apply, pieces: Iterator[Piece]) -> None:
+        super().__init__(wire, asked, pieces)
+        self._read_back = ReadBack()
+
+    def sent(self, piece: Piece) -> None:
+        self._read_back.expect(piece)
+        if self._next is not None:
+            return
+        # Right behind the last barrier: the switch works in order, and a round trip is saved.
+        for cookie in self._read_back.cookies:
+            self._unanswered += 1
+            self.ask(partial(flow_stats_request, cookie))
+
+    def interim(self, xid: int, octets: bytes) -> None:
+        if self.outcome is None:
+            self._read_back.check(octets)
+
+    def answered(self, flight: Flight, octets: bytes) -> None:
+        if octets[1] == ofp.OFPT_MULTIPART_REPLY and self.outcome is None:
+            self._read_back.check(octets)
+        super().answered(flight, octets)
+
+    def complete(self) -> None:
+        if wrong := self._read_back.verdict():
+            self.reject(wrong)
+        else:
+            super().complete()
+
+
+class SingleJob(Job):
+    """Mode.ATOMIC for one message: it is atomic by itself, and a barrier is cheaper than a bundle."""
+
+    def __init__(self, wire: Wire, asked: Apply, messages: tuple[Message, ...]) -> None:
+        super().__init__(wire, asked.dpid, asked.token)
+        self._messages = messages
+
+    def send(self) -> None:
+        xids = self.wire.reserve(len(self._messages) + 1)
+        self.wire.launch(Flight(self, xids, self._messages))
+        parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._messages, xids, strict=False)]
+        self.wire.send(b"".join([*parts, barrier(xids[-1])]))
+        self.all_sent = True
+
+    def answered(self, flight: Flight, octets: bytes) -> None:
+        self.outcome = self.outcome or Confirmed(self.dpid, self.token)
+
+
+class BundleJob(Job):
+    """Mode.ATOMIC for several messages: one ordered, atomic bundle.
+
+    Open vSwitch leaves a message that it cannot read out of the bundle and commits the rest, so the
+    commit has to wait for a barrier behind the messages.  Meters cannot be bundled; they go ahead,
+    and mean nothing until a rule names them.
+
+    Args:
+        ahead: messages that are not part of the bundle.
+        bundled: those that are.
+    """
+
+    def __init__(self, wire: Wire, asked: Apply, ahead: tuple[Message, ...], bundled: tuple[Message, ...]) -> None:
+        super().__init__(wire, asked.dpid, asked.token)
+        self._ahead = ahead
+        self._bundled = bundled
+        self._bundle_id = 0
+        self._barrier = self._commit = 0
+
+    def send(self) -> None:
+        messages = self._ahead + self._bundled
+        xids = self.wire.reserve(len(messages) + 3)
+        opening, self._barrier, self._commit = xids[-3:]
+        self._bundle_id = self._commit
+        self.wire.launch(Flight(self, xids, messages))
+        parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._ahead, xids, strict=False)]
+        parts.append(bundle_control(self._bundle_id, ofp.ONF_BCT_OPEN_REQUEST, opening))
+        inside = xids[len(self._ahead) :]
+        parts += [
+            bundle_add(self._bundle_id, octets, xid)
+            for (octets, _subject), xid in zip(self._bundled, inside, strict=False)
+        ]
+        parts.append(barrier(self._barrier))
+        self.wire.send(b"".join(parts))
+
+    def interim(self, xid: int, octets: bytes) -> None:
+        if xid == self._barrier:
+            last = ofp.ONF_BCT_COMMIT_REQUEST if self.outcome is None else ofp.ONF_BCT_DISCARD_REQUEST
+            self.wire.send(bundle_control(self._bundle_id, last, self._commit))
+            self.all_sent = True
+
+    def answered(self, flight: Flight, octets: bytes) -> None:
+        self.outcome = self.outcome or Confirmed(self.dpid, self.token)

@@ -1,0 +1,179 @@
+"""The octets between Ryu and a switch, with a short cut for ours.
+
+Ryu reads a message with two system calls, makes objects of it and hands it through an event queue to
+another green thread; what it sends goes through a queue and a green thread, too.  A :class:`Channel`
+stands where Ryu expects the socket of a datapath.  It reads large, cuts the stream into messages,
+offers each to a receiver and lets Ryu see the rest; it is the only one who writes to the socket.  How
+much that saves is in docs/decisions/0001-southbound-fast-path.rst.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from socket import SHUT_RDWR
+from typing import Any
+
+from eventlet.greenio import GreenSocket
+from ryu.controller import controller
+from ryu.lib import hub
+
+LOG = logging.getLogger(__name__)
+
+_HEADER_SIZE = 8
+_READ_SIZE = 1 << 16
+#: Messages after which other green threads get a turn, and the size from which one counts as many.
+_TURN = 64
+_LARGE = 4096
+
+#: Octets of a message, header included -> whether Ryu need not see it.
+Receiver = Callable[[bytes], bool]
+
+
+class Channel:
+    """What Ryu takes for a socket.
+
+    Args:
+        socket: the connected socket, from eventlet; TLS or not.
+        address: of the switch.
+
+    Attributes:
+        backlog: octets that the switch has not taken yet.
+    """
+
+    def __init__(self, socket: Any, address: Any) -> None:
+        self._socket = socket
+        self._address = address
+        self._receiver: Receiver | None = None
+        self._settle: Callable[[], None] = lambda: None
+        self._unread = b""
+        self._for_ryu: deque[bytes] = deque()
+        self._unsent: list[bytes | bytearray] = []
+        self._drainer: Any = None
+        self._since_turn = 0
+        # The system's socket below eventlet's: a send that would block returns at once.
+        self._direct = socket.fd if type(socket) is GreenSocket else None
+        self.backlog = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+    def attach(self, receiver: Receiver, settle: Callable[[], None]) -> None:
+        """From now on, offer messages.
+
+        Args:
+            receiver: is offered every message; must not block.
+            settle: called when all messages that came together have been offered.
+        """
+        self._receiver, self._settle = receiver, settle
+
+    def detach(self) -> None:
+        """Offer no more; Ryu gets everything."""
+        self._receiver, self._settle = None, lambda: None
+
+    # --- from the switch ---
+    def recv(self, size: int) -> bytes:
+        """Whole messages for Ryu, more than ``size`` octets if there are; empty at the end of the stream.
+
+        Ryu's receive loop keeps what it has not asked for; that it gets whole messages spares it the
+        second call.
+        """
+        del size
+        while not self._for_ryu:
+            octets = self._socket.recv(_READ_SIZE)
+            if not octets:
+                return b""
+            self._take(octets)
+        octets = b"".join(self._for_ryu)
+        self._for_ryu.clear()
+        return octets
+
+    def _take(self, octets: bytes) -> None:
+        octets = self._unread + octets
+        at, end = 0, len(octets)
+        while end - at >= _HEADER_SIZE:
+            # A length below the header's is Ryu's to complain about.
+            after = at + max((octets[at + 2] << 8) + octets[at + 3], _HEADER_SIZE)
+            if after > end:
+                break
+            self._offer(octets[at:after])
+            at = after
+        self._unread = octets[at:]
+        self._settle()
+        if self._since_turn >= _TURN:
+            self._since_turn = 0
+            hub.sleep(0)
+
+    def _offer(self, message: bytes) -> None:
+        self._since_turn += _TURN if len(message) >= _LARGE else 1
+        if self._receiver is None or not self._receiver(message):
+            self._for_ryu.append(message)
+
+    # --- to the switch ---
+    def write(self, octets: bytes | bytearray) -> None:
+        """Queue octets; they leave with the next :meth:`flush`."""
+        self._unsent.append(octets)
+        self.backlog += len(octets)
+
+    def flush(self) -> None:
+        """Send what is queued, as far as the switch takes it without waiting; the rest follows."""
+        if self._drainer is not None or not self._unsent:
+            return
+        if self._direct is not None:
+            self._send_now(self._direct)
+        if self._unsent:
+            self._drainer = hub.spawn(self._drain)
+
+    def sendall(self, octets: bytes) -> None:
+        """For Ryu's send loop: returns when the switch has taken everything."""
+        self.write(octets)
+        self.flush()
+        if self._drainer is not None:
+            self._drainer.wait()
+
+    def _send_now(self, direct: Any) -> None:
+        octets = b"".join(self._unsent)
+        try:
+            sent = direct.send(octets)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._broken(error)
+            return
+        self.backlog = len(octets) - sent
+        self._unsent[:] = [octets[sent:]] if self.backlog else []
+
+    def _drain(self) -> None:
+        try:
+            while self._unsent:
+                octets = b"".join(self._unsent)
+                self._unsent.clear()
+                self._socket.sendall(octets)
+                self.backlog -= len(octets)
+        except OSError as error:
+            self._broken(error)
+        finally:
+            self._drainer = None
+
+    def _broken(self, error: OSError) -> None:
+        """The switch takes nothing any more: end the connection, so that the receive loop notices."""
+        LOG.info("sending to the switch at %s: %s", self._address, error)
+        self._unsent.clear()
+        self.backlog = 0
+        with suppress(OSError):
+            self._socket.shutdown(SHUT_RDWR)
+
+
+def install() -> None:
+    """Have Ryu put a :class:`Channel` around every connection that it accepts or makes from now on."""
+    stock = controller.datapath_connection_factory
+    if getattr(stock, "wraps_channel", False):
+        return
+
+    def connected(socket: Any, address: Any) -> None:
+        stock(Channel(socket, address), address)
+
+    connected.wraps_channel = True  # type: ignore[attr-defined]
+    controller.datapath_connection_factory = connected

@@ -1,0 +1,225 @@
+"""What switches send, read from the octets: no Ryu object is built for any of it.
+
+Offsets are those of OpenFlow 1.3.5; a message has been cut out of the stream by its length before it
+gets here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.flow.rule import Action, ForgetInPort, Output, PopVlan, PushVlan, Resubmit, Rule, SetField, ToGroup
+from ryu_apps.southbound.encode import actions
+from ryu_apps.southbound.oxm import decode_field, decode_match
+
+_PART_HEADER = 16
+_ENTRY = struct.Struct("!HBxIIHHHHxxxxQ")
+#: Octets of a flow-stats entry before its match.
+ENTRY_FIXED = 48
+_TABLE_FEATURES = struct.Struct("!HB5x32xQQII")
+_PORT = struct.Struct("!I4x6s2x16sII24x")
+_METER_CONFIG = struct.Struct("!HHI")
+_PACKET_IN_COOKIE = 16
+_PACKET_IN_MATCH = 24
+_IN_PORT_FIELD = bytes.fromhex("80000004")
+
+
+class PacketIn(NamedTuple):
+    """A frame the switch handed over, and the cookie of the rule that said so."""
+
+    in_port: int
+    cookie: int
+    data: bytes
+
+
+def packet_in(octets: bytes) -> PacketIn:
+    """Read a packet-in."""
+    (cookie,) = struct.unpack_from("!Q", octets, _PACKET_IN_COOKIE)
+    (length,) = struct.unpack_from("!H", octets, _PACKET_IN_MATCH + 2)
+    # Open vSwitch writes the ingress port first.
+    at = octets.index(_IN_PORT_FIELD, _PACKET_IN_MATCH + 4, _PACKET_IN_MATCH + length) + 4
+    frame = _PACKET_IN_MATCH + length + -length % 8 + 2
+    return PacketIn(int.from_bytes(octets[at : at + 4]), cookie, octets[frame:])
+
+
+def port_status(octets: bytes) -> tuple[int, bool]:
+    """Port number, and whether its link is up; a port that is gone is down."""
+    port_no, up = _port(octets, 16)
+    return port_no, up and octets[8] != ofp.OFPPR_DELETE
+
+
+def _port(octets: bytes, at: int) -> tuple[int, bool]:
+    port_no, _mac, _name, config, state = _PORT.unpack_from(octets, at)
+    return port_no, not (config & ofp.OFPPC_PORT_DOWN or state & ofp.OFPPS_LINK_DOWN)
+
+
+def more_follows(octets: bytes) -> bool:
+    """Whether a multipart reply has further parts."""
+    return bool(octets[11] & ofp.OFPMPF_REPLY_MORE)
+
+
+def ports(octets: bytes) -> Iterator[tuple[int, bool]]:
+    """Port number and link state from a port description reply; reserved ports are left out."""
+    for at in range(_PART_HEADER, len(octets), _PORT.size):
+        port_no, up = _port(octets, at)
+        if port_no <= ofp.OFPP_MAX:
+            yield port_no, up
+
+
+def table_sizes(octets: bytes) -> Iterator[tuple[int, int]]:
+    """Table number and how many rules it holds at most, from a table features reply."""
+    at = _PART_HEADER
+    while at < len(octets):
+        length, table, _match, _write, _config, max_entries = _TABLE_FEATURES.unpack_from(octets, at)
+        yield table, max_entries
+        at += length
+
+
+def meter_ids(octets: bytes) -> Iterator[int]:
+    """The meters a switch has, from a meter configuration reply."""
+    at = _PART_HEADER
+    while at < len(octets):
+        length, _flags, meter_id = _METER_CONFIG.unpack_from(octets, at)
+        yield meter_id
+        at += length
+
+
+class Entry(NamedTuple):
+    """One rule of a flow statistics reply; match and instructions are octets as in a flow-mod."""
+
+    table: int
+    priority: int
+    cookie: int
+    match: bytes
+    instructions: bytes
+
+
+def entries(octets: bytes) -> Iterator[Entry]:
+    """The rules of one part of a flow statistics reply."""
+    at = _PART_HEADER
+    end = len(octets)
+    while at < end:
+        length, table, _, _, priority, _, _, _, cookie = _ENTRY.unpack_from(octets, at)
+        start = at + ENTRY_FIXED
+        middle = start + match_size(octets, start)
+        at += length
+        yield Entry(table, priority, cookie, octets[start:middle], octets[middle:at])
+
+
+def match_size(octets: bytes, at: int) -> int:
+    """How many octets an ``ofp_match`` occupies with its padding."""
+    length: int = (octets[at + 2] << 8) + octets[at + 3]
+    return length + -length % 8
+
+
+def rule(entry: Entry) -> Rule:
+    """The rule that an entry shows; without instructions if evbridge has no word for one of them."""
+    match_end = int.from_bytes(entry.match[2:4])
+    shown = _instructions(entry.instructions) or _Instructions()
+    return Rule(
+        table=entry.table,
+        priority=entry.priority,
+        match=decode_match(entry.match[4:match_end]),
+        cookie=entry.cookie,
+        apply=shown.apply,
+        metadata=shown.metadata,
+        goto=shown.goto,
+        meter=shown.meter,
+    )
+
+
+@dataclass(slots=True)
+class _Instructions:
+    apply: tuple[Action, ...] = ()
+    metadata: tuple[int, int] | None = None
+    goto: int | None = None
+    meter: int | None = None
+
+
+@lru_cache(4096)
+def _instructions(octets: bytes) -> _Instructions | None:
+    found = _Instructions()
+    for kind, one in _pieces(octets):
+        match kind:
+            case ofp.OFPIT_METER:
+                (found.meter,) = struct.unpack_from("!I", one, 4)
+            case ofp.OFPIT_APPLY_ACTIONS:
+                listed = [_action(*piece) for piece in _pieces(one[8:])]
+                known = tuple(action for action in listed if action is not None)
+                if actions(known) != one[8:]:
+                    return None
+                found.apply = known
+            case ofp.OFPIT_WRITE_METADATA:
+                found.metadata = struct.unpack_from("!QQ", one, 8)
+            case ofp.OFPIT_GOTO_TABLE:
+                found.goto = one[4]
+            case _:
+                return None
+    return found
+
+
+def _pieces(octets: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at < len(octets):
+        kind, length = struct.unpack_from("!HH", octets, at)
+        yield kind, octets[at : at + length]
+        at += length
+
+
+def _action(kind: int, octets: bytes) -> Action | None:
+    """The action as far as its kind tells; the caller compares what it would be written as."""
+    match kind:
+        case ofp.OFPAT_OUTPUT:
+            return Output(*struct.unpack_from("!IH", octets, 4))
+        case ofp.OFPAT_GROUP:
+            return ToGroup(*struct.unpack_from("!I", octets, 4))
+        case ofp.OFPAT_SET_FIELD:
+            named = decode_field(octets[4:])
+            return SetField(*named) if named else None
+        case ofp.OFPAT_PUSH_VLAN:
+            return PushVlan()
+        case ofp.OFPAT_POP_VLAN:
+            return PopVlan()
+        case ofp.OFPAT_EXPERIMENTER if len(octets) == 16:
+            return Resubmit(octets[12])
+        case ofp.OFPAT_EXPERIMENTER:
+            return ForgetInPort()
+        case _:
+            return None
+
+
+class SwitchError(NamedTuple):
+    """An OpenFlow error message.
+
+    Attributes:
+        text: type and code by name.
+        full: the switch has no room for another rule, group or meter.
+    """
+
+    text: str
+    full: bool
+
+
+_FULL = {
+    (ofp.OFPET_FLOW_MOD_FAILED, ofp.OFPFMFC_TABLE_FULL),
+    (ofp.OFPET_GROUP_MOD_FAILED, ofp.OFPGMFC_OUT_OF_GROUPS),
+    (ofp.OFPET_GROUP_MOD_FAILED, ofp.OFPGMFC_OUT_OF_BUCKETS),
+    (ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_OUT_OF_METERS),
+    (ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_OUT_OF_BANDS),
+}
+_BUNDLE_ERRORS = {getattr(ofp, name): name for name in dir(ofp) if name.startswith("ONFERR_")}
+
+
+def error(octets: bytes) -> SwitchError:
+    """Read an error message."""
+    kind, code = struct.unpack_from("!HH", octets, 8)
+    if kind == ofp.OFPET_EXPERIMENTER:
+        return SwitchError(_BUNDLE_ERRORS.get(code, f"experimenter error {code}"), full=False)
+    names = f"{ofp.ofp_error_type_to_str(kind)}, {ofp.ofp_error_code_to_str(kind, code)}"
+    return SwitchError(names, (kind, code) in _FULL)

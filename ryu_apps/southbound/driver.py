@@ -1,0 +1,216 @@
+"""One switch: which jobs are open, which may send now, and whose answer has just come in.
+
+Octets in, octets and events out.  Knows no socket and no Ryu, so that it can be driven by a test as
+well as by :mod:`ryu_apps.southbound.session`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.flow.pipeline import OURS
+from ryu_apps.evb.flow.rule import Meter
+from ryu_apps.evb.io import Apply, Event, FrameReceived, Mode, PortChanged, ReadRules, Rejected, SendFrame
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.southbound import decode
+from ryu_apps.southbound.changes import BulkJob, BundleJob, SingleJob, StageJob
+from ryu_apps.southbound.jobs import Flight, Job, Wire
+from ryu_apps.southbound.messages import packet_out
+from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces
+from ryu_apps.southbound.questions import ReadJob, SurveyJob
+
+#: Pieces under way at a time.  One would leave the switch idle for a round trip after each; every
+#: further one is what a gate flip has to wait for.
+WINDOW = 2
+#: Changes that a switch may owe; beyond that it is too slow to be of use.
+MAX_OPEN = 4096
+
+Octets = bytes | bytearray
+
+
+class SwitchDriver:
+    """The jobs of one switch.
+
+    Args:
+        dpid: its datapath id.
+        send: takes octets for the switch.
+        reserve: takes consecutive transaction ids that nobody else uses.
+        emit: takes events; must not call back.
+        cache: serialised rule blocks, shared by all switches.
+    """
+
+    def __init__(
+        self,
+        dpid: int,
+        send: Callable[[Octets], None],
+        reserve: Callable[[int], range],
+        emit: Callable[[Event], None],
+        cache: PieceCache,
+    ) -> None:
+        self.dpid = dpid
+        self._send = send
+        self._reserve = reserve
+        self._emit = emit
+        self._cache = cache
+        self._wire = Wire(send, reserve, self._launch)
+        self._lanes: dict[int, deque[Job]] = {}
+        self._open: dict[Job, int | None] = {}
+        self._flights: dict[int, Flight] = {}
+        self._bulk: deque[Job] = deque()
+        self._paced = 0
+        self._ports: dict[int, bool] = {}
+        self._meters: set[int] = set()
+        self._surveyed = False
+
+    # --- asked ---
+    def survey(self) -> None:
+        """Ask what the switch is; ends with SwitchUp."""
+        self._begin(SurveyJob(self._wire, self.dpid, self._ports, self._meters))
+
+    def send_frame(self, frame: SendFrame) -> None:
+        """Send a frame at once."""
+        self._send(packet_out(frame.port.port_no, frame.data, self._reserve(1)[0]))
+
+    def read(self, asked: ReadRules) -> None:
+        """Ask for rules; ends with RulesRead."""
+        self._begin(ReadJob(self._wire, asked))
+
+    def submit(self, asked: Apply) -> None:
+        """Carry out a change; ends with Confirmed or Rejected."""
+        if len(self._open) >= MAX_OPEN:
+            self._emit(Rejected(self.dpid, asked.token, f"{MAX_OPEN} changes wait for the switch already"))
+            return
+        job = self._job(asked)
+        self._open[job] = asked.lane
+        lane = self._lanes.setdefault(asked.lane, deque())
+        lane.append(job)
+        if lane[0] is job:
+            self._start(job)
+            self._pump()
+            self._review(job)
+
+    def _job(self, asked: Apply) -> Job:
+        match asked.mode:
+            case Mode.BULK:
+                return BulkJob(self._wire, asked, pieces(asked.change, self._cache, self._meters))
+            case Mode.STAGE:
+                return StageJob(self._wire, asked, pieces(asked.change, self._cache, self._meters))
+            case Mode.ATOMIC:
+                ahead = tuple(meter_messages(asked.change, self._meters))
+                bundled = tuple(other_messages(asked.change))
+                if len(ahead + bundled) <= 1:
+                    return SingleJob(self._wire, asked, ahead + bundled)
+                return BundleJob(self._wire, asked, ahead, bundled)
+
+    def close(self) -> None:
+        """The connection is gone, and with it everything that was open."""
+        for job in list(self._open):
+            job.reject("switch disconnected")
+            self._conclude(job)
+
+    # --- sending ---
+    def _begin(self, job: Job) -> None:
+        self._open[job] = None
+        job.send()
+
+    def _start(self, job: Job) -> None:
+        if isinstance(job, BulkJob):
+            self._bulk.append(job)
+        else:
+            job.send()
+
+    def _pump(self) -> None:
+        """Let bulk jobs take turns, a piece each, while the window is open."""
+        while self._bulk and self._paced < WINDOW:
+            job = self._bulk.popleft()
+            if not job.all_sent:
+                job.send()
+                self._bulk.append(job)
+            self._review(job)
+
+    def _launch(self, flight: Flight) -> None:
+        self._paced += flight.paced
+        self._flights.update(dict.fromkeys(flight.xids, flight))
+
+    # --- receiving ---
+    def receive(self, octets: bytes) -> bool:
+        """Take one whole message from the switch.
+
+        Returns:
+            Whether it was an answer to something of ours, so that nobody else needs to see it.
+        """
+        xid = int.from_bytes(octets[4:8])
+        flight = self._flights.get(xid)
+        kind = octets[1]
+        if kind == ofp.OFPT_PACKET_IN:
+            self._frame(octets)
+        elif kind == ofp.OFPT_PORT_STATUS:
+            self._port(octets)
+        elif flight is not None:
+            self._answer(flight, xid, octets)
+            return True
+        return False
+
+    def _frame(self, octets: bytes) -> None:
+        frame = decode.packet_in(octets)
+        if self._surveyed and OURS.covers(frame.cookie):
+            self._emit(FrameReceived(PortId(self.dpid, frame.in_port), frame.data))
+
+    def _port(self, octets: bytes) -> None:
+        port_no, up = decode.port_status(octets)
+        if port_no <= ofp.OFPP_MAX:
+            self._ports[port_no] = up
+            if self._surveyed:
+                self._emit(PortChanged(PortId(self.dpid, port_no), up))
+
+    def _answer(self, flight: Flight, xid: int, octets: bytes) -> None:
+        job = flight.job
+        kind = octets[1]
+        last = xid == flight.xids[-1] and not (kind == ofp.OFPT_MULTIPART_REPLY and decode.more_follows(octets))
+        if kind == ofp.OFPT_ERROR:
+            self._refuse(flight, xid, decode.error(octets))
+        elif last:
+            job.answered(flight, octets)
+        else:
+            job.interim(xid, octets)
+        if last:
+            self._land(flight)
+        self._review(job)
+        self._pump()
+
+    def _refuse(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+        subject = flight.subject(xid)
+        if subject is not None and isinstance(subject.what, Meter):
+            self._meters.discard(subject.what.meter_id)
+        flight.job.refused(flight, xid, error)
+
+    def _land(self, flight: Flight) -> None:
+        self._paced -= flight.paced
+        for xid in flight.xids:
+            del self._flights[xid]
+
+    def _review(self, job: Job) -> None:
+        """Tell how a job has ended; let the next one of its lane begin when this one has sent all."""
+        lane = self._open.get(job)
+        if job.outcome is not None and job in self._open:
+            self._conclude(job)
+        if lane is not None and job.all_sent:
+            self._advance(lane)
+
+    def _conclude(self, job: Job) -> None:
+        assert job.outcome is not None
+        del self._open[job]
+        self._surveyed |= isinstance(job, SurveyJob)
+        self._emit(job.outcome)
+
+    def _advance(self, key: int) -> None:
+        lane = self._lanes.get(key)
+        while lane and lane[0].all_sent:
+            lane.popleft()
+            if lane:
+                self._start(lane[0])
+        if not lane:
+            self._lanes.pop(key, None)

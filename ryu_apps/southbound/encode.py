@@ -1,0 +1,168 @@
+"""Rules, groups and meters as OpenFlow 1.3 octets.
+
+Octets are built directly: building and serialising a Ryu object for the same rule takes some twenty
+times as long (see docs/decisions/0001).  Every message has the transaction id 0, which whoever sends
+it overwrites with :func:`ryu_apps.southbound.messages.numbered`.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+from typing import assert_never
+
+from ryu.ofproto import nicira_ext
+from ryu.ofproto import ofproto_common as common
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.flow.rule import (
+    Action,
+    Bucket,
+    CookieMask,
+    ForgetInPort,
+    Group,
+    Meter,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Rule,
+    SetField,
+    ToGroup,
+)
+from ryu_apps.southbound.oxm import encode_match, field, pad
+
+#: Octets of a flow-mod before its match; a flow-stats entry has as many, so both end alike.
+FLOW_MOD_FIXED = 48
+ALL_ONES = (1 << 64) - 1
+
+_HEADER = struct.Struct("!BBHI")
+_FLOW_MOD = struct.Struct("!BBHIQQBBHHHIIIHxx")
+_ETH_TYPE_VLAN = 0x8100
+#: Open vSwitch: add the group or replace its buckets, whichever applies (OpenFlow 1.5 has no such command).
+_ADD_OR_MODIFY = 0x8000
+#: NXM header of the 16-bit ingress port, NXM_OF_IN_PORT.
+_NXM_OF_IN_PORT = 0x00000002
+_IN_PORT_BITS = 16
+_ANY_MATCH = encode_match(())
+
+
+def message(kind: int, body: bytes) -> bytes:
+    """A whole message of transaction id 0."""
+    return _HEADER.pack(ofp.OFP_VERSION, kind, ofp.OFP_HEADER_SIZE + len(body), 0) + body
+
+
+def flow_add(rule: Rule) -> bytes:
+    """Add a rule or overwrite the one of the same table, priority and match."""
+    tail = encode_match(rule.match) + instructions(rule.apply, rule.metadata, rule.goto, rule.meter)
+    return _flow_mod(ofp.OFPFC_ADD, rule.table, rule.priority, rule.cookie, 0, tail)
+
+
+def flow_remove(rule: Rule) -> bytes:
+    """Delete a rule by key, if it still carries the very cookie."""
+    return _flow_mod(
+        ofp.OFPFC_DELETE_STRICT, rule.table, rule.priority, rule.cookie, ALL_ONES, encode_match(rule.match)
+    )
+
+
+def flow_sweep(mask: CookieMask) -> bytes:
+    """Delete all rules under a cookie mask, in all tables."""
+    return _flow_mod(ofp.OFPFC_DELETE, ofp.OFPTT_ALL, 0, mask.cookie, mask.mask, _ANY_MATCH)
+
+
+def _flow_mod(command: int, table: int, priority: int, cookie: int, cookie_mask: int, tail: bytes) -> bytes:
+    head = _FLOW_MOD.pack(
+        ofp.OFP_VERSION,
+        ofp.OFPT_FLOW_MOD,
+        FLOW_MOD_FIXED + len(tail),
+        0,
+        cookie,
+        cookie_mask,
+        table,
+        command,
+        0,
+        0,
+        priority,
+        ofp.OFP_NO_BUFFER,
+        ofp.OFPP_ANY,
+        ofp.OFPG_ANY,
+        0,
+    )
+    return head + tail
+
+
+@lru_cache(4096)
+def instructions(
+    apply: tuple[Action, ...], metadata: tuple[int, int] | None, goto: int | None, meter: int | None
+) -> bytes:
+    """Instructions in the order in which Open vSwitch writes them back."""
+    parts = []
+    if meter is not None:
+        parts.append(struct.pack("!HHI", ofp.OFPIT_METER, 8, meter))
+    if apply:
+        listed = actions(apply)
+        parts.append(struct.pack("!HH4x", ofp.OFPIT_APPLY_ACTIONS, 8 + len(listed)) + listed)
+    if metadata is not None:
+        parts.append(struct.pack("!HH4xQQ", ofp.OFPIT_WRITE_METADATA, 24, *metadata))
+    if goto is not None:
+        parts.append(struct.pack("!HHB3x", ofp.OFPIT_GOTO_TABLE, 8, goto))
+    return b"".join(parts)
+
+
+def actions(listed: tuple[Action, ...]) -> bytes:
+    """A list of actions."""
+    return b"".join(map(_action, listed))
+
+
+def _action(action: Action) -> bytes:
+    match action:
+        case Output(port, max_len):
+            return struct.pack("!HHIH6x", ofp.OFPAT_OUTPUT, 16, port, max_len)
+        case ToGroup(group_id):
+            return struct.pack("!HHI", ofp.OFPAT_GROUP, 8, group_id)
+        case SetField(name, value):
+            octets = field(name, value)
+            return pad(struct.pack("!HH", ofp.OFPAT_SET_FIELD, 4 + len(octets) + -(4 + len(octets)) % 8) + octets)
+        case PushVlan():
+            return struct.pack("!HHH2x", ofp.OFPAT_PUSH_VLAN, 8, _ETH_TYPE_VLAN)
+        case PopVlan():
+            return struct.pack("!HH4x", ofp.OFPAT_POP_VLAN, 8)
+        case Resubmit(table):
+            return _nicira("!HB3x", nicira_ext.NXAST_RESUBMIT_TABLE, ofp.OFPP_IN_PORT & 0xFFFF, table)
+        case ForgetInPort():
+            return _nicira("!HIQ", nicira_ext.NXAST_REG_LOAD, _IN_PORT_BITS - 1, _NXM_OF_IN_PORT, 0)
+        case _:
+            assert_never(action)
+
+
+def _nicira(layout: str, subtype: int, *values: int) -> bytes:
+    body = struct.pack("!IH", common.NX_EXPERIMENTER_ID, subtype) + struct.pack(layout, *values)
+    return struct.pack("!HH", ofp.OFPAT_EXPERIMENTER, 4 + len(body)) + body
+
+
+def group_write(group: Group) -> bytes:
+    """Add a group or replace its type and buckets."""
+    return _group_mod(_ADD_OR_MODIFY, group.type.value, group.group_id, b"".join(map(_bucket, group.buckets)))
+
+
+def group_delete(group_id: int) -> bytes:
+    """Delete a group, and with it every rule that refers to it."""
+    return _group_mod(ofp.OFPGC_DELETE, 0, group_id, b"")
+
+
+def _group_mod(command: int, kind: int, group_id: int, buckets: bytes) -> bytes:
+    return message(ofp.OFPT_GROUP_MOD, struct.pack("!HBxI", command, kind, group_id) + buckets)
+
+
+def _bucket(bucket: Bucket) -> bytes:
+    listed = actions(bucket.actions)
+    watch = ofp.OFPP_ANY if bucket.watch_port is None else bucket.watch_port
+    return struct.pack("!HHII4x", 16 + len(listed), bucket.weight, watch, ofp.OFPG_ANY) + listed
+
+
+def meter_write(meter: Meter, *, known: bool) -> bytes:
+    """Add a meter, or change one that the switch is known to have."""
+    command = ofp.OFPMC_MODIFY if known else ofp.OFPMC_ADD
+    flags = ofp.OFPMF_PKTPS | ofp.OFPMF_BURST
+    band = struct.pack("!HHII4x", ofp.OFPMBT_DROP, 16, meter.rate, meter.burst)
+    return message(ofp.OFPT_METER_MOD, struct.pack("!HHI", command, flags, meter.meter_id) + band)

@@ -1,0 +1,79 @@
+"""Whole OpenFlow messages around rules: barriers, bundles, requests, packet-outs, transaction ids.
+
+Bundles are the ONF extension to OpenFlow 1.3 (EXT-230); their numbers are those of OpenFlow 1.4.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from ryu.ofproto import ofproto_common as common
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.flow.rule import CookieMask
+from ryu_apps.southbound.encode import message
+from ryu_apps.southbound.oxm import encode_match
+
+#: Offset of the transaction id in every message.
+XID_OFFSET = 4
+
+BUNDLE_FLAGS = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
+
+_PACKET_OUT = struct.Struct("!BBHIIIH6xHHIH6x")
+_PACKET_OUT_ACTIONS = 16
+_BARRIER = message(ofp.OFPT_BARRIER_REQUEST, b"")
+
+
+def numbered(octets: bytes, xid: int) -> bytes:
+    """The same message under another transaction id."""
+    return octets[:XID_OFFSET] + xid.to_bytes(4) + octets[XID_OFFSET + 4 :]
+
+
+def barrier(xid: int) -> bytes:
+    """A barrier request."""
+    return numbered(_BARRIER, xid)
+
+
+def packet_out(port: int, data: bytes, xid: int) -> bytes:
+    """Send a frame out of a port."""
+    head = _PACKET_OUT.pack(
+        ofp.OFP_VERSION,
+        ofp.OFPT_PACKET_OUT,
+        _PACKET_OUT.size + len(data),
+        xid,
+        ofp.OFP_NO_BUFFER,
+        ofp.OFPP_CONTROLLER,
+        _PACKET_OUT_ACTIONS,
+        ofp.OFPAT_OUTPUT,
+        _PACKET_OUT_ACTIONS,
+        port,
+        0,
+    )
+    return head + data
+
+
+def bundle_control(bundle_id: int, request: int, xid: int) -> bytes:
+    """Open, commit or discard a bundle (``ONF_BCT_..._REQUEST``)."""
+    body = struct.pack("!IHH", bundle_id, request, BUNDLE_FLAGS)
+    return numbered(_experimenter(ofp.ONF_ET_BUNDLE_CONTROL, body), xid)
+
+
+def bundle_add(bundle_id: int, inner: bytes, xid: int) -> bytes:
+    """Put a message into a bundle; both carry the same transaction id, as the extension demands."""
+    body = struct.pack("!IxxH", bundle_id, BUNDLE_FLAGS) + numbered(inner, xid)
+    return numbered(_experimenter(ofp.ONF_ET_BUNDLE_ADD_MESSAGE, body), xid)
+
+
+def _experimenter(kind: int, body: bytes) -> bytes:
+    return message(ofp.OFPT_EXPERIMENTER, struct.pack("!II", common.ONF_EXPERIMENTER_ID, kind) + body)
+
+
+def flow_stats_request(mask: CookieMask, xid: int) -> bytes:
+    """Ask for all rules under a cookie mask, in all tables."""
+    body = struct.pack("!B3xII4xQQ", ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, mask.cookie, mask.mask)
+    return multipart_request(ofp.OFPMP_FLOW, body + encode_match(()), xid)
+
+
+def multipart_request(kind: int, body: bytes, xid: int) -> bytes:
+    """A multipart request of one part."""
+    return numbered(message(ofp.OFPT_MULTIPART_REQUEST, struct.pack("!HH4x", kind, 0) + body), xid)

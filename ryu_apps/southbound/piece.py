@@ -1,0 +1,147 @@
+"""A change cut into pieces of about a hundred messages, serialised once however many switches get it.
+
+Open vSwitch forwards and takes messages in one thread: a piece is what it may have to digest before
+it looks at the neighbours' frames again.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from weakref import WeakKeyDictionary
+
+from ryu_apps.evb.flow.notation import rule_text
+from ryu_apps.evb.flow.rule import Change, CookieMask, Group, Meter, Rule, RuleBlock
+from ryu_apps.southbound.encode import flow_add, flow_remove, flow_sweep, group_delete, group_write, meter_write
+from ryu_apps.southbound.messages import XID_OFFSET
+
+PIECE = 100
+
+_XID = struct.Struct("!I")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a message is about; ``added`` if it makes the switch hold ``what``."""
+
+    what: Rule | Group | Meter | CookieMask | int
+    added: bool
+
+    def __str__(self) -> str:
+        match self.what:
+            case Rule():
+                return rule_text(self.what)
+            case Group(group_id=group_id):
+                return f"group {group_id:#x}"
+            case Meter(meter_id=meter_id):
+                return f"meter {meter_id}"
+            case CookieMask(cookie, mask):
+                return f"sweep of {cookie:#x}/{mask:#x}"
+            case group_id:
+                return f"group {group_id:#x}"
+
+
+Message = tuple[bytes, Subject]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Messages to be sent in one go.
+
+    Attributes:
+        messages: each with what it is about; their transaction ids are 0.
+        octets: all of them, one behind the other.
+        starts: where each begins in ``octets``.
+    """
+
+    messages: tuple[Message, ...]
+    octets: bytes
+    starts: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def numbered(self, first: int) -> bytearray:
+        """The octets with the transaction ids ``first``, ``first + 1`` and so on."""
+        octets = bytearray(self.octets)
+        for xid, start in enumerate(self.starts, first):
+            _XID.pack_into(octets, start + XID_OFFSET, xid)
+        return octets
+
+
+def _piece(messages: tuple[Message, ...]) -> Piece:
+    starts = []
+    at = 0
+    for octets, _subject in messages:
+        starts.append(at)
+        at += len(octets)
+    return Piece(messages, b"".join(octets for octets, _subject in messages), tuple(starts))
+
+
+class PieceCache:
+    """The serialised pieces of rule blocks, for as long as a block is in use anywhere."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[RuleBlock, dict[int, Piece]] = WeakKeyDictionary()
+
+    def pieces(self, block: RuleBlock) -> Iterator[Piece]:
+        """The pieces of a block; each is serialised when it is asked for, so that nobody waits for all."""
+        known = self._known.setdefault(block, {})
+        for start in range(0, len(block.rules), PIECE):
+            if start not in known:
+                known[start] = _piece(tuple(map(_addition, block.rules[start : start + PIECE])))
+            yield known[start]
+
+
+def _addition(rule: Rule) -> Message:
+    return flow_add(rule), Subject(rule, added=True)
+
+
+def meter_messages(change: Change, known: set[int]) -> Iterator[Message]:
+    """The meters of a change; ``known`` are the ids of those that the switch has, and is kept up."""
+    for meter in change.meters:
+        yield meter_write(meter, known=meter.meter_id in known), Subject(meter, added=True)
+        known.add(meter.meter_id)
+
+
+def other_messages(change: Change) -> Iterator[Message]:
+    """Everything but the meters, in the order a change prescribes."""
+    yield from _group_messages(change)
+    for block in change.blocks:
+        yield from map(_addition, block)
+    yield from _tail_messages(change)
+
+
+def _group_messages(change: Change) -> Iterator[Message]:
+    for group in change.groups:
+        yield group_write(group), Subject(group, added=True)
+
+
+def _tail_messages(change: Change) -> Iterator[Message]:
+    yield from map(_addition, change.add)
+    for rule in change.remove:
+        yield flow_remove(rule), Subject(rule, added=False)
+    for mask in change.sweep:
+        yield flow_sweep(mask), Subject(mask, added=False)
+    for group_id in change.drop_groups:
+        yield group_delete(group_id), Subject(group_id, added=False)
+
+
+def pieces(change: Change, cache: PieceCache, known_meters: set[int]) -> Iterator[Piece]:
+    """A change in pieces, in the order it prescribes."""
+    yield from _cut([*meter_messages(change, known_meters), *_group_messages(change)])
+    for block in change.blocks:
+        yield from cache.pieces(block)
+    yield from _cut(_tail_messages(change))
+
+
+def _cut(messages: Iterable[Message]) -> Iterator[Piece]:
+    left = iter(messages)
+    while some := tuple(islice(left, PIECE)):
+        yield _piece(some)
+
+
+NOTHING = _piece(())
+"""What is sent for a change that asks for nothing: only the barrier behind it."""

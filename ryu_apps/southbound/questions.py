@@ -1,0 +1,81 @@
+"""What a switch is asked: which rules it holds, and once after it has connected, what it is."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.flow.pipeline import Table
+from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.io import ReadRules, RulesRead, SwitchUp
+from ryu_apps.southbound import decode
+from ryu_apps.southbound.jobs import Flight, Job, Wire
+from ryu_apps.southbound.messages import flow_stats_request, multipart_request
+
+
+class ReadJob(Job):
+    """All rules under a cookie mask."""
+
+    def __init__(self, wire: Wire, asked: ReadRules) -> None:
+        super().__init__(wire, asked.dpid, asked.token)
+        self._mask = asked.mask
+        self._rules: list[Rule] = []
+
+    def send(self) -> None:
+        self.ask(partial(flow_stats_request, self._mask))
+        self.all_sent = True
+
+    def interim(self, xid: int, octets: bytes) -> None:
+        self._rules += map(decode.rule, decode.entries(octets))
+
+    def answered(self, flight: Flight, octets: bytes) -> None:
+        self.interim(flight.xids[-1], octets)
+        self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules))
+
+
+class SurveyJob(Job):
+    """Ports, room for rules, and the meters left from an earlier connection.
+
+    Args:
+        ports: filled with port number -> link is up; whoever hears of a change keeps it up.
+        meters: filled with meter ids.
+    """
+
+    def __init__(self, wire: Wire, dpid: int, ports: dict[int, bool], meters: set[int]) -> None:
+        super().__init__(wire, dpid, 0)
+        self._ports = ports
+        self._meters = meters
+        self._rooms: dict[int, int] = {}
+        self._unanswered = 0
+
+    def send(self) -> None:
+        all_meters = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
+        requests = {ofp.OFPMP_PORT_DESC: b"", ofp.OFPMP_METER_CONFIG: all_meters, ofp.OFPMP_TABLE_FEATURES: b""}
+        self._unanswered = len(requests)
+        for kind, body in requests.items():
+            self.ask(partial(multipart_request, kind, body))
+        self.all_sent = True
+
+    def interim(self, xid: int, octets: bytes) -> None:
+        match int.from_bytes(octets[8:10]):
+            case ofp.OFPMP_PORT_DESC:
+                self._ports.update(decode.ports(octets))
+            case ofp.OFPMP_METER_CONFIG:
+                self._meters.update(decode.meter_ids(octets))
+            case ofp.OFPMP_TABLE_FEATURES:
+                self._rooms.update(decode.table_sizes(octets))
+
+    def answered(self, flight: Flight, octets: bytes) -> None:
+        self.interim(flight.xids[-1], octets)
+        self._one_less()
+
+    def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+        """A switch may decline to say."""
+        self._one_less()
+
+    def _one_less(self) -> None:
+        self._unanswered -= 1
+        if not self._unanswered and self.outcome is None:
+            rooms = [self._rooms[table] for table in Table if table in self._rooms]
+            self.outcome = SwitchUp(self.dpid, dict(self._ports), min(rooms, default=None))

@@ -1,0 +1,136 @@
+"""The Ryu side of the southbound: connections become drivers, effects go to the right one.
+
+Everything runs in the event loop, mostly in the green thread that receives from the switch that
+caused it.  Events are delivered one at a time and never from within :meth:`SwitchDriver.receive`;
+what they cause to be sent leaves when all of them have been dealt with, in one write a switch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ryu.base.app_manager import lookup_service_brick
+from ryu.controller import ofp_event
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.io import Apply, Event, ReadRules, Rejected, SendFrame, SwitchDown
+from ryu_apps.southbound.channel import Channel, install
+from ryu_apps.southbound.driver import SwitchDriver
+from ryu_apps.southbound.piece import PieceCache
+
+LOG = logging.getLogger(__name__)
+
+#: The OpenFlow version of every connection.
+OFP_VERSION = ofp.OFP_VERSION
+#: Octets that a switch may leave unread before frames for its ports are dropped.
+MAX_BACKLOG = 4 << 20
+_MAX_XID = 0xFFFFFFFF
+
+
+class _Connection:
+    """One datapath as Ryu has it, and its driver."""
+
+    def __init__(self, datapath: Any, emit: Callable[[Event], None], cache: PieceCache) -> None:
+        self.datapath = datapath
+        self.channel: Channel = datapath.socket
+        self.driver = SwitchDriver(datapath.id, self.channel.write, self._reserve, emit, cache)
+        self._ryu = lookup_service_brick(ofp_event.NAME)
+
+    def _reserve(self, count: int) -> range:
+        # From the counter from which Ryu and other apps take theirs; never 0, which is the switch's own.
+        first = self.datapath.xid + 1
+        if first + count > _MAX_XID:
+            first = 1
+        self.datapath.xid = first + count - 1
+        return range(first, first + count)
+
+    def receive(self, octets: bytes) -> bool:
+        """Offer a message to the driver; a packet-in goes on to Ryu only if another app wants it."""
+        try:
+            ours = self.driver.receive(octets)
+        except Exception:
+            LOG.exception("switch %016x: cannot deal with %s", self.driver.dpid, octets.hex())
+            return False
+        if octets[1] == ofp.OFPT_PACKET_IN:
+            return not self._ryu.observers.get(ofp_event.EventOFPPacketIn)
+        return ours
+
+
+class Southbound:
+    """All switches.
+
+    Args:
+        deliver: takes events, one at a time; must not block.  May call :meth:`perform`.
+    """
+
+    def __init__(self, deliver: Callable[[Event], None]) -> None:
+        install()
+        self._deliver = deliver
+        self._connections: dict[int, _Connection] = {}
+        self._cache = PieceCache()
+        self._events: deque[Event] = deque()
+        self._settling = False
+
+    def datapath_up(self, datapath: Any) -> None:
+        """A switch has finished Ryu's handshake."""
+        self._forget(datapath.id)
+        connection = _Connection(datapath, self._events.append, self._cache)
+        self._connections[datapath.id] = connection
+        connection.channel.attach(connection.receive, self._settle)
+        connection.driver.survey()
+        self._settle()
+
+    def datapath_down(self, datapath: Any) -> None:
+        """A connection has ended; one that a newer connection has replaced is not missed."""
+        connection = self._connections.get(datapath.id)
+        if connection is not None and connection.datapath is datapath:
+            self._forget(datapath.id)
+            self._settle()
+
+    def _forget(self, dpid: int) -> None:
+        connection = self._connections.pop(dpid, None)
+        if connection is not None:
+            connection.channel.detach()
+            connection.driver.close()
+            self._events.append(SwitchDown(dpid))
+
+    def perform(self, effect: SendFrame | Apply | ReadRules) -> None:
+        """Carry out an effect; what becomes of it comes as an event."""
+        dpid = effect.port.dpid if isinstance(effect, SendFrame) else effect.dpid
+        connection = self._connections.get(dpid)
+        match effect:
+            case SendFrame() if connection and connection.channel.backlog < MAX_BACKLOG:
+                connection.driver.send_frame(effect)
+            case Apply() if connection:
+                connection.driver.submit(effect)
+            case Apply(dpid, token):
+                self._events.append(Rejected(dpid, token, "switch not connected"))
+            case ReadRules() if connection:
+                connection.driver.read(effect)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Deliver what has happened, and what that makes happen; then send everything."""
+        if self._settling:
+            return
+        self._settling = True
+        try:
+            while self._events:
+                self._tell(self._events.popleft())
+        finally:
+            self._settling = False
+        for connection in self._connections.values():
+            connection.channel.flush()
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Rejected):
+            LOG.warning("switch %016x refuses: %s", event.dpid, event.reason)
+        if getattr(event, "token", None) == 0:
+            return
+        try:
+            self._deliver(event)
+        except Exception:
+            LOG.exception("while dealing with %s", event)

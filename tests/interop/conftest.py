@@ -1,0 +1,40 @@
+"""A private Open vSwitch for whoever asks; see private_ovs.py."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from tests.interop.controller import Controller
+from tests.interop.private_ovs import PrivateOvs
+
+_bridges = count(1)
+
+
+@pytest.fixture(scope="session")
+def private_ovs() -> Iterator[PrivateOvs]:
+    with PrivateOvs() as ovs:
+        yield ovs
+
+
+@pytest.fixture
+def bridge(private_ovs: PrivateOvs) -> Iterator[str]:
+    """Name of an empty bridge."""
+    name = f"br{next(_bridges)}"
+    private_ovs.add_bridge(name, int(name[2:]))
+    yield name
+    private_ovs.vsctl("del-br", name)
+
+
+@pytest.fixture
+def controller(private_ovs: PrivateOvs, bridge: str) -> Iterator[Controller]:
+    """A controller that the bridge has connected to."""
+    server, port = private_ovs.listen()
+    with server:
+        private_ovs.vsctl("set-controller", bridge, f"tcp:127.0.0.1:{port}")
+        connected = Controller(server, int(bridge[2:]))
+    connected.up()
+    yield connected
+    connected.close()

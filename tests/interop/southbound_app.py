@@ -1,0 +1,56 @@
+"""A Ryu app that answers every punted frame after having changed the switch: the southbound, nothing else.
+
+The first octet after the Ethernet type says how many rules to write; the frame comes back as it was.
+"""
+
+from __future__ import annotations
+
+from ryu.base import app_manager
+from ryu.controller import ofp_event
+from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
+from ryu.ofproto import ofproto_v1_3
+
+from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
+from ryu_apps.evb.flow.pipeline import Kind, cookie
+from ryu_apps.evb.flow.rule import Change, Output, Rule, match
+from ryu_apps.evb.io import Apply, Confirmed, Event, FrameReceived, Mode, SendFrame, SwitchUp
+from ryu_apps.southbound.session import Southbound
+
+ETH_TYPE = 0x88B5
+_COOKIE = cookie(Kind.INFRASTRUCTURE)
+_PUNT = Rule(0, 100, match(eth_type=ETH_TYPE), _COOKIE, (Output(ofproto_v1_3.OFPP_CONTROLLER),))
+
+
+class SouthboundApp(app_manager.RyuApp):
+    """Frame in, rules out, frame out."""
+
+    OFP_VERSIONS = (ofproto_v1_3.OFP_VERSION,)
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.southbound = Southbound(self._deliver)
+        self._waiting: dict[int, FrameReceived] = {}
+        self._token = 0
+
+    def _deliver(self, event: Event) -> None:
+        match event:
+            case SwitchUp(dpid):
+                self.southbound.perform(Apply(dpid, 0, Change(add=(_PUNT,)), Mode.BULK))
+            case FrameReceived(port, data):
+                self._token += 1
+                self._waiting[self._token] = event
+                rules = tuple(
+                    Rule(10, 5, match(metadata=number), _COOKIE + self._token % 1000, goto=20)
+                    for number in range(data[14])
+                )
+                self.southbound.perform(Apply(port.dpid, self._token, Change(add=rules), Mode.ATOMIC))
+            case Confirmed(_, token):
+                frame = self._waiting.pop(token)
+                self.southbound.perform(SendFrame(frame.port, frame.data))
+
+    @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
+    def _state_changed(self, event: ofp_event.EventOFPStateChange) -> None:
+        if event.state == MAIN_DISPATCHER:
+            self.southbound.datapath_up(event.datapath)
+        elif event.datapath.id is not None:
+            self.southbound.datapath_down(event.datapath)

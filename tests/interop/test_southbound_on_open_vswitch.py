@@ -1,0 +1,221 @@
+"""What the driver sends, a real Open vSwitch takes, shows and refuses as the driver expects."""
+
+from __future__ import annotations
+
+import pytest
+
+from ryu_apps.evb.flow.rule import (
+    ANY_TAGGED,
+    VLAN_PRESENT,
+    Action,
+    Bucket,
+    Change,
+    CookieMask,
+    ForgetInPort,
+    Group,
+    GroupType,
+    Meter,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Rule,
+    RuleBlock,
+    SetField,
+    ToGroup,
+    match,
+)
+from ryu_apps.evb.io import Confirmed, Mode, Rejected
+from ryu_apps.southbound.driver import WINDOW
+from ryu_apps.southbound.encode import ALL_ONES
+from ryu_apps.southbound.piece import PIECE
+from tests.interop.controller import Controller
+from tests.interop.private_ovs import PrivateOvs
+
+COOKIE = 0xEB47_3000_0100_0001
+MINE = CookieMask(COOKIE, ALL_ONES)
+
+L2 = {"in_port": 1, "eth_src": 0x5254_0000_0001, "eth_dst": (0x0100_0000_0000, 0x0100_0000_0000), "metadata": (5, 0xFF)}
+IPV4 = L2 | {"eth_type": 0x0800, "vlan_vid": VLAN_PRESENT | 5, "vlan_pcp": 3, "ip_dscp": 46}
+IPV4 |= {"ipv4_src": (0x0A000000, 0xFF000000), "ipv4_dst": 0x0A000001}
+IPV6 = L2 | {"eth_type": 0x86DD, "ipv6_src": 1, "ipv6_dst": (0xFE80 << 112, 0xFFC0 << 112), "ip_proto": 58}
+MATCHES = {
+    "any": {},
+    "tagged": {"vlan_vid": ANY_TAGGED},
+    "untagged": {"vlan_vid": 0},
+    "l2": L2,
+    "tcp": IPV4 | {"ip_proto": 6, "tcp_src": 80, "tcp_dst": (0x0400, 0xFC00)},
+    "udp": IPV4 | {"ip_proto": 17, "udp_src": (53, 0xFFFF), "udp_dst": 53},
+    "icmp": IPV4 | {"ip_proto": 1, "icmpv4_type": 8, "icmpv4_code": 0},
+    "arp": L2 | {"eth_type": 0x0806, "arp_op": 1, "arp_spa": 1, "arp_tpa": 2, "arp_sha": 3, "arp_tha": 4},
+    "neighbour solicitation": IPV6 | {"icmpv6_type": 135, "icmpv6_code": 0, "ipv6_nd_target": 9, "ipv6_nd_sll": 1},
+    "neighbour advertisement": IPV6 | {"icmpv6_type": 136, "icmpv6_code": 0, "ipv6_nd_target": 9, "ipv6_nd_tll": 1},
+}
+ACTIONS: dict[str, tuple[Action, ...]] = {
+    "drop": (),
+    "output": (Output(2), Output(0xFFFFFFFD, 128)),
+    "group": (ToGroup(7),),
+    "tag": (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | 9), SetField("vlan_pcp", 1), Output(1)),
+    "metadata": (SetField("metadata", 77), SetField("eth_dst", 0x5254_0000_0002), Resubmit(60)),
+    "reflect": (ForgetInPort(), Output(1)),
+}
+GROUP = Group(7, GroupType.ALL, (Bucket((PopVlan(), ForgetInPort(), Output(1))), Bucket((Output(2),))))
+
+
+def rule(number: int = 0, table: int = 30, cookie: int = COOKIE, **fields: object) -> Rule:
+    return Rule(table, 100, match(metadata=number), cookie, **fields)  # type: ignore[arg-type]
+
+
+BROKEN = rule(1, apply=(ToGroup(99),))
+
+
+@pytest.mark.parametrize("fields", MATCHES.values(), ids=MATCHES)
+def test_a_match_is_shown_as_it_was_sent(controller: Controller, fields: dict[str, int]) -> None:
+    change = Change(add=(Rule(30, 100, match(**fields), COOKIE, (Output(2),)),))
+    assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
+    assert controller.rules(MINE) == set(change.add)
+
+
+@pytest.mark.parametrize("actions", ACTIONS.values(), ids=ACTIONS)
+def test_actions_are_shown_as_they_were_sent(controller: Controller, actions: tuple[Action, ...]) -> None:
+    written = rule(apply=actions, metadata=(0x12, 0xFF), goto=40, meter=3)
+    change = Change((Meter(3, 100, 10),), (GROUP,), add=(written,))
+    assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
+    assert controller.rules(MINE) == {written}
+
+
+def test_a_tag_can_be_popped_where_one_is_matched(controller: Controller) -> None:
+    change = Change(add=(Rule(30, 100, match(vlan_vid=ANY_TAGGED), COOKIE, (PopVlan(), Output(1))),))
+    assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
+
+
+def test_a_group_sent_again_has_the_new_buckets(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
+    for port in (1, 2):
+        again = Change(groups=(Group(7, GroupType.ALL, (Bucket((Output(port),)),)),))
+        assert isinstance(controller.apply(again), Confirmed)
+    assert "output:2" in private_ovs.ofctl("dump-groups", bridge)
+    assert "output:1" not in private_ovs.ofctl("dump-groups", bridge)
+
+
+def test_a_dropped_group_is_gone(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
+    controller.apply(Change(groups=(GROUP,)))
+    controller.apply(Change(drop_groups=(7,)))
+    assert "group_id=7" not in private_ovs.ofctl("dump-groups", bridge)
+
+
+def test_a_meter_can_be_changed_after_a_restart(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
+    controller.apply(Change(meters=(Meter(3, 100, 10),)))
+    controller.start_over()
+    controller.up()
+    assert isinstance(controller.apply(Change(meters=(Meter(3, 200, 10),))), Confirmed)
+    assert "rate=200" in private_ovs.ofctl("dump-meters", bridge)
+
+
+def test_a_large_block_is_staged_in_pieces_and_read_back(controller: Controller) -> None:
+    block = RuleBlock(tuple(rule(number) for number in range(25 * PIECE + 1)))
+    assert isinstance(controller.apply(Change(blocks=(block,)), Mode.STAGE), Confirmed)
+    assert controller.rules(MINE) == set(block)
+
+
+def test_a_refused_rule_is_named_and_its_reason_too(controller: Controller) -> None:
+    refused = controller.apply(Change(add=(rule(0), BROKEN)), Mode.STAGE)
+    assert isinstance(refused, Rejected)
+    assert "metadata=0x1 actions=group:0x63" in refused.reason
+    assert "OFPBAC_BAD_OUT_GROUP" in refused.reason
+    assert not refused.full
+
+
+def test_nothing_more_of_a_refused_change_is_sent(controller: Controller) -> None:
+    block = RuleBlock((BROKEN, *(rule(number) for number in range(2, 20 * PIECE))))
+    assert isinstance(controller.apply(Change(blocks=(block,)), Mode.STAGE), Rejected)
+    controller.apply(Change())
+    assert len(controller.rules(MINE)) < WINDOW * PIECE
+
+
+def test_a_full_table_is_told_from_other_refusals(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
+    limit = ("--", "--id=@t", "create", "Flow_Table", "flow_limit=5", "overflow_policy=refuse")
+    private_ovs.vsctl(*limit, "--", "set", "bridge", bridge, "flow_tables:30=@t")
+    refused = controller.apply(Change(add=tuple(rule(number) for number in range(6))), Mode.STAGE)
+    assert isinstance(refused, Rejected)
+    assert refused.full
+    assert "metadata=0x5" in refused.reason
+    assert "OFPFMFC_TABLE_FULL" in refused.reason
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [BROKEN, Rule(30, 100, match(tcp_dst=80), COOKIE), rule(1, goto=29)],
+    ids=["unknown group", "missing prerequisite", "backwards"],
+)
+def test_a_bundle_that_fails_leaves_nothing(controller: Controller, broken: Rule) -> None:
+    refused = controller.apply(Change(add=(rule(0), broken, rule(2))), Mode.ATOMIC)
+    assert isinstance(refused, Rejected)
+    assert "table=ACL_FROM" in refused.reason
+    assert isinstance(controller.apply(Change()), Confirmed)
+    assert controller.rules(MINE) == set()
+
+
+def test_a_bundle_takes_meters_groups_rules_and_deletions(controller: Controller) -> None:
+    controller.apply(Change(add=(rule(0), rule(1))))
+    added = rule(2, apply=(ToGroup(7),), meter=3)
+    change = Change((Meter(3, 100, 10),), (GROUP,), add=(added,), remove=(rule(0),))
+    assert isinstance(controller.apply(change, Mode.ATOMIC), Confirmed)
+    assert controller.rules(MINE) == {rule(1), added}
+
+
+def test_a_change_of_one_rule_needs_no_bundle(controller: Controller) -> None:
+    assert isinstance(controller.apply(Change(add=(rule(0),)), Mode.ATOMIC), Confirmed)
+    assert controller.rules(MINE) == {rule(0)}
+    assert isinstance(controller.apply(Change(add=(BROKEN,)), Mode.ATOMIC), Rejected)
+
+
+def test_removing_an_overwritten_rule_leaves_the_newer_one(controller: Controller) -> None:
+    newer = rule(0, cookie=COOKIE + 1)
+    controller.apply(Change(add=(rule(0),)))
+    controller.apply(Change(add=(newer,)))
+    assert isinstance(controller.apply(Change(remove=(rule(0),))), Confirmed)
+    assert controller.rules(CookieMask(0, 0)) == {newer}
+
+
+def test_a_sweep_takes_one_generation_out_of_all_tables(controller: Controller) -> None:
+    other = rule(0, table=50, cookie=COOKIE + 1)
+    controller.apply(Change(add=(rule(0), rule(1, table=40), other)))
+    controller.apply(Change(sweep=(MINE,)))
+    assert controller.rules(CookieMask(0, 0)) == {other}
+
+
+def test_a_rule_that_somebody_changed_meanwhile_is_found(
+    controller: Controller, private_ovs: PrivateOvs, bridge: str
+) -> None:
+    block = RuleBlock(tuple(rule(number) for number in range(25 * PIECE)))
+    token = controller.submit(Change(blocks=(block,)), Mode.STAGE)
+    private_ovs.ofctl("del-flows", bridge, "table=30,metadata=0x5")
+    refused = controller.ends(token)
+    assert isinstance(refused, Rejected)
+    assert "does not show" in refused.reason
+    assert "metadata=0x5 " in refused.reason
+
+
+def test_another_lane_overtakes(controller: Controller) -> None:
+    block = RuleBlock(tuple(rule(number) for number in range(10 * PIECE)))
+    slow = controller.submit(Change(blocks=(block,)), Mode.STAGE, lane=1)
+    quick = controller.apply(Change(add=(rule(1, table=10), rule(2, table=10))), Mode.ATOMIC, lane=2)
+    assert isinstance(quick, Confirmed)
+    assert not any(event.token == slow for event in controller.events)
+    assert isinstance(controller.ends(slow), Confirmed)
+
+
+def test_a_lane_keeps_its_order(controller: Controller) -> None:
+    block = RuleBlock(tuple(rule(number) for number in range(10 * PIECE)))
+    staged = controller.submit(Change(blocks=(block,)), Mode.STAGE, lane=1)
+    swept = controller.submit(Change(sweep=(MINE,)), Mode.ATOMIC, lane=1)
+    assert isinstance(controller.ends(staged), Confirmed)
+    assert isinstance(controller.ends(swept), Confirmed)
+    assert controller.rules(MINE) == set()
+
+
+def test_the_switch_says_how_much_it_holds(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
+    private_ovs.vsctl(
+        "--", "--id=@t", "create", "Flow_Table", "flow_limit=7", "--", "set", "bridge", bridge, "flow_tables:30=@t"
+    )
+    assert controller.up().max_rules == 7
