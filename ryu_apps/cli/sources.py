@@ -7,14 +7,12 @@ from pathlib import Path
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
 
-SUFFIXES = (".yaml", ".yml")
-
 #: ``(file name, text)``, as the loaders want it.
 Source = tuple[str, str]
 
 
 def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]:
-    """Read files and, in directories and all below them, every YAML file in name order.
+    """Read files and, in directories and all below them, every ``*.yaml`` in name order.
 
     Returns:
         what could be read, each file once, and a diagnostic for what could not.
@@ -24,12 +22,12 @@ def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]
     for path in paths:
         files = _yaml_files(path) if path.is_dir() else [path]
         if not files:
-            found.append(error(str(path), Place(), "no YAML file in this directory"))
+            found.append(error(str(path), Place(), "no .yaml file in this directory"))
         for file in files:
             if str(file) in sources:
                 continue
             try:
-                sources[str(file)] = str(file), file.read_bytes().decode("utf-8-sig")
+                sources[str(file)] = str(file), file.read_bytes().decode("utf-8")
             except OSError as problem:
                 found.append(error(str(file), Place(), problem.strerror or str(problem)))
             except UnicodeDecodeError as problem:
@@ -38,7 +36,7 @@ def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]
 
 
 def _yaml_files(directory: Path) -> list[Path]:
-    return sorted(one for one in directory.rglob("*") if one.suffix in SUFFIXES and one.is_file())
+    return sorted(one for one in directory.rglob("*.yaml") if one.is_file())
 
 
 def _place(problem: UnicodeDecodeError) -> Place:

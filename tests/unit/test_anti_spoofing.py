@@ -182,6 +182,8 @@ def test_a_known_link_local_address_is_the_only_one_allowed() -> None:
         ({"ip": False}, ipv6("2001:db8::6"), ASKED),
         ({"ip": False}, arp("10.0.0.6"), DROPPED),
         ({"ip": False}, advertisement("2001:db8::6", "2001:db8::6"), DROPPED),
+        ({"ip": False}, discovery(135, "::", "2001:db8::6"), DROPPED),
+        ({"ip": False}, discovery(135, "::", "2001:db8::5"), ANNOUNCED),
         ({"ip": False}, advertisement("2001:db8::6", "2001:db8::5"), ASKED),
         ({"arp": False}, arp("10.0.0.6", sha=OTHER_MAC), ASKED),
         ({"arp": False}, advertisement("2001:db8::5", "2001:db8::6"), ASKED),

@@ -28,13 +28,13 @@ def test_good_policies_are_one_line_and_status_0(tmp_path: Path) -> None:
 def test_every_mistake_is_a_line_and_the_status_is_1(tmp_path: Path) -> None:
     deep = tmp_path / "a" / "deep"
     deep.mkdir(parents=True)
-    (deep / "z.yml").write_text(BAD)
+    (deep / "z.yaml").write_text(BAD)
     (tmp_path / "b.yaml").write_text("")
     result = run(tmp_path)
     assert result.exit_code == 1
     assert result.output.splitlines() == [
-        f"{deep}/z.yml:3:1: unknown key 'colour'",
-        f"{deep}/z.yml:4:11: input should be 'preassociate' or 'preassociate_rr', not 'never'",
+        f"{deep}/z.yaml:3:1: unknown key 'colour'",
+        f"{deep}/z.yaml:4:11: input should be 'preassociate' or 'preassociate_rr', not 'never'",
         f"{tmp_path}/b.yaml:1:1: file is empty",
     ]
 
@@ -87,7 +87,7 @@ def test_text_is_utf_8_with_or_without_byte_order_mark(tmp_path: Path, content: 
 
 def test_a_directory_without_policies_is_a_mistake(tmp_path: Path) -> None:
     result = run(tmp_path)
-    assert (result.exit_code, result.output) == (1, f"{tmp_path}:1:1: no YAML file in this directory\n")
+    assert (result.exit_code, result.output) == (1, f"{tmp_path}:1:1: no .yaml file in this directory\n")
 
 
 def test_a_policy_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
