@@ -17,7 +17,6 @@ from ryu.controller import ofp_event
 from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.lib import hub
 
-
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import Effect, Event, Happened, NotSaved, Save, Saved, TimerExpired

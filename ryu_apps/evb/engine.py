@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from ryu_apps.evb.agenda import Agenda
 from ryu_apps.evb.associations import Answer, Associations, Moving
 from ryu_apps.evb.associations import Output as AssociationOutput
+from ryu_apps.evb.audit import INTERVAL as AUDIT_INTERVAL
+from ryu_apps.evb.audit import Audit
 from ryu_apps.evb.flow.pipeline import Kind
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import Change, Group, Rule
@@ -60,8 +62,10 @@ from ryu_apps.evb.vsi.restore import restore
 #: A bridge that does not know its past waits for the stations to claim what they still use: for the
 #: longest keep-alive timeout and this many seconds.
 _GRACE_MARGIN = 5.0
-#: Seconds after which a store that refused is asked again, and its place in the agenda.
-_STORE_RETRY, _STORE = 5.0, -1
+#: Seconds after which a store that refused is asked again.
+_STORE_RETRY = 5.0
+#: Places in the agenda that are no port and no switch.
+_STORE, _AUDIT = -1, -2
 
 
 class Engine:
@@ -70,6 +74,7 @@ class Engine:
     Attributes:
         fabric, policies: as given.
         registry, ledger, migrations, stations: read by whoever shows them; written only here.
+        drifted: rules that audits have put right.
     """
 
     def __init__(
@@ -108,6 +113,8 @@ class Engine:
         self.associations = Associations(
             self.registry, self.lifecycle, self.stations, lambda: self.policies, self._hosts
         )
+        self._audit = Audit(lambda dpid: self.wanted(dpid).rules, self.lifecycle.next_token)
+        self.drifted = 0
         self._born = float("inf")
         self._effects: list[Effect] = []
         self._restore(records, now)
@@ -134,8 +141,10 @@ class Engine:
             case FrameReceived():
                 self._frame(event, now)
             case Confirmed(dpid, token):
+                self._audit.settled(dpid, token)
                 self._confirmed(dpid, token, now)
             case Rejected(dpid, token, reason, full):
+                self._audit.settled(dpid, token)
                 outcomes = self.lifecycle.rejected(dpid, token, reason, full)
                 self._associated(self.associations.outcomes(outcomes, now), now)
             case Saved(token):
@@ -144,7 +153,7 @@ class Engine:
                 self._associated(self.associations.outcomes(self.lifecycle.saved(token, reason), now), now)
                 self._agenda.set(_STORE, now + _STORE_RETRY)
             case RulesRead(dpid, token, rules):
-                self._rules_read(dpid, token, rules)
+                self._rules_read(dpid, token, rules, now)
             case SwitchUp(dpid, ports, max_rules):
                 self._switch_up(dpid, ports, max_rules, now)
             case SwitchDown(dpid):
@@ -206,19 +215,37 @@ class Engine:
             self.lifecycle.up.discard(dpid)
             self._effects.append(self.bringup.connected(dpid, self.bringup.switches[dpid].ports, patient=False))
 
-    def _rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...]) -> None:
+    def _rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        drift = self._audit.compare(dpid, token, rules)
+        if drift is not None:
+            self._repair(dpid, drift, now)
+            return
         for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE):
             self.lifecycle.indices.reserve(index)
         for epoch in owners(rules, Kind.TYPE_BODY):
             self._epochs.skip(epoch)
         install = self.bringup.read(dpid, token, rules)
         if install is not None:
-            self._effects.append(install)
+            self._apply(install)
+
+    def _repair(self, dpid: int, drift: Change, now: float) -> None:
+        if drift and self.bringup.ready(dpid):
+            self.drifted += len(drift.add) + len(drift.remove)
+            detail: dict[str, object] = {"restored": len(drift.add), "removed": len(drift.remove)}
+            self._note(Happened("switch.drift", dpid=dpid, detail=detail), now)
+            self._apply(Apply(dpid, self.lifecycle.next_token(), drift, Mode.BULK))
+
+    def _begin_audits(self, now: float) -> None:
+        for dpid in self.bringup.switches:
+            if self.bringup.ready(dpid) and not self.bringup.switches[dpid].unclaimed:
+                question = self._audit.ask(dpid)
+                self._effects.extend([question] if question else [])
+        self._agenda.set(_AUDIT, now + AUDIT_INTERVAL)
 
     def _confirmed(self, dpid: int, token: int, now: float) -> None:
         match self.bringup.installed(dpid, token):
             case Apply() as more:
-                self._effects.append(more)
+                self._apply(more)
             case SwitchState() as state:
                 self._switch_ready(state, now)
             case None:
@@ -227,6 +254,8 @@ class Engine:
 
     def _switch_ready(self, state: SwitchState, now: float) -> None:
         self.lifecycle.up.add(state.dpid)
+        self._audit.reset(state.dpid)
+        self._agenda.set(_AUDIT, now + AUDIT_INTERVAL)
         self._note(Happened("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
         for port, station in self.stations.items():
             if port.dpid == state.dpid and state.ports.get(port.port_no) and not station.up:
@@ -240,7 +269,7 @@ class Engine:
 
     def _sweep_abandoned(self, dpid: int) -> None:
         if self.bringup.ready(dpid) and (change := self.bringup.abandoned(dpid)):
-            self._effects.append(Apply(dpid, 0, change, Mode.BULK))
+            self._apply(Apply(dpid, 0, change, Mode.BULK))
 
     def wanted(self, dpid: int) -> Wanted:
         """Full recompute: what a switch should hold, from the fabric and the registry alone."""
@@ -312,7 +341,9 @@ class Engine:
     def _associated(self, outputs: list[AssociationOutput], now: float) -> None:
         for output in outputs:
             match output:
-                case Apply() | Save():
+                case Apply():
+                    self._apply(output)
+                case Save():
                     self._effects.append(output)
                 case Happened():
                     self._note(output, now)
@@ -326,13 +357,15 @@ class Engine:
     def _relay(self, port: PortId, on: bool) -> None:
         if port.dpid in self.lifecycle.up:
             groups = port_groups(self.stations[port].interface, on)
-            self._effects.append(Apply(port.dpid, 0, Change(groups=groups), Mode.BULK))
+            self._apply(Apply(port.dpid, 0, Change(groups=groups), Mode.BULK))
 
     # --- time ---
     def _timers(self, now: float) -> None:
         for item in list(self._agenda.due(now)):
             if isinstance(item, PortId):
                 self._station_outputs(item, self.stations[item].tick(now), now)
+            elif item == _AUDIT:
+                self._begin_audits(now)
             elif item == _STORE:
                 self._associated(self.associations.outcomes(self.lifecycle.delete_again(), now), now)
             else:
@@ -340,6 +373,10 @@ class Engine:
         self._associated(self.associations.tick(now), now)
 
     # --- small things ---
+    def _apply(self, change: Apply) -> None:
+        self._audit.sent(change)
+        self._effects.append(change)
+
     def _note(self, happened: Happened, now: float) -> None:
         self.migrations.observe(happened, now)
         self._effects.append(happened)
