@@ -25,6 +25,9 @@ LOG = logging.getLogger(__name__)
 
 #: The OpenFlow version of every connection.
 OFP_VERSION = ofp.OFP_VERSION
+#: The only version we speak.
+OFP_VERSION = ofp.OFP_VERSION
+
 #: Octets that a switch may leave unread before frames for its ports are dropped.
 MAX_BACKLOG = 4 << 20
 _MAX_XID = 0xFFFFFFFF
