@@ -32,44 +32,81 @@ class Member(NamedTuple):
     mac: int | None
 
 
+class _Page:
+    """Some VSIs of a VID, and the one rule they come to; kept until they change."""
+
+    __slots__ = ("_kept", "_number", "_vid", "members")
+
+    def __init__(self, vid: int, number: int) -> None:
+        self.members: set[Member] = set()
+        self._vid = vid
+        self._number = number
+        self._kept: Rule | None = None
+
+    def change(self, member: Member, present: bool) -> None:
+        (self.members.add if present else self.members.discard)(member)
+        self._kept = None
+
+    @property
+    def metadata(self) -> int:
+        return metadata(port=self._number)
+
+    def rule(self) -> Rule:
+        if self._kept is None:
+            fields = match(vlan_vid=VLAN_PRESENT | self._vid, metadata=(self.metadata, PORT_MASK))
+            owner = cookie(Kind.MEMBERSHIP, self._vid)
+            self._kept = Rule(Table.FLOOD_PAGE, Priority.EXACT, fields, owner, apply=tuple(self._copies()))
+        return self._kept
+
+    def _copies(self) -> Iterator[Action]:
+        # In an order of their own, so that the same members always come to the same rule.
+        for member in sorted(self.members, key=lambda one: one.metadata):
+            assert member.mac is not None
+            yield SetField("eth_dst", member.mac)
+            yield SetField("metadata", member.metadata)
+            yield Resubmit(Table.ACL_TO)
+
+
 class FloodVid:
     """The members of one VID on one switch, and the rules they come to."""
 
     def __init__(self, vid: int, host_ports: tuple[int, ...] = ()) -> None:
         self._vid = vid
         self._host_ports = host_ports
-        self._pages: list[dict[Member, None]] = []
+        self._pages: list[_Page] = []
+        self._page_of: dict[Member, _Page] = {}
         self._whole: dict[Member, None] = {}
 
     def add(self, member: Member, wish: int | None = None) -> None:
         """Let a VSI take part, on the page it was on before (``wish``) or the first with room."""
         if member.mac is None:
             self._whole[member] = None
-        elif self.page_of(member) is None:
-            self._page_with_room(wish)[member] = None
+        elif member not in self._page_of:
+            page = self._page_of[member] = self._page_with_room(wish)
+            page.change(member, present=True)
 
     def page_of(self, member: Member) -> int | None:
         """The number of the page a member is on, counted from 0."""
-        return next((number for number, page in enumerate(self._pages) if member in page), None)
+        page = self._page_of.get(member)
+        return None if page is None else self._pages.index(page)
 
     def remove(self, member: Member) -> None:
         """Let a VSI take part no more; a member that is not here changes nothing."""
         self._whole.pop(member, None)
-        for page in self._pages:
-            page.pop(member, None)
-        while self._pages and not self._pages[-1]:
+        page = self._page_of.pop(member, None)
+        if page is not None:
+            page.change(member, present=False)
+        while self._pages and not self._pages[-1].members:
             self._pages.pop()
 
-    def _page_with_room(self, wish: int | None) -> dict[Member, None]:
-        if wish is not None:
-            self._pages.extend({} for _ in range(wish + 1 - len(self._pages)))
-            if len(self._pages[wish]) < PAGE_SIZE:
-                return self._pages[wish]
-        page = next((one for one in self._pages if len(one) < PAGE_SIZE), None)
-        if page is None:
-            page = {}
-            self._pages.append(page)
-        return page
+    def _page_with_room(self, wish: int | None) -> _Page:
+        wished = self._pages[wish : wish + 1] if wish is not None else []
+        for page in (*wished, *self._pages):
+            if len(page.members) < PAGE_SIZE:
+                return page
+        for number in range(len(self._pages), max(len(self._pages), wish or 0) + 1):
+            self._pages.append(_Page(self._vid, number + 1))
+        return self._pages[-1]
 
     def rules(self) -> RuleSet:
         """All flood rules of the VID; none if nobody would get a copy."""
@@ -78,11 +115,9 @@ class FloodVid:
     def _rules(self) -> Iterator[Rule]:
         owner = cookie(Kind.MEMBERSHIP, self._vid)
         whole = tuple(self._whole_copies())
+        used = [page for page in self._pages if page.members]
         pages = tuple(
-            action
-            for number, page in enumerate(self._pages, start=1)
-            if page
-            for action in (SetField("metadata", metadata(port=number)), Resubmit(Table.FLOOD_PAGE))
+            action for page in used for action in (SetField("metadata", page.metadata), Resubmit(Table.FLOOD_PAGE))
         )
         vid = VLAN_PRESENT | self._vid
         if everyone := (*self._host_copies(), *whole, *pages):
@@ -90,10 +125,8 @@ class FloodVid:
             yield Rule(Table.FLOOD_VID, Priority.EXACT, group, owner, apply=everyone)
         if whole:
             yield Rule(Table.FLOOD_VID, Priority.WIDE, match(vlan_vid=vid), owner, apply=whole)
-        for number, page in enumerate(self._pages, start=1):
-            if page:
-                fields = match(vlan_vid=vid, metadata=(metadata(port=number), PORT_MASK))
-                yield Rule(Table.FLOOD_PAGE, Priority.EXACT, fields, owner, apply=tuple(_copies(page)))
+        for page in used:
+            yield page.rule()
 
     def _host_copies(self) -> Iterator[Action]:
         for port_no in self._host_ports:
@@ -104,15 +137,6 @@ class FloodVid:
         for member in self._whole:
             yield SetField("metadata", member.metadata)
             yield Resubmit(Table.ACL_TO)
-
-
-def _copies(page: dict[Member, None]) -> Iterator[Action]:
-    # In an order of their own, so that the same members always come to the same rule.
-    for member in sorted(page, key=lambda one: one.metadata):
-        assert member.mac is not None
-        yield SetField("eth_dst", member.mac)
-        yield SetField("metadata", member.metadata)
-        yield Resubmit(Table.ACL_TO)
 
 
 def unknown_unicast(vid: int) -> Rule:
