@@ -78,6 +78,7 @@ def figures(seen: Seen) -> Figures:
         gates_staged=len(gates(body)),
         stage_ms=_ms(staging),
         associate_ms=_ms(associating),
+        handover_ms=(mark - marks.suspended) * 1000.0 if mark is not None else None,
         first_to_vm_ms=_first(to_vm, mark) if completed else None,
         first_from_vm_ms=_first(from_vm, mark) if completed else None,
         blackout_to_vm_ms=_blackout(to_vm),

@@ -22,6 +22,7 @@ class Figures:
         gates_staged: gate rules among what staging added; must be 0.
         stage_ms: Pre-Associate frame to response.
         associate_ms: Associate frame to response.
+        handover_ms: from the suspension to the Associate frame: the harness moving the VM, not the network.
         first_to_vm_ms, first_from_vm_ms: Associate frame to the first datagram that arrived.
         blackout_to_vm_ms, blackout_from_vm_ms: longest gap between arrivals around the move.
         sent, lost_to_vm, lost_from_vm: datagrams of flows that policy lets through.
@@ -44,6 +45,7 @@ class Figures:
     gates_staged: int = 0
     stage_ms: float | None = None
     associate_ms: float | None = None
+    handover_ms: float | None = None
     first_to_vm_ms: float | None = None
     first_from_vm_ms: float | None = None
     blackout_to_vm_ms: float | None = None
@@ -154,6 +156,7 @@ ROWS = (
     ("gate rules before Associate", "gates_staged", "must be 0"),
     ("Pre-Associate to response", "stage_ms", "ms"),
     ("Associate to response", "associate_ms", "ms"),
+    ("VM suspended to Associate (moving it)", "handover_ms", "ms"),
     ("Associate to first packet to the VM", "first_to_vm_ms", "ms"),
     ("Associate to first packet from the VM", "first_from_vm_ms", "ms"),
     ("blackout towards the VM", "blackout_to_vm_ms", "ms"),

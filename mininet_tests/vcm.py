@@ -263,6 +263,11 @@ LADDERS: dict[LadderName, Steps] = {
 }
 
 
+def dismiss(hypervisor: Hypervisor, vsi: Vsi) -> None:
+    """De-Associate a VM that is shut down; whatever its station still believes."""
+    hypervisor.station.request(Mode.DEASSOCIATE, vsi)
+
+
 def admit(hypervisor: Hypervisor, vsi: Vsi) -> None:
     """Associate a VM that starts at a hypervisor.
 

@@ -17,7 +17,7 @@ from mininet_tests.harness import mininet_api
 from mininet_tests.harness.capture import Tap, Watcher, only_ethertypes
 from mininet_tests.harness.controller import APPS, Controller
 from mininet_tests.harness.ovs import PrivateOvs
-from mininet_tests.harness.shell import Namespace
+from mininet_tests.harness.shell import Namespace, wait_until
 from mininet_tests.harness.station import LldpadStation
 from mininet_tests.harness.vepa import VepaEdge
 from mininet_tests.harness.vm import Vm, no_checksum_offload
@@ -153,6 +153,13 @@ class Cluster:
         home.edge.attach(vm.port, vm.mac)
         home.edge.raise_port(vm.port)
         self.vms[vm.name] = vm
+
+    def shut_down(self, vm: str, hypervisor: str) -> None:
+        """End a VM and take its port away; the bridge has been told."""
+        home, gone = self.hypervisors[hypervisor], self.vms.pop(vm)
+        home.edge.detach(gone.port)
+        gone.halt()
+        wait_until(lambda: gone.port not in home.namespace.run("ip", "-br", "link"), f"{gone.port} to go", 5)
 
     def keep_logs(self, target: Path) -> None:
         """Copy configuration and logs to where they outlive the cluster."""

@@ -21,6 +21,7 @@ class PrivateOvs:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._before: dict[str, str | None] = {}
         self._server: subprocess.Popen[bytes] | None = None
         self._switch: subprocess.Popen[bytes] | None = None
 
@@ -32,6 +33,7 @@ class PrivateOvs:
 
     def start(self) -> None:
         """Start both daemons on an empty database and point this process's environment at them."""
+        self._before = {name: os.environ.get(name) for name in self.environment}
         os.environ.update(self.environment)
         database, socket = self.folder / "conf.db", self.folder / "db.sock"
         run(["ovsdb-tool", "create", str(database), _SCHEMA])
@@ -61,6 +63,11 @@ class PrivateOvs:
         for process in (self._switch, self._server):
             if process is not None:
                 end(process)
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [program, *arguments, *_QUIET, f"--log-file={self.folder}/{program}.log", "--no-chdir"]

@@ -82,7 +82,7 @@ class TcpFlow:
         self.due, self.sequence, self.failure, self.failed = time.monotonic(), 0, "", 0.0
         self.heard, self.torn, self._rest = [], 0, b""
         self.peer = (order["peer"], order["port"])
-        self.listener, self.stream = None, None  # type: socket.socket | None, socket.socket | None
+        self.listener, self.stream = None, None
         if order["listen"]:
             self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -156,8 +156,9 @@ class TcpFlow:
     def _broken(self, error):
         name = errno.errorcode.get(error.errno or 0, "")
         self.failure, self.failed = f"{name} {error}".strip(), time.monotonic()
-        broken, self.stream, self.listener = self.stream, None, None
-        broken.close()
+        if self.stream is not None:
+            self.stream.close()
+        self.stream, self.listener = None, None
 
 
 _NEVER = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

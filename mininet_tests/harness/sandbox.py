@@ -12,7 +12,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 _MS_REC, _MS_PRIVATE = 16384, 1 << 18
@@ -50,6 +51,32 @@ def enter() -> None:
     _fork_and_follow(lambda: None)
     os.environ[_MARK] = "1"
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+@contextmanager
+def inside() -> Iterator[None]:
+    """Network and mount namespaces for the time of a ``with`` block, in this very process, as a test session wants.
+
+    Only the calling thread and what it starts go in.  What is started has to be stopped, by its handle: without a
+    PID namespace the kernel will not do it.
+
+    Raises:
+        SandboxError: not permitted.
+    """
+    kinds = {"net": _CLONE_NEWNET, "mnt": _CLONE_NEWNS}
+    homes = {kind: os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in kinds}
+    folder = os.getcwd()
+    try:
+        _call("unshare", _CLONE_NEWNET | _CLONE_NEWNS)
+        _call("mount", None, b"/", None, _MS_REC | _MS_PRIVATE, None)
+        _call("mount", b"tmpfs", b"/run", b"tmpfs", 0, b"mode=755")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        yield
+    finally:
+        for kind, home in homes.items():
+            _call("setns", home, kinds[kind])
+            os.close(home)
+        os.chdir(folder)
 
 
 def _fork_and_follow(in_child: Callable[[], None]) -> None:

@@ -81,8 +81,6 @@ class StationError(RuntimeError):
     """A station cannot be used at all (which is not the same as being refused)."""
 
 
-NOT_READY = "VDP protocol not supported on interface"
-
 _CONFIG = """\
 lldp :
 {{
@@ -161,7 +159,7 @@ class LldpadStation:
         return vsi.uuid in text
 
     def _ready(self) -> bool:
-        return "EVB" in self._bridge_tlv()
+        return "mode:bridge" in self._bridge_tlv()
 
     def _bridge_tlv(self) -> str:
         return self._call("lldptool", "-t", "-n", "-i", self.interface, "-g", "ncb", "-V", "evb")

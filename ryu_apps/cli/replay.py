@@ -71,7 +71,8 @@ def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool
     from mininet_tests.harness.controller import APPS
     from mininet_tests.harness.shell import CommandError
     from mininet_tests.harness.station import StationError
-    from mininet_tests.replay import Replay
+    from mininet_tests.replay import replay as run_scenario
+    from mininet_tests.vcm import MigrationRefused
 
     apps = (*APPS, OPENFLOW_REST) if ofctl_rest else APPS
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -82,8 +83,8 @@ def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool
             progress.update(task, description=f"{scenario.file.name}: {words}")
 
         try:
-            return Replay(scenario, output, tell, apps).run()
-        except (TimeoutError, CommandError, StationError, ValueError) as error:
+            return run_scenario(scenario, output, tell, apps)
+        except (TimeoutError, LookupError, ValueError, CommandError, StationError, MigrationRefused) as error:
             raise click.ClickException(f"{error}\nlogs: {output}/logs") from error
 
 
