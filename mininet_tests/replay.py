@@ -23,10 +23,11 @@ from mininet_tests.harness.vm import Vm
 from mininet_tests.ladder import mermaid, svg, text
 from mininet_tests.ladder.model import Ladder
 from mininet_tests.report import MigrationReport, Report
-from mininet_tests.rules import left_behind, owner_at, read_dump
+from mininet_tests.rules import Departure, left_behind, owner_at, read_dump
 from mininet_tests.scenario import MigrationSpec, Outcome, Scenario
 from mininet_tests.vcm import Evidence, Move, admit, dismiss
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.flow.pipeline import Cookie
 from ryu_apps.evb.topology.fabric import Fabric
 
 #: Told what is being done now.
@@ -162,10 +163,11 @@ class Replay:
         source = self._where[spec.vm]
         self._progress(f"{spec.vm} from {source} to {spec.to}, {spec.ladder.value}")
         move = Move(self._cluster, spec, self.scenario.vsis[spec.vm], source, self._target(spec.vm))
+        old = self._owner(spec.vm, source)
         evidence = move.run()
         if evidence.outcome is Outcome.COMPLETED:
             self._where[spec.vm] = spec.to
-        left = self._rules_left(spec, source, evidence)
+        left = self._rules_left(spec, source, old, evidence)
         time.sleep(RUN_OUT)
         ports = self._cluster.hypervisors[source].port, self._cluster.hypervisors[spec.to].port
         return Moved(spec, source, ports, evidence, left, self._timeline(spec.vm, evidence))
@@ -183,12 +185,12 @@ class Replay:
         return tuple(event for event in events if event["vsi"] == self.scenario.vsis[vm].uuid)
 
     # --- what is left in the switches ---
-    def _rules_left(self, spec: MigrationSpec, source: str, evidence: Evidence) -> int:
+    def _rules_left(self, spec: MigrationSpec, source: str, old: Cookie, evidence: Evidence) -> int:
         """Rules of the VSI where the VM is not, once the bridge has had the time to tidy up."""
 
         def count() -> int:
             if evidence.outcome is Outcome.COMPLETED:
-                return self._behind(spec, source)
+                return len(left_behind(read_dump(self._dump(source)), self._departure(spec, source, old)))
             # An abort or a refusal leaves the destination's switch exactly as it was.
             return len(set(self._dump(spec.to)) ^ set(evidence.dumps["before"]))
 
@@ -198,13 +200,17 @@ class Replay:
             return count()
         return 0
 
-    def _behind(self, spec: MigrationSpec, source: str) -> int:
+    def _departure(self, spec: MigrationSpec, source: str, old: Cookie) -> Departure:
         here, there = self._cluster.hypervisors[source].port, self._cluster.hypervisors[spec.to].port
-        owner = owner_at(read_dump(self._dump(spec.to)), there.port_no, self.scenario.file.vms[spec.vm].mac)
+        mac = self.scenario.file.vms[spec.vm].mac
+        return Departure(mac, old, self._owner(spec.vm, spec.to), here.dpid == there.dpid)
+
+    def _owner(self, vm: str, hypervisor: str) -> Cookie:
+        port_no = self._cluster.hypervisors[hypervisor].port.port_no
+        owner = owner_at(read_dump(self._dump(hypervisor)), port_no, self.scenario.file.vms[vm].mac)
         if owner is None:
-            raise LookupError(f"{spec.vm} has moved to {spec.to}, but no gate lets it in there")
-        new_port = there.port_no if here.dpid == there.dpid else None
-        return len(left_behind(read_dump(self._dump(source)), owner, new_port))
+            raise LookupError(f"{vm} is at {hypervisor}, but no gate lets it in there")
+        return owner
 
     def _dump(self, hypervisor: str) -> list[str]:
         return dump_flows(self._cluster.fabric.switches[self._cluster.hypervisors[hypervisor].port.dpid].name)

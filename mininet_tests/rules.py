@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ryu_apps.evb.flow.pipeline import EPOCH_BITS, EPOCH_SHIFT, Cookie, Kind, Table, parse_cookie
+from ryu_apps.evb.flow.pipeline import EPOCH_BITS, EPOCH_SHIFT, VSI_BITS, VSI_SHIFT, Cookie, Kind, Table, parse_cookie
 
 _LINE = re.compile(r"cookie=(0x[0-9a-f]+),(?: table=(\d+),)? ?(.*?) ?actions=(.*)$")
+_COPY = re.compile(r"set_field:(0x[0-9a-f]+)->metadata")
 _METADATA = re.compile(r"write_metadata:(0x[0-9a-f]+)")
 
 
@@ -36,6 +37,12 @@ class DumpedRule:
         found = _METADATA.search(self.actions)
         return int(found[1], 16) >> EPOCH_SHIFT & ((1 << EPOCH_BITS) - 1) if found else 0
 
+    @property
+    def copied_to(self) -> set[int]:
+        """Indexes of the VSIs that a flood page makes copies for."""
+        values = (int(value, 16) for value in _COPY.findall(self.actions))
+        return {value >> VSI_SHIFT & ((1 << VSI_BITS) - 1) for value in values} - {0}
+
 
 def read_dump(lines: Iterable[str]) -> list[DumpedRule]:
     """The rules of a dump; ValueError for a line that is none."""
@@ -56,8 +63,8 @@ def added(before: Iterable[str], after: Iterable[str]) -> list[DumpedRule]:
 
 
 def gates(rules: Iterable[DumpedRule]) -> list[DumpedRule]:
-    """The rules that let frames of a VSI in or out."""
-    return [rule for rule in rules if rule.cookie is not None and rule.cookie.kind is Kind.GATE]
+    """The rules that let frames of a VSI in or out: its own, and the flood pages that it shares."""
+    return [rule for rule in rules if rule.cookie is not None and rule.cookie.kind in (Kind.GATE, Kind.MEMBERSHIP)]
 
 
 def owner_at(rules: Iterable[DumpedRule], port_no: int, mac: str) -> Cookie | None:
@@ -69,35 +76,46 @@ def owner_at(rules: Iterable[DumpedRule], port_no: int, mac: str) -> Cookie | No
     return None
 
 
-def left_behind(rules: Iterable[DumpedRule], owner: Cookie, port_no: int | None) -> list[DumpedRule]:
-    """Rules of a VSI in a switch that only needs to know the way to it.
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A VM that has left a port.
 
-    Args:
-        rules: dump of the switch that the VM has left.
-        owner: index and generation of the VSI where it is now.
-        port_no: the VM's new port when it has moved within the switch, None when it has left it.
+    Attributes:
+        mac: the VM's address.
+        old, new: index and generation of its VSI where it was and where it is.
+        same_switch: it has moved within the switch, so that the new rules belong there.
     """
+
+    mac: str
+    old: Cookie
+    new: Cookie
+    same_switch: bool
+
+
+def left_behind(rules: Iterable[DumpedRule], departure: Departure) -> list[DumpedRule]:
+    """Rules for a VM in the switch it has left, which needs to know nothing but the way to it."""
     dumped = list(rules)
+    epochs = {rule.epoch for rule in gates(dumped)}
     return [
         rule
         for rule in dumped
-        if rule.cookie is not None
-        and (
-            (rule.cookie.kind in (Kind.GATE, Kind.VSI_BODY) and _is_left(rule, rule.cookie, owner, port_no))
-            or (rule.cookie.kind is Kind.TYPE_BODY and rule.cookie.owner not in _epochs(dumped))
-        )
+        if rule.cookie is not None and (_is_left(rule, rule.cookie, departure) or _is_unused(rule.cookie, epochs))
     ]
 
 
-def _is_left(rule: DumpedRule, cookie: Cookie, owner: Cookie, port_no: int | None) -> bool:
-    if cookie.owner != owner.owner:
+def _is_left(rule: DumpedRule, cookie: Cookie, departure: Departure) -> bool:
+    old, new = departure.old, departure.new
+    if cookie.kind is Kind.MEMBERSHIP:
+        copies = rule.copied_to
+        return (old.owner != new.owner and old.owner in copies) or (new.owner in copies and not departure.same_switch)
+    if cookie.kind not in (Kind.GATE, Kind.VSI_BODY):
         return False
-    if cookie.generation != owner.generation:
-        return True
-    is_way = cookie.kind is Kind.GATE and rule.table == Table.FORWARD and rule.epoch == 0
-    return port_no is None and not is_way
+    if cookie.owner == new.owner and cookie.generation == new.generation:
+        is_way = cookie.kind is Kind.GATE and rule.table == Table.FORWARD and rule.epoch == 0
+        return not is_way and not departure.same_switch
+    return cookie.owner in (old.owner, new.owner) or departure.mac in rule.line
 
 
-def _epochs(rules: Iterable[DumpedRule]) -> set[int]:
-    """Policy epochs that some gate here still leads to."""
-    return {rule.epoch for rule in gates(rules)}
+def _is_unused(cookie: Cookie, epochs: set[int]) -> bool:
+    """The policy of a type to which no gate leads any more."""
+    return cookie.kind is Kind.TYPE_BODY and cookie.owner not in epochs

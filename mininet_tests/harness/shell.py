@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -14,6 +16,9 @@ from typing import IO, TypeVar
 
 Found = TypeVar("Found")
 _CLONE_NEWNET = 0x40000000
+# linux/sockios.h, linux/if.h
+_SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
+_IFREQ = struct.Struct("16sH22x")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -115,7 +120,22 @@ class Namespace:
 
     def quiet(self) -> None:
         """No IPv6 of the kernel's own accord: a cluster's traffic is what a scenario sends."""
-        self.run("sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+        self.set("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+
+    def set(self, *assignments: str) -> None:
+        """Set sysctls, ``name=value``."""
+        self.run("sysctl", "-qw", *assignments)
+
+
+def interface_flags(control: socket.socket, interface: str) -> int:
+    """The flags (IFF_UP, IFF_RUNNING, ...) of an interface in the namespace of a socket: microseconds, no process."""
+    answer = fcntl.ioctl(control, _SIOCGIFFLAGS, _IFREQ.pack(interface.encode(), 0))
+    return int(_IFREQ.unpack(answer)[1])
+
+
+def set_interface_flags(control: socket.socket, interface: str, flags: int) -> None:
+    """Set the flags of an interface in the namespace of a socket."""
+    fcntl.ioctl(control, _SIOCSIFFLAGS, _IFREQ.pack(interface.encode(), flags))
 
 
 def _set_namespace(path: str) -> None:

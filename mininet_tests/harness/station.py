@@ -6,6 +6,7 @@ namespace (it keeps its pid in /dev/shm).  vdptool's exit status says nothing, i
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import threading
@@ -159,7 +160,10 @@ class LldpadStation:
         return vsi.uuid in text
 
     def _ready(self) -> bool:
-        return "mode:bridge" in self._bridge_tlv()
+        # lldpad takes VDP up with the second LLDPDU of the bridge, not with the first.
+        statistics = self._call("lldptool", "-S", "-i", self.interface, "-g", "ncb")
+        received = re.search(r"Total Frames Received\s*= (\d+)", statistics)
+        return received is not None and int(received[1]) >= 2 and "mode:bridge" in self._bridge_tlv()
 
     def _bridge_tlv(self) -> str:
         return self._call("lldptool", "-t", "-n", "-i", self.interface, "-g", "ncb", "-V", "evb")

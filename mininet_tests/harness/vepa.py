@@ -10,15 +10,11 @@ bridge would eat the group addresses that lldpad listens to, and would switch be
 
 from __future__ import annotations
 
-import fcntl
 import socket
-import struct
 
-from mininet_tests.harness.shell import Namespace
+from mininet_tests.harness.shell import Namespace, interface_flags, set_interface_flags
 
-# linux/sockios.h, linux/if.h
-_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
-_IFNAME, _IFREQ = 16, 40
+IFF_UP = 1
 
 # Preferences of the uplink's filters; the group filters live in one of two banks, see ``_rewrite_groups``.
 _UNICAST = 100
@@ -57,10 +53,7 @@ class VepaEdge:
 
     def raise_port(self, port: str) -> None:
         """Bring a port up, in microseconds: a guest that is resumed waits for this."""
-        request = bytearray(fcntl.ioctl(self._control, _SIOCGIFFLAGS, port.encode().ljust(_IFREQ, b"\0")))
-        (flags,) = struct.unpack_from("H", request, _IFNAME)
-        struct.pack_into("H", request, _IFNAME, flags | _IFF_UP)
-        fcntl.ioctl(self._control, _SIOCSIFFLAGS, bytes(request))
+        set_interface_flags(self._control, port, interface_flags(self._control, port) | IFF_UP)
 
     def detach(self, port: str) -> None:
         """Disconnect a port; frames for its VM die at the uplink from now on."""

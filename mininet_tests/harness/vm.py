@@ -7,12 +7,14 @@ takes its port away, as a suspended guest neither runs nor receives.
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 
 from mininet_tests.harness.probes import Prober
-from mininet_tests.harness.shell import Namespace, run
+from mininet_tests.harness.shell import Namespace, interface_flags, run, wait_until
 
 INTERFACE = "eth0"
+IFF_RUNNING = 0x40
 
 
 def no_checksum_offload(namespace: Namespace, interface: str) -> None:
@@ -41,6 +43,7 @@ class Vm:
         assert self._keeper.stdout is not None
         self._keeper.stdout.read(1)  # the namespace exists once its process speaks
         self.namespace = Namespace(name, self._keeper.pid)
+        self._control = self.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.prober: Prober | None = None
 
     @property
@@ -54,6 +57,8 @@ class Vm:
         ends = f"{INTERFACE} address {self.mac} netns {self._keeper.pid} type veth peer name {self.port}"
         run(["ip", "link", "add", *ends.split(), "netns", str(hypervisor.pid)])
         no_checksum_offload(self.namespace, INTERFACE)
+        # A guest does not notice its migration: no carrier lost, no neighbour forgotten.
+        self.namespace.set(f"net.ipv4.conf.{INTERFACE}.arp_evict_nocarrier=0")
         self.namespace.ip("link set lo up", f"address add {self.ip}/24 dev {INTERFACE}", f"link set {INTERFACE} up")
 
     def pause(self) -> None:
@@ -62,9 +67,13 @@ class Vm:
             self.prober.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let the guest's processes go on."""
+        """Let the guest's processes go on, once its interface has noticed that its port is up."""
+        wait_until(self._running, f"{self.name}: carrier", 1.0, pause=0.0)
         if self.prober is not None:
             self.prober.signal(signal.SIGCONT)
+
+    def _running(self) -> bool:
+        return bool(interface_flags(self._control, INTERFACE) & IFF_RUNNING)
 
     def carry(self, source: Namespace, destination: Namespace) -> None:
         """Move the far end of the interface to another hypervisor."""
@@ -72,5 +81,6 @@ class Vm:
 
     def halt(self) -> None:
         """End the guest; its namespace and interface go with the last process in it."""
+        self._control.close()
         self._keeper.kill()
         self._keeper.wait()
