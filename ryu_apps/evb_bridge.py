@@ -9,6 +9,7 @@ switches, and one green thread wakes the engine when a deadline has come.  Decid
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections import deque
 
@@ -19,11 +20,11 @@ from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.io import Effect, Event, Happened, NotSaved, Save, Saved, TimerExpired
+from ryu_apps.evb.io import Effect, Event, Happened, NotSaved, PoliciesLoaded, Save, Saved, TimerExpired
 from ryu_apps.evb.store import StoreError
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
-from ryu_apps.settings import load_settings
+from ryu_apps.settings import SettingsError, load_policy_set, load_settings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
 
@@ -35,6 +36,7 @@ class EvbBridge(app_manager.RyuApp):
     """The bridge.
 
     Attributes:
+        settings: what the operator configured.
         engine: the pure core.
         store: what outlives this process.
         started: when it began, monotonic seconds.
@@ -48,7 +50,7 @@ class EvbBridge(app_manager.RyuApp):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.name = "evb_bridge"
-        settings = load_settings()
+        self.settings = settings = load_settings()
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
         self.store = open_store(settings.state_dir)
@@ -71,6 +73,25 @@ class EvbBridge(app_manager.RyuApp):
         """Ryu calls this once all apps are loaded."""
         super().start()
         self.threads.append(hub.spawn(self._watch_the_clock))
+        # Not in the handler itself: it may interrupt anything.
+        signal.signal(signal.SIGHUP, lambda *_: hub.spawn(self.reload))
+
+    def reload(self) -> list[str]:
+        """Read the policies again and put them in force, whole or not at all.
+
+        Returns:
+            Why not, one line a mistake with its file and place; empty: they are in force.
+        """
+        settings = self.settings
+        try:
+            policies = load_policy_set(settings.path.parent, settings.config.policies)
+        except SettingsError as error:
+            mistakes = [str(one) for one in error.diagnostics]
+            self._tell(Happened("policies.refused", detail={"mistakes": mistakes}), time.monotonic())
+            return mistakes
+        mistakes = [str(one) for one in self.engine.objections(policies)]
+        self.deliver(PoliciesLoaded(policies))
+        return mistakes
 
     def deliver(self, event: Event) -> None:
         """Feed the engine and do what it wants; events that this causes wait their turn."""
@@ -92,8 +113,11 @@ class EvbBridge(app_manager.RyuApp):
             self._perform(effect, told)
         # Told last: nobody should wait for a log line.
         for happened in told:
-            self.journal.write(happened, now)
-            self.metrics.observe(happened, now)
+            self._tell(happened, now)
+
+    def _tell(self, happened: Happened, now: float) -> None:
+        self.journal.write(happened, now)
+        self.metrics.observe(happened, now)
 
     def _perform(self, effect: Effect, told: list[Happened]) -> None:
         if isinstance(effect, Happened):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.sources import read_sources
 
 #: Where the configuration is unless the environment says otherwise (EVBRIDGE_CONFIG).
 DEFAULT_PATH = "/etc/evbridge/evbridge.yaml"
@@ -47,23 +47,30 @@ def load_settings(path: Path | None = None) -> Settings:
     """Read and check everything.
 
     Raises:
-        SettingsError: a file has mistakes.
-        OSError: a file cannot be read.
+        SettingsError: a file cannot be read or has mistakes.
     """
     path = path or config_path()
-    config, diagnostics = load_config(str(path), path.read_text(encoding="utf-8"))
+    config, diagnostics = load_config(*_read_one(path))
     if config is None:
         raise SettingsError(diagnostics)
-    policies, diagnostics = load_policies(policy_files(path.parent, config.policies))
-    if policies is None:
-        raise SettingsError(diagnostics)
-    return Settings(path, config, policies)
+    return Settings(path, config, load_policy_set(path.parent, config.policies))
 
 
-def policy_files(base: Path, places: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """``(name, text)`` of every YAML file below the given files and directories."""
-    for place in places:
-        root = base / place
-        files = sorted(root.rglob("*.yaml")) if root.is_dir() else [root]
-        for file in files:
-            yield str(file), file.read_text(encoding="utf-8")
+def load_policy_set(base: Path, places: tuple[str, ...]) -> PolicySet:
+    """Read and check the VSI types in some files and directories, relative to ``base``.
+
+    Raises:
+        SettingsError: a file cannot be read or has mistakes.
+    """
+    sources, unreadable = read_sources(base / place for place in places)
+    policies, diagnostics = load_policies(sources)
+    if policies is None or unreadable:
+        raise SettingsError([*unreadable, *diagnostics])
+    return policies
+
+
+def _read_one(path: Path) -> tuple[str, str]:
+    sources, unreadable = read_sources([path])
+    if unreadable:
+        raise SettingsError(unreadable)
+    return sources[0]

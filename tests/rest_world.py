@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from webob import Request, Response
 
-from ryu_apps.evb.io import Effect, Event, FrameReceived, Happened
+from ryu_apps.evb.io import Effect, Event, FrameReceived, Happened, PoliciesLoaded
+from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
@@ -15,7 +16,7 @@ from ryu_apps.evb.wire.lldp import bridge_lldpdu
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
 from ryu_apps.rest.application import respond
-from tests.world import World
+from tests.world import POLICIES, World
 
 #: Unix time when the monotonic clock stood at 0.
 EPOCH = 1_700_000_000.0
@@ -28,11 +29,13 @@ class RestWorld(World):
     Attributes:
         pauses: how often an answer let others have a turn.
         loaded: the bridge app runs.
+        offered: the policies that a reload finds.
     """
 
     wall_offset: float = EPOCH
     pauses: int = 0
     loaded: bool = True
+    offered: PolicySet = POLICIES
 
     def __post_init__(self) -> None:
         World.__post_init__(self)
@@ -43,6 +46,12 @@ class RestWorld(World):
     def deliver(self, event: Event) -> None:
         """As the app does."""
         self.feed(event)
+
+    def reload(self) -> list[str]:
+        """As the app does, with ``offered`` in place of files."""
+        mistakes = [str(one) for one in self.engine.objections(self.offered)]
+        self.feed(PoliciesLoaded(self.offered))
+        return mistakes
 
     def agree(self, port: PortId, **evb: object) -> None:
         """The station at a port says in LLDP that it is one."""

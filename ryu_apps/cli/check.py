@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
-from ryu_apps.cli.sources import Source, read_sources
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Severity, in_reading_order
 from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.sources import Source, read_sources
 
 #: A configuration describes switches, a policy never does.
 _CONFIGURATION = re.compile(r"^dps\s*:", re.MULTILINE)

@@ -39,6 +39,7 @@ from ryu_apps.evb.io import (
     TimerExpired,
 )
 from ryu_apps.evb.policy.change import forbidden_changes
+from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.protocol.evb import Agreed
@@ -172,13 +173,16 @@ class Engine:
     # --- policies ---
     def _replace_policies(self, policies: PolicySet, now: float) -> None:
         """A new version is a new type; what VSIs use neither goes nor changes."""
-        mistakes = forbidden_changes(self.policies, policies, self.types_in_use())
-        if mistakes:
+        if mistakes := self.objections(policies):
             detail: dict[str, object] = {"mistakes": [str(one) for one in mistakes]}
             self._note(Happened("policies.refused", detail=detail), now)
             return
         self.policies = policies
         self._note(Happened("policies.loaded", detail={"types": len(policies.types)}), now)
+
+    def objections(self, policies: PolicySet) -> list[Diagnostic]:
+        """Why these policies cannot replace the present ones now; empty: they can."""
+        return forbidden_changes(self.policies, policies, self.types_in_use())
 
     def types_in_use(self) -> set[VsiTypeKey]:
         """The types that some VSI is held under."""

@@ -46,6 +46,9 @@ class Bridge(Protocol):
     def deliver(self, event: Event) -> None:
         """Feed the engine and do what it wants."""
 
+    def reload(self) -> list[str]:
+        """Read the policies again; returns why they are not in force, one line a mistake."""
+
 
 class Reply(NamedTuple):
     """An answer whose HTTP status is not simply 200."""

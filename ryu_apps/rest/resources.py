@@ -19,7 +19,7 @@ from ryu_apps.rest.reservations import reservations
 from ryu_apps.rest.stations import stations
 from ryu_apps.rest.status import status
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
-from ryu_apps.rest.vsitypes import vsitype, vsitypes
+from ryu_apps.rest.vsitypes import reload, vsitype, vsitypes
 
 
 class Plain(NamedTuple):
@@ -58,6 +58,7 @@ class Resource:
 RESOURCES = (
     Resource("GET", "/evb/status", status),
     Resource("GET", "/evb/vsitypes", vsitypes),
+    Resource("POST", "/evb/vsitypes/reload", reload),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype),
     Resource("GET", "/evb/vsis", vsis),
     Resource("GET", "/evb/vsis/{vsi}", vsi),

@@ -11,7 +11,7 @@ from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, VsiType, openflow_fields
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.rest.bridge import Bridge, Json, RestError
+from ryu_apps.rest.bridge import Bridge, Json, Reply, RestError
 from ryu_apps.rest.text import dpid_text, field_json
 
 
@@ -20,6 +20,18 @@ def vsitypes(bridge: Bridge, now: float) -> list[Json]:
     users = _users(bridge.engine)
     types = bridge.engine.policies.types
     return [_summary(bridge.engine, types[key], users) for key in sorted(types)]
+
+
+def reload(bridge: Bridge, now: float) -> Reply:
+    """Read the policy files again and put them in force, whole or not at all.
+
+    Returns:
+        200 and the number of types; 409 and every mistake with its file and place if nothing changed.
+    """
+    mistakes = bridge.reload()
+    if mistakes:
+        return Reply(409, {"error": "the policies in force stay", "mistakes": mistakes})
+    return Reply(200, {"types": len(bridge.engine.policies.types)})
 
 
 def vsitype(bridge: Bridge, now: float, type_id: int, version: int) -> Json:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.cli.sources import read_sources
+from ryu_apps.sources import read_sources
 from ryu_apps.evb.flow.notation import rule_text
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import VsiType
