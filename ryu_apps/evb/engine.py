@@ -306,7 +306,7 @@ class Engine:
     def _station(self, port: PortId, first_sequence: int) -> StationPort:
         interface = self.fabric.interface(port)
         assert interface is not None
-        return StationPort(port, interface, bridge_mac(port), first_sequence)
+        return StationPort(port, interface, bridge_mac(port), first_sequence, self.registry.is_vm)
 
     def _port_changed(self, port: PortId, up: bool, now: float) -> None:
         state = self.bringup.switches.get(port.dpid)

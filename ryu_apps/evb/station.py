@@ -6,7 +6,7 @@ Composes the EVB agreement, the ECP endpoint and the outbox of one port, and kno
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ryu_apps.evb.io import Happened, SendFrame
@@ -80,13 +80,21 @@ class StationPort:
         up: the link is.
     """
 
-    def __init__(self, port: PortId, interface: Interface, mac: int, first_sequence: int = 1) -> None:
+    def __init__(
+        self,
+        port: PortId,
+        interface: Interface,
+        mac: int,
+        first_sequence: int = 1,
+        is_vm: Callable[[int], bool] = lambda mac: False,
+    ) -> None:
         """
         Args:
             port: which.
             interface: how it is configured.
             mac: source address of our frames, 48 bits.
             first_sequence: number of our first ECPDU; a station remembers the last one of an earlier life.
+            is_vm: whether a MAC address is that of a VM.
         """
         self.port = port
         self.interface = interface
@@ -98,6 +106,7 @@ class StationPort:
         self._farewells: dict[VsiId, tuple[ManagerId, Association]] = {}
         self._farewell_at: float | None = None
         self._mac = mac
+        self._is_vm = is_vm
         self.relay = False
 
     @property
@@ -125,6 +134,8 @@ class StationPort:
         """A frame came in; what cannot be read is counted and dropped."""
         try:
             frame = Frame.decode(data)
+            if self._impostor(frame.src):
+                return self._dropped("not_the_station", f"{frame.ethertype:#06x} from {mac_to_text(frame.src)}")
             if frame.ethertype == ETHERTYPE_ECP:
                 return self._ecpdu(frame, now)
             if frame.ethertype == ETHERTYPE_LLDP:
@@ -134,6 +145,10 @@ class StationPort:
         if frame.ethertype == ETHERTYPE_DRAFT_ECP:
             return self._dropped("draft_ecp", "the station speaks draft 0.2 of VDP, which is not supported")
         return self._dropped("foreign", f"ethertype {frame.ethertype:#06x}")
+
+    def _impostor(self, source: int) -> bool:
+        """Only the station itself speaks EVB; a VM that tries would speak for its neighbours."""
+        return self._is_vm(source) or self.station not in (None, source)
 
     def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[Output]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
@@ -204,9 +219,6 @@ class StationPort:
 
     # --- ECP and VDP ---
     def _ecpdu(self, frame: Frame, now: float) -> list[Output]:
-        if self.station is not None and frame.src != self.station:
-            # Only the station itself speaks ECP; a VM that tries would speak for its neighbours.
-            return self._dropped("not_the_station", f"ECP from {mac_to_text(frame.src)}")
         return [*self._ecp(Received(Ecpdu.decode(frame.payload)), now), *self._flush(now)]
 
     def _ecp(self, event: Received | Reset | Tick, now: float) -> list[Output]:

@@ -5,6 +5,7 @@ The mutable heart of the bridge, and the only one.  It decides nothing: ``vsi.li
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
@@ -130,6 +131,7 @@ class Registry:
         self._vsis: dict[VsiId, Vsi] = {}
         self._by_text: dict[str, Vsi] = {}
         self._holders: dict[Binding, dict[Attachment, None]] = {}
+        self._macs: Counter[int] = Counter()
 
     def __iter__(self) -> Iterator[Vsi]:
         return iter(self._vsis.values())
@@ -177,9 +179,18 @@ class Registry:
             holders.pop(attachment, None)
             if not holders:
                 self._holders.pop(binding, None)
+        for mac in _macs(attachment.bindings):
+            self._macs[mac] -= 1
+            if not self._macs[mac]:
+                del self._macs[mac]
         attachment.bindings = bindings
         for binding in bindings:
             self._holders.setdefault(binding, {})[attachment] = None
+        self._macs.update(_macs(bindings))
+
+    def is_vm(self, mac: int) -> bool:
+        """Whether some attachment claims this MAC address."""
+        return mac in self._macs
 
     def conflict(self, attachment: Attachment, binding: Binding) -> Vsi | None:
         """Another VSI that already holds this (VID, MAC), or this VID at this port."""
@@ -188,3 +199,7 @@ class Registry:
             if holder.vsi is not attachment.vsi and not elsewhere:
                 return holder.vsi
         return None
+
+
+def _macs(bindings: tuple[Binding, ...]) -> Iterator[int]:
+    return (binding.mac for binding in bindings if binding.mac is not None)
