@@ -8,10 +8,12 @@ from functools import partial
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.io import Apply, Confirmed
+from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import barrier, bundle_add, bundle_control, flow_stats_request, numbered
 from ryu_apps.southbound.piece import NOTHING, Message, Piece
 from ryu_apps.southbound.readback import ReadBack
+from ryu_apps.southbound.shape import Shape, shape
 
 
 class BulkJob(Job):
@@ -99,43 +101,58 @@ class SingleJob(Job):
 class BundleJob(Job):
     """Mode.ATOMIC for several messages: one ordered, atomic bundle.
 
-    Open vSwitch leaves a message that it cannot read out of the bundle and commits the rest, so the
-    commit has to wait for a barrier behind the messages.  Meters cannot be bundled; they go ahead,
-    and mean nothing until a rule names them.
+    Meters cannot be bundled; they go ahead, and mean nothing until a rule names them.
 
     Args:
         ahead: messages that are not part of the bundle.
         bundled: those that are.
+        accepted: shapes that the switch is known to take (see :mod:`ryu_apps.southbound.shape`); kept up.
     """
 
-    def __init__(self, wire: Wire, asked: Apply, ahead: tuple[Message, ...], bundled: tuple[Message, ...]) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        asked: Apply,
+        ahead: tuple[Message, ...],
+        bundled: tuple[Message, ...],
+        accepted: set[Shape],
+    ) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._ahead = ahead
         self._bundled = bundled
-        self._bundle_id = 0
-        self._barrier = self._commit = 0
+        self._accepted = accepted
+        self._shapes = set(map(shape, bundled))
+        self._commit = 0
 
     def send(self) -> None:
         messages = self._ahead + self._bundled
         xids = self.wire.reserve(len(messages) + 3)
-        opening, self._barrier, self._commit = xids[-3:]
-        self._bundle_id = self._commit
+        opening, check, self._commit = xids[-3:]
         self.wire.launch(Flight(self, xids, messages))
         parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._ahead, xids, strict=False)]
-        parts.append(bundle_control(self._bundle_id, ofp.ONF_BCT_OPEN_REQUEST, opening))
+        parts.append(bundle_control(self._commit, ofp.ONF_BCT_OPEN_REQUEST, opening))
         inside = xids[len(self._ahead) :]
-        parts += [
-            bundle_add(self._bundle_id, octets, xid)
-            for (octets, _subject), xid in zip(self._bundled, inside, strict=False)
-        ]
-        parts.append(barrier(self._barrier))
+        for (octets, _subject), xid in zip(self._bundled, inside, strict=False):
+            parts.append(bundle_add(self._commit, octets, xid))
+        self.all_sent = self._shapes <= self._accepted
+        parts.append(self._control(ofp.ONF_BCT_COMMIT_REQUEST) if self.all_sent else barrier(check))
         self.wire.send(b"".join(parts))
 
     def interim(self, xid: int, octets: bytes) -> None:
-        if xid == self._barrier:
-            last = ofp.ONF_BCT_COMMIT_REQUEST if self.outcome is None else ofp.ONF_BCT_DISCARD_REQUEST
-            self.wire.send(bundle_control(self._bundle_id, last, self._commit))
+        if octets[1] == ofp.OFPT_BARRIER_REPLY:
+            good = self.outcome is None
+            self.wire.send(self._control(ofp.ONF_BCT_COMMIT_REQUEST if good else ofp.ONF_BCT_DISCARD_REQUEST))
             self.all_sent = True
 
+    def _control(self, request: int) -> bytes:
+        # The id of the commit serves as the id of the bundle: both are used once in a connection.
+        return bundle_control(self._commit, request, self._commit)
+
     def answered(self, flight: Flight, octets: bytes) -> None:
-        self.outcome = self.outcome or Confirmed(self.dpid, self.token)
+        if self.outcome is None:
+            self._accepted.update(one for one in self._shapes if one is not None)
+            self.outcome = Confirmed(self.dpid, self.token)
+
+    def refused(self, flight: Flight, xid: int, error: SwitchError) -> None:
+        super().refused(flight, xid, error)
+        self._accepted -= self._shapes

@@ -16,9 +16,12 @@ from contextlib import suppress
 from socket import SHUT_RDWR
 from typing import Any
 
+import ryu.base.app_manager  # noqa: F401 - before ryu.controller, which needs it and which it needs
 from eventlet.greenio import GreenSocket
 from ryu.controller import controller
 from ryu.lib import hub
+
+from ryu_apps.southbound.doorbell import Doorbell
 
 LOG = logging.getLogger(__name__)
 
@@ -53,8 +56,10 @@ class Channel:
         self._unsent: list[bytes | bytearray] = []
         self._drainer: Any = None
         self._since_turn = 0
-        # The system's socket below eventlet's: a send that would block returns at once.
+        self._drained = False
+        # The system's socket below eventlet's, unless TLS is between: what would block returns at once.
         self._direct = socket.fd if type(socket) is GreenSocket else None
+        self._doorbell: Doorbell | None = None
         self.backlog = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -65,13 +70,19 @@ class Channel:
 
         Args:
             receiver: is offered every message; must not block.
-            settle: called when all messages that came together have been offered.
+            settle: called when all messages that came together have been offered, or many of them.
         """
         self._receiver, self._settle = receiver, settle
 
     def detach(self) -> None:
         """Offer no more; Ryu gets everything."""
         self._receiver, self._settle = None, lambda: None
+
+    def close(self) -> None:
+        """As of a socket."""
+        if self._doorbell is not None:
+            self._doorbell.close()
+        self._socket.close()
 
     # --- from the switch ---
     def recv(self, size: int) -> bytes:
@@ -82,13 +93,30 @@ class Channel:
         """
         del size
         while not self._for_ryu:
-            octets = self._socket.recv(_READ_SIZE)
+            octets = self._read()
             if not octets:
                 return b""
             self._take(octets)
         octets = b"".join(self._for_ryu)
         self._for_ryu.clear()
         return octets
+
+    def _read(self) -> bytes:
+        if self._direct is None:
+            return bytes(self._socket.recv(_READ_SIZE))
+        if self._doorbell is None:
+            self._doorbell = Doorbell(self._direct.fileno(), self._socket.gettimeout())
+        while True:
+            if self._drained:
+                self._doorbell.wait()
+            try:
+                octets: bytes = self._direct.recv(_READ_SIZE)
+            except BlockingIOError:
+                self._drained = True
+            else:
+                # Less than asked for: there was no more, and asking again would be in vain.
+                self._drained = len(octets) < _READ_SIZE
+                return octets
 
     def _take(self, octets: bytes) -> None:
         octets = self._unread + octets
@@ -100,11 +128,12 @@ class Channel:
                 break
             self._offer(octets[at:after])
             at = after
+            if self._since_turn >= _TURN:
+                self._since_turn = 0
+                self._settle()
+                hub.sleep(0)
         self._unread = octets[at:]
         self._settle()
-        if self._since_turn >= _TURN:
-            self._since_turn = 0
-            hub.sleep(0)
 
     def _offer(self, message: bytes) -> None:
         self._since_turn += _TURN if len(message) >= _LARGE else 1

@@ -21,6 +21,7 @@ from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import packet_out
 from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces
 from ryu_apps.southbound.questions import ReadJob, SurveyJob
+from ryu_apps.southbound.shape import Shape
 
 #: Pieces under way at a time.  One would leave the switch idle for a round trip after each; every
 #: further one is what a gate flip has to wait for.
@@ -64,6 +65,7 @@ class SwitchDriver:
         self._ports: dict[int, bool] = {}
         self._meters: set[int] = set()
         self._surveyed = False
+        self._accepted: set[Shape] = set()
 
     # --- asked ---
     def survey(self) -> None:
@@ -103,7 +105,7 @@ class SwitchDriver:
                 bundled = tuple(other_messages(asked.change))
                 if len(ahead + bundled) <= 1:
                     return SingleJob(self._wire, asked, ahead + bundled)
-                return BundleJob(self._wire, asked, ahead, bundled)
+                return BundleJob(self._wire, asked, ahead, bundled, self._accepted)
 
     def close(self) -> None:
         """The connection is gone, and with it everything that was open."""

@@ -155,6 +155,19 @@ def test_a_bundle_that_fails_leaves_nothing(controller: Controller, broken: Rule
     assert controller.rules(MINE) == set()
 
 
+def test_a_bundle_committed_without_waiting_leaves_nothing_when_it_fails(controller: Controller) -> None:
+    known = (rule(0, apply=(ToGroup(7),)), rule(1, apply=(ToGroup(7),)))
+    controller.apply(Change(groups=(GROUP,)))
+    assert isinstance(controller.apply(Change(add=known), Mode.ATOMIC), Confirmed)
+    controller.apply(Change(sweep=(MINE,)))
+    before = len(controller.sent)
+    alike = (rule(2, apply=(ToGroup(7),)), rule(3, apply=(ToGroup(99),)))
+    refused = controller.apply(Change(add=alike), Mode.ATOMIC)
+    assert len(controller.sent) == before + 1, "one write, the commit with the rest"
+    assert isinstance(refused, Rejected)
+    assert controller.rules(MINE) == set()
+
+
 def test_a_bundle_takes_meters_groups_rules_and_deletions(controller: Controller) -> None:
     controller.apply(Change(add=(rule(0), rule(1))))
     added = rule(2, apply=(ToGroup(7),), meter=3)

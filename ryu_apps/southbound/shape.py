@@ -1,0 +1,63 @@
+"""When may the commit of a bundle leave together with its messages?
+
+Open vSwitch looks at a message in two steps.  As it comes in it is read: are the prerequisites of
+every match field there, is every action possible, every value in range?  What fails here is left out
+of the bundle and the rest is committed, so the commit has to wait for a barrier.  Whether groups and
+meters exist and the table has room is looked at when the bundle is committed, and fails all of it.
+
+The first step sees no more of a rule than its :class:`Shape`.  A switch that has taken a shape once
+takes it again, and the round trip can be saved.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Output, Rule, SetField, ToGroup
+from ryu_apps.southbound.piece import Message
+
+#: Comparable; says nothing but "as readable as".
+Shape: TypeAlias = tuple[object, ...]
+
+#: Fields of which every value is as good as any other.
+_FREE = {"metadata", "eth_src", "eth_dst"}
+#: Port numbers below this are ordinary ones; above, each has a meaning of its own, or none.
+_FIRST_SPECIAL_PORT = 0xFF00
+
+
+def shape(message: Message) -> Shape | None:
+    """The shape of an added or removed rule; None for a message that has none."""
+    rule, added = message[1].what, message[1].added
+    if not isinstance(rule, Rule):
+        return None
+    fields = tuple((name, _value(name, value), mask) for name, value, mask in rule.match)
+    if not added:
+        return rule.table, fields
+    writes = rule.metadata is not None
+    return rule.table, fields, tuple(map(_action, rule.apply)), writes, rule.goto, rule.meter
+
+
+def _value(name: str, value: int) -> object:
+    if name in _FREE:
+        return None
+    if name == "vlan_vid":
+        return value & VLAN_PRESENT
+    if name == "in_port":
+        return _port(value)
+    return value
+
+
+def _port(number: int) -> object:
+    return number if number >= _FIRST_SPECIAL_PORT else None
+
+
+def _action(action: Action) -> object:
+    match action:
+        case Output(port, max_len):
+            return Output, _port(port), max_len
+        case ToGroup():
+            return ToGroup
+        case SetField(name, value):
+            return SetField, name, _value(name, value)
+        case _:
+            return action

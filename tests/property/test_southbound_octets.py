@@ -1,0 +1,284 @@
+"""What we write is what Ryu writes, octet by octet, and what we read is what we wrote."""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from ryu.ofproto import ofproto_v1_3 as ofp
+from ryu.ofproto import ofproto_v1_3_parser as parser
+from ryu.ofproto.ofproto_protocol import ProtocolDesc
+
+from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
+from ryu_apps.evb.flow.rule import (
+    FIELD_SIZES,
+    Action,
+    Bucket,
+    Change,
+    CookieMask,
+    FieldMatch,
+    ForgetInPort,
+    Group,
+    GroupType,
+    Match,
+    Meter,
+    Output,
+    PopVlan,
+    PushVlan,
+    Resubmit,
+    Rule,
+    RuleBlock,
+    SetField,
+    ToGroup,
+    match,
+)
+from ryu_apps.southbound import decode
+from ryu_apps.southbound.encode import (
+    ALL_ONES,
+    FLOW_MOD_FIXED,
+    flow_add,
+    flow_remove,
+    flow_sweep,
+    group_delete,
+    group_write,
+    meter_write,
+)
+from ryu_apps.southbound.messages import barrier, bundle_add, bundle_control, flow_stats_request, numbered, packet_out
+from ryu_apps.southbound.piece import PieceCache, pieces
+
+DATAPATH = ProtocolDesc(ofp.OFP_VERSION)
+IN_PORT_NXM = "in_port_nxm"
+IPV4_FIELDS = {"ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"}
+
+
+def unsigned(bits: int) -> st.SearchStrategy[int]:
+    return st.integers(0, (1 << bits) - 1)
+
+
+@st.composite
+def wanted_fields(draw: st.DrawFn, name: str) -> int | tuple[int, int]:
+    bits = 8 * FIELD_SIZES[name]
+    value, mask = draw(unsigned(bits)), draw(st.none() | unsigned(bits))
+    return value if mask is None else (value & mask, mask)
+
+
+matches = st.fixed_dictionaries({}, optional={name: wanted_fields(name) for name in FIELD_SIZES}).map(
+    lambda fields: match(**fields)
+)
+actions: st.SearchStrategy[Action] = st.one_of(
+    st.builds(Output, unsigned(32), unsigned(16)),
+    st.builds(ToGroup, unsigned(32)),
+    st.sampled_from(["eth_dst", "eth_src", "vlan_pcp", "metadata", "ipv6_src"]).flatmap(
+        lambda name: st.builds(SetField, st.just(name), unsigned(8 * FIELD_SIZES[name]))
+    ),
+    st.builds(SetField, st.just("vlan_vid"), st.integers(0x1000, 0x1FFF)),
+    st.sampled_from([PushVlan(), PopVlan(), ForgetInPort()]),
+    st.builds(Resubmit, unsigned(8)),
+)
+lists_of_actions = st.lists(actions, max_size=4).map(tuple)
+rules = st.builds(
+    Rule,
+    table=st.integers(0, 253),
+    priority=unsigned(16),
+    match=matches,
+    cookie=unsigned(64),
+    apply=lists_of_actions,
+    metadata=st.none() | st.tuples(unsigned(64), unsigned(64)),
+    goto=st.none() | st.integers(0, 253),
+    meter=st.none() | unsigned(32),
+)
+groups = st.builds(
+    Group,
+    unsigned(32),
+    st.sampled_from(GroupType),
+    st.lists(st.builds(Bucket, lists_of_actions, st.none() | unsigned(32), unsigned(16)), max_size=3).map(tuple),
+)
+
+
+def ryu_value(name: str, value: int) -> int | str:
+    """As Ryu wants it: addresses as text, everything else as a number."""
+    size = FIELD_SIZES[name]
+    if size == 6:
+        return value.to_bytes(6).hex(":")
+    if size == 16:
+        return str(IPv6Address(value))
+    return str(IPv4Address(value)) if name in IPV4_FIELDS else value
+
+
+def ryu_field(one: FieldMatch) -> tuple[str, Any]:
+    value = ryu_value(one.name, one.value)
+    return one.name, value if one.mask is None else (value, ryu_value(one.name, one.mask))
+
+
+def ryu_match(fields: Match) -> Any:
+    return parser.OFPMatch(_ordered_fields=[ryu_field(one) for one in fields])
+
+
+def ryu_action(action: Action) -> Any:
+    match action:
+        case Output(port, max_len):
+            return parser.OFPActionOutput(port, max_len)
+        case ToGroup(group_id):
+            return parser.OFPActionGroup(group_id)
+        case SetField(name, value):
+            return parser.OFPActionSetField(**{name: ryu_value(name, value)})
+        case PushVlan():
+            return parser.OFPActionPushVlan(0x8100)
+        case PopVlan():
+            return parser.OFPActionPopVlan()
+        case Resubmit(table):
+            return parser.NXActionResubmitTable(table_id=table)
+        case ForgetInPort():
+            return parser.NXActionRegLoad(15, IN_PORT_NXM, 0)
+
+
+def ryu_instructions(rule: Rule) -> list[Any]:
+    found = []
+    if rule.meter is not None:
+        found.append(parser.OFPInstructionMeter(rule.meter))
+    if rule.apply:
+        found.append(parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, [ryu_action(one) for one in rule.apply]))
+    if rule.metadata is not None:
+        found.append(parser.OFPInstructionWriteMetadata(*rule.metadata))
+    if rule.goto is not None:
+        found.append(parser.OFPInstructionGotoTable(rule.goto))
+    return found
+
+
+def written_by_ryu(message: Any, xid: int = 0) -> bytes:
+    message.set_xid(xid)
+    message.serialize()
+    return bytes(message.buf)
+
+
+def ryu_flow_mod(command: int, rule: Rule, cookie_mask: int = 0) -> Any:
+    return parser.OFPFlowMod(
+        DATAPATH,
+        cookie=rule.cookie,
+        cookie_mask=cookie_mask,
+        table_id=rule.table,
+        command=command,
+        priority=rule.priority,
+        match=ryu_match(rule.match),
+        instructions=ryu_instructions(rule),
+        out_port=ofp.OFPP_ANY,
+        out_group=ofp.OFPG_ANY,
+    )
+
+
+@given(rules)
+def test_adding_a_rule(rule: Rule) -> None:
+    assert flow_add(rule) == written_by_ryu(ryu_flow_mod(ofp.OFPFC_ADD, rule))
+
+
+@given(rules)
+def test_ryu_reads_a_rule_and_would_write_it_alike(rule: Rule) -> None:
+    octets = flow_add(rule)
+    read = parser.OFPFlowMod.parser(DATAPATH, *struct.unpack_from(ofp.OFP_HEADER_PACK_STR, octets), octets)
+    read.serialize()
+    assert bytes(read.buf) == octets
+
+
+@given(rules.map(lambda rule: Rule(rule.table, rule.priority, rule.match, rule.cookie)))
+def test_removing_a_rule(rule: Rule) -> None:
+    assert flow_remove(rule) == written_by_ryu(ryu_flow_mod(ofp.OFPFC_DELETE_STRICT, rule, ALL_ONES))
+
+
+@given(unsigned(64), unsigned(64))
+def test_sweeping(cookie: int, mask: int) -> None:
+    everywhere = Rule(ofp.OFPTT_ALL, 0, (), cookie)
+    assert flow_sweep(CookieMask(cookie, mask)) == written_by_ryu(ryu_flow_mod(ofp.OFPFC_DELETE, everywhere, mask))
+
+
+@given(groups)
+def test_groups(group: Group) -> None:
+    buckets = [
+        parser.OFPBucket(
+            one.weight,
+            ofp.OFPP_ANY if one.watch_port is None else one.watch_port,
+            ofp.OFPG_ANY,
+            [ryu_action(action) for action in one.actions],
+        )
+        for one in group.buckets
+    ]
+    written = written_by_ryu(parser.OFPGroupMod(DATAPATH, 0x8000, group.type.value, group.group_id, buckets))
+    assert group_write(group) == written
+    gone = parser.OFPGroupMod(DATAPATH, ofp.OFPGC_DELETE, 0, group.group_id, [])
+    assert group_delete(group.group_id) == written_by_ryu(gone)
+
+
+@given(st.builds(Meter, unsigned(32), unsigned(32), unsigned(32)), st.booleans())
+def test_meters(meter: Meter, known: bool) -> None:
+    written = parser.OFPMeterMod(
+        DATAPATH,
+        ofp.OFPMC_MODIFY if known else ofp.OFPMC_ADD,
+        ofp.OFPMF_PKTPS | ofp.OFPMF_BURST,
+        meter.meter_id,
+        [parser.OFPMeterBandDrop(meter.rate, meter.burst)],
+    )
+    assert meter_write(meter, known=known) == written_by_ryu(written)
+
+
+@given(unsigned(32), unsigned(32), st.binary(max_size=100))
+def test_frames(xid: int, port: int, data: bytes) -> None:
+    written = parser.OFPPacketOut(
+        DATAPATH, ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER, [parser.OFPActionOutput(port, 0)], data
+    )
+    assert packet_out(port, data, xid) == written_by_ryu(written, xid)
+
+
+@given(unsigned(32), unsigned(32), rules)
+def test_bundles(xid: int, bundle_id: int, rule: Rule) -> None:
+    flags = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
+    control = parser.ONFBundleCtrlMsg(DATAPATH, bundle_id, ofp.ONF_BCT_COMMIT_REQUEST, flags, [])
+    assert bundle_control(bundle_id, ofp.ONF_BCT_COMMIT_REQUEST, xid) == written_by_ryu(control, xid)
+    inner = ryu_flow_mod(ofp.OFPFC_ADD, rule)
+    inner.set_xid(xid)
+    inner.serialize()
+    added = parser.ONFBundleAddMsg(DATAPATH, bundle_id, flags, inner, [])
+    assert bundle_add(bundle_id, flow_add(rule), xid) == written_by_ryu(added, xid)
+
+
+@given(unsigned(32), unsigned(64), unsigned(64))
+def test_questions(xid: int, cookie: int, mask: int) -> None:
+    asked = parser.OFPFlowStatsRequest(
+        DATAPATH, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask, parser.OFPMatch()
+    )
+    assert flow_stats_request(CookieMask(cookie, mask), xid) == written_by_ryu(asked, xid)
+    assert barrier(xid) == written_by_ryu(parser.OFPBarrierRequest(DATAPATH), xid)
+
+
+def as_shown(rules: list[Rule]) -> bytes:
+    """A flow statistics reply as Open vSwitch would write it."""
+    shown = b""
+    for rule in rules:
+        tail = flow_add(rule)[FLOW_MOD_FIXED:]
+        head = struct.pack(
+            "!HBxIIHHHHxxxxQQQ", 48 + len(tail), rule.table, 5, 6, rule.priority, 0, 0, 0, rule.cookie, 7, 8
+        )
+        shown += head + tail
+    return struct.pack("!BBHIHH4x", ofp.OFP_VERSION, ofp.OFPT_MULTIPART_REPLY, 0, 0, ofp.OFPMP_FLOW, 0) + shown
+
+
+@given(st.lists(rules, max_size=4))
+def test_rules_are_read_as_they_were_written(written: list[Rule]) -> None:
+    assert [decode.rule(entry) for entry in decode.entries(as_shown(written))] == written
+
+
+@given(rules, st.lists(actions, min_size=1, max_size=2).map(tuple))
+def test_a_rule_with_an_unknown_action_is_shown_without_instructions(rule: Rule, listed: tuple[Action, ...]) -> None:
+    shown = as_shown([Rule(rule.table, rule.priority, rule.match, rule.cookie, (*listed, PushVlan()))])
+    altered = shown[:-6] + b"\x88\xa8" + shown[-4:]
+    assert [decode.rule(entry) for entry in decode.entries(altered)] == [
+        Rule(rule.table, rule.priority, rule.match, rule.cookie)
+    ]
+
+
+@given(st.lists(rules, min_size=1, max_size=5), unsigned(31))
+def test_a_piece_is_its_messages_numbered(listed: list[Rule], first: int) -> None:
+    (piece,) = pieces(Change(blocks=(RuleBlock(tuple(listed)),)), PieceCache(), set())
+    alone = [numbered(flow_add(rule), xid) for xid, rule in enumerate(listed, first)]
+    assert bytes(piece.numbered(first)) == b"".join(alone)

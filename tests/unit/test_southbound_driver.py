@@ -1,0 +1,309 @@
+"""Jobs, lanes and the window of one switch; the switch answers when the test says so."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.flow.pipeline import Kind, cookie
+from ryu_apps.evb.flow.rule import Change, CookieMask, Meter, Rule, RuleBlock, match
+from ryu_apps.evb.io import (
+    Apply,
+    Confirmed,
+    Event,
+    FrameReceived,
+    Mode,
+    PortChanged,
+    ReadRules,
+    Rejected,
+    RulesRead,
+    SendFrame,
+    SwitchUp,
+)
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.southbound.driver import MAX_OPEN, WINDOW, SwitchDriver
+from ryu_apps.southbound.encode import message
+from ryu_apps.southbound.messages import numbered
+from ryu_apps.southbound.piece import PIECE, PieceCache
+
+COOKIE = cookie(Kind.TYPE_BODY, 1, 1)
+
+
+def rule(number: int) -> Rule:
+    return Rule(30, 100, match(metadata=number), COOKIE)
+
+
+def block(pieces: int) -> RuleBlock:
+    return RuleBlock(tuple(rule(number) for number in range(pieces * PIECE)))
+
+
+class Sent:
+    """A message on its way to the switch."""
+
+    def __init__(self, octets: bytes) -> None:
+        self.octets = octets
+        _version, self.kind, _length, self.xid = struct.unpack_from(ofp.OFP_HEADER_PACK_STR, octets)
+
+
+class Bench:
+    """A driver whose switch is the test."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.sent: list[Sent] = []
+        self.writes = 0
+        self._next_xid = 1
+        self.driver = SwitchDriver(1, self._send, self._reserve, self.events.append, PieceCache())
+
+    def _reserve(self, count: int) -> range:
+        first, self._next_xid = self._next_xid, self._next_xid + count
+        return range(first, first + count)
+
+    def _send(self, octets: bytes | bytearray) -> None:
+        self.writes += 1
+        while octets:
+            length = int.from_bytes(octets[2:4])
+            self.sent.append(Sent(bytes(octets[:length])))
+            octets = octets[length:]
+
+    def submit(self, token: int, change: Change, mode: Mode = Mode.BULK, lane: int = 0) -> None:
+        self.driver.submit(Apply(1, token, change, mode, lane))
+
+    def waiting(self, kind: int = ofp.OFPT_BARRIER_REQUEST) -> list[Sent]:
+        return [one for one in self.sent if one.kind == kind]
+
+    def answer(self, sent: Sent, kind: int = ofp.OFPT_BARRIER_REPLY, body: bytes = b"") -> bool:
+        """The switch answers; everything it has been sent so far counts as read."""
+        self.sent = [one for one in self.sent if one.xid > sent.xid]
+        return self.driver.receive(numbered(message(kind, body), sent.xid))
+
+    def refuse(self, sent: Sent, kind: int, code: int) -> bool:
+        octets = message(ofp.OFPT_ERROR, struct.pack("!HH", kind, code) + sent.octets[:64])
+        return self.driver.receive(numbered(octets, sent.xid))
+
+    def answer_barriers(self) -> None:
+        while barriers := self.waiting():
+            self.answer(barriers[0])
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def surveyed(bench: Bench) -> Bench:
+    bench.driver.survey()
+    for asked in list(bench.sent):
+        kind = int.from_bytes(asked.octets[8:10])
+        bench.answer(asked, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", kind, 0))
+    bench.events.clear()
+    return bench
+
+
+def test_a_bulk_change_is_confirmed_by_the_last_barrier(bench: Bench) -> None:
+    bench.submit(7, Change(blocks=(block(1),)))
+    (barrier,) = bench.waiting()
+    assert bench.events == []
+    assert bench.answer(barrier)
+    assert bench.events == [Confirmed(1, 7)]
+
+
+def test_a_change_that_asks_for_nothing_waits_for_a_barrier_too(bench: Bench) -> None:
+    bench.submit(7, Change(blocks=(RuleBlock(()),)))
+    bench.answer_barriers()
+    assert bench.events == [Confirmed(1, 7)]
+
+
+def test_no_more_than_a_window_of_pieces_is_under_way(bench: Bench) -> None:
+    bench.submit(7, Change(blocks=(block(5),)))
+    seen = []
+    while barriers := bench.waiting():
+        seen.append(len(barriers))
+        bench.answer(barriers[0])
+    assert max(seen) == WINDOW
+    assert bench.events == [Confirmed(1, 7)]
+
+
+def test_bulk_changes_of_two_lanes_take_turns(bench: Bench) -> None:
+    bench.submit(1, Change(blocks=(block(20),)), lane=1)
+    bench.submit(2, Change(blocks=(block(2),)), lane=2)
+    while not bench.events:
+        bench.answer(bench.waiting()[0])
+    assert bench.events == [Confirmed(1, 2)]
+
+
+def test_a_bundle_does_not_wait_for_a_window(bench: Bench) -> None:
+    bench.submit(1, Change(blocks=(block(20),)), lane=1)
+    before = bench.writes
+    bench.submit(2, Change(add=(rule(1), rule(2))), Mode.ATOMIC, lane=2)
+    assert bench.writes == before + 1
+    assert bench.waiting(ofp.OFPT_EXPERIMENTER)
+
+
+def test_the_next_change_of_a_lane_waits_until_the_one_before_is_sent(bench: Bench) -> None:
+    bench.submit(1, Change(blocks=(block(WINDOW + 1),)), lane=1)
+    bench.submit(2, Change(add=(rule(1), rule(2))), Mode.ATOMIC, lane=1)
+    assert not bench.waiting(ofp.OFPT_EXPERIMENTER)
+    bench.answer(bench.waiting()[0])
+    assert bench.waiting(ofp.OFPT_EXPERIMENTER)
+
+
+def test_a_long_lane_of_waiting_changes_is_worked_off(bench: Bench) -> None:
+    bench.submit(1, Change(blocks=(block(WINDOW + 1),)), lane=1)
+    for token in range(2, 1500):
+        bench.submit(token, Change(add=(rule(1),)), Mode.ATOMIC, lane=1)
+    bench.answer_barriers()
+    assert bench.events == [Confirmed(1, token) for token in range(1, 1500)]
+
+
+def test_a_refused_rule_ends_the_change_at_once(bench: Bench) -> None:
+    bench.submit(7, Change(blocks=(block(5),)))
+    third = bench.waiting(ofp.OFPT_FLOW_MOD)[2]
+    assert bench.refuse(third, ofp.OFPET_FLOW_MOD_FAILED, ofp.OFPFMFC_TABLE_FULL)
+    (rejected,) = bench.events
+    assert isinstance(rejected, Rejected)
+    assert rejected.full
+    assert "metadata=0x2 " in rejected.reason
+    written = bench.writes
+    for barrier in bench.waiting():
+        assert bench.answer(barrier), "a late answer is nobody else's"
+    assert bench.writes == written
+    assert bench.events == [rejected]
+
+
+def test_a_refusal_frees_the_lane_and_the_window(bench: Bench) -> None:
+    bench.submit(1, Change(blocks=(block(5),)), lane=1)
+    bench.submit(2, Change(blocks=(block(1),)), lane=1)
+    bench.refuse(bench.waiting(ofp.OFPT_FLOW_MOD)[0], ofp.OFPET_BAD_MATCH, ofp.OFPBMC_BAD_PREREQ)
+    bench.answer_barriers()
+    assert bench.events[1:] == [Confirmed(1, 2)]
+
+
+def test_a_bundle_with_an_unreadable_message_is_discarded(bench: Bench) -> None:
+    bench.submit(7, Change(add=(rule(1), rule(2))), Mode.ATOMIC)
+    _opening, first, _second = bench.waiting(ofp.OFPT_EXPERIMENTER)
+    (barrier,) = bench.waiting()
+    bench.refuse(first, ofp.OFPET_BAD_MATCH, ofp.OFPBMC_BAD_PREREQ)
+    bench.answer(barrier)
+    (discard,) = bench.sent
+    assert discard.octets[20:22] == ofp.ONF_BCT_DISCARD_REQUEST.to_bytes(2)
+    assert [type(event) for event in bench.events] == [Rejected]
+
+
+def test_a_bundle_of_known_shape_is_committed_in_the_same_write(bench: Bench) -> None:
+    bench.submit(1, Change(add=(rule(1), rule(2))), Mode.ATOMIC)
+    bench.answer_barriers()
+    bench.answer(bench.sent[-1], ofp.OFPT_EXPERIMENTER)
+    bench.submit(2, Change(add=(rule(3), rule(4))), Mode.ATOMIC)
+    assert not bench.waiting()
+    assert bench.sent[-1].octets[20:22] == ofp.ONF_BCT_COMMIT_REQUEST.to_bytes(2)
+    other = Rule(30, 100, match(metadata=3, eth_type=0x0800), COOKIE)
+    bench.submit(3, Change(add=(rule(3), other)), Mode.ATOMIC)
+    assert bench.waiting(), "this shape is new"
+
+
+def test_a_lost_connection_ends_everything_that_is_open(bench: Bench) -> None:
+    bench.submit(1, Change(blocks=(block(5),)), Mode.STAGE, lane=1)
+    bench.submit(2, Change(add=(rule(1),)), lane=1)
+    bench.submit(3, Change(add=(rule(1),)), Mode.ATOMIC, lane=2)
+    bench.driver.close()
+    assert [(event.token, event.reason) for event in bench.events if isinstance(event, Rejected)] == [
+        (token, "switch disconnected") for token in (1, 2, 3)
+    ]
+
+
+def test_a_switch_that_answers_nothing_gets_no_more_work(bench: Bench) -> None:
+    for token in range(MAX_OPEN + 1):
+        bench.submit(token, Change(add=(rule(1),)))
+    (rejected,) = bench.events
+    assert isinstance(rejected, Rejected)
+    assert rejected.token == MAX_OPEN
+
+
+def test_a_refused_meter_is_added_anew_the_next_time(bench: Bench) -> None:
+    meters = Change(meters=(Meter(1, 10, 10),))
+    bench.submit(1, meters)
+    bench.refuse(bench.waiting(ofp.OFPT_METER_MOD)[0], ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_OUT_OF_METERS)
+    bench.answer_barriers()
+    for token, command in ((2, ofp.OFPMC_ADD), (3, ofp.OFPMC_MODIFY)):
+        bench.submit(token, meters)
+        assert bench.waiting(ofp.OFPT_METER_MOD)[0].octets[8:10] == command.to_bytes(2)
+        bench.answer_barriers()
+
+
+def test_answers_to_others_are_left_to_them(bench: Bench) -> None:
+    bench.submit(1, Change(add=(rule(1),)))
+    assert not bench.driver.receive(numbered(message(ofp.OFPT_BARRIER_REPLY, b""), 99))
+    assert not bench.driver.receive(numbered(message(ofp.OFPT_ECHO_REQUEST, b""), bench.waiting()[0].xid + 1))
+
+
+def test_frames_go_out_at_once(bench: Bench) -> None:
+    bench.submit(1, Change(blocks=(block(20),)))
+    bench.driver.send_frame(SendFrame(PortId(1, 3), b"frame"))
+    assert bench.sent[-1].kind == ofp.OFPT_PACKET_OUT
+
+
+def punted(rule_cookie: int) -> bytes:
+    fields = struct.pack("!HHII4x", 1, 12, 0x80000004, 3)
+    return message(ofp.OFPT_PACKET_IN, struct.pack("!IHBBQ", 0, 5, 0, 0, rule_cookie) + fields + b"\0\0frame")
+
+
+def test_frames_that_our_rules_punt_are_told(bench: Bench) -> None:
+    surveyed(bench).driver.receive(punted(COOKIE))
+    assert bench.events == [FrameReceived(PortId(1, 3), b"frame")]
+
+
+def test_frames_that_others_punt_are_not(bench: Bench) -> None:
+    surveyed(bench).driver.receive(punted(0))
+    assert bench.events == []
+
+
+def test_frames_before_the_switch_is_known_are_not(bench: Bench) -> None:
+    bench.driver.receive(punted(COOKIE))
+    assert bench.events == []
+
+
+def port(number: int, config: int = 0, state: int = 0) -> bytes:
+    return struct.pack("!I4x6s2x16sII24x", number, b"", b"", config, state)
+
+
+@pytest.mark.parametrize(
+    ("reason", "config", "state", "up"),
+    [
+        (ofp.OFPPR_MODIFY, 0, ofp.OFPPS_LIVE, True),
+        (ofp.OFPPR_MODIFY, ofp.OFPPC_PORT_DOWN, 0, False),
+        (ofp.OFPPR_MODIFY, 0, ofp.OFPPS_LINK_DOWN, False),
+        (ofp.OFPPR_DELETE, 0, ofp.OFPPS_LIVE, False),
+    ],
+)
+def test_a_link_that_changes_is_told(bench: Bench, reason: int, config: int, state: int, up: bool) -> None:
+    body = struct.pack("!B7x", reason) + port(5, config, state)
+    assert not surveyed(bench).driver.receive(message(ofp.OFPT_PORT_STATUS, body)), "Ryu keeps a list of its own"
+    assert bench.events == [PortChanged(PortId(1, 5), up)]
+
+
+def test_a_survey_tells_ports_and_room(bench: Bench) -> None:
+    bench.driver.survey()
+    ports, meters, tables = bench.sent
+    bench.answer(ports, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_PORT_DESC, 0) + port(1) + port(2, 1))
+    bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_METER_CONFIG, 0))
+    for more, room in ((1, 1000), (0, 10)):
+        features = struct.pack("!HB5x32xQQII", 64, 30 + more * 10, 0, 0, 0, room)
+        head = struct.pack("!HH4x", ofp.OFPMP_TABLE_FEATURES, more)
+        bench.answer(tables, ofp.OFPT_MULTIPART_REPLY, head + features)
+    assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10)]
+
+
+def test_a_switch_that_does_not_tell_its_room_is_up_all_the_same(bench: Bench) -> None:
+    bench.driver.survey()
+    for asked in list(bench.sent):
+        bench.refuse(asked, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
+    assert bench.events == [SwitchUp(1, {}, None)]
+
+
+def test_reading_nothing_tells_nothing(bench: Bench) -> None:
+    bench.driver.read(ReadRules(1, 9, CookieMask(0, 0)))
+    bench.answer(bench.sent[0], ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_FLOW, 0))
+    assert bench.events == [RulesRead(1, 9, ())]
