@@ -65,7 +65,9 @@ def test_file_holds_what_was_committed_when_the_process_dies(tmp_path: Path) -> 
     assert not second.fresh and second.get("a") == Versioned(b"1", 1)
 
 
-@pytest.mark.parametrize("damage", [lambda data: b"garbage" * 500, lambda data: data[:100] + b"\xff" * (len(data) - 100)])
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"garbage" * 500, lambda data: data[:100] + b"\xff" * (len(data) - 100)]
+)
 def test_damaged_file_is_moved_aside_and_the_store_begins_anew(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
