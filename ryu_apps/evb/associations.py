@@ -21,9 +21,10 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.station import Heard, StationPort
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.admission import Refusal, bindings_of, examine, fill_null_vids
-from ryu_apps.evb.vsi.lifecycle import Distrust, Lifecycle, Outcome, Verdict
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Registry
+from ryu_apps.evb.vsi.steps import Distrust, Outcome, Verdict
 from ryu_apps.evb.wire import cisco
 from ryu_apps.evb.wire.vdp import (
     Association,

@@ -53,12 +53,13 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
-from ryu_apps.evb.vsi.lifecycle import Distrust, Lifecycle
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.restore import restore
+from ryu_apps.evb.vsi.steps import Distrust
 
 #: A bridge that does not know its past waits for the stations to claim what they still use: for the
 #: longest keep-alive timeout and this many seconds.

@@ -11,8 +11,6 @@ when all have confirmed is the Associate granted and the old port told; only the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_by
 from ryu_apps.evb.flow.rule import Change, RuleBlock
 from ryu_apps.evb.io import Apply, Happened, Mode, Save
@@ -22,86 +20,26 @@ from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.model import Phase, VsiBinding
-from ryu_apps.evb.vsi.record import AttachmentRecord, ProgramRecord
+from ryu_apps.evb.vsi.record import ProgramRecord
+from ryu_apps.evb.vsi.record_keeper import RecordKeeper, record_key
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger
+from ryu_apps.evb.vsi.steps import (
+    Closing,
+    Distrust,
+    Flip,
+    Forgetting,
+    Granting,
+    Outcome,
+    Staging,
+    Step,
+    Sweep,
+    Verdict,
+)
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 
 #: Lanes of type bodies start here; lanes of VSI bodies are their indices.
 _TYPE_LANE = 1 << OWNER_BITS
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What to feed to the VDP machine of an attachment."""
-
-    attachment: Attachment
-    event: Granted | Denied | Released | Recalled
-
-
-@dataclass(frozen=True, slots=True)
-class Distrust:
-    """A switch refused what it should have taken: compare all it holds with what it should hold."""
-
-    dpid: int
-
-
-Outcome = Apply | Save | Happened | Verdict | Distrust
-
-
-@dataclass(eq=False, slots=True)
-class _Staging:
-    """A body on its way into a switch; several programs may wait for a shared one."""
-
-    waiting: list[tuple[Attachment, Program]]
-    shared: TypeBody | None = None
-
-
-@dataclass(eq=False, slots=True)
-class _Flip:
-    """A gate on its way over."""
-
-    attachment: Attachment
-    program: Program
-    old_owner: Attachment | None
-    old_program: Program | None
-    waiting: set[int] = field(default_factory=set)
-    saving: bool = False
-    settled: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class _Closing:
-    """A gate being shut because its VSI leaves."""
-
-    attachment: Attachment
-
-
-@dataclass(eq=False, slots=True)
-class _Granting:
-    """A grant on its way into the store."""
-
-    attachment: Attachment
-    attempt: int
-
-
-@dataclass(eq=False, slots=True)
-class _Forgetting:
-    """The end of an attachment (None: of some, tried again) on its way into the store."""
-
-    attachment: Attachment | None
-    keys: frozenset[str]
-
-
-@dataclass(eq=False, slots=True)
-class _Sweep:
-    """A body being removed."""
-
-    attachment: Attachment | None
-    index: int | None = None
-
-
-_Step = _Staging | _Flip | _Granting | _Closing | _Forgetting | _Sweep
 
 
 class Lifecycle:
@@ -109,14 +47,14 @@ class Lifecycle:
 
     def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs) -> None:
         self.up: set[int] = set()
-        self.undeleted: set[str] = set()
         self.bodies: dict[tuple[int, int], TypeBody] = {}
         self.indices = Indices(OWNER_BITS)
         self._gatekeeper = gatekeeper
         self._ledger = ledger
         self._epochs = epochs
-        self._steps: dict[int, _Step] = {}
-        self._flips: dict[Vsi, _Flip] = {}
+        self._records = RecordKeeper(gatekeeper.pages)
+        self._steps: dict[int, Step] = {}
+        self._flips: dict[Vsi, Flip] = {}
         self._token = 0
         self._generation = 0
         self._out: list[Outcome] = []
@@ -157,7 +95,7 @@ class Lifecycle:
             tokens = self._flip(attachment.vsi, None, None, attachment)
             attachment.closing.update(tokens)
             for token in tokens:
-                self._steps[token] = _Closing(attachment)
+                self._steps[token] = Closing(attachment)
         self._sweep_when_closed(attachment)
         return self._take()
 
@@ -173,8 +111,7 @@ class Lifecycle:
 
     def delete_again(self) -> list[Outcome]:
         """Try again to delete records that the store would not let go of."""
-        if self.undeleted:
-            keys, self.undeleted = frozenset(self.undeleted), set()
+        if keys := self._records.take_undeleted():
             self._forget(None, keys)
         return self._take()
 
@@ -188,7 +125,7 @@ class Lifecycle:
     def rejected(self, dpid: int, token: int, reason: str, full: bool) -> list[Outcome]:
         """A switch has refused a change or was lost over it."""
         lost = dpid not in self.up
-        if not lost and not isinstance(self._steps.get(token), _Staging):
+        if not lost and not isinstance(self._steps.get(token), Staging):
             self._out.append(Happened("switch.refused", dpid=dpid, detail={"reason": reason}))
             self._out.append(Distrust(dpid))
         self._settle(token, f"{dpid:016x}: {reason}", full=full, lost=lost)
@@ -241,18 +178,18 @@ class Lifecycle:
         if body.token is not None:
             program.waiting.add(body.token)
             step = self._steps[body.token]
-            assert isinstance(step, _Staging)
+            assert isinstance(step, Staging)
             step.waiting.append((attachment, program))
         rules = body_of_vsi(program.vsi_type, program.binding)
         token = self._send(dpid, Change(blocks=(RuleBlock(rules),)), Mode.STAGE, program.binding.vsi_index)
         program.waiting.add(token)
-        self._steps[token] = _Staging([(attachment, program)])
+        self._steps[token] = Staging([(attachment, program)])
 
     def _install_type(self, dpid: int, program: Program) -> TypeBody:
         block = self._epochs.block(program.vsi_type)
         token = self._send(dpid, Change(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
         body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, token)
-        self._steps[token] = _Staging([], body)
+        self._steps[token] = Staging([], body)
         return body
 
     def _staged(self, attachment: Attachment, program: Program) -> None:
@@ -266,8 +203,8 @@ class Lifecycle:
 
     def _grant(self, attachment: Attachment) -> None:
         """Grant as soon as the store holds it."""
-        token = self._save({attachment: attachment.machine.wanted})
-        self._steps[token] = _Granting(attachment, attachment.machine.attempt)
+        token = self._write(self._records.grant({attachment: attachment.machine.wanted}))
+        self._steps[token] = Granting(attachment, attachment.machine.attempt)
 
     # --- activating ---
     def _activate(self, attachment: Attachment, program: Program) -> None:
@@ -276,7 +213,7 @@ class Lifecycle:
             self._grant(attachment)
             return
         program.phase = Phase.ACTIVATING
-        flip = self._flips[vsi] = _Flip(attachment, program, vsi.owner, vsi.gate_program)
+        flip = self._flips[vsi] = Flip(attachment, program, vsi.owner, vsi.gate_program)
         tokens = self._flip(vsi, attachment, program, attachment)
         self._happened("flow.activating", attachment, switches=len(tokens))
         flip.waiting.update(tokens)
@@ -284,17 +221,17 @@ class Lifecycle:
         if not tokens:
             self._record_flip(flip)
 
-    def _record_flip(self, flip: _Flip) -> None:
+    def _record_flip(self, flip: Flip) -> None:
         """All switches have confirmed; the store has to as well before the station is answered."""
         flip.saving = True
         granted: dict[Attachment, VdpMode | None] = {flip.attachment: VdpMode.ASSOCIATE}
         if flip.old_owner is not None and flip.old_owner is not flip.attachment:
             granted[flip.old_owner] = flip.old_owner.machine.in_force
-        token = self._save(granted)
+        token = self._write(self._records.grant(granted))
         flip.waiting.add(token)
         self._steps[token] = flip
 
-    def _activated(self, flip: _Flip) -> None:
+    def _activated(self, flip: Flip) -> None:
         attachment, old = flip.attachment, flip.old_owner
         if not self._end_flip(flip):
             return
@@ -341,11 +278,11 @@ class Lifecycle:
                 attachment.retired.remove(attachment.program)
             self._sweep_retired(attachment)
 
-    def _pending_flip(self, attachment: Attachment) -> _Flip | None:
+    def _pending_flip(self, attachment: Attachment) -> Flip | None:
         flip = self._flips.get(attachment.vsi)
         return flip if flip is not None and flip.attachment is attachment else None
 
-    def _end_flip(self, flip: _Flip) -> bool:
+    def _end_flip(self, flip: Flip) -> bool:
         """Settle a flip; False if a newer one of the same VSI has overtaken it."""
         flip.settled = True
         newest = self._flips.get(flip.attachment.vsi) is flip
@@ -391,44 +328,42 @@ class Lifecycle:
             return
         token = self._send(dpid, change, Mode.BULK, lane)
         attachment.sweeping.add(token)
-        self._steps[token] = _Sweep(attachment, index)
+        self._steps[token] = Sweep(attachment, index)
 
     def _released_when_swept(self, attachment: Attachment) -> None:
         if attachment.releasing and not attachment.closing and not attachment.sweeping:
             attachment.releasing = False
             self._happened("flow.swept", attachment)
-            key = self._record(attachment, VdpMode.DEASSOCIATE).key
-            self._forget(attachment, frozenset((key,)))
+            self._forget(attachment, frozenset((record_key(attachment),)))
 
     def _forget(self, attachment: Attachment | None, keys: frozenset[str]) -> None:
-        token = self.next_token()
-        self._out.append(Save(token, dict.fromkeys(keys)))
-        self._steps[token] = _Forgetting(attachment, keys)
+        token = self._write(self._records.drop(keys))
+        self._steps[token] = Forgetting(attachment, keys)
 
     # --- confirmations ---
     def _settle(self, token: int, failure: str | None, full: bool, lost: bool = False) -> None:
         step = self._steps.pop(token, None)
         match step:
-            case _Staging():
+            case Staging():
                 self._settle_staging(token, step, failure)
-            case _Flip():
+            case Flip():
                 self._settle_flip(token, step, None if lost and not self._at_home(step) else failure)
-            case _Granting(attachment, attempt):
+            case Granting(attachment, attempt):
                 if failure is None:
                     self._verdict(attachment, Granted(attempt))
                 elif attachment.machine.attempt == attempt and attachment.machine.wanted is not None:
                     self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
-            case _Forgetting(attachment, keys):
+            case Forgetting(attachment, keys):
                 # What cannot be deleted now is tried again; nobody has to wait for it.
                 if failure is not None:
-                    self.undeleted |= keys
+                    self._records.not_dropped(keys)
                 if attachment is not None:
                     self._verdict(attachment, Released())
-            case _Closing(attachment):
+            case Closing(attachment):
                 attachment.closing.discard(token)
                 if not attachment.closing:
                     self._sweep_when_closed(attachment)
-            case _Sweep(attachment, index):
+            case Sweep(attachment, index):
                 if index is not None:
                     self.indices.give_back(index)
                 if attachment is not None:
@@ -437,7 +372,7 @@ class Lifecycle:
             case None:
                 return
 
-    def _settle_staging(self, token: int, step: _Staging, failure: str | None) -> None:
+    def _settle_staging(self, token: int, step: Staging, failure: str | None) -> None:
         if step.shared is not None:
             step.shared.token = None
         for attachment, program in step.waiting:
@@ -449,7 +384,7 @@ class Lifecycle:
             elif current and not program.waiting and program.phase is Phase.STAGING:
                 self._staged(attachment, program)
 
-    def _settle_flip(self, token: int, flip: _Flip, failure: str | None) -> None:
+    def _settle_flip(self, token: int, flip: Flip, failure: str | None) -> None:
         flip.waiting.discard(token)
         if flip.settled:
             return
@@ -458,7 +393,7 @@ class Lifecycle:
         elif not flip.waiting:
             self._activated(flip) if flip.saving else self._record_flip(flip)
 
-    def _at_home(self, flip: _Flip) -> bool:
+    def _at_home(self, flip: Flip) -> bool:
         """Whether the switch that was lost is the one the VSI sits on; others catch up later."""
         return flip.attachment.port.dpid not in self.up
 
@@ -473,35 +408,10 @@ class Lifecycle:
         self._out.append(Apply(dpid, token, change, mode, lane))
         return token
 
-    def _save(self, granted: dict[Attachment, VdpMode | None]) -> int:
-        """Write what is in force for some attachments; a mode of None deletes."""
+    def _write(self, changes: dict[str, bytes | None]) -> int:
         token = self.next_token()
-        changes: dict[str, bytes | None] = {}
-        for attachment, mode in granted.items():
-            record = self._record(attachment, mode or VdpMode.DEASSOCIATE)
-            changes[record.key] = None if mode is None else record.encode()
-            self.undeleted.discard(record.key)
         self._out.append(Save(token, changes))
         return token
-
-    def _record(self, attachment: Attachment, mode: VdpMode) -> AttachmentRecord:
-        vsi, program = attachment.vsi, attachment.program
-        assert attachment.newest is not None
-        return AttachmentRecord(
-            port=attachment.port,
-            mode=mode,
-            manager_id=attachment.manager_id,
-            newest=attachment.newest,
-            told=attachment.told,
-            name=attachment.name,
-            owner=vsi.owner is attachment,
-            left=mode is VdpMode.ASSOCIATE and vsi.owner is not attachment,
-            program=None if program is None else self._program_record(attachment, program),
-        )
-
-    def _program_record(self, attachment: Attachment, program: Program) -> ProgramRecord:
-        pages = self._gatekeeper.pages(attachment.vsi) if attachment.vsi.gate_program is program else ()
-        return ProgramRecord(program.vsi_type.key, program.vsi_type.digest, program.epoch, program.binding, pages)
 
     def _verdict(self, attachment: Attachment, event: Granted | Denied | Released | Recalled) -> None:
         self._out.append(Verdict(attachment, event))

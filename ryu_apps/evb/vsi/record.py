@@ -65,11 +65,6 @@ class AttachmentRecord:
     left: bool
     program: ProgramRecord | None
 
-    @property
-    def key(self) -> str:
-        """Its key in the store."""
-        return f"vsi/{self.newest.vsi_id}@{self.port}"
-
     def encode(self) -> bytes:
         """The record as msgpack."""
         program = self.program
