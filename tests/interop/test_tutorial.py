@@ -1,0 +1,85 @@
+"""The tutorial says what a reader will see: its commands are typed into one shell, its answers compared."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.rst"
+
+_BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n\n((?:(?: {4}.*)?\n)+)", re.MULTILINE)
+_MARK = "=== block"
+
+#: Namespaces of its own with an Open vSwitch where the tools look for it; all ends with the shell.
+_MACHINE = """
+mount -t proc proc /proc
+mount -t tmpfs tmpfs /run
+mkdir /run/openvswitch
+ip link set lo up
+quiet="--detach --no-chdir --pidfile --log-file=/dev/null -vconsole:off -vsyslog:off"
+ovsdb-tool create /run/conf.db /usr/share/openvswitch/vswitch.ovsschema
+ovsdb-server /run/conf.db --remote=punix:/run/openvswitch/db.sock $quiet
+ovs-vsctl --no-wait init
+ovs-vswitchd --disable-system $quiet
+"""
+
+
+class Step(NamedTuple):
+    """What to type, and the answer that is promised (None: none is)."""
+
+    typed: str
+    answer: str | None
+
+
+def steps() -> list[Step]:
+    blocks = [
+        (kind, re.sub(r"^ {4}", "", text, flags=re.MULTILINE)) for kind, text in _BLOCK.findall(TUTORIAL.read_text())
+    ]
+    found: list[Step] = []
+    for kind, text in blocks:
+        if kind == "bash":
+            found.append(Step(text, None))
+        elif kind == "text":
+            found[-1] = found[-1]._replace(answer=text)
+    return found
+
+
+def type_all(tutorial: list[Step]) -> list[str]:
+    """What the machine answers to each step."""
+    script = _MACHINE + "".join(f"echo '{_MARK}'\n{step.typed}" for step in tutorial)
+    namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    # Job control, as in the shell of a reader: the last block ends its jobs by number.
+    done = subprocess.run(
+        [*namespaces, "bash", "-m"],
+        input=script,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        timeout=55,
+    )
+    return done.stdout.split(f"{_MARK}\n")[1:]
+
+
+@pytest.mark.privileged
+@pytest.mark.slow
+def test_the_tutorial_is_true() -> None:
+    tutorial = steps()
+    answers = type_all(tutorial)
+    assert len(answers) == len(tutorial), answers[-1]
+    compare = doctest.OutputChecker().check_output
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    wrong = [
+        f"{step.typed}\n--- promised\n{step.answer}\n--- seen\n{answer}"
+        for step, answer in zip(tutorial, answers, strict=True)
+        if step.answer is not None and not compare(step.answer.strip() + "\n", answer.strip() + "\n", flags)
+    ]
+    assert wrong == [], "\n".join(wrong)
