@@ -4,7 +4,7 @@ Ryu reads a message with two system calls, makes objects of it and hands it thro
 another green thread; what it sends goes through a queue and a green thread, too.  A :class:`Channel`
 stands where Ryu expects the socket of a datapath.  It reads large, cuts the stream into messages,
 offers each to a receiver and lets Ryu see the rest; it is the only one who writes to the socket.  How
-much that saves is in docs/decisions/0001-southbound-fast-path.rst.
+much that saves is in docs/decisions/0004-southbound-fast-path.rst.
 """
 
 from __future__ import annotations

@@ -125,6 +125,10 @@ class Southbound:
                 self._tell(self._events.popleft())
         finally:
             self._settling = False
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what has been asked for so far; for whoever still has to write log lines before he returns."""
         for connection in self._connections.values():
             connection.channel.flush()
 
