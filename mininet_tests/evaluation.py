@@ -69,6 +69,7 @@ def evaluate(
         tuple(failures(result, moved.spec.expect)),
         staged=tuple(rule.line for rule in added(before, dumps.get("staged", before))),
         active=tuple(rule.line for rule in added(before, dumps.get("active", before))),
+        strays=tuple(one.data.hex() for one in [*moved.evidence.at_staged_port, *seen.announced]),
         timeline=moved.timeline,
         ladder=text.render(ladder),
     )

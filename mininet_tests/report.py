@@ -111,6 +111,7 @@ class MigrationReport:
     Attributes:
         failures: see :func:`failures`.
         staged, active: the rules that the destination's switch held for the VSI before and after Associate.
+        strays: frames seen where none should be, in hexadecimal.
         timeline: the controller's events, as REST told them.
         ladder: the diagram as text.
     """
@@ -119,6 +120,7 @@ class MigrationReport:
     failures: tuple[str, ...]
     staged: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
     timeline: tuple[dict[str, Any], ...] = ()
     ladder: str = ""
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from mininet_tests.harness.capture import Sighting
 from mininet_tests.harness.cluster import Cluster, Hypervisor
 from mininet_tests.harness.ovs import dump_flows
+from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.staged import StagedPort, Target
-from mininet_tests.harness.station import Answer, Mode, Vsi
+from mininet_tests.harness.station import Mode, Vsi
 from mininet_tests.harness.vm import Vm
 from mininet_tests.ladder.model import Lane, Step
 from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
@@ -182,11 +183,12 @@ class Move:
         self.say(Lane.SOURCE, Lane.VCM, "let go" if answer.granted else f"let go: {answer.reason}", answer.answered)
 
     def tidy(self) -> None:
-        """Minimize latency: De-Associate at the source, unless the bridge has already told it that the VSI is gone."""
+        """Minimize latency: the bridge has told the source that the VSI is gone; otherwise De-Associate there."""
         self.say(Lane.VCM, Lane.SOURCE, "let go of the VM's resources")
-        answer = self._deassociate(self.source)
-        words = "nothing left to let go of" if answer is None else "let go"
-        self.say(Lane.SOURCE, Lane.VCM, words)
+        told = self._is_told(self.source)
+        if not told:
+            self.source.station.request(Mode.DEASSOCIATE, self._vsi)
+        self.say(Lane.SOURCE, Lane.VCM, "nothing left to let go of" if told else "let go")
 
     def instruct(self) -> None:
         """Safest exchange: the destination waits to be told that the source has let go."""
@@ -197,11 +199,13 @@ class Move:
         """Write a step of the ladder down."""
         self.evidence.steps.append(Step(time.monotonic() if t is None else t, origin, target, text))
 
-    def _deassociate(self, hypervisor: Hypervisor) -> Answer | None:
-        station = hypervisor.station
-        if not (station.holds(Mode.ASSOCIATE, self._vsi) or station.holds(Mode.PREASSOCIATE_RR, self._vsi)):
-            return None
-        return station.request(Mode.DEASSOCIATE, self._vsi)
+    def _is_told(self, hypervisor: Hypervisor) -> bool:
+        """Has the bridge's unsolicited De-Associate arrived (it may just be on its way)?"""
+        try:
+            wait_until(lambda: not hypervisor.station.holds(Mode.ASSOCIATE, self._vsi), "De-Associate", 1.0)
+        except TimeoutError:
+            return False
+        return True
 
     def _take_back(self, words: str, reason: str) -> None:
         """Leave the VM where it was and the destination as it was."""
@@ -210,7 +214,7 @@ class Move:
         else:
             self.say(Lane.VCM, Lane.DESTINATION, words)
         if self._granted:
-            self._deassociate(self.destination)
+            self.destination.station.request(Mode.DEASSOCIATE, self._vsi)
         if self.evidence.marks.suspended:
             self._return_vm()
 
@@ -229,7 +233,10 @@ class Move:
             return
         self._staged.disconnect()
         self.evidence.injected = self._staged.injected
-        self.evidence.at_staged_port = self._staged.remove()
+        seen = self._staged.remove()
+        # From here on the port was a bystander.
+        until = self.evidence.marks.associating or float("inf")
+        self.evidence.at_staged_port = [one for one in seen if one.t <= until]
 
 
 Steps = tuple[Callable[[Move], None], ...]

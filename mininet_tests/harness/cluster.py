@@ -17,7 +17,7 @@ from mininet_tests.harness import mininet_api
 from mininet_tests.harness.capture import Tap, Watcher, only_ethertypes
 from mininet_tests.harness.controller import APPS, Controller
 from mininet_tests.harness.ovs import PrivateOvs
-from mininet_tests.harness.shell import Namespace, wait_until
+from mininet_tests.harness.shell import Namespace, run
 from mininet_tests.harness.station import LldpadStation
 from mininet_tests.harness.vepa import VepaEdge
 from mininet_tests.harness.vm import Vm, no_checksum_offload
@@ -158,8 +158,8 @@ class Cluster:
         """End a VM and take its port away; the bridge has been told."""
         home, gone = self.hypervisors[hypervisor], self.vms.pop(vm)
         home.edge.detach(gone.port)
+        home.namespace.ip(f"link del dev {gone.port}")
         gone.halt()
-        wait_until(lambda: gone.port not in home.namespace.run("ip", "-br", "link"), f"{gone.port} to go", 5)
 
     def keep_logs(self, target: Path) -> None:
         """Copy configuration and logs to where they outlive the cluster."""
@@ -177,6 +177,9 @@ class Cluster:
         return net
 
     def _populate(self) -> None:
+        # The kernel at the switch's end of a link would send IPv6 of its own past the switch.
+        ends = [intf.name for switch in self._net.switches for intf in switch.intfList() if intf.name != "lo"]
+        run(["sysctl", "-qw", *(f"net.ipv6.conf.{end}.disable_ipv6=1" for end in ends)])
         systems = {system.name: system for system in self._systems}
         for port in self.fabric.ports(Role.STATION):
             name = self._name_at(port)

@@ -31,6 +31,12 @@ class PrivateOvs:
         names = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")
         return dict.fromkeys(names, str(self.folder))
 
+    @property
+    def pid(self) -> int:
+        """Process id of ovs-vswitchd: whoever looks for the namespace of the switches."""
+        assert self._switch is not None, "not started"
+        return self._switch.pid
+
     def start(self) -> None:
         """Start both daemons on an empty database and point this process's environment at them."""
         self._before = {name: os.environ.get(name) for name in self.environment}

@@ -1,0 +1,47 @@
+"""One cluster for all tests that leave it as they found it; nothing of it reaches the machine's own network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.controller import APPS
+from mininet_tests.harness.ovs import dump_flows
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import wait_until
+from ryu_apps.evb.config import BridgeConfig, dump_config
+from topologies import two_switch
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SCENARIOS = CHECKOUT / "mininet_tests" / "scenarios"
+
+
+@pytest.fixture(scope="package")
+def private_network() -> Iterator[None]:
+    with inside():
+        yield
+
+
+@pytest.fixture(scope="package")
+def shared_cluster(private_network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    fabric = two_switch.fabric(8)
+    config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
+    folder = tmp_path_factory.mktemp("cluster")
+    with Cluster(fabric, two_switch.END_SYSTEMS, folder, config, (*APPS, "ryu.app.ofctl_rest")) as cluster:
+        yield cluster
+
+
+def tables(cluster: Cluster) -> dict[str, list[str]]:
+    """What every switch holds."""
+    return {switch.name: dump_flows(switch.name) for switch in cluster.fabric.switches.values()}
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster without VMs; a test has to leave the flow tables exactly as it found them."""
+    before = tables(shared_cluster)
+    yield shared_cluster
+    wait_until(lambda: tables(shared_cluster) == before, "flow tables as before the test", 10, pause=0.2)

@@ -1,0 +1,191 @@
+"""What a cluster of real stations and switches does besides moving VMs: by hand, by failure, by neighbours."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address
+
+import pytest
+
+from mininet_tests.harness.capture import Tap, all_but_ethertypes, only_ethertypes
+from mininet_tests.harness.cluster import Cluster, EndHost
+from mininet_tests.harness.ovs import dump_flows
+from mininet_tests.harness.shell import Namespace, wait_until
+from mininet_tests.harness.staged import ETHERTYPE_ECP, ETHERTYPE_LLDP
+from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.vm import Vm
+from mininet_tests.rules import added, gates, read_dump
+from mininet_tests.vcm import admit, dismiss
+from ryu_apps.evb.flow.pipeline import Kind
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+ETHERTYPE_ARP = 0x0806
+WEB = (1, 1)
+HTTPS = 443
+
+
+def vsi(number: int) -> Vsi:
+    return Vsi(
+        f"00000000-0000-4000-8000-{number:012d}",
+        *WEB,
+        (f"100-52:54:00:bb:00:{number:02x}",),
+        f"10.0.100.{100 + number}",
+    )
+
+
+@contextmanager
+def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[Vm]:
+    """A VM, associated, and gone again afterwards."""
+    vm = Vm(f"t{number}", f"52:54:00:bb:00:{number:02x}", f"10.0.100.{100 + number}")
+    cluster.boot(vm, hypervisor)
+    admit(cluster.hypervisors[hypervisor], vsi(number))
+    try:
+        yield vm
+    finally:
+        dismiss(cluster.hypervisors[hypervisor], vsi(number))
+        cluster.shut_down(vm.name, hypervisor)
+
+
+def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience: float = 2.0) -> bool:
+    """Does a datagram get through?  Sent again every 50 ms, because the first ones wait for ARP."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(receiver.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        listening.bind(("0.0.0.0", port))
+        listening.settimeout(0.05)
+        sending = stack.enter_context(sender.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sending.bind(("0.0.0.0", port))
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            sending.sendto(b"here", (ip, port))
+            try:
+                return listening.recv(16) == b"here"
+            except TimeoutError:
+                continue
+    return False
+
+
+# --- by hand ---
+def test_vdptool_by_hand_shows_body_without_gate_then_both_then_neither(cluster: Cluster) -> None:
+    station = cluster.hypervisors["hv2"].station
+    empty = dump_flows("s1")
+    assert station.request(Mode.PREASSOCIATE_RR, vsi(1)).granted
+    staged = dump_flows("s1")
+    body = added(empty, staged)
+    assert len(body) > 50 and gates(body) == []
+    assert station.request(Mode.ASSOCIATE, vsi(1)).granted
+    active = dump_flows("s1")
+    gate = added(staged, active)
+    replaced = read_dump(set(staged) - set(active))
+    assert {rule.cookie.kind for rule in replaced if rule.cookie is not None} <= {Kind.MEMBERSHIP}
+    assert gate != [] and gates(gate) == gate
+    assert station.request(Mode.DEASSOCIATE, vsi(1)).granted
+    wait_until(lambda: dump_flows("s1") == empty, "neither body nor gate", 5)
+
+
+def test_an_unknown_type_is_refused_at_once(cluster: Cluster) -> None:
+    unknown = Vsi("00000000-0000-4000-8000-0000000000ff", 99, 1, ("100-52:54:00:bb:00:ff",))
+    answer = cluster.hypervisors["hv2"].station.request(Mode.PREASSOCIATE_RR, unknown)
+    assert (answer.granted, answer.reason) == (False, "refused by the bridge without a reason")
+
+
+@pytest.mark.xfail(reason="ofctl_rest cannot print the Nicira resubmit of the flood tables: status 501")
+def test_ryus_own_rest_shows_the_same_rules(cluster: Cluster) -> None:
+    with running(cluster, 1, "hv1"):
+        rules = cluster.controller.get("/stats/flow/1")["1"]
+        assert sorted(rule["cookie"] for rule in rules) == sorted(
+            int(line.split("cookie=")[1].split(",")[0], 16) for line in dump_flows("s1")
+        )
+
+
+# --- neighbours ---
+@pytest.mark.parametrize(("there", "what"), [("hv1", "one uplink"), ("hv2", "one switch"), ("hv5", "the other switch")])
+def test_two_vms_reach_each_other_behind(cluster: Cluster, there: str, what: str) -> None:
+    with running(cluster, 1, "hv1") as one, running(cluster, 2, there) as two:
+        assert arrives(one.namespace, two.namespace, two.ip, HTTPS)
+        assert arrives(two.namespace, one.namespace, one.ip, HTTPS)
+        assert not arrives(one.namespace, two.namespace, two.ip, 5002, patience=0.3)
+
+
+def who_has(ip: str, mac: str, source: str) -> bytes:
+    """An ARP request, broadcast."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    head = struct.pack("!HHHBBH", ETHERTYPE_ARP, 1, 0x0800, 6, 4, 1)
+    return b"\xff" * 6 + octets + head + octets + IPv4Address(source).packed + bytes(6) + IPv4Address(ip).packed
+
+
+def test_a_broadcast_reaches_everybody_once_and_not_the_sender(cluster: Cluster) -> None:
+    with (
+        running(cluster, 1, "hv1") as one,
+        running(cluster, 2, "hv1") as two,
+        running(cluster, 3, "hv6") as three,
+        ExitStack() as watching,
+    ):
+        request = who_has("10.0.100.250", one.mac, one.ip)
+        ends = {vm.name: (vm.namespace, "eth0") for vm in (one, two, three)}
+        ends |= {host.name: (host.namespace, host.interface) for host in cluster.hosts.values()}
+        taps = {name: cluster.watcher.watch(Tap(*end, only_ethertypes(ETHERTYPE_ARP))) for name, end in ends.items()}
+        for tap in taps.values():
+            watching.callback(cluster.watcher.dismiss, tap)
+
+        def copies() -> dict[str, int]:
+            cluster.watcher.settle()
+            return {
+                name: len(tap.matching(lambda one: not one.outgoing and one.data[12:42] == request[12:42]))
+                for name, tap in taps.items()
+            }
+
+        with one.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+            sender.bind(("eth0", 0))
+            sender.send(request)
+        wait_until(lambda: sum(copies().values()) >= 4, "the broadcast", 2)
+        time.sleep(0.2)  # a second copy would come on the heels of the first
+        assert copies() == {"t1": 0, "t2": 1, "t3": 1, "nms": 1, "client": 1}
+
+
+def test_a_vm_that_is_not_associated_neither_sends_nor_receives(cluster: Cluster) -> None:
+    vm = Vm("t9", "52:54:00:bb:00:09", "10.0.100.109")
+    cluster.boot(vm, "hv3")
+    client: EndHost = cluster.hosts["client"]
+    tap = cluster.watcher.watch(Tap(vm.namespace, "eth0", all_but_ethertypes(ETHERTYPE_LLDP, ETHERTYPE_ECP)))
+    try:
+        assert not arrives(vm.namespace, client.namespace, client.ip, HTTPS, patience=0.3)
+        assert not arrives(client.namespace, vm.namespace, vm.ip, HTTPS, patience=0.3)
+        cluster.watcher.settle()
+        assert tap.matching(lambda one: not one.outgoing) == []
+    finally:
+        cluster.watcher.dismiss(tap)
+        cluster.shut_down("t9", "hv3")
+
+
+# --- failures ---
+def test_the_second_trunk_takes_over(cluster: Cluster) -> None:
+    client = cluster.hosts["client"]
+    with running(cluster, 1, "hv1") as vm:
+        assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS)
+        root = Namespace("root", cluster.ovs.pid)
+        root.ip("link set s1-eth61 down")
+        try:
+            assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS, patience=5)
+            assert arrives(vm.namespace, client.namespace, client.ip, HTTPS, patience=5)
+        finally:
+            root.ip("link set s1-eth61 up")
+        assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS, patience=5)
+
+
+def test_a_station_that_dies_loses_its_vsis_after_the_keep_alive_time(cluster: Cluster) -> None:
+    empty = dump_flows("s2")
+    station = cluster.hypervisors["hv7"].station
+    assert station.request(Mode.PREASSOCIATE_RR, vsi(1)).granted
+    died = time.monotonic()
+    station.kill()
+    try:
+        wait_until(lambda: dump_flows("s2") == empty, "the reservation to lapse", 10)
+        assert time.monotonic() - died > 0.5
+    finally:
+        station.start()
+        station.wait_ready()
