@@ -7,7 +7,8 @@ with Cluster(fabric, hosts, folder, policies) as cluster:
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,12 +19,22 @@ from mininet_tests.harness.capture import Tap, Watcher, only_ethertypes
 from mininet_tests.harness.controller import APPS, Controller
 from mininet_tests.harness.ovs import PrivateOvs
 from mininet_tests.harness.shell import Namespace, run
-from mininet_tests.harness.station import LldpadStation
+from mininet_tests.harness.station import LldpadStation, Station
 from mininet_tests.harness.vepa import VepaEdge
 from mininet_tests.harness.vm import Vm, no_checksum_offload
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
 from topologies.mininet_topo import EndSystem, mac_text, topo_of
+
+_DATAPATH = "ovs-netdev"
+
+
+class NameClashError(RuntimeError):
+    """A cluster cannot be built beside what is in this network namespace; a private one would do."""
+
+
+#: Makes the station of an uplink: (namespace, interface, folder for its files).
+StationMaker = Callable[[Namespace, str, Path], Station]
 
 
 class Hypervisor:
@@ -34,18 +45,20 @@ class Hypervisor:
         port: the switch port it hangs on.
         namespace, uplink: where it is, and its interface to the switch.
         edge: its VEPA ports.
-        station: its lldpad.
+        station: its lldpad, or what the cluster uses in its place.
         tap: VDP on its uplink.
     """
 
-    def __init__(self, name: str, port: PortId, namespace: Namespace, folder: Path, watcher: Watcher) -> None:
-        self.name = name
+    def __init__(
+        self, port: PortId, namespace: Namespace, folder: Path, watcher: Watcher, station: StationMaker
+    ) -> None:
+        self.name = name = namespace.name
         self.port = port
         self.namespace = namespace
         self.uplink = f"{name}-eth0"
         namespace.quiet()
         self.edge = VepaEdge(namespace, self.uplink)
-        self.station = LldpadStation(namespace, self.uplink, folder)
+        self.station = station(namespace, self.uplink, folder)
         self.tap = watcher.watch(Tap(namespace, self.uplink, only_ethertypes(ETHERTYPE_ECP)))
 
 
@@ -80,6 +93,7 @@ class Cluster:
         config: str,
         apps: Sequence[str] = APPS,
         ports: tuple[int, int] = (6653, 8080),
+        station: StationMaker = LldpadStation,
     ) -> None:
         """
         Args:
@@ -88,11 +102,13 @@ class Cluster:
             config: text of evbridge.yaml.
             apps: what ryu-manager loads.
             ports: OpenFlow and REST port of the controller, on the loopback.
+            station: what speaks EVB at each hypervisor.
         """
         self.fabric = fabric
         self.folder = folder
         self._systems = tuple(hosts)
         self._apps = tuple(apps)
+        self._station = station
         self._config = folder / "evbridge.yaml"
         self._config.write_text(config, encoding="utf-8")
         (folder / "ovs").mkdir()
@@ -121,8 +137,10 @@ class Cluster:
         """Start everything and wait until every station has agreed on EVB with its bridge.
 
         Raises:
+            NameClashError: something of that name is here already.
             TimeoutError, StationError: a part did not come up.
         """
+        self._check_names()
         self.ovs.start()
         self.controller.start(self._apps)
         self._net = self._build()
@@ -165,6 +183,13 @@ class Cluster:
         """Copy configuration and logs to where they outlive the cluster."""
         shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=_no_sockets)
 
+    def _check_names(self) -> None:
+        """Open vSwitch has one user-space datapath a network namespace, and switches are interfaces too."""
+        wanted = {_DATAPATH, *(switch.name for switch in self.fabric.switches.values())}
+        clashing = wanted & {name for _, name in socket.if_nameindex()}
+        if clashing:
+            raise NameClashError(f"in this network namespace there is already: {', '.join(sorted(clashing))}")
+
     def _build(self) -> Any:
         mininet = mininet_api.load()
         from mininet.log import setLogLevel
@@ -183,7 +208,7 @@ class Cluster:
         systems = {system.name: system for system in self._systems}
         for port in self.fabric.ports(Role.STATION):
             name = self._name_at(port)
-            self.hypervisors[name] = Hypervisor(name, port, self._namespace(name), self.folder, self.watcher)
+            self.hypervisors[name] = Hypervisor(port, self._namespace(name), self.folder, self.watcher, self._station)
         for port in self.fabric.ports(Role.HOST):
             name = self._name_at(port)
             self.hosts[name] = EndHost(systems[name], self._namespace(name))

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_CLONE_FS = 0x00000200
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 _MS_REC, _MS_PRIVATE = 16384, 1 << 18
 _PR_SET_PDEATHSIG = 1
@@ -73,6 +74,8 @@ def inside() -> Iterator[None]:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         yield
     finally:
+        # Threads started in here share our root directory, and who shares it may not change mount namespaces.
+        _call("unshare", _CLONE_FS)
         for kind, home in homes.items():
             _call("setns", home, kinds[kind])
             os.close(home)

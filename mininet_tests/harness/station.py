@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from typing import Protocol
 
 from mininet_tests.harness.shell import Namespace, end, wait_until
 
@@ -76,6 +77,25 @@ class Answer:
     reason: str
     asked: float
     answered: float
+
+
+class Station(Protocol):
+    """What a hypervisor needs of its station, whoever implements it; ``interface`` is the uplink."""
+
+    namespace: Namespace
+    interface: str
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def wait_ready(self, limit: float = 35.0) -> None: ...
+
+    def request(self, mode: Mode, vsi: Vsi, migrating: bool = False) -> Answer: ...
+
+    def holds(self, mode: Mode, vsi: Vsi) -> bool: ...
 
 
 class StationError(RuntimeError):

@@ -68,6 +68,7 @@ def load(path: Path) -> Scenario:
 
 def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False) -> Report:
     """Run a scenario behind a progress display."""
+    from mininet_tests.harness.cluster import NameClashError
     from mininet_tests.harness.controller import APPS
     from mininet_tests.harness.shell import CommandError
     from mininet_tests.harness.station import StationError
@@ -84,7 +85,15 @@ def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool
 
         try:
             return run_scenario(scenario, output, tell, apps)
-        except (TimeoutError, LookupError, ValueError, CommandError, StationError, MigrationRefused) as error:
+        except (
+            TimeoutError,
+            LookupError,
+            ValueError,
+            NameClashError,
+            CommandError,
+            StationError,
+            MigrationRefused,
+        ) as error:
             raise click.ClickException(f"{error}\nlogs: {output}/logs") from error
 
 

@@ -1,0 +1,24 @@
+"""A cluster keeps its hands off what is already there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mininet_tests.harness.cluster import Cluster, NameClashError
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import run
+from topologies import two_switch
+
+
+@pytest.mark.privileged
+@pytest.mark.parametrize("name", ["s2", "ovs-netdev"])
+def test_a_cluster_is_not_built_beside_something_of_the_same_name(name: str, tmp_path: Path) -> None:
+    with inside():
+        run(["ip", "link", "add", name, "type", "bridge"])
+        with (
+            pytest.raises(NameClashError, match=name),
+            Cluster(two_switch.fabric(8), two_switch.END_SYSTEMS, tmp_path, ""),
+        ):
+            pass
