@@ -40,6 +40,8 @@ from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 
 #: Lanes of type bodies start here; lanes of VSI bodies are their indices.
 _TYPE_LANE = 1 << OWNER_BITS
+#: Rules of the gate on the VSI's own switch for each (VID, MAC): one in, one out.
+GATE_RULES = 2
 
 
 class Lifecycle:
@@ -157,9 +159,10 @@ class Lifecycle:
     def _reserve(self, attachment: Attachment, program: Program) -> bool:
         dpid = attachment.port.dpid
         shared = len(self._epochs.block(program.vsi_type))
-        own = len(body_of_vsi(program.vsi_type, program.binding)) + 2 * len(program.binding.bindings)
+        body = len(body_of_vsi(program.vsi_type, program.binding))
+        own = body + GATE_RULES * len(program.binding.bindings)
         first = (dpid, program.epoch) not in self.bodies
-        program.rules = own + (shared if first else 0)
+        program.rules = body + (shared if first else 0)
         if first and not self._ledger.promise(dpid, ("type", program.epoch), shared):
             return False
         if self._ledger.promise(dpid, ("vsi", program.binding.vsi_index), own):
