@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ryu.base.app_manager import lookup_service_brick
-from ryu.controller import ofp_event
+from ryu.controller import controller, ofp_event
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.io import Apply, Event, ReadRules, Rejected, SendFrame, SwitchDown
@@ -31,6 +31,9 @@ OFP_VERSION = ofp.OFP_VERSION
 #: Octets that a switch may leave unread before frames for its ports are dropped.
 MAX_BACKLOG = 4 << 20
 _MAX_XID = 0xFFFFFFFF
+#: Seconds between echo requests to a switch, and how many it may leave unanswered: a channel that is open
+#: at one end only is noticed within ten seconds.  Ryu's own default is never.
+_ECHO_INTERVAL, _UNANSWERED_ECHOES = 2.0, 2
 
 
 class _Connection:
@@ -71,6 +74,8 @@ class Southbound:
 
     def __init__(self, deliver: Callable[[Event], None]) -> None:
         install()
+        controller.CONF.set_default("echo_request_interval", _ECHO_INTERVAL)
+        controller.CONF.set_default("maximum_unreplied_echo_requests", _UNANSWERED_ECHOES)
         self._deliver = deliver
         self._connections: dict[int, _Connection] = {}
         self._cache = PieceCache()
