@@ -1,0 +1,41 @@
+"""``.. machine:: ryu_apps.evb.protocol.vdp_bridge``: the table of a protocol machine, as the code has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+
+COLUMNS = ("state", "input", "action", "next state")
+
+
+class Machine(Directive):
+    """Renders the rows that a module's ``documented_rows`` yields."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Docutils' entry point."""
+        rows = import_module(self.arguments[0]).documented_rows()
+        return [_table((one.state, one.input, one.action, one.next) for one in rows)]
+
+
+def _table(rows: Iterable[tuple[str, ...]]) -> nodes.table:
+    group = nodes.tgroup("", cols=len(COLUMNS))
+    group += [nodes.colspec("", colwidth=width) for width in (15, 30, 40, 15)]
+    group += nodes.thead("", _row(COLUMNS))
+    group += nodes.tbody("", *map(_row, rows))
+    return nodes.table("", group)
+
+
+def _row(cells: Iterable[str]) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Sphinx' entry point."""
+    app.add_directive("machine", Machine)
+    return {"parallel_read_safe": True}

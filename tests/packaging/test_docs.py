@@ -1,0 +1,145 @@
+"""The manual and the program agree: commands, configuration keys, resources and pages that are named exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from mininet_tests import scenario
+from mininet_tests.report import Figures
+from ryu_apps.cli.main import SUBCOMMANDS
+from ryu_apps.evb import config_schema
+from ryu_apps.evb.config import load_config
+from ryu_apps.evb.policy import schema as policy_schema
+from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.rest.resources import RESOURCES
+
+ROOT = Path(__file__).parents[2]
+DOCS = sorted((ROOT / "docs").glob("**/*.rst"))
+PAGES = [ROOT / "README.rst", ROOT / "CHANGELOG.rst", *(page for page in DOCS if "_build" not in page.parts)]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def table_keys(page: str) -> set[str]:
+    """The literals in the first column of all tables of a page."""
+    parts = re.split(r"^=+(?: +=+)+\n", page, flags=re.MULTILINE)
+    rows = "".join(parts[2::3])
+    cells = re.findall(r"^(``.*?)(?:  |$)", rows, re.MULTILINE)
+    return {key for cell in cells for key in re.findall(r"``([^`]+)``", cell)}
+
+
+def yaml_blocks(page: str) -> list[str]:
+    blocks = re.findall(r"^\.\. code-block:: yaml\n\n((?:(?: {4}.*)?\n)+)", page, re.MULTILINE)
+    return [re.sub(r"^ {4}", "", block, flags=re.MULTILINE) for block in blocks]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_subcommand_that_is_mentioned_exists(page: Path) -> None:
+    mentioned = re.findall(r"(?:^ +|``|; |exec )evbridge (\w+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(mentioned) - set(SUBCOMMANDS) == set()
+
+
+def test_every_subcommand_is_mentioned() -> None:
+    everything = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert [name for name in SUBCOMMANDS if f"evbridge {name}" not in everything] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_and_file_that_is_mentioned_exists(page: Path) -> None:
+    written = page.read_text(encoding="utf-8")
+    targets = set(re.findall(r"(?:``|^ +)make (?:PYTHON=\S+ )?(\w+)", written, re.MULTILINE))
+    assert targets - set(re.findall(r"^([\w-]+):", text("Makefile"), re.MULTILINE)) == set()
+    folders = "ryu_apps|mininet_tests|topologies|policies|tests|docs|contrib|tools"
+    files = re.findall(rf"``((?:{folders})/[\w/.-]*)``", written)
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def model_keys(*models: type[BaseModel]) -> set[str]:
+    return {name for model in models for name in model.model_fields}
+
+
+def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
+    schema = config_schema
+    models = (schema.ConfigFile, schema.Datapath, schema.Station, schema.Host, schema.Trunk, schema.TimerValues)
+    shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
+    assert shown == model_keys(*models)
+
+
+def test_the_scenario_page_has_the_keys_of_the_schema() -> None:
+    parts = {
+        "": scenario.ScenarioFile,
+        "cluster.": scenario.ClusterSpec,
+        "vms.NAME.": scenario.VmSpec,
+        "flows.NAME.": scenario.FlowSpec,
+        "migrations[].": scenario.MigrationSpec,
+        "migrations[].expect.": scenario.Expectation,
+    }
+    nested = {"cluster", "vms", "flows", "migrations", "migrations[].expect"}
+    keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - nested
+    shown = table_keys(text("docs/replay.rst").partition("The report\n")[0])
+    assert {key for key in shown if "." in key or key in keys} - keys == {
+        f"{path.stem}.yaml" for path in (ROOT / "mininet_tests/scenarios").iterdir()
+    }
+    assert keys - shown == set()
+
+
+def test_the_figures_of_the_report_are_explained() -> None:
+    known = {"vm", "ladder", "source", "destination", "outcome", "reason", "error"}
+    shown = table_keys(text("docs/replay.rst").partition("The report\n")[2])
+    computed = {"lost"}
+    assert shown == set(Figures.__dataclass_fields__) - known | computed
+
+
+def test_the_policy_page_has_the_keys_of_the_schema() -> None:
+    page = text("docs/policies.rst")
+    nested = {
+        "vsi_type.": policy_schema.Identity,
+        "anti_spoofing.": policy_schema.AntiSpoofingSwitches,
+    }
+    keys = model_keys(policy_schema.PolicyFile) - {"vsi_type", "anti_spoofing"}
+    keys |= {prefix + name for prefix, model in nested.items() for name in model.model_fields}
+    keyed = page.partition("The Ethernet source address")[0]
+    assert table_keys(keyed) == keys
+
+
+def test_examples_of_configurations_are_accepted() -> None:
+    for name in ("docs/configuration.rst", "README.rst"):
+        examples = [block for block in yaml_blocks(text(name)) if "dps:" in block]
+        assert examples, name
+        for example in examples:
+            assert load_config(name, example)[1] == []
+
+
+def test_examples_of_policies_are_accepted() -> None:
+    examples = [block for block in yaml_blocks(text("docs/policies.rst")) if "vsi_type:" in block]
+    assert examples
+    for example in examples:
+        policies, found = load_policies([("docs/policies.rst", example)])
+        assert policies is not None and found == []
+
+
+def test_the_rest_page_has_the_resources_and_no_others() -> None:
+    def shape(resource: str) -> str:
+        return re.sub(r"\{\w+\}", "{}", resource)
+
+    shown = re.findall(r"^``((?:GET|POST|DELETE) /\S+)``", text("docs/rest.rst"), re.MULTILINE)
+    assert set(map(shape, shown)) == {shape(f"{resource.method} {resource.path}") for resource in RESOURCES}
+
+
+def test_resources_that_are_mentioned_exist() -> None:
+    for page in PAGES:
+        for path in re.findall(r"(/evb/[a-z]+)\b", page.read_text(encoding="utf-8")):
+            assert any(resource.path.startswith(path) for resource in RESOURCES), f"{page.name}: {path}"
+
+
+def test_decisions_are_numbered_once() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs/decisions").glob("0*.rst")]
+    assert sorted(numbers) == sorted(set(numbers))
+    for path in (ROOT / "docs/decisions").glob("0*.rst"):
+        assert path.read_text(encoding="utf-8").startswith(f"{int(path.name[:4])}. "), path.name
