@@ -93,7 +93,6 @@ def test_an_unknown_type_is_refused_at_once(cluster: Cluster) -> None:
     assert (answer.granted, answer.reason) == (False, "refused by the bridge without a reason")
 
 
-@pytest.mark.xfail(reason="ofctl_rest cannot print the Nicira resubmit of the flood tables: status 501")
 def test_ryus_own_rest_shows_the_same_rules(cluster: Cluster) -> None:
     with running(cluster, 1, "hv1"):
         rules = cluster.controller.get("/stats/flow/1")["1"]

@@ -17,14 +17,13 @@ from ryu.controller import controller, ofp_event
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.io import Apply, Event, ReadRules, Rejected, SendFrame, SwitchDown
+from ryu_apps.southbound import ofctl
 from ryu_apps.southbound.channel import Channel, install
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.piece import PieceCache
 
 LOG = logging.getLogger(__name__)
 
-#: The OpenFlow version of every connection.
-OFP_VERSION = ofp.OFP_VERSION
 #: The only version we speak.
 OFP_VERSION = ofp.OFP_VERSION
 
@@ -74,6 +73,7 @@ class Southbound:
 
     def __init__(self, deliver: Callable[[Event], None]) -> None:
         install()
+        ofctl.install()
         controller.CONF.set_default("echo_request_interval", _ECHO_INTERVAL)
         controller.CONF.set_default("maximum_unreplied_echo_requests", _UNANSWERED_ECHOES)
         self._deliver = deliver
