@@ -1,0 +1,1 @@
+"""Figures, never verdicts: ratios from one interleaved run on a private Open vSwitch."""

@@ -1,0 +1,62 @@
+"""``python -m bench``: all figures, as tables and as JSON.  Never a verdict; see bench/__init__.py."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from bench import gate, response, staging
+from bench.figures import Figure, write_json
+from bench.rig import evbridge, private_ovs, reference
+
+_PARTS = ("response", "staging", "gate")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--rounds", default=200, show_default=True, help="Rounds of (a); (b) and (c) take a tenth.")
+@click.option("--only", type=click.Choice(_PARTS), multiple=True, help="Measure only this part; may be repeated.")
+@click.option("--json", "path", default="reports/bench.json", show_default=True, type=click.Path(path_type=Path))
+def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
+    """Measure evbridge against a bare program on the same Open vSwitch, in one interleaved run."""
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print("Ratios hold across machines, times do not.  Starting Open vSwitch, evbridge and the yardstick ...\n")
+    parts = only or _PARTS
+    figures: list[Figure] = []
+    few = max(rounds // 10, 3)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        private_ovs() as ovs,
+        reference(ovs) as yardstick,
+        evbridge(ovs) as (station, _ends),
+    ):
+        log = Path(folder, "stream.log")
+        if "response" in parts:
+            figures.append(response.measure(station, yardstick, rounds))
+            figures[-1].show(console)
+        if "staging" in parts:
+            figures += staging.measure(ovs, station, few, log)
+            for figure in figures[-3:]:
+                figure.show(console)
+        if "gate" in parts:
+            figures.append(gate.measure(ovs, station, yardstick, few, log))
+            figures[-1].show(console)
+        circumstances = {
+            "rounds": rounds,
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "ryu": version("ryu"),
+            "openvswitch": ovs.run("ovs-vswitchd", "--version").split("\n")[0],
+        }
+    write_json(path, figures, circumstances)
+    console.print(f"As JSON: {path}")
+
+
+if __name__ == "__main__":
+    main()

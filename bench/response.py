@@ -1,0 +1,60 @@
+"""(a) From the Associate frame to the VDP response, by how much has been staged."""
+
+from __future__ import annotations
+
+import time
+
+from bench.figures import Figure, Line, Spread
+from bench.reference import Wish
+from bench.rig import TYPES, Reference
+from bench.station import PAUSE, BenchStation, vsi
+from ryu_apps.evb.wire.vdp import Associate, DeAssociate, PreAssociateRR
+
+_WARM_UP = 3
+#: The VSI that keeps a type's rules staged while others come and go.
+_KEEPER, _MOVER = 0x10, 0x100
+
+
+def measure(station: BenchStation, reference: Reference, rounds: int) -> Figure:
+    """Interleaved: one yardstick, then one Associate of each size, round by round."""
+    for type_id in TYPES:
+        station.ask(vsi(_KEEPER + type_id, PreAssociateRR, type_id))
+    yardstick: list[float] = []
+    responses: dict[int, list[float]] = {type_id: [] for type_id in TYPES}
+    for _ in range(rounds + _WARM_UP):
+        for type_id, sample in responses.items():
+            yardstick.append(_gate(reference))
+            sample.append(_associate(station, type_id))
+    for type_id in TYPES:
+        station.ask(vsi(_KEEPER + type_id, DeAssociate, type_id))
+    return _figure(yardstick[_WARM_UP * len(TYPES) :], {TYPES[one]: it[_WARM_UP:] for one, it in responses.items()})
+
+
+def _gate(reference: Reference) -> float:
+    """As idle before as the station is, and as warm."""
+    time.sleep(PAUSE)
+    reference.ask(Wish.GATE)
+    time.sleep(PAUSE)
+    begin = time.monotonic()
+    reference.ask(Wish.GATE)
+    return time.monotonic() - begin
+
+
+def _associate(station: BenchStation, type_id: int) -> float:
+    mover = _MOVER + type_id
+    station.ask(vsi(mover, PreAssociateRR, type_id))
+    taken = station.ask(vsi(mover, Associate, type_id)).seconds
+    station.ask(vsi(mover, DeAssociate, type_id))
+    return taken
+
+
+def _figure(yardstick: list[float], responses: dict[int, list[float]]) -> Figure:
+    base = Spread.of(1e6 * one for one in yardstick)
+    figure = Figure("(a) Associate frame to VDP response", "us", [Line("reference: one rule, barrier, answer", base)])
+    spreads = {count: Spread.of(1e6 * one for one in sample) for count, sample in responses.items()}
+    for count, spread in spreads.items():
+        figure.lines.append(Line(f"evbridge, {count:,} rules staged", spread, spread.p50 / base.p50))
+    least, most = min(spreads), max(spreads)
+    figure.aims = ["ratio 2.0 or less", f"{most:,} rules at most 1.1 times {least:,} rules"]
+    figure.notes = [f"{most:,} rules take {spreads[most].p50 / spreads[least].p50:.2f} times what {least:,} take"]
+    return figure

@@ -1,0 +1,182 @@
+"""What is measured on: one Open vSwitch, one bridge for evbridge and one for the yardstick.
+
+Both bridges have a station at port 1 and a client at port 2.  The controllers are processes of their
+own, evbridge under plain ``ryu-manager``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.reference import Wish, frame
+from bench.station import TIMERS, VID, BenchStation
+from bench.stream import Listener
+from tests.interop.private_ovs import PrivateOvs, inside, wait_for
+
+_ROOT = Path(__file__).parents[1]
+_ETH_P_ALL = 3
+_REFERENCE_PORT, _EVBRIDGE_PORT = 7001, 7002
+#: Where ``pip install`` has put evbridge's hook there is no need to import it first.
+_RYU_MANAGER = "from ryu_apps import compat; from ryu.cmd.manager import main; main()"
+CLIENT_MAC = 0x5254000064C1
+#: Rules of each VSI type, by type ID.
+TYPES = {1: 10, 2: 100, 3: 1_000, 4: 10_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The far ends of a bridge's two ports, as packet sockets."""
+
+    station: socket.socket
+    client: socket.socket
+
+    def close(self) -> None:
+        self.station.close()
+        self.client.close()
+
+
+class Reference:
+    """The yardstick's bridge."""
+
+    def __init__(self, ends: Ends) -> None:
+        self.ends = ends
+
+    def ask(self, wish: Wish, count: int = 0) -> None:
+        """Send a frame and wait until it is back."""
+        asked = frame(wish, count)
+        self.ends.station.settimeout(30)
+        self.ends.station.send(asked)
+        while self.ends.station.recv(2048) != asked:
+            pass
+
+
+@contextmanager
+def private_ovs() -> Iterator[PrivateOvs]:
+    """The switch."""
+    with PrivateOvs() as ovs:
+        yield ovs
+
+
+@contextmanager
+def bridge(ovs: PrivateOvs, name: str, dpid: int, port: int) -> Iterator[Ends]:
+    """A bridge with two ports whose controller listens at a port of the namespace."""
+    ovs.add_bridge(name, dpid, f"tcp:127.0.0.1:{port}")
+    for number, role in ((1, "st"), (2, "cl")):
+        ovs.add_veth(name, number, f"{name}-{role}0", f"{name}-{role}1")
+    ends = Ends(packet_socket(ovs, f"{name}-st1"), packet_socket(ovs, f"{name}-cl1"))
+    try:
+        yield ends
+    finally:
+        ends.close()
+        ovs.vsctl("del-br", name)
+
+
+def packet_socket(ovs: PrivateOvs, interface: str) -> socket.socket:
+    """Everything that comes in at an interface of the namespace; what goes out is not heard."""
+    with inside(ovs.namespace):
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+    opened.setsockopt(263, 23, 1)
+    opened.bind((interface, _ETH_P_ALL))
+    return opened
+
+
+def listener(ovs: PrivateOvs, interface: str, port: int) -> Listener:
+    """Who hears a stream come in at an interface of the namespace."""
+    with inside(ovs.namespace):
+        opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    return Listener(opened, interface, port)
+
+
+@contextmanager
+def process(ovs: PrivateOvs, *arguments: str, log: Path, **environment: str) -> Iterator[None]:
+    """A Python program in the namespace of the switch."""
+    command = ["ip", "netns", "exec", ovs.namespace, sys.executable, *arguments]
+    with log.open("wb") as output:
+        running = subprocess.Popen(
+            command, cwd=_ROOT, env=os.environ | environment | {"PYTHONPATH": str(_ROOT)}, stdout=output, stderr=output
+        )
+    try:
+        yield
+    finally:
+        running.terminate()
+        running.wait(timeout=30)
+
+
+@contextmanager
+def reference(ovs: PrivateOvs) -> Iterator[Reference]:
+    """The yardstick, ready."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        process(ovs, "-m", "bench.reference", str(_REFERENCE_PORT), log=Path(folder, "log")),
+        bridge(ovs, "ref", 1, _REFERENCE_PORT) as ends,
+    ):
+        wait_for(lambda: len(ovs.flows("ref")) == 3, "rules of the reference")
+        yield Reference(ends)
+
+
+@contextmanager
+def evbridge(ovs: PrivateOvs) -> Iterator[tuple[BenchStation, Ends]]:
+    """evbridge with the types of :data:`TYPES`, and a station that has agreed with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder, "evbridge.yaml")
+        config.write_text(_config())
+        for type_id, count in TYPES.items():
+            Path(folder, f"type{type_id}.yaml").write_text(_policy(type_id, count))
+        arguments = ("-c", _RYU_MANAGER, "--ofp-tcp-listen-port", str(_EVBRIDGE_PORT), "ryu_apps.evb_bridge")
+        log = Path(folder, "log")
+        with (
+            process(ovs, *arguments, log=log, EVBRIDGE_CONFIG=str(config)),
+            bridge(ovs, "evb", 2, _EVBRIDGE_PORT) as ends,
+        ):
+            station = BenchStation(ends.station)
+            try:
+                station.agree()
+                yield station, ends
+            except BaseException:
+                sys.stderr.write(log.read_text())
+                raise
+
+
+def _config() -> str:
+    client = CLIENT_MAC.to_bytes(6).hex(":")
+    return f"""\
+version: 1
+policies: [{", ".join(f"type{type_id}.yaml" for type_id in TYPES)}]
+timers: {{rwd: {TIMERS.rwd}, rka: {TIMERS.rka}}}
+dps:
+  s1:
+    dp_id: 2
+    interfaces:
+      1: {{name: hv1, role: station, native_vlan: {VID}}}
+      2: {{name: client, role: host, native_vlan: {VID}, macs: ["{client}"]}}
+"""
+
+
+def _policy(type_id: int, count: int) -> str:
+    rules = [
+        f"    - rule: {{ipv4_src: {10 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.1, tcp_dst: 443, "
+        "actions: {allow: 1}}"
+        for number in range(count - 1)
+    ]
+    return "\n".join(
+        (
+            "version: 1",
+            f"vsi_type: {{type_id: {type_id}, version: 1, name: {count} rules}}",
+            "anti_spoofing: {ip: false, arp: false}",
+            "from_vm: {default: allow}",
+            "to_vm:",
+            "  default: deny",
+            "  rules:",
+            *rules,
+            "    - rule: {eth_type: ipv4, udp_dst: 4000, actions: {allow: 1}}",
+            "",
+        )
+    )

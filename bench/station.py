@@ -1,0 +1,153 @@
+"""A station on a bare socket: asks for one VSI at a time and says how long the answer took."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ryu_apps.evb.protocol.station import (
+    Advertise,
+    Ask,
+    LinkUp,
+    NeighbourHeard,
+    Notice,
+    Output,
+    Received,
+    Station,
+    Tick,
+    Transmit,
+)
+from ryu_apps.evb.protocol.vdp_station import Outcome
+from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.wire.ecp import Ecpdu
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
+from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
+from ryu_apps.evb.wire.vdp import Association, RequestStatus
+from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
+
+VID = 100
+_MAC = 0x525400FF0001
+_TTL = 121
+#: Keep-alives so rare that none comes in between, and a bridge that may take 5 s to decide.
+TIMERS = Timers(rwd=19, rka=25)
+#: Between two requests: a bridge leaves 5 ms between what it sends.
+PAUSE = 0.008
+_DEADLINE = 60.0
+
+
+def vsi(number: int, kind: type[Association], type_id: int) -> Association:
+    """The request for a VSI; its MAC address is :func:`vsi_mac`."""
+    vsi_id = VsiId(VsiIdFormat.UUID, (0x1122334455667788 << 64 | number).to_bytes(16))
+    return kind(RequestStatus(), type_id, 1, vsi_id, FilterInfo.of(MacVid(vid=VID, mac=vsi_mac(number))))
+
+
+def vsi_mac(number: int) -> int:
+    """48 bits."""
+    return 0x525400100000 | number
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """Monotonic seconds: the request leaves, its answer is here."""
+
+    asked: float
+    answered: float
+
+    @property
+    def seconds(self) -> float:
+        return self.answered - self.asked
+
+
+class BenchStation:
+    """One uplink.
+
+    Args:
+        uplink: packet socket bound to the interface, for all Ethernet types.
+    """
+
+    def __init__(self, uplink: socket.socket) -> None:
+        self._socket = uplink
+        self._station = Station(TIMERS)
+        self._agreed = False
+
+    def agree(self) -> None:
+        """Agree on EVB with the bridge.
+
+        Raises:
+            TimeoutError: it says nothing.
+        """
+        self._send(self._station.feed(LinkUp(), time.monotonic()))
+        self._until(lambda _outputs: self._agreed)
+
+    def ask(self, association: Association) -> Exchange:
+        """Ask and wait for the answer.
+
+        Raises:
+            RuntimeError: it is no.
+            TimeoutError: there is none.
+        """
+        self._idle(PAUSE)
+        outputs = self._station.feed(Ask(association), time.monotonic())
+        asked = time.monotonic()
+        self._send(outputs)
+        notices: list[Notice] = []
+
+        def answered(outputs: list[Output]) -> bool:
+            notices.extend(one for one in outputs if isinstance(one, Notice))
+            return bool(notices)
+
+        heard = self._until(answered)
+        if notices[0].outcome not in (Outcome.GRANTED, Outcome.LEFT):
+            raise RuntimeError(f"the bridge answered {notices[0]}")
+        return Exchange(asked, heard)
+
+    def _idle(self, seconds: float) -> None:
+        """Answer what the bridge may have sent while nobody was here, then let some time pass."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._step(left)
+
+    def _until(self, satisfied: Callable[[list[Output]], bool]) -> float:
+        deadline = time.monotonic() + _DEADLINE
+        while (now := time.monotonic()) < deadline:
+            due = self._station.deadline
+            heard, outputs = self._step(0.5 if due is None else min(max(due - now, 0.0001), 0.5))
+            if satisfied(outputs):
+                return heard
+        raise TimeoutError("the bridge does not answer")
+
+    def _step(self, patience: float) -> tuple[float, list[Output]]:
+        self._socket.settimeout(patience)
+        try:
+            octets = self._socket.recv(2048)
+        except TimeoutError:
+            octets = b""
+        now = time.monotonic()
+        outputs = self._hear(Frame.decode(octets), now) if octets else self._station.feed(Tick(), now)
+        self._send(outputs)
+        return now, outputs
+
+    def _hear(self, frame: Frame, now: float) -> list[Output]:
+        if frame.src == _MAC:
+            return []
+        if frame.ethertype == ETHERTYPE_LLDP:
+            lldpdu = Lldpdu.decode(frame.payload)
+            self._agreed |= lldpdu.evb is not None
+            return self._station.feed(NeighbourHeard(lldpdu.evb, frame.src, lldpdu.ttl), now)
+        if frame.ethertype == ETHERTYPE_ECP:
+            return self._station.feed(Received(Ecpdu.decode(frame.payload)), now)
+        return []
+
+    def _send(self, outputs: list[Output]) -> None:
+        for output in outputs:
+            match output:
+                case Advertise(tlv):
+                    payload, ethertype = bridge_lldpdu(_MAC, "uplink", _TTL, tlv).encode(), ETHERTYPE_LLDP
+                case Transmit(ecpdu):
+                    payload, ethertype = ecpdu.encode(), ETHERTYPE_ECP
+                case _:
+                    continue
+            self._socket.send(Frame(NEAREST_CUSTOMER_BRIDGE, _MAC, ethertype, payload).encode(pad=True))
