@@ -64,15 +64,14 @@ class Lifecycle:
     # --- what the engine asks ---
     def grant_unstaged(self, attachment: Attachment) -> list[Outcome]:
         """A plain Pre-Associate: nothing in any switch; what an earlier request opened is shut."""
-        if attachment.vsi.owner is attachment:
-            self._flip(attachment.vsi, None, None, attachment)
-            if attachment.program is not None:
-                attachment.program.phase = Phase.STAGED
+        self._shut(attachment)
         self._grant(attachment)
         return self._take()
 
     def stage(self, attachment: Attachment, vsi_type: VsiType) -> list[Outcome]:
         """Bring the body in; grant when it is confirmed, or go on to activate if that is wanted."""
+        if attachment.machine.wanted is not VdpMode.ASSOCIATE:
+            self._shut(attachment)
         program = attachment.program
         if program is None or not program.serves(vsi_type, attachment.bindings, attachment.addresses):
             if program is not None:
@@ -82,9 +81,8 @@ class Lifecycle:
                 self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, "the rule budget of the switch is spent")
                 return self._take()
             self._install(attachment, program)
-        elif program.phase is Phase.ACTIVE and attachment.machine.wanted is not VdpMode.ASSOCIATE:
-            self._flip(attachment.vsi, None, None, attachment)
-            program.phase = Phase.STAGED
+            # Behind the new one, so that a type body both need stays.
+            self._sweep_never_opened(attachment)
         if not program.waiting:
             self._staged(attachment, program)
         return self._take()
@@ -139,7 +137,9 @@ class Lifecycle:
         self._epochs.resume(vsi_type, record.epoch)
         self.indices.reserve(record.binding.vsi_index)
         self._generation = max(self._generation, record.binding.generation)
-        program = Program(vsi_type, record.epoch, record.binding, Phase.ACTIVE if owner else Phase.STAGED)
+        # Whether a gate has ever led to it is not recorded, so it is taken as if.
+        phase = Phase.ACTIVE if owner else Phase.STAGED
+        program = Program(vsi_type, record.epoch, record.binding, phase, opened=True)
         attachment.program = program
         self._reserve(attachment, program)
         body = self.bodies.get((dpid, program.epoch))
@@ -216,6 +216,7 @@ class Lifecycle:
             self._grant(attachment)
             return
         program.phase = Phase.ACTIVATING
+        program.opened = True
         flip = self._flips[vsi] = Flip(attachment, program, vsi.owner, vsi.gate_program)
         tokens = self._flip(vsi, attachment, program, attachment)
         self._happened("flow.activating", attachment, switches=len(tokens))
@@ -241,9 +242,8 @@ class Lifecycle:
         flip.program.phase = Phase.ACTIVE
         self._happened("flow.activated", attachment)
         self._verdict(attachment, Granted())
-        if old is attachment:
-            self._sweep_retired(attachment)
-        elif old is not None and not old.releasing:
+        self._sweep_retired(attachment)
+        if old is not None and old is not attachment and not old.releasing:
             if flip.old_program is not None:
                 flip.old_program.phase = Phase.STAGED
             self._verdict(old, Recalled("associated at another port"))
@@ -258,6 +258,16 @@ class Lifecycle:
         # The switch of the new owner first: its gate decides when the VM has a network again.
         order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
         return [self._send(dpid, changes[dpid], Mode.ATOMIC, lane) for dpid in order if dpid in self.up]
+
+    def _shut(self, attachment: Attachment) -> None:
+        """Shut the gate if it is this attachment's; an opening that is under way is called off."""
+        if self._pending_flip(attachment):
+            self._revert(attachment)
+        vsi = attachment.vsi
+        if vsi.owner is attachment:
+            if vsi.gate_program is not None:
+                vsi.gate_program.phase = Phase.STAGED
+            self._flip(vsi, None, None, attachment)
 
     # --- refusing ---
     def _deny(self, attachment: Attachment, error: VdpError, reason: str) -> None:
@@ -302,6 +312,14 @@ class Lifecycle:
             attachment.program = None
         self._sweep_retired(attachment)
         self._released_when_swept(attachment)
+
+    def _sweep_never_opened(self, attachment: Attachment) -> None:
+        """Remove what was only ever staged; what a gate led to may still be in use."""
+        programs = attachment.retired
+        attachment.retired = [program for program in programs if program.opened]
+        for program in programs:
+            if not program.opened:
+                self._sweep(attachment, program)
 
     def _sweep_retired(self, attachment: Attachment) -> None:
         programs, attachment.retired = attachment.retired, []

@@ -31,6 +31,7 @@ class Program:
     Attributes:
         waiting: tokens of changes the switches have not confirmed yet.
         rules: rules that were new to the switch (a shared type body counts for its first user only).
+        opened: a gate leads to it or has led to it.
     """
 
     vsi_type: VsiType
@@ -39,6 +40,7 @@ class Program:
     phase: Phase = Phase.NONE
     waiting: set[int] = field(default_factory=set)
     rules: int = 0
+    opened: bool = False
 
     def serves(self, vsi_type: VsiType, bindings: tuple[Binding, ...], addresses: tuple[object, ...]) -> bool:
         """Is this the program that such a request asks for?"""
