@@ -10,33 +10,41 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu_apps.evb.io import Apply, Confirmed
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Flight, Job, Wire
-from ryu_apps.southbound.messages import barrier, bundle_add, bundle_control, flow_stats_request, numbered
+from ryu_apps.southbound.messages import Query, barrier, bundle_add, bundle_control, flow_stats_request, numbered
 from ryu_apps.southbound.piece import NOTHING, Message, Piece
 from ryu_apps.southbound.readback import ReadBack
 from ryu_apps.southbound.shape import Shape, shape
 
+#: Pieces under way at a time.  One would leave the switch idle for a round trip after each; every
+#: further one is what a gate flip has to wait for.
+WINDOW = 2
+
 
 class BulkJob(Job):
-    """Piece by piece, a barrier behind each."""
+    """Step by step: pieces with a barrier behind each, and whatever is asked in between."""
 
-    def __init__(self, wire: Wire, asked: Apply, pieces: Iterator[Piece]) -> None:
+    def __init__(self, wire: Wire, asked: Apply, steps: Iterator[Piece | Query]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
-        self._pieces = pieces
-        self._next: Piece | None = None
+        self._steps = steps
+        self._next: Piece | Query | None = None
         self._unanswered = 0
 
     def send(self) -> None:
-        piece = self._next or next(self._pieces, NOTHING)
-        self._next = next(self._pieces, None)
-        xids = self.wire.reserve(len(piece) + 1)
-        self._unanswered += 1
-        self.wire.launch(Flight(self, xids, piece.messages, paced=True))
-        self.wire.send(piece.numbered(xids.start) + barrier(xids[-1]))
-        self.sent(piece)
+        step = self._next or next(self._steps, NOTHING)
+        self._next = next(self._steps, None)
         self.all_sent = self._next is None
+        self._unanswered += 1
+        if isinstance(step, Query):
+            # All of it: the switch answers in one go, and should look at its ports before the next.
+            self.ask(partial(flow_stats_request, step), weight=WINDOW)
+        else:
+            self.install(step)
 
-    def sent(self, piece: Piece) -> None:
-        """A piece has left."""
+    def install(self, piece: Piece) -> None:
+        """Send a piece."""
+        xids = self.wire.reserve(len(piece) + 1)
+        self.wire.launch(Flight(self, xids, piece.messages, weight=1))
+        self.wire.send(piece.numbered(xids.start) + barrier(xids[-1]))
 
     def answered(self, flight: Flight, octets: bytes) -> None:
         self._unanswered -= 1
@@ -49,28 +57,23 @@ class BulkJob(Job):
 
 
 class StageJob(BulkJob):
-    """As above, then everything is read back by cookie and compared."""
+    """As above, and everything is read back and compared."""
 
-    def __init__(self, wire: Wire, asked: Apply, pieces: Iterator[Piece]) -> None:
-        super().__init__(wire, asked, pieces)
+    def __init__(self, wire: Wire, asked: Apply, steps: Iterator[Piece | Query]) -> None:
+        super().__init__(wire, asked, steps)
         self._read_back = ReadBack()
 
-    def sent(self, piece: Piece) -> None:
+    def install(self, piece: Piece) -> None:
+        super().install(piece)
         self._read_back.expect(piece)
-        if self._next is not None:
-            return
-        # Right behind the last barrier: the switch works in order, and a round trip is saved.
-        for cookie in self._read_back.cookies:
-            self._unanswered += 1
-            self.ask(partial(flow_stats_request, cookie))
 
     def interim(self, xid: int, octets: bytes) -> None:
         if self.outcome is None:
             self._read_back.check(octets)
 
     def answered(self, flight: Flight, octets: bytes) -> None:
-        if octets[1] == ofp.OFPT_MULTIPART_REPLY and self.outcome is None:
-            self._read_back.check(octets)
+        if octets[1] == ofp.OFPT_MULTIPART_REPLY:
+            self.interim(flight.xids[-1], octets)
         super().answered(flight, octets)
 
     def complete(self) -> None:

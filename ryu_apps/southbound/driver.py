@@ -16,16 +16,13 @@ from ryu_apps.evb.flow.rule import Meter
 from ryu_apps.evb.io import Apply, Event, FrameReceived, Mode, PortChanged, ReadRules, Rejected, SendFrame
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound import decode
-from ryu_apps.southbound.changes import BulkJob, BundleJob, SingleJob, StageJob
+from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import packet_out
-from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces
+from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces, steps
 from ryu_apps.southbound.questions import ReadJob, SurveyJob
 from ryu_apps.southbound.shape import Shape
 
-#: Pieces under way at a time.  One would leave the switch idle for a round trip after each; every
-#: further one is what a gate flip has to wait for.
-WINDOW = 2
 #: Changes that a switch may owe; beyond that it is too slow to be of use.
 MAX_OPEN = 4096
 
@@ -61,7 +58,7 @@ class SwitchDriver:
         self._open: dict[Job, int | None] = {}
         self._flights: dict[int, Flight] = {}
         self._bulk: deque[Job] = deque()
-        self._paced = 0
+        self._under_way = 0
         self._ports: dict[int, bool] = {}
         self._meters: set[int] = set()
         self._surveyed = False
@@ -99,7 +96,7 @@ class SwitchDriver:
             case Mode.BULK:
                 return BulkJob(self._wire, asked, pieces(asked.change, self._cache, self._meters))
             case Mode.STAGE:
-                return StageJob(self._wire, asked, pieces(asked.change, self._cache, self._meters))
+                return StageJob(self._wire, asked, steps(asked.change, self._cache, self._meters))
             case Mode.ATOMIC:
                 ahead = tuple(meter_messages(asked.change, self._meters))
                 bundled = tuple(other_messages(asked.change))
@@ -126,7 +123,7 @@ class SwitchDriver:
 
     def _pump(self) -> None:
         """Let bulk jobs take turns, a piece each, while the window is open."""
-        while self._bulk and self._paced < WINDOW:
+        while self._bulk and self._under_way < WINDOW:
             job = self._bulk.popleft()
             if not job.all_sent:
                 job.send()
@@ -134,7 +131,7 @@ class SwitchDriver:
             self._review(job)
 
     def _launch(self, flight: Flight) -> None:
-        self._paced += flight.paced
+        self._under_way += flight.weight
         self._flights.update(dict.fromkeys(flight.xids, flight))
 
     # --- receiving ---
@@ -190,7 +187,7 @@ class SwitchDriver:
         flight.job.refused(flight, xid, error)
 
     def _land(self, flight: Flight) -> None:
-        self._paced -= flight.paced
+        self._under_way -= flight.weight
         for xid in flight.xids:
             del self._flights[xid]
 

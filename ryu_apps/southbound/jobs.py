@@ -24,13 +24,13 @@ class Flight:
         job: who sent them.
         xids: their transaction ids; the switch's answer to the last one ends the flight.
         messages: what the first of them are about, in the order of their ids.
-        paced: counts towards the window of bulk messages.
+        weight: what it takes of the window of bulk messages.
     """
 
     job: Job
     xids: range
     messages: tuple[Message, ...] = ()
-    paced: bool = False
+    weight: int = 0
 
     def subject(self, xid: int) -> Subject | None:
         """What a message is about, None if about nothing in particular."""
@@ -92,8 +92,8 @@ class Job(ABC):
         if self.outcome is None:
             self.outcome = Rejected(self.dpid, self.token, reason, full)
 
-    def ask(self, question: Callable[[int], bytes]) -> None:
+    def ask(self, question: Callable[[int], bytes], *, weight: int = 0) -> None:
         """Send one request as a flight of its own."""
         xids = self.wire.reserve(1)
-        self.wire.launch(Flight(self, xids))
+        self.wire.launch(Flight(self, xids, weight=weight))
         self.wire.send(question(xids[0]))

@@ -6,17 +6,19 @@ Bundles are the ONF extension to OpenFlow 1.3 (EXT-230); their numbers are those
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import CookieMask
+from ryu_apps.evb.flow.rule import CookieMask, Match
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.oxm import encode_match
 
 #: Offset of the transaction id in every message.
 XID_OFFSET = 4
 
+ALL_TABLES: int = ofp.OFPTT_ALL
 BUNDLE_FLAGS = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
 
 _PACKET_OUT = struct.Struct("!BBHIIIH6xHHIH6x")
@@ -68,10 +70,19 @@ def _experimenter(kind: int, body: bytes) -> bytes:
     return message(ofp.OFPT_EXPERIMENTER, struct.pack("!II", common.ONF_EXPERIMENTER_ID, kind) + body)
 
 
-def flow_stats_request(mask: CookieMask, xid: int) -> bytes:
-    """Ask for all rules under a cookie mask, in all tables."""
-    body = struct.pack("!B3xII4xQQ", ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, mask.cookie, mask.mask)
-    return multipart_request(ofp.OFPMP_FLOW, body + encode_match(()), xid)
+class Query(NamedTuple):
+    """Which rules to ask for: those under a cookie mask, and of those the ones that match as much or more."""
+
+    mask: CookieMask
+    table: int = ALL_TABLES
+    match: Match = ()
+
+
+def flow_stats_request(query: Query, xid: int) -> bytes:
+    """Ask for rules."""
+    (cookie, mask), table, match = query
+    body = struct.pack("!B3xII4xQQ", table, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask)
+    return multipart_request(ofp.OFPMP_FLOW, body + encode_match(match), xid)
 
 
 def multipart_request(kind: int, body: bytes, xid: int) -> bytes:

@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 from ryu_apps.evb.flow.notation import rule_text
 from ryu_apps.evb.flow.rule import Change, CookieMask, Group, Meter, Rule, RuleBlock
 from ryu_apps.southbound.encode import flow_add, flow_remove, flow_sweep, group_delete, group_write, meter_write
-from ryu_apps.southbound.messages import XID_OFFSET
+from ryu_apps.southbound.messages import XID_OFFSET, Query
+from ryu_apps.southbound.slices import Slice, cut
 
 PIECE = 100
 
@@ -84,15 +85,29 @@ class PieceCache:
     """The serialised pieces of rule blocks, for as long as a block is in use anywhere."""
 
     def __init__(self) -> None:
-        self._known: WeakKeyDictionary[RuleBlock, dict[int, Piece]] = WeakKeyDictionary()
+        self._known: WeakKeyDictionary[RuleBlock, list[_Prepared]] = WeakKeyDictionary()
 
-    def pieces(self, block: RuleBlock) -> Iterator[Piece]:
-        """The pieces of a block; each is serialised when it is asked for, so that nobody waits for all."""
-        known = self._known.setdefault(block, {})
-        for start in range(0, len(block.rules), PIECE):
-            if start not in known:
-                known[start] = _piece(tuple(map(_addition, block.rules[start : start + PIECE])))
-            yield known[start]
+    def slices(self, block: RuleBlock) -> list[_Prepared]:
+        """A block cut for reading back."""
+        if block not in self._known:
+            self._known[block] = [_Prepared(one) for one in cut(block.rules)]
+        return self._known[block]
+
+
+class _Prepared:
+    """A slice and the pieces it makes."""
+
+    def __init__(self, slice_: Slice) -> None:
+        self._rules = slice_.rules
+        self._pieces: dict[int, Piece] = {}
+        self.queries = slice_.queries
+
+    def pieces(self) -> Iterator[Piece]:
+        """Each is serialised when it is asked for, so that nobody waits for all."""
+        for start in range(0, len(self._rules), PIECE):
+            if start not in self._pieces:
+                self._pieces[start] = _piece(tuple(map(_addition, self._rules[start : start + PIECE])))
+            yield self._pieces[start]
 
 
 def _addition(rule: Rule) -> Message:
@@ -131,10 +146,18 @@ def _tail_messages(change: Change) -> Iterator[Message]:
 
 def pieces(change: Change, cache: PieceCache, known_meters: set[int]) -> Iterator[Piece]:
     """A change in pieces, in the order it prescribes."""
+    yield from (step for step in steps(change, cache, known_meters) if isinstance(step, Piece))
+
+
+def steps(change: Change, cache: PieceCache, known_meters: set[int]) -> Iterator[Piece | Query]:
+    """A change in pieces, and behind each part of it the requests that show whether it has arrived."""
     yield from _cut([*meter_messages(change, known_meters), *_group_messages(change)])
     for block in change.blocks:
-        yield from cache.pieces(block)
+        for one in cache.slices(block):
+            yield from one.pieces()
+            yield from one.queries
     yield from _cut(_tail_messages(change))
+    yield from Slice(change.add).queries
 
 
 def _cut(messages: Iterable[Message]) -> Iterator[Piece]:

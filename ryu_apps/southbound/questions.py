@@ -11,7 +11,7 @@ from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.io import ReadRules, RulesRead, SwitchUp
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Flight, Job, Wire
-from ryu_apps.southbound.messages import flow_stats_request, multipart_request
+from ryu_apps.southbound.messages import Query, flow_stats_request, multipart_request
 
 
 class ReadJob(Job):
@@ -23,7 +23,7 @@ class ReadJob(Job):
         self._rules: list[Rule] = []
 
     def send(self) -> None:
-        self.ask(partial(flow_stats_request, self._mask))
+        self.ask(partial(flow_stats_request, Query(self._mask)))
         self.all_sent = True
 
     def interim(self, xid: int, octets: bytes) -> None:

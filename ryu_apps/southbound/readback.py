@@ -6,9 +6,9 @@ import struct
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.notation import rule_text
-from ryu_apps.evb.flow.rule import CookieMask, Rule
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.southbound.decode import entries, match_size
-from ryu_apps.southbound.encode import ALL_ONES, FLOW_MOD_FIXED
+from ryu_apps.southbound.encode import FLOW_MOD_FIXED
 from ryu_apps.southbound.piece import Piece
 
 _COOKIE = struct.Struct("!8xQ")
@@ -31,7 +31,6 @@ class ReadBack:
     def __init__(self) -> None:
         self._missing: dict[_Key, _Expected] = {}
         self._otherwise: list[_Expected] = []
-        self._cookies: dict[int, None] = {}
 
     def expect(self, piece: Piece) -> None:
         """The rules that a piece adds should be there in the end; the last one of a key counts."""
@@ -42,12 +41,6 @@ class ReadBack:
                 priority = (octets[_PRIORITY_AT] << 8) + octets[_PRIORITY_AT + 1]
                 key = octets[_TABLE_AT], priority, octets[FLOW_MOD_FIXED:middle]
                 self._missing[key] = _Expected(cookie, octets[middle:], subject.what)
-                self._cookies[cookie] = None
-
-    @property
-    def cookies(self) -> list[CookieMask]:
-        """What to ask the switch for."""
-        return [CookieMask(cookie, ALL_ONES) for cookie in self._cookies]
 
     def check(self, octets: bytes) -> None:
         """Take one part of the switch's answer."""

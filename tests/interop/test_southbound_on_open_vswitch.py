@@ -26,7 +26,7 @@ from ryu_apps.evb.flow.rule import (
     match,
 )
 from ryu_apps.evb.io import Confirmed, Mode, Rejected
-from ryu_apps.southbound.driver import WINDOW
+from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.piece import PIECE
 from tests.interop.controller import Controller
@@ -200,7 +200,7 @@ def test_a_sweep_takes_one_generation_out_of_all_tables(controller: Controller) 
 def test_a_rule_that_somebody_changed_meanwhile_is_found(
     controller: Controller, private_ovs: PrivateOvs, bridge: str
 ) -> None:
-    block = RuleBlock(tuple(rule(number) for number in range(25 * PIECE)))
+    block = RuleBlock(tuple(rule(number) for number in range(9 * PIECE)))
     token = controller.submit(Change(blocks=(block,)), Mode.STAGE)
     private_ovs.ofctl("del-flows", bridge, "table=30,metadata=0x5")
     refused = controller.ends(token)

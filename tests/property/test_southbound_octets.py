@@ -46,7 +46,15 @@ from ryu_apps.southbound.encode import (
     group_write,
     meter_write,
 )
-from ryu_apps.southbound.messages import barrier, bundle_add, bundle_control, flow_stats_request, numbered, packet_out
+from ryu_apps.southbound.messages import (
+    Query,
+    barrier,
+    bundle_add,
+    bundle_control,
+    flow_stats_request,
+    numbered,
+    packet_out,
+)
 from ryu_apps.southbound.piece import PieceCache, pieces
 
 DATAPATH = ProtocolDesc(ofp.OFP_VERSION)
@@ -247,7 +255,7 @@ def test_questions(xid: int, cookie: int, mask: int) -> None:
     asked = parser.OFPFlowStatsRequest(
         DATAPATH, 0, ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask, parser.OFPMatch()
     )
-    assert flow_stats_request(CookieMask(cookie, mask), xid) == written_by_ryu(asked, xid)
+    assert flow_stats_request(Query(CookieMask(cookie, mask)), xid) == written_by_ryu(asked, xid)
     assert barrier(xid) == written_by_ryu(parser.OFPBarrierRequest(DATAPATH), xid)
 
 

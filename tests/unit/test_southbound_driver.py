@@ -23,7 +23,8 @@ from ryu_apps.evb.io import (
     SwitchUp,
 )
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.southbound.driver import MAX_OPEN, WINDOW, SwitchDriver
+from ryu_apps.southbound.changes import WINDOW
+from ryu_apps.southbound.driver import MAX_OPEN, SwitchDriver
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.messages import numbered
 from ryu_apps.southbound.piece import PIECE, PieceCache

@@ -1,0 +1,111 @@
+"""Large blocks are cut so that reading one slice back brings back little else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ryu_apps.evb.flow.rule import FieldMatch, Match, Rule, match
+from ryu_apps.southbound.messages import ALL_TABLES
+from ryu_apps.southbound.slices import SLICE, Slice, cut
+
+COUNT = 8 * SLICE
+
+
+def brought_back(one: Slice, rules: Iterable[Rule]) -> list[Rule]:
+    """What the requests of a slice show of some rules (OpenFlow 1.3.5, 7.3.5.2)."""
+    masks = [query.mask for query in one.queries]
+
+    def agrees(rule: Rule, wanted: FieldMatch) -> bool:
+        value, mask = next(((has.value, has.mask) for has in rule.match if has.name == wanted.name), (0, 0))
+        if wanted.mask is None:
+            return (value, mask) == (wanted.value, None)
+        return (mask is None or mask & wanted.mask == wanted.mask) and value & wanted.mask == wanted.value
+
+    return [
+        rule
+        for rule in rules
+        if one.table in (ALL_TABLES, rule.table)
+        and all(agrees(rule, wanted) for wanted in one.match)
+        and any(mask.covers(rule.cookie) for mask in masks)
+    ]
+
+
+def rules(*matches: Match, table: int = 30) -> list[Rule]:
+    return [Rule(table, 60000 - number % 50000, one, 7) for number, one in enumerate(matches)]
+
+
+def hosts(count: int = COUNT) -> list[Match]:
+    return [match(eth_type=0x0800, ip_proto=6, ipv4_src=0x0A000000 + number, tcp_dst=80) for number in range(count)]
+
+
+def networks(count: int = COUNT) -> list[Match]:
+    return [
+        match(eth_type=0x0800, ipv4_dst=(number << 8, 0xFFFFFF00), metadata=(5 << 36, 0xFFFFF << 36))
+        for number in range(count)
+    ]
+
+
+def ports(count: int = COUNT) -> list[Match]:
+    return [match(eth_type=0x86DD, ip_proto=17, udp_dst=number) for number in range(count)]
+
+
+@pytest.mark.parametrize("matches", [hosts(), networks(), ports()], ids=["hosts", "networks", "ports"])
+def test_rules_that_differ_in_one_field_are_cut_evenly(matches: list[Match]) -> None:
+    slices = cut(rules(*matches))
+    assert len(slices) >= COUNT // SLICE
+    assert max(len(one.rules) for one in slices) <= 1.5 * SLICE
+
+
+def test_few_rules_are_read_by_cookie_alone() -> None:
+    few = rules(*hosts(SLICE))
+    assert cut(few) == [Slice(tuple(few))]
+
+
+def test_rules_that_fit_no_slice_come_first() -> None:
+    odd = rules(match(eth_type=0x0806), match())
+    first, *others = cut([*rules(*hosts()), *odd])
+    assert first == Slice(tuple(odd))
+    assert all(one.match for one in others)
+
+
+def test_rules_that_cannot_be_told_apart_stay_together() -> None:
+    alike = [Rule(30, number, (), 7) for number in range(2 * SLICE)]
+    assert cut(alike) == [Slice(tuple(alike))]
+
+
+def test_a_request_brings_back_hardly_more_than_its_slice() -> None:
+    everything = [*rules(*hosts()), *rules(*networks(), table=50), *rules(*ports())]
+    for one in cut(everything):
+        assert len(brought_back(one, everything)) <= 1.2 * len(one.rules)
+
+
+mixed = st.lists(
+    st.builds(
+        lambda table, context, fields: Rule(table, 1, match(**context, **fields), 7),
+        st.sampled_from([30, 50]),
+        st.sampled_from([{}, {"eth_type": 0x0800}, {"eth_type": 0x86DD, "ip_proto": 6}]),
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "metadata": st.integers(0, 2**64 - 1),
+                "eth_src": st.integers(0, 2**48 - 1),
+                "eth_dst": st.tuples(st.just(1), st.sampled_from([1, 3, 2**40 + 1])),
+            },
+        ),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(mixed)
+def test_every_rule_is_in_one_slice_that_brings_it_back(some: list[Rule]) -> None:
+    many = some * (2 * SLICE // len(some) + 1)
+    slices = cut(many)
+    assert sorted(map(repr, (rule for one in slices for rule in one.rules))) == sorted(map(repr, many))
+    for one in slices:
+        assert len(brought_back(one, one.rules)) == len(one.rules)
