@@ -142,9 +142,21 @@ class Associations:
     def tick(self, now: float) -> list[Output]:
         """Serve the deadlines that have passed."""
         for attachment in self._agenda.due(now):
+            if attachment.port.dpid not in self._lifecycle.up:
+                self._excuse(attachment, now)
             self._feed(attachment, Tick(), now)
             self._drain(now)
         return self._take()
+
+    def excuse(self, dpid: int, now: float) -> None:
+        """A switch can be heard again: the silence of its stations begins now."""
+        for attachment in self._registry.attachments():
+            if attachment.port.dpid == dpid:
+                self._excuse(attachment, now)
+
+    def _excuse(self, attachment: Attachment, now: float) -> None:
+        attachment.machine.excuse(now)
+        self._agenda.set(attachment, attachment.machine.deadline)
 
     # --- requests ---
     def _hear(self, port: PortId, heard: Heard, now: float) -> None:

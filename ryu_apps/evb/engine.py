@@ -68,6 +68,8 @@ _GRACE_MARGIN = 5.0
 _STORE_RETRY = 5.0
 #: Places in the agenda that are no port and no switch.
 _STORE, _AUDIT = -1, -2
+#: What the keys of records about ports begin with.
+_RELAY = "relay/"
 
 
 class Engine:
@@ -126,7 +128,11 @@ class Engine:
             station = self.stations.get(port)
             return (station.interface, station.evb.operational) if station else None
 
-        told = list(restore(records or {}, self.registry, self.lifecycle, self.policies, place, now))
+        known = records or {}
+        for port, station in self.stations.items():
+            station.relay = _relay_key(port) in known
+        vsis = {key: record for key, record in known.items() if not key.startswith(_RELAY)}
+        told = list(restore(vsis, self.registry, self.lifecycle, self.policies, place, now))
         self._effects += told
         self._past_is_known = records is not None and all(one.kind == "vsi.restored" for one in told)
         self.associations.resume()
@@ -203,6 +209,7 @@ class Engine:
         self.ledger.limit(dpid, max_rules if switch.max_rules is None else switch.max_rules)
         patient = not self._past_is_known and now < self._born + self._grace
         self._effects.append(self.bringup.connected(dpid, ports, patient))
+        self.associations.excuse(dpid, now)
         self._note(Happened("switch.up", dpid=dpid), now)
 
     def _switch_down(self, dpid: int, now: float) -> None:
@@ -212,7 +219,11 @@ class Engine:
         self._note(Happened("switch.down", dpid=dpid), now)
         for port, station in self.stations.items():
             if port.dpid == dpid:
-                self._station_outputs(port, station.link(False, now), now)
+                relay = station.relay
+                # The switch forwards on as before; VMs behind one uplink must not lose each other.
+                said = station.link(False, now)
+                station.relay = relay
+                self._station_outputs(port, [one for one in said if not isinstance(one, Relay)], now)
 
     def _compare(self, dpid: int) -> None:
         """Bring a switch up once more; what it is to be told meanwhile is part of the comparison."""
@@ -360,6 +371,7 @@ class Engine:
                     self._station_outputs(port, self.stations[port].answer(manager_id, tlv, now), now)
 
     def _relay(self, port: PortId, on: bool) -> None:
+        self._effects.append(Save(self.lifecycle.next_token(), {_relay_key(port): b"on" if on else None}))
         if port.dpid in self.lifecycle.up:
             groups = port_groups(self.stations[port].interface, on)
             self._apply(Apply(port.dpid, 0, Change(groups=groups), Mode.BULK))
@@ -385,6 +397,11 @@ class Engine:
     def _note(self, happened: Happened, now: float) -> None:
         self.migrations.observe(happened, now)
         self._effects.append(happened)
+
+
+def _relay_key(port: PortId) -> str:
+    """The key of the record that says that reflective relay is on."""
+    return f"{_RELAY}{port}"
 
 
 def bridge_mac(port: PortId) -> int:

@@ -208,6 +208,11 @@ class VdpBridge:
         machine._restart_keep_alive(now)
         return machine
 
+    def excuse(self, now: float) -> None:
+        """The station could not be heard: its silence until now does not count."""
+        if self.state is VsiState.HELD:
+            self._restart_keep_alive(now)
+
     def feed(self, event: Event, now: float) -> list[Output]:
         """Take one event.
 
