@@ -1,0 +1,190 @@
+"""Connections, effects and events at the Ryu side; a datapath is its socket, its id and its xid counter."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import eventlet
+import pytest
+from eventlet.greenio import GreenSocket
+
+from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
+
+# isort: split
+from ryu.base import app_manager
+from ryu.controller.ofp_event import EventOFPPacketIn
+from ryu.controller.ofp_handler import OFPHandler
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.flow.pipeline import Kind, cookie
+from ryu_apps.evb.flow.rule import Change, Rule, match
+from ryu_apps.evb.io import Apply, Event, Mode, Rejected, SendFrame, SwitchDown
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.southbound.channel import Channel
+from ryu_apps.southbound.encode import message
+from ryu_apps.southbound.session import MAX_BACKLOG, Southbound
+
+GATE = Change(add=(Rule(10, 1, match(metadata=1), cookie(Kind.GATE, 1)),))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ryu() -> Iterator[OFPHandler]:
+    """The brick that Ryu's receive loop sends events through."""
+    brick = OFPHandler()
+    app_manager.register_app(brick)
+    yield brick
+    app_manager.unregister_app(brick)
+
+
+@dataclass
+class Datapath:
+    id: int
+    socket: Channel
+    switch: socket.socket
+    xid: int = 0xFFFFFFF0
+
+    def sent(self) -> list[int]:
+        """Message types that the switch has been sent, the survey left out."""
+        self.switch.settimeout(0.5)
+        octets, found = self.switch.recv(1 << 16), []
+        while octets:
+            found.append(octets[1])
+            octets = octets[int.from_bytes(octets[2:4]) :]
+        return [kind for kind in found if kind != ofp.OFPT_MULTIPART_REQUEST]
+
+
+@dataclass
+class World:
+    southbound: Southbound
+    events: list[Event]
+
+    def connect(self, dpid: int) -> Datapath:
+        near, far = socket.socketpair()
+        datapath = Datapath(dpid, Channel(GreenSocket(near), dpid), far)
+        self.southbound.datapath_up(datapath)
+        datapath.sent()
+        return datapath
+
+
+@pytest.fixture
+def world() -> World:
+    events: list[Event] = []
+    return World(Southbound(events.append), events)
+
+
+def test_a_change_for_a_switch_that_is_not_there_is_rejected(world: World) -> None:
+    world.southbound.perform(Apply(1, 5, GATE, Mode.ATOMIC))
+    assert world.events == [Rejected(1, 5, "switch not connected")]
+
+
+def test_a_change_that_wants_no_answer_gets_none(world: World) -> None:
+    world.southbound.perform(Apply(1, 0, GATE, Mode.ATOMIC))
+    assert world.events == []
+
+
+def test_a_lost_switch_rejects_what_is_open_and_goes_down(world: World) -> None:
+    datapath = world.connect(1)
+    world.southbound.perform(Apply(1, 5, GATE, Mode.ATOMIC))
+    world.southbound.datapath_down(datapath)
+    assert world.events == [Rejected(1, 5, "switch disconnected"), SwitchDown(1)]
+
+
+def test_a_connection_that_was_replaced_takes_nothing_with_it(world: World) -> None:
+    old, new = world.connect(1), world.connect(1)
+    world.events.clear()
+    world.southbound.datapath_down(old)
+    world.southbound.perform(Apply(1, 5, GATE, Mode.ATOMIC))
+    assert world.events == []
+    assert new.sent() == [ofp.OFPT_FLOW_MOD, ofp.OFPT_BARRIER_REQUEST]
+
+
+def test_transaction_ids_are_those_of_the_datapath_and_never_zero(world: World) -> None:
+    datapath = world.connect(1)
+    used = set()
+    for _ in range(20):
+        world.southbound.perform(SendFrame(PortId(1, 1), b""))
+        used.add(datapath.xid)
+    assert len(used) == 20
+    assert all(0 < xid <= 0xFFFFFFFF for xid in used)
+
+
+def test_all_that_an_event_causes_leaves_in_one_write_a_switch(world: World) -> None:
+    first, second = world.connect(1), world.connect(2)
+
+    def deliver(event: Event) -> None:
+        if event == SwitchDown(3):
+            for dpid in (1, 2):
+                world.southbound.perform(Apply(dpid, 5, GATE, Mode.ATOMIC))
+                world.southbound.perform(SendFrame(PortId(dpid, 1), b""))
+            first.switch.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                first.switch.recv(1)
+
+    third = world.connect(3)
+    world.southbound._deliver = deliver
+    world.southbound.datapath_down(third)
+    expected = [ofp.OFPT_FLOW_MOD, ofp.OFPT_BARRIER_REQUEST, ofp.OFPT_PACKET_OUT]
+    assert first.sent() == second.sent() == expected
+
+
+def test_an_event_that_an_event_causes_waits_its_turn(world: World) -> None:
+    order = []
+
+    def deliver(event: Event) -> None:
+        order.append(f"begin {type(event).__name__}")
+        if isinstance(event, SwitchDown):
+            world.southbound.perform(Apply(9, 5, GATE, Mode.ATOMIC))
+        order.append(f"end {type(event).__name__}")
+
+    world.southbound._deliver = deliver
+    world.southbound.datapath_down(world.connect(1))
+    assert order == ["begin SwitchDown", "end SwitchDown", "begin Rejected", "end Rejected"]
+
+
+def test_a_mistake_in_the_engine_does_not_end_the_connection(world: World) -> None:
+    def deliver(event: Event) -> None:
+        raise RuntimeError("a bug")
+
+    datapath = world.connect(1)
+    world.southbound._deliver = deliver
+    world.southbound.datapath_down(world.connect(2))
+    world.southbound.perform(SendFrame(PortId(1, 1), b""))
+    assert datapath.sent() == [ofp.OFPT_PACKET_OUT]
+
+
+def test_frames_for_a_switch_that_reads_nothing_are_dropped(world: World) -> None:
+    datapath = world.connect(1)
+    frame = SendFrame(PortId(1, 1), bytes(60000))
+    for _ in range(2 * MAX_BACKLOG // 60000):
+        world.southbound.perform(frame)
+    assert MAX_BACKLOG <= datapath.socket.backlog < MAX_BACKLOG + 100_000
+
+
+def through_ryu(datapath: Datapath, octets: bytes) -> bytes:
+    """What Ryu gets to see of a message; a barrier reply for somebody else comes behind."""
+    other = message(ofp.OFPT_BARRIER_REPLY, b"")
+    datapath.switch.sendall(octets + other)
+    received = b""
+    with eventlet.Timeout(5):
+        while not received.endswith(other):
+            received += datapath.socket.recv(8)
+    return received.removesuffix(other)
+
+
+PUNTED = message(ofp.OFPT_PACKET_IN, bytes(16) + bytes.fromhex("0001000c8000000400000001") + bytes(4) + b"\0\0frame")
+
+
+def test_a_packet_in_goes_on_to_ryu_only_if_somebody_else_wants_it(world: World, ryu: OFPHandler) -> None:
+    datapath = world.connect(1)
+    assert through_ryu(datapath, PUNTED) == b""
+    ryu.register_observer(EventOFPPacketIn, "another_app")
+    assert through_ryu(datapath, PUNTED) == PUNTED
+    ryu.unregister_observer(EventOFPPacketIn, "another_app")
+    assert through_ryu(datapath, PUNTED) == b""
+
+
+def test_what_cannot_be_read_is_left_to_ryu(world: World) -> None:
+    rubbish = message(ofp.OFPT_PACKET_IN, bytes(24))
+    assert through_ryu(world.connect(1), rubbish) == rubbish
