@@ -8,6 +8,9 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
+#: Entries of the past that are tolerated however few items there are.
+_SLACK = 64
+
 
 class Agenda(Generic[K]):
     """One deadline an item, in monotonic seconds; cheap to move, so keep-alives may move it often."""
@@ -25,6 +28,7 @@ class Agenda(Generic[K]):
             self._due[item] = deadline
             self._order += 1
             heapq.heappush(self._heap, (deadline, self._order, item))
+            self._compact()
 
     def due(self, now: float) -> Iterator[K]:
         """Take out the items whose time has come, the earliest first."""
@@ -32,6 +36,12 @@ class Agenda(Generic[K]):
             item = heapq.heappop(self._heap)[2]
             del self._due[item]
             yield item
+
+    def _compact(self) -> None:
+        """Deadlines that were moved are only dropped from the top; far ones must not pile up below it."""
+        if len(self._heap) > _SLACK + 4 * len(self._due):
+            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
 
     @property
     def deadline(self) -> float | None:

@@ -37,6 +37,13 @@ from ryu_apps.evb.wire.vdp import (
 )
 from ryu_apps.evb.wire.vsi_id import VsiId
 
+#: VSIs that one port may have; whoever is behind it cannot make the bridge remember more.
+MAX_VSIS = 4096
+#: Addresses of one VM that its station may tell; the newest count.
+MAX_ADDRESSES = 64
+#: Replaced types of one VSI that are remembered; the newest count.
+MAX_SUPERSEDED = 16
+
 _SUCCESS = ResponseStatus(VdpError.SUCCESS)
 
 
@@ -168,10 +175,19 @@ class Associations:
                 self._request(attachment, heard, now)
         elif asked.MODE is VdpMode.DEASSOCIATE:
             self._answer(port, heard.manager_id, asked.answer(_SUCCESS))
+        elif self._registry.count_at(port) >= MAX_VSIS:
+            self._turn_away(port, heard)
         else:
             bridge = machine.VdpBridge(self._stations[port].evb.operational)
             attachment = self._registry.attach(asked.vsi_id, port, heard.manager_id, bridge, now)
             self._request(attachment, heard, now)
+
+    def _turn_away(self, port: PortId, heard: Heard) -> None:
+        """Refuse a VSI without so much as remembering it."""
+        error = VdpError.INSUFFICIENT_RESOURCES
+        detail: dict[str, object] = {"reason": f"the port has {MAX_VSIS} VSIs already", "error": error.name}
+        self._out.append(Happened("vdp.refused", port, port.dpid, str(heard.association.vsi_id), detail))
+        self._answer(port, heard.manager_id, heard.association.answer(ResponseStatus(error)))
 
     def _request(self, attachment: Attachment, heard: Heard, now: float) -> None:
         asked = heard.association
@@ -200,7 +216,7 @@ class Associations:
         filled = fill_null_vids(interface, asked.filter_info)
         for tlv in map(cisco.decode, organizational):
             if isinstance(tlv, cisco.L3Address) and tlv.address not in attachment.told:
-                attachment.told = (*attachment.told, tlv.address)
+                attachment.told = (*attachment.told, tlv.address)[-MAX_ADDRESSES:]
             elif isinstance(tlv, cisco.VmName):
                 attachment.name = tlv.name
         key = VsiTypeKey(asked.type_id, asked.version)
@@ -236,7 +252,7 @@ class Associations:
         """A station that changes the type keeps the old one alive as a second VSI; the newest counts."""
         key = VsiTypeKey(asked.type_id, asked.version)
         if key in attachment.superseded:
-            attachment.superseded.discard(key)
+            del attachment.superseded[key]
             answer = asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS)
             self._answer(attachment.port, attachment.manager_id, answer)
             return True
@@ -244,7 +260,9 @@ class Associations:
         if newest is not None and asked.MODE is not VdpMode.DEASSOCIATE:
             old = VsiTypeKey(newest.type_id, newest.version)
             if old != key:
-                attachment.superseded.add(old)
+                attachment.superseded[old] = None
+                if len(attachment.superseded) > MAX_SUPERSEDED:
+                    del attachment.superseded[next(iter(attachment.superseded))]
         return False
 
     # --- the VDP machines' wishes ---

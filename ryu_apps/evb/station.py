@@ -50,6 +50,8 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 LLDP_TTL = 121
 #: Seconds after link up in which a station repeats what it still holds; what it lost is ended after that.
 FAREWELL_DELAY = 3.0
+#: VSIs that are to be told so; a station that acknowledges nothing must not make us remember more.
+MAX_FAREWELLS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ class StationPort:
     # --- what a station has to hear even if a link flap swallowed it ---
     def _remember_farewell(self, manager_id: ManagerId, tlv: Association | MalformedAssociation) -> None:
         """A VSI that waits for an answer when the link fails never asks again; only this frees it."""
-        if isinstance(tlv, Association) and _ends_the_vsi(tlv):
+        room = len(self._farewells) < MAX_FAREWELLS
+        if room and isinstance(tlv, Association) and _ends_the_vsi(tlv):
             self._farewells[tlv.vsi_id] = manager_id, tlv.unsolicited_deassociate()
 
     def _say_farewells(self, now: float) -> list[Output]:

@@ -8,6 +8,7 @@ their distance.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 from ryu_apps.evb.protocol.ecp import EcpEndpoint, Output, Submit
 from ryu_apps.evb.wire.vdp import Association, MalformedAssociation, ManagerId, VdpPdu
@@ -16,6 +17,12 @@ __all__ = ["MAX_PAYLOAD", "Outbox"]
 
 MAX_PAYLOAD = 1496
 """Octets of an ECPDU behind its header; with it a full Ethernet frame."""
+
+MAX_LETTERS = 8192
+"""Answers that wait; who acknowledges so slowly has to ask again."""
+
+_IN_SIGHT = 256
+"""Answers that are looked at for one ECPDU, so that packing one costs the same however many wait."""
 
 Answer = Association | MalformedAssociation
 
@@ -43,12 +50,15 @@ class Outbox:
     def add(self, manager_id: ManagerId, answer: Answer) -> None:
         """Put an answer (or an unsolicited De-Associate) behind the others.
 
-        It replaces one of the same kind for the same VSI that has not left yet.
+        It replaces one of the same kind for the same VSI that has not left yet.  With ``MAX_LETTERS``
+        waiting it is dropped.
         """
         vsi, kind = _addressee(answer)
         key = (manager_id, vsi, kind)
         # Removed, not overwritten: it belongs behind what was added since.
         self._letters.pop(key, None)
+        if len(self._letters) >= MAX_LETTERS:
+            return
         self._letters[key] = _Letter(manager_id, vsi, answer, len(answer.encode()))
 
     def clear(self) -> None:
@@ -78,7 +88,7 @@ class Outbox:
         room = MAX_PAYLOAD - len(VdpPdu(manager_id).encode())
         chosen: list[object] = []
         overtaken: set[bytes] = set()
-        for key, letter in self._letters.items():
+        for key, letter in islice(self._letters.items(), _IN_SIGHT):
             if letter.manager_id != manager_id or letter.size > room or letter.vsi in overtaken:
                 overtaken.add(letter.vsi)
                 continue

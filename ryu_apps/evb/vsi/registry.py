@@ -61,12 +61,14 @@ class Attachment:
         requests: the newest request TLV of each mode, for the answer.
         asked: what ``newest`` means, to know a repetition.
         told: the VM's addresses as its station told them.
-        superseded: types that a newer request of the same VSI has replaced.
+        superseded: types that a newer request of the same VSI has replaced, oldest first.
         filled: the filter info as answered (null VIDs filled in).
         program: the program in force or being put in force.
         retired: older programs whose rules still have to go.
         since: when the attachment began, monotonic seconds.
         left: the VSI moved away in an earlier life of the bridge; the station is still to be told.
+        turn: grows with every Associate of the bridge, so the newest is known.
+        releasing: all of it is to go; forgetting: only its record is left.
         name: the VM's name, if the station told it.
     """
 
@@ -79,7 +81,7 @@ class Attachment:
     newest: Association | None = None
     asked: object = None
     told: tuple[IPv4Address | IPv6Address, ...] = ()
-    superseded: set[VsiTypeKey] = field(default_factory=set)
+    superseded: dict[VsiTypeKey, None] = field(default_factory=dict)
     filled: FilterInfo | None = None
     bindings: tuple[Binding, ...] = ()
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
@@ -87,7 +89,9 @@ class Attachment:
     retired: list[Program] = field(default_factory=list)
     closing: set[int] = field(default_factory=set)
     sweeping: set[int] = field(default_factory=set)
+    turn: int = 0
     releasing: bool = False
+    forgetting: bool = False
     left: bool = False
     name: str | None = None
 
@@ -134,6 +138,7 @@ class Registry:
         self._by_text: dict[str, Vsi] = {}
         self._holders: dict[Binding, dict[Attachment, None]] = {}
         self._macs: Counter[int] = Counter()
+        self._at_port: Counter[PortId] = Counter()
 
     def __iter__(self) -> Iterator[Vsi]:
         return iter(self._vsis.values())
@@ -154,6 +159,10 @@ class Registry:
         for vsi in self._vsis.values():
             yield from vsi.attachments.values()
 
+    def count_at(self, port: PortId) -> int:
+        """How many attachments a port has."""
+        return self._at_port[port]
+
     def attach(self, vsi_id: VsiId, port: PortId, manager_id: ManagerId, machine: VdpBridge, now: float) -> Attachment:
         """Begin an attachment."""
         vsi = self._vsis.get(vsi_id)
@@ -161,6 +170,7 @@ class Registry:
             vsi = Vsi(vsi_id, str(vsi_id))
             self._vsis[vsi_id] = self._by_text[vsi.text] = vsi
         attachment = Attachment(vsi, port, manager_id, machine, now)
+        self._at_port[port] += port not in vsi.attachments
         vsi.attachments[port] = attachment
         return attachment
 
@@ -170,6 +180,7 @@ class Registry:
         vsi = attachment.vsi
         if vsi.attachments.get(attachment.port) is attachment:
             del vsi.attachments[attachment.port]
+            self._at_port[attachment.port] -= 1
         if not vsi.attachments and vsi.owner is None:
             self._vsis.pop(vsi.vsi_id, None)
             self._by_text.pop(vsi.text, None)
