@@ -131,7 +131,8 @@ class World:
     Attributes:
         hold: datapaths that confirm nothing until ``release``.
         refuse: datapaths that reject the next change of a mode, with the reason.
-        store: what was saved; ``store_refuses`` is why nothing can be saved any more.
+        store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
+            ``store_dawdles`` answers nothing until ``store_catches_up``.
         sent: decoded answers of the bridge, per port, oldest first.
     """
 
@@ -142,6 +143,7 @@ class World:
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
     store: dict[str, bytes] = field(default_factory=dict)
     store_refuses: str | None = None
+    store_dawdles: bool = False
     manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
 
     def __post_init__(self) -> None:
@@ -151,6 +153,7 @@ class World:
         self.happened: list[Happened] = []
         self.applied: list[Apply] = []
         self.held: list[Apply] = []
+        self._unsaved: list[Save] = []
         self._sequence: dict[PortId, int] = {}
         self._inbox: deque[Event] = deque()
         self._feeding = False
@@ -172,6 +175,7 @@ class World:
     def restart_controller(self) -> None:
         """A new engine with what the old one saved; the switches keep their rules and connect again."""
         self.held.clear()
+        self._unsaved.clear()
         self.engine = Engine(self.fabric, self.policies, dict(self.store), self.now)
         self.connect()
         self.advance(0.001)
@@ -253,21 +257,34 @@ class World:
             case ReadRules(dpid, token, mask):
                 held = self.tables[dpid].rules.values()
                 self.feed(RulesRead(dpid, token, tuple(rule for rule in held if mask.covers(rule.cookie))))
-            case Save(token, changes):
-                self._save(token, changes)
+            case Save():
+                self._save(effect)
             case Happened():
                 self.happened.append(effect)
 
-    def _save(self, token: int, changes: dict[str, bytes | None]) -> None:
+    def store_catches_up(self) -> None:
+        """A store that dawdled writes everything in order, and then says so, twice."""
+        self.store_dawdles = False
+        late, self._unsaved = self._unsaved, []
+        answers = [self._write(save) for save in late]
+        for answer in (*answers, *answers):
+            self.feed(answer)
+
+    def _save(self, save: Save) -> None:
+        if self.store_dawdles:
+            self._unsaved.append(save)
+        else:
+            self.feed(self._write(save))
+
+    def _write(self, save: Save) -> Saved | NotSaved:
         if self.store_refuses is not None:
-            self.feed(NotSaved(token, self.store_refuses))
-            return
-        for key, record in changes.items():
+            return NotSaved(save.token, self.store_refuses)
+        for key, record in save.changes.items():
             if record is None:
                 self.store.pop(key, None)
             else:
                 self.store[key] = record
-        self.feed(Saved(token))
+        return Saved(save.token)
 
     def _apply(self, apply: Apply) -> None:
         reason = self.refuse.pop((apply.dpid, apply.mode), None)

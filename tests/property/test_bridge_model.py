@@ -81,6 +81,14 @@ class BridgeModel(RuleBasedStateMachine):
     def disk(self, refuses: bool) -> None:
         self.world.store_refuses = "disk full" if refuses else None
 
+    @rule()
+    def store_dawdles(self) -> None:
+        self.world.store_dawdles = True
+
+    @rule()
+    def store_catches_up(self) -> None:
+        self.world.store_catches_up()
+
     @rule(port=PORTS, up=st.booleans())
     def link(self, port: PortId, up: bool) -> None:
         self.world.feed(PortChanged(port, up))
@@ -127,6 +135,7 @@ class BridgeModel(RuleBasedStateMachine):
         world = self.world
         world.store_refuses = None
         world.refuse.clear()
+        world.store_catches_up()
         world.release()
         world.connect(*self.away)
         for port in (HV1, HV2, HV3, HV4):

@@ -148,6 +148,16 @@ def test_overlapping_associates_end_with_the_newest(world: World) -> None:
     assert gate_ports(world) == {HV4}
 
 
+def test_slow_staging_does_not_win_over_a_newer_associate(world: World) -> None:
+    world.hold.add(S2)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV2, VM, VdpMode.ASSOCIATE)
+    world.release()
+    assert world.answer(HV2).success
+    assert gate_ports(world) == {HV2}
+    assert world.sent[HV3][-1].MODE is VdpMode.DEASSOCIATE
+
+
 def test_source_switch_that_is_away_does_not_stop_a_fail_over() -> None:
     world = World()
     world.connect()

@@ -107,6 +107,25 @@ def test_full_disk_refuses_new_promises_and_keeps_what_is_in_force(world: World)
     assert any(happened.kind == "store.failed" for happened in world.happened)
 
 
+@pytest.mark.parametrize("mode", [VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE])
+def test_nothing_is_granted_before_it_is_saved(world: World, mode: VdpMode) -> None:
+    world.store_dawdles = True
+    assert world.ask(HV3, VM, mode) == []
+    world.store_catches_up()
+    assert world.answer(HV3).success and len(world.sent[HV3]) == 1
+
+
+def test_store_that_takes_too_long_is_answered_for_and_nothing_comes_back_to_life(world: World) -> None:
+    world.store_dawdles = True
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    for _ in range(2):
+        world.advance(0.7)
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
+    world.store_catches_up()
+    assert not any(str(HV3) in key for key in world.store)
+
+
 def test_keep_alives_are_never_written(world: World) -> None:
     saved = dict(world.store)
     world.store_refuses = "would be noticed"

@@ -58,6 +58,7 @@ class Lifecycle:
         self._steps: dict[int, Step] = {}
         self._flips: dict[Vsi, Flip] = {}
         self._token = 0
+        self._turn = 0
         self._generation = 0
         self._out: list[Outcome] = []
 
@@ -70,7 +71,10 @@ class Lifecycle:
 
     def stage(self, attachment: Attachment, vsi_type: VsiType) -> list[Outcome]:
         """Bring the body in; grant when it is confirmed, or go on to activate if that is wanted."""
-        if attachment.machine.wanted is not VdpMode.ASSOCIATE:
+        if attachment.machine.wanted is VdpMode.ASSOCIATE:
+            self._turn += 1
+            attachment.turn = self._turn
+        else:
             self._shut(attachment)
         program = attachment.program
         if program is None or not program.serves(vsi_type, attachment.bindings, attachment.addresses):
@@ -215,6 +219,10 @@ class Lifecycle:
         if program.phase is Phase.ACTIVE and vsi.owner is attachment:
             self._grant(attachment)
             return
+        if vsi.owner is not None and vsi.owner.turn > attachment.turn:
+            # It was asked for elsewhere while this body was on its way: the newest Associate wins.
+            self._verdict(attachment, Recalled("associated at another port"))
+            return
         program.phase = Phase.ACTIVATING
         program.opened = True
         flip = self._flips[vsi] = Flip(attachment, program, vsi.owner, vsi.gate_program)
@@ -229,7 +237,7 @@ class Lifecycle:
         """All switches have confirmed; the store has to as well before the station is answered."""
         flip.saving = True
         granted: dict[Attachment, VdpMode | None] = {flip.attachment: VdpMode.ASSOCIATE}
-        if flip.old_owner is not None and flip.old_owner is not flip.attachment:
+        if flip.old_owner is not None and not flip.old_owner.releasing and flip.old_owner is not flip.attachment:
             granted[flip.old_owner] = flip.old_owner.machine.in_force
         token = self._write(self._records.grant(granted))
         flip.waiting.add(token)
@@ -352,8 +360,9 @@ class Lifecycle:
         self._steps[token] = Sweep(attachment, index)
 
     def _released_when_swept(self, attachment: Attachment) -> None:
-        if attachment.releasing and not attachment.closing and not attachment.sweeping:
-            attachment.releasing = False
+        swept = attachment.releasing and not attachment.closing and not attachment.sweeping
+        if swept and not attachment.forgetting:
+            attachment.forgetting = True
             self._happened("flow.swept", attachment)
             self._forget(attachment, frozenset((record_key(attachment),)))
 
@@ -379,6 +388,7 @@ class Lifecycle:
                 if failure is not None:
                     self._records.not_dropped(keys)
                 if attachment is not None:
+                    attachment.releasing = attachment.forgetting = False
                     self._verdict(attachment, Released())
             case Closing(attachment):
                 attachment.closing.discard(token)

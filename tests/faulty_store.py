@@ -1,0 +1,55 @@
+"""A store as bad as a replicated one can be: tells late, tells twice, and is away for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ryu_apps.evb.store import Changes, StoreError, Versioned, Watcher
+from ryu_apps.stores.memory import MemoryStore
+
+
+class FaultyStore:
+    """A memory store behind a bad line.
+
+    Attributes:
+        connected: while False every call fails and nothing changes.
+        late: commits that watchers have not been told of yet; :meth:`deliver` tells them, each twice.
+    """
+
+    def __init__(self) -> None:
+        self.fresh = True
+        self.connected = True
+        self.late: list[Changes] = []
+        self._store = MemoryStore()
+        self._watchers: list[Watcher] = []
+        self._store.watch(self.late.append)
+
+    def snapshot(self) -> dict[str, Versioned]:
+        self._reach()
+        return self._store.snapshot()
+
+    def get(self, key: str) -> Versioned | None:
+        self._reach()
+        return self._store.get(key)
+
+    def commit(self, changes: Changes, expected: Mapping[str, int] | None = None) -> None:
+        self._reach()
+        self._store.commit(changes, expected)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def deliver(self) -> None:
+        """The line delivers what it has held back, and delivers it again."""
+        late, self.late[:] = list(self.late), []
+        for changes in late:
+            for watcher in (*self._watchers, *self._watchers):
+                watcher(changes)
+
+    def _reach(self) -> None:
+        if not self.connected:
+            raise StoreError("not connected")
