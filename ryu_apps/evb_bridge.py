@@ -13,7 +13,6 @@ import signal
 import time
 from collections import deque
 
-from ryu import cfg
 from ryu.base import app_manager
 from ryu.controller import ofp_event
 from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
@@ -28,11 +27,6 @@ from ryu_apps.metrics import Metrics
 from ryu_apps.settings import SettingsError, load_policy_set, load_settings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
-
-#: A channel whose switch answers no echo is given up after 4 s, less than a station's keep-alive may be
-#: late at the usual timers.  Ryu's own default is never; its configuration file has the last word.
-cfg.CONF.set_default("echo_request_interval", 1.0)
-cfg.CONF.set_default("maximum_unreplied_echo_requests", 3)
 
 #: Seconds for which the alarm sleeps at the most; only a bound, every event sets it anew.
 _LONGEST_SLEEP = 60.0

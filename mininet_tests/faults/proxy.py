@@ -42,8 +42,8 @@ class Kind(Enum):
     OTHER = "other"
 
 
-_PACKET_IN, _PACKET_OUT, _FEATURES_REPLY, _EXPERIMENTER = 10, 13, 6, 4
-_CHANGES, _REPLIES = {14, 15}, {19, 21}
+_PACKET_IN, _PACKET_OUT, _FEATURES_REPLY, _EXPERIMENTER, _FLOW_MOD = 10, 13, 6, 4, 14
+_CHANGES, _REPLIES = {_FLOW_MOD, 15}, {19, 21}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +179,14 @@ class Proxy:
     """Between all switches and the controller.
 
     Attributes:
-        passed: how many messages of each kind went by, by (dpid, kind).
+        passed: how many messages of each kind came by, by (dpid, kind).
+        flow_mods: of these, flow-mods outside of bundles, by dpid.
     """
 
     def __init__(self, listen: int, controller: int) -> None:
         """Both are TCP ports of the loopback."""
         self.passed: Counter[tuple[int, Kind]] = Counter()
+        self.flow_mods: Counter[int] = Counter()
         self._controller = controller
         self._channels: list[_Channel] = []
         self._traps: list[Trap] = []
@@ -217,14 +219,12 @@ class Proxy:
         """Barred switches may come back."""
         self._barred.clear()
 
-    def strand(self, dpid: int) -> None:
+    def strand(self, dpid: int, bar: bool = False) -> None:
         """A connection goes silently dead: both ends believe in it, nothing passes, not even its end."""
+        if bar:
+            self._barred.add(dpid)
         for channel in self._of((dpid,)):
             channel.dead = True
-
-    def stranded(self, dpid: int) -> int:
-        """How many dead connections the controller has not given up yet."""
-        return sum(1 for one in self._of((dpid,)) if one.dead and not _ended(one.controller))
 
     def close(self) -> None:
         """End everything; no thread is left, which could not leave a mount namespace with its creator."""
@@ -250,11 +250,12 @@ class Proxy:
                 self._threads[-1].start()
 
     def _befall(self, channel: _Channel, message: Message) -> None:
-        if message.dpid in self._barred:
+        if message.dpid in self._barred and not channel.dead:
             channel.close()
             return
         with self._lock:
             self.passed[message.dpid, message.kind] += 1
+            self.flow_mods[message.dpid] += message.octets[1] == _FLOW_MOD and not message.up
             trap = next((one for one in self._traps if one.wants(message)), None)
             if trap is not None:
                 trap.caught.append(message)
@@ -277,15 +278,3 @@ def _messages(source: socket.socket) -> Iterator[bytes]:
         while len(unread) >= _HEADER and len(unread) >= (size := int.from_bytes(unread[2:4])):
             yield unread[:size]
             unread = unread[size:]
-
-
-def _ended(end: socket.socket | None) -> bool:
-    """Has the far end closed?  Nothing is taken from the connection."""
-    if end is None or end.fileno() < 0:
-        return True
-    try:
-        return end.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True

@@ -73,14 +73,24 @@ class Guest:
         return f"10.0.100.{100 + self.number}"
 
 
-#: The bystanders: a pair across the trunk, and one VM at each switch that talks to an end system there.
-HOMES = {Guest("b1", 1): "hv3", Guest("b2", 2): "hv7", Guest("b3", 3): "hv4", Guest("b4", 4): "hv8"}
+#: The bystanders: a pair across the trunk, a pair behind one uplink, and one VM at each switch that talks to an end
+#: system there.
+HOMES = {
+    Guest("b1", 1): "hv3",
+    Guest("b2", 2): "hv7",
+    Guest("b3", 3): "hv4",
+    Guest("b4", 4): "hv8",
+    Guest("b5", 5): "hv3",
+}
 INTERVAL = 0.004
 FLOWS = (
     Flow("across", "udp", "b2", "b1", 443, INTERVAL, True),
+    Flow("reflected", "udp", "b5", "b1", 123, INTERVAL, True),
     Flow("s1", "udp", "nms", "b3", 443, INTERVAL, True),
     Flow("s2", "udp", "client", "b4", 443, INTERVAL, True),
 )
+EVERYONE = tuple(flow.name for flow in FLOWS)
+AT_S1 = ("reflected", "s1")
 
 
 @dataclass(slots=True)
@@ -98,12 +108,11 @@ class Rig:
         figures: what the tests noted, see :meth:`note`.
     """
 
-    def __init__(self, folder: Path, timers: dict[str, Timers] | None = None, controller: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, timers: dict[str, Timers] | None = None) -> None:
         """
         Args:
             folder: an existing, empty folder; state is in ``state`` below it.
             timers: what bridge ports propose, by hypervisor; bystanders' are PATIENT, others BRISK.
-            controller: more of ryu-manager's command line.
         """
         given = dict.fromkeys(HOMES.values(), PATIENT) | (timers or {})
         fabric = _timed(two_switch.fabric(8), given)
@@ -111,7 +120,7 @@ class Rig:
         self.state_dir = folder / "state"
         self.figures: list[dict[str, Any]] = []
         # Switches are told the proxy's port; of two ports on ryu-manager's command line the later counts.
-        self._apps = (*controller, "--ofp-tcp-listen-port=6654", *APPS)
+        self._apps = ("--ofp-tcp-listen-port=6654", *APPS)
         self.cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, self._apps)
         self.proxy = Proxy(6653, 6654)
 
@@ -266,13 +275,18 @@ class Rig:
         before = self.tables()
         yield before
         try:
-            wait_until(lambda: self._readable() == before, "tables as before", limit, pause=0.1)
+            wait_until(lambda: self.read_tables() == before, "tables as before", limit, pause=0.1)
         except TimeoutError:
-            after = self.tables()
-            odd = {name: sorted(set(before[name]) ^ set(after[name]))[:6] for name in before}
-            raise AssertionError(f"rules left over or lost: {odd}") from None
+            self.assert_tables(before)
 
-    def _readable(self) -> dict[str, list[str]] | None:
+    def assert_tables(self, before: dict[str, list[str]]) -> None:
+        """The switches hold what they held."""
+        after = self.tables()
+        odd = {name: sorted(set(before[name]) ^ set(after[name]))[:6] for name in before}
+        assert after == before, f"rules left over, lost or doubled: {odd}"
+
+    def read_tables(self) -> dict[str, list[str]] | None:
+        """As :meth:`tables`; None while the switches cannot be asked."""
         try:
             return self.tables()
         except CommandError:
@@ -280,7 +294,7 @@ class Rig:
 
     # --- bystanders ---
     @contextmanager
-    def bystanders(self, flows: Iterable[str] = ("across", "s1", "s2")) -> Iterator[Loss]:
+    def bystanders(self, flows: Iterable[str] = EVERYONE) -> Iterator[Loss]:
         """Traffic of the VMs that nobody moves; the loss is known at the end."""
         loss = Loss({}, {})
         chosen = [flow for flow in FLOWS if flow.name in flows]
@@ -308,7 +322,7 @@ class Rig:
             loss.lost[flow.name] = sum(one.lost for one in windows)
 
     @contextmanager
-    def unharmed(self, fault: str, flows: Iterable[str] = ("across", "s1", "s2")) -> Iterator[dict[str, float]]:
+    def unharmed(self, fault: str, flows: Iterable[str] = EVERYONE) -> Iterator[dict[str, float]]:
         """A fault that bystanders must not notice; times written into the value become its figures."""
         times: dict[str, float] = {}
         with self.bystanders(flows) as loss:

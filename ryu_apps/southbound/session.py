@@ -31,8 +31,9 @@ OFP_VERSION = ofp.OFP_VERSION
 MAX_BACKLOG = 4 << 20
 _MAX_XID = 0xFFFFFFFF
 #: Seconds between echo requests to a switch, and how many it may leave unanswered: a channel that is open
-#: at one end only is noticed within ten seconds.  Ryu's own default is never.
-_ECHO_INTERVAL, _UNANSWERED_ECHOES = 2.0, 2
+#: at one end only is noticed after 4 s, at usual timers before a VSI expires whose keep-alive it swallowed.
+#: Ryu's own default is never; its configuration file has the last word.
+_ECHO_INTERVAL, _UNANSWERED_ECHOES = 1.0, 3
 
 
 class _Connection:

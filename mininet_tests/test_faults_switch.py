@@ -1,0 +1,231 @@
+"""Faults 2 and 6: switches and their channels restart, break, go silent, fill up, refuse and dawdle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mininet_tests.faults.proxy import Kind, Trap
+from mininet_tests.faults.rig import AT_S1, INTERVAL, S1, S2, Guest, Rig
+from mininet_tests.harness.ovs import dump_flows
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import run, wait_until
+from mininet_tests.harness.station import Mode
+from ryu_apps.evb.flow.pipeline import Table
+from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.wire.status import VdpError
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+VM, OTHER = Guest("mover", 31), Guest("neighbour", 32)
+#: Where the VM is, at s1, and where it goes, at s2.
+HOME, AWAY = "hv1", "hv5"
+
+
+@pytest.fixture(scope="module")
+def switch_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with inside(), Rig(tmp_path_factory.mktemp("faults"), {"hv2": Timers()}) as rig:
+        yield rig
+        rig.write("switch")
+
+
+@pytest.fixture
+def rig(switch_rig: Rig) -> Iterator[Rig]:
+    with switch_rig.restored():
+        yield switch_rig
+        switch_rig.tidy(VM, OTHER)
+
+
+def readiness(rig: Rig, dpid: int) -> str:
+    switches = rig.controller.get("/evb/status")["switches"]
+    return next(one["readiness"] for one in switches if int(one["dpid"], 16) == dpid)
+
+
+def wait_ready(rig: Rig, *dpids: int, limit: float = 15.0) -> float:
+    """Seconds until these switches are ready."""
+    begun = time.monotonic()
+    wait_until(lambda: all(readiness(rig, dpid) == "ready" for dpid in dpids), "switches ready", limit)
+    return time.monotonic() - begun
+
+
+# --- the channel ---
+def test_channel_that_is_cut_comes_back_without_one_flow_mod(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    before = rig.tables()
+    with rig.unharmed("OpenFlow channels of both switches cut") as times:
+        rig.proxy.cut(S1, S2, bar=True)
+        wait_until(lambda: readiness(rig, S1) == readiness(rig, S2) == "disconnected", "the cut to be noticed", 5)
+        sent = dict(rig.proxy.flow_mods)
+        rig.proxy.admit()
+        times["switches ready again"] = wait_ready(rig, S1, S2)
+    rig.assert_tables(before)
+    assert rig.proxy.flow_mods == sent
+
+
+def test_migration_goes_on_when_the_channel_is_back(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    rig.granted(AWAY, Mode.PREASSOCIATE_RR, VM)
+    with rig.unharmed("OpenFlow channel of the destination cut between reservation and Associate") as times:
+        rig.proxy.cut(S2, bar=True)
+        rig.ask(AWAY, Mode.ASSOCIATE, VM)
+        rig.proxy.admit()
+        times["switch ready again"] = wait_ready(rig, S2)
+        rig.granted(AWAY, Mode.ASSOCIATE, VM)
+        wait_until(lambda: rig.places(VM) == [AWAY], "the VM at its destination", 5)
+
+
+def test_silent_channel_is_given_up_and_replaced(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    with rig.unharmed("OpenFlow channel half open until the echo timeout") as times:
+        begun = time.monotonic()
+        rig.proxy.strand(S2, bar=True)
+        wait_until(lambda: readiness(rig, S2) == "disconnected", "the controller to give the channel up", 5.5)
+        times["dead channel noticed"] = time.monotonic() - begun
+        assert readiness(rig, S1) == "ready"
+        rig.granted("hv2", Mode.PREASSOCIATE_RR, OTHER)
+        rig.proxy.admit()
+        times["switch ready again"] = wait_ready(rig, S2)
+        rig.admit(VM, AWAY)
+        assert rig.places(VM) == [AWAY]
+
+
+# --- the switch ---
+def test_switch_whose_rules_are_gone_gets_them_back(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    rig.granted(AWAY, Mode.PREASSOCIATE_RR, VM)
+    before = rig.tables()
+    with rig.unharmed("rules of the other switch gone", AT_S1) as times:
+        rig.proxy.cut(S2, bar=True)
+        run(["ovs-ofctl", "-O", "OpenFlow13", "del-flows", "s2"])
+        run(["ovs-ofctl", "-O", "OpenFlow13", "del-groups", "s2"])
+        assert dump_flows("s2") == []
+        rig.proxy.admit()
+        times["switch ready again"] = wait_ready(rig, S2)
+    rig.assert_tables(before)
+
+
+def test_restarted_switches_forward_again(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    before = rig.tables()
+    begun = time.monotonic()
+    rig.cluster.ovs.kill_switch()
+    rig.cluster.ovs.start_switch()
+    restarted = time.monotonic()
+    wait_until(lambda: rig.read_tables() == before, "all rules to be back", 20)
+    times = {"ovs-vswitchd running again": restarted - begun, "all rules back": time.monotonic() - restarted}
+    with rig.bystanders() as loss:
+        rig.granted(AWAY, Mode.PREASSOCIATE_RR, VM)
+    rig.note("ovs-vswitchd killed and restarted, afterwards", sum(loss.sent.values()), sum(loss.lost.values()), times)
+    assert sum(loss.lost.values()) == 0
+
+
+# --- ports ---
+def test_short_port_flap_costs_the_vsi_nothing(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    before = rig.tables()
+    with rig.unharmed("port of a station down and up"):
+        since = time.monotonic()
+        run(["ip", "link", "set", "s1-eth1", "down"])
+        wait_until(lambda: rig.events(since, "port.down"), "the port to be seen down", 5)
+        run(["ip", "link", "set", "s1-eth1", "up"])
+        wait_until(lambda: rig.events(since, "port.up"), "the port to be seen up", 5)
+        wait_until(lambda: rig.answers(HOME, VM, since), "the station to ask again", 5)
+    rig.assert_tables(before)
+
+
+def test_trunk_that_fails_is_replaced_by_the_other(rig: Rig) -> None:
+    with rig.bystanders((*AT_S1, "s2")) as others, rig.bystanders(("across",)) as loss:
+        begun = time.monotonic()
+        run(["ip", "link", "set", "s1-eth61", "down"])
+        wait_until(lambda: rig.events(begun, "port.down"), "the trunk to be seen down", 5)
+        wait_until(lambda: time.monotonic() > begun + 0.5, "traffic over the other trunk", 1)
+        run(["ip", "link", "set", "s1-eth61", "up"])
+        wait_until(lambda: rig.events(begun, "port.up"), "the trunk to be seen up", 5)
+    longest = loss.lost["across"] * INTERVAL / 2
+    assert sum(others.lost.values()) == 0
+    assert longest < 0.25, f"lost {loss.lost} of {loss.sent}"
+    rig.note("trunk down and up: VMs at one switch", sum(others.sent.values()), 0, {})
+    rig.note(
+        "trunk down and up: the pair across", loss.sent["across"], loss.lost["across"], {"without network": longest}
+    )
+
+
+def test_port_that_returns_under_another_number_is_another_port(rig: Rig) -> None:
+    """Ports are known by number: the station is mute at the other one, and its VSIs end when they are due."""
+    rig.admit(VM, "hv2")
+    with rig.unharmed("port of a station returns under another number") as times:
+        begun = time.monotonic()
+        renumber("s1-eth2", 9)
+        wait_until(lambda: rig.known(VM) is None, "the VSI to expire", 10)
+        times["VSI expired"] = time.monotonic() - begun
+        assert rig.places(VM) == []
+        renumber("s1-eth2", 2)
+        begun = time.monotonic()
+        rig.admit(VM, "hv2")
+        times["VM admitted under the old number"] = time.monotonic() - begun
+        assert rig.places(VM) == ["hv2"]
+
+
+def renumber(interface: str, port_no: int) -> None:
+    """The port of an interface at s1 goes and comes back with another number."""
+    requested = f"ofport_request={port_no}"
+    run(["ovs-vsctl", "del-port", "s1", interface])
+    run(["ovs-vsctl", "add-port", "s1", interface, "--", "set", "interface", interface, requested])
+    wait_until(lambda: str(port_no) == run(["ovs-vsctl", "get", "interface", interface, "ofport"]).strip(), "port", 5)
+
+
+# --- what a switch will not do ---
+def limit_table(table: Table, rules: int) -> None:
+    """From now on the table of s2 takes no more than this many rules."""
+    created = ("--id=@t", "create", "Flow_Table", f"flow_limit={rules}", "overflow_policy=refuse")
+    run(["ovs-vsctl", "--", *created, "--", "set", "bridge", "s2", f"flow_tables:{table.value}=@t"])
+
+
+def unlimited() -> None:
+    run(["ovs-vsctl", "clear", "bridge", "s2", "flow_tables"])
+
+
+def rules_in(table: Table) -> int:
+    return sum(1 for line in dump_flows("s2") if f"table={table.value}," in line)
+
+
+@pytest.mark.parametrize("table", [Table.ANTISPOOF, Table.INGRESS], ids=["staging", "activating"])
+def test_full_table_is_error_2_and_the_vm_stays_where_it_is(rig: Rig, table: Table) -> None:
+    rig.admit(VM, HOME)
+    before = rig.tables()
+    with rig.unharmed(f"table {table.name} of the destination full") as times:
+        begun = time.monotonic()
+        limit_table(table, rules_in(table))
+        try:
+            if table is Table.INGRESS:
+                rig.granted(AWAY, Mode.PREASSOCIATE_RR, VM)
+            refused = rig.answered(AWAY, Mode.PREASSOCIATE_RR if table is Table.ANTISPOOF else Mode.ASSOCIATE, VM)
+        finally:
+            unlimited()
+        assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
+        assert rig.places(VM) == [HOME]
+        wait_until(lambda: rig.tables() == before, "nothing left of the attempt", 5)
+        times["refused and cleared away"] = time.monotonic() - begun
+        wait_ready(rig, S1, S2)
+        rig.admit(VM, AWAY)
+        assert rig.places(VM) == [AWAY]
+
+
+def test_slow_switch_delays_nobody_at_the_other(rig: Rig) -> None:
+    slow = rig.proxy.set(Trap((Kind.CHANGE,), S2, copies=1, slow=0.2))
+    with rig.unharmed("a switch that takes 0.2 s for each message") as times:
+        since = time.monotonic()
+        rig.ask(AWAY, Mode.PREASSOCIATE_RR, VM)
+        wait_until(lambda: slow.caught, "the slow switch to be busy", 5)
+        begun = time.monotonic()
+        answer = rig.granted("hv1", Mode.PREASSOCIATE_RR, OTHER)
+        times["answer at the other switch"] = answer.t - begun
+        assert not rig.answers(AWAY, VM, since), "the slow switch was not slow"
+        assert answer.t - begun < 0.2
+        refused = wait_until(lambda: rig.answers(AWAY, VM, since), "the resource wait delay to pass", 5)[0]
+        assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
+        times["refused at the slow one"] = refused.t - since
+    assert 1.3 < times["refused at the slow one"] < 2.0
+    rig.proxy.clear()
