@@ -8,7 +8,7 @@ says whether, ``vsi.lifecycle`` does it, and the machine says what to answer.  W
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
@@ -26,6 +26,7 @@ from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.vsi.steps import Distrust, Outcome, Verdict
 from ryu_apps.evb.wire import cisco
+from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import (
     Association,
     ManagerId,
@@ -214,13 +215,23 @@ class Associations:
         """What a request asks for, so that a repetition is known as one whatever its null VIDs say."""
         interface = self._stations[attachment.port].interface
         filled = fill_null_vids(interface, asked.filter_info)
-        for tlv in map(cisco.decode, organizational):
+        for tlv in self._organizational(attachment.port, organizational):
             if isinstance(tlv, cisco.L3Address) and tlv.address not in attachment.told:
                 attachment.told = (*attachment.told, tlv.address)[-MAX_ADDRESSES:]
             elif isinstance(tlv, cisco.VmName):
                 attachment.name = tlv.name
         key = VsiTypeKey(asked.type_id, asked.version)
         return key, bindings_of(filled) if filled else (), attachment.told
+
+    def _organizational(
+        self, port: PortId, tlvs: tuple[OrganizationalTlv, ...]
+    ) -> Iterator[cisco.VmName | cisco.L3Address | None]:
+        """What organizations have to say; it is extra, so what makes no sense is counted and left out."""
+        for tlv in tlvs:
+            try:
+                yield cisco.decode(tlv)
+            except WireError:
+                self._stations[port].counters["malformed"] += 1
 
     def _note_request(self, attachment: Attachment, asked: Association, now: float) -> None:
         status = asked.status
