@@ -52,7 +52,7 @@ class ReadBack:
 
     def verdict(self) -> str | None:
         """What is wrong, None if everything is as it should be."""
-        wrong = [("shows other instructions than", one) for one in self._otherwise]
+        wrong = [("shows another cookie or other instructions for", one) for one in self._otherwise]
         wrong += [("does not show", one) for one in self._missing.values()]
         if not wrong:
             return None

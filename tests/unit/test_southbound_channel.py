@@ -138,6 +138,8 @@ def test_a_slow_switch_gets_all_in_order_and_holds_nobody_up(ends: Ends) -> None
         ends.channel.flush()
     assert ends.channel.backlog > 0, "the socket takes no more, and flush has returned"
     sender = eventlet.spawn(ryu_sends)
+    eventlet.sleep(0.01)
+    assert sender, "Ryu waits until the switch has taken what it sends"
     expected = b"".join(large) + b"".join(message(RYUS, xid) for xid in range(3))
     ends.switch.setblocking(False)
     while len(received) < len(expected):

@@ -109,6 +109,7 @@ def test_a_bulk_change_is_confirmed_by_the_last_barrier(bench: Bench) -> None:
     assert bench.events == []
     assert bench.answer(barrier)
     assert bench.events == [Confirmed(1, 7)]
+    assert not bench.answer(barrier), "a second answer is not ours"
 
 
 def test_a_change_that_asks_for_nothing_waits_for_a_barrier_too(bench: Bench) -> None:
@@ -203,6 +204,21 @@ def test_a_bundle_of_known_shape_is_committed_in_the_same_write(bench: Bench) ->
     other = Rule(30, 100, match(metadata=3, eth_type=0x0800), COOKIE)
     bench.submit(3, Change(add=(rule(3), other)), Mode.ATOMIC)
     assert bench.waiting(), "this shape is new"
+
+
+def test_a_shape_that_was_refused_is_not_trusted_again(bench: Bench) -> None:
+    def change(token: int) -> list[Sent]:
+        bench.sent.clear()
+        bench.submit(token, Change(add=(rule(1), rule(2))), Mode.ATOMIC)
+        return bench.waiting(ofp.OFPT_EXPERIMENTER)
+
+    change(1)
+    bench.answer_barriers()
+    bench.answer(bench.sent[-1], ofp.OFPT_EXPERIMENTER)
+    _opening, first, _second, _commit = change(2)
+    bench.refuse(first, ofp.OFPET_BAD_MATCH, ofp.OFPBMC_BAD_PREREQ)
+    change(3)
+    assert bench.waiting()
 
 
 def test_a_lost_connection_ends_everything_that_is_open(bench: Bench) -> None:
