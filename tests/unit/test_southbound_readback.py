@@ -1,0 +1,67 @@
+"""What the switch shows is compared with what it was sent, octet by octet."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import pytest
+
+from ryu_apps.evb.flow.rule import Change, Output, Rule, RuleBlock, match
+from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add
+from ryu_apps.southbound.piece import PieceCache, pieces
+from ryu_apps.southbound.readback import ReadBack
+
+SENT = [Rule(30, 100, match(metadata=number), 7, (Output(number),), goto=40) for number in (1, 2)]
+
+
+def sent(*rules: Rule) -> ReadBack:
+    read_back = ReadBack()
+    for piece in pieces(Change(blocks=(RuleBlock(rules),)), PieceCache(), set()):
+        read_back.expect(piece)
+    return read_back
+
+
+def shown(*rules: Rule) -> bytes:
+    """A flow statistics reply."""
+    octets = bytes(16)
+    for rule in rules:
+        tail = flow_add(rule)[FLOW_MOD_FIXED:]
+        length, counters = FLOW_MOD_FIXED + len(tail), (7, 8)
+        head = (length, rule.table, 5, 6, rule.priority, 0, 0, 0, rule.cookie, *counters)
+        octets += struct.pack("!HBxIIHHHHxxxxQQQ", *head) + tail
+    return octets
+
+
+def test_rules_may_come_in_any_order_and_with_others_between() -> None:
+    read_back = sent(*SENT)
+    read_back.check(shown(SENT[1], replace(SENT[0], priority=5)))
+    read_back.check(shown(SENT[0]))
+    assert read_back.verdict() is None
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [
+        (replace(SENT[1], apply=(Output(9),)), "other instructions"),
+        (replace(SENT[1], goto=None), "other instructions"),
+        (replace(SENT[1], cookie=8), "other instructions"),
+        (replace(SENT[1], table=31), "does not show"),
+        (replace(SENT[1], priority=99), "does not show"),
+        (replace(SENT[1], match=match(metadata=3)), "does not show"),
+    ],
+    ids=["actions", "instructions", "cookie", "table", "priority", "match"],
+)
+def test_a_rule_that_differs_is_named(other: Rule, complaint: str) -> None:
+    read_back = sent(*SENT)
+    read_back.check(shown(SENT[0], other))
+    verdict = read_back.verdict()
+    assert verdict is not None
+    assert complaint in verdict
+    assert "metadata=0x2 " in verdict
+
+
+def test_of_two_rules_of_one_key_the_later_counts() -> None:
+    read_back = sent(replace(SENT[0], cookie=6), SENT[0])
+    read_back.check(shown(SENT[0]))
+    assert read_back.verdict() is None
