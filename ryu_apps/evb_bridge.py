@@ -8,6 +8,7 @@ switches, and one green thread wakes the engine when a deadline has come.  Decid
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import time
@@ -66,12 +67,16 @@ class EvbBridge(app_manager.RyuApp):
         self.journal = Journal(self.logger)
         self.southbound = Southbound(self.deliver)
         self._inbox: deque[Event] = deque()
+        self._untold: deque[tuple[float, Happened]] = deque()
         self._feeding = False
         self._alarm = hub.Event()
 
     def start(self) -> None:
         """Ryu calls this once all apps are loaded."""
         super().start()
+        # What has been made by now stays; the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
         self.threads.append(hub.spawn(self._watch_the_clock))
         # Not in the handler itself: it may interrupt anything.
         signal.signal(signal.SIGHUP, lambda *_: hub.spawn(self.reload))
@@ -111,9 +116,8 @@ class EvbBridge(app_manager.RyuApp):
         told: list[Happened] = []
         for effect in self.engine.feed(event, now):
             self._perform(effect, told)
-        # Told last: nobody should wait for a log line.
-        for happened in told:
-            self._tell(happened, now)
+        # Told by the clock's green thread, when what had to be sent is sent: nobody waits for a log line.
+        self._untold.extend((now, happened) for happened in told)
 
     def _tell(self, happened: Happened, now: float) -> None:
         self.journal.write(happened, now)
@@ -137,6 +141,9 @@ class EvbBridge(app_manager.RyuApp):
 
     def _watch_the_clock(self) -> None:
         while self.is_active:
+            while self._untold:
+                now, happened = self._untold.popleft()
+                self._tell(happened, now)
             deadline = self.engine.deadline
             now = time.monotonic()
             if deadline is not None and deadline <= now:

@@ -141,6 +141,18 @@ class Associations:
         self._drain(now)
         return self._take()
 
+    def reassure(self, port: PortId, now: float) -> list[Output]:
+        """The station at a port can be heard again: answer the keep-alives that it may have sent in vain.
+
+        A station whose keep-alive is lost waits for the answer for a while, then drops the VSI without a word;
+        one that waits for nothing ignores an answer.
+        """
+        for attachment in list(self._registry.attachments()):
+            mode = attachment.machine.in_force
+            if attachment.port == port and attachment.machine.state is machine.VsiState.HELD and mode is not None:
+                self._respond(attachment, mode, _SUCCESS, now, quiet=True)
+        return self._take()
+
     def agreed(self, port: PortId, operational: Operational) -> None:
         """The timers of a port have changed."""
         for vsi in self._registry:

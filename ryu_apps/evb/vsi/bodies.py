@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from hashlib import sha256
 
+from ryu_apps.evb.flow.pipeline import EPOCH_BITS
 from ryu_apps.evb.flow.rule import RuleBlock
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_type
+from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Program
+
+_LAST_EPOCH = (1 << EPOCH_BITS) - 1
 
 
 @dataclass(eq=False, slots=True)
@@ -29,30 +35,25 @@ class TypeBody:
 class Epochs:
     """Numbers for type epochs, and the compiled rules of each.
 
-    The same type with the same content keeps its number; anything else is a new epoch.
+    A number is drawn from what the type says, so that the same content has the same number in every
+    life of the bridge: what a switch still holds of it is what it should hold.
     """
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[object, str], int] = {}
+        self._numbers: dict[tuple[VsiTypeKey, str], int] = {}
+        self._taken: dict[int, tuple[VsiTypeKey, str]] = {}
         self._blocks: dict[int, RuleBlock] = {}
-        self._next = 1
 
     def number(self, vsi_type: VsiType) -> int:
-        """The epoch of a type as it is now."""
+        """The epoch of a type as it is now, 1 or more, 20 bits."""
         content = vsi_type.key, vsi_type.digest
         if content not in self._numbers:
-            self._numbers[content] = self._next
-            self._next += 1
+            self._assign(content, self._free(content))
         return self._numbers[content]
 
     def resume(self, vsi_type: VsiType, epoch: int) -> None:
         """Give a type the number it had in an earlier life of the bridge."""
-        self._numbers[vsi_type.key, vsi_type.digest] = epoch
-        self.skip(epoch)
-
-    def skip(self, taken: int) -> None:
-        """Never hand out ``taken`` or a smaller number: a switch still has rules of it."""
-        self._next = max(self._next, taken + 1)
+        self._assign((vsi_type.key, vsi_type.digest), epoch)
 
     def block(self, vsi_type: VsiType) -> RuleBlock:
         """The compiled shared rules of a type; the same object each time, so drivers can cache it."""
@@ -60,6 +61,21 @@ class Epochs:
         if epoch not in self._blocks:
             self._blocks[epoch] = body_of_type(vsi_type, epoch)
         return self._blocks[epoch]
+
+    def prepare(self, types: Iterable[VsiType]) -> None:
+        """Compile now what would otherwise keep the first station waiting."""
+        for vsi_type in types:
+            self.block(vsi_type)
+
+    def _assign(self, content: tuple[VsiTypeKey, str], epoch: int) -> None:
+        self._numbers[content] = epoch
+        self._taken[epoch] = content
+
+    def _free(self, content: tuple[VsiTypeKey, str]) -> int:
+        epoch = int.from_bytes(sha256(repr(content).encode()).digest()[:4]) % _LAST_EPOCH + 1
+        while epoch in self._taken:
+            epoch = epoch % _LAST_EPOCH + 1
+        return epoch
 
 
 class Indices:
