@@ -8,7 +8,7 @@ from ryu_apps.evb.flow.pipeline import UNTAGGED_GROUP
 from ryu_apps.evb.flow.rule import ForgetInPort
 from ryu_apps.evb.io import PortChanged
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.evb.wire.vdp import ResponseStatus, VdpMode
 from tests.unit.test_forwarding import relay_on
 from tests.unit.test_move import gate_ports
 from tests.world import HV1, HV3, S1, S2, Vm, World
@@ -80,3 +80,21 @@ def test_reflective_relay_ends_with_the_link(world: World) -> None:
     assert not relays(world)
     world.restart_controller()
     assert not relays(world)
+
+
+def test_keep_alive_that_nobody_heard_is_answered_when_somebody_is_there_again(world: World) -> None:
+    for back in (lambda: (world.disconnect(S1), world.connect(S1)), world.restart_controller):
+        before = len(world.sent[HV1])
+        back()
+        world.advance(0.05)
+        (tlv,) = world.sent[HV1][before:]
+        assert tlv.MODE is VdpMode.ASSOCIATE and tlv.filter_info is not None
+        assert isinstance(tlv.status, ResponseStatus) and tlv.status.success
+
+
+def test_station_whose_vsi_has_left_is_not_reassured(world: World) -> None:
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    before = len(world.sent[HV1])
+    world.restart_controller()
+    world.advance(0.05)
+    assert [tlv.MODE for tlv in world.sent[HV1][before:] if tlv.vsi_id == VM.vsi_id] == []
