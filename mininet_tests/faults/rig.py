@@ -50,17 +50,19 @@ _WIRE_MODE = {
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """A VM as its VSI and where it is; ``number`` makes its addresses."""
+    """A VM as its VSI; ``number`` makes its addresses, ``more`` are MAC addresses of further interfaces."""
 
     name: str
     number: int
     type_id: int = 1
+    more: tuple[str, ...] = ()
 
     @property
     def vsi(self) -> Vsi:
         """As stations name it."""
         uuid = str(uuid5(NAMESPACE_URL, f"faults/{self.name}"))
-        return Vsi(uuid, self.type_id, 1, (f"{two_switch.NATIVE_VLAN}-{self.mac}",), self.ip)
+        filters = tuple(f"{two_switch.NATIVE_VLAN}-{mac}" for mac in (self.mac, *self.more))
+        return Vsi(uuid, self.type_id, 1, filters, self.ip)
 
     @property
     def mac(self) -> str:

@@ -1,0 +1,98 @@
+"""Fault 7: the disk with the state is full, or read-only.  New promises are refused, what was promised is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mininet_tests.faults.rig import Guest, Rig
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import run, wait_until
+from mininet_tests.harness.station import Mode
+from ryu_apps.evb.wire.status import VdpError
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+OLD, NEW = Guest("old", 51), Guest("new", 52)
+HOME, AWAY = "hv1", "hv5"
+
+
+@pytest.fixture(scope="module")
+def state_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    folder = tmp_path_factory.mktemp("faults")
+    with inside():
+        (folder / "state").mkdir()
+        run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder / "state")])
+        with Rig(folder) as rig:
+            yield rig
+            rig.write("state")
+
+
+@pytest.fixture
+def rig(state_rig: Rig) -> Iterator[Rig]:
+    with state_rig.restored():
+        yield state_rig
+        state_rig.tidy(OLD, NEW)
+
+
+@contextmanager
+def full(rig: Rig) -> Iterator[None]:
+    """Somebody else has written the disk full."""
+    ballast = rig.state_dir / "ballast"
+    try:
+        with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(1024))
+        yield
+    finally:
+        ballast.unlink()
+
+
+@contextmanager
+def read_only(rig: Rig) -> Iterator[None]:
+    """The file system was mounted read-only while the controller was down, as after an error."""
+    remount(rig, "ro")
+    try:
+        yield
+    finally:
+        remount(rig, "rw")
+
+
+def remount(rig: Rig, how: str) -> None:
+    rig.controller.kill()
+    run(["mount", "-o", f"remount,{how}", str(rig.state_dir)])
+    rig.restart()
+
+
+@pytest.mark.parametrize("broken", [full, read_only])
+def test_disk_that_takes_nothing_costs_new_promises_and_nothing_else(
+    rig: Rig, broken: Callable[[Rig], contextmanager[None]]
+) -> None:
+    rig.admit(OLD, HOME)
+    before = rig.tables()
+    with rig.unharmed(f"state directory {broken.__name__.replace('_', '-')}") as times:
+        since = time.monotonic()
+        with broken(rig):
+            for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE):
+                refused = rig.answered(AWAY, mode, NEW)
+                assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
+            assert rig.events(since, "store.failed"), "no alarm"
+            wait_until(lambda: rig.tables() == before, "nothing left of the refused", 5)
+            assert rig.places(OLD) == [HOME] and rig.holds(HOME, OLD)
+        begun = time.monotonic()
+        rig.admit(NEW, AWAY)
+        times["promises again"] = time.monotonic() - begun
+
+
+def test_vsi_released_while_the_disk_was_full_does_not_come_back(rig: Rig) -> None:
+    rig.admit(OLD, HOME)
+    with rig.unharmed("De-Associate while the disk is full, then the controller killed"):
+        with full(rig):
+            rig.dismiss(OLD, HOME)
+        rig.controller.kill()
+        rig.restart()
+        wait_until(lambda: rig.known(OLD) is None, "what came back to expire", 25)
+        assert rig.places(OLD) == []

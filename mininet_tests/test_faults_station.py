@@ -1,0 +1,217 @@
+"""Faults 3 to 5: stations die, their frames are lost, doubled and late, and cluster managers change their minds."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mininet_tests.faults.proxy import Kind, Trap
+from mininet_tests.faults.rig import HOMES, S1, Guest, Rig
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import run, wait_until
+from mininet_tests.harness.station import Mode
+from ryu_apps.evb.protocol.timers import agree
+from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.wire.status import VdpError
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+VM, OTHER = Guest("mover", 41), Guest("neighbour", 42)
+#: Where the VM is, at s1; where it goes, at s2; a third place.
+HOME, AWAY, THIRD = "hv1", "hv5", "hv2"
+QUICK = Timers()
+AGREED = agree(QUICK, QUICK)
+#: Seconds by which a deadline may be served late on a busy machine.
+TARDY = 0.4
+
+
+@pytest.fixture(scope="module")
+def station_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    quick = dict.fromkeys((HOME, AWAY, THIRD), QUICK)
+    with inside(), Rig(tmp_path_factory.mktemp("faults"), quick) as rig:
+        yield rig
+        rig.write("station")
+
+
+@pytest.fixture
+def rig(station_rig: Rig) -> Iterator[Rig]:
+    with station_rig.restored():
+        yield station_rig
+        station_rig.tidy(VM, OTHER)
+
+
+# --- stations die ---
+@pytest.mark.parametrize("steps", [1, 2], ids=["reserved", "associated"])
+def test_what_a_dead_station_holds_expires_when_it_is_due_and_not_before(rig: Rig, steps: int) -> None:
+    station = rig.cluster.hypervisors[HOME].station
+    with rig.unharmed(f"lldpad killed after step {steps}, started again with sequence 1") as times:
+        begun = time.monotonic()
+        for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE)[:steps]:
+            rig.granted(HOME, mode, VM)
+        station.kill()
+        try:
+            last = max(one.t for one in rig.messages(HOME, VM, begun) if one.from_station)
+            (end,) = wait_until(lambda: rig.events(begun, "vdp.announce", VM), "the VSI to expire", 6)
+            wait_until(lambda: rig.known(VM) is None, "the VSI to be forgotten", 2)
+        finally:
+            station.start()
+        times["expired after the last keep-alive"] = end["t"] - last
+        times["computed"] = AGREED.keep_alive_timeout
+        assert 0 <= end["t"] - last - AGREED.keep_alive_timeout < TARDY
+        begun = time.monotonic()
+        station.wait_ready()
+        rig.admit(VM, HOME)
+        times["lldpad in use again"] = time.monotonic() - begun
+
+
+def test_station_that_lost_its_answer_in_a_link_flap_is_freed(rig: Rig) -> None:
+    with rig.unharmed("link flap with a request unanswered") as times:
+        begun = time.monotonic()
+        held = rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid))
+        rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
+        wait_until(lambda: held.caught, "the answer to be held", 3)
+        run(["ip", "link", "set", "s1-eth1", "down"])
+        wait_until(lambda: rig.events(begun, "port.down"), "the port to be seen down", 5)
+        rig.proxy.clear()
+        run(["ip", "link", "set", "s1-eth1", "up"])
+        begun = time.monotonic()
+        rig.granted(HOME, Mode.PREASSOCIATE_RR, VM, limit=12)
+        times["station in use again"] = time.monotonic() - begun
+
+
+def test_station_whose_keep_alive_nobody_heard_is_answered_when_the_channel_is_back(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    with rig.unharmed("keep-alive lost while the controller was away") as times:
+        lost = rig.proxy.set(Trap((Kind.VDP_REQUEST,), S1, VM.vsi.uuid))
+        wait_until(lambda: len(lost.caught) >= AGREED.transmissions, "a keep-alive to be given up", 4)
+        begun = time.monotonic()
+        rig.proxy.cut(S1)
+        rig.proxy.clear()
+        wait_until(lambda: rig.answers(HOME, VM, begun), "an answer nobody asked for", AGREED.response_wait)
+        times["reassured"] = time.monotonic() - begun
+        wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "the next one", 4)
+        assert rig.holds(HOME, VM) and rig.places(VM) == [HOME]
+        assert not rig.events(begun, "vdp.announce", VM)
+
+
+# --- frames are lost, doubled, late ---
+FRAMES = {
+    "request lost": Trap((Kind.VDP_REQUEST,), times=2),
+    "request doubled": Trap((Kind.VDP_REQUEST,), copies=2),
+    "request overtaken by its repetition": Trap((Kind.VDP_REQUEST,), copies=1, delay=0.025, times=1),
+    "bridge's acknowledgement lost": Trap((Kind.BRIDGE_ACK,), times=2),
+    "answer lost": Trap((Kind.VDP_ANSWER,), times=2),
+    "answer doubled": Trap((Kind.VDP_ANSWER,), copies=2),
+    "station's acknowledgement lost": Trap((Kind.STATION_ACK,), times=2),
+    "every other acknowledgement late": Trap((Kind.STATION_ACK, Kind.BRIDGE_ACK), copies=1, delay=0.015),
+}
+
+
+@pytest.mark.parametrize("what", FRAMES)
+def test_frames_lost_doubled_or_late_have_their_effect_once(rig: Rig, what: str) -> None:
+    trap = FRAMES[what]
+    trap.vsi = VM.vsi.uuid if {Kind.VDP_REQUEST, Kind.VDP_ANSWER} & set(trap.kinds) else None
+    trap.dpid = S1
+    with rig.unharmed(f"ECP: {what}") as times:
+        begun = time.monotonic()
+        rig.proxy.set(trap)
+        rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
+        wait_until(lambda: rig.holds(HOME, VM) and rig.answers(HOME, VM, begun), "the reservation", 1.5)
+        rig.ask(HOME, Mode.ASSOCIATE, VM)
+        wait_until(lambda: rig.places(VM) == [HOME], "the association", 1.5)
+        times["reserved and associated"] = time.monotonic() - begun
+        wait_until(lambda: trap.caught, "a frame in the trap", 3)
+        asked = [one["detail"]["mode"] for one in rig.events(begun, "vdp.request", VM)]
+        assert asked == ["PREASSOCIATE_RR", "ASSOCIATE"]
+        assert len(rig.events(begun, "vsi.active", VM)) == 1
+
+
+def test_answer_that_comes_too_late_brings_nothing_back_to_life(rig: Rig) -> None:
+    late = AGREED.response_wait + 0.3
+    with rig.unharmed("answer later than the station waits") as times:
+        begun = time.monotonic()
+        rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid, copies=1, delay=late))
+        rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
+        wait_until(lambda: rig.answers(HOME, VM, begun), "the late answer", 5)
+        assert not rig.holds(HOME, VM)
+        wait_until(lambda: rig.known(VM) is None, "the bridge to let go", 5)
+        times["bridge has let go"] = time.monotonic() - begun
+
+
+def test_confirmation_after_the_resource_wait_delay_changes_nothing(rig: Rig) -> None:
+    with rig.unharmed("switch confirms after the resource wait delay") as times:
+        begun = time.monotonic()
+        rig.proxy.set(Trap((Kind.CONFIRMATION,), S1, copies=1, delay=AGREED.resource_wait_delay + 0.3))
+        rig.ask(HOME, Mode.ASSOCIATE, VM)
+        answer = wait_until(lambda: next((one for one in rig.answers(HOME, VM, begun) if one.answer), None), "no", 4)
+        assert answer.answer is not None and answer.answer.error is VdpError.INSUFFICIENT_RESOURCES
+        assert not answer.answer.keep
+        times["refused"] = answer.t - begun
+        assert 0 <= answer.t - begun - AGREED.resource_wait_delay < TARDY
+        rig.proxy.clear()
+        wait_until(lambda: rig.known(VM) is None, "the attempt to be cleared away", 6)
+        assert rig.places(VM) == []
+
+
+# --- cluster managers change their minds ---
+def test_migration_aborted_after_reservation_is_repeated_to_the_same_and_to_a_third(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    with rig.unharmed("abort after reservation, then again to the same host and to a third"):
+        for destination in (AWAY, THIRD):
+            before = rig.tables()
+            rig.granted(destination, Mode.PREASSOCIATE_RR, VM)
+            rig.granted(destination, Mode.DEASSOCIATE, VM)
+            rig.assert_tables(before)
+            rig.admit(VM, destination)
+            assert rig.places(VM) == [destination]
+
+
+def test_migration_aborted_after_associate_goes_back(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    with rig.unharmed("abort after Associate: back to the source, then to a third"):
+        rig.admit(VM, AWAY)
+        rig.let_go(HOME, VM)
+        for destination in (HOME, THIRD):
+            rig.admit(VM, destination)
+            assert rig.places(VM) == [destination]
+
+
+def test_late_deassociate_of_the_old_place_does_not_touch_the_new_one(rig: Rig) -> None:
+    rig.admit(VM, HOME)
+    with rig.unharmed("late De-Associate of the source"):
+        untold = rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid))
+        rig.admit(VM, AWAY)
+        wait_until(lambda: untold.caught, "the source not to be told", 3)
+        before = rig.tables()
+        begun = time.monotonic()
+        rig.ask(HOME, Mode.DEASSOCIATE, VM)
+        wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "De-Associate", 3)
+        rig.proxy.clear()
+        rig.let_go(HOME, VM)
+        assert rig.places(VM) == [AWAY]
+        rig.assert_tables(before)
+
+
+def test_vm_associated_everywhere_at_once_is_in_one_place(rig: Rig) -> None:
+    with rig.unharmed("the same VM associated at three hypervisors at once"):
+        for hypervisor in (HOME, AWAY, THIRD):
+            rig.ask(hypervisor, Mode.ASSOCIATE, VM)
+
+        def settled() -> bool:
+            holders = [one for one in (HOME, AWAY, THIRD) if rig.holds(one, VM)]
+            return len(holders) == 1 and rig.places(VM) == holders
+
+        wait_until(settled, "one owner", 8)
+
+
+def test_two_interfaces_of_a_vm_come_in_together_or_not_at_all(rig: Rig) -> None:
+    taken = next(guest for guest in HOMES if guest.name == "b1").mac
+    greedy = Guest("greedy", 43, more=("52:54:00:bb:01:00", taken))
+    with rig.unharmed("one of a VM's interfaces is somebody else's"):
+        before = rig.tables()
+        refused = rig.answered(HOME, Mode.ASSOCIATE, greedy)
+        assert refused.answer is not None and refused.answer.error is VdpError.INVALID_VID_GROUP_MAC
+        wait_until(lambda: rig.known(greedy) is None, "nothing known of it", 5)
+        rig.assert_tables(before)
