@@ -38,7 +38,7 @@ from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
-from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
+from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid, Vid
 from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.status import RequestStatus
@@ -266,7 +266,9 @@ class EmulatedStation:
 def association(mode: Mode, vsi: Vsi, migrating: bool = False) -> Association:
     """The association TLV that asks for a VSI."""
     entries = [entry.partition("-") for entry in vsi.filters]
-    filter_info = FilterInfo.of(*(MacVid(int(vid), mac_from_text(mac)) for vid, _, mac in entries))
+    filter_info = FilterInfo.of(
+        *(MacVid(int(vid), mac_from_text(mac)) if mac else Vid(int(vid)) for vid, _, mac in entries)
+    )
     kind = ASSOCIATIONS[_MODES[mode]]
     identity = VsiId.from_text(vsi.uuid)
     return kind(RequestStatus(migrating=migrating), vsi.type_id, vsi.version, identity, filter_info)

@@ -1,0 +1,238 @@
+"""One port floods: the switch meters what it punts, other stations are answered, other VMs lose nothing.
+
+How long answers take in the quiet and in the flood is printed (``pytest -s``), not judged: the machine may be busy.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, quantiles
+
+import pytest
+
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge
+from mininet_tests.harness.shell import run, wait_until
+from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.vm import Vm
+from mininet_tests.raw import Flood, Wire
+from mininet_tests.vcm import admit, dismiss
+from ryu_apps.evb.program.infrastructure import PUNT_BURST, PUNT_RATE
+from ryu_apps.evb.wire.association import Associate
+from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
+from ryu_apps.evb.wire.ethernet import (
+    ETHERTYPE_DRAFT_ECP,
+    ETHERTYPE_ECP,
+    ETHERTYPE_LLDP,
+    NEAREST_CUSTOMER_BRIDGE,
+    Frame,
+)
+from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
+from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
+from ryu_apps.evb.wire.lldp import bridge_lldpdu
+from ryu_apps.evb.wire.status import RequestStatus
+from ryu_apps.evb.wire.vdp import ManagerId, VdpPdu
+from ryu_apps.evb.wire.vsi_id import VsiId
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+FLOODER, ROUNDS = "hv1", 30
+#: Frames a second and frames in all: about two seconds.
+RATE, COUNT = 10_000, 20_000
+BROADCAST, STRANGER = 0xFFFFFFFFFFFF, 0x02DEAD000001
+PROBE_INTERVAL = 0.005
+
+
+# --- what floods are made of ---------------------------------------------------------------------
+def ecp(source: int) -> list[bytes]:
+    """Requests for many VSIs of a type nobody knows: each costs a decision and an answer."""
+    pdus = [VdpPdu(ManagerId(), (_unknown(number),)) for number in range(500)]
+    return [
+        _to_bridge(source, ETHERTYPE_ECP, Ecpdu(EcpOp.REQUEST, 1, number, pdu.encode()).encode())
+        for number, pdu in enumerate(pdus, start=1)
+    ]
+
+
+def _unknown(number: int) -> Associate:
+    vsi_id = VsiId.from_text(f"00000000-0000-4000-8000-{number:012d}")
+    return Associate(RequestStatus(), 99, 1, vsi_id, FilterInfo.of(MacVid(100, 0x525400EE0000 | number)))
+
+
+def lldp(source: int) -> list[bytes]:
+    """A station that changes its mind about the timers with every frame."""
+    tlvs = [EvbTlv(mode=EvbMode.STATION, rrstat=RrStatus.UNKNOWN, r=3, rte=rte, rwd=17, rka=17) for rte in (10, 11)]
+    return [_to_bridge(source, ETHERTYPE_LLDP, bridge_lldpdu(source, "x", 120, tlv).encode()) for tlv in tlvs]
+
+
+def draft_ecp(source: int) -> list[bytes]:
+    return [_to_bridge(source, ETHERTYPE_DRAFT_ECP, bytes(46))]
+
+
+def arp(source: int) -> list[bytes]:
+    return [Frame(BROADCAST, source, 0x0806, bytes(46)).encode()]
+
+
+def unknown_unicast(source: int) -> list[bytes]:
+    return [Frame(0x525400FF0000 | number, source, 0x0800, bytes(46)).encode() for number in range(256)]
+
+
+def garbage(source: int) -> list[bytes]:
+    chance = random.Random(1)
+    targets = (NEAREST_CUSTOMER_BRIDGE, 0x0180C200000E, BROADCAST, 0x33330000FFFF)
+    # Under 0x600 it is a length; tags, LLDP and ECP have floods of their own.
+    types = [one for one in chance.sample(range(0x0600, 0x10000), 300) if one not in PUNTED and one != 0x8100]
+    return [Frame(chance.choice(targets), source, one, chance.randbytes(46)).encode() for one in types]
+
+
+def _to_bridge(source: int, ethertype: int, payload: bytes) -> bytes:
+    return Frame(NEAREST_CUSTOMER_BRIDGE, source, ethertype, payload).encode(pad=True)
+
+
+PUNTED = (ETHERTYPE_LLDP, ETHERTYPE_ECP, ETHERTYPE_DRAFT_ECP)
+#: Name -> frames, whether the station itself sends them, whether they are for the controller.
+FLOODS = {
+    "ECP of the station": (ecp, True, True),
+    "ECP of a stranger": (ecp, False, True),
+    "LLDP of the station": (lldp, True, True),
+    "LLDP of a stranger": (lldp, False, True),
+    "draft ECP": (draft_ecp, True, True),
+    "ARP broadcast": (arp, True, False),
+    "unknown unicast": (unknown_unicast, True, False),
+    "unknown EtherTypes": (garbage, True, False),
+}
+
+
+# --- whom it must not hurt ------------------------------------------------------------------------
+def vsi(number: int) -> Vsi:
+    return Vsi(
+        f"00000000-0000-4000-a000-{number:012d}",
+        1,
+        1,
+        (f"100-52:54:00:dd:00:{number:02x}",),
+        f"10.0.100.{100 + number}",
+    )
+
+
+@contextmanager
+def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[Vm]:
+    """A VM, associated, and gone again afterwards."""
+    vm = Vm(f"o{number}", f"52:54:00:dd:00:{number:02x}", f"10.0.100.{100 + number}")
+    cluster.boot(vm, hypervisor)
+    admit(cluster.hypervisors[hypervisor], vsi(number))
+    try:
+        yield vm
+    finally:
+        dismiss(cluster.hypervisors[hypervisor], vsi(number))
+        cluster.shut_down(vm.name, hypervisor)
+
+
+class Probe:
+    """Datagrams both ways between two VMs, all of which have to arrive."""
+
+    def __init__(self, one: Vm, other: Vm, folder: Path) -> None:
+        self._flow = Flow("quic", "udp", one.name, other.name, 443, PROBE_INTERVAL, True)
+        self._ends = [Prober(vm.name, vm.namespace, vm.ip, folder) for vm in (one, other)]
+        self._peers = {vm.name: vm.ip for vm in (one, other)}
+
+    def __enter__(self) -> Probe:
+        for end in self._ends:
+            end.start([self._flow], self._peers)
+        for end in self._ends:
+            end.wait_heard()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        notes = [end.stop()[self._flow.name] for end in self._ends]
+        here, there = (one for one in notes if isinstance(one, UdpNotes))
+        # What was sent before the other end had an address, or just before the end, was never under way.
+        begin = max(one.heard[0][2] for one in (here, there))
+        finish = min(one.sent[-1] for one in (here, there)) - 0.1
+        self.windows = [judge(*ends, begin, begin, finish) for ends in ((here, there), (there, here))]
+
+    @property
+    def lost(self) -> int:
+        return sum(window.lost for window in self.windows)
+
+    @property
+    def sent(self) -> int:
+        return sum(window.sent for window in self.windows)
+
+
+def rounds(cluster: Cluster, hypervisor: str, number: int, times: int = ROUNDS) -> list[float]:
+    """Associate and leave again and again; how long each answer took, in milliseconds.  Refusals fail."""
+    station, taken = cluster.hypervisors[hypervisor].station, []
+    for _ in range(times):
+        for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE, Mode.DEASSOCIATE):
+            answer = station.request(mode, vsi(number))
+            assert answer.granted, f"{hypervisor} {mode.value}: {answer.reason}"
+            taken.append((answer.answered - answer.asked) * 1000)
+    return taken
+
+
+def figure(name: str, taken: list[float]) -> str:
+    """One line of figures, in milliseconds."""
+    return f"{name:24} median {median(taken):6.2f}  p95 {quantiles(taken, n=20)[-1]:6.2f}  max {max(taken):6.2f} ms"
+
+
+# --- what the switch says -------------------------------------------------------------------------
+def meters(switch: str) -> dict[int, tuple[int, int]]:
+    """Meter -> frames that came to it, frames it dropped."""
+    text = run(["ovs-ofctl", "-O", "OpenFlow13", "meter-stats", switch])
+    found = re.findall(r"meter:(\d+).*?packet_in_count:(\d+).*?0: packet_count:(\d+)", text, re.DOTALL)
+    return {int(meter): (int(came), int(dropped)) for meter, came, dropped in found}
+
+
+def test_every_station_port_is_metered_and_nothing_else_is_punted(emulated: Cluster) -> None:
+    for switch in emulated.fabric.switches.values():
+        text = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-meters", switch.name])
+        found = re.findall(r"meter=(\d+) pktps burst bands=\s+type=drop rate=(\d+) burst_size=(\d+)", text)
+        stations = [one.port_no for one in switch.interfaces.values() if one.name.startswith("hv")]
+        assert sorted(tuple(map(int, one)) for one in found) == [(one, PUNT_RATE, PUNT_BURST) for one in stations]
+        flows = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", "dump-flows", switch.name]).splitlines()
+        punting = [line for line in flows if "CONTROLLER" in line]
+        assert len(punting) == len(stations) * len(PUNTED)
+        assert all(re.search(r"dl_type=0x(88cc|8940|88b7) actions=meter:\d+,CONTROLLER", line) for line in punting)
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: str) -> None:
+    make, own, punted = FLOODS[name]
+    home = emulated.hypervisors[FLOODER]
+    before = meters("s1")
+    with (
+        running(emulated, 1, "hv3") as one,
+        running(emulated, 2, "hv6") as other,
+        Wire(home.namespace, home.uplink) as w,
+    ):
+        quiet = rounds(emulated, "hv2", 3)
+        source = int.from_bytes(w.socket.getsockname()[4]) if own else STRANGER
+        flood = Flood(w, make(source), RATE, COUNT)
+        with Probe(one, other, tmp_path) as probe, flood.raging():
+            wait_until(lambda: flood.sent > 200, "the flood", 5)
+            near, far = rounds(emulated, "hv2", 3), rounds(emulated, "hv5", 4)
+        assert flood.sent > 1000
+    print()
+    print(figure("quiet", quiet))
+    print(figure(name, near))
+    print(figure("at the other switch", far))
+    assert probe.sent > 50
+    assert probe.lost == 0
+    after = meters("s1")
+    came = {port: after[port][0] - before[port][0] for port in after}
+    assert (came[home.port.port_no] > 1000) == punted
+    assert [after[port][1] for port in after if port != home.port.port_no] == [0, 0, 0]
+
+
+def test_the_flooder_itself_is_served_again_when_it_has_calmed_down(emulated: Cluster) -> None:
+    home = emulated.hypervisors[FLOODER]
+    with Wire(home.namespace, home.uplink) as wire:
+        flood = Flood(wire, ecp(int.from_bytes(wire.socket.getsockname()[4])), RATE, RATE)
+        with flood.raging():
+            wait_until(lambda: flood.sent >= RATE, "the flood", 10)
+    wait_until(lambda: home.station.request(Mode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
+    assert home.station.request(Mode.DEASSOCIATE, vsi(5)).granted
+    assert [one["vsi"] for one in emulated.controller.get("/evb/vsis")] == []
