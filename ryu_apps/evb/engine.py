@@ -122,6 +122,7 @@ class Engine:
         self._born = float("inf")
         self._effects: list[Effect] = []
         self._restore(records, now)
+        self._epochs.prepare(policies.types.values())
 
     def _restore(self, records: Mapping[str, bytes] | None, now: float) -> None:
         def place(port: PortId) -> tuple[Interface, Operational] | None:
@@ -185,6 +186,7 @@ class Engine:
             self._note(Happened("policies.refused", detail=detail), now)
             return
         self.policies = policies
+        self._epochs.prepare(policies.types.values())
         self._note(Happened("policies.loaded", detail={"types": len(policies.types)}), now)
 
     def objections(self, policies: PolicySet) -> list[Diagnostic]:
@@ -238,8 +240,6 @@ class Engine:
             return
         for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE):
             self.lifecycle.indices.reserve(index)
-        for epoch in owners(rules, Kind.TYPE_BODY):
-            self._epochs.skip(epoch)
         install = self.bringup.read(dpid, token, rules)
         if install is not None:
             self._apply(install)
