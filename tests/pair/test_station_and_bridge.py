@@ -61,6 +61,21 @@ def test_a_null_vid_is_filled_in_and_kept(world: World) -> None:
     assert world.bridge.decided.total() == 1
 
 
+def test_a_filter_is_changed_and_changed_back(world: World) -> None:
+    for vid in (100, 200, 100):
+        world.ask(vsi(1, vid=vid))
+        world.run(0.1)
+        assert [entry.vid for entry in world.station.held[0].filter_info.entries] == [vid]
+    assert world.bridge.decided.total() == 3
+
+
+def test_asking_with_a_null_vid_again_changes_nothing(world: World) -> None:
+    for _ in range(2):
+        world.ask(vsi(1, vid=0))
+        world.run(0.1)
+    assert world.bridge.decided.total() == 1
+
+
 def test_an_hour_of_keep_alives_decides_nothing_anew(world: World) -> None:
     world.ask(vsi(1))
     world.run(HOUR)

@@ -19,6 +19,7 @@ from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.protocol.vdp_station import Heard, Notice, Outcome, Resume, Suspend, VsiStation, VsiStationState
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.filter_info import NULL_VID, FilterInfo
 from ryu_apps.evb.wire.vdp import Association, ManagerId, OrganizationalTlv, VdpPdu
 
 __all__ = [
@@ -140,7 +141,7 @@ class Station:
     def _ask(self, ask: Ask, now: float) -> list[Output]:
         key = _key(ask.manager_id, ask.association)
         vsi = self._vsis.get(key) or _Vsi(VsiStation(ask.association, self._evb.operational), ask)
-        unchanged = ask.association.filter_info in (vsi.first.association.filter_info, vsi.machine.request.filter_info)
+        unchanged = _means(ask.association.filter_info, vsi.machine.request.filter_info)
         wanted = vdp_station.Ask(ask.association.MODE, None if unchanged else ask.association.filter_info)
         outputs = vsi.machine.feed(wanted, now)
         self._vsis[key] = vsi
@@ -230,6 +231,14 @@ class Station:
                     pdu = VdpPdu(vsi.first.manager_id, (association, *vsi.first.organizational))
                     settled += self._carry(self._ecp.feed(Submit(pdu.encode()), now), now)
         return settled
+
+
+def _means(asked: FilterInfo, held: FilterInfo) -> bool:
+    """Whether a filter asks for what is held: the same entries, null VIDs standing for those filled in."""
+    if (asked.format, len(asked.entries)) != (held.format, len(held.entries)):
+        return False
+    pairs = zip(asked.entries, held.entries, strict=True)
+    return all(one == other or (one.vid == NULL_VID and one.with_vid(other.vid) == other) for one, other in pairs)
 
 
 def _key(manager_id: ManagerId, association: Association) -> _Key:
