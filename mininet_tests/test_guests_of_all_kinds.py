@@ -1,0 +1,241 @@
+"""VLANs, filters and identifiers of every kind, end to end: what lldpad cannot be asked for, our own station asks."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from mininet_tests.conftest import tables
+from mininet_tests.emulator import association
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.shell import wait_until
+from mininet_tests.harness.staged import Target, datagram
+from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.vm import Vm
+from mininet_tests.raw import Wire, tagged
+from mininet_tests.vcm import admit, dismiss
+from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
+from ryu_apps.evb.wire.lldp import bridge_lldpdu
+from ryu_apps.evb.wire.mac import mac_from_text
+from ryu_apps.evb.wire.vdp import ManagerId, VdpPdu
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+NATIVE, TAGGED = 100, 200
+HTTPS = 443
+#: How long to listen for what must not come.
+SILENCE = 0.3
+
+
+@pytest.fixture
+def cluster(emulated: Cluster) -> Iterator[Cluster]:
+    """A test leaves the flow tables as it found them."""
+    before = tables(emulated)
+    yield emulated
+    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", 10, pause=0.1)
+
+
+def mac(number: int) -> str:
+    return f"52:54:00:ee:00:{number:02x}"
+
+
+def vsi(number: int, *filters: str, identity: str = "", ip: bool = True) -> Vsi:
+    return Vsi(
+        identity or f"00000000-0000-4000-b000-{number:012d}",
+        1,
+        1,
+        filters or (f"{NATIVE}-{mac(number)}",),
+        f"10.0.100.{150 + number}" if ip else None,
+    )
+
+
+class Guest:
+    """A VM whose frames are made by hand."""
+
+    def __init__(self, cluster: Cluster, number: int, hypervisor: str, wire: Wire, vm: Vm) -> None:
+        self.mac, self.ip = vm.mac, vm.ip
+        self.station = cluster.hypervisors[hypervisor].station
+        self.wire = wire
+        self._number = number
+
+    def sends(self, other: Guest, vid: int = 0, source: str = "") -> bytes:
+        """Send a datagram, tagged with ``vid`` unless that is 0; returns what it can be known by."""
+        Guest.sent += 1
+        frame = datagram(source or self.mac, self.ip, Target(other.mac, other.ip, HTTPS)) + struct.pack(
+            "!Q", Guest.sent
+        )
+        self.wire.send(tagged(frame, vid))
+        return frame[-24:]
+
+    def broadcasts(self, vid: int = 0) -> bytes:
+        """Announce itself by ARP, tagged as in :meth:`sends`."""
+        octets = mac_from_text(self.mac).to_bytes(6)
+        address = bytes(map(int, self.ip.split(".")))
+        body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + octets + address + bytes(6) + address
+        self.wire.send(tagged(Frame(0xFFFFFFFFFFFF, mac_from_text(self.mac), 0x0806, body).encode(pad=True), vid))
+        return body
+
+    sent = 0
+
+
+@contextmanager
+def guest(cluster: Cluster, number: int, hypervisor: str, *vsis: Vsi) -> Iterator[Guest]:
+    """A VM with these VSIs associated."""
+    vm = Vm(f"g{number}", mac(number), f"10.0.100.{150 + number}")
+    cluster.boot(vm, hypervisor)
+    home = cluster.hypervisors[hypervisor]
+    with ExitStack() as stack:
+        stack.callback(cluster.shut_down, vm.name, hypervisor)
+        wire = stack.enter_context(Wire(vm.namespace, "eth0"))
+        for one in vsis:
+            admit(home, one)
+            stack.callback(dismiss, home, one)
+        yield Guest(cluster, number, hypervisor, wire, vm)
+
+
+def arrives(sender: Guest, receiver: Guest, vid: int = 0, source: str = "") -> bool:
+    """Does a datagram get through, and tagged as it was sent?  Again every 50 ms: a switch may still cache a drop."""
+    for _ in range(40):
+        heard = receiver.wire.hears(sender.sends(receiver, vid, source), 0.05)
+        if heard is not None:
+            return (heard.vid or 0) == vid
+    return False
+
+
+def silence(*wires: Wire, marker: bytes) -> bool:
+    return all(wire.hears(marker, SILENCE) is None for wire in wires)
+
+
+# --- VLANs ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("there", ["hv1", "hv2", "hv5"])
+def test_a_tagged_vlan_carries_frames_both_ways_with_their_tag(cluster: Cluster, there: str) -> None:
+    one, two = vsi(1, f"{TAGGED}-{mac(1)}"), vsi(2, f"{TAGGED}-{mac(2)}")
+    with guest(cluster, 1, "hv1", one) as here, guest(cluster, 2, there, two) as other:
+        assert arrives(here, other, TAGGED)
+        assert arrives(other, here, TAGGED)
+
+
+def test_vlans_do_not_leak_into_each_other(cluster: Cluster) -> None:
+    client = cluster.hosts["client"]
+    with (
+        guest(cluster, 1, "hv1", vsi(1, f"{TAGGED}-{mac(1)}")) as here,
+        guest(cluster, 2, "hv5", vsi(2, f"{TAGGED}-{mac(2)}")) as there,
+        guest(cluster, 3, "hv5", vsi(3)) as native,
+        Wire(client.namespace, client.interface) as outside,
+    ):
+        marker = here.broadcasts(TAGGED)
+        heard = there.wire.hears(marker)
+        assert heard is not None
+        assert heard.vid == TAGGED
+        assert silence(native.wire, outside, marker=marker)
+        assert silence(there.wire, native.wire, marker=here.sends(there))
+        assert silence(native.wire, marker=here.sends(native, TAGGED))
+        marker = native.broadcasts()
+        assert outside.hears(marker) is not None
+        assert silence(here.wire, there.wire, marker=marker)
+
+
+def test_one_vm_may_be_in_two_vlans_at_once(cluster: Cluster) -> None:
+    both = vsi(1), vsi(4, f"{TAGGED}-{mac(1)}", ip=False)
+    with (
+        guest(cluster, 1, "hv1", *both) as here,
+        guest(cluster, 2, "hv5", vsi(2, f"{TAGGED}-{mac(2)}")) as there,
+        guest(cluster, 3, "hv6", vsi(3)) as native,
+    ):
+        assert arrives(here, there, TAGGED)
+        assert arrives(there, here, TAGGED)
+        assert arrives(here, native)
+        assert arrives(native, here)
+
+
+def test_a_null_vid_is_filled_with_the_native_vlan_and_frames_flow(cluster: Cluster) -> None:
+    with guest(cluster, 1, "hv1", vsi(1, f"0-{mac(1)}")) as here, guest(cluster, 2, "hv5", vsi(2)) as there:
+        assert arrives(here, there)
+        assert arrives(there, here)
+
+
+# --- filters --------------------------------------------------------------------------------------
+def test_a_filter_of_vids_alone_carries_every_address_of_the_vlan(cluster: Cluster) -> None:
+    whole = vsi(1, f"{TAGGED}", ip=False)
+    with guest(cluster, 1, "hv1", whole) as here, guest(cluster, 2, "hv5", vsi(2, f"{TAGGED}-{mac(2)}")) as there:
+        assert arrives(here, there, TAGGED)
+        assert arrives(here, there, TAGGED, source="52:54:00:ee:77:77")
+        assert arrives(there, here, TAGGED)
+        assert silence(there.wire, marker=here.sends(there))
+
+
+def test_addresses_come_and_go_in_a_vsi_that_lives(cluster: Cluster) -> None:
+    second = "52:54:00:ee:01:01"
+    narrow, wide = vsi(1, ip=False), vsi(1, f"{NATIVE}-{mac(1)}", f"{NATIVE}-{second}", ip=False)
+    with guest(cluster, 1, "hv1", narrow) as here, guest(cluster, 2, "hv5", vsi(2)) as there:
+        assert silence(there.wire, marker=here.sends(there, source=second))
+        assert here.station.request(Mode.ASSOCIATE, wide).granted
+        assert arrives(here, there, source=second)
+        assert arrives(here, there)
+        assert here.station.request(Mode.ASSOCIATE, narrow).granted
+        # A datapath goes on with a cached flow for some milliseconds after the switch has confirmed.
+        wait_until(
+            lambda: silence(there.wire, marker=here.sends(there, source=second)), "the address to be shut out", 3
+        )
+        assert arrives(here, there)
+
+
+# --- identifiers ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "identity", ["ipv4:192.0.2.7", "ipv6:2001:db8::7", "mac:52:54:00:ee:00:01", "local:" + "a5" * 16]
+)
+def test_a_vsi_may_be_named_in_every_format(cluster: Cluster, identity: str) -> None:
+    with guest(cluster, 1, "hv1", vsi(1, identity=identity)) as here, guest(cluster, 2, "hv5", vsi(2)) as there:
+        (shown,) = [one for one in cluster.controller.get("/evb/vsis") if one["vsi"] == identity]
+        assert cluster.controller.get(f"/evb/vsis/{identity}")["vsi"] == shown["vsi"]
+        assert here.station.holds(Mode.ASSOCIATE, vsi(1, identity=identity))
+        assert arrives(here, there)
+        assert arrives(there, here)
+
+
+# --- impostors --------------------------------------------------------------------------------------
+def dropped(cluster: Cluster, hypervisor: str) -> int:
+    (one,) = [one for one in cluster.controller.get("/evb/stations") if one["name"] == hypervisor]
+    return int(one["dropped"].get("not_the_station", 0))
+
+
+def station_of(cluster: Cluster, hypervisor: str) -> str:
+    (one,) = [one for one in cluster.controller.get("/evb/stations") if one["name"] == hypervisor]
+    return str(one["station"])
+
+
+def deassociate(victim: Vsi, source: int) -> bytes:
+    pdu = VdpPdu(ManagerId(victim.manager.encode().ljust(16, b"\0")), (association(Mode.DEASSOCIATE, victim),))
+    ecpdu = Ecpdu(EcpOp.REQUEST, 1, 4711, pdu.encode())
+    return Frame(NEAREST_CUSTOMER_BRIDGE, source, ETHERTYPE_ECP, ecpdu.encode()).encode(pad=True)
+
+
+def announcement(source: int) -> bytes:
+    evb = EvbTlv(mode=EvbMode.STATION, rrstat=RrStatus.UNKNOWN, r=7, rte=31, rwd=31, rka=31)
+    return Frame(
+        NEAREST_CUSTOMER_BRIDGE, source, ETHERTYPE_LLDP, bridge_lldpdu(source, "vm", 120, evb).encode()
+    ).encode()
+
+
+def test_a_vm_speaks_neither_for_its_neighbours_nor_as_their_station(cluster: Cluster) -> None:
+    known = station_of(cluster, "hv1")
+    with (
+        guest(cluster, 1, "hv1", vsi(1)) as impostor,
+        guest(cluster, 2, "hv1", vsi(2)) as victim,
+        guest(cluster, 3, "hv5", vsi(3)) as friend,
+    ):
+        before = dropped(cluster, "hv1")
+        sources = [mac_from_text(impostor.mac), mac_from_text(victim.mac), 0x02DEAD000002]
+        frames = [make for source in sources for make in (deassociate(vsi(2), source), announcement(source))]
+        for frame in frames:
+            impostor.wire.send(frame)
+        wait_until(lambda: dropped(cluster, "hv1") == before + len(frames), "every forged frame to be counted", 5)
+        assert station_of(cluster, "hv1") == known
+        assert victim.station.holds(Mode.ASSOCIATE, vsi(2))
+        assert arrives(friend, victim)
+        assert arrives(victim, friend)
