@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 from mininet_tests.ladder.model import Ladder, Lane, Step
 
 _WIDTH = 11
 _TIME = 10
 _LANES = list(Lane)
+#: Lines above the first step.
+_HEAD = 5
+#: Where the words of a line begin, a space included.
+_WORDS = _TIME + _WIDTH * len(_LANES)
 
 
 def render(ladder: Ladder) -> str:
@@ -14,6 +20,24 @@ def render(ladder: Ladder) -> str:
     lines = [ladder.title, "", *_headings(ladder)]
     lines += [_line(ladder, step) for step in ladder.in_order()]
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def folded(drawn: str, columns: int) -> str:
+    """A drawn ladder for a narrow terminal: words that do not fit stand below their rung.
+
+    Args:
+        drawn: what :func:`render` made.
+        columns: of the terminal; the lifelines themselves need 76.
+    """
+    lines: list[str] = []
+    for number, line in enumerate(drawn.splitlines()):
+        words = line[_WORDS:].strip()
+        if number < _HEAD or len(line) <= columns:
+            lines.append(line)
+        else:
+            indent = " " * _TIME
+            lines += [line[:_WORDS].rstrip(), *wrap(words, columns, initial_indent=indent, subsequent_indent=indent)]
+    return "\n".join(lines) + "\n"
 
 
 def _headings(ladder: Ladder) -> list[str]:

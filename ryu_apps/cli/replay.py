@@ -98,9 +98,12 @@ def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool
 
 
 def show_ladder(console: Console, migration: MigrationReport) -> None:
-    """Print the ladder as it is, whatever the width of the terminal."""
+    """Print the ladder so that a terminal need not break its lines; as it is where there is none."""
+    from mininet_tests.ladder.text import folded
+
+    ladder = folded(migration.ladder, console.width) if console.is_terminal else migration.ladder
     console.print()
-    console.print(migration.ladder, markup=False, highlight=False, soft_wrap=True)
+    console.print(ladder, markup=False, highlight=False, soft_wrap=True)
 
 
 def show_figures(console: Console, migrations: list[MigrationReport]) -> None:

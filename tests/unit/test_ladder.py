@@ -46,6 +46,15 @@ def test_text_rungs_stay_in_their_columns(drawn: Ladder) -> None:
 
 
 @given(LADDERS)
+def test_on_a_narrow_terminal_words_stand_below_their_rung(drawn: Ladder) -> None:
+    wide = text.render(drawn)
+    narrow = text.folded(wide, 80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert "".join(narrow.split()) == "".join(wide.split())
+    assert text.folded(wide, 200) == wide
+
+
+@given(LADDERS)
 def test_mermaid_has_one_statement_for_each_step(drawn: Ladder) -> None:
     lines = mermaid.render(drawn).splitlines()
     assert lines[3] == "sequenceDiagram"
