@@ -43,7 +43,7 @@ def full(rig: Rig) -> Iterator[None]:
     """Somebody else has written the disk full."""
     ballast = rig.state_dir / "ballast"
     try:
-        with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):  # noqa: PT012
             while True:
                 file.write(bytes(1024))
         yield
