@@ -14,6 +14,7 @@ import signal
 import time
 from collections import deque
 
+from eventlet import tpool
 from ryu.base import app_manager
 from ryu.controller import ofp_event
 from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
@@ -23,6 +24,7 @@ from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current even
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import Effect, Event, Happened, NotSaved, PoliciesLoaded, Save, Saved, TimerExpired
 from ryu_apps.evb.store import StoreError
+from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
 from ryu_apps.settings import SettingsError, load_policy_set, load_settings
@@ -31,6 +33,8 @@ from ryu_apps.stores.opening import open_store
 
 #: Seconds for which the alarm sleeps at the most; only a bound, every event sets it anew.
 _LONGEST_SLEEP = 60.0
+#: Seconds to wait after a deadline that could not be served, lest it be tried all the time.
+_AFTER_A_BUG = 0.1
 
 
 class EvbBridge(app_manager.RyuApp):
@@ -89,11 +93,14 @@ class EvbBridge(app_manager.RyuApp):
         """
         settings = self.settings
         try:
-            policies = load_policy_set(settings.path.parent, settings.config.policies)
+            # In a thread of the system's: ten thousand rules take seconds, and stations do not wait.
+            policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
         except SettingsError as error:
             mistakes = [str(one) for one in error.diagnostics]
             self._tell(Happened("policies.refused", detail={"mistakes": mistakes}), time.monotonic())
             return mistakes
+        epochs = self.engine.epochs
+        epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))
         mistakes = [str(one) for one in self.engine.objections(policies)]
         self.deliver(PoliciesLoaded(policies))
         return mistakes
@@ -139,6 +146,14 @@ class EvbBridge(app_manager.RyuApp):
         else:
             self._inbox.append(Saved(save.token))
 
+    def _tick(self) -> None:
+        try:
+            self.deliver(TimerExpired())
+        except Exception:
+            # A bug of ours in one VSI's timer must not stop the clock of all others.
+            self.logger.exception("while serving a deadline")
+            hub.sleep(_AFTER_A_BUG)
+
     def _watch_the_clock(self) -> None:
         while self.is_active:
             while self._untold:
@@ -147,7 +162,7 @@ class EvbBridge(app_manager.RyuApp):
             deadline = self.engine.deadline
             now = time.monotonic()
             if deadline is not None and deadline <= now:
-                self.deliver(TimerExpired())
+                self._tick()
                 continue
             self._alarm.clear()
             self._alarm.wait(_LONGEST_SLEEP if deadline is None else min(deadline - now, _LONGEST_SLEEP))

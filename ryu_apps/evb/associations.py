@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.agenda import Agenda
@@ -46,6 +47,8 @@ MAX_ADDRESSES = 64
 MAX_SUPERSEDED = 16
 
 _SUCCESS = ResponseStatus(VdpError.SUCCESS)
+#: Seconds in which a keep-alive that a station sent before it was told may still come in.
+_UNDER_WAY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,11 @@ class Associations:
             self._hear(port, heard, now)
         return self._take()
 
+    def told(self, port: PortId, vsi_id: VsiId, now: float) -> None:
+        """A station knows that a VSI has left it: what it asks from now on, it means."""
+        if (vsi_id, port) in self._moved:
+            self._moved[vsi_id, port] = min(self._moved[vsi_id, port], now + _UNDER_WAY)
+
     def outcomes(self, outcomes: list[Outcome], now: float) -> list[Output]:
         """The lifecycle got on: a switch has confirmed or refused something."""
         self._queue(outcomes, now)
@@ -153,11 +161,12 @@ class Associations:
                 self._respond(attachment, mode, _SUCCESS, now, quiet=True)
         return self._take()
 
-    def agreed(self, port: PortId, operational: Operational) -> None:
-        """The timers of a port have changed."""
-        for vsi in self._registry:
-            if attachment := vsi.attachments.get(port):
+    def agreed(self, port: PortId, operational: Operational, now: float) -> None:
+        """The timers of a port have changed; what was to be heard in time by the old ones need not be."""
+        for attachment in self._registry.attachments():
+            if attachment.port == port and attachment.machine.operational != operational:
                 attachment.machine.operational = operational
+                self._excuse(attachment, now)
 
     def tick(self, now: float) -> list[Output]:
         """Serve the deadlines that have passed."""
@@ -311,13 +320,7 @@ class Associations:
         interface = self._stations[attachment.port].interface
         vsi_type = self._policies().types.get(VsiTypeKey(asked.type_id, asked.version))
 
-        def taken(binding: Binding) -> str | None:
-            if binding.mac is not None and (binding.vid, binding.mac) in self._hosts:
-                return "a configured end system"
-            other = self._registry.conflict(attachment, binding)
-            return other.text if other else None
-
-        found = examine(interface, vsi_type, asked.filter_info, taken)
+        found = examine(interface, vsi_type, asked.filter_info, partial(self._taken, attachment))
         if isinstance(found, Refusal):
             detail: dict[str, object] = {"reason": found.reason, "error": found.error.name}
             self._happened(attachment, "vdp.refused", detail)
@@ -330,6 +333,18 @@ class Associations:
             self._queue(self._lifecycle.grant_unstaged(attachment), now)
         else:
             self._queue(self._lifecycle.stage(attachment, found.vsi_type), now)
+
+    def _taken(self, attachment: Attachment, binding: Binding) -> str | None:
+        """Who else has this (VID, MAC), None if nobody."""
+        mac = binding.mac
+        if mac is not None and (binding.vid, mac) in self._hosts:
+            return "a configured end system"
+        if mac is not None and any(
+            one.station == mac and one.port != attachment.port for one in self._stations.values()
+        ):
+            return "another station"
+        other = self._registry.conflict(attachment, binding)
+        return other.text if other else None
 
     def _stages_early(self, attachment: Attachment, vsi_type: VsiType) -> bool:
         if vsi_type.stage_on is not None:

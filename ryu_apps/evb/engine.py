@@ -8,6 +8,7 @@ port -> frame.  Knows no Ryu, no socket, no file and no clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 
 from ryu_apps.evb.agenda import Agenda
 from ryu_apps.evb.associations import Answer, Associations, Moving
@@ -44,9 +45,8 @@ from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.services.body import body_of_vsi
-from ryu_apps.evb.station import Heard, Relay, StationPort
+from ryu_apps.evb.station import Heard, Relay, StationPort, Told
 from ryu_apps.evb.station import Output as StationOutput
 from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, Wanted, owners
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
@@ -66,10 +66,21 @@ from ryu_apps.evb.vsi.steps import Distrust
 _GRACE_MARGIN = 5.0
 #: Seconds after which a store that refused is asked again.
 _STORE_RETRY = 5.0
-#: Places in the agenda that are no port and no switch.
-_STORE, _AUDIT = -1, -2
+#: Seconds after which a switch that refused what it should hold is brought up once more.
+_BRING_UP_RETRY = 5.0
+
+
 #: What the keys of records about ports begin with.
 _RELAY = "relay/"
+
+
+class Chore(Enum):
+    """What the agenda holds besides ports; those about one switch go with its datapath id."""
+
+    AUDIT = "compare the switches with what they should hold"
+    STORE = "ask a store again that has refused"
+    SWEEP = "sweep what nobody has claimed"
+    BRING_UP = "bring a switch up once more"
 
 
 class Engine:
@@ -106,11 +117,11 @@ class Engine:
         self._wiring = Wiring(fabric)
         self._hosts = host_addresses(fabric)
         self._gatekeeper = Gatekeeper(fabric, self._wiring)
-        self._epochs = Epochs()
-        self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self._epochs)
+        self.epochs = Epochs()
+        self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self.epochs)
         self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
-        self._agenda: Agenda[PortId | int] = Agenda()
+        self._agenda: Agenda[PortId | tuple[Chore, int]] = Agenda()
         self._grace = _GRACE_MARGIN + max(
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
         )
@@ -122,12 +133,12 @@ class Engine:
         self._born = float("inf")
         self._effects: list[Effect] = []
         self._restore(records, now)
-        self._epochs.prepare(policies.types.values())
+        self.epochs.prepare(policies.types.values())
 
     def _restore(self, records: Mapping[str, bytes] | None, now: float) -> None:
-        def place(port: PortId) -> tuple[Interface, Operational] | None:
+        def place(port: PortId) -> Interface | None:
             station = self.stations.get(port)
-            return (station.interface, station.evb.operational) if station else None
+            return station.interface if station else None
 
         known = records or {}
         for port, station in self.stations.items():
@@ -154,13 +165,12 @@ class Engine:
                 self._confirmed(dpid, token, now)
             case Rejected(dpid, token, reason, full):
                 self._audit.settled(dpid, token)
-                outcomes = self.lifecycle.rejected(dpid, token, reason, full)
-                self._associated(self.associations.outcomes(outcomes, now), now)
+                self._rejected(dpid, token, reason, full, now)
             case Saved(token):
                 self._associated(self.associations.outcomes(self.lifecycle.saved(token), now), now)
             case NotSaved(token, reason):
                 self._associated(self.associations.outcomes(self.lifecycle.saved(token, reason), now), now)
-                self._agenda.set(_STORE, now + _STORE_RETRY)
+                self._agenda.set((Chore.STORE, 0), now + _STORE_RETRY)
             case RulesRead(dpid, token, rules):
                 self._rules_read(dpid, token, rules, now)
             case SwitchUp(dpid, ports, max_rules):
@@ -186,7 +196,7 @@ class Engine:
             self._note(Happened("policies.refused", detail=detail), now)
             return
         self.policies = policies
-        self._epochs.prepare(policies.types.values())
+        self.epochs.prepare(policies.types.values())
         self._note(Happened("policies.loaded", detail={"types": len(policies.types)}), now)
 
     def objections(self, policies: PolicySet) -> list[Diagnostic]:
@@ -194,12 +204,14 @@ class Engine:
         return forbidden_changes(self.policies, policies, self.types_in_use())
 
     def types_in_use(self) -> set[VsiTypeKey]:
-        """The types that some VSI is held under."""
-        return {
-            VsiTypeKey(attachment.newest.type_id, attachment.newest.version)
-            for attachment in self.registry.attachments()
-            if attachment.newest is not None
-        }
+        """The types that some VSI is held under, asks for, or still has rules of."""
+        found: set[VsiTypeKey] = set()
+        for attachment in self.registry.attachments():
+            if attachment.newest is not None:
+                found.add(VsiTypeKey(attachment.newest.type_id, attachment.newest.version))
+            programs = (attachment.program, attachment.vsi.gate_program, *attachment.retired)
+            found.update(program.vsi_type.key for program in programs if program is not None)
+        return found
 
     # --- switches ---
     def _switch_up(self, dpid: int, ports: dict[int, bool], max_rules: int | None, now: float) -> None:
@@ -208,7 +220,8 @@ class Engine:
             self._note(Happened("switch.unknown", dpid=dpid), now)
             return
         self._switch_down(dpid, now)
-        self.ledger.limit(dpid, max_rules if switch.max_rules is None else switch.max_rules)
+        budget = max_rules if switch.max_rules is None else switch.max_rules
+        self.ledger.limit(dpid, budget, base=len(self._base(dpid).add))
         patient = not self._past_is_known and now < self._born + self._grace
         self._effects.append(self.bringup.connected(dpid, ports, patient))
         self.associations.excuse(dpid, now)
@@ -226,6 +239,19 @@ class Engine:
                 said = station.link(False, now)
                 station.relay = relay
                 self._station_outputs(port, [one for one in said if not isinstance(one, Relay)], now)
+
+    def _rejected(self, dpid: int, token: int, reason: str, full: bool, now: float) -> None:
+        if self.bringup.awaits(dpid, token):
+            self._note(Happened("switch.refused", dpid=dpid, detail={"reason": reason}), now)
+            self._agenda.set((Chore.BRING_UP, dpid), now + _BRING_UP_RETRY)
+            return
+        outcomes = self.lifecycle.rejected(dpid, token, reason, full)
+        self._associated(self.associations.outcomes(outcomes, now), now)
+
+    def _bring_up_again(self, dpid: int) -> None:
+        state = self.bringup.switches.get(dpid)
+        if state is not None and state.readiness is Readiness.INSTALLING:
+            self._effects.append(self.bringup.connected(dpid, state.ports, state.patient, state.early))
 
     def _compare(self, dpid: int) -> None:
         """Bring a switch up once more; what it is to be told meanwhile is part of the comparison."""
@@ -256,7 +282,7 @@ class Engine:
             if self.bringup.ready(dpid) and not self.bringup.switches[dpid].unclaimed:
                 question = self._audit.ask(dpid)
                 self._effects.extend([question] if question else [])
-        self._agenda.set(_AUDIT, now + AUDIT_INTERVAL)
+        self._agenda.set((Chore.AUDIT, 0), now + AUDIT_INTERVAL)
 
     def _confirmed(self, dpid: int, token: int, now: float) -> None:
         match self.bringup.installed(dpid, token):
@@ -271,7 +297,7 @@ class Engine:
     def _switch_ready(self, state: SwitchState, now: float) -> None:
         self.lifecycle.up.add(state.dpid)
         self._audit.reset(state.dpid)
-        self._agenda.set(_AUDIT, now + AUDIT_INTERVAL)
+        self._agenda.set((Chore.AUDIT, 0), now + AUDIT_INTERVAL)
         self._note(Happened("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
         for port, station in self.stations.items():
             if port.dpid == state.dpid and state.ports.get(port.port_no) and not station.up:
@@ -282,15 +308,18 @@ class Engine:
         for frame in early:
             self._frame(frame, now)
         if state.unclaimed:
-            self._agenda.set(state.dpid, self._born + self._grace)
+            self._agenda.set((Chore.SWEEP, state.dpid), self._born + self._grace)
 
     def _sweep_abandoned(self, dpid: int) -> None:
         if self.bringup.ready(dpid) and (change := self.bringup.abandoned(dpid)):
             self._apply(Apply(dpid, 0, change, Mode.BULK))
 
+    def _base(self, dpid: int) -> Change:
+        return infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
+
     def wanted(self, dpid: int) -> Wanted:
         """Full recompute: what a switch should hold, from the fabric and the registry alone."""
-        base = infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
+        base = self._base(dpid)
         rules: RuleSet = rule_set(base.add)
         for body in self.lifecycle.bodies.values():
             if body.dpid == dpid:
@@ -349,10 +378,12 @@ class Engine:
                     self._note(output, now)
                 case Heard():
                     self._associated(self.associations.heard(port, output, now), now)
+                case Told(vsi_id):
+                    self.associations.told(port, vsi_id, now)
                 case Relay(on):
                     self._relay(port, on)
                 case Agreed(operational):
-                    self.associations.agreed(port, operational)
+                    self.associations.agreed(port, operational, now)
         self._agenda.set(port, self.stations[port].deadline)
 
     def _associated(self, outputs: list[AssociationOutput], now: float) -> None:
@@ -382,13 +413,20 @@ class Engine:
         for item in list(self._agenda.due(now)):
             if isinstance(item, PortId):
                 self._station_outputs(item, self.stations[item].tick(now), now)
-            elif item == _AUDIT:
-                self._begin_audits(now)
-            elif item == _STORE:
-                self._associated(self.associations.outcomes(self.lifecycle.delete_again(), now), now)
             else:
-                self._sweep_abandoned(item)
+                self._do(*item, now)
         self._associated(self.associations.tick(now), now)
+
+    def _do(self, chore: Chore, dpid: int, now: float) -> None:
+        match chore:
+            case Chore.AUDIT:
+                self._begin_audits(now)
+            case Chore.STORE:
+                self._associated(self.associations.outcomes(self.lifecycle.delete_again(), now), now)
+            case Chore.SWEEP:
+                self._sweep_abandoned(dpid)
+            case Chore.BRING_UP:
+                self._bring_up_again(dpid)
 
     # --- small things ---
     def _apply(self, change: Apply) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ryu_apps.evb.io import Happened, SendFrame
 from ryu_apps.evb.protocol.ecp import (
+    Arrived,
     Deliver,
     EcpEndpoint,
     Failed,
@@ -64,13 +65,20 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """The station knows that the bridge has ended a VSI."""
+
+    vsi_id: VsiId
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """Reflective relay has to be on or off at the port from now on."""
 
     on: bool
 
 
-Output = SendFrame | Happened | Heard | Relay | Agreed
+Output = SendFrame | Happened | Heard | Told | Relay | Agreed
 
 
 class StationPort:
@@ -150,7 +158,7 @@ class StationPort:
 
     def _impostor(self, source: int) -> bool:
         """Only the station itself speaks EVB; a VM that tries would speak for its neighbours."""
-        return self._is_vm(source) or self.station not in (None, source)
+        return source != self.station if self.station is not None else self._is_vm(source)
 
     def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[Output]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
@@ -173,6 +181,11 @@ class StationPort:
         self._farewell_at = None
         farewells, self._farewells = self._farewells, {}
         return [output for one in farewells.values() for output in self.answer(*one, now)]
+
+    def _told(self, payload: bytes) -> Iterator[Told]:
+        for tlv, _ in VdpPdu.decode(payload).associations():
+            if tlv.MODE is VdpMode.DEASSOCIATE:
+                yield Told(tlv.vsi_id)
 
     def _undelivered(self, payload: bytes) -> None:
         pdu = VdpPdu.decode(payload)
@@ -238,6 +251,8 @@ class StationPort:
                     outputs.append(self._send(ETHERTYPE_ECP, ecpdu.encode()))
                 case Deliver(payload):
                     outputs += self._delivered(payload, now)
+                case Arrived(payload):
+                    outputs += self._told(payload)
                 case Failed(payload):
                     self._undelivered(payload)
                     self.counters["ecp_failed"] += 1

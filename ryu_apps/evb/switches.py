@@ -72,13 +72,16 @@ class Bringup:
         state = self.switches.get(dpid)
         return state is not None and state.readiness is Readiness.READY
 
-    def connected(self, dpid: int, ports: dict[int, bool], patient: bool) -> ReadRules:
+    def connected(
+        self, dpid: int, ports: dict[int, bool], patient: bool, early: list[FrameReceived] | None = None
+    ) -> ReadRules:
         """A switch is there: ask what it holds.
 
         Args:
             patient: leave what nobody wants for now; somebody may yet claim it.
+            early: frames that have waited through an earlier attempt.
         """
-        state = SwitchState(dpid, dict(ports), patient, token=self._next_token())
+        state = SwitchState(dpid, dict(ports), patient, token=self._next_token(), early=early or [])
         self.switches[dpid] = state
         return ReadRules(dpid, state.token, OURS)
 
@@ -107,6 +110,11 @@ class Bringup:
             return self._write(state, step)
         state.readiness = Readiness.READY
         return state
+
+    def awaits(self, dpid: int, token: int) -> bool:
+        """Whether this is the change that brings the switch up."""
+        state = self.switches.get(dpid)
+        return state is not None and state.token == token and state.readiness is Readiness.INSTALLING
 
     def gone(self, dpid: int) -> SwitchState | None:
         """The switch is not there any more."""

@@ -103,8 +103,9 @@ class Southbound:
         connection = self._connections.pop(dpid, None)
         if connection is not None:
             connection.channel.detach()
-            connection.driver.close()
+            # In this order: what the driver rejects now is lost with the switch, not refused by it.
             self._events.append(SwitchDown(dpid))
+            connection.driver.close()
 
     def perform(self, effect: SendFrame | Apply | ReadRules) -> None:
         """Carry out an effect; what becomes of it comes as an event."""

@@ -9,6 +9,7 @@ import pytest
 from ryu_apps.evb.protocol.ecp import (
     MINIMUM_GAP,
     QUEUE_LIMIT,
+    Arrived,
     Deliver,
     EcpEndpoint,
     Failed,
@@ -133,7 +134,7 @@ def test_the_next_ecpdu_keeps_its_distance_from_the_acknowledgement(ecp: EcpEndp
     ecp.feed(Submit(b"first"), 0.0)
     ecp.feed(Submit(b"second"), 0.0)
 
-    assert ecp.feed(ack(1), 0.001) == []
+    assert ecp.feed(ack(1), 0.001) == [Arrived(b"first")]
     assert ecp.deadline == 0.001 + MINIMUM_GAP
     assert ecp.feed(Tick(), 0.0059) == []
     assert sent(ecp.feed(Tick(), 0.006)) == [Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, 2, b"second")]

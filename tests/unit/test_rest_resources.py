@@ -196,7 +196,7 @@ def test_reservations_name_who_was_promised_what() -> None:
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     world.advance(1.5)
     first, second = world.get("/evb/reservations")
-    assert (first["dpid"], first["budget"], second["used"]) == (DPID_1, 500, 0)
+    assert (first["dpid"], first["budget"], second["used"]) == (DPID_1, 500, 1)
     assert first["used"] == sum(one["rules"] for one in first["promises"]) > 0
     timeout = world.engine.stations[HV1].evb.operational.keep_alive_timeout
     for promise in first["promises"]:

@@ -84,11 +84,11 @@ def test_a_change_that_wants_no_answer_gets_none(world: World) -> None:
     assert world.events == []
 
 
-def test_a_lost_switch_rejects_what_is_open_and_goes_down(world: World) -> None:
+def test_a_lost_switch_goes_down_before_what_is_open_is_rejected(world: World) -> None:
     datapath = world.connect(1)
     world.southbound.perform(Apply(1, 5, GATE, Mode.ATOMIC))
     world.southbound.datapath_down(datapath)
-    assert world.events == [Rejected(1, 5, "switch disconnected"), SwitchDown(1)]
+    assert world.events == [SwitchDown(1), Rejected(1, 5, "switch disconnected")]
 
 
 def test_a_connection_that_was_replaced_takes_nothing_with_it(world: World) -> None:

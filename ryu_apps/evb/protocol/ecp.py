@@ -24,6 +24,7 @@ from ryu_apps.evb.wire.ecp import ECP_VERSION, SUBTYPE_VDP, Ecpdu, EcpOp
 
 __all__ = [
     "MINIMUM_GAP",
+    "Arrived",
     "Deliver",
     "EcpEndpoint",
     "Failed",
@@ -94,13 +95,20 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """The station has acknowledged this payload."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """This payload was not acknowledged, was dropped by a reset, or found the queue full."""
 
     payload: bytes
 
 
-Output = Transmit | Deliver | Failed
+Output = Transmit | Deliver | Arrived | Failed
 
 
 @dataclass(slots=True)
@@ -266,10 +274,10 @@ class EcpEndpoint:
         return [Failed(submit.payload)]
 
     def _pause(self, _: Ecpdu, now: float) -> list[Output]:
-        """Start the gap."""
+        """Tell that it has arrived, start the gap."""
         self._acked = True
         self.deadline = now + self._gap
-        return []
+        return [Arrived(self._outstanding.payload)]
 
     def _resend(self, _: Tick, now: float) -> list[Output]:
         """Send the identical ECPDU again, start the ack timer."""

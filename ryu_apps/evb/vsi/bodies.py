@@ -64,8 +64,16 @@ class Epochs:
 
     def prepare(self, types: Iterable[VsiType]) -> None:
         """Compile now what would otherwise keep the first station waiting."""
-        for vsi_type in types:
-            self.block(vsi_type)
+        self.adopt(compiled(self.missing(types)))
+
+    def missing(self, types: Iterable[VsiType]) -> list[tuple[VsiType, int]]:
+        """Types that are not compiled yet, with their epochs."""
+        numbered = [(vsi_type, self.number(vsi_type)) for vsi_type in types]
+        return [(vsi_type, epoch) for vsi_type, epoch in numbered if epoch not in self._blocks]
+
+    def adopt(self, blocks: dict[int, RuleBlock]) -> None:
+        """Take what was compiled elsewhere; what is here already stays."""
+        self._blocks = {**blocks, **self._blocks}
 
     def _assign(self, content: tuple[VsiTypeKey, str], epoch: int) -> None:
         self._numbers[content] = epoch
@@ -76,6 +84,11 @@ class Epochs:
         while epoch in self._taken:
             epoch = epoch % _LAST_EPOCH + 1
         return epoch
+
+
+def compiled(types: Iterable[tuple[VsiType, int]]) -> dict[int, RuleBlock]:
+    """Compile types for their epochs; touches nothing else, so it may take place in another thread."""
+    return {epoch: body_of_type(vsi_type, epoch) for vsi_type, epoch in types}
 
 
 class Indices:

@@ -60,6 +60,10 @@ class Gatekeeper:
         vsi.gates, vsi.members = gates, members
         return {dpid: change for dpid, change in changes.items() if change}
 
+    def others(self, dpid: int) -> tuple[int, ...]:
+        """The switches that forward towards ``dpid``."""
+        return tuple(other for other in self._fabric.switches if self._wiring.trunk_towards(other, dpid))
+
     def pages(self, vsi: Vsi) -> tuple[int | None, ...]:
         """On which flood page each of a VSI's memberships is."""
         return tuple(self._floods[dpid, vid].page_of(member) for dpid, vid, member in vsi.members)

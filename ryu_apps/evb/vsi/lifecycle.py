@@ -38,10 +38,13 @@ from ryu_apps.evb.vsi.steps import (
 )
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 
+#: All gates share a lane, since they share flood rules: what is sent later is in force later.
+_GATE_LANE = 0
 #: Lanes of type bodies start here; lanes of VSI bodies are their indices.
 _TYPE_LANE = 1 << OWNER_BITS
-#: Rules of the gate on the VSI's own switch for each (VID, MAC): one in, one out.
-GATE_RULES = 2
+#: Rules of the gate on the VSI's own switch for each (VID, MAC): one in, one out, and two to flood at
+#: the most (those of a VID, and of a page, are shared).  On every other switch it is one.
+GATE_RULES, REMOTE_RULES = 4, 1
 
 
 class Lifecycle:
@@ -161,19 +164,21 @@ class Lifecycle:
         return Program(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
 
     def _reserve(self, attachment: Attachment, program: Program) -> bool:
-        dpid = attachment.port.dpid
+        """Set room aside on every switch, or on none."""
+        dpid, index, pairs = attachment.port.dpid, program.binding.vsi_index, len(program.binding.bindings)
         shared = len(self._epochs.block(program.vsi_type))
         body = len(body_of_vsi(program.vsi_type, program.binding))
-        own = body + GATE_RULES * len(program.binding.bindings)
         first = (dpid, program.epoch) not in self.bodies
         program.rules = body + (shared if first else 0)
-        if first and not self._ledger.promise(dpid, ("type", program.epoch), shared):
-            return False
-        if self._ledger.promise(dpid, ("vsi", program.binding.vsi_index), own):
-            return True
-        if first:
-            self._ledger.release(dpid, ("type", program.epoch))
-        return False
+        wishes = [(dpid, ("type", program.epoch), shared)] if first else []
+        wishes.append((dpid, ("vsi", index), body + GATE_RULES * pairs))
+        wishes += [(other, ("vsi", index), REMOTE_RULES * pairs) for other in self._gatekeeper.others(dpid)]
+        for number, wish in enumerate(wishes):
+            if not self._ledger.promise(*wish):
+                for there, owner, _ in wishes[:number]:
+                    self._ledger.release(there, owner)
+                return False
+        return True
 
     def _install(self, attachment: Attachment, program: Program) -> None:
         dpid = attachment.port.dpid
@@ -225,7 +230,7 @@ class Lifecycle:
             return
         program.phase = Phase.ACTIVATING
         program.opened = True
-        flip = self._flips[vsi] = Flip(attachment, program, vsi.owner, vsi.gate_program)
+        flip = self._flips[vsi] = self._new_flip(attachment, program)
         tokens = self._flip(vsi, attachment, program, attachment)
         self._happened("flow.activating", attachment, switches=len(tokens))
         flip.waiting.update(tokens)
@@ -233,39 +238,47 @@ class Lifecycle:
         if not tokens:
             self._record_flip(flip)
 
+    def _new_flip(self, attachment: Attachment, program: Program) -> Flip:
+        """A flip that overtakes another one inherits what that one would have had to put right."""
+        vsi = attachment.vsi
+        pending = self._flips.get(vsi)
+        if pending is None:
+            owners = () if vsi.owner is None else (vsi.owner,)
+            return Flip(attachment, program, vsi.owner, vsi.gate_program, owners)
+        displaced = (*pending.displaced, pending.attachment)
+        return Flip(attachment, program, pending.old_owner, pending.old_program, displaced)
+
     def _record_flip(self, flip: Flip) -> None:
         """All switches have confirmed; the store has to as well before the station is answered."""
         flip.saving = True
         granted: dict[Attachment, VdpMode | None] = {flip.attachment: VdpMode.ASSOCIATE}
-        if flip.old_owner is not None and not flip.old_owner.releasing and flip.old_owner is not flip.attachment:
-            granted[flip.old_owner] = flip.old_owner.machine.in_force
+        for displaced in flip.displaced:
+            if displaced is not flip.attachment and displaced.present:
+                granted[displaced] = displaced.machine.in_force
         token = self._write(self._records.grant(granted))
         flip.waiting.add(token)
         self._steps[token] = flip
 
     def _activated(self, flip: Flip) -> None:
-        attachment, old = flip.attachment, flip.old_owner
+        attachment = flip.attachment
         if not self._end_flip(flip):
             return
         flip.program.phase = Phase.ACTIVE
         self._happened("flow.activated", attachment)
         self._verdict(attachment, Granted())
         self._sweep_retired(attachment)
-        if old is not None and old is not attachment and not old.releasing:
-            if flip.old_program is not None:
-                flip.old_program.phase = Phase.STAGED
-            self._verdict(old, Recalled("associated at another port"))
+        for displaced in dict.fromkeys(flip.displaced):
+            if displaced is not attachment and displaced.present:
+                if displaced.program is not None:
+                    displaced.program.phase = Phase.STAGED
+                self._verdict(displaced, Recalled("associated at another port"))
 
     def _flip(self, vsi: Vsi, owner: Attachment | None, program: Program | None, on_behalf: Attachment) -> list[int]:
         """Send the gate change to every switch that is there; the others catch up when they return."""
         changes = self._gatekeeper.flip(vsi, owner, program)
-        if program is not None:
-            lane = program.binding.vsi_index
-        else:
-            lane = on_behalf.program.binding.vsi_index if on_behalf.program else 0
         # The switch of the new owner first: its gate decides when the VM has a network again.
         order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
-        return [self._send(dpid, changes[dpid], Mode.ATOMIC, lane) for dpid in order if dpid in self.up]
+        return [self._send(dpid, changes[dpid], Mode.ATOMIC, _GATE_LANE) for dpid in order if dpid in self.up]
 
     def _shut(self, attachment: Attachment) -> None:
         """Shut the gate if it is this attachment's; an opening that is under way is called off."""
@@ -290,7 +303,7 @@ class Lifecycle:
         if flip is not None:
             self._end_flip(flip)
             flip.program.phase = Phase.STAGED
-            keeper = flip.old_owner if flip.old_owner and not flip.old_owner.releasing else None
+            keeper = flip.old_owner if flip.old_owner and flip.old_owner.present else None
             self._flip(vsi, keeper, flip.old_program if keeper else None, attachment)
         if vsi.owner is attachment and vsi.gate_program is not program and program is not None:
             attachment.retired.append(program)
@@ -336,7 +349,8 @@ class Lifecycle:
 
     def _sweep(self, attachment: Attachment, program: Program) -> None:
         dpid, binding = attachment.port.dpid, program.binding
-        self._ledger.release(dpid, ("vsi", binding.vsi_index))
+        for there in (dpid, *self._gatekeeper.others(dpid)):
+            self._ledger.release(there, ("vsi", binding.vsi_index))
         body = owned_by(Kind.VSI_BODY, binding.vsi_index, binding.generation)
         self._send_sweep(attachment, Change(sweep=(body,)), binding.vsi_index, index=binding.vsi_index)
         shared = self.bodies.get((dpid, program.epoch))

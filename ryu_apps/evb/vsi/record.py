@@ -52,6 +52,7 @@ class AttachmentRecord:
         mode: what is in force.
         newest: the request as the station made it.
         owner: its gate is open.
+        operational: the agreed timers (r, rte, rwd, rka), by which the station will be heard again.
         left: the VSI has moved away and the station may not know yet.
     """
 
@@ -64,6 +65,7 @@ class AttachmentRecord:
     owner: bool
     left: bool
     program: ProgramRecord | None
+    operational: tuple[int, int, int, int]
 
     def encode(self) -> bytes:
         """The record as msgpack."""
@@ -80,6 +82,7 @@ class AttachmentRecord:
             self.owner,
             self.left,
             None if program is None else _pack_program(program),
+            list(self.operational),
         ]
         encoded = msgpack.packb(fields)
         assert isinstance(encoded, bytes)
@@ -113,6 +116,7 @@ class AttachmentRecord:
         owner: bool,
         left: bool,
         program: list[Any] | None,
+        operational: list[int],
     ) -> AttachmentRecord:
         return cls(
             PortId(*port),
@@ -124,6 +128,7 @@ class AttachmentRecord:
             owner,
             left,
             None if program is None else _unpack_program(program),
+            (operational[0], operational[1], operational[2], operational[3]),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.vsi.record import AttachmentRecord, ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -63,8 +64,13 @@ class RecordKeeper:
             owner=vsi.owner is attachment,
             left=mode is VdpMode.ASSOCIATE and vsi.owner is not attachment,
             program=None if program is None else self._program(vsi, program),
+            operational=_numbers(attachment.machine.operational),
         )
 
     def _program(self, vsi: Vsi, program: Program) -> ProgramRecord:
         pages = self._pages(vsi) if vsi.gate_program is program else ()
         return ProgramRecord(program.vsi_type.key, program.vsi_type.digest, program.epoch, program.binding, pages)
+
+
+def _numbers(timers: Operational) -> tuple[int, int, int, int]:
+    return timers.r, timers.rte, timers.rwd, timers.rka

@@ -105,6 +105,11 @@ class Attachment:
         return Phase.PREASSOCIATED if self.machine.in_force is not None else Phase.NONE
 
     @property
+    def present(self) -> bool:
+        """Whether it is neither forgotten nor about to be."""
+        return not self.releasing and self.vsi.attachments.get(self.port) is self
+
+    @property
     def text(self) -> str:
         """The VSIID in canonical text."""
         return self.vsi.text

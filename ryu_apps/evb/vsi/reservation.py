@@ -16,10 +16,17 @@ class Ledger:
         self._budget: dict[int, int | None] = {}
         self._promised: dict[int, dict[Owner, int]] = {}
         self._used: dict[int, int] = {}
+        self._base: dict[int, int] = {}
 
-    def limit(self, dpid: int, max_rules: int | None) -> None:
-        """Set the budget of a switch; None: unlimited."""
+    def limit(self, dpid: int, max_rules: int | None, base: int = 0) -> None:
+        """Set the budget of a switch.
+
+        Args:
+            max_rules: how many rules it may hold; None: unlimited.
+            base: rules of the budget that it holds whoever is there.
+        """
         self._budget[dpid] = max_rules
+        self._base[dpid] = base
 
     def budget(self, dpid: int) -> int | None:
         """The budget of a switch in rules; None: unlimited."""
@@ -42,7 +49,7 @@ class Ledger:
         promised = self._promised.setdefault(dpid, {})
         budget = self._budget.get(dpid)
         used = self.used(dpid) - promised.get(owner, 0) + rules
-        if budget is not None and used > budget:
+        if budget is not None and used + self._base.get(dpid, 0) > budget:
             return False
         promised[owner] = rules
         self._used[dpid] = used

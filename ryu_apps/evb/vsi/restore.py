@@ -19,7 +19,7 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.record import AttachmentRecord, RecordError
 from ryu_apps.evb.vsi.registry import Registry
 
-Place = Callable[[PortId], tuple[Interface, Operational] | None]
+Place = Callable[[PortId], Interface | None]
 
 
 def restore(
@@ -34,7 +34,7 @@ def restore(
 
     Args:
         records: as an earlier life saved them.
-        place: what is configured at a port and the timers to begin with, None if it is no station port.
+        place: what is configured at a port, None if it is no station port.
 
     Yields:
         One event a record, restored or left out.
@@ -61,12 +61,12 @@ def _restore(
     found = place(record.port)
     if found is None:
         raise RecordError(f"{record.port} is no station port any more")
-    interface, operational = found
+    interface = found
     filled = fill_null_vids(interface, record.newest.filter_info)
     if filled is None:
         raise RecordError("the port has no VLAN to offer any more")
     vsi_type = _type(record, policies)
-    machine = VdpBridge.resumed(operational, record.mode, now)
+    machine = VdpBridge.resumed(Operational(*record.operational), record.mode, now)
     attachment = registry.attach(record.newest.vsi_id, record.port, record.manager_id, machine, now)
     attachment.newest = attachment.requests[record.mode] = record.newest
     attachment.told = attachment.addresses = record.told

@@ -40,12 +40,18 @@ class Staging:
 
 @dataclass(eq=False, slots=True)
 class Flip:
-    """A gate on its way over."""
+    """A gate on its way over.
+
+    Attributes:
+        old_owner, old_program: who had the gate when no flip was under way, and gets it back.
+        displaced: whoever has to be told that the VSI has gone elsewhere.
+    """
 
     attachment: Attachment
     program: Program
     old_owner: Attachment | None
     old_program: Program | None
+    displaced: tuple[Attachment, ...] = ()
     waiting: set[int] = field(default_factory=set)
     saving: bool = False
     settled: bool = False
