@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ryu_apps.evb.flow.pipeline import Kind
@@ -9,7 +11,7 @@ from ryu_apps.evb.io import Mode
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import PreAssociate, RequestStatus, VdpError, VdpMode
-from tests.world import EAGER, HV1, HV2, HV3, OPEN_2, S1, S2, Vm, World, two_switches
+from tests.world import EAGER, HV1, HV2, HV3, NMS_MAC, OPEN_2, S1, S2, Vm, World, two_switches
 
 BODY = (Kind.TYPE_BODY, Kind.VSI_BODY)
 VM = Vm(7)
@@ -279,3 +281,25 @@ def test_malformed_request_is_counted_and_answered_invalid_format(world: World) 
     assert isinstance(tlv, PreAssociate)
     world.ask(HV3, VM, VdpMode.PREASSOCIATE)
     assert world.engine.stations[HV3].counters["malformed"] == 0
+
+
+def test_ports_that_ask_for_it_are_staged_at_a_plain_preassociate() -> None:
+    fabric = two_switches()
+    interfaces = fabric.switches[S1].interfaces
+    interfaces[HV1.port_no] = replace(interfaces[HV1.port_no], stage_on_preassociate=True)
+    world = World(fabric=fabric)
+    world.connect()
+    world.ask(HV2, Vm(8), VdpMode.PREASSOCIATE)
+    assert not world.rules(S1, Kind.VSI_BODY)
+    world.ask(HV1, VM, VdpMode.PREASSOCIATE)
+    assert world.rules(S1, Kind.VSI_BODY) and not world.rules(S1, Kind.GATE)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [MacVid(vid=100, mac=NMS_MAC), MacVid(vid=4095, mac=VM.mac), MacVid(vid=100, mac=0x01005E000001), MacVid(100, 0)],
+    ids=["of a configured host", "reserved VID", "group address", "no address"],
+)
+def test_addresses_that_no_vsi_may_have_are_refused(world: World, entry: MacVid) -> None:
+    world.send(HV1, PreAssociate(RequestStatus(), 1, 1, VM.vsi_id, FilterInfo.of(entry)))
+    assert world.answer(HV1).error is VdpError.INVALID_VID_GROUP_MAC
