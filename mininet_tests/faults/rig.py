@@ -134,6 +134,7 @@ class Rig:
     def __enter__(self) -> Self:
         try:
             self.cluster.start()
+            wait_until(self._relays, "reflective relay at every station", 10)
             for guest, home in HOMES.items():
                 self.cluster.boot(Vm(guest.name, guest.mac, guest.ip), home)
                 self.admit(guest, home)
@@ -141,6 +142,9 @@ class Rig:
             self.__exit__(None, None, None)
             raise
         return self
+
+    def _relays(self) -> bool:
+        return all(one["reflective_relay"] for one in self.controller.get("/evb/stations"))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
