@@ -198,8 +198,7 @@ def link_flap(nemesis: Nemesis) -> Iterator[None]:
 def operator_recall(nemesis: Nemesis) -> Iterator[None]:
     yield
     for guest in GUESTS:
-        if nemesis.rig.known(guest) is not None:
-            nemesis.rig.controller.delete(f"/evb/vsis/{guest.vsi.uuid}")
+        nemesis.rig.recall(guest)
 
 
 def _frame(nemesis: Nemesis) -> Kind:

@@ -12,9 +12,11 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.error import HTTPError
 from uuid import NAMESPACE_URL, uuid5
 
 from mininet_tests.faults.proxy import Proxy
@@ -250,6 +252,14 @@ class Rig:
         self.controller.wait_connected(2)
         return time.monotonic() - begun
 
+    def recall(self, guest: Guest) -> None:
+        """Take a VM off the network as an operator does; one that is not there, or just gone, is no mistake."""
+        try:
+            self.controller.delete(f"/evb/vsis/{guest.vsi.uuid}")
+        except HTTPError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+
     def tidy(self, *guests: Guest) -> None:
         """After a test, also one that failed: no traps, and these VMs nowhere."""
         self.proxy.clear()
@@ -257,8 +267,7 @@ class Rig:
         for guest in guests:
             for hypervisor in self.cluster.hypervisors:
                 self.let_go(hypervisor, guest)
-            if self.known(guest) is not None:
-                self.controller.delete(f"/evb/vsis/{guest.vsi.uuid}")
+            self.recall(guest)
 
     # --- what the switches hold ---
     def tables(self) -> dict[str, list[str]]:
