@@ -28,6 +28,7 @@ from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
 from ryu_apps.settings import SettingsError, load_policy_set, load_settings
+from ryu_apps.signals import on_signal
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
 
@@ -82,8 +83,7 @@ class EvbBridge(app_manager.RyuApp):
         gc.collect()
         gc.freeze()
         self.threads.append(hub.spawn(self._watch_the_clock))
-        # Not in the handler itself: it may interrupt anything.
-        signal.signal(signal.SIGHUP, lambda *_: hub.spawn(self.reload))
+        on_signal(signal.SIGHUP, self.reload)
 
     def reload(self) -> list[str]:
         """Read the policies again and put them in force, whole or not at all.

@@ -1,0 +1,76 @@
+"""SIGHUP reloads the policies, also of a bridge that has nothing else to do."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+RYU_MANAGER = Path(sys.executable).with_name("ryu-manager")
+POLICIES = Path(__file__).parents[2] / "policies"
+CONFIG = """
+version: 1
+policies: [types]
+dps: {s1: {dp_id: 1, interfaces: {1: {name: hv1, role: station, native_vlan: 100}}}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "evbridge.yaml").write_text(CONFIG)
+    (tmp_path / "types").mkdir()
+    (tmp_path / "types" / "web.yaml").write_bytes((POLICIES / "web_server" / "web_server.yaml").read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def bridge(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    environment = os.environ | {"EVBRIDGE_CONFIG": str(folder / "evbridge.yaml")}
+    arguments = [str(RYU_MANAGER), "--ofp-tcp-listen-port", "0", "ryu_apps.evb_bridge"]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(arguments, env=environment, stdout=log, stderr=log, cwd=folder)
+    try:
+        await_handler(process)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def await_handler(process: subprocess.Popen[bytes], limit: float = 20.0) -> None:
+    """Until the process catches SIGHUP, as the kernel has it; before that the signal would end it."""
+    deadline = time.monotonic() + limit
+    while True:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+        caught = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
+        if caught and int(caught[1], 16) >> (signal.SIGHUP - 1) & 1:
+            return
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+
+
+def await_log(folder: Path, pattern: str, limit: float = 20.0) -> None:
+    deadline = time.monotonic() + limit
+    while not re.search(pattern, (folder / "log").read_text()):
+        assert time.monotonic() < deadline, (folder / "log").read_text()
+        time.sleep(0.02)
+
+
+def test_new_type_is_in_force_soon_after_the_signal(folder: Path, bridge: subprocess.Popen[bytes]) -> None:
+    (folder / "types" / "database.yaml").write_bytes((POLICIES / "database" / "database.yaml").read_bytes())
+    bridge.send_signal(signal.SIGHUP)
+    await_log(folder, r"policies\.loaded types=2", 5.0)
+
+
+def test_mistakes_are_told_with_their_place_and_nothing_changes(folder: Path, bridge: subprocess.Popen[bytes]) -> None:
+    (folder / "types" / "bad.yaml").write_text("vsi_type: {nonsense")
+    bridge.send_signal(signal.SIGHUP)
+    await_log(folder, r"policies\.refused .*bad\.yaml:1:", 5.0)
+    assert bridge.poll() is None
