@@ -39,6 +39,15 @@ class Outcome(Enum):
     REFUSED = "refused"
 
 
+# Functions, since on Python 3.13 an enumeration does not look like one of a single argument.
+def _outcome(value: object) -> Outcome:
+    return Outcome(value)
+
+
+def _ladder(value: object) -> LadderName:
+    return LadderName(value)
+
+
 def _mac(text: str) -> str:
     if not _MAC.match(text.lower()):
         raise ValueError("a MAC address was expected, such as 52:54:00:aa:00:01")
@@ -94,7 +103,7 @@ class Expectation(Strict):
         blackout_ms: longest gap allowed in either direction.
     """
 
-    outcome: Annotated[Outcome, BeforeValidator(Outcome)] = Outcome.COMPLETED
+    outcome: Annotated[Outcome, BeforeValidator(_outcome)] = Outcome.COMPLETED
     error: int | None = None
     lost: int | None = None
     blackout_ms: float | None = None
@@ -110,7 +119,7 @@ class MigrationSpec(Strict):
 
     vm: str
     to: str
-    ladder: Annotated[LadderName, BeforeValidator(LadderName)]
+    ladder: Annotated[LadderName, BeforeValidator(_ladder)]
     copy_ms: Annotated[float, Field(ge=0)] = 300.0
     abort: bool = False
     expect: Expectation = Expectation()
