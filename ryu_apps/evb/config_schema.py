@@ -6,20 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
+from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.wire.mac import mac_from_text
 
 StageOnText = Literal["preassociate", "preassociate_rr"]
 #: Port numbers travel in 16 bits of metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
-_GROUP_BIT = 1 << 40
 
 
 def _mac(written: object) -> int:
     if not isinstance(written, str):
         raise ValueError("a MAC address was expected, such as '02:00:00:00:0f:01'")
     mac = mac_from_text(written)
-    if mac & _GROUP_BIT or mac == 0:
+    if mac & GROUP_BIT or mac == 0:
         raise ValueError(f"{written} is not the address of an end system")
     return mac
 

@@ -163,9 +163,9 @@ class Engine:
             case Confirmed(dpid, token):
                 self._audit.settled(dpid, token)
                 self._confirmed(dpid, token, now)
-            case Rejected(dpid, token, reason, full):
+            case Rejected(dpid, token, reason):
                 self._audit.settled(dpid, token)
-                self._rejected(dpid, token, reason, full, now)
+                self._rejected(dpid, token, reason, now)
             case Saved(token):
                 self._associated(self.associations.outcomes(self.lifecycle.saved(token), now), now)
             case NotSaved(token, reason):
@@ -240,12 +240,12 @@ class Engine:
                 station.relay = relay
                 self._station_outputs(port, [one for one in said if not isinstance(one, Relay)], now)
 
-    def _rejected(self, dpid: int, token: int, reason: str, full: bool, now: float) -> None:
+    def _rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         if self.bringup.awaits(dpid, token):
             self._note(Happened("switch.refused", dpid=dpid, detail={"reason": reason}), now)
             self._agenda.set((Chore.BRING_UP, dpid), now + _BRING_UP_RETRY)
             return
-        outcomes = self.lifecycle.rejected(dpid, token, reason, full)
+        outcomes = self.lifecycle.rejected(dpid, token, reason)
         self._associated(self.associations.outcomes(outcomes, now), now)
 
     def _bring_up_again(self, dpid: int) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from ryu_apps.evb.flow.rule import (
     ANY_TAGGED,
+    CONTROLLER,
     VLAN_PRESENT,
     Action,
     Bucket,
@@ -37,7 +38,7 @@ from ryu_apps.evb.flow.rule import (
     ToGroup,
     match,
 )
-from ryu_apps.evb.flow.simulate import CONTROLLER, MAX_DEPTH, MAX_LOOKUPS, SimulationError, forward
+from ryu_apps.evb.flow.simulate import MAX_DEPTH, MAX_LOOKUPS, SimulationError, forward
 
 PORTS = range(1, 5)
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"

@@ -9,6 +9,7 @@ import pytest
 
 from ryu_apps.evb.flow.rule import (
     ANY_TAGGED,
+    CONTROLLER,
     VLAN_PRESENT,
     Action,
     Bucket,
@@ -26,7 +27,7 @@ from ryu_apps.evb.flow.rule import (
     ToGroup,
     match,
 )
-from ryu_apps.evb.flow.simulate import CONTROLLER, MAX_DEPTH, SimulationError, action_set, forward, matches
+from ryu_apps.evb.flow.simulate import MAX_DEPTH, SimulationError, action_set, forward, matches
 
 FRAME = {"in_port": 1, "eth_src": 1, "eth_dst": 2, "eth_type": 0x0800}
 TAGGED = FRAME | {"vlan_vid": VLAN_PRESENT | 5}

@@ -51,6 +51,12 @@ _RANK = {name: rank for rank, name in enumerate(FIELD_SIZES)}
 VLAN_PRESENT = 0x1000
 #: ``(value, mask)`` that matches any tagged frame.
 ANY_TAGGED = (VLAN_PRESENT, VLAN_PRESENT)
+#: The bit of a MAC address, as a 48-bit integer, that a group address has.
+GROUP_BIT = 1 << 40
+#: ``(value, mask)`` that matches any group address, broadcast included.
+ANY_GROUP = (GROUP_BIT, GROUP_BIT)
+#: OFPP_CONTROLLER.
+CONTROLLER = 0xFFFFFFFD
 
 
 class FieldMatch(NamedTuple):

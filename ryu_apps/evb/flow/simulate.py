@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.rule import (
+    CONTROLLER,
     VLAN_PRESENT,
     Action,
     Bucket,
@@ -32,8 +33,6 @@ from ryu_apps.evb.flow.rule import (
     ToGroup,
 )
 
-#: OFPP_CONTROLLER: a frame emitted here goes to the controller.
-CONTROLLER = 0xFFFFFFFD
 #: Open vSwitch gives up, and drops the frame, beyond either: buckets and lookups in no later table, one
 #: inside the other; and lookups in all, the first one not counted.
 MAX_DEPTH, MAX_LOOKUPS = 64, 4096

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.policy.diagnostic import Diagnostic, warning
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, Box, Network, VsiType
@@ -17,7 +18,6 @@ from ryu_apps.evb.policy.model import Acl, AclRule, Box, Network, VsiType
 #: Look-ups after which the search gives up: a file whose every rule has masks of its own.
 MAX_LOOKUPS = 2_000_000
 
-_GROUP_BIT = 1 << 40
 _WRONG_PROTO = {(0x0800, 58): "ICMPv6 does not travel over IPv4", (0x86DD, 1): "ICMP does not travel over IPv6"}
 
 
@@ -117,7 +117,7 @@ def _unreachable(vsi_type: VsiType, rule: AclRule, from_vm: bool) -> Iterator[st
 
 
 def _is_group(mac: Masked) -> bool:
-    return bool(mac.mask & mac.value & _GROUP_BIT)
+    return bool(mac.mask & mac.value & GROUP_BIT)
 
 
 def _meets(address: Masked, networks: tuple[Network, ...], version: int) -> bool:

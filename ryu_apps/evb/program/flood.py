@@ -13,11 +13,10 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.pipeline import PORT_MASK, Kind, Priority, Table, cookie, metadata
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Resubmit, Rule, SetField, match
+from ryu_apps.evb.flow.rule import ANY_GROUP, VLAN_PRESENT, Action, Resubmit, Rule, SetField, match
 
 #: VSIs on one page.
 PAGE_SIZE = 32
-_GROUP_BIT = (1 << 40, 1 << 40)
 
 
 class Member(NamedTuple):
@@ -121,7 +120,7 @@ class FloodVid:
         )
         vid = VLAN_PRESENT | self._vid
         if everyone := (*self._host_copies(), *whole, *pages):
-            group = match(vlan_vid=vid, eth_dst=_GROUP_BIT)
+            group = match(vlan_vid=vid, eth_dst=ANY_GROUP)
             yield Rule(Table.FLOOD_VID, Priority.EXACT, group, owner, apply=everyone)
         if whole:
             yield Rule(Table.FLOOD_VID, Priority.WIDE, match(vlan_vid=vid), owner, apply=whole)

@@ -20,7 +20,9 @@ from ryu_apps.evb.flow.pipeline import (
     metadata,
 )
 from ryu_apps.evb.flow.rule import (
+    ANY_GROUP,
     ANY_TAGGED,
+    CONTROLLER,
     VLAN_PRESENT,
     Action,
     Bucket,
@@ -42,14 +44,9 @@ from ryu_apps.evb.flow.rule import (
 from ryu_apps.evb.topology.fabric import Interface, Role, Switch
 from ryu_apps.evb.topology.graph import Trunk, Wiring
 
-#: OFPP_CONTROLLER.
-CONTROLLER = 0xFFFFFFFD
-#: Nearest Customer Bridge group address: LLDP and ECP of EVB stations (802.1Q table 8-2).
-NEAREST_CUSTOMER_BRIDGE = 0x0180C2000000
 #: LLDP, ratified ECP, and the draft's ECP (punted only to be counted and refused).
 STATION_PROTOCOLS = (0x88CC, 0x8940, 0x88B7)
 _RESERVED_ADDRESSES = (0x0180C2000000, 0xFFFFFFFFFFF0)
-_GROUP_BIT = (1 << 40, 1 << 40)
 
 #: Frames a second that one station may send to the controller, and how many at once.  Keep-alives of 300 VSIs
 #: need about 500 a second.  ECP is stop and wait, so an honest station has one or two frames under way; a burst is
@@ -188,7 +185,7 @@ def _forward_hosts(dpid: int, wiring: Wiring, hosts: dict[tuple[int, int], tuple
             yield _rule(Table.FORWARD, Priority.EXACT, fields, meta=meta, goto=Table.OUTPUT)
         elif trunk := wiring.trunk_towards(dpid, home):
             yield _rule(Table.FORWARD, Priority.EXACT, fields, apply=(to_trunk(trunk),))
-    yield _rule(Table.FORWARD, Priority.WIDE, match(eth_dst=_GROUP_BIT), goto=Table.FLOOD)
+    yield _rule(Table.FORWARD, Priority.WIDE, match(eth_dst=ANY_GROUP), goto=Table.FLOOD)
 
 
 def _flood(trunks: tuple[Trunk, ...]) -> Iterator[Rule]:

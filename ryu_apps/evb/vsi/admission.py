@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.evb.vsi.model import Binding
@@ -12,7 +13,6 @@ from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError
 
-_GROUP_BIT = 1 << 40
 _RESERVED_VID = 4095
 
 
@@ -92,7 +92,7 @@ def _unacceptable(interface: Interface, binding: Binding, taken: Callable[[Bindi
         return f"VID {binding.vid} is reserved"
     if interface.tagged_vlans and binding.vid not in (*interface.tagged_vlans, interface.native_vlan):
         return f"VID {binding.vid} is not configured at port {interface.name}"
-    if binding.mac is not None and (binding.mac & _GROUP_BIT or binding.mac == 0):
+    if binding.mac is not None and (binding.mac & GROUP_BIT or binding.mac == 0):
         return f"{mac_to_text(binding.mac)} is not the address of a station"
     holder = taken(binding)
     if holder is not None:

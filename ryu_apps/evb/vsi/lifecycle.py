@@ -113,7 +113,7 @@ class Lifecycle:
 
     def confirmed(self, token: int) -> list[Outcome]:
         """A switch has carried out a change."""
-        self._settle(token, None, full=False)
+        self._settle(token, None)
         return self._take()
 
     def delete_again(self) -> list[Outcome]:
@@ -126,16 +126,16 @@ class Lifecycle:
         """The store has written a change, or says why it cannot."""
         if failure is not None:
             self._out.append(Happened("store.failed", detail={"reason": failure}))
-        self._settle(token, failure, full=False)
+        self._settle(token, failure)
         return self._take()
 
-    def rejected(self, dpid: int, token: int, reason: str, full: bool) -> list[Outcome]:
+    def rejected(self, dpid: int, token: int, reason: str) -> list[Outcome]:
         """A switch has refused a change or was lost over it."""
         lost = dpid not in self.up
         if not lost and not isinstance(self._steps.get(token), Staging):
             self._out.append(Happened("switch.refused", dpid=dpid, detail={"reason": reason}))
             self._out.append(Distrust(dpid))
-        self._settle(token, f"{dpid:016x}: {reason}", full=full, lost=lost)
+        self._settle(token, f"{dpid:016x}: {reason}", lost)
         return self._take()
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:
@@ -385,7 +385,7 @@ class Lifecycle:
         self._steps[token] = Forgetting(attachment, keys)
 
     # --- confirmations ---
-    def _settle(self, token: int, failure: str | None, full: bool, lost: bool = False) -> None:
+    def _settle(self, token: int, failure: str | None, lost: bool = False) -> None:
         step = self._steps.pop(token, None)
         match step:
             case Staging():
