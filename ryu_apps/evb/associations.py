@@ -362,6 +362,10 @@ class Associations:
             detail: dict[str, object] = {"mode": mode.name, "status": f"{status.encode():#04x}"}
             self._happened(attachment, "vdp.response", detail)
         self._answer(attachment.port, attachment.manager_id, asked.answer(status, filled))
+        if status.keep:
+            attachment.asked, attachment.filled = attachment.granted
+        elif status.success:
+            attachment.granted = attachment.asked, attachment.filled
         if not quiet and status.success and mode is VdpMode.ASSOCIATE:
             self._happened(attachment, "vsi.active", {})
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.io import Mode
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
@@ -14,6 +15,7 @@ from ryu_apps.evb.wire.vdp import Association, VdpMode
 from tests.world import HV1, HV3, S1, VLAN, Vm, World
 
 VM = Vm(7)
+OTHER_MAC = 0x5254000000AA
 
 
 def asked(mode: VdpMode, mac: int) -> Association:
@@ -87,3 +89,31 @@ def test_calling_off_gives_the_gate_back_to_where_it_was(world: World) -> None:
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     world.release()
     assert (world.rules(1, Kind.GATE), world.rules(2, Kind.GATE)) == before
+
+
+def refuse_change(world: World) -> None:
+    world.advance(0.01)
+    world.refuse[S1, Mode.STAGE] = "refused"
+    world.send(HV1, asked(VdpMode.ASSOCIATE, OTHER_MAC))
+    assert world.answer(HV1).keep
+
+
+@pytest.fixture
+def refused() -> World:
+    """An associated VSI whose change of address the switch has refused."""
+    world = World()
+    world.connect()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    refuse_change(world)
+    return world
+
+
+def test_refused_change_that_is_asked_for_again_is_no_keep_alive(refused: World) -> None:
+    refuse_change(refused)
+
+
+def test_keep_alive_after_a_refused_change_is_about_what_is_in_force(refused: World) -> None:
+    refused.applied.clear()
+    refused.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert refused.answer(HV1).success and refused.applied == []
+    assert refused.sent[HV1][-1].filter_info == VM.tlv(VdpMode.ASSOCIATE).filter_info

@@ -60,6 +60,7 @@ class Attachment:
         machine: the VDP machine of this VSI at this port.
         requests: the newest request TLV of each mode, for the answer.
         asked: what ``newest`` means, to know a repetition.
+        granted: ``asked`` and ``filled`` of the request in force, to return to if a change is refused.
         told: the VM's addresses as its station told them.
         superseded: types that a newer request of the same VSI has replaced, oldest first.
         filled: the filter info as answered (null VIDs filled in).
@@ -80,6 +81,7 @@ class Attachment:
     requests: dict[VdpMode, Association] = field(default_factory=dict)
     newest: Association | None = None
     asked: object = None
+    granted: tuple[object, FilterInfo | None] = (None, None)
     told: tuple[IPv4Address | IPv6Address, ...] = ()
     superseded: dict[VsiTypeKey, None] = field(default_factory=dict)
     filled: FilterInfo | None = None

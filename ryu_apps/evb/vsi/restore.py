@@ -74,6 +74,7 @@ def _restore(
     attachment.filled = filled
     bindings = bindings_of(filled)
     attachment.asked = VsiTypeKey(record.newest.type_id, record.newest.version), bindings, record.told
+    attachment.granted = attachment.asked, attachment.filled
     registry.hold(attachment, bindings)
     if record.program is not None and vsi_type is not None:
         lifecycle.resume(attachment, record.program, vsi_type, record.owner)
