@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, Rule
+from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, Rule
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
 
@@ -91,6 +91,15 @@ class RulesRead:
 
 
 @dataclass(frozen=True, slots=True)
+class CountersRead:
+    """Answer to :class:`ReadCounters`: rules as :class:`RulesRead` has them, with what they counted."""
+
+    dpid: int
+    token: int
+    counted: tuple[Counted, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """The store holds what :class:`Save` asked for."""
 
@@ -132,6 +141,7 @@ Event = (
     | Confirmed
     | Rejected
     | RulesRead
+    | CountersRead
     | Saved
     | NotSaved
     | OperatorDeassociate
@@ -185,6 +195,15 @@ class ReadRules:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadCounters:
+    """Read all rules under a cookie mask and what they have counted, then feed :class:`CountersRead`."""
+
+    dpid: int
+    token: int
+    mask: CookieMask
+
+
+@dataclass(frozen=True, slots=True)
 class Save:
     """Write state that must outlive the controller, all or nothing, then feed Saved or NotSaved.
 
@@ -215,4 +234,4 @@ class Happened:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-Effect = SendFrame | Apply | ReadRules | Save | Happened
+Effect = SendFrame | Apply | ReadRules | ReadCounters | Save | Happened

@@ -28,6 +28,7 @@ FIELD_SIZES: dict[str, int] = {
     "ip_proto": 1,
     "tcp_src": 2,
     "tcp_dst": 2,
+    "tcp_flags": 2,
     "udp_src": 2,
     "udp_dst": 2,
     "icmpv4_type": 1,
@@ -42,6 +43,10 @@ FIELD_SIZES: dict[str, int] = {
     "arp_tpa": 4,
     "arp_sha": 6,
     "arp_tha": 6,
+    "reg0": 4,
+    "reg1": 4,
+    "reg2": 4,
+    "reg3": 4,
     "metadata": 8,
 }
 
@@ -148,7 +153,66 @@ class ForgetInPort:
     """
 
 
-Action = Output | ToGroup | SetField | PushVlan | PopVlan | Resubmit | ForgetInPort
+@dataclass(frozen=True, slots=True)
+class FinTimeout:
+    """Shorten the idle timeout of the rule once it sees a TCP FIN or RST (an Open vSwitch extension); seconds."""
+
+    idle: int
+
+
+class Bits(NamedTuple):
+    """A run of bits of a field, the lowest at ``offset``."""
+
+    name: str
+    offset: int
+    width: int
+
+
+def whole(name: str) -> Bits:
+    """All bits of a field."""
+    return Bits(name, 0, 12 if name == "vlan_vid" else 8 * FIELD_SIZES[name])
+
+
+class Learned(NamedTuple):
+    """One match field or one action of a rule that is to be learnt.
+
+    Attributes:
+        target: what the new rule matches, or what it writes.
+        source: where the value is taken from: bits of the frame that is being dealt with, or a constant.
+    """
+
+    target: Bits
+    source: Bits | int
+
+
+@dataclass(frozen=True, slots=True)
+class Learn:
+    """Write a rule made from the frame at hand (an Open vSwitch extension).
+
+    The switch does it by itself, so connections are noted whether or not a controller is there.
+
+    Attributes:
+        table, priority, cookie: of the new rule.
+        idle_timeout, fin_idle_timeout: seconds without a frame after which it goes, before and after a
+            TCP FIN or RST; 0: never, and as before.
+        limit: rules of this very cookie that the table may hold; 0: no limit.
+        verdict: is set to 1, or to 0 if the limit forbids; None: nobody wants to know.
+        match: what it matches; the frame's own Ethernet type and protocol are given as constants.
+        writes: the fields it writes, in order.
+    """
+
+    table: int
+    priority: int
+    cookie: int
+    idle_timeout: int
+    fin_idle_timeout: int
+    limit: int
+    verdict: Bits | None
+    match: tuple[Learned, ...]
+    writes: tuple[Learned, ...]
+
+
+Action = Output | ToGroup | SetField | PushVlan | PopVlan | Resubmit | ForgetInPort | FinTimeout | Learn
 
 
 class RuleKey(NamedTuple):
@@ -164,7 +228,8 @@ class Rule:
     """One flow entry.
 
     ``apply`` are apply-actions; ``metadata`` is ``(value, mask)`` for write-metadata; ``goto`` the
-    next table.  No instruction at all is a drop.
+    next table.  No instruction at all is a drop.  ``idle_timeout`` is in seconds without a frame, 0 for
+    a rule that stays.
     """
 
     table: int
@@ -175,10 +240,19 @@ class Rule:
     metadata: tuple[int, int] | None = None
     goto: int | None = None
     meter: int | None = None
+    idle_timeout: int = 0
 
     @property
     def key(self) -> RuleKey:
         return RuleKey(self.table, self.priority, self.match)
+
+
+class Counted(NamedTuple):
+    """A rule as a switch shows it, and what it has counted: frames, and octets from the destination address on."""
+
+    rule: Rule
+    packets: int
+    octets: int
 
 
 class CookieMask(NamedTuple):
