@@ -10,6 +10,7 @@ from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.sources import read_sources
 
 #: Where the configuration is unless the environment says otherwise (EVBRIDGE_CONFIG).
@@ -63,7 +64,7 @@ def load_policy_set(base: Path, places: tuple[str, ...]) -> PolicySet:
         SettingsError: a file cannot be read or has mistakes.
     """
     sources, unreadable = read_sources(base / place for place in places)
-    policies, diagnostics = load_policies(sources)
+    policies, diagnostics = load_policies(sources, SECTIONS)
     if policies is None or unreadable:
         raise SettingsError([*unreadable, *diagnostics])
     return policies

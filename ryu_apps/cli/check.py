@@ -11,6 +11,7 @@ import click
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Severity, in_reading_order
 from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.sources import Source, read_sources
 
 #: A configuration describes switches, a policy never does.
@@ -34,7 +35,7 @@ def check(paths: tuple[Path, ...]) -> None:
         more, unreadable = _policies_of(source[0], config)
         policies += [one for one in more if one not in policies]
         found += diagnostics + unreadable
-    found += load_policies(policies)[1]
+    found += load_policies(policies, SECTIONS)[1]
     _report(found, policies, configurations)
 
 

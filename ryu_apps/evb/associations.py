@@ -14,7 +14,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.agenda import Agenda
-from ryu_apps.evb.io import Apply, Happened, Save
+from ryu_apps.evb.io import Apply, Happened, ReadRules, Save
 from ryu_apps.evb.policy.model import PolicySet, StageOn, VsiType
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick
@@ -69,7 +69,7 @@ class Moving:
     destination: PortId
 
 
-Output = Answer | Apply | Save | Happened | Moving | Distrust
+Output = Answer | Apply | ReadRules | Save | Happened | Moving | Distrust
 Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
 
 
@@ -229,6 +229,15 @@ class Associations:
         for output in outputs:
             self._work.append((attachment, output))
         self._drain(now, quiet=keep_alive)
+        self._note_suspension(attachment, asked, now)
+
+    def _note_suspension(self, attachment: Attachment, asked: Association, now: float) -> None:
+        """The S bit of the station where the VM was: the source's trigger, once."""
+        suspended = isinstance(asked.status, RequestStatus) and asked.status.suspended
+        if suspended and not attachment.suspended:
+            self._happened(attachment, "vsi.suspended", {})
+            self._queue(self._lifecycle.suspended(attachment), now)
+        attachment.suspended = suspended
 
     def _meaning(
         self, attachment: Attachment, asked: Association, organizational: tuple[OrganizationalTlv, ...]
@@ -388,7 +397,7 @@ class Associations:
     def _queue(self, outcomes: list[Outcome], now: float) -> None:
         for outcome in outcomes:
             match outcome:
-                case Apply() | Save() | Happened() | Distrust():
+                case Apply() | ReadRules() | Save() | Happened() | Distrust():
                     self._out.append(outcome)
                 case Verdict(attachment, event):
                     self._feed(attachment, event, now)

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ryu_apps.evb.flow.pipeline import OURS
-from ryu_apps.evb.flow.plan import RuleSet, difference, rule_set
+from ryu_apps.evb.flow.plan import difference
 from ryu_apps.evb.flow.rule import Change, Rule
 from ryu_apps.evb.io import Apply, ReadRules
+from ryu_apps.evb.switches import Wanted
 
 #: Seconds between audits of a switch.
 INTERVAL = 30.0
@@ -30,7 +31,7 @@ class _Traffic:
 class Audit:
     """Watches changes go by, and knows when a comparison means something."""
 
-    def __init__(self, wanted: Callable[[int], RuleSet], next_token: Callable[[], int]) -> None:
+    def __init__(self, wanted: Callable[[int], Wanted], next_token: Callable[[], int]) -> None:
         self._wanted = wanted
         self._next_token = next_token
         self._traffic: dict[int, _Traffic] = {}
@@ -66,4 +67,7 @@ class Audit:
             return None
         undisturbed = traffic.question[1] == traffic.sent
         traffic.question = None
-        return difference(rule_set(rules), self._wanted(dpid)) if undisturbed else Change()
+        if not undisturbed:
+            return Change()
+        wanted = self._wanted(dpid)
+        return difference(wanted.judged(rules), wanted.rules)

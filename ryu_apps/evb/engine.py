@@ -7,7 +7,7 @@ port -> frame.  Knows no Ryu, no socket, no file and no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 
 from ryu_apps.evb.agenda import Agenda
@@ -15,7 +15,7 @@ from ryu_apps.evb.associations import Answer, Associations, Moving
 from ryu_apps.evb.associations import Output as AssociationOutput
 from ryu_apps.evb.audit import INTERVAL as AUDIT_INTERVAL
 from ryu_apps.evb.audit import Audit
-from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.flow.pipeline import Kind, cookie
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import Change, Group, Rule
 from ryu_apps.evb.io import (
@@ -30,6 +30,7 @@ from ryu_apps.evb.io import (
     OperatorDeassociate,
     PoliciesLoaded,
     PortChanged,
+    ReadRules,
     Rejected,
     RulesRead,
     Save,
@@ -56,7 +57,7 @@ from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
 from ryu_apps.evb.vsi.model import VsiTypeKey
-from ryu_apps.evb.vsi.registry import Registry
+from ryu_apps.evb.vsi.registry import Program, Registry
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.restore import restore
 from ryu_apps.evb.vsi.steps import Distrust
@@ -128,7 +129,7 @@ class Engine:
         self.associations = Associations(
             self.registry, self.lifecycle, self.stations, lambda: self.policies, self._hosts
         )
-        self._audit = Audit(lambda dpid: self.wanted(dpid).rules, self.lifecycle.next_token)
+        self._audit = Audit(self.wanted, self.lifecycle.next_token)
         self.drifted = 0
         self._born = float("inf")
         self._effects: list[Effect] = []
@@ -264,7 +265,8 @@ class Engine:
         if drift is not None:
             self._repair(dpid, drift, now)
             return
-        for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE):
+        self._associated(self.associations.outcomes(self.lifecycle.read(token, rules), now), now)
+        for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE) | owners(rules, Kind.STATE):
             self.lifecycle.indices.reserve(index)
         install = self.bringup.read(dpid, token, rules)
         if install is not None:
@@ -324,17 +326,27 @@ class Engine:
         for body in self.lifecycle.bodies.values():
             if body.dpid == dpid:
                 rules.update(rule_set(body.block))
-        for attachment in self.registry.attachments():
-            # A retired program stays in force until the gate leads to its successor.
-            for program in (attachment.program, *attachment.retired) if attachment.port.dpid == dpid else ():
-                if program is not None:
-                    rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
+        for program in self._programs(dpid):
+            rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
         for vsi in self.registry:
             rules.update(vsi.gates.get(dpid, {}))
         rules.update(self._gatekeeper.flood_rules(dpid))
         groups = {group.group_id: group for group in base.groups}
         groups.update((group.group_id, group) for group in self._relay_groups(dpid))
-        return Wanted(rules, tuple(groups.values()), base.meters)
+        return Wanted(rules, tuple(groups.values()), base.meters, frozenset(self._state_cookies(dpid)))
+
+    def _programs(self, dpid: int) -> Iterator[Program]:
+        """The programs that a switch holds or is about to hold."""
+        for attachment in self.registry.attachments():
+            # A retired program stays in force until the gate leads to its successor.
+            for program in (attachment.program, *attachment.retired) if attachment.port.dpid == dpid else ():
+                if program is not None:
+                    yield program
+
+    def _state_cookies(self, dpid: int) -> Iterator[int]:
+        left = [vsi.left.program for vsi in self.registry if vsi.left is not None and vsi.left.dpid == dpid]
+        for program in (*self._programs(dpid), *left):
+            yield cookie(Kind.STATE, program.binding.vsi_index, program.binding.generation)
 
     def _relay_groups(self, dpid: int) -> list[Group]:
         return [
@@ -391,7 +403,7 @@ class Engine:
             match output:
                 case Apply():
                     self._apply(output)
-                case Save():
+                case Save() | ReadRules():
                     self._effects.append(output)
                 case Happened():
                     self._note(output, now)

@@ -29,11 +29,20 @@ class Readiness(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Everything a switch should hold."""
+    """Everything a switch should hold.
+
+    Attributes:
+        learns: cookies of rules that it may write by itself, or was given because another switch had.
+    """
 
     rules: RuleSet
     groups: tuple[Group, ...]
     meters: tuple[Meter, ...]
+    learns: frozenset[int] = frozenset()
+
+    def judged(self, shown: Iterable[Rule]) -> RuleSet:
+        """Of the rules that a switch shows, those that are compared with what it should hold."""
+        return rule_set(rule for rule in shown if rule.cookie not in self.learns)
 
 
 @dataclass(eq=False, slots=True)
@@ -90,8 +99,8 @@ class Bringup:
         state = self.switches.get(dpid)
         if state is None or state.token != token:
             return None
-        state.written = rule_set(rules)
         wanted = self._wanted(dpid)
+        state.written = wanted.judged(rules)
         if state.patient:
             state.unclaimed = {key: rule for key, rule in state.written.items() if key not in wanted.rules}
         state.readiness = Readiness.INSTALLING

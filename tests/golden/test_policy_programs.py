@@ -14,7 +14,7 @@ import pytest
 from ryu_apps.evb.flow.notation import rule_text
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.services.body import body_of_type, body_of_vsi
+from ryu_apps.evb.services.body import SECTIONS, body_of_type, body_of_vsi
 from ryu_apps.evb.vsi.model import Binding, VsiBinding
 from ryu_apps.sources import read_sources
 
@@ -29,7 +29,7 @@ KNOWN = VsiBinding(8, 2, (Binding(100, 0x525400000002),), (ip_address("10.0.0.5"
 
 def load(policy: Path) -> VsiType:
     sources, _ = read_sources([policy])
-    policies, diagnostics = load_policies(sources)
+    policies, diagnostics = load_policies(sources, SECTIONS)
     assert policies is not None, diagnostics
     return next(iter(policies.types.values()))
 
@@ -62,5 +62,5 @@ def test_every_recording_has_its_policy() -> None:
 def test_the_shipped_policies_are_free_of_mistakes_and_warnings() -> None:
     sources, unreadable = read_sources([ROOT / "policies"])
     assert unreadable == []
-    assert load_policies(sources)[1] == []
+    assert load_policies(sources, SECTIONS)[1] == []
     assert len(sources) >= 3

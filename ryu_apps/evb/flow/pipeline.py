@@ -6,6 +6,9 @@
              (gate)     (body)       (body)      (gate)     (body)    (infrastructure)
                                                     \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
 
+Between ACL and what follows it stand the tables of the services that a VSI type has, in each direction:
+FIREWALL, NEW, LEARN, LIMIT.  CONNECTIONS holds what a switch has learnt by itself; it is looked up on the way.
+
 No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
 absent has a body that no packet can reach.  Table numbers leave room for the services between.
 """
@@ -29,6 +32,14 @@ class Table(IntEnum):
     """Body, per VSI: does the frame carry the addresses of its VSI?"""
     ACL_FROM = 30
     """Body, per type: may the VM send this?"""
+    FIREWALL_FROM = 31
+    """Body, per type: looks the frame up in CONNECTIONS."""
+    NEW_FROM = 32
+    """Body, per type: part of a connection, or may the VM begin one?"""
+    LEARN_FROM = 33
+    """Body, per VSI: notes a connection that the VM begins."""
+    LIMIT_FROM = 34
+    """Body: was there room to note it?"""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
     FLOOD = 44
@@ -39,8 +50,15 @@ class Table(IntEnum):
     """Gate: one copy for every VSI of a page."""
     ACL_TO = 50
     """Body, per type: may the VM receive this?"""
+    FIREWALL_TO = 51
+    """As FIREWALL_FROM, for frames to the VM; and so on."""
+    NEW_TO = 52
+    LEARN_TO = 53
+    LIMIT_TO = 54
     OUTPUT = 60
     """Egress port -> group that strips the tag and, under reflective relay, allows the way back."""
+    CONNECTIONS = 70
+    """State: the connections of each VSI, both directions; says in ``reg0`` that a frame belongs to one."""
 
 
 class Direction(IntEnum):
@@ -108,6 +126,8 @@ class Kind(IntEnum):
     """``owner`` is the VSI index."""
     MEMBERSHIP = 5
     """Flood rules shared by the VSIs of a VID; ``owner`` is the VID."""
+    STATE = 6
+    """What a switch has learnt for a VSI, or was told that another one had; ``owner`` is the VSI index."""
 
 
 #: The upper 16 bits of every cookie of ours: other applications' rules never match it.

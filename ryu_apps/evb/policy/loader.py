@@ -6,13 +6,18 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import astuple, replace
+from functools import lru_cache
+from typing import Any
+
+from pydantic import create_model
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.lint import lint
-from ryu_apps.evb.policy.model import Acl, AclRule, AntiSpoofing, PolicySet, StageOn, VsiType
+from ryu_apps.evb.policy.model import Acl, AntiSpoofing, PolicySet, StageOn, Trigger, VsiType
 from ryu_apps.evb.policy.neighbours import neighbour_rules
-from ryu_apps.evb.policy.schema import Direction, PolicyFile, explain_key, tests_of
+from ryu_apps.evb.policy.schema import Direction, PolicyFile, explain_key, resolve_rules
+from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.vsi.model import VsiTypeKey
 
@@ -23,11 +28,14 @@ MAX_ACL_RULES = 20_000
 MAX_FLOW_RULES = 65_536
 
 
-def load_policies(files: Iterable[tuple[str, str]]) -> tuple[PolicySet | None, list[Diagnostic]]:
+def load_policies(
+    files: Iterable[tuple[str, str]], sections: tuple[Section, ...] = ()
+) -> tuple[PolicySet | None, list[Diagnostic]]:
     """Check and resolve policy files.
 
     Args:
         files: ``(file name, text)``; the names appear in diagnostics only.
+        sections: the services that a file may speak of.
 
     Returns:
         the policies, None if there is any error, and all diagnostics in reading order.
@@ -36,7 +44,7 @@ def load_policies(files: Iterable[tuple[str, str]]) -> tuple[PolicySet | None, l
     types: dict[VsiTypeKey, VsiType] = {}
     for file, text in files:
         document = read_document(file, text)
-        vsi_type, diagnostics = _load(document)
+        vsi_type, diagnostics = _load(document, sections)
         found += diagnostics
         if vsi_type is None:
             continue
@@ -47,61 +55,73 @@ def load_policies(files: Iterable[tuple[str, str]]) -> tuple[PolicySet | None, l
     return None if has_errors(found) else PolicySet(types), in_reading_order(found)
 
 
-def _load(document: Document) -> tuple[VsiType | None, list[Diagnostic]]:
+def _load(document: Document, sections: tuple[Section, ...]) -> tuple[VsiType | None, list[Diagnostic]]:
     if document.data is None:
         return None, document.diagnostics or [error(document.file, Place(), "file is empty")]
-    parsed, diagnostics = validate(PolicyFile, document, explain_key)
+    parsed, diagnostics = validate(_schema(sections), document, explain_key)
     diagnostics += document.diagnostics
     if parsed is None:
         return None, diagnostics
-    vsi_type = _resolve(parsed, document)
+    used = tuple(one for one in sections if getattr(parsed, one.name) is not None)
+    vsi_type = _resolve(parsed, document, used)
     oversized = [one for name in DIRECTIONS for one in _size(getattr(vsi_type, name), name, document)]
     if oversized:
         return vsi_type, diagnostics + oversized
+    for section in used:
+        diagnostics += section.mistakes(vsi_type, vsi_type.service(section.name), document)
     return vsi_type, diagnostics + lint(vsi_type)
 
 
-def _resolve(parsed: PolicyFile, document: Document) -> VsiType:
+@lru_cache
+def _schema(sections: tuple[Section, ...]) -> type[PolicyFile]:
+    """The file with the keys of these services."""
+    if not sections:
+        return PolicyFile
+    fields: dict[str, Any] = {one.name: (one.schema | None, None) for one in sections}
+    return create_model("PolicyFile", __base__=PolicyFile, **fields)
+
+
+def _resolve(parsed: PolicyFile, document: Document, sections: tuple[Section, ...]) -> VsiType:
     switches = parsed.anti_spoofing
+    judged = any(one.judges for one in sections)
     vsi_type = VsiType(
         key=VsiTypeKey(parsed.vsi_type.type_id, parsed.vsi_type.version),
         name=parsed.vsi_type.name,
-        from_vm=_acl(parsed, "from_vm", document),
-        to_vm=_acl(parsed, "to_vm", document),
+        from_vm=_acl(parsed, "from_vm", document, judged),
+        to_vm=_acl(parsed, "to_vm", document, judged),
         anti_spoofing=AntiSpoofing(switches.mac, switches.ip, switches.arp),
         addresses=tuple(dict.fromkeys(parsed.addresses)),
         stage_on=StageOn(parsed.stage_on) if parsed.stage_on else None,
+        trigger=Trigger(parsed.trigger) if parsed.trigger else Trigger.DUAL,
+        services=tuple((one.name, one.resolve(getattr(parsed, one.name), document)) for one in sections),
         file=document.file,
     )
-    return replace(vsi_type, digest=_digest(vsi_type))
+    return replace(vsi_type, digest=_digest(vsi_type, sections))
 
 
-def _acl(parsed: PolicyFile, name: str, document: Document) -> Acl:
+def _acl(parsed: PolicyFile, name: str, document: Document, judged: bool) -> Acl:
+    if judged and name not in parsed.model_fields_set:
+        return Acl(default=True)
     direction: Direction = getattr(parsed, name)
     return Acl(
-        rules=tuple(
-            AclRule(entry.rule.actions.allow, tests_of(entry.rule), document.key_place((name, "rules", index, "rule")))
-            for index, entry in enumerate(direction.rules)
-        ),
+        rules=resolve_rules(direction, (name,), document),
         implied=neighbour_rules(from_vm=name == "from_vm") if parsed.neighbour_discovery else (),
         default=direction.default == "allow",
     )
 
 
-def _digest(vsi_type: VsiType) -> str:
-    meaning = (
+def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
+    meaning: tuple[object, ...] = (
         vsi_type.key,
-        _acl_meaning(vsi_type.from_vm),
-        _acl_meaning(vsi_type.to_vm),
+        vsi_type.from_vm.meaning,
+        vsi_type.to_vm.meaning,
         astuple(vsi_type.anti_spoofing),
         [str(network) for network in vsi_type.addresses],
         vsi_type.stage_on and vsi_type.stage_on.value,
+        *((one.name, one.meaning(vsi_type.service(one.name))) for one in sections),
+        *([vsi_type.trigger.value] if vsi_type.trigger is not Trigger.DUAL else []),
     )
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
-
-
-def _acl_meaning(acl: Acl) -> object:
-    return [(rule.allow, rule.tests) for rule in (*acl.rules, *acl.implied)], acl.default
 
 
 def _size(acl: Acl, name: str, document: Document) -> list[Diagnostic]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from itertools import product
+from typing import Any
 
 from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, Fields
 from ryu_apps.evb.policy.diagnostic import Place
@@ -27,6 +28,15 @@ class StageOn(Enum):
     """Any Pre-Associate, for stations that never ask for resource reservation."""
     PREASSOCIATE_RR = "preassociate_rr"
     """Pre-Associate with Resource Reservation, as the standard has it."""
+
+
+class Trigger(Enum):
+    """What makes the bridge extract a VSI's state from the switch that it leaves."""
+
+    SINGLE = "single"
+    """The destination's Associate alone."""
+    DUAL = "dual"
+    """Already the source's word that the VM is suspended, or its De-Associate; Associate does the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,11 @@ class Acl:
     implied: tuple[AclRule, ...] = ()
     default: bool = False
 
+    @property
+    def meaning(self) -> object:
+        """JSON-serialisable; equal for lists that decide alike rule by rule, wherever they stand."""
+        return [(rule.allow, rule.tests) for rule in (*self.rules, *self.implied)], self.default
+
 
 @dataclass(frozen=True, slots=True)
 class AntiSpoofing:
@@ -96,6 +111,8 @@ class VsiType:
         anti_spoofing: which checks are on.
         addresses: networks the VM may use; empty: any.
         stage_on: None: as configured for the port.
+        trigger: of services that do not say otherwise.
+        services: what the type says of services beyond these, by name.
         digest: changes whenever the meaning of the policy does (comments and layout do not count).
         file: where it was read from.
     """
@@ -107,8 +124,14 @@ class VsiType:
     anti_spoofing: AntiSpoofing = AntiSpoofing()
     addresses: tuple[Network, ...] = ()
     stage_on: StageOn | None = None
+    trigger: Trigger = Trigger.DUAL
+    services: tuple[tuple[str, Any], ...] = ()
     digest: str = ""
     file: str = ""
+
+    def service(self, name: str) -> Any:
+        """What the type says of a service; None: it does not have it."""
+        return dict(self.services).get(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from pydantic import (
     model_validator,
 )
 
+from ryu_apps.evb.policy.document import Document, Path
 from ryu_apps.evb.policy.fields import KINDS, Alternatives, Masked, full_mask, parse_field
+from ryu_apps.evb.policy.model import AclRule
 from ryu_apps.evb.policy.validate import Strict
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
@@ -317,12 +319,16 @@ def _network(written: object) -> IPv4Network | IPv6Network:
 AnyNetwork = Annotated[IPv4Network | IPv6Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
 
 
+TriggerText = Literal["single", "dual"]
+
+
 class PolicyFile(Strict):
     """One file of ``policies/``."""
 
     version: Literal[1]
     vsi_type: Identity
     stage_on: Literal["preassociate", "preassociate_rr"] | None = None
+    trigger: TriggerText | None = None
     anti_spoofing: AntiSpoofingSwitches = AntiSpoofingSwitches()
     neighbour_discovery: bool = True
     addresses: list[AnyNetwork] = Field(default_factory=list)
@@ -338,6 +344,14 @@ def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
     if rule.IP_PROTO is not None:
         found.setdefault("ip_proto", (Masked(rule.IP_PROTO, full_mask("ip_proto")),))
     return tuple((name, found[name]) for name in KINDS if name in found)
+
+
+def resolve_rules(direction: Direction, path: Path, document: Document) -> tuple[AclRule, ...]:
+    """The rules of a direction, each with its place; ``path`` is where the direction stands in its file."""
+    return tuple(
+        AclRule(entry.rule.actions.allow, tests_of(entry.rule), document.key_place((*path, "rules", index, "rule")))
+        for index, entry in enumerate(direction.rules)
+    )
 
 
 def explain_key(key: str, kind: str) -> str | None:

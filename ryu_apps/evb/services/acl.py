@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata
 from ryu_apps.evb.flow.rule import Rule, match
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
-from ryu_apps.evb.services.base import Service
+from ryu_apps.evb.services.base import DIRECT, Route, Service
 
 TOP_PRIORITY = 60_000
 
 
-def _per_type(vsi_type: VsiType, epoch: int) -> Iterator[Rule]:
-    yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, Table.FORWARD)
-    yield from _compile(vsi_type.to_vm, epoch, Direction.TO_VM, Table.ACL_TO, Table.OUTPUT)
+def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
+    yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, route.after(Table.ACL_FROM))
+    yield from _compile(vsi_type.to_vm, epoch, Direction.TO_VM, Table.ACL_TO, route.after(Table.ACL_TO))
 
 
 def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, following: Table) -> Iterator[Rule]:

@@ -33,7 +33,7 @@ from ryu_apps.evb.flow.pipeline import (
 )
 from ryu_apps.evb.flow.rule import Fields, Rule, match
 from ryu_apps.evb.policy.model import AntiSpoofing, VsiType
-from ryu_apps.evb.services.base import Service
+from ryu_apps.evb.services.base import DIRECT, Route, Service
 from ryu_apps.evb.vsi.model import VsiBinding
 
 ARP, RARP, IPV4, IPV6 = 0x0806, 0x8035, 0x0800, 0x86DD
@@ -72,7 +72,7 @@ _LINK_LOCAL = Net(0xFE80 << 112, 0x3FF << 118)
 _Line = tuple[int, Fields, Table | None]
 
 
-def _per_type(vsi_type: VsiType, epoch: int) -> Iterator[Rule]:
+def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
     checks = vsi_type.anti_spoofing
     lines: list[_Line] = [
         (Rung.OPEN, {}, Table.ACL_FROM),
@@ -88,7 +88,7 @@ def _per_type(vsi_type: VsiType, epoch: int) -> Iterator[Rule]:
     return _rules(lines, type_metadata(epoch, Direction.FROM_VM), cookie(Kind.TYPE_BODY, epoch))
 
 
-def _per_vsi(vsi_type: VsiType, binding: VsiBinding) -> Iterator[Rule]:
+def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     checks = vsi_type.anti_spoofing
     own_4 = [Net(int(one), _ALL_4) for one in binding.addresses if isinstance(one, IPv4Address)]
     own_6 = [Net(int(one), _ALL_6) for one in binding.addresses if not isinstance(one, IPv4Address)]

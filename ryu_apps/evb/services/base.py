@@ -1,4 +1,4 @@
-"""What a service is: data that says which rules it contributes, and to whom.
+"""What a service is: data that says which rules it contributes, to whom, and what of it follows a VM.
 
 A service knows a policy and a VSI; it knows no switch, no other service and no moment in time.
 """
@@ -8,17 +8,53 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import Rule
-from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.policy.model import Trigger, VsiType
+from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.vsi.model import VsiBinding
 
 
-def _nothing_per_type(vsi_type: VsiType, epoch: int) -> Iterable[Rule]:
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a frame goes next: the tables at which the services of one VSI type begin."""
+
+    stations: tuple[Table, ...] = ()
+
+    def after(self, table: Table) -> Table:
+        """The first station behind a table, or what ends the direction: FORWARD, or OUTPUT."""
+        end = Table.FORWARD if table < Table.FORWARD else Table.OUTPUT
+        return min((one for one in self.stations if table < one < end), default=end)
+
+
+#: Of a type that has no service but its ACL.
+DIRECT = Route()
+
+
+def _nothing_per_type(vsi_type: VsiType, epoch: int, route: Route) -> Iterable[Rule]:
     return ()
 
 
-def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding) -> Iterable[Rule]:
+def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route) -> Iterable[Rule]:
     return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What a switch learns for a VSI by itself, and how it gets to the next switch.
+
+    Extracted from the source when the destination stages, and staged there behind the same gate; what
+    has come since is read when the source is done with the VM, or at Associate, and fixed up.
+
+    Attributes:
+        table: where such rules are; no other service learns there.
+        rewrite: a rule as learnt for one binding -> the rule for another one; None: it stays behind.
+        capacity: the most rules of one VSI; so many are reserved at Pre-Associate.
+    """
+
+    table: Table
+    rewrite: Callable[[Rule, VsiBinding], Rule | None]
+    capacity: Callable[[VsiType], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +67,23 @@ class Service:
             ``pipeline.type_metadata`` and carry the cookie of the epoch.
         per_vsi: staged rules that name one VSI's own addresses; they match
             ``pipeline.vsi_metadata`` and carry the cookie of its index and generation.
+        section: what a policy file may say of it; None: it needs no word there.
+        stations: the tables at which it takes a frame over, if a type has it.
+        carry: the state that it keeps in the switch; None: none.
     """
 
     name: str
-    per_type: Callable[[VsiType, int], Iterable[Rule]] = _nothing_per_type
-    per_vsi: Callable[[VsiType, VsiBinding], Iterable[Rule]] = _nothing_per_vsi
+    per_type: Callable[[VsiType, int, Route], Iterable[Rule]] = _nothing_per_type
+    per_vsi: Callable[[VsiType, VsiBinding, Route], Iterable[Rule]] = _nothing_per_vsi
+    section: Section | None = None
+    stations: tuple[Table, ...] = ()
+    carry: Carry | None = None
+
+    def serves(self, vsi_type: VsiType) -> bool:
+        """Whether VSIs of this type have it."""
+        return self.section is None or vsi_type.service(self.name) is not None
+
+    def trigger(self, vsi_type: VsiType) -> Trigger:
+        """When its state is extracted: as the service's section says, or else the type."""
+        own: Trigger | None = getattr(vsi_type.service(self.name), "trigger", None)
+        return own or vsi_type.trigger

@@ -5,16 +5,23 @@ No rule here can be reached before the VSI's gate writes the metadata that the r
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ryu_apps.evb.flow.rule import Rule, RuleBlock
-from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.policy.model import Trigger, VsiType
+from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
-from ryu_apps.evb.services.base import Service
+from ryu_apps.evb.services.base import Carry, Route, Service
+from ryu_apps.evb.services.firewall import FIREWALL
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
 from ryu_apps.evb.vsi.model import VsiBinding
 
 #: In the order in which a frame meets them.
-SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, SPLIT_HORIZON)
+SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, SPLIT_HORIZON)
+
+#: What a policy file may say of them.
+SECTIONS: tuple[Section, ...] = tuple(service.section for service in SERVICES if service.section is not None)
 
 
 def body_of_type(vsi_type: VsiType, epoch: int) -> RuleBlock:
@@ -24,9 +31,48 @@ def body_of_type(vsi_type: VsiType, epoch: int) -> RuleBlock:
         vsi_type: the policy.
         epoch: its 20-bit number in metadata and cookies.
     """
-    return RuleBlock(tuple(rule for service in SERVICES for rule in service.per_type(vsi_type, epoch)))
+    had, route = _services_of(vsi_type)
+    return RuleBlock(tuple(rule for service in had for rule in service.per_type(vsi_type, epoch, route)))
 
 
 def body_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Rule, ...]:
     """The rules of one VSI alone: a handful, however long its policy is."""
-    return tuple(rule for service in SERVICES for rule in service.per_vsi(vsi_type, binding))
+    had, route = _services_of(vsi_type)
+    return tuple(rule for service in had for rule in service.per_vsi(vsi_type, binding, route))
+
+
+def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
+    had = [service for service in SERVICES if service.serves(vsi_type)]
+    return had, Route(tuple(table for service in had for table in service.stations))
+
+
+def state_capacity(vsi_type: VsiType) -> int:
+    """The most rules that a switch may come to learn for one VSI of a type."""
+    return sum(carry.capacity(vsi_type) for carry in _carries(vsi_type).values())
+
+
+def extracted_early(vsi_type: VsiType) -> bool:
+    """Whether all of a VSI's state goes as soon as its source lets go; else some waits for the Associate."""
+    return len(_carries(vsi_type, early=True)) == len(_carries(vsi_type))
+
+
+def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding, early: bool = False) -> list[Rule]:
+    """What a switch has learnt for a VSI, as the rules that another switch needs for it.
+
+    Args:
+        vsi_type: the VSI's type at the destination; what it has no service for stays behind.
+        learnt: as the source shows it, whatever the index it was learnt for.
+        binding: of the VSI at the destination.
+        early: only of services whose state goes ahead of the Associate.
+    """
+    carries = _carries(vsi_type, early)
+    found = (carries[rule.table].rewrite(rule, binding) for rule in learnt if rule.table in carries)
+    return [rule for rule in found if rule is not None]
+
+
+def _carries(vsi_type: VsiType, early: bool = False) -> dict[int, Carry]:
+    return {
+        one.carry.table: one.carry
+        for one in SERVICES
+        if one.carry is not None and one.serves(vsi_type) and not (early and one.trigger(vsi_type) is Trigger.SINGLE)
+    }

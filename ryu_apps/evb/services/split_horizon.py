@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, vsi_metadata
 from ryu_apps.evb.flow.rule import Rule, match
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.services.base import Service
+from ryu_apps.evb.services.base import DIRECT, Route, Service
 from ryu_apps.evb.vsi.model import VsiBinding
 
 
-def _per_vsi(vsi_type: VsiType, binding: VsiBinding) -> Iterator[Rule]:
+def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     scope = vsi_metadata(binding.vsi_index, Direction.TO_VM)
     owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
     for mac in binding.macs:

@@ -12,21 +12,24 @@ when all have confirmed is the Associate granted and the old port told; only the
 from __future__ import annotations
 
 from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_by
-from ryu_apps.evb.flow.rule import Change, RuleBlock
-from ryu_apps.evb.io import Apply, Happened, Mode, Save
+from ryu_apps.evb.flow.plan import rule_set
+from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
+from ryu_apps.evb.io import Apply, Happened, Mode, ReadRules, Save
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
-from ryu_apps.evb.services.body import body_of_vsi
+from ryu_apps.evb.services.body import body_of_vsi, carried_state, extracted_early, state_capacity
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.model import Phase, VsiBinding
 from ryu_apps.evb.vsi.record import ProgramRecord
 from ryu_apps.evb.vsi.record_keeper import RecordKeeper, record_key
-from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.steps import (
     Closing,
     Distrust,
+    Extraction,
+    FixUp,
     Flip,
     Forgetting,
     Granting,
@@ -94,9 +97,16 @@ class Lifecycle:
             self._staged(attachment, program)
         return self._take()
 
+    def suspended(self, attachment: Attachment) -> list[Outcome]:
+        """The station says that the VM does not run there any more: what can be extracted now, is."""
+        if attachment.vsi.owner is attachment and attachment.vsi.gate_program is not None:
+            self._hand_over(attachment.vsi, attachment.port.dpid, attachment.vsi.gate_program)
+        return self._take()
+
     def release(self, attachment: Attachment) -> list[Outcome]:
         """Shut the gate if it is this attachment's, then remove everything it brought in."""
         self._revert(attachment)
+        self._leave_behind(attachment)
         attachment.releasing = True
         if attachment.vsi.owner is attachment:
             tokens = self._flip(attachment.vsi, None, None, attachment)
@@ -104,11 +114,20 @@ class Lifecycle:
             for token in tokens:
                 self._steps[token] = Closing(attachment)
         self._sweep_when_closed(attachment)
+        if not self._successors(attachment.vsi):
+            self._drop_left(attachment.vsi)
         return self._take()
 
     def abandon(self, attachment: Attachment) -> list[Outcome]:
         """Undo an attempt that took too long and return to the program in force."""
         self._revert(attachment)
+        return self._take()
+
+    def read(self, token: int, rules: tuple[Rule, ...]) -> list[Outcome]:
+        """A switch has shown what it has learnt for a VSI."""
+        step = self._steps.pop(token, None)
+        if isinstance(step, Extraction):
+            self._extracted(token, step, rules)
         return self._take()
 
     def confirmed(self, token: int) -> list[Outcome]:
@@ -132,7 +151,7 @@ class Lifecycle:
     def rejected(self, dpid: int, token: int, reason: str) -> list[Outcome]:
         """A switch has refused a change or was lost over it."""
         lost = dpid not in self.up
-        if not lost and not isinstance(self._steps.get(token), Staging):
+        if not lost and not isinstance(self._steps.get(token), Staging | Extraction):
             self._out.append(Happened("switch.refused", dpid=dpid, detail={"reason": reason}))
             self._out.append(Distrust(dpid))
         self._settle(token, f"{dpid:016x}: {reason}", lost)
@@ -171,7 +190,7 @@ class Lifecycle:
         first = (dpid, program.epoch) not in self.bodies
         program.rules = body + (shared if first else 0)
         wishes = [(dpid, ("type", program.epoch), shared)] if first else []
-        wishes.append((dpid, ("vsi", index), body + GATE_RULES * pairs))
+        wishes.append((dpid, ("vsi", index), body + GATE_RULES * pairs + state_capacity(program.vsi_type)))
         wishes += [(other, ("vsi", index), REMOTE_RULES * pairs) for other in self._gatekeeper.others(dpid)]
         for number, wish in enumerate(wishes):
             if not self._ledger.promise(*wish):
@@ -196,6 +215,9 @@ class Lifecycle:
         token = self._send(dpid, Change(blocks=(RuleBlock(rules),)), Mode.STAGE, program.binding.vsi_index)
         program.waiting.add(token)
         self._steps[token] = Staging([(attachment, program)])
+        source = self._source(attachment.vsi)
+        if source is not None and (asked := self._extract(*source, attachment, program)) is not None:
+            program.waiting.add(asked)
 
     def _install_type(self, dpid: int, program: Program) -> TypeBody:
         block = self._epochs.block(program.vsi_type)
@@ -218,6 +240,100 @@ class Lifecycle:
         token = self._write(self._records.grant({attachment: attachment.machine.wanted}))
         self._steps[token] = Granting(attachment, attachment.machine.attempt)
 
+    # --- what the source has learnt ---
+    def _source(self, vsi: Vsi) -> Left | None:
+        """Where a VSI's state is: where its gate is open, or where it was left."""
+        if vsi.owner is not None and vsi.gate_program is not None:
+            return Left(vsi.owner.port.dpid, vsi.gate_program)
+        return vsi.left
+
+    def _successors(self, vsi: Vsi) -> list[Attachment]:
+        """Who is staged for a VSI and waits for its state."""
+        return [
+            one
+            for one in vsi.attachments.values()
+            if one is not vsi.owner
+            and one.present
+            and one.program is not None
+            and one.program.phase in (Phase.STAGING, Phase.STAGED)
+            and state_capacity(one.program.vsi_type)
+        ]
+
+    def _extract(
+        self, dpid: int, source: Program, attachment: Attachment, program: Program, early: bool = False
+    ) -> int | None:
+        """Read what a switch has learnt; None if there is nothing to read, or nobody to ask."""
+        if source is program or not state_capacity(source.vsi_type) or not state_capacity(program.vsi_type):
+            return None
+        if dpid not in self.up:
+            self._happened("state.lost", attachment, reason=f"{dpid:016x}: switch not connected")
+            return None
+        token = self.next_token()
+        mask = owned_by(Kind.STATE, source.binding.vsi_index, source.binding.generation)
+        self._out.append(ReadRules(dpid, token, mask))
+        self._steps[token] = Extraction(attachment, program, early)
+        return token
+
+    def _extracted(self, token: int, step: Extraction, learnt: tuple[Rule, ...]) -> None:
+        attachment, program = step.attachment, step.program
+        waited_for = token in program.waiting
+        program.waiting.discard(token)
+        if not attachment.present or attachment.program is not program:
+            return
+        rules = carried_state(program.vsi_type, learnt, program.binding, step.early)
+        room = state_capacity(program.vsi_type)
+        if len(rules) > room:
+            if waited_for:
+                program.waiting.clear()
+                reason = f"{len(rules)} rules of state to carry, the VSI type has room for {room}"
+                self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
+            return
+        fresh = tuple(rule for rule in rules if rule.key not in program.carried)
+        program.carried.update(rule_set(fresh))
+        if not waited_for:
+            self._fix_up(attachment, program, fresh)
+            return
+        self._happened("state.carried", attachment, rules=len(fresh))
+        if fresh:
+            block = Change(blocks=(RuleBlock(fresh),))
+            asked = self._send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
+            program.waiting.add(asked)
+            self._steps[asked] = Staging([(attachment, program)])
+        elif not program.waiting and program.phase is Phase.STAGING:
+            self._staged(attachment, program)
+
+    def _fix_up(self, attachment: Attachment, program: Program, fresh: tuple[Rule, ...]) -> None:
+        program.fixed_up += len(fresh)
+        token = self._send(attachment.port.dpid, Change(add=fresh), Mode.BULK, program.binding.vsi_index)
+        self._steps[token] = FixUp(attachment, program, fresh)
+
+    def _hand_over(self, vsi: Vsi, dpid: int, source: Program) -> None:
+        """The source trigger: whoever is staged gets what has been learnt since."""
+        for successor in self._successors(vsi):
+            assert successor.program is not None
+            self._extract(dpid, source, successor, successor.program, early=True)
+
+    def _leave_behind(self, attachment: Attachment) -> None:
+        """A source lets go before its successor has the VSI: hand over, and leave what may not go yet."""
+        vsi, program = attachment.vsi, attachment.program
+        if vsi.owner is not attachment or program is None or not self._successors(vsi):
+            return
+        self._hand_over(vsi, attachment.port.dpid, program)
+        if not extracted_early(program.vsi_type):
+            vsi.left = Left(attachment.port.dpid, program)
+
+    def _drop_left(self, vsi: Vsi) -> None:
+        """Nobody will read any more what a VSI has left in a switch."""
+        left, vsi.left = vsi.left, None
+        if left is None:
+            return
+        index = left.program.binding.vsi_index
+        if left.dpid not in self.up:
+            self.indices.give_back(index)
+            return
+        change = Change(sweep=(owned_by(Kind.STATE, index, left.program.binding.generation),))
+        self._steps[self._send(left.dpid, change, Mode.BULK, index)] = Sweep(None, index)
+
     # --- activating ---
     def _activate(self, attachment: Attachment, program: Program) -> None:
         vsi = attachment.vsi
@@ -228,10 +344,14 @@ class Lifecycle:
             # It was asked for elsewhere while this body was on its way: the newest Associate wins.
             self._verdict(attachment, Recalled("associated at another port"))
             return
+        source = self._source(vsi)
         program.phase = Phase.ACTIVATING
         program.opened = True
         flip = self._flips[vsi] = self._new_flip(attachment, program)
         tokens = self._flip(vsi, attachment, program, attachment)
+        if source is not None:
+            # Beside the flip, not before it: the station need not wait for what is seldom there.
+            self._extract(*source, attachment, program)
         self._happened("flow.activating", attachment, switches=len(tokens))
         flip.waiting.update(tokens)
         self._steps.update(dict.fromkeys(tokens, flip))
@@ -264,6 +384,7 @@ class Lifecycle:
         if not self._end_flip(flip):
             return
         flip.program.phase = Phase.ACTIVE
+        self._drop_left(attachment.vsi)
         self._happened("flow.activated", attachment)
         self._verdict(attachment, Granted())
         self._sweep_retired(attachment)
@@ -351,8 +472,12 @@ class Lifecycle:
         dpid, binding = attachment.port.dpid, program.binding
         for there in (dpid, *self._gatekeeper.others(dpid)):
             self._ledger.release(there, ("vsi", binding.vsi_index))
-        body = owned_by(Kind.VSI_BODY, binding.vsi_index, binding.generation)
-        self._send_sweep(attachment, Change(sweep=(body,)), binding.vsi_index, index=binding.vsi_index)
+        index = binding.vsi_index
+        owned = [owned_by(Kind.VSI_BODY, index, binding.generation)]
+        left = attachment.vsi.left is not None and attachment.vsi.left.program is program
+        if state_capacity(program.vsi_type) and not left:
+            owned.append(owned_by(Kind.STATE, index, binding.generation))
+        self._send_sweep(attachment, Change(sweep=tuple(owned)), index, index=None if left else index)
         shared = self.bodies.get((dpid, program.epoch))
         if shared is None or program not in shared.users:
             return
@@ -390,6 +515,16 @@ class Lifecycle:
         match step:
             case Staging():
                 self._settle_staging(token, step, failure)
+            case Extraction(attachment, program):
+                # A source that cannot be read keeps nobody from leaving it.
+                self._happened("state.lost", attachment, reason=failure)
+                self._extracted(token, step, ())
+            case FixUp(attachment, program, rules):
+                if failure is None:
+                    carried = len(program.carried) - program.fixed_up
+                    self._happened("state.fixed_up", attachment, rules=len(rules), carried=carried)
+                else:
+                    self._happened("state.lost", attachment, reason=failure)
             case Flip():
                 self._settle_flip(token, step, None if lost and not self._at_home(step) else failure)
             case Granting(attachment, attempt):

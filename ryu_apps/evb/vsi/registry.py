@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.policy.model import VsiType
@@ -32,6 +33,8 @@ class Program:
         waiting: tokens of changes the switches have not confirmed yet.
         rules: rules that were new to the switch (a shared type body counts for its first user only).
         opened: a gate leads to it or has led to it.
+        carried: rules that it was given because the VSI's last switch had learnt them, by their keys.
+        fixed_up: how many of them came after it was staged.
     """
 
     vsi_type: VsiType
@@ -41,6 +44,8 @@ class Program:
     waiting: set[int] = field(default_factory=set)
     rules: int = 0
     opened: bool = False
+    carried: RuleSet = field(default_factory=dict)
+    fixed_up: int = 0
 
     def serves(self, vsi_type: VsiType, bindings: tuple[Binding, ...], addresses: tuple[object, ...]) -> bool:
         """Is this the program that such a request asks for?"""
@@ -71,6 +76,7 @@ class Attachment:
         turn: grows with every Associate of the bridge, so the newest is known.
         releasing: all of it is to go; forgetting: only its record is left.
         name: the VM's name, if the station told it.
+        suspended: the station's newest request says that the VM does not run there.
     """
 
     vsi: Vsi
@@ -96,6 +102,7 @@ class Attachment:
     forgetting: bool = False
     left: bool = False
     name: str | None = None
+    suspended: bool = False
 
     @property
     def phase(self) -> Phase:
@@ -117,6 +124,13 @@ class Attachment:
         return self.vsi.text
 
 
+class Left(NamedTuple):
+    """What a switch has learnt for a VSI that has left it, until whoever is staged elsewhere has read it."""
+
+    dpid: int
+    program: Program
+
+
 @dataclass(eq=False, slots=True)
 class Vsi:
     """One VSI, wherever it is attached.
@@ -126,6 +140,7 @@ class Vsi:
         gate_program: the program of the owner that the gate leads to.
         gates: the gate rules by datapath id, as last sent.
         members: the flood memberships of the gate, ``(dpid, vid, member)``.
+        left: what is still to be read where it was, None if nothing is.
     """
 
     vsi_id: VsiId
@@ -135,6 +150,7 @@ class Vsi:
     gate_program: Program | None = None
     gates: dict[int, RuleSet] = field(default_factory=dict)
     members: tuple[tuple[int, int, Member], ...] = ()
+    left: Left | None = None
 
 
 class Registry:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.io import Apply, Happened, Save
+from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.io import Apply, Happened, ReadRules, Save
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
 from ryu_apps.evb.vsi.registry import Attachment, Program
@@ -26,7 +27,7 @@ class Distrust:
     dpid: int
 
 
-Outcome = Apply | Save | Happened | Verdict | Distrust
+Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------
@@ -36,6 +37,29 @@ class Staging:
 
     waiting: list[tuple[Attachment, Program]]
     shared: TypeBody | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Extraction:
+    """What one switch has learnt for a VSI, being read for a program elsewhere.
+
+    Attributes:
+        attachment, program: whom it is for.
+        early: only what goes ahead of the Associate.
+    """
+
+    attachment: Attachment
+    program: Program
+    early: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class FixUp:
+    """What was learnt since a program was staged, on its way to it."""
+
+    attachment: Attachment
+    program: Program
+    rules: tuple[Rule, ...]
 
 
 @dataclass(eq=False, slots=True)
@@ -88,4 +112,4 @@ class Sweep:
     index: int | None = None
 
 
-Step = Staging | Flip | Granting | Closing | Forgetting | Sweep
+Step = Staging | Extraction | FixUp | Flip | Granting | Closing | Forgetting | Sweep

@@ -1,0 +1,104 @@
+"""What a policy file may say of the firewall, and what that comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error
+from ryu_apps.evb.policy.document import Document
+from ryu_apps.evb.policy.model import Acl, Trigger, VsiType
+from ryu_apps.evb.policy.schema import Direction, TriggerText, resolve_rules
+from ryu_apps.evb.policy.section import Section
+from ryu_apps.evb.policy.validate import Strict
+
+#: OpenFlow's timeouts are 16 bits of seconds.
+Seconds = Annotated[int, Field(ge=1, le=0xFFFF)]
+
+NAME = "firewall"
+#: Flow rules that the rules of one direction may come to.
+MAX_FLOW_RULES = 65_536
+#: Rules of one direction: each takes a priority of its own.
+MAX_RULES = 20_000
+
+
+class Timeouts(Strict):
+    """Seconds without a frame after which a connection is forgotten."""
+
+    tcp: Seconds = 3600
+    tcp_closing: Seconds = 120
+    udp: Seconds = 60
+    icmp: Seconds = 30
+
+
+class FirewallSection(Strict):
+    """Who may begin a connection; what belongs to one passes."""
+
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 512
+    timeouts: Timeouts = Timeouts()
+    trigger: TriggerText | None = None
+    from_vm: Direction = Direction(default="allow")
+    to_vm: Direction = Direction()
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Seconds without a frame: TCP, TCP after a FIN or RST, UDP, ICMP echo."""
+
+    tcp: int
+    tcp_closing: int
+    udp: int
+    icmp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """The firewall of a VSI type.
+
+    Attributes:
+        from_vm, to_vm: who may begin a connection; their implied rules are the firewall's own.
+        max_connections: those that one VSI may have at a time.
+        lifetimes: when they are forgotten.
+        trigger: None: as the type has it.
+    """
+
+    from_vm: Acl
+    to_vm: Acl
+    max_connections: int
+    lifetimes: Lifetimes
+    trigger: Trigger | None = None
+
+
+def _resolve(section: FirewallSection, document: Document) -> Firewall:
+    times = section.timeouts
+    return Firewall(
+        _acl(section.from_vm, "from_vm", document),
+        _acl(section.to_vm, "to_vm", document),
+        section.max_connections,
+        Lifetimes(times.tcp, times.tcp_closing, times.udp, times.icmp),
+        Trigger(section.trigger) if section.trigger else None,
+    )
+
+
+def _acl(direction: Direction, name: str, document: Document) -> Acl:
+    return Acl(resolve_rules(direction, (NAME, name), document), default=direction.default == "allow")
+
+
+def _meaning(value: Firewall) -> object:
+    trigger = value.trigger and value.trigger.value
+    return value.from_vm.meaning, value.to_vm.meaning, value.max_connections, astuple(value.lifetimes), trigger
+
+
+def _mistakes(vsi_type: VsiType, value: Firewall, document: Document) -> Iterator[Diagnostic]:
+    for name, acl in (("from_vm", value.from_vm), ("to_vm", value.to_vm)):
+        place = document.key_place((NAME, name, "rules"))
+        if len(acl.rules) > MAX_RULES:
+            yield error(document.file, place, f"{len(acl.rules)} rules, at most {MAX_RULES} fit into a table")
+        elif sum(rule.size for rule in acl.rules) > MAX_FLOW_RULES:
+            yield error(document.file, place, f"{NAME}.{name} comes to more than {MAX_FLOW_RULES} flow rules")
+
+
+SECTION = Section(NAME, FirewallSection, _resolve, _meaning, _mistakes, judges=True)
