@@ -172,11 +172,12 @@ class World:
         for apply in lost:
             self.feed(Rejected(dpid, apply.token, "switch disconnected"))
 
-    def restart_controller(self) -> None:
-        """A new engine with what the old one saved; the switches keep their rules and connect again."""
+    def restart_controller(self, remembering: bool = True) -> None:
+        """A new engine with what the old one saved, or nothing; the switches keep their rules and connect again."""
         self.held.clear()
         self._unsaved.clear()
-        self.engine = Engine(self.fabric, self.policies, dict(self.store), self.now)
+        records = dict(self.store) if remembering else None
+        self.engine = Engine(self.fabric, self.policies, records, self.now)
         self.connect()
         self.advance(0.001)
 

@@ -8,6 +8,7 @@ port -> frame.  Knows no Ryu, no socket, no file and no clock.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
 
 from ryu_apps.evb.agenda import Agenda
@@ -441,9 +442,10 @@ class Engine:
                 self._bring_up_again(dpid)
 
     # --- small things ---
-    def _apply(self, change: Apply) -> None:
-        self._audit.sent(change)
-        self._effects.append(change)
+    def _apply(self, asked: Apply) -> None:
+        asked = replace(asked, change=self.bringup.undisputed(asked.dpid, asked.change))
+        self._audit.sent(asked)
+        self._effects.append(asked)
 
     def _note(self, happened: Happened, now: float) -> None:
         self.migrations.observe(happened, now)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.flow.pipeline import OURS, Kind, parse_cookie
-from ryu_apps.evb.flow.plan import RuleSet, difference, rule_set
-from ryu_apps.evb.flow.rule import Change, Group, Meter, Rule
+from ryu_apps.evb.flow.pipeline import OURS, Kind, Table, parse_cookie
+from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
+from ryu_apps.evb.flow.rule import Change, Group, Meter, Rule, SetField
 from ryu_apps.evb.io import Apply, FrameReceived, Mode, ReadRules
 
 #: Frames kept while a switch is being brought up.
@@ -102,7 +102,10 @@ class Bringup:
         wanted = self._wanted(dpid)
         state.written = wanted.judged(rules)
         if state.patient:
-            state.unclaimed = {key: rule for key, rule in state.written.items() if key not in wanted.rules}
+            rivals = _rivals(state.written, wanted.rules.values())
+            state.unclaimed = {
+                key: rule for key, rule in state.written.items() if key not in wanted.rules and key not in rivals
+            }
         state.readiness = Readiness.INSTALLING
         return self._write(state, self._step(state, wanted), wanted)
 
@@ -129,6 +132,15 @@ class Bringup:
         """The switch is not there any more."""
         return self.switches.pop(dpid, None)
 
+    def undisputed(self, dpid: int, change: Change) -> Change:
+        """The same change; and the gate goes that nobody has claimed yet of a VSI that is active elsewhere by it."""
+        state = self.switches.get(dpid)
+        rivals = _rivals(state.unclaimed, change.add) if state is not None and state.unclaimed else {}
+        if state is None or not rivals:
+            return change
+        state.unclaimed = {key: rule for key, rule in state.unclaimed.items() if key not in rivals}
+        return merge(change, Change(remove=tuple(rivals.values())))
+
     def abandoned(self, dpid: int) -> Change:
         """What was left for somebody to claim and nobody has claimed."""
         state = self.switches[dpid]
@@ -147,6 +159,29 @@ class Bringup:
         state.token = self._next_token()
         change = Change(meters=meters, groups=groups, add=step.add, remove=step.remove)
         return Apply(state.dpid, state.token, change, Mode.BULK)
+
+
+def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:
+    """Gates that admit frames of a VSI of which the wanted rules say that it is elsewhere."""
+    wanted = tuple(wanted)
+    open_here = {rule.key for rule in wanted}
+    destinations = {place for rule in wanted if (place := _place(rule, Table.FORWARD, "eth_dst"))}
+    return {
+        key: rule
+        for key, rule in held.items()
+        if key not in open_here and _place(rule, Table.INGRESS, "eth_src") in destinations
+    }
+
+
+def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
+    """The (VID, MAC) that a rule of a gate is about; None for any other rule."""
+    owner = parse_cookie(rule.cookie)
+    if rule.table != table or owner is None or owner.kind is not Kind.GATE:
+        return None
+    fields = {one.name: one.value for one in rule.match}
+    # An untagged frame is given its tag here.
+    given = [action.value for action in rule.apply if isinstance(action, SetField) and action.name == "vlan_vid"]
+    return (given or [fields.get("vlan_vid", 0)])[0], fields.get(address, 0)
 
 
 def owners(rules: Iterable[Rule], kind: Kind) -> set[int]:

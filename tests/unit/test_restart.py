@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
 from ryu_apps.evb.vsi.record import AttachmentRecord, RecordError
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.unit.test_move import gate_ports
@@ -169,3 +171,49 @@ def test_left_station_is_told_by_a_deassociate(world: World) -> None:
     world.release()
     told = world.sent[HV1][-1]
     assert told.MODE is VdpMode.DEASSOCIATE and isinstance(told.status, RequestStatus)
+
+
+def test_gate_that_nobody_has_claimed_yet_goes_when_its_vsi_is_active_elsewhere(world: World) -> None:
+    world.restart_controller(remembering=False)
+    assert gate_ports(world) == {HV1, HV2}
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success
+    assert gate_ports(world) == {HV3, HV2}
+
+
+def test_switch_that_returns_with_the_gate_of_a_vsi_that_has_moved_loses_it(world: World) -> None:
+    world.restart_controller(remembering=False)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.disconnect(S1)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.connect(S1)
+    assert gate_ports(world) == {HV3, HV2}
+
+
+def test_unclaimed_gates_of_others_stay(world: World) -> None:
+    world.restart_controller(remembering=False)
+    before = world.rules(S1, Kind.GATE)
+    third = Vm(9)
+    world.ask(HV3, third, VdpMode.ASSOCIATE)
+    assert before.items() <= world.rules(S1, Kind.GATE).items()
+
+
+def test_index_of_a_record_that_would_not_go_stands_for_nobody_else_in_the_next_life(world: World) -> None:
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
+    world.restart_controller()
+    world.store_refuses = "disk full"
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE)
+    world.store_refuses = None
+    world.ask(HV3, Vm(9), VdpMode.PREASSOCIATE_RR)
+    world.restart_controller()
+    bodies = [parse_cookie(rule.cookie) for rule in world.rules(S2, Kind.VSI_BODY).values()]
+    assert len({(one.owner, one.generation) for one in bodies if one}) == len({one.owner for one in bodies if one})
+
+
+def test_two_records_never_share_an_index(world: World) -> None:
+    twin = next(key for key in world.store if key.endswith(str(HV1)))
+    record = AttachmentRecord.decode(world.store[twin])
+    world.store["vsi/twin"] = replace(record, port=HV2).encode()
+    world.restart_controller()
+    left_out = [happened for happened in world.happened if happened.kind == "vsi.not_restored"]
+    assert "stands for another program" in str(left_out[0].detail["reason"])

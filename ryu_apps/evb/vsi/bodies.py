@@ -113,8 +113,16 @@ class Indices:
         raise OverflowError("no free VSI index")
 
     def reserve(self, index: int) -> None:
-        """Keep an index from being handed out: a switch still has rules of it."""
+        """Keep an index from being handed out: a switch still has rules of it, or had in an earlier life.
+
+        Nor is it the next one once it is given back: a record that the store would not delete may still
+        name it.
+        """
         self._used.add(index)
+        self._last = max(self._last, index)
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._used
 
     def give_back(self, index: int) -> None:
         """Free an index whose rules are gone."""
