@@ -32,14 +32,14 @@ _SHOWN_MASKED = ("vlan_vid", "tcp_flags")
 def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -> dict[str, int]:
     """Add the rule to ``rules``, unless the limit forbids it; returns the fields that this changes in the frame.
 
-    The limit counts every rule of the cookie in the table, the one that would be overwritten as well: at the
-    limit nothing is learnt, nor learnt again.
+    The limit counts every rule of the cookie in the table, the one that would be overwritten as well.  Only a
+    rule that is there already, and would not change, is always allowed.
     """
+    made = learnt(action, frame)
+    present = rules.get(made.key)
     held = sum(rule.table == action.table and rule.cookie == action.cookie for rule in rules.values())
-    allowed = not action.limit or held < action.limit
+    allowed = present == made or not action.limit or held < action.limit
     if allowed:
-        made = learnt(action, frame)
-        present = rules.get(made.key)
         rules[made.key] = replace(made, idle_timeout=present.idle_timeout) if present else made
     if action.verdict is None:
         return {}

@@ -211,8 +211,8 @@ class Learn:
         table, priority, cookie: of the new rule.
         idle_timeout, fin_idle_timeout: seconds without a frame after which it goes, before and after a
             TCP FIN or RST; 0: never, and as before.
-        limit: rules of this very cookie that the table may hold; when it does nothing is learnt, not even
-            again; 0: no limit.
+        limit: rules of this very cookie that the table may hold; when it does, no rule is added or changed;
+            0: no limit.
         verdict: is set to 1, or to 0 if the limit forbids; None: nobody wants to know.
         match: what it matches; the frame's own Ethernet type and protocol are given as constants, before
             the fields that need them.
@@ -230,18 +230,7 @@ class Learn:
     writes: tuple[Learned, ...]
 
 
-Action = (
-    Output
-    | ToGroup
-    | SetField
-    | LoadBits
-    | PushVlan
-    | PopVlan
-    | Resubmit
-    | ForgetInPort
-    | FinTimeout
-    | Learn
-)
+Action = Output | ToGroup | SetField | LoadBits | PushVlan | PopVlan | Resubmit | ForgetInPort | FinTimeout | Learn
 
 
 class RuleKey(NamedTuple):
