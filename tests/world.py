@@ -11,16 +11,18 @@ from ipaddress import IPv4Address
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
-from ryu_apps.evb.flow.rule import FlowTable, Rule, RuleKey
+from ryu_apps.evb.flow.rule import Counted, FlowTable, Rule, RuleKey
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
+    CountersRead,
     Effect,
     Event,
     FrameReceived,
     Happened,
     Mode,
     NotSaved,
+    ReadCounters,
     ReadRules,
     Rejected,
     RulesRead,
@@ -133,6 +135,7 @@ class World:
         refuse: datapaths that reject the next change of a mode, with the reason.
         store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
             ``store_dawdles`` answers nothing until ``store_catches_up``.
+        counts: cookie -> packets and octets that every rule of it has counted; none if it is not there.
         sent: decoded answers of the bridge, per port, oldest first.
     """
 
@@ -141,6 +144,7 @@ class World:
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
+    counts: dict[int, tuple[int, int]] = field(default_factory=dict)
     store: dict[str, bytes] = field(default_factory=dict)
     store_refuses: str | None = None
     store_dawdles: bool = False
@@ -258,6 +262,12 @@ class World:
             case ReadRules(dpid, token, mask):
                 held = self.tables[dpid].rules.values()
                 self.feed(RulesRead(dpid, token, tuple(rule for rule in held if mask.covers(rule.cookie))))
+            case ReadCounters(dpid, token, mask):
+                held = self.tables[dpid].rules.values()
+                counted = tuple(
+                    Counted(rule, *self.counts.get(rule.cookie, (0, 0))) for rule in held if mask.covers(rule.cookie)
+                )
+                self.feed(CountersRead(dpid, token, counted))
             case Save():
                 self._save(effect)
             case Happened():

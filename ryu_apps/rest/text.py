@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
+from ryu_apps.evb.flow.notation import learn_text, load_text
 from ryu_apps.evb.flow.rule import (
     VLAN_PRESENT,
     Action,
     FieldMatch,
+    FinTimeout,
     ForgetInPort,
+    Learn,
+    LoadBits,
     Match,
     Output,
     PopVlan,
@@ -33,7 +37,7 @@ _ADDRESSES: dict[str, Callable[[int], str]] = {
     **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), lambda value: str(IPv6Address(value))),
 }
 #: Numbers that nobody reads in decimal.
-_HEXADECIMAL = ("metadata", "eth_type")
+_HEXADECIMAL = ("metadata", "eth_type", "tcp_flags", "reg0", "reg1", "reg2", "reg3")
 
 
 def dpid_text(dpid: int) -> str:
@@ -102,3 +106,9 @@ def _action(action: Action) -> str:
             return f"RESUBMIT_TABLE:{table:d}"
         case ForgetInPort():
             return "SET_FIELD:{in_port:0}"
+        case LoadBits(target, value):
+            return f"REG_LOAD:{{{load_text(target, value)}}}"
+        case FinTimeout(idle):
+            return f"FIN_TIMEOUT:{{idle_timeout:{idle}}}"
+        case Learn():
+            return f"LEARN:{{{learn_text(action)}}}"

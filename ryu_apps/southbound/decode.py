@@ -14,12 +14,13 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, ForgetInPort, Output, PopVlan, PushVlan, Resubmit, Rule, SetField, ToGroup
+from ryu_apps.evb.flow.rule import Action, Counted, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
+from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import actions
 from ryu_apps.southbound.oxm import decode_field, decode_match
 
 _PART_HEADER = 16
-_ENTRY = struct.Struct("!HBxIIHHHHxxxxQ")
+_ENTRY = struct.Struct("!HBx8xHHHHxxxxQQQ")
 #: Octets of a flow-stats entry before its match.
 ENTRY_FIXED = 48
 _TABLE_FEATURES = struct.Struct("!HB5x32xQQII")
@@ -95,7 +96,10 @@ class Entry(NamedTuple):
 
     table: int
     priority: int
+    idle_timeout: int
     cookie: int
+    packets: int
+    octets: int
     match: bytes
     instructions: bytes
 
@@ -105,11 +109,11 @@ def entries(octets: bytes) -> Iterator[Entry]:
     at = _PART_HEADER
     end = len(octets)
     while at < end:
-        length, table, _, _, priority, _, _, _, cookie = _ENTRY.unpack_from(octets, at)
+        length, table, priority, idle, _hard, _flags, cookie, packets, counted = _ENTRY.unpack_from(octets, at)
         start = at + ENTRY_FIXED
         middle = start + match_size(octets, start)
         at += length
-        yield Entry(table, priority, cookie, octets[start:middle], octets[middle:at])
+        yield Entry(table, priority, idle, cookie, packets, counted, octets[start:middle], octets[middle:at])
 
 
 def match_size(octets: bytes, at: int) -> int:
@@ -131,7 +135,13 @@ def rule(entry: Entry) -> Rule:
         metadata=shown.metadata,
         goto=shown.goto,
         meter=shown.meter,
+        idle_timeout=entry.idle_timeout,
     )
+
+
+def counted(entry: Entry) -> Counted:
+    """The rule that an entry shows, and what it has counted."""
+    return Counted(rule(entry), entry.packets, entry.octets)
 
 
 @dataclass(slots=True)
@@ -186,10 +196,8 @@ def _action(kind: int, octets: bytes) -> Action | None:
             return PushVlan()
         case ofp.OFPAT_POP_VLAN:
             return PopVlan()
-        case ofp.OFPAT_EXPERIMENTER if len(octets) == 16:
-            return Resubmit(octets[12])
         case ofp.OFPAT_EXPERIMENTER:
-            return ForgetInPort()
+            return nicira.decode(octets)
         case _:
             return None
 

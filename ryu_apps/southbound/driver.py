@@ -13,7 +13,17 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import OURS
 from ryu_apps.evb.flow.rule import Meter
-from ryu_apps.evb.io import Apply, Event, FrameReceived, Mode, PortChanged, ReadRules, Rejected, SendFrame
+from ryu_apps.evb.io import (
+    Apply,
+    Event,
+    FrameReceived,
+    Mode,
+    PortChanged,
+    ReadCounters,
+    ReadRules,
+    Rejected,
+    SendFrame,
+)
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
@@ -73,8 +83,8 @@ class SwitchDriver:
         """Send a frame at once."""
         self._send(packet_out(frame.port.port_no, frame.data, self._reserve(1)[0]))
 
-    def read(self, asked: ReadRules) -> None:
-        """Ask for rules; ends with RulesRead."""
+    def read(self, asked: ReadRules | ReadCounters) -> None:
+        """Ask for rules; ends with RulesRead or CountersRead."""
         self._begin(ReadJob(self._wire, asked))
 
     def submit(self, asked: Apply) -> None:

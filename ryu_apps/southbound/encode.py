@@ -9,27 +9,23 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import assert_never
 
-from ryu.ofproto import nicira_ext
-from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.rule import (
     Action,
     Bucket,
     CookieMask,
-    ForgetInPort,
     Group,
     Meter,
     Output,
     PopVlan,
     PushVlan,
-    Resubmit,
     Rule,
     SetField,
     ToGroup,
 )
+from ryu_apps.southbound import nicira
 from ryu_apps.southbound.oxm import encode_match, field, pad
 
 #: Octets of a flow-mod before its match; a flow-stats entry has as many, so both end alike.
@@ -41,9 +37,6 @@ _FLOW_MOD = struct.Struct("!BBHIQQBBHHHIIIHxx")
 _ETH_TYPE_VLAN = 0x8100
 #: Open vSwitch: add the group or replace its buckets, whichever applies (OpenFlow 1.5 has no such command).
 _ADD_OR_MODIFY = 0x8000
-#: NXM header of the 16-bit ingress port, NXM_OF_IN_PORT.
-_NXM_OF_IN_PORT = 0x00000002
-_IN_PORT_BITS = 16
 _ANY_MATCH = encode_match(())
 
 
@@ -55,7 +48,7 @@ def message(kind: int, body: bytes) -> bytes:
 def flow_add(rule: Rule) -> bytes:
     """Add a rule or overwrite the one of the same table, priority and match."""
     tail = encode_match(rule.match) + instructions(rule.apply, rule.metadata, rule.goto, rule.meter)
-    return _flow_mod(ofp.OFPFC_ADD, rule.table, rule.priority, rule.cookie, 0, tail)
+    return _flow_mod(ofp.OFPFC_ADD, rule.table, rule.priority, rule.cookie, 0, tail, rule.idle_timeout)
 
 
 def flow_remove(rule: Rule) -> bytes:
@@ -70,7 +63,9 @@ def flow_sweep(mask: CookieMask) -> bytes:
     return _flow_mod(ofp.OFPFC_DELETE, ofp.OFPTT_ALL, 0, mask.cookie, mask.mask, _ANY_MATCH)
 
 
-def _flow_mod(command: int, table: int, priority: int, cookie: int, cookie_mask: int, tail: bytes) -> bytes:
+def _flow_mod(
+    command: int, table: int, priority: int, cookie: int, cookie_mask: int, tail: bytes, idle_timeout: int = 0
+) -> bytes:
     head = _FLOW_MOD.pack(
         ofp.OFP_VERSION,
         ofp.OFPT_FLOW_MOD,
@@ -80,7 +75,7 @@ def _flow_mod(command: int, table: int, priority: int, cookie: int, cookie_mask:
         cookie_mask,
         table,
         command,
-        0,
+        idle_timeout,
         0,
         priority,
         ofp.OFP_NO_BUFFER,
@@ -127,17 +122,8 @@ def _action(action: Action) -> bytes:
             return struct.pack("!HHH2x", ofp.OFPAT_PUSH_VLAN, 8, _ETH_TYPE_VLAN)
         case PopVlan():
             return struct.pack("!HH4x", ofp.OFPAT_POP_VLAN, 8)
-        case Resubmit(table):
-            return _nicira("!HB3x", nicira_ext.NXAST_RESUBMIT_TABLE, ofp.OFPP_IN_PORT & 0xFFFF, table)
-        case ForgetInPort():
-            return _nicira("!HIQ", nicira_ext.NXAST_REG_LOAD, _IN_PORT_BITS - 1, _NXM_OF_IN_PORT, 0)
         case _:
-            assert_never(action)
-
-
-def _nicira(layout: str, subtype: int, *values: int) -> bytes:
-    body = struct.pack("!IH", common.NX_EXPERIMENTER_ID, subtype) + struct.pack(layout, *values)
-    return struct.pack("!HH", ofp.OFPAT_EXPERIMENTER, 4 + len(body)) + body
+            return nicira.encode(action)
 
 
 def group_write(group: Group) -> bytes:

@@ -1,13 +1,15 @@
 """Matches and set-field arguments as OpenFlow extensible match octets, and back (OpenFlow 1.3.5, 7.2.3).
 
 Open vSwitch writes a match back in one fixed order, which is the order of ``FIELD_SIZES``: what was
-sent in that order compares equal octet by octet with what is read.
+sent in that order compares equal octet by octet with what is read.  So do headers: where a field has
+several, here is the one that Open vSwitch 3.1 uses in OpenFlow 1.3.
 """
 
 from __future__ import annotations
 
 import struct
 
+from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.rule import FIELD_SIZES, FieldMatch, Match
@@ -45,9 +47,23 @@ _NUMBERS = {
 }
 
 
+#: Nicira's registers: class 1, fields from 0.
+_REGISTERS = {f"reg{number}": number for number in range(4)}
+_CLASS_NICIRA = ofp.OFPXMC_NXM_1
+#: TCP flags became a standard field with OpenFlow 1.5; in 1.3 they are ONF's extension EXT-109.
+_TCP_FLAGS = 42
+_EXPERIMENTER = ofp.OFPXMC_EXPERIMENTER.to_bytes(2)
+_ONF = common.ONF_EXPERIMENTER_ID.to_bytes(4)
+
+
 def _header(name: str, *, masked: bool) -> bytes:
     size = FIELD_SIZES[name]
-    return struct.pack("!HBB", ofp.OFPXMC_OPENFLOW_BASIC, _NUMBERS[name] << 1 | masked, size * 2 if masked else size)
+    length = size * 2 if masked else size
+    if name == "tcp_flags":
+        return _EXPERIMENTER + bytes((_TCP_FLAGS << 1 | masked, len(_ONF) + length)) + _ONF
+    if name in _REGISTERS:
+        return struct.pack("!HBB", _CLASS_NICIRA, _REGISTERS[name] << 1 | masked, length)
+    return struct.pack("!HBB", ofp.OFPXMC_OPENFLOW_BASIC, _NUMBERS[name] << 1 | masked, length)
 
 
 _EXACT = {name: (_header(name, masked=False), size) for name, size in FIELD_SIZES.items()}
@@ -60,6 +76,11 @@ _PADDING = [bytes(-length % 8) for length in range(8)]
 def pad(octets: bytes) -> bytes:
     """Zeros up to the next multiple of eight."""
     return octets + _PADDING[len(octets) % 8]
+
+
+def exact_header(name: str) -> bytes:
+    """The header of a field that has no mask."""
+    return _EXACT[name][0]
 
 
 def field(name: str, value: int) -> bytes:
@@ -87,8 +108,8 @@ def decode_match(octets: bytes) -> Match:
     found = []
     offset = 0
     while offset < len(octets):
-        header = octets[offset : offset + 4]
-        body = octets[offset + 4 : offset + 4 + header[3]]
+        header = _header_at(octets, offset)
+        body = octets[offset + len(header) : offset + 4 + header[3]]
         offset += 4 + header[3]
         if header not in _NAMES:
             continue
@@ -99,9 +120,15 @@ def decode_match(octets: bytes) -> Match:
     return tuple(found)
 
 
+def _header_at(octets: bytes, at: int) -> bytes:
+    """An experimenter's header has eight octets, any other four; the length in it counts from the fifth."""
+    return octets[at : at + (8 if octets.startswith(_EXPERIMENTER, at) else 4)]
+
+
 def decode_field(octets: bytes) -> tuple[str, int] | None:
     """Name and value of the argument of a set-field; None for a field that evbridge does not use."""
-    name, masked = _NAMES.get(octets[:4], (None, False))
+    header = _header_at(octets, 0)
+    name, masked = _NAMES.get(header, (None, False))
     if name is None or masked:
         return None
-    return name, int.from_bytes(octets[4 : 4 + FIELD_SIZES[name]])
+    return name, int.from_bytes(octets[len(header) : len(header) + FIELD_SIZES[name]])

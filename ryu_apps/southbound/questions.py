@@ -7,31 +7,35 @@ from functools import partial
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Table
-from ryu_apps.evb.flow.rule import Rule
-from ryu_apps.evb.io import ReadRules, RulesRead, SwitchUp
+from ryu_apps.evb.io import CountersRead, ReadCounters, ReadRules, RulesRead, SwitchUp
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import Query, flow_stats_request, multipart_request
 
 
 class ReadJob(Job):
-    """All rules under a cookie mask."""
+    """All rules under a cookie mask, with what they have counted if that was asked for."""
 
-    def __init__(self, wire: Wire, asked: ReadRules) -> None:
+    def __init__(self, wire: Wire, asked: ReadRules | ReadCounters) -> None:
         super().__init__(wire, asked.dpid, asked.token)
-        self._mask = asked.mask
-        self._rules: list[Rule] = []
+        self._asked = asked
+        self._entries: list[decode.Entry] = []
 
     def send(self) -> None:
-        self.ask(partial(flow_stats_request, Query(self._mask)))
+        self.ask(partial(flow_stats_request, Query(self._asked.mask)))
         self.all_sent = True
 
     def interim(self, xid: int, octets: bytes) -> None:
-        self._rules += map(decode.rule, decode.entries(octets))
+        self._entries += decode.entries(octets)
 
     def answered(self, flight: Flight, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
-        self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules))
+        self.outcome = self.outcome or self._told()
+
+    def _told(self) -> RulesRead | CountersRead:
+        if isinstance(self._asked, ReadCounters):
+            return CountersRead(self.dpid, self.token, tuple(map(decode.counted, self._entries)))
+        return RulesRead(self.dpid, self.token, tuple(map(decode.rule, self._entries)))
 
 
 class SurveyJob(Job):

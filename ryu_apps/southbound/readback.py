@@ -6,12 +6,13 @@ import struct
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.notation import rule_text
-from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.flow.rule import FinTimeout, Rule
 from ryu_apps.southbound.decode import entries, match_size
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED
 from ryu_apps.southbound.piece import Piece
 
 _COOKIE = struct.Struct("!8xQ")
+_IDLE_TIMEOUT = slice(26, 28)
 _TABLE_AT = 24
 _PRIORITY_AT = 30
 
@@ -21,8 +22,16 @@ _Key = tuple[int, int, bytes]
 
 class _Expected(NamedTuple):
     cookie: int
+    idle_timeout: int
     instructions: bytes
     rule: Rule
+
+    def is_shown(self, cookie: int, idle_timeout: int, instructions: bytes) -> bool:
+        return (
+            self.cookie == cookie
+            and self.instructions == instructions
+            and (self.idle_timeout == idle_timeout or FinTimeout(idle_timeout) in self.rule.apply)
+        )
 
 
 class ReadBack:
@@ -39,20 +48,21 @@ class ReadBack:
                 (cookie,) = _COOKIE.unpack_from(octets)
                 middle = FLOW_MOD_FIXED + match_size(octets, FLOW_MOD_FIXED)
                 priority = (octets[_PRIORITY_AT] << 8) + octets[_PRIORITY_AT + 1]
+                idle = int.from_bytes(octets[_IDLE_TIMEOUT])
                 key = octets[_TABLE_AT], priority, octets[FLOW_MOD_FIXED:middle]
-                self._missing[key] = _Expected(cookie, octets[middle:], subject.what)
+                self._missing[key] = _Expected(cookie, idle, octets[middle:], subject.what)
 
     def check(self, octets: bytes) -> None:
         """Take one part of the switch's answer."""
         missing = self._missing
-        for table, priority, cookie, match, instructions in entries(octets):
+        for table, priority, idle, cookie, _packets, _octets, match, instructions in entries(octets):
             expected = missing.pop((table, priority, match), None)
-            if expected is not None and (expected.cookie != cookie or expected.instructions != instructions):
+            if expected is not None and not expected.is_shown(cookie, idle, instructions):
                 self._otherwise.append(expected)
 
     def verdict(self) -> str | None:
         """What is wrong, None if everything is as it should be."""
-        wrong = [("shows another cookie or other instructions for", one) for one in self._otherwise]
+        wrong = [("shows another cookie or timeout or other instructions for", one) for one in self._otherwise]
         wrong += [("does not show", one) for one in self._missing.values()]
         if not wrong:
             return None

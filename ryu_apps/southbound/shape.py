@@ -13,14 +13,25 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Output, Rule, SetField, ToGroup
+from ryu_apps.evb.flow.rule import (
+    VLAN_PRESENT,
+    Action,
+    Bits,
+    Learn,
+    Learned,
+    LoadBits,
+    Output,
+    Rule,
+    SetField,
+    ToGroup,
+)
 from ryu_apps.southbound.piece import Message
 
 #: Comparable; says nothing but "as readable as".
 Shape: TypeAlias = tuple[object, ...]
 
 #: Fields of which every value is as good as any other.
-_FREE = {"metadata", "eth_src", "eth_dst"}
+_FREE = {"metadata", "eth_src", "eth_dst", "reg0", "reg1", "reg2", "reg3"}
 #: Port numbers below this are ordinary ones; above, each has a meaning of its own, or none.
 _FIRST_SPECIAL_PORT = 0xFF00
 
@@ -59,5 +70,15 @@ def _action(action: Action) -> object:
             return ToGroup
         case SetField(name, value):
             return SetField, name, _value(name, value)
+        case LoadBits(target, value):
+            return LoadBits, target, _value(target.name, value)
+        case Learn():
+            made = tuple(map(_learned, (*action.match, *action.writes)))
+            return Learn, action.table, len(action.match), made, bool(action.limit), action.verdict
         case _:
             return action
+
+
+def _learned(one: Learned) -> object:
+    target, source = one
+    return target, source if isinstance(source, Bits) else _value(target.name, source)

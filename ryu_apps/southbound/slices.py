@@ -27,7 +27,7 @@ _CANDIDATES = 16
 #: Fields whose bits a request may name without naming others, but for the context.
 _CUTTING = {
     *("metadata", "eth_src", "eth_dst", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst"),
-    *("tcp_src", "tcp_dst", "udp_src", "udp_dst", "arp_spa", "arp_tpa"),
+    *("tcp_src", "tcp_dst", "udp_src", "udp_dst", "arp_spa", "arp_tpa", "reg0", "reg1", "reg2", "reg3"),
 }
 #: Fields that others need beside them; a request has to name them as well.
 _CONTEXT = ("eth_type", "ip_proto")

@@ -10,8 +10,19 @@ from typing import Any, TypeVar
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, Rule
-from ryu_apps.evb.io import Apply, Confirmed, Event, Mode, ReadRules, Rejected, RulesRead, SwitchUp
+from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, Rule
+from ryu_apps.evb.io import (
+    Apply,
+    Confirmed,
+    CountersRead,
+    Event,
+    Mode,
+    ReadCounters,
+    ReadRules,
+    Rejected,
+    RulesRead,
+    SwitchUp,
+)
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.piece import PieceCache
@@ -71,6 +82,10 @@ class Controller:
     def rules(self, mask: CookieMask) -> set[Rule]:
         self.driver.read(ReadRules(self.driver.dpid, 1, mask))
         return set(self.until(RulesRead).rules)
+
+    def counters(self, mask: CookieMask) -> set[Counted]:
+        self.driver.read(ReadCounters(self.driver.dpid, 1, mask))
+        return set(self.until(CountersRead).counted)
 
     def until(self, kind: type[T]) -> T:
         return self._await(lambda event: isinstance(event, kind))

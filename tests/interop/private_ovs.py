@@ -108,6 +108,11 @@ class PrivateOvs:
     def ofctl(self, command: str, bridge: str, *arguments: str) -> str:
         return self.run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{self._root}/{bridge}.mgmt", *arguments)
 
+    def trace(self, bridge: str, flow: str) -> str:
+        """What becomes of a frame, with all the consequences a real one would have but for counters."""
+        control = f"{self._root}/ovs-vswitchd.ctl"
+        return self.run("ovs-appctl", "-t", control, "ofproto/trace", "--names", bridge, flow, "-generate")
+
     def flows(self, bridge: str) -> list[str]:
         """The flows as ovs-ofctl prints them, counters left out."""
         lines = self.ofctl("dump-flows", bridge, "--no-stats").splitlines()

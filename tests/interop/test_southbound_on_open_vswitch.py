@@ -8,12 +8,17 @@ from ryu_apps.evb.flow.rule import (
     ANY_TAGGED,
     VLAN_PRESENT,
     Action,
+    Bits,
     Bucket,
     Change,
     CookieMask,
+    FinTimeout,
     ForgetInPort,
     Group,
     GroupType,
+    Learn,
+    Learned,
+    LoadBits,
     Meter,
     Output,
     PopVlan,
@@ -24,6 +29,7 @@ from ryu_apps.evb.flow.rule import (
     SetField,
     ToGroup,
     match,
+    whole,
 )
 from ryu_apps.evb.io import Confirmed, Mode, Rejected
 from ryu_apps.southbound.changes import WINDOW
@@ -45,6 +51,11 @@ MATCHES = {
     "untagged": {"vlan_vid": 0},
     "l2": L2,
     "tcp": IPV4 | {"ip_proto": 6, "tcp_src": 80, "tcp_dst": (0x0400, 0xFC00)},
+    "tcp flags": IPV4 | {"ip_proto": 6, "tcp_flags": (0x002, 0x012), "tcp_dst": 80, "reg0": 7, "reg3": (0x10, 0xF0)},
+    "all tcp flags": IPV4 | {"ip_proto": 6, "tcp_flags": 0x012},
+    "tcp flags as learnt": IPV4 | {"ip_proto": 6, "tcp_flags": (0x012, 0xFFF)},
+    "registers": {"reg0": 0xFFFFFFFF, "reg1": (1, 1), "reg2": 0, "reg3": (0x80000000, 0x80000000), "metadata": 1},
+    "registers and arp": L2 | {"eth_type": 0x0806, "arp_op": 1, "arp_spa": 1, "arp_tha": 4, "reg1": 3},
     "udp": IPV4 | {"ip_proto": 17, "udp_src": (53, 0xFFFF), "udp_dst": 53},
     "icmp": IPV4 | {"ip_proto": 1, "icmpv4_type": 8, "icmpv4_code": 0},
     "arp": L2 | {"eth_type": 0x0806, "arp_op": 1, "arp_spa": 1, "arp_tpa": 2, "arp_sha": 3, "arp_tha": 4},
@@ -58,7 +69,36 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     "tag": (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | 9), SetField("vlan_pcp", 1), Output(1)),
     "metadata": (SetField("metadata", 77), SetField("eth_dst", 0x5254_0000_0002), Resubmit(60)),
     "reflect": (ForgetInPort(), Output(1)),
+    "registers": (SetField("reg0", 7), SetField("reg3", 0xFFFFFFFF), LoadBits(Bits("reg1", 4, 8), 0xAB), Output(1)),
+    "bits": (LoadBits(Bits("metadata", 16, 20), 5), LoadBits(whole("reg2"), 7), LoadBits(whole("eth_dst"), 9)),
+    "learn": (
+        Learn(50, 7, COOKIE, 60, 5, 0, None, (Learned(whole("eth_src"), whole("eth_dst")),), ()),
+        Learn(50, 7, COOKIE, 0, 0, 9, None, (Learned(whole("eth_src"), 5),), (Learned(Bits("reg0", 3, 1), 1),)),
+        Output(1),
+    ),
 }
+#: What may be matched, written and read by a rule that learns from a TCP segment.
+OF_TCP = (
+    *(Bits("metadata", 16, 20), Bits("reg1", 0, 16), whole("reg0"), whole("metadata"), whole("in_port")),
+    *(whole("eth_src"), whole("eth_dst"), whole("vlan_vid"), Bits("vlan_vid", 4, 8)),
+    *(whole("ipv4_src"), whole("ipv4_dst"), Bits("ipv4_src", 8, 24), whole("ip_dscp")),
+    *(whole("tcp_src"), whole("tcp_dst"), whole("tcp_flags")),
+)
+OF_TCP6 = (whole("ipv6_src"), whole("ipv6_dst"), Bits("ipv6_dst", 64, 64), whole("tcp_dst"))
+OF_ARP = tuple(map(whole, ("arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha")))
+OF_UDP = (whole("udp_src"), whole("udp_dst"))
+#: Frames of each kind and the bits they have, TCP with IPv4 and a tag first.
+KINDS = {
+    "tcp": ({"eth_type": 0x0800, "vlan_vid": VLAN_PRESENT | 5, "ip_proto": 6}, OF_TCP),
+    "tcp over ipv6": ({"eth_type": 0x86DD, "ip_proto": 6}, OF_TCP6),
+    "udp": ({"eth_type": 0x0800, "ip_proto": 17}, OF_UDP),
+    "arp": ({"eth_type": 0x0806}, OF_ARP),
+    "icmp": ({"eth_type": 0x0800, "ip_proto": 1}, (whole("icmpv4_type"), whole("icmpv4_code"))),
+    "icmpv6": ({"eth_type": 0x86DD, "ip_proto": 58}, (whole("icmpv6_type"), whole("icmpv6_code"))),
+    "solicitation": ({"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 135}, (whole("ipv6_nd_target"),)),
+}
+#: Fields that nobody may write.
+READ_ONLY = {"in_port", "eth_type", "ip_proto", "tcp_flags"}
 GROUP = Group(7, GroupType.ALL, (Bucket((PopVlan(), ForgetInPort(), Output(1))), Bucket((Output(2),))))
 
 
@@ -82,6 +122,47 @@ def test_actions_are_shown_as_they_were_sent(controller: Controller, actions: tu
     change = Change((Meter(3, 100, 10),), (GROUP,), add=(written,))
     assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
     assert controller.rules(MINE) == {written}
+
+
+@pytest.mark.parametrize(("fields", "bits"), KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("limit", [0, 5])
+@pytest.mark.parametrize("mode", [Mode.STAGE, Mode.ATOMIC])
+def test_what_is_learnt_is_shown_as_it_was_sent(
+    controller: Controller, fields: dict[str, int], bits: tuple[Bits, ...], limit: int, mode: Mode
+) -> None:
+    kind = tuple(Learned(whole(name), value & ~VLAN_PRESENT) for name, value in fields.items() if name != "vlan_vid")
+    writable = [one for one in bits if one.name not in READ_ONLY]
+    verdict = Bits("reg2", 9, 1) if limit else None
+    learning = [
+        *(((*kind, Learned(one, one)), ()) for one in bits),
+        *(((*kind, Learned(one, 1)), (Learned(Bits("reg3", 0, one.width % 33 or 1), 1),)) for one in bits),
+        *((kind, (Learned(one, one), Learned(one, 1), Learned(one, one))) for one in writable),
+        (tuple(Learned(Bits("metadata", 0, 16), Bits("reg0", 8, 16)) for _ in range(2)), ()),
+    ]
+    rules = tuple(
+        Rule(30, 100, match(metadata=number, **fields), COOKIE, (Learn(50, 7, 1, 60, 5, limit, verdict, *one),))
+        for number, one in enumerate(learning)
+    )
+    assert isinstance(controller.apply(Change(add=rules), mode), Confirmed)
+    assert controller.rules(MINE) == set(rules)
+
+
+@pytest.mark.parametrize("mode", [Mode.STAGE, Mode.ATOMIC])
+def test_timeouts_are_shown_as_they_were_sent(controller: Controller, mode: Mode) -> None:
+    tcp = match(eth_type=0x0800, ip_proto=6)
+    written = Rule(30, 1, tcp, COOKIE, (FinTimeout(5), Output(1)), goto=40, idle_timeout=600)
+    other = rule(idle_timeout=30)
+    assert isinstance(controller.apply(Change(add=(written, other)), mode), Confirmed)
+    assert controller.rules(MINE) == {written, other}
+
+
+def test_another_timeout_is_another_rule(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
+    block = RuleBlock(tuple(rule(number, idle_timeout=60) for number in range(9 * PIECE)))
+    token = controller.submit(Change(blocks=(block,)), Mode.STAGE)
+    private_ovs.ofctl("add-flow", bridge, f"table=30,priority=100,cookie={COOKIE:#x},metadata=0x5,actions=drop")
+    refused = controller.ends(token)
+    assert isinstance(refused, Rejected)
+    assert "another cookie or timeout" in refused.reason
 
 
 def test_a_tag_can_be_popped_where_one_is_matched(controller: Controller) -> None:

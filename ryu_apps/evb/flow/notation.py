@@ -9,8 +9,13 @@ from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import (
     FIELD_SIZES,
     Action,
+    Bits,
     FieldMatch,
+    FinTimeout,
     ForgetInPort,
+    Learn,
+    Learned,
+    LoadBits,
     Output,
     PopVlan,
     PushVlan,
@@ -18,12 +23,14 @@ from ryu_apps.evb.flow.rule import (
     Rule,
     SetField,
     ToGroup,
+    whole,
 )
 
 
 def rule_text(rule: Rule) -> str:
     """``table=ACL_FROM priority=1 cookie=0x... metadata=0x../0x.. actions=goto:FORWARD``."""
     head = f"table={_table(rule.table)} priority={rule.priority} cookie={rule.cookie:#x}"
+    head += f" idle_timeout={rule.idle_timeout}" if rule.idle_timeout else ""
     return f"{head} {match_text(rule)} actions={actions_text(rule)}"
 
 
@@ -80,6 +87,46 @@ def _action(action: Action) -> str:
             return f"resubmit(,{_table(table)})"
         case ForgetInPort():
             return "load:0->in_port"
+        case LoadBits(target=target, value=value):
+            return f"load:{load_text(target, value)}"
+        case FinTimeout(idle=idle):
+            return f"fin_timeout(idle_timeout={idle})"
+        case Learn():
+            return f"learn({learn_text(action)})"
+
+
+def learn_text(learn: Learn) -> str:
+    """What a learn action says, but for its name; what is zero or absent is left out."""
+    parts = [f"table={_table(learn.table)}"]
+    parts += [f"idle_timeout={learn.idle_timeout}"] if learn.idle_timeout else []
+    parts += [f"fin_idle_timeout={learn.fin_idle_timeout}"] if learn.fin_idle_timeout else []
+    parts += [f"priority={learn.priority}", f"cookie={learn.cookie:#x}"]
+    parts += [f"limit={learn.limit}"] if learn.limit else []
+    parts += [f"result_dst={_bits(learn.verdict)}"] if learn.verdict else []
+    parts += [*map(_learned_match, learn.match), *(f"load:{load_text(*one)}" for one in learn.writes)]
+    return ",".join(parts)
+
+
+def load_text(target: Bits, source: Bits | int) -> str:
+    """``0x1->reg0[3..5]``: some bits of a field are written with a constant or from other bits."""
+    return f"{_bits(source) if isinstance(source, Bits) else hex(source)}->{_bits(target)}"
+
+
+def _learned_match(one: Learned) -> str:
+    target, source = one
+    if isinstance(source, Bits):
+        return _bits(target) if target == source else f"{_bits(target)}={_bits(source)}"
+    if target == whole(target.name):
+        return f"{target.name}={_writer(target.name)(source)}"
+    return f"{_bits(target)}={source:#x}"
+
+
+def _bits(bits: Bits) -> str:
+    """``reg0[]``, ``reg0[3]`` or ``reg0[3..5]``."""
+    if bits == whole(bits.name):
+        return f"{bits.name}[]"
+    last = bits.offset + bits.width - 1
+    return f"{bits.name}[{bits.offset}]" if bits.width == 1 else f"{bits.name}[{bits.offset}..{last}]"
 
 
 def _mac(value: int) -> str:
@@ -91,7 +138,7 @@ _WRITERS: dict[str, Callable[[int], str]] = {
     **dict.fromkeys(("eth_src", "eth_dst", "arp_sha", "arp_tha", "ipv6_nd_sll", "ipv6_nd_tll"), _mac),
     **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), lambda value: str(IPv4Address(value))),
     **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), lambda value: str(IPv6Address(value))),
-    **dict.fromkeys(("metadata", "eth_type", "vlan_vid"), hex),
+    **dict.fromkeys(("metadata", "eth_type", "vlan_vid", "tcp_flags", "reg0", "reg1", "reg2", "reg3"), hex),
 }
 
 

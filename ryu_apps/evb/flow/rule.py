@@ -168,9 +168,24 @@ class Bits(NamedTuple):
     width: int
 
 
+#: Fields that have fewer bits for :class:`Bits` than their octets have.
+_NARROW = {"vlan_vid": 12, "vlan_pcp": 3, "ip_dscp": 6, "tcp_flags": 12}
+
+
 def whole(name: str) -> Bits:
     """All bits of a field."""
-    return Bits(name, 0, 12 if name == "vlan_vid" else 8 * FIELD_SIZES[name])
+    return Bits(name, 0, _NARROW.get(name, 8 * FIELD_SIZES[name]))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBits:
+    """Overwrite some bits of a field, 64 at most (an Open vSwitch extension).
+
+    This is what the rules write that a switch has learnt, even where they write a whole field.
+    """
+
+    target: Bits
+    value: int
 
 
 class Learned(NamedTuple):
@@ -189,15 +204,18 @@ class Learned(NamedTuple):
 class Learn:
     """Write a rule made from the frame at hand (an Open vSwitch extension).
 
-    The switch does it by itself, so connections are noted whether or not a controller is there.
+    The switch does it by itself, so connections are noted whether or not a controller is there.  The frame
+    that it learns from does not meet the new rule; the next one does.
 
     Attributes:
         table, priority, cookie: of the new rule.
         idle_timeout, fin_idle_timeout: seconds without a frame after which it goes, before and after a
             TCP FIN or RST; 0: never, and as before.
-        limit: rules of this very cookie that the table may hold; 0: no limit.
+        limit: rules of this very cookie that the table may hold; when it does, no rule is added or changed;
+            0: no limit.
         verdict: is set to 1, or to 0 if the limit forbids; None: nobody wants to know.
-        match: what it matches; the frame's own Ethernet type and protocol are given as constants.
+        match: what it matches; the frame's own Ethernet type and protocol are given as constants, before
+            the fields that need them.
         writes: the fields it writes, in order.
     """
 
@@ -212,7 +230,7 @@ class Learn:
     writes: tuple[Learned, ...]
 
 
-Action = Output | ToGroup | SetField | PushVlan | PopVlan | Resubmit | ForgetInPort | FinTimeout | Learn
+Action = Output | ToGroup | SetField | LoadBits | PushVlan | PopVlan | Resubmit | ForgetInPort | FinTimeout | Learn
 
 
 class RuleKey(NamedTuple):

@@ -1,9 +1,9 @@
 """A switch on paper: what would Open vSwitch emit for this frame, given these rules and groups?
 
 Lets a test, or an operator's question, be answered without a switch.  Follows Open vSwitch where it is
-more particular than OpenFlow 1.3: resubmit, buckets as action sets, the limits of a translation.  Knows
-one VLAN tag.  Does not know meters (every frame is within its rate), counters, or the state of a port
-beyond being watched by a fast-failover bucket.  A select group, whose bucket a real switch picks by a
+more particular than OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
+Knows one VLAN tag.  Does not know meters (every frame is within its rate), counters, or the state of a port
+beyond being watched by a fast-failover bucket; no timeout ever ends.  A select group, whose bucket a real switch picks by a
 hash, uses its first bucket of any weight.
 """
 
@@ -13,16 +13,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from ryu_apps.evb.flow.learning import learn, overwrite
 from ryu_apps.evb.flow.rule import (
     CONTROLLER,
     VLAN_PRESENT,
     Action,
+    Bits,
     Bucket,
     FieldMatch,
+    FinTimeout,
     FlowTable,
     ForgetInPort,
     Group,
     GroupType,
+    Learn,
+    LoadBits,
     Match,
     Output,
     PopVlan,
@@ -38,7 +43,8 @@ from ryu_apps.evb.flow.rule import (
 MAX_DEPTH, MAX_LOOKUPS = 64, 4096
 
 _FIRST_RESERVED, _LOCAL = 0xFFFFFF00, 0xFFFFFFFE
-_ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type"})
+_REGISTERS = ("reg0", "reg1", "reg2", "reg3")
+_ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type", *_REGISTERS})
 
 Fields = dict[str, int]
 
@@ -50,7 +56,7 @@ class SimulationError(ValueError):
 class Emitted(NamedTuple):
     """One copy of the frame on its way out: the port, and the fields as they were by then.
 
-    ``fields`` still has the pipeline's own, ``in_port`` and ``metadata``.
+    ``fields`` still has the pipeline's own: ``in_port``, ``metadata`` and the registers.
     """
 
     port: int
@@ -61,7 +67,7 @@ def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
     """Send one frame through the tables, from table 0.
 
     Args:
-        table: rules and groups.
+        table: rules and groups; learnt rules are written into it, and matter for later frames only.
         frame: match field name -> value, ``in_port`` among them; ``vlan_vid`` with VLAN_PRESENT, or 0 or
             absent for an untagged frame.  A rule that matches on any other absent field does not match.
         live_ports: ports whose link is up; all if None.  Counts for fast-failover groups only.
@@ -74,7 +80,7 @@ def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
             goto backwards, an output to a reserved port, two different rules of the same priority, or
             recursion beyond the switch's limits.
     """
-    fields = {"metadata": 0, "vlan_vid": 0} | dict(frame)
+    fields = {"metadata": 0, "vlan_vid": 0} | dict.fromkeys(_REGISTERS, 0) | dict(frame)
     if fields["vlan_vid"] & VLAN_PRESENT:
         fields.setdefault("vlan_pcp", 0)
     if "in_port" not in fields:
@@ -100,10 +106,11 @@ class _Walk:
 
     def __init__(self, table: FlowTable, live_ports: Collection[int] | None, fields: Fields) -> None:
         self.emitted: list[Emitted] = []
-        self._groups = table.groups
+        self._table = table
         self._live_ports = live_ports
         self._fields = fields
         self._lookups = 0
+        # As it was when the frame came in: Open vSwitch does not see what a frame has taught it before the next.
         self._tables: defaultdict[int, list[Rule]] = defaultdict(list)
         for rule in table.rules.values():
             self._tables[rule.table].append(rule)
@@ -151,6 +158,10 @@ class _Walk:
                     self._group(group_id, table, depth)
                 case Resubmit(target):
                     self._lookup_from(table, target, depth)
+                case Learn():
+                    self._fields |= learn(action, self._table.rules, self._fields)
+                case FinTimeout():
+                    pass
                 case _:
                     _rewrite(self._fields, action)
 
@@ -162,11 +173,11 @@ class _Walk:
 
     def _group(self, group_id: int, table: int, depth: int) -> None:
         """Every chosen bucket works on its own copy of the frame."""
-        if group_id not in self._groups:
+        if group_id not in self._table.groups:
             raise SimulationError(f"no group {group_id:#x}")
         self._check_depth(table, depth)
         before = self._fields
-        for bucket in self._chosen(self._groups[group_id]):
+        for bucket in self._chosen(self._table.groups[group_id]):
             self._fields = dict(before)
             self._do(action_set(bucket.actions), table, depth + 1)
         self._fields = before
@@ -196,7 +207,7 @@ def action_set(actions: tuple[Action, ...]) -> tuple[Action, ...]:
     """
     pop = [action for action in actions if isinstance(action, PopVlan)][-1:]
     push = [action for action in actions if isinstance(action, PushVlan)][-1:]
-    fields = [action for action in actions if isinstance(action, SetField | ForgetInPort)]
+    fields = [action for action in actions if isinstance(action, SetField | LoadBits | ForgetInPort)]
     for kind in (ToGroup, Output, Resubmit):
         way_out = [action for action in actions if isinstance(action, kind)][-1:]
         if way_out:
@@ -212,6 +223,10 @@ def _rewrite(fields: Fields, action: Action) -> None:
             raise SimulationError("a tag rewritten on an untagged frame")
         case SetField(name, value) if name in _ALWAYS_THERE or name in fields:
             fields[name] = value
+        case LoadBits(Bits("vlan_vid" | "vlan_pcp")) if not tagged:
+            pass
+        case LoadBits(target, value) if target.name in _ALWAYS_THERE or target.name in fields:
+            fields[target.name] = overwrite(fields.get(target.name, 0), target, value)
         case PushVlan() if tagged:
             raise SimulationError("a tag pushed on a tagged frame")
         case PushVlan():

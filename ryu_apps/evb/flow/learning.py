@@ -1,0 +1,99 @@
+"""The rule that a learn action makes of a frame, as Open vSwitch 3.1 makes it.
+
+As in Open vSwitch a learnt rule is a strict modification: one of the same key gets the new actions and the
+new cookie, but keeps its timeout.  A field that the frame does not have counts as zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from ryu_apps.evb.flow.rule import (
+    Action,
+    Bits,
+    FinTimeout,
+    Learn,
+    Learned,
+    LoadBits,
+    Match,
+    Rule,
+    RuleKey,
+    match,
+    whole,
+)
+
+#: Open vSwitch writes no more bits at once.
+_MOST_LOADED = 64
+#: Fields of which Open vSwitch shows a mask although all of its bits are matched.
+_SHOWN_MASKED = ("vlan_vid", "tcp_flags")
+
+
+def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -> dict[str, int]:
+    """Add the rule to ``rules``, unless the limit forbids it; returns the fields that this changes in the frame.
+
+    The limit counts every rule of the cookie in the table, the one that would be overwritten as well.  Only a
+    rule that is there already, and would not change, is always allowed.
+    """
+    made = learnt(action, frame)
+    present = rules.get(made.key)
+    held = sum(rule.table == action.table and rule.cookie == action.cookie for rule in rules.values())
+    allowed = present == made or not action.limit or held < action.limit
+    if allowed:
+        rules[made.key] = replace(made, idle_timeout=present.idle_timeout) if present else made
+    if action.verdict is None:
+        return {}
+    name = action.verdict.name
+    return {name: overwrite(frame.get(name, 0), action.verdict, int(allowed))}
+
+
+def learnt(action: Learn, frame: Mapping[str, int]) -> Rule:
+    """The rule as such."""
+    apply: list[Action] = [FinTimeout(action.fin_idle_timeout)] if action.fin_idle_timeout else []
+    for one in action.writes:
+        apply += _loads(one.target, _value(one, frame))
+    return Rule(
+        action.table,
+        action.priority,
+        _match(action, frame),
+        action.cookie,
+        tuple(apply),
+        idle_timeout=action.idle_timeout,
+    )
+
+
+def overwrite(old: int, bits: Bits, value: int) -> int:
+    """A field some bits of which are written."""
+    return old & ~_mask(bits) | value << bits.offset & _mask(bits)
+
+
+def _mask(bits: Bits) -> int:
+    return (1 << bits.width) - 1 << bits.offset
+
+
+def _value(one: Learned, frame: Mapping[str, int]) -> int:
+    source = one.source
+    value = frame.get(source.name, 0) >> source.offset if isinstance(source, Bits) else source
+    return value & (1 << one.target.width) - 1
+
+
+def _match(action: Learn, frame: Mapping[str, int]) -> Match:
+    wanted: dict[str, tuple[int, int]] = {}
+    for one in action.match:
+        target = one.target
+        value, mask = wanted.get(target.name, (0, 0))
+        wanted[target.name] = overwrite(value, target, _value(one, frame)), mask | _mask(target)
+    return match(**dict(_shown(wanted)))
+
+
+def _shown(wanted: dict[str, tuple[int, int]]) -> Iterator[tuple[str, int | tuple[int, int]]]:
+    for name, (value, mask) in wanted.items():
+        exact = mask == _mask(whole(name)) and name not in _SHOWN_MASKED
+        yield name, value if exact else (value, mask)
+
+
+def _loads(target: Bits, value: int) -> Iterator[LoadBits]:
+    """Bits in portions, from the lowest on."""
+    for done in range(0, target.width, _MOST_LOADED):
+        width = min(target.width - done, _MOST_LOADED)
+        yield LoadBits(Bits(target.name, target.offset + done, width), value >> done & (1 << width) - 1)

@@ -1,0 +1,70 @@
+"""Open vSwitch's own actions as octets, and back (its ``ofp-actions.c``)."""
+
+from __future__ import annotations
+
+import struct
+
+from ryu.ofproto import nicira_ext
+from ryu.ofproto import ofproto_common as common
+from ryu.ofproto import ofproto_v1_3 as ofp
+
+from ryu_apps.evb.flow.rule import Action, Bits, FinTimeout, ForgetInPort, Learn, LoadBits, Resubmit
+from ryu_apps.southbound import bits, learn
+from ryu_apps.southbound.oxm import pad
+
+NiciraAction = Resubmit | ForgetInPort | LoadBits | FinTimeout | Learn
+
+#: Type, length, experimenter, subtype.
+_HEAD = struct.Struct("!HHIH")
+#: Port, table.
+_RESUBMIT = struct.Struct("!HB3x")
+#: Offset and number of bits less one, field, value.
+_LOAD = struct.Struct("!H4sQ")
+#: Idle and hard timeout.
+_FIN_TIMEOUT = struct.Struct("!HH2x")
+#: NXM header of the 16-bit ingress port, NXM_OF_IN_PORT.
+_NXM_OF_IN_PORT = bytes.fromhex("00000002")
+_FORGET_IN_PORT = _LOAD.pack(16 - 1, _NXM_OF_IN_PORT, 0)
+
+
+def encode(action: NiciraAction) -> bytes:
+    """One action, padded."""
+    match action:
+        case Resubmit(table):
+            subtype, body = nicira_ext.NXAST_RESUBMIT_TABLE, _RESUBMIT.pack(ofp.OFPP_IN_PORT & 0xFFFF, table)
+        case ForgetInPort():
+            subtype, body = nicira_ext.NXAST_REG_LOAD, _FORGET_IN_PORT
+        case LoadBits(target, value):
+            subtype = nicira_ext.NXAST_REG_LOAD
+            body = _LOAD.pack(target.offset << 6 | target.width - 1, bits.header(target), value)
+        case FinTimeout(idle):
+            subtype, body = nicira_ext.NXAST_FIN_TIMEOUT, _FIN_TIMEOUT.pack(idle, 0)
+        case Learn():
+            subtype, body = learn.encode(action)
+    whole = pad(bytes(_HEAD.size) + body)
+    head = _HEAD.pack(ofp.OFPAT_EXPERIMENTER, len(whole), common.NX_EXPERIMENTER_ID, subtype)
+    return head + whole[_HEAD.size :]
+
+
+def decode(octets: bytes) -> Action | None:
+    """An action of an experimenter as far as its subtype tells; None for one that evbridge does not use."""
+    _, _, experimenter, subtype = _HEAD.unpack_from(octets)
+    if experimenter != common.NX_EXPERIMENTER_ID:
+        return None
+    body = octets[_HEAD.size :]
+    match subtype:
+        case nicira_ext.NXAST_RESUBMIT_TABLE:
+            return Resubmit(_RESUBMIT.unpack_from(body)[1])
+        case nicira_ext.NXAST_REG_LOAD:
+            return ForgetInPort() if body == _FORGET_IN_PORT else _load(body)
+        case nicira_ext.NXAST_FIN_TIMEOUT:
+            return FinTimeout(_FIN_TIMEOUT.unpack_from(body)[0])
+        case learn.LEARN | learn.LEARN2:
+            return learn.decode(subtype, body)
+    return None
+
+
+def _load(body: bytes) -> LoadBits | None:
+    place, header, value = _LOAD.unpack(body)
+    name = bits.named(header)
+    return None if name is None else LoadBits(Bits(name, place >> 6, (place & 0x3F) + 1), value)
