@@ -8,36 +8,37 @@ from __future__ import annotations
 
 import struct
 
+from ryu.ofproto import nicira_ext
+
 from ryu_apps.evb.flow.rule import Bits
 from ryu_apps.southbound.oxm import exact_header
 
-#: What is Nicira's in ``nicira-ext.h``: NXM_OF_* in class 0, NXM_NX_* in class 1.
-_NXM = {
-    "eth_dst": 0x00000206,
-    "eth_src": 0x00000406,
-    "eth_type": 0x00000602,
-    "ip_proto": 0x00000C01,
-    "ipv4_src": 0x00000E04,
-    "ipv4_dst": 0x00001004,
-    "tcp_src": 0x00001202,
-    "tcp_dst": 0x00001402,
-    "udp_src": 0x00001602,
-    "udp_dst": 0x00001802,
-    "icmpv4_type": 0x00001A01,
-    "icmpv4_code": 0x00001C01,
-    "arp_op": 0x00001E02,
-    "arp_spa": 0x00002004,
-    "arp_tpa": 0x00002204,
-    "arp_sha": 0x00012206,
-    "arp_tha": 0x00012406,
-    "ipv6_src": 0x00012610,
-    "ipv6_dst": 0x00012810,
-    "icmpv6_type": 0x00012A01,
-    "icmpv6_code": 0x00012C01,
-    "ipv6_nd_target": 0x00012E10,
-    "ipv6_nd_sll": 0x00013006,
-    "ipv6_nd_tll": 0x00013206,
-    "tcp_flags": 0x00014402,
+_NXM: dict[str, int] = {
+    "eth_dst": nicira_ext.NXM_OF_ETH_DST,
+    "eth_src": nicira_ext.NXM_OF_ETH_SRC,
+    "eth_type": nicira_ext.NXM_OF_ETH_TYPE,
+    "ip_proto": nicira_ext.NXM_OF_IP_PROTO,
+    "ipv4_src": nicira_ext.NXM_OF_IP_SRC,
+    "ipv4_dst": nicira_ext.NXM_OF_IP_DST,
+    "ipv6_src": nicira_ext.NXM_NX_IPV6_SRC,
+    "ipv6_dst": nicira_ext.NXM_NX_IPV6_DST,
+    "tcp_src": nicira_ext.NXM_OF_TCP_SRC,
+    "tcp_dst": nicira_ext.NXM_OF_TCP_DST,
+    "tcp_flags": nicira_ext.NXM_NX_TCP_FLAGS,
+    "udp_src": nicira_ext.NXM_OF_UDP_SRC,
+    "udp_dst": nicira_ext.NXM_OF_UDP_DST,
+    "icmpv4_type": nicira_ext.NXM_OF_ICMP_TYPE,
+    "icmpv4_code": nicira_ext.NXM_OF_ICMP_CODE,
+    "icmpv6_type": nicira_ext.NXM_NX_ICMPV6_TYPE,
+    "icmpv6_code": nicira_ext.NXM_NX_ICMPV6_CODE,
+    "ipv6_nd_target": nicira_ext.NXM_NX_ND_TARGET,
+    "ipv6_nd_sll": nicira_ext.NXM_NX_ND_SLL,
+    "ipv6_nd_tll": nicira_ext.NXM_NX_ND_TLL,
+    "arp_op": nicira_ext.NXM_OF_ARP_OP,
+    "arp_spa": nicira_ext.NXM_OF_ARP_SPA,
+    "arp_tpa": nicira_ext.NXM_OF_ARP_TPA,
+    "arp_sha": nicira_ext.NXM_NX_ARP_SHA,
+    "arp_tha": nicira_ext.NXM_NX_ARP_THA,
 }
 _OXM = ("in_port", "vlan_vid", "vlan_pcp", "ip_dscp", "metadata", "reg0", "reg1", "reg2", "reg3")
 

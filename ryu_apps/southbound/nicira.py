@@ -22,9 +22,8 @@ _RESUBMIT = struct.Struct("!HB3x")
 _LOAD = struct.Struct("!H4sQ")
 #: Idle and hard timeout.
 _FIN_TIMEOUT = struct.Struct("!HH2x")
-#: NXM header of the 16-bit ingress port, NXM_OF_IN_PORT.
-_NXM_OF_IN_PORT = bytes.fromhex("00000002")
-_FORGET_IN_PORT = _LOAD.pack(16 - 1, _NXM_OF_IN_PORT, 0)
+#: The 16-bit ingress port is another field for Open vSwitch than the one of 32 bits that matches name.
+_FORGET_IN_PORT = _LOAD.pack(16 - 1, nicira_ext.NXM_OF_IN_PORT.to_bytes(4), 0)
 
 
 def encode(action: NiciraAction) -> bytes:

@@ -1,7 +1,7 @@
-"""Teach Ryu's REST app to print the one action of ours that it cannot.
+"""Teach Ryu's REST app to print those actions of ours that it cannot.
 
-``ryu.app.ofctl_rest`` answers 501 for a switch that holds a *resubmit to a table*: Ryu decodes it, but
-its printer knows only the older *resubmit to a port*, and trips over the difference.
+``ryu.app.ofctl_rest`` answers 501 for a switch that holds a *resubmit to a table*, a *load* or a *learn*: Ryu
+decodes them, but its printer knows other attributes than they have, and trips over the difference.
 """
 
 from __future__ import annotations
@@ -10,21 +10,37 @@ from collections.abc import Callable
 from typing import Any
 
 from ryu.lib import ofctl_nicira_ext
-from ryu.ofproto import nicira_ext
+
+from ryu_apps.evb.flow.notation import learn_text, load_text
+from ryu_apps.evb.flow.rule import Action, ForgetInPort, Learn, LoadBits, Resubmit
+from ryu_apps.southbound import nicira
 
 Printer = Callable[[Any], str]
 
 
 def install() -> None:
-    """Let ``GET /stats/flow/<dpid>`` show flood rules; once, however often it is called."""
+    """Let ``GET /stats/flow/<dpid>`` show all rules of ours; once, however often it is called."""
     stock = ofctl_nicira_ext.action_to_str
-    if getattr(stock, "prints_resubmit_table", False):
+    if getattr(stock, "prints_ours", False):
         return
 
     def action_to_str(action: Any, printer: Printer) -> str:
-        if action.subtype == nicira_ext.NXAST_RESUBMIT_TABLE:
-            return f"NX_RESUBMIT: {{port: {action.in_port}, table: {action.table_id}}}"
+        match _ours(action):
+            case Resubmit():
+                return f"NX_RESUBMIT: {{port: {action.in_port}, table: {action.table_id}}}"
+            case ForgetInPort():
+                return "NX_LOAD: {0->in_port}"
+            case LoadBits(target, value):
+                return f"NX_LOAD: {{{load_text(target, value)}}}"
+            case Learn() as learn:
+                return f"NX_LEARN: {{{learn_text(learn)}}}"
         return str(stock(action, printer))
 
-    action_to_str.prints_resubmit_table = True  # type: ignore[attr-defined]
+    action_to_str.prints_ours = True  # type: ignore[attr-defined]
     ofctl_nicira_ext.action_to_str = action_to_str
+
+
+def _ours(action: Any) -> Action | None:
+    octets = bytearray()
+    action.serialize(octets, 0)
+    return nicira.decode(bytes(octets))

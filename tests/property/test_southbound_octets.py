@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from ryu.ofproto import nicira_ext
 from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu.ofproto import ofproto_v1_3_parser as parser
 from ryu.ofproto.ofproto_protocol import ProtocolDesc
@@ -16,13 +17,19 @@ from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
 from ryu_apps.evb.flow.rule import (
     FIELD_SIZES,
     Action,
+    Bits,
     Bucket,
     Change,
     CookieMask,
+    Counted,
     FieldMatch,
+    FinTimeout,
     ForgetInPort,
     Group,
     GroupType,
+    Learn,
+    Learned,
+    LoadBits,
     Match,
     Meter,
     Output,
@@ -34,6 +41,7 @@ from ryu_apps.evb.flow.rule import (
     SetField,
     ToGroup,
     match,
+    whole,
 )
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.encode import (
@@ -59,6 +67,8 @@ from ryu_apps.southbound.piece import PieceCache, pieces
 
 DATAPATH = ProtocolDesc(ofp.OFP_VERSION)
 IN_PORT_NXM = "in_port_nxm"
+NICIRA_NAMES = {kind.name for kind in nicira_ext.oxm_types}
+LEARN2, WRITE_RESULT, LEARN_FIXED = 45, 4, 22
 IPV4_FIELDS = {"ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"}
 
 
@@ -76,16 +86,53 @@ def wanted_fields(draw: st.DrawFn, name: str) -> int | tuple[int, int]:
 matches = st.fixed_dictionaries({}, optional={name: wanted_fields(name) for name in FIELD_SIZES}).map(
     lambda fields: match(**fields)
 )
-actions: st.SearchStrategy[Action] = st.one_of(
+
+
+#: Whole fields and the upper bits of each.
+BITS = [
+    Bits(name, whole(name).width - width, width)
+    for name in FIELD_SIZES
+    for width in sorted({1, min(16, whole(name).width), min(64, whole(name).width), whole(name).width})
+]
+
+
+@st.composite
+def learnt_values(draw: st.DrawFn) -> Learned:
+    target = draw(st.sampled_from(BITS))
+    if draw(st.booleans()):
+        return Learned(target, draw(unsigned(target.width)))
+    source = draw(st.sampled_from([bits for bits in BITS if bits.width >= target.width]))
+    return Learned(target, source._replace(width=target.width))
+
+
+lists_of_learnt_values = st.lists(learnt_values(), max_size=2).map(tuple)
+learns = st.builds(
+    Learn,
+    table=st.integers(0, 253),
+    priority=unsigned(16),
+    cookie=unsigned(64),
+    idle_timeout=unsigned(16),
+    fin_idle_timeout=unsigned(16),
+    limit=st.sampled_from([0, 0, 1, 0xFFFFFFFF]),
+    verdict=st.none() | st.sampled_from([bits for bits in BITS if bits.width == 1]),
+    match=lists_of_learnt_values,
+    writes=lists_of_learnt_values,
+)
+plain_actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(Output, unsigned(32), unsigned(16)),
     st.builds(ToGroup, unsigned(32)),
-    st.sampled_from(["eth_dst", "eth_src", "vlan_pcp", "metadata", "ipv6_src"]).flatmap(
+    st.sampled_from(["eth_dst", "eth_src", "vlan_pcp", "metadata", "ipv6_src", "reg0", "reg3"]).flatmap(
         lambda name: st.builds(SetField, st.just(name), unsigned(8 * FIELD_SIZES[name]))
     ),
     st.builds(SetField, st.just("vlan_vid"), st.integers(0x1000, 0x1FFF)),
     st.sampled_from([PushVlan(), PopVlan(), ForgetInPort()]),
     st.builds(Resubmit, unsigned(8)),
+    st.sampled_from([bits for bits in BITS if bits.width <= 64]).flatmap(
+        lambda bits: st.builds(LoadBits, st.just(bits), unsigned(bits.width))
+    ),
+    st.builds(FinTimeout, unsigned(16)),
 )
+actions = plain_actions | learns
 lists_of_actions = st.lists(actions, max_size=4).map(tuple)
 rules = st.builds(
     Rule,
@@ -97,12 +144,16 @@ rules = st.builds(
     metadata=st.none() | st.tuples(unsigned(64), unsigned(64)),
     goto=st.none() | st.integers(0, 253),
     meter=st.none() | unsigned(32),
+    idle_timeout=unsigned(16),
 )
 groups = st.builds(
     Group,
     unsigned(32),
     st.sampled_from(GroupType),
-    st.lists(st.builds(Bucket, lists_of_actions, st.none() | unsigned(32), unsigned(16)), max_size=3).map(tuple),
+    st.lists(
+        st.builds(Bucket, st.lists(plain_actions, max_size=4).map(tuple), st.none() | unsigned(32), unsigned(16)),
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -141,6 +192,49 @@ def ryu_action(action: Action) -> Any:
             return parser.NXActionResubmitTable(table_id=table)
         case ForgetInPort():
             return parser.NXActionRegLoad(15, IN_PORT_NXM, 0)
+        case LoadBits(bits, value):
+            return parser.NXActionRegLoad(bits.offset << 6 | bits.width - 1, ryu_place(bits)[0], value)
+        case FinTimeout(idle):
+            return parser.NXActionFinTimeout(idle, 0)
+        case Learn():
+            return ryu_learn(action)
+
+
+def ryu_place(bits: Bits) -> tuple[str, int]:
+    """Field and offset; Ryu calls Nicira's header of a field after OpenFlow's."""
+    name = bits.name.removeprefix("ipv6_") if bits.name.startswith("ipv6_nd") else bits.name
+    return (f"{name}_nxm" if f"{name}_nxm" in NICIRA_NAMES - {IN_PORT_NXM} else name), bits.offset
+
+
+def ryu_learn(learn: Learn) -> Any:
+    """Ryu writes the older action; the newer one has a limit in the middle of it."""
+    specs = [
+        kind(
+            one.source if isinstance(one.source, int) else ryu_place(one.source),
+            ryu_place(one.target),
+            one.target.width,
+        )
+        for kind, listed in ((parser.NXFlowSpecMatch, learn.match), (parser.NXFlowSpecLoad, learn.writes))
+        for one in listed
+    ]
+    written = parser.NXActionLearn(
+        table_id=learn.table,
+        specs=specs,
+        idle_timeout=learn.idle_timeout,
+        priority=learn.priority,
+        cookie=learn.cookie,
+        flags=0 if learn.verdict is None else WRITE_RESULT,
+        fin_idle_timeout=learn.fin_idle_timeout,
+    )
+    if not learn.limit and learn.verdict is None:
+        return written
+    older = bytes(written.serialize_body())
+    fixed, listed = older[:LEARN_FIXED], older[LEARN_FIXED:]
+    verdict = bytearray()
+    if learn.verdict is not None:
+        ofp.oxm_serialize_header(ofp.oxm_from_user_header(ryu_place(learn.verdict)[0]), verdict, 0)
+    offset = 0 if learn.verdict is None else learn.verdict.offset
+    return parser.NXActionUnknown(LEARN2, fixed + struct.pack("!IH2x", learn.limit, offset) + verdict + listed)
 
 
 def ryu_instructions(rule: Rule) -> list[Any]:
@@ -170,6 +264,7 @@ def ryu_flow_mod(command: int, rule: Rule, cookie_mask: int = 0) -> Any:
         table_id=rule.table,
         command=command,
         priority=rule.priority,
+        idle_timeout=rule.idle_timeout,
         match=ryu_match(rule.match),
         instructions=ryu_instructions(rule),
         out_port=ofp.OFPP_ANY,
@@ -265,7 +360,18 @@ def as_shown(rules: list[Rule]) -> bytes:
     for rule in rules:
         tail = flow_add(rule)[FLOW_MOD_FIXED:]
         head = struct.pack(
-            "!HBxIIHHHHxxxxQQQ", 48 + len(tail), rule.table, 5, 6, rule.priority, 0, 0, 0, rule.cookie, 7, 8
+            "!HBxIIHHHHxxxxQQQ",
+            48 + len(tail),
+            rule.table,
+            5,
+            6,
+            rule.priority,
+            rule.idle_timeout,
+            0,
+            0,
+            rule.cookie,
+            7,
+            8,
         )
         shown += head + tail
     return struct.pack("!BBHIHH4x", ofp.OFP_VERSION, ofp.OFPT_MULTIPART_REPLY, 0, 0, ofp.OFPMP_FLOW, 0) + shown
@@ -274,12 +380,22 @@ def as_shown(rules: list[Rule]) -> bytes:
 @given(st.lists(rules, max_size=4))
 def test_rules_are_read_as_they_were_written(written: list[Rule]) -> None:
     assert [decode.rule(entry) for entry in decode.entries(as_shown(written))] == written
+    assert list(map(decode.counted, decode.entries(as_shown(written)))) == [Counted(rule, 7, 8) for rule in written]
 
 
 @given(rules, st.lists(actions, min_size=1, max_size=2).map(tuple))
 def test_a_rule_with_an_unknown_action_is_shown_without_instructions(rule: Rule, listed: tuple[Action, ...]) -> None:
     shown = as_shown([Rule(rule.table, rule.priority, rule.match, rule.cookie, (*listed, PushVlan()))])
     altered = shown[:-6] + b"\x88\xa8" + shown[-4:]
+    assert [decode.rule(entry) for entry in decode.entries(altered)] == [
+        Rule(rule.table, rule.priority, rule.match, rule.cookie)
+    ]
+
+
+@given(rules)
+def test_an_action_of_another_maker_is_unknown(rule: Rule) -> None:
+    shown = as_shown([Rule(rule.table, rule.priority, rule.match, rule.cookie, (FinTimeout(1),))])
+    altered = shown.replace(bytes.fromhex("0000232000130001"), bytes.fromhex("0000232100130001"))
     assert [decode.rule(entry) for entry in decode.entries(altered)] == [
         Rule(rule.table, rule.priority, rule.match, rule.cookie)
     ]
