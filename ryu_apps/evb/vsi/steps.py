@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 
-from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.io import Apply, Happened, ReadRules, Save
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
@@ -39,27 +39,30 @@ class Staging:
     shared: TypeBody | None = None
 
 
+class Reading(Enum):
+    """What the state of a VSI is read for."""
+
+    STAGING = "to stage it with the body"
+    EARLY = "the source is done with the VM"
+    FINAL = "the gate is being opened"
+
+
 @dataclass(eq=False, slots=True)
 class Extraction:
-    """What one switch has learnt for a VSI, being read for a program elsewhere.
-
-    Attributes:
-        attachment, program: whom it is for.
-        early: only what goes ahead of the Associate.
-    """
+    """What one switch has learnt for a VSI, being read for a program elsewhere."""
 
     attachment: Attachment
     program: Program
-    early: bool = False
+    reading: Reading
 
 
 @dataclass(eq=False, slots=True)
 class FixUp:
-    """What was learnt since a program was staged, on its way to it."""
+    """State on its way to a program; ``fresh`` rules of it were learnt since it was staged."""
 
     attachment: Attachment
     program: Program
-    rules: tuple[Rule, ...]
+    fresh: int
 
 
 @dataclass(eq=False, slots=True)
