@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -188,6 +189,12 @@ class EmulatedStation:
         """
         if not self._wait(lambda: self._agreed, limit):
             raise StationError(f"{self._name}: no EVB TLV of the bridge within {limit:g} s")
+
+    def suspend(self, vsi: Vsi) -> None:
+        """Tell the bridge that an associated VM does not run here any more (S bit); waits for nothing."""
+        with self._loop.changed:
+            self.feed(replace(self._ask(Mode.ASSOCIATE, vsi, migrating=False), suspended=True))
+        self._loop.wake()
 
     def request(self, mode: Mode, vsi: Vsi, migrating: bool = False, limit: float = 5.0) -> Answer:
         """Ask the bridge and wait for its answer."""

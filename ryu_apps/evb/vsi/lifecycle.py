@@ -264,13 +264,10 @@ class Lifecycle:
             # It was asked for elsewhere while this body was on its way: the newest Associate wins.
             self._verdict(attachment, Recalled("associated at another port"))
             return
-        source = self._handover.source(vsi)
         program.phase = Phase.ACTIVATING
         program.opened = True
         flip = self._flips[vsi] = self._new_flip(attachment, program)
         tokens = self._flip(vsi, attachment, program, attachment)
-        # Beside the flip, not before it: the station need not wait for what is seldom there.
-        self._handover.conclude(attachment, program, source)
         self._happened("flow.activating", attachment, switches=len(tokens))
         flip.waiting.update(tokens)
         self._steps.update(dict.fromkeys(tokens, flip))
@@ -283,9 +280,10 @@ class Lifecycle:
         pending = self._flips.get(vsi)
         if pending is None:
             owners = () if vsi.owner is None else (vsi.owner,)
-            return Flip(attachment, program, vsi.owner, vsi.gate_program, owners)
+            source = self._handover.source(vsi)
+            return Flip(attachment, program, vsi.owner, vsi.gate_program, source, owners)
         displaced = (*pending.displaced, pending.attachment)
-        return Flip(attachment, program, pending.old_owner, pending.old_program, displaced)
+        return Flip(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
 
     def _record_flip(self, flip: Flip) -> None:
         """All switches have confirmed; the store has to as well before the station is answered."""
@@ -303,6 +301,8 @@ class Lifecycle:
         if not self._end_flip(flip):
             return
         flip.program.phase = Phase.ACTIVE
+        # The station does not wait for it; but it is asked for before the source is swept.
+        self._handover.conclude(attachment, flip.program, flip.source)
         self._drop_left(attachment.vsi)
         self._happened("flow.activated", attachment)
         self._verdict(attachment, Granted())
