@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import ip_address
 from pathlib import Path
 
 from mininet_tests.harness.shell import Namespace
@@ -261,7 +261,8 @@ class EmulatedStation:
             self._socket.send(Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload).encode(pad=True))
 
     def _ask(self, mode: Mode, vsi: Vsi, migrating: bool) -> Ask:
-        told = (L3Address(VsiId.from_text(vsi.uuid), IPv4Address(vsi.ip)).encode(),) if vsi.ip else ()
+        identity = VsiId.from_text(vsi.uuid)
+        told = tuple(L3Address(identity, ip_address(one)).encode() for one in (vsi.ip, vsi.ip6) if one)
         manager = ManagerId(vsi.manager.encode("ascii").ljust(16, b"\0"))
         return Ask(association(mode, vsi, migrating), manager, told)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.io import Apply, Happened, ReadRules, Save
+from ryu_apps.evb.io import Apply, Happened, ReadRules, Save, SendFrame
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
 from ryu_apps.evb.vsi.registry import Attachment, Left, Program
@@ -27,7 +27,15 @@ class Distrust:
     dpid: int
 
 
-Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Tell edges that are not ours where the VSI of an attachment is; it can wait for the answer to the station."""
+
+    attachment: Attachment
+    frames: tuple[SendFrame, ...]
+
+
+Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust | Announcement
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------
