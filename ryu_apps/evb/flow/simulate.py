@@ -3,8 +3,8 @@
 Lets a test, or an operator's question, be answered without a switch.  Follows Open vSwitch where it is
 more particular than OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
 Knows one VLAN tag.  Does not know meters (every frame is within its rate), counters, or the state of a port
-beyond being watched by a fast-failover bucket; no timeout ever ends.  A select group, whose bucket a real switch picks by a
-hash, uses its first bucket of any weight.
+beyond being watched by a fast-failover bucket; no timeout ever ends.  A select group, whose bucket a real
+switch picks by a hash, uses its first bucket of any weight.
 """
 
 from __future__ import annotations
