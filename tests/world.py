@@ -199,7 +199,8 @@ class World:
     def connect(self, *dpids: int) -> None:
         """Switches come up with all links up."""
         for dpid in dpids or self.fabric.switches:
-            self.feed(SwitchUp(dpid, dict.fromkeys(self.fabric.switches[dpid].interfaces, True)))
+            ports = dict.fromkeys(self.fabric.switches[dpid].interfaces, True)
+            self.feed(SwitchUp(dpid, ports, meters=frozenset(self.tables[dpid].meters)))
 
     def restart_switch(self, dpid: int) -> None:
         """A switch forgets everything, and connects again."""

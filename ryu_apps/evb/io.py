@@ -23,11 +23,13 @@ class SwitchUp:
         dpid: datapath id.
         ports: port number -> link is up.
         max_rules: rules the switch says it can hold (table features), None if it did not say.
+        meters: ids of those that it has, None if it did not say.
     """
 
     dpid: int
     ports: dict[int, bool]
     max_rules: int | None = None
+    meters: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,7 @@ class SurveyJob(Job):
         self._ports = ports
         self._meters = meters
         self._rooms: dict[int, int] = {}
+        self._tells_meters = False
         self._unanswered = 0
 
     def send(self) -> None:
@@ -100,6 +101,7 @@ class SurveyJob(Job):
                 self._ports.update(decode.ports(octets))
             case ofp.OFPMP_METER_CONFIG:
                 self._meters.update(decode.meter_ids(octets))
+                self._tells_meters = True
             case ofp.OFPMP_TABLE_FEATURES:
                 self._rooms.update(decode.table_sizes(octets))
 
@@ -115,4 +117,5 @@ class SurveyJob(Job):
         self._unanswered -= 1
         if not self._unanswered and self.outcome is None:
             rooms = [self._rooms[table] for table in Table if table in self._rooms]
-            self.outcome = SwitchUp(self.dpid, dict(self._ports), min(rooms, default=None))
+            meters = frozenset(self._meters) if self._tells_meters else None
+            self.outcome = SwitchUp(self.dpid, dict(self._ports), min(rooms, default=None), meters)

@@ -382,23 +382,24 @@ def test_a_link_that_changes_is_told(bench: Bench, reason: int, config: int, sta
     assert bench.events == [PortChanged(PortId(1, 5), up)]
 
 
-def test_a_survey_tells_ports_and_room(bench: Bench) -> None:
+def test_a_survey_tells_ports_meters_and_room(bench: Bench) -> None:
     bench.driver.survey()
     ports, meters, tables = bench.sent
     bench.answer(ports, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_PORT_DESC, 0) + port(1) + port(2, 1))
-    bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_METER_CONFIG, 0))
+    config = struct.pack("!HHI", 8, 0, 5)
+    bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_METER_CONFIG, 0) + config)
     for more, room in ((1, 1000), (0, 10)):
         features = struct.pack("!HB5x32xQQII", 64, 30 + more * 10, 0, 0, 0, room)
         head = struct.pack("!HH4x", ofp.OFPMP_TABLE_FEATURES, more)
         bench.answer(tables, ofp.OFPT_MULTIPART_REPLY, head + features)
-    assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10)]
+    assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10, frozenset({5}))]
 
 
-def test_a_switch_that_does_not_tell_its_room_is_up_all_the_same(bench: Bench) -> None:
+def test_a_switch_that_does_not_tell_its_room_and_its_meters_is_up_all_the_same(bench: Bench) -> None:
     bench.driver.survey()
     for asked in list(bench.sent):
         bench.refuse(asked, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
-    assert bench.events == [SwitchUp(1, {}, None)]
+    assert bench.events == [SwitchUp(1, {}, None, None)]
 
 
 def test_reading_nothing_tells_nothing(bench: Bench) -> None:

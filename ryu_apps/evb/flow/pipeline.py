@@ -7,7 +7,7 @@
                                                     \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
 
 Between ACL and what follows it stand the tables of the services that a VSI type has, in each direction:
-FIREWALL, NEW, LEARN, LIMIT.  CONNECTIONS holds what a switch has learnt by itself; it is looked up on the way.
+FIREWALL, NEW, LEARN, LIMIT, COUNT.  CONNECTIONS holds what a switch has learnt by itself; it is looked up on the way.
 
 No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
 absent has a body that no packet can reach.  Table numbers leave room for the services between.
@@ -18,7 +18,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import CookieMask
+from ryu_apps.evb.flow.rule import FIRST_COUNTER, CookieMask
 
 
 class Table(IntEnum):
@@ -40,6 +40,10 @@ class Table(IntEnum):
     """Body, per VSI: notes a connection that the VM begins."""
     LIMIT_FROM = 34
     """Body: was there room to note it?"""
+    COUNT_FROM = 38
+    """Body, per VSI: counts what the VM has sent and may send, the last before FORWARD."""
+    REFUSED_FROM = 39
+    """Body, per VSI: counts what the ACL has refused.  No way on."""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
     FLOOD = 44
@@ -55,8 +59,14 @@ class Table(IntEnum):
     NEW_TO = 52
     LEARN_TO = 53
     LIMIT_TO = 54
+    COUNT_TO = 58
+    """Body, per type: delivers the frame, then has it counted as it was delivered."""
+    COUNTED_TO = 59
+    """Body, per VSI: counts what the VM has been given.  No way on."""
     OUTPUT = 60
     """Egress port -> group that strips the tag and, under reflective relay, allows the way back."""
+    REFUSED_TO = 61
+    """As REFUSED_FROM, for frames to the VM."""
     CONNECTIONS = 70
     """State: the connections of each VSI, both directions; says in ``reg0`` that a frame belongs to one."""
 
@@ -187,6 +197,29 @@ class Priority(IntEnum):
     WIDE = 100
     EXACT = 200
     GUARD = 65000
+
+
+#: Counters are meters from FIRST_COUNTER on: 11 bits of slot, the VSI index.
+SLOT_BITS = 11
+MAX_SLOTS = (1 << SLOT_BITS) - 2
+
+
+def counter_id(slot: int, vsi: int) -> int:
+    """The id of a counter of a VSI's program; OpenFlow's own meters begin above the last slot.
+
+    Raises:
+        ValueError: no such slot.
+    """
+    if not 0 <= slot < MAX_SLOTS:
+        raise ValueError(f"slot {slot} of {MAX_SLOTS}")
+    return FIRST_COUNTER | slot << VSI_BITS | vsi
+
+
+def parse_counter(meter_id: int) -> tuple[int, int] | None:
+    """Slot and VSI index of a counter; None for any other meter."""
+    if meter_id < FIRST_COUNTER:
+        return None
+    return meter_id >> VSI_BITS & ((1 << SLOT_BITS) - 1), meter_id & ((1 << VSI_BITS) - 1)
 
 
 #: Group ids: one per port and tag form, one per trunk.

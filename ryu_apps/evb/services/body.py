@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ryu_apps.evb.flow.rule import Rule, RuleBlock
+from ryu_apps.evb.flow.rule import Meter, Rule, RuleBlock
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
@@ -15,10 +15,11 @@ from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.base import Carry, Route, Service
 from ryu_apps.evb.services.firewall import FIREWALL
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
+from ryu_apps.evb.services.statistics import STATISTICS
 from ryu_apps.evb.vsi.model import VsiBinding
 
 #: In the order in which a frame meets them.
-SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, SPLIT_HORIZON)
+SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, SPLIT_HORIZON, STATISTICS)
 
 #: What a policy file may say of them.
 SECTIONS: tuple[Section, ...] = tuple(service.section for service in SERVICES if service.section is not None)
@@ -43,7 +44,17 @@ def body_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Rule, ...]:
 
 def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
     had = [service for service in SERVICES if service.serves(vsi_type)]
-    return had, Route(tuple(table for service in had for table in service.stations))
+    return had, Route(
+        stations=tuple(table for service in had for table in service.stations),
+        refused=tuple(table for service in had for table in service.refused),
+        numbered=any(service.numbered(vsi_type) for service in had),
+    )
+
+
+def counters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]:
+    """The meters that the rules of one VSI count with."""
+    had = [service for service in SERVICES if service.serves(vsi_type)]
+    return tuple(meter for service in had for meter in service.counters(vsi_type, binding))
 
 
 def state_capacity(vsi_type: VsiType) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.io import Apply, Happened, ReadRules, Save, SendFrame
+from ryu_apps.evb.io import Apply, Happened, ReadMeters, ReadRules, Save, SendFrame
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
 from ryu_apps.evb.vsi.registry import Attachment, Left, Program
@@ -35,7 +35,7 @@ class Announcement:
     frames: tuple[SendFrame, ...]
 
 
-Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust | Announcement
+Outcome = Apply | ReadRules | ReadMeters | Save | Happened | Verdict | Distrust | Announcement
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------
