@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ryu_apps.evb.config_schema import ConfigFile, Host, Link, Station, TimerValues, Trunk
+from ryu_apps.evb.config_schema import STATISTICS_INTERVAL, ConfigFile, Host, Link, Station, TimerValues, Trunk
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
@@ -31,11 +31,13 @@ class BridgeConfig:
         fabric: the switches.
         policies: files and directories, as written: relative to the configuration file.
         state_dir: where state that outlives the process is kept, None for nowhere.
+        statistics_interval: seconds between readings of all counters.
     """
 
     fabric: Fabric
     policies: tuple[str, ...] = ()
     state_dir: str | None = None
+    statistics_interval: float = STATISTICS_INTERVAL
 
 
 def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -54,7 +56,8 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
     found += _inconsistencies(parsed, document)
     if has_errors(found):
         return None, in_reading_order(found)
-    return BridgeConfig(_fabric(parsed), tuple(parsed.policies), parsed.state_dir), in_reading_order(found)
+    config = BridgeConfig(_fabric(parsed), tuple(parsed.policies), parsed.state_dir, parsed.statistics_interval)
+    return config, in_reading_order(found)
 
 
 def dump_config(config: BridgeConfig) -> str:
@@ -64,6 +67,8 @@ def dump_config(config: BridgeConfig) -> str:
     lines = ["version: 1", f"policies: [{', '.join(_quoted(one) for one in config.policies)}]"]
     if config.state_dir is not None:
         lines.append(f"state_dir: {_quoted(config.state_dir)}")
+    if config.statistics_interval != STATISTICS_INTERVAL:
+        lines.append(f"statistics_interval: {config.statistics_interval}")
     lines.append("dps:" if switches else "dps: {}")
     for switch in switches.values():
         lines += [f"  {_quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]

@@ -8,7 +8,7 @@ in the store; so a controller that dies loses nothing that a switch has counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.pipeline import Direction, counter_id, parse_counter
@@ -161,6 +161,14 @@ class Counters:
     def of(self, vsi: str | None) -> list[Account]:
         """The accounts of a VSI (one, or one for each port), or all."""
         return [account for account in self.accounts.values() if vsi in (None, account.vsi)]
+
+    def shown(self, named: Callable[[str], Vsi | None]) -> list[Account]:
+        """One account of each VSI: that of its gate, or the newest; none that an earlier life knew more of."""
+        newest = {account.vsi: account for account in self.accounts.values()}
+        for text in newest:
+            vsi = named(text)
+            newest[text] = (self.account_in_force(vsi) if vsi is not None else None) or newest[text]
+        return [account for account in newest.values() if account.complete]
 
     def account_in_force(self, vsi: Vsi) -> Account | None:
         """The account that a VSI's gate leads to; None: its gate is shut, or its type has no statistics."""
