@@ -426,7 +426,9 @@ class Lifecycle:
             if index is not None:
                 self.indices.give_back(index)
             return
-        token = self._send(dpid, change, Mode.BULK, lane)
+        # In one go, lest a rule that teaches is outlived by what it has taught.
+        mode = Mode.BULK if len(change.sweep) == 1 else Mode.ATOMIC
+        token = self._send(dpid, change, mode, lane)
         attachment.sweeping.add(token)
         self._steps[token] = Sweep(attachment, index)
 
