@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +34,15 @@ def play(wanted: Sequence[Case], output: Path, progress: Callable[[str], None]) 
         output: existing folder for the controller's log.
         progress: told each move.
     """
+    progress("starting the cluster")
+    with stage(output) as matrix:
+        for case in wanted:
+            yield matrix.run(case, progress)
+
+
+@contextmanager
+def stage(output: Path) -> Iterator[Matrix]:
+    """A cluster with a VSI type for each row; its logs go to ``output / "logs"``."""
     with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as name, closing(StationLoop()) as loop:
         folder, types = Path(name) / "cluster", Path(name) / "policies"
         folder.mkdir()
@@ -43,11 +52,8 @@ def play(wanted: Sequence[Case], output: Path, progress: Callable[[str], None]) 
         config = dump_config(BridgeConfig(fabric, (str(types),)))
         station = partial(EmulatedStation, loop)
         cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=station)
-        progress("starting the cluster")
         try:
             with cluster:
-                matrix = Matrix(cluster, numbers)
-                for case in wanted:
-                    yield matrix.run(case, progress)
+                yield Matrix(cluster, numbers)
         finally:
             cluster.keep_logs(output / "logs")

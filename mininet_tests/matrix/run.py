@@ -21,6 +21,8 @@ TRIGGERS = ("single", "dual")
 SOURCE, DESTINATION, CLIENT = "hv1", "hv5", "client"
 VLAN = 100
 FIRST_TYPE = 100
+#: Last octets of the VMs' addresses; the end systems have lower ones.
+FIRST_ADDRESS, ADDRESSES = 10, 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,11 @@ class Case:
     ladder: LadderName
     trigger: str
     live: int
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.workload.service}-{self.live}-{self.ladder.value}-{self.trigger}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,7 @@ class Matrix:
         """Move a fresh VM."""
         self._number += 1
         progress(f"{case.workload.service}: {case.live} live, {case.ladder.value}, {case.trigger} trigger")
-        octet = self._number % 250
+        octet = FIRST_ADDRESS + self._number % ADDRESSES
         vm = Vm(
             f"m{self._number}", f"52:54:00:cc:{self._number >> 8:02x}:{self._number & 255:02x}", f"10.0.100.{octet}"
         )
