@@ -283,9 +283,9 @@ def test_segments_nobody_acknowledges_last_no_longer_than_opening(site: Site, cl
     site.admit(VM)
     opening, answer, acknowledgement = handshake(client, server)
     assert site.passes(opening) and site.passes(answer) and site.passes(opening)
-    assert [rule.idle_timeout for rule in site.state()] == [30]
+    assert [rule.idle_timeout for rule in site.state()] == [10]
     assert site.passes(acknowledgement)
-    assert sorted(rule.idle_timeout for rule in site.state()) == [30, 3600]
+    assert sorted(rule.idle_timeout for rule in site.state()) == [10, 3600]
     assert all(FinTimeout(120) in rule.apply for rule in site.state())
     assert site.passes(tcp(server, client, ACK)) and len(site.state()) == 2
 
@@ -293,7 +293,7 @@ def test_segments_nobody_acknowledges_last_no_longer_than_opening(site: Site, cl
 def test_a_reset_does_not_establish(site: Site) -> None:
     site.admit(VM)
     assert site.passes(tcp(peer(4000), SERVER, SYN)) and site.passes(tcp(SERVER, peer(4000), RST | ACK))
-    assert [rule.idle_timeout for rule in site.state()] == [30]
+    assert [rule.idle_timeout for rule in site.state()] == [10]
 
 
 @pytest.mark.parametrize(

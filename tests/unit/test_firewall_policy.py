@@ -41,7 +41,7 @@ def test_an_empty_one_lets_the_vm_begin_what_it_likes_and_nobody_else() -> None:
     found = firewall_of("firewall: {}\n")
     assert (found.from_vm.default, found.to_vm.default) == (True, False)
     assert (found.from_vm.rules, found.to_vm.rules) == ((), ())
-    assert found.lifetimes == Lifetimes(tcp=3600, tcp_opening=30, tcp_closing=120, udp=60, icmp=30)
+    assert found.lifetimes == Lifetimes(tcp=3600, tcp_opening=10, tcp_closing=120, udp=60, icmp=30)
     assert found.max_connections == 512 and found.trigger is None
 
 

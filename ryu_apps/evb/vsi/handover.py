@@ -1,7 +1,7 @@
 """What a switch has learnt for a VSI goes where the VSI goes.
 
 Read at the source when the destination stages, and staged there behind the same gate.  What has come
-since is read once more beside the flip; and, if the VSI type says so, already when the source says
+since is read once more as soon as the gate is open; and, if the VSI type says so, already when the source says
 that the VM is suspended or lets go of it.  Messages to one switch are carried out in their order, so
 what is asked for before a sweep is still there.
 """
@@ -52,7 +52,7 @@ class Handover:
             self._ask(source, successor, successor.program, Reading.EARLY)
 
     def conclude(self, attachment: Attachment, program: Program, source: Left | None) -> None:
-        """The gate is being opened: the last that has come, and timeouts begin."""
+        """The gate is open: the last that has come, and timeouts begin."""
         if source is None or self._ask(source, attachment, program, Reading.FINAL) is None:
             self._release(attachment, program)
 
@@ -115,22 +115,23 @@ class Handover:
         fresh = tuple(rule for rule in found if rule.key not in program.awaiting)[:room]
         program.carried += len(fresh)
         program.fixed_up += len(fresh)
-        program.awaiting.update(rule_set(fresh))
+        self._fix_up(step.attachment, program, tuple(map(_lasting, fresh)) if early else fresh)
         if early:
-            self._write(step.attachment, program, tuple(map(_lasting, fresh)), len(fresh))
+            program.awaiting.update(rule_set(fresh))
         else:
-            self._release(step.attachment, program, len(fresh))
+            self._release(step.attachment, program)
 
-    def _release(self, attachment: Attachment, program: Program, fresh: int = 0) -> None:
-        """Once more everything, with the timeouts it has; what the source knows no longer ends by itself."""
-        written, program.awaiting = tuple(program.awaiting.values()), {}
-        self._write(attachment, program, written, fresh)
-
-    def _write(self, attachment: Attachment, program: Program, rules: tuple[Rule, ...], fresh: int) -> None:
-        if rules:
-            change = Change(add=rules)
+    def _fix_up(self, attachment: Attachment, program: Program, fresh: tuple[Rule, ...]) -> None:
+        if fresh:
+            change = Change(add=fresh)
             token = self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
-            self._desk.steps[token] = FixUp(attachment, program, fresh)
+            self._desk.steps[token] = FixUp(attachment, program, len(fresh))
+
+    def _release(self, attachment: Attachment, program: Program) -> None:
+        """What was staged, once more, with the timeouts it has; what the source knows no longer ends by itself."""
+        staged, program.awaiting = tuple(program.awaiting.values()), {}
+        if staged:
+            self._desk.send(attachment.port.dpid, Change(add=staged), Mode.BULK, program.binding.vsi_index)
 
     def fixed_up(self, step: FixUp, failure: str | None) -> None:
         """The switch has taken the fix-up, or not."""

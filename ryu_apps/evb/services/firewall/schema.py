@@ -30,7 +30,7 @@ class Timeouts(Strict):
     """Seconds without a frame after which a connection is forgotten."""
 
     tcp: Seconds = 3600
-    tcp_opening: Seconds = 30
+    tcp_opening: Seconds = 10
     tcp_closing: Seconds = 120
     udp: Seconds = 60
     icmp: Seconds = 30
@@ -54,7 +54,7 @@ class Lifetimes:
     tcp_closing: int
     udp: int
     icmp: int
-    tcp_opening: int = 30
+    tcp_opening: int = 10
 
 
 @dataclass(frozen=True, slots=True)
