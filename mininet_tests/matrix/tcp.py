@@ -17,7 +17,7 @@ class Firewall:
     """Established connections pass after the move, others do not."""
 
     service = "firewall"
-    section = "firewall: {max_connections: 2000, to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}%s}"
+    section = "firewall: {max_connections: 4000, to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}%s}"
     scales = True
 
     def __init__(self) -> None:
