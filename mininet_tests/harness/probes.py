@@ -15,7 +15,6 @@ from typing import Any
 from mininet_tests.harness import prober
 from mininet_tests.harness.shell import Namespace, end, wait_until
 
-
 #: Seconds that the notes of a long run may take to write.
 _WRITING = 60.0
 
