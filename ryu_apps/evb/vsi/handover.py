@@ -14,7 +14,7 @@ from ryu_apps.evb.flow.pipeline import Kind, owned_by
 from ryu_apps.evb.flow.plan import rule_set
 from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
 from ryu_apps.evb.io import Mode
-from ryu_apps.evb.services.body import carried_state, extracted_early, state_capacity
+from ryu_apps.evb.services.body import carried_state, counted_by_service, extracted_early, state_capacity
 from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
@@ -98,8 +98,8 @@ class Handover:
         room = state_capacity(program.vsi_type)
         if len(found) > room:
             return f"{len(found)} rules of state to carry, the VSI type has room for {room}"
-        self._desk.happened("state.carried", attachment, rules=len(found))
-        program.awaiting, program.carried = rule_set(found), len(found)
+        program.awaiting, program.carried = rule_set(found), counted_by_service(found)
+        self._desk.happened("state.carried", attachment, rules=len(found), services=dict(program.carried))
         if found:
             block = Change(blocks=(RuleBlock(tuple(map(_lasting, found))),))
             token = self._desk.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
@@ -111,10 +111,11 @@ class Handover:
         """Give a staged or active program what has come since; not more than it has room for."""
         program, early = step.program, step.reading is Reading.EARLY
         found = carried_state(program.vsi_type, learnt, program.binding, early)
-        room = max(state_capacity(program.vsi_type) - program.carried, 0)
+        room = max(state_capacity(program.vsi_type) - program.carried.total(), 0)
         fresh = tuple(rule for rule in found if rule.key not in program.awaiting)[:room]
-        program.carried += len(fresh)
-        program.fixed_up += len(fresh)
+        services = counted_by_service(fresh)
+        program.carried += services
+        program.fixed_up += services
         self._fix_up(step.attachment, program, tuple(map(_lasting, fresh)) if early else fresh)
         if early:
             program.awaiting.update(rule_set(fresh))
@@ -125,7 +126,7 @@ class Handover:
         if fresh:
             change = Change(add=fresh)
             token = self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
-            self._desk.steps[token] = FixUp(attachment, program, len(fresh))
+            self._desk.steps[token] = FixUp(attachment, counted_by_service(fresh))
 
     def _release(self, attachment: Attachment, program: Program) -> None:
         """What was staged, once more, with the timeouts it has; what the source knows no longer ends by itself."""
@@ -136,7 +137,8 @@ class Handover:
     def fixed_up(self, step: FixUp, failure: str | None) -> None:
         """The switch has taken the fix-up, or not."""
         if failure is None:
-            self._desk.happened("state.fixed_up", step.attachment, fresh=step.fresh, rules=step.program.carried)
+            services = dict(step.fresh)
+            self._desk.happened("state.fixed_up", step.attachment, rules=step.fresh.total(), services=services)
         else:
             self._desk.happened("state.lost", step.attachment, reason=failure)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -66,11 +67,10 @@ class Extraction:
 
 @dataclass(eq=False, slots=True)
 class FixUp:
-    """State on its way to a program; ``fresh`` rules of it were learnt since it was staged."""
+    """State that was learnt since a program was staged, on its way to it; ``fresh`` counts rules by service."""
 
     attachment: Attachment
-    program: Program
-    fresh: int
+    fresh: Counter[str]
 
 
 @dataclass(eq=False, slots=True)
