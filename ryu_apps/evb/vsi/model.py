@@ -9,7 +9,18 @@ from typing import NamedTuple
 
 from ryu_apps.evb.topology.fabric import PortId
 
-__all__ = ["Binding", "Phase", "PortId", "VsiBinding", "VsiTypeKey"]
+__all__ = [
+    "EVERYTHING",
+    "NOTHING",
+    "Binding",
+    "Group",
+    "Interest",
+    "Phase",
+    "PortId",
+    "VsiBinding",
+    "VsiTypeKey",
+    "Wish",
+]
 
 
 class VsiTypeKey(NamedTuple):
@@ -67,3 +78,39 @@ class Phase(Enum):
     ACTIVE = "active"
     """Gate confirmed."""
     RELEASING = "releasing"
+
+
+Group = IPv4Address | IPv6Address
+
+
+class Wish(NamedTuple):
+    """Which sources of a group somebody wants to hear (RFC 3376 3.1: a filter mode and a source list).
+
+    Attributes:
+        exclude: all sources but these; else these only.
+    """
+
+    exclude: bool
+    sources: frozenset[Group] = frozenset()
+
+    def wants(self, source: Group | None) -> bool:
+        """Whether frames from a source are wanted; None: from one that nobody has named."""
+        return (source in self.sources) is not self.exclude
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it is no wish at all."""
+        return not self.exclude and not self.sources
+
+
+#: A group whatever the source.
+EVERYTHING = Wish(True)
+NOTHING = Wish(False)
+
+
+class Interest(NamedTuple):
+    """One group that a VSI is to receive, by one of its addresses."""
+
+    binding: Binding
+    group: Group
+    wish: Wish
