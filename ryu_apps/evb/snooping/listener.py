@@ -17,22 +17,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.snooping.timers import Timers
-from ryu_apps.evb.vsi.model import EVERYTHING, NOTHING, Binding, Group, Interest, Wish
+from ryu_apps.evb.vsi.model import EVERYTHING, NOTHING, Binding, Group, Interest, Wish, is_control
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 
 Record = GroupRecord[IPv4Address] | GroupRecord[IPv6Address]
-
-#: Groups of the link itself, which everybody receives at all times: they need no membership (RFC 4541 2.1.2).
-CONTROL = IPv4Network("224.0.0.0/24"), IPv6Network("ff02::/16")
-
-
-def is_control(group: Group) -> bool:
-    """Whether frames to a group reach everybody."""
-    return any(group in network for network in CONTROL)
 
 
 class Terms(Protocol):
@@ -258,6 +250,11 @@ def changed(wish: Wish, record: RecordType, sources: frozenset[Group]) -> Wish:
             return Wish(True, wish.sources - sources) if wish.exclude else Wish(False, wish.sources | sources)
         case RecordType.BLOCK:
             return Wish(True, wish.sources | sources) if wish.exclude else Wish(False, wish.sources - sources)
+
+
+def carried_groups(listener: Listener, terms: Terms) -> set[Group]:
+    """The groups that a VSI is to receive by the bounds of a type, and those it has joined that the type allows."""
+    return {*terms.groups, *(group for _, group in listener.memberships if terms.allows(group))}
 
 
 def interests(listener: Listener, terms: Terms, bindings: Iterable[Binding]) -> tuple[Interest, ...]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
 from ryu_apps.evb.topology.fabric import PortId
 
 __all__ = [
+    "CONTROL_GROUPS",
     "EVERYTHING",
     "NOTHING",
     "Binding",
@@ -20,6 +21,7 @@ __all__ = [
     "VsiBinding",
     "VsiTypeKey",
     "Wish",
+    "is_control",
 ]
 
 
@@ -81,6 +83,14 @@ class Phase(Enum):
 
 
 Group = IPv4Address | IPv6Address
+
+#: Groups of the link itself, which everybody receives at all times: they need no membership (RFC 4541 2.1.2).
+CONTROL_GROUPS = IPv4Network("224.0.0.0/24"), IPv6Network("ff02::/16")
+
+
+def is_control(group: Group) -> bool:
+    """Whether frames to a group reach everybody."""
+    return any(group in network for network in CONTROL_GROUPS)
 
 
 class Wish(NamedTuple):

@@ -8,7 +8,7 @@ from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.io import Apply, Happened, ReadRules, Save
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
-from ryu_apps.evb.vsi.registry import Attachment, Program
+from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 
 
 # --- what it says -------------------------------------------------------------------------------
@@ -27,7 +27,14 @@ class Distrust:
     dpid: int
 
 
-Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust
+@dataclass(frozen=True, slots=True)
+class Activated:
+    """A VSI's gate is open, newly or at another port, and every switch has confirmed."""
+
+    vsi: Vsi
+
+
+Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust | Activated
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------
