@@ -13,16 +13,17 @@ from enum import Enum
 
 from ryu_apps.evb.agenda import Agenda
 from ryu_apps.evb.io import Happened, SendFrame
+from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.services.body import multicast_of
 from ryu_apps.evb.services.multicast.schema import Multicast
-from ryu_apps.evb.snooping.listener import Ages, Aging, Ask, Change, Generation
+from ryu_apps.evb.snooping.listener import Ages, Aging, Ask, Change, Generation, interests
 from ryu_apps.evb.snooping.messages import Question, query, timers_of, told
 from ryu_apps.evb.snooping.querier import Querier
 from ryu_apps.evb.snooping.settings import Snooping
 from ryu_apps.evb.station import bridge_mac
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
-from ryu_apps.evb.vsi.model import Binding, Group
+from ryu_apps.evb.vsi.model import Binding, Group, Interest
 from ryu_apps.evb.vsi.registry import Registry, Vsi
 from ryu_apps.evb.vsi.steps import Outcome
 from ryu_apps.evb.wire.errors import WireError
@@ -33,6 +34,10 @@ _RECORD_INTERVAL, _RECORD_RETRY = 0.2, 5.0
 #: General queries to a VSI that has just become active, one each ``last_member_query_interval``.
 _GREETINGS = 2
 _VERSIONS = (4, 6)
+
+#: What is counted: reports of VSIs; queries of routers; groups outside a filter or beyond a bound, source lists
+#: beyond a bound; messages of nobody who is snooped here, and such as cannot be read.
+COUNTERS = ("reports", "queries", "filtered", "limit", "sources", "nobody", "malformed")
 
 Output = Outcome | SendFrame
 
@@ -55,7 +60,7 @@ class Snooper:
 
     Attributes:
         queriers: by VID and version of IP.
-        counters: frames that were not taken, by name.
+        counters: reports, queries, and what of both was not taken, by name; see :data:`COUNTERS`.
     """
 
     def __init__(self, fabric: Fabric, registry: Registry, lifecycle: Lifecycle, settings: Snooping) -> None:
@@ -128,6 +133,23 @@ class Snooper:
             self._unsaved.not_before = now + _RECORD_RETRY
             self._agenda.set(_Chore.RECORD, self._unsaved.not_before)
 
+    # --- for those who look on ---
+    def interests(self, vsi: Vsi) -> tuple[Interest, ...]:
+        """What a VSI receives where it is active."""
+        multicast = self._multicast(vsi)
+        if multicast is None or vsi.gate_program is None:
+            return ()
+        return interests(vsi.listener, multicast, vsi.gate_program.binding.bindings)
+
+    def is_configured(self, vsi: Vsi, group: Group) -> bool:
+        """Whether a VSI receives a group because its type says so."""
+        multicast = self._multicast(vsi)
+        return multicast is not None and group in multicast.groups
+
+    def lapses(self, vsi: Vsi, binding: Binding, group: Group) -> float | None:
+        """When a VSI will be asked about a group that it has joined; None: never, or nothing is to lapse."""
+        return vsi.listener.lapses(binding, group, self._ages(vsi))
+
     # --- reports ---
     def _report(self, port: PortId, frame: MembershipFrame, now: float) -> list[Output]:
         vid = frame.vid
@@ -137,7 +159,9 @@ class Snooper:
             self.counters["nobody"] += 1
             return []
         generation, records = told(frame.message)
+        before = Counter(vsi.listener.counters)
         changes = vsi.listener.report(Binding(vid, frame.src), generation, records, multicast, now)
+        self.counters.update(vsi.listener.counters - before)
         return self._pursue(vsi, changes, now)
 
     def _pursue(self, vsi: Vsi, changes: list[Change], now: float) -> list[Output]:
@@ -157,11 +181,12 @@ class Snooper:
             said += self._lifecycle.regroup(vsi)
             self._unsaved.vsis[vsi] = None
             said += self._record(now)
-        greeting = self._greetings.get(vsi)
-        due = vsi.listener.deadline(ages)
-        times = [one for one in (due, greeting and greeting[1]) if one is not None]
-        self._agenda.set(vsi, min(times, default=None))
+        self._agenda.set(vsi, self._due(vsi))
         return said
+
+    def _due(self, vsi: Vsi) -> float | None:
+        _, greeting = self._greetings.get(vsi, (0, None))
+        return earliest(vsi.listener.deadline(self._ages(vsi)), greeting)
 
     def _ages(self, vsi: Vsi) -> Ages:
         """While a VSI moves, its silence means nothing."""
@@ -261,10 +286,7 @@ class Snooper:
         """Who asks in a VLAN has changed, and with it when memberships lapse."""
         for vsi in self._registry:
             if self._bindings(vsi, vid):
-                due = vsi.listener.deadline(self._ages(vsi))
-                greeting = self._greetings.get(vsi)
-                times = [one for one in (due, greeting and greeting[1]) if one is not None]
-                self._agenda.set(vsi, min(times, default=None))
+                self._agenda.set(vsi, self._due(vsi))
 
     def _multicast(self, vsi: Vsi) -> Multicast | None:
         program = vsi.gate_program

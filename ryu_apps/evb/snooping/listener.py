@@ -222,8 +222,12 @@ class Listener:
     def _due(self, key: tuple[Binding, Group], held: Membership, ages: Ages) -> float | None:
         if held.check is not None and held.check.at is not None:
             return held.check.at
-        aging = ages(*key)
-        return None if aging is None else max(held.heard, aging.since) + aging.interval
+        return self.lapses(*key, ages)
+
+    def lapses(self, binding: Binding, group: Group, ages: Ages) -> float | None:
+        """When silence about a group begins to count; None: never, or it has not joined it."""
+        held, aging = self.memberships.get((binding, group)), ages(binding, group)
+        return None if held is None or aging is None else max(held.heard, aging.since) + aging.interval
 
     def _pursue(
         self, binding: Binding, group: Group, held: Membership, check: Check, now: float
