@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 
+from mininet_tests.harness.crowds import CrowdEnd
 from mininet_tests.harness.probes import Prober
 from mininet_tests.harness.shell import Namespace, interface_flags, run, wait_until
 
@@ -44,7 +45,7 @@ class Vm:
         self._keeper.stdout.read(1)  # the namespace exists once its process speaks
         self.namespace = Namespace(name, self._keeper.pid)
         self._control = self.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.prober: Prober | None = None
+        self.prober: Prober | CrowdEnd | None = None
 
     @property
     def port(self) -> str:

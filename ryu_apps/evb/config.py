@@ -193,7 +193,9 @@ def _snooping(written: Multicast) -> Snooping:
 
 def _querying(written: QuerierValues, usual: Querying) -> Querying:
     given = written.model_dump(exclude_none=True, exclude={"vlans", "querier"})
-    seconds: dict[str, Any] = {name: float(value) if name.endswith("interval") else value for name, value in given.items()}
+    seconds: dict[str, Any] = {
+        name: float(value) if name.endswith("interval") else value for name, value in given.items()
+    }
     return Querying(usual.on if written.querier is None else written.querier, replace(usual.timers, **seconds))
 
 

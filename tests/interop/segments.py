@@ -33,10 +33,18 @@ class Segment:
     @property
     def fields(self) -> dict[str, int]:
         return {
-            **{"in_port": self.in_port, "eth_src": _ETH_SRC, "eth_dst": _ETH_DST, "eth_type": 0x0800},
+            "in_port": self.in_port,
+            "eth_src": _ETH_SRC,
+            "eth_dst": _ETH_DST,
+            "eth_type": 0x0800,
             **({} if self.vid is None else {"vlan_vid": VLAN_PRESENT | self.vid, "vlan_pcp": 0}),
-            **{"ip_proto": 6, "ip_dscp": 0, "ipv4_src": _IPV4_SRC, "ipv4_dst": _IPV4_DST},
-            **{"tcp_src": self.tcp_src, "tcp_dst": self.tcp_dst, "tcp_flags": self.flags},
+            "ip_proto": 6,
+            "ip_dscp": 0,
+            "ipv4_src": _IPV4_SRC,
+            "ipv4_dst": _IPV4_DST,
+            "tcp_src": self.tcp_src,
+            "tcp_dst": self.tcp_dst,
+            "tcp_flags": self.flags,
         }
 
     @property

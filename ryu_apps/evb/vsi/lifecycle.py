@@ -12,30 +12,25 @@ when all have confirmed is the Associate granted and the old port told; only the
 from __future__ import annotations
 
 from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_by
-from ryu_apps.evb.flow.plan import rule_set
 from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
-from ryu_apps.evb.io import Apply, Happened, Mode, ReadRules, Save
+from ryu_apps.evb.io import Happened, Mode
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
-from ryu_apps.evb.services.body import (
-    body_of_vsi,
-    carried_state,
-    extracted_early,
-    group_room,
-    meters_of_vsi,
-    multicast_of,
-    state_capacity,
-)
+from ryu_apps.evb.services.body import body_of_vsi, group_room, meters_of_vsi, multicast_of, state_capacity
 from ryu_apps.evb.snooping.listener import carried_groups
+from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
+from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.handover import Handover
 from ryu_apps.evb.vsi.model import Phase, VsiBinding
 from ryu_apps.evb.vsi.record import ProgramRecord
 from ryu_apps.evb.vsi.record_keeper import RecordKeeper, record_key
-from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.steps import (
     Activated,
+    Announcement,
     Closing,
     Distrust,
     Extraction,
@@ -44,10 +39,9 @@ from ryu_apps.evb.vsi.steps import (
     Forgetting,
     Granting,
     Outcome,
+    Reading,
     Staging,
-    Step,
     Sweep,
-    Verdict,
 )
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 
@@ -63,20 +57,23 @@ GATE_RULES, REMOTE_RULES = 4, 1
 class Lifecycle:
     """Stages, activates and withdraws the programs of attachments."""
 
-    def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs) -> None:
-        self.up: set[int] = set()
+    def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs, announcer: Announcer) -> None:
         self.bodies: dict[tuple[int, int], TypeBody] = {}
         self.indices = Indices(OWNER_BITS)
         self._gatekeeper = gatekeeper
         self._ledger = ledger
         self._epochs = epochs
+        self._announcer = announcer
         self._records = RecordKeeper(gatekeeper.pages)
-        self._steps: dict[int, Step] = {}
         self._flips: dict[Vsi, Flip] = {}
-        self._token = 0
         self._turn = 0
         self._generation = 0
-        self._out: list[Outcome] = []
+        self._desk = desk = Desk()
+        self._handover = Handover(desk)
+        # Short names for what nearly every line needs.
+        self.up, self._steps = desk.up, desk.steps
+        self.next_token, self._send, self._write = desk.next_token, desk.send, desk.write
+        self._verdict, self._happened, self._take = desk.verdict, desk.happened, desk.take
 
     # --- what the engine asks ---
     def grant_unstaged(self, attachment: Attachment) -> list[Outcome]:
@@ -111,14 +108,15 @@ class Lifecycle:
 
     def suspended(self, attachment: Attachment) -> list[Outcome]:
         """The station says that the VM does not run there any more: what can be extracted now, is."""
-        if attachment.vsi.owner is attachment and attachment.vsi.gate_program is not None:
-            self._hand_over(attachment.vsi, attachment.port.dpid, attachment.vsi.gate_program)
+        source = self._handover.source(attachment.vsi)
+        if attachment.vsi.owner is attachment and source is not None:
+            self._handover.trigger(attachment.vsi, source)
         return self._take()
 
     def release(self, attachment: Attachment) -> list[Outcome]:
         """Shut the gate if it is this attachment's, then remove everything it brought in."""
         self._revert(attachment)
-        self._leave_behind(attachment)
+        self._handover.leave_behind(attachment)
         attachment.releasing = True
         if attachment.vsi.owner is attachment:
             tokens = self._flip(attachment.vsi, None, None, attachment)
@@ -126,7 +124,7 @@ class Lifecycle:
             for token in tokens:
                 self._steps[token] = Closing(attachment)
         self._sweep_when_closed(attachment)
-        if not self._successors(attachment.vsi):
+        if not self._handover.successors(attachment.vsi):
             self._drop_left(attachment.vsi)
         return self._take()
 
@@ -156,7 +154,7 @@ class Lifecycle:
     def saved(self, token: int, failure: str | None = None) -> list[Outcome]:
         """The store has written a change, or says why it cannot."""
         if failure is not None:
-            self._out.append(Happened("store.failed", detail={"reason": failure}))
+            self._desk.say(Happened("store.failed", detail={"reason": failure}))
         self._settle(token, failure)
         return self._take()
 
@@ -164,8 +162,8 @@ class Lifecycle:
         """A switch has refused a change or was lost over it."""
         lost = dpid not in self.up
         if not lost and not isinstance(self._steps.get(token), Staging | Extraction):
-            self._out.append(Happened("switch.refused", dpid=dpid, detail={"reason": reason}))
-            self._out.append(Distrust(dpid))
+            self._desk.say(Happened("switch.refused", dpid=dpid, detail={"reason": reason}))
+            self._desk.say(Distrust(dpid))
         self._settle(token, f"{dpid:016x}: {reason}", lost)
         return self._take()
 
@@ -242,9 +240,7 @@ class Lifecycle:
         token = self._send(dpid, change, Mode.STAGE, program.binding.vsi_index)
         program.waiting.add(token)
         self._steps[token] = Staging([(attachment, program)])
-        source = self._source(attachment.vsi)
-        if source is not None and (asked := self._extract(*source, attachment, program)) is not None:
-            program.waiting.add(asked)
+        self._handover.prepare(attachment, program)
 
     def _install_type(self, dpid: int, program: Program) -> TypeBody:
         block = self._epochs.block(program.vsi_type)
@@ -267,99 +263,18 @@ class Lifecycle:
         token = self._write(self._records.grant({attachment: attachment.machine.wanted}))
         self._steps[token] = Granting(attachment, attachment.machine.attempt)
 
-    # --- what the source has learnt ---
-    def _source(self, vsi: Vsi) -> Left | None:
-        """Where a VSI's state is: where its gate is open, or where it was left."""
-        if vsi.owner is not None and vsi.gate_program is not None:
-            return Left(vsi.owner.port.dpid, vsi.gate_program)
-        return vsi.left
-
-    def _successors(self, vsi: Vsi) -> list[Attachment]:
-        """Who is staged for a VSI and waits for its state."""
-        return [
-            one
-            for one in vsi.attachments.values()
-            if one is not vsi.owner
-            and one.present
-            and one.program is not None
-            and one.program.phase in (Phase.STAGING, Phase.STAGED)
-            and state_capacity(one.program.vsi_type)
-        ]
-
-    def _extract(
-        self, dpid: int, source: Program, attachment: Attachment, program: Program, early: bool = False
-    ) -> int | None:
-        """Read what a switch has learnt; None if there is nothing to read, or nobody to ask."""
-        if source is program or not state_capacity(source.vsi_type) or not state_capacity(program.vsi_type):
-            return None
-        if dpid not in self.up:
-            self._happened("state.lost", attachment, reason=f"{dpid:016x}: switch not connected")
-            return None
-        token = self.next_token()
-        mask = owned_by(Kind.STATE, source.binding.vsi_index, source.binding.generation)
-        self._out.append(ReadRules(dpid, token, mask))
-        self._steps[token] = Extraction(attachment, program, early)
-        return token
-
     def _extracted(self, token: int, step: Extraction, learnt: tuple[Rule, ...]) -> None:
         attachment, program = step.attachment, step.program
-        waited_for = token in program.waiting
         program.waiting.discard(token)
         if not attachment.present or attachment.program is not program:
             return
-        rules = carried_state(program.vsi_type, learnt, program.binding, step.early)
-        room = state_capacity(program.vsi_type)
-        if len(rules) > room:
-            if waited_for:
-                program.waiting.clear()
-                reason = f"{len(rules)} rules of state to carry, the VSI type has room for {room}"
-                self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
-            return
-        fresh = tuple(rule for rule in rules if rule.key not in program.carried)
-        program.carried.update(rule_set(fresh))
-        if not waited_for:
-            self._fix_up(attachment, program, fresh)
-            return
-        self._happened("state.carried", attachment, rules=len(fresh))
-        if fresh:
-            block = Change(blocks=(RuleBlock(fresh),))
-            asked = self._send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
-            program.waiting.add(asked)
-            self._steps[asked] = Staging([(attachment, program)])
+        if step.reading is not Reading.STAGING:
+            self._handover.update(step, learnt)
+        elif program.phase is Phase.STAGING and (reason := self._handover.stage(step, learnt)) is not None:
+            program.waiting.clear()
+            self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
         elif not program.waiting and program.phase is Phase.STAGING:
             self._staged(attachment, program)
-
-    def _fix_up(self, attachment: Attachment, program: Program, fresh: tuple[Rule, ...]) -> None:
-        program.fixed_up += len(fresh)
-        token = self._send(attachment.port.dpid, Change(add=fresh), Mode.BULK, program.binding.vsi_index)
-        self._steps[token] = FixUp(attachment, program, fresh)
-
-    def _hand_over(self, vsi: Vsi, dpid: int, source: Program) -> None:
-        """The source trigger: whoever is staged gets what has been learnt since."""
-        for successor in self._successors(vsi):
-            assert successor.program is not None
-            self._extract(dpid, source, successor, successor.program, early=True)
-
-    def _leave_behind(self, attachment: Attachment) -> None:
-        """A source lets go before its successor has the VSI: hand over, and leave what may not go yet."""
-        vsi, program = attachment.vsi, attachment.program
-        if vsi.owner is not attachment or program is None or not self._successors(vsi):
-            return
-        self._hand_over(vsi, attachment.port.dpid, program)
-        if not extracted_early(program.vsi_type):
-            vsi.left = Left(attachment.port.dpid, program)
-
-    def _drop_left(self, vsi: Vsi) -> None:
-        """Nobody will read any more what a VSI has left in a switch."""
-        left, vsi.left = vsi.left, None
-        if left is None:
-            return
-        index = left.program.binding.vsi_index
-        if left.dpid not in self.up:
-            self.indices.give_back(index)
-            return
-        change = Change(sweep=(owned_by(Kind.STATE, index, left.program.binding.generation),))
-        self._steps[self._send(left.dpid, change, Mode.BULK, index)] = Sweep(None, index)
 
     # --- activating ---
     def _activate(self, attachment: Attachment, program: Program) -> None:
@@ -371,14 +286,10 @@ class Lifecycle:
             # It was asked for elsewhere while this body was on its way: the newest Associate wins.
             self._verdict(attachment, Recalled("associated at another port"))
             return
-        source = self._source(vsi)
         program.phase = Phase.ACTIVATING
         program.opened = True
         flip = self._flips[vsi] = self._new_flip(attachment, program)
         tokens = self._flip(vsi, attachment, program, attachment)
-        if source is not None:
-            # Beside the flip, not before it: the station need not wait for what is seldom there.
-            self._extract(*source, attachment, program)
         self._happened("flow.activating", attachment, switches=len(tokens))
         flip.waiting.update(tokens)
         self._steps.update(dict.fromkeys(tokens, flip))
@@ -391,9 +302,10 @@ class Lifecycle:
         pending = self._flips.get(vsi)
         if pending is None:
             owners = () if vsi.owner is None else (vsi.owner,)
-            return Flip(attachment, program, vsi.owner, vsi.gate_program, owners)
+            source = self._handover.source(vsi)
+            return Flip(attachment, program, vsi.owner, vsi.gate_program, source, owners)
         displaced = (*pending.displaced, pending.attachment)
-        return Flip(attachment, program, pending.old_owner, pending.old_program, displaced)
+        return Flip(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
 
     def _record_flip(self, flip: Flip) -> None:
         """All switches have confirmed; the store has to as well before the station is answered."""
@@ -411,16 +323,28 @@ class Lifecycle:
         if not self._end_flip(flip):
             return
         flip.program.phase = Phase.ACTIVE
+        # The station does not wait for it; but it is asked for before the source is swept.
+        self._handover.conclude(attachment, flip.program, flip.source)
         self._drop_left(attachment.vsi)
         self._happened("flow.activated", attachment)
         self._verdict(attachment, Granted())
-        self._out.append(Activated(attachment.vsi))
+        self._desk.say(Activated(attachment.vsi))
         self._sweep_retired(attachment)
         for displaced in dict.fromkeys(flip.displaced):
             if displaced is not attachment and displaced.present:
                 if displaced.program is not None:
                     displaced.program.phase = Phase.STAGED
                 self._verdict(displaced, Recalled("associated at another port"))
+        self._announce(flip)
+
+    def _announce(self, flip: Flip) -> None:
+        """Tell the edges that are not ours; of a VSI that has stayed where it was, only what is new."""
+        attachment = flip.attachment
+        stayed = all(one is attachment for one in flip.displaced)
+        before = flip.old_program.binding if stayed and flip.old_program is not None else None
+        frames = self._announcer.frames(flip.program.binding, before)
+        if there := tuple(one for one in frames if one.port.dpid in self.up):
+            self._desk.say(Announcement(attachment, there))
 
     def _flip(self, vsi: Vsi, owner: Attachment | None, program: Program | None, on_behalf: Attachment) -> list[int]:
         """Send the gate change to every switch that is there; the others catch up when they return."""
@@ -545,7 +469,9 @@ class Lifecycle:
             if index is not None:
                 self.indices.give_back(index)
             return
-        token = self._send(dpid, change, Mode.BULK, lane)
+        # In one go, lest a rule that teaches is outlived by what it has taught.
+        mode = Mode.BULK if len(change.sweep) == 1 else Mode.ATOMIC
+        token = self._send(dpid, change, mode, lane)
         attachment.sweeping.add(token)
         self._steps[token] = Sweep(attachment, index)
 
@@ -566,16 +492,12 @@ class Lifecycle:
         match step:
             case Staging():
                 self._settle_staging(token, step, failure)
-            case Extraction(attachment, program):
+            case Extraction(attachment):
                 # A source that cannot be read keeps nobody from leaving it.
                 self._happened("state.lost", attachment, reason=failure)
                 self._extracted(token, step, ())
-            case FixUp(attachment, program, rules):
-                if failure is None:
-                    carried = len(program.carried) - program.fixed_up
-                    self._happened("state.fixed_up", attachment, rules=len(rules), carried=carried)
-                else:
-                    self._happened("state.lost", attachment, reason=failure)
+            case FixUp():
+                self._handover.fixed_up(step, failure)
             case Flip():
                 self._settle_flip(token, step, None if lost and not self._at_home(step) else failure)
             case Granting(attachment, attempt):
@@ -628,29 +550,7 @@ class Lifecycle:
         """Whether the switch that was lost is the one the VSI sits on; others catch up later."""
         return flip.attachment.port.dpid not in self.up
 
-    # --- small things ---
-    def next_token(self) -> int:
-        """A number no change has had before."""
-        self._token += 1
-        return self._token
-
-    def _send(self, dpid: int, change: Change, mode: Mode, lane: int) -> int:
-        token = self.next_token()
-        self._out.append(Apply(dpid, token, change, mode, lane))
-        return token
-
-    def _write(self, changes: dict[str, bytes | None]) -> int:
-        token = self.next_token()
-        self._out.append(Save(token, changes))
-        return token
-
-    def _verdict(self, attachment: Attachment, event: Granted | Denied | Released | Recalled) -> None:
-        self._out.append(Verdict(attachment, event))
-
-    def _happened(self, kind: str, attachment: Attachment, **detail: object) -> None:
-        port = attachment.port
-        self._out.append(Happened(kind, port, port.dpid, attachment.text, detail))
-
-    def _take(self) -> list[Outcome]:
-        taken, self._out = self._out, []
-        return taken
+    def _drop_left(self, vsi: Vsi) -> None:
+        index = self._handover.drop_left(vsi)
+        if index is not None:
+            self.indices.give_back(index)

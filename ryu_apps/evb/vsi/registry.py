@@ -35,8 +35,8 @@ class Program:
         waiting: tokens of changes the switches have not confirmed yet.
         rules: rules that were new to the switch (a shared type body counts for its first user only).
         opened: a gate leads to it or has led to it.
-        carried: rules that it was given because the VSI's last switch had learnt them, by their keys.
-        fixed_up: how many of them came after it was staged.
+        awaiting: what it was given because the VSI's last switch had learnt it, until its gate opens.
+        carried, fixed_up: how many rules that were in the end, by service, and how many came after it was staged.
     """
 
     vsi_type: VsiType
@@ -46,8 +46,9 @@ class Program:
     waiting: set[int] = field(default_factory=set)
     rules: int = 0
     opened: bool = False
-    carried: RuleSet = field(default_factory=dict)
-    fixed_up: int = 0
+    awaiting: RuleSet = field(default_factory=dict)
+    carried: Counter[str] = field(default_factory=Counter)
+    fixed_up: Counter[str] = field(default_factory=Counter)
 
     def serves(self, vsi_type: VsiType, bindings: tuple[Binding, ...], addresses: tuple[object, ...]) -> bool:
         """Is this the program that such a request asks for?"""

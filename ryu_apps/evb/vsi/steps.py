@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from enum import Enum
 
-from ryu_apps.evb.flow.rule import Rule
-from ryu_apps.evb.io import Apply, Happened, ReadRules, Save
+from ryu_apps.evb.io import Apply, Happened, ReadRules, Save, SendFrame
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
-from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
 
 
 # --- what it says -------------------------------------------------------------------------------
@@ -34,7 +35,15 @@ class Activated:
     vsi: Vsi
 
 
-Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust | Activated
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Tell edges that are not ours where the VSI of an attachment is; it can wait for the answer to the station."""
+
+    attachment: Attachment
+    frames: tuple[SendFrame, ...]
+
+
+Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust | Activated | Announcement
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------
@@ -46,27 +55,29 @@ class Staging:
     shared: TypeBody | None = None
 
 
+class Reading(Enum):
+    """What the state of a VSI is read for."""
+
+    STAGING = "to stage it with the body"
+    EARLY = "the source is done with the VM"
+    FINAL = "the gate is open"
+
+
 @dataclass(eq=False, slots=True)
 class Extraction:
-    """What one switch has learnt for a VSI, being read for a program elsewhere.
-
-    Attributes:
-        attachment, program: whom it is for.
-        early: only what goes ahead of the Associate.
-    """
+    """What one switch has learnt for a VSI, being read for a program elsewhere."""
 
     attachment: Attachment
     program: Program
-    early: bool = False
+    reading: Reading
 
 
 @dataclass(eq=False, slots=True)
 class FixUp:
-    """What was learnt since a program was staged, on its way to it."""
+    """State that was learnt since a program was staged, on its way to it; ``fresh`` counts rules by service."""
 
     attachment: Attachment
-    program: Program
-    rules: tuple[Rule, ...]
+    fresh: Counter[str]
 
 
 @dataclass(eq=False, slots=True)
@@ -75,6 +86,7 @@ class Flip:
 
     Attributes:
         old_owner, old_program: who had the gate when no flip was under way, and gets it back.
+        source: where the VSI's state is when no flip is under way.
         displaced: whoever has to be told that the VSI has gone elsewhere.
     """
 
@@ -82,6 +94,7 @@ class Flip:
     program: Program
     old_owner: Attachment | None
     old_program: Program | None
+    source: Left | None
     displaced: tuple[Attachment, ...] = ()
     waiting: set[int] = field(default_factory=set)
     saving: bool = False
