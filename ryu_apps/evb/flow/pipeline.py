@@ -40,6 +40,8 @@ class Table(IntEnum):
     """Body, per VSI: notes a connection that the VM begins."""
     LIMIT_FROM = 34
     """Body: was there room to note it?"""
+    REPORTS_FROM = 35
+    """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
     FLOOD = 44
@@ -48,6 +50,12 @@ class Table(IntEnum):
     """Broadcast and multicast: the local members of a VID, page by page."""
     FLOOD_PAGE = 46
     """Gate: one copy for every VSI of a page."""
+    GROUPS = 47
+    """IP multicast of a VID in which somebody is snooped: to whom of its receivers?"""
+    GROUP_PAGE = 48
+    """One copy for every member of a group on a page of 32, or towards one trunk."""
+    RECEIVERS = 49
+    """Those of a VID who receive every group: hosts, VSIs that are not snooped, and the trunks to such."""
     ACL_TO = 50
     """Body, per type: may the VM receive this?"""
     FIREWALL_TO = 51
@@ -193,3 +201,7 @@ class Priority(IntEnum):
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
+
+#: Ethernet destination of IGMP reports between switches, that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
+#: tell IGMP messages apart, and a report of version 2 bears the address of its group as data does.
+REPORTS_MAC = 0x01005E000016

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ryu_apps.evb.flow.pipeline import Table
-from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.vsi.model import VsiBinding
@@ -36,6 +36,10 @@ def _nothing_per_type(vsi_type: VsiType, epoch: int, route: Route) -> Iterable[R
 
 
 def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route) -> Iterable[Rule]:
+    return ()
+
+
+def _no_meters(vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
     return ()
 
 
@@ -70,6 +74,7 @@ class Service:
         section: what a policy file may say of it; None: it needs no word there.
         stations: the tables at which it takes a frame over, if a type has it.
         carry: the state that it keeps in the switch; None: none.
+        meters: those that its rules of one VSI name.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Service:
     section: Section | None = None
     stations: tuple[Table, ...] = ()
     carry: Carry | None = None
+    meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
 
     def serves(self, vsi_type: VsiType) -> bool:
         """Whether VSIs of this type have it."""
