@@ -8,22 +8,12 @@ no controller.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.pipeline import (
-    DIRECTION_BITS,
-    DIRECTION_SHIFT,
-    VSI_BITS,
-    VSI_MASK,
-    VSI_SHIFT,
-    Direction,
-    Kind,
-    Table,
-    cookie,
-)
-from ryu_apps.evb.flow.rule import Bits, Fields, Learn, Learned, Rule, whole
+from ryu_apps.evb.flow.pipeline import Direction, Table
+from ryu_apps.evb.flow.rule import Bits, Fields, Learn, Learned, whole
 from ryu_apps.evb.services.firewall.schema import Lifetimes
+from ryu_apps.evb.services.learnt import of_vsi, owner
 from ryu_apps.evb.vsi.model import VsiBinding
 
 IPV4, IPV6 = 0x0800, 0x86DD
@@ -79,16 +69,13 @@ def notes(
         return Learn(
             table=Table.CONNECTIONS,
             priority=_PRIORITY,
-            cookie=cookie(Kind.STATE, binding.vsi_index, binding.generation),
+            cookie=owner(binding),
             idle_timeout=_idle(protocol.ip_proto, lifetimes),
             fin_idle_timeout=lifetimes.tcp_closing if protocol.ip_proto == TCP else 0,
             limit=2 * limit,
             verdict=_NOTED[forth],
             match=(
-                Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index),
-                Learned(
-                    Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction if forth else _OPPOSITE[direction]
-                ),
+                *of_vsi(binding, direction if forth else _OPPOSITE[direction]),
                 Learned(whole("eth_type"), protocol.eth_type),
                 Learned(whole("ip_proto"), protocol.ip_proto),
                 *_ends(protocol, forth),
@@ -119,12 +106,3 @@ def _pair(prefix: str, forth: bool) -> Iterator[Learned]:
     source, destination = whole(f"{prefix}_src"), whole(f"{prefix}_dst")
     yield Learned(source, source if forth else destination)
     yield Learned(destination, destination if forth else source)
-
-
-def rewritten(rule: Rule, binding: VsiBinding) -> Rule:
-    """A connection as it was learnt for one program of a VSI, for another program of it."""
-    match = tuple(
-        one._replace(value=one.value & ~VSI_MASK | binding.vsi_index << VSI_SHIFT) if one.name == "metadata" else one
-        for one in rule.match
-    )
-    return replace(rule, match=match, cookie=cookie(Kind.STATE, binding.vsi_index, binding.generation))
