@@ -15,7 +15,8 @@ PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR
       PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -qq
 
 PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 python3-venv)
-NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps haproxy nftables
+NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
+    dnsmasq-base busybox haproxy nftables
 
 # Fast suites first: what is broken should be told early.
 SUITES = $(wildcard tests/unit tests/property tests/golden tests/pair tests/packaging tests/app tests/interop mininet_tests)

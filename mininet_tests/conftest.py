@@ -16,6 +16,7 @@ from mininet_tests.harness.ovs import dump_flows
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import wait_until
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.topology.fabric import Fabric
 from topologies import two_switch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -51,9 +52,12 @@ def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
 
 
 @contextmanager
-def emulated_cluster(folder: Path, hypervisors: int = 8) -> Iterator[Cluster]:
-    """A cluster in a network of its own whose stations are ours: up in no time, asked in no time."""
-    fabric = two_switch.fabric(hypervisors)
+def emulated_cluster(folder: Path, hypervisors: int = 8, fabric: Fabric | None = None) -> Iterator[Cluster]:
+    """A cluster in a network of its own whose stations are ours: up in no time, asked in no time.
+
+    ``fabric`` is that of two switches and so many hypervisors, or one that differs from it in its VLANs.
+    """
+    fabric = fabric or two_switch.fabric(hypervisors)
     config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
     with inside(), closing(StationLoop()) as loop:
         station = partial(EmulatedStation, loop)

@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from ipaddress import IPv4Address
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from mininet_tests.harness.shell import Namespace
@@ -189,6 +190,12 @@ class EmulatedStation:
         if not self._wait(lambda: self._agreed, limit):
             raise StationError(f"{self._name}: no EVB TLV of the bridge within {limit:g} s")
 
+    def suspend(self, vsi: Vsi) -> None:
+        """Tell the bridge that an associated VM does not run here any more (S bit); waits for nothing."""
+        with self._loop.changed:
+            self.feed(replace(self._ask(Mode.ASSOCIATE, vsi, migrating=False), suspended=True))
+        self._loop.wake()
+
     def request(self, mode: Mode, vsi: Vsi, migrating: bool = False, limit: float = 5.0) -> Answer:
         """Ask the bridge and wait for its answer."""
         asked = time.monotonic()
@@ -254,7 +261,8 @@ class EmulatedStation:
             self._socket.send(Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload).encode(pad=True))
 
     def _ask(self, mode: Mode, vsi: Vsi, migrating: bool) -> Ask:
-        told = (L3Address(VsiId.from_text(vsi.uuid), IPv4Address(vsi.ip)).encode(),) if vsi.ip else ()
+        identity = VsiId.from_text(vsi.uuid)
+        told = tuple(L3Address(identity, ip_address(one)).encode() for one in (vsi.ip, vsi.ip6) if one)
         manager = ManagerId(vsi.manager.encode("ascii").ljust(16, b"\0"))
         return Ask(association(mode, vsi, migrating), manager, told)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mininet_tests.harness.capture import Sighting
+from mininet_tests.harness.prober import LEAK_MAGIC
 from mininet_tests.harness.probes import Notes, UdpNotes
 from mininet_tests.ladder import text
 from mininet_tests.ladder.model import Ladder, Lane, Step
@@ -15,7 +16,7 @@ from mininet_tests.measure import Ends, Seen, figures
 from mininet_tests.report import MigrationReport, failures
 from mininet_tests.rules import added
 from mininet_tests.scenario import MigrationSpec, Scenario
-from mininet_tests.vcm import Evidence
+from mininet_tests.vcm import Evidence, Marks
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 
 
@@ -79,7 +80,6 @@ def evaluate(
 def _seen(scenario: Scenario, moved: Moved, observed: Observed, settled: float) -> Seen:
     spec, evidence, notes = moved.spec, moved.evidence, observed.notes
     mac = bytes.fromhex(scenario.file.vms[spec.vm].mac.replace(":", ""))
-    begun = evidence.marks.begun
     return Seen(
         vm=spec.vm,
         ladder=spec.ladder.value,
@@ -93,10 +93,22 @@ def _seen(scenario: Scenario, moved: Moved, observed: Observed, settled: float) 
             for flow in scenario.flows
             if flow.vm == spec.vm
         ],
-        announced=[one for one in observed.announcements if one.data[6:12] == mac and begun <= one.t <= settled],
+        announced=leaked_announcements(
+            [one for one in observed.announcements if one.data[6:12] == mac and one.t <= settled], evidence.marks
+        ),
         rules_left=moved.rules_left,
         settled=settled,
     )
+
+
+def leaked_announcements(announcements: Iterable[Sighting], marks: Marks) -> list[Sighting]:
+    """Of the RARPs of a VM that reached an end system, those that should not have.
+
+    One that was injected at the staged port bears a mark and is a leak whenever it arrives.  Any other is
+    one until the destination associates; from then on the bridge announces the VM, and so may the VM.
+    """
+    welcome = marks.associating or float("inf")
+    return [one for one in announcements if one.t >= marks.begun and (LEAK_MAGIC in one.data or one.t < welcome)]
 
 
 def _ladder(fabric: Fabric, moved: Moved, seen: Seen) -> Ladder:

@@ -37,7 +37,7 @@ class Seen:
         evidence: the VCM's.
         uplink: VDP at the destination's uplink.
         ends: the VM's flows.
-        announced: RARPs with the VM's address that reached an end system.
+        announced: RARPs with the VM's address that reached an end system and should not have.
         rules_left: see ``rules.left_behind``; counted by whoever could ask the switch.
         settled: when the figures close, monotonic seconds.
     """

@@ -94,3 +94,18 @@ def test_a_switch_that_leaks_is_found_out(cluster: Cluster, tmp_path: Path) -> N
 
     figures = replayed(cluster, "abort", tmp_path, leak).figures
     assert {name: getattr(figures, name) > 0 for name in LEAKS} == dict.fromkeys(LEAKS, True)
+
+
+def test_an_announcement_from_the_staged_port_is_told_from_the_bridges_own(cluster: Cluster, tmp_path: Path) -> None:
+    flow = "cookie=0xbad,table=0,priority=65000,rarp,in_port=1 actions=output:50"
+
+    def leak(words: str) -> None:
+        if words.startswith("vm1 from"):
+            run(["ovs-ofctl", "-O", "OpenFlow13", "add-flow", "s2", flow])
+        elif words == "evaluating":
+            run(["ovs-ofctl", "-O", "OpenFlow13", "del-flows", "s2", "cookie=0xbad/-1"])
+
+    migration = replayed(cluster, "minimize-latency", tmp_path, leak)
+    assert 10 < migration.figures.leaked_from_staged <= migration.figures.injected / 2
+    (told,) = [event for event in migration.timeline if event["kind"] == "vsi.announced"]
+    assert told["detail"] == {"frames": 4}

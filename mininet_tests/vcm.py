@@ -68,10 +68,35 @@ class Evidence:
     reason: str = ""
 
 
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What else is done on the way.
+
+    Attributes:
+        copying: while the VM still runs at the source, its rules staged at the destination.
+        suspended: as soon as it runs nowhere.
+    """
+
+    copying: Callable[[], None] = _nothing
+    suspended: Callable[[], None] = _nothing
+
+
 class Move:
     """One migration of one VM."""
 
-    def __init__(self, cluster: Cluster, spec: MigrationSpec, vsi: Vsi, source: str, target: Target | None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        spec: MigrationSpec,
+        vsi: Vsi,
+        source: str,
+        target: Target | None,
+        hooks: Hooks = Hooks(),
+    ) -> None:
         """
         Args:
             cluster: where.
@@ -79,6 +104,7 @@ class Move:
             vsi: the VM's VSI.
             source: hypervisor it is at.
             target: whom to send injected frames to, None to inject nothing.
+            hooks: what else is done on the way.
         """
         self.vm: Vm = cluster.vms[spec.vm]
         self.source: Hypervisor = cluster.hypervisors[source]
@@ -88,6 +114,7 @@ class Move:
         self._spec = spec
         self._vsi = vsi
         self._target = target
+        self._hooks = hooks
         self._staged: StagedPort | None = None
         self._granted = False
 
@@ -136,6 +163,7 @@ class Move:
         """The source copies memory while the VM runs; the last moment at which cancelling costs nothing."""
         self.say(Lane.VCM, Lane.SOURCE, f"migrate {self.vm.name} to {self.destination.name}")
         self.say(Lane.SOURCE, Lane.DESTINATION, "copy memory, the VM runs on")
+        self._hooks.copying()
         time.sleep(self._spec.copy_ms / 1000.0)
         if self._spec.abort:
             raise MigrationAborted("cancelled after staging")
@@ -146,6 +174,7 @@ class Move:
         self.evidence.marks.suspended = time.monotonic()
         self.vm.pause()
         self.source.edge.detach(self.vm.port)
+        self._hooks.suspended()
 
     def hand_over(self) -> None:
         """The last pages: the VM's interface changes hypervisors and takes the staged port's place, still down."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
@@ -50,6 +50,8 @@ from ryu_apps.evb.wire.vdp import (
     VdpPdu,
 )
 from ryu_apps.evb.wire.vsi_id import VsiId
+
+Address = IPv4Address | IPv6Address
 
 S1, S2 = 1, 2
 HV1, HV2, NMS = PortId(S1, 1), PortId(S1, 2), PortId(S1, 3)
@@ -137,6 +139,7 @@ class World:
             ``store_dawdles`` answers nothing until ``store_catches_up``.
         counts: cookie -> packets and octets that every rule of it has counted; none if it is not there.
         sent: decoded answers of the bridge, per port, oldest first.
+        announced: frames sent out of HOST ports, oldest first.
     """
 
     fabric: Fabric = field(default_factory=two_switches)
@@ -154,6 +157,7 @@ class World:
         self.engine = Engine(self.fabric, self.policies)
         self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
         self.sent: dict[PortId, list[Association]] = {}
+        self.announced: list[SendFrame] = []
         self.happened: list[Happened] = []
         self.applied: list[Apply] = []
         self.held: list[Apply] = []
@@ -220,13 +224,14 @@ class World:
         First a moment passes, so that the channel to the station is free again.
         """
         self.advance(0.01)
-        self.send(port, vm.tlv(mode, **status), address=vm.address)
+        self.send(port, vm.tlv(mode, **status), vm.address)
         return self.sent.get(port, [])
 
-    def send(self, port: PortId, tlv: Association, address: IPv4Address | None = None) -> None:
-        """An ECPDU with one association TLV arrives at a port."""
+    def send(self, port: PortId, tlv: Association, address: Address | None = None, *others: Address) -> None:
+        """An ECPDU with one association TLV, and the addresses that the station tells, arrives at a port."""
+        addresses = others if address is None else (address, *others)
         self._sequence[port] = self._sequence.get(port, 0) % 0xFFFF + 1
-        extra = () if address is None else (L3Address(tlv.vsi_id, address).encode(),)
+        extra = (L3Address(tlv.vsi_id, one).encode() for one in addresses)
         pdu = VdpPdu(self.manager_id, (tlv, *extra))
         ecpdu = Ecpdu(EcpOp.REQUEST, 1, self._sequence[port], pdu.encode())
         self.feed(FrameReceived(port, self._frame(port, ecpdu)))
@@ -251,6 +256,8 @@ class World:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
+            case SendFrame(port) if port not in self.engine.stations:
+                self.announced.append(effect)
             case SendFrame(port, data):
                 self._emitted(port, data)
             case Apply():

@@ -15,6 +15,9 @@ from typing import Any
 from mininet_tests.harness import prober
 from mininet_tests.harness.shell import Namespace, end, wait_until
 
+#: Seconds that the notes of a long run may take to write.
+_WRITING = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -110,7 +113,7 @@ class Prober:
         """End the process and read its notes, by flow name."""
         if self._process is None:
             return {}
-        end(self._process)
+        end(self._process, _WRITING)
         self._process = None
         noted = json.loads(self._notes.read_text(encoding="ascii"))
         return {flow.name: _notes(flow, noted[flow.name]) for flow in self._flows}

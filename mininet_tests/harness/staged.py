@@ -54,7 +54,7 @@ class StagedPort:
 
     def inject(self, target: Target) -> None:
         """Start sending as if we were the VM: datagrams, and the RARP with which hypervisors announce a guest."""
-        frames = [datagram(self._vm.mac, self._vm.ip, target), announcement(self._vm.mac)]
+        frames = [datagram(self._vm.mac, self._vm.ip, target), announcement(self._vm.mac, LEAK_MAGIC)]
         self._injector = threading.Thread(target=self._send, args=(frames,), name="injector", daemon=True)
         self._injector.start()
 
@@ -91,11 +91,11 @@ class StagedPort:
                     self.injected += 1
 
 
-def announcement(mac: str) -> bytes:
-    """QEMU's RARP: broadcast, "who am I"."""
+def announcement(mac: str, mark: bytes = b"") -> bytes:
+    """QEMU's RARP: broadcast, "who am I"; its padding begins with ``mark``."""
     octets = _octets(mac)
     body = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 3, octets, b"\0" * 4, octets, b"\0" * 4)
-    return (_BROADCAST + octets + struct.pack("!H", ETHERTYPE_RARP) + body).ljust(60, b"\0")
+    return (_BROADCAST + octets + struct.pack("!H", ETHERTYPE_RARP) + body + mark).ljust(60, b"\0")
 
 
 def datagram(mac: str, ip: str, target: Target) -> bytes:

@@ -38,6 +38,7 @@ class Vsi:
         filters: vdptool's filter entries, e.g. ``100-52:54:00:aa:00:01``.
         ip: the VM's IPv4 address, told with Cisco's organizational TLV; None keeps it to itself.
         manager: VSI manager ID.
+        ip6: the VM's IPv6 address; vdptool has no word for it, emulated stations tell it.
     """
 
     uuid: str
@@ -46,6 +47,7 @@ class Vsi:
     filters: tuple[str, ...]
     ip: str | None = None
     manager: str = "vcm1"
+    ip6: str | None = None
 
     def arguments(self, mode: Mode, migrating: bool = False) -> list[str]:
         """vdptool's ``-V`` and ``-c`` arguments; ``migrating`` sets the M bit (first request of a VSI only)."""

@@ -23,6 +23,7 @@ SUBCOMMANDS = {
     "run": _Subcommand("ryu_apps.cli.run:run", "Start ryu-manager with evbridge's apps."),
     "check": _Subcommand("ryu_apps.cli.check:check", "Check VSI types and configuration, listing every mistake."),
     "replay": _Subcommand("ryu_apps.cli.replay:replay", "Run a migration scenario and report on it."),
+    "matrix": _Subcommand("ryu_apps.cli.matrix:matrix", "Measure the founding paper's tables, service by service."),
     "topology": _Subcommand("ryu_apps.cli.topology:topology", "Show a cluster as the controller sees it."),
     "demo": _Subcommand("ryu_apps.cli.demo:demo", "Watch a VM move between two switches, policy ahead."),
 }

@@ -2,7 +2,8 @@
 
 A request means something (its type, its bindings), its machine says when to decide, ``vsi.admission``
 says whether, ``vsi.lifecycle`` does it, and the machine says what to answer.  What comes out is
-:class:`Answer` for a station, ``Apply`` for a switch and ``Happened`` for whoever watches.
+:class:`Answer` for a station, ``Apply`` for a switch, ``SendFrame`` for edges that are not ours and
+``Happened`` for whoever watches.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.agenda import Agenda
-from ryu_apps.evb.io import Apply, Happened, ReadRules, Save
+from ryu_apps.evb.io import Apply, Happened, ReadRules, Save, SendFrame
 from ryu_apps.evb.policy.model import PolicySet, StageOn, VsiType
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick
@@ -26,7 +27,7 @@ from ryu_apps.evb.vsi.admission import Refusal, bindings_of, examine, fill_null_
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Registry
-from ryu_apps.evb.vsi.steps import Distrust, Outcome, Verdict
+from ryu_apps.evb.vsi.steps import Announcement, Distrust, Outcome, Verdict
 from ryu_apps.evb.wire import cisco
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import (
@@ -70,7 +71,7 @@ class Moving:
     destination: PortId
 
 
-Output = Answer | Apply | ReadRules | Save | Happened | Moving | Distrust
+Output = Answer | Apply | ReadRules | Save | SendFrame | Happened | Moving | Distrust
 Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
 
 
@@ -104,6 +105,7 @@ class Associations:
         self._moved: dict[tuple[VsiId, PortId], float] = {}
         self._work: deque[tuple[Attachment, machine.Output]] = deque()
         self._out: list[Output] = []
+        self._announcements: list[Announcement] = []
 
     @property
     def deadline(self) -> float | None:
@@ -406,6 +408,8 @@ class Associations:
             match outcome:
                 case Apply() | ReadRules() | Save() | Happened() | Distrust():
                     self._out.append(outcome)
+                case Announcement():
+                    self._announcements.append(outcome)
                 case Verdict(attachment, event):
                     self._feed(attachment, event, now)
 
@@ -422,5 +426,10 @@ class Associations:
         self._out.append(Happened(kind, port, port.dpid, attachment.text, detail))
 
     def _take(self) -> list[Output]:
+        # The station's answer goes first: its VM waits for it.
+        for one in self._announcements:
+            self._out += one.frames
+            self._happened(one.attachment, "vsi.announced", {"frames": len(one.frames)})
+        self._announcements.clear()
         taken, self._out = self._out, []
         return taken

@@ -54,6 +54,7 @@ from ryu_apps.evb.station import Output as StationOutput
 from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, Wanted, owners
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -121,7 +122,7 @@ class Engine:
         self._hosts = host_addresses(fabric)
         self._gatekeeper = Gatekeeper(fabric, self._wiring)
         self.epochs = Epochs()
-        self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self.epochs)
+        self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self.epochs, Announcer(fabric))
         self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
         self._agenda: Agenda[PortId | tuple[Chore, int]] = Agenda()
@@ -406,7 +407,7 @@ class Engine:
             match output:
                 case Apply():
                     self._apply(output)
-                case Save() | ReadRules():
+                case Save() | ReadRules() | SendFrame():
                     self._effects.append(output)
                 case Happened():
                     self._note(output, now)

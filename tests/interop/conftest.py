@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
 from tests.interop.controller import Controller
-from tests.interop.private_ovs import PrivateOvs
+from tests.interop.private_ovs import PrivateOvs, inside, wait_for
 
 _bridges = count(1)
+#: Ports of the fixture ``far_ends``.
+FAR_ENDS = (1, 2, 3)
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +41,18 @@ def controller(private_ovs: PrivateOvs, bridge: str) -> Iterator[Controller]:
     connected.up()
     yield connected
     connected.close()
+
+
+@pytest.fixture
+def far_ends(private_ovs: PrivateOvs, bridge: str, controller: Controller) -> Iterator[dict[int, socket.socket]]:
+    """Port number -> what is plugged in there."""
+    sockets: dict[int, socket.socket] = {}
+    for port in FAR_ENDS:
+        private_ovs.add_veth(bridge, port, f"{bridge}-{port}", f"{bridge}-far{port}")
+        with inside(private_ovs.namespace):
+            sockets[port] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sockets[port].bind((f"{bridge}-far{port}", 0))
+    wait_for(lambda: f"({bridge}-{FAR_ENDS[-1]})" in private_ovs.ofctl("show", bridge), "ports")
+    yield sockets
+    for one in sockets.values():
+        one.close()

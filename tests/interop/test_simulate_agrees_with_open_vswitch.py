@@ -18,19 +18,24 @@ from typing import Any
 
 import pytest
 
+from ryu_apps.evb.flow.notation import bits_text
 from ryu_apps.evb.flow.rule import (
     ANY_TAGGED,
     CONTROLLER,
     VLAN_PRESENT,
     Action,
+    Bits,
     Bucket,
     FlowTable,
     ForgetInPort,
     Group,
     GroupType,
+    LoadBits,
     Match,
     Output,
+    Pop,
     PopVlan,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
@@ -161,6 +166,14 @@ def action_text(action: Action) -> str:
             return f"resubmit(,{table})"
         case ForgetInPort():
             return "load:0->NXM_OF_IN_PORT[]"
+        case Push(source):
+            return f"push:{bits_text(source)}"
+        case Pop(target):
+            return f"pop:{bits_text(target)}"
+        case LoadBits(target, value):
+            return f"load:{value:#x}->{target.name}[{target.offset}..{target.offset + target.width - 1}]"
+        case _:
+            raise ValueError(action)
 
 
 def rule_text(rule: Rule) -> str:
@@ -388,6 +401,7 @@ class Dice:
                 "vlan_vid": [0, ANY_TAGGED, VLAN_PRESENT | 1],
                 "metadata": [0, 1, 2, (1, 1), (0, 2)],
                 "in_port": [1, 2],
+                "reg0": [0, 1, 2, (1, 1), (0, 2)],
             }
             wanted = {name: self._one_of(*fields[name]) for name in self._random.sample(list(fields), 2)}
         tag = wanted.get("vlan_vid")
@@ -413,6 +427,8 @@ class Dice:
             SetField("metadata", self._random.randint(0, 2)),
             SetField(self._one_of("eth_src", "eth_dst"), self._random.randint(1, 3)),
             ForgetInPort(),
+            SetField("reg0", self._random.randint(0, 2)),
+            LoadBits(Bits(self._one_of("reg0", "metadata"), self._random.randint(0, 2), 1), self._random.randint(0, 1)),
         )
 
     def group(self, group_id: int) -> Group:

@@ -119,6 +119,27 @@ def test_ofctl_rest_shows_the_same_rules(ryu: Ryu, bridge: str, station: socket.
     assert "Traceback" not in ryu.log
 
 
+def test_ofctl_rest_shows_what_ryu_cannot_print(
+    ryu: Ryu, private_ovs: PrivateOvs, bridge: str, station: socket.socket
+) -> None:
+    exchange(station, 1)
+    learns = ["learn(table=9,eth_src,load:1->reg0[0])", "learn(table=9,limit=3,result_dst=reg1[0],eth_src)"]
+    actions = [
+        *learns,
+        "load:5->reg0[3..5]",
+        "load:0->NXM_OF_IN_PORT[]",
+        "fin_timeout(idle_timeout=5)",
+        "resubmit(,60)",
+    ]
+    flow = f"table=50,tcp,tcp_flags=+syn,reg3=7,actions={','.join(actions)}"
+    private_ovs.ofctl("add-flow", bridge, flow)
+    dpid = int(bridge[2:])
+    (shown,) = [flow for flow in ryu.get(f"/stats/flow/{dpid}")[str(dpid)] if flow["table_id"] == 50]
+    kinds = [action.partition(":")[0] for action in shown["actions"]]
+    assert kinds == ["NX_LEARN", "NX_LEARN", "NX_LOAD", "NX_LOAD", "NX_FIN_TIMEOUT", "NX_RESUBMIT"]
+    assert "Traceback" not in ryu.log
+
+
 def test_others_get_their_answers_while_we_are_busy(ryu: Ryu, bridge: str, station: socket.socket) -> None:
     dpid = int(bridge[2:])
     for number in range(20):

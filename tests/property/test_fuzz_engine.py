@@ -20,12 +20,13 @@ from ryu_apps.evb.associations import MAX_VSIS
 from ryu_apps.evb.flow.rule import FlowTable
 from ryu_apps.evb.io import Effect, FrameReceived, OperatorDeassociate, SendFrame
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.announcement import ETHERTYPE_ARP, ETHERTYPE_IPV6, ETHERTYPE_RARP
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_DRAFT_ECP, ETHERTYPE_ECP, ETHERTYPE_LLDP, Frame
 from ryu_apps.evb.wire.lldp import Lldpdu
 from ryu_apps.evb.wire.status import ResponseStatus
 from ryu_apps.evb.wire.vdp import DeAssociate, VdpMode, VdpPdu
-from tests.world import HV1, HV2, HV3, S1, S2, Vm, World
+from tests.world import CLIENT, HV1, HV2, HV3, NMS, S1, S2, Vm, World
 
 CAPTURES = sorted((Path(__file__).parents[1] / "golden" / "captures").glob("*.pcap"))
 ETHERTYPES = (ETHERTYPE_ECP, ETHERTYPE_LLDP, ETHERTYPE_DRAFT_ECP, 0x0806)
@@ -208,8 +209,15 @@ class WatchedWorld(World):
 
 
 def conforming(sent: SendFrame) -> None:
-    """A bridge sends LLDP, acknowledgements, answers, and De-Associates of its own accord: nothing else."""
+    """A bridge sends LLDP, acknowledgements, answers, and De-Associates of its own accord: nothing else.
+
+    To hosts it announces VMs.
+    """
     frame = Frame.decode(sent.data)
+    if sent.port in (NMS, CLIENT):
+        assert frame.ethertype in (ETHERTYPE_RARP, ETHERTYPE_ARP, ETHERTYPE_IPV6)
+        assert frame.src & 1 << 40 == 0
+        return
     if frame.ethertype == ETHERTYPE_LLDP:
         assert Lldpdu.decode(frame.payload).evb is not None
         return

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from mininet_tests.evaluation import leaked_announcements
 from mininet_tests.harness.capture import Sighting
+from mininet_tests.harness.prober import LEAK_MAGIC
 from mininet_tests.harness.probes import Flow, TcpNotes, UdpNotes, judge
+from mininet_tests.harness.staged import announcement
 from mininet_tests.measure import Ends, Seen, figures
 from mininet_tests.report import ZEROS, Figures, MigrationReport, Report, failures
 from mininet_tests.scenario import Expectation, Outcome
@@ -86,6 +89,29 @@ def test_datagrams_that_policy_blocks_are_counted_when_they_arrive() -> None:
 def test_an_injected_frame_that_arrives_is_a_leak() -> None:
     result = figures(seen(ends=[Ends(OPEN, replace(AWAY, leaked=3), AWAY)], announced=[Sighting(0.3, False, b"")]))
     assert result.leaked_from_staged == 4
+
+
+@pytest.mark.parametrize(
+    ("t", "mark", "leaked"),
+    [
+        (0.05, LEAK_MAGIC, False),  # of an earlier migration
+        (0.3, LEAK_MAGIC, True),
+        (0.3, b"", True),
+        (0.47, b"", True),
+        (0.49, b"", False),  # the bridge's own, or the VM's
+        (0.49, LEAK_MAGIC, True),
+    ],
+)
+def test_an_announcement_is_a_leak_before_associate_and_an_injected_one_always(
+    t: float, mark: bytes, leaked: bool
+) -> None:
+    sighting = Sighting(t, False, announcement("52:54:00:aa:00:01", mark))
+    assert leaked_announcements([sighting], seen().evidence.marks) == [sighting] * leaked
+
+
+def test_where_nobody_associates_every_announcement_is_a_leak() -> None:
+    sighting = Sighting(0.8, False, announcement("52:54:00:aa:00:01"))
+    assert leaked_announcements([sighting], Marks(begun=0.1)) == [sighting]
 
 
 def test_a_frame_at_the_staged_port_is_a_leak() -> None:

@@ -188,6 +188,7 @@ def test_migration_is_told_step_by_step(world: World) -> None:
         "flow.activated",
         "vdp.response",
         "vsi.active",
+        "vsi.announced",
     ]
 
 

@@ -12,11 +12,17 @@ from ryu_apps.evb.flow.rule import (
     CONTROLLER,
     VLAN_PRESENT,
     Action,
+    Bits,
     Bucket,
+    Change,
+    FinTimeout,
     FlowTable,
     ForgetInPort,
     Group,
     GroupType,
+    Learn,
+    Learned,
+    LoadBits,
     Match,
     Output,
     PopVlan,
@@ -26,6 +32,7 @@ from ryu_apps.evb.flow.rule import (
     SetField,
     ToGroup,
     match,
+    whole,
 )
 from ryu_apps.evb.flow.simulate import MAX_DEPTH, SimulationError, action_set, forward, matches
 
@@ -177,8 +184,9 @@ def test_a_select_group_takes_one_bucket_that_has_weight() -> None:
 
 
 def test_a_bucket_is_an_action_set() -> None:
-    written = (Output(2), SetField("eth_dst", 9), Resubmit(1), Output(3), PushVlan(), PopVlan(), ForgetInPort())
-    assert action_set(written) == (PopVlan(), PushVlan(), SetField("eth_dst", 9), ForgetInPort(), Output(3))
+    writes = (SetField("eth_dst", 9), LoadBits(whole("reg0"), 1))
+    written = (Output(2), *writes, Resubmit(1), Output(3), PushVlan(), PopVlan(), ForgetInPort())
+    assert action_set(written) == (PopVlan(), PushVlan(), *writes, ForgetInPort(), Output(3))
     assert action_set((Output(2), ToGroup(1))) == (ToGroup(1),)
     assert action_set((PopVlan(),)) == (PopVlan(),)
 
@@ -208,3 +216,89 @@ def test_the_local_port_is_a_port() -> None:
 def test_a_chain_of_later_tables_may_be_long() -> None:
     rules = [rule(table, (), goto=table + 1) for table in range(MAX_DEPTH + 10)]
     assert ports_of(table_of(*rules, rule(MAX_DEPTH + 10, (), Output(2)))) == [2]
+
+
+def test_registers_are_there_and_zero() -> None:
+    table = table_of(
+        rule(0, match(reg0=0, reg3=0), SetField("reg0", 0xFF), LoadBits(Bits("reg0", 4, 8), 0xA5), goto=1),
+        rule(1, match(reg0=0xA5F), Output(2)),
+    )
+    assert ports_of(table) == [2]
+
+
+def test_some_bits_of_a_field_are_written() -> None:
+    loads = (LoadBits(Bits("eth_dst", 0, 8), 9), LoadBits(whole("vlan_vid"), 7), LoadBits(whole("tcp_dst"), 1))
+    table = table_of(rule(0, (), *loads, Output(2)))
+    ((_, untagged),) = forward(table, FRAME | {"eth_dst": 0xAB02})
+    assert (untagged["eth_dst"], untagged["vlan_vid"], "tcp_dst" in untagged) == (0xAB09, 0, False)
+    ((_, tagged),) = forward(table, TAGGED | {"tcp_dst": 80})
+    assert (tagged["vlan_vid"], tagged["tcp_dst"]) == (VLAN_PRESENT | 7, 1)
+
+
+def test_tcp_flags_are_those_of_the_frame() -> None:
+    table = table_of(rule(0, match(tcp_flags=(0x02, 0x12)), FinTimeout(5), Output(2)))
+    assert [ports_of(table, FRAME | {"tcp_flags": flags}) for flags in (0x02, 0x12, 0x03)] == [[2], [], [2]]
+    assert ports_of(table) == []
+
+
+def learning(limit: int = 0, *, idle: int = 60) -> Learn:
+    """Notes who has sent something, and sets a bit of reg3 if it could."""
+    return Learn(
+        *(1, 5, 7, idle, 3, limit, Bits("reg3", 0, 1)),
+        match=(Learned(whole("eth_src"), whole("eth_src")), Learned(Bits("metadata", 4, 4), 9)),
+        writes=(Learned(Bits("reg0", 0, 1), 1), Learned(whole("ipv6_src"), whole("ipv6_dst"))),
+    )
+
+
+def test_a_learnt_rule_is_met_by_the_next_frame() -> None:
+    table = table_of(
+        rule(0, (), SetField("metadata", 0x90), learning(), Resubmit(1), goto=2),
+        rule(2, match(reg0=1), Output(2)),
+    )
+    assert ports_of(table, FRAME | {"ipv6_dst": 5 << 64 | 6}) == []
+    assert table.rules[(1, 5, match(eth_src=1, metadata=(0x90, 0xF0)))] == Rule(
+        *(1, 5, match(eth_src=1, metadata=(0x90, 0xF0)), 7),
+        apply=(
+            FinTimeout(3),
+            LoadBits(Bits("reg0", 0, 1), 1),
+            LoadBits(Bits("ipv6_src", 0, 64), 6),
+            LoadBits(Bits("ipv6_src", 64, 64), 5),
+        ),
+        idle_timeout=60,
+    )
+    assert ports_of(table, FRAME) == [2]
+
+
+def test_beyond_the_limit_nothing_is_learnt_and_the_verdict_is_zero() -> None:
+    table = table_of(
+        rule(0, (), learning(limit=2), goto=2), rule(2, match(reg3=1), Output(2)), rule(2, match(reg3=0), Output(3))
+    )
+    assert [ports_of(table, FRAME | {"eth_src": source}) for source in (1, 2, 3, 1)] == [[2], [2], [3], [2]]
+    assert sum(key.table == 1 for key in table.rules) == 2
+
+
+def test_a_learnt_rule_that_would_change_counts_against_the_limit() -> None:
+    table = table_of(rule(0, (), learning(limit=1, idle=60), Output(2)))
+    forward(table, FRAME)
+    (known,) = [one for one in table.rules.values() if one.table == 1]
+    table.apply(Change(add=(rule(0, (), learning(limit=1, idle=30), Output(2)),)))
+    ((_, fields),) = forward(table, FRAME)
+    assert fields["reg3"] == 0
+    assert table.rules[known.key] == known
+
+
+def test_a_rule_that_is_learnt_over_keeps_its_timeout() -> None:
+    table = table_of(rule(0, (), learning(idle=60)))
+    forward(table, FRAME)
+    (known,) = [one for one in table.rules.values() if one.table == 1]
+    table.apply(Change(add=(rule(0, (), learning(idle=30)),)))
+    forward(table, FRAME | {"ipv6_dst": 1})
+    assert table.rules[known.key].idle_timeout == 60
+    assert table.rules[known.key].apply != known.apply
+
+
+def test_a_learnt_vlan_is_a_mask() -> None:
+    learn = Learn(*(1, 5, 7, 0, 0, 0, None), match=(Learned(whole("vlan_vid"), whole("vlan_vid")),), writes=())
+    table = table_of(rule(0, (), learn))
+    forward(table, TAGGED)
+    assert (1, 5, match(vlan_vid=(5, 0xFFF))) in table.rules

@@ -8,14 +8,16 @@ import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Kind, cookie
-from ryu_apps.evb.flow.rule import Change, CookieMask, Meter, Rule, RuleBlock, match
+from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, Meter, Rule, RuleBlock, match
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
+    CountersRead,
     Event,
     FrameReceived,
     Mode,
     PortChanged,
+    ReadCounters,
     ReadRules,
     Rejected,
     RulesRead,
@@ -25,7 +27,7 @@ from ryu_apps.evb.io import (
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.driver import MAX_OPEN, SwitchDriver
-from ryu_apps.southbound.encode import message
+from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, message
 from ryu_apps.southbound.messages import numbered
 from ryu_apps.southbound.piece import PIECE, PieceCache
 
@@ -324,3 +326,20 @@ def test_reading_nothing_tells_nothing(bench: Bench) -> None:
     bench.driver.read(ReadRules(1, 9, CookieMask(0, 0)))
     bench.answer(bench.sent[0], ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_FLOW, 0))
     assert bench.events == [RulesRead(1, 9, ())]
+
+
+def test_counters_come_in_several_parts(bench: Bench) -> None:
+    bench.driver.read(ReadCounters(1, 9, CookieMask(0, 0)))
+    (asked,) = bench.sent
+    for number, more in ((1, ofp.OFPMPF_REPLY_MORE), (2, 0)):
+        tail = flow_add(rule(number))[FLOW_MOD_FIXED:]
+        head = (FLOW_MOD_FIXED + len(tail), 30, 0, 0, 100, 0, 0, 0, COOKIE, number, 60 * number)
+        body = struct.pack("!HH4xHBxIIHHHHxxxxQQQ", ofp.OFPMP_FLOW, more, *head) + tail
+        bench.answer(asked, ofp.OFPT_MULTIPART_REPLY, body)
+    assert bench.events == [CountersRead(1, 9, (Counted(rule(1), 1, 60), Counted(rule(2), 2, 120)))]
+
+
+def test_a_lost_connection_ends_a_question_for_counters(bench: Bench) -> None:
+    bench.driver.read(ReadCounters(1, 9, CookieMask(0, 0)))
+    bench.driver.close()
+    assert bench.events == [Rejected(1, 9, "switch disconnected")]

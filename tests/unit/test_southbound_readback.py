@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.flow.rule import Change, Output, Rule, RuleBlock, match
+from ryu_apps.evb.flow.rule import Change, FinTimeout, Output, Rule, RuleBlock, match
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add
 from ryu_apps.southbound.piece import PieceCache, pieces
 from ryu_apps.southbound.readback import ReadBack
@@ -28,7 +28,7 @@ def shown(*rules: Rule) -> bytes:
     for rule in rules:
         tail = flow_add(rule)[FLOW_MOD_FIXED:]
         length, counters = FLOW_MOD_FIXED + len(tail), (7, 8)
-        head = (length, rule.table, 5, 6, rule.priority, 0, 0, 0, rule.cookie, *counters)
+        head = (length, rule.table, 5, 6, rule.priority, rule.idle_timeout, 0, 0, rule.cookie, *counters)
         octets += struct.pack("!HBxIIHHHHxxxxQQQ", *head) + tail
     return octets
 
@@ -65,3 +65,12 @@ def test_of_two_rules_of_one_key_the_later_counts() -> None:
     read_back = sent(replace(SENT[0], cookie=6), SENT[0])
     read_back.check(shown(SENT[0]))
     assert read_back.verdict() is None
+
+
+def test_another_timeout_is_noticed_unless_a_fin_may_have_shortened_it() -> None:
+    lasting = replace(SENT[0], idle_timeout=60)
+    closing = replace(lasting, apply=(FinTimeout(5), Output(1)))
+    for wanted, shorter, expected in ((lasting, 5, False), (closing, 5, True), (closing, 6, False)):
+        read_back = sent(wanted)
+        read_back.check(shown(replace(wanted, idle_timeout=shorter)))
+        assert (read_back.verdict() is None) is expected

@@ -319,3 +319,12 @@ def test_the_answer_of_a_bridge_that_repeats_the_request_is_no_answer() -> None:
     echoed: Association = machine.request
 
     assert machine.feed(Heard(echoed), 1.0) == []
+
+
+def test_suspension_is_said_at_once_and_in_every_request_from_then_on() -> None:
+    machine = held()
+    [send] = machine.feed(Ask(ASSOC, suspended=True), 1.0)
+    assert send.association.status == RequestStatus(migrating=True, suspended=True)
+    machine.feed(answer(machine), 1.0)
+    [send] = machine.feed(Tick(), 1.0 + TIMERS.reinit_keep_alive)
+    assert send.association.status.suspended

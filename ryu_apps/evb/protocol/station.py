@@ -50,11 +50,13 @@ class Ask:
             was asked first) filter are those it has.
         manager_id: whose VSI type it is.
         organizational: TLVs that go with every request of the VSI; taken from its first one.
+        suspended: say from now on that the VM does not run here (S bit).
     """
 
     association: Association
     manager_id: ManagerId = ManagerId()
     organizational: tuple[OrganizationalTlv, ...] = ()
+    suspended: bool = False
 
 
 Event = LinkUp | LinkDown | NeighbourHeard | Shutdown | Received | Ask | Tick
@@ -142,7 +144,8 @@ class Station:
         key = _key(ask.manager_id, ask.association)
         vsi = self._vsis.get(key) or _Vsi(VsiStation(ask.association, self._evb.operational), ask)
         unchanged = _means(ask.association.filter_info, vsi.machine.request.filter_info)
-        wanted = vdp_station.Ask(ask.association.MODE, None if unchanged else ask.association.filter_info)
+        filter_info = None if unchanged else ask.association.filter_info
+        wanted = vdp_station.Ask(ask.association.MODE, filter_info, ask.suspended)
         outputs = vsi.machine.feed(wanted, now)
         self._vsis[key] = vsi
         if not self._online:

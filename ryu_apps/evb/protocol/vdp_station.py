@@ -11,14 +11,14 @@ Knows no frames and no clock; ``station`` puts many of these behind one uplink.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
 
 from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.filter_info import NULL_VID, Entry, FilterInfo
-from ryu_apps.evb.wire.vdp import Association, ResponseStatus, VdpMode
+from ryu_apps.evb.wire.vdp import Association, RequestStatus, ResponseStatus, VdpMode
 
 __all__ = [
     "Ask",
@@ -40,11 +40,13 @@ __all__ = [
 class Ask:
     """The hypervisor wants the VSI in this mode; modes may rise or stay until De-Associate.
 
-    ``filter_info`` is another filter than before, None the same.
+    ``filter_info`` is another filter than before, None the same.  ``suspended``: the VM does not run
+    here any more, and its requests say so from now on (S bit).
     """
 
     mode: VdpMode
     filter_info: FilterInfo | None = None
+    suspended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,12 +232,12 @@ class VsiStation:
     # --- actions: the table's verbs ---
     def _ask(self, ask: Ask, now: float) -> list[Output]:
         """Send the request, start the response wait."""
-        self.request = self.request.as_mode(ask.mode, self.request.status, ask.filter_info)
+        self._asked(ask)
         return self._send(now)
 
     def _remember(self, ask: Ask, _: float) -> list[Output]:
         """Remember the request."""
-        self.request = self.request.as_mode(ask.mode, self.request.status, ask.filter_info)
+        self._asked(ask)
         return []
 
     def _repeat(self, _: Tick | Resume, now: float) -> list[Output]:
@@ -292,6 +294,12 @@ class VsiStation:
         return []
 
     # --- what actions share ---
+    def _asked(self, ask: Ask) -> None:
+        status = self.request.status
+        if ask.suspended and isinstance(status, RequestStatus):
+            status = replace(status, suspended=True)
+        self.request = self.request.as_mode(ask.mode, status, ask.filter_info)
+
     def _send(self, now: float) -> list[Output]:
         self.deadline = now + self.operational.response_wait
         return [Send(self.request)]

@@ -5,6 +5,7 @@ No rule here can be reached before the VSI's gate writes the metadata that the r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from ryu_apps.evb.flow.rule import Rule, RuleBlock
@@ -51,6 +52,17 @@ def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
 def state_capacity(vsi_type: VsiType) -> int:
     """The most rules that a switch may come to learn for one VSI of a type."""
     return sum(carry.capacity(vsi_type) for carry in _carries(vsi_type).values())
+
+
+def counted_by_service(state: Iterable[Rule]) -> Counter[str]:
+    """How many rules of state each service has among these."""
+    names: dict[int, str] = {one.carry.table: one.name for one in SERVICES if one.carry is not None}
+    return Counter(names[rule.table] for rule in state if rule.table in names)
+
+
+def services_of(vsi_type: VsiType) -> tuple[str, ...]:
+    """The services that VSIs of a type have, in the order in which a frame meets them."""
+    return tuple(service.name for service in SERVICES if service.serves(vsi_type))
 
 
 def extracted_early(vsi_type: VsiType) -> bool:

@@ -18,12 +18,14 @@ from ryu_apps.evb.flow.rule import Bits, Learned, Rule
 from ryu_apps.evb.vsi.model import VsiBinding
 
 
-def of_vsi(binding: VsiBinding, direction: Direction) -> tuple[Learned, Learned]:
-    """What a learnt rule matches so that it is about one VSI and one direction."""
-    return (
-        Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index),
-        Learned(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction),
-    )
+def of_vsi(binding: VsiBinding) -> Learned:
+    """What a learnt rule matches so that it is about one VSI."""
+    return Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index)
+
+
+def in_direction(direction: Direction) -> Learned:
+    """What a learnt rule matches so that it is about one direction."""
+    return Learned(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction)
 
 
 def owner(binding: VsiBinding) -> int:

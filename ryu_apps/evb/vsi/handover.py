@@ -1,7 +1,7 @@
 """What a switch has learnt for a VSI goes where the VSI goes.
 
 Read at the source when the destination stages, and staged there behind the same gate.  What has come
-since is read once more beside the flip; and, if the VSI type says so, already when the source says
+since is read once more as soon as the gate is open; and, if the VSI type says so, already when the source says
 that the VM is suspended or lets go of it.  Messages to one switch are carried out in their order, so
 what is asked for before a sweep is still there.
 """
@@ -14,7 +14,7 @@ from ryu_apps.evb.flow.pipeline import Kind, owned_by
 from ryu_apps.evb.flow.plan import rule_set
 from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
 from ryu_apps.evb.io import Mode
-from ryu_apps.evb.services.body import carried_state, extracted_early, state_capacity
+from ryu_apps.evb.services.body import carried_state, counted_by_service, extracted_early, state_capacity
 from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
@@ -52,7 +52,7 @@ class Handover:
             self._ask(source, successor, successor.program, Reading.EARLY)
 
     def conclude(self, attachment: Attachment, program: Program, source: Left | None) -> None:
-        """The gate is being opened: the last that has come, and timeouts begin."""
+        """The gate is open: the last that has come, and timeouts begin."""
         if source is None or self._ask(source, attachment, program, Reading.FINAL) is None:
             self._release(attachment, program)
 
@@ -98,8 +98,8 @@ class Handover:
         room = state_capacity(program.vsi_type)
         if len(found) > room:
             return f"{len(found)} rules of state to carry, the VSI type has room for {room}"
-        self._desk.happened("state.carried", attachment, rules=len(found))
-        program.awaiting, program.carried = rule_set(found), len(found)
+        program.awaiting, program.carried = rule_set(found), counted_by_service(found)
+        self._desk.happened("state.carried", attachment, rules=len(found), services=dict(program.carried))
         if found:
             block = Change(blocks=(RuleBlock(tuple(map(_lasting, found))),))
             token = self._desk.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
@@ -111,31 +111,34 @@ class Handover:
         """Give a staged or active program what has come since; not more than it has room for."""
         program, early = step.program, step.reading is Reading.EARLY
         found = carried_state(program.vsi_type, learnt, program.binding, early)
-        room = max(state_capacity(program.vsi_type) - program.carried, 0)
+        room = max(state_capacity(program.vsi_type) - program.carried.total(), 0)
         fresh = tuple(rule for rule in found if rule.key not in program.awaiting)[:room]
-        program.carried += len(fresh)
-        program.fixed_up += len(fresh)
-        program.awaiting.update(rule_set(fresh))
+        services = counted_by_service(fresh)
+        program.carried += services
+        program.fixed_up += services
+        self._fix_up(step.attachment, program, tuple(map(_lasting, fresh)) if early else fresh)
         if early:
-            self._write(step.attachment, program, tuple(map(_lasting, fresh)), len(fresh))
+            program.awaiting.update(rule_set(fresh))
         else:
-            self._release(step.attachment, program, len(fresh))
+            self._release(step.attachment, program)
 
-    def _release(self, attachment: Attachment, program: Program, fresh: int = 0) -> None:
-        """Once more everything, with the timeouts it has; what the source knows no longer ends by itself."""
-        written, program.awaiting = tuple(program.awaiting.values()), {}
-        self._write(attachment, program, written, fresh)
-
-    def _write(self, attachment: Attachment, program: Program, rules: tuple[Rule, ...], fresh: int) -> None:
-        if rules:
-            change = Change(add=rules)
+    def _fix_up(self, attachment: Attachment, program: Program, fresh: tuple[Rule, ...]) -> None:
+        if fresh:
+            change = Change(add=fresh)
             token = self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
-            self._desk.steps[token] = FixUp(attachment, program, fresh)
+            self._desk.steps[token] = FixUp(attachment, counted_by_service(fresh))
+
+    def _release(self, attachment: Attachment, program: Program) -> None:
+        """What was staged, once more, with the timeouts it has; what the source knows no longer ends by itself."""
+        staged, program.awaiting = tuple(program.awaiting.values()), {}
+        if staged:
+            self._desk.send(attachment.port.dpid, Change(add=staged), Mode.BULK, program.binding.vsi_index)
 
     def fixed_up(self, step: FixUp, failure: str | None) -> None:
         """The switch has taken the fix-up, or not."""
         if failure is None:
-            self._desk.happened("state.fixed_up", step.attachment, fresh=step.fresh, rules=step.program.carried)
+            services = dict(step.fresh)
+            self._desk.happened("state.fixed_up", step.attachment, rules=step.fresh.total(), services=services)
         else:
             self._desk.happened("state.lost", step.attachment, reason=failure)
 

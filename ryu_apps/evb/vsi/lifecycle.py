@@ -17,6 +17,7 @@ from ryu_apps.evb.io import Happened, Mode
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.services.body import body_of_vsi, state_capacity
+from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
@@ -27,6 +28,7 @@ from ryu_apps.evb.vsi.record_keeper import RecordKeeper, record_key
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.steps import (
+    Announcement,
     Closing,
     Distrust,
     Extraction,
@@ -53,12 +55,13 @@ GATE_RULES, REMOTE_RULES = 4, 1
 class Lifecycle:
     """Stages, activates and withdraws the programs of attachments."""
 
-    def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs) -> None:
+    def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs, announcer: Announcer) -> None:
         self.bodies: dict[tuple[int, int], TypeBody] = {}
         self.indices = Indices(OWNER_BITS)
         self._gatekeeper = gatekeeper
         self._ledger = ledger
         self._epochs = epochs
+        self._announcer = announcer
         self._records = RecordKeeper(gatekeeper.pages)
         self._flips: dict[Vsi, Flip] = {}
         self._turn = 0
@@ -264,13 +267,10 @@ class Lifecycle:
             # It was asked for elsewhere while this body was on its way: the newest Associate wins.
             self._verdict(attachment, Recalled("associated at another port"))
             return
-        source = self._handover.source(vsi)
         program.phase = Phase.ACTIVATING
         program.opened = True
         flip = self._flips[vsi] = self._new_flip(attachment, program)
         tokens = self._flip(vsi, attachment, program, attachment)
-        # Beside the flip, not before it: the station need not wait for what is seldom there.
-        self._handover.conclude(attachment, program, source)
         self._happened("flow.activating", attachment, switches=len(tokens))
         flip.waiting.update(tokens)
         self._steps.update(dict.fromkeys(tokens, flip))
@@ -283,9 +283,10 @@ class Lifecycle:
         pending = self._flips.get(vsi)
         if pending is None:
             owners = () if vsi.owner is None else (vsi.owner,)
-            return Flip(attachment, program, vsi.owner, vsi.gate_program, owners)
+            source = self._handover.source(vsi)
+            return Flip(attachment, program, vsi.owner, vsi.gate_program, source, owners)
         displaced = (*pending.displaced, pending.attachment)
-        return Flip(attachment, program, pending.old_owner, pending.old_program, displaced)
+        return Flip(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
 
     def _record_flip(self, flip: Flip) -> None:
         """All switches have confirmed; the store has to as well before the station is answered."""
@@ -303,6 +304,8 @@ class Lifecycle:
         if not self._end_flip(flip):
             return
         flip.program.phase = Phase.ACTIVE
+        # The station does not wait for it; but it is asked for before the source is swept.
+        self._handover.conclude(attachment, flip.program, flip.source)
         self._drop_left(attachment.vsi)
         self._happened("flow.activated", attachment)
         self._verdict(attachment, Granted())
@@ -312,6 +315,16 @@ class Lifecycle:
                 if displaced.program is not None:
                     displaced.program.phase = Phase.STAGED
                 self._verdict(displaced, Recalled("associated at another port"))
+        self._announce(flip)
+
+    def _announce(self, flip: Flip) -> None:
+        """Tell the edges that are not ours; of a VSI that has stayed where it was, only what is new."""
+        attachment = flip.attachment
+        stayed = all(one is attachment for one in flip.displaced)
+        before = flip.old_program.binding if stayed and flip.old_program is not None else None
+        frames = self._announcer.frames(flip.program.binding, before)
+        if there := tuple(one for one in frames if one.port.dpid in self.up):
+            self._desk.say(Announcement(attachment, there))
 
     def _flip(self, vsi: Vsi, owner: Attachment | None, program: Program | None, on_behalf: Attachment) -> list[int]:
         """Send the gate change to every switch that is there; the others catch up when they return."""
@@ -413,7 +426,9 @@ class Lifecycle:
             if index is not None:
                 self.indices.give_back(index)
             return
-        token = self._send(dpid, change, Mode.BULK, lane)
+        # In one go, lest a rule that teaches is outlived by what it has taught.
+        mode = Mode.BULK if len(change.sweep) == 1 else Mode.ATOMIC
+        token = self._send(dpid, change, mode, lane)
         attachment.sweeping.add(token)
         self._steps[token] = Sweep(attachment, index)
 

@@ -34,7 +34,7 @@ class Program:
         rules: rules that were new to the switch (a shared type body counts for its first user only).
         opened: a gate leads to it or has led to it.
         awaiting: what it was given because the VSI's last switch had learnt it, until its gate opens.
-        carried, fixed_up: how many rules that were in the end, and how many of them came after it was staged.
+        carried, fixed_up: how many rules that were in the end, by service, and how many came after it was staged.
     """
 
     vsi_type: VsiType
@@ -45,8 +45,8 @@ class Program:
     rules: int = 0
     opened: bool = False
     awaiting: RuleSet = field(default_factory=dict)
-    carried: int = 0
-    fixed_up: int = 0
+    carried: Counter[str] = field(default_factory=Counter)
+    fixed_up: Counter[str] = field(default_factory=Counter)
 
     def serves(self, vsi_type: VsiType, bindings: tuple[Binding, ...], addresses: tuple[object, ...]) -> bool:
         """Is this the program that such a request asks for?"""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.io import Apply, Happened, ReadRules, Save
+from ryu_apps.evb.io import Apply, Happened, ReadRules, Save, SendFrame
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
-from ryu_apps.evb.vsi.registry import Attachment, Program
+from ryu_apps.evb.vsi.registry import Attachment, Left, Program
 
 
 # --- what it says -------------------------------------------------------------------------------
@@ -27,7 +28,15 @@ class Distrust:
     dpid: int
 
 
-Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Tell edges that are not ours where the VSI of an attachment is; it can wait for the answer to the station."""
+
+    attachment: Attachment
+    frames: tuple[SendFrame, ...]
+
+
+Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust | Announcement
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------
@@ -44,7 +53,7 @@ class Reading(Enum):
 
     STAGING = "to stage it with the body"
     EARLY = "the source is done with the VM"
-    FINAL = "the gate is being opened"
+    FINAL = "the gate is open"
 
 
 @dataclass(eq=False, slots=True)
@@ -58,11 +67,10 @@ class Extraction:
 
 @dataclass(eq=False, slots=True)
 class FixUp:
-    """State on its way to a program; ``fresh`` rules of it were learnt since it was staged."""
+    """State that was learnt since a program was staged, on its way to it; ``fresh`` counts rules by service."""
 
     attachment: Attachment
-    program: Program
-    fresh: int
+    fresh: Counter[str]
 
 
 @dataclass(eq=False, slots=True)
@@ -71,6 +79,7 @@ class Flip:
 
     Attributes:
         old_owner, old_program: who had the gate when no flip was under way, and gets it back.
+        source: where the VSI's state is when no flip is under way.
         displaced: whoever has to be told that the VSI has gone elsewhere.
     """
 
@@ -78,6 +87,7 @@ class Flip:
     program: Program
     old_owner: Attachment | None
     old_program: Program | None
+    source: Left | None
     displaced: tuple[Attachment, ...] = ()
     waiting: set[int] = field(default_factory=set)
     saving: bool = False

@@ -1,4 +1,4 @@
-"""Untagged Ethernet control frames: what LLDP and ECP travel in."""
+"""Ethernet frames that a bridge sends and receives itself: what LLDP and ECP travel in."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ ETHERTYPE_DRAFT_ECP = 0x88B7
 MINIMUM_FRAME = 60
 
 _HEADER = Struct("!HIHIH")
+#: 802.1Q 9.4: tag protocol identifier, and a tag of priority 0 that is the VID alone.
+_TAG = Struct("!HH")
+_TPID = 0x8100
+_ADDRESSES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,16 @@ class Frame:
         dst_high, dst_low, src_high, src_low, ethertype = cursor.unpack(_HEADER, "Ethernet header")
         return cls(dst_high << 32 | dst_low, src_high << 32 | src_low, ethertype, cursor.rest())
 
-    def encode(self, *, pad: bool = False) -> bytes:
-        """The octets of the frame; with ``pad``, zeros up to the minimum size of the medium."""
+    def encode(self, *, pad: bool = False, vid: int | None = None) -> bytes:
+        """The octets of the frame.
+
+        Args:
+            pad: zeros up to the minimum size of the medium, which holds without the tag too.
+            vid: 12 bits; a tag with it, None for none.
+        """
         dst, src = self.dst, self.src
         header = _HEADER.pack(dst >> 32, dst & 0xFFFFFFFF, src >> 32, src & 0xFFFFFFFF, self.ethertype)
         octets = header + self.payload
-        return octets.ljust(MINIMUM_FRAME, b"\0") if pad else octets
+        if pad:
+            octets = octets.ljust(MINIMUM_FRAME, b"\0")
+        return octets if vid is None else octets[:_ADDRESSES] + _TAG.pack(_TPID, vid) + octets[_ADDRESSES:]

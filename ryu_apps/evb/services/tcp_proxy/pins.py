@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from ryu_apps.evb.flow.pipeline import FROM_PROXY, NOTED, PINNED, Direction, Table
 from ryu_apps.evb.flow.rule import Learn, Learned, whole
 from ryu_apps.evb.policy.schema import IPV4, TCP
-from ryu_apps.evb.services.learnt import of_vsi, owner
+from ryu_apps.evb.services.learnt import in_direction, of_vsi, owner
 from ryu_apps.evb.services.tcp_proxy.schema import Proxied
 from ryu_apps.evb.vsi.model import VsiBinding
 
@@ -43,7 +43,8 @@ def note(value: Proxied, binding: VsiBinding, eth_type: int, from_proxy: bool) -
         limit=capacity(value) if from_proxy else 2 * value.max_connections,
         verdict=NOTED,
         match=(
-            *of_vsi(binding, Direction.FROM_VM if from_proxy else Direction.TO_VM),
+            of_vsi(binding),
+            in_direction(Direction.FROM_VM if from_proxy else Direction.TO_VM),
             # What a proxy sends to the VM may have all the addresses of what the client sends.
             Learned(FROM_PROXY, 0),
             Learned(whole("eth_type"), eth_type),

@@ -1,0 +1,151 @@
+"""One end of many TCP connections at once.  Runs as a process of its own, standard library only.
+
+Started in the namespace of a VM or of an end system, stopped and continued with its VM.  Takes one
+order a line on its standard input and answers each with one line of JSON:
+
+* ``listen PORT``: accept whoever comes.
+* ``open COUNT ADDRESS PORT``: so many more connections; answers with how many there are when they stand.
+* ``beat``: send a numbered beat over every connection.
+* ``report``: what each connection has heard, by the client's port: the last beat, when, and what broke it.
+
+Only the end that is told to beats; the other one just listens, which is the connection that a firewall
+that has lost its state never lets through again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import struct
+import sys
+import time
+
+_BEAT = struct.Struct("!Q")
+#: Seconds for which a connection is waited for.
+_PATIENCE = 10.0
+
+
+class Connection:
+    """One connection, known by the port of its client."""
+
+    def __init__(self, stream, client):
+        stream.setblocking(False)
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.stream = stream
+        self.client = client
+        self.beat, self.heard, self.broken, self._rest = 0, 0.0, "", b""
+
+    def send(self, number):
+        try:
+            self.stream.send(_BEAT.pack(number))
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self.broken = self.broken or str(error)
+
+    def receive(self):
+        """Whether it is still worth listening to."""
+        try:
+            data = self.stream.recv(65536)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            self.broken = self.broken or str(error)
+            return False
+        if not data:
+            self.broken = self.broken or "closed by the other end"
+            return False
+        data = self._rest + data
+        whole = len(data) - len(data) % _BEAT.size
+        self._rest = data[whole:]
+        if whole:
+            (self.beat,), self.heard = _BEAT.unpack(data[whole - _BEAT.size : whole]), time.monotonic()
+        return True
+
+
+class Crowd:
+    """All connections of this end."""
+
+    def __init__(self, address):
+        self.address = address
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(0, selectors.EVENT_READ, self.order)
+        self.connections = []
+        self.number = 0
+        self._text = b""
+
+    def run(self):
+        while True:
+            for key, _ in self.selector.select():
+                key.data()
+
+    def order(self):
+        data = os.read(0, 65536)
+        if not data:
+            sys.exit()
+        self._text += data
+        *lines, self._text = self._text.split(b"\n")
+        for line in lines:
+            verb, *arguments = line.decode().split()
+            answer = getattr(self, verb)(*arguments)
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+
+    def listen(self, port):
+        listener = socket.create_server((self.address, int(port)), backlog=4096)
+        listener.setblocking(False)
+
+        def accept():
+            while True:
+                try:
+                    stream, peer = listener.accept()
+                except BlockingIOError:
+                    return
+                self._adopt(Connection(stream, peer[1]))
+
+        self.selector.register(listener, selectors.EVENT_READ, accept)
+        return True
+
+    def open(self, count, address, port):
+        waiting = {}
+        for _ in range(int(count)):
+            stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+            stream.setblocking(False)
+            stream.bind((self.address, 0))
+            stream.connect_ex((address, int(port)))
+            waiting[stream.fileno()] = stream
+        with selectors.DefaultSelector() as ready:
+            for stream in waiting.values():
+                ready.register(stream, selectors.EVENT_WRITE)
+            deadline = time.monotonic() + _PATIENCE
+            while waiting and time.monotonic() < deadline:
+                for key, _ in ready.select(0.1):
+                    ready.unregister(key.fileobj)
+                    stream = waiting.pop(key.fd)
+                    if not stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                        self._adopt(Connection(stream, stream.getsockname()[1]))
+        return len(self.connections)
+
+    def beat(self):
+        self.number += 1
+        for connection in self.connections:
+            connection.send(self.number)
+        return self.number
+
+    def report(self):
+        return {one.client: [one.beat, one.heard, one.broken] for one in self.connections}
+
+    def _adopt(self, connection):
+        self.connections.append(connection)
+
+        def receive():
+            if not connection.receive():
+                self.selector.unregister(connection.stream)
+
+        self.selector.register(connection.stream, selectors.EVENT_READ, receive)
+
+
+if __name__ == "__main__":
+    Crowd(sys.argv[1]).run()

@@ -1,0 +1,1 @@
+"""The founding paper's tables, measured: every service, both ladders, both triggers, many connections."""

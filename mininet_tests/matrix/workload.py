@@ -1,0 +1,59 @@
+"""What a service has to do while its VM moves, and whether it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from mininet_tests.harness.cluster import Cluster, EndHost
+from mininet_tests.harness.vm import Vm
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a workload plays: a cluster, the VM that moves, and a client on the other switch."""
+
+    cluster: Cluster
+    vm: Vm
+    client: EndHost
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a workload.
+
+    Attributes:
+        live: connections, memberships or the like that were to survive.
+        broken: of these, did not.
+        trespassed: what should have been stopped and was not.
+    """
+
+    live: int
+    broken: int
+    trespassed: int = 0
+
+
+class Workload(Protocol):
+    """The traffic of one service around one move; made anew for each.
+
+    Attributes:
+        service: its row in the paper's tables.
+        section: its section of a policy file, as YAML flow text; empty: it needs none.
+        scales: whether it has a number of connections or the like at all.
+    """
+
+    service: str
+    section: str
+    scales: bool
+
+    def begin(self, stage: Stage, live: int) -> None:
+        """Set up so many connections at the source."""
+
+    def more(self) -> None:
+        """What comes between staging and Associate."""
+
+    def judge(self) -> Verdict:
+        """After the move: what still works, and what should not and does."""
+
+    def end(self) -> None:
+        """Stop everything that was started."""

@@ -1,0 +1,155 @@
+"""DNS and DHCP need nothing of the bridge but the rules of the policy: a VM that has moved goes on as before."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mininet_tests.conftest import tables
+from mininet_tests.harness.capture import Tap, only_ethertypes
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.dhcp import DhcpClient, Dnsmasq, resolve
+from mininet_tests.harness.ovs import dump_groups
+from mininet_tests.harness.shell import wait_until
+from mininet_tests.harness.station import Vsi
+from mininet_tests.harness.vm import INTERFACE, Vm
+from mininet_tests.rules import added
+from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
+from mininet_tests.vcm import Move, admit, dismiss
+from ryu_apps.evb.flow.pipeline import Kind
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+HERE, THERE = "hv1", "hv5"
+MAC, ADDRESS, NAME = "52:54:00:dd:00:01", "10.0.100.91", "moved.example.test"
+#: The server's address, and one that it changes to, so that only a broadcast finds it.
+SERVER, OTHER = "10.0.100.1", "10.0.100.3"
+_IPV4 = 0x0800
+_UDP, _DHCP_SERVER = b"\x11", b"\0\x43"
+
+
+class Guest:
+    """A VM with nothing but a DHCP client, and the server that it depends on."""
+
+    def __init__(self, cluster: Cluster, vm: Vm, told: str | None, folder: Path) -> None:
+        self.vm = vm
+        self.vsi = Vsi("00000000-0000-4000-d000-000000000001", 1, 1, (f"100-{MAC}",), told)
+        self._nms = cluster.hosts["nms"]
+        self.server = Dnsmasq(self._nms.namespace, self._nms.interface, folder, (MAC, ADDRESS), NAME)
+        self._tap = Tap(self._nms.namespace, self._nms.interface, only_ethertypes(_IPV4))
+        self._client: DhcpClient | None = None
+        self._folder = folder
+
+    def boots(self) -> None:
+        """Ask for an address, having none."""
+        self._client = DhcpClient(self.vm.namespace, INTERFACE, self._folder)
+        self._gets("bound", SERVER)
+
+    def renews(self, server: str) -> None:
+        """The lease is renewed by asking the server that gave it, and nobody else."""
+        self._ask("renew", server)
+        assert self._asked() == {self._nms.mac}
+
+    def rebinds(self, server: str) -> None:
+        """The server that gave the lease is not there any more; everybody is asked."""
+        self.server.stop()
+        self._nms.namespace.ip(f"address flush dev {self._nms.interface}")
+        self._nms.namespace.ip(f"address add {server}/24 dev {self._nms.interface}")
+        self.server.start()
+        self._ask("renew", server)
+        assert "ff:ff:ff:ff:ff:ff" in self._asked()
+
+    def resolves(self, server: str) -> bool:
+        """Does it get its own name resolved?"""
+        return resolve(self.vm.namespace, server, NAME) == [ADDRESS]
+
+    def halt(self) -> None:
+        """Stop what was started, and give the server's host its address back."""
+        if self._client is not None:
+            self._client.stop()
+        self.server.stop()
+        self._tap.socket.close()
+        self._nms.namespace.ip(f"address flush dev {self._nms.interface}")
+        self._nms.namespace.ip(f"address add {SERVER}/24 dev {self._nms.interface}")
+
+    def _ask(self, event: str, server: str) -> None:
+        assert self._client is not None
+        self._tap.drain()
+        self._tap.sightings.clear()
+        self._client.renew()
+        self._gets(event, server)
+
+    def _gets(self, event: str, server: str) -> None:
+        client = self._client
+        assert client is not None
+        known = len(client.leases)
+        wait_until(lambda: client.leases[known:], f"{event} by {server}", 20)
+        assert client.leases[known:] == [(event, ADDRESS, server)]
+
+    def _asked(self) -> set[str]:
+        """Where the VM's DHCP requests that have reached the server's host were sent to."""
+        self._tap.drain()
+        requests = self._tap.matching(
+            lambda one: not one.outgoing and one.data[23:24] == _UDP and one.data[36:38] == _DHCP_SERVER
+        )
+        return {one.data[:6].hex(":") for one in requests}
+
+
+@contextmanager
+def guest(cluster: Cluster, told: str | None, folder: Path) -> Iterator[Guest]:
+    vm = Vm("d1", MAC, ADDRESS)
+    cluster.boot(vm, HERE)
+    vm.namespace.ip(f"address flush dev {INTERFACE}")
+    guest = Guest(cluster, vm, told, folder)
+    try:
+        guest.server.start()
+        admit(cluster.hypervisors[HERE], guest.vsi)
+        yield guest
+    finally:
+        guest.halt()
+        for where in (HERE, THERE):
+            home = cluster.hypervisors[where]
+            dismiss(home, guest.vsi)
+            if vm.port in home.edge.ports:
+                cluster.shut_down(vm.name, where)
+
+
+def held(cluster: Cluster) -> dict[str, list[str]]:
+    """Rules and groups of every switch."""
+    return {switch: rules + dump_groups(switch) for switch, rules in tables(cluster).items()}
+
+
+def body(before: list[str], after: list[str]) -> Counter[tuple[Kind, int]]:
+    """How many rules of which table a switch holds for the VM's policy."""
+    kinds = (Kind.TYPE_BODY, Kind.VSI_BODY)
+    rules = [rule for rule in added(before, after) if rule.cookie is not None and rule.cookie.kind in kinds]
+    return Counter((rule.cookie.kind, rule.table) for rule in rules if rule.cookie is not None)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("told", [ADDRESS, None], ids=["address told", "address not told"])
+def test_a_moved_vm_renews_its_lease_and_resolves_names(cluster: Cluster, told: str | None, tmp_path: Path) -> None:
+    empty = tables(cluster)
+    with guest(cluster, told, tmp_path) as vm:
+        without = held(cluster)
+        policy = body(empty["s1"], tables(cluster)["s1"])
+        vm.boots()
+        vm.renews(SERVER)
+        assert vm.resolves(SERVER)
+        assert held(cluster) == without
+
+        spec = MigrationSpec(vm="d1", to=THERE, ladder=LadderName.MINIMIZE_LATENCY, copy_ms=50)
+        assert Move(cluster, spec, vm.vsi, HERE, None).run().outcome is Outcome.COMPLETED
+        wait_until(lambda: not body(empty["s1"], tables(cluster)["s1"]), "the source to be tidied up", 5)
+        without = held(cluster)
+        assert body(empty["s2"], tables(cluster)["s2"]) == policy
+
+        assert vm.resolves(SERVER)
+        vm.renews(SERVER)
+        vm.rebinds(OTHER)
+        assert vm.resolves(OTHER)
+        assert held(cluster) == without

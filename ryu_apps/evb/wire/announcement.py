@@ -1,0 +1,66 @@
+"""What tells a network of other people's switches and hosts where an end station is now.
+
+The same three that a hypervisor or a guest sends after a move.  Only built here, never read: a
+bridge does not care what anybody announces to it.  Unicast addresses are the caller's business.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from struct import Struct
+
+from ryu_apps.evb.wire.ethernet import Frame
+
+BROADCAST = 0xFFFFFFFFFFFF
+#: All nodes of a link, ff02::1, and its Ethernet address (RFC 2464 7).
+ALL_NODES = IPv6Address("ff02::1")
+_ALL_NODES_MAC = 0x333300000001
+
+ETHERTYPE_ARP, ETHERTYPE_RARP, ETHERTYPE_IPV6 = 0x0806, 0x8035, 0x86DD
+_REQUEST, _REQUEST_REVERSE = 1, 3
+_ICMPV6, _ADVERTISEMENT, _OVERRIDE, _TARGET_LINK_LAYER = 58, 136, 1 << 29, 2
+
+#: RFC 826: Ethernet, IPv4, lengths, operation; hardware and protocol address of sender and target.
+_ARP = Struct("!HHBBH6s4s6s4s")
+#: RFC 8200 3: version, class and flow label; payload length, next header, hop limit.
+_IPV6 = Struct("!IHBB16s16s")
+#: RFC 8200 8.1: what the checksum covers before the payload.
+_PSEUDO = Struct("!16s16sII")
+#: RFC 4861 4.4 and 4.6.1: type, code, checksum, flags, target; option type, its length in 8 octets, address.
+_NEIGHBOUR = Struct("!BBHI16sBB6s")
+
+
+def reverse_arp(mac: int) -> Frame:
+    """RARP "who am I" (RFC 903) as QEMU sends it: from and about ``mac``, no protocol address."""
+    own = mac.to_bytes(6)
+    return Frame(BROADCAST, mac, ETHERTYPE_RARP, _arp(_REQUEST_REVERSE, own, bytes(4), own))
+
+
+def gratuitous_arp(mac: int, address: IPv4Address) -> Frame:
+    """An ARP request (RFC 826) for the sender's own address: RFC 5227 2.3 calls it ARP announcement."""
+    return Frame(BROADCAST, mac, ETHERTYPE_ARP, _arp(_REQUEST, mac.to_bytes(6), address.packed, bytes(6)))
+
+
+def neighbour_advertisement(mac: int, address: IPv6Address) -> Frame:
+    """An unsolicited neighbour advertisement to all nodes (RFC 4861 7.2.6), override flag set.
+
+    Not from a router and not solicited; hop limit 255, or nobody would believe it (7.1.2).
+    """
+    option = _TARGET_LINK_LAYER, 1, mac.to_bytes(6)
+    blank = _NEIGHBOUR.pack(_ADVERTISEMENT, 0, 0, _OVERRIDE, address.packed, *option)
+    covered = _PSEUDO.pack(address.packed, ALL_NODES.packed, len(blank), _ICMPV6) + blank
+    message = _NEIGHBOUR.pack(_ADVERTISEMENT, 0, _checksum(covered), _OVERRIDE, address.packed, *option)
+    header = _IPV6.pack(6 << 28, len(message), _ICMPV6, 255, address.packed, ALL_NODES.packed)
+    return Frame(_ALL_NODES_MAC, mac, ETHERTYPE_IPV6, header + message)
+
+
+def _arp(operation: int, own: bytes, address: bytes, target: bytes) -> bytes:
+    return _ARP.pack(1, 0x0800, 6, 4, operation, own, address, target, address)
+
+
+def _checksum(data: bytes) -> int:
+    """RFC 1071, of an even number of octets."""
+    total = sum(int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
