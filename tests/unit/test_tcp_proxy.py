@@ -125,6 +125,19 @@ def test_what_follows_goes_to_the_same_proxy_to_the_end(world: World) -> None:
         assert ports(send(world, CLIENT, from_client(flags=flags))) == [PROXY1]
 
 
+def test_what_only_pretends_to_begin_a_connection_is_soon_forgotten(world: World) -> None:
+    active(world)
+    send(world, CLIENT, from_client(40000))
+    assert {rule.idle_timeout for rule in world.rules(S1, Kind.STATE).values()} == {10}
+    send(world, CLIENT, from_client(40000, RST))
+    assert len(world.rules(S1, Kind.STATE)) == 1
+    send(world, CLIENT, from_client(40000, ACK))
+    send(world, CLIENT, from_client(40000, ACK))
+    assert [rule.idle_timeout for rule in world.rules(S1, Kind.STATE).values()] == [10, 3600]
+    world.tables[S1].rules = {key: rule for key, rule in world.tables[S1].rules.items() if rule.idle_timeout != 10}
+    assert ports(send(world, CLIENT, from_client(40000, ACK))) == [PROXY1]
+
+
 @pytest.mark.parametrize("flags", [ACK, FIN | ACK, RST, SYN | ACK, SYN | FIN, SYN | RST, 0])
 def test_what_neither_begins_nor_belongs_to_a_connection_goes_nowhere(world: World, flags: int) -> None:
     active(world)
@@ -181,7 +194,7 @@ def test_clients_are_turned_away_in_time_and_a_proxy_finds_room_for_what_it_has_
         assert send(world, PROXY1, by_proxy(from_client(port), PROXY1_MAC)) != []
         assert ports(send(world, CLIENT, from_client(port, ACK))) == [PROXY1]
     assert send(world, CLIENT, from_client(40004)) == []
-    assert len(world.rules(S1, Kind.STATE)) == 8
+    assert len(world.rules(S1, Kind.STATE)) == 12
     assert ports(send(world, CLIENT, from_client(40004, vm=bystander))) == [PROXY1]
 
 

@@ -26,17 +26,19 @@ def mistakes(text: str) -> list[str]:
 
 def test_what_is_left_out_has_its_defaults() -> None:
     vsi_type = load(OPEN + "tcp_proxy: {ports: [80, https, 80]}")
-    assert vsi_type.service("tcp_proxy") == Proxied((Masked(80, 0xFFFF), Masked(443, 0xFFFF)), 512, 3600, 120, None)
-    assert state_capacity(vsi_type) == 4 * 512
+    assert vsi_type.service("tcp_proxy") == Proxied((Masked(80, 0xFFFF), Masked(443, 0xFFFF)), 512, 10, 3600, 120, None)
+    assert state_capacity(vsi_type) == 6 * 512
 
 
 def test_everything_can_be_said_and_is_part_of_the_meaning() -> None:
-    text = "tcp_proxy: {{ports: [{}], max_connections: {}, timeouts: {{idle: {}, closing: {}}}, trigger: {}}}"
-    values = ("8080-8081", 7, 60, 5, "single"), ("80", 8, 61, 6, "dual")
+    text = (
+        "tcp_proxy: {{ports: [{}], max_connections: {}, timeouts: {{opening: {}, idle: {}, closing: {}}}, trigger: {}}}"
+    )
+    values = ("8080-8081", 7, 3, 60, 5, "single"), ("80", 8, 4, 61, 6, "dual")
     one = load(OPEN + text.format(*values[0]))
-    assert one.service("tcp_proxy") == Proxied((Masked(8080, 0xFFFE),), 7, 60, 5, Trigger.SINGLE)
-    others = [[*values[0][:i], values[1][i], *values[0][i + 1 :]] for i in range(5)]
-    assert len({one.digest, *(load(OPEN + text.format(*other)).digest for other in others)}) == 6
+    assert one.service("tcp_proxy") == Proxied((Masked(8080, 0xFFFE),), 7, 3, 60, 5, Trigger.SINGLE)
+    others = [[*values[0][:i], values[1][i], *values[0][i + 1 :]] for i in range(6)]
+    assert len({one.digest, *(load(OPEN + text.format(*other)).digest for other in others)}) == 7
 
 
 @pytest.mark.parametrize("trigger", ["single", "dual"])

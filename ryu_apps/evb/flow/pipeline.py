@@ -132,8 +132,8 @@ def vsi_metadata(vsi: int, direction: Direction) -> tuple[int, int]:
 
 
 #: ``reg2`` of a frame that may concern a proxy: it comes from one; its connection has a pin; this switch has a proxy,
-#: whose address it bears now; a pin was noted.
-FROM_PROXY, PINNED, PROXY_FOUND, NOTED = (Bits("reg2", bit, 1) for bit in range(4))
+#: whose address it bears now; a pin was noted; the pin is that of a connection that stands.
+FROM_PROXY, PINNED, PROXY_FOUND, PIN_NOTED, PIN_LASTS = (Bits("reg2", bit, 1) for bit in range(5))
 
 
 class Kind(IntEnum):

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.flow.pipeline import (
     FROM_PROXY,
-    NOTED,
+    PIN_LASTS,
+    PIN_NOTED,
     PINNED,
     PROXY_FOUND,
     PROXY_GROUP,
@@ -34,16 +35,16 @@ from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.learnt import rewritten
-from ryu_apps.evb.services.tcp_proxy.pins import capacity, note
+from ryu_apps.evb.services.tcp_proxy.pins import Pin, capacity, note
 from ryu_apps.evb.services.tcp_proxy.schema import NAME, SECTION, Proxied
 from ryu_apps.evb.topology.fabric import Switch
 from ryu_apps.evb.vsi.model import VsiBinding
 
-#: Of a first segment, and of no other.
-_SYN, _OTHERS = 0x02, 0x01 | 0x04 | 0x10
-_FIRST = (_SYN, _SYN | _OTHERS)
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+#: ``(value, mask)`` of TCP flags: of a first segment and no other; of one that answers.
+_FIRST, _ANSWER = (_SYN, _FIN | _SYN | _RST | _ACK), (_ACK, _SYN | _RST | _ACK)
 #: Priorities in PROXY_DECIDE.
-_OPENED, _PROXYS, _PINNED, _NEW = 400, 300, 200, 100
+_OPENED, _PROXYS, _STANDS, _PINNED, _NEW = 400, 300, 250, 200, 100
 
 #: To the proxy whose address the frame has by now; it may have to leave by the port it came in by.
 _TO_PROXY: tuple[Action, ...] = (ForgetInPort(), Resubmit(Table.FORWARD))
@@ -69,8 +70,8 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
         (Table.PROXY_DECIDE, _PINNED, Direction.FROM_VM, (PINNED,), (on_from,)),
         (Table.PROXY_DECIDE, _PROXYS, Direction.TO_VM, (FROM_PROXY,), (on_to,)),
         (Table.PROXY_DECIDE, _PINNED, Direction.TO_VM, (PINNED,), _TO_PROXY),
-        (Table.PROXY_ROOM, _PROXYS, Direction.TO_VM, (FROM_PROXY, NOTED), (on_to,)),
-        (Table.PROXY_ROOM, _NEW, Direction.TO_VM, (PROXY_FOUND, NOTED), _TO_PROXY),
+        (Table.PROXY_ROOM, _PROXYS, Direction.TO_VM, (FROM_PROXY, PIN_NOTED), (on_to,)),
+        (Table.PROXY_ROOM, _NEW, Direction.TO_VM, (PROXY_FOUND, PIN_NOTED), _TO_PROXY),
     ):
         matched = match(metadata=type_metadata(epoch, direction), **_reg2(*reg2))
         yield Rule(table, priority, matched, owner, apply)
@@ -103,14 +104,18 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
     value: Proxied = vsi_type.service(NAME)
     owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
     scope = vsi_metadata(binding.vsi_index, Direction.TO_VM)
-    decided = Resubmit(Table.PROXY_ROOM)
+    here, decided = Resubmit(Table.PROXY_HERE), Resubmit(Table.PROXY_ROOM)
     for eth_type in (IPV4, IPV6):
-        first: Fields = {"metadata": scope, "eth_type": eth_type, "ip_proto": TCP, "tcp_flags": _FIRST}
-        noted = note(value, binding, eth_type, from_proxy=True), note(value, binding, eth_type, from_proxy=False)
-        proxys = match(**first, **_reg2(FROM_PROXY))
-        yield Rule(Table.PROXY_DECIDE, _OPENED, proxys, owner, apply=(noted[0], decided))
-        here = Resubmit(Table.PROXY_HERE)
-        yield Rule(Table.PROXY_DECIDE, _NEW, match(**first), owner, apply=(here, noted[1], decided))
+        opening, lasting, answers = (note(value, binding, eth_type, pin) for pin in Pin)
+        # That a pin lasts is noted once, and if there is no room, the frame goes its way all the same.
+        not_yet: Fields = {"reg2": (1 << PINNED.offset, 1 << PINNED.offset | 1 << PIN_LASTS.offset)}
+        for priority, flags, reg2, apply in (
+            (_OPENED, _FIRST, _reg2(FROM_PROXY), (answers, decided)),
+            (_STANDS, _ANSWER, not_yet, (lasting, *_TO_PROXY)),
+            (_NEW, _FIRST, {}, (here, opening, decided)),
+        ):
+            matched = match(metadata=scope, eth_type=eth_type, ip_proto=TCP, tcp_flags=flags, **reg2)
+            yield Rule(Table.PROXY_DECIDE, priority, matched, owner, apply)
     # Counts what had to be turned away.
     yield Rule(Table.PROXY_ROOM, Priority.DEFAULT, match(metadata=scope), owner)
 

@@ -31,6 +31,7 @@ Port = Annotated[
 class Timeouts(Strict):
     """Seconds without a frame after which it is forgotten which proxy has a connection."""
 
+    opening: Seconds = 10
     idle: Seconds = 3600
     closing: Seconds = 120
 
@@ -51,12 +52,14 @@ class Proxied:
     Attributes:
         ports: of the VM.
         max_connections: those that one VSI may have at a time.
-        idle, closing: seconds without a frame until one is forgotten, before and after a FIN or RST.
+        opening, idle, closing: seconds without a frame until one is forgotten: before its client has answered the
+            proxy, from then on, and after a FIN or RST.
         trigger: None: as the type has it.
     """
 
     ports: Alternatives
     max_connections: int
+    opening: int
     idle: int
     closing: int
     trigger: Trigger | None = None
@@ -66,6 +69,7 @@ def _resolve(section: ProxySection, document: Document) -> Proxied:
     return Proxied(
         tuple(dict.fromkeys(block for port in section.ports for block in port)),
         section.max_connections,
+        section.timeouts.opening,
         section.timeouts.idle,
         section.timeouts.closing,
         Trigger(section.trigger) if section.trigger else None,
@@ -73,7 +77,8 @@ def _resolve(section: ProxySection, document: Document) -> Proxied:
 
 
 def _meaning(value: Proxied) -> object:
-    return value.ports, value.max_connections, value.idle, value.closing, value.trigger and value.trigger.value
+    times = value.opening, value.idle, value.closing
+    return value.ports, value.max_connections, times, value.trigger and value.trigger.value
 
 
 # --- contradictions -------------------------------------------------------------------------------
