@@ -75,6 +75,7 @@ class EvbBridge(app_manager.RyuApp):
             records,
             self.started,
             first_sequence=random.randrange(1, 0x10000),
+            snooping=settings.config.multicast,
         )
         self.metrics = Metrics(self.engine)
         self.journal = Journal(self.logger)

@@ -34,6 +34,7 @@ from ryu_apps.evb.io import (
     TimerExpired,
 )
 from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
+from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.cisco import L3Address
@@ -139,11 +140,13 @@ class World:
             ``store_dawdles`` answers nothing until ``store_catches_up``.
         counts: cookie -> packets and octets that every rule of it has counted; none if it is not there.
         sent: decoded answers of the bridge, per port, oldest first.
+        frames: all that it has sent, of whatever kind.
         announced: frames sent out of HOST ports, oldest first.
     """
 
     fabric: Fabric = field(default_factory=two_switches)
     policies: PolicySet = POLICIES
+    snooping: Snooping = USUAL
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
@@ -154,9 +157,10 @@ class World:
     manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
 
     def __post_init__(self) -> None:
-        self.engine = Engine(self.fabric, self.policies)
+        self.engine = Engine(self.fabric, self.policies, snooping=self.snooping)
         self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
         self.sent: dict[PortId, list[Association]] = {}
+        self.frames: list[SendFrame] = []
         self.announced: list[SendFrame] = []
         self.happened: list[Happened] = []
         self.applied: list[Apply] = []
@@ -185,7 +189,7 @@ class World:
         self.held.clear()
         self._unsaved.clear()
         records = dict(self.store) if remembering else None
-        self.engine = Engine(self.fabric, self.policies, records, self.now)
+        self.engine = Engine(self.fabric, self.policies, records, self.now, snooping=self.snooping)
         self.connect()
         self.advance(0.001)
 
@@ -257,8 +261,10 @@ class World:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case SendFrame(port) if port not in self.engine.stations:
+                self.frames.append(effect)
                 self.announced.append(effect)
             case SendFrame(port, data):
+                self.frames.append(effect)
                 self._emitted(port, data)
             case Apply():
                 self.applied.append(effect)

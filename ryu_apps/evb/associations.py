@@ -27,7 +27,7 @@ from ryu_apps.evb.vsi.admission import Refusal, bindings_of, examine, fill_null_
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Registry
-from ryu_apps.evb.vsi.steps import Announcement, Distrust, Outcome, Verdict
+from ryu_apps.evb.vsi.steps import Activated, Announcement, Distrust, Outcome, Verdict
 from ryu_apps.evb.wire import cisco
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import (
@@ -71,7 +71,7 @@ class Moving:
     destination: PortId
 
 
-Output = Answer | Apply | ReadRules | Save | SendFrame | Happened | Moving | Distrust
+Output = Answer | Apply | ReadRules | Save | SendFrame | Happened | Moving | Distrust | Activated
 Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
 
 
@@ -406,7 +406,7 @@ class Associations:
     def _queue(self, outcomes: list[Outcome], now: float) -> None:
         for outcome in outcomes:
             match outcome:
-                case Apply() | ReadRules() | Save() | Happened() | Distrust():
+                case Apply() | ReadRules() | Save() | Happened() | Distrust() | Activated():
                     self._out.append(outcome)
                 case Announcement():
                     self._announcements.append(outcome)

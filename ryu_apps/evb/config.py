@@ -8,18 +8,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ryu_apps.evb.config_schema import ConfigFile, Datapath, Host, Link, Station, TimerValues, Trunk
+from ryu_apps.evb.config_schema import (
+    ConfigFile,
+    Datapath,
+    Host,
+    Link,
+    Multicast,
+    QuerierValues,
+    Station,
+    TimerValues,
+    Trunk,
+)
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
+from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.evb.wire.mac import mac_to_text
 
 #: Trunks are numbered in 6 bits of metadata, 0 is none.
 MAX_TRUNKS = 63
+_QUERIER_NAMES = (
+    "robustness",
+    "query_interval",
+    "query_response_interval",
+    "last_member_query_interval",
+    "last_member_query_count",
+)
 _TIMER_NAMES = ("r", "rte", "rwd", "rka")
 
 
@@ -31,11 +49,13 @@ class BridgeConfig:
         fabric: the switches.
         policies: files and directories, as written: relative to the configuration file.
         state_dir: where state that outlives the process is kept, None for nowhere.
+        multicast: the queriers.
     """
 
     fabric: Fabric
     policies: tuple[str, ...] = ()
     state_dir: str | None = None
+    multicast: Snooping = USUAL
 
 
 def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -54,7 +74,8 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
     found += _inconsistencies(parsed, document)
     if has_errors(found):
         return None, in_reading_order(found)
-    return BridgeConfig(_fabric(parsed), tuple(parsed.policies), parsed.state_dir), in_reading_order(found)
+    config = BridgeConfig(_fabric(parsed), tuple(parsed.policies), parsed.state_dir, _snooping(parsed.multicast))
+    return config, in_reading_order(found)
 
 
 def dump_config(config: BridgeConfig) -> str:
@@ -64,6 +85,7 @@ def dump_config(config: BridgeConfig) -> str:
     lines = ["version: 1", f"policies: [{', '.join(_quoted(one) for one in config.policies)}]"]
     if config.state_dir is not None:
         lines.append(f"state_dir: {_quoted(config.state_dir)}")
+    lines += _multicast_lines(config.multicast)
     lines.append("dps:" if switches else "dps: {}")
     for switch in switches.values():
         lines += [f"  {_quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]
@@ -189,6 +211,34 @@ def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) ->
                 timers=_timers(parsed.timers, one.timers),
                 stage_on_preassociate=(one.stage_on or parsed.stage_on) == "preassociate",
             )
+
+
+def _snooping(written: Multicast) -> Snooping:
+    usual = _querying(written, USUAL.usual)
+    return Snooping(usual, {vid: _querying(one, usual) for vid, one in written.vlans.items()})
+
+
+def _querying(written: QuerierValues, usual: Querying) -> Querying:
+    given = written.model_dump(exclude_none=True, exclude={"vlans", "querier"})
+    seconds: dict[str, Any] = {
+        name: float(value) if name.endswith("interval") else value for name, value in given.items()
+    }
+    return Querying(usual.on if written.querier is None else written.querier, replace(usual.timers, **seconds))
+
+
+def _multicast_lines(config: Snooping) -> list[str]:
+    """What differs from what is usual."""
+    parts = _querier_written(config.usual, USUAL.usual)
+    vlans = {vid: _flow_map(_querier_written(one, config.usual)) for vid, one in config.vlans.items()}
+    if vlans:
+        parts["vlans"] = _flow_map({str(vid): text for vid, text in vlans.items()})
+    return [f"multicast: {_flow_map(parts)}"] if parts else []
+
+
+def _querier_written(one: Querying, usual: Querying) -> dict[str, Any]:
+    parts: dict[str, Any] = {} if one.on == usual.on else {"querier": str(one.on).lower()}
+    values = {name: getattr(one.timers, name) for name in _QUERIER_NAMES}
+    return parts | {name: int(value) for name, value in values.items() if value != getattr(usual.timers, name)}
 
 
 def _timers(common: TimerValues, own: TimerValues) -> Timers:

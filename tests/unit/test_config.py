@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
+from ryu_apps.evb.snooping.settings import Querying, Snooping
+from ryu_apps.evb.snooping.timers import Timers as Timers3
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from topologies import two_switch
 
@@ -73,6 +76,21 @@ def test_stage_on_of_the_file_is_the_default_of_all_ports() -> None:
 def test_a_topology_is_written_and_read_back_unchanged() -> None:
     config = BridgeConfig(two_switch.fabric(32), ("policies/web server", "true", '"quoted"'), "/tmp/é")
     assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+def test_queriers_are_written_and_read_back_unchanged() -> None:
+    usual = Querying(False, Timers3(query_interval=60.0))
+    snooping = Snooping(usual, {200: replace(usual, on=True), 300: Querying(False, Timers3(robustness=3))})
+    text = dump_config(BridgeConfig(Fabric(), multicast=snooping))
+    assert "multicast: {querier: false, query_interval: 60, vlans: {200: {querier: true}, 300: {" in text
+    assert load_config("e.yaml", text) == (BridgeConfig(Fabric(), multicast=snooping), [])
+
+
+def test_a_querier_that_cannot_be_is_a_mistake_at_its_place() -> None:
+    assert mistakes("version: 1\ndps: {}\nmulticast: {querier: maybe, vlans: {4095: {}}}\n") == [
+        "e.yaml:3:22: input should be a valid boolean, not 'maybe'",
+        "e.yaml:3:37: key 4095: input should be less than or equal to 4094, not 4095",
+    ]
 
 
 def test_an_empty_fabric_is_written_and_read_back_unchanged() -> None:

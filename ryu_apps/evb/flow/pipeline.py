@@ -41,6 +41,8 @@ class Table(IntEnum):
     """Body, per VSI: notes a connection that the VM begins."""
     LIMIT_FROM = 34
     """Body: was there room to note it?"""
+    REPORTS_FROM = 35
+    """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
     PROXY_FROM = 36
     """Body, per type: does it belong to a connection that a proxy has with the VM?"""
     FORWARD = 40
@@ -51,6 +53,12 @@ class Table(IntEnum):
     """Broadcast and multicast: the local members of a VID, page by page."""
     FLOOD_PAGE = 46
     """Gate: one copy for every VSI of a page."""
+    GROUPS = 47
+    """IP multicast of a VID in which somebody is snooped: to whom of its receivers?"""
+    GROUP_PAGE = 48
+    """One copy for every member of a group on a page of 32, or towards one trunk."""
+    RECEIVERS = 49
+    """Those of a VID who receive every group: hosts, VSIs that are not snooped, and the trunks to such."""
     ACL_TO = 50
     """Body, per type: may the VM receive this?"""
     FIREWALL_TO = 51
@@ -216,3 +224,7 @@ TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
 PROXY_GROUP = 0x400000
+
+#: Ethernet destination of IGMP reports between switches, that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
+#: tell IGMP messages apart, and a report of version 2 bears the address of its group as data does.
+REPORTS_MAC = 0x01005E000016

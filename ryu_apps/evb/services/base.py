@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ryu_apps.evb.flow.pipeline import Table
-from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.topology.fabric import Switch
@@ -41,6 +41,10 @@ def _nothing(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | 
 
 
 def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route) -> Iterable[Rule]:
+    return ()
+
+
+def _no_meters(vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
     return ()
 
 
@@ -79,6 +83,7 @@ class Service:
         stations: the tables at which it takes a frame over, if a type has it.
         carry: the state that it keeps in the switch; None: none.
         lacks: what a switch would need, and has not, to serve a VSI in these VLANs; None: nothing.
+        meters: those that its rules of one VSI name.
     """
 
     name: str
@@ -88,6 +93,7 @@ class Service:
     stations: tuple[Table, ...] = ()
     carry: Carry | None = None
     lacks: Callable[[VsiType, Switch, tuple[int, ...]], str | None] = _nothing
+    meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
 
     def serves(self, vsi_type: VsiType) -> bool:
         """Whether VSIs of this type have it."""

@@ -8,20 +8,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ryu_apps.evb.flow.rule import Rule, RuleBlock
+from ryu_apps.evb.flow.rule import Meter, Rule, RuleBlock
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.base import Carry, Route, Service
 from ryu_apps.evb.services.firewall import FIREWALL
+from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
+from ryu_apps.evb.services.multicast.schema import Multicast
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
 from ryu_apps.evb.services.tcp_proxy import TCP_PROXY
 from ryu_apps.evb.topology.fabric import Switch
-from ryu_apps.evb.vsi.model import VsiBinding
+from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 #: In the order in which a frame meets them.
-SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, TCP_PROXY, SPLIT_HORIZON)
+SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, SPLIT_HORIZON)
 
 #: What a policy file may say of them.
 SECTIONS: tuple[Section, ...] = tuple(service.section for service in SERVICES if service.section is not None)
@@ -42,6 +44,29 @@ def body_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Rule, ...]:
     """The rules of one VSI alone: a handful, however long its policy is."""
     had, route = _services_of(vsi_type)
     return tuple(rule for service in had for rule in service.per_vsi(vsi_type, binding, route))
+
+
+def meters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]:
+    """The meters that the rules of one VSI name."""
+    had, _ = _services_of(vsi_type)
+    return tuple(meter for service in had for meter in service.meters(vsi_type, binding))
+
+
+def multicast_of(vsi_type: VsiType, bindings: Iterable[Binding]) -> Multicast | None:
+    """What a VSI may receive of multicast; None: everything, as nobody snoops on it.
+
+    A VSI that owns a whole VID has no address by which its reports could be known.
+    """
+    multicast: Multicast | None = vsi_type.service(MULTICAST.name)
+    return None if any(one.mac is None for one in bindings) else multicast
+
+
+def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
+    """The rules that the group memberships of a VSI may come to."""
+    multicast = multicast_of(vsi_type, bindings)
+    if multicast is None:
+        return Room(0, 0)
+    return room_for_groups(multicast, len(bindings), len({one.vid for one in bindings}))
 
 
 def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:

@@ -14,7 +14,9 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.program.flood import Member
+from ryu_apps.evb.program.groups import Reception
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
+from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.model import Binding, Phase, VsiBinding, VsiTypeKey
 from ryu_apps.evb.wire.filter_info import FilterInfo
@@ -141,6 +143,8 @@ class Vsi:
         gate_program: the program of the owner that the gate leads to.
         gates: the gate rules by datapath id, as last sent.
         members: the flood memberships of the gate, ``(dpid, vid, member)``.
+        listener: the groups that it has joined, wherever it is.
+        receptions: the groups that its gate lets through, by VID.
         left: what is still to be read where it was, None if nothing is.
     """
 
@@ -151,6 +155,8 @@ class Vsi:
     gate_program: Program | None = None
     gates: dict[int, RuleSet] = field(default_factory=dict)
     members: tuple[tuple[int, int, Member], ...] = ()
+    listener: Listener = field(default_factory=Listener)
+    receptions: tuple[tuple[int, Reception], ...] = ()
     left: Left | None = None
 
 
@@ -228,6 +234,14 @@ class Registry:
     def is_vm(self, mac: int) -> bool:
         """Whether some attachment claims this MAC address."""
         return mac in self._macs
+
+    def active_at(self, port: PortId, binding: Binding) -> Vsi | None:
+        """The VSI whose gate at this port lets frames of this (VID, MAC) in; None: they are nobody's."""
+        for holder in self._holders.get(binding, ()):
+            vsi = holder.vsi
+            if holder.port == port and vsi.owner is holder and vsi.gate_program is not None:
+                return vsi if binding in vsi.gate_program.binding.bindings else None
+        return None
 
     def conflict(self, attachment: Attachment, binding: Binding) -> Vsi | None:
         """Another VSI that already holds this (VID, MAC), or this VID at this port."""

@@ -9,7 +9,7 @@ from enum import Enum
 from ryu_apps.evb.io import Apply, Happened, ReadRules, Save, SendFrame
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
-from ryu_apps.evb.vsi.registry import Attachment, Left, Program
+from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
 
 
 # --- what it says -------------------------------------------------------------------------------
@@ -29,6 +29,13 @@ class Distrust:
 
 
 @dataclass(frozen=True, slots=True)
+class Activated:
+    """A VSI's gate is open, newly or at another port, and every switch has confirmed."""
+
+    vsi: Vsi
+
+
+@dataclass(frozen=True, slots=True)
 class Announcement:
     """Tell edges that are not ours where the VSI of an attachment is; it can wait for the answer to the station."""
 
@@ -36,7 +43,7 @@ class Announcement:
     frames: tuple[SendFrame, ...]
 
 
-Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust | Announcement
+Outcome = Apply | ReadRules | Save | Happened | Verdict | Distrust | Activated | Announcement
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------

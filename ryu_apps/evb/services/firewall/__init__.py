@@ -4,7 +4,7 @@ Frames are looked up in CONNECTIONS first.  Those of a known connection pass.  O
 passes no further unless it is a SYN and nothing else, and what the rules allow is noted and passes; if
 there is no room to note it, it does not.  IP that is neither TCP, UDP nor an echo request passes by the
 rules alone, frame by frame.  What is not IP is none of the firewall's business, and neither are ICMP
-errors and neighbour discovery: connections do not work without them.
+errors, neighbour discovery and group membership: connections do not work without them.
 
 No frame is reassembled: a later fragment has no ports, so it belongs to no connection.
 """
@@ -51,8 +51,10 @@ _NOT_FIRST = ((0, _SYN), (_ACK, _ACK), (_RST, _RST), (_FIN, _FIN))
 _ACKNOWLEDGEMENT = (_ACK, _SYN | _ACK | _RST)
 #: ICMP that says why a connection does not work (unreachable, time exceeded, parameter problem), and packet too big.
 _ERRORS = {(IPV4, ICMP, "icmpv4_type"): (3, 11, 12), (IPV6, ICMPV6, "icmpv6_type"): (1, 2, 3, 4)}
-#: Router and neighbour discovery.
+#: Router and neighbour discovery, and multicast listeners, as IGMP over IPv4.
 _DISCOVERY = (133, 134, 135, 136)
+_LISTENERS = (130, 131, 132, 143)
+_IGMP = 2
 
 
 def _reg0(**bits: bool) -> tuple[int, int]:
@@ -110,7 +112,8 @@ def _implied() -> Iterator[Fields]:
     for (eth_type, ip_proto, name), kinds in _ERRORS.items():
         for kind in kinds:
             yield {"eth_type": eth_type, "ip_proto": ip_proto, name: kind}
-    for kind in _DISCOVERY:
+    yield {"eth_type": IPV4, "ip_proto": _IGMP}
+    for kind in (*_DISCOVERY, *_LISTENERS):
         yield {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}
 
 
