@@ -172,6 +172,11 @@ class TcpFlow:
         self.stream = stream
 
     def _broken(self, error):
+        if not self.heard:
+            # Not begun yet: behind a proxy, one is accepted before the other end is there.
+            self.stream.close()
+            self.stream, self.due = None, time.monotonic() + 0.25
+            return
         name = errno.errorcode.get(error.errno or 0, "")
         self.failure, self.failed = f"{name} {error}".strip(), time.monotonic()
         if self.stream is not None:
