@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,29 @@ def test_what_only_the_peer_sends_passes_after_the_move(site: Site, safest: bool
         assert reaches(site, PUSH | {changed: PUSH[changed] ^ 1}) == []
     site.world.advance(1.0)
     assert left(site, S1) == 0
+
+
+@pytest.mark.parametrize("safest", [False, True])
+def test_what_ends_at_the_source_ends_at_the_destination(site: Site, safest: bool) -> None:
+    site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
+    rules = site.world.tables[S1].rules
+    for rule in site.state():
+        if any(one.name == "udp_src" for one in rule.match):
+            del rules[rule.key]
+        elif rule.idle_timeout == 3600:
+            rules[rule.key] = replace(rule, idle_timeout=120)
+    if safest:
+        site.world.ask(HV1, VM, VdpMode.DEASSOCIATE)
+    site.admit(VM, HV3)
+    assert sorted(rule.idle_timeout for rule in site.state(S2)) == [10, 120]
+    assert reaches(site, PUSH) == [HV3.port_no]
+
+
+def test_nothing_ends_because_the_source_cannot_be_asked(site: Site) -> None:
+    site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
+    site.world.disconnect(S1)
+    site.admit(VM, HV3)
+    assert sorted(rule.idle_timeout for rule in site.state(S2)) == [10, 60, 3600]
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------
