@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.flow.pipeline import Kind
-from ryu_apps.evb.io import Mode
+from ryu_apps.evb.io import Effect, Mode, ReadRules, Rejected
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.lifecycle import GATE_RULES
@@ -31,6 +31,7 @@ from tests.world import CLIENT, CLIENT_MAC, HV1, HV2, HV3, HV4, NMS, S1, S2, Vm,
 
 VM = Vm(7, WALLED)
 SERVER = of(VM, 80)
+ALL_ONES = (1 << 64) - 1
 #: What only its peer sends: the VM just receives.
 PUSH = tcp(peer(4000), SERVER, ACK)
 STREAM = udp(peer(4000), of(VM, 5000))
@@ -93,6 +94,31 @@ def test_nothing_ends_because_the_source_cannot_be_asked(site: Site) -> None:
     site.world.disconnect(S1)
     site.admit(VM, HV3)
     assert sorted(rule.idle_timeout for rule in site.state(S2)) == [10, 60, 3600]
+
+
+class DeafWorld(World):
+    """One whose switches stop to say what they have learnt."""
+
+    deaf = False
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case ReadRules(dpid, token, mask) if self.deaf and mask.mask == ALL_ONES:
+                self.feed(Rejected(dpid, token, "no answer"))
+            case _:
+                super()._perform(effect)
+
+
+def test_nothing_ends_because_the_source_does_not_answer() -> None:
+    world = DeafWorld(policies=POLICIES)
+    site = Site(world)
+    site.admit(VM)
+    assert all(map(site.passes, handshake(peer(4000), SERVER)))
+    site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
+    world.deaf = True
+    site.admit(VM, HV3)
+    assert reaches(site, PUSH) == [HV3.port_no]
+    assert any(one.kind == "state.lost" for one in world.happened)
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------
