@@ -195,10 +195,9 @@ class World:
 
     def release(self) -> None:
         """Held switches carry out what they were asked."""
-        held, self.held = self.held, []
         self.hold.clear()
-        for apply in held:
-            self._apply(apply)
+        while self.held:
+            self._apply(self.held.pop(0))
 
     def rules(self, dpid: int, *kinds: Kind) -> dict[RuleKey, Rule]:
         """What a switch holds, of some kinds or of all."""
@@ -268,7 +267,8 @@ class World:
                 self._emitted(port, data)
             case Apply():
                 self.applied.append(effect)
-                if effect.dpid in self.hold:
+                # A switch carries out its messages in their order.
+                if effect.dpid in self.hold or any(one.dpid == effect.dpid for one in self.held):
                     self.held.append(effect)
                 else:
                     self._apply(effect)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from ryu_apps.evb.flow.pipeline import Kind
-from ryu_apps.evb.io import Mode
+from ryu_apps.evb.io import Effect, Mode, ReadRules, Rejected
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.lifecycle import GATE_RULES
@@ -30,6 +31,7 @@ from tests.world import CLIENT, CLIENT_MAC, HV1, HV2, HV3, HV4, NMS, S1, S2, Vm,
 
 VM = Vm(7, WALLED)
 SERVER = of(VM, 80)
+ALL_ONES = (1 << 64) - 1
 #: What only its peer sends: the VM just receives.
 PUSH = tcp(peer(4000), SERVER, ACK)
 STREAM = udp(peer(4000), of(VM, 5000))
@@ -69,6 +71,54 @@ def test_what_only_the_peer_sends_passes_after_the_move(site: Site, safest: bool
         assert reaches(site, PUSH | {changed: PUSH[changed] ^ 1}) == []
     site.world.advance(1.0)
     assert left(site, S1) == 0
+
+
+@pytest.mark.parametrize("safest", [False, True])
+def test_what_ends_at_the_source_ends_at_the_destination(site: Site, safest: bool) -> None:
+    site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
+    rules = site.world.tables[S1].rules
+    for rule in site.state():
+        if any(one.name == "udp_src" for one in rule.match):
+            del rules[rule.key]
+        elif rule.idle_timeout == 3600:
+            rules[rule.key] = replace(rule, idle_timeout=120)
+    if safest:
+        site.world.ask(HV1, VM, VdpMode.DEASSOCIATE)
+    site.admit(VM, HV3)
+    assert sorted(rule.idle_timeout for rule in site.state(S2)) == [10, 120]
+    assert reaches(site, PUSH) == [HV3.port_no]
+
+
+def test_nothing_ends_because_the_source_cannot_be_asked(site: Site) -> None:
+    site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
+    site.world.disconnect(S1)
+    site.admit(VM, HV3)
+    assert sorted(rule.idle_timeout for rule in site.state(S2)) == [10, 60, 3600]
+
+
+class DeafWorld(World):
+    """One whose switches stop to say what they have learnt."""
+
+    deaf = False
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case ReadRules(dpid, token, mask) if self.deaf and mask.mask == ALL_ONES:
+                self.feed(Rejected(dpid, token, "no answer"))
+            case _:
+                super()._perform(effect)
+
+
+def test_nothing_ends_because_the_source_does_not_answer() -> None:
+    world = DeafWorld(policies=POLICIES)
+    site = Site(world)
+    site.admit(VM)
+    assert all(map(site.passes, handshake(peer(4000), SERVER)))
+    site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
+    world.deaf = True
+    site.admit(VM, HV3)
+    assert reaches(site, PUSH) == [HV3.port_no]
+    assert any(one.kind == "state.lost" for one in world.happened)
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------

@@ -117,6 +117,11 @@ def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding
     return [rule for rule in found if rule is not None]
 
 
+def carried_tables(vsi_type: VsiType, early: bool = False) -> frozenset[int]:
+    """Where the rules are that :func:`carried_state` tells of."""
+    return frozenset(_carries(vsi_type, early))
+
+
 def _carries(vsi_type: VsiType, early: bool = False) -> dict[int, Carry]:
     return {
         one.carry.table: one.carry

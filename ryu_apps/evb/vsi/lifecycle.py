@@ -263,14 +263,14 @@ class Lifecycle:
         token = self._write(self._records.grant({attachment: attachment.machine.wanted}))
         self._steps[token] = Granting(attachment, attachment.machine.attempt)
 
-    def _extracted(self, token: int, step: Extraction, learnt: tuple[Rule, ...]) -> None:
+    def _extracted(self, token: int, step: Extraction, learnt: tuple[Rule, ...] | None) -> None:
         attachment, program = step.attachment, step.program
         program.waiting.discard(token)
         if not attachment.present or attachment.program is not program:
             return
         if step.reading is not Reading.STAGING:
             self._handover.update(step, learnt)
-        elif program.phase is Phase.STAGING and (reason := self._handover.stage(step, learnt)) is not None:
+        elif program.phase is Phase.STAGING and (reason := self._handover.stage(step, learnt or ())) is not None:
             program.waiting.clear()
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
         elif not program.waiting and program.phase is Phase.STAGING:
@@ -327,9 +327,13 @@ class Lifecycle:
         self._handover.conclude(attachment, flip.program, flip.source)
         self._drop_left(attachment.vsi)
         self._happened("flow.activated", attachment)
-        self._verdict(attachment, Granted())
+        # Else a newer request is on its way to another program, unanswered; until then this one is in force.
+        newest = attachment.program is flip.program
+        if newest:
+            self._verdict(attachment, Granted())
         self._desk.say(Activated(attachment.vsi))
-        self._sweep_retired(attachment)
+        if newest:
+            self._sweep_retired(attachment)
         for displaced in dict.fromkeys(flip.displaced):
             if displaced is not attachment and displaced.present:
                 if displaced.program is not None:
@@ -495,7 +499,7 @@ class Lifecycle:
             case Extraction(attachment):
                 # A source that cannot be read keeps nobody from leaving it.
                 self._happened("state.lost", attachment, reason=failure)
-                self._extracted(token, step, ())
+                self._extracted(token, step, None)
             case FixUp():
                 self._handover.fixed_up(step, failure)
             case Flip():
