@@ -40,7 +40,7 @@ class Table(IntEnum):
     """Body, per VSI: notes a connection that the VM begins."""
     LIMIT_FROM = 34
     """Body: was there room to note it?"""
-    REPORTS_FROM = 35
+    REPORTS = 35
     """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
