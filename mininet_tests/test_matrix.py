@@ -42,7 +42,7 @@ def test_what_was_live_survives_and_nothing_trespasses(matrix: Matrix, case: Cas
     cell = matrix.run(case)
     assert (cell.broken, cell.trespassed) == (0, 0)
     assert cell.rules > 0
-    if case.workload is Firewall:
+    if case.workload is Firewall:  # two rules a connection
         born = -(-LIVE // 10)
         assert (cell.carried, cell.early + cell.fixed_up) == (2 * LIVE, 2 * born)
         assert case.trigger == "dual" or cell.early == 0

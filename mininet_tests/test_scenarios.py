@@ -61,6 +61,14 @@ def test_an_abort_after_staging_costs_nothing(cluster: Cluster, tmp_path: Path) 
     assert migration.figures.lost == 0
 
 
+def test_connections_follow_a_stateful_web_server_there_and_back(cluster: Cluster, tmp_path: Path) -> None:
+    report = Replay(load_scenario(SCENARIOS / "stateful.yaml"), cluster).run(tmp_path)
+    assert [migration.failures for migration in report.migrations] == [(), ()]
+    for migration in report.migrations:
+        line_of(migration, "state read at the source, staging it (3 rules)")
+        assert migration.figures.blocked > 1000
+
+
 def test_replay_as_a_command_tells_and_writes_what_happened(tmp_path: Path) -> None:
     program = "from ryu_apps.cli.main import main; main()"
     arguments = ["replay", str(SCENARIOS / "refused.yaml"), "--output", str(tmp_path)]

@@ -11,7 +11,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ryu_apps.evb.config_schema import ConfigFile, Host, Link, Multicast, QuerierValues, Station, TimerValues, Trunk
+from ryu_apps.evb.config_schema import (
+    ConfigFile,
+    Datapath,
+    Host,
+    Link,
+    Multicast,
+    QuerierValues,
+    Station,
+    TimerValues,
+    Trunk,
+)
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
@@ -93,6 +103,7 @@ def _inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(one, Trunk) for one in dp.interfaces.values()) > MAX_TRUNKS:
             found.append((here, f"more than {MAX_TRUNKS} trunks"))
+        found += _odd_appliances(here, dp)
         for port_no, one in dp.interfaces.items():
             if isinstance(one, Trunk):
                 found += _broken_link(parsed, name, port_no, one.link)
@@ -134,6 +145,21 @@ def _odd_vlans(here: Path, one: Station | Host) -> Iterator[tuple[Path, str]]:
             yield (*here, "tagged_vlans", index), f"VLAN {vid} is given twice"
 
 
+def _odd_appliances(here: Path, dp: Datapath) -> Iterator[tuple[Path, str]]:
+    """Who is redirected to an appliance is redirected to one address."""
+    owners: dict[tuple[str, int], int] = {}
+    for port_no, one in dp.interfaces.items():
+        if not isinstance(one, Host) or one.appliance is None:
+            continue
+        if len(set(one.macs)) > 1:
+            yield (*here, port_no, "macs"), f"an appliance {one.appliance} has one address, not {len(one.macs)}"
+        firsts = {vid: owners.setdefault((one.appliance, vid), port_no) for vid in _vids(one)}
+        other = next((vid for vid, first in firsts.items() if first != port_no), None)
+        if other is not None:
+            reason = f"port {firsts[other]} is already the appliance {one.appliance} of VLAN {other} at this switch"
+            yield (*here, port_no, "appliance"), reason
+
+
 def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: Link) -> Iterator[tuple[Path, str]]:
     here: Path = ("dps", name, "interfaces", port_no, "link")
     if link.dp not in parsed.dps:
@@ -172,8 +198,9 @@ def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) ->
         case Trunk(name=name, link=link):
             peer = PortId(parsed.dps[link.dp].dp_id, link.port)
             return Interface(port_no, name, Role.TRUNK, peer=peer)
-        case Host(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs):
-            return Interface(port_no, name, Role.HOST, native, tuple(tagged), tuple(dict.fromkeys(macs)))
+        case Host(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):
+            found = tuple(dict.fromkeys(macs))
+            return Interface(port_no, name, Role.HOST, native, tuple(tagged), found, appliance=appliance)
         case Station(name=name, native_vlan=native, tagged_vlans=tagged):
             return Interface(
                 port_no,
@@ -229,6 +256,7 @@ def _written(one: Interface, names: dict[int, str]) -> dict[str, Any]:
         "native_vlan": one.native_vlan,
         "tagged_vlans": f"[{', '.join(str(vid) for vid in one.tagged_vlans)}]" if one.tagged_vlans else None,
         "macs": f"[{', '.join(_quoted(mac_to_text(mac)) for mac in one.macs)}]" if one.macs else None,
+        "appliance": one.appliance,
         "link": _flow_map({"dp": _quoted(names[one.peer.dpid]), "port": one.peer.port_no}) if one.peer else None,
         "timers": _flow_map(timers) if one.timers != default else None,
         "stage_on": "preassociate" if one.stage_on_preassociate else None,

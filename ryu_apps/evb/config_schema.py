@@ -66,6 +66,7 @@ class Host(Strict):
     native_vlan: Vid | None = None
     tagged_vlans: list[Vid] = Field(default_factory=list)
     macs: Annotated[list[Mac], Field(min_length=1)]
+    appliance: Literal["tcp_proxy"] | None = None
 
 
 class Trunk(Strict):

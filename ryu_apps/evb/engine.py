@@ -17,7 +17,7 @@ from ryu_apps.evb.associations import Output as AssociationOutput
 from ryu_apps.evb.audit import INTERVAL as AUDIT_INTERVAL
 from ryu_apps.evb.audit import Audit
 from ryu_apps.evb.flow.pipeline import Kind, cookie
-from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
 from ryu_apps.evb.flow.rule import Change, Group, Rule
 from ryu_apps.evb.io import (
     Apply,
@@ -44,6 +44,7 @@ from ryu_apps.evb.io import (
 from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.program.appliances import appliances
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
@@ -138,7 +139,7 @@ class Engine:
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
         )
         self.associations = Associations(
-            self.registry, self.lifecycle, self.stations, lambda: self.policies, self._hosts
+            self.registry, self.lifecycle, self.stations, lambda: self.policies, fabric, self._hosts
         )
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
@@ -332,7 +333,8 @@ class Engine:
             self._apply(Apply(dpid, 0, change, Mode.BULK))
 
     def _base(self, dpid: int) -> Change:
-        return infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
+        common = infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
+        return merge(common, appliances(self.fabric, dpid))
 
     def wanted(self, dpid: int) -> Wanted:
         """Full recompute: what a switch should hold, from the fabric and the registry alone."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 
 from ryu_apps.evb.io import SendFrame
-from ryu_apps.evb.program.infrastructure import vids_of
 from ryu_apps.evb.services.body import multicast_of
 from ryu_apps.evb.services.multicast.schema import Multicast
 from ryu_apps.evb.snooping.messages import Question, query
@@ -32,7 +31,7 @@ class Inquirer:
         """Ask whoever is at the host ports of a VLAN."""
         for port in self._fabric.ports(Role.HOST):
             interface = self._fabric.interface(port)
-            if interface is not None and vid in vids_of(interface):
+            if interface is not None and vid in interface.vids:
                 yield from self._frame(port, None, vid, asked)
 
     def one(self, vsi: Vsi, binding: Binding, asked: Question) -> Iterator[SendFrame]:

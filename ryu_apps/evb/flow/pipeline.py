@@ -7,7 +7,8 @@
                                                     \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
 
 Between ACL and what follows it stand the tables of the services that a VSI type has, in each direction:
-FIREWALL, NEW, LEARN, LIMIT.  CONNECTIONS holds what a switch has learnt by itself; it is looked up on the way.
+FIREWALL, NEW, LEARN, LIMIT, then PROXY.  CONNECTIONS and PROXY_PINS hold what a switch has learnt by itself;
+they are looked up on the way, and so are the other tables behind OUTPUT.
 
 No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
 absent has a body that no packet can reach.  Table numbers leave room for the services between.
@@ -18,7 +19,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import CookieMask
+from ryu_apps.evb.flow.rule import Bits, CookieMask
 
 
 class Table(IntEnum):
@@ -42,6 +43,8 @@ class Table(IntEnum):
     """Body: was there room to note it?"""
     REPORTS = 35
     """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
+    PROXY_FROM = 36
+    """Body, per type: does it belong to a connection that a proxy has with the VM?"""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
     FLOOD = 44
@@ -63,10 +66,24 @@ class Table(IntEnum):
     NEW_TO = 52
     LEARN_TO = 53
     LIMIT_TO = 54
+    PROXY_TO = 56
+    """Body, per type: is it for a port that a proxy stands before?"""
     OUTPUT = 60
     """Egress port -> group that strips the tag and, under reflective relay, allows the way back."""
     CONNECTIONS = 70
     """State: the connections of each VSI, both directions; says in ``reg0`` that a frame belongs to one."""
+    PROXY_PINS = 71
+    """State: which proxy has a connection; writes its address, and says so in ``reg2``."""
+    PROXY_LOOKUP = 73
+    """Body, per type: looks up the next three."""
+    PROXY_SOURCES = 74
+    """Does the frame come from a proxy?  Says so in ``reg2``."""
+    PROXY_HERE = 75
+    """The proxy of this switch, by VID: writes its address, and says so in ``reg2``."""
+    PROXY_DECIDE = 76
+    """Body: to the VM, to a proxy, or nowhere."""
+    PROXY_ROOM = 77
+    """Body: was there room to note which proxy has the connection?"""
 
 
 class Direction(IntEnum):
@@ -120,6 +137,11 @@ def type_metadata(epoch: int, direction: Direction) -> tuple[int, int]:
 def vsi_metadata(vsi: int, direction: Direction) -> tuple[int, int]:
     """``(value, mask)`` that a rule of one VSI matches on."""
     return metadata(vsi=vsi, direction=direction), VSI_MASK | DIRECTION_MASK
+
+
+#: ``reg2`` of a frame that may concern a proxy: it comes from one; its connection has a pin; this switch has a proxy,
+#: whose address it bears now; a pin was noted; the pin is that of a connection that stands.
+FROM_PROXY, PINNED, PROXY_FOUND, PIN_NOTED, PIN_LASTS = (Bits("reg2", bit, 1) for bit in range(5))
 
 
 class Kind(IntEnum):
@@ -197,10 +219,11 @@ class Priority(IntEnum):
     GUARD = 65000
 
 
-#: Group ids: one per port and tag form, one per trunk.
+#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
+PROXY_GROUP = 0x400000
 
 #: Ethernet destination of IGMP reports between switches, that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
 #: tell IGMP messages apart, and a report of version 2 bears the address of its group as data does.

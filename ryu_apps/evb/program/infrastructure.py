@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.flow.pipeline import (
     PORT_MASK,
+    PROXY_GROUP,
     TAGGED_GROUP,
     TRUNK_GROUP,
     TRUNK_MASK,
@@ -36,6 +37,7 @@ from ryu_apps.evb.flow.rule import (
     Output,
     PopVlan,
     PushVlan,
+    Resubmit,
     Rule,
     SetField,
     ToGroup,
@@ -67,6 +69,9 @@ _QUERIES: tuple[Fields, Fields] = (
 #: In FORWARD, above everything that is not the address of one station.
 _QUERY_PRIORITY = 140
 
+#: What a proxy gets is a copy, so that nothing done to it shows in the other copies of a flooded frame.
+PROXY_COPY = Group(PROXY_GROUP, GroupType.INDIRECT, (Bucket((Resubmit(Table.PROXY_LOOKUP),)),))
+
 _COOKIE = cookie(Kind.INFRASTRUCTURE)
 
 
@@ -86,6 +91,7 @@ def infrastructure(switch: Switch, wiring: Wiring, hosts: dict[tuple[int, int], 
         groups=(
             *(group for one in edge for group in port_groups(one, reflective_relay=False)),
             *(_trunk_group(trunk) for trunk in trunks),
+            PROXY_COPY,
         ),
         add=(
             *_admit(interfaces),
@@ -125,7 +131,7 @@ def admitted(interface: Interface) -> Iterator[tuple[int, Fields, tuple[Action, 
     Yields:
         ``(vid, match fields, actions that tag the frame)`` for every configured VID.
     """
-    for vid in vids_of(interface):
+    for vid in interface.vids:
         yield vid, *classify_vid(interface, vid)
 
 
@@ -134,12 +140,6 @@ def classify_vid(interface: Interface, vid: int) -> tuple[Fields, tuple[Action, 
     if vid == interface.native_vlan:
         return {"vlan_vid": 0}, (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | vid))
     return {"vlan_vid": VLAN_PRESENT | vid}, ()
-
-
-def vids_of(interface: Interface) -> tuple[int, ...]:
-    """The VIDs configured at a port, the native one first."""
-    native = () if interface.native_vlan is None else (interface.native_vlan,)
-    return (*native, *(vid for vid in interface.tagged_vlans if vid not in native))
 
 
 def _rule(

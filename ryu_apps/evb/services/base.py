@@ -12,6 +12,7 @@ from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
+from ryu_apps.evb.topology.fabric import Switch
 from ryu_apps.evb.vsi.model import VsiBinding
 
 
@@ -35,6 +36,10 @@ def _nothing_per_type(vsi_type: VsiType, epoch: int, route: Route) -> Iterable[R
     return ()
 
 
+def _nothing(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | None:
+    return None
+
+
 def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route) -> Iterable[Rule]:
     return ()
 
@@ -54,11 +59,14 @@ class Carry:
         table: where such rules are; no other service learns there.
         rewrite: a rule as learnt for one binding -> the rule for another one; None: it stays behind.
         capacity: the most rules of one VSI; so many are reserved at Pre-Associate.
+        final: read at Associate too if it was read when the source let go; between the two a switch may
+            have learnt more.
     """
 
     table: Table
     rewrite: Callable[[Rule, VsiBinding], Rule | None]
     capacity: Callable[[VsiType], int]
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class Service:
         section: what a policy file may say of it; None: it needs no word there.
         stations: the tables at which it takes a frame over, if a type has it.
         carry: the state that it keeps in the switch; None: none.
+        lacks: what a switch would need, and has not, to serve a VSI in these VLANs; None: nothing.
         meters: those that its rules of one VSI name.
     """
 
@@ -83,6 +92,7 @@ class Service:
     section: Section | None = None
     stations: tuple[Table, ...] = ()
     carry: Carry | None = None
+    lacks: Callable[[VsiType, Switch, tuple[int, ...]], str | None] = _nothing
     meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
 
     def serves(self, vsi_type: VsiType) -> bool:

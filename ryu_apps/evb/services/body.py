@@ -18,10 +18,12 @@ from ryu_apps.evb.services.firewall import FIREWALL
 from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
 from ryu_apps.evb.services.multicast.schema import Multicast
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
+from ryu_apps.evb.services.tcp_proxy import TCP_PROXY
+from ryu_apps.evb.topology.fabric import Switch
 from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 #: In the order in which a frame meets them.
-SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, SPLIT_HORIZON)
+SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, SPLIT_HORIZON)
 
 #: What a policy file may say of them.
 SECTIONS: tuple[Section, ...] = tuple(service.section for service in SERVICES if service.section is not None)
@@ -90,7 +92,15 @@ def services_of(vsi_type: VsiType) -> tuple[str, ...]:
 
 def extracted_early(vsi_type: VsiType) -> bool:
     """Whether all of a VSI's state goes as soon as its source lets go; else some waits for the Associate."""
-    return len(_carries(vsi_type, early=True)) == len(_carries(vsi_type))
+    early = _carries(vsi_type, early=True)
+    return len(early) == len(_carries(vsi_type)) and not any(carry.final for carry in early.values())
+
+
+def lacks(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | None:
+    """What a switch would need, and has not, to serve VSIs of a type in these VLANs; None: nothing."""
+    return next(
+        (what for service in _services_of(vsi_type)[0] if (what := service.lacks(vsi_type, switch, vids))), None
+    )
 
 
 def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding, early: bool = False) -> list[Rule]:

@@ -14,7 +14,6 @@ from ryu_apps.evb.flow.rule import Change
 from ryu_apps.evb.program.flood import FloodVid, Member, unknown_unicast
 from ryu_apps.evb.program.gate import local_gate, remote_gate, to_vm_metadata
 from ryu_apps.evb.program.groups import GroupVid, Place, Reception
-from ryu_apps.evb.program.infrastructure import vids_of
 from ryu_apps.evb.services.body import multicast_of
 from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import Listener
@@ -205,8 +204,8 @@ def _receptions(
 def _host_ports(fabric: Fabric) -> Iterator[tuple[int, int, tuple[int, ...]]]:
     for dpid, switch in fabric.switches.items():
         hosts = [one for _, one in sorted(switch.interfaces.items()) if one.role is Role.HOST]
-        for vid in sorted({vid for one in hosts for vid in vids_of(one)}):
-            yield dpid, vid, tuple(one.port_no for one in hosts if vid in vids_of(one))
+        for vid in sorted({vid for one in hosts for vid in one.vids}):
+            yield dpid, vid, tuple(one.port_no for one in hosts if vid in one.vids)
 
 
 def host_addresses(fabric: Fabric) -> dict[tuple[int, int], tuple[int, int]]:
@@ -215,6 +214,6 @@ def host_addresses(fabric: Fabric) -> dict[tuple[int, int], tuple[int, int]]:
         (vid, mac): (port.dpid, port.port_no)
         for port in fabric.ports(Role.HOST)
         if (interface := fabric.interface(port))
-        for vid in vids_of(interface)
+        for vid in interface.vids
         for mac in interface.macs
     }

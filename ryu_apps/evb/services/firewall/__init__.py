@@ -31,9 +31,9 @@ from ryu_apps.evb.services.firewall.connections import (
     capacity,
     lookups,
     note,
-    rewritten,
 )
 from ryu_apps.evb.services.firewall.schema import NAME, SECTION, Firewall
+from ryu_apps.evb.services.learnt import rewritten
 from ryu_apps.evb.vsi.model import VsiBinding
 
 #: Where each direction is judged: looked up, decided, noted, and whether there was room.

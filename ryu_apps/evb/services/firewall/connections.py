@@ -12,11 +12,10 @@ answers do not fill the table; the second one, above it, comes with the first se
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.pipeline import VSI_BITS, VSI_MASK, VSI_SHIFT, Direction, Kind, Table, cookie
+from ryu_apps.evb.flow.pipeline import Direction, Table
 from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
@@ -26,11 +25,11 @@ from ryu_apps.evb.flow.rule import (
     Pop,
     Push,
     Resubmit,
-    Rule,
     SetField,
     whole,
 )
 from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
+from ryu_apps.evb.services.learnt import of_vsi, owner
 from ryu_apps.evb.vsi.model import VsiBinding
 
 IPV4, IPV6 = 0x0800, 0x86DD
@@ -120,13 +119,13 @@ def note(
     return Learn(
         table=Table.CONNECTIONS,
         priority=stage,
-        cookie=cookie(Kind.STATE, binding.vsi_index, binding.generation),
+        cookie=owner(binding),
         idle_timeout=_idle(protocol.ip_proto, stage, firewall.lifetimes),
         fin_idle_timeout=firewall.lifetimes.tcp_closing if protocol.ip_proto == TCP else 0,
         limit=firewall.max_connections if stage is Stage.OPENING else capacity(firewall),
         verdict=NOTED,
         match=(
-            Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index),
+            of_vsi(binding),
             Learned(whole("eth_type"), protocol.eth_type),
             Learned(whole("ip_proto"), protocol.ip_proto),
             *_ends(protocol, direction),
@@ -155,12 +154,3 @@ def _ends(protocol: Protocol, direction: Direction) -> Iterator[Learned]:
     if protocol.echo is not None:
         name, request, reply = protocol.echo
         yield Learned(whole(name), request if from_vm else reply)
-
-
-def rewritten(rule: Rule, binding: VsiBinding) -> Rule:
-    """A connection as it was learnt for one program of a VSI, for another program of it."""
-    match = tuple(
-        one._replace(value=one.value & ~VSI_MASK | binding.vsi_index << VSI_SHIFT) if one.name == "metadata" else one
-        for one in rule.match
-    )
-    return replace(rule, match=match, cookie=cookie(Kind.STATE, binding.vsi_index, binding.generation))
