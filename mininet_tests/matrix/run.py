@@ -10,6 +10,7 @@ from typing import Any
 
 from mininet_tests.emulator import EmulatedStation
 from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.haproxy import Haproxy
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.station import Vsi
 from mininet_tests.harness.vm import Vm
@@ -18,7 +19,7 @@ from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
 from mininet_tests.vcm import Hooks, Move, admit, dismiss
 
 TRIGGERS = ("single", "dual")
-SOURCE, DESTINATION, CLIENT = "hv1", "hv5", "client"
+SOURCE, DESTINATION = "hv1", "hv5"
 VLAN = 100
 FIRST_TYPE = 100
 #: Last octets of the VMs' addresses; the end systems have lower ones.
@@ -98,8 +99,9 @@ def policies(workloads: Sequence[type[Workload]], folder: Path) -> dict[tuple[st
 class Matrix:
     """Runs cases on a cluster whose stations are emulated, since lldpad cannot say that a VM is suspended."""
 
-    def __init__(self, cluster: Cluster, types: dict[tuple[str, str], int]) -> None:
+    def __init__(self, cluster: Cluster, types: dict[tuple[str, str], int], proxies: tuple[Haproxy, Haproxy]) -> None:
         self._cluster = cluster
+        self._proxies = proxies
         self._types = types
         self._number = 0
 
@@ -117,7 +119,7 @@ class Matrix:
         workload = case.workload()
         try:
             admit(self._cluster.hypervisors[SOURCE], vsi)
-            workload.begin(Stage(self._cluster, vm, self._cluster.hosts[CLIENT]), case.live)
+            workload.begin(Stage(self._cluster, vm, self._proxies), case.live)
             begun = self._move(case, vm, vsi, workload)
             where = DESTINATION
             verdict = workload.judge()

@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.agenda import Agenda
+from ryu_apps.evb.inquirer import Inquirer, multicast_at
 from ryu_apps.evb.io import Happened, SendFrame
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.services.body import multicast_of
-from ryu_apps.evb.services.multicast.schema import Multicast
-from ryu_apps.evb.snooping.listener import Ages, Aging, Ask, Change, Generation, interests
-from ryu_apps.evb.snooping.messages import Question, query, timers_of, told
+from ryu_apps.evb.snooping.interests import interests
+from ryu_apps.evb.snooping.listener import Ages, Aging, Ask, Change, Generation
+from ryu_apps.evb.snooping.messages import Question, timers_of, told
 from ryu_apps.evb.snooping.querier import Querier
 from ryu_apps.evb.snooping.settings import Snooping
-from ryu_apps.evb.station import bridge_mac
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.model import Binding, Group, Interest
@@ -70,6 +69,7 @@ class Snooper:
         self._registry = registry
         self._lifecycle = lifecycle
         self._settings = settings
+        self._inquirer = Inquirer(fabric, lifecycle.up, settings)
         self._agenda: Agenda[Vsi | tuple[int, int] | _Chore] = Agenda()
         self._greetings: dict[Vsi, tuple[int, float]] = {}
         self._unsaved = _Unsaved()
@@ -94,8 +94,10 @@ class Snooper:
 
     def activated(self, vsi: Vsi, now: float) -> None:
         """A VSI is active at a port, newly or again: it is asked there for what it has, and for anything else."""
-        if self._multicast(vsi) is None:
+        multicast = multicast_at(vsi)
+        if multicast is None or vsi.gate_program is None:
             return
+        vsi.listener.keep(vsi.gate_program.binding.bindings, multicast)
         for vid in self._vids(vsi):
             for version in _VERSIONS:
                 self._querier(vid, version).begin(now)
@@ -136,14 +138,14 @@ class Snooper:
     # --- for those who look on ---
     def interests(self, vsi: Vsi) -> tuple[Interest, ...]:
         """What a VSI receives where it is active."""
-        multicast = self._multicast(vsi)
+        multicast = multicast_at(vsi)
         if multicast is None or vsi.gate_program is None:
             return ()
         return interests(vsi.listener, multicast, vsi.gate_program.binding.bindings)
 
     def is_configured(self, vsi: Vsi, group: Group) -> bool:
         """Whether a VSI receives a group because its type says so."""
-        multicast = self._multicast(vsi)
+        multicast = multicast_at(vsi)
         return multicast is not None and group in multicast.groups
 
     def lapses(self, vsi: Vsi, binding: Binding, group: Group) -> float | None:
@@ -154,7 +156,7 @@ class Snooper:
     def _report(self, port: PortId, frame: MembershipFrame, now: float) -> list[Output]:
         vid = frame.vid
         vsi = None if vid is None else self._registry.active_at(port, Binding(vid, frame.src))
-        multicast = None if vsi is None else self._multicast(vsi)
+        multicast = None if vsi is None else multicast_at(vsi)
         if vsi is None or multicast is None or vid is None:
             self.counters["nobody"] += 1
             return []
@@ -223,13 +225,10 @@ class Snooper:
         if not due:
             return []
         asked = Question(version, None, Generation.THIRD, querier.timers.query_response_interval)
-        said: list[Output] = [
-            self._frame_to(port, None, vid, asked)
-            for port in self._fabric.ports(Role.HOST)
-            if port.dpid in self._lifecycle.up and vid in self._vids_at(port)
-        ]
+        said: list[Output] = [*self._inquirer.hosts(vid, asked)]
         for vsi in self._registry:
-            said += [one for binding in self._bindings(vsi, vid) for one in self._query(vsi, binding, asked)]
+            for binding in self._bindings(vsi, vid):
+                said += self._inquirer.one(vsi, binding, asked)
         return said
 
     def _greet(self, vsi: Vsi, now: float) -> Iterator[Output]:
@@ -243,23 +242,11 @@ class Snooper:
         for version in _VERSIONS:
             for vid in self._vids(vsi):
                 for binding in self._bindings(vsi, vid):
-                    yield from self._query(vsi, binding, Question(version, None, Generation.THIRD, within))
+                    yield from self._inquirer.one(vsi, binding, Question(version, None, Generation.THIRD, within))
 
     def _ask(self, vsi: Vsi, ask: Ask) -> Iterator[Output]:
         within = vsi.listener.timers.last_member_query_interval
-        yield from self._query(vsi, ask.binding, Question(ask.group.version, ask.group, ask.generation, within))
-
-    def _query(self, vsi: Vsi, binding: Binding, asked: Question) -> Iterator[Output]:
-        owner = vsi.owner
-        if owner is not None and owner.port.dpid in self._lifecycle.up:
-            yield self._frame_to(owner.port, binding.mac, binding.vid, asked)
-
-    def _frame_to(self, port: PortId, mac: int | None, vid: int, asked: Question) -> SendFrame:
-        interface = self._fabric.interface(port)
-        assert interface is not None
-        tci = None if vid == interface.native_vlan else vid
-        timers = self._settings.querying(vid).timers
-        return SendFrame(port, query(asked, timers, bridge_mac(port), mac, tci))
+        yield from self._inquirer.one(vsi, ask.binding, Question(ask.group.version, ask.group, ask.generation, within))
 
     # --- what is remembered ---
     def _record(self, now: float) -> list[Output]:
@@ -288,24 +275,16 @@ class Snooper:
             if self._bindings(vsi, vid):
                 self._agenda.set(vsi, self._due(vsi))
 
-    def _multicast(self, vsi: Vsi) -> Multicast | None:
-        program = vsi.gate_program
-        return None if program is None else multicast_of(program.vsi_type, program.binding.bindings)
-
     def _bindings(self, vsi: Vsi, vid: int) -> list[Binding]:
         """The addresses of a snooped VSI in a VLAN."""
         program = vsi.gate_program
-        if program is None or self._multicast(vsi) is None:
+        if program is None or multicast_at(vsi) is None:
             return []
         return [one for one in program.binding.bindings if one.vid == vid]
 
     def _vids(self, vsi: Vsi) -> list[int]:
         program = vsi.gate_program
         return [] if program is None else list(dict.fromkeys(one.vid for one in program.binding.bindings))
-
-    def _vids_at(self, port: PortId) -> tuple[int, ...]:
-        interface = self._fabric.interface(port)
-        return () if interface is None else (interface.native_vlan or 0, *interface.tagged_vlans)
 
     def _happened(self, vsi: Vsi, change: Change) -> Happened:
         port = vsi.owner.port if vsi.owner else None

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import (
     Aging,
     Ask,
@@ -16,7 +17,6 @@ from ryu_apps.evb.snooping.listener import (
     Listener,
     Record,
     changed,
-    interests,
 )
 from ryu_apps.evb.vsi.model import EVERYTHING, NOTHING, Binding, Group, Interest, Wish
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
@@ -262,6 +262,14 @@ def test_a_leave_under_way_is_asked_for_at_the_new_port() -> None:
     assert listener.tick(10.0, never) == [Ask(VM, G, THIRD)]
     listener.tick(11.0, never)
     assert listener.tick(12.0, never) == [Change(VM, G, "left")]
+
+
+def test_what_addresses_and_type_do_not_allow_is_forgotten() -> None:
+    listener = joined(G, SIX)
+    listener.keep([VM], Terms(forbidden=(SIX,)))
+    assert groups(listener) == {G}
+    listener.keep([Binding(200, VM.mac)], OPEN)
+    assert not listener.memberships
 
 
 # --- what it comes to -------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Who gets a copy of IP multicast, in a VID in which somebody is snooped (``docs/decisions/0013-multicast.rst``).
+"""Who gets a copy of IP multicast, in a VID in which somebody is snooped (``docs/decisions/0014-multicast.rst``).
 
 Two kinds of receivers: those of everything (host ports, VSIs that are not snooped) and the members of a
 group.  On each switch a group is one rule, and one more for each source that a member has named, which

@@ -21,7 +21,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.snooping.timers import Timers
-from ryu_apps.evb.vsi.model import EVERYTHING, NOTHING, Binding, Group, Interest, Wish, is_control
+from ryu_apps.evb.vsi.model import EVERYTHING, NOTHING, Binding, Group, Wish, is_control
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 
 Record = GroupRecord[IPv4Address] | GroupRecord[IPv6Address]
@@ -174,6 +174,15 @@ class Listener:
             return False
         return True
 
+    def keep(self, bindings: Iterable[Binding], terms: Terms) -> None:
+        """Its addresses or its type have changed: what they do not allow any more is forgotten."""
+        there = set(bindings)
+        self.memberships = {
+            (binding, group): held
+            for (binding, group), held in self.memberships.items()
+            if binding in there and terms.allows(group)
+        }
+
     # --- what is asked ---
     def moved(self, now: float) -> None:
         """The VSI is active at another port: ask there for what it had."""
@@ -254,23 +263,3 @@ def changed(wish: Wish, record: RecordType, sources: frozenset[Group]) -> Wish:
             return Wish(True, wish.sources - sources) if wish.exclude else Wish(False, wish.sources | sources)
         case RecordType.BLOCK:
             return Wish(True, wish.sources | sources) if wish.exclude else Wish(False, wish.sources - sources)
-
-
-def carried_groups(listener: Listener, terms: Terms) -> set[Group]:
-    """The groups that a VSI is to receive by the bounds of a type, and those it has joined that the type allows."""
-    return {*terms.groups, *(group for _, group in listener.memberships if terms.allows(group))}
-
-
-def interests(listener: Listener, terms: Terms, bindings: Iterable[Binding]) -> tuple[Interest, ...]:
-    """What a VSI is to receive: what is configured, and what of the learnt its type allows."""
-    there = [one for one in dict.fromkeys(bindings) if one.mac is not None]
-    found = {(binding, group): EVERYTHING for group in terms.groups for binding in there}
-    room = terms.max_groups - len(terms.groups)
-    for (binding, group), held in listener.memberships.items():
-        if binding not in there or (binding, group) in found or not terms.allows(group):
-            continue
-        if group not in {one for _, one in found}:
-            room -= 1
-        if room >= 0:
-            found[binding, group] = held.wish
-    return tuple(Interest(*key, wish) for key, wish in found.items())

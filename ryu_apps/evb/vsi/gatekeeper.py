@@ -15,7 +15,8 @@ from ryu_apps.evb.program.flood import FloodVid, Member, unknown_unicast
 from ryu_apps.evb.program.gate import local_gate, remote_gate, to_vm_metadata
 from ryu_apps.evb.program.groups import GroupVid, Place, Reception
 from ryu_apps.evb.services.body import multicast_of
-from ryu_apps.evb.snooping.listener import Listener, interests
+from ryu_apps.evb.snooping.interests import interests
+from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.model import Interest

@@ -17,7 +17,7 @@ from ryu_apps.evb.io import Happened, Mode
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.services.body import body_of_vsi, group_room, meters_of_vsi, multicast_of, state_capacity
-from ryu_apps.evb.snooping.listener import carried_groups
+from ryu_apps.evb.snooping.interests import carried_groups
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.desk import Desk

@@ -1,6 +1,6 @@
 """Multicast: a VM receives the groups it has joined, and no others.
 
-What is staged is where its reports go (``docs/decisions/0013-multicast.rst``): a copy to the controller,
+What is staged is where its reports go (``docs/decisions/0014-multicast.rst``): a copy to the controller,
 within the bound of the VSI's own meter, and on to routers, which are never other VMs that are snooped.
 Which groups the VM receives is no body at all: it is part of what the gate's flip changes
 (``program.groups``), because it is a property of the VLAN.
