@@ -106,8 +106,14 @@ class Guest:
 
 
 @contextmanager
-def guest(cluster: Cluster, number: int, hypervisor: str, type_: tuple[int, int] = SNOOPED) -> Iterator[Guest]:
+def guest(
+    cluster: Cluster, number: int, hypervisor: str, type_: tuple[int, int] = SNOOPED, *, older: bool = False
+) -> Iterator[Guest]:
+    """A VM, associated; with ``older`` one that speaks IGMPv2 and MLDv1 from its first word on."""
     made = Guest(cluster, number, hypervisor, type_)
+    if older:
+        made.namespace.set(f"net.ipv4.conf.{INTERFACE}.force_igmp_version=2")
+        made.namespace.set(f"net.ipv6.conf.{INTERFACE}.force_mld_version=1")
     try:
         admit(cluster.hypervisors[hypervisor], made.vsi)
         yield made
@@ -227,10 +233,11 @@ def test_a_moved_vm_is_asked_and_what_it_has_left_meanwhile_goes(cluster: Cluste
 @versions
 @pytest.mark.parametrize("version", ["newest", "older"])
 def test_joining_starts_and_leaving_stops_the_stream(cluster: Cluster, group: str, version: str) -> None:
-    with guest(cluster, 1, "hv1") as vm, watched(cluster, vm) as (tap,), of_client(cluster, group) as stream:
-        if version == "older":
-            vm.namespace.set(f"net.ipv4.conf.{INTERFACE}.force_igmp_version=2")
-            vm.namespace.set(f"net.ipv6.conf.{INTERFACE}.force_mld_version=1")
+    with (
+        guest(cluster, 1, "hv1", older=version == "older") as vm,
+        watched(cluster, vm) as (tap,),
+        of_client(cluster, group) as stream,
+    ):
         with vm.listens(group) as listener:
             hears(listener, stream, time.monotonic())
             assert members(cluster, group)[vm.vsi.uuid]["version"] == (3 if version == "newest" else 2)
@@ -335,8 +342,12 @@ def test_a_flood_of_joins_stops_at_its_bound_and_hurts_nobody(cluster: Cluster) 
         # What the meter has dropped never got to the controller.
         assert counters(cluster, flooder)["reports"] < count / 10
         wait_until(lambda: members(cluster, FOUR) == {}, "the neighbour's leave", 10)
-        rules = {name: len(found) - before[name] for name, found in tables(cluster).items()}
-        assert max(rules.values()) <= 2 * bound
+
+        def grown() -> int:
+            return max(len(found) - before[name] for name, found in tables(cluster).items())
+
+        # The switch may be told a moment later than the operator.
+        wait_until(lambda: grown() <= 2 * bound, "no more rules than the bound allows", 5)
 
 
 # --- others who ask, and a controller that is not there -----------------------------------------------------
