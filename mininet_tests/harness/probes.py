@@ -30,6 +30,7 @@ class Flow:
         port: the VM's port; with UDP the port of both ends.
         interval: seconds between two datagrams or beats of one end.
         passes: whether policy lets it through; what comes through although it should not is counted.
+        group: IPv4 multicast group that the VM joins and the other end sends to; empty: they talk to each other.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Flow:
     port: int
     interval: float
     passes: bool
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,8 @@ class Prober:
         Raises:
             TimeoutError: one has not.
         """
-        expected = {f"+{flow.name}" for flow in self._flows if flow.passes}
+        hears = [flow for flow in self._flows if not flow.group or self.name == flow.vm]
+        expected = {f"+{flow.name}" for flow in hears if flow.passes}
         wait_until(lambda: expected <= set(self._said()), f"{self.name}: flows {sorted(expected)}", limit)
 
     def signal(self, number: int) -> None:
@@ -131,6 +134,7 @@ class Prober:
             "port": flow.port,
             "interval": flow.interval,
             "listen": self.name == flow.vm,
+            "group": flow.group,
         }
 
 
