@@ -15,7 +15,7 @@ from mininet_tests.conftest import CHECKOUT, tables
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.capture import Tap, all_but_ethertypes
 from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.multicast import Listener, Stream, hush_ipv6, mute, speak_ipv6, unmute
+from mininet_tests.harness.multicast import Listener, Stream, hush_ipv6, mute, muted, speak_ipv6, unmute
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import Namespace, wait_until
 from mininet_tests.harness.station import Mode, Vsi
@@ -34,6 +34,8 @@ from topologies import two_switch
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 PORT = 5004
+#: How often a kernel says what has changed (RFC 3376 8.1).
+REPORTS = 2
 FOUR, SIX = "239.1.2.3", "ff3e::8000:42"
 CONFIGURED = "239.1.0.1"
 #: The shipped example; everything passes but it is snooped, four groups at the most; everything passes, not snooped.
@@ -214,6 +216,7 @@ def test_a_moved_vm_is_asked_and_what_it_has_left_meanwhile_goes(cluster: Cluste
         # It leaves, but that never gets through: as if said in the moment in which it was suspended.
         mute(vm.namespace, INTERFACE)
         second.leave()
+        wait_until(lambda: muted(vm.namespace, INTERFACE) >= REPORTS, "both reports of the leave to be lost", 10)
         vm.moves("hv5")
         unmute(vm.namespace, INTERFACE)
         wait_until(lambda: members(cluster, other) == {}, "the group to be given up", 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
@@ -53,6 +54,13 @@ def mute(namespace: Namespace, interface: str) -> None:
         f"filter add dev {interface} egress protocol ip pref 1 u32 match u8 2 0xff at 9 {drop}",
         f"filter add dev {interface} egress protocol ipv6 pref 2 u32 match u8 0 0xff at 6 {drop}",
     )
+
+
+def muted(namespace: Namespace, interface: str) -> int:
+    """How many IGMP messages have been kept back."""
+    shown = namespace.run("tc", "-s", "filter", "show", "dev", interface, "egress", "pref", "1")
+    found = re.search(r"Sent \d+ bytes (\d+) pkt", shown)
+    return int(found[1]) if found else 0
 
 
 def unmute(namespace: Namespace, interface: str) -> None:

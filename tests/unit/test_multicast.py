@@ -6,6 +6,8 @@ from ipaddress import IPv4Address, ip_address
 
 import pytest
 
+from ryu_apps.evb.flow.pipeline import Kind, Table
+from ryu_apps.evb.flow.rule import VLAN_PRESENT
 from ryu_apps.evb.flow.simulate import forward
 from ryu_apps.evb.io import FrameReceived
 from ryu_apps.evb.vsi.model import Group
@@ -130,6 +132,18 @@ def test_a_trunk_carries_a_group_only_towards_receivers() -> None:
     leave(world, HV3, C, G)
     world.advance(2.1)
     assert crossings(world) == []
+
+
+def test_a_frame_never_goes_back_to_where_it_came_from_by_whatever_link(world: World) -> None:
+    """The neighbour may believe that another of the parallel links has failed."""
+    join(world, HV1, A, G)
+    join(world, HV3, C, G)
+    for group in (G, H):
+        fields = {"eth_src": NMS_MAC, "eth_dst": group_mac(group), "eth_type": 0x0800, "ip_proto": 17, "udp_dst": 1}
+        fields |= {"ipv4_src": int(S), "ipv4_dst": int(group), "vlan_vid": VLAN_PRESENT | 100}
+        for port_no in (11, 12):
+            out = [one.port for one in forward(world.tables[S2], {**fields, "in_port": port_no})]
+            assert out and not {11, 12} & set(out)
 
 
 def crossings(world: World) -> list[int]:
@@ -263,3 +277,4 @@ def test_a_vsi_without_an_address_of_its_own_is_not_snooped() -> None:
     world.send(HV1, request)
     assert world.answer(HV1).success
     assert {one.port for one in stream(world, CLIENT, CLIENT_MAC, G)} == {NMS, HV1}
+    assert not [key for key in world.rules(S1, Kind.MEMBERSHIP) if key.table == Table.GROUPS]

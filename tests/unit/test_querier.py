@@ -36,6 +36,7 @@ def test_it_is_silent_while_another_one_asks_and_takes_over_when_that_is_gone() 
     querier.heard(5.0)
     assert querier.state == "other"
     assert asked(querier, 259.0) == []
+    assert querier.tick(100.0) is False
     querier.heard(200.0)
     assert querier.deadline == 455.0
     assert asked(querier, 460.0) == [455.0]

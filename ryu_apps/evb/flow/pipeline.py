@@ -41,7 +41,7 @@ class Table(IntEnum):
     """Body, per VSI: notes a connection that the VM begins."""
     LIMIT_FROM = 34
     """Body: was there room to note it?"""
-    REPORTS_FROM = 35
+    REPORTS = 35
     """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
     PROXY_FROM = 36
     """Body, per type: does it belong to a connection that a proxy has with the VM?"""

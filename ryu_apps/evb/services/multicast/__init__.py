@@ -62,9 +62,9 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
     for fields in ({**_IGMP, "ipv4_src": 0}, *({**_mld(kind), "ipv6_src": 0} for kind in MLD_REPORTS)):
         yield Rule(Table.ANTISPOOF, _WITHOUT_ADDRESS, match(metadata=scope, **fields), owner, goto=Table.ACL_FROM)
     for fields in ({**_IGMP, "ipv4_dst": ALL_SYSTEMS}, _mld(MLD_QUERY)):
-        yield Rule(Table.REPORTS_FROM, Priority.GUARD, match(metadata=scope, **fields), owner)
-    following = route.after(Table.REPORTS_FROM)
-    yield Rule(Table.REPORTS_FROM, Priority.DEFAULT, match(metadata=scope), owner, goto=following)
+        yield Rule(Table.REPORTS, Priority.GUARD, match(metadata=scope, **fields), owner)
+    following = route.after(Table.REPORTS)
+    yield Rule(Table.REPORTS, Priority.DEFAULT, match(metadata=scope), owner, goto=following)
 
 
 def _messages(direction: Direction) -> Iterator[Fields]:
@@ -77,7 +77,7 @@ def _messages(direction: Direction) -> Iterator[Fields]:
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
     scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
-    meter, following = meter_of(binding).meter_id, route.after(Table.REPORTS_FROM)
+    meter, following = meter_of(binding).meter_id, route.after(Table.REPORTS)
     punt = Output(CONTROLLER)
     told: list[tuple[Fields, tuple[Action, ...]]] = [
         (_IGMP, (punt, SetField("eth_dst", REPORTS_MAC))),
@@ -85,7 +85,7 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
     ]
     for fields, actions in told:
         matched = match(metadata=scope, **fields)
-        yield Rule(Table.REPORTS_FROM, Priority.EXACT, matched, owner, actions, goto=following, meter=meter)
+        yield Rule(Table.REPORTS, Priority.EXACT, matched, owner, actions, goto=following, meter=meter)
 
 
 def meter_of(binding: VsiBinding) -> Meter:
@@ -123,6 +123,6 @@ MULTICAST = Service(
     per_type=_per_type,
     per_vsi=_per_vsi,
     section=SECTION,
-    stations=(Table.REPORTS_FROM,),
+    stations=(Table.REPORTS,),
     meters=_meters,
 )
