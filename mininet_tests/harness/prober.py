@@ -172,7 +172,7 @@ class TcpFlow:
         self.stream = stream
 
     def _broken(self, error):
-        if not self.heard:
+        if not self.heard and self.stream is not None:
             # Not begun yet: behind a proxy, one is accepted before the other end is there.
             self.stream.close()
             self.stream, self.due = None, time.monotonic() + 0.25
