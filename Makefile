@@ -16,7 +16,7 @@ PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR
 
 PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 python3-venv)
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
-    dnsmasq-base busybox
+    dnsmasq-base busybox haproxy nftables
 
 # Fast suites first: what is broken should be told early.
 SUITES = $(wildcard tests/unit tests/property tests/golden tests/pair tests/packaging tests/app tests/interop mininet_tests)

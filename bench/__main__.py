@@ -12,15 +12,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import gate, response, staging
+from bench import gate, response, services, staging
 from bench.figures import Figure, write_json
 from bench.rig import evbridge, private_ovs, reference
 
-_PARTS = ("response", "staging", "gate")
+_PARTS = ("response", "staging", "gate", "services")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--rounds", default=200, show_default=True, help="Rounds of (a); (b) and (c) take a tenth.")
+@click.option("--rounds", default=200, show_default=True, help="Rounds of (a) and (d); (b) and (c) take a tenth.")
 @click.option("--only", type=click.Choice(_PARTS), multiple=True, help="Measure only this part; may be repeated.")
 @click.option("--json", "path", default="reports/bench.json", show_default=True, type=click.Path(path_type=Path))
 def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
@@ -46,6 +46,9 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
                 figure.show(console)
         if "gate" in parts:
             figures.append(gate.measure(ovs, station, yardstick, few, log))
+            figures[-1].show(console)
+        if "services" in parts:
+            figures.append(services.measure(station, rounds))
             figures[-1].show(console)
         circumstances = {
             "rounds": rounds,

@@ -24,7 +24,7 @@ def measure(station: BenchStation, reference: Reference, rounds: int) -> Figure:
     for _ in range(rounds + _WARM_UP):
         for type_id, sample in responses.items():
             yardstick.append(_gate(reference))
-            sample.append(_associate(station, type_id))
+            sample.append(associate(station, type_id))
     for type_id in TYPES:
         station.ask(vsi(_KEEPER + type_id, DeAssociate, type_id))
     return _figure(yardstick[_WARM_UP * len(TYPES) :], {TYPES[one]: it[_WARM_UP:] for one, it in responses.items()})
@@ -40,7 +40,8 @@ def _gate(reference: Reference) -> float:
     return time.monotonic() - begin
 
 
-def _associate(station: BenchStation, type_id: int) -> float:
+def associate(station: BenchStation, type_id: int) -> float:
+    """Stage, associate and take off a VSI; seconds from the Associate to its answer."""
     mover = _MOVER + type_id
     station.ask(vsi(mover, PreAssociateRR, type_id))
     taken = station.ask(vsi(mover, Associate, type_id)).seconds

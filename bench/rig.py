@@ -29,6 +29,13 @@ _RYU_MANAGER = "from ryu_apps import compat; from ryu.cmd.manager import main; m
 CLIENT_MAC = 0x5254000064C1
 #: Rules of each VSI type, by type ID.
 TYPES = {1: 10, 2: 100, 3: 1_000, 4: 10_000}
+#: A type with an ACL alone, and one with the same ACL and every service.
+PLAIN, ALL_SERVICES = 2, 5
+_SECTIONS = (
+    "firewall: {to_vm: {default: allow}}",
+    "multicast: {groups: [239.1.0.1]}",
+    "tcp_proxy: {ports: [443]}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,8 @@ def evbridge(ovs: PrivateOvs) -> Iterator[tuple[BenchStation, Ends]]:
         config.write_text(_config())
         for type_id, count in TYPES.items():
             Path(folder, f"type{type_id}.yaml").write_text(_policy(type_id, count))
+        everything = "\n".join((_policy(ALL_SERVICES, TYPES[PLAIN]), *_SECTIONS, ""))
+        Path(folder, f"type{ALL_SERVICES}.yaml").write_text(everything)
         arguments = ("-c", _RYU_MANAGER, "--ofp-tcp-listen-port", str(_EVBRIDGE_PORT), "ryu_apps.evb_bridge")
         log = Path(folder, "log")
         with (
@@ -149,7 +158,7 @@ def _config() -> str:
     client = CLIENT_MAC.to_bytes(6).hex(":")
     return f"""\
 version: 1
-policies: [{", ".join(f"type{type_id}.yaml" for type_id in TYPES)}]
+policies: [{", ".join(f"type{type_id}.yaml" for type_id in (*TYPES, ALL_SERVICES))}]
 timers: {{rwd: {TIMERS.rwd}, rka: {TIMERS.rka}}}
 dps:
   s1:
@@ -157,6 +166,7 @@ dps:
     interfaces:
       1: {{name: hv1, role: station, native_vlan: {VID}}}
       2: {{name: client, role: host, native_vlan: {VID}, macs: ["{client}"]}}
+      3: {{name: proxy, role: host, native_vlan: {VID}, macs: ["02:00:00:00:00:03"], appliance: tcp_proxy}}
 """
 
 

@@ -52,13 +52,17 @@ def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
 
 
 @contextmanager
-def emulated_cluster(folder: Path, hypervisors: int = 8, fabric: Fabric | None = None) -> Iterator[Cluster]:
+def emulated_cluster(
+    folder: Path, hypervisors: int = 8, fabric: Fabric | None = None, policies: Path | None = None
+) -> Iterator[Cluster]:
     """A cluster in a network of its own whose stations are ours: up in no time, asked in no time.
 
-    ``fabric`` is that of two switches and so many hypervisors, or one that differs from it in its VLANs.
+    ``fabric`` is that of two switches and so many hypervisors, or one that differs from it in its VLANs;
+    ``policies`` is a folder of VSI types beside the shipped ones.
     """
     fabric = fabric or two_switch.fabric(hypervisors)
-    config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
+    folders = [CHECKOUT / "policies", *([policies] if policies else [])]
+    config = dump_config(BridgeConfig(fabric, tuple(map(str, folders))))
     with inside(), closing(StationLoop()) as loop:
         station = partial(EmulatedStation, loop)
         with Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=station) as cluster:

@@ -16,6 +16,8 @@ from ryu_apps.evb.wire.association import VdpMode
 
 #: Seconds before the suspension from which a gap in the arrivals counts as blackout.
 LEAD = 0.05
+#: Seconds after the VM was resumed from which every datagram that may pass has to arrive.
+SETTLED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def figures(seen: Seen) -> Figures:
         leaked_from_staged=_leaked(seen),
         leaked_to_staged=len(evidence.at_staged_port),
         wrongly_passed=sum(_arrived(one, marks.begun, seen.settled) for one in _udp(seen.ends, passes=False)),
+        wrongly_blocked=sum(_lost_at_rest(seen, one) for one in _open_udp(seen.ends)),
         blocked=sum(_attempts(one, marks.begun, seen.settled) for one in _udp(seen.ends, passes=False)),
         rules_left=seen.rules_left,
         streams_broken=tuple(_broken(seen.ends, seen.settled)),
@@ -117,6 +120,16 @@ def _open_udp(ends: Iterable[Ends]) -> list[_Pair]:
 def _window(seen: Seen, sender: UdpNotes, receiver: UdpNotes, mark: float | None) -> Window:
     marks = seen.evidence.marks
     return judge(sender, receiver, marks.begun - LEAD, mark or marks.begun, seen.settled)
+
+
+def _lost_at_rest(seen: Seen, pair: _Pair) -> int:
+    """Datagrams lost while the VM was not on its way: after it was resumed, or all along if it never left."""
+    marks = seen.evidence.marks
+    begin = marks.resumed + SETTLED if marks.resumed else marks.begun
+    if marks.suspended and not marks.resumed:
+        return 0  # it was taken back: when it ran again nobody noted
+    both = (judge(*way, begin, begin, seen.settled) for way in ((pair.host, pair.vm), (pair.vm, pair.host)))
+    return sum(window.lost for window in both)
 
 
 def _first(windows: Iterable[Window], mark: float | None) -> float | None:

@@ -6,7 +6,8 @@ import importlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mininet_tests.evaluation import Moved, Observed, evaluate
 from mininet_tests.harness.capture import Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.controller import APPS
+from mininet_tests.harness.haproxy import Haproxy
 from mininet_tests.harness.ovs import dump_flows
 from mininet_tests.harness.probes import Prober
 from mininet_tests.harness.shell import wait_until
@@ -28,7 +30,7 @@ from mininet_tests.scenario import MigrationSpec, Outcome, Scenario
 from mininet_tests.vcm import Evidence, Move, admit, dismiss
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.flow.pipeline import Cookie
-from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.fabric import Fabric, Role
 
 #: Told what is being done now.
 Progress = Callable[[str], None]
@@ -60,7 +62,7 @@ def replay(
         cluster = cluster_for(scenario, Path(folder), apps)
         progress(f"starting {len(cluster.fabric.switches)} switches and their hypervisors")
         try:
-            with cluster:
+            with cluster, proxies_of(cluster, Path(folder)):
                 return Replay(scenario, cluster, progress).run(output)
         finally:
             cluster.keep_logs(output / "logs")
@@ -70,9 +72,27 @@ def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) ->
     """The cluster that a scenario asks for, not started."""
     spec = scenario.file.cluster
     topology = importlib.import_module(f"topologies.{spec.topology}")
-    fabric = _budgeted(topology.fabric(spec.n), spec.max_rules)
+    systems = topology.END_SYSTEMS
+    fabric = topology.fabric(spec.n)
+    if spec.proxies:
+        fabric, systems = topology.fabric(spec.n, proxies=1), systems + topology.PROXIES
+    fabric = _budgeted(fabric, spec.max_rules)
     config = dump_config(BridgeConfig(fabric, scenario.policies))
-    return Cluster(fabric, topology.END_SYSTEMS, folder, config, apps)
+    return Cluster(fabric, systems, folder, config, apps)
+
+
+@contextmanager
+def proxies_of(cluster: Cluster, folder: Path) -> Iterator[None]:
+    """A real haproxy at every host that is to be one."""
+    with ExitStack() as running:
+        for port in cluster.fabric.ports(Role.HOST):
+            interface = cluster.fabric.interface(port)
+            if interface is not None and interface.appliance:
+                host = cluster.hosts[interface.name]
+                proxy = Haproxy(host.namespace, host.interface, folder)
+                running.callback(proxy.stop)
+                proxy.start()
+        yield
 
 
 def _budgeted(fabric: Fabric, max_rules: dict[str, int]) -> Fabric:
@@ -174,7 +194,7 @@ class Replay:
 
     def _target(self, vm: str) -> Target | None:
         for flow in self.scenario.flows:
-            if flow.vm == vm and flow.proto == "udp" and flow.passes:
+            if flow.vm == vm and flow.proto == "udp" and flow.passes and not flow.group:
                 host = self._cluster.hosts[flow.host]
                 return Target(host.mac, host.ip, flow.port)
         return None

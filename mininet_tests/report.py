@@ -29,6 +29,7 @@ class Figures:
         injected: frames sent with the VM's address from the staged port before Associate.
         leaked_from_staged, leaked_to_staged: of these or of the VM's own traffic, past the closed gate; must be 0.
         wrongly_passed: datagrams that policy should have blocked; must be 0.
+        wrongly_blocked: datagrams that policy lets through, lost although the VM was not under way; must be 0.
         blocked: datagrams that policy blocked, as it should.
         rules_left: rules of the VSI in the switch where the VM is not; must be 0.
         streams_broken: TCP flows that did not survive, with reasons; must be empty.
@@ -57,6 +58,7 @@ class Figures:
     leaked_from_staged: int = 0
     leaked_to_staged: int = 0
     wrongly_passed: int = 0
+    wrongly_blocked: int = 0
     blocked: int = 0
     rules_left: int = 0
     streams_broken: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ ZEROS = {
     "leaked_from_staged": "frames left the staged port before Associate",
     "leaked_to_staged": "frames reached the staged port before Associate",
     "wrongly_passed": "datagrams passed that policy blocks",
+    "wrongly_blocked": "datagrams were lost that policy lets through, and the VM was not under way",
     "rules_left": "rules were left where the VM is not",
 }
 
@@ -171,6 +174,7 @@ ROWS = (
     ("leaked to the staged port", "leaked_to_staged", "must be 0"),
     ("blocked by policy", "blocked", ""),
     ("should have been blocked and passed", "wrongly_passed", "must be 0"),
+    ("should have passed and was lost", "wrongly_blocked", "must be 0"),
     ("rules left where the VM is not", "rules_left", "must be 0"),
 )
 

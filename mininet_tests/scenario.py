@@ -58,6 +58,13 @@ def _ip(text: str) -> str:
     return str(IPv4Address(text))
 
 
+def _group(text: str) -> str:
+    if not IPv4Address(text).is_multicast:
+        raise ValueError(f"{text} is not a multicast group")
+    return text
+
+
+Group = Annotated[str, AfterValidator(_group)]
 Mac = Annotated[str, AfterValidator(_mac)]
 Ip = Annotated[str, AfterValidator(_ip)]
 
@@ -67,6 +74,7 @@ class ClusterSpec(Strict):
 
     topology: str = "two_switch"
     n: Annotated[int, Field(ge=1)] = 8
+    proxies: bool = False
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     policies: list[str] = Field(default_factory=lambda: ["../../policies"])
 
@@ -90,6 +98,7 @@ class FlowSpec(Strict):
     vm: str
     port: Annotated[int, Field(ge=1, le=65535)]
     interval_ms: Annotated[float, Field(gt=0)] = 1.0
+    group: Group | None = None
     expect: Literal["pass", "block"] = "pass"
 
 
@@ -193,7 +202,16 @@ def _strays(parsed: ScenarioFile) -> list[tuple[tuple[Any, ...], str]]:
 
 
 def _flow(name: str, spec: FlowSpec) -> Flow:
-    return Flow(name, spec.proto, spec.host, spec.vm, spec.port, spec.interval_ms / 1000.0, spec.expect == "pass")
+    return Flow(
+        name,
+        spec.proto,
+        spec.host,
+        spec.vm,
+        spec.port,
+        spec.interval_ms / 1000.0,
+        spec.expect == "pass",
+        spec.group or "",
+    )
 
 
 def _vsi(scenario: str, name: str, spec: VmSpec) -> Vsi:

@@ -205,7 +205,8 @@ def test_full_table_is_error_2_and_the_vm_stays_where_it_is(rig: Rig, table: Tab
         finally:
             unlimited()
         assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
-        assert rig.places(VM) == [HOME]
+        # The other switch had flipped already; it is told to flip back along with the refusal.
+        wait_until(lambda: rig.places(VM) == [HOME], "the VM's gate where it was", 5)
         wait_until(lambda: rig.tables() == before, "nothing left of the attempt", 5)
         times["refused and cleared away"] = time.monotonic() - begun
         wait_ready(rig, S1, S2)

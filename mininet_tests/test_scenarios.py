@@ -12,9 +12,10 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SCENARIOS
 from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import run
 from mininet_tests.ladder.model import Lane
-from mininet_tests.replay import Replay
+from mininet_tests.replay import Replay, replay
 from mininet_tests.report import MigrationReport
 from mininet_tests.scenario import load_scenario
 
@@ -59,6 +60,26 @@ def test_an_abort_after_staging_costs_nothing(cluster: Cluster, tmp_path: Path) 
     assert migration.failures == ()
     assert migration.figures.rules_staged > 50
     assert migration.figures.lost == 0
+
+
+def test_connections_follow_a_stateful_web_server_there_and_back(cluster: Cluster, tmp_path: Path) -> None:
+    report = Replay(load_scenario(SCENARIOS / "stateful.yaml"), cluster).run(tmp_path)
+    assert [migration.failures for migration in report.migrations] == [(), ()]
+    for migration in report.migrations:
+        assert "state read at the source, staging it" in migration.ladder
+        assert migration.figures.blocked > 1000
+
+
+def test_streams_follow_a_receiver_there_and_back(cluster: Cluster, tmp_path: Path) -> None:
+    report = Replay(load_scenario(SCENARIOS / "multicast-receiver.yaml"), cluster).run(tmp_path)
+    assert [migration.failures for migration in report.migrations] == [(), ()]
+    assert all(one.figures.sent > 1000 and one.figures.blocked > 300 for one in report.migrations)
+
+
+def test_a_stream_stays_with_its_proxy_there_and_back(tmp_path: Path) -> None:
+    with inside():
+        report = replay(load_scenario(SCENARIOS / "proxied.yaml"), tmp_path)
+    assert [migration.failures for migration in report.migrations] == [(), ()]
 
 
 def test_replay_as_a_command_tells_and_writes_what_happened(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
-from ryu_apps.settings import SettingsError, load_policy_set, load_settings
+from ryu_apps.settings import Settings, SettingsError, load_policy_set, load_settings
 from ryu_apps.signals import on_signal
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
@@ -36,6 +36,14 @@ from ryu_apps.stores.opening import open_store
 _LONGEST_SLEEP = 60.0
 #: Seconds to wait after a deadline that could not be served, lest it be tried all the time.
 _AFTER_A_BUG = 0.1
+
+
+def _settings() -> Settings:
+    """What the operator configured; mistakes end the program with their lines, and without a traceback."""
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise SystemExit(f"evbridge cannot start:\n{error}") from None
 
 
 class EvbBridge(app_manager.RyuApp):
@@ -56,7 +64,7 @@ class EvbBridge(app_manager.RyuApp):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.name = "evb_bridge"
-        self.settings = settings = load_settings()
+        self.settings = settings = _settings()
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
         self.store = open_store(settings.state_dir)
@@ -67,6 +75,7 @@ class EvbBridge(app_manager.RyuApp):
             records,
             self.started,
             first_sequence=random.randrange(1, 0x10000),
+            snooping=settings.config.multicast,
             statistics_interval=settings.config.statistics_interval,
         )
         self.metrics = Metrics(self.engine)

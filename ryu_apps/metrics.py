@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import Happened
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS
+from ryu_apps.evb.snooper import COUNTERS
 from ryu_apps.evb.topology.fabric import PortId, Switch
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
@@ -160,7 +161,24 @@ class _State(Collector):
             budget = engine.ledger.budget(dpid)
             if budget is not None:
                 budgets.add_metric(labels, budget)
-        yield from (vsis, promised, budgets, ready, stations, *self._of_stations(), *self._of_vsis())
+        yield from (vsis, promised, budgets, ready, stations)
+        yield from (*self._of_stations(), *self._of_multicast(), *self._of_vsis())
+
+    def _of_multicast(self) -> Iterator[Metric]:
+        engine = self._engine
+        held: Tally[int] = Tally()
+        for vsi in engine.registry:
+            if vsi.owner is not None:
+                held[vsi.owner.port.dpid] += len(engine.snooper.interests(vsi))
+        members = GaugeMetricFamily("evb_multicast_memberships", "Groups that VSIs receive", labels=_DP)
+        for dpid, switch in engine.fabric.switches.items():
+            members.add_metric(_labels(switch), held[dpid])
+        messages = CounterMetricFamily(
+            "evb_multicast_messages", "Membership messages, and what of them was not taken", labels=("what",)
+        )
+        for name in COUNTERS:
+            messages.add_metric((name,), engine.snooper.counters[name])
+        yield from (members, messages)
 
     def _of_vsis(self) -> Iterator[Metric]:
         """Named after the VSI alone: the series goes on wherever it goes."""

@@ -31,8 +31,11 @@ to_vm:
     - rule: {udp_dst: [80, 443], actions: {allow: 1}, description: the web}
 """
 
-#: In all; rule by rule, and a second version of it; carried by the NMS; read only at the destination's Associate.
-PLAIN, RULES, RULES_2, BY_NMS, SINGLE = (VsiTypeKey(*one) for one in ((40, 1), (41, 1), (41, 2), (42, 1), (43, 1)))
+#: In all; rule by rule, and a second version of it; carried by the NMS; read only at the destination's Associate;
+#: one that has groups too, and one whose first rule lets everything pass.
+PLAIN, RULES, RULES_2, BY_NMS, SINGLE, GROUPS, FIRST = (
+    VsiTypeKey(*one) for one in ((40, 1), (41, 1), (41, 2), (42, 1), (43, 1), (44, 1), (45, 1))
+)
 
 _SECTIONS = {
     PLAIN: "{}",
@@ -40,12 +43,15 @@ _SECTIONS = {
     RULES_2: "{per_rule: true}",
     BY_NMS: "{extraction: nms}",
     SINGLE: "{trigger: single}",
+    GROUPS: "{per_rule: true}\nmulticast: {}",
+    FIRST: "{per_rule: true}",
 }
 
 
 def _text(key: VsiTypeKey, section: str) -> str:
     head = f"version: 1\nvsi_type: {{type_id: {key.type_id}, version: {key.version}, name: counted}}\n"
-    return f"{head}statistics: {section}{_RULES}"
+    rules = "\nfrom_vm: {rules: [{rule: {actions: {allow: 1}}}]}\n" if key == FIRST else _RULES
+    return f"{head}statistics: {section}{rules}"
 
 
 def policies() -> PolicySet:

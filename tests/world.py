@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Counted, FlowTable, MeterCount, Rule, RuleKey
+from ryu_apps.evb.flow.rule import CONTROLLER, VLAN_PRESENT, Counted, FlowTable, MeterCount, Rule, RuleKey
 from ryu_apps.evb.flow.simulate import passage
 from ryu_apps.evb.io import (
     Apply,
@@ -39,6 +39,7 @@ from ryu_apps.evb.io import (
     TimerExpired,
 )
 from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
+from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.cisco import L3Address
@@ -166,11 +167,13 @@ class World:
             ``store_dawdles`` answers nothing until ``store_catches_up``.
         counts: cookie -> packets and octets that every rule of it has counted; none if it is not there.
         sent: decoded answers of the bridge, per port, oldest first.
+        frames: all that it has sent, of whatever kind.
         announced: frames sent out of HOST ports, oldest first.
     """
 
     fabric: Fabric = field(default_factory=two_switches)
     policies: PolicySet = POLICIES
+    snooping: Snooping = USUAL
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
     deaf: set[int] = field(default_factory=set)
@@ -182,10 +185,11 @@ class World:
     manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
 
     def __post_init__(self) -> None:
-        self.engine = Engine(self.fabric, self.policies)
+        self.engine = Engine(self.fabric, self.policies, snooping=self.snooping)
         self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
         self.gauges: dict[int, dict[int, Gauge]] = {dpid: {} for dpid in self.fabric.switches}
         self.sent: dict[PortId, list[Association]] = {}
+        self.frames: list[SendFrame] = []
         self.announced: list[SendFrame] = []
         self.happened: list[Happened] = []
         self.applied: list[Apply] = []
@@ -221,6 +225,8 @@ class World:
                 gauges[meter_id].octets += times * (octets + 4 * tagged)
         out: list[Delivered] = []
         for one in emitted:
+            if one.port == CONTROLLER:
+                continue
             fields = {name: value for name, value in one.fields.items() if name not in _PIPELINE}
             interface = self.fabric.switches[port.dpid].interfaces[one.port]
             if interface.peer is not None:
@@ -243,16 +249,15 @@ class World:
         self.held.clear()
         self._unsaved.clear()
         records = dict(self.store) if remembering else None
-        self.engine = Engine(self.fabric, self.policies, records, self.now)
+        self.engine = Engine(self.fabric, self.policies, records, self.now, snooping=self.snooping)
         self.connect()
         self.advance(0.001)
 
     def release(self) -> None:
         """Held switches carry out what they were asked."""
-        held, self.held = self.held, []
         self.hold.clear()
-        for apply in held:
-            self._apply(apply)
+        while self.held:
+            self._apply(self.held.pop(0))
 
     def rules(self, dpid: int, *kinds: Kind) -> dict[RuleKey, Rule]:
         """What a switch holds, of some kinds or of all."""
@@ -315,12 +320,15 @@ class World:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case SendFrame(port) if port not in self.engine.stations:
+                self.frames.append(effect)
                 self.announced.append(effect)
             case SendFrame(port, data):
+                self.frames.append(effect)
                 self._emitted(port, data)
             case Apply():
                 self.applied.append(effect)
-                if effect.dpid in self.hold:
+                # A switch carries out its messages in their order.
+                if effect.dpid in self.hold or any(one.dpid == effect.dpid for one in self.held):
                     self.held.append(effect)
                 else:
                     self._apply(effect)

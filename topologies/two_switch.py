@@ -4,7 +4,8 @@ One description, ``fabric``, gives the Mininet topology (``mn --custom topologie
 twoswitch,n=8``), the controller's configuration (``evbridge topology two_switch --set n=8``) and the graph
 that the controller computes on.
 
-Port numbers are the same for every n: hypervisors from 1, the host at 50, the two trunks at 61 and 62.
+Port numbers are the same for every n: hypervisors from 1, the host at 50, a proxy at 51 if there is one, the
+two trunks at 61 and 62.
 Standard library only here: ``mn`` runs this file under the system's Python, and does not tell it
 where it lies.  Every name of this module also lands among mn's own globals, so none may be one of those.
 """
@@ -22,7 +23,7 @@ from topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
 
 NATIVE_VLAN = 100
 TAGGED_VLANS = (200,)
-HOST_PORT = 50
+HOST_PORT, PROXY_PORT = 50, 51
 TRUNK_PORTS = (61, 62)
 SMALLEST, LARGEST = 8, 32
 
@@ -31,10 +32,18 @@ END_SYSTEMS = (
     EndSystem("nms", 0x525400006401, "10.0.100.1/24"),
     EndSystem("client", 0x525400006402, "10.0.100.2/24"),
 )
+#: Transparent proxies, one at each switch, for whoever asks for them.
+PROXIES = (
+    EndSystem("proxy1", 0x525400006403, "10.0.100.3/24"),
+    EndSystem("proxy2", 0x525400006404, "10.0.100.4/24"),
+)
 
 
-def fabric(n=8):
+def fabric(n=8, proxies=0):
     """Describe the cluster with ``n`` hypervisors, the first half on s1, the rest on s2.
+
+    Args:
+        proxies: 1: with a transparent proxy at each switch.
 
     Raises:
         ValueError: n is not a number from 8 to 32.
@@ -45,24 +54,27 @@ def fabric(n=8):
     half = (n + 1) // 2
     return Fabric(
         {
-            1: _switch(1, 2, names[:half], END_SYSTEMS[0]),
-            2: _switch(2, 1, names[half:], END_SYSTEMS[1]),
+            1: _switch(1, 2, names[:half], END_SYSTEMS[0], PROXIES[0] if proxies else None),
+            2: _switch(2, 1, names[half:], END_SYSTEMS[1], PROXIES[1] if proxies else None),
         }
     )
 
 
-def _switch(dpid, other, stations, host):
+def _switch(dpid, other, stations, host, proxy):
     interfaces = [
         Interface(port_no, name, Role.STATION, NATIVE_VLAN, TAGGED_VLANS) for port_no, name in enumerate(stations, 1)
     ]
     interfaces.append(Interface(HOST_PORT, host.name, Role.HOST, NATIVE_VLAN, macs=(host.mac,)))
+    if proxy:
+        appliance = Interface(PROXY_PORT, proxy.name, Role.HOST, NATIVE_VLAN, macs=(proxy.mac,), appliance="tcp_proxy")
+        interfaces.append(appliance)
     interfaces += [Interface(port_no, f"s{other}", Role.TRUNK, peer=PortId(other, port_no)) for port_no in TRUNK_PORTS]
     return Switch(dpid, f"s{dpid}", {interface.port_no: interface for interface in interfaces})
 
 
-def _topo(n=8):
+def _topo(n=8, proxies=0):
     try:
-        return topo_of(fabric(n), END_SYSTEMS)
+        return topo_of(fabric(n, proxies), END_SYSTEMS + PROXIES)
     except ValueError as error:
         # Not left to mn: it answers an exception by killing controllers by name.
         raise SystemExit(f"twoswitch: {error}") from None

@@ -40,13 +40,31 @@ class UdpFlow:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.socket.bind((order["local"], order["port"]))
+        self.silent = False
+        if order["group"]:
+            self._use_group(order)
+        else:
+            self.socket.bind((order["local"], order["port"]))
+
+    def _use_group(self, order):
+        """The VM's end listens to the group, the other one sends to it."""
+        self.peer, self.silent = (order["group"], order["port"]), order["listen"]
+        local = socket.inet_aton(order["local"])
+        if self.silent:
+            self.socket.bind(self.peer)
+            membership = socket.inet_aton(order["group"]) + local
+            self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+        else:
+            self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, local)
+            self.socket.bind((order["local"], order["port"]))
 
     def fileno(self):
         return self.socket.fileno()
 
     def send(self, now):
         self.due = now + self.interval if now - self.due > _PAUSE else self.due + self.interval
+        if self.silent:
+            return
         try:
             self.socket.sendto(PROBE.pack(MAGIC, self.sequence, now), self.peer)
             self.sent.append(now)
@@ -154,6 +172,11 @@ class TcpFlow:
         self.stream = stream
 
     def _broken(self, error):
+        if not self.heard and self.stream is not None:
+            # Not begun yet: behind a proxy, one is accepted before the other end is there.
+            self.stream.close()
+            self.stream, self.due = None, time.monotonic() + 0.25
+            return
         name = errno.errorcode.get(error.errno or 0, "")
         self.failure, self.failed = f"{name} {error}".strip(), time.monotonic()
         if self.stream is not None:

@@ -15,6 +15,9 @@ from typing import Any
 from mininet_tests.harness import prober
 from mininet_tests.harness.shell import Namespace, end, wait_until
 
+#: Seconds that the notes of a long run may take to write.
+_WRITING = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Flow:
@@ -27,6 +30,7 @@ class Flow:
         port: the VM's port; with UDP the port of both ends.
         interval: seconds between two datagrams or beats of one end.
         passes: whether policy lets it through; what comes through although it should not is counted.
+        group: IPv4 multicast group that the VM joins and the other end sends to; empty: they talk to each other.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Flow:
     port: int
     interval: float
     passes: bool
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,8 @@ class Prober:
         Raises:
             TimeoutError: one has not.
         """
-        expected = {f"+{flow.name}" for flow in self._flows if flow.passes}
+        hears = [flow for flow in self._flows if not flow.group or self.name == flow.vm]
+        expected = {f"+{flow.name}" for flow in hears if flow.passes}
         wait_until(lambda: expected <= set(self._said()), f"{self.name}: flows {sorted(expected)}", limit)
 
     def signal(self, number: int) -> None:
@@ -110,7 +116,7 @@ class Prober:
         """End the process and read its notes, by flow name."""
         if self._process is None:
             return {}
-        end(self._process)
+        end(self._process, _WRITING)
         self._process = None
         noted = json.loads(self._notes.read_text(encoding="ascii"))
         return {flow.name: _notes(flow, noted[flow.name]) for flow in self._flows}
@@ -128,6 +134,7 @@ class Prober:
             "port": flow.port,
             "interval": flow.interval,
             "listen": self.name == flow.vm,
+            "group": flow.group,
         }
 
 

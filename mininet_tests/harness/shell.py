@@ -122,6 +122,11 @@ class Namespace:
         """No IPv6 of the kernel's own accord: a cluster's traffic is what a scenario sends."""
         self.set("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
 
+    def speak_ipv6(self, interface: str, address: str) -> None:
+        """IPv6 after all, at one interface: no router, no privacy, an address (with its prefix length) at once."""
+        self.set(f"net.ipv6.conf.{interface}.accept_ra=0", f"net.ipv6.conf.{interface}.disable_ipv6=0")
+        self.run("ip", "address", "add", address, "dev", interface, "nodad")
+
     def set(self, *assignments: str) -> None:
         """Set sysctls, ``name=value``."""
         self.run("sysctl", "-qw", *assignments)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+from typing import Protocol
 
-from mininet_tests.harness.probes import Prober
 from mininet_tests.harness.shell import Namespace, interface_flags, run, wait_until
 
 INTERFACE = "eth0"
@@ -20,6 +20,12 @@ IFF_RUNNING = 0x40
 def no_checksum_offload(namespace: Namespace, interface: str) -> None:
     """Make an interface compute its checksums: the user-space datapath forwards what it is given."""
     namespace.run("ethtool", "-K", interface, "tx", "off")
+
+
+class Process(Protocol):
+    """What runs in a guest."""
+
+    def signal(self, number: int) -> None: ...
 
 
 class Vm:
@@ -44,7 +50,7 @@ class Vm:
         self._keeper.stdout.read(1)  # the namespace exists once its process speaks
         self.namespace = Namespace(name, self._keeper.pid)
         self._control = self.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.prober: Prober | None = None
+        self.prober: Process | None = None
 
     @property
     def port(self) -> str:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.haproxy import Haproxy
+from mininet_tests.matrix.groups import Filter, Join
+from mininet_tests.matrix.names import Dhcp, Dns
 from mininet_tests.matrix.run import Case, Cell, Matrix, cases, policies
-from mininet_tests.matrix.tcp import Acl, Firewall
+from mininet_tests.matrix.tcp import Acl, Firewall, Proxy
 from mininet_tests.matrix.workload import Workload
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.snooping.settings import Querying, Snooping
 from topologies import two_switch
 
 #: The rows of the tables.
-WORKLOADS: tuple[type[Workload], ...] = (Acl, Firewall)
+WORKLOADS: tuple[type[Workload], ...] = (Dns, Dhcp, Firewall, Acl, Filter, Join, Proxy)
 SIZES = (0, 10, 100, 1000)
 
 
@@ -34,20 +38,40 @@ def play(wanted: Sequence[Case], output: Path, progress: Callable[[str], None]) 
         output: existing folder for the controller's log.
         progress: told each move.
     """
+    progress("starting the cluster")
+    with stage(output) as matrix:
+        for case in wanted:
+            yield matrix.run(case, progress)
+
+
+@contextmanager
+def stage(output: Path) -> Iterator[Matrix]:
+    """A cluster with a VSI type for each row; its logs go to ``output / "logs"``."""
     with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as name, closing(StationLoop()) as loop:
         folder, types = Path(name) / "cluster", Path(name) / "policies"
         folder.mkdir()
         types.mkdir()
         numbers = policies(WORKLOADS, types)
-        fabric = two_switch.fabric()
-        config = dump_config(BridgeConfig(fabric, (str(types),)))
+        fabric = two_switch.fabric(proxies=1)
+        # Nobody asks who listens: what follows a VM has to be carried, or is lost.
+        config = dump_config(BridgeConfig(fabric, (str(types),), multicast=Snooping(Querying(on=False))))
         station = partial(EmulatedStation, loop)
-        cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=station)
-        progress("starting the cluster")
+        systems = (*two_switch.END_SYSTEMS, *two_switch.PROXIES)
+        cluster = Cluster(fabric, systems, folder, config, station=station)
         try:
-            with cluster:
-                matrix = Matrix(cluster, numbers)
-                for case in wanted:
-                    yield matrix.run(case, progress)
+            with cluster, ExitStack() as proxies:
+                yield Matrix(cluster, numbers, _proxies(cluster, folder, proxies))
         finally:
             cluster.keep_logs(output / "logs")
+
+
+def _proxies(cluster: Cluster, folder: Path, resources: ExitStack) -> tuple[Haproxy, Haproxy]:
+    """A proxy at each switch that keeps the client's port, by which connections are known here."""
+    made = []
+    for system in two_switch.PROXIES:
+        host = cluster.hosts[system.name]
+        proxy = Haproxy(host.namespace, host.interface, folder, source="client")
+        resources.callback(proxy.stop)
+        proxy.start()
+        made.append(proxy)
+    return made[0], made[1]

@@ -10,6 +10,7 @@ from typing import Any
 
 from mininet_tests.emulator import EmulatedStation
 from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.haproxy import Haproxy
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.station import Vsi
 from mininet_tests.harness.vm import Vm
@@ -18,9 +19,11 @@ from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
 from mininet_tests.vcm import Hooks, Move, admit, dismiss
 
 TRIGGERS = ("single", "dual")
-SOURCE, DESTINATION, CLIENT = "hv1", "hv5", "client"
+SOURCE, DESTINATION = "hv1", "hv5"
 VLAN = 100
 FIRST_TYPE = 100
+#: Last octets of the VMs' addresses; the end systems have lower ones.
+FIRST_ADDRESS, ADDRESSES = 10, 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,11 @@ class Case:
     ladder: LadderName
     trigger: str
     live: int
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.workload.service}-{self.live}-{self.ladder.value}-{self.trigger}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +99,9 @@ def policies(workloads: Sequence[type[Workload]], folder: Path) -> dict[tuple[st
 class Matrix:
     """Runs cases on a cluster whose stations are emulated, since lldpad cannot say that a VM is suspended."""
 
-    def __init__(self, cluster: Cluster, types: dict[tuple[str, str], int]) -> None:
+    def __init__(self, cluster: Cluster, types: dict[tuple[str, str], int], proxies: tuple[Haproxy, Haproxy]) -> None:
         self._cluster = cluster
+        self._proxies = proxies
         self._types = types
         self._number = 0
 
@@ -100,7 +109,7 @@ class Matrix:
         """Move a fresh VM."""
         self._number += 1
         progress(f"{case.workload.service}: {case.live} live, {case.ladder.value}, {case.trigger} trigger")
-        octet = self._number % 250
+        octet = FIRST_ADDRESS + self._number % ADDRESSES
         vm = Vm(
             f"m{self._number}", f"52:54:00:cc:{self._number >> 8:02x}:{self._number & 255:02x}", f"10.0.100.{octet}"
         )
@@ -110,7 +119,7 @@ class Matrix:
         workload = case.workload()
         try:
             admit(self._cluster.hypervisors[SOURCE], vsi)
-            workload.begin(Stage(self._cluster, vm, self._cluster.hosts[CLIENT]), case.live)
+            workload.begin(Stage(self._cluster, vm, self._proxies), case.live)
             begun = self._move(case, vm, vsi, workload)
             where = DESTINATION
             verdict = workload.judge()
@@ -171,9 +180,9 @@ def cell(case: Case, events: list[dict[str, Any]], destination: str, verdict: An
         stage_ms=_ms(staging, first("vdp.response", "PREASSOCIATE_RR")),
         rules=first("flow.staged")["detail"]["rules"],
         carried=sum(carried),
-        early=sum(one["detail"]["fresh"] for one in fix_ups if one not in late),
+        early=sum(one["detail"]["rules"] for one in fix_ups if one not in late),
         associate_ms=_ms(associating, first("vdp.response", "ASSOCIATE")),
-        fixed_up=sum(one["detail"]["fresh"] for one in late),
+        fixed_up=sum(one["detail"]["rules"] for one in late),
         fix_up_ms=_ms(associating, late[-1]) if late else None,
         survived=verdict.live - verdict.broken,
         broken=verdict.broken,

@@ -82,7 +82,7 @@ def triggers(cells: Sequence[Cell]) -> Table:
 
 
 def _triggered(cells: Iterable[Cell], ladder: LadderName) -> list[tuple[str, ...]]:
-    found = []
+    found: list[tuple[str, ...]] = []
     for cell in _largest([one for one in cells if one.ladder == ladder.value], trigger="dual"):
         source, destination = _TRIGGER.get(cell.service, (NOTHING, NOTHING))
         early = f"{cell.early} of state" if cell.early else "nothing to do"

@@ -17,7 +17,7 @@ class Firewall:
     """Established connections pass after the move, others do not."""
 
     service = "firewall"
-    section = "firewall: {max_connections: 2000, to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}%s}"
+    section = "firewall: {max_connections: 4000, to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}%s}"
     scales = True
 
     def __init__(self) -> None:
@@ -75,3 +75,30 @@ class Acl(Firewall):
         "to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}\n"
         "from_vm: {rules: [{rule: {tcp_src: 80, actions: {allow: 1}}}]}"
     )
+
+
+class Proxy(Firewall):
+    """Connections through the proxy of the source's switch stay with it; new ones have the destination's."""
+
+    service = "TCP proxy"
+    section = (
+        "tcp_proxy: {ports: [80], max_connections: 2000}\nfrom_vm: {default: allow}\n"
+        "to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}"
+    )
+
+    def begin(self, stage: Stage, live: int) -> None:
+        """Open the connections; whoever comes past the proxies is missing in their count."""
+        self._before = self._counted(stage)
+        super().begin(stage, live)
+
+    def judge(self) -> Verdict:
+        """As of a firewall; and all had the proxy of the source, but for one that is opened now."""
+        verdict = super().judge()
+        self._open(1)
+        here, there = (now - before for now, before in zip(self._counted(self._stage), self._before, strict=True))
+        astray = abs(here - self._live) + abs(there - 1)
+        return Verdict(verdict.live, verdict.broken, verdict.trespassed + astray)
+
+    @staticmethod
+    def _counted(stage: Stage) -> list[int]:
+        return [proxy.total() for proxy in stage.proxies]

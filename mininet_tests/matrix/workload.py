@@ -6,16 +6,30 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from mininet_tests.harness.cluster import Cluster, EndHost
+from mininet_tests.harness.haproxy import Haproxy
 from mininet_tests.harness.vm import Vm
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where a workload plays: a cluster, the VM that moves, and a client on the other switch."""
+    """Where a workload plays: a cluster, the VM that moves, and what is there besides.
+
+    Attributes:
+        nms, client: the end systems, one at each switch.
+        proxies: a transparent proxy at each switch, that of the source's first.
+    """
 
     cluster: Cluster
     vm: Vm
-    client: EndHost
+    proxies: tuple[Haproxy, Haproxy]
+
+    @property
+    def nms(self) -> EndHost:
+        return self.cluster.hosts["nms"]
+
+    @property
+    def client(self) -> EndHost:
+        return self.cluster.hosts["client"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ from ryu_apps.cli.replay import private_namespaces
 if TYPE_CHECKING:
     from mininet_tests.matrix.run import Cell
     from mininet_tests.matrix.tables import Table as Found
+
+
+#: Columns of a table that goes to a file.
+_WIDE = 160
 
 
 @click.command()
@@ -45,7 +50,7 @@ def matrix(sizes: tuple[int, ...], services: tuple[str, ...], output: Path | Non
     target = output or Path("reports") / f"matrix-{time.strftime('%Y%m%d-%H%M%S')}"
     target.mkdir(parents=True, exist_ok=True)
     wanted = [one for one in all_cases(sizes or SIZES) if not services or one.workload.service in services]
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
     cells: list[Cell] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -69,7 +74,9 @@ def matrix(sizes: tuple[int, ...], services: tuple[str, ...], output: Path | Non
 
 
 def _show(console: Console, found: Found) -> None:
-    table = Table(*found.head, title=found.title, title_justify="left")
+    table = Table(title=found.title, title_justify="left")
+    for head in found.head:
+        table.add_column(head, overflow="fold")
     for row in found.rows:
         table.add_row(*row)
     console.print(table)

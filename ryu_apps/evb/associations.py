@@ -20,13 +20,14 @@ from ryu_apps.evb.policy.model import PolicySet, StageOn, VsiType
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick
 from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.services.body import lacks
 from ryu_apps.evb.station import Heard, StationPort
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi.admission import Refusal, bindings_of, examine, fill_null_vids
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Registry
-from ryu_apps.evb.vsi.steps import Announcement, Distrust, Outcome, Verdict
+from ryu_apps.evb.vsi.steps import Activated, Announcement, Distrust, Outcome, Verdict
 from ryu_apps.evb.wire import cisco
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import (
@@ -70,7 +71,7 @@ class Moving:
     destination: PortId
 
 
-Output = Answer | Apply | ReadRules | ReadMeters | Save | SendFrame | Happened | Moving | Distrust
+Output = Answer | Apply | ReadRules | ReadMeters | Save | SendFrame | Happened | Moving | Distrust | Activated
 Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
 
 
@@ -86,6 +87,7 @@ class Associations:
         lifecycle: Lifecycle,
         stations: Mapping[PortId, StationPort],
         policies: Callable[[], PolicySet],
+        fabric: Fabric,
         hosts: Mapping[tuple[int, int], object],
     ) -> None:
         """
@@ -97,6 +99,7 @@ class Associations:
         self._lifecycle = lifecycle
         self._stations = stations
         self._policies = policies
+        self._fabric = fabric
         self._hosts = hosts
         self._agenda: Agenda[Attachment] = Agenda()
         self._moved: dict[tuple[VsiId, PortId], float] = {}
@@ -331,7 +334,8 @@ class Associations:
         interface = self._stations[attachment.port].interface
         vsi_type = self._policies().types.get(VsiTypeKey(asked.type_id, asked.version))
 
-        found = examine(interface, vsi_type, asked.filter_info, partial(self._taken, attachment))
+        taken, lacking = partial(self._taken, attachment), partial(self._lacking, attachment.port)
+        found = examine(interface, vsi_type, asked.filter_info, taken, lacking)
         if isinstance(found, Refusal):
             detail: dict[str, object] = {"reason": found.reason, "error": found.error.name}
             self._happened(attachment, "vdp.refused", detail)
@@ -344,6 +348,9 @@ class Associations:
             self._queue(self._lifecycle.grant_unstaged(attachment), now)
         else:
             self._queue(self._lifecycle.stage(attachment, found.vsi_type), now)
+
+    def _lacking(self, port: PortId, vsi_type: VsiType, vids: tuple[int, ...]) -> str | None:
+        return lacks(vsi_type, self._fabric.switches[port.dpid], vids)
 
     def _taken(self, attachment: Attachment, binding: Binding) -> str | None:
         """Who else has this (VID, MAC), None if nobody."""
@@ -399,7 +406,7 @@ class Associations:
     def _queue(self, outcomes: list[Outcome], now: float) -> None:
         for outcome in outcomes:
             match outcome:
-                case Apply() | ReadRules() | ReadMeters() | Save() | Happened() | Distrust():
+                case Apply() | ReadRules() | ReadMeters() | Save() | Happened() | Distrust() | Activated():
                     self._out.append(outcome)
                 case Announcement():
                     self._announcements.append(outcome)

@@ -8,18 +8,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ryu_apps.evb.config_schema import STATISTICS_INTERVAL, ConfigFile, Host, Link, Station, TimerValues, Trunk
+from ryu_apps.evb.config_schema import (
+    STATISTICS_INTERVAL,
+    ConfigFile,
+    Datapath,
+    Host,
+    Link,
+    Multicast,
+    QuerierValues,
+    Station,
+    TimerValues,
+    Trunk,
+)
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
+from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.evb.wire.mac import mac_to_text
 
 #: Trunks are numbered in 6 bits of metadata, 0 is none.
 MAX_TRUNKS = 63
+_QUERIER_NAMES = (
+    "robustness",
+    "query_interval",
+    "query_response_interval",
+    "last_member_query_interval",
+    "last_member_query_count",
+)
 _TIMER_NAMES = ("r", "rte", "rwd", "rka")
 
 
@@ -31,12 +50,14 @@ class BridgeConfig:
         fabric: the switches.
         policies: files and directories, as written: relative to the configuration file.
         state_dir: where state that outlives the process is kept, None for nowhere.
+        multicast: the queriers.
         statistics_interval: seconds between readings of all counters.
     """
 
     fabric: Fabric
     policies: tuple[str, ...] = ()
     state_dir: str | None = None
+    multicast: Snooping = USUAL
     statistics_interval: float = STATISTICS_INTERVAL
 
 
@@ -56,7 +77,13 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
     found += _inconsistencies(parsed, document)
     if has_errors(found):
         return None, in_reading_order(found)
-    config = BridgeConfig(_fabric(parsed), tuple(parsed.policies), parsed.state_dir, parsed.statistics_interval)
+    config = BridgeConfig(
+        _fabric(parsed),
+        tuple(parsed.policies),
+        parsed.state_dir,
+        _snooping(parsed.multicast),
+        parsed.statistics_interval,
+    )
     return config, in_reading_order(found)
 
 
@@ -67,6 +94,7 @@ def dump_config(config: BridgeConfig) -> str:
     lines = ["version: 1", f"policies: [{', '.join(_quoted(one) for one in config.policies)}]"]
     if config.state_dir is not None:
         lines.append(f"state_dir: {_quoted(config.state_dir)}")
+    lines += _multicast_lines(config.multicast)
     if config.statistics_interval != STATISTICS_INTERVAL:
         lines.append(f"statistics_interval: {config.statistics_interval}")
     lines.append("dps:" if switches else "dps: {}")
@@ -86,6 +114,7 @@ def _inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(one, Trunk) for one in dp.interfaces.values()) > MAX_TRUNKS:
             found.append((here, f"more than {MAX_TRUNKS} trunks"))
+        found += _odd_appliances(here, dp)
         for port_no, one in dp.interfaces.items():
             if isinstance(one, Trunk):
                 found += _broken_link(parsed, name, port_no, one.link)
@@ -127,6 +156,21 @@ def _odd_vlans(here: Path, one: Station | Host) -> Iterator[tuple[Path, str]]:
             yield (*here, "tagged_vlans", index), f"VLAN {vid} is given twice"
 
 
+def _odd_appliances(here: Path, dp: Datapath) -> Iterator[tuple[Path, str]]:
+    """Who is redirected to an appliance is redirected to one address."""
+    owners: dict[tuple[str, int], int] = {}
+    for port_no, one in dp.interfaces.items():
+        if not isinstance(one, Host) or one.appliance is None:
+            continue
+        if len(set(one.macs)) > 1:
+            yield (*here, port_no, "macs"), f"an appliance {one.appliance} has one address, not {len(one.macs)}"
+        firsts = {vid: owners.setdefault((one.appliance, vid), port_no) for vid in _vids(one)}
+        other = next((vid for vid, first in firsts.items() if first != port_no), None)
+        if other is not None:
+            reason = f"port {firsts[other]} is already the appliance {one.appliance} of VLAN {other} at this switch"
+            yield (*here, port_no, "appliance"), reason
+
+
 def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: Link) -> Iterator[tuple[Path, str]]:
     here: Path = ("dps", name, "interfaces", port_no, "link")
     if link.dp not in parsed.dps:
@@ -165,8 +209,9 @@ def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) ->
         case Trunk(name=name, link=link):
             peer = PortId(parsed.dps[link.dp].dp_id, link.port)
             return Interface(port_no, name, Role.TRUNK, peer=peer)
-        case Host(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs):
-            return Interface(port_no, name, Role.HOST, native, tuple(tagged), tuple(dict.fromkeys(macs)))
+        case Host(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):
+            found = tuple(dict.fromkeys(macs))
+            return Interface(port_no, name, Role.HOST, native, tuple(tagged), found, appliance=appliance)
         case Station(name=name, native_vlan=native, tagged_vlans=tagged):
             return Interface(
                 port_no,
@@ -177,6 +222,34 @@ def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) ->
                 timers=_timers(parsed.timers, one.timers),
                 stage_on_preassociate=(one.stage_on or parsed.stage_on) == "preassociate",
             )
+
+
+def _snooping(written: Multicast) -> Snooping:
+    usual = _querying(written, USUAL.usual)
+    return Snooping(usual, {vid: _querying(one, usual) for vid, one in written.vlans.items()})
+
+
+def _querying(written: QuerierValues, usual: Querying) -> Querying:
+    given = written.model_dump(exclude_none=True, exclude={"vlans", "querier"})
+    seconds: dict[str, Any] = {
+        name: float(value) if name.endswith("interval") else value for name, value in given.items()
+    }
+    return Querying(usual.on if written.querier is None else written.querier, replace(usual.timers, **seconds))
+
+
+def _multicast_lines(config: Snooping) -> list[str]:
+    """What differs from what is usual."""
+    parts = _querier_written(config.usual, USUAL.usual)
+    vlans = {vid: _flow_map(_querier_written(one, config.usual)) for vid, one in config.vlans.items()}
+    if vlans:
+        parts["vlans"] = _flow_map({str(vid): text for vid, text in vlans.items()})
+    return [f"multicast: {_flow_map(parts)}"] if parts else []
+
+
+def _querier_written(one: Querying, usual: Querying) -> dict[str, Any]:
+    parts: dict[str, Any] = {} if one.on == usual.on else {"querier": str(one.on).lower()}
+    values = {name: getattr(one.timers, name) for name in _QUERIER_NAMES}
+    return parts | {name: int(value) for name, value in values.items() if value != getattr(usual.timers, name)}
 
 
 def _timers(common: TimerValues, own: TimerValues) -> Timers:
@@ -194,6 +267,7 @@ def _written(one: Interface, names: dict[int, str]) -> dict[str, Any]:
         "native_vlan": one.native_vlan,
         "tagged_vlans": f"[{', '.join(str(vid) for vid in one.tagged_vlans)}]" if one.tagged_vlans else None,
         "macs": f"[{', '.join(_quoted(mac_to_text(mac)) for mac in one.macs)}]" if one.macs else None,
+        "appliance": one.appliance,
         "link": _flow_map({"dp": _quoted(names[one.peer.dpid]), "port": one.peer.port_no}) if one.peer else None,
         "timers": _flow_map(timers) if one.timers != default else None,
         "stage_on": "preassociate" if one.stage_on_preassociate else None,

@@ -68,6 +68,7 @@ class Host(Strict):
     native_vlan: Vid | None = None
     tagged_vlans: list[Vid] = Field(default_factory=list)
     macs: Annotated[list[Mac], Field(min_length=1)]
+    appliance: Literal["tcp_proxy"] | None = None
 
 
 class Trunk(Strict):
@@ -86,6 +87,23 @@ class Datapath(Strict):
     interfaces: dict[PortNo, Annotated[Station | Host | Trunk, Field(discriminator="role")]]
 
 
+class QuerierValues(Strict):
+    """The querier of a VLAN, or some of it; seconds, see RFC 3376 8."""
+
+    querier: bool | None = None
+    robustness: Annotated[int, Field(ge=1, le=7)] | None = None
+    query_interval: Annotated[int, Field(ge=1, le=31744)] | None = None
+    query_response_interval: Annotated[int, Field(ge=1, le=3174)] | None = None
+
+
+class Multicast(QuerierValues):
+    """All queriers, and those of single VLANs."""
+
+    last_member_query_interval: Annotated[int, Field(ge=1, le=25)] | None = None
+    last_member_query_count: Annotated[int, Field(ge=1, le=7)] | None = None
+    vlans: dict[Vid, QuerierValues] = Field(default_factory=dict)
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
@@ -94,5 +112,6 @@ class ConfigFile(Strict):
     state_dir: str | None = None
     stage_on: StageOnText = "preassociate_rr"
     timers: TimerValues = TimerValues()
+    multicast: Multicast = Multicast()
     statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
     dps: dict[Name, Datapath]

@@ -17,7 +17,7 @@ from ryu_apps.evb.associations import Output as AssociationOutput
 from ryu_apps.evb.audit import INTERVAL as AUDIT_INTERVAL
 from ryu_apps.evb.audit import Audit
 from ryu_apps.evb.flow.pipeline import Direction, Kind, cookie
-from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
 from ryu_apps.evb.flow.rule import Change, Group, Rule
 from ryu_apps.evb.io import (
     Apply,
@@ -48,11 +48,15 @@ from ryu_apps.evb.io import (
 from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.program.appliances import appliances
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi
-from ryu_apps.evb.station import Heard, Relay, StationPort, Told
+from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
+from ryu_apps.evb.snooper import Output as SnooperOutput
+from ryu_apps.evb.snooper import Snooper
+from ryu_apps.evb.snooping.settings import USUAL, Snooping
+from ryu_apps.evb.station import Heard, Relay, StationPort, Told, bridge_mac
 from ryu_apps.evb.station import Output as StationOutput
 from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, Wanted, owners
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
@@ -67,8 +71,9 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Program, Registry
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.restore import restore
-from ryu_apps.evb.vsi.steps import Distrust, Outcome
+from ryu_apps.evb.vsi.steps import Activated, Distrust, Outcome
 from ryu_apps.evb.vsi.totals import Count
+from ryu_apps.evb.wire.membership import ETHERTYPE_VLAN
 
 #: A bridge that does not know its past waits for the stations to claim what they still use: for the
 #: longest keep-alive timeout and this many seconds.
@@ -78,6 +83,9 @@ _STORE_RETRY = 5.0
 #: Seconds after which a switch that refused what it should hold is brought up once more.
 _BRING_UP_RETRY = 5.0
 
+
+#: Where a frame says what it carries, and what it says there if it has a tag.
+_ETHERTYPE, _TAGGED = slice(12, 14), ETHERTYPE_VLAN.to_bytes(2)
 
 #: What the keys of records about ports begin with.
 _RELAY = "relay/"
@@ -109,6 +117,7 @@ class Engine:
         records: Mapping[str, bytes] | None = None,
         now: float = 0.0,
         first_sequence: int = 1,
+        snooping: Snooping = USUAL,
         statistics_interval: float = 1.0,
     ) -> None:
         """
@@ -119,6 +128,7 @@ class Engine:
                 record explains are swept at once, or after a grace period if records are missing.
             now: monotonic seconds; counts only with records.
             first_sequence: number of the first ECPDU of every port; best drawn at random.
+            snooping: the multicast queriers.
             statistics_interval: seconds between readings of all counters.
         """
         self.fabric = fabric
@@ -140,8 +150,9 @@ class Engine:
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
         )
         self.associations = Associations(
-            self.registry, self.lifecycle, self.stations, lambda: self.policies, self._hosts
+            self.registry, self.lifecycle, self.stations, lambda: self.policies, fabric, self._hosts
         )
+        self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
         self.drifted = 0
         self._born = float("inf")
@@ -167,7 +178,7 @@ class Engine:
     @property
     def deadline(self) -> float | None:
         """When to feed :class:`TimerExpired`, monotonic seconds; None: nothing is awaited."""
-        return earliest(self._agenda.deadline, self.associations.deadline)
+        return earliest(self._agenda.deadline, self.associations.deadline, self.snooper.deadline)
 
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order."""
@@ -211,6 +222,7 @@ class Engine:
         return effects
 
     def _saved(self, token: int, failure: str | None, now: float) -> None:
+        self.snooper.saved(token, now, stored=failure is None)
         outcomes = self.counters.saved(token, failure)
         self._outcomes(self.lifecycle.saved(token, failure) if outcomes is None else outcomes, now)
 
@@ -333,6 +345,7 @@ class Engine:
                 self._station_outputs(port, station.link(True, now), now)
                 self._associated(self.associations.tell_left(port, now), now)
                 self._associated(self.associations.reassure(port, now), now)
+        self.snooper.heard_again(state.dpid, now)
         early, state.early = state.early, []
         for frame in early:
             self._frame(frame, now)
@@ -344,7 +357,8 @@ class Engine:
             self._apply(Apply(dpid, 0, change, Mode.BULK))
 
     def _base(self, dpid: int) -> Change:
-        return infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
+        common = infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
+        return merge(common, appliances(self.fabric, dpid))
 
     def wanted(self, dpid: int) -> Wanted:
         """Full recompute: what a switch should hold, from the fabric and the registry alone."""
@@ -353,8 +367,10 @@ class Engine:
         for body in self.lifecycle.bodies.values():
             if body.dpid == dpid:
                 rules.update(rule_set(body.block))
+        meters = list(base.meters)
         for program in self._programs(dpid):
             rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
+            meters += meters_of_vsi(program.vsi_type, program.binding)
         for vsi in self.registry:
             rules.update(vsi.gates.get(dpid, {}))
         rules.update(self._gatekeeper.flood_rules(dpid))
@@ -363,7 +379,7 @@ class Engine:
         return Wanted(
             rules,
             tuple(groups.values()),
-            base.meters,
+            tuple(meters),
             frozenset(self._state_cookies(dpid)),
             tuple(
                 one for program in self._programs(dpid) for one in counters_of_vsi(program.vsi_type, program.binding)
@@ -410,12 +426,22 @@ class Engine:
     def _frame(self, event: FrameReceived, now: float) -> None:
         state = self.bringup.switches.get(event.port.dpid)
         station = self.stations.get(event.port)
-        if state is None or station is None:
+        if state is None:
             return
         if state.readiness is not Readiness.READY:
             state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
-            return
-        self._station_outputs(event.port, station.frame(event.data, now), now)
+        elif event.data[_ETHERTYPE] == _TAGGED:
+            # Stations speak untagged; what comes from behind a gate has a tag.
+            self._snooped(self.snooper.frame(event.port, event.data, now), now)
+        elif station is not None:
+            self._station_outputs(event.port, station.frame(event.data, now), now)
+
+    def _snooped(self, outputs: list[SnooperOutput], now: float) -> None:
+        for output in outputs:
+            if isinstance(output, SendFrame):
+                self._effects.append(output)
+            else:
+                self._associated(self.associations.outcomes([output], now), now)
 
     def _station_outputs(self, port: PortId, outputs: list[StationOutput], now: float) -> None:
         for output in outputs:
@@ -448,8 +474,10 @@ class Engine:
                     self._note(output, now)
                 case Distrust(dpid):
                     self._compare(dpid)
-                case Moving(vsi, source, destination):
-                    self.migrations.begin(vsi, source, destination)
+                case Activated(vsi):
+                    self.snooper.activated(vsi, now)
+                case Moving(text, source, destination):
+                    self.migrations.begin(text, source, destination)
                 case Answer(port, manager_id, tlv):
                     self._station_outputs(port, self.stations[port].answer(manager_id, tlv, now), now)
         if not self._counting and self.counters.wanted:
@@ -470,6 +498,7 @@ class Engine:
             else:
                 self._do(*item, now)
         self._associated(self.associations.tick(now), now)
+        self._snooped(self.snooper.tick(now), now)
 
     def _do(self, chore: Chore, dpid: int, now: float) -> None:
         match chore:
@@ -499,8 +528,3 @@ class Engine:
 def _relay_key(port: PortId) -> str:
     """The key of the record that says that reflective relay is on."""
     return f"{_RELAY}{port}"
-
-
-def bridge_mac(port: PortId) -> int:
-    """A locally administered address for a bridge port: 02:eb, 16 bits of dpid, 16 bits of port."""
-    return 0x02EB << 32 | (port.dpid & 0xFFFF) << 16 | port.port_no & 0xFFFF

@@ -291,3 +291,8 @@ def _ends_the_vsi(tlv: Association) -> bool:
     if isinstance(tlv.status, RequestStatus):
         return tlv.MODE is VdpMode.DEASSOCIATE
     return not tlv.status.success and not tlv.status.keep
+
+
+def bridge_mac(port: PortId) -> int:
+    """A locally administered address for a bridge port: 02:eb, 16 bits of dpid, 16 bits of port."""
+    return 0x02EB << 32 | (port.dpid & 0xFFFF) << 16 | port.port_no & 0xFFFF

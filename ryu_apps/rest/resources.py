@@ -15,6 +15,7 @@ from ryu_apps.metrics import CONTENT_TYPE
 from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.flows import flows
 from ryu_apps.rest.history import events, migration, migrations
+from ryu_apps.rest.multicast import multicast
 from ryu_apps.rest.parameters import read
 from ryu_apps.rest.reservations import reservations
 from ryu_apps.rest.stations import stations
@@ -71,6 +72,7 @@ RESOURCES = (
     Resource("GET", "/evb/flows/{dpid}", flows, query=("state", "vsi")),
     Resource("GET", "/evb/reservations", reservations),
     Resource("GET", "/evb/stations", stations),
+    Resource("GET", "/evb/multicast", multicast),
     Resource("GET", "/evb/migrations", migrations, query=("vsi",)),
     Resource("GET", "/evb/migrations/{number}", migration),
     Resource("GET", "/evb/statistics", all_statistics, query=("fresh",)),

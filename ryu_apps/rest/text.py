@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.flow.notation import learn_text, load_text
+from ryu_apps.evb.flow.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.flow.rule import (
     VLAN_PRESENT,
     Action,
@@ -19,7 +19,9 @@ from ryu_apps.evb.flow.rule import (
     LoadBits,
     Match,
     Output,
+    Pop,
     PopVlan,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
@@ -108,6 +110,10 @@ def _action(action: Action) -> str:
             return "SET_FIELD:{in_port:0}"
         case LoadBits(target, value):
             return f"REG_LOAD:{{{load_text(target, value)}}}"
+        case Push(source):
+            return f"STACK_PUSH:{{{bits_text(source)}}}"
+        case Pop(target):
+            return f"STACK_POP:{{{bits_text(target)}}}"
         case FinTimeout(idle):
             return f"FIN_TIMEOUT:{{idle_timeout:{idle}}}"
         case Learn():

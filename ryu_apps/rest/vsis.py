@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ryu_apps.evb.io import OperatorDeassociate
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
+from ryu_apps.evb.services.body import services_of
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.rest.bridge import Bridge, Json, Reply, RestError
@@ -99,4 +100,7 @@ def _program_json(program: Program) -> Json:
         "generation": program.binding.generation,
         "rules": program.rules,
         "waiting": len(program.waiting),
+        "services": list(services_of(program.vsi_type)),
+        "carried": dict(program.carried),
+        "fixed_up": dict(program.fixed_up),
     }

@@ -8,11 +8,11 @@ from ryu.ofproto import nicira_ext
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, Bits, FinTimeout, ForgetInPort, Learn, LoadBits, Resubmit
+from ryu_apps.evb.flow.rule import Action, Bits, FinTimeout, ForgetInPort, Learn, LoadBits, Pop, Push, Resubmit
 from ryu_apps.southbound import bits, learn
 from ryu_apps.southbound.oxm import pad
 
-NiciraAction = Resubmit | ForgetInPort | LoadBits | FinTimeout | Learn
+NiciraAction = Resubmit | ForgetInPort | LoadBits | Push | Pop | FinTimeout | Learn
 
 #: Type, length, experimenter, subtype.
 _HEAD = struct.Struct("!HHIH")
@@ -20,6 +20,8 @@ _HEAD = struct.Struct("!HHIH")
 _RESUBMIT = struct.Struct("!HB3x")
 #: Offset and number of bits less one, field, value.
 _LOAD = struct.Struct("!H4sQ")
+#: Offset, field, number of bits.
+_STACK = struct.Struct("!H4sH")
 #: Idle and hard timeout.
 _FIN_TIMEOUT = struct.Struct("!HH2x")
 #: The 16-bit ingress port is another field for Open vSwitch than the one of 32 bits that matches name.
@@ -36,6 +38,10 @@ def encode(action: NiciraAction) -> bytes:
         case LoadBits(target, value):
             subtype = nicira_ext.NXAST_REG_LOAD
             body = _LOAD.pack(target.offset << 6 | target.width - 1, bits.header(target), value)
+        case Push(source):
+            subtype, body = nicira_ext.NXAST_STACK_PUSH, _stacked(source)
+        case Pop(target):
+            subtype, body = nicira_ext.NXAST_STACK_POP, _stacked(target)
         case FinTimeout(idle):
             subtype, body = nicira_ext.NXAST_FIN_TIMEOUT, _FIN_TIMEOUT.pack(idle, 0)
         case Learn():
@@ -56,6 +62,8 @@ def decode(octets: bytes) -> Action | None:
             return Resubmit(_RESUBMIT.unpack_from(body)[1])
         case nicira_ext.NXAST_REG_LOAD:
             return ForgetInPort() if body == _FORGET_IN_PORT else _load(body)
+        case nicira_ext.NXAST_STACK_PUSH | nicira_ext.NXAST_STACK_POP:
+            return _stack(Push if subtype == nicira_ext.NXAST_STACK_PUSH else Pop, body)
         case nicira_ext.NXAST_FIN_TIMEOUT:
             return FinTimeout(_FIN_TIMEOUT.unpack_from(body)[0])
         case learn.LEARN | learn.LEARN2:
@@ -67,3 +75,13 @@ def _load(body: bytes) -> LoadBits | None:
     place, header, value = _LOAD.unpack(body)
     name = bits.named(header)
     return None if name is None else LoadBits(Bits(name, place >> 6, (place & 0x3F) + 1), value)
+
+
+def _stacked(some: Bits) -> bytes:
+    return _STACK.pack(some.offset, bits.header(some), some.width)
+
+
+def _stack(kind: type[Push | Pop], body: bytes) -> Push | Pop | None:
+    offset, header, width = _STACK.unpack_from(body)
+    name = bits.named(header)
+    return None if name is None else kind(Bits(name, offset, width))

@@ -11,8 +11,8 @@ from typing import Any
 
 from ryu.lib import ofctl_nicira_ext
 
-from ryu_apps.evb.flow.notation import learn_text, load_text
-from ryu_apps.evb.flow.rule import Action, FinTimeout, ForgetInPort, Learn, LoadBits, Resubmit
+from ryu_apps.evb.flow.notation import bits_text, learn_text, load_text
+from ryu_apps.evb.flow.rule import Action, FinTimeout, ForgetInPort, Learn, LoadBits, Pop, Push, Resubmit
 from ryu_apps.southbound import nicira
 
 Printer = Callable[[Any], str]
@@ -32,6 +32,10 @@ def install() -> None:
                 return "NX_LOAD: {0->in_port}"
             case LoadBits(target, value):
                 return f"NX_LOAD: {{{load_text(target, value)}}}"
+            case Push(source):
+                return f"NX_STACK_PUSH: {{{bits_text(source)}}}"
+            case Pop(target):
+                return f"NX_STACK_POP: {{{bits_text(target)}}}"
             case FinTimeout(idle):
                 return f"NX_FIN_TIMEOUT: {{idle_timeout: {idle}}}"
             case Learn() as learn:

@@ -1,4 +1,4 @@
-"""SIGHUP reloads the policies, also of a bridge that has nothing else to do."""
+"""The operator's files: SIGHUP reloads the policies, also of an idle bridge; mistakes end it before it begins."""
 
 from __future__ import annotations
 
@@ -74,3 +74,13 @@ def test_mistakes_are_told_with_their_place_and_nothing_changes(folder: Path, br
     bridge.send_signal(signal.SIGHUP)
     await_log(folder, r"policies\.refused .*bad\.yaml:1:", 5.0)
     assert bridge.poll() is None
+
+
+def test_mistakes_are_listed_with_their_places_and_end_the_program(folder: Path) -> None:
+    (folder / "types" / "web.yaml").write_text("version: 1\nvsi_tipe: {}\n")
+    environment = os.environ | {"EVBRIDGE_CONFIG": str(folder / "evbridge.yaml")}
+    arguments = [str(RYU_MANAGER), "--ofp-tcp-listen-port", "0", "ryu_apps.evb_bridge"]
+    done = subprocess.run(arguments, env=environment, cwd=folder, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert re.search(r"types/web\.yaml:2:1: unknown key 'vsi_tipe' \(did you mean 'vsi_type'\?\)", done.stderr)
+    assert "Traceback" not in done.stderr

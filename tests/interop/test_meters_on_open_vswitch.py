@@ -105,7 +105,7 @@ def test_a_frame_is_counted_as_it_was_last_sent_and_the_simulator_knows(
 def test_meters_count_what_the_counters_of_rules_lose_when_the_way_changes(
     controller: Controller, far_ends: dict[int, socket.socket]
 ) -> None:
-    """Why VSIs are counted by meters: docs/decisions/0013."""
+    """Why VSIs are counted by meters: docs/decisions/0017."""
     before = (rule(0, goto=1), rule(1, goto=58), rule(58, meter=FIRST, apply=(Output(2),)))
     controller.apply(Change(meters=COUNTERS, add=before))
     packets = 0

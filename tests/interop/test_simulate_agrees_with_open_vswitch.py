@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ryu_apps.evb.flow.notation import bits_text
 from ryu_apps.evb.flow.rule import (
     ANY_TAGGED,
     CONTROLLER,
@@ -32,7 +33,9 @@ from ryu_apps.evb.flow.rule import (
     LoadBits,
     Match,
     Output,
+    Pop,
     PopVlan,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
@@ -163,6 +166,10 @@ def action_text(action: Action) -> str:
             return f"resubmit(,{table})"
         case ForgetInPort():
             return "load:0->NXM_OF_IN_PORT[]"
+        case Push(source):
+            return f"push:{bits_text(source)}"
+        case Pop(target):
+            return f"pop:{bits_text(target)}"
         case LoadBits(target, value):
             return f"load:{value:#x}->{target.name}[{target.offset}..{target.offset + target.width - 1}]"
         case _:

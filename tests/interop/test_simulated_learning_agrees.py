@@ -19,6 +19,8 @@ from ryu_apps.evb.flow.rule import (
     Learned,
     LoadBits,
     Output,
+    Pop,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
@@ -90,6 +92,23 @@ class TestAgreement:
         segments = [Segment(1, flags=one) for one in flags]
         assert agree(controller, private_ovs, bridge, rules, *segments) == [[], [3], [2], [3], [], [3], []]
 
+    def test_on_both_directions_of_a_connection_that_is_one_rule(
+        self, controller: Controller, private_ovs: PrivateOvs, bridge: str
+    ) -> None:
+        ends = whole("tcp_src"), whole("tcp_dst")
+        note = replace(NOTE, match=(*NOTE.match[:2], *(Learned(one, one) for one in ends)))
+        swap = (Push(ends[0]), Push(ends[1]), Pop(ends[0]), Pop(ends[1]))
+        rules = (
+            Rule(0, 10, match(in_port=1, **TCP), COOKIE, (Resubmit(KNOWN), note), goto=40),
+            Rule(0, 10, match(in_port=2, **TCP), COOKIE, (*swap, Resubmit(KNOWN), *swap), goto=40),
+            Rule(40, 10, match(reg0=(1, 1)), COOKIE, (Output(3),), goto=41),
+            Rule(41, 10, match(**TCP, tcp_src=80, tcp_dst=1001), COOKIE, (Output(1),)),
+        )
+        there, back = Segment(1001, 80), Segment(80, 1001, in_port=2)
+        other = Segment(80, 1002, in_port=2)
+        left = agree(controller, private_ovs, bridge, rules, back, there, back, other, there)
+        assert left == [[], [], [3, 1], [], [3]]
+
     @pytest.mark.parametrize("seed", range(60))
     def test_on_any_rules(self, controller: Controller, private_ovs: PrivateOvs, bridge: str, seed: int) -> None:
         dice = Dice(seed)
@@ -114,7 +133,8 @@ class Dice:
         tagging: list[Action] = (
             [PushVlan(), SetField("vlan_vid", VLAN_PRESENT | 6)] if tag == 0 and self._flip() else []
         )
-        first = [*tagging, *self.steps(3), self.learn(), *self.steps(2), Resubmit(5), self.learn(), *self.steps(2)]
+        first = [*tagging, *self.steps(3), self.learn(), *self.steps(2), *self.swap(), Resubmit(5), *self.swap()]
+        first += [self.learn(), *self.steps(2)]
         return (
             Rule(0, 10, match(**TCP, vlan_vid=tag), COOKIE, tuple(first), (self._random.randrange(256), 0xFF0), goto=5),
             Rule(0, 1, (), COOKIE, tuple(self.steps(3)), goto=6),
@@ -136,6 +156,11 @@ class Dice:
         return self._one_of(
             SetField(name, self._random.getrandbits(8)), LoadBits(bits, self._random.getrandbits(min(bits.width, 8)))
         )
+
+    def swap(self) -> tuple[Action, ...]:
+        pairs = (("ipv4_src", "ipv4_dst"), ("tcp_src", "tcp_dst"), ("reg0", "reg1"), ("eth_src", "eth_dst"))
+        one, other = map(whole, self._one_of(*pairs))
+        return self._one_of((), (Push(one), Push(other), Pop(one), Pop(other)))
 
     def learn(self) -> Learn:
         limit = self._one_of(0, 1, 2, 3)

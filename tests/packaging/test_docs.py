@@ -15,6 +15,8 @@ from ryu_apps.evb import config_schema
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.evb.services.multicast.schema import MulticastSection
 from ryu_apps.rest.resources import RESOURCES
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +69,7 @@ def model_keys(*models: type[BaseModel]) -> set[str]:
 def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
     schema = config_schema
     models = (schema.ConfigFile, schema.Datapath, schema.Station, schema.Host, schema.Trunk, schema.TimerValues)
+    models = (*models, schema.Multicast)
     shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
     assert shown == model_keys(*models)
 
@@ -105,7 +108,12 @@ def test_the_policy_page_has_the_keys_of_the_schema() -> None:
     keys = model_keys(policy_schema.PolicyFile) - {"vsi_type", "anti_spoofing"}
     keys |= {prefix + name for prefix, model in nested.items() for name in model.model_fields}
     keyed = page.partition("The Ethernet source address")[0]
-    assert table_keys(keyed) == keys
+    assert table_keys(keyed) - {section.name for section in SECTIONS} == keys
+
+
+def test_the_policy_page_has_the_keys_of_multicast() -> None:
+    section = text("docs/policies.rst").partition("\nMulticast\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == model_keys(MulticastSection)
 
 
 def test_examples_of_configurations_are_accepted() -> None:

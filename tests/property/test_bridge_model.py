@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from ryu_apps.evb.flow.learning import learn
 from ryu_apps.evb.flow.pipeline import Kind, Table, parse_cookie
-from ryu_apps.evb.flow.rule import FlowTable
+from ryu_apps.evb.flow.rule import FlowTable, Learn
 from ryu_apps.evb.io import Mode, OperatorDeassociate, PortChanged
+from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
+from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.world import EAGER, HV1, HV2, HV3, HV4, OPEN_2, S1, S2, Vm, World
+from tests.world import EAGER, HV1, HV2, HV3, HV4, OPEN_2, POLICIES, S1, S2, Vm, World, open_type
 
 PORTS = st.sampled_from([HV1, HV2, HV3, HV4])
 SWITCHES = st.sampled_from([S1, S2])
-VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER)])
+#: Firewalls with room for much and for little, whose state goes early and late; one VM has had both.
+WALLED, LATE, TIGHT = VsiTypeKey(40, 1), VsiTypeKey(41, 1), VsiTypeKey(40, 2)
+MEETING = [Vm(4, type=WALLED), Vm(4, type=TIGHT), Vm(5, type=LATE)]
+VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *MEETING])
 MODES = st.sampled_from(list(VdpMode))
 
 
+def walled(key: VsiTypeKey, most: int, trigger: Trigger = Trigger.DUAL) -> VsiType:
+    firewall = Firewall(Acl(default=True), Acl(), most, Lifetimes(60, 20, 60, 60))
+    return replace(open_type(key), services=(("firewall", firewall),), trigger=trigger)
+
+
+TYPES = PolicySet(
+    {
+        **POLICIES.types,
+        WALLED: walled(WALLED, 8),
+        TIGHT: walled(TIGHT, 1),
+        LATE: walled(LATE, 8, Trigger.SINGLE),
+    }
+)
+
+
 def pristine() -> dict[int, FlowTable]:
-    world = World()
+    world = World(policies=TYPES)
     world.connect()
     return world.tables
 
@@ -34,13 +58,39 @@ class BridgeModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(policies=TYPES)
         self.world.connect()
         self.away: set[int] = set()
 
     @rule(port=PORTS, vm=VMS, mode=MODES)
     def ask(self, port: PortId, vm: Vm, mode: VdpMode) -> None:
         self.world.ask(port, vm, mode)
+
+    @rule(dpid=SWITCHES, port=st.integers(1, 5))
+    def somebody_connects(self, dpid: int, port: int) -> None:
+        """Every VM of a switch whose gate is open begins a connection, controller or not."""
+        table = self.world.tables[dpid]
+        open_for = {
+            owner.owner
+            for key, entry in self.world.rules(dpid, Kind.GATE).items()
+            if key.table == Table.INGRESS and (owner := parse_cookie(entry.cookie))
+        }
+        for entry in tuple(self.world.rules(dpid, Kind.VSI_BODY).values()):
+            owner = parse_cookie(entry.cookie)
+            frame = {"tcp_src": port, "tcp_dst": 80, "udp_src": port, "udp_dst": 80, "ipv4_src": 1, "ipv4_dst": 2}
+            if owner is not None and owner.owner in open_for:
+                for action in entry.apply:
+                    if isinstance(action, Learn):
+                        learn(action, table.rules, frame)
+
+    @rule(dpid=SWITCHES)
+    def connections_end(self, dpid: int) -> None:
+        table = self.world.tables[dpid]
+        table.rules = {key: one for key, one in table.rules.items() if not _is_state(one.cookie)}
+
+    @rule(port=PORTS, vm=VMS)
+    def suspend(self, port: PortId, vm: Vm) -> None:
+        self.world.ask(port, vm, VdpMode.ASSOCIATE, suspended=True)
 
     @rule(dpid=SWITCHES)
     def dawdle(self, dpid: int) -> None:
@@ -130,6 +180,19 @@ class BridgeModel(RuleBasedStateMachine):
                 if one and one.kind is Kind.VSI_BODY:
                     assert seen.setdefault(one.owner, one.generation) == one.generation
 
+    @invariant()
+    def state_is_of_a_body(self) -> None:
+        """What is learnt or carried belongs to a program, or to one whose successor has yet to read it."""
+        left = {vsi.left.program.binding.vsi_index for vsi in self.world.engine.registry if vsi.left is not None}
+        if self.world.held:
+            return
+        for dpid in set(self.world.tables) - self.away:
+            bodies = {one.cookie & _OWNER for one in self.world.rules(dpid, Kind.VSI_BODY).values()}
+            for one in self.world.rules(dpid, Kind.STATE).values():
+                owner = parse_cookie(one.cookie)
+                assert owner is not None
+                assert one.cookie & _OWNER in bodies or owner.owner in left
+
     def teardown(self) -> None:
         """In the end everybody falls silent, and nothing may be left."""
         world = self.world
@@ -146,6 +209,15 @@ class BridgeModel(RuleBasedStateMachine):
         for dpid, table in world.tables.items():
             assert table.rules == EMPTY[dpid].rules
         assert world.engine.ledger.used(S1) == world.engine.ledger.used(S2) == 0
+
+
+#: Owner and generation in a cookie.
+_OWNER = (1 << 44) - 1
+
+
+def _is_state(cookie: int) -> bool:
+    owner = parse_cookie(cookie)
+    return owner is not None and owner.kind is Kind.STATE
 
 
 def _cookies(table: FlowTable) -> set[int]:

@@ -34,7 +34,9 @@ from ryu_apps.evb.flow.rule import (
     Meter,
     MeterCount,
     Output,
+    Pop,
     PopVlan,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
@@ -135,7 +137,9 @@ plain_actions: st.SearchStrategy[Action] = st.one_of(
     ),
     st.builds(FinTimeout, unsigned(16)),
 )
-actions = plain_actions | learns
+#: Of these Ryu miscounts the octets in a bucket.
+stack_actions = st.sampled_from(BITS).flatmap(lambda bits: st.sampled_from([Push(bits), Pop(bits)]))
+actions = plain_actions | stack_actions | learns
 lists_of_actions = st.lists(actions, max_size=4).map(tuple)
 rules = st.builds(
     Rule,
@@ -197,6 +201,10 @@ def ryu_action(action: Action) -> Any:
             return parser.NXActionRegLoad(15, IN_PORT_NXM, 0)
         case LoadBits(bits, value):
             return parser.NXActionRegLoad(bits.offset << 6 | bits.width - 1, ryu_place(bits)[0], value)
+        case Push(bits):
+            return parser.NXActionStackPush(ryu_place(bits)[0], bits.offset, bits.width)
+        case Pop(bits):
+            return parser.NXActionStackPop(ryu_place(bits)[0], bits.offset, bits.width)
         case FinTimeout(idle):
             return parser.NXActionFinTimeout(idle, 0)
         case Learn():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
+from ryu_apps.evb.snooping.settings import Querying, Snooping
+from ryu_apps.evb.snooping.timers import Timers as Timers3
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from topologies import two_switch
 
@@ -73,6 +76,21 @@ def test_stage_on_of_the_file_is_the_default_of_all_ports() -> None:
 def test_a_topology_is_written_and_read_back_unchanged() -> None:
     config = BridgeConfig(two_switch.fabric(32), ("policies/web server", "true", '"quoted"'), "/tmp/é")
     assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+def test_queriers_are_written_and_read_back_unchanged() -> None:
+    usual = Querying(False, Timers3(query_interval=60.0))
+    snooping = Snooping(usual, {200: replace(usual, on=True), 300: Querying(False, Timers3(robustness=3))})
+    text = dump_config(BridgeConfig(Fabric(), multicast=snooping))
+    assert "multicast: {querier: false, query_interval: 60, vlans: {200: {querier: true}, 300: {" in text
+    assert load_config("e.yaml", text) == (BridgeConfig(Fabric(), multicast=snooping), [])
+
+
+def test_a_querier_that_cannot_be_is_a_mistake_at_its_place() -> None:
+    assert mistakes("version: 1\ndps: {}\nmulticast: {querier: maybe, vlans: {4095: {}}}\n") == [
+        "e.yaml:3:22: input should be a valid boolean, not 'maybe'",
+        "e.yaml:3:37: key 4095: input should be less than or equal to 4094, not 4095",
+    ]
 
 
 def test_an_empty_fabric_is_written_and_read_back_unchanged() -> None:
@@ -163,3 +181,38 @@ def test_more_trunks_than_metadata_can_number_are_a_mistake() -> None:
         f"  s{number}:\n    dp_id: {number}\n    interfaces:\n{lines}" for number, lines in enumerate(trunks, 1)
     )
     assert mistakes(text) == ["e.yaml:6:7: more than 63 trunks", "e.yaml:73:7: more than 63 trunks"]
+
+
+# --- appliances -----------------------------------------------------------------------------------
+APPLIANCES = """\
+version: 1
+dps:
+  s1:
+    dp_id: 0x1
+    interfaces:
+      1: {name: one, role: host, native_vlan: 100, macs: ['02:00:00:00:0a:01'], appliance: tcp_proxy}
+      2: {name: b, role: host, native_vlan: 200, tagged_vlans: [%d], macs: ['02:00:00:00:0a:02'], appliance: tcp_proxy}
+  s2:
+    dp_id: 0x2
+    interfaces:
+      1: {name: three, role: host, native_vlan: 100, macs: ['02:00:00:00:0a:03'%s], appliance: %s}
+"""
+
+
+def test_an_appliance_is_a_host_port_of_its_own_kind_and_is_written_back() -> None:
+    config, found = load_config("e.yaml", APPLIANCES % (300, "", "tcp_proxy"))
+    assert config is not None, found
+    one = config.fabric.switches[1].interfaces[2]
+    assert one == Interface(2, "b", Role.HOST, 200, (300,), macs=(0x020000000A02,), appliance="tcp_proxy")
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+def test_a_switch_has_one_appliance_of_a_kind_in_a_vlan_and_it_has_one_address() -> None:
+    assert mistakes(APPLIANCES % (100, ", '02:00:00:00:0a:04'", "tcp_proxy")) == [
+        "e.yaml:7:111: port 1 is already the appliance tcp_proxy of VLAN 100 at this switch",
+        "e.yaml:11:60: an appliance tcp_proxy has one address, not 2",
+    ]
+
+
+def test_other_appliances_are_not_known() -> None:
+    assert mistakes(APPLIANCES % (300, "", "toaster")) == ["e.yaml:11:94: input should be 'tcp_proxy', not 'toaster'"]

@@ -108,7 +108,9 @@ def test_what_came_after_staging_is_fixed_up(world: World, kind: VsiTypeKey, rel
     world.advance(1.0)
     assert state(world, S1) == []
     fixed = [happened.detail for happened in world.happened if happened.kind == "state.fixed_up"]
-    assert [(one["fresh"], one["rules"]) for one in fixed] == [(1, 2)]
+    assert fixed == [{"rules": 1, "services": {"firewall": 1}}]
+    program = world.engine.registry.vsi(vm.vsi_id).attachments[HV3].program
+    assert (program.carried, program.fixed_up) == ({"firewall": 2}, {"firewall": 1})
 
 
 @pytest.mark.parametrize("kind", [DUAL, SINGLE])
@@ -225,3 +227,15 @@ def test_expired_reservation_leaves_no_state(world: World) -> None:
         world.advance(1.0)
         world.ask(HV1, vm, VdpMode.ASSOCIATE)
     assert state(world, S2) == [] and ports(world, S1) == {1000}
+
+
+def test_migration_tells_what_followed_even_when_the_rest_is_over(world: World) -> None:
+    vm = Vm(7, DUAL)
+    associated(world, vm)
+    learn(world, vm, 1000)
+    world.ask(HV3, vm, VdpMode.PREASSOCIATE_RR)
+    learn(world, vm, 1001)
+    world.ask(HV3, vm, VdpMode.ASSOCIATE)
+    migration = list(world.engine.migrations)[-1]
+    told = [(step.kind, step.detail.get("rules")) for _, step in migration.steps if step.kind.startswith("state.")]
+    assert migration.finished and told == [("state.carried", 1), ("state.fixed_up", 1)]

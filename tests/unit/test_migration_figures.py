@@ -189,3 +189,16 @@ def test_a_report_is_good_only_if_every_migration_is() -> None:
     assert Report("x", (good, good)).ok
     assert not Report("x", (good, bad)).ok
     assert not Report("x", ()).ok
+
+
+def test_what_is_lost_while_the_vm_is_not_under_way_was_wrongly_blocked() -> None:
+    deaf = UdpNotes(AWAY.sent, tuple(one for one in AWAY.heard if not 0.7 <= one[1] < 0.703))
+    assert figures(seen()).wrongly_blocked == 0
+    late = figures(seen(ends=[Ends(OPEN, AWAY, deaf)]))
+    assert late.wrongly_blocked == 3
+    assert any("policy lets through" in one for one in failures(late, Expectation()))
+
+
+def test_vm_that_never_left_may_lose_nothing() -> None:
+    stayed = Evidence(marks=Marks(begun=0.1, ended=0.6), dumps={"before": []}, outcome=Outcome.ABORTED)
+    assert figures(seen(evidence=stayed)).wrongly_blocked == 2 * 100

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ryu_apps.evb.flow.pipeline import Kind, Table
 from ryu_apps.evb.io import Mode
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.model import VsiTypeKey
@@ -144,3 +145,19 @@ def test_no_switch_ever_holds_more_than_its_budget(budget: int) -> None:
     for number, port in enumerate((HV1, HV3, HV2, HV1, HV3), start=1):
         world.ask(port, Vm(number), VdpMode.ASSOCIATE)
         assert all(len(table.rules) <= budget for table in world.tables.values())
+
+
+def test_change_that_overtakes_an_associate_is_put_in_force_and_nothing_goes_before() -> None:
+    world = World()
+    world.connect()
+    world.hold.add(S2)
+    world.ask(HV1, Vm(2), VdpMode.ASSOCIATE)
+    world.hold.add(S1)
+    world.ask(HV1, Vm(2, type=OPEN_2), VdpMode.ASSOCIATE)
+    world.release()
+    assert world.answer(HV1).success
+    (gate,) = {rule.cookie for key, rule in world.rules(S1, Kind.GATE).items() if key.table == Table.INGRESS}
+    (body,) = {rule.cookie for rule in world.rules(S1, Kind.VSI_BODY).values()}
+    assert gate & ((1 << 44) - 1) == body & ((1 << 44) - 1)
+    attachment = world.engine.registry.vsi(Vm(2).vsi_id).attachments[HV1]
+    assert attachment.program.vsi_type.key == OPEN_2 and len(world.sent[HV1]) == 1

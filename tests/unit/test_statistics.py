@@ -8,7 +8,7 @@ from ryu_apps.evb.flow.rule import FIRST_COUNTER, FlowTable
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.totals import Count
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.counting import BY_NMS, FROM, PLAIN, RULES, RULES_2, SINGLE, TO, CountingWorld, udp
+from tests.counting import BY_NMS, FIRST, FROM, GROUPS, PLAIN, RULES, RULES_2, SINGLE, TO, CountingWorld, udp
 from tests.world import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS_MAC, S1, S2, Vm
 
 VM = Vm(7, type=PLAIN)
@@ -166,6 +166,21 @@ def test_announcements_that_no_rule_judges_are_counted(world: CountingWorld) -> 
     world.read()
     assert {key.number: count.packets for key, count in world.account(vm).counts.items()} == {0: 1}
     exact(world, vm)
+
+
+def test_a_number_of_the_sender_s_rules_is_not_taken_for_one_of_the_receiver_s(world: CountingWorld) -> None:
+    """What passes without a rule, as membership messages do, says so."""
+    sender, receiver = Vm(8, type=FIRST), Vm(7, type=GROUPS)
+    world.move(sender, HV1)
+    world.move(receiver, HV2)
+    world.interface(receiver)
+    query = {"eth_src": sender.mac, "eth_dst": receiver.mac, "eth_type": 0x0800, "ip_proto": 2, "ip_dscp": 0}
+    query |= {"ipv4_src": int(sender.address), "ipv4_dst": int(receiver.address), "vlan_vid": 0}
+    assert world.vm_sends(sender, HV1, query) == 1
+    world.read()
+    assert {key.number: count.packets for key, count in world.account(sender).counts.items()} == {1: 1}
+    assert {key.number: count.packets for key, count in world.account(receiver).counts.items()} == {0: 1}
+    exact(world, receiver)
 
 
 def test_a_new_version_counts_on_and_keeps_the_rules_apart(world: CountingWorld) -> None:

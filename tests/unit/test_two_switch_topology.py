@@ -44,6 +44,15 @@ def test_port_numbers_do_not_depend_on_the_size() -> None:
     assert small.ports(Role.TRUNK) == large.ports(Role.TRUNK)
 
 
+def test_proxies_are_an_option_that_moves_nothing_else() -> None:
+    plain, proxied = two_switch.fabric(8), two_switch.fabric(8, proxies=1)
+    added = set(proxied.ports(Role.HOST)) - set(plain.ports(Role.HOST))
+    assert added == {PortId(1, 51), PortId(2, 51)}
+    assert {proxied.interface(port).appliance for port in added} == {"tcp_proxy"}  # type: ignore[union-attr]
+    for dpid, switch in plain.switches.items():
+        assert switch.interfaces.items() <= proxied.switches[dpid].interfaces.items()
+
+
 @pytest.mark.parametrize("n", [7, 33, 0, -8, "8", 8.5])
 def test_other_sizes_are_refused_with_the_limits(n: object) -> None:
     with pytest.raises(ValueError, match="8 to 32 hypervisors"):

@@ -17,7 +17,9 @@ from ryu_apps.evb.flow.rule import (
     Learned,
     LoadBits,
     Output,
+    Pop,
     PopVlan,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
@@ -89,6 +91,10 @@ def _action(action: Action) -> str:
             return "load:0->in_port"
         case LoadBits(target=target, value=value):
             return f"load:{load_text(target, value)}"
+        case Push(source=source):
+            return f"push:{bits_text(source)}"
+        case Pop(target=target):
+            return f"pop:{bits_text(target)}"
         case FinTimeout(idle=idle):
             return f"fin_timeout(idle_timeout={idle})"
         case Learn():
@@ -102,27 +108,27 @@ def learn_text(learn: Learn) -> str:
     parts += [f"fin_idle_timeout={learn.fin_idle_timeout}"] if learn.fin_idle_timeout else []
     parts += [f"priority={learn.priority}", f"cookie={learn.cookie:#x}"]
     parts += [f"limit={learn.limit}"] if learn.limit else []
-    parts += [f"result_dst={_bits(learn.verdict)}"] if learn.verdict else []
+    parts += [f"result_dst={bits_text(learn.verdict)}"] if learn.verdict else []
     parts += [*map(_learned_match, learn.match), *(f"load:{load_text(*one)}" for one in learn.writes)]
     return ",".join(parts)
 
 
 def load_text(target: Bits, source: Bits | int) -> str:
     """``0x1->reg0[3..5]``: some bits of a field are written with a constant or from other bits."""
-    return f"{_bits(source) if isinstance(source, Bits) else hex(source)}->{_bits(target)}"
+    return f"{bits_text(source) if isinstance(source, Bits) else hex(source)}->{bits_text(target)}"
 
 
 def _learned_match(one: Learned) -> str:
     target, source = one
     if isinstance(source, Bits):
-        return _bits(target) if target == source else f"{_bits(target)}={_bits(source)}"
+        return bits_text(target) if target == source else f"{bits_text(target)}={bits_text(source)}"
     if target == whole(target.name):
         return f"{target.name}={_writer(target.name)(source)}"
-    return f"{_bits(target)}={source:#x}"
+    return f"{bits_text(target)}={source:#x}"
 
 
-def _bits(bits: Bits) -> str:
-    """``reg0[]``, ``reg0[3]`` or ``reg0[3..5]``."""
+def bits_text(bits: Bits) -> str:
+    """A run of bits: ``reg0[]``, ``reg0[3]`` or ``reg0[3..5]``."""
     if bits == whole(bits.name):
         return f"{bits.name}[]"
     last = bits.offset + bits.width - 1

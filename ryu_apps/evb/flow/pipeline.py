@@ -7,7 +7,8 @@
                                                     \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
 
 Between ACL and what follows it stand the tables of the services that a VSI type has, in each direction:
-FIREWALL, NEW, LEARN, LIMIT, COUNT.  CONNECTIONS holds what a switch has learnt by itself; it is looked up on the way.
+FIREWALL, NEW, LEARN, LIMIT, then PROXY, then COUNT.  CONNECTIONS and PROXY_PINS hold what a switch has learnt
+by itself; they are looked up on the way, and so are most of the other tables behind OUTPUT.
 
 No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
 absent has a body that no packet can reach.  Table numbers leave room for the services between.
@@ -18,7 +19,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FIRST_COUNTER, CookieMask
+from ryu_apps.evb.flow.rule import FIRST_COUNTER, Bits, CookieMask
 
 
 class Table(IntEnum):
@@ -40,6 +41,10 @@ class Table(IntEnum):
     """Body, per VSI: notes a connection that the VM begins."""
     LIMIT_FROM = 34
     """Body: was there room to note it?"""
+    REPORTS = 35
+    """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
+    PROXY_FROM = 36
+    """Body, per type: does it belong to a connection that a proxy has with the VM?"""
     COUNT_FROM = 38
     """Body, per VSI: counts what the VM has sent and may send, the last before FORWARD."""
     REFUSED_FROM = 39
@@ -52,6 +57,12 @@ class Table(IntEnum):
     """Broadcast and multicast: the local members of a VID, page by page."""
     FLOOD_PAGE = 46
     """Gate: one copy for every VSI of a page."""
+    GROUPS = 47
+    """IP multicast of a VID in which somebody is snooped: to whom of its receivers?"""
+    GROUP_PAGE = 48
+    """One copy for every member of a group on a page of 32, or towards one trunk."""
+    RECEIVERS = 49
+    """Those of a VID who receive every group: hosts, VSIs that are not snooped, and the trunks to such."""
     ACL_TO = 50
     """Body, per type: may the VM receive this?"""
     FIREWALL_TO = 51
@@ -59,6 +70,8 @@ class Table(IntEnum):
     NEW_TO = 52
     LEARN_TO = 53
     LIMIT_TO = 54
+    PROXY_TO = 56
+    """Body, per type: is it for a port that a proxy stands before?"""
     COUNT_TO = 58
     """Body, per type: delivers the frame, then has it counted as it was delivered."""
     COUNTED_TO = 59
@@ -69,6 +82,18 @@ class Table(IntEnum):
     """As REFUSED_FROM, for frames to the VM."""
     CONNECTIONS = 70
     """State: the connections of each VSI, both directions; says in ``reg0`` that a frame belongs to one."""
+    PROXY_PINS = 71
+    """State: which proxy has a connection; writes its address, and says so in ``reg2``."""
+    PROXY_LOOKUP = 73
+    """Body, per type: looks up the next three."""
+    PROXY_SOURCES = 74
+    """Does the frame come from a proxy?  Says so in ``reg2``."""
+    PROXY_HERE = 75
+    """The proxy of this switch, by VID: writes its address, and says so in ``reg2``."""
+    PROXY_DECIDE = 76
+    """Body: to the VM, to a proxy, or nowhere."""
+    PROXY_ROOM = 77
+    """Body: was there room to note which proxy has the connection?"""
 
 
 class Direction(IntEnum):
@@ -122,6 +147,11 @@ def type_metadata(epoch: int, direction: Direction) -> tuple[int, int]:
 def vsi_metadata(vsi: int, direction: Direction) -> tuple[int, int]:
     """``(value, mask)`` that a rule of one VSI matches on."""
     return metadata(vsi=vsi, direction=direction), VSI_MASK | DIRECTION_MASK
+
+
+#: ``reg2`` of a frame that may concern a proxy: it comes from one; its connection has a pin; this switch has a proxy,
+#: whose address it bears now; a pin was noted; the pin is that of a connection that stands.
+FROM_PROXY, PINNED, PROXY_FOUND, PIN_NOTED, PIN_LASTS = (Bits("reg2", bit, 1) for bit in range(5))
 
 
 class Kind(IntEnum):
@@ -222,7 +252,12 @@ def parse_counter(meter_id: int) -> tuple[int, int] | None:
     return meter_id >> VSI_BITS & ((1 << SLOT_BITS) - 1), meter_id & ((1 << VSI_BITS) - 1)
 
 
-#: Group ids: one per port and tag form, one per trunk.
+#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
+PROXY_GROUP = 0x400000
+
+#: Ethernet destination of IGMP reports between switches, that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
+#: tell IGMP messages apart, and a report of version 2 bears the address of its group as data does.
+REPORTS_MAC = 0x01005E000016

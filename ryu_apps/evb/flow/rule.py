@@ -190,6 +190,20 @@ class LoadBits:
     value: int
 
 
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Lay some bits aside (an Open vSwitch extension): two pushed and popped crosswise change places."""
+
+    source: Bits
+
+
+@dataclass(frozen=True, slots=True)
+class Pop:
+    """Overwrite some bits of a field with what was laid aside last."""
+
+    target: Bits
+
+
 class Learned(NamedTuple):
     """One match field or one action of a rule that is to be learnt.
 
@@ -232,7 +246,20 @@ class Learn:
     writes: tuple[Learned, ...]
 
 
-Action = Output | ToGroup | SetField | LoadBits | PushVlan | PopVlan | Resubmit | ForgetInPort | FinTimeout | Learn
+Action = (
+    Output
+    | ToGroup
+    | SetField
+    | LoadBits
+    | Push
+    | Pop
+    | PushVlan
+    | PopVlan
+    | Resubmit
+    | ForgetInPort
+    | FinTimeout
+    | Learn
+)
 
 
 class RuleKey(NamedTuple):

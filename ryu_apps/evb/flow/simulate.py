@@ -30,7 +30,9 @@ from ryu_apps.evb.flow.rule import (
     LoadBits,
     Match,
     Output,
+    Pop,
     PopVlan,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
@@ -132,6 +134,7 @@ class _Walk:
         self._live_ports = live_ports
         self._fields = fields
         self._lookups = 0
+        self._stack: list[int] = []
         # As it was when the frame came in: Open vSwitch does not see what a frame has taught it before the next.
         self._tables: defaultdict[int, list[Rule]] = defaultdict(list)
         for rule in table.rules.values():
@@ -182,12 +185,21 @@ class _Walk:
                     self._group(group_id, table, depth)
                 case Resubmit(target):
                     self._lookup_from(table, target, depth)
+                case Push(source):
+                    self._stack.append(self._fields.get(source.name, 0) >> source.offset & (1 << source.width) - 1)
+                case Pop(target):
+                    self._pop(target)
                 case Learn():
                     self._fields |= learn(action, self._table.rules, self._fields)
                 case FinTimeout():
                     pass
                 case _:
                     _rewrite(self._fields, action)
+
+    def _pop(self, target: Bits) -> None:
+        if not self._stack:
+            raise SimulationError("a pop from an empty stack")
+        _rewrite(self._fields, LoadBits(target, self._stack.pop()))
 
     def _output(self, port: int) -> None:
         if port >= _FIRST_RESERVED and port not in (CONTROLLER, _LOCAL):
@@ -201,11 +213,11 @@ class _Walk:
         if group_id not in self._table.groups:
             raise SimulationError(f"no group {group_id:#x}")
         self._check_depth(table, depth)
-        before = self._fields
+        before, stack = self._fields, self._stack
         for bucket in self._chosen(self._table.groups[group_id]):
-            self._fields = dict(before)
+            self._fields, self._stack = dict(before), list(stack)
             self._do(action_set(bucket.actions), table, depth + 1)
-        self._fields = before
+        self._fields, self._stack = before, stack
 
     def _chosen(self, group: Group) -> tuple[Bucket, ...]:
         match group.type:

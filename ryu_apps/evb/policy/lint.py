@@ -22,13 +22,17 @@ _WRONG_PROTO = {(0x0800, 58): "ICMPv6 does not travel over IPv4", (0x86DD, 1): "
 
 
 def lint(vsi_type: VsiType) -> list[Diagnostic]:
-    """Warnings about the rules of a type."""
-    found: list[Diagnostic] = []
-    for acl, from_vm in ((vsi_type.from_vm, True), (vsi_type.to_vm, False)):
-        found += _shadowed(vsi_type, acl)
-        for rule in acl.rules:
-            found += [warning(vsi_type.file, rule.place, why) for why in _unreachable(vsi_type, rule, from_vm)]
-    return found
+    """Warnings about the rules of a type's own ACLs."""
+    lists = ((vsi_type.from_vm, True), (vsi_type.to_vm, False))
+    return [one for acl, from_vm in lists for one in lint_acl(vsi_type, acl, from_vm)]
+
+
+def lint_acl(vsi_type: VsiType, acl: Acl, from_vm: bool) -> Iterator[Diagnostic]:
+    """Warnings about the rules of one direction, whatever service they are for."""
+    yield from _shadowed(vsi_type, acl)
+    for rule in acl.rules:
+        for why in _unreachable(vsi_type, rule, from_vm):
+            yield warning(vsi_type.file, rule.place, why)
 
 
 @dataclass(slots=True)

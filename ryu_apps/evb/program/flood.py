@@ -8,7 +8,7 @@ Associate rewrites a bounded rule however many VSIs share the VID.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.pipeline import PORT_MASK, Kind, Priority, Table, cookie, metadata
@@ -25,10 +25,12 @@ class Member(NamedTuple):
     Attributes:
         metadata: what a frame on its way to the VSI carries.
         mac: its MAC address; None: a VSI that owns the whole VID and takes frames as they are.
+        snooped: of IP multicast it receives the groups that it has joined; else all.
     """
 
     metadata: int
     mac: int | None
+    snooped: bool = False
 
 
 class _Page:
@@ -49,6 +51,15 @@ class _Page:
     @property
     def metadata(self) -> int:
         return metadata(port=self._number)
+
+    def takes(self, member: Member) -> bool:
+        """Whether there is room; those who are snooped and those who are not do not share a page."""
+        return len(self.members) < PAGE_SIZE and all(one.snooped == member.snooped for one in self.members)
+
+    @property
+    def open(self) -> bool:
+        """Whether its members receive every group."""
+        return any(not one.snooped for one in self.members)
 
     def rule(self) -> Rule:
         if self._kept is None:
@@ -81,7 +92,7 @@ class FloodVid:
         if member.mac is None:
             self._whole[member] = None
         elif member not in self._page_of:
-            page = self._page_of[member] = self._page_with_room(wish)
+            page = self._page_of[member] = self._page_with_room(member, wish)
             page.change(member, present=True)
 
     def page_of(self, member: Member) -> int | None:
@@ -98,10 +109,21 @@ class FloodVid:
         while self._pages and not self._pages[-1].members:
             self._pages.pop()
 
-    def _page_with_room(self, wish: int | None) -> _Page:
+    @property
+    def open(self) -> bool:
+        """Whether somebody receives every group of IP multicast."""
+        return bool(self._host_ports or self._whole) or any(page.open for page in self._pages)
+
+    def open_copies(self) -> Iterator[Action]:
+        """A copy to each of those who receive every group."""
+        yield from self._host_copies()
+        yield from self._whole_copies()
+        yield from _to_pages(page for page in self._pages if page.open)
+
+    def _page_with_room(self, member: Member, wish: int | None) -> _Page:
         wished = self._pages[wish : wish + 1] if wish is not None else []
         for page in (*wished, *self._pages):
-            if len(page.members) < PAGE_SIZE:
+            if page.takes(member):
                 return page
         for number in range(len(self._pages), max(len(self._pages), wish or 0) + 1):
             self._pages.append(_Page(self._vid, number + 1))
@@ -115,9 +137,7 @@ class FloodVid:
         owner = cookie(Kind.MEMBERSHIP, self._vid)
         whole = tuple(self._whole_copies())
         used = [page for page in self._pages if page.members]
-        pages = tuple(
-            action for page in used for action in (SetField("metadata", page.metadata), Resubmit(Table.FLOOD_PAGE))
-        )
+        pages = tuple(_to_pages(used))
         vid = VLAN_PRESENT | self._vid
         if everyone := (*self._host_copies(), *whole, *pages):
             group = match(vlan_vid=vid, eth_dst=ANY_GROUP)
@@ -136,6 +156,12 @@ class FloodVid:
         for member in self._whole:
             yield SetField("metadata", member.metadata)
             yield Resubmit(Table.ACL_TO)
+
+
+def _to_pages(pages: Iterable[_Page]) -> Iterator[Action]:
+    for page in pages:
+        yield SetField("metadata", page.metadata)
+        yield Resubmit(Table.FLOOD_PAGE)
 
 
 def unknown_unicast(vid: int) -> Rule:

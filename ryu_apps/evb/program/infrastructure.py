@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.flow.pipeline import (
     PORT_MASK,
+    PROXY_GROUP,
     TAGGED_GROUP,
     TRUNK_GROUP,
     TRUNK_MASK,
@@ -36,6 +37,7 @@ from ryu_apps.evb.flow.rule import (
     Output,
     PopVlan,
     PushVlan,
+    Resubmit,
     Rule,
     SetField,
     ToGroup,
@@ -52,6 +54,23 @@ _RESERVED_ADDRESSES = (0x0180C2000000, 0xFFFFFFFFFFF0)
 #: need about 500 a second.  ECP is stop and wait, so an honest station has one or two frames under way; a burst is
 #: what others wait behind, at a good third of a millisecond a request.
 PUNT_RATE, PUNT_BURST = 1000, 100
+#: General queries (IGMP, MLD) a second from a host port, and how many at once; what is more is not forwarded either.
+QUERY_RATE, QUERY_BURST = 10, 20
+
+#: In GROUP_PAGE: what is asked for is no page but the trunk of this number.
+TRUNK_SELECTOR = 0x8000
+
+_ALL_SYSTEMS, _ALL_NODES = 0xE0000001, 0xFF02 << 112 | 1
+#: General queries: IGMP's are known by their destination, which nothing else of IGMP has.
+_QUERIES: tuple[Fields, Fields] = (
+    {"eth_type": 0x0800, "ip_proto": 2, "ipv4_dst": _ALL_SYSTEMS},
+    {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 130, "ipv6_dst": _ALL_NODES},
+)
+#: In FORWARD, above everything that is not the address of one station.
+_QUERY_PRIORITY = 140
+
+#: What a proxy gets is a copy, so that nothing done to it shows in the other copies of a flooded frame.
+PROXY_COPY = Group(PROXY_GROUP, GroupType.INDIRECT, (Bucket((Resubmit(Table.PROXY_LOOKUP),)),))
 
 _COOKIE = cookie(Kind.INFRASTRUCTURE)
 
@@ -68,16 +87,19 @@ def infrastructure(switch: Switch, wiring: Wiring, hosts: dict[tuple[int, int], 
     edge = [interface for interface in interfaces if interface.role is not Role.TRUNK]
     trunks = wiring.trunks(switch.dpid)
     return Change(
-        meters=tuple(Meter(one.port_no, PUNT_RATE, PUNT_BURST) for one in interfaces if one.role is Role.STATION),
+        meters=tuple(_meter(one) for one in edge),
         groups=(
             *(group for one in edge for group in port_groups(one, reflective_relay=False)),
             *(_trunk_group(trunk) for trunk in trunks),
+            PROXY_COPY,
         ),
         add=(
             *_admit(interfaces),
             *_ingress(interfaces, trunks),
             *_forward_hosts(switch.dpid, wiring, hosts),
+            *_queries(edge),
             *_flood(trunks),
+            *_selected(trunks),
             *(rule for one in edge for rule in _output(one)),
         ),
     )
@@ -109,7 +131,7 @@ def admitted(interface: Interface) -> Iterator[tuple[int, Fields, tuple[Action, 
     Yields:
         ``(vid, match fields, actions that tag the frame)`` for every configured VID.
     """
-    for vid in vids_of(interface):
+    for vid in interface.vids:
         yield vid, *classify_vid(interface, vid)
 
 
@@ -118,12 +140,6 @@ def classify_vid(interface: Interface, vid: int) -> tuple[Fields, tuple[Action, 
     if vid == interface.native_vlan:
         return {"vlan_vid": 0}, (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | vid))
     return {"vlan_vid": VLAN_PRESENT | vid}, ()
-
-
-def vids_of(interface: Interface) -> tuple[int, ...]:
-    """The VIDs configured at a port, the native one first."""
-    native = () if interface.native_vlan is None else (interface.native_vlan,)
-    return (*native, *(vid for vid in interface.tagged_vlans if vid not in native))
 
 
 def _rule(
@@ -152,6 +168,12 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
                 yield _rule(Table.ADMIT, Priority.EXACT, fields, apply=(Output(CONTROLLER),), meter=one.port_no)
     yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=_RESERVED_ADDRESSES))
     yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
+
+
+def _meter(interface: Interface) -> Meter:
+    if interface.role is Role.STATION:
+        return Meter(interface.port_no, PUNT_RATE, PUNT_BURST)
+    return Meter(interface.port_no, QUERY_RATE, QUERY_BURST)
 
 
 def _ingress(interfaces: list[Interface], trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
@@ -199,6 +221,27 @@ def _flood(trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
             apply=tuple(to_trunk(trunk) for trunk in tree if trunk.ordinal != ordinal),
             goto=Table.FLOOD_VID,
         )
+
+
+def _queries(edge: list[Interface]) -> Iterator[Rule]:
+    """A multicast router asks: everybody hears it, and so does the controller, once."""
+    for one in edge:
+        if one.role is Role.HOST:
+            for fields in _QUERIES:
+                asked = match(in_port=one.port_no, eth_dst=ANY_GROUP, **fields)
+                copy = (Output(CONTROLLER),)
+                yield _rule(Table.FORWARD, _QUERY_PRIORITY, asked, apply=copy, goto=Table.FLOOD, meter=one.port_no)
+
+
+def _selected(trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
+    """One copy of a multicast frame to one trunk of the broadcast tree, unless it came in by it."""
+    for trunk in trunks:
+        if trunk.in_tree:
+            towards = metadata(port=TRUNK_SELECTOR | trunk.ordinal)
+            back = towards | metadata(trunk=trunk.ordinal), PORT_MASK | TRUNK_MASK
+            yield _rule(Table.GROUP_PAGE, Priority.GUARD, match(metadata=back))
+            onward = match(metadata=(towards, PORT_MASK))
+            yield _rule(Table.GROUP_PAGE, Priority.EXACT, onward, apply=(to_trunk(trunk),))
 
 
 def _output(interface: Interface) -> Iterator[Rule]:

@@ -12,6 +12,7 @@ from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import Meter, Rule, SetField
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
+from ryu_apps.evb.topology.fabric import Switch
 from ryu_apps.evb.vsi.model import VsiBinding
 
 
@@ -48,12 +49,18 @@ class Route:
         return (SetField("reg1", number),) if self.numbered else ()
 
 
+#: The number of a frame that passes without a rule of the policy.
+UNJUDGED = 0
 #: Of a type that has no service but its ACL.
 DIRECT = Route()
 
 
 def _nothing_per_type(vsi_type: VsiType, epoch: int, route: Route) -> Iterable[Rule]:
     return ()
+
+
+def _nothing(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | None:
+    return None
 
 
 def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route) -> Iterable[Rule]:
@@ -64,7 +71,7 @@ def _no_numbers(vsi_type: VsiType) -> bool:
     return False
 
 
-def _no_counters(vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
+def _no_meters(vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
     return ()
 
 
@@ -79,11 +86,14 @@ class Carry:
         table: where such rules are; no other service learns there.
         rewrite: a rule as learnt for one binding -> the rule for another one; None: it stays behind.
         capacity: the most rules of one VSI; so many are reserved at Pre-Associate.
+        final: read at Associate too if it was read when the source let go; between the two a switch may
+            have learnt more.
     """
 
     table: Table
     rewrite: Callable[[Rule, VsiBinding], Rule | None]
     capacity: Callable[[VsiType], int]
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,8 @@ class Service:
         numbered: whether it wants to know which rule of the ACL has judged a frame.
         counters: meters that the rules of one VSI count with.
         carry: the state that it keeps in the switch; None: none.
+        lacks: what a switch would need, and has not, to serve a VSI in these VLANs; None: nothing.
+        meters: those that its rules of one VSI name.
     """
 
     name: str
@@ -111,8 +123,10 @@ class Service:
     stations: tuple[Table, ...] = ()
     refused: tuple[Table, ...] = ()
     numbered: Callable[[VsiType], bool] = _no_numbers
-    counters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_counters
+    counters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
     carry: Carry | None = None
+    lacks: Callable[[VsiType, Switch, tuple[int, ...]], str | None] = _nothing
+    meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
 
     def serves(self, vsi_type: VsiType) -> bool:
         """Whether VSIs of this type have it."""

@@ -5,6 +5,7 @@ No rule here can be reached before the VSI's gate writes the metadata that the r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from ryu_apps.evb.flow.rule import Meter, Rule, RuleBlock
@@ -14,12 +15,16 @@ from ryu_apps.evb.services.acl import ACL
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.base import Carry, Route, Service
 from ryu_apps.evb.services.firewall import FIREWALL
+from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
+from ryu_apps.evb.services.multicast.schema import Multicast
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
 from ryu_apps.evb.services.statistics import STATISTICS
-from ryu_apps.evb.vsi.model import VsiBinding
+from ryu_apps.evb.services.tcp_proxy import TCP_PROXY
+from ryu_apps.evb.topology.fabric import Switch
+from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 #: In the order in which a frame meets them.
-SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, SPLIT_HORIZON, STATISTICS)
+SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, SPLIT_HORIZON, STATISTICS)
 
 #: What a policy file may say of them.
 SECTIONS: tuple[Section, ...] = tuple(service.section for service in SERVICES if service.section is not None)
@@ -42,6 +47,29 @@ def body_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Rule, ...]:
     return tuple(rule for service in had for rule in service.per_vsi(vsi_type, binding, route))
 
 
+def meters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]:
+    """The meters that the rules of one VSI name."""
+    had, _ = _services_of(vsi_type)
+    return tuple(meter for service in had for meter in service.meters(vsi_type, binding))
+
+
+def multicast_of(vsi_type: VsiType, bindings: Iterable[Binding]) -> Multicast | None:
+    """What a VSI may receive of multicast; None: everything, as nobody snoops on it.
+
+    A VSI that owns a whole VID has no address by which its reports could be known.
+    """
+    multicast: Multicast | None = vsi_type.service(MULTICAST.name)
+    return None if any(one.mac is None for one in bindings) else multicast
+
+
+def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
+    """The rules that the group memberships of a VSI may come to."""
+    multicast = multicast_of(vsi_type, bindings)
+    if multicast is None:
+        return Room(0, 0)
+    return room_for_groups(multicast, len(bindings), len({one.vid for one in bindings}))
+
+
 def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
     had = [service for service in SERVICES if service.serves(vsi_type)]
     return had, Route(
@@ -62,9 +90,28 @@ def state_capacity(vsi_type: VsiType) -> int:
     return sum(carry.capacity(vsi_type) for carry in _carries(vsi_type).values())
 
 
+def counted_by_service(state: Iterable[Rule]) -> Counter[str]:
+    """How many rules of state each service has among these."""
+    names: dict[int, str] = {one.carry.table: one.name for one in SERVICES if one.carry is not None}
+    return Counter(names[rule.table] for rule in state if rule.table in names)
+
+
+def services_of(vsi_type: VsiType) -> tuple[str, ...]:
+    """The services that VSIs of a type have, in the order in which a frame meets them."""
+    return tuple(service.name for service in SERVICES if service.serves(vsi_type))
+
+
 def extracted_early(vsi_type: VsiType) -> bool:
     """Whether all of a VSI's state goes as soon as its source lets go; else some waits for the Associate."""
-    return len(_carries(vsi_type, early=True)) == len(_carries(vsi_type))
+    early = _carries(vsi_type, early=True)
+    return len(early) == len(_carries(vsi_type)) and not any(carry.final for carry in early.values())
+
+
+def lacks(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | None:
+    """What a switch would need, and has not, to serve VSIs of a type in these VLANs; None: nothing."""
+    return next(
+        (what for service in _services_of(vsi_type)[0] if (what := service.lacks(vsi_type, switch, vids))), None
+    )
 
 
 def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding, early: bool = False) -> list[Rule]:
@@ -79,6 +126,11 @@ def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding
     carries = _carries(vsi_type, early)
     found = (carries[rule.table].rewrite(rule, binding) for rule in learnt if rule.table in carries)
     return [rule for rule in found if rule is not None]
+
+
+def carried_tables(vsi_type: VsiType, early: bool = False) -> frozenset[int]:
+    """Where the rules are that :func:`carried_state` tells of."""
+    return frozenset(_carries(vsi_type, early))
 
 
 def _carries(vsi_type: VsiType, early: bool = False) -> dict[int, Carry]:

@@ -64,6 +64,7 @@ class Interface:
         peer: the port at the other end of a TRUNK.
         timers: EVB proposal of a STATION port.
         stage_on_preassociate: stage at a plain Pre-Associate too.
+        appliance: the service that the end system of a HOST port works for, by name; None: for none.
     """
 
     port_no: int
@@ -75,6 +76,13 @@ class Interface:
     peer: PortId | None = None
     timers: Timers = Timers()
     stage_on_preassociate: bool = False
+    appliance: str | None = None
+
+    @property
+    def vids(self) -> tuple[int, ...]:
+        """The VIDs configured at the port, the native one first."""
+        native = () if self.native_vlan is None else (self.native_vlan,)
+        return (*native, *(vid for vid in self.tagged_vlans if vid not in native))
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,7 @@ class Wiring:
             )
             for dpid, peers in links.items()
         }
+        self._tree = tree
         paths = dict(nx.all_pairs_shortest_path(backbone))
         self._next_hop = {
             (source, target): path[1]
@@ -85,6 +86,16 @@ class Wiring:
     def trunks(self, dpid: int) -> tuple[Trunk, ...]:
         """The trunks of a switch in the order of their ordinals."""
         return self._trunks.get(dpid, ())
+
+    def branches(self, dpid: int) -> tuple[tuple[int, frozenset[int]], ...]:
+        """Where the broadcast tree goes from a switch: ordinals of trunks, and the switches behind each."""
+        return tuple(
+            (trunk.ordinal, self._behind(dpid, trunk.neighbour)) for trunk in self.trunks(dpid) if trunk.in_tree
+        )
+
+    def _behind(self, dpid: int, neighbour: int) -> frozenset[int]:
+        cut = nx.restricted_view(self._tree, [], [(dpid, neighbour)])
+        return frozenset(nx.node_connected_component(cut, neighbour))
 
     def trunk_towards(self, dpid: int, target: int) -> Trunk | None:
         """The trunk by which ``dpid`` reaches the switch ``target``; None if there is no path."""

@@ -64,6 +64,7 @@ def examine(
     vsi_type: VsiType | None,
     filter_info: FilterInfo,
     taken: Callable[[Binding], str | None],
+    lacks: Callable[[VsiType, tuple[int, ...]], str | None] = lambda vsi_type, vids: None,
 ) -> Admission | Refusal:
     """Check a request.
 
@@ -72,6 +73,7 @@ def examine(
         vsi_type: the policy of its type and version, None if there is none.
         filter_info: as received.
         taken: who else holds a binding, None if nobody.
+        lacks: what its switch would need, and has not, to serve a type in some VLANs; None: nothing.
     """
     if vsi_type is None:
         return Refusal(VdpError.OTHER_FAILURE, True, "unknown VSI type or version")
@@ -84,6 +86,8 @@ def examine(
     for binding in bindings:
         if reason := _unacceptable(interface, binding, taken):
             return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, reason)
+    if missing := lacks(vsi_type, tuple(dict.fromkeys(one.vid for one in bindings))):
+        return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, missing)
     return Admission(vsi_type, filled, bindings)
 
 

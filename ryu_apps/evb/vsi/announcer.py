@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.io import SendFrame
-from ryu_apps.evb.program.infrastructure import vids_of
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.model import VsiBinding
 from ryu_apps.evb.wire.announcement import gratuitous_arp, neighbour_advertisement, reverse_arp
@@ -26,7 +25,7 @@ class Announcer:
         for port in fabric.ports(Role.HOST):
             interface = fabric.interface(port)
             assert interface is not None
-            for vid in vids_of(interface):
+            for vid in interface.vids:
                 self._edges[vid].append((port, None if vid == interface.native_vlan else vid))
 
     def frames(self, binding: VsiBinding, before: VsiBinding | None = None) -> tuple[SendFrame, ...]:

@@ -6,18 +6,26 @@ Holds the flood memberships, because a gate and the copies of a broadcast open t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import zip_longest
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import Change
 from ryu_apps.evb.program.flood import FloodVid, Member, unknown_unicast
 from ryu_apps.evb.program.gate import local_gate, remote_gate, to_vm_metadata
-from ryu_apps.evb.program.infrastructure import vids_of
+from ryu_apps.evb.program.groups import GroupVid, Place, Reception
+from ryu_apps.evb.services.body import multicast_of
+from ryu_apps.evb.snooping.interests import interests
+from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.vsi.model import Interest
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 
 _NOTHING: RuleSet = {}
+
+#: A VSI in the broadcasts of a VID on a switch: ``(dpid, vid, member)``.
+_Membership = tuple[int, int, Member]
 
 
 class Gatekeeper:
@@ -28,6 +36,8 @@ class Gatekeeper:
         self._wiring = wiring
         self._floods: dict[tuple[int, int], FloodVid] = {}
         self._whole: dict[int, set[str]] = {}
+        self._tree = {dpid: wiring.branches(dpid) for dpid in fabric.switches}
+        self._groups: dict[int, GroupVid] = {}
         for dpid, vid, ports in _host_ports(fabric):
             self._floods[dpid, vid] = FloodVid(vid, ports)
 
@@ -48,17 +58,27 @@ class Gatekeeper:
         """
         gates = self._gates(owner, program)
         members = _members(owner, program)
+        receptions = _receptions(vsi.listener, owner, program)
         shared = self._flood_changes(vsi, members, pages)
+        groups = self._group_changes(vsi, members, receptions)
         changes = {
             dpid: merge(
                 difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)),
                 shared.get(dpid, Change()),
+                groups.get(dpid, Change()),
             )
             for dpid in self._fabric.switches
         }
         vsi.owner, vsi.gate_program = owner, program
-        vsi.gates, vsi.members = gates, members
+        vsi.gates, vsi.members, vsi.receptions = gates, members, receptions
         return {dpid: change for dpid, change in changes.items() if change}
+
+    def regroup(self, vsi: Vsi) -> dict[int, Change]:
+        """What a VSI listens to has changed: what that means for each switch."""
+        receptions = _receptions(vsi.listener, vsi.owner, vsi.gate_program)
+        changes = self._group_changes(vsi, vsi.members, receptions)
+        vsi.receptions = receptions
+        return changes
 
     def others(self, dpid: int) -> tuple[int, ...]:
         """The switches that forward towards ``dpid``."""
@@ -74,6 +94,8 @@ class Gatekeeper:
         for (where, _), flood in self._floods.items():
             if where == dpid:
                 rules.update(flood.rules())
+        for groups in self._groups.values():
+            rules.update(groups.rules(dpid))
         for vid, owners in self._whole.items():
             if owners:
                 rule = unknown_unicast(vid)
@@ -114,6 +136,26 @@ class Gatekeeper:
             self._toggle_unknown(vid, vid in unknown_before, changes)
         return changes
 
+    def _group_changes(
+        self, vsi: Vsi, members: tuple[_Membership, ...], receptions: tuple[tuple[int, Reception], ...]
+    ) -> dict[int, Change]:
+        """Behind the flood members: who receives everything is one of them."""
+        changes: dict[int, Change] = {}
+        for vid in {vid for _, vid, _ in (*vsi.members, *members)}:
+            gone, come = _snooped(vsi.members, vid), _snooped(members, vid)
+            if vid not in self._groups:
+                if not come:
+                    continue
+                self._groups[vid] = GroupVid(vid, self._tree, partial(self._flood, vid))
+            before = {one for there, one in vsi.receptions if there == vid}
+            after = {one for there, one in receptions if there == vid}
+            change = self._groups[vid].change(gone, come, tuple(before - after), tuple(after - before))
+            changes = {dpid: merge(changes.get(dpid, Change()), change.get(dpid, Change())) for dpid in self._tree}
+        return {dpid: change for dpid, change in changes.items() if change}
+
+    def _flood(self, vid: int, dpid: int) -> FloodVid | None:
+        return self._floods.get((dpid, vid))
+
     def _toggle_unknown(self, vid: int, before: bool, changes: dict[int, Change]) -> None:
         after = bool(self._whole.get(vid))
         if before == after:
@@ -132,14 +174,38 @@ def _members(owner: Attachment | None, program: Program | None) -> tuple[tuple[i
     if owner is None or program is None:
         return ()
     meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
-    return tuple((owner.port.dpid, one.vid, Member(meta, one.mac)) for one in program.binding.bindings)
+    snooped = multicast_of(program.vsi_type, program.binding.bindings) is not None
+    return tuple((owner.port.dpid, one.vid, Member(meta, one.mac, snooped)) for one in program.binding.bindings)
+
+
+def _snooped(members: tuple[_Membership, ...], vid: int) -> tuple[Place, ...]:
+    return tuple(Place(dpid, member) for dpid, there, member in members if there == vid and member.snooped)
+
+
+def _receptions(
+    listener: Listener, owner: Attachment | None, program: Program | None
+) -> tuple[tuple[int, Reception], ...]:
+    """The groups that a VSI is to receive where it is."""
+    if owner is None or program is None:
+        return ()
+    bindings = program.binding.bindings
+    multicast = multicast_of(program.vsi_type, bindings)
+    if multicast is None:
+        return ()
+    meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
+
+    def reception(interest: Interest) -> Reception:
+        place = Place(owner.port.dpid, Member(meta, interest.binding.mac, snooped=True))
+        return Reception(place, interest.group, interest.wish)
+
+    return tuple((one.binding.vid, reception(one)) for one in interests(listener, multicast, bindings))
 
 
 def _host_ports(fabric: Fabric) -> Iterator[tuple[int, int, tuple[int, ...]]]:
     for dpid, switch in fabric.switches.items():
         hosts = [one for _, one in sorted(switch.interfaces.items()) if one.role is Role.HOST]
-        for vid in sorted({vid for one in hosts for vid in vids_of(one)}):
-            yield dpid, vid, tuple(one.port_no for one in hosts if vid in vids_of(one))
+        for vid in sorted({vid for one in hosts for vid in one.vids}):
+            yield dpid, vid, tuple(one.port_no for one in hosts if vid in one.vids)
 
 
 def host_addresses(fabric: Fabric) -> dict[tuple[int, int], tuple[int, int]]:
@@ -148,6 +214,6 @@ def host_addresses(fabric: Fabric) -> dict[tuple[int, int], tuple[int, int]]:
         (vid, mac): (port.dpid, port.port_no)
         for port in fabric.ports(Role.HOST)
         if (interface := fabric.interface(port))
-        for vid in vids_of(interface)
+        for vid in interface.vids
         for mac in interface.macs
     }

@@ -11,10 +11,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ryu_apps.evb.flow.pipeline import Kind, owned_by
-from ryu_apps.evb.flow.plan import rule_set
+from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
 from ryu_apps.evb.io import Mode
-from ryu_apps.evb.services.body import carried_state, extracted_early, state_capacity
+from ryu_apps.evb.services.body import (
+    carried_state,
+    carried_tables,
+    counted_by_service,
+    extracted_early,
+    state_capacity,
+)
 from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
@@ -98,8 +104,8 @@ class Handover:
         room = state_capacity(program.vsi_type)
         if len(found) > room:
             return f"{len(found)} rules of state to carry, the VSI type has room for {room}"
-        self._desk.happened("state.carried", attachment, rules=len(found))
-        program.awaiting, program.carried = rule_set(found), len(found)
+        program.awaiting, program.carried = rule_set(found), counted_by_service(found)
+        self._desk.happened("state.carried", attachment, rules=len(found), services=dict(program.carried))
         if found:
             block = Change(blocks=(RuleBlock(tuple(map(_lasting, found))),))
             token = self._desk.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
@@ -107,28 +113,41 @@ class Handover:
             self._desk.steps[token] = Staging([(attachment, program)])
         return None
 
-    def update(self, step: Extraction, learnt: tuple[Rule, ...]) -> None:
-        """Give a staged or active program what has come since; not more than it has room for."""
+    def update(self, step: Extraction, learnt: tuple[Rule, ...] | None) -> None:
+        """Give a staged or active program what has come since, not more than it has room for; None: nobody knows."""
         program, early = step.program, step.reading is Reading.EARLY
-        found = carried_state(program.vsi_type, learnt, program.binding, early)
-        room = max(state_capacity(program.vsi_type) - program.carried, 0)
+        found = carried_state(program.vsi_type, learnt or (), program.binding, early)
+        if learnt is not None:
+            self._end(step.attachment, program, rule_set(found), carried_tables(program.vsi_type, early))
+        room = max(state_capacity(program.vsi_type) - program.carried.total(), 0)
         fresh = tuple(rule for rule in found if rule.key not in program.awaiting)[:room]
-        program.carried += len(fresh)
-        program.fixed_up += len(fresh)
+        services = counted_by_service(fresh)
+        program.carried += services
+        program.fixed_up += services
         self._fix_up(step.attachment, program, tuple(map(_lasting, fresh)) if early else fresh)
         if early:
             program.awaiting.update(rule_set(fresh))
         else:
             self._release(step.attachment, program)
 
+    def _end(self, attachment: Attachment, program: Program, found: RuleSet, tables: frozenset[int]) -> None:
+        """Of what was staged, remove what has ended since; the rest is as the source has it now."""
+        staged = program.awaiting
+        ended = {key: rule for key, rule in staged.items() if rule.table in tables and key not in found}
+        program.awaiting = {key: found.get(key, rule) for key, rule in staged.items() if key not in ended}
+        program.carried -= counted_by_service(ended.values())
+        if ended:
+            change = Change(remove=tuple(ended.values()))
+            self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
+
     def _fix_up(self, attachment: Attachment, program: Program, fresh: tuple[Rule, ...]) -> None:
         if fresh:
             change = Change(add=fresh)
             token = self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
-            self._desk.steps[token] = FixUp(attachment, program, len(fresh))
+            self._desk.steps[token] = FixUp(attachment, counted_by_service(fresh))
 
     def _release(self, attachment: Attachment, program: Program) -> None:
-        """What was staged, once more, with the timeouts it has; what the source knows no longer ends by itself."""
+        """What was staged, once more, with the timeouts it has."""
         staged, program.awaiting = tuple(program.awaiting.values()), {}
         if staged:
             self._desk.send(attachment.port.dpid, Change(add=staged), Mode.BULK, program.binding.vsi_index)
@@ -136,7 +155,8 @@ class Handover:
     def fixed_up(self, step: FixUp, failure: str | None) -> None:
         """The switch has taken the fix-up, or not."""
         if failure is None:
-            self._desk.happened("state.fixed_up", step.attachment, fresh=step.fresh, rules=step.program.carried)
+            services = dict(step.fresh)
+            self._desk.happened("state.fixed_up", step.attachment, rules=step.fresh.total(), services=services)
         else:
             self._desk.happened("state.lost", step.attachment, reason=failure)
 

@@ -16,7 +16,15 @@ from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
 from ryu_apps.evb.io import Happened, Mode
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
-from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, state_capacity
+from ryu_apps.evb.services.body import (
+    body_of_vsi,
+    counters_of_vsi,
+    group_room,
+    meters_of_vsi,
+    multicast_of,
+    state_capacity,
+)
+from ryu_apps.evb.snooping.interests import carried_groups
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.counters import Counters
@@ -29,6 +37,7 @@ from ryu_apps.evb.vsi.record_keeper import RecordKeeper, record_key
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.steps import (
+    Activated,
     Announcement,
     Closing,
     Distrust,
@@ -94,8 +103,10 @@ class Lifecycle:
             if program is not None:
                 attachment.retired.append(program)
             program = attachment.program = self._program(attachment, vsi_type)
-            if not self._reserve(attachment, program):
-                self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, "the rule budget of the switch is spent")
+            reason = "the rule budget of the switch is spent" if not self._reserve(attachment, program) else None
+            reason = reason or self._groups_refused(attachment, program)
+            if reason is not None:
+                self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
                 return self._take()
             self._install(attachment, program)
             # Behind the new one, so that a type body both need stays.
@@ -200,14 +211,28 @@ class Lifecycle:
         first = (dpid, program.epoch) not in self.bodies
         program.rules = body + (shared if first else 0)
         wishes = [(dpid, ("type", program.epoch), shared)] if first else []
-        wishes.append((dpid, ("vsi", index), body + GATE_RULES * pairs + state_capacity(program.vsi_type)))
-        wishes += [(other, ("vsi", index), REMOTE_RULES * pairs) for other in self._gatekeeper.others(dpid)]
+        groups = group_room(program.vsi_type, program.binding.bindings)
+        here = body + GATE_RULES * pairs + state_capacity(program.vsi_type) + groups.here
+        wishes.append((dpid, ("vsi", index), here))
+        elsewhere = REMOTE_RULES * pairs + groups.elsewhere
+        wishes += [(other, ("vsi", index), elsewhere) for other in self._gatekeeper.others(dpid)]
         for number, wish in enumerate(wishes):
             if not self._ledger.promise(*wish):
                 for there, owner, _ in wishes[:number]:
                     self._ledger.release(there, owner)
                 return False
         return True
+
+    def _groups_refused(self, attachment: Attachment, program: Program) -> str | None:
+        """Why the groups that the VSI listens to cannot come along; None: they can."""
+        multicast = multicast_of(program.vsi_type, program.binding.bindings)
+        if multicast is None:
+            return None
+        carried = carried_groups(attachment.vsi.listener, multicast)
+        if len(carried) > multicast.max_groups:
+            return f"{len(carried)} groups to carry, the VSI type has room for {multicast.max_groups}"
+        self._happened("groups.staged", attachment, groups=len(carried), configured=len(multicast.groups))
+        return None
 
     def _install(self, attachment: Attachment, program: Program) -> None:
         dpid = attachment.port.dpid
@@ -222,7 +247,8 @@ class Lifecycle:
             assert isinstance(step, Staging)
             step.waiting.append((attachment, program))
         rules = body_of_vsi(program.vsi_type, program.binding)
-        meters = counters_of_vsi(program.vsi_type, program.binding)
+        vsi_type, binding = program.vsi_type, program.binding
+        meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
         change = Change(meters=meters, blocks=(RuleBlock(rules),))
         token = self._send(dpid, change, Mode.STAGE, program.binding.vsi_index)
         self.counters.staged(attachment, program)
@@ -251,14 +277,14 @@ class Lifecycle:
         token = self._write(self._records.grant({attachment: attachment.machine.wanted}))
         self._steps[token] = Granting(attachment, attachment.machine.attempt)
 
-    def _extracted(self, token: int, step: Extraction, learnt: tuple[Rule, ...]) -> None:
+    def _extracted(self, token: int, step: Extraction, learnt: tuple[Rule, ...] | None) -> None:
         attachment, program = step.attachment, step.program
         program.waiting.discard(token)
         if not attachment.present or attachment.program is not program:
             return
         if step.reading is not Reading.STAGING:
             self._handover.update(step, learnt)
-        elif program.phase is Phase.STAGING and (reason := self._handover.stage(step, learnt)) is not None:
+        elif program.phase is Phase.STAGING and (reason := self._handover.stage(step, learnt or ())) is not None:
             program.waiting.clear()
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
         elif not program.waiting and program.phase is Phase.STAGING:
@@ -315,8 +341,13 @@ class Lifecycle:
         self._handover.conclude(attachment, flip.program, flip.source)
         self._drop_left(attachment.vsi)
         self._happened("flow.activated", attachment)
-        self._verdict(attachment, Granted())
-        self._sweep_retired(attachment)
+        # Else a newer request is on its way to another program, unanswered; until then this one is in force.
+        newest = attachment.program is flip.program
+        if newest:
+            self._verdict(attachment, Granted())
+        self._desk.say(Activated(attachment.vsi))
+        if newest:
+            self._sweep_retired(attachment)
         for displaced in dict.fromkeys(flip.displaced):
             if displaced is not attachment and displaced.present:
                 if displaced.program is not None:
@@ -339,6 +370,29 @@ class Lifecycle:
         # The switch of the new owner first: its gate decides when the VM has a network again.
         order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
         return [self._send(dpid, changes[dpid], Mode.ATOMIC, _GATE_LANE) for dpid in order if dpid in self.up]
+
+    def regroup(self, vsi: Vsi) -> list[Outcome]:
+        """What a VSI listens to has changed: tell the switches, in the order of the gates."""
+        for dpid, change in sorted(self._gatekeeper.regroup(vsi).items()):
+            if dpid in self.up:
+                self._send(dpid, change, Mode.ATOMIC, _GATE_LANE)
+        return self._take()
+
+    def remember(self, vsis: tuple[Vsi, ...]) -> tuple[int, tuple[Vsi, ...], list[Outcome]]:
+        """Record what VSIs listen to; those whose gate is on its way over will be recorded with it, or later.
+
+        Returns:
+            the token of the record, whose it is, and what is to be done.
+        """
+        granted: dict[Attachment, VdpMode | None] = {
+            vsi.owner: vsi.owner.machine.in_force
+            for vsi in vsis
+            if vsi.owner is not None and vsi not in self._flips and vsi.owner.machine.in_force is not None
+        }
+        # Of a VSI that is nowhere there is nothing to record.
+        settled = tuple(vsi for vsi in vsis if vsi.owner in granted or vsi.owner is None)
+        token = self._write(self._records.grant(granted)) if granted else 0
+        return token, settled, self._take()
 
     def _shut(self, attachment: Attachment) -> None:
         """Shut the gate if it is this attachment's; an opening that is under way is called off."""
@@ -434,7 +488,9 @@ class Lifecycle:
             if index is not None:
                 self.indices.give_back(index)
             return
-        token = self._send(dpid, change, Mode.BULK, lane)
+        # In one go, lest a rule that teaches is outlived by what it has taught.
+        mode = Mode.BULK if len(change.sweep) == 1 else Mode.ATOMIC
+        token = self._send(dpid, change, mode, lane)
         attachment.sweeping.add(token)
         self._steps[token] = Sweep(attachment, index)
 
@@ -458,7 +514,7 @@ class Lifecycle:
             case Extraction(attachment):
                 # A source that cannot be read keeps nobody from leaving it.
                 self._happened("state.lost", attachment, reason=failure)
-                self._extracted(token, step, ())
+                self._extracted(token, step, None)
             case FixUp():
                 self._handover.fixed_up(step, failure)
             case Flip():

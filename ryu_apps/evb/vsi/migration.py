@@ -35,6 +35,8 @@ _PROGRESS = {
     "vsi.active": MigrationState.COMPLETED,
     "vdp.refused": MigrationState.REFUSED,
 }
+#: What the kinds of events about carried state begin with.
+_STATE = "state."
 _FINAL = (MigrationState.COMPLETED, MigrationState.REFUSED, MigrationState.ABORTED)
 
 
@@ -70,6 +72,7 @@ class Migrations:
     def __init__(self) -> None:
         self._all: dict[int, Migration] = {}
         self._open: dict[str, Migration] = {}
+        self._newest: dict[str, Migration] = {}
         self._order: deque[int] = deque()
         self._last = 0
 
@@ -87,14 +90,22 @@ class Migrations:
             return
         self._last += 1
         migration = Migration(self._last, vsi, source, destination, source_gone=source is None)
-        self._all[migration.number] = self._open[vsi] = migration
+        self._all[migration.number] = self._open[vsi] = self._newest[vsi] = migration
         self._order.append(migration.number)
         if len(self._order) > HISTORY:
-            del self._all[self._order.popleft()]
+            self._drop(self._all.pop(self._order.popleft()))
+
+    def _drop(self, forgotten: Migration) -> None:
+        if self._newest.get(forgotten.vsi) is forgotten:
+            del self._newest[forgotten.vsi]
 
     def observe(self, happened: Happened, now: float) -> None:
         """Add a step to the open migration of the VSI it is about."""
-        migration = self._open.get(happened.vsi) if happened.vsi is not None else None
+        if happened.vsi is None:
+            return
+        # State may arrive when everything else is over.
+        late = self._newest if happened.kind.startswith(_STATE) else self._open
+        migration = late.get(happened.vsi)
         if migration is None or happened.port not in (migration.source, migration.destination):
             return
         if len(migration.steps) < MAX_STEPS:
@@ -104,7 +115,7 @@ class Migrations:
         elif happened.kind == "vsi.gone":
             migration.source_gone = True
         if migration.finished:
-            del self._open[migration.vsi]
+            self._open.pop(migration.vsi, None)
 
     def _advance(self, migration: Migration, kind: str) -> None:
         if kind in _PROGRESS:

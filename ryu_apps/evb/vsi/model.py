@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import NamedTuple
 
 from ryu_apps.evb.topology.fabric import PortId
 
-__all__ = ["Binding", "Phase", "PortId", "VsiBinding", "VsiTypeKey"]
+__all__ = [
+    "CONTROL_GROUPS",
+    "EVERYTHING",
+    "NOTHING",
+    "Binding",
+    "Group",
+    "Interest",
+    "Phase",
+    "PortId",
+    "VsiBinding",
+    "VsiTypeKey",
+    "Wish",
+    "is_control",
+]
 
 
 class VsiTypeKey(NamedTuple):
@@ -67,3 +80,47 @@ class Phase(Enum):
     ACTIVE = "active"
     """Gate confirmed."""
     RELEASING = "releasing"
+
+
+Group = IPv4Address | IPv6Address
+
+#: Groups of the link itself, which everybody receives at all times: they need no membership (RFC 4541 2.1.2).
+CONTROL_GROUPS = IPv4Network("224.0.0.0/24"), IPv6Network("ff02::/16")
+
+
+def is_control(group: Group) -> bool:
+    """Whether frames to a group reach everybody."""
+    return any(group in network for network in CONTROL_GROUPS)
+
+
+class Wish(NamedTuple):
+    """Which sources of a group somebody wants to hear (RFC 3376 3.1: a filter mode and a source list).
+
+    Attributes:
+        exclude: all sources but these; else these only.
+    """
+
+    exclude: bool
+    sources: frozenset[Group] = frozenset()
+
+    def wants(self, source: Group | None) -> bool:
+        """Whether frames from a source are wanted; None: from one that nobody has named."""
+        return (source in self.sources) is not self.exclude
+
+    @property
+    def nothing(self) -> bool:
+        """Whether it is no wish at all."""
+        return not self.exclude and not self.sources
+
+
+#: A group whatever the source.
+EVERYTHING = Wish(True)
+NOTHING = Wish(False)
+
+
+class Interest(NamedTuple):
+    """One group that a VSI is to receive, by one of its addresses."""
+
+    binding: Binding
+    group: Group
+    wish: Wish

@@ -6,7 +6,7 @@ what was under way when the controller died was never answered, so it did not ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -18,8 +18,9 @@ from ryu_apps.evb.wire.association import decode_association
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode
 
-#: Version of the layout; a reader refuses what it does not know.
-SCHEMA = 1
+#: Version of the layout; a reader refuses what it does not know.  Version 1 had no ``services``.
+SCHEMA = 2
+_READABLE = (1, 2)
 _TLV_HEADER = 2
 
 
@@ -53,6 +54,7 @@ class AttachmentRecord:
         newest: the request as the station made it.
         owner: its gate is open.
         operational: the agreed timers (r, rte, rwd, rka), by which the station will be heard again.
+        services: what services keep of the VSI, by name; each knows how to read its own.
         left: the VSI has moved away and the station may not know yet.
     """
 
@@ -66,6 +68,7 @@ class AttachmentRecord:
     left: bool
     program: ProgramRecord | None
     operational: tuple[int, int, int, int]
+    services: dict[str, bytes] = field(default_factory=dict)
 
     def encode(self) -> bytes:
         """The record as msgpack."""
@@ -83,6 +86,7 @@ class AttachmentRecord:
             self.left,
             None if program is None else _pack_program(program),
             list(self.operational),
+            {"services": self.services},
         ]
         encoded = msgpack.packb(fields)
         assert isinstance(encoded, bytes)
@@ -97,7 +101,7 @@ class AttachmentRecord:
         """
         try:
             schema, *fields = msgpack.unpackb(data)
-            if schema != SCHEMA:
+            if schema not in _READABLE:
                 raise RecordError(f"schema {schema}, not {SCHEMA}")
             return cls._of(*fields)
         except (ValueError, TypeError, KeyError, WireError, msgpack.UnpackException) as error:
@@ -117,6 +121,7 @@ class AttachmentRecord:
         left: bool,
         program: list[Any] | None,
         operational: list[int],
+        more: dict[str, dict[str, bytes]] | None = None,
     ) -> AttachmentRecord:
         return cls(
             PortId(*port),
@@ -129,6 +134,7 @@ class AttachmentRecord:
             left,
             None if program is None else _unpack_program(program),
             (operational[0], operational[1], operational[2], operational[3]),
+            dict((more or {}).get("services", {})),
         )
 
 

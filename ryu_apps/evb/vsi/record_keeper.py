@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.snooping.memory import pack
 from ryu_apps.evb.vsi.record import AttachmentRecord, ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.wire.vdp import VdpMode
+
+#: The service whose state is what a VSI listens to.
+MULTICAST = "multicast"
 
 Pages = Callable[[Vsi], tuple[int | None, ...]]
 Changes = dict[str, bytes | None]
@@ -65,6 +69,7 @@ class RecordKeeper:
             left=mode is VdpMode.ASSOCIATE and vsi.owner is not attachment,
             program=None if program is None else self._program(vsi, program),
             operational=_numbers(attachment.machine.operational),
+            services={MULTICAST: pack(vsi.listener)} if vsi.listener.memberships else {},
         )
 
     def _program(self, vsi: Vsi, program: Program) -> ProgramRecord:

@@ -14,7 +14,9 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.program.flood import Member
+from ryu_apps.evb.program.groups import Reception
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
+from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.model import Binding, Phase, VsiBinding, VsiTypeKey
 from ryu_apps.evb.wire.filter_info import FilterInfo
@@ -34,7 +36,7 @@ class Program:
         rules: rules that were new to the switch (a shared type body counts for its first user only).
         opened: a gate leads to it or has led to it.
         awaiting: what it was given because the VSI's last switch had learnt it, until its gate opens.
-        carried, fixed_up: how many rules that were in the end, and how many of them came after it was staged.
+        carried, fixed_up: how many rules that were in the end, by service, and how many came after it was staged.
     """
 
     vsi_type: VsiType
@@ -45,8 +47,8 @@ class Program:
     rules: int = 0
     opened: bool = False
     awaiting: RuleSet = field(default_factory=dict)
-    carried: int = 0
-    fixed_up: int = 0
+    carried: Counter[str] = field(default_factory=Counter)
+    fixed_up: Counter[str] = field(default_factory=Counter)
 
     def serves(self, vsi_type: VsiType, bindings: tuple[Binding, ...], addresses: tuple[object, ...]) -> bool:
         """Is this the program that such a request asks for?"""
@@ -141,6 +143,8 @@ class Vsi:
         gate_program: the program of the owner that the gate leads to.
         gates: the gate rules by datapath id, as last sent.
         members: the flood memberships of the gate, ``(dpid, vid, member)``.
+        listener: the groups that it has joined, wherever it is.
+        receptions: the groups that its gate lets through, by VID.
         left: what is still to be read where it was, None if nothing is.
     """
 
@@ -151,6 +155,8 @@ class Vsi:
     gate_program: Program | None = None
     gates: dict[int, RuleSet] = field(default_factory=dict)
     members: tuple[tuple[int, int, Member], ...] = ()
+    listener: Listener = field(default_factory=Listener)
+    receptions: tuple[tuple[int, Reception], ...] = ()
     left: Left | None = None
 
 
@@ -228,6 +234,14 @@ class Registry:
     def is_vm(self, mac: int) -> bool:
         """Whether some attachment claims this MAC address."""
         return mac in self._macs
+
+    def active_at(self, port: PortId, binding: Binding) -> Vsi | None:
+        """The VSI whose gate at this port lets frames of this (VID, MAC) in; None: they are nobody's."""
+        for holder in self._holders.get(binding, ()):
+            vsi = holder.vsi
+            if holder.port == port and vsi.owner is holder and vsi.gate_program is not None:
+                return vsi if binding in vsi.gate_program.binding.bindings else None
+        return None
 
     def conflict(self, attachment: Attachment, binding: Binding) -> Vsi | None:
         """Another VSI that already holds this (VID, MAC), or this VID at this port."""

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+import msgpack
+
 from ryu_apps.evb.io import Happened
 from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
+from ryu_apps.evb.snooping.memory import unpack
 from ryu_apps.evb.topology.fabric import Interface, PortId
 from ryu_apps.evb.vsi.admission import bindings_of, fill_null_vids
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.record import AttachmentRecord, RecordError
-from ryu_apps.evb.vsi.registry import Registry
+from ryu_apps.evb.vsi.record_keeper import MULTICAST
+from ryu_apps.evb.vsi.registry import Registry, Vsi
 
 Place = Callable[[PortId], Interface | None]
 
@@ -78,8 +82,23 @@ def _restore(
     attachment.asked = VsiTypeKey(record.newest.type_id, record.newest.version), bindings, record.told
     attachment.granted = attachment.asked, attachment.filled
     registry.hold(attachment, bindings)
+    _restore_groups(record, attachment.vsi, now)
     if record.program is not None and vsi_type is not None:
         lifecycle.resume(attachment, record.program, vsi_type, record.owner)
+
+
+def _restore_groups(record: AttachmentRecord, vsi: Vsi, now: float) -> None:
+    """What a VSI listens to: as recorded where it is or, if it is nowhere just now, where it is staged."""
+    octets = record.services.get(MULTICAST)
+    if record.owner:
+        vsi.listener.memberships.clear()
+    if octets is None or vsi.owner is not None or vsi.listener.memberships:
+        return
+    try:
+        unpack(vsi.listener, octets, now)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        # Its station vouches for the VSI; what it listens to it will be asked.
+        vsi.listener.memberships.clear()
 
 
 def _type(record: AttachmentRecord, policies: PolicySet) -> VsiType | None:

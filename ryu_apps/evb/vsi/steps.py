@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.io import Apply, Happened, ReadMeters, ReadRules, Save, SendFrame
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
-from ryu_apps.evb.vsi.registry import Attachment, Left, Program
+from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
 
 
 # --- what it says -------------------------------------------------------------------------------
@@ -28,6 +29,13 @@ class Distrust:
 
 
 @dataclass(frozen=True, slots=True)
+class Activated:
+    """A VSI's gate is open, newly or at another port, and every switch has confirmed."""
+
+    vsi: Vsi
+
+
+@dataclass(frozen=True, slots=True)
 class Announcement:
     """Tell edges that are not ours where the VSI of an attachment is; it can wait for the answer to the station."""
 
@@ -35,7 +43,7 @@ class Announcement:
     frames: tuple[SendFrame, ...]
 
 
-Outcome = Apply | ReadRules | ReadMeters | Save | Happened | Verdict | Distrust | Announcement
+Outcome = Apply | ReadRules | ReadMeters | Save | Happened | Verdict | Distrust | Activated | Announcement
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------
@@ -66,11 +74,10 @@ class Extraction:
 
 @dataclass(eq=False, slots=True)
 class FixUp:
-    """State on its way to a program; ``fresh`` rules of it were learnt since it was staged."""
+    """State that was learnt since a program was staged, on its way to it; ``fresh`` counts rules by service."""
 
     attachment: Attachment
-    program: Program
-    fresh: int
+    fresh: Counter[str]
 
 
 @dataclass(eq=False, slots=True)

@@ -1,10 +1,10 @@
 """The stateful firewall: who may begin a connection; what belongs to one passes, in both directions.
 
 Frames are looked up in CONNECTIONS first.  Those of a known connection pass.  Of the others, TCP
-passes no further unless it is a SYN, and what the rules allow is noted, in both directions, and
-passes; if there is no room to note it, it does not.  IP that is neither TCP, UDP nor an echo request
-passes by the rules alone, frame by frame.  What is not IP is none of the firewall's business, and
-neither are ICMP errors and neighbour discovery: connections do not work without them.
+passes no further unless it is a SYN and nothing else, and what the rules allow is noted and passes; if
+there is no room to note it, it does not.  IP that is neither TCP, UDP nor an echo request passes by the
+rules alone, frame by frame.  What is not IP is none of the firewall's business, and neither are ICMP
+errors, neighbour discovery and group membership: connections do not work without them.
 
 No frame is reassembled: a later fragment has no ports, so it belongs to no connection.
 """
@@ -14,21 +14,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
-from ryu_apps.evb.flow.rule import Fields, Resubmit, Rule, SetField, match
+from ryu_apps.evb.flow.rule import Bits, Fields, Rule, SetField, match
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.firewall.connections import (
-    BOTH_NOTED,
+    ESTABLISHED,
     ICMP,
     ICMPV6,
     IPV4,
     IPV6,
+    KNOWN,
+    NOTED,
     PROTOCOLS,
     TCP,
-    notes,
-    rewritten,
+    Stage,
+    capacity,
+    lookups,
+    note,
 )
 from ryu_apps.evb.services.firewall.schema import NAME, SECTION, Firewall
+from ryu_apps.evb.services.learnt import rewritten
 from ryu_apps.evb.vsi.model import VsiBinding
 
 #: Where each direction is judged: looked up, decided, noted, and whether there was room.
@@ -37,38 +42,60 @@ _TABLES = {
     Direction.TO_VM: (Table.FIREWALL_TO, Table.NEW_TO, Table.LEARN_TO, Table.LIMIT_TO),
 }
 #: Priorities in NEW, above and below those of the rules, which count down from the top one.
-_KNOWN, _NO_BEGINNING, _TOP, _IMPLIED, _DEFAULT = 65_000, 64_000, 60_000, 20, 10
+_ACKNOWLEDGES, _KNOWN, _NO_BEGINNING, _TOP, _IMPLIED, _DEFAULT = 65_001, 65_000, 64_000, 60_000, 20, 10
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 #: ``(value, mask)`` of TCP flags that no first segment has.
-_NOT_FIRST = ((0, _SYN), (_SYN | _ACK, _SYN | _ACK))
+_NOT_FIRST = ((0, _SYN), (_ACK, _ACK), (_RST, _RST), (_FIN, _FIN))
+#: ``(value, mask)`` of TCP flags once both sides have spoken.
+_ACKNOWLEDGEMENT = (_ACK, _SYN | _ACK | _RST)
 #: ICMP that says why a connection does not work (unreachable, time exceeded, parameter problem), and packet too big.
 _ERRORS = {(IPV4, ICMP, "icmpv4_type"): (3, 11, 12), (IPV6, ICMPV6, "icmpv6_type"): (1, 2, 3, 4)}
-#: Router and neighbour discovery.
+#: Router and neighbour discovery, and multicast listeners, as IGMP over IPv4.
 _DISCOVERY = (133, 134, 135, 136)
+_LISTENERS = (130, 131, 132, 143)
+_IGMP = 2
+
+
+def _reg0(**bits: bool) -> tuple[int, int]:
+    """``(value, mask)`` of ``reg0`` for some of its bits."""
+    named: dict[str, Bits] = {"known": KNOWN, "established": ESTABLISHED, "noted": NOTED}
+    masks = {name: 1 << named[name].offset for name in bits}
+    return sum(masks[name] for name, one in bits.items() if one), sum(masks.values())
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
     firewall: Firewall = vsi_type.service(NAME)
     for direction, acl in ((Direction.FROM_VM, firewall.from_vm), (Direction.TO_VM, firewall.to_vm)):
+        yield from _look_up(epoch, direction)
         yield from _judge(acl, epoch, direction, route)
 
 
+def _look_up(epoch: int, direction: Direction) -> Iterator[Rule]:
+    look, new, _learn, _limit = _TABLES[direction]
+    owner, scope = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, direction)
+    # A copy of the frame may have been looked up for another VSI before.
+    forget = SetField("reg0", 0)
+    yield Rule(look, Priority.DEFAULT, match(metadata=scope), owner, (forget,), goto=new)
+    for fields, actions in lookups(direction):
+        yield Rule(look, Priority.EXACT, match(metadata=scope, **fields), owner, (forget, *actions), goto=new)
+
+
 def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator[Rule]:
-    look, new, learn, limit = _TABLES[direction]
+    _look, new, learn, limit = _TABLES[direction]
     following = route.after(limit)
     owner, scope = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, direction)
 
     def rule(table: Table, priority: int, goto: Table | None, **fields: int | tuple[int, int]) -> Rule:
         return Rule(table, priority, match(metadata=scope, **fields), owner, goto=goto)
 
-    # A copy of the frame may have been looked up for another VSI before.
-    look_up = (SetField("reg0", 0), Resubmit(Table.CONNECTIONS))
-    yield Rule(look, Priority.DEFAULT, match(metadata=scope), owner, apply=look_up, goto=new)
-    yield rule(new, _KNOWN, following, reg0=(1, 1))
+    yield rule(new, _KNOWN, following, reg0=_reg0(known=True))
     for eth_type in (IPV4, IPV6):
+        tcp = {"eth_type": eth_type, "ip_proto": TCP}
+        opening = _reg0(known=True, established=False)
+        yield rule(new, _ACKNOWLEDGES, learn, reg0=opening, tcp_flags=_ACKNOWLEDGEMENT, **tcp)
         for flags in _NOT_FIRST:
-            yield rule(new, _NO_BEGINNING, None, eth_type=eth_type, ip_proto=TCP, tcp_flags=flags)
+            yield rule(new, _NO_BEGINNING, None, tcp_flags=flags, **tcp)
     for position, one in enumerate(acl.rules):
         for box in one.boxes():
             yield rule(new, _TOP - position, learn if one.allow else None, **openflow_fields(box))
@@ -78,14 +105,15 @@ def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator
         yield rule(new, _DEFAULT, learn if acl.default else None, eth_type=eth_type)
     yield rule(new, Priority.DEFAULT, following)
     yield rule(learn, Priority.DEFAULT, following)
-    yield rule(limit, Priority.EXACT, following, reg0=BOTH_NOTED)
+    yield rule(limit, Priority.EXACT, following, reg0=_reg0(noted=True))
 
 
 def _implied() -> Iterator[Fields]:
     for (eth_type, ip_proto, name), kinds in _ERRORS.items():
         for kind in kinds:
             yield {"eth_type": eth_type, "ip_proto": ip_proto, name: kind}
-    for kind in _DISCOVERY:
+    yield {"eth_type": IPV4, "ip_proto": _IGMP}
+    for kind in (*_DISCOVERY, *_LISTENERS):
         yield {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}
 
 
@@ -95,16 +123,19 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
     for direction, (_look, _new, learn, limit) in _TABLES.items():
         scope = vsi_metadata(binding.vsi_index, direction)
         for protocol in PROTOCOLS:
-            noted = notes(protocol, binding, direction, firewall.lifetimes, firewall.max_connections)
-            matched = match(metadata=scope, **protocol.match)
-            yield Rule(learn, Priority.EXACT, matched, owner, apply=noted, goto=limit)
+            new = note(protocol, binding, direction, firewall)
+            matched = match(metadata=scope, **protocol.beginnings)
+            yield Rule(learn, Priority.WIDE, matched, owner, (new,), goto=limit)
+            if protocol.ip_proto == TCP:
+                confirmed = note(protocol, binding, direction, firewall, Stage.ESTABLISHED)
+                matched = match(metadata=scope, reg0=_reg0(known=True), **protocol.match)
+                yield Rule(learn, Priority.EXACT, matched, owner, (confirmed,), goto=limit)
         # Counts what had to be turned away.
         yield Rule(limit, Priority.DEFAULT, match(metadata=scope), owner)
 
 
 def _capacity(vsi_type: VsiType) -> int:
-    firewall: Firewall = vsi_type.service(NAME)
-    return 2 * firewall.max_connections
+    return capacity(vsi_type.service(NAME))
 
 
 FIREWALL = Service(

@@ -1,43 +1,49 @@
 """Connections as rules of the table CONNECTIONS: how a switch learns one, and how one is carried to another.
 
-A connection is two rules of one VSI, one for each direction, that say in ``reg0`` that the frame
-belongs to it.  The switch writes both by itself when the first frame passes, so new connections need
-no controller.
+A connection is one rule of one VSI, written as the VM sends its frames; those to the VM are looked up with
+their two ends exchanged.  So whatever either side sends keeps the connection alive, and a FIN or RST of
+either side ends it.  The switch writes the rule by itself when the first frame passes, so new connections
+need no controller.
+
+TCP has two such rules.  The first one comes with the SYN and does not last, so that segments nobody
+answers do not fill the table; the second one, above it, comes with the first segment that acknowledges.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.pipeline import (
-    DIRECTION_BITS,
-    DIRECTION_SHIFT,
-    VSI_BITS,
-    VSI_MASK,
-    VSI_SHIFT,
-    Direction,
-    Kind,
-    Table,
-    cookie,
+from ryu_apps.evb.flow.pipeline import Direction, Table
+from ryu_apps.evb.flow.rule import (
+    Action,
+    Bits,
+    Fields,
+    Learn,
+    Learned,
+    Pop,
+    Push,
+    Resubmit,
+    SetField,
+    whole,
 )
-from ryu_apps.evb.flow.rule import Bits, Fields, Learn, Learned, Rule, whole
-from ryu_apps.evb.services.firewall.schema import Lifetimes
+from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
+from ryu_apps.evb.services.learnt import of_vsi, owner
 from ryu_apps.evb.vsi.model import VsiBinding
 
 IPV4, IPV6 = 0x0800, 0x86DD
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
-_ECHO = {ICMP: (8, 0), ICMPV6: (128, 129)}
 
-#: ``reg0``: bit 0 a known connection, bits 1 and 2 whether its two rules could be learnt.
-ESTABLISHED = Bits("reg0", 0, 1)
-_NOTED = {True: Bits("reg0", 1, 1), False: Bits("reg0", 2, 1)}
-#: ``(value, mask)`` of ``reg0`` when both were.
-BOTH_NOTED = (0b110, 0b110)
+#: ``reg0``: a known connection; one that is established; whether a new one could be noted.
+KNOWN, ESTABLISHED, NOTED = Bits("reg0", 0, 1), Bits("reg0", 1, 1), Bits("reg0", 2, 1)
 
-_PRIORITY = 100
-_OPPOSITE = {Direction.FROM_VM: Direction.TO_VM, Direction.TO_VM: Direction.FROM_VM}
+
+class Stage(IntEnum):
+    """How far a connection has got; the priority of its rule."""
+
+    OPENING = 100
+    ESTABLISHED = 200
 
 
 class Protocol(NamedTuple):
@@ -45,86 +51,106 @@ class Protocol(NamedTuple):
 
     Attributes:
         eth_type, ip_proto: which.
-        fields: what the first frame of such a connection matches besides them.
+        source, destination: the fields of its ends.
+        echo: names the ICMP type, and the types of a request and of its reply; None: it is not ICMP.
     """
 
     eth_type: int
     ip_proto: int
-    fields: Fields
+    source: tuple[str, ...]
+    destination: tuple[str, ...]
+    echo: tuple[str, int, int] | None = None
 
     @property
     def match(self) -> Fields:
-        """What its first frame matches."""
-        return {"eth_type": self.eth_type, "ip_proto": self.ip_proto, **self.fields}
+        """What all of its frames match."""
+        return {"eth_type": self.eth_type, "ip_proto": self.ip_proto}
+
+    @property
+    def beginnings(self) -> Fields:
+        """What the first frame of a connection matches; that TCP has flags is settled before."""
+        return {**self.match, self.echo[0]: self.echo[1]} if self.echo else self.match
 
 
 PROTOCOLS = (
-    *(Protocol(eth_type, ip_proto, {}) for eth_type in (IPV4, IPV6) for ip_proto in (TCP, UDP)),
-    Protocol(IPV4, ICMP, {"icmpv4_type": _ECHO[ICMP][0]}),
-    Protocol(IPV6, ICMPV6, {"icmpv6_type": _ECHO[ICMPV6][0]}),
+    Protocol(IPV4, TCP, ("ipv4_src", "tcp_src"), ("ipv4_dst", "tcp_dst")),
+    Protocol(IPV4, UDP, ("ipv4_src", "udp_src"), ("ipv4_dst", "udp_dst")),
+    Protocol(IPV4, ICMP, ("ipv4_src",), ("ipv4_dst",), ("icmpv4_type", 8, 0)),
+    Protocol(IPV6, TCP, ("ipv6_src", "tcp_src"), ("ipv6_dst", "tcp_dst")),
+    Protocol(IPV6, UDP, ("ipv6_src", "udp_src"), ("ipv6_dst", "udp_dst")),
+    Protocol(IPV6, ICMPV6, ("ipv6_src",), ("ipv6_dst",), ("icmpv6_type", 128, 129)),
 )
 
 
-def notes(
-    protocol: Protocol, binding: VsiBinding, direction: Direction, lifetimes: Lifetimes, limit: int
-) -> tuple[Learn, Learn]:
-    """What a switch does upon the first frame of a connection: learn both directions.
+# --- looking up -----------------------------------------------------------------------------------
+def lookups(direction: Direction) -> Iterator[tuple[Fields, tuple[Action, ...]]]:
+    """What frames of a direction match, and how they are looked up; nothing matches other frames."""
+    look_up = Resubmit(Table.CONNECTIONS)
+    if direction is Direction.FROM_VM:
+        for protocol in PROTOCOLS:
+            yield protocol.match, (look_up,)
+        return
+    for protocol in PROTOCOLS:
+        swapped = tuple(_exchange(protocol))
+        if protocol.echo is None:
+            yield protocol.match, (*swapped, look_up, *swapped)
+            continue
+        name, *kinds = protocol.echo
+        for kind, opposite in (kinds, kinds[::-1]):
+            there, back = SetField(name, opposite), SetField(name, kind)
+            yield {**protocol.match, name: kind}, (*swapped, there, look_up, back, *swapped)
+
+
+def _exchange(protocol: Protocol) -> Iterator[Action]:
+    for one, other in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
+        yield from (Push(one), Push(other), Pop(one), Pop(other))
+
+
+# --- noting ---------------------------------------------------------------------------------------
+def note(
+    protocol: Protocol, binding: VsiBinding, direction: Direction, firewall: Firewall, stage: Stage = Stage.OPENING
+) -> Learn:
+    """What a switch does upon the first frame of a connection, or of a stage of it.
 
     Args:
-        direction: which way the first frame goes.
-        limit: connections that the VSI may have.
+        direction: which way the frame goes.
+        stage: the one that begins.
     """
-
-    def note(forth: bool) -> Learn:
-        return Learn(
-            table=Table.CONNECTIONS,
-            priority=_PRIORITY,
-            cookie=cookie(Kind.STATE, binding.vsi_index, binding.generation),
-            idle_timeout=_idle(protocol.ip_proto, lifetimes),
-            fin_idle_timeout=lifetimes.tcp_closing if protocol.ip_proto == TCP else 0,
-            limit=2 * limit,
-            verdict=_NOTED[forth],
-            match=(
-                Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index),
-                Learned(
-                    Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction if forth else _OPPOSITE[direction]
-                ),
-                Learned(whole("eth_type"), protocol.eth_type),
-                Learned(whole("ip_proto"), protocol.ip_proto),
-                *_ends(protocol, forth),
-            ),
-            writes=(Learned(ESTABLISHED, 1),),
-        )
-
-    return note(True), note(False)
-
-
-def _idle(ip_proto: int, lifetimes: Lifetimes) -> int:
-    return {TCP: lifetimes.tcp, UDP: lifetimes.udp}.get(ip_proto, lifetimes.icmp)
-
-
-def _ends(protocol: Protocol, forth: bool) -> Iterator[Learned]:
-    """Both ends of the connection, as they are in the frame or, for the way back, swapped."""
-    version = "ipv4" if protocol.eth_type == IPV4 else "ipv6"
-    yield from _pair(version, forth)
-    if protocol.ip_proto in _ECHO:
-        request, reply = _ECHO[protocol.ip_proto]
-        name = "icmpv4_type" if version == "ipv4" else "icmpv6_type"
-        yield Learned(whole(name), request if forth else reply)
-    else:
-        yield from _pair("tcp" if protocol.ip_proto == TCP else "udp", forth)
-
-
-def _pair(prefix: str, forth: bool) -> Iterator[Learned]:
-    source, destination = whole(f"{prefix}_src"), whole(f"{prefix}_dst")
-    yield Learned(source, source if forth else destination)
-    yield Learned(destination, destination if forth else source)
-
-
-def rewritten(rule: Rule, binding: VsiBinding) -> Rule:
-    """A connection as it was learnt for one program of a VSI, for another program of it."""
-    match = tuple(
-        one._replace(value=one.value & ~VSI_MASK | binding.vsi_index << VSI_SHIFT) if one.name == "metadata" else one
-        for one in rule.match
+    return Learn(
+        table=Table.CONNECTIONS,
+        priority=stage,
+        cookie=owner(binding),
+        idle_timeout=_idle(protocol.ip_proto, stage, firewall.lifetimes),
+        fin_idle_timeout=firewall.lifetimes.tcp_closing if protocol.ip_proto == TCP else 0,
+        limit=firewall.max_connections if stage is Stage.OPENING else capacity(firewall),
+        verdict=NOTED,
+        match=(
+            of_vsi(binding),
+            Learned(whole("eth_type"), protocol.eth_type),
+            Learned(whole("ip_proto"), protocol.ip_proto),
+            *_ends(protocol, direction),
+        ),
+        writes=(Learned(KNOWN, 1), *([Learned(ESTABLISHED, 1)] if stage is Stage.ESTABLISHED else [])),
     )
-    return replace(rule, match=match, cookie=cookie(Kind.STATE, binding.vsi_index, binding.generation))
+
+
+def capacity(firewall: Firewall) -> int:
+    """The most rules that a switch may hold of one VSI: each connection that begins may still have both."""
+    return 2 * firewall.max_connections
+
+
+def _idle(ip_proto: int, stage: Stage, lifetimes: Lifetimes) -> int:
+    if ip_proto == TCP:
+        return lifetimes.tcp if stage is Stage.ESTABLISHED else lifetimes.tcp_opening
+    return lifetimes.udp if ip_proto == UDP else lifetimes.icmp
+
+
+def _ends(protocol: Protocol, direction: Direction) -> Iterator[Learned]:
+    """Both ends as frames from the VM have them."""
+    from_vm = direction is Direction.FROM_VM
+    for one, other in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
+        yield Learned(one, one if from_vm else other)
+        yield Learned(other, other if from_vm else one)
+    if protocol.echo is not None:
+        name, request, reply = protocol.echo
+        yield Learned(whole(name), request if from_vm else reply)

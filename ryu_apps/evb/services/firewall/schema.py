@@ -10,6 +10,7 @@ from pydantic import Field
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
+from ryu_apps.evb.policy.lint import lint_acl
 from ryu_apps.evb.policy.model import Acl, Trigger, VsiType
 from ryu_apps.evb.policy.schema import Direction, TriggerText, resolve_rules
 from ryu_apps.evb.policy.section import Section
@@ -29,6 +30,7 @@ class Timeouts(Strict):
     """Seconds without a frame after which a connection is forgotten."""
 
     tcp: Seconds = 3600
+    tcp_opening: Seconds = 10
     tcp_closing: Seconds = 120
     udp: Seconds = 60
     icmp: Seconds = 30
@@ -46,12 +48,13 @@ class FirewallSection(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds without a frame: TCP, TCP after a FIN or RST, UDP, ICMP echo."""
+    """Seconds without a frame: TCP, TCP after a FIN or RST, UDP, ICMP echo; TCP before anyone acknowledges."""
 
     tcp: int
     tcp_closing: int
     udp: int
     icmp: int
+    tcp_opening: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ def _resolve(section: FirewallSection, document: Document) -> Firewall:
         _acl(section.from_vm, "from_vm", document),
         _acl(section.to_vm, "to_vm", document),
         section.max_connections,
-        Lifetimes(times.tcp, times.tcp_closing, times.udp, times.icmp),
+        Lifetimes(times.tcp, times.tcp_closing, times.udp, times.icmp, times.tcp_opening),
         Trigger(section.trigger) if section.trigger else None,
     )
 
@@ -99,6 +102,8 @@ def _mistakes(vsi_type: VsiType, value: Firewall, document: Document) -> Iterato
             yield error(document.file, place, f"{len(acl.rules)} rules, at most {MAX_RULES} fit into a table")
         elif sum(rule.size for rule in acl.rules) > MAX_FLOW_RULES:
             yield error(document.file, place, f"{NAME}.{name} comes to more than {MAX_FLOW_RULES} flow rules")
+        else:
+            yield from lint_acl(vsi_type, acl, from_vm=name == "from_vm")
 
 
 SECTION = Section(NAME, FirewallSection, _resolve, _meaning, _mistakes, judges=True)

@@ -3,7 +3,7 @@
 Counted by meters whose rate is beyond all reach.  A switch adds to the counters of its rules when it next
 looks at its cached flows, which Open vSwitch does twice a second, and to those of the rules that apply by
 *then*: at a move, what has passed since the last look would be counted for nobody.  A meter counts as the
-frame goes by (``docs/decisions/0013-meters-count.rst``).
+frame goes by (``docs/decisions/0017-meters-count.rst``).
 
 From the VM a frame is counted before it is forwarded, as it came.  To the VM it is delivered first and
 counted then, as it was delivered: with the tag, or without, that the VM's own interface sees.
@@ -25,8 +25,8 @@ from ryu_apps.evb.flow.pipeline import (
 )
 from ryu_apps.evb.flow.rule import Fields, Meter, Resubmit, Rule, match
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.services.base import DIRECT, Route, Service
-from ryu_apps.evb.services.statistics.entries import UNJUDGED, Entry, entries, statistics_of
+from ryu_apps.evb.services.base import DIRECT, UNJUDGED, Route, Service
+from ryu_apps.evb.services.statistics.entries import Entry, entries, statistics_of
 from ryu_apps.evb.services.statistics.schema import NAME, SECTION
 from ryu_apps.evb.vsi.model import VsiBinding
 

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.pipeline import Direction
 from ryu_apps.evb.policy.model import Acl, VsiType
+from ryu_apps.evb.services.base import UNJUDGED
 from ryu_apps.evb.services.statistics.schema import NAME, Statistics
 
-#: Frames that no rule of the ACL has judged: announcements, or all of them if nobody wants to know the rule.
-UNJUDGED = 0
 #: What is refused, if nobody wants to know the rule.
 REFUSED = 1
 
@@ -72,8 +71,7 @@ def _in_all(acl: Acl, direction: Direction) -> Iterator[Entry]:
 
 
 def _by_rule(acl: Acl, direction: Direction) -> Iterator[Entry]:
-    if direction is Direction.FROM_VM:
-        yield Entry(direction, UNJUDGED, True, What.UNJUDGED, "announcements")
+    yield Entry(direction, UNJUDGED, True, What.UNJUDGED, "announcements, group membership")
     for number, rule in enumerate(acl.rules, start=1):
         yield Entry(direction, number, rule.allow, What.RULE, rule.description, rule.place.line)
     if acl.implied:

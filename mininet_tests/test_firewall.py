@@ -1,0 +1,139 @@
+"""Connections through the stateful firewall survive a move, with real stacks at both ends; nothing else gets in."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+
+import pytest
+
+from mininet_tests.conftest import tables
+from mininet_tests.conversations import (
+    DNS,
+    HERE,
+    HTTP,
+    MYSQL,
+    PATIENCE,
+    SILENCE,
+    Ends,
+    asked,
+    connected,
+    datagram_passes,
+    guest,
+    passes,
+    stack_of,
+    trespasses,
+)
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.shell import wait_until
+from mininet_tests.scenario import LadderName
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+BOTH_LADDERS = pytest.mark.parametrize("ladder", list(LadderName))
+
+
+@pytest.fixture
+def cluster(emulated: Cluster) -> Iterator[Cluster]:
+    """A test leaves the flow tables as it found them."""
+    before = tables(emulated)
+    yield emulated
+    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", 10, pause=0.1)
+
+
+# --- across a move ------------------------------------------------------------------------------------------
+@BOTH_LADDERS
+@pytest.mark.parametrize("there", ["hv5", "hv2"])
+def test_a_server_s_push_into_a_vm_that_just_receives(cluster: Cluster, ladder: LadderName, there: str) -> None:
+    peer = stack_of(cluster.hosts["client"])
+    with guest(cluster) as vm, connected(vm.stack, peer, MYSQL) as (receiver, pusher):
+        assert passes(pusher, receiver)
+        vm.moves(there, ladder)
+        assert passes(pusher, receiver)
+        assert trespasses(peer, vm.stack, (MYSQL, receiver.getsockname()[1])) == ["known"]
+
+
+@BOTH_LADDERS
+def test_a_client_s_upload_into_a_vm_that_just_receives(cluster: Cluster, ladder: LadderName) -> None:
+    peer = stack_of(cluster.hosts["nms"])
+    with guest(cluster) as vm, connected(peer, vm.stack, HTTP) as (uploader, receiver):
+        vm.moves("hv5", ladder)
+        assert passes(uploader, receiver)
+        assert trespasses(peer, vm.stack, (uploader.getsockname()[1], HTTP)) == ["known"]
+
+
+@BOTH_LADDERS
+def test_a_udp_stream_into_a_vm_that_has_asked_once(cluster: Cluster, ladder: LadderName) -> None:
+    peer = stack_of(cluster.hosts["client"])
+    with guest(cluster) as vm, asked(vm.stack, peer, DNS) as (receiver, streamer):
+        vm.moves("hv5", ladder)
+        assert datagram_passes(streamer, receiver)
+        assert trespasses(peer, vm.stack, (DNS, HERE), udp=True) == ["known"]
+
+
+@BOTH_LADDERS
+@pytest.mark.parametrize("who", ["vm", "peer"])
+def test_what_is_half_closed_goes_on_the_other_way(cluster: Cluster, ladder: LadderName, who: str) -> None:
+    peer = stack_of(cluster.hosts["client"])
+    with guest(cluster) as vm, ExitStack() as stack:
+        if who == "vm":
+            closer, goes_on = stack.enter_context(connected(vm.stack, peer, MYSQL))
+        else:
+            closer, goes_on = stack.enter_context(connected(peer, vm.stack, HTTP))
+        closer.shutdown(socket.SHUT_WR)
+        goes_on.settimeout(PATIENCE)
+        assert goes_on.recv(1) == b""
+        vm.moves("hv5", ladder)
+        assert passes(goes_on, closer)
+
+
+@BOTH_LADDERS
+def test_a_connection_that_was_idle_for_a_while(cluster: Cluster, ladder: LadderName) -> None:
+    """Longer than the switch caches anything (10 s by default)."""
+    peer = stack_of(cluster.hosts["client"])
+    with guest(cluster) as vm, connected(vm.stack, peer, MYSQL) as (receiver, pusher):
+        time.sleep(6)
+        vm.moves("hv5", ladder)
+        time.sleep(6)
+        assert passes(pusher, receiver)
+
+
+@BOTH_LADDERS
+def test_connections_born_between_staging_and_associate(cluster: Cluster, ladder: LadderName) -> None:
+    peer = stack_of(cluster.hosts["client"])
+    with guest(cluster) as vm, ExitStack() as born:
+        ends: list[Ends] = []
+
+        def begin() -> None:
+            ends.append(born.enter_context(connected(vm.stack, peer, MYSQL)))
+            ends.append(born.enter_context(asked(vm.stack, peer, DNS)))
+
+        vm.moves("hv5", ladder, begin)
+        (receiver, pusher), (listener, streamer) = ends
+        assert passes(pusher, receiver)
+        assert datagram_passes(streamer, listener)
+
+
+@BOTH_LADDERS
+def test_over_ipv6(cluster: Cluster, ladder: LadderName) -> None:
+    host = cluster.hosts["client"]
+    with guest(cluster) as vm, ExitStack() as stack:
+        ends = []
+        for one, ip in ((vm.stack, "fd00:10::61"), (stack_of(host), "fd00:10::2")):
+            one.namespace.set(f"net.ipv6.conf.{one.interface}.disable_ipv6=0")
+            one.namespace.set(f"net.ipv6.conf.{one.interface}.ndisc_evict_nocarrier=0")
+            one.namespace.ip(f"address add {ip}/64 dev {one.interface} nodad")
+            ends.append(one._replace(ip=ip))
+        stack.callback(host.namespace.set, f"net.ipv6.conf.{host.interface}.disable_ipv6=1")
+        ours, peer = ends
+        uploader, server = stack.enter_context(connected(peer, ours, HTTP))
+        listener, streamer = stack.enter_context(asked(ours, peer, DNS))
+        vm.moves("hv5", ladder)
+        assert passes(uploader, server)
+        assert datagram_passes(streamer, listener)
+        with closing(peer.socket(socket.SOCK_STREAM)) as stranger:
+            stranger.settimeout(SILENCE)
+            with pytest.raises(TimeoutError):
+                stranger.connect((ours.ip, MYSQL))

@@ -1,0 +1,35 @@
+"""The stateful firewall behind stations that are unmodified lldpads."""
+
+from __future__ import annotations
+
+import pytest
+
+from mininet_tests.conversations import (
+    DNS,
+    HTTP,
+    asked,
+    connected,
+    datagram_passes,
+    guest,
+    passes,
+    stack_of,
+    trespasses,
+)
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.scenario import LadderName
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("ladder", list(LadderName))
+def test_connections_survive_a_move(cluster: Cluster, ladder: LadderName) -> None:
+    peer = stack_of(cluster.hosts["client"])
+    with (
+        guest(cluster, hypervisor="hv3") as vm,
+        connected(peer, vm.stack, HTTP) as (uploader, server),
+        asked(vm.stack, peer, DNS) as (listener, streamer),
+    ):
+        vm.moves("hv7", ladder)
+        assert passes(uploader, server)
+        assert datagram_passes(streamer, listener)
+        assert trespasses(peer, vm.stack, (uploader.getsockname()[1], HTTP)) == ["known"]

@@ -1,0 +1,251 @@
+"""Connections through a real haproxy at each switch, while the VM behind them moves: no reset, and no way past it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from socket import IPPROTO_TCP
+from typing import NamedTuple
+
+import pytest
+
+from mininet_tests.conftest import tables
+from mininet_tests.emulator import EmulatedStation, StationLoop
+from mininet_tests.harness.capture import Sighting, Tap, only_ethertypes
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.haproxy import Haproxy
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import wait_until
+from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.talk import EchoServer, Talk, Visits
+from mininet_tests.harness.vm import Vm
+from mininet_tests.scenario import LadderName, MigrationSpec
+from mininet_tests.vcm import LADDERS, Move, admit
+from ryu_apps.evb.config import BridgeConfig, dump_config
+from topologies import two_switch
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+HTTP, SSH = 80, 22
+ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
+#: Types of the tests, by what they are.
+TYPES = {
+    "dual": (21, "from_vm: {default: allow}\nto_vm: {default: allow}\ntrigger: dual\n"),
+    "single": (22, "from_vm: {default: allow}\nto_vm: {default: allow}\ntrigger: single\n"),
+    "walled": (
+        23,
+        "firewall: {from_vm: {default: deny}, to_vm: {rules: [rule: {tcp_dst: 80, actions: {allow: 1}}]}}\n",
+    ),
+}
+
+
+def profiles(folder: Path) -> Path:
+    folder.mkdir()
+    for name, (type_id, text) in TYPES.items():
+        head = f"version: 1\nvsi_type: {{type_id: {type_id}, version: 1, name: {name}}}\n"
+        (folder / f"{name}.yaml").write_text(f"{head}{text}tcp_proxy: {{ports: [80]}}\n", encoding="ascii")
+    return folder
+
+
+def in_ipv6(ip: str) -> str:
+    """The IPv6 address of who has this IPv4 address."""
+    return f"fd00:100::{int(ip.rpartition('.')[2]):x}"
+
+
+class Stage(NamedTuple):
+    """A cluster with a proxy at each switch."""
+
+    cluster: Cluster
+    proxies: dict[str, Haproxy]
+
+
+@pytest.fixture(scope="module", params=["clientip", "client"])
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    fabric = two_switch.fabric(8, proxies=1)
+    folder = tmp_path_factory.mktemp("proxied")
+    config = dump_config(BridgeConfig(fabric, (str(profiles(tmp_path_factory.mktemp("types") / "profiles")),)))
+    systems = (*two_switch.END_SYSTEMS, *two_switch.PROXIES)
+    with inside(), closing(StationLoop()) as loop, ExitStack() as stack:
+        cluster = stack.enter_context(Cluster(fabric, systems, folder, config, station=partial(EmulatedStation, loop)))
+        proxies = {}
+        for system in two_switch.PROXIES:
+            host = cluster.hosts[system.name]
+            proxies[host.name] = Haproxy(host.namespace, host.interface, folder, request.param)
+            stack.callback(proxies[host.name].stop)
+            proxies[host.name].start()
+            host.namespace.speak_ipv6(host.interface, f"{in_ipv6(host.ip)}/64")
+        client = cluster.hosts["client"]
+        client.namespace.speak_ipv6(client.interface, f"{in_ipv6(client.ip)}/64")
+        yield Stage(cluster, proxies)
+
+
+class Scene:
+    """A VM with a server on ports 80 and 22, and taps that see who talks to it."""
+
+    #: Every VM gets addresses of its own: a datapath may still cache what became of the last one's frames.
+    _numbers = count(1)
+
+    def __init__(self, stage: Stage, kind: str, folder: Path, stack: ExitStack) -> None:
+        self.cluster, self.proxies = stage
+        number = next(self._numbers)
+        self.vm = Vm(f"p{number}", f"52:54:00:dd:00:{number:02x}", f"10.0.100.{60 + number}")
+        self.vsi = Vsi(f"00000000-0000-4000-d000-{number:012d}", TYPES[kind][0], 1, (f"100-{self.vm.mac}",), self.vm.ip)
+        self.at = "hv1"
+        self.cluster.boot(self.vm, self.at)
+        stack.callback(lambda: self.cluster.shut_down(self.vm.name, self.at))
+        self.vm.namespace.speak_ipv6("eth0", f"{in_ipv6(self.vm.ip)}/64")
+        admit(self.cluster.hypervisors[self.at], self.vsi)
+        stack.callback(self._leave)
+        ssh = EchoServer(self.vm.namespace, SSH, folder)
+        stack.callback(ssh.stop)
+        self.vm.prober = server = EchoServer(self.vm.namespace, HTTP, folder)
+        stack.callback(server.stop)
+        client = self.cluster.hosts["client"]
+        self._at_vm = self._tap(stack, self.vm.namespace, "eth0")
+        self._at_client = self._tap(stack, client.namespace, client.interface)
+        self._proxy_macs = {bytes.fromhex(self.cluster.hosts[one].mac.replace(":", "")) for one in self.proxies}
+
+    def talk(self, port: int = HTTP, version: int = 4) -> Talk:
+        """The client begins a conversation."""
+        address = self.vm.ip if version == 4 else in_ipv6(self.vm.ip)
+        return Talk(self.cluster.hosts["client"].namespace, address, port)
+
+    def visits(self) -> Visits:
+        """The client comes again and again."""
+        return Visits(self.cluster.hosts["client"].namespace, self.vm.ip, HTTP)
+
+    def move(self, to: str, ladder: LadderName) -> Iterator[str]:
+        """Move the VM; stops for whoever looks on when it is staged, and when the VM runs nowhere."""
+        spec = MigrationSpec(vm=self.vm.name, to=to, ladder=ladder, copy_ms=50)
+        move = Move(self.cluster, spec, self.vsi, self.at, None)
+        for step in LADDERS[ladder]:
+            step(move)
+            if step is Move.reserve:
+                yield "staged"
+            elif step is Move.suspend:
+                station = self.cluster.hypervisors[self.at].station
+                assert isinstance(station, EmulatedStation)
+                station.suspend(self.vsi)
+                yield "suspended"
+        move._clear_staged_port()
+        self.at = to
+
+    def proxy_of(self, talk: Talk) -> list[str]:
+        """Who has a connection, as the proxies themselves say."""
+        return [name for name, proxy in self.proxies.items() if talk.own in proxy.clients()]
+
+    def bypassing(self) -> list[str]:
+        """Frames of port 80 at either end that no proxy sent."""
+        self.cluster.watcher.settle()
+        seen = *self._at_vm.matching(to_the_port), *self._at_client.matching(from_the_port)
+        return [one.data[:80].hex() for one in seen if one.data[6:12] not in self._proxy_macs]
+
+    def proxied(self) -> int:
+        """Frames of port 80 that have reached the VM."""
+        self.cluster.watcher.settle()
+        return len(self._at_vm.matching(to_the_port))
+
+    def _tap(self, stack: ExitStack, namespace, interface: str) -> Tap:  # type: ignore[no-untyped-def]
+        tap = self.cluster.watcher.watch(Tap(namespace, interface, only_ethertypes(ETHERTYPE_IPV4, ETHERTYPE_IPV6)))
+        stack.callback(self.cluster.watcher.dismiss, tap)
+        return tap
+
+    def _leave(self) -> None:
+        self.cluster.hypervisors[self.at].station.request(Mode.DEASSOCIATE, self.vsi)
+
+
+def tcp_ports(one: Sighting) -> tuple[int, int]:
+    """Source and destination port of received TCP; (0, 0) of anything else."""
+    ethertype, data = int.from_bytes(one.data[12:14]), one.data
+    proto, at = (data[23], 34) if ethertype == ETHERTYPE_IPV4 else (data[20], 54)
+    if one.outgoing or proto != IPPROTO_TCP:
+        return 0, 0
+    return int.from_bytes(data[at : at + 2]), int.from_bytes(data[at + 2 : at + 4])
+
+
+def to_the_port(one: Sighting) -> bool:
+    return tcp_ports(one)[1] == HTTP
+
+
+def from_the_port(one: Sighting) -> bool:
+    return tcp_ports(one)[0] == HTTP
+
+
+@contextmanager
+def scene(stage: Stage, kind: str, folder: Path) -> Iterator[Scene]:
+    before = tables(stage.cluster)
+    with ExitStack() as stack:
+        yield Scene(stage, kind, folder, stack)
+    wait_until(lambda: tables(stage.cluster) == before, "flow tables as before the test", 10, pause=0.2)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_both_ends_see_each_other_and_the_proxy_between_them(stage: Stage, tmp_path: Path, version: int) -> None:
+    with scene(stage, "dual", tmp_path) as here, here.talk(HTTP, version) as talk, here.talk(SSH, version) as direct:
+        assert talk.echoes()
+        assert direct.echoes()
+        assert talk.seen_as[0] == talk.own[0]
+        assert talk.peer == (in_ipv6(here.vm.ip) if version == 6 else here.vm.ip, HTTP)
+        assert [here.proxy_of(one) for one in (talk, direct)] == [["proxy1"], []]
+        assert here.proxied() > 0
+        assert here.bypassing() == []
+
+
+@pytest.mark.parametrize("ladder", list(LadderName))
+@pytest.mark.parametrize("kind", list(TYPES))
+def test_connections_keep_their_proxy_through_a_move(
+    stage: Stage, tmp_path: Path, ladder: LadderName, kind: str
+) -> None:
+    with scene(stage, kind, tmp_path) as here, ExitStack() as talks, ThreadPoolExecutor() as visitors:
+        old = [talks.enter_context(here.talk(version=version)) for version in (4, 6)]
+        move = here.move("hv5", ladder)
+        assert next(move) == "staged"
+        during = [talks.enter_context(here.talk(version=version)) for version in (4, 6)]
+        assert next(move) == "suspended"
+        # A proxy answers while the VM does not; what it has accepted now, it hands over when the VM runs again.
+        known = here.proxies["proxy1"].total()
+        waiting = [visitors.submit(here.talk, version=version) for version in (4, 6)]
+        wait_until(lambda: here.proxies["proxy1"].total() == known + 2, "the last ones that the old proxy gets", 5)
+        assert list(move) == []
+        during += [talks.enter_context(one.result()) for one in waiting]
+        new = [talks.enter_context(here.talk(version=version)) for version in (4, 6)]
+        assert [one.echoes() for one in (*old, *during, *new)] == [True] * 8
+        assert [here.proxy_of(one) for one in (*old, *during, *new)] == [["proxy1"]] * 6 + [["proxy2"]] * 2
+        assert all(one.seen_as[0] == one.own[0] for one in (*old, *during, *new))
+        assert here.proxied() > 0
+        assert here.bypassing() == []
+
+
+def test_a_connection_follows_its_vm_there_and_back(stage: Stage, tmp_path: Path) -> None:
+    with scene(stage, "dual", tmp_path) as here, here.talk() as talk:
+        for there in ("hv5", "hv1", "hv6"):
+            assert [*here.move(there, LadderName.MINIMIZE_LATENCY)] == ["staged", "suspended"]
+            assert talk.echoes()
+            assert here.proxy_of(talk) == ["proxy1"]
+        assert here.bypassing() == []
+
+
+@pytest.mark.parametrize("ladder", list(LadderName))
+@pytest.mark.parametrize("kind", ["dual", "walled"])
+def test_of_a_stream_of_visitors_nobody_is_reset_and_nobody_goes_past(
+    stage: Stage, tmp_path: Path, ladder: LadderName, kind: str
+) -> None:
+    with scene(stage, kind, tmp_path) as here, here.talk() as old:
+        visits = here.visits()
+        visits.start()
+        wait_until(lambda: visits.since(0.0) >= 40, "the first visitors", 20)
+        before = here.proxies["proxy2"].total()
+        assert [*here.move("hv5", ladder)] == ["staged", "suspended"]
+        moved = time.monotonic()
+        wait_until(lambda: visits.since(moved) >= 40, "visitors after the move", 40)
+        visits.stop()
+        assert visits.failed == []
+        assert old.echoes()
+        assert here.proxy_of(old) == ["proxy1"]
+        assert here.proxies["proxy2"].total() - before >= 40
+        assert here.bypassing() == []

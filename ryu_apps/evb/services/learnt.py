@@ -1,0 +1,42 @@
+"""Rules that a switch has learnt for a VSI: what those of all services have in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ryu_apps.evb.flow.pipeline import (
+    DIRECTION_BITS,
+    DIRECTION_SHIFT,
+    VSI_BITS,
+    VSI_MASK,
+    VSI_SHIFT,
+    Direction,
+    Kind,
+    cookie,
+)
+from ryu_apps.evb.flow.rule import Bits, Learned, Rule
+from ryu_apps.evb.vsi.model import VsiBinding
+
+
+def of_vsi(binding: VsiBinding) -> Learned:
+    """What a learnt rule matches so that it is about one VSI."""
+    return Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index)
+
+
+def in_direction(direction: Direction) -> Learned:
+    """What a learnt rule matches so that it is about one direction."""
+    return Learned(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction)
+
+
+def owner(binding: VsiBinding) -> int:
+    """The cookie of what a switch learns for a VSI."""
+    return cookie(Kind.STATE, binding.vsi_index, binding.generation)
+
+
+def rewritten(rule: Rule, binding: VsiBinding) -> Rule:
+    """A rule as it was learnt for one program of a VSI, for another program of it."""
+    match = tuple(
+        one._replace(value=one.value & ~VSI_MASK | binding.vsi_index << VSI_SHIFT) if one.name == "metadata" else one
+        for one in rule.match
+    )
+    return replace(rule, match=match, cookie=owner(binding))

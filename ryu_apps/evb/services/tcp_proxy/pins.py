@@ -1,0 +1,76 @@
+"""Pins: rules of the table PROXY_PINS that say which proxy has a connection, and how a switch learns them.
+
+A proxied connection is two, the client's with the proxy and the proxy's with the VM, and so two pins
+of one VSI.  What comes for the VM is pinned to the proxy that the first segment was given to.  What
+the VM answers is pinned to the proxy whose first segment it answers: a transparent proxy speaks with
+the client's address, so nothing else in the answer leads to it; it need not speak from the client's
+port.  The switch writes both by itself, so connections need no controller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+
+from ryu_apps.evb.flow.pipeline import FROM_PROXY, PIN_LASTS, PIN_NOTED, PINNED, Direction, Table
+from ryu_apps.evb.flow.rule import Learn, Learned, whole
+from ryu_apps.evb.policy.schema import IPV4, TCP
+from ryu_apps.evb.services.learnt import in_direction, of_vsi, owner
+from ryu_apps.evb.services.tcp_proxy.schema import Proxied
+from ryu_apps.evb.vsi.model import VsiBinding
+
+
+class Pin(IntEnum):
+    """What is noted; the value is the priority in the table.  A pin's timeout cannot be changed: so it is two."""
+
+    OPENING = 100
+    """A client has begun a connection: nobody has seen yet that there is a client."""
+    LASTING = 200
+    """The client has answered the proxy."""
+    ANSWERS = 300
+    """A proxy has begun a connection with the VM."""
+
+
+def capacity(value: Proxied) -> int:
+    """The most pins of one VSI: see :func:`note`."""
+    return 6 * value.max_connections
+
+
+def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: Pin) -> Learn:
+    """What a switch does upon a segment on its way to the VM that calls for a pin.
+
+    What comes from a client bears the proxy's address by now, and what follows it is pinned to that;
+    what comes from a proxy has it as its source, and what the VM answers is pinned to it.
+    """
+    answers = pin is Pin.ANSWERS
+    return Learn(
+        table=Table.PROXY_PINS,
+        priority=pin,
+        cookie=owner(binding),
+        idle_timeout=value.opening if pin is Pin.OPENING else value.idle,
+        fin_idle_timeout=value.closing,
+        # Clients are turned away in time: there is room for all three of whatever has begun.
+        limit=2 * value.max_connections if pin is Pin.OPENING else capacity(value),
+        verdict=PIN_NOTED,
+        match=(
+            of_vsi(binding),
+            in_direction(Direction.FROM_VM if answers else Direction.TO_VM),
+            # What a proxy sends to the VM may have all the addresses of what the client sends.
+            Learned(FROM_PROXY, 0),
+            Learned(whole("eth_type"), eth_type),
+            Learned(whole("ip_proto"), TCP),
+            *_ends(eth_type, swapped=answers),
+        ),
+        writes=(
+            Learned(whole("eth_dst"), whole("eth_src" if answers else "eth_dst")),
+            Learned(PINNED, 1),
+            *([] if pin is Pin.OPENING else [Learned(PIN_LASTS, 1)]),
+        ),
+    )
+
+
+def _ends(eth_type: int, swapped: bool) -> Iterator[Learned]:
+    for prefix in ("ipv4" if eth_type == IPV4 else "ipv6", "tcp"):
+        source, destination = whole(f"{prefix}_src"), whole(f"{prefix}_dst")
+        yield Learned(source, destination if swapped else source)
+        yield Learned(destination, source if swapped else destination)

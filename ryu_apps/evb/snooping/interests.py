@@ -1,0 +1,28 @@
+"""What a VSI is to receive: what it listens to, within what its type configures and allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ryu_apps.evb.snooping.listener import Listener, Terms
+from ryu_apps.evb.vsi.model import EVERYTHING, Binding, Group, Interest
+
+
+def carried_groups(listener: Listener, terms: Terms) -> set[Group]:
+    """The groups that a VSI is to receive by the bounds of a type, and those it has joined that the type allows."""
+    return {*terms.groups, *(group for _, group in listener.memberships if terms.allows(group))}
+
+
+def interests(listener: Listener, terms: Terms, bindings: Iterable[Binding]) -> tuple[Interest, ...]:
+    """What a VSI is to receive: what is configured, and what of the learnt its type allows."""
+    there = [one for one in dict.fromkeys(bindings) if one.mac is not None]
+    found = {(binding, group): EVERYTHING for group in terms.groups for binding in there}
+    room = terms.max_groups - len(terms.groups)
+    for (binding, group), held in listener.memberships.items():
+        if binding not in there or (binding, group) in found or not terms.allows(group):
+            continue
+        if group not in {one for _, one in found}:
+            room -= 1
+        if room >= 0:
+            found[binding, group] = held.wish
+    return tuple(Interest(*key, wish) for key, wish in found.items())

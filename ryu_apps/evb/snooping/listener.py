@@ -1,0 +1,265 @@
+"""What one VSI listens to, as its reports tell it (RFC 4541, RFC 3376, RFC 3810).  Knows no frame and no switch.
+
+A VSI is known by its own address, so its filter is known too: a report is the truth about one host, not
+about a LAN, and there is no source timer (RFC 3376 A.2: explicit tracking).  What is doubtful is asked:
+
+* who leaves a group, or is silent for the group membership interval, is asked for that group by
+  specific queries, and loses it if it does not answer;
+* who has moved is asked too, but loses a group only if it answers otherwise: a guest that is not
+  running yet does not answer, and one stream too many is better than one too few.
+
+Nothing lapses while nobody asks: without a querier a membership lasts until it is left.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple, Protocol
+
+from ryu_apps.evb.snooping.timers import Timers
+from ryu_apps.evb.vsi.model import EVERYTHING, NOTHING, Binding, Group, Wish, is_control
+from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
+
+Record = GroupRecord[IPv4Address] | GroupRecord[IPv6Address]
+
+
+class Terms(Protocol):
+    """What a VSI type allows its VSIs to join."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]: ...
+    @property
+    def max_groups(self) -> int: ...
+    @property
+    def max_sources(self) -> int: ...
+
+    def allows(self, group: Group) -> bool: ...
+
+
+class Generation(IntEnum):
+    """Which version somebody speaks, IGMP's and MLD's side by side."""
+
+    FIRST = 1
+    """IGMPv1, which knows neither leaves nor specific queries."""
+    SECOND = 2
+    """IGMPv2, MLDv1."""
+    THIRD = 3
+    """IGMPv3, MLDv2."""
+
+
+class Ask(NamedTuple):
+    """Send a query about a group to one VSI, in the form that it understands."""
+
+    binding: Binding
+    group: Group
+    generation: Generation
+
+
+class Change(NamedTuple):
+    """A membership has come (``joined``), changed (``sources``) or gone (any other reason)."""
+
+    binding: Binding
+    group: Group
+    reason: str
+
+
+class Doubt(Enum):
+    """Why a VSI is asked for a group."""
+
+    LEFT = "left"
+    EXPIRED = "expired"
+    MOVED = "unconfirmed"
+
+
+@dataclass(slots=True)
+class Check:
+    """Queries that are under way.
+
+    Attributes:
+        left: to be sent.
+        at: when to send the next, or to draw the conclusion if none is left; None: when the VSI speaks.
+        alive: of a moved VSI: it has spoken since.
+    """
+
+    doubt: Doubt
+    left: int
+    at: float | None
+    alive: bool = False
+
+
+@dataclass(slots=True)
+class Membership:
+    """One group that a VSI has joined; ``heard`` is when it last said so."""
+
+    wish: Wish
+    generation: Generation
+    heard: float
+    check: Check | None = None
+
+
+class Aging(NamedTuple):
+    """Somebody asks regularly: since when, and how long an answer counts."""
+
+    since: float
+    interval: float
+
+
+#: When memberships by an address lapse; None: not at all.
+Ages = Callable[[Binding, Group], Aging | None]
+
+
+@dataclass(eq=False, slots=True)
+class Listener:
+    """The memberships of one VSI.
+
+    Attributes:
+        counters: reports, and what of them was not taken, by name.
+    """
+
+    timers: Timers = Timers()
+    memberships: dict[tuple[Binding, Group], Membership] = field(default_factory=dict)
+    counters: Counter[str] = field(default_factory=Counter)
+
+    # --- what it says ---
+    def report(
+        self,
+        binding: Binding,
+        generation: Generation,
+        records: Iterable[Record],
+        terms: Terms,
+        now: float,
+    ) -> list[Change]:
+        """It has reported; call :meth:`tick` next."""
+        self.counters["reports"] += 1
+        told = list(records)
+        changes = [change for one in told for change in self._record(binding, generation, one, terms, now)]
+        for record in told[:1]:
+            self._spoke(binding, type(record.group), now)
+        return changes
+
+    def _record(
+        self, binding: Binding, generation: Generation, record: Record, terms: Terms, now: float
+    ) -> Iterator[Change]:
+        group: Group = record.group
+        if not isinstance(record.type, RecordType) or not group.is_multicast or is_control(group):
+            return
+        held = self.memberships.get((binding, group))
+        wish = changed(held.wish if held else NOTHING, record.type, frozenset(record.sources))
+        if wish.nothing:
+            if held is not None:
+                self._doubt(held, Doubt.LEFT, now)
+            return
+        if held is None and not self._admits(group, terms):
+            return
+        if len(wish.sources) > terms.max_sources:
+            self.counters["sources"] += 1
+            wish = EVERYTHING
+        self.memberships[binding, group] = Membership(wish, generation, now)
+        if held is None:
+            yield Change(binding, group, "joined")
+        elif held.wish != wish:
+            yield Change(binding, group, "sources")
+
+    def _admits(self, group: Group, terms: Terms) -> bool:
+        if not terms.allows(group):
+            self.counters["filtered"] += 1
+            return False
+        groups = {*terms.groups, *(one for _, one in self.memberships)}
+        if group not in groups and len(groups) >= terms.max_groups:
+            self.counters["limit"] += 1
+            return False
+        return True
+
+    def keep(self, bindings: Iterable[Binding], terms: Terms) -> None:
+        """Its addresses or its type have changed: what they do not allow any more is forgotten."""
+        there = set(bindings)
+        self.memberships = {
+            (binding, group): held
+            for (binding, group), held in self.memberships.items()
+            if binding in there and terms.allows(group)
+        }
+
+    # --- what is asked ---
+    def moved(self, now: float) -> None:
+        """The VSI is active at another port: ask there for what it had."""
+        for held in self.memberships.values():
+            left = held.check is not None and held.check.doubt is Doubt.LEFT
+            if held.generation is not Generation.FIRST:
+                self._doubt(held, Doubt.LEFT if left else Doubt.MOVED, now, again=True)
+
+    def _doubt(self, held: Membership, doubt: Doubt, now: float, again: bool = False) -> None:
+        if again or held.check is None or held.check.doubt is not doubt:
+            held.check = Check(doubt, self.timers.last_member_query_count, now)
+
+    def _spoke(self, binding: Binding, version: type[Group], now: float) -> None:
+        """It runs: from now on it can answer, so what it is asked now counts."""
+        for (holder, group), held in self.memberships.items():
+            check = held.check
+            if holder != binding or not isinstance(group, version) or check is None:
+                continue
+            if check.doubt is Doubt.MOVED and not check.alive:
+                # Answers to what was asked before may be under way.
+                first = now + self.timers.last_member_query_interval
+                held.check = Check(Doubt.MOVED, self.timers.last_member_query_count, first, alive=True)
+
+    # --- time ---
+    def deadline(self, ages: Ages) -> float | None:
+        """When to call :meth:`tick`."""
+        return min(
+            (due for key, held in self.memberships.items() if (due := self._due(key, held, ages)) is not None),
+            default=None,
+        )
+
+    def tick(self, now: float, ages: Ages) -> list[Ask | Change]:
+        """Ask what is due, and give up what was asked for in vain."""
+        said: list[Ask | Change] = []
+        for key, held in list(self.memberships.items()):
+            due = self._due(key, held, ages)
+            if due is None or due > now:
+                continue
+            if held.check is None or held.check.at is None:
+                held.check = Check(Doubt.EXPIRED, self.timers.last_member_query_count, now)
+                if held.generation is Generation.FIRST:
+                    held.check.left = 0
+            said += self._pursue(*key, held, held.check, now)
+        return said
+
+    def _due(self, key: tuple[Binding, Group], held: Membership, ages: Ages) -> float | None:
+        if held.check is not None and held.check.at is not None:
+            return held.check.at
+        return self.lapses(*key, ages)
+
+    def lapses(self, binding: Binding, group: Group, ages: Ages) -> float | None:
+        """When silence about a group begins to count; None: never, or it has not joined it."""
+        held, aging = self.memberships.get((binding, group)), ages(binding, group)
+        return None if held is None or aging is None else max(held.heard, aging.since) + aging.interval
+
+    def _pursue(
+        self, binding: Binding, group: Group, held: Membership, check: Check, now: float
+    ) -> Iterator[Ask | Change]:
+        if check.left:
+            check.left -= 1
+            check.at = now + self.timers.last_member_query_interval
+            yield Ask(binding, group, held.generation)
+        elif check.doubt is Doubt.MOVED and not check.alive:
+            check.at = None
+        else:
+            del self.memberships[binding, group]
+            yield Change(binding, group, check.doubt.value)
+
+
+def changed(wish: Wish, record: RecordType, sources: frozenset[Group]) -> Wish:
+    """What a wish becomes by a record (RFC 3376 5.1, 6.4, for one host)."""
+    match record:
+        case RecordType.IS_INCLUDE | RecordType.TO_INCLUDE:
+            return Wish(False, sources)
+        case RecordType.IS_EXCLUDE | RecordType.TO_EXCLUDE:
+            return Wish(True, sources)
+        case RecordType.ALLOW:
+            return Wish(True, wish.sources - sources) if wish.exclude else Wish(False, wish.sources | sources)
+        case RecordType.BLOCK:
+            return Wish(True, wish.sources | sources) if wish.exclude else Wish(False, wish.sources - sources)

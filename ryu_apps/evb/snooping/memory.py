@@ -1,0 +1,37 @@
+"""What a VSI listens to, as octets in a record of the store."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+import msgpack
+
+from ryu_apps.evb.snooping.listener import Generation, Listener, Membership
+from ryu_apps.evb.vsi.model import Binding, Group, Wish
+
+
+def pack(listener: Listener) -> bytes:
+    """The memberships; when they were heard, and what is in doubt, is not kept."""
+    fields = [
+        [*binding, group.packed, int(held.generation), held.wish.exclude, [one.packed for one in held.wish.sources]]
+        for (binding, group), held in listener.memberships.items()
+    ]
+    octets = msgpack.packb(fields)
+    assert isinstance(octets, bytes)
+    return octets
+
+
+def unpack(listener: Listener, octets: bytes, now: float) -> None:
+    """Put them back, as if heard now.
+
+    Raises:
+        ValueError, TypeError, msgpack.UnpackException: damaged.
+    """
+    for vid, mac, group, generation, exclude, sources in msgpack.unpackb(octets):
+        wish = Wish(bool(exclude), frozenset(map(_address, sources)))
+        listener.memberships[Binding(vid, mac), _address(group)] = Membership(wish, Generation(generation), now)
+
+
+def _address(octets: bytes) -> Group:
+    found: IPv4Address | IPv6Address = ip_address(octets)
+    return found

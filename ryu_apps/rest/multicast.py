@@ -1,0 +1,72 @@
+"""Multicast: who asks in each VLAN, who receives what, for how long, and what was turned away."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.snooping.listener import Membership
+from ryu_apps.evb.vsi.model import Interest
+from ryu_apps.evb.vsi.registry import Vsi
+from ryu_apps.evb.wire.mac import mac_to_text
+from ryu_apps.rest.bridge import Bridge, Json
+
+
+def multicast(bridge: Bridge, now: float) -> Json:
+    """VLANs in which somebody is snooped, with queriers and groups; then what VSIs and others have sent."""
+    engine = bridge.engine
+    groups: dict[int, dict[str, list[Json]]] = defaultdict(lambda: defaultdict(list))
+    for vsi in engine.registry:
+        for interest in engine.snooper.interests(vsi):
+            group = str(interest.group)
+            groups[interest.binding.vid][group].append(_member_json(engine, vsi, interest, now))
+    vids = sorted({*groups, *(vid for vid, _ in engine.snooper.queriers)})
+    return {
+        "vlans": [
+            {
+                "vid": vid,
+                "queriers": list(_queriers(engine, vid, now)),
+                "groups": [{"group": group, "members": members} for group, members in sorted(groups[vid].items())],
+            }
+            for vid in vids
+        ],
+        "vsis": [
+            {"vsi": vsi.text, "counters": dict(vsi.listener.counters)}
+            for vsi in engine.registry
+            if vsi.listener.counters
+        ],
+        "counters": dict(engine.snooper.counters),
+    }
+
+
+def _queriers(engine: Engine, vid: int, now: float) -> Iterator[Json]:
+    for (where, version), querier in sorted(engine.snooper.queriers.items()):
+        if where == vid:
+            deadline = querier.deadline
+            yield {
+                "protocol": "igmp" if version == 4 else "mld",
+                "on": querier.on,
+                "state": querier.state,
+                "queries": querier.sent,
+                "next_in": None if deadline is None or querier.state == "other" else deadline - now,
+            }
+
+
+def _member_json(engine: Engine, vsi: Vsi, interest: Interest, now: float) -> Json:
+    binding, group, wish = interest
+    held: Membership | None = vsi.listener.memberships.get((binding, group))
+    lapses = engine.snooper.lapses(vsi, binding, group)
+    return {
+        "vsi": vsi.text,
+        "port": str(vsi.owner.port) if vsi.owner else None,
+        "mac": None if binding.mac is None else mac_to_text(binding.mac),
+        "mode": "exclude" if wish.exclude else "include",
+        "sources": sorted(str(one) for one in wish.sources),
+        "configured": engine.snooper.is_configured(vsi, group),
+        "joined": held is not None,
+        "version": None if held is None else int(held.generation),
+        "heard": None if held is None else now - held.heard,
+        "expires_in": None if lapses is None else lapses - now,
+        "asked_because": held.check.doubt.value if held is not None and held.check is not None else None,
+    }
