@@ -87,12 +87,16 @@ class Controller:
         """DELETE a resource; as :meth:`get`."""
         return self._ask("DELETE", path)
 
+    def put(self, path: str, body: Any) -> Any:
+        """PUT a JSON value; as :meth:`get`."""
+        return self._ask("PUT", path, json.dumps(body).encode())
+
     def last_words(self, lines: int = 30) -> str:
         """The end of its log."""
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
-    def _ask(self, method: str, path: str) -> Any:
-        request = Request(f"http://127.0.0.1:{self._rest_port}{path}", method=method)
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
+        request = Request(f"http://127.0.0.1:{self._rest_port}{path}", body, method=method)
         with urlopen(request, timeout=10) as response:
             body = response.read()
         return json.loads(body) if body else None
