@@ -15,6 +15,7 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.totals import Count
 from ryu_apps.evb.wire.membership import group_mac
 from tests.counting import BROADCAST, FROM, TO, CountingWorld, udp
+from tests.multicast_world import join
 from tests.paper import ACK, SYN, Segment
 from tests.world import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS, NMS_MAC, S1, S2, VLAN, PortId, Vm, two_switches
 
@@ -182,3 +183,32 @@ def test_an_announcement_past_all_services_is_counted(world: CountingWorld, key:
     world.vm_sends(vm, HV1, rarp)
     assert world.interface(vm).tx.packets == 1
     exact(world, vm)
+
+
+# --- together on the move, and in another life --------------------------------------------------------
+@BOTH
+def test_totals_and_groups_outlive_the_controller_together(world: CountingWorld, key: VsiTypeKey) -> None:
+    vm = active(world, 1, key, HV1)
+    join(world, HV1, vm, G)
+    world.host_sends(CLIENT, datagram(CLIENT_MAC, G), 100)
+    world.read()
+    world.restart_controller()
+    world.connect()
+    vsi = world.engine.registry.named(vm.text)
+    assert vsi is not None and G in {one.group for one in world.engine.snooper.interests(vsi)}
+    world.host_sends(CLIENT, datagram(CLIENT_MAC, G), 100)
+    assert world.interface(vm).rx == Count(2, 200)
+    world.read()
+    assert world.account(vm).total(TO) == Count(2, 200)
+
+
+@BOTH
+@pytest.mark.parametrize("target", [HV2, HV3])
+def test_a_stream_is_counted_on_at_the_destination(world: CountingWorld, key: VsiTypeKey, target: PortId) -> None:
+    vm = active(world, 1, key, HV1)
+    join(world, HV1, vm, G)
+    world.host_sends(CLIENT, datagram(CLIENT_MAC, G), 100, times=3)
+    world.move(vm, target)
+    world.host_sends(CLIENT, datagram(CLIENT_MAC, G), 100, times=4)
+    world.read()
+    assert world.account(vm).total(TO) == world.interface(vm).rx == Count(7, 700)
