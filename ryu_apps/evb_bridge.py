@@ -76,6 +76,7 @@ class EvbBridge(app_manager.RyuApp):
             self.started,
             first_sequence=random.randrange(1, 0x10000),
             snooping=settings.config.multicast,
+            statistics_interval=settings.config.statistics_interval,
         )
         self.metrics = Metrics(self.engine)
         self.journal = Journal(self.logger)

@@ -33,7 +33,7 @@ class EvbController(ControllerBase):
             req,
             bridge=lambda: app_manager.lookup_service_brick("evb_bridge"),
             clock=time.monotonic,
-            pause=lambda: hub.sleep(0),
+            pause=hub.sleep,
         )
 
 

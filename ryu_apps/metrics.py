@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import Happened
+from ryu_apps.evb.services.statistics.entries import DIRECTIONS
 from ryu_apps.evb.snooper import COUNTERS
 from ryu_apps.evb.topology.fabric import PortId, Switch
 from ryu_apps.evb.vsi.model import Phase
@@ -160,7 +161,8 @@ class _State(Collector):
             budget = engine.ledger.budget(dpid)
             if budget is not None:
                 budgets.add_metric(labels, budget)
-        yield from (vsis, promised, budgets, ready, stations, *self._of_stations(), *self._of_multicast())
+        yield from (vsis, promised, budgets, ready, stations)
+        yield from (*self._of_stations(), *self._of_multicast(), *self._of_vsis())
 
     def _of_multicast(self) -> Iterator[Metric]:
         engine = self._engine
@@ -177,6 +179,25 @@ class _State(Collector):
         for name in COUNTERS:
             messages.add_metric((name,), engine.snooper.counters[name])
         yield from (members, messages)
+
+    def _of_vsis(self) -> Iterator[Metric]:
+        """Named after the VSI alone: the series goes on wherever it goes."""
+        families = [
+            CounterMetricFamily(f"evb_vsi_{what}", f"{what.capitalize()} of a VSI{more}", labels=("vsi", "direction"))
+            for what, more in (
+                ("packets", " that passed"),
+                ("octets", " that passed"),
+                ("refused_packets", ", refused by its ACL"),
+                ("refused_octets", ", refused by its ACL"),
+            )
+        ]
+        for account in self._engine.counters.shown(self._engine.registry.named):
+            for direction in DIRECTIONS:
+                for family, value in zip(
+                    families, (*account.total(direction), *account.refused(direction)), strict=True
+                ):
+                    family.add_metric((account.vsi, direction.name.lower()), value)
+        yield from families
 
     def _of_stations(self) -> Iterator[Metric]:
         dropped = CounterMetricFamily(

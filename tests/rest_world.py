@@ -62,10 +62,10 @@ class RestWorld(World):
         frame = Frame(NEAREST_CUSTOMER_BRIDGE, station_mac(port), ETHERTYPE_LLDP, lldpdu.encode())
         self.feed(FrameReceived(port, frame.encode()))
 
-    def request(self, path: str, method: str = "GET") -> Response:
+    def request(self, path: str, method: str = "GET", body: bytes = b"") -> Response:
         """Serve one request."""
         return respond(
-            Request.blank(path, method=method),
+            Request.blank(path, method=method, body=body),
             bridge=lambda: self if self.loaded else None,
             clock=lambda: self.now,
             pause=self._pause,
@@ -77,14 +77,16 @@ class RestWorld(World):
         assert response.status_code == 200, response.text
         return response.json
 
-    def refusal(self, path: str, method: str = "GET") -> tuple[int, str]:
+    def refusal(self, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, str]:
         """Status and reason of a request that is refused."""
-        response = self.request(path, method)
+        response = self.request(path, method, body)
         assert set(response.json) == {"error"}
         return response.status_code, response.json["error"]
 
-    def _pause(self) -> None:
+    def _pause(self, seconds: float) -> None:
         self.pauses += 1
+        if seconds:
+            self.advance(seconds)
 
     def _perform(self, effect: Effect) -> None:
         World._perform(self, effect)

@@ -5,13 +5,16 @@ Two switches joined by two links; hv1, hv2 and the NMS on s1, hv3, hv4 and a cli
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
-from ryu_apps.evb.flow.rule import Counted, FlowTable, Rule, RuleKey
+from ryu_apps.evb.flow.rule import CONTROLLER, VLAN_PRESENT, Counted, FlowTable, MeterCount, Rule, RuleKey
+from ryu_apps.evb.flow.simulate import passage
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
@@ -20,9 +23,11 @@ from ryu_apps.evb.io import (
     Event,
     FrameReceived,
     Happened,
+    MetersRead,
     Mode,
     NotSaved,
     ReadCounters,
+    ReadMeters,
     ReadRules,
     Rejected,
     RulesRead,
@@ -53,6 +58,9 @@ from ryu_apps.evb.wire.vdp import (
 from ryu_apps.evb.wire.vsi_id import VsiId
 
 Address = IPv4Address | IPv6Address
+
+#: What a frame has inside a switch and loses on its way out.
+_PIPELINE = {"in_port", "metadata", "reg0", "reg1", "reg2", "reg3"}
 
 S1, S2 = 1, 2
 HV1, HV2, NMS = PortId(S1, 1), PortId(S1, 2), PortId(S1, 3)
@@ -129,12 +137,31 @@ class Vm:
         return ASSOCIATIONS[mode](RequestStatus(**status), *self.type, self.vsi_id, info)
 
 
+@dataclass(slots=True)
+class Gauge:
+    """A meter of a simulated switch: what it has counted, and when it was added."""
+
+    born: float
+    packets: int = 0
+    octets: int = 0
+
+
+class Delivered(NamedTuple):
+    """A frame, or a copy of one, that has come out of an edge port."""
+
+    port: PortId
+    fields: dict[str, int]
+    octets: int
+
+
 @dataclass
 class World:
     """The engine and everything around it; ``now`` moves only when told.
 
     Attributes:
         hold: datapaths that confirm nothing until ``release``.
+        deaf: datapaths that do not answer what their meters have counted.
+        gauges: the meters of each switch.
         refuse: datapaths that reject the next change of a mode, with the reason.
         store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
             ``store_dawdles`` answers nothing until ``store_catches_up``.
@@ -149,6 +176,7 @@ class World:
     snooping: Snooping = USUAL
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
+    deaf: set[int] = field(default_factory=set)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
     counts: dict[int, tuple[int, int]] = field(default_factory=dict)
     store: dict[str, bytes] = field(default_factory=dict)
@@ -159,6 +187,7 @@ class World:
     def __post_init__(self) -> None:
         self.engine = Engine(self.fabric, self.policies, snooping=self.snooping)
         self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
+        self.gauges: dict[int, dict[int, Gauge]] = {dpid: {} for dpid in self.fabric.switches}
         self.sent: dict[PortId, list[Association]] = {}
         self.frames: list[SendFrame] = []
         self.announced: list[SendFrame] = []
@@ -174,7 +203,38 @@ class World:
     def connect(self, *dpids: int) -> None:
         """Switches come up with all links up."""
         for dpid in dpids or self.fabric.switches:
-            self.feed(SwitchUp(dpid, dict.fromkeys(self.fabric.switches[dpid].interfaces, True)))
+            ports = dict.fromkeys(self.fabric.switches[dpid].interfaces, True)
+            self.feed(SwitchUp(dpid, ports, meters=frozenset(self.tables[dpid].meters)))
+
+    def restart_switch(self, dpid: int) -> None:
+        """A switch forgets everything, and connects again."""
+        self.disconnect(dpid)
+        self.tables[dpid], self.gauges[dpid] = FlowTable(), {}
+        self.connect(dpid)
+
+    def carry(self, port: PortId, frame: Mapping[str, int], octets: int = 60, times: int = 1) -> list[Delivered]:
+        """A frame, some times over, comes in by a port; what comes out of all edges of the fabric of one of them.
+
+        ``octets`` are counted without the tag.
+        """
+        gauges = self.gauges[port.dpid]
+        emitted, metered = passage(self.tables[port.dpid], {**frame, "in_port": port.port_no})
+        for meter_id, tagged in metered:
+            if meter_id in gauges:
+                gauges[meter_id].packets += times
+                gauges[meter_id].octets += times * (octets + 4 * tagged)
+        out: list[Delivered] = []
+        for one in emitted:
+            if one.port == CONTROLLER:
+                continue
+            fields = {name: value for name, value in one.fields.items() if name not in _PIPELINE}
+            interface = self.fabric.switches[port.dpid].interfaces[one.port]
+            if interface.peer is not None:
+                out += self.carry(interface.peer, fields, octets, times)
+            else:
+                tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
+                out.append(Delivered(PortId(port.dpid, one.port), fields, octets + 4 * tagged))
+        return out
 
     def disconnect(self, dpid: int) -> None:
         """The channel of a switch breaks; what it had not confirmed is rejected behind that."""
@@ -281,6 +341,9 @@ class World:
                     Counted(rule, *self.counts.get(rule.cookie, (0, 0))) for rule in held if mask.covers(rule.cookie)
                 )
                 self.feed(CountersRead(dpid, token, counted))
+            case ReadMeters(dpid, token, meters):
+                if dpid not in self.deaf:
+                    self.feed(MetersRead(dpid, token, tuple(self._meter_counts(dpid, meters))))
             case Save():
                 self._save(effect)
             case Happened():
@@ -315,9 +378,21 @@ class World:
         if reason is not None:
             self.feed(Rejected(apply.dpid, apply.token, reason))
             return
-        self.tables[apply.dpid].apply(apply.change)
+        table, gauges = self.tables[apply.dpid], self.gauges[apply.dpid]
+        table.apply(apply.change)
+        gauges.update((meter.meter_id, Gauge(self.now)) for meter in apply.change.meters)
+        for meter_id in table.meters:
+            gauges.setdefault(meter_id, Gauge(self.now))
+        self.gauges[apply.dpid] = {one: gauge for one, gauge in gauges.items() if one in table.meters}
         if apply.token:
             self.feed(Confirmed(apply.dpid, apply.token))
+
+    def _meter_counts(self, dpid: int, meters: tuple[int, ...]) -> Iterator[MeterCount]:
+        users = Counter(rule.meter for rule in self.tables[dpid].rules.values())
+        for meter_id, gauge in self.gauges[dpid].items():
+            if not meters or meter_id in meters:
+                age = self.now - gauge.born
+                yield MeterCount(meter_id, users[meter_id], gauge.packets, gauge.octets, age)
 
     def _emitted(self, port: PortId, data: bytes) -> None:
         frame = Frame.decode(data)

@@ -15,7 +15,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.agenda import Agenda
-from ryu_apps.evb.io import Apply, Happened, ReadRules, Save, SendFrame
+from ryu_apps.evb.io import Apply, Happened, ReadMeters, ReadRules, Save, SendFrame
 from ryu_apps.evb.policy.model import PolicySet, StageOn, VsiType
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick
@@ -71,7 +71,7 @@ class Moving:
     destination: PortId
 
 
-Output = Answer | Apply | ReadRules | Save | SendFrame | Happened | Moving | Distrust | Activated
+Output = Answer | Apply | ReadRules | ReadMeters | Save | SendFrame | Happened | Moving | Distrust | Activated
 Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
 
 
@@ -406,7 +406,7 @@ class Associations:
     def _queue(self, outcomes: list[Outcome], now: float) -> None:
         for outcome in outcomes:
             match outcome:
-                case Apply() | ReadRules() | Save() | Happened() | Distrust() | Activated():
+                case Apply() | ReadRules() | ReadMeters() | Save() | Happened() | Distrust() | Activated():
                     self._out.append(outcome)
                 case Announcement():
                     self._announcements.append(outcome)

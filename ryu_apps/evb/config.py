@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ryu_apps.evb.config_schema import (
+    STATISTICS_INTERVAL,
     ConfigFile,
     Datapath,
     Host,
@@ -50,12 +51,14 @@ class BridgeConfig:
         policies: files and directories, as written: relative to the configuration file.
         state_dir: where state that outlives the process is kept, None for nowhere.
         multicast: the queriers.
+        statistics_interval: seconds between readings of all counters.
     """
 
     fabric: Fabric
     policies: tuple[str, ...] = ()
     state_dir: str | None = None
     multicast: Snooping = USUAL
+    statistics_interval: float = STATISTICS_INTERVAL
 
 
 def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -74,7 +77,13 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
     found += _inconsistencies(parsed, document)
     if has_errors(found):
         return None, in_reading_order(found)
-    config = BridgeConfig(_fabric(parsed), tuple(parsed.policies), parsed.state_dir, _snooping(parsed.multicast))
+    config = BridgeConfig(
+        _fabric(parsed),
+        tuple(parsed.policies),
+        parsed.state_dir,
+        _snooping(parsed.multicast),
+        parsed.statistics_interval,
+    )
     return config, in_reading_order(found)
 
 
@@ -86,6 +95,8 @@ def dump_config(config: BridgeConfig) -> str:
     if config.state_dir is not None:
         lines.append(f"state_dir: {_quoted(config.state_dir)}")
     lines += _multicast_lines(config.multicast)
+    if config.statistics_interval != STATISTICS_INTERVAL:
+        lines.append(f"statistics_interval: {config.statistics_interval}")
     lines.append("dps:" if switches else "dps: {}")
     for switch in switches.values():
         lines += [f"  {_quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]

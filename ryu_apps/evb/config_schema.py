@@ -13,6 +13,8 @@ from ryu_apps.evb.wire.mac import mac_from_text
 StageOnText = Literal["preassociate", "preassociate_rr"]
 #: Port numbers travel in 16 bits of metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
+#: Seconds between readings of all counters, unless the file says otherwise.
+STATISTICS_INTERVAL = 1.0
 
 
 def _mac(written: object) -> int:
@@ -111,4 +113,5 @@ class ConfigFile(Strict):
     stage_on: StageOnText = "preassociate_rr"
     timers: TimerValues = TimerValues()
     multicast: Multicast = Multicast()
+    statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
     dps: dict[Name, Datapath]

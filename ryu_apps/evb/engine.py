@@ -16,7 +16,7 @@ from ryu_apps.evb.associations import Answer, Associations, Moving
 from ryu_apps.evb.associations import Output as AssociationOutput
 from ryu_apps.evb.audit import INTERVAL as AUDIT_INTERVAL
 from ryu_apps.evb.audit import Audit
-from ryu_apps.evb.flow.pipeline import Kind, cookie
+from ryu_apps.evb.flow.pipeline import Direction, Kind, cookie
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
 from ryu_apps.evb.flow.rule import Change, Group, Rule
 from ryu_apps.evb.io import (
@@ -26,17 +26,21 @@ from ryu_apps.evb.io import (
     Event,
     FrameReceived,
     Happened,
+    MetersRead,
     Mode,
     NotSaved,
     OperatorDeassociate,
     PoliciesLoaded,
     PortChanged,
+    ReadMeters,
     ReadRules,
     Rejected,
     RulesRead,
     Save,
     Saved,
     SendFrame,
+    StatisticsPopulated,
+    StatisticsWanted,
     SwitchDown,
     SwitchUp,
     TimerExpired,
@@ -48,7 +52,7 @@ from ryu_apps.evb.program.appliances import appliances
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.services.body import body_of_vsi, meters_of_vsi
+from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.snooper import Output as SnooperOutput
 from ryu_apps.evb.snooper import Snooper
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
@@ -59,6 +63,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
+from ryu_apps.evb.vsi.counters import PREFIX as STATISTICS
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
@@ -66,7 +71,8 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Program, Registry
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.restore import restore
-from ryu_apps.evb.vsi.steps import Activated, Distrust
+from ryu_apps.evb.vsi.steps import Activated, Distrust, Outcome
+from ryu_apps.evb.vsi.totals import Count
 from ryu_apps.evb.wire.membership import ETHERTYPE_VLAN
 
 #: A bridge that does not know its past waits for the stations to claim what they still use: for the
@@ -92,6 +98,7 @@ class Chore(Enum):
     STORE = "ask a store again that has refused"
     SWEEP = "sweep what nobody has claimed"
     BRING_UP = "bring a switch up once more"
+    COUNT = "ask for what has been counted"
 
 
 class Engine:
@@ -99,7 +106,7 @@ class Engine:
 
     Attributes:
         fabric, policies: as given.
-        registry, ledger, migrations, stations: read by whoever shows them; written only here.
+        registry, ledger, migrations, counters, stations: read by whoever shows them; written only here.
         drifted: rules that audits have put right.
     """
 
@@ -111,6 +118,7 @@ class Engine:
         now: float = 0.0,
         first_sequence: int = 1,
         snooping: Snooping = USUAL,
+        statistics_interval: float = 1.0,
     ) -> None:
         """
         Args:
@@ -121,6 +129,7 @@ class Engine:
             now: monotonic seconds; counts only with records.
             first_sequence: number of the first ECPDU of every port; best drawn at random.
             snooping: the multicast queriers.
+            statistics_interval: seconds between readings of all counters.
         """
         self.fabric = fabric
         self.policies = policies
@@ -132,6 +141,8 @@ class Engine:
         self._gatekeeper = Gatekeeper(fabric, self._wiring)
         self.epochs = Epochs()
         self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self.epochs, Announcer(fabric))
+        self.counters = self.lifecycle.counters
+        self._statistics_interval, self._counting = statistics_interval, False
         self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
         self._agenda: Agenda[PortId | tuple[Chore, int]] = Agenda()
@@ -157,7 +168,8 @@ class Engine:
         known = records or {}
         for port, station in self.stations.items():
             station.relay = _relay_key(port) in known
-        vsis = {key: record for key, record in known.items() if not key.startswith(_RELAY)}
+        self._effects += self.counters.restore({key: one for key, one in known.items() if key.startswith(STATISTICS)})
+        vsis = {key: record for key, record in known.items() if not key.startswith((_RELAY, STATISTICS))}
         told = list(restore(vsis, self.registry, self.lifecycle, self.policies, place, now))
         self._effects += told
         self._past_is_known = records is not None and all(one.kind == "vsi.restored" for one in told)
@@ -181,28 +193,38 @@ class Engine:
                 self._audit.settled(dpid, token)
                 self._rejected(dpid, token, reason, now)
             case Saved(token):
-                self.snooper.saved(token, now, stored=True)
-                self._associated(self.associations.outcomes(self.lifecycle.saved(token), now), now)
+                self._saved(token, None, now)
             case NotSaved(token, reason):
-                self.snooper.saved(token, now, stored=False)
-                self._associated(self.associations.outcomes(self.lifecycle.saved(token, reason), now), now)
+                self._saved(token, reason, now)
                 self._agenda.set((Chore.STORE, 0), now + _STORE_RETRY)
             case RulesRead(dpid, token, rules):
                 self._rules_read(dpid, token, rules, now)
-            case SwitchUp(dpid, ports, max_rules):
-                self._switch_up(dpid, ports, max_rules, now)
+            case MetersRead(dpid, token, counts):
+                self._outcomes(self.counters.read(dpid, token, counts, now), now)
+            case SwitchUp():
+                self._switch_up(event, now)
             case SwitchDown(dpid):
                 self._switch_down(dpid, now)
             case PortChanged(port, up):
                 self._port_changed(port, up, now)
             case OperatorDeassociate(vsi):
                 self._associated(self.associations.recall(vsi, "taken off by the operator", now), now)
+            case StatisticsWanted(vsi):
+                self._outcomes(self.counters.ask(vsi), now)
+            case StatisticsPopulated(vsi, from_vm, to_vm):
+                base = {Direction.FROM_VM: Count(*from_vm), Direction.TO_VM: Count(*to_vm)}
+                self.counters.populate(self.registry.named(vsi), base)
             case PoliciesLoaded(policies):
                 self._replace_policies(policies, now)
             case TimerExpired():
                 self._timers(now)
         effects, self._effects = self._effects, []
         return effects
+
+    def _saved(self, token: int, failure: str | None, now: float) -> None:
+        self.snooper.saved(token, now, stored=failure is None)
+        outcomes = self.counters.saved(token, failure)
+        self._outcomes(self.lifecycle.saved(token, failure) if outcomes is None else outcomes, now)
 
     # --- policies ---
     def _replace_policies(self, policies: PolicySet, now: float) -> None:
@@ -230,16 +252,18 @@ class Engine:
         return found
 
     # --- switches ---
-    def _switch_up(self, dpid: int, ports: dict[int, bool], max_rules: int | None, now: float) -> None:
+    def _switch_up(self, event: SwitchUp, now: float) -> None:
+        dpid = event.dpid
         switch = self.fabric.switches.get(dpid)
         if switch is None:
             self._note(Happened("switch.unknown", dpid=dpid), now)
             return
         self._switch_down(dpid, now)
-        budget = max_rules if switch.max_rules is None else switch.max_rules
+        budget = event.max_rules if switch.max_rules is None else switch.max_rules
         self.ledger.limit(dpid, budget, base=len(self._base(dpid).add))
         patient = not self._past_is_known and now < self._born + self._grace
-        self._effects.append(self.bringup.connected(dpid, ports, patient))
+        self._outcomes(self.counters.returned(dpid, event.meters), now)
+        self._effects.append(self.bringup.connected(dpid, event.ports, patient))
         self.associations.excuse(dpid, now)
         self._note(Happened("switch.up", dpid=dpid), now)
 
@@ -248,6 +272,7 @@ class Engine:
         if self.bringup.gone(dpid) is None:
             return
         self._note(Happened("switch.down", dpid=dpid), now)
+        self._outcomes(self.counters.away(dpid), now)
         for port, station in self.stations.items():
             if port.dpid == dpid:
                 relay = station.relay
@@ -261,8 +286,8 @@ class Engine:
             self._note(Happened("switch.refused", dpid=dpid, detail={"reason": reason}), now)
             self._agenda.set((Chore.BRING_UP, dpid), now + _BRING_UP_RETRY)
             return
-        outcomes = self.lifecycle.rejected(dpid, token, reason)
-        self._associated(self.associations.outcomes(outcomes, now), now)
+        if not self.counters.lost(token):
+            self._outcomes(self.lifecycle.rejected(dpid, token, reason), now)
 
     def _bring_up_again(self, dpid: int) -> None:
         state = self.bringup.switches.get(dpid)
@@ -280,7 +305,7 @@ class Engine:
         if drift is not None:
             self._repair(dpid, drift, now)
             return
-        self._associated(self.associations.outcomes(self.lifecycle.read(token, rules), now), now)
+        self._outcomes(self.lifecycle.read(token, rules), now)
         for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE) | owners(rules, Kind.STATE):
             self.lifecycle.indices.reserve(index)
         install = self.bringup.read(dpid, token, rules)
@@ -308,8 +333,7 @@ class Engine:
             case SwitchState() as state:
                 self._switch_ready(state, now)
             case None:
-                outcomes = self.lifecycle.confirmed(token)
-                self._associated(self.associations.outcomes(outcomes, now), now)
+                self._outcomes(self.lifecycle.confirmed(token), now)
 
     def _switch_ready(self, state: SwitchState, now: float) -> None:
         self.lifecycle.up.add(state.dpid)
@@ -352,7 +376,16 @@ class Engine:
         rules.update(self._gatekeeper.flood_rules(dpid))
         groups = {group.group_id: group for group in base.groups}
         groups.update((group.group_id, group) for group in self._relay_groups(dpid))
-        return Wanted(rules, tuple(groups.values()), tuple(meters), frozenset(self._state_cookies(dpid)))
+        return Wanted(
+            rules,
+            tuple(groups.values()),
+            tuple(meters),
+            frozenset(self._state_cookies(dpid)),
+            tuple(
+                one for program in self._programs(dpid) for one in counters_of_vsi(program.vsi_type, program.binding)
+            ),
+            self.counters.kept(dpid),
+        )
 
     def _programs(self, dpid: int) -> Iterator[Program]:
         """The programs that a switch holds or is about to hold."""
@@ -427,12 +460,15 @@ class Engine:
                     self.associations.agreed(port, operational, now)
         self._agenda.set(port, self.stations[port].deadline)
 
+    def _outcomes(self, outcomes: list[Outcome], now: float) -> None:
+        self._associated(self.associations.outcomes(outcomes, now), now)
+
     def _associated(self, outputs: list[AssociationOutput], now: float) -> None:
         for output in outputs:
             match output:
                 case Apply():
                     self._apply(output)
-                case Save() | ReadRules() | SendFrame():
+                case Save() | ReadRules() | ReadMeters() | SendFrame():
                     self._effects.append(output)
                 case Happened():
                     self._note(output, now)
@@ -444,6 +480,9 @@ class Engine:
                     self.migrations.begin(text, source, destination)
                 case Answer(port, manager_id, tlv):
                     self._station_outputs(port, self.stations[port].answer(manager_id, tlv, now), now)
+        if not self._counting and self.counters.wanted:
+            self._counting = True
+            self._agenda.set((Chore.COUNT, 0), now + self._statistics_interval)
 
     def _relay(self, port: PortId, on: bool) -> None:
         self._effects.append(Save(self.lifecycle.next_token(), {_relay_key(port): b"on" if on else None}))
@@ -466,11 +505,14 @@ class Engine:
             case Chore.AUDIT:
                 self._begin_audits(now)
             case Chore.STORE:
-                self._associated(self.associations.outcomes(self.lifecycle.delete_again(), now), now)
+                self._outcomes(self.lifecycle.delete_again(), now)
             case Chore.SWEEP:
                 self._sweep_abandoned(dpid)
             case Chore.BRING_UP:
                 self._bring_up_again(dpid)
+            case Chore.COUNT:
+                self._counting = False
+                self._outcomes(self.counters.poll(now), now)
 
     # --- small things ---
     def _apply(self, asked: Apply) -> None:

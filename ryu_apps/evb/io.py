@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, Rule
+from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, MeterCount, Rule
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
 
@@ -23,11 +23,13 @@ class SwitchUp:
         dpid: datapath id.
         ports: port number -> link is up.
         max_rules: rules the switch says it can hold (table features), None if it did not say.
+        meters: ids of those that it has, None if it did not say.
     """
 
     dpid: int
     ports: dict[int, bool]
     max_rules: int | None = None
+    meters: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,15 @@ class CountersRead:
 
 
 @dataclass(frozen=True, slots=True)
+class MetersRead:
+    """Answer to :class:`ReadMeters`: those of the meters asked for that exist."""
+
+    dpid: int
+    token: int
+    counts: tuple[MeterCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """The store holds what :class:`Save` asked for."""
 
@@ -119,6 +130,26 @@ class OperatorDeassociate:
     """An operator takes a VSI off the network; ``vsi`` is its canonical text form."""
 
     vsi: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsWanted:
+    """Somebody wants to know what has been counted up to now; ``vsi`` is canonical text, None is all of them."""
+
+    vsi: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsPopulated:
+    """The NMS tells what had been counted for a VSI before it came to where it is now.
+
+    Attributes:
+        from_vm, to_vm: packets and octets.
+    """
+
+    vsi: str
+    from_vm: tuple[int, int]
+    to_vm: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +173,12 @@ Event = (
     | Rejected
     | RulesRead
     | CountersRead
+    | MetersRead
     | Saved
     | NotSaved
     | OperatorDeassociate
+    | StatisticsWanted
+    | StatisticsPopulated
     | PoliciesLoaded
     | TimerExpired
 )
@@ -204,6 +238,15 @@ class ReadCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMeters:
+    """Read what some meters have counted, or all (``meters`` is empty), then feed :class:`MetersRead`."""
+
+    dpid: int
+    token: int
+    meters: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Save:
     """Write state that must outlive the controller, all or nothing, then feed Saved or NotSaved.
 
@@ -234,4 +277,4 @@ class Happened:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-Effect = SendFrame | Apply | ReadRules | ReadCounters | Save | Happened
+Effect = SendFrame | Apply | ReadRules | ReadCounters | ReadMeters | Save | Happened

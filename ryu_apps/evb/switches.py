@@ -7,7 +7,7 @@ to what is wanted is written; a switch that holds just that is sent no rule.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from ryu_apps.evb.flow.pipeline import OURS, Kind, Table, parse_cookie
@@ -33,12 +33,21 @@ class Wanted:
 
     Attributes:
         learns: cookies of rules that it may write by itself, or was given because another switch had.
+        counters: meters that its rules count with; those that are there go on counting.
+        kept: counters that stay besides them until they have been read.
     """
 
     rules: RuleSet
     groups: tuple[Group, ...]
     meters: tuple[Meter, ...]
     learns: frozenset[int] = frozenset()
+    counters: tuple[Meter, ...] = ()
+    kept: frozenset[int] = frozenset()
+
+    @property
+    def keep_counters(self) -> frozenset[int]:
+        """All others may go."""
+        return self.kept | {meter.meter_id for meter in self.counters}
 
     def judged(self, shown: Iterable[Rule]) -> RuleSet:
         """Of the rules that a switch shows, those that are compared with what it should hold."""
@@ -107,7 +116,15 @@ class Bringup:
                 key: rule for key, rule in state.written.items() if key not in wanted.rules and key not in rivals
             }
         state.readiness = Readiness.INSTALLING
-        return self._write(state, self._step(state, wanted), wanted)
+        step = replace(
+            self._step(state, wanted),
+            meters=wanted.meters,
+            counters=wanted.counters,
+            groups=wanted.groups,
+            # What may yet be claimed counts with them.
+            keep_counters=None if state.unclaimed else wanted.keep_counters,
+        )
+        return self._write(state, step)
 
     def installed(self, dpid: int, token: int) -> Apply | SwitchState | None:
         """It has confirmed; what has changed meanwhile is written too.
@@ -118,8 +135,9 @@ class Bringup:
         state = self.switches.get(dpid)
         if state is None or state.token != token or state.readiness is not Readiness.INSTALLING:
             return None
-        if step := self._step(state, self._wanted(dpid)):
-            return self._write(state, step)
+        wanted = self._wanted(dpid)
+        if step := self._step(state, wanted):
+            return self._write(state, replace(step, counters=wanted.counters))
         state.readiness = Readiness.READY
         return state
 
@@ -144,9 +162,10 @@ class Bringup:
     def abandoned(self, dpid: int) -> Change:
         """What was left for somebody to claim and nobody has claimed."""
         state = self.switches[dpid]
-        wanted = self._wanted(dpid).rules
+        wanted = self._wanted(dpid)
         left, state.unclaimed = state.unclaimed, {}
-        return Change(remove=tuple(rule for key, rule in left.items() if key not in wanted))
+        remove = tuple(rule for key, rule in left.items() if key not in wanted.rules)
+        return Change(remove=remove, keep_counters=wanted.keep_counters)
 
     def _step(self, state: SwitchState, wanted: Wanted) -> Change:
         change = difference(state.written, wanted.rules)
@@ -154,11 +173,9 @@ class Bringup:
         state.written = {**kept, **wanted.rules}
         return Change(add=change.add, remove=tuple(rule for rule in change.remove if rule.key not in kept))
 
-    def _write(self, state: SwitchState, step: Change, base: Wanted | None = None) -> Apply:
-        meters, groups = (base.meters, base.groups) if base else ((), ())
+    def _write(self, state: SwitchState, step: Change) -> Apply:
         state.token = self._next_token()
-        change = Change(meters=meters, groups=groups, add=step.add, remove=step.remove)
-        return Apply(state.dpid, state.token, change, Mode.BULK)
+        return Apply(state.dpid, state.token, step, Mode.BULK)
 
 
 def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:

@@ -6,24 +6,31 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+from pydantic import ValidationError
 from webob import Request, Response
 
-from ryu_apps.rest.bridge import Bridge, Reply, RestError
+from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.rest.bridge import Bridge, Later, Reply, RestError
 from ryu_apps.rest.resources import Plain, find
 
 #: Items of a long list that are written in one go.
 _PIECE = 100
+#: Octets of a request's body.
+MAX_BODY = 65_536
+#: Seconds to wait for an answer that is not there yet, and between looking.
+PATIENCE, _NAP = 1.0, 0.001
 
 
 def respond(
-    request: Request, bridge: Callable[[], Bridge | None], clock: Callable[[], float], pause: Callable[[], None]
+    request: Request, bridge: Callable[[], Bridge | None], clock: Callable[[], float], pause: Callable[[float], None]
 ) -> Response:
     """Serve one request.
 
     Args:
         bridge: finds the running bridge; None: there is none.
         clock: monotonic seconds.
-        pause: called between the pieces of a long answer, so that switches need not wait for it.
+        pause: lets others have a turn, for so many seconds: between the pieces of a long answer, and until an
+            answer is there.
     """
     try:
         return _served(request, bridge, clock, pause)
@@ -34,7 +41,7 @@ def respond(
 
 
 def _served(
-    request: Request, bridge: Callable[[], Bridge | None], clock: Callable[[], float], pause: Callable[[], None]
+    request: Request, bridge: Callable[[], Bridge | None], clock: Callable[[], float], pause: Callable[[float], None]
 ) -> Response:
     try:
         called = find(request.method, request.path_info, list(request.GET.items()))
@@ -43,7 +50,9 @@ def _served(
     running = bridge()
     if running is None:
         raise RestError(503, "evb_bridge is not loaded")
-    match called.view(running, clock(), **called.parameters):
+    more = {} if called.body is None else {"body": _body(request, called.body)}
+    found = called.view(running, clock(), **called.parameters, **more)
+    match _awaited(found, clock, pause) if isinstance(found, Later) else found:
         case Plain(content_type, body):
             return Response(body=body, headers={"Content-Type": content_type})
         case Reply(status, body):
@@ -55,15 +64,37 @@ def _served(
             return _json(200, body)
 
 
+def _awaited(later: Later, clock: Callable[[], float], pause: Callable[[float], None]) -> object:
+    deadline = clock() + PATIENCE
+    while not later.ready():
+        if clock() > deadline:
+            raise RestError(504, f"the switches have not answered within {PATIENCE:g} s")
+        pause(_NAP)
+    return later.answer(clock())
+
+
+def _body(request: Request, model: type[Strict]) -> Strict:
+    data = request.body_file.read(MAX_BODY + 1)
+    if len(data) > MAX_BODY:
+        raise RestError(413, f"more than {MAX_BODY} octets")
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as problems:
+        first = problems.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        status = 400 if first["type"] == "json_invalid" else 422
+        raise RestError(status, f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
 def _json(status: int, body: object) -> Response:
     return Response(json_body=body, status=status, content_type="application/json")
 
 
-def _pieces(items: Iterator[object], pause: Callable[[], None]) -> Iterator[bytes]:
+def _pieces(items: Iterator[object], pause: Callable[[float], None]) -> Iterator[bytes]:
     """A JSON array, some items at a time."""
     opening = b"["
     while piece := list(islice(items, _PIECE)):
         yield opening + json.dumps(piece)[1:-1].encode()
         opening = b", "
-        pause()
+        pause(0)
     yield b"]" if opening == b", " else b"[]"

@@ -6,7 +6,7 @@ nothing, does not wait, and so sees the engine whole: between two events.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.engine import Engine
@@ -55,6 +55,18 @@ class Reply(NamedTuple):
 
     status: int
     body: Json
+
+
+class Later(NamedTuple):
+    """An answer that is not there yet.  Whoever serves the request waits, a view does not.
+
+    Attributes:
+        ready: whether it is there.
+        answer: what it is then, at the time it is given.
+    """
+
+    ready: Callable[[], bool]
+    answer: Callable[[float], object]
 
 
 class RestError(Exception):

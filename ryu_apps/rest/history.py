@@ -45,8 +45,19 @@ def _migration_json(bridge: Bridge, one: Migration) -> Json:
         "source": str(one.source) if one.source else None,
         "destination": str(one.destination),
         "finished": one.finished,
+        "statistics": _extracted(one),
         "events": [_event_json(bridge, when, happened) for when, happened in one.steps],
     }
+
+
+def _extracted(one: Migration) -> Json | None:
+    """The totals as they were last read at the source; None: they were not."""
+    read = (step.detail for _, step in reversed(one.steps) if _is_extraction(step, one))
+    return next(read, None)
+
+
+def _is_extraction(step: Happened, one: Migration) -> bool:
+    return step.kind == "statistics.extracted" and step.port == one.source
 
 
 def _event_json(bridge: Bridge, when: float, happened: Happened) -> Json:

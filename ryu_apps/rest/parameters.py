@@ -46,6 +46,12 @@ def _state(text: str) -> str:
     return text
 
 
+def _flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError(f"{text!r} is neither 0 nor 1")
+    return text == "1"
+
+
 READERS: dict[str, Callable[[str], object]] = {
     "dpid": _dpid,
     "vsi": _vsi,
@@ -54,6 +60,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "number": _number,
     "state": _state,
     "since": _seconds,
+    "fresh": _flag,
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics import CONTENT_TYPE
 from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.flows import flows
@@ -18,6 +19,7 @@ from ryu_apps.rest.multicast import multicast
 from ryu_apps.rest.parameters import read
 from ryu_apps.rest.reservations import reservations
 from ryu_apps.rest.stations import stations
+from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import status
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import reload, vsitype, vsitypes
@@ -41,14 +43,17 @@ class Resource:
 
     Attributes:
         view: called with the bridge, the time, and the parameters by name; returns a JSON value, an
-            iterator of them (a long list), a :class:`~ryu_apps.rest.bridge.Reply` or a :class:`Plain`.
+            iterator of them (a long list), a :class:`~ryu_apps.rest.bridge.Reply`, a :class:`Plain`, or a
+            :class:`~ryu_apps.rest.bridge.Later` for any of these.
         query: parameters it takes behind the question mark, each optional.
+        body: what the body of the request has to be; the view is given it as ``body``.
     """
 
     method: str
     path: str
     view: Callable[..., object]
     query: tuple[str, ...] = ()
+    body: type[Strict] | None = None
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,16 +75,20 @@ RESOURCES = (
     Resource("GET", "/evb/multicast", multicast),
     Resource("GET", "/evb/migrations", migrations, query=("vsi",)),
     Resource("GET", "/evb/migrations/{number}", migration),
+    Resource("GET", "/evb/statistics", all_statistics, query=("fresh",)),
+    Resource("GET", "/evb/statistics/{vsi}", statistics, query=("fresh",)),
+    Resource("PUT", "/evb/statistics/{vsi}", populate, body=Base),
     Resource("GET", "/evb/events", events, query=("since",)),
     Resource("GET", "/metrics", metrics),
 )
 
 
 class Called(NamedTuple):
-    """A resource and the parameters it is called with."""
+    """A resource, the parameters it is called with, and what its body has to be."""
 
     view: Callable[..., object]
     parameters: Mapping[str, object]
+    body: type[Strict] | None = None
 
 
 def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
@@ -99,7 +108,7 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
     wanted = "GET" if method == "HEAD" else method
     for resource, found in matches:
         if resource.method == wanted:
-            return Called(resource.view, read({**found.groupdict(), **_asked(resource, query)}))
+            return Called(resource.view, read({**found.groupdict(), **_asked(resource, query)}), resource.body)
     allowed = ", ".join(resource.method for resource, _ in matches)
     raise RestError(405, f"{path} takes {allowed}, not {method}", Allow=allowed)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, Counted, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
+from ryu_apps.evb.flow.rule import Action, Counted, MeterCount, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import actions
 from ryu_apps.southbound.oxm import decode_field, decode_match
@@ -26,6 +26,8 @@ ENTRY_FIXED = 48
 _TABLE_FEATURES = struct.Struct("!HB5x32xQQII")
 _PORT = struct.Struct("!I4x6s2x16sII24x")
 _METER_CONFIG = struct.Struct("!HHI")
+_METER_STATS = struct.Struct("!IH6xIQQII")
+_NANOSECONDS = 1e-9
 _PACKET_IN_COOKIE = 16
 _PACKET_IN_MATCH = 24
 _IN_PORT_FIELD = bytes.fromhex("80000004")
@@ -88,6 +90,15 @@ def meter_ids(octets: bytes) -> Iterator[int]:
     while at < len(octets):
         length, _flags, meter_id = _METER_CONFIG.unpack_from(octets, at)
         yield meter_id
+        at += length
+
+
+def meter_counts(octets: bytes) -> Iterator[MeterCount]:
+    """What meters have counted, from one part of a meter statistics reply."""
+    at = _PART_HEADER
+    while at < len(octets):
+        meter_id, length, rules, packets, counted, seconds, fraction = _METER_STATS.unpack_from(octets, at)
+        yield MeterCount(meter_id, rules, packets, counted, seconds + fraction * _NANOSECONDS)
         at += length
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import OURS
-from ryu_apps.evb.flow.rule import Meter
+from ryu_apps.evb.flow.rule import Meter, Rule
 from ryu_apps.evb.io import (
     Apply,
     Event,
@@ -20,6 +20,7 @@ from ryu_apps.evb.io import (
     Mode,
     PortChanged,
     ReadCounters,
+    ReadMeters,
     ReadRules,
     Rejected,
     SendFrame,
@@ -30,7 +31,7 @@ from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, S
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import packet_out
 from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces, steps
-from ryu_apps.southbound.questions import ReadJob, SurveyJob
+from ryu_apps.southbound.questions import MetersJob, ReadJob, SurveyJob
 from ryu_apps.southbound.shape import Shape
 
 #: Changes that a switch may owe; beyond that it is too slow to be of use.
@@ -86,6 +87,10 @@ class SwitchDriver:
     def read(self, asked: ReadRules | ReadCounters) -> None:
         """Ask for rules; ends with RulesRead or CountersRead."""
         self._begin(ReadJob(self._wire, asked))
+
+    def read_meters(self, asked: ReadMeters) -> None:
+        """Ask what meters have counted; ends with MetersRead."""
+        self._begin(MetersJob(self._wire, asked))
 
     def submit(self, asked: Apply) -> None:
         """Carry out a change; ends with Confirmed or Rejected."""
@@ -194,6 +199,9 @@ class SwitchDriver:
         subject = flight.subject(xid)
         if subject is not None and isinstance(subject.what, Meter):
             self._meters.discard(subject.what.meter_id)
+        elif subject is not None and isinstance(subject.what, Rule) and subject.what.meter is not None:
+            # Perhaps somebody has deleted the meter: it is added the next time it is wanted.
+            self._meters.discard(subject.what.meter)
         flight.job.refused(flight, xid, error)
 
     def _land(self, flight: Flight) -> None:

@@ -152,3 +152,8 @@ def meter_write(meter: Meter, *, known: bool) -> bytes:
     flags = ofp.OFPMF_PKTPS | ofp.OFPMF_BURST
     band = struct.pack("!HHII4x", ofp.OFPMBT_DROP, 16, meter.rate, meter.burst)
     return message(ofp.OFPT_METER_MOD, struct.pack("!HHI", command, flags, meter.meter_id) + band)
+
+
+def meter_delete(meter_id: int) -> bytes:
+    """Delete a meter, and with it every rule that refers to it."""
+    return message(ofp.OFPT_METER_MOD, struct.pack("!HHI", ofp.OFPMC_DELETE, 0, meter_id))

@@ -14,7 +14,15 @@ from weakref import WeakKeyDictionary
 
 from ryu_apps.evb.flow.notation import rule_text
 from ryu_apps.evb.flow.rule import Change, CookieMask, Group, Meter, Rule, RuleBlock
-from ryu_apps.southbound.encode import flow_add, flow_remove, flow_sweep, group_delete, group_write, meter_write
+from ryu_apps.southbound.encode import (
+    flow_add,
+    flow_remove,
+    flow_sweep,
+    group_delete,
+    group_write,
+    meter_delete,
+    meter_write,
+)
 from ryu_apps.southbound.messages import XID_OFFSET, Query
 from ryu_apps.southbound.slices import Slice, cut
 
@@ -115,10 +123,21 @@ def _addition(rule: Rule) -> Message:
 
 
 def meter_messages(change: Change, known: set[int]) -> Iterator[Message]:
-    """The meters of a change; ``known`` are the ids of those that the switch has, and is kept up."""
+    """The meters that a change writes; ``known`` are the ids of those that the switch has, and is kept up."""
     for meter in change.meters:
         yield meter_write(meter, known=meter.meter_id in known), Subject(meter, added=True)
         known.add(meter.meter_id)
+    for meter in change.counters:
+        if meter.meter_id not in known:
+            yield meter_write(meter, known=False), Subject(meter, added=True)
+            known.add(meter.meter_id)
+
+
+def meter_deletions(change: Change, known: set[int]) -> Iterator[Message]:
+    """The meters that a change deletes; ``known`` is as above."""
+    for meter_id in sorted(change.meters_that_go(known)):
+        yield meter_delete(meter_id), Subject(Meter(meter_id, 0, 0), added=False)
+        known.discard(meter_id)
 
 
 def other_messages(change: Change) -> Iterator[Message]:
@@ -157,6 +176,7 @@ def steps(change: Change, cache: PieceCache, known_meters: set[int]) -> Iterator
             yield from one.pieces()
             yield from one.queries
     yield from _cut(_tail_messages(change))
+    yield from _cut(meter_deletions(change, known_meters))
     yield from Slice(change.add).queries
 
 

@@ -7,7 +7,8 @@ from functools import partial
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Table
-from ryu_apps.evb.io import CountersRead, ReadCounters, ReadRules, RulesRead, SwitchUp
+from ryu_apps.evb.flow.rule import MeterCount
+from ryu_apps.evb.io import CountersRead, MetersRead, ReadCounters, ReadMeters, ReadRules, RulesRead, SwitchUp
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import Query, flow_stats_request, multipart_request
@@ -38,6 +39,38 @@ class ReadJob(Job):
         return RulesRead(self.dpid, self.token, tuple(map(decode.rule, self._entries)))
 
 
+class MetersJob(Job):
+    """What meters have counted: one request for all, or one for each that is asked for."""
+
+    def __init__(self, wire: Wire, asked: ReadMeters) -> None:
+        super().__init__(wire, asked.dpid, asked.token)
+        self._meters = asked.meters or (ofp.OFPM_ALL,)
+        self._counts: list[MeterCount] = []
+        self._unanswered = 0
+
+    def send(self) -> None:
+        self._unanswered = len(self._meters)
+        for meter_id in self._meters:
+            self.ask(partial(multipart_request, ofp.OFPMP_METER, meter_id.to_bytes(4) + bytes(4)))
+        self.all_sent = True
+
+    def interim(self, xid: int, octets: bytes) -> None:
+        self._counts += decode.meter_counts(octets)
+
+    def answered(self, flight: Flight, octets: bytes) -> None:
+        self.interim(flight.xids[-1], octets)
+        self._one_less()
+
+    def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+        """A meter that is not there has counted nothing."""
+        self._one_less()
+
+    def _one_less(self) -> None:
+        self._unanswered -= 1
+        if not self._unanswered and self.outcome is None:
+            self.outcome = MetersRead(self.dpid, self.token, tuple(self._counts))
+
+
 class SurveyJob(Job):
     """Ports, room for rules, and the meters left from an earlier connection.
 
@@ -51,6 +84,7 @@ class SurveyJob(Job):
         self._ports = ports
         self._meters = meters
         self._rooms: dict[int, int] = {}
+        self._tells_meters = False
         self._unanswered = 0
 
     def send(self) -> None:
@@ -67,6 +101,7 @@ class SurveyJob(Job):
                 self._ports.update(decode.ports(octets))
             case ofp.OFPMP_METER_CONFIG:
                 self._meters.update(decode.meter_ids(octets))
+                self._tells_meters = True
             case ofp.OFPMP_TABLE_FEATURES:
                 self._rooms.update(decode.table_sizes(octets))
 
@@ -82,4 +117,5 @@ class SurveyJob(Job):
         self._unanswered -= 1
         if not self._unanswered and self.outcome is None:
             rooms = [self._rooms[table] for table in Table if table in self._rooms]
-            self.outcome = SwitchUp(self.dpid, dict(self._ports), min(rooms, default=None))
+            meters = frozenset(self._meters) if self._tells_meters else None
+            self.outcome = SwitchUp(self.dpid, dict(self._ports), min(rooms, default=None), meters)

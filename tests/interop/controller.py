@@ -10,14 +10,16 @@ from typing import Any, TypeVar
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, Rule
+from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, MeterCount, Rule
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
     CountersRead,
     Event,
+    MetersRead,
     Mode,
     ReadCounters,
+    ReadMeters,
     ReadRules,
     Rejected,
     RulesRead,
@@ -86,6 +88,10 @@ class Controller:
     def counters(self, mask: CookieMask) -> set[Counted]:
         self.driver.read(ReadCounters(self.driver.dpid, 1, mask))
         return set(self.until(CountersRead).counted)
+
+    def meters(self, *meters: int) -> dict[int, MeterCount]:
+        self.driver.read_meters(ReadMeters(self.driver.dpid, 1, meters))
+        return {one.meter_id: one for one in self.until(MetersRead).counts}
 
     def until(self, kind: type[T]) -> T:
         return self._await(lambda event: isinstance(event, kind))

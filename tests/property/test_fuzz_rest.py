@@ -27,19 +27,20 @@ WORDS = [
     "migrations",
     "policies",
     "metrics",
+    "statistics",
 ]
 VALUES = ["0000000000000001", "1", "-1", "0", "x", VM.text, "mac:02:00:00:00:00:01", "local:" + "0" * 32, "99" * 20]
 PARTS = st.one_of(st.sampled_from(WORDS), st.sampled_from(VALUES), st.text(max_size=12))
 METHODS = st.sampled_from(["GET", "DELETE", "POST", "PUT", "PATCH", "HEAD", "OPTIONS", "BREW"])
 QUERIES = st.dictionaries(
-    st.one_of(st.sampled_from(["state", "vsi", "limit", "since"]), st.text(max_size=5)),
+    st.one_of(st.sampled_from(["state", "vsi", "limit", "since", "fresh"]), st.text(max_size=5)),
     st.one_of(st.sampled_from(["staged", "active", VM.text, "", "-1"]), st.text(max_size=8)),
     max_size=3,
 )
 
 
 def served(world: RestWorld, request: Request) -> Response:
-    return respond(request, lambda: world, lambda: world.now, lambda: None)
+    return respond(request, lambda: world, lambda: world.now, lambda _: None)
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ from ryu_apps.evb.flow.rule import (
     LoadBits,
     Match,
     Meter,
+    MeterCount,
     Output,
     Pop,
     PopVlan,
@@ -54,6 +55,7 @@ from ryu_apps.southbound.encode import (
     flow_sweep,
     group_delete,
     group_write,
+    meter_delete,
     meter_write,
 )
 from ryu_apps.southbound.messages import (
@@ -62,6 +64,7 @@ from ryu_apps.southbound.messages import (
     bundle_add,
     bundle_control,
     flow_stats_request,
+    multipart_request,
     numbered,
     packet_out,
 )
@@ -331,6 +334,25 @@ def test_meters(meter: Meter, known: bool) -> None:
         [parser.OFPMeterBandDrop(meter.rate, meter.burst)],
     )
     assert meter_write(meter, known=known) == written_by_ryu(written)
+    gone = parser.OFPMeterMod(DATAPATH, ofp.OFPMC_DELETE, 0, meter.meter_id, [])
+    assert meter_delete(meter.meter_id) == written_by_ryu(gone)
+
+
+@given(unsigned(32), unsigned(32))
+def test_questions_about_meters(xid: int, meter_id: int) -> None:
+    asked = parser.OFPMeterStatsRequest(DATAPATH, 0, meter_id)
+    body = meter_id.to_bytes(4) + bytes(4)
+    assert multipart_request(ofp.OFPMP_METER, body, xid) == written_by_ryu(asked, xid)
+
+
+@given(st.lists(st.tuples(unsigned(32), unsigned(32), unsigned(64), unsigned(64), st.integers(0, 3)), max_size=3))
+def test_meters_are_read_whatever_their_bands(listed: list[tuple[int, int, int, int, int]]) -> None:
+    shown = b"".join(
+        struct.pack("!IH6xIQQII", number, 40 + 16 * bands, rules, packets, octets, 5, 250_000_000) + bytes(16 * bands)
+        for number, rules, packets, octets, bands in listed
+    )
+    reply = struct.pack("!BBHIHH4x", ofp.OFP_VERSION, ofp.OFPT_MULTIPART_REPLY, 0, 0, ofp.OFPMP_METER, 0) + shown
+    assert list(decode.meter_counts(reply)) == [MeterCount(*one[:4], 5.25) for one in listed]
 
 
 @given(unsigned(32), unsigned(32), st.binary(max_size=100))

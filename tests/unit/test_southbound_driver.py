@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Kind, cookie
-from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, Meter, Rule, RuleBlock, match
+from ryu_apps.evb.flow.rule import FIRST_COUNTER, Change, CookieMask, Counted, Meter, MeterCount, Rule, RuleBlock, match
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
     CountersRead,
     Event,
     FrameReceived,
+    MetersRead,
     Mode,
     PortChanged,
     ReadCounters,
+    ReadMeters,
     ReadRules,
     Rejected,
     RulesRead,
@@ -252,6 +255,82 @@ def test_a_refused_meter_is_added_anew_the_next_time(bench: Bench) -> None:
         bench.answer_barriers()
 
 
+COUNTER = Meter(FIRST_COUNTER | 1, 1, 1)
+
+
+def commands(bench: Bench) -> list[tuple[int, int]]:
+    """Command and id of the meter-mods that wait."""
+    found = [struct.unpack_from("!HHI", one.octets, 8) for one in bench.waiting(ofp.OFPT_METER_MOD)]
+    return [(command, meter_id) for command, _flags, meter_id in found]
+
+
+def test_a_counter_that_is_there_goes_on_counting_and_a_new_one_is_added(bench: Bench) -> None:
+    bench.submit(1, Change(counters=(COUNTER,)))
+    assert commands(bench) == [(ofp.OFPMC_ADD, COUNTER.meter_id)]
+    bench.answer_barriers()
+    bench.submit(2, Change(counters=(COUNTER,)))
+    assert commands(bench) == []
+
+
+def test_of_counters_only_those_stay_that_are_to_be_kept_and_meters_are_none_of_them(bench: Bench) -> None:
+    others = tuple(Meter(FIRST_COUNTER | number, 1, 1) for number in (2, 3))
+    bench.submit(1, Change(meters=(Meter(9, 1, 1), COUNTER, *others)))
+    bench.answer_barriers()
+    bench.submit(2, Change(keep_counters=frozenset({COUNTER.meter_id})))
+    assert commands(bench) == [(ofp.OFPMC_DELETE, one.meter_id) for one in others]
+    bench.answer_barriers()
+    bench.submit(3, Change(drop_meters=(9,), keep_counters=frozenset()))
+    assert commands(bench) == [(ofp.OFPMC_DELETE, 9), (ofp.OFPMC_DELETE, COUNTER.meter_id)]
+
+
+def test_meters_are_deleted_behind_the_rules(bench: Bench) -> None:
+    bench.submit(1, Change(meters=(COUNTER,)))
+    bench.answer_barriers()
+    bench.submit(2, Change(sweep=(CookieMask(COOKIE, COOKIE),), drop_meters=(COUNTER.meter_id,)))
+    bench.answer(bench.waiting()[0])
+    kinds = [one.kind for one in bench.sent]
+    assert kinds == [ofp.OFPT_METER_MOD, ofp.OFPT_BARRIER_REQUEST]
+
+
+def test_a_counter_that_somebody_has_deleted_is_added_when_its_rule_is_refused(bench: Bench) -> None:
+    bench.submit(1, Change(counters=(COUNTER,)))
+    bench.answer_barriers()
+    bench.submit(2, Change(add=(replace(rule(1), meter=COUNTER.meter_id),)))
+    bench.refuse(bench.waiting(ofp.OFPT_FLOW_MOD)[0], ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_UNKNOWN_METER)
+    bench.answer_barriers()
+    bench.submit(3, Change(counters=(COUNTER,)))
+    assert commands(bench) == [(ofp.OFPMC_ADD, COUNTER.meter_id)]
+
+
+def meter_stats(meter_id: int, packets: int, more: bool = False) -> bytes:
+    head = struct.pack("!HH4x", ofp.OFPMP_METER, more)
+    return head + struct.pack("!IH6xIQQIIQQ", meter_id, 56, 2, packets, 60 * packets, 7, 500_000_000, 0, 0)
+
+
+def test_meters_are_read_all_at_once(bench: Bench) -> None:
+    bench.driver.read_meters(ReadMeters(1, 9))
+    (asked,) = bench.sent
+    assert asked.octets[16:20] == ofp.OFPM_ALL.to_bytes(4)
+    for meter_id, more in ((5, True), (6, False)):
+        bench.answer(asked, ofp.OFPT_MULTIPART_REPLY, meter_stats(meter_id, meter_id, more))
+    assert bench.events == [MetersRead(1, 9, tuple(MeterCount(one, 2, one, 60 * one, 7.5) for one in (5, 6)))]
+
+
+def test_meters_are_read_one_by_one_and_one_that_is_not_there_has_counted_nothing(bench: Bench) -> None:
+    bench.driver.read_meters(ReadMeters(1, 9, (5, 6)))
+    first, second = bench.sent
+    bench.refuse(first, ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_UNKNOWN_METER)
+    assert bench.events == []
+    bench.answer(second, ofp.OFPT_MULTIPART_REPLY, meter_stats(6, 1))
+    assert bench.events == [MetersRead(1, 9, (MeterCount(6, 2, 1, 60, 7.5),))]
+
+
+def test_meters_of_a_switch_that_is_lost_are_not_read(bench: Bench) -> None:
+    bench.driver.read_meters(ReadMeters(1, 9))
+    bench.driver.close()
+    assert bench.events == [Rejected(1, 9, "switch disconnected")]
+
+
 def test_answers_to_others_are_left_to_them(bench: Bench) -> None:
     bench.submit(1, Change(add=(rule(1),)))
     assert not bench.driver.receive(numbered(message(ofp.OFPT_BARRIER_REPLY, b""), 99))
@@ -303,23 +382,24 @@ def test_a_link_that_changes_is_told(bench: Bench, reason: int, config: int, sta
     assert bench.events == [PortChanged(PortId(1, 5), up)]
 
 
-def test_a_survey_tells_ports_and_room(bench: Bench) -> None:
+def test_a_survey_tells_ports_meters_and_room(bench: Bench) -> None:
     bench.driver.survey()
     ports, meters, tables = bench.sent
     bench.answer(ports, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_PORT_DESC, 0) + port(1) + port(2, 1))
-    bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_METER_CONFIG, 0))
+    config = struct.pack("!HHI", 8, 0, 5)
+    bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_METER_CONFIG, 0) + config)
     for more, room in ((1, 1000), (0, 10)):
         features = struct.pack("!HB5x32xQQII", 64, 30 + more * 10, 0, 0, 0, room)
         head = struct.pack("!HH4x", ofp.OFPMP_TABLE_FEATURES, more)
         bench.answer(tables, ofp.OFPT_MULTIPART_REPLY, head + features)
-    assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10)]
+    assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10, frozenset({5}))]
 
 
-def test_a_switch_that_does_not_tell_its_room_is_up_all_the_same(bench: Bench) -> None:
+def test_a_switch_that_does_not_tell_its_room_and_its_meters_is_up_all_the_same(bench: Bench) -> None:
     bench.driver.survey()
     for asked in list(bench.sent):
         bench.refuse(asked, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
-    assert bench.events == [SwitchUp(1, {}, None)]
+    assert bench.events == [SwitchUp(1, {}, None, None)]
 
 
 def test_reading_nothing_tells_nothing(bench: Bench) -> None:

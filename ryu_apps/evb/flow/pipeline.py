@@ -7,8 +7,8 @@
                                                     \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
 
 Between ACL and what follows it stand the tables of the services that a VSI type has, in each direction:
-FIREWALL, NEW, LEARN, LIMIT, then PROXY.  CONNECTIONS and PROXY_PINS hold what a switch has learnt by itself;
-they are looked up on the way, and so are the other tables behind OUTPUT.
+FIREWALL, NEW, LEARN, LIMIT, then PROXY, then COUNT.  CONNECTIONS and PROXY_PINS hold what a switch has learnt
+by itself; they are looked up on the way, and so are most of the other tables behind OUTPUT.
 
 No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
 absent has a body that no packet can reach.  Table numbers leave room for the services between.
@@ -19,7 +19,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import Bits, CookieMask
+from ryu_apps.evb.flow.rule import FIRST_COUNTER, Bits, CookieMask
 
 
 class Table(IntEnum):
@@ -45,6 +45,10 @@ class Table(IntEnum):
     """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
     PROXY_FROM = 36
     """Body, per type: does it belong to a connection that a proxy has with the VM?"""
+    COUNT_FROM = 38
+    """Body, per VSI: counts what the VM has sent and may send, the last before FORWARD."""
+    REFUSED_FROM = 39
+    """Body, per VSI: counts what the ACL has refused.  No way on."""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
     FLOOD = 44
@@ -68,8 +72,16 @@ class Table(IntEnum):
     LIMIT_TO = 54
     PROXY_TO = 56
     """Body, per type: is it for a port that a proxy stands before?"""
+    COUNT_TO = 58
+    """Body, per type: delivers the frame, then has it counted as it was delivered."""
+    COUNTED_TO = 59
+    """Body, per VSI: counts what the VM has been given.  No way on."""
     OUTPUT = 60
     """Egress port -> group that strips the tag and, under reflective relay, allows the way back."""
+    REFUSED_TO = 61
+    """As REFUSED_FROM, for frames to the VM."""
+    COUNTED_FROM = 62
+    """Body, per VSI: counts as COUNT_FROM does what is sent somewhere on its way there.  No way on."""
     CONNECTIONS = 70
     """State: the connections of each VSI, both directions; says in ``reg0`` that a frame belongs to one."""
     PROXY_PINS = 71
@@ -217,6 +229,29 @@ class Priority(IntEnum):
     WIDE = 100
     EXACT = 200
     GUARD = 65000
+
+
+#: Counters are meters from FIRST_COUNTER on: 11 bits of slot, the VSI index.
+SLOT_BITS = 11
+MAX_SLOTS = (1 << SLOT_BITS) - 2
+
+
+def counter_id(slot: int, vsi: int) -> int:
+    """The id of a counter of a VSI's program; OpenFlow's own meters begin above the last slot.
+
+    Raises:
+        ValueError: no such slot.
+    """
+    if not 0 <= slot < MAX_SLOTS:
+        raise ValueError(f"slot {slot} of {MAX_SLOTS}")
+    return FIRST_COUNTER | slot << VSI_BITS | vsi
+
+
+def parse_counter(meter_id: int) -> tuple[int, int] | None:
+    """Slot and VSI index of a counter; None for any other meter."""
+    if meter_id < FIRST_COUNTER:
+        return None
+    return meter_id >> VSI_BITS & ((1 << SLOT_BITS) - 1), meter_id & ((1 << VSI_BITS) - 1)
 
 
 #: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get.

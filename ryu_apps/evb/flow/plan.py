@@ -28,10 +28,13 @@ def merge(*changes: Change) -> Change:
     added = rule_set(rule for change in changes for rule in change.add)
     return Change(
         meters=tuple(meter for change in changes for meter in change.meters),
+        counters=tuple(meter for change in changes for meter in change.counters),
         groups=tuple(group for change in changes for group in change.groups),
         blocks=tuple(block for change in changes for block in change.blocks),
         add=tuple(added.values()),
         remove=tuple(rule for change in changes for rule in change.remove if rule.key not in added),
         sweep=tuple(mask for change in changes for mask in change.sweep),
         drop_groups=tuple(group for change in changes for group in change.drop_groups),
+        drop_meters=tuple(meter for change in changes for meter in change.drop_meters),
+        keep_counters=next((one.keep_counters for one in changes if one.keep_counters is not None), None),
     )

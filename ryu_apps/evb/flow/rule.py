@@ -6,7 +6,7 @@ message is encoded: ``southbound.encode`` turns these values into octets and bac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -62,6 +62,8 @@ GROUP_BIT = 1 << 40
 ANY_GROUP = (GROUP_BIT, GROUP_BIT)
 #: OFPP_CONTROLLER.
 CONTROLLER = 0xFFFFFFFD
+#: Meters from this id on only count.
+FIRST_COUNTER = 0x80000000
 
 
 class FieldMatch(NamedTuple):
@@ -292,6 +294,22 @@ class Rule:
         return RuleKey(self.table, self.priority, self.match)
 
 
+class MeterCount(NamedTuple):
+    """What a meter has counted, at the moment at which frames went through it.
+
+    Attributes:
+        rules: that refer to it.
+        packets, octets: frames, and their octets from the destination address on, as they were at that point.
+        age: seconds since it was added.
+    """
+
+    meter_id: int
+    rules: int
+    packets: int
+    octets: int
+    age: float
+
+
 class Counted(NamedTuple):
     """A rule as a switch shows it, and what it has counted: frames, and octets from the destination address on."""
 
@@ -339,7 +357,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A packet-rate limit: drop above ``rate`` packets a second (with ``burst`` packets of slack)."""
+    """A packet-rate limit: drop above ``rate`` packets a second (with ``burst`` packets of slack).
+
+    One that has a rate beyond all reach drops nothing, and counts.
+    """
 
     meter_id: int
     rate: int
@@ -364,11 +385,14 @@ class RuleBlock:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one switch is asked to do, in this order: meters, groups, blocks, add, remove, sweep, drop_groups.
+    """What one switch is asked to do, in this order.
 
+    ``meters`` are written anew, and begin at 0; ``counters`` are meters that go on counting if they are there.
     ``blocks`` and ``add`` add or overwrite (same key: the old rule goes).  ``remove`` deletes strictly
     by key *and* exact cookie, so a rule that a newer owner has overwritten stays.  ``sweep`` deletes
-    by cookie mask in all tables.
+    by cookie mask in all tables.  ``drop_meters`` delete, and with a meter goes every rule that refers to it;
+    ``keep_counters``, unless it is None, are the only ids from ``FIRST_COUNTER`` on that stay.  A bundle deletes
+    no meter.
     """
 
     meters: tuple[Meter, ...] = ()
@@ -378,11 +402,24 @@ class Change:
     remove: tuple[Rule, ...] = ()
     sweep: tuple[CookieMask, ...] = ()
     drop_groups: tuple[int, ...] = ()
+    counters: tuple[Meter, ...] = ()
+    drop_meters: tuple[int, ...] = ()
+    keep_counters: frozenset[int] | None = None
 
     def __bool__(self) -> bool:
-        return bool(
-            self.meters or self.groups or self.blocks or self.add or self.remove or self.sweep or self.drop_groups
-        )
+        return self != _NO_CHANGE
+
+    def meters_that_go(self, known: Iterable[int]) -> list[int]:
+        """Of the meters that a switch has, those that this change deletes."""
+        keep = self.keep_counters
+        return [
+            one
+            for one in known
+            if one in self.drop_meters or (one >= FIRST_COUNTER and keep is not None and one not in keep)
+        ]
+
+
+_NO_CHANGE = Change()
 
 
 @dataclass(slots=True)
@@ -396,6 +433,7 @@ class FlowTable:
     def apply(self, change: Change) -> None:
         """Carry out a change as the switch would."""
         self.meters.update((meter.meter_id, meter) for meter in change.meters)
+        self.meters.update((meter.meter_id, meter) for meter in change.counters)
         self.groups.update((group.group_id, group) for group in change.groups)
         for block in change.blocks:
             self.rules.update((rule.key, rule) for rule in block)
@@ -408,3 +446,6 @@ class FlowTable:
             self.rules = {key: rule for key, rule in self.rules.items() if not mask.covers(rule.cookie)}
         for group_id in change.drop_groups:
             self.groups.pop(group_id, None)
+        for meter_id in change.meters_that_go(list(self.meters)):
+            del self.meters[meter_id]
+            self.rules = {key: rule for key, rule in self.rules.items() if rule.meter != meter_id}

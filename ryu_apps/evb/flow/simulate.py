@@ -2,9 +2,9 @@
 
 Lets a test, or an operator's question, be answered without a switch.  Follows Open vSwitch where it is
 more particular than OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
-Knows one VLAN tag.  Does not know meters (every frame is within its rate), counters, or the state of a port
-beyond being watched by a fast-failover bucket; no timeout ever ends.  A select group, whose bucket a real
-switch picks by a hash, uses its first bucket of any weight.
+Knows one VLAN tag.  Every frame is within the rate of its meters.  Does not know counters of rules, or the
+state of a port beyond being watched by a fast-failover bucket; no timeout ever ends.  A select group, whose
+bucket a real switch picks by a hash, uses its first bucket of any weight.
 """
 
 from __future__ import annotations
@@ -55,6 +55,24 @@ class SimulationError(ValueError):
     """The rules ask for what a switch refuses, or leave undefined what it does."""
 
 
+class Metered(NamedTuple):
+    """The frame as it went through a meter: with a tag, or without.
+
+    Open vSwitch puts changes of a frame off until it is sent somewhere, so a tag that is pushed or popped
+    counts from the next output on.
+    """
+
+    meter_id: int
+    tagged: bool
+
+
+class Passage(NamedTuple):
+    """What became of a frame: what left the switch, and which meters it went through, each in order."""
+
+    emitted: list[Emitted]
+    metered: list[Metered]
+
+
 class Emitted(NamedTuple):
     """One copy of the frame on its way out: the port, and the fields as they were by then.
 
@@ -66,6 +84,11 @@ class Emitted(NamedTuple):
 
 
 def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> list[Emitted]:
+    """What leaves the switch of one frame, in order; see :func:`passage`."""
+    return passage(table, frame, live_ports).emitted
+
+
+def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> Passage:
     """Send one frame through the tables, from table 0.
 
     Args:
@@ -73,9 +96,6 @@ def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
         frame: match field name -> value, ``in_port`` among them; ``vlan_vid`` with VLAN_PRESENT, or 0 or
             absent for an untagged frame.  A rule that matches on any other absent field does not match.
         live_ports: ports whose link is up; all if None.  Counts for fast-failover groups only.
-
-    Returns:
-        What leaves the switch, in order.
 
     Raises:
         SimulationError: no such group, a tag pushed on a tagged frame or rewritten on an untagged one, a
@@ -89,7 +109,7 @@ def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
         raise SimulationError("a frame comes in by some port")
     walk = _Walk(table, live_ports, fields)
     walk.lookup(0, depth=0)
-    return walk.emitted
+    return Passage(walk.emitted, walk.metered)
 
 
 def matches(wanted: Match, fields: Mapping[str, int]) -> bool:
@@ -108,6 +128,8 @@ class _Walk:
 
     def __init__(self, table: FlowTable, live_ports: Collection[int] | None, fields: Fields) -> None:
         self.emitted: list[Emitted] = []
+        self.metered: list[Metered] = []
+        self._tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
         self._table = table
         self._live_ports = live_ports
         self._fields = fields
@@ -123,6 +145,8 @@ class _Walk:
         rule = self._best(table)
         if rule is None:
             return
+        if rule.meter is not None:
+            self.metered.append(Metered(rule.meter, self._tagged))
         self._do(rule.apply, table, depth)
         if rule.metadata is not None:
             value, mask = rule.metadata
@@ -181,6 +205,7 @@ class _Walk:
         if port >= _FIRST_RESERVED and port not in (CONTROLLER, _LOCAL):
             raise SimulationError(f"output to the reserved port {port:#x}")
         if port != self._fields["in_port"]:
+            self._tagged = bool(self._fields["vlan_vid"] & VLAN_PRESENT)
             self.emitted.append(Emitted(port, dict(self._fields)))
 
     def _group(self, group_id: int, table: int, depth: int) -> None:

@@ -47,11 +47,13 @@ class AclRule:
         allow: what happens to a frame that matches.
         tests: match field -> the alternatives it may be, prerequisites included; no test matches all.
         place: where the rule starts in its file.
+        description: for people.
     """
 
     allow: bool
     tests: tuple[tuple[str, Alternatives], ...]
     place: Place = Place()
+    description: str = ""
 
     @property
     def size(self) -> int:
@@ -78,6 +80,23 @@ class Acl:
     rules: tuple[AclRule, ...] = ()
     implied: tuple[AclRule, ...] = ()
     default: bool = False
+
+    @property
+    def numbered(self) -> Iterator[tuple[int, AclRule]]:
+        """All rules with their numbers, from 1; the implied ones share the next."""
+        yield from enumerate(self.rules, start=1)
+        for rule in self.implied:
+            yield self.implied_number, rule
+
+    @property
+    def implied_number(self) -> int:
+        """The number of the implied rules."""
+        return len(self.rules) + 1
+
+    @property
+    def default_number(self) -> int:
+        """The number of the default."""
+        return len(self.rules) + 2
 
     @property
     def meaning(self) -> object:

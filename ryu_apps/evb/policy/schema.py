@@ -349,7 +349,12 @@ def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
 def resolve_rules(direction: Direction, path: Path, document: Document) -> tuple[AclRule, ...]:
     """The rules of a direction, each with its place; ``path`` is where the direction stands in its file."""
     return tuple(
-        AclRule(entry.rule.actions.allow, tests_of(entry.rule), document.key_place((*path, "rules", index, "rule")))
+        AclRule(
+            entry.rule.actions.allow,
+            tests_of(entry.rule),
+            document.key_place((*path, "rules", index, "rule")),
+            entry.rule.description,
+        )
         for index, entry in enumerate(direction.rules)
     )
 

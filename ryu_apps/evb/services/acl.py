@@ -18,19 +18,21 @@ TOP_PRIORITY = 60_000
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, route.after(Table.ACL_FROM))
-    yield from _compile(vsi_type.to_vm, epoch, Direction.TO_VM, Table.ACL_TO, route.after(Table.ACL_TO))
+    yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, route)
+    yield from _compile(vsi_type.to_vm, epoch, Direction.TO_VM, Table.ACL_TO, route)
 
 
-def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, following: Table) -> Iterator[Rule]:
+def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, route: Route) -> Iterator[Rule]:
     owner = cookie(Kind.TYPE_BODY, epoch)
     scope = type_metadata(epoch, direction)
-    for position, rule in enumerate((*acl.rules, *acl.implied)):
-        goto = following if rule.allow else None
+    following, refused = route.after(table), route.refuse(table)
+    for position, (number, rule) in enumerate(acl.numbered):
+        goto = following if rule.allow else refused
         for box in rule.boxes():
             matched = match(metadata=scope, **openflow_fields(box))
-            yield Rule(table, TOP_PRIORITY - position, matched, owner, goto=goto)
-    yield Rule(table, Priority.DEFAULT, match(metadata=scope), owner, goto=following if acl.default else None)
+            yield Rule(table, TOP_PRIORITY - position, matched, owner, apply=route.mark(number), goto=goto)
+    mark, goto = route.mark(acl.default_number), following if acl.default else refused
+    yield Rule(table, Priority.DEFAULT, match(metadata=scope), owner, apply=mark, goto=goto)
 
 
 ACL = Service("acl", per_type=_per_type)

@@ -76,7 +76,7 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
     checks = vsi_type.anti_spoofing
     lines: list[_Line] = [
         (Rung.OPEN, {}, Table.ACL_FROM),
-        (Rung.TYPE, {"eth_type": RARP}, Table.FORWARD),
+        (Rung.TYPE, {"eth_type": RARP}, route.past_services),
     ]
     if checks.arp:
         lines.append((Rung.TYPE, {"eth_type": ARP}, None))
@@ -92,7 +92,7 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
     checks = vsi_type.anti_spoofing
     own_4 = [Net(int(one), _ALL_4) for one in binding.addresses if isinstance(one, IPv4Address)]
     own_6 = [Net(int(one), _ALL_6) for one in binding.addresses if not isinstance(one, IPv4Address)]
-    lines: list[_Line] = [*_announcements(binding, own_4, own_6)]
+    lines: list[_Line] = [*_announcements(binding, own_4, own_6, route.past_services)]
     if checks.arp:
         lines += _arp(vsi_type, binding, own_4)
     if own_4:
@@ -155,16 +155,16 @@ def _arp(vsi_type: VsiType, binding: VsiBinding, own: list[Net]) -> Iterator[_Li
             yield Rung.VSI, {"eth_type": ARP, **hardware, "arp_spa": sender}, Table.ACL_FROM
 
 
-def _announcements(binding: VsiBinding, own_4: list[Net], own_6: list[Net]) -> Iterator[_Line]:
+def _announcements(binding: VsiBinding, own_4: list[Net], own_6: list[Net], following: Table) -> Iterator[_Line]:
     for hardware in _hardware(binding):
         for own in own_4:
             about = {"eth_type": ARP, **hardware, "arp_tpa": own}
-            yield Rung.ANNOUNCE, {**about, "arp_spa": own}, Table.FORWARD
-            yield Rung.ANNOUNCE, {**about, "arp_spa": 0}, Table.FORWARD
+            yield Rung.ANNOUNCE, {**about, "arp_spa": own}, following
+            yield Rung.ANNOUNCE, {**about, "arp_spa": 0}, following
     for own in own_6:
-        yield Rung.ANNOUNCE, {**_detection(own)}, Table.FORWARD
+        yield Rung.ANNOUNCE, {**_detection(own)}, following
         for source in _with_link_local([own]):
-            yield Rung.ANNOUNCE, {**_advertisement(own), "ipv6_src": source}, Table.FORWARD
+            yield Rung.ANNOUNCE, {**_advertisement(own), "ipv6_src": source}, following
 
 
 def _without_address() -> Iterator[_Line]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ryu_apps.evb.flow.pipeline import Table
-from ryu_apps.evb.flow.rule import Meter, Rule
+from ryu_apps.evb.flow.rule import Action, Meter, Resubmit, Rule, SetField
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.topology.fabric import Switch
@@ -18,16 +18,49 @@ from ryu_apps.evb.vsi.model import VsiBinding
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a frame goes next: the tables at which the services of one VSI type begin."""
+    """Where a frame goes next: the tables at which the services of one VSI type begin.
+
+    Attributes:
+        stations: those tables.
+        refused: tables at which frames that are refused are counted.
+        numbered: a rule that judges a frame leaves its number in ``reg1``.
+    """
 
     stations: tuple[Table, ...] = ()
+    refused: tuple[Table, ...] = ()
+    numbered: bool = False
 
     def after(self, table: Table) -> Table:
         """The first station behind a table, or what ends the direction: FORWARD, or OUTPUT."""
         end = Table.FORWARD if table < Table.FORWARD else Table.OUTPUT
         return min((one for one in self.stations if table < one < end), default=end)
 
+    @property
+    def past_services(self) -> Table:
+        """Where a frame from the VM goes that no service has to look at: it is counted nevertheless."""
+        return Table.COUNT_FROM if Table.COUNT_FROM in self.stations else Table.FORWARD
 
+    def past_a_copy(self, table: Table) -> tuple[tuple[Action, ...], Table]:
+        """How a frame from the VM goes on of which a copy is sent somewhere at a table: what comes first, and where to.
+
+        A copy has a tag, and a switch that has made one counts the tag from then on; so the frame is
+        counted before, and goes past all services behind the table.
+        """
+        if Table.COUNT_FROM not in self.stations:
+            return (), self.after(table)
+        return (Resubmit(Table.COUNTED_FROM),), self.after(Table.COUNT_FROM)
+
+    def refuse(self, table: Table) -> Table | None:
+        """Where a frame goes that is refused at a table; None: it is dropped there and then."""
+        return next((one for one in self.refused if (one < Table.FORWARD) == (table < Table.FORWARD)), None)
+
+    def mark(self, number: int) -> tuple[SetField, ...]:
+        """What a rule does beside its verdict, so that frames are counted by its number."""
+        return (SetField("reg1", number),) if self.numbered else ()
+
+
+#: The number of a frame that passes without a rule of the policy.
+UNJUDGED = 0
 #: Of a type that has no service but its ACL.
 DIRECT = Route()
 
@@ -42,6 +75,10 @@ def _nothing(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | 
 
 def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route) -> Iterable[Rule]:
     return ()
+
+
+def _no_numbers(vsi_type: VsiType) -> bool:
+    return False
 
 
 def _no_meters(vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
@@ -81,6 +118,9 @@ class Service:
             ``pipeline.vsi_metadata`` and carry the cookie of its index and generation.
         section: what a policy file may say of it; None: it needs no word there.
         stations: the tables at which it takes a frame over, if a type has it.
+        refused: the tables at which it counts what is refused.
+        numbered: whether it wants to know which rule of the ACL has judged a frame.
+        counters: meters that the rules of one VSI count with.
         carry: the state that it keeps in the switch; None: none.
         lacks: what a switch would need, and has not, to serve a VSI in these VLANs; None: nothing.
         meters: those that its rules of one VSI name.
@@ -91,6 +131,9 @@ class Service:
     per_vsi: Callable[[VsiType, VsiBinding, Route], Iterable[Rule]] = _nothing_per_vsi
     section: Section | None = None
     stations: tuple[Table, ...] = ()
+    refused: tuple[Table, ...] = ()
+    numbered: Callable[[VsiType], bool] = _no_numbers
+    counters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
     carry: Carry | None = None
     lacks: Callable[[VsiType, Switch, tuple[int, ...]], str | None] = _nothing
     meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters

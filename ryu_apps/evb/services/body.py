@@ -18,12 +18,13 @@ from ryu_apps.evb.services.firewall import FIREWALL
 from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
 from ryu_apps.evb.services.multicast.schema import Multicast
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
+from ryu_apps.evb.services.statistics import STATISTICS
 from ryu_apps.evb.services.tcp_proxy import TCP_PROXY
 from ryu_apps.evb.topology.fabric import Switch
 from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 #: In the order in which a frame meets them.
-SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, SPLIT_HORIZON)
+SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, SPLIT_HORIZON, STATISTICS)
 
 #: What a policy file may say of them.
 SECTIONS: tuple[Section, ...] = tuple(service.section for service in SERVICES if service.section is not None)
@@ -71,7 +72,17 @@ def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
 
 def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
     had = [service for service in SERVICES if service.serves(vsi_type)]
-    return had, Route(tuple(table for service in had for table in service.stations))
+    return had, Route(
+        stations=tuple(table for service in had for table in service.stations),
+        refused=tuple(table for service in had for table in service.refused),
+        numbered=any(service.numbered(vsi_type) for service in had),
+    )
+
+
+def counters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]:
+    """The meters that the rules of one VSI count with."""
+    had = [service for service in SERVICES if service.serves(vsi_type)]
+    return tuple(meter for service in had for meter in service.counters(vsi_type, binding))
 
 
 def state_capacity(vsi_type: VsiType) -> int:

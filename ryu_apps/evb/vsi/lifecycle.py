@@ -16,10 +16,18 @@ from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
 from ryu_apps.evb.io import Happened, Mode
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
-from ryu_apps.evb.services.body import body_of_vsi, group_room, meters_of_vsi, multicast_of, state_capacity
+from ryu_apps.evb.services.body import (
+    body_of_vsi,
+    counters_of_vsi,
+    group_room,
+    meters_of_vsi,
+    multicast_of,
+    state_capacity,
+)
 from ryu_apps.evb.snooping.interests import carried_groups
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
+from ryu_apps.evb.vsi.counters import Counters
 from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.handover import Handover
@@ -70,6 +78,7 @@ class Lifecycle:
         self._generation = 0
         self._desk = desk = Desk()
         self._handover = Handover(desk)
+        self.counters = Counters(desk)
         # Short names for what nearly every line needs.
         self.up, self._steps = desk.up, desk.steps
         self.next_token, self._send, self._write = desk.next_token, desk.send, desk.write
@@ -111,6 +120,7 @@ class Lifecycle:
         source = self._handover.source(attachment.vsi)
         if attachment.vsi.owner is attachment and source is not None:
             self._handover.trigger(attachment.vsi, source)
+        self.counters.suspended(attachment)
         return self._take()
 
     def release(self, attachment: Attachment) -> list[Outcome]:
@@ -183,6 +193,7 @@ class Lifecycle:
             block = self._epochs.block(vsi_type)
             body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, None)
         body.users[program] = None
+        self.counters.staged(attachment, program)
         if owner:
             self._gatekeeper.flip(attachment.vsi, attachment, program, record.pages)
 
@@ -236,8 +247,11 @@ class Lifecycle:
             assert isinstance(step, Staging)
             step.waiting.append((attachment, program))
         rules = body_of_vsi(program.vsi_type, program.binding)
-        change = Change(meters=meters_of_vsi(program.vsi_type, program.binding), blocks=(RuleBlock(rules),))
+        vsi_type, binding = program.vsi_type, program.binding
+        meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
+        change = Change(meters=meters, blocks=(RuleBlock(rules),))
         token = self._send(dpid, change, Mode.STAGE, program.binding.vsi_index)
+        self.counters.staged(attachment, program)
         program.waiting.add(token)
         self._steps[token] = Staging([(attachment, program)])
         self._handover.prepare(attachment, program)
@@ -456,7 +470,8 @@ class Lifecycle:
         left = attachment.vsi.left is not None and attachment.vsi.left.program is program
         if state_capacity(program.vsi_type) and not left:
             owned.append(owned_by(Kind.STATE, index, binding.generation))
-        self._send_sweep(attachment, Change(sweep=tuple(owned)), index, index=None if left else index)
+        change = Change(sweep=tuple(owned), drop_meters=self.counters.retired(attachment, program))
+        self._send_sweep(attachment, change, index, index=None if left else index)
         shared = self.bodies.get((dpid, program.epoch))
         if shared is None or program not in shared.users:
             return

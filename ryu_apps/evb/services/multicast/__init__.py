@@ -26,7 +26,7 @@ from ryu_apps.evb.flow.pipeline import (
 )
 from ryu_apps.evb.flow.rule import CONTROLLER, Action, Fields, Meter, Output, Rule, SetField, match
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.services.base import DIRECT, Route, Service
+from ryu_apps.evb.services.base import DIRECT, UNJUDGED, Route, Service
 from ryu_apps.evb.services.multicast.schema import NAME, SECTION, Multicast
 from ryu_apps.evb.vsi.model import VsiBinding
 
@@ -57,7 +57,7 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
     for direction, table in ((Direction.FROM_VM, Table.ACL_FROM), (Direction.TO_VM, Table.ACL_TO)):
         for fields in _messages(direction):
             passing = match(metadata=type_metadata(epoch, direction), **fields)
-            yield Rule(table, _IMPLIED, passing, owner, goto=route.after(table))
+            yield Rule(table, _IMPLIED, passing, owner, apply=route.mark(UNJUDGED), goto=route.after(table))
     scope = type_metadata(epoch, Direction.FROM_VM)
     for fields in ({**_IGMP, "ipv4_src": 0}, *({**_mld(kind), "ipv6_src": 0} for kind in MLD_REPORTS)):
         yield Rule(Table.ANTISPOOF, _WITHOUT_ADDRESS, match(metadata=scope, **fields), owner, goto=Table.ACL_FROM)
@@ -77,11 +77,11 @@ def _messages(direction: Direction) -> Iterator[Fields]:
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
     scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
-    meter, following = meter_of(binding).meter_id, route.after(Table.REPORTS)
-    punt = Output(CONTROLLER)
+    meter, (counted, following) = meter_of(binding).meter_id, route.past_a_copy(Table.REPORTS)
+    punt = (*counted, Output(CONTROLLER))
     told: list[tuple[Fields, tuple[Action, ...]]] = [
-        (_IGMP, (punt, SetField("eth_dst", REPORTS_MAC))),
-        *((_mld(kind), (punt,)) for kind in MLD_REPORTS),
+        (_IGMP, (*punt, SetField("eth_dst", REPORTS_MAC))),
+        *((_mld(kind), punt) for kind in MLD_REPORTS),
     ]
     for fields, actions in told:
         matched = match(metadata=scope, **fields)

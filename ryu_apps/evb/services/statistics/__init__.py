@@ -1,0 +1,86 @@
+"""Statistics: what each VM has sent and received, counted in the switch that does it.
+
+Counted by meters whose rate is beyond all reach.  A switch adds to the counters of its rules when it next
+looks at its cached flows, which Open vSwitch does twice a second, and to those of the rules that apply by
+*then*: at a move, what has passed since the last look would be counted for nobody.  A meter counts as the
+frame goes by (``docs/decisions/0015-meters-count.rst``).
+
+From the VM a frame is counted before it is forwarded, as it came; before the controller gets a copy if it
+gets one.  To the VM it is delivered first and counted then, as it was delivered: with the tag, or without,
+that the VM's own interface sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_apps.evb.flow.pipeline import (
+    Direction,
+    Kind,
+    Priority,
+    Table,
+    cookie,
+    counter_id,
+    type_metadata,
+    vsi_metadata,
+)
+from ryu_apps.evb.flow.rule import Fields, Meter, Resubmit, Rule, match
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.services.base import DIRECT, UNJUDGED, Route, Service
+from ryu_apps.evb.services.statistics.entries import Entry, entries, statistics_of
+from ryu_apps.evb.services.statistics.schema import NAME, SECTION
+from ryu_apps.evb.vsi.model import VsiBinding
+
+#: Frames a second that no switch will ever see.
+_BEYOND_REACH = 0xFFFFFFFF
+
+
+def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
+    scope = match(metadata=type_metadata(epoch, Direction.TO_VM))
+    owner = cookie(Kind.TYPE_BODY, epoch)
+    yield Rule(Table.COUNT_TO, Priority.DEFAULT, scope, owner, apply=(Resubmit(Table.OUTPUT),), goto=Table.COUNTED_TO)
+
+
+def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
+    owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+    for entry in entries(vsi_type):
+        table, goto = _place(entry, route)
+        scope = vsi_metadata(binding.vsi_index, entry.direction)
+        # Without numbers an entry counts all that comes; with them, what has none.
+        number: Fields = {} if entry.number == UNJUDGED or not route.numbered else {"reg1": entry.number}
+        priority = Priority.EXACT if number else Priority.DEFAULT
+        meter = counter_id(entry.slot, binding.vsi_index)
+        matched = match(metadata=scope, **number)
+        yield Rule(table, priority, matched, owner, meter=meter, goto=goto)
+        if table == Table.COUNT_FROM and Table.REPORTS in route.stations:
+            yield Rule(Table.COUNTED_FROM, priority, matched, owner, meter=meter)
+
+
+def _place(entry: Entry, route: Route) -> tuple[Table, Table | None]:
+    """Where an entry is counted, and where its frames go then."""
+    from_vm = entry.direction is Direction.FROM_VM
+    if not entry.passed:
+        return (Table.REFUSED_FROM if from_vm else Table.REFUSED_TO), None
+    return (Table.COUNT_FROM, route.after(Table.COUNT_FROM)) if from_vm else (Table.COUNTED_TO, None)
+
+
+def _counters(vsi_type: VsiType, binding: VsiBinding) -> Iterator[Meter]:
+    for entry in entries(vsi_type):
+        yield Meter(counter_id(entry.slot, binding.vsi_index), _BEYOND_REACH, _BEYOND_REACH)
+
+
+def _numbered(vsi_type: VsiType) -> bool:
+    wanted = statistics_of(vsi_type)
+    return wanted is not None and wanted.per_rule
+
+
+STATISTICS = Service(
+    NAME,
+    per_type=_per_type,
+    per_vsi=_per_vsi,
+    section=SECTION,
+    stations=(Table.COUNT_FROM, Table.COUNT_TO),
+    refused=(Table.REFUSED_FROM, Table.REFUSED_TO),
+    numbered=_numbered,
+    counters=_counters,
+)

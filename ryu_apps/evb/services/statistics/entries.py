@@ -1,0 +1,79 @@
+"""What is counted apart: one entry for each number that a frame may carry when it has been judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+
+from ryu_apps.evb.flow.pipeline import Direction
+from ryu_apps.evb.policy.model import Acl, VsiType
+from ryu_apps.evb.services.base import UNJUDGED
+from ryu_apps.evb.services.statistics.schema import NAME, Statistics
+
+#: What is refused, if nobody wants to know the rule.
+REFUSED = 1
+
+DIRECTIONS = (Direction.FROM_VM, Direction.TO_VM)
+
+
+class What(Enum):
+    """What an entry counts."""
+
+    ALL = "all"
+    UNJUDGED = "unjudged"
+    RULE = "rule"
+    IMPLIED = "implied"
+    DEFAULT = "default"
+
+
+class Entry(NamedTuple):
+    """One counter of each VSI of a type.
+
+    Attributes:
+        number: of the rule; counts from 1 in the order of the file, then the implied rules, then the default.
+        passed: the frames go on; or else they are refused.
+        line: of the rule in its file, 0 for what does not stand there.
+    """
+
+    direction: Direction
+    number: int
+    passed: bool
+    what: What
+    description: str = ""
+    line: int = 0
+
+    @property
+    def slot(self) -> int:
+        """Where its counter is among those of a VSI."""
+        return 2 * self.number + (self.direction is Direction.TO_VM)
+
+
+def statistics_of(vsi_type: VsiType) -> Statistics | None:
+    """What a type says of statistics; None: it has none."""
+    found: Statistics | None = vsi_type.service(NAME)
+    return found
+
+
+def entries(vsi_type: VsiType) -> tuple[Entry, ...]:
+    """All entries of a type; none if it has no statistics."""
+    wanted = statistics_of(vsi_type)
+    if wanted is None:
+        return ()
+    acls = zip(DIRECTIONS, (vsi_type.from_vm, vsi_type.to_vm), strict=True)
+    make = _by_rule if wanted.per_rule else _in_all
+    return tuple(entry for direction, acl in acls for entry in make(acl, direction))
+
+
+def _in_all(acl: Acl, direction: Direction) -> Iterator[Entry]:
+    yield Entry(direction, UNJUDGED, True, What.ALL)
+    yield Entry(direction, REFUSED, False, What.ALL)
+
+
+def _by_rule(acl: Acl, direction: Direction) -> Iterator[Entry]:
+    yield Entry(direction, UNJUDGED, True, What.UNJUDGED, "announcements, group membership")
+    for number, rule in enumerate(acl.rules, start=1):
+        yield Entry(direction, number, rule.allow, What.RULE, rule.description, rule.place.line)
+    if acl.implied:
+        yield Entry(direction, acl.implied_number, True, What.IMPLIED, "neighbour discovery")
+    yield Entry(direction, acl.default_number, acl.default, What.DEFAULT, "default")

@@ -1,0 +1,68 @@
+"""What a policy file may say of statistics, and what that comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error
+from ryu_apps.evb.policy.document import Document
+from ryu_apps.evb.policy.model import Trigger, VsiType
+from ryu_apps.evb.policy.schema import TriggerText
+from ryu_apps.evb.policy.section import Section
+from ryu_apps.evb.policy.validate import Strict
+
+NAME = "statistics"
+#: Rules of both directions together that can be counted one by one: each takes a counter of every VSI.
+MAX_RULES = 1000
+
+
+class Extraction(Enum):
+    """Who takes the totals of a VSI from switch to switch."""
+
+    CONTROLLER = "controller"
+    NMS = "nms"
+
+
+class StatisticsSection(Strict):
+    """What is counted of a VSI, and who carries it."""
+
+    per_rule: bool = False
+    extraction: Literal["controller", "nms"] = "controller"
+    trigger: TriggerText | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The statistics of a VSI type.
+
+    Attributes:
+        per_rule: also by the rule of the ACL that judged a frame.
+        extraction: who carries the totals.
+        trigger: None: as the type has it.
+    """
+
+    per_rule: bool
+    extraction: Extraction
+    trigger: Trigger | None = None
+
+
+def _resolve(section: StatisticsSection, document: Document) -> Statistics:
+    trigger = Trigger(section.trigger) if section.trigger else None
+    return Statistics(section.per_rule, Extraction(section.extraction), trigger)
+
+
+def _meaning(value: Statistics) -> object:
+    return value.per_rule, value.extraction.value, value.trigger and value.trigger.value
+
+
+def _mistakes(vsi_type: VsiType, value: Statistics, document: Document) -> Iterator[Diagnostic]:
+    rules = len(vsi_type.from_vm.rules) + len(vsi_type.to_vm.rules)
+    if value.per_rule and rules > MAX_RULES:
+        place = document.value_place((NAME, "per_rule"))
+        yield error(document.file, place, f"{rules} rules, at most {MAX_RULES} can be counted one by one")
+
+
+SECTION = Section(NAME, StatisticsSection, _resolve, _meaning, _mistakes)

@@ -1,0 +1,145 @@
+"""What VSIs have sent and received in all, and how the NMS says what it knows of before.
+
+Plain answers are the newest reading and its age.  ``fresh=1`` asks the switches first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import Field
+
+from ryu_apps.evb.flow.pipeline import Direction
+from ryu_apps.evb.io import StatisticsPopulated, StatisticsWanted
+from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.services.statistics.entries import DIRECTIONS, Entry, entries, statistics_of
+from ryu_apps.evb.services.statistics.schema import Extraction
+from ryu_apps.evb.vsi.totals import Account, Count, Key
+from ryu_apps.rest.bridge import Bridge, Json, Later, RestError
+from ryu_apps.rest.text import dpid_text
+
+_Number = Annotated[int, Field(ge=0, lt=1 << 63)]
+
+
+class Counted(Strict):
+    """Frames and octets of one direction."""
+
+    packets: _Number
+    octets: _Number
+
+
+class Base(Strict):
+    """What had been counted before."""
+
+    from_vm: Counted
+    to_vm: Counted
+
+
+def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> list[Json] | Later:
+    """All totals, those that began first first; one of each VSI, or of each of its ports if the NMS carries them."""
+    if fresh:
+        return _asked(bridge, None, lambda later: all_statistics(bridge, later))
+    accounts = bridge.engine.counters.accounts.values()
+    return [_account_json(bridge, account, now) for account in accounts]
+
+
+def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> Json | Later:
+    """The totals of one VSI: where its gate is open, or else the newest.
+
+    Raises:
+        RestError: 404, it has none; 503, its switch is not connected and cannot be asked.
+    """
+    account = _account(bridge, vsi)
+    if fresh or not account.complete:
+        return _asked(bridge, vsi, lambda later: _read(bridge, vsi, later))
+    return _account_json(bridge, account, now)
+
+
+def populate(bridge: Bridge, now: float, vsi: str, body: Base) -> Json:
+    """The NMS says what had been counted before the VSI came to where it is.
+
+    Raises:
+        RestError: 404, it has no statistics; 409, the controller carries them, or its gate is not open.
+    """
+    account = _account(bridge, vsi)
+    if account.port is None:
+        raise RestError(409, f"the controller carries the totals of VSI type {account.type}: extraction: controller")
+    if _in_force(bridge, vsi) is None:
+        raise RestError(409, f"VSI {vsi} is active nowhere")
+    from_vm, to_vm = ((one.packets, one.octets) for one in (body.from_vm, body.to_vm))
+    bridge.deliver(StatisticsPopulated(vsi, from_vm, to_vm))
+    return _account_json(bridge, _account(bridge, vsi), now)
+
+
+def _asked(bridge: Bridge, vsi: str | None, answer: Callable[[float], object]) -> Later:
+    """Ask the switches; the answer is there when they have answered everything that is open by then."""
+    unanswered = bridge.engine.counters.open
+    bridge.deliver(StatisticsWanted(vsi))
+    waiting = frozenset(unanswered)
+    return Later(lambda: waiting.isdisjoint(unanswered), answer)
+
+
+def _read(bridge: Bridge, vsi: str, now: float) -> Json:
+    account = _account(bridge, vsi)
+    away = [tally.dpid for tally in account.tallies if tally.dpid not in bridge.engine.lifecycle.up]
+    if away:
+        raise RestError(503, f"switch {dpid_text(away[0])} is not connected")
+    return _account_json(bridge, account, now)
+
+
+def _in_force(bridge: Bridge, vsi: str) -> Account | None:
+    known = bridge.engine.registry.named(vsi)
+    return bridge.engine.counters.account_in_force(known) if known is not None else None
+
+
+def _account(bridge: Bridge, vsi: str) -> Account:
+    found = _in_force(bridge, vsi) or next(reversed(bridge.engine.counters.of(vsi)), None)
+    if found is None:
+        raise RestError(404, f"no statistics of VSI {vsi}")
+    return found
+
+
+def _account_json(bridge: Bridge, account: Account, now: float) -> Json:
+    known = bridge.engine.registry.named(account.vsi)
+    vsi_type = bridge.engine.policies.types.get(account.type)
+    wanted = statistics_of(vsi_type) if vsi_type is not None else None
+    listed = entries(vsi_type) if vsi_type is not None and wanted is not None and wanted.per_rule else None
+    here = account.port or (known.owner.port if known is not None and known.owner is not None else None)
+    return {
+        "vsi": account.vsi,
+        "type": str(account.type),
+        "port": None if here is None else str(here),
+        "extraction": (Extraction.CONTROLLER if account.port is None else Extraction.NMS).value,
+        "read": None if account.read is None else account.read + bridge.wall_offset,
+        "age": None if account.read is None else now - account.read,
+        **{one.name.lower(): _direction_json(account, one, listed) for one in DIRECTIONS},
+    }
+
+
+def _direction_json(account: Account, direction: Direction, listed: tuple[Entry, ...] | None) -> Json | None:
+    if not account.complete:
+        return None
+    return {
+        **_json(account.total(direction)),
+        "refused": _json(account.refused(direction)),
+        "base": _json(account.base.get(direction, Count())),
+        "earlier": _json(account.earlier(direction)),
+        "rules": None if listed is None else [_rule_json(account, one) for one in listed if one.direction is direction],
+    }
+
+
+def _rule_json(account: Account, entry: Entry) -> Json:
+    key = Key(account.type, entry.direction, entry.number, entry.passed)
+    return {
+        "number": entry.number,
+        "what": entry.what.value,
+        "action": "allow" if entry.passed else "deny",
+        "description": entry.description,
+        "line": entry.line or None,
+        **_json(account.counts.get(key, Count())),
+    }
+
+
+def _json(count: Count) -> Json:
+    return {"packets": count.packets, "octets": count.octets}
