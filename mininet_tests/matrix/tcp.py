@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from mininet_tests.harness.crowds import CrowdEnd, silent_after
+from mininet_tests.harness.shell import wait_until
 from mininet_tests.matrix.workload import Stage, Verdict
 
 PORT, CLOSED_PORT = 80, 81
@@ -82,7 +83,7 @@ class Proxy(Firewall):
 
     service = "TCP proxy"
     section = (
-        "tcp_proxy: {ports: [80], max_connections: 2000}\nfrom_vm: {default: allow}\n"
+        "tcp_proxy: {ports: [80], max_connections: 4000}\nfrom_vm: {default: allow}\n"
         "to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}"
     )
 
@@ -95,9 +96,16 @@ class Proxy(Firewall):
         """As of a firewall; and all had the proxy of the source, but for one that is opened now."""
         verdict = super().judge()
         self._open(1)
-        here, there = (now - before for now, before in zip(self._counted(self._stage), self._before, strict=True))
+        with suppress(TimeoutError):
+            wait_until(lambda: sum(self._since()) > self._live, "the proxies to have counted it", 5.0)
+        here, there = self._since()
         astray = abs(here - self._live) + abs(there - 1)
         return Verdict(verdict.live, verdict.broken, verdict.trespassed + astray)
+
+    def _since(self) -> tuple[int, int]:
+        """Connections that each proxy has had since this began."""
+        here, there = (now - before for now, before in zip(self._counted(self._stage), self._before, strict=True))
+        return here, there
 
     @staticmethod
     def _counted(stage: Stage) -> list[int]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.flow.rule import (
+    CONTROLLER,
     FIRST_COUNTER,
     VLAN_PRESENT,
     Bucket,
@@ -102,10 +103,34 @@ def test_a_frame_is_counted_as_it_was_last_sent_and_the_simulator_knows(
     assert [one.tagged for one in metered] == [True, False, False]
 
 
+def test_a_copy_for_the_controller_has_its_tag_counted_from_then_on_and_the_simulator_knows(
+    controller: Controller, far_ends: dict[int, socket.socket]
+) -> None:
+    """Why a report is counted before it is punted."""
+    change = Change(
+        meters=COUNTERS,
+        add=(
+            rule(0, apply=TAG, goto=35),
+            rule(35, meter=THIRD, apply=(Resubmit(62), Output(CONTROLLER)), goto=38),
+            rule(62, meter=FIRST),
+            rule(38, meter=SECOND),
+        ),
+    )
+    assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
+    segment = Segment(1)
+    send(far_ends, segment.octets)
+    table = FlowTable()
+    table.apply(change)
+    metered = passage(table, segment.fields).metered
+    assert metered == [(THIRD, False), (FIRST, False), (SECOND, True)]
+    for meter_id, tagged in metered:
+        assert counted(controller, meter_id, 20) == 20 * (len(segment.octets) + 4 * tagged), hex(meter_id)
+
+
 def test_meters_count_what_the_counters_of_rules_lose_when_the_way_changes(
     controller: Controller, far_ends: dict[int, socket.socket]
 ) -> None:
-    """Why VSIs are counted by meters: docs/decisions/0017."""
+    """Why VSIs are counted by meters: docs/decisions/0015."""
     before = (rule(0, goto=1), rule(1, goto=58), rule(58, meter=FIRST, apply=(Output(2),)))
     controller.apply(Change(meters=COUNTERS, add=before))
     packets = 0

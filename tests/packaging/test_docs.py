@@ -17,6 +17,7 @@ from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.services.multicast.schema import MulticastSection
+from ryu_apps.evb.services.statistics.schema import StatisticsSection
 from ryu_apps.rest.resources import RESOURCES
 
 ROOT = Path(__file__).parents[2]
@@ -116,6 +117,11 @@ def test_the_policy_page_has_the_keys_of_multicast() -> None:
     assert table_keys(section) == model_keys(MulticastSection)
 
 
+def test_the_policy_page_has_the_keys_of_statistics() -> None:
+    section = text("docs/policies.rst").partition("\nStatistics\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == model_keys(StatisticsSection)
+
+
 def test_examples_of_configurations_are_accepted() -> None:
     for name in ("docs/configuration.rst", "README.rst"):
         examples = [block for block in yaml_blocks(text(name)) if "dps:" in block]
@@ -136,7 +142,7 @@ def test_the_rest_page_has_the_resources_and_no_others() -> None:
     def shape(resource: str) -> str:
         return re.sub(r"\{\w+\}", "{}", resource)
 
-    shown = re.findall(r"^``((?:GET|POST|DELETE) /\S+)``", text("docs/rest.rst"), re.MULTILINE)
+    shown = re.findall(r"^``((?:GET|POST|PUT|DELETE) /\S+)``", text("docs/rest.rst"), re.MULTILINE)
     assert set(map(shape, shown)) == {shape(f"{resource.method} {resource.path}") for resource in RESOURCES}
 
 

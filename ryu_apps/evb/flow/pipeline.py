@@ -80,6 +80,8 @@ class Table(IntEnum):
     """Egress port -> group that strips the tag and, under reflective relay, allows the way back."""
     REFUSED_TO = 61
     """As REFUSED_FROM, for frames to the VM."""
+    COUNTED_FROM = 62
+    """Body, per VSI: counts as COUNT_FROM does what is sent somewhere on its way there.  No way on."""
     CONNECTIONS = 70
     """State: the connections of each VSI, both directions; says in ``reg0`` that a frame belongs to one."""
     PROXY_PINS = 71

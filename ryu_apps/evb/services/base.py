@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ryu_apps.evb.flow.pipeline import Table
-from ryu_apps.evb.flow.rule import Meter, Rule, SetField
+from ryu_apps.evb.flow.rule import Action, Meter, Resubmit, Rule, SetField
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.topology.fabric import Switch
@@ -39,6 +39,16 @@ class Route:
     def past_services(self) -> Table:
         """Where a frame from the VM goes that no service has to look at: it is counted nevertheless."""
         return Table.COUNT_FROM if Table.COUNT_FROM in self.stations else Table.FORWARD
+
+    def past_a_copy(self, table: Table) -> tuple[tuple[Action, ...], Table]:
+        """How a frame from the VM goes on of which a copy is sent somewhere at a table: what comes first, and where to.
+
+        A copy has a tag, and a switch that has made one counts the tag from then on; so the frame is
+        counted before, and goes past all services behind the table.
+        """
+        if Table.COUNT_FROM not in self.stations:
+            return (), self.after(table)
+        return (Resubmit(Table.COUNTED_FROM),), self.after(Table.COUNT_FROM)
 
     def refuse(self, table: Table) -> Table | None:
         """Where a frame goes that is refused at a table; None: it is dropped there and then."""

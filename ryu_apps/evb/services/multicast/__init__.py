@@ -77,11 +77,11 @@ def _messages(direction: Direction) -> Iterator[Fields]:
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
     scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
-    meter, following = meter_of(binding).meter_id, route.after(Table.REPORTS)
-    punt = Output(CONTROLLER)
+    meter, (counted, following) = meter_of(binding).meter_id, route.past_a_copy(Table.REPORTS)
+    punt = (*counted, Output(CONTROLLER))
     told: list[tuple[Fields, tuple[Action, ...]]] = [
-        (_IGMP, (punt, SetField("eth_dst", REPORTS_MAC))),
-        *((_mld(kind), (punt,)) for kind in MLD_REPORTS),
+        (_IGMP, (*punt, SetField("eth_dst", REPORTS_MAC))),
+        *((_mld(kind), punt) for kind in MLD_REPORTS),
     ]
     for fields, actions in told:
         matched = match(metadata=scope, **fields)

@@ -3,10 +3,11 @@
 Counted by meters whose rate is beyond all reach.  A switch adds to the counters of its rules when it next
 looks at its cached flows, which Open vSwitch does twice a second, and to those of the rules that apply by
 *then*: at a move, what has passed since the last look would be counted for nobody.  A meter counts as the
-frame goes by (``docs/decisions/0017-meters-count.rst``).
+frame goes by (``docs/decisions/0015-meters-count.rst``).
 
-From the VM a frame is counted before it is forwarded, as it came.  To the VM it is delivered first and
-counted then, as it was delivered: with the tag, or without, that the VM's own interface sees.
+From the VM a frame is counted before it is forwarded, as it came; before the controller gets a copy if it
+gets one.  To the VM it is delivered first and counted then, as it was delivered: with the tag, or without,
+that the VM's own interface sees.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
         number: Fields = {} if entry.number == UNJUDGED or not route.numbered else {"reg1": entry.number}
         priority = Priority.EXACT if number else Priority.DEFAULT
         meter = counter_id(entry.slot, binding.vsi_index)
-        yield Rule(table, priority, match(metadata=scope, **number), owner, meter=meter, goto=goto)
+        matched = match(metadata=scope, **number)
+        yield Rule(table, priority, matched, owner, meter=meter, goto=goto)
+        if table == Table.COUNT_FROM and Table.REPORTS in route.stations:
+            yield Rule(Table.COUNTED_FROM, priority, matched, owner, meter=meter)
 
 
 def _place(entry: Entry, route: Route) -> tuple[Table, Table | None]:
