@@ -128,7 +128,7 @@ class CountingWorld(World):
         vsi = self.engine.registry.named(vm.text)
         found = self.engine.counters.account_in_force(vsi) if vsi is not None else None
         if found is None:
-            (found,) = self.engine.counters.of(vm.text)
+            (found,) = self.engine.counters.accounts.of(vm.text)
         return found
 
     def totals(self, vm: Vm) -> tuple[Count, Count]:

@@ -40,7 +40,7 @@ def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> list[Json
     """All totals, those that began first first; one of each VSI, or of each of its ports if the NMS carries them."""
     if fresh:
         return _asked(bridge, None, lambda later: all_statistics(bridge, later))
-    accounts = bridge.engine.counters.accounts.values()
+    accounts = bridge.engine.counters.accounts
     return [_account_json(bridge, account, now) for account in accounts]
 
 
@@ -94,7 +94,7 @@ def _in_force(bridge: Bridge, vsi: str) -> Account | None:
 
 
 def _account(bridge: Bridge, vsi: str) -> Account:
-    found = _in_force(bridge, vsi) or next(reversed(bridge.engine.counters.of(vsi)), None)
+    found = _in_force(bridge, vsi) or next(reversed(bridge.engine.counters.accounts.of(vsi)), None)
     if found is None:
         raise RestError(404, f"no statistics of VSI {vsi}")
     return found

@@ -119,7 +119,7 @@ class Statistics(RuleBasedStateMachine):
 
     def totals(self, number: int) -> tuple[Count, Count] | None:
         """What would be shown; None: nothing is, before the switches have been read."""
-        accounts = self.world.engine.counters.of(Vm(number).text)
+        accounts = self.world.engine.counters.accounts.of(Vm(number).text)
         if any(not account.complete for account in accounts):
             return None
         sent = given = Count()

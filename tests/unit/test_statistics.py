@@ -343,7 +343,7 @@ def test_the_totals_of_a_type_that_the_nms_carries_begin_anew_at_every_port(worl
     assert world.account(vm).total(TO) == Count(
         world.interface(vm).rx.packets - left.packets, world.interface(vm).rx.octets - left.octets
     )
-    assert [one.port for one in world.engine.counters.of(vm.text)] == [HV3]
+    assert [one.port for one in world.engine.counters.accounts.of(vm.text)] == [HV3]
 
 
 def test_a_switch_that_is_away_is_asked_when_it_is_back(world: CountingWorld) -> None:

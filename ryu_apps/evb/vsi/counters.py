@@ -14,23 +14,18 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.pipeline import Direction, counter_id, parse_counter
 from ryu_apps.evb.flow.rule import Change, MeterCount
 from ryu_apps.evb.io import Apply, Happened, Mode, ReadMeters, Save
-from ryu_apps.evb.policy.model import Trigger, VsiType
+from ryu_apps.evb.policy.model import Trigger
 from ryu_apps.evb.services.statistics import STATISTICS
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS, entries, statistics_of
-from ryu_apps.evb.services.statistics.schema import Extraction
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.accounts import Accounts
 from ryu_apps.evb.vsi.desk import Desk
-from ryu_apps.evb.vsi.record import RecordError
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.steps import Outcome
-from ryu_apps.evb.vsi.totals import Account, Count, Key, Reading, Tally, decode, encode
+from ryu_apps.evb.vsi.totals import Account, Count, Key, Reading, Tally
 
-#: What the keys of the records begin with.
-PREFIX = "statistics/"
 #: Questions that the counters of a retired program have to answer: the second one is asked an interval later.
 _LAST_LOOKS = 2
-#: Accounts of VSIs that are nowhere any more that are remembered, the newest.
-MAX_DEPARTED = 1000
 #: Counters that are asked for one by one; for more of them a switch is asked for all it has.
 _FEW = 16
 #: Seconds after which totals are written that have changed.  A controller that restarts goes on from what the
@@ -54,12 +49,12 @@ class Counters:
     """The statistics of one bridge.
 
     Attributes:
-        accounts: by record key, in the order in which they began.
+        accounts: what has come together for each VSI.
         open: questions that switches still owe an answer to, by their tokens.
     """
 
     def __init__(self, desk: Desk) -> None:
-        self.accounts: dict[str, Account] = {}
+        self.accounts = Accounts()
         self.open: dict[int, Question] = {}
         self._desk = desk
         self._at: dict[tuple[int, int], tuple[Account, Tally]] = {}
@@ -73,7 +68,7 @@ class Counters:
         if not statistics_of(vsi_type):
             return
         place = attachment.port.dpid, binding.vsi_index
-        account = self._account(attachment, vsi_type)
+        account = self.accounts.open(attachment, vsi_type)
         _, tally = self._at.get(place, (account, None))
         if tally is None or tally.generation != binding.generation or tally not in account.tallies:
             self._forget(place)
@@ -116,7 +111,7 @@ class Counters:
     @property
     def wanted(self) -> bool:
         """Whether anybody has statistics, or has had some that are not written yet."""
-        return bool(self._at) or any(account.changed for account in self.accounts.values())
+        return bool(self._at) or bool(self.accounts.changed())
 
     def kept(self, dpid: int) -> frozenset[int]:
         """Counters of a switch that stay although no program needs them."""
@@ -129,7 +124,7 @@ class Counters:
             self._ask(dpid, None, None)
         if now >= self._saved + SAVE_INTERVAL:
             self._saved = now
-            self._save([], [account for account in self.accounts.values() if account.changed])
+            self._save([], self.accounts.changed())
         return self._desk.take()
 
     def away(self, dpid: int) -> list[Outcome]:
@@ -152,19 +147,15 @@ class Counters:
 
     def ask(self, vsi: str | None) -> list[Outcome]:
         """Ask for the counters of one VSI, or of all, now."""
-        tallies = [tally for account in self.of(vsi) for tally in account.tallies]
+        tallies = [tally for account in self.accounts.of(vsi) for tally in account.tallies]
         for dpid in dict.fromkeys(tally.dpid for tally in tallies):
             there = None if vsi is None else tuple(tally for tally in tallies if tally.dpid == dpid)
             self._ask(dpid, there, None)
         return self._desk.take()
 
-    def of(self, vsi: str | None) -> list[Account]:
-        """The accounts of a VSI (one, or one for each port), or all."""
-        return [account for account in self.accounts.values() if vsi in (None, account.vsi)]
-
     def shown(self, named: Callable[[str], Vsi | None]) -> list[Account]:
         """One account of each VSI: that of its gate, or the newest; none that an earlier life knew more of."""
-        newest = {account.vsi: account for account in self.accounts.values()}
+        newest = {account.vsi: account for account in self.accounts}
         for text in newest:
             vsi = named(text)
             newest[text] = (self.account_in_force(vsi) if vsi is not None else None) or newest[text]
@@ -231,28 +222,13 @@ class Counters:
 
     def restore(self, records: Mapping[str, bytes]) -> list[Happened]:
         """Take up what an earlier life has counted; what nobody resumes is read once more, and goes."""
-        told = []
-        for key, data in records.items():
-            try:
-                account = self.accounts[key] = decode(data)
-            except RecordError as error:
-                told.append(Happened("statistics.not_restored", detail={"record": key, "reason": str(error)}))
-                continue
+        told = self.accounts.restore(records)
+        for account in self.accounts:
             for tally in account.tallies:
                 self._at[tally.dpid, tally.vsi_index] = account, tally
         return told
 
     # --- inside ---
-    def _account(self, attachment: Attachment, vsi_type: VsiType) -> Account:
-        wanted = statistics_of(vsi_type)
-        assert wanted is not None
-        port = attachment.port if wanted.extraction is Extraction.NMS else None
-        key = PREFIX + attachment.text + ("" if port is None else f"@{port}")
-        # The newest stands last: it is the oldest that is forgotten first.
-        account = self.accounts.pop(key, None) or Account(attachment.text, port, vsi_type.key)
-        self.accounts[key] = account
-        return account
-
     def _ask(self, dpid: int, tallies: tuple[Tally, ...] | None, told: PortId | None) -> None:
         if dpid not in self._desk.up:
             return
@@ -289,25 +265,10 @@ class Counters:
             account.changed = True
 
     def _save(self, gone: list[Tally], accounts: list[Account]) -> None:
-        changes: dict[str, bytes | None] = {}
-        for key in self._departed():
-            del self.accounts[key]
-            changes[key] = None
-        for key, account in self.accounts.items():
-            if account in accounts:
-                changes[key] = encode(account)
-                account.changed = False
-        if changes:
+        if changes := self.accounts.write(accounts):
             token = self._desk.next_token()
             self._desk.say(Save(token, changes))
             self._settling[token] = gone, accounts
-
-    def _departed(self) -> list[str]:
-        """Accounts that are not needed any more: those of ports that the VSI has left, and the oldest of gone VSIs."""
-        idle = [key for key, account in self.accounts.items() if not account.tallies]
-        at_ports = [key for key in idle if self.accounts[key].port is not None]
-        gone = [key for key in idle if self.accounts[key].port is None]
-        return at_ports + gone[: max(0, len(gone) - MAX_DEPARTED)]
 
 
 def _ids(tally: Tally) -> tuple[int, ...]:
