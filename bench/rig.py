@@ -34,6 +34,7 @@ PLAIN, ALL_SERVICES = 2, 5
 _SECTIONS = (
     "firewall: {to_vm: {default: allow}}",
     "multicast: {groups: [239.1.0.1]}",
+    "statistics: {}",
     "tcp_proxy: {ports: [443]}",
 )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.haproxy import Haproxy
-from mininet_tests.matrix.counts import Counts
+from mininet_tests.matrix.counters import Statistics
 from mininet_tests.matrix.groups import Filter, Join
 from mininet_tests.matrix.names import Dhcp, Dns
 from mininet_tests.matrix.run import Case, Cell, Matrix, cases, policies
@@ -22,7 +22,7 @@ from ryu_apps.evb.snooping.settings import Querying, Snooping
 from topologies import two_switch
 
 #: The rows of the tables.
-WORKLOADS: tuple[type[Workload], ...] = (Dns, Dhcp, Firewall, Acl, Counts, Filter, Join, Proxy)
+WORKLOADS: tuple[type[Workload], ...] = (Dns, Dhcp, Firewall, Acl, Statistics, Filter, Join, Proxy)
 SIZES = (0, 10, 100, 1000)
 
 

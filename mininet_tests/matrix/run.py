@@ -119,7 +119,7 @@ class Matrix:
         workload = case.workload()
         try:
             admit(self._cluster.hypervisors[SOURCE], vsi)
-            workload.begin(Stage(self._cluster, vm, self._proxies), case.live)
+            workload.begin(Stage(self._cluster, vm, vsi, self._proxies), case.live)
             begun = self._move(case, vm, vsi, workload)
             where = DESTINATION
             verdict = workload.judge()

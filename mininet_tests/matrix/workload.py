@@ -7,6 +7,7 @@ from typing import Protocol
 
 from mininet_tests.harness.cluster import Cluster, EndHost
 from mininet_tests.harness.haproxy import Haproxy
+from mininet_tests.harness.station import Vsi
 from mininet_tests.harness.vm import Vm
 
 
@@ -15,12 +16,14 @@ class Stage:
     """Where a workload plays: a cluster, the VM that moves, and what is there besides.
 
     Attributes:
+        vm, vsi: what moves.
         nms, client: the end systems, one at each switch.
         proxies: a transparent proxy at each switch, that of the source's first.
     """
 
     cluster: Cluster
     vm: Vm
+    vsi: Vsi
     proxies: tuple[Haproxy, Haproxy]
 
     @property
