@@ -61,6 +61,11 @@ class Model:
         self.world.ask(port, one, VdpMode.PREASSOCIATE_RR)
         self.world.ask(port, one, VdpMode.ASSOCIATE)
         self.places[number] = port, one
+        # It runs, so it answers what it is asked at its new place.
+        for (owner, group), wish in self.wishes.items():
+            if owner == number and not wish.nothing:
+                kind = RecordType.IS_EXCLUDE if wish.exclude else RecordType.IS_INCLUDE
+                tell(self.world, port, one, kind, group, *wish.sources)
 
     def take(self, number: int) -> None:
         """A VM goes."""
