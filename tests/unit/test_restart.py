@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgpack
 import pytest
 
 from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
@@ -217,3 +218,17 @@ def test_two_records_never_share_an_index(world: World) -> None:
     world.restart_controller()
     left_out = [happened for happened in world.happened if happened.kind == "vsi.not_restored"]
     assert "stands for another program" in str(left_out[0].detail["reason"])
+
+
+def test_records_of_the_first_schema_are_taken_up_and_written_anew(world: World) -> None:
+    for key, data in world.store.items():
+        schema, *fields, services = msgpack.unpackb(data)
+        assert (schema, services) == (2, {"services": {}})
+        world.store[key] = msgpack.packb([1, *fields])
+    before = world.snapshot()
+    world.restart_controller()
+    assert world.snapshot() == before and gate_ports(world) == {HV1, HV2}
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    assert gate_ports(world) == {HV3, HV2}
+    moved = next(data for key, data in world.store.items() if key.endswith(str(HV3)))
+    assert msgpack.unpackb(moved)[0] == 2
