@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -76,14 +75,3 @@ def silent_after(talker: CrowdEnd, listener: CrowdEnd, limit: float = 10.0) -> i
         heard = listener.heard()
         return sum(1 for port in ports if port not in heard or heard[port].beat < beat)
     return 0
-
-
-def first_heard(listener: CrowdEnd, since: float) -> float | None:
-    """When the first beat came in at or after a moment, monotonic seconds; None if none has."""
-    times = [one.t for one in listener.heard().values() if one.t >= since]
-    return min(times, default=None)
-
-
-def now() -> float:
-    """Monotonic seconds, as the processes note them."""
-    return time.monotonic()
