@@ -8,6 +8,7 @@ import pytest
 
 from ryu_apps.evb.flow.pipeline import Direction, Kind, Table, cookie, vsi_metadata
 from ryu_apps.evb.flow.rule import LoadBits, Rule, match
+from ryu_apps.evb.io import Mode
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.connections import ESTABLISHED
 from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
@@ -239,3 +240,13 @@ def test_migration_tells_what_followed_even_when_the_rest_is_over(world: World) 
     migration = list(world.engine.migrations)[-1]
     told = [(step.kind, step.detail.get("rules")) for _, step in migration.steps if step.kind.startswith("state.")]
     assert migration.finished and told == [("state.carried", 1), ("state.fixed_up", 1)]
+
+
+def test_rules_that_teach_go_together_with_what_they_have_taught(world: World) -> None:
+    vm = Vm(7, DUAL)
+    associated(world, vm)
+    learn(world, vm, 1000)
+    world.applied.clear()
+    world.ask(HV1, vm, VdpMode.DEASSOCIATE)
+    (swept,) = [one for one in world.applied if len(one.change.sweep) > 1]
+    assert swept.mode is Mode.ATOMIC
