@@ -12,9 +12,9 @@ import pytest
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.controller import APPS
-from mininet_tests.harness.ovs import dump_flows
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import wait_until
+from mininet_tests.rules import dump_rules
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
 from topologies import two_switch
@@ -40,7 +40,7 @@ def shared_cluster(private_network: None, tmp_path_factory: pytest.TempPathFacto
 
 def tables(cluster: Cluster) -> dict[str, list[str]]:
     """What every switch holds."""
-    return {switch.name: dump_flows(switch.name) for switch in cluster.fabric.switches.values()}
+    return {switch.name: dump_rules(switch.name) for switch in cluster.fabric.switches.values()}
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ class Moved:
         ports: of source and destination.
         evidence: the VCM's.
         rules_left: rules of the VSI where the VM is not.
+        services: what each service had to do, as the controller tells it.
         timeline: the controller's events of the VSI meanwhile.
     """
 
@@ -38,6 +39,7 @@ class Moved:
     ports: tuple[PortId, PortId]
     evidence: Evidence
     rules_left: int
+    services: tuple[dict[str, Any], ...]
     timeline: tuple[dict[str, Any], ...]
 
 
@@ -71,6 +73,7 @@ def evaluate(
         staged=tuple(rule.line for rule in added(before, dumps.get("staged", before))),
         active=tuple(rule.line for rule in added(before, dumps.get("active", before))),
         strays=tuple(one.data.hex() for one in [*moved.evidence.at_staged_port, *seen.announced]),
+        services=moved.services,
         timeline=moved.timeline,
         ladder=text.render(ladder),
     )

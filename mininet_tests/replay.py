@@ -17,7 +17,6 @@ from mininet_tests.harness.capture import Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.controller import APPS
 from mininet_tests.harness.haproxy import Haproxy
-from mininet_tests.harness.ovs import dump_flows
 from mininet_tests.harness.probes import Prober
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.staged import ETHERTYPE_RARP, Target
@@ -25,10 +24,11 @@ from mininet_tests.harness.vm import Vm
 from mininet_tests.ladder import mermaid, svg, text
 from mininet_tests.ladder.model import Ladder
 from mininet_tests.report import MigrationReport, Report
-from mininet_tests.rules import Departure, left_behind, owner_at, read_dump
+from mininet_tests.rules import Departure, dump_rules, left_behind, owner_at, read_dump
 from mininet_tests.scenario import MigrationSpec, Outcome, Scenario
 from mininet_tests.vcm import Evidence, Move, admit, dismiss
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.flow.pipeline import Cookie
 from ryu_apps.evb.topology.fabric import Fabric, Role
 
@@ -76,7 +76,7 @@ def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) ->
     fabric = topology.fabric(spec.n)
     if spec.proxies:
         fabric, systems = topology.fabric(spec.n, proxies=1), systems + topology.PROXIES
-    fabric = _budgeted(fabric, spec.max_rules)
+    fabric = replace(_budgeted(fabric, spec.max_rules), balancers=balancers(spec.load_balancers))
     config = dump_config(BridgeConfig(fabric, scenario.policies))
     return Cluster(fabric, systems, folder, config, apps)
 
@@ -190,7 +190,7 @@ class Replay:
         left = self._rules_left(spec, source, old, evidence)
         time.sleep(RUN_OUT)
         ports = self._cluster.hypervisors[source].port, self._cluster.hypervisors[spec.to].port
-        return Moved(spec, source, ports, evidence, left, self._timeline(spec.vm, evidence))
+        return Moved(spec, source, ports, evidence, left, self._services(spec.vm), self._timeline(spec.vm, evidence))
 
     def _target(self, vm: str) -> Target | None:
         for flow in self.scenario.flows:
@@ -198,6 +198,11 @@ class Replay:
                 host = self._cluster.hosts[flow.host]
                 return Target(host.mac, host.ip, flow.port)
         return None
+
+    def _services(self, vm: str) -> tuple[dict[str, Any], ...]:
+        """What each service had to do in the newest migration of a VM."""
+        *_, newest = self._cluster.controller.get(f"/evb/migrations?vsi={self.scenario.vsis[vm].uuid}")
+        return tuple(newest["services"])
 
     def _timeline(self, vm: str, evidence: Evidence) -> tuple[dict[str, Any], ...]:
         """The controller's events of the VSI since the migration began."""
@@ -233,7 +238,8 @@ class Replay:
         return owner
 
     def _dump(self, hypervisor: str) -> list[str]:
-        return dump_flows(self._cluster.fabric.switches[self._cluster.hypervisors[hypervisor].port.dpid].name)
+        switch = self._cluster.fabric.switches[self._cluster.hypervisors[hypervisor].port.dpid]
+        return dump_rules(switch.name)
 
     # --- the report ---
     def _evaluate(

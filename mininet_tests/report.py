@@ -115,7 +115,8 @@ class MigrationReport:
         failures: see :func:`failures`.
         staged, active: the rules that the destination's switch held for the VSI before and after Associate.
         strays: frames seen where none should be, in hexadecimal.
-        timeline: the controller's events, as REST told them.
+        services: what each service had to do, and
+        timeline: the controller's events, both as REST told them.
         ladder: the diagram as text.
     """
 
@@ -124,6 +125,7 @@ class MigrationReport:
     staged: tuple[str, ...] = ()
     active: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    services: tuple[dict[str, Any], ...] = ()
     timeline: tuple[dict[str, Any], ...] = ()
     ladder: str = ""
 
@@ -185,3 +187,15 @@ def cell(figures: Figures, name: str) -> str:
     if value is None:
         return "-"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def services_told(report: MigrationReport) -> str:
+    """What the services had to do, in one line for people."""
+    told = []
+    for one in report.services:
+        words = [one["state"]]
+        words += [f"{one['carried']} rules of state carried"] if one["carried"] else []
+        fixed = one["fixed_up"]
+        words += [f"{fixed} of them fixed up in {1000 * one['fix_up_secs']:.1f} ms"] if fixed else []
+        told.append(f"{one['name']} {', '.join(words)}")
+    return "; ".join(told)

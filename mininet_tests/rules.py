@@ -1,4 +1,4 @@
-"""Flow dumps read as evidence: what was staged, and what is left where a VM no longer is.  Pure."""
+"""Flow dumps read as evidence: what was staged, and what is left where a VM no longer is."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ryu_apps.evb.flow.pipeline import EPOCH_BITS, EPOCH_SHIFT, VSI_BITS, VSI_SHIFT, Cookie, Kind, Table, parse_cookie
+from mininet_tests.harness.ovs import dump_flows
+from ryu_apps.evb.flow.pipeline import (
+    EPOCH_BITS,
+    EPOCH_SHIFT,
+    GENERATION_BITS,
+    VSI_BITS,
+    VSI_SHIFT,
+    Cookie,
+    Kind,
+    Table,
+    cookie,
+    parse_cookie,
+)
 
 _LINE = re.compile(r"cookie=(0x[0-9a-f]+),(?: table=(\d+),)? ?(.*?) ?actions=(.*)$")
 _COPY = re.compile(r"set_field:(0x[0-9a-f]+)->metadata")
@@ -44,6 +56,14 @@ class DumpedRule:
         return {value >> VSI_SHIFT & ((1 << VSI_BITS) - 1) for value in values} - {0}
 
 
+def dump_rules(switch: str) -> list[str]:
+    """The rules of a bridge as :func:`~mininet_tests.harness.ovs.dump_flows` has them, but for what it notes by itself
+    of the connections that end systems have through a load balancer: they come and go with those.
+    """
+    of_end_systems = f"cookie={cookie(Kind.STATE) >> GENERATION_BITS:#x}"
+    return [line for line in dump_flows(switch) if not line.startswith(of_end_systems)]
+
+
 def read_dump(lines: Iterable[str]) -> list[DumpedRule]:
     """The rules of a dump; ValueError for a line that is none."""
     return [_rule(line) for line in lines]
@@ -53,8 +73,8 @@ def _rule(line: str) -> DumpedRule:
     found = _LINE.search(line)
     if found is None:
         raise ValueError(f"not a flow: {line!r}")
-    cookie, table, match, actions = found.groups()
-    return DumpedRule(parse_cookie(int(cookie, 16)), int(table or 0), match, actions, line.strip())
+    number, table, match, actions = found.groups()
+    return DumpedRule(parse_cookie(int(number, 16)), int(table or 0), match, actions, line.strip())
 
 
 def added(before: Iterable[str], after: Iterable[str]) -> list[DumpedRule]:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from mininet_tests.harness.probes import Flow
 from mininet_tests.harness.station import Vsi
+from ryu_apps.evb.config.schema import LoadBalancer
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.validate import Strict, validate
@@ -75,6 +76,7 @@ class ClusterSpec(Strict):
     topology: str = "two_switch"
     n: Annotated[int, Field(ge=1)] = 8
     proxies: bool = False
+    load_balancers: dict[str, LoadBalancer] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     policies: list[str] = Field(default_factory=lambda: ["../../policies"])
 
@@ -91,7 +93,11 @@ class VmSpec(Strict):
 
 
 class FlowSpec(Strict):
-    """Traffic between an end system and a VM; see ``harness.probes.Flow``."""
+    """Traffic between an end system and a VM; see ``harness.probes.Flow``.
+
+    Attributes:
+        address: whom the end system calls, if it is not the VM: a load balancer that has this back end only.
+    """
 
     proto: Literal["udp", "tcp"]
     host: str = "client"
@@ -99,6 +105,7 @@ class FlowSpec(Strict):
     port: Annotated[int, Field(ge=1, le=65535)]
     interval_ms: Annotated[float, Field(gt=0)] = 1.0
     group: Group | None = None
+    address: Ip | None = None
     expect: Literal["pass", "block"] = "pass"
 
 
@@ -195,10 +202,15 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def _strays(parsed: ScenarioFile) -> list[tuple[tuple[Any, ...], str]]:
-    """Names that name nothing; hypervisors and hosts are known only once the topology is built."""
+    """What names nothing or means nothing; hypervisors and hosts are known only once the topology is built."""
+    silent = [
+        (("flows", name, "address"), "UDP has two ends that speak: only TCP calls another address")
+        for name, flow in parsed.flows.items()
+        if flow.address and flow.proto != "tcp"
+    ]
     users: list[tuple[tuple[Any, ...], str]] = [(("flows", name, "vm"), flow.vm) for name, flow in parsed.flows.items()]
     users += [(("migrations", number, "vm"), one.vm) for number, one in enumerate(parsed.migrations)]
-    return [(place, f"there is no VM {vm!r}") for place, vm in users if vm not in parsed.vms]
+    return silent + [(place, f"there is no VM {vm!r}") for place, vm in users if vm not in parsed.vms]
 
 
 def _flow(name: str, spec: FlowSpec) -> Flow:
@@ -211,6 +223,7 @@ def _flow(name: str, spec: FlowSpec) -> Flow:
         spec.interval_ms / 1000.0,
         spec.expect == "pass",
         spec.group or "",
+        spec.address or "",
     )
 
 

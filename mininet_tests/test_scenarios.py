@@ -76,9 +76,10 @@ def test_streams_follow_a_receiver_there_and_back(cluster: Cluster, tmp_path: Pa
     assert all(one.figures.sent > 1000 and one.figures.blocked > 300 for one in report.migrations)
 
 
-def test_a_stream_stays_with_its_proxy_there_and_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["proxied", "web-farm"])
+def test_a_stream_stays_where_it_is_there_and_back(tmp_path: Path, name: str) -> None:
     with inside():
-        report = replay(load_scenario(SCENARIOS / "proxied.yaml"), tmp_path)
+        report = replay(load_scenario(SCENARIOS / f"{name}.yaml"), tmp_path)
     assert [migration.failures for migration in report.migrations] == [(), ()]
 
 

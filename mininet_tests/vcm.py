@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 from mininet_tests.harness.capture import Sighting
 from mininet_tests.harness.cluster import Cluster, Hypervisor
-from mininet_tests.harness.ovs import dump_flows
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.staged import StagedPort, Target
 from mininet_tests.harness.station import Mode, Vsi
 from mininet_tests.harness.vm import Vm
 from mininet_tests.ladder.model import Lane, Step
+from mininet_tests.rules import dump_rules
 from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
 
 
@@ -138,7 +138,7 @@ class Move:
 
     def dump(self) -> list[str]:
         """The rules of the destination's switch now."""
-        return dump_flows(self._cluster.fabric.switches[self.destination.port.dpid].name)
+        return dump_rules(self._cluster.fabric.switches[self.destination.port.dpid].name)
 
     # --- steps ---
     def prepare(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import NamedTuple
 
+from ryu_apps.evb.flow.rule import REGISTERS
 from ryu_apps.evb.flow.simulate import forward
 from ryu_apps.evb.topology.fabric import PortId
 from tests.world import World
@@ -14,7 +15,7 @@ FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 #: A segment does not travel more links than this.
 _PATIENCE = 50
 #: What one switch knows of a frame, and the next one does not.
-_ITS_OWN = ("in_port", "metadata", "reg0", "reg1", "reg2", "reg3")
+_ITS_OWN = ("in_port", "metadata", *REGISTERS)
 
 
 class Arrived(NamedTuple):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
-from ryu_apps.evb.flow.rule import CONTROLLER, VLAN_PRESENT, Counted, FlowTable, MeterCount, Rule, RuleKey
+from ryu_apps.evb.flow.rule import CONTROLLER, REGISTERS, VLAN_PRESENT, Counted, FlowTable, MeterCount, Rule, RuleKey
 from ryu_apps.evb.flow.simulate import passage
 from ryu_apps.evb.io import (
     Apply,
@@ -60,7 +60,7 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 Address = IPv4Address | IPv6Address
 
 #: What a frame has inside a switch and loses on its way out.
-_PIPELINE = {"in_port", "metadata", "reg0", "reg1", "reg2", "reg3"}
+_PIPELINE = {"in_port", "metadata", *REGISTERS}
 
 S1, S2 = 1, 2
 HV1, HV2, NMS = PortId(S1, 1), PortId(S1, 2), PortId(S1, 3)

@@ -31,6 +31,7 @@ class Flow:
         interval: seconds between two datagrams or beats of one end.
         passes: whether policy lets it through; what comes through although it should not is counted.
         group: IPv4 multicast group that the VM joins and the other end sends to; empty: they talk to each other.
+        address: whom the host calls in place of the VM; empty: the VM itself.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Flow:
     interval: float
     passes: bool
     group: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +127,12 @@ class Prober:
         return self._log.read_text(encoding="utf-8").splitlines()
 
     def _order(self, flow: Flow, peers: dict[str, str]) -> dict[str, object]:
-        peer = flow.host if self.name == flow.vm else flow.vm
+        peer = peers[flow.host] if self.name == flow.vm else flow.address or peers[flow.vm]
         return {
             "id": flow.name,
             "proto": flow.proto,
             "local": self._address,
-            "peer": peers[peer],
+            "peer": peer,
             "port": flow.port,
             "interval": flow.interval,
             "listen": self.name == flow.vm,

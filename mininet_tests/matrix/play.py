@@ -5,12 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.haproxy import Haproxy
+from mininet_tests.matrix.balancer import BALANCER, Balancer
 from mininet_tests.matrix.counters import Statistics
 from mininet_tests.matrix.groups import Filter, Join
 from mininet_tests.matrix.names import Dhcp, Dns
@@ -22,7 +24,7 @@ from ryu_apps.evb.snooping.settings import Querying, Snooping
 from topologies import two_switch
 
 #: The rows of the tables.
-WORKLOADS: tuple[type[Workload], ...] = (Dns, Dhcp, Firewall, Acl, Statistics, Filter, Join, Proxy)
+WORKLOADS: tuple[type[Workload], ...] = (Dns, Dhcp, Firewall, Balancer, Acl, Statistics, Filter, Join, Proxy)
 SIZES = (0, 10, 100, 1000)
 
 
@@ -53,7 +55,7 @@ def stage(output: Path) -> Iterator[Matrix]:
         folder.mkdir()
         types.mkdir()
         numbers = policies(WORKLOADS, types)
-        fabric = two_switch.fabric(proxies=1)
+        fabric = replace(two_switch.fabric(proxies=1), balancers=(BALANCER,))
         # Nobody asks who listens: what follows a VM has to be carried, or is lost.
         config = dump_config(BridgeConfig(fabric, (str(types),), multicast=Snooping(Querying(on=False))))
         station = partial(EmulatedStation, loop)

@@ -108,7 +108,7 @@ def show_ladder(console: Console, migration: MigrationReport) -> None:
 
 def show_figures(console: Console, migrations: list[MigrationReport]) -> None:
     """Print the figures, one column a migration, and everything that is not as it has to be."""
-    from mininet_tests.report import ROWS, cell
+    from mininet_tests.report import ROWS, cell, services_told
 
     table = Table("", *(one.figures.ladder for one in migrations), "")
     for words, name, unit in ROWS:
@@ -118,4 +118,6 @@ def show_figures(console: Console, migrations: list[MigrationReport]) -> None:
     for one in migrations:
         verdict = "; ".join(one.failures) or "the zeros are zeros, every expectation held"
         style = "red" if one.failures else "green"
+        if one.services:
+            console.print(f"{one.figures.ladder}: {services_told(one)}", highlight=False, soft_wrap=True)
         console.print(f"{one.figures.ladder}: {verdict}", style=style, highlight=False, soft_wrap=True)

@@ -350,13 +350,15 @@ class Associations:
             self._queue(self._lifecycle.stage(attachment, found.vsi_type), now)
 
     def _lacking(self, port: PortId, vsi_type: VsiType, vids: tuple[int, ...]) -> str | None:
-        return lacks(vsi_type, self._fabric.switches[port.dpid], vids)
+        return lacks(vsi_type, self._fabric, port.dpid, vids)
 
     def _taken(self, attachment: Attachment, binding: Binding) -> str | None:
         """Who else has this (VID, MAC), None if nobody."""
         mac = binding.mac
         if mac is not None and (binding.vid, mac) in self._hosts:
             return "a configured end system"
+        if balancer := next((one for one in self._fabric.balancers if (one.vid, one.mac) == binding), None):
+            return f"the load balancer {balancer.name}"
         if mac is not None and any(
             one.station == mac and one.port != attachment.port for one in self._stations.values()
         ):

@@ -7,7 +7,7 @@ port -> frame.  Knows no Ryu, no socket, no file and no clock.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
 
@@ -16,11 +16,12 @@ from ryu_apps.evb.associations import Answer, Associations, Moving
 from ryu_apps.evb.associations import Output as AssociationOutput
 from ryu_apps.evb.audit import INTERVAL as AUDIT_INTERVAL
 from ryu_apps.evb.audit import Audit
-from ryu_apps.evb.flow.pipeline import Direction, Kind, cookie
-from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
-from ryu_apps.evb.flow.rule import Change, Group, Rule
+from ryu_apps.evb.desired import Desired
+from ryu_apps.evb.flow.pipeline import Direction, Kind
+from ryu_apps.evb.flow.rule import Change, Rule
 from ryu_apps.evb.io import (
     Apply,
+    BackendJudged,
     Confirmed,
     Effect,
     Event,
@@ -48,17 +49,15 @@ from ryu_apps.evb.io import (
 from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.program.appliances import appliances
-from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
+from ryu_apps.evb.program.infrastructure import port_groups
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.snooper import Output as SnooperOutput
 from ryu_apps.evb.snooper import Snooper
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.station import Heard, Relay, StationPort, Told, bridge_mac
 from ryu_apps.evb.station import Output as StationOutput
-from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, Wanted, owners
+from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, owners
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.accounts import PREFIX as STATISTICS
@@ -68,7 +67,8 @@ from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
 from ryu_apps.evb.vsi.model import VsiTypeKey
-from ryu_apps.evb.vsi.registry import Program, Registry
+from ryu_apps.evb.vsi.pools import PREFIX as BALANCER
+from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.restore import restore
 from ryu_apps.evb.vsi.steps import Activated, Distrust, Outcome
@@ -106,7 +106,8 @@ class Engine:
 
     Attributes:
         fabric, policies: as given.
-        registry, ledger, migrations, counters, stations: read by whoever shows them; written only here.
+        registry, ledger, migrations, counters, stations, pools: read by whoever shows them; written only here.
+        wanted: what each switch should hold.
         drifted: rules that audits have put right.
     """
 
@@ -136,21 +137,22 @@ class Engine:
         self.registry = Registry()
         self.ledger = Ledger()
         self.migrations = Migrations()
-        self._wiring = Wiring(fabric)
-        self._hosts = host_addresses(fabric)
-        self._gatekeeper = Gatekeeper(fabric, self._wiring)
+        wiring = Wiring(fabric)
+        gatekeeper = Gatekeeper(fabric, wiring)
+        self.pools = gatekeeper.pools
         self.epochs = Epochs()
-        self.lifecycle = Lifecycle(self._gatekeeper, self.ledger, self.epochs, Announcer(fabric))
+        self.lifecycle = Lifecycle(gatekeeper, self.ledger, self.epochs, Announcer(fabric))
         self.counters = self.lifecycle.counters
         self._statistics_interval, self._counting = statistics_interval, False
-        self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
+        self.wanted = Desired(fabric, wiring, self.registry, gatekeeper, self.lifecycle, self.stations)
+        self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
         self._agenda: Agenda[PortId | tuple[Chore, int]] = Agenda()
         self._grace = _GRACE_MARGIN + max(
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
         )
         self.associations = Associations(
-            self.registry, self.lifecycle, self.stations, lambda: self.policies, fabric, self._hosts
+            self.registry, self.lifecycle, self.stations, lambda: self.policies, fabric, host_addresses(fabric)
         )
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
@@ -169,7 +171,10 @@ class Engine:
         for port, station in self.stations.items():
             station.relay = _relay_key(port) in known
         self._effects += self.counters.restore({key: one for key, one in known.items() if key.startswith(STATISTICS)})
-        vsis = {key: record for key, record in known.items() if not key.startswith((_RELAY, STATISTICS))}
+        unusable = self.pools.restore({key: one for key, one in known.items() if key.startswith(BALANCER)})
+        if gone := dict.fromkeys(unusable):
+            self._effects.append(Save(self.lifecycle.next_token(), gone))
+        vsis = {key: record for key, record in known.items() if not key.startswith((_RELAY, STATISTICS, BALANCER))}
         told = list(restore(vsis, self.registry, self.lifecycle, self.policies, place, now))
         self._effects += told
         self._past_is_known = records is not None and all(one.kind == "vsi.restored" for one in told)
@@ -214,6 +219,8 @@ class Engine:
             case StatisticsPopulated(vsi, from_vm, to_vm):
                 base = {Direction.FROM_VM: Count(*from_vm), Direction.TO_VM: Count(*to_vm)}
                 self.counters.populate(self.registry.named(vsi), base)
+            case BackendJudged():
+                self._judge(event, now)
             case PoliciesLoaded(policies):
                 self._replace_policies(policies, now)
             case TimerExpired():
@@ -225,6 +232,17 @@ class Engine:
         self.snooper.saved(token, now, stored=failure is None)
         outcomes = self.counters.saved(token, failure)
         self._outcomes(self.lifecycle.saved(token, failure) if outcomes is None else outcomes, now)
+
+    def _judge(self, event: BackendJudged, now: float) -> None:
+        groups = self.pools.judge(event.balancer, event.backend, event.up, event.weight)
+        key, record = self.pools.record(event.balancer)
+        self._effects.append(Save(self.lifecycle.next_token(), {key: record}))
+        for dpid in sorted(self.lifecycle.up) if groups else ():
+            self._apply(Apply(dpid, 0, Change(groups=groups), Mode.BULK))
+        member = self.pools.members[event.balancer][event.backend]
+        detail: dict[str, object] = {"balancer": event.balancer, "backend": event.backend}
+        detail |= {"up": member.up, "weight": member.backend.weight, "in_rotation": member.in_rotation}
+        self._note(Happened("balancer.backend", vsi=member.vsi, detail=detail), now)
 
     # --- policies ---
     def _replace_policies(self, policies: PolicySet, now: float) -> None:
@@ -260,7 +278,7 @@ class Engine:
             return
         self._switch_down(dpid, now)
         budget = event.max_rules if switch.max_rules is None else switch.max_rules
-        self.ledger.limit(dpid, budget, base=len(self._base(dpid).add))
+        self.ledger.limit(dpid, budget, base=len(self.wanted.base(dpid).add))
         patient = not self._past_is_known and now < self._born + self._grace
         self._outcomes(self.counters.returned(dpid, event.meters), now)
         self._effects.append(self.bringup.connected(dpid, event.ports, patient))
@@ -355,58 +373,6 @@ class Engine:
     def _sweep_abandoned(self, dpid: int) -> None:
         if self.bringup.ready(dpid) and (change := self.bringup.abandoned(dpid)):
             self._apply(Apply(dpid, 0, change, Mode.BULK))
-
-    def _base(self, dpid: int) -> Change:
-        common = infrastructure(self.fabric.switches[dpid], self._wiring, self._hosts)
-        return merge(common, appliances(self.fabric, dpid))
-
-    def wanted(self, dpid: int) -> Wanted:
-        """Full recompute: what a switch should hold, from the fabric and the registry alone."""
-        base = self._base(dpid)
-        rules: RuleSet = rule_set(base.add)
-        for body in self.lifecycle.bodies.values():
-            if body.dpid == dpid:
-                rules.update(rule_set(body.block))
-        meters = list(base.meters)
-        for program in self._programs(dpid):
-            rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
-            meters += meters_of_vsi(program.vsi_type, program.binding)
-        for vsi in self.registry:
-            rules.update(vsi.gates.get(dpid, {}))
-        rules.update(self._gatekeeper.flood_rules(dpid))
-        groups = {group.group_id: group for group in base.groups}
-        groups.update((group.group_id, group) for group in self._relay_groups(dpid))
-        return Wanted(
-            rules,
-            tuple(groups.values()),
-            tuple(meters),
-            frozenset(self._state_cookies(dpid)),
-            tuple(
-                one for program in self._programs(dpid) for one in counters_of_vsi(program.vsi_type, program.binding)
-            ),
-            self.counters.kept(dpid),
-        )
-
-    def _programs(self, dpid: int) -> Iterator[Program]:
-        """The programs that a switch holds or is about to hold."""
-        for attachment in self.registry.attachments():
-            # A retired program stays in force until the gate leads to its successor.
-            for program in (attachment.program, *attachment.retired) if attachment.port.dpid == dpid else ():
-                if program is not None:
-                    yield program
-
-    def _state_cookies(self, dpid: int) -> Iterator[int]:
-        left = [vsi.left.program for vsi in self.registry if vsi.left is not None and vsi.left.dpid == dpid]
-        for program in (*self._programs(dpid), *left):
-            yield cookie(Kind.STATE, program.binding.vsi_index, program.binding.generation)
-
-    def _relay_groups(self, dpid: int) -> list[Group]:
-        return [
-            group
-            for port, station in self.stations.items()
-            if port.dpid == dpid and station.relay
-            for group in port_groups(station.interface, reflective_relay=True)
-        ]
 
     # --- stations ---
     def _station(self, port: PortId, first_sequence: int) -> StationPort:

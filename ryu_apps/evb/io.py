@@ -153,6 +153,22 @@ class StatisticsPopulated:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendJudged:
+    """A health check or an operator says how a back end of a load balancer is; None: nothing of that.
+
+    Attributes:
+        balancer, backend: names that the configuration has.
+        up: whether it may have new connections; those that it has stay with it.
+        weight: its share of them, 1..255.
+    """
+
+    balancer: str
+    backend: str
+    up: bool | None = None
+    weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PoliciesLoaded:
     """The operator offers other policies; they replace the present ones whole or not at all."""
 
@@ -179,6 +195,7 @@ Event = (
     | OperatorDeassociate
     | StatisticsWanted
     | StatisticsPopulated
+    | BackendJudged
     | PoliciesLoaded
     | TimerExpired
 )

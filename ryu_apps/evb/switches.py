@@ -62,7 +62,7 @@ class SwitchState:
         ports: port number -> link is up.
         patient: what nobody wants is left for a while.
         token: of the change or read it is expected to answer.
-        written: the rules it holds as far as was read and sent while it was being brought up.
+        written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
         unclaimed: rules it held on connection that nobody wanted, and that were left for now.
         early: frames that came before it was ready.
     """
@@ -73,6 +73,7 @@ class SwitchState:
     readiness: Readiness = Readiness.READING
     token: int = 0
     written: RuleSet = field(default_factory=dict)
+    groups: frozenset[Group] = frozenset()
     unclaimed: RuleSet = field(default_factory=dict)
     early: list[FrameReceived] = field(default_factory=list)
 
@@ -120,7 +121,6 @@ class Bringup:
             self._step(state, wanted),
             meters=wanted.meters,
             counters=wanted.counters,
-            groups=wanted.groups,
             # What may yet be claimed counts with them.
             keep_counters=None if state.unclaimed else wanted.keep_counters,
         )
@@ -169,9 +169,10 @@ class Bringup:
 
     def _step(self, state: SwitchState, wanted: Wanted) -> Change:
         change = difference(state.written, wanted.rules)
-        kept = state.unclaimed
-        state.written = {**kept, **wanted.rules}
-        return Change(add=change.add, remove=tuple(rule for rule in change.remove if rule.key not in kept))
+        kept, groups = state.unclaimed, tuple(group for group in wanted.groups if group not in state.groups)
+        state.written, state.groups = {**kept, **wanted.rules}, frozenset(wanted.groups)
+        remove = tuple(rule for rule in change.remove if rule.key not in kept)
+        return Change(groups=groups, add=change.add, remove=remove)
 
     def _write(self, state: SwitchState, step: Change) -> Apply:
         state.token = self._next_token()

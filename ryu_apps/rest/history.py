@@ -6,7 +6,7 @@ Times are given twice: ``t`` is monotonic and good for differences, ``wall`` is 
 from __future__ import annotations
 
 from ryu_apps.evb.io import Happened
-from ryu_apps.evb.vsi.migration import Migration
+from ryu_apps.evb.vsi.migration import Migration, MigrationState, Share
 from ryu_apps.rest.bridge import Bridge, Json, RestError
 from ryu_apps.rest.text import dpid_text
 
@@ -45,8 +45,28 @@ def _migration_json(bridge: Bridge, one: Migration) -> Json:
         "source": str(one.source) if one.source else None,
         "destination": str(one.destination),
         "finished": one.finished,
+        "services": [_service_json(one, name, share) for name, share in one.services.items()],
         "statistics": _extracted(one),
         "events": [_event_json(bridge, when, happened) for when, happened in one.steps],
+    }
+
+
+#: What the switches hold of a service, by the state of the migration; nothing, once it has failed.
+_SERVICE_STATES = {
+    MigrationState.STAGING: "staging",
+    MigrationState.STAGED: "staged",
+    MigrationState.ACTIVATING: "staged",
+    MigrationState.COMPLETED: "active",
+}
+
+
+def _service_json(one: Migration, name: str, share: Share) -> Json:
+    return {
+        "name": name,
+        "state": _SERVICE_STATES.get(one.state, "gone"),
+        "carried": share.carried,
+        "fixed_up": share.fixed_up,
+        "fix_up_secs": share.fix_up_secs,
     }
 
 

@@ -58,6 +58,8 @@ READERS: dict[str, Callable[[str], object]] = {
     "type_id": _number,
     "version": _number,
     "number": _number,
+    "balancer": str,
+    "backend": str,
     "state": _state,
     "since": _seconds,
     "fresh": _flag,

@@ -15,6 +15,7 @@ from ryu_apps.metrics import CONTENT_TYPE
 from ryu_apps.rest.bridge import Bridge, RestError
 from ryu_apps.rest.flows import flows
 from ryu_apps.rest.history import events, migration, migrations
+from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
 from ryu_apps.rest.multicast import multicast
 from ryu_apps.rest.parameters import read
 from ryu_apps.rest.reservations import reservations
@@ -73,6 +74,9 @@ RESOURCES = (
     Resource("GET", "/evb/reservations", reservations),
     Resource("GET", "/evb/stations", stations),
     Resource("GET", "/evb/multicast", multicast),
+    Resource("GET", "/evb/load_balancers", load_balancers),
+    Resource("GET", "/evb/load_balancers/{balancer}", load_balancer),
+    Resource("PUT", "/evb/load_balancers/{balancer}/backends/{backend}", judge, body=Judgement),
     Resource("GET", "/evb/migrations", migrations, query=("vsi",)),
     Resource("GET", "/evb/migrations/{number}", migration),
     Resource("GET", "/evb/statistics", all_statistics, query=("fresh",)),

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.flow.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.flow.rule import (
+    REGISTERS,
     VLAN_PRESENT,
     Action,
     FieldMatch,
@@ -39,7 +40,7 @@ _ADDRESSES: dict[str, Callable[[int], str]] = {
     **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), lambda value: str(IPv6Address(value))),
 }
 #: Numbers that nobody reads in decimal.
-_HEXADECIMAL = ("metadata", "eth_type", "tcp_flags", "reg0", "reg1", "reg2", "reg3")
+_HEXADECIMAL = ("metadata", "eth_type", "tcp_flags", *REGISTERS)
 
 
 def dpid_text(dpid: int) -> str:

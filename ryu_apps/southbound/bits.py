@@ -10,7 +10,7 @@ import struct
 
 from ryu.ofproto import nicira_ext
 
-from ryu_apps.evb.flow.rule import Bits
+from ryu_apps.evb.flow.rule import REGISTERS, Bits
 from ryu_apps.southbound.oxm import exact_header
 
 _NXM: dict[str, int] = {
@@ -40,7 +40,10 @@ _NXM: dict[str, int] = {
     "arp_sha": nicira_ext.NXM_NX_ARP_SHA,
     "arp_tha": nicira_ext.NXM_NX_ARP_THA,
 }
-_OXM = ("in_port", "vlan_vid", "vlan_pcp", "ip_dscp", "metadata", "reg0", "reg1", "reg2", "reg3")
+_OXM = (
+    *("in_port", "vlan_vid", "vlan_pcp", "ip_dscp", "metadata", "nd_reserved", "nd_options_type"),
+    *REGISTERS,
+)
 
 _HEADERS = {name: header.to_bytes(4) for name, header in _NXM.items()} | {name: exact_header(name) for name in _OXM}
 _NAMES = {header: name for name, header in _HEADERS.items()}

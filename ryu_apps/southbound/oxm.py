@@ -45,11 +45,14 @@ _NUMBERS = {
     "ipv6_nd_sll": ofp.OFPXMT_OFB_IPV6_ND_SLL,
     "ipv6_nd_tll": ofp.OFPXMT_OFB_IPV6_ND_TLL,
 }
-
-
-#: Nicira's registers: class 1, fields from 0.
-_REGISTERS = {f"reg{number}": number for number in range(4)}
 _CLASS_NICIRA = ofp.OFPXMC_NXM_1
+#: Nicira's registers, and what Open vSwitch numbers in a class of Ericsson's (its ``meta-flow.h``).
+_NUMBERS_ELSEWHERE = {
+    **{f"reg{number}": (_CLASS_NICIRA, number) for number in (0, 1, 2, 3, 4, 8)},
+    "xxreg1": (_CLASS_NICIRA, 112),
+    "nd_reserved": (0x1000, 1),
+    "nd_options_type": (0x1000, 2),
+}
 #: TCP flags became a standard field with OpenFlow 1.5; in 1.3 they are ONF's extension EXT-109.
 _TCP_FLAGS = 42
 _EXPERIMENTER = ofp.OFPXMC_EXPERIMENTER.to_bytes(2)
@@ -61,9 +64,8 @@ def _header(name: str, *, masked: bool) -> bytes:
     length = size * 2 if masked else size
     if name == "tcp_flags":
         return _EXPERIMENTER + bytes((_TCP_FLAGS << 1 | masked, len(_ONF) + length)) + _ONF
-    if name in _REGISTERS:
-        return struct.pack("!HBB", _CLASS_NICIRA, _REGISTERS[name] << 1 | masked, length)
-    return struct.pack("!HBB", ofp.OFPXMC_OPENFLOW_BASIC, _NUMBERS[name] << 1 | masked, length)
+    kind, number = _NUMBERS_ELSEWHERE.get(name) or (ofp.OFPXMC_OPENFLOW_BASIC, _NUMBERS[name])
+    return struct.pack("!HBB", kind, number << 1 | masked, length)
 
 
 _EXACT = {name: (_header(name, masked=False), size) for name, size in FIELD_SIZES.items()}

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from ryu_apps.evb.flow.rule import (
+    REGISTERS,
     VLAN_PRESENT,
     Action,
     Bits,
@@ -31,7 +32,7 @@ from ryu_apps.southbound.piece import Message
 Shape: TypeAlias = tuple[object, ...]
 
 #: Fields of which every value is as good as any other.
-_FREE = {"metadata", "eth_src", "eth_dst", "reg0", "reg1", "reg2", "reg3"}
+_FREE = {"metadata", "eth_src", "eth_dst", *REGISTERS}
 #: Port numbers below this are ordinary ones; above, each has a meaning of its own, or none.
 _FIRST_SPECIAL_PORT = 0xFF00
 

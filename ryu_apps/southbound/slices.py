@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FIELD_SIZES, CookieMask, FieldMatch, Match, Rule
+from ryu_apps.evb.flow.rule import FIELD_SIZES, REGISTERS, CookieMask, FieldMatch, Match, Rule
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.messages import ALL_TABLES, Query
 
@@ -27,7 +27,7 @@ _CANDIDATES = 16
 #: Fields whose bits a request may name without naming others, but for the context.
 _CUTTING = {
     *("metadata", "eth_src", "eth_dst", "ipv4_src", "ipv4_dst", "ipv6_src", "ipv6_dst"),
-    *("tcp_src", "tcp_dst", "udp_src", "udp_dst", "arp_spa", "arp_tpa", "reg0", "reg1", "reg2", "reg3"),
+    *("tcp_src", "tcp_dst", "udp_src", "udp_dst", "arp_spa", "arp_tpa", *REGISTERS),
 }
 #: Fields that others need beside them; a request has to name them as well.
 _CONTEXT = ("eth_type", "ip_proto")

@@ -21,7 +21,9 @@ from ryu_apps.evb.flow.rule import (
     LoadBits,
     Meter,
     Output,
+    Pop,
     PopVlan,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
@@ -70,6 +72,8 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     "metadata": (SetField("metadata", 77), SetField("eth_dst", 0x5254_0000_0002), Resubmit(60)),
     "reflect": (ForgetInPort(), Output(1)),
     "registers": (SetField("reg0", 7), SetField("reg3", 0xFFFFFFFF), LoadBits(Bits("reg1", 4, 8), 0xAB), Output(1)),
+    "more registers": (SetField("reg4", 7), SetField("reg8", 9), SetField("xxreg1", 1 << 127 | 5), Output(1)),
+    "stack": (Push(whole("reg8")), Pop(Bits("reg8", 16, 16)), Push(whole("xxreg1")), Pop(whole("xxreg1")), Output(1)),
     "bits": (LoadBits(Bits("metadata", 16, 20), 5), LoadBits(whole("reg2"), 7), LoadBits(whole("eth_dst"), 9)),
     "learn": (
         Learn(50, 7, COOKIE, 60, 5, 0, None, (Learned(whole("eth_src"), whole("eth_dst")),), ()),
@@ -80,11 +84,12 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
 #: What may be matched, written and read by a rule that learns from a TCP segment.
 OF_TCP = (
     *(Bits("metadata", 16, 20), Bits("reg1", 0, 16), whole("reg0"), whole("metadata"), whole("in_port")),
+    *(whole("reg4"), Bits("reg8", 0, 16)),
     *(whole("eth_src"), whole("eth_dst"), whole("vlan_vid"), Bits("vlan_vid", 4, 8)),
     *(whole("ipv4_src"), whole("ipv4_dst"), Bits("ipv4_src", 8, 24), whole("ip_dscp")),
     *(whole("tcp_src"), whole("tcp_dst"), whole("tcp_flags")),
 )
-OF_TCP6 = (whole("ipv6_src"), whole("ipv6_dst"), Bits("ipv6_dst", 64, 64), whole("tcp_dst"))
+OF_TCP6 = (*map(whole, ("ipv6_src", "ipv6_dst", "tcp_dst", "xxreg1")), Bits("ipv6_dst", 64, 64))
 OF_ARP = tuple(map(whole, ("arp_op", "arp_spa", "arp_tpa", "arp_sha", "arp_tha")))
 OF_UDP = (whole("udp_src"), whole("udp_dst"))
 #: Frames of each kind and the bits they have, TCP with IPv4 and a tag first.
@@ -121,6 +126,14 @@ def test_actions_are_shown_as_they_were_sent(controller: Controller, actions: tu
     written = rule(apply=actions, metadata=(0x12, 0xFF), goto=40, meter=3)
     change = Change((Meter(3, 100, 10),), (GROUP,), add=(written,))
     assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
+    assert controller.rules(MINE) == {written}
+
+
+def test_an_advertisement_is_written_as_it_was_sent(controller: Controller) -> None:
+    kind = match(eth_type=0x86DD, ip_proto=58, icmpv6_type=136)
+    actions = (SetField("nd_options_type", 2), SetField("nd_reserved", 0x60000000), SetField("ipv6_nd_tll", 9))
+    written = Rule(30, 100, kind, COOKIE, (*actions, Output(1)))
+    assert isinstance(controller.apply(Change(add=(written,)), Mode.STAGE), Confirmed)
     assert controller.rules(MINE) == {written}
 
 

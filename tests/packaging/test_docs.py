@@ -11,11 +11,12 @@ from pydantic import BaseModel
 from mininet_tests import scenario
 from mininet_tests.report import Figures
 from ryu_apps.cli.main import SUBCOMMANDS
-from ryu_apps.evb import config_schema
 from ryu_apps.evb.config import load_config
+from ryu_apps.evb.config import schema as config_schema
 from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.evb.services.load_balancer.schema import BalancerSection
 from ryu_apps.evb.services.multicast.schema import MulticastSection
 from ryu_apps.evb.services.statistics.schema import StatisticsSection
 from ryu_apps.rest.resources import RESOURCES
@@ -70,7 +71,7 @@ def model_keys(*models: type[BaseModel]) -> set[str]:
 def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
     schema = config_schema
     models = (schema.ConfigFile, schema.Datapath, schema.Station, schema.Host, schema.Trunk, schema.TimerValues)
-    models = (*models, schema.Multicast)
+    models = (*models, schema.Multicast, schema.LoadBalancer, schema.Backend)
     shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
     assert shown == model_keys(*models)
 
@@ -122,6 +123,11 @@ def test_the_policy_page_has_the_keys_of_statistics() -> None:
     assert table_keys(section) == model_keys(StatisticsSection)
 
 
+def test_the_policy_page_has_the_keys_of_load_balancing() -> None:
+    section = text("docs/policies.rst").partition("\nLoad balancer\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == model_keys(BalancerSection)
+
+
 def test_examples_of_configurations_are_accepted() -> None:
     for name in ("docs/configuration.rst", "README.rst"):
         examples = [block for block in yaml_blocks(text(name)) if "dps:" in block]
@@ -148,7 +154,7 @@ def test_the_rest_page_has_the_resources_and_no_others() -> None:
 
 def test_resources_that_are_mentioned_exist() -> None:
     for page in PAGES:
-        for path in re.findall(r"(/evb/[a-z]+)\b", page.read_text(encoding="utf-8")):
+        for path in re.findall(r"(/evb/[a-z_]+)\b", page.read_text(encoding="utf-8")):
             assert any(resource.path.startswith(path) for resource in RESOURCES), f"{page.name}: {path}"
 
 

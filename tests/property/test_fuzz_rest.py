@@ -9,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from webob import Request, Response
 
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
 from tests.rest_world import RestWorld
-from tests.world import HV1, Vm
+from tests.unit.test_load_balancer import balancer
+from tests.world import HV1, Vm, two_switches
 
 VM = Vm(7)
 WORDS = [
@@ -28,6 +30,10 @@ WORDS = [
     "policies",
     "metrics",
     "statistics",
+    "load_balancers",
+    "web",
+    "backends",
+    "w1",
 ]
 VALUES = ["0000000000000001", "1", "-1", "0", "x", VM.text, "mac:02:00:00:00:00:01", "local:" + "0" * 32, "99" * 20]
 PARTS = st.one_of(st.sampled_from(WORDS), st.sampled_from(VALUES), st.text(max_size=12))
@@ -45,7 +51,7 @@ def served(world: RestWorld, request: Request) -> Response:
 
 @pytest.fixture(scope="module")
 def world() -> RestWorld:
-    world = RestWorld()
+    world = RestWorld(Fabric(two_switches().switches, (balancer(),)))
     world.connect()
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     return world

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.snooping.timers import Timers as Timers3
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from topologies import two_switch
 
@@ -216,3 +220,94 @@ def test_a_switch_has_one_appliance_of_a_kind_in_a_vlan_and_it_has_one_address()
 
 def test_other_appliances_are_not_known() -> None:
     assert mistakes(APPLIANCES % (300, "", "toaster")) == ["e.yaml:11:94: input should be 'tcp_proxy', not 'toaster'"]
+
+
+# --- load balancers -------------------------------------------------------------------------------
+BALANCED = """\
+version: 1
+dps:
+  s1:
+    dp_id: 0x1
+    interfaces:
+      1: {name: one, role: host, native_vlan: 100, macs: ['02:00:00:00:0a:01']}
+load_balancers:
+  web:
+    vlan: 100
+    mac: '02:00:00:00:64:c8'
+    addresses: [10.0.100.200, 'fd00:100::c8']
+    port: http
+    backends:
+      one: {mac: '02:00:00:00:0a:01', addresses: [10.0.100.1, 'fd00:100::1'], weight: 3}
+      two: {mac: '52:54:00:00:00:02', addresses: [10.0.100.2], port: 8080}
+  dns:
+    vlan: 200
+    mac: '02:00:00:00:64:c8'
+    addresses: [10.0.200.200]
+    protocol: udp
+    port: 53
+    max_connections: 7
+    timeouts: {opening: 1, closing: 2}
+    backends:
+      one: {mac: '52:54:00:00:00:03', addresses: [10.0.200.3]}
+"""
+
+
+def test_load_balancers_are_numbered_by_name_and_written_back() -> None:
+    config, found = load_config("e.yaml", BALANCED)
+    assert config is not None, found
+    web_4, web_6, dns_4 = (ip_address(one) for one in ("10.0.100.200", "fd00:100::c8", "10.0.200.200"))
+    one = Backend("one", 0x020000000A01, (ip_address("10.0.100.1"), ip_address("fd00:100::1")), 80, 3)
+    two = Backend("two", 0x525400000002, (ip_address("10.0.100.2"),), 8080)
+    three = Backend("one", 0x525400000003, (ip_address("10.0.200.3"),), 53)
+    assert config.fabric.balancers == (
+        LoadBalancer(1, "dns", 200, 0x0200000064C8, (dns_4,), Protocol.UDP, 53, (three,), 7, 1, 60, 2),
+        LoadBalancer(2, "web", 100, 0x0200000064C8, (web_4, web_6), Protocol.TCP, 80, (one, two)),
+    )
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("10.0.100.200", "10.0.100.2", ["15:51: 10.0.100.2 is the address of the load balancer itself"]),
+        ("'fd00:100::1'", "10.0.100.11", ["11:31: no back end has an IPv6 address"]),
+        (
+            "two: {mac: '52:54:00:00:00:02'",
+            "two: {mac: '02:00:00:00:64:c8'",
+            ["10:10: 02:00:00:00:64:c8 is the address of back end two of web"],
+        ),
+        (
+            "mac: '02:00:00:00:64:c8'",
+            "mac: '02:00:00:00:0a:01'",
+            [
+                "10:10: 02:00:00:00:0a:01 is the address of back end one of web",
+                "10:10: 02:00:00:00:0a:01 is the address of port 1 of s1",
+            ],
+        ),
+        ("port: 8080", "port: 80, weight: 0", ["15:82: input should be greater than or equal to 1, not 0"]),
+        ("[10.0.100.2], port: 8080", "[10.0.100.1]", ["15:51: 10.0.100.1 port 80 is already back end one"]),
+        ("10.0.100.200,", "10.0.100.200, 10.0.100.200,", ["11:31: 10.0.100.200 tcp port 80 is already the service"]),
+        ("port: http", "port: 80-81", ["12:11: one port was expected"]),
+        ("port: http", "port: 0", ["12:11: one port was expected"]),
+        ("port: http", "port: htpp", ["12:11: 'htpp' is not a value of this field; known names: "]),
+        ("[10.0.200.200]", "[224.0.0.1]", ["19:17: 224.0.0.1 is not the address of an end system"]),
+        ("[10.0.200.200]", "[10]", ["19:17: an IP address was expected, such as '10.0.100.200'"]),
+        ("protocol: udp", "protocol: sctp", ["20:15: input should be 'tcp' or 'udp', not 'sctp'"]),
+        ("  dns:\n    vlan: 200\n", "  a/b:\n    vlan: 200\n", ["16:3: key 'a/b': string should match pattern"]),
+    ],
+)
+def test_each_mistake_of_a_load_balancer_has_its_place(old: str, new: str, found: list[str]) -> None:
+    told = mistakes(BALANCED.replace(old, new, 1))
+    assert len(told) == len(found)
+    assert all(one.startswith(f"e.yaml:{start}") for one, start in zip(told, found, strict=True)), told
+
+
+def test_a_service_and_an_address_are_one_load_balancers() -> None:
+    twice = BALANCED.replace("vlan: 200", "vlan: 100").replace("10.0.200.200", "10.0.100.200")
+    assert mistakes(twice.replace("protocol: udp\n    port: 53", "port: 80")) == [
+        "e.yaml:19:17: 10.0.100.200 tcp port 80 is already the service of web"
+    ]
+    head, tail = twice.split("  dns:")
+    other = f"{head}  dns:{tail.replace('64:c8', '64:c9')}"
+    assert mistakes(other) == ["e.yaml:18:10: 10.0.100.200 has the address 02:00:00:00:64:c8 in web"]
+    assert mistakes(twice) == []

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import (
     FIELD_SIZES,
+    REGISTERS,
     Action,
     Bits,
     FieldMatch,
@@ -144,7 +145,7 @@ _WRITERS: dict[str, Callable[[int], str]] = {
     **dict.fromkeys(("eth_src", "eth_dst", "arp_sha", "arp_tha", "ipv6_nd_sll", "ipv6_nd_tll"), _mac),
     **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), lambda value: str(IPv4Address(value))),
     **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), lambda value: str(IPv6Address(value))),
-    **dict.fromkeys(("metadata", "eth_type", "vlan_vid", "tcp_flags", "reg0", "reg1", "reg2", "reg3"), hex),
+    **dict.fromkeys(("metadata", "eth_type", "vlan_vid", "tcp_flags", "nd_reserved", *REGISTERS), hex),
 }
 
 

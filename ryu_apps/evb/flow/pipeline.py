@@ -5,10 +5,12 @@
     ADMIT -> INGRESS -> ANTISPOOF -> ACL_FROM -> FORWARD -> ACL_TO -> OUTPUT
              (gate)     (body)       (body)      (gate)     (body)    (infrastructure)
                                                     \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
+                                                    \\-> BALANCE -> FORWARD, now to a back end
 
 Between ACL and what follows it stand the tables of the services that a VSI type has, in each direction:
-FIREWALL, NEW, LEARN, LIMIT, then PROXY, then COUNT.  CONNECTIONS and PROXY_PINS hold what a switch has learnt
-by itself; they are looked up on the way, and so are most of the other tables behind OUTPUT.
+FIREWALL, NEW, LEARN, LIMIT, then PROXY, then COUNT; before ACL_TO there is BALANCE_TO.  CONNECTIONS, PROXY_PINS and
+BALANCER_PINS hold what a switch has learnt by itself; they are looked up on the way, and so are most of the other
+tables behind OUTPUT.
 
 No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
 absent has a body that no packet can reach.  Table numbers leave room for the services between.
@@ -51,6 +53,10 @@ class Table(IntEnum):
     """Body, per VSI: counts what the ACL has refused.  No way on."""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
+    BALANCE = 41
+    """To the address of a load balancer: notes where the frame was sent to, and looks up what becomes of it."""
+    BALANCE_TO = 42
+    """Body, per type, and the hosts of a VLAN that has a load balancer: what a back end answers bears its address."""
     FLOOD = 44
     """Broadcast and multicast: copies to the trunks of the broadcast tree."""
     FLOOD_VID = 45
@@ -86,6 +92,8 @@ class Table(IntEnum):
     """State: the connections of each VSI, both directions; says in ``reg0`` that a frame belongs to one."""
     PROXY_PINS = 71
     """State: which proxy has a connection; writes its address, and says so in ``reg2``."""
+    BALANCER_PINS = 72
+    """State: which back end has a connection; writes the addresses of each direction, and says so in ``reg2``."""
     PROXY_LOOKUP = 73
     """Body, per type: looks up the next three."""
     PROXY_SOURCES = 74
@@ -96,6 +104,16 @@ class Table(IntEnum):
     """Body: to the VM, to a proxy, or nowhere."""
     PROXY_ROOM = 77
     """Body: was there room to note which proxy has the connection?"""
+    BALANCE_DECIDE = 78
+    """Body, and hosts: to the back end that has the connection, to a new one, or nowhere."""
+    BALANCE_PICK = 79
+    """Which group has the back ends, by the load balancer's number in ``reg3`` and IP version."""
+    BALANCE_NOTE = 80
+    """Body, and hosts: notes the back end that was picked."""
+    BALANCE_ROOM = 81
+    """Body, and hosts: was there room to note it?"""
+    ADVERTISE = 82
+    """The second half of a neighbour advertisement for the address of a load balancer."""
 
 
 class Direction(IntEnum):
@@ -154,6 +172,9 @@ def vsi_metadata(vsi: int, direction: Direction) -> tuple[int, int]:
 #: ``reg2`` of a frame that may concern a proxy: it comes from one; its connection has a pin; this switch has a proxy,
 #: whose address it bears now; a pin was noted; the pin is that of a connection that stands.
 FROM_PROXY, PINNED, PROXY_FOUND, PIN_NOTED, PIN_LASTS = (Bits("reg2", bit, 1) for bit in range(5))
+#: ``reg2`` of a frame for a load balancer: its connection has a back end; that has been answered; a pin was noted for
+#: each direction.
+BALANCED, BALANCED_LASTS, THERE_NOTED, BACK_NOTED = (Bits("reg2", bit, 1) for bit in range(5, 9))
 
 
 class Kind(IntEnum):
@@ -169,7 +190,10 @@ class Kind(IntEnum):
     MEMBERSHIP = 5
     """Flood rules shared by the VSIs of a VID; ``owner`` is the VID."""
     STATE = 6
-    """What a switch has learnt for a VSI, or was told that another one had; ``owner`` is the VSI index."""
+    """What a switch has learnt for a VSI, or was told that another one had; ``owner`` is the VSI index.
+
+    Of index 0 are the connections of end systems through a load balancer; ``generation`` is its number.
+    """
 
 
 #: The upper 16 bits of every cookie of ours: other applications' rules never match it.
@@ -254,11 +278,12 @@ def parse_counter(meter_id: int) -> tuple[int, int] | None:
     return meter_id >> VSI_BITS & ((1 << SLOT_BITS) - 1), meter_id & ((1 << VSI_BITS) - 1)
 
 
-#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get.
+#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get, and two per load balancer.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
 PROXY_GROUP = 0x400000
+BALANCER_GROUP = 0x500000
 
 #: Ethernet destination of IGMP reports between switches, that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
 #: tell IGMP messages apart, and a report of version 2 bears the address of its group as data does.

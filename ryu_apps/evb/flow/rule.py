@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+#: Registers of Open vSwitch: bits that go with a frame through the tables.  ``xxreg1`` is ``reg4`` to ``reg7``.
+REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg8", "xxreg1")
+
 #: Every match field evbridge uses, in the order in which Open vSwitch writes them back (the order
 #: makes a read-back comparable octet by octet), with its size in octets.
 FIELD_SIZES: dict[str, int] = {
@@ -38,15 +41,15 @@ FIELD_SIZES: dict[str, int] = {
     "ipv6_nd_target": 16,
     "ipv6_nd_sll": 6,
     "ipv6_nd_tll": 6,
+    "nd_reserved": 4,
+    "nd_options_type": 1,
     "arp_op": 2,
     "arp_spa": 4,
     "arp_tpa": 4,
     "arp_sha": 6,
     "arp_tha": 6,
-    "reg0": 4,
-    "reg1": 4,
-    "reg2": 4,
-    "reg3": 4,
+    **dict.fromkeys(REGISTERS, 4),
+    "xxreg1": 16,
     "metadata": 8,
 }
 

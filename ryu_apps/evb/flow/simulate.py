@@ -16,6 +16,7 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.learning import learn, overwrite
 from ryu_apps.evb.flow.rule import (
     CONTROLLER,
+    REGISTERS,
     VLAN_PRESENT,
     Action,
     Bits,
@@ -45,8 +46,7 @@ from ryu_apps.evb.flow.rule import (
 MAX_DEPTH, MAX_LOOKUPS = 64, 4096
 
 _FIRST_RESERVED, _LOCAL = 0xFFFFFF00, 0xFFFFFFFE
-_REGISTERS = ("reg0", "reg1", "reg2", "reg3")
-_ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type", *_REGISTERS})
+_ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type", *REGISTERS})
 
 Fields = dict[str, int]
 
@@ -102,7 +102,7 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
             goto backwards, an output to a reserved port, two different rules of the same priority, or
             recursion beyond the switch's limits.
     """
-    fields = {"metadata": 0, "vlan_vid": 0} | dict.fromkeys(_REGISTERS, 0) | dict(frame)
+    fields = {"metadata": 0, "vlan_vid": 0} | dict.fromkeys(REGISTERS, 0) | dict(frame)
     if fields["vlan_vid"] & VLAN_PRESENT:
         fields.setdefault("vlan_pcp", 0)
     if "in_port" not in fields:

@@ -24,18 +24,19 @@ from ryu_apps.evb.topology.graph import Trunk
 from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 
-def local_gate(interface: Interface, binding: VsiBinding, epoch: int) -> RuleSet:
+def local_gate(interface: Interface, binding: VsiBinding, epoch: int, entry: Table = Table.ACL_TO) -> RuleSet:
     """The gate on the VSI's own switch.
 
     Args:
         interface: the station port the VSI sits behind.
         binding: its index, generation, VIDs and MAC addresses.
         epoch: policy epoch of its type on every switch.
+        entry: where its body begins for frames to the VM.
     """
     return rule_set(
         rule
         for one in binding.bindings
-        for rule in (_ingress(interface, binding, epoch, one), *_delivery(interface, binding, epoch, one))
+        for rule in (_ingress(interface, binding, epoch, one), *_delivery(interface, binding, epoch, entry, one))
     )
 
 
@@ -71,7 +72,7 @@ def _ingress(interface: Interface, binding: VsiBinding, epoch: int, one: Binding
     )
 
 
-def _delivery(interface: Interface, binding: VsiBinding, epoch: int, one: Binding) -> Iterator[Rule]:
+def _delivery(interface: Interface, binding: VsiBinding, epoch: int, entry: Table, one: Binding) -> Iterator[Rule]:
     if one.mac is None:
         return
     yield Rule(
@@ -80,7 +81,7 @@ def _delivery(interface: Interface, binding: VsiBinding, epoch: int, one: Bindin
         _destination(one),
         cookie(Kind.GATE, binding.vsi_index, binding.generation),
         metadata=(to_vm_metadata(interface.port_no, binding.vsi_index, epoch), ALL_METADATA),
-        goto=Table.ACL_TO,
+        goto=entry,
     )
 
 

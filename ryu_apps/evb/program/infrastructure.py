@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.pipeline import (
+    ALL_METADATA,
     PORT_MASK,
     PROXY_GROUP,
     TAGGED_GROUP,
@@ -75,13 +76,19 @@ PROXY_COPY = Group(PROXY_GROUP, GroupType.INDIRECT, (Bucket((Resubmit(Table.PROX
 _COOKIE = cookie(Kind.INFRASTRUCTURE)
 
 
-def infrastructure(switch: Switch, wiring: Wiring, hosts: dict[tuple[int, int], tuple[int, int]]) -> Change:
+def infrastructure(
+    switch: Switch,
+    wiring: Wiring,
+    hosts: dict[tuple[int, int], tuple[int, int]],
+    clients: frozenset[tuple[int, int]] = frozenset(),
+) -> Change:
     """Everything a switch needs before the first association.
 
     Args:
         switch: the switch to program.
         wiring: trunks and next hops.
         hosts: configured end systems of the whole fabric, ``(vid, mac) -> (dpid, port_no)``.
+        clients: those of them that may use a load balancer, ``(vid, mac)``.
     """
     interfaces = [interface for _, interface in sorted(switch.interfaces.items())]
     edge = [interface for interface in interfaces if interface.role is not Role.TRUNK]
@@ -96,7 +103,7 @@ def infrastructure(switch: Switch, wiring: Wiring, hosts: dict[tuple[int, int], 
         add=(
             *_admit(interfaces),
             *_ingress(interfaces, trunks),
-            *_forward_hosts(switch.dpid, wiring, hosts),
+            *_forward_hosts(switch.dpid, wiring, hosts, clients),
             *_queries(edge),
             *_flood(trunks),
             *_selected(trunks),
@@ -199,12 +206,19 @@ def _host_ingress(interface: Interface) -> Iterator[Rule]:
             yield _rule(Table.INGRESS, Priority.EXACT, together, apply=tag, goto=Table.FORWARD)
 
 
-def _forward_hosts(dpid: int, wiring: Wiring, hosts: dict[tuple[int, int], tuple[int, int]]) -> Iterator[Rule]:
+def _forward_hosts(
+    dpid: int,
+    wiring: Wiring,
+    hosts: dict[tuple[int, int], tuple[int, int]],
+    clients: frozenset[tuple[int, int]],
+) -> Iterator[Rule]:
     for (vid, mac), (home, port_no) in sorted(hosts.items()):
         fields = match(vlan_vid=VLAN_PRESENT | vid, eth_dst=mac)
         if home == dpid:
-            meta = metadata(port=port_no), PORT_MASK
-            yield _rule(Table.FORWARD, Priority.EXACT, fields, meta=meta, goto=Table.OUTPUT)
+            # From here on the frame is no VSI's any more: what is noted of end systems is noted of none.
+            mask, goto = (ALL_METADATA, Table.BALANCE_TO) if (vid, mac) in clients else (PORT_MASK, Table.OUTPUT)
+            meta = metadata(port=port_no), mask
+            yield _rule(Table.FORWARD, Priority.EXACT, fields, meta=meta, goto=goto)
         elif trunk := wiring.trunk_towards(dpid, home):
             yield _rule(Table.FORWARD, Priority.EXACT, fields, apply=(to_trunk(trunk),))
     yield _rule(Table.FORWARD, Priority.WIDE, match(eth_dst=ANY_GROUP), goto=Table.FLOOD)

@@ -12,7 +12,7 @@ from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import Action, Meter, Resubmit, Rule, SetField
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
-from ryu_apps.evb.topology.fabric import Switch
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.vsi.model import VsiBinding
 
 
@@ -34,6 +34,11 @@ class Route:
         """The first station behind a table, or what ends the direction: FORWARD, or OUTPUT."""
         end = Table.FORWARD if table < Table.FORWARD else Table.OUTPUT
         return min((one for one in self.stations if table < one < end), default=end)
+
+    @property
+    def entry(self) -> Table:
+        """Where a frame for the VM begins once its gate is open."""
+        return Table.BALANCE_TO if Table.BALANCE_TO in self.stations else Table.ACL_TO
 
     @property
     def past_services(self) -> Table:
@@ -69,7 +74,7 @@ def _nothing_per_type(vsi_type: VsiType, epoch: int, route: Route) -> Iterable[R
     return ()
 
 
-def _nothing(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | None:
+def _nothing(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
     return None
 
 
@@ -135,7 +140,7 @@ class Service:
     numbered: Callable[[VsiType], bool] = _no_numbers
     counters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
     carry: Carry | None = None
-    lacks: Callable[[VsiType, Switch, tuple[int, ...]], str | None] = _nothing
+    lacks: Callable[[VsiType, Fabric, int, tuple[int, ...]], str | None] = _nothing
     meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
 
     def serves(self, vsi_type: VsiType) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import Meter, Rule, RuleBlock
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
@@ -15,16 +16,20 @@ from ryu_apps.evb.services.acl import ACL
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.base import Carry, Route, Service
 from ryu_apps.evb.services.firewall import FIREWALL
+from ryu_apps.evb.services.load_balancer import LOAD_BALANCER
+from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
 from ryu_apps.evb.services.multicast.schema import Multicast
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
 from ryu_apps.evb.services.statistics import STATISTICS
 from ryu_apps.evb.services.tcp_proxy import TCP_PROXY
-from ryu_apps.evb.topology.fabric import Switch
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 #: In the order in which a frame meets them.
-SERVICES: tuple[Service, ...] = (ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, SPLIT_HORIZON, STATISTICS)
+SERVICES: tuple[Service, ...] = (
+    *(ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, LOAD_BALANCER, SPLIT_HORIZON, STATISTICS),
+)
 
 #: What a policy file may say of them.
 SECTIONS: tuple[Section, ...] = tuple(service.section for service in SERVICES if service.section is not None)
@@ -107,11 +112,21 @@ def extracted_early(vsi_type: VsiType) -> bool:
     return len(early) == len(_carries(vsi_type)) and not any(carry.final for carry in early.values())
 
 
-def lacks(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | None:
+def lacks(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
     """What a switch would need, and has not, to serve VSIs of a type in these VLANs; None: nothing."""
-    return next(
-        (what for service in _services_of(vsi_type)[0] if (what := service.lacks(vsi_type, switch, vids))), None
-    )
+    missing = (service.lacks(vsi_type, fabric, dpid, vids) for service in _services_of(vsi_type)[0])
+    return next((what for what in missing if what), None)
+
+
+def entry_of(vsi_type: VsiType) -> Table:
+    """Where a frame for a VSI of a type begins once its gate is open."""
+    return _services_of(vsi_type)[1].entry
+
+
+def backend_of(vsi_type: VsiType) -> tuple[str, ...]:
+    """The load balancers that VSIs of a type may be back ends of, by name."""
+    balanced: Balanced | None = vsi_type.service(LOAD_BALANCER.name)
+    return () if balanced is None else balanced.backend_of
 
 
 def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding, early: bool = False) -> list[Rule]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from ryu_apps.evb.topology.balancer import LoadBalancer
+
 
 class PortId(NamedTuple):
     """A port of a switch: datapath id (64 bits) and OpenFlow port number."""
@@ -104,14 +106,19 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
-    """All switches, by datapath id."""
+    """All switches, by datapath id, and the load balancers that all of them make up together."""
 
     switches: dict[int, Switch] = field(default_factory=dict)
+    balancers: tuple[LoadBalancer, ...] = ()
 
     def interface(self, port: PortId) -> Interface | None:
         """What is configured at a port, None if nothing is."""
         switch = self.switches.get(port.dpid)
         return switch.interfaces.get(port.port_no) if switch else None
+
+    def balancer(self, name: str) -> LoadBalancer | None:
+        """The load balancer of that name, None if there is none."""
+        return next((one for one in self.balancers if one.name == name), None)
 
     def ports(self, role: Role) -> list[PortId]:
         """All ports of a role, in a stable order."""

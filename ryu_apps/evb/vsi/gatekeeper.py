@@ -1,6 +1,7 @@
 """Whose gate is open: turns "this VSI now belongs here" into one change a switch.
 
-Holds the flood memberships, because a gate and the copies of a broadcast open together.
+Holds the flood memberships, because a gate and the copies of a broadcast open together, and the rotations of load
+balancers, because a back end gets connections from the moment its gate is open.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from ryu_apps.evb.flow.rule import Change
 from ryu_apps.evb.program.flood import FloodVid, Member, unknown_unicast
 from ryu_apps.evb.program.gate import local_gate, remote_gate, to_vm_metadata
 from ryu_apps.evb.program.groups import GroupVid, Place, Reception
-from ryu_apps.evb.services.body import multicast_of
+from ryu_apps.evb.services.body import entry_of, multicast_of
 from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.model import Interest
+from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 
 _NOTHING: RuleSet = {}
@@ -38,6 +40,7 @@ class Gatekeeper:
         self._whole: dict[int, set[str]] = {}
         self._tree = {dpid: wiring.branches(dpid) for dpid in fabric.switches}
         self._groups: dict[int, GroupVid] = {}
+        self.pools = Pools(fabric)
         for dpid, vid, ports in _host_ports(fabric):
             self._floods[dpid, vid] = FloodVid(vid, ports)
 
@@ -61,11 +64,13 @@ class Gatekeeper:
         receptions = _receptions(vsi.listener, owner, program)
         shared = self._flood_changes(vsi, members, pages)
         groups = self._group_changes(vsi, members, receptions)
+        rotation = Change(groups=self.pools.place(vsi.text, program if owner is not None else None))
         changes = {
             dpid: merge(
                 difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)),
                 shared.get(dpid, Change()),
                 groups.get(dpid, Change()),
+                rotation,
             )
             for dpid in self._fabric.switches
         }
@@ -107,7 +112,8 @@ class Gatekeeper:
             return {}
         interface = self._fabric.interface(owner.port)
         assert interface is not None, "a request from an unconfigured port is refused before it gets here"
-        gates = {owner.port.dpid: local_gate(interface, program.binding, program.epoch)}
+        entry = entry_of(program.vsi_type)
+        gates = {owner.port.dpid: local_gate(interface, program.binding, program.epoch, entry)}
         for dpid in self._fabric.switches:
             trunk = self._wiring.trunk_towards(dpid, owner.port.dpid)
             if trunk is not None:

@@ -22,6 +22,7 @@ from ryu_apps.evb.services.body import (
     group_room,
     meters_of_vsi,
     multicast_of,
+    services_of,
     state_capacity,
 )
 from ryu_apps.evb.snooping.interests import carried_groups
@@ -266,7 +267,7 @@ class Lifecycle:
     def _staged(self, attachment: Attachment, program: Program) -> None:
         if program.phase is Phase.STAGING:
             program.phase = Phase.STAGED
-            self._happened("flow.staged", attachment, rules=program.rules)
+            self._happened("flow.staged", attachment, rules=program.rules, services=services_of(program.vsi_type))
         if attachment.machine.wanted is VdpMode.ASSOCIATE:
             self._activate(attachment, program)
         else:

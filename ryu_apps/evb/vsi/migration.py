@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from ryu_apps.evb.io import Happened
 from ryu_apps.evb.topology.fabric import PortId
@@ -41,6 +42,22 @@ _FINAL = (MigrationState.COMPLETED, MigrationState.REFUSED, MigrationState.ABORT
 
 
 @dataclass(slots=True)
+class Share:
+    """What one service had to do in a migration.
+
+    Attributes:
+        carried: rules of state that went along, in the end.
+        fixed_up: those of them that came after it was staged.
+        fix_up_secs: from the request that called for the last of those (the source's, or the Associate) until
+            they were in force; None: there was nothing to fix up.
+    """
+
+    carried: int = 0
+    fixed_up: int = 0
+    fix_up_secs: float | None = None
+
+
+@dataclass(slots=True)
 class Migration:
     """One move of one VSI.
 
@@ -50,6 +67,8 @@ class Migration:
         source: where it was active, None if it was nowhere.
         destination: where it is wanted.
         steps: what happened at either port, with the monotonic time in seconds.
+        services: those that the destination has staged for the VSI.
+        asked: when a station last wanted something of it, monotonic seconds.
     """
 
     number: int
@@ -59,6 +78,8 @@ class Migration:
     state: MigrationState = MigrationState.STAGING
     steps: list[tuple[float, Happened]] = field(default_factory=list)
     source_gone: bool = False
+    services: dict[str, Share] = field(default_factory=dict)
+    asked: float = 0.0
 
     @property
     def finished(self) -> bool:
@@ -110,7 +131,10 @@ class Migrations:
             return
         if len(migration.steps) < MAX_STEPS:
             migration.steps.append((now, happened))
+        if happened.kind == "vdp.request":
+            migration.asked = now
         if happened.port == migration.destination:
+            _account(migration, happened, now)
             self._advance(migration, happened.kind)
         elif happened.kind == "vsi.gone":
             migration.source_gone = True
@@ -122,3 +146,20 @@ class Migrations:
             migration.state = _PROGRESS[kind]
         elif kind == "vsi.gone" and migration.state not in _FINAL:
             migration.state = MigrationState.ABORTED
+
+
+def _account(migration: Migration, happened: Happened, now: float) -> None:
+    """What each service has done by this step."""
+    told: Any = happened.detail.get("services", ())
+    match happened.kind:
+        case "flow.staged":
+            # State is there before the rules around it are confirmed.
+            migration.services = {name: migration.services.get(name, Share()) for name in told}
+        case "state.carried":
+            migration.services |= {name: Share(carried=count) for name, count in told.items()}
+        case "state.fixed_up":
+            for name, count in told.items():
+                share = migration.services.setdefault(name, Share())
+                share.carried += count
+                share.fixed_up += count
+                share.fix_up_secs = now - migration.asked

@@ -37,7 +37,7 @@ from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.learnt import rewritten
 from ryu_apps.evb.services.tcp_proxy.pins import Pin, capacity, note
 from ryu_apps.evb.services.tcp_proxy.schema import NAME, SECTION, Proxied
-from ryu_apps.evb.topology.fabric import Switch
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.vsi.model import VsiBinding
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
@@ -120,7 +120,8 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
     yield Rule(Table.PROXY_ROOM, Priority.DEFAULT, match(metadata=scope), owner)
 
 
-def _lacks(vsi_type: VsiType, switch: Switch, vids: tuple[int, ...]) -> str | None:
+def _lacks(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
+    switch = fabric.switches[dpid]
     there = {vid for one in switch.interfaces.values() if one.appliance == NAME for vid in one.vids}
     missing = next((vid for vid in vids if vid not in there), None)
     return None if missing is None else f"switch {switch.name} has no appliance {NAME} in VLAN {missing}"

@@ -6,12 +6,12 @@ diagnostics out: reading the file, and finding the policies it names, is the cal
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ryu_apps.evb.config_schema import (
+from ryu_apps.evb.config.balancers import balancer_lines, balancers, odd_balancers
+from ryu_apps.evb.config.schema import (
     STATISTICS_INTERVAL,
     ConfigFile,
     Datapath,
@@ -23,6 +23,7 @@ from ryu_apps.evb.config_schema import (
     TimerValues,
     Trunk,
 )
+from ryu_apps.evb.config.text import flow_map, quoted
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
@@ -91,25 +92,26 @@ def dump_config(config: BridgeConfig) -> str:
     """The text that :func:`load_config` reads the same configuration from."""
     switches = config.fabric.switches
     names = {dpid: switch.name for dpid, switch in switches.items()}
-    lines = ["version: 1", f"policies: [{', '.join(_quoted(one) for one in config.policies)}]"]
+    lines = ["version: 1", f"policies: [{', '.join(quoted(one) for one in config.policies)}]"]
     if config.state_dir is not None:
-        lines.append(f"state_dir: {_quoted(config.state_dir)}")
+        lines.append(f"state_dir: {quoted(config.state_dir)}")
     lines += _multicast_lines(config.multicast)
     if config.statistics_interval != STATISTICS_INTERVAL:
         lines.append(f"statistics_interval: {config.statistics_interval}")
+    lines += balancer_lines(config.fabric.balancers)
     lines.append("dps:" if switches else "dps: {}")
     for switch in switches.values():
-        lines += [f"  {_quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]
+        lines += [f"  {quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]
         if switch.max_rules is not None:
             lines.append(f"    max_rules: {switch.max_rules}")
         lines.append("    interfaces:" if switch.interfaces else "    interfaces: {}")
-        lines += [f"      {one.port_no}: {_flow_map(_written(one, names))}" for one in switch.interfaces.values()]
+        lines += [f"      {one.port_no}: {flow_map(_written(one, names))}" for one in switch.interfaces.values()]
     return "\n".join(lines) + "\n"
 
 
 # --- what pydantic cannot see: one part of the file against another -----------------------------
 def _inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
-    found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed)]
+    found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed)]
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(one, Trunk) for one in dp.interfaces.values()) > MAX_TRUNKS:
@@ -200,7 +202,8 @@ def _fabric(parsed: ConfigFile) -> Fabric:
                 max_rules=dp.max_rules,
             )
             for name, dp in parsed.dps.items()
-        }
+        },
+        balancers(parsed.load_balancers),
     )
 
 
@@ -240,10 +243,10 @@ def _querying(written: QuerierValues, usual: Querying) -> Querying:
 def _multicast_lines(config: Snooping) -> list[str]:
     """What differs from what is usual."""
     parts = _querier_written(config.usual, USUAL.usual)
-    vlans = {vid: _flow_map(_querier_written(one, config.usual)) for vid, one in config.vlans.items()}
+    vlans = {vid: flow_map(_querier_written(one, config.usual)) for vid, one in config.vlans.items()}
     if vlans:
-        parts["vlans"] = _flow_map({str(vid): text for vid, text in vlans.items()})
-    return [f"multicast: {_flow_map(parts)}"] if parts else []
+        parts["vlans"] = flow_map({str(vid): text for vid, text in vlans.items()})
+    return [f"multicast: {flow_map(parts)}"] if parts else []
 
 
 def _querier_written(one: Querying, usual: Querying) -> dict[str, Any]:
@@ -262,31 +265,14 @@ def _written(one: Interface, names: dict[int, str]) -> dict[str, Any]:
     default = Timers()
     timers = {name: getattr(one.timers, name) for name in _TIMER_NAMES}
     parts = {
-        "name": _quoted(one.name),
+        "name": quoted(one.name),
         "role": one.role.value,
         "native_vlan": one.native_vlan,
         "tagged_vlans": f"[{', '.join(str(vid) for vid in one.tagged_vlans)}]" if one.tagged_vlans else None,
-        "macs": f"[{', '.join(_quoted(mac_to_text(mac)) for mac in one.macs)}]" if one.macs else None,
+        "macs": f"[{', '.join(quoted(mac_to_text(mac)) for mac in one.macs)}]" if one.macs else None,
         "appliance": one.appliance,
-        "link": _flow_map({"dp": _quoted(names[one.peer.dpid]), "port": one.peer.port_no}) if one.peer else None,
-        "timers": _flow_map(timers) if one.timers != default else None,
+        "link": flow_map({"dp": quoted(names[one.peer.dpid]), "port": one.peer.port_no}) if one.peer else None,
+        "timers": flow_map(timers) if one.timers != default else None,
         "stage_on": "preassociate" if one.stage_on_preassociate else None,
     }
     return {key: value for key, value in parts.items() if value is not None}
-
-
-def _flow_map(parts: dict[str, Any]) -> str:
-    return "{" + ", ".join(f"{key}: {value}" for key, value in parts.items()) + "}"
-
-
-_PLAIN = re.compile(r"[A-Za-z./][A-Za-z0-9_./-]*\Z")
-_NOT_TEXT = {"true", "false", "null"}
-
-
-def _quoted(text: str) -> str:
-    if _PLAIN.match(text) and text.lower() not in _NOT_TEXT and not text.startswith(".."):
-        return text
-    inner = "".join(
-        one if one.isascii() and one.isprintable() and one not in '"\\' else f"\\U{ord(one):08x}" for one in text
-    )
-    return f'"{inner}"'

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
+from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.wire.mac import mac_from_text
 
@@ -27,8 +29,33 @@ def _mac(written: object) -> int:
 
 
 Mac = Annotated[int, PlainValidator(_mac), WithJsonSchema({"type": "string"})]
+
+
+def _ip(written: object) -> IPv4Address | IPv6Address:
+    if not isinstance(written, str):
+        raise ValueError("an IP address was expected, such as '10.0.100.200'")
+    address = ip_address(written)
+    if address.is_multicast or address.is_unspecified or address.is_loopback:
+        raise ValueError(f"{written} is not the address of an end system")
+    return address
+
+
+def _transport_port(written: object) -> int:
+    block, *more = parse_field("tcp_dst", written)
+    if more or block.mask != full_mask("tcp_dst") or not block.value:
+        raise ValueError("one port was expected")
+    return block.value
+
+
+IpAddress = Annotated[IPv4Address | IPv6Address, PlainValidator(_ip), WithJsonSchema({"type": "string"})]
+#: A port of TCP or UDP: a number or a name.
+TransportPort = Annotated[int, PlainValidator(_transport_port), WithJsonSchema({"type": ["string", "integer"]})]
+#: OpenFlow's timeouts are 16 bits of seconds.
+Seconds = Annotated[int, Field(ge=1, le=0xFFFF)]
 Vid = Annotated[int, Field(ge=1, le=4094)]
 PortNo = Annotated[int, Field(ge=1, le=MAX_PORT)]
+#: What can be a segment of a URL as it is.
+PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Exponent = Annotated[int, Field(ge=0, le=31)]
 
@@ -104,6 +131,36 @@ class Multicast(QuerierValues):
     vlans: dict[Vid, QuerierValues] = Field(default_factory=dict)
 
 
+class Backend(Strict):
+    """One back end of a load balancer."""
+
+    mac: Mac
+    addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=8)]
+    port: TransportPort | None = None
+    weight: Annotated[int, Field(ge=1, le=255)] = 1
+
+
+class BalancerTimeouts(Strict):
+    """Seconds without a frame after which a connection of an end system is forgotten; idle: 60 for UDP."""
+
+    opening: Seconds = 10
+    idle: Seconds | None = None
+    closing: Seconds = 120
+
+
+class LoadBalancer(Strict):
+    """A virtual address and what stands behind it."""
+
+    vlan: Vid
+    mac: Mac
+    addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=8)]
+    protocol: Literal["tcp", "udp"] = "tcp"
+    port: TransportPort
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    timeouts: BalancerTimeouts = BalancerTimeouts()
+    backends: Annotated[dict[PlainName, Backend], Field(min_length=1, max_length=64)]
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
@@ -114,4 +171,5 @@ class ConfigFile(Strict):
     timers: TimerValues = TimerValues()
     multicast: Multicast = Multicast()
     statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
+    load_balancers: Annotated[dict[PlainName, LoadBalancer], Field(max_length=1000)] = Field(default_factory=dict)
     dps: dict[Name, Datapath]

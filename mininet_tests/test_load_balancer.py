@@ -1,0 +1,327 @@
+"""Real connections to virtual addresses while clients and back ends move: none is reset, none changes hands."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from functools import partial
+from ipaddress import ip_address
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from mininet_tests.conftest import tables
+from mininet_tests.conversations import SYN, Stack, segment
+from mininet_tests.emulator import EmulatedStation, StationLoop
+from mininet_tests.harness.capture import Tap, only_ethertypes
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import wait_until
+from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.talk import EchoServer, Talk, Visits
+from mininet_tests.harness.vm import INTERFACE, Vm
+from mininet_tests.raw import Wire
+from mininet_tests.scenario import LadderName, MigrationSpec
+from mininet_tests.vcm import LADDERS, Move, admit
+from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from topologies import two_switch
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+PORT, BEHIND = 80, 8080
+WEB, WEB_6, WEB_MAC = "10.0.100.200", "fd00:100::c8", 0x0200000064C8
+ETHERTYPE_IPV4 = 0x0800
+#: Of a back end, of its clients, and of a client that must not begin anything but this.
+TYPES = {
+    "backend": (21, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {backend_of: [web]}\n"),
+    "dual": (22, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {trigger: dual}\n"),
+    "single": (23, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {trigger: single}\n"),
+    "walled": (
+        24,
+        (
+            "load_balancer: {}\nfirewall:\n  from_vm:\n    default: deny\n    rules:\n"
+            f"      - rule: {{ipv4_dst: {WEB}, tcp_dst: {PORT}, actions: {{allow: 1}}}}\n"
+            f"      - rule: {{ipv6_dst: '{WEB_6}', tcp_dst: {PORT}, actions: {{allow: 1}}}}\n"
+        ),
+    ),
+}
+#: Numbers of the VMs that are back ends; everybody else has higher ones.
+BACKENDS = (11, 12, 13)
+
+
+def mac_of(number: int) -> str:
+    return f"52:54:00:1b:00:{number:02x}"
+
+
+def ip_of(number: int, version: int = 4) -> str:
+    return f"10.0.100.{number}" if version == 4 else f"fd00:100::{number:x}"
+
+
+def balancer() -> LoadBalancer:
+    backends = tuple(
+        Backend(
+            f"w{number}",
+            int(mac_of(number).replace(":", ""), 16),
+            tuple(ip_address(ip_of(number, version)) for version in (4, 6)),
+            BEHIND,
+            # Twice the share.
+            2 if number == BACKENDS[0] else 1,
+        )
+        for number in BACKENDS
+    )
+    virtual = ip_address(WEB), ip_address(WEB_6)
+    return LoadBalancer(1, "web", two_switch.NATIVE_VLAN, WEB_MAC, virtual, Protocol.TCP, PORT, backends)
+
+
+def profiles(folder: Path) -> Path:
+    folder.mkdir()
+    for name, (type_id, text) in TYPES.items():
+        head = f"version: 1\nvsi_type: {{type_id: {type_id}, version: 1, name: {name}}}\n"
+        (folder / f"{name}.yaml").write_text(head + text, encoding="ascii")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    fabric = replace(two_switch.fabric(8), balancers=(balancer(),))
+    folder = tmp_path_factory.mktemp("balanced")
+    config = dump_config(BridgeConfig(fabric, (str(profiles(tmp_path_factory.mktemp("types") / "profiles")),)))
+    with inside(), closing(StationLoop()) as loop:
+        station = partial(EmulatedStation, loop)
+        with Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=station) as cluster:
+            client = cluster.hosts["client"]
+            client.namespace.speak_ipv6(client.interface, "fd00:100::2/64")
+            yield cluster
+
+
+class Guest(NamedTuple):
+    """A VM that is active somewhere; the last of ``at`` is where."""
+
+    number: int
+    vm: Vm
+    vsi: Vsi
+    at: list[str]
+
+
+class Scene:
+    """VMs that come, move and go; all are gone at the end."""
+
+    _numbers = count(30)
+
+    def __init__(self, cluster: Cluster, folder: Path, stack: ExitStack) -> None:
+        self.cluster, self._folder, self._stack = cluster, folder, stack
+        self.client = cluster.hosts["client"].namespace
+
+    def guest(self, kind: str, at: str, number: int | None = None) -> Guest:
+        number = number or next(self._numbers)
+        vm = Vm(f"b{number}", mac_of(number), ip_of(number))
+        vsi = Vsi(f"00000000-0000-4000-b000-{number:012d}", TYPES[kind][0], 1, (f"100-{vm.mac}",), vm.ip)
+        made = Guest(number, vm, vsi, [at])
+        self.cluster.boot(vm, at)
+        self._stack.callback(lambda: self.cluster.shut_down(vm.name, made.at[-1]))
+        vm.namespace.speak_ipv6(INTERFACE, f"{ip_of(number, 6)}/64")
+        admit(self.cluster.hypervisors[at], vsi)
+        self._stack.callback(lambda: self._station(made).request(Mode.DEASSOCIATE, vsi))
+        return made
+
+    def backend(self, number: int, at: str) -> Guest:
+        made = self.guest("backend", at, number)
+        made.vm.prober = server = EchoServer(made.vm.namespace, BEHIND, self._folder)
+        self._stack.callback(server.stop)
+        return made
+
+    def talk(self, who: Guest | None = None, version: int = 4) -> Talk:
+        """A conversation with the load balancer that a VM or the client host begins; it ends with the scene."""
+        namespace = self.client if who is None else who.vm.namespace
+        made = Talk(namespace, WEB if version == 4 else WEB_6, PORT)
+        self._stack.callback(made.close)
+        return made
+
+    def move(self, guest: Guest, to: str, ladder: LadderName) -> Iterator[str]:
+        """Move a VM; stops for whoever looks on when it is staged, and when it runs nowhere."""
+        spec = MigrationSpec(vm=guest.vm.name, to=to, ladder=ladder, copy_ms=50)
+        move = Move(self.cluster, spec, guest.vsi, guest.at[-1], None)
+        for step in LADDERS[ladder]:
+            step(move)
+            if step is Move.reserve:
+                yield "staged"
+            elif step is Move.suspend:
+                station = self._station(guest)
+                assert isinstance(station, EmulatedStation)
+                station.suspend(guest.vsi)
+                yield "suspended"
+        move._clear_staged_port()
+        guest.at.append(to)
+
+    def moves(self, guest: Guest, to: str, ladder: LadderName) -> None:
+        assert [*self.move(guest, to, ladder)] == ["staged", "suspended"]
+
+    def judge(self, backend: int, **said: object) -> dict[str, Any]:
+        """What a health check says."""
+        found: dict[str, Any] = self.cluster.controller.put(f"/evb/load_balancers/web/backends/w{backend}", said)
+        return found
+
+    def _station(self, guest: Guest) -> Any:
+        return self.cluster.hypervisors[guest.at[-1]].station
+
+
+def serves(backend: Guest, talk: Talk) -> bool:
+    """Whether a back end has a conversation, as its own system says."""
+    told = backend.vm.namespace.run("ss", "-Htn", "state", "established", f"sport = :{BEHIND}")
+    address, port = talk.own
+    return f"{address}:{port}" in told.replace("[", "").replace("]", "").replace("::ffff:", "")
+
+
+@contextmanager
+def scene(cluster: Cluster, folder: Path) -> Iterator[Scene]:
+    before = tables(cluster)
+    with ExitStack() as stack:
+        yield Scene(cluster, folder, stack)
+    wait_until(lambda: tables(cluster) == before, "flow tables as before the test", 10, pause=0.2)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_both_ends_see_each_other_as_they_should(stage: Cluster, tmp_path: Path, version: int) -> None:
+    with scene(stage, tmp_path) as here:
+        backend, guest = here.backend(11, "hv1"), here.guest("dual", "hv5")
+        client = {4: "10.0.100.2", 6: "fd00:100::2"}[version]
+        for who, own in ((None, client), (guest, ip_of(guest.number, version))):
+            talk = here.talk(who, version)
+            assert talk.echoes()
+            assert talk.peer == (WEB if version == 4 else WEB_6, PORT)
+            assert talk.seen_as == talk.own
+            assert serves(backend, talk)
+            assert talk.own[0] == own
+
+
+def test_new_connections_are_shared_by_weight(stage: Cluster, tmp_path: Path) -> None:
+    with scene(stage, tmp_path) as here:
+        backends = [here.backend(number, at) for number, at in zip(BACKENDS, ("hv1", "hv2", "hv5"), strict=True)]
+        talks = [here.talk() for _ in range(120)]
+        assert all(talk.echoes() for talk in talks)
+        shares = Counter(next(b.vm.name for b in backends if serves(b, talk)) for talk in talks)
+        # Half, a quarter, a quarter; a hash is no lottery, and no clockwork.
+        assert 35 <= shares["b11"] <= 85
+        assert shares["b12"] >= 10
+        assert shares["b13"] >= 10
+
+
+@pytest.mark.parametrize("ladder", list(LadderName))
+def test_connections_of_a_back_end_follow_it_and_nobody_is_reset(
+    stage: Cluster, tmp_path: Path, ladder: LadderName
+) -> None:
+    with scene(stage, tmp_path) as here:
+        moving, other = here.backend(11, "hv1"), here.backend(12, "hv2")
+        guest = here.guest("dual", "hv6")
+        old = [here.talk(who, version) for who in (None, guest) for version in (4, 6) for _ in range(5)]
+        had = [serves(moving, talk) for talk in old]
+        visits = Visits(here.client, WEB, PORT)
+        visits.start()
+        wait_until(lambda: visits.since(0.0) >= 40, "the first visitors", 20)
+        here.moves(moving, "hv5", ladder)
+        moved = time.monotonic()
+        wait_until(lambda: visits.since(moved) >= 40, "visitors after the move", 40)
+        visits.stop()
+        assert visits.failed == []
+        assert all(talk.echoes() for talk in old)
+        assert [serves(moving, talk) for talk in old] == had
+        assert {True, False} == set(had)
+        assert all(serves(moving, talk) or serves(other, talk) for talk in old)
+
+
+@pytest.mark.parametrize("ladder", list(LadderName))
+@pytest.mark.parametrize("kind", ["dual", "single", "walled"])
+def test_connections_of_a_client_keep_their_back_end_through_its_move(
+    stage: Cluster, tmp_path: Path, ladder: LadderName, kind: str
+) -> None:
+    with scene(stage, tmp_path) as here:
+        first, client = here.backend(11, "hv2"), here.guest(kind, "hv1")
+        old = [here.talk(client, version) for version in (4, 6)]
+        move = here.move(client, "hv5", ladder)
+        assert next(move) == "staged"
+        old += [here.talk(client, version) for version in (4, 6)]
+        # Whoever is picked from now on is another one.
+        second = here.backend(12, "hv6")
+        assert here.judge(11, up=False)["in_rotation"] is False
+        assert [*move] == ["suspended"]
+        new = [here.talk(client, version) for version in (4, 6)]
+        assert all(talk.echoes() for talk in (*old, *new))
+        assert [serves(first, talk) for talk in (*old, *new)] == [True] * 4 + [False] * 2
+        assert [serves(second, talk) for talk in (*old, *new)] == [False] * 4 + [True] * 2
+        here.judge(11, up=True)
+
+
+def test_a_connection_follows_its_client_there_and_back(stage: Cluster, tmp_path: Path) -> None:
+    with scene(stage, tmp_path) as here:
+        backend, client = here.backend(11, "hv2"), here.guest("dual", "hv1")
+        talk = here.talk(client)
+        for there in ("hv5", "hv1", "hv6"):
+            here.moves(client, there, LadderName.MINIMIZE_LATENCY)
+            assert talk.echoes()
+            assert serves(backend, talk)
+
+
+def test_nobody_is_sent_to_a_back_end_before_its_associate_or_after_its_de_associate(
+    stage: Cluster, tmp_path: Path
+) -> None:
+    def rotation() -> list[str]:
+        (web,) = stage.controller.get("/evb/load_balancers")
+        return [one["name"] for one in web["backends"] if one["in_rotation"]]
+
+    with scene(stage, tmp_path) as here:
+        assert rotation() == []
+        guest = here.backend(11, "hv1")
+        station = stage.hypervisors["hv1"].station
+        assert rotation() == ["w11"]
+        station.request(Mode.DEASSOCIATE, guest.vsi)
+        assert rotation() == []
+        with closing(here.client.socket(socket.AF_INET, socket.SOCK_STREAM)) as caller:
+            caller.settimeout(1.5)
+            with pytest.raises(TimeoutError):
+                caller.connect((WEB, PORT))
+        station.request(Mode.PREASSOCIATE_RR, guest.vsi)
+        assert rotation() == []
+        station.request(Mode.ASSOCIATE, guest.vsi)
+        assert rotation() == ["w11"]
+        assert here.talk().echoes()
+
+
+def test_what_is_staged_for_a_client_lets_nothing_through(stage: Cluster, tmp_path: Path) -> None:
+    """From the staged port, with the very addresses of a connection that is staged there."""
+    with scene(stage, tmp_path) as here:
+        backend, client = here.backend(11, "hv2"), here.guest("dual", "hv1")
+        talk = here.talk(client)
+        stage.hypervisors["hv5"].station.request(Mode.PREASSOCIATE_RR, client.vsi)
+        switch = stage.hypervisors["hv5"]
+        virtual = Stack(client.vm.namespace, INTERFACE, "02:00:00:00:64:c8", WEB)
+        own = Stack(client.vm.namespace, INTERFACE, client.vm.mac, client.vm.ip)
+        tap = Tap(backend.vm.namespace, INTERFACE, only_ethertypes(ETHERTYPE_IPV4))
+        with closing(tap.socket), Wire(switch.namespace, switch.uplink) as mouth:
+            for flags in (SYN, 0x10):
+                mouth.send(segment(own, virtual, (talk.own[1], PORT), flags, b"EVB staged"))
+            time.sleep(0.4)
+            tap.drain()
+            assert tap.matching(lambda one: b"EVB staged" in one.data) == []
+        stage.hypervisors["hv5"].station.request(Mode.DEASSOCIATE, client.vsi)
+        assert talk.echoes()
+
+
+def test_a_dead_controller_keeps_nobody_from_a_back_end(stage: Cluster, tmp_path: Path) -> None:
+    with scene(stage, tmp_path) as here:
+        backend, guest = here.backend(11, "hv1"), here.guest("dual", "hv5")
+        old = [here.talk(who) for who in (None, guest)]
+        stage.controller.kill()
+        try:
+            new = [here.talk(who, version) for who in (None, guest) for version in (4, 6)]
+            assert all(talk.echoes() and serves(backend, talk) for talk in (*old, *new))
+        finally:
+            stage.controller.start()
+            stage.controller.wait_connected(len(stage.fabric.switches))
+        assert all(talk.echoes() and serves(backend, talk) for talk in (*old, *new))

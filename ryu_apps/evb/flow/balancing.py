@@ -1,0 +1,227 @@
+"""Connections through a load balancer as rules of the table BALANCER_PINS: how a switch notes and follows them.
+
+A frame for a virtual address is looked up among the pins.  A pin writes the addresses of the back end that
+has the connection.  What begins a connection goes to a select group instead, which picks a back end; what was
+picked is noted, two pins a connection: one for each direction.  So who was picked counts, and neither the
+switch's hash nor a change of the group moves a connection that stands.
+
+The switch of the client does all that, for a VSI in its body and for end systems at host ports; back ends
+and everybody on the way see the back end's own address.  Pins name nothing but addresses: on another switch
+they mean the same.
+
+A pin's timeout cannot be changed once it is there, so TCP has two pairs: one that comes with the SYN and does
+not last, and one that comes when the client answers the back end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+from ryu_apps.evb.flow.pipeline import (
+    BACK_NOTED,
+    BALANCED,
+    BALANCED_LASTS,
+    DIRECTION_BITS,
+    DIRECTION_SHIFT,
+    THERE_NOTED,
+    VSI_BITS,
+    VSI_SHIFT,
+    Direction,
+    Priority,
+    Table,
+)
+from ryu_apps.evb.flow.rule import Action, Bits, Fields, Learn, Learned, Pop, Push, Resubmit, Rule, match, whole
+
+IPV4, IPV6 = 0x0800, 0x86DD
+TCP, UDP = 6, 17
+_FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
+#: ``(value, mask)`` of TCP flags: of a first segment and no other; of one that answers.
+_FIRST, _ANSWER = (_SYN, _FIN | _SYN | _RST | _ACK), (_ACK, _SYN | _RST | _ACK)
+#: Priorities in BALANCE_DECIDE.
+_STANDS, _OPENS, _ANSWERED, _PINNED, _NEW = 300, 250, 225, 200, 100
+#: Where the address and port are kept that the client has sent to.
+_VIRTUAL_IP = {IPV4: whole("reg4"), IPV6: whole("xxreg1")}
+_VIRTUAL_PORT = Bits("reg8", 0, 16)
+#: Whose frames a rule is about: fields of a match.
+Scope = Mapping[str, int | tuple[int, int]]
+#: Rules that one connection may come to: both pairs.
+PINS_EACH = 4
+
+
+class Kind(NamedTuple):
+    """One kind of connection."""
+
+    eth_type: int
+    ip_proto: int
+
+    @property
+    def match(self) -> Fields:
+        """What all of its frames match."""
+        return {"eth_type": self.eth_type, "ip_proto": self.ip_proto}
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """The fields of the address and the port that a frame comes from."""
+        return self._end("src")
+
+    @property
+    def destination(self) -> tuple[str, str]:
+        """The fields of the address and the port that a frame goes to."""
+        return self._end("dst")
+
+    def _end(self, end: str) -> tuple[str, str]:
+        ip, transport = "ipv4" if self.eth_type == IPV4 else "ipv6", "tcp" if self.ip_proto == TCP else "udp"
+        return f"{ip}_{end}", f"{transport}_{end}"
+
+
+ALL_KINDS = tuple(Kind(eth_type, ip_proto) for eth_type in (IPV4, IPV6) for ip_proto in (TCP, UDP))
+
+
+class Pin(IntEnum):
+    """How far a connection has got; the value is the priority in the table."""
+
+    OPENING = 100
+    LASTING = 200
+
+
+class Client(NamedTuple):
+    """Whose connections are noted.
+
+    Attributes:
+        cookie: of the pins.
+        vsi: index of the VSI; 0 for end systems.
+        there, back: which way frames go to the load balancer, and back.
+        max_connections: at a time.
+        opening, idle, udp, closing: seconds without a frame until one is forgotten: TCP before the client has
+            answered and from then on, UDP, and TCP after a FIN or RST.
+    """
+
+    cookie: int
+    vsi: int
+    there: Direction
+    back: Direction
+    max_connections: int
+    opening: int
+    idle: int
+    udp: int
+    closing: int
+
+
+# --- on the way to a back end ---------------------------------------------------------------------
+def stash(kind: Kind) -> tuple[Action, ...]:
+    """Keep where the frame was sent to: what is noted of it comes after it has the back end's addresses."""
+    address, port = map(whole, kind.destination)
+    return Push(address), Pop(_VIRTUAL_IP[kind.eth_type]), Push(port), Pop(_VIRTUAL_PORT)
+
+
+def following(cookie: int) -> Iterator[Rule]:
+    """What has a back end goes there; what was noted in both directions goes to whom was picked."""
+    onward = (Resubmit(Table.FORWARD),)
+    for table, priority, bits in (
+        (Table.BALANCE_DECIDE, _STANDS, (BALANCED_LASTS,)),
+        (Table.BALANCE_DECIDE, _PINNED, (BALANCED,)),
+        (Table.BALANCE_ROOM, Priority.EXACT, (THERE_NOTED, BACK_NOTED)),
+    ):
+        yield Rule(table, priority, match(**_reg2(*bits)), cookie, onward)
+
+
+def picking(scope: Scope, kinds: Iterable[Kind], cookie: int) -> Iterator[Rule]:
+    """What begins a connection gets a back end; a first segment that is repeated may get another one."""
+    pick = (Resubmit(Table.BALANCE_PICK),)
+    for kind in kinds:
+        first: Fields = {"tcp_flags": _FIRST} if kind.ip_proto == TCP else {}
+        priority = _OPENS if kind.ip_proto == TCP else _NEW
+        yield Rule(Table.BALANCE_DECIDE, priority, match(**scope, **kind.match, **first), cookie, pick)
+
+
+def noting(scope: Scope, kinds: Iterable[Kind], client: Client, cookie: int) -> Iterator[Rule]:
+    """Notes the back end that was picked, and that the client has answered it."""
+    for kind in kinds:
+        begun = Pin.OPENING if kind.ip_proto == TCP else Pin.LASTING
+        picked = (*_pins(kind, client, begun, 2 * client.max_connections), Resubmit(Table.BALANCE_ROOM))
+        yield Rule(Table.BALANCE_NOTE, Priority.EXACT, match(**scope, **kind.match), cookie, picked)
+        if kind.ip_proto == TCP:
+            # If there is no room, the frame goes its way all the same.
+            lasting = _pins(kind, client, Pin.LASTING, PINS_EACH * client.max_connections)
+            matched = match(**scope, **kind.match, tcp_flags=_ANSWER, **_reg2(BALANCED))
+            onward = (*lasting, Resubmit(Table.FORWARD))
+            yield Rule(Table.BALANCE_DECIDE, _ANSWERED, matched, cookie, onward)
+
+
+def looking_back(scope: Scope, kinds: Iterable[Kind], goto: Table, cookie: int) -> Iterator[Rule]:
+    """What comes from a back end bears the load balancer's address again before the client's policy sees it."""
+    look_up = (Resubmit(Table.BALANCER_PINS),)
+    yield Rule(Table.BALANCE_TO, Priority.DEFAULT, match(**scope), cookie, goto=goto)
+    for kind in kinds:
+        yield Rule(Table.BALANCE_TO, Priority.EXACT, match(**scope, **kind.match), cookie, look_up, goto=goto)
+
+
+def _reg2(*bits: Bits) -> Fields:
+    """A match on these bits being set."""
+    mask = sum(1 << bit.offset for bit in bits)
+    return {"reg2": (mask, mask)}
+
+
+# --- pins -----------------------------------------------------------------------------------------
+def _pins(kind: Kind, client: Client, pin: Pin, limit: int) -> tuple[Learn, Learn]:
+    """Both pins of a connection, made of a frame from the client that has its back end's addresses by now."""
+    (ip_src, port_src), (ip_dst, port_dst) = ((whole(one) for one in end) for end in (kind.source, kind.destination))
+    virtual_ip = _VIRTUAL_IP[kind.eth_type]
+    back = _pin(
+        kind,
+        client,
+        pin,
+        limit,
+        BACK_NOTED,
+        client.back,
+        match=((ip_src, ip_dst), (port_src, port_dst), (ip_dst, ip_src), (port_dst, port_src)),
+        writes=(Learned(ip_src, virtual_ip), Learned(port_src, _VIRTUAL_PORT)),
+    )
+    there = _pin(
+        kind,
+        client,
+        pin,
+        limit,
+        THERE_NOTED,
+        client.there,
+        match=((ip_src, ip_src), (port_src, port_src), (ip_dst, virtual_ip), (port_dst, _VIRTUAL_PORT)),
+        writes=(
+            *(Learned(one, one) for one in (whole("eth_dst"), ip_dst, port_dst)),
+            Learned(BALANCED, 1),
+            *([Learned(BALANCED_LASTS, 1)] if pin is Pin.LASTING else []),
+        ),
+    )
+    return back, there
+
+
+def _pin(
+    kind: Kind,
+    client: Client,
+    pin: Pin,
+    limit: int,
+    verdict: Bits,
+    direction: Direction,
+    match: Iterable[tuple[Bits, Bits]],
+    writes: tuple[Learned, ...],
+) -> Learn:
+    idle = client.udp if kind.ip_proto == UDP else client.idle
+    return Learn(
+        table=Table.BALANCER_PINS,
+        priority=pin,
+        cookie=client.cookie,
+        idle_timeout=client.opening if pin is Pin.OPENING else idle,
+        fin_idle_timeout=client.closing if kind.ip_proto == TCP else 0,
+        limit=limit,
+        verdict=verdict,
+        match=(
+            Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), client.vsi),
+            Learned(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction),
+            Learned(whole("vlan_vid"), whole("vlan_vid")),
+            Learned(whole("eth_type"), kind.eth_type),
+            Learned(whole("ip_proto"), kind.ip_proto),
+            *(Learned(*one) for one in match),
+        ),
+        writes=writes,
+    )
