@@ -7,12 +7,12 @@ import time
 from bench.figures import Figure, Line, Spread
 from bench.reference import Wish
 from bench.rig import TYPES, Reference
-from bench.station import PAUSE, BenchStation, vsi
+from bench.station import MOVER, PAUSE, BenchStation, vsi
 from ryu_apps.evb.wire.vdp import Associate, DeAssociate, PreAssociateRR
 
 _WARM_UP = 3
 #: The VSI that keeps a type's rules staged while others come and go.
-_KEEPER, _MOVER = 0x10, 0x100
+_KEEPER = 0x10
 
 
 def measure(station: BenchStation, reference: Reference, rounds: int) -> Figure:
@@ -42,7 +42,7 @@ def _gate(reference: Reference) -> float:
 
 def associate(station: BenchStation, type_id: int) -> float:
     """Stage, associate and take off a VSI; seconds from the Associate to its answer."""
-    mover = _MOVER + type_id
+    mover = MOVER + type_id
     station.ask(vsi(mover, PreAssociateRR, type_id))
     taken = station.ask(vsi(mover, Associate, type_id)).seconds
     station.ask(vsi(mover, DeAssociate, type_id))

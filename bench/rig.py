@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.reference import Wish, frame
-from bench.station import TIMERS, VID, BenchStation
+from bench.station import MOVER, TIMERS, VID, BenchStation, vsi_mac
 from bench.stream import Listener
 from tests.interop.private_ovs import PrivateOvs, inside, wait_for
 
@@ -33,6 +33,7 @@ TYPES = {1: 10, 2: 100, 3: 1_000, 4: 10_000}
 PLAIN, ALL_SERVICES = 2, 5
 _SECTIONS = (
     "firewall: {to_vm: {default: allow}}",
+    "load_balancer: {backend_of: [web]}",
     "multicast: {groups: [239.1.0.1]}",
     "statistics: {}",
     "tcp_proxy: {ports: [443]}",
@@ -156,11 +157,18 @@ def evbridge(ovs: PrivateOvs) -> Iterator[tuple[BenchStation, Ends]]:
 
 
 def _config() -> str:
-    client = CLIENT_MAC.to_bytes(6).hex(":")
+    client, backend = (mac.to_bytes(6).hex(":") for mac in (CLIENT_MAC, vsi_mac(MOVER + ALL_SERVICES)))
     return f"""\
 version: 1
 policies: [{", ".join(f"type{type_id}.yaml" for type_id in (*TYPES, ALL_SERVICES))}]
 timers: {{rwd: {TIMERS.rwd}, rka: {TIMERS.rka}}}
+load_balancers:
+  web:
+    vlan: {VID}
+    mac: "02:00:00:00:00:c8"
+    addresses: [10.0.0.200]
+    port: 80
+    backends: {{one: {{mac: "{backend}", addresses: [10.0.0.1]}}}}
 dps:
   s1:
     dp_id: 2

@@ -38,6 +38,10 @@ PAUSE = 0.008
 _DEADLINE = 60.0
 
 
+#: Number of the VSI of the first type that comes and goes.
+MOVER = 0x100
+
+
 def vsi(number: int, kind: type[Association], type_id: int) -> Association:
     """The request for a VSI; its MAC address is :func:`vsi_mac`."""
     vsi_id = VsiId(VsiIdFormat.UUID, (0x1122334455667788 << 64 | number).to_bytes(16))

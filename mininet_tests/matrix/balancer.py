@@ -25,6 +25,8 @@ BALANCER = LoadBalancer(
     tuple(Backend(one.name, one.mac, (ip_address(one.ip.partition("/")[0]),), PORT) for one in two_switch.END_SYSTEMS),
 )
 _BORN_SHARE = 10
+#: Seconds.  A thousand words at once are more than a switch takes, and what is lost TCP says again after 1, 3 and 7 s.
+_PATIENCE = 30.0
 
 
 class Balancer:
@@ -46,8 +48,8 @@ class Balancer:
             one.tell("listen", PORT)
         self._rotate("client", "nms")
         self._open(live)
-        if live:
-            self._vm.tell("beat")
+        if live and (silent := silent_after(self._vm, self._first, limit=_PATIENCE)):
+            raise TimeoutError(f"{silent} of {live} connections are silent before the move")
 
     def more(self) -> None:
         """One in ten is opened while the VM is about to move; whoever comes later goes to the other host."""
@@ -58,7 +60,7 @@ class Balancer:
 
     def judge(self) -> Verdict:
         """Does the VM's word arrive at the host that it had?  Does a new one go to the other; and to no other port?"""
-        broken = silent_after(self._vm, self._first) if self._live else 0
+        broken = silent_after(self._vm, self._first, _PATIENCE) if self._live else 0
         self._open(1)
         self._vm.tell("beat")
         silent_after(self._vm, self._second, limit=0.5)

@@ -15,6 +15,8 @@ from mininet_tests.matrix.run import TRIGGERS, Cell
 from mininet_tests.scenario import LadderName
 
 NOTHING = "-"
+#: What is done in less than this part of the time is done earlier, on a machine that others use too.
+_MUCH_EARLIER = 0.5
 #: Service -> what the paper says is done at Pre-Associate with Resources, and after the migration.
 _CONFIGURATION = {
     "DNS": ("No impact", "No impact"),
@@ -118,6 +120,9 @@ def _verdict(found: dict[str, list[Cell]]) -> str:
         return "equal: nothing to fix up"
     if left["dual"] < left["single"]:
         return f"dual leaves {left['dual']} of {left['single']} to Associate"
+    single, dual = (_median(found[trigger], lambda one: one.fix_up_ms) for trigger in TRIGGERS)
+    if single is not None and dual is not None and dual < _MUCH_EARLIER * single:
+        return f"dual is through {_ms(single - dual)} earlier"
     return "equal"
 
 
@@ -137,8 +142,12 @@ def _largest(cells: Sequence[Cell], trigger: str = "single") -> list[Cell]:
 
 
 def _middle(cells: Iterable[Cell], figure: Callable[[Cell], float | None]) -> str:
+    return _ms(_median(cells, figure))
+
+
+def _median(cells: Iterable[Cell], figure: Callable[[Cell], float | None]) -> float | None:
     values = [value for cell in cells if (value := figure(cell)) is not None]
-    return _ms(median(values)) if values else NOTHING
+    return median(values) if values else None
 
 
 def _ms(value: float | None) -> str:

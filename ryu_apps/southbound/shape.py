@@ -18,6 +18,7 @@ from ryu_apps.evb.flow.rule import (
     VLAN_PRESENT,
     Action,
     Bits,
+    Group,
     Learn,
     Learned,
     LoadBits,
@@ -38,8 +39,10 @@ _FIRST_SPECIAL_PORT = 0xFF00
 
 
 def shape(message: Message) -> Shape | None:
-    """The shape of an added or removed rule; None for a message that has none."""
+    """The shape of an added or removed rule, or of a group; None for a message that has none."""
     rule, added = message[1].what, message[1].added
+    if isinstance(rule, Group):
+        return Group, rule.type, tuple(tuple(map(_action, bucket.actions)) for bucket in rule.buckets)
     if not isinstance(rule, Rule):
         return None
     fields = tuple((name, _value(name, value), mask) for name, value, mask in rule.match)

@@ -9,7 +9,22 @@ import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Kind, cookie
-from ryu_apps.evb.flow.rule import FIRST_COUNTER, Change, CookieMask, Counted, Meter, MeterCount, Rule, RuleBlock, match
+from ryu_apps.evb.flow.rule import (
+    FIRST_COUNTER,
+    Bucket,
+    Change,
+    CookieMask,
+    Counted,
+    Group,
+    GroupType,
+    Meter,
+    MeterCount,
+    Resubmit,
+    Rule,
+    RuleBlock,
+    SetField,
+    match,
+)
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
@@ -209,6 +224,21 @@ def test_a_bundle_of_known_shape_is_committed_in_the_same_write(bench: Bench) ->
     other = Rule(30, 100, match(metadata=3, eth_type=0x0800), COOKIE)
     bench.submit(3, Change(add=(rule(3), other)), Mode.ATOMIC)
     assert bench.waiting(), "this shape is new"
+
+
+def test_groups_have_a_shape_too(bench: Bench) -> None:
+    def flip(token: int, *buckets: Bucket) -> list[Sent]:
+        bench.sent.clear()
+        group = Group(7, GroupType.SELECT, buckets)
+        bench.submit(token, Change(groups=(group,), add=(rule(token),)), Mode.ATOMIC)
+        return bench.waiting()
+
+    one, other = (Bucket((SetField("eth_dst", mac), Resubmit(80)), weight=mac) for mac in (1, 2))
+    assert flip(1, one), "nothing is known yet"
+    bench.answer_barriers()
+    bench.answer(bench.sent[-1], ofp.OFPT_EXPERIMENTER)
+    assert not flip(2, other)
+    assert flip(3, one, other), "one bucket more"
 
 
 def test_a_shape_that_was_refused_is_not_trusted_again(bench: Bench) -> None:

@@ -11,6 +11,9 @@ they mean the same.
 
 A pin's timeout cannot be changed once it is there, so TCP has two pairs: one that comes with the SYN and does
 not last, and one that comes when the client answers the back end.
+
+To know how many there are the switch counts them, every time: so only the first of up to four pins has a limit.
+It leaves room for those that may follow from the ones that are there.
 """
 
 from __future__ import annotations
@@ -20,12 +23,11 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.pipeline import (
-    BACK_NOTED,
+    BALANCE_NOTED,
     BALANCED,
     BALANCED_LASTS,
     DIRECTION_BITS,
     DIRECTION_SHIFT,
-    THERE_NOTED,
     VSI_BITS,
     VSI_SHIFT,
     Direction,
@@ -46,8 +48,9 @@ _VIRTUAL_IP = {IPV4: whole("reg4"), IPV6: whole("xxreg1")}
 _VIRTUAL_PORT = Bits("reg8", 0, 16)
 #: Whose frames a rule is about: fields of a match.
 Scope = Mapping[str, int | tuple[int, int]]
-#: Rules that one connection may come to: both pairs.
-PINS_EACH = 4
+#: Pins of a connection that stands, or of one that opens; and of one that does both.
+_PAIR, PINS_EACH = 2, 4
+_ONWARD: tuple[Action, ...] = (Resubmit(Table.FORWARD),)
 
 
 class Kind(NamedTuple):
@@ -117,14 +120,9 @@ def stash(kind: Kind) -> tuple[Action, ...]:
 
 
 def following(cookie: int) -> Iterator[Rule]:
-    """What has a back end goes there; what was noted in both directions goes to whom was picked."""
-    onward = (Resubmit(Table.FORWARD),)
-    for table, priority, bits in (
-        (Table.BALANCE_DECIDE, _STANDS, (BALANCED_LASTS,)),
-        (Table.BALANCE_DECIDE, _PINNED, (BALANCED,)),
-        (Table.BALANCE_ROOM, Priority.EXACT, (THERE_NOTED, BACK_NOTED)),
-    ):
-        yield Rule(table, priority, match(**_reg2(*bits)), cookie, onward)
+    """What has a back end goes there."""
+    for priority, bit in ((_STANDS, BALANCED_LASTS), (_PINNED, BALANCED)):
+        yield Rule(Table.BALANCE_DECIDE, priority, match(**_reg2(bit)), cookie, _ONWARD)
 
 
 def picking(scope: Scope, kinds: Iterable[Kind], cookie: int) -> Iterator[Rule]:
@@ -140,14 +138,17 @@ def noting(scope: Scope, kinds: Iterable[Kind], client: Client, cookie: int) -> 
     """Notes the back end that was picked, and that the client has answered it."""
     for kind in kinds:
         begun = Pin.OPENING if kind.ip_proto == TCP else Pin.LASTING
-        picked = (*_pins(kind, client, begun, 2 * client.max_connections), Resubmit(Table.BALANCE_ROOM))
+        limit = _PAIR * client.max_connections
+        picked = (_there(kind, client, begun, limit), Resubmit(Table.BALANCE_ROOM))
         yield Rule(Table.BALANCE_NOTE, Priority.EXACT, match(**scope, **kind.match), cookie, picked)
+        noted = match(**scope, **kind.match, **_reg2(BALANCE_NOTED))
+        yield Rule(Table.BALANCE_ROOM, Priority.EXACT, noted, cookie, (_back(kind, client, begun), *_ONWARD))
         if kind.ip_proto == TCP:
-            # If there is no room, the frame goes its way all the same.
-            lasting = _pins(kind, client, Pin.LASTING, PINS_EACH * client.max_connections)
+            lasting = _there(kind, client, Pin.LASTING), _back(kind, client, Pin.LASTING)
             matched = match(**scope, **kind.match, tcp_flags=_ANSWER, **_reg2(BALANCED))
-            onward = (*lasting, Resubmit(Table.FORWARD))
-            yield Rule(Table.BALANCE_DECIDE, _ANSWERED, matched, cookie, onward)
+            yield Rule(Table.BALANCE_DECIDE, _ANSWERED, matched, cookie, (*lasting, *_ONWARD))
+    # Counts what had to be turned away.
+    yield Rule(Table.BALANCE_ROOM, Priority.DEFAULT, match(**scope), cookie)
 
 
 def looking_back(scope: Scope, kinds: Iterable[Kind], goto: Table, cookie: int) -> Iterator[Rule]:
@@ -158,53 +159,43 @@ def looking_back(scope: Scope, kinds: Iterable[Kind], goto: Table, cookie: int) 
         yield Rule(Table.BALANCE_TO, Priority.EXACT, match(**scope, **kind.match), cookie, look_up, goto=goto)
 
 
-def _reg2(*bits: Bits) -> Fields:
-    """A match on these bits being set."""
-    mask = sum(1 << bit.offset for bit in bits)
+def _reg2(bit: Bits) -> Fields:
+    """A match on this bit being set."""
+    mask = 1 << bit.offset
     return {"reg2": (mask, mask)}
 
 
 # --- pins -----------------------------------------------------------------------------------------
-def _pins(kind: Kind, client: Client, pin: Pin, limit: int) -> tuple[Learn, Learn]:
-    """Both pins of a connection, made of a frame from the client that has its back end's addresses by now."""
-    (ip_src, port_src), (ip_dst, port_dst) = ((whole(one) for one in end) for end in (kind.source, kind.destination))
-    virtual_ip = _VIRTUAL_IP[kind.eth_type]
-    back = _pin(
-        kind,
-        client,
-        pin,
-        limit,
-        BACK_NOTED,
-        client.back,
-        match=((ip_src, ip_dst), (port_src, port_dst), (ip_dst, ip_src), (port_dst, port_src)),
-        writes=(Learned(ip_src, virtual_ip), Learned(port_src, _VIRTUAL_PORT)),
+def _there(kind: Kind, client: Client, pin: Pin, limit: int = 0) -> Learn:
+    """The pin of what the client sends, made of a frame of its that has the back end's addresses by now."""
+    (ip_src, port_src), (ip_dst, port_dst) = kind.source, kind.destination
+    match = {ip_src: whole(ip_src), port_src: whole(port_src), ip_dst: _VIRTUAL_IP[kind.eth_type]}
+    writes = (
+        *(Learned(whole(one), whole(one)) for one in ("eth_dst", ip_dst, port_dst)),
+        Learned(BALANCED, 1),
+        *([Learned(BALANCED_LASTS, 1)] if pin is Pin.LASTING else []),
     )
-    there = _pin(
-        kind,
-        client,
-        pin,
-        limit,
-        THERE_NOTED,
-        client.there,
-        match=((ip_src, ip_src), (port_src, port_src), (ip_dst, virtual_ip), (port_dst, _VIRTUAL_PORT)),
-        writes=(
-            *(Learned(one, one) for one in (whole("eth_dst"), ip_dst, port_dst)),
-            Learned(BALANCED, 1),
-            *([Learned(BALANCED_LASTS, 1)] if pin is Pin.LASTING else []),
-        ),
-    )
-    return back, there
+    verdict = BALANCE_NOTED if limit else None
+    return _pin(kind, client, client.there, pin, {**match, port_dst: _VIRTUAL_PORT}, writes, limit, verdict)
+
+
+def _back(kind: Kind, client: Client, pin: Pin) -> Learn:
+    """The pin of what the back end answers, made of the same frame."""
+    (ip_src, port_src), (ip_dst, port_dst) = kind.source, kind.destination
+    ends = {ip_src: ip_dst, port_src: port_dst, ip_dst: ip_src, port_dst: port_src}
+    writes = Learned(whole(ip_src), _VIRTUAL_IP[kind.eth_type]), Learned(whole(port_src), _VIRTUAL_PORT)
+    return _pin(kind, client, client.back, pin, {one: whole(other) for one, other in ends.items()}, writes)
 
 
 def _pin(
     kind: Kind,
     client: Client,
-    pin: Pin,
-    limit: int,
-    verdict: Bits,
     direction: Direction,
-    match: Iterable[tuple[Bits, Bits]],
+    pin: Pin,
+    ends: Mapping[str, Bits],
     writes: tuple[Learned, ...],
+    limit: int = 0,
+    verdict: Bits | None = None,
 ) -> Learn:
     idle = client.udp if kind.ip_proto == UDP else client.idle
     return Learn(
@@ -221,7 +212,7 @@ def _pin(
             Learned(whole("vlan_vid"), whole("vlan_vid")),
             Learned(whole("eth_type"), kind.eth_type),
             Learned(whole("ip_proto"), kind.ip_proto),
-            *(Learned(*one) for one in match),
+            *(Learned(whole(name), source) for name, source in ends.items()),
         ),
         writes=writes,
     )

@@ -111,7 +111,7 @@ class Table(IntEnum):
     BALANCE_NOTE = 80
     """Body, and hosts: notes the back end that was picked."""
     BALANCE_ROOM = 81
-    """Body, and hosts: was there room to note it?"""
+    """Body, and hosts: was there room to note it?  Then notes the way back as well."""
     ADVERTISE = 82
     """The second half of a neighbour advertisement for the address of a load balancer."""
 
@@ -172,9 +172,8 @@ def vsi_metadata(vsi: int, direction: Direction) -> tuple[int, int]:
 #: ``reg2`` of a frame that may concern a proxy: it comes from one; its connection has a pin; this switch has a proxy,
 #: whose address it bears now; a pin was noted; the pin is that of a connection that stands.
 FROM_PROXY, PINNED, PROXY_FOUND, PIN_NOTED, PIN_LASTS = (Bits("reg2", bit, 1) for bit in range(5))
-#: ``reg2`` of a frame for a load balancer: its connection has a back end; that has been answered; a pin was noted for
-#: each direction.
-BALANCED, BALANCED_LASTS, THERE_NOTED, BACK_NOTED = (Bits("reg2", bit, 1) for bit in range(5, 9))
+#: ``reg2`` of a frame for a load balancer: its connection has a back end; that has been answered; a pin was noted.
+BALANCED, BALANCED_LASTS, BALANCE_NOTED = (Bits("reg2", bit, 1) for bit in range(5, 8))
 
 
 class Kind(IntEnum):

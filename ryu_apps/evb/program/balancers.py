@@ -165,8 +165,6 @@ def _of_hosts(one: LoadBalancer) -> Iterator[Rule]:
     )
     yield from picking(scope, _kinds(one), _COOKIE)
     yield from noting(scope, _kinds(one), client, _COOKIE)
-    # Counts what had to be turned away.
-    yield Rule(Table.BALANCE_ROOM, Priority.DEFAULT, match(**scope), _COOKIE)
 
 
 # --- who has this address? ------------------------------------------------------------------------

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.balancing import ALL_KINDS, PINS_EACH, Client, looking_back, noting, picking
-from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
-from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.flow.pipeline import Direction, Kind, Table, cookie, type_metadata, vsi_metadata
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.learnt import owner, rewritten
@@ -46,8 +46,6 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
         value.closing,
     )
     yield from noting(scope, ALL_KINDS, client, mine)
-    # Counts what had to be turned away.
-    yield Rule(Table.BALANCE_ROOM, Priority.DEFAULT, match(**scope), mine)
 
 
 def _capacity(vsi_type: VsiType) -> int:
