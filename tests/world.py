@@ -13,12 +13,11 @@ from typing import NamedTuple
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
-from ryu_apps.evb.flow.rule import CONTROLLER, REGISTERS, VLAN_PRESENT, Counted, FlowTable, MeterCount, Rule, RuleKey
+from ryu_apps.evb.flow.rule import CONTROLLER, REGISTERS, VLAN_PRESENT, FlowTable, MeterCount, Rule, RuleKey
 from ryu_apps.evb.flow.simulate import passage
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
-    CountersRead,
     Effect,
     Event,
     FrameReceived,
@@ -26,7 +25,6 @@ from ryu_apps.evb.io import (
     MetersRead,
     Mode,
     NotSaved,
-    ReadCounters,
     ReadMeters,
     ReadRules,
     Rejected,
@@ -165,7 +163,6 @@ class World:
         refuse: datapaths that reject the next change of a mode, with the reason.
         store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
             ``store_dawdles`` answers nothing until ``store_catches_up``.
-        counts: cookie -> packets and octets that every rule of it has counted; none if it is not there.
         sent: decoded answers of the bridge, per port, oldest first.
         frames: all that it has sent, of whatever kind.
         announced: frames sent out of HOST ports, oldest first.
@@ -178,7 +175,6 @@ class World:
     hold: set[int] = field(default_factory=set)
     deaf: set[int] = field(default_factory=set)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
-    counts: dict[int, tuple[int, int]] = field(default_factory=dict)
     store: dict[str, bytes] = field(default_factory=dict)
     store_refuses: str | None = None
     store_dawdles: bool = False
@@ -335,12 +331,6 @@ class World:
             case ReadRules(dpid, token, mask):
                 held = self.tables[dpid].rules.values()
                 self.feed(RulesRead(dpid, token, tuple(rule for rule in held if mask.covers(rule.cookie))))
-            case ReadCounters(dpid, token, mask):
-                held = self.tables[dpid].rules.values()
-                counted = tuple(
-                    Counted(rule, *self.counts.get(rule.cookie, (0, 0))) for rule in held if mask.covers(rule.cookie)
-                )
-                self.feed(CountersRead(dpid, token, counted))
             case ReadMeters(dpid, token, meters):
                 if dpid not in self.deaf:
                     self.feed(MetersRead(dpid, token, tuple(self._meter_counts(dpid, meters))))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, MeterCount, Rule
+from ryu_apps.evb.flow.rule import Change, CookieMask, MeterCount, Rule
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
 
@@ -90,15 +90,6 @@ class RulesRead:
     dpid: int
     token: int
     rules: tuple[Rule, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class CountersRead:
-    """Answer to :class:`ReadCounters`: rules as :class:`RulesRead` has them, with what they counted."""
-
-    dpid: int
-    token: int
-    counted: tuple[Counted, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +179,6 @@ Event = (
     | Confirmed
     | Rejected
     | RulesRead
-    | CountersRead
     | MetersRead
     | Saved
     | NotSaved
@@ -246,15 +236,6 @@ class ReadRules:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadCounters:
-    """Read all rules under a cookie mask and what they have counted, then feed :class:`CountersRead`."""
-
-    dpid: int
-    token: int
-    mask: CookieMask
-
-
-@dataclass(frozen=True, slots=True)
 class ReadMeters:
     """Read what some meters have counted, or all (``meters`` is empty), then feed :class:`MetersRead`."""
 
@@ -294,4 +275,4 @@ class Happened:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-Effect = SendFrame | Apply | ReadRules | ReadCounters | ReadMeters | Save | Happened
+Effect = SendFrame | Apply | ReadRules | ReadMeters | Save | Happened

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, Counted, MeterCount, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
+from ryu_apps.evb.flow.rule import Action, MeterCount, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import actions
 from ryu_apps.southbound.oxm import decode_field, decode_match
@@ -148,11 +148,6 @@ def rule(entry: Entry) -> Rule:
         meter=shown.meter,
         idle_timeout=entry.idle_timeout,
     )
-
-
-def counted(entry: Entry) -> Counted:
-    """The rule that an entry shows, and what it has counted."""
-    return Counted(rule(entry), entry.packets, entry.octets)
 
 
 @dataclass(slots=True)

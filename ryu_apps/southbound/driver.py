@@ -19,7 +19,6 @@ from ryu_apps.evb.io import (
     FrameReceived,
     Mode,
     PortChanged,
-    ReadCounters,
     ReadMeters,
     ReadRules,
     Rejected,
@@ -84,8 +83,8 @@ class SwitchDriver:
         """Send a frame at once."""
         self._send(packet_out(frame.port.port_no, frame.data, self._reserve(1)[0]))
 
-    def read(self, asked: ReadRules | ReadCounters) -> None:
-        """Ask for rules; ends with RulesRead or CountersRead."""
+    def read(self, asked: ReadRules) -> None:
+        """Ask for rules; ends with RulesRead."""
         self._begin(ReadJob(self._wire, asked))
 
     def read_meters(self, asked: ReadMeters) -> None:

@@ -7,36 +7,31 @@ from functools import partial
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Table
-from ryu_apps.evb.flow.rule import MeterCount
-from ryu_apps.evb.io import CountersRead, MetersRead, ReadCounters, ReadMeters, ReadRules, RulesRead, SwitchUp
+from ryu_apps.evb.flow.rule import MeterCount, Rule
+from ryu_apps.evb.io import MetersRead, ReadMeters, ReadRules, RulesRead, SwitchUp
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import Query, flow_stats_request, multipart_request
 
 
 class ReadJob(Job):
-    """All rules under a cookie mask, with what they have counted if that was asked for."""
+    """All rules under a cookie mask."""
 
-    def __init__(self, wire: Wire, asked: ReadRules | ReadCounters) -> None:
+    def __init__(self, wire: Wire, asked: ReadRules) -> None:
         super().__init__(wire, asked.dpid, asked.token)
-        self._asked = asked
-        self._entries: list[decode.Entry] = []
+        self._mask = asked.mask
+        self._rules: list[Rule] = []
 
     def send(self) -> None:
-        self.ask(partial(flow_stats_request, Query(self._asked.mask)))
+        self.ask(partial(flow_stats_request, Query(self._mask)))
         self.all_sent = True
 
     def interim(self, xid: int, octets: bytes) -> None:
-        self._entries += decode.entries(octets)
+        self._rules += map(decode.rule, decode.entries(octets))
 
     def answered(self, flight: Flight, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
-        self.outcome = self.outcome or self._told()
-
-    def _told(self) -> RulesRead | CountersRead:
-        if isinstance(self._asked, ReadCounters):
-            return CountersRead(self.dpid, self.token, tuple(map(decode.counted, self._entries)))
-        return RulesRead(self.dpid, self.token, tuple(map(decode.rule, self._entries)))
+        self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules))
 
 
 class MetersJob(Job):

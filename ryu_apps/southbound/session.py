@@ -16,7 +16,7 @@ from ryu.base.app_manager import lookup_service_brick
 from ryu.controller import controller, ofp_event
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.io import Apply, Event, ReadCounters, ReadMeters, ReadRules, Rejected, SendFrame, SwitchDown
+from ryu_apps.evb.io import Apply, Event, ReadMeters, ReadRules, Rejected, SendFrame, SwitchDown
 from ryu_apps.southbound import ofctl
 from ryu_apps.southbound.channel import Channel, install
 from ryu_apps.southbound.driver import SwitchDriver
@@ -107,7 +107,7 @@ class Southbound:
             self._events.append(SwitchDown(dpid))
             connection.driver.close()
 
-    def perform(self, effect: SendFrame | Apply | ReadRules | ReadCounters | ReadMeters) -> None:
+    def perform(self, effect: SendFrame | Apply | ReadRules | ReadMeters) -> None:
         """Carry out an effect; what becomes of it comes as an event."""
         dpid = effect.port.dpid if isinstance(effect, SendFrame) else effect.dpid
         connection = self._connections.get(dpid)
@@ -118,7 +118,7 @@ class Southbound:
                 connection.driver.submit(effect)
             case Apply(dpid, token):
                 self._events.append(Rejected(dpid, token, "switch not connected"))
-            case ReadRules() | ReadCounters() if connection:
+            case ReadRules() if connection:
                 connection.driver.read(effect)
             case ReadMeters() if connection:
                 connection.driver.read_meters(effect)

@@ -6,31 +6,38 @@ import socket
 import struct
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, Counted, MeterCount, Rule
+from ryu_apps.evb.flow.rule import Change, CookieMask, MeterCount, Rule
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
-    CountersRead,
     Event,
     MetersRead,
     Mode,
-    ReadCounters,
     ReadMeters,
     ReadRules,
     Rejected,
     RulesRead,
     SwitchUp,
 )
+from ryu_apps.southbound import decode
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.piece import PieceCache
 
 DEADLINE = 20.0
 T = TypeVar("T")
+
+
+class Counted(NamedTuple):
+    """A rule as a switch shows it, and what it has counted: frames, and octets from the destination address on."""
+
+    rule: Rule
+    packets: int
+    octets: int
 
 
 class Controller:
@@ -51,6 +58,7 @@ class Controller:
         self._socket.sendall(message(ofp.OFPT_HELLO, b"") + message(ofp.OFPT_FEATURES_REQUEST, b""))
         self.events: list[Event] = []
         self.sent: list[bytes] = []
+        self._replies: list[bytes] = []
         self._next_xid = 1000
         self._next_token = 0
         self.dpid = dpid
@@ -86,8 +94,11 @@ class Controller:
         return set(self.until(RulesRead).rules)
 
     def counters(self, mask: CookieMask) -> set[Counted]:
-        self.driver.read(ReadCounters(self.driver.dpid, 1, mask))
-        return set(self.until(CountersRead).counted)
+        """The rules under a mask, and what the switch says that they have counted."""
+        self._replies.clear()
+        self.rules(mask)
+        entries = (entry for octets in self._replies for entry in decode.entries(octets))
+        return {Counted(decode.rule(entry), entry.packets, entry.octets) for entry in entries}
 
     def meters(self, *meters: int) -> dict[int, MeterCount]:
         self.driver.read_meters(ReadMeters(self.driver.dpid, 1, meters))
@@ -112,6 +123,7 @@ class Controller:
         if kind == ofp.OFPT_ECHO_REQUEST:
             self._socket.sendall(octets[:1] + bytes([ofp.OFPT_ECHO_REPLY]) + octets[2:])
         else:
+            self._replies.extend([octets] if kind == ofp.OFPT_MULTIPART_REPLY else [])
             self.driver.receive(octets)
 
     def _send(self, octets: bytes | bytearray) -> None:

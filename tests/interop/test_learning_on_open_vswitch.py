@@ -14,7 +14,6 @@ from ryu_apps.evb.flow.rule import (
     Bits,
     Change,
     CookieMask,
-    Counted,
     FinTimeout,
     LoadBits,
     Output,
@@ -24,7 +23,7 @@ from ryu_apps.evb.flow.rule import (
 )
 from ryu_apps.evb.io import Confirmed, Mode
 from ryu_apps.southbound.encode import ALL_ONES
-from tests.interop.controller import Controller
+from tests.interop.controller import Controller, Counted
 from tests.interop.learning import (
     COOKIE,
     KNOWN,

@@ -21,7 +21,6 @@ from ryu_apps.evb.flow.rule import (
     Bucket,
     Change,
     CookieMask,
-    Counted,
     FieldMatch,
     FinTimeout,
     ForgetInPort,
@@ -412,7 +411,7 @@ def as_shown(rules: list[Rule]) -> bytes:
 @given(st.lists(rules, max_size=4))
 def test_rules_are_read_as_they_were_written(written: list[Rule]) -> None:
     assert [decode.rule(entry) for entry in decode.entries(as_shown(written))] == written
-    assert list(map(decode.counted, decode.entries(as_shown(written)))) == [Counted(rule, 7, 8) for rule in written]
+    assert {(entry.packets, entry.octets) for entry in decode.entries(as_shown(written))} <= {(7, 8)}
 
 
 @given(rules, st.lists(actions, min_size=1, max_size=2).map(tuple))

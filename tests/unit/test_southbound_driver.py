@@ -14,7 +14,6 @@ from ryu_apps.evb.flow.rule import (
     Bucket,
     Change,
     CookieMask,
-    Counted,
     Group,
     GroupType,
     Meter,
@@ -28,13 +27,11 @@ from ryu_apps.evb.flow.rule import (
 from ryu_apps.evb.io import (
     Apply,
     Confirmed,
-    CountersRead,
     Event,
     FrameReceived,
     MetersRead,
     Mode,
     PortChanged,
-    ReadCounters,
     ReadMeters,
     ReadRules,
     Rejected,
@@ -438,18 +435,18 @@ def test_reading_nothing_tells_nothing(bench: Bench) -> None:
     assert bench.events == [RulesRead(1, 9, ())]
 
 
-def test_counters_come_in_several_parts(bench: Bench) -> None:
-    bench.driver.read(ReadCounters(1, 9, CookieMask(0, 0)))
+def test_rules_come_in_several_parts(bench: Bench) -> None:
+    bench.driver.read(ReadRules(1, 9, CookieMask(0, 0)))
     (asked,) = bench.sent
     for number, more in ((1, ofp.OFPMPF_REPLY_MORE), (2, 0)):
         tail = flow_add(rule(number))[FLOW_MOD_FIXED:]
         head = (FLOW_MOD_FIXED + len(tail), 30, 0, 0, 100, 0, 0, 0, COOKIE, number, 60 * number)
         body = struct.pack("!HH4xHBxIIHHHHxxxxQQQ", ofp.OFPMP_FLOW, more, *head) + tail
         bench.answer(asked, ofp.OFPT_MULTIPART_REPLY, body)
-    assert bench.events == [CountersRead(1, 9, (Counted(rule(1), 1, 60), Counted(rule(2), 2, 120)))]
+    assert bench.events == [RulesRead(1, 9, (rule(1), rule(2)))]
 
 
-def test_a_lost_connection_ends_a_question_for_counters(bench: Bench) -> None:
-    bench.driver.read(ReadCounters(1, 9, CookieMask(0, 0)))
+def test_a_lost_connection_ends_a_question(bench: Bench) -> None:
+    bench.driver.read(ReadRules(1, 9, CookieMask(0, 0)))
     bench.driver.close()
     assert bench.events == [Rejected(1, 9, "switch disconnected")]

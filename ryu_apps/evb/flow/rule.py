@@ -313,14 +313,6 @@ class MeterCount(NamedTuple):
     age: float
 
 
-class Counted(NamedTuple):
-    """A rule as a switch shows it, and what it has counted: frames, and octets from the destination address on."""
-
-    rule: Rule
-    packets: int
-    octets: int
-
-
 class CookieMask(NamedTuple):
     """All rules whose ``rule.cookie & mask == cookie``."""
 
