@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 from hypothesis import settings
@@ -12,20 +13,41 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ryu_apps.evb.flow.learning import learn
 from ryu_apps.evb.flow.pipeline import Kind, Table, parse_cookie
 from ryu_apps.evb.flow.rule import FlowTable, Learn
-from ryu_apps.evb.io import Mode, OperatorDeassociate, PortChanged
+from ryu_apps.evb.io import BackendJudged, Mode, OperatorDeassociate, PortChanged
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
+from ryu_apps.evb.program.balancers import group_id
 from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.services.load_balancer.schema import Balanced
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.world import EAGER, HV1, HV2, HV3, HV4, OPEN_2, POLICIES, S1, S2, Vm, World, open_type
+from tests.world import (
+    EAGER,
+    HV1,
+    HV2,
+    HV3,
+    HV4,
+    OPEN_2,
+    POLICIES,
+    S1,
+    S2,
+    VLAN,
+    Vm,
+    World,
+    open_type,
+    two_switches,
+)
 
 PORTS = st.sampled_from([HV1, HV2, HV3, HV4])
 SWITCHES = st.sampled_from([S1, S2])
 #: Firewalls with room for much and for little, whose state goes early and late; one VM has had both.
 WALLED, LATE, TIGHT = VsiTypeKey(40, 1), VsiTypeKey(41, 1), VsiTypeKey(40, 2)
 MEETING = [Vm(4, type=WALLED), Vm(4, type=TIGHT), Vm(5, type=LATE)]
-VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *MEETING])
+#: A VM that is a back end of a load balancer, or is not: it is for its type to say.
+BACKEND = VsiTypeKey(42, 1)
+SERVING = [Vm(6, type=BACKEND), Vm(6)]
+VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *MEETING, *SERVING])
 MODES = st.sampled_from(list(VdpMode))
 
 
@@ -34,18 +56,30 @@ def walled(key: VsiTypeKey, most: int, trigger: Trigger = Trigger.DUAL) -> VsiTy
     return replace(open_type(key), services=(("firewall", firewall),), trigger=trigger)
 
 
+def serving(key: VsiTypeKey) -> VsiType:
+    balanced = Balanced(("web",), 4, 10, 60, 20, 60)
+    return replace(open_type(key), services=(("load_balancer", balanced),))
+
+
 TYPES = PolicySet(
     {
         **POLICIES.types,
         WALLED: walled(WALLED, 8),
         TIGHT: walled(TIGHT, 1),
         LATE: walled(LATE, 8, Trigger.SINGLE),
+        BACKEND: serving(BACKEND),
     }
 )
 
 
+_WEB = IPv4Address("10.0.100.200")
+_ONE = Backend("one", SERVING[0].mac, (SERVING[0].address,), 80)
+WEB = LoadBalancer(1, "web", VLAN, 0x0200000064C8, (_WEB,), Protocol.TCP, 80, (_ONE,))
+FABRIC = Fabric(two_switches().switches, (WEB,))
+
+
 def pristine() -> dict[int, FlowTable]:
-    world = World(policies=TYPES)
+    world = World(FABRIC, policies=TYPES)
     world.connect()
     return world.tables
 
@@ -58,7 +92,7 @@ class BridgeModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(policies=TYPES)
+        self.world = World(FABRIC, policies=TYPES)
         self.world.connect()
         self.away: set[int] = set()
 
@@ -147,6 +181,10 @@ class BridgeModel(RuleBasedStateMachine):
     def operator(self, vm: Vm) -> None:
         self.world.feed(OperatorDeassociate(vm.text))
 
+    @rule(up=st.booleans())
+    def health_check(self, up: bool) -> None:
+        self.world.feed(BackendJudged("web", "one", up))
+
     @rule(seconds=st.sampled_from([0.05, 0.7, 1.4, 3.0]))
     def wait(self, seconds: float) -> None:
         self.world.advance(seconds)
@@ -193,6 +231,19 @@ class BridgeModel(RuleBasedStateMachine):
                 assert owner is not None
                 assert one.cookie & _OWNER in bodies or owner.owner in left
 
+    @invariant()
+    def who_is_in_rotation_is_active_and_well(self) -> None:
+        """On every switch: exactly while a gate is open by a type that says so."""
+        if self.world.held:
+            return
+        vsi = self.world.engine.registry.named(SERVING[0].text)
+        program = vsi.gate_program if vsi is not None and vsi.owner is not None else None
+        serves = program is not None and program.vsi_type.key == BACKEND
+        well = self.world.engine.pools.members["web"]["one"].up
+        for dpid in set(self.world.tables) - self.away:
+            buckets = self.world.tables[dpid].groups[group_id(WEB, 4)].buckets
+            assert len(buckets) == (serves and well)
+
     def teardown(self) -> None:
         """In the end everybody falls silent, and nothing may be left."""
         world = self.world
@@ -203,11 +254,13 @@ class BridgeModel(RuleBasedStateMachine):
         world.connect(*self.away)
         for port in (HV1, HV2, HV3, HV4):
             world.feed(PortChanged(port, True))
+        world.feed(BackendJudged("web", "one", up=True))
         world.advance(60.0)
         assert len(world.engine.registry) == 0
         assert world.store == {}
         for dpid, table in world.tables.items():
             assert table.rules == EMPTY[dpid].rules
+            assert table.groups == EMPTY[dpid].groups
         assert world.engine.ledger.used(S1) == world.engine.ledger.used(S2) == 0
 
 
