@@ -47,7 +47,7 @@ class Desired:
         """Everything that a switch should hold now."""
         base = self.base(dpid)
         rules: RuleSet = rule_set(base.add)
-        for body in self._lifecycle.bodies.values():
+        for body in self._lifecycle.installer.bodies.values():
             if body.dpid == dpid:
                 rules.update(rule_set(body.block))
         programs = list(self._programs(dpid))

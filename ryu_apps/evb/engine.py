@@ -325,7 +325,7 @@ class Engine:
             return
         self._outcomes(self.lifecycle.read(token, rules), now)
         for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE) | owners(rules, Kind.STATE):
-            self.lifecycle.indices.reserve(index)
+            self.lifecycle.installer.indices.reserve(index)
         install = self.bringup.read(dpid, token, rules)
         if install is not None:
             self._apply(install)

@@ -71,7 +71,7 @@ def _summary(engine: Engine, one: VsiType, users: dict[VsiTypeKey, list[str]]) -
 
 def _bodies(engine: Engine, key: VsiTypeKey) -> Iterator[Json]:
     """The flow rules that the VSIs of a type share, switch by switch."""
-    for body in engine.lifecycle.bodies.values():
+    for body in engine.lifecycle.installer.bodies.values():
         if any(program.vsi_type.key == key for program in body.users):
             yield {
                 "dpid": dpid_text(body.dpid),

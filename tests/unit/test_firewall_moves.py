@@ -11,7 +11,7 @@ from ryu_apps.evb.flow.pipeline import Kind
 from ryu_apps.evb.io import Effect, Mode, ReadRules, Rejected
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.lifecycle import GATE_RULES
+from ryu_apps.evb.vsi.installer import GATE_RULES
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.test_firewall import (
     ACK,

@@ -11,28 +11,23 @@ when all have confirmed is the Associate granted and the old port told; only the
 
 from __future__ import annotations
 
-from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_by
-from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.io import Happened, Mode
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.services.body import (
-    body_of_vsi,
-    counters_of_vsi,
-    group_room,
-    meters_of_vsi,
     multicast_of,
     services_of,
-    state_capacity,
 )
 from ryu_apps.evb.snooping.interests import carried_groups
 from ryu_apps.evb.vsi.announcer import Announcer
-from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
+from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.counters import Counters
 from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.handover import Handover
-from ryu_apps.evb.vsi.model import Phase, VsiBinding
+from ryu_apps.evb.vsi.installer import Installer
+from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.vsi.record import ProgramRecord
 from ryu_apps.evb.vsi.record_keeper import RecordKeeper, record_key
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
@@ -56,30 +51,21 @@ from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 
 #: All gates share a lane, since they share flood rules: what is sent later is in force later.
 _GATE_LANE = 0
-#: Lanes of type bodies start here; lanes of VSI bodies are their indices.
-_TYPE_LANE = 1 << OWNER_BITS
-#: Rules of the gate on the VSI's own switch for each (VID, MAC): one in, one out, and two to flood at
-#: the most (those of a VID, and of a page, are shared).  On every other switch it is one.
-GATE_RULES, REMOTE_RULES = 4, 1
 
 
 class Lifecycle:
     """Stages, activates and withdraws the programs of attachments."""
 
     def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs, announcer: Announcer) -> None:
-        self.bodies: dict[tuple[int, int], TypeBody] = {}
-        self.indices = Indices(OWNER_BITS)
         self._gatekeeper = gatekeeper
-        self._ledger = ledger
-        self._epochs = epochs
         self._announcer = announcer
         self._records = RecordKeeper(gatekeeper.pages)
         self._flips: dict[Vsi, Flip] = {}
         self._turn = 0
-        self._generation = 0
         self._desk = desk = Desk()
         self._handover = Handover(desk)
         self.counters = Counters(desk)
+        self.installer = Installer(desk, ledger, epochs, gatekeeper, self._handover, self.counters)
         # Short names for what nearly every line needs.
         self.up, self._steps = desk.up, desk.steps
         self.next_token, self._send, self._write = desk.next_token, desk.send, desk.write
@@ -103,13 +89,12 @@ class Lifecycle:
         if program is None or not program.serves(vsi_type, attachment.bindings, attachment.addresses):
             if program is not None:
                 attachment.retired.append(program)
-            program = attachment.program = self._program(attachment, vsi_type)
-            reason = "the rule budget of the switch is spent" if not self._reserve(attachment, program) else None
-            reason = reason or self._groups_refused(attachment, program)
+            program = attachment.program = self.installer.program(attachment, vsi_type)
+            reason = self.installer.reserve(attachment, program) or self._groups_refused(attachment, program)
             if reason is not None:
                 self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
                 return self._take()
-            self._install(attachment, program)
+            self.installer.install(attachment, program)
             # Behind the new one, so that a type body both need stays.
             self._sweep_never_opened(attachment)
         if not program.waiting:
@@ -180,50 +165,12 @@ class Lifecycle:
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:
         """Take up a program that an earlier life of the bridge put in force; the switches still hold it."""
-        dpid = attachment.port.dpid
-        self._epochs.resume(vsi_type, record.epoch)
-        self.indices.reserve(record.binding.vsi_index)
-        self._generation = max(self._generation, record.binding.generation)
-        # Whether a gate has ever led to it is not recorded, so it is taken as if.
         phase = Phase.ACTIVE if owner else Phase.STAGED
-        program = Program(vsi_type, record.epoch, record.binding, phase, opened=True)
-        attachment.program = program
-        self._reserve(attachment, program)
-        body = self.bodies.get((dpid, program.epoch))
-        if body is None:
-            block = self._epochs.block(vsi_type)
-            body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, None)
-        body.users[program] = None
-        self.counters.staged(attachment, program)
+        program = attachment.program = self.installer.resume(attachment, record, vsi_type, phase)
         if owner:
             self._gatekeeper.flip(attachment.vsi, attachment, program, record.pages)
 
     # --- staging ---
-    def _program(self, attachment: Attachment, vsi_type: VsiType) -> Program:
-        self._generation = self._generation % ((1 << GENERATION_BITS) - 1) + 1
-        binding = VsiBinding(self.indices.take(), self._generation, attachment.bindings, attachment.addresses)
-        return Program(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
-
-    def _reserve(self, attachment: Attachment, program: Program) -> bool:
-        """Set room aside on every switch, or on none."""
-        dpid, index, pairs = attachment.port.dpid, program.binding.vsi_index, len(program.binding.bindings)
-        shared = len(self._epochs.block(program.vsi_type))
-        body = len(body_of_vsi(program.vsi_type, program.binding))
-        first = (dpid, program.epoch) not in self.bodies
-        program.rules = body + (shared if first else 0)
-        wishes = [(dpid, ("type", program.epoch), shared)] if first else []
-        groups = group_room(program.vsi_type, program.binding.bindings)
-        here = body + GATE_RULES * pairs + state_capacity(program.vsi_type) + groups.here
-        wishes.append((dpid, ("vsi", index), here))
-        elsewhere = REMOTE_RULES * pairs + groups.elsewhere
-        wishes += [(other, ("vsi", index), elsewhere) for other in self._gatekeeper.others(dpid)]
-        for number, wish in enumerate(wishes):
-            if not self._ledger.promise(*wish):
-                for there, owner, _ in wishes[:number]:
-                    self._ledger.release(there, owner)
-                return False
-        return True
-
     def _groups_refused(self, attachment: Attachment, program: Program) -> str | None:
         """Why the groups that the VSI listens to cannot come along; None: they can."""
         multicast = multicast_of(program.vsi_type, program.binding.bindings)
@@ -234,35 +181,6 @@ class Lifecycle:
             return f"{len(carried)} groups to carry, the VSI type has room for {multicast.max_groups}"
         self._happened("groups.staged", attachment, groups=len(carried), configured=len(multicast.groups))
         return None
-
-    def _install(self, attachment: Attachment, program: Program) -> None:
-        dpid = attachment.port.dpid
-        self._happened("flow.staging", attachment, rules=program.rules, epoch=program.epoch)
-        body = self.bodies.get((dpid, program.epoch))
-        if body is None:
-            body = self._install_type(dpid, program)
-        body.users[program] = None
-        if body.token is not None:
-            program.waiting.add(body.token)
-            step = self._steps[body.token]
-            assert isinstance(step, Staging)
-            step.waiting.append((attachment, program))
-        rules = body_of_vsi(program.vsi_type, program.binding)
-        vsi_type, binding = program.vsi_type, program.binding
-        meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
-        change = Change(meters=meters, blocks=(RuleBlock(rules),))
-        token = self._send(dpid, change, Mode.STAGE, program.binding.vsi_index)
-        self.counters.staged(attachment, program)
-        program.waiting.add(token)
-        self._steps[token] = Staging([(attachment, program)])
-        self._handover.prepare(attachment, program)
-
-    def _install_type(self, dpid: int, program: Program) -> TypeBody:
-        block = self._epochs.block(program.vsi_type)
-        token = self._send(dpid, Change(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
-        body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, token)
-        self._steps[token] = Staging([], body)
-        return body
 
     def _staged(self, attachment: Attachment, program: Program) -> None:
         if program.phase is Phase.STAGING:
@@ -455,45 +373,12 @@ class Lifecycle:
         attachment.retired = [program for program in programs if program.opened]
         for program in programs:
             if not program.opened:
-                self._sweep(attachment, program)
+                self.installer.sweep(attachment, program)
 
     def _sweep_retired(self, attachment: Attachment) -> None:
         programs, attachment.retired = attachment.retired, []
         for program in programs:
-            self._sweep(attachment, program)
-
-    def _sweep(self, attachment: Attachment, program: Program) -> None:
-        dpid, binding = attachment.port.dpid, program.binding
-        for there in (dpid, *self._gatekeeper.others(dpid)):
-            self._ledger.release(there, ("vsi", binding.vsi_index))
-        index = binding.vsi_index
-        owned = [owned_by(Kind.VSI_BODY, index, binding.generation)]
-        left = attachment.vsi.left is not None and attachment.vsi.left.program is program
-        if state_capacity(program.vsi_type) and not left:
-            owned.append(owned_by(Kind.STATE, index, binding.generation))
-        change = Change(sweep=tuple(owned), drop_meters=self.counters.retired(attachment, program))
-        self._send_sweep(attachment, change, index, index=None if left else index)
-        shared = self.bodies.get((dpid, program.epoch))
-        if shared is None or program not in shared.users:
-            return
-        del shared.users[program]
-        if not shared.users:
-            del self.bodies[dpid, program.epoch]
-            self._ledger.release(dpid, ("type", program.epoch))
-            change = Change(sweep=(owned_by(Kind.TYPE_BODY, program.epoch),))
-            self._send_sweep(attachment, change, _TYPE_LANE + program.epoch)
-
-    def _send_sweep(self, attachment: Attachment, change: Change, lane: int, index: int | None = None) -> None:
-        dpid = attachment.port.dpid
-        if dpid not in self.up:
-            if index is not None:
-                self.indices.give_back(index)
-            return
-        # In one go, lest a rule that teaches is outlived by what it has taught.
-        mode = Mode.BULK if len(change.sweep) == 1 else Mode.ATOMIC
-        token = self._send(dpid, change, mode, lane)
-        attachment.sweeping.add(token)
-        self._steps[token] = Sweep(attachment, index)
+            self.installer.sweep(attachment, program)
 
     def _released_when_swept(self, attachment: Attachment) -> None:
         swept = attachment.releasing and not attachment.closing and not attachment.sweeping
@@ -538,7 +423,7 @@ class Lifecycle:
                     self._sweep_when_closed(attachment)
             case Sweep(attachment, index):
                 if index is not None:
-                    self.indices.give_back(index)
+                    self.installer.indices.give_back(index)
                 if attachment is not None:
                     attachment.sweeping.discard(token)
                     self._released_when_swept(attachment)
@@ -573,4 +458,4 @@ class Lifecycle:
     def _drop_left(self, vsi: Vsi) -> None:
         index = self._handover.drop_left(vsi)
         if index is not None:
-            self.indices.give_back(index)
+            self.installer.indices.give_back(index)

@@ -70,7 +70,7 @@ def _restore(
     if filled is None:
         raise RecordError("the port has no VLAN to offer any more")
     vsi_type = _type(record, policies)
-    if record.program is not None and record.program.binding.vsi_index in lifecycle.indices:
+    if record.program is not None and record.program.binding.vsi_index in lifecycle.installer.indices:
         raise RecordError(f"index {record.program.binding.vsi_index} stands for another program")
     machine = VdpBridge.resumed(Operational(*record.operational), record.mode, now)
     attachment = registry.attach(record.newest.vsi_id, record.port, record.manager_id, machine, now)

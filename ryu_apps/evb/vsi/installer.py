@@ -1,0 +1,158 @@
+"""Brings the bodies of programs into switches and takes them out again; knows who has been promised how much.
+
+A type body is shared by all programs of a switch that need it.  A program's own rules are known by its index,
+which is free again when they are gone.  Nothing here opens or shuts a gate.
+"""
+
+from __future__ import annotations
+
+from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_by
+from ryu_apps.evb.flow.rule import Change, RuleBlock
+from ryu_apps.evb.io import Mode
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, meters_of_vsi, state_capacity
+from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
+from ryu_apps.evb.vsi.counters import Counters
+from ryu_apps.evb.vsi.desk import Desk
+from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.handover import Handover
+from ryu_apps.evb.vsi.model import Phase, VsiBinding
+from ryu_apps.evb.vsi.record import ProgramRecord
+from ryu_apps.evb.vsi.registry import Attachment, Program
+from ryu_apps.evb.vsi.reservation import Ledger
+from ryu_apps.evb.vsi.steps import Staging, Sweep
+
+#: Lanes of type bodies start here; lanes of VSI bodies are their indices.
+_TYPE_LANE = 1 << OWNER_BITS
+#: Rules of the gate on the VSI's own switch for each (VID, MAC): one in, one out, and two to flood at
+#: the most (those of a VID, and of a page, are shared).  On every other switch it is one.
+GATE_RULES, REMOTE_RULES = 4, 1
+
+
+class Installer:
+    """The bodies in all switches.
+
+    Attributes:
+        bodies: type bodies by datapath id and epoch.
+        indices: those that stand for programs.
+    """
+
+    def __init__(
+        self, desk: Desk, ledger: Ledger, epochs: Epochs, gatekeeper: Gatekeeper, handover: Handover, counters: Counters
+    ) -> None:
+        self.bodies: dict[tuple[int, int], TypeBody] = {}
+        self.indices = Indices(OWNER_BITS)
+        self._desk = desk
+        self._ledger = ledger
+        self._epochs = epochs
+        self._gatekeeper = gatekeeper
+        self._handover = handover
+        self._counters = counters
+        self._generation = 0
+
+    def program(self, attachment: Attachment, vsi_type: VsiType) -> Program:
+        """A new program of what an attachment asks for, by an index of its own."""
+        self._generation = self._generation % ((1 << GENERATION_BITS) - 1) + 1
+        binding = VsiBinding(self.indices.take(), self._generation, attachment.bindings, attachment.addresses)
+        return Program(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
+
+    def reserve(self, attachment: Attachment, program: Program) -> str | None:
+        """Set room aside on every switch, or on none; then why there is none."""
+        dpid, index, pairs = attachment.port.dpid, program.binding.vsi_index, len(program.binding.bindings)
+        shared = len(self._epochs.block(program.vsi_type))
+        body = len(body_of_vsi(program.vsi_type, program.binding))
+        first = (dpid, program.epoch) not in self.bodies
+        program.rules = body + (shared if first else 0)
+        wishes = [(dpid, ("type", program.epoch), shared)] if first else []
+        groups = group_room(program.vsi_type, program.binding.bindings)
+        here = body + GATE_RULES * pairs + state_capacity(program.vsi_type) + groups.here
+        wishes.append((dpid, ("vsi", index), here))
+        elsewhere = REMOTE_RULES * pairs + groups.elsewhere
+        wishes += [(other, ("vsi", index), elsewhere) for other in self._gatekeeper.others(dpid)]
+        for number, wish in enumerate(wishes):
+            if not self._ledger.promise(*wish):
+                for there, owner, _ in wishes[:number]:
+                    self._ledger.release(there, owner)
+                return "the rule budget of the switch is spent"
+        return None
+
+    def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, phase: Phase) -> Program:
+        """Take up a program that an earlier life of the bridge has brought in; the switch still holds it."""
+        dpid = attachment.port.dpid
+        self._epochs.resume(vsi_type, record.epoch)
+        self.indices.reserve(record.binding.vsi_index)
+        self._generation = max(self._generation, record.binding.generation)
+        # Whether a gate has ever led to it is not recorded, so it is taken as if.
+        program = Program(vsi_type, record.epoch, record.binding, phase, opened=True)
+        self.reserve(attachment, program)
+        body = self.bodies.get((dpid, program.epoch))
+        if body is None:
+            block = self._epochs.block(vsi_type)
+            body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, None)
+        body.users[program] = None
+        self._counters.staged(attachment, program)
+        return program
+
+    def install(self, attachment: Attachment, program: Program) -> None:
+        """Bring a program in, and its type body if nobody has; what it waits for is with the program."""
+        dpid = attachment.port.dpid
+        self._desk.happened("flow.staging", attachment, rules=program.rules, epoch=program.epoch)
+        body = self.bodies.get((dpid, program.epoch))
+        if body is None:
+            body = self._install_type(dpid, program)
+        body.users[program] = None
+        if body.token is not None:
+            program.waiting.add(body.token)
+            step = self._desk.steps[body.token]
+            assert isinstance(step, Staging)
+            step.waiting.append((attachment, program))
+        rules = body_of_vsi(program.vsi_type, program.binding)
+        vsi_type, binding = program.vsi_type, program.binding
+        meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
+        change = Change(meters=meters, blocks=(RuleBlock(rules),))
+        token = self._desk.send(dpid, change, Mode.STAGE, program.binding.vsi_index)
+        self._counters.staged(attachment, program)
+        program.waiting.add(token)
+        self._desk.steps[token] = Staging([(attachment, program)])
+        self._handover.prepare(attachment, program)
+
+    def _install_type(self, dpid: int, program: Program) -> TypeBody:
+        block = self._epochs.block(program.vsi_type)
+        token = self._desk.send(dpid, Change(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
+        body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, token)
+        self._desk.steps[token] = Staging([], body)
+        return body
+
+    def sweep(self, attachment: Attachment, program: Program) -> None:
+        """Take a program out, and its type body if nobody else needs it; gives back what was promised."""
+        dpid, binding = attachment.port.dpid, program.binding
+        for there in (dpid, *self._gatekeeper.others(dpid)):
+            self._ledger.release(there, ("vsi", binding.vsi_index))
+        index = binding.vsi_index
+        owned = [owned_by(Kind.VSI_BODY, index, binding.generation)]
+        left = attachment.vsi.left is not None and attachment.vsi.left.program is program
+        if state_capacity(program.vsi_type) and not left:
+            owned.append(owned_by(Kind.STATE, index, binding.generation))
+        change = Change(sweep=tuple(owned), drop_meters=self._counters.retired(attachment, program))
+        self._send_sweep(attachment, change, index, index=None if left else index)
+        shared = self.bodies.get((dpid, program.epoch))
+        if shared is None or program not in shared.users:
+            return
+        del shared.users[program]
+        if not shared.users:
+            del self.bodies[dpid, program.epoch]
+            self._ledger.release(dpid, ("type", program.epoch))
+            change = Change(sweep=(owned_by(Kind.TYPE_BODY, program.epoch),))
+            self._send_sweep(attachment, change, _TYPE_LANE + program.epoch)
+
+    def _send_sweep(self, attachment: Attachment, change: Change, lane: int, index: int | None = None) -> None:
+        dpid = attachment.port.dpid
+        if dpid not in self._desk.up:
+            if index is not None:
+                self.indices.give_back(index)
+            return
+        # In one go, lest a rule that teaches is outlived by what it has taught.
+        mode = Mode.BULK if len(change.sweep) == 1 else Mode.ATOMIC
+        token = self._desk.send(dpid, change, mode, lane)
+        attachment.sweeping.add(token)
+        self._desk.steps[token] = Sweep(attachment, index)
