@@ -25,6 +25,7 @@ from ryu_apps.evb.io import (
     MetersRead,
     Mode,
     NotSaved,
+    PortChanged,
     ReadMeters,
     ReadRules,
     Rejected,
@@ -57,6 +58,8 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 
 Address = IPv4Address | IPv6Address
 
+#: A frame does not travel more links than this.
+_PATIENCE = 50
 #: What a frame has inside a switch and loses on its way out.
 _PIPELINE = {"in_port", "metadata", *REGISTERS}
 
@@ -160,6 +163,7 @@ class World:
         hold: datapaths that confirm nothing until ``release``.
         deaf: datapaths that do not answer what their meters have counted.
         gauges: the meters of each switch.
+        cut: both ports of every link that is down.
         refuse: datapaths that reject the next change of a mode, with the reason.
         store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
             ``store_dawdles`` answers nothing until ``store_catches_up``.
@@ -174,6 +178,7 @@ class World:
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
     deaf: set[int] = field(default_factory=set)
+    cut: set[PortId] = field(default_factory=set)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
     store: dict[str, bytes] = field(default_factory=dict)
     store_refuses: str | None = None
@@ -199,7 +204,7 @@ class World:
     def connect(self, *dpids: int) -> None:
         """Switches come up with all links up."""
         for dpid in dpids or self.fabric.switches:
-            ports = dict.fromkeys(self.fabric.switches[dpid].interfaces, True)
+            ports = {one: PortId(dpid, one) not in self.cut for one in self.fabric.switches[dpid].interfaces}
             self.feed(SwitchUp(dpid, ports, meters=frozenset(self.tables[dpid].meters)))
 
     def restart_switch(self, dpid: int) -> None:
@@ -208,13 +213,16 @@ class World:
         self.tables[dpid], self.gauges[dpid] = FlowTable(), {}
         self.connect(dpid)
 
-    def carry(self, port: PortId, frame: Mapping[str, int], octets: int = 60, times: int = 1) -> list[Delivered]:
+    def carry(
+        self, port: PortId, frame: Mapping[str, int], octets: int = 60, times: int = 1, links: int = 0
+    ) -> list[Delivered]:
         """A frame, some times over, comes in by a port; what comes out of all edges of the fabric of one of them.
 
-        ``octets`` are counted without the tag.
+        ``octets`` are counted without the tag; ``links`` between switches are behind it.
         """
         gauges = self.gauges[port.dpid]
-        emitted, metered = passage(self.tables[port.dpid], {**frame, "in_port": port.port_no})
+        alive = [one for one in self.fabric.switches[port.dpid].interfaces if PortId(port.dpid, one) not in self.cut]
+        emitted, metered = passage(self.tables[port.dpid], {**frame, "in_port": port.port_no}, alive)
         for meter_id, tagged in metered:
             if meter_id in gauges:
                 gauges[meter_id].packets += times
@@ -226,7 +234,9 @@ class World:
             fields = {name: value for name, value in one.fields.items() if name not in _PIPELINE}
             interface = self.fabric.switches[port.dpid].interfaces[one.port]
             if interface.peer is not None:
-                out += self.carry(interface.peer, fields, octets, times)
+                assert links < _PATIENCE, "the frame goes round and round"
+                if interface.peer not in self.cut:
+                    out += self.carry(interface.peer, fields, octets, times, links + 1)
             else:
                 tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
                 out.append(Delivered(PortId(port.dpid, one.port), fields, octets + 4 * tagged))
@@ -266,6 +276,16 @@ class World:
     def snapshot(self) -> dict[int, dict[RuleKey, Rule]]:
         """All rules of all switches."""
         return {dpid: dict(table.rules) for dpid, table in self.tables.items()}
+
+    # --- links ---
+    def link(self, port: PortId, up: bool) -> None:
+        """A link between two switches fails or returns, and both ends say so, if there is somebody to tell."""
+        interface = self.fabric.interface(port)
+        assert interface is not None and interface.peer is not None
+        for end in (port, interface.peer):
+            (self.cut.discard if up else self.cut.add)(end)
+            if end.dpid in self.engine.bringup.switches:
+                self.feed(PortChanged(end, up))
 
     # --- time ---
     def advance(self, seconds: float) -> None:

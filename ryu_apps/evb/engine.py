@@ -52,6 +52,8 @@ from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.program.infrastructure import port_groups
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.evb.rewiring import KEY as LINKS_DOWN
+from ryu_apps.evb.rewiring import Rewiring
 from ryu_apps.evb.snooper import Output as SnooperOutput
 from ryu_apps.evb.snooper import Snooper
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
@@ -106,7 +108,8 @@ class Engine:
 
     Attributes:
         fabric, policies: as given.
-        registry, ledger, migrations, counters, stations, pools: read by whoever shows them; written only here.
+        registry, ledger, migrations, counters, stations, pools, wiring, rewiring: read by whoever shows them; written
+            only here.
         wanted: what each switch should hold.
         drifted: rules that audits have put right.
     """
@@ -147,6 +150,10 @@ class Engine:
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
         self.wanted = Desired(fabric, wiring, self.registry, gatekeeper, self.lifecycle, self.stations)
         self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
+        self.wiring = wiring
+        self.rewiring = Rewiring(
+            fabric, wiring, self.wanted.base, gatekeeper.rewire, self.lifecycle.next_token, self.lifecycle.up
+        )
         self._agenda: Agenda[PortId | tuple[Chore, int]] = Agenda()
         self._grace = _GRACE_MARGIN + max(
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
@@ -171,10 +178,12 @@ class Engine:
         for port, station in self.stations.items():
             station.relay = _relay_key(port) in known
         self._effects += self.counters.restore({key: one for key, one in known.items() if key.startswith(STATISTICS)})
+        self.rewiring.restore(known.get(LINKS_DOWN))
         unusable = self.pools.restore({key: one for key, one in known.items() if key.startswith(BALANCER)})
         if gone := dict.fromkeys(unusable):
             self._effects.append(Save(self.lifecycle.next_token(), gone))
-        vsis = {key: record for key, record in known.items() if not key.startswith((_RELAY, STATISTICS, BALANCER))}
+        others = _RELAY, STATISTICS, BALANCER, LINKS_DOWN
+        vsis = {key: record for key, record in known.items() if not key.startswith(others)}
         told = list(restore(vsis, self.registry, self.lifecycle, self.policies, place, now))
         self._effects += told
         self._past_is_known = records is not None and all(one.kind == "vsi.restored" for one in told)
@@ -277,6 +286,7 @@ class Engine:
             self._note(Happened("switch.unknown", dpid=dpid), now)
             return
         self._switch_down(dpid, now)
+        self._links(dpid, event.ports, now)
         budget = event.max_rules if switch.max_rules is None else switch.max_rules
         self.ledger.limit(dpid, budget, base=len(self.wanted.base(dpid).add))
         patient = not self._past_is_known and now < self._born + self._grace
@@ -284,6 +294,18 @@ class Engine:
         self._effects.append(self.bringup.connected(dpid, event.ports, patient))
         self.associations.excuse(dpid, now)
         self._note(Happened("switch.up", dpid=dpid), now)
+
+    def _links(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
+        """Links between switches may be other ones than before."""
+        if self.rewiring.heard(dpid, ports):
+            self._effects.append(Save(self.lifecycle.next_token(), self.rewiring.record()))
+            detail: dict[str, object] = {"down": [str(port) for port in sorted(self.rewiring.down)]}
+            self._note(Happened("links.changed", dpid=dpid, detail=detail), now)
+            self._reroute()
+
+    def _reroute(self) -> None:
+        for step in self.rewiring.advance():
+            self._apply(step)
 
     def _switch_down(self, dpid: int, now: float) -> None:
         self.lifecycle.up.discard(dpid)
@@ -303,6 +325,10 @@ class Engine:
         if self.bringup.awaits(dpid, token):
             self._note(Happened("switch.refused", dpid=dpid, detail={"reason": reason}), now)
             self._agenda.set((Chore.BRING_UP, dpid), now + _BRING_UP_RETRY)
+            return
+        if self.rewiring.settled(token):
+            self._compare(dpid)
+            self._reroute()
             return
         if not self.counters.lost(token):
             self._outcomes(self.lifecycle.rejected(dpid, token, reason), now)
@@ -345,6 +371,9 @@ class Engine:
         self._agenda.set((Chore.AUDIT, 0), now + AUDIT_INTERVAL)
 
     def _confirmed(self, dpid: int, token: int, now: float) -> None:
+        if self.rewiring.settled(token):
+            self._reroute()
+            return
         match self.bringup.installed(dpid, token):
             case Apply() as more:
                 self._apply(more)
@@ -386,6 +415,7 @@ class Engine:
             return
         state.ports[port.port_no] = up
         self._note(Happened("port.up" if up else "port.down", port, port.dpid), now)
+        self._links(port.dpid, {port.port_no: up}, now)
         if state.readiness is Readiness.READY and (station := self.stations.get(port)):
             self._station_outputs(port, station.link(up, now), now)
 

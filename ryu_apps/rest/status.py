@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.topology.fabric import Switch
+from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Switch
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.rest.bridge import Bridge, Json
 from ryu_apps.rest.text import dpid_text
@@ -31,6 +32,7 @@ def status(bridge: Bridge, now: float) -> Json:
         "version": VERSION,
         "uptime": now - bridge.started,
         "switches": [_switch_json(engine, switch) for _, switch in sorted(engine.fabric.switches.items())],
+        "links": [_link_json(engine, port, peer) for port, peer in _links(engine.fabric)],
         "vsis": {"total": len(engine.registry), "phases": phases(engine)},
         "stations": {"configured": len(stations), "agreed": sum(one.station is not None for one in stations)},
         "dropped": dict(dropped),
@@ -41,6 +43,22 @@ def phases(engine: Engine) -> dict[str, int]:
     """How many attachments are in each phase; a VSI that moves has two."""
     found = Counter(attachment.phase for attachment in engine.registry.attachments())
     return {phase.value: found[phase] for phase in Phase}
+
+
+def _links(fabric: Fabric) -> Iterator[tuple[PortId, PortId]]:
+    """Both ends of each link between switches."""
+    for port in fabric.ports(Role.TRUNK):
+        interface = fabric.interface(port)
+        if interface is not None and interface.peer is not None and port < interface.peer:
+            yield port, interface.peer
+
+
+def _link_json(engine: Engine, port: PortId, peer: PortId) -> Json:
+    return {
+        "ports": [str(port), str(peer)],
+        "up": engine.rewiring.down.isdisjoint((port, peer)),
+        "in_tree": frozenset((port.dpid, peer.dpid)) in engine.wiring.routes.tree,
+    }
 
 
 def _switch_json(engine: Engine, switch: Switch) -> Json:

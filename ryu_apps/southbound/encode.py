@@ -143,7 +143,8 @@ def _group_mod(command: int, kind: int, group_id: int, buckets: bytes) -> bytes:
 def _bucket(bucket: Bucket) -> bytes:
     listed = actions(bucket.actions)
     watch = ofp.OFPP_ANY if bucket.watch_port is None else bucket.watch_port
-    return struct.pack("!HHII4x", 16 + len(listed), bucket.weight, watch, ofp.OFPG_ANY) + listed
+    group = ofp.OFPG_ANY if bucket.watch_group is None else bucket.watch_group
+    return struct.pack("!HHII4x", 16 + len(listed), bucket.weight, watch, group) + listed
 
 
 def meter_write(meter: Meter, *, known: bool) -> bytes:

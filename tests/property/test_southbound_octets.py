@@ -159,7 +159,13 @@ groups = st.builds(
     unsigned(32),
     st.sampled_from(GroupType),
     st.lists(
-        st.builds(Bucket, st.lists(plain_actions, max_size=4).map(tuple), st.none() | unsigned(32), unsigned(16)),
+        st.builds(
+            Bucket,
+            st.lists(plain_actions, max_size=4).map(tuple),
+            st.none() | unsigned(32),
+            unsigned(16),
+            st.none() | unsigned(32),
+        ),
         max_size=3,
     ).map(tuple),
 )
@@ -314,7 +320,7 @@ def test_groups(group: Group) -> None:
         parser.OFPBucket(
             one.weight,
             ofp.OFPP_ANY if one.watch_port is None else one.watch_port,
-            ofp.OFPG_ANY,
+            ofp.OFPG_ANY if one.watch_group is None else one.watch_group,
             [ryu_action(action) for action in one.actions],
         )
         for one in group.buckets

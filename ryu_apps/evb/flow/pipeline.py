@@ -277,12 +277,14 @@ def parse_counter(meter_id: int) -> tuple[int, int] | None:
     return meter_id >> VSI_BITS & ((1 << SLOT_BITS) - 1), meter_id & ((1 << VSI_BITS) - 1)
 
 
-#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get, and two per load balancer.
+#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get, two per load balancer, and,
+#: where there is more than one way, one per other switch.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
 PROXY_GROUP = 0x400000
 BALANCER_GROUP = 0x500000
+WAY_GROUP = 0x600000
 
 #: Ethernet destination of IGMP reports between switches, that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
 #: tell IGMP messages apart, and a report of version 2 bears the address of its group as data does.

@@ -334,11 +334,15 @@ class GroupType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One bucket; ``watch_port`` counts only for fast failover, ``weight`` only for select."""
+    """One bucket; ``weight`` counts only for select.
+
+    ``watch_port`` or ``watch_group`` says whether it is alive, and counts only for fast failover and select.
+    """
 
     actions: tuple[Action, ...]
     watch_port: int | None = None
     weight: int = 0
+    watch_group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 Lets a test, or an operator's question, be answered without a switch.  Follows Open vSwitch where it is
 more particular than OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
 Knows one VLAN tag.  Every frame is within the rate of its meters.  Does not know counters of rules, or the
-state of a port beyond being watched by a fast-failover bucket; no timeout ever ends.  A select group, whose
-bucket a real switch picks by a hash, uses its first bucket of any weight.
+state of a port beyond being watched by a bucket; no timeout ever ends.  A select group, whose
+bucket a real switch picks by a hash, uses its first living bucket of any weight.
 """
 
 from __future__ import annotations
@@ -224,11 +224,14 @@ class _Walk:
             case GroupType.ALL | GroupType.INDIRECT:
                 return group.buckets
             case GroupType.SELECT:
-                return tuple(bucket for bucket in group.buckets if bucket.weight)[:1]
+                return tuple(bucket for bucket in group.buckets if bucket.weight and self._alive(bucket))[:1]
             case GroupType.FAST_FAILOVER:
                 return tuple(bucket for bucket in group.buckets if self._alive(bucket))[:1]
 
     def _alive(self, bucket: Bucket) -> bool:
+        if bucket.watch_group is not None:
+            watched = self._table.groups.get(bucket.watch_group)
+            return watched is not None and any(map(self._alive, watched.buckets))
         return self._live_ports is None or bucket.watch_port is None or bucket.watch_port in self._live_ports
 
 

@@ -17,10 +17,9 @@ from ryu_apps.evb.flow.pipeline import (
     metadata,
 )
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Fields, Match, Rule, match
-from ryu_apps.evb.program.infrastructure import classify_vid, to_trunk
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Fields, Match, Rule, match
+from ryu_apps.evb.program.infrastructure import classify_vid
 from ryu_apps.evb.topology.fabric import Interface
-from ryu_apps.evb.topology.graph import Trunk
 from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 
@@ -40,11 +39,11 @@ def local_gate(interface: Interface, binding: VsiBinding, epoch: int, entry: Tab
     )
 
 
-def remote_gate(trunk: Trunk, binding: VsiBinding) -> RuleSet:
+def remote_gate(way: Action, binding: VsiBinding) -> RuleSet:
     """The gate on any other switch: one rule a (VID, MAC), towards the VSI's switch."""
     owner = cookie(Kind.GATE, binding.vsi_index, binding.generation)
     return rule_set(
-        Rule(Table.FORWARD, Priority.EXACT, _destination(one), owner, apply=(to_trunk(trunk),))
+        Rule(Table.FORWARD, Priority.EXACT, _destination(one), owner, apply=(way,))
         for one in binding.bindings
         if one.mac is not None
     )

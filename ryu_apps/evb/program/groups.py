@@ -132,6 +132,11 @@ class GroupVid:
         self._wishes = {group: wishes for group, wishes in self._wishes.items() if wishes}
         return {dpid: change for dpid, change in changes.items() if change}
 
+    def renew(self) -> dict[int, Change]:
+        """The broadcast tree is another one; what each switch has to change."""
+        groups = (None, *self._wishes)
+        return {dpid: merge(*(self._renew(dpid, group) for group in groups)) for dpid in self._tree}
+
     def rules(self, dpid: int) -> RuleSet:
         """All rules of the VID on one switch."""
         return {key: rule for (there, _), kept in self._kept.items() if there == dpid for key, rule in kept.items()}

@@ -15,6 +15,7 @@ from ryu_apps.evb.flow.pipeline import (
     TRUNK_GROUP,
     TRUNK_MASK,
     UNTAGGED_GROUP,
+    WAY_GROUP,
     Kind,
     Priority,
     Table,
@@ -98,6 +99,7 @@ def infrastructure(
         groups=(
             *(group for one in edge for group in port_groups(one, reflective_relay=False)),
             *(_trunk_group(trunk) for trunk in trunks),
+            *_ways(switch.dpid, wiring),
             PROXY_COPY,
         ),
         add=(
@@ -130,6 +132,33 @@ def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ..
 def to_trunk(trunk: Trunk) -> ToGroup:
     """Send towards a neighbour, by whichever of the parallel links is up."""
     return ToGroup(TRUNK_GROUP + trunk.ordinal)
+
+
+def towards(wiring: Wiring, dpid: int, target: int) -> ToGroup:
+    """Send towards another switch, by whichever ways there are just now.
+
+    The rule stays when links fail and return; only groups change, however many rules use them.  Where there is
+    but one way, the trunk's own group is it.
+    """
+    if wiring.alternatives:
+        return ToGroup(WAY_GROUP + wiring.numbers[target])
+    (trunk,) = wiring.usually(dpid, target)
+    return to_trunk(trunk)
+
+
+def _ways(dpid: int, wiring: Wiring) -> Iterator[Group]:
+    """Equally short ways share what is to be sent; the switch leaves out by itself those that are down."""
+    for target in wiring.others(dpid) if wiring.alternatives else ():
+        trunks = wiring.towards(dpid, target)
+        buckets = tuple(
+            Bucket((to_trunk(trunk),), weight=1, watch_group=TRUNK_GROUP + trunk.ordinal) for trunk in trunks
+        )
+        if len(buckets) == 1:
+            # Nothing to choose: the switch need not look at the frame twice.
+            only = Group(WAY_GROUP + wiring.numbers[target], GroupType.INDIRECT, (Bucket((to_trunk(trunks[0]),)),))
+            yield only
+        else:
+            yield Group(WAY_GROUP + wiring.numbers[target], GroupType.SELECT, buckets)
 
 
 def admitted(interface: Interface) -> Iterator[tuple[int, Fields, tuple[Action, ...]]]:
@@ -219,8 +248,8 @@ def _forward_hosts(
             mask, goto = (ALL_METADATA, Table.BALANCE_TO) if (vid, mac) in clients else (PORT_MASK, Table.OUTPUT)
             meta = metadata(port=port_no), mask
             yield _rule(Table.FORWARD, Priority.EXACT, fields, meta=meta, goto=goto)
-        elif trunk := wiring.trunk_towards(dpid, home):
-            yield _rule(Table.FORWARD, Priority.EXACT, fields, apply=(to_trunk(trunk),))
+        elif home in wiring.others(dpid):
+            yield _rule(Table.FORWARD, Priority.EXACT, fields, apply=(towards(wiring, dpid, home),))
     yield _rule(Table.FORWARD, Priority.WIDE, match(eth_dst=ANY_GROUP), goto=Table.FLOOD)
 
 

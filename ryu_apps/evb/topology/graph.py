@@ -6,6 +6,7 @@ neighbour, the switch itself chooses the link that is up (fast failover).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import networkx as nx
@@ -54,53 +55,115 @@ class Trunk:
     in_tree: bool
 
 
+#: Two switches that are neighbours.
+Edge = frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Which ways frames take.
+
+    Attributes:
+        hops: from one switch to another: the neighbours that are next on a shortest path, in order.
+        tree: where broadcasts travel.
+    """
+
+    hops: Mapping[tuple[int, int], tuple[int, ...]]
+    tree: frozenset[Edge]
+
+    def common(self, other: Routes) -> Routes:
+        """The ways that both have: whoever takes those meets no loop, whichever of the two the others take."""
+        hops = {
+            ends: tuple(one for one in found if one in other.hops.get(ends, ())) for ends, found in self.hops.items()
+        }
+        return Routes(hops, self.tree & other.tree)
+
+
 class Wiring:
-    """Trunks, next hops and the broadcast tree of a fabric."""
+    """The trunks of a fabric, and the routes that are in force.
+
+    What it is made of does not change: ordinals of trunks and numbers of switches stay.
+
+    Attributes:
+        routes: in force; set by whoever has told the switches.
+        numbers: switch -> 1 or more, in the order of the datapath ids.
+    """
 
     def __init__(self, fabric: Fabric) -> None:
-        links: dict[int, dict[int, list[tuple[PortId, PortId]]]] = {dpid: {} for dpid in fabric.switches}
+        self._links: dict[int, dict[int, list[tuple[PortId, PortId]]]] = {dpid: {} for dpid in fabric.switches}
         for port in fabric.ports(Role.TRUNK):
             interface = fabric.interface(port)
             if interface is not None and interface.peer is not None:
                 link = min(port, interface.peer), max(port, interface.peer)
-                links[port.dpid].setdefault(interface.peer.dpid, []).append(link)
-        backbone = nx.Graph((dpid, peer) for dpid, peers in links.items() for peer in peers)
-        backbone.add_nodes_from(fabric.switches)
+                self._links[port.dpid].setdefault(interface.peer.dpid, []).append(link)
+        self.numbers = {dpid: number for number, dpid in enumerate(sorted(fabric.switches), start=1)}
+        self._whole = self._backbone(frozenset())
+        self.routes = self._usual = self.plan(())
+
+    def plan(self, down: Iterable[PortId]) -> Routes:
+        """The best routes over what is left: always the same for the same ports that are down."""
+        backbone = self._backbone(frozenset(down))
         tree = nx.minimum_spanning_tree(backbone)
-        self._trunks = {
-            dpid: tuple(
-                Trunk(ordinal, peer, _local_ports(dpid, peers[peer]), tree.has_edge(dpid, peer))
-                for ordinal, peer in enumerate(sorted(peers), start=1)
+        distances = dict(nx.all_pairs_shortest_path_length(backbone))
+        hops = {
+            (source, target): tuple(
+                one for one in sorted(backbone[source]) if distances[one].get(target, distance) < distance
             )
-            for dpid, peers in links.items()
+            for source, known in distances.items()
+            for target, distance in known.items()
+            if source != target
         }
-        self._tree = tree
-        paths = dict(nx.all_pairs_shortest_path(backbone))
-        self._next_hop = {
-            (source, target): path[1]
-            for source, targets in paths.items()
-            for target, path in targets.items()
-            if len(path) > 1
-        }
+        return Routes(hops, frozenset(frozenset(edge) for edge in tree.edges))
+
+    def _backbone(self, down: frozenset[PortId]) -> nx.Graph:
+        backbone = nx.Graph()
+        backbone.add_nodes_from(sorted(self._links))
+        for dpid, peers in sorted(self._links.items()):
+            for peer, links in sorted(peers.items()):
+                if any(down.isdisjoint(link) for link in links):
+                    backbone.add_edge(dpid, peer)
+        return backbone
 
     def trunks(self, dpid: int) -> tuple[Trunk, ...]:
         """The trunks of a switch in the order of their ordinals."""
-        return self._trunks.get(dpid, ())
+        peers = self._links.get(dpid, {})
+        return tuple(
+            Trunk(ordinal, peer, _local_ports(dpid, peers[peer]), frozenset((dpid, peer)) in self.routes.tree)
+            for ordinal, peer in enumerate(sorted(peers), start=1)
+        )
 
     def branches(self, dpid: int) -> tuple[tuple[int, frozenset[int]], ...]:
         """Where the broadcast tree goes from a switch: ordinals of trunks, and the switches behind each."""
+        tree = nx.Graph(tuple(edge) for edge in self.routes.tree)
         return tuple(
-            (trunk.ordinal, self._behind(dpid, trunk.neighbour)) for trunk in self.trunks(dpid) if trunk.in_tree
+            (trunk.ordinal, _behind(tree, dpid, trunk.neighbour)) for trunk in self.trunks(dpid) if trunk.in_tree
         )
 
-    def _behind(self, dpid: int, neighbour: int) -> frozenset[int]:
-        cut = nx.restricted_view(self._tree, [], [(dpid, neighbour)])
-        return frozenset(nx.node_connected_component(cut, neighbour))
+    def towards(self, dpid: int, target: int) -> tuple[Trunk, ...]:
+        """The trunks by which a switch reaches another one, all equally short; none: there is no way now."""
+        return self._over(self.routes, dpid, target)
 
-    def trunk_towards(self, dpid: int, target: int) -> Trunk | None:
-        """The trunk by which ``dpid`` reaches the switch ``target``; None if there is no path."""
-        neighbour = self._next_hop.get((dpid, target))
-        return next((trunk for trunk in self.trunks(dpid) if trunk.neighbour == neighbour), None)
+    def usually(self, dpid: int, target: int) -> tuple[Trunk, ...]:
+        """The same if all links are up."""
+        return self._over(self._usual, dpid, target)
+
+    def _over(self, routes: Routes, dpid: int, target: int) -> tuple[Trunk, ...]:
+        hops = routes.hops.get((dpid, target), ())
+        return tuple(trunk for trunk in self.trunks(dpid) if trunk.neighbour in hops)
+
+    def others(self, dpid: int) -> tuple[int, ...]:
+        """The switches that a way leads to if all links are up."""
+        return tuple(sorted(nx.node_connected_component(self._whole, dpid) - {dpid}))
+
+    @property
+    def alternatives(self) -> bool:
+        """Whether there is more than one way between some switches."""
+        return not nx.is_forest(self._whole)
+
+
+def _behind(tree: nx.Graph, dpid: int, neighbour: int) -> frozenset[int]:
+    cut = nx.restricted_view(tree, [], [(dpid, neighbour)])
+    return frozenset(nx.node_connected_component(cut, neighbour))
 
 
 def _local_ports(dpid: int, links: list[tuple[PortId, PortId]]) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from ryu_apps.evb.flow.rule import Change
 from ryu_apps.evb.program.flood import FloodVid, Member, unknown_unicast
 from ryu_apps.evb.program.gate import local_gate, remote_gate, to_vm_metadata
 from ryu_apps.evb.program.groups import GroupVid, Place, Reception
+from ryu_apps.evb.program.infrastructure import towards
 from ryu_apps.evb.services.body import entry_of, multicast_of
 from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import Listener
@@ -87,7 +88,13 @@ class Gatekeeper:
 
     def others(self, dpid: int) -> tuple[int, ...]:
         """The switches that forward towards ``dpid``."""
-        return tuple(other for other in self._fabric.switches if self._wiring.trunk_towards(other, dpid))
+        return self._wiring.others(dpid)
+
+    def rewire(self) -> dict[int, Change]:
+        """The broadcast tree is another one: what multicast in each VLAN makes of that, switch by switch."""
+        self._tree.update((dpid, self._wiring.branches(dpid)) for dpid in self._fabric.switches)
+        changes = [groups.renew() for groups in self._groups.values()]
+        return {dpid: merge(*(change.get(dpid, Change()) for change in changes)) for dpid in self._tree}
 
     def pages(self, vsi: Vsi) -> tuple[int | None, ...]:
         """On which flood page each of a VSI's memberships is."""
@@ -114,10 +121,8 @@ class Gatekeeper:
         assert interface is not None, "a request from an unconfigured port is refused before it gets here"
         entry = entry_of(program.vsi_type)
         gates = {owner.port.dpid: local_gate(interface, program.binding, program.epoch, entry)}
-        for dpid in self._fabric.switches:
-            trunk = self._wiring.trunk_towards(dpid, owner.port.dpid)
-            if trunk is not None:
-                gates[dpid] = remote_gate(trunk, program.binding)
+        for dpid in self.others(owner.port.dpid):
+            gates[dpid] = remote_gate(towards(self._wiring, dpid, owner.port.dpid), program.binding)
         return gates
 
     def _flood_changes(
