@@ -1,0 +1,204 @@
+"""Links between real switches fail and return under traffic: it goes on, nothing comes twice, nothing goes round."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+
+import pytest
+
+from mininet_tests.emulator import EmulatedStation, StationLoop
+from mininet_tests.harness.capture import Tap, only_ethertypes
+from mininet_tests.harness.cluster import Cluster, EndHost
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import run, wait_until
+from mininet_tests.harness.station import Vsi
+from mininet_tests.harness.vm import INTERFACE, Vm
+from mininet_tests.raw import Wire
+from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
+from mininet_tests.vcm import Hooks, Move, admit, dismiss
+from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.wire.mac import mac_from_text
+from topologies.mininet_topo import EndSystem
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+VLAN = 100
+LEAVES, SPINES = (1, 2, 3), (11, 12)
+HOST_PORT, STATION_PORT = 50, 51
+HOSTS = tuple(EndSystem(f"host{leaf}", 0x525400006400 | leaf, f"10.0.100.{leaf}/24") for leaf in LEAVES)
+ETHERTYPE, BROADCAST = 0x88B5, b"\xff" * 6
+_SEQUENCE = struct.Struct("!4sI")
+_INTERVAL = 0.002
+#: Frames that may be under way.
+_NEWEST = 100
+#: Seconds of traffic before and after each event.
+CALM = 0.7
+OPEN = """\
+version: 1
+vsi_type: {type_id: 21, version: 1, name: open}
+from_vm: {default: allow}
+to_vm: {default: allow}
+"""
+
+
+def fabric() -> Fabric:
+    def leaf(number: int) -> Switch:
+        ports = [
+            *(
+                Interface(port, f"spine{port}", Role.TRUNK, peer=PortId(spine, number))
+                for port, spine in enumerate(SPINES, 1)
+            ),
+            Interface(HOST_PORT, f"host{number}", Role.HOST, VLAN, macs=(HOSTS[number - 1].mac,)),
+            Interface(STATION_PORT, f"hv{number}", Role.STATION, VLAN),
+        ]
+        return Switch(number, f"leaf{number}", {one.port_no: one for one in ports})
+
+    def spine(number: int, dpid: int) -> Switch:
+        ports = [Interface(leaf, f"leaf{leaf}", Role.TRUNK, peer=PortId(leaf, number)) for leaf in LEAVES]
+        return Switch(dpid, f"spine{number}", {one.port_no: one for one in ports})
+
+    switches = [*map(leaf, LEAVES), *(spine(number, dpid) for number, dpid in enumerate(SPINES, 1))]
+    return Fabric({one.dpid: one for one in switches})
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder, types = tmp_path_factory.mktemp("links"), tmp_path_factory.mktemp("types")
+    (types / "open.yaml").write_text(OPEN, encoding="ascii")
+    config = dump_config(BridgeConfig(fabric(), (str(types),)))
+    with inside(), closing(StationLoop()) as loop:
+        station = partial(EmulatedStation, loop)
+        with Cluster(fabric(), HOSTS, folder, config, station=station) as cluster:
+            yield cluster
+
+
+class Stream:
+    """Numbered frames from one host to some address, some hundred a second."""
+
+    def __init__(self, source: EndHost, target: bytes, mark: bytes) -> None:
+        self._wire = Wire(source.namespace, source.interface)
+        self._head = target + mac_from_text(source.mac).to_bytes(6) + ETHERTYPE.to_bytes(2)
+        self._mark = mark
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.sent = 0
+
+    def __enter__(self) -> Stream:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+        self._wire.socket.close()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_INTERVAL):
+            self._wire.send(self._head + _SEQUENCE.pack(self._mark, self.sent) + bytes(40))
+            self.sent += 1
+
+
+class Ear:
+    """What arrives somewhere of the streams."""
+
+    def __init__(self, cluster: Cluster, namespace: object, interface: str, stack: ExitStack) -> None:
+        self._cluster = cluster
+        tap = Tap(namespace, interface, only_ethertypes(ETHERTYPE))  # type: ignore[arg-type]
+        self._tap = cluster.watcher.watch(tap)
+        stack.callback(cluster.watcher.dismiss, self._tap)
+
+    def heard(self, mark: bytes) -> list[int]:
+        """The numbers of a stream that have arrived."""
+        self._cluster.watcher.settle()
+        ours = self._tap.matching(lambda one: not one.outgoing and one.data[14:18] == mark)
+        return [_SEQUENCE.unpack_from(one.data, 14)[1] for one in ours]
+
+
+@contextmanager
+def link_down(leaf: int, spine: int) -> Iterator[None]:
+    """A link between a leaf and a spine is out of order."""
+    name = f"leaf{leaf}-eth{spine}"
+    run(["ip", "link", "set", name, "down"])
+    try:
+        yield
+    finally:
+        run(["ip", "link", "set", name, "up"])
+
+
+def links(cluster: Cluster) -> list[bool]:
+    return [one["up"] for one in cluster.controller.get("/evb/status")["links"]]
+
+
+def check(heard: list[int], stream: Stream) -> None:
+    """Nothing has come twice, and the newest come."""
+    assert max(Counter(heard).values()) == 1, "a frame has come twice"
+    assert max(heard) > stream.sent - _NEWEST, "nothing arrives any more"
+    assert len(heard) > stream.sent / 2
+
+
+@pytest.mark.parametrize("spine", [1, 2])
+def test_traffic_goes_around_a_link_that_fails_and_comes_back(cluster: Cluster, spine: int) -> None:
+    wait_until(lambda: all(links(cluster)), "all links", 10)
+    with ExitStack() as stack:
+        hosts = [cluster.hosts[f"host{leaf}"] for leaf in LEAVES]
+        ears = [Ear(cluster, host.namespace, host.interface, stack) for host in hosts]
+        there = stack.enter_context(Stream(hosts[0], HOSTS[1].mac.to_bytes(6), b"uni1"))
+        back = stack.enter_context(Stream(hosts[1], HOSTS[0].mac.to_bytes(6), b"uni2"))
+        everywhere = stack.enter_context(Stream(hosts[0], BROADCAST, b"bcst"))
+
+        def arrives() -> None:
+            check(ears[1].heard(b"uni1"), there)
+            check(ears[0].heard(b"uni2"), back)
+            for ear in ears[1:]:
+                check(ear.heard(b"bcst"), everywhere)
+
+        time.sleep(CALM)
+        arrives()
+        with link_down(2, spine):
+            wait_until(lambda: not all(links(cluster)), "the failure to be noticed", 5)
+            time.sleep(CALM)
+            arrives()
+        wait_until(lambda: all(links(cluster)), "the link to be noticed", 10)
+        time.sleep(CALM)
+        arrives()
+        assert ears[2].heard(b"uni1") == [], "unicast for somebody else"
+
+
+def test_a_spine_that_dies_during_a_move_loses_no_vm(cluster: Cluster) -> None:
+    wait_until(lambda: all(links(cluster)), "all links", 10)
+    vm = Vm("v1", "52:54:00:5f:00:01", "10.0.100.61")
+    vsi = Vsi("00000000-0000-4000-5f00-000000000001", 21, 1, (f"100-{vm.mac}",), vm.ip)
+    cluster.boot(vm, "hv1")
+    at = "hv1"
+    try:
+        admit(cluster.hypervisors["hv1"], vsi)
+        with ExitStack() as stack:
+            host = cluster.hosts["host3"]
+            ear = Ear(cluster, vm.namespace, INTERFACE, stack)
+            stream = stack.enter_context(Stream(host, mac_from_text(vm.mac).to_bytes(6), b"tovm"))
+            time.sleep(CALM)
+            dead = stack.enter_context(ExitStack())
+
+            def spine_dies() -> None:
+                for leaf in LEAVES:
+                    dead.enter_context(link_down(leaf, 1))
+
+            spec = MigrationSpec(vm=vm.name, to="hv2", ladder=LadderName.MINIMIZE_LATENCY, copy_ms=20)
+            move = Move(cluster, spec, vsi, "hv1", None, Hooks(copying=spine_dies))
+            assert move.run().outcome is Outcome.COMPLETED
+            at = "hv2"
+            time.sleep(CALM)
+            check(ear.heard(b"tovm"), stream)
+            dead.close()
+            time.sleep(CALM)
+            check(ear.heard(b"tovm"), stream)
+    finally:
+        dismiss(cluster.hypervisors[at], vsi)
+        cluster.shut_down(vm.name, at)
