@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -202,3 +203,48 @@ def test_a_spine_that_dies_during_a_move_loses_no_vm(cluster: Cluster) -> None:
     finally:
         dismiss(cluster.hypervisors[at], vsi)
         cluster.shut_down(vm.name, at)
+
+
+def test_switches_hear_each_other_as_configured(cluster: Cluster) -> None:
+    def all_heard() -> bool:
+        found = cluster.controller.get("/evb/status")["links"]
+        return all(one["heard"] == one["ports"][::-1] and not one["miswired"] for one in found)
+
+    wait_until(all_heard, "LLDP on every link", 15)
+
+
+def test_cables_in_the_wrong_place_are_found_and_not_used(cluster: Cluster) -> None:
+    """The configuration believes that two leaves hang the other way round on one spine."""
+
+    def miswired() -> list[str]:
+        found = cluster.controller.get("/evb/status")["links"]
+        return sorted(port for one in found if one["miswired"] for port in one["ports"])
+
+    wrong = fabric().switches
+    for leaf, other in ((1, 2), (2, 1)):
+        ports = wrong[leaf].interfaces
+        ports[1] = replace(ports[1], peer=PortId(SPINES[0], other))
+        ports = wrong[SPINES[0]].interfaces
+        ports[leaf] = replace(ports[leaf], peer=PortId(other, 1))
+    text = cluster.controller.config.read_text(encoding="utf-8")
+    cluster.controller.stop()
+    cluster.controller.config.write_text(dump_config(BridgeConfig(Fabric(wrong))), encoding="utf-8")
+    try:
+        cluster.controller.start()
+        cluster.controller.wait_connected(len(wrong))
+        ports = [*(str(PortId(leaf, 1)) for leaf in (1, 2)), *(str(PortId(SPINES[0], leaf)) for leaf in (1, 2))]
+        wait_until(lambda: miswired() == sorted(ports), "the wrong cables", 15)
+        with ExitStack() as stack:
+            hosts = [cluster.hosts[f"host{leaf}"] for leaf in LEAVES]
+            ears = [Ear(cluster, host.namespace, host.interface, stack) for host in hosts]
+            stream = stack.enter_context(Stream(hosts[0], HOSTS[1].mac.to_bytes(6), b"unic"))
+            everywhere = stack.enter_context(Stream(hosts[0], BROADCAST, b"bcst"))
+            time.sleep(CALM)
+            check(ears[1].heard(b"unic"), stream)
+            for ear in ears[1:]:
+                check(ear.heard(b"bcst"), everywhere)
+    finally:
+        cluster.controller.stop()
+        cluster.controller.config.write_text(text, encoding="utf-8")
+        cluster.controller.start()
+        cluster.controller.wait_connected(len(wrong))

@@ -164,6 +164,7 @@ class World:
         deaf: datapaths that do not answer what their meters have counted.
         gauges: the meters of each switch.
         cut: both ports of every link that is down.
+        plugged: ports that lead somewhere else than the fabric says, and where.
         refuse: datapaths that reject the next change of a mode, with the reason.
         store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
             ``store_dawdles`` answers nothing until ``store_catches_up``.
@@ -179,6 +180,7 @@ class World:
     hold: set[int] = field(default_factory=set)
     deaf: set[int] = field(default_factory=set)
     cut: set[PortId] = field(default_factory=set)
+    plugged: dict[PortId, PortId] = field(default_factory=dict)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
     store: dict[str, bytes] = field(default_factory=dict)
     store_refuses: str | None = None
@@ -335,6 +337,9 @@ class World:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
+            case SendFrame(port, data) if (peer := self._peer(port)) is not None:
+                if port not in self.cut and peer.dpid in self.engine.bringup.switches:
+                    self.feed(FrameReceived(peer, data))
             case SendFrame(port) if port not in self.engine.stations:
                 self.frames.append(effect)
                 self.announced.append(effect)
@@ -358,6 +363,11 @@ class World:
                 self._save(effect)
             case Happened():
                 self.happened.append(effect)
+
+    def _peer(self, port: PortId) -> PortId | None:
+        """Where a link to another switch leads."""
+        interface = self.fabric.interface(port)
+        return self.plugged.get(port, interface.peer) if interface is not None else None
 
     def store_catches_up(self) -> None:
         """A store that dawdled writes everything in order, and then says so, twice."""

@@ -21,6 +21,7 @@ class Controller:
     """The controller process.
 
     Attributes:
+        config: its evbridge.yaml.
         port: OpenFlow port it listens on.
         log: file with its output.
     """
@@ -28,7 +29,7 @@ class Controller:
     def __init__(self, config: Path, folder: Path, port: int = 6653, rest_port: int = 8080) -> None:
         self.port = port
         self.log = folder / "controller.log"
-        self._config = config
+        self.config = config
         self._rest_port = rest_port
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -45,7 +46,7 @@ class Controller:
         paths = [str(_CHECKOUT), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {
             **os.environ,
-            "EVBRIDGE_CONFIG": str(self._config),
+            "EVBRIDGE_CONFIG": str(self.config),
             "PYTHONPATH": os.pathsep.join(paths),
         }
         with self.log.open("ab") as output:

@@ -7,7 +7,7 @@ port -> frame.  Knows no Ryu, no socket, no file and no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import Enum
 
@@ -46,6 +46,8 @@ from ryu_apps.evb.io import (
     SwitchUp,
     TimerExpired,
 )
+from ryu_apps.evb.neighbours import INTERVAL as HELLO_INTERVAL
+from ryu_apps.evb.neighbours import Neighbours
 from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet
@@ -101,6 +103,7 @@ class Chore(Enum):
     SWEEP = "sweep what nobody has claimed"
     BRING_UP = "bring a switch up once more"
     COUNT = "ask for what has been counted"
+    HELLO = "tell the neighbours of a switch that it is there"
 
 
 class Engine:
@@ -108,8 +111,8 @@ class Engine:
 
     Attributes:
         fabric, policies: as given.
-        registry, ledger, migrations, counters, stations, pools, wiring, rewiring: read by whoever shows them; written
-            only here.
+        registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours: read by whoever shows
+            them; written only here.
         wanted: what each switch should hold.
         drifted: rules that audits have put right.
     """
@@ -151,6 +154,7 @@ class Engine:
         self.wanted = Desired(fabric, wiring, self.registry, gatekeeper, self.lifecycle, self.stations)
         self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
         self.wiring = wiring
+        self.neighbours = Neighbours(fabric)
         self.rewiring = Rewiring(
             fabric, wiring, self.wanted.base, gatekeeper.rewire, self.lifecycle.next_token, self.lifecycle.up
         )
@@ -392,6 +396,7 @@ class Engine:
                 self._station_outputs(port, station.link(True, now), now)
                 self._associated(self.associations.tell_left(port, now), now)
                 self._associated(self.associations.reassure(port, now), now)
+        self._hello(state.dpid, now)
         self.snooper.heard_again(state.dpid, now)
         early, state.early = state.early, []
         for frame in early:
@@ -426,11 +431,27 @@ class Engine:
             return
         if state.readiness is not Readiness.READY:
             state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
+        elif self.neighbours.is_trunk(event.port):
+            self._heard(self.neighbours.frame(event.port, event.data, now), now)
         elif event.data[_ETHERTYPE] == _TAGGED:
             # Stations speak untagged; what comes from behind a gate has a tag.
             self._snooped(self.snooper.frame(event.port, event.data, now), now)
         elif station is not None:
             self._station_outputs(event.port, station.frame(event.data, now), now)
+
+    def _heard(self, told: Iterable[Happened], now: float) -> None:
+        """Ports towards other switches have heard something, or nothing any more."""
+        for happened in told:
+            self._note(happened, now)
+        if self.rewiring.strange != self.neighbours.strange:
+            self.rewiring.strange = self.neighbours.strange
+            self._reroute()
+
+    def _hello(self, dpid: int, now: float) -> None:
+        if self.bringup.ready(dpid):
+            self._effects += self.neighbours.hello(dpid)
+            self._heard(self.neighbours.forget(now), now)
+            self._agenda.set((Chore.HELLO, dpid), now + HELLO_INTERVAL)
 
     def _snooped(self, outputs: list[SnooperOutput], now: float) -> None:
         for output in outputs:
@@ -506,6 +527,8 @@ class Engine:
                 self._sweep_abandoned(dpid)
             case Chore.BRING_UP:
                 self._bring_up_again(dpid)
+            case Chore.HELLO:
+                self._hello(dpid, now)
             case Chore.COUNT:
                 self._counting = False
                 self._outcomes(self.counters.poll(now), now)

@@ -29,6 +29,7 @@ class Rewiring:
 
     Attributes:
         down: ports towards other switches that are known to be down.
+        strange: those that lead somewhere else than they should.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Rewiring:
             up: the switches that may be changed step by step.
         """
         self.down: set[PortId] = set()
+        self.strange: frozenset[PortId] = frozenset()
         self._trunks = frozenset(fabric.ports(Role.TRUNK))
         self._wiring = wiring
         self._base = base
@@ -83,7 +85,7 @@ class Rewiring:
             return []
         steps: list[Apply] = []
         while not steps:
-            routes, wanted = self._wiring.routes, self._wiring.plan(self.down)
+            routes, wanted = self._wiring.routes, self._wiring.plan(self.down | self.strange)
             if routes == wanted:
                 return []
             common = routes.common(wanted)

@@ -57,8 +57,16 @@ def _link_json(engine: Engine, port: PortId, peer: PortId) -> Json:
     return {
         "ports": [str(port), str(peer)],
         "up": engine.rewiring.down.isdisjoint((port, peer)),
+        "heard": [_heard(engine, one) for one in (port, peer)],
+        "miswired": not engine.neighbours.strange.isdisjoint((port, peer)),
         "in_tree": frozenset((port.dpid, peer.dpid)) in engine.wiring.routes.tree,
     }
+
+
+def _heard(engine: Engine, port: PortId) -> str | None:
+    """Whom a port has heard by LLDP."""
+    heard = engine.neighbours.heard.get(port)
+    return None if heard is None or heard.peer is None else str(heard.peer)
 
 
 def _switch_json(engine: Engine, switch: Switch) -> Json:

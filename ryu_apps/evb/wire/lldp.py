@@ -5,6 +5,7 @@ All other TLVs are kept as they are.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -13,8 +14,10 @@ from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.evb_tlv import EvbTlv
 from ryu_apps.evb.wire.tlv import ORGANIZATIONAL, at_end, check_tlv, encode_tlv, pull_tlv
 
-CHASSIS_MAC = 4
-PORT_INTERFACE_NAME = 5
+CHASSIS_MAC, CHASSIS_LOCAL = 4, 7
+PORT_COMPONENT, PORT_INTERFACE_NAME = 2, 5
+#: A switch by its datapath id, as Ryu's own LLDP has it.
+_DPID = re.compile(rb"dpid:([0-9a-f]{16})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +166,23 @@ def bridge_lldpdu(mac: int, port_name: str, ttl: int, evb: EvbTlv | None) -> Lld
     """What a bridge port sends; with ``ttl`` 0 and without ``evb`` it is a shutdown."""
     optional = () if evb is None else (evb,)
     return Lldpdu((ChassisId.of_mac(mac), LldpPortId.of_name(port_name), Ttl(ttl), *optional, EndOfLldpdu()))
+
+
+def switch_lldpdu(dpid: int, port_no: int, ttl: int) -> Lldpdu:
+    """What a port towards another switch says: datapath id and port number, as Ryu's topology discovery has them."""
+    chassis = ChassisId(CHASSIS_LOCAL, f"dpid:{dpid:016x}".encode())
+    return Lldpdu((chassis, LldpPortId(PORT_COMPONENT, port_no.to_bytes(4)), Ttl(ttl), EndOfLldpdu()))
+
+
+def switch_port(lldpdu: Lldpdu) -> tuple[int, int] | None:
+    """Datapath id and port number that :func:`switch_lldpdu` says; None: somebody else speaks."""
+    chassis, port = lldpdu.neighbour
+    if not (isinstance(chassis, ChassisId) and isinstance(port, LldpPortId)):
+        return None
+    found = _DPID.match(chassis.octets)
+    if found is None or chassis.subtype != CHASSIS_LOCAL or port.subtype != PORT_COMPONENT or len(port.octets) != 4:
+        return None
+    return int(found[1], 16), int.from_bytes(port.octets)
 
 
 def _pull(cursor: Cursor) -> LldpTlv:
