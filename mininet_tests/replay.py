@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import tempfile
 import time
@@ -31,6 +30,7 @@ from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.flow.pipeline import Cookie
 from ryu_apps.evb.topology.fabric import Fabric, Role
+from topologies.catalogue import describe
 
 #: Told what is being done now.
 Progress = Callable[[str], None]
@@ -69,13 +69,14 @@ def replay(
 
 
 def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) -> Cluster:
-    """The cluster that a scenario asks for, not started."""
+    """The cluster that a scenario asks for, not started.
+
+    Raises:
+        ValueError: there is no such topology, or none with such parameters.
+    """
     spec = scenario.file.cluster
-    topology = importlib.import_module(f"topologies.{spec.topology}")
-    systems = topology.END_SYSTEMS
-    fabric = topology.fabric(spec.n)
-    if spec.proxies:
-        fabric, systems = topology.fabric(spec.n, proxies=1), systems + topology.PROXIES
+    proxies = {"proxies": 1} if spec.proxies else {}
+    fabric, systems = describe(spec.topology, n=spec.n, **proxies, **spec.parameters)
     fabric = replace(_budgeted(fabric, spec.max_rules), balancers=balancers(spec.load_balancers))
     config = dump_config(BridgeConfig(fabric, scenario.policies))
     return Cluster(fabric, systems, folder, config, apps)

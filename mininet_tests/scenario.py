@@ -71,11 +71,16 @@ Ip = Annotated[str, AfterValidator(_ip)]
 
 
 class ClusterSpec(Strict):
-    """Which topology, and what the controller is told differently from its defaults."""
+    """Which topology, and what the controller is told differently from its defaults.
+
+    Attributes:
+        parameters: of the topology, besides ``n`` and ``proxies``.
+    """
 
     topology: str = "two_switch"
     n: Annotated[int, Field(ge=1)] = 8
     proxies: bool = False
+    parameters: dict[str, int] = Field(default_factory=dict)
     load_balancers: dict[str, LoadBalancer] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     policies: list[str] = Field(default_factory=lambda: ["../../policies"])
@@ -203,7 +208,12 @@ def load_scenario(path: Path) -> Scenario:
 
 def _strays(parsed: ScenarioFile) -> list[tuple[tuple[Any, ...], str]]:
     """What names nothing or means nothing; hypervisors and hosts are known only once the topology is built."""
-    silent = [
+    silent: list[tuple[tuple[Any, ...], str]] = [
+        (("cluster", "parameters", name), f"{name} has an attribute of its own: cluster.{name}")
+        for name in parsed.cluster.parameters
+        if name in ("n", "proxies")
+    ]
+    silent += [
         (("flows", name, "address"), "UDP has two ends that speak: only TCP calls another address")
         for name, flow in parsed.flows.items()
         if flow.address and flow.proto != "tcp"

@@ -1,11 +1,11 @@
-"""The modest cluster of the founding paper: two switches, 8 to 32 hypervisors, a shared NMS host, a client.
+"""The modest cluster of the founding paper: two switches, 8 to 32 hypervisors (up to 128), a shared NMS host, a client.
 
 One description, ``fabric``, gives the Mininet topology (``mn --custom topologies/two_switch.py --topo
 twoswitch,n=8``), the controller's configuration (``evbridge topology two_switch --set n=8``) and the graph
 that the controller computes on.
 
-Port numbers are the same for every n: hypervisors from 1, the host at 50, a proxy at 51 if there is one, the
-two trunks at 61 and 62.
+Port numbers are the same for every n: hypervisors from 1 to 49 and from 101, the host at 50, a proxy at 51 if
+there is one, the two trunks at 61 and 62.
 Standard library only here: ``mn`` runs this file under the system's Python, and does not tell it
 where it lies.  Every name of this module also lands among mn's own globals, so none may be one of those.
 """
@@ -25,7 +25,8 @@ NATIVE_VLAN = 100
 TAGGED_VLANS = (200,)
 HOST_PORT, PROXY_PORT = 50, 51
 TRUNK_PORTS = (61, 62)
-SMALLEST, LARGEST = 8, 32
+_STATION_PORTS = (*range(1, HOST_PORT), *range(101, 201))
+SMALLEST, LARGEST = 8, 128
 
 #: The end systems that speak no EVB; the first is on s1, the second on s2.
 END_SYSTEMS = (
@@ -46,7 +47,7 @@ def fabric(n=8, proxies=0):
         proxies: 1: with a transparent proxy at each switch.
 
     Raises:
-        ValueError: n is not a number from 8 to 32.
+        ValueError: n is not a number from 8 to 128.
     """
     if not isinstance(n, int) or not SMALLEST <= n <= LARGEST:
         raise ValueError(f"n={n!r}: a two-switch cluster has {SMALLEST} to {LARGEST} hypervisors")
@@ -62,7 +63,8 @@ def fabric(n=8, proxies=0):
 
 def _switch(dpid, other, stations, host, proxy):
     interfaces = [
-        Interface(port_no, name, Role.STATION, NATIVE_VLAN, TAGGED_VLANS) for port_no, name in enumerate(stations, 1)
+        Interface(port_no, name, Role.STATION, NATIVE_VLAN, TAGGED_VLANS)
+        for port_no, name in zip(_STATION_PORTS, stations, strict=False)
     ]
     interfaces.append(Interface(HOST_PORT, host.name, Role.HOST, NATIVE_VLAN, macs=(host.mac,)))
     if proxy:

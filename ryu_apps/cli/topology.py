@@ -5,15 +5,13 @@ What Mininet builds from ``topologies/NAME.py`` and what the controller is told 
 
 from __future__ import annotations
 
-import runpy
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import click
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
+from topologies import catalogue
 
 
 @click.command()
@@ -30,7 +28,7 @@ from ryu_apps.evb.topology.fabric import Fabric
 def topology(name: str, settings: tuple[str, ...], policies: tuple[str, ...], output: Path | None) -> None:
     """Write the controller's configuration for a cluster.
 
-    NAME is a module of topologies/ (two_switch) or a Python file with a function fabric().
+    NAME is a module of topologies/ (two_switch, multi_switch) or a Python file with a function fabric().
     """
     text = dump_config(BridgeConfig(describe(name, parameters(settings)), policies))
     if output is None:
@@ -58,17 +56,6 @@ def describe(name: str, arguments: dict[str, int]) -> Fabric:
         ClickException: no such topology, or none with such parameters.
     """
     try:
-        fabric: Any = _members(name)["fabric"]
-    except (ModuleNotFoundError, FileNotFoundError, KeyError):
-        raise click.ClickException(f"no topology {name!r}") from None
-    try:
-        described: Fabric = fabric(**arguments)
-    except (ValueError, TypeError) as error:
-        raise click.ClickException(f"{name}: {error}") from None
-    return described
-
-
-def _members(name: str) -> dict[str, Any]:
-    if name.endswith(".py"):
-        return runpy.run_path(name)
-    return vars(import_module(f"topologies.{name}"))
+        return catalogue.describe(name, **arguments).fabric
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None

@@ -61,6 +61,7 @@ def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
         ("52:54:00:AA:00:01", "52:54:00:AA:00", 4, "a MAC address was expected"),
         ("ip: 10.0.100.11", "ip: 10.0.100.256", 4, "10.0.100.256"),
         ("name: a-move", "nmae: a-move", 2, "nmae"),
+        ("vms:", "cluster: {parameters: {n: 9}}\nvms:", 3, "n has an attribute of its own: cluster.n"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
