@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import struct
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from ipaddress import IPv4Address
+from contextlib import ExitStack
 
 import pytest
 
+from mininet_tests.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
 from mininet_tests.harness.capture import Tap, all_but_ethertypes, only_ethertypes
 from mininet_tests.harness.cluster import Cluster, EndHost
 from mininet_tests.harness.ovs import dump_flows
@@ -19,54 +17,9 @@ from mininet_tests.harness.staged import ETHERTYPE_ECP, ETHERTYPE_LLDP
 from mininet_tests.harness.station import Mode, Vsi
 from mininet_tests.harness.vm import Vm
 from mininet_tests.rules import added, gates, read_dump
-from mininet_tests.vcm import admit, dismiss
 from ryu_apps.evb.flow.pipeline import Kind
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
-
-ETHERTYPE_ARP = 0x0806
-WEB = (1, 1)
-HTTPS = 443
-
-
-def vsi(number: int) -> Vsi:
-    return Vsi(
-        f"00000000-0000-4000-8000-{number:012d}",
-        *WEB,
-        (f"100-52:54:00:bb:00:{number:02x}",),
-        f"10.0.100.{100 + number}",
-    )
-
-
-@contextmanager
-def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[Vm]:
-    """A VM, associated, and gone again afterwards."""
-    vm = Vm(f"t{number}", f"52:54:00:bb:00:{number:02x}", f"10.0.100.{100 + number}")
-    cluster.boot(vm, hypervisor)
-    admit(cluster.hypervisors[hypervisor], vsi(number))
-    try:
-        yield vm
-    finally:
-        dismiss(cluster.hypervisors[hypervisor], vsi(number))
-        cluster.shut_down(vm.name, hypervisor)
-
-
-def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience: float = 2.0) -> bool:
-    """Does a datagram get through?  Sent again every 50 ms, because the first ones wait for ARP."""
-    with ExitStack() as stack:
-        listening = stack.enter_context(receiver.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        listening.bind(("0.0.0.0", port))
-        listening.settimeout(0.05)
-        sending = stack.enter_context(sender.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        sending.bind(("0.0.0.0", port))
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            sending.sendto(b"here", (ip, port))
-            try:
-                return listening.recv(16) == b"here"
-            except TimeoutError:
-                continue
-    return False
 
 
 # --- by hand ---
@@ -108,13 +61,6 @@ def test_two_vms_reach_each_other_behind(cluster: Cluster, there: str, what: str
         assert arrives(one.namespace, two.namespace, two.ip, HTTPS)
         assert arrives(two.namespace, one.namespace, one.ip, HTTPS)
         assert not arrives(one.namespace, two.namespace, two.ip, 5002, patience=0.3)
-
-
-def who_has(ip: str, mac: str, source: str) -> bytes:
-    """An ARP request, broadcast."""
-    octets = bytes.fromhex(mac.replace(":", ""))
-    head = struct.pack("!HHHBBH", ETHERTYPE_ARP, 1, 0x0800, 6, 4, 1)
-    return b"\xff" * 6 + octets + head + octets + IPv4Address(source).packed + bytes(6) + IPv4Address(ip).packed
 
 
 def test_a_broadcast_reaches_everybody_once_and_not_the_sender(cluster: Cluster) -> None:

@@ -1,0 +1,134 @@
+"""Leaf and spine: four leaves, two spines, 32 nodes with a real lldpad on each."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import permutations
+from pathlib import Path
+
+import pytest
+
+from mininet_tests.conftest import SCENARIOS, tables
+from mininet_tests.guests import ETHERTYPE_ARP, HTTPS, arrives, running, who_has
+from mininet_tests.harness.capture import Tap, only_ethertypes
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import Namespace, wait_until
+from mininet_tests.harness.vm import INTERFACE, Vm
+from mininet_tests.replay import Replay, cluster_for
+from mininet_tests.scenario import load_scenario
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+SCENARIO = load_scenario(SCENARIOS / "leaf-spine.yaml")
+#: A hypervisor of each leaf.
+AT = ("hv1", "hv9", "hv17", "hv25")
+END_SYSTEMS = {"nms", "client", "firewall", "balancer", "router"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with inside(), cluster_for(SCENARIO, tmp_path_factory.mktemp("leaf-spine")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def leaf_spine(built: Cluster) -> Iterator[Cluster]:
+    """The cluster without VMs; a test has to leave the flow tables exactly as it found them."""
+    before = tables(built)
+    yield built
+    wait_until(lambda: tables(built) == before, "flow tables as before the test", 10, pause=0.2)
+
+
+@contextmanager
+def one_at_each_leaf(cluster: Cluster) -> Iterator[list[Vm]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(running(cluster, number, at)) for number, at in enumerate(AT, 1)]
+
+
+@contextmanager
+def outside_of(router: Namespace) -> Iterator[Vm]:
+    """A host in another network, behind the router."""
+    host = Vm("outside", "52:54:00:00:ff:01", "203.0.113.7")
+    host.boot(router)
+    try:
+        router.set("net.ipv4.ip_forward=1")
+        router.ip(f"address add 203.0.113.1/24 dev {host.port}", f"link set {host.port} up")
+        host.namespace.ip("route add default via 203.0.113.1")
+        yield host
+    finally:
+        host.halt()
+
+
+def test_every_node_agrees_on_evb_and_every_port_is_up(leaf_spine: Cluster) -> None:
+    status = leaf_spine.controller.get("/evb/status")
+    assert status["stations"] == {"configured": 32, "agreed": 32}
+    assert {one["name"]: one["readiness"] for one in status["switches"]} == dict.fromkeys(
+        ("leaf1", "leaf2", "leaf3", "leaf4", "spine1", "spine2"), "ready"
+    )
+    assert all(port["up"] for switch in status["switches"] for port in switch["ports"])
+
+
+def test_vms_at_different_leaves_reach_each_other_and_the_client(leaf_spine: Cluster) -> None:
+    client = leaf_spine.hosts["client"]
+    with one_at_each_leaf(leaf_spine) as vms:
+        for one, other in permutations(vms, 2):
+            assert arrives(one.namespace, other.namespace, other.ip, HTTPS), f"{one.name} to {other.name}"
+            assert not arrives(one.namespace, other.namespace, other.ip, 5002, patience=0.1)
+        for vm in vms:
+            assert arrives(vm.namespace, client.namespace, client.ip, HTTPS), f"{vm.name} to the client"
+            assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS), f"the client to {vm.name}"
+
+
+def test_vms_at_every_leaf_reach_the_outside_and_are_reached(leaf_spine: Cluster) -> None:
+    router = leaf_spine.hosts["router"]
+    with one_at_each_leaf(leaf_spine) as vms, outside_of(router.namespace) as outside:
+        for vm in vms:
+            vm.namespace.ip(f"route add default via {router.ip}")
+            assert arrives(vm.namespace, outside.namespace, outside.ip, HTTPS), f"{vm.name} to the outside"
+            assert arrives(outside.namespace, vm.namespace, vm.ip, HTTPS), f"the outside to {vm.name}"
+            assert not arrives(outside.namespace, vm.namespace, vm.ip, 5002, patience=0.1)
+
+
+@pytest.mark.parametrize("sender", ["t1", "t3", "client", "router"])
+def test_a_broadcast_arrives_everywhere_exactly_once(leaf_spine: Cluster, sender: str) -> None:
+    with one_at_each_leaf(leaf_spine) as vms, running(leaf_spine, 5, "hv2") as neighbour, ExitStack() as watching:
+        guests = {vm.name: vm for vm in (*vms, neighbour)}
+        ends = {name: (vm.namespace, INTERFACE, vm.mac, vm.ip) for name, vm in guests.items()}
+        ends |= {host.name: (host.namespace, host.interface, host.mac, host.ip) for host in leaf_spine.hosts.values()}
+        taps = {name: Tap(*end[:2], only_ethertypes(ETHERTYPE_ARP)) for name, end in ends.items()}
+        for tap in taps.values():
+            leaf_spine.watcher.watch(tap)
+            watching.callback(leaf_spine.watcher.dismiss, tap)
+        namespace, interface, mac, ip = ends[sender]
+        request = who_has("10.0.100.250", mac, ip)
+
+        def copies() -> Counter[str]:
+            leaf_spine.watcher.settle()
+            return Counter(
+                name
+                for name, tap in taps.items()
+                for one in tap.matching(lambda one: not one.outgoing and one.data[12:42] == request[12:42])
+            )
+
+        with namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
+            raw.bind((interface, 0))
+            raw.send(request)
+        wait_until(lambda: len(copies()) == len(ends) - 1, "the broadcast", 2)
+        time.sleep(0.2)  # a second copy would come on the heels of the first
+        assert copies() == Counter((set(guests) | END_SYSTEMS) - {sender})
+
+
+def test_a_vm_moves_from_leaf_to_leaf_along_both_ladders(leaf_spine: Cluster, tmp_path: Path) -> None:
+    report = Replay(SCENARIO, leaf_spine).run(tmp_path)
+    assert [migration.failures for migration in report.migrations] == [(), ()]
+    leaves = {leaf_spine.hypervisors[name].port.dpid for name in ("hv1", "hv9", "hv25")}
+    assert leaves == {1, 2, 4}
+    for migration in report.migrations:
+        assert migration.figures.rules_staged > 50
+        assert migration.figures.injected > 100
+        assert migration.figures.blocked > 1000
