@@ -17,10 +17,11 @@ from mininet_tests.guests import ETHERTYPE_ARP, HTTPS, arrives, running, who_has
 from mininet_tests.harness.capture import Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import Namespace, wait_until
+from mininet_tests.harness.shell import Namespace, run, wait_until
 from mininet_tests.harness.vm import INTERFACE, Vm
 from mininet_tests.replay import Replay, cluster_for
-from mininet_tests.scenario import load_scenario
+from mininet_tests.report import ZEROS
+from mininet_tests.scenario import Outcome, load_scenario
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -132,3 +133,35 @@ def test_a_vm_moves_from_leaf_to_leaf_along_both_ladders(leaf_spine: Cluster, tm
         assert migration.figures.rules_staged > 50
         assert migration.figures.injected > 100
         assert migration.figures.blocked > 1000
+
+
+def _link_names(failure: str) -> list[str]:
+    """The interfaces at the leaves whose links fail: that of the source to one spine, or those of all."""
+    leaves = (1,) if failure == "link" else (1, 2, 3, 4)
+    return [f"leaf{leaf}-eth1011" for leaf in leaves]
+
+
+@pytest.mark.parametrize("failure", ["link", "spine"])
+def test_a_link_or_a_spine_fails_during_a_move(leaf_spine: Cluster, tmp_path: Path, failure: str) -> None:
+    def meddle(words: str) -> None:
+        if words.startswith("vm1 from hv1"):
+            for name in _link_names(failure):
+                run(["ip", "link", "set", name, "down"])
+        elif words.startswith("vm1 from"):
+            for name in _link_names(failure):
+                run(["ip", "link", "set", name, "up"])
+
+    def all_up() -> bool:
+        return all(one["up"] for one in leaf_spine.controller.get("/evb/status")["links"])
+
+    report = Replay(SCENARIO, leaf_spine, meddle).run(tmp_path)
+    wait_until(all_up, "all links", 10)
+    for migration in report.migrations:
+        figures = migration.figures
+        assert figures.outcome is Outcome.COMPLETED
+        zeros = {name: getattr(figures, name) for name in ZEROS if name != "wrongly_blocked"}
+        assert set(zeros.values()) == {0}, zeros
+        assert figures.streams_broken == ()
+        # What is under way when a link fails is lost, and what comes until its leaf knows another way.
+        assert figures.wrongly_blocked < figures.sent / 4
+        assert figures.injected > 100
