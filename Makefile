@@ -5,6 +5,7 @@
 #   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
+#   make bench-scale     the figures of the larger cluster, up to 256 nodes
 #   make clean           remove everything the other targets made in the checkout
 
 PYTHON ?= /usr/bin/python3
@@ -22,7 +23,7 @@ NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 ip
 SUITES = $(wildcard tests/unit tests/property tests/golden tests/pair tests/packaging tests/app tests/interop mininet_tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench soak lint style types imports docs clean python-debs network-debs
+.PHONY: help demo test bench bench-scale soak lint style types imports docs clean python-debs network-debs
 .DELETE_ON_ERROR:
 
 help:
@@ -38,6 +39,10 @@ test: network-debs $(VENV)/test.stamp
 bench: network-debs $(VENV)/test.stamp
 	@echo "Measuring (ratios in one interleaved run; see bench/)"
 	@$(IN_VENV) python -m bench
+
+bench-scale: network-debs $(VENV)/test.stamp
+	@echo "Measuring the larger cluster at 1, 4 and 16 times its size (some minutes)"
+	@$(IN_VENV) python -m bench.scale
 
 soak: network-debs $(VENV)/test.stamp
 	@echo "Running the long tests"

@@ -54,6 +54,12 @@ class Controller:
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
     def wait_connected(self, switches: int, limit: float = 20.0) -> None:
         """Wait until this many switches are ready for use.
 

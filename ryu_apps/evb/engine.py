@@ -305,11 +305,13 @@ class Engine:
             self._effects.append(Save(self.lifecycle.next_token(), self.rewiring.record()))
             detail: dict[str, object] = {"down": [str(port) for port in sorted(self.rewiring.down)]}
             self._note(Happened("links.changed", dpid=dpid, detail=detail), now)
-            self._reroute()
+            self._reroute(now)
 
-    def _reroute(self) -> None:
+    def _reroute(self, now: float) -> None:
         for step in self.rewiring.advance():
             self._apply(step)
+        if self.rewiring.finished():
+            self._note(Happened("ways.settled"), now)
 
     def _switch_down(self, dpid: int, now: float) -> None:
         self.lifecycle.up.discard(dpid)
@@ -332,7 +334,7 @@ class Engine:
             return
         if self.rewiring.settled(token):
             self._compare(dpid)
-            self._reroute()
+            self._reroute(now)
             return
         if not self.counters.lost(token):
             self._outcomes(self.lifecycle.rejected(dpid, token, reason), now)
@@ -376,7 +378,7 @@ class Engine:
 
     def _confirmed(self, dpid: int, token: int, now: float) -> None:
         if self.rewiring.settled(token):
-            self._reroute()
+            self._reroute(now)
             return
         match self.bringup.installed(dpid, token):
             case Apply() as more:
@@ -445,7 +447,7 @@ class Engine:
             self._note(happened, now)
         if self.rewiring.strange != self.neighbours.strange:
             self.rewiring.strange = self.neighbours.strange
-            self._reroute()
+            self._reroute(now)
 
     def _hello(self, dpid: int, now: float) -> None:
         if self.bringup.ready(dpid):

@@ -56,6 +56,7 @@ class Rewiring:
         self._next_token = next_token
         self._up = up
         self._waiting: set[int] = set()
+        self._changing = False
 
     def restore(self, record: bytes | None) -> None:
         """Take up what was down in an earlier life; a record that nobody can read says nothing."""
@@ -91,7 +92,14 @@ class Rewiring:
             common = routes.common(wanted)
             steps = list(self._take(common if common != routes else wanted))
         self._waiting = {one.token for one in steps}
+        self._changing = True
         return steps
+
+    def finished(self) -> bool:
+        """Whether the switches have just come to the ways that they are to have; said once."""
+        over = self._changing and not self._waiting
+        self._changing = self._changing and not over
+        return over
 
     def settled(self, token: int) -> bool:
         """A switch has carried out its part of a step, or will not; whether it was one."""

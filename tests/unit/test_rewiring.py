@@ -128,6 +128,19 @@ def test_nobody_takes_a_new_way_before_all_have_left_the_old_one(world: World) -
     assert heard(world, L1) == hosts(L2, L3)
 
 
+def test_the_end_of_a_change_is_told_once(world: World) -> None:
+    def told() -> int:
+        return [one.kind for one in world.happened].count("ways.settled")
+
+    world.hold |= set(world.fabric.switches)
+    world.link(PortId(L2, 1), up=False)
+    assert told() == 0
+    world.release()
+    assert told() == 1
+    world.link(PortId(L2, 1), up=True)
+    assert told() == 2
+
+
 def test_what_happens_meanwhile_is_taken_into_account(world: World) -> None:
     world.hold |= set(world.fabric.switches)
     world.link(PortId(L2, 1), up=False)

@@ -1,0 +1,296 @@
+"""``python -m bench.scale``: the larger cluster at 1, 4 and 16 times its size.
+
+Real Open vSwitch, real ``ryu-manager``, leaves and spines; the stations are ours, one at every node, since 256
+lldpads are more than two cores can do.  Every node has 32 VSIs.  Figures are what one run on one machine came to; how
+they grow is what counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from bench.figures import Spread
+from mininet_tests.emulator import EmulatedStation, StationLoop
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.sandbox import enter
+from mininet_tests.harness.shell import run, wait_until
+from mininet_tests.harness.station import Mode, Vsi
+from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.topology.fabric import Fabric, Role, Timers
+from topologies import multi_switch
+
+#: Times the smallest -> leaves and nodes.
+SIZES = {1: (2, 16), 4: (4, 64), 16: (16, 256)}
+SPINES, VSIS_EACH = 2, 32
+#: The exponent of the keep-alive interval: with the default every VSI repeats itself about once a second.
+RKA = 23
+#: Seconds of keep-alives and nothing else.
+_QUIET = 10.0
+_POLICIES = Path(__file__).parents[1] / "policies"
+_TYPE = (1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One size.
+
+    Attributes:
+        start_s: until every station has agreed with its bridge.
+        stage_ms, associate_ms: request to answer, one at a time, of all VSIs.
+        associate_first_ms, associate_last_ms: the median of the first and of the last tenth.
+        memory_kb: resident memory of the controller for each VSI.
+        keep_alive_load: the controller's share of a core with all VSIs at rest.
+        rules_leaf, rules_spine: of the fullest of each.
+        spine_ms, back_ms: from the first port that is down (up) until all switches have the new ways.
+        evacuate_s: until 32 VSIs of a node, all at once, are associated elsewhere; and the median of one.
+    """
+
+    times: int
+    leaves: int
+    nodes: int
+    vsis: int
+    start_s: float
+    stage_ms: Spread
+    associate_ms: Spread
+    associate_first_ms: float
+    associate_last_ms: float
+    memory_kb: float
+    keep_alive_load: float
+    rules_leaf: int
+    rules_spine: int
+    spine_ms: float
+    back_ms: float
+    evacuate_s: float
+    evacuate_each_ms: float
+
+
+class Scale:
+    """One cluster under measurement."""
+
+    def __init__(self, cluster: Cluster, tell: Callable[[str], None]) -> None:
+        self._cluster = cluster
+        self._tell = tell
+        self._nodes = sorted(cluster.hypervisors, key=lambda name: int(name[2:]))
+
+    def measure(self, times: int, start_s: float) -> Result:
+        """Everything, in one go."""
+        empty = self._memory()
+        staged, associated = self._fill()
+        full = self._memory()
+        load = self._load()
+        rules = self._rules()
+        down, up = self._spine()
+        evacuation, each = self._evacuate()
+        tenth = max(len(associated) // 10, 1)
+        leaves, nodes = SIZES[times]
+        return Result(
+            times,
+            leaves,
+            nodes,
+            len(associated),
+            start_s,
+            Spread.of(staged),
+            Spread.of(associated),
+            Spread.of(associated[:tenth]).p50,
+            Spread.of(associated[-tenth:]).p50,
+            (full - empty) / len(associated),
+            load,
+            max(count for name, count in rules.items() if name.startswith("leaf")),
+            max(count for name, count in rules.items() if name.startswith("spine")),
+            down,
+            up,
+            evacuation,
+            each,
+        )
+
+    def _fill(self) -> tuple[list[float], list[float]]:
+        """A VSI after the other, node by node in turn, so that all switches fill alike."""
+        staged, associated = [], []
+        for number in range(VSIS_EACH):
+            if number % 8 == 0:
+                self._tell(f"{number * len(self._nodes):,} VSIs")
+            for node in self._nodes:
+                vsi = vsi_of(node, number)
+                staged.append(self._ask(node, Mode.PREASSOCIATE_RR, vsi))
+                associated.append(self._ask(node, Mode.ASSOCIATE, vsi))
+        return staged, associated
+
+    def _ask(self, node: str, mode: Mode, vsi: Vsi) -> float:
+        answer = self._cluster.hypervisors[node].station.request(mode, vsi, limit=30.0)
+        if not answer.granted:
+            raise RuntimeError(f"{node}: {mode.name}: {answer.reason}")
+        return 1000 * (answer.answered - answer.asked)
+
+    def _load(self) -> float:
+        self._tell("keep-alives")
+        before = self._cpu()
+        time.sleep(_QUIET)
+        return (self._cpu() - before) / _QUIET
+
+    def _rules(self) -> dict[str, int]:
+        return {one["name"]: one["rules"] for one in self._status()["switches"]}
+
+    def _spine(self) -> tuple[float, float]:
+        """The first spine dies, port by port, and comes back."""
+        self._tell("a spine dies")
+        leaves = [one.name for one in self._cluster.fabric.switches.values() if one.name.startswith("leaf")]
+        names = [f"{leaf}-eth{multi_switch.UPLINK_PORT + 11}" for leaf in leaves]
+        return self._turn(names, "down"), self._turn(names, "up")
+
+    def _turn(self, names: Sequence[str], state: str) -> float:
+        """Milliseconds from the first change of a link until all switches have the ways that it leaves."""
+        since = time.monotonic()
+        for name in names:
+            run(["ip", "link", "set", name, state])
+        wanted = state == "up"
+
+        def over() -> float | None:
+            links = [one for one in self._status()["links"] if one["ports"][0].split(":")[1] == str(1011)]
+            if any(one["up"] != wanted for one in links):
+                return None
+            events = self._cluster.controller.get(f"/evb/events?since={since}")
+            first = min((one["t"] for one in events if one["kind"] == "links.changed"), default=None)
+            last = max((one["t"] for one in events if one["kind"] == "ways.settled"), default=None)
+            changed = max((one["t"] for one in events if one["kind"] == "links.changed"), default=None)
+            if first is None or last is None or changed is None or last < changed:
+                return None
+            return 1000 * (last - first)
+
+        return wait_until(over, f"ways with the links {state}", 120, pause=0.3)
+
+    def _evacuate(self) -> tuple[float, float]:
+        """All VSIs of the first node leave at once, for the other nodes in turn."""
+        self._tell("a node is evacuated")
+        source, others = self._nodes[0], self._nodes[1:]
+        aims = [others[7 * number % len(others)] for number in range(VSIS_EACH)]
+
+        def one(number: int) -> float:
+            vsi, begun = vsi_of(source, number), time.monotonic()
+            self._ask(aims[number], Mode.PREASSOCIATE_RR, vsi)
+            self._ask(aims[number], Mode.ASSOCIATE, vsi)
+            return time.monotonic() - begun
+
+        begun = time.monotonic()
+        with ThreadPoolExecutor(VSIS_EACH) as pool:
+            taken = list(pool.map(one, range(VSIS_EACH)))
+        return time.monotonic() - begun, 1000 * Spread.of(taken).p50
+
+    # --- the controller ---
+    def _status(self) -> dict[str, list[dict[str, object]]]:
+        found: dict[str, list[dict[str, object]]] = self._cluster.controller.get("/evb/status")
+        return found
+
+    def _memory(self) -> float:
+        """Kilobytes."""
+        status = Path(f"/proc/{self._cluster.controller.pid}/status").read_text(encoding="ascii")
+        return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+    def _cpu(self) -> float:
+        """Seconds."""
+        fields = (
+            Path(f"/proc/{self._cluster.controller.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        )
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def vsi_of(node: str, number: int) -> Vsi:
+    """A VSI that starts at a node."""
+    index = int(node[2:]) << 8 | number
+    mac = (0x525401000000 | index).to_bytes(6).hex(":")
+    uuid = f"00000000-0000-4000-8000-{index:012x}"
+    return Vsi(
+        uuid, *_TYPE, (f"{multi_switch.NATIVE_VLAN}-{mac}",), f"10.{index >> 16 & 255}.{index >> 8 & 255}.{index & 255}"
+    )
+
+
+def fabric_of(leaves: int, nodes: int) -> Fabric:
+    """The cluster, with keep-alives that 8,192 VSIs can afford."""
+    fabric = multi_switch.fabric(leaves=leaves, spines=SPINES, n=nodes)
+    timers = Timers(rka=RKA)
+    switches = {
+        dpid: replace(
+            switch,
+            interfaces={
+                number: replace(one, timers=timers) if one.role is Role.STATION else one
+                for number, one in switch.interfaces.items()
+            },
+        )
+        for dpid, switch in fabric.switches.items()
+    }
+    return replace(fabric, switches=switches)
+
+
+def results(wanted: Sequence[int], tell: Callable[[str], None]) -> Iterator[Result]:
+    """Measure one size after the other."""
+    for times in wanted:
+        with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder, closing(StationLoop()) as loop:
+            leaves, nodes = SIZES[times]
+            fabric = fabric_of(leaves, nodes)
+            config = dump_config(BridgeConfig(fabric, (str(_POLICIES / "web_server"),)))
+            station = partial(EmulatedStation, loop)
+            tell(f"{times}x: starting {leaves} leaves, {SPINES} spines, {nodes} nodes")
+            begun = time.monotonic()
+            with Cluster(fabric, multi_switch.END_SYSTEMS, Path(folder), config, station=station) as cluster:
+                scale = Scale(cluster, lambda words, times=times: tell(f"{times}x: {words}"))  # type: ignore[misc]
+                yield scale.measure(times, time.monotonic() - begun)
+
+
+def shown(found: Sequence[Result]) -> Table:
+    """A column for each size."""
+    rows: list[tuple[str, Callable[[Result], object]]] = [
+        ("leaves / nodes / VSIs", lambda one: f"{one.leaves} / {one.nodes} / {one.vsis:,}"),
+        ("start, all stations agreed (s)", lambda one: f"{one.start_s:.0f}"),
+        ("Pre-Associate to answer, p50 / p99 (ms)", lambda one: f"{one.stage_ms.p50:.1f} / {one.stage_ms.p99:.1f}"),
+        ("Associate to answer, p50 / p99 (ms)", lambda one: f"{one.associate_ms.p50:.1f} / {one.associate_ms.p99:.1f}"),
+        (
+            "  the first tenth / the last tenth",
+            lambda one: f"{one.associate_first_ms:.1f} / {one.associate_last_ms:.1f}",
+        ),
+        ("controller memory a VSI (KB)", lambda one: f"{one.memory_kb:.1f}"),
+        (f"keep-alive load, rka {RKA} (% of a core)", lambda one: f"{100 * one.keep_alive_load:.0f}"),
+        ("rules of the fullest leaf / spine", lambda one: f"{one.rules_leaf:,} / {one.rules_spine:,}"),
+        ("a spine dies / returns, until all ways are (ms)", lambda one: f"{one.spine_ms:.0f} / {one.back_ms:.0f}"),
+        (
+            "32 VSIs leave a node at once (s) / each (ms)",
+            lambda one: f"{one.evacuate_s:.2f} / {one.evacuate_each_ms:.0f}",
+        ),
+    ]
+    table = Table("", *(f"{one.times}x" for one in found))
+    for words, value in rows:
+        table.add_row(words, *(str(value(one)) for one in found))
+    return table
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--size", "sizes", type=click.Choice([str(one) for one in SIZES]), multiple=True, help="May be repeated.")
+@click.option("--json", "path", default="reports/scale.json", show_default=True, type=click.Path(path_type=Path))
+def main(sizes: tuple[str, ...], path: Path) -> None:
+    """Measure the larger cluster at 1, 4 and 16 times 16 nodes and 512 VSIs.  Needs root."""
+    enter()
+    console = Console(width=120)
+    found = []
+    for one in results(
+        [int(size) for size in sizes] or list(SIZES), lambda words: console.print(words, highlight=False)
+    ):
+        found.append(one)
+        console.print(shown(found))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([asdict(one) for one in found], indent=2) + "\n", encoding="utf-8")
+    console.print(f"As JSON: {path}")
+
+
+if __name__ == "__main__":
+    main()
