@@ -137,6 +137,19 @@ def test_an_advertisement_is_written_as_it_was_sent(controller: Controller) -> N
     assert controller.rules(MINE) == {written}
 
 
+def test_a_bucket_may_watch_a_group(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
+    trunks = tuple(
+        Group(number, GroupType.FAST_FAILOVER, (Bucket((Output(number),), watch_port=number),)) for number in (1, 2)
+    )
+    ways = Group(9, GroupType.SELECT, tuple(Bucket((ToGroup(one),), weight=1, watch_group=one) for one in (1, 2)))
+    assert isinstance(controller.apply(Change(groups=(*trunks, ways)), Mode.ATOMIC), Confirmed)
+    (shown,) = [line for line in private_ovs.ofctl("dump-groups", bridge).splitlines() if "group_id=9," in line]
+    assert shown.count("bucket=") == 2
+    assert "type=select" in shown
+    assert "watch_group:1" in shown
+    assert "watch_group:2" in shown
+
+
 @pytest.mark.parametrize(("fields", "bits"), KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("limit", [0, 5])
 @pytest.mark.parametrize("mode", [Mode.STAGE, Mode.ATOMIC])
