@@ -98,7 +98,7 @@ _RELAY = "relay/"
 class Chore(Enum):
     """What the agenda holds besides ports; those about one switch go with its datapath id."""
 
-    AUDIT = "compare the switches with what they should hold"
+    AUDIT = "compare a switch with what it should hold"
     STORE = "ask a store again that has refused"
     SWEEP = "sweep what nobody has claimed"
     BRING_UP = "bring a switch up once more"
@@ -369,12 +369,11 @@ class Engine:
             self._note(Happened("switch.drift", dpid=dpid, detail=detail), now)
             self._apply(Apply(dpid, self.lifecycle.next_token(), drift, Mode.BULK))
 
-    def _begin_audits(self, now: float) -> None:
-        for dpid in self.bringup.switches:
-            if self.bringup.ready(dpid) and not self.bringup.switches[dpid].unclaimed:
-                question = self._audit.ask(dpid)
-                self._effects.extend([question] if question else [])
-        self._agenda.set((Chore.AUDIT, 0), now + AUDIT_INTERVAL)
+    def _begin_audit(self, dpid: int, now: float) -> None:
+        if self.bringup.ready(dpid):
+            question = None if self.bringup.switches[dpid].unclaimed else self._audit.ask(dpid)
+            self._effects.extend([question] if question else [])
+            self._agenda.set((Chore.AUDIT, dpid), now + AUDIT_INTERVAL)
 
     def _confirmed(self, dpid: int, token: int, now: float) -> None:
         if self.rewiring.settled(token):
@@ -391,7 +390,9 @@ class Engine:
     def _switch_ready(self, state: SwitchState, now: float) -> None:
         self.lifecycle.up.add(state.dpid)
         self._audit.reset(state.dpid)
-        self._agenda.set((Chore.AUDIT, 0), now + AUDIT_INTERVAL)
+        # One after the other: who compares thousands of rules does nothing else meanwhile.
+        turn = self.wiring.numbers[state.dpid] / len(self.wiring.numbers)
+        self._agenda.set((Chore.AUDIT, state.dpid), now + turn * AUDIT_INTERVAL)
         self._note(Happened("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
         for port, station in self.stations.items():
             if port.dpid == state.dpid and state.ports.get(port.port_no) and not station.up:
@@ -522,7 +523,7 @@ class Engine:
     def _do(self, chore: Chore, dpid: int, now: float) -> None:
         match chore:
             case Chore.AUDIT:
-                self._begin_audits(now)
+                self._begin_audit(dpid, now)
             case Chore.STORE:
                 self._outcomes(self.lifecycle.delete_again(), now)
             case Chore.SWEEP:

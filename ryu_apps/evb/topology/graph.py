@@ -85,6 +85,7 @@ class Wiring:
     What it is made of does not change: ordinals of trunks and numbers of switches stay.
 
     Attributes:
+        alternatives: whether there is more than one way between some switches.
         routes: in force; set by whoever has told the switches.
         numbers: switch -> 1 or more, in the order of the datapath ids.
     """
@@ -97,7 +98,9 @@ class Wiring:
                 link = min(port, interface.peer), max(port, interface.peer)
                 self._links[port.dpid].setdefault(interface.peer.dpid, []).append(link)
         self.numbers = {dpid: number for number, dpid in enumerate(sorted(fabric.switches), start=1)}
-        self._whole = self._backbone(frozenset())
+        whole = self._backbone(frozenset())
+        self.alternatives = bool(self.numbers) and not nx.is_forest(whole)
+        self._others = {dpid: tuple(sorted(nx.node_connected_component(whole, dpid) - {dpid})) for dpid in whole}
         self.routes = self._usual = self.plan(())
 
     def plan(self, down: Iterable[PortId]) -> Routes:
@@ -153,12 +156,7 @@ class Wiring:
 
     def others(self, dpid: int) -> tuple[int, ...]:
         """The switches that a way leads to if all links are up."""
-        return tuple(sorted(nx.node_connected_component(self._whole, dpid) - {dpid}))
-
-    @property
-    def alternatives(self) -> bool:
-        """Whether there is more than one way between some switches."""
-        return not nx.is_forest(self._whole)
+        return self._others[dpid]
 
 
 def _behind(tree: nx.Graph, dpid: int, neighbour: int) -> frozenset[int]:
