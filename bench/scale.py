@@ -35,8 +35,9 @@ from topologies import multi_switch
 #: Times the smallest -> leaves and nodes.
 SIZES = {1: (2, 16), 4: (4, 64), 16: (16, 256)}
 SPINES, VSIS_EACH = 2, 32
-#: The exponent of the keep-alive interval: with the default every VSI repeats itself about once a second.
-RKA = 23
+#: Exponents of the keep-alive interval (with the default every VSI repeats itself about once a second), and of the
+#: time that a station waits for an answer: a dozen processes share two cores.
+RKA, RWD = 23, 20
 #: Seconds of keep-alives and nothing else.
 _QUIET = 10.0
 _POLICIES = Path(__file__).parents[1] / "policies"
@@ -131,7 +132,7 @@ class Scale:
     def _ask(self, node: str, mode: Mode, vsi: Vsi) -> float:
         answer = self._cluster.hypervisors[node].station.request(mode, vsi, limit=30.0)
         if not answer.granted:
-            raise RuntimeError(f"{node}: {mode.name}: {answer.reason}")
+            raise RuntimeError(f"{node}: {mode.name}: {answer.reason}\n{self._cluster.controller.last_words(5)}")
         return 1000 * (answer.answered - answer.asked)
 
     def _load(self) -> float:
@@ -219,7 +220,7 @@ def vsi_of(node: str, number: int) -> Vsi:
 def fabric_of(leaves: int, nodes: int) -> Fabric:
     """The cluster, with keep-alives that 8,192 VSIs can afford."""
     fabric = multi_switch.fabric(leaves=leaves, spines=SPINES, n=nodes)
-    timers = Timers(rka=RKA)
+    timers = Timers(rka=RKA, rwd=RWD)
     switches = {
         dpid: replace(
             switch,

@@ -8,7 +8,6 @@ switches, and one green thread wakes the engine when a deadline has come.  Decid
 
 from __future__ import annotations
 
-import gc
 import random
 import signal
 import time
@@ -25,6 +24,7 @@ from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import Effect, Event, Happened, NotSaved, PoliciesLoaded, Save, Saved, TimerExpired
 from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.vsi.bodies import compiled
+from ryu_apps.heap import spare_survivors
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
 from ryu_apps.settings import Settings, SettingsError, load_policy_set, load_settings
@@ -89,9 +89,7 @@ class EvbBridge(app_manager.RyuApp):
     def start(self) -> None:
         """Ryu calls this once all apps are loaded."""
         super().start()
-        # What has been made by now stays; the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
+        spare_survivors()
         self.threads.append(hub.spawn(self._watch_the_clock))
         on_signal(signal.SIGHUP, self.reload)
 
