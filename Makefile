@@ -19,8 +19,10 @@ PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables
 
-# Fast suites first: what is broken should be told early.
-SUITES = $(wildcard tests/unit tests/property tests/golden tests/pair tests/packaging tests/app tests/interop mininet_tests)
+# Fast suites first: what is broken should be told early.  They compute and nothing else, so they share the cores; those
+# with switches and stations have the machine to themselves.
+PURE = $(wildcard tests/unit tests/property tests/golden tests/pair)
+REAL = $(wildcard tests/packaging tests/app tests/interop mininet_tests)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-scale soak lint style types imports docs clean python-debs network-debs
@@ -33,8 +35,10 @@ demo: network-debs $(VENV)/mininet.stamp
 	@$(IN_VENV) evbridge demo
 
 test: network-debs $(VENV)/test.stamp
-	@echo "Testing: $(SUITES)"
-	@$(IN_VENV) python -m pytest $(SUITES)
+	@echo "Testing: $(PURE)"
+	@$(IN_VENV) python -m pytest -n auto $(PURE)
+	@echo "Testing: $(REAL)"
+	@$(IN_VENV) python -m pytest $(REAL)
 
 bench: network-debs $(VENV)/test.stamp
 	@echo "Measuring (ratios in one interleaved run; see bench/)"
@@ -46,7 +50,7 @@ bench-scale: network-debs $(VENV)/test.stamp
 
 soak: network-debs $(VENV)/test.stamp
 	@echo "Running the long tests"
-	@$(IN_VENV) python -m pytest -m soak --timeout 0 $(SUITES)
+	@$(IN_VENV) python -m pytest -m soak --timeout 0 $(PURE) $(REAL)
 
 # All three, even if the first finds something.
 lint: $(VENV)/lint.stamp
