@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import SCENARIOS, tables
-from mininet_tests.guests import ETHERTYPE_ARP, HTTPS, arrives, running, who_has
+from mininet_tests.conftest import CHECKOUT, SCENARIOS, emulated_cluster, tables
+from mininet_tests.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
 from mininet_tests.harness.capture import Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import Namespace, run, wait_until
+from mininet_tests.harness.station import Mode
 from mininet_tests.harness.vm import INTERFACE, Vm
 from mininet_tests.replay import Replay, cluster_for
 from mininet_tests.report import ZEROS
 from mininet_tests.scenario import Outcome, load_scenario
+from ryu_apps.evb.topology.fabric import Fabric, Role
+from topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -74,6 +80,14 @@ def test_every_node_agrees_on_evb_and_every_port_is_up(leaf_spine: Cluster) -> N
     assert all(port["up"] for switch in status["switches"] for port in switch["ports"])
 
 
+def test_a_switch_may_have_more_ports_than_fit_a_line_of_a_terminal(tmp_path: Path) -> None:
+    """64 stations at one switch; emulated, for they are many."""
+    large = two_switch.fabric(128).switches[1]
+    ports = {port_no: one for port_no, one in large.interfaces.items() if one.role is not Role.TRUNK}
+    with emulated_cluster(tmp_path, fabric=Fabric({1: replace(large, interfaces=ports)})) as cluster:
+        assert cluster.controller.get("/evb/status")["stations"] == {"configured": 64, "agreed": 64}
+
+
 def test_vms_at_different_leaves_reach_each_other_and_the_client(leaf_spine: Cluster) -> None:
     client = leaf_spine.hosts["client"]
     with one_at_each_leaf(leaf_spine) as vms:
@@ -122,6 +136,36 @@ def test_a_broadcast_arrives_everywhere_exactly_once(leaf_spine: Cluster, sender
         wait_until(lambda: len(copies()) == len(ends) - 1, "the broadcast", 2)
         time.sleep(0.2)  # a second copy would come on the heels of the first
         assert copies() == Counter((set(guests) | END_SYSTEMS) - {sender})
+
+
+def test_the_picture_shows_what_is_staged_what_is_active_and_what_is_down(leaf_spine: Cluster, tmp_path: Path) -> None:
+    target = tmp_path / "fabric.svg"
+    sizes = [f"--set={one}" for one in ("leaves=4", "spines=2", "n=32")]
+    rest = ["--svg", str(target), "--rest", "http://127.0.0.1:8080"]
+    switches = Namespace("root", leaf_spine.ovs.pid)
+    staged = leaf_spine.hypervisors["hv30"].station
+    with running(leaf_spine, 1, "hv1"):
+        assert staged.request(Mode.PREASSOCIATE_RR, vsi(1)).granted
+        switches.ip("link set leaf2-eth1021 down")
+        try:
+            wait_until(lambda: "down" in ports_of(leaf_spine, "leaf2"), "the link to go down", 5)
+            arguments = [sys.executable, "-c", "from ryu_apps.cli.main import main; main()", "topology", "multi_switch"]
+            drawn = subprocess.run([*arguments, *sizes, *rest], capture_output=True, text=True, cwd=CHECKOUT)
+        finally:
+            switches.ip("link set leaf2-eth1021 up")
+            staged.request(Mode.DEASSOCIATE, vsi(1))
+    assert drawn.returncode == 0, drawn.stderr
+    text = target.read_text(encoding="utf-8")
+    assert f"{vsi(1).uuid}, type 1/1, active" in text
+    assert f"{vsi(1).uuid}, type 1/1, staged" in text
+    assert "leaf2 port 1021 - spine2 port 21, down" in text
+    wait_until(lambda: "down" not in ports_of(leaf_spine, "leaf2"), "the link to come back", 5)
+
+
+def ports_of(cluster: Cluster, switch: str) -> set[str]:
+    """How the links of a switch are."""
+    (one,) = [one for one in cluster.controller.get("/evb/status")["switches"] if one["name"] == switch]
+    return {"up" if port["up"] else "down" for port in one["ports"]}
 
 
 def test_a_vm_moves_from_leaf_to_leaf_along_both_ladders(leaf_spine: Cluster, tmp_path: Path) -> None:

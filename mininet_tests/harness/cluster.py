@@ -196,7 +196,8 @@ class Cluster:
         from mininet.node import OVSSwitch, RemoteController
 
         setLogLevel("error")
-        switch = partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure")
+        # In a batch: otherwise a terminal, of 4096 characters a line, is told of all ports of a switch.
+        switch = partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure", batch=True)
         net = mininet.Mininet(topo=topo_of(self.fabric, self._systems), switch=switch, controller=None)
         net.addController("c0", controller=RemoteController, ip="127.0.0.1", port=self.controller.port)
         return net

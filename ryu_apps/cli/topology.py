@@ -1,17 +1,25 @@
-"""``evbridge topology``: a cluster's description as the controller's configuration.
+"""``evbridge topology``: a cluster's description as the controller's configuration, and as a picture.
 
 What Mininet builds from ``topologies/NAME.py`` and what the controller is told come from one description.
 """
 
 from __future__ import annotations
 
+import json
+from http.client import HTTPException
 from pathlib import Path
+from typing import Any
+from urllib.request import ProxyHandler, build_opener
 
 import click
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.picture import QUIET, Live, LiveError, read_live, render
 from topologies import catalogue
+
+#: Seconds until a controller is given up.
+_PATIENCE = 10.0
 
 
 @click.command()
@@ -25,16 +33,41 @@ from topologies import catalogue
     help="Where the VSI types are, relative to the configuration; may be repeated.",
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
-def topology(name: str, settings: tuple[str, ...], policies: tuple[str, ...], output: Path | None) -> None:
-    """Write the controller's configuration for a cluster.
+@click.option(
+    "--svg",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Draw it; no configuration without -o.",
+)
+@click.option(
+    "--rest",
+    metavar="URL",
+    help="With --svg: what a running controller says of VSIs and links, such as http://127.0.0.1:8080.",
+)
+def topology(
+    name: str,
+    settings: tuple[str, ...],
+    policies: tuple[str, ...],
+    output: Path | None,
+    svg: Path | None,
+    rest: str | None,
+) -> None:
+    """Write the controller's configuration for a cluster, or draw it.
 
     NAME is a module of topologies/ (two_switch, multi_switch) or a Python file with a function fabric().
     """
-    text = dump_config(BridgeConfig(describe(name, parameters(settings)), policies))
-    if output is None:
-        click.echo(text, nl=False)
-    else:
+    if rest is not None and svg is None:
+        raise click.UsageError("--rest is of use with --svg alone")
+    arguments = parameters(settings)
+    fabric = describe(name, arguments)
+    if svg is not None:
+        title = " ".join([name, *(f"{one}={number}" for one, number in arguments.items())])
+        svg.write_text(render(title, fabric, ask(rest, fabric) if rest else QUIET), encoding="utf-8")
+    text = dump_config(BridgeConfig(fabric, policies))
+    if output is not None:
         output.write_text(text, encoding="utf-8")
+    elif svg is None:
+        click.echo(text, nl=False)
 
 
 def parameters(settings: tuple[str, ...]) -> dict[str, int]:
@@ -59,3 +92,33 @@ def describe(name: str, arguments: dict[str, int]) -> Fabric:
         return catalogue.describe(name, **arguments).fabric
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+
+
+def ask(url: str, fabric: Fabric) -> Live:
+    """What goes on at a controller; tells of what is at ports that the fabric does not have.
+
+    Raises:
+        ClickException: it does not answer, or is none.
+    """
+    base = url.rstrip("/")
+    live = _read(_get(f"{base}/evb/status"), _get(f"{base}/evb/vsis"), base)
+    strangers = sum(fabric.interface(marker.port) is None for marker in live.markers)
+    if strangers:
+        click.echo(f"{base}: VSIs at ports that this topology does not have: {strangers}", err=True)
+    return live
+
+
+def _read(status: Any, vsis: Any, base: str) -> Live:
+    try:
+        return read_live(status, vsis)
+    except LiveError as error:
+        raise click.ClickException(f"{base}: {error}") from None
+
+
+def _get(url: str) -> Any:
+    # Not by way of a proxy that the environment names: controllers are on the loopback or nearby.
+    try:
+        with build_opener(ProxyHandler({})).open(url, timeout=_PATIENCE) as answer:
+            return json.load(answer)
+    except (OSError, HTTPException, ValueError) as error:
+        raise click.ClickException(f"{url}: {error}") from None

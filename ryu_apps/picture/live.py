@@ -1,0 +1,108 @@
+"""What a running controller says about its fabric: the answers of ``/evb/status`` and ``/evb/vsis`` as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ryu_apps.evb.topology.fabric import PortId
+
+
+class Stage(Enum):
+    """How far a VSI is at a port (value: in words)."""
+
+    UNDER_WAY = "under way"
+    """Something is being installed or removed, or nothing is installed yet."""
+    STAGED = "staged"
+    ACTIVE = "active"
+
+
+#: Phases of the REST interface; in phase "none" there is nothing to show.
+_STAGES = {
+    "preassociated": Stage.UNDER_WAY,
+    "staging": Stage.UNDER_WAY,
+    "staged": Stage.STAGED,
+    "activating": Stage.UNDER_WAY,
+    "active": Stage.ACTIVE,
+    "releasing": Stage.UNDER_WAY,
+}
+
+
+class LiveError(ValueError):
+    """What was answered is not what a controller answers; the text says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A VSI at a port.
+
+    Attributes:
+        vsi: the VSIID as text.
+        label: its name or, if it has none, the beginning of the VSIID.
+        phase: as the controller has it.
+        vsi_type: ``1/1``; empty if it is not known.
+    """
+
+    port: PortId
+    vsi: str
+    label: str
+    stage: Stage
+    phase: str
+    vsi_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is going on.
+
+    Attributes:
+        markers: VSIs; one that moves is at two ports.
+        down: ports without a link.
+        absent: switches that are not ready for use, and what they are instead.
+    """
+
+    markers: tuple[Marker, ...] = ()
+    down: frozenset[PortId] = frozenset()
+    absent: dict[int, str] = field(default_factory=dict)
+
+
+#: Nobody has been asked.
+QUIET = Live()
+
+
+def read_live(status: Any, vsis: Any) -> Live:
+    """What the two answers, decoded from JSON, say.
+
+    Raises:
+        LiveError: they are something else.
+    """
+    try:
+        switches = {int(one["dpid"], 16): one for one in status["switches"]}
+        return Live(
+            tuple(marker for one in vsis for marker in _markers(one)),
+            frozenset(
+                PortId(dpid, port["port_no"])
+                for dpid, one in switches.items()
+                for port in one["ports"]
+                if port["up"] is False
+            ),
+            {dpid: one["readiness"] for dpid, one in switches.items() if one["readiness"] != "ready"},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LiveError(f"not the answers of a controller: {error!r}") from None
+
+
+def _markers(one: Any) -> list[Marker]:
+    return [
+        Marker(
+            PortId(int(at["dpid"], 16), at["port_no"]),
+            one["vsi"],
+            one["name"] or one["vsi"][:8],
+            _STAGES[at["phase"]],
+            at["phase"],
+            at["type"] or "",
+        )
+        for at in one["attachments"]
+        if at["phase"] != "none"
+    ]
