@@ -26,11 +26,10 @@ from mininet_tests.report import MigrationReport, Report
 from mininet_tests.rules import Departure, dump_rules, left_behind, owner_at, read_dump
 from mininet_tests.scenario import MigrationSpec, Outcome, Scenario
 from mininet_tests.vcm import Evidence, Move, admit, dismiss
-from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.flow.pipeline import Cookie
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from topologies.catalogue import describe
 
 #: Told what is being done now.
 Progress = Callable[[str], None]
@@ -69,17 +68,14 @@ def replay(
 
 
 def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) -> Cluster:
-    """The cluster that a scenario asks for, not started.
-
-    Raises:
-        ValueError: there is no such topology, or none with such parameters.
-    """
-    spec = scenario.file.cluster
-    proxies = {"proxies": 1} if spec.proxies else {}
-    fabric, systems = describe(spec.topology, n=spec.n, **proxies, **spec.parameters)
-    fabric = replace(_budgeted(fabric, spec.max_rules), balancers=balancers(spec.load_balancers))
-    config = dump_config(BridgeConfig(fabric, scenario.policies))
-    return Cluster(fabric, systems, folder, config, apps)
+    """The cluster that a scenario asks for, not started."""
+    spec, site = scenario.file.cluster, scenario.site
+    fabric = _budgeted(site.config.fabric, spec.max_rules)
+    if spec.load_balancers:
+        fabric = replace(fabric, balancers=balancers(spec.load_balancers))
+    # What a user's own bridge remembers is none of ours.
+    config = replace(site.config, fabric=fabric, policies=scenario.policies, state_dir=None)
+    return Cluster(fabric, site.hosts, folder, dump_config(config), apps)
 
 
 @contextmanager
@@ -97,15 +93,11 @@ def proxies_of(cluster: Cluster, folder: Path) -> Iterator[None]:
 
 
 def _budgeted(fabric: Fabric, max_rules: dict[str, int]) -> Fabric:
-    unknown = set(max_rules) - {switch.name for switch in fabric.switches.values()}
-    if unknown:
-        raise ValueError(f"no switch {', '.join(sorted(unknown))}")
-    return Fabric(
-        {
-            dpid: replace(switch, max_rules=max_rules.get(switch.name, switch.max_rules))
-            for dpid, switch in fabric.switches.items()
-        }
-    )
+    switches = {
+        dpid: replace(switch, max_rules=max_rules.get(switch.name, switch.max_rules))
+        for dpid, switch in fabric.switches.items()
+    }
+    return replace(fabric, switches=switches)
 
 
 class Replay:

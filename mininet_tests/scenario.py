@@ -1,11 +1,12 @@
 """What a scenario file may say, checked as strictly as a policy: cluster, VMs, flows, migrations.
 
-Knows no cluster; ``load_scenario`` gives plain values or a list of mistakes with their lines.
+Starts nothing; ``load_scenario`` gives plain values or a list of mistakes with their lines.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address
@@ -17,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from mininet_tests.harness.probes import Flow
 from mininet_tests.harness.station import Vsi
+from mininet_tests.site import Site, SiteError, is_file, site_of
 from ryu_apps.evb.config.schema import LoadBalancer
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import read_document
@@ -74,13 +76,16 @@ class ClusterSpec(Strict):
     """Which topology, and what the controller is told differently from its defaults.
 
     Attributes:
-        parameters: of the topology, besides ``n`` and ``proxies``.
+        topology: a module of topologies/, or a Python or YAML file relative to the scenario.
+        parameters: of the topology, besides ``n`` and ``proxies``; a YAML file has none.
+        hosts: addresses of end systems, where the topology has none or others.
     """
 
     topology: str = "two_switch"
-    n: Annotated[int, Field(ge=1)] = 8
+    n: Annotated[int, Field(ge=1)] | None = None
     proxies: bool = False
     parameters: dict[str, int] = Field(default_factory=dict)
+    hosts: dict[str, Ip] = Field(default_factory=dict)
     load_balancers: dict[str, LoadBalancer] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     policies: list[str] = Field(default_factory=lambda: ["../../policies"])
@@ -171,12 +176,14 @@ class Scenario:
 
     Attributes:
         file: as written.
+        site: its cluster.
         policies: absolute paths of the VSI types.
         flows: ready for the probers.
         vsis: the VSI of each VM, by VM name.
     """
 
     file: ScenarioFile
+    site: Site
     policies: tuple[str, ...]
     flows: tuple[Flow, ...]
     vsis: dict[str, Vsi]
@@ -194,33 +201,82 @@ def load_scenario(path: Path) -> Scenario:
         raise ScenarioError(document.diagnostics)
     parsed, found = validate(ScenarioFile, document)
     found += document.diagnostics
+    site = None
     if parsed is not None:
-        found += [error(str(path), document.value_place(place), reason) for place, reason in _strays(parsed)]
-    if parsed is None or found:
+        strays = list(_strays(parsed))
+        try:
+            site = _site(parsed.cluster, path.parent)
+            strays += _lost(parsed, site)
+        except SiteError as problem:
+            found += problem.diagnostics
+            strays.append((("cluster", "topology"), str(problem)))
+        found += [error(str(path), document.value_place(place), reason) for place, reason in strays]
+    if parsed is None or site is None or found:
         raise ScenarioError(in_reading_order(found))
     return Scenario(
         parsed,
-        tuple(str((path.parent / place).resolve()) for place in parsed.cluster.policies),
+        site,
+        _policies(parsed.cluster, site, path.parent),
         tuple(_flow(name, spec) for name, spec in parsed.flows.items()),
         {name: _vsi(parsed.name, name, spec) for name, spec in parsed.vms.items()},
     )
 
 
-def _strays(parsed: ScenarioFile) -> list[tuple[tuple[Any, ...], str]]:
-    """What names nothing or means nothing; hypervisors and hosts are known only once the topology is built."""
-    silent: list[tuple[tuple[Any, ...], str]] = [
-        (("cluster", "parameters", name), f"{name} has an attribute of its own: cluster.{name}")
-        for name in parsed.cluster.parameters
-        if name in ("n", "proxies")
-    ]
-    silent += [
-        (("flows", name, "address"), "UDP has two ends that speak: only TCP calls another address")
-        for name, flow in parsed.flows.items()
-        if flow.address and flow.proto != "tcp"
-    ]
-    users: list[tuple[tuple[Any, ...], str]] = [(("flows", name, "vm"), flow.vm) for name, flow in parsed.flows.items()]
+def _site(spec: ClusterSpec, folder: Path) -> Site:
+    own = {"n": spec.n, "proxies": 1 if spec.proxies else None}
+    given = {name: number for name, number in own.items() if number is not None}
+    return site_of(spec.topology, given | spec.parameters, spec.hosts, folder)
+
+
+def _policies(spec: ClusterSpec, site: Site, folder: Path) -> tuple[str, ...]:
+    """Those of the scenario or, if it does not say and a file describes the fabric, those of that file."""
+    if site.folder is not None and "policies" not in spec.model_fields_set:
+        return tuple(str((site.folder / place).resolve()) for place in site.config.policies)
+    return tuple(str((folder / place).resolve()) for place in spec.policies)
+
+
+Stray = tuple[tuple[Any, ...], str]
+
+
+def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
+    """What names nothing or means nothing, whatever the cluster is."""
+    cluster = parsed.cluster
+    for name in cluster.parameters:
+        if name in ("n", "proxies"):
+            yield ("cluster", "parameters", name), f"{name} has an attribute of its own: cluster.{name}"
+    for name in ("n", "proxies", "parameters"):
+        if is_file(cluster.topology) and name in cluster.model_fields_set:
+            yield ("cluster", name), f"a file has no {name}: {cluster.topology} is what it is"
+    for name, flow in parsed.flows.items():
+        if flow.address and flow.proto != "tcp":
+            yield ("flows", name, "address"), "UDP has two ends that speak: only TCP calls another address"
+    users: list[Stray] = [(("flows", name, "vm"), flow.vm) for name, flow in parsed.flows.items()]
     users += [(("migrations", number, "vm"), one.vm) for number, one in enumerate(parsed.migrations)]
-    return silent + [(place, f"there is no VM {vm!r}") for place, vm in users if vm not in parsed.vms]
+    for place, vm in users:
+        if vm not in parsed.vms:
+            yield place, f"there is no VM {vm!r}"
+
+
+def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
+    """What is not in the cluster."""
+    places: list[Stray] = [(("vms", name, "at"), vm.at) for name, vm in parsed.vms.items()]
+    places += [(("migrations", number, "to"), one.to) for number, one in enumerate(parsed.migrations)]
+    for place, hypervisor in places:
+        if hypervisor not in site.hypervisors:
+            yield place, f"there is no hypervisor {hypervisor!r}"
+    switches = {switch.name for switch in site.config.fabric.switches.values()}
+    for name in parsed.cluster.max_rules:
+        if name not in switches:
+            yield ("cluster", "max_rules", name), f"there is no switch {name!r}"
+    hosts = {one.name: one.ip for one in site.hosts}
+    for name in parsed.cluster.hosts:
+        if name not in hosts:
+            yield ("cluster", "hosts", name), f"there is no end system {name!r}"
+    for name, flow in parsed.flows.items():
+        if flow.host not in hosts:
+            yield ("flows", name, "host"), f"there is no end system {flow.host!r}"
+        elif not hosts[flow.host]:
+            yield ("flows", name, "host"), f"{flow.host} has no address: cluster.hosts may give it one"
 
 
 def _flow(name: str, spec: FlowSpec) -> Flow:

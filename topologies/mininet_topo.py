@@ -3,13 +3,20 @@
 Mininet is imported only when a topology is built, so that descriptions can be read where it is absent.
 """
 
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.evb.topology.fabric import Fabric, Role
+
+#: Names of interfaces in Linux.
+_LONGEST = 15
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
 
 class EndSystem(NamedTuple):
-    """A host with fixed addresses: ``mac`` as a 48-bit integer, ``ip`` with its prefix length."""
+    """A host with fixed addresses: ``mac`` as a 48-bit integer, ``ip`` with its prefix length or empty for none."""
 
     name: str
     mac: int
@@ -19,6 +26,42 @@ class EndSystem(NamedTuple):
 def mac_text(mac):
     """``52:54:00:00:64:01`` for a 48-bit integer."""
     return mac.to_bytes(6, "big").hex(":")
+
+
+def systems_of(fabric: Fabric, known: Iterable[EndSystem], addresses: Mapping[str, str]) -> tuple[EndSystem, ...]:
+    """The end system behind each HOST port.
+
+    Args:
+        known: those of the topology; others get the first address of their port, and no IP address.
+        addresses: IP addresses with their prefix length, by name, where there are none or others.
+    """
+    found = {one.name: one for one in known}
+    systems = []
+    for port in fabric.ports(Role.HOST):
+        interface = fabric.switches[port.dpid].interfaces[port.port_no]
+        system = found.get(interface.name) or EndSystem(interface.name, interface.macs[0], "")
+        systems.append(system._replace(ip=addresses.get(system.name, system.ip)))
+    return tuple(systems)
+
+
+def oddities(fabric: Fabric) -> Iterator[str]:
+    """Why Mininet could not build a fabric; a controller does not mind.
+
+    What is at the far end of a port becomes a node of that name, and a switch's end of a link an interface.
+    """
+    switches = fabric.switches.values()
+    nodes = [one.name for switch in switches for one in switch.interfaces.values() if one.role is not Role.TRUNK]
+    names = [*(switch.name for switch in switches), *nodes]
+    for name, number in Counter(names).items():
+        if number > 1:
+            yield f"{number} nodes are named {name!r}, Mininet wants a name for each"
+        if not _NAME.match(name):
+            yield f"{name!r} cannot be the name of a node in Mininet: letters, digits, '_', '.' and '-'"
+    ends = [f"{switch.name}-eth{port_no}" for switch in switches for port_no in switch.interfaces]
+    ends += [f"{name}-eth0" for name in nodes]
+    for end in sorted(set(ends)):
+        if len(end) > _LONGEST:
+            yield f"{end!r} is too long for the name of an interface, {_LONGEST} characters"
 
 
 def topo_of(fabric, hosts=()):
@@ -46,7 +89,7 @@ def topo_of(fabric, hosts=()):
 
 
 def _add_host(topo, switch, interface, system):
-    addresses = {"mac": mac_text(system.mac), "ip": system.ip} if system else {"ip": None}
+    addresses = {"mac": mac_text(system.mac), "ip": system.ip or None} if system else {"ip": None}
     private = ["/dev/shm"] if interface.role is Role.STATION else []
     topo.addHost(interface.name, privateDirs=private, **addresses)
     topo.addLink(interface.name, switch.name, port1=0, port2=interface.port_no)

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ryu_apps.evb.config import BridgeConfig, load_config
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Severity, in_reading_order
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Severity, has_errors, in_reading_order
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.sources import Source, read_sources
@@ -37,6 +37,17 @@ def check(paths: tuple[Path, ...]) -> None:
         found += diagnostics + unreadable
     found += load_policies(policies, SECTIONS)[1]
     _report(found, policies, configurations)
+
+
+def examine(path: Path) -> tuple[BridgeConfig | None, list[Diagnostic]]:
+    """A configuration, None if it cannot be used, and all mistakes in it and in the policies it names."""
+    sources, found = read_sources([path])
+    if not sources:
+        return None, found
+    config, diagnostics = load_config(*sources[0])
+    policies, unreadable = _policies_of(str(path), config)
+    found += diagnostics + unreadable + load_policies(policies, SECTIONS)[1]
+    return None if has_errors(found) else config, in_reading_order(found)
 
 
 def _policies_of(file: str, config: BridgeConfig | None) -> tuple[list[Source], list[Diagnostic]]:

@@ -1,22 +1,26 @@
-"""``evbridge topology``: a cluster's description as the controller's configuration, and as a picture.
+"""``evbridge topology``: a cluster's description as the controller's configuration, as a picture, and for Mininet.
 
-What Mininet builds from ``topologies/NAME.py`` and what the controller is told come from one description.
+What Mininet builds and what the controller is told come from one description: Python, or a file like evbridge.yaml.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from http.client import HTTPException
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
 import click
 
+from ryu_apps.cli.check import examine
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.picture import QUIET, Live, LiveError, read_live, render
-from topologies import catalogue
+from topologies import catalogue, from_file
+from topologies.mininet_topo import EndSystem, oddities, systems_of
 
 #: Seconds until a controller is given up.
 _PATIENCE = 10.0
@@ -28,9 +32,7 @@ _PATIENCE = 10.0
 @click.option(
     "--policies",
     multiple=True,
-    default=("policies",),
-    show_default=True,
-    help="Where the VSI types are, relative to the configuration; may be repeated.",
+    help="Where the VSI types are, relative to the configuration; may be repeated.  [default: policies; a file's own]",
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
 @click.option(
@@ -44,6 +46,19 @@ _PATIENCE = 10.0
     metavar="URL",
     help="With --svg: what a running controller says of VSIs and links, such as http://127.0.0.1:8080.",
 )
+@click.option(
+    "--mininet",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write it for topologies/from_file.py; nothing else without -o.",
+)
+@click.option(
+    "--address",
+    "addresses",
+    multiple=True,
+    metavar="HOST=IP/LENGTH",
+    help="With --mininet: the address of an end system, e.g. client=10.0.100.2/24; may be repeated.",
+)
 def topology(
     name: str,
     settings: tuple[str, ...],
@@ -51,23 +66,32 @@ def topology(
     output: Path | None,
     svg: Path | None,
     rest: str | None,
+    mininet: Path | None,
+    addresses: tuple[str, ...],
 ) -> None:
-    """Write the controller's configuration for a cluster, or draw it.
+    """Write the controller's configuration for a cluster, draw it, or have Mininet build it.
 
-    NAME is a module of topologies/ (two_switch, multi_switch) or a Python file with a function fabric().
+    NAME is a module of topologies/ (two_switch, multi_switch), a Python file with a function fabric(), or a YAML
+    file like evbridge.yaml, which is checked with its policies as evbridge check does.
     """
     if rest is not None and svg is None:
         raise click.UsageError("--rest is of use with --svg alone")
+    if addresses and mininet is None:
+        raise click.UsageError("--address is of use with --mininet alone")
     arguments = parameters(settings)
-    fabric = describe(name, arguments)
+    config, hosts = describe(name, arguments)
+    if policies:
+        config = replace(config, policies=policies)
+    if mininet is not None:
+        mininet.write_text(for_mininet(config.fabric, hosts, addresses), encoding="utf-8")
     if svg is not None:
         title = " ".join([name, *(f"{one}={number}" for one, number in arguments.items())])
-        svg.write_text(render(title, fabric, ask(rest, fabric) if rest else QUIET), encoding="utf-8")
-    text = dump_config(BridgeConfig(fabric, policies))
+        live = ask(rest, config.fabric) if rest else QUIET
+        svg.write_text(render(title, config.fabric, live), encoding="utf-8")
     if output is not None:
-        output.write_text(text, encoding="utf-8")
-    elif svg is None:
-        click.echo(text, nl=False)
+        output.write_text(dump_config(config), encoding="utf-8")
+    elif svg is None and mininet is None:
+        click.echo(dump_config(config), nl=False)
 
 
 def parameters(settings: tuple[str, ...]) -> dict[str, int]:
@@ -82,16 +106,57 @@ def parameters(settings: tuple[str, ...]) -> dict[str, int]:
         raise click.BadParameter("NAME=NUMBER was expected, such as n=8", param_hint="--set") from None
 
 
-def describe(name: str, arguments: dict[str, int]) -> Fabric:
-    """The fabric of a topology.
+def describe(name: str, arguments: dict[str, int]) -> tuple[BridgeConfig, tuple[EndSystem, ...]]:
+    """The configuration of a topology, and its end systems as far as they are known.
 
     Raises:
-        ClickException: no such topology, or none with such parameters.
+        ClickException: no such topology, or none with such parameters; a file has mistakes, which have been told.
     """
+    if name.endswith((".yaml", ".yml")):
+        if arguments:
+            raise click.UsageError(f"--set: {name} has no parameters")
+        return _described_by(Path(name)), ()
     try:
-        return catalogue.describe(name, **arguments).fabric
+        fabric, hosts = catalogue.describe(name, **arguments)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    return BridgeConfig(fabric, ("policies",)), hosts
+
+
+def _described_by(path: Path) -> BridgeConfig:
+    config, found = examine(path)
+    for one in found:
+        click.echo(str(one), err=True)
+    if config is None:
+        raise click.ClickException(f"{path} cannot be used")
+    return config
+
+
+def for_mininet(fabric: Fabric, hosts: tuple[EndSystem, ...], addresses: tuple[str, ...]) -> str:
+    """The file that topologies/from_file.py reads.
+
+    Raises:
+        ClickException: Mininet could not build it; an address is none, or nobody's.
+    """
+    odd = list(oddities(fabric))
+    if odd:
+        raise click.ClickException("\n".join(odd))
+    given = dict(_address(one) for one in addresses)
+    systems = systems_of(fabric, hosts, given)
+    strangers = set(given) - {one.name for one in systems}
+    if strangers:
+        raise click.BadParameter(f"there is no end system {min(strangers)!r}", param_hint="--address")
+    return str(from_file.written(fabric, systems))
+
+
+def _address(given: str) -> tuple[str, str]:
+    name, _, address = given.partition("=")
+    try:
+        if "/" not in address:
+            raise ValueError("HOST=IP/LENGTH was expected, such as client=10.0.100.2/24")
+        return name, str(IPv4Interface(address))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--address") from None
 
 
 def ask(url: str, fabric: Fabric) -> Live:

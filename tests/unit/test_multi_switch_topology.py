@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from mininet_tests.harness import mininet_api
 from mininet_tests.replay import cluster_for
-from mininet_tests.scenario import load_scenario
+from mininet_tests.scenario import ScenarioError, load_scenario
 from ryu_apps.cli.topology import topology
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.topology.fabric import Fabric, Role
@@ -259,9 +259,10 @@ def test_a_scenario_sets_parameters_of_its_topology(tmp_path: Path) -> None:
     ],
 )
 def test_a_scenario_with_a_topology_that_cannot_be_built_is_refused(tmp_path: Path, cluster: str, words: str) -> None:
-    loaded = load_scenario(scenario(tmp_path, cluster))
-    with pytest.raises(ValueError, match=re.escape(words)):
-        cluster_for(loaded, tmp_path)
+    path = scenario(tmp_path, cluster)
+    with pytest.raises(ScenarioError, match=re.escape(words)) as caught:
+        load_scenario(path)
+    assert str(caught.value).startswith(f"{path}:3:21: ")
 
 
 def test_a_topology_of_ones_own_is_a_python_file(tmp_path: Path) -> None:
