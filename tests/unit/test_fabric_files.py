@@ -175,6 +175,12 @@ def test_mn_builds_what_the_file_describes(mine: Path, tmp_path: Path) -> None:
     ], done
 
 
+def test_an_end_system_without_an_address_gets_none(mine: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine.json"
+    assert command(mine, "--mininet", target).exit_code == 0
+    assert _as_mn_does(target).stdout.split()[-2:] == ["None", "02:00:00:00:0f:01"]
+
+
 @pytest.mark.parametrize(
     "fabric", [two_switch.fabric(9, proxies=1), multi_switch.fabric(4, 2, 32, links=2)], ids=["two", "multi"]
 )
@@ -227,6 +233,15 @@ def test_what_a_controller_does_not_mind_and_mininet_does(mine: Path, tmp_path: 
         "'the-north-pole-eth48' is too long for the name of an interface, 15 characters",
         "'the-north-pole-eth7' is too long for the name of an interface, 15 characters",
     ]
+
+
+def test_a_scenario_on_a_fabric_that_mininet_cannot_build_is_refused(mine: Path, tmp_path: Path) -> None:
+    mine.write_text(GOOD.replace("south:", "blade1:").replace("dp: south", "dp: blade1"), encoding="utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        scenario(tmp_path)
+    assert {one[2:] for one in told(caught)} == {
+        ("mine.yaml", "mine.yaml: 2 nodes are named 'blade1', Mininet wants a name for each")
+    }
 
 
 def test_a_switch_may_not_be_named_as_a_node() -> None:

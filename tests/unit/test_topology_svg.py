@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,7 +22,7 @@ from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.picture import QUIET, Live, LiveError, Marker, Stage, read_live, render
 from ryu_apps.picture.layout import Box, Line, lay_out, links_of, tiers_of
 from tests.rest_world import RestWorld
-from tests.world import HV1, HV2, HV3, S2, Vm
+from tests.world import HV1, HV2, HV3, S1, S2, Vm
 from topologies import multi_switch, two_switch
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -34,6 +34,7 @@ FABRICS = {
     "the largest drawn often": multi_switch.fabric(16, 4, 256),
 }
 LEAF_SPINE = FABRICS["leaf and spine"]
+FABRICS["in another order"] = Fabric(dict(reversed(LEAF_SPINE.switches.items())))
 SPINE_1, SPINE_2 = 1001, 1002
 
 
@@ -158,6 +159,22 @@ def test_a_link_over_other_switches_of_its_tier_is_an_arc_inside_the_picture() -
     (arc,) = [line for line in layout.lines if line.bend]
     assert {end.dpid for end in arc.link.ends} == {1, 6}
     assert arc.start[1] - arc.bend / 2 > 46  # below the words at the top
+    assert {arc.start[0], arc.stop[0]} == {layout.switches[dpid].middle for dpid in (1, 6)}
+
+
+def test_links_leave_a_switch_in_the_order_of_where_they_lead_and_apart(fabric: Fabric) -> None:
+    layout = lay_out(fabric)
+    leaving: dict[tuple[int, float], list[tuple[float, float]]] = {}
+    for line in layout.lines:
+        here, there = (end.dpid for end in line.link.ends)
+        if layout.switches[here].y != layout.switches[there].y:
+            for (x, y), dpid, other in ((line.start, here, there), (line.stop, there, here)):
+                leaving.setdefault((dpid, y), []).append((x, layout.switches[other].middle))
+    for points in leaving.values():
+        targets = [target for _, target in sorted(points)]
+        assert targets == sorted(targets)
+        places = sorted(x for x, _ in points)
+        assert all(after - before >= 10 for before, after in pairwise(places))
 
 
 def test_the_broadcast_tree_spans_the_fabric_and_takes_one_of_parallel_links(fabric: Fabric) -> None:
@@ -310,6 +327,21 @@ def test_links_that_are_down_and_switches_that_are_away_are_understood(world: Re
     assert live.absent == {S2: "disconnected"}
 
 
+def test_a_link_of_which_nothing_is_known_is_not_down() -> None:
+    world = RestWorld()
+    status = world.get("/evb/status")
+    assert read_live(status, []).down == frozenset()
+    assert read_live(status, []).absent == dict.fromkeys((S1, S2), "disconnected")
+
+
+def test_a_vsi_of_which_nothing_is_held_is_not_shown(world: RestWorld) -> None:
+    vsis = world.get("/evb/vsis")
+    for one in vsis:  # type: ignore[attr-defined]
+        for attachment in one["attachments"]:
+            attachment["phase"] = "none"
+    assert read_live(world.get("/evb/status"), vsis).markers == ()
+
+
 @pytest.mark.parametrize("status", [[], {}, {"switches": [{}]}, {"switches": [{"dpid": "x"}]}, None])
 def test_other_answers_are_refused(status: object) -> None:
     with pytest.raises(LiveError, match="not the answers of a controller"):
@@ -325,8 +357,9 @@ def served(answers: dict[str, object]) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(answers.get(self.path)).encode()
-            self.send_response(200 if self.path in answers else 404)
+            path = self.requestline.split()[1]  # self.path has double slashes made single
+            body = json.dumps(answers.get(path)).encode()
+            self.send_response(200 if path in answers else 404)
             self.end_headers()
             self.wfile.write(body)
 
