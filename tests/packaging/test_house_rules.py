@@ -50,6 +50,9 @@ def lint_imports(house: Path) -> str:
         ("ryu_apps/evb/engine.py", "asyncio"),
         ("ryu_apps/evb/engine.py", "logging"),
         ("ryu_apps/evb/engine.py", "sqlite3"),
+        ("ryu_apps/vcm/move.py", "ryu_apps.evb.engine"),
+        ("ryu_apps/vcm/orchestrator.py", "time"),
+        ("ryu_apps/evb/engine.py", "ryu_apps.vcm.move"),
     ],
 )
 def test_an_import_across_the_grain_is_noticed(house: Path, module: str, forbidden: str) -> None:

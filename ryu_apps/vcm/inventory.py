@@ -1,0 +1,183 @@
+"""The cluster as its manager knows it: nodes and what fits, VMs and what they need, switches and who reaches whom.
+
+Plain values; ``loader`` makes them from a file.  Who is where at the moment is an :class:`Occupancy`, a value too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import networkx as nx
+
+__all__ = ["Appliance", "Group", "Interface", "Inventory", "Level", "Node", "Occupancy", "Size", "Vm", "natural"]
+
+
+class Level(Enum):
+    """What two VMs can have in common, and so lose together."""
+
+    NODE = "node"
+    POWER = "power"
+    SWITCH = "switch"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What a VM takes or a node has: slots, and memory in MiB."""
+
+    slots: int = 0
+    memory_mib: int = 0
+
+    def __add__(self, other: Size) -> Size:
+        return Size(self.slots + other.slots, self.memory_mib + other.memory_mib)
+
+    def __sub__(self, other: Size) -> Size:
+        return Size(self.slots - other.slots, self.memory_mib - other.memory_mib)
+
+    def holds(self, other: Size) -> bool:
+        """Is there room for the other?"""
+        return self.slots >= other.slots and self.memory_mib >= other.memory_mib
+
+    def __str__(self) -> str:
+        return f"{self.slots} slots and {self.memory_mib} MiB"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A hypervisor.
+
+    Attributes:
+        power: its power domain; None is one of its own.
+    """
+
+    name: str
+    switch: str
+    power: str | None
+    capacity: Size
+
+    def domain(self, level: Level) -> str | None:
+        """What the node is part of at a level."""
+        return {Level.NODE: self.name, Level.POWER: self.power, Level.SWITCH: self.switch}[level]
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A VM's network interface as VDP names it: VSIID, VSI type, filter.
+
+    Attributes:
+        vsi: canonical UUID.
+        mac: text form.
+        addresses: IP addresses, text.
+    """
+
+    vsi: str
+    type_id: int
+    version: int
+    vlan: int
+    mac: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """A VM.
+
+    Attributes:
+        at: node it was at when the inventory was taken.
+        group: those it should not fail together with, None for none.
+        reaches: appliances, VMs or not, that it has to reach.
+        local: appliances that have to be at its own switch.
+    """
+
+    name: str
+    at: str
+    size: Size
+    interface: Interface
+    group: str | None = None
+    reaches: tuple[str, ...] = ()
+    local: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """VMs that belong together; ``apart``: what two of them must never share."""
+
+    name: str
+    apart: frozenset[Level] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Appliance:
+    """What serves VMs and is no VM, at these switches."""
+
+    name: str
+    switches: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Everything there is, by name; links as unordered pairs of switches."""
+
+    name: str
+    nodes: Mapping[str, Node]
+    vms: Mapping[str, Vm]
+    switches: tuple[str, ...]
+    links: frozenset[frozenset[str]] = frozenset()
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    appliances: Mapping[str, Appliance] = field(default_factory=dict)
+
+    def nodes_of(self, switch: str) -> tuple[str, ...]:
+        """The nodes at a switch, in natural order."""
+        return tuple(sorted((name for name, node in self.nodes.items() if node.switch == switch), key=natural))
+
+    def hops(self, switch: str, without: frozenset[str] = frozenset()) -> dict[str, int]:
+        """How far it is from a switch to every switch that it reaches without crossing some others."""
+        graph = nx.Graph(tuple(link) for link in self.links)
+        graph.add_nodes_from(self.switches)
+        graph.remove_nodes_from(without)
+        return dict(nx.single_source_shortest_path_length(graph, switch)) if switch in graph else {}
+
+
+class Occupancy:
+    """Which nodes bear which VM: the one it runs at, and the one where a place is kept for it.
+
+    A VM that moves weighs on both ends until it has left one of them.
+    """
+
+    def __init__(self, inventory: Inventory, places: Mapping[str, Iterable[str]] | None = None) -> None:
+        """
+        Args:
+            inventory: sizes and capacities.
+            places: VM -> nodes; None: where the inventory says.
+        """
+        self._inventory = inventory
+        given = {name: (vm.at,) for name, vm in inventory.vms.items()} if places is None else places
+        self.places = {name: frozenset(nodes) for name, nodes in given.items()}
+        self._at: dict[str, list[str]] = {name: [] for name in inventory.nodes}
+        for vm, nodes in self.places.items():
+            for node in nodes:
+                self._at[node].append(vm)
+
+    def at(self, node: str) -> tuple[str, ...]:
+        """The VMs that weigh on a node, in natural order."""
+        return tuple(sorted(self._at[node], key=natural))
+
+    def used(self, node: str) -> Size:
+        """What they take."""
+        return sum((self._inventory.vms[vm].size for vm in self._at[node]), Size())
+
+    def free(self, node: str) -> Size:
+        """What is left."""
+        return self._inventory.nodes[node].capacity - self.used(node)
+
+    def with_vm(self, vm: str, *nodes: str) -> Occupancy:
+        """The same with a VM elsewhere."""
+        return Occupancy(self._inventory, {**self.places, vm: nodes})
+
+
+def natural(name: str) -> tuple[tuple[int, str, int], ...]:
+    """Sorts ``hv2`` before ``hv10``."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return tuple((0, "", int(part)) if part.isdecimal() else (1, part, 0) for part in parts)

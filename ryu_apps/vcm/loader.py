@@ -1,0 +1,173 @@
+"""An inventory file to an inventory, every mistake with its line and column.  Text in, values or diagnostics out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order, warning
+from ryu_apps.evb.policy.document import Document, Path, read_document
+from ryu_apps.evb.policy.validate import validate
+from ryu_apps.evb.wire.mac import mac_to_text
+from ryu_apps.vcm import schema
+from ryu_apps.vcm.inventory import Appliance, Group, Interface, Inventory, Level, Node, Occupancy, Size, Vm
+from ryu_apps.vcm.schema import InventoryFile
+
+Oddity = tuple[Path, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checked file: what the manager plans with, and the file as written, for who builds such a cluster."""
+
+    inventory: Inventory
+    file: InventoryFile
+
+
+def load_inventory(file: str, text: str) -> tuple[Loaded | None, list[Diagnostic]]:
+    """Check an inventory.
+
+    Returns:
+        the inventory, None if there is any error, and all diagnostics in reading order.
+    """
+    document = read_document(file, text)
+    if document.data is None:
+        return None, document.diagnostics or [error(file, Place(), "file is empty")]
+    parsed, found = validate(InventoryFile, document)
+    found += document.diagnostics
+    if parsed is not None:
+        found += [error(file, _place(document, path), reason) for path, reason in _inconsistencies(parsed)]
+    if parsed is None or has_errors(found):
+        return None, in_reading_order(found)
+    inventory = _inventory(parsed)
+    found += [warning(file, _place(document, path), reason) for path, reason in _shared(inventory)]
+    return Loaded(inventory, parsed), in_reading_order(found)
+
+
+def _place(document: Document, path: Path) -> Place:
+    """A path that ends in ``[key]`` means the key, any other its value."""
+    if path[-1] == "[key]":
+        return document.key_place(path[:-1])
+    return document.value_place(path)
+
+
+# --- what pydantic cannot see: one part of the file against another -----------------------------
+def _inconsistencies(parsed: InventoryFile) -> Iterator[Oddity]:
+    yield from _unknown_switches(parsed)
+    yield from _unknown_to_vms(parsed)
+    yield from _ambiguous(parsed)
+    yield from _overfull(parsed)
+
+
+def _unknown_switches(parsed: InventoryFile) -> Iterator[Oddity]:
+    named: list[tuple[Path, str]] = [(("nodes", name, "switch"), node.switch) for name, node in parsed.nodes.items()]
+    for name, switch in parsed.switches.items():
+        for index, other in enumerate(switch.links):
+            named.append((("switches", name, "links", index), other))
+            if other == name:
+                yield ("switches", name, "links", index), "a link leads to another switch"
+    for name, appliance in parsed.appliances.items():
+        named += [(("appliances", name, "switches", index), one) for index, one in enumerate(appliance.switches)]
+    named += [(("cluster", "max_rules", name, "[key]"), name) for name in parsed.cluster.max_rules]
+    yield from ((path, f"there is no switch {name!r}") for path, name in named if name not in parsed.switches)
+
+
+def _unknown_to_vms(parsed: InventoryFile) -> Iterator[Oddity]:
+    for name, vm in parsed.vms.items():
+        here: Path = ("vms", name)
+        if vm.at not in parsed.nodes:
+            yield (*here, "at"), f"there is no node {vm.at!r}"
+        if vm.group is not None and vm.group not in parsed.groups:
+            yield (*here, "group"), f"there is no group {vm.group!r}"
+        for needed, how in vm.needs.items():
+            if needed == name:
+                yield (*here, "needs", needed, "[key]"), "a VM does not need itself"
+            elif needed not in parsed.vms and needed not in parsed.appliances:
+                yield (*here, "needs", needed, "[key]"), f"there is no appliance and no VM {needed!r}"
+            elif needed in parsed.vms and how == "local":
+                yield (*here, "needs", needed), f"{needed} is a VM and may move: it can only be reachable"
+
+
+def _ambiguous(parsed: InventoryFile) -> Iterator[Oddity]:
+    """Names and addresses that mean two things."""
+    for name in parsed.appliances:
+        if name in parsed.vms:
+            yield ("appliances", name, "[key]"), f"{name} is a VM already"
+    for name, node in parsed.nodes.items():
+        if name in parsed.switches:
+            yield ("nodes", name, "[key]"), f"{name} is a switch already"
+        if node.power in parsed.switches or node.power in parsed.nodes:
+            yield ("nodes", name, "power"), f"{node.power} is a switch or a node already"
+    owners: dict[Any, str] = {}
+    for name, vm in parsed.vms.items():
+        claims: list[tuple[Path, Any, str]] = [(("mac",), (vm.vlan, vm.mac), mac_to_text(vm.mac))]
+        claims += [(("addresses", index), (vm.vlan, ip), str(ip)) for index, ip in enumerate(vm.addresses)]
+        claims.append((("vsi",), _vsi(parsed, name, vm), f"VSI {_vsi(parsed, name, vm)}"))
+        for path, key, words in claims:
+            if owners.setdefault(key, name) != name:
+                yield ("vms", name, *path), f"{words} is already the one of {owners[key]}"
+
+
+def _overfull(parsed: InventoryFile) -> Iterator[Oddity]:
+    """More VMs than a node can bear."""
+    for name, node in parsed.nodes.items():
+        sizes = [Size(vm.slots, vm.memory_mib) for vm in parsed.vms.values() if vm.at == name]
+        used, capacity = sum(sizes, Size()), Size(node.slots, node.memory_mib)
+        if not capacity.holds(used):
+            yield ("nodes", name, "[key]"), f"{name} has {capacity}, its VMs take {used}"
+
+
+def _shared(inventory: Inventory) -> Iterator[Oddity]:
+    """VMs that share already what their group must never share; not a mistake of the file, but told."""
+    occupancy = Occupancy(inventory)
+    for name, vm in inventory.vms.items():
+        if vm.group is None:
+            continue
+        for level in sorted(inventory.groups[vm.group].apart, key=lambda one: one.value):
+            domain = inventory.nodes[vm.at].domain(level)
+            others = [
+                other
+                for node in inventory.nodes.values()
+                if domain is not None and node.domain(level) == domain
+                for other in occupancy.at(node.name)
+                if other != name and inventory.vms[other].group == vm.group
+            ]
+            if others:
+                yield ("vms", name, "at"), f"shares {level.value} {domain} with {', '.join(others)} of its group"
+
+
+# --- the file's words to values -----------------------------------------------------------------
+def _inventory(parsed: InventoryFile) -> Inventory:
+    return Inventory(
+        parsed.name,
+        {
+            name: Node(name, one.switch, one.power, Size(one.slots, one.memory_mib))
+            for name, one in parsed.nodes.items()
+        },
+        {name: _vm(parsed, name, one) for name, one in parsed.vms.items()},
+        tuple(parsed.switches),
+        frozenset(frozenset((name, other)) for name, one in parsed.switches.items() for other in one.links),
+        {name: Group(name, frozenset(map(Level, one.apart))) for name, one in parsed.groups.items()},
+        {name: Appliance(name, tuple(one.switches)) for name, one in parsed.appliances.items()},
+    )
+
+
+def _vm(parsed: InventoryFile, name: str, one: schema.Vm) -> Vm:
+    addresses = tuple(map(str, one.addresses))
+    vsi = _vsi(parsed, name, one)
+    return Vm(
+        name,
+        one.at,
+        Size(one.slots, one.memory_mib),
+        Interface(vsi, one.type, one.version, one.vlan, mac_to_text(one.mac), addresses),
+        one.group,
+        tuple(one.needs),
+        tuple(needed for needed, how in one.needs.items() if how == "local"),
+    )
+
+
+def _vsi(parsed: InventoryFile, name: str, one: schema.Vm) -> str:
+    """Its own, or one that is always the same for this VM of this inventory."""
+    return one.vsi or str(uuid5(NAMESPACE_URL, f"{parsed.name}/{name}"))

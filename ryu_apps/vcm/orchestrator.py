@@ -1,0 +1,280 @@
+"""Carries a plan out: several moves at a time with a bound, each to the best place that will have it.
+
+Events in, steps out; time is an argument.  Reservations can be made first and used later, by a start, by the
+death of a node, or never.  A halt takes back what is underway; with ``undo`` what is done already moves back too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.vcm import move
+from ryu_apps.vcm.inventory import Inventory, Occupancy
+from ryu_apps.vcm.move import Begin, Do, Exhausted, Move, MoveState, SourceLost, Start, Tick, Way
+from ryu_apps.vcm.placement import Question, rank
+from ryu_apps.vcm.plans import Kind, Plan
+
+__all__ = ["Answer", "Event", "Go", "Halt", "NodeLost", "Orchestrator", "Release", "Settings", "Use"]
+
+
+# --- events -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Go:
+    """Begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a step of a VM, or of its reservation."""
+
+    vm: str
+    event: move.Done | move.Failed | move.Lapsed
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Use reservations that are kept: of these VMs, or of all."""
+
+    vms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give reservations up that are kept: of these VMs, or of all; also takes back moves of these VMs."""
+
+    vms: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLost:
+    """A node is dead: its VMs start elsewhere, where places are kept if they are."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Begin nothing any more and take back what is underway; ``undo``: and what is done, newest first."""
+
+    undo: bool = False
+
+
+Event = Go | Answer | Use | Release | NodeLost | Halt | Tick
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a plan is carried out.
+
+    Attributes:
+        way: which ladder.
+        delay: seconds between a reservation and its use.
+        ahead: reserve for all VMs before the first one moves; the delay counts from the last answer.
+    """
+
+    way: Way = Way.MINIMIZE_LATENCY
+    delay: float = 0.0
+    ahead: bool = False
+
+
+class Orchestrator:
+    """One plan being carried out.
+
+    Attributes:
+        moves: all of them in the order in which they were taken up, those back included.
+        halted: nothing new begins.
+    """
+
+    def __init__(self, inventory: Inventory, plan: Plan, settings: Settings = Settings()) -> None:
+        """
+        Args:
+            inventory: as planned with.
+            plan: what is wanted; a plan to protect keeps its reservations until :class:`Use` or :class:`NodeLost`.
+            settings: how.
+        """
+        self.moves: list[Move] = []
+        self.halted = False
+        self._inventory = inventory
+        self._plan = plan
+        self._settings = settings
+        self._undo = False
+        self._dead = set(plan.leaving) if plan.goal.kind is Kind.FAIL_OVER else set()
+        way = Way.RESTART if plan.goal.kind is Kind.FAIL_OVER else settings.way
+        for one in plan.moves:
+            self.moves.append(Move(one.vm, one.source, way, one.target, kept=plan.goal.kind is Kind.PROTECT))
+
+    # --- what can be asked ---
+    @property
+    def occupancy(self) -> Occupancy:
+        """Who weighs on which node now."""
+        places = {name: frozenset({vm.at}) for name, vm in self._inventory.vms.items()}
+        return Occupancy(self._inventory, {**places, **{one.vm: one.places for one in self.moves}})
+
+    @property
+    def settled(self) -> bool:
+        """Nothing more happens by itself: every move has ended, or keeps its reservation."""
+        return all(one.ended or _keeps(one) for one in self.moves) and not self._undoable()
+
+    @property
+    def deadline(self) -> float | None:
+        """When to feed :class:`Tick`, None if nothing is awaited."""
+        return earliest(*(one.deadline for one in self.moves), *(self._start_at(one) for one in self.moves))
+
+    def newest(self, vm: str) -> Move | None:
+        """The newest move of a VM."""
+        return next((one for one in reversed(self.moves) if one.vm == vm), None)
+
+    # --- events ---
+    def feed(self, event: Event, now: float) -> list[Do]:
+        """Take one event and say what is to be done."""
+        return self._take(event, now) + self._go_on(now)
+
+    def _take(self, event: Event, now: float) -> list[Do]:
+        match event:
+            case Go():
+                return []
+            case Answer(vm, answer):
+                newest = self.newest(vm)
+                return _tell([newest] if newest else [], answer, now)
+            case Use(vms):
+                for one in self._chosen(vms):
+                    one.kept = False
+                return []
+            case Release(vms):
+                return _tell(self._chosen(vms), move.Halt("released"), now)
+            case NodeLost(node):
+                return self._lose(node, now)
+            case Halt(undo):
+                self.halted, self._undo = True, self._undo or undo
+                return _tell(self._open(), move.Halt(), now)
+            case Tick():
+                return _tell(self._open(), event, now)
+
+    def _open(self) -> list[Move]:
+        return [one for one in self.moves if not one.ended]
+
+    def _chosen(self, vms: Iterable[str]) -> list[Move]:
+        """Moves that have not ended: of these VMs, or all whose reservations are kept."""
+        names = set(vms)
+        return [one for one in self._open() if (one.vm in names if names else one.kept)]
+
+    def _lose(self, node: str, now: float) -> list[Do]:
+        """VMs of the dead node that have a move use it; the others get one."""
+        self._dead.add(node)
+        todo, occupancy = [], self.occupancy
+        for vm in occupancy.at(node):
+            newest = self.newest(vm)
+            if newest is not None and not newest.ended:
+                if newest.source == node:
+                    todo += _tell([newest], SourceLost(), now)
+            elif occupancy.places[vm] == {node}:
+                self.moves.append(Move(vm, node, Way.RESTART))
+        return todo
+
+    # --- what follows from where everything stands ---
+    def _go_on(self, now: float) -> list[Do]:
+        """Begin, start and end moves until nothing more follows."""
+        todo: list[Do] = []
+        while (found := self._next(now)) is not None:
+            one, event = found
+            todo += one.feed(event, now)
+        return todo
+
+    def _next(self, now: float) -> tuple[Move, move.Event] | None:
+        """The first move that can go on by itself; when all have ended, the first one back."""
+        for one in self.moves:
+            event = self._event_for(one, now)
+            if event is not None:
+                return one, event
+        if self._undoable() and not self._open():
+            done = self._undoable()[-1]
+            self.moves.append(Move(done.vm, done.node, self._settings.way, done.source, home=True))
+            return self._next(now)
+        return None
+
+    def _undoable(self) -> list[Move]:
+        """What is done and is to be moved back: the newest move of its VM, its node not dead."""
+        return [
+            one
+            for one in self.moves
+            if self._undo and one.state is MoveState.DONE and not one.home
+            if one is self.newest(one.vm) and one.source not in self._dead
+        ]
+
+    def _event_for(self, one: Move, now: float) -> move.Event | None:
+        if one.state is MoveState.WAITING:
+            if one.halted or (self.halted and not one.home):
+                return move.Halt()
+            return self._choose(one) if self._may_begin(one) else None
+        start = self._start_at(one)
+        return Start() if start is not None and start <= now else None
+
+    def _may_begin(self, one: Move) -> bool:
+        """Reserving ahead disturbs nobody; otherwise it is the beginning of a move, and these are bounded."""
+        return self._settings.ahead or one.kept or sum(map(self._stirs, self.moves)) < self._plan.parallel
+
+    def _start_at(self, one: Move) -> float | None:
+        """When a reservation is going to be used; None if that does not depend on time alone."""
+        if one.state is not MoveState.RESERVED or one.kept:
+            return None
+        if one.way is Way.RESTART:
+            return one.since  # somebody is without this VM
+        moving = sum(self._stirs(other) for other in self.moves if other.state is not MoveState.RESERVED)
+        ahead = self._settings.ahead and not one.home
+        if moving >= self._plan.parallel or (ahead and self._someone_reserves()):
+            return None
+        peers = [other for other in self.moves if other.state is MoveState.RESERVED] if ahead else [one]
+        return max(other.since for other in peers) + self._settings.delay
+
+    def _stirs(self, one: Move) -> bool:
+        """Is it going to change something by itself?"""
+        if one.ended or one.state is MoveState.WAITING or _keeps(one):
+            return False
+        return not (one.state is MoveState.RESERVED and self._settings.ahead and self._someone_reserves())
+
+    def _someone_reserves(self) -> bool:
+        return any(other.state in _WITHOUT and not other.kept for other in self.moves)
+
+    # --- where to ---
+    def _choose(self, one: Move) -> move.Event | None:
+        """The first choice of the plan as long as it will do, else the best; or the end; or None: not yet."""
+        if one.turned and one.way is not Way.RESTART:
+            return Exhausted(f"not stopped a second time: {_tried(one)}")
+        nodes, refusal = self._way_home(one) if one.home else self._ranked(one)
+        if nodes:
+            return Begin(one.target if one.target in nodes else nodes[0])
+        if any(self._stirs(other) for other in self.moves if other is not one):
+            return None  # when these have moved on there may be room
+        return Exhausted(refusal)
+
+    def _ranked(self, one: Move) -> tuple[list[str], str]:
+        avoid = dict(self._plan.leaving)
+        avoid |= {node: f"{node} is dead" for node in self._dead}
+        avoid |= {node: f"tried: {reason}" for node, reason in one.tried.items()}
+        ranking = rank(Question(self._inventory, self.occupancy, self._inventory.vms[one.vm], avoid, self._plan.down))
+        return [candidate.node for candidate in ranking.candidates], ranking.refusal
+
+    def _way_home(self, one: Move) -> tuple[list[str], str]:
+        """It was there: whatever is said against it now, room is all it takes."""
+        assert one.target is not None
+        room = self.occupancy.free(one.target).holds(self._inventory.vms[one.vm].size)
+        open_to_it = room and one.target not in self._dead and one.target not in one.tried
+        return [one.target] if open_to_it else [], f"no way back to {one.target}: {_tried(one) or 'no room'}"
+
+
+#: Without a reservation, and perhaps with one soon.
+_WITHOUT = (MoveState.WAITING, MoveState.RESERVING, MoveState.RELEASING)
+
+
+def _keeps(one: Move) -> bool:
+    return one.kept and one.state is MoveState.RESERVED
+
+
+def _tell(moves: Iterable[Move], event: move.Event, now: float) -> list[Do]:
+    return [step for one in moves for step in one.feed(event, now)]
+
+
+def _tried(one: Move) -> str:
+    return "; ".join(f"{node}: {reason}" for node, reason in one.tried.items())

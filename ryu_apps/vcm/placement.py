@@ -1,0 +1,238 @@
+"""Where a VM could go, best first, and why: limits that a node keeps or does not, and preferences in order of weight.
+
+Deterministic: the same question has the same answer.  No place at all is an answer too, with the reason of every node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ryu_apps.vcm.inventory import Inventory, Level, Node, Occupancy, Vm, natural
+
+__all__ = ["Candidate", "Question", "Ranking", "Rejected", "rank", "sharers"]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Where could this VM go?
+
+    Attributes:
+        avoid: nodes that are out of the question, and why.
+        down: switches that are, or are going to be, no way to anybody.
+    """
+
+    inventory: Inventory
+    occupancy: Occupancy
+    vm: Vm
+    avoid: Mapping[str, str] = field(default_factory=dict)
+    down: frozenset[str] = frozenset()
+
+    def places(self, name: str) -> frozenset[str]:
+        """Switches at which an appliance is, be it a VM or not."""
+        if name in self.inventory.appliances:
+            return frozenset(self.inventory.appliances[name].switches)
+        return frozenset(self.inventory.nodes[node].switch for node in self.occupancy.places[name])
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that would do.
+
+    Attributes:
+        penalties: one number a preference, the weightiest first; less is better.
+        merits, flaws: the same in words.
+    """
+
+    node: str
+    penalties: tuple[int, ...]
+    merits: tuple[str, ...]
+    flaws: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """Why this one, in one line."""
+        flaws = [f"although {flaw}" for flaw in self.flaws]
+        return "; ".join([*self.merits, *flaws])
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A node that would not do, and everything that is against it."""
+
+    node: str
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The answer: every node but those where the VM is, once; candidates best first."""
+
+    vm: str
+    candidates: tuple[Candidate, ...]
+    rejected: tuple[Rejected, ...]
+
+    @property
+    def refusal(self) -> str:
+        """Why there is no place, in one line; empty if there is one."""
+        if self.candidates:
+            return ""
+        told = "; ".join(f"{one.node}: {', '.join(one.reasons)}" for one in self.rejected)
+        return f"no place for {self.vm}: {told or 'there is no other node'}"
+
+
+def rank(question: Question) -> Ranking:
+    """Judge every node at which the VM is not."""
+    candidates, rejected = [], []
+    here = question.occupancy.places[question.vm.name]
+    for name in sorted(question.inventory.nodes, key=natural):
+        if name in here:
+            continue
+        node = question.inventory.nodes[name]
+        reasons = tuple(reason for limit in LIMITS for reason in limit(question, node))
+        if reasons:
+            rejected.append(Rejected(name, reasons))
+        else:
+            candidates.append(_candidate(question, node))
+    # Sorting is stable: of equals the first in natural order wins.
+    return Ranking(question.vm.name, tuple(sorted(candidates, key=lambda one: one.penalties)), tuple(rejected))
+
+
+def _candidate(question: Question, node: Node) -> Candidate:
+    judged = [preference(question, node) for preference in PREFERENCES]
+    return Candidate(
+        node.name,
+        tuple(one.penalty for one in judged),
+        tuple(one.words for one in judged if one.words and one.merit),
+        tuple(one.words for one in judged if one.words and not one.merit),
+    )
+
+
+def sharers(question: Question, node: Node, level: Level) -> list[str]:
+    """Members of the VM's group, other than itself, in the node's domain of a level."""
+    vm, domain = question.vm, node.domain(level)
+    if vm.group is None or domain is None:
+        return []
+    return [
+        other
+        for name in sorted(question.inventory.nodes, key=natural)
+        if question.inventory.nodes[name].domain(level) == domain
+        for other in question.occupancy.at(name)
+        if other != vm.name and question.inventory.vms[other].group == vm.group
+    ]
+
+
+# --- limits: what is against a node, nothing if it may be -----------------------------------------
+def _out_of_the_question(question: Question, node: Node) -> Iterator[str]:
+    if node.name in question.avoid:
+        yield question.avoid[node.name]
+
+
+def _at_a_switch_that_goes(question: Question, node: Node) -> Iterator[str]:
+    if node.switch in question.down and node.name not in question.avoid:
+        yield f"its switch {node.switch} is out of service"
+
+
+def _no_room(question: Question, node: Node) -> Iterator[str]:
+    free, size = question.occupancy.free(node.name), question.vm.size
+    if free.slots < size.slots:
+        yield f"{size.slots} slots are needed, {max(free.slots, 0)} are free"
+    if free.memory_mib < size.memory_mib:
+        yield f"{size.memory_mib} MiB are needed, {max(free.memory_mib, 0)} are free"
+
+
+def _has_to_be_apart(question: Question, node: Node) -> Iterator[str]:
+    group = question.vm.group
+    for level in Level:
+        if group is not None and level in question.inventory.groups[group].apart:
+            others = sharers(question, node, level)
+            if others:
+                yield f"{group} must not share a {_WORDS[level]}: {', '.join(others)} at {node.domain(level)}"
+
+
+def _cut_off(question: Question, node: Node) -> Iterator[str]:
+    """From an appliance that it needs, or that needs it."""
+    reached = question.inventory.hops(node.switch, question.down)
+    for name in question.vm.reaches:
+        if not reached.keys() & question.places(name):
+            yield f"{name} cannot be reached from {node.switch}"
+    for name in question.vm.local:
+        if node.switch not in question.places(name):
+            yield f"there is no {name} at {node.switch}"
+    for other in _clients(question):
+        ends = question.places(other.name) - question.down
+        if ends and not reached.keys() & ends:
+            yield f"{other.name} needs it and is not reached from {node.switch}"
+
+
+#: All of them are looked at, so that a refusal names everything that is in the way.
+LIMITS: tuple[Callable[[Question, Node], Iterator[str]], ...] = (
+    _out_of_the_question,
+    _at_a_switch_that_goes,
+    _no_room,
+    _has_to_be_apart,
+    _cut_off,
+)
+
+
+# --- preferences ------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What one preference makes of a node; words only where there is something to say."""
+
+    penalty: int
+    words: str = ""
+    merit: bool = True
+
+
+_WORDS = {Level.NODE: "node", Level.POWER: "power domain", Level.SWITCH: "switch"}
+
+
+def _apart(level: Level) -> Callable[[Question, Node], _Judged]:
+    def judge(question: Question, node: Node) -> _Judged:
+        others = sharers(question, node, level)
+        domain = node.domain(level)
+        if question.vm.group is None or domain is None:
+            return _Judged(0)
+        if not others:
+            return _Judged(0, f"no other {question.vm.group} at {_WORDS[level]} {domain}")
+        return _Judged(len(others), f"{_WORDS[level]} {domain} has {', '.join(others)} too", merit=False)
+
+    return judge
+
+
+def _near(question: Question, node: Node) -> _Judged:
+    """Switches between the VM and its appliances, and between it and those it serves; the most distant counts."""
+    reached = question.inventory.hops(node.switch, question.down)
+    names = [*question.vm.reaches, *(vm.name for vm in _clients(question))]
+    ways = {name: [reached[end] for end in question.places(name) if end in reached] for name in names}
+    far = {name: min(hops) for name, hops in ways.items() if hops}
+    penalty = sum(far.values())
+    if not far:
+        return _Judged(0)
+    if not penalty:
+        return _Judged(0, f"{', '.join(far)} at the same switch")
+    distant = [f"{name} {hops}" for name, hops in far.items() if hops]
+    return _Judged(penalty, f"hops to {', '.join(distant)}", merit=False)
+
+
+def _idle(question: Question, node: Node) -> _Judged:
+    """The fuller of memory and slots, in percent, with the VM on it."""
+    used, capacity = question.occupancy.used(node.name) + question.vm.size, node.capacity
+    percent = max(100 * used.memory_mib // capacity.memory_mib, 100 * used.slots // capacity.slots)
+    return _Judged(percent, f"{percent}% full with it")
+
+
+#: The weightiest first; a lighter one decides only between equals.
+PREFERENCES: tuple[Callable[[Question, Node], _Judged], ...] = (
+    _apart(Level.NODE),
+    _apart(Level.POWER),
+    _apart(Level.SWITCH),
+    _near,
+    _idle,
+)
+
+
+def _clients(question: Question) -> list[Vm]:
+    """The VMs for which the one in question is an appliance."""
+    return [vm for vm in question.inventory.vms.values() if question.vm.name in vm.reaches]

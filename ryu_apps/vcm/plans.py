@@ -1,0 +1,206 @@
+"""From a goal to an ordered list of moves, each with its place and the reasons for it, and what cannot be helped.
+
+A plan is a forecast: it takes every first choice for granted.  ``orchestrator`` carries it out and finds out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import combinations
+
+from ryu_apps.vcm.inventory import Inventory, Level, Occupancy, Vm, natural
+from ryu_apps.vcm.placement import Question, Ranking, rank
+
+__all__ = ["Goal", "GoalError", "Kind", "Plan", "PlannedMove", "make_plan", "strain"]
+
+
+class Kind(Enum):
+    """What is wanted; the values are the command's words."""
+
+    EVACUATE = "evacuate"
+    """No VM at a node, at a switch or in a power domain: it is going to be switched off."""
+    PROTECT = "protect"
+    """A place kept elsewhere for every VM of it, for the day it fails."""
+    FAIL_OVER = "fail-over"
+    """It is dead: its VMs start elsewhere, where places are kept if they are."""
+    REBALANCE = "rebalance"
+    """Groups spread better and load more even than it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What is wanted of which node, switch or power domain; ``subject`` is empty for all of the cluster."""
+
+    kind: Kind
+    subject: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.subject}".rstrip()
+
+
+class GoalError(Exception):
+    """A goal that means nothing in this inventory: the operator's mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMove:
+    """A VM from where it is to the first choice; ``ranking`` has the others and what is against the rest.
+
+    Attributes:
+        target: None: there is no place for it.
+    """
+
+    vm: str
+    source: str
+    target: str | None
+    ranking: Ranking
+
+    @property
+    def words(self) -> str:
+        """Why there, or why nowhere."""
+        if self.target is None:
+            return self.ranking.refusal
+        return next(one.words for one in self.ranking.candidates if one.node == self.target)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Moves in order.
+
+    Attributes:
+        leaving: nodes that no VM may go to, and why.
+        down: switches that are no way to anybody.
+        parallel: most moves at a time.
+    """
+
+    goal: Goal
+    moves: tuple[PlannedMove, ...]
+    leaving: Mapping[str, str] = field(default_factory=dict)
+    down: frozenset[str] = frozenset()
+    parallel: int = 2
+
+    @property
+    def stuck(self) -> tuple[PlannedMove, ...]:
+        """Those that should move and have no place."""
+        return tuple(one for one in self.moves if one.target is None)
+
+
+def make_plan(inventory: Inventory, goal: Goal, occupancy: Occupancy | None = None, parallel: int = 2) -> Plan:
+    """Plan for a goal.
+
+    Args:
+        occupancy: who is where; None: where the inventory says.
+
+    Raises:
+        GoalError: there is no such node, switch or power domain.
+    """
+    now = occupancy or Occupancy(inventory)
+    if goal.kind is Kind.REBALANCE:
+        return Plan(goal, tuple(_rebalance(inventory, now)), parallel=parallel)
+    nodes = affected(inventory, goal)
+    leaving = dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject))
+    down = frozenset({goal.subject} & set(inventory.switches))
+    moves = []
+    for vm in _in_order(inventory, [name for node in nodes for name in now.at(node)]):
+        (source, *_) = sorted(now.places[vm.name] & set(nodes), key=natural)
+        ranking = rank(Question(inventory, now, vm, leaving, down))
+        target = ranking.candidates[0].node if ranking.candidates else None
+        moves.append(PlannedMove(vm.name, source, target, ranking))
+        if target is not None:
+            # What is protected stays where it is and weighs on both nodes.
+            now = now.with_vm(vm.name, *([source, target] if goal.kind is Kind.PROTECT else [target]))
+    return Plan(goal, tuple(moves), leaving, down, parallel)
+
+
+_REASONS = {
+    Kind.EVACUATE: "{} is to be empty",
+    Kind.PROTECT: "{} is what might fail",
+    Kind.FAIL_OVER: "{} is dead",
+}
+
+
+def affected(inventory: Inventory, goal: Goal) -> tuple[str, ...]:
+    """The nodes that a goal's subject stands for.
+
+    Raises:
+        GoalError: it is nothing of the inventory.
+    """
+    subject = goal.subject
+    if subject in inventory.nodes:
+        return (subject,)
+    if subject in inventory.switches:
+        return inventory.nodes_of(subject)
+    found = sorted((name for name, node in inventory.nodes.items() if node.power == subject), key=natural)
+    if not subject or not found:
+        raise GoalError(f"{goal}: {inventory.name} has no node, switch or power domain of that name")
+    return tuple(found)
+
+
+def _in_order(inventory: Inventory, names: Iterable[str]) -> list[Vm]:
+    """Appliances before those who need them, so that these can go near; then the large ones, while there is room."""
+    needed = {name for vm in inventory.vms.values() for name in vm.reaches}
+    vms = [inventory.vms[name] for name in dict.fromkeys(names)]
+    return sorted(vms, key=lambda vm: (vm.name not in needed, -vm.size.memory_mib, -vm.size.slots, natural(vm.name)))
+
+
+# --- rebalancing -------------------------------------------------------------------------------------
+#: A move has to even out this much, in squared percent, to be worth its blackout.
+_WORTH_IT = 200
+
+
+def strain(inventory: Inventory, occupancy: Occupancy) -> tuple[int, int, int, int]:
+    """How bad a distribution is: pairs of a group on one node, in one power domain, at one switch; unevenness of load.
+
+    Compared from the left; the last is the sum of squares of how full the nodes are, in percent.
+    """
+    pairs = [_pairs(inventory, occupancy, level) for level in Level]
+    return (*pairs, sum(_percent(inventory, occupancy, name) ** 2 for name in inventory.nodes))  # type: ignore[return-value]
+
+
+def _pairs(inventory: Inventory, occupancy: Occupancy, level: Level) -> int:
+    at = {
+        name: {inventory.nodes[node].domain(level) for node in nodes} - {None}
+        for name, nodes in occupancy.places.items()
+    }
+    groups: dict[str, list[str]] = {}
+    for name in at:
+        group = inventory.vms[name].group
+        if group is not None:
+            groups.setdefault(group, []).append(name)
+    return sum(bool(at[one] & at[other]) for names in groups.values() for one, other in combinations(names, 2))
+
+
+def _percent(inventory: Inventory, occupancy: Occupancy, node: str) -> int:
+    used, capacity = occupancy.used(node), inventory.nodes[node].capacity
+    return max(100 * used.memory_mib // capacity.memory_mib, 100 * used.slots // capacity.slots)
+
+
+def _rebalance(inventory: Inventory, now: Occupancy) -> Iterator[PlannedMove]:
+    """The best single move, again and again, each VM at most once."""
+    moved: set[str] = set()
+    while True:
+        found = _best_move(inventory, now, moved)
+        if found is None:
+            return
+        yield found
+        moved.add(found.vm)
+        assert found.target is not None
+        now = now.with_vm(found.vm, found.target)
+
+
+def _best_move(inventory: Inventory, now: Occupancy, moved: set[str]) -> PlannedMove | None:
+    bearable = strain(inventory, now)
+    *pairs, load = bearable
+    best, found = (*pairs, load - _WORTH_IT), None
+    for vm in _in_order(inventory, [name for name in inventory.vms if name not in moved]):
+        if len(now.places[vm.name]) != 1:
+            continue
+        (source,) = now.places[vm.name]
+        ranking = rank(Question(inventory, now, vm))
+        for candidate in ranking.candidates:
+            then = strain(inventory, now.with_vm(vm.name, candidate.node))
+            if then < best:
+                best, found = then, PlannedMove(vm.name, source, candidate.node, ranking)
+    return found

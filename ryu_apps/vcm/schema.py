@@ -1,0 +1,100 @@
+"""What an inventory file may say, as pydantic models; what its parts say of each other is ``loader``'s business."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from ryu_apps.evb.config.schema import IpAddress, Mac, PlainName, Vid
+from ryu_apps.evb.policy.validate import Strict
+
+Count = Annotated[int, Field(ge=0, le=1_000_000)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+PortNumber = Annotated[int, Field(ge=1, le=65535)]
+LevelText = Literal["node", "power", "switch"]
+
+
+def _uuid(written: object) -> str:
+    if not isinstance(written, str):
+        raise ValueError("a UUID was expected, such as '52540000-0000-4000-8000-000000000007'")
+    return str(UUID(written))
+
+
+VsiUuid = Annotated[str, PlainValidator(_uuid), WithJsonSchema({"type": "string"})]
+
+
+class Switch(Strict):
+    """A switch; a link is written at one of its ends or at both."""
+
+    links: list[PlainName] = Field(default_factory=list)
+
+
+class Node(Strict):
+    """A hypervisor: where it hangs, and what fits."""
+
+    switch: PlainName
+    power: PlainName | None = None
+    slots: Positive
+    memory_mib: Positive
+
+
+class Group(Strict):
+    """VMs of one purpose; they are spread anyway, and never share what is in ``apart``."""
+
+    apart: list[LevelText] = Field(default_factory=list)
+
+
+class Appliance(Strict):
+    """What serves VMs and is no VM: a proxy, a load balancer, a router."""
+
+    switches: Annotated[list[PlainName], Field(min_length=1)]
+
+
+class Traffic(Strict):
+    """What ``evbridge vcm run`` sends to and from a VM; null sends nothing."""
+
+    udp: PortNumber | None = 443
+    tcp: PortNumber | None = 80
+    blocked: PortNumber | None = 5002
+
+
+class Vm(Strict):
+    """A VM: where it is, its network interface, its size, whom it belongs with and whom it needs."""
+
+    at: PlainName
+    mac: Mac
+    addresses: list[IpAddress] = Field(default_factory=list)
+    vlan: Vid
+    type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
+    version: Annotated[int, Field(ge=0, le=0xFF)]
+    vsi: VsiUuid | None = None
+    slots: Count = 1
+    memory_mib: Positive
+    group: PlainName | None = None
+    needs: dict[PlainName, Literal["reachable", "local"]] = Field(default_factory=dict)
+    traffic: Traffic = Traffic()
+
+
+class Cluster(Strict):
+    """The cluster that ``evbridge vcm run`` builds."""
+
+    topology: str = "two_switch"
+    n: Positive = 8
+    max_rules: dict[PlainName, Count] = Field(default_factory=dict)
+    policies: list[str] = Field(default_factory=lambda: ["../policies"])
+
+
+class InventoryFile(Strict):
+    """The whole file."""
+
+    version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
+    description: str = ""
+    switches: Annotated[dict[PlainName, Switch], Field(min_length=1)]
+    nodes: Annotated[dict[PlainName, Node], Field(min_length=1)]
+    groups: dict[PlainName, Group] = Field(default_factory=dict)
+    appliances: dict[PlainName, Appliance] = Field(default_factory=dict)
+    vms: dict[PlainName, Vm]
+    cluster: Cluster = Cluster()

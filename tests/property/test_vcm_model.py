@@ -1,0 +1,226 @@
+"""Anything that can happen to a plan, in any order, against what must hold at every moment and in the end."""
+
+from __future__ import annotations
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from ryu_apps.vcm.inventory import Inventory, Level, Node, Occupancy, Vm
+from ryu_apps.vcm.move import Lapsed, MoveState, Step, Tick, Way
+from ryu_apps.vcm.orchestrator import Answer, Go, Halt, NodeLost, Orchestrator, Release, Settings, Use
+from ryu_apps.vcm.placement import Question, rank, sharers
+from ryu_apps.vcm.plans import Goal, Kind, Plan, make_plan, strain
+from tests.vcm_world import Hypervisors, Play, a_node, a_vm, inventory
+
+
+@st.composite
+def clusters(draw: st.DrawFn) -> Inventory:
+    """Up to six nodes at up to three switches in a row, VMs that fit where they are, groups and appliances."""
+    nodes = [
+        a_node(
+            f"hv{number}", draw(st.sampled_from(["s1", "s2", "s3"])), draw(st.sampled_from(["a", "b", None])), slots=3
+        )
+        for number in range(1, draw(st.integers(2, 6)) + 1)
+    ]
+    vms: list[Vm] = []
+    for number in range(1, draw(st.integers(1, 7)) + 1):
+        at = draw(st.sampled_from(nodes)).name
+        mine = [vm for vm in vms if vm.at == at]
+        memory = draw(st.sampled_from([500, 2000, 4000]))
+        if len(mine) < 3 and sum(vm.size.memory_mib for vm in mine) + memory <= 8000:
+            others = [vm.name for vm in vms]
+            reaches = draw(st.lists(st.sampled_from([*others, "box"]), max_size=2, unique=True))
+            group = draw(st.sampled_from([None, "web", "db"]))
+            vms.append(a_vm(f"vm{number}", at, memory, group=group, reaches=tuple(reaches)))
+    apart = {"db": draw(st.sets(st.sampled_from(list(Level)), max_size=1))}
+    links = (("s1", "s2"), ("s2", "s3"))
+    return inventory(nodes, vms, links, apart, {"box": (draw(st.sampled_from(["s1", "s3"])),)})
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[Inventory, Plan]:
+    """A cluster and a plan for it."""
+    cluster = draw(clusters())
+    kind = draw(st.sampled_from([Kind.EVACUATE, Kind.PROTECT, Kind.REBALANCE]))
+    subjects = [*cluster.nodes, *(one for one in cluster.switches if cluster.nodes_of(one))]
+    goal = Goal(kind, "" if kind is Kind.REBALANCE else draw(st.sampled_from(subjects)))
+    return cluster, make_plan(cluster, goal, parallel=draw(st.integers(1, 3)))
+
+
+WAYS = st.sampled_from([Way.MINIMIZE_LATENCY, Way.SAFEST_EXCHANGE])
+
+
+class PlanModel(RuleBasedStateMachine):
+    """Hypervisors do as they are told or refuse, nodes die, the operator changes his mind."""
+
+    @initialize(planned=plans(), way=WAYS, ahead=st.booleans(), delay=st.sampled_from([0.0, 30.0]))
+    def plan(self, planned: tuple[Inventory, Plan], way: Way, ahead: bool, delay: float) -> None:
+        self.cluster, plan = planned
+        self.parallel = plan.parallel
+        self.played = Play(Orchestrator(self.cluster, plan, Settings(way, delay, ahead)), Hypervisors(self.cluster))
+        self.played.feed(Go())
+
+    def _answer(self, number: int, willing: bool) -> None:
+        """VMs are served in any order, the steps of one of them in theirs."""
+        vms = list(dict.fromkeys(do.vm for do in self.played.pending))
+        vm = vms[number % len(vms)]
+        do = next(one for one in self.played.pending if one.vm == vm)
+        self.played.pending.remove(do)
+        self.played.now += 0.5
+        self.played.feed(self.played.hypervisors.perform(do, willing))
+
+    @precondition(lambda self: self.played.pending)
+    @rule(number=st.integers(0, 6))
+    def do_as_told(self, number: int) -> None:
+        self._answer(number, True)
+
+    @precondition(lambda self: self.played.pending)
+    @rule(number=st.integers(0, 6))
+    def refuse(self, number: int) -> None:
+        self._answer(number, False)
+
+    @rule(number=st.integers(0, 6))
+    def lapse(self, number: int) -> None:
+        held = [one for one in self.played.orchestrator.moves if one.state is MoveState.RESERVED]
+        if held:
+            one = held[number % len(held)]
+            self.played.hypervisors.reserved[one.vm].discard(one.node)
+            self.played.feed(Answer(one.vm, Lapsed(one.node)))
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 10.0, 60.0]))
+    def wait(self, seconds: float) -> None:
+        self.played.now += seconds
+        self.played.feed(Tick())
+
+    @rule(undo=st.booleans())
+    def halt(self, undo: bool) -> None:
+        self.played.feed(Halt(undo))
+
+    @rule()
+    def use(self) -> None:
+        self.played.feed(Use())
+
+    @rule()
+    def release(self) -> None:
+        self.played.feed(Release())
+
+    @precondition(lambda self: not self.played.hypervisors.dead)
+    @rule(number=st.integers(0, 5))
+    def lose_a_node(self, number: int) -> None:
+        node = sorted(self.cluster.nodes)[number % len(self.cluster.nodes)]
+        self.played.hypervisors.die(node)
+        self.played.feed(NodeLost(node))
+
+    @invariant()
+    def no_node_bears_more_than_it_can(self) -> None:
+        if hasattr(self, "played"):
+            for name, node in self.cluster.nodes.items():
+                assert node.capacity.holds(self.played.hypervisors.at(name))
+
+    @invariant()
+    def not_too_many_vms_are_stopped_at_a_time(self) -> None:
+        if hasattr(self, "played"):
+            moves = self.played.orchestrator.moves
+            assert sum(one.underway and one.way is not Way.RESTART for one in moves) <= self.parallel
+
+    def teardown(self) -> None:
+        if not hasattr(self, "played"):
+            return
+        self.played.feed(Release())
+        self.played.run()
+        truth = self.played.hypervisors
+        for name in self.cluster.vms:
+            newest = self.played.orchestrator.newest(name)
+            assert not truth.reserved[name], f"{name} has a place kept"
+            if newest is not None and newest.state is MoveState.STRANDED:
+                continue
+            where = truth.running[name]
+            if where is None:
+                # Its node is dead and no other would have it, or nobody was to look for one any more.
+                assert newest is not None and newest.source in truth.dead
+                assert newest.state in (MoveState.REFUSED, MoveState.HALTED)
+            else:
+                assert truth.associated[name] == {where}
+
+
+PlanModel.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
+TestPlanModel = PlanModel.TestCase
+
+
+@given(plans(), WAYS, st.booleans(), st.data())
+def test_an_evacuation_ends_with_nobody_there_or_with_an_explanation(
+    planned: tuple[Inventory, Plan], way: Way, ahead: bool, data: st.DataObject
+) -> None:
+    cluster, plan = planned
+    assume(plan.goal.kind is Kind.EVACUATE)
+    played = Play(Orchestrator(cluster, plan, Settings(way, 0.0, ahead)), Hypervisors(cluster))
+    unwilling = data.draw(st.sets(st.sampled_from(list(cluster.nodes)), max_size=2))
+    played.refuse = {(Step.RESERVE, node): "no" for node in unwilling}
+    played.feed(Go())
+    played.run()
+    for vm, where in played.places().items():
+        if where in plan.leaving:
+            newest = played.orchestrator.newest(vm)
+            assert newest is not None and newest.state is MoveState.REFUSED
+            told = newest.story[-1].text
+            assert all(f"{node}: " in told for node in cluster.nodes if node != where)
+
+
+@given(plans(), WAYS, st.integers(0, 60))
+def test_undone_at_any_moment_everything_is_as_before(planned: tuple[Inventory, Plan], way: Way, answers: int) -> None:
+    cluster, plan = planned
+    played = Play(Orchestrator(cluster, plan, Settings(way)), Hypervisors(cluster))
+    played.feed(Go())
+    for _ in range(answers):
+        if played.pending:
+            played.answer()
+    played.feed(Halt(undo=True))
+    played.run()
+    assert played.places() == {name: vm.at for name, vm in cluster.vms.items()}
+    assert played.hypervisors.associated == {name: {vm.at} for name, vm in cluster.vms.items()}
+    assert not any(played.hypervisors.reserved.values())
+
+
+@given(clusters(), st.data())
+def test_a_place_shares_no_more_with_its_group_than_it_has_to(cluster: Inventory, data: st.DataObject) -> None:
+    assume(cluster.vms)
+    vm = cluster.vms[data.draw(st.sampled_from(sorted(cluster.vms)))]
+    question = Question(cluster, Occupancy(cluster), vm)
+    ranking = rank(question)
+
+    def shared(node: str) -> list[int]:
+        return [len(sharers(question, cluster.nodes[node], level)) for level in Level]
+
+    everybody = [one.node for one in (*ranking.candidates, *ranking.rejected)]
+    assert sorted([*everybody, vm.at]) == sorted(cluster.nodes)
+    assert all(one.reasons for one in ranking.rejected)
+    if ranking.candidates:
+        assert shared(ranking.candidates[0].node) == min(shared(one.node) for one in ranking.candidates)
+
+
+@given(clusters())
+def test_rebalancing_makes_it_better_with_every_move_and_comes_to_an_end(cluster: Inventory) -> None:
+    now = Occupancy(cluster)
+    plan = make_plan(cluster, Goal(Kind.REBALANCE))
+    assert len({one.vm for one in plan.moves}) == len(plan.moves)
+    for one in plan.moves:
+        assert one.target is not None
+        then = now.with_vm(one.vm, one.target)
+        assert strain(cluster, then) < strain(cluster, now)
+        now = then
+
+
+def _fits(node: Node, cluster: Inventory, now: Occupancy) -> bool:
+    return node.capacity.holds(now.used(node.name))
+
+
+@given(plans())
+def test_a_plan_fits_at_every_moment_when_it_is_carried_out_in_its_order(planned: tuple[Inventory, Plan]) -> None:
+    cluster, plan = planned
+    now = Occupancy(cluster)
+    for one in plan.moves:
+        if one.target is not None:
+            both = now.with_vm(one.vm, one.source, one.target)
+            assert all(_fits(node, cluster, both) for node in cluster.nodes.values())
+            now = both if plan.goal.kind is Kind.PROTECT else now.with_vm(one.vm, one.target)

@@ -1,0 +1,224 @@
+"""Inventories in a line, and hypervisors of paper: they do what they are told, or not, and know what is true."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+
+from ryu_apps.vcm import move
+from ryu_apps.vcm.inventory import Appliance, Group, Interface, Inventory, Level, Node, Size, Vm
+from ryu_apps.vcm.move import Do, Step
+from ryu_apps.vcm.orchestrator import Answer, Event, Go, Orchestrator
+from ryu_apps.vcm.plans import Plan
+
+
+def a_vm(name: str, at: str, memory: int = 1000, **more: object) -> Vm:
+    """A VM of one slot."""
+    face = Interface(f"vsi-{name}", 1, 1, 100, "52:54:00:00:00:01")
+    return replace(Vm(name, at, Size(1, memory), face), **more)  # type: ignore[arg-type]
+
+
+def a_node(name: str, switch: str, power: str | None = None, slots: int = 4, memory: int = 8000) -> Node:
+    """A node of four slots."""
+    return Node(name, switch, power, Size(slots, memory))
+
+
+def inventory(
+    nodes: list[Node],
+    vms: list[Vm],
+    links: tuple[tuple[str, str], ...] = (("s1", "s2"),),
+    apart: dict[str, set[Level]] | None = None,
+    appliances: dict[str, tuple[str, ...]] | None = None,
+) -> Inventory:
+    """Nodes and VMs with the groups that these name."""
+    switches = dict.fromkeys([*(node.switch for node in nodes), *(end for link in links for end in link)])
+    groups = {vm.group: Group(vm.group, frozenset((apart or {}).get(vm.group, ()))) for vm in vms if vm.group}
+    return Inventory(
+        "paper",
+        {node.name: node for node in nodes},
+        {vm.name: vm for vm in vms},
+        tuple(switches),
+        frozenset(map(frozenset, links)),
+        groups,
+        {name: Appliance(name, places) for name, places in (appliances or {}).items()},
+    )
+
+
+def two_switches(vms: list[Vm], per_switch: int = 2, **more: object) -> Inventory:
+    """``hv1``... at s1, the rest at s2; power domains a and b in turn."""
+    names = [f"hv{number}" for number in range(1, 2 * per_switch + 1)]
+    nodes = [a_node(name, "s1" if index < per_switch else "s2", "ab"[index % 2]) for index, name in enumerate(names)]
+    return inventory(nodes, vms, **more)  # type: ignore[arg-type]
+
+
+@dataclass
+class Hypervisors:
+    """What is true of every VM.
+
+    Attributes:
+        running: where it runs, None: nowhere.
+        held: nodes that hold its memory or a place for it.
+        reserved, associated: nodes at which the bridge has it pre-associated and associated.
+        dead: nodes that answer nothing.
+    """
+
+    inventory: Inventory
+    running: dict[str, str | None] = field(default_factory=dict)
+    reserved: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    associated: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    booted: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    copied: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    dead: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        for name, vm in self.inventory.vms.items():
+            self.running[name] = vm.at
+            self.associated[name] = {vm.at}
+            self.copied[name] = {vm.at}
+
+    def die(self, node: str) -> None:
+        """A node dies with everything in it."""
+        self.dead.add(node)
+        for vm in self.running:
+            if self.running[vm] == node:
+                self.running[vm] = None
+            for places in (self.reserved, self.associated, self.booted, self.copied):
+                places[vm].discard(node)
+
+    def perform(self, do: Do, willing: bool = True, reason: str = "refused") -> Answer:
+        """Carry a step out if it can be, and is to be."""
+        if do.node in self.dead or (do.source in self.dead and do.step in _AT_THE_SOURCE):
+            return Answer(do.vm, move.Failed(do.step, do.node, "dead"))
+        if not willing:
+            if do.step in (Step.RELEASE, Step.DISCARD):
+                getattr(self, f"_{do.step.name.lower()}")(do)  # what nobody keeps alive goes by itself
+            return Answer(do.vm, move.Failed(do.step, do.node, reason))
+        getattr(self, f"_{do.step.name.lower()}")(do)
+        return Answer(do.vm, move.Done(do.step, do.node))
+
+    def _reserve(self, do: Do) -> None:
+        self.reserved[do.vm].add(do.node)
+
+    def _copy(self, do: Do) -> None:
+        assert self.running[do.vm] == do.source
+
+    def _cancel(self, do: Do) -> None:
+        assert self.running[do.vm] in (do.source, None)
+
+    def _suspend(self, do: Do) -> None:
+        assert self.running[do.vm] == do.source
+        self.running[do.vm] = None
+        self.copied[do.vm].add(do.node)
+
+    def _let_go(self, do: Do) -> None:
+        self.associated[do.vm].discard(do.source)
+        if self.running[do.vm] == do.node:
+            self.copied[do.vm].discard(do.source)
+
+    def _boot(self, do: Do) -> None:
+        assert self.running[do.vm] is None and do.source in self.dead
+        self.booted[do.vm].add(do.node)
+
+    def _associate(self, do: Do) -> None:
+        assert do.node in self.copied[do.vm] | self.booted[do.vm], "associated before it has come"
+        self.associated[do.vm] = {do.node}
+        self.reserved[do.vm].discard(do.node)
+
+    def _resume(self, do: Do) -> None:
+        assert self.running[do.vm] is None, "runs twice"
+        assert self.associated[do.vm] == {do.node}, "runs where it is not associated"
+        self.running[do.vm] = do.node
+        self.copied[do.vm] = {do.node} | self.copied[do.vm]
+        if do.source not in self.associated[do.vm]:
+            self.copied[do.vm] = {do.node}
+
+    def _release(self, do: Do) -> None:
+        assert self.running[do.vm] != do.node
+        self.reserved[do.vm].discard(do.node)
+        self.associated[do.vm].discard(do.node)
+
+    def _return(self, do: Do) -> None:
+        assert self.running[do.vm] in (None, do.source)
+        self.running[do.vm] = do.source
+        self.associated[do.vm] = {do.source}
+        self.copied[do.vm] = {do.source}
+
+    def _discard(self, do: Do) -> None:
+        assert self.running[do.vm] is None
+        self.booted[do.vm].discard(do.node)
+        self.copied[do.vm].discard(do.node)
+
+    def at(self, node: str) -> Size:
+        """What a node really has to bear."""
+        places = (self.reserved, self.associated, self.booted, self.copied)
+        vms = [vm for vm in self.running if any(node in one[vm] for one in places) or self.running[vm] == node]
+        return sum((self.inventory.vms[vm].size for vm in vms), Size())
+
+
+_AT_THE_SOURCE = {Step.COPY, Step.SUSPEND, Step.LET_GO, Step.RETURN}
+
+
+@dataclass
+class Play:
+    """An orchestrator and hypervisors that answer when they are asked to; a second an answer.
+
+    Attributes:
+        pending: steps not answered yet, in order.
+        done: steps answered.
+        refuse: (step, node) -> reason, for those that do not work.
+    """
+
+    orchestrator: Orchestrator
+    hypervisors: Hypervisors
+    now: float = 0.0
+    pending: list[Do] = field(default_factory=list)
+    done: list[Do] = field(default_factory=list)
+    refuse: dict[tuple[Step, str], str] = field(default_factory=dict)
+
+    def feed(self, event: Event) -> None:
+        """An event now."""
+        self.pending += self.orchestrator.feed(event, self.now)
+
+    def answer(self) -> Do:
+        """The oldest step is carried out, or refused as told."""
+        self.now += 1.0
+        do = self.pending.pop(0)
+        reason = self.refuse.get((do.step, do.node))
+        self.done.append(do)
+        self.feed(self.hypervisors.perform(do, reason is None, reason or ""))
+        return do
+
+    def until(self, step: Step) -> Do:
+        """Answer until a step of this kind has been carried out."""
+        while True:
+            do = self.answer()
+            if do.step is step:
+                return do
+
+    def until_asked(self, step: Step) -> Do:
+        """Answer until a step of this kind is the next one."""
+        while self.pending[0].step is not step:
+            self.answer()
+        return self.pending[0]
+
+    def run(self) -> None:
+        """Answer everything, and let time pass, until nothing more happens by itself."""
+        while self.pending or not self.orchestrator.settled:
+            if self.pending:
+                self.answer()
+            else:
+                deadline = self.orchestrator.deadline
+                assert deadline is not None, "it waits for nothing"
+                self.now = max(self.now, deadline)
+                self.feed(move.Tick())
+
+    def places(self) -> dict[str, str | None]:
+        """Where every VM runs."""
+        return dict(self.hypervisors.running)
+
+
+def play(inventory: Inventory, plan: Plan, *settings: object) -> Play:
+    """A plan about to be carried out."""
+    started = Play(Orchestrator(inventory, plan, *settings), Hypervisors(inventory))  # type: ignore[arg-type]
+    started.feed(Go())
+    return started
