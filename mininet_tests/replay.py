@@ -70,7 +70,7 @@ def replay(
 def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) -> Cluster:
     """The cluster that a scenario asks for, not started."""
     spec, site = scenario.file.cluster, scenario.site
-    fabric = _budgeted(site.config.fabric, spec.max_rules)
+    fabric = budgeted(site.config.fabric, spec.max_rules)
     if spec.load_balancers:
         fabric = replace(fabric, balancers=balancers(spec.load_balancers))
     # What a user's own bridge remembers is none of ours.
@@ -92,7 +92,15 @@ def proxies_of(cluster: Cluster, folder: Path) -> Iterator[None]:
         yield
 
 
-def _budgeted(fabric: Fabric, max_rules: dict[str, int]) -> Fabric:
+def budgeted(fabric: Fabric, max_rules: dict[str, int]) -> Fabric:
+    """A fabric with these rule budgets, by name of the switch.
+
+    Raises:
+        ValueError: there is no such switch.
+    """
+    unknown = set(max_rules) - {switch.name for switch in fabric.switches.values()}
+    if unknown:
+        raise ValueError(f"no switch {', '.join(sorted(unknown))}")
     switches = {
         dpid: replace(switch, max_rules=max_rules.get(switch.name, switch.max_rules))
         for dpid, switch in fabric.switches.items()

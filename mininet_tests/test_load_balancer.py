@@ -157,7 +157,7 @@ class Scene:
                 assert isinstance(station, EmulatedStation)
                 station.suspend(guest.vsi)
                 yield "suspended"
-        move._clear_staged_port()
+        move.clear_staged_port()
         guest.at.append(to)
 
     def moves(self, guest: Guest, to: str, ladder: LadderName) -> None:

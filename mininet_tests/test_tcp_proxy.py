@@ -132,7 +132,7 @@ class Scene:
                 assert isinstance(station, EmulatedStation)
                 station.suspend(self.vsi)
                 yield "suspended"
-        move._clear_staged_port()
+        move.clear_staged_port()
         self.at = to
 
     def proxy_of(self, talk: Talk) -> list[str]:

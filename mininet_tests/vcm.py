@@ -6,6 +6,7 @@ whom; the bridge's side of the story is added later from the controller's own ti
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from mininet_tests.harness.capture import Sighting
 from mininet_tests.harness.cluster import Cluster, Hypervisor
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.staged import StagedPort, Target
-from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.station import Answer, Mode, Vsi
 from mininet_tests.harness.vm import Vm
 from mininet_tests.ladder.model import Lane, Step
 from mininet_tests.rules import dump_rules
@@ -112,11 +113,13 @@ class Move:
         self.evidence = Evidence()
         self._cluster = cluster
         self._spec = spec
-        self._vsi = vsi
+        self.vsi = vsi
         self._target = target
         self._hooks = hooks
         self._staged: StagedPort | None = None
         self._granted = False
+        self._associated: Answer | None = None
+        self._cancelled = threading.Event()
 
     def run(self) -> Evidence:
         """Go down the ladder; a refusal or an abort takes back what was done, the VM stays where it is."""
@@ -132,7 +135,7 @@ class Move:
         except MigrationAborted as abort:
             evidence.outcome, evidence.reason = Outcome.ABORTED, str(abort)
             self._take_back("cancel the migration", str(abort))
-        self._clear_staged_port()
+        self.clear_staged_port()
         evidence.marks.ended = time.monotonic()
         return evidence
 
@@ -143,7 +146,7 @@ class Move:
     # --- steps ---
     def prepare(self) -> None:
         """The destination makes a port for the VM; from now on it must leak nothing."""
-        key = f"{self._vsi.type_id} version {self._vsi.version}"
+        key = f"{self.vsi.type_id} version {self.vsi.version}"
         self.say(Lane.VCM, Lane.DESTINATION, f"prepare {self.vm.name}, VSI type {key}")
         edge = self.destination.edge
         self._staged = StagedPort(self.destination.namespace, edge, self.vm, self._cluster.watcher)
@@ -152,7 +155,7 @@ class Move:
 
     def reserve(self) -> None:
         """Pre-Associate with Resource Reservation at the destination."""
-        answer = self.destination.station.request(Mode.PREASSOCIATE_RR, self._vsi, migrating=True)
+        answer = self.destination.station.request(Mode.PREASSOCIATE_RR, self.vsi, migrating=True)
         if not answer.granted:
             raise MigrationRefused(answer.reason)
         self._granted = True
@@ -164,7 +167,8 @@ class Move:
         self.say(Lane.VCM, Lane.SOURCE, f"migrate {self.vm.name} to {self.destination.name}")
         self.say(Lane.SOURCE, Lane.DESTINATION, "copy memory, the VM runs on")
         self._hooks.copying()
-        time.sleep(self._spec.copy_ms / 1000.0)
+        if self._cancelled.wait(self._spec.copy_ms / 1000.0):
+            raise MigrationAborted("cancelled while copying")
         if self._spec.abort:
             raise MigrationAborted("cancelled after staging")
 
@@ -188,7 +192,7 @@ class Move:
     def associate(self) -> None:
         """Associate at the destination: the one trigger."""
         self.evidence.marks.associating = time.monotonic()
-        answer = self.destination.station.request(Mode.ASSOCIATE, self._vsi)
+        answer = self.destination.station.request(Mode.ASSOCIATE, self.vsi)
         if not answer.granted:
             raise MigrationRefused(answer.reason)
         self._associated = answer
@@ -202,13 +206,14 @@ class Move:
 
     def succeed(self) -> None:
         """The destination reports; what the switch holds now is kept."""
+        assert self._associated is not None
         self.say(Lane.DESTINATION, Lane.VCM, "migration succeeded", self._associated.answered)
         self.evidence.dumps["active"] = self.dump()
 
     def release(self) -> None:
         """Safest exchange: De-Associate at the source, and its confirmation."""
         self.say(Lane.VCM, Lane.SOURCE, "let go of the VM's resources")
-        answer = self.source.station.request(Mode.DEASSOCIATE, self._vsi)
+        answer = self.source.station.request(Mode.DEASSOCIATE, self.vsi)
         self.say(Lane.SOURCE, Lane.VCM, "let go" if answer.granted else f"let go: {answer.reason}", answer.answered)
 
     def tidy(self) -> None:
@@ -216,12 +221,53 @@ class Move:
         self.say(Lane.VCM, Lane.SOURCE, "let go of the VM's resources")
         told = self._is_told(self.source)
         if not told:
-            self.source.station.request(Mode.DEASSOCIATE, self._vsi)
+            self.source.station.request(Mode.DEASSOCIATE, self.vsi)
         self.say(Lane.SOURCE, Lane.VCM, "nothing left to let go of" if told else "let go")
 
     def instruct(self) -> None:
         """Safest exchange: the destination waits to be told that the source has let go."""
         self.say(Lane.VCM, Lane.DESTINATION, "source has let go: associate")
+
+    # --- what is taken back, and how ---
+    def cancel(self) -> None:
+        """Stop copying; :meth:`copy` says so."""
+        self._cancelled.set()
+
+    def give_up(self) -> None:
+        """De-Associate at the destination, if it had granted anything."""
+        if self._granted:
+            self.destination.station.request(Mode.DEASSOCIATE, self.vsi)
+            self._granted = False
+
+    def return_vm(self) -> None:
+        """The VM runs at the source again, associated there; may be tried again when it has failed.
+
+        Raises:
+            MigrationRefused: the source's bridge does not want it.
+        """
+        if self.vm.port in self.destination.edge.ports:
+            self.destination.edge.detach(self.vm.port)
+            self.vm.carry(self.destination.namespace, self.source.namespace)
+        if self.vm.port not in self.source.edge.ports:
+            self.source.edge.attach(self.vm.port, self.vm.mac)
+            self.source.edge.raise_port(self.vm.port)
+        if self._associated is not None:
+            self._is_told(self.source)
+        if not self.source.station.holds(Mode.ASSOCIATE, self.vsi):
+            admit(self.source, self.vsi)
+        self.vm.resume()
+
+    def clear_staged_port(self) -> None:
+        """The destination takes down the port that it made for the VM, and says what was seen there."""
+        if self._staged is None:
+            return
+        self._staged.disconnect()
+        self.evidence.injected = self._staged.injected
+        seen = self._staged.remove()
+        self._staged = None
+        # From here on the port was a bystander.
+        until = self.evidence.marks.associating or float("inf")
+        self.evidence.at_staged_port = [one for one in seen if one.t <= until]
 
     # --- the rest ---
     def say(self, origin: Lane, target: Lane, text: str, t: float | None = None) -> None:
@@ -231,7 +277,7 @@ class Move:
     def _is_told(self, hypervisor: Hypervisor) -> bool:
         """Has the bridge's unsolicited De-Associate arrived (it may just be on its way)?"""
         try:
-            wait_until(lambda: not hypervisor.station.holds(Mode.ASSOCIATE, self._vsi), "De-Associate", 1.0)
+            wait_until(lambda: not hypervisor.station.holds(Mode.ASSOCIATE, self.vsi), "De-Associate", 1.0)
         except TimeoutError:
             return False
         return True
@@ -242,30 +288,38 @@ class Move:
             self.say(Lane.DESTINATION, Lane.VCM, f"{words}: {reason}")
         else:
             self.say(Lane.VCM, Lane.DESTINATION, words)
-        if self._granted:
-            self.destination.station.request(Mode.DEASSOCIATE, self._vsi)
+        self.give_up()
         if self.evidence.marks.suspended:
-            self._return_vm()
+            self.return_vm()
 
-    def _return_vm(self) -> None:
+
+class Restart(Move):
+    """A VM whose node is dead starts anew at the destination."""
+
+    def __init__(self, move: Move, died: float) -> None:
+        """
+        Args:
+            move: which was to be made; what it has reserved is used.
+            died: when the node did, monotonic seconds.
+        """
+        super().__init__(move._cluster, move._spec, move.vsi, move.source.name, None)
+        self._staged, self._granted, self.evidence = move._staged, move._granted, move.evidence
+        self.evidence.marks.suspended = died
+
+    def boot(self) -> None:
+        """Make the VM from its storage; it takes the staged port's place, still down."""
+        if self._staged is not None:
+            self._staged.disconnect()
+        self.say(Lane.VCM, Lane.DESTINATION, f"{self.source.name} is dead: start {self.vm.name} anew")
+        self.vm = self._cluster.vms[self.vm.name] = Vm(self.vm.name, self.vm.mac, self.vm.ip)
+        self.vm.boot(self.destination.namespace)
+        self.destination.edge.attach(self.vm.port, self.vm.mac)
+
+    def discard(self) -> None:
+        """Forget what was booted."""
         if self.vm.port in self.destination.edge.ports:
             self.destination.edge.detach(self.vm.port)
-            self.vm.carry(self.destination.namespace, self.source.namespace)
-        self.source.edge.attach(self.vm.port, self.vm.mac)
-        self.source.edge.raise_port(self.vm.port)
-        if not self.source.station.holds(Mode.ASSOCIATE, self._vsi):
-            admit(self.source, self._vsi)
-        self.vm.resume()
-
-    def _clear_staged_port(self) -> None:
-        if self._staged is None:
-            return
-        self._staged.disconnect()
-        self.evidence.injected = self._staged.injected
-        seen = self._staged.remove()
-        # From here on the port was a bystander.
-        until = self.evidence.marks.associating or float("inf")
-        self.evidence.at_staged_port = [one for one in seen if one.t <= until]
+        self.vm.halt()
 
 
 Steps = tuple[Callable[[Move], None], ...]

@@ -34,7 +34,7 @@ class UdpFlow:
 
     def __init__(self, order):
         self.id, self.interval = order["id"], order["interval"]
-        self.peer = (order["peer"], order["port"])
+        self.peer = (order["peer"], order["peer_port"])
         self.due, self.sequence, self.unsent, self.leaked = time.monotonic(), 0, 0, 0
         self.sent, self.heard = [], []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -99,7 +99,7 @@ class TcpFlow:
         self.id, self.interval = order["id"], order["interval"]
         self.due, self.sequence, self.failure, self.failed = time.monotonic(), 0, "", 0.0
         self.heard, self.torn, self._rest = [], 0, b""
-        self.peer = (order["peer"], order["port"])
+        self.peer = (order["peer"], order["peer_port"])
         self.listener, self.stream = None, None
         if order["listen"]:
             self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

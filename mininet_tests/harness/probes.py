@@ -27,11 +27,12 @@ class Flow:
         name: unique in a scenario.
         proto: ``udp`` or ``tcp``; over TCP the VM listens.
         host, vm: who talks to whom.
-        port: the VM's port; with UDP the port of both ends.
+        port: the VM's port; with UDP the port of both ends, unless there is a ``host_port``.
         interval: seconds between two datagrams or beats of one end.
         passes: whether policy lets it through; what comes through although it should not is counted.
         group: IPv4 multicast group that the VM joins and the other end sends to; empty: they talk to each other.
         address: whom the host calls in place of the VM; empty: the VM itself.
+        host_port: the host's port of a UDP flow, where it has such a flow with several VMs.
     """
 
     name: str
@@ -43,6 +44,11 @@ class Flow:
     passes: bool
     group: str = ""
     address: str = ""
+    host_port: int | None = None
+
+    def port_of(self, end: str) -> int:
+        """The port of an end (of the VM or of the host, by name)."""
+        return self.port if end == self.vm or self.host_port is None else self.host_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,13 @@ class Prober:
         if self._process is not None:
             os.kill(self._process.pid, number)
 
+    def kill(self) -> None:
+        """End the process with all that it knows."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
     def stop(self) -> dict[str, Notes]:
         """End the process and read its notes, by flow name."""
         if self._process is None:
@@ -127,13 +140,15 @@ class Prober:
         return self._log.read_text(encoding="utf-8").splitlines()
 
     def _order(self, flow: Flow, peers: dict[str, str]) -> dict[str, object]:
+        other = flow.host if self.name == flow.vm else flow.vm
         peer = peers[flow.host] if self.name == flow.vm else flow.address or peers[flow.vm]
         return {
             "id": flow.name,
             "proto": flow.proto,
             "local": self._address,
             "peer": peer,
-            "port": flow.port,
+            "port": flow.port_of(self.name),
+            "peer_port": flow.port_of(other),
             "interval": flow.interval,
             "listen": self.name == flow.vm,
             "group": flow.group,

@@ -26,11 +26,12 @@ _BROADCAST = b"\xff" * 6
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom the injected datagrams are for: an end system and a port that policy allows."""
+    """Whom the injected datagrams are for: an end system and a port that policy allows; from port ``source``."""
 
     mac: str
     ip: str
     port: int
+    source: int | None = None
 
 
 class StagedPort:
@@ -101,7 +102,7 @@ def announcement(mac: str, mark: bytes = b"") -> bytes:
 def datagram(mac: str, ip: str, target: Target) -> bytes:
     """A probe datagram that is recognisable as injected."""
     payload = PROBE.pack(LEAK_MAGIC, 0, time.monotonic())
-    udp = struct.pack("!HHHH", target.port, target.port, 8 + len(payload), 0) + payload
+    udp = struct.pack("!HHHH", target.source or target.port, target.port, 8 + len(payload), 0) + payload
     addresses = IPv4Address(ip).packed + IPv4Address(target.ip).packed
     header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + addresses
     header = header[:10] + struct.pack("!H", _checksum(header)) + header[12:]

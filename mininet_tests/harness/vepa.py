@@ -11,6 +11,7 @@ bridge would eat the group addresses that lldpad listens to, and would switch be
 from __future__ import annotations
 
 import socket
+import threading
 
 from mininet_tests.harness.shell import Namespace, interface_flags, set_interface_flags
 
@@ -32,6 +33,8 @@ class VepaEdge:
         self._slots: dict[str, int] = {}
         self._groups: list[int] = []
         self._control = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        # Several VMs may come and go at a time.
+        self._turn = threading.Lock()
         namespace.tc(f"qdisc add dev {uplink} clsact")
 
     @property
@@ -41,15 +44,16 @@ class VepaEdge:
 
     def attach(self, port: str, mac: str) -> None:
         """Connect a port, an interface that is in the namespace already; see :meth:`raise_port`."""
-        slot = next(one for one in range(90) if one not in self._slots.values())
-        self._ports[port], self._slots[port] = mac, slot
-        self.namespace.tc(
-            f"qdisc add dev {port} clsact",
-            f"filter add dev {port} ingress protocol all pref 1 u32 match u32 0 0 {_redirect(self.uplink)}",
-            f"filter add dev {self.uplink} ingress protocol all pref {_UNICAST + slot} u32"
-            f" {_match_destination(mac)} {_redirect(port)}",
-            *self._rewrite_groups(),
-        )
+        with self._turn:
+            slot = next(one for one in range(90) if one not in self._slots.values())
+            self._ports[port], self._slots[port] = mac, slot
+            self.namespace.tc(
+                f"qdisc add dev {port} clsact",
+                f"filter add dev {port} ingress protocol all pref 1 u32 match u32 0 0 {_redirect(self.uplink)}",
+                f"filter add dev {self.uplink} ingress protocol all pref {_UNICAST + slot} u32"
+                f" {_match_destination(mac)} {_redirect(port)}",
+                *self._rewrite_groups(),
+            )
 
     def raise_port(self, port: str) -> None:
         """Bring a port up, in microseconds: a guest that is resumed waits for this."""
@@ -57,13 +61,14 @@ class VepaEdge:
 
     def detach(self, port: str) -> None:
         """Disconnect a port; frames for its VM die at the uplink from now on."""
-        del self._ports[port]
-        slot = self._slots.pop(port)
-        self.namespace.tc(
-            f"filter del dev {self.uplink} ingress protocol all pref {_UNICAST + slot}",
-            f"qdisc del dev {port} clsact",
-            *self._rewrite_groups(),
-        )
+        with self._turn:
+            del self._ports[port]
+            slot = self._slots.pop(port)
+            self.namespace.tc(
+                f"filter del dev {self.uplink} ingress protocol all pref {_UNICAST + slot}",
+                f"qdisc del dev {port} clsact",
+                *self._rewrite_groups(),
+            )
 
     def _rewrite_groups(self) -> list[str]:
         """Write the group filters into the bank not in use, then drop the others: no frame meets half a set."""

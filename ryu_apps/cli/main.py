@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "check": _Subcommand("ryu_apps.cli.check:check", "Check VSI types and configuration, listing every mistake."),
     "replay": _Subcommand("ryu_apps.cli.replay:replay", "Run a migration scenario and report on it."),
     "matrix": _Subcommand("ryu_apps.cli.matrix:matrix", "Measure the founding paper's tables, service by service."),
+    "vcm": _Subcommand("ryu_apps.cli.vcm:vcm", "Plan and carry out evacuations, fail-overs and the like."),
     "topology": _Subcommand("ryu_apps.cli.topology:topology", "Show a cluster as the controller sees it."),
     "demo": _Subcommand("ryu_apps.cli.demo:demo", "Watch a VM move between two switches, policy ahead."),
 }

@@ -185,6 +185,7 @@ class _Judged:
     merit: bool = True
 
 
+_AT = {Level.NODE: "on", Level.POWER: "in power domain", Level.SWITCH: "at"}
 _WORDS = {Level.NODE: "node", Level.POWER: "power domain", Level.SWITCH: "switch"}
 
 
@@ -195,7 +196,7 @@ def _apart(level: Level) -> Callable[[Question, Node], _Judged]:
         if question.vm.group is None or domain is None:
             return _Judged(0)
         if not others:
-            return _Judged(0, f"no other {question.vm.group} at {_WORDS[level]} {domain}")
+            return _Judged(0, f"no other {question.vm.group} {_AT[level]} {domain}")
         return _Judged(len(others), f"{_WORDS[level]} {domain} has {', '.join(others)} too", merit=False)
 
     return judge

@@ -83,7 +83,7 @@ class Cluster(Strict):
     topology: str = "two_switch"
     n: Positive = 8
     max_rules: dict[PlainName, Count] = Field(default_factory=dict)
-    policies: list[str] = Field(default_factory=lambda: ["../policies"])
+    policies: list[str] = Field(default_factory=lambda: ["../../policies"])
 
 
 class InventoryFile(Strict):

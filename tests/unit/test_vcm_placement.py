@@ -30,7 +30,7 @@ def test_a_group_is_spread_over_nodes_then_power_domains_then_switches() -> None
     assert order(ranking(cluster, "web1")) == ["hv3", "hv4", "hv2"]
     last = ranking(cluster, "web1").candidates[-1]
     assert "node hv2 has web2 too" in last.flaws
-    assert "no other web at node hv3" in choice(ranking(cluster, "web1")).merits
+    assert "no other web on hv3" in choice(ranking(cluster, "web1")).merits
 
 
 def test_power_weighs_more_than_switch() -> None:

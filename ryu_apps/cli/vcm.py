@@ -1,0 +1,236 @@
+"""``evbridge vcm``: a cluster manager that plans, explains, and shows on a cluster of its own what a plan comes to."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ryu_apps.cli.replay import private_namespaces
+from ryu_apps.sources import read_sources
+from ryu_apps.vcm.inventory import Occupancy
+from ryu_apps.vcm.loader import Loaded, load_inventory
+from ryu_apps.vcm.move import Way
+from ryu_apps.vcm.orchestrator import Settings
+from ryu_apps.vcm.placement import Question, Ranking, rank
+from ryu_apps.vcm.plans import Goal, GoalError, Kind, Plan, make_plan
+
+if TYPE_CHECKING:
+    from mininet_tests.manager.campaign import Task
+    from mininet_tests.manager.report import ClusterReport
+
+#: Columns of a table that goes to a file.
+_WIDE = 160
+_LADDERS = [Way.MINIMIZE_LATENCY.value, Way.SAFEST_EXCHANGE.value]
+
+_INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+_GOAL = click.argument("goal", type=click.Choice([kind.value for kind in Kind]))
+_SUBJECT = click.argument("subject", required=False, default="")
+_PARALLEL = click.option(
+    "--parallel", type=click.IntRange(min=1), default=2, show_default=True, help="Moves at a time."
+)
+
+
+@click.group()
+def vcm() -> None:
+    """Plan and carry out what a cluster manager does.
+
+    GOAL is evacuate, protect, fail-over or rebalance; SUBJECT is a node, a switch or a power domain of the
+    inventory (none for rebalance).
+    """
+
+
+@vcm.command()
+@_INVENTORY
+@_GOAL
+@_SUBJECT
+@_PARALLEL
+def plan(inventory: Path, goal: str, subject: str, parallel: int) -> None:
+    """Print the plan for a goal, and why each VM goes where; do nothing.
+
+    Exits 1 if a VM has no place.
+    """
+    made = _plan(read(inventory), goal, subject, parallel)
+    for number, one in enumerate(made.moves, 1):
+        target = one.target or "nowhere"
+        click.echo(f"{number}. {one.vm}: {one.source} to {target}\n   {one.words}")
+        others = [candidate.node for candidate in one.ranking.candidates if candidate.node != one.target]
+        if others:
+            click.echo(f"   if that refuses: {', '.join(others)}")
+    if not made.moves:
+        click.echo("nothing to do")
+    raise SystemExit(1 if made.stuck else 0)
+
+
+@vcm.command()
+@_INVENTORY
+@click.argument("vm")
+def place(inventory: Path, vm: str) -> None:
+    """Explain where a VM could go: every node, best first, with what is for and against it.
+
+    Exits 1 if there is no place.
+    """
+    known = read(inventory).inventory
+    if vm not in known.vms:
+        raise click.ClickException(f"there is no VM {vm!r} in {known.name}")
+    ranking = rank(Question(known, Occupancy(known), known.vms[vm]))
+    click.echo(f"{vm} is at {known.vms[vm].at}")
+    for line in explained(ranking):
+        click.echo(line)
+    raise SystemExit(0 if ranking.candidates else 1)
+
+
+def explained(ranking: Ranking) -> list[str]:
+    """A ranking in lines."""
+    lines = [f"{number}. {one.node}: {one.words}" for number, one in enumerate(ranking.candidates, 1)]
+    return lines + [f"not {one.node}: {', '.join(one.reasons)}" for one in ranking.rejected]
+
+
+@vcm.command()
+@_INVENTORY
+@_GOAL
+@_SUBJECT
+@_PARALLEL
+@click.option(
+    "--station",
+    type=click.Choice(["emulated", "lldpad"]),
+    default="emulated",
+    show_default=True,
+    help="Who speaks VDP.",
+)
+@click.option("--ladder", type=click.Choice(_LADDERS), default=_LADDERS[0], show_default=True, help="How VMs move.")
+@click.option("--ahead", is_flag=True, help="Reserve for every VM before the first one moves.")
+@click.option("--delay", type=float, default=0.0, help="Seconds between reserving and moving.")
+@click.option(
+    "--keep", type=float, default=2.0, show_default=True, help="Seconds before the node dies (fail-over, protect)."
+)
+@click.option("--copy-ms", type=float, default=300.0, show_default=True, help="How long copying a VM's memory takes.")
+@click.option("--interval-ms", type=float, default=5.0, show_default=True, help="Between two datagrams that measure.")
+@click.option("--undo-after", type=click.IntRange(min=0), help="After so many moves halt, and move everything back.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for report.json, report.txt and the logs.  [default: reports/vcm-NAME-TIME]",
+)
+def run(
+    inventory: Path,
+    goal: str,
+    subject: str,
+    parallel: int,
+    station: str,
+    ladder: str,
+    ahead: bool,
+    delay: float,
+    keep: float,
+    copy_ms: float,
+    interval_ms: float,
+    undo_after: int | None,
+    output: Path | None,
+) -> None:
+    """Pursue a goal on a cluster of its own, with traffic on every VM, and report each VM's blackout.
+
+    Needs root.  An interrupt halts: what is under way is taken back, what is done stays.  Exits 0 only if the goal
+    is met and the zeros are zeros.
+    """
+    loaded = read(inventory)
+    wanted = _plan(loaded, goal, subject, parallel).goal
+    private_namespaces()
+    from mininet_tests.manager.campaign import Task
+
+    task = Task(
+        wanted,
+        Settings(Way(ladder), delay, ahead),
+        parallel,
+        copy_ms / 1000.0,
+        interval_ms / 1000.0,
+        keep,
+        undo_after,
+        inject=not ahead,
+    )
+    target = output or Path("reports") / f"vcm-{loaded.inventory.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    console = Console(width=None if sys.stdout.isatty() else _WIDE)
+    report = _perform(loaded, inventory.parent, task, target, station, console)
+    show(console, report)
+    console.print(f"report: {target}/report.json, {target}/report.txt", highlight=False)
+    raise SystemExit(0 if report.ok else 1)
+
+
+def read(path: Path) -> Loaded:
+    """Read an inventory; ClickException with every mistake."""
+    sources, found = read_sources([path])
+    loaded = None
+    if sources:
+        loaded, found = load_inventory(*sources[0])
+    if loaded is None:
+        raise click.ClickException("mistakes in the inventory\n" + "\n".join(map(str, found)))
+    for one in found:
+        click.echo(str(one), err=True)
+    return loaded
+
+
+def _plan(loaded: Loaded, goal: str, subject: str, parallel: int) -> Plan:
+    kind = Kind(goal)
+    if kind is Kind.REBALANCE and subject:
+        raise click.UsageError("rebalance is about the whole cluster")
+    try:
+        return make_plan(loaded.inventory, Goal(kind, subject), parallel=parallel)
+    except GoalError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _perform(loaded: Loaded, place: Path, task: Task, output: Path, station: str, console: Console) -> ClusterReport:
+    """Do it behind a progress display."""
+    from mininet_tests.harness.cluster import NameClashError
+    from mininet_tests.harness.shell import CommandError
+    from mininet_tests.harness.station import StationError
+    from mininet_tests.manager.campaign import perform
+    from mininet_tests.manager.guests import MismatchError
+    from mininet_tests.vcm import MigrationRefused
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        shown = progress.add_task(str(task.goal))
+
+        def tell(words: str) -> None:
+            progress.update(shown, description=f"{task.goal}: {words}")
+
+        try:
+            return perform(loaded, place, task, output, station, tell, _on_interrupt)
+        except (
+            TimeoutError,
+            LookupError,
+            ValueError,
+            MismatchError,
+            NameClashError,
+            CommandError,
+            StationError,
+            MigrationRefused,
+        ) as error:
+            raise click.ClickException(f"{error}\nlogs: {output}/logs") from error
+
+
+def _on_interrupt(halt: Callable[[], None]) -> None:
+    signal.signal(signal.SIGINT, lambda _number, _frame: halt())
+
+
+def show(console: Console, report: ClusterReport) -> None:
+    """Print a report: a row an attempt, what was refused, and the verdict."""
+    from mininet_tests.manager.report import HEAD, remarks, rows, verdict
+
+    table = Table(
+        *HEAD, title=f"{report.goal}, {report.station} stations, {report.seconds:.1f} s", title_justify="left"
+    )
+    for row in rows(report):
+        table.add_row(*row)
+    console.print(table)
+    for line in remarks(report):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(verdict(report), style="green" if report.ok else "red", markup=False, highlight=False, soft_wrap=True)
