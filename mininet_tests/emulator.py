@@ -258,7 +258,8 @@ class EmulatedStation:
 
     def _send(self, ethertype: int, payload: bytes) -> None:
         if self._socket is not None:
-            self._socket.send(Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload).encode(pad=True))
+            with suppress(OSError):  # the link is down; one thread serves all stations, and must not end for it
+                self._socket.send(Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload).encode(pad=True))
 
     def _ask(self, mode: Mode, vsi: Vsi, migrating: bool) -> Ask:
         identity = VsiId.from_text(vsi.uuid)

@@ -307,13 +307,21 @@ class Restart(Move):
         self.evidence.marks.suspended = died
 
     def boot(self) -> None:
-        """Make the VM from its storage; it takes the staged port's place, still down."""
+        """Make the VM from its storage, switched off; it takes the staged port's place, still down."""
         if self._staged is not None:
             self._staged.disconnect()
         self.say(Lane.VCM, Lane.DESTINATION, f"{self.source.name} is dead: start {self.vm.name} anew")
         self.vm = self._cluster.vms[self.vm.name] = Vm(self.vm.name, self.vm.mac, self.vm.ip)
-        self.vm.boot(self.destination.namespace)
+        self.vm.create(self.destination.namespace)
         self.destination.edge.attach(self.vm.port, self.vm.mac)
+
+    def resume(self) -> None:
+        """Switch the VM on.  Had it been before, it would have asked for its neighbours where nobody hears it."""
+        self.destination.edge.raise_port(self.vm.port)
+        self.vm.power_on()
+        self.vm.resume()
+        self.evidence.marks.resumed = time.monotonic()
+        self.say(Lane.DESTINATION, Lane.VM, "start", self.evidence.marks.resumed)
 
     def discard(self) -> None:
         """Forget what was booted."""

@@ -195,11 +195,17 @@ class Cluster:
         from mininet.log import setLogLevel
         from mininet.node import OVSSwitch, RemoteController
 
+        class Elsewhere(RemoteController):
+            """The controller that we have started.  Mininet would look for it with telnet and fall over its answer."""
+
+            def checkListening(self) -> None:  # noqa: N802
+                pass
+
         setLogLevel("error")
         # In a batch: otherwise a terminal, of 4096 characters a line, is told of all ports of a switch.
         switch = partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure", batch=True)
         net = mininet.Mininet(topo=topo_of(self.fabric, self._systems), switch=switch, controller=None)
-        net.addController("c0", controller=RemoteController, ip="127.0.0.1", port=self.controller.port)
+        net.addController("c0", controller=Elsewhere, ip="127.0.0.1", port=self.controller.port)
         return net
 
     def _populate(self) -> None:

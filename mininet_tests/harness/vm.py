@@ -58,13 +58,21 @@ class Vm:
         return f"{self.name}-p"
 
     def boot(self, hypervisor: Namespace) -> None:
-        """Create the interface, its other end in the hypervisor's namespace, not connected yet."""
+        """Create the interface, its other end in the hypervisor's namespace, not connected yet, and use it."""
+        self.create(hypervisor)
+        self.power_on()
+
+    def create(self, hypervisor: Namespace) -> None:
+        """Create the interface, its other end in the hypervisor's namespace, not connected yet; nothing uses it."""
         self.namespace.quiet()
         ends = f"{INTERFACE} address {self.mac} netns {self._keeper.pid} type veth peer name {self.port}"
         run(["ip", "link", "add", *ends.split(), "netns", str(hypervisor.pid)])
         no_checksum_offload(self.namespace, INTERFACE)
         # A guest does not notice its migration: no carrier lost, no neighbour forgotten.
         self.namespace.set(f"net.ipv4.conf.{INTERFACE}.arp_evict_nocarrier=0")
+
+    def power_on(self) -> None:
+        """The guest's kernel takes its interface up; from now on it answers, and asks for its neighbours."""
         self.namespace.ip("link set lo up", f"address add {self.ip}/24 dev {INTERFACE}", f"link set {INTERFACE} up")
 
     def pause(self) -> None:

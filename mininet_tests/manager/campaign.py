@@ -144,7 +144,7 @@ class Campaign:
             self._guests.start_traffic()
             time.sleep(RUN_UP)
             begun = time.monotonic()
-            self._pursue()
+            self.pursue()
             ended = time.monotonic()
             left = {name: self._rules_left(name) for name in self._guests.all if self._place(name) is not None}
             time.sleep(RUN_OUT)
@@ -177,7 +177,8 @@ class Campaign:
         return {switch.name: dump_rules(switch.name) for switch in self._cluster.fabric.switches.values()}
 
     # --- the goal ---
-    def _pursue(self) -> None:
+    def pursue(self) -> None:
+        """The goal itself, between VMs that run and VMs that still do."""
         manager, goal = self.manager, self._task.goal
         manager.begin()
         manager.run()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -50,8 +50,9 @@ def attempt_report(
         settled=settled,
     )
     found = _of_restart(seen) if attempt.way is Way.RESTART else figures(seen)
-    if found.blackout_ms is None and attempt.way is not Way.RESTART:
-        found = replace(found, **_silences(seen))
+    if found.blackout_ms is None and attempt.way is not Way.RESTART and ends:
+        to_vm, from_vm = _silences(seen)
+        found = replace(found, blackout_to_vm_ms=to_vm, blackout_from_vm_ms=from_vm)
     found = replace(found, rules_staged=_staged(attempt), gates_staged=_gates(attempt))
     wanted = Expectation(outcome=evidence.outcome)
     return AttemptReport(attempt.way.value, attempt.owner.home, found, tuple(failures(found, wanted)))
@@ -71,31 +72,32 @@ def _gates(attempt: Attempt) -> int:
     return int(owner_at(staged, attempt.move.destination.port.port_no, attempt.move.vm.mac) is not None)
 
 
-def _silences(seen: Seen) -> dict[str, float]:
-    """Blackouts of a VM that is only spoken to over TCP: the longest time without a beat, retransmission included."""
-    streams = [(one.host, one.vm) for one in seen.ends if isinstance(one.host, TcpNotes)]
-    ways = {"blackout_from_vm_ms": [host for host, _ in streams], "blackout_to_vm_ms": [vm for _, vm in streams]}
+def _silences(seen: Seen) -> Iterator[float | None]:
+    """Blackouts, to the VM and from it, if it is only spoken to over TCP: the longest time without a beat, in
+    milliseconds, retransmission included.
+    """
     begin = seen.evidence.marks.begun - LEAD
-    found = {}
-    for name, notes in ways.items():
-        beats = [[t for _, t in one.beats if begin <= t <= seen.settled] for one in notes if isinstance(one, TcpNotes)]
-        gaps = [later - earlier for times in beats for earlier, later in pairwise(times)]
-        if gaps:
-            found[name] = 1000.0 * max(gaps)
-    return found
+    streams = [(one.vm, one.host) for one in seen.ends]
+    for ends in zip(*streams, strict=True):
+        times = [[t for _, t in one.beats if begin <= t <= seen.settled] for one in ends if isinstance(one, TcpNotes)]
+        gaps = [later - earlier for one in times for earlier, later in pairwise(one)]
+        yield 1000.0 * max(gaps) if gaps else None
 
 
 def _of_restart(seen: Seen) -> Figures:
     """The VM that died took its notes along, and its streams: what counts is from its death on.
 
-    The moment of its death stands for the last arrival, so that the first gap is the blackout.
+    The moment of its death stands for the last arrival, so that the first gap is the blackout; it is back when
+    what runs in it speaks.
     """
     evidence, marks = seen.evidence, seen.evidence.marks
     died = marks.suspended
     ends = [
         Ends(one.flow, _since(one.host, died), _since(one.vm, died)) for one in seen.ends if one.flow.proto == "udp"
     ]
-    since = replace(seen, evidence=replace(evidence, marks=replace(marks, begun=died)), ends=ends)
+    spoken = [one.vm.sent[0] for one in ends if isinstance(one.vm, UdpNotes) and one.vm.sent]
+    resumed = max([marks.resumed, *spoken]) if marks.resumed else 0.0
+    since = replace(seen, evidence=replace(evidence, marks=replace(marks, begun=died, resumed=resumed)), ends=ends)
     staging = exchange(vdp_messages(seen.uplink), VdpMode.PREASSOCIATE_RR, seen.vsi, marks.begun)
     return replace(figures(since), stage_ms=staging.seconds * 1000.0 if staging else None)
 

@@ -170,13 +170,16 @@ class Guests:
         """A hypervisor dies with everything in it; returns when (monotonic seconds)."""
         hypervisor = self.cluster.hypervisors[node]
         died = time.monotonic()
-        hypervisor.namespace.ip(f"link set dev {hypervisor.uplink} down")
         hypervisor.station.kill()
+        hypervisor.namespace.ip(f"link set dev {hypervisor.uplink} down")
         for name, vm in list(self.cluster.vms.items()):
             if vm.port in hypervisor.edge.ports:
                 prober = self.all[name].prober
                 if prober is not None:
                     prober.kill()
+                # Its streams repeat themselves for minutes, and keep the guest's namespace and interface for as long.
+                hypervisor.edge.detach(vm.port)
+                hypervisor.namespace.ip(f"link del dev {vm.port}")
                 vm.halt()
         return died
 

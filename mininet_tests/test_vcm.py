@@ -1,0 +1,212 @@
+"""The cluster manager on real switches: evacuation under traffic, refusals, dead nodes, and the way back."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mininet_tests.conftest import CHECKOUT, emulated_cluster
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.exchanges import vdp_messages
+from mininet_tests.harness.shell import run, wait_until
+from mininet_tests.manager.campaign import Campaign, Task
+from mininet_tests.manager.guests import MismatchError, cluster_of
+from mininet_tests.manager.report import ClusterReport
+from mininet_tests.manager.run import Manager
+from ryu_apps.evb.flow.pipeline import VSI_BITS, VSI_SHIFT
+from ryu_apps.evb.wire.association import VdpMode
+from ryu_apps.vcm.loader import Loaded, load_inventory
+from ryu_apps.vcm.move import Do, Step, Way
+from ryu_apps.vcm.orchestrator import Halt, Settings
+from ryu_apps.vcm.plans import Goal, Kind
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+INVENTORIES = CHECKOUT / "mininet_tests" / "inventories"
+EVACUATE_S1 = Goal(Kind.EVACUATE, "s1")
+AT_S1 = {"fw1", "web1", "web2", "web3", "db1"}
+
+
+def shipped(name: str) -> Loaded:
+    path = INVENTORIES / f"{name}.yaml"
+    loaded, found = load_inventory(str(path), path.read_text(encoding="utf-8"))
+    assert loaded is not None and found == []
+    return loaded
+
+
+class Watched(Campaign):
+    """A campaign that remembers what the switches held right before and right after."""
+
+    before: dict[str, list[str]]
+    after: dict[str, list[str]]
+
+    def pursue(self) -> None:
+        self.before = self.tables()
+        super().pursue()
+        with suppress(TimeoutError):
+            wait_until(lambda: unnumbered(self.tables()) == unnumbered(self.before), "flow tables as before", 5, 0.2)
+        self.after = self.tables()
+
+
+def unnumbered(tables: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Rules without the numbers that the bridge gives a VSI each time it comes to a switch."""
+    return {name: sorted(_unnumbered(line) for line in lines) for name, lines in tables.items()}
+
+
+def _unnumbered(line: str) -> str:
+    def without(found: re.Match[str]) -> str:
+        return f"{found[1]}{int(found[2], 16) & ~(((1 << VSI_BITS) - 1) << VSI_SHIFT):#x}"
+
+    line = re.sub(r"(metadata=|write_metadata:|set_field:)(0x[0-9a-f]+)(?=/|->metadata|,goto)", without, line)
+    line = re.sub(r"^cookie=(0xeb47[34])[0-9a-f]*", r"cookie=\1", line)
+    return " ".join(sorted(re.split(r"resubmit\(,50\),?|(?<=metadata),|actions=", line)))
+
+
+def nothing(manager: Manager, do: Do) -> None:
+    """No meddling."""
+
+
+def carried_out(
+    cluster: Cluster, task: Task, meanwhile: Callable[[Manager, Do], None] = nothing
+) -> tuple[ClusterReport, Watched]:
+    campaign = Watched(shipped("two-switch"), cluster, task, meanwhile=meanwhile)
+    return campaign.run(), campaign
+
+
+def places(report: ClusterReport) -> dict[str, str | None]:
+    return {one.vm: one.node for one in report.vms}
+
+
+# --- planned ---
+def test_a_switch_is_evacuated_under_traffic_and_each_vm_has_its_blackout(emulated: Cluster) -> None:
+    report, _ = carried_out(emulated, Task(EVACUATE_S1))
+    assert report.failures == ()
+    assert {one.figures.vm for one in report.attempts} == AT_S1
+    assert {places(report)[name] for name in AT_S1} <= {"hv5", "hv6", "hv7", "hv8"}
+    for one in report.attempts:
+        assert one.figures.blackout_ms is not None and 10 < one.figures.blackout_ms < 4000
+        assert one.figures.rules_staged > 0 and one.figures.stage_ms and one.figures.associate_ms
+        assert one.figures.injected > 0 or one.figures.vm.startswith("db"), "databases have no UDP to inject"
+    assert {one.state for one in report.vms if one.vm not in AT_S1} == {"stayed"}
+
+
+def test_everything_is_reserved_before_anything_moves_if_so_wanted(emulated: Cluster) -> None:
+    task = Task(EVACUATE_S1, Settings(Way.SAFEST_EXCHANGE, delay=1.0, ahead=True), parallel=3, inject=False)
+    steps: list[tuple[float, Step]] = []
+    report, _ = carried_out(emulated, task, lambda manager, do: steps.append((time.monotonic(), do.step)))
+    assert report.failures == ()
+    reserved = [t for t, step in steps if step is Step.RESERVE]
+    copied = [t for t, step in steps if step is Step.COPY]
+    assert len(reserved) == len(AT_S1) and min(copied) - max(reserved) > 1.0
+
+
+# --- unplanned ---
+def test_a_dead_nodes_vms_start_on_the_reservations_that_were_made_ahead(tmp_path: Path) -> None:
+    # Its own cluster: the node stays dead.
+    with emulated_cluster(tmp_path) as cluster:
+        report, campaign = carried_out(cluster, Task(Goal(Kind.FAIL_OVER, "hv1"), keep=3.0))
+        uplinks = {name: list(one.tap.sightings) for name, one in cluster.hypervisors.items()}
+    assert report.failures == ()
+    (died,) = campaign.manager.hands.deaths.values()
+    for one in report.attempts:
+        figures = one.figures
+        assert (one.way, figures.source) == ("restart", "hv1")
+        assert figures.destination == places(report)[figures.vm]
+        assert figures.blackout_ms is not None and 0 < figures.blackout_ms < 4000
+        uuid = shipped("two-switch").inventory.vms[figures.vm].interface.vsi
+        said = [one for one in vdp_messages(uplinks[figures.destination]) if one.vsi == uuid and one.from_station]
+        asked = [one.t for one in said if one.mode is VdpMode.PREASSOCIATE_RR]
+        associated = next(one.t for one in said if one.mode is VdpMode.ASSOCIATE)
+        assert died - min(asked) > 3.0, "made ahead"
+        assert len(asked) > 1 and max(asked) < associated, "and kept alive"
+
+
+# --- refused ---
+def test_whoever_is_refused_takes_the_next_and_the_command_says_so(tmp_path: Path) -> None:
+    program = "from ryu_apps.cli.main import main; main()"
+    inventory = str(INVENTORIES / "full-of-rules.yaml")
+    arguments = ["vcm", "run", inventory, "evacuate", "hv1", "--output", str(tmp_path)]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "web1: not at hv5: refused: error 2" in done.stdout
+    assert "web1: is at hv3 in place of hv5" in done.stdout
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["ok"] and [one["figures"]["outcome"] for one in report["attempts"]] == ["refused", "completed"]
+    assert report["attempts"][0]["figures"]["lost"] == 0
+    assert "in place of hv5" in (tmp_path / "report.txt").read_text(encoding="utf-8")
+
+
+# --- halted ---
+@pytest.mark.parametrize(("way", "step"), [(Way.MINIMIZE_LATENCY, Step.COPY), (Way.SAFEST_EXCHANGE, Step.ASSOCIATE)])
+def test_a_halt_on_the_way_leaves_the_flow_tables_as_before(emulated: Cluster, way: Way, step: Step) -> None:
+    def halt(manager: Manager, do: Do) -> None:
+        if do.step is step:
+            manager.post(Halt())
+
+    report, campaign = carried_out(emulated, Task(Goal(Kind.EVACUATE, "hv1"), Settings(way), parallel=1), halt)
+    assert unnumbered(campaign.after) == unnumbered(campaign.before)
+    if step is Step.COPY:
+        assert campaign.after == campaign.before
+    assert {one.node == one.source for one in report.vms} == {True}
+    assert [one.figures.outcome.value for one in report.attempts] == ["aborted"]
+    assert not any(one.failures for one in report.attempts) and report.rules_left == 0
+    assert len(report.unmet) == 2, "a goal that was halted is not met"
+
+
+def test_an_evacuation_undone_half_way_leaves_vms_and_flow_tables_as_before(emulated: Cluster) -> None:
+    report, campaign = carried_out(emulated, Task(EVACUATE_S1, undo_after=2))
+    assert report.failures == ()
+    assert unnumbered(campaign.after) == unnumbered(campaign.before)
+    assert all(one.node == one.source for one in report.vms)
+    assert sum(one.home for one in report.attempts) == 2
+    assert "aborted" in {one.figures.outcome.value for one in report.attempts}
+
+
+# --- with unmodified stations ---
+def test_lldpads_evacuate_a_node(tmp_path: Path) -> None:
+    program = "from ryu_apps.cli.main import main; main()"
+    inventory = str(INVENTORIES / "two-switch.yaml")
+    arguments = ["vcm", "run", inventory, "evacuate", "hv1", "--station", "lldpad", "--ladder", "safest-exchange"]
+    command = [sys.executable, "-c", program, *arguments, "--output", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["station"] == "lldpad"
+    assert {one["figures"]["vm"]: one["figures"]["outcome"] for one in report["attempts"]} == {
+        "fw1": "completed",
+        "web1": "completed",
+    }
+
+
+# --- can these tests fail? ---
+def test_a_switch_that_lets_through_what_policy_blocks_is_found_out(emulated: Cluster) -> None:
+    def leak(manager: Manager, do: Do) -> None:
+        if do.step is Step.COPY and do.vm == "fw1":
+            flow = "cookie=0xbad,table=0,priority=65000,udp,in_port=1,tp_dst=20001"
+            flow += " actions=push_vlan:0x8100,set_field:4196->vlan_vid,output:61"
+            run(["ovs-ofctl", "-O", "OpenFlow13", "add-flow", "s1", flow])
+        if do.step is Step.ASSOCIATE:
+            run(["ovs-ofctl", "-O", "OpenFlow13", "del-flows", "s1", "cookie=0xbad/-1"])
+
+    report, _ = carried_out(emulated, Task(Goal(Kind.EVACUATE, "hv1"), parallel=1), leak)
+    assert not report.ok
+    assert any(re.match(r"fw1 to \w+: \d+ datagrams passed that policy blocks", one) for one in report.failures)
+
+
+def test_an_inventory_that_is_not_of_the_cluster_is_refused(tmp_path: Path) -> None:
+    loaded = shipped("two-switch")
+    elsewhere = replace(loaded.inventory.nodes["hv1"], switch="s2")
+    wrong = replace(
+        loaded, inventory=replace(loaded.inventory, nodes={"hv1": elsewhere, "hv9": replace(elsewhere, name="hv9")})
+    )
+    with pytest.raises(MismatchError, match=r"hv1 is at s2 in the inventory, in the cluster at s1\nhv9 .* not"):
+        cluster_of(wrong, INVENTORIES, tmp_path)
