@@ -48,7 +48,7 @@ class Task:
     settings: Settings = Settings()
     parallel: int = 2
     copy: float = 0.3
-    interval: float = 0.005
+    interval: float = 0.01
     keep: float = 2.0
     undo_after: int | None = None
     inject: bool = True

@@ -113,7 +113,7 @@ def explained(ranking: Ranking) -> list[str]:
     "--keep", type=float, default=2.0, show_default=True, help="Seconds before the node dies (fail-over, protect)."
 )
 @click.option("--copy-ms", type=float, default=300.0, show_default=True, help="How long copying a VM's memory takes.")
-@click.option("--interval-ms", type=float, default=5.0, show_default=True, help="Between two datagrams that measure.")
+@click.option("--interval-ms", type=float, default=10.0, show_default=True, help="Between two datagrams that measure.")
 @click.option("--undo-after", type=click.IntRange(min=0), help="After so many moves halt, and move everything back.")
 @click.option(
     "--output",

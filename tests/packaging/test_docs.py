@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from mininet_tests import scenario
 from mininet_tests.report import Figures
 from ryu_apps.cli.main import SUBCOMMANDS
+from ryu_apps.cli.vcm import vcm
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config import schema as config_schema
 from ryu_apps.evb.policy import schema as policy_schema
@@ -20,6 +21,8 @@ from ryu_apps.evb.services.load_balancer.schema import BalancerSection
 from ryu_apps.evb.services.multicast.schema import MulticastSection
 from ryu_apps.evb.services.statistics.schema import StatisticsSection
 from ryu_apps.rest.resources import RESOURCES
+from ryu_apps.vcm import schema as inventory_schema
+from ryu_apps.vcm.plans import Kind
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("**/*.rst"))
@@ -92,6 +95,30 @@ def test_the_scenario_page_has_the_keys_of_the_schema() -> None:
         f"{path.stem}.yaml" for path in (ROOT / "mininet_tests/scenarios").iterdir()
     }
     assert keys - shown == set()
+
+
+def test_the_inventory_page_has_the_keys_of_the_schema() -> None:
+    parts = {
+        "": inventory_schema.InventoryFile,
+        "switches.NAME.": inventory_schema.Switch,
+        "nodes.NAME.": inventory_schema.Node,
+        "groups.NAME.": inventory_schema.Group,
+        "appliances.NAME.": inventory_schema.Appliance,
+        "vms.NAME.": inventory_schema.Vm,
+        "vms.NAME.traffic.": inventory_schema.Traffic,
+        "cluster.": inventory_schema.Cluster,
+    }
+    nested = {"switches", "nodes", "groups", "appliances", "vms", "vms.NAME.traffic", "cluster"}
+    keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - nested
+    assert table_keys(text("docs/vcm.rst").partition("Inventories\n---")[2].partition("\nPlacement\n")[0]) == keys
+
+
+def test_the_goals_and_options_of_the_cluster_manager_are_explained() -> None:
+    page = text("docs/vcm.rst")
+    goals = {key.split()[0] for key in table_keys(page.partition("\nInventories\n")[0])}
+    assert goals == {kind.value for kind in Kind}
+    options = {option for parameter in vcm.commands["run"].params for option in parameter.opts if option[0] == "-"}
+    assert table_keys(page.partition("\nRunning it\n")[2]) == options
 
 
 def test_the_figures_of_the_report_are_explained() -> None:
