@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ryu_apps.vcm.inventory import Occupancy
 from ryu_apps.vcm.move import Lapsed, MoveState, Step, Tick, Way
 from ryu_apps.vcm.orchestrator import Answer, Halt, NodeLost, Release, Settings, Use
-from ryu_apps.vcm.plans import Goal, Kind, make_plan
-from tests.vcm_world import Play, a_vm, play, two_switches
+from ryu_apps.vcm.placement import Question, rank
+from ryu_apps.vcm.plans import Goal, Kind, Plan, PlannedMove, make_plan
+from tests.vcm_world import Play, a_node, a_vm, inventory, play, two_switches
 
 VMS = [a_vm("vm1", "hv1"), a_vm("vm2", "hv1"), a_vm("vm3", "hv2")]
 EVACUATE_S1 = Goal(Kind.EVACUATE, "s1")
@@ -113,6 +115,17 @@ def test_a_vm_that_cannot_return_at_once_is_tried_again_and_stranded_in_the_end(
     assert "runs nowhere: not now" in played.orchestrator.moves[0].story[-1].text
 
 
+def test_who_has_no_room_yet_waits_for_those_who_make_it() -> None:
+    nodes = [a_node(f"hv{number}", "s1", slots=1) for number in (1, 2, 3)]
+    cluster = inventory(nodes, [a_vm("first", "hv2"), a_vm("second", "hv1")], links=())
+    ranking = rank(Question(cluster, Occupancy(cluster), cluster.vms["first"]))
+    moves = (PlannedMove("first", "hv2", "hv3", ranking), PlannedMove("second", "hv1", "hv2", ranking))
+    played = play(cluster, Plan(Goal(Kind.REBALANCE), moves))
+    assert [do.vm for do in played.pending] == ["first"]
+    played.run()
+    assert played.places() == {"first": "hv3", "second": "hv2"}
+
+
 # --- ahead of time ---
 def test_with_reservations_ahead_nobody_moves_before_everybody_has_one_and_the_delay_is_over() -> None:
     played = evacuation(Settings(ahead=True, delay=60.0), parallel=1)
@@ -166,6 +179,15 @@ def test_vms_of_a_dead_node_start_where_places_are_kept_without_asking_again() -
     assert [do.step for do in played.done[asked:] if do.vm == "vm1"] == [Step.BOOT, Step.ASSOCIATE, Step.RESUME]
 
 
+def test_a_place_that_was_only_asked_for_is_used_too() -> None:
+    cluster = two_switches(VMS)
+    played = play(cluster, make_plan(cluster, Goal(Kind.PROTECT, "hv1")))
+    played.hypervisors.die("hv1")
+    played.feed(NodeLost("hv1"))
+    played.run()
+    assert {played.places()[name] for name in ("vm1", "vm2")} <= {"hv2", "hv3", "hv4"}
+
+
 def test_without_a_place_kept_one_is_looked_for() -> None:
     played = protected()
     played.hypervisors.die("hv2")
@@ -190,8 +212,10 @@ def test_a_destination_that_dies_is_replaced() -> None:
     played = evacuation(parallel=1)
     dead = played.until_asked(Step.COPY).node
     played.hypervisors.die(dead)
+    asked = len(played.done) + len(played.pending)
     played.feed(NodeLost(dead))
     played.run()
+    assert [do for do in played.done[asked:] if do.step is Step.RESERVE and do.node == dead] == []
     assert {played.places()[name] for name in ("vm1", "vm2", "vm3")} == {"hv3", "hv4"} - {dead}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.vcm.inventory import Inventory
+from ryu_apps.vcm.inventory import Inventory, Size
 from ryu_apps.vcm.plans import Goal, GoalError, Kind, Plan, make_plan
 from tests.vcm_world import a_vm, two_switches
 
@@ -71,7 +71,8 @@ def test_rebalancing_spreads_groups_before_load() -> None:
 def test_rebalancing_evens_load_out_and_leaves_small_things_alone() -> None:
     lopsided = two_switches([a_vm("vm1", "hv1", 3000), a_vm("vm2", "hv1", 3000)])
     assert len(planned(Kind.REBALANCE, "", lopsided).moves) == 1
-    even = two_switches([a_vm("vm1", "hv1", 500), a_vm("vm2", "hv2", 600)])
+    # From 12% and nothing to 6% and 6%.
+    even = two_switches([a_vm("vm1", "hv1", 500, size=Size(0, 500)), a_vm("vm2", "hv1", 500, size=Size(0, 500))])
     assert planned(Kind.REBALANCE, "", even).moves == ()
 
 
