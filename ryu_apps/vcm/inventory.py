@@ -132,12 +132,12 @@ class Inventory:
         """The nodes at a switch, in natural order."""
         return tuple(sorted((name for name, node in self.nodes.items() if node.switch == switch), key=natural))
 
-    def hops(self, switch: str, without: frozenset[str] = frozenset()) -> dict[str, int]:
-        """How far it is from a switch to every switch that it reaches without crossing some others."""
+    def hops(self, without: frozenset[str] = frozenset()) -> dict[str, dict[str, int]]:
+        """How far it is from each switch to those that it reaches without some others, which reach nobody."""
         graph = nx.Graph(tuple(link) for link in self.links)
         graph.add_nodes_from(self.switches)
         graph.remove_nodes_from(without)
-        return dict(nx.single_source_shortest_path_length(graph, switch)) if switch in graph else {}
+        return {**{one: {} for one in without}, **dict(nx.all_pairs_shortest_path_length(graph))}
 
 
 class Occupancy:

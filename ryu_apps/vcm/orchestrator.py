@@ -79,6 +79,23 @@ class Settings:
     ahead: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How all moves stand together.
+
+    Attributes:
+        reserving: somebody who is going to move has no reservation yet.
+        stirring: moves that are going to change something by themselves.
+        moving: of these, those that something is being done to.
+        reserved: when the newest reservation that is to be used was made.
+    """
+
+    reserving: bool
+    stirring: int
+    moving: int
+    reserved: float
+
+
 class Orchestrator:
     """One plan being carried out.
 
@@ -120,7 +137,8 @@ class Orchestrator:
     @property
     def deadline(self) -> float | None:
         """When to feed :class:`Tick`, None if nothing is awaited."""
-        return earliest(*(one.deadline for one in self.moves), *(self._start_at(one) for one in self.moves))
+        standing = self._standing()
+        return earliest(*(one.deadline for one in self.moves), *(self._start_at(one, standing) for one in self.moves))
 
     def newest(self, vm: str) -> Move | None:
         """The newest move of a VM."""
@@ -184,12 +202,13 @@ class Orchestrator:
 
     def _next(self, now: float) -> tuple[Move, move.Event] | None:
         """The first move that can go on by itself; when all have ended, the first one back."""
+        standing = self._standing()
         for one in self.moves:
-            event = self._event_for(one, now)
+            event = self._event_for(one, standing, now)
             if event is not None:
                 return one, event
-        if self._undoable() and not self._open():
-            done = self._undoable()[-1]
+        if self._undo and not self._open() and (undoable := self._undoable()):
+            done = undoable[-1]
             self.moves.append(Move(done.vm, done.node, self._settings.way, done.source, home=True))
             return self._next(now)
         return None
@@ -203,49 +222,50 @@ class Orchestrator:
             if one is self.newest(one.vm) and one.source not in self._dead
         ]
 
-    def _event_for(self, one: Move, now: float) -> move.Event | None:
+    def _event_for(self, one: Move, standing: _Standing, now: float) -> move.Event | None:
         if one.state is MoveState.WAITING:
             if one.halted or (self.halted and not one.home):
                 return move.Halt()
-            return self._choose(one) if self._may_begin(one) else None
-        start = self._start_at(one)
+            return self._choose(one, standing) if self._may_begin(one, standing) else None
+        start = self._start_at(one, standing)
         return Start() if start is not None and start <= now else None
 
-    def _may_begin(self, one: Move) -> bool:
+    def _may_begin(self, one: Move, standing: _Standing) -> bool:
         """Reserving ahead disturbs nobody; otherwise it is the beginning of a move, and these are bounded."""
-        return self._settings.ahead or one.kept or sum(map(self._stirs, self.moves)) < self._plan.parallel
+        return self._settings.ahead or one.kept or standing.stirring < self._plan.parallel
 
-    def _start_at(self, one: Move) -> float | None:
+    def _start_at(self, one: Move, standing: _Standing) -> float | None:
         """When a reservation is going to be used; None if that does not depend on time alone."""
         if one.state is not MoveState.RESERVED or one.kept:
             return None
         if one.way is Way.RESTART:
             return one.since  # somebody is without this VM
-        moving = sum(self._stirs(other) for other in self.moves if other.state is not MoveState.RESERVED)
         ahead = self._settings.ahead and not one.home
-        if moving >= self._plan.parallel or (ahead and self._someone_reserves()):
+        if standing.moving >= self._plan.parallel or (ahead and standing.reserving):
             return None
-        peers = [other for other in self.moves if other.state is MoveState.RESERVED] if ahead else [one]
-        return max(other.since for other in peers) + self._settings.delay
+        return (standing.reserved if ahead else one.since) + self._settings.delay
 
-    def _stirs(self, one: Move) -> bool:
-        """Is it going to change something by itself?"""
-        if one.ended or one.state is MoveState.WAITING or _keeps(one):
-            return False
-        return not (one.state is MoveState.RESERVED and self._settings.ahead and self._someone_reserves())
-
-    def _someone_reserves(self) -> bool:
-        return any(other.state in _WITHOUT and not other.kept for other in self.moves)
+    def _standing(self) -> _Standing:
+        reserved = [one for one in self.moves if one.state is MoveState.RESERVED and not one.kept]
+        moving = sum(not one.ended and one.state not in _BESIDE for one in self.moves)
+        reserving = any(one.state in _WITHOUT and not one.kept for one in self.moves)
+        waits = self._settings.ahead and reserving
+        return _Standing(
+            reserving,
+            moving + (0 if waits else len(reserved)),
+            moving,
+            max((one.since for one in reserved), default=0.0),
+        )
 
     # --- where to ---
-    def _choose(self, one: Move) -> move.Event | None:
+    def _choose(self, one: Move, standing: _Standing) -> move.Event | None:
         """The first choice of the plan as long as it will do, else the best; or the end; or None: not yet."""
         if one.turned and one.way is not Way.RESTART:
             return Exhausted(f"not stopped a second time: {_tried(one)}")
         nodes, refusal = self._way_home(one) if one.home else self._ranked(one)
         if nodes:
             return Begin(one.target if one.target in nodes else nodes[0])
-        if any(self._stirs(other) for other in self.moves if other is not one):
+        if standing.stirring:
             return None  # when these have moved on there may be room
         return Exhausted(refusal)
 
@@ -266,6 +286,8 @@ class Orchestrator:
 
 #: Without a reservation, and perhaps with one soon.
 _WITHOUT = (MoveState.WAITING, MoveState.RESERVING, MoveState.RELEASING)
+#: Nothing is being done to it.
+_BESIDE = (MoveState.WAITING, MoveState.RESERVED)
 
 
 def _keeps(one: Move) -> bool:

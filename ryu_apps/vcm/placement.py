@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from ryu_apps.vcm.inventory import Inventory, Level, Node, Occupancy, Vm, natural
 
-__all__ = ["Candidate", "Question", "Ranking", "Rejected", "rank", "sharers"]
+__all__ = ["Candidate", "Question", "Ranking", "Rejected", "rank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,6 @@ class Question:
     vm: Vm
     avoid: Mapping[str, str] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
-
-    def places(self, name: str) -> frozenset[str]:
-        """Switches at which an appliance is, be it a VM or not."""
-        if name in self.inventory.appliances:
-            return frozenset(self.inventory.appliances[name].switches)
-        return frozenset(self.inventory.nodes[node].switch for node in self.occupancy.places[name])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,22 +78,22 @@ class Ranking:
 def rank(question: Question) -> Ranking:
     """Judge every node at which the VM is not."""
     candidates, rejected = [], []
-    here = question.occupancy.places[question.vm.name]
+    here, survey = question.occupancy.places[question.vm.name], _Survey(question)
     for name in sorted(question.inventory.nodes, key=natural):
         if name in here:
             continue
         node = question.inventory.nodes[name]
-        reasons = tuple(reason for limit in LIMITS for reason in limit(question, node))
+        reasons = tuple(reason for limit in LIMITS for reason in limit(survey, node))
         if reasons:
             rejected.append(Rejected(name, reasons))
         else:
-            candidates.append(_candidate(question, node))
+            candidates.append(_candidate(survey, node))
     # Sorting is stable: of equals the first in natural order wins.
     return Ranking(question.vm.name, tuple(sorted(candidates, key=lambda one: one.penalties)), tuple(rejected))
 
 
-def _candidate(question: Question, node: Node) -> Candidate:
-    judged = [preference(question, node) for preference in PREFERENCES]
+def _candidate(survey: _Survey, node: Node) -> Candidate:
+    judged = [preference(survey, node) for preference in PREFERENCES]
     return Candidate(
         node.name,
         tuple(one.penalty for one in judged),
@@ -108,65 +102,94 @@ def _candidate(question: Question, node: Node) -> Candidate:
     )
 
 
-def sharers(question: Question, node: Node, level: Level) -> list[str]:
-    """Members of the VM's group, other than itself, in the node's domain of a level."""
-    vm, domain = question.vm, node.domain(level)
-    if vm.group is None or domain is None:
-        return []
-    return [
-        other
-        for name in sorted(question.inventory.nodes, key=natural)
-        if question.inventory.nodes[name].domain(level) == domain
-        for other in question.occupancy.at(name)
-        if other != vm.name and question.inventory.vms[other].group == vm.group
-    ]
+class _Survey:
+    """What is the same for every node of a question, found out once.
+
+    Attributes:
+        hops: switch -> switch -> how far.
+        needed: appliance of the VM -> the switches where it is.
+        clients: VM for which it is the appliance -> the switches where that is.
+    """
+
+    def __init__(self, question: Question) -> None:
+        self.vm = question.vm
+        self.inventory = question.inventory
+        self.occupancy = question.occupancy
+        self.avoid = question.avoid
+        self.down = question.down
+        self.hops = question.inventory.hops(question.down)
+        self.needed = {name: self._switches(name) for name in question.vm.reaches}
+        self.clients = {
+            name: self._switches(name) for name, vm in question.inventory.vms.items() if question.vm.name in vm.reaches
+        }
+        self._members = self._group_by_domain()
+
+    def sharers(self, node: Node, level: Level) -> list[str]:
+        """Members of the VM's group, other than itself, in the node's domain of a level."""
+        return self._members.get((level, node.domain(level)), [])
+
+    def _group_by_domain(self) -> dict[tuple[Level, str | None], list[str]]:
+        found: dict[tuple[Level, str | None], list[str]] = {}
+        for name, vm in self.inventory.vms.items():
+            if vm.group is None or vm.group != self.vm.group or name == self.vm.name:
+                continue
+            nodes = [self.inventory.nodes[node] for node in self.occupancy.places[name]]
+            for level in Level:
+                for domain in {node.domain(level) for node in nodes} - {None}:
+                    found.setdefault((level, domain), []).append(name)
+        return found
+
+    def _switches(self, name: str) -> frozenset[str]:
+        if name in self.inventory.appliances:
+            return frozenset(self.inventory.appliances[name].switches)
+        return frozenset(self.inventory.nodes[node].switch for node in self.occupancy.places[name])
 
 
 # --- limits: what is against a node, nothing if it may be -----------------------------------------
-def _out_of_the_question(question: Question, node: Node) -> Iterator[str]:
-    if node.name in question.avoid:
-        yield question.avoid[node.name]
+def _out_of_the_question(survey: _Survey, node: Node) -> Iterator[str]:
+    if node.name in survey.avoid:
+        yield survey.avoid[node.name]
 
 
-def _at_a_switch_that_goes(question: Question, node: Node) -> Iterator[str]:
-    if node.switch in question.down and node.name not in question.avoid:
+def _at_a_switch_that_goes(survey: _Survey, node: Node) -> Iterator[str]:
+    if node.switch in survey.down and node.name not in survey.avoid:
         yield f"its switch {node.switch} is out of service"
 
 
-def _no_room(question: Question, node: Node) -> Iterator[str]:
-    free, size = question.occupancy.free(node.name), question.vm.size
+def _no_room(survey: _Survey, node: Node) -> Iterator[str]:
+    free, size = survey.occupancy.free(node.name), survey.vm.size
     if free.slots < size.slots:
         yield f"{size.slots} slots are needed, {max(free.slots, 0)} are free"
     if free.memory_mib < size.memory_mib:
         yield f"{size.memory_mib} MiB are needed, {max(free.memory_mib, 0)} are free"
 
 
-def _has_to_be_apart(question: Question, node: Node) -> Iterator[str]:
-    group = question.vm.group
+def _has_to_be_apart(survey: _Survey, node: Node) -> Iterator[str]:
+    group = survey.vm.group
     for level in Level:
-        if group is not None and level in question.inventory.groups[group].apart:
-            others = sharers(question, node, level)
+        if group is not None and level in survey.inventory.groups[group].apart:
+            others = survey.sharers(node, level)
             if others:
                 yield f"{group} must not share a {_WORDS[level]}: {', '.join(others)} at {node.domain(level)}"
 
 
-def _cut_off(question: Question, node: Node) -> Iterator[str]:
-    """From an appliance that it needs, or that needs it."""
-    reached = question.inventory.hops(node.switch, question.down)
-    for name in question.vm.reaches:
-        if not reached.keys() & question.places(name):
+def _cut_off(survey: _Survey, node: Node) -> Iterator[str]:
+    """From an appliance that it needs, or from a VM that needs it."""
+    reached = survey.hops[node.switch].keys()
+    for name, places in survey.needed.items():
+        if not reached & places:
             yield f"{name} cannot be reached from {node.switch}"
-    for name in question.vm.local:
-        if node.switch not in question.places(name):
+    for name in survey.vm.local:
+        if node.switch not in survey.needed[name]:
             yield f"there is no {name} at {node.switch}"
-    for other in _clients(question):
-        ends = question.places(other.name) - question.down
-        if ends and not reached.keys() & ends:
-            yield f"{other.name} needs it and is not reached from {node.switch}"
+    for name, places in survey.clients.items():
+        # Whoever is at a switch that goes is going to be elsewhere.
+        if places - survey.down and not reached & places:
+            yield f"{name} needs it and is not reached from {node.switch}"
 
 
 #: All of them are looked at, so that a refusal names everything that is in the way.
-LIMITS: tuple[Callable[[Question, Node], Iterator[str]], ...] = (
+LIMITS: tuple[Callable[[_Survey, Node], Iterator[str]], ...] = (
     _out_of_the_question,
     _at_a_switch_that_goes,
     _no_room,
@@ -189,24 +212,25 @@ _AT = {Level.NODE: "on", Level.POWER: "in power domain", Level.SWITCH: "at"}
 _WORDS = {Level.NODE: "node", Level.POWER: "power domain", Level.SWITCH: "switch"}
 
 
-def _apart(level: Level) -> Callable[[Question, Node], _Judged]:
-    def judge(question: Question, node: Node) -> _Judged:
-        others = sharers(question, node, level)
-        domain = node.domain(level)
-        if question.vm.group is None or domain is None:
+def _apart(level: Level) -> Callable[[_Survey, Node], _Judged]:
+    def judge(survey: _Survey, node: Node) -> _Judged:
+        others, domain = survey.sharers(node, level), node.domain(level)
+        if survey.vm.group is None or domain is None:
             return _Judged(0)
         if not others:
-            return _Judged(0, f"no other {question.vm.group} {_AT[level]} {domain}")
+            return _Judged(0, f"no other {survey.vm.group} {_AT[level]} {domain}")
         return _Judged(len(others), f"{_WORDS[level]} {domain} has {', '.join(others)} too", merit=False)
 
     return judge
 
 
-def _near(question: Question, node: Node) -> _Judged:
-    """Switches between the VM and its appliances, and between it and those it serves; the most distant counts."""
-    reached = question.inventory.hops(node.switch, question.down)
-    names = [*question.vm.reaches, *(vm.name for vm in _clients(question))]
-    ways = {name: [reached[end] for end in question.places(name) if end in reached] for name in names}
+def _near(survey: _Survey, node: Node) -> _Judged:
+    """Switches between the VM and its appliances, and between it and those it serves."""
+    reached = survey.hops[node.switch]
+    ways = {
+        name: [reached[end] for end in places if end in reached]
+        for name, places in (survey.needed | survey.clients).items()
+    }
     far = {name: min(hops) for name, hops in ways.items() if hops}
     penalty = sum(far.values())
     if not far:
@@ -217,23 +241,18 @@ def _near(question: Question, node: Node) -> _Judged:
     return _Judged(penalty, f"hops to {', '.join(distant)}", merit=False)
 
 
-def _idle(question: Question, node: Node) -> _Judged:
+def _idle(survey: _Survey, node: Node) -> _Judged:
     """The fuller of memory and slots, in percent, with the VM on it."""
-    used, capacity = question.occupancy.used(node.name) + question.vm.size, node.capacity
+    used, capacity = survey.occupancy.used(node.name) + survey.vm.size, node.capacity
     percent = max(100 * used.memory_mib // capacity.memory_mib, 100 * used.slots // capacity.slots)
     return _Judged(percent, f"{percent}% full with it")
 
 
 #: The weightiest first; a lighter one decides only between equals.
-PREFERENCES: tuple[Callable[[Question, Node], _Judged], ...] = (
+PREFERENCES: tuple[Callable[[_Survey, Node], _Judged], ...] = (
     _apart(Level.NODE),
     _apart(Level.POWER),
     _apart(Level.SWITCH),
     _near,
     _idle,
 )
-
-
-def _clients(question: Question) -> list[Vm]:
-    """The VMs for which the one in question is an appliance."""
-    return [vm for vm in question.inventory.vms.values() if question.vm.name in vm.reaches]

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from ryu_apps.vcm.inventory import Inventory, Level, Node, Occupancy, Vm
 from ryu_apps.vcm.move import Lapsed, MoveState, Step, Tick, Way
 from ryu_apps.vcm.orchestrator import Answer, Go, Halt, NodeLost, Orchestrator, Release, Settings, Use
-from ryu_apps.vcm.placement import Question, rank, sharers
+from ryu_apps.vcm.placement import Question, rank
 from ryu_apps.vcm.plans import Goal, Kind, Plan, make_plan, strain
 from tests.vcm_world import Hypervisors, Play, a_node, a_vm, inventory
 
@@ -189,8 +189,14 @@ def test_a_place_shares_no_more_with_its_group_than_it_has_to(cluster: Inventory
     question = Question(cluster, Occupancy(cluster), vm)
     ranking = rank(question)
 
+    group = [one for one in cluster.vms.values() if one.group is not None and one.group == vm.group and one is not vm]
+
     def shared(node: str) -> list[int]:
-        return [len(sharers(question, cluster.nodes[node], level)) for level in Level]
+        domains = [(level, cluster.nodes[node].domain(level)) for level in Level]
+        return [
+            sum(cluster.nodes[one.at].domain(level) == domain for one in group if domain is not None)
+            for level, domain in domains
+        ]
 
     everybody = [one.node for one in (*ranking.candidates, *ranking.rejected)]
     assert sorted([*everybody, vm.at]) == sorted(cluster.nodes)

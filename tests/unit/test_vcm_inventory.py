@@ -51,8 +51,8 @@ def test_an_inventory_says_who_is_where_and_what_for() -> None:
         2,
     )
     assert inventory.groups["web"].apart == {Level.POWER}
-    assert inventory.hops("s1") == {"s1": 0, "s2": 1}
-    assert inventory.hops("s1", without=frozenset({"s2"})) == {"s1": 0}
+    assert inventory.hops()["s1"] == {"s1": 0, "s2": 1}
+    assert inventory.hops(without=frozenset({"s2"})) == {"s1": {"s1": 0}, "s2": {}}
 
 
 def test_a_vsi_is_always_the_same_and_never_that_of_another() -> None:
