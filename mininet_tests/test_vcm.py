@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -152,7 +154,11 @@ def test_a_halt_on_the_way_leaves_the_flow_tables_as_before(emulated: Cluster, w
         if do.step is step:
             manager.post(Halt())
 
-    report, campaign = carried_out(emulated, Task(Goal(Kind.EVACUATE, "hv1"), Settings(way), parallel=1), halt)
+    # Copying ends when it is told to, not when it is done.
+    copy = 20.0 if step is Step.COPY else 0.3
+    task = Task(Goal(Kind.EVACUATE, "hv1"), Settings(way), parallel=1, copy=copy)
+    report, campaign = carried_out(emulated, task, halt)
+    assert report.seconds < 15.0
     assert unnumbered(campaign.after) == unnumbered(campaign.before)
     if step is Step.COPY:
         assert campaign.after == campaign.before
@@ -169,6 +175,20 @@ def test_an_evacuation_undone_half_way_leaves_vms_and_flow_tables_as_before(emul
     assert all(one.node == one.source for one in report.vms)
     assert sum(one.home for one in report.attempts) == 2
     assert "aborted" in {one.figures.outcome.value for one in report.attempts}
+
+
+def test_an_interrupt_from_the_terminal_halts_and_ends_nothing_else(tmp_path: Path) -> None:
+    program = "from ryu_apps.cli.main import main; main()"
+    inventory = str(INVENTORIES / "full-of-rules.yaml")
+    arguments = ["vcm", "run", inventory, "evacuate", "hv1", "--copy-ms", "30000", "--output", str(tmp_path)]
+    # A terminal interrupts everything in the foreground: switches, controller, probers.
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=CHECKOUT, start_new_session=True)
+    time.sleep(4.0)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(40.0) == 1
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["failures"] == ["web1 is still at hv1: halted"]
+    assert {one["figures"]["outcome"] for one in report["attempts"]} <= {"aborted", "refused"}
 
 
 # --- with unmodified stations ---

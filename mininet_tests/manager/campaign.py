@@ -27,6 +27,8 @@ from ryu_apps.vcm.move import Do, MoveState, Step
 from ryu_apps.vcm.orchestrator import Halt, Orchestrator, Release, Settings
 from ryu_apps.vcm.plans import Goal, Kind, affected, make_plan
 
+#: In place of a number of rules: the VM's own gate is not there.
+_NO_GATE = -1
 #: Kinds of station: name -> whether it is ours.
 STATIONS = {"emulated": True, "lldpad": False}
 
@@ -147,6 +149,7 @@ class Campaign:
             self.pursue()
             ended = time.monotonic()
             left = {name: self._rules_left(name) for name in self._guests.all if self._place(name) is not None}
+            shut = [name for name, count in left.items() if count == _NO_GATE]
             time.sleep(RUN_OUT)
             settled = time.monotonic()
             time.sleep(LAST_ONES)
@@ -157,7 +160,11 @@ class Campaign:
         self._tell("evaluating")
         attempts = tuple(
             attempt_report(
-                one, ends_of(self._guests.all[one.vm], self._guests.client_notes), announced, left.get(one.vm, 0), close
+                one,
+                ends_of(self._guests.all[one.vm], self._guests.client_notes),
+                announced,
+                max(0, left.get(one.vm, 0)),
+                close,
             )
             for one, close in self._closing(settled)
         )
@@ -167,7 +174,7 @@ class Campaign:
             self._station,
             tuple(self._vm_report(name, begun, settled) for name in self._guests.all),
             attempts,
-            tuple(self._unmet()),
+            (*self._unmet(), *(f"{name} is at {self._place(name)}, but no gate lets it in there" for name in shut)),
             self._left_at_the_end(),
             ended - begun,
         )
@@ -241,7 +248,7 @@ class Campaign:
             dumps = {dpid: read_dump(dump_rules(one.name)) for dpid, one in self._cluster.fabric.switches.items()}
             owner = owner_at(dumps[port.dpid], port.port_no, mac)
             if owner is None:
-                raise LookupError(f"{vm} is at {place}, but no gate lets it in there")
+                return _NO_GATE
             return sum(
                 len(left_behind(rules, Departure(mac, owner, owner, dpid == port.dpid)))
                 for dpid, rules in dumps.items()

@@ -1,4 +1,4 @@
-"""``evbridge check``: every mistake in policies and configuration at once, as compilers print them."""
+"""``evbridge check``: every mistake in policies, configuration and inventories at once, as compilers print them."""
 
 from __future__ import annotations
 
@@ -13,30 +13,36 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, Severity, has_errors, in_
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.sources import Source, read_sources
+from ryu_apps.vcm.loader import load_inventory
 
 #: A configuration describes switches, a policy never does.
 _CONFIGURATION = re.compile(r"^dps\s*:", re.MULTILINE)
+#: Neither describes nodes.
+_INVENTORY = re.compile(r"^nodes\s*:", re.MULTILINE)
 
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def check(paths: tuple[Path, ...]) -> None:
-    """Check VSI types and configurations.
+    """Check VSI types, configurations and inventories.
 
-    PATHS are policy files, directories of them, and evbridge.yaml files, whose policies are checked
-    along with them.  Prints one line a mistake, FILE:LINE:COLUMN: REASON, and exits 1 if there is any;
-    warnings alone exit 0.
+    PATHS are policy files, directories of them, inventories of a cluster manager, and evbridge.yaml files,
+    whose policies are checked along with them.  Prints one line a mistake, FILE:LINE:COLUMN: REASON, and exits 1
+    if there is any; warnings alone exit 0.
     """
     sources, found = read_sources(paths)
     configurations = [one for one in sources if _CONFIGURATION.search(one[1])]
-    policies = [one for one in sources if one not in configurations]
+    inventories = [one for one in sources if one not in configurations and _INVENTORY.search(one[1])]
+    policies = [one for one in sources if one not in configurations and one not in inventories]
     for source in configurations:
         config, diagnostics = load_config(*source)
         more, unreadable = _policies_of(source[0], config)
         policies += [one for one in more if one not in policies]
         found += diagnostics + unreadable
     found += load_policies(policies, SECTIONS)[1]
-    _report(found, policies, configurations)
+    for source in inventories:
+        found += load_inventory(*source)[1]
+    _report(found, policies, configurations, inventories)
 
 
 def examine(path: Path) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -56,7 +62,9 @@ def _policies_of(file: str, config: BridgeConfig | None) -> tuple[list[Source], 
     return read_sources(Path(file).parent / one for one in config.policies)
 
 
-def _report(found: list[Diagnostic], policies: list[Source], configurations: list[Source]) -> None:
+def _report(
+    found: list[Diagnostic], policies: list[Source], configurations: list[Source], inventories: list[Source]
+) -> None:
     for one in in_reading_order(found):
         click.echo(str(one))
     errors = sum(one.severity is Severity.ERROR for one in set(found))
@@ -64,6 +72,7 @@ def _report(found: list[Diagnostic], policies: list[Source], configurations: lis
         sys.exit(1)
     checked = [_counted(len(policies), "policy file")] if policies else []
     checked += [_counted(len(configurations), "configuration")] if configurations else []
+    checked += [_counted(len(inventories), "inventory")] if inventories else []
     warnings = _counted(len(set(found)), "warning") if found else "no mistakes"
     click.echo(f"{' and '.join(checked)}: {warnings}")
 

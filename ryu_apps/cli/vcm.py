@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -195,6 +197,7 @@ def _perform(loaded: Loaded, place: Path, task: Task, output: Path, station: str
     from mininet_tests.manager.guests import MismatchError
     from mininet_tests.vcm import MigrationRefused
 
+    interrupts = _Interrupts()
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         shown = progress.add_task(str(task.goal))
@@ -203,7 +206,7 @@ def _perform(loaded: Loaded, place: Path, task: Task, output: Path, station: str
             progress.update(shown, description=f"{task.goal}: {words}")
 
         try:
-            return perform(loaded, place, task, output, station, tell, _on_interrupt)
+            return perform(loaded, place, task, output, station, tell, interrupts.halt_by)
         except (
             TimeoutError,
             LookupError,
@@ -217,8 +220,24 @@ def _perform(loaded: Loaded, place: Path, task: Task, output: Path, station: str
             raise click.ClickException(f"{error}\nlogs: {output}/logs") from error
 
 
-def _on_interrupt(halt: Callable[[], None]) -> None:
-    signal.signal(signal.SIGINT, lambda _number, _frame: halt())
+class _Interrupts:
+    """Waits for interrupts in a thread of its own, so that they end neither us nor anything that we start.
+
+    A terminal sends an interrupt to all of them; they inherit that it is blocked.
+    """
+
+    def __init__(self) -> None:
+        self._halts: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        threading.Thread(target=self._wait, name="interrupts", daemon=True).start()
+
+    def halt_by(self, halt: Callable[[], None]) -> None:
+        """What an interrupt does from now on; one that has come already does it at once."""
+        self._halts.put(halt)
+
+    def _wait(self) -> None:
+        signal.sigwait({signal.SIGINT})
+        self._halts.get()()
 
 
 def show(console: Console, report: ClusterReport) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import mininet_tests
 from ryu_apps.cli.check import check
 
 GOOD = "version: 1\nvsi_type: {type_id: 7, version: 2, name: web}\n"
@@ -94,3 +95,13 @@ def test_a_policy_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> No
     (tmp_path / "evbridge.yaml").write_text(CONFIG)
     result = run(tmp_path / "evbridge.yaml")
     assert (result.exit_code, result.output) == (1, f"{tmp_path}/profiles:1:1: No such file or directory\n")
+
+
+def test_inventories_are_checked_too(tmp_path: Path) -> None:
+    inventories = Path(mininet_tests.__file__).parent / "inventories"
+    assert run(inventories).output == "2 inventories: no mistakes\n"
+    text = (inventories / "two-switch.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "bad.yaml"
+    file.write_text(text.replace("at: hv7", "at: hv77"), encoding="utf-8")
+    result = run(file)
+    assert (result.exit_code, result.output) == (1, f"{file}:47:10: there is no node 'hv77'\n")

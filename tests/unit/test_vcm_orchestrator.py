@@ -263,3 +263,13 @@ def test_a_second_halt_ends_the_way_back_too() -> None:
     played.run()
     assert played.places()["vm1"] == played.orchestrator.moves[0].node
     assert not played.hypervisors.reserved["vm1"]
+
+
+def test_a_large_cluster_is_no_other_matter() -> None:
+    nodes = [a_node(f"hv{number}", f"s{number % 16}", "abcd"[number % 4], 12, 65536) for number in range(256)]
+    vms = [a_vm(f"vm{number}", f"hv{number % 256}", 2048, group=f"g{number % 100}") for number in range(2000)]
+    links = tuple((f"s{core}", f"s{leaf}") for core in (0, 1) for leaf in range(2, 16))
+    cluster = inventory(nodes, vms, links)
+    played = play(cluster, make_plan(cluster, Goal(Kind.EVACUATE, "s2"), parallel=8))
+    played.run()
+    assert len(states(played)) == 125 and set(states(played)) == {MoveState.DONE}
