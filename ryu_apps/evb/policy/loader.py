@@ -40,10 +40,16 @@ def load_policies(
     Returns:
         the policies, None if there is any error, and all diagnostics in reading order.
     """
+    return load_documents((read_document(file, text) for file, text in files), sections)
+
+
+def load_documents(
+    documents: Iterable[Document], sections: tuple[Section, ...] = ()
+) -> tuple[PolicySet | None, list[Diagnostic]]:
+    """The same for what has been read already, from YAML or from something else that has its keys and places."""
     found: list[Diagnostic] = []
     types: dict[VsiTypeKey, VsiType] = {}
-    for file, text in files:
-        document = read_document(file, text)
+    for document in documents:
         vsi_type, diagnostics = _load(document, sections)
         found += diagnostics
         if vsi_type is None:
@@ -51,7 +57,7 @@ def load_policies(
         other = types.setdefault(vsi_type.key, vsi_type)
         if other is not vsi_type:
             place = document.value_place(("vsi_type", "type_id"))
-            found.append(error(file, place, f"VSI type {vsi_type.key} is already defined in {other.file}"))
+            found.append(error(document.file, place, f"VSI type {vsi_type.key} is already defined in {other.file}"))
     return None if has_errors(found) else PolicySet(types), in_reading_order(found)
 
 
