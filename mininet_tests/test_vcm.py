@@ -207,6 +207,27 @@ def test_lldpads_evacuate_a_node(tmp_path: Path) -> None:
     }
 
 
+def test_nothing_runs_on_when_a_campaign_breaks(tmp_path: Path) -> None:
+    class Broken(Campaign):
+        def pursue(self) -> None:
+            raise LookupError("a mistake of ours")
+
+    with emulated_cluster(tmp_path) as cluster:
+        campaign = Broken(shipped("full-of-rules"), cluster, Task(Goal(Kind.EVACUATE, "hv1")))
+        with pytest.raises(LookupError, match="a mistake of ours"):
+            campaign.run()
+        assert cluster.vms == {}
+        probers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path).encode() in _read(path)]
+    assert [path for path in probers if b"prober.py" in _read(path)] == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has just ended
+        return b""
+
+
 # --- can these tests fail? ---
 def test_a_switch_that_lets_through_what_policy_blocks_is_found_out(emulated: Cluster) -> None:
     def leak(manager: Manager, do: Do) -> None:

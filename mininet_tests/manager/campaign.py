@@ -156,6 +156,7 @@ class Campaign:
             announced = self._guests.stop_traffic()
         finally:
             self.manager.close()
+            self._guests.end_traffic()
             self._guests.dismiss({name: self._place(name) or "" for name in self._guests.all if self._place(name)})
         self._tell("evaluating")
         attempts = tuple(

@@ -11,6 +11,7 @@ from pathlib import Path
 from mininet_tests.harness.capture import Sighting, Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster, StationMaker
 from mininet_tests.harness.probes import Flow, Notes, Prober
+from mininet_tests.harness.shell import CommandError
 from mininet_tests.harness.staged import ETHERTYPE_RARP, Target
 from mininet_tests.harness.station import LldpadStation, Vsi
 from mininet_tests.harness.vm import Vm
@@ -116,7 +117,12 @@ class Guests:
         """Start every VM at its node, associated."""
         for name, guest in self.all.items():
             at = self._inventory.vms[name].at
-            self.cluster.boot(Vm(name, guest.mac, guest.ip), at)
+            vm = Vm(name, guest.mac, guest.ip)
+            try:
+                self.cluster.boot(vm, at)
+            except CommandError:
+                vm.halt()
+                raise
             admit(self.cluster.hypervisors[at], guest.vsi)
 
     def start_traffic(self) -> None:
@@ -148,6 +154,12 @@ class Guests:
             if flow.proto == "udp" and flow.passes:
                 return Target(client.mac, client.ip, flow.port_of(CLIENT), flow.port)
         return None
+
+    def end_traffic(self) -> None:
+        """End all traffic that still is, its notes left unread: something has gone wrong."""
+        for prober in (self._client, *(guest.prober for guest in self.all.values())):
+            if prober is not None:
+                prober.kill()
 
     def stop_traffic(self) -> list[Sighting]:
         """End all traffic and read the notes; returns the RARPs that end systems saw."""
