@@ -63,7 +63,7 @@ style: $(VENV)/lint.stamp
 
 types: $(VENV)/lint.stamp
 	@echo "Types:   mypy, strict on the pure core"
-	@$(BIN)/mypy --no-error-summary --strict -p ryu_apps.evb -p ryu_apps.vcm
+	@$(BIN)/mypy --no-error-summary --strict -p ryu_apps.evb -p ryu_apps.vcm -p ryu_apps.ovf
 	@$(BIN)/mypy --no-error-summary
 
 imports: $(VENV)/lint.stamp
