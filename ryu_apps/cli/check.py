@@ -1,4 +1,4 @@
-"""``evbridge check``: every mistake in policies, configuration and inventories at once, as compilers print them."""
+"""``evbridge check``: every mistake in the files an operator writes at once, as compilers print them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Severity, has_errors, in_reading_order
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.ovf.collect import is_instances
+from ryu_apps.ovf.instances import load_instances
 from ryu_apps.sources import Source, read_sources
 from ryu_apps.vcm.loader import load_inventory
 
@@ -24,25 +26,26 @@ _INVENTORY = re.compile(r"^nodes\s*:", re.MULTILINE)
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def check(paths: tuple[Path, ...]) -> None:
-    """Check VSI types, configurations and inventories.
+    """Check VSI types, configurations, inventories and files of instances.
 
-    PATHS are policy files, directories of them, inventories of a cluster manager, and evbridge.yaml files,
-    whose policies are checked along with them.  Prints one line a mistake, FILE:LINE:COLUMN: REASON, and exits 1
-    if there is any; warnings alone exit 0.
+    PATHS are policy files, directories of them, inventories of a cluster manager, files of instances, and
+    evbridge.yaml files, whose policies are checked along with them.  Prints one line a mistake,
+    FILE:LINE:COLUMN: REASON, and exits 1 if there is any; warnings alone exit 0.
     """
     sources, found = read_sources(paths)
-    configurations = [one for one in sources if _CONFIGURATION.search(one[1])]
-    inventories = [one for one in sources if one not in configurations and _INVENTORY.search(one[1])]
-    policies = [one for one in sources if one not in configurations and one not in inventories]
-    for source in configurations:
+    kinds: dict[str, list[Source]] = {"policy file": [], "configuration": [], "inventory": [], "instances file": []}
+    for source in sources:
+        kinds[_kind(source[1])].append(source)
+    policies = kinds["policy file"]
+    for source in kinds["configuration"]:
         config, diagnostics = load_config(*source)
         more, unreadable = _policies_of(source[0], config)
         policies += [one for one in more if one not in policies]
         found += diagnostics + unreadable
     found += load_policies(policies, SECTIONS)[1]
-    for source in inventories:
-        found += load_inventory(*source)[1]
-    _report(found, policies, configurations, inventories)
+    found += [one for source in kinds["inventory"] for one in load_inventory(*source)[1]]
+    found += [one for source in kinds["instances file"] for one in load_instances(*source)[1]]
+    _report(found, kinds)
 
 
 def examine(path: Path) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -56,27 +59,32 @@ def examine(path: Path) -> tuple[BridgeConfig | None, list[Diagnostic]]:
     return None if has_errors(found) else config, in_reading_order(found)
 
 
+def _kind(text: str) -> str:
+    if _CONFIGURATION.search(text):
+        return "configuration"
+    if _INVENTORY.search(text):
+        return "inventory"
+    return "instances file" if is_instances(text) else "policy file"
+
+
 def _policies_of(file: str, config: BridgeConfig | None) -> tuple[list[Source], list[Diagnostic]]:
     if config is None:
         return [], []
     return read_sources(Path(file).parent / one for one in config.policies)
 
 
-def _report(
-    found: list[Diagnostic], policies: list[Source], configurations: list[Source], inventories: list[Source]
-) -> None:
+def _report(found: list[Diagnostic], checked: dict[str, list[Source]]) -> None:
     for one in in_reading_order(found):
         click.echo(str(one))
     errors = sum(one.severity is Severity.ERROR for one in set(found))
     if errors:
         sys.exit(1)
-    checked = [_counted(len(policies), "policy file")] if policies else []
-    checked += [_counted(len(configurations), "configuration")] if configurations else []
-    checked += [_counted(len(inventories), "inventory")] if inventories else []
-    warnings = _counted(len(set(found)), "warning") if found else "no mistakes"
-    click.echo(f"{' and '.join(checked)}: {warnings}")
+    things = [counted(len(some), thing) for thing, some in checked.items() if some]
+    warnings = counted(len(set(found)), "warning") if found else "no mistakes"
+    click.echo(f"{' and '.join(things)}: {warnings}")
 
 
-def _counted(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """``2 warnings``."""
     plural = f"{thing[:-1]}ies" if thing.endswith("y") else f"{thing}s"
     return f"{number} {thing if number == 1 else plural}"

@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "matrix": _Subcommand("ryu_apps.cli.matrix:matrix", "Measure the founding paper's tables, service by service."),
     "vcm": _Subcommand("ryu_apps.cli.vcm:vcm", "Plan and carry out evacuations, fail-overs and the like."),
     "topology": _Subcommand("ryu_apps.cli.topology:topology", "Show a cluster as the controller sees it."),
+    "ovf": _Subcommand("ryu_apps.cli.ovf:ovf", "Import and export OVF packages with network port profiles."),
     "demo": _Subcommand("ryu_apps.cli.demo:demo", "Watch a VM move between two switches, policy ahead."),
 }
 

@@ -20,6 +20,10 @@ from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.services.load_balancer.schema import BalancerSection
 from ryu_apps.evb.services.multicast.schema import MulticastSection
 from ryu_apps.evb.services.statistics.schema import StatisticsSection
+from ryu_apps.ovf import instances
+from ryu_apps.ovf.filters import read_filter_list
+from ryu_apps.ovf.markup import read_markup
+from ryu_apps.ovf.names import PREFIXES
 from ryu_apps.rest.resources import RESOURCES
 from ryu_apps.vcm import schema as inventory_schema
 from ryu_apps.vcm.plans import Kind
@@ -153,6 +157,31 @@ def test_the_policy_page_has_the_keys_of_statistics() -> None:
 def test_the_policy_page_has_the_keys_of_load_balancing() -> None:
     section = text("docs/policies.rst").partition("\nLoad balancer\n---")[2].partition("\n---")[0]
     assert table_keys(section) == model_keys(BalancerSection)
+
+
+def test_the_ovf_page_has_the_keys_of_instances() -> None:
+    parts = {
+        "": instances.InstancesFile,
+        "networks.NAME.": instances.NetworkEntry,
+        "vsis[].": instances.VsiEntry,
+    }
+    keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - {"networks", "vsis"}
+    section = text("docs/ovf.rst").partition("\nFiles of instances\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == keys
+
+
+def test_examples_of_instances_are_accepted() -> None:
+    (example,) = yaml_blocks(text("docs/ovf.rst"))
+    assert instances.load_instances("docs/ovf.rst", example)[1] == []
+
+
+def test_the_example_of_a_filter_is_accepted() -> None:
+    example = text("docs/ovf.rst").partition(".. code-block:: xml\n")[2].partition("\n\n*")[0]
+    namespaces = "".join(f" xmlns:{prefix}='{namespace}'" for prefix, namespace in PREFIXES.items())
+    root, _ = read_markup("docs/ovf.rst", example.strip().replace("CIM_FilterList>", f"CIM_FilterList{namespaces}>", 1))
+    assert root is not None
+    ((rule,), found) = read_filter_list(root)
+    assert (rule.direction, found) == ("to_vm", [])
 
 
 def test_examples_of_configurations_are_accepted() -> None:

@@ -1,0 +1,184 @@
+"""Whatever text an import is fed, it answers with diagnostics: no exception, no endless work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ryu_apps.evb.policy.diagnostic import has_errors
+from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.ovf.envelope import read_package
+from ryu_apps.ovf.instances import instances_text, load_instances
+from ryu_apps.ovf.markup import read_markup
+from ryu_apps.ovf.names import PREFIXES
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "ovf"
+TEXTS = [path.read_text(encoding="utf-8") for path in sorted(GOLDEN.glob("*/*.ovf")) + sorted(GOLDEN.glob("*/*.xml"))]
+GOOD = [text for text in TEXTS if "Whatever cannot be mapped" not in text]
+
+#: What stands in good files, and what would do harm in it.
+PIECES = [
+    *(
+        "<",
+        ">",
+        "</",
+        "/>",
+        "&amp;",
+        "&#0;",
+        "&#x110000;",
+        "&x;",
+        "<!--",
+        "-->",
+        "<![CDATA[",
+        "]]>",
+        "<?x ?>",
+        "\x00",
+        "\ud800",
+    ),
+    *("<!DOCTYPE a>", "<!ENTITY a 'b'>", "xmlns=''", "xmlns:epasd='urn:x'", " xsi:nil='true'", "ovf:required='false'"),
+    *(
+        "1",
+        "-1",
+        "0x10",
+        "99999999999999999999",
+        "5.5",
+        "true",
+        "::",
+        "10.0.0.1/8",
+        "255.255.0.0",
+        "AAAA",
+        "ffff",
+        ",",
+        "-",
+    ),
+    *(
+        "<Item/>",
+        "<NetworkPortProfile/>",
+        "<EthernetPortItem/>",
+        "<VirtualSystem ovf:id='x'/>",
+        "<evb:Policy>a: [</evb:Policy>",
+    ),
+    *(
+        "epasd:VSITypeID",
+        "epasd:PortVID",
+        "fl:Direction",
+        "fe:Action",
+        "ip:HdrIPVersion",
+        "eth:HdrVLANID8021",
+        "npp:",
+        "ovf:",
+    ),
+    *PREFIXES.values(),
+]
+
+
+def fetch(uri: str) -> tuple[str, str] | str:
+    return ("p.xml", TEXTS[len(uri) % len(TEXTS)]) if "xml" in uri else "there is nothing"
+
+
+def answered(text: str) -> None:
+    package, diagnostics = read_package((("x.ovf", text),), fetch, SECTIONS)
+    assert (package is None) == has_errors(diagnostics)
+    for one in diagnostics:
+        assert one.line >= 1 and one.column >= 1
+        assert one.reason
+        assert "\n" not in str(one)
+    if package is not None:
+        assert load_instances("i.yaml", instances_text(package))[0] is not None
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(max_size=200))
+@example(text="\ufeff")
+@example(text="<?xml version='1.0' encoding='utf-16'?><a/>")
+@example(text="<?xml version='1.1'?><a/>")
+@example(text="<a xmlns='" + "x" * 100_000 + "'/>")
+def test_any_text_is_answered(text: str) -> None:
+    answered(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(alphabet="<>/&;#![]-'\"=:? abx\n", max_size=80))
+def test_any_heap_of_punctuation_is_answered(text: str) -> None:
+    answered(text)
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_a_good_package_with_a_piece_replaced_is_answered(data: st.DataObject) -> None:
+    text = data.draw(st.sampled_from(TEXTS))
+    for _ in range(data.draw(st.integers(1, 3))):
+        start = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(start, min(len(text), start + 40)))
+        text = text[:start] + data.draw(st.sampled_from(["", *PIECES]) | st.text(max_size=4)) + text[end:]
+    answered(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_a_good_package_with_a_value_replaced_is_answered(data: st.DataObject) -> None:
+    """The markup stays sound, so that it is the meaning that is odd."""
+    text = data.draw(st.sampled_from(TEXTS))
+    places = [place for place in range(len(text) - 1) if text[place] == ">" and text[place + 1] not in "\n<"]
+    start = data.draw(st.sampled_from(places)) + 1
+    end = text.index("<", start)
+    value = data.draw(st.sampled_from([one for one in PIECES if "<" not in one and "&" not in one]))
+    answered(text[:start] + value + text[end:])
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_good_package_with_an_element_left_out_or_doubled_is_answered(data: st.DataObject) -> None:
+    lines = data.draw(st.sampled_from(TEXTS)).splitlines(keepends=True)
+    index = data.draw(st.integers(0, len(lines) - 1))
+    answered(
+        "".join([*lines[:index], *(lines[index : index + 1] * data.draw(st.sampled_from([0, 2]))), *lines[index + 1 :]])
+    )
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+def test_a_package_that_was_cut_off_is_no_package(text: str) -> None:
+    whole = len(text.rstrip())
+    for length in range(0, whole, max(1, whole // 40)):
+        root, found = read_markup("x.ovf", text[:length])
+        assert root is None
+        assert len(found) == 1
+
+
+@pytest.mark.parametrize("text", GOOD, ids=range(len(GOOD)))
+def test_a_declaration_is_refused_in_whatever_it_stands(text: str) -> None:
+    laughs = "".join(f"<!ENTITY l{one + 1} '{f'&l{one};' * 10}'>" for one in range(12))
+    place = text.index("<", 5) if text.startswith("<?xml") else 0
+    bomb = f"{text[:place]}<!DOCTYPE x [<!ENTITY l0 'ha'>{laughs}]>{text[place:]}".replace("</", "&l12;</")
+    before = perf_counter()
+    package, found = read_package((("x.ovf", bomb),), fetch, SECTIONS)
+    assert package is None
+    assert "a document type declaration is refused" in found[0].reason
+    assert perf_counter() - before < 1
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+        + "".join(f"{chr(98 + one)}: &{chr(98 + one)} [{','.join(['*' + chr(97 + one)] * 10)}]\n" for one in range(9)),
+        "[" * 5000,
+        "a: " * 5000,
+        "? " * 5000,
+    ],
+    ids=["aliases", "brackets", "keys", "questions"],
+)
+def test_words_of_our_own_do_no_harm_however_often(harm: str) -> None:
+    """The work for all of a package is bounded, not that for each."""
+    (good,) = [text for text in GOOD if "evb:Policy>neighbour_discovery" in text]
+    start = good.index("<npp:NetworkPortProfile>")
+    end = good.index("</npp:NetworkPortProfile>") + len("</npp:NetworkPortProfile>")
+    profile = good[start:end].replace("neighbour_discovery: false\n", harm.replace("&", "&amp;"))
+    many = "".join(profile.replace(">300<", f">{number}<") for number in range(1000, 1060))
+    before = perf_counter()
+    answered(good[:start] + many + good[end:])
+    assert perf_counter() - before < 30
