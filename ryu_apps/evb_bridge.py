@@ -21,9 +21,22 @@ from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.io import Effect, Event, Happened, NotSaved, PoliciesLoaded, Save, Saved, TimerExpired
+from ryu_apps.evb.io import (
+    Effect,
+    Event,
+    FetchType,
+    Happened,
+    NotSaved,
+    PoliciesLoaded,
+    Save,
+    Saved,
+    TimerExpired,
+    TypeFetched,
+)
+from ryu_apps.evb.policy.offer import Document
 from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.vsi.bodies import compiled
+from ryu_apps.fetching import Fetcher
 from ryu_apps.heap import spare_survivors
 from ryu_apps.journal import Journal
 from ryu_apps.metrics import Metrics
@@ -77,7 +90,9 @@ class EvbBridge(app_manager.RyuApp):
             first_sequence=random.randrange(1, 0x10000),
             snooping=settings.config.multicast,
             statistics_interval=settings.config.statistics_interval,
+            managers=settings.config.vsi_managers,
         )
+        self._fetcher = Fetcher(settings.path.parent)
         self.metrics = Metrics(self.engine)
         self.journal = Journal(self.logger)
         self.southbound = Southbound(self.deliver)
@@ -109,7 +124,7 @@ class EvbBridge(app_manager.RyuApp):
             return mistakes
         epochs = self.engine.epochs
         epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))
-        mistakes = [str(one) for one in self.engine.objections(policies)]
+        mistakes = [str(one) for one in self.engine.types.objections(policies)]
         self.deliver(PoliciesLoaded(policies))
         return mistakes
 
@@ -143,6 +158,8 @@ class EvbBridge(app_manager.RyuApp):
             told.append(effect)
         elif isinstance(effect, Save):
             self._save(effect)
+        elif isinstance(effect, FetchType):
+            hub.spawn(self._fetch, effect)
         else:
             self.southbound.perform(effect)
 
@@ -153,6 +170,14 @@ class EvbBridge(app_manager.RyuApp):
             self._inbox.append(NotSaved(save.token, str(error)))
         else:
             self._inbox.append(Saved(save.token))
+
+    def _fetch(self, wanted: FetchType) -> None:
+        """Ask a VSI manager, in a green thread of its own."""
+        offer = self._fetcher.fetch(wanted)
+        if isinstance(offer, Document):
+            epochs = self.engine.epochs
+            epochs.adopt(tpool.execute(compiled, epochs.missing([offer.vsi_type])))
+        self.deliver(TypeFetched(wanted.token, offer))
 
     def _tick(self) -> None:
         try:

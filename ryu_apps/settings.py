@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from ryu_apps.evb.config import BridgeConfig, load_config
-from ryu_apps.evb.policy.diagnostic import Diagnostic
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.fetching import trust
 from ryu_apps.sources import read_sources
 
 #: Where the configuration is unless the environment says otherwise (EVBRIDGE_CONFIG).
@@ -54,6 +57,8 @@ def load_settings(path: Path | None = None) -> Settings:
     config, diagnostics = load_config(*_read_one(path))
     if config is None:
         raise SettingsError(diagnostics)
+    if distrusted := list(_authorities(path, config)):
+        raise SettingsError(distrusted)
     return Settings(path, config, load_policy_set(path.parent, config.policies))
 
 
@@ -68,6 +73,16 @@ def load_policy_set(base: Path, places: tuple[str, ...]) -> PolicySet:
     if policies is None or unreadable:
         raise SettingsError([*unreadable, *diagnostics])
     return policies
+
+
+def _authorities(path: Path, config: BridgeConfig) -> Iterator[Diagnostic]:
+    """What is wrong with the files that say whose certificates are believed."""
+    for source in config.vsi_managers.listed.values():
+        if isinstance(source, HttpSource) and source.ca_file is not None:
+            try:
+                trust(path.parent, source)
+            except OSError as problem:
+                yield error(str(path.parent / source.ca_file), Place(), problem.strerror or str(problem))
 
 
 def _read_one(path: Path) -> tuple[str, str]:

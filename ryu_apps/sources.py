@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, utf8
 
 #: ``(file name, text)``, as the loaders want it.
 Source = tuple[str, str]
@@ -27,18 +27,15 @@ def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]
             if str(file) in sources:
                 continue
             try:
-                sources[str(file)] = str(file), file.read_bytes().decode("utf-8")
+                text = utf8(str(file), file.read_bytes())
             except OSError as problem:
-                found.append(error(str(file), Place(), problem.strerror or str(problem)))
-            except UnicodeDecodeError as problem:
-                found.append(error(str(file), _place(problem), "not UTF-8 text"))
+                text = error(str(file), Place(), problem.strerror or str(problem))
+            if isinstance(text, Diagnostic):
+                found.append(text)
+            else:
+                sources[str(file)] = str(file), text
     return list(sources.values()), found
 
 
 def _yaml_files(directory: Path) -> list[Path]:
     return sorted(one for one in directory.rglob("*.yaml") if one.is_file())
-
-
-def _place(problem: UnicodeDecodeError) -> Place:
-    before = problem.object[: problem.start]
-    return Place(before.count(b"\n") + 1, problem.start - (before.rfind(b"\n") + 1) + 1)

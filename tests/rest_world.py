@@ -49,7 +49,7 @@ class RestWorld(World):
 
     def reload(self) -> list[str]:
         """As the app does, with ``offered`` in place of files."""
-        mistakes = [str(one) for one in self.engine.objections(self.offered)]
+        mistakes = [str(one) for one in self.engine.types.objections(self.offered)]
         self.feed(PoliciesLoaded(self.offered))
         return mistakes
 

@@ -20,6 +20,7 @@ from ryu_apps.evb.io import (
     Confirmed,
     Effect,
     Event,
+    FetchType,
     FrameReceived,
     Happened,
     MetersRead,
@@ -36,8 +37,11 @@ from ryu_apps.evb.io import (
     SwitchDown,
     SwitchUp,
     TimerExpired,
+    TypeFetched,
 )
+from ryu_apps.evb.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
+from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.evb.vsi.model import VsiTypeKey
@@ -168,6 +172,7 @@ class World:
         refuse: datapaths that reject the next change of a mode, with the reason.
         store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
             ``store_dawdles`` answers nothing until ``store_catches_up``.
+        fetching: what VSI managers have been asked and have not answered, oldest first.
         sent: decoded answers of the bridge, per port, oldest first.
         frames: all that it has sent, of whatever kind.
         announced: frames sent out of HOST ports, oldest first.
@@ -186,9 +191,10 @@ class World:
     store_refuses: str | None = None
     store_dawdles: bool = False
     manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
+    managers: VsiManagers = ALL_LOCAL
 
     def __post_init__(self) -> None:
-        self.engine = Engine(self.fabric, self.policies, snooping=self.snooping)
+        self.engine = Engine(self.fabric, self.policies, snooping=self.snooping, managers=self.managers)
         self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
         self.gauges: dict[int, dict[int, Gauge]] = {dpid: {} for dpid in self.fabric.switches}
         self.sent: dict[PortId, list[Association]] = {}
@@ -197,6 +203,7 @@ class World:
         self.happened: list[Happened] = []
         self.applied: list[Apply] = []
         self.held: list[Apply] = []
+        self.fetching: list[FetchType] = []
         self._unsaved: list[Save] = []
         self._sequence: dict[PortId, int] = {}
         self._inbox: deque[Event] = deque()
@@ -256,8 +263,11 @@ class World:
         """A new engine with what the old one saved, or nothing; the switches keep their rules and connect again."""
         self.held.clear()
         self._unsaved.clear()
+        self.fetching.clear()
         records = dict(self.store) if remembering else None
-        self.engine = Engine(self.fabric, self.policies, records, self.now, snooping=self.snooping)
+        self.engine = Engine(
+            self.fabric, self.policies, records, self.now, snooping=self.snooping, managers=self.managers
+        )
         self.connect()
         self.advance(0.001)
 
@@ -278,6 +288,11 @@ class World:
     def snapshot(self) -> dict[int, dict[RuleKey, Rule]]:
         """All rules of all switches."""
         return {dpid: dict(table.rules) for dpid, table in self.tables.items()}
+
+    # --- VSI managers ---
+    def told(self, offer: Offer) -> None:
+        """The VSI manager that was asked first answers."""
+        self.feed(TypeFetched(self.fetching.pop(0).token, offer))
 
     # --- links ---
     def link(self, port: PortId, up: bool) -> None:
@@ -361,6 +376,8 @@ class World:
                     self.feed(MetersRead(dpid, token, tuple(self._meter_counts(dpid, meters))))
             case Save():
                 self._save(effect)
+            case FetchType():
+                self.fetching.append(effect)
             case Happened():
                 self.happened.append(effect)
 

@@ -9,21 +9,23 @@ says whether, ``vsi.lifecycle`` does it, and the machine says what to answer.  W
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.agenda import Agenda
-from ryu_apps.evb.io import Apply, Happened, ReadMeters, ReadRules, Save, SendFrame
-from ryu_apps.evb.policy.model import PolicySet, StageOn, VsiType
+from ryu_apps.evb.io import Apply, FetchType, Happened, ReadMeters, ReadRules, Save, SendFrame
+from ryu_apps.evb.policy.model import StageOn, VsiType
+from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.protocol import vdp_bridge as machine
-from ryu_apps.evb.protocol.table import Tick
+from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.services.body import lacks
 from ryu_apps.evb.station import Heard, StationPort
 from ryu_apps.evb.topology.fabric import Fabric, PortId
-from ryu_apps.evb.vsi.admission import Refusal, bindings_of, examine, fill_null_vids
+from ryu_apps.evb.type_database import Found, Pending, Settled, TypeDatabase
+from ryu_apps.evb.vsi.admission import Admission, Refusal, bindings_of, examine, fill_null_vids
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Registry
@@ -71,8 +73,11 @@ class Moving:
     destination: PortId
 
 
-Output = Answer | Apply | ReadRules | ReadMeters | Save | SendFrame | Happened | Moving | Distrust | Activated
-Meaning = tuple[VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
+Output = (
+    Answer | Apply | ReadRules | ReadMeters | Save | FetchType | SendFrame | Happened | Moving | Distrust | Activated
+)
+#: Whose type, which type, for what.
+Meaning = tuple[str, VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
 
 
 class Associations:
@@ -86,19 +91,19 @@ class Associations:
         registry: Registry,
         lifecycle: Lifecycle,
         stations: Mapping[PortId, StationPort],
-        policies: Callable[[], PolicySet],
+        types: TypeDatabase,
         fabric: Fabric,
         hosts: Mapping[tuple[int, int], object],
     ) -> None:
         """
         Args:
-            policies: the VSI types as they are now.
+            types: the VSI types of all managers.
             hosts: the configured end systems, by (VID, MAC).
         """
         self._registry = registry
         self._lifecycle = lifecycle
         self._stations = stations
-        self._policies = policies
+        self._types = types
         self._fabric = fabric
         self._hosts = hosts
         self._agenda: Agenda[Attachment] = Agenda()
@@ -110,7 +115,7 @@ class Associations:
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`tick`, monotonic seconds."""
-        return self._agenda.deadline
+        return earliest(self._agenda.deadline, self._types.deadline)
 
     # --- what comes in ---
     def heard(self, port: PortId, heard: Heard, now: float) -> list[Output]:
@@ -129,6 +134,11 @@ class Associations:
         """The lifecycle got on: a switch has confirmed or refused something."""
         self._queue(outcomes, now)
         self._drain(now)
+        return self._take()
+
+    def fetched(self, token: int, offer: Offer, now: float) -> list[Output]:
+        """A VSI manager has answered, or cannot."""
+        self._settle(self._types.fetched(token, offer, now), now)
         return self._take()
 
     def recall(self, text: str, reason: str, now: float) -> list[Output]:
@@ -180,6 +190,7 @@ class Associations:
                 self._excuse(attachment, now)
             self._feed(attachment, Tick(), now)
             self._drain(now)
+        self._settle(self._types.tick(now), now)
         return self._take()
 
     def excuse(self, dpid: int, now: float) -> None:
@@ -198,7 +209,7 @@ class Associations:
         vsi = self._registry.vsi(asked.vsi_id)
         attachment = vsi.attachments.get(port) if vsi else None
         if attachment is not None:
-            if not self._superseded(attachment, asked):
+            if not self._superseded(attachment, heard):
                 self._request(attachment, heard, now)
         elif asked.MODE is VdpMode.DEASSOCIATE:
             self._answer(port, heard.manager_id, asked.answer(_SUCCESS))
@@ -256,7 +267,8 @@ class Associations:
             elif isinstance(tlv, cisco.VmName):
                 attachment.name = tlv.name
         key = VsiTypeKey(asked.type_id, asked.version)
-        return key, bindings_of(filled) if filled else (), attachment.told
+        origin = self._types.origin(attachment.manager_id, key)
+        return origin, key, bindings_of(filled) if filled else (), attachment.told
 
     def _organizational(
         self, port: PortId, tlvs: tuple[OrganizationalTlv, ...]
@@ -294,30 +306,35 @@ class Associations:
         del self._moved[asked.vsi_id, port]
         return False
 
-    def _superseded(self, attachment: Attachment, asked: Association) -> bool:
+    def _superseded(self, attachment: Attachment, heard: Heard) -> bool:
         """A station that changes the type keeps the old one alive as a second VSI; the newest counts."""
-        key = VsiTypeKey(asked.type_id, asked.version)
+        asked = heard.association
+        key = self._named(heard.manager_id, asked)
         if key in attachment.superseded:
             del attachment.superseded[key]
             answer = asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS)
-            self._answer(attachment.port, attachment.manager_id, answer)
+            self._answer(attachment.port, heard.manager_id, answer)
             return True
         newest = attachment.newest
         if newest is not None and asked.MODE is not VdpMode.DEASSOCIATE:
-            old = VsiTypeKey(newest.type_id, newest.version)
+            old = self._named(attachment.manager_id, newest)
             if old != key:
                 attachment.superseded[old] = None
                 if len(attachment.superseded) > MAX_SUPERSEDED:
                     del attachment.superseded[next(iter(attachment.superseded))]
         return False
 
+    def _named(self, manager_id: ManagerId, asked: Association) -> tuple[str, VsiTypeKey]:
+        key = VsiTypeKey(asked.type_id, asked.version)
+        return self._types.origin(manager_id, key), key
+
     # --- the VDP machines' wishes ---
     def _drain(self, now: float, quiet: bool = False) -> None:
         while self._work:
             attachment, output = self._work.popleft()
             match output:
-                case machine.Decide(mode, attempt):
-                    self._decide(attachment, mode, attempt, now)
+                case machine.Decide():
+                    self._decide(attachment, now)
                 case machine.Respond(mode, status):
                     self._respond(attachment, mode, status, now, quiet)
                 case machine.Announce(reason):
@@ -328,14 +345,33 @@ class Associations:
                     self._forget(attachment)
             self._agenda.set(attachment, attachment.machine.deadline)
 
-    def _decide(self, attachment: Attachment, mode: VdpMode, attempt: int, now: float) -> None:
-        asked = attachment.newest
+    def _decide(self, attachment: Attachment, now: float) -> None:
+        self._lifecycle.asked(attachment)
+        found = self._types.ask(attachment, now)
+        self._out += self._types.take()
+        if not isinstance(found, Pending):
+            self._decide_with(attachment, found, now)
+
+    def _settle(self, settled: Iterable[Settled], now: float) -> None:
+        """Types have come, or will not; a decision that has been overtaken does not need one any more."""
+        self._out += self._types.take()
+        for waiter, found in settled:
+            one = waiter.attachment
+            deciding = one.machine.state is machine.VsiState.DECIDING and one.machine.attempt == waiter.attempt
+            if one.present and deciding:
+                self._decide_with(one, found, now)
+                self._drain(now)
+
+    def _decide_with(self, attachment: Attachment, vsi_type: Found, now: float) -> None:
+        asked, mode, attempt = attachment.newest, attachment.machine.wanted, attachment.machine.attempt
         assert asked is not None
         interface = self._stations[attachment.port].interface
-        vsi_type = self._policies().types.get(VsiTypeKey(asked.type_id, asked.version))
-
         taken, lacking = partial(self._taken, attachment), partial(self._lacking, attachment.port)
-        found = examine(interface, vsi_type, asked.filter_info, taken, lacking)
+        found: Admission | Refusal
+        if isinstance(vsi_type, Refusal):
+            found = vsi_type
+        else:
+            found = examine(interface, vsi_type, asked.filter_info, taken, lacking)
         if isinstance(found, Refusal):
             detail: dict[str, object] = {"reason": found.reason, "error": found.error.name}
             self._happened(attachment, "vdp.refused", detail)

@@ -25,6 +25,7 @@ from ryu_apps.evb.io import (
     Confirmed,
     Effect,
     Event,
+    FetchType,
     FrameReceived,
     Happened,
     MetersRead,
@@ -45,11 +46,11 @@ from ryu_apps.evb.io import (
     SwitchDown,
     SwitchUp,
     TimerExpired,
+    TypeFetched,
 )
+from ryu_apps.evb.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.neighbours import INTERVAL as HELLO_INTERVAL
 from ryu_apps.evb.neighbours import Neighbours
-from ryu_apps.evb.policy.change import forbidden_changes
-from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.program.infrastructure import port_groups
 from ryu_apps.evb.protocol.evb import Agreed
@@ -64,13 +65,14 @@ from ryu_apps.evb.station import Output as StationOutput
 from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, owners
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.type_cache import PREFIX as TYPE
+from ryu_apps.evb.type_database import TypeDatabase
 from ryu_apps.evb.vsi.accounts import PREFIX as STATISTICS
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.pools import PREFIX as BALANCER
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import Ledger
@@ -110,7 +112,8 @@ class Engine:
     """The bridge side of EVB for a whole fabric.
 
     Attributes:
-        fabric, policies: as given.
+        fabric: as given.
+        types: the VSI types of all managers.
         registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours: read by whoever shows
             them; written only here.
         wanted: what each switch should hold.
@@ -126,20 +129,21 @@ class Engine:
         first_sequence: int = 1,
         snooping: Snooping = USUAL,
         statistics_interval: float = 1.0,
+        managers: VsiManagers = ALL_LOCAL,
     ) -> None:
         """
         Args:
             fabric: switches and what is configured at their ports.
-            policies: the VSI types.
+            policies: the VSI types of the local directory.
             records: what an earlier life of the bridge saved; None if that is not known.  Rules that no
                 record explains are swept at once, or after a grace period if records are missing.
             now: monotonic seconds; counts only with records.
             first_sequence: number of the first ECPDU of every port; best drawn at random.
             snooping: the multicast queriers.
             statistics_interval: seconds between readings of all counters.
+            managers: where the VSI types of VSI managers are.
         """
         self.fabric = fabric
-        self.policies = policies
         self.registry = Registry()
         self.ledger = Ledger()
         self.migrations = Migrations()
@@ -147,7 +151,11 @@ class Engine:
         gatekeeper = Gatekeeper(fabric, wiring)
         self.pools = gatekeeper.pools
         self.epochs = Epochs()
-        self.lifecycle = Lifecycle(gatekeeper, self.ledger, self.epochs, Announcer(fabric))
+        announcer = Announcer(fabric)
+        self.lifecycle = Lifecycle(
+            gatekeeper, self.ledger, self.epochs, announcer, lambda one: self.types.documents(one)
+        )
+        self.types = TypeDatabase(policies, managers, self.registry, self.lifecycle.next_token)
         self.counters = self.lifecycle.counters
         self._statistics_interval, self._counting = statistics_interval, False
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
@@ -163,7 +171,7 @@ class Engine:
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
         )
         self.associations = Associations(
-            self.registry, self.lifecycle, self.stations, lambda: self.policies, fabric, host_addresses(fabric)
+            self.registry, self.lifecycle, self.stations, self.types, fabric, host_addresses(fabric)
         )
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
@@ -186,12 +194,18 @@ class Engine:
         unusable = self.pools.restore({key: one for key, one in known.items() if key.startswith(BALANCER)})
         if gone := dict.fromkeys(unusable):
             self._effects.append(Save(self.lifecycle.next_token(), gone))
-        others = _RELAY, STATISTICS, BALANCER, LINKS_DOWN
+        self._effects += self.types.restore({key: one for key, one in known.items() if key.startswith(TYPE)}, now)
+        others = _RELAY, STATISTICS, BALANCER, LINKS_DOWN, TYPE
         vsis = {key: record for key, record in known.items() if not key.startswith(others)}
-        told = list(restore(vsis, self.registry, self.lifecycle, self.policies, place, now))
+        told = list(restore(vsis, self.registry, self.lifecycle, self.types, place, now))
         self._effects += told
         self._past_is_known = records is not None and all(one.kind == "vsi.restored" for one in told)
         self.associations.resume()
+
+    @property
+    def policies(self) -> PolicySet:
+        """The VSI types of the local directory."""
+        return self.types.local
 
     @property
     def deadline(self) -> float | None:
@@ -235,13 +249,17 @@ class Engine:
             case BackendJudged():
                 self._judge(event, now)
             case PoliciesLoaded(policies):
-                self._replace_policies(policies, now)
+                self._note(self.types.load(policies), now)
+                self.epochs.prepare(self.policies.types.values())
+            case TypeFetched(token, offer):
+                self._associated(self.associations.fetched(token, offer, now), now)
             case TimerExpired():
                 self._timers(now)
         effects, self._effects = self._effects, []
         return effects
 
     def _saved(self, token: int, failure: str | None, now: float) -> None:
+        self.types.saved(token, failure, now)
         self.snooper.saved(token, now, stored=failure is None)
         outcomes = self.counters.saved(token, failure)
         self._outcomes(self.lifecycle.saved(token, failure) if outcomes is None else outcomes, now)
@@ -256,31 +274,6 @@ class Engine:
         detail: dict[str, object] = {"balancer": event.balancer, "backend": event.backend}
         detail |= {"up": member.up, "weight": member.backend.weight, "in_rotation": member.in_rotation}
         self._note(Happened("balancer.backend", vsi=member.vsi, detail=detail), now)
-
-    # --- policies ---
-    def _replace_policies(self, policies: PolicySet, now: float) -> None:
-        """A new version is a new type; what VSIs use neither goes nor changes."""
-        if mistakes := self.objections(policies):
-            detail: dict[str, object] = {"mistakes": [str(one) for one in mistakes]}
-            self._note(Happened("policies.refused", detail=detail), now)
-            return
-        self.policies = policies
-        self.epochs.prepare(policies.types.values())
-        self._note(Happened("policies.loaded", detail={"types": len(policies.types)}), now)
-
-    def objections(self, policies: PolicySet) -> list[Diagnostic]:
-        """Why these policies cannot replace the present ones now; empty: they can."""
-        return forbidden_changes(self.policies, policies, self.types_in_use())
-
-    def types_in_use(self) -> set[VsiTypeKey]:
-        """The types that some VSI is held under, asks for, or still has rules of."""
-        found: set[VsiTypeKey] = set()
-        for attachment in self.registry.attachments():
-            if attachment.newest is not None:
-                found.add(VsiTypeKey(attachment.newest.type_id, attachment.newest.version))
-            programs = (attachment.program, attachment.vsi.gate_program, *attachment.retired)
-            found.update(program.vsi_type.key for program in programs if program is not None)
-        return found
 
     # --- switches ---
     def _switch_up(self, event: SwitchUp, now: float) -> None:
@@ -488,7 +481,10 @@ class Engine:
             match output:
                 case Apply():
                     self._apply(output)
-                case Save() | ReadRules() | ReadMeters() | SendFrame():
+                case Save():
+                    self.types.saving(output)
+                    self._effects.append(output)
+                case ReadRules() | ReadMeters() | FetchType() | SendFrame():
                     self._effects.append(output)
                 case Happened():
                     self._note(output, now)

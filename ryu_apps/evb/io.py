@@ -11,7 +11,9 @@ from enum import Enum
 
 from ryu_apps.evb.flow.rule import Change, CookieMask, MeterCount, Rule
 from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.policy.offer import HttpSource, Offer, Validators
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.model import VsiTypeKey
 
 
 # --- events -------------------------------------------------------------------------------------
@@ -167,6 +169,14 @@ class PoliciesLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class TypeFetched:
+    """Answer to :class:`FetchType`: what a VSI manager has, or why it cannot be asked."""
+
+    token: int
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
 class TimerExpired:
     """``engine.deadline`` has been reached."""
 
@@ -187,6 +197,7 @@ Event = (
     | StatisticsPopulated
     | BackendJudged
     | PoliciesLoaded
+    | TypeFetched
     | TimerExpired
 )
 
@@ -257,6 +268,20 @@ class Save:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchType:
+    """Ask a VSI manager for one type, then feed :class:`TypeFetched` with the same token.
+
+    Attributes:
+        known: what marks the version that is known already; None: nothing is.
+    """
+
+    token: int
+    source: HttpSource
+    key: VsiTypeKey
+    known: Validators | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Happened:
     """Something worth a log line, a metric, or a step of a ladder diagram.
 
@@ -275,4 +300,4 @@ class Happened:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-Effect = SendFrame | Apply | ReadRules | ReadMeters | Save | Happened
+Effect = SendFrame | Apply | ReadRules | ReadMeters | Save | FetchType | Happened

@@ -135,7 +135,7 @@ def test_longer_timers_count_from_when_they_are_agreed(world: RestWorld) -> None
 def test_type_that_a_refused_change_has_kept_is_in_use(world: RestWorld) -> None:
     world.refuse[S1, Mode.STAGE] = "refused"
     world.ask(HV1, Vm(7, type=OPEN_2), VdpMode.ASSOCIATE)
-    assert VsiTypeKey(1, 1) in world.engine.types_in_use()
+    assert VsiTypeKey(1, 1) in {key for _, key in world.engine.types.in_use()}
 
 
 @pytest.mark.parametrize("budget", range(30, 70, 3))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ryu_apps.evb.config.balancers import balancer_lines, balancers, odd_balancers
+from ryu_apps.evb.config.managers import manager_lines, odd_managers, vsi_managers
 from ryu_apps.evb.config.schema import (
     STATISTICS_INTERVAL,
     ConfigFile,
@@ -24,6 +25,7 @@ from ryu_apps.evb.config.schema import (
     Trunk,
 )
 from ryu_apps.evb.config.text import flow_map, quoted
+from ryu_apps.evb.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
@@ -53,6 +55,7 @@ class BridgeConfig:
         state_dir: where state that outlives the process is kept, None for nowhere.
         multicast: the queriers.
         statistics_interval: seconds between readings of all counters.
+        vsi_managers: where the VSI types of VSI managers are.
     """
 
     fabric: Fabric
@@ -60,6 +63,7 @@ class BridgeConfig:
     state_dir: str | None = None
     multicast: Snooping = USUAL
     statistics_interval: float = STATISTICS_INTERVAL
+    vsi_managers: VsiManagers = ALL_LOCAL
 
 
 def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -84,6 +88,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         parsed.state_dir,
         _snooping(parsed.multicast),
         parsed.statistics_interval,
+        vsi_managers(parsed),
     )
     return config, in_reading_order(found)
 
@@ -99,6 +104,7 @@ def dump_config(config: BridgeConfig) -> str:
     if config.statistics_interval != STATISTICS_INTERVAL:
         lines.append(f"statistics_interval: {config.statistics_interval}")
     lines += balancer_lines(config.fabric.balancers)
+    lines += manager_lines(config.vsi_managers)
     lines.append("dps:" if switches else "dps: {}")
     for switch in switches.values():
         lines += [f"  {quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]
@@ -111,7 +117,7 @@ def dump_config(config: BridgeConfig) -> str:
 
 # --- what pydantic cannot see: one part of the file against another -----------------------------
 def _inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
-    found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed)]
+    found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(one, Trunk) for one in dp.interfaces.values()) > MAX_TRUNKS:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.policy.fields import full_mask, parse_field
+from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.wire.mac import mac_from_text
+from ryu_apps.evb.wire.manager_text import manager_from_text
 
 StageOnText = Literal["preassociate", "preassociate_rr"]
 #: Port numbers travel in 16 bits of metadata; OpenFlow reserves the highest.
@@ -161,6 +164,65 @@ class LoadBalancer(Strict):
     backends: Annotated[dict[PlainName, Backend], Field(min_length=1, max_length=64)]
 
 
+def _url(written: object) -> str:
+    if not isinstance(written, str):
+        raise ValueError("a URL was expected, such as 'https://vsi.example.net/types/'")
+    parts = urlsplit(written)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"{written!r} is no URL of http or https with a host")
+    if not written.isascii() or not written.isprintable() or " " in written or (parts.port or 1) < 1:
+        raise ValueError(f"{written!r} is no URL")
+    if parts.username is not None or "?" in written or "#" in written:
+        raise ValueError("a user, a query or a fragment has no place in the URL of a VSI manager")
+    return written if written.endswith("/") else f"{written}/"
+
+
+def _manager_id(written: object) -> str | int:
+    """As written, so that two ways to write the same one are noticed."""
+    if isinstance(written, bool) or not isinstance(written, str | int):
+        raise ValueError("a VSI Manager ID was expected: put it in quotation marks")
+    manager_from_text(written)
+    return written
+
+
+def _served(written: object) -> str:
+    if written not in ("local", "refuse"):
+        raise ValueError("local, refuse or a mapping with a url was expected")
+    return str(written)
+
+
+Url = Annotated[str, PlainValidator(_url), WithJsonSchema({"type": "string"})]
+WrittenManagerId = Annotated[str | int, PlainValidator(_manager_id), WithJsonSchema({"type": ["string", "integer"]})]
+ServedHere = Annotated[str, PlainValidator(_served), WithJsonSchema({"type": "string"})]
+
+
+class HttpManager(Strict):
+    """A VSI manager that is asked over HTTP."""
+
+    url: Url
+    timeout: Annotated[float, Field(ge=0.1, le=60)] = TIMEOUT
+    lifetime: Annotated[float, Field(ge=0, le=2_592_000)] = LIFETIME
+    max_size: Annotated[int, Field(ge=1, le=16_000_000)] = MAX_SIZE
+    ca_file: Annotated[str, Field(min_length=1)] | None = None
+
+
+def _kind(written: Any) -> str:
+    return "http" if isinstance(written, dict | HttpManager) else "here"
+
+
+class Managers(Strict):
+    """The VSI managers, and what those get that are not listed."""
+
+    unlisted: Literal["local", "refuse"] = "local"
+    managers: Annotated[
+        dict[
+            WrittenManagerId,
+            Annotated[Annotated[HttpManager, Tag("http")] | Annotated[ServedHere, Tag("here")], Discriminator(_kind)],
+        ],
+        Field(max_length=1000),
+    ] = Field(default_factory=dict)
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
@@ -172,4 +234,5 @@ class ConfigFile(Strict):
     multicast: Multicast = Multicast()
     statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
     load_balancers: Annotated[dict[PlainName, LoadBalancer], Field(max_length=1000)] = Field(default_factory=dict)
+    vsi_managers: Managers = Managers()
     dps: dict[Name, Datapath]

@@ -48,6 +48,16 @@ def warning(file: str, place: Place, reason: str) -> Diagnostic:
     return Diagnostic(file, place.line, place.column, Severity.WARNING, reason)
 
 
+def utf8(file: str, data: bytes) -> str | Diagnostic:
+    """The text of a file, or where it ceases to be one."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as problem:
+        before = data[: problem.start]
+        place = Place(before.count(b"\n") + 1, problem.start - (before.rfind(b"\n") + 1) + 1)
+        return error(file, place, "not UTF-8 text")
+
+
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
     """Is there anything worse than a warning?"""
     return any(one.severity is Severity.ERROR for one in diagnostics)

@@ -65,8 +65,10 @@ class Document:
         """The longest path in the file that takes the given parts in order, skipping unknown ones."""
         known: Path = ()
         for part in path:
-            if (*known, part) in self.values:
-                known = (*known, part)
+            for key in (part, *_as_number(part)):
+                if (*known, key) in self.values:
+                    known = (*known, key)
+                    break
         return known
 
     def complain(self, place: Place, reason: str) -> None:
@@ -204,6 +206,14 @@ def _plain(tag: str, text: str) -> Any:
         except ValueError:
             return text
     return text
+
+
+def _as_number(part: Any) -> tuple[float, ...]:
+    """A key that is a fraction, which pydantic names by its text."""
+    try:
+        return (float(part),) if isinstance(part, str) else ()
+    except ValueError:
+        return ()
 
 
 def _place(mark: Any) -> Place:

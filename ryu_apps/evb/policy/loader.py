@@ -54,11 +54,30 @@ def load_documents(
         found += diagnostics
         if vsi_type is None:
             continue
+        vsi_type = replace(vsi_type, text=text)
         other = types.setdefault(vsi_type.key, vsi_type)
         if other is not vsi_type:
             place = document.value_place(("vsi_type", "type_id"))
             found.append(error(document.file, place, f"VSI type {vsi_type.key} is already defined in {other.file}"))
     return None if has_errors(found) else PolicySet(types), in_reading_order(found)
+
+
+def load_offered(
+    file: str, text: str, key: VsiTypeKey, sections: tuple[Section, ...] = ()
+) -> tuple[VsiType | None, list[Diagnostic]]:
+    """Check and resolve one policy file that has to describe one type and version.
+
+    Returns:
+        the type, None if there is any error, and all diagnostics in reading order.
+    """
+    document = read_document(file, text)
+    vsi_type, found = _load(document, sections)
+    if vsi_type is not None and vsi_type.key != key:
+        which = "type_id" if vsi_type.key.type_id != key.type_id else "version"
+        reason = f"this is VSI type {vsi_type.key}, {key} was asked for"
+        found.append(error(file, document.value_place(("vsi_type", which)), reason))
+    usable = vsi_type is not None and not has_errors(found)
+    return replace(vsi_type, text=text) if vsi_type is not None and usable else None, in_reading_order(found)
 
 
 def _load(document: Document, sections: tuple[Section, ...]) -> tuple[VsiType | None, list[Diagnostic]]:

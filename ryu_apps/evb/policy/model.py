@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 from itertools import product
@@ -134,6 +134,7 @@ class VsiType:
         services: what the type says of services beyond these, by name.
         digest: changes whenever the meaning of the policy does (comments and layout do not count).
         file: where it was read from.
+        text: what was read there.
     """
 
     key: VsiTypeKey
@@ -147,6 +148,7 @@ class VsiType:
     services: tuple[tuple[str, Any], ...] = ()
     digest: str = ""
     file: str = ""
+    text: str = field(default="", repr=False, compare=False)
 
     def service(self, name: str) -> Any:
         """What the type says of a service; None: it does not have it."""

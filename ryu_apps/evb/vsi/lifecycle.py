@@ -29,7 +29,7 @@ from ryu_apps.evb.vsi.handover import Handover
 from ryu_apps.evb.vsi.installer import Installer
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.vsi.record import ProgramRecord
-from ryu_apps.evb.vsi.record_keeper import RecordKeeper, record_key
+from ryu_apps.evb.vsi.record_keeper import Documents, RecordKeeper, record_key
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger
 from ryu_apps.evb.vsi.steps import (
@@ -56,10 +56,12 @@ _GATE_LANE = 0
 class Lifecycle:
     """Stages, activates and withdraws the programs of attachments."""
 
-    def __init__(self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs, announcer: Announcer) -> None:
+    def __init__(
+        self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs, announcer: Announcer, documents: Documents
+    ) -> None:
         self._gatekeeper = gatekeeper
         self._announcer = announcer
-        self._records = RecordKeeper(gatekeeper.pages)
+        self._records = RecordKeeper(gatekeeper.pages, documents)
         self._flips: dict[Vsi, Flip] = {}
         self._turn = 0
         self._desk = desk = Desk()
@@ -72,6 +74,12 @@ class Lifecycle:
         self._verdict, self._happened, self._take = desk.verdict, desk.happened, desk.take
 
     # --- what the engine asks ---
+    def asked(self, attachment: Attachment) -> None:
+        """A request is to be decided, now or when its type is known: of Associates, the newest will win."""
+        if attachment.machine.wanted is VdpMode.ASSOCIATE:
+            self._turn += 1
+            attachment.turn = self._turn
+
     def grant_unstaged(self, attachment: Attachment) -> list[Outcome]:
         """A plain Pre-Associate: nothing in any switch; what an earlier request opened is shut."""
         self._shut(attachment)
@@ -80,10 +88,7 @@ class Lifecycle:
 
     def stage(self, attachment: Attachment, vsi_type: VsiType) -> list[Outcome]:
         """Bring the body in; grant when it is confirmed, or go on to activate if that is wanted."""
-        if attachment.machine.wanted is VdpMode.ASSOCIATE:
-            self._turn += 1
-            attachment.turn = self._turn
-        else:
+        if attachment.machine.wanted is not VdpMode.ASSOCIATE:
             self._shut(attachment)
         program = attachment.program
         if program is None or not program.serves(vsi_type, attachment.bindings, attachment.addresses):

@@ -15,6 +15,7 @@ MULTICAST = "multicast"
 
 Pages = Callable[[Vsi], tuple[int | None, ...]]
 Changes = dict[str, bytes | None]
+Documents = Callable[[Attachment], Changes]
 
 
 def record_key(attachment: Attachment) -> str:
@@ -27,10 +28,12 @@ class RecordKeeper:
 
     Args:
         pages: the flood pages that the gate of a VSI is on.
+        documents: what else has to be in the store with the record of an attachment, and is not.
     """
 
-    def __init__(self, pages: Pages) -> None:
+    def __init__(self, pages: Pages, documents: Documents) -> None:
         self._pages = pages
+        self._documents = documents
         self._undeleted: set[str] = set()
 
     def grant(self, granted: Mapping[Attachment, VdpMode | None]) -> Changes:
@@ -39,6 +42,8 @@ class RecordKeeper:
         for attachment, mode in granted.items():
             key = record_key(attachment)
             changes[key] = None if mode is None else self._record(attachment, mode).encode()
+            if mode is not None:
+                changes.update(self._documents(attachment))
             self._undeleted.discard(key)
         return changes
 

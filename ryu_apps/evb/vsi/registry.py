@@ -92,7 +92,7 @@ class Attachment:
     asked: object = None
     granted: tuple[object, FilterInfo | None] = (None, None)
     told: tuple[IPv4Address | IPv6Address, ...] = ()
-    superseded: dict[VsiTypeKey, None] = field(default_factory=dict)
+    superseded: dict[tuple[str, VsiTypeKey], None] = field(default_factory=dict)
     filled: FilterInfo | None = None
     bindings: tuple[Binding, ...] = ()
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()

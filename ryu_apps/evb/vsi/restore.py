@@ -7,11 +7,12 @@ of its station, exactly as if it were new, while the switches go on forwarding b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import msgpack
 
 from ryu_apps.evb.io import Happened
-from ryu_apps.evb.policy.model import PolicySet, VsiType
+from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.memory import unpack
@@ -22,15 +23,26 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.record import AttachmentRecord, RecordError
 from ryu_apps.evb.vsi.record_keeper import MULTICAST
 from ryu_apps.evb.vsi.registry import Registry, Vsi
+from ryu_apps.evb.wire.vdp import ManagerId
 
 Place = Callable[[PortId], Interface | None]
+
+
+class Types(Protocol):
+    """The VSI types that can be known without asking anybody."""
+
+    def origin(self, manager_id: ManagerId, key: VsiTypeKey) -> str:
+        """Where a manager's type comes from."""
+
+    def recall(self, key: VsiTypeKey, digest: str) -> VsiType | None:
+        """The type of exactly this content."""
 
 
 def restore(
     records: Mapping[str, bytes],
     registry: Registry,
     lifecycle: Lifecycle,
-    policies: PolicySet,
+    types: Types,
     place: Place,
     now: float,
 ) -> Iterator[Happened]:
@@ -46,7 +58,7 @@ def restore(
     for key, data in sorted(records.items()):
         try:
             record = AttachmentRecord.decode(data)
-            _restore(record, registry, lifecycle, policies, place, now)
+            _restore(record, registry, lifecycle, types, place, now)
         except RecordError as error:
             yield Happened("vsi.not_restored", detail={"record": key, "reason": str(error)})
         else:
@@ -58,7 +70,7 @@ def _restore(
     record: AttachmentRecord,
     registry: Registry,
     lifecycle: Lifecycle,
-    policies: PolicySet,
+    types: Types,
     place: Place,
     now: float,
 ) -> None:
@@ -69,7 +81,7 @@ def _restore(
     filled = fill_null_vids(interface, record.newest.filter_info)
     if filled is None:
         raise RecordError("the port has no VLAN to offer any more")
-    vsi_type = _type(record, policies)
+    vsi_type = _type(record, types)
     if record.program is not None and record.program.binding.vsi_index in lifecycle.installer.indices:
         raise RecordError(f"index {record.program.binding.vsi_index} stands for another program")
     machine = VdpBridge.resumed(Operational(*record.operational), record.mode, now)
@@ -79,7 +91,8 @@ def _restore(
     attachment.name, attachment.left = record.name, record.left
     attachment.filled = filled
     bindings = bindings_of(filled)
-    attachment.asked = VsiTypeKey(record.newest.type_id, record.newest.version), bindings, record.told
+    key = VsiTypeKey(record.newest.type_id, record.newest.version)
+    attachment.asked = types.origin(record.manager_id, key), key, bindings, record.told
     attachment.granted = attachment.asked, attachment.filled
     registry.hold(attachment, bindings)
     _restore_groups(record, attachment.vsi, now)
@@ -101,10 +114,10 @@ def _restore_groups(record: AttachmentRecord, vsi: Vsi, now: float) -> None:
         vsi.listener.memberships.clear()
 
 
-def _type(record: AttachmentRecord, policies: PolicySet) -> VsiType | None:
+def _type(record: AttachmentRecord, types: Types) -> VsiType | None:
     if record.program is None:
         return None
-    vsi_type = policies.types.get(record.program.key)
-    if vsi_type is None or vsi_type.digest != record.program.digest:
+    vsi_type = types.recall(record.program.key, record.program.digest)
+    if vsi_type is None:
         raise RecordError(f"VSI type {record.program.key} is not what it was")
     return vsi_type
