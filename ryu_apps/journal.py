@@ -16,6 +16,9 @@ _LEVELS = {
     "switch.unknown": logging.WARNING,
     "ecp.failed": logging.WARNING,
     "frame.dropped": logging.DEBUG,
+    "vsitype.unreachable": logging.WARNING,
+    "vsitype.faulty": logging.WARNING,
+    "vsitype.refused": logging.WARNING,
 }
 
 

@@ -18,9 +18,11 @@ from prometheus_client.registry import Collector
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import Happened
+from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS
 from ryu_apps.evb.snooper import COUNTERS
 from ryu_apps.evb.topology.fabric import PortId, Switch
+from ryu_apps.evb.type_database import OUTCOMES
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -162,7 +164,18 @@ class _State(Collector):
             if budget is not None:
                 budgets.add_metric(labels, budget)
         yield from (vsis, promised, budgets, ready, stations)
-        yield from (*self._of_stations(), *self._of_multicast(), *self._of_vsis())
+        yield from (*self._of_stations(), *self._of_multicast(), *self._of_vsis(), *self._of_managers())
+
+    def _of_managers(self) -> Iterator[Metric]:
+        types = self._engine.types
+        fetches = CounterMetricFamily(
+            "evb_vsitype_fetches", "What VSI managers were asked for, by what came of it", labels=("url", "outcome")
+        )
+        urls = dict.fromkeys(one.url for one in types.managers.listed.values() if isinstance(one, HttpSource))
+        for url in urls:
+            for outcome in OUTCOMES:
+                fetches.add_metric((url, outcome), types.fetches[url, outcome])
+        yield fetches
 
     def _of_multicast(self) -> Iterator[Metric]:
         engine = self._engine

@@ -36,6 +36,8 @@ LOCAL, REFUSED = "", "refused"
 SHARE = 0.5
 #: Types that may be asked for at a time: stations name them, and they can name many.
 MAX_FETCHES = 256
+#: What comes of asking a manager.
+OUTCOMES = ("fetched", "unchanged", "missing", "faulty", "unreachable")
 #: Mistakes of one policy that are told.
 MAX_MISTAKES = 20
 #: Seconds after which an answer that has not come by its own timeout is not awaited any more.

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from webob import Request, Response
 
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.rest.bridge import Bridge, Later, Reply, RestError
-from ryu_apps.rest.resources import Plain, find
+from ryu_apps.rest.bridge import Bridge, Later, Plain, Reply, RestError
+from ryu_apps.rest.resources import find
 
 #: Items of a long list that are written in one go.
 _PIECE = 100
@@ -53,8 +53,10 @@ def _served(
     more = {} if called.body is None else {"body": _body(request, called.body)}
     found = called.view(running, clock(), **called.parameters, **more)
     match _awaited(found, clock, pause) if isinstance(found, Later) else found:
-        case Plain(content_type, body):
-            return Response(body=body, headers={"Content-Type": content_type})
+        case Plain(content_type, body, etag):
+            return Response(
+                body=body, headers={"Content-Type": content_type}, etag=etag, conditional_response=etag is not None
+            )
         case Reply(status, body):
             return _json(status, body)
         case Iterator() as items:

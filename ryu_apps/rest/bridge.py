@@ -57,6 +57,14 @@ class Reply(NamedTuple):
     body: Json
 
 
+class Plain(NamedTuple):
+    """A body that is not JSON; ``etag`` marks this version of it, for who has it already."""
+
+    content_type: str
+    body: bytes
+    etag: str | None = None
+
+
 class Later(NamedTuple):
     """An answer that is not there yet.  Whoever serves the request waits, a view does not.
 

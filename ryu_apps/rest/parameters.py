@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
+from ryu_apps.evb.wire.manager_text import manager_from_text
+from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.rest.bridge import RestError
 from ryu_apps.rest.flows import STATES
@@ -26,6 +28,10 @@ def _dpid(text: str) -> int:
 def _vsi(text: str) -> str:
     """The canonical text of a VSIID, however it was written."""
     return str(VsiId.from_text(text))
+
+
+def _manager(text: str) -> ManagerId:
+    return manager_from_text(text)
 
 
 def _number(text: str) -> int:
@@ -58,6 +64,7 @@ READERS: dict[str, Callable[[str], object]] = {
     "type_id": _number,
     "version": _number,
     "number": _number,
+    "manager": _manager,
     "balancer": str,
     "backend": str,
     "state": _state,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics import CONTENT_TYPE
-from ryu_apps.rest.bridge import Bridge, RestError
+from ryu_apps.rest.bridge import Bridge, Plain, RestError
 from ryu_apps.rest.flows import flows
 from ryu_apps.rest.history import events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
@@ -23,14 +23,7 @@ from ryu_apps.rest.stations import stations
 from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import status
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
-from ryu_apps.rest.vsitypes import reload, vsitype, vsitypes
-
-
-class Plain(NamedTuple):
-    """A body that is not JSON."""
-
-    content_type: str
-    body: bytes
+from ryu_apps.rest.vsitypes import policy, reload, vsitype, vsitypes
 
 
 def metrics(bridge: Bridge, now: float) -> Plain:
@@ -58,7 +51,7 @@ class Resource:
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        segments = re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", self.path)
+        segments = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
         object.__setattr__(self, "pattern", re.compile(segments + r"\Z"))
 
 
@@ -66,7 +59,10 @@ RESOURCES = (
     Resource("GET", "/evb/status", status),
     Resource("GET", "/evb/vsitypes", vsitypes),
     Resource("POST", "/evb/vsitypes/reload", reload),
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype),
+    # Before the next one, which would take the suffix for a part of the version.
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, query=("manager",)),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy),
     Resource("GET", "/evb/vsis", vsis),
     Resource("GET", "/evb/vsis/{vsi}", vsi),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate),
@@ -113,7 +109,7 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
     for resource, found in matches:
         if resource.method == wanted:
             return Called(resource.view, read({**found.groupdict(), **_asked(resource, query)}), resource.body)
-    allowed = ", ".join(resource.method for resource, _ in matches)
+    allowed = ", ".join(dict.fromkeys(resource.method for resource, _ in matches))
     raise RestError(405, f"{path} takes {allowed}, not {method}", Allow=allowed)
 
 

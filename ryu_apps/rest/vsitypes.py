@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from hashlib import sha256
 
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.flow.rule import FieldMatch
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, VsiType, openflow_fields
+from ryu_apps.evb.type_database import LOCAL, TypeDatabase
 from ryu_apps.evb.vsi.model import VsiTypeKey
-from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.rest.bridge import Bridge, Json, Reply, RestError
+from ryu_apps.evb.wire.manager_text import manager_text
+from ryu_apps.evb.wire.vdp import ManagerId
+from ryu_apps.rest.bridge import Bridge, Json, Plain, Reply, RestError
 from ryu_apps.rest.text import dpid_text, field_json
+
+#: Whose a type is, and which: one key may mean something else at each VSI manager.
+Named = tuple[str, VsiTypeKey]
 
 
 def vsitypes(bridge: Bridge, now: float) -> list[Json]:
-    """All VSI types, by type and version."""
-    users = _users(bridge.engine)
-    types = bridge.engine.policies.types
-    return [_summary(bridge.engine, types[key], users) for key in sorted(types)]
+    """All VSI types, by type and version: those of the local directory, and those that VSI managers have told."""
+    engine = bridge.engine
+    users = _users(engine)
+    known = [*engine.policies.types.values(), *(one.vsi_type for one in engine.types.cache)]
+    return [_summary(engine, one, users, now) for one in sorted(known, key=lambda one: (one.key, one.file))]
 
 
 def reload(bridge: Bridge, now: float) -> Reply:
@@ -34,19 +41,22 @@ def reload(bridge: Bridge, now: float) -> Reply:
     return Reply(200, {"types": len(bridge.engine.policies.types)})
 
 
-def vsitype(bridge: Bridge, now: float, type_id: int, version: int) -> Json:
+def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: ManagerId | None = None) -> Json:
     """One VSI type with its access control lists.
 
+    Args:
+        manager: whose; None: that of the local directory or, if it has none, of any VSI manager.
+
     Raises:
-        RestError: 404, no such type or version is loaded.
+        RestError: 404, no such type or version is known.
     """
     key = VsiTypeKey(type_id, version)
-    found = bridge.engine.policies.types.get(key)
+    found = _find(bridge.engine.types, key, manager)
     if found is None:
         raise RestError(404, f"no VSI type {key}")
     checks = found.anti_spoofing
     return {
-        **_summary(bridge.engine, found, _users(bridge.engine)),
+        **_summary(bridge.engine, found, _users(bridge.engine), now),
         "anti_spoofing": {"mac": checks.mac, "ip": checks.ip, "arp": checks.arp},
         "addresses": [str(network) for network in found.addresses],
         "from_vm": _acl_json(found.from_vm),
@@ -54,7 +64,32 @@ def vsitype(bridge: Bridge, now: float, type_id: int, version: int) -> Json:
     }
 
 
-def _summary(engine: Engine, one: VsiType, users: dict[VsiTypeKey, list[str]]) -> Json:
+def policy(bridge: Bridge, now: float, type_id: int, version: int) -> Plain:
+    """The very file that a type of the local directory was loaded from, for bridges whose VSI manager this one is.
+
+    Raises:
+        RestError: 404, the local directory has no such type or version.
+    """
+    key = VsiTypeKey(type_id, version)
+    found = bridge.engine.policies.types.get(key)
+    if found is None:
+        raise RestError(404, f"no VSI type {key}")
+    body = found.text.encode()
+    return Plain("text/yaml; charset=utf-8", body, sha256(body).hexdigest()[:32])
+
+
+def _find(types: TypeDatabase, key: VsiTypeKey, manager: ManagerId | None) -> VsiType | None:
+    told = [one for one in types.cache if one.vsi_type.key == key]
+    if manager is None:
+        return types.local.types.get(key) or next((one.vsi_type for one in told), None)
+    origin = types.origin(manager, key)
+    if origin == LOCAL:
+        return types.local.types.get(key)
+    return next((one.vsi_type for one in told if one.url == origin), None)
+
+
+def _summary(engine: Engine, one: VsiType, users: dict[Named, list[str]], now: float) -> Json:
+    named = engine.types.origin_of(one), one.key
     return {
         "type": str(one.key),
         "type_id": one.key.type_id,
@@ -62,17 +97,34 @@ def _summary(engine: Engine, one: VsiType, users: dict[VsiTypeKey, list[str]]) -
         "name": one.name,
         "file": one.file,
         "digest": one.digest,
+        **_standing(engine.types, *named, now),
         "stage_on": one.stage_on.value if one.stage_on else None,
         "rules": {"from_vm": len(one.from_vm.rules), "to_vm": len(one.to_vm.rules)},
-        "used_by": users.get(one.key, []),
-        "bodies": list(_bodies(engine, one.key)),
+        "used_by": users.get(named, []),
+        "bodies": list(_bodies(engine, named)),
     }
 
 
-def _bodies(engine: Engine, key: VsiTypeKey) -> Iterator[Json]:
+def _standing(types: TypeDatabase, origin: str, key: VsiTypeKey, now: float) -> Json:
+    """Who told a type, when, and whether it is still so."""
+    told = next((one for one in types.cache if one.url == origin), None)
+    if told is None:
+        return {"source": "local", "managers": [], "age": None, "stale": False, "refused": None}
+    listed = [one for one in types.managers.listed if types.origin(one, key) == origin]
+    return {
+        "source": origin,
+        "managers": [manager_text(one) for one in listed],
+        "age": None if told.checked is None else now - told.checked,
+        "stale": told.stale(now),
+        "refused": told.refused,
+    }
+
+
+def _bodies(engine: Engine, named: Named) -> Iterator[Json]:
     """The flow rules that the VSIs of a type share, switch by switch."""
     for body in engine.lifecycle.installer.bodies.values():
-        if any(program.vsi_type.key == key for program in body.users):
+        types = (program.vsi_type for program in body.users)
+        if any((engine.types.origin_of(one), one.key) == named for one in types):
             yield {
                 "dpid": dpid_text(body.dpid),
                 "epoch": body.epoch,
@@ -82,20 +134,12 @@ def _bodies(engine: Engine, key: VsiTypeKey) -> Iterator[Json]:
             }
 
 
-def _users(engine: Engine) -> dict[VsiTypeKey, list[str]]:
-    users: dict[VsiTypeKey, dict[str, None]] = defaultdict(dict)
+def _users(engine: Engine) -> dict[Named, list[str]]:
+    users: dict[Named, dict[str, None]] = defaultdict(dict)
     for attachment in engine.registry.attachments():
-        for key in _types_of(attachment):
-            users[key][attachment.text] = None
-    return {key: list(texts) for key, texts in users.items()}
-
-
-def _types_of(attachment: Attachment) -> Iterator[VsiTypeKey]:
-    if attachment.newest is not None:
-        yield VsiTypeKey(attachment.newest.type_id, attachment.newest.version)
-    for program in (attachment.program, *attachment.retired):
-        if program is not None:
-            yield program.vsi_type.key
+        for named in engine.types.used_by(attachment):
+            users[named][attachment.text] = None
+    return {named: list(texts) for named, texts in users.items()}
 
 
 def _acl_json(acl: Acl) -> Json:

@@ -1,0 +1,61 @@
+"""Ryu app of a test: fetches VSI types as standard input says, one JSON object a line, and prints what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from eventlet import tpool
+from ryu.base import app_manager
+from ryu.lib import hub
+
+from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
+from ryu_apps.evb.io import FetchType
+from ryu_apps.evb.policy.offer import Document, Faulty, HttpSource, Offer, Unreachable, Validators
+from ryu_apps.evb.vsi.model import VsiTypeKey
+from ryu_apps.fetching import Fetcher
+
+
+class FetchingApp(app_manager.RyuApp):
+    """Fetches, beside a clock that ticks as long as nobody keeps it from it."""
+
+    def start(self) -> None:
+        super().start()
+        self._stall = 0.0
+        self.threads.append(hub.spawn(self._clock))
+        self.threads.append(hub.spawn(self._serve))
+
+    def _clock(self) -> None:
+        while self.is_active:
+            before = time.monotonic()
+            hub.sleep(0.01)
+            self._stall = max(self._stall, time.monotonic() - before)
+
+    def _serve(self) -> None:
+        fetcher = Fetcher(Path("/"))
+        while line := tpool.execute(sys.stdin.readline):
+            self._stall = 0.0
+            offer = fetcher.fetch(_wanted(json.loads(line)))
+            os.write(1, json.dumps({"offer": _shown(offer), "stall": self._stall}).encode() + b"\n")
+
+
+def _wanted(asked: dict[str, Any]) -> FetchType:
+    source = HttpSource(asked["url"], asked["timeout"], ca_file=asked.get("ca_file"))
+    validators = Validators(asked.get("etag"), asked.get("last_modified"))
+    return FetchType(1, source, VsiTypeKey(70, asked.get("version", 1)), validators if any(validators) else None)
+
+
+def _shown(offer: Offer) -> dict[str, Any]:
+    shown: dict[str, Any] = {"kind": type(offer).__name__, "text": ""}
+    match offer:
+        case Document(vsi_type, validators):
+            shown |= {"text": vsi_type.text, **validators._asdict()}
+        case Faulty(mistakes):
+            shown["text"] = "\n".join(map(str, mistakes))
+        case Unreachable(reason):
+            shown["text"] = reason
+    return shown
