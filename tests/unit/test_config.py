@@ -9,10 +9,13 @@ from ipaddress import ip_address
 import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
+from ryu_apps.evb.managers import Here
+from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.snooping.timers import Timers as Timers3
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.wire.vdp import ManagerId
 from topologies import two_switch
 
 EXAMPLE = """\
@@ -311,3 +314,100 @@ def test_a_service_and_an_address_are_one_load_balancers() -> None:
     other = f"{head}  dns:{tail.replace('64:c8', '64:c9')}"
     assert mistakes(other) == ["e.yaml:18:10: 10.0.100.200 has the address 02:00:00:00:64:c8 in web"]
     assert mistakes(twice) == []
+
+
+# --- VSI managers ---------------------------------------------------------------------------------
+MANAGED = """\
+version: 1
+vsi_managers:
+  unlisted: refuse
+  managers:
+    vcm1: local
+    vcm2: refuse
+    deadbeef: {url: "http://10.0.0.5:8080/types", timeout: 1.5, lifetime: 60, max_size: 5000}
+    "fd00::5": {url: "https://manager.example/", ca_file: certs/ca.pem}
+    7: {url: "http://a.example/"}
+dps: {}
+"""
+
+
+def test_vsi_managers_are_known_by_their_octets_and_written_back() -> None:
+    config, found = load_config("e.yaml", MANAGED)
+    assert config is not None, found
+    managers = config.vsi_managers
+    assert managers.unlisted is Here.REFUSED
+    assert managers.listed == {
+        ManagerId(b"vcm1" + bytes(12)): Here.LOCAL,
+        ManagerId(b"vcm2" + bytes(12)): Here.REFUSED,
+        ManagerId(bytes.fromhex("deadbeef") + bytes(12)): HttpSource("http://10.0.0.5:8080/types/", 1.5, 60, 5000),
+        ManagerId(b"\xfd" + bytes(14) + b"\x05"): HttpSource("https://manager.example/", ca_file="certs/ca.pem"),
+        ManagerId(bytes(15) + b"\x07"): HttpSource("http://a.example/"),
+    }
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+def test_without_a_section_every_manager_is_local() -> None:
+    config, _ = load_config("e.yaml", "version: 1\ndps: {}\n")
+    assert config is not None and config.vsi_managers.source(ManagerId(b"x" * 16)) is Here.LOCAL
+    assert "vsi_managers" not in dump_config(config)
+
+
+def test_nobody_in_particular_is_local_unless_listed() -> None:
+    config, _ = load_config("e.yaml", "version: 1\nvsi_managers: {unlisted: refuse}\ndps: {}\n")
+    assert config is not None and config.vsi_managers.source(ManagerId()) is Here.LOCAL
+    config, _ = load_config("e.yaml", 'version: 1\nvsi_managers: {managers: {"::": refuse}}\ndps: {}\n')
+    assert config is not None and config.vsi_managers.source(ManagerId()) is Here.REFUSED
+
+
+def test_mistakes_of_vsi_managers_come_all_at_once() -> None:
+    assert mistakes(
+        """\
+        version: 1
+        vsi_managers:
+          unlisted: remote
+          managers:
+            abc: local
+            1.5: local
+            300: local
+            vcm1: nope
+            a_: {url: "ftp://a/", timeout: 0}
+            b_: {lifetime: 3}
+            c_: {url: "http://user@a/"}
+            d_: {url: "http://a/?x"}
+            e_: {url: "http://a b/"}
+            f_: {url: "http://a:99999/"}
+            g_: {url: "http://a/", ca_fil: x}
+        dps: {}
+        """
+    ) == [
+        "e.yaml:3:13: input should be 'local' or 'refuse', not 'remote'",
+        "e.yaml:5:5: key 'abc': 'abc': a hexadecimal Manager ID has an even number of digits, 2 to 32",
+        "e.yaml:6:5: key '1.5': a VSI Manager ID was expected: put it in quotation marks",
+        "e.yaml:7:5: key 300: 300 does not fit one octet; put a hexadecimal number in quotation marks",
+        "e.yaml:8:11: local, refuse or a mapping with a url was expected",
+        "e.yaml:9:15: 'ftp://a/' is no URL of http or https with a host",
+        "e.yaml:9:36: input should be greater than or equal to 0.1, not 0",
+        "e.yaml:10:5: missing key 'url'",
+        "e.yaml:11:15: a user, a query or a fragment has no place in the URL of a VSI manager",
+        "e.yaml:12:15: a user, a query or a fragment has no place in the URL of a VSI manager",
+        "e.yaml:13:15: 'http://a b/' is no URL",
+        "e.yaml:14:15: Port out of range 0-65535",
+        "e.yaml:15:28: unknown key 'ca_fil' (did you mean 'ca_file'?)",
+    ]
+
+
+def test_vsi_managers_that_contradict_each_other() -> None:
+    assert mistakes(
+        """\
+        version: 1
+        vsi_managers:
+          managers:
+            10.0.0.1: local
+            "::ffff:10.0.0.1": refuse
+            vcm1: {url: "http://a/", ca_file: x}
+        dps: {}
+        """
+    ) == [
+        "e.yaml:5:24: '::ffff:10.0.0.1' is the same VSI Manager ID as '10.0.0.1'",
+        "e.yaml:6:39: over http nobody shows a certificate",
+    ]
