@@ -40,8 +40,9 @@ MAX_FETCHES = 256
 OUTCOMES = ("fetched", "unchanged", "missing", "faulty", "unreachable")
 #: Mistakes of one policy that are told.
 MAX_MISTAKES = 20
-#: Seconds after which an answer that has not come by its own timeout is not awaited any more.
-_MARGIN = 1.0
+#: Seconds behind its timeout after which an answer is not awaited any more: what has come is being checked, which
+#: takes long for thousands of rules.
+CHECKING = 60.0
 #: Seconds between looking for records that nobody needs any more.
 _TIDY = 10.0
 
@@ -209,7 +210,7 @@ class TypeDatabase:
         if fetch is None and len(self._pending) < MAX_FETCHES:
             fetch = Fetch(self._next_token(), source, key)
             self._pending[fetch.token] = self._by_url[fetch.url] = fetch
-            self._agenda.set(fetch, now + source.timeout + _MARGIN)
+            self._agenda.set(fetch, now + source.timeout + CHECKING)
             self._out.append(FetchType(fetch.token, source, key, cached.validators if cached else None))
         return fetch
 

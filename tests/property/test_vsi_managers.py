@@ -135,7 +135,7 @@ class Managers(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.world.store_refuses = None
         self.world.fetching.clear()
-        self.world.advance(100.0)
+        self.world.advance(200.0)
         assert not list(self.world.engine.registry)
         assert self.world.store == {}
 

@@ -335,7 +335,7 @@ def test_vsi_managers_are_known_by_their_octets_and_written_back() -> None:
     config, found = load_config("e.yaml", MANAGED)
     assert config is not None, found
     managers = config.vsi_managers
-    assert managers.unlisted is Here.REFUSED
+    assert managers.unlisted is managers.source(ManagerId(b"somebody else's!")) is Here.REFUSED
     assert managers.listed == {
         ManagerId(b"vcm1" + bytes(12)): Here.LOCAL,
         ManagerId(b"vcm2" + bytes(12)): Here.REFUSED,

@@ -10,7 +10,7 @@ from ryu_apps.evb.flow.pipeline import Kind
 from ryu_apps.evb.io import PoliciesLoaded, TypeFetched
 from ryu_apps.evb.policy.offer import Missing, Unreachable
 from ryu_apps.evb.type_cache import PREFIX, Cached, TypeCache, read_record
-from ryu_apps.evb.type_database import MAX_FETCHES, MAX_MISTAKES, SHARE
+from ryu_apps.evb.type_database import CHECKING, MAX_FETCHES, MAX_MISTAKES, SHARE
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.record import RecordError
 from ryu_apps.evb.wire.vdp import ManagerId, VdpError, VdpMode
@@ -130,10 +130,18 @@ def test_answer_that_comes_too_late_helps_the_next_one(world: ManagersWorld) -> 
     assert world.answer(HV1).success and world.asked == 1
 
 
+def test_answer_that_takes_long_to_check_is_awaited(world: ManagersWorld) -> None:
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.advance(SOURCE.timeout + CHECKING / 2)
+    world.serve()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success and world.asked == 1
+
+
 def test_question_that_is_never_answered_is_asked_again(world: ManagersWorld) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     lost = world.fetching.pop()
-    world.advance(SOURCE.timeout + 2)
+    world.advance(SOURCE.timeout + CHECKING + 1)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert len(world.fetching) == 1
     world.feed(TypeFetched(lost.token, offered(port=1)))

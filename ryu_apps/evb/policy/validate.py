@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,6 +17,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 #: ``(unknown key, kind of mapping it stands in) -> reason``, None to leave it to the usual words.
 Explain = Callable[[str, str], str | None]
+
+#: Unknown keys for which a known one is looked for: the text may be of nothing else.
+MAX_GUESSES = 100
 
 
 class Strict(BaseModel):
@@ -40,18 +44,23 @@ def validate(
     try:
         return model.model_validate(document.data), []
     except ValidationError as problems:
-        return None, [_diagnostic(document, one, explain, model) for one in problems.errors(include_url=False)]
+        return None, [
+            _diagnostic(document, one, explain, model, guess=number < MAX_GUESSES)
+            for number, one in enumerate(problems.errors(include_url=False))
+        ]
     except RecursionError:  # pragma: no cover - the reader bounds the depth
         return None, [error(document.file, document.value_place(()), "nested too deeply")]
 
 
-def _diagnostic(document: Document, problem: ErrorDetails, explain: Explain, model: type[BaseModel]) -> Diagnostic:
+def _diagnostic(
+    document: Document, problem: ErrorDetails, explain: Explain, model: type[BaseModel], guess: bool
+) -> Diagnostic:
     path = problem["loc"]
     kind = problem["type"]
     if kind == "extra_forbidden":
         key = str(path[-1])
         holder = next((str(part) for part in reversed(path[:-1]) if " " in str(part)), "")
-        reason = explain(key, holder) or _unknown(key, _known_keys(model))
+        reason = explain(key, holder) or _unknown(key, _known_keys(model), guess)
         return error(document.file, document.key_place(path), reason)
     if kind == "missing":
         return error(document.file, document.key_place(path[:-1]), f"missing key {str(path[-1])!r}")
@@ -82,13 +91,14 @@ def _reason(problem: ErrorDetails) -> str:
     return message + (shown if len(shown) < 80 else "")
 
 
-def _unknown(key: str, known: list[str]) -> str:
+def _unknown(key: str, known: list[str], guess: bool) -> str:
     if key in known:
         return f"key {key!r} does not belong here"
-    close = difflib.get_close_matches(key, known, 1) if len(key) <= 64 else []
+    close = difflib.get_close_matches(key, known, 1) if guess and len(key) <= 64 else []
     return f"unknown key {key!r}" + (f" (did you mean {close[0]!r}?)" if close else "")
 
 
+@lru_cache
 def _known_keys(model: type[BaseModel]) -> list[str]:
     nested = model.model_json_schema().get("$defs", {}).values()
     return sorted({*model.model_fields, *(name for one in nested for name in one.get("properties", {}))})
