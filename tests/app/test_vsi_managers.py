@@ -39,6 +39,10 @@ class Manager(BaseHTTPRequestHandler):
     def known(self, _: str) -> None:
         self._say(304 if self.headers["If-None-Match"] == '"one"' else 200, b"")
 
+    def many(self, _: str) -> None:
+        rule = b"    - rule: {tcp_dst: 80, actions: {allow: 1}}\n"
+        self._say(200, policy().replace(rule, rule * 3000))
+
     def missing(self, _: str) -> None:
         self._say(404, b"")
 
@@ -172,6 +176,14 @@ def test_whatever_a_manager_does_is_an_answer(ask: Ask, base: str, path: str, ki
     assert (offer["kind"], words in offer["text"]) == (kind, True), offer
     assert time.monotonic() - began < 3
     assert stall < 0.5, "others had no turn"
+
+
+def test_large_policy_is_checked_while_others_have_their_turn(ask: Ask, base: str) -> None:
+    began = time.monotonic()
+    offer, stall = ask(url=f"{base}/many/", timeout=1.0)
+    assert offer["kind"] == "Document", offer
+    taken = time.monotonic() - began
+    assert stall < taken / 4, f"{stall:.2f} of {taken:.2f} s"
 
 
 def test_nobody_there_is_an_answer(ask: Ask) -> None:
