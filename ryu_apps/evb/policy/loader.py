@@ -40,7 +40,11 @@ def load_policies(
     Returns:
         the policies, None if there is any error, and all diagnostics in reading order.
     """
-    return load_documents((read_document(file, text) for file, text in files), sections)
+    texts = dict(files)
+    policies, found = load_documents((read_document(file, text) for file, text in texts.items()), sections)
+    if policies is None:
+        return None, found
+    return PolicySet({key: replace(one, text=texts[one.file]) for key, one in policies.types.items()}), found
 
 
 def load_documents(
@@ -54,7 +58,6 @@ def load_documents(
         found += diagnostics
         if vsi_type is None:
             continue
-        vsi_type = replace(vsi_type, text=text)
         other = types.setdefault(vsi_type.key, vsi_type)
         if other is not vsi_type:
             place = document.value_place(("vsi_type", "type_id"))
