@@ -43,8 +43,8 @@ name: around-the-ring
 cluster: {topology: ring.yaml, hosts: {desk: 10.0.100.9}}
 vms: {vm1: {at: blade1, mac: "52:54:00:aa:00:01", ip: 10.0.100.11, type: 1, version: 1}}
 flows:
-  probe: {proto: udp, host: desk, vm: vm1, port: 443}
-  denied: {proto: udp, host: desk, vm: vm1, port: 5002, expect: block}
+  probe: {proto: udp, host: desk, vm: vm1, port: 443, interval_ms: 5}
+  denied: {proto: udp, host: desk, vm: vm1, port: 5002, interval_ms: 5, expect: block}
 migrations:
   - {vm: vm1, to: blade2, ladder: minimize-latency}
   - {vm: vm1, to: blade3, ladder: safest-exchange}
@@ -57,4 +57,4 @@ def test_a_vm_moves_around_the_fabric_of_a_file(tmp_path: Path) -> None:
     with inside():
         report = replay(load_scenario(tmp_path / "scenario.yaml"), tmp_path / "out")
     assert [migration.failures for migration in report.migrations] == [(), ()]
-    assert all(one.figures.sent > 1000 and one.figures.blocked > 1000 for one in report.migrations)
+    assert all(one.figures.sent > 200 and one.figures.blocked > 200 for one in report.migrations)

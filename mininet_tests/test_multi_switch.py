@@ -71,9 +71,15 @@ def outside_of(router: Namespace) -> Iterator[Vm]:
         host.halt()
 
 
+def agreed(cluster: Cluster) -> tuple[int, int]:
+    """Stations that there should be, and those with whom the bridge has agreed on EVB."""
+    stations = cluster.controller.get("/evb/status")["stations"]
+    return stations["configured"], stations["agreed"]
+
+
 def test_every_node_agrees_on_evb_and_every_port_is_up(leaf_spine: Cluster) -> None:
+    wait_until(lambda: agreed(leaf_spine) == (32, 32), "all stations", 10, pause=0.2)
     status = leaf_spine.controller.get("/evb/status")
-    assert status["stations"] == {"configured": 32, "agreed": 32}
     assert {one["name"]: one["readiness"] for one in status["switches"]} == dict.fromkeys(
         ("leaf1", "leaf2", "leaf3", "leaf4", "spine1", "spine2"), "ready"
     )
@@ -85,7 +91,7 @@ def test_a_switch_may_have_more_ports_than_fit_a_line_of_a_terminal(tmp_path: Pa
     large = two_switch.fabric(128).switches[1]
     ports = {port_no: one for port_no, one in large.interfaces.items() if one.role is not Role.TRUNK}
     with emulated_cluster(tmp_path, fabric=Fabric({1: replace(large, interfaces=ports)})) as cluster:
-        assert cluster.controller.get("/evb/status")["stations"] == {"configured": 64, "agreed": 64}
+        wait_until(lambda: agreed(cluster) == (64, 64), "all stations", 20, pause=0.2)
 
 
 def test_vms_at_different_leaves_reach_each_other_and_the_client(leaf_spine: Cluster) -> None:
