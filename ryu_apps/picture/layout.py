@@ -84,8 +84,9 @@ class Layout:
 
 
 def links_of(fabric: Fabric, down: Iterable[PortId] = ()) -> tuple[Link, ...]:
-    """Each link between two switches once; of parallel ones the first that is up carries broadcasts."""
+    """Each link between two switches once; broadcasts go around those that are down, and take one of parallel ones."""
     wiring, broken = Wiring(fabric), frozenset(down)
+    wiring.routes = wiring.plan(broken)
     return tuple(
         link
         for dpid in fabric.switches

@@ -23,10 +23,10 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.announcement import ETHERTYPE_ARP, ETHERTYPE_IPV6, ETHERTYPE_RARP
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_DRAFT_ECP, ETHERTYPE_ECP, ETHERTYPE_LLDP, Frame
-from ryu_apps.evb.wire.lldp import Lldpdu
+from ryu_apps.evb.wire.lldp import Lldpdu, switch_port
 from ryu_apps.evb.wire.status import ResponseStatus
 from ryu_apps.evb.wire.vdp import DeAssociate, VdpMode, VdpPdu
-from tests.world import CLIENT, HV1, HV2, HV3, NMS, S1, S2, Vm, World
+from tests.world import CLIENT, HV1, HV2, HV3, NMS, S1, S2, Vm, World, two_switches
 
 CAPTURES = sorted((Path(__file__).parents[1] / "golden" / "captures").glob("*.pcap"))
 ETHERTYPES = (ETHERTYPE_ECP, ETHERTYPE_LLDP, ETHERTYPE_DRAFT_ECP, 0x0806)
@@ -211,9 +211,13 @@ class WatchedWorld(World):
 def conforming(sent: SendFrame) -> None:
     """A bridge sends LLDP, acknowledgements, answers, and De-Associates of its own accord: nothing else.
 
-    To hosts it announces VMs.
+    To hosts it announces VMs, and other switches hear which port they are at.
     """
     frame = Frame.decode(sent.data)
+    interface = two_switches().interface(sent.port)
+    if interface is not None and interface.peer is not None:
+        assert switch_port(Lldpdu.decode(frame.payload)) == sent.port
+        return
     if sent.port in (NMS, CLIENT):
         assert frame.ethertype in (ETHERTYPE_RARP, ETHERTYPE_ARP, ETHERTYPE_IPV6)
         assert frame.src & 1 << 40 == 0

@@ -191,6 +191,13 @@ def test_the_second_of_parallel_links_carries_broadcasts_while_the_first_is_down
         assert carriers == ([carrier] if carrier else [])
 
 
+def test_broadcasts_go_around_a_spine_that_is_down() -> None:
+    dead = [one.ends[0] for one in links_of(LEAF_SPINE) if one.ends[1].dpid == 1001]
+    tree = [one.ends for one in links_of(LEAF_SPINE, dead) if one.in_tree]
+    assert {there.dpid for _, there in tree} == {1002}
+    assert len(tree) == len(dead) == 4
+
+
 # --- the file -------------------------------------------------------------------------------------
 def test_all_names_and_ports_are_there(fabric: Fabric) -> None:
     root = drawn(fabric)
