@@ -151,6 +151,11 @@ def test_virtual_systems_are_found_however_deep() -> None:
     assert [one.vm for one in good(envelope(NET, content=content)).vsis] == ["a", "b"]
 
 
+def test_of_alternative_hardware_the_first_counts() -> None:
+    hardware = f"{adapter(PortVID=1)}</VirtualHardwareSection><VirtualHardwareSection>{adapter(PortVID=2)}"
+    assert [one.vlan for one in good(envelope(NET, hardware)).vsis] == [1]
+
+
 def test_a_property_without_a_value_says_nothing() -> None:
     item = "<EthernetPortItem><epasd:PortVID xmlns:xsi='urn:x' xsi:nil='true'/></EthernetPortItem>"
     assert good(envelope(NET, item)).vsis[0].vlan is None
@@ -215,16 +220,12 @@ def test_a_section_of_profiles_is_taken_with_a_warning() -> None:
 
 
 def test_a_document_that_networks_point_to_is_read_once() -> None:
-    asked: list[str] = []
-
-    def fetch(uri: str) -> tuple[str, str]:
-        asked.append(uri)
-        return "p.xml", profile("<npp:Oops/>", prefix="npp:").replace(">", f"{NAMESPACES}>", 1)
-
+    """Read twice, its words would be more than a package may have."""
+    policy = f"<evb:Policy>statistics: {{}} {'#' * 300_000}</evb:Policy>"
+    document = profile(filters() + policy, prefix="npp:").replace(">", f"{NAMESPACES}>", 1)
     pointing = "<NetworkPortProfileURI>file:p.xml</NetworkPortProfileURI>"
-    found = mistakes(envelope(network(pointing) + network(pointing, "b")), fetch=fetch)
-    assert asked == ["file:p.xml", "file:p.xml"]
-    assert len(found) == 1 and found[0].startswith("p.xml:1:")
+    package = good(envelope(network(pointing) + network(pointing, "b")), fetch=lambda uri: ("p.xml", document))
+    assert [one.vsi_types for one in package.networks] == [(WEB,), (WEB,)]
 
 
 def test_a_document_that_is_no_profile_is_refused() -> None:
