@@ -144,7 +144,8 @@ class EmulatedStation:
         self._loop = loop
         self.namespace = namespace
         self.interface = interface
-        self._machine = Station(timers or Timers(), reflective_relay=True)
+        self._timers = timers or Timers()
+        self._machine = Station(self._timers, reflective_relay=True)
         self._socket: socket.socket | None = None
         self._mac = 0
         self._agreed = False
@@ -180,6 +181,12 @@ class EmulatedStation:
             self._loop.remove(self, self._socket)
             self._socket.close()
             self._socket = None
+
+    def reboot(self) -> None:
+        """Begin anew after :meth:`kill`, and know nothing of what was before."""
+        self._machine = Station(self._timers, reflective_relay=True)
+        self._agreed = False
+        self.start()
 
     def wait_ready(self, limit: float = 35.0) -> None:
         """Wait for the bridge's EVB TLV.

@@ -1,4 +1,4 @@
-"""``evbridge replay``: run a migration scenario on a cluster of its own, and say whether the zeros are zeros."""
+"""``evbridge replay``: run a migration scenario or a trace on a cluster of its own; are the zeros zeros?"""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ryu_apps.vcm.trace import Width
+
 if TYPE_CHECKING:
     from mininet_tests.report import MigrationReport, Report
     from mininet_tests.scenario import Scenario
@@ -19,7 +21,16 @@ OPENFLOW_REST = "ryu.app.ofctl_rest"
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("scenario", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--day", "seed", type=int, help="Instead of a file: a day made from this seed, written to the folder.")
+@click.option("--nodes", type=click.IntRange(2, 256), default=16, show_default=True, help="Of a trace's cluster.")
+@click.option(
+    "--vms", type=click.IntRange(1, 4096), default=64, show_default=True, help="With --day: at a time, about."
+)
+@click.option("--moves", type=click.IntRange(min=0), default=200, show_default=True, help="With --day: of single VMs.")
+@click.option("--evacuations", type=click.IntRange(min=0), default=8, show_default=True, help="With --day: of nodes.")
+@click.option("--failures", type=click.IntRange(min=0), default=4, show_default=True, help="With --day: of nodes.")
+@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="That a trace takes.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -27,11 +38,31 @@ OPENFLOW_REST = "ryu.app.ofctl_rest"
 )
 @click.option("--root-namespace", is_flag=True, help="Build the cluster in this namespace, where you can get at it.")
 @click.option("--ofctl-rest", is_flag=True, help=f"Load {OPENFLOW_REST} beside evbridge's apps.")
-def replay(scenario: Path, output: Path | None, root_namespace: bool, ofctl_rest: bool) -> None:
-    """Run a migration scenario and report on it.
+def replay(
+    scenario: Path | None,
+    seed: int | None,
+    nodes: int,
+    vms: int,
+    moves: int,
+    evacuations: int,
+    failures: int,
+    seconds: float,
+    output: Path | None,
+    root_namespace: bool,
+    ofctl_rest: bool,
+) -> None:
+    """Run a migration scenario (.yaml) or a trace (.csv, or --day) and report on it.
 
     Needs root.  Exits 0 only if nothing leaked, nothing was left behind and every expectation held.
     """
+    if (scenario is None) == (seed is None):
+        raise click.UsageError("a file or --day, one of them")
+    if scenario is None or scenario.suffix == ".csv":
+        from ryu_apps.cli.trace import Wanted, replay_trace
+
+        width = Width(vms, moves, evacuations, failures, room=max(2 * vms // nodes, 2))
+        wanted = Wanted(scenario, seed or 0, nodes, width, seconds, output)
+        raise SystemExit(0 if replay_trace(wanted, root_namespace) else 1)
     if not root_namespace:
         private_namespaces()
     loaded = load(scenario)

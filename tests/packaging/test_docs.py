@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from mininet_tests import scenario
 from mininet_tests.report import Figures
 from ryu_apps.cli.main import SUBCOMMANDS
+from ryu_apps.cli.replay import replay
 from ryu_apps.cli.vcm import vcm
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config import schema as config_schema
@@ -128,9 +129,16 @@ def test_the_goals_and_options_of_the_cluster_manager_are_explained() -> None:
 
 def test_the_figures_of_the_report_are_explained() -> None:
     known = {"vm", "ladder", "source", "destination", "outcome", "reason", "error"}
-    shown = table_keys(text("docs/replay.rst").partition("The report\n")[2])
+    shown = table_keys(text("docs/replay.rst").partition("The report\n")[2].partition("\nTraces\n")[0])
     computed = {"lost"}
     assert shown == set(Figures.__dataclass_fields__) - known | computed
+
+
+def test_the_options_of_a_replay_are_explained() -> None:
+    page = text("docs/replay.rst")
+    traces = page.partition("\nTraces\n")[2].partition("\nThe founding")[0]
+    shown = {key.split()[0] for key in table_keys(page.partition("\nScenarios\n")[0]) | table_keys(traces)}
+    assert shown == {option for parameter in replay.params for option in parameter.opts if option[0] == "-"}
 
 
 def test_the_policy_page_has_the_keys_of_the_schema() -> None:

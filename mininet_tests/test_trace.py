@@ -1,0 +1,77 @@
+"""A day of migrations, compressed: whatever overlaps, every VSI is where the trace leaves it and nothing is left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mininet_tests.conftest import CHECKOUT
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.station import Mode
+from mininet_tests.trace import Player
+from ryu_apps.vcm.trace import Census, Entry, What, Width, day
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+WIDTH = Width(vms=24, moves=80, evacuations=4, failures=3, room=8)
+
+
+class Forgetful(Player):
+    """One kind of request is never sent."""
+
+    forgotten: Mode
+
+    def _ask(self, vm: str, node: str | None, mode: Mode) -> float:
+        return 0.0 if mode is self.forgotten else super()._ask(vm, node, mode)
+
+
+def test_a_day_leaves_everything_in_its_place(emulated: Cluster) -> None:
+    nodes = list(emulated.hypervisors)
+    entries = day(3, nodes, WIDTH)
+    report = Player(emulated, entries).play(8.0)
+    assert report.ok, report
+    assert report.most > 1
+    assert [len(done) for _, done in report.by_how()] == _times(entries, nodes)
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "misplaced", "staged", "left"), [(Mode.ASSOCIATE, 1, 1, False), (Mode.DEASSOCIATE, 1, 0, True)]
+)
+def test_what_is_not_in_its_place_is_found_out(
+    emulated: Cluster, forgotten: Mode, misplaced: int, staged: int, left: bool
+) -> None:
+    entries = [Entry(0, What.ARRIVE, "a", "hv1"), Entry(1, What.ARRIVE, "b", "hv2"), Entry(2, What.DEPART, "b")]
+    careless = Forgetful(emulated, entries, tidy=2.0)
+    careless.forgotten = forgotten
+    report = careless.play(0.5)
+    assert not report.ok
+    assert (report.misplaced, report.staged_left, report.rules_left > 0) == (misplaced, staged, left)
+
+
+def _times(entries: list[Entry], nodes: list[str]) -> list[int]:
+    """VMs that start, move, and start anew."""
+    census = Census(nodes)
+    changes = [change for entry in entries for change in census.apply(entry) if change.target is not None]
+    started = sum(change.source is None for change in changes)
+    lost = sum(change.lost for change in changes)
+    return [started, len(changes) - started - lost, lost]
+
+
+def test_the_command_replays_a_file_and_refuses_one_with_mistakes(tmp_path: Path) -> None:
+    trace, output = tmp_path / "two.csv", tmp_path / "out"
+    program = "from ryu_apps.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "replay", str(trace), "--nodes", "2"]
+    command += ["--seconds", "3", "--output", str(output)]
+    trace.write_text("at,what,subject,node\n0,arrive,a,hv1\n10,fail,hv1,\n20,return,hv1,\n30,migrate,a,hv1\n")
+    done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((output / "report.json").read_text())
+    assert [one["how"] for one in report["done"]] == ["starts", "starts anew", "moves"]
+    trace.write_text("at,what,subject,node\n0,arrive,a,hv3\n")
+    refused = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
+    assert refused.returncode == 1
+    assert f"{trace}:2:1: there is no node 'hv3'" in refused.stderr
