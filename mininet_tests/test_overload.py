@@ -192,16 +192,18 @@ def test_every_station_port_is_metered_and_nothing_else_is_punted(emulated: Clus
         text = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-meters", switch.name])
         found = re.findall(r"meter=(\d+) pktps burst bands=\s+type=drop rate=(\d+) burst_size=(\d+)", text)
         ports = {role: [one.port_no for one in switch.interfaces.values() if one.role is role] for role in Role}
-        stations, hosts = ports[Role.STATION], ports[Role.HOST]
+        stations, hosts, trunks = ports[Role.STATION], ports[Role.HOST], ports[Role.TRUNK]
         assert sorted(tuple(map(int, one)) for one in found) == [
             *((one, PUNT_RATE, PUNT_BURST) for one in stations),
-            *((one, QUERY_RATE, QUERY_BURST) for one in hosts),
+            *((one, QUERY_RATE, QUERY_BURST) for one in sorted([*hosts, *trunks])),
         ]
         flows = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", "dump-flows", switch.name]).splitlines()
         punting = [line for line in flows if "CONTROLLER" in line]
-        protocols = re.compile(r"dl_type=0x(88cc|8940|88b7) actions=meter:\d+,CONTROLLER")
+        protocols = re.compile(r"in_port=(\d+),.*dl_type=0x(88cc|8940|88b7) actions=meter:\1,CONTROLLER")
         spoken = [line for line in punting if protocols.search(line)]
-        assert len(spoken) == len(stations) * len(PUNTED)
+        heard = [(int(found[1]), found[2]) for line in spoken if (found := protocols.search(line))]
+        assert sorted(port for port, _ in heard) == sorted([*stations * len(PUNTED), *trunks])
+        assert {protocol for port, protocol in heard if port in trunks} == {"88cc"}
         queries = [line for line in punting if line not in spoken]
         assert queries and all(re.search(r"in_port=(\d+),.* actions=meter:\1,CONTROLLER", line) for line in queries)
         assert {int(re.findall(r"in_port=(\d+)", line)[0]) for line in queries} == set(hosts)
