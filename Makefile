@@ -19,10 +19,11 @@ PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables
 
-# Fast suites first: what is broken should be told early.  They compute and nothing else, so they share the cores; those
-# with switches and stations have the machine to themselves.
+# Fast suites first: what is broken should be told early.  PURE computes and nothing else; a cluster waits more than it
+# works and has namespaces of its own, so two go together.
 PURE = $(wildcard tests/unit tests/property tests/golden tests/pair)
-REAL = $(wildcard tests/packaging tests/app tests/interop mininet_tests)
+REAL = $(wildcard tests/packaging tests/app tests/interop)
+CLUSTERS = $(wildcard mininet_tests)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench bench-scale soak lint style types imports docs clean python-debs network-debs
@@ -39,6 +40,8 @@ test: network-debs $(VENV)/test.stamp
 	@$(IN_VENV) python -m pytest -n auto $(PURE)
 	@echo "Testing: $(REAL)"
 	@$(IN_VENV) python -m pytest $(REAL)
+	@echo "Testing: $(CLUSTERS), two clusters at a time"
+	@$(IN_VENV) python -m pytest -n 2 --dist loadfile $(CLUSTERS)
 
 bench: network-debs $(VENV)/test.stamp
 	@echo "Measuring (ratios in one interleaved run; see bench/)"
@@ -50,7 +53,7 @@ bench-scale: network-debs $(VENV)/test.stamp
 
 soak: network-debs $(VENV)/test.stamp
 	@echo "Running the long tests"
-	@$(IN_VENV) python -m pytest -m soak --timeout 0 $(PURE) $(REAL)
+	@$(IN_VENV) python -m pytest -m soak --timeout 0 $(PURE) $(REAL) $(CLUSTERS)
 
 # All three, even if the first finds something.
 lint: $(VENV)/lint.stamp
