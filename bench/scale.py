@@ -1,7 +1,7 @@
 """``python -m bench.scale``: the larger cluster at 1, 4 and 16 times its size.
 
-Real Open vSwitch, real ``ryu-manager``, leaves and spines; the stations are ours, one at every node, since 256
-lldpads are more than two cores can do.  Every node has 32 VSIs.  Figures are what one run on one machine came to; how
+Real Open vSwitch, real ``ryu-manager``, leaves and spines; the stations are ours, one at every node, since
+each request of an lldpad is a process.  Every node has 32 VSIs.  Figures are what one run on one machine came to; how
 they grow is what counts.
 """
 
@@ -35,11 +35,11 @@ from topologies import multi_switch
 #: Times the smallest -> leaves and nodes.
 SIZES = {1: (2, 16), 4: (4, 64), 16: (16, 256)}
 SPINES, VSIS_EACH = 2, 32
-#: Exponents of the keep-alive interval (with the default every VSI repeats itself about once a second), and of the
-#: time that a station waits for an answer: a dozen processes share two cores.
+#: Exponents of the keep-alive interval (84 s; with the default every VSI repeats itself about once a second), and of
+#: the time that a station waits for an answer: a dozen processes share two cores.
 RKA, RWD = 23, 20
-#: Seconds of keep-alives and nothing else.
-_QUIET = 10.0
+#: Seconds until the first VSI is repeated, and of keep-alives and nothing else.
+_INTERVAL, _QUIET = 1e-5 * 2**RKA, 10.0
 _POLICIES = Path(__file__).parents[1] / "policies"
 _TYPE = (1, 1)
 
@@ -88,10 +88,10 @@ class Scale:
 
     def measure(self, times: int, start_s: float) -> Result:
         """Everything, in one go."""
-        empty = self._memory()
+        empty, begun = self._memory(), time.monotonic()
         staged, associated = self._fill()
         full = self._memory()
-        load = self._load()
+        load = self._load(begun)
         rules = self._rules()
         down, up = self._spine()
         evacuation, each = self._evacuate()
@@ -135,8 +135,10 @@ class Scale:
             raise RuntimeError(f"{node}: {mode.name}: {answer.reason}\n{self._cluster.controller.last_words(5)}")
         return 1000 * (answer.answered - answer.asked)
 
-    def _load(self) -> float:
+    def _load(self, begun: float) -> float:
+        """When all that were associated since ``begun`` are being repeated, spread as they came."""
         self._tell("keep-alives")
+        time.sleep(max(begun + _INTERVAL - time.monotonic(), 0.0))
         before = self._cpu()
         time.sleep(_QUIET)
         return (self._cpu() - before) / _QUIET
