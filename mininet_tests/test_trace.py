@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT
+from mininet_tests.emulator import EmulatedStation
 from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.station import Mode
+from mininet_tests.harness.station import Mode, StationError
 from mininet_tests.trace import Player
 from ryu_apps.vcm.trace import Census, Entry, What, Width, day
 
@@ -50,6 +51,15 @@ def test_what_is_not_in_its_place_is_found_out(
     report = careless.play(0.5)
     assert not report.ok
     assert (report.misplaced, report.staged_left, report.rules_left > 0) == (misplaced, staged, left)
+
+
+def test_a_node_that_does_not_come_back_ends_the_replay(emulated: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_bridge(station: EmulatedStation, limit: float = 35.0) -> None:
+        raise StationError("no EVB TLV")
+
+    monkeypatch.setattr(EmulatedStation, "wait_ready", no_bridge)
+    with pytest.raises(StationError, match="no EVB TLV"):
+        Player(emulated, [Entry(0, What.FAIL, "hv8"), Entry(1, What.RETURN, "hv8")]).play(0.2)
 
 
 def _times(entries: list[Entry], nodes: list[str]) -> list[int]:

@@ -148,11 +148,16 @@ class Player:
         self._census = Census(list(cluster.hypervisors))
         self._vsis: dict[str, Vsi] = {}
         self._after: dict[str, list[Future[None]]] = {}
+        self._tasks: list[Future[None]] = []
         self._busy, self._lock = 0, threading.Lock()
         self._report = DayReport({what.value: sum(entry.what is what for entry in entries) for what in What})
 
     def play(self, seconds: float) -> DayReport:
-        """All of it, and what is left of it in the end."""
+        """All of it, and what is left of it in the end.
+
+        Raises:
+            StationError: a node that returned found no bridge.
+        """
         before = self._rules()
         begun = time.monotonic()
         scale = seconds / max((entry.at for entry in self._entries), default=1.0) if self._entries else 0.0
@@ -162,6 +167,8 @@ class Player:
                 time.sleep(max(due - time.monotonic(), 0.0))
                 self._begin(pool, entry, due)
                 self._progress(f"{number} of {len(self._entries)}: {entry.what.value} {entry.subject}")
+        for task in self._tasks:
+            task.result()
         self._report.seconds = time.monotonic() - begun
         self._look()
         self._clear()
@@ -175,14 +182,20 @@ class Player:
         if entry.what in (What.FAIL, What.RETURN):
             task = self._fail if entry.what is What.FAIL else self._return
             waits = self._after.get(entry.subject, [])
-            self._after[entry.subject] = [pool.submit(self._in_turn, waits, partial(task, entry.subject), due)]
+            self._after[entry.subject] = [self._submit(pool, waits, partial(task, entry.subject), due)]
         for change in changes:
             concerned = [one for one in (change.vm, change.source, change.target) if one is not None]
             waits = [future for name in concerned for future in self._after.get(name, ())]
-            future = pool.submit(self._in_turn, waits, partial(self._carry_out, change), due)
+            future = self._submit(pool, waits, partial(self._carry_out, change), due)
             self._after[change.vm] = [future]
             for node in concerned[1:]:
                 self._after[node] = [one for one in self._after.get(node, ()) if not one.done()] + [future]
+
+    def _submit(
+        self, pool: ThreadPoolExecutor, waits: Sequence[Future[None]], task: Callable[[], None], due: float
+    ) -> Future[None]:
+        self._tasks.append(pool.submit(self._in_turn, waits, task, due))
+        return self._tasks[-1]
 
     def _in_turn(self, waits: Sequence[Future[None]], task: Callable[[], None], due: float) -> None:
         late = time.monotonic() - due
