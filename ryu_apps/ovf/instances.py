@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import Strict, validate
 from ryu_apps.evb.vsi.model import VsiTypeKey
@@ -91,7 +91,7 @@ def load_instances(file: str, text: str) -> tuple[Package | None, list[Diagnosti
     """
     document = read_document(file, text)
     if document.data is None:
-        return None, document.diagnostics or [error(file, Place(), "file is empty")]
+        return None, document.diagnostics
     parsed, found = validate(InstancesFile, document)
     found += document.diagnostics
     if parsed is None:

@@ -34,7 +34,7 @@ def load_inventory(file: str, text: str) -> tuple[Loaded | None, list[Diagnostic
     """
     document = read_document(file, text)
     if document.data is None:
-        return None, document.diagnostics or [error(file, Place(), "file is empty")]
+        return None, document.diagnostics
     parsed, found = validate(InventoryFile, document)
     found += document.diagnostics
     if parsed is not None:

@@ -26,7 +26,7 @@ from ryu_apps.evb.config.schema import (
 )
 from ryu_apps.evb.config.text import flow_map, quoted
 from ryu_apps.evb.managers import ALL_LOCAL, VsiManagers
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
@@ -74,7 +74,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
     """
     document = read_document(file, text)
     if document.data is None:
-        return None, document.diagnostics or [error(file, Place(), "file is empty")]
+        return None, document.diagnostics
     parsed, found = validate(ConfigFile, document)
     found += document.diagnostics
     if parsed is None:

@@ -93,10 +93,9 @@ def read_document(file: str, text: str) -> Document:
         place = _place_of_offset(text, mark) if isinstance(mark, int) else Place()
         document.complain(place, f"not YAML: {' '.join(str(problem).split()) or type(problem).__name__}")
     else:
-        if root is None:
+        document.data = None if root is None else _Reader(document).value(root, ())
+        if document.data is None and not document.diagnostics:
             document.complain(Place(), "file is empty")
-        else:
-            document.data = _Reader(document).value(root, ())
     return document
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import create_model
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.lint import lint
 from ryu_apps.evb.policy.model import Acl, AntiSpoofing, PolicySet, StageOn, Trigger, VsiType
@@ -85,7 +85,7 @@ def load_offered(
 
 def _load(document: Document, sections: tuple[Section, ...]) -> tuple[VsiType | None, list[Diagnostic]]:
     if document.data is None:
-        return None, document.diagnostics or [error(document.file, Place(), "file is empty")]
+        return None, document.diagnostics
     parsed, diagnostics = validate(_schema(sections), document, explain_key)
     diagnostics += document.diagnostics
     if parsed is None:
