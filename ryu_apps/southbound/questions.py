@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
@@ -34,39 +35,56 @@ class ReadJob(Job):
         self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules))
 
 
-class MetersJob(Job):
-    """What meters have counted: one request for all, or one for each that is asked for."""
+class _SeveralJob(Job):
+    """Several questions at once; one that is refused is answered with nothing."""
 
-    def __init__(self, wire: Wire, asked: ReadMeters) -> None:
-        super().__init__(wire, asked.dpid, asked.token)
-        self._meters = asked.meters or (ofp.OFPM_ALL,)
-        self._counts: list[MeterCount] = []
-        self._unanswered = 0
+    _unanswered = 0
 
-    def send(self) -> None:
-        self._unanswered = len(self._meters)
-        for meter_id in self._meters:
-            self.ask(partial(multipart_request, ofp.OFPMP_METER, meter_id.to_bytes(4) + bytes(4)))
+    def ask_all(self, questions: Iterable[tuple[int, bytes]]) -> None:
+        """Send multipart requests: kind and body."""
+        asked = tuple(questions)
+        self._unanswered = len(asked)
+        for kind, body in asked:
+            self.ask(partial(multipart_request, kind, body))
         self.all_sent = True
 
-    def interim(self, xid: int, octets: bytes) -> None:
-        self._counts += decode.meter_counts(octets)
+    def result(self) -> MetersRead | SwitchUp:
+        """What all answers together come to."""
+        raise NotImplementedError
 
     def answered(self, flight: Flight, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
         self._one_less()
 
     def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
-        """A meter that is not there has counted nothing."""
         self._one_less()
 
     def _one_less(self) -> None:
         self._unanswered -= 1
         if not self._unanswered and self.outcome is None:
-            self.outcome = MetersRead(self.dpid, self.token, tuple(self._counts))
+            self.outcome = self.result()
 
 
-class SurveyJob(Job):
+class MetersJob(_SeveralJob):
+    """What meters have counted: one request for all, or one for each that is asked for."""
+
+    def __init__(self, wire: Wire, asked: ReadMeters) -> None:
+        super().__init__(wire, asked.dpid, asked.token)
+        self._meters = asked.meters or (ofp.OFPM_ALL,)
+        self._counts: list[MeterCount] = []
+
+    def send(self) -> None:
+        self.ask_all((ofp.OFPMP_METER, meter_id.to_bytes(4) + bytes(4)) for meter_id in self._meters)
+
+    def interim(self, xid: int, octets: bytes) -> None:
+        self._counts += decode.meter_counts(octets)
+
+    def result(self) -> MetersRead:
+        """A meter that is not there has counted nothing."""
+        return MetersRead(self.dpid, self.token, tuple(self._counts))
+
+
+class SurveyJob(_SeveralJob):
     """Ports, room for rules, and the meters left from an earlier connection.
 
     Args:
@@ -80,15 +98,11 @@ class SurveyJob(Job):
         self._meters = meters
         self._rooms: dict[int, int] = {}
         self._tells_meters = False
-        self._unanswered = 0
 
     def send(self) -> None:
         all_meters = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
         requests = {ofp.OFPMP_PORT_DESC: b"", ofp.OFPMP_METER_CONFIG: all_meters, ofp.OFPMP_TABLE_FEATURES: b""}
-        self._unanswered = len(requests)
-        for kind, body in requests.items():
-            self.ask(partial(multipart_request, kind, body))
-        self.all_sent = True
+        self.ask_all(requests.items())
 
     def interim(self, xid: int, octets: bytes) -> None:
         match int.from_bytes(octets[8:10]):
@@ -100,17 +114,8 @@ class SurveyJob(Job):
             case ofp.OFPMP_TABLE_FEATURES:
                 self._rooms.update(decode.table_sizes(octets))
 
-    def answered(self, flight: Flight, octets: bytes) -> None:
-        self.interim(flight.xids[-1], octets)
-        self._one_less()
-
-    def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+    def result(self) -> SwitchUp:
         """A switch may decline to say."""
-        self._one_less()
-
-    def _one_less(self) -> None:
-        self._unanswered -= 1
-        if not self._unanswered and self.outcome is None:
-            rooms = [self._rooms[table] for table in Table if table in self._rooms]
-            meters = frozenset(self._meters) if self._tells_meters else None
-            self.outcome = SwitchUp(self.dpid, dict(self._ports), min(rooms, default=None), meters)
+        rooms = [self._rooms[table] for table in Table if table in self._rooms]
+        meters = frozenset(self._meters) if self._tells_meters else None
+        return SwitchUp(self.dpid, dict(self._ports), min(rooms, default=None), meters)
