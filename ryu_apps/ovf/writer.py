@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 from ryu_apps.evb.vsi.model import VsiTypeKey
+from ryu_apps.ovf import names
 from ryu_apps.ovf.markup import Node, write_markup
 from ryu_apps.ovf.model import Network, Package, PortProfile, Vsi
-from ryu_apps.ovf.names import EPASD, EVB, FILTER_ENTRY, FILTER_LIST, HDR_8021, IP_HEADERS, NPP, OVF
 from ryu_apps.ovf.port import port_nodes
 from ryu_apps.ovf.profile import item_node, profile_node
 
-_NAMESPACES = {
-    "": OVF,
-    "ovf": OVF,
-    "npp": NPP,
-    "epasd": EPASD,
-    "fl": FILTER_LIST,
-    "fe": FILTER_ENTRY,
-    "ip": IP_HEADERS,
-    "eth": HDR_8021,
-    "evb": EVB,
-}
+_NAMESPACES = {"": names.OVF} | {prefix: one for prefix, one in names.PREFIXES.items() if prefix != "rasd"}
 
 
 def write_envelope(package: Package) -> str:
