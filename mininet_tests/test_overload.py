@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
 import pytest
 
+from mininet_tests.guests import running, vsi
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge
 from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.station import Mode
 from mininet_tests.harness.vm import Vm
 from mininet_tests.raw import Flood, Wire
-from mininet_tests.vcm import admit, dismiss
 from ryu_apps.evb.program.infrastructure import PUNT_BURST, PUNT_RATE, QUERY_BURST, QUERY_RATE
 from ryu_apps.evb.topology.fabric import Role
 from ryu_apps.evb.wire.association import Associate
@@ -108,29 +106,6 @@ FLOODS = {
 
 
 # --- whom it must not hurt ------------------------------------------------------------------------
-def vsi(number: int) -> Vsi:
-    return Vsi(
-        f"00000000-0000-4000-a000-{number:012d}",
-        1,
-        1,
-        (f"100-52:54:00:dd:00:{number:02x}",),
-        f"10.0.100.{100 + number}",
-    )
-
-
-@contextmanager
-def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[Vm]:
-    """A VM, associated, and gone again afterwards."""
-    vm = Vm(f"o{number}", f"52:54:00:dd:00:{number:02x}", f"10.0.100.{100 + number}")
-    cluster.boot(vm, hypervisor)
-    admit(cluster.hypervisors[hypervisor], vsi(number))
-    try:
-        yield vm
-    finally:
-        dismiss(cluster.hypervisors[hypervisor], vsi(number))
-        cluster.shut_down(vm.name, hypervisor)
-
-
 class Probe:
     """Datagrams both ways between two VMs, all of which have to arrive."""
 
