@@ -11,6 +11,7 @@ from ryu_apps.evb.flow.pipeline import (
     EPOCH_BITS,
     EPOCH_SHIFT,
     GENERATION_BITS,
+    OWNER_BITS,
     VSI_BITS,
     VSI_SHIFT,
     Cookie,
@@ -20,6 +21,7 @@ from ryu_apps.evb.flow.pipeline import (
     parse_cookie,
 )
 
+_OWNER_AND_GENERATION = OWNER_BITS + GENERATION_BITS
 _LINE = re.compile(r"cookie=(0x[0-9a-f]+),(?: table=(\d+),)? ?(.*?) ?actions=(.*)$")
 _COPY = re.compile(r"set_field:(0x[0-9a-f]+)->metadata")
 _METADATA = re.compile(r"write_metadata:(0x[0-9a-f]+)")
@@ -57,11 +59,13 @@ class DumpedRule:
 
 
 def dump_rules(switch: str) -> list[str]:
-    """The rules of a bridge as :func:`~mininet_tests.harness.ovs.dump_flows` has them, but for what it notes by itself
-    of the connections that end systems have through a load balancer: they come and go with those.
+    """The rules of a bridge as :func:`~mininet_tests.harness.ovs.dump_flows` has them, but for those that it ends.
+
+    These are what it notes of the connections that end systems have through a load balancer, and detours.
     """
     of_end_systems = f"cookie={cookie(Kind.STATE) >> GENERATION_BITS:#x}"
-    return [line for line in dump_flows(switch) if not line.startswith(of_end_systems)]
+    detours = f"cookie={cookie(Kind.DETOUR) >> _OWNER_AND_GENERATION:#x}"
+    return [line for line in dump_flows(switch) if not line.startswith((of_end_systems, detours))]
 
 
 def read_dump(lines: Iterable[str]) -> list[DumpedRule]:

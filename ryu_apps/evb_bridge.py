@@ -91,6 +91,7 @@ class EvbBridge(app_manager.RyuApp):
             snooping=settings.config.multicast,
             statistics_interval=settings.config.statistics_interval,
             managers=settings.config.vsi_managers,
+            forward_in_flight=settings.config.forward_in_flight,
         )
         self._fetcher = Fetcher(settings.path.parent)
         self.metrics = Metrics(self.engine)

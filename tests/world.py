@@ -192,9 +192,10 @@ class World:
     store_dawdles: bool = False
     manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
     managers: VsiManagers = ALL_LOCAL
+    forward_in_flight: int = 0
 
     def __post_init__(self) -> None:
-        self.engine = Engine(self.fabric, self.policies, snooping=self.snooping, managers=self.managers)
+        self.engine = self._new_engine(None)
         self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
         self.gauges: dict[int, dict[int, Gauge]] = {dpid: {} for dpid in self.fabric.switches}
         self.sent: dict[PortId, list[Association]] = {}
@@ -204,6 +205,7 @@ class World:
         self.applied: list[Apply] = []
         self.held: list[Apply] = []
         self.fetching: list[FetchType] = []
+        self._ends: dict[tuple[int, RuleKey], tuple[float, Rule]] = {}
         self._unsaved: list[Save] = []
         self._sequence: dict[PortId, int] = {}
         self._inbox: deque[Event] = deque()
@@ -265,11 +267,20 @@ class World:
         self._unsaved.clear()
         self.fetching.clear()
         records = dict(self.store) if remembering else None
-        self.engine = Engine(
-            self.fabric, self.policies, records, self.now, snooping=self.snooping, managers=self.managers
-        )
+        self.engine = self._new_engine(records)
         self.connect()
         self.advance(0.001)
+
+    def _new_engine(self, records: dict[str, bytes] | None) -> Engine:
+        return Engine(
+            self.fabric,
+            self.policies,
+            records,
+            self.now,
+            snooping=self.snooping,
+            managers=self.managers,
+            forward_in_flight=self.forward_in_flight,
+        )
 
     def release(self) -> None:
         """Held switches carry out what they were asked."""
@@ -310,8 +321,18 @@ class World:
         until = self.now + seconds
         while (deadline := self.engine.deadline) is not None and deadline <= until:
             self.now = max(self.now, deadline)
+            self._end_rules()
             self.feed(TimerExpired())
         self.now = until
+        self._end_rules()
+
+    def _end_rules(self) -> None:
+        """Switches end rules whose time is over."""
+        for (dpid, key), (end, rule) in list(self._ends.items()):
+            if end <= self.now:
+                del self._ends[dpid, key]
+                if self.tables[dpid].rules.get(key) is rule:
+                    del self.tables[dpid].rules[key]
 
     # --- stations ---
     def ask(self, port: PortId, vm: Vm, mode: VdpMode, **status: bool) -> list[Association]:
@@ -417,6 +438,8 @@ class World:
             return
         table, gauges = self.tables[apply.dpid], self.gauges[apply.dpid]
         table.apply(apply.change)
+        lasting = [rule for rule in apply.change.add if rule.hard_timeout]
+        self._ends |= {(apply.dpid, rule.key): (self.now + rule.hard_timeout, rule) for rule in lasting}
         gauges.update((meter.meter_id, Gauge(self.now)) for meter in apply.change.meters)
         for meter_id in table.meters:
             gauges.setdefault(meter_id, Gauge(self.now))

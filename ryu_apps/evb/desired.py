@@ -16,6 +16,7 @@ from ryu_apps.evb.switches import Wanted
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
+from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Program, Registry
 
@@ -30,10 +31,12 @@ class Desired:
         registry: Registry,
         gatekeeper: Gatekeeper,
         lifecycle: Lifecycle,
+        in_flight: InFlight,
         stations: Mapping[PortId, StationPort],
     ) -> None:
         self._fabric, self._wiring, self._registry = fabric, wiring, registry
         self._gatekeeper, self._lifecycle, self._stations = gatekeeper, lifecycle, stations
+        self._in_flight = in_flight
         self._hosts = host_addresses(fabric)
         self._clients = clients(fabric)
         self._of_balancers = Change(add=tuple(balancer_rules(fabric.balancers)))
@@ -80,6 +83,7 @@ class Desired:
         for program in (*programs, *left):
             yield cookie(Kind.STATE, program.binding.vsi_index, program.binding.generation)
         yield from map(hosts_cookie, self._fabric.balancers)
+        yield from self._in_flight.cookies(dpid)
 
     def _relay_groups(self, dpid: int) -> list[Group]:
         return [

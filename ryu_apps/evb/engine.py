@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 
 from ryu_apps.evb.agenda import Agenda
 from ryu_apps.evb.associations import Answer, Associations, Moving
@@ -52,7 +53,7 @@ from ryu_apps.evb.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.neighbours import INTERVAL as HELLO_INTERVAL
 from ryu_apps.evb.neighbours import Neighbours
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.program.infrastructure import port_groups
+from ryu_apps.evb.program.infrastructure import port_groups, way_between
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.rewiring import KEY as LINKS_DOWN
@@ -71,6 +72,7 @@ from ryu_apps.evb.vsi.accounts import PREFIX as STATISTICS
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
+from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
 from ryu_apps.evb.vsi.pools import PREFIX as BALANCER
@@ -130,6 +132,7 @@ class Engine:
         snooping: Snooping = USUAL,
         statistics_interval: float = 1.0,
         managers: VsiManagers = ALL_LOCAL,
+        forward_in_flight: int = 0,
     ) -> None:
         """
         Args:
@@ -142,13 +145,15 @@ class Engine:
             snooping: the multicast queriers.
             statistics_interval: seconds between readings of all counters.
             managers: where the VSI types of VSI managers are.
+            forward_in_flight: seconds for which the switch that a VSI has left passes on what was under way to it.
         """
         self.fabric = fabric
         self.registry = Registry()
         self.ledger = Ledger()
         self.migrations = Migrations()
         wiring = Wiring(fabric)
-        gatekeeper = Gatekeeper(fabric, wiring)
+        self._in_flight = InFlight(forward_in_flight, self.ledger, partial(way_between, wiring))
+        gatekeeper = Gatekeeper(fabric, wiring, self._in_flight)
         self.pools = gatekeeper.pools
         self.epochs = Epochs()
         announcer = Announcer(fabric)
@@ -159,7 +164,7 @@ class Engine:
         self.counters = self.lifecycle.counters
         self._statistics_interval, self._counting = statistics_interval, False
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
-        self.wanted = Desired(fabric, wiring, self.registry, gatekeeper, self.lifecycle, self.stations)
+        self.wanted = Desired(fabric, wiring, self.registry, gatekeeper, self.lifecycle, self._in_flight, self.stations)
         self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
         self.wiring = wiring
         self.neighbours = Neighbours(fabric)
@@ -210,7 +215,9 @@ class Engine:
     @property
     def deadline(self) -> float | None:
         """When to feed :class:`TimerExpired`, monotonic seconds; None: nothing is awaited."""
-        return earliest(self._agenda.deadline, self.associations.deadline, self.snooper.deadline)
+        return earliest(
+            self._agenda.deadline, self.associations.deadline, self.snooper.deadline, self._in_flight.deadline
+        )
 
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order."""
@@ -492,6 +499,7 @@ class Engine:
                     self._compare(dpid)
                 case Activated(vsi):
                     self.snooper.activated(vsi, now)
+                    self._in_flight.confirmed(vsi, now)
                 case Moving(text, source, destination):
                     self.migrations.begin(text, source, destination)
                 case Answer(port, manager_id, tlv):
@@ -515,6 +523,7 @@ class Engine:
                 self._do(*item, now)
         self._associated(self.associations.tick(now), now)
         self._snooped(self.snooper.tick(now), now)
+        self._in_flight.tick(now)
 
     def _do(self, chore: Chore, dpid: int, now: float) -> None:
         match chore:

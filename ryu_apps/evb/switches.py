@@ -32,7 +32,8 @@ class Wanted:
     """Everything a switch should hold.
 
     Attributes:
-        learns: cookies of rules that it may write by itself, or was given because another switch had.
+        learns: cookies of rules that it may write by itself, or was given because another switch had, or may end by
+            itself.
         counters: meters that its rules count with; those that are there go on counting.
         kept: counters that stay besides them until they have been read.
     """
@@ -114,7 +115,9 @@ class Bringup:
         if state.patient:
             rivals = _rivals(state.written, wanted.rules.values())
             state.unclaimed = {
-                key: rule for key, rule in state.written.items() if key not in wanted.rules and key not in rivals
+                key: rule
+                for key, rule in state.written.items()
+                if key not in wanted.rules and key not in rivals and not _is_detour(rule)
             }
         state.readiness = Readiness.INSTALLING
         step = replace(
@@ -177,6 +180,12 @@ class Bringup:
     def _write(self, state: SwitchState, step: Change) -> Apply:
         state.token = self._next_token()
         return Apply(state.dpid, state.token, step, Mode.BULK)
+
+
+def _is_detour(rule: Rule) -> bool:
+    """Nobody claims the way to where a VSI once was, and it goes before a gate that opens."""
+    owner = parse_cookie(rule.cookie)
+    return owner is not None and owner.kind is Kind.DETOUR
 
 
 def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:

@@ -108,6 +108,7 @@ class Entry(NamedTuple):
     table: int
     priority: int
     idle_timeout: int
+    hard_timeout: int
     cookie: int
     packets: int
     octets: int
@@ -120,11 +121,11 @@ def entries(octets: bytes) -> Iterator[Entry]:
     at = _PART_HEADER
     end = len(octets)
     while at < end:
-        length, table, priority, idle, _hard, _flags, cookie, packets, counted = _ENTRY.unpack_from(octets, at)
+        length, table, priority, idle, hard, _flags, cookie, packets, counted = _ENTRY.unpack_from(octets, at)
         start = at + ENTRY_FIXED
         middle = start + match_size(octets, start)
         at += length
-        yield Entry(table, priority, idle, cookie, packets, counted, octets[start:middle], octets[middle:at])
+        yield Entry(table, priority, idle, hard, cookie, packets, counted, octets[start:middle], octets[middle:at])
 
 
 def match_size(octets: bytes, at: int) -> int:
@@ -147,6 +148,7 @@ def rule(entry: Entry) -> Rule:
         goto=shown.goto,
         meter=shown.meter,
         idle_timeout=entry.idle_timeout,
+        hard_timeout=entry.hard_timeout,
     )
 
 

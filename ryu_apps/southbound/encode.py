@@ -48,7 +48,8 @@ def message(kind: int, body: bytes) -> bytes:
 def flow_add(rule: Rule) -> bytes:
     """Add a rule or overwrite the one of the same table, priority and match."""
     tail = encode_match(rule.match) + instructions(rule.apply, rule.metadata, rule.goto, rule.meter)
-    return _flow_mod(ofp.OFPFC_ADD, rule.table, rule.priority, rule.cookie, 0, tail, rule.idle_timeout)
+    timeouts = rule.idle_timeout, rule.hard_timeout
+    return _flow_mod(ofp.OFPFC_ADD, rule.table, rule.priority, rule.cookie, 0, tail, timeouts)
 
 
 def flow_remove(rule: Rule) -> bytes:
@@ -64,7 +65,13 @@ def flow_sweep(mask: CookieMask) -> bytes:
 
 
 def _flow_mod(
-    command: int, table: int, priority: int, cookie: int, cookie_mask: int, tail: bytes, idle_timeout: int = 0
+    command: int,
+    table: int,
+    priority: int,
+    cookie: int,
+    cookie_mask: int,
+    tail: bytes,
+    timeouts: tuple[int, int] = (0, 0),
 ) -> bytes:
     head = _FLOW_MOD.pack(
         ofp.OFP_VERSION,
@@ -75,8 +82,7 @@ def _flow_mod(
         cookie_mask,
         table,
         command,
-        idle_timeout,
-        0,
+        *timeouts,
         priority,
         ofp.OFP_NO_BUFFER,
         ofp.OFPP_ANY,

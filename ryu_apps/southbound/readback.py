@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.notation import rule_text
 from ryu_apps.evb.flow.rule import FinTimeout, Rule
-from ryu_apps.southbound.decode import entries, match_size
+from ryu_apps.southbound.decode import Entry, entries, match_size
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED
 from ryu_apps.southbound.piece import Piece
 
 _COOKIE = struct.Struct("!8xQ")
-_IDLE_TIMEOUT = slice(26, 28)
+_TIMEOUTS = struct.Struct("!26xHH")
 _TABLE_AT = 24
 _PRIORITY_AT = 30
 
@@ -23,14 +23,16 @@ _Key = tuple[int, int, bytes]
 class _Expected(NamedTuple):
     cookie: int
     idle_timeout: int
+    hard_timeout: int
     instructions: bytes
     rule: Rule
 
-    def is_shown(self, cookie: int, idle_timeout: int, instructions: bytes) -> bool:
+    def is_shown(self, entry: Entry) -> bool:
         return (
-            self.cookie == cookie
-            and self.instructions == instructions
-            and (self.idle_timeout == idle_timeout or FinTimeout(idle_timeout) in self.rule.apply)
+            self.cookie == entry.cookie
+            and self.instructions == entry.instructions
+            and self.hard_timeout == entry.hard_timeout
+            and (self.idle_timeout == entry.idle_timeout or FinTimeout(entry.idle_timeout) in self.rule.apply)
         )
 
 
@@ -48,16 +50,16 @@ class ReadBack:
                 (cookie,) = _COOKIE.unpack_from(octets)
                 middle = FLOW_MOD_FIXED + match_size(octets, FLOW_MOD_FIXED)
                 priority = (octets[_PRIORITY_AT] << 8) + octets[_PRIORITY_AT + 1]
-                idle = int.from_bytes(octets[_IDLE_TIMEOUT])
                 key = octets[_TABLE_AT], priority, octets[FLOW_MOD_FIXED:middle]
-                self._missing[key] = _Expected(cookie, idle, octets[middle:], subject.what)
+                idle, hard = _TIMEOUTS.unpack_from(octets)
+                self._missing[key] = _Expected(cookie, idle, hard, octets[middle:], subject.what)
 
     def check(self, octets: bytes) -> None:
         """Take one part of the switch's answer."""
         missing = self._missing
-        for table, priority, idle, cookie, _packets, _octets, match, instructions in entries(octets):
-            expected = missing.pop((table, priority, match), None)
-            if expected is not None and not expected.is_shown(cookie, idle, instructions):
+        for entry in entries(octets):
+            expected = missing.pop((entry.table, entry.priority, entry.match), None)
+            if expected is not None and not expected.is_shown(entry):
                 self._otherwise.append(expected)
 
     def verdict(self) -> str | None:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ryu_apps.evb.flow.learning import learn
 from ryu_apps.evb.flow.pipeline import Kind, Table, parse_cookie
-from ryu_apps.evb.flow.rule import FlowTable, Learn
+from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey
 from ryu_apps.evb.io import BackendJudged, Mode, OperatorDeassociate, PortChanged
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
 from ryu_apps.evb.program.balancers import group_id
@@ -92,7 +92,7 @@ class BridgeModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(FABRIC, policies=TYPES)
+        self.world = World(FABRIC, policies=TYPES, forward_in_flight=2)
         self.world.connect()
         self.away: set[int] = set()
 
@@ -211,6 +211,19 @@ class BridgeModel(RuleBasedStateMachine):
                 assert key.table != Table.INGRESS or owner.owner in bodies
 
     @invariant()
+    def a_vm_has_one_detour_and_it_does_not_lead_away_from_it(self) -> None:
+        if self.world.held:
+            return
+        places: dict[int, list[int]] = {}
+        for dpid in set(self.world.tables) - self.away:
+            here = {mac for key in self.world.rules(dpid, Kind.GATE) if (mac := _named(key, "eth_src"))}
+            for key in self.world.rules(dpid, Kind.DETOUR):
+                mac = _named(key, "eth_dst")
+                assert mac not in here
+                places.setdefault(mac, []).append(dpid)
+        assert all(len(dpids) == 1 for dpids in places.values()), places
+
+    @invariant()
     def an_index_has_one_generation_in_a_switch(self) -> None:
         for table in self.world.tables.values():
             seen: dict[int, int] = {}
@@ -266,6 +279,10 @@ class BridgeModel(RuleBasedStateMachine):
 
 #: Owner and generation in a cookie.
 _OWNER = (1 << 44) - 1
+
+
+def _named(key: RuleKey, field: str) -> int:
+    return next((one.value for one in key.match if one.name == field), 0)
 
 
 def _is_state(cookie: int) -> bool:

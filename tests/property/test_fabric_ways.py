@@ -1,4 +1,4 @@
-"""Whatever fabric, whatever link fails or returns, and in whatever order switches obey: no loop, no copy twice."""
+"""Whatever fabric, whatever fails, returns or moves, and in whatever order switches obey: no loop, no copy twice."""
 
 from __future__ import annotations
 
@@ -8,22 +8,34 @@ import networkx as nx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ryu_apps.evb.flow.rule import VLAN_PRESENT
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
-from tests.world import VLAN, World
+from ryu_apps.evb.wire.vdp import VdpMode
+from tests.world import VLAN, Vm, World
 
-HOST = 1
+HOST, STATION = 1, 2
 BROADCAST = 0xFFFFFFFFFFFF
+ASSOCIATE, DEASSOCIATE = VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 
 
 @st.composite
 def fabrics(draw: st.DrawFn) -> Fabric:
-    """Three to six switches in one piece, some of them joined by two links, a host at each."""
+    """Three to six switches in one piece, some of them joined by two links, a host and a station at each."""
     count = draw(st.integers(3, 6))
     links = [(draw(st.integers(1, one - 1)), one) for one in range(2, count + 1)]
     pairs = list(combinations(range(1, count + 1), 2))
     links += draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=5))
+    return joined(count, links)
+
+
+def joined(count: int, links: list[tuple[int, int]]) -> Fabric:
+    """Switches 1 to ``count`` with a host and a station each, and links between them."""
     ports: dict[int, list[Interface]] = {
-        dpid: [Interface(HOST, f"h{dpid}", Role.HOST, VLAN, macs=(mac_of(dpid),))] for dpid in range(1, count + 1)
+        dpid: [
+            Interface(HOST, f"h{dpid}", Role.HOST, VLAN, macs=(mac_of(dpid),)),
+            Interface(STATION, f"hv{dpid}", Role.STATION, VLAN),
+        ]
+        for dpid in range(1, count + 1)
     }
     for one, other in links:
         here, there = (PortId(dpid, len(ports[dpid]) + 1) for dpid in (one, other))
@@ -54,14 +66,14 @@ def nothing_goes_round_or_arrives_twice(world: World) -> None:
 
 
 def everything_arrives(world: World) -> None:
-    joined = nx.Graph()
-    joined.add_nodes_from(world.fabric.switches)
+    pieces = nx.Graph()
+    pieces.add_nodes_from(world.fabric.switches)
     for port in world.fabric.ports(Role.TRUNK):
         peer = world.fabric.interface(port).peer  # type: ignore[union-attr]
         if port not in world.cut:
-            joined.add_edge(port.dpid, peer.dpid)
+            pieces.add_edge(port.dpid, peer.dpid)
     for source in world.fabric.switches:
-        there = nx.node_connected_component(joined, source) - {source}
+        there = nx.node_connected_component(pieces, source) - {source}
         assert say(world, source, BROADCAST) == sorted(there)
         for target in set(world.fabric.switches) - {source}:
             assert say(world, source, mac_of(target)) == ([target] if target in there else [])
@@ -76,12 +88,8 @@ def test_ways_change_without_loops(fabric: Fabric, data: st.DataObject) -> None:
     trunks = fabric.ports(Role.TRUNK)
     world.hold.update(fabric.switches)
     for _ in range(data.draw(st.integers(1, 12))):
-        waiting = sorted({one.dpid for one in world.held})
-        if waiting and data.draw(st.booleans()):
-            dpid = data.draw(st.sampled_from(waiting))
-            first = next(one for one in world.held if one.dpid == dpid)
-            world.held.remove(first)
-            world._apply(first)
+        if world.held and data.draw(st.booleans()):
+            somebody_obeys(world, data)
         else:
             port = data.draw(st.sampled_from(trunks))
             world.link(port, port in world.cut)
@@ -105,3 +113,55 @@ def test_a_controller_that_comes_back_changes_no_way(fabric: Fabric, data: st.Da
     assert {dpid: (table.rules, table.groups) for dpid, table in world.tables.items()} == before
     assert not any(one.change.add or one.change.remove for one in world.applied)
     everything_arrives(world)
+
+
+def somebody_obeys(world: World, data: st.DataObject) -> None:
+    dpid = data.draw(st.sampled_from(sorted({one.dpid for one in world.held})))
+    first = next(one for one in world.held if one.dpid == dpid)
+    world.held.remove(first)
+    world._apply(first)
+
+
+def nothing_under_way_goes_round(world: World, vm: Vm) -> None:
+    """A frame for the VM from every host; and one on every link, in either direction."""
+    for port in (*world.fabric.ports(Role.HOST), *world.fabric.ports(Role.TRUNK)):
+        tag = VLAN_PRESENT | VLAN if world.fabric.interface(port).role is Role.TRUNK else 0  # type: ignore[union-attr]
+        frame = {"eth_src": mac_of(port.dpid), "eth_dst": vm.mac, "eth_type": 0x88B5, "vlan_vid": tag}
+        assert len(world.carry(port, frame)) <= 1
+
+
+def move_at_random(world: World, data: st.DataObject, homes: list[int], overtaking: bool) -> None:
+    """One VM moves between stations, whose switches obey in whatever order, and nothing goes round at any moment."""
+    vm = Vm(1)
+    world.connect()
+    for dpid in homes:
+        world.ask(PortId(dpid, STATION), vm, VdpMode.PREASSOCIATE_RR)
+    world.ask(PortId(homes[0], STATION), vm, ASSOCIATE)
+    world.hold.update(world.fabric.switches)
+    for _ in range(data.draw(st.integers(1, 20))):
+        if world.held and (not overtaking or data.draw(st.integers(0, 3))):
+            somebody_obeys(world, data)
+        else:
+            port = PortId(data.draw(st.sampled_from(homes)), STATION)
+            world.ask(port, vm, data.draw(st.sampled_from([ASSOCIATE, ASSOCIATE, ASSOCIATE, DEASSOCIATE])))
+        world.advance(data.draw(st.sampled_from([0.0, 0.0, 0.5])))
+        nothing_under_way_goes_round(world, vm)
+    while world.held:
+        somebody_obeys(world, data)
+        nothing_under_way_goes_round(world, vm)
+
+
+@settings(max_examples=50, deadline=None)
+@given(fabric=fabrics(), data=st.data())
+def test_a_vm_moves_without_loops(fabric: Fabric, data: st.DataObject) -> None:
+    move_at_random(World(fabric, forward_in_flight=2), data, sorted(fabric.switches), overtaking=False)
+
+
+@settings(max_examples=50, deadline=None)
+@given(leaves=st.integers(2, 4), spines=st.integers(1, 3), data=st.data())
+def test_moves_that_overtake_each_other_make_no_loop_between_leaves_and_spines(
+    leaves: int, spines: int, data: st.DataObject
+) -> None:
+    links = [(one, leaves + other) for one in range(1, leaves + 1) for other in range(1, spines + 1)]
+    world = World(joined(leaves + spines, links), forward_in_flight=2)
+    move_at_random(world, data, list(range(1, leaves + 1)), overtaking=True)

@@ -153,6 +153,7 @@ rules = st.builds(
     goto=st.none() | st.integers(0, 253),
     meter=st.none() | unsigned(32),
     idle_timeout=unsigned(16),
+    hard_timeout=unsigned(16),
 )
 groups = st.builds(
     Group,
@@ -283,6 +284,7 @@ def ryu_flow_mod(command: int, rule: Rule, cookie_mask: int = 0) -> Any:
         command=command,
         priority=rule.priority,
         idle_timeout=rule.idle_timeout,
+        hard_timeout=rule.hard_timeout,
         match=ryu_match(rule.match),
         instructions=ryu_instructions(rule),
         out_port=ofp.OFPP_ANY,
@@ -404,7 +406,7 @@ def as_shown(rules: list[Rule]) -> bytes:
             6,
             rule.priority,
             rule.idle_timeout,
-            0,
+            rule.hard_timeout,
             0,
             rule.cookie,
             7,

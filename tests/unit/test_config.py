@@ -100,6 +100,18 @@ def test_a_querier_that_cannot_be_is_a_mistake_at_its_place() -> None:
     ]
 
 
+def test_how_long_what_is_under_way_is_passed_on_is_written_and_read_back_unchanged() -> None:
+    config = BridgeConfig(Fabric(), forward_in_flight=0)
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+    assert "forward_in_flight" not in dump_config(BridgeConfig(Fabric()))
+
+
+@pytest.mark.parametrize("value", ["-1", "61", "0.5", "ever"])
+def test_it_is_whole_seconds_and_not_many(value: str) -> None:
+    (mistake,) = mistakes(f"version: 1\ndps: {{}}\nforward_in_flight: {value}\n")
+    assert mistake.startswith("e.yaml:3:20: ")
+
+
 def test_an_empty_fabric_is_written_and_read_back_unchanged() -> None:
     config = BridgeConfig(Fabric({5: Switch(5, "alone")}))
     assert load_config("e.yaml", dump_config(config)) == (config, [])

@@ -28,7 +28,8 @@ def shown(*rules: Rule) -> bytes:
     for rule in rules:
         tail = flow_add(rule)[FLOW_MOD_FIXED:]
         length, counters = FLOW_MOD_FIXED + len(tail), (7, 8)
-        head = (length, rule.table, 5, 6, rule.priority, rule.idle_timeout, 0, 0, rule.cookie, *counters)
+        timeouts = rule.idle_timeout, rule.hard_timeout
+        head = (length, rule.table, 5, 6, rule.priority, *timeouts, 0, rule.cookie, *counters)
         octets += struct.pack("!HBxIIHHHHxxxxQQQ", *head) + tail
     return octets
 
@@ -73,4 +74,11 @@ def test_another_timeout_is_noticed_unless_a_fin_may_have_shortened_it() -> None
     for wanted, shorter, expected in ((lasting, 5, False), (closing, 5, True), (closing, 6, False)):
         read_back = sent(wanted)
         read_back.check(shown(replace(wanted, idle_timeout=shorter)))
+        assert (read_back.verdict() is None) is expected
+
+
+def test_another_hard_timeout_is_noticed() -> None:
+    for hard, expected in ((2, True), (0, False), (3, False)):
+        read_back = sent(replace(SENT[0], hard_timeout=2))
+        read_back.check(shown(replace(SENT[0], hard_timeout=hard)))
         assert (read_back.verdict() is None) is expected

@@ -13,6 +13,7 @@ from typing import Any
 from ryu_apps.evb.config.balancers import balancer_lines, balancers, odd_balancers
 from ryu_apps.evb.config.managers import manager_lines, odd_managers, vsi_managers
 from ryu_apps.evb.config.schema import (
+    FORWARD_IN_FLIGHT,
     STATISTICS_INTERVAL,
     ConfigFile,
     Datapath,
@@ -56,6 +57,7 @@ class BridgeConfig:
         multicast: the queriers.
         statistics_interval: seconds between readings of all counters.
         vsi_managers: where the VSI types of VSI managers are.
+        forward_in_flight: seconds for which the switch that a VM has left passes on what was under way to it.
     """
 
     fabric: Fabric
@@ -64,6 +66,7 @@ class BridgeConfig:
     multicast: Snooping = USUAL
     statistics_interval: float = STATISTICS_INTERVAL
     vsi_managers: VsiManagers = ALL_LOCAL
+    forward_in_flight: int = FORWARD_IN_FLIGHT
 
 
 def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -89,6 +92,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         _snooping(parsed.multicast),
         parsed.statistics_interval,
         vsi_managers(parsed),
+        parsed.forward_in_flight,
     )
     return config, in_reading_order(found)
 
@@ -103,6 +107,8 @@ def dump_config(config: BridgeConfig) -> str:
     lines += _multicast_lines(config.multicast)
     if config.statistics_interval != STATISTICS_INTERVAL:
         lines.append(f"statistics_interval: {config.statistics_interval}")
+    if config.forward_in_flight != FORWARD_IN_FLIGHT:
+        lines.append(f"forward_in_flight: {config.forward_in_flight}")
     lines += balancer_lines(config.fabric.balancers)
     lines += manager_lines(config.vsi_managers)
     lines.append("dps:" if switches else "dps: {}")

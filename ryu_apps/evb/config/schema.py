@@ -20,6 +20,8 @@ StageOnText = Literal["preassociate", "preassociate_rr"]
 MAX_PORT = 0xFEFF
 #: Seconds between readings of all counters, unless the file says otherwise.
 STATISTICS_INTERVAL = 1.0
+#: Seconds for which the switch that a VSI has left passes on what was under way to it, unless the file says otherwise.
+FORWARD_IN_FLIGHT = 2
 
 
 def _mac(written: object) -> int:
@@ -233,6 +235,7 @@ class ConfigFile(Strict):
     timers: TimerValues = TimerValues()
     multicast: Multicast = Multicast()
     statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
+    forward_in_flight: Annotated[int, Field(ge=0, le=60)] = FORWARD_IN_FLIGHT
     load_balancers: Annotated[dict[PlainName, LoadBalancer], Field(max_length=1000)] = Field(default_factory=dict)
     vsi_managers: Managers = Managers()
     dps: dict[Name, Datapath]

@@ -34,6 +34,7 @@ def rule_text(rule: Rule) -> str:
     """``table=ACL_FROM priority=1 cookie=0x... metadata=0x../0x.. actions=goto:FORWARD``."""
     head = f"table={_table(rule.table)} priority={rule.priority} cookie={rule.cookie:#x}"
     head += f" idle_timeout={rule.idle_timeout}" if rule.idle_timeout else ""
+    head += f" hard_timeout={rule.hard_timeout}" if rule.hard_timeout else ""
     return f"{head} {match_text(rule)} actions={actions_text(rule)}"
 
 

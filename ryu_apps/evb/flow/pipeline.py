@@ -193,6 +193,8 @@ class Kind(IntEnum):
 
     Of index 0 are the connections of end systems through a load balancer; ``generation`` is its number.
     """
+    DETOUR = 7
+    """For some seconds the way from where a VSI was to where it is; ``owner`` is the VSI index."""
 
 
 #: The upper 16 bits of every cookie of ours: other applications' rules never match it.
@@ -251,6 +253,7 @@ class Priority(IntEnum):
     DEFAULT = 1
     WIDE = 100
     EXACT = 200
+    DETOUR = 300
     GUARD = 65000
 
 

@@ -278,8 +278,8 @@ class Rule:
     """One flow entry.
 
     ``apply`` are apply-actions; ``metadata`` is ``(value, mask)`` for write-metadata; ``goto`` the
-    next table.  No instruction at all is a drop.  ``idle_timeout`` is in seconds without a frame, 0 for
-    a rule that stays.
+    next table.  No instruction at all is a drop.  Both timeouts are in seconds, 0 for a rule that stays:
+    ``idle_timeout`` without a frame, ``hard_timeout`` in any case.
     """
 
     table: int
@@ -291,6 +291,7 @@ class Rule:
     goto: int | None = None
     meter: int | None = None
     idle_timeout: int = 0
+    hard_timeout: int = 0
 
     @property
     def key(self) -> RuleKey:

@@ -17,7 +17,7 @@ from ryu_apps.evb.flow.pipeline import (
     metadata,
 )
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Fields, Match, Rule, match
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Fields, ForgetInPort, Match, Rule, match
 from ryu_apps.evb.program.infrastructure import classify_vid
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.evb.vsi.model import Binding, VsiBinding
@@ -44,6 +44,19 @@ def remote_gate(way: Action, binding: VsiBinding) -> RuleSet:
     owner = cookie(Kind.GATE, binding.vsi_index, binding.generation)
     return rule_set(
         Rule(Table.FORWARD, Priority.EXACT, _destination(one), owner, apply=(way,))
+        for one in binding.bindings
+        if one.mac is not None
+    )
+
+
+def detour(way: Action, binding: VsiBinding, seconds: int) -> RuleSet:
+    """The way from the switch where the VSI was, for frames that were under way to it: also back by the trunk they
+    come in by, which a gate's own way never is.  The switch itself ends it after so many seconds.
+    """
+    owner = cookie(Kind.DETOUR, binding.vsi_index, binding.generation)
+    back = ForgetInPort(), way
+    return rule_set(
+        Rule(Table.FORWARD, Priority.DETOUR, _destination(one), owner, apply=back, hard_timeout=seconds)
         for one in binding.bindings
         if one.mac is not None
     )

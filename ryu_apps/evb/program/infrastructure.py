@@ -148,6 +148,11 @@ def towards(wiring: Wiring, dpid: int, target: int) -> ToGroup:
     return to_trunk(trunk)
 
 
+def way_between(wiring: Wiring, dpid: int, target: int) -> ToGroup | None:
+    """As :func:`towards`; None if no link ever led there."""
+    return towards(wiring, dpid, target) if target in wiring.others(dpid) else None
+
+
 def _ways(dpid: int, wiring: Wiring) -> Iterator[Group]:
     """Equally short ways share what is to be sent; the switch leaves out by itself those that are down."""
     for target in wiring.others(dpid) if wiring.alternatives else ():

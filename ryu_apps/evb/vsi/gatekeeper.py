@@ -21,6 +21,7 @@ from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.model import Interest
 from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
@@ -34,9 +35,10 @@ _Membership = tuple[int, int, Member]
 class Gatekeeper:
     """Computes and remembers the gates of all VSIs and the flood rules they share."""
 
-    def __init__(self, fabric: Fabric, wiring: Wiring) -> None:
+    def __init__(self, fabric: Fabric, wiring: Wiring, in_flight: InFlight) -> None:
         self._fabric = fabric
         self._wiring = wiring
+        self._in_flight = in_flight
         self._floods: dict[tuple[int, int], FloodVid] = {}
         self._whole: dict[int, set[str]] = {}
         self._tree = {dpid: wiring.branches(dpid) for dpid in fabric.switches}
@@ -65,12 +67,14 @@ class Gatekeeper:
         receptions = _receptions(vsi.listener, owner, program)
         shared = self._flood_changes(vsi, members, pages)
         groups = self._group_changes(vsi, members, receptions)
+        detours = self._in_flight.moved(vsi, owner, program)
         rotation = Change(groups=self.pools.place(vsi.text, program if owner is not None else None))
         changes = {
             dpid: merge(
                 difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)),
                 shared.get(dpid, Change()),
                 groups.get(dpid, Change()),
+                detours.get(dpid, Change()),
                 rotation,
             )
             for dpid in self._fabric.switches
