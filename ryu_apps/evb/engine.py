@@ -53,7 +53,7 @@ from ryu_apps.evb.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.neighbours import INTERVAL as HELLO_INTERVAL
 from ryu_apps.evb.neighbours import Neighbours
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.program.infrastructure import port_groups, way_between
+from ryu_apps.evb.program.infrastructure import port_groups, routed, way_between
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.rewiring import KEY as LINKS_DOWN
@@ -169,7 +169,12 @@ class Engine:
         self.wiring = wiring
         self.neighbours = Neighbours(fabric)
         self.rewiring = Rewiring(
-            fabric, wiring, self.wanted.base, gatekeeper.rewire, self.lifecycle.next_token, self.lifecycle.up
+            fabric,
+            wiring,
+            lambda dpid: routed(dpid, wiring),
+            gatekeeper.rewire,
+            self.lifecycle.next_token,
+            self.lifecycle.up,
         )
         self._agenda: Agenda[PortId | tuple[Chore, int]] = Agenda()
         self._grace = _GRACE_MARGIN + max(

@@ -36,14 +36,14 @@ class Rewiring:
         self,
         fabric: Fabric,
         wiring: Wiring,
-        base: Callable[[int], Change],
+        routed: Callable[[int], Change],
         rewire: Callable[[], dict[int, Change]],
         next_token: Callable[[], int],
         up: set[int],
     ) -> None:
         """
         Args:
-            base: what a switch holds whoever is there, by the routes in force.
+            routed: what a switch holds whoever is there because of the routes in force.
             rewire: what else depends on them: what each switch has to change.
             up: the switches that may be changed step by step.
         """
@@ -51,7 +51,7 @@ class Rewiring:
         self.strange: frozenset[PortId] = frozenset()
         self._trunks = frozenset(fabric.ports(Role.TRUNK))
         self._wiring = wiring
-        self._base = base
+        self._routed = routed
         self._rewire = rewire
         self._next_token = next_token
         self._up = up
@@ -108,11 +108,11 @@ class Rewiring:
         return ours
 
     def _take(self, routes: Routes) -> Iterator[Apply]:
-        before = {dpid: self._base(dpid) for dpid in self._up}
+        before = {dpid: self._routed(dpid) for dpid in self._up}
         self._wiring.routes = routes
         others = self._rewire()
         for dpid in sorted(before):
-            old, new = before[dpid], self._base(dpid)
+            old, new = before[dpid], self._routed(dpid)
             changed = tuple(group for group in new.groups if group not in old.groups)
             change = difference(rule_set(old.add), rule_set(new.add))
             if whole := merge(Change(groups=changed), change, others.get(dpid, Change())):

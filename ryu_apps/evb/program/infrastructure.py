@@ -96,12 +96,13 @@ def infrastructure(
     interfaces = [interface for _, interface in sorted(switch.interfaces.items())]
     edge = [interface for interface in interfaces if interface.role is not Role.TRUNK]
     trunks = wiring.trunks(switch.dpid)
+    by_routes = routed(switch.dpid, wiring)
     return Change(
         meters=tuple(map(_meter, interfaces)),
         groups=(
             *(group for one in edge for group in port_groups(one, reflective_relay=False)),
             *(_trunk_group(trunk) for trunk in trunks),
-            *_ways(switch.dpid, wiring),
+            *by_routes.groups,
             PROXY_COPY,
         ),
         add=(
@@ -109,11 +110,17 @@ def infrastructure(
             *_ingress(interfaces, trunks),
             *_forward_hosts(switch.dpid, wiring, hosts, clients),
             *_queries(edge),
-            *_flood(trunks),
-            *_selected(trunks),
+            *by_routes.add,
             *(rule for one in edge for rule in _output(one)),
         ),
     )
+
+
+def routed(dpid: int, wiring: Wiring) -> Change:
+    """What of :func:`infrastructure` depends on the routes in force."""
+    trunks = wiring.trunks(dpid)
+    ways = tuple(_ways(dpid, wiring, trunks)) if wiring.alternatives else ()
+    return Change(groups=ways, add=(*_flood(trunks), *_selected(trunks)))
 
 
 def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ...]:
@@ -153,18 +160,19 @@ def way_between(wiring: Wiring, dpid: int, target: int) -> ToGroup | None:
     return towards(wiring, dpid, target) if target in wiring.others(dpid) else None
 
 
-def _ways(dpid: int, wiring: Wiring) -> Iterator[Group]:
+def _ways(dpid: int, wiring: Wiring, trunks: tuple[Trunk, ...]) -> Iterator[Group]:
     """Equally short ways share what is to be sent; the switch leaves out by itself those that are down."""
-    for target in wiring.others(dpid) if wiring.alternatives else ():
-        trunks = wiring.towards(dpid, target)
-        buckets = tuple(
-            Bucket((to_trunk(trunk),), weight=1, watch_group=TRUNK_GROUP + trunk.ordinal) for trunk in trunks
-        )
-        if len(buckets) == 1:
+    leading_to = {trunk.neighbour: trunk for trunk in trunks}
+    for target in wiring.others(dpid):
+        chosen = [leading_to[hop] for hop in wiring.hops(dpid, target)]
+        if len(chosen) == 1:
             # Nothing to choose: the switch need not look at the frame twice.
-            only = Group(WAY_GROUP + wiring.numbers[target], GroupType.INDIRECT, (Bucket((to_trunk(trunks[0]),)),))
+            only = Group(WAY_GROUP + wiring.numbers[target], GroupType.INDIRECT, (Bucket((to_trunk(chosen[0]),)),))
             yield only
         else:
+            buckets = tuple(
+                Bucket((to_trunk(trunk),), weight=1, watch_group=TRUNK_GROUP + trunk.ordinal) for trunk in chosen
+            )
             yield Group(WAY_GROUP + wiring.numbers[target], GroupType.SELECT, buckets)
 
 

@@ -142,16 +142,13 @@ class Wiring:
             (trunk.ordinal, _behind(tree, dpid, trunk.neighbour)) for trunk in self.trunks(dpid) if trunk.in_tree
         )
 
-    def towards(self, dpid: int, target: int) -> tuple[Trunk, ...]:
-        """The trunks by which a switch reaches another one, all equally short; none: there is no way now."""
-        return self._over(self.routes, dpid, target)
+    def hops(self, dpid: int, target: int) -> tuple[int, ...]:
+        """The neighbours by which a switch reaches another one, all equally near; none: there is no way now."""
+        return self.routes.hops.get((dpid, target), ())
 
     def usually(self, dpid: int, target: int) -> tuple[Trunk, ...]:
-        """The same if all links are up."""
-        return self._over(self._usual, dpid, target)
-
-    def _over(self, routes: Routes, dpid: int, target: int) -> tuple[Trunk, ...]:
-        hops = routes.hops.get((dpid, target), ())
+        """The trunks by which it does if all links are up."""
+        hops = self._usual.hops.get((dpid, target), ())
         return tuple(trunk for trunk in self.trunks(dpid) if trunk.neighbour in hops)
 
     def others(self, dpid: int) -> tuple[int, ...]:
