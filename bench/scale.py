@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 from rich.console import Console
@@ -44,6 +45,18 @@ _POLICIES = Path(__file__).parents[1] / "policies"
 _TYPE = (1, 1)
 
 
+class Cpu(NamedTuple):
+    """Milliseconds of processor time."""
+
+    controller: float
+    switches: float
+    stations: float
+
+    def per_vsi(self, later: Cpu, count: int) -> Cpu:
+        """What has been used of it until ``later``, for each of some VSIs."""
+        return Cpu(*((after - before) / count for before, after in zip(self, later, strict=True)))
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One size.
@@ -52,6 +65,7 @@ class Result:
         start_s: until every station has agreed with its bridge.
         stage_ms, associate_ms: request to answer, one at a time, of all VSIs.
         associate_first_ms, associate_last_ms: the median of the first and of the last tenth.
+        cpu_first_ms, cpu_last_ms: what both requests of a VSI of these cost.
         memory_kb: resident memory of the controller for each VSI.
         keep_alive_load: the controller's share of a core with all VSIs at rest.
         rules_leaf, rules_spine: of the fullest of each.
@@ -68,6 +82,8 @@ class Result:
     associate_ms: Spread
     associate_first_ms: float
     associate_last_ms: float
+    cpu_first_ms: Cpu
+    cpu_last_ms: Cpu
     memory_kb: float
     keep_alive_load: float
     rules_leaf: int
@@ -89,7 +105,7 @@ class Scale:
     def measure(self, times: int, start_s: float) -> Result:
         """Everything, in one go."""
         empty, begun = self._memory(), time.monotonic()
-        staged, associated = self._fill()
+        staged, associated, (first, last) = self._fill()
         full = self._memory()
         load = self._load(begun)
         rules = self._rules()
@@ -107,6 +123,8 @@ class Scale:
             Spread.of(associated),
             Spread.of(associated[:tenth]).p50,
             Spread.of(associated[-tenth:]).p50,
+            first,
+            last,
             (full - empty) / len(associated),
             load,
             max(count for name, count in rules.items() if name.startswith("leaf")),
@@ -117,17 +135,23 @@ class Scale:
             each,
         )
 
-    def _fill(self) -> tuple[list[float], list[float]]:
-        """A VSI after the other, node by node in turn, so that all switches fill alike."""
-        staged, associated = [], []
-        for number in range(VSIS_EACH):
-            if number % 8 == 0:
-                self._tell(f"{number * len(self._nodes):,} VSIs")
-            for node in self._nodes:
-                vsi = vsi_of(node, number)
+    def _fill(self) -> tuple[list[float], list[float], list[Cpu]]:
+        """A VSI after the other, node by node in turn, so that all switches fill alike.
+
+        Returns:
+            what each Pre-Associate and Associate took, and processor time a VSI in the first and in the last tenth.
+        """
+        staged, associated, used = [], [], []
+        vsis = [(node, vsi_of(node, number)) for number in range(VSIS_EACH) for node in self._nodes]
+        tenth = max(len(vsis) // 10, 1)
+        for part in (vsis[:tenth], vsis[tenth:-tenth], vsis[-tenth:]):
+            self._tell(f"from {len(staged):,} to {len(staged) + len(part):,} VSIs")
+            before = self._cpu()
+            for node, vsi in part:
                 staged.append(self._ask(node, Mode.PREASSOCIATE_RR, vsi))
                 associated.append(self._ask(node, Mode.ASSOCIATE, vsi))
-        return staged, associated
+            used.append(before.per_vsi(self._cpu(), len(part)))
+        return staged, associated, [used[0], used[-1]]
 
     def _ask(self, node: str, mode: Mode, vsi: Vsi) -> float:
         answer = self._cluster.hypervisors[node].station.request(mode, vsi, limit=30.0)
@@ -139,9 +163,9 @@ class Scale:
         """When all that were associated since ``begun`` are being repeated, spread as they came."""
         self._tell("keep-alives")
         time.sleep(max(begun + _INTERVAL - time.monotonic(), 0.0))
-        before = self._cpu()
+        before = self._cpu().controller
         time.sleep(_QUIET)
-        return (self._cpu() - before) / _QUIET
+        return (self._cpu().controller - before) / (1000 * _QUIET)
 
     def _rules(self) -> dict[str, int]:
         return {one["name"]: one["rules"] for one in self._status()["switches"]}
@@ -201,12 +225,15 @@ class Scale:
         status = Path(f"/proc/{self._cluster.controller.pid}/status").read_text(encoding="ascii")
         return float(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
 
-    def _cpu(self) -> float:
-        """Seconds."""
-        fields = (
-            Path(f"/proc/{self._cluster.controller.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        )
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def _cpu(self) -> Cpu:
+        """So far; the stations are ours."""
+        return Cpu(*map(_cpu_of, (self._cluster.controller.pid, self._cluster.ovs.pid, os.getpid())))
+
+
+def _cpu_of(pid: int) -> float:
+    """Milliseconds of a process and all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def vsi_of(node: str, number: int) -> Vsi:
@@ -251,6 +278,10 @@ def results(wanted: Sequence[int], tell: Callable[[str], None]) -> Iterator[Resu
                 yield scale.measure(times, time.monotonic() - begun)
 
 
+def _grown(one: Result, process: str) -> str:
+    return f"{getattr(one.cpu_first_ms, process):.1f} / {getattr(one.cpu_last_ms, process):.1f}"
+
+
 def shown(found: Sequence[Result]) -> Table:
     """A column for each size."""
     rows: list[tuple[str, Callable[[Result], object]]] = [
@@ -262,6 +293,9 @@ def shown(found: Sequence[Result]) -> Table:
             "  the first tenth / the last tenth",
             lambda one: f"{one.associate_first_ms:.1f} / {one.associate_last_ms:.1f}",
         ),
+        ("processor time a VSI in these, controller (ms)", lambda one: _grown(one, "controller")),
+        ("  all switches, which are one process (ms)", lambda one: _grown(one, "switches")),
+        ("  all stations, and the harness (ms)", lambda one: _grown(one, "stations")),
         ("controller memory a VSI (KB)", lambda one: f"{one.memory_kb:.1f}"),
         (f"keep-alive load, rka {RKA} (% of a core)", lambda one: f"{100 * one.keep_alive_load:.0f}"),
         ("rules of the fullest leaf / spine", lambda one: f"{one.rules_leaf:,} / {one.rules_spine:,}"),

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mininet_tests.harness.shell import Namespace
 from mininet_tests.harness.station import Answer, Mode, StationError, Vsi
+from ryu_apps.evb.agenda import Agenda
 from ryu_apps.evb.protocol.station import (
     Advertise,
     Ask,
@@ -63,7 +64,8 @@ class StationLoop:
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self._selector = selectors.DefaultSelector()
-        self._stations: list[EmulatedStation] = []
+        self._stations: set[EmulatedStation] = set()
+        self._agenda: Agenda[EmulatedStation] = Agenda()
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._stopping = False
@@ -73,7 +75,7 @@ class StationLoop:
     def add(self, station: EmulatedStation, sock: socket.socket) -> None:
         """Take a station in."""
         with self.changed:
-            self._stations.append(station)
+            self._stations.add(station)
             self._selector.register(sock, selectors.EVENT_READ, station)
         self.wake()
 
@@ -81,8 +83,14 @@ class StationLoop:
         """Let a station go."""
         with self.changed:
             self._stations.remove(station)
+            self._agenda.set(station, None)
             self._selector.unregister(sock)
         self.wake()
+
+    def fed(self, station: EmulatedStation) -> None:
+        """A station may want to be woken at another time; called with the lock held."""
+        if station in self._stations:
+            self._agenda.set(station, station.deadline)
 
     def wake(self) -> None:
         """A deadline may have come nearer."""
@@ -112,14 +120,12 @@ class StationLoop:
 
     def _patience(self) -> float:
         with self.changed:
-            deadlines = [one.deadline for one in self._stations if one.deadline is not None]
-        return min(max(0.0, min(deadlines, default=time.monotonic() + 1.0) - time.monotonic()), _LONGEST_SLEEP)
+            deadline = self._agenda.deadline
+        return _LONGEST_SLEEP if deadline is None else min(max(0.0, deadline - time.monotonic()), _LONGEST_SLEEP)
 
     def _tick(self) -> None:
-        now = time.monotonic()
-        for station in self._stations:
-            if station.deadline is not None and station.deadline <= now:
-                station.feed(Tick())
+        for station in list(self._agenda.due(time.monotonic())):
+            station.feed(Tick())
 
 
 class EmulatedStation:
@@ -239,6 +245,7 @@ class EmulatedStation:
                     self._send(ETHERTYPE_ECP, ecpdu.encode())
                 case Notice():
                     self.notices.append(output)
+        self._loop.fed(self)
 
     def receive(self) -> None:
         """Take every frame that has arrived."""
