@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
-from ryu_apps.cli.replay import load, perform, private_namespaces, show_figures, show_ladder
+from ryu_apps.cli.replay import load, perform, show_figures, show_ladder
+from ryu_apps.cli.stage import private_namespaces
 
 if TYPE_CHECKING:
     from mininet_tests.report import MigrationReport

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ryu_apps.cli.replay import private_namespaces
+from ryu_apps.cli.stage import private_namespaces
 
 if TYPE_CHECKING:
     from mininet_tests.matrix.run import Cell

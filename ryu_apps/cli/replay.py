@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ryu_apps.cli.stage import performance, private_namespaces
 from ryu_apps.vcm.trace import Width
 
 if TYPE_CHECKING:
@@ -77,16 +77,6 @@ def replay(
     raise SystemExit(0 if report.ok else 1)
 
 
-def private_namespaces() -> None:
-    """Go on inside namespaces that die with us; see ``mininet_tests.harness.sandbox``."""
-    from mininet_tests.harness.sandbox import SandboxError, enter
-
-    try:
-        enter()
-    except SandboxError as error:
-        raise click.ClickException(str(error)) from None
-
-
 def load(path: Path) -> Scenario:
     """Read a scenario; ClickException with every mistake."""
     from mininet_tests.scenario import ScenarioError, load_scenario
@@ -99,33 +89,12 @@ def load(path: Path) -> Scenario:
 
 def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False) -> Report:
     """Run a scenario behind a progress display."""
-    from mininet_tests.harness.cluster import NameClashError
     from mininet_tests.harness.controller import APPS
-    from mininet_tests.harness.shell import CommandError
-    from mininet_tests.harness.station import StationError
     from mininet_tests.replay import replay as run_scenario
-    from mininet_tests.vcm import MigrationRefused
 
     apps = (*APPS, OPENFLOW_REST) if ofctl_rest else APPS
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(scenario.file.name)
-
-        def tell(words: str) -> None:
-            progress.update(task, description=f"{scenario.file.name}: {words}")
-
-        try:
-            return run_scenario(scenario, output, tell, apps)
-        except (
-            TimeoutError,
-            LookupError,
-            ValueError,
-            NameClashError,
-            CommandError,
-            StationError,
-            MigrationRefused,
-        ) as error:
-            raise click.ClickException(f"{error}\nlogs: {output}/logs") from error
+    with performance(scenario.file.name, console, output / "logs") as tell:
+        return run_scenario(scenario, output, tell, apps)
 
 
 def show_ladder(console: Console, migration: MigrationReport) -> None:

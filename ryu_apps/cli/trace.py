@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ryu_apps.cli.replay import private_namespaces
+from ryu_apps.cli.stage import performance, private_namespaces
 from ryu_apps.evb.policy.diagnostic import Diagnostic, utf8
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.vcm.trace import Entry, Width, day, read_trace, write_trace
@@ -83,22 +82,10 @@ def _entries(wanted: Wanted, fabric: Fabric) -> list[Entry]:
 
 
 def _play(name: str, entries: list[Entry], fabric: Fabric, seconds: float, target: Path, console: Console) -> DayReport:
-    from mininet_tests.harness.cluster import NameClashError
-    from mininet_tests.harness.shell import CommandError
-    from mininet_tests.harness.station import StationError
     from mininet_tests.trace import replay_trace as play
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(name)
-
-        def tell(words: str) -> None:
-            progress.update(task, description=f"{name}: {words}")
-
-        try:
-            return play(entries, fabric, multi_switch.END_SYSTEMS, seconds, target / "logs", tell)
-        except (TimeoutError, NameClashError, CommandError, StationError) as error:
-            raise click.ClickException(f"{error}\nlogs: {target}/logs") from error
+    with performance(name, console, target / "logs") as tell:
+        return play(entries, fabric, multi_switch.END_SYSTEMS, seconds, target / "logs", tell)
 
 
 def _show(report: DayReport, console: Console) -> None:

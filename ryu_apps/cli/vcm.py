@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ryu_apps.cli.replay import private_namespaces
+from ryu_apps.cli.stage import performance, private_namespaces
 from ryu_apps.sources import read_sources
 from ryu_apps.vcm.inventory import Occupancy
 from ryu_apps.vcm.loader import Loaded, load_inventory
@@ -190,34 +189,11 @@ def _plan(loaded: Loaded, goal: str, subject: str, parallel: int) -> Plan:
 
 def _perform(loaded: Loaded, place: Path, task: Task, output: Path, station: str, console: Console) -> ClusterReport:
     """Do it behind a progress display."""
-    from mininet_tests.harness.cluster import NameClashError
-    from mininet_tests.harness.shell import CommandError
-    from mininet_tests.harness.station import StationError
     from mininet_tests.manager.campaign import perform
-    from mininet_tests.manager.guests import MismatchError
-    from mininet_tests.vcm import MigrationRefused
 
     interrupts = _Interrupts()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        shown = progress.add_task(str(task.goal))
-
-        def tell(words: str) -> None:
-            progress.update(shown, description=f"{task.goal}: {words}")
-
-        try:
-            return perform(loaded, place, task, output, station, tell, interrupts.halt_by)
-        except (
-            TimeoutError,
-            LookupError,
-            ValueError,
-            MismatchError,
-            NameClashError,
-            CommandError,
-            StationError,
-            MigrationRefused,
-        ) as error:
-            raise click.ClickException(f"{error}\nlogs: {output}/logs") from error
+    with performance(str(task.goal), console, output / "logs") as tell:
+        return perform(loaded, place, task, output, station, tell, interrupts.halt_by)
 
 
 class _Interrupts:

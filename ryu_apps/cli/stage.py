@@ -1,0 +1,54 @@
+"""What all commands have in common that build a cluster: namespaces of their own, a word on how far they are, and
+errors of the cluster as errors of the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+
+def private_namespaces() -> None:
+    """Go on inside namespaces that die with us; see ``mininet_tests.harness.sandbox``."""
+    from mininet_tests.harness.sandbox import SandboxError, enter
+
+    try:
+        enter()
+    except SandboxError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@contextmanager
+def performance(title: str, console: Console, logs: Path) -> Iterator[Callable[[str], None]]:
+    """A spinner while a cluster is at work; yields how to say what it is doing.
+
+    Raises:
+        ClickException: the cluster did not come up, or what was asked of it could not be done.
+    """
+    from mininet_tests.harness.cluster import NameClashError
+    from mininet_tests.harness.shell import CommandError
+    from mininet_tests.harness.station import StationError
+    from mininet_tests.manager.guests import MismatchError
+    from mininet_tests.vcm import MigrationRefused
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(title)
+        try:
+            yield lambda words: progress.update(task, description=f"{title}: {words}")
+        except (
+            TimeoutError,
+            LookupError,
+            ValueError,
+            MismatchError,
+            NameClashError,
+            CommandError,
+            StationError,
+            MigrationRefused,
+        ) as error:
+            raise click.ClickException(f"{error}\nlogs: {logs}") from error
