@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from mininet_tests.harness.probes import Flow
 from mininet_tests.harness.station import Vsi
-from mininet_tests.site import Site, SiteError, is_file, site_of
+from mininet_tests.site import Site, SiteError, misfits, policies_of, site_of
 from ryu_apps.evb.config.schema import LoadBalancer
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import read_document
@@ -88,7 +88,7 @@ class ClusterSpec(Strict):
     hosts: dict[str, Ip] = Field(default_factory=dict)
     load_balancers: dict[str, LoadBalancer] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
-    policies: list[str] = Field(default_factory=lambda: ["../../policies"])
+    policies: list[str] | None = None
 
 
 class VmSpec(Strict):
@@ -216,7 +216,7 @@ def load_scenario(path: Path) -> Scenario:
     return Scenario(
         parsed,
         site,
-        _policies(parsed.cluster, site, path.parent),
+        policies_of(site, parsed.cluster.policies, path.parent),
         tuple(_flow(name, spec) for name, spec in parsed.flows.items()),
         {name: _vsi(parsed.name, name, spec) for name, spec in parsed.vms.items()},
     )
@@ -228,13 +228,6 @@ def _site(spec: ClusterSpec, folder: Path) -> Site:
     return site_of(spec.topology, given | spec.parameters, spec.hosts, folder)
 
 
-def _policies(spec: ClusterSpec, site: Site, folder: Path) -> tuple[str, ...]:
-    """Those of the scenario or, if it does not say and a file describes the fabric, those of that file."""
-    if site.folder is not None and "policies" not in spec.model_fields_set:
-        return tuple(str((site.folder / place).resolve()) for place in site.config.policies)
-    return tuple(str((folder / place).resolve()) for place in spec.policies)
-
-
 Stray = tuple[tuple[Any, ...], str]
 
 
@@ -244,9 +237,8 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
     for name in cluster.parameters:
         if name in ("n", "proxies"):
             yield ("cluster", "parameters", name), f"{name} has an attribute of its own: cluster.{name}"
-    for name in ("n", "proxies", "parameters"):
-        if is_file(cluster.topology) and name in cluster.model_fields_set:
-            yield ("cluster", name), f"a file has no {name}: {cluster.topology} is what it is"
+    for name in misfits(cluster.topology, cluster.model_fields_set):
+        yield ("cluster", name), f"a file has no {name}: {cluster.topology} is what it is"
     for name, flow in parsed.flows.items():
         if flow.address and flow.proto != "tcp":
             yield ("flows", name, "address"), "UDP has two ends that speak: only TCP calls another address"

@@ -5,6 +5,7 @@ Knows nothing that runs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from topologies.mininet_topo import EndSystem, oddities, systems_of
 
 #: End systems and VMs are in one network of this prefix length.
 _PREFIX = 24
+#: Where the VSI types are, from a folder of scenarios or inventories.
+DEFAULT_POLICIES = ("../../policies",)
 
 
 class SiteError(ValueError):
@@ -78,6 +81,18 @@ def site_of(topology: str, parameters: dict[str, int], addresses: dict[str, str]
         raise SiteError(f"{topology}: {'; '.join(odd)}")
     given = {name: f"{address}/{_PREFIX}" for name, address in addresses.items()}
     return replace(site, hosts=systems_of(site.config.fabric, site.hosts, given))
+
+
+def policies_of(site: Site, written: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
+    """Absolute paths of the VSI types: those written, relative to ``folder``, or those of the fabric's own file."""
+    if written is None and site.folder is not None:
+        return tuple(str((site.folder / place).resolve()) for place in site.config.policies)
+    return tuple(str((folder / place).resolve()) for place in (DEFAULT_POLICIES if written is None else written))
+
+
+def misfits(topology: str, written: Iterable[str]) -> list[str]:
+    """Of ``n``, ``proxies`` and ``parameters``, those that are written although the topology is a file."""
+    return [name for name in ("n", "proxies", "parameters") if name in set(written) and is_file(topology)]
 
 
 def _read(path: Path) -> BridgeConfig:

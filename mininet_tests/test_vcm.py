@@ -151,6 +151,86 @@ def test_whoever_is_refused_takes_the_next_and_the_command_says_so(tmp_path: Pat
     assert "in place of hv5" in (tmp_path / "report.txt").read_text(encoding="utf-8")
 
 
+# --- elsewhere ---
+def evacuated(inventory: Path, subject: str, output: Path) -> dict[str, str]:
+    """By the command line; where the VMs that had to leave are now."""
+    program = "from ryu_apps.cli.main import main; main()"
+    arguments = ["vcm", "run", str(inventory), "evacuate", subject, "--parallel", "4", "--output", str(output)]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    assert report["ok"] and {one["figures"]["outcome"] for one in report["attempts"]} == {"completed"}
+    return {one["vm"]: one["node"] for one in report["vms"] if one["node"] != one["source"]}
+
+
+def test_a_leaf_is_evacuated_over_the_spines(tmp_path: Path) -> None:
+    moved = evacuated(INVENTORIES / "multi-switch.yaml", "leaf1", tmp_path)
+    nodes = shipped("multi-switch").inventory.nodes
+    assert set(moved) == {"fw1", "web1", "web2", "db1"}
+    assert "leaf1" not in {nodes[node].switch for node in moved.values()}
+    assert nodes[moved["db1"]].power != nodes["hv9"].power, "the other database is there"
+
+
+FABRIC = """\
+version: 1
+policies: [{policies}]
+dps:
+  east:
+    dp_id: 0x1
+    interfaces:
+      1: {{name: n1, role: station, native_vlan: 100}}
+      2: {{name: client, role: host, native_vlan: 100, macs: ["52:54:00:00:64:02"]}}
+      3: {{name: trunk, role: trunk, link: {{dp: west, port: 3}}}}
+  west:
+    dp_id: 0x2
+    interfaces:
+      1: {{name: n2, role: station, native_vlan: 100}}
+      3: {{name: trunk, role: trunk, link: {{dp: east, port: 3}}}}
+"""
+INVENTORY = """\
+version: 1
+name: own
+switches: {{east: {{links: [west]}}, west: {{}}}}
+nodes:
+  n1: {{switch: east, slots: 2, memory_mib: 1024}}
+  n2: {{switch: west, slots: 2, memory_mib: 1024}}
+vms:
+  vm1: {{at: n1, mac: "52:54:00:c2:00:01", addresses: [10.0.100.101], vlan: 100, type: 1, version: 1, memory_mib: 512}}
+cluster: {cluster}
+"""
+
+
+def own(folder: Path, cluster: str) -> Path:
+    """An inventory and a fabric of the user's own, side by side."""
+    (folder / "fabric.yaml").write_text(FABRIC.format(policies=CHECKOUT / "policies"), encoding="utf-8")
+    (folder / "inventory.yaml").write_text(INVENTORY.format(cluster=cluster), encoding="utf-8")
+    return folder / "inventory.yaml"
+
+
+def test_a_node_of_a_fabric_of_ones_own_is_evacuated(tmp_path: Path) -> None:
+    inventory = own(tmp_path, "{topology: fabric.yaml, hosts: {client: 10.0.100.2}}")
+    assert evacuated(inventory, "n1", tmp_path / "report") == {"vm1": "n2"}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [
+        ("{topology: fabric.yaml, n: 4, hosts: {client: 10.0.100.2}}", "a file has no n"),
+        ("{topology: fabric.yaml}", "an end system 'client' with an address is needed"),
+        ("{topology: elsewhere.yaml}", "elsewhere.yaml: No such file"),
+        ("{topology: torus}", "no topology 'torus'"),
+        ("{topology: multi_switch, parameters: {tails: 4}}", "unexpected keyword argument 'tails'"),
+        ("{topology: two_switch, n: 8}", "n1 is at east in the inventory, in the cluster not"),
+    ],
+)
+def test_a_cluster_that_cannot_be_is_refused(tmp_path: Path, cluster: str, words: str) -> None:
+    path = own(tmp_path, cluster)
+    loaded, found = load_inventory(str(path), path.read_text(encoding="utf-8"))
+    assert loaded is not None and found == []
+    with pytest.raises(MismatchError, match=words):
+        cluster_of(loaded, tmp_path, tmp_path)
+
+
 # --- halted ---
 @pytest.mark.parametrize(("way", "step"), [(Way.MINIMIZE_LATENCY, Step.COPY), (Way.SAFEST_EXCHANGE, Step.ASSOCIATE)])
 def test_a_halt_on_the_way_leaves_the_flow_tables_as_before(emulated: Cluster, way: Way, step: Step) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mininet_tests.harness.capture import Sighting, Tap, only_ethertypes
@@ -16,8 +15,9 @@ from mininet_tests.harness.staged import ETHERTYPE_RARP, Target
 from mininet_tests.harness.station import LldpadStation, Vsi
 from mininet_tests.harness.vm import Vm
 from mininet_tests.replay import budgeted
+from mininet_tests.site import SiteError, misfits, policies_of, site_of
 from mininet_tests.vcm import admit, dismiss
-from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.schema import Traffic
@@ -41,18 +41,25 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
         station: what speaks EVB at each hypervisor.
 
     Raises:
-        MismatchError: a node is not there, or hangs elsewhere.
-        ValueError: the topology does not take that number of hypervisors.
+        MismatchError: there is no such topology, or a node is not there, or hangs elsewhere.
+        ValueError: there is no switch of a rule budget.
     """
     spec = loaded.file.cluster
+    if wrong := misfits(spec.topology, spec.model_fields_set):
+        raise MismatchError(f"cluster.{wrong[0]}: a file has no {wrong[0]}: {spec.topology} is what it is")
+    parameters = {**({"n": spec.n} if spec.n is not None else {}), **spec.parameters}
     try:
-        topology = importlib.import_module(f"topologies.{spec.topology}")
-    except ModuleNotFoundError:
-        raise MismatchError(f"there is no topology {spec.topology!r}") from None
-    fabric = budgeted(topology.fabric(spec.n), spec.max_rules)
+        site = site_of(spec.topology, parameters, {name: str(one) for name, one in spec.hosts.items()}, place)
+    except SiteError as error:
+        raise MismatchError("\n".join(map(str, (error, *error.diagnostics)))) from None
+    fabric = budgeted(site.config.fabric, spec.max_rules)
     _compare(loaded, fabric)
-    policies = tuple(str((place / one).resolve()) for one in spec.policies)
-    return Cluster(fabric, topology.END_SYSTEMS, folder, dump_config(BridgeConfig(fabric, policies)), station=station)
+    client = next((one for one in site.hosts if one.name == CLIENT), None)
+    if client is None or not client.ip:
+        raise MismatchError(f"an end system {CLIENT!r} with an address is needed, whom every VM talks to")
+    # What a user's own bridge remembers is none of ours.
+    config = replace(site.config, fabric=fabric, policies=policies_of(site, spec.policies, place), state_dir=None)
+    return Cluster(fabric, site.hosts, folder, dump_config(config), station=station)
 
 
 def _compare(loaded: Loaded, fabric: Fabric) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.config.schema import IpAddress, Mac, PlainName, Vid
 from ryu_apps.evb.policy.validate import Strict
@@ -22,6 +23,13 @@ def _uuid(written: object) -> str:
     return str(UUID(written))
 
 
+def _ipv4(address: IPv4Address | IPv6Address) -> IPv4Address:
+    if not isinstance(address, IPv4Address):
+        raise ValueError("an IPv4 address was expected")
+    return address
+
+
+Ipv4Address = Annotated[IpAddress, AfterValidator(_ipv4)]
 VsiUuid = Annotated[str, PlainValidator(_uuid), WithJsonSchema({"type": "string"})]
 
 
@@ -78,12 +86,20 @@ class Vm(Strict):
 
 
 class Cluster(Strict):
-    """The cluster that ``evbridge vcm run`` builds."""
+    """The cluster that ``evbridge vcm run`` builds.
+
+    Attributes:
+        topology: a module of topologies/, or a Python or YAML file relative to the inventory.
+        parameters: of the topology, besides ``n``; a YAML file has neither.
+        hosts: addresses of end systems, where the topology has none or others.
+    """
 
     topology: str = "two_switch"
-    n: Positive = 8
+    n: Positive | None = None
+    parameters: dict[PlainName, Count] = Field(default_factory=dict)
+    hosts: dict[PlainName, Ipv4Address] = Field(default_factory=dict)
     max_rules: dict[PlainName, Count] = Field(default_factory=dict)
-    policies: list[str] = Field(default_factory=lambda: ["../../policies"])
+    policies: list[str] | None = None
 
 
 class InventoryFile(Strict):

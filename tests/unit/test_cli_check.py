@@ -99,7 +99,7 @@ def test_a_policy_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> No
 
 def test_inventories_are_checked_too(tmp_path: Path) -> None:
     inventories = Path(mininet_tests.__file__).parent / "inventories"
-    assert run(inventories).output == "2 inventories: no mistakes\n"
+    assert run(inventories).output == "3 inventories: no mistakes\n"
     text = (inventories / "two-switch.yaml").read_text(encoding="utf-8")
     file = tmp_path / "bad.yaml"
     file.write_text(text.replace("at: hv7", "at: hv77"), encoding="utf-8")

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import mininet_tests
+from mininet_tests.site import DEFAULT_POLICIES
 from ryu_apps.cli.main import main
 from ryu_apps.vcm.loader import load_inventory
 
@@ -24,7 +25,8 @@ def test_a_shipped_inventory_is_good_and_named_as_its_file(path: Path) -> None:
     loaded, found = load_inventory(str(path), path.read_text(encoding="utf-8"))
     assert loaded is not None and found == []
     assert loaded.inventory.name == path.stem
-    assert all((path.parent / place).is_dir() for place in loaded.file.cluster.policies)
+    policies = loaded.file.cluster.policies or DEFAULT_POLICIES
+    assert all((path.parent / place).is_dir() for place in policies)
 
 
 def test_a_plan_names_each_move_its_reasons_and_who_is_next() -> None:

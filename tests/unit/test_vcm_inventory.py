@@ -55,6 +55,15 @@ def test_an_inventory_says_who_is_where_and_what_for() -> None:
     assert inventory.hops(without=frozenset({"s2"})) == {"s1": {"s1": 0}, "s2": {}}
 
 
+def test_end_systems_of_the_cluster_have_ipv4_addresses() -> None:
+    text = GOOD.replace("{max_rules: {s2: 100}}", '{hosts: {client: "fd00::1", nms: 10.0.100.300}}')
+    _, found = load_inventory("inventory.yaml", text)
+    assert [str(one).split(": ", 1)[1] for one in found] == [
+        "an IPv4 address was expected",
+        "'10.0.100.300' does not appear to be an IPv4 or IPv6 address",
+    ]
+
+
 def test_a_vsi_is_always_the_same_and_never_that_of_another() -> None:
     first, again = good().inventory, good().inventory
     identities = [vm.interface.vsi for vm in first.vms.values()]
