@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from ryu_apps.evb.flow.pipeline import Kind, cookie
@@ -70,13 +71,23 @@ class Desired:
             self._lifecycle.counters.kept(dpid),
         )
 
+    def counts(self) -> Counter[int]:
+        """How many rules each switch should hold; none of a VSI is composed for that."""
+        found = Counter({dpid: len(self.base(dpid).add) for dpid in self._fabric.switches})
+        for body in self._lifecycle.installer.bodies.values():
+            found[body.dpid] += len(body.block)
+        for vsi in self._registry:
+            for port, attachment in vsi.attachments.items():
+                found[port.dpid] += sum(program.own for program in attachment.programs)
+            found.update({dpid: len(gate) for dpid, gate in vsi.gates.items()})
+        found.update({dpid: len(self._gatekeeper.flood_rules(dpid)) for dpid in self._fabric.switches})
+        return found
+
     def _programs(self, dpid: int) -> Iterator[Program]:
         """The programs that a switch holds or is about to hold."""
         for attachment in self._registry.attachments():
-            # A retired program stays in force until the gate leads to its successor.
-            for program in (attachment.program, *attachment.retired) if attachment.port.dpid == dpid else ():
-                if program is not None:
-                    yield program
+            if attachment.port.dpid == dpid:
+                yield from attachment.programs
 
     def _state_cookies(self, dpid: int, programs: Iterable[Program]) -> Iterator[int]:
         left = [vsi.left.program for vsi in self._registry if vsi.left is not None and vsi.left.dpid == dpid]

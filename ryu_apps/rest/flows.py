@@ -117,11 +117,10 @@ def _uses(engine: Engine, dpid: int) -> _Uses:
 def _owned(vsi: Vsi, dpid: int) -> Iterator[tuple[tuple[Kind, int], bool]]:
     """What a VSI needs on a switch: kind and owner of the cookies, and whether its gate leads there."""
     for port, attachment in vsi.attachments.items():
-        for program in (attachment.program, *attachment.retired) if port.dpid == dpid else ():
-            if program is not None:
-                in_force = program is vsi.gate_program
-                yield (Kind.TYPE_BODY, program.epoch), in_force
-                yield (Kind.VSI_BODY, program.binding.vsi_index), in_force
+        for program in attachment.programs if port.dpid == dpid else ():
+            in_force = program is vsi.gate_program
+            yield (Kind.TYPE_BODY, program.epoch), in_force
+            yield (Kind.VSI_BODY, program.binding.vsi_index), in_force
     if vsi.gate_program is not None:
         yield (Kind.GATE, vsi.gate_program.binding.vsi_index), True
     for where, vid, member in vsi.members:

@@ -57,8 +57,7 @@ def _holders(engine: Engine, dpid: int) -> _Holders:
     """The rules of a type are promised once, to all VSIs of the type together."""
     holders: _Holders = defaultdict(list)
     for attachment in engine.registry.attachments():
-        for program in (attachment.program, *attachment.retired) if attachment.port.dpid == dpid else ():
-            if program is not None:
-                holders["vsi", program.binding.vsi_index].append(attachment)
-                holders["type", program.epoch].append(attachment)
+        for program in attachment.programs if attachment.port.dpid == dpid else ():
+            holders["vsi", program.binding.vsi_index].append(attachment)
+            holders["type", program.epoch].append(attachment)
     return holders

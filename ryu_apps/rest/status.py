@@ -27,11 +27,14 @@ def status(bridge: Bridge, now: float) -> Json:
     """Version, uptime in seconds, switches, and how many VSIs and stations are in which state."""
     engine = bridge.engine
     stations = engine.stations.values()
+    rules = engine.wanted.counts()
     dropped = sum((station.counters for station in stations), Counter[str]())
     return {
         "version": VERSION,
         "uptime": now - bridge.started,
-        "switches": [_switch_json(engine, switch) for _, switch in sorted(engine.fabric.switches.items())],
+        "switches": [
+            _switch_json(engine, switch, rules[dpid]) for dpid, switch in sorted(engine.fabric.switches.items())
+        ],
         "links": [_link_json(engine, port, peer) for port, peer in _links(engine.fabric)],
         "vsis": {"total": len(engine.registry), "phases": phases(engine)},
         "stations": {"configured": len(stations), "agreed": sum(one.station is not None for one in stations)},
@@ -69,7 +72,7 @@ def _heard(engine: Engine, port: PortId) -> str | None:
     return None if heard is None or heard.peer is None else str(heard.peer)
 
 
-def _switch_json(engine: Engine, switch: Switch) -> Json:
+def _switch_json(engine: Engine, switch: Switch, rules: int) -> Json:
     state = engine.bringup.switches.get(switch.dpid)
     links = state.ports if state else {}
     return {
@@ -80,7 +83,7 @@ def _switch_json(engine: Engine, switch: Switch) -> Json:
             {"port_no": number, "name": one.name, "role": one.role.value, "up": links.get(number)}
             for number, one in sorted(switch.interfaces.items())
         ],
-        "rules": len(engine.wanted(switch.dpid).rules),
+        "rules": rules,
         "budget": engine.ledger.budget(switch.dpid),
         "used": engine.ledger.used(switch.dpid),
     }

@@ -224,6 +224,12 @@ class BridgeModel(RuleBasedStateMachine):
         assert all(len(dpids) == 1 for dpids in places.values()), places
 
     @invariant()
+    def rules_are_counted_as_they_are_composed(self) -> None:
+        wanted = self.world.engine.wanted
+        counts = wanted.counts()
+        assert all(counts[dpid] == len(wanted(dpid).rules) for dpid in self.world.tables)
+
+    @invariant()
     def an_index_has_one_generation_in_a_switch(self) -> None:
         for table in self.world.tables.values():
             seen: dict[int, int] = {}

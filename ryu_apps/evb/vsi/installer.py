@@ -60,7 +60,7 @@ class Installer:
         """Set room aside on every switch, or on none; then why there is none."""
         dpid, index, pairs = attachment.port.dpid, program.binding.vsi_index, len(program.binding.bindings)
         shared = len(self._epochs.block(program.vsi_type))
-        body = len(body_of_vsi(program.vsi_type, program.binding))
+        body = program.own = len(body_of_vsi(program.vsi_type, program.binding))
         first = (dpid, program.epoch) not in self.bodies
         program.rules = body + (shared if first else 0)
         wishes = [(dpid, ("type", program.epoch), shared)] if first else []

@@ -33,6 +33,7 @@ class Program:
 
     Attributes:
         waiting: tokens of changes the switches have not confirmed yet.
+        own: rules of its own body, without those of its type.
         rules: rules that were new to the switch (a shared type body counts for its first user only).
         opened: a gate leads to it or has led to it.
         awaiting: what it was given because the VSI's last switch had learnt it, until its gate opens.
@@ -44,6 +45,7 @@ class Program:
     binding: VsiBinding
     phase: Phase = Phase.NONE
     waiting: set[int] = field(default_factory=set)
+    own: int = 0
     rules: int = 0
     opened: bool = False
     awaiting: RuleSet = field(default_factory=dict)
@@ -115,6 +117,11 @@ class Attachment:
         if self.program is not None:
             return self.program.phase
         return Phase.PREASSOCIATED if self.machine.in_force is not None else Phase.NONE
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """Those that its switch holds or is about to; a retired one is in force until the gate leads to the next."""
+        return (self.program, *self.retired) if self.program is not None else tuple(self.retired)
 
     @property
     def present(self) -> bool:
