@@ -118,9 +118,9 @@ def test_frames_lost_doubled_or_late_have_their_effect_once(rig: Rig, what: str)
         begun = time.monotonic()
         rig.proxy.set(trap)
         rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
-        wait_until(lambda: rig.holds(HOME, VM) and rig.answers(HOME, VM, begun), "the reservation", 1.5)
+        wait_until(lambda: rig.holds(HOME, VM) and rig.answers(HOME, VM, begun), "the reservation", 8)
         rig.ask(HOME, Mode.ASSOCIATE, VM)
-        wait_until(lambda: rig.places(VM) == [HOME], "the association", 1.5)
+        wait_until(lambda: rig.places(VM) == [HOME], "the association", 8)
         times["reserved and associated"] = time.monotonic() - begun
         wait_until(lambda: trap.caught, "a frame in the trap", 3)
         asked = [one["detail"]["mode"] for one in rig.events(begun, "vdp.request", VM)]
