@@ -82,6 +82,15 @@ class PrivateOvs:
         )
 
 
+def forget_cached_flows() -> None:
+    """Make the datapath ask its tables again for every flow.
+
+    For who lets VMs go and brings the same ones back at once: Open vSwitch 3.1 may then hold on to what it had
+    cached in between (docs/reliability.rst).
+    """
+    run(["ovs-appctl", "-t", f"{os.environ['OVS_RUNDIR']}/vswitchd.ctl", "revalidator/purge"])
+
+
 def dump_flows(switch: str) -> list[str]:
     """The rules of a bridge as ``ovs-ofctl`` prints them, without counters and ages, sorted."""
     text = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-stats", "--no-names", "dump-flows", switch])

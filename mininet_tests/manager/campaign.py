@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.cluster import Cluster, StationMaker
+from mininet_tests.harness.ovs import forget_cached_flows
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.station import LldpadStation
 from mininet_tests.manager.figures import attempt_report, ends_of, lost_at_rest
@@ -142,6 +143,7 @@ class Campaign:
         try:
             self._tell("VMs start")
             self._guests.admit()
+            forget_cached_flows()
             self._tell("traffic starts")
             self._guests.start_traffic()
             time.sleep(RUN_UP)

@@ -164,6 +164,27 @@ def run(
     raise SystemExit(0 if report.ok else 1)
 
 
+@vcm.command()
+@_INVENTORY
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="Port; 0: any that is free."
+)
+@click.option(
+    "--journal",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to remember everything in, and to go on from after a restart.",
+)
+def serve(inventory: Path, host: str, port: int, journal: Path | None) -> None:
+    """Be the manager of hypervisors that somebody else drives, over HTTP.
+
+    Whoever has them asks for goals, carries out the steps that come back, and answers each.
+    """
+    from ryu_apps.cli.vcm_serve import serve_inventory
+
+    serve_inventory(read(inventory), inventory.read_text(encoding="utf-8"), host, port, journal)
+
+
 def read(path: Path) -> Loaded:
     """Read an inventory; ClickException with every mistake."""
     sources, found = read_sources([path])

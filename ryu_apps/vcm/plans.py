@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import combinations
+from types import MappingProxyType
 
 from ryu_apps.vcm.inventory import Inventory, Level, Occupancy, Vm, natural
 from ryu_apps.vcm.placement import Question, Ranking, rank
@@ -87,20 +88,27 @@ class Plan:
         return tuple(one for one in self.moves if one.target is None)
 
 
-def make_plan(inventory: Inventory, goal: Goal, occupancy: Occupancy | None = None, parallel: int = 2) -> Plan:
+def make_plan(
+    inventory: Inventory,
+    goal: Goal,
+    occupancy: Occupancy | None = None,
+    parallel: int = 2,
+    avoid: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
     """Plan for a goal.
 
     Args:
         occupancy: who is where; None: where the inventory says.
+        avoid: nodes that are out of the question whatever the goal, and why.
 
     Raises:
         GoalError: there is no such node, switch or power domain.
     """
     now = occupancy or Occupancy(inventory)
     if goal.kind is Kind.REBALANCE:
-        return Plan(goal, tuple(_rebalance(inventory, now)), parallel=parallel)
+        return Plan(goal, tuple(_rebalance(inventory, now, avoid)), avoid, parallel=parallel)
     nodes = affected(inventory, goal)
-    leaving = dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject))
+    leaving = {**dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject)), **avoid}
     down = frozenset({goal.subject} & set(inventory.switches))
     moves = []
     for vm in _in_order(inventory, [name for node in nodes for name in now.at(node)]):
@@ -177,11 +185,11 @@ def _percent(inventory: Inventory, occupancy: Occupancy, node: str) -> int:
     return max(100 * used.memory_mib // capacity.memory_mib, 100 * used.slots // capacity.slots)
 
 
-def _rebalance(inventory: Inventory, now: Occupancy) -> Iterator[PlannedMove]:
+def _rebalance(inventory: Inventory, now: Occupancy, avoid: Mapping[str, str]) -> Iterator[PlannedMove]:
     """The best single move, again and again, each VM at most once."""
     moved: set[str] = set()
     while True:
-        found = _best_move(inventory, now, moved)
+        found = _best_move(inventory, now, moved, avoid)
         if found is None:
             return
         yield found
@@ -190,7 +198,7 @@ def _rebalance(inventory: Inventory, now: Occupancy) -> Iterator[PlannedMove]:
         now = now.with_vm(found.vm, found.target)
 
 
-def _best_move(inventory: Inventory, now: Occupancy, moved: set[str]) -> PlannedMove | None:
+def _best_move(inventory: Inventory, now: Occupancy, moved: set[str], avoid: Mapping[str, str]) -> PlannedMove | None:
     bearable = strain(inventory, now)
     *pairs, load = bearable
     best, found = (*pairs, load - _WORTH_IT), None
@@ -198,7 +206,7 @@ def _best_move(inventory: Inventory, now: Occupancy, moved: set[str]) -> Planned
         if len(now.places[vm.name]) != 1:
             continue
         (source,) = now.places[vm.name]
-        ranking = rank(Question(inventory, now, vm))
+        ranking = rank(Question(inventory, now, vm, avoid))
         for candidate in ranking.candidates:
             then = strain(inventory, now.with_vm(vm.name, candidate.node))
             if then < best:

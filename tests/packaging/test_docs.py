@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 from pydantic import BaseModel
 
@@ -27,7 +28,9 @@ from ryu_apps.ovf.markup import read_markup
 from ryu_apps.ovf.names import PREFIXES
 from ryu_apps.rest.resources import RESOURCES
 from ryu_apps.vcm import schema as inventory_schema
+from ryu_apps.vcm.move import Step
 from ryu_apps.vcm.plans import Kind
+from ryu_apps.vcm.resources import PATHS
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("**/*.rst"))
@@ -123,8 +126,16 @@ def test_the_goals_and_options_of_the_cluster_manager_are_explained() -> None:
     page = text("docs/vcm.rst")
     goals = {key.split()[0] for key in table_keys(page.partition("\nInventories\n")[0])}
     assert goals == {kind.value for kind in Kind}
-    options = {option for parameter in vcm.commands["run"].params for option in parameter.opts if option[0] == "-"}
-    assert table_keys(page.partition("\nRunning it\n")[2]) == options
+    running, _, serving = page.partition("\nRunning it\n")[2].partition("\nOther hypervisors\n")
+    assert table_keys(running) == options_of(vcm.commands["run"])
+    resources = {f"{method} /{path}" for path, methods in PATHS for method in methods}
+    shown = {re.sub(r"{\w+}", "*", key) for key in table_keys(serving)}
+    assert shown == resources | options_of(vcm.commands["serve"])
+    assert all(f"``{step.value}``" in serving for step in Step)
+
+
+def options_of(command: click.Command) -> set[str]:
+    return {option for parameter in command.params for option in parameter.opts if option[0] == "-"}
 
 
 def test_the_figures_of_the_report_are_explained() -> None:

@@ -1,0 +1,115 @@
+"""The manager on the other end of HTTP: what somebody else's hypervisors would see of ``evbridge vcm serve``.
+
+Used like the library's ``Orchestrator``, and knows nothing but the REST resources.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.request import ProxyHandler, Request, build_opener
+
+from ryu_apps.vcm.move import Do, Done, Failed, Lapsed, MoveState, Note, Step, Tick, Way
+from ryu_apps.vcm.orchestrator import Answer, Event, Go, Halt, NodeLost, Release, Settings, Use
+from ryu_apps.vcm.plans import Goal
+
+_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteMove:
+    """A move as it is told; see ``ryu_apps.vcm.move.Move``."""
+
+    vm: str
+    source: str
+    node: str
+    way: Way
+    state: MoveState
+    kept: bool
+    home: bool
+    tried: dict[str, str]
+    story: list[Note]
+
+
+class RemoteOrchestrator:
+    """One goal, pursued by the manager at a URL.
+
+    Attributes:
+        moves, settled, halted: as the manager has told them last.
+        deadline: only the manager knows it; whoever asks from time to time learns what follows.
+    """
+
+    deadline: float | None = None
+
+    def __init__(self, url: str, goal: Goal, settings: Settings, parallel: int) -> None:
+        self.moves: list[RemoteMove] = []
+        self.settled = self.halted = False
+        self._url = url
+        self._asked = {
+            "goal": goal.kind.value,
+            "subject": goal.subject,
+            "parallel": parallel,
+            "ladder": settings.way.value,
+            "ahead": settings.ahead,
+            "delay": settings.delay,
+        }
+        self._path = ""
+        self._open: list[Do] = []
+        self._opener = build_opener(ProxyHandler({}))
+
+    def newest(self, vm: str) -> RemoteMove | None:
+        """The newest move of a VM."""
+        return next((one for one in reversed(self.moves) if one.vm == vm), None)
+
+    def feed(self, event: Event, now: float) -> list[Do]:
+        """Tell the manager, and say what it wants done that it has not wanted before; ``now`` is its own business."""
+        match event:
+            case Go():
+                found = self._call("POST", "/vcm/goals", self._asked)
+                self._path = f"/vcm/goals/{found['id']}"
+            case Answer(vm, Lapsed(node)):
+                found = self._call("POST", f"{self._path}/lapsed", {"vm": vm, "node": node})
+            case Answer(vm, Done(step, node) | Failed(step, node) as end):
+                self._open = [one for one in self._open if (one.vm, one.step, one.node) != (vm, step, node)]
+                failure = end.reason if isinstance(end, Failed) else None
+                told = {"vm": vm, "step": step.value, "node": node, "failure": failure}
+                found = self._call("POST", f"{self._path}/answers", told)
+            case NodeLost(node):
+                found = self._call("POST", f"{self._path}/lost", {"node": node})
+            case Use(vms) | Release(vms):
+                what = "use" if isinstance(event, Use) else "release"
+                found = self._call("POST", f"{self._path}/{what}", {"vms": list(vms)})
+            case Halt(undo):
+                found = self._call("POST", f"{self._path}/halt", {"undo": undo})
+            case Tick():
+                found = self._call("GET", self._path)
+        return self._taken(found)
+
+    def _taken(self, found: dict[str, Any]) -> list[Do]:
+        self.moves = [_move(one) for one in found["moves"]]
+        self.settled, self.halted = found["settled"], found["halted"]
+        wanted = [Do(one["vm"], Step(one["step"]), one["node"], one["source"]) for one in found["steps"]]
+        new = [one for one in wanted if one not in self._open]
+        self._open = wanted
+        return new
+
+    def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        with self._opener.open(Request(self._url + path, data, method=method), timeout=_PATIENCE) as response:
+            found: dict[str, Any] = json.load(response)
+        return found
+
+
+def _move(told: dict[str, Any]) -> RemoteMove:
+    return RemoteMove(
+        told["vm"],
+        told["source"],
+        told["node"] or "",
+        Way(told["way"]),
+        MoveState(told["state"]),
+        told["kept"],
+        told["home"],
+        told["tried"],
+        [Note(one["t"], one["node"], one["text"]) for one in told["story"]],
+    )

@@ -1,0 +1,86 @@
+"""What may be asked of the manager by REST, as pydantic models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PlainValidator, WithJsonSchema
+
+from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.vcm.move import Step, Way
+from ryu_apps.vcm.plans import Kind
+
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def _one_of(written: object, values: dict[str, object]) -> object:
+    if not isinstance(written, str) or written not in values:
+        raise ValueError(f"one of {', '.join(values)} was expected")
+    return values[written]
+
+
+# Functions, since on Python 3.13 an enumeration does not look like one of a single argument.
+def _kind(written: object) -> object:
+    return _one_of(written, {one.value: one for one in Kind})
+
+
+def _step(written: object) -> object:
+    return _one_of(written, {one.value: one for one in Step})
+
+
+def _way(written: object) -> object:
+    return _one_of(written, {one.value: one for one in Way if one is not Way.RESTART})
+
+
+_TEXT = WithJsonSchema({"type": "string"})
+
+
+class GoalBody(Strict):
+    """A goal, and how it is to be pursued; the words and defaults of ``evbridge vcm run``."""
+
+    goal: Annotated[Kind, PlainValidator(_kind), _TEXT]
+    subject: Annotated[str, Field(max_length=64)] = ""
+    parallel: Annotated[int, Field(ge=1, le=1000)] = 2
+    ladder: Annotated[Way, PlainValidator(_way), _TEXT] = Way.MINIMIZE_LATENCY
+    ahead: bool = False
+    delay: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+
+
+class AnswerBody(Strict):
+    """What became of a step; ``failure`` is why it did not work, null if it did."""
+
+    vm: Name
+    step: Annotated[Step, PlainValidator(_step), _TEXT]
+    node: Name
+    failure: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+
+
+class LapsedBody(Strict):
+    """A reservation that the bridge has taken back."""
+
+    vm: Name
+    node: Name
+
+
+class NodeBody(Strict):
+    """A node that is dead."""
+
+    node: Name
+
+
+class VmsBody(Strict):
+    """VMs; none: all whose reservations are kept."""
+
+    vms: Annotated[list[Name], Field(max_length=100_000)] = Field(default_factory=list)
+
+
+class HaltBody(Strict):
+    """A halt; ``undo``: also of what is done."""
+
+    undo: bool = False
+
+
+class AliveBody(Strict):
+    """How a node is."""
+
+    alive: bool

@@ -1,0 +1,239 @@
+"""The manager's REST resources: method, path and body in, status and JSON out.
+
+Knows no HTTP server and no clock; ``cli/vcm_serve.py`` has both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import ValidationError
+
+from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.vcm.bodies import AliveBody, AnswerBody, GoalBody, HaltBody, LapsedBody, NodeBody, VmsBody
+from ryu_apps.vcm.inventory import Occupancy, natural
+from ryu_apps.vcm.move import Do, Move
+from ryu_apps.vcm.orchestrator import Settings
+from ryu_apps.vcm.placement import Ranking
+from ryu_apps.vcm.plans import Goal, GoalError, PlannedMove
+from ryu_apps.vcm.service import Conflict, Pursuit, Service, Unknown
+
+__all__ = ["PATHS", "Reply", "serve"]
+
+Json = dict[str, Any]
+B = TypeVar("B", bound=Strict)
+
+
+class Reply(NamedTuple):
+    """HTTP status and body."""
+
+    status: int
+    body: object
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def serve(service: Service, method: str, path: str, body: bytes, now: float) -> Reply:
+    """Serve one request; what cannot be served changes nothing and says why.
+
+    Args:
+        path: without a query, unquoted.
+        body: JSON; empty where none is wanted.
+        now: seconds; never before those of an earlier request.
+    """
+    try:
+        return _served(service, method, path.strip("/").split("/"), body, now)
+    except _Refused as refused:
+        return Reply(refused.status, {"error": str(refused)})
+    except Unknown as error:
+        return Reply(404, {"error": str(error)})
+    except Conflict as error:
+        return Reply(409, {"error": str(error)})
+    except GoalError as error:
+        return Reply(422, {"error": str(error)})
+
+
+def _served(service: Service, method: str, path: list[str], body: bytes, now: float) -> Reply:
+    match method, path:
+        case "GET", ["vcm", "inventory"]:
+            return Reply(200, _inventory_json(service))
+        case "GET", ["vcm", "vms", vm, "places"]:
+            ranking = _ranking_json(service.rank(vm))
+            return Reply(200, {"vm": vm, "at": _sorted(service.occupancy.places[vm]), **ranking})
+        case "PUT", ["vcm", "nodes", node]:
+            return _node(service, node, _read(AliveBody, body))
+        case "GET", ["vcm", "goals"]:
+            return Reply(200, [_brief(one) for one in service.pursuits])
+        case "POST", ["vcm", "goals"]:
+            return Reply(201, _pursuit_json(_begin(service, _read(GoalBody, body), now)))
+        case "GET", ["vcm", "goals", number]:
+            return Reply(200, _pursuit_json(service.pursuit(_number(number))))
+        case "POST", ["vcm", "goals", number, what] if what in _ACTIONS:
+            return Reply(200, _pursuit_json(_ACTIONS[what](service, _number(number), body, now)))
+    known = [methods for pattern, methods in PATHS if _fits(path, pattern)]
+    if known:
+        raise _Refused(405, f"{method} is none of {', '.join(known[0])}")
+    raise _Refused(404, f"there is nothing at /{'/'.join(path)}")
+
+
+def _fits(path: list[str], pattern: str) -> bool:
+    parts = pattern.split("/")
+    return len(parts) == len(path) and all(one in ("*", part) for one, part in zip(parts, path, strict=True))
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise _Refused(400, f"{text!r} is not the number of a goal")
+    return int(text)
+
+
+def _read(model: type[B], body: bytes) -> B:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as problems:
+        first = problems.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        status = 400 if first["type"] == "json_invalid" else 422
+        raise _Refused(status, f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
+# --- what can be done ------------------------------------------------------------------------------
+def _begin(service: Service, asked: GoalBody, now: float) -> Pursuit:
+    settings = Settings(asked.ladder, asked.delay, asked.ahead)
+    return service.pursue(Goal(asked.goal, asked.subject), settings, asked.parallel, now)
+
+
+def _node(service: Service, node: str, asked: AliveBody) -> Reply:
+    if not asked.alive:
+        raise _Refused(409, "what becomes of its VMs is a goal: fail-over, or lost while one is being pursued")
+    service.revived(node)
+    return Reply(200, _node_json(service, service.occupancy, node))
+
+
+def _answers(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+    said = _read(AnswerBody, body)
+    return service.answered(number, said.vm, said.step, said.node, said.failure, now)
+
+
+def _lapsed(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+    said = _read(LapsedBody, body)
+    return service.lapsed(number, said.vm, said.node, now)
+
+
+def _lost(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+    return service.lost(number, _read(NodeBody, body).node, now)
+
+
+def _use(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+    return service.use(number, tuple(_read(VmsBody, body or b"{}").vms), now)
+
+
+def _release(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+    return service.release(number, tuple(_read(VmsBody, body or b"{}").vms), now)
+
+
+def _halt(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+    return service.halt(number, _read(HaltBody, body or b"{}").undo, now)
+
+
+_Action = Callable[[Service, int, bytes, float], Pursuit]
+_ACTIONS: dict[str, _Action] = {
+    "answers": _answers,
+    "lapsed": _lapsed,
+    "lost": _lost,
+    "use": _use,
+    "release": _release,
+    "halt": _halt,
+}
+#: What there is, ``*`` for a name or number, and by which methods.
+PATHS = (
+    ("vcm/inventory", ("GET",)),
+    ("vcm/vms/*/places", ("GET",)),
+    ("vcm/nodes/*", ("PUT",)),
+    ("vcm/goals", ("GET", "POST")),
+    ("vcm/goals/*", ("GET",)),
+    *((f"vcm/goals/*/{what}", ("POST",)) for what in _ACTIONS),
+)
+
+
+# --- what is shown ---------------------------------------------------------------------------------
+def _sorted(names: frozenset[str]) -> list[str]:
+    return sorted(names, key=natural)
+
+
+def _inventory_json(service: Service) -> Json:
+    inventory, occupancy = service.inventory, service.occupancy
+    return {
+        "name": inventory.name,
+        "nodes": [_node_json(service, occupancy, name) for name in sorted(inventory.nodes, key=natural)],
+        "vms": [
+            {"vm": name, "at": _sorted(occupancy.places[name]), "vsi": vm.interface.vsi, "group": vm.group}
+            for name, vm in inventory.vms.items()
+        ],
+    }
+
+
+def _node_json(service: Service, occupancy: Occupancy, name: str) -> Json:
+    node = service.inventory.nodes[name]
+    used = occupancy.used(name)
+    return {
+        "node": name,
+        "switch": node.switch,
+        "power": node.power,
+        "alive": name not in service.dead,
+        "slots": node.capacity.slots,
+        "memory_mib": node.capacity.memory_mib,
+        "used": {"slots": used.slots, "memory_mib": used.memory_mib},
+        "vms": list(occupancy.at(name)),
+    }
+
+
+def _ranking_json(ranking: Ranking) -> Json:
+    return {
+        "candidates": [{"node": one.node, "words": one.words} for one in ranking.candidates],
+        "rejected": [{"node": one.node, "reasons": list(one.reasons)} for one in ranking.rejected],
+    }
+
+
+def _brief(pursuit: Pursuit) -> Json:
+    return {"id": pursuit.number, "goal": str(pursuit.plan.goal), "open": pursuit.open}
+
+
+def _pursuit_json(pursuit: Pursuit) -> Json:
+    orchestrator = pursuit.orchestrator
+    return {
+        **_brief(pursuit),
+        "settled": orchestrator.settled,
+        "halted": orchestrator.halted,
+        "plan": [_planned_json(one) for one in pursuit.plan.moves],
+        "moves": [_move_json(one) for one in orchestrator.moves],
+        "steps": [_step_json(one) for one in pursuit.handed],
+    }
+
+
+def _planned_json(planned: PlannedMove) -> Json:
+    return {"vm": planned.vm, "source": planned.source, "target": planned.target, "words": planned.words}
+
+
+def _move_json(move: Move) -> Json:
+    return {
+        "vm": move.vm,
+        "source": move.source,
+        "node": move.node or None,
+        "way": move.way.value,
+        "state": move.state.value,
+        "ended": move.ended,
+        "kept": move.kept,
+        "home": move.home,
+        "tried": dict(move.tried),
+        "story": [{"t": note.t, "node": note.node, "text": note.text} for note in move.story],
+    }
+
+
+def _step_json(do: Do) -> Json:
+    return {"vm": do.vm, "step": do.step.value, "node": do.node, "source": do.source}

@@ -1,0 +1,190 @@
+"""A cluster manager that others drive: goals come in one after the other, steps are handed out, answers come back.
+
+An :class:`Orchestrator` knows one plan; this knows where everything is between two of them, which step has been handed
+out and not been answered, and which nodes are dead.  Pure as the rest: time is an argument.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ryu_apps.vcm.inventory import Inventory, Occupancy
+from ryu_apps.vcm.move import Do, Done, Failed, Lapsed, MoveState, Step, Tick
+from ryu_apps.vcm.orchestrator import Answer, Event, Go, Halt, NodeLost, Orchestrator, Release, Settings, Use
+from ryu_apps.vcm.placement import Question, Ranking, rank
+from ryu_apps.vcm.plans import Goal, Kind, Plan, affected, make_plan
+
+__all__ = ["Conflict", "Pursuit", "Service", "Unknown"]
+
+
+class Unknown(Exception):
+    """There is nothing of that name or number; the text says what."""
+
+
+class Conflict(Exception):
+    """It cannot be done now; the text says why."""
+
+
+@dataclass
+class Pursuit:
+    """A goal and how far it has got.
+
+    Attributes:
+        number: counts from 1.
+        handed: steps that were handed out and not answered, in order.
+    """
+
+    number: int
+    plan: Plan
+    orchestrator: Orchestrator
+    handed: list[Do] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """Whether a step, an event or a reservation that is kept may still change something."""
+        return bool(self.handed) or not all(one.ended for one in self.orchestrator.moves)
+
+
+class Service:
+    """Goals on one inventory.
+
+    Attributes:
+        inventory: every VM where it was when the newest goal began.
+        pursuits: all goals so far.
+        dead: nodes that were said to be.
+    """
+
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory = inventory
+        self.pursuits: list[Pursuit] = []
+        self.dead: set[str] = set()
+
+    # --- what can be asked ---
+    @property
+    def deadline(self) -> float | None:
+        """When to call :meth:`tick`, None if nothing is awaited."""
+        return self.pursuits[-1].orchestrator.deadline if self.pursuits else None
+
+    def pursuit(self, number: int) -> Pursuit:
+        """One goal.
+
+        Raises:
+            Unknown: there is no such goal.
+        """
+        if not 1 <= number <= len(self.pursuits):
+            raise Unknown(f"there is no goal {number}")
+        return self.pursuits[number - 1]
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """Who weighs on which node now: where it runs, and where a place is kept for it."""
+        return self.pursuits[-1].orchestrator.occupancy if self.pursuits else Occupancy(self.inventory)
+
+    def rank(self, vm: str) -> Ranking:
+        """Every node, with what is for and against it.
+
+        Raises:
+            Unknown: there is no such VM.
+        """
+        who = self.inventory.vms[self._known(vm)]
+        return rank(Question(self.inventory, self.occupancy, who, self._out()))
+
+    # --- what can be done ---
+    def pursue(self, goal: Goal, settings: Settings, parallel: int, now: float) -> Pursuit:
+        """Begin a goal.
+
+        Raises:
+            GoalError: it means nothing here.
+            Conflict: another one is not over.
+        """
+        if self.pursuits and self.pursuits[-1].open:
+            raise Conflict(f"goal {self.pursuits[-1].number} is not over")
+        inventory = self._as_it_is()
+        plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out())
+        if goal.kind is Kind.FAIL_OVER:
+            self.dead.update(affected(inventory, goal))
+        pursuit = Pursuit(len(self.pursuits) + 1, plan, Orchestrator(inventory, plan, settings))
+        self.inventory = inventory
+        self.pursuits.append(pursuit)
+        self._feed(pursuit, Go(), now)
+        return pursuit
+
+    def answered(self, number: int, vm: str, step: Step, node: str, failure: str | None, now: float) -> Pursuit:
+        """A step has been done, or has failed for a reason.
+
+        Raises:
+            Unknown: there is no such goal.
+            Conflict: that step was not handed out, or has been answered.
+        """
+        pursuit = self.pursuit(number)
+        for index, do in enumerate(pursuit.handed):
+            if (do.vm, do.step, do.node) == (vm, step, node):
+                del pursuit.handed[index]
+                event = Done(step, node) if failure is None else Failed(step, node, failure)
+                self._feed(pursuit, Answer(vm, event), now)
+                return pursuit
+        raise Conflict(f"nobody waits for an answer to {step.value} of {vm} at {node}")
+
+    def lapsed(self, number: int, vm: str, node: str, now: float) -> Pursuit:
+        """The bridge has taken a reservation back."""
+        return self._tell(number, Answer(self._known(vm), Lapsed(node)), now)
+
+    def lost(self, number: int, node: str, now: float) -> Pursuit:
+        """A node is dead."""
+        if node not in self.inventory.nodes:
+            raise Unknown(f"there is no node {node!r}")
+        pursuit = self._tell(number, NodeLost(node), now)
+        self.dead.add(node)
+        return pursuit
+
+    def revived(self, node: str) -> None:
+        """A node that was dead is not any more; from the next goal on."""
+        if node not in self.inventory.nodes:
+            raise Unknown(f"there is no node {node!r}")
+        self.dead.discard(node)
+
+    def use(self, number: int, vms: tuple[str, ...], now: float) -> Pursuit:
+        """Reservations that are kept are to be used: of these VMs, or of all."""
+        return self._tell(number, Use(tuple(map(self._known, vms))), now)
+
+    def release(self, number: int, vms: tuple[str, ...], now: float) -> Pursuit:
+        """They are to be given up."""
+        return self._tell(number, Release(tuple(map(self._known, vms))), now)
+
+    def halt(self, number: int, undo: bool, now: float) -> Pursuit:
+        """Take back what is under way; and what is done, if so wanted."""
+        return self._tell(number, Halt(undo), now)
+
+    def tick(self, now: float) -> None:
+        """The deadline has come."""
+        if self.pursuits:
+            self._feed(self.pursuits[-1], Tick(), now)
+
+    # --- small things ---
+    def _tell(self, number: int, event: Event, now: float) -> Pursuit:
+        pursuit = self.pursuit(number)
+        if not pursuit.open and not (isinstance(event, Halt | NodeLost) and pursuit is self.pursuits[-1]):
+            raise Conflict(f"goal {number} is over")
+        self._feed(pursuit, event, now)
+        return pursuit
+
+    @staticmethod
+    def _feed(pursuit: Pursuit, event: Event, now: float) -> None:
+        pursuit.handed += pursuit.orchestrator.feed(event, now)
+
+    def _known(self, vm: str) -> str:
+        if vm not in self.inventory.vms:
+            raise Unknown(f"there is no VM {vm!r}")
+        return vm
+
+    def _out(self) -> dict[str, str]:
+        return {node: f"{node} is dead" for node in sorted(self.dead)}
+
+    def _as_it_is(self) -> Inventory:
+        """The inventory with every VM where it is by now."""
+        if not self.pursuits:
+            return self.inventory
+        newest = {one.vm: one for one in self.pursuits[-1].orchestrator.moves}
+        moved = {name: one.node for name, one in newest.items() if one.state is MoveState.DONE}
+        vms = {name: replace(vm, at=moved.get(name, vm.at)) for name, vm in self.inventory.vms.items()}
+        return replace(self.inventory, vms=vms)
