@@ -267,6 +267,7 @@ class Engine:
                 self._associated(self.associations.fetched(token, offer, now), now)
             case TimerExpired():
                 self._timers(now)
+        self._in_flight.sent(now)
         effects, self._effects = self._effects, []
         return effects
 

@@ -12,7 +12,7 @@ from ryu_apps.evb.io import Mode
 from ryu_apps.evb.topology.fabric import PortId, Timers
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.world import CLIENT_MAC, HV1, HV2, HV3, S1, S2, VLAN, Vm, World, two_switches
+from tests.world import CLIENT_MAC, HV1, HV2, HV3, HV4, S1, S2, VLAN, Vm, World, two_switches
 
 RR, ASSOCIATE, DEASSOCIATE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 SECONDS = 2
@@ -20,8 +20,8 @@ SECONDS = 2
 PATIENT = Timers(rka=24)
 #: By then the bridge has forgotten as well.
 LONG = 10.0
-#: Of the two links between the switches, either end of the first.
-FROM_S2, FROM_S1 = PortId(S1, 11), PortId(S2, 11)
+#: Where frames from the other switch come in, by the first of two links.
+FROM_S2 = PortId(S1, 11)
 VM = Vm(1)
 
 
@@ -109,6 +109,52 @@ def test_what_is_taken_back_takes_it_away(world: World) -> None:
     assert not world.answer(HV3).success
     assert detours(world) == {}
     assert under_way(world, FROM_S2) == [HV1]
+
+
+def found_and_not_forgotten(world: World) -> None:
+    """The VM comes back by and by, and nothing stands before its gate."""
+    assert detours(world) == {S1: 1}
+    move(world, HV1)
+    assert detours(world) == {}
+    assert under_way(world, FROM_S2) == [HV1]
+
+
+def test_one_that_was_turned_elsewhere_late_is_not_forgotten_early(world: World) -> None:
+    """It is written anew when the first one's time is nearly over, and confirmed behind that."""
+    move(world, HV3)
+    world.advance(SECONDS + 1.5)
+    world.ask(HV4, VM, RR)
+    world.hold.add(S2)
+    world.ask(HV4, VM, ASSOCIATE)
+    world.advance(1.0)
+    world.release()
+    found_and_not_forgotten(world)
+
+
+def test_one_that_was_turned_back_by_a_refusal_is_not_forgotten_early(world: World) -> None:
+    move(world, HV3)
+    world.advance(SECONDS + 1.5)
+    world.ask(HV4, VM, RR)
+    world.refuse[S2, Mode.ATOMIC] = "no"
+    world.ask(HV4, VM, ASSOCIATE)
+    assert not world.answer(HV4).success
+    world.advance(1.0)
+    found_and_not_forgotten(world)
+
+
+def test_in_the_end_the_bridge_forgets_one_that_nobody_has_confirmed(world: World) -> None:
+    promised = world.engine.ledger.used(S1)
+    test_one_that_was_turned_back_by_a_refusal_is_not_forgotten_early(world)
+    world.advance(100.0)
+    assert world.engine.ledger.used(S1) == promised
+
+
+def test_a_source_that_lets_go_first_leaves_none(world: World) -> None:
+    """Nobody sends anything there any more by the time at which it is known where to."""
+    world.ask(HV3, VM, RR)
+    world.ask(HV1, VM, DEASSOCIATE)
+    world.ask(HV3, VM, ASSOCIATE)
+    assert world.answer(HV3).success and detours(world) == {}
 
 
 def test_a_vm_that_is_gone_takes_it_away(world: World) -> None:

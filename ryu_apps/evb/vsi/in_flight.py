@@ -23,8 +23,8 @@ from ryu_apps.evb.vsi.model import VsiBinding
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger, Owner
 
-#: Seconds that a switch may take to notice that a rule has to end.
-_MARGIN = 2.0
+#: Seconds that a switch may take to notice that a rule has to end; and to be told of it, if nobody says that it was.
+_MARGIN, _PATIENCE = 2.0, 60.0
 
 
 class _Detour(NamedTuple):
@@ -51,6 +51,7 @@ class InFlight:
         self._way = way
         self._detours: dict[Vsi, _Detour] = {}
         self._agenda: Agenda[Vsi] = Agenda()
+        self._new: set[Vsi] = set()
 
     @property
     def deadline(self) -> float | None:
@@ -65,15 +66,23 @@ class InFlight:
             self._ledger.release(before.dpid, before.promise)
         if after is not None and self._ledger.promise(after.dpid, after.promise, len(after.rules)):
             self._detours[vsi] = after
+            self._new.add(vsi)
         else:
             after = None
             self._agenda.set(vsi, None)
         change = difference(before.rules if before else {}, after.rules if after else {})
         return {found.dpid: change for found in (before, after) if found is not None}
 
+    def sent(self, now: float) -> None:
+        """What :meth:`moved` said has just been sent: when it arrives nobody knows until somebody says that it has."""
+        for vsi in self._new & self._detours.keys():
+            self._agenda.set(vsi, now + self._seconds + _PATIENCE)
+        self._new.clear()
+
     def confirmed(self, vsi: Vsi, now: float) -> None:
         """All switches have what :meth:`moved` said."""
         if vsi in self._detours:
+            self._new.discard(vsi)
             self._agenda.set(vsi, now + self._seconds + _MARGIN)
 
     def tick(self, now: float) -> None:
