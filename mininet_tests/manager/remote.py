@@ -55,7 +55,7 @@ class RemoteOrchestrator:
             "delay": settings.delay,
         }
         self._path = ""
-        self._open: list[Do] = []
+        self._open: dict[int, Do] = {}
         self._opener = build_opener(ProxyHandler({}))
 
     def newest(self, vm: str) -> RemoteMove | None:
@@ -71,10 +71,11 @@ class RemoteOrchestrator:
             case Answer(vm, Lapsed(node)):
                 found = self._call("POST", f"{self._path}/lapsed", {"vm": vm, "node": node})
             case Answer(vm, Done(step, node) | Failed(step, node) as end):
-                self._open = [one for one in self._open if (one.vm, one.step, one.node) != (vm, step, node)]
+                # Steps of a VM are done in their order: the oldest of them is the one that has ended.
+                asked = ((number, do) for number, do in self._open.items() if do.vm == vm)
+                number = next(number for number, do in asked if (do.step, do.node) == (step, node))
                 failure = end.reason if isinstance(end, Failed) else None
-                told = {"vm": vm, "step": step.value, "node": node, "failure": failure}
-                found = self._call("POST", f"{self._path}/answers", told)
+                found = self._call("POST", f"{self._path}/answers", {"step": number, "failure": failure})
             case NodeLost(node):
                 found = self._call("POST", f"{self._path}/lost", {"node": node})
             case Use(vms) | Release(vms):
@@ -89,8 +90,8 @@ class RemoteOrchestrator:
     def _taken(self, found: dict[str, Any]) -> list[Do]:
         self.moves = [_move(one) for one in found["moves"]]
         self.settled, self.halted = found["settled"], found["halted"]
-        wanted = [Do(one["vm"], Step(one["step"]), one["node"], one["source"]) for one in found["steps"]]
-        new = [one for one in wanted if one not in self._open]
+        wanted = {one["id"]: Do(one["vm"], Step(one["step"]), one["node"], one["source"]) for one in found["steps"]}
+        new = [do for number, do in wanted.items() if number not in self._open]
         self._open = wanted
         return new
 

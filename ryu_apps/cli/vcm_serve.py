@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -9,21 +11,28 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from webob import Request, Response
 from webob.dec import wsgify
 
 from ryu_apps.vcm.loader import Loaded
-from ryu_apps.vcm.resources import Reply, serve
+from ryu_apps.vcm.resources import Reply, changes, serve
 from ryu_apps.vcm.service import Service
 
 #: Octets of a request's body.
 MAX_BODY = 65_536
 _VERSION = 1
-#: Stands in the journal for a deadline that has come.
-_TICK = "TICK"
+
+
+class Entry(NamedTuple):
+    """A request as it is remembered: when (seconds), what; without a method: a deadline has come."""
+
+    t: float
+    method: str = ""
+    path: str = ""
+    body: str = ""
 
 
 class JournalError(Exception):
@@ -39,42 +48,82 @@ class Journal:
             inventory: text of the inventory; a journal is about one.
 
         Raises:
-            JournalError: it is of another inventory, or is none.
+            JournalError: it is of another inventory, or is none, or somebody else has it.
             OSError: it cannot be read or written.
         """
         self._path = path
-        self._digest = hashlib.sha256(inventory.encode()).hexdigest()
-        self._lines = self._read()
-        self._file = path.open("ab", buffering=0)
-        if not self._lines:
-            self._write({"version": _VERSION, "inventory": self._digest})
-
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """What was asked in earlier lives."""
-        yield from self._lines[1:]
-
-    def note(self, t: float, method: str, path: str = "", body: bytes = b"") -> None:
-        """Remember a request at ``t``; it is on the disk when this returns."""
-        self._write({"t": t, "method": method, "path": path, "body": body.decode("utf-8", "replace")})
-
-    def _write(self, entry: dict[str, Any]) -> None:
-        self._file.write(json.dumps(entry).encode() + b"\n")
-        os.fsync(self._file.fileno())
-
-    def _read(self) -> list[dict[str, Any]]:
-        if not self._path.exists():
-            return []
-        whole, _, torn = self._path.read_bytes().rpartition(b"\n")
-        if torn:
-            # Nobody was told that it had been done.
-            os.truncate(self._path, len(whole) + bool(whole))
+        self._head = _line({"version": _VERSION, "inventory": hashlib.sha256(inventory.encode()).hexdigest()})
+        self._file = path.open("a+b", buffering=0)
         try:
-            lines = [json.loads(line) for line in whole.splitlines()]
-            if lines and (lines[0]["version"], lines[0]["inventory"]) != (_VERSION, self._digest):
-                raise JournalError(f"{self._path}: it is of another inventory; that of a goal does not change")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise JournalError(f"{path}: another manager has it") from None
+        self._entries, self._size = self._read()
+        if not self._size:
+            self._append(self._head)
+            _sync_folder(path.parent)
+
+    def entries(self) -> Iterator[Entry]:
+        """What was asked in earlier lives."""
+        yield from self._entries
+
+    def note(self, entry: Entry) -> None:
+        """Remember a request; it is on the disk when this returns.
+
+        Raises:
+            OSError: it cannot be; then nothing of it is there.
+        """
+        self._append(_line(entry._asdict()))
+
+    def _append(self, line: bytes) -> None:
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError:
+            os.ftruncate(self._file.fileno(), self._size)
+            raise
+        self._size += len(line)
+
+    def _read(self) -> tuple[list[Entry], int]:
+        """What is there, and how long it is without a last line that was not finished."""
+        self._file.seek(0)
+        octets = self._file.read()
+        if self._head.startswith(octets):
+            # New, or its first line was not finished.
+            size = len(octets) if octets == self._head else 0
+            os.ftruncate(self._file.fileno(), size)
+            return [], size
+        if not octets.startswith(self._head):
+            raise JournalError(f"{self._path}: it is no journal of this inventory")
+        size = octets.rindex(b"\n") + 1
+        try:
+            entries = [_entry(line) for line in octets[len(self._head) : size].splitlines()]
         except (ValueError, KeyError, TypeError) as error:
-            raise JournalError(f"{self._path}: it is no journal: {error}") from None
-        return lines
+            raise JournalError(f"{self._path}: it is damaged: {error}") from None
+        # Nobody was told that a line that was not finished had been done.
+        os.ftruncate(self._file.fileno(), size)
+        return entries, size
+
+
+def _line(written: dict[str, Any]) -> bytes:
+    return json.dumps(written).encode() + b"\n"
+
+
+def _entry(line: bytes) -> Entry:
+    found = json.loads(line)
+    entry = Entry(float(found["t"]), found["method"], found["path"], found["body"])
+    if not all(isinstance(one, str) for one in entry[1:]):
+        raise ValueError(f"not a request: {line.decode()}")
+    return entry
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class Desk:
@@ -86,38 +135,61 @@ class Desk:
         self._clock = clock
         self._last = 0.0
         for entry in journal.entries() if journal else ():
-            self._last = float(entry["t"])
-            if entry["method"] == _TICK:
-                service.tick(self._last)
-            else:
-                serve(service, entry["method"], entry["path"], entry["body"].encode(), self._last)
+            self._last = entry.t
+            self._do(entry)
 
     @wsgify
     def __call__(self, request: Request) -> Response:
         """Serve one request."""
-        body = request.body_file.read(MAX_BODY + 1)
-        if len(body) > MAX_BODY:
-            return _response(Reply(413, {"error": f"more than {MAX_BODY} octets"}))
         try:
-            path = request.path_info
+            path, body = request.path_info, _body(request)
         except UnicodeDecodeError:
-            return _response(Reply(400, {"error": "the URL is not UTF-8"}))
+            return _error(400, "the URL or the body is not UTF-8")
+        except OSError:
+            return _error(400, "the body has not arrived")
+        except _NoLengthError:
+            return _error(411, "a body has to tell its length")
+        if len(body) > MAX_BODY:
+            return _error(413, f"more than {MAX_BODY} octets")
         # A clock that is set back does not turn back what has been.
         now = self._last = max(self._last, self._clock())
+        entry = Entry(now, request.method, path, body)
         try:
             self._catch_up(now)
-            if request.method not in ("GET", "HEAD") and self._journal is not None:
-                self._journal.note(now, request.method, path, body)
+            if self._journal is not None and changes(entry.method, path):
+                self._journal.note(entry)
         except OSError as error:
-            return _response(Reply(503, {"error": f"the journal cannot be written: {error.strerror}"}))
-        return _response(serve(self.service, request.method, path, body, now))
+            return _error(503, f"the journal cannot be written: {error.strerror}")
+        return _response(self._do(entry))
+
+    def _do(self, entry: Entry) -> Reply:
+        if not entry.method:
+            self.service.tick(entry.t)
+            return Reply(200, {})
+        return serve(self.service, entry.method, entry.path, entry.body.encode(), entry.t)
 
     def _catch_up(self, now: float) -> None:
         deadline = self.service.deadline
         if deadline is not None and deadline <= now:
+            passed = Entry(now)
             if self._journal is not None:
-                self._journal.note(now, _TICK)
-            self.service.tick(now)
+                self._journal.note(passed)
+            self._do(passed)
+
+
+class _NoLengthError(Exception):
+    """A body that comes in pieces."""
+
+
+def _body(request: Request) -> str:
+    if "Transfer-Encoding" in request.headers:
+        raise _NoLengthError
+    octets: bytes = request.body_file.read(MAX_BODY + 1)
+    return octets.decode("utf-8")
+
+
+def _error(status: int, reason: str) -> Response:
+    return _response(Reply(status, {"error": reason}))
 
 
 def _response(reply: Reply) -> Response:
@@ -135,12 +207,12 @@ def serve_inventory(loaded: Loaded, text: str, host: str, port: int, journal: Pa
         from eventlet import listen, wsgi
 
     try:
-        desk = Desk(Service(loaded.inventory), Journal(journal, text) if journal else None)
         sock = listen((host, port), reuse_port=False)
+        desk = Desk(Service(loaded.inventory), Journal(journal, text) if journal else None)
     except JournalError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or f'{host}:{port}'}: {error.strerror}") from None
     at = sock.getsockname()
     click.echo(f"http://{at[0]}:{at[1]}/vcm: {loaded.inventory.name}, {len(desk.service.pursuits)} goals so far")
-    wsgi.server(sock, desk, log_output=False, socket_timeout=30)
+    wsgi.server(sock, desk, log_output=False, socket_timeout=30, debug=False)

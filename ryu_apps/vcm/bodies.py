@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.vcm.move import Step, Way
+from ryu_apps.vcm.move import Way
 from ryu_apps.vcm.plans import Kind
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
@@ -22,10 +22,6 @@ def _one_of(written: object, values: dict[str, object]) -> object:
 # Functions, since on Python 3.13 an enumeration does not look like one of a single argument.
 def _kind(written: object) -> object:
     return _one_of(written, {one.value: one for one in Kind})
-
-
-def _step(written: object) -> object:
-    return _one_of(written, {one.value: one for one in Step})
 
 
 def _way(written: object) -> object:
@@ -47,11 +43,9 @@ class GoalBody(Strict):
 
 
 class AnswerBody(Strict):
-    """What became of a step; ``failure`` is why it did not work, null if it did."""
+    """What became of the step of that number; ``failure`` is why it did not work, null if it did."""
 
-    vm: Name
-    step: Annotated[Step, PlainValidator(_step), _TEXT]
-    node: Name
+    step: Annotated[int, Field(ge=1)]
     failure: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
 
 

@@ -7,6 +7,7 @@ death of a node, or never.  A halt takes back what is underway; with ``undo`` wh
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ryu_apps.evb.protocol.table import earliest
@@ -104,12 +105,19 @@ class Orchestrator:
         halted: nothing new begins.
     """
 
-    def __init__(self, inventory: Inventory, plan: Plan, settings: Settings = Settings()) -> None:
+    def __init__(
+        self,
+        inventory: Inventory,
+        plan: Plan,
+        settings: Settings = Settings(),
+        dead: AbstractSet[str] = frozenset(),
+    ) -> None:
         """
         Args:
             inventory: as planned with.
             plan: what is wanted; a plan to protect keeps its reservations until :class:`Use` or :class:`NodeLost`.
             settings: how.
+            dead: nodes that were so before.
         """
         self.moves: list[Move] = []
         self.halted = False
@@ -117,9 +125,9 @@ class Orchestrator:
         self._plan = plan
         self._settings = settings
         self._undo = False
-        self._dead = set(plan.leaving) if plan.goal.kind is Kind.FAIL_OVER else set()
-        way = Way.RESTART if plan.goal.kind is Kind.FAIL_OVER else settings.way
+        self._dead = set(dead) | (set(plan.leaving) if plan.goal.kind is Kind.FAIL_OVER else set())
         for one in plan.moves:
+            way = Way.RESTART if one.source in self._dead else settings.way
             self.moves.append(Move(one.vm, one.source, way, one.target, kept=plan.goal.kind is Kind.PROTECT))
 
     # --- what can be asked ---

@@ -94,22 +94,24 @@ def make_plan(
     occupancy: Occupancy | None = None,
     parallel: int = 2,
     avoid: Mapping[str, str] = MappingProxyType({}),
+    down: frozenset[str] = frozenset(),
 ) -> Plan:
     """Plan for a goal.
 
     Args:
         occupancy: who is where; None: where the inventory says.
         avoid: nodes that are out of the question whatever the goal, and why.
+        down: switches that are no way to anybody whatever the goal.
 
     Raises:
         GoalError: there is no such node, switch or power domain.
     """
     now = occupancy or Occupancy(inventory)
     if goal.kind is Kind.REBALANCE:
-        return Plan(goal, tuple(_rebalance(inventory, now, avoid)), avoid, parallel=parallel)
+        return Plan(goal, tuple(_rebalance(inventory, now, avoid, down)), avoid, down, parallel)
     nodes = affected(inventory, goal)
     leaving = {**dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject)), **avoid}
-    down = frozenset({goal.subject} & set(inventory.switches))
+    down |= {goal.subject} & set(inventory.switches)
     moves = []
     for vm in _in_order(inventory, [name for node in nodes for name in now.at(node)]):
         (source, *_) = sorted(now.places[vm.name] & set(nodes), key=natural)
@@ -185,11 +187,13 @@ def _percent(inventory: Inventory, occupancy: Occupancy, node: str) -> int:
     return max(100 * used.memory_mib // capacity.memory_mib, 100 * used.slots // capacity.slots)
 
 
-def _rebalance(inventory: Inventory, now: Occupancy, avoid: Mapping[str, str]) -> Iterator[PlannedMove]:
+def _rebalance(
+    inventory: Inventory, now: Occupancy, avoid: Mapping[str, str], down: frozenset[str]
+) -> Iterator[PlannedMove]:
     """The best single move, again and again, each VM at most once."""
     moved: set[str] = set()
     while True:
-        found = _best_move(inventory, now, moved, avoid)
+        found = _best_move(inventory, now, moved, avoid, down)
         if found is None:
             return
         yield found
@@ -198,15 +202,18 @@ def _rebalance(inventory: Inventory, now: Occupancy, avoid: Mapping[str, str]) -
         now = now.with_vm(found.vm, found.target)
 
 
-def _best_move(inventory: Inventory, now: Occupancy, moved: set[str], avoid: Mapping[str, str]) -> PlannedMove | None:
+def _best_move(
+    inventory: Inventory, now: Occupancy, moved: set[str], avoid: Mapping[str, str], down: frozenset[str]
+) -> PlannedMove | None:
     bearable = strain(inventory, now)
     *pairs, load = bearable
     best, found = (*pairs, load - _WORTH_IT), None
     for vm in _in_order(inventory, [name for name in inventory.vms if name not in moved]):
-        if len(now.places[vm.name]) != 1:
+        (source, *others) = now.places[vm.name]
+        # What is on its way is left alone; what is at a dead node does not run, and starting it is another goal.
+        if others or source in avoid:
             continue
-        (source,) = now.places[vm.name]
-        ranking = rank(Question(inventory, now, vm, avoid))
+        ranking = rank(Question(inventory, now, vm, avoid, down))
         for candidate in ranking.candidates:
             then = strain(inventory, now.with_vm(vm.name, candidate.node))
             if then < best:

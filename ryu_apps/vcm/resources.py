@@ -19,7 +19,7 @@ from ryu_apps.vcm.placement import Ranking
 from ryu_apps.vcm.plans import Goal, GoalError, PlannedMove
 from ryu_apps.vcm.service import Conflict, Pursuit, Service, Unknown
 
-__all__ = ["PATHS", "Reply", "serve"]
+__all__ = ["PATHS", "Reply", "changes", "serve"]
 
 Json = dict[str, Any]
 B = TypeVar("B", bound=Strict)
@@ -75,10 +75,19 @@ def _served(service: Service, method: str, path: list[str], body: bytes, now: fl
             return Reply(200, _pursuit_json(service.pursuit(_number(number))))
         case "POST", ["vcm", "goals", number, what] if what in _ACTIONS:
             return Reply(200, _pursuit_json(_ACTIONS[what](service, _number(number), body, now)))
-    known = [methods for pattern, methods in PATHS if _fits(path, pattern)]
-    if known:
-        raise _Refused(405, f"{method} is none of {', '.join(known[0])}")
+    methods = _methods(path)
+    if methods:
+        raise _Refused(405, f"{method} is none of {', '.join(methods)}")
     raise _Refused(404, f"there is nothing at /{'/'.join(path)}")
+
+
+def changes(method: str, path: str) -> bool:
+    """Whether such a request is one that may change something."""
+    return method != "GET" and method in _methods(path.strip("/").split("/"))
+
+
+def _methods(path: list[str]) -> tuple[str, ...]:
+    return next((methods for pattern, methods in PATHS if _fits(path, pattern)), ())
 
 
 def _fits(path: list[str], pattern: str) -> bool:
@@ -117,7 +126,7 @@ def _node(service: Service, node: str, asked: AliveBody) -> Reply:
 
 def _answers(service: Service, number: int, body: bytes, now: float) -> Pursuit:
     said = _read(AnswerBody, body)
-    return service.answered(number, said.vm, said.step, said.node, said.failure, now)
+    return service.answered(number, said.step, said.failure, now)
 
 
 def _lapsed(service: Service, number: int, body: bytes, now: float) -> Pursuit:
@@ -212,7 +221,7 @@ def _pursuit_json(pursuit: Pursuit) -> Json:
         "halted": orchestrator.halted,
         "plan": [_planned_json(one) for one in pursuit.plan.moves],
         "moves": [_move_json(one) for one in orchestrator.moves],
-        "steps": [_step_json(one) for one in pursuit.handed],
+        "steps": [_step_json(number, one) for number, one in pursuit.handed.items()],
     }
 
 
@@ -235,5 +244,5 @@ def _move_json(move: Move) -> Json:
     }
 
 
-def _step_json(do: Do) -> Json:
-    return {"vm": do.vm, "step": do.step.value, "node": do.node, "source": do.source}
+def _step_json(number: int, do: Do) -> Json:
+    return {"id": number, "vm": do.vm, "step": do.step.value, "node": do.node, "source": do.source}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.vcm.inventory import Inventory, Occupancy
-from ryu_apps.vcm.move import Do, Done, Failed, Lapsed, MoveState, Step, Tick
+from ryu_apps.vcm.move import Do, Done, Failed, Lapsed, MoveState, Tick
 from ryu_apps.vcm.orchestrator import Answer, Event, Go, Halt, NodeLost, Orchestrator, Release, Settings, Use
 from ryu_apps.vcm.placement import Question, Ranking, rank
 from ryu_apps.vcm.plans import Goal, Kind, Plan, affected, make_plan
@@ -31,18 +31,25 @@ class Pursuit:
 
     Attributes:
         number: counts from 1.
-        handed: steps that were handed out and not answered, in order.
+        handed: steps that were handed out and not answered, in order, by their numbers.
     """
 
     number: int
     plan: Plan
     orchestrator: Orchestrator
-    handed: list[Do] = field(default_factory=list)
+    handed: dict[int, Do] = field(default_factory=dict)
+    _steps: int = 0
 
     @property
     def open(self) -> bool:
-        """Whether a step, an event or a reservation that is kept may still change something."""
-        return bool(self.handed) or not all(one.ended for one in self.orchestrator.moves)
+        """Whether an answer, an event or a reservation that is kept may still change something."""
+        return not all(one.ended for one in self.orchestrator.moves)
+
+    def feed(self, event: Event, now: float) -> None:
+        """Take an event, hand out what follows."""
+        for do in self.orchestrator.feed(event, now):
+            self._steps += 1
+            self.handed[self._steps] = do
 
 
 class Service:
@@ -87,7 +94,7 @@ class Service:
             Unknown: there is no such VM.
         """
         who = self.inventory.vms[self._known(vm)]
-        return rank(Question(self.inventory, self.occupancy, who, self._out()))
+        return rank(Question(self.inventory, self.occupancy, who, self._out(), self._down()))
 
     # --- what can be done ---
     def pursue(self, goal: Goal, settings: Settings, parallel: int, now: float) -> Pursuit:
@@ -100,16 +107,16 @@ class Service:
         if self.pursuits and self.pursuits[-1].open:
             raise Conflict(f"goal {self.pursuits[-1].number} is not over")
         inventory = self._as_it_is()
-        plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out())
+        plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out(), down=self._down())
         if goal.kind is Kind.FAIL_OVER:
             self.dead.update(affected(inventory, goal))
-        pursuit = Pursuit(len(self.pursuits) + 1, plan, Orchestrator(inventory, plan, settings))
+        pursuit = Pursuit(len(self.pursuits) + 1, plan, Orchestrator(inventory, plan, settings, self.dead))
         self.inventory = inventory
         self.pursuits.append(pursuit)
-        self._feed(pursuit, Go(), now)
+        pursuit.feed(Go(), now)
         return pursuit
 
-    def answered(self, number: int, vm: str, step: Step, node: str, failure: str | None, now: float) -> Pursuit:
+    def answered(self, number: int, step: int, failure: str | None, now: float) -> Pursuit:
         """A step has been done, or has failed for a reason.
 
         Raises:
@@ -117,13 +124,14 @@ class Service:
             Conflict: that step was not handed out, or has been answered.
         """
         pursuit = self.pursuit(number)
-        for index, do in enumerate(pursuit.handed):
-            if (do.vm, do.step, do.node) == (vm, step, node):
-                del pursuit.handed[index]
-                event = Done(step, node) if failure is None else Failed(step, node, failure)
-                self._feed(pursuit, Answer(vm, event), now)
-                return pursuit
-        raise Conflict(f"nobody waits for an answer to {step.value} of {vm} at {node}")
+        do = pursuit.handed.pop(step, None)
+        if do is None:
+            raise Conflict(f"nobody waits for an answer to step {step}")
+        # One that was given up and is asked for again: what counts is how it goes then.
+        if do not in pursuit.handed.values():
+            event = Done(do.step, do.node) if failure is None else Failed(do.step, do.node, failure)
+            pursuit.feed(Answer(do.vm, event), now)
+        return pursuit
 
     def lapsed(self, number: int, vm: str, node: str, now: float) -> Pursuit:
         """The bridge has taken a reservation back."""
@@ -158,19 +166,15 @@ class Service:
     def tick(self, now: float) -> None:
         """The deadline has come."""
         if self.pursuits:
-            self._feed(self.pursuits[-1], Tick(), now)
+            self.pursuits[-1].feed(Tick(), now)
 
     # --- small things ---
     def _tell(self, number: int, event: Event, now: float) -> Pursuit:
         pursuit = self.pursuit(number)
         if not pursuit.open and not (isinstance(event, Halt | NodeLost) and pursuit is self.pursuits[-1]):
             raise Conflict(f"goal {number} is over")
-        self._feed(pursuit, event, now)
+        pursuit.feed(event, now)
         return pursuit
-
-    @staticmethod
-    def _feed(pursuit: Pursuit, event: Event, now: float) -> None:
-        pursuit.handed += pursuit.orchestrator.feed(event, now)
 
     def _known(self, vm: str) -> str:
         if vm not in self.inventory.vms:
@@ -180,11 +184,16 @@ class Service:
     def _out(self) -> dict[str, str]:
         return {node: f"{node} is dead" for node in sorted(self.dead)}
 
+    def _down(self) -> frozenset[str]:
+        """Switches with nodes, all of which are dead: they are taken to be so too."""
+        nodes = {switch: self.inventory.nodes_of(switch) for switch in self.inventory.switches}
+        return frozenset(switch for switch, found in nodes.items() if found and self.dead.issuperset(found))
+
     def _as_it_is(self) -> Inventory:
         """The inventory with every VM where it is by now."""
         if not self.pursuits:
             return self.inventory
         newest = {one.vm: one for one in self.pursuits[-1].orchestrator.moves}
-        moved = {name: one.node for name, one in newest.items() if one.state is MoveState.DONE}
-        vms = {name: replace(vm, at=moved.get(name, vm.at)) for name, vm in self.inventory.vms.items()}
+        places = {name: one.node if one.state is MoveState.DONE else one.source for name, one in newest.items()}
+        vms = {name: replace(vm, at=places.get(name, vm.at)) for name, vm in self.inventory.vms.items()}
         return replace(self.inventory, vms=vms)

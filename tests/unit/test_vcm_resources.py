@@ -47,7 +47,7 @@ class Party:
         willing = (step["step"], step["node"]) not in self.refuse
         event = self.hypervisors.perform(do, willing).event
         failure = event.reason if isinstance(event, Failed) else None
-        told = {"vm": do.vm, "step": step["step"], "node": do.node, "failure": failure}
+        told = {"step": step["id"], "failure": failure}
         status, body = self.call("POST", f"/vcm/goals/{goal['id']}/answers", **told)
         assert status == 200, body
         return body
@@ -223,13 +223,76 @@ def test_what_cannot_be_served_says_why_and_changes_nothing(
 
 def test_an_answer_to_a_step_that_nobody_waits_for_is_refused(party: Party) -> None:
     goal = party.begin("evacuate", "hv3")
-    step = goal["steps"][0]
-    told = {"vm": step["vm"], "step": step["step"], "node": step["node"]}
-    assert party.call("POST", "/vcm/goals/1/answers", **{**told, "step": "copy"})[0] == 409
-    assert party.call("POST", "/vcm/goals/1/answers", **{**told, "vm": "vm9"})[0] == 409
-    assert party.call("POST", "/vcm/goals/1/answers", **told)[0] == 200
-    status, body = party.call("POST", "/vcm/goals/1/answers", **told)
-    assert (status, body["error"]) == (409, f"nobody waits for an answer to reserve of vm3 at {step['node']}")
+    (step,) = goal["steps"]
+    assert party.call("POST", "/vcm/goals/1/answers", step=step["id"] + 1)[0] == 409
+    assert party.call("POST", "/vcm/goals/1/answers", step=step["id"])[0] == 200
+    status, body = party.call("POST", "/vcm/goals/1/answers", step=step["id"])
+    assert (status, body["error"]) == (409, f"nobody waits for an answer to step {step['id']}")
+
+
+def test_a_step_that_was_given_up_is_answered_for_nothing(party: Party) -> None:
+    (first,) = party.begin("protect", "hv3")["steps"]
+    party.now += 11.0  # too late: that is a refusal, and what was asked for is taken back
+    party.service.tick(party.now)
+    goal = party.get("/vcm/goals/1")
+    assert [one["step"] for one in goal["steps"]] == ["reserve", "release"]
+    status, goal = party.call("POST", "/vcm/goals/1/answers", step=first["id"])
+    assert status == 200 and [one["step"] for one in goal["steps"]] == ["release"]
+    _, goal = party.call("POST", "/vcm/goals/1/answers", step=goal["steps"][0]["id"])
+    (again,) = goal["steps"]
+    assert again["step"] == "reserve" and again["node"] != first["node"]
+
+
+def test_of_two_equal_steps_the_later_one_counts(party: Party) -> None:
+    pursuit = party.service.pursuit(party.begin("protect", "hv3")["id"])
+    ((number, step),) = pursuit.handed.items()
+    pursuit.handed[number + 1] = step
+    _, goal = party.call("POST", "/vcm/goals/1/answers", step=number, failure="too late")
+    assert [one["state"] for one in goal["moves"]] == ["reserving"]
+    _, goal = party.call("POST", "/vcm/goals/1/answers", step=number + 1)
+    assert [one["state"] for one in goal["moves"]] == ["reserved"]
+
+
+def test_a_goal_that_is_over_waits_for_nobody(party: Party) -> None:
+    """A hypervisor that never answers does not hold up the next goal."""
+    (step,) = party.begin("evacuate", "hv3")["steps"]
+    _, goal = party.call("POST", "/vcm/goals/1/halt")
+    release = next(one for one in goal["steps"] if one["step"] == "release")
+    _, goal = party.call("POST", "/vcm/goals/1/answers", step=release["id"])
+    assert [one["id"] for one in goal["steps"]] == [step["id"]] and not goal["open"]
+    assert party.call("POST", "/vcm/goals", goal="evacuate", subject="hv3")[0] == 201
+    assert party.call("POST", "/vcm/goals/1/answers", step=step["id"])[0] == 200
+
+
+def test_what_could_not_be_undone_is_where_it_is_in_the_next_goal(party: Party) -> None:
+    party.carry_out(party.begin("evacuate", "hv1"))
+    there = dict(party.hypervisors.running)
+    party.refuse.add(("reserve", "hv1"))
+    party.carry_out(party.call("POST", "/vcm/goals/1/halt", undo=True)[1])
+    assert party.hypervisors.running == there
+    agree(party)
+    party.carry_out(party.begin("evacuate", "hv1"))
+    agree(party)
+
+
+def test_vms_that_are_left_at_a_dead_node_are_started_and_not_moved(party: Party) -> None:
+    party.refuse.update(("reserve", node) for node in ("hv2", "hv3", "hv4"))
+    party.hypervisors.die("hv1")
+    party.carry_out(party.begin("fail-over", "hv1"))
+    party.refuse.clear()
+    assert party.begin("rebalance")["plan"] == []
+    goal = party.begin("evacuate", "s1")
+    assert {one["way"] for one in goal["moves"]} == {"restart"}
+    party.carry_out(goal)
+    agree(party)
+
+
+def test_a_switch_whose_nodes_are_all_dead_is_no_way_to_anybody(party: Party) -> None:
+    for node in ("hv3", "hv4"):
+        party.hypervisors.die(node)
+    party.carry_out(party.begin("fail-over", "s2"))
+    party.begin("rebalance")
+    assert party.service.pursuits[-1].plan.down == {"s2"}
 
 
 def test_a_goal_that_is_over_takes_nothing_more(party: Party) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-#: Whom a promise was made to: ``("type", epoch)`` or ``("vsi", index)``.
+#: Whom a promise was made to: ``("type", epoch)``, ``("vsi", index)`` or ``("detour", index)``.
 Owner = tuple[str, int]
 
 
