@@ -246,10 +246,10 @@ def test_a_step_that_was_given_up_is_answered_for_nothing(party: Party) -> None:
 def test_of_two_equal_steps_the_later_one_counts(party: Party) -> None:
     pursuit = party.service.pursuit(party.begin("protect", "hv3")["id"])
     ((number, step),) = pursuit.handed.items()
-    pursuit.handed[number + 1] = step
+    pursuit.handed[number + 10] = step
     _, goal = party.call("POST", "/vcm/goals/1/answers", step=number, failure="too late")
     assert [one["state"] for one in goal["moves"]] == ["reserving"]
-    _, goal = party.call("POST", "/vcm/goals/1/answers", step=number + 1)
+    _, goal = party.call("POST", "/vcm/goals/1/answers", step=number + 10)
     assert [one["state"] for one in goal["moves"]] == ["reserved"]
 
 
