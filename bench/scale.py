@@ -28,7 +28,7 @@ from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.sandbox import enter
 from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.station import Mode, Vsi, numbered
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Role, Timers
 from topologies import multi_switch
@@ -237,12 +237,7 @@ def _cpu_of(pid: int) -> float:
 
 def vsi_of(node: str, number: int) -> Vsi:
     """A VSI that starts at a node."""
-    index = int(node[2:]) << 8 | number
-    mac = (0x525401000000 | index).to_bytes(6).hex(":")
-    uuid = f"00000000-0000-4000-8000-{index:012x}"
-    return Vsi(
-        uuid, *_TYPE, (f"{multi_switch.NATIVE_VLAN}-{mac}",), f"10.{index >> 16 & 255}.{index >> 8 & 255}.{index & 255}"
-    )
+    return numbered(int(node[2:]) << 8 | number, *_TYPE, multi_switch.NATIVE_VLAN)
 
 
 def fabric_of(leaves: int, nodes: int) -> Fabric:

@@ -25,11 +25,12 @@ from mininet_tests.ladder.model import Ladder
 from mininet_tests.report import MigrationReport, Report
 from mininet_tests.rules import Departure, dump_rules, left_behind, owner_at, read_dump
 from mininet_tests.scenario import MigrationSpec, Outcome, Scenario
+from mininet_tests.site import config_of
 from mininet_tests.vcm import Evidence, Move, admit, dismiss
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.flow.pipeline import Cookie
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Role
 
 #: Told what is being done now.
 Progress = Callable[[str], None]
@@ -70,12 +71,10 @@ def replay(
 def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) -> Cluster:
     """The cluster that a scenario asks for, not started."""
     spec, site = scenario.file.cluster, scenario.site
-    fabric = budgeted(site.config.fabric, spec.max_rules)
+    config = config_of(site, scenario.policies, spec.max_rules)
     if spec.load_balancers:
-        fabric = replace(fabric, balancers=balancers(spec.load_balancers))
-    # What a user's own bridge remembers is none of ours.
-    config = replace(site.config, fabric=fabric, policies=scenario.policies, state_dir=None)
-    return Cluster(fabric, site.hosts, folder, dump_config(config), apps)
+        config = replace(config, fabric=replace(config.fabric, balancers=balancers(spec.load_balancers)))
+    return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps)
 
 
 @contextmanager
@@ -90,22 +89,6 @@ def proxies_of(cluster: Cluster, folder: Path) -> Iterator[None]:
                 running.callback(proxy.stop)
                 proxy.start()
         yield
-
-
-def budgeted(fabric: Fabric, max_rules: dict[str, int]) -> Fabric:
-    """A fabric with these rule budgets, by name of the switch.
-
-    Raises:
-        ValueError: there is no such switch.
-    """
-    unknown = set(max_rules) - {switch.name for switch in fabric.switches.values()}
-    if unknown:
-        raise ValueError(f"no switch {', '.join(sorted(unknown))}")
-    switches = {
-        dpid: replace(switch, max_rules=max_rules.get(switch.name, switch.max_rules))
-        for dpid, switch in fabric.switches.items()
-    }
-    return replace(fabric, switches=switches)
 
 
 class Replay:

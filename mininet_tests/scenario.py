@@ -237,8 +237,8 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
     for name in cluster.parameters:
         if name in ("n", "proxies"):
             yield ("cluster", "parameters", name), f"{name} has an attribute of its own: cluster.{name}"
-    for name in misfits(cluster.topology, cluster.model_fields_set):
-        yield ("cluster", name), f"a file has no {name}: {cluster.topology} is what it is"
+    for name, reason in misfits(cluster.topology, cluster.model_fields_set).items():
+        yield ("cluster", name), reason
     for name, flow in parsed.flows.items():
         if flow.address and flow.proto != "tcp":
             yield ("flows", name, "address"), "UDP has two ends that speak: only TCP calls another address"

@@ -90,9 +90,28 @@ def policies_of(site: Site, written: Sequence[str] | None, folder: Path) -> tupl
     return tuple(str((folder / place).resolve()) for place in (DEFAULT_POLICIES if written is None else written))
 
 
-def misfits(topology: str, written: Iterable[str]) -> list[str]:
-    """Of ``n``, ``proxies`` and ``parameters``, those that are written although the topology is a file."""
-    return [name for name in ("n", "proxies", "parameters") if name in set(written) and is_file(topology)]
+def misfits(topology: str, written: Iterable[str]) -> dict[str, str]:
+    """Of ``n``, ``proxies`` and ``parameters``, those that are written although the topology is a file, and why not."""
+    names = [name for name in ("n", "proxies", "parameters") if name in set(written) and is_file(topology)]
+    return {name: f"a file has no {name}: {topology} is what it is" for name in names}
+
+
+def config_of(site: Site, policies: tuple[str, ...], max_rules: dict[str, int]) -> BridgeConfig:
+    """What the controller of a site is told, with these rule budgets by name of the switch.
+
+    Raises:
+        ValueError: there is no such switch.
+    """
+    fabric = site.config.fabric
+    unknown = set(max_rules) - {switch.name for switch in fabric.switches.values()}
+    if unknown:
+        raise ValueError(f"no switch {', '.join(sorted(unknown))}")
+    switches = {
+        dpid: replace(switch, max_rules=max_rules.get(switch.name, switch.max_rules))
+        for dpid, switch in fabric.switches.items()
+    }
+    # What a user's own bridge remembers is none of ours.
+    return replace(site.config, fabric=replace(fabric, switches=switches), policies=policies, state_dir=None)
 
 
 def _read(path: Path) -> BridgeConfig:

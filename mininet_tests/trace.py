@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.station import Mode, Vsi, numbered
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.vcm.trace import Census, Change, Entry, What
@@ -264,7 +264,7 @@ class Player:
 
     def _vsi(self, vm: str) -> Vsi:
         with self._lock:
-            return self._vsis.setdefault(vm, _vsi_of(len(self._vsis) + 1))
+            return self._vsis.setdefault(vm, numbered(len(self._vsis) + 1, *_TYPE, _VLAN))
 
     # --- what is left ---
     def _look(self) -> None:
@@ -301,10 +301,3 @@ class Player:
 
     def _rules(self) -> dict[str, int]:
         return {one["name"]: one["rules"] for one in self._cluster.controller.get("/evb/status")["switches"]}
-
-
-def _vsi_of(number: int) -> Vsi:
-    mac = (0x525402000000 | number).to_bytes(6).hex(":")
-    uuid = f"00000000-0000-4000-8000-{number:012x}"
-    address = f"10.{64 | number >> 16 & 63}.{number >> 8 & 255}.{number & 255}"
-    return Vsi(uuid, *_TYPE, (f"{_VLAN}-{mac}",), address)

@@ -65,6 +65,14 @@ class Vsi:
         return ["-V", mode.value, *(word for setting in settings for word in ("-c", setting))]
 
 
+def numbered(number: int, type_id: int, version: int, vid: int) -> Vsi:
+    """One of many VSIs, numbers up to 20 bits: all its names come from the number."""
+    mac = (0x525401000000 | number).to_bytes(6).hex(":")
+    uuid = f"00000000-0000-4000-8000-{number:012x}"
+    ip = f"10.{64 | number >> 16}.{number >> 8 & 255}.{number & 255}"
+    return Vsi(uuid, type_id, version, (f"{vid}-{mac}",), ip)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What became of a request.

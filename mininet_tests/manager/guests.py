@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mininet_tests.harness.capture import Sighting, Tap, only_ethertypes
@@ -14,8 +14,7 @@ from mininet_tests.harness.shell import CommandError
 from mininet_tests.harness.staged import ETHERTYPE_RARP, Target
 from mininet_tests.harness.station import LldpadStation, Vsi
 from mininet_tests.harness.vm import Vm
-from mininet_tests.replay import budgeted
-from mininet_tests.site import SiteError, misfits, policies_of, site_of
+from mininet_tests.site import SiteError, config_of, misfits, policies_of, site_of
 from mininet_tests.vcm import admit, dismiss
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Role
@@ -46,20 +45,18 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
     """
     spec = loaded.file.cluster
     if wrong := misfits(spec.topology, spec.model_fields_set):
-        raise MismatchError(f"cluster.{wrong[0]}: a file has no {wrong[0]}: {spec.topology} is what it is")
+        raise MismatchError("\n".join(f"cluster.{name}: {reason}" for name, reason in wrong.items()))
     parameters = {**({"n": spec.n} if spec.n is not None else {}), **spec.parameters}
     try:
         site = site_of(spec.topology, parameters, {name: str(one) for name, one in spec.hosts.items()}, place)
     except SiteError as error:
         raise MismatchError("\n".join(map(str, (error, *error.diagnostics)))) from None
-    fabric = budgeted(site.config.fabric, spec.max_rules)
-    _compare(loaded, fabric)
+    config = config_of(site, policies_of(site, spec.policies, place), spec.max_rules)
+    _compare(loaded, config.fabric)
     client = next((one for one in site.hosts if one.name == CLIENT), None)
     if client is None or not client.ip:
         raise MismatchError(f"an end system {CLIENT!r} with an address is needed, whom every VM talks to")
-    # What a user's own bridge remembers is none of ours.
-    config = replace(site.config, fabric=fabric, policies=policies_of(site, spec.policies, place), state_dir=None)
-    return Cluster(fabric, site.hosts, folder, dump_config(config), station=station)
+    return Cluster(config.fabric, site.hosts, folder, dump_config(config), station=station)
 
 
 def _compare(loaded: Loaded, fabric: Fabric) -> None:

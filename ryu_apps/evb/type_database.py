@@ -165,7 +165,7 @@ class TypeDatabase:
         granted = attachment.granted[0]
         if attachment.machine.in_force is not None and isinstance(granted, tuple):
             yield granted[0], granted[1]
-        programs: Iterable[Program | None] = (attachment.program, attachment.vsi.gate_program, *attachment.retired)
+        programs: Iterable[Program | None] = (attachment.vsi.gate_program, *attachment.programs)
         for program in programs:
             if program is not None:
                 yield self.origin_of(program.vsi_type), program.vsi_type.key

@@ -6,10 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from pydantic import ValidationError
 from webob import Request, Response
 
-from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.policy.validate import BodyError, Strict, read_body
 from ryu_apps.rest.bridge import Bridge, Later, Plain, Reply, RestError
 from ryu_apps.rest.resources import find
 
@@ -80,12 +79,9 @@ def _body(request: Request, model: type[Strict]) -> Strict:
     if len(data) > MAX_BODY:
         raise RestError(413, f"more than {MAX_BODY} octets")
     try:
-        return model.model_validate_json(data)
-    except ValidationError as problems:
-        first = problems.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        status = 400 if first["type"] == "json_invalid" else 422
-        raise RestError(status, f"{where}: {first['msg']}" if where else first["msg"]) from None
+        return read_body(model, data)
+    except BodyError as error:
+        raise RestError(error.status, str(error)) from None
 
 
 def _json(status: int, body: object) -> Response:

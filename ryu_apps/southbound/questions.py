@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from functools import partial
 
@@ -48,9 +49,9 @@ class _SeveralJob(Job):
             self.ask(partial(multipart_request, kind, body))
         self.all_sent = True
 
+    @abstractmethod
     def result(self) -> MetersRead | SwitchUp:
         """What all answers together come to."""
-        raise NotImplementedError
 
     def answered(self, flight: Flight, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)

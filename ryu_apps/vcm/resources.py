@@ -6,11 +6,9 @@ Knows no HTTP server and no clock; ``cli/vcm_serve.py`` has both.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.policy.validate import BodyError, read_body
 from ryu_apps.vcm.bodies import AliveBody, AnswerBody, GoalBody, HaltBody, LapsedBody, NodeBody, VmsBody
 from ryu_apps.vcm.inventory import Occupancy, natural
 from ryu_apps.vcm.move import Do, Move
@@ -22,7 +20,6 @@ from ryu_apps.vcm.service import Conflict, Pursuit, Service, Unknown
 __all__ = ["PATHS", "Reply", "changes", "serve"]
 
 Json = dict[str, Any]
-B = TypeVar("B", bound=Strict)
 
 
 class Reply(NamedTuple):
@@ -48,6 +45,8 @@ def serve(service: Service, method: str, path: str, body: bytes, now: float) -> 
     """
     try:
         return _served(service, method, path.strip("/").split("/"), body, now)
+    except BodyError as error:
+        return Reply(error.status, {"error": str(error)})
     except _Refused as refused:
         return Reply(refused.status, {"error": str(refused)})
     except Unknown as error:
@@ -66,11 +65,11 @@ def _served(service: Service, method: str, path: list[str], body: bytes, now: fl
             ranking = _ranking_json(service.rank(vm))
             return Reply(200, {"vm": vm, "at": _sorted(service.occupancy.places[vm]), **ranking})
         case "PUT", ["vcm", "nodes", node]:
-            return _node(service, node, _read(AliveBody, body))
+            return _node(service, node, read_body(AliveBody, body))
         case "GET", ["vcm", "goals"]:
             return Reply(200, [_brief(one) for one in service.pursuits])
         case "POST", ["vcm", "goals"]:
-            return Reply(201, _pursuit_json(_begin(service, _read(GoalBody, body), now)))
+            return Reply(201, _pursuit_json(_begin(service, read_body(GoalBody, body), now)))
         case "GET", ["vcm", "goals", number]:
             return Reply(200, _pursuit_json(service.pursuit(_number(number))))
         case "POST", ["vcm", "goals", number, what] if what in _ACTIONS:
@@ -101,16 +100,6 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _read(model: type[B], body: bytes) -> B:
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as problems:
-        first = problems.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        status = 400 if first["type"] == "json_invalid" else 422
-        raise _Refused(status, f"{where}: {first['msg']}" if where else first["msg"]) from None
-
-
 # --- what can be done ------------------------------------------------------------------------------
 def _begin(service: Service, asked: GoalBody, now: float) -> Pursuit:
     settings = Settings(asked.ladder, asked.delay, asked.ahead)
@@ -125,29 +114,29 @@ def _node(service: Service, node: str, asked: AliveBody) -> Reply:
 
 
 def _answers(service: Service, number: int, body: bytes, now: float) -> Pursuit:
-    said = _read(AnswerBody, body)
+    said = read_body(AnswerBody, body)
     return service.answered(number, said.step, said.failure, now)
 
 
 def _lapsed(service: Service, number: int, body: bytes, now: float) -> Pursuit:
-    said = _read(LapsedBody, body)
+    said = read_body(LapsedBody, body)
     return service.lapsed(number, said.vm, said.node, now)
 
 
 def _lost(service: Service, number: int, body: bytes, now: float) -> Pursuit:
-    return service.lost(number, _read(NodeBody, body).node, now)
+    return service.lost(number, read_body(NodeBody, body).node, now)
 
 
 def _use(service: Service, number: int, body: bytes, now: float) -> Pursuit:
-    return service.use(number, tuple(_read(VmsBody, body or b"{}").vms), now)
+    return service.use(number, tuple(read_body(VmsBody, body or b"{}").vms), now)
 
 
 def _release(service: Service, number: int, body: bytes, now: float) -> Pursuit:
-    return service.release(number, tuple(_read(VmsBody, body or b"{}").vms), now)
+    return service.release(number, tuple(read_body(VmsBody, body or b"{}").vms), now)
 
 
 def _halt(service: Service, number: int, body: bytes, now: float) -> Pursuit:
-    return service.halt(number, _read(HaltBody, body or b"{}").undo, now)
+    return service.halt(number, read_body(HaltBody, body or b"{}").undo, now)
 
 
 _Action = Callable[[Service, int, bytes, float], Pursuit]

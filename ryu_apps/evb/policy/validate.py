@@ -28,6 +28,33 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
+class BodyError(ValueError):
+    """The body of a request is not what was expected; the text says where and why.
+
+    Attributes:
+        status: HTTP's word for it: 400, it is not even JSON, or 422.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def read_body(model: type[Model], octets: bytes) -> Model:
+    """Check the JSON body of a request.
+
+    Raises:
+        BodyError: the first mistake.
+    """
+    try:
+        return model.model_validate_json(octets)
+    except ValidationError as problems:
+        first = problems.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        status = 400 if first["type"] == "json_invalid" else 422
+        raise BodyError(status, f"{where}: {first['msg']}" if where else first["msg"]) from None
+
+
 def validate(
     model: type[Model], document: Document, explain: Explain = lambda key, kind: None
 ) -> tuple[Model | None, list[Diagnostic]]:
