@@ -68,6 +68,7 @@ class EvbBridge(app_manager.RyuApp):
         store: what outlives this process.
         started: when it began, monotonic seconds.
         wall_offset: what to add to monotonic time to get Unix time, in seconds.
+        rest_names: host names under which it may be asked besides its addresses.
         metrics: counters for Prometheus.
         journal: what happened, newest last.
     """
@@ -80,6 +81,7 @@ class EvbBridge(app_manager.RyuApp):
         self.settings = settings = _settings()
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
+        self.rest_names = settings.config.rest_names
         self.store = open_store(settings.state_dir)
         records = None if self.store.fresh else {key: one.value for key, one in self.store.snapshot().items()}
         self.engine = Engine(

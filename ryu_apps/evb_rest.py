@@ -1,8 +1,8 @@
 """Ryu app: the REST resources of evbridge on Ryu's own web server.
 
 Serves the bridge that runs beside it, and says so when there is none.  Unless an address is asked for
-(``--wsapi-host``), the web server listens on the loopback address only: whoever reaches it may take
-VSIs off the network.
+(``--wsapi-host``), the web server listens on the loopback address only: every client that reaches it may
+take VSIs off the network.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ryu.cfg import CONF
 from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
+from ryu_apps.callers import is_loopback
 from ryu_apps.rest.application import respond
 
 #: A default, not a setting: the command line and configuration files still win.
@@ -34,6 +35,7 @@ class EvbController(ControllerBase):
             bridge=lambda: app_manager.lookup_service_brick("evb_bridge"),
             clock=time.monotonic,
             pause=hub.sleep,
+            limit=lambda seconds: hub.Timeout(seconds, False),
         )
 
 
@@ -47,3 +49,9 @@ class EvbRest(app_manager.RyuApp):
         self.name = "evb_rest"
         for path in _PATHS:
             wsgi.mapper.connect("evb", path, controller=EvbController, action="answer")
+        if not is_loopback(CONF.wsapi_host):
+            self.logger.warning(
+                "REST on %s:%s: every client that reaches it may take VSIs off the network",
+                CONF.wsapi_host,
+                CONF.wsapi_port,
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from webob import Request, Response
@@ -28,11 +29,13 @@ class RestWorld(World):
 
     Attributes:
         pauses: how often an answer let others have a turn.
+        rest_names: names under which it may be asked.
         loaded: the bridge app runs.
         offered: the policies that a reload finds.
     """
 
     wall_offset: float = EPOCH
+    rest_names: tuple[str, ...] = ()
     pauses: int = 0
     loaded: bool = True
     offered: PolicySet = POLICIES
@@ -65,10 +68,11 @@ class RestWorld(World):
     def request(self, path: str, method: str = "GET", body: bytes = b"") -> Response:
         """Serve one request."""
         return respond(
-            Request.blank(path, method=method, body=body),
+            Request.blank(path, method=method, body=body, content_type="application/json"),
             bridge=lambda: self if self.loaded else None,
             clock=lambda: self.now,
             pause=self._pause,
+            limit=unhurried,
         )
 
     def get(self, path: str) -> object:
@@ -93,6 +97,11 @@ class RestWorld(World):
         if isinstance(effect, Happened):
             self.journal.write(effect, self.now)
             self.metrics.observe(effect, self.now)
+
+
+def unhurried(seconds: float) -> AbstractContextManager[object]:
+    """No bound on the time of reading a body that is there."""
+    return nullcontext()
 
 
 def station_mac(port: PortId) -> int:

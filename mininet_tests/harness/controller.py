@@ -103,7 +103,8 @@ class Controller:
         return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
-        request = Request(f"http://127.0.0.1:{self._rest_port}{path}", body, method=method)
+        headers = {"Content-Type": "application/json"}
+        request = Request(f"http://127.0.0.1:{self._rest_port}{path}", body, headers, method=method)
         with urlopen(request, timeout=10) as response:
             body = response.read()
         return json.loads(body) if body else None

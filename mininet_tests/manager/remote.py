@@ -97,7 +97,8 @@ class RemoteOrchestrator:
 
     def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        with self._opener.open(Request(self._url + path, data, method=method), timeout=_PATIENCE) as response:
+        request = Request(self._url + path, data, {"Content-Type": "application/json"}, method=method)
+        with self._opener.open(request, timeout=_PATIENCE) as response:
             found: dict[str, Any] = json.load(response)
         return found
 

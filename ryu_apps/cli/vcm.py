@@ -175,14 +175,15 @@ def run(
     type=click.Path(dir_okay=False, path_type=Path),
     help="File to remember everything in, and to go on from after a restart.",
 )
-def serve(inventory: Path, host: str, port: int, journal: Path | None) -> None:
+@click.option("--name", "names", multiple=True, help="Host name under which it may be asked besides its addresses.")
+def serve(inventory: Path, host: str, port: int, journal: Path | None, names: tuple[str, ...]) -> None:
     """Be the manager of hypervisors that somebody else drives, over HTTP.
 
     Whoever has them asks for goals, carries out the steps that come back, and answers each.
     """
     from ryu_apps.cli.vcm_serve import serve_inventory
 
-    serve_inventory(read(inventory), inventory.read_text(encoding="utf-8"), host, port, journal)
+    serve_inventory(read(inventory), inventory.read_text(encoding="utf-8"), host, port, journal, names)
 
 
 def read(path: Path) -> Loaded:

@@ -10,6 +10,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +18,11 @@ import click
 from webob import Request, Response
 from webob.dec import wsgify
 
+from ryu_apps.callers import Limit, NotServedError, abandon, is_loopback, read_body, screen
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.resources import Reply, changes, serve
 from ryu_apps.vcm.service import Service
 
-#: Octets of a request's body.
-MAX_BODY = 65_536
 _VERSION = 1
 
 
@@ -129,8 +129,23 @@ def _sync_folder(folder: Path) -> None:
 class Desk:
     """A service, its journal and the time: a WSGI application."""
 
-    def __init__(self, service: Service, journal: Journal | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        service: Service,
+        journal: Journal | None,
+        clock: Callable[[], float] = time.time,
+        names: tuple[str, ...] = (),
+        limit: Limit = lambda seconds: nullcontext(),
+    ) -> None:
+        """
+        Args:
+            clock: Unix time in seconds.
+            names: host names under which it may be asked besides its addresses.
+            limit: bounds the time in which a body has to arrive.
+        """
         self.service = service
+        self._names = names
+        self._limit = limit
         self._journal = journal
         self._clock = clock
         self._last = 0.0
@@ -142,15 +157,13 @@ class Desk:
     def __call__(self, request: Request) -> Response:
         """Serve one request."""
         try:
-            path, body = request.path_info, _body(request)
+            screen(request, self._names)
+            path, body = request.path_info, read_body(request, self._limit).decode("utf-8")
         except UnicodeDecodeError:
             return _error(400, "the URL or the body is not UTF-8")
-        except OSError:
-            return _error(400, "the body has not arrived")
-        except _NoLengthError:
-            return _error(411, "a body has to tell its length")
-        if len(body) > MAX_BODY:
-            return _error(413, f"more than {MAX_BODY} octets")
+        except NotServedError as refused:
+            abandon(request)
+            return _error(refused.status, refused.reason)
         # A clock that is set back does not turn back what has been.
         now = self._last = max(self._last, self._clock())
         entry = Entry(now, request.method, path, body)
@@ -177,17 +190,6 @@ class Desk:
             self._do(passed)
 
 
-class _NoLengthError(Exception):
-    """A body that comes in pieces."""
-
-
-def _body(request: Request) -> str:
-    if "Transfer-Encoding" in request.headers:
-        raise _NoLengthError
-    octets: bytes = request.body_file.read(MAX_BODY + 1)
-    return octets.decode("utf-8")
-
-
 def _error(status: int, reason: str) -> Response:
     return _response(Reply(status, {"error": reason}))
 
@@ -196,23 +198,31 @@ def _response(reply: Reply) -> Response:
     return Response(json_body=reply.body, status=reply.status, content_type="application/json")
 
 
-def serve_inventory(loaded: Loaded, text: str, host: str, port: int, journal: Path | None) -> None:
+def serve_inventory(
+    loaded: Loaded, text: str, host: str, port: int, journal: Path | None, names: tuple[str, ...] = ()
+) -> None:
     """Serve until somebody ends us.
+
+    Args:
+        names: host names under which the manager may be asked besides its addresses.
 
     Raises:
         ClickException: the journal cannot be used, or nobody can listen there.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # eventlet says that it is old whenever it is imported
-        from eventlet import listen, wsgi
+        from eventlet import Timeout, listen, wsgi
 
     try:
         sock = listen((host, port), reuse_port=False)
-        desk = Desk(Service(loaded.inventory), Journal(journal, text) if journal else None)
+        journals = Journal(journal, text) if journal else None
+        desk = Desk(Service(loaded.inventory), journals, names=names, limit=lambda seconds: Timeout(seconds, False))
     except JournalError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:
         raise click.ClickException(f"{error.filename or f'{host}:{port}'}: {error.strerror}") from None
     at = sock.getsockname()
     click.echo(f"http://{at[0]}:{at[1]}/vcm: {loaded.inventory.name}, {len(desk.service.pursuits)} goals so far")
+    if not is_loopback(at[0]):
+        click.echo(f"warning: every client that reaches {at[0]}:{at[1]} may move VMs", err=True)
     wsgi.server(sock, desk, log_output=False, socket_timeout=30, debug=False)

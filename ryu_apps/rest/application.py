@@ -8,20 +8,24 @@ from itertools import islice
 
 from webob import Request, Response
 
-from ryu_apps.evb.policy.validate import BodyError, Strict, read_body
+from ryu_apps.callers import Limit, NotServedError, abandon, read_body, screen
+from ryu_apps.evb.policy import validate
+from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.rest.bridge import Bridge, Later, Plain, Reply, RestError
 from ryu_apps.rest.resources import find
 
 #: Items of a long list that are written in one go.
 _PIECE = 100
-#: Octets of a request's body.
-MAX_BODY = 65_536
 #: Seconds to wait for an answer that is not there yet, and between looking.
 PATIENCE, _NAP = 1.0, 0.001
 
 
 def respond(
-    request: Request, bridge: Callable[[], Bridge | None], clock: Callable[[], float], pause: Callable[[float], None]
+    request: Request,
+    bridge: Callable[[], Bridge | None],
+    clock: Callable[[], float],
+    pause: Callable[[float], None],
+    limit: Limit,
 ) -> Response:
     """Serve one request.
 
@@ -30,9 +34,16 @@ def respond(
         clock: monotonic seconds.
         pause: lets others have a turn, for so many seconds: between the pieces of a long answer, and until an
             answer is there.
+        limit: bounds the time in which a body has to arrive.
     """
+    running = bridge()
     try:
-        return _served(request, bridge, clock, pause)
+        screen(request, running.rest_names if running is not None else ())
+        octets = read_body(request, limit)
+        return _served(request, octets, running, clock, pause)
+    except NotServedError as refused:
+        abandon(request)
+        return _json(refused.status, {"error": refused.reason})
     except RestError as error:
         response = _json(error.status, {"error": error.reason})
         response.headers.update(error.headers)
@@ -40,16 +51,19 @@ def respond(
 
 
 def _served(
-    request: Request, bridge: Callable[[], Bridge | None], clock: Callable[[], float], pause: Callable[[float], None]
+    request: Request,
+    octets: bytes,
+    running: Bridge | None,
+    clock: Callable[[], float],
+    pause: Callable[[float], None],
 ) -> Response:
     try:
         called = find(request.method, request.path_info, list(request.GET.items()))
     except UnicodeDecodeError:
         raise RestError(400, "the URL is not UTF-8") from None
-    running = bridge()
     if running is None:
         raise RestError(503, "evb_bridge is not loaded")
-    more = {} if called.body is None else {"body": _body(request, called.body)}
+    more = {} if called.body is None else {"body": _body(octets, called.body)}
     found = called.view(running, clock(), **called.parameters, **more)
     match _awaited(found, clock, pause) if isinstance(found, Later) else found:
         case Plain(content_type, body, etag):
@@ -74,12 +88,9 @@ def _awaited(later: Later, clock: Callable[[], float], pause: Callable[[float], 
     return later.answer(clock())
 
 
-def _body(request: Request, model: type[Strict]) -> Strict:
-    data = request.body_file.read(MAX_BODY + 1)
-    if len(data) > MAX_BODY:
-        raise RestError(413, f"more than {MAX_BODY} octets")
+def _body(octets: bytes, model: type[Strict]) -> Strict:
     try:
-        return read_body(model, data)
+        return validate.read_body(model, octets)
     except BodyError as error:
         raise RestError(error.status, str(error)) from None
 

@@ -30,6 +30,7 @@ class Bridge(Protocol):
     Attributes:
         started: when it began, monotonic seconds.
         wall_offset: what to add to monotonic time to get Unix time, in seconds.
+        rest_names: host names under which it may be asked besides its addresses.
     """
 
     @property
@@ -42,6 +43,8 @@ class Bridge(Protocol):
     def started(self) -> float: ...
     @property
     def wall_offset(self) -> float: ...
+    @property
+    def rest_names(self) -> tuple[str, ...]: ...
 
     def deliver(self, event: Event) -> None:
         """Feed the engine and do what it wants."""

@@ -22,6 +22,7 @@ VSI = "52540000-0000-4000-8000-000000000007"
 
 CONFIG = """
 version: 1
+rest_names: [evb.example.net]
 dps:
   s1:
     dp_id: 1
@@ -152,3 +153,126 @@ def test_an_address_asked_for_is_listened_on_and_a_missing_bridge_is_named(tmp_p
         server.await_listening("127.0.0.2")
         response, body = server.ask("/evb/status", host="127.0.0.2")
     assert (response.status, json.loads(body)) == (503, {"error": "evb_bridge is not loaded"})
+
+
+# --- who may ask, and with what body: what a browser or a stuck client sends, octet by octet --------
+def exchange(port: int, *lines: str, body: bytes = b"", host: str = "127.0.0.1") -> tuple[int, bytes]:
+    """Status and body of the answer to a request as written; the server ends the connection."""
+    request = "\r\n".join((*lines, "Connection: close", "", "")).encode() + body
+    with socket.create_connection((host, port), timeout=20) as connection:
+        connection.sendall(request)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return response.status, response.read()
+
+
+def ended(connection: socket.socket) -> bool:
+    """Whether the server closes a connection without a further word."""
+    try:
+        return connection.recv(1000) == b""
+    except ConnectionResetError:
+        return True
+
+
+RELOAD = "POST /evb/vsitypes/reload HTTP/1.1"
+JSON = "Content-Type: application/json"
+
+
+@pytest.mark.parametrize(
+    ("status", "lines"),
+    [
+        (200, (RELOAD, "Host: localhost")),
+        (200, (RELOAD, "Host: [::1]:8080", JSON)),
+        (
+            200,
+            (RELOAD, "Host: 127.0.0.1:{port}", "Origin: http://127.0.0.1:{port}", "Sec-Fetch-Site: same-origin", JSON),
+        ),
+        (200, (RELOAD, "Host: evb.example.net")),
+        (400, (RELOAD,)),
+        # A form, a fetch without CORS, and an image of a page elsewhere; a name that was made to lead here.
+        (403, (RELOAD, "Host: 127.0.0.1:{port}", "Origin: http://evil.example", "Content-Type: text/plain")),
+        (403, (RELOAD, "Host: 127.0.0.1:{port}", "Origin: http://evil.example")),
+        (403, (RELOAD, "Host: 127.0.0.1:{port}", "Origin: http://127.0.0.1:{other}", JSON)),
+        (403, (RELOAD, "Host: 127.0.0.1:{port}", "Origin: null")),
+        (403, (RELOAD, "Host: 127.0.0.1:{port}", "Sec-Fetch-Site: cross-site")),
+        (403, ("DELETE /evb/vsis/" + VSI + " HTTP/1.1", "Host: 127.0.0.1", "Origin: http://evil.example")),
+        (403, ("OPTIONS /evb/status HTTP/1.1", "Host: 127.0.0.1", "Origin: http://evil.example")),
+        (415, (RELOAD, "Host: localhost", "Content-Type: text/plain")),
+        (415, (RELOAD, "Host: localhost", "Content-Type: application/x-www-form-urlencoded")),
+        (421, (RELOAD, "Host: evil.example", JSON)),
+        (421, (RELOAD, "Host: evil.example:{port}", "Origin: http://evil.example:{port}", JSON)),
+        (421, (RELOAD, "Host: 127.0.0.1, evil.example")),
+        (421, (RELOAD, "Host: 127.0.0.1", "Host: evil.example")),
+        (421, (RELOAD, "Host: 127.0.0.1.evil.example")),
+        (421, ("GET /evb/status HTTP/1.1", "Host: evil.example")),
+        (421, ("GET /metrics HTTP/1.1", "Host: evil.example")),
+        (200, ("GET /metrics HTTP/1.1", "Host: localhost.")),
+    ],
+)
+def test_a_page_of_another_origin_changes_and_learns_nothing(
+    server: Server, status: int, lines: tuple[str, ...]
+) -> None:
+    ports = {"port": server.port, "other": server.port + 1}
+    found, body = exchange(server.port, *(line.format(**ports) for line in lines))
+    assert found == status, body
+    if status != 200:
+        assert set(json.loads(body)) == {"error"}
+
+
+PUT = f"PUT /evb/statistics/{VSI} HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("status", "lines", "body"),
+    [
+        (411, (PUT, "Host: localhost", JSON, "Transfer-Encoding: chunked"), b"2\r\n{}\r\n0\r\n\r\n"),
+        (411, (PUT, "Host: localhost", JSON, "Transfer-Encoding: chunked"), b""),
+        (
+            411,
+            (PUT, "Host: localhost", JSON, "Transfer-Encoding: gzip"),
+            b"POST /evb/vsitypes/reload HTTP/1.1\r\n\r\n",
+        ),
+        (413, (PUT, "Host: localhost", JSON, "Content-Length: 1000000"), b""),
+        (415, (PUT, "Host: localhost", "Content-Type: text/plain", "Content-Length: 1000"), b"{"),
+        (415, (PUT, "Host: localhost", "Content-Length: 2"), b"{}"),
+        (421, (PUT, "Host: evil.example", JSON, "Content-Length: 1000"), b""),
+        (422, (PUT, "Host: localhost", "Content-Type: application/json; charset=utf-8", "Content-Length: 2"), b"{}"),
+        (422, (PUT, "Host: localhost", JSON, "Content-Length: 2", "Expect: 100-continue"), b"{}"),
+    ],
+)
+def test_a_body_that_does_not_come_is_not_waited_for(
+    server: Server, status: int, lines: tuple[str, ...], body: bytes
+) -> None:
+    request = "\r\n".join((*lines, "", "")).encode() + body
+    # Not closed by the client: the server has to end both the request and the connection.
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(request)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert response.status == status
+        assert set(json.loads(response.read())) == {"error"}
+        if status != 422:
+            assert ended(connection)
+
+
+def test_a_body_that_never_comes_ends_its_request_and_no_other(server: Server) -> None:
+    waiting = []
+    for lines in ((PUT, JSON), ("GET /evb/status HTTP/1.1",)):
+        waiting.append(connection := socket.create_connection(("127.0.0.1", server.port), timeout=30))
+        connection.sendall("\r\n".join((*lines, "Host: localhost", "Content-Length: 1000", "", "{")).encode())
+    assert server.json("/evb/status")[0] == 200
+    for connection in waiting:
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert (response.status, response.headers["Connection"]) == (408, "close")
+        assert json.loads(response.read()) == {"error": "the body has not arrived within 5 s"}
+        assert ended(connection)
+        connection.close()
+
+
+def test_an_address_beyond_loopback_is_warned_of(tmp_path: Path) -> None:
+    with serving(tmp_path, "--wsapi-host", "0.0.0.0", "ryu_apps.evb_rest") as server:
+        server.await_listening()
+        assert exchange(server.port, "GET /evb/status HTTP/1.1", "Host: 127.0.0.1")[0] == 503
+        assert exchange(server.port, "GET /evb/status HTTP/1.1", "Host: 192.0.2.1")[0] == 421
+        assert "every client that reaches it may take VSIs off the network" in server.log.read_text()

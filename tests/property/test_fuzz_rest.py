@@ -12,7 +12,7 @@ from webob import Request, Response
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
-from tests.rest_world import RestWorld
+from tests.rest_world import RestWorld, unhurried
 from tests.unit.test_load_balancer import balancer
 from tests.world import HV1, Vm, two_switches
 
@@ -46,7 +46,7 @@ QUERIES = st.dictionaries(
 
 
 def served(world: RestWorld, request: Request) -> Response:
-    return respond(request, lambda: world, lambda: world.now, lambda _: None)
+    return respond(request, lambda: world, lambda: world.now, lambda _: None, unhurried)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_any_request_is_answered(
 ) -> None:
     path = "/" + "/".join(quote(part, safe="") for part in parts)
     text = "&".join(f"{quote(name)}={quote(value)}" for name, value in query.items())
-    response = served(world, Request.blank(f"{path}?{text}", method=method, body=body))
+    response = served(world, Request.blank(f"{path}?{text}", method=method, body=body, content_type="application/json"))
     assert 200 <= response.status_code < 500
     if response.status_code >= 400 and method != "HEAD":
         assert set(response.json) == {"error"}

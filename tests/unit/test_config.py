@@ -112,6 +112,13 @@ def test_it_is_whole_seconds_and_not_many(value: str) -> None:
     assert mistake.startswith("e.yaml:3:20: ")
 
 
+def test_names_for_rest_are_written_and_read_back_unchanged() -> None:
+    config = BridgeConfig(Fabric(), rest_names=("evb.example.net", "2001:db8::5"))
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+    (mistake,) = mistakes("version: 1\ndps: {}\nrest_names: ['http://evb']\n")
+    assert mistake.startswith("e.yaml:3:14: ")
+
+
 def test_an_empty_fabric_is_written_and_read_back_unchanged() -> None:
     config = BridgeConfig(Fabric({5: Switch(5, "alone")}))
     assert load_config("e.yaml", dump_config(config)) == (config, [])

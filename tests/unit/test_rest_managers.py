@@ -12,6 +12,7 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
 from tests.managers_world import OTHER, SECOND, SOURCE, TYPE, URL, VM, ManagersWorld, policy
+from tests.rest_world import unhurried
 from tests.world import HV1, HV2, POLICIES, Vm
 
 LOCAL_KEY = VsiTypeKey(9, 1)
@@ -84,7 +85,9 @@ def test_file_is_served_as_it_was_loaded(world: ManagersWorld, path: str) -> Non
     answer = world.request(path)
     assert (answer.status_code, answer.body, answer.content_type) == (200, policy(LOCAL_KEY), "text/yaml")
     request = Request.blank(path, headers={"If-None-Match": answer.headers["ETag"]})
-    again = request.get_response(respond(request, bridge=lambda: world, clock=lambda: world.now, pause=lambda _: None))
+    again = request.get_response(
+        respond(request, bridge=lambda: world, clock=lambda: world.now, pause=lambda _: None, limit=unhurried)
+    )
     assert (again.status_code, again.body) == (304, b"")
 
 

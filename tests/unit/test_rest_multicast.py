@@ -14,7 +14,7 @@ from ryu_apps.evb.wire.igmp import Query3
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
 from tests.multicast_world import CONFIGURED, FIXED, FIXED_6, OFF, TYPES, G, S, join, leave, say, tell, vm
-from tests.rest_world import RestWorld
+from tests.rest_world import RestWorld, unhurried
 from tests.world import HV1, HV3, NMS, NMS_MAC, two_switches
 
 A, B = vm(1), vm(2, CONFIGURED)
@@ -31,7 +31,7 @@ def world() -> RestWorld:
 
 
 def get(world: RestWorld, path: str) -> str:
-    response = respond(Request.blank(path), lambda: world, lambda: world.now, lambda: None)
+    response = respond(Request.blank(path), lambda: world, lambda: world.now, lambda: None, unhurried)
     assert response.status_int == 200
     return str(response.text)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ryu_apps.callers import MAX_BODY
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.metrics import Metrics
-from ryu_apps.rest.application import MAX_BODY
 from tests.counting import BY_NMS, PLAIN, POLICIES, RULES, CountingWorld
 from tests.rest_world import EPOCH, RestWorld
 from tests.world import HV1, HV3, S1, Vm

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from webob import Request
 
-from ryu_apps.cli.vcm_serve import MAX_BODY, Desk, Journal, JournalError
+from ryu_apps.callers import MAX_BODY
+from ryu_apps.cli.vcm_serve import Desk, Journal, JournalError
 from ryu_apps.vcm.move import Failed
 from ryu_apps.vcm.service import Service
 from tests.vcm_world import Hypervisors, a_vm, two_switches
@@ -45,7 +46,8 @@ def restarted(one: Desk, path: Path, clock: Clock) -> Desk:
 
 
 def call(desk: Desk, method: str, path: str, body: dict[str, object] | None = None) -> tuple[int, Any]:
-    request = Request.blank(path, method=method, body=json.dumps(body).encode() if body is not None else b"")
+    octets = json.dumps(body).encode() if body is not None else b""
+    request = Request.blank(path, method=method, body=octets, content_type="application/json")
     response = request.get_response(desk)
     assert response.content_type == "application/json"
     return response.status_int, response.json
@@ -214,16 +216,17 @@ def test_a_path_or_a_body_that_is_no_text_is_refused_and_not_remembered(tmp_path
     one = desk(tmp_path / "journal")
     before = (tmp_path / "journal").read_bytes()
     assert Request.blank("/vcm/%ff").get_response(one).status_int == 400
-    request = Request.blank("/vcm/goals", method="POST", body=b'{"goal": "caf\xe9"}')
+    request = Request.blank("/vcm/goals", method="POST", body=b'{"goal": "caf\xe9"}', content_type="application/json")
     assert request.get_response(one).status_int == 400
     assert (tmp_path / "journal").read_bytes() == before
 
 
 def test_a_body_in_pieces_is_refused_and_not_taken_for_none() -> None:
-    request = Request.blank("/vcm/goals/1/release", method="POST", headers={"Transfer-Encoding": "chunked"})
+    headers = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+    request = Request.blank("/vcm/goals/1/release", method="POST", headers=headers)
     assert request.get_response(desk(None)).status_int == 411
 
 
 def test_a_large_body_is_refused() -> None:
-    request = Request.blank("/vcm/goals", method="POST", body=b" " * (MAX_BODY + 1))
+    request = Request.blank("/vcm/goals", method="POST", body=b" " * (MAX_BODY + 1), content_type="application/json")
     assert request.get_response(desk(None)).status_int == 413

@@ -58,6 +58,7 @@ class BridgeConfig:
         statistics_interval: seconds between readings of all counters.
         vsi_managers: where the VSI types of VSI managers are.
         forward_in_flight: seconds for which the switch that a VM has left passes on what was under way to it.
+        rest_names: host names under which REST may be asked besides the addresses of the machine.
     """
 
     fabric: Fabric
@@ -67,6 +68,7 @@ class BridgeConfig:
     statistics_interval: float = STATISTICS_INTERVAL
     vsi_managers: VsiManagers = ALL_LOCAL
     forward_in_flight: int = FORWARD_IN_FLIGHT
+    rest_names: tuple[str, ...] = ()
 
 
 def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -93,6 +95,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         parsed.statistics_interval,
         vsi_managers(parsed),
         parsed.forward_in_flight,
+        tuple(parsed.rest_names),
     )
     return config, in_reading_order(found)
 
@@ -109,6 +112,8 @@ def dump_config(config: BridgeConfig) -> str:
         lines.append(f"statistics_interval: {config.statistics_interval}")
     if config.forward_in_flight != FORWARD_IN_FLIGHT:
         lines.append(f"forward_in_flight: {config.forward_in_flight}")
+    if config.rest_names:
+        lines.append(f"rest_names: [{', '.join(quoted(one) for one in config.rest_names)}]")
     lines += balancer_lines(config.fabric.balancers)
     lines += manager_lines(config.vsi_managers)
     lines.append("dps:" if switches else "dps: {}")

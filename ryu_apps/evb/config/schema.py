@@ -62,6 +62,8 @@ PortNo = Annotated[int, Field(ge=1, le=MAX_PORT)]
 #: What can be a segment of a URL as it is.
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Name = Annotated[str, Field(min_length=1, max_length=64)]
+#: A name or address by which a client finds this machine, without a port.
+HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
 Exponent = Annotated[int, Field(ge=0, le=31)]
 
 
@@ -238,4 +240,5 @@ class ConfigFile(Strict):
     forward_in_flight: Annotated[int, Field(ge=0, le=60)] = FORWARD_IN_FLIGHT
     load_balancers: Annotated[dict[PlainName, LoadBalancer], Field(max_length=1000)] = Field(default_factory=dict)
     vsi_managers: Managers = Managers()
+    rest_names: Annotated[list[HostName], Field(max_length=100)] = Field(default_factory=list)
     dps: dict[Name, Datapath]

@@ -1,0 +1,145 @@
+"""Which HTTP requests are served at all, whatever they ask for: who asks, under which name, with what body.
+
+A web page that an operator looks at can make the browser send requests to addresses that only the browser reaches: it
+may not read the answers, but a POST acts all the same (cross-site request forgery), and with a name that leads to
+another address meanwhile it reads them too (DNS rebinding).  A browser gives both away: in ``Host`` it writes the name
+under which the page was found, in ``Origin`` where the page comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from io import BytesIO
+from ipaddress import ip_address
+
+from webob import Request
+
+#: Octets of a request's body.
+MAX_BODY = 65_536
+#: Seconds in which the whole body of a request has to arrive.
+BODY_PATIENCE = 5.0
+
+#: Gives up what is done under it after so many seconds, without an exception.
+Limit = Callable[[float], AbstractContextManager[object]]
+
+_READING = ("GET", "HEAD")
+_JSON = "application/json"
+
+
+class NotServedError(Exception):
+    """A request that is refused before it is looked at.
+
+    Attributes:
+        status: HTTP status code.
+        reason: one line for the client.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+def screen(request: Request, names: Iterable[str] = ()) -> None:
+    """Refuse a request that a page of another origin may have caused.
+
+    Args:
+        request: with the octets of its body unread.
+        names: host names and addresses under which this server may be asked besides its own addresses.
+
+    Raises:
+        NotServedError: 400, 403, 415 or 421.
+    """
+    host = request.environ.get("HTTP_HOST", "")
+    if not host:
+        raise NotServedError(400, "a Host header is needed")
+    if not _ours(_name(host), request.environ.get("SERVER_NAME", ""), names):
+        raise NotServedError(421, f"there is no {host!r} here")
+    origin = request.environ.get("HTTP_ORIGIN")
+    if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
+        raise NotServedError(403, f"pages of {origin!r} may not ask here")
+    if request.method not in _READING:
+        _screen_change(request)
+
+
+def read_body(request: Request, limit: Limit) -> bytes:
+    """The body of a request, whole; empty if it has none.
+
+    Args:
+        limit: bounds the time of reading.
+
+    Raises:
+        NotServedError: 400, 408, 411 or 413.
+    """
+    if _in_pieces(request):
+        raise NotServedError(411, "a body has to tell its length")
+    length = request.content_length or 0
+    if length > MAX_BODY:
+        raise NotServedError(413, f"more than {MAX_BODY} octets")
+    octets: bytes | None = None
+    try:
+        with limit(BODY_PATIENCE):
+            octets = request.body_file.read(length) if length else b""
+    except OSError:
+        raise NotServedError(400, "the body has not arrived") from None
+    if octets is None:
+        raise NotServedError(408, f"the body has not arrived within {BODY_PATIENCE:g} s")
+    if len(octets) < length:
+        raise NotServedError(400, "the body has not arrived")
+    return octets
+
+
+def abandon(request: Request) -> None:
+    """End the connection of a refused request with its answer, instead of waiting for the rest of a body."""
+    stream = request.environ.get("eventlet.input")
+    if stream is not None:
+        # What eventlet does if the client still waits for "100 Continue": it says Connection: close and reads no more.
+        stream.wfile, stream.is_hundred_continue_response_sent = stream.wfile or BytesIO(), False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address that a server listens on is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _screen_change(request: Request) -> None:
+    """What a page can have sent without asking first (a "simple" request of the Fetch standard) changes nothing."""
+    site = request.environ.get("HTTP_SEC_FETCH_SITE", "none")
+    if site not in ("none", "same-origin"):
+        raise NotServedError(403, f"a {site} request may not change anything")
+    written = _content_type(request)
+    if written is None:
+        if request.content_length or _in_pieces(request):
+            raise NotServedError(415, f"Content-Type: {_JSON} is needed")
+    elif written.partition(";")[0].strip().lower() != _JSON:
+        raise NotServedError(415, f"Content-Type has to be {_JSON}, not {written!r}")
+
+
+def _content_type(request: Request) -> str | None:
+    """As the client wrote it: eventlet puts ``text/plain`` where nothing was written."""
+    raw: Iterable[tuple[str, str]] | None = request.environ.get("headers_raw")
+    if raw is None:
+        return request.environ.get("CONTENT_TYPE") or None
+    return next((value for name, value in raw if name.lower() == "content-type"), None)
+
+
+def _name(host: str) -> str:
+    """The host of a Host header, without a port and brackets, in lower case."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    name = host.rpartition(":")[0] if ":" in host else host
+    return name.lower().removesuffix(".")
+
+
+def _ours(name: str, own: str, names: Iterable[str]) -> bool:
+    return is_loopback(name) or name in (own.lower(), *(one.lower() for one in names))
+
+
+def _in_pieces(request: Request) -> bool:
+    return "HTTP_TRANSFER_ENCODING" in request.environ
