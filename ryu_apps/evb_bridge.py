@@ -12,6 +12,7 @@ import random
 import signal
 import time
 from collections import deque
+from collections.abc import Iterable
 
 from eventlet import tpool
 from ryu.base import app_manager
@@ -20,6 +21,7 @@ from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
+from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import (
     Effect,
@@ -34,6 +36,7 @@ from ryu_apps.evb.io import (
     TypeFetched,
 )
 from ryu_apps.evb.policy.offer import Document
+from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.store import StoreError
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.fetching import Fetcher
@@ -45,7 +48,7 @@ from ryu_apps.signals import on_signal
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
 
-#: Seconds for which the alarm sleeps at the most; only a bound, every event sets it anew.
+#: Seconds for which the clock sleeps at the most; only a bound, every event sets it anew.
 _LONGEST_SLEEP = 60.0
 #: Seconds to wait after a deadline that could not be served, lest it be tried all the time.
 _AFTER_A_BUG = 0.1
@@ -69,6 +72,7 @@ class EvbBridge(app_manager.RyuApp):
         started: when it began, monotonic seconds.
         wall_offset: what to add to monotonic time to get Unix time, in seconds.
         rest_names: host names under which it may be asked besides its addresses.
+        alarms: what an operator should do something about.
         metrics: counters for Prometheus.
         journal: what happened, newest last.
     """
@@ -96,18 +100,21 @@ class EvbBridge(app_manager.RyuApp):
             forward_in_flight=settings.config.forward_in_flight,
         )
         self._fetcher = Fetcher(settings.path.parent)
-        self.metrics = Metrics(self.engine)
+        self.alarms = Alarms()
+        self.metrics = Metrics(self.engine, self.alarms)
         self.journal = Journal(self.logger)
         self.southbound = Southbound(self.deliver)
         self._inbox: deque[Event] = deque()
         self._untold: deque[tuple[float, Happened]] = deque()
         self._feeding = False
-        self._alarm = hub.Event()
+        self._wake = hub.Event()
 
     def start(self) -> None:
         """Ryu calls this once all apps are loaded."""
         super().start()
         spare_survivors()
+        for dpid in self.engine.fabric.switches:
+            self._tell(Happened("switch.awaited", dpid=dpid), time.monotonic())
         self.threads.append(hub.spawn(self._watch_the_clock))
         on_signal(signal.SIGHUP, self.reload)
 
@@ -142,7 +149,7 @@ class EvbBridge(app_manager.RyuApp):
                 self._feed(self._inbox.popleft())
         finally:
             self._feeding = False
-        self._alarm.set()
+        self._wake.set()
 
     def _feed(self, event: Event) -> None:
         now = time.monotonic()
@@ -153,8 +160,12 @@ class EvbBridge(app_manager.RyuApp):
         self._untold.extend((now, happened) for happened in told)
 
     def _tell(self, happened: Happened, now: float) -> None:
-        self.journal.write(happened, now)
-        self.metrics.observe(happened, now)
+        self._record([happened, *self.alarms.observe(happened, now)], now)
+
+    def _record(self, told: Iterable[Happened], now: float) -> None:
+        for happened in told:
+            self.journal.write(happened, now)
+            self.metrics.observe(happened, now)
 
     def _perform(self, effect: Effect, told: list[Happened]) -> None:
         if isinstance(effect, Happened):
@@ -195,13 +206,14 @@ class EvbBridge(app_manager.RyuApp):
             while self._untold:
                 now, happened = self._untold.popleft()
                 self._tell(happened, now)
-            deadline = self.engine.deadline
             now = time.monotonic()
+            self._record(self.alarms.tick(now), now)
+            deadline = earliest(self.engine.deadline, self.alarms.deadline)
             if deadline is not None and deadline <= now:
                 self._tick()
                 continue
-            self._alarm.clear()
-            self._alarm.wait(_LONGEST_SLEEP if deadline is None else min(deadline - now, _LONGEST_SLEEP))
+            self._wake.clear()
+            self._wake.wait(_LONGEST_SLEEP if deadline is None else min(deadline - now, _LONGEST_SLEEP))
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
     def _state_changed(self, event: ofp_event.EventOFPStateChange) -> None:

@@ -5,21 +5,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 
+from ryu_apps.evb.alarms import NOTABLE
 from ryu_apps.evb.io import Happened
 
 #: Entries that are kept.
 LENGTH = 10_000
 
-_LEVELS = {
-    "vdp.refused": logging.WARNING,
-    "switch.down": logging.WARNING,
-    "switch.unknown": logging.WARNING,
-    "ecp.failed": logging.WARNING,
-    "frame.dropped": logging.DEBUG,
-    "vsitype.unreachable": logging.WARNING,
-    "vsitype.faulty": logging.WARNING,
-    "vsitype.refused": logging.WARNING,
-}
+#: Events that only a log at DEBUG has: a neighbour may cause any number of them.
+_UNDERSTATED = frozenset({"frame.dropped"})
 
 
 class Journal:
@@ -36,9 +29,13 @@ class Journal:
     def write(self, happened: Happened, now: float) -> None:
         """Keep it and log it."""
         self.entries.append((now, happened))
-        level = _LEVELS.get(happened.kind, logging.INFO)
+        level = _level(happened.kind)
         if self._logger.isEnabledFor(level):
             self._logger.log(level, "%s", _line(happened))
+
+
+def _level(kind: str) -> int:
+    return logging.WARNING if kind in NOTABLE else logging.DEBUG if kind in _UNDERSTATED else logging.INFO
 
 
 def _line(happened: Happened) -> str:

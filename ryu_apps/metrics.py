@@ -7,7 +7,7 @@ of a configured switch exists from the start, so that a first increment is seen 
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from ryu_apps.evb.alarms import RAISED, TABLE, Alarms
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import Happened
 from ryu_apps.evb.policy.offer import HttpSource
@@ -47,7 +48,7 @@ class _Place(NamedTuple):
 class Metrics:
     """Feed it all that happened; ask it for the text that Prometheus reads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, alarms: Alarms) -> None:
         self._switches = engine.fabric.switches
         self._registry = CollectorRegistry()
         self._requests = Counter(
@@ -62,14 +63,23 @@ class Metrics:
             _DP,
             registry=self._registry,
         )
+        self._alarms = Counter(
+            "evb_alarms_raised", "Alarms that were raised", ("kind", "severity"), registry=self._registry
+        )
+        for row in TABLE:
+            self._alarms.labels(row.kind, row.severity.value)
         self._staging = self._stopwatch("evb_stage_secs", "From the first rule staged to all of them confirmed")
         self._activation = self._stopwatch("evb_activation_secs", "From an Associate to its answer")
         self._registry.register(_State(engine))
+        self._registry.register(_Alarms(alarms, self._switches))
         for switch in self._switches.values():
             self._begin_at_zero(_labels(switch))
 
     def observe(self, happened: Happened, now: float) -> None:
         """Count what happened at ``now``, monotonic seconds."""
+        if happened.kind == RAISED:
+            self._alarms.labels(happened.detail["alarm"], happened.detail["severity"]).inc()
+            return
         if happened.vsi is None or happened.port is None:
             return
         labels = _labels(self._switches[happened.port.dpid])
@@ -135,6 +145,24 @@ class _Stopwatch:
     def forget(self, place: _Place) -> None:
         """It will not be done."""
         self._began.pop(place, None)
+
+
+class _Alarms(Collector):
+    """The alarms that are not over; a switch that is not configured has no name."""
+
+    def __init__(self, alarms: Alarms, switches: Mapping[int, Switch]) -> None:
+        self._alarms, self._switches = alarms, switches
+
+    def collect(self) -> Iterator[Metric]:
+        """One family, a series for each alarm."""
+        labels = ("kind", "severity", *_DP, "port", "vsi", "about")
+        family = GaugeMetricFamily("evb_alarm", "1 as long as the alarm is not over", labels=labels)
+        for one in self._alarms:
+            switch = self._switches.get(one.dpid) if one.dpid is not None else None
+            where = ("" if one.dpid is None else hex(one.dpid), "" if switch is None else switch.name)
+            port = "" if one.port is None else str(one.port.port_no)
+            family.add_metric((one.row.kind, one.row.severity.value, *where, port, one.vsi or "", one.subject), 1)
+        yield family
 
 
 class _State(Collector):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from webob import Request, Response
 
+from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.io import Effect, Event, FrameReceived, Happened, PoliciesLoaded
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
@@ -43,7 +44,8 @@ class RestWorld(World):
     def __post_init__(self) -> None:
         World.__post_init__(self)
         self.started = self.now
-        self.metrics = Metrics(self.engine)
+        self.alarms = Alarms()
+        self.metrics = Metrics(self.engine, self.alarms)
         self.journal = Journal(logging.getLogger("evb_bridge"))
 
     def deliver(self, event: Event) -> None:
@@ -95,8 +97,21 @@ class RestWorld(World):
     def _perform(self, effect: Effect) -> None:
         World._perform(self, effect)
         if isinstance(effect, Happened):
-            self.journal.write(effect, self.now)
-            self.metrics.observe(effect, self.now)
+            self.record([effect, *self.alarms.observe(effect, self.now)])
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, for alarms too."""
+        until = self.now + seconds
+        while (deadline := self.alarms.deadline) is not None and deadline <= until:
+            World.advance(self, max(0.0, deadline - self.now))
+            self.record(self.alarms.tick(self.now))
+        World.advance(self, until - self.now)
+
+    def record(self, told: list[Happened]) -> None:
+        """As the app does."""
+        for happened in told:
+            self.journal.write(happened, self.now)
+            self.metrics.observe(happened, self.now)
 
 
 def unhurried(seconds: float) -> AbstractContextManager[object]:

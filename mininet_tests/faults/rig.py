@@ -245,6 +245,10 @@ class Rig:
         found = self.controller.get(f"/evb/events?since={since}")
         return [one for one in found if one["kind"] == kind and (guest is None or one["vsi"] == guest.vsi.uuid)]
 
+    def alarms(self) -> list[str]:
+        """The kinds of the alarms that are not over."""
+        return [one["kind"] for one in self.controller.get("/evb/status")["alarms"]]
+
     def restart(self) -> float:
         """Start the controller again after a kill; returns the seconds until both switches were ready."""
         begun = time.monotonic()

@@ -97,6 +97,8 @@ _ETHERTYPE, _TAGGED = slice(12, 14), ETHERTYPE_VLAN.to_bytes(2)
 
 #: What the keys of records about ports begin with.
 _RELAY = "relay/"
+#: What is written to see whether the store works again; a page, for a full disk may take a small thing or a deletion.
+_PROBE, _PROBE_RECORD = "probe", bytes(4096)
 
 
 class Chore(Enum):
@@ -186,6 +188,8 @@ class Engine:
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
         self.drifted = 0
+        self._store_failed = False
+        self._probe: int | None = None
         self._born = float("inf")
         self._effects: list[Effect] = []
         self._restore(records, now)
@@ -205,7 +209,7 @@ class Engine:
         if gone := dict.fromkeys(unusable):
             self._effects.append(Save(self.lifecycle.next_token(), gone))
         self._effects += self.types.restore({key: one for key, one in known.items() if key.startswith(TYPE)}, now)
-        others = _RELAY, STATISTICS, BALANCER, LINKS_DOWN, TYPE
+        others = _RELAY, STATISTICS, BALANCER, LINKS_DOWN, TYPE, _PROBE
         vsis = {key: record for key, record in known.items() if not key.startswith(others)}
         told = list(restore(vsis, self.registry, self.lifecycle, self.types, place, now))
         self._effects += told
@@ -272,6 +276,7 @@ class Engine:
         return effects
 
     def _saved(self, token: int, failure: str | None, now: float) -> None:
+        self._told_of_store(token, failure, now)
         self.types.saved(token, failure, now)
         self.snooper.saved(token, now, stored=failure is None)
         outcomes = self.counters.saved(token, failure)
@@ -287,6 +292,21 @@ class Engine:
         detail: dict[str, object] = {"balancer": event.balancer, "backend": event.backend}
         detail |= {"up": member.up, "weight": member.backend.weight, "in_rotation": member.in_rotation}
         self._note(Happened("balancer.backend", vsi=member.vsi, detail=detail), now)
+
+    def _told_of_store(self, token: int, failure: str | None, now: float) -> None:
+        if failure is not None:
+            self._store_failed = True
+            self._note(Happened("store.failed", detail={"reason": failure}), now)
+        elif self._store_failed and token == self._probe:
+            self._store_failed = False
+            self._note(Happened("store.works"), now)
+            self._effects.append(Save(self.lifecycle.next_token(), {_PROBE: None}))
+
+    def _try_store(self) -> None:
+        """Write something, so that a store that works again is seen to although nothing else is to be written."""
+        if self._store_failed:
+            self._probe = self.lifecycle.next_token()
+            self._effects.append(Save(self._probe, {_PROBE: _PROBE_RECORD}))
 
     # --- switches ---
     def _switch_up(self, event: SwitchUp, now: float) -> None:
@@ -307,7 +327,10 @@ class Engine:
 
     def _links(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
         """Links between switches may be other ones than before."""
-        if self.rewiring.heard(dpid, ports):
+        changed = self.rewiring.heard(dpid, ports)
+        for port in sorted(changed | {one for one in self.rewiring.down if one.dpid == dpid and one.port_no in ports}):
+            self._note(Happened("link.down" if port in self.rewiring.down else "link.up", port, dpid), now)
+        if changed:
             self._effects.append(Save(self.lifecycle.next_token(), self.rewiring.record()))
             detail: dict[str, object] = {"down": [str(port) for port in sorted(self.rewiring.down)]}
             self._note(Happened("links.changed", dpid=dpid, detail=detail), now)
@@ -537,6 +560,7 @@ class Engine:
                 self._begin_audit(dpid, now)
             case Chore.STORE:
                 self._outcomes(self.lifecycle.delete_again(), now)
+                self._try_store()
             case Chore.SWEEP:
                 self._sweep_abandoned(dpid)
             case Chore.BRING_UP:

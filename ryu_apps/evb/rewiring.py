@@ -71,14 +71,14 @@ class Rewiring:
         """What is down, for the store."""
         return {KEY: msgpack.packb(sorted(self.down)) if self.down else None}
 
-    def heard(self, dpid: int, ports: Mapping[int, bool]) -> bool:
-        """A switch tells which of its ports are up; whether that is news."""
+    def heard(self, dpid: int, ports: Mapping[int, bool]) -> frozenset[PortId]:
+        """A switch tells which of its ports are up; those towards other switches that are not as they were."""
         before = set(self.down)
         for port_no, up in ports.items():
             port = PortId(dpid, port_no)
             if port in self._trunks:
                 (self.down.discard if up else self.down.add)(port)
-        return self.down != before
+        return frozenset(self.down ^ before)
 
     def advance(self) -> list[Apply]:
         """The next step; nothing if one is on its way, or none is needed."""

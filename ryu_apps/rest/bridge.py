@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
+from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.io import Event, Happened
 from ryu_apps.metrics import Metrics
@@ -35,6 +36,8 @@ class Bridge(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+    @property
+    def alarms(self) -> Alarms: ...
     @property
     def metrics(self) -> Metrics: ...
     @property

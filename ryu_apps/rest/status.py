@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
+from ryu_apps.evb.alarms import Alarm
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Switch
 from ryu_apps.evb.vsi.model import Phase
@@ -24,7 +25,7 @@ VERSION = _version()
 
 
 def status(bridge: Bridge, now: float) -> Json:
-    """Version, uptime in seconds, switches, and how many VSIs and stations are in which state."""
+    """Version, uptime in seconds, alarms, switches, and how many VSIs and stations are in which state."""
     engine = bridge.engine
     stations = engine.stations.values()
     rules = engine.wanted.counts()
@@ -32,6 +33,7 @@ def status(bridge: Bridge, now: float) -> Json:
     return {
         "version": VERSION,
         "uptime": now - bridge.started,
+        "alarms": [_alarm_json(bridge, one, now) for one in sorted(bridge.alarms, key=lambda one: one.since)],
         "switches": [
             _switch_json(engine, switch, rules[dpid]) for dpid, switch in sorted(engine.fabric.switches.items())
         ],
@@ -39,6 +41,21 @@ def status(bridge: Bridge, now: float) -> Json:
         "vsis": {"total": len(engine.registry), "phases": phases(engine)},
         "stations": {"configured": len(stations), "agreed": sum(one.station is not None for one in stations)},
         "dropped": dict(dropped),
+    }
+
+
+def _alarm_json(bridge: Bridge, one: Alarm, now: float) -> Json:
+    return {
+        "kind": one.row.kind,
+        "severity": one.row.severity.value,
+        "words": one.row.words,
+        "since": one.since + bridge.wall_offset,
+        "age": now - one.since,
+        "count": one.count,
+        "dpid": None if one.dpid is None else dpid_text(one.dpid),
+        "port": None if one.port is None else str(one.port),
+        "vsi": one.vsi,
+        "detail": one.detail,
     }
 
 

@@ -30,7 +30,7 @@ class Counting(CountingWorld, RestWorld):
 
     def restart_controller(self, remembering: bool = True) -> None:
         super().restart_controller(remembering)
-        self.metrics = Metrics(self.engine)
+        self.metrics = Metrics(self.engine, self.alarms)
 
 
 @pytest.fixture

@@ -210,8 +210,6 @@ class Counters:
         if token not in self._settling:
             return None
         gone, accounts = self._settling.pop(token)
-        if failure is not None:
-            self._desk.say(Happened("store.failed", detail={"reason": failure}))
         for account in accounts if failure is not None else ():
             account.changed = True
         for tally in gone:

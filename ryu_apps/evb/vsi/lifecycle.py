@@ -154,8 +154,6 @@ class Lifecycle:
 
     def saved(self, token: int, failure: str | None = None) -> list[Outcome]:
         """The store has written a change, or says why it cannot."""
-        if failure is not None:
-            self._desk.say(Happened("store.failed", detail={"reason": failure}))
         self._settle(token, failure)
         return self._take()
 
