@@ -14,8 +14,12 @@ from ryu_apps.evb.flow.pipeline import (
     Kind,
     cookie,
 )
-from ryu_apps.evb.flow.rule import Bits, Learned, Rule
+from ryu_apps.evb.flow.rule import Bits, Learned, Rule, whole
 from ryu_apps.evb.vsi.model import VsiBinding
+
+#: What a learnt rule matches so that it is about the VLAN of the frame it is made of: inside a switch all frames have
+#: a tag.  The same addresses and ports in another VLAN of the VSI are those of somebody else.
+OF_VLAN = Learned(whole("vlan_vid"), whole("vlan_vid"))
 
 
 def of_vsi(binding: VsiBinding) -> Learned:

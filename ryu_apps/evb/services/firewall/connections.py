@@ -1,9 +1,9 @@
 """Connections as rules of the table CONNECTIONS: how a switch learns one, and how one is carried to another.
 
-A connection is one rule of one VSI, written as the VM sends its frames; those to the VM are looked up with
-their two ends exchanged.  So whatever either side sends keeps the connection alive, and a FIN or RST of
-either side ends it.  The switch writes the rule by itself when the first frame passes, so new connections
-need no controller.
+A connection is one rule of one VSI in one of its VLANs, written as the VM sends its frames; those to the VM
+are looked up with their two ends exchanged.  So whatever either side sends keeps the connection alive, and a
+FIN or RST of either side ends it.  The switch writes the rule by itself when the first frame passes, so new
+connections need no controller.
 
 TCP has two such rules.  The first one comes with the SYN and does not last, so that segments nobody
 answers do not fill the table; the second one, above it, comes with the first segment that acknowledges.
@@ -29,7 +29,7 @@ from ryu_apps.evb.flow.rule import (
     whole,
 )
 from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
-from ryu_apps.evb.services.learnt import of_vsi, owner
+from ryu_apps.evb.services.learnt import OF_VLAN, of_vsi, owner
 from ryu_apps.evb.vsi.model import VsiBinding
 
 IPV4, IPV6 = 0x0800, 0x86DD
@@ -126,6 +126,7 @@ def note(
         verdict=NOTED,
         match=(
             of_vsi(binding),
+            OF_VLAN,
             Learned(whole("eth_type"), protocol.eth_type),
             Learned(whole("ip_proto"), protocol.ip_proto),
             *_ends(protocol, direction),

@@ -15,7 +15,7 @@ from enum import IntEnum
 from ryu_apps.evb.flow.pipeline import FROM_PROXY, PIN_LASTS, PIN_NOTED, PINNED, Direction, Table
 from ryu_apps.evb.flow.rule import Learn, Learned, whole
 from ryu_apps.evb.policy.schema import IPV4, TCP
-from ryu_apps.evb.services.learnt import in_direction, of_vsi, owner
+from ryu_apps.evb.services.learnt import OF_VLAN, in_direction, of_vsi, owner
 from ryu_apps.evb.services.tcp_proxy.schema import Proxied
 from ryu_apps.evb.vsi.model import VsiBinding
 
@@ -54,6 +54,7 @@ def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: Pin) -> Learn:
         verdict=PIN_NOTED,
         match=(
             of_vsi(binding),
+            OF_VLAN,
             in_direction(Direction.FROM_VM if answers else Direction.TO_VM),
             # What a proxy sends to the VM may have all the addresses of what the client sends.
             Learned(FROM_PROXY, 0),
