@@ -88,6 +88,21 @@ def guest(
         cluster.shut_down(made.vm.name, made.at)
 
 
+@contextmanager
+def over_ipv6(ours: Stack, theirs: Stack) -> Iterator[tuple[Stack, Stack]]:
+    """The same stacks over IPv6: that of a VM, and that of an end system, which usually does not speak it."""
+    made = []
+    for one, ip in ((ours, "fd00:10::61"), (theirs, "fd00:10::2")):
+        one.namespace.set(f"net.ipv6.conf.{one.interface}.disable_ipv6=0")
+        one.namespace.set(f"net.ipv6.conf.{one.interface}.ndisc_evict_nocarrier=0")
+        one.namespace.ip(f"address add {ip}/64 dev {one.interface} nodad")
+        made.append(one._replace(ip=ip))
+    try:
+        yield made[0], made[1]
+    finally:
+        theirs.namespace.set(f"net.ipv6.conf.{theirs.interface}.disable_ipv6=1")
+
+
 # --- conversations ------------------------------------------------------------------------------------
 Ends = tuple[socket.socket, socket.socket]
 

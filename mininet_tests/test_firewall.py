@@ -22,6 +22,7 @@ from mininet_tests.conversations import (
     connected,
     datagram_passes,
     guest,
+    over_ipv6,
     passes,
     stack_of,
     trespasses,
@@ -120,14 +121,7 @@ def test_connections_born_between_staging_and_associate(cluster: Cluster, ladder
 def test_over_ipv6(cluster: Cluster, ladder: LadderName) -> None:
     host = cluster.hosts["client"]
     with guest(cluster) as vm, ExitStack() as stack:
-        ends = []
-        for one, ip in ((vm.stack, "fd00:10::61"), (stack_of(host), "fd00:10::2")):
-            one.namespace.set(f"net.ipv6.conf.{one.interface}.disable_ipv6=0")
-            one.namespace.set(f"net.ipv6.conf.{one.interface}.ndisc_evict_nocarrier=0")
-            one.namespace.ip(f"address add {ip}/64 dev {one.interface} nodad")
-            ends.append(one._replace(ip=ip))
-        stack.callback(host.namespace.set, f"net.ipv6.conf.{host.interface}.disable_ipv6=1")
-        ours, peer = ends
+        ours, peer = stack.enter_context(over_ipv6(vm.stack, stack_of(host)))
         uploader, server = stack.enter_context(connected(peer, ours, HTTP))
         listener, streamer = stack.enter_context(asked(ours, peer, DNS))
         vm.moves("hv5", ladder)

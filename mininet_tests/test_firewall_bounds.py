@@ -16,6 +16,7 @@ from mininet_tests.conversations import (
     DNS,
     HERE,
     HTTP,
+    MYSQL,
     PATIENCE,
     SILENCE,
     SYN,
@@ -24,6 +25,8 @@ from mininet_tests.conversations import (
     connected,
     datagram_passes,
     guest,
+    over_ipv6,
+    passes,
     segment,
     stack_of,
     state,
@@ -129,6 +132,33 @@ def test_a_reset_of_either_side_ends_the_whole_connection(cluster: Cluster, who:
         resetting.close()
         wait_until(lambda: not any("idle_timeout=60" in one for one in state(cluster, "s1")), "closing", 5)
         wait_until(lambda: not state(cluster, "s1"), "the connection forgotten", 15)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("who", ["vm", "peer"])
+def test_a_port_that_is_used_again_has_the_whole_timeout_again(cluster: Cluster, who: str, version: int) -> None:
+    """Closed by either side, begun anew at once, three times; then nobody says anything until all else is forgotten."""
+    peer = stack_of(cluster.hosts["client"])
+    with guest(cluster, kind=BRIEF) as vm, ExitStack() as over:
+        ours = vm.stack
+        if version == 6:
+            ours, peer = over.enter_context(over_ipv6(ours, peer))
+        client, server, port = (ours, peer, MYSQL) if who == "vm" else (peer, ours, HTTP)
+        listening = over.enter_context(closing(server.socket(socket.SOCK_STREAM, port)))
+        listening.listen(1)
+        for number in range(4):
+            calling = over.enter_context(closing(client.socket(socket.SOCK_STREAM, HERE)))
+            calling.connect((server.ip, port))
+            answering = over.enter_context(closing(listening.accept()[0]))
+            assert passes(calling, answering) and passes(answering, calling)
+            if number < 3:
+                resetting = (calling, answering)[number % 2]
+                resetting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                resetting.close()
+                wait_until(lambda: any("idle_timeout=3," in one for one in state(cluster, "s1")), "closing", 5)
+        wait_until(lambda: len(state(cluster, "s1")) <= 1, "the old ones forgotten", 15)
+        assert any("idle_timeout=60" in one for one in state(cluster, "s1"))
+        assert passes(calling, answering) and passes(answering, calling)
 
 
 def test_segments_that_nobody_answers_are_soon_forgotten(cluster: Cluster) -> None:

@@ -3,14 +3,15 @@
 Lets a test, or an operator's question, be answered without a switch.  Follows Open vSwitch where it is
 more particular than OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
 Knows one VLAN tag.  Every frame is within the rate of its meters.  Does not know counters of rules, or the
-state of a port beyond being watched by a bucket; no timeout ever ends.  A select group, whose
-bucket a real switch picks by a hash, uses its first living bucket of any weight.
+state of a port beyond being watched by a bucket; timeouts get shorter as a switch shortens them, but none ever
+ends.  A select group, whose bucket a real switch picks by a hash, uses its first living bucket of any weight.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.learning import learn, overwrite
@@ -45,6 +46,8 @@ from ryu_apps.evb.flow.rule import (
 #: inside the other; and lookups in all, the first one not counted.
 MAX_DEPTH, MAX_LOOKUPS = 64, 4096
 
+#: The flags FIN and RST.
+_ENDS = 0x05
 _FIRST_RESERVED, _LOCAL = 0xFFFFFF00, 0xFFFFFFFE
 _ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type", *REGISTERS})
 
@@ -147,6 +150,8 @@ class _Walk:
             return
         if rule.meter is not None:
             self.metered.append(Metered(rule.meter, self._tagged))
+        if self._fields.get("tcp_flags", 0) & _ENDS:
+            self._shorten(rule)
         self._do(rule.apply, table, depth)
         if rule.metadata is not None:
             value, mask = rule.metadata
@@ -155,6 +160,14 @@ class _Walk:
             if rule.goto <= table:
                 raise SimulationError(f"goto from table {table} back to {rule.goto}")
             self._lookup_from(table, rule.goto, depth)
+
+    def _shorten(self, rule: Rule) -> None:
+        """What a FIN or RST does to the rule that it meets."""
+        for action in rule.apply:
+            present = self._table.rules.get(rule.key)
+            if isinstance(action, FinTimeout) and present is not None:
+                shorter = min(present.idle_timeout or action.idle, action.idle)
+                self._table.rules[rule.key] = replace(present, idle_timeout=shorter)
 
     def _lookup_from(self, table: int, target: int, depth: int) -> None:
         """Go on in another table.  Only a step that leads to no later one can loop: only those count as depth."""

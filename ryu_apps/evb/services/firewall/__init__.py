@@ -2,9 +2,11 @@
 
 Frames are looked up in CONNECTIONS first.  Those of a known connection pass.  Of the others, TCP
 passes no further unless it is a SYN and nothing else, and what the rules allow is noted and passes; if
-there is no room to note it, it does not.  IP that is neither TCP, UDP nor an echo request passes by the
-rules alone, frame by frame.  What is not IP is none of the firewall's business, and neither are ICMP
-errors, neighbour discovery and group membership: connections do not work without them.
+there is no room to note it, it does not.  A SYN on ports of an established connection begins another one,
+be the first closed or not: the rules judge it, and it gets timeouts of its own.  IP that is neither TCP,
+UDP nor an echo request passes by the rules alone, frame by frame.  What is not IP is none of the firewall's
+business, and neither are ICMP errors, neighbour discovery and group membership: connections do not work
+without them.
 
 No frame is reassembled: a later fragment has no ports, so it belongs to no connection.
 """
@@ -14,16 +16,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
-from ryu_apps.evb.flow.rule import Bits, Fields, Rule, SetField, match
+from ryu_apps.evb.flow.rule import Action, Fields, Resubmit, Rule, SetField, match
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.firewall.connections import (
     ESTABLISHED,
+    FOLLOWS,
     ICMP,
     ICMPV6,
     IPV4,
     IPV6,
     KNOWN,
+    LIFE,
+    LIVES,
+    NEWEST,
     NOTED,
     PROTOCOLS,
     TCP,
@@ -42,10 +48,12 @@ _TABLES = {
     Direction.TO_VM: (Table.FIREWALL_TO, Table.NEW_TO, Table.LEARN_TO, Table.LIMIT_TO),
 }
 #: Priorities in NEW, above and below those of the rules, which count down from the top one.
-_ACKNOWLEDGES, _KNOWN, _NO_BEGINNING, _TOP, _IMPLIED, _DEFAULT = 65_001, 65_000, 64_000, 60_000, 20, 10
+_AGAIN, _ACKNOWLEDGES, _KNOWN, _NO_BEGINNING = 65_002, 65_001, 65_000, 64_000
+_TOP, _IMPLIED, _DEFAULT = 60_000, 20, 10
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
-#: ``(value, mask)`` of TCP flags that no first segment has.
+#: ``(value, mask)`` of TCP flags of a first segment and no other, and what no first segment has.
+_FIRST = (_SYN, _FIN | _SYN | _RST | _ACK)
 _NOT_FIRST = ((0, _SYN), (_ACK, _ACK), (_RST, _RST), (_FIN, _FIN))
 #: ``(value, mask)`` of TCP flags once both sides have spoken.
 _ACKNOWLEDGEMENT = (_ACK, _SYN | _ACK | _RST)
@@ -57,11 +65,14 @@ _LISTENERS = (130, 131, 132, 143)
 _IGMP = 2
 
 
-def _reg0(**bits: bool) -> tuple[int, int]:
-    """``(value, mask)`` of ``reg0`` for some of its bits."""
-    named: dict[str, Bits] = {"known": KNOWN, "established": ESTABLISHED, "noted": NOTED}
-    masks = {name: 1 << named[name].offset for name in bits}
-    return sum(masks[name] for name, one in bits.items() if one), sum(masks.values())
+_REG0 = {"known": KNOWN, "established": ESTABLISHED, "noted": NOTED, "follows": FOLLOWS, "newest": NEWEST}
+
+
+def _reg0(**bits: int) -> tuple[int, int]:
+    """``(value, mask)`` of ``reg0`` for some runs of its bits."""
+    named = {_REG0[name]: value for name, value in bits.items()}
+    mask = sum((1 << one.width) - 1 << one.offset for one in named)
+    return sum(value << one.offset for one, value in named.items()), mask
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
@@ -90,6 +101,8 @@ def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator
         return Rule(table, priority, match(metadata=scope, **fields), owner, goto=goto)
 
     yield rule(new, _KNOWN, following, reg0=_reg0(known=True))
+    for fields, actions in _again(new):
+        yield Rule(new, _AGAIN, match(metadata=scope, **fields), owner, actions)
     for eth_type in (IPV4, IPV6):
         tcp = {"eth_type": eth_type, "ip_proto": TCP}
         opening = _reg0(known=True, established=False)
@@ -106,6 +119,19 @@ def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator
     yield rule(new, Priority.DEFAULT, following)
     yield rule(learn, Priority.DEFAULT, following)
     yield rule(limit, Priority.EXACT, following, reg0=_reg0(noted=True))
+    yield rule(limit, Priority.EXACT, following, reg0=_reg0(noted=False, follows=True))
+
+
+def _again(new: Table) -> Iterator[tuple[Fields, tuple[Action, ...]]]:
+    """A first segment on the ports of an established connection: as if unknown, and to be noted in the next life.
+
+    If all lives are taken, or there is no room, it has what the one before has left: the shorter timeout.
+    """
+    for life in range(LIVES):
+        known = _reg0(known=True, established=True, newest=life)
+        begins = SetField("reg0", 1 << FOLLOWS.offset | min(life + 1, LIVES - 1) << LIFE.offset)
+        for eth_type in (IPV4, IPV6):
+            yield {"eth_type": eth_type, "ip_proto": TCP, "tcp_flags": _FIRST, "reg0": known}, (begins, Resubmit(new))
 
 
 def _implied() -> Iterator[Fields]:

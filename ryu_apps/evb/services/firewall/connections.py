@@ -7,6 +7,10 @@ connections need no controller.
 
 TCP has two such rules.  The first one comes with the SYN and does not last, so that segments nobody
 answers do not fill the table; the second one, above it, comes with the first segment that acknowledges.
+
+A FIN or RST shortens the timeout of a rule for good: whatever is learnt again under its key keeps it.  So when
+ports are used again while the rule is still there, the new connection gets rules of its own, those of the next
+*life*; frames are looked up in all of them, the newest last.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from ryu_apps.evb.flow.rule import (
     Fields,
     Learn,
     Learned,
+    LoadBits,
     Pop,
     Push,
     Resubmit,
@@ -37,6 +42,11 @@ ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 
 #: ``reg0``: a known connection; one that is established; whether a new one could be noted.
 KNOWN, ESTABLISHED, NOTED = Bits("reg0", 0, 1), Bits("reg0", 1, 1), Bits("reg0", 2, 1)
+#: ``reg0``: it is the beginning of one that follows another one of the same ports; the life that is looked up
+#: or noted; the newest that was found.
+FOLLOWS, LIFE, NEWEST = Bits("reg0", 3, 1), Bits("reg0", 4, 2), Bits("reg0", 6, 2)
+#: Connections of the same ports one after the other, each of them begun before the timeout of the last has ended.
+LIVES = 1 << LIFE.width
 
 
 class Stage(IntEnum):
@@ -85,20 +95,28 @@ PROTOCOLS = (
 # --- looking up -----------------------------------------------------------------------------------
 def lookups(direction: Direction) -> Iterator[tuple[Fields, tuple[Action, ...]]]:
     """What frames of a direction match, and how they are looked up; nothing matches other frames."""
-    look_up = Resubmit(Table.CONNECTIONS)
     if direction is Direction.FROM_VM:
         for protocol in PROTOCOLS:
-            yield protocol.match, (look_up,)
+            yield protocol.match, _look_up(protocol)
         return
     for protocol in PROTOCOLS:
         swapped = tuple(_exchange(protocol))
         if protocol.echo is None:
-            yield protocol.match, (*swapped, look_up, *swapped)
+            yield protocol.match, (*swapped, *_look_up(protocol), *swapped)
             continue
         name, *kinds = protocol.echo
         for kind, opposite in (kinds, kinds[::-1]):
             there, back = SetField(name, opposite), SetField(name, kind)
-            yield {**protocol.match, name: kind}, (*swapped, there, look_up, back, *swapped)
+            yield {**protocol.match, name: kind}, (*swapped, there, *_look_up(protocol), back, *swapped)
+
+
+def _look_up(protocol: Protocol) -> tuple[Action, ...]:
+    """In every life that there may be; what is noted then is of the newest that was found."""
+    once: tuple[Action, ...] = (Resubmit(Table.CONNECTIONS),)
+    if protocol.ip_proto != TCP:
+        return once
+    later = (action for life in range(1, LIVES) for action in (LoadBits(LIFE, life), *once))
+    return (*once, *later, Push(NEWEST), Pop(LIFE))
 
 
 def _exchange(protocol: Protocol) -> Iterator[Action]:
@@ -130,9 +148,16 @@ def note(
             Learned(whole("eth_type"), protocol.eth_type),
             Learned(whole("ip_proto"), protocol.ip_proto),
             *_ends(protocol, direction),
+            *([Learned(LIFE, LIFE)] if protocol.ip_proto == TCP else []),
         ),
-        writes=(Learned(KNOWN, 1), *([Learned(ESTABLISHED, 1)] if stage is Stage.ESTABLISHED else [])),
+        writes=(Learned(KNOWN, 1), *(_writes(stage) if protocol.ip_proto == TCP else [])),
     )
+
+
+def _writes(stage: Stage) -> Iterator[Learned]:
+    """What is known of TCP, whatever an older life has said."""
+    yield Learned(ESTABLISHED, stage is Stage.ESTABLISHED)
+    yield Learned(NEWEST, LIFE)
 
 
 def capacity(firewall: Firewall) -> int:
