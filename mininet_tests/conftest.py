@@ -14,6 +14,7 @@ from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.controller import APPS
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import wait_until
+from mininet_tests.quick import quick
 from mininet_tests.rules import dump_rules
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
@@ -31,7 +32,7 @@ def private_network() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def shared_cluster(private_network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    fabric = two_switch.fabric(8)
+    fabric = quick(two_switch.fabric(8))
     config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
     folder = tmp_path_factory.mktemp("cluster")
     with Cluster(fabric, two_switch.END_SYSTEMS, folder, config, (*APPS, "ryu.app.ofctl_rest")) as cluster:
@@ -60,7 +61,7 @@ def emulated_cluster(
     ``fabric`` is that of two switches and so many hypervisors, or one that differs from it in its VLANs;
     ``policies`` is a folder of VSI types beside the shipped ones.
     """
-    fabric = fabric or two_switch.fabric(hypervisors)
+    fabric = quick(fabric or two_switch.fabric(hypervisors))
     folders = [CHECKOUT / "policies", *([policies] if policies else [])]
     config = dump_config(BridgeConfig(fabric, tuple(map(str, folders))))
     with inside(), closing(StationLoop()) as loop:

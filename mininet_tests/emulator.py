@@ -19,6 +19,7 @@ from pathlib import Path
 
 from mininet_tests.harness.shell import Namespace
 from mininet_tests.harness.station import Answer, Mode, StationError, Vsi
+from mininet_tests.quick import QUICK
 from ryu_apps.evb.agenda import Agenda
 from ryu_apps.evb.protocol.station import (
     Advertise,
@@ -143,14 +144,14 @@ class EmulatedStation:
             loop: the thread that feeds it.
             namespace, interface: the uplink.
             folder: not used; every kind of station is made from the same arguments.
-            timers: what it proposes.
+            timers: what it proposes; the larger of this and the port's is in force.
         """
         self.notices: list[Notice] = []
         self._name = namespace.name
         self._loop = loop
         self.namespace = namespace
         self.interface = interface
-        self._timers = timers or Timers()
+        self._timers = timers or QUICK
         self._machine = Station(self._timers, reflective_relay=True)
         self._socket: socket.socket | None = None
         self._mac = 0

@@ -22,7 +22,7 @@ from mininet_tests.faults.rig import S1, S2, Guest, Rig
 from mininet_tests.harness import sandbox
 from mininet_tests.harness.shell import run, wait_until
 from mininet_tests.harness.station import Mode
-from ryu_apps.evb.topology.fabric import Timers
+from mininet_tests.quick import QUICK
 
 GUESTS = tuple(Guest(f"roamer{number}", 60 + number) for number in range(3))
 #: Hypervisors with no bystander.
@@ -233,7 +233,7 @@ FAULTS: dict[str, Fault] = {
 
 def rig_for(folder: Path) -> Rig:
     """Roamers' stations with the shortest timers, so that what has to expire does so while we wait."""
-    return Rig(folder, dict.fromkeys(PLACES, Timers()))
+    return Rig(folder, dict.fromkeys(PLACES, QUICK))
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from mininet_tests.faults.rig import HOMES, S1, Guest, Rig
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import run, wait_until
 from mininet_tests.harness.station import Mode
+from mininet_tests.quick import QUICK
 from ryu_apps.evb.protocol.timers import agree
-from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.status import VdpError
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -21,7 +21,6 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 VM, OTHER = Guest("mover", 41), Guest("neighbour", 42)
 #: Where the VM is, at s1; where it goes, at s2; a third place.
 HOME, AWAY, THIRD = "hv1", "hv5", "hv2"
-QUICK = Timers()
 AGREED = agree(QUICK, QUICK)
 #: Seconds by which a deadline may be served late on a busy machine.
 TARDY = 0.4

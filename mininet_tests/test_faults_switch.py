@@ -13,8 +13,8 @@ from mininet_tests.harness.ovs import dump_flows
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import run, wait_until
 from mininet_tests.harness.station import Mode
+from mininet_tests.quick import QUICK
 from ryu_apps.evb.flow.pipeline import Table
-from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.status import VdpError
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -26,7 +26,7 @@ HOME, AWAY = "hv1", "hv5"
 
 @pytest.fixture(scope="module")
 def switch_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with inside(), Rig(tmp_path_factory.mktemp("faults"), {"hv2": Timers()}) as rig:
+    with inside(), Rig(tmp_path_factory.mktemp("faults"), {"hv2": QUICK}) as rig:
         yield rig
         rig.write("switch")
 

@@ -21,6 +21,7 @@ from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.shell import run, wait_until
 from mininet_tests.harness.station import Mode, Vsi, numbered
+from mininet_tests.quick import quick
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.vcm.trace import Census, Change, Entry, What
@@ -114,7 +115,7 @@ def replay_trace(
     Raises:
         TimeoutError, StationError: the cluster did not come up.
     """
-    config = dump_config(BridgeConfig(fabric, (str(_POLICIES / "web_server"),)))
+    config = dump_config(BridgeConfig(quick(fabric), (str(_POLICIES / "web_server"),)))
     with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder, closing(StationLoop()) as loop:
         cluster = Cluster(fabric, hosts, Path(folder), config, station=partial(EmulatedStation, loop))
         progress(f"starting {len(fabric.switches)} switches and their nodes")

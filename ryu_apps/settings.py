@@ -38,8 +38,9 @@ class Settings:
 
     @property
     def state_dir(self) -> Path | None:
-        """Where the bridge keeps its state, relative to the configuration file; None: nowhere."""
-        return self.path.parent / self.config.state_dir if self.config.state_dir else None
+        """Where the bridge keeps its state, relative to the configuration file, or where systemd says; None: nowhere."""
+        chosen = self.config.state_dir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        return self.path.parent / chosen if chosen else None
 
 
 def config_path() -> Path:

@@ -89,7 +89,11 @@ def open_type(key: VsiTypeKey, stage_on: StageOn | None = None) -> VsiType:
 POLICIES = PolicySet({OPEN: open_type(OPEN), OPEN_2: open_type(OPEN_2), EAGER: open_type(EAGER, StageOn.PREASSOCIATE)})
 
 
-def two_switches(timers: Timers = Timers(), max_rules: int | None = None) -> Fabric:
+#: Short ones: what has to run out in a test does so soon.
+BRISK = Timers(rwd=17, rka=17)
+
+
+def two_switches(timers: Timers = BRISK, max_rules: int | None = None) -> Fabric:
     """The small cluster of the tests."""
 
     def switch(dpid: int, name: str, stations: tuple[str, str], host: str, mac: int) -> Switch:

@@ -48,8 +48,8 @@ class Timers:
 
     r: int = 3
     rte: int = 10
-    rwd: int = 17
-    rka: int = 17
+    rwd: int = 20
+    rka: int = 20
 
 
 @dataclass(frozen=True, slots=True)
