@@ -28,6 +28,7 @@ from ryu_apps.evb.io import (
     Event,
     FetchType,
     Happened,
+    Missed,
     NotSaved,
     PoliciesLoaded,
     Save,
@@ -47,11 +48,16 @@ from ryu_apps.settings import Settings, SettingsError, load_policy_set, load_set
 from ryu_apps.signals import on_signal
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
+from ryu_apps.watch import Watch
 
-#: Seconds for which the clock sleeps at the most; only a bound, every event sets it anew.
-_LONGEST_SLEEP = 60.0
+#: Log lines that are written before others have a turn.
+_LINES = 50
 #: Seconds to wait after a deadline that could not be served, lest it be tried all the time.
 _AFTER_A_BUG = 0.1
+
+
+def _due(deadline: float | None) -> bool:
+    return deadline is not None and deadline <= time.monotonic()
 
 
 def _settings() -> Settings:
@@ -107,7 +113,7 @@ class EvbBridge(app_manager.RyuApp):
         self._inbox: deque[Event] = deque()
         self._untold: deque[tuple[float, Happened]] = deque()
         self._feeding = False
-        self._wake = hub.Event()
+        self._watch = Watch()
 
     def start(self) -> None:
         """Ryu calls this once all apps are loaded."""
@@ -149,7 +155,7 @@ class EvbBridge(app_manager.RyuApp):
                 self._feed(self._inbox.popleft())
         finally:
             self._feeding = False
-        self._wake.set()
+        self._watch.ring()
 
     def _feed(self, event: Event) -> None:
         now = time.monotonic()
@@ -203,17 +209,19 @@ class EvbBridge(app_manager.RyuApp):
 
     def _watch_the_clock(self) -> None:
         while self.is_active:
-            while self._untold:
+            for _ in range(min(len(self._untold), _LINES)):
                 now, happened = self._untold.popleft()
                 self._tell(happened, now)
+            missed = self._watch.wait(0.0 if self._untold else earliest(self.engine.deadline, self.alarms.deadline))
             now = time.monotonic()
             self._record(self.alarms.tick(now), now)
-            deadline = earliest(self.engine.deadline, self.alarms.deadline)
-            if deadline is not None and deadline <= now:
+            if missed:
+                self.deliver(Missed(missed))
+            if missed or _due(self.engine.expiry):
+                # What a station has said in time counts, although it has not been read in time.
+                self.southbound.catch_up()
+            if _due(self.engine.deadline):
                 self._tick()
-                continue
-            self._wake.clear()
-            self._wake.wait(_LONGEST_SLEEP if deadline is None else min(deadline - now, _LONGEST_SLEEP))
 
     @set_ev_cls(ofp_event.EventOFPStateChange, [MAIN_DISPATCHER, DEAD_DISPATCHER])
     def _state_changed(self, event: ofp_event.EventOFPStateChange) -> None:

@@ -193,6 +193,18 @@ class Associations:
         self._settle(self._types.tick(now), now)
         return self._take()
 
+    def postpone(self, seconds: float) -> None:
+        """Nothing could be heard for so long: every VSI may be silent longer by that, every decision take longer."""
+        for attachment in self._registry.attachments():
+            attachment.machine.postpone(seconds)
+            self._agenda.set(attachment, attachment.machine.deadline)
+
+    def overheard(self, port: PortId, now: float) -> None:
+        """Frames of a port were dropped unread: keep-alives may have been among them, so its silence begins now."""
+        for attachment in self._registry.attachments():
+            if attachment.port == port:
+                self._excuse(attachment, now)
+
     def excuse(self, dpid: int, now: float) -> None:
         """A switch can be heard again: the silence of its stations begins now."""
         for attachment in self._registry.attachments():

@@ -28,8 +28,10 @@ from ryu_apps.evb.io import (
     Event,
     FetchType,
     FrameReceived,
+    FramesDropped,
     Happened,
     MetersRead,
+    Missed,
     Mode,
     NotSaved,
     OperatorDeassociate,
@@ -91,6 +93,9 @@ _STORE_RETRY = 5.0
 #: Seconds after which a switch that refused what it should hold is brought up once more.
 _BRING_UP_RETRY = 5.0
 
+
+#: Seconds of deafness after which VMs are asked anew what they listen to.
+_ASK_AGAIN = 5.0
 
 #: Where a frame says what it carries, and what it says there if it has a tag.
 _ETHERTYPE, _TAGGED = slice(12, 14), ETHERTYPE_VLAN.to_bytes(2)
@@ -228,6 +233,11 @@ class Engine:
             self._agenda.deadline, self.associations.deadline, self.snooper.deadline, self._in_flight.deadline
         )
 
+    @property
+    def expiry(self) -> float | None:
+        """When the next VSI expires, or decision about one is overdue: before that, read what has arrived."""
+        return self.associations.deadline
+
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order."""
         self._born = min(self._born, now)
@@ -269,6 +279,10 @@ class Engine:
                 self.epochs.prepare(self.policies.types.values())
             case TypeFetched(token, offer):
                 self._associated(self.associations.fetched(token, offer, now), now)
+            case Missed(seconds):
+                self._missed(seconds, now)
+            case FramesDropped(port, frames):
+                self._dropped(port, frames, now)
             case TimerExpired():
                 self._timers(now)
         self._in_flight.sent(now)
@@ -544,6 +558,28 @@ class Engine:
             self._apply(Apply(port.dpid, 0, Change(groups=groups), Mode.BULK))
 
     # --- time ---
+    def _missed(self, seconds: float, now: float) -> None:
+        """Deadlines for what others have to say run on time in which they could be heard."""
+        self.associations.postpone(seconds)
+        self.neighbours.postpone(seconds)
+        for port, station in self.stations.items():
+            station.evb.postpone(seconds)
+            self._agenda.set(port, station.deadline)
+        self._grace += seconds
+        for dpid, state in self.bringup.switches.items():
+            if self.bringup.ready(dpid) and state.unclaimed:
+                self._agenda.set((Chore.SWEEP, dpid), self._born + self._grace)
+            if self.bringup.ready(dpid) and seconds >= _ASK_AGAIN:
+                self.snooper.heard_again(dpid, now)
+        self._note(Happened("bridge.missed", detail={"seconds": round(seconds, 3)}), now)
+
+    def _dropped(self, port: PortId, frames: int, now: float) -> None:
+        if station := self.stations.get(port):
+            station.counters["over_budget"] += frames
+            self.associations.overheard(port, now)
+        detail: dict[str, object] = {"counter": "over_budget", "frames": frames}
+        self._note(Happened("port.over_budget", port, port.dpid, detail=detail), now)
+
     def _timers(self, now: float) -> None:
         for item in list(self._agenda.due(now)):
             if isinstance(item, PortId):

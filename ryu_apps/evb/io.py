@@ -177,6 +177,21 @@ class TypeFetched:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """Nothing was heard for some time, because the bridge itself was stopped or busy; ``seconds`` is how long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FramesDropped:
+    """Frames of a port were dropped unread because more came than the port may send."""
+
+    port: PortId
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimerExpired:
     """``engine.deadline`` has been reached."""
 
@@ -198,6 +213,8 @@ Event = (
     | BackendJudged
     | PoliciesLoaded
     | TypeFetched
+    | Missed
+    | FramesDropped
     | TimerExpired
 )
 

@@ -8,7 +8,7 @@ told of: an older bridge at the other end may be silent.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ryu_apps.evb.io import Happened, SendFrame
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
@@ -85,6 +85,10 @@ class Neighbours:
             if now - one.at > HOLD:
                 del self.heard[port]
                 yield Happened("link.silent", port, port.dpid, detail={"expected": str(self._expected[port])})
+
+    def postpone(self, seconds: float) -> None:
+        """Nothing could be heard, and nothing was said, for so long: what has been heard holds longer by that."""
+        self.heard = {port: replace(one, at=one.at + seconds) for port, one in self.heard.items()}
 
     def _told(self, port: PortId, found: PortId | None) -> Happened:
         expected = self._expected[port]

@@ -10,20 +10,27 @@ much that saves is in docs/decisions/0004-southbound-fast-path.rst.
 from __future__ import annotations
 
 import logging
+import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from fcntl import ioctl
 from socket import SHUT_RDWR
+from sys import byteorder
+from termios import FIONREAD
 from typing import Any
 
 import ryu.base.app_manager  # noqa: F401 - before ryu.controller, which needs it and which it needs
 from eventlet.greenio import GreenSocket
+from eventlet.patcher import original
 from ryu.controller import controller
 from ryu.lib import hub
 
 from ryu_apps.southbound.doorbell import Doorbell
 
 LOG = logging.getLogger(__name__)
+#: The system's: looks and does not wait.
+select = original("select").select
 
 _HEADER_SIZE = 8
 _READ_SIZE = 1 << 16
@@ -44,6 +51,7 @@ class Channel:
 
     Attributes:
         backlog: octets that the switch has not taken yet.
+        dealt: octets from the switch that the receiver has been offered, or that are no whole message yet.
     """
 
     def __init__(self, socket: Any, address: Any) -> None:
@@ -61,6 +69,7 @@ class Channel:
         self._direct = socket.fd if type(socket) is GreenSocket else None
         self._doorbell: Doorbell | None = None
         self.backlog = 0
+        self._got = self.dealt = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
@@ -78,8 +87,18 @@ class Channel:
         """Offer no more; Ryu gets everything."""
         self._receiver, self._settle = None, lambda: None
 
+    def arrived(self) -> int:
+        """What :attr:`dealt` will be when everything that is here now has been dealt with."""
+        with suppress(OSError):
+            if self._direct is not None:
+                return self._got + int.from_bytes(ioctl(self._direct, FIONREAD, bytes(4)), byteorder)
+            # How much plain text there is in what is encrypted cannot be known: one record, at least.
+            return self._got + bool(select((self._socket.fileno(),), (), (), 0)[0])
+        return self._got
+
     def close(self) -> None:
         """As of a socket."""
+        self.dealt = sys.maxsize
         if self._doorbell is not None:
             self._doorbell.close()
         self._socket.close()
@@ -119,6 +138,7 @@ class Channel:
                 return octets
 
     def _take(self, octets: bytes) -> None:
+        self._got += len(octets)
         octets = self._unread + octets
         at, end = 0, len(octets)
         while end - at >= _HEADER_SIZE:
@@ -134,6 +154,7 @@ class Channel:
                 hub.sleep(0)
         self._unread = octets[at:]
         self._settle()
+        self.dealt = max(self.dealt, self._got)
 
     def _offer(self, message: bytes) -> None:
         self._since_turn += _TURN if len(message) >= _LARGE else 1

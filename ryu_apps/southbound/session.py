@@ -2,21 +2,35 @@
 
 Everything runs in the event loop, mostly in the green thread that receives from the switch that
 caused it.  Events are delivered one at a time and never from within :meth:`SwitchDriver.receive`;
-what they cause to be sent leaves when all of them have been dealt with, in one write a switch.
+what they cause to be sent leaves when all of them have been dealt with, in one write a switch.  Frames come last, some
+at a time and each port in its turn, so that a port that floods keeps neither other stations nor confirmations waiting.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ryu.base.app_manager import lookup_service_brick
 from ryu.controller import controller, ofp_event
+from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.io import Apply, Event, ReadMeters, ReadRules, Rejected, SendFrame, SwitchDown
+from ryu_apps.evb.io import (
+    Apply,
+    Event,
+    FrameReceived,
+    FramesDropped,
+    ReadMeters,
+    ReadRules,
+    Rejected,
+    SendFrame,
+    SwitchDown,
+)
+from ryu_apps.evb.turns import Turns
 from ryu_apps.southbound import ofctl
 from ryu_apps.southbound.channel import Channel, install
 from ryu_apps.southbound.driver import SwitchDriver
@@ -34,6 +48,12 @@ _MAX_XID = 0xFFFFFFFF
 #: at one end only is noticed after 4 s, at usual timers before a VSI expires whose keep-alive it swallowed.
 #: Ryu's own default is never; its configuration file has the last word.
 _ECHO_INTERVAL, _UNANSWERED_ECHOES = 1.0, 3
+#: Requests of stations that are dealt with before switches and REST clients have a turn.
+_SLICE = 16
+#: Seconds between two reports of what has been dropped.
+_REPORT = 1.0
+#: Seconds for which to catch up at most: a backlog that takes longer is a flood.
+_CATCH_UP = 1.0
 
 
 class _Connection:
@@ -82,6 +102,9 @@ class Southbound:
         self._cache = PieceCache()
         self._events: deque[Event] = deque()
         self._settling = False
+        self._turns = Turns()
+        self._server: Any = None
+        self._reported = 0.0
 
     def datapath_up(self, datapath: Any) -> None:
         """A switch has finished Ryu's handshake."""
@@ -130,11 +153,63 @@ class Southbound:
             return
         self._settling = True
         try:
-            while self._events:
-                self._tell(self._events.popleft())
+            self._tell_all()
+            self._serve()
         finally:
             self._settling = False
         self.flush()
+        if self._server is None and self._pause() is not None:
+            self._server = hub.spawn(self._serve_on)
+
+    def _tell_all(self) -> None:
+        while self._events:
+            event = self._events.popleft()
+            if isinstance(event, FrameReceived):
+                self._turns.put(event, time.monotonic())
+            else:
+                self._tell(event)
+
+    def _serve(self) -> None:
+        """Some frames; what they cause comes before the next."""
+        served = 0
+        while served < _SLICE and (turn := self._turns.take(time.monotonic())):
+            frame, requests = turn
+            self._tell(frame)
+            self._tell_all()
+            served += requests
+        if self._turns.dropped and time.monotonic() >= self._reported + _REPORT:
+            self._reported = time.monotonic()
+            for port, frames in self._turns.take_dropped().items():
+                self._tell(FramesDropped(port, frames))
+            self._tell_all()
+
+    def _serve_on(self) -> None:
+        """A green thread that goes on with what waits, when everybody else has had a turn."""
+        try:
+            while (pause := self._pause()) is not None:
+                hub.sleep(pause)
+                self._settle()
+        finally:
+            self._server = None
+
+    def _pause(self) -> float | None:
+        """Seconds until frames can be served or a report is due; None: there is nothing to wait for."""
+        if self._turns.ready:
+            return 0.0
+        due = [] if self._turns.deadline is None else [self._turns.deadline]
+        due += [self._reported + _REPORT] if self._turns.dropped else []
+        return max(min(due) - time.monotonic(), 0.0) if due else None
+
+    def catch_up(self) -> None:
+        """Return when all that has arrived by now has been dealt with, but for what is beyond a port's budget."""
+        channels = [connection.channel for connection in self._connections.values()]
+        awaited = [(channel, channel.arrived()) for channel in channels]
+        limit = time.monotonic() + _CATCH_UP
+        while time.monotonic() < limit and (
+            self._turns.ready or any(channel.dealt < octets for channel, octets in awaited)
+        ):
+            hub.sleep(0)
+            self._settle()
 
     def flush(self) -> None:
         """Send what has been asked for so far; for whoever still has to write log lines before he returns."""

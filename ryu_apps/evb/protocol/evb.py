@@ -192,6 +192,11 @@ class EvbPort(ABC):
         """Timers in force: those agreed on or, with no neighbour, our own."""
         return self.agreed.operational if self.agreed else agree(self._timers, self._timers)
 
+    def postpone(self, seconds: float) -> None:
+        """Nothing could be heard for so long: the neighbour ages out later by that."""
+        if self._ages_at is not None:
+            self._ages_at += seconds
+
     def feed(self, event: Event, now: float) -> list[Output]:
         """Take one event."""
         outputs: list[Output] = []

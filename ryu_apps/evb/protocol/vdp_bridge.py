@@ -213,6 +213,11 @@ class VdpBridge:
         if self.state is VsiState.HELD:
             self._restart_keep_alive(now)
 
+    def postpone(self, seconds: float) -> None:
+        """Nothing could be heard for so long: what is awaited may come later by that."""
+        if self.deadline is not None:
+            self.deadline += seconds
+
     def feed(self, event: Event, now: float) -> list[Output]:
         """Take one event.
 

@@ -23,6 +23,7 @@ from ryu_apps.evb.wire.association import (
 )
 from ryu_apps.evb.wire.cursor import Cursor
 from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
 from ryu_apps.evb.wire.filter_info import FIXED_PART
 from ryu_apps.evb.wire.status import RequestStatus, ResponseStatus, Status, VdpError
 from ryu_apps.evb.wire.tlv import END, END_TLV, ORGANIZATIONAL, at_end, check_tlv, encode_tlv, pull_tlv
@@ -44,9 +45,12 @@ __all__ = [
     "VdpMode",
     "VdpPdu",
     "VdpTlv",
+    "requests_in",
 ]
 
 _MANAGER_ID = 5
+#: Of an untagged Ethernet frame: where its type is, that of ECP, and where the TLVs begin behind the ECP header.
+_ETHERTYPE, _ECP, _FIRST_TLV = slice(12, 14), ETHERTYPE_ECP.to_bytes(2), 18
 _MODES = {int(mode): mode for mode in VdpMode}
 
 
@@ -156,6 +160,20 @@ class VdpPdu:
             if isinstance(tlv, OrganizationalTlv):
                 found.append(tlv)
         return tuple(found)
+
+
+def requests_in(frame: bytes) -> int:
+    """How many requests an Ethernet frame asks a bridge to deal with, at a glance: at least 1, whatever it is.
+
+    Looks at the headers of TLVs only; says nothing of whether they make sense.
+    """
+    if frame[_ETHERTYPE] != _ECP:
+        return 1
+    found, at, end = 0, _FIRST_TLV, len(frame) - 1
+    while at < end and frame[at] >> 1 != END:
+        found += frame[at] >> 1 in ASSOCIATIONS
+        at += 2 + ((frame[at] & 1) << 8 | frame[at + 1])
+    return max(found, 1)
 
 
 def _pull_manager_id(cursor: Cursor) -> ManagerId:
