@@ -10,16 +10,16 @@ from ryu_apps.evb.topology.fabric import Fabric, Role, Switch, Timers
 QUICK = Timers(rwd=17, rka=17)
 
 
-def quick(fabric: Fabric) -> Fabric:
-    """The same fabric, whose station ports propose short timers."""
-    return replace(fabric, switches={dpid: _quick(switch) for dpid, switch in fabric.switches.items()})
+def quick(fabric: Fabric, timers: Timers = QUICK) -> Fabric:
+    """The same fabric, whose station ports propose short timers, or those given."""
+    return replace(fabric, switches={dpid: _quick(switch, timers) for dpid, switch in fabric.switches.items()})
 
 
-def _quick(switch: Switch) -> Switch:
+def _quick(switch: Switch, timers: Timers) -> Switch:
     return replace(
         switch,
         interfaces={
-            number: replace(one, timers=QUICK) if one.role is Role.STATION else one
+            number: replace(one, timers=timers) if one.role is Role.STATION else one
             for number, one in switch.interfaces.items()
         },
     )

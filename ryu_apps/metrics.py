@@ -35,7 +35,17 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 _DP = ("dp_id", "dp_name")
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 #: Why frames of a station are dropped; the names are those of ``StationPort.counters``.
-_DROPS = ("malformed", "draft_ecp", "foreign", "not_the_station")
+_DROPS = ("malformed", "draft_ecp", "foreign", "not_the_station", "over_budget")
+
+
+class _One(NamedTuple):
+    """A registry of one family."""
+
+    family: Metric
+
+    def collect(self) -> Iterator[Metric]:
+        """That family."""
+        yield self.family
 
 
 class _Place(NamedTuple):
@@ -99,9 +109,10 @@ class Metrics:
                 self._staging.forget(place)
                 self._activation.forget(place)
 
-    def exposition(self) -> bytes:
-        """All metrics in the text format whose content type is :data:`CONTENT_TYPE`."""
-        return generate_latest(self._registry)
+    def exposition(self) -> Iterator[bytes]:
+        """All metrics in the text format whose content type is :data:`CONTENT_TYPE`, a family at a time."""
+        for family in self._registry.collect():
+            yield generate_latest(_One(family))
 
     def _answered(self, mode: str, octet: str, place: _Place, labels: tuple[str, str], now: float) -> None:
         status = STATUS[int(octet, 16)]

@@ -38,7 +38,7 @@ class Settings:
 
     @property
     def state_dir(self) -> Path | None:
-        """Where the bridge keeps its state, relative to the configuration file, or where systemd says; None: nowhere."""
+        """Where state is kept, relative to the configuration file, or where systemd says; None: nowhere."""
         chosen = self.config.state_dir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
         return self.path.parent / chosen if chosen else None
 

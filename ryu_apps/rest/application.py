@@ -14,8 +14,8 @@ from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.rest.bridge import Bridge, Later, Plain, Reply, RestError
 from ryu_apps.rest.resources import find
 
-#: Items of a long list that are written in one go.
-_PIECE = 100
+#: Items of a long list that are written in one go, and seconds after which it is long enough: stations wait meanwhile.
+_PIECE, _SLICE = 100, 0.002
 #: Seconds to wait for an answer that is not there yet, and between looking.
 PATIENCE, _NAP = 1.0, 0.001
 
@@ -32,8 +32,8 @@ def respond(
     Args:
         bridge: finds the running bridge; None: there is none.
         clock: monotonic seconds.
-        pause: lets others have a turn, for so many seconds: between the pieces of a long answer, and until an
-            answer is there.
+        pause: lets others have a turn, for so many seconds: before an answer is built, between the pieces of a long
+            one, and until one is there.
         limit: bounds the time in which a body has to arrive.
     """
     running = bridge()
@@ -64,16 +64,19 @@ def _served(
     if running is None:
         raise RestError(503, "evb_bridge is not loaded")
     more = {} if called.body is None else {"body": _body(octets, called.body)}
+    pause(0)
     found = called.view(running, clock(), **called.parameters, **more)
     match _awaited(found, clock, pause) if isinstance(found, Later) else found:
-        case Plain(content_type, body, etag):
+        case Plain(content_type, Iterator() as parts):
+            return Response(app_iter=_spread(parts, pause), headers={"Content-Type": content_type})
+        case Plain(content_type, bytes(body), etag):
             return Response(
                 body=body, headers={"Content-Type": content_type}, etag=etag, conditional_response=etag is not None
             )
         case Reply(status, body):
             return _json(status, body)
         case Iterator() as items:
-            pieces = _pieces(items, pause)
+            pieces = _spread(_pieces(items, clock), pause)
             return Response(app_iter=pieces, content_type="application/json")
         case body:
             return _json(200, body)
@@ -99,11 +102,28 @@ def _json(status: int, body: object) -> Response:
     return Response(json_body=body, status=status, content_type="application/json")
 
 
-def _pieces(items: Iterator[object], pause: Callable[[float], None]) -> Iterator[bytes]:
+def _spread(parts: Iterator[bytes], pause: Callable[[float], None]) -> Iterator[bytes]:
+    """The same, each part in a turn of its own."""
+    for part in parts:
+        yield part
+        pause(0)
+
+
+def _pieces(items: Iterator[object], clock: Callable[[], float]) -> Iterator[bytes]:
     """A JSON array, some items at a time."""
     opening = b"["
-    while piece := list(islice(items, _PIECE)):
-        yield opening + json.dumps(piece)[1:-1].encode()
+    while piece := _piece(items, clock):
+        yield opening + ", ".join(piece).encode()
         opening = b", "
-        pause(0)
     yield b"]" if opening == b", " else b"[]"
+
+
+def _piece(items: Iterator[object], clock: Callable[[], float]) -> list[str]:
+    """As many items as there is time for."""
+    piece: list[str] = []
+    until = clock() + _SLICE
+    for item in islice(items, _PIECE):
+        piece.append(json.dumps(item))
+        if clock() > until:
+            break
+    return piece

@@ -6,7 +6,7 @@ nothing, does not wait, and so sees the engine whole: between two events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
@@ -64,10 +64,10 @@ class Reply(NamedTuple):
 
 
 class Plain(NamedTuple):
-    """A body that is not JSON; ``etag`` marks this version of it, for who has it already."""
+    """A body that is not JSON, whole or in parts; ``etag`` marks this version of it, for who has it already."""
 
     content_type: str
-    body: bytes
+    body: bytes | Iterator[bytes]
     etag: str | None = None
 
 

@@ -5,15 +5,18 @@ Times are given twice: ``t`` is monotonic and good for differences, ``wall`` is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ryu_apps.evb.io import Happened
 from ryu_apps.evb.vsi.migration import Migration, MigrationState, Share
 from ryu_apps.rest.bridge import Bridge, Json, RestError
 from ryu_apps.rest.text import dpid_text
 
 
-def migrations(bridge: Bridge, now: float, vsi: str | None = None) -> list[Json]:
+def migrations(bridge: Bridge, now: float, vsi: str | None = None) -> Iterator[Json]:
     """The migrations the bridge remembers, oldest first; of one VSI or of all."""
-    return [_migration_json(bridge, one) for one in bridge.engine.migrations if vsi in (None, one.vsi)]
+    chosen = [one for one in bridge.engine.migrations if vsi in (None, one.vsi)]
+    return (_migration_json(bridge, one) for one in chosen)
 
 
 def migration(bridge: Bridge, now: float, number: int) -> Json:
@@ -28,13 +31,10 @@ def migration(bridge: Bridge, now: float, number: int) -> Json:
     return _migration_json(bridge, found)
 
 
-def events(bridge: Bridge, now: float, since: float | None = None) -> list[Json]:
+def events(bridge: Bridge, now: float, since: float | None = None) -> Iterator[Json]:
     """What the journal still holds, oldest first; ``since`` is the ``t`` of the last one already seen."""
-    return [
-        {**_event_json(bridge, when, happened), "vsi": happened.vsi}
-        for when, happened in bridge.journal.entries
-        if since is None or when > since
-    ]
+    chosen = [entry for entry in bridge.journal.entries if since is None or entry[0] > since]
+    return ({**_event_json(bridge, when, happened), "vsi": happened.vsi} for when, happened in chosen)
 
 
 def _migration_json(bridge: Bridge, one: Migration) -> Json:

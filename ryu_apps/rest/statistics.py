@@ -5,7 +5,7 @@ Plain answers are the newest reading and its age.  ``fresh=1`` asks the switches
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from pydantic import Field
@@ -36,12 +36,12 @@ class Base(Strict):
     to_vm: Counted
 
 
-def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> list[Json] | Later:
+def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> Iterator[Json] | Later:
     """All totals, those that began first first; one of each VSI, or of each of its ports if the NMS carries them."""
     if fresh:
         return _asked(bridge, None, lambda later: all_statistics(bridge, later))
-    accounts = bridge.engine.counters.accounts
-    return [_account_json(bridge, account, now) for account in accounts]
+    accounts = list(bridge.engine.counters.accounts)
+    return (_account_json(bridge, account, now) for account in accounts)
 
 
 def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> Json | Later:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ryu_apps.evb.io import OperatorDeassociate
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.services.body import services_of
@@ -15,9 +17,10 @@ _AWAITED = {VsiState.HELD: "keep_alive", VsiState.DECIDING: "resource_wait"}
 _RECALLABLE = tuple(_AWAITED)
 
 
-def vsis(bridge: Bridge, now: float) -> list[Json]:
-    """All VSIs, in the order in which they came."""
-    return [_vsi_json(bridge, one, now) for one in bridge.engine.registry]
+def vsis(bridge: Bridge, now: float) -> Iterator[Json]:
+    """All VSIs, in the order in which they came; one that goes while the answer is written is left out."""
+    chosen = list(bridge.engine.registry)
+    return (_vsi_json(bridge, one, now) for one in chosen if one.attachments)
 
 
 def vsi(bridge: Bridge, now: float, vsi: str) -> Json:

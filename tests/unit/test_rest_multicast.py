@@ -31,7 +31,7 @@ def world() -> RestWorld:
 
 
 def get(world: RestWorld, path: str) -> str:
-    response = respond(Request.blank(path), lambda: world, lambda: world.now, lambda: None, unhurried)
+    response = respond(Request.blank(path), lambda: world, lambda: world.now, lambda _: None, unhurried)
     assert response.status_int == 200
     return str(response.text)
 

@@ -1,0 +1,137 @@
+"""A controller that is stopped, or kept busy by REST clients, takes no VSI off the network.
+
+Timers are such that a station waits 16 s for an answer while the bridge expects a keep-alive every 2 s: what expires,
+expires by the bridge's own fault.  Two of the stations are unmodified lldpads.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from mininet_tests.conftest import CHECKOUT
+from mininet_tests.emulator import EmulatedStation, StationLoop
+from mininet_tests.guests import running
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.sandbox import inside
+from mininet_tests.harness.shell import Namespace, end, wait_until
+from mininet_tests.harness.station import LldpadStation, Mode, Station, numbered
+from mininet_tests.quick import quick
+from mininet_tests.test_overload import Probe, figure, rounds
+from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.topology.fabric import Timers
+from topologies import two_switch
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+TIMERS = Timers(rwd=20, rka=17)
+REAL = ("hv1", "hv5")
+EMULATED = ("hv2", "hv3", "hv6", "hv7")
+#: Seconds: twice the keep-alive timeout.
+STOP = 4.2
+#: VSIs of all emulated stations, while clients read; the number of the first, above those of other guests.
+MANY, FIRST = 300, 0x1000
+READING = 4.0
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    fabric = quick(two_switch.fabric(8), TIMERS)
+    folder = tmp_path_factory.mktemp("slow")
+    config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
+
+    def station(loop: StationLoop, namespace: Namespace, interface: str, folder: Path) -> Station:
+        if namespace.name in REAL:
+            return LldpadStation(namespace, interface, folder)
+        return EmulatedStation(loop, namespace, interface, folder, TIMERS)
+
+    with inside(), closing(StationLoop()) as loop:
+        cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=partial(station, loop))
+        with cluster:
+            yield cluster
+
+
+@contextmanager
+def holding(cluster: Cluster, hypervisors: tuple[str, ...], count: int) -> Iterator[set[str]]:
+    """So many VSIs, evenly at these hypervisors; they are still there at the end, and gone afterwards."""
+    places = [(number, hypervisors[number % len(hypervisors)]) for number in range(FIRST, FIRST + count)]
+    vsis = {number: numbered(number, 1, 1, two_switch.NATIVE_VLAN) for number, _ in places}
+    for number, place in places:
+        for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE):
+            answer = cluster.hypervisors[place].station.request(mode, vsis[number])
+            assert answer.granted, f"{place}: {answer.reason}"
+    yield {vsi.uuid for vsi in vsis.values()}
+    assert all(cluster.hypervisors[place].station.holds(Mode.ASSOCIATE, vsis[number]) for number, place in places)
+    for number, place in places:
+        assert cluster.hypervisors[place].station.request(Mode.DEASSOCIATE, vsis[number]).granted
+
+
+def deadlines(cluster: Cluster) -> dict[str, float]:
+    """When VSIs expire unless they are repeated, Unix time."""
+    found = cluster.controller.get("/evb/vsis")
+    return {one["vsi"]: one["attachments"][0]["deadline"] for one in found if one["owner"]}
+
+
+def wait_repeated(cluster: Cluster, vsis: set[str], limit: float = 15.0) -> None:
+    """Every VSI has a keep-alive of its own after this; none is lost meanwhile.
+
+    Deadlines that only move because the bridge has missed something move together, and less than this.
+    """
+    begun = time.time()
+    fresh = begun + 2.1
+
+    def repeated() -> bool:
+        found = deadlines(cluster)
+        assert vsis <= set(found), f"{len(vsis - set(found))} of {len(vsis)} VSIs are gone"
+        return all(found[one] > fresh for one in vsis)
+
+    wait_until(repeated, "a keep-alive of every VSI", limit, pause=0.1)
+
+
+def test_a_stop_longer_than_the_keep_alive_time_costs_nothing(slow: Cluster, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        real = stack.enter_context(holding(slow, REAL, 4))
+        one, other = (stack.enter_context(running(slow, n, at)) for n, at in ((101, "hv2"), (102, "hv6")))
+        with Probe(one, other, tmp_path) as probe:
+            os.kill(slow.controller.pid, signal.SIGSTOP)
+            try:
+                time.sleep(STOP)
+            finally:
+                os.kill(slow.controller.pid, signal.SIGCONT)
+            wait_repeated(slow, real | set(deadlines(slow)))
+        assert (probe.lost, probe.sent > 100) == (0, True)
+    (missed,) = [one for one in slow.controller.get("/evb/events") if one["kind"] == "bridge.missed"][:1]
+    assert missed["detail"]["seconds"] > STOP / 2
+
+
+def test_clients_that_read_all_the_time_cost_nothing(slow: Cluster) -> None:
+    quiet = rounds(slow, "hv8", 5)
+    with holding(slow, EMULATED, MANY) as vsis, reading("/evb/events", "/evb/vsis", "/evb/status", "/metrics"):
+        finish = time.monotonic() + READING
+        busy: list[float] = []
+        while time.monotonic() < finish:
+            busy += rounds(slow, "hv8", 5, times=3)
+        wait_repeated(slow, vsis, 30)
+    print()
+    print(figure("quiet", quiet))
+    print(figure("with REST clients", busy))
+
+
+@contextmanager
+def reading(*paths: str) -> Iterator[None]:
+    """A client for each path that does nothing else."""
+    script = "while :; do curl -s -o /dev/null http://127.0.0.1:8080$0; done"
+    clients = [subprocess.Popen(["sh", "-c", script, path]) for path in paths]
+    try:
+        yield
+    finally:
+        for client in clients:
+            end(client)
