@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from mininet_tests.conftest import tables
-from mininet_tests.conversations import SYN, Stack, segment
+from mininet_tests.conversations import PATIENCE, SYN, Stack, segment, state
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.capture import Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster
@@ -30,6 +30,7 @@ from mininet_tests.raw import Wire
 from mininet_tests.scenario import LadderName, MigrationSpec
 from mininet_tests.vcm import LADDERS, Move, admit
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.flow.pipeline import BALANCED_LIFE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
 from topologies import two_switch
 
@@ -38,6 +39,8 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 PORT, BEHIND = 80, 8080
 WEB, WEB_6, WEB_MAC = "10.0.100.200", "fd00:100::c8", 0x0200000064C8
 ETHERTYPE_IPV4 = 0x0800
+#: A port of clients.
+REUSED = 45000
 #: Of a back end, of its clients, and of a client that must not begin anything but this.
 TYPES = {
     "backend": (21, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {backend_of: [web]}\n"),
@@ -137,10 +140,10 @@ class Scene:
         self._stack.callback(server.stop)
         return made
 
-    def talk(self, who: Guest | None = None, version: int = 4) -> Talk:
+    def talk(self, who: Guest | None = None, version: int = 4, own_port: int = 0) -> Talk:
         """A conversation with the load balancer that a VM or the client host begins; it ends with the scene."""
         namespace = self.client if who is None else who.vm.namespace
-        made = Talk(namespace, WEB if version == 4 else WEB_6, PORT)
+        made = Talk(namespace, WEB if version == 4 else WEB_6, PORT, own_port)
         self._stack.callback(made.close)
         return made
 
@@ -291,6 +294,49 @@ def test_nobody_is_sent_to_a_back_end_before_its_associate_or_after_its_de_assoc
         station.request(Mode.ASSOCIATE, guest.vsi)
         assert rotation() == ["w11"]
         assert here.talk().echoes()
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_port_that_is_used_again_reaches_a_back_end_that_is_there(
+    stage: Cluster, tmp_path: Path, version: int
+) -> None:
+    """Of an end system and of a VM: their old back end is gone, and the switch remembers it for a while."""
+    with scene(stage, tmp_path) as here:
+        first, guest = here.backend(11, "hv1"), here.guest("dual", "hv5")
+        clients = None, guest
+        for talk in [here.talk(who, version, REUSED) for who in clients]:
+            assert talk.echoes() and serves(first, talk)
+            talk.reset()
+        second = here.backend(12, "hv2")
+        stage.hypervisors["hv1"].station.request(Mode.DEASSOCIATE, first.vsi)
+        for who in clients:
+            began = time.monotonic()
+            talk = here.talk(who, version, REUSED)
+            assert time.monotonic() - began < PATIENCE / 2, "the first segment gets there"
+            assert talk.echoes() and serves(second, talk)
+
+
+def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, tmp_path: Path) -> None:
+    """The back end is the same; each time both pins of what stands have the whole timeout."""
+
+    def lasting(life: int) -> int:
+        marks = "idle_timeout=3600,", f"={REUSED}", f"reg2={life << BALANCED_LIFE.offset:#x}/".replace("0x0/", "0/")
+        return sum(all(mark in one for mark in marks) for one in state(stage, "s2"))
+
+    def stands(life: int) -> bool:
+        return lasting(life) == 2
+
+    def closing_down(life: int) -> bool:
+        return lasting(life) < 2
+
+    with scene(stage, tmp_path) as here:
+        backend = here.backend(11, "hv1")
+        for life in range(3):
+            talk = here.talk(None, own_port=REUSED)
+            assert talk.echoes() and serves(backend, talk)
+            wait_until(partial(stands, life), "both pins of what stands", 5, pause=0.05)
+            talk.reset()
+            wait_until(partial(closing_down, life), "a reset has gone by", 5, pause=0.05)
 
 
 def test_what_is_staged_for_a_client_lets_nothing_through(stage: Cluster, tmp_path: Path) -> None:

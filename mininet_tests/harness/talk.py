@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -45,16 +46,19 @@ class Talk:
         peer: address and port of the other end as this end sees them.
     """
 
-    def __init__(self, namespace: Namespace, address: str, port: int) -> None:
-        """Connect and hear the greeting.
+    def __init__(self, namespace: Namespace, address: str, port: int, own_port: int = 0) -> None:
+        """Connect, from a port of this end or from any, and hear the greeting.
 
         Raises:
             OSError: refused, reset or no answer in time.
         """
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._stream = namespace.socket(family, socket.SOCK_STREAM)
+        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._stream.settimeout(PATIENCE)
         try:
+            if own_port:
+                self._stream.bind(("", own_port))
             self._stream.connect((address, port))
             self._said = self._stream.makefile("rb")
             seen, _, seen_port = self._line().partition(" ")
@@ -79,6 +83,11 @@ class Talk:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def reset(self) -> None:
+        """Leave without a goodbye: the port can be used again at once."""
+        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def close(self) -> None:

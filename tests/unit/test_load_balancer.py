@@ -188,16 +188,13 @@ def test_another_port_of_the_virtual_address_is_nobodys(world: World) -> None:
     assert send(world, CLIENT, replace(to_web(CLIENT_MAC), target=(WEB[4], 81))) == []
 
 
-def test_a_repeated_first_segment_may_get_another_back_end_unless_its_connection_stands(
-    world: World,
-) -> None:
+def test_a_first_segment_that_is_repeated_asks_for_a_back_end_again(world: World) -> None:
     active(world, W1, HV1)
     active(world, W2, HV2)
-    talks(world, CLIENT, CLIENT_MAC, HV1, W1, 40000)
     assert ports(send(world, CLIENT, to_web(CLIENT_MAC, 40001))) == [HV1]
     world.feed(BackendJudged("web", "w1", up=False))
-    assert ports(send(world, CLIENT, to_web(CLIENT_MAC, 40000))) == [HV1]
     assert ports(send(world, CLIENT, to_web(CLIENT_MAC, 40001))) == [HV2]
+    assert ports(send(world, CLIENT, to_web(CLIENT_MAC, 40001, ACK))) == [HV2]
 
 
 def test_what_only_pretends_to_begin_a_connection_is_soon_forgotten(world: World) -> None:

@@ -9,8 +9,14 @@ The switch of the client does all that, for a VSI in its body and for end system
 and everybody on the way see the back end's own address.  Pins name nothing but addresses: on another switch
 they mean the same.
 
-A pin's timeout cannot be changed once it is there, so TCP has two pairs: one that comes with the SYN and does
-not last, and one that comes when the client answers the back end.
+A pin's timeout cannot be made longer once it is there, so TCP has two pairs: one that comes with the SYN and does
+not last, and one that comes when the client answers the back end.  For the same reason a SYN on the ports of a
+connection that lasts, closed or not, is noted anew, in the next *life*: pins are looked up from the newest life
+on, and whichever is found first has made the frame one that no older pin is about.
+
+A SYN always asks the group, so a client whose back end is gone, or is to have no more connections, is led to another
+one by the next that it begins.  It is picked by the addresses that the client has sent to: one that is
+repeated while the group stays as it is goes where the first went.
 
 To know how many there are the switch counts them, every time: so only the first of up to four pins has a limit.
 It leaves room for those that may follow from the ones that are there.
@@ -25,7 +31,10 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.pipeline import (
     BALANCE_NOTED,
     BALANCED,
+    BALANCED_AGAIN,
     BALANCED_LASTS,
+    BALANCED_LIFE,
+    BALANCED_NEWEST,
     DIRECTION_BITS,
     DIRECTION_SHIFT,
     VSI_BITS,
@@ -34,18 +43,34 @@ from ryu_apps.evb.flow.pipeline import (
     Priority,
     Table,
 )
-from ryu_apps.evb.flow.rule import Action, Bits, Fields, Learn, Learned, Pop, Push, Resubmit, Rule, match, whole
+from ryu_apps.evb.flow.rule import (
+    Action,
+    Bits,
+    Fields,
+    Learn,
+    Learned,
+    LoadBits,
+    Pop,
+    Push,
+    Resubmit,
+    Rule,
+    match,
+    whole,
+)
 
 IPV4, IPV6 = 0x0800, 0x86DD
 TCP, UDP = 6, 17
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 #: ``(value, mask)`` of TCP flags: of a first segment and no other; of one that answers.
 _FIRST, _ANSWER = (_SYN, _FIN | _SYN | _RST | _ACK), (_ACK, _SYN | _RST | _ACK)
-#: Priorities in BALANCE_DECIDE.
-_STANDS, _OPENS, _ANSWERED, _PINNED, _NEW = 300, 250, 225, 200, 100
+#: Priorities in BALANCE_DECIDE; in BALANCE_NOTE that of what has no life left.
+_NO_LIFE_LEFT = 250
+_AGAIN, _OPENS, _STANDS, _ANSWERED, _PINNED, _NEW = 360, 350, 300, 225, 200, 100
 #: Where the address and port are kept that the client has sent to.
 _VIRTUAL_IP = {IPV4: whole("reg4"), IPV6: whole("xxreg1")}
 _VIRTUAL_PORT = Bits("reg8", 0, 16)
+#: Connections of the same ports one after the other, each of them begun before the timeout of the last has ended.
+LIVES = 1 << BALANCED_LIFE.width
 #: Whose frames a rule is about: fields of a match.
 Scope = Mapping[str, int | tuple[int, int]]
 #: Pins of a connection that stands, or of one that opens; and of one that does both.
@@ -122,16 +147,40 @@ def stash(kind: Kind) -> tuple[Action, ...]:
 def following(cookie: int) -> Iterator[Rule]:
     """What has a back end goes there."""
     for priority, bit in ((_STANDS, BALANCED_LASTS), (_PINNED, BALANCED)):
-        yield Rule(Table.BALANCE_DECIDE, priority, match(**_reg2(bit)), cookie, _ONWARD)
+        yield Rule(Table.BALANCE_DECIDE, priority, match(**_reg2((bit, 1))), cookie, _ONWARD)
+
+
+def look_up(kind: Kind) -> Iterator[Action]:
+    """In every life there may be, the newest first: what has been found is in no older one by its new addresses."""
+    for life in reversed(range(LIVES if kind.ip_proto == TCP else 1)):
+        yield from (LoadBits(BALANCED_LIFE, life), Resubmit(Table.BALANCER_PINS))
+
+
+def decide() -> Iterator[Action]:
+    """What becomes of it; what is noted is of the newest life that was found, or of the first."""
+    yield from (Push(BALANCED_NEWEST), Pop(BALANCED_LIFE), Resubmit(Table.BALANCE_DECIDE))
 
 
 def picking(scope: Scope, kinds: Iterable[Kind], cookie: int) -> Iterator[Rule]:
-    """What begins a connection gets a back end; a first segment that is repeated may get another one."""
-    pick = (Resubmit(Table.BALANCE_PICK),)
+    """What begins a connection gets a back end."""
     for kind in kinds:
-        first: Fields = {"tcp_flags": _FIRST} if kind.ip_proto == TCP else {}
-        priority = _OPENS if kind.ip_proto == TCP else _NEW
-        yield Rule(Table.BALANCE_DECIDE, priority, match(**scope, **kind.match, **first), cookie, pick)
+        pick = (*_as_sent(kind), Resubmit(Table.BALANCE_PICK))
+        if kind.ip_proto == UDP:
+            yield Rule(Table.BALANCE_DECIDE, _NEW, match(**scope, **kind.match), cookie, pick)
+            continue
+        first = match(**scope, **kind.match, tcp_flags=_FIRST)
+        yield Rule(Table.BALANCE_DECIDE, _OPENS, first, cookie, pick)
+        for life in range(LIVES - 1):
+            stood = _reg2((BALANCED_LASTS, 1), (BALANCED_NEWEST, life))
+            again = match(**scope, **kind.match, tcp_flags=_FIRST, **stood)
+            next_life = LoadBits(BALANCED_LASTS, 0), LoadBits(BALANCED_AGAIN, 1), LoadBits(BALANCED_LIFE, life + 1)
+            yield Rule(Table.BALANCE_DECIDE, _AGAIN, again, cookie, (*next_life, *pick))
+
+
+def _as_sent(kind: Kind) -> tuple[Action, ...]:
+    """Undo what a pin has written: the datapath picks by the addresses of the frame."""
+    address, port = map(whole, kind.destination)
+    return Push(_VIRTUAL_IP[kind.eth_type]), Pop(address), Push(_VIRTUAL_PORT), Pop(port)
 
 
 def noting(scope: Scope, kinds: Iterable[Kind], client: Client, cookie: int) -> Iterator[Rule]:
@@ -141,28 +190,37 @@ def noting(scope: Scope, kinds: Iterable[Kind], client: Client, cookie: int) -> 
         limit = _PAIR * client.max_connections
         picked = (_there(kind, client, begun, limit), Resubmit(Table.BALANCE_ROOM))
         yield Rule(Table.BALANCE_NOTE, Priority.EXACT, match(**scope, **kind.match), cookie, picked)
-        noted = match(**scope, **kind.match, **_reg2(BALANCE_NOTED))
+        lasting = _there(kind, client, Pin.LASTING), _back(kind, client, Pin.LASTING)
+        noted = match(**scope, **kind.match, **_reg2((BALANCE_NOTED, 1)))
         yield Rule(Table.BALANCE_ROOM, Priority.EXACT, noted, cookie, (_back(kind, client, begun), *_ONWARD))
         if kind.ip_proto == TCP:
-            lasting = _there(kind, client, Pin.LASTING), _back(kind, client, Pin.LASTING)
-            matched = match(**scope, **kind.match, tcp_flags=_ANSWER, **_reg2(BALANCED))
+            matched = match(**scope, **kind.match, tcp_flags=_ANSWER, **_reg2((BALANCED, 1)))
             yield Rule(Table.BALANCE_DECIDE, _ANSWERED, matched, cookie, (*lasting, *_ONWARD))
+            # No life is left, or no room: the pins that are there lead to this back end from now on.
+            matched = match(**scope, **kind.match, **_reg2((BALANCED_LASTS, 1)))
+            yield Rule(Table.BALANCE_NOTE, _NO_LIFE_LEFT, matched, cookie, (*lasting, *_ONWARD))
+            matched = match(**scope, **kind.match, **_reg2((BALANCE_NOTED, 0), (BALANCED_AGAIN, 1)))
+            instead = Push(BALANCED_NEWEST), Pop(BALANCED_LIFE), *lasting, *_ONWARD
+            yield Rule(Table.BALANCE_ROOM, Priority.EXACT, matched, cookie, instead)
     # Counts what had to be turned away.
     yield Rule(Table.BALANCE_ROOM, Priority.DEFAULT, match(**scope), cookie)
 
 
 def looking_back(scope: Scope, kinds: Iterable[Kind], goto: Table, cookie: int) -> Iterator[Rule]:
     """What comes from a back end bears the load balancer's address again before the client's policy sees it."""
-    look_up = (Resubmit(Table.BALANCER_PINS),)
     yield Rule(Table.BALANCE_TO, Priority.DEFAULT, match(**scope), cookie, goto=goto)
     for kind in kinds:
-        yield Rule(Table.BALANCE_TO, Priority.EXACT, match(**scope, **kind.match), cookie, look_up, goto=goto)
+        yield Rule(
+            Table.BALANCE_TO, Priority.EXACT, match(**scope, **kind.match), cookie, tuple(look_up(kind)), goto=goto
+        )
 
 
-def _reg2(bit: Bits) -> Fields:
-    """A match on this bit being set."""
-    mask = 1 << bit.offset
-    return {"reg2": (mask, mask)}
+def _reg2(*wanted: tuple[Bits, int]) -> Fields:
+    """A match on some bits."""
+    value, mask = 0, 0
+    for bits, one in wanted:
+        value, mask = value | one << bits.offset, mask | (1 << bits.width) - 1 << bits.offset
+    return {"reg2": (value, mask)}
 
 
 # --- pins -----------------------------------------------------------------------------------------
@@ -174,6 +232,7 @@ def _there(kind: Kind, client: Client, pin: Pin, limit: int = 0) -> Learn:
         *(Learned(whole(one), whole(one)) for one in ("eth_dst", ip_dst, port_dst)),
         Learned(BALANCED, 1),
         *([Learned(BALANCED_LASTS, 1)] if pin is Pin.LASTING else []),
+        *([Learned(BALANCED_NEWEST, BALANCED_LIFE)] if kind.ip_proto == TCP else []),
     )
     verdict = BALANCE_NOTED if limit else None
     return _pin(kind, client, client.there, pin, {**match, port_dst: _VIRTUAL_PORT}, writes, limit, verdict)
@@ -213,6 +272,7 @@ def _pin(
             Learned(whole("eth_type"), kind.eth_type),
             Learned(whole("ip_proto"), kind.ip_proto),
             *(Learned(whole(name), source) for name, source in ends.items()),
+            *([Learned(BALANCED_LIFE, BALANCED_LIFE)] if kind.ip_proto == TCP else []),
         ),
         writes=writes,
     )

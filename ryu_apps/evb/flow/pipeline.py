@@ -174,6 +174,9 @@ def vsi_metadata(vsi: int, direction: Direction) -> tuple[int, int]:
 FROM_PROXY, PINNED, PROXY_FOUND, PIN_NOTED, PIN_LASTS = (Bits("reg2", bit, 1) for bit in range(5))
 #: ``reg2`` of a frame for a load balancer: its connection has a back end; that has been answered; a pin was noted.
 BALANCED, BALANCED_LASTS, BALANCE_NOTED = (Bits("reg2", bit, 1) for bit in range(5, 8))
+#: ``reg2`` of the same: the life of the connection that is looked up or noted, and the newest that was found; it
+#: begins another connection with the ports of one that stood.
+BALANCED_LIFE, BALANCED_NEWEST, BALANCED_AGAIN = Bits("reg2", 8, 2), Bits("reg2", 10, 2), Bits("reg2", 12, 1)
 
 
 class Kind(IntEnum):

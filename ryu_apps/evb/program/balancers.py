@@ -17,7 +17,9 @@ from ryu_apps.evb.flow.balancing import (
     UDP,
     Client,
     Kind,
+    decide,
     following,
+    look_up,
     looking_back,
     noting,
     picking,
@@ -138,8 +140,8 @@ def _service(one: LoadBalancer) -> Iterator[Rule]:
             SetField("reg2", 0),
             SetField("reg3", one.number),
             *stash(kind),
-            Resubmit(Table.BALANCER_PINS),
-            Resubmit(Table.BALANCE_DECIDE),
+            *look_up(kind),
+            *decide(),
         )
         yield Rule(Table.BALANCE, Priority.EXACT, match(**wanted), _COOKIE, actions)
         yield from _resolve(one, address)

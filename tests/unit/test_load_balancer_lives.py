@@ -1,0 +1,188 @@
+"""Ports of a client that are used again: their back end is gone, or it is there and the last connection is closing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from ryu_apps.evb.flow.balancing import LIVES
+from ryu_apps.evb.flow.pipeline import Kind, Table
+from ryu_apps.evb.flow.rule import Output
+from ryu_apps.evb.flow.simulate import forward
+from ryu_apps.evb.io import BackendJudged
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.vdp import VdpMode
+from tests.paper import ACK, FIN, RST, SYN, Segment, send
+from tests.unit.test_load_balancer import (
+    CLIENT_TYPE,
+    DEASSOC,
+    SMALL,
+    W1,
+    W2,
+    A,
+    active,
+    balancer,
+    for_backend,
+    from_web,
+    goes_on,
+    ports,
+    talks,
+    to_web,
+    world_with,
+)
+from tests.world import CLIENT, CLIENT_MAC, HV1, HV2, HV3, HV4, S1, S2, Vm, World
+
+IDLE, CLOSING, OPENING = 3600, 120, 10
+#: Clients at s2: an end system and a VM.
+CLIENTS = pytest.mark.parametrize(("at", "mac"), [(CLIENT, CLIENT_MAC), (HV4, A.mac)], ids=["end system", "VM"])
+VERSIONS = pytest.mark.parametrize("version", [4, 6])
+
+
+@pytest.fixture
+def world() -> World:
+    world = world_with(balancer())
+    active(world, A, HV4)
+    return world
+
+
+def forgotten(world: World, seconds: int, dpid: int = S2) -> None:
+    """Nobody says anything for so long."""
+    for key, rule in world.rules(dpid, Kind.STATE).items():
+        if rule.idle_timeout <= seconds:
+            del world.tables[dpid].rules[key]
+
+
+def ends(world: World, at: PortId, mac: int, server: PortId, vm: Vm, *, reset: bool = False, version: int = 4) -> None:
+    """Both sides end a connection."""
+    flags = RST if reset else FIN | ACK
+    sent = to_web(mac, flags=flags, version=version)
+    assert ports(send(world, at, sent)) == [server]
+    assert ports(send(world, server, for_backend(sent, vm, version).answered(vm.mac, flags))) == [at]
+
+
+@VERSIONS
+@CLIENTS
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_port_of_a_connection_with_a_back_end_that_is_gone_reaches_another(
+    world: World, at: PortId, mac: int, closed: bool, version: int
+) -> None:
+    active(world, W1, HV1)
+    talks(world, at, mac, HV1, W1, version=version)
+    if closed:
+        ends(world, at, mac, HV1, W1, version=version)
+    active(world, W2, HV2)
+    world.ask(HV1, W1, DEASSOC)
+    talks(world, at, mac, HV2, W2, version=version)
+
+
+@CLIENTS
+def test_one_that_is_to_have_no_new_connections_keeps_those_it_has_until_their_ports_are_used_again(
+    world: World, at: PortId, mac: int
+) -> None:
+    active(world, W1, HV1)
+    active(world, W2, HV2)
+    talks(world, at, mac, HV1, W1)
+    world.feed(BackendJudged("web", "w1", up=False))
+    goes_on(world, at, mac, HV1, W1)
+    talks(world, at, mac, HV2, W2)
+    answer = for_backend(to_web(mac, flags=FIN | ACK), W1).answered(W1.mac, RST)
+    assert send(world, HV1, answer) == [(at, from_web(answer))], "what it still has to say comes from whom it was asked"
+
+
+@CLIENTS
+def test_while_the_controller_is_away(world: World, at: PortId, mac: int) -> None:
+    """A back end that is down without anybody having said so is down for old ports and new ones; others are reached."""
+    active(world, W1, HV1)
+    talks(world, at, mac, HV1, W1)
+    active(world, W2, HV2)
+    world.ask(HV1, W1, DEASSOC)
+    for dpid in (S1, S2):
+        world.disconnect(dpid)
+    talks(world, at, mac, HV2, W2)
+
+
+def test_a_back_end_that_moves_meanwhile(world: World) -> None:
+    active(world, W1, HV1)
+    talks(world, CLIENT, CLIENT_MAC, HV1, W1)
+    world.ask(HV3, W1, VdpMode.PREASSOCIATE_RR)
+    world.ask(HV1, W1, DEASSOC)
+    world.ask(HV3, W1, VdpMode.ASSOCIATE)
+    goes_on(world, CLIENT, CLIENT_MAC, HV3, W1)
+    talks(world, CLIENT, CLIENT_MAC, HV3, W1)
+
+
+@VERSIONS
+@CLIENTS
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_port_used_again_has_the_whole_timeout_again(
+    world: World, at: PortId, mac: int, reset: bool, version: int
+) -> None:
+    active(world, W1, HV1)
+    for _ in range(LIVES - 1):
+        talks(world, at, mac, HV1, W1, version=version)
+        ends(world, at, mac, HV1, W1, reset=reset, version=version)
+        assert CLOSING in {rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()}
+    talks(world, at, mac, HV1, W1, version=version)
+    forgotten(world, CLOSING)
+    assert [rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()] == [IDLE, IDLE]
+    sent = to_web(mac, flags=ACK, version=version)
+    assert ports(send(world, at, sent)) == [HV1]
+
+
+@CLIENTS
+def test_with_no_life_left_the_connection_still_gets_a_back_end_that_is_there(
+    world: World, at: PortId, mac: int
+) -> None:
+    active(world, W1, HV1)
+    for _ in range(LIVES + 2):
+        talks(world, at, mac, HV1, W1)
+        ends(world, at, mac, HV1, W1, reset=True)
+    active(world, W2, HV2)
+    world.ask(HV1, W1, DEASSOC)
+    talks(world, at, mac, HV2, W2)
+    goes_on(world, at, mac, HV2, W2)
+
+
+def test_one_that_has_all_it_may_have_goes_on_with_the_ports_that_it_has() -> None:
+    world = world_with(balancer())
+    small = Vm(1, SMALL)
+    active(world, small, HV4)
+    active(world, W1, HV1)
+    talks(world, HV4, small.mac, HV1, W1, 40000)
+    assert send(world, HV4, to_web(small.mac, 40001)) == [], "a pair of pins for each of two"
+    talks(world, HV4, small.mac, HV1, W1, 40000)
+    active(world, W2, HV2)
+    world.ask(HV1, W1, DEASSOC)
+    talks(world, HV4, small.mac, HV2, W2, 40000)
+
+
+def test_a_first_segment_that_is_repeated_is_picked_for_by_the_addresses_it_was_sent_to(world: World) -> None:
+    """Open vSwitch picks by a hash of what the frame has by then: a copy that is late must not lead to another one."""
+    active(world, W1, HV1)
+    talks(world, CLIENT, CLIENT_MAC, HV1, W1)
+    rules = world.tables[S2].rules
+    for key, rule in rules.items():
+        if key.table == Table.BALANCE_PICK:
+            rules[key] = replace(rule, apply=(Output(CLIENT.port_no + 1),))
+    (picked,) = forward(world.tables[S2], {**to_web(CLIENT_MAC).fields, "in_port": CLIENT.port_no})
+    assert Segment.of(picked.fields).target == to_web(CLIENT_MAC).target
+
+
+def test_carried_pins_of_a_later_life_are_themselves(world: World) -> None:
+    active(world, W1, HV1)
+    for again in (True, False):
+        talks(world, HV4, A.mac, HV1, W1)
+        if again:
+            ends(world, HV4, A.mac, HV1, W1)
+    active(world, Vm(1, CLIENT_TYPE), HV2)
+    forgotten(world, CLOSING, S1)
+    goes_on(world, HV2, A.mac, HV1, W1)
+
+
+def test_a_segment_of_the_first_life_that_is_late_goes_where_the_newest_does(world: World) -> None:
+    active(world, W1, HV1)
+    talks(world, CLIENT, CLIENT_MAC, HV1, W1)
+    late: Segment = to_web(CLIENT_MAC, flags=SYN)
+    assert ports(send(world, CLIENT, late)) == [HV1]
+    goes_on(world, CLIENT, CLIENT_MAC, HV1, W1)
