@@ -102,6 +102,7 @@ class EvbBridge(app_manager.RyuApp):
             first_sequence=random.randrange(1, 0x10000),
             snooping=settings.config.multicast,
             statistics_interval=settings.config.statistics_interval,
+            statistics_retention=settings.config.statistics_retention,
             managers=settings.config.vsi_managers,
             forward_in_flight=settings.config.forward_in_flight,
         )

@@ -44,7 +44,7 @@ from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
-from ryu_apps.evb.vsi.model import VsiTypeKey
+from ryu_apps.evb.vsi.model import Retention, VsiTypeKey
 from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
@@ -197,6 +197,7 @@ class World:
     manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
     managers: VsiManagers = ALL_LOCAL
     forward_in_flight: int = 0
+    statistics_retention: Retention = Retention()
 
     def __post_init__(self) -> None:
         self.engine = self._new_engine(None)
@@ -284,6 +285,7 @@ class World:
             snooping=self.snooping,
             managers=self.managers,
             forward_in_flight=self.forward_in_flight,
+            statistics_retention=self.statistics_retention,
         )
 
     def release(self) -> None:

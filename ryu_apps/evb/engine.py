@@ -77,6 +77,7 @@ from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
+from ryu_apps.evb.vsi.model import AN_HOUR, Retention
 from ryu_apps.evb.vsi.pools import PREFIX as BALANCER
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import Ledger
@@ -114,6 +115,7 @@ class Chore(Enum):
     SWEEP = "sweep what nobody has claimed"
     BRING_UP = "bring a switch up once more"
     COUNT = "ask for what has been counted"
+    FORGET = "forget what was counted of VSIs that are gone"
     HELLO = "tell the neighbours of a switch that it is there"
 
 
@@ -140,6 +142,7 @@ class Engine:
         statistics_interval: float = 1.0,
         managers: VsiManagers = ALL_LOCAL,
         forward_in_flight: int = 0,
+        statistics_retention: Retention = AN_HOUR,
     ) -> None:
         """
         Args:
@@ -153,6 +156,7 @@ class Engine:
             statistics_interval: seconds between readings of all counters.
             managers: where the VSI types of VSI managers are.
             forward_in_flight: seconds for which the switch that a VSI has left passes on what was under way to it.
+            statistics_retention: how long what was counted of VSIs that are gone is remembered.
         """
         self.fabric = fabric
         self.registry = Registry()
@@ -165,7 +169,12 @@ class Engine:
         self.epochs = Epochs()
         announcer = Announcer(fabric)
         self.lifecycle = Lifecycle(
-            gatekeeper, self.ledger, self.epochs, announcer, lambda one: self.types.documents(one)
+            gatekeeper,
+            self.ledger,
+            self.epochs,
+            announcer,
+            lambda one: self.types.documents(one),
+            statistics_retention,
         )
         self.types = TypeDatabase(policies, managers, self.registry, self.lifecycle.next_token)
         self.counters = self.lifecycle.counters
@@ -208,7 +217,8 @@ class Engine:
         known = records or {}
         for port, station in self.stations.items():
             station.relay = _relay_key(port) in known
-        self._effects += self.counters.restore({key: one for key, one in known.items() if key.startswith(STATISTICS)})
+        counted = {key: one for key, one in known.items() if key.startswith(STATISTICS)}
+        self._effects += self.counters.restore(counted, self.fabric.switches)
         self.rewiring.restore(known.get(LINKS_DOWN))
         unusable = self.pools.restore({key: one for key, one in known.items() if key.startswith(BALANCER)})
         if gone := dict.fromkeys(unusable):
@@ -550,6 +560,7 @@ class Engine:
         if not self._counting and self.counters.wanted:
             self._counting = True
             self._agenda.set((Chore.COUNT, 0), now + self._statistics_interval)
+        self._agenda.set((Chore.FORGET, 0), self.counters.accounts.deadline)
 
     def _relay(self, port: PortId, on: bool) -> None:
         self._effects.append(Save(self.lifecycle.next_token(), {_relay_key(port): b"on" if on else None}))
@@ -606,6 +617,8 @@ class Engine:
             case Chore.COUNT:
                 self._counting = False
                 self._outcomes(self.counters.poll(now), now)
+            case Chore.FORGET:
+                self._outcomes(self.counters.expire(now), now)
 
     # --- small things ---
     def _apply(self, asked: Apply) -> None:

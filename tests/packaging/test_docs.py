@@ -83,7 +83,7 @@ def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
     schema = config_schema
     models = (schema.ConfigFile, schema.Datapath, schema.Station, schema.Host, schema.Trunk, schema.TimerValues)
     models = (*models, schema.Multicast, schema.LoadBalancer, schema.Backend)
-    models = (*models, schema.Managers, schema.HttpManager)
+    models = (*models, schema.Managers, schema.HttpManager, schema.RetentionValues)
     shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
     assert shown == model_keys(*models)
 

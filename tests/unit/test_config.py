@@ -15,6 +15,7 @@ from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.snooping.timers import Timers as Timers3
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.vsi.model import Retention
 from ryu_apps.evb.wire.vdp import ManagerId
 from topologies import two_switch
 
@@ -110,6 +111,14 @@ def test_how_long_what_is_under_way_is_passed_on_is_written_and_read_back_unchan
 def test_it_is_whole_seconds_and_not_many(value: str) -> None:
     (mistake,) = mistakes(f"version: 1\ndps: {{}}\nforward_in_flight: {value}\n")
     assert mistake.startswith("e.yaml:3:20: ")
+
+
+def test_how_long_totals_are_remembered_is_written_and_read_back_unchanged() -> None:
+    config = BridgeConfig(Fabric(), statistics_retention=Retention(600, 0))
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+    assert "retention" not in dump_config(BridgeConfig(Fabric()))
+    (mistake,) = mistakes("version: 1\ndps: {}\nstatistics_retention: {secs: -1}\n")
+    assert mistake.startswith("e.yaml:3:30: ")
 
 
 def test_names_for_rest_are_written_and_read_back_unchanged() -> None:

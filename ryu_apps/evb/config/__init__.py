@@ -32,6 +32,7 @@ from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.vsi.model import Retention
 from ryu_apps.evb.wire.mac import mac_to_text
 
 #: Trunks are numbered in 6 bits of metadata, 0 is none.
@@ -57,6 +58,7 @@ class BridgeConfig:
         multicast: the queriers.
         statistics_interval: seconds between readings of all counters.
         vsi_managers: where the VSI types of VSI managers are.
+        statistics_retention: how long totals of VSIs that are gone are remembered.
         forward_in_flight: seconds for which the switch that a VM has left passes on what was under way to it.
         rest_names: host names under which REST may be asked besides the addresses of the machine.
     """
@@ -69,6 +71,7 @@ class BridgeConfig:
     vsi_managers: VsiManagers = ALL_LOCAL
     forward_in_flight: int = FORWARD_IN_FLIGHT
     rest_names: tuple[str, ...] = ()
+    statistics_retention: Retention = Retention()
 
 
 def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -96,6 +99,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         vsi_managers(parsed),
         parsed.forward_in_flight,
         tuple(parsed.rest_names),
+        Retention(parsed.statistics_retention.secs, parsed.statistics_retention.vsis),
     )
     return config, in_reading_order(found)
 
@@ -110,6 +114,8 @@ def dump_config(config: BridgeConfig) -> str:
     lines += _multicast_lines(config.multicast)
     if config.statistics_interval != STATISTICS_INTERVAL:
         lines.append(f"statistics_interval: {config.statistics_interval}")
+    if config.statistics_retention != Retention():
+        lines.append(f"statistics_retention: {flow_map(config.statistics_retention._asdict())}")
     if config.forward_in_flight != FORWARD_IN_FLIGHT:
         lines.append(f"forward_in_flight: {config.forward_in_flight}")
     if config.rest_names:

@@ -12,6 +12,7 @@ from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
 from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.vsi.model import Retention
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 
@@ -227,6 +228,13 @@ class Managers(Strict):
     ] = Field(default_factory=dict)
 
 
+class RetentionValues(Strict):
+    """How long, and of how many VSIs that are gone, totals are remembered."""
+
+    secs: Annotated[int, Field(ge=0, le=31 * 86400)] = Retention().secs
+    vsis: Annotated[int, Field(ge=0, le=100_000)] = Retention().vsis
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
@@ -237,6 +245,7 @@ class ConfigFile(Strict):
     timers: TimerValues = TimerValues()
     multicast: Multicast = Multicast()
     statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
+    statistics_retention: RetentionValues = RetentionValues()
     forward_in_flight: Annotated[int, Field(ge=0, le=60)] = FORWARD_IN_FLIGHT
     load_balancers: Annotated[dict[PlainName, LoadBalancer], Field(max_length=1000)] = Field(default_factory=dict)
     vsi_managers: Managers = Managers()

@@ -8,21 +8,23 @@ from ryu_apps.evb.io import Happened
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.statistics.entries import statistics_of
 from ryu_apps.evb.services.statistics.schema import Extraction
+from ryu_apps.evb.vsi.model import AN_HOUR, Retention
 from ryu_apps.evb.vsi.record import RecordError
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.totals import Account, decode, encode
 
 #: What the keys of the records begin with.
 PREFIX = "statistics/"
-#: Accounts of VSIs that are nowhere any more that are remembered, the newest.
-MAX_DEPARTED = 1000
 
 
 class Accounts:
     """One for each VSI, or for each of its ports if the NMS carries its totals; those that began first come first."""
 
-    def __init__(self) -> None:
+    def __init__(self, retention: Retention = AN_HOUR) -> None:
         self._by_key: dict[str, Account] = {}
+        self._retention = retention
+        #: Those without counters, in the order they lost them, and when that was seen.
+        self._left: dict[str, float | None] = {}
 
     def __iter__(self) -> Iterator[Account]:
         return iter(self._by_key.values())
@@ -36,25 +38,55 @@ class Accounts:
         wanted = statistics_of(vsi_type)
         assert wanted is not None
         port = attachment.port if wanted.extraction is Extraction.NMS else None
-        key = PREFIX + attachment.text + ("" if port is None else f"@{port}")
-        account = self._by_key.pop(key, None) or Account(attachment.text, port, vsi_type.key)
-        self._by_key[key] = account
+        account = Account(attachment.text, port, vsi_type.key)
+        key = _key(account)
+        account = self._by_key[key] = self._by_key.pop(key, account)
         return account
+
+    def left(self, account: Account) -> None:
+        """Nothing counts for an account any more."""
+        key = _key(account)
+        self._left.pop(key, None)
+        self._left[key] = None
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether :meth:`expire` has to learn of accounts that were left."""
+        return None in self._left.values()
+
+    @property
+    def deadline(self) -> float | None:
+        """When the first of those that were left is forgotten; None: none was, or that has to be settled first."""
+        first = next(iter(self._left.values()), None)
+        return None if first is None else first + self._retention.secs
+
+    def expire(self, now: float) -> dict[str, bytes | None]:
+        """Forget those that were left for too long, or before too many others; what deletes their records.
+
+        Those of ports go at once: what is counted there later would be added to what the NMS knows of before.
+        """
+        idle = {key: when for key, when in self._left.items() if not self._by_key[key].tallies}
+        self._left = {key: now if when is None else when for key, when in idle.items()}
+        surplus = len(self._left) - self._retention.vsis
+        over = [key for turn, key in enumerate(self._left) if turn < surplus or self._is_over(key, now)]
+        for key in over:
+            del self._left[key], self._by_key[key]
+        return dict.fromkeys(over)
 
     def changed(self) -> list[Account]:
         """Those whose record is not what they are."""
         return [account for account in self if account.changed]
 
+    def _is_over(self, key: str, now: float) -> bool:
+        when = self._left[key]
+        return self._by_key[key].port is not None or when is None or when + self._retention.secs <= now
+
     def write(self, accounts: Collection[Account]) -> dict[str, bytes | None]:
-        """The records of some accounts; those that nobody needs any more go."""
+        """The records of some accounts."""
         changes: dict[str, bytes | None] = {}
-        for key in self._departed():
-            del self._by_key[key]
-            changes[key] = None
-        for key, account in self._by_key.items():
-            if account in accounts:
-                changes[key] = encode(account)
-                account.changed = False
+        for account in accounts:
+            changes[_key(account)] = encode(account)
+            account.changed = False
         return changes
 
     def restore(self, records: Mapping[str, bytes]) -> list[Happened]:
@@ -67,9 +99,7 @@ class Accounts:
                 told.append(Happened("statistics.not_restored", detail={"record": key, "reason": str(error)}))
         return told
 
-    def _departed(self) -> list[str]:
-        """Those of ports that their VSI has left, and the oldest of VSIs that are nowhere."""
-        idle = [key for key, account in self._by_key.items() if not account.tallies]
-        at_ports = [key for key in idle if self._by_key[key].port is not None]
-        gone = [key for key in idle if self._by_key[key].port is None]
-        return at_ports + gone[: max(0, len(gone) - MAX_DEPARTED)]
+
+def _key(account: Account) -> str:
+    """Where the store keeps an account."""
+    return PREFIX + account.vsi + ("" if account.port is None else f"@{account.port}")

@@ -8,7 +8,7 @@ in the store; so a controller that dies loses nothing that a switch has counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.pipeline import Direction, counter_id, parse_counter
@@ -20,6 +20,7 @@ from ryu_apps.evb.services.statistics.entries import DIRECTIONS, entries, statis
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.accounts import Accounts
 from ryu_apps.evb.vsi.desk import Desk
+from ryu_apps.evb.vsi.model import AN_HOUR, Retention
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.steps import Outcome
 from ryu_apps.evb.vsi.totals import Account, Count, Key, Reading, Tally
@@ -53,8 +54,8 @@ class Counters:
         open: questions that switches still owe an answer to, by their tokens.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self.accounts = Accounts()
+    def __init__(self, desk: Desk, retention: Retention = AN_HOUR) -> None:
+        self.accounts = Accounts(retention)
         self.open: dict[int, Question] = {}
         self._desk = desk
         self._at: dict[tuple[int, int], tuple[Account, Tally]] = {}
@@ -110,8 +111,8 @@ class Counters:
     # --- what the engine says ---
     @property
     def wanted(self) -> bool:
-        """Whether anybody has statistics, or has had some that are not written yet."""
-        return bool(self._at) or bool(self.accounts.changed())
+        """Whether anybody has statistics, or has had some that are not written or settled yet."""
+        return bool(self._at) or self.accounts.unsettled or bool(self.accounts.changed())
 
     def kept(self, dpid: int) -> frozenset[int]:
         """Counters of a switch that stay although no program needs them."""
@@ -119,12 +120,18 @@ class Counters:
         return frozenset(one for tally in there for one in _ids(tally))
 
     def poll(self, now: float) -> list[Outcome]:
-        """Ask all switches for all counters; write what has changed if it is time."""
+        """Ask all switches for all counters; write what has changed if it is time, forget what is gone for too long."""
         for dpid in dict.fromkeys(dpid for dpid, _ in self._at):
             self._ask(dpid, None, None)
         if now >= self._saved + SAVE_INTERVAL:
             self._saved = now
             self._save([], self.accounts.changed())
+        return self.expire(now)
+
+    def expire(self, now: float) -> list[Outcome]:
+        """Forget what was counted of VSIs that are gone for too long."""
+        if gone := self.accounts.expire(now):
+            self._desk.say(Save(self._desk.next_token(), gone))
         return self._desk.take()
 
     def away(self, dpid: int) -> list[Outcome]:
@@ -194,7 +201,7 @@ class Counters:
         at_once = [account for tally, account in touched.items() if tally.retired is not None and account.changed]
         if gone or at_once:
             self._save(list(gone), list(dict.fromkeys([*at_once, *gone.values()])))
-        return self._desk.take()
+        return self.expire(now) if gone else self._desk.take()
 
     def lost(self, token: int) -> bool:
         """A switch will not answer a question; whether it was one of these."""
@@ -218,10 +225,15 @@ class Counters:
                 self._desk.say(Apply(tally.dpid, 0, change, Mode.BULK, tally.vsi_index))
         return self._desk.take()
 
-    def restore(self, records: Mapping[str, bytes]) -> list[Happened]:
-        """Take up what an earlier life has counted; what nobody resumes is read once more, and goes."""
+    def restore(self, records: Mapping[str, bytes], switches: Container[int]) -> list[Happened]:
+        """Take up what an earlier life has counted in these switches.
+
+        What nobody resumes is read once more, and goes.
+        """
         told = self.accounts.restore(records)
         for account in self.accounts:
+            account.tallies = [tally for tally in account.tallies if tally.dpid in switches]
+            self._left(account)
             for tally in account.tallies:
                 self._at[tally.dpid, tally.vsi_index] = account, tally
         return told
@@ -261,6 +273,11 @@ class Counters:
             account, tally = found
             account.tallies.remove(tally)
             account.changed = True
+            self._left(account)
+
+    def _left(self, account: Account) -> None:
+        if not account.tallies:
+            self.accounts.left(account)
 
     def _save(self, gone: list[Tally], accounts: list[Account]) -> None:
         if changes := self.accounts.write(accounts):

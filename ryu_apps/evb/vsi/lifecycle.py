@@ -27,7 +27,7 @@ from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.handover import Handover
 from ryu_apps.evb.vsi.installer import Installer
-from ryu_apps.evb.vsi.model import Phase
+from ryu_apps.evb.vsi.model import AN_HOUR, Phase, Retention
 from ryu_apps.evb.vsi.record import ProgramRecord
 from ryu_apps.evb.vsi.record_keeper import Documents, RecordKeeper, record_key
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
@@ -57,7 +57,13 @@ class Lifecycle:
     """Stages, activates and withdraws the programs of attachments."""
 
     def __init__(
-        self, gatekeeper: Gatekeeper, ledger: Ledger, epochs: Epochs, announcer: Announcer, documents: Documents
+        self,
+        gatekeeper: Gatekeeper,
+        ledger: Ledger,
+        epochs: Epochs,
+        announcer: Announcer,
+        documents: Documents,
+        retention: Retention = AN_HOUR,
     ) -> None:
         self._gatekeeper = gatekeeper
         self._announcer = announcer
@@ -66,7 +72,7 @@ class Lifecycle:
         self._turn = 0
         self._desk = desk = Desk()
         self._handover = Handover(desk)
-        self.counters = Counters(desk)
+        self.counters = Counters(desk, retention)
         self.installer = Installer(desk, ledger, epochs, gatekeeper, self._handover, self.counters)
         # Short names for what nearly every line needs.
         self.up, self._steps = desk.up, desk.steps

@@ -117,8 +117,9 @@ class Migrations:
             self._drop(self._all.pop(self._order.popleft()))
 
     def _drop(self, forgotten: Migration) -> None:
-        if self._newest.get(forgotten.vsi) is forgotten:
-            del self._newest[forgotten.vsi]
+        for known in (self._newest, self._open):
+            if known.get(forgotten.vsi) is forgotten:
+                del known[forgotten.vsi]
 
     def observe(self, happened: Happened, now: float) -> None:
         """Add a step to the open migration of the VSI it is about."""

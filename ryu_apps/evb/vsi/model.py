@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ryu_apps.evb.topology.fabric import PortId
 
 __all__ = [
+    "AN_HOUR",
     "CONTROL_GROUPS",
     "EVERYTHING",
     "NOTHING",
@@ -18,6 +19,7 @@ __all__ = [
     "Interest",
     "Phase",
     "PortId",
+    "Retention",
     "VsiBinding",
     "VsiTypeKey",
     "Wish",
@@ -124,3 +126,19 @@ class Interest(NamedTuple):
     binding: Binding
     group: Group
     wish: Wish
+
+
+class Retention(NamedTuple):
+    """How long what was counted of VSIs that are nowhere any more is remembered.
+
+    Attributes:
+        secs: since the last of its counters was read to the end.
+        vsis: so many of them, the newest.
+    """
+
+    secs: int = 3600
+    vsis: int = 100
+
+
+#: Unless the configuration says otherwise.
+AN_HOUR = Retention()
