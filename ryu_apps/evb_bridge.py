@@ -13,6 +13,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable
+from pathlib import Path
 
 from eventlet import tpool
 from ryu.base import app_manager
@@ -38,11 +39,12 @@ from ryu_apps.evb.io import (
 )
 from ryu_apps.evb.policy.offer import Document
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.store import StoreError
+from ryu_apps.evb.store import Store, StoreError
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.fetching import Fetcher
 from ryu_apps.heap import spare_survivors
 from ryu_apps.journal import Journal
+from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics import Metrics
 from ryu_apps.settings import Settings, SettingsError, load_policy_set, load_settings
 from ryu_apps.signals import on_signal
@@ -66,6 +68,14 @@ def _settings() -> Settings:
         return load_settings()
     except SettingsError as error:
         raise SystemExit(f"evbridge cannot start:\n{error}") from None
+
+
+def _store(state_dir: Path | None) -> Store:
+    """What outlives this process; that it cannot be had ends the program with one line."""
+    try:
+        return open_store(state_dir)
+    except StoreError as error:
+        raise SystemExit(f"evbridge cannot start: {error}") from None
 
 
 class EvbBridge(app_manager.RyuApp):
@@ -92,7 +102,7 @@ class EvbBridge(app_manager.RyuApp):
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
         self.rest_names = settings.config.rest_names
-        self.store = open_store(settings.state_dir)
+        self.store = _store(settings.state_dir)
         records = None if self.store.fresh else {key: one.value for key, one in self.store.snapshot().items()}
         self.engine = Engine(
             settings.config.fabric,
@@ -110,7 +120,9 @@ class EvbBridge(app_manager.RyuApp):
         self.alarms = Alarms()
         self.metrics = Metrics(self.engine, self.alarms)
         self.journal = Journal(self.logger)
-        self.southbound = Southbound(self.deliver)
+        switches = settings.config.fabric.switches
+        DESCRIPTORS.prepare(len(switches), self._report)
+        self.southbound = Southbound(self.deliver, switches.__contains__, self._report)
         self._inbox: deque[Event] = deque()
         self._untold: deque[tuple[float, Happened]] = deque()
         self._feeding = False
@@ -173,6 +185,11 @@ class EvbBridge(app_manager.RyuApp):
         for happened in told:
             self.journal.write(happened, now)
             self.metrics.observe(happened, now)
+
+    def _report(self, kind: str, dpid: int | None, detail: dict[str, object]) -> None:
+        """Something has happened at the edge, of which the engine knows nothing."""
+        self._untold.append((time.monotonic(), Happened(kind, dpid=dpid, detail=detail)))
+        self._watch.ring()
 
     def _perform(self, effect: Effect, told: list[Happened]) -> None:
         if isinstance(effect, Happened):

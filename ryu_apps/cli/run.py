@@ -1,4 +1,4 @@
-"""``evbridge run``: plain ``ryu-manager`` with evbridge's apps and cautious defaults.
+"""``evbridge run``: plain ``ryu-manager`` with evbridge's apps, a log level and a configuration.
 
 It replaces itself by ``ryu-manager`` instead of calling it, so that Ryu patches a fresh interpreter
 and a supervisor sees one process.
@@ -15,9 +15,6 @@ import click
 
 #: Loaded before the apps named on the command line.
 APPS = ("ryu_apps.evb_bridge", "ryu_apps.evb_rest")
-
-#: What ryu-manager would choose otherwise: REST on every address.  Later options win.
-DEFAULTS = ("--wsapi-host", "127.0.0.1", "--ofp-tcp-listen-port", "6653")
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -58,5 +55,5 @@ def run(config: Path, log: str | None, log_level: str, more: tuple[str, ...]) ->
 def arguments(log: str | None, log_level: str, more: tuple[str, ...]) -> list[str]:
     """The command line of ryu-manager: ours first, so that what the user says later wins."""
     level = logging.getLevelNamesMapping()[log_level.upper()]
-    ours = ["--app-lists", ",".join(APPS), *DEFAULTS, "--default-log-level", str(level)]
+    ours = ["--app-lists", ",".join(APPS), "--default-log-level", str(level)]
     return [*ours, *(["--log-file", log] if log else []), *more]

@@ -60,7 +60,25 @@ TABLE = (
     Row("switch.down", "the switch is not connected", Severity.CRITICAL, _DPID, ("switch.up",)),
     Row("switch.refused", "the switch refuses what it should hold", Severity.CRITICAL, _DPID, ("switch.ready",)),
     Row("switch.drift", "rules of the switch are changed by others", about=_DPID, quiet=90.0),
-    Row("switch.unknown", "a switch connects that is not configured", about=_DPID, quiet=120.0),
+    Row("switch.unknown", "a switch connects that is not configured", about=_DPID, cleared_by=("switch.unknown_gone",)),
+    Row(
+        "switch.impostor",
+        "something else connects as this switch, and is refused",
+        about=_DPID,
+        cleared_by=("switch.impostor_gone",),
+    ),
+    Row(
+        "switch.untrusted",
+        "TLS with what connects as a switch fails",
+        about=("address",),
+        cleared_by=("switch.untrusted_gone",),
+    ),
+    Row(
+        "descriptors.short",
+        "there are more connections than there is room for",
+        about=("server",),
+        cleared_by=("descriptors.enough",),
+    ),
     Row("link.down", "a link between switches is down", about=_PORT, cleared_by=("link.up",)),
     Row(
         "link.miswired",

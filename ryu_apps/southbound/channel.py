@@ -10,27 +10,28 @@ much that saves is in docs/decisions/0004-southbound-fast-path.rst.
 from __future__ import annotations
 
 import logging
+import ssl
 import sys
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from fcntl import ioctl
-from socket import SHUT_RDWR
 from sys import byteorder
 from termios import FIONREAD
 from typing import Any
 
-import ryu.base.app_manager  # noqa: F401 - before ryu.controller, which needs it and which it needs
 from eventlet.greenio import GreenSocket
 from eventlet.patcher import original
-from ryu.controller import controller
 from ryu.lib import hub
+from ryu.ofproto import ofproto_v1_3 as ofp
 
+from ryu_apps.listening.sockets import hang_up
 from ryu_apps.southbound.doorbell import Doorbell
+from ryu_apps.southbound.encode import message
 
 LOG = logging.getLogger(__name__)
-#: The system's: looks and does not wait.
-select = original("select").select
+#: The system's: looks and does not wait, at a descriptor of any number.
+_select = original("select")
 
 _HEADER_SIZE = 8
 _READ_SIZE = 1 << 16
@@ -50,13 +51,18 @@ class Channel:
         address: of the switch.
 
     Attributes:
+        address: of the switch.
         backlog: octets that the switch has not taken yet.
         dealt: octets from the switch that the receiver has been offered, or that are no whole message yet.
+        examine: datapath id that a connection claims before it is attached -> whether it goes on; may block.
+        heard: messages that have come so far.
+        answer: data of the last echo reply.
+        ended: nothing will come any more.
     """
 
     def __init__(self, socket: Any, address: Any) -> None:
         self._socket = socket
-        self._address = address
+        self.address = address
         self._receiver: Receiver | None = None
         self._settle: Callable[[], None] = lambda: None
         self._unread = b""
@@ -70,6 +76,15 @@ class Channel:
         self._doorbell: Doorbell | None = None
         self.backlog = 0
         self._got = self.dealt = 0
+        self.examine: Callable[[int], bool] = lambda _: True
+        self.heard = 0
+        self.answer = b""
+        self.ended = False
+
+    @property
+    def attached(self) -> bool:
+        """Whether messages are offered to a receiver."""
+        return self._receiver is not None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
@@ -89,16 +104,28 @@ class Channel:
 
     def arrived(self) -> int:
         """What :attr:`dealt` will be when everything that is here now has been dealt with."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):
             if self._direct is not None:
                 return self._got + int.from_bytes(ioctl(self._direct, FIONREAD, bytes(4)), byteorder)
             # How much plain text there is in what is encrypted cannot be known: one record, at least.
-            return self._got + bool(select((self._socket.fileno(),), (), (), 0)[0])
+            look = _select.poll()
+            look.register(self._socket.fileno(), _select.POLLIN)
+            return self._got + bool(look.poll(0))
         return self._got
+
+    def shutdown(self, how: int) -> None:
+        """As of a socket, but below TLS."""
+        hang_up(self._socket, how)
+
+    def end(self) -> None:
+        """Take nothing any more, and have the green thread that receives close."""
+        self.ended = True
+        hang_up(self._socket)
 
     def close(self) -> None:
         """As of a socket."""
         self.dealt = sys.maxsize
+        self.ended = True
         if self._doorbell is not None:
             self._doorbell.close()
         self._socket.close()
@@ -111,10 +138,11 @@ class Channel:
         second call.
         """
         del size
-        while not self._for_ryu:
+        while not self._for_ryu and not self.ended:
             octets = self._read()
             if not octets:
-                return b""
+                self.ended = True
+                break
             self._take(octets)
         octets = b"".join(self._for_ryu)
         self._for_ryu.clear()
@@ -122,7 +150,7 @@ class Channel:
 
     def _read(self) -> bytes:
         if self._direct is None:
-            return bytes(self._socket.recv(_READ_SIZE))
+            return self._read_encrypted()
         if self._doorbell is None:
             self._doorbell = Doorbell(self._direct.fileno(), self._socket.gettimeout())
         while True:
@@ -137,6 +165,14 @@ class Channel:
                 self._drained = len(octets) < _READ_SIZE
                 return octets
 
+    def _read_encrypted(self) -> bytes:
+        try:
+            return bytes(self._socket.recv(_READ_SIZE))
+        except ssl.SSLError as error:
+            # For Ryu this is a time-out, after which it would read again and again.
+            LOG.info("reading from the switch at %s: %s", self.address, error)
+            return b""
+
     def _take(self, octets: bytes) -> None:
         self._got += len(octets)
         octets = self._unread + octets
@@ -148,6 +184,8 @@ class Channel:
                 break
             self._offer(octets[at:after])
             at = after
+            if self.ended:
+                break
             if self._since_turn >= _TURN:
                 self._since_turn = 0
                 self._settle()
@@ -156,16 +194,32 @@ class Channel:
         self._settle()
         self.dealt = max(self.dealt, self._got)
 
-    def _offer(self, message: bytes) -> None:
-        self._since_turn += _TURN if len(message) >= _LARGE else 1
-        if self._receiver is None or not self._receiver(message):
-            self._for_ryu.append(message)
+    def _offer(self, octets: bytes) -> None:
+        self._since_turn += _TURN if len(octets) >= _LARGE else 1
+        self.heard += 1
+        kind = octets[1]
+        if kind == ofp.OFPT_ECHO_REPLY:
+            self.answer = octets[_HEADER_SIZE:]
+        elif kind == ofp.OFPT_FEATURES_REPLY and not self._may_be(octets):
+            self.end()
+            return
+        if self._receiver is None or not self._receiver(octets):
+            self._for_ryu.append(octets)
+
+    def _may_be(self, features: bytes) -> bool:
+        """Whether a connection may be the switch that it says it is; once it is one, it stays that."""
+        return self._receiver is not None or self.examine(int.from_bytes(features[_HEADER_SIZE:16]))
 
     # --- to the switch ---
     def write(self, octets: bytes | bytearray) -> None:
         """Queue octets; they leave with the next :meth:`flush`."""
         self._unsent.append(octets)
         self.backlog += len(octets)
+
+    def ask(self, question: bytes) -> None:
+        """Send an echo request; its data comes back as ``answer``."""
+        self.write(message(ofp.OFPT_ECHO_REQUEST, question))
+        self.flush()
 
     def flush(self) -> None:
         """Send what is queued, as far as the switch takes it without waiting; the rest follows."""
@@ -209,21 +263,7 @@ class Channel:
 
     def _broken(self, error: OSError) -> None:
         """The switch takes nothing any more: end the connection, so that the receive loop notices."""
-        LOG.info("sending to the switch at %s: %s", self._address, error)
+        LOG.info("sending to the switch at %s: %s", self.address, error)
         self._unsent.clear()
         self.backlog = 0
-        with suppress(OSError):
-            self._socket.shutdown(SHUT_RDWR)
-
-
-def install() -> None:
-    """Have Ryu put a :class:`Channel` around every connection that it accepts or makes from now on."""
-    stock = controller.datapath_connection_factory
-    if getattr(stock, "wraps_channel", False):
-        return
-
-    def connected(socket: Any, address: Any) -> None:
-        stock(Channel(socket, address), address)
-
-    connected.wraps_channel = True  # type: ignore[attr-defined]
-    controller.datapath_connection_factory = connected
+        hang_up(self._socket)

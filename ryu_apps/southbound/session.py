@@ -31,10 +31,12 @@ from ryu_apps.evb.io import (
     SwitchDown,
 )
 from ryu_apps.evb.turns import Turns
-from ryu_apps.southbound import ofctl
-from ryu_apps.southbound.channel import Channel, install
+from ryu_apps.listening.episodes import Tell
+from ryu_apps.southbound import ofctl, server
+from ryu_apps.southbound.channel import Channel
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.piece import PieceCache
+from ryu_apps.southbound.reception import Reception
 
 LOG = logging.getLogger(__name__)
 
@@ -90,10 +92,18 @@ class Southbound:
 
     Args:
         deliver: takes events, one at a time; must not block.  May call :meth:`perform`.
+        known: whether a datapath id is configured; all others are turned away.
+        tell: takes what happens before a connection is a switch.
     """
 
-    def __init__(self, deliver: Callable[[Event], None]) -> None:
-        install()
+    def __init__(
+        self,
+        deliver: Callable[[Event], None],
+        known: Callable[[int], bool] = lambda _: True,
+        tell: Tell = lambda *_: None,
+    ) -> None:
+        self.reception = Reception(known, tell)
+        server.install(self.reception)
         ofctl.install()
         controller.CONF.set_default("echo_request_interval", _ECHO_INTERVAL)
         controller.CONF.set_default("maximum_unreplied_echo_requests", _UNANSWERED_ECHOES)

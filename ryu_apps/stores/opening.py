@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 from ryu_apps.evb.store import Store, StoreError
+from ryu_apps.stores.lock import lock
 from ryu_apps.stores.memory import MemoryStore
 from ryu_apps.stores.sqlite import SqliteStore
 
@@ -27,4 +28,5 @@ def open_store(state_dir: Path | None) -> Store:
         state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{state_dir}: {error.strerror}") from error
+    lock(state_dir)
     return SqliteStore(state_dir / FILE_NAME)

@@ -1,0 +1,74 @@
+"""File descriptors: how many this process may have, and how many of them may go to strangers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+from typing import NamedTuple
+
+from ryu_apps.listening.episodes import Episodes, Tell
+
+LOG = logging.getLogger(__name__)
+
+#: Kept for everything else: libraries, state, log, VSI managers, other apps.
+_OWN = 64
+#: Connections that serve any purpose, and the least with which a server is of use.
+_ENOUGH, _LEAST = 256, 8
+#: Seconds without want after which it is over.
+_QUIET = 10.0
+
+
+class Share(NamedTuple):
+    """Connections of which nothing is known yet that may be open: in all, and of one peer."""
+
+    most: int
+    most_each: int
+
+
+class Descriptors:
+    """All of this process.
+
+    Attributes:
+        limit: how many there can be.
+        wanting: episodes of more connections than there is room for, by server.
+    """
+
+    def __init__(self) -> None:
+        self.limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.wanting = Episodes("descriptors.short", "descriptors.enough", _log, _QUIET)
+        self._switches = 0
+
+    def prepare(self, switches: int, tell: Tell) -> None:
+        """Raise the limit as far as the system allows, and keep a descriptor for each configured switch.
+
+        Args:
+            switches: how many are configured.
+            tell: takes what happens from now on.
+        """
+        _, self.limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit, self.limit))
+        self.wanting = Episodes("descriptors.short", "descriptors.enough", tell, _QUIET)
+        self._switches = switches
+        if self._for_strangers() < 4 * _LEAST:
+            LOG.warning("%d file descriptors are few for %d switches: raise LimitNOFILE", self.limit, switches)
+
+    def share(self) -> Share:
+        """What one of two servers may have; more switches may come at the same moment."""
+        most = max(min(_ENOUGH + 2 * self._switches, self._for_strangers() // 2), _LEAST)
+        return Share(most, most // 2)
+
+    def in_use(self) -> int:
+        """How many there are now."""
+        return len(os.listdir("/proc/self/fd")) - 1
+
+    def _for_strangers(self) -> int:
+        return self.limit - _OWN - self._switches
+
+
+def _log(kind: str, _dpid: int | None, detail: dict[str, object]) -> None:
+    LOG.warning("%s %s", kind, " ".join(f"{name}={value}" for name, value in detail.items()))
+
+
+#: The limit is the process's, and so are these.
+DESCRIPTORS = Descriptors()

@@ -1,0 +1,110 @@
+"""Accepting connections, for as long as the process lives."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from typing import Any
+
+from ryu.lib import hub
+
+from ryu_apps.listening.admission import Admission
+from ryu_apps.listening.descriptors import DESCRIPTORS
+from ryu_apps.listening.sockets import bound, hang_up, is_local, listen, origin
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds until accepting is tried again when the system had no descriptor or no memory for it.
+_PAUSE = 0.1
+#: What ends one connection before it was accepted, and nothing else.
+_OF_ONE = {errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.EINTR}
+
+
+class Connection:
+    """One that was accepted.
+
+    Attributes:
+        socket: as from eventlet; who puts another one around it says so here.
+        address: of the peer.
+        origin: what counts as one peer.
+    """
+
+    def __init__(self, socket: Any, address: Any) -> None:
+        self.socket = socket
+        self.address = address
+        self.origin = origin(address)
+
+    def end(self) -> None:
+        """Its green thread reads the end of the stream, and closes."""
+        hang_up(self.socket)
+
+
+class Listener:
+    """A listening socket, and the bounds on what it lets in.
+
+    Args:
+        name: ``openflow`` or ``rest``, for figures and events.
+        what: the same for people.
+        host, port: where.
+
+    Raises:
+        CannotListen: the address is taken or is not of this host.
+
+    Attributes:
+        inside: connections that count against the bounds.
+        turned_away: connections that were given up or refused so far, for others or for want of descriptors.
+    """
+
+    def __init__(self, name: str, what: str, host: str, port: int) -> None:
+        self.name = name
+        self.server = listen(what, host, port)
+        self.inside: Admission[Connection] = Admission(*DESCRIPTORS.share())
+        self.turned_away = 0
+
+    @property
+    def place(self) -> str:
+        """Where it listens."""
+        return bound(self.server)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this host can connect."""
+        return is_local(self.server)
+
+    def accept(self) -> Connection:
+        """The next connection that may stay, to be given back by ``inside.leave``."""
+        while True:
+            try:
+                socket, address = self.server.accept()
+            except OSError as error:
+                self._failed(error)
+                continue
+            connection = Connection(socket, address)
+            given_up = self.inside.enter(connection)
+            if given_up is not None:
+                self._turn_away(given_up, "too many connections")
+            if given_up is connection:
+                socket.close()
+            else:
+                return connection
+
+    def _failed(self, error: OSError) -> None:
+        if error.errno == errno.EBADF:
+            raise error
+        if error.errno in _OF_ONE:
+            return
+        LOG.debug("cannot accept: %s", error)
+        given_up = self.inside.make_room()
+        if given_up is not None:
+            self._turn_away(given_up, str(error.strerror))
+        else:
+            self._want("-", str(error.strerror))
+        hub.sleep(_PAUSE)
+
+    def _turn_away(self, connection: Connection, reason: str) -> None:
+        connection.end()
+        self.turned_away += 1
+        self._want(connection.origin, reason)
+
+    def _want(self, address: str, reason: str) -> None:
+        DESCRIPTORS.wanting.happened(self.name, server=self.name, address=address, reason=reason)

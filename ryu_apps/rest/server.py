@@ -1,0 +1,122 @@
+"""Ryu's web server with bounds: on connections, and on the time that a request may take to arrive.
+
+Ryu's own shares its port with every process that wants it, ends with the first error of ``accept``, and waits for
+a request, and for its body, for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket as sockets
+from typing import Any
+
+import eventlet.wsgi
+from eventlet import hubs
+from ryu.app import wsgi
+from ryu.lib import hub
+
+from ryu_apps.listening.listener import Connection, Listener
+from ryu_apps.listening.sockets import CannotListen, hang_up
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds for a request line and the headers, for a body, between two requests of one connection, and without
+#: progress while an answer is sent.
+HEAD, BODY, IDLE, STUCK = 10.0, 10.0, 60.0, 30.0
+
+
+class _Protocol(eventlet.wsgi.HttpProtocol):
+    """HTTP with deadlines; the last item of the connection's state is the :class:`Connection`."""
+
+    def setup(self) -> None:
+        """As of the base class."""
+        self._timer: Any = None
+        self._next = HEAD
+        super().setup()
+
+    def finish(self) -> None:
+        """As of the base class."""
+        self._within(None)
+        super().finish()
+
+    def _within(self, seconds: float | None, how: int = sockets.SHUT_RDWR) -> None:
+        """What is read from now on has to be there in so many seconds; None: it may take any time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else hubs.get_hub().schedule_call_global(seconds, self._late, how)
+
+    def _late(self, how: int) -> None:
+        self._timer = None
+        hang_up(self.connection, how)
+
+    def _read_request_line(self) -> Any:
+        self._within(self._next)
+        line = super()._read_request_line()
+        self._within(HEAD)
+        self._next = IDLE
+        return line
+
+    def get_environ(self) -> dict[str, Any]:
+        """As of the base class, which calls this when the headers are there."""
+        environ: dict[str, Any] = super().get_environ()
+        if environ["wsgi.input"].chunked_input or environ["wsgi.input"].content_length:
+            # It can still be answered that the body has not come.
+            self._within(BODY, sockets.SHUT_RD)
+        else:
+            self._within(None)
+        if "HTTP_UPGRADE" in environ:
+            self.connection.settimeout(None)
+        return environ
+
+    def handle_one_response(self) -> None:
+        """As of the base class; meanwhile the connection is not given up for others."""
+        inside, connection = self.conn_state[3:]
+        inside.hold(connection)
+        super().handle_one_response()
+        inside.hold(connection, yields=True)
+
+
+class RestServer:
+    """Listens from the moment it is made, serves when called.
+
+    Args:
+        application: for WSGI.
+    """
+
+    def __init__(self, application: Any) -> None:
+        try:
+            self.listener = Listener("rest", "REST", wsgi.CONF.wsapi_host, wsgi.CONF.wsapi_port)
+        except CannotListen as error:
+            raise SystemExit(f"evbridge cannot start: {error}") from None
+        LOG.info("REST on %s", self.listener.place)
+        self._server = eventlet.wsgi.Server(
+            self.listener.server,
+            self.listener.server.getsockname(),
+            application,
+            hub.LoggingWrapper(),
+            debug=False,
+            socket_timeout=STUCK,
+        )
+
+    def __call__(self) -> None:
+        """Accept for ever."""
+        while True:
+            connection = self.listener.accept()
+            hub.spawn(self._serve, connection)
+
+    def _serve(self, connection: Connection) -> None:
+        inside = self.listener.inside
+        state = [connection.address, connection.socket, eventlet.wsgi.STATE_IDLE, inside, connection]
+        connection.socket.settimeout(STUCK)
+        try:
+            _Protocol(state, self._server)
+        except OSError as error:
+            LOG.debug("REST: %s: %s", connection.address, error)
+        finally:
+            inside.leave(connection)
+            connection.socket.close()
+
+
+def install() -> None:
+    """Have Ryu serve its WSGI applications with :class:`RestServer`."""
+    wsgi.WSGIServer = RestServer

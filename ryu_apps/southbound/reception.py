@@ -1,0 +1,134 @@
+"""Who may be which switch: looked at when a connection says its datapath id, before Ryu or an app hears of it.
+
+The id is a claim, and the first one to make it is believed (with TLS, the first one whose certificate was
+signed).  A second one is believed only when the first no longer answers; else a stranger would be sent the rules of
+the switch, and the switch would be given up for it.  An id that is not configured is nobody's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import ryu.base.app_manager  # noqa: F401 - before ryu.controller, which needs it and which it needs
+from ryu.controller import controller
+from ryu.lib import hub
+
+from ryu_apps.listening.episodes import Episodes, Tell
+from ryu_apps.southbound.channel import Channel
+
+#: Seconds within which a connection has to become a switch.
+HANDSHAKE = 10.0
+#: Seconds between looks at the older of two connections; looks at which nothing new has come from it after which it is
+#: dead; looks after which it is, although something came.  Looks are counted, not time: a controller that was itself
+#: stopped meanwhile reads what has arrived before it decides.
+_LOOK, _SILENT, _TOO_LATE = 0.1, 10, 50
+
+#: Ryu's own: serves a connection until it ends.
+_serve = controller.datapath_connection_factory
+
+
+class Reception:
+    """All connections to switches.
+
+    Args:
+        known: whether a datapath id is configured.
+        tell: takes what happens.
+    """
+
+    def __init__(self, known: Callable[[int], bool], tell: Tell) -> None:
+        self._known = known
+        self._claims: dict[int, Channel] = {}
+        self._disputed: set[int] = set()
+        self._unknown = Episodes("switch.unknown", "switch.unknown_gone", tell)
+        self._impostors = Episodes("switch.impostor", "switch.impostor_gone", tell)
+        self._untrusted = Episodes("switch.untrusted", "switch.untrusted_gone", tell)
+
+    @property
+    def count(self) -> int:
+        """Connections that are switches, or about to be."""
+        return len(self._claims)
+
+    def install(self) -> None:
+        """Have Ryu bring here every connection that it makes itself."""
+        controller.datapath_connection_factory = self.serve
+
+    def serve(self, socket: Any, address: Any, claimed: Callable[[], None] = lambda: None) -> None:
+        """Serve a connection until it ends.
+
+        Args:
+            socket: from eventlet; TLS or not.
+            address: of the peer.
+            claimed: called when it is about to be a switch.
+        """
+        channel = Channel(socket, address)
+
+        def examine(dpid: int) -> bool:
+            admitted = self._examine(channel, dpid)
+            if admitted:
+                claimed()
+            return admitted
+
+        channel.examine = examine
+        patience = hub.spawn_after(HANDSHAKE, self._hurry, channel)
+        try:
+            _serve(channel, address)
+        finally:
+            patience.cancel()
+            for dpid in [dpid for dpid, one in self._claims.items() if one is channel]:
+                del self._claims[dpid]
+
+    def distrust(self, peer: str, reason: str) -> None:
+        """The TLS handshake with a peer has failed."""
+        self._untrusted.happened(peer, address=peer, reason=reason)
+
+    @staticmethod
+    def _hurry(channel: Channel) -> None:
+        if not channel.attached:
+            channel.end()
+
+    def _examine(self, channel: Channel, dpid: int) -> bool:
+        """Whether a connection may be this switch; takes as long as the older one is looked at."""
+        if not self._known(dpid):
+            self._unknown.happened(dpid, dpid, address=_text(channel.address))
+            return False
+        if any(one is channel for other, one in self._claims.items() if other != dpid):
+            return False
+        holder = self._claims.setdefault(dpid, channel)
+        if holder is channel:
+            return True
+        if dpid in self._disputed:
+            return False
+        self._disputed.add(dpid)
+        try:
+            if self._answers(holder):
+                addresses = {"address": _text(channel.address), "connected": _text(holder.address)}
+                self._impostors.happened(dpid, dpid, **addresses)
+                return False
+        finally:
+            self._disputed.discard(dpid)
+        holder.end()
+        self._claims[dpid] = channel
+        return True
+
+    def _answers(self, channel: Channel) -> bool:
+        """Whether a connection is alive."""
+        question = os.urandom(8)
+        channel.ask(question)
+        heard, silent = channel.heard, 0
+        for _ in range(_TOO_LATE):
+            hub.sleep(_LOOK)
+            if channel.answer == question:
+                return True
+            if channel.ended:
+                return False
+            silent = silent + 1 if channel.heard == heard else 0
+            heard = channel.heard
+            if silent >= _SILENT:
+                return False
+        return False
+
+
+def _text(address: Any) -> str:
+    return f"{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)

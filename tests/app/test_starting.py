@@ -1,0 +1,159 @@
+"""How a controller starts and ends: alone, on the loopback, in one line if it cannot, and at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.app.test_evb_rest import CONFIG, free_port
+
+BIN = Path(sys.executable).parent
+LAUNCHERS = {
+    "evbridge": [str(BIN / "evbridge"), "run"],
+    "ryu-manager": [str(BIN / "ryu-manager"), "ryu_apps.evb_bridge", "ryu_apps.evb_rest"],
+}
+DEADLINE = 20.0
+
+
+@pytest.fixture(params=LAUNCHERS)
+def launcher(request: pytest.FixtureRequest) -> list[str]:
+    return LAUNCHERS[request.param]
+
+
+class Start:
+    """A start of the controller: its process, its ports and what it has said."""
+
+    def __init__(self, launcher: list[str], folder: Path, *options: str, ports: tuple[int, int] | None = None) -> None:
+        self.openflow, self.rest = ports or (free_port(), free_port())
+        self.log = folder / f"log-{time.monotonic_ns()}"
+        config = folder / "evbridge.yaml"
+        listening = ["--ofp-tcp-listen-port", str(self.openflow), "--wsapi-port", str(self.rest)]
+        with self.log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*launcher, *listening, *options],
+                env=os.environ | {"EVBRIDGE_CONFIG": str(config)},
+                stdout=output,
+                stderr=output,
+            )
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+    def await_line(self, pattern: str) -> str:
+        deadline = time.monotonic() + DEADLINE
+        while not (found := re.search(pattern, self.log.read_text())):
+            assert time.monotonic() < deadline and self.process.poll() is None, self.log.read_text()
+            time.sleep(0.02)
+        return found[0]
+
+    def await_serving(self) -> None:
+        deadline = time.monotonic() + DEADLINE
+        while True:
+            try:
+                return socket.create_connection(("127.0.0.1", self.rest), timeout=10).close()
+            except ConnectionRefusedError:
+                assert time.monotonic() < deadline and self.process.poll() is None, self.log.read_text()
+                time.sleep(0.02)
+
+    def fails(self) -> str:
+        """Its complaint: the one line that is no report of what is loaded."""
+        assert self.process.wait(DEADLINE) == 1
+        lines = self.log.read_text().splitlines()
+        assert "Traceback (most recent call last):" not in lines
+        (complaint,) = [line for line in lines if "cannot start" in line]
+        assert lines[-1] == complaint
+        return complaint
+
+
+@pytest.fixture
+def starts(tmp_path: Path) -> Iterator[ExitStack]:
+    with ExitStack() as running:
+        yield running
+
+
+def started(starts: ExitStack, *arguments: object, **more: object) -> Start:
+    one = Start(*arguments, **more)  # type: ignore[arg-type]
+    starts.callback(one.end)
+    return one
+
+
+def configure(folder: Path, more: str = "") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "evbridge.yaml").write_text(CONFIG + more)
+    return folder
+
+
+def test_a_state_directory_has_one_controller(launcher: list[str], tmp_path: Path, starts: ExitStack) -> None:
+    folder = configure(tmp_path, "state_dir: state\n")
+    first = started(starts, launcher, folder)
+    first.await_serving()
+    second = started(starts, launcher, folder)
+    assert second.fails() == (
+        f"evbridge cannot start: state directory {folder / 'state'} is in use by pid {first.process.pid}"
+    )
+    first.end()  # by SIGKILL: nothing is left that had to be cleared away
+    started(starts, launcher, folder).await_serving()
+
+
+def test_a_directory_in_which_nothing_can_be_written_is_locked_too(tmp_path: Path, starts: ExitStack) -> None:
+    folder = configure(tmp_path, "state_dir: state\n")
+    first = started(starts, LAUNCHERS["evbridge"], folder)
+    first.await_serving()
+    (folder / "state" / "pid").write_text("")
+    second = started(starts, LAUNCHERS["evbridge"], folder)
+    assert second.fails().endswith("is in use by another process")
+
+
+@pytest.mark.parametrize(("which", "named"), [(0, "OpenFlow"), (1, "REST")])
+def test_a_port_has_one_controller(tmp_path: Path, starts: ExitStack, which: int, named: str) -> None:
+    launcher = LAUNCHERS["ryu-manager"]
+    first = started(starts, launcher, configure(tmp_path / "one"))
+    first.await_serving()
+    ports = [free_port(), free_port()]
+    ports[which] = (first.openflow, first.rest)[which]
+    second = started(starts, launcher, configure(tmp_path / "two"), ports=tuple(ports))
+    assert second.fails() == f"evbridge cannot start: {named}: 127.0.0.1:{ports[which]}: in use by another process"
+    assert first.process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("option", "host"), [("--ofp-listen-host", "192.0.2.1"), ("--wsapi-host", "no.such.host.invalid")]
+)
+def test_an_address_of_another_host_is_named(tmp_path: Path, starts: ExitStack, option: str, host: str) -> None:
+    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), option, host)
+    assert host in one.fails()
+
+
+def test_switches_connect_on_the_loopback_and_the_log_says_so(
+    launcher: list[str], tmp_path: Path, starts: ExitStack
+) -> None:
+    one = started(starts, launcher, configure(tmp_path))
+    one.await_serving()
+    text = one.log.read_text()
+    assert f"OpenFlow over TCP on 127.0.0.1:{one.openflow}" in text
+    assert f"REST on 127.0.0.1:{one.rest}" in text
+    assert "WARNING" not in text.replace("no state_dir", "") and "TLS" not in text
+    # Linux routes all of 127.0.0.0/8 to this host; a server on every address would answer here too.
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.2", one.openflow), timeout=10)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_other_addresses_are_had_for_the_asking_and_warned_of(tmp_path: Path, starts: ExitStack, host: str) -> None:
+    options = ("--ofp-listen-host", host, "--wsapi-host", host)
+    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), *options)
+    one.await_serving()
+    text = one.log.read_text()
+    assert "can pose as a switch that is not connected: use TLS" in text
+    assert "may take VSIs off the network" in text
+    socket.create_connection(("127.0.0.1" if host == "0.0.0.0" else "::1", one.openflow), timeout=10).close()
