@@ -47,7 +47,7 @@ from ryu_apps.journal import Journal
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics import Metrics
 from ryu_apps.settings import Settings, SettingsError, load_policy_set, load_settings
-from ryu_apps.signals import on_signal
+from ryu_apps.signals import end_upon, on_signals
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
 from ryu_apps.watch import Watch
@@ -135,7 +135,20 @@ class EvbBridge(app_manager.RyuApp):
         for dpid in self.engine.fabric.switches:
             self._tell(Happened("switch.awaited", dpid=dpid), time.monotonic())
         self.threads.append(hub.spawn(self._watch_the_clock))
-        on_signal(signal.SIGHUP, self.reload)
+        on_signals({signal.SIGHUP: self.reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
+
+    def stop(self) -> None:
+        """Ryu calls this when the program ends."""
+        self.is_active = False
+        self._alarm.set()
+        super().stop()
+
+    def close(self) -> None:
+        """Ryu calls this last."""
+        while self._untold:
+            now, happened = self._untold.popleft()
+            self._tell(happened, now)
+        self.store.close()
 
     def reload(self) -> list[str]:
         """Read the policies again and put them in force, whole or not at all.

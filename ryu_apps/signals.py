@@ -7,27 +7,68 @@ can.
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from eventlet import hubs
 from eventlet.hubs import trampoline
 from ryu.lib import hub
 
+LOG = logging.getLogger(__name__)
 
-def on_signal(number: int, action: Callable[[], object]) -> None:
-    """Call ``action`` in a green thread of its own at every signal of that number, at once.
+#: Seconds that the apps may take to end.
+PATIENCE = 2.0
 
-    Signals that come while it runs count as one.  One such signal a process.
+Action = Callable[[], object]
+
+
+def on_signals(actions: Mapping[int, Action]) -> None:
+    """Call an action in a green thread of its own at every signal of its number, at once.
+
+    Signals of a number that come while its action runs count as one.  Once a process.
     """
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    signal.signal(number, lambda *_: None)
-    hub.spawn(_serve, reading, number, action)
+    bells = {number: hub.Event() for number in actions}
+    for number, action in actions.items():
+        signal.signal(number, lambda *_: None)
+        hub.spawn(_serve, bells[number], action)
+    hub.spawn(_listen, reading, bells)
 
 
-def _serve(reading: int, number: int, action: Callable[[], object]) -> None:
+def _listen(reading: int, bells: Mapping[int, hub.Event]) -> None:
     while True:
         trampoline(reading, read=True)
-        if number in os.read(reading, 4096):
-            action()
+        for number in set(os.read(reading, 4096)) & bells.keys():
+            bells[number].set()
+
+
+def _serve(bell: hub.Event, action: Action) -> None:
+    while True:
+        bell.wait()
+        bell.clear()
+        action()
+
+
+def end_upon(*numbers: signal.Signals) -> dict[int, Action]:
+    """Actions that have Ryu close its apps, then end the process by the same signal, as its parent expects."""
+    main = hub.getcurrent()
+
+    def end(number: signal.Signals) -> None:
+        LOG.info("ending upon %s", number.name)
+        atexit.register(_by_default, number)
+        hub.spawn_after(PATIENCE, _by_default, number)
+        # Ryu's manager waits for its services in the main green thread and ends them upon this.
+        hubs.get_hub().schedule_call_global(0, main.throw, KeyboardInterrupt)
+        hub.sleep(2 * PATIENCE)
+
+    return {number: lambda number=number: end(number) for number in numbers}  # type: ignore[misc]
+
+
+def _by_default(number: signal.Signals) -> None:
+    logging.shutdown()
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

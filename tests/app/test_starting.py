@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -157,3 +158,21 @@ def test_other_addresses_are_had_for_the_asking_and_warned_of(tmp_path: Path, st
     assert "can pose as a switch that is not connected: use TLS" in text
     assert "may take VSIs off the network" in text
     socket.create_connection(("127.0.0.1" if host == "0.0.0.0" else "::1", one.openflow), timeout=10).close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_at_once_and_in_good_order(
+    launcher: list[str], tmp_path: Path, starts: ExitStack, number: signal.Signals
+) -> None:
+    folder = configure(tmp_path, "state_dir: state\n")
+    one = started(starts, launcher, folder)
+    one.await_serving()
+    # A connection that does nothing keeps nobody.
+    with socket.create_connection(("127.0.0.1", one.rest), timeout=10):
+        one.process.send_signal(number)
+        # Far below the 12 s that joining the clock took, far above what ending takes.
+        one.process.wait(5)
+    assert one.process.returncode == -number
+    text = one.log.read_text()
+    assert f"ending upon {number.name}" in text and "Traceback" not in text
+    assert not list((folder / "state").glob("*-wal")), "the store was not closed"
