@@ -140,7 +140,7 @@ class EvbBridge(app_manager.RyuApp):
     def stop(self) -> None:
         """Ryu calls this when the program ends."""
         self.is_active = False
-        self._alarm.set()
+        self._watch.ring()
         super().stop()
 
     def close(self) -> None:

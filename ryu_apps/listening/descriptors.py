@@ -7,7 +7,7 @@ import os
 import resource
 from typing import NamedTuple
 
-from ryu_apps.listening.episodes import Episodes, Tell
+from ryu_apps.listening.damper import Damper, Tell
 
 LOG = logging.getLogger(__name__)
 
@@ -15,8 +15,6 @@ LOG = logging.getLogger(__name__)
 _OWN = 64
 #: Connections that serve any purpose, and the least with which a server is of use.
 _ENOUGH, _LEAST = 256, 8
-#: Seconds without want after which it is over.
-_QUIET = 10.0
 
 
 class Share(NamedTuple):
@@ -31,12 +29,12 @@ class Descriptors:
 
     Attributes:
         limit: how many there can be.
-        wanting: episodes of more connections than there is room for, by server.
+        wanting: takes note, by server, that there are more connections than there is room for.
     """
 
     def __init__(self) -> None:
         self.limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.wanting = Episodes("descriptors.short", "descriptors.enough", _log, _QUIET)
+        self.wanting = Damper("descriptors.short", _log)
         self._switches = 0
 
     def prepare(self, switches: int, tell: Tell) -> None:
@@ -48,7 +46,7 @@ class Descriptors:
         """
         _, self.limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit, self.limit))
-        self.wanting = Episodes("descriptors.short", "descriptors.enough", tell, _QUIET)
+        self.wanting = Damper("descriptors.short", tell)
         self._switches = switches
         if self._for_strangers() < 4 * _LEAST:
             LOG.warning("%d file descriptors are few for %d switches: raise LimitNOFILE", self.limit, switches)

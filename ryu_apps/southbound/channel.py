@@ -119,6 +119,7 @@ class Channel:
 
     def end(self) -> None:
         """Take nothing any more, and have the green thread that receives close."""
+        self.dealt = sys.maxsize
         self.ended = True
         hang_up(self._socket)
 

@@ -15,7 +15,7 @@ import ryu.base.app_manager  # noqa: F401 - before ryu.controller, which needs i
 from ryu.controller import controller
 from ryu.lib import hub
 
-from ryu_apps.listening.episodes import Episodes, Tell
+from ryu_apps.listening.damper import Damper, Tell
 from ryu_apps.southbound.channel import Channel
 
 #: Seconds within which a connection has to become a switch.
@@ -41,9 +41,9 @@ class Reception:
         self._known = known
         self._claims: dict[int, Channel] = {}
         self._disputed: set[int] = set()
-        self._unknown = Episodes("switch.unknown", "switch.unknown_gone", tell)
-        self._impostors = Episodes("switch.impostor", "switch.impostor_gone", tell)
-        self._untrusted = Episodes("switch.untrusted", "switch.untrusted_gone", tell)
+        self._unknown = Damper("switch.unknown", tell)
+        self._impostors = Damper("switch.impostor", tell)
+        self._untrusted = Damper("switch.untrusted", tell)
 
     @property
     def count(self) -> int:

@@ -31,7 +31,7 @@ from ryu_apps.evb.io import (
     SwitchDown,
 )
 from ryu_apps.evb.turns import Turns
-from ryu_apps.listening.episodes import Tell
+from ryu_apps.listening.damper import Tell
 from ryu_apps.southbound import ofctl, server
 from ryu_apps.southbound.channel import Channel
 from ryu_apps.southbound.driver import SwitchDriver

@@ -54,10 +54,11 @@ def test_a_second_one_is_refused_while_the_first_answers(evbridge: Evbridge, bri
         rogues.append(rogue.address)
     assert address_of(evbridge) == real and evbridge.ready()
     assert evbridge.events("switch.down") == []
-    # Three attempts are one episode.
+    # Three attempts are one line.
     (told,) = evbridge.events("switch.impostor")
     assert told["dpid"] == f"{dpid_of(bridge):016x}"
-    assert told["detail"] == {"address": rogues[0], "connected": real}
+    assert told["detail"] == {"address": rogues[0], "connected": real, "times": 1}
+    assert "switch.impostor" in [one["kind"] for one in evbridge.get("/evb/status")["alarms"]]
     # It still does what it is told: what is taken from it is put back.
     evbridge.ovs.vsctl("set-controller", bridge, TARGET)
     wait_for(evbridge.ready, "switch")
@@ -96,7 +97,7 @@ def test_one_that_is_not_configured_is_closed(evbridge: Evbridge, bridge: str) -
         assert set(rogue.told) <= HANDSHAKE
     (told,) = evbridge.events("switch.unknown")
     assert told["dpid"] == f"{0x99:016x}" and told["detail"]["address"].startswith("127.0.0.1:")
-    assert evbridge.log.count("switch.unknown") == 1
+    assert evbridge.log.count("switch.unknown 0000") == 1
 
 
 def test_one_connection_is_one_switch(evbridge: Evbridge, bridge: str) -> None:
