@@ -60,6 +60,12 @@ TABLE = (
     Row("switch.down", "the switch is not connected", Severity.CRITICAL, _DPID, ("switch.up",)),
     Row("switch.refused", "the switch refuses what it should hold", Severity.CRITICAL, _DPID, ("switch.ready",)),
     Row("switch.drift", "rules of the switch are changed by others", about=_DPID, quiet=90.0),
+    Row(
+        "fragments.hidden",
+        "the switch hides the ports of IP fragments: types that name ports pass none",
+        about=_DPID,
+        cleared_by=("fragments.shown",),
+    ),
     Row("switch.unknown", "a switch connects that is not configured", about=_DPID, quiet=120.0),
     Row("switch.impostor", "something else connects as this switch, and is refused", about=_DPID, quiet=120.0),
     Row("switch.untrusted", "TLS with what connects as a switch fails", about=("address",), quiet=120.0),

@@ -20,6 +20,7 @@ from ryu_apps.evb.audit import Audit
 from ryu_apps.evb.desired import Desired
 from ryu_apps.evb.flow.pipeline import Direction, Kind
 from ryu_apps.evb.flow.rule import Change, Rule
+from ryu_apps.evb.fragments import Fragments
 from ryu_apps.evb.io import (
     Apply,
     BackendJudged,
@@ -27,6 +28,7 @@ from ryu_apps.evb.io import (
     Effect,
     Event,
     FetchType,
+    FragmentsHandled,
     FrameReceived,
     FramesDropped,
     Happened,
@@ -125,8 +127,8 @@ class Engine:
     Attributes:
         fabric: as given.
         types: the VSI types of all managers.
-        registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours: read by whoever shows
-            them; written only here.
+        registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments: read by those
+            who show them; written only here.
         wanted: what each switch should hold.
         drifted: rules that audits have put right.
     """
@@ -200,6 +202,7 @@ class Engine:
             self.registry, self.lifecycle, self.stations, self.types, fabric, host_addresses(fabric)
         )
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
+        self.fragments = Fragments()
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
         self.drifted = 0
         self._store_failed = False
@@ -267,6 +270,9 @@ class Engine:
                 self._agenda.set((Chore.STORE, 0), now + _STORE_RETRY)
             case RulesRead(dpid, token, rules):
                 self._rules_read(dpid, token, rules, now)
+            case FragmentsHandled(dpid):
+                for told in self.fragments.handled(event, self.bringup.ready(dpid)):
+                    self._note(told, now)
             case MetersRead(dpid, token, counts):
                 self._outcomes(self.counters.read(dpid, token, counts, now), now)
             case SwitchUp():

@@ -95,6 +95,20 @@ class RulesRead:
 
 
 @dataclass(frozen=True, slots=True)
+class FragmentsHandled:
+    """How a switch handles IP fragments; comes before the answer to a :class:`ReadRules` for all rules.
+
+    Attributes:
+        before: it showed the ports of first fragments when it was asked.
+        shown: it does so now; if it did not, it has been told to.
+    """
+
+    dpid: int
+    before: bool
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
 class MetersRead:
     """Answer to :class:`ReadMeters`: those of the meters asked for that exist."""
 
@@ -204,6 +218,7 @@ Event = (
     | Confirmed
     | Rejected
     | RulesRead
+    | FragmentsHandled
     | MetersRead
     | Saved
     | NotSaved

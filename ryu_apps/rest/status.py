@@ -96,6 +96,7 @@ def _switch_json(engine: Engine, switch: Switch, rules: int) -> Json:
         "dpid": dpid_text(switch.dpid),
         "name": switch.name,
         "readiness": state.readiness.value if state else "disconnected",
+        "fragments": "hidden" if switch.dpid in engine.fragments.hidden else "shown",
         "ports": [
             {"port_no": number, "name": one.name, "role": one.role.value, "up": links.get(number)}
             for number, one in sorted(switch.interfaces.items())

@@ -30,7 +30,7 @@ from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, S
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import packet_out
 from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces, steps
-from ryu_apps.southbound.questions import MetersJob, ReadJob, SurveyJob
+from ryu_apps.southbound.questions import FragmentsJob, MetersJob, ReadJob, SurveyJob
 from ryu_apps.southbound.shape import Shape
 
 #: Changes that a switch may owe; beyond that it is too slow to be of use.
@@ -84,7 +84,10 @@ class SwitchDriver:
         self._send(packet_out(frame.port.port_no, frame.data, self._reserve(1)[0]))
 
     def read(self, asked: ReadRules) -> None:
-        """Ask for rules; ends with RulesRead."""
+        """Ask for rules; ends with RulesRead, and for all of them also with FragmentsHandled."""
+        if asked.mask == OURS:
+            # Whoever compares a switch with what it should hold means this too.
+            self._begin(FragmentsJob(self._wire, self.dpid))
         self._begin(ReadJob(self._wire, asked))
 
     def read_meters(self, asked: ReadMeters) -> None:

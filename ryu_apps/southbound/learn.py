@@ -31,7 +31,7 @@ def encode(learn: Learn) -> tuple[int, bytes]:
     limited = learn.limit != 0 or learn.verdict is not None
     fixed = _FIXED.pack(
         learn.idle_timeout,
-        0,
+        learn.hard_timeout,
         learn.priority,
         learn.cookie,
         0 if learn.verdict is None else _WRITE_RESULT,
@@ -65,7 +65,7 @@ def _immediate(width: int) -> int:
 
 def decode(subtype: int, octets: bytes) -> Learn | None:
     """What follows the subtype; None, or something that would be written otherwise, if there is more to it."""
-    idle, _, priority, cookie, flags, table, fin_idle, _ = _FIXED.unpack_from(octets)
+    idle, hard, priority, cookie, flags, table, fin_idle, _ = _FIXED.unpack_from(octets)
     at = _FIXED.size
     limit, verdict = 0, None
     if subtype == LEARN2:
@@ -81,7 +81,7 @@ def decode(subtype: int, octets: bytes) -> Learn | None:
     if specs is None:
         return None
     match, writes = specs
-    return Learn(table, priority, cookie, idle, fin_idle, limit, verdict, match, writes)
+    return Learn(table, priority, cookie, idle, fin_idle, limit, verdict, match, writes, hard)
 
 
 def _specs(octets: bytes, at: int) -> tuple[tuple[Learned, ...], tuple[Learned, ...]] | None:

@@ -70,6 +70,35 @@ def _experimenter(kind: int, body: bytes) -> bytes:
     return message(ofp.OFPT_EXPERIMENTER, struct.pack("!II", common.ONF_EXPERIMENTER_ID, kind) + body)
 
 
+#: What a switch does with IP fragments: none of OpenFlow's own modes gives the first one its ports.  Open vSwitch has
+#: one that does (``ovs-ofctl set-frags br0 nx-match``), and has the field ``ip_frag`` say which are which.
+FRAGMENTS_SHOWN = 3
+_CONFIG = struct.Struct("!HH")
+
+
+class SwitchConfig(NamedTuple):
+    """What OFPT_SET_CONFIG sets: the mode of fragments, and octets of a frame that no rule sends to the controller."""
+
+    fragments: int
+    miss_send_len: int
+
+
+def get_config(xid: int) -> bytes:
+    """Ask for the configuration."""
+    return numbered(message(ofp.OFPT_GET_CONFIG_REQUEST, b""), xid)
+
+
+def set_config(config: SwitchConfig, xid: int) -> bytes:
+    """Change the configuration; answered only if it is refused."""
+    return numbered(message(ofp.OFPT_SET_CONFIG, _CONFIG.pack(*config)), xid)
+
+
+def config_shown(octets: bytes) -> SwitchConfig:
+    """The configuration in an answer to :func:`get_config`."""
+    flags, miss_send_len = _CONFIG.unpack_from(octets, ofp.OFP_HEADER_SIZE)
+    return SwitchConfig(flags & ofp.OFPC_FRAG_MASK, miss_send_len)
+
+
 class Query(NamedTuple):
     """Which rules to ask for: those under a cookie mask, and of those the ones that match as much or more."""
 

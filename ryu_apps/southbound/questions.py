@@ -1,4 +1,4 @@
-"""What a switch is asked: which rules it holds, and once after it has connected, what it is."""
+"""What a switch is asked: which rules it holds, how it handles fragments, and after it has connected, what it is."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import MeterCount, Rule
-from ryu_apps.evb.io import MetersRead, ReadMeters, ReadRules, RulesRead, SwitchUp
+from ryu_apps.evb.io import FragmentsHandled, MetersRead, ReadMeters, ReadRules, RulesRead, SwitchUp
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Flight, Job, Wire
-from ryu_apps.southbound.messages import Query, flow_stats_request, multipart_request
+from ryu_apps.southbound.messages import (
+    FRAGMENTS_SHOWN,
+    Query,
+    config_shown,
+    flow_stats_request,
+    get_config,
+    multipart_request,
+    set_config,
+)
 
 
 class ReadJob(Job):
@@ -34,6 +42,37 @@ class ReadJob(Job):
     def answered(self, flight: Flight, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
         self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules))
+
+
+class FragmentsJob(Job):
+    """Does the switch show the ports of first fragments?  If it does not, it is told to, and asked again."""
+
+    def __init__(self, wire: Wire, dpid: int) -> None:
+        super().__init__(wire, dpid, 0)
+        self._before: bool | None = None
+
+    def send(self) -> None:
+        self.ask(get_config)
+        self.all_sent = True
+
+    def answered(self, flight: Flight, octets: bytes) -> None:
+        config = config_shown(octets)
+        shown = config.fragments == FRAGMENTS_SHOWN
+        if shown or self._before is not None:
+            self._conclude(shown)
+            return
+        self._before = False
+        wanted, (first, second) = config._replace(fragments=FRAGMENTS_SHOWN), self.wire.reserve(2)
+        self.wire.launch(Flight(self, range(first, second + 1)))
+        self.wire.send(set_config(wanted, first) + get_config(second))
+
+    def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+        """What it does instead is in its next answer, if it has one."""
+        if xid == flight.xids[-1]:
+            self._conclude(shown=False)
+
+    def _conclude(self, shown: bool) -> None:
+        self.outcome = FragmentsHandled(self.dpid, shown if self._before is None else self._before, shown)
 
 
 class _SeveralJob(Job):

@@ -10,6 +10,7 @@ import pytest
 from ryu_apps.evb.flow.pipeline import Kind
 from ryu_apps.evb.io import Effect, Mode, ReadRules, Rejected
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
+from ryu_apps.evb.services.fragments import MAX_NOTED
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.installer import GATE_RULES
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -217,7 +218,7 @@ def test_room_for_every_connection_is_part_of_the_budget(spare: int, granted: bo
     empty.ask(HV1, Vm(7, SMALL), VdpMode.PREASSOCIATE_RR)
     program = empty.engine.registry.vsi(Vm(7).vsi_id).attachments[HV1].program
     body = len(body_of_type(vsi_type, program.epoch)) + len(body_of_vsi(vsi_type, program.binding))
-    needed = body + GATE_RULES + 2 * LIMIT
+    needed = body + GATE_RULES + 2 * LIMIT + MAX_NOTED
     assert empty.engine.ledger.used(S1) == needed
     base = sum(1 for _ in empty.rules(S1, Kind.INFRASTRUCTURE))
     world = World(policies=POLICIES, fabric=two_switches(max_rules=base + needed + spare))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.pipeline import Kind, cookie
+from ryu_apps.evb.flow.pipeline import OURS, Kind, cookie
 from ryu_apps.evb.flow.rule import (
     FIRST_COUNTER,
     Bucket,
@@ -28,6 +28,7 @@ from ryu_apps.evb.io import (
     Apply,
     Confirmed,
     Event,
+    FragmentsHandled,
     FrameReceived,
     MetersRead,
     Mode,
@@ -450,3 +451,42 @@ def test_a_lost_connection_ends_a_question(bench: Bench) -> None:
     bench.driver.read(ReadRules(1, 9, CookieMask(0, 0)))
     bench.driver.close()
     assert bench.events == [Rejected(1, 9, "switch disconnected")]
+
+
+# --- fragments ------------------------------------------------------------------------------------
+def configured(flags: int, miss_send_len: int = 200) -> bytes:
+    return struct.pack("!HH", flags, miss_send_len)
+
+
+def asked_all(bench: Bench) -> Sent:
+    """The first message of a comparison."""
+    bench.driver.read(ReadRules(1, 9, OURS))
+    return bench.waiting(ofp.OFPT_GET_CONFIG_REQUEST)[0]
+
+
+def test_whoever_compares_a_switch_asks_how_it_handles_fragments(bench: Bench) -> None:
+    bench.answer(asked_all(bench), ofp.OFPT_GET_CONFIG_REPLY, configured(3))
+    assert bench.events == [FragmentsHandled(1, before=True, shown=True)]
+    assert not bench.waiting(ofp.OFPT_SET_CONFIG)
+
+
+def test_a_switch_that_hides_the_ports_of_fragments_is_told_to_show_them(bench: Bench) -> None:
+    bench.answer(asked_all(bench), ofp.OFPT_GET_CONFIG_REPLY, configured(ofp.OFPC_FRAG_NORMAL))
+    (told,) = bench.waiting(ofp.OFPT_SET_CONFIG)
+    assert told.octets[8:] == configured(3)
+    bench.answer(bench.waiting(ofp.OFPT_GET_CONFIG_REQUEST)[0], ofp.OFPT_GET_CONFIG_REPLY, configured(3))
+    assert bench.events == [FragmentsHandled(1, before=False, shown=True)]
+
+
+def test_a_switch_that_refuses_is_told_of(bench: Bench) -> None:
+    bench.answer(asked_all(bench), ofp.OFPT_GET_CONFIG_REPLY, configured(ofp.OFPC_FRAG_DROP))
+    (told,) = bench.waiting(ofp.OFPT_SET_CONFIG)
+    again = bench.waiting(ofp.OFPT_GET_CONFIG_REQUEST)[0]
+    bench.refuse(told, ofp.OFPET_SWITCH_CONFIG_FAILED, ofp.OFPSCFC_BAD_FLAGS)
+    bench.answer(again, ofp.OFPT_GET_CONFIG_REPLY, configured(ofp.OFPC_FRAG_DROP))
+    assert bench.events == [FragmentsHandled(1, before=False, shown=False)]
+
+
+def test_a_switch_that_has_no_configuration_hides_them(bench: Bench) -> None:
+    bench.refuse(asked_all(bench), ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_TYPE)
+    assert bench.events == [FragmentsHandled(1, before=False, shown=False)]

@@ -40,7 +40,7 @@ def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -
     held = sum(rule.table == action.table and rule.cookie == action.cookie for rule in rules.values())
     allowed = present == made or not action.limit or held < action.limit
     if allowed:
-        rules[made.key] = replace(made, idle_timeout=present.idle_timeout) if present else made
+        rules[made.key] = _with_timeouts_of(present, made) if present else made
     if action.verdict is None:
         return {}
     name = action.verdict.name
@@ -59,7 +59,12 @@ def learnt(action: Learn, frame: Mapping[str, int]) -> Rule:
         action.cookie,
         tuple(apply),
         idle_timeout=action.idle_timeout,
+        hard_timeout=action.hard_timeout,
     )
+
+
+def _with_timeouts_of(present: Rule, made: Rule) -> Rule:
+    return replace(made, idle_timeout=present.idle_timeout, hard_timeout=present.hard_timeout)
 
 
 def overwrite(old: int, bits: Bits, value: int) -> int:

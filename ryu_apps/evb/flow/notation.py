@@ -107,6 +107,7 @@ def learn_text(learn: Learn) -> str:
     """What a learn action says, but for its name; what is zero or absent is left out."""
     parts = [f"table={_table(learn.table)}"]
     parts += [f"idle_timeout={learn.idle_timeout}"] if learn.idle_timeout else []
+    parts += [f"hard_timeout={learn.hard_timeout}"] if learn.hard_timeout else []
     parts += [f"fin_idle_timeout={learn.fin_idle_timeout}"] if learn.fin_idle_timeout else []
     parts += [f"priority={learn.priority}", f"cookie={learn.cookie:#x}"]
     parts += [f"limit={learn.limit}"] if learn.limit else []

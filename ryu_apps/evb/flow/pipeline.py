@@ -8,9 +8,9 @@
                                                     \\-> BALANCE -> FORWARD, now to a back end
 
 Between ACL and what follows it stand the tables of the services that a VSI type has, in each direction:
-FIREWALL, NEW, LEARN, LIMIT, then PROXY, then COUNT; before ACL_TO there is BALANCE_TO.  CONNECTIONS, PROXY_PINS and
-BALANCER_PINS hold what a switch has learnt by itself; they are looked up on the way, and so are most of the other
-tables behind OUTPUT.
+FIREWALL, NEW, LEARN, LIMIT, then PROXY, FRAGMENT, COUNT; before ACL_TO there is BALANCE_TO.  CONNECTIONS, PROXY_PINS,
+BALANCER_PINS and FRAGMENTS hold what a switch has learnt by itself; they are looked up on the way, and so are most of
+the other tables behind OUTPUT.
 
 No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
 absent has a body that no packet can reach.  Table numbers leave room for the services between.
@@ -47,6 +47,8 @@ class Table(IntEnum):
     """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
     PROXY_FROM = 36
     """Body, per type: does it belong to a connection that a proxy has with the VM?"""
+    FRAGMENT_FROM = 37
+    """Body: notes that a first fragment may pass; may a later one?  The last that can refuse a frame from the VM."""
     COUNT_FROM = 38
     """Body, per VSI: counts what the VM has sent and may send, the last before FORWARD."""
     REFUSED_FROM = 39
@@ -78,6 +80,8 @@ class Table(IntEnum):
     LIMIT_TO = 54
     PROXY_TO = 56
     """Body, per type: is it for a port that a proxy stands before?"""
+    FRAGMENT_TO = 57
+    """As FRAGMENT_FROM, for frames to the VM."""
     COUNT_TO = 58
     """Body, per type: delivers the frame, then has it counted as it was delivered."""
     COUNTED_TO = 59
@@ -114,6 +118,8 @@ class Table(IntEnum):
     """Body, and hosts: was there room to note it?  Then notes the way back as well."""
     ADVERTISE = 82
     """The second half of a neighbour advertisement for the address of a load balancer."""
+    FRAGMENTS = 83
+    """State: of whom fragments have begun that may pass; says in ``reg0`` that a later one may."""
 
 
 class Direction(IntEnum):

@@ -27,6 +27,7 @@ FIELD_SIZES: dict[str, int] = {
     "ipv4_dst": 4,
     "ipv6_src": 16,
     "ipv6_dst": 16,
+    "ip_frag": 1,
     "ip_dscp": 1,
     "ip_proto": 1,
     "tcp_src": 2,
@@ -63,6 +64,10 @@ ANY_TAGGED = (VLAN_PRESENT, VLAN_PRESENT)
 GROUP_BIT = 1 << 40
 #: ``(value, mask)`` that matches any group address, broadcast included.
 ANY_GROUP = (GROUP_BIT, GROUP_BIT)
+#: ``ip_frag`` of a first fragment, which has the ports of what was fragmented.
+FIRST_FRAGMENT = 1
+#: ``(value, mask)`` of ``ip_frag``: any fragment; one behind the first, which has no ports.
+ANY_FRAGMENT, LATER_FRAGMENT = (1, 1), (2, 2)
 #: OFPP_CONTROLLER.
 CONTROLLER = 0xFFFFFFFD
 #: Meters from this id on only count.
@@ -174,7 +179,7 @@ class Bits(NamedTuple):
 
 
 #: Fields that have fewer bits for :class:`Bits` than their octets have.
-_NARROW = {"vlan_vid": 12, "vlan_pcp": 3, "ip_dscp": 6, "tcp_flags": 12}
+_NARROW = {"vlan_vid": 12, "vlan_pcp": 3, "ip_frag": 2, "ip_dscp": 6, "tcp_flags": 12}
 
 
 def whole(name: str) -> Bits:
@@ -236,6 +241,7 @@ class Learn:
         match: what it matches; the frame's own Ethernet type and protocol are given as constants, before
             the fields that need them.
         writes: the fields it writes, in order.
+        hard_timeout: seconds after which it goes, counted from the last frame that taught it; 0: never.
     """
 
     table: int
@@ -247,6 +253,7 @@ class Learn:
     verdict: Bits | None
     match: tuple[Learned, ...]
     writes: tuple[Learned, ...]
+    hard_timeout: int = 0
 
 
 Action = (

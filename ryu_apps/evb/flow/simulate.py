@@ -17,6 +17,7 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.learning import learn, overwrite
 from ryu_apps.evb.flow.rule import (
     CONTROLLER,
+    LATER_FRAGMENT,
     REGISTERS,
     VLAN_PRESENT,
     Action,
@@ -50,6 +51,15 @@ MAX_DEPTH, MAX_LOOKUPS = 64, 4096
 _ENDS = 0x05
 _FIRST_RESERVED, _LOCAL = 0xFFFFFF00, 0xFFFFFFFE
 _ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type", *REGISTERS})
+
+_IPV4, _IPV6, _FRAGMENT_HEADER = 0x0800, 0x86DD, 44
+#: What follows the IP header, by protocol.
+_BEHIND_IP = {
+    1: ("icmpv4_type", "icmpv4_code"),
+    6: ("tcp_src", "tcp_dst", "tcp_flags"),
+    17: ("udp_src", "udp_dst"),
+    58: ("icmpv6_type", "icmpv6_code"),
+}
 
 Fields = dict[str, int]
 
@@ -97,7 +107,8 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
     Args:
         table: rules and groups; learnt rules are written into it, and matter for later frames only.
         frame: match field name -> value, ``in_port`` among them; ``vlan_vid`` with VLAN_PRESENT, or 0 or
-            absent for an untagged frame.  A rule that matches on any other absent field does not match.
+            absent for an untagged frame; ``ip_frag`` is 0 if absent from an IP packet, 1 for a first fragment, 3 for
+            a later one.  A rule that matches on any other absent field does not match.
         live_ports: ports whose link is up; all if None.  Counts for fast-failover groups only.
 
     Raises:
@@ -105,7 +116,7 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
             goto backwards, an output to a reserved port, two different rules of the same priority, or
             recursion beyond the switch's limits.
     """
-    fields = {"metadata": 0, "vlan_vid": 0} | dict.fromkeys(REGISTERS, 0) | dict(frame)
+    fields = {"metadata": 0, "vlan_vid": 0} | dict.fromkeys(REGISTERS, 0) | as_read(frame)
     if fields["vlan_vid"] & VLAN_PRESENT:
         fields.setdefault("vlan_pcp", 0)
     if "in_port" not in fields:
@@ -115,9 +126,33 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
     return Passage(walk.emitted, walk.metered)
 
 
+def as_read(frame: Mapping[str, int]) -> Fields:
+    """The fields of a frame as Open vSwitch reads them if it shows the ports of first fragments.
+
+    Of a later fragment over IPv6 it does not see the protocol; and what it does not see of a fragment is 0.
+    """
+    fields = dict(frame)
+    if fields.get("eth_type") not in (_IPV4, _IPV6):
+        return fields
+    kind = fields.get("ip_frag", 0)
+    behind = _BEHIND_IP.get(fields.get("ip_proto", 0), ()) if kind else ()
+    if kind & LATER_FRAGMENT[0]:
+        fields |= dict.fromkeys(behind, 0)
+        if fields["eth_type"] == _IPV6:
+            fields["ip_proto"] = _FRAGMENT_HEADER
+    for name in behind:
+        fields.setdefault(name, 0)
+    return fields
+
+
 def matches(wanted: Match, fields: Mapping[str, int]) -> bool:
     """Whether a frame with these fields satisfies every field of a match."""
-    return all(_field_matches(one, fields.get(one.name)) for one in wanted)
+    return all(_field_matches(one, _value(one.name, fields)) for one in wanted)
+
+
+def _value(name: str, fields: Mapping[str, int]) -> int | None:
+    whole = 0 if name == "ip_frag" and fields.get("eth_type") in (_IPV4, _IPV6) else None
+    return fields.get(name, whole)
 
 
 def _field_matches(wanted: FieldMatch, value: int | None) -> bool:

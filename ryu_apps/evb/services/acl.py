@@ -1,8 +1,8 @@
 """Access control lists: may the VM send this, may it receive this?
 
 Every rule is shared by all VSIs of the type.  The first ACL rule that matches decides, so each takes a
-priority of its own, counting down; the matches one ACL rule expands to share it.  No frame is
-reassembled: a later fragment has no ports, so a rule that names a port does not match it.
+priority of its own, counting down; the matches one ACL rule expands to share it.  Fragments behind the
+first have no ports: ``services.fragments`` takes them over before a rule that names one could.
 """
 
 from __future__ import annotations

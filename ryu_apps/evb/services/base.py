@@ -82,6 +82,10 @@ def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route) -> It
     return ()
 
 
+def _always(vsi_type: VsiType) -> bool:
+    return True
+
+
 def _no_numbers(vsi_type: VsiType) -> bool:
     return False
 
@@ -129,6 +133,8 @@ class Service:
         carry: the state that it keeps in the switch; None: none.
         lacks: what a switch would need, and has not, to serve a VSI in these VLANs; None: nothing.
         meters: those that its rules of one VSI name.
+        wanted: whether a type needs it, if policy files have no word for it.
+        learns: the most rules that a switch may learn by itself for one VSI that go nowhere when the VSI moves.
     """
 
     name: str
@@ -142,10 +148,12 @@ class Service:
     carry: Carry | None = None
     lacks: Callable[[VsiType, Fabric, int, tuple[int, ...]], str | None] = _nothing
     meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
+    wanted: Callable[[VsiType], bool] = _always
+    learns: int = 0
 
     def serves(self, vsi_type: VsiType) -> bool:
         """Whether VSIs of this type have it."""
-        return self.section is None or vsi_type.service(self.name) is not None
+        return self.wanted(vsi_type) if self.section is None else vsi_type.service(self.name) is not None
 
     def trigger(self, vsi_type: VsiType) -> Trigger:
         """When its state is extracted: as the service's section says, or else the type."""

@@ -16,6 +16,7 @@ from ryu_apps.evb.services.acl import ACL
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.base import Carry, Route, Service
 from ryu_apps.evb.services.firewall import FIREWALL
+from ryu_apps.evb.services.fragments import FRAGMENTS
 from ryu_apps.evb.services.load_balancer import LOAD_BALANCER
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
@@ -28,7 +29,7 @@ from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 #: In the order in which a frame meets them.
 SERVICES: tuple[Service, ...] = (
-    *(ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, LOAD_BALANCER, SPLIT_HORIZON, STATISTICS),
+    *(ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER, SPLIT_HORIZON, STATISTICS),
 )
 
 #: What a policy file may say of them.
@@ -91,8 +92,13 @@ def counters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]
 
 
 def state_capacity(vsi_type: VsiType) -> int:
-    """The most rules that a switch may come to learn for one VSI of a type."""
+    """The most rules that may follow a VSI of a type."""
     return sum(carry.capacity(vsi_type) for carry in _carries(vsi_type).values())
+
+
+def learnt_capacity(vsi_type: VsiType) -> int:
+    """The same, with those that go nowhere when the VSI moves."""
+    return state_capacity(vsi_type) + sum(service.learns for service in _services_of(vsi_type)[0])
 
 
 def counted_by_service(state: Iterable[Rule]) -> Counter[str]:

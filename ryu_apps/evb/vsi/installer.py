@@ -10,7 +10,7 @@ from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_
 from ryu_apps.evb.flow.rule import Change, RuleBlock
 from ryu_apps.evb.io import Mode
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, meters_of_vsi, state_capacity
+from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.counters import Counters
 from ryu_apps.evb.vsi.desk import Desk
@@ -65,7 +65,7 @@ class Installer:
         program.rules = body + (shared if first else 0)
         wishes = [(dpid, ("type", program.epoch), shared)] if first else []
         groups = group_room(program.vsi_type, program.binding.bindings)
-        here = body + GATE_RULES * pairs + state_capacity(program.vsi_type) + groups.here
+        here = body + GATE_RULES * pairs + learnt_capacity(program.vsi_type) + groups.here
         wishes.append((dpid, ("vsi", index), here))
         elsewhere = REMOTE_RULES * pairs + groups.elsewhere
         wishes += [(other, ("vsi", index), elsewhere) for other in self._gatekeeper.others(dpid)]
@@ -131,7 +131,7 @@ class Installer:
         index = binding.vsi_index
         owned = [owned_by(Kind.VSI_BODY, index, binding.generation)]
         left = attachment.vsi.left is not None and attachment.vsi.left.program is program
-        if state_capacity(program.vsi_type) and not left:
+        if learnt_capacity(program.vsi_type) and not left:
             owned.append(owned_by(Kind.STATE, index, binding.generation))
         change = Change(sweep=tuple(owned), drop_meters=self._counters.retired(attachment, program))
         self._send_sweep(attachment, change, index, index=None if left else index)

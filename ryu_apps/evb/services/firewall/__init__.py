@@ -8,7 +8,7 @@ UDP nor an echo request passes by the rules alone, frame by frame.  What is not 
 business, and neither are ICMP errors, neighbour discovery and group membership: connections do not work
 without them.
 
-No frame is reassembled: a later fragment has no ports, so it belongs to no connection.
+Fragments behind the first have no ports and never come here (``services.fragments``).
 """
 
 from __future__ import annotations
