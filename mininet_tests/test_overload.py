@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 
 import pytest
 
+from mininet_tests.emulator import association
 from mininet_tests.guests import running, vsi
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge
 from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode
-from mininet_tests.harness.vm import Vm
+from mininet_tests.harness.station import Mode, Vsi
+from mininet_tests.harness.vm import INTERFACE, Vm
 from mininet_tests.raw import Flood, Wire
-from ryu_apps.evb.program.infrastructure import PUNT_BURST, PUNT_RATE, QUERY_BURST, QUERY_RATE
+from ryu_apps.evb.program.punting import (
+    PUNT_BURST,
+    PUNT_RATE,
+    QUERY_BURST,
+    QUERY_RATE,
+    STRANGER_BURST,
+    STRANGER_RATE,
+    STRANGERS,
+)
 from ryu_apps.evb.topology.fabric import Role
 from ryu_apps.evb.wire.association import Associate
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
@@ -33,6 +45,7 @@ from ryu_apps.evb.wire.ethernet import (
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.lldp import bridge_lldpdu
+from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.status import RequestStatus
 from ryu_apps.evb.wire.vdp import ManagerId, VdpPdu
 from ryu_apps.evb.wire.vsi_id import VsiId
@@ -162,6 +175,21 @@ def meters(switch: str) -> dict[int, tuple[int, int]]:
     return {int(meter): (int(came), int(dropped)) for meter, came, dropped in found}
 
 
+def punted(switch: str) -> tuple[list[tuple[int, str, bool, int]], list[str]]:
+    """What goes to the controller: port, ethertype, whether of one source, and meter of LLDP and ECP; other rules."""
+    protocols = re.compile(r"in_port=(\d+),.*dl_type=0x(88cc|8940|88b7) actions=meter:(\d+),CONTROLLER")
+    flows = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", "dump-flows", switch]).splitlines()
+    punting = {line: protocols.search(line) for line in flows if "CONTROLLER" in line}
+    spoken = [(int(one[1]), one[2], "dl_src=" in line, int(one[3])) for line, one in punting.items() if one]
+    return spoken, [line for line, one in punting.items() if not one]
+
+
+def agreed_with_all(switch: str, rules: int) -> tuple[list[tuple[int, str, bool, int]], list[str]] | None:
+    """As :func:`punted`; None until there are so many rules."""
+    found = punted(switch)
+    return found if len(found[0]) == rules else None
+
+
 def test_every_station_port_is_metered_and_nothing_else_is_punted(emulated: Cluster) -> None:
     for switch in emulated.fabric.switches.values():
         text = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-meters", switch.name])
@@ -171,15 +199,17 @@ def test_every_station_port_is_metered_and_nothing_else_is_punted(emulated: Clus
         assert sorted(tuple(map(int, one)) for one in found) == [
             *((one, PUNT_RATE, PUNT_BURST) for one in stations),
             *((one, QUERY_RATE, QUERY_BURST) for one in sorted([*hosts, *trunks])),
+            *((apart + one, STRANGER_RATE, STRANGER_BURST) for apart in STRANGERS for one in stations),
         ]
-        flows = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", "dump-flows", switch.name]).splitlines()
-        punting = [line for line in flows if "CONTROLLER" in line]
-        protocols = re.compile(r"in_port=(\d+),.*dl_type=0x(88cc|8940|88b7) actions=meter:\1,CONTROLLER")
-        spoken = [line for line in punting if protocols.search(line)]
-        heard = [(int(found[1]), found[2]) for line in spoken if (found := protocols.search(line))]
-        assert sorted(port for port, _ in heard) == sorted([*stations * len(PUNTED), *trunks])
-        assert {protocol for port, protocol in heard if port in trunks} == {"88cc"}
-        queries = [line for line in punting if line not in spoken]
+        # Emulated stations are agreed with: of each its own, and apart from that everything else.
+        apart = {"88cc": STRANGERS[0], "8940": STRANGERS[1], "88b7": STRANGERS[1]}
+        expected = {
+            *((port, "88cc", False, port) for port in trunks),
+            *((port, protocol, True, port) for port in stations for protocol in ("88cc", "8940")),
+            *((port, protocol, False, base + port) for port in stations for protocol, base in apart.items()),
+        }
+        spoken, queries = wait_until(partial(agreed_with_all, switch.name, len(expected)), "all stations", 10)
+        assert set(spoken) == expected
         assert queries and all(re.search(r"in_port=(\d+),.* actions=meter:\1,CONTROLLER", line) for line in queries)
         assert {int(re.findall(r"in_port=(\d+)", line)[0]) for line in queries} == set(hosts)
 
@@ -209,8 +239,9 @@ def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: s
     assert probe.lost == 0
     after = meters("s1")
     came = {port: after[port][0] - before[port][0] for port in after}
-    assert (came[home.port.port_no] > 1000) == punted
-    assert not any(after[port][1] for port in after if port != home.port.port_no)
+    of_home = {apart + home.port.port_no for apart in (0, *STRANGERS)}
+    assert (sum(came[meter] for meter in of_home) > 1000) == punted
+    assert not any(after[meter][1] for meter in after if meter not in of_home)
 
 
 def test_the_flooder_itself_is_served_again_when_it_has_calmed_down(emulated: Cluster) -> None:
@@ -222,3 +253,70 @@ def test_the_flooder_itself_is_served_again_when_it_has_calmed_down(emulated: Cl
     wait_until(lambda: home.station.request(Mode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
     assert home.station.request(Mode.DEASSOCIATE, vsi(5)).granted
     assert [one["vsi"] for one in emulated.controller.get("/evb/vsis")] == []
+
+
+# --- guests behind one uplink -----------------------------------------------------------------------
+def ended(cluster: Cluster, since: float) -> list[str]:
+    """VSIs that the bridge has ended."""
+    return [one["vsi"] for one in cluster.controller.get(f"/evb/events?since={since}") if one["kind"] == "vdp.announce"]
+
+
+def heard_since(cluster: Cluster) -> float:
+    return float(cluster.controller.get("/evb/events")[-1]["t"])
+
+
+@pytest.mark.parametrize("make", [ecp, lldp, draft_ecp])
+def test_a_guest_that_speaks_ecp_ends_no_vsi_of_its_neighbours(
+    emulated: Cluster, make: Callable[[int], list[bytes]]
+) -> None:
+    home = emulated.hypervisors[FLOODER]
+    neighbours = range(11, 16)
+    with ExitStack() as guests:
+        flooder = guests.enter_context(running(emulated, 10, FLOODER))
+        for number in neighbours:
+            guests.enter_context(running(emulated, number, FLOODER))
+        since, before = heard_since(emulated), meters("s1")
+        source = mac_from_text(flooder.mac)
+        with Wire(flooder.namespace, INTERFACE) as wire:
+            flood = Flood(wire, make(source), 20_000, 100_000)
+            with flood.raging():
+                # Longer than a station may be silent, and its keep-alives are among these frames.
+                wait_until(lambda: flood.sent >= 60_000, "the flood", 60)
+                asked = rounds(emulated, FLOODER, 16, times=3)
+        after = meters("s1")
+        assert ended(emulated, since) == []
+        assert all(home.station.holds(Mode.ASSOCIATE, vsi(number)) for number in neighbours)
+    print()
+    print(figure(f"{make.__name__} of a neighbour", asked))
+    assert after[home.port.port_no][1] == before[home.port.port_no][1], "the station's own meter has dropped something"
+    apart = [one + home.port.port_no for one in STRANGERS]
+    assert sum(after[one][1] - before[one][1] for one in apart) > 10_000
+
+
+def letting_go(victim: Vsi, station: int) -> bytes:
+    """A De-Associate of a neighbour, in the name of the station."""
+    pdu = VdpPdu(ManagerId(victim.manager.encode().ljust(16, b"\0")), (association(Mode.DEASSOCIATE, victim),))
+    return _to_bridge(station, ETHERTYPE_ECP, Ecpdu(EcpOp.REQUEST, 1, 4711, pdu.encode()).encode())
+
+
+def test_a_hypervisor_can_keep_its_guests_from_speaking_as_its_station(emulated: Cluster) -> None:
+    home = emulated.hypervisors[FLOODER]
+    with Wire(home.namespace, home.uplink) as uplink:
+        own = int.from_bytes(uplink.socket.getsockname()[4])
+
+    def heard(number: int, since: float) -> list[str]:
+        events = emulated.controller.get(f"/evb/events?since={since}")
+        asked = [one for one in events if one["kind"] == "vdp.request" and one["vsi"] == vsi(number).uuid]
+        return [one["detail"]["mode"] for one in asked]
+
+    with running(emulated, 10, FLOODER) as guest, running(emulated, 11, FLOODER), running(emulated, 12, FLOODER):
+        since = heard_since(emulated)
+        with Wire(guest.namespace, INTERFACE) as wire:
+            wire.send(letting_go(vsi(11), own))
+            wait_until(lambda: "DEASSOCIATE" in heard(11, since), "the bridge to believe a guest", 5)
+            home.edge.guard(guest.port)
+            wire.send(letting_go(vsi(12), own))
+        # What the station asks behind it comes behind it.
+        rounds(emulated, FLOODER, 16, times=1)
+        assert heard(12, since) == []
+        assert home.station.holds(Mode.ASSOCIATE, vsi(12))

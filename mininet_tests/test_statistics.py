@@ -28,7 +28,7 @@ from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
 from mininet_tests.vcm import Hooks, Marks, Move, admit, dismiss
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.flow.rule import FIRST_COUNTER
-from ryu_apps.evb.program.infrastructure import STATION_PROTOCOLS
+from ryu_apps.evb.program.punting import STATION_PROTOCOLS
 from ryu_apps.evb.topology.fabric import Timers
 from topologies import two_switch
 

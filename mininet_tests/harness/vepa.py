@@ -14,9 +14,12 @@ import socket
 import threading
 
 from mininet_tests.harness.shell import Namespace, interface_flags, set_interface_flags
+from ryu_apps.evb.program.punting import STATION_PROTOCOLS
 
 IFF_UP = 1
 
+# Preferences of the filters of a VM's port.
+_GUARDS, _OUT = 1, 10
 # Preferences of the uplink's filters; the group filters live in one of two banks, see ``_rewrite_groups``.
 _UNICAST = 100
 _BANKS = (1000, 2000)
@@ -49,11 +52,19 @@ class VepaEdge:
             self._ports[port], self._slots[port] = mac, slot
             self.namespace.tc(
                 f"qdisc add dev {port} clsact",
-                f"filter add dev {port} ingress protocol all pref 1 u32 match u32 0 0 {_redirect(self.uplink)}",
+                f"filter add dev {port} ingress protocol all pref {_OUT} u32 match u32 0 0 {_redirect(self.uplink)}",
                 f"filter add dev {self.uplink} ingress protocol all pref {_UNICAST + slot} u32"
                 f" {_match_destination(mac)} {_redirect(port)}",
                 *self._rewrite_groups(),
             )
+
+    def guard(self, port: str) -> None:
+        """Let no guest at a port speak for the station; what docs/security.rst asks of a hypervisor."""
+        for number, protocol in enumerate(STATION_PROTOCOLS, start=_GUARDS):
+            # Ended here the frame is not redirected to the uplink, and the hypervisor itself has no use for it; "action
+            # drop" needs a module that not every kernel has.
+            rule = f"protocol {protocol:#06x} pref {number} u32 match u32 0 0 flowid 1:1"
+            self.namespace.tc(f"filter add dev {port} ingress {rule}")
 
     def raise_port(self, port: str) -> None:
         """Bring a port up, in microseconds: a guest that is resumed waits for this."""

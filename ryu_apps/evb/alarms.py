@@ -78,6 +78,7 @@ TABLE = (
         cleared_by=("link.found", "link.silent"),
     ),
     Row("bridge.missed", "the controller was stopped or too busy to listen", quiet=60.0),
+    Row("evb.impostor", "something else than the station speaks EVB at a port", about=_PORT, quiet=60.0),
     Row("port.over_budget", "a port sends more than it may, and is not heard beyond that", about=_PORT, quiet=60.0),
     Row("ecp.failed", "a station does not acknowledge what it is sent", about=_PORT, quiet=60.0),
     Row(

@@ -407,9 +407,7 @@ class Associations:
             return "a configured end system"
         if balancer := next((one for one in self._fabric.balancers if (one.vid, one.mac) == binding), None):
             return f"the load balancer {balancer.name}"
-        if mac is not None and any(
-            one.station == mac and one.port != attachment.port for one in self._stations.values()
-        ):
+        if mac is not None and any(one.known == mac and one.port != attachment.port for one in self._stations.values()):
             return "another station"
         other = self._registry.conflict(attachment, binding)
         return other.text if other else None

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ryu_apps.evb.flow.pipeline import Kind, cookie
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
-from ryu_apps.evb.flow.rule import Change, Group
+from ryu_apps.evb.flow.rule import Change, Group, Rule
 from ryu_apps.evb.program.appliances import appliances
 from ryu_apps.evb.program.balancers import balancer_rules, clients, hosts_cookie
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
+from ryu_apps.evb.program.punting import MORE_RULES, punting
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.station import StationPort
 from ryu_apps.evb.switches import Wanted
@@ -50,7 +51,7 @@ class Desired:
     def __call__(self, dpid: int) -> Wanted:
         """Everything that a switch should hold now."""
         base = self.base(dpid)
-        rules: RuleSet = rule_set(base.add)
+        rules: RuleSet = rule_set((*base.add, *self._stations_known(dpid)))
         for body in self._lifecycle.installer.bodies.values():
             if body.dpid == dpid:
                 rules.update(rule_set(body.block))
@@ -71,9 +72,16 @@ class Desired:
             self._lifecycle.counters.kept(dpid),
         )
 
+    def budgeted(self, dpid: int) -> int:
+        """The most rules that a switch holds whoever is there."""
+        ports = sum(port.dpid == dpid for port in self._stations)
+        return len(self.base(dpid).add) + MORE_RULES * ports
+
     def counts(self) -> Counter[int]:
         """How many rules each switch should hold; none of a VSI is composed for that."""
         found = Counter({dpid: len(self.base(dpid).add) for dpid in self._fabric.switches})
+        for port, station in self._stations.items():
+            found[port.dpid] += 0 if station.known is None else MORE_RULES
         for body in self._lifecycle.installer.bodies.values():
             found[body.dpid] += len(body.block)
         for vsi in self._registry:
@@ -95,6 +103,12 @@ class Desired:
             yield cookie(Kind.STATE, program.binding.vsi_index, program.binding.generation)
         yield from map(hosts_cookie, self._fabric.balancers)
         yield from self._in_flight.cookies(dpid)
+
+    def _stations_known(self, dpid: int) -> Iterator[Rule]:
+        """In place of those of the base at their ports."""
+        for port, station in self._stations.items():
+            if port.dpid == dpid and station.known is not None:
+                yield from punting(station.interface, station.known)
 
     def _relay_groups(self, dpid: int) -> list[Group]:
         return [

@@ -19,6 +19,7 @@ from ryu_apps.evb.audit import INTERVAL as AUDIT_INTERVAL
 from ryu_apps.evb.audit import Audit
 from ryu_apps.evb.desired import Desired
 from ryu_apps.evb.flow.pipeline import Direction, Kind
+from ryu_apps.evb.flow.plan import difference, rule_set
 from ryu_apps.evb.flow.rule import Change, Rule
 from ryu_apps.evb.fragments import Fragments
 from ryu_apps.evb.io import (
@@ -58,6 +59,7 @@ from ryu_apps.evb.neighbours import INTERVAL as HELLO_INTERVAL
 from ryu_apps.evb.neighbours import Neighbours
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.program.infrastructure import port_groups, routed, way_between
+from ryu_apps.evb.program.punting import punting
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.rewiring import KEY as LINKS_DOWN
@@ -65,7 +67,7 @@ from ryu_apps.evb.rewiring import Rewiring
 from ryu_apps.evb.snooper import Output as SnooperOutput
 from ryu_apps.evb.snooper import Snooper
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
-from ryu_apps.evb.station import Heard, Relay, StationPort, Told, bridge_mac
+from ryu_apps.evb.station import Heard, Known, Relay, StationPort, Told, bridge_mac
 from ryu_apps.evb.station import Output as StationOutput
 from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, owners
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
@@ -104,7 +106,7 @@ _ASK_AGAIN = 5.0
 _ETHERTYPE, _TAGGED = slice(12, 14), ETHERTYPE_VLAN.to_bytes(2)
 
 #: What the keys of records about ports begin with.
-_RELAY = "relay/"
+_RELAY, _STATION = "relay/", "station/"
 #: What is written to see whether the store works again; a page, for a full disk may take a small thing or a deletion.
 _PROBE, _PROBE_RECORD = "probe", bytes(4096)
 
@@ -220,6 +222,8 @@ class Engine:
         known = records or {}
         for port, station in self.stations.items():
             station.relay = _relay_key(port) in known
+            if mac := known.get(_station_key(port)):
+                station.remember(int.from_bytes(mac))
         counted = {key: one for key, one in known.items() if key.startswith(STATISTICS)}
         self._effects += self.counters.restore(counted, self.fabric.switches)
         self.rewiring.restore(known.get(LINKS_DOWN))
@@ -227,7 +231,7 @@ class Engine:
         if gone := dict.fromkeys(unusable):
             self._effects.append(Save(self.lifecycle.next_token(), gone))
         self._effects += self.types.restore({key: one for key, one in known.items() if key.startswith(TYPE)}, now)
-        others = _RELAY, STATISTICS, BALANCER, LINKS_DOWN, TYPE, _PROBE
+        others = _RELAY, _STATION, STATISTICS, BALANCER, LINKS_DOWN, TYPE, _PROBE
         vsis = {key: record for key, record in known.items() if not key.startswith(others)}
         told = list(restore(vsis, self.registry, self.lifecycle, self.types, place, now))
         self._effects += told
@@ -348,7 +352,7 @@ class Engine:
         self._switch_down(dpid, now)
         self._links(dpid, event.ports, now)
         budget = event.max_rules if switch.max_rules is None else switch.max_rules
-        self.ledger.limit(dpid, budget, base=len(self.wanted.base(dpid).add))
+        self.ledger.limit(dpid, budget, base=self.wanted.budgeted(dpid))
         patient = not self._past_is_known and now < self._born + self._grace
         self._outcomes(self.counters.returned(dpid, event.meters), now)
         self._effects.append(self.bringup.connected(dpid, event.ports, patient))
@@ -380,11 +384,7 @@ class Engine:
         self._outcomes(self.counters.away(dpid), now)
         for port, station in self.stations.items():
             if port.dpid == dpid:
-                relay = station.relay
-                # The switch forwards on as before; VMs behind one uplink must not lose each other.
-                said = station.link(False, now)
-                station.relay = relay
-                self._station_outputs(port, [one for one in said if not isinstance(one, Relay)], now)
+                self._station_outputs(port, station.unheard(now), now)
 
     def _rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         if self.bringup.awaits(dpid, token):
@@ -454,7 +454,11 @@ class Engine:
         self._agenda.set((Chore.AUDIT, state.dpid), now + turn * AUDIT_INTERVAL)
         self._note(Happened("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
         for port, station in self.stations.items():
-            if port.dpid == state.dpid and state.ports.get(port.port_no) and not station.up:
+            if port.dpid != state.dpid or station.up:
+                continue
+            if not state.ports.get(port.port_no):
+                self._station_outputs(port, station.link(False, now), now)
+            else:
                 self._station_outputs(port, station.link(True, now), now)
                 self._associated(self.associations.tell_left(port, now), now)
                 self._associated(self.associations.reassure(port, now), now)
@@ -474,7 +478,14 @@ class Engine:
     def _station(self, port: PortId, first_sequence: int) -> StationPort:
         interface = self.fabric.interface(port)
         assert interface is not None
-        return StationPort(port, interface, bridge_mac(port), first_sequence, self.registry.is_vm)
+        return StationPort(port, interface, bridge_mac(port), first_sequence, partial(self._not_a_station, port))
+
+    def _not_a_station(self, port: PortId, mac: int) -> str | None:
+        """What has a MAC address with which nothing can become the station of a port; None: nothing."""
+        if self.registry.is_vm(mac):
+            return "the address of a VM"
+        other = next((place for place, one in self.stations.items() if one.station == mac and place != port), None)
+        return None if other is None else f"the station of port {other}"
 
     def _port_changed(self, port: PortId, up: bool, now: float) -> None:
         state = self.bringup.switches.get(port.dpid)
@@ -535,6 +546,8 @@ class Engine:
                     self.associations.told(port, vsi_id, now)
                 case Relay(on):
                     self._relay(port, on)
+                case Known():
+                    self._known(port, output)
                 case Agreed(operational):
                     self.associations.agreed(port, operational, now)
         self._agenda.set(port, self.stations[port].deadline)
@@ -574,13 +587,22 @@ class Engine:
             groups = port_groups(self.stations[port].interface, on)
             self._apply(Apply(port.dpid, 0, Change(groups=groups), Mode.BULK))
 
+    def _known(self, port: PortId, known: Known) -> None:
+        """From now on the switch lets this station through before everything else at its port, or none."""
+        record = None if known.station is None else known.station.to_bytes(6)
+        self._effects.append(Save(self.lifecycle.next_token(), {_station_key(port): record}))
+        if port.dpid in self.lifecycle.up:
+            interface = self.stations[port].interface
+            before, after = (rule_set(punting(interface, one)) for one in (known.before, known.station))
+            self._apply(Apply(port.dpid, 0, difference(before, after), Mode.BULK))
+
     # --- time ---
     def _missed(self, seconds: float, now: float) -> None:
         """Deadlines for what others have to say run on time in which they could be heard."""
         self.associations.postpone(seconds)
         self.neighbours.postpone(seconds)
         for port, station in self.stations.items():
-            station.evb.postpone(seconds)
+            station.postpone(seconds)
             self._agenda.set(port, station.deadline)
         self._grace += seconds
         for dpid, state in self.bringup.switches.items():
@@ -635,6 +657,11 @@ class Engine:
     def _note(self, happened: Happened, now: float) -> None:
         self.migrations.observe(happened, now)
         self._effects.append(happened)
+
+
+def _station_key(port: PortId) -> str:
+    """The key of the record that says which station is known."""
+    return f"{_STATION}{port}"
 
 
 def _relay_key(port: PortId) -> str:

@@ -23,6 +23,7 @@ from ryu_apps.evb.protocol.ecp import (
 from ryu_apps.evb.protocol.ecp import Output as EcpOutput
 from ryu_apps.evb.protocol.evb import Advertise, Agreed, EvbBridge, LinkDown, LinkUp, Lost, NeighbourHeard
 from ryu_apps.evb.protocol.outbox import Outbox
+from ryu_apps.evb.protocol.speaker import Speaker
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.topology.fabric import Interface, PortId
 from ryu_apps.evb.wire.ecp import Ecpdu
@@ -49,8 +50,16 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 
 #: Seconds for which the station may believe our LLDPDU: four times the 30 s interval, and a little.
 LLDP_TTL = 121
+#: Seconds for which we believe a station's LLDPDU at the most; 65,535 s would keep the next one out for 18 hours.
+MAX_TTL = 600
 #: Seconds after link up in which a station repeats what it still holds; what it lost is ended after that.
 FAREWELL_DELAY = 3.0
+#: Octets of a frame of a station: what ECP and LLDP may fill of an Ethernet frame without a tag.
+MAX_FRAME = 1514
+#: Seconds between two events that tell of frames dropped for the same reason; the counters count every one.
+DROPPED_INTERVAL = 1.0
+#: The counter of frames that something else than the station sent.
+_IMPOSTOR = "not_the_station"
 #: VSIs that are to be told so; a station that acknowledges nothing must not make us remember more.
 MAX_FAREWELLS = 4096
 
@@ -78,7 +87,15 @@ class Relay:
     on: bool
 
 
-Output = SendFrame | Happened | Heard | Told | Relay | Agreed
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The station's address is known from now on, or is not any more (None); ``before`` is what it was."""
+
+    station: int | None
+    before: int | None
+
+
+Output = SendFrame | Happened | Heard | Told | Relay | Known | Agreed
 
 
 class StationPort:
@@ -88,6 +105,7 @@ class StationPort:
         counters: what was dropped and why, by name.
         relay: reflective relay is on.
         up: the link is.
+        known: address that the switch lets through before others, also while it is not agreed with; None: none.
     """
 
     def __init__(
@@ -96,7 +114,7 @@ class StationPort:
         interface: Interface,
         mac: int,
         first_sequence: int = 1,
-        is_vm: Callable[[int], bool] = lambda mac: False,
+        foreign: Callable[[int], str | None] = lambda mac: None,
     ) -> None:
         """
         Args:
@@ -104,33 +122,63 @@ class StationPort:
             interface: how it is configured.
             mac: source address of our frames, 48 bits.
             first_sequence: number of our first ECPDU; a station remembers the last one of an earlier life.
-            is_vm: whether a MAC address is that of a VM.
+            foreign: what else has a MAC address, so that no station can have it; None: nothing.
         """
         self.port = port
         self.interface = interface
         self.counters: Counter[str] = Counter()
-        self.evb = EvbBridge(interface.timers)
+        self.evb = EvbBridge(interface.timers, limits=interface.timer_limits)
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
         self.up = False
         self._farewells: dict[VsiId, tuple[ManagerId, Association]] = {}
         self._farewell_at: float | None = None
         self._mac = mac
-        self._is_vm = is_vm
+        self._foreign = foreign
+        self._speaker = Speaker()
+        self._told_of: dict[str, tuple[float, int]] = {}
         self.relay = False
+        self.known: int | None = None
 
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`tick`, monotonic seconds."""
-        return earliest(self.evb.deadline, self.ecp.deadline, self._farewell_at)
+        return earliest(self.evb.deadline, self.ecp.deadline, self._farewell_at, self._speaker.deadline)
 
     @property
     def station(self) -> int | None:
         """MAC address of the station, None if no EVB station is known."""
         return self.evb.agreed.station if self.evb.agreed else None
 
+    def remember(self, station: int) -> None:
+        """In an earlier life of the bridge this station was known."""
+        self._speaker.known = self.known = station
+
+    def postpone(self, seconds: float) -> None:
+        """For so long nothing could be heard of the station."""
+        self.evb.postpone(seconds)
+        self._speaker.postpone(seconds)
+
+    def unheard(self, now: float) -> list[Output]:
+        """The channel to the switch is lost.
+
+        The switch forwards on as before: VMs behind one uplink must not lose each other, nor the station its place.
+        """
+        self._speaker.down(channel=True)
+        relay = self.relay
+        said = self._link(False, now)
+        self.relay = relay
+        return [one for one in said if not isinstance(one, Relay)]
+
     def link(self, up: bool, now: float) -> list[Output]:
         """The link went up or down; what the station has not been told by then it will have to ask again."""
+        if up:
+            self._speaker.up(now)
+        else:
+            self._speaker.down(channel=False)
+        return self._link(up, now)
+
+    def _link(self, up: bool, now: float) -> list[Output]:
         self.up = up
         self._outbox.clear()
         self._farewell_at = now + FAREWELL_DELAY if up and self._farewells else None
@@ -138,27 +186,37 @@ class StationPort:
 
     def tick(self, now: float) -> list[Output]:
         """A deadline has passed."""
-        return [*self._agreement(Tick(), now), *self._ecp(Tick(), now), *self._say_farewells(now), *self._flush(now)]
+        self._speaker.tick(now)
+        said = [*self._agreement(Tick(), now), *self._ecp(Tick(), now), *self._say_farewells(now), *self._flush(now)]
+        return [*said, *self._known_is()]
 
     def frame(self, data: bytes, now: float) -> list[Output]:
         """A frame came in; what cannot be read is counted and dropped."""
+        if len(data) > MAX_FRAME:
+            return self._dropped("too_long", f"{len(data)} octets", now)
         try:
             frame = Frame.decode(data)
-            if self._impostor(frame.src):
-                return self._dropped("not_the_station", f"{frame.ethertype:#06x} from {mac_to_text(frame.src)}")
+            if reason := self._impostor(frame.src):
+                return self._dropped(_IMPOSTOR, f"{frame.ethertype:#06x} {reason}", now)
             if frame.ethertype == ETHERTYPE_ECP:
                 return self._ecpdu(frame, now)
             if frame.ethertype == ETHERTYPE_LLDP:
                 return self._lldpdu(frame, now)
         except WireError as error:
-            return self._dropped("malformed", str(error))
+            return self._dropped("malformed", str(error), now)
         if frame.ethertype == ETHERTYPE_DRAFT_ECP:
-            return self._dropped("draft_ecp", "the station speaks draft 0.2 of VDP, which is not supported")
-        return self._dropped("foreign", f"ethertype {frame.ethertype:#06x}")
+            return self._dropped("draft_ecp", "the station speaks draft 0.2 of VDP, which is not supported", now)
+        return self._dropped("foreign", f"ethertype {frame.ethertype:#06x}", now)
 
-    def _impostor(self, source: int) -> bool:
+    def _impostor(self, source: int) -> str | None:
         """Only the station itself speaks EVB; a VM that tries would speak for its neighbours."""
-        return source != self.station if self.station is not None else self._is_vm(source)
+        expected = self._speaker.expected
+        if source == expected:
+            return None
+        if expected is not None:
+            return f"from {mac_to_text(source)}, which is not the station {mac_to_text(expected)}"
+        other = self._foreign(source)
+        return None if other is None else f"from {mac_to_text(source)}, which is {other}"
 
     def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[Output]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
@@ -197,7 +255,7 @@ class StationPort:
         if frame.dst != NEAREST_CUSTOMER_BRIDGE:
             return []
         lldpdu = Lldpdu.decode(frame.payload)
-        heard = NeighbourHeard(lldpdu.evb, frame.src, lldpdu.ttl)
+        heard = NeighbourHeard(lldpdu.evb, frame.src, min(lldpdu.ttl, MAX_TTL))
         return self._agreement(heard, now)
 
     def _agreement(self, event: LinkUp | LinkDown | NeighbourHeard | Tick, now: float) -> list[Output]:
@@ -212,10 +270,13 @@ class StationPort:
                 case Lost(reason):
                     outputs += [Happened("evb.lost", self.port, detail={"reason": reason}), *self._reset(now)]
                     outputs += self._relay_is(False)
-        return outputs
+                    if self.up:
+                        self._speaker.gone()
+        return [*outputs, *self._known_is()]
 
     def _agreed(self, agreed: Agreed, now: float) -> Iterator[Output]:
         self.ecp.feed(Reconfigure(agreed.operational), now)
+        self._speaker.agreed(agreed.station)
         detail = {
             "station": mac_to_text(agreed.station),
             "rte": agreed.operational.rte,
@@ -226,6 +287,12 @@ class StationPort:
         yield Happened("evb.agreed", self.port, detail=detail)
         yield agreed
         yield from self._relay_is(agreed.reflective_relay)
+
+    def _known_is(self) -> list[Output]:
+        if self.known == self._speaker.known:
+            return []
+        before, self.known = self.known, self._speaker.known
+        return [Known(self.known, before)]
 
     def _relay_is(self, on: bool) -> list[Output]:
         if on == self.relay:
@@ -263,10 +330,10 @@ class StationPort:
         try:
             pdu = VdpPdu.decode(payload)
         except WireError as error:
-            return self._dropped("malformed", str(error))
+            return self._dropped("malformed", str(error), now)
         outputs: list[Output] = []
         for malformed in pdu.malformed:
-            outputs += self._dropped("malformed", malformed.reason)
+            outputs += self._dropped("malformed", malformed.reason, now)
             outputs += self.answer(pdu.manager_id, malformed.answer(), now)
         for association, organizational in pdu.associations():
             self._farewells.pop(association.vsi_id, None)
@@ -281,9 +348,15 @@ class StationPort:
         frame = Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload)
         return SendFrame(self.port, frame.encode())
 
-    def _dropped(self, counter: str, reason: str) -> list[Output]:
+    def _dropped(self, counter: str, reason: str, now: float) -> list[Output]:
         self.counters[counter] += 1
-        return [Happened("frame.dropped", self.port, detail={"counter": counter, "reason": reason})]
+        last, counted = self._told_of.get(counter, (-DROPPED_INTERVAL, 0))
+        if now < last + DROPPED_INTERVAL:
+            return []
+        self._told_of[counter] = now, self.counters[counter]
+        detail = {"counter": counter, "reason": reason, "frames": self.counters[counter] - counted}
+        kind = "evb.impostor" if counter == _IMPOSTOR else "frame.dropped"
+        return [Happened(kind, self.port, detail=detail)]
 
 
 def _ends_the_vsi(tlv: Association) -> bool:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from ryu_apps.evb.associations import MAX_VSIS
 from ryu_apps.evb.flow.rule import FlowTable
-from ryu_apps.evb.io import Effect, FrameReceived, OperatorDeassociate, SendFrame
+from ryu_apps.evb.io import Effect, FrameReceived, OperatorDeassociate, PortChanged, SendFrame
+from ryu_apps.evb.protocol.speaker import LINK_PATIENCE
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.announcement import ETHERTYPE_ARP, ETHERTYPE_IPV6, ETHERTYPE_RARP
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
@@ -268,8 +269,10 @@ def honest_are_served(world: World) -> None:
 
 
 def nothing_is_left_in_the_end(world: World) -> None:
-    """Timers of hours may have been agreed on, so the operator takes off what has not lapsed by then."""
-    world.advance(5.0)
+    """Long timers may have been agreed on: the operator takes off what has not lapsed by then, and pulls the plug."""
+    for up in (False, True):
+        world.feed(PortChanged(HV1, up))
+    world.advance(max(5.0, LINK_PATIENCE))
     for vsi in list(world.engine.registry):
         world.feed(OperatorDeassociate(vsi.text))
     world.advance(1.0)

@@ -14,7 +14,7 @@ from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.snooping.timers import Timers as Timers3
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, TimerLimits, Timers
 from ryu_apps.evb.vsi.model import Retention
 from ryu_apps.evb.wire.vdp import ManagerId
 from topologies import two_switch
@@ -119,6 +119,24 @@ def test_how_long_totals_are_remembered_is_written_and_read_back_unchanged() -> 
     assert "retention" not in dump_config(BridgeConfig(Fabric()))
     (mistake,) = mistakes("version: 1\ndps: {}\nstatistics_retention: {secs: -1}\n")
     assert mistake.startswith("e.yaml:3:30: ")
+
+
+def test_limits_of_timers_are_written_and_read_back_unchanged() -> None:
+    text = """\
+        version: 1
+        timer_limits: {rka: 22}
+        dps:
+          s1:
+            dp_id: 1
+            interfaces:
+              1: {name: hv1, role: station, timer_limits: {rwd: 18}}
+              2: {name: hv2, role: station}
+        """
+    config, found = load_config("e.yaml", textwrap.dedent(text))
+    assert config is not None and not found
+    limits = [one.timer_limits for one in config.fabric.switches[1].interfaces.values()]
+    assert limits == [TimerLimits(rwd=18, rka=22), TimerLimits(rka=22)]
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
 
 
 def test_names_for_rest_are_written_and_read_back_unchanged() -> None:

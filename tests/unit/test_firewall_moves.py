@@ -220,7 +220,7 @@ def test_room_for_every_connection_is_part_of_the_budget(spare: int, granted: bo
     body = len(body_of_type(vsi_type, program.epoch)) + len(body_of_vsi(vsi_type, program.binding))
     needed = body + GATE_RULES + 2 * LIMIT + MAX_NOTED
     assert empty.engine.ledger.used(S1) == needed
-    base = sum(1 for _ in empty.rules(S1, Kind.INFRASTRUCTURE))
+    base = empty.engine.wanted.budgeted(S1)
     world = World(policies=POLICIES, fabric=two_switches(max_rules=base + needed + spare))
     world.connect()
     before = world.snapshot()

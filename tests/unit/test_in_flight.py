@@ -192,7 +192,7 @@ def test_a_switch_without_room_goes_without_it() -> None:
     """The VM's old rules and its new way have taken all there is."""
     roomy = new_world()
     roomy.ask(HV3, VM, RR)
-    room = len(roomy.engine.wanted.base(S1).add) + roomy.engine.ledger.used(S1)
+    room = roomy.engine.wanted.budgeted(S1) + roomy.engine.ledger.used(S1)
     for more in (0, 1):
         world = new_world(max_rules=room + more)
         move(world, HV3)

@@ -22,6 +22,7 @@ from ryu_apps.evb.config.schema import (
     Multicast,
     QuerierValues,
     Station,
+    TimerLimitValues,
     TimerValues,
     Trunk,
 )
@@ -31,7 +32,7 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_rea
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, TimerLimits, Timers
 from ryu_apps.evb.vsi.model import Retention
 from ryu_apps.evb.wire.mac import mac_to_text
 
@@ -246,6 +247,7 @@ def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) ->
                 native,
                 tuple(tagged),
                 timers=_timers(parsed.timers, one.timers),
+                timer_limits=_timer_limits(parsed.timer_limits, one.timer_limits),
                 stage_on_preassociate=(one.stage_on or parsed.stage_on) == "preassociate",
             )
 
@@ -283,10 +285,15 @@ def _timers(common: TimerValues, own: TimerValues) -> Timers:
     return Timers(**given)
 
 
+def _timer_limits(common: TimerLimitValues, own: TimerLimitValues) -> TimerLimits:
+    return TimerLimits(**{**common.model_dump(exclude_none=True), **own.model_dump(exclude_none=True)})
+
+
 def _written(one: Interface, names: dict[int, str]) -> dict[str, Any]:
     """An interface as the file has it, what is usual left out."""
     default = Timers()
     timers = {name: getattr(one.timers, name) for name in _TIMER_NAMES}
+    limits = {name: getattr(one.timer_limits, name) for name in _TIMER_NAMES[1:]}
     parts = {
         "name": quoted(one.name),
         "role": one.role.value,
@@ -296,6 +303,7 @@ def _written(one: Interface, names: dict[int, str]) -> dict[str, Any]:
         "appliance": one.appliance,
         "link": flow_map({"dp": quoted(names[one.peer.dpid]), "port": one.peer.port_no}) if one.peer else None,
         "timers": flow_map(timers) if one.timers != default else None,
+        "timer_limits": flow_map(limits) if one.timer_limits != TimerLimits() else None,
         "stage_on": "preassociate" if one.stage_on_preassociate else None,
     }
     return {key: value for key, value in parts.items() if value is not None}

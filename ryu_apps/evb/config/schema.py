@@ -77,6 +77,14 @@ class TimerValues(Strict):
     rka: Exponent | None = None
 
 
+class TimerLimitValues(Strict):
+    """Some or all of the values up to which the proposal of a station counts."""
+
+    rte: Exponent | None = None
+    rwd: Exponent | None = None
+    rka: Exponent | None = None
+
+
 class Link(Strict):
     """The far end of a trunk."""
 
@@ -92,6 +100,7 @@ class Station(Strict):
     native_vlan: Vid | None = None
     tagged_vlans: list[Vid] = Field(default_factory=list)
     timers: TimerValues = TimerValues()
+    timer_limits: TimerLimitValues = TimerLimitValues()
     stage_on: StageOnText | None = None
 
 
@@ -243,6 +252,7 @@ class ConfigFile(Strict):
     state_dir: str | None = None
     stage_on: StageOnText = "preassociate_rr"
     timers: TimerValues = TimerValues()
+    timer_limits: TimerLimitValues = TimerLimitValues()
     multicast: Multicast = Multicast()
     statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
     statistics_retention: RetentionValues = RetentionValues()

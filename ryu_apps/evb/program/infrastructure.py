@@ -35,7 +35,6 @@ from ryu_apps.evb.flow.rule import (
     Group,
     GroupType,
     Match,
-    Meter,
     Output,
     PopVlan,
     PushVlan,
@@ -45,21 +44,9 @@ from ryu_apps.evb.flow.rule import (
     ToGroup,
     match,
 )
+from ryu_apps.evb.program.punting import RESERVED_ADDRESSES, punting, punting_meters
 from ryu_apps.evb.topology.fabric import Interface, Role, Switch
 from ryu_apps.evb.topology.graph import Trunk, Wiring
-
-#: LLDP, ratified ECP, and the draft's ECP (punted only to be counted and refused).
-STATION_PROTOCOLS = (0x88CC, 0x8940, 0x88B7)
-_LLDP = 0x88CC
-_RESERVED_ADDRESSES = (0x0180C2000000, 0xFFFFFFFFFFF0)
-
-#: Frames a second that one station may send to the controller, and how many at once.  Keep-alives of 300 VSIs
-#: need about 500 a second.  ECP is stop and wait, so an honest station has one or two frames under way; a burst is
-#: what others wait behind, at a good third of a millisecond a request.
-PUNT_RATE, PUNT_BURST = 1000, 100
-#: General queries (IGMP, MLD) a second from a host port, and LLDP from another switch, and how many at once; of queries
-#: what is more is not forwarded either.
-QUERY_RATE, QUERY_BURST = 10, 20
 
 #: In GROUP_PAGE: what is asked for is no page but the trunk of this number.
 TRUNK_SELECTOR = 0x8000
@@ -98,7 +85,7 @@ def infrastructure(
     trunks = wiring.trunks(switch.dpid)
     by_routes = routed(switch.dpid, wiring)
     return Change(
-        meters=tuple(map(_meter, interfaces)),
+        meters=tuple(meter for one in interfaces for meter in punting_meters(one)),
         groups=(
             *(group for one in edge for group in port_groups(one, reflective_relay=False)),
             *(_trunk_group(trunk) for trunk in trunks),
@@ -213,21 +200,10 @@ def _trunk_group(trunk: Trunk) -> Group:
 
 def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
     for one in interfaces:
-        if one.role is Role.STATION:
-            for ethertype in STATION_PROTOCOLS:
-                fields = match(in_port=one.port_no, vlan_vid=0, eth_dst=_RESERVED_ADDRESSES, eth_type=ethertype)
-                yield _rule(Table.ADMIT, Priority.EXACT, fields, apply=(Output(CONTROLLER),), meter=one.port_no)
-        elif one.role is Role.TRUNK:
-            fields = match(in_port=one.port_no, vlan_vid=0, eth_dst=_RESERVED_ADDRESSES, eth_type=_LLDP)
-            yield _rule(Table.ADMIT, Priority.EXACT, fields, apply=(Output(CONTROLLER),), meter=one.port_no)
-    yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=_RESERVED_ADDRESSES))
+        # Of a station that is known: see Desired, which knows it.
+        yield from punting(one, station=None)
+    yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=RESERVED_ADDRESSES))
     yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
-
-
-def _meter(interface: Interface) -> Meter:
-    if interface.role is Role.STATION:
-        return Meter(interface.port_no, PUNT_RATE, PUNT_BURST)
-    return Meter(interface.port_no, QUERY_RATE, QUERY_BURST)
 
 
 def _ingress(interfaces: list[Interface], trunks: tuple[Trunk, ...]) -> Iterator[Rule]:

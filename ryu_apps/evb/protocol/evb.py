@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick, earliest
 from ryu_apps.evb.protocol.timers import Operational, agree
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.fabric import TimerLimits, Timers
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 
 __all__ = [
@@ -149,12 +149,24 @@ class EvbPort(ABC):
         agreed: what the neighbour and we agreed on, None if there is none.
     """
 
-    __slots__ = ("_ages_at", "_groups", "_heard", "_last_sent", "_rush", "_send_at", "_timers", "agreed", "state")
+    __slots__ = (
+        "_ages_at",
+        "_groups",
+        "_heard",
+        "_last_sent",
+        "_limits",
+        "_rush",
+        "_send_at",
+        "_timers",
+        "agreed",
+        "state",
+    )
 
-    def __init__(self, timers: Timers, groups: bool) -> None:
+    def __init__(self, timers: Timers, groups: bool, limits: TimerLimits | None = None) -> None:
         self.state = EvbState.DOWN
         self.agreed: Agreed | None = None
         self._timers = timers
+        self._limits = limits
         self._groups = groups
         self._heard: EvbTlv | None = None
         self._ages_at: float | None = None
@@ -311,7 +323,7 @@ class EvbPort(ABC):
     def _agreement(self, heard: NeighbourHeard) -> Agreed:
         assert heard.evb is not None
         return Agreed(
-            operational=agree(self._timers, heard.evb),
+            operational=agree(self._timers, heard.evb, self._limits),
             station=heard.source,
             reflective_relay=self._relays(heard.evb),
             groups=self._groups and self._groups_of(heard.evb),
@@ -356,14 +368,21 @@ class EvbBridge(EvbPort):
     __slots__ = ("_relay",)
     PEER = EvbMode.STATION
 
-    def __init__(self, timers: Timers, reflective_relay_capable: bool = True, groups: bool = True) -> None:
+    def __init__(
+        self,
+        timers: Timers,
+        reflective_relay_capable: bool = True,
+        groups: bool = True,
+        limits: TimerLimits | None = None,
+    ) -> None:
         """
         Args:
             timers: our proposal.
+            limits: what the station may make of it; None: whatever it wants.
             reflective_relay_capable: whether the port may do reflective relay if asked to.
             groups: whether VDP filter info with GroupIDs is understood.
         """
-        super().__init__(timers, groups)
+        super().__init__(timers, groups, limits)
         self._relay = reflective_relay_capable
 
     def _tlv(self) -> EvbTlv:

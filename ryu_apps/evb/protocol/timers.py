@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from ryu_apps.evb.topology.fabric import TimerLimits
+
 __all__ = ["Operational", "Proposal", "agree"]
 
 UNIT = 10e-6
@@ -81,13 +83,17 @@ class Operational:
         return (1 + 2 * self.r) * _seconds(self.rte)
 
 
-def agree(local: Proposal, remote: Proposal) -> Operational:
-    """What is in force between two proposals: of each number the larger."""
+def agree(local: Proposal, remote: Proposal, limits: TimerLimits | None = None) -> Operational:
+    """What is in force between two proposals: of each number the larger, of the remote one what the limits allow.
+
+    A station may ask for timers of hours: a VSI that it has reserved, or that has died with it, would hold what it
+    holds for as long.
+    """
     return Operational(
         r=max(local.r, remote.r),
-        rte=max(local.rte, remote.rte),
-        rwd=max(local.rwd, remote.rwd),
-        rka=max(local.rka, remote.rka),
+        rte=max(local.rte, remote.rte if limits is None else min(remote.rte, limits.rte)),
+        rwd=max(local.rwd, remote.rwd if limits is None else min(remote.rwd, limits.rwd)),
+        rka=max(local.rka, remote.rka if limits is None else min(remote.rka, limits.rka)),
     )
 
 

@@ -53,6 +53,21 @@ class Timers:
 
 
 @dataclass(frozen=True, slots=True)
+class TimerLimits:
+    """The most that a station may make of the timers of its port; exponents of 10 us * 2^n, 0..31.
+
+    Attributes:
+        rte: as in :class:`Timers`; 10.5 s.
+        rwd: 84 s.
+        rka: 336 s.
+    """
+
+    rte: int = 20
+    rwd: int = 23
+    rka: int = 25
+
+
+@dataclass(frozen=True, slots=True)
 class Interface:
     """One port of a switch.
 
@@ -65,6 +80,7 @@ class Interface:
         macs: MAC addresses (as 48-bit integers) of the configured end systems on a HOST port.
         peer: the port at the other end of a TRUNK.
         timers: EVB proposal of a STATION port.
+        timer_limits: what the station of a STATION port may propose.
         stage_on_preassociate: stage at a plain Pre-Associate too.
         appliance: the service that the end system of a HOST port works for, by name; None: for none.
     """
@@ -77,6 +93,7 @@ class Interface:
     macs: tuple[int, ...] = ()
     peer: PortId | None = None
     timers: Timers = Timers()
+    timer_limits: TimerLimits = TimerLimits()
     stage_on_preassociate: bool = False
     appliance: str | None = None
 
