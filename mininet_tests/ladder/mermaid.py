@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from mininet_tests.ladder.model import Ladder, Lane, Step
 
 
 def render(ladder: Ladder) -> str:
     """The text of a ``.mmd`` file."""
-    lines = ["---", f"title: {_plain(ladder.title)}", "---", "sequenceDiagram"]
+    # The front matter is YAML, in which a string of JSON is one.
+    lines = ["---", f"title: {json.dumps(ladder.title, ensure_ascii=False)}", "---", "sequenceDiagram"]
     lines += [f"    participant {lane.name} as {_plain(ladder.heading(lane))}" for lane in Lane]
     lines += [f"    {_statement(step, ladder.milliseconds(step))}" for step in ladder.in_order()]
     return "\n".join(lines) + "\n"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from mininet_tests.ladder import mermaid, svg, text
 from mininet_tests.ladder.model import Ladder, Lane, Step
@@ -60,6 +61,18 @@ def test_mermaid_has_one_statement_for_each_step(drawn: Ladder) -> None:
     assert lines[3] == "sequenceDiagram"
     assert len(lines) == 4 + len(Lane) + len(drawn.steps)
     assert not any(";" in line or "#" in line for line in lines)
+
+
+TITLES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["C", "Zl", "Zp"]), min_size=1, max_size=40)
+
+
+@given(TITLES)
+@example("paper VM 1: s1 to s2")
+@example('"quoted" # no comment')
+def test_the_front_matter_of_mermaid_is_yaml_and_says_the_title(title: str) -> None:
+    front, _, rest = mermaid.render(Ladder(title, NAMES, ())).removeprefix("---\n").partition("---\n")
+    assert YAML(typ="safe").load(front) == {"title": title}
+    assert rest.startswith("sequenceDiagram\n")
 
 
 @given(LADDERS)
