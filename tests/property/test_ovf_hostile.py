@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 from hypothesis import example, given, settings
@@ -15,6 +14,7 @@ from ryu_apps.ovf.envelope import read_package
 from ryu_apps.ovf.instances import instances_text, load_instances
 from ryu_apps.ovf.markup import read_markup
 from ryu_apps.ovf.names import PREFIXES
+from tests.effort import calls
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ovf"
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted(GOLDEN.glob("*/*.ovf")) + sorted(GOLDEN.glob("*/*.xml"))]
@@ -91,7 +91,7 @@ def answered(text: str) -> None:
         assert load_instances("i.yaml", instances_text(package))[0] is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(max_size=200))
 @example(text="\ufeff")
 @example(text="<?xml version='1.0' encoding='utf-16'?><a/>")
@@ -101,13 +101,13 @@ def test_any_text_is_answered(text: str) -> None:
     answered(text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(alphabet="<>/&;#![]-'\"=:? abx\n", max_size=80))
 def test_any_heap_of_punctuation_is_answered(text: str) -> None:
     answered(text)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_a_good_package_with_a_piece_replaced_is_answered(data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(TEXTS))
@@ -118,7 +118,7 @@ def test_a_good_package_with_a_piece_replaced_is_answered(data: st.DataObject) -
     answered(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_good_package_with_a_value_replaced_is_answered(data: st.DataObject) -> None:
     """The markup stays sound, so that it is the meaning that is odd."""
@@ -130,7 +130,7 @@ def test_a_good_package_with_a_value_replaced_is_answered(data: st.DataObject) -
     answered(text[:start] + value + text[end:])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_good_package_with_an_element_left_out_or_doubled_is_answered(data: st.DataObject) -> None:
     lines = data.draw(st.sampled_from(TEXTS)).splitlines(keepends=True)
@@ -154,11 +154,10 @@ def test_a_declaration_is_refused_in_whatever_it_stands(text: str) -> None:
     laughs = "".join(f"<!ENTITY l{one + 1} '{f'&l{one};' * 10}'>" for one in range(12))
     place = text.index("<", 5) if text.startswith("<?xml") else 0
     bomb = f"{text[:place]}<!DOCTYPE x [<!ENTITY l0 'ha'>{laughs}]>{text[place:]}".replace("</", "&l12;</")
-    before = perf_counter()
     package, found = read_package((("x.ovf", bomb),), fetch, SECTIONS)
     assert package is None
     assert "a document type declaration is refused" in found[0].reason
-    assert perf_counter() - before < 1
+    assert calls(lambda: read_package((("x.ovf", bomb),), fetch, SECTIONS)) < 1000
 
 
 @pytest.mark.parametrize(
@@ -179,6 +178,4 @@ def test_words_of_our_own_do_no_harm_however_often(harm: str) -> None:
     end = good.index("</npp:NetworkPortProfile>") + len("</npp:NetworkPortProfile>")
     profile = good[start:end].replace("neighbour_discovery: false\n", harm.replace("&", "&amp;"))
     many = "".join(profile.replace(">300<", f">{number}<") for number in range(1000, 1060))
-    before = perf_counter()
-    answered(good[:start] + many + good[end:])
-    assert perf_counter() - before < 30
+    assert calls(lambda: answered(good[:start] + many + good[end:])) < 25_000_000
