@@ -12,6 +12,8 @@ PYTHON ?= /usr/bin/python3
 VENV ?= .venv$(if $(filter-out /usr/bin/python3,$(PYTHON)),-$(notdir $(PYTHON)))
 BIN = $(CURDIR)/$(VENV)/bin
 IN_VENV = env PATH="$(BIN):$$PATH"
+# The same verdict twice: neither draws nor the order of a set differ from run to run.
+PYTEST = $(IN_VENV) PYTHONHASHSEED=0 python -m pytest --durations=10
 PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints-build.txt \
       PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -qq
 
@@ -26,7 +28,8 @@ REAL = $(wildcard tests/packaging tests/app tests/interop)
 CLUSTERS = $(wildcard mininet_tests)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench bench-scale soak lint style types imports docs clean python-debs network-debs
+.PHONY: help demo test test-pure test-real test-clusters bench bench-scale soak soak-draws soak-long lint style types imports \
+    docs clean python-debs network-debs
 .DELETE_ON_ERROR:
 
 help:
@@ -35,13 +38,21 @@ help:
 demo: network-debs $(VENV)/mininet.stamp
 	@$(IN_VENV) evbridge demo
 
+# All three, one after the other, even if the first finds something.
 test: network-debs $(VENV)/test.stamp
+	@$(MAKE) --no-print-directory --keep-going -j1 test-pure test-real test-clusters
+
+test-pure:
 	@echo "Testing: $(PURE)"
-	@$(IN_VENV) python -m pytest -n auto $(PURE)
+	@$(PYTEST) -n auto $(PURE)
+
+test-real:
 	@echo "Testing: $(REAL)"
-	@$(IN_VENV) python -m pytest $(REAL)
+	@$(PYTEST) $(REAL)
+
+test-clusters:
 	@echo "Testing: $(CLUSTERS), two clusters at a time"
-	@$(IN_VENV) python -m pytest -n 2 --dist loadfile $(CLUSTERS)
+	@$(PYTEST) -n 2 --dist loadfile $(CLUSTERS)
 
 bench: network-debs $(VENV)/test.stamp
 	@echo "Measuring (ratios in one interleaved run; see bench/)"
@@ -51,9 +62,21 @@ bench-scale: network-debs $(VENV)/test.stamp
 	@echo "Measuring the larger cluster at 1, 4 and 16 times its size (some minutes)"
 	@$(IN_VENV) python -m bench.scale
 
+# Draws, and the order of tests that know no world but their own, differ from run to run; `make soak SEED=...` has them again.
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+SOAK = $(IN_VENV) PYTHONHASHSEED=$(SEED) \
+    python -m pytest --timeout 0 --hypothesis-profile soak --hypothesis-seed $(SEED)
+
 soak: network-debs $(VENV)/test.stamp
-	@echo "Running the long tests"
-	@$(IN_VENV) python -m pytest -m soak --timeout 0 $(PURE) $(REAL) $(CLUSTERS)
+	@$(MAKE) --no-print-directory --keep-going -j1 SEED=$(SEED) soak-draws soak-long
+
+soak-draws:
+	@echo "Testing with draws of seed $(SEED): $(PURE)"
+	@$(SOAK) -n auto --shuffle $(SEED) $(PURE)
+
+soak-long:
+	@echo "Running the long tests with seed $(SEED)"
+	@$(SOAK) -m soak $(PURE) $(REAL) $(CLUSTERS)
 
 # All three, even if the first finds something.
 lint: $(VENV)/lint.stamp

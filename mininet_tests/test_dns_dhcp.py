@@ -130,7 +130,6 @@ def body(before: list[str], after: list[str]) -> Counter[tuple[Kind, int]]:
     return Counter((rule.cookie.kind, rule.table) for rule in rules if rule.cookie is not None)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("told", [ADDRESS, None], ids=["address told", "address not told"])
 def test_a_moved_vm_renews_its_lease_and_resolves_names(cluster: Cluster, told: str | None, tmp_path: Path) -> None:
     empty = tables(cluster)

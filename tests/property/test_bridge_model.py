@@ -301,11 +301,11 @@ def _cookies(table: FlowTable) -> set[int]:
 
 
 TestBridgeModel = BridgeModel.TestCase
-TestBridgeModel.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 @pytest.mark.soak
 class TestBridgeModelForLong(BridgeModel.TestCase):
     """The same for some minutes."""
 
-    settings = settings(max_examples=10_000, stateful_step_count=80, deadline=None)
+    settings = settings(max_examples=10_000, stateful_step_count=80)

@@ -79,7 +79,7 @@ def everything_arrives(world: World) -> None:
             assert say(world, source, mac_of(target)) == ([target] if target in there else [])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(fabric=fabrics(), data=st.data())
 def test_ways_change_without_loops(fabric: Fabric, data: st.DataObject) -> None:
     world = World(fabric)
@@ -100,7 +100,7 @@ def test_ways_change_without_loops(fabric: Fabric, data: st.DataObject) -> None:
     everything_arrives(world)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(fabric=fabrics(), data=st.data())
 def test_a_controller_that_comes_back_changes_no_way(fabric: Fabric, data: st.DataObject) -> None:
     world = World(fabric)
@@ -151,13 +151,13 @@ def move_at_random(world: World, data: st.DataObject, homes: list[int], overtaki
         nothing_under_way_goes_round(world, vm)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(fabric=fabrics(), data=st.data())
 def test_a_vm_moves_without_loops(fabric: Fabric, data: st.DataObject) -> None:
     move_at_random(World(fabric, forward_in_flight=2), data, sorted(fabric.switches), overtaking=False)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(leaves=st.integers(2, 4), spines=st.integers(1, 3), data=st.data())
 def test_moves_that_overtake_each_other_make_no_loop_between_leaves_and_spines(
     leaves: int, spines: int, data: st.DataObject

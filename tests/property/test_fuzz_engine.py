@@ -13,7 +13,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.evb.associations import MAX_VSIS
@@ -289,7 +289,7 @@ def frames_from(seed: int, number: int) -> list[bytes]:
     return [chance.choice(SOURCES)(chance) for _ in range(number)]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), number=st.integers(1, 60))
 def test_a_station_that_sends_anything_is_counted_or_answered(seed: int, number: int) -> None:
     world = assault(frames_from(seed, number))
@@ -297,7 +297,7 @@ def test_a_station_that_sends_anything_is_counted_or_answered(seed: int, number:
     nothing_is_left_in_the_end(world)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(frames=st.lists(st.binary(max_size=1600), max_size=6))
 def test_frames_from_nowhere_are_counted(frames: list[bytes]) -> None:
     world = assault(frames)
@@ -318,10 +318,10 @@ def test_a_bridge_that_meets_endless_work_would_be_noticed() -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(8))
-def test_for_long_and_guided_by_what_was_not_reached_yet(seed: int) -> None:
+@pytest.mark.parametrize("run", range(8))
+def test_for_long_and_guided_by_what_was_not_reached_yet(run: int, soak_seed: int) -> None:
     """Frames that reach new lines are kept and mutated further."""
-    chance, meter = random.Random(seed), Meter()
+    chance, meter = random.Random(f"{soak_seed} {run}"), Meter()
     for _ in range(200):
         world = WatchedWorld()
         world.connect()

@@ -57,7 +57,7 @@ def world() -> RestWorld:
     return world
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(parts=st.lists(PARTS, max_size=6), method=METHODS, query=QUERIES, body=st.binary(max_size=100))
 def test_any_request_is_answered(
     world: RestWorld, parts: list[str], method: str, query: dict[str, str], body: bytes
@@ -71,7 +71,7 @@ def test_any_request_is_answered(
         assert response.json["error"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(raw=st.binary(max_size=40), query=st.binary(max_size=40))
 def test_octets_in_a_url_that_are_no_text_are_refused(world: RestWorld, raw: bytes, query: bytes) -> None:
     environ = Request.blank("/").environ

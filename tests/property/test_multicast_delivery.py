@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
@@ -111,7 +111,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(st.sampled_from(SHAPES), st.frozensets(st.integers(1, 5)), st.lists(steps, min_size=3, max_size=14))
 def test_everybody_who_wants_a_datagram_gets_it_once(
     links: tuple[tuple[int, int], ...], hosts: frozenset[int], script: list[tuple[object, ...]]

@@ -69,7 +69,7 @@ either = pytest.mark.parametrize("load", [policies, config])
 
 
 @either
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(max_size=200))
 @example(text="%YAML 1.1\n---\nversion: 1\n")
 @example(text="%TAG ! tag:x,2000:\n--- !y 1\n")
@@ -86,14 +86,14 @@ def test_any_text_is_answered(load: Load, text: str) -> None:
 
 
 @either
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(alphabet="[]{}:,-?&*!|>'\"%@#\\\n\t ab01~.", max_size=80))
 def test_any_heap_of_punctuation_is_answered(load: Load, text: str) -> None:
     answered(load, text)
 
 
 @either
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_good_file_with_a_piece_replaced_is_answered(load: Load, data: st.DataObject) -> None:
     text = POLICY if load is policies else CONFIG
@@ -124,13 +124,13 @@ def trees() -> st.SearchStrategy[Any]:
 
 
 @either
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tree=trees())
 def test_any_tree_of_known_words_is_answered(load: Load, tree: object) -> None:
     answered(load, json.dumps(tree))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.dictionaries(st.sampled_from([*KINDS, "actions"]), trees() | st.just({"allow": 1}), max_size=4), max_size=4

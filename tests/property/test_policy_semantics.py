@@ -194,7 +194,7 @@ def is_neighbour_discovery(direction: Direction, frame: dict[str, int]) -> bool:
     return frame["eth_type"] == 0x0806 or frame.get("icmpv6_type") in (router, 135, 136)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(written_rules(), max_size=6),
     st.booleans(),

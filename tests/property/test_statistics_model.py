@@ -155,11 +155,11 @@ class Statistics(RuleBasedStateMachine):
 
 
 TestStatistics = Statistics.TestCase
-TestStatistics.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestStatistics.settings = settings(max_examples=60, stateful_step_count=40)
 
 
 class TestStatisticsSoak(Statistics.TestCase):
     """The same for longer."""
 
     pytestmark = pytest.mark.soak
-    settings = settings(max_examples=2000, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=2000, stateful_step_count=60)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -166,7 +166,5 @@ def offer_of(mood: str, key: VsiTypeKey) -> Offer:
 def test_any_order_of_answers_failures_and_restarts() -> None:
     run_state_machine_as_test(
         Managers,
-        settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-        ),
+        settings=settings(max_examples=60, stateful_step_count=30),
     )
