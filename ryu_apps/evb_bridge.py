@@ -238,14 +238,18 @@ class EvbBridge(app_manager.RyuApp):
             self.logger.exception("while serving a deadline")
             hub.sleep(_AFTER_A_BUG)
 
+    def _deadline(self) -> float | None:
+        return earliest(self.engine.deadline, self.alarms.deadline, self.journal.deadline)
+
     def _watch_the_clock(self) -> None:
         while self.is_active:
             for _ in range(min(len(self._untold), _LINES)):
                 now, happened = self._untold.popleft()
                 self._tell(happened, now)
-            missed = self._watch.wait(0.0 if self._untold else earliest(self.engine.deadline, self.alarms.deadline))
+            missed = self._watch.wait(0.0 if self._untold else self._deadline())
             now = time.monotonic()
             self._record(self.alarms.tick(now), now)
+            self.journal.tick(now)
             if missed:
                 self.deliver(Missed(missed))
             if missed or _due(self.engine.expiry):

@@ -5,18 +5,26 @@ from __future__ import annotations
 import logging
 from collections import deque
 
+from ryu_apps.damper import Damper
 from ryu_apps.evb.alarms import NOTABLE
 from ryu_apps.evb.io import Happened
+from ryu_apps.evb.topology.fabric import PortId
 
 #: Entries that are kept.
 LENGTH = 10_000
 
 #: Events that only a log at DEBUG has: a neighbour may cause any number of them.
 _UNDERSTATED = frozenset({"frame.dropped"})
+#: Events that change nothing, of which one port may cause any number, and how many a second of a kind are kept and
+#: logged for each port; of other events, and of those that are about no port.
+_IDLE = frozenset({"frame.dropped", "vdp.refused", "ecp.failed", "evb.agreed", "evb.lost", "port.up", "port.down"})
+_IDLE_BURST, BURST = 10, 200
 
 
 class Journal:
     """One line an event, with switch, port and VSI as fields.
+
+    Of what a port causes more often than is of use, the rest of a second is one event with its number (``repeated``).
 
     Attributes:
         entries: ``(monotonic seconds, what happened)``, newest last.
@@ -25,9 +33,27 @@ class Journal:
     def __init__(self, logger: logging.Logger) -> None:
         self.entries: deque[tuple[float, Happened]] = deque(maxlen=LENGTH)
         self._logger = logger
+        self._damper: Damper[tuple[str, PortId | int | None]] = Damper()
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call :meth:`tick`, monotonic seconds."""
+        return self._damper.deadline
 
     def write(self, happened: Happened, now: float) -> None:
-        """Keep it and log it."""
+        """Keep it and log it, unless there are too many of the kind."""
+        self.tick(now)
+        key = happened.kind, happened.dpid if happened.port is None else happened.port
+        if self._damper.passes(key, _IDLE_BURST if happened.kind in _IDLE else BURST, now):
+            self._keep(happened, now)
+
+    def tick(self, now: float) -> None:
+        """Tell of what was held back."""
+        for (kind, place), count in self._damper.over(now):
+            port, dpid = (place, place.dpid) if isinstance(place, PortId) else (None, place)
+            self._keep(Happened(kind, port, dpid, detail={"repeated": count}), now)
+
+    def _keep(self, happened: Happened, now: float) -> None:
         self.entries.append((now, happened))
         level = _level(happened.kind)
         if self._logger.isEnabledFor(level):

@@ -226,18 +226,24 @@ class Associations:
         elif asked.MODE is VdpMode.DEASSOCIATE:
             self._answer(port, heard.manager_id, asked.answer(_SUCCESS))
         elif self._registry.count_at(port) >= MAX_VSIS:
-            self._turn_away(port, heard)
+            reason = f"the port has {MAX_VSIS} VSIs already"
+            self._turn_away(port, heard, Refusal(VdpError.INSUFFICIENT_RESOURCES, False, reason))
+        elif vsi is None and (refusal := self._types.hopeless(heard.manager_id, asked)):
+            self._turn_away(port, heard, refusal)
         else:
             bridge = machine.VdpBridge(self._stations[port].evb.operational)
             attachment = self._registry.attach(asked.vsi_id, port, heard.manager_id, bridge, now)
             self._request(attachment, heard, now)
 
-    def _turn_away(self, port: PortId, heard: Heard) -> None:
+    def _turn_away(self, port: PortId, heard: Heard, refusal: Refusal) -> None:
         """Refuse a VSI without so much as remembering it."""
-        error = VdpError.INSUFFICIENT_RESOURCES
-        detail: dict[str, object] = {"reason": f"the port has {MAX_VSIS} VSIs already", "error": error.name}
-        self._out.append(Happened("vdp.refused", port, port.dpid, str(heard.association.vsi_id), detail))
-        self._answer(port, heard.manager_id, heard.association.answer(ResponseStatus(error)))
+        asked, status = heard.association, ResponseStatus(refusal.error, hard=refusal.hard)
+        for kind, detail in (
+            ("vdp.refused", {"reason": refusal.reason, "error": refusal.error.name}),
+            ("vdp.response", {"mode": asked.MODE.name, "status": f"{status.encode():#04x}"}),
+        ):
+            self._out.append(Happened(kind, port, port.dpid, str(asked.vsi_id), dict(detail)))
+        self._answer(port, heard.manager_id, asked.answer(status))
 
     def _request(self, attachment: Attachment, heard: Heard, now: float) -> None:
         asked = heard.association

@@ -24,11 +24,11 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.policy.offer import Document, Faulty, HttpSource, Missing, Offer, Unchanged, Unreachable
 from ryu_apps.evb.type_cache import PREFIX, Cached, TypeCache, read_record
-from ryu_apps.evb.vsi.admission import Refusal
+from ryu_apps.evb.vsi.admission import UNKNOWN_TYPE, Refusal
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.record import RecordError
 from ryu_apps.evb.vsi.registry import Attachment, Program, Registry
-from ryu_apps.evb.wire.vdp import ManagerId, VdpError
+from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpError
 
 #: Whose types they are: a URL, or one of these.
 LOCAL, REFUSED = "", "refused"
@@ -45,6 +45,7 @@ MAX_MISTAKES = 20
 CHECKING = 60.0
 #: Seconds between looking for records that nobody needs any more.
 _TIDY = 10.0
+_NOT_SERVED = Refusal(VdpError.UNABLE_TO_CONTACT_VSI_MANAGER, True, "this VSI manager is not served here")
 
 Changes = dict[str, bytes | None]
 
@@ -184,10 +185,18 @@ class TypeDatabase:
             case Here.LOCAL:
                 return self.local.types.get(key)
             case Here.REFUSED:
-                reason = "this VSI manager is not served here"
-                return Refusal(VdpError.UNABLE_TO_CONTACT_VSI_MANAGER, True, reason)
+                return _NOT_SERVED
             case HttpSource() as source:
                 return self._remote(source, key, attachment, now)
+
+    def hopeless(self, manager_id: ManagerId, asked: Association) -> Refusal | None:
+        """Why no request for this type can be granted, whatever else it asks for; None: perhaps it can."""
+        match self.managers.source(manager_id):
+            case Here.REFUSED:
+                return _NOT_SERVED
+            case Here.LOCAL if VsiTypeKey(asked.type_id, asked.version) not in self.local.types:
+                return UNKNOWN_TYPE
+        return None
 
     def _remote(self, source: HttpSource, key: VsiTypeKey, attachment: Attachment, now: float) -> Found | Pending:
         cached = self.cache.get(source.of(key))

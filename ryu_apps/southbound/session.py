@@ -34,6 +34,8 @@ from ryu_apps.evb.turns import Turns
 from ryu_apps.listening.damper import Tell
 from ryu_apps.southbound import ofctl, server
 from ryu_apps.southbound.channel import Channel
+from ryu_apps.southbound.complaints import Complaints, complaints
+from ryu_apps.southbound.complaints import install as tolerate
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.piece import PieceCache
 from ryu_apps.southbound.reception import Reception
@@ -79,8 +81,10 @@ class _Connection:
         """Offer a message to the driver; a packet-in goes on to Ryu only if another app wants it."""
         try:
             ours = self.driver.receive(octets)
-        except Exception:
-            LOG.exception("switch %016x: cannot deal with %s", self.driver.dpid, octets.hex())
+        except Exception as error:
+            LOG.debug("switch %016x: cannot deal with %s", self.driver.dpid, octets.hex(), exc_info=True)
+            what = f"cannot deal with a message of type {octets[1]} and {len(octets)} octets"
+            complaints(self.datapath).add(f"switch {self.driver.dpid:016x}", f"{what}: {type(error).__name__} {error}")
             return False
         if octets[1] == ofp.OFPT_PACKET_IN:
             return not self._ryu.observers.get(ofp_event.EventOFPPacketIn)
@@ -105,6 +109,7 @@ class Southbound:
         self.reception = Reception(known, tell)
         server.install(self.reception)
         ofctl.install()
+        tolerate()
         controller.CONF.set_default("echo_request_interval", _ECHO_INTERVAL)
         controller.CONF.set_default("maximum_unreplied_echo_requests", _UNANSWERED_ECHOES)
         self._deliver = deliver
@@ -113,6 +118,7 @@ class Southbound:
         self._events: deque[Event] = deque()
         self._settling = False
         self._turns = Turns()
+        self._refusals: dict[int, Complaints] = {}
         self._server: Any = None
         self._reported = 0.0
 
@@ -228,7 +234,7 @@ class Southbound:
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Rejected):
-            LOG.warning("switch %016x refuses: %s", event.dpid, event.reason)
+            self._refusals.setdefault(event.dpid, Complaints()).add(f"switch {event.dpid:016x} refuses", event.reason)
         if getattr(event, "token", None) == 0:
             return
         try:

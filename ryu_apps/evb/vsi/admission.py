@@ -25,6 +25,9 @@ class Refusal:
     reason: str
 
 
+UNKNOWN_TYPE = Refusal(VdpError.OTHER_FAILURE, True, "unknown VSI type or version")
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """What an accepted request comes to.
@@ -76,7 +79,7 @@ def examine(
         lacks: what its switch would need, and has not, to serve a type in some VLANs; None: nothing.
     """
     if vsi_type is None:
-        return Refusal(VdpError.OTHER_FAILURE, True, "unknown VSI type or version")
+        return UNKNOWN_TYPE
     filled = fill_null_vids(interface, filter_info)
     if filled is None:
         return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, "null VID, but the port has no VLAN to offer")

@@ -1,0 +1,70 @@
+"""What is wrong with what switches send: one line a second and connection, and no traceback.
+
+Ryu writes a traceback for each message that it cannot read, a hundred octets for each octet of a connection that is no
+switch's or has lost its place in the stream.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ryu.ofproto import ofproto_parser
+
+LOG = logging.getLogger(__name__)
+
+_PERIOD = 1.0
+
+
+class Complaints:
+    """Of one connection."""
+
+    __slots__ = ("_clock", "_last", "_more")
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = float("-inf")
+        self._more = 0
+
+    def add(self, who: object, what: str) -> None:
+        """Say it, unless something was said less than a second ago: then it is counted."""
+        now = self._clock()
+        if now < self._last + _PERIOD:
+            self._more += 1
+            return
+        more = f" (and {self._more} more like it before)" if self._more else ""
+        self._last, self._more = now, 0
+        LOG.warning("%s: %s%s", who, what, more)
+
+
+def install() -> None:
+    """Have Ryu drop messages that it cannot read; a connection that does not speak OpenFlow is closed."""
+    if getattr(ofproto_parser.msg, "complains", False):
+        return
+
+    def msg(datapath: Any, version: int, msg_type: int, msg_len: int, xid: int, buf: bytes) -> Any:
+        parser = ofproto_parser._MSG_PARSERS.get(version)
+        if parser is None:
+            complaints(datapath).add(datapath.address, f"this is no OpenFlow (version {version:#04x}): closed")
+            datapath.close()
+            return None
+        try:
+            return parser(datapath, version, msg_type, msg_len, xid, buf)
+        except Exception as error:
+            what = f"cannot read a message of type {msg_type} and {msg_len} octets: {type(error).__name__} {error}"
+            complaints(datapath).add(datapath.address, what)
+            return None
+
+    msg.complains = True  # type: ignore[attr-defined]
+    ofproto_parser.msg = msg
+
+
+def complaints(datapath: Any) -> Complaints:
+    """Those of a connection as Ryu has it."""
+    found = getattr(datapath, "complaints", None)
+    if found is None:
+        found = datapath.complaints = Complaints()
+    assert isinstance(found, Complaints)
+    return found

@@ -1,0 +1,66 @@
+"""What one port causes over and over is told a few times a second, with a number for the rest."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from ryu_apps.damper import MAX_KEYS, Damper
+from ryu_apps.evb.io import Happened
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.journal import BURST, Journal
+
+NOISY, QUIET = PortId(1, 1), PortId(1, 2)
+
+
+@pytest.fixture
+def journal(caplog: pytest.LogCaptureFixture) -> Journal:
+    caplog.set_level(logging.INFO)
+    return Journal(logging.getLogger("journal"))
+
+
+def refused(port: PortId) -> Happened:
+    return Happened("vdp.refused", port, port.dpid, "vsi", {"reason": "unknown"})
+
+
+def test_a_flood_of_refusals_is_some_lines_and_a_number(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(5000):
+        journal.write(refused(NOISY), number / 1000)
+    journal.tick(6.0)
+    assert len(caplog.messages) <= 5 * 11
+    repeated = [one.detail["repeated"] for _, one in journal.entries if "repeated" in one.detail]
+    told = [one for _, one in journal.entries if "reason" in one.detail]
+    assert sum(repeated) + len(told) == 5000  # type: ignore[arg-type]
+
+
+def test_other_ports_and_other_kinds_are_told_meanwhile(journal: Journal) -> None:
+    for _ in range(1000):
+        journal.write(refused(NOISY), 0.0)
+    others = [refused(QUIET), Happened("vsi.active", NOISY, 1, "vsi"), Happened("switch.up", dpid=1)]
+    for one in others:
+        journal.write(one, 0.1)
+    assert [one for _, one in journal.entries][-3:] == others
+
+
+def test_what_happens_to_many_vsis_at_once_is_told_of_each(journal: Journal) -> None:
+    for number in range(BURST):
+        journal.write(Happened("vsi.active", NOISY, 1, str(number)), 0.0)
+    assert len(journal.entries) == BURST
+
+
+def test_the_number_is_told_although_nothing_follows(journal: Journal) -> None:
+    assert journal.deadline is None
+    for _ in range(100):
+        journal.write(refused(NOISY), 5.0)
+    assert journal.deadline == 6.0
+    journal.tick(6.0)
+    assert journal.entries[-1] == (6.0, Happened("vdp.refused", NOISY, 1, detail={"repeated": 90}))
+    assert journal.deadline is None
+
+
+def test_a_damper_remembers_no_more_than_so_many_keys() -> None:
+    damper: Damper[int] = Damper()
+    assert sum(damper.passes(key, 1, 0.0) for key in range(2 * MAX_KEYS)) == MAX_KEYS
+    assert list(damper.over(1.0)) == []
+    assert damper.passes(-1, 1, 1.0)
