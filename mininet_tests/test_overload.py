@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import random
 import re
+import socket
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
+from urllib.error import HTTPError
 
 import pytest
 
 from mininet_tests.emulator import association
-from mininet_tests.guests import running, vsi
-from mininet_tests.harness.cluster import Cluster
+from mininet_tests.guests import WEB, running, vsi
+from mininet_tests.harness.cluster import Cluster, Hypervisor
 from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge
 from mininet_tests.harness.shell import run, wait_until
 from mininet_tests.harness.station import Mode, Vsi
@@ -53,6 +55,8 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 FLOODER, ROUNDS = "hv1", 30
+#: VSIs of the flooder, in the flood of keep-alives.
+KNOWN = 200
 #: Frames a second and frames in all: about two seconds.
 RATE, COUNT = 10_000, 20_000
 BROADCAST, STRANGER = 0xFFFFFFFFFFFF, 0x02DEAD000001
@@ -67,6 +71,29 @@ def ecp(source: int) -> list[bytes]:
         _to_bridge(source, ETHERTYPE_ECP, Ecpdu(EcpOp.REQUEST, 1, number, pdu.encode()).encode())
         for number, pdu in enumerate(pdus, start=1)
     ]
+
+
+def packed(source: int) -> list[bytes]:
+    """The same, twenty requests in an ECPDU: what costs one frame of the meter's costs twenty decisions."""
+    return _packed(source, [_unknown(number) for number in range(2000)])
+
+
+def repeated(source: int) -> list[bytes]:
+    """Keep-alives of VSIs, over and over."""
+    return _packed(source, [_wanted(number) for number in range(KNOWN)])
+
+
+def _packed(source: int, tlvs: list[Associate]) -> list[bytes]:
+    pdus = [VdpPdu(ManagerId(), tuple(tlvs[at : at + 20])) for at in range(0, len(tlvs), 20)]
+    return [
+        _to_bridge(source, ETHERTYPE_ECP, Ecpdu(EcpOp.REQUEST, 1, number, pdu.encode()).encode())
+        for number, pdu in enumerate(pdus, start=1)
+    ]
+
+
+def _wanted(number: int) -> Associate:
+    vsi_id = VsiId.from_text(f"00000000-0000-4000-9000-{number:012d}")
+    return Associate(RequestStatus(), *WEB, vsi_id, FilterInfo.of(MacVid(100, 0x525400EF0000 | number)))
 
 
 def _unknown(number: int) -> Associate:
@@ -108,6 +135,8 @@ PUNTED = (ETHERTYPE_LLDP, ETHERTYPE_ECP, ETHERTYPE_DRAFT_ECP)
 #: Name -> frames, whether the station itself sends them, whether they are for the controller.
 FLOODS = {
     "ECP of the station": (ecp, True, True),
+    "ECP, twenty requests each": (packed, True, True),
+    "ECP, known VSIs over and over": (repeated, True, True),
     "ECP of a stranger": (ecp, False, True),
     "LLDP of the station": (lldp, True, True),
     "LLDP of a stranger": (lldp, False, True),
@@ -226,11 +255,16 @@ def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: s
     ):
         quiet = rounds(emulated, "hv2", 3)
         source = int.from_bytes(w.socket.getsockname()[4]) if own else STRANGER
+        if make is repeated:
+            associate(emulated, w, make(source))
         flood = Flood(w, make(source), RATE, COUNT)
         with Probe(one, other, tmp_path) as probe, flood.raging():
             wait_until(lambda: flood.sent > 200, "the flood", 5)
             near, far = rounds(emulated, "hv2", 3), rounds(emulated, "hv5", 4)
+            for guest, place in ((1, "hv3"), (2, "hv6")):
+                assert emulated.hypervisors[place].station.holds(Mode.ASSOCIATE, vsi(guest))
         assert flood.sent > 1000
+        forget(emulated, home)
     print()
     print(figure("quiet", quiet))
     print(figure(name, near))
@@ -242,6 +276,43 @@ def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: s
     of_home = {apart + home.port.port_no for apart in (0, *STRANGERS)}
     assert (sum(came[meter] for meter in of_home) > 1000) == punted
     assert not any(after[meter][1] for meter in after if meter not in of_home)
+
+
+def associate(cluster: Cluster, wire: Wire, frames: list[bytes]) -> None:
+    """What the flood will repeat, at a pace that switches can follow."""
+    for number, frame in enumerate(frames, start=1):
+        wire.send(frame)
+        wait_until(lambda due=20 * number: flooders(cluster) >= due, "VSIs of the flooder", 10)
+
+
+def flooders(cluster: Cluster) -> int:
+    """VSIs of the flooder that are active."""
+    return sum(one["vsi"][19:23] == "9000" and bool(one["owner"]) for one in cluster.controller.get("/evb/vsis"))
+
+
+def forget(cluster: Cluster, home: Hypervisor) -> None:
+    """What the flood has associated at its own port is taken off, and the port is served again."""
+    for one in cluster.controller.get("/evb/vsis"):
+        if one["vsi"].startswith("00000000-0000-4000-9000"):
+            with suppress(HTTPError):  # it has expired meanwhile
+                cluster.controller.delete(f"/evb/vsis/{one['vsi']}")
+    wait_until(lambda: home.station.request(Mode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
+    assert home.station.request(Mode.DEASSOCIATE, vsi(5)).granted
+
+
+def test_octets_that_are_no_openflow_messages_fill_no_log(emulated: Cluster) -> None:
+    log = emulated.controller.log
+    before = log.stat().st_size
+    for junk in (bytes((4, 77, 0, 8, 0, 0, 0, 9)) * 40_000, b"GET / HTTP/1.1\r\n" * 20_000):
+        wire = socket.create_connection(("127.0.0.1", emulated.controller.port), timeout=5)
+        with wire, suppress(OSError):  # closed, which is as well
+            wire.sendall(bytes((4, 0, 0, 8, 0, 0, 0, 1)) + junk)
+            wire.shutdown(socket.SHUT_WR)
+            while wire.recv(1 << 16):
+                pass
+    assert rounds(emulated, "hv2", 3, times=3)
+    assert log.stat().st_size - before < 20_000
+    assert "Traceback" not in log.read_text(encoding="utf-8", errors="replace")
 
 
 def test_the_flooder_itself_is_served_again_when_it_has_calmed_down(emulated: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""The controller is killed and comes back, and all is as docs/running.rst says: commands, unit, timers.
+"""The controller is killed or stopped, and all is as docs/running.rst says: commands, unit, timers.
 
 The commands are read from the page and typed, so that page and test cannot differ.  Stations are unmodified
 lldpads that propose the shortest timers of all tests; in force is therefore what the bridge proposes by default.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -31,6 +32,8 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 HOMES = {"hv1": 1, "hv2": 2, "hv5": 3, "hv6": 4}
 RESTARTS = 3
+#: Seconds for which the controller is stopped at last: so long that switches give it up, or are about to.
+STOP = 10.0
 #: Seconds: a station that waits for an answer in vain drops the VSI after 15.8, and repeats what it holds after 10.5.
 PATIENCE = 25
 
@@ -96,7 +99,7 @@ def refreshed(cluster: Cluster) -> dict[str, float]:
     return {one["vsi"]: one["attachments"][0]["deadline"] for one in found if one["owner"]}
 
 
-def test_no_restart_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_path: Path) -> None:
+def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_path: Path) -> None:
     # One switch as the manual has it, the other with Open vSwitch's own backoff, which grows with each restart.
     run(["ovs-vsctl", "clear", "controller", "s2", "max_backoff"])
     guests = {home: guest(number) for home, number in HOMES.items()}
@@ -119,6 +122,10 @@ def test_no_restart_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_path: Path) ->
         time.sleep(restart_pause())  # what the unit says
         cluster.controller.start()
         cluster.controller.wait_connected(2)
+    os.kill(cluster.controller.pid, signal.SIGSTOP)
+    time.sleep(STOP)
+    os.kill(cluster.controller.pid, signal.SIGCONT)
+    cluster.controller.wait_connected(2)
     before = refreshed(cluster)
     assert set(before) == {vsi.uuid for _, vsi in guests.values()}
 

@@ -108,8 +108,8 @@ def test_a_stop_longer_than_the_keep_alive_time_costs_nothing(slow: Cluster, tmp
                 os.kill(slow.controller.pid, signal.SIGCONT)
             wait_repeated(slow, real | set(deadlines(slow)))
         assert (probe.lost, probe.sent > 100) == (0, True)
-    (missed,) = [one for one in slow.controller.get("/evb/events") if one["kind"] == "bridge.missed"][:1]
-    assert missed["detail"]["seconds"] > STOP / 2
+    missed = [one["detail"]["seconds"] for one in slow.controller.get("/evb/events") if one["kind"] == "bridge.missed"]
+    assert max(missed) > STOP / 2
 
 
 def test_clients_that_read_all_the_time_cost_nothing(slow: Cluster) -> None:

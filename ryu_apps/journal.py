@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 
-from ryu_apps.damper import Damper
+from ryu_apps.bursts import Bursts
 from ryu_apps.evb.alarms import NOTABLE
 from ryu_apps.evb.io import Happened
 from ryu_apps.evb.topology.fabric import PortId
@@ -33,23 +33,23 @@ class Journal:
     def __init__(self, logger: logging.Logger) -> None:
         self.entries: deque[tuple[float, Happened]] = deque(maxlen=LENGTH)
         self._logger = logger
-        self._damper: Damper[tuple[str, PortId | int | None]] = Damper()
+        self._bursts: Bursts[tuple[str, PortId | int | None]] = Bursts()
 
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`tick`, monotonic seconds."""
-        return self._damper.deadline
+        return self._bursts.deadline
 
     def write(self, happened: Happened, now: float) -> None:
         """Keep it and log it, unless there are too many of the kind."""
         self.tick(now)
         key = happened.kind, happened.dpid if happened.port is None else happened.port
-        if self._damper.passes(key, _IDLE_BURST if happened.kind in _IDLE else BURST, now):
+        if self._bursts.passes(key, _IDLE_BURST if happened.kind in _IDLE else BURST, now):
             self._keep(happened, now)
 
     def tick(self, now: float) -> None:
         """Tell of what was held back."""
-        for (kind, place), count in self._damper.over(now):
+        for (kind, place), count in self._bursts.over(now):
             port, dpid = (place, place.dpid) if isinstance(place, PortId) else (None, place)
             self._keep(Happened(kind, port, dpid, detail={"repeated": count}), now)
 

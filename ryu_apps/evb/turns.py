@@ -1,8 +1,9 @@
 """Frames of ports that wait to be served: each port in its turn, and none beyond its budget.
 
 What one frame costs depends on what it asks for, so budgets are in requests (association TLVs), and they are counted
-without decoding anything.  A port beyond its budget waits; what it sends meanwhile is dropped unread when its queue is
-full.  A station that waits for acknowledgements, as ECP wants it, has one frame under way and never meets that.
+without decoding anything.  One that makes switches change something counts for more, when that is known.  A port
+beyond its budget waits; what it sends meanwhile is dropped unread when its queue is full.  A station that waits for
+acknowledgements, as ECP wants it, has one frame under way and never meets that.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from ryu_apps.evb.wire.vdp import requests_in
 #: Requests a second of one port, and how many at once.  Keep-alives of 300 VSIs at the shortest useful timers
 #: (``rka`` 17) are 230 a second.
 RATE, BURST = 1000, 256
+#: What a change of a switch counts as, in requests: sixty VSIs a second can associate at one port.  An association
+#: changes every switch of the fabric; two of them count, lest a large fabric be a slow one.
+CHANGE, COUNTED = 8, 2
 #: Frames of one port that wait.
 ROOM = 64
 
@@ -75,6 +79,20 @@ class Turns:
         if port.frames:
             self._queue(name, port, now)
         return frame, cost
+
+    def charge(self, name: PortId, requests: int, changes: int, now: float) -> int:
+        """A frame of a port, with so many requests, has made switches change something so many times.
+
+        Returns:
+            what that counts as.
+        """
+        port = self._ports[name]
+        extra = CHANGE * min(changes, COUNTED * requests)
+        port.budget -= extra
+        if port.frames and port.budget <= 0 and name in self._ready:
+            self._ready.remove(name)
+            self._queue(name, port, now)
+        return extra
 
     def take_dropped(self) -> Counter[PortId]:
         """What has been dropped since the last time."""

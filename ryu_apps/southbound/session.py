@@ -121,6 +121,7 @@ class Southbound:
         self._refusals: dict[int, Complaints] = {}
         self._server: Any = None
         self._reported = 0.0
+        self._changes = 0
 
     def datapath_up(self, datapath: Any) -> None:
         """A switch has finished Ryu's handshake."""
@@ -154,6 +155,7 @@ class Southbound:
             case SendFrame() if connection and connection.channel.backlog < MAX_BACKLOG:
                 connection.driver.send_frame(effect)
             case Apply() if connection:
+                self._changes += 1
                 connection.driver.submit(effect)
             case Apply(dpid, token):
                 self._events.append(Rejected(dpid, token, "switch not connected"))
@@ -190,9 +192,11 @@ class Southbound:
         served = 0
         while served < _SLICE and (turn := self._turns.take(time.monotonic())):
             frame, requests = turn
+            self._changes = 0
             self._tell(frame)
+            extra = self._turns.charge(frame.port, requests, self._changes, time.monotonic()) if self._changes else 0
+            served += requests + extra
             self._tell_all()
-            served += requests
         if self._turns.dropped and time.monotonic() >= self._reported + _REPORT:
             self._reported = time.monotonic()
             for port, frames in self._turns.take_dropped().items():

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from ryu_apps.damper import MAX_KEYS, Damper
+from ryu_apps.bursts import MAX_KEYS, Bursts
 from ryu_apps.evb.io import Happened
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.journal import BURST, Journal
@@ -59,8 +59,8 @@ def test_the_number_is_told_although_nothing_follows(journal: Journal) -> None:
     assert journal.deadline is None
 
 
-def test_a_damper_remembers_no_more_than_so_many_keys() -> None:
-    damper: Damper[int] = Damper()
-    assert sum(damper.passes(key, 1, 0.0) for key in range(2 * MAX_KEYS)) == MAX_KEYS
-    assert list(damper.over(1.0)) == []
-    assert damper.passes(-1, 1, 1.0)
+def test_no_more_than_so_many_keys_are_remembered() -> None:
+    bursts: Bursts[int] = Bursts()
+    assert sum(bursts.passes(key, 1, 0.0) for key in range(2 * MAX_KEYS)) == MAX_KEYS
+    assert list(bursts.over(1.0)) == []
+    assert bursts.passes(-1, 1, 1.0)

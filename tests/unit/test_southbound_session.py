@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import eventlet
 import pytest
@@ -20,11 +22,12 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Kind, cookie
 from ryu_apps.evb.flow.rule import Change, Rule, match
-from ryu_apps.evb.io import Apply, Event, Mode, Rejected, SendFrame, SwitchDown
+from ryu_apps.evb.io import Apply, Confirmed, Event, FramesDropped, Mode, Rejected, SendFrame, SwitchDown
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.turns import ROOM
 from ryu_apps.southbound.channel import Channel
 from ryu_apps.southbound.encode import message
-from ryu_apps.southbound.session import MAX_BACKLOG, Southbound
+from ryu_apps.southbound.session import MAX_BACKLOG, Southbound, _Connection
 
 GATE = Change(add=(Rule(10, 1, match(metadata=1), cookie(Kind.GATE, 1)),))
 
@@ -188,3 +191,66 @@ def test_a_packet_in_goes_on_to_ryu_only_if_somebody_else_wants_it(world: World,
 def test_what_cannot_be_read_is_left_to_ryu(world: World) -> None:
     rubbish = message(ofp.OFPT_PACKET_IN, bytes(24))
     assert through_ryu(world.connect(1), rubbish) == rubbish
+
+
+def packet_in(port: int, data: bytes) -> bytes:
+    """A frame that our rule at a port has handed over."""
+    body = struct.pack("!IHBBQ", 0xFFFFFFFF, len(data), 1, 0, cookie(Kind.INFRASTRUCTURE))
+    fields = struct.pack("!HHII", 1, 12, 0x80000004, port) + bytes(4)
+    octets = body + fields + bytes(2) + data
+    return struct.pack("!BBHI", 4, ofp.OFPT_PACKET_IN, 8 + len(octets), 0) + octets
+
+
+def test_a_quiet_port_is_served_between_the_frames_of_a_noisy_one(world: World) -> None:
+    connection = surveyed(world)
+    served: list[int] = []
+    world.southbound._deliver = lambda event: served.append(event.port.port_no)  # type: ignore[union-attr]
+    for _ in range(50):
+        connection.receive(packet_in(1, bytes(60)))
+    connection.receive(packet_in(2, bytes(60)))
+    world.southbound._settle()
+    assert served.index(2) == 1
+    world.southbound.catch_up()
+    assert sorted(served) == [1] * 50 + [2]
+
+
+def test_what_had_arrived_is_dealt_with_before_anything_is_held_against_a_station(world: World) -> None:
+    near, far = socket.socketpair()
+    channel = Channel(GreenSocket(near), "switch")
+    heard: list[bytes] = []
+    channel.attach(lambda octets: bool(heard.append(octets)) or True, lambda: None)
+    world.southbound._connections[7] = SimpleNamespace(channel=channel)  # type: ignore[assignment]
+    reader = eventlet.spawn(channel.recv, 1)
+    eventlet.sleep(0)
+    far.sendall(packet_in(1, bytes(60)) * 500)
+    world.southbound.catch_up()
+    assert len(heard) == 500
+    reader.kill()
+
+
+def test_confirmations_come_before_frames_that_arrived_with_them(world: World) -> None:
+    connection, told = surveyed(world), []
+    world.southbound._deliver = told.append
+    for _ in range(3):
+        connection.receive(packet_in(1, bytes(60)))
+    world.southbound._events.append(Confirmed(1, 5))
+    world.southbound._settle()
+    assert told[0] == Confirmed(1, 5)
+
+
+def test_dropped_frames_are_told_with_their_number(world: World) -> None:
+    connection, told = surveyed(world), []
+    world.southbound._deliver = told.append
+    for _ in range(ROOM + 36):
+        connection.receive(packet_in(1, bytes(60)))
+    world.southbound._settle()
+    assert FramesDropped(PortId(1, 1), 36) in told
+
+
+def surveyed(world: World) -> _Connection:
+    """A connection whose switch has said what it is."""
+    world.connect(1)
+    connection = world.southbound._connections[1]
+    connection.driver._surveyed = True
+    world.events.clear()
+    return connection

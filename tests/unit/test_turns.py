@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ryu_apps.evb.io import FrameReceived
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.turns import BURST, RATE, ROOM, Turns
+from ryu_apps.evb.turns import BURST, CHANGE, RATE, ROOM, Turns
 from ryu_apps.evb.wire.association import Associate
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
@@ -95,3 +95,23 @@ def test_nothing_is_due_when_nothing_waits() -> None:
     while turns.take(0.0):
         pass
     assert (turns.ready, turns.deadline) == (False, None)
+
+
+def test_a_request_that_changes_switches_counts_for_more() -> None:
+    turns, served = Turns(), 0
+    flood(turns, ROOM, 1)
+    while turn := turns.take(0.0):
+        served += 1
+        assert turns.charge(turn[0].port, 1, 18, 0.0) == 2 * CHANGE
+    assert served == -(-BURST // (1 + 2 * CHANGE))
+    assert turns.deadline is not None
+
+
+def test_what_is_charged_beyond_the_budget_is_paid_back() -> None:
+    turns = Turns()
+    flood(turns, 2, 1)
+    turns.take(0.0)
+    turns.charge(NOISY, BURST, BURST, 0.0)
+    assert not turns.ready
+    assert turns.take((CHANGE - 1) * BURST / RATE - 0.01) is None
+    assert turns.take((CHANGE - 1) * BURST / RATE + 0.01) is not None

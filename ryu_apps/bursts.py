@@ -19,7 +19,7 @@ class _Second:
     held_back: int = 0
 
 
-class Damper(Generic[K]):
+class Bursts(Generic[K]):
     """Times are monotonic seconds."""
 
     def __init__(self) -> None:
