@@ -171,6 +171,7 @@ class World:
         hold: datapaths that confirm nothing until ``release``.
         deaf: datapaths that do not answer what their meters have counted.
         gauges: the meters of each switch.
+        mute: ports whose stations acknowledge nothing.
         cut: both ports of every link that is down.
         plugged: ports that lead somewhere else than the fabric says, and where.
         refuse: datapaths that reject the next change of a mode, with the reason.
@@ -188,6 +189,7 @@ class World:
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
     deaf: set[int] = field(default_factory=set)
+    mute: set[PortId] = field(default_factory=set)
     cut: set[PortId] = field(default_factory=set)
     plugged: dict[PortId, PortId] = field(default_factory=dict)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
@@ -469,7 +471,8 @@ class World:
             return
         pdu = VdpPdu.decode(ecpdu.payload)
         self.sent.setdefault(port, []).extend(association for association, _ in pdu.associations())
-        self.feed(FrameReceived(port, self._frame(port, ecpdu.acknowledgement())))
+        if port not in self.mute:
+            self.feed(FrameReceived(port, self._frame(port, ecpdu.acknowledgement())))
 
     @staticmethod
     def _frame(port: PortId, ecpdu: Ecpdu) -> bytes:

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -163,6 +165,16 @@ class LldpadStation:
         assert self._daemon is not None, "not started"
         self._daemon.send_signal(signal.SIGKILL)
         self._daemon.wait()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The daemon does not run in here, and goes on behind it where it was (SIGSTOP, SIGCONT)."""
+        assert self._daemon is not None, "not started"
+        self._daemon.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._daemon.send_signal(signal.SIGCONT)
 
     def wait_ready(self, limit: float = 35.0) -> None:
         """Wait until EVB is agreed with the bridge.

@@ -26,20 +26,25 @@ from ryu_apps.evb.station import Heard, StationPort
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.type_database import Found, Pending, Settled, TypeDatabase
 from ryu_apps.evb.vsi.admission import Admission, Refusal, bindings_of, examine, fill_null_vids
+from ryu_apps.evb.vsi.claims import Claims, Waiting
+from ryu_apps.evb.vsi.departures import Cause, Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.model import Binding, VsiTypeKey
-from ryu_apps.evb.vsi.registry import Attachment, Registry
+from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
+from ryu_apps.evb.vsi.remains import Remains
 from ryu_apps.evb.vsi.steps import Activated, Announcement, Distrust, Outcome, Verdict
 from ryu_apps.evb.wire import cisco
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import (
     Association,
+    Identity,
     ManagerId,
     OrganizationalTlv,
     RequestStatus,
     ResponseStatus,
     VdpError,
     VdpMode,
+    identity_of,
 )
 from ryu_apps.evb.wire.vsi_id import VsiId
 
@@ -47,11 +52,9 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 MAX_VSIS = 4096
 #: Addresses of one VM that its station may tell; the newest count.
 MAX_ADDRESSES = 64
-#: Replaced types of one VSI that are remembered; the newest count.
-MAX_SUPERSEDED = 16
 
 _SUCCESS = ResponseStatus(VdpError.SUCCESS)
-#: Seconds in which a keep-alive that a station sent before it was told may still come in.
+#: Seconds in which a keep-alive that a station sent before it was told may still come in, if it has one VSI.
 _UNDER_WAY = 0.1
 
 
@@ -73,17 +76,24 @@ class Moving:
     destination: PortId
 
 
+#: What says that a VSI is about to come.
+_ANNOUNCEMENTS = (VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR)
+
 Output = (
     Answer | Apply | ReadRules | ReadMeters | Save | FetchType | SendFrame | Happened | Moving | Distrust | Activated
 )
-#: Whose type, which type, for what.
-Meaning = tuple[str, VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...]]
+#: Whose type, which type, for what, and which VSI that is to the station.
+Meaning = tuple[str, VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...], Identity]
 
 
 class Associations:
     """All VSIs of one bridge as their stations see them.
 
     Every method returns what is to be done, in order; ``deadline`` says when to call :meth:`tick`.
+
+    Attributes:
+        departures: ports that VSIs have left without their stations having said so.
+        remains: what switches that are away still hold of VSIs that were released.
     """
 
     def __init__(
@@ -107,7 +117,10 @@ class Associations:
         self._fabric = fabric
         self._hosts = hosts
         self._agenda: Agenda[Attachment] = Agenda()
-        self._moved: dict[tuple[VsiId, PortId], float] = {}
+        self.departures = Departures()
+        self.remains = Remains(lifecycle.up)
+        self._claims = Claims(lambda port: stations[port].interface.takeover_any, lifecycle.up)
+        self._touched: dict[Vsi, None] = {}
         self._work: deque[tuple[Attachment, machine.Output]] = deque()
         self._out: list[Output] = []
         self._announcements: list[Announcement] = []
@@ -115,20 +128,21 @@ class Associations:
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`tick`, monotonic seconds."""
-        return earliest(self._agenda.deadline, self._types.deadline)
+        return earliest(self._agenda.deadline, self._types.deadline, *self._claims.deadlines)
 
     # --- what comes in ---
     def heard(self, port: PortId, heard: Heard, now: float) -> list[Output]:
         """A station sent an association TLV."""
         asked = heard.association
-        if isinstance(asked.status, RequestStatus) and not self._stale(port, heard, now):
+        if isinstance(asked.status, RequestStatus) and not self._repeats(port, heard, now):
+            self._stations[port].asks_anew(heard.manager_id, asked)
             self._hear(port, heard, now)
         return self._take()
 
-    def told(self, port: PortId, vsi_id: VsiId, now: float) -> None:
+    def told(self, port: PortId, manager_id: ManagerId, association: Association, now: float) -> list[Output]:
         """A station knows that a VSI has left it: what it asks from now on, it means."""
-        if (vsi_id, port) in self._moved:
-            self._moved[vsi_id, port] = min(self._moved[vsi_id, port], now + _UNDER_WAY)
+        self.departures.told(association.vsi_id, port, identity_of(manager_id, association), now)
+        return self._take()
 
     def outcomes(self, outcomes: list[Outcome], now: float) -> list[Output]:
         """The lifecycle got on: a switch has confirmed or refused something."""
@@ -150,10 +164,33 @@ class Associations:
         self._drain(now)
         return self._take()
 
-    def resume(self) -> None:
-        """The registry has been restored from an earlier life: mind its deadlines."""
+    def resume(self, records: Mapping[str, bytes], now: float) -> list[Output]:
+        """The registry has been restored from an earlier life: mind its deadlines, and what it knew of departures."""
         for attachment in self._registry.attachments():
             self._agenda.set(attachment, attachment.machine.deadline)
+            self._claims.away(attachment.port.dpid, now)
+        if unusable := self.departures.restore(records, self._stations.__contains__):
+            self._out.append(Save(self._lifecycle.next_token(), dict(unusable)))
+        for vsi_id in self.departures.vsis():
+            vsi = self._registry.vsi(vsi_id)
+            self._noted_owner(vsi_id, vsi.owner if vsi else None)
+        for port, station in self._stations.items():
+            for manager_id, association in self.departures.untold(port):
+                station.owe(manager_id, association)
+        return self._take()
+
+    def saved(self, token: int, failure: str | None) -> None:
+        """The store has written something, or says why it cannot."""
+        self.departures.saved(token, failure)
+
+    def save_again(self) -> list[Output]:
+        """Try again to write what the store has refused."""
+        self.departures.again()
+        return self._take()
+
+    def away(self, dpid: int, now: float) -> None:
+        """A switch cannot be heard from now on."""
+        self._claims.away(dpid, now)
 
     def tell_left(self, port: PortId, now: float) -> list[Output]:
         """Tell the station at a port of VSIs that moved away in an earlier life of the bridge."""
@@ -191,6 +228,10 @@ class Associations:
             self._feed(attachment, Tick(), now)
             self._drain(now)
         self._settle(self._types.tick(now), now)
+        for vsi in self._claims.due(now):
+            self._reconsider(vsi, now)
+        for vsi in self._claims.settled(now):
+            self._say_settled(vsi)
         return self._take()
 
     def postpone(self, seconds: float) -> None:
@@ -207,6 +248,7 @@ class Associations:
 
     def excuse(self, dpid: int, now: float) -> None:
         """A switch can be heard again: the silence of its stations begins now."""
+        self._claims.back(dpid)
         for attachment in self._registry.attachments():
             if attachment.port.dpid == dpid:
                 self._excuse(attachment, now)
@@ -221,8 +263,10 @@ class Associations:
         vsi = self._registry.vsi(asked.vsi_id)
         attachment = vsi.attachments.get(port) if vsi else None
         if attachment is not None:
-            if not self._superseded(attachment, heard):
+            if asked.MODE is not VdpMode.DEASSOCIATE or self._is_about(attachment, heard):
                 self._request(attachment, heard, now)
+            else:
+                self._let_go(attachment, heard, now)
         elif asked.MODE is VdpMode.DEASSOCIATE:
             self._answer(port, heard.manager_id, asked.answer(_SUCCESS))
         elif self._registry.count_at(port) >= MAX_VSIS:
@@ -234,6 +278,24 @@ class Associations:
             bridge = machine.VdpBridge(self._stations[port].evb.operational)
             attachment = self._registry.attach(asked.vsi_id, port, heard.manager_id, bridge, now)
             self._request(attachment, heard, now)
+
+    def _is_about(self, attachment: Attachment, heard: Heard) -> bool:
+        """Whether a De-Associate ends what the station has at this port, not only a second VSI of that VSIID."""
+        newest, standing = attachment.newest, attachment.granted
+        let_go = identity_of(heard.manager_id, heard.association)
+        if newest is None or let_go != identity_of(attachment.manager_id, newest):
+            return newest is None
+        deciding = attachment.machine.state is machine.VsiState.DECIDING
+        changes = standing.newest is not None and identity_of(standing.manager_id, standing.newest) != let_go
+        return not (deciding and changes and attachment.machine.in_force is VdpMode.ASSOCIATE)
+
+    def _let_go(self, attachment: Attachment, heard: Heard, now: float) -> None:
+        """A station drops a second VSI of the same VSIID; if that is being decided, what is in force stays."""
+        newest = attachment.newest
+        if newest and identity_of(attachment.manager_id, newest) == identity_of(heard.manager_id, heard.association):
+            self._feed(attachment, machine.Denied(VdpError.OTHER_FAILURE), now)
+            self._drain(now)
+        self._answer(attachment.port, heard.manager_id, heard.association.answer(_SUCCESS))
 
     def _turn_away(self, port: PortId, heard: Heard, refusal: Refusal) -> None:
         """Refuse a VSI without so much as remembering it."""
@@ -254,12 +316,17 @@ class Associations:
             before = attachment.asked
             attachment.newest = asked
             attachment.asked = self._meaning(attachment, asked, heard.organizational)
-            request = machine.Request(asked.MODE, changed=before is not None and attachment.asked != before)
+            changed = before is not None and attachment.asked != before
+            request = machine.Request(asked.MODE, changed, self._is_apart(attachment))
+        announces = asked.MODE in _ANNOUNCEMENTS and not attachment.announced
+        attachment.announced |= announces
         held_before = attachment.machine.state is machine.VsiState.HELD
         outputs = attachment.machine.feed(request, now)
         keep_alive = held_before and attachment.machine.state is machine.VsiState.HELD
         if not keep_alive:
             self._note_request(attachment, asked, now)
+        elif announces:
+            self._queue(self._lifecycle.record(attachment), now)
         for output in outputs:
             self._work.append((attachment, output))
         self._drain(now, quiet=keep_alive)
@@ -272,6 +339,13 @@ class Associations:
             self._happened(attachment, "vsi.suspended", {})
             self._queue(self._lifecycle.suspended(attachment), now)
         attachment.suspended = suspended
+
+    def _is_apart(self, attachment: Attachment) -> bool:
+        """Whether the station takes what it asks for now for another VSI than what is in force."""
+        standing, newest = attachment.granted, attachment.newest
+        if standing.newest is None or newest is None:
+            return False
+        return identity_of(standing.manager_id, standing.newest) != identity_of(attachment.manager_id, newest)
 
     def _meaning(
         self, attachment: Attachment, asked: Association, organizational: tuple[OrganizationalTlv, ...]
@@ -286,7 +360,8 @@ class Associations:
                 attachment.name = tlv.name
         key = VsiTypeKey(asked.type_id, asked.version)
         origin = self._types.origin(attachment.manager_id, key)
-        return origin, key, bindings_of(filled) if filled else (), attachment.told
+        identity = identity_of(attachment.manager_id, asked)
+        return origin, key, bindings_of(filled) if filled else (), attachment.told, identity
 
     def _organizational(
         self, port: PortId, tlvs: tuple[OrganizationalTlv, ...]
@@ -302,7 +377,8 @@ class Associations:
         status = asked.status
         assert isinstance(status, RequestStatus)
         owner = attachment.vsi.owner
-        if asked.MODE is not VdpMode.DEASSOCIATE and owner is not attachment:
+        hindered = self._claims.hindrance(attachment, now) is not None
+        if asked.MODE is not VdpMode.DEASSOCIATE and owner is not attachment and not hindered:
             self._out.append(Moving(attachment.text, owner.port if owner else None, attachment.port))
         detail: dict[str, object] = {
             "mode": asked.MODE.name,
@@ -312,44 +388,44 @@ class Associations:
         }
         self._happened(attachment, "vdp.request", detail)
 
-    def _stale(self, port: PortId, heard: Heard, now: float) -> bool:
-        """An Associate from where the VSI has just left is a keep-alive that crossed our De-Associate."""
-        asked = heard.association
-        until = self._moved.get((asked.vsi_id, port))
-        if until is None:
+    def _repeats(self, port: PortId, heard: Heard, now: float) -> bool:
+        """A request for what the station has lost without having said so: it is told, whatever it believes."""
+        asked, vsi_id = heard.association, heard.association.vsi_id
+        identity = identity_of(heard.manager_id, asked)
+        departure = self.departures.find(vsi_id, port, identity)
+        if departure is None or self._is_in_force(port, vsi_id, identity):
             return False
-        if now < until and asked.MODE is VdpMode.ASSOCIATE:
-            self._answer(port, heard.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS))
-            return True
-        del self._moved[asked.vsi_id, port]
-        return False
+        vsi = self._registry.vsi(vsi_id)
+        owner = vsi.owner if vsi is not None else None
+        owned = owner is not None and owner.port != port and not self._stations[port].interface.takeover_any
+        under_way = self._under_way(port)
+        if asked.MODE is VdpMode.DEASSOCIATE or not departure.is_repetition(asked, owned, now, under_way):
+            self.departures.drop(vsi_id, port, identity)
+            return False
+        detail: dict[str, object] = {"owner": str(owner.port) if owner else None, "reason": departure.cause.value}
+        self._out.append(Happened("vsi.stale", port, port.dpid, str(vsi_id), detail))
+        self._answer(port, heard.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS))
+        return True
 
-    def _superseded(self, attachment: Attachment, heard: Heard) -> bool:
-        """A station that changes the type keeps the old one alive as a second VSI; the newest counts."""
-        asked = heard.association
-        key = self._named(heard.manager_id, asked)
-        if key in attachment.superseded:
-            del attachment.superseded[key]
-            answer = asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS)
-            self._answer(attachment.port, heard.manager_id, answer)
-            return True
-        newest = attachment.newest
-        if newest is not None and asked.MODE is not VdpMode.DEASSOCIATE:
-            old = self._named(attachment.manager_id, newest)
-            if old != key:
-                attachment.superseded[old] = None
-                if len(attachment.superseded) > MAX_SUPERSEDED:
-                    del attachment.superseded[next(iter(attachment.superseded))]
-        return False
+    def _under_way(self, port: PortId) -> float:
+        """How long keep-alives may queue in a station: lldpad sends one ECPDU an acknowledge timer."""
+        vsis = self._registry.count_at(port) + self.departures.count_at(port)
+        return _UNDER_WAY + vsis * self._stations[port].evb.operational.ack_timer
 
-    def _named(self, manager_id: ManagerId, asked: Association) -> tuple[str, VsiTypeKey]:
-        key = VsiTypeKey(asked.type_id, asked.version)
-        return self._types.origin(manager_id, key), key
+    def _is_in_force(self, port: PortId, vsi_id: VsiId, identity: Identity) -> bool:
+        """Whether the station has the VSI at that port, by that identity: its keep-alives are what they seem."""
+        vsi = self._registry.vsi(vsi_id)
+        one = vsi.attachments.get(port) if vsi is not None else None
+        if one is None or one.machine.in_force is None or one.granted.newest is None:
+            return False
+        return identity_of(one.granted.manager_id, one.granted.newest) == identity
 
     # --- the VDP machines' wishes ---
     def _drain(self, now: float, quiet: bool = False) -> None:
         while self._work:
             attachment, output = self._work.popleft()
+            if self._claims.waits_for(attachment.vsi):
+                self._touched[attachment.vsi] = None
             match output:
                 case machine.Decide():
                     self._decide(attachment, now)
@@ -358,12 +434,45 @@ class Associations:
                 case machine.Announce(reason):
                     self._announce(attachment, reason, now)
                 case machine.Release():
+                    self.remains.released(attachment)
                     self._queue(self._lifecycle.release(attachment), now)
                 case machine.Forget():
                     self._forget(attachment)
             self._agenda.set(attachment, attachment.machine.deadline)
+        while self._touched:
+            vsi = next(iter(self._touched))
+            del self._touched[vsi]
+            self._reconsider(vsi, now)
 
-    def _decide(self, attachment: Attachment, now: float) -> None:
+    def _reconsider(self, vsi: Vsi, now: float) -> None:
+        """Something has happened to a VSI that other ports claim."""
+        for attachment, waited in self._claims.take(vsi):
+            self._decide(attachment, now, waited)
+        self._drain(now)
+
+    def _decide(self, attachment: Attachment, now: float, waited: Waiting | None = None) -> None:
+        """Who may have the VSI comes first, whether there is such a type second."""
+        rival = self._claims.hindrance(attachment, now)
+        if rival is None:
+            self._look_up(attachment, now)
+            return
+        until, latest = self._claims.gives_way(rival, now), attachment.machine.deadline
+        # An owner that has been heard while somebody waited for its end is alive.
+        alive = waited is not None and waited.owner is rival and waited.until != until
+        if until is not None and latest is not None and now < until < latest and not alive:
+            self._claims.wait(attachment, rival, until)
+        else:
+            self._contest(attachment, rival, now)
+
+    def _contest(self, attachment: Attachment, owner: Attachment, now: float) -> None:
+        reason = f"the VSI is at {owner.port}, and no Pre-Associate has announced that it moves"
+        detail: dict[str, object] = {"reason": reason, "error": VdpError.INSUFFICIENT_RESOURCES.name}
+        self._happened(attachment, "vdp.refused", detail)
+        if self._claims.contest(attachment, now):
+            self._happened(attachment, "vsi.contested", {"owner": str(owner.port), "claimant": str(attachment.port)})
+        self._feed(attachment, machine.Denied(VdpError.INSUFFICIENT_RESOURCES), now)
+
+    def _look_up(self, attachment: Attachment, now: float) -> None:
         self._lifecycle.asked(attachment)
         found = self._types.ask(attachment, now)
         self._out += self._types.take()
@@ -435,32 +544,83 @@ class Associations:
             self._happened(attachment, "vdp.response", detail)
         self._answer(attachment.port, attachment.manager_id, asked.answer(status, filled))
         if status.keep:
-            attachment.asked, attachment.filled = attachment.granted
-        elif status.success:
-            attachment.granted = attachment.asked, attachment.filled
+            attachment.fall_back()
+        elif status.success and mode is not VdpMode.DEASSOCIATE:
+            self._stands(attachment)
         if not quiet and status.success and mode is VdpMode.ASSOCIATE:
             self._happened(attachment, "vsi.active", {})
 
+    def _stands(self, attachment: Attachment) -> None:
+        """A request is in force; what it replaces is another VSI to the station, which may keep that alive too."""
+        replaced, newest = attachment.granted, attachment.newest
+        assert newest is not None
+        if replaced.newest is not None and self._is_apart(attachment):
+            self.departures.note(attachment.port, replaced.manager_id, replaced.newest, Cause.SUPERSEDED)
+        identity = identity_of(attachment.manager_id, newest)
+        self.departures.drop(newest.vsi_id, attachment.port, identity)
+        attachment.stand()
+
     def _announce(self, attachment: Attachment, reason: str, now: float) -> None:
+        """Tell a station that a VSI has left it, by every name by which it may have it."""
         self._happened(attachment, "vdp.announce", {"reason": reason})
+        self._depart(attachment, reason)
+        # Before anything is taken out of the store: what repeats this VSI after a restart has to be known.
+        self._save_departures()
+        port, newest = attachment.port, attachment.newest
+        told = dict.fromkeys(self.departures.untold(port, attachment.vsi.vsi_id))
+        if newest is not None:
+            told[attachment.manager_id, newest] = None
+        by_name = {identity_of(*one): one for one in told}
+        for manager_id, association in by_name.values():
+            self._answer(port, manager_id, association.unsolicited_deassociate())
+
+    def _depart(self, attachment: Attachment, reason: str) -> None:
         owner = attachment.vsi.owner
-        if owner is not None and owner is not attachment:
-            self._moved = {place: until for place, until in self._moved.items() if until > now}
-            until = now + attachment.machine.operational.keep_alive_timeout
-            self._moved[attachment.vsi.vsi_id, attachment.port] = until
-        if attachment.newest is not None:
-            tlv = attachment.newest.unsolicited_deassociate()
-            self._answer(attachment.port, attachment.manager_id, tlv)
+        moved = owner is not None and owner is not attachment
+        cause = Cause.EXPIRED if reason == machine.LAPSED else Cause.DISPLACED if moved else Cause.RECALLED
+        standing, newest = attachment.granted, attachment.newest
+        had = {} if standing.newest is None else {(standing.manager_id, standing.newest): None}
+        if newest is not None:
+            had[attachment.manager_id, newest] = None
+        for manager_id, association in had:
+            # What expires in Pre-Associate comes back with one, which is an announcement.
+            if cause is not Cause.EXPIRED or association.MODE is VdpMode.ASSOCIATE:
+                self.departures.note(attachment.port, manager_id, association, cause)
 
     def _forget(self, attachment: Attachment) -> None:
         self._registry.forget(attachment)
         self._happened(attachment, "vsi.gone", {})
+        vsi = attachment.vsi
+        if vsi.owner is None:
+            self.departures.ended(vsi.vsi_id)
+        if not vsi.attachments and self._claims.settle(vsi):
+            self._say_settled(vsi)
+
+    def _moved(self, vsi: Vsi) -> None:
+        """A gate is open, newly or at another port."""
+        self._noted_owner(vsi.vsi_id, vsi.owner)
+        if self._claims.settle(vsi):
+            self._say_settled(vsi)
+
+    def _noted_owner(self, vsi_id: VsiId, owner: Attachment | None) -> None:
+        if owner is None:
+            self.departures.ended(vsi_id)
+        else:
+            self.departures.taken(vsi_id, owner.port)
+
+    def _say_settled(self, vsi: Vsi) -> None:
+        owner = vsi.owner.port if vsi.owner else None
+        detail: dict[str, object] = {"owner": str(owner) if owner else None}
+        self._out.append(Happened("vsi.settled", owner, owner.dpid if owner else None, vsi.text, detail))
 
     # --- the lifecycle's outcomes ---
     def _queue(self, outcomes: list[Outcome], now: float) -> None:
         for outcome in outcomes:
             match outcome:
-                case Apply() | ReadRules() | ReadMeters() | Save() | Happened() | Distrust() | Activated():
+                case Activated(vsi):
+                    self._moved(vsi)
+                    self._out.append(outcome)
+                case Apply() | ReadRules() | ReadMeters() | Save() | Happened() | Distrust():
                     self._out.append(outcome)
                 case Announcement():
                     self._announcements.append(outcome)
@@ -479,7 +639,12 @@ class Associations:
         port = attachment.port
         self._out.append(Happened(kind, port, port.dpid, attachment.text, detail))
 
+    def _save_departures(self) -> None:
+        if (changed := self.departures.changes(self._lifecycle.next_token)) is not None:
+            self._out.append(Save(*changed))
+
     def _take(self) -> list[Output]:
+        self._save_departures()
         # The station's answer goes first: its VM waits for it.
         for one in self._announcements:
             self._out += one.frames

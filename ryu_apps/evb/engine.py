@@ -77,6 +77,7 @@ from ryu_apps.evb.type_database import TypeDatabase
 from ryu_apps.evb.vsi.accounts import PREFIX as STATISTICS
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
+from ryu_apps.evb.vsi.departures import PREFIX as DEPARTED
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -231,12 +232,13 @@ class Engine:
         if gone := dict.fromkeys(unusable):
             self._effects.append(Save(self.lifecycle.next_token(), gone))
         self._effects += self.types.restore({key: one for key, one in known.items() if key.startswith(TYPE)}, now)
-        others = _RELAY, _STATION, STATISTICS, BALANCER, LINKS_DOWN, TYPE, _PROBE
+        others = _RELAY, _STATION, STATISTICS, BALANCER, LINKS_DOWN, TYPE, DEPARTED, _PROBE
         vsis = {key: record for key, record in known.items() if not key.startswith(others)}
         told = list(restore(vsis, self.registry, self.lifecycle, self.types, place, now))
         self._effects += told
         self._past_is_known = records is not None and all(one.kind == "vsi.restored" for one in told)
-        self.associations.resume()
+        departed = {key: one for key, one in known.items() if key.startswith(DEPARTED)}
+        self._associated(self.associations.resume(departed, now), now)
 
     @property
     def policies(self) -> PolicySet:
@@ -313,6 +315,7 @@ class Engine:
         self._told_of_store(token, failure, now)
         self.types.saved(token, failure, now)
         self.snooper.saved(token, now, stored=failure is None)
+        self.associations.saved(token, failure)
         outcomes = self.counters.saved(token, failure)
         self._outcomes(self.lifecycle.saved(token, failure) if outcomes is None else outcomes, now)
 
@@ -380,6 +383,7 @@ class Engine:
         self.lifecycle.up.discard(dpid)
         if self.bringup.gone(dpid) is None:
             return
+        self.associations.away(dpid, now)
         self._note(Happened("switch.down", dpid=dpid), now)
         self._outcomes(self.counters.away(dpid), now)
         for port, station in self.stations.items():
@@ -448,6 +452,8 @@ class Engine:
 
     def _switch_ready(self, state: SwitchState, now: float) -> None:
         self.lifecycle.up.add(state.dpid)
+        if not state.unclaimed:
+            self.associations.remains.returned(state.dpid)
         self._audit.reset(state.dpid)
         # One after the other: who compares thousands of rules does nothing else meanwhile.
         turn = self.wiring.numbers[state.dpid] / len(self.wiring.numbers)
@@ -473,6 +479,7 @@ class Engine:
     def _sweep_abandoned(self, dpid: int) -> None:
         if self.bringup.ready(dpid) and (change := self.bringup.abandoned(dpid)):
             self._apply(Apply(dpid, 0, change, Mode.BULK))
+            self.associations.remains.returned(dpid)
 
     # --- stations ---
     def _station(self, port: PortId, first_sequence: int) -> StationPort:
@@ -542,8 +549,8 @@ class Engine:
                     self._note(output, now)
                 case Heard():
                     self._associated(self.associations.heard(port, output, now), now)
-                case Told(vsi_id):
-                    self.associations.told(port, vsi_id, now)
+                case Told(manager_id, association):
+                    self._associated(self.associations.told(port, manager_id, association, now), now)
                 case Relay(on):
                     self._relay(port, on)
                 case Known():
@@ -635,6 +642,7 @@ class Engine:
                 self._begin_audit(dpid, now)
             case Chore.STORE:
                 self._outcomes(self.lifecycle.delete_again(), now)
+                self._associated(self.associations.save_again(), now)
                 self._try_store()
             case Chore.SWEEP:
                 self._sweep_abandoned(dpid)

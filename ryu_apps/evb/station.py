@@ -39,12 +39,14 @@ from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import (
     Association,
+    Identity,
     MalformedAssociation,
     ManagerId,
     OrganizationalTlv,
     RequestStatus,
     VdpMode,
     VdpPdu,
+    identity_of,
 )
 from ryu_apps.evb.wire.vsi_id import VsiId
 
@@ -75,9 +77,10 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The station knows that the bridge has ended a VSI."""
+    """The station knows that the bridge has ended a VSI; ``association`` is what it was told."""
 
-    vsi_id: VsiId
+    manager_id: ManagerId
+    association: Association
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +134,7 @@ class StationPort:
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
         self.up = False
-        self._farewells: dict[VsiId, tuple[ManagerId, Association]] = {}
+        self._farewells: dict[tuple[VsiId, Identity], tuple[ManagerId, Association]] = {}
         self._farewell_at: float | None = None
         self._mac = mac
         self._foreign = foreign
@@ -171,7 +174,10 @@ class StationPort:
         return [one for one in said if not isinstance(one, Relay)]
 
     def link(self, up: bool, now: float) -> list[Output]:
-        """The link went up or down; what the station has not been told by then it will have to ask again."""
+        """The link went up or down; what the station has not been told by then it will have to ask again.
+
+        What it would not ask, because it has ended, is kept.
+        """
         if up:
             self._speaker.up(now)
         else:
@@ -180,7 +186,8 @@ class StationPort:
 
     def _link(self, up: bool, now: float) -> list[Output]:
         self.up = up
-        self._outbox.clear()
+        for manager_id, tlv in self._outbox.clear():
+            self._remember_farewell(manager_id, tlv)
         self._farewell_at = now + FAREWELL_DELAY if up and self._farewells else None
         return [*self._agreement(LinkUp() if up else LinkDown(), now), *self._reset(now)]
 
@@ -199,8 +206,10 @@ class StationPort:
             if reason := self._impostor(frame.src):
                 return self._dropped(_IMPOSTOR, f"{frame.ethertype:#06x} {reason}", now)
             if frame.ethertype == ETHERTYPE_ECP:
+                self._alive(now)
                 return self._ecpdu(frame, now)
             if frame.ethertype == ETHERTYPE_LLDP:
+                self._alive(now)
                 return self._lldpdu(frame, now)
         except WireError as error:
             return self._dropped("malformed", str(error), now)
@@ -226,12 +235,25 @@ class StationPort:
         self._outbox.add(manager_id, tlv)
         return self._flush(now)
 
-    # --- what a station has to hear even if a link flap swallowed it ---
+    # --- what a station has to hear even if a link flap or its own silence swallowed it ---
+    def owe(self, manager_id: ManagerId, association: Association) -> None:
+        """The station has yet to be told that the bridge has ended a VSI."""
+        self._remember_farewell(manager_id, association.unsolicited_deassociate())
+
+    def asks_anew(self, manager_id: ManagerId, association: Association) -> None:
+        """What the station said is no repetition of what has been ended: there is no need to tell it."""
+        self._farewells.pop(_addressee(manager_id, association), None)
+
     def _remember_farewell(self, manager_id: ManagerId, tlv: Association | MalformedAssociation) -> None:
         """A VSI that waits for an answer when the link fails never asks again; only this frees it."""
         room = len(self._farewells) < MAX_FAREWELLS
         if room and isinstance(tlv, Association) and _ends_the_vsi(tlv):
-            self._farewells[tlv.vsi_id] = manager_id, tlv.unsolicited_deassociate()
+            self._farewells[_addressee(manager_id, tlv)] = manager_id, tlv.unsolicited_deassociate()
+
+    def _alive(self, now: float) -> None:
+        """The station can be heard: what it did not acknowledge is said again."""
+        if self._farewells and self._farewell_at is None and self.up:
+            self._farewell_at = now + FAREWELL_DELAY
 
     def _say_farewells(self, now: float) -> list[Output]:
         if self._farewell_at is None or now < self._farewell_at:
@@ -241,9 +263,11 @@ class StationPort:
         return [output for one in farewells.values() for output in self.answer(*one, now)]
 
     def _told(self, payload: bytes) -> Iterator[Told]:
-        for tlv, _ in VdpPdu.decode(payload).associations():
-            if tlv.MODE is VdpMode.DEASSOCIATE:
-                yield Told(tlv.vsi_id)
+        pdu = VdpPdu.decode(payload)
+        for tlv, _ in pdu.associations():
+            if _ends_the_vsi(tlv):
+                self._farewells.pop(_addressee(pdu.manager_id, tlv), None)
+                yield Told(pdu.manager_id, tlv)
 
     def _undelivered(self, payload: bytes) -> None:
         pdu = VdpPdu.decode(payload)
@@ -336,7 +360,6 @@ class StationPort:
             outputs += self._dropped("malformed", malformed.reason, now)
             outputs += self.answer(pdu.manager_id, malformed.answer(), now)
         for association, organizational in pdu.associations():
-            self._farewells.pop(association.vsi_id, None)
             outputs.append(Heard(pdu.manager_id, association, organizational))
         return outputs
 
@@ -360,10 +383,14 @@ class StationPort:
 
 
 def _ends_the_vsi(tlv: Association) -> bool:
-    """An unsolicited De-Associate, or a refusal that keeps nothing."""
-    if isinstance(tlv.status, RequestStatus):
+    """A De-Associate, solicited or not, or a refusal that keeps nothing."""
+    if tlv.MODE is VdpMode.DEASSOCIATE or isinstance(tlv.status, RequestStatus):
         return tlv.MODE is VdpMode.DEASSOCIATE
     return not tlv.status.success and not tlv.status.keep
+
+
+def _addressee(manager_id: ManagerId, tlv: Association) -> tuple[VsiId, Identity]:
+    return tlv.vsi_id, identity_of(manager_id, tlv)
 
 
 def bridge_mac(port: PortId) -> int:

@@ -36,16 +36,20 @@ def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
     """Take a VSI off every port; its stations are told by an unsolicited De-Associate.
 
     Returns:
-        200 if nothing is left of it, 202 while switches still have to confirm; and what was recalled.
+        200 if nothing is left of it, 202 while switches still have to confirm or to return; and what was recalled.
 
     Raises:
-        RestError: 404, no port knows it.
+        RestError: 404, no port knows it and no switch that is away holds anything of it.
     """
-    attachments = _known(bridge, vsi).attachments.values()
+    remains = bridge.engine.associations.remains
+    known = bridge.engine.registry.named(vsi) if vsi in remains else _known(bridge, vsi)
+    attachments = known.attachments.values() if known else ()
     recalled = [str(one.port) for one in attachments if one.machine.state in _RECALLABLE]
     bridge.deliver(OperatorDeassociate(vsi))
-    gone = bridge.engine.registry.named(vsi) is None
-    return Reply(200 if gone else 202, {"vsi": vsi, "recalled": recalled, "gone": gone})
+    away = [bridge.engine.fabric.switches[dpid].name for dpid in remains.of(vsi)]
+    gone = bridge.engine.registry.named(vsi) is None and not away
+    body: Json = {"vsi": vsi, "recalled": recalled, "gone": gone}
+    return Reply(200 if gone else 202, body | ({"away": away} if away else {}))
 
 
 def _known(bridge: Bridge, text: str) -> Vsi:

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ryu_apps.evb.flow.learning import learn
 from ryu_apps.evb.flow.pipeline import Kind, Table, parse_cookie
 from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey
-from ryu_apps.evb.io import BackendJudged, Mode, OperatorDeassociate, PortChanged
+from ryu_apps.evb.io import BackendJudged, Happened, Mode, OperatorDeassociate, PortChanged
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
 from ryu_apps.evb.program.balancers import group_id
 from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
@@ -87,6 +87,50 @@ def pristine() -> dict[int, FlowTable]:
 EMPTY = pristine()
 
 
+class Owners:
+    """Who had which VSI, by what happened; a port that takes it over has announced itself.
+
+    Lenient by the moments in which a gate is on its way: what counts is the Pre-Associate (or M bit) that came after
+    the request by which the present owner became the owner.
+    """
+
+    def __init__(self) -> None:
+        self._clock = 0
+        self._read = 0
+        self._announced: dict[tuple[str, PortId], int] = {}
+        self._requested: dict[tuple[str, PortId], int] = {}
+        self._since: dict[str, tuple[PortId, int]] = {}
+
+    def asked(self, port: PortId, vsi: str, mode: VdpMode, migrating: bool) -> None:
+        self._clock += 1
+        if mode is not VdpMode.DEASSOCIATE and (mode is not VdpMode.ASSOCIATE or migrating):
+            self._announced[vsi, port] = self._clock
+        if mode is VdpMode.ASSOCIATE:
+            self._requested[vsi, port] = self._clock
+
+    def follow(self, happened: list[Happened]) -> None:
+        for one in happened[self._read :]:
+            if one.vsi is None or one.port is None:
+                continue
+            port, since = self._since.get(one.vsi, (one.port, -1))
+            if one.kind == "vsi.active":
+                takes = port != one.port
+                assert not takes or self._announced.get((one.vsi, one.port), -1) >= since, (one, port)
+                stays = not takes and since >= 0
+                self._since[one.vsi] = one.port, since if stays else self._requested[one.vsi, one.port]
+            elif port == one.port and (one.kind in _ENDS or _gives_up(one)):
+                self._since.pop(one.vsi, None)
+        self._read = len(happened)
+
+
+#: What ends an owner's being it; a De-Associate or Pre-Associate of its own station does too.
+_ENDS = ("vdp.announce", "vsi.gone")
+
+
+def _gives_up(one: Happened) -> bool:
+    return one.kind == "vdp.request" and one.detail["mode"] != VdpMode.ASSOCIATE.name
+
+
 class BridgeModel(RuleBasedStateMachine):
     """Stations ask, switches dawdle, refuse and vanish, the controller dies, time passes."""
 
@@ -95,10 +139,12 @@ class BridgeModel(RuleBasedStateMachine):
         self.world = World(FABRIC, policies=TYPES, forward_in_flight=2)
         self.world.connect()
         self.away: set[int] = set()
+        self.owners = Owners()
 
-    @rule(port=PORTS, vm=VMS, mode=MODES)
-    def ask(self, port: PortId, vm: Vm, mode: VdpMode) -> None:
-        self.world.ask(port, vm, mode)
+    @rule(port=PORTS, vm=VMS, mode=MODES, migrating=st.sampled_from([False, False, True]))
+    def ask(self, port: PortId, vm: Vm, mode: VdpMode, migrating: bool) -> None:
+        self.owners.asked(port, vm.text, mode, migrating)
+        self.world.ask(port, vm, mode, migrating=migrating)
 
     @rule(dpid=SWITCHES, port=st.integers(1, 5))
     def somebody_connects(self, dpid: int, port: int) -> None:
@@ -124,6 +170,7 @@ class BridgeModel(RuleBasedStateMachine):
 
     @rule(port=PORTS, vm=VMS)
     def suspend(self, port: PortId, vm: Vm) -> None:
+        self.owners.asked(port, vm.text, VdpMode.ASSOCIATE, False)
         self.world.ask(port, vm, VdpMode.ASSOCIATE, suspended=True)
 
     @rule(dpid=SWITCHES)
@@ -200,6 +247,10 @@ class BridgeModel(RuleBasedStateMachine):
                     fields = {field.name: field.value for field in key.match}
                     places.setdefault(fields["eth_src"], set()).add(PortId(dpid, fields["in_port"]))
         assert all(len(ports) == 1 for ports in places.values()), places
+
+    @invariant()
+    def a_stale_port_never_becomes_owner(self) -> None:
+        self.owners.follow(self.world.happened)
 
     @invariant()
     def a_gate_leads_to_a_body(self) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
 
 from ryu_apps.evb.agenda import Agenda
-from ryu_apps.evb.associations import MAX_ADDRESSES, MAX_SUPERSEDED, MAX_VSIS
+from ryu_apps.evb.associations import MAX_ADDRESSES, MAX_VSIS
 from ryu_apps.evb.io import FrameReceived, SendFrame
 from ryu_apps.evb.protocol.outbox import MAX_LETTERS, Outbox
 from ryu_apps.evb.station import MAX_FAREWELLS, StationPort
+from ryu_apps.evb.vsi import departures
+from ryu_apps.evb.vsi.departures import MAX_PER_VSI
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
@@ -75,14 +76,30 @@ def test_a_vm_has_no_more_than_so_many_addresses_and_the_newest_count(world: Wor
     assert attachment(world, vm).told == tuple(told[-MAX_ADDRESSES:])
 
 
-def test_types_that_were_replaced_are_not_remembered_for_ever(world: World) -> None:
+def test_records_that_were_replaced_are_not_remembered_for_ever(world: World) -> None:
     vm = Vm(7)
-    world.ask(HV1, vm, VdpMode.ASSOCIATE)
-    for unknown in range(1000, 1000 + MAX_SUPERSEDED + 6):
-        world.advance(0.01)
-        world.send(HV1, replace(vm.tlv(VdpMode.ASSOCIATE), type_id=unknown))
-        assert world.answer(HV1).keep
-    assert len(attachment(world, vm).superseded) == MAX_SUPERSEDED
+    for number in range(MAX_PER_VSI + 6):
+        world.manager_id = ManagerId(number.to_bytes(16))
+        world.ask(HV1, vm, VdpMode.ASSOCIATE)
+        assert world.answer(HV1).success
+    assert len(world.engine.associations.departures) == MAX_PER_VSI
+
+
+def test_departures_are_remembered_up_to_a_number_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(departures, "MAX_PER_PORT", 30)
+    monkeypatch.setattr(departures, "MAX_IN_ALL", 50)
+    known = departures.Departures()
+    for number in range(40):
+        for port in (HV1, HV2):
+            known.note(port, ManagerId(), Vm(number).tlv(VdpMode.ASSOCIATE), departures.Cause.DISPLACED)
+            assert len(list(known.untold(port))) <= 30 and len(known) <= 50
+    kept = [association.vsi_id for _, association in known.untold(HV1)]
+    assert kept == [Vm(number).vsi_id for number in range(15, 40)]
+    stored = known.changes(lambda: 1)
+    assert stored is not None
+    again = departures.Departures()
+    assert again.restore({key: one for key, one in stored[1].items() if one}, lambda port: True) == {}
+    assert list(again.untold(HV1)) == list(known.untold(HV1))
 
 
 def refusal(number: int) -> Association:

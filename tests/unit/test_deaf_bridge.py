@@ -93,7 +93,7 @@ def test_keep_alive_that_nobody_heard_is_answered_when_somebody_is_there_again(w
 
 
 def test_station_whose_vsi_has_left_is_not_reassured(world: World) -> None:
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     before = len(world.sent[HV1])
     world.restart_controller()
     world.advance(0.05)

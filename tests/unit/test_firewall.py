@@ -130,7 +130,7 @@ class Site:
         self.world.connect()
 
     def admit(self, vm: Vm, port: PortId = HV1, mode: VdpMode = VdpMode.ASSOCIATE) -> Vm:
-        self.world.ask(port, vm, mode)
+        self.world.ask(port, vm, mode, migrating=True)
         assert self.world.answer(port).success
         return vm
 

@@ -151,7 +151,7 @@ def test_source_that_cannot_be_asked_keeps_nobody_from_leaving_it(world: World) 
     associated(world, vm)
     learn(world, vm, 1000)
     world.disconnect(S1)
-    world.ask(HV3, vm, VdpMode.ASSOCIATE)
+    world.ask(HV3, vm, VdpMode.ASSOCIATE, migrating=True)
     assert world.answer(HV3).success
     assert any(happened.kind == "state.lost" for happened in world.happened)
 
@@ -211,7 +211,7 @@ def test_there_and_back_and_within_a_switch(world: World) -> None:
     associated(world, vm)
     learn(world, vm, 1000)
     for port, dpid in ((HV3, S2), (HV4, S2), (HV1, S1), (HV2, S1)):
-        world.ask(port, vm, VdpMode.ASSOCIATE)
+        world.ask(port, vm, VdpMode.ASSOCIATE, migrating=True)
         world.advance(0.5)
         assert world.answer(port).success
         assert ports(world, dpid) == {1000}

@@ -203,7 +203,7 @@ def test_a_switch_without_room_goes_without_it() -> None:
 def test_a_vsi_without_a_mac_address_has_none(world: World) -> None:
     """Nobody knows what is for it: that goes everywhere anyway."""
     info = FilterInfo.of(Vid(vid=200))
-    whole = replace(Vm(2).tlv(ASSOCIATE), filter_info=info)
+    whole = replace(Vm(2).tlv(ASSOCIATE, migrating=True), filter_info=info)
     for port in (HV1, HV3):
         world.advance(0.01)
         world.send(port, whole)

@@ -64,13 +64,13 @@ def test_after_a_move_the_tables_are_those_of_a_vsi_that_was_always_there(world:
 
 
 def test_source_keeps_no_rule_of_a_vsi_that_left(world: World) -> None:
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     assert not world.rules(S1, Kind.VSI_BODY, Kind.TYPE_BODY)
     assert {key.table for key in world.rules(S1, Kind.GATE)} == {Table.FORWARD}
 
 
 def test_crossing_keep_alive_from_the_old_port_does_not_bring_it_back(world: World) -> None:
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     world.applied.clear()
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert world.sent[HV1][-1].MODE is VdpMode.DEASSOCIATE
@@ -78,7 +78,7 @@ def test_crossing_keep_alive_from_the_old_port_does_not_bring_it_back(world: Wor
 
 
 def test_late_deassociate_from_the_old_port_touches_nothing(world: World) -> None:
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     world.applied.clear()
     world.ask(HV1, VM, VdpMode.DEASSOCIATE)
     assert world.answer(HV1).success
@@ -86,7 +86,7 @@ def test_late_deassociate_from_the_old_port_touches_nothing(world: World) -> Non
 
 
 def test_moving_back_begins_with_a_preassociate_at_any_time(world: World) -> None:
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert world.answer(HV1).success and gate_ports(world) == {HV1}
@@ -140,8 +140,8 @@ def test_flip_that_takes_too_long_gives_the_gate_back_to_the_source(world: World
 
 def test_overlapping_associates_end_with_the_newest(world: World) -> None:
     world.hold.update((S1, S2))
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
-    world.ask(HV4, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
+    world.ask(HV4, VM, VdpMode.ASSOCIATE, migrating=True)
     world.release()
     world.release()
     assert world.answer(HV4).success
@@ -150,8 +150,8 @@ def test_overlapping_associates_end_with_the_newest(world: World) -> None:
 
 def test_slow_staging_does_not_win_over_a_newer_associate(world: World) -> None:
     world.hold.add(S2)
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
-    world.ask(HV2, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
+    world.ask(HV2, VM, VdpMode.ASSOCIATE, migrating=True)
     world.release()
     assert world.answer(HV2).success
     assert gate_ports(world) == {HV2}
@@ -164,6 +164,7 @@ def test_source_switch_that_is_away_does_not_stop_a_fail_over() -> None:
     world.advance(60.0)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.disconnect(S1)
+    world.advance(3.0)
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
     assert world.answer(HV3).success
     world.connect(S1)

@@ -45,7 +45,7 @@ def let_staging_through(world: World) -> None:
 def test_flip_that_overtakes_another_tells_the_first_owner(world: RestWorld) -> None:
     world.hold.update((S1, S2))
     for port in (HV2, HV3):
-        world.ask(port, VM, VdpMode.ASSOCIATE)
+        world.ask(port, VM, VdpMode.ASSOCIATE, migrating=True)
         let_staging_through(world)
     world.release()
     world.advance(0.1)
@@ -110,9 +110,9 @@ def test_switch_that_refuses_what_it_should_hold_is_brought_up_once_more() -> No
 
 
 def test_station_that_knows_that_its_vm_left_may_have_it_back_at_once(world: RestWorld) -> None:
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     world.advance(0.2)
-    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE, migrating=True)
     assert world.answer(HV1).success and gate_ports(world) == {HV1}
 
 

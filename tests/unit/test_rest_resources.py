@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.io import FrameReceived, Mode
+from ryu_apps.evb.io import FrameReceived, Mode, PortChanged
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.vsi.model import VsiTypeKey
-from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.evb.wire.vdp import ManagerId, VdpMode
 from tests.rest_world import EPOCH, RestWorld
 from tests.world import HV1, HV2, HV3, OPEN_2, S1, S2, Vm, two_switches
 
@@ -162,6 +162,58 @@ def test_delete_is_only_accepted_while_a_switch_has_not_confirmed(world: RestWor
     assert (again.status_code, again.json["recalled"]) == (202, [])
     world.release()
     assert world.refusal(f"/evb/vsis/{VM.text}", "DELETE") == (404, f"no VSI {VM.text}")
+
+
+def test_delete_is_only_accepted_while_a_switch_is_away_and_is_not_undone(world: RestWorld) -> None:
+    world.advance(60.0)  # until then a bridge without a past leaves rules that nobody claims
+    empty = world.snapshot()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    for dpid in (S1, S2):
+        world.disconnect(dpid)
+    for _ in range(2):
+        response = world.request(f"/evb/vsis/{VM.text}", "DELETE")
+        assert (response.status_code, response.json["gone"], response.json["away"]) == (202, False, ["s1", "s2"])
+    world.connect(S1)
+    response = world.request(f"/evb/vsis/{VM.text}", "DELETE")
+    assert (response.status_code, response.json["away"]) == (202, ["s2"])
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.sent[HV1][-1].MODE is VdpMode.DEASSOCIATE
+    world.connect(S2)
+    assert world.snapshot() == empty
+    assert world.refusal(f"/evb/vsis/{VM.text}", "DELETE") == (404, f"no VSI {VM.text}")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_deleted_vsi_whose_station_was_not_told_stays_off(world: RestWorld, restarted: bool) -> None:
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.feed(PortChanged(HV1, False))
+    world.request(f"/evb/vsis/{VM.text}", "DELETE")
+    if restarted:
+        world.restart_controller()
+    else:
+        world.feed(PortChanged(HV1, True))
+    for _ in range(2):
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
+        assert world.sent[HV1][-1].MODE is VdpMode.DEASSOCIATE
+        assert world.engine.registry.named(VM.text) is None
+    world.ask(HV1, VM, VdpMode.PREASSOCIATE)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success
+
+
+def test_deleted_vsi_is_not_revived_by_the_record_of_another_manager(world: RestWorld) -> None:
+    first, second = world.manager_id, ManagerId(b"mgr2" + bytes(12))
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.manager_id = second
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    before = len(world.sent[HV1])
+    world.request(f"/evb/vsis/{VM.text}", "DELETE")
+    world.advance(0.05)
+    assert [tlv.MODE for tlv in world.sent[HV1][before:]] == [VdpMode.DEASSOCIATE] * 2
+    for world.manager_id in (first, second):
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
+        assert world.sent[HV1][-1].MODE is VdpMode.DEASSOCIATE
+    assert world.engine.registry.named(VM.text) is None
 
 
 # --- VSI types ------------------------------------------------------------------------------------

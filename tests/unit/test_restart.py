@@ -42,7 +42,7 @@ def test_keep_alive_after_a_restart_is_only_a_keep_alive(world: World) -> None:
 def test_reservation_survives_and_can_be_used(world: World) -> None:
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     world.restart_controller()
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     assert world.answer(HV3).success
     assert gate_ports(world) == {HV3, HV2}
 
@@ -62,7 +62,7 @@ def test_flip_that_was_not_answered_did_not_happen(world: World, confirmed: tupl
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     before = world.snapshot()
     world.hold.update({S1, S2} - set(confirmed))
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     world.hold.clear()
     world.restart_controller()
     assert gate_ports(world) == {HV1, HV2}
@@ -72,7 +72,7 @@ def test_flip_that_was_not_answered_did_not_happen(world: World, confirmed: tupl
 
 
 def test_source_is_told_after_the_restart_if_it_was_not_before(world: World) -> None:
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     moved = dict(world.store)
     world.restart_controller()
     assert gate_ports(world) == {HV3, HV2}
@@ -102,7 +102,7 @@ def test_full_disk_refuses_new_promises_and_keeps_what_is_in_force(world: World)
     world.store_refuses = "disk full"
     gates = {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables}
     for mode in (VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
-        world.ask(HV3, VM, mode)
+        world.ask(HV3, VM, mode, migrating=True)
         assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
     assert {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables} == gates
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
@@ -113,7 +113,7 @@ def test_full_disk_refuses_new_promises_and_keeps_what_is_in_force(world: World)
 @pytest.mark.parametrize("mode", [VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE])
 def test_nothing_is_granted_before_it_is_saved(world: World, mode: VdpMode) -> None:
     world.store_dawdles = True
-    assert world.ask(HV3, VM, mode) == []
+    assert world.ask(HV3, VM, mode, migrating=True) == []
     world.store_catches_up()
     assert world.answer(HV3).success and len(world.sent[HV3]) == 1
 
@@ -168,7 +168,7 @@ def test_records_of_another_schema_are_refused() -> None:
 
 def test_left_station_is_told_by_a_deassociate(world: World) -> None:
     world.hold.add(S1)
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     world.release()
     told = world.sent[HV1][-1]
     assert told.MODE is VdpMode.DEASSOCIATE and isinstance(told.status, RequestStatus)
@@ -177,7 +177,7 @@ def test_left_station_is_told_by_a_deassociate(world: World) -> None:
 def test_gate_that_nobody_has_claimed_yet_goes_when_its_vsi_is_active_elsewhere(world: World) -> None:
     world.restart_controller(remembering=False)
     assert gate_ports(world) == {HV1, HV2}
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     assert world.answer(HV3).success
     assert gate_ports(world) == {HV3, HV2}
 
@@ -186,7 +186,7 @@ def test_switch_that_returns_with_the_gate_of_a_vsi_that_has_moved_loses_it(worl
     world.restart_controller(remembering=False)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.disconnect(S1)
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     world.connect(S1)
     assert gate_ports(world) == {HV3, HV2}
 
@@ -228,7 +228,7 @@ def test_records_of_the_first_schema_are_taken_up_and_written_anew(world: World)
     before = world.snapshot()
     world.restart_controller()
     assert world.snapshot() == before and gate_ports(world) == {HV1, HV2}
-    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
     assert gate_ports(world) == {HV3, HV2}
     moved = next(data for key, data in world.store.items() if key.endswith(str(HV3)))
     assert msgpack.unpackb(moved)[0] == 2

@@ -355,7 +355,7 @@ def test_a_vsi_is_refused_where_no_proxy_is_and_told_why() -> None:
     active(world)
     before = world.snapshot()
     for mode in (PRE, RR, ASSOC):
-        world.ask(HV3, A, mode)
+        world.ask(HV3, A, mode, migrating=True)
         assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
     reasons = {one.detail["reason"] for one in world.happened if one.kind == "vdp.refused"}
     assert reasons == {"switch s2 has no appliance tcp_proxy in VLAN 100"}

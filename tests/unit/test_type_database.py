@@ -247,7 +247,7 @@ def test_newest_request_counts_when_the_type_comes(world: ManagersWorld) -> None
 def test_associate_that_was_asked_for_later_wins_whatever_comes_first(world: ManagersWorld) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.manager_id = OTHER
-    world.ask(HV3, Vm(7), VdpMode.ASSOCIATE)
+    world.ask(HV3, Vm(7), VdpMode.ASSOCIATE, migrating=True)
     world.serve()
     assert gate_ports(world) == {HV3}
 

@@ -249,6 +249,7 @@ def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) ->
                 timers=_timers(parsed.timers, one.timers),
                 timer_limits=_timer_limits(parsed.timer_limits, one.timer_limits),
                 stage_on_preassociate=(one.stage_on or parsed.stage_on) == "preassociate",
+                takeover_any=(one.takeover or parsed.takeover) == "any",
             )
 
 
@@ -305,5 +306,6 @@ def _written(one: Interface, names: dict[int, str]) -> dict[str, Any]:
         "timers": flow_map(timers) if one.timers != default else None,
         "timer_limits": flow_map(limits) if one.timer_limits != TimerLimits() else None,
         "stage_on": "preassociate" if one.stage_on_preassociate else None,
+        "takeover": "any" if one.takeover_any else None,
     }
     return {key: value for key, value in parts.items() if value is not None}

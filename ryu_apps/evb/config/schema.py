@@ -17,6 +17,7 @@ from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 
 StageOnText = Literal["preassociate", "preassociate_rr"]
+TakeoverText = Literal["announced", "any"]
 #: Port numbers travel in 16 bits of metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
 #: Seconds between readings of all counters, unless the file says otherwise.
@@ -102,6 +103,7 @@ class Station(Strict):
     timers: TimerValues = TimerValues()
     timer_limits: TimerLimitValues = TimerLimitValues()
     stage_on: StageOnText | None = None
+    takeover: TakeoverText | None = None
 
 
 class Host(Strict):
@@ -251,6 +253,7 @@ class ConfigFile(Strict):
     policies: list[str] = Field(default_factory=list)
     state_dir: str | None = None
     stage_on: StageOnText = "preassociate_rr"
+    takeover: TakeoverText = "announced"
     timers: TimerValues = TimerValues()
     timer_limits: TimerLimitValues = TimerLimitValues()
     multicast: Multicast = Multicast()

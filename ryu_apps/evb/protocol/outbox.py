@@ -61,9 +61,10 @@ class Outbox:
             return
         self._letters[key] = _Letter(manager_id, vsi, answer, len(answer.encode()))
 
-    def clear(self) -> None:
-        """Forget everything; the station will ask again."""
-        self._letters.clear()
+    def clear(self) -> list[tuple[ManagerId, Answer]]:
+        """Take out everything: what will not be sent."""
+        letters, self._letters = self._letters, {}
+        return [(letter.manager_id, letter.answer) for letter in letters.values()]
 
     def pop(self) -> bytes:
         """Take out the payload of the next ECPDU: the longest waiting answer and all that can go with it.

@@ -21,6 +21,7 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
 
 __all__ = [
+    "LAPSED",
     "Announce",
     "Decide",
     "Denied",
@@ -38,6 +39,8 @@ __all__ = [
 ]
 
 SUCCESS = ResponseStatus(VdpError.SUCCESS)
+LAPSED = "keep-alive timeout"
+"""The reason of an :class:`Announce` when the station has not been heard in time."""
 
 
 # --- events -------------------------------------------------------------------------------------
@@ -49,10 +52,13 @@ class Request:
         mode: what for.
         changed: the VSI type or the filter info is not that of the request being decided or, if
             none is, of the association in force.
+        apart: to the station it is about another VSI than the association in force (another VSI type or
+            manager), so that refusing it does not end that one.
     """
 
     mode: VdpMode
     changed: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +195,11 @@ class VdpBridge:
         deadline: when to feed :class:`Tick`, None if nothing is awaited.
     """
 
-    __slots__ = ("attempt", "deadline", "in_force", "operational", "state", "wanted")
+    __slots__ = ("_apart", "attempt", "deadline", "in_force", "operational", "state", "wanted")
 
     def __init__(self, operational: Operational) -> None:
         self.operational = operational
+        self._apart = False
         self.state = VsiState.ABSENT
         self.in_force: VdpMode | None = None
         self.wanted: VdpMode | None = None
@@ -233,9 +240,9 @@ class VdpBridge:
             case Request():
                 return self._request_input(event)
             case Granted(attempt):
-                return Input.GRANTED if self._awaits(attempt) else Input.STALE_ANSWER
+                return Input.GRANTED if self.awaits(attempt) else Input.STALE_ANSWER
             case Denied(attempt=attempt):
-                if not self._awaits(attempt):
+                if not self.awaits(attempt):
                     return Input.STALE_ANSWER
                 return Input.DENIED_KEPT if self._keeps() else Input.DENIED
             case Released():
@@ -264,16 +271,18 @@ class VdpBridge:
             return Input.LAPSED
         return Input.OVERDUE_KEPT if self._keeps() else Input.OVERDUE
 
-    def _awaits(self, attempt: int | None) -> bool:
+    def awaits(self, attempt: int | None) -> bool:
+        """Whether a verdict about this attempt (None: the last) would count."""
         return self.state is VsiState.DECIDING and attempt in (None, self.attempt)
 
     def _keeps(self) -> bool:
         """Whether a refusal leaves the station associated; only then may it be told so."""
-        return self.in_force is VdpMode.ASSOCIATE and self.wanted is VdpMode.ASSOCIATE
+        return self.in_force is VdpMode.ASSOCIATE and (self.wanted is VdpMode.ASSOCIATE or self._apart)
 
     # --- actions: the table's verbs ---
     def _decide(self, request: Request, now: float) -> list[Output]:
         """Ask the owner, start the resource wait."""
+        self._apart = request.apart
         return self._ask(request.mode, now)
 
     def _decide_waiting(self, _: Released, now: float) -> list[Output]:
@@ -322,7 +331,7 @@ class VdpBridge:
 
     def _lapse(self, _: Tick, __: float) -> list[Output]:
         """Announce a De-Associate, release."""
-        return [Announce("keep-alive timeout"), *self._withdraw()]
+        return [Announce(LAPSED), *self._withdraw()]
 
     def _recall(self, recalled: Recalled, _: float) -> list[Output]:
         """Announce a De-Associate, release."""

@@ -82,6 +82,7 @@ class Interface:
         timers: EVB proposal of a STATION port.
         timer_limits: what the station of a STATION port may propose.
         stage_on_preassociate: stage at a plain Pre-Associate too.
+        takeover_any: stations may take a VSI over from another port without an announcement.
         appliance: the service that the end system of a HOST port works for, by name; None: for none.
     """
 
@@ -95,6 +96,7 @@ class Interface:
     timers: Timers = Timers()
     timer_limits: TimerLimits = TimerLimits()
     stage_on_preassociate: bool = False
+    takeover_any: bool = False
     appliance: str | None = None
 
     @property

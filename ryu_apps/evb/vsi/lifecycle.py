@@ -87,15 +87,15 @@ class Lifecycle:
             attachment.turn = self._turn
 
     def grant_unstaged(self, attachment: Attachment) -> list[Outcome]:
-        """A plain Pre-Associate: nothing in any switch; what an earlier request opened is shut."""
-        self._shut(attachment)
+        """A plain Pre-Associate: nothing in any switch; what an earlier request opened is shut when it is granted."""
+        self._call_off(attachment)
         self._grant(attachment)
         return self._take()
 
     def stage(self, attachment: Attachment, vsi_type: VsiType) -> list[Outcome]:
         """Bring the body in; grant when it is confirmed, or go on to activate if that is wanted."""
         if attachment.machine.wanted is not VdpMode.ASSOCIATE:
-            self._shut(attachment)
+            self._call_off(attachment)
         program = attachment.program
         if program is None or not program.serves(vsi_type, attachment.bindings, attachment.addresses):
             if program is not None:
@@ -256,9 +256,24 @@ class Lifecycle:
         for displaced in flip.displaced:
             if displaced is not flip.attachment and displaced.present:
                 granted[displaced] = displaced.machine.in_force
+        granted.update(self._void_announcements(flip.attachment))
         token = self._write(self._records.grant(granted))
         flip.waiting.add(token)
         self._steps[token] = flip
+
+    def _void_announcements(self, owner: Attachment) -> dict[Attachment, VdpMode | None]:
+        """What stations have announced to the VSI's last owner says nothing about this one; whose records change."""
+        changed: dict[Attachment, VdpMode | None] = {}
+        for one in owner.vsi.attachments.values():
+            if one.announced and one is not owner and one.machine.in_force is not None:
+                changed[one] = one.machine.in_force
+            one.announced = False
+        return changed
+
+    def record(self, attachment: Attachment) -> list[Outcome]:
+        """Write down anew what is in force."""
+        self._write(self._records.grant({attachment: attachment.machine.in_force}))
+        return self._take()
 
     def _activated(self, flip: Flip) -> None:
         attachment = flip.attachment
@@ -322,10 +337,13 @@ class Lifecycle:
         token = self._write(self._records.grant(granted)) if granted else 0
         return token, settled, self._take()
 
-    def _shut(self, attachment: Attachment) -> None:
-        """Shut the gate if it is this attachment's; an opening that is under way is called off."""
+    def _call_off(self, attachment: Attachment) -> None:
+        """An opening that is under way is not wanted any more."""
         if self._pending_flip(attachment):
             self._revert(attachment)
+
+    def _shut(self, attachment: Attachment) -> None:
+        """Shut the gate if it is this attachment's."""
         vsi = attachment.vsi
         if vsi.owner is attachment:
             if vsi.gate_program is not None:
@@ -416,6 +434,8 @@ class Lifecycle:
                 self._settle_flip(token, step, None if lost and not self._at_home(step) else failure)
             case Granting(attachment, attempt):
                 if failure is None:
+                    if attachment.machine.awaits(attempt) and attachment.machine.wanted is not VdpMode.ASSOCIATE:
+                        self._shut(attachment)
                     self._verdict(attachment, Granted(attempt))
                 elif attachment.machine.attempt == attempt and attachment.machine.wanted is not None:
                     self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)

@@ -56,6 +56,7 @@ class AttachmentRecord:
         operational: the agreed timers (r, rte, rwd, rka), by which the station will be heard again.
         services: what services keep of the VSI, by name; each knows how to read its own.
         left: the VSI has moved away and the station may not know yet.
+        announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
     """
 
     port: PortId
@@ -69,6 +70,7 @@ class AttachmentRecord:
     program: ProgramRecord | None
     operational: tuple[int, int, int, int]
     services: dict[str, bytes] = field(default_factory=dict)
+    announced: bool = False
 
     def encode(self) -> bytes:
         """The record as msgpack."""
@@ -86,7 +88,7 @@ class AttachmentRecord:
             self.left,
             None if program is None else _pack_program(program),
             list(self.operational),
-            {"services": self.services},
+            {"services": self.services, **({"announced": True} if self.announced else {})},
         ]
         encoded = msgpack.packb(fields)
         assert isinstance(encoded, bytes)
@@ -121,8 +123,9 @@ class AttachmentRecord:
         left: bool,
         program: list[Any] | None,
         operational: list[int],
-        more: dict[str, dict[str, bytes]] | None = None,
+        more: dict[str, Any] | None = None,
     ) -> AttachmentRecord:
+        more = more or {}
         return cls(
             PortId(*port),
             VdpMode(mode),
@@ -134,7 +137,8 @@ class AttachmentRecord:
             left,
             None if program is None else _unpack_program(program),
             (operational[0], operational[1], operational[2], operational[3]),
-            dict((more or {}).get("services", {})),
+            dict(more.get("services", {})),
+            bool(more.get("announced", False)),
         )
 
 

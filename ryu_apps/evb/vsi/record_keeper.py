@@ -70,11 +70,13 @@ class RecordKeeper:
             newest=attachment.newest,
             told=attachment.told,
             name=attachment.name,
-            owner=vsi.owner is attachment,
+            # A Pre-Associate shuts the gate when it is granted, which is when this is written.
+            owner=mode is VdpMode.ASSOCIATE and vsi.owner is attachment,
             left=mode is VdpMode.ASSOCIATE and vsi.owner is not attachment,
             program=None if program is None else self._program(vsi, program),
             operational=_numbers(attachment.machine.operational),
             services={MULTICAST: pack(vsi.listener)} if vsi.listener.memberships else {},
+            announced=mode is not VdpMode.ASSOCIATE and attachment.announced,
         )
 
     def _program(self, vsi: Vsi, program: Program) -> ProgramRecord:

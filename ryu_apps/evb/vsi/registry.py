@@ -18,7 +18,7 @@ from ryu_apps.evb.program.groups import Reception
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.model import Binding, Phase, VsiBinding, VsiTypeKey
+from ryu_apps.evb.vsi.model import Binding, Phase, VsiBinding
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId
@@ -62,6 +62,23 @@ class Program:
         )
 
 
+class Standing(NamedTuple):
+    """A request that has been granted, and what it means.
+
+    Attributes:
+        asked: what ``newest`` means, to know a repetition.
+        filled: the filter info as answered (null VIDs filled in).
+        newest, manager_id: the request, and whose VSI type it names.
+        told: the VM's addresses as its station told them.
+    """
+
+    asked: object = None
+    filled: FilterInfo | None = None
+    newest: Association | None = None
+    manager_id: ManagerId = ManagerId()
+    told: tuple[IPv4Address | IPv6Address, ...] = ()
+
+
 @dataclass(eq=False, slots=True)
 class Attachment:
     """One VSI at one port, from its first request until its record can be dropped.
@@ -70,9 +87,9 @@ class Attachment:
         machine: the VDP machine of this VSI at this port.
         requests: the newest request TLV of each mode, for the answer.
         asked: what ``newest`` means, to know a repetition.
-        granted: ``asked`` and ``filled`` of the request in force, to return to if a change is refused.
+        granted: the request in force, to return to if a change is refused.
         told: the VM's addresses as its station told them.
-        superseded: types that a newer request of the same VSI has replaced, oldest first.
+        announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
         filled: the filter info as answered (null VIDs filled in).
         program: the program in force or being put in force.
         retired: older programs whose rules still have to go.
@@ -92,9 +109,9 @@ class Attachment:
     requests: dict[VdpMode, Association] = field(default_factory=dict)
     newest: Association | None = None
     asked: object = None
-    granted: tuple[object, FilterInfo | None] = (None, None)
+    granted: Standing = Standing()
     told: tuple[IPv4Address | IPv6Address, ...] = ()
-    superseded: dict[tuple[str, VsiTypeKey], None] = field(default_factory=dict)
+    announced: bool = False
     filled: FilterInfo | None = None
     bindings: tuple[Binding, ...] = ()
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
@@ -132,6 +149,16 @@ class Attachment:
     def text(self) -> str:
         """The VSIID in canonical text."""
         return self.vsi.text
+
+    def stand(self) -> None:
+        """What the station asks for has been granted."""
+        self.granted = Standing(self.asked, self.filled, self.newest, self.manager_id, self.told)
+
+    def fall_back(self) -> None:
+        """What the station asks for has been refused; what it was granted before is in force."""
+        self.asked, self.filled, self.newest, self.manager_id, self.told = self.granted
+        if self.newest is not None:
+            self.requests[self.newest.MODE] = self.newest
 
 
 class Left(NamedTuple):

@@ -23,7 +23,7 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.record import AttachmentRecord, RecordError
 from ryu_apps.evb.vsi.record_keeper import MULTICAST
 from ryu_apps.evb.vsi.registry import Registry, Vsi
-from ryu_apps.evb.wire.vdp import ManagerId
+from ryu_apps.evb.wire.vdp import ManagerId, identity_of
 
 Place = Callable[[PortId], Interface | None]
 
@@ -88,12 +88,13 @@ def _restore(
     attachment = registry.attach(record.newest.vsi_id, record.port, record.manager_id, machine, now)
     attachment.newest = attachment.requests[record.mode] = record.newest
     attachment.told = attachment.addresses = record.told
-    attachment.name, attachment.left = record.name, record.left
+    attachment.name, attachment.left, attachment.announced = record.name, record.left, record.announced
     attachment.filled = filled
     bindings = bindings_of(filled)
     key = VsiTypeKey(record.newest.type_id, record.newest.version)
-    attachment.asked = types.origin(record.manager_id, key), key, bindings, record.told
-    attachment.granted = attachment.asked, attachment.filled
+    identity = identity_of(record.manager_id, record.newest)
+    attachment.asked = types.origin(record.manager_id, key), key, bindings, record.told, identity
+    attachment.stand()
     registry.hold(attachment, bindings)
     _restore_groups(record, attachment.vsi, now)
     if record.program is not None and vsi_type is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from ryu_apps.evb.wire.association import (
     ASSOCIATIONS,
@@ -32,6 +32,7 @@ __all__ = [
     "Associate",
     "Association",
     "DeAssociate",
+    "Identity",
     "MalformedAssociation",
     "ManagerId",
     "OrganizationalTlv",
@@ -45,6 +46,7 @@ __all__ = [
     "VdpMode",
     "VdpPdu",
     "VdpTlv",
+    "identity_of",
     "requests_in",
 ]
 
@@ -67,6 +69,23 @@ class ManagerId:
     def encode(self) -> bytes:
         """The TLV with its header."""
         return encode_tlv(_MANAGER_ID, self.octets)
+
+
+class Identity(NamedTuple):
+    """What makes a VSI one VSI to a station, beside its VSIID: with another type or manager it is a second one.
+
+    lldpad keeps both alive then, and a response has to name the right one.
+    """
+
+    manager_id: ManagerId
+    type_id: int
+    version: int
+    filter_format: int
+
+
+def identity_of(manager_id: ManagerId, asked: Association) -> Identity:
+    """The identity that an association TLV is about."""
+    return Identity(manager_id, asked.type_id, asked.version, asked.filter_info.format)
 
 
 @dataclass(frozen=True, slots=True)
