@@ -1,7 +1,7 @@
-"""Who has a VM: old hosts that come back, hosts that never announced themselves, second records of one VSI at one port.
+"""Ownership: old hosts that come back, hosts that never announced themselves, second records of one VSI at one port.
 
-Unmodified lldpad, links that fail, daemons that stop, a controller that is killed in between; nobody but the VSI's
-present port may have it in the end, and bystanders notice nothing.
+Unmodified lldpad, links that fail, daemons that stop, a controller that is killed in between; in the end the VSI's
+present port has it, no other does, and bystanders notice nothing.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from mininet_tests.faults.rig import S1, Guest, Rig
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.station import LldpadStation, Mode
+from mininet_tests.quick import QUICK
 from ryu_apps.evb.protocol.timers import agree
-from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.evb.wire.status import VdpError
 
@@ -27,10 +27,9 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 VM = Guest("contended", 51)
 HOME, AWAY = "hv1", "hv5"
-QUICK = Timers()
 AGREED = agree(QUICK, QUICK)
 #: Keep-alives as often, and the patience to survive a restart of the controller on a busy machine.
-LASTING = Timers(rwd=20)
+LASTING = replace(QUICK, rwd=20)
 
 
 @pytest.fixture(scope="module")

@@ -80,6 +80,12 @@ TABLE = (
     Row("bridge.missed", "the controller was stopped or too busy to listen", quiet=60.0),
     Row("evb.impostor", "something else than the station speaks EVB at a port", about=_PORT, quiet=60.0),
     Row("port.over_budget", "a port sends more than it may, and is not heard beyond that", about=_PORT, quiet=60.0),
+    Row(
+        "vsi.contested",
+        "a port claims a VSI that lives at another one, and is refused",
+        about=("vsi",),
+        cleared_by=("vsi.settled",),
+    ),
     Row("ecp.failed", "a station does not acknowledge what it is sent", about=_PORT, quiet=60.0),
     Row(
         "policies.refused",

@@ -236,6 +236,7 @@ class Associations:
 
     def postpone(self, seconds: float) -> None:
         """Nothing could be heard for so long: every VSI may be silent longer by that, every decision take longer."""
+        self._claims.postpone(seconds)
         for attachment in self._registry.attachments():
             attachment.machine.postpone(seconds)
             self._agenda.set(attachment, attachment.machine.deadline)
@@ -451,13 +452,13 @@ class Associations:
         self._drain(now)
 
     def _decide(self, attachment: Attachment, now: float, waited: Waiting | None = None) -> None:
-        """Who may have the VSI comes first, whether there is such a type second."""
+        """Ask first whether this port may have the VSI, then whether there is such a type."""
         rival = self._claims.hindrance(attachment, now)
         if rival is None:
             self._look_up(attachment, now)
             return
         until, latest = self._claims.gives_way(rival, now), attachment.machine.deadline
-        # An owner that has been heard while somebody waited for its end is alive.
+        # An owner that has been heard while another port waited for its end is alive.
         alive = waited is not None and waited.owner is rival and waited.until != until
         if until is not None and latest is not None and now < until < latest and not alive:
             self._claims.wait(attachment, rival, until)

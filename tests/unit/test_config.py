@@ -72,6 +72,18 @@ def test_the_example_becomes_a_fabric() -> None:
     )
 
 
+def test_takeover_of_the_file_is_the_default_of_all_ports() -> None:
+    for of_file, of_port, expected in (("any", "announced", [True, False]), ("announced", "any", [False, True])):
+        text = EXAMPLE.replace("policies:", f"takeover: {of_file}\npolicies:").replace(
+            "role: station}", f"role: station, takeover: {of_port}}}"
+        )
+        config, found = load_config("evbridge.yaml", text)
+        assert config is not None, found
+        assert [config.fabric.switches[1].interfaces[port].takeover_any for port in (1, 2)] == expected
+        again, _ = load_config("evbridge.yaml", dump_config(config))
+        assert again == config
+
+
 def test_stage_on_of_the_file_is_the_default_of_all_ports() -> None:
     text = EXAMPLE.replace("policies:", "stage_on: preassociate\npolicies:").replace(
         "role: station}", "role: station, stage_on: preassociate_rr}"

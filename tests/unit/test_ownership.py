@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.io import PortChanged
+from ryu_apps.evb.io import Missed, PortChanged
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.topology.fabric import PortId, Timers
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
@@ -255,6 +255,38 @@ def test_it_gets_the_vsi_if_the_other_one_fails() -> None:
     assert world.answer(HV1).success and gate_ports(world) == {HV1}
 
 
+def takes_any(*ports: PortId) -> World:
+    fabric = two_switches()
+    for port in ports:
+        interfaces = fabric.switches[port.dpid].interfaces
+        interfaces[port.port_no] = replace(interfaces[port.port_no], takeover_any=True)
+    world = World(fabric)
+    world.connect()
+    world.ask(HV1, VM, A)
+    return world
+
+
+def test_port_that_may_take_any_vsi_needs_no_announcement() -> None:
+    world = takes_any(HV3)
+    world.ask(HV2, VM, A)
+    assert not world.answer(HV2).success
+    world.ask(HV3, VM, A)
+    assert world.answer(HV3).success and gate_ports(world) == {HV3}
+
+
+def test_not_even_there_a_displaced_station_wins_that_does_not_know() -> None:
+    world = takes_any(HV1, HV3)
+    link_fails(world)
+    world.ask(HV3, VM, A)
+    live(world, HV3, 5.0)
+    link_returns(world)
+    world.ask(HV1, VM, A)
+    assert told_to_leave(world, HV1) and gate_ports(world) == {HV3}
+    world.advance(0.2)
+    world.ask(HV1, VM, A)
+    assert world.answer(HV1).success and gate_ports(world) == {HV1}
+
+
 # --- an owner that is dying ---
 def test_associate_shortly_before_a_dead_owner_expires_waits_for_it(world: World) -> None:
     world.advance(PATIENCE - WAIT + 0.2)
@@ -265,6 +297,16 @@ def test_associate_shortly_before_a_dead_owner_expires_waits_for_it(world: World
     assert world.answer(HV3).success and gate_ports(world) == {HV3}
     (granted,) = [one for one in world.happened if one.kind == "vsi.active" and one.port == HV3]
     assert granted and world.now - asked < WAIT + 0.1
+
+
+def test_waiting_lasts_longer_by_what_the_bridge_did_not_listen(world: World) -> None:
+    world.advance(PATIENCE - WAIT + 0.2)
+    world.ask(HV3, VM, A)
+    world.now += 3.0
+    world.feed(Missed(3.0))
+    assert gate_ports(world) == {HV1} and not world.sent.get(HV3)
+    world.advance(WAIT)
+    assert world.answer(HV3).success and gate_ports(world) == {HV3}
 
 
 def test_waiting_ends_with_a_keep_alive_of_the_owner(world: World) -> None:

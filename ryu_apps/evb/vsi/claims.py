@@ -1,4 +1,4 @@
-"""Who may have a VSI that somebody else has: claims of ports that are not its owner.
+"""Claims: Associates for a VSI from ports that are not its owner.
 
 While a VSI is alive at its owner, another port gets it only by an Associate that was announced: by a Pre-Associate
 there since the owner became its owner, or by the M bit.  A claim without that is refused, unless the owner is about
@@ -57,9 +57,17 @@ class Claims:
         """A switch can be heard again."""
         self._away.pop(dpid, None)
 
+    def postpone(self, seconds: float) -> None:
+        """Nothing could be heard for so long: owners expire later by that, and are lost later."""
+        self._away = {dpid: since + seconds for dpid, since in self._away.items()}
+        for waiting in self._waiting.values():
+            for one, its in waiting.items():
+                waiting[one] = its._replace(until=its.until + seconds)
+                self._until.set(one, waiting[one].until)
+
     # --- the rule ---
     def hindrance(self, attachment: Attachment, now: float) -> Attachment | None:
-        """Who has the VSI, or is being given it, and need not give it to the newest request here; None: nobody."""
+        """The attachment that has the VSI, or is being given it, and keeps it against the newest request here."""
         if attachment.machine.wanted is not VdpMode.ASSOCIATE or self._is_announced(attachment):
             return None
         owner = attachment.vsi.owner
@@ -82,7 +90,7 @@ class Claims:
         return attachment.announced or migrating or self._takes_any(attachment.port)
 
     def _is_lost(self, owner: Attachment, now: float) -> bool:
-        """Its switch keeps the rules and its VSI does not expire; but nobody can say that it lives there."""
+        """Its switch keeps the rules and its VSI does not expire; but whether it lives there cannot be known."""
         gone = self._away.get(owner.port.dpid)
         return gone is not None and now >= gone + owner.machine.operational.keep_alive_timeout
 
@@ -129,7 +137,7 @@ class Claims:
         return self._quarrels.pop(vsi, None) is not None
 
     def settled(self, now: float) -> Iterator[Vsi]:
-        """VSIs for which nobody else has asked for some time."""
+        """VSIs that no other port has asked for, for some time."""
         for vsi in self._over.due(now):
             if self._quarrels.pop(vsi, None) is not None:
                 yield vsi

@@ -11,7 +11,7 @@ MAX_REMAINS = 4096
 
 
 class Remains:
-    """For whoever asks whether a VSI is gone; what returning switches have to remove, a comparison finds."""
+    """For the question whether a VSI is gone; what returning switches have to remove, a comparison finds."""
 
     def __init__(self, up: Collection[int]) -> None:
         """
