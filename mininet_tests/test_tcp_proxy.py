@@ -19,6 +19,7 @@ from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.capture import Sighting, Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.haproxy import Haproxy
+from mininet_tests.harness.narrow import FAR, FAR_6, MTU, behind, route_back
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.station import Mode, Vsi
@@ -194,6 +195,27 @@ def test_both_ends_see_each_other_and_the_proxy_between_them(stage: Stage, tmp_p
         assert [here.proxy_of(one) for one in (talk, direct)] == [["proxy1"], []]
         assert here.proxied() > 0
         assert here.bypassing() == []
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_proxy_is_told_what_does_not_fit_through_to_its_client(stage: Stage, tmp_path: Path, version: int) -> None:
+    """A router says so to the VM, in whose name the proxy speaks."""
+    cluster = stage.cluster
+    with (
+        scene(stage, "walled", tmp_path) as here,
+        behind(cluster.hosts["client"].namespace) as far,
+        ExitStack() as stack,
+    ):
+        client = cluster.hosts["client"]
+        proxy = cluster.hosts["proxy1"].namespace
+        for system in (proxy, here.vm.namespace):
+            stack.enter_context(route_back(system, client.ip, in_ipv6(client.ip)))
+        address = here.vm.ip if version == 4 else in_ipv6(here.vm.ip)
+        with closing(Talk(far, address, HTTP)) as talk:
+            assert talk.says_again(200_000)
+            assert here.proxy_of(talk) == ["proxy1"]
+        to = FAR if version == 4 else FAR_6
+        assert f"mtu {MTU}" in proxy.run("ip", "route", "get", to)
 
 
 @pytest.mark.parametrize("ladder", list(LadderName))

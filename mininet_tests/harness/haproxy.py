@@ -38,7 +38,7 @@ _RULES = """\
 table inet evbridge {{
   chain prerouting {{
     type filter hook prerouting priority mangle; policy accept;
-    meta l4proto tcp socket transparent 1 meta mark set {mark} accept
+    meta l4proto {{ tcp, icmp, icmpv6 }} socket transparent 1 meta mark set {mark} accept
     meta l4proto tcp fib daddr type != local tproxy to :{port} meta mark set {mark} accept
   }}
 }}

@@ -79,6 +79,16 @@ class Talk:
         self._stream.sendall(f"{said}\n".encode())
         return self._line() == said
 
+    def says_again(self, octets: int) -> bool:
+        """Does the other end say so much again, whatever segments that takes?
+
+        Raises:
+            OSError: reset, or no answer in time.
+        """
+        said = "x" * octets
+        self._stream.sendall(f"{said}\n".encode())
+        return self._line() == said
+
     def __enter__(self) -> Self:
         return self
 

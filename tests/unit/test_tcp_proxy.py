@@ -230,6 +230,29 @@ def test_a_copy_for_a_proxy_changes_nothing_for_the_other_members(world: World) 
     assert reached(80) == sorted([*hosts, (PROXY1, PROXY1_MAC)])
 
 
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("at", [HV1, HV3])
+def test_errors_for_the_vm_reach_it_and_every_proxy_of_its_vlan(world: World, at: PortId, version: int) -> None:
+    """A router is told the VM's address by what a proxy sends; which proxy that is, no switch can read."""
+    active(world, A, at)
+    active(world, Vm(3, PLAIN), HV2)
+    router = from_client(version=version).fields
+    name, kind, proto = ("icmpv4", 3, 1) if version == 4 else ("icmpv6", 2, 58)
+    error = {key: value for key, value in router.items() if not key.startswith("tcp")}
+    error |= {"ip_proto": proto, f"{name}_type": kind, f"{name}_code": 0}
+    assert {(one.port, one.fields["eth_dst"]) for one in world.carry(CLIENT, error)} == {
+        (at, A.mac),
+        (PROXY1, PROXY1_MAC),
+        (PROXY2, PROXY2_MAC),
+    }
+    echo = {"icmpv4": 8, "icmpv6": 128}[name]
+    assert [one.port for one in world.carry(CLIENT, error | {f"{name}_type": echo})] == [at]
+    plain = {**error, "eth_dst": Vm(3).mac}
+    assert [one.port for one in world.carry(CLIENT, plain)] == [HV2]
+    # What one of the proxies has to say to the VM is none for itself.
+    assert PROXY1 not in [one.port for one in world.carry(PROXY1, error | {"eth_src": PROXY1_MAC})]
+
+
 # --- with the firewall ----------------------------------------------------------------------------
 @pytest.mark.parametrize("port", [None, 51111], ids=["the client's port", "a port of its own"])
 def test_a_proxied_connection_passes_the_firewall_twice_and_nothing_else_does(world: World, port: int | None) -> None:

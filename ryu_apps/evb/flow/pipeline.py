@@ -120,6 +120,8 @@ class Table(IntEnum):
     """The second half of a neighbour advertisement for the address of a load balancer."""
     FRAGMENTS = 83
     """State: of whom fragments have begun that may pass; says in ``reg0`` that a later one may."""
+    PROXY_ERRORS = 84
+    """Copies of an ICMP error to all proxies of the fabric, by VID."""
 
 
 class Direction(IntEnum):
@@ -297,6 +299,9 @@ TRUNK_GROUP = 0x300000
 PROXY_GROUP = 0x400000
 BALANCER_GROUP = 0x500000
 WAY_GROUP = 0x600000
+
+#: Meters have the number of the port that they bound; this one those of ICMP errors about balanced connections.
+BALANCER_METER = 0x20000
 
 #: Ethernet destination of IGMP reports between switches, that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
 #: tell IGMP messages apart, and a report of version 2 bears the address of its group as data does.

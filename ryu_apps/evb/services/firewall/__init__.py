@@ -19,10 +19,10 @@ from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie,
 from ryu_apps.evb.flow.rule import Action, Fields, Resubmit, Rule, SetField, match
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
+from ryu_apps.evb.services.errors import icmp_errors
 from ryu_apps.evb.services.firewall.connections import (
     ESTABLISHED,
     FOLLOWS,
-    ICMP,
     ICMPV6,
     IPV4,
     IPV6,
@@ -57,8 +57,6 @@ _FIRST = (_SYN, _FIN | _SYN | _RST | _ACK)
 _NOT_FIRST = ((0, _SYN), (_ACK, _ACK), (_RST, _RST), (_FIN, _FIN))
 #: ``(value, mask)`` of TCP flags once both sides have spoken.
 _ACKNOWLEDGEMENT = (_ACK, _SYN | _ACK | _RST)
-#: ICMP that says why a connection does not work (unreachable, time exceeded, parameter problem), and packet too big.
-_ERRORS = {(IPV4, ICMP, "icmpv4_type"): (3, 11, 12), (IPV6, ICMPV6, "icmpv6_type"): (1, 2, 3, 4)}
 #: Router and neighbour discovery, and multicast listeners, as IGMP over IPv4.
 _DISCOVERY = (133, 134, 135, 136)
 _LISTENERS = (130, 131, 132, 143)
@@ -135,9 +133,7 @@ def _again(new: Table) -> Iterator[tuple[Fields, tuple[Action, ...]]]:
 
 
 def _implied() -> Iterator[Fields]:
-    for (eth_type, ip_proto, name), kinds in _ERRORS.items():
-        for kind in kinds:
-            yield {"eth_type": eth_type, "ip_proto": ip_proto, name: kind}
+    yield from icmp_errors()
     yield {"eth_type": IPV4, "ip_proto": _IGMP}
     for kind in (*_DISCOVERY, *_LISTENERS):
         yield {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}
