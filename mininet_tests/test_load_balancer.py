@@ -21,6 +21,7 @@ from mininet_tests.conversations import PATIENCE, SYN, Stack, segment, state
 from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.capture import Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.narrow import FAR, FAR_6, MTU, behind, route_back
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.station import Mode, Vsi
@@ -337,6 +338,20 @@ def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, 
             wait_until(partial(stands, life), "both pins of what stands", 5, pause=0.05)
             talk.reset()
             wait_until(partial(closing_down, life), "a reset has gone by", 5, pause=0.05)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_back_end_is_told_what_does_not_fit_through_to_its_client(
+    stage: Cluster, tmp_path: Path, version: int
+) -> None:
+    """A router beyond the fabric knows the virtual address only; the back end never learns of the narrow way else."""
+    with scene(stage, tmp_path) as here, behind(here.client) as far:
+        backend = here.backend(11, "hv1")
+        own, to = backend.vm.namespace, FAR if version == 4 else FAR_6
+        with route_back(own, "10.0.100.2", "fd00:100::2"):
+            with closing(Talk(far, WEB if version == 4 else WEB_6, PORT)) as talk:
+                assert talk.says_again(200_000) and serves(backend, talk)
+            assert f"mtu {MTU}" in own.run("ip", "route", "get", to)
 
 
 def test_what_is_staged_for_a_client_lets_nothing_through(stage: Cluster, tmp_path: Path) -> None:

@@ -397,9 +397,9 @@ class World:
                     self.held.append(effect)
                 else:
                     self._apply(effect)
-            case ReadRules(dpid, token, mask):
-                held = self.tables[dpid].rules.values()
-                self.feed(RulesRead(dpid, token, tuple(rule for rule in held if mask.covers(rule.cookie))))
+            case ReadRules():
+                held = self.tables[effect.dpid].rules.values()
+                self.feed(RulesRead(effect.dpid, effect.token, tuple(one for one in held if _asked_for(one, effect))))
             case ReadMeters(dpid, token, meters):
                 if dpid not in self.deaf:
                     self.feed(MetersRead(dpid, token, tuple(self._meter_counts(dpid, meters))))
@@ -478,3 +478,8 @@ class World:
     def _frame(port: PortId, ecpdu: Ecpdu) -> bytes:
         station = 0x020000000000 | port.dpid << 8 | port.port_no
         return Frame(NEAREST_CUSTOMER_BRIDGE, station, ETHERTYPE_ECP, ecpdu.encode()).encode()
+
+
+def _asked_for(rule: Rule, asked: ReadRules) -> bool:
+    of_table = asked.table is None or rule.table == asked.table
+    return of_table and asked.mask.covers(rule.cookie) and set(asked.match) <= set(rule.match)

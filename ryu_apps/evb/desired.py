@@ -9,7 +9,7 @@ from ryu_apps.evb.flow.pipeline import Kind, cookie
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
 from ryu_apps.evb.flow.rule import Change, Group, Rule
 from ryu_apps.evb.program.appliances import appliances
-from ryu_apps.evb.program.balancers import balancer_rules, clients, hosts_cookie
+from ryu_apps.evb.program.balancers import balancer_meters, balancer_rules, clients, hosts_cookie
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.program.punting import MORE_RULES, punting
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
@@ -41,7 +41,9 @@ class Desired:
         self._in_flight = in_flight
         self._hosts = host_addresses(fabric)
         self._clients = clients(fabric)
-        self._of_balancers = Change(add=tuple(balancer_rules(fabric.balancers)))
+        self._of_balancers = Change(
+            add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
+        )
 
     def base(self, dpid: int) -> Change:
         """What a switch holds whoever is there."""

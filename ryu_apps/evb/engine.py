@@ -72,6 +72,7 @@ from ryu_apps.evb.station import Output as StationOutput
 from ryu_apps.evb.switches import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, owners
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.translator import Translator
 from ryu_apps.evb.type_cache import PREFIX as TYPE
 from ryu_apps.evb.type_database import TypeDatabase
 from ryu_apps.evb.vsi.accounts import PREFIX as STATISTICS
@@ -130,8 +131,8 @@ class Engine:
     Attributes:
         fabric: as given.
         types: the VSI types of all managers.
-        registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments: read by those
-            who show them; written only here.
+        registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments, translator:
+            read by those who show them; written only here.
         wanted: what each switch should hold.
         drifted: rules that audits have put right.
     """
@@ -212,6 +213,7 @@ class Engine:
         self._probe: int | None = None
         self._born = float("inf")
         self._effects: list[Effect] = []
+        self.translator = Translator(fabric, self.lifecycle.next_token)
         self._restore(records, now)
         self.epochs.prepare(policies.types.values())
 
@@ -414,6 +416,10 @@ class Engine:
             self._effects.append(self.bringup.connected(dpid, self.bringup.switches[dpid].ports, patient=False))
 
     def _rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        translated = self.translator.read(token, rules)
+        if translated is not None:
+            self._effects += translated
+            return
         drift = self._audit.compare(dpid, token, rules)
         if drift is not None:
             self._repair(dpid, drift, now)
@@ -513,6 +519,8 @@ class Engine:
             state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
         elif self.neighbours.is_trunk(event.port):
             self._heard(self.neighbours.frame(event.port, event.data, now), now)
+        elif event.data[_ETHERTYPE] == _TAGGED and self.translator.wants(event.data):
+            self._effects += self.translator.frame(event.port, event.data)
         elif event.data[_ETHERTYPE] == _TAGGED:
             # Stations speak untagged; what comes from behind a gate has a tag.
             self._snooped(self.snooper.frame(event.port, event.data, now), now)

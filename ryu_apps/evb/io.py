@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, MeterCount, Rule
+from ryu_apps.evb.flow.rule import Change, CookieMask, Match, MeterCount, Rule
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource, Offer, Validators
 from ryu_apps.evb.topology.fabric import PortId
@@ -248,7 +248,7 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SendFrame:
-    """Send one Ethernet frame out of a port (packet-out)."""
+    """Send one Ethernet frame out of a port (packet-out); a port of ``flow.rule.TABLES``: through the tables."""
 
     port: PortId
     data: bytes
@@ -271,11 +271,18 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """Read all rules under a cookie mask, then feed :class:`RulesRead`."""
+    """Read all rules under a cookie mask, then feed :class:`RulesRead`.
+
+    Attributes:
+        table: None: of all tables.
+        match: only rules that match on these fields too, and perhaps on others.
+    """
 
     dpid: int
     token: int
     mask: CookieMask
+    table: int | None = None
+    match: Match = ()
 
 
 @dataclass(frozen=True, slots=True)

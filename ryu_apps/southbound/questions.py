@@ -14,6 +14,7 @@ from ryu_apps.evb.io import FragmentsHandled, MetersRead, ReadMeters, ReadRules,
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import (
+    ALL_TABLES,
     FRAGMENTS_SHOWN,
     Query,
     config_shown,
@@ -25,15 +26,15 @@ from ryu_apps.southbound.messages import (
 
 
 class ReadJob(Job):
-    """All rules under a cookie mask."""
+    """All rules under a cookie mask, or some of them."""
 
     def __init__(self, wire: Wire, asked: ReadRules) -> None:
         super().__init__(wire, asked.dpid, asked.token)
-        self._mask = asked.mask
+        self._query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
         self._rules: list[Rule] = []
 
     def send(self) -> None:
-        self.ask(partial(flow_stats_request, Query(self._mask)))
+        self.ask(partial(flow_stats_request, self._query))
         self.all_sent = True
 
     def interim(self, xid: int, octets: bytes) -> None:

@@ -70,6 +70,8 @@ FIRST_FRAGMENT = 1
 ANY_FRAGMENT, LATER_FRAGMENT = (1, 1), (2, 2)
 #: OFPP_CONTROLLER.
 CONTROLLER = 0xFFFFFFFD
+#: OFPP_TABLE: where a frame from the controller goes that is to be looked up from the first table on.
+TABLES = 0xFFFFFFF9
 #: Meters from this id on only count.
 FIRST_COUNTER = 0x80000000
 

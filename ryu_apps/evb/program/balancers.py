@@ -27,6 +27,7 @@ from ryu_apps.evb.flow.balancing import (
 )
 from ryu_apps.evb.flow.pipeline import (
     BALANCER_GROUP,
+    BALANCER_METER,
     DIRECTION_MASK,
     TRUNK_MASK,
     VSI_MASK,
@@ -37,6 +38,7 @@ from ryu_apps.evb.flow.pipeline import (
 )
 from ryu_apps.evb.flow.pipeline import Kind as Owned
 from ryu_apps.evb.flow.rule import (
+    CONTROLLER,
     VLAN_PRESENT,
     Action,
     Bucket,
@@ -44,6 +46,8 @@ from ryu_apps.evb.flow.rule import (
     ForgetInPort,
     Group,
     GroupType,
+    Meter,
+    Output,
     Pop,
     Push,
     Resubmit,
@@ -59,7 +63,11 @@ from ryu_apps.evb.topology.fabric import Fabric, Role
 #: In FORWARD, above every address.
 _RESOLVE = 250
 _ARP, _REQUEST, _REPLY = 0x0806, 1, 2
-_ICMPV6, _SOLICITATION, _ADVERTISEMENT = 58, 135, 136
+_ICMP, _ICMPV6, _SOLICITATION, _ADVERTISEMENT = 1, 58, 135, 136
+#: ICMP errors, as :mod:`ryu_apps.evb.wire.icmp_error` has them.
+_ERROR_TYPES = {IPV4: (3, 11, 12), IPV6: (1, 2, 3, 4)}
+#: Errors a second that a switch gives to the controller, and how many at once.
+ERROR_RATE, ERROR_BURST = 20, 40
 #: The option that says the Ethernet address of whom was asked for; the flags "solicited" and "override".
 _TARGET_ADDRESS, _ANSWERED = 2, 0x60000000
 _ETH_TYPES = {4: IPV4, 6: IPV6}
@@ -74,12 +82,19 @@ def balancer_rules(balancers: tuple[LoadBalancer, ...]) -> Iterator[Rule]:
     """What every switch holds of them, whoever is there."""
     if not balancers:
         return
+    # What the controller has translated has a tag, and goes to a back end as if it came from an end system.
+    yield Rule(Table.INGRESS, Priority.EXACT, match(in_port=CONTROLLER), _COOKIE, goto=Table.FORWARD)
     yield from following(_COOKIE)
     kinds = dict.fromkeys(kind for one in balancers for kind in _kinds(one))
     yield from looking_back({"metadata": (0, VSI_MASK | DIRECTION_MASK)}, kinds, Table.OUTPUT, _COOKIE)
     for one in balancers:
         yield from _service(one)
         yield from _of_hosts(one)
+
+
+def balancer_meters(balancers: tuple[LoadBalancer, ...]) -> tuple[Meter, ...]:
+    """What bounds the errors that the controller is given, of each switch."""
+    return (Meter(BALANCER_METER, ERROR_RATE, ERROR_BURST),) if balancers else ()
 
 
 def clients(fabric: Fabric) -> frozenset[tuple[int, int]]:
@@ -144,11 +159,24 @@ def _service(one: LoadBalancer) -> Iterator[Rule]:
             *decide(),
         )
         yield Rule(Table.BALANCE, Priority.EXACT, match(**wanted), _COOKIE, actions)
+        yield from _errors(one, address)
         yield from _resolve(one, address)
     for kind in _kinds(one):
         chosen: Fields = {"reg3": one.number, "eth_type": kind.eth_type}
         group = group_id(one, 4 if kind.eth_type == IPV4 else 6)
         yield Rule(Table.BALANCE_PICK, Priority.EXACT, match(**chosen), _COOKIE, (ToGroup(group),))
+
+
+def _errors(one: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[Rule]:
+    """ICMP errors about what a back end has sent: a switch cannot rewrite what they quote, so the controller does."""
+    eth_type = _ETH_TYPES[address.version]
+    name, ip_proto = ("icmpv4_type", _ICMP) if eth_type == IPV4 else ("icmpv6_type", _ICMPV6)
+    ip_dst, _ = Kind(eth_type, TCP).destination
+    there: Fields = {"vlan_vid": VLAN_PRESENT | one.vid, "eth_dst": one.mac, ip_dst: int(address)}
+    for kind in _ERROR_TYPES[eth_type]:
+        asked = match(**there, eth_type=eth_type, ip_proto=ip_proto, **{name: kind})
+        punt: tuple[Action, ...] = (Output(CONTROLLER),)
+        yield Rule(Table.BALANCE, Priority.EXACT, asked, _COOKIE, punt, meter=BALANCER_METER)
 
 
 def _of_hosts(one: LoadBalancer) -> Iterator[Rule]:

@@ -1,0 +1,164 @@
+"""ICMP errors, and what they quote: the first octets of the packet that they are about (RFC 792, RFC 4443).
+
+Only what is needed to lead an error to another end: whose packet it is about, and the same error about the
+same packet under other addresses (RFC 3022 4.3, RFC 5508 4.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from struct import Struct
+from typing import NamedTuple, Self
+
+from ryu_apps.evb.wire.cursor import Cursor
+from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.ip import ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_ICMPV6, Ipv4, Ipv6, checksum
+
+PROTO_ICMP, _TCP, _UDP = 1, 6, 17
+#: Unreachable (with path MTU), time exceeded, parameter problem; ICMPv6: the same, and packet too big.
+TYPES = {ETHERTYPE_IPV4: (3, 11, 12), ETHERTYPE_IPV6: (1, 2, 3, 4)}
+
+_ETHERNET = Struct("!HIHIHHH")
+_TPID, _VID = 0x8100, 0xFFF
+#: Octets of an ICMP header with its second word: unused, or the path MTU.
+_ICMP = 8
+#: Where the quoted packet has its addresses, its protocol and, if it has no option, its ports.
+_QUOTED = {4: (12, 4, 9), 6: (8, 16, 6)}
+#: Where a quoted segment or datagram has its checksum, if so much is quoted.
+_CHECKSUM_AT = {_TCP: 16, _UDP: 6}
+
+Address = IPv4Address | IPv6Address
+
+
+class End(NamedTuple):
+    """An address and a port."""
+
+    address: Address
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class IcmpError:
+    """An ICMP error in an Ethernet frame with one VLAN tag.
+
+    Attributes:
+        eth_dst, eth_src: 48-bit addresses.
+        vid: of the tag.
+        packet: the IP packet that carries it.
+        protocol: of the quoted packet: TCP or UDP.
+        source, destination: ends of the quoted packet, which the error goes back to the source of.
+    """
+
+    eth_dst: int
+    eth_src: int
+    vid: int
+    packet: Ipv4 | Ipv6
+    protocol: int
+    source: End
+    destination: End
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read a frame.
+
+        Raises:
+            WireError: it is none, is damaged, or quotes no ports.
+        """
+        cursor = Cursor(data)
+        dst_high, dst_low, src_high, src_low, tpid, tci, ethertype = cursor.unpack(_ETHERNET, "Ethernet header")
+        if tpid != _TPID or ethertype not in TYPES:
+            raise cursor.error(f"type {ethertype:#x}", "Ethernet header", back=2)
+        packet = (Ipv4 if ethertype == ETHERTYPE_IPV4 else Ipv6).decode(cursor.rest())
+        _check(packet, ethertype)
+        protocol, source, destination = _quoted(packet.payload[_ICMP:], _version(packet))
+        macs = dst_high << 32 | dst_low, src_high << 32 | src_low
+        return cls(*macs, tci & _VID, packet, protocol, source, destination)
+
+    def about(self, source: End, eth_dst: int) -> IcmpError:
+        """The same error about the same packet from another end of its IP version, to that end."""
+        version = _version(self.packet)
+        quoted = bytearray(self.packet.payload[_ICMP:])
+        at, size, _ = _QUOTED[version]
+        ports = _ports_at(quoted, version)
+        before = bytes(quoted[at : at + size] + quoted[ports : ports + 2])
+        quoted[at : at + size] = source.address.packed
+        quoted[ports : ports + 2] = source.port.to_bytes(2)
+        after = source.address.packed + source.port.to_bytes(2)
+        _adjust(quoted, ports + _CHECKSUM_AT[self.protocol], before, after, optional=self.protocol == _UDP)
+        if version == 4:
+            _adjust(quoted, 10, before[:size], after[:size])
+        packet = _to(self.packet, source.address, self.packet.payload[:_ICMP] + bytes(quoted))
+        return replace(self, eth_dst=eth_dst, packet=_checked(packet), source=source)
+
+    def encode(self) -> bytes:
+        """The frame, with its tag."""
+        ethertype = ETHERTYPE_IPV4 if isinstance(self.packet, Ipv4) else ETHERTYPE_IPV6
+        macs = self.eth_dst >> 32, self.eth_dst & 0xFFFFFFFF, self.eth_src >> 32, self.eth_src & 0xFFFFFFFF
+        return _ETHERNET.pack(*macs, _TPID, self.vid, ethertype) + self.packet.encode()
+
+
+def _version(packet: Ipv4 | Ipv6) -> int:
+    return packet.source.version
+
+
+def _to(packet: Ipv4 | Ipv6, destination: Address, payload: bytes) -> Ipv4 | Ipv6:
+    if isinstance(packet, Ipv4):
+        return replace(packet, destination=IPv4Address(destination), payload=payload)
+    return replace(packet, destination=IPv6Address(destination), payload=payload)
+
+
+def _check(packet: Ipv4 | Ipv6, ethertype: int) -> None:
+    wanted = PROTO_ICMP if ethertype == ETHERTYPE_IPV4 else PROTO_ICMPV6
+    if packet.protocol != wanted or not packet.payload or packet.payload[0] not in TYPES[ethertype]:
+        raise WireError("no ICMP error", field="ICMP")
+    if checksum(_pseudo_header(packet) + packet.payload):
+        raise WireError("wrong checksum", field="ICMP")
+
+
+def _checked(packet: Ipv4 | Ipv6) -> Ipv4 | Ipv6:
+    """With the checksum that its ICMP message should have."""
+    payload = packet.payload
+    bare = payload[:2] + bytes(2) + payload[4:]
+    right = checksum(_pseudo_header(packet) + bare).to_bytes(2)
+    return replace(packet, payload=bare[:2] + right + bare[4:])
+
+
+def _pseudo_header(packet: Ipv4 | Ipv6) -> bytes:
+    """What the checksum of ICMPv6 covers besides (RFC 8200 8.1)."""
+    if isinstance(packet, Ipv4):
+        return b""
+    ends = packet.source.packed + packet.destination.packed
+    return ends + len(packet.payload).to_bytes(4) + PROTO_ICMPV6.to_bytes(4)
+
+
+def _quoted(octets: bytes, version: int) -> tuple[int, End, End]:
+    """Protocol and ends of a quoted packet."""
+    at, size, protocol_at = _QUOTED[version]
+    ports = _ports_at(octets, version)
+    if len(octets) < ports + 4 or octets[0] >> 4 != version or octets[protocol_at] not in _CHECKSUM_AT:
+        raise WireError("quotes no ports", field="ICMP", offset=_ICMP)
+    if version == 4 and int.from_bytes(octets[6:8]) & 0x1FFF:
+        raise WireError("quotes a later fragment", field="ICMP", offset=_ICMP)
+    source, destination = (ip_address(octets[one : one + size]) for one in (at, at + size))
+    numbers = (int.from_bytes(octets[one : one + 2]) for one in (ports, ports + 2))
+    return octets[protocol_at], End(source, next(numbers)), End(destination, next(numbers))
+
+
+def _ports_at(octets: bytes | bytearray, version: int) -> int:
+    return (octets[0] & 0xF) * 4 if version == 4 and octets else 40
+
+
+def _adjust(octets: bytearray, at: int, before: bytes, after: bytes, optional: bool = False) -> None:
+    """A checksum over what has changed (RFC 1624), if it is quoted; one that is optional and absent stays so."""
+    if len(octets) < at + 2:
+        return
+    old = int.from_bytes(octets[at : at + 2])
+    if optional and not old:
+        return
+    total = ~old & 0xFFFF
+    for one in range(0, len(before), 2):
+        total += (~int.from_bytes(before[one : one + 2]) & 0xFFFF) + int.from_bytes(after[one : one + 2])
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    octets[at : at + 2] = (~total & 0xFFFF or (0xFFFF if optional else 0)).to_bytes(2)
