@@ -50,6 +50,7 @@ from ryu_apps.settings import Settings, SettingsError, load_policy_set, load_set
 from ryu_apps.signals import end_upon, on_signals
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
+from ryu_apps.supervisor import Supervisor
 from ryu_apps.watch import Watch
 
 #: Log lines that are written before others have a turn.
@@ -127,6 +128,7 @@ class EvbBridge(app_manager.RyuApp):
         self._untold: deque[tuple[float, Happened]] = deque()
         self._feeding = False
         self._watch = Watch()
+        self._supervisor = Supervisor()
 
     def start(self) -> None:
         """Ryu calls this once all apps are loaded."""
@@ -139,6 +141,7 @@ class EvbBridge(app_manager.RyuApp):
 
     def stop(self) -> None:
         """Ryu calls this when the program ends."""
+        self._supervisor.tell("STOPPING=1")
         self.is_active = False
         self._watch.ring()
         super().stop()
@@ -242,7 +245,9 @@ class EvbBridge(app_manager.RyuApp):
         return earliest(self.engine.deadline, self.alarms.deadline, self.journal.deadline)
 
     def _watch_the_clock(self) -> None:
+        self._supervisor.tell("READY=1")
         while self.is_active:
+            self._supervisor.alive(time.monotonic())
             for _ in range(min(len(self._untold), _LINES)):
                 now, happened = self._untold.popleft()
                 self._tell(happened, now)

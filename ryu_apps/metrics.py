@@ -27,6 +27,7 @@ from ryu_apps.evb.type_database import OUTCOMES
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.listening.descriptors import DESCRIPTORS
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -82,6 +83,7 @@ class Metrics:
         self._activation = self._stopwatch("evb_activation_secs", "From an Associate to its answer")
         self._registry.register(_State(engine))
         self._registry.register(_Alarms(alarms, self._switches))
+        self._registry.register(_Descriptors())
         for switch in self._switches.values():
             self._begin_at_zero(_labels(switch))
 
@@ -156,6 +158,23 @@ class _Stopwatch:
     def forget(self, place: _Place) -> None:
         """It will not be done."""
         self._began.pop(place, None)
+
+
+class _Descriptors(Collector):
+    """File descriptors of the process, and connections of which nothing is known yet."""
+
+    def collect(self) -> Iterator[Metric]:
+        """The families, freshly read."""
+        yield GaugeMetricFamily("evb_descriptors_limit", "File descriptors there can be", DESCRIPTORS.limit)
+        yield GaugeMetricFamily("evb_descriptors", "File descriptors in use", DESCRIPTORS.in_use())
+        waiting = GaugeMetricFamily("evb_connections", "Connections that count against a bound", labels=("server",))
+        turned_away = CounterMetricFamily(
+            "evb_connections_turned_away", "Connections given up or refused for others", labels=("server",)
+        )
+        for one in DESCRIPTORS.servers:
+            waiting.add_metric((one.name,), one.waiting)
+            turned_away.add_metric((one.name,), one.turned_away)
+        yield from (waiting, turned_away)
 
 
 class _Alarms(Collector):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ryu_apps.listening.damper import Damper, Tell
 
@@ -24,17 +24,41 @@ class Share(NamedTuple):
     most_each: int
 
 
+class Server(Protocol):
+    """What takes connections.
+
+    Attributes:
+        name: ``openflow`` or ``rest``.
+        waiting: connections that count against its share.
+        most: its share.
+        turned_away: connections that were given up or refused so far.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def waiting(self) -> int: ...
+    @property
+    def most(self) -> int: ...
+    @property
+    def turned_away(self) -> int: ...
+    def give_up(self, reason: str) -> bool:
+        """Make room by ending a connection; whether there was one."""
+
+
 class Descriptors:
     """All of this process.
 
     Attributes:
         limit: how many there can be.
+        servers: those that take connections.
         wanting: takes note, by server, that there are more connections than there is room for.
     """
 
     def __init__(self) -> None:
         self.limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self.wanting = Damper("descriptors.short", _log)
+        self.servers: list[Server] = []
         self._switches = 0
 
     def prepare(self, switches: int, tell: Tell) -> None:

@@ -60,6 +60,17 @@ class Listener:
         self.server = listen(what, host, port)
         self.inside: Admission[Connection] = Admission(*DESCRIPTORS.share())
         self.turned_away = 0
+        DESCRIPTORS.servers.append(self)
+
+    @property
+    def waiting(self) -> int:
+        """Connections that count against the bounds."""
+        return len(self.inside)
+
+    @property
+    def most(self) -> int:
+        """The bound in all."""
+        return self.inside.most
 
     @property
     def place(self) -> str:
@@ -94,12 +105,20 @@ class Listener:
         if error.errno in _OF_ONE:
             return
         LOG.debug("cannot accept: %s", error)
+        reason = str(error.strerror)
+        # Whichever server has most: descriptors are the process's.
+        if max(DESCRIPTORS.servers, key=lambda one: one.waiting).give_up(reason):
+            hub.sleep(0)
+        else:
+            self._want("-", reason)
+            hub.sleep(_PAUSE)
+
+    def give_up(self, reason: str) -> bool:
+        """Make room by ending a connection; whether there was one."""
         given_up = self.inside.make_room()
         if given_up is not None:
-            self._turn_away(given_up, str(error.strerror))
-        else:
-            self._want("-", str(error.strerror))
-        hub.sleep(_PAUSE)
+            self._turn_away(given_up, reason)
+        return given_up is not None
 
     def _turn_away(self, connection: Connection, reason: str) -> None:
         connection.end()

@@ -6,6 +6,7 @@ a request, and for its body, for ever.
 
 from __future__ import annotations
 
+import io
 import logging
 import socket as sockets
 from typing import Any
@@ -25,6 +26,33 @@ LOG = logging.getLogger(__name__)
 HEAD, BODY, IDLE, STUCK = 10.0, 10.0, 60.0, 30.0
 
 
+class _GoneError(BaseException):
+    """The client takes no answer any more.  Not an Exception: of those eventlet writes a traceback each."""
+
+
+class _Answer(io.RawIOBase):
+    """Octets for a client, for as long as it takes them."""
+
+    def __init__(self, socket: Any) -> None:
+        super().__init__()
+        self._socket = socket
+        self._gone = False
+
+    def writable(self) -> bool:
+        """As of the base class."""
+        return True
+
+    def write(self, octets: Any) -> int:
+        """As of the base class; what is left in buffers when the client has gone is dropped."""
+        if not self._gone:
+            try:
+                self._socket.sendall(octets)
+            except OSError:
+                self._gone = True
+                raise _GoneError from None
+        return len(octets)
+
+
 class _Protocol(eventlet.wsgi.HttpProtocol):
     """HTTP with deadlines; the last item of the connection's state is the :class:`Connection`."""
 
@@ -33,6 +61,7 @@ class _Protocol(eventlet.wsgi.HttpProtocol):
         self._timer: Any = None
         self._next = HEAD
         super().setup()
+        self.wfile = io.BufferedWriter(_Answer(self.connection), self.wbufsize)
 
     def finish(self) -> None:
         """As of the base class."""
@@ -55,6 +84,18 @@ class _Protocol(eventlet.wsgi.HttpProtocol):
         self._within(HEAD)
         self._next = IDLE
         return line
+
+    def parse_request(self) -> bool:
+        """As of the base class, which takes headers that end with the connection for whole."""
+        head, line = self.rfile, b"-"
+
+        def readline(size: int = -1) -> bytes:
+            nonlocal line
+            line = type(head).readline(head, size)
+            return line
+
+        head.readline = readline
+        return super().parse_request() and line != b""
 
     def get_environ(self) -> dict[str, Any]:
         """As of the base class, which calls this when the headers are there."""
@@ -110,7 +151,7 @@ class RestServer:
         connection.socket.settimeout(STUCK)
         try:
             _Protocol(state, self._server)
-        except OSError as error:
+        except (OSError, _GoneError) as error:
             LOG.debug("REST: %s: %s", connection.address, error)
         finally:
             inside.leave(connection)

@@ -10,6 +10,7 @@ from ryu_apps.evb.alarms import Alarm
 from ryu_apps.evb.engine import Engine
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Switch
 from ryu_apps.evb.vsi.model import Phase
+from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.rest.bridge import Bridge, Json
 from ryu_apps.rest.text import dpid_text
 
@@ -25,7 +26,7 @@ VERSION = _version()
 
 
 def status(bridge: Bridge, now: float) -> Json:
-    """Version, uptime in seconds, alarms, switches, and how many VSIs and stations are in which state."""
+    """Version, uptime in seconds, alarms, switches, how many VSIs and stations are in which state, and connections."""
     engine = bridge.engine
     stations = engine.stations.values()
     rules = engine.wanted.counts()
@@ -41,7 +42,16 @@ def status(bridge: Bridge, now: float) -> Json:
         "vsis": {"total": len(engine.registry), "phases": phases(engine)},
         "stations": {"configured": len(stations), "agreed": sum(one.station is not None for one in stations)},
         "dropped": dict(dropped),
+        "descriptors": _descriptors(),
     }
+
+
+def _descriptors() -> Json:
+    servers: Json = {
+        one.name: {"waiting": one.waiting, "most": one.most, "turned_away": one.turned_away}
+        for one in DESCRIPTORS.servers
+    }
+    return {"limit": DESCRIPTORS.limit, "in_use": DESCRIPTORS.in_use(), "servers": servers}
 
 
 def _alarm_json(bridge: Bridge, one: Alarm, now: float) -> Json:

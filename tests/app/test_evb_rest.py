@@ -276,3 +276,11 @@ def test_an_address_beyond_loopback_is_warned_of(tmp_path: Path) -> None:
         assert exchange(server.port, "GET /evb/status HTTP/1.1", "Host: 127.0.0.1")[0] == 503
         assert exchange(server.port, "GET /evb/status HTTP/1.1", "Host: 192.0.2.1")[0] == 421
         assert "every client that reaches it may take VSIs off the network" in server.log.read_text()
+
+
+def test_a_request_that_is_cut_short_does_nothing(server: Server) -> None:
+    # Headers that end with the connection may lack the one that forbids it.
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(f"DELETE /evb/vsis/{VSI} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode())
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1000) == b""

@@ -33,7 +33,14 @@ def launcher(request: pytest.FixtureRequest) -> list[str]:
 class Start:
     """A start of the controller: its process, its ports and what it has said."""
 
-    def __init__(self, launcher: list[str], folder: Path, *options: str, ports: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        launcher: list[str],
+        folder: Path,
+        *options: str,
+        ports: tuple[int, int] | None = None,
+        **environment: str,
+    ) -> None:
         self.openflow, self.rest = ports or (free_port(), free_port())
         self.log = folder / f"log-{time.monotonic_ns()}"
         config = folder / "evbridge.yaml"
@@ -41,7 +48,7 @@ class Start:
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
                 [*launcher, *listening, *options],
-                env=os.environ | {"EVBRIDGE_CONFIG": str(config)},
+                env=os.environ | {"EVBRIDGE_CONFIG": str(config)} | environment,
                 stdout=output,
                 stderr=output,
             )
@@ -176,3 +183,23 @@ def test_a_signal_ends_it_at_once_and_in_good_order(
     text = one.log.read_text()
     assert f"ending upon {number.name}" in text and "Traceback" not in text
     assert not list((folder / "state").glob("*-wal")), "the store was not closed"
+
+
+@pytest.mark.parametrize("name", ["notify", "@evbridge-test-{pid}"])
+def test_systemd_is_told_that_it_is_ready_that_it_lives_and_that_it_ends(
+    launcher: list[str], tmp_path: Path, starts: ExitStack, name: str
+) -> None:
+    at = name.format(pid=os.getpid()) if name.startswith("@") else str(tmp_path / name)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("\0" + at[1:] if at.startswith("@") else at)
+        systemd.settimeout(DEADLINE)
+        one = started(starts, launcher, configure(tmp_path), NOTIFY_SOCKET=at, WATCHDOG_USEC="300000")
+        assert systemd.recv(100) == b"READY=1"
+        # Where it is said to listen: no wait is needed any more.
+        socket.create_connection(("127.0.0.1", one.rest), timeout=10).close()
+        socket.create_connection(("127.0.0.1", one.openflow), timeout=10).close()
+        assert [systemd.recv(100) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+        one.process.terminate()
+        while (told := systemd.recv(100)) == b"WATCHDOG=1":
+            pass
+        assert told == b"STOPPING=1"

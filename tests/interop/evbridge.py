@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import socket
 import subprocess
 import sys
@@ -33,7 +32,7 @@ class Evbridge:
     def __init__(self, ovs: PrivateOvs, folder: Path, dpid: int, *options: str, descriptors: int | None = None) -> None:
         self.ovs = ovs
         self._log = folder / "evbridge.log"
-        self._dpid = f"{dpid:016x}"
+        self.dpid = f"{dpid:016x}"
         config = folder / "evbridge.yaml"
         interfaces = "interfaces: {1: {name: hv1, role: station, native_vlan: 100}}"
         config.write_text(f"version: 1\ndps: {{s1: {{dp_id: {dpid}, {interfaces}}}}}\n")
@@ -54,6 +53,10 @@ class Evbridge:
     ) -> None:
         self._process.terminate()
         self._process.wait(DEADLINE)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def log(self) -> str:
@@ -129,9 +132,3 @@ class Impostor:
     def close(self) -> None:
         self._stream.close()
         self._socket.close()
-
-
-def raise_own_limit() -> None:
-    """A test that opens thousands of connections needs as many descriptors."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,47 @@
+"""What systemd is told of a service of ``Type=notify`` (sd_notify(3)); without it, nothing is told."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+
+#: Signs of life in the time in which one is expected.
+_SIGNS = 3
+
+
+class Supervisor:
+    """Datagrams to the socket that the environment names.
+
+    Args:
+        environment: of this process.
+    """
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self._socket: socket.socket | None = None
+        self._interval: float | None = None
+        self._due = 0.0
+        address = environment.get("NOTIFY_SOCKET")
+        if not address:
+            return
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+        # An abstract address is written with an "@".
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        if environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
+            microseconds = int(environment.get("WATCHDOG_USEC", "0"))
+            self._interval = microseconds / 1e6 / _SIGNS if microseconds else None
+
+    def tell(self, state: str) -> None:
+        """Say how the service is: ``READY=1``, ``STOPPING=1``."""
+        if self._socket is not None:
+            # That nothing is heard is for systemd to act upon.
+            with suppress(OSError):
+                self._socket.sendto(state.encode(), self._address)
+
+    def alive(self, now: float) -> None:
+        """A sign of life, if one is due at ``now``, monotonic seconds."""
+        if self._interval is not None and now >= self._due:
+            self._due = now + self._interval
+            self.tell("WATCHDOG=1")
