@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -196,6 +197,20 @@ def test_a_vsi_may_be_named_in_every_format(cluster: Cluster, identity: str) -> 
         assert here.station.holds(Mode.ASSOCIATE, vsi(1, identity=identity))
         assert arrives(here, there)
         assert arrives(there, here)
+
+
+# --- addresses --------------------------------------------------------------------------------------
+def test_a_station_tells_no_address_that_is_another_s(cluster: Cluster) -> None:
+    home = cluster.hypervisors["hv5"].station
+    with guest(cluster, 1, "hv1", vsi(1)):
+        others = {"a neighbour's": vsi(1).ip, "one that its type does not have": "8.8.8.8"}
+        for what, ip in others.items():
+            taken = replace(vsi(2), ip=ip, type_id=2)
+            answer = home.request(Mode.ASSOCIATE, taken)
+            assert not answer.granted, what
+            assert not home.holds(Mode.ASSOCIATE, taken)
+        router = replace(vsi(2), filters=(f"{NATIVE}-00:00:5e:00:01:01",))
+        assert not home.request(Mode.ASSOCIATE, router).granted
 
 
 # --- impostors --------------------------------------------------------------------------------------

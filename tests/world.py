@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -114,6 +114,19 @@ def two_switches(timers: Timers = BRISK, max_rules: int | None = None) -> Fabric
             S2: switch(S2, "s2", ("hv3", "hv4"), "client", CLIENT_MAC),
         }
     )
+
+
+def with_vlans(fabric: Fabric, *vids: int) -> Fabric:
+    """The same cluster, whose stations may use these VLANs too, tagged."""
+
+    def stations(switch: Switch) -> dict[int, Interface]:
+        return {
+            number: replace(one, tagged_vlans=vids) if one.role is Role.STATION else one
+            for number, one in switch.interfaces.items()
+        }
+
+    switches = {dpid: replace(one, interfaces=stations(one)) for dpid, one in fabric.switches.items()}
+    return replace(fabric, switches=switches)
 
 
 @dataclass(slots=True)

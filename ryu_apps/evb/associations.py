@@ -22,10 +22,11 @@ from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.services.body import lacks
-from ryu_apps.evb.station import Heard, StationPort
+from ryu_apps.evb.station import Heard, StationPort, bridge_mac
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.type_database import Found, Pending, Settled, TypeDatabase
 from ryu_apps.evb.vsi.admission import Admission, Refusal, bindings_of, examine, fill_null_vids
+from ryu_apps.evb.vsi.belongings import Belongings
 from ryu_apps.evb.vsi.claims import Claims, Waiting
 from ryu_apps.evb.vsi.departures import Cause, Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -103,19 +104,18 @@ class Associations:
         stations: Mapping[PortId, StationPort],
         types: TypeDatabase,
         fabric: Fabric,
-        hosts: Mapping[tuple[int, int], object],
     ) -> None:
         """
         Args:
             types: the VSI types of all managers.
-            hosts: the configured end systems, by (VID, MAC).
         """
         self._registry = registry
         self._lifecycle = lifecycle
         self._stations = stations
         self._types = types
         self._fabric = fabric
-        self._hosts = hosts
+        ports = [PortId(dpid, port_no) for dpid, one in fabric.switches.items() for port_no in one.interfaces]
+        self._belongings = Belongings(fabric, registry, frozenset(map(bridge_mac, ports)), self._station_elsewhere)
         self._agenda: Agenda[Attachment] = Agenda()
         self.departures = Departures()
         self.remains = Remains(lifecycle.up)
@@ -354,6 +354,9 @@ class Associations:
         """What a request asks for, so that a repetition is known as one whatever its null VIDs say."""
         interface = self._stations[attachment.port].interface
         filled = fill_null_vids(interface, asked.filter_info)
+        owner = attachment.vsi.owner
+        if owner is not None and owner is not attachment:
+            attachment.inherited = owner.addresses
         for tlv in self._organizational(attachment.port, organizational):
             if isinstance(tlv, cisco.L3Address) and tlv.address not in attachment.told:
                 attachment.told = (*attachment.told, tlv.address)[-MAX_ADDRESSES:]
@@ -362,7 +365,7 @@ class Associations:
         key = VsiTypeKey(asked.type_id, asked.version)
         origin = self._types.origin(attachment.manager_id, key)
         identity = identity_of(attachment.manager_id, asked)
-        return origin, key, bindings_of(filled) if filled else (), attachment.told, identity
+        return origin, key, bindings_of(filled) if filled else (), attachment.claimed, identity
 
     def _organizational(
         self, port: PortId, tlvs: tuple[OrganizationalTlv, ...]
@@ -494,20 +497,22 @@ class Associations:
         asked, mode, attempt = attachment.newest, attachment.machine.wanted, attachment.machine.attempt
         assert asked is not None
         interface = self._stations[attachment.port].interface
-        taken, lacking = partial(self._taken, attachment), partial(self._lacking, attachment.port)
+        macs = frozenset(entry.mac for entry in asked.filter_info.entries)
+        taken = partial(self._belongings.binding, attachment)
+        addressed = partial(self._belongings.address, attachment, macs)
+        lacking, claimed = partial(self._lacking, attachment.port), attachment.claimed
         found: Admission | Refusal
         if isinstance(vsi_type, Refusal):
             found = vsi_type
         else:
-            found = examine(interface, vsi_type, asked.filter_info, taken, lacking)
+            found = examine(interface, vsi_type, asked.filter_info, taken, lacking, claimed, addressed)
         if isinstance(found, Refusal):
             detail: dict[str, object] = {"reason": found.reason, "error": found.error.name}
             self._happened(attachment, "vdp.refused", detail)
             self._feed(attachment, machine.Denied(found.error, found.hard, attempt), now)
             return
         attachment.filled = found.filled
-        attachment.addresses = attachment.told
-        self._registry.hold(attachment, found.bindings)
+        self._registry.hold(attachment, found.bindings, claimed)
         if mode is VdpMode.PREASSOCIATE and not self._stages_early(attachment, found.vsi_type):
             self._queue(self._lifecycle.grant_unstaged(attachment), now)
         else:
@@ -516,17 +521,8 @@ class Associations:
     def _lacking(self, port: PortId, vsi_type: VsiType, vids: tuple[int, ...]) -> str | None:
         return lacks(vsi_type, self._fabric, port.dpid, vids)
 
-    def _taken(self, attachment: Attachment, binding: Binding) -> str | None:
-        """Who else has this (VID, MAC), None if nobody."""
-        mac = binding.mac
-        if mac is not None and (binding.vid, mac) in self._hosts:
-            return "a configured end system"
-        if balancer := next((one for one in self._fabric.balancers if (one.vid, one.mac) == binding), None):
-            return f"the load balancer {balancer.name}"
-        if mac is not None and any(one.known == mac and one.port != attachment.port for one in self._stations.values()):
-            return "another station"
-        other = self._registry.conflict(attachment, binding)
-        return other.text if other else None
+    def _station_elsewhere(self, attachment: Attachment, mac: int) -> bool:
+        return any(one.known == mac and one.port != attachment.port for one in self._stations.values())
 
     def _stages_early(self, attachment: Attachment, vsi_type: VsiType) -> bool:
         if vsi_type.stage_on is not None:
@@ -537,7 +533,8 @@ class Associations:
         if status.keep:
             self._queue(self._lifecycle.abandon(attachment), now)
             if attachment.program is not None:
-                self._registry.hold(attachment, attachment.program.binding.bindings)
+                binding = attachment.program.binding
+                self._registry.hold(attachment, binding.bindings, binding.addresses)
         asked = attachment.requests[mode]
         filled = attachment.filled if mode is not VdpMode.DEASSOCIATE and status.success else None
         if not quiet:

@@ -79,7 +79,7 @@ from ryu_apps.evb.vsi.accounts import PREFIX as STATISTICS
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.departures import PREFIX as DEPARTED
-from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
+from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.migration import Migrations
@@ -202,9 +202,7 @@ class Engine:
         self._grace = _GRACE_MARGIN + max(
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
         )
-        self.associations = Associations(
-            self.registry, self.lifecycle, self.stations, self.types, fabric, host_addresses(fabric)
-        )
+        self.associations = Associations(self.registry, self.lifecycle, self.stations, self.types, fabric)
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
         self.fragments = Fragments()
         self._audit = Audit(self.wanted, self.lifecycle.next_token)

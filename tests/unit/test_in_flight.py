@@ -12,7 +12,7 @@ from ryu_apps.evb.io import Mode
 from ryu_apps.evb.topology.fabric import PortId, Timers
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.world import CLIENT_MAC, HV1, HV2, HV3, HV4, S1, S2, VLAN, Vm, World, two_switches
+from tests.world import CLIENT_MAC, HV1, HV2, HV3, HV4, S1, S2, VLAN, Vm, World, two_switches, with_vlans
 
 RR, ASSOCIATE, DEASSOCIATE = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 SECONDS = 2
@@ -26,7 +26,7 @@ VM = Vm(1)
 
 
 def new_world(seconds: int = SECONDS, max_rules: int | None = None) -> World:
-    world = World(two_switches(PATIENT, max_rules), forward_in_flight=seconds)
+    world = World(with_vlans(two_switches(PATIENT, max_rules), 200), forward_in_flight=seconds)
     world.connect()
     move(world, HV1)
     return world

@@ -16,7 +16,22 @@ from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, RequestStatus, VdpError, VdpMode
 from tests.paper import ACK, FIN, RST, SYN, Arrived, Segment, send
-from tests.world import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS, NMS_MAC, S1, S2, VLAN, Vm, World, two_switches
+from tests.world import (
+    CLIENT,
+    CLIENT_MAC,
+    HV1,
+    HV2,
+    HV3,
+    NMS,
+    NMS_MAC,
+    S1,
+    S2,
+    VLAN,
+    Vm,
+    World,
+    two_switches,
+    with_vlans,
+)
 
 PRE, RR, ASSOC, DEASSOC = VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 PROXY1, PROXY2 = PortId(S1, 4), PortId(S2, 4)
@@ -62,7 +77,7 @@ def with_proxy(fabric: Fabric, dpid: int):  # type: ignore[no-untyped-def]
 
 @pytest.fixture
 def world() -> World:
-    world = World(with_proxies(two_switches()), policies())
+    world = World(with_vlans(with_proxies(two_switches()), OTHER_VLAN), policies())
     world.connect()
     return world
 

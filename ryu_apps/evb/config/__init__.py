@@ -237,8 +237,10 @@ def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) ->
             peer = PortId(parsed.dps[link.dp].dp_id, link.port)
             return Interface(port_no, name, Role.TRUNK, peer=peer)
         case Host(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):
-            found = tuple(dict.fromkeys(macs))
-            return Interface(port_no, name, Role.HOST, native, tuple(tagged), found, appliance=appliance)
+            found, addresses = tuple(dict.fromkeys(macs)), tuple(dict.fromkeys(one.addresses))
+            return Interface(
+                port_no, name, Role.HOST, native, tuple(tagged), found, appliance=appliance, addresses=addresses
+            )
         case Station(name=name, native_vlan=native, tagged_vlans=tagged):
             return Interface(
                 port_no,
@@ -301,6 +303,7 @@ def _written(one: Interface, names: dict[int, str]) -> dict[str, Any]:
         "native_vlan": one.native_vlan,
         "tagged_vlans": f"[{', '.join(str(vid) for vid in one.tagged_vlans)}]" if one.tagged_vlans else None,
         "macs": f"[{', '.join(quoted(mac_to_text(mac)) for mac in one.macs)}]" if one.macs else None,
+        "addresses": f"[{', '.join(quoted(str(address)) for address in one.addresses)}]" if one.addresses else None,
         "appliance": one.appliance,
         "link": flow_map({"dp": quoted(names[one.peer.dpid]), "port": one.peer.port_no}) if one.peer else None,
         "timers": flow_map(timers) if one.timers != default else None,

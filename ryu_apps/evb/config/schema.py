@@ -114,6 +114,7 @@ class Host(Strict):
     native_vlan: Vid | None = None
     tagged_vlans: list[Vid] = Field(default_factory=list)
     macs: Annotated[list[Mac], Field(min_length=1)]
+    addresses: Annotated[list[IpAddress], Field(max_length=1000)] = Field(default_factory=list)
     appliance: Literal["tcp_proxy"] | None = None
 
 

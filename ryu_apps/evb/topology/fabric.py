@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.topology.balancer import LoadBalancer
@@ -78,6 +79,7 @@ class Interface:
         native_vlan: VID of untagged frames in both directions, None if untagged frames are refused.
         tagged_vlans: VIDs that may appear tagged; empty on a station port: every VID but the native one.
         macs: MAC addresses (as 48-bit integers) of the configured end systems on a HOST port.
+        addresses: IP addresses of the configured end systems on a HOST port, as far as they are known.
         peer: the port at the other end of a TRUNK.
         timers: EVB proposal of a STATION port.
         timer_limits: what the station of a STATION port may propose.
@@ -98,6 +100,7 @@ class Interface:
     stage_on_preassociate: bool = False
     takeover_any: bool = False
     appliance: str | None = None
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
 
     @property
     def vids(self) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.policy.model import VsiType
@@ -14,6 +15,8 @@ from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError
 
 _RESERVED_VID = 4095
+
+Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ def examine(
     filter_info: FilterInfo,
     taken: Callable[[Binding], str | None],
     lacks: Callable[[VsiType, tuple[int, ...]], str | None] = lambda vsi_type, vids: None,
+    addresses: tuple[Address, ...] = (),
+    addressed: Callable[[int, Address], str | None] = lambda vid, address: None,
 ) -> Admission | Refusal:
     """Check a request.
 
@@ -76,6 +81,8 @@ def examine(
         vsi_type: the policy of its type and version, None if there is none.
         filter_info: as received.
         taken: who else holds a binding, None if nobody.
+        addresses: IP addresses that the VSI is said to have.
+        addressed: who else has an address in a VLAN, None if nobody.
         lacks: what its switch would need, and has not, to serve a type in some VLANs; None: nothing.
     """
     if vsi_type is None:
@@ -89,7 +96,11 @@ def examine(
     for binding in bindings:
         if reason := _unacceptable(interface, binding, taken):
             return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, reason)
-    if missing := lacks(vsi_type, tuple(dict.fromkeys(one.vid for one in bindings))):
+    vids = tuple(dict.fromkeys(one.vid for one in bindings))
+    for address in addresses:
+        if reason := _unusable(vsi_type, vids, address, addressed):
+            return Refusal(VdpError.OTHER_FAILURE, False, reason)
+    if missing := lacks(vsi_type, vids):
         return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, missing)
     return Admission(vsi_type, filled, bindings)
 
@@ -97,7 +108,7 @@ def examine(
 def _unacceptable(interface: Interface, binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:
     if binding.vid >= _RESERVED_VID:
         return f"VID {binding.vid} is reserved"
-    if interface.tagged_vlans and binding.vid not in (*interface.tagged_vlans, interface.native_vlan):
+    if interface.vids and binding.vid not in interface.vids:
         return f"VID {binding.vid} is not configured at port {interface.name}"
     if binding.mac is not None and (binding.mac & GROUP_BIT or binding.mac == 0):
         return f"{mac_to_text(binding.mac)} is not the address of a station"
@@ -105,4 +116,20 @@ def _unacceptable(interface: Interface, binding: Binding, taken: Callable[[Bindi
     if holder is not None:
         where = f"VID {binding.vid}" if binding.mac is None else f"{mac_to_text(binding.mac)} in VID {binding.vid}"
         return f"{where} belongs to {holder}"
+    return None
+
+
+def _unusable(
+    vsi_type: VsiType, vids: tuple[int, ...], address: Address, addressed: Callable[[int, Address], str | None]
+) -> str | None:
+    broadcast = address == IPv4Address("255.255.255.255")
+    if address.is_multicast or address.is_unspecified or address.is_loopback or broadcast:
+        return f"{address} is not the address of a VM"
+    # Every VM has link-local addresses, and what a type lists does not take them away.
+    local = address.version == 6 and address.is_link_local
+    if vsi_type.addresses and not local and not any(address in network for network in vsi_type.addresses):
+        return f"{address} is none of the addresses of VSI type {vsi_type.key}"
+    for vid in vids:
+        if holder := addressed(vid, address):
+            return f"{address} in VID {vid} belongs to {holder}"
     return None

@@ -55,6 +55,7 @@ class AttachmentRecord:
         owner: its gate is open.
         operational: the agreed timers (r, rte, rwd, rka), by which the station will be heard again.
         services: what services keep of the VSI, by name; each knows how to read its own.
+        inherited: addresses that the station before told.
         left: the VSI has moved away and the station may not know yet.
         announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
     """
@@ -71,6 +72,7 @@ class AttachmentRecord:
     operational: tuple[int, int, int, int]
     services: dict[str, bytes] = field(default_factory=dict)
     announced: bool = False
+    inherited: tuple[IPv4Address | IPv6Address, ...] = ()
 
     def encode(self) -> bytes:
         """The record as msgpack."""
@@ -88,11 +90,16 @@ class AttachmentRecord:
             self.left,
             None if program is None else _pack_program(program),
             list(self.operational),
-            {"services": self.services, **({"announced": True} if self.announced else {})},
+            {"services": self.services, **self._more()},
         ]
         encoded = msgpack.packb(fields)
         assert isinstance(encoded, bytes)
         return encoded
+
+    def _more(self) -> dict[str, object]:
+        """What most records do not have."""
+        more: dict[str, object] = {"announced": True} if self.announced else {}
+        return {**more, **({"inherited": [str(one) for one in self.inherited]} if self.inherited else {})}
 
     @classmethod
     def decode(cls, data: bytes) -> AttachmentRecord:
@@ -139,6 +146,7 @@ class AttachmentRecord:
             (operational[0], operational[1], operational[2], operational[3]),
             dict(more.get("services", {})),
             bool(more.get("announced", False)),
+            tuple(map(ip_address, more.get("inherited", ()))),
         )
 
 

@@ -69,6 +69,7 @@ class RecordKeeper:
             manager_id=attachment.manager_id,
             newest=attachment.newest,
             told=attachment.told,
+            inherited=attachment.inherited,
             name=attachment.name,
             # A Pre-Associate shuts the gate when it is granted, which is when this is written.
             owner=mode is VdpMode.ASSOCIATE and vsi.owner is attachment,

@@ -23,6 +23,8 @@ from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId
 
+Address = IPv4Address | IPv6Address
+
 
 @dataclass(eq=False, slots=True)
 class Program:
@@ -76,7 +78,7 @@ class Standing(NamedTuple):
     filled: FilterInfo | None = None
     newest: Association | None = None
     manager_id: ManagerId = ManagerId()
-    told: tuple[IPv4Address | IPv6Address, ...] = ()
+    told: tuple[Address, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -89,6 +91,7 @@ class Attachment:
         asked: what ``newest`` means, to know a repetition.
         granted: the request in force, to return to if a change is refused.
         told: the VM's addresses as its station told them.
+        inherited: those that its last station told; they count until this one tells any.
         announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
         filled: the filter info as answered (null VIDs filled in).
         program: the program in force or being put in force.
@@ -110,11 +113,12 @@ class Attachment:
     newest: Association | None = None
     asked: object = None
     granted: Standing = Standing()
-    told: tuple[IPv4Address | IPv6Address, ...] = ()
+    told: tuple[Address, ...] = ()
+    inherited: tuple[Address, ...] = ()
     announced: bool = False
     filled: FilterInfo | None = None
     bindings: tuple[Binding, ...] = ()
-    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    addresses: tuple[Address, ...] = ()
     program: Program | None = None
     retired: list[Program] = field(default_factory=list)
     closing: set[int] = field(default_factory=set)
@@ -125,6 +129,11 @@ class Attachment:
     left: bool = False
     name: str | None = None
     suspended: bool = False
+
+    @property
+    def claimed(self) -> tuple[Address, ...]:
+        """The addresses that it asks for."""
+        return self.told or self.inherited
 
     @property
     def phase(self) -> Phase:
@@ -201,6 +210,7 @@ class Registry:
         self._vsis: dict[VsiId, Vsi] = {}
         self._by_text: dict[str, Vsi] = {}
         self._holders: dict[Binding, dict[Attachment, None]] = {}
+        self._addressed: dict[Address, dict[Attachment, None]] = {}
         self._macs: Counter[int] = Counter()
         self._at_port: Counter[PortId] = Counter()
 
@@ -249,8 +259,16 @@ class Registry:
             self._vsis.pop(vsi.vsi_id, None)
             self._by_text.pop(vsi.text, None)
 
-    def hold(self, attachment: Attachment, bindings: tuple[Binding, ...]) -> None:
-        """Note which (VID, MAC) an attachment claims; ``conflict`` finds them."""
+    def hold(self, attachment: Attachment, bindings: tuple[Binding, ...], addresses: tuple[Address, ...] = ()) -> None:
+        """Note which (VID, MAC) and IP addresses an attachment claims; ``conflict`` and ``addressed`` find them."""
+        for address in attachment.addresses:
+            claims = self._addressed.get(address, {})
+            claims.pop(attachment, None)
+            if not claims:
+                self._addressed.pop(address, None)
+        attachment.addresses = addresses
+        for address in addresses:
+            self._addressed.setdefault(address, {})[attachment] = None
         for binding in attachment.bindings:
             holders = self._holders.get(binding, {})
             holders.pop(attachment, None)
@@ -264,6 +282,13 @@ class Registry:
         for binding in bindings:
             self._holders.setdefault(binding, {})[attachment] = None
         self._macs.update(_macs(bindings))
+
+    def addressed(self, attachment: Attachment, vid: int, address: Address) -> Vsi | None:
+        """Another VSI that already has this IP address in this VLAN."""
+        for holder in self._addressed.get(address, ()):
+            if holder.vsi is not attachment.vsi and any(one.vid == vid for one in holder.bindings):
+                return holder.vsi
+        return None
 
     def is_vm(self, mac: int) -> bool:
         """Whether some attachment claims this MAC address."""

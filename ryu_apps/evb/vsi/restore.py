@@ -87,15 +87,15 @@ def _restore(
     machine = VdpBridge.resumed(Operational(*record.operational), record.mode, now)
     attachment = registry.attach(record.newest.vsi_id, record.port, record.manager_id, machine, now)
     attachment.newest = attachment.requests[record.mode] = record.newest
-    attachment.told = attachment.addresses = record.told
+    attachment.told, attachment.inherited = record.told, record.inherited
     attachment.name, attachment.left, attachment.announced = record.name, record.left, record.announced
     attachment.filled = filled
     bindings = bindings_of(filled)
     key = VsiTypeKey(record.newest.type_id, record.newest.version)
     identity = identity_of(record.manager_id, record.newest)
-    attachment.asked = types.origin(record.manager_id, key), key, bindings, record.told, identity
+    attachment.asked = types.origin(record.manager_id, key), key, bindings, attachment.claimed, identity
     attachment.stand()
-    registry.hold(attachment, bindings)
+    registry.hold(attachment, bindings, attachment.claimed)
     _restore_groups(record, attachment.vsi, now)
     if record.program is not None and vsi_type is not None:
         lifecycle.resume(attachment, record.program, vsi_type, record.owner)
