@@ -243,6 +243,17 @@ def test_unannounced_associate_does_not_overtake_one_that_is_being_decided() -> 
     assert world.answer(HV1).error is VdpError.INSUFFICIENT_RESOURCES
 
 
+def test_nor_one_whose_rules_are_still_on_their_way() -> None:
+    world = World()
+    world.connect()
+    world.hold.add(S2)
+    world.ask(HV3, VM, A, migrating=True)
+    world.ask(HV1, VM, A)
+    world.release()
+    world.release()
+    assert world.answer(HV3).success and gate_ports(world) == {HV3}
+
+
 def test_it_gets_the_vsi_if_the_other_one_fails() -> None:
     world = World()
     world.connect()

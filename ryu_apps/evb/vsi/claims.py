@@ -62,8 +62,8 @@ class Claims:
         self._away = {dpid: since + seconds for dpid, since in self._away.items()}
         for waiting in self._waiting.values():
             for one, its in waiting.items():
+                # Looked at when it was due before, it waits on: the owner's deadline has moved as well.
                 waiting[one] = its._replace(until=its.until + seconds)
-                self._until.set(one, waiting[one].until)
 
     # --- the rule ---
     def hindrance(self, attachment: Attachment, now: float) -> Attachment | None:
