@@ -74,14 +74,14 @@ def answers(prober: Stack, target: Stack, ports: tuple[int, int], cut: int, payl
     ends = Ends.of(prober.ip, target.ip)
     head = bytes.fromhex(f"{target.mac}{prober.mac}0800".replace(":", ""))
     denied, control = ports
-    whole = _checked(ends, tcp(5001, denied, 20) + bytes(payload))
+    whole = checked(ends, tcp(5001, denied, 20) + bytes(payload))
     with Wire(prober.namespace, prober.interface) as wire:
         wire.send(head + part(ends, TCP, whole[:cut], more=True))
         wire.send(head + part(ends, TCP, whole[cut:], cut))
         answered = set()
         until = time.monotonic() + PATIENCE
         while 5002 not in answered and time.monotonic() < until:
-            wire.send(head + part(ends, TCP, _checked(ends, tcp(5002, control))))
+            wire.send(head + part(ends, TCP, checked(ends, tcp(5002, control))))
             while (heard := wire.hears(ends.target.packed + ends.source.packed, 0.2)) is not None:
                 segment = heard.data[34:]
                 if heard.data[23] == TCP and segment[13] == SYN_ACK:
@@ -89,7 +89,7 @@ def answers(prober: Stack, target: Stack, ports: tuple[int, int], cut: int, payl
     yield from (5001 in answered, 5002 in answered)
 
 
-def _checked(ends: Ends, segment: bytes) -> bytes:
+def checked(ends: Ends, segment: bytes) -> bytes:
     """A TCP segment with its checksum, over IPv4."""
     pseudo = ends.source.packed + ends.target.packed + struct.pack("!BBH", 0, TCP, len(segment)) + segment
     total = sum(struct.unpack(f"!{len(pseudo) // 2}H", pseudo))

@@ -112,6 +112,10 @@ KINDS_OF_RULE: list[tuple[list[Condition], list[st.SearchStrategy[Condition]]]] 
 ]
 
 
+def is_plain(frame: dict[str, int]) -> bool:
+    return frame["eth_type"] in (0x0800, 0x0806, 0x86DD)
+
+
 class Written(NamedTuple):
     """A rule of the file."""
 
@@ -119,6 +123,9 @@ class Written(NamedTuple):
     allow: bool
 
     def matches(self, frame: dict[str, int]) -> bool:
+        """What a rule allows that names no Ethernet type is what the bridge can look into."""
+        if self.allow and not any(one.field == "eth_type" for one in self.conditions) and not is_plain(frame):
+            return False
         return all(one.field in frame and one.holds(frame[one.field]) for one in self.conditions)
 
     def as_yaml(self) -> dict[str, Any]:
@@ -217,7 +224,7 @@ def test_the_first_rule_that_matches_decides_then_neighbour_discovery_then_the_d
     for frame in packets:
         decided = next((one.allow for one in rules if one.matches(frame)), None)
         if decided is None:
-            decided = default or (neighbours and is_neighbour_discovery(direction, frame))
+            decided = (default and is_plain(frame)) or (neighbours and is_neighbour_discovery(direction, frame))
         assert passes(policy, direction, frame) is decided
 
 

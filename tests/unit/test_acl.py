@@ -27,10 +27,10 @@ def from_vm(*rules: str) -> list[Rule]:
 @pytest.mark.parametrize(
     ("written", "fields"),
     [
-        ("vlan_vid: 100", {"vlan_vid": VLAN_PRESENT | 100}),
-        ("vlan_vid: 96-111", {"vlan_vid": (VLAN_PRESENT | 96, VLAN_PRESENT | 0xFF0)}),
-        ("vlan_pcp: 3", {"vlan_vid": ANY_TAGGED, "vlan_pcp": 3}),
-        ("vlan_pcp: 3, vlan_vid: 100", {"vlan_vid": VLAN_PRESENT | 100, "vlan_pcp": 3}),
+        ("vlan_vid: 100, eth_type: arp", {"eth_type": 0x806, "vlan_vid": VLAN_PRESENT | 100}),
+        ("vlan_vid: 96-111, eth_type: arp", {"eth_type": 0x806, "vlan_vid": (VLAN_PRESENT | 96, VLAN_PRESENT | 0xFF0)}),
+        ("vlan_pcp: 3, eth_type: arp", {"eth_type": 0x806, "vlan_vid": ANY_TAGGED, "vlan_pcp": 3}),
+        ("vlan_pcp: 3, vlan_vid: 100", {"eth_type": 0x806, "vlan_vid": VLAN_PRESENT | 100, "vlan_pcp": 3}),
         ("ip_dscp: 46, eth_type: ipv4", {"eth_type": 0x800, "ip_dscp": 46}),
         ("arp_op: reply", {"eth_type": 0x806, "arp_op": 2}),
     ],
@@ -52,9 +52,11 @@ def test_earlier_rules_stand_above_later_ones_and_the_default_below_all() -> Non
 def test_what_passes_goes_on_and_what_does_not_has_no_instruction() -> None:
     found = compiled("from_vm: {default: allow}\nto_vm: {default: allow, rules: [{rule: {actions: {allow: 0}}}]}\n")
     assert [(rule.table, rule.goto) for rule in found] == [
-        (Table.ACL_FROM, Table.FORWARD),
+        *[(Table.ACL_FROM, Table.FORWARD)] * 3,
+        (Table.ACL_FROM, None),
         (Table.ACL_TO, None),
-        (Table.ACL_TO, Table.OUTPUT),
+        *[(Table.ACL_TO, Table.OUTPUT)] * 3,
+        (Table.ACL_TO, None),
     ]
 
 

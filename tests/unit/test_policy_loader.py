@@ -93,7 +93,8 @@ def test_a_port_alone_means_its_protocol_over_both_versions_of_ip() -> None:
         ("ipv4_dst: 10.0.0.1, udp_dst: 53", {"eth_type": [0x0800], "ip_proto": [17]}),
         ("ip_dscp: 46, eth_type: ipv6", {"eth_type": [0x86DD]}),
         ("eth_type: [ipv6, ipv4], tcp_dst: 1", {"eth_type": [0x86DD, 0x0800], "ip_proto": [6]}),
-        ("eth_src: 02:00:00:00:00:01", {}),
+        ("eth_src: 02:00:00:00:00:01", {"eth_type": [0x0806, 0x0800, 0x86DD]}),
+        ("eth_src: 02:00:00:00:00:01, eth_type: 0x88b5", {"eth_type": [0x88B5]}),
     ],
 )
 def test_prerequisites_are_filled_in(written: str, prerequisites: dict[str, list[int]]) -> None:

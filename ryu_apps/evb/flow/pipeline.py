@@ -28,7 +28,7 @@ class Table(IntEnum):
     """Flow tables in the order in which a frame meets them."""
 
     ADMIT = 0
-    """Station protocols (LLDP, ECP) to the controller; other reserved addresses dropped."""
+    """Station protocols (LLDP, ECP) to the controller; other reserved addresses dropped.  The rest gets a tag."""
     INGRESS = 10
     """Gate: which VSI does this frame come from?  A frame nobody owns stops here."""
     ANTISPOOF = 20

@@ -58,6 +58,8 @@ _RANK = {name: rank for rank, name in enumerate(FIELD_SIZES)}
 
 #: ``vlan_vid`` carries this bit for every tagged frame (OFPVID_PRESENT).
 VLAN_PRESENT = 0x1000
+#: ``vlan_vid`` of a frame whose tag has a priority and no VID.
+PRIORITY_TAGGED = VLAN_PRESENT
 #: ``(value, mask)`` that matches any tagged frame.
 ANY_TAGGED = (VLAN_PRESENT, VLAN_PRESENT)
 #: The bit of a MAC address, as a 48-bit integer, that a group address has.

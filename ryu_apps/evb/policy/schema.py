@@ -27,6 +27,9 @@ from ryu_apps.evb.policy.model import AclRule
 from ryu_apps.evb.policy.validate import Strict
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
+#: What the bridge can look into.  Anything else passes only where a type names it: behind a second VLAN tag, or
+#: another header that hides the one behind it, a frame would pass anti-spoofing and firewall by (CVE-2021-27853).
+PLAIN_ETH_TYPES = (ARP, IPV4, IPV6)
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 
@@ -337,10 +340,14 @@ class PolicyFile(Strict):
 
 
 def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
-    """The match of a rule with its prerequisites filled in, fields in OpenFlow order."""
+    """The match of a rule with its prerequisites filled in, fields in OpenFlow order.
+
+    What a rule allows that says nothing of Ethernet types is what the bridge can look into.
+    """
     found = {name: value for name in KINDS if (value := getattr(rule, name, None)) is not None}
-    if rule.ETH_TYPES:
-        found.setdefault("eth_type", tuple(Masked(one, full_mask("eth_type")) for one in rule.ETH_TYPES))
+    eth_types = rule.ETH_TYPES or (PLAIN_ETH_TYPES if rule.actions.allow else ())
+    if eth_types:
+        found.setdefault("eth_type", tuple(Masked(one, full_mask("eth_type")) for one in eth_types))
     if rule.IP_PROTO is not None:
         found.setdefault("ip_proto", (Masked(rule.IP_PROTO, full_mask("ip_proto")),))
     return tuple((name, found[name]) for name in KINDS if name in found)

@@ -18,7 +18,6 @@ from ryu_apps.evb.flow.pipeline import (
 )
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Fields, ForgetInPort, Match, Rule, match
-from ryu_apps.evb.program.infrastructure import classify_vid
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
@@ -68,14 +67,12 @@ def to_vm_metadata(port_no: int, vsi_index: int, epoch: int) -> int:
 
 
 def _ingress(interface: Interface, binding: VsiBinding, epoch: int, one: Binding) -> Rule:
-    fields, tag = classify_vid(interface, one.vid)
     source: Fields = {} if one.mac is None else {"eth_src": one.mac}
     return Rule(
         Table.INGRESS,
         Priority.WIDE if one.mac is None else Priority.EXACT,
-        match(in_port=interface.port_no, **fields, **source),
+        match(in_port=interface.port_no, vlan_vid=VLAN_PRESENT | one.vid, **source),
         cookie(Kind.GATE, binding.vsi_index, binding.generation),
-        apply=tag,
         metadata=(
             metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM),
             ALL_METADATA,

@@ -26,6 +26,7 @@ from ryu_apps.evb.flow.rule import (
     ANY_GROUP,
     ANY_TAGGED,
     CONTROLLER,
+    PRIORITY_TAGGED,
     VLAN_PRESENT,
     Action,
     Bucket,
@@ -57,6 +58,8 @@ _QUERIES: tuple[Fields, Fields] = (
     {"eth_type": 0x0800, "ip_proto": 2, "ipv4_dst": _ALL_SYSTEMS},
     {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 130, "ipv6_dst": _ALL_NODES},
 )
+#: In ADMIT, below reserved addresses.
+_NATIVE_PRIORITY = 50
 #: In FORWARD, above everything that is not the address of one station.
 _QUERY_PRIORITY = 140
 
@@ -163,23 +166,6 @@ def _ways(dpid: int, wiring: Wiring, trunks: tuple[Trunk, ...]) -> Iterator[Grou
             yield Group(WAY_GROUP + wiring.numbers[target], GroupType.SELECT, buckets)
 
 
-def admitted(interface: Interface) -> Iterator[tuple[int, Fields, tuple[Action, ...]]]:
-    """How the VIDs of an edge port look on the wire.
-
-    Yields:
-        ``(vid, match fields, actions that tag the frame)`` for every configured VID.
-    """
-    for vid in interface.vids:
-        yield vid, *classify_vid(interface, vid)
-
-
-def classify_vid(interface: Interface, vid: int) -> tuple[Fields, tuple[Action, ...]]:
-    """``(match, actions)`` for frames of a VID that arrive at a port; inside, every frame is tagged."""
-    if vid == interface.native_vlan:
-        return {"vlan_vid": 0}, (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | vid))
-    return {"vlan_vid": VLAN_PRESENT | vid}, ()
-
-
 def _rule(
     table: Table,
     priority: int,
@@ -203,7 +189,25 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
         # Of a station that is known: see Desired, which knows it.
         yield from punting(one, station=None)
     yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=RESERVED_ADDRESSES))
+    for one in interfaces:
+        if one.role is not Role.TRUNK and one.native_vlan is not None:
+            yield from _native(one.port_no, VLAN_PRESENT | one.native_vlan)
     yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
+
+
+def _native(port_no: int, native: int) -> Iterator[Rule]:
+    """Inside, every frame is tagged: untagged ones and those with a priority alone (802.1Q 6.9) by the port.
+
+    Those that say its VID themselves are refused, so that what is untagged there on the way out is so on the way in.
+    """
+    classified = SetField("vlan_vid", native)
+    for fields, apply in (
+        ({"vlan_vid": 0}, (PushVlan(), classified)),
+        ({"vlan_vid": PRIORITY_TAGGED}, (classified,)),
+    ):
+        frames = match(in_port=port_no, **fields)
+        yield _rule(Table.ADMIT, _NATIVE_PRIORITY, frames, apply=apply, goto=Table.INGRESS)
+    yield _rule(Table.ADMIT, _NATIVE_PRIORITY, match(in_port=port_no, vlan_vid=native))
 
 
 def _ingress(interfaces: list[Interface], trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
@@ -223,10 +227,10 @@ def _ingress(interfaces: list[Interface], trunks: tuple[Trunk, ...]) -> Iterator
 
 def _host_ingress(interface: Interface) -> Iterator[Rule]:
     sources: list[Fields] = [{"eth_src": mac} for mac in interface.macs] or [{}]
-    for _, fields, tag in admitted(interface):
+    for vid in interface.vids:
         for source in sources:
-            together = match(in_port=interface.port_no, **fields, **source)
-            yield _rule(Table.INGRESS, Priority.EXACT, together, apply=tag, goto=Table.FORWARD)
+            together = match(in_port=interface.port_no, vlan_vid=VLAN_PRESENT | vid, **source)
+            yield _rule(Table.INGRESS, Priority.EXACT, together, goto=Table.FORWARD)
 
 
 def _forward_hosts(

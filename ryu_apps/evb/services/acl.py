@@ -3,6 +3,8 @@
 Every rule is shared by all VSIs of the type.  The first ACL rule that matches decides, so each takes a
 priority of its own, counting down; the matches one ACL rule expands to share it.  Fragments behind the
 first have no ports: ``services.fragments`` takes them over before a rule that names one could.
+
+What passes by default is what the bridge can look into: ARP, IPv4 and IPv6, and not behind a second tag.
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ from collections.abc import Iterator
 from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata
 from ryu_apps.evb.flow.rule import Rule, match
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
+from ryu_apps.evb.policy.schema import PLAIN_ETH_TYPES
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 
 TOP_PRIORITY = 60_000
+#: Below all rules, and those that other services put beneath them.
+_DEFAULT_ALLOW = Priority.DEFAULT + 1
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
@@ -31,8 +36,11 @@ def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, route: Ro
         for box in rule.boxes():
             matched = match(metadata=scope, **openflow_fields(box))
             yield Rule(table, TOP_PRIORITY - position, matched, owner, apply=route.mark(number), goto=goto)
-    mark, goto = route.mark(acl.default_number), following if acl.default else refused
-    yield Rule(table, Priority.DEFAULT, match(metadata=scope), owner, apply=mark, goto=goto)
+    mark = route.mark(acl.default_number)
+    for eth_type in PLAIN_ETH_TYPES if acl.default else ():
+        plain = match(metadata=scope, eth_type=eth_type)
+        yield Rule(table, _DEFAULT_ALLOW, plain, owner, apply=mark, goto=following)
+    yield Rule(table, Priority.DEFAULT, match(metadata=scope), owner, apply=mark, goto=refused)
 
 
 ACL = Service("acl", per_type=_per_type)
