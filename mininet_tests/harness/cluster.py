@@ -151,6 +151,7 @@ class Cluster:
         self.controller.wait_connected(len(self.fabric.switches))
         for hypervisor in self.hypervisors.values():
             hypervisor.station.wait_ready()
+        self.controller.wait_agreed(len(self.hypervisors))
 
     def stop(self) -> None:
         """Take everything down, in the opposite order; what was never started is left out."""

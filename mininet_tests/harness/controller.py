@@ -71,6 +71,14 @@ class Controller:
         except TimeoutError as error:
             raise TimeoutError(f"{error}\n{self.last_words()}") from None
 
+    def wait_agreed(self, stations: int, limit: float = 35.0) -> None:
+        """Wait until the bridge knows this many stations; only then do its switches hold what they will hold.
+
+        Raises:
+            TimeoutError: it does not.
+        """
+        wait_until(lambda: self._agreed_stations() >= stations, f"{stations} stations at the bridge", limit, pause=0.05)
+
     def kill(self) -> None:
         """End it as a crash would."""
         assert self._process is not None, "not started"
@@ -108,6 +116,9 @@ class Controller:
         with urlopen(request, timeout=10) as response:
             body = response.read()
         return json.loads(body) if body else None
+
+    def _agreed_stations(self) -> int:
+        return sum(one["evb"] == "agreed" for one in self.get("/evb/stations"))
 
     def _ready_switches(self) -> int:
         if self._process is not None and self._process.poll() is not None:
