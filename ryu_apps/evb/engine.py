@@ -59,7 +59,7 @@ from ryu_apps.evb.neighbours import INTERVAL as HELLO_INTERVAL
 from ryu_apps.evb.neighbours import Neighbours
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.program.infrastructure import port_groups, routed, way_between
-from ryu_apps.evb.program.punting import punting
+from ryu_apps.evb.program.punting import punting, stations_punted
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.rewiring import KEY as LINKS_DOWN
@@ -425,9 +425,19 @@ class Engine:
         self._outcomes(self.lifecycle.read(token, rules), now)
         for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE) | owners(rules, Kind.STATE):
             self.lifecycle.installer.indices.reserve(index)
+        if not self._past_is_known:
+            self._recognize_stations(dpid, rules)
         install = self.bringup.read(dpid, token, rules)
         if install is not None:
             self._apply(install)
+
+    def _recognize_stations(self, dpid: int, rules: tuple[Rule, ...]) -> None:
+        """What the bridge has forgotten its switch has not: which stations come first at their ports."""
+        for port_no, mac in stations_punted(rules):
+            station = self.stations.get(port := PortId(dpid, port_no))
+            if station is not None and station.known is None:
+                station.remember(mac)
+                self._effects.append(Save(self.lifecycle.next_token(), {_station_key(port): mac.to_bytes(6)}))
 
     def _repair(self, dpid: int, drift: Change, now: float) -> None:
         if drift and self.bringup.ready(dpid):

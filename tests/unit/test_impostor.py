@@ -105,7 +105,12 @@ def test_lldp_of_a_new_station_is_not_behind_ecp_of_guests(world: RestWorld) -> 
 def test_the_meter_stays_over_all_that_does_not_end_the_station(world: RestWorld) -> None:
     world.agree(HV1)
     (apart,) = meters_of(world, STRANGER, ETHERTYPE_ECP)
-    for loss in (lambda: world.disconnect(S1), world.restart_controller, lambda: world.restart_switch(S1)):
+    for loss in (
+        lambda: world.disconnect(S1),
+        world.restart_controller,
+        lambda: world.restart_controller(remembering=False),
+        lambda: world.restart_switch(S1),
+    ):
         loss()
         if not world.engine.bringup.ready(S1):
             world.connect(S1)
@@ -115,17 +120,17 @@ def test_the_meter_stays_over_all_that_does_not_end_the_station(world: RestWorld
 
 
 # --- who is first when nothing is agreed ------------------------------------------------------------
-@pytest.mark.parametrize("restart", [False, True], ids=["channel lost", "controller restarted"])
-def test_a_guest_that_is_quicker_than_the_station_does_not_take_its_place(world: RestWorld, restart: bool) -> None:
+@pytest.mark.parametrize("loss", ["channel", "controller", "state"])
+def test_a_guest_that_is_quicker_than_the_station_does_not_take_its_place(world: RestWorld, loss: str) -> None:
     world.agree(HV1)
-    if restart:
-        world.restart_controller()
-    else:
+    if loss == "channel":
         world.disconnect(S1)
         world.connect(S1)
+    else:
+        world.restart_controller(remembering=loss == "controller")
     announce_from(world, STRANGER)
     deassociate_from(world, STRANGER)
-    assert speaks(world) is None and world.engine.registry.named(VM.text) is not None
+    assert speaks(world) is None and world.engine.stations[HV1].counters["not_the_station"] == 2
     world.agree(HV1)
     assert speaks(world) == STATION
 

@@ -7,7 +7,7 @@ known when the old one has gone, and a guest that tries to speak ECP is to be no
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ryu_apps.evb.flow.pipeline import Kind, Priority, Table, cookie
 from ryu_apps.evb.flow.rule import CONTROLLER, Fields, Meter, Output, Rule, match
@@ -61,6 +61,14 @@ def punting(interface: Interface, station: int | None) -> Iterator[Rule]:
             yield _punt(interface, ethertype, own if station is None else strangers + own)
         for ethertype in (ETHERTYPE_LLDP, ETHERTYPE_ECP) if station is not None else ():
             yield _punt(interface, ethertype, own, source=station)
+
+
+def stations_punted(rules: Iterable[Rule]) -> Iterator[tuple[int, int]]:
+    """Port number and address of the stations that a switch was told of, by the rules that it holds."""
+    for rule in rules:
+        fields = {one.name: one.value for one in rule.match}
+        if (rule.table, rule.priority, fields.get("eth_type")) == (Table.ADMIT, Priority.GUARD, ETHERTYPE_ECP):
+            yield fields["in_port"], fields["eth_src"]
 
 
 def _punt(interface: Interface, ethertype: int, meter: int, source: int | None = None) -> Rule:
