@@ -41,7 +41,7 @@ _NXM: dict[str, int] = {
     "arp_tha": nicira_ext.NXM_NX_ARP_THA,
 }
 _OXM = (
-    *("in_port", "vlan_vid", "vlan_pcp", "ip_dscp", "metadata", "nd_reserved", "nd_options_type"),
+    *("in_port", "vlan_vid", "vlan_pcp", "ip_dscp", "ip_frag", "metadata", "nd_reserved", "nd_options_type"),
     *REGISTERS,
 )
 
