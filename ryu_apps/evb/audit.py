@@ -7,7 +7,7 @@ nothing of ours under way, and its answer counts only if nothing was sent meanwh
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.flow.pipeline import OURS
 from ryu_apps.evb.flow.plan import difference
@@ -70,4 +70,5 @@ class Audit:
         if not undisturbed:
             return Change()
         wanted = self._wanted(dpid)
-        return difference(wanted.judged(rules), wanted.rules)
+        drift = difference(wanted.judged(rules), wanted.rules)
+        return replace(wanted.removal(drift.remove), add=drift.add)

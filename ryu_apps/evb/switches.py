@@ -6,15 +6,19 @@ to what is wanted is written; a switch that holds just that is sent no rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from ryu_apps.evb.flow.pipeline import OURS, Kind, Table, parse_cookie
+from ryu_apps.evb.flow.pipeline import OURS, Kind, Table, owned_by, parse_cookie
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
-from ryu_apps.evb.flow.rule import Change, Group, Meter, Rule, SetField
+from ryu_apps.evb.flow.rule import Change, CookieMask, Group, Meter, Rule, SetField
 from ryu_apps.evb.io import Apply, FrameReceived, Mode, ReadRules
 
+#: A mask that covers one cookie.
+_EXACTLY = (1 << 64) - 1
+#: Kinds of rules that bear index and generation of a program.
+_OF_PROGRAMS = (Kind.VSI_BODY, Kind.GATE, Kind.STATE)
 #: Frames kept while a switch is being brought up.
 MAX_EARLY_FRAMES = 1000
 
@@ -54,6 +58,19 @@ class Wanted:
         """Of the rules that a switch shows, those that are compared with what it should hold."""
         return rule_set(rule for rule in shown if rule.cookie not in self.learns)
 
+    def removal(self, rules: Iterable[Rule]) -> Change:
+        """Take rules out: gates before the bodies that they lead to, and behind each body what it has taught.
+
+        A body teaches until it is gone: of what was learnt since the switch was read no rule is known, only the cookie.
+        """
+        gone = sorted(rules, key=lambda rule: _kind(rule) is not Kind.GATE)
+        taught = dict.fromkeys(
+            owned_by(Kind.STATE, owner.owner, owner.generation)
+            for rule in gone
+            if (owner := parse_cookie(rule.cookie)) is not None and owner.kind is Kind.VSI_BODY
+        )
+        return Change(remove=tuple(gone), sweep=tuple(mask for mask in taught if mask.cookie not in self.learns))
+
 
 @dataclass(eq=False, slots=True)
 class SwitchState:
@@ -64,6 +81,7 @@ class SwitchState:
         patient: what nobody wants is left for a while.
         token: of the change or read it is expected to answer.
         written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
+        learns: cookies under which it may hold more, as far as was known then.
         unclaimed: rules it held on connection that nobody wanted, and that were left for now.
         early: frames that came before it was ready.
     """
@@ -75,6 +93,7 @@ class SwitchState:
     token: int = 0
     written: RuleSet = field(default_factory=dict)
     groups: frozenset[Group] = frozenset()
+    learns: frozenset[int] = frozenset()
     unclaimed: RuleSet = field(default_factory=dict)
     early: list[FrameReceived] = field(default_factory=list)
 
@@ -82,9 +101,16 @@ class SwitchState:
 class Bringup:
     """Takes switches from "connected" to "ready"."""
 
-    def __init__(self, wanted: Callable[[int], Wanted], next_token: Callable[[], int]) -> None:
+    def __init__(
+        self, wanted: Callable[[int], Wanted], next_token: Callable[[], int], ended: Container[tuple[int, int]] = ()
+    ) -> None:
+        """
+        Args:
+            ended: index and generation of programs that nobody will claim, since this life has taken them out.
+        """
         self._wanted = wanted
         self._next_token = next_token
+        self._ended = ended
         self.switches: dict[int, SwitchState] = {}
 
     def ready(self, dpid: int) -> bool:
@@ -117,7 +143,7 @@ class Bringup:
             state.unclaimed = {
                 key: rule
                 for key, rule in state.written.items()
-                if key not in wanted.rules and key not in rivals and not _is_detour(rule)
+                if key not in wanted.rules and key not in rivals and self._claimable(rule)
             }
         state.readiness = Readiness.INSTALLING
         step = replace(
@@ -165,27 +191,40 @@ class Bringup:
     def abandoned(self, dpid: int) -> Change:
         """What was left for somebody to claim and nobody has claimed."""
         state = self.switches[dpid]
+        if not state.unclaimed:
+            return Change()
         wanted = self._wanted(dpid)
         left, state.unclaimed = state.unclaimed, {}
-        remove = tuple(rule for key, rule in left.items() if key not in wanted.rules)
-        return Change(remove=remove, keep_counters=wanted.keep_counters)
+        remove = wanted.removal(rule for key, rule in left.items() if key not in wanted.rules)
+        return replace(remove, keep_counters=wanted.keep_counters)
+
+    def _claimable(self, rule: Rule) -> bool:
+        """Whether somebody may still claim what no record explains.
+
+        Not the way to where a VSI once was, which goes before a gate that opens; nor what has ended in this life.
+        """
+        owner = parse_cookie(rule.cookie)
+        if owner is None or owner.kind is Kind.DETOUR:
+            return False
+        return owner.kind not in _OF_PROGRAMS or (owner.owner, owner.generation) not in self._ended
 
     def _step(self, state: SwitchState, wanted: Wanted) -> Change:
         change = difference(state.written, wanted.rules)
         kept, groups = state.unclaimed, tuple(group for group in wanted.groups if group not in state.groups)
-        state.written, state.groups = {**kept, **wanted.rules}, frozenset(wanted.groups)
-        remove = tuple(rule for rule in change.remove if rule.key not in kept)
-        return Change(groups=groups, add=change.add, remove=remove)
+        remove = wanted.removal(rule for rule in change.remove if rule.key not in kept)
+        # What was not compared with anything, since it might have been learnt: of programs that have gone meanwhile.
+        sweep = tuple(CookieMask(one, _EXACTLY) for one in sorted(state.learns - wanted.learns))
+        state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
+        return replace(remove, groups=groups, add=change.add, sweep=(*remove.sweep, *sweep))
 
     def _write(self, state: SwitchState, step: Change) -> Apply:
         state.token = self._next_token()
         return Apply(state.dpid, state.token, step, Mode.BULK)
 
 
-def _is_detour(rule: Rule) -> bool:
-    """Nobody claims the way to where a VSI once was, and it goes before a gate that opens."""
+def _kind(rule: Rule) -> Kind | None:
     owner = parse_cookie(rule.cookie)
-    return owner is not None and owner.kind is Kind.DETOUR
+    return owner.kind if owner is not None else None
 
 
 def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:
@@ -202,8 +241,7 @@ def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:
 
 def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
     """The (VID, MAC) that a rule of a gate is about; None for any other rule."""
-    owner = parse_cookie(rule.cookie)
-    if rule.table != table or owner is None or owner.kind is not Kind.GATE:
+    if rule.table != table or _kind(rule) is not Kind.GATE:
         return None
     fields = {one.name: one.value for one in rule.match}
     # An untagged frame is given its tag here.

@@ -351,6 +351,24 @@ def _cookies(table: FlowTable) -> set[int]:
     return {entry.cookie for entry in table.rules.values()}
 
 
+@pytest.mark.parametrize("past_is_known", [False, True])
+def test_connections_that_begin_while_a_body_is_taken_out_leave_no_state(past_is_known: bool) -> None:
+    """Once drawn: what was learnt after the switch had been read and before its body was gone stayed for ever."""
+    model, vm = BridgeModel(), MEETING[0]
+    if past_is_known:
+        model.controller_dies()
+    model.suspend(HV1, vm)
+    model.somebody_connects(S1, 1)
+    model.vanish(S1)
+    model.operator(vm)
+    model.dawdle(S1)
+    model.return_()
+    model.somebody_connects(S1, 2)
+    model.catch_up()
+    model.state_is_of_a_body()
+    model.teardown()
+
+
 TestBridgeModel = BridgeModel.TestCase
 TestBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
 
