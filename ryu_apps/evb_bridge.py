@@ -39,6 +39,7 @@ from ryu_apps.evb.io import (
 )
 from ryu_apps.evb.policy.offer import Document
 from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.evb.recovery import UNKNOWN
 from ryu_apps.evb.store import Store, StoreError
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.fetching import Fetcher
@@ -71,10 +72,11 @@ def _settings() -> Settings:
         raise SystemExit(f"evbridge cannot start:\n{error}") from None
 
 
-def _store(state_dir: Path | None) -> Store:
-    """What outlives this process; that it cannot be had ends the program with one line."""
+def _state(settings: Settings) -> tuple[Store, dict[str, bytes]]:
+    """The store and what it holds; what is wrong with it ends the program with one line that says what to do."""
     try:
-        return open_store(state_dir)
+        store = open_store(settings.state_dir, UNKNOWN)
+        return store, {key: one.value for key, one in store.snapshot().items()}
     except StoreError as error:
         raise SystemExit(f"evbridge cannot start: {error}") from None
 
@@ -103,8 +105,7 @@ class EvbBridge(app_manager.RyuApp):
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
         self.rest_names = settings.config.rest_names
-        self.store = _store(settings.state_dir)
-        records = None if self.store.fresh else {key: one.value for key, one in self.store.snapshot().items()}
+        self.store, records = _state(settings)
         self.engine = Engine(
             settings.config.fabric,
             settings.policies,

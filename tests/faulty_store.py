@@ -17,7 +17,6 @@ class FaultyStore:
     """
 
     def __init__(self) -> None:
-        self.fresh = True
         self.connected = True
         self.late: list[Changes] = []
         self._store = MemoryStore()

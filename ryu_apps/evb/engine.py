@@ -62,6 +62,8 @@ from ryu_apps.evb.program.infrastructure import port_groups, routed, way_between
 from ryu_apps.evb.program.punting import punting, stations_punted
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.evb.recovery import KEY as RECOVERING
+from ryu_apps.evb.recovery import Recovery
 from ryu_apps.evb.rewiring import KEY as LINKS_DOWN
 from ryu_apps.evb.rewiring import Rewiring
 from ryu_apps.evb.snooper import Output as SnooperOutput
@@ -131,8 +133,8 @@ class Engine:
     Attributes:
         fabric: as given.
         types: the VSI types of all managers.
-        registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments, translator:
-            read by those who show them; written only here.
+        registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments, translator,
+            recovery: read by those who show them; written only here.
         wanted: what each switch should hold.
         drifted: rules that audits have put right.
     """
@@ -155,7 +157,8 @@ class Engine:
             fabric: switches and what is configured at their ports.
             policies: the VSI types of the local directory.
             records: what an earlier life of the bridge saved; None if that is not known.  Rules that no
-                record explains are swept at once, or after a grace period if records are missing.
+                record explains are swept at once, or after a grace period if records are missing
+                (:mod:`ryu_apps.evb.recovery`).
             now: monotonic seconds; counts only with records.
             first_sequence: number of the first ECPDU of every port; best drawn at random.
             snooping: the multicast queriers.
@@ -187,7 +190,7 @@ class Engine:
         self._statistics_interval, self._counting = statistics_interval, False
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
         self.wanted = Desired(fabric, wiring, self.registry, gatekeeper, self.lifecycle, self._in_flight, self.stations)
-        self.bringup = Bringup(self.wanted, self.lifecycle.next_token)
+        self.bringup = Bringup(self.wanted, self.lifecycle.next_token, self.lifecycle.installer.ended)
         self.wiring = wiring
         self.neighbours = Neighbours(fabric)
         self.rewiring = Rewiring(
@@ -209,7 +212,6 @@ class Engine:
         self.drifted = 0
         self._store_failed = False
         self._probe: int | None = None
-        self._born = float("inf")
         self._effects: list[Effect] = []
         self.translator = Translator(fabric, self.lifecycle.next_token)
         self._restore(records, now)
@@ -232,11 +234,13 @@ class Engine:
         if gone := dict.fromkeys(unusable):
             self._effects.append(Save(self.lifecycle.next_token(), gone))
         self._effects += self.types.restore({key: one for key, one in known.items() if key.startswith(TYPE)}, now)
-        others = _RELAY, _STATION, STATISTICS, BALANCER, LINKS_DOWN, TYPE, DEPARTED, _PROBE
+        others = _RELAY, _STATION, STATISTICS, BALANCER, LINKS_DOWN, TYPE, DEPARTED, _PROBE, RECOVERING
         vsis = {key: record for key, record in known.items() if not key.startswith(others)}
         told = list(restore(vsis, self.registry, self.lifecycle, self.types, place, now))
         self._effects += told
-        self._past_is_known = records is not None and all(one.kind == "vsi.restored" for one in told)
+        complete = all(one.kind == "vsi.restored" for one in told)
+        self.recovery = Recovery(self.fabric.switches, records, complete)
+        self.lifecycle.installer.remember_ended(not self.recovery.over)
         departed = {key: one for key, one in known.items() if key.startswith(DEPARTED)}
         self._associated(self.associations.resume(departed, now), now)
 
@@ -259,7 +263,6 @@ class Engine:
 
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order."""
-        self._born = min(self._born, now)
         match event:
             case FrameReceived():
                 self._frame(event, now)
@@ -356,9 +359,8 @@ class Engine:
         self._links(dpid, event.ports, now)
         budget = event.max_rules if switch.max_rules is None else switch.max_rules
         self.ledger.limit(dpid, budget, base=self.wanted.budgeted(dpid))
-        patient = not self._past_is_known and now < self._born + self._grace
         self._outcomes(self.counters.returned(dpid, event.meters), now)
-        self._effects.append(self.bringup.connected(dpid, event.ports, patient))
+        self._effects.append(self.bringup.connected(dpid, event.ports, self.recovery.patient(dpid)))
         self.associations.excuse(dpid, now)
         self._note(Happened("switch.up", dpid=dpid), now)
 
@@ -384,6 +386,7 @@ class Engine:
         if self.bringup.gone(dpid) is None:
             return
         self.associations.away(dpid, now)
+        self.recovery.deaf(dpid)
         self._note(Happened("switch.down", dpid=dpid), now)
         self._outcomes(self.counters.away(dpid), now)
         for port, station in self.stations.items():
@@ -405,13 +408,14 @@ class Engine:
     def _bring_up_again(self, dpid: int) -> None:
         state = self.bringup.switches.get(dpid)
         if state is not None and state.readiness is Readiness.INSTALLING:
-            self._effects.append(self.bringup.connected(dpid, state.ports, state.patient, state.early))
+            self._effects.append(self.bringup.connected(dpid, state.ports, self.recovery.patient(dpid), state.early))
 
     def _compare(self, dpid: int) -> None:
         """Bring a switch up once more; what it is to be told meanwhile is part of the comparison."""
         if self.bringup.ready(dpid):
             self.lifecycle.up.discard(dpid)
-            self._effects.append(self.bringup.connected(dpid, self.bringup.switches[dpid].ports, patient=False))
+            ports, patient = self.bringup.switches[dpid].ports, self.recovery.patient(dpid)
+            self._effects.append(self.bringup.connected(dpid, ports, patient))
 
     def _rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         translated = self.translator.read(token, rules)
@@ -487,13 +491,19 @@ class Engine:
         early, state.early = state.early, []
         for frame in early:
             self._frame(frame, now)
-        if state.unclaimed:
-            self._agenda.set((Chore.SWEEP, state.dpid), self._born + self._grace)
+        if self.recovery.patient(state.dpid):
+            self._agenda.set((Chore.SWEEP, state.dpid), self.recovery.heard(state.dpid, now + self._grace))
 
     def _sweep_abandoned(self, dpid: int) -> None:
-        if self.bringup.ready(dpid) and (change := self.bringup.abandoned(dpid)):
+        """The stations of a switch have had their time; one that is just being brought up has it when it is ready."""
+        if not self.bringup.ready(dpid):
+            return
+        if change := self.bringup.abandoned(dpid):
             self._apply(Apply(dpid, 0, change, Mode.BULK))
             self.associations.remains.returned(dpid)
+        if written := self.recovery.done(dpid):
+            self._effects.append(Save(self.lifecycle.next_token(), written))
+        self.lifecycle.installer.remember_ended(not self.recovery.over)
 
     # --- stations ---
     def _station(self, port: PortId, first_sequence: int) -> StationPort:

@@ -32,11 +32,8 @@ Watcher = Callable[[Changes], None]
 class Store(Protocol):
     """Keys to values, durable from the moment ``commit`` returns.
 
-    Attributes:
-        fresh: the store began empty just now, so what an earlier life saved (if there was one) is lost.
+    One that is made anew begins with the records that its maker gives it, which say that it knows of no past.
     """
-
-    fresh: bool
 
     def snapshot(self) -> dict[str, Versioned]:
         """Everything, at one moment.

@@ -8,12 +8,16 @@ from ryu_apps.evb.store import Changes, Conflict, Versioned, Watcher
 
 
 class MemoryStore:
-    """Keys to values in a dictionary."""
+    """Keys to values in a dictionary.
 
-    def __init__(self) -> None:
-        self.fresh = True
+    Args:
+        initial: the records it begins with.
+    """
+
+    def __init__(self, initial: Changes | None = None) -> None:
         self._records: dict[str, Versioned] = {}
         self._watchers: list[Watcher] = []
+        self.commit(initial or {})
 
     def snapshot(self) -> dict[str, Versioned]:
         """Everything, at one moment."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ryu_apps.evb.store import Store, StoreError
+from ryu_apps.evb.store import Changes, Store, StoreError
 from ryu_apps.stores.lock import lock
 from ryu_apps.stores.memory import MemoryStore
 from ryu_apps.stores.sqlite import SqliteStore
@@ -15,18 +15,21 @@ LOG = logging.getLogger(__name__)
 FILE_NAME = "state.sqlite"
 
 
-def open_store(state_dir: Path | None) -> Store:
+def open_store(state_dir: Path | None, initial: Changes) -> Store:
     """The store in a directory, which is made if it is missing; without one, a store that keeps nothing.
+
+    Args:
+        initial: the records that a new store begins with, also one that takes the place of a lost one.
 
     Raises:
         StoreError: the directory or the file cannot be used.
     """
     if state_dir is None:
         LOG.warning("no state_dir configured: after a restart, state comes back with the stations' keep-alives")
-        return MemoryStore()
+        return MemoryStore(initial)
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{state_dir}: {error.strerror}") from error
     lock(state_dir)
-    return SqliteStore(state_dir / FILE_NAME)
+    return SqliteStore(state_dir / FILE_NAME, initial)

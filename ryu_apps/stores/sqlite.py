@@ -8,6 +8,7 @@ stations' keep-alives bring back.  A file that cannot be read is moved aside, ne
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,26 +20,33 @@ LOG = logging.getLogger(__name__)
 #: Version of the tables; ``_MIGRATIONS[n]`` leads from n to n + 1.
 SCHEMA = 1
 _MIGRATIONS = ("CREATE TABLE record (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) STRICT",)
+_ANEW = "without it the bridge starts anew and stations bring back what they use"
 
 
 class SqliteStore:
     """Keys to values in one file.
 
+    Args:
+        path: of the file, which is made if it is missing.
+        initial: the records that a file begins with which says nothing: a new or an empty one, or one that takes the
+            place of a damaged one.
+
     Raises:
         StoreError: the file can neither be opened nor moved aside, or a newer version wrote it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, initial: Changes | None = None) -> None:
         self.path = path
+        self._initial = initial or {}
         self._watchers: list[Watcher] = []
-        self.fresh = not path.exists()
+        if path.is_dir():
+            raise StoreError(f"{path} is a directory where a file should be: move it away; {_ANEW}")
         try:
             self._database = self._open()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise StoreError(f"{path}: {error}") from error
+                raise StoreError(f"{path} cannot be used ({error}): {self._who()} has to write it") from error
             self._move_aside(error)
-            self.fresh = True
             self._database = self._open()
 
     def snapshot(self) -> dict[str, Versioned]:
@@ -63,8 +71,7 @@ class SqliteStore:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
                 self._expect(expected or {})
-                for key, value in changes.items():
-                    self._write(key, value)
+                _write_all(self._database, changes)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
         for watcher in list(self._watchers):
@@ -86,15 +93,6 @@ class SqliteStore:
             if found != version:
                 raise Conflict(f"{key} is at version {found}, not {version}")
 
-    def _write(self, key: str, value: bytes | None) -> None:
-        if value is None:
-            self._database.execute("DELETE FROM record WHERE key = ?", (key,))
-            return
-        self._database.execute(
-            "INSERT INTO record VALUES (?, ?, 1) ON CONFLICT (key) DO UPDATE SET value = ?, version = version + 1",
-            (key, value, value),
-        )
-
     def _open(self) -> sqlite3.Connection:
         # No waiting for locks: whoever else has the file open must not stall the event loop.
         database = sqlite3.connect(self.path, isolation_level=None, timeout=0.0)
@@ -112,12 +110,16 @@ class SqliteStore:
     def _migrate(self, database: sqlite3.Connection) -> None:
         (version,) = database.execute("PRAGMA user_version").fetchone()
         if version > SCHEMA:
-            raise StoreError(f"{self.path}: written by a newer version (schema {version}, this is {SCHEMA})")
+            newer = f"{self.path} was written by a newer version of evbridge (schema {version}, this is {SCHEMA})"
+            raise StoreError(f"{newer}: install that version, or move the file away; {_ANEW}")
         for number in range(version, SCHEMA):
             with database:
                 database.execute("BEGIN IMMEDIATE")
                 database.execute(_MIGRATIONS[number])
                 database.execute(f"PRAGMA user_version = {number + 1}")
+                if number == 0:
+                    # In one with the table: a controller that dies next finds a file that knows it knows nothing.
+                    _write_all(database, self._initial)
 
     def _move_aside(self, error: sqlite3.DatabaseError) -> None:
         number = 1
@@ -130,3 +132,19 @@ class SqliteStore:
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
         except OSError as failure:
             raise StoreError(f"{self.path} is damaged and cannot be moved aside: {failure}") from failure
+
+    @staticmethod
+    def _who() -> str:
+        """Whose rights are too few."""
+        return f"the user of the controller (uid {os.geteuid()})"
+
+
+def _write_all(database: sqlite3.Connection, changes: Changes) -> None:
+    for key, value in changes.items():
+        if value is None:
+            database.execute("DELETE FROM record WHERE key = ?", (key,))
+        else:
+            database.execute(
+                "INSERT INTO record VALUES (?, ?, 1) ON CONFLICT (key) DO UPDATE SET value = ?, version = version + 1",
+                (key, value, value),
+            )

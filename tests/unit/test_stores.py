@@ -86,15 +86,40 @@ def test_store_that_is_away_says_so_and_has_lost_nothing_when_it_is_back() -> No
 
 def test_file_holds_what_was_committed_when_the_process_dies(tmp_path: Path) -> None:
     first = SqliteStore(tmp_path / "state.sqlite")
-    assert first.fresh
     first.commit({"a": b"1"})
     second = SqliteStore(tmp_path / "state.sqlite")
-    assert not second.fresh and second.get("a") == Versioned(b"1", 1)
+    assert second.get("a") == Versioned(b"1", 1)
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda data: b"garbage" * 500, lambda data: data[:100] + b"\xff" * (len(data) - 100)]
-)
+@pytest.fixture(params=[MemoryStore, lambda initial: SqliteStore(Path("state.sqlite"), initial)])
+def new(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.chdir(tmp_path)
+    return request.param(INITIAL)
+
+
+#: What a store says that knows of no past.
+INITIAL: Changes = {"lost": b"!"}
+LOST = {"lost": Versioned(b"!", 1)}
+
+
+def test_a_new_store_says_that_it_knows_of_no_past(new: Store) -> None:
+    assert new.snapshot() == LOST
+
+
+def test_what_a_new_store_said_is_not_said_again(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    SqliteStore(path, INITIAL).commit({"lost": None})
+    assert SqliteStore(path, INITIAL).snapshot() == {}
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "garbage": lambda data: b"garbage" * 500,
+    "pages overwritten": lambda data: data[:100] + b"\xff" * (len(data) - 100),
+    "cut off": lambda data: data[: len(data) // 2],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damaged_file_is_moved_aside_and_the_store_begins_anew(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
@@ -103,9 +128,28 @@ def test_damaged_file_is_moved_aside_and_the_store_begins_anew(
     store.commit({"a": b"1"})
     store.close()
     path.write_bytes(damage(path.read_bytes()))
-    again = SqliteStore(path)
-    assert again.fresh and again.snapshot() == {}
+    assert SqliteStore(path, INITIAL).snapshot() == LOST
     assert (tmp_path / "state.damaged-1").exists()
+
+
+@pytest.mark.parametrize("lose", [lambda path: path.write_bytes(b""), Path.unlink], ids=["emptied", "removed"])
+def test_a_file_that_is_lost_knows_of_no_past_however_often_the_controller_dies(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "state.sqlite"
+    store = SqliteStore(path)
+    store.commit({"a": b"1"})
+    store.close()
+    lose(path)
+    for _ in range(2):
+        assert SqliteStore(path, INITIAL).snapshot() == LOST
+
+
+def test_directory_in_place_of_the_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    path.mkdir()
+    with pytest.raises(StoreError, match="is a directory where a file should be: move it away"):
+        SqliteStore(path)
 
 
 def test_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
@@ -114,7 +158,7 @@ def test_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     database = sqlite3.connect(path)
     database.execute(f"PRAGMA user_version = {SCHEMA + 1}")
     database.close()
-    with pytest.raises(StoreError, match="newer version"):
+    with pytest.raises(StoreError, match=r"newer version .*: install that version, or move the file away"):
         SqliteStore(path)
 
 

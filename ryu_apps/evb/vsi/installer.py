@@ -35,6 +35,7 @@ class Installer:
     Attributes:
         bodies: type bodies by datapath id and epoch.
         indices: those that stand for programs.
+        ended: index and generation of programs that were taken out while that had to be remembered.
     """
 
     def __init__(
@@ -42,6 +43,8 @@ class Installer:
     ) -> None:
         self.bodies: dict[tuple[int, int], TypeBody] = {}
         self.indices = Indices(OWNER_BITS)
+        self.ended: set[tuple[int, int]] = set()
+        self._remembers_ended = False
         self._desk = desk
         self._ledger = ledger
         self._epochs = epochs
@@ -123,12 +126,20 @@ class Installer:
         self._desk.steps[token] = Staging([], body)
         return body
 
+    def remember_ended(self, on: bool) -> None:
+        """Whether a switch may yet return with rules of whose owners it is not known if they are still there."""
+        self._remembers_ended = on
+        if not on:
+            self.ended.clear()
+
     def sweep(self, attachment: Attachment, program: Program) -> None:
         """Take a program out, and its type body if nobody else needs it; gives back what was promised."""
         dpid, binding = attachment.port.dpid, program.binding
         for there in (dpid, *self._gatekeeper.others(dpid)):
             self._ledger.release(there, ("vsi", binding.vsi_index))
         index = binding.vsi_index
+        if self._remembers_ended:
+            self.ended.add((index, binding.generation))
         owned = [owned_by(Kind.VSI_BODY, index, binding.generation)]
         left = attachment.vsi.left is not None and attachment.vsi.left.program is program
         if learnt_capacity(program.vsi_type) and not left:

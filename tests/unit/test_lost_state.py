@@ -1,0 +1,127 @@
+"""A bridge whose state is lost: what it cannot explain may be in use, and stays until its stations had their time."""
+
+from __future__ import annotations
+
+import pytest
+
+from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.io import OperatorDeassociate
+from ryu_apps.evb.recovery import KEY, UNKNOWN, Recovery
+from ryu_apps.evb.wire.vdp import VdpMode
+from tests.unit.test_move import gate_ports
+from tests.world import HV1, HV2, HV3, S1, S2, Vm, World
+
+VM, OTHER, FAR = Vm(7), Vm(8), Vm(9)
+ALL = {HV1, HV2, HV3}
+#: Longer than the bridge waits for stations to claim what they use, at the timers of the tests.
+GRACE = 12.0
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.connect()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.ask(HV2, OTHER, VdpMode.ASSOCIATE)
+    world.ask(HV3, FAR, VdpMode.ASSOCIATE)
+    return world
+
+
+def lose(world: World) -> None:
+    """The controller dies, and somebody removes or empties its state."""
+    world.store = {key: record for key, record in UNKNOWN.items() if record is not None}
+    world.restart_controller()
+
+
+def claim(world: World) -> None:
+    """The stations say what they use."""
+    for port, vm in ((HV1, VM), (HV2, OTHER), (HV3, FAR)):
+        world.ask(port, vm, VdpMode.ASSOCIATE)
+
+
+def claim_for(world: World, seconds: float) -> None:
+    for _ in range(int(seconds)):
+        world.advance(1.0)
+        claim(world)
+
+
+def test_gates_stay_when_the_controller_is_killed_again_before_anybody_has_claimed_them(world: World) -> None:
+    lose(world)
+    for _ in range(3):
+        world.restart_controller()
+        world.advance(1.0)
+        assert gate_ports(world) == ALL
+
+
+def test_gates_of_others_stay_when_it_is_killed_after_one_has_been_claimed(world: World) -> None:
+    lose(world)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.restart_controller()
+    assert gate_ports(world) == ALL
+
+
+def test_all_is_claimed_and_nothing_is_left_over(world: World) -> None:
+    before = {dpid: len(rules) for dpid, rules in world.snapshot().items()}
+    lose(world)
+    claim_for(world, GRACE)
+    assert gate_ports(world) == ALL
+    assert {dpid: len(rules) for dpid, rules in world.snapshot().items()} == before
+
+
+def test_when_the_time_is_over_the_past_is_known(world: World) -> None:
+    lose(world)
+    assert KEY in world.store
+    claim_for(world, GRACE)
+    assert KEY not in world.store and world.engine.recovery.over
+
+
+def test_what_nobody_claims_goes(world: World) -> None:
+    lose(world)
+    world.advance(GRACE)
+    assert gate_ports(world) == set()
+
+
+def test_a_switch_that_comes_late_has_its_time_all_the_same(world: World) -> None:
+    world.disconnect(S2)
+    world.store = {key: record for key, record in UNKNOWN.items() if record is not None}
+    world.restart_controller()
+    world.disconnect(S2)
+    world.advance(2 * GRACE)
+    world.connect(S2)
+    world.advance(1.0)
+    assert HV3 in gate_ports(world)
+    world.restart_controller()
+    assert HV3 in gate_ports(world)
+    world.ask(HV3, FAR, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success and HV3 in gate_ports(world)
+
+
+def test_a_switch_whose_time_is_over_is_not_waited_for_again(world: World) -> None:
+    lose(world)
+    world.disconnect(S2)
+    claim_for(world, GRACE)
+    world.restart_controller()
+    assert not world.engine.recovery.patient(S1) and world.engine.recovery.patient(S2)
+
+
+def test_a_switch_that_is_compared_again_meanwhile_stays_patient(world: World) -> None:
+    lose(world)
+    world.engine._compare(S1)
+    world.advance(0.1)
+    assert gate_ports(world) == ALL
+
+
+def test_what_this_life_has_taken_out_is_not_waited_for(world: World) -> None:
+    lose(world)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.disconnect(S1)
+    world.feed(OperatorDeassociate(VM.text))
+    world.connect(S1)
+    assert gate_ports(world) == {HV2, HV3}
+    assert len(world.rules(S1, Kind.GATE)) == len(world.rules(S2, Kind.GATE))
+
+
+@pytest.mark.parametrize("record", [b"", b"\xc1", b"\x01", b"\x91\xa1x"])
+def test_a_mark_that_cannot_be_read_knows_no_switch(record: bytes) -> None:
+    recovery = Recovery((S1, S2), {KEY: record}, complete=True)
+    assert recovery.patient(S1) and recovery.patient(S2)
