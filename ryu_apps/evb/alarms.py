@@ -66,6 +66,12 @@ TABLE = (
         about=_DPID,
         cleared_by=("fragments.shown",),
     ),
+    Row(
+        "switch.unclaimed",
+        "the switch holds rules that no record explains, which stay for now",
+        about=_DPID,
+        cleared_by=("switch.claimed", "switch.down"),
+    ),
     Row("switch.unknown", "a switch connects that is not configured", about=_DPID, quiet=120.0),
     Row("switch.impostor", "something else connects as this switch, and is refused", about=_DPID, quiet=120.0),
     Row("switch.untrusted", "TLS with what connects as a switch fails", about=("address",), quiet=120.0),

@@ -491,14 +491,17 @@ class Engine:
         early, state.early = state.early, []
         for frame in early:
             self._frame(frame, now)
+        if state.unclaimed:
+            self._note(Happened("switch.unclaimed", dpid=state.dpid, detail={"rules": len(state.unclaimed)}), now)
         if self.recovery.patient(state.dpid):
             self._agenda.set((Chore.SWEEP, state.dpid), self.recovery.heard(state.dpid, now + self._grace))
 
-    def _sweep_abandoned(self, dpid: int) -> None:
+    def _sweep_abandoned(self, dpid: int, now: float) -> None:
         """The stations of a switch have had their time; one that is just being brought up has it when it is ready."""
         if not self.bringup.ready(dpid):
             return
         if change := self.bringup.abandoned(dpid):
+            self._note(Happened("switch.claimed", dpid=dpid, detail={"removed": len(change.remove)}), now)
             self._apply(Apply(dpid, 0, change, Mode.BULK))
             self.associations.remains.returned(dpid)
         if written := self.recovery.done(dpid):
@@ -637,10 +640,9 @@ class Engine:
         for port, station in self.stations.items():
             station.postpone(seconds)
             self._agenda.set(port, station.deadline)
-        self._grace += seconds
-        for dpid, state in self.bringup.switches.items():
-            if self.bringup.ready(dpid) and state.unclaimed:
-                self._agenda.set((Chore.SWEEP, dpid), self._born + self._grace)
+        for dpid in self.bringup.switches:
+            if (until := self.recovery.postpone(dpid, seconds)) is not None:
+                self._agenda.set((Chore.SWEEP, dpid), until)
             if self.bringup.ready(dpid) and seconds >= _ASK_AGAIN:
                 self.snooper.heard_again(dpid, now)
         self._note(Happened("bridge.missed", detail={"seconds": round(seconds, 3)}), now)
@@ -671,7 +673,7 @@ class Engine:
                 self._associated(self.associations.save_again(), now)
                 self._try_store()
             case Chore.SWEEP:
-                self._sweep_abandoned(dpid)
+                self._sweep_abandoned(dpid, now)
             case Chore.BRING_UP:
                 self._bring_up_again(dpid)
             case Chore.HELLO:

@@ -47,6 +47,13 @@ class Recovery:
         """The stations of a switch can be heard; when what they have not claimed by then may go, monotonic seconds."""
         return self._until.setdefault(dpid, until)
 
+    def postpone(self, dpid: int, seconds: float) -> float | None:
+        """Nobody was heard for so long; the time that :meth:`heard` has given is that much later, None: it gave none."""
+        if dpid not in self._until:
+            return None
+        self._until[dpid] += seconds
+        return self._until[dpid]
+
     def deaf(self, dpid: int) -> None:
         """They cannot be heard any more; when they can again, they have the whole time again."""
         self._until.pop(dpid, None)
@@ -56,6 +63,7 @@ class Recovery:
         if dpid not in self._waiting:
             return None
         self._waiting.discard(dpid)
+        self._until.pop(dpid, None)
         if not self._marked:
             return None
         return {KEY: msgpack.packb(sorted(self._dpids - self._waiting)) if self._waiting else None}

@@ -81,6 +81,14 @@ def test_what_nobody_claims_goes(world: World) -> None:
     assert gate_ports(world) == set()
 
 
+def test_rules_that_no_record_explains_are_an_alarm_until_their_time_is_over(world: World) -> None:
+    lose(world)
+    told = [one.kind for one in world.happened if one.dpid == S1]
+    assert "switch.unclaimed" in told and "switch.claimed" not in told
+    world.advance(GRACE)
+    assert "switch.claimed" in [one.kind for one in world.happened if one.dpid == S1]
+
+
 def test_a_switch_that_comes_late_has_its_time_all_the_same(world: World) -> None:
     world.disconnect(S2)
     world.store = {key: record for key, record in UNKNOWN.items() if record is not None}
