@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -99,3 +100,45 @@ def test_vsi_released_while_the_disk_was_full_does_not_come_back(rig: Rig) -> No
         rig.restart()
         wait_until(lambda: rig.known(OLD) is None, "what came back to expire", 25)
         assert rig.places(OLD) == []
+
+
+def emptied(state: Path) -> None:
+    """The file is there, and nothing in it."""
+    removed(state)
+    state.touch()
+
+
+def removed(state: Path) -> None:
+    """The file is gone, with all that belongs to it."""
+    for file in state.parent.glob(f"{state.name}*"):
+        file.unlink()
+
+
+@pytest.mark.parametrize("lose", [emptied, removed])
+def test_lost_state_costs_no_vm_its_network_though_the_controller_dies_again(
+    state_rig: Rig, lose: Callable[[Path], None]
+) -> None:
+    """Indices are new ones afterwards, so the tables are not compared by line."""
+    rig = state_rig
+    rig.admit(OLD, HOME)
+    held = {name: len(lines) for name, lines in rig.tables().items()}
+    with rig.unharmed(f"state {lose.__name__}, the controller killed again before keep-alives came") as times:
+        rig.controller.kill()
+        lose(rig.state_dir / "state.sqlite")
+        for _ in range(2):
+            rig.restart()
+            rig.controller.kill()
+            assert rig.places(OLD) == [HOME]
+        times["controller ready"] = rig.restart()
+        begun = time.monotonic()
+        wait_until(lambda: not alarms(rig, "switch.unclaimed"), "what nobody has claimed to go", 60)
+        times["past known again"] = time.monotonic() - begun
+    wait_until(
+        lambda: {name: len(lines) for name, lines in rig.tables().items()} == held, "as many rules as before", 10
+    )
+    assert rig.places(OLD) == [HOME] and rig.holds(HOME, OLD)
+    rig.tidy(OLD)
+
+
+def alarms(rig: Rig, kind: str) -> list[object]:
+    return [one for one in rig.controller.get("/evb/status")["alarms"] if one["kind"] == kind]

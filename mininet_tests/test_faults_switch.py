@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -14,19 +14,21 @@ from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import run, wait_until
 from mininet_tests.harness.station import Mode
 from mininet_tests.quick import QUICK
-from ryu_apps.evb.flow.pipeline import Table
+from ryu_apps.evb.flow.pipeline import UNTAGGED_GROUP, Table
 from ryu_apps.evb.wire.status import VdpError
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 VM, OTHER = Guest("mover", 31), Guest("neighbour", 32)
+#: Another app that changes switches, on the connections that the bridge has.
+OTHERS = ("ryu.app.ofctl_rest",)
 #: Where the VM is, at s1, and where it goes, at s2.
 HOME, AWAY = "hv1", "hv5"
 
 
 @pytest.fixture(scope="module")
 def switch_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with inside(), Rig(tmp_path_factory.mktemp("faults"), {"hv2": QUICK}) as rig:
+    with inside(), Rig(tmp_path_factory.mktemp("faults"), {"hv2": QUICK}, OTHERS) as rig:
         yield rig
         rig.write("switch")
 
@@ -104,6 +106,62 @@ def test_switch_whose_rules_are_gone_gets_them_back(rig: Rig) -> None:
         rig.proxy.admit()
         times["switch ready again"] = wait_ready(rig, S2)
     rig.assert_tables(before)
+
+
+def ofctl(command: str, *arguments: str) -> Callable[[Rig], object]:
+    """Somebody with a shell at s1."""
+    return lambda rig: run(["ovs-ofctl", "-O", "OpenFlow13", command, "s1", *arguments])
+
+
+def clear(rig: Rig) -> None:
+    """Another app, over the connection that the bridge has."""
+    rig.controller.delete("/stats/flowentry/clear/1")
+
+
+#: The gate of the VM, and the group of its port.
+GATE = f"table={Table.INGRESS.value},in_port=1,dl_src={VM.mac}"
+MEDDLING: dict[str, Callable[[Rig], object]] = {
+    "del-flows": ofctl("del-flows"),
+    "ofctl_rest clears the flows": clear,
+    "one gate deleted": ofctl("del-flows", GATE),
+    "one gate altered": ofctl("mod-flows", f"{GATE},actions=drop"),
+    "del-groups": ofctl("del-groups"),
+    "a group altered": ofctl("mod-group", f"group_id={UNTAGGED_GROUP + 1},type=indirect,bucket=drop"),
+    "del-meters": ofctl("del-meters"),
+    "everything replaced": ofctl("replace-flows", "/dev/null"),
+}
+
+
+@pytest.mark.parametrize("meddle", MEDDLING.values(), ids=MEDDLING)
+def test_what_somebody_deletes_on_a_connected_switch_is_back_at_once(
+    rig: Rig, meddle: Callable[[Rig], object], request: pytest.FixtureRequest
+) -> None:
+    rig.admit(VM, HOME)
+    before, drops = rig.tables(), meters("s1")
+    with rig.unharmed(f"behind the bridge's back: {request.node.callspec.id}", ("s2",)) as times:
+        begun = time.monotonic()
+        meddle(rig)
+        deleted = time.monotonic()
+        wait_until(lambda: rig.events(begun, "switch.altered"), "the bridge to notice", 10)
+        wait_until(lambda: rig.events(begun, "switch.ready"), "the switch to be ready again", 10)
+        wait_until(lambda: rig.read_tables() == before and meters("s1") == drops, "all to be back", 10, pause=0.02)
+        times["all back"] = time.monotonic() - deleted
+        times["not ready for"] = between(rig, begun, "switch.altered", "switch.ready")
+        if request.node.callspec.id != "a group altered":
+            # A station that may have spoken in vain is answered, and goes on.
+            wait_until(lambda: rig.answers(HOME, VM, begun), "the station to be reassured", 10)
+    wait_ready(rig, S1, S2)
+    assert not rig.events(begun, "vsi.gone") and rig.places(VM) == [HOME] and rig.holds(HOME, VM)
+
+
+def between(rig: Rig, since: float, first: str, last: str) -> float:
+    """Seconds between two events."""
+    return float(rig.events(since, last)[0]["t"]) - float(rig.events(since, first)[0]["t"])
+
+
+def meters(switch: str) -> list[str]:
+    text = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-meters", switch])
+    return sorted(line for line in text.splitlines() if "OFPST" not in line)
 
 
 def test_restarted_switches_forward_again(rig: Rig) -> None:

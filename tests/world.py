@@ -6,14 +6,25 @@ Two switches joined by two links; hv1, hv2 and the NMS on s1, hv3, hv4 and a cli
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.flow.pipeline import Kind, parse_cookie
-from ryu_apps.evb.flow.rule import CONTROLLER, REGISTERS, VLAN_PRESENT, FlowTable, MeterCount, Rule, RuleKey
+from ryu_apps.evb.flow.pipeline import TAGGED_GROUP, Kind, parse_cookie
+from ryu_apps.evb.flow.rule import (
+    CONTROLLER,
+    REGISTERS,
+    VLAN_PRESENT,
+    FlowTable,
+    ForgetInPort,
+    Group,
+    MeterCount,
+    Rule,
+    RuleKey,
+    ToGroup,
+)
 from ryu_apps.evb.flow.simulate import passage
 from ryu_apps.evb.io import (
     Apply,
@@ -34,6 +45,7 @@ from ryu_apps.evb.io import (
     Save,
     Saved,
     SendFrame,
+    SwitchAltered,
     SwitchDown,
     SwitchUp,
     TimerExpired,
@@ -236,13 +248,39 @@ class World:
         """Switches come up with all links up."""
         for dpid in dpids or self.fabric.switches:
             ports = {one: PortId(dpid, one) not in self.cut for one in self.fabric.switches[dpid].interfaces}
-            self.feed(SwitchUp(dpid, ports, meters=frozenset(self.tables[dpid].meters)))
+            table = self.tables[dpid]
+            relaying = frozenset(one for one in ports if _relays(table.groups.get(TAGGED_GROUP + one)))
+            self.feed(SwitchUp(dpid, ports, meters=frozenset(table.meters), relaying=relaying))
 
     def restart_switch(self, dpid: int) -> None:
         """A switch forgets everything, and connects again."""
         self.disconnect(dpid)
         self.tables[dpid], self.gauges[dpid] = FlowTable(), {}
         self.connect(dpid)
+
+    def meddle(
+        self, dpid: int, rules: Container[RuleKey] | None = None, groups: Iterable[int] = (), meters: Iterable[int] = ()
+    ) -> None:
+        """Somebody with a shell deletes rules (None: all), groups and meters, and what refers to them.
+
+        The switch tells, if there is somebody to tell.
+        """
+        table, no_groups, no_meters = self.tables[dpid], set(groups), set(meters)
+        table.groups = {one: group for one, group in table.groups.items() if one not in no_groups}
+        table.meters = {one: meter for one, meter in table.meters.items() if one not in no_meters}
+        self.gauges[dpid] = {one: gauge for one, gauge in self.gauges[dpid].items() if one in table.meters}
+
+        def stays(key: RuleKey, rule: Rule) -> bool:
+            named = rules is None or key in rules
+            return not named and rule.meter not in no_meters and no_groups.isdisjoint(_groups(rule))
+
+        table.rules = {key: rule for key, rule in table.rules.items() if stays(key, rule)}
+        self.alter(dpid)
+
+    def alter(self, dpid: int, certain: bool = True) -> None:
+        """A connected switch tells that somebody else has changed it."""
+        if dpid in self.engine.bringup.switches:
+            self.feed(SwitchAltered(dpid, frozenset(self.tables[dpid].meters), certain))
 
     def carry(
         self, port: PortId, frame: Mapping[str, int], octets: int = 60, times: int = 1, links: int = 0
@@ -496,3 +534,13 @@ class World:
 def _asked_for(rule: Rule, asked: ReadRules) -> bool:
     of_table = asked.table is None or rule.table == asked.table
     return of_table and asked.mask.covers(rule.cookie) and set(asked.match) <= set(rule.match)
+
+
+def _groups(rule: Rule) -> set[int]:
+    """Groups that a rule refers to."""
+    return {action.group_id for action in rule.apply if isinstance(action, ToGroup)}
+
+
+def _relays(group: Group | None) -> bool:
+    """Whether frames may leave by the port they came in by."""
+    return group is not None and ForgetInPort() in group.buckets[0].actions

@@ -112,11 +112,12 @@ class Rig:
         figures: what the tests noted, see :meth:`note`.
     """
 
-    def __init__(self, folder: Path, timers: dict[str, Timers] | None = None) -> None:
+    def __init__(self, folder: Path, timers: dict[str, Timers] | None = None, more: tuple[str, ...] = ()) -> None:
         """
         Args:
             folder: an existing, empty folder; state is in ``state`` below it.
             timers: what bridge ports propose, by hypervisor; bystanders' are PATIENT, others BRISK.
+            more: Ryu apps beside the bridge's.
         """
         given = dict.fromkeys(HOMES.values(), PATIENT) | (timers or {})
         fabric = _timed(two_switch.fabric(8), given)
@@ -124,7 +125,7 @@ class Rig:
         self.state_dir = folder / "state"
         self.figures: list[dict[str, Any]] = []
         # Switches are told the proxy's port; of two ports on ryu-manager's command line the later counts.
-        self._apps = ("--ofp-tcp-listen-port=6654", *APPS)
+        self._apps = ("--ofp-tcp-listen-port=6654", *APPS, *more)
         self.cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, self._apps)
         self.proxy = Proxy(6653, 6654)
 

@@ -59,6 +59,19 @@ TABLE = (
     Row("switch.awaited", "the switch does not connect", Severity.CRITICAL, _DPID, ("switch.up",), after=30.0),
     Row("switch.down", "the switch is not connected", Severity.CRITICAL, _DPID, ("switch.up",)),
     Row("switch.refused", "the switch refuses what it should hold", Severity.CRITICAL, _DPID, ("switch.ready",)),
+    Row(
+        "switch.altered",
+        "somebody else has changed the switch, and it is compared",
+        Severity.CRITICAL,
+        _DPID,
+        ("switch.ready", "switch.down"),
+    ),
+    Row(
+        "switch.unwatched",
+        "the switch does not tell when its rules are changed; audits find out",
+        about=_DPID,
+        cleared_by=("switch.down",),
+    ),
     Row("switch.drift", "rules of the switch are changed by others", about=_DPID, quiet=90.0),
     Row(
         "fragments.hidden",

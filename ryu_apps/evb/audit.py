@@ -51,6 +51,10 @@ class Audit:
         """A change was confirmed or rejected."""
         self._traffic.setdefault(dpid, _Traffic()).unsettled.discard(token)
 
+    def busy(self, dpid: int) -> bool:
+        """Whether changes are under way."""
+        return dpid in self._traffic and bool(self._traffic[dpid].unsettled)
+
     def ask(self, dpid: int) -> ReadRules | None:
         """Begin an audit; None if changes are under way."""
         traffic = self._traffic.setdefault(dpid, _Traffic())

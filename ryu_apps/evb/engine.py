@@ -49,6 +49,7 @@ from ryu_apps.evb.io import (
     SendFrame,
     StatisticsPopulated,
     StatisticsWanted,
+    SwitchAltered,
     SwitchDown,
     SwitchUp,
     TimerExpired,
@@ -64,6 +65,7 @@ from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.recovery import KEY as RECOVERING
 from ryu_apps.evb.recovery import Recovery
+from ryu_apps.evb.repairs import Repairs
 from ryu_apps.evb.rewiring import KEY as LINKS_DOWN
 from ryu_apps.evb.rewiring import Rewiring
 from ryu_apps.evb.snooper import Output as SnooperOutput
@@ -122,6 +124,7 @@ class Chore(Enum):
     STORE = "ask a store again that has refused"
     SWEEP = "sweep what nobody has claimed"
     BRING_UP = "bring a switch up once more"
+    MEND = "compare a switch that somebody else has changed"
     COUNT = "ask for what has been counted"
     FORGET = "forget what was counted of VSIs that are gone"
     HELLO = "tell the neighbours of a switch that it is there"
@@ -208,6 +211,7 @@ class Engine:
         self.associations = Associations(self.registry, self.lifecycle, self.stations, self.types, fabric)
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
         self.fragments = Fragments()
+        self._repairs = Repairs()
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
         self.drifted = 0
         self._store_failed = False
@@ -269,9 +273,11 @@ class Engine:
             case Confirmed(dpid, token):
                 self._audit.settled(dpid, token)
                 self._confirmed(dpid, token, now)
+                self._compare_held(dpid)
             case Rejected(dpid, token, reason):
                 self._audit.settled(dpid, token)
                 self._rejected(dpid, token, reason, now)
+                self._compare_held(dpid)
             case Saved(token):
                 self._saved(token, None, now)
             case NotSaved(token, reason):
@@ -288,6 +294,8 @@ class Engine:
                 self._switch_up(event, now)
             case SwitchDown(dpid):
                 self._switch_down(dpid, now)
+            case SwitchAltered():
+                self._switch_altered(event, now)
             case PortChanged(port, up):
                 self._port_changed(port, up, now)
             case OperatorDeassociate(vsi):
@@ -356,13 +364,25 @@ class Engine:
             self._note(Happened("switch.unknown", dpid=dpid), now)
             return
         self._switch_down(dpid, now)
+        self._audit.reset(dpid)
         self._links(dpid, event.ports, now)
         budget = event.max_rules if switch.max_rules is None else switch.max_rules
         self.ledger.limit(dpid, budget, base=self.wanted.budgeted(dpid))
         self._outcomes(self.counters.returned(dpid, event.meters), now)
+        if self.recovery.patient(dpid):
+            self._go_on_relaying(dpid, event.relaying)
         self._effects.append(self.bringup.connected(dpid, event.ports, self.recovery.patient(dpid)))
         self.associations.excuse(dpid, now)
         self._note(Happened("switch.up", dpid=dpid), now)
+        if not event.watched:
+            self._note(Happened("switch.unwatched", dpid=dpid), now)
+
+    def _go_on_relaying(self, dpid: int, ports: frozenset[int]) -> None:
+        """Where no record says if reflective relay is on, it is as the switch has it, until the station says."""
+        for port in (PortId(dpid, port_no) for port_no in sorted(ports)):
+            if (station := self.stations.get(port)) and not station.relay:
+                station.relay = True
+                self._effects.append(Save(self.lifecycle.next_token(), {_relay_key(port): b"on"}))
 
     def _links(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
         """Links between switches may be other ones than before."""
@@ -387,6 +407,7 @@ class Engine:
             return
         self.associations.away(dpid, now)
         self.recovery.deaf(dpid)
+        self._repairs.forget(dpid)
         self._note(Happened("switch.down", dpid=dpid), now)
         self._outcomes(self.counters.away(dpid), now)
         for port, station in self.stations.items():
@@ -396,7 +417,9 @@ class Engine:
     def _rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         if self.bringup.awaits(dpid, token):
             self._note(Happened("switch.refused", dpid=dpid, detail={"reason": reason}), now)
-            self._agenda.set((Chore.BRING_UP, dpid), now + _BRING_UP_RETRY)
+            altered = self.bringup.switches[dpid].altered
+            due = self._repairs.plan(dpid, now, certain=True) if altered else now + _BRING_UP_RETRY
+            self._agenda.set((Chore.BRING_UP, dpid), due)
             return
         if self.rewiring.settled(token):
             self._compare(dpid)
@@ -405,17 +428,61 @@ class Engine:
         if not self.counters.lost(token):
             self._outcomes(self.lifecycle.rejected(dpid, token, reason), now)
 
-    def _bring_up_again(self, dpid: int) -> None:
+    def _bring_up_again(self, dpid: int, now: float) -> None:
         state = self.bringup.switches.get(dpid)
         if state is not None and state.readiness is Readiness.INSTALLING:
-            self._effects.append(self.bringup.connected(dpid, state.ports, self.recovery.patient(dpid), state.early))
+            if state.altered:
+                self._repairs.begin(dpid, now)
+            self._begin_bringup(dpid)
 
     def _compare(self, dpid: int) -> None:
         """Bring a switch up once more; what it is to be told meanwhile is part of the comparison."""
         if self.bringup.ready(dpid):
             self.lifecycle.up.discard(dpid)
-            ports, patient = self.bringup.switches[dpid].ports, self.recovery.patient(dpid)
-            self._effects.append(self.bringup.connected(dpid, ports, patient))
+            self.bringup.hold(dpid)
+            self._compare_held(dpid)
+
+    def _compare_held(self, dpid: int) -> None:
+        """Only when nothing is under way: what was sent earlier may arrive later than what a comparison asks for."""
+        if self.bringup.held(dpid) and not self._audit.busy(dpid):
+            self._begin_bringup(dpid)
+
+    def _begin_bringup(self, dpid: int) -> None:
+        state = self.bringup.switches[dpid]
+        self._effects.append(self.bringup.connected(dpid, state.ports, self.recovery.patient(dpid), state.early))
+
+    def _switch_altered(self, event: SwitchAltered, now: float) -> None:
+        """Somebody else deletes or alters what a switch holds; its stations may have spoken in vain."""
+        dpid = event.dpid
+        state = self.bringup.switches.get(dpid)
+        if state is None:
+            return
+        self._outcomes(self.counters.returned(dpid, event.meters), now)
+        if event.certain:
+            self.associations.excuse(dpid, now)
+        if state.readiness is Readiness.INSTALLING:
+            state.altered = True
+        elif state.readiness is Readiness.READY:
+            due = self._repairs.plan(dpid, now, event.certain)
+            self._agenda.set((Chore.MEND, dpid), due)
+            if due <= now:
+                self._mend(dpid, now)
+
+    def _mend(self, dpid: int, now: float) -> None:
+        """Bring back whatever somebody else has changed: rules, groups and meters."""
+        self._agenda.set((Chore.MEND, dpid), None)
+        if self.bringup.ready(dpid):
+            self._repairs.begin(dpid, now)
+            self._note(Happened("switch.altered", dpid=dpid), now)
+            self._compare(dpid)
+
+    def _mended(self, state: SwitchState, now: float) -> None:
+        """A switch that somebody else had changed is as it should be."""
+        self._drifted(state.dpid, state.added, state.removed, now)
+        self.associations.excuse(state.dpid, now)
+        for port, station in self.stations.items():
+            if port.dpid == state.dpid and station.up:
+                self._associated(self.associations.reassure(port, now), now)
 
     def _rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         translated = self.translator.read(token, rules)
@@ -445,10 +512,12 @@ class Engine:
 
     def _repair(self, dpid: int, drift: Change, now: float) -> None:
         if drift and self.bringup.ready(dpid):
-            self.drifted += len(drift.add) + len(drift.remove)
-            detail: dict[str, object] = {"restored": len(drift.add), "removed": len(drift.remove)}
-            self._note(Happened("switch.drift", dpid=dpid, detail=detail), now)
+            self._drifted(dpid, len(drift.add), len(drift.remove), now)
             self._apply(Apply(dpid, self.lifecycle.next_token(), drift, Mode.BULK))
+
+    def _drifted(self, dpid: int, restored: int, removed: int, now: float) -> None:
+        self.drifted += restored + removed
+        self._note(Happened("switch.drift", dpid=dpid, detail={"restored": restored, "removed": removed}), now)
 
     def _begin_audit(self, dpid: int, now: float) -> None:
         if self.bringup.ready(dpid):
@@ -463,6 +532,8 @@ class Engine:
         match self.bringup.installed(dpid, token):
             case Apply() as more:
                 self._apply(more)
+            case SwitchState(altered=True):
+                self._agenda.set((Chore.BRING_UP, dpid), self._repairs.plan(dpid, now, certain=True))
             case SwitchState() as state:
                 self._switch_ready(state, now)
             case None:
@@ -486,6 +557,8 @@ class Engine:
                 self._station_outputs(port, station.link(True, now), now)
                 self._associated(self.associations.tell_left(port, now), now)
                 self._associated(self.associations.reassure(port, now), now)
+        if self._repairs.end(state.dpid, state.added + state.removed):
+            self._mended(state, now)
         self._hello(state.dpid, now)
         self.snooper.heard_again(state.dpid, now)
         early, state.early = state.early, []
@@ -528,7 +601,9 @@ class Engine:
         state.ports[port.port_no] = up
         self._note(Happened("port.up" if up else "port.down", port, port.dpid), now)
         self._links(port.dpid, {port.port_no: up}, now)
-        if state.readiness is Readiness.READY and (station := self.stations.get(port)):
+        station = self.stations.get(port)
+        # A link that returns while the switch is brought up is told when it is ready.
+        if station is not None and (state.readiness is Readiness.READY or (station.up and not up)):
             self._station_outputs(port, station.link(up, now), now)
 
     def _frame(self, event: FrameReceived, now: float) -> None:
@@ -675,7 +750,9 @@ class Engine:
             case Chore.SWEEP:
                 self._sweep_abandoned(dpid, now)
             case Chore.BRING_UP:
-                self._bring_up_again(dpid)
+                self._bring_up_again(dpid, now)
+            case Chore.MEND:
+                self._mend(dpid, now)
             case Chore.HELLO:
                 self._hello(dpid, now)
             case Chore.COUNT:

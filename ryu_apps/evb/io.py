@@ -26,12 +26,16 @@ class SwitchUp:
         ports: port number -> link is up.
         max_rules: rules the switch says it can hold (table features), None if it did not say.
         meters: ids of those that it has, None if it did not say.
+        relaying: ports at which it does reflective relay.
+        watched: it tells when somebody else changes what it holds.
     """
 
     dpid: int
     ports: dict[int, bool]
     max_rules: int | None = None
     meters: frozenset[int] | None = None
+    relaying: frozenset[int] = frozenset()
+    watched: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,20 @@ class SwitchDown:
     """The OpenFlow channel of a switch is gone; what it had not confirmed may or may not be there."""
 
     dpid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchAltered:
+    """Somebody else has deleted or altered something in a switch that it says it tells of.
+
+    Attributes:
+        meters: ids of those that it has now.
+        certain: something of ours is gone or other than it was; else that remains to be seen.
+    """
+
+    dpid: int
+    meters: frozenset[int]
+    certain: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +231,7 @@ class TimerExpired:
 Event = (
     SwitchUp
     | SwitchDown
+    | SwitchAltered
     | PortChanged
     | FrameReceived
     | Confirmed

@@ -17,6 +17,8 @@ from ryu_apps.evb.io import Apply, FrameReceived, Mode, ReadRules
 
 #: A mask that covers one cookie.
 _EXACTLY = (1 << 64) - 1
+#: The token of a question that has yet to be asked.
+_NOT_ASKED = 0
 #: Kinds of rules that bear index and generation of a program.
 _OF_PROGRAMS = (Kind.VSI_BODY, Kind.GATE, Kind.STATE)
 #: Frames kept while a switch is being brought up.
@@ -84,6 +86,8 @@ class SwitchState:
         learns: cookies under which it may hold more, as far as was known then.
         unclaimed: rules it held on connection that nobody wanted, and that were left for now.
         early: frames that came before it was ready.
+        added, removed: rules since it was read.
+        altered: somebody else has changed it since it was read.
     """
 
     dpid: int
@@ -96,6 +100,9 @@ class SwitchState:
     learns: frozenset[int] = frozenset()
     unclaimed: RuleSet = field(default_factory=dict)
     early: list[FrameReceived] = field(default_factory=list)
+    added: int = 0
+    removed: int = 0
+    altered: bool = False
 
 
 class Bringup:
@@ -131,6 +138,16 @@ class Bringup:
         self.switches[dpid] = state
         return ReadRules(dpid, state.token, OURS)
 
+    def hold(self, dpid: int) -> None:
+        """A switch that is ready is not any more: it will be asked what it holds when nothing is under way."""
+        state = self.switches[dpid]
+        state.readiness, state.token = Readiness.READING, _NOT_ASKED
+
+    def held(self, dpid: int) -> bool:
+        """Whether it has yet to be asked."""
+        state = self.switches.get(dpid)
+        return state is not None and state.readiness is Readiness.READING and state.token == _NOT_ASKED
+
     def read(self, dpid: int, token: int, rules: Iterable[Rule]) -> Apply | None:
         """It has told: write the difference."""
         state = self.switches.get(dpid)
@@ -159,7 +176,7 @@ class Bringup:
         """It has confirmed; what has changed meanwhile is written too.
 
         Returns:
-            The next change, or the state of a switch that has just become ready.
+            The next change, or the state of a switch that has just become ready, or has to be read again.
         """
         state = self.switches.get(dpid)
         if state is None or state.token != token or state.readiness is not Readiness.INSTALLING:
@@ -167,7 +184,8 @@ class Bringup:
         wanted = self._wanted(dpid)
         if step := self._step(state, wanted):
             return self._write(state, replace(step, counters=wanted.counters))
-        state.readiness = Readiness.READY
+        if not state.altered:
+            state.readiness = Readiness.READY
         return state
 
     def awaits(self, dpid: int, token: int) -> bool:
@@ -215,6 +233,7 @@ class Bringup:
         # What was not compared with anything, since it might have been learnt: of programs that have gone meanwhile.
         sweep = tuple(CookieMask(one, _EXACTLY) for one in sorted(state.learns - wanted.learns))
         state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
+        state.added, state.removed = state.added + len(change.add), state.removed + len(remove.remove)
         return replace(remove, groups=groups, add=change.add, sweep=(*remove.sweep, *sweep))
 
     def _write(self, state: SwitchState, step: Change) -> Apply:

@@ -65,6 +65,7 @@ class Channel:
         self.address = address
         self._receiver: Receiver | None = None
         self._settle: Callable[[], None] = lambda: None
+        self._overhear: Callable[[bytes], None] = lambda _: None
         self._unread = b""
         self._for_ryu: deque[bytes] = deque()
         self._unsent: list[bytes | bytearray] = []
@@ -89,18 +90,21 @@ class Channel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
-    def attach(self, receiver: Receiver, settle: Callable[[], None]) -> None:
+    def attach(
+        self, receiver: Receiver, settle: Callable[[], None], overhear: Callable[[bytes], None] = lambda _: None
+    ) -> None:
         """From now on, offer messages.
 
         Args:
             receiver: is offered every message; must not block.
             settle: called when all messages that came together have been offered, or many of them.
+            overhear: is shown what others send through Ryu, once it is on its way.
         """
-        self._receiver, self._settle = receiver, settle
+        self._receiver, self._settle, self._overhear = receiver, settle, overhear
 
     def detach(self) -> None:
         """Offer no more; Ryu gets everything."""
-        self._receiver, self._settle = None, lambda: None
+        self._receiver, self._settle, self._overhear = None, lambda: None, lambda _: None
 
     def arrived(self) -> int:
         """What :attr:`dealt` will be when everything that is here now has been dealt with."""
@@ -237,6 +241,7 @@ class Channel:
         self.flush()
         if self._drainer is not None:
             self._drainer.wait()
+        self._overhear(octets)
 
     def _send_now(self, direct: Any) -> None:
         octets = b"".join(self._unsent)

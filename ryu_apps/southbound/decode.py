@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, MeterCount, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
+from ryu_apps.evb.flow.pipeline import TAGGED_GROUP, UNTAGGED_GROUP
+from ryu_apps.evb.flow.rule import Action, ForgetInPort, MeterCount, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import actions
 from ryu_apps.southbound.oxm import decode_field, decode_match
@@ -25,11 +26,14 @@ _ENTRY = struct.Struct("!HBx8xHHHHxxxxQQQ")
 ENTRY_FIXED = 48
 _TABLE_FEATURES = struct.Struct("!HB5x32xQQII")
 _PORT = struct.Struct("!I4x6s2x16sII24x")
+_GROUP_DESC = struct.Struct("!HBxI")
 _METER_CONFIG = struct.Struct("!HHI")
 _METER_STATS = struct.Struct("!IH6xIQQII")
 _NANOSECONDS = 1e-9
 _PACKET_IN_COOKIE = 16
 _PACKET_IN_MATCH = 24
+_PORT_GROUP_MASK = 0xFFFFF
+_FORGET_IN_PORT = nicira.encode(ForgetInPort())
 _IN_PORT_FIELD = bytes.fromhex("80000004")
 
 
@@ -81,6 +85,17 @@ def table_sizes(octets: bytes) -> Iterator[tuple[int, int]]:
     while at < len(octets):
         length, table, _match, _write, _config, max_entries = _TABLE_FEATURES.unpack_from(octets, at)
         yield table, max_entries
+        at += length
+
+
+def relaying_ports(octets: bytes) -> Iterator[int]:
+    """Ports that frames may leave by which they have come in by, from a group description reply."""
+    at = _PART_HEADER
+    while at < len(octets):
+        length, _kind, group_id = _GROUP_DESC.unpack_from(octets, at)
+        of_port = group_id & ~_PORT_GROUP_MASK in (TAGGED_GROUP, UNTAGGED_GROUP)
+        if of_port and _FORGET_IN_PORT in octets[at : at + length]:
+            yield group_id & _PORT_GROUP_MASK
         at += length
 
 

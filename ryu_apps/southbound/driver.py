@@ -30,8 +30,9 @@ from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, S
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import packet_out
 from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces, steps
-from ryu_apps.southbound.questions import FragmentsJob, MetersJob, ReadJob, SurveyJob
+from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob, SurveyJob
 from ryu_apps.southbound.shape import Shape
+from ryu_apps.southbound.watch import Alien, told
 
 #: Changes that a switch may owe; beyond that it is too slow to be of use.
 MAX_OPEN = 4096
@@ -73,6 +74,7 @@ class SwitchDriver:
         self._meters: set[int] = set()
         self._surveyed = False
         self._accepted: set[Shape] = set()
+        self._altered: AlteredJob | None = None
 
     # --- asked ---
     def survey(self) -> None:
@@ -168,7 +170,20 @@ class SwitchDriver:
         elif flight is not None:
             self._answer(flight, xid, octets)
             return True
+        elif (alien := told(octets, self._flights)) is not None:
+            self.alter(alien)
+            return True
         return False
+
+    def alter(self, alien: Alien) -> None:
+        """Somebody else has changed the switch; ends with SwitchAltered, once for all that is told in one go."""
+        if alien is Alien.NOTHING or not self._surveyed:
+            return
+        if self._altered is not None and self._altered.outcome is None:
+            self._altered.alien = max(self._altered.alien, alien)
+        else:
+            self._altered = AlteredJob(self._wire, self.dpid, self._meters, alien)
+            self._begin(self._altered)
 
     def _frame(self, octets: bytes) -> None:
         frame = decode.packet_in(octets)

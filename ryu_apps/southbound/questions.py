@@ -10,7 +10,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import MeterCount, Rule
-from ryu_apps.evb.io import FragmentsHandled, MetersRead, ReadMeters, ReadRules, RulesRead, SwitchUp
+from ryu_apps.evb.io import FragmentsHandled, MetersRead, ReadMeters, ReadRules, RulesRead, SwitchAltered, SwitchUp
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import (
@@ -23,6 +23,9 @@ from ryu_apps.southbound.messages import (
     multipart_request,
     set_config,
 )
+from ryu_apps.southbound.watch import Alien, watch_request
+
+_ALL_METERS = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
 
 
 class ReadJob(Job):
@@ -79,18 +82,20 @@ class FragmentsJob(Job):
 class _SeveralJob(Job):
     """Several questions at once; one that is refused is answered with nothing."""
 
-    _unanswered = 0
+    def __init__(self, wire: Wire, dpid: int, token: int) -> None:
+        super().__init__(wire, dpid, token)
+        self._unanswered = 0
 
     def ask_all(self, questions: Iterable[tuple[int, bytes]]) -> None:
         """Send multipart requests: kind and body."""
         asked = tuple(questions)
-        self._unanswered = len(asked)
+        self._unanswered += len(asked)
         for kind, body in asked:
             self.ask(partial(multipart_request, kind, body))
         self.all_sent = True
 
     @abstractmethod
-    def result(self) -> MetersRead | SwitchUp:
+    def result(self) -> MetersRead | SwitchUp | SwitchAltered:
         """What all answers together come to."""
 
     def answered(self, flight: Flight, octets: bytes) -> None:
@@ -98,7 +103,8 @@ class _SeveralJob(Job):
         self._one_less()
 
     def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
-        self._one_less()
+        if xid == flight.xids[-1]:
+            self._one_less()
 
     def _one_less(self) -> None:
         self._unanswered -= 1
@@ -126,7 +132,7 @@ class MetersJob(_SeveralJob):
 
 
 class SurveyJob(_SeveralJob):
-    """Ports, room for rules, and the meters left from an earlier connection.
+    """Ports, room for rules, and what is left from an earlier connection: meters, and where reflective relay is on.
 
     Args:
         ports: filled with port number -> link is up; whoever hears of a change keeps it up.
@@ -138,11 +144,23 @@ class SurveyJob(_SeveralJob):
         self._ports = ports
         self._meters = meters
         self._rooms: dict[int, int] = {}
+        self._relaying: set[int] = set()
         self._tells_meters = False
+        self._watch = range(0)
+        self._watched = self._refused = False
 
     def send(self) -> None:
-        all_meters = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
-        requests = {ofp.OFPMP_PORT_DESC: b"", ofp.OFPMP_METER_CONFIG: all_meters, ofp.OFPMP_TABLE_FEATURES: b""}
+        # First: what is read after that is told of if somebody changes it.
+        self._watch = self.wire.reserve(3)
+        self.wire.launch(Flight(self, self._watch))
+        self.wire.send(watch_request(self._watch))
+        self._unanswered += 1
+        requests = {
+            ofp.OFPMP_PORT_DESC: b"",
+            ofp.OFPMP_METER_CONFIG: _ALL_METERS,
+            ofp.OFPMP_TABLE_FEATURES: b"",
+            ofp.OFPMP_GROUP_DESC: b"",
+        }
         self.ask_all(requests.items())
 
     def interim(self, xid: int, octets: bytes) -> None:
@@ -154,9 +172,50 @@ class SurveyJob(_SeveralJob):
                 self._tells_meters = True
             case ofp.OFPMP_TABLE_FEATURES:
                 self._rooms.update(decode.table_sizes(octets))
+            case ofp.OFPMP_GROUP_DESC:
+                self._relaying.update(decode.relaying_ports(octets))
+            case ofp.OFPMP_EXPERIMENTER:
+                self._watched = True
+
+    def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+        self._refused |= flight.xids == self._watch
+        super().refused(flight, xid, error)
 
     def result(self) -> SwitchUp:
         """A switch may decline to say."""
         rooms = [self._rooms[table] for table in Table if table in self._rooms]
         meters = frozenset(self._meters) if self._tells_meters else None
-        return SwitchUp(self.dpid, dict(self._ports), min(rooms, default=None), meters)
+        room, relaying = min(rooms, default=None), frozenset(self._relaying)
+        return SwitchUp(self.dpid, dict(self._ports), room, meters, relaying, self._watched and not self._refused)
+
+
+class AlteredJob(_SeveralJob):
+    """Somebody else has changed the switch: which meters has it left?
+
+    Args:
+        meters: ids of those that it had as far as is known; kept up.
+
+    Attributes:
+        alien: what is known of the change; raised as more of it is told.
+    """
+
+    def __init__(self, wire: Wire, dpid: int, meters: set[int], alien: Alien) -> None:
+        super().__init__(wire, dpid, 0)
+        self.alien = alien
+        self._meters = meters
+        self._before: set[int] = set()
+        self._found: set[int] = set()
+
+    def send(self) -> None:
+        self._before = set(self._meters)
+        self.ask_all([(ofp.OFPMP_METER_CONFIG, _ALL_METERS)])
+
+    def interim(self, xid: int, octets: bytes) -> None:
+        self._found.update(decode.meter_ids(octets))
+
+    def result(self) -> SwitchAltered:
+        """All that was told up to the answer is about what the switch shows from now on."""
+        # What has been added since the question is not in the answer.
+        self._meters -= self._before - self._found
+        self._meters |= self._found - self._before
+        return SwitchAltered(self.dpid, frozenset(self._found), certain=self.alien is Alien.OURS)

@@ -39,6 +39,7 @@ from ryu_apps.southbound.complaints import install as tolerate
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.piece import PieceCache
 from ryu_apps.southbound.reception import Reception
+from ryu_apps.southbound.watch import Alien, changes_groups_or_meters
 
 LOG = logging.getLogger(__name__)
 
@@ -90,6 +91,12 @@ class _Connection:
             return not self._ryu.observers.get(ofp_event.EventOFPPacketIn)
         return ours
 
+    def overhear(self, octets: bytes) -> None:
+        """Another app in this process has sent something that the switch tells nobody of who shares its connection."""
+        if changes_groups_or_meters(octets):
+            self.driver.alter(Alien.OURS)
+            self.channel.flush()
+
 
 class Southbound:
     """All switches.
@@ -128,7 +135,7 @@ class Southbound:
         self._forget(datapath.id)
         connection = _Connection(datapath, self._events.append, self._cache)
         self._connections[datapath.id] = connection
-        connection.channel.attach(connection.receive, self._settle)
+        connection.channel.attach(connection.receive, self._settle, connection.overhear)
         connection.driver.survey()
         self._settle()
 

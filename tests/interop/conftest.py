@@ -38,7 +38,7 @@ def controller(private_ovs: PrivateOvs, bridge: str) -> Iterator[Controller]:
     with server:
         private_ovs.vsctl("set-controller", bridge, f"tcp:127.0.0.1:{port}")
         connected = Controller(server, int(bridge[2:]))
-    connected.up()
+    assert connected.up().watched
     yield connected
     connected.close()
 

@@ -8,6 +8,8 @@ from ryu_apps.evb.flow.pipeline import Kind
 from ryu_apps.evb.io import OperatorDeassociate
 from ryu_apps.evb.recovery import KEY, UNKNOWN, Recovery
 from ryu_apps.evb.wire.vdp import VdpMode
+from tests.unit.test_deaf_bridge import relays
+from tests.unit.test_forwarding import relay_on
 from tests.unit.test_move import gate_ports
 from tests.world import HV1, HV2, HV3, S1, S2, Vm, World
 
@@ -87,6 +89,21 @@ def test_rules_that_no_record_explains_are_an_alarm_until_their_time_is_over(wor
     assert "switch.unclaimed" in told and "switch.claimed" not in told
     world.advance(GRACE)
     assert "switch.claimed" in [one.kind for one in world.happened if one.dpid == S1]
+
+
+def test_reflective_relay_stays_on(world: World) -> None:
+    relay_on(world, HV1)
+    lose(world)
+    assert relays(world)
+    world.restart_controller()
+    assert relays(world)
+
+
+def test_reflective_relay_that_a_known_past_has_off_goes_off(world: World) -> None:
+    relay_on(world, HV1)
+    del world.store[f"relay/{HV1}"]
+    world.restart_controller()
+    assert not relays(world)
 
 
 def test_a_switch_that_comes_late_has_its_time_all_the_same(world: World) -> None:

@@ -8,16 +8,19 @@ from dataclasses import replace
 import pytest
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.pipeline import OURS, Kind, cookie
+from ryu_apps.evb.flow.pipeline import OURS, TAGGED_GROUP, Kind, cookie
 from ryu_apps.evb.flow.rule import (
     FIRST_COUNTER,
+    Action,
     Bucket,
     Change,
     CookieMask,
+    ForgetInPort,
     Group,
     GroupType,
     Meter,
     MeterCount,
+    Output,
     Resubmit,
     Rule,
     RuleBlock,
@@ -38,12 +41,13 @@ from ryu_apps.evb.io import (
     Rejected,
     RulesRead,
     SendFrame,
+    SwitchAltered,
     SwitchUp,
 )
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.driver import MAX_OPEN, SwitchDriver
-from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, message
+from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_delete, group_write, message
 from ryu_apps.southbound.messages import numbered
 from ryu_apps.southbound.piece import PIECE, PieceCache
 
@@ -410,24 +414,151 @@ def test_a_link_that_changes_is_told(bench: Bench, reason: int, config: int, sta
     assert bench.events == [PortChanged(PortId(1, 5), up)]
 
 
-def test_a_survey_tells_ports_meters_and_room(bench: Bench) -> None:
+def multipart(kind: int, body: bytes = b"", more: int = 0) -> bytes:
+    return struct.pack("!HH4x", kind, more) + body
+
+
+def test_a_survey_tells_ports_meters_room_and_reflective_relay(bench: Bench) -> None:
     bench.driver.survey()
-    ports, meters, tables = bench.sent
-    bench.answer(ports, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_PORT_DESC, 0) + port(1) + port(2, 1))
+    _forward, watch, barrier, ports, meters, tables, groups = bench.sent
+    bench.answer(watch, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_EXPERIMENTER, WATCH))
+    bench.answer(barrier)
+    bench.answer(ports, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_PORT_DESC, port(1) + port(2, 1)))
     config = struct.pack("!HHI", 8, 0, 5)
-    bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", ofp.OFPMP_METER_CONFIG, 0) + config)
+    bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, config))
     for more, room in ((1, 1000), (0, 10)):
         features = struct.pack("!HB5x32xQQII", 64, 30 + more * 10, 0, 0, 0, room)
-        head = struct.pack("!HH4x", ofp.OFPMP_TABLE_FEATURES, more)
-        bench.answer(tables, ofp.OFPT_MULTIPART_REPLY, head + features)
-    assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10, frozenset({5}))]
+        bench.answer(tables, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_TABLE_FEATURES, features, more))
+    listed = b"".join(described(TAGGED_GROUP + number, *actions) for number, actions in ((1, BACK), (2, BACK[1:])))
+    bench.answer(groups, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_GROUP_DESC, listed))
+    assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10, frozenset({5}), frozenset({1}))]
+
+
+BACK = ForgetInPort(), Output(1)
+
+
+def described(group_id: int, *actions: Action) -> bytes:
+    """A group as a switch describes it."""
+    body = group_write(Group(group_id, GroupType.INDIRECT, (Bucket(actions),)))[16:]
+    return struct.pack("!HBxI", 8 + len(body), GroupType.INDIRECT.value, group_id) + body
 
 
 def test_a_switch_that_does_not_tell_its_room_and_its_meters_is_up_all_the_same(bench: Bench) -> None:
     bench.driver.survey()
     for asked in list(bench.sent):
         bench.refuse(asked, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
-    assert bench.events == [SwitchUp(1, {}, None, None)]
+    assert bench.events == [SwitchUp(1, {}, None, None, watched=False)]
+
+
+def test_a_switch_that_answers_only_the_barrier_does_not_watch(bench: Bench) -> None:
+    """Open vSwitch 3.1 refuses a second monitor of one id under a transaction id that nobody has used."""
+    bench.driver.survey()
+    _forward, _watch, barrier, *others = bench.sent
+    bench.answer(barrier)
+    for asked in others:
+        bench.refuse(asked, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
+    assert bench.events == [SwitchUp(1, {}, None, None, watched=False)]
+
+
+# --- who else changes the switch ------------------------------------------------------------------
+WATCH = struct.pack("!II", 0x4F4E4600, 1870)
+GATE = cookie(Kind.GATE, 7)
+FOREIGN = 0x1234
+ADDED, DELETED, MODIFIED = 0, 1, 2
+HARD_TIMEOUT, DELETE, BY_GROUP = ofp.OFPRR_HARD_TIMEOUT, ofp.OFPRR_DELETE, ofp.OFPRR_GROUP_DELETE
+
+
+def update(event: int, reason: int, owner: int) -> bytes:
+    """A change of a rule as a flow monitor tells of it."""
+    return struct.pack("!HHHHHHHBxQ", 32, event, reason, 5, 0, 0, 4, 10, owner) + bytes.fromhex("0001000400000000")
+
+
+def abbreviated(xid: int) -> bytes:
+    return struct.pack("!HHI", 8, 3, xid)
+
+
+def tell(bench: Bench, *updates: bytes) -> None:
+    body = multipart(ofp.OFPMP_EXPERIMENTER, WATCH + b"".join(updates))
+    assert bench.driver.receive(message(ofp.OFPT_MULTIPART_REPLY, body)), "nothing that Ryu could read"
+
+
+def altered(bench: Bench, *left: int) -> list[Event]:
+    """The switch says which meters are left; what was made of what it had told."""
+    asked = bench.waiting(ofp.OFPT_MULTIPART_REQUEST)
+    for one in asked:
+        config = b"".join(struct.pack("!HHI", 8, 0, meter_id) for meter_id in left)
+        bench.answer(one, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, config))
+    return bench.events
+
+
+@pytest.mark.parametrize("event", [(DELETED, DELETE), (DELETED, BY_GROUP), (MODIFIED, 0), (ADDED, 0)])
+def test_a_rule_of_ours_that_somebody_else_changes_is_told(bench: Bench, event: tuple[int, int]) -> None:
+    tell(surveyed(bench), update(*event, FOREIGN), update(*event, GATE))
+    assert altered(bench, 5) == [SwitchAltered(1, frozenset({5}), certain=True)]
+
+
+def test_a_rule_of_others_in_our_tables_may_have_been_ours(bench: Bench) -> None:
+    tell(surveyed(bench), update(ADDED, 0, FOREIGN))
+    assert altered(bench) == [SwitchAltered(1, frozenset(), certain=False)]
+
+
+def test_a_rule_that_the_switch_was_told_to_end_is_nobodys_doing(bench: Bench) -> None:
+    tell(surveyed(bench), update(DELETED, HARD_TIMEOUT, cookie(Kind.DETOUR, 7)))
+    assert altered(bench) == []
+
+
+def test_what_this_driver_changes_is_its_own_doing(bench: Bench) -> None:
+    surveyed(bench).submit(1, Change(add=(rule(1),)))
+    (flow_mod,) = bench.waiting(ofp.OFPT_FLOW_MOD)
+    tell(bench, abbreviated(flow_mod.xid))
+    assert altered(bench) == []
+
+
+def test_what_another_application_changes_on_this_connection_is_told(bench: Bench) -> None:
+    tell(surveyed(bench), abbreviated(4711))
+    assert altered(bench) == [SwitchAltered(1, frozenset(), certain=False)]
+
+
+def test_a_group_or_meter_that_somebody_else_changes_is_told(bench: Bench) -> None:
+    body = struct.pack("!II", 0x4F4E4600, 2350) + group_delete(5)
+    assert surveyed(bench).driver.receive(message(ofp.OFPT_EXPERIMENTER, body))
+    assert altered(bench) == [SwitchAltered(1, frozenset(), certain=True)]
+
+
+def test_what_comes_together_is_told_once(bench: Bench) -> None:
+    surveyed(bench)
+    for number in range(7):
+        tell(bench, update(DELETED, DELETE, FOREIGN if number < 3 else GATE))
+    assert altered(bench) == [SwitchAltered(1, frozenset(), certain=True)]
+
+
+def test_what_comes_later_is_told_again(bench: Bench) -> None:
+    tell(surveyed(bench), update(DELETED, DELETE, GATE))
+    assert len(altered(bench)) == 1
+    tell(bench, update(DELETED, DELETE, GATE))
+    assert len(altered(bench)) == 2
+
+
+def test_nothing_is_told_of_a_switch_that_is_not_up_yet(bench: Bench) -> None:
+    tell(bench, update(DELETED, DELETE, GATE))
+    assert bench.sent == []
+
+
+def test_a_meter_that_somebody_has_deleted_is_added_and_one_that_is_there_modified(bench: Bench) -> None:
+    meters = tuple(Meter(one, 10, 10) for one in (4, 5))
+    surveyed(bench).submit(1, Change(meters=meters))
+    bench.answer_barriers()
+    tell(bench, update(DELETED, DELETE, GATE))
+    # While the switch answers, another one is added; it is not in the answer.
+    bench.submit(2, Change(meters=(Meter(6, 10, 10),)))
+    question = bench.waiting(ofp.OFPT_MULTIPART_REQUEST)[0]
+    config = struct.pack("!HHI", 8, 0, 5)
+    octets = message(ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, config))
+    bench.driver.receive(numbered(octets, question.xid))
+    bench.sent.clear()
+    bench.submit(3, Change(meters=(*meters, Meter(6, 10, 10))))
+    commands = [int.from_bytes(one.octets[8:10]) for one in bench.waiting(ofp.OFPT_METER_MOD)]
+    assert commands == [ofp.OFPMC_ADD, ofp.OFPMC_MODIFY, ofp.OFPMC_MODIFY]
 
 
 def test_reading_nothing_tells_nothing(bench: Bench) -> None:

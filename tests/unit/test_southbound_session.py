@@ -26,7 +26,7 @@ from ryu_apps.evb.io import Apply, Confirmed, Event, FramesDropped, Mode, Reject
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.turns import ROOM
 from ryu_apps.southbound.channel import Channel
-from ryu_apps.southbound.encode import message
+from ryu_apps.southbound.encode import group_delete, message, meter_delete
 from ryu_apps.southbound.session import MAX_BACKLOG, Southbound, _Connection
 
 GATE = Change(add=(Rule(10, 1, match(metadata=1), cookie(Kind.GATE, 1)),))
@@ -254,3 +254,23 @@ def surveyed(world: World) -> _Connection:
     connection.driver._surveyed = True
     world.events.clear()
     return connection
+
+
+@pytest.mark.parametrize("octets", [group_delete(5), meter_delete(5)], ids=["group", "meter"])
+def test_groups_and_meters_that_another_app_changes_make_the_switch_be_asked(world: World, octets: bytes) -> None:
+    """Its switch tells everybody of it but who shares the connection."""
+    datapath = world.connect(1)
+    connection = world.southbound._connections[1]
+    connection.driver._surveyed = True
+    datapath.socket.sendall(octets)
+    datapath.switch.settimeout(0.5)
+    sent = datapath.switch.recv(1 << 16)
+    assert sent.startswith(octets)
+    assert int.from_bytes(sent[len(octets) + 8 : len(octets) + 10]) == ofp.OFPMP_METER_CONFIG
+
+
+def test_what_else_another_app_sends_asks_for_nothing(world: World) -> None:
+    datapath = world.connect(1)
+    world.southbound._connections[1].driver._surveyed = True
+    datapath.socket.sendall(message(ofp.OFPT_BARRIER_REQUEST, b""))
+    assert datapath.sent() == [ofp.OFPT_BARRIER_REQUEST]
