@@ -273,11 +273,11 @@ class Engine:
             case Confirmed(dpid, token):
                 self._audit.settled(dpid, token)
                 self._confirmed(dpid, token, now)
-                self._compare_held(dpid)
+                self._compare_held(dpid, now)
             case Rejected(dpid, token, reason):
                 self._audit.settled(dpid, token)
                 self._rejected(dpid, token, reason, now)
-                self._compare_held(dpid)
+                self._compare_held(dpid, now)
             case Saved(token):
                 self._saved(token, None, now)
             case NotSaved(token, reason):
@@ -422,7 +422,7 @@ class Engine:
             self._agenda.set((Chore.BRING_UP, dpid), due)
             return
         if self.rewiring.settled(token):
-            self._compare(dpid)
+            self._compare(dpid, now)
             self._reroute(now)
             return
         if not self.counters.lost(token):
@@ -435,16 +435,20 @@ class Engine:
                 self._repairs.begin(dpid, now)
             self._begin_bringup(dpid)
 
-    def _compare(self, dpid: int) -> None:
+    def _compare(self, dpid: int, now: float) -> None:
         """Bring a switch up once more; what it is to be told meanwhile is part of the comparison."""
         if self.bringup.ready(dpid):
-            self.lifecycle.up.discard(dpid)
-            self.bringup.hold(dpid)
-            self._compare_held(dpid)
+            self._suspend(dpid, now)
+            self._compare_held(dpid, now)
 
-    def _compare_held(self, dpid: int) -> None:
+    def _suspend(self, dpid: int, until: float) -> None:
+        """A switch is not what it should be, and is told nothing step by step until it has been compared."""
+        self.lifecycle.up.discard(dpid)
+        self.bringup.hold(dpid, until)
+
+    def _compare_held(self, dpid: int, now: float) -> None:
         """Only when nothing is under way: what was sent earlier may arrive later than what a comparison asks for."""
-        if self.bringup.held(dpid) and not self._audit.busy(dpid):
+        if self.bringup.held(dpid, now) and not self._audit.busy(dpid):
             self._begin_bringup(dpid)
 
     def _begin_bringup(self, dpid: int) -> None:
@@ -467,14 +471,19 @@ class Engine:
             self._agenda.set((Chore.MEND, dpid), due)
             if due <= now:
                 self._mend(dpid, now)
+            elif event.certain:
+                self._note(Happened("switch.altered", dpid=dpid), now)
+                self._suspend(dpid, due)
 
     def _mend(self, dpid: int, now: float) -> None:
         """Bring back whatever somebody else has changed: rules, groups and meters."""
         self._agenda.set((Chore.MEND, dpid), None)
+        self._repairs.begin(dpid, now)
         if self.bringup.ready(dpid):
-            self._repairs.begin(dpid, now)
             self._note(Happened("switch.altered", dpid=dpid), now)
-            self._compare(dpid)
+            self._compare(dpid, now)
+        else:
+            self._compare_held(dpid, now)
 
     def _mended(self, state: SwitchState, now: float) -> None:
         """A switch that somebody else had changed is as it should be."""
@@ -679,7 +688,7 @@ class Engine:
                 case Happened():
                     self._note(output, now)
                 case Distrust(dpid):
-                    self._compare(dpid)
+                    self._compare(dpid, now)
                 case Activated(vsi):
                     self.snooper.activated(vsi, now)
                     self._in_flight.confirmed(vsi, now)

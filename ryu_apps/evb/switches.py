@@ -88,6 +88,7 @@ class SwitchState:
         early: frames that came before it was ready.
         added, removed: rules since it was read.
         altered: somebody else has changed it since it was read.
+        until: it is not read before, monotonic seconds.
     """
 
     dpid: int
@@ -103,6 +104,7 @@ class SwitchState:
     added: int = 0
     removed: int = 0
     altered: bool = False
+    until: float = 0.0
 
 
 class Bringup:
@@ -138,15 +140,16 @@ class Bringup:
         self.switches[dpid] = state
         return ReadRules(dpid, state.token, OURS)
 
-    def hold(self, dpid: int) -> None:
-        """A switch that is ready is not any more: it will be asked what it holds when nothing is under way."""
+    def hold(self, dpid: int, until: float) -> None:
+        """A switch that is ready is not any more; when nothing is under way, and not before, it will be read."""
         state = self.switches[dpid]
-        state.readiness, state.token = Readiness.READING, _NOT_ASKED
+        state.readiness, state.token, state.until = Readiness.READING, _NOT_ASKED, until
 
-    def held(self, dpid: int) -> bool:
-        """Whether it has yet to be asked."""
+    def held(self, dpid: int, now: float) -> bool:
+        """Whether it may be read, and has not been asked yet."""
         state = self.switches.get(dpid)
-        return state is not None and state.readiness is Readiness.READING and state.token == _NOT_ASKED
+        unasked = state is not None and state.readiness is Readiness.READING and state.token == _NOT_ASKED
+        return state is not None and unasked and state.until <= now
 
     def read(self, dpid: int, token: int, rules: Iterable[Rule]) -> Apply | None:
         """It has told: write the difference."""

@@ -16,6 +16,7 @@ from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey
 from ryu_apps.evb.io import BackendJudged, Happened, Mode, OperatorDeassociate, PortChanged
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
 from ryu_apps.evb.program.balancers import group_id
+from ryu_apps.evb.repairs import PAUSE
 from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
@@ -195,6 +196,22 @@ class BridgeModel(RuleBasedStateMachine):
         self.away.add(dpid)
         self.world.disconnect(dpid)
         self.world.tables[dpid] = FlowTable()
+
+    @rule(dpid=SWITCHES, what=st.sampled_from(["rules", "a rule", "groups", "meters"]), which=st.integers(0, 9999))
+    def somebody_deletes(self, dpid: int, what: str, which: int) -> None:
+        """Behind our back, as anybody with a shell can."""
+        table = self.world.tables[dpid]
+        if what == "a rule" and not self._dawdles(dpid) and table.rules:
+            self.world.meddle(dpid, {list(table.rules)[which % len(table.rules)]})
+        elif what in ("groups", "meters"):
+            self.world.meddle(dpid, set(), **{what: list(getattr(table, what))})
+        else:
+            self.world.meddle(dpid)
+        # Who has just deleted something has to wait until that is looked at again.
+        self.world.advance(PAUSE)
+
+    def _dawdles(self, dpid: int) -> bool:
+        return dpid in self.world.hold or dpid in self.away
 
     @precondition(lambda self: self.away)
     @rule()

@@ -195,6 +195,16 @@ def test_who_deletes_in_a_loop_costs_one_comparison_a_second(world: World) -> No
     assert HV1 in gate_ports(world)
 
 
+def test_a_switch_that_has_to_wait_for_that_is_not_ready_meanwhile(world: World) -> None:
+    before = world.snapshot()
+    world.meddle(S1)
+    world.meddle(S1)
+    assert readiness(world, S1) != "ready" and world.snapshot() != before
+    assert world.ask(HV2, OTHER, VdpMode.PREASSOCIATE) == []
+    world.advance(PAUSE)
+    assert readiness(world, S1) == "ready" and world.snapshot() == before and world.answer(HV2).success
+
+
 def test_changes_that_turn_out_not_to_be_ours_are_looked_at_less_and_less_often(world: World) -> None:
     world.happened.clear()
     for _ in range(600):
