@@ -48,7 +48,7 @@ class Recovery:
         return self._until.setdefault(dpid, until)
 
     def postpone(self, dpid: int, seconds: float) -> float | None:
-        """Nobody was heard for so long; the time that :meth:`heard` has given is that much later, None: it gave none."""
+        """Nobody was heard for so long: what :meth:`heard` has said is that much later; None: it has said nothing."""
         if dpid not in self._until:
             return None
         self._until[dpid] += seconds
