@@ -13,7 +13,6 @@ import signal
 import time
 from collections import deque
 from collections.abc import Iterable
-from pathlib import Path
 
 from eventlet import tpool
 from ryu.base import app_manager
