@@ -505,7 +505,7 @@ class Engine:
         self._outcomes(self.lifecycle.read(token, rules), now)
         for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE) | owners(rules, Kind.STATE):
             self.lifecycle.installer.indices.reserve(index)
-        if not self._past_is_known:
+        if self.recovery.patient(dpid):
             self._recognize_stations(dpid, rules)
         install = self.bringup.read(dpid, token, rules)
         if install is not None:
