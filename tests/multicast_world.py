@@ -113,7 +113,7 @@ def receivers(world: World, group: Group, source: Group | None = None, port: Por
 def say(world: World, port: PortId, src: int, message: Message, group: Group | None = None) -> list[Arrival]:
     """A station (or a host) sends a membership message."""
     six = isinstance(message, mld.Plain | Report2 | mld.Query2)
-    source: Group = IPv6Address("fe80::1") if six else IPv4Address(0x0A006400 + (src & 0xFF))
+    source: Group = IPv6Address("fe80::5054:ff:fe00:1") if six else IPv4Address(0x0A006400 + (src & 0xFF))
     destination = group or _destination(message, six)
     frame = MembershipFrame(group_mac(destination), src, None, source, destination, message)
     fields = {"eth_src": src, "eth_dst": frame.dst}

@@ -10,6 +10,7 @@ from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
 from ryu_apps.evb.flow.rule import Change, Group, Rule
 from ryu_apps.evb.program.appliances import appliances
 from ryu_apps.evb.program.balancers import balancer_meters, balancer_rules, clients, hosts_cookie
+from ryu_apps.evb.program.guards import guards
 from ryu_apps.evb.program.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.program.punting import MORE_RULES, punting
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
@@ -41,6 +42,7 @@ class Desired:
         self._in_flight = in_flight
         self._hosts = host_addresses(fabric)
         self._clients = clients(fabric)
+        self._guards = Change(add=tuple(guards(fabric)))
         self._of_balancers = Change(
             add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
         )
@@ -48,7 +50,7 @@ class Desired:
     def base(self, dpid: int) -> Change:
         """What a switch holds whoever is there."""
         common = infrastructure(self._fabric.switches[dpid], self._wiring, self._hosts, self._clients)
-        return merge(common, appliances(self._fabric, dpid), self._of_balancers)
+        return merge(common, self._guards, appliances(self._fabric, dpid), self._of_balancers)
 
     def __call__(self, dpid: int) -> Wanted:
         """Everything that a switch should hold now."""

@@ -47,7 +47,7 @@ W1, W2, A = Vm(11, BACKEND_TYPE), Vm(12, BACKEND_TYPE), Vm(1, CLIENT_TYPE)
 REAL = {4: {W1.mac: ("10.0.100.11", 80), W2.mac: ("10.0.100.12", 8080)}}
 REAL[6] = {W1.mac: ("fd00:100::11", 80), W2.mac: ("fd00:100::12", 8080)}
 CLIENTS = {4: {A.mac: "10.0.100.1", CLIENT_MAC: "192.0.2.7", NMS_MAC: "192.0.2.8"}}
-CLIENTS[6] = {A.mac: "fe80::1", CLIENT_MAC: "2001:db8::7", NMS_MAC: "2001:db8::8"}
+CLIENTS[6] = {A.mac: "fe80::5054:ff:fe00:1", CLIENT_MAC: "2001:db8::7", NMS_MAC: "2001:db8::8"}
 
 
 def policies() -> PolicySet:

@@ -196,7 +196,7 @@ def test_all_mistakes_of_all_files_come_at_once_in_reading_order() -> None:
         "p.yaml:4:25: a network was expected, such as 10.0.0.0/8",
         "p.yaml:6:12: input should be 'allow' or 'deny', not 'maybe'",
         "p.yaml:8:5: missing key 'rule'",
-        "p.yaml:8:5: unknown key 'role' (did you mean 'rule'?)",
+        "p.yaml:8:5: unknown key 'role' (did you mean 'roles'?)",
         "p.yaml:9:5: a mapping was expected, not 7",
         "p1.yaml:1:1: missing key 'version'",
         "p1.yaml:1:11: a mapping was expected, not 4",

@@ -121,7 +121,7 @@ def test_a_rule_is_shown_in_full(world: RestWorld) -> None:
     assert rule["match"] == {"in_port": 1, "vlan_vid": 100, "eth_src": "52:54:00:00:00:07"}
     assert rule["owner"] == {"kind": "gate", "vsi_index": 1, "generation": 1}
     assert rule["cookie"] == "0xeb47400001000001"
-    assert rule["actions"][-1] == "GOTO_TABLE:20"
+    assert rule["actions"][-1] == "GOTO_TABLE:15"
     assert any(one.startswith("WRITE_METADATA:0x") for one in rule["actions"])
 
 

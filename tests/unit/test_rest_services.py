@@ -13,7 +13,7 @@ from tests.unit.test_load_balancer import W1, A, balancer, policies, talks
 from tests.world import HV1, HV2, HV3, S1, S2, two_switches
 
 RR, ASSOC, DEASSOC = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
-NAMES = ("anti_spoofing", "acl", "load_balancer", "split_horizon")
+NAMES = ("guards", "anti_spoofing", "acl", "load_balancer", "split_horizon")
 NOTHING = {"carried": 0, "fixed_up": 0, "fix_up_secs": None}
 
 
@@ -71,7 +71,7 @@ def test_a_move_that_is_called_off_leaves_nothing(world: RestWorld) -> None:
 
 
 def test_the_replay_says_it_in_a_line() -> None:
-    told = shares("active", carried=8, fixed_up=4, fix_up_secs=0.0123)[1:3]
+    told = shares("active", carried=8, fixed_up=4, fix_up_secs=0.0123)[2:4]
     figures = Figures("vm1", "minimize-latency", "hv1", "hv5", Outcome.COMPLETED)
     line = services_told(MigrationReport(figures, (), services=tuple(told)))
     assert line == "acl active; load_balancer active, 8 rules of state carried, 4 of them fixed up in 12.3 ms"

@@ -146,7 +146,7 @@ def test_a_report_is_counted_as_the_vm_has_sent_it(world: CountingWorld, key: Vs
             "eth_type": 0x86DD,
             "ip_proto": 58,
             "icmpv6_type": 143,
-            "ipv6_src": 0xFE80 << 112,
+            "ipv6_src": 0xFE80 << 112 | 1 << 32,
             "ipv6_dst": 0xFF02 << 112,
         }
     mac = group_mac(G) if version == 4 else 0x333300000016

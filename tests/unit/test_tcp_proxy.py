@@ -84,7 +84,7 @@ def world() -> World:
 
 A, B = Vm(1, DUAL), Vm(2, DUAL)
 #: How the addresses of the client and of the VM look.
-ENDS = {4: ("192.0.2.7", "10.0.100.1"), 6: ("2001:db8::7", "fe80::1")}
+ENDS = {4: ("192.0.2.7", "10.0.100.1"), 6: ("2001:db8::7", "fe80::5054:ff:fe00:1")}
 
 
 def from_client(port: int = 40000, flags: int = SYN, vm: Vm = A, to: int = 80, version: int = 4) -> Segment:

@@ -2,8 +2,8 @@
 
 ::
 
-    ADMIT -> INGRESS -> ANTISPOOF -> ACL_FROM -> FORWARD -> ACL_TO -> OUTPUT
-             (gate)     (body)       (body)      (gate)     (body)    (infrastructure)
+    ADMIT -> INGRESS -> GUARD -> CLAIM -> ANTISPOOF -> ACL_FROM -> FORWARD -> ACL_TO -> OUTPUT
+             (gate)                       (body)       (body)      (gate)     (body)    (infrastructure)
                                                     \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
                                                     \\-> BALANCE -> FORWARD, now to a back end
 
@@ -31,6 +31,10 @@ class Table(IntEnum):
     """Station protocols (LLDP, ECP) to the controller; other reserved addresses dropped.  The rest gets a tag."""
     INGRESS = 10
     """Gate: which VSI does this frame come from?  A frame nobody owns stops here."""
+    GUARD = 15
+    """May a VM send this, whatever its policy says: router advertisements, DHCP answers, queries?"""
+    CLAIM = 16
+    """Does the frame claim an address that somebody else is configured to have, or that routers have?"""
     ANTISPOOF = 20
     """Body, per VSI: does the frame carry the addresses of its VSI?"""
     ACL_FROM = 30

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import create_model
 
+from ryu_apps.evb.flow.guarded import NetworkRole
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.lint import lint
@@ -119,6 +120,7 @@ def _resolve(parsed: PolicyFile, document: Document, sections: tuple[Section, ..
         to_vm=_acl(parsed, "to_vm", document, judged),
         anti_spoofing=AntiSpoofing(switches.mac, switches.ip, switches.arp),
         addresses=tuple(dict.fromkeys(parsed.addresses)),
+        roles=tuple(role for role in NetworkRole if role.value in parsed.roles),
         stage_on=StageOn(parsed.stage_on) if parsed.stage_on else None,
         trigger=Trigger(parsed.trigger) if parsed.trigger else Trigger.DUAL,
         services=tuple((one.name, one.resolve(getattr(parsed, one.name), document)) for one in sections),
@@ -147,6 +149,7 @@ def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
         [str(network) for network in vsi_type.addresses],
         vsi_type.stage_on and vsi_type.stage_on.value,
         *((one.name, one.meaning(vsi_type.service(one.name))) for one in sections),
+        *([[role.value for role in vsi_type.roles]] if vsi_type.roles else []),
         *([vsi_type.trigger.value] if vsi_type.trigger is not Trigger.DUAL else []),
     )
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()

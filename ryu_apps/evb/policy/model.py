@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from itertools import product
 from typing import Any
 
+from ryu_apps.evb.flow.guarded import NetworkRole
 from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, Fields
 from ryu_apps.evb.policy.diagnostic import Place
 from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask
@@ -129,6 +130,7 @@ class VsiType:
         from_vm, to_vm: the ACL of each direction.
         anti_spoofing: which checks are on.
         addresses: networks the VM may use; empty: any.
+        roles: what the VM may be in its network.
         stage_on: None: as configured for the port.
         trigger: of services that do not say otherwise.
         services: what the type says of services beyond these, by name.
@@ -143,6 +145,7 @@ class VsiType:
     to_vm: Acl
     anti_spoofing: AntiSpoofing = AntiSpoofing()
     addresses: tuple[Network, ...] = ()
+    roles: tuple[NetworkRole, ...] = ()
     stage_on: StageOn | None = None
     trigger: Trigger = Trigger.DUAL
     services: tuple[tuple[str, Any], ...] = ()

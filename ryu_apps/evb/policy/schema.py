@@ -323,6 +323,7 @@ AnyNetwork = Annotated[IPv4Network | IPv6Network, PlainValidator(_network), With
 
 
 TriggerText = Literal["single", "dual"]
+RoleText = Literal["router", "dhcp_server", "querier"]
 
 
 class PolicyFile(Strict):
@@ -335,6 +336,7 @@ class PolicyFile(Strict):
     anti_spoofing: AntiSpoofingSwitches = AntiSpoofingSwitches()
     neighbour_discovery: bool = True
     addresses: list[AnyNetwork] = Field(default_factory=list)
+    roles: list[RoleText] = Field(default_factory=list)
     from_vm: Direction = Direction()
     to_vm: Direction = Direction()
 

@@ -77,7 +77,7 @@ def _ingress(interface: Interface, binding: VsiBinding, epoch: int, one: Binding
             metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM),
             ALL_METADATA,
         ),
-        goto=Table.ANTISPOOF,
+        goto=Table.GUARD,
     )
 
 

@@ -17,6 +17,7 @@ from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.base import Carry, Route, Service
 from ryu_apps.evb.services.firewall import FIREWALL
 from ryu_apps.evb.services.fragments import FRAGMENTS
+from ryu_apps.evb.services.guards import GUARDS
 from ryu_apps.evb.services.load_balancer import LOAD_BALANCER
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
@@ -29,7 +30,7 @@ from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 #: In the order in which a frame meets them.
 SERVICES: tuple[Service, ...] = (
-    *(ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER, SPLIT_HORIZON, STATISTICS),
+    *(GUARDS, ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER, SPLIT_HORIZON, STATISTICS),
 )
 
 #: What a policy file may say of them.

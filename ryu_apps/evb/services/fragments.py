@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ryu_apps.evb.flow.fragments import incomplete
 from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.flow.rule import (
     FIRST_FRAGMENT,
     LATER_FRAGMENT,
     Action,
     Bits,
-    Fields,
     Learn,
     Learned,
     Pop,
@@ -34,7 +34,7 @@ from ryu_apps.evb.flow.rule import (
     whole,
 )
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.policy.schema import ICMPV6, IPV4, IPV6, TCP, UDP
+from ryu_apps.evb.policy.schema import IPV4, IPV6
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 from ryu_apps.evb.services.firewall.schema import NAME as FIREWALL
 from ryu_apps.evb.services.learnt import in_direction, of_vsi, owner
@@ -62,28 +62,14 @@ _ENDS = {IPV4: ("ipv4_src", "ipv4_dst"), IPV6: ("ipv6_src", "ipv6_dst")}
 _BEHIND_IP = ("ip_proto", "tcp_", "udp_", "icmpv4_", "icmpv6_", "ipv6_nd_")
 
 
-def incomplete() -> Iterator[Fields]:
-    """What first fragments look like that end before what rules look at does.
-
-    UDP and ICMP of eight octets have it all, and shorter ones nobody reassembles; but behind extension headers of
-    IPv6 nothing may be left of them.  Where those do not end, Open vSwitch does not even see a fragment, and the
-    protocol reads as 0.
-    """
-    for eth_type in (IPV4, IPV6):
-        for ip_proto, name in ((TCP, "tcp"), (UDP, "udp")):
-            ports: Fields = {f"{name}_src": 0, f"{name}_dst": 0}
-            yield {"eth_type": eth_type, "ip_frag": FIRST_FRAGMENT, "ip_proto": ip_proto, **ports}
-    yield {"eth_type": IPV6, "ip_frag": FIRST_FRAGMENT, "ip_proto": ICMPV6, "icmpv6_type": 0, "icmpv6_code": 0}
-    yield {"eth_type": IPV6, "ip_proto": 0}
-
-
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
     mine = cookie(Kind.TYPE_BODY, epoch)
     for direction, (judged, last) in _TABLES.items():
         scope = type_metadata(epoch, direction)
         acl = vsi_type.from_vm if direction is Direction.FROM_VM else vsi_type.to_vm
         refused, mark = route.refuse(judged), route.mark(acl.default_number)
-        for fields in incomplete():
+        # Of those from the VM the guards let none come so far.
+        for fields in incomplete() if direction is Direction.TO_VM else ():
             yield Rule(judged, _INCOMPLETE, match(metadata=scope, **fields), mine, mark, goto=refused)
         for eth_type, ends in _ENDS.items():
             # A copy of the frame may have been looked up for another VSI before.

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
+from ryu_apps.evb.flow.guarded import NetworkRole
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.model import Network, Trigger, VsiType
@@ -95,6 +96,8 @@ def _mistakes(vsi_type: VsiType, value: Multicast, document: Document) -> Iterat
         if not network.is_multicast:
             place = document.value_place((NAME, "filter", index))
             yield error(document.file, place, f"{network} is not a network of multicast addresses")
+    if NetworkRole.QUERIER in vsi_type.roles:
+        yield error(document.file, document.key_place((NAME,)), "a VM that is snooped cannot be a querier")
     if len(value.groups) > value.max_groups:
         place = document.key_place((NAME, "groups"))
         yield error(document.file, place, f"{len(value.groups)} groups, max_groups is {value.max_groups}")

@@ -1,0 +1,162 @@
+"""What a VM sends that only routers and servers should, and what a kernel beside it makes of that."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv6Address
+from pathlib import Path
+
+import pytest
+
+from mininet_tests.conftest import emulated_cluster, tables
+from mininet_tests.conversations import PATIENCE, Guest, guest, stack_of
+from mininet_tests.harness.cluster import Cluster
+from mininet_tests.harness.shell import wait_until
+from mininet_tests.raw import Wire
+from ryu_apps.evb.wire.mac import mac_from_text
+from tests.interop.octets import ICMPV6, UDP, Ends, ipv6, part, udp
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+WALLED, ROUTER, OPEN = (93, 1), (94, 1), (95, 1)
+#: A firewall that lets nothing begin; the same for a VM that is a router; and one that may send anything else.
+POLICIES = {
+    WALLED: "firewall: {from_vm: {default: deny}, to_vm: {default: deny}}\n",
+    ROUTER: "firewall: {from_vm: {default: deny}, to_vm: {default: deny}}\nroles: [router]\n",
+    OPEN: "from_vm: {default: allow}\nto_vm: {default: allow}\n",
+}
+#: Of the VM that speaks; nobody has told it.
+LINK_LOCAL = "fe80::f0:1234:5678:9abc"
+ALL_NODES, ALL_NODES_MAC = "ff02::1", 0x333300000001
+#: Of a prefix that nobody has.
+PREFIX = IPv6Address("2001:db8:bad::")
+CONTROL = b"EVB control"
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    policies: Path = tmp_path_factory.mktemp("policies")
+    for key, body in POLICIES.items():
+        head = f"version: 1\nvsi_type: {{type_id: {key[0]}, version: {key[1]}, name: test}}\n"
+        (policies / f"{key[0]}.yaml").write_text(head + body)
+    with emulated_cluster(tmp_path_factory.mktemp("guarded"), policies=policies) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(guarded: Cluster) -> Iterator[Cluster]:
+    """A test leaves the flow tables as it found them."""
+    before = tables(guarded)
+    yield guarded
+    wait_until(lambda: tables(guarded) == before, "flow tables as before the test", 10, pause=0.1)
+
+
+def frame(vm: Guest, target: int, eth_type: int, packet: bytes) -> bytes:
+    return target.to_bytes(6) + mac_from_text(vm.stack.mac).to_bytes(6) + eth_type.to_bytes(2) + packet
+
+
+def discovery(vm: Guest, source: str, message: bytes) -> bytes:
+    """A message of neighbour discovery to all nodes; the checksum is filled in."""
+    ends = Ends.of(source, ALL_NODES)
+    pseudo = ends.source.packed + ends.target.packed + struct.pack("!IxxxB", len(message), ICMPV6) + message
+    total = sum(struct.unpack(f"!{len(pseudo) // 2}H", pseudo))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    message = message[:2] + (~total & 0xFFFF).to_bytes(2) + message[4:]
+    packet = bytearray(ipv6(ends, ICMPV6, message))
+    packet[7] = 255
+    return frame(vm, ALL_NODES_MAC, 0x86DD, bytes(packet))
+
+
+def router_advertisement() -> bytes:
+    head = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0)
+    return head + struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 1800, 1800, 0) + PREFIX.packed
+
+
+def neighbour_advertisement(target: str, mac: str) -> bytes:
+    link = struct.pack("!BB", 2, 1) + mac_from_text(mac).to_bytes(6)
+    # Of a router, or else a kernel forgets the route by it; overrides what was known.
+    return struct.pack("!BBHI", 136, 0, 0, 0xA0000000) + IPv6Address(target).packed + link
+
+
+@contextmanager
+def listening(vm: Guest) -> Iterator[None]:
+    """The VM's kernel speaks IPv6, and believes router advertisements."""
+    namespace, interface = vm.stack.namespace, vm.stack.interface
+    namespace.set(f"net.ipv6.conf.{interface}.accept_ra=2")
+    namespace.set(f"net.ipv6.conf.{interface}.disable_ipv6=0")
+    yield
+    namespace.set(f"net.ipv6.conf.{interface}.disable_ipv6=1")
+
+
+def routes(vm: Guest) -> str:
+    return vm.stack.namespace.run("ip", "-6", "route", "show", "proto", "ra")
+
+
+@pytest.mark.parametrize("kind", [WALLED, ROUTER], ids=["walled", "router"])
+def test_a_victim_gets_a_route_from_a_router_and_from_nobody_else(cluster: Cluster, kind: tuple[int, int]) -> None:
+    with (
+        guest(cluster, 1, "hv1", kind) as attacker,
+        guest(cluster, 2, "hv2", WALLED) as victim,
+        listening(victim),
+        Wire(attacker.stack.namespace, attacker.stack.interface) as mouth,
+        Wire(victim.stack.namespace, victim.stack.interface) as ear,
+    ):
+        advertised = discovery(attacker, LINK_LOCAL, router_advertisement())
+        # Allowed, and behind it on the way: when it has arrived, the other one has or never will.
+        control = discovery(attacker, LINK_LOCAL, neighbour_advertisement(LINK_LOCAL, attacker.stack.mac))
+
+        def heard() -> list[bytes]:
+            """What arrives of a round of both, up to the second; nothing if that does not."""
+            mouth.send(advertised)
+            mouth.send(control)
+            found = []
+            while (one := ear.hears(IPv6Address(LINK_LOCAL).packed, 0.2)) is not None:
+                found.append(one.data[54:])
+                if found[-1] == control[54:]:
+                    return found
+            return []
+
+        if kind == ROUTER:
+            # A kernel whose interface has just come up does not believe the first one.
+            wait_until(lambda: heard() and LINK_LOCAL in routes(victim), "the route", PATIENCE)
+        else:
+            assert wait_until(heard, "what is allowed", PATIENCE) == [control[54:]]
+            assert routes(victim) == ""
+
+
+def test_nothing_of_a_server_or_of_a_low_address_leaves_a_vm(cluster: Cluster) -> None:
+    client = stack_of(cluster.hosts["client"])
+    target = mac_from_text(client.mac)
+    with (
+        guest(cluster, 1, "hv1", OPEN) as vm,
+        Wire(vm.stack.namespace, vm.stack.interface) as mouth,
+        Wire(client.namespace, client.interface) as ear,
+    ):
+        ends, six = Ends.of(vm.stack.ip, client.ip), Ends.of(LINK_LOCAL, "fe80::2:2:2:2")
+        for packet in (
+            part(ends, UDP, udp(67, 68, 300)),
+            part(ends, 2, struct.pack("!BBHI", 0x11, 100, 0, 0))[:16] + socket.inet_aton("224.0.0.1") + bytes(8),
+            part(ends, 112, bytes(20)),
+            part(ends, 89, bytes(44)),
+        ):
+            mouth.send(frame(vm, target, 0x0800, packet))
+        mouth.send(frame(vm, target, 0x86DD, ipv6(six, UDP, udp(547, 546, 40))))
+        mouth.send(discovery(vm, "fe80::1", neighbour_advertisement("fe80::1", vm.stack.mac)))
+        mouth.send(discovery(vm, LINK_LOCAL, neighbour_advertisement("fe80::1", vm.stack.mac)))
+        # To addresses that no bridge forwards, tagged as a priority and not; and LLDP to one that every bridge would.
+        for address in (0x0180C2000000, 0x0180C200000E, 0x0180C2000003, target):
+            for header in (b"", bytes.fromhex("8100a000")):
+                lldp = frame(vm, address, 0x88CC, bytes(46))
+                mouth.send(lldp[:12] + header + lldp[12:])
+        mouth.send(
+            frame(vm, target, 0x0800, part(ends, UDP, udp(443, 443, 0)[:4] + struct.pack("!HH", 19, 0) + CONTROL))
+        )
+        source = mac_from_text(vm.stack.mac).to_bytes(6)
+        heard = ear.hears(source, PATIENCE)
+        while heard is not None and heard.data[12:14] == b"\x08\x06":
+            heard = ear.hears(source, PATIENCE)
+        assert heard is not None and CONTROL in heard.data
