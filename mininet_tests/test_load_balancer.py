@@ -22,6 +22,7 @@ from mininet_tests.emulator import EmulatedStation, StationLoop
 from mininet_tests.harness.capture import Tap, only_ethertypes
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.narrow import FAR, FAR_6, MTU, behind, route_back
+from mininet_tests.harness.ovs import settle_cached_flows
 from mininet_tests.harness.sandbox import inside
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.station import Mode, Vsi
@@ -337,8 +338,10 @@ def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, 
             talk = here.talk(None, own_port=REUSED)
             assert talk.echoes() and serves(backend, talk)
             wait_until(partial(stands, life), "both pins of what stands", 5, pause=0.05)
+            settle_cached_flows()
             talk.reset()
             wait_until(partial(closing_down, life), "a reset has gone by", 5, pause=0.05)
+            settle_cached_flows()
 
 
 @pytest.mark.parametrize("version", [4, 6])

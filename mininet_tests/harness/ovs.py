@@ -91,6 +91,15 @@ def forget_cached_flows() -> None:
     run(["ovs-appctl", "-t", f"{os.environ['OVS_RUNDIR']}/vswitchd.ctl", "revalidator/purge"])
 
 
+def settle_cached_flows() -> None:
+    """Wait until the datapath forwards as the tables say now, those rules too that it has learnt by itself.
+
+    Twice, as the round that ends first may have begun before.
+    """
+    for _ in range(2):
+        run(["ovs-appctl", "-t", f"{os.environ['OVS_RUNDIR']}/vswitchd.ctl", "revalidator/wait"])
+
+
 def dump_flows(switch: str) -> list[str]:
     """The rules of a bridge as ``ovs-ofctl`` prints them, without counters and ages, sorted."""
     text = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-stats", "--no-names", "dump-flows", switch])
