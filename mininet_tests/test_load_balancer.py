@@ -41,8 +41,8 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 PORT, BEHIND = 80, 8080
 WEB, WEB_6, WEB_MAC = "10.0.100.200", "fd00:100::c8", 0x0200000064C8
 ETHERTYPE_IPV4 = 0x0800
-#: A port of clients.
-REUSED = 45000
+#: Ports of clients, one for each test: switches remember what end systems have used for a while.
+REUSED, REMEMBERED = 45000, 45001
 #: Of a back end, of its clients, and of a client that must not begin anything but this.
 TYPES = {
     "backend": (21, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {backend_of: [web]}\n"),
@@ -323,7 +323,7 @@ def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, 
     """The back end is the same; each time both pins of what stands have the whole timeout."""
 
     def lasting(life: int) -> int:
-        marks = "idle_timeout=3600,", f"={REUSED}", f"reg2={life << BALANCED_LIFE.offset:#x}/".replace("0x0/", "0/")
+        marks = "idle_timeout=3600,", f"={REMEMBERED}", f"reg2={life << BALANCED_LIFE.offset:#x}/".replace("0x0/", "0/")
         return sum(all(mark in one for mark in marks) for one in state(stage, "s2"))
 
     def stands(life: int) -> bool:
@@ -335,7 +335,7 @@ def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, 
     with scene(stage, tmp_path) as here:
         backend = here.backend(11, "hv1")
         for life in range(3):
-            talk = here.talk(None, own_port=REUSED)
+            talk = here.talk(None, own_port=REMEMBERED)
             assert talk.echoes() and serves(backend, talk)
             wait_until(partial(stands, life), "both pins of what stands", 5, pause=0.05)
             settle_cached_flows()
