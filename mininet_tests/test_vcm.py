@@ -72,7 +72,9 @@ def _unnumbered(line: str) -> str:
         return f"{found[1]}{int(found[2], 16) & ~(((1 << VSI_BITS) - 1) << VSI_SHIFT):#x}"
 
     line = re.sub(r"(metadata=|write_metadata:|set_field:)(0x[0-9a-f]+)(?=/|->metadata|,goto)", without, line)
-    line = re.sub(r"^cookie=(0xeb47[34])[0-9a-f]*", r"cookie=\1", line)
+    line = re.sub(r"\bcookie=(0xeb47[346])[0-9a-f]*", r"cookie=\1", line)
+    # What a first fragment teaches names its VSI too.
+    line = re.sub(r"(OXM_OF_METADATA\[16\.\.35\]=)0x[0-9a-f]+", r"\1", line)
     return " ".join(sorted(re.split(r"resubmit\(,50\),?|(?<=metadata),|actions=", line)))
 
 
