@@ -1,4 +1,4 @@
-"""The tutorial says what a reader will see: its commands are typed into one shell, its answers compared."""
+"""Pages of the manual say what a reader will see: their commands are typed into one shell, their answers compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial.rst"
+DOCS = Path(__file__).parents[2] / "docs"
 
 _BLOCK = re.compile(r"^\.\. code-block:: (\w+)\n\n((?:(?: {4}.*)?\n)+)", re.MULTILINE)
 _MARK = "=== block"
@@ -38,9 +38,10 @@ class Step(NamedTuple):
     answer: str | None
 
 
-def steps() -> list[Step]:
+def steps(page: str) -> list[Step]:
     blocks = [
-        (kind, re.sub(r"^ {4}", "", text, flags=re.MULTILINE)) for kind, text in _BLOCK.findall(TUTORIAL.read_text())
+        (kind, re.sub(r"^ {4}", "", text, flags=re.MULTILINE))
+        for kind, text in _BLOCK.findall((DOCS / page).read_text())
     ]
     found: list[Step] = []
     for kind, text in blocks:
@@ -51,15 +52,17 @@ def steps() -> list[Step]:
     return found
 
 
-def type_all(tutorial: list[Step]) -> list[str]:
+def type_all(tutorial: list[Step], script: Path) -> list[str]:
     """What the machine answers to each step."""
-    script = _MACHINE + "".join(f"echo '{_MARK}'\n{step.typed}" for step in tutorial)
+    # A file: what reads its standard input would read the steps that follow.
+    typed = _MACHINE + "".join(f"echo '{_MARK}'\n{step.typed}" for step in tutorial)
+    script.write_text(typed)
     namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     # Job control, as in the shell of a reader: the last block ends its jobs by number.
     done = subprocess.run(
-        [*namespaces, "bash", "-m"],
-        input=script,
+        [*namespaces, "bash", "-m", str(script)],
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -71,9 +74,10 @@ def type_all(tutorial: list[Step]) -> list[str]:
 
 @pytest.mark.privileged
 @pytest.mark.slow
-def test_the_tutorial_is_true() -> None:
-    tutorial = steps()
-    answers = type_all(tutorial)
+@pytest.mark.parametrize("page", ["tutorial.rst", "tls.rst"])
+def test_the_page_is_true(page: str, tmp_path: Path) -> None:
+    tutorial = steps(page)
+    answers = type_all(tutorial, tmp_path / "typed")
     assert len(answers) == len(tutorial), answers[-1]
     compare = doctest.OutputChecker().check_output
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
