@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.lldp import bridge_lldpdu
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.status import RequestStatus
-from ryu_apps.evb.wire.vdp import ManagerId, VdpPdu
+from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode, VdpPdu
 from ryu_apps.evb.wire.vsi_id import VsiId
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -83,7 +83,15 @@ def repeated(source: int) -> list[bytes]:
     return _packed(source, [_wanted(number) for number in range(KNOWN)])
 
 
-def _packed(source: int, tlvs: list[Associate]) -> list[bytes]:
+def churned(source: int) -> list[bytes]:
+    """VSIs that come and go, over and over, twenty in an ECPDU: each is a change of every switch."""
+    coming = [_wanted(number) for number in range(2 * KNOWN)]
+    going = [one.as_mode(VdpMode.DEASSOCIATE, RequestStatus()) for one in coming]
+    halves = (slice(KNOWN), slice(KNOWN, None))
+    return _packed(source, [one for half in halves for tlvs in (coming, going) for one in tlvs[half]])
+
+
+def _packed(source: int, tlvs: Sequence[Association]) -> list[bytes]:
     pdus = [VdpPdu(ManagerId(), tuple(tlvs[at : at + 20])) for at in range(0, len(tlvs), 20)]
     return [
         _to_bridge(source, ETHERTYPE_ECP, Ecpdu(EcpOp.REQUEST, 1, number, pdu.encode()).encode())
@@ -137,6 +145,7 @@ FLOODS = {
     "ECP of the station": (ecp, True, True),
     "ECP, twenty requests each": (packed, True, True),
     "ECP, known VSIs over and over": (repeated, True, True),
+    "ECP, VSIs that come and go": (churned, True, True),
     "ECP of a stranger": (ecp, False, True),
     "LLDP of the station": (lldp, True, True),
     "LLDP of a stranger": (lldp, False, True),

@@ -123,7 +123,7 @@ class EvbBridge(app_manager.RyuApp):
         self.journal = Journal(self.logger)
         switches = settings.config.fabric.switches
         DESCRIPTORS.prepare(len(switches), self._report)
-        self.southbound = Southbound(self.deliver, switches.__contains__, self._report)
+        self.southbound = Southbound(self.deliver, switches.__contains__, self._report, self.engine.is_busy)
         self._inbox: deque[Event] = deque()
         self._untold: deque[tuple[float, Happened]] = deque()
         self._feeding = False

@@ -9,12 +9,13 @@ says whether, ``vsi.lifecycle`` does it, and the machine says what to answer.  W
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.agenda import Agenda
+from ryu_apps.evb.backlog import Backlog
 from ryu_apps.evb.io import Apply, FetchType, Happened, ReadMeters, ReadRules, Save, SendFrame
 from ryu_apps.evb.policy.model import StageOn, VsiType
 from ryu_apps.evb.policy.offer import Offer
@@ -57,6 +58,8 @@ MAX_ADDRESSES = 64
 _SUCCESS = ResponseStatus(VdpError.SUCCESS)
 #: Seconds in which a keep-alive that a station sent before it was told may still come in, if it has one VSI.
 _UNDER_WAY = 0.1
+#: Seconds until a VSI that has expired is looked at again while switches are busy with others of its port.
+_EXPIRE_AGAIN = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Associations:
     Attributes:
         departures: ports that VSIs have left without their stations having said so.
         remains: what switches that are away still hold of VSIs that were released.
+        backlog: requests that wait because switches are busy with others of the same port.
     """
 
     def __init__(
@@ -119,6 +123,7 @@ class Associations:
         self._agenda: Agenda[Attachment] = Agenda()
         self.departures = Departures()
         self.remains = Remains(lifecycle.up)
+        self.backlog = Backlog(lifecycle.under_way)
         self._claims = Claims(lambda port: stations[port].interface.takeover_any, lifecycle.up)
         self._touched: dict[Vsi, None] = {}
         self._work: deque[tuple[Attachment, machine.Output]] = deque()
@@ -128,15 +133,18 @@ class Associations:
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`tick`, monotonic seconds."""
-        return earliest(self._agenda.deadline, self._types.deadline, *self._claims.deadlines)
+        return earliest(self._agenda.deadline, self._types.deadline, self.backlog.deadline, *self._claims.deadlines)
 
     # --- what comes in ---
     def heard(self, port: PortId, heard: Heard, now: float) -> list[Output]:
         """A station sent an association TLV."""
         asked = heard.association
-        if isinstance(asked.status, RequestStatus) and not self._repeats(port, heard, now):
-            self._stations[port].asks_anew(heard.manager_id, asked)
-            self._hear(port, heard, now)
+        if isinstance(asked.status, RequestStatus):
+            ends = asked.MODE is VdpMode.DEASSOCIATE and self._is_at(port, asked.vsi_id)
+            if (ends and self.backlog.is_full(port)) or self.backlog.waits(port, asked.vsi_id):
+                self.backlog.put(port, partial(self._take_in, port, heard), now, ahead_of=asked.vsi_id)
+            else:
+                self._take_in(port, heard, now)
         return self._take()
 
     def told(self, port: PortId, manager_id: ManagerId, association: Association, now: float) -> list[Output]:
@@ -148,11 +156,13 @@ class Associations:
         """The lifecycle got on: a switch has confirmed or refused something."""
         self._queue(outcomes, now)
         self._drain(now)
+        self._go_on(now)
         return self._take()
 
     def fetched(self, token: int, offer: Offer, now: float) -> list[Output]:
         """A VSI manager has answered, or cannot."""
         self._settle(self._types.fetched(token, offer, now), now)
+        self._go_on(now)
         return self._take()
 
     def recall(self, text: str, reason: str, now: float) -> list[Output]:
@@ -162,6 +172,7 @@ class Associations:
             if attachment.machine.state in (machine.VsiState.HELD, machine.VsiState.DECIDING):
                 self._feed(attachment, machine.Recalled(reason), now)
         self._drain(now)
+        self._go_on(now)
         return self._take()
 
     def resume(self, records: Mapping[str, bytes], now: float) -> list[Output]:
@@ -223,16 +234,25 @@ class Associations:
     def tick(self, now: float) -> list[Output]:
         """Serve the deadlines that have passed."""
         for attachment in self._agenda.due(now):
-            if attachment.port.dpid not in self._lifecycle.up:
-                self._excuse(attachment, now)
-            self._feed(attachment, Tick(), now)
-            self._drain(now)
+            self._expire(attachment, now)
         self._settle(self._types.tick(now), now)
         for vsi in self._claims.due(now):
             self._reconsider(vsi, now)
         for vsi in self._claims.settled(now):
             self._say_settled(vsi)
+        self._go_on(now)
         return self._take()
+
+    def _expire(self, attachment: Attachment, now: float) -> None:
+        port, held = attachment.port, attachment.machine.state is machine.VsiState.HELD
+        if port.dpid not in self._lifecycle.up or self.backlog.is_busy(port):
+            # Its keep-alive may be among the frames that cannot come, or are not read yet.
+            self._excuse(attachment, now)
+        elif held and self.backlog.is_worked_for(port) and not self._claims.waits_for(attachment.vsi):
+            self._agenda.set(attachment, now + _EXPIRE_AGAIN)
+            return
+        self._feed(attachment, Tick(), now)
+        self._drain(now)
 
     def postpone(self, seconds: float) -> None:
         """Nothing could be heard for so long: every VSI may be silent longer by that, every decision take longer."""
@@ -258,7 +278,22 @@ class Associations:
         attachment.machine.excuse(now)
         self._agenda.set(attachment, attachment.machine.deadline)
 
+    def _go_on(self, now: float) -> None:
+        """Switches have done something, so others of the same port have their turn."""
+        for work in self.backlog.take(now):
+            work(now)
+            self._drain(now)
+
     # --- requests ---
+    def _is_at(self, port: PortId, vsi_id: VsiId) -> bool:
+        vsi = self._registry.vsi(vsi_id)
+        return vsi is not None and port in vsi.attachments
+
+    def _take_in(self, port: PortId, heard: Heard, now: float) -> None:
+        if not self._repeats(port, heard, now):
+            self._stations[port].asks_anew(heard.manager_id, heard.association)
+            self._hear(port, heard, now)
+
     def _hear(self, port: PortId, heard: Heard, now: float) -> None:
         asked = heard.association
         vsi = self._registry.vsi(asked.vsi_id)
@@ -431,8 +466,9 @@ class Associations:
             if self._claims.waits_for(attachment.vsi):
                 self._touched[attachment.vsi] = None
             match output:
-                case machine.Decide():
-                    self._decide(attachment, now)
+                case machine.Decide(attempt=attempt):
+                    self._lifecycle.asked(attachment)
+                    self._in_turn(attachment, attempt, self._decide, now)
                 case machine.Respond(mode, status):
                     self._respond(attachment, mode, status, now, quiet)
                 case machine.Announce(reason):
@@ -451,8 +487,24 @@ class Associations:
     def _reconsider(self, vsi: Vsi, now: float) -> None:
         """Something has happened to a VSI that other ports claim."""
         for attachment, waited in self._claims.take(vsi):
+            self._lifecycle.asked(attachment)
             self._decide(attachment, now, waited)
         self._drain(now)
+
+    def _in_turn(
+        self, attachment: Attachment, attempt: int, work: Callable[[Attachment, float], None], now: float
+    ) -> None:
+        """Do what may change switches, now or when they have done more of what the port has asked for."""
+
+        def later(then: float) -> None:
+            # Perhaps it has been overtaken, or took too long.
+            if attachment.machine.awaits(attempt):
+                work(attachment, then)
+
+        if self.backlog.is_full(attachment.port):
+            self.backlog.put(attachment.port, later, now)
+        else:
+            work(attachment, now)
 
     def _decide(self, attachment: Attachment, now: float, waited: Waiting | None = None) -> None:
         """Ask first whether this port may have the VSI, then whether there is such a type."""
@@ -477,11 +529,10 @@ class Associations:
         self._feed(attachment, machine.Denied(VdpError.INSUFFICIENT_RESOURCES), now)
 
     def _look_up(self, attachment: Attachment, now: float) -> None:
-        self._lifecycle.asked(attachment)
         found = self._types.ask(attachment, now)
         self._out += self._types.take()
         if not isinstance(found, Pending):
-            self._decide_with(attachment, found, now)
+            self._decide_with(attachment, now, found)
 
     def _settle(self, settled: Iterable[Settled], now: float) -> None:
         """Types have come, or will not; a decision that has been overtaken does not need one any more."""
@@ -490,10 +541,10 @@ class Associations:
             one = waiter.attachment
             deciding = one.machine.state is machine.VsiState.DECIDING and one.machine.attempt == waiter.attempt
             if one.present and deciding:
-                self._decide_with(one, found, now)
+                self._in_turn(one, waiter.attempt, partial(self._decide_with, vsi_type=found), now)
                 self._drain(now)
 
-    def _decide_with(self, attachment: Attachment, vsi_type: Found, now: float) -> None:
+    def _decide_with(self, attachment: Attachment, now: float, vsi_type: Found) -> None:
         asked, mode, attempt = attachment.newest, attachment.machine.wanted, attachment.machine.attempt
         assert asked is not None
         interface = self._stations[attachment.port].interface

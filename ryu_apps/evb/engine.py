@@ -265,6 +265,10 @@ class Engine:
         """When the next VSI expires, or decision about one is overdue: before that, read what has arrived."""
         return self.associations.deadline
 
+    def is_busy(self, port: PortId) -> bool:
+        """Whether so much that a port has asked for waits for switches that its frames should wait, too."""
+        return self.associations.backlog.is_busy(port)
+
     def feed(self, event: Event, now: float) -> list[Effect]:
         """Take one event, return what is to be done about it, in order."""
         match event:

@@ -9,6 +9,7 @@ acknowledgements, as ECP wants it, has one frame under way and never meets that.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ryu_apps.evb.agenda import Agenda
@@ -19,8 +20,9 @@ from ryu_apps.evb.wire.vdp import requests_in
 #: Requests a second of one port, and how many at once.  Keep-alives of 300 VSIs at the shortest useful timers
 #: (``rka`` 17) are 230 a second.
 RATE, BURST = 1000, 256
-#: What a change of a switch counts as, in requests: sixty VSIs a second can associate at one port.  An association
-#: changes every switch of the fabric; two of them count, lest a large fabric be a slow one.
+#: What a change of a switch that a frame makes at once counts as, in requests; those that wait for others of their
+#: port (``backlog``) are paced by the switches.  An association changes every switch of the fabric; two of them count,
+#: lest a large fabric be a slow one.
 CHANGE, COUNTED = 8, 2
 #: Frames of one port that wait.
 ROOM = 64
@@ -46,7 +48,13 @@ class Turns:
         dropped: frames dropped since :meth:`take_dropped`, by port.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_busy: Callable[[PortId], bool] = lambda _: False) -> None:
+        """
+        Args:
+            is_busy: whether a port has asked for so much that what it sends now waits.
+        """
+        self._is_busy = is_busy
+        self._held: list[PortId] = []
         self.dropped: Counter[PortId] = Counter()
         self._ports: dict[PortId, _Port] = {}
         self._ready: deque[PortId] = deque()
@@ -68,6 +76,7 @@ class Turns:
         """The next frame, and how many requests it counts as; None: none may be served now."""
         for name in self._paced.due(now):
             self._ready.append(name)
+        self._hold()
         if not self._ready:
             return None
         name = self._ready.popleft()
@@ -79,6 +88,14 @@ class Turns:
         if port.frames:
             self._queue(name, port, now)
         return frame, cost
+
+    def _hold(self) -> None:
+        """Set ports aside whose frames wait for others of theirs, until they need not."""
+        waiting, self._held = self._held, []
+        self._ready.extend(waiting)
+        for _ in range(len(self._ready)):
+            name = self._ready.popleft()
+            (self._held if self._is_busy(name) else self._ready).append(name)
 
     def charge(self, name: PortId, requests: int, changes: int, now: float) -> int:
         """A frame of a port, with so many requests, has made switches change something so many times.

@@ -30,6 +30,7 @@ from ryu_apps.evb.io import (
     SendFrame,
     SwitchDown,
 )
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.turns import Turns
 from ryu_apps.listening.damper import Tell
 from ryu_apps.southbound import ofctl, server
@@ -105,6 +106,7 @@ class Southbound:
         deliver: takes events, one at a time; must not block.  May call :meth:`perform`.
         known: whether a datapath id is configured; all others are turned away.
         tell: takes what happens before a connection is a switch.
+        is_busy: whether frames of a port wait until the engine has done more of what it has asked for.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class Southbound:
         deliver: Callable[[Event], None],
         known: Callable[[int], bool] = lambda _: True,
         tell: Tell = lambda *_: None,
+        is_busy: Callable[[PortId], bool] = lambda _: False,
     ) -> None:
         self.reception = Reception(known, tell)
         server.install(self.reception)
@@ -124,7 +127,7 @@ class Southbound:
         self._cache = PieceCache()
         self._events: deque[Event] = deque()
         self._settling = False
-        self._turns = Turns()
+        self._turns = Turns(is_busy)
         self._refusals: dict[int, Complaints] = {}
         self._server: Any = None
         self._reported = 0.0

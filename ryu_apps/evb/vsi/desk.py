@@ -5,8 +5,9 @@ from __future__ import annotations
 from ryu_apps.evb.flow.rule import Change, CookieMask
 from ryu_apps.evb.io import Apply, Happened, Mode, ReadRules, Save
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.steps import Outcome, Step, Verdict
+from ryu_apps.evb.vsi.steps import Outcome, Step, Verdict, concerned
 
 
 class Desk:
@@ -45,6 +46,11 @@ class Desk:
         token = self.next_token()
         self._out.append(Save(token, changes))
         return token
+
+    def under_way(self, port: PortId) -> int:
+        """The number of VSIs of a port that switches are working on."""
+        attachments = (one for step in self.steps.values() for one in concerned(step))
+        return len({one for one in attachments if one.port == port})
 
     def say(self, outcome: Outcome) -> None:
         """Whatever else there is."""

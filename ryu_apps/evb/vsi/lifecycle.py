@@ -77,6 +77,7 @@ class Lifecycle:
         # Short names for what nearly every line needs.
         self.up, self._steps = desk.up, desk.steps
         self.next_token, self._send, self._write = desk.next_token, desk.send, desk.write
+        self.under_way = desk.under_way
         self._verdict, self._happened, self._take = desk.verdict, desk.happened, desk.take
 
     # --- what the engine asks ---

@@ -133,3 +133,13 @@ class Sweep:
 
 
 Step = Staging | Extraction | FixUp | Flip | Granting | Closing | Forgetting | Sweep
+
+
+def concerned(step: Step) -> tuple[Attachment, ...]:
+    """Whose VSIs a switch is working on; those that wait for the store only are not among them."""
+    match step:
+        case Staging(waiting):
+            return tuple(attachment for attachment, _ in waiting)
+        case Flip(attachment, saving=False) | Closing(attachment) | Sweep(Attachment() as attachment):
+            return (attachment,)
+    return ()
