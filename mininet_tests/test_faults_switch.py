@@ -286,5 +286,6 @@ def test_slow_switch_delays_nobody_at_the_other(rig: Rig) -> None:
         refused = wait_until(lambda: rig.answers(AWAY, VM, since), "the resource wait delay to pass", 5)[0]
         assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
         times["refused at the slow one"] = refused.t - since
-    assert 1.3 < times["refused at the slow one"] < 2.0
+    # The refusal itself waits in the slow switch behind what was sent before it: rules of a type come in pieces of 100.
+    assert 1.3 < times["refused at the slow one"] < 3.0
     rig.proxy.clear()
