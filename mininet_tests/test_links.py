@@ -44,8 +44,8 @@ CALM = 0.7
 OPEN = """\
 version: 1
 vsi_type: {type_id: 21, version: 1, name: open}
-from_vm: {default: allow}
-to_vm: {default: allow}
+from_vm: {default: allow, rules: [{rule: {eth_type: 0x88b5, actions: {allow: 1}}}]}
+to_vm: {default: allow, rules: [{rule: {eth_type: 0x88b5, actions: {allow: 1}}}]}
 """
 
 
