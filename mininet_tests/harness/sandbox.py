@@ -3,6 +3,10 @@
 ``enter`` forks: the original process waits and passes signals on, the copy continues as the program inside
 network, mount and PID namespaces of its own.  When the program ends, however it ends, the kernel ends every
 process and every interface in there.  ``/run`` is a fresh tmpfs: the user's Open vSwitch is out of sight.
+``shield`` forks and passes signals on only.
+
+What the program starts is in a session of its own: a terminal's Ctrl-C interrupts the program, which takes its
+cluster down, and not also every part of the cluster under it.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from mininet_tests.harness import interrupt
 
 _CLONE_FS = 0x00000200
 _CLONE_NEWNS, _CLONE_NEWPID, _CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
@@ -45,13 +51,25 @@ def enter() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     _call("unshare", _CLONE_NEWNET | _CLONE_NEWNS | _CLONE_NEWPID)
-    _fork_and_follow(_die_with_parent)
+    _fork_and_follow(_as_init, impatient=True)
     # Process 1 of the new PID namespace: mounts, then waits for the program so that the program itself keeps the
     # ordinary meaning of signals (process 1 is immune to those it does not handle).
     _mount_private()
     _fork_and_follow(lambda: None)
     os.environ[_MARK] = "1"
+    interrupt.prepare(signal.SIGINT)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def shield() -> None:
+    """Return in a copy of this process that is interrupted alone, by SIGINT or SIGTERM; the original waits for it.
+
+    Call it before any thread exists.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    _fork_and_follow(os.setsid)
+    interrupt.prepare(signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -82,15 +100,26 @@ def inside() -> Iterator[None]:
         os.chdir(folder)
 
 
-def _fork_and_follow(in_child: Callable[[], None]) -> None:
-    """Fork; the child returns, the parent passes signals on and exits as the child does."""
+def _fork_and_follow(in_child: Callable[[], None], impatient: bool = False) -> None:
+    """Fork; the child returns, the parent passes signals on and exits as the child does.
+
+    Args:
+        in_child: called first in the child.
+        impatient: the second interrupt kills the child, and the kernel what is below it.
+    """
     child = os.fork()
     if child == 0:
         in_child()
         return
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda received, _frame: os.kill(child, received))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the program as well
+    interrupts = 0
+
+    def follow(received: int, _frame: object) -> None:
+        nonlocal interrupts
+        interrupts += received == signal.SIGINT
+        os.kill(child, signal.SIGKILL if impatient and interrupts > 1 else received)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, follow)
     os._exit(_wait_for(child))
 
 
@@ -102,7 +131,8 @@ def _wait_for(child: int) -> int:
             return code if code >= 0 else 128 - code
 
 
-def _die_with_parent() -> None:
+def _as_init() -> None:
+    os.setsid()
     _call("prctl", _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ryu_apps.cli.stage import performance, private_namespaces
+from ryu_apps.cli.stage import performance, private_namespaces, this_namespace
 from ryu_apps.vcm.trace import Width
 
 if TYPE_CHECKING:
@@ -63,7 +63,9 @@ def replay(
         width = Width(vms, moves, evacuations, failures, room=max(2 * vms // nodes, 2))
         wanted = Wanted(scenario, seed or 0, nodes, width, seconds, output)
         raise SystemExit(0 if replay_trace(wanted, root_namespace) else 1)
-    if not root_namespace:
+    if root_namespace:
+        this_namespace()
+    else:
         private_namespaces()
     loaded = load(scenario)
     target = output or Path("reports") / f"{loaded.file.name}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -23,6 +23,13 @@ def private_namespaces() -> None:
         raise click.ClickException(str(error)) from None
 
 
+def this_namespace() -> None:
+    """Go on where we are, so that an interrupt takes the cluster down; see ``mininet_tests.harness.sandbox``."""
+    from mininet_tests.harness.sandbox import shield
+
+    shield()
+
+
 @contextmanager
 def performance(title: str, console: Console, logs: Path) -> Iterator[Callable[[str], None]]:
     """A spinner while a cluster is at work; yields how to say what it is doing.

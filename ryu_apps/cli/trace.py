@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ryu_apps.cli.stage import performance, private_namespaces
+from ryu_apps.cli.stage import performance, private_namespaces, this_namespace
 from ryu_apps.evb.policy.diagnostic import Diagnostic, utf8
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.vcm.trace import Entry, Width, day, read_trace, write_trace
@@ -54,7 +54,9 @@ def replay_trace(wanted: Wanted, root_namespace: bool) -> bool:
     """
     fabric = multi_switch.fabric(leaves=min(max(wanted.nodes // 8, 2), 16), spines=_SPINES, n=wanted.nodes)
     entries = _entries(wanted, fabric)
-    if not root_namespace:
+    if root_namespace:
+        this_namespace()
+    else:
         private_namespaces()
     name = wanted.file.stem if wanted.file else f"day-{wanted.seed}"
     target = wanted.output or Path("reports") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
