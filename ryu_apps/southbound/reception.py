@@ -2,7 +2,7 @@
 
 The id is a claim, and the first one to make it is believed (with TLS, the first one whose certificate was
 signed).  A second one is believed only when the first no longer answers; else a stranger would be sent the rules of
-the switch, and the switch would be given up for it.  An id that is not configured is nobody's.
+the switch, and the switch would be given up for it.  An id that is not configured is refused.
 """
 
 from __future__ import annotations

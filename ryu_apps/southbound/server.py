@@ -61,7 +61,9 @@ class OpenFlowServer(controller.OpenFlowController):
         if self.listener.is_local:
             return
         if self._tls is None:
-            LOG.warning("whoever reaches %s can pose as a switch that is not connected: use TLS", self.listener.place)
+            LOG.warning(
+                "clients that reach %s can pose as a switch that is not connected: use TLS", self.listener.place
+            )
         elif self._tls.verify_mode != ssl.CERT_REQUIRED:
             LOG.warning("without --ca-certs any certificate passes for a switch's, and none does too")
 
