@@ -115,6 +115,19 @@ def test_a_segment_that_is_repeated_is_no_new_life(site: Site, client: End, serv
     assert len(site.state()) == 2
 
 
+@ENDS
+def test_what_the_datapath_has_cached_of_the_last_connection_need_not_be_seen_of_the_next(
+    site: Site, client: End, server: End
+) -> None:
+    """The tables see the SYN, which no rule forbids to repeat; what acknowledges goes by the flow from before."""
+    assert all(map(site.passes, handshake(client, server)))
+    assert site.passes(tcp(client, server, RST))
+    assert site.passes(tcp(client, server, SYN)) and site.passes(tcp(client, server, SYN))
+    forgotten(site, CLOSING)
+    assert stands(site, client, server)
+    assert {rule.idle_timeout for rule in site.state()} == {IDLE}
+
+
 def test_nobody_may_begin_on_known_ports_what_the_rules_forbid(site: Site) -> None:
     assert all(map(site.passes, handshake(CLIENT, peer(443))))
     for over in (False, True):

@@ -131,6 +131,21 @@ def test_a_port_used_again_has_the_whole_timeout_again(
 
 
 @CLIENTS
+def test_what_the_datapath_has_cached_of_the_last_connection_need_not_be_seen_of_the_next(
+    world: World, at: PortId, mac: int
+) -> None:
+    """The tables see the SYN, which is repeated; what acknowledges it goes by the flow from before."""
+    active(world, W1, HV1)
+    talks(world, at, mac, HV1, W1)
+    ends(world, at, mac, HV1, W1, reset=True)
+    for _ in range(2):
+        assert ports(send(world, at, to_web(mac, flags=SYN))) == [HV1]
+    forgotten(world, CLOSING)
+    goes_on(world, at, mac, HV1, W1)
+    assert {rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()} == {IDLE}
+
+
+@CLIENTS
 def test_with_no_life_left_the_connection_still_gets_a_back_end_that_is_there(
     world: World, at: PortId, mac: int
 ) -> None:

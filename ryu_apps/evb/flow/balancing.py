@@ -63,8 +63,8 @@ TCP, UDP = 6, 17
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 #: ``(value, mask)`` of TCP flags: of a first segment and no other; of one that answers.
 _FIRST, _ANSWER = (_SYN, _FIN | _SYN | _RST | _ACK), (_ACK, _SYN | _RST | _ACK)
-#: Priorities in BALANCE_DECIDE; in BALANCE_NOTE that of what has no life left.
-_NO_LIFE_LEFT = 250
+#: Priorities in BALANCE_DECIDE; in BALANCE_NOTE and BALANCE_ROOM those of what follows another one.
+_FOLLOWS, _NO_LIFE_LEFT = 240, 250
 _AGAIN, _OPENS, _STANDS, _ANSWERED, _PINNED, _NEW = 360, 350, 300, 225, 200, 100
 #: Where the address and port are kept that the client has sent to.
 _VIRTUAL_IP = {IPV4: whole("reg4"), IPV6: whole("xxreg1")}
@@ -196,14 +196,27 @@ def noting(scope: Scope, kinds: Iterable[Kind], client: Client, cookie: int) -> 
         if kind.ip_proto == TCP:
             matched = match(**scope, **kind.match, tcp_flags=_ANSWER, **_reg2((BALANCED, 1)))
             yield Rule(Table.BALANCE_DECIDE, _ANSWERED, matched, cookie, (*lasting, *_ONWARD))
-            # No life is left, or no room: the pins that are there lead to this back end from now on.
-            matched = match(**scope, **kind.match, **_reg2((BALANCED_LASTS, 1)))
-            yield Rule(Table.BALANCE_NOTE, _NO_LIFE_LEFT, matched, cookie, (*lasting, *_ONWARD))
-            matched = match(**scope, **kind.match, **_reg2((BALANCE_NOTED, 0), (BALANCED_AGAIN, 1)))
-            instead = Push(BALANCED_NEWEST), Pop(BALANCED_LIFE), *lasting, *_ONWARD
-            yield Rule(Table.BALANCE_ROOM, Priority.EXACT, matched, cookie, instead)
+            yield from _following(scope, kind, client, cookie)
     # Counts what had to be turned away.
     yield Rule(Table.BALANCE_ROOM, Priority.DEFAULT, match(**scope), cookie)
+
+
+def _following(scope: Scope, kind: Kind, client: Client, cookie: int) -> Iterator[Rule]:
+    """Notes the back end of a connection whose ports had another one before: with the SYN, and to last.
+
+    The datapath has cached what follows a SYN of these ports, and asks for nothing that acknowledges this one.
+    """
+    there, back = _there(kind, client, Pin.LASTING), _back(kind, client, Pin.LASTING)
+    limited = _there(kind, client, Pin.LASTING, _PAIR * client.max_connections)
+    # No life is left, or no room: the pins that are there lead to this back end from now on.
+    instead = Push(BALANCED_NEWEST), Pop(BALANCED_LIFE), there, back, *_ONWARD
+    for table, priority, reg2, actions in (
+        (Table.BALANCE_NOTE, _NO_LIFE_LEFT, [(BALANCED_LASTS, 1)], (there, back, *_ONWARD)),
+        (Table.BALANCE_NOTE, _FOLLOWS, [(BALANCED_AGAIN, 1)], (limited, Resubmit(Table.BALANCE_ROOM))),
+        (Table.BALANCE_ROOM, _FOLLOWS, [(BALANCE_NOTED, 1), (BALANCED_AGAIN, 1)], (back, *_ONWARD)),
+        (Table.BALANCE_ROOM, _FOLLOWS, [(BALANCE_NOTED, 0), (BALANCED_AGAIN, 1)], instead),
+    ):
+        yield Rule(table, priority, match(**scope, **kind.match, **_reg2(*reg2)), cookie, actions)
 
 
 def looking_back(scope: Scope, kinds: Iterable[Kind], goto: Table, cookie: int) -> Iterator[Rule]:

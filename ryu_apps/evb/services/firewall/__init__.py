@@ -50,6 +50,8 @@ _TABLES = {
 #: Priorities in NEW, above and below those of the rules, which count down from the top one.
 _AGAIN, _ACKNOWLEDGES, _KNOWN, _NO_BEGINNING = 65_002, 65_001, 65_000, 64_000
 _TOP, _IMPLIED, _DEFAULT = 60_000, 20, 10
+#: In LEARN.
+_FOLLOWS = 300
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 #: ``(value, mask)`` of TCP flags of a first segment and no other, and what no first segment has.
@@ -152,6 +154,9 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
                 confirmed = note(protocol, binding, direction, firewall, Stage.ESTABLISHED)
                 matched = match(metadata=scope, reg0=_reg0(known=True), **protocol.match)
                 yield Rule(learn, Priority.EXACT, matched, owner, (confirmed,), goto=limit)
+                following = note(protocol, binding, direction, firewall, Stage.ESTABLISHED, begins=True)
+                matched = match(metadata=scope, reg0=_reg0(follows=True), **protocol.match)
+                yield Rule(learn, _FOLLOWS, matched, owner, (following,), goto=limit)
         # Counts what had to be turned away.
         yield Rule(limit, Priority.DEFAULT, match(metadata=scope), owner)
 

@@ -9,8 +9,9 @@ TCP has two such rules.  The first one comes with the SYN and does not last, so 
 answers do not fill the table; the second one, above it, comes with the first segment that acknowledges.
 
 A FIN or RST shortens the timeout of a rule for good: whatever is learnt again under its key keeps it.  So when
-ports are used again while the rule is still there, the new connection gets rules of its own, those of the next
-*life*; frames are looked up in all of them, the newest last.
+ports are used again while the rule is still there, the new connection gets a rule of its own, that of the next
+*life*; frames are looked up in all of them, the newest last.  It comes with the SYN and lasts: a datapath that has
+cached what follows a SYN of the same ports does not ask for what acknowledges this one.
 """
 
 from __future__ import annotations
@@ -126,13 +127,19 @@ def _exchange(protocol: Protocol) -> Iterator[Action]:
 
 # --- noting ---------------------------------------------------------------------------------------
 def note(
-    protocol: Protocol, binding: VsiBinding, direction: Direction, firewall: Firewall, stage: Stage = Stage.OPENING
+    protocol: Protocol,
+    binding: VsiBinding,
+    direction: Direction,
+    firewall: Firewall,
+    stage: Stage = Stage.OPENING,
+    begins: bool = False,
 ) -> Learn:
     """What a switch does upon the first frame of a connection, or of a stage of it.
 
     Args:
         direction: which way the frame goes.
         stage: the one that begins.
+        begins: a connection does, whatever its stage: so there has to be room for one.
     """
     return Learn(
         table=Table.CONNECTIONS,
@@ -140,7 +147,7 @@ def note(
         cookie=owner(binding),
         idle_timeout=_idle(protocol.ip_proto, stage, firewall.lifetimes),
         fin_idle_timeout=firewall.lifetimes.tcp_closing if protocol.ip_proto == TCP else 0,
-        limit=firewall.max_connections if stage is Stage.OPENING else capacity(firewall),
+        limit=firewall.max_connections if begins or stage is Stage.OPENING else capacity(firewall),
         verdict=NOTED,
         match=(
             of_vsi(binding),
