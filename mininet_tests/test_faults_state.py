@@ -115,7 +115,7 @@ def removed(state: Path) -> None:
 
 
 def test_lost_state_costs_no_vm_its_network_however_often_the_controller_dies(state_rig: Rig) -> None:
-    """Indices are new ones afterwards, so the tables are not compared by line, and no test comes behind this one.
+    """Indices are new ones afterwards, so the tables are not compared by line, here and in what follows.
 
     A station whose keep-alive went out in vain drops its VSI; that is not waited for.
     """
@@ -133,6 +133,27 @@ def test_lost_state_costs_no_vm_its_network_however_often_the_controller_dies(st
         assert rig.places(OLD) == [HOME] and len(alarms(rig, "switch.unclaimed")) == 2
     rig.granted(HOME, Mode.ASSOCIATE, OLD)
     assert rig.places(OLD) == [HOME]
+
+
+def test_old_host_that_speaks_first_after_the_state_was_lost_does_not_get_the_vm(state_rig: Rig) -> None:
+    """What the bridge has forgotten its switches have not.  A station that speaks later only makes this easier."""
+    rig = state_rig
+    rig.dismiss(OLD, HOME, AWAY)
+    home = rig.cluster.hypervisors[HOME]
+    rig.admit(OLD, HOME)
+    home.namespace.ip(f"link set {home.uplink} down")
+    try:
+        rig.admit(OLD, AWAY)
+        rig.controller.kill()
+        removed(rig.state_dir / "state.sqlite")
+        rig.restart()
+    finally:
+        home.namespace.ip(f"link set {home.uplink} up")
+    wait_until(lambda: not rig.holds(HOME, OLD), "the old host to let go", 30)
+    assert rig.places(OLD) == [AWAY]
+    rig.granted(AWAY, Mode.ASSOCIATE, OLD)
+    assert rig.places(OLD) == [AWAY]
+    rig.dismiss(OLD, HOME, AWAY)
 
 
 def alarms(rig: Rig, kind: str) -> list[object]:

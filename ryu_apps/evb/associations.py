@@ -108,16 +108,19 @@ class Associations:
         stations: Mapping[PortId, StationPort],
         types: TypeDatabase,
         fabric: Fabric,
+        lives_elsewhere: Callable[[PortId, Iterable[Binding]], str | None],
     ) -> None:
         """
         Args:
             types: the VSI types of all managers.
+            lives_elsewhere: where addresses that a port asks for are let in, if by nothing that this bridge remembers.
         """
         self._registry = registry
         self._lifecycle = lifecycle
         self._stations = stations
         self._types = types
         self._fabric = fabric
+        self._lives_elsewhere = lives_elsewhere
         ports = [PortId(dpid, port_no) for dpid, one in fabric.switches.items() for port_no in one.interfaces]
         self._belongings = Belongings(fabric, registry, frozenset(map(bridge_mac, ports)), self._station_elsewhere)
         self._agenda: Agenda[Attachment] = Agenda()
@@ -518,14 +521,14 @@ class Associations:
         if until is not None and latest is not None and now < until < latest and not alive:
             self._claims.wait(attachment, rival, until)
         else:
-            self._contest(attachment, rival, now)
+            self._contest(attachment, str(rival.port), now)
 
-    def _contest(self, attachment: Attachment, owner: Attachment, now: float) -> None:
-        reason = f"the VSI is at {owner.port}, and no Pre-Associate has announced that it moves"
+    def _contest(self, attachment: Attachment, owner: str, now: float) -> None:
+        reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"
         detail: dict[str, object] = {"reason": reason, "error": VdpError.INSUFFICIENT_RESOURCES.name}
         self._happened(attachment, "vdp.refused", detail)
         if self._claims.contest(attachment, now):
-            self._happened(attachment, "vsi.contested", {"owner": str(owner.port), "claimant": str(attachment.port)})
+            self._happened(attachment, "vsi.contested", {"owner": owner, "claimant": str(attachment.port)})
         self._feed(attachment, machine.Denied(VdpError.INSUFFICIENT_RESOURCES), now)
 
     def _look_up(self, attachment: Attachment, now: float) -> None:
@@ -561,6 +564,10 @@ class Associations:
             detail: dict[str, object] = {"reason": found.reason, "error": found.error.name}
             self._happened(attachment, "vdp.refused", detail)
             self._feed(attachment, machine.Denied(found.error, found.hard, attempt), now)
+            return
+        if self._claims.is_bare(attachment) and (place := self._lives_elsewhere(attachment.port, found.bindings)):
+            # What the bridge has forgotten its switches have not.
+            self._contest(attachment, place, now)
             return
         attachment.filled = found.filled
         self._registry.hold(attachment, found.bindings, claimed)

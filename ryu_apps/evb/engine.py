@@ -208,7 +208,9 @@ class Engine:
         self._grace = _GRACE_MARGIN + max(
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
         )
-        self.associations = Associations(self.registry, self.lifecycle, self.stations, self.types, fabric)
+        self.associations = Associations(
+            self.registry, self.lifecycle, self.stations, self.types, fabric, self.bringup.lives_elsewhere
+        )
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
         self.fragments = Fragments()
         self._repairs = Repairs()

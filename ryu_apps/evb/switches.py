@@ -12,8 +12,10 @@ from enum import Enum
 
 from ryu_apps.evb.flow.pipeline import OURS, Kind, Table, owned_by, parse_cookie
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
-from ryu_apps.evb.flow.rule import Change, CookieMask, Group, Meter, Rule, SetField
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Change, CookieMask, Group, Meter, Rule, SetField
 from ryu_apps.evb.io import Apply, FrameReceived, Mode, ReadRules
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.model import Binding
 
 #: A mask that covers one cookie.
 _EXACTLY = (1 << 64) - 1
@@ -85,6 +87,7 @@ class SwitchState:
         written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
         learns: cookies under which it may hold more, as far as was known then.
         unclaimed: rules it held on connection that nobody wanted, and that were left for now.
+        gates: (VID, MAC) of gates among them that no VSI has opened anew -> the station ports at which they let it in.
         early: frames that came before it was ready.
         added, removed: rules since it was read.
         altered: somebody else has changed it since it was read.
@@ -100,6 +103,7 @@ class SwitchState:
     groups: frozenset[Group] = frozenset()
     learns: frozenset[int] = frozenset()
     unclaimed: RuleSet = field(default_factory=dict)
+    gates: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
     early: list[FrameReceived] = field(default_factory=list)
     added: int = 0
     removed: int = 0
@@ -165,6 +169,7 @@ class Bringup:
                 for key, rule in state.written.items()
                 if key not in wanted.rules and key not in rivals and self._claimable(rule)
             }
+            state.gates = _gates(state.unclaimed.values())
         state.readiness = Readiness.INSTALLING
         step = replace(
             self._step(state, wanted),
@@ -203,8 +208,13 @@ class Bringup:
     def undisputed(self, dpid: int, change: Change) -> Change:
         """The same change; and the gate goes that nobody has claimed yet of a VSI that is active elsewhere by it."""
         state = self.switches.get(dpid)
-        rivals = _rivals(state.unclaimed, change.add) if state is not None and state.unclaimed else {}
-        if state is None or not rivals:
+        if state is None or not state.unclaimed:
+            return change
+        for rule in change.add:
+            if place := _place(rule, Table.FORWARD, "eth_dst"):
+                state.gates.pop(place, None)
+        rivals = _rivals(state.unclaimed, change.add)
+        if not rivals:
             return change
         state.unclaimed = {key: rule for key, rule in state.unclaimed.items() if key not in rivals}
         return merge(change, Change(remove=tuple(rivals.values())))
@@ -215,9 +225,24 @@ class Bringup:
         if not state.unclaimed:
             return Change()
         wanted = self._wanted(dpid)
-        left, state.unclaimed = state.unclaimed, {}
+        left, state.unclaimed, state.gates = state.unclaimed, {}, {}
         remove = wanted.removal(rule for key, rule in left.items() if key not in wanted.rules)
         return replace(remove, keep_counters=wanted.keep_counters)
+
+    def lives_elsewhere(self, port: PortId, bindings: Iterable[Binding]) -> str | None:
+        """Where addresses that a port asks for live by a gate that no record explains; None: there, or nowhere.
+
+        The port's own switch knows the way, so it does not matter if the other is away; only that one knows the port.
+        """
+        wanted = [(VLAN_PRESENT | one.vid, one.mac) for one in bindings if one.mac is not None]
+        gates = {dpid: state.gates for dpid, state in self.switches.items()}
+        ways = [(dpid, known[one]) for dpid, known in gates.items() for one in wanted if one in known]
+        ports = [PortId(dpid, port_no) for dpid, open_at in ways for port_no in open_at]
+        if port in ports:
+            return None
+        if ports:
+            return str(ports[0])
+        return "another switch" if any(dpid == port.dpid for dpid, _ in ways) else None
 
     def _claimable(self, rule: Rule) -> bool:
         """Whether somebody may still claim what no record explains.
@@ -259,6 +284,18 @@ def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:
         for key, rule in held.items()
         if key not in open_here and _place(rule, Table.INGRESS, "eth_src") in destinations
     }
+
+
+def _gates(rules: Iterable[Rule]) -> dict[tuple[int, int], frozenset[int]]:
+    """The (VID, MAC) that gates among some rules are about -> the ports at which they let it in."""
+    found: dict[tuple[int, int], frozenset[int]] = {}
+    for rule in rules:
+        if place := _place(rule, Table.FORWARD, "eth_dst"):
+            found.setdefault(place, frozenset())
+        elif place := _place(rule, Table.INGRESS, "eth_src"):
+            port_no = next(one.value for one in rule.match if one.name == "in_port")
+            found[place] = found.get(place, frozenset()) | {port_no}
+    return found
 
 
 def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.flow.pipeline import Kind, Table
 from ryu_apps.evb.io import OperatorDeassociate
 from ryu_apps.evb.recovery import KEY, UNKNOWN, Recovery
-from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.test_deaf_bridge import relays
 from tests.unit.test_forwarding import relay_on
 from tests.unit.test_move import gate_ports
@@ -150,3 +151,63 @@ def test_what_this_life_has_taken_out_is_not_waited_for(world: World) -> None:
 def test_a_mark_that_cannot_be_read_knows_no_switch(record: bytes) -> None:
     recovery = Recovery((S1, S2), {KEY: record}, complete=True)
     assert recovery.patient(S1) and recovery.patient(S2)
+
+
+# --- what lives elsewhere, as the switches have it ---
+def told(world: World, port: PortId) -> VdpError:
+    return world.answer(port).error
+
+
+def test_old_host_that_repeats_itself_first_does_not_get_a_vsi_that_lives_elsewhere(world: World) -> None:
+    lose(world)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    assert told(world, HV3) is VdpError.INSUFFICIENT_RESOURCES and gate_ports(world) == ALL
+    (contested,) = [one for one in world.happened if one.kind == "vsi.contested"]
+    assert contested.detail == {"owner": str(HV1), "claimant": str(HV3)}
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV1).success and gate_ports(world) == ALL
+
+
+def test_nor_while_the_switch_where_it_lives_is_away(world: World) -> None:
+    world.disconnect(S2)
+    lose(world)
+    world.disconnect(S2)
+    world.ask(HV1, FAR, VdpMode.ASSOCIATE)
+    assert told(world, HV1) is VdpError.INSUFFICIENT_RESOURCES
+    world.connect(S2)
+    world.ask(HV3, FAR, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success and gate_ports(world) == ALL
+
+
+def test_announced_vsi_moves_though_no_record_explains_where_it_was(world: World) -> None:
+    lose(world)
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success and gate_ports(world) == {HV2, HV3}
+
+
+def test_vsi_that_was_claimed_and_let_go_may_be_had_without_announcement(world: World) -> None:
+    lose(world)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.ask(HV1, VM, VdpMode.DEASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success
+
+
+def test_when_the_time_is_over_what_nobody_has_claimed_hinders_nobody(world: World) -> None:
+    lose(world)
+    world.advance(GRACE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success
+
+
+def test_port_where_the_gate_is_open_too_may_have_it(world: World) -> None:
+    """A controller that dies between the switches of a move leaves two."""
+    rules = world.rules(S1, Kind.GATE)
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    ingress = {key: rule for key, rule in rules.items() if rule.table is Table.INGRESS}
+    world.tables[S1].rules.update(ingress)
+    lose(world)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success and HV3 in gate_ports(world)

@@ -76,6 +76,11 @@ class Claims:
         others = attachment.vsi.attachments.values()
         return next((one for one in others if one is not attachment and self._is_being_given(one)), None)
 
+    def is_bare(self, attachment: Attachment) -> bool:
+        """Whether the newest request claims a VSI without an announcement, and no port is known to have it."""
+        claims = attachment.machine.wanted is VdpMode.ASSOCIATE and not self._is_announced(attachment)
+        return claims and attachment.vsi.owner is None
+
     def gives_way(self, owner: Attachment, now: float) -> float | None:
         """When an owner of which nothing more is heard will have lost the VSI; None: that is not in sight."""
         gone = self._away.get(owner.port.dpid)
