@@ -581,8 +581,10 @@ class Engine:
             self._frame(frame, now)
         if state.unclaimed:
             self._note(Happened("switch.unclaimed", dpid=state.dpid, detail={"rules": len(state.unclaimed)}), now)
-        if self.recovery.patient(state.dpid):
             self._agenda.set((Chore.SWEEP, state.dpid), self.recovery.heard(state.dpid, now + self._grace))
+        else:
+            # A switch that holds nothing that no record explains has no past that anybody could miss.
+            self._recovered(state.dpid)
 
     def _sweep_abandoned(self, dpid: int, now: float) -> None:
         """The stations of a switch have had their time; one that is just being brought up has it when it is ready."""
@@ -591,7 +593,11 @@ class Engine:
         if change := self.bringup.abandoned(dpid):
             self._note(Happened("switch.claimed", dpid=dpid, detail={"removed": len(change.remove)}), now)
             self._apply(Apply(dpid, 0, change, Mode.BULK))
-            self.associations.remains.returned(dpid)
+        self.associations.remains.returned(dpid)
+        self._recovered(dpid)
+
+    def _recovered(self, dpid: int) -> None:
+        """The past of a switch is known from now on."""
         if written := self.recovery.done(dpid):
             self._effects.append(Save(self.lifecycle.next_token(), written))
         self.lifecycle.installer.remember_ended(not self.recovery.over)

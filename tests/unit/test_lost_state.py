@@ -78,6 +78,19 @@ def test_when_the_time_is_over_the_past_is_known(world: World) -> None:
     assert KEY not in world.store and world.engine.recovery.over
 
 
+def test_a_switch_that_holds_nothing_unexplained_is_not_waited_for() -> None:
+    """A bridge that starts for the first time, and is killed while a body is staged, leaves none of it."""
+    world = World()
+    world.store = {key: record for key, record in UNKNOWN.items() if record is not None}
+    world.restart_controller()
+    assert world.engine.recovery.over and KEY not in world.store
+    before = world.snapshot()
+    world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
+    world.store.clear()
+    world.restart_controller()
+    assert world.snapshot() == before
+
+
 def test_what_nobody_claims_goes(world: World) -> None:
     lose(world)
     world.advance(GRACE)
