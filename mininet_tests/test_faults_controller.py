@@ -77,9 +77,8 @@ def moved(rig: Rig, guest: Guest) -> bool:
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_killed_controller_comes_back_and_both_migrations_are_finished(rig: Rig, number: int, point: str) -> None:
-    # Until a new state directory has had its time, what no record explains stays for those who may claim it.
     with (
-        rig.restored(limit=30),
+        rig.restored(),
         rig.unharmed(f"controller killed at step {number + 1} of both ladders: {point}") as times,
     ):
         movers = [guest for guest in ROADS if step(rig, guest, number)]
