@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.flow.pipeline import TAGGED_GROUP, Kind, parse_cookie
-from ryu_apps.evb.io import Mode, PortChanged, SwitchAltered, SwitchUp
+from ryu_apps.evb.io import Confirmed, Mode, PortChanged, SwitchAltered, SwitchUp
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.repairs import LONGEST_PAUSE, PAUSE, Repairs
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.test_move import gate_ports
-from tests.world import HV1, HV2, HV3, S1, S2, Vm, World
+from tests.world import HV1, HV2, HV3, S1, S2, Vm, World, occupied
 
 VM, OTHER, FAR = Vm(7), Vm(8), Vm(9)
 #: toutKA at the timers of the tests.
@@ -21,11 +21,7 @@ PATIENCE = Operational(3, 10, 17, 17).keep_alive_timeout
 
 @pytest.fixture
 def world() -> World:
-    world = World()
-    world.connect()
-    world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    world.ask(HV3, FAR, VdpMode.ASSOCIATE)
-    return world
+    return occupied({HV1: VM, HV3: FAR})
 
 
 def readiness(world: World, dpid: int) -> str:
@@ -156,14 +152,26 @@ def test_rules_that_vanish_during_the_installing_come_back_before_it_is_called_r
     assert world.snapshot() == before and readiness(world, S1) == "ready"
 
 
+def test_rules_that_vanish_before_the_installing_is_confirmed_come_back(world: World) -> None:
+    """The switch has carried the change out when somebody deletes, and confirms it afterwards."""
+    before = world.snapshot()
+    world.hold.add(S1)
+    world.meddle(S1)
+    (install,) = world.held
+    world.tables[S1].apply(install.change)
+    world.meddle(S1)
+    world.held.clear()
+    world.hold.clear()
+    world.feed(Confirmed(S1, install.token))
+    assert readiness(world, S1) != "ready"
+    world.advance(PAUSE)
+    assert world.snapshot() == before and readiness(world, S1) == "ready"
+
+
 @pytest.mark.parametrize("mode", [VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE])
 def test_rules_that_vanish_before_a_change_is_confirmed_are_all_there_in_the_end(world: World, mode: VdpMode) -> None:
     """The comparison waits for what is under way: a body that is being staged would be written over it."""
-    twin = World()
-    twin.connect()
-    for one in (world, twin):
-        one.ask(HV1, VM, VdpMode.ASSOCIATE)
-        one.ask(HV3, FAR, VdpMode.ASSOCIATE)
+    twin = occupied({HV1: VM, HV3: FAR})
     world.hold.add(S1)
     world.ask(HV2, OTHER, mode)
     world.meddle(S1)
