@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -58,6 +58,19 @@ def cluster(tagging: Cluster) -> Iterator[Cluster]:
     before = tables(tagging)
     yield tagging
     wait_until(lambda: tables(tagging) == before, "flow tables as before the test", 10, pause=0.1)
+
+
+@contextmanager
+def web_server(cluster: Cluster) -> Iterator[Guest]:
+    """A VM that listens at a port that its firewall opens, and at one that it does not."""
+    with (
+        guest(cluster, kind=STATEFUL) as vm,
+        closing(vm.stack.socket(socket.SOCK_STREAM, CLOSED)) as closed,
+        closing(vm.stack.socket(socket.SOCK_STREAM, HTTP)) as http,
+    ):
+        closed.listen()
+        http.listen()
+        yield vm
 
 
 def probe(prober: Stack, target: Stack, ports: tuple[int, int], header: bytes) -> bytes:
@@ -116,13 +129,7 @@ def _heard(wire: Wire, ip: str) -> Iterator[bytes]:
 def test_a_hidden_syn_does_not_reach_a_closed_port(cluster: Cluster) -> None:
     """The firewall of the shipped type opens HTTP; what comes for another port of the VM is not heard."""
     client = stack_of(cluster.hosts["client"])
-    with (
-        guest(cluster, kind=STATEFUL) as vm,
-        closing(vm.stack.socket(socket.SOCK_STREAM, CLOSED)) as closed,
-        closing(vm.stack.socket(socket.SOCK_STREAM, HTTP)) as http,
-    ):
-        closed.listen()
-        http.listen()
+    with web_server(cluster) as vm:
         vm.stack.namespace.ip(f"neighbour add {client.ip} lladdr {client.mac} dev {vm.stack.interface} nud permanent")
         found = {
             name: answered(client, vm, IN_VLAN + header, CLOSED, IN_VLAN + IPV4) for name, header in HEADERS.items()
@@ -135,13 +142,7 @@ def test_a_hidden_syn_does_not_reach_a_closed_port(cluster: Cluster) -> None:
 @pytest.mark.parametrize("tag", [CUSTOMER, SERVICE], ids=["customer", "service"])
 def test_a_syn_with_a_priority_alone_is_judged_and_answered(cluster: Cluster, tag: bytes) -> None:
     nms = stack_of(cluster.hosts["nms"])
-    with (
-        guest(cluster, kind=STATEFUL) as vm,
-        closing(vm.stack.socket(socket.SOCK_STREAM, CLOSED)) as closed,
-        closing(vm.stack.socket(socket.SOCK_STREAM, HTTP)) as http,
-    ):
-        closed.listen()
-        http.listen()
+    with web_server(cluster) as vm:
         assert answered(nms, vm, tag + IPV4, HTTP, hopeful=True) == {5001, 5002}
         assert answered(nms, vm, tag + IPV4, CLOSED) == {5002}
 

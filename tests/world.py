@@ -531,6 +531,15 @@ class World:
         return Frame(NEAREST_CUSTOMER_BRIDGE, station, ETHERTYPE_ECP, ecpdu.encode()).encode()
 
 
+def occupied(homes: dict[PortId, Vm]) -> World:
+    """Two connected switches, and a VM associated at each of some ports."""
+    world = World()
+    world.connect()
+    for port, vm in homes.items():
+        world.ask(port, vm, VdpMode.ASSOCIATE)
+    return world
+
+
 def _asked_for(rule: Rule, asked: ReadRules) -> bool:
     of_table = asked.table is None or rule.table == asked.table
     return of_table and asked.mask.covers(rule.cookie) and set(asked.match) <= set(rule.match)

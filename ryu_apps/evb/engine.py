@@ -556,8 +556,6 @@ class Engine:
 
     def _switch_ready(self, state: SwitchState, now: float) -> None:
         self.lifecycle.up.add(state.dpid)
-        if not state.unclaimed:
-            self.associations.remains.returned(state.dpid)
         self._audit.reset(state.dpid)
         # One after the other: who compares thousands of rules does nothing else meanwhile.
         turn = self.wiring.numbers[state.dpid] / len(self.wiring.numbers)
@@ -583,7 +581,7 @@ class Engine:
             self._note(Happened("switch.unclaimed", dpid=state.dpid, detail={"rules": len(state.unclaimed)}), now)
             self._agenda.set((Chore.SWEEP, state.dpid), self.recovery.heard(state.dpid, now + self._grace))
         else:
-            # A switch that holds nothing that no record explains has no past that anybody could miss.
+            # A switch that holds nothing that no record explains has no past that a station could still claim.
             self._recovered(state.dpid)
 
     def _sweep_abandoned(self, dpid: int, now: float) -> None:
@@ -593,11 +591,11 @@ class Engine:
         if change := self.bringup.abandoned(dpid):
             self._note(Happened("switch.claimed", dpid=dpid, detail={"removed": len(change.remove)}), now)
             self._apply(Apply(dpid, 0, change, Mode.BULK))
-        self.associations.remains.returned(dpid)
         self._recovered(dpid)
 
     def _recovered(self, dpid: int) -> None:
-        """The past of a switch is known from now on."""
+        """The past of a switch is known from now on: what it still held of released VSIs has gone."""
+        self.associations.remains.returned(dpid)
         if written := self.recovery.done(dpid):
             self._effects.append(Save(self.lifecycle.next_token(), written))
         self.lifecycle.installer.remember_ended(not self.recovery.over)

@@ -11,7 +11,7 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.test_forwarding import relay_on
 from tests.unit.test_move import gate_ports
-from tests.world import HV1, HV3, S1, Vm, World
+from tests.world import HV1, HV3, S1, Vm, World, occupied
 
 VM, OTHER = Vm(7), Vm(8)
 #: toutKA and the resource wait delay at the timers of the tests.
@@ -20,11 +20,7 @@ PATIENCE, DELAY = (getattr(Operational(3, 10, 17, 17), one) for one in ("keep_al
 
 @pytest.fixture
 def world() -> World:
-    world = World()
-    world.connect()
-    world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    world.ask(HV3, OTHER, VdpMode.ASSOCIATE)
-    return world
+    return occupied({HV1: VM, HV3: OTHER})
 
 
 def stop(world: World, seconds: float) -> None:
