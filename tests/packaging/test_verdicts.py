@@ -82,7 +82,14 @@ def drawn(test: Path, *options: str) -> list[str]:
     return re.findall(r"drawn .*", run_pytest(test, "-s", *options).stdout)
 
 
-def test_draws_and_order_are_the_same_in_every_run_and_others_in_a_soak(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ci", ["", "true"], ids=["at a desk", "in CI"])
+def test_draws_and_order_are_the_same_in_every_run_and_others_in_a_soak(
+    ci: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """hypothesis derandomizes by itself where the environment has ``CI``."""
+    monkeypatch.delenv("CI", raising=False)
+    if ci:
+        monkeypatch.setenv("CI", ci)
     test = written(tmp_path, DRAWS)
     usual = drawn(test)
     assert len(usual) > 50 and usual[-1] == "drawn last"
