@@ -24,7 +24,7 @@ from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.narrow import FAR, FAR_6, MTU, behind, route_back
 from mininet_tests.harness.ovs import settle_cached_flows
 from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import wait_until
+from mininet_tests.harness.shell import Namespace, wait_until
 from mininet_tests.harness.station import Mode, Vsi
 from mininet_tests.harness.talk import EchoServer, Talk, Visits
 from mininet_tests.harness.vm import INTERFACE, Vm
@@ -38,14 +38,14 @@ from topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-PORT, BEHIND = 80, 8080
+PORT, DNS_PORT, BEHIND = 80, 53, 8080
 WEB, WEB_6, WEB_MAC = "10.0.100.200", "fd00:100::c8", 0x0200000064C8
 ETHERTYPE_IPV4 = 0x0800
 #: Ports of clients, one for each test: switches remember what end systems have used for a while.
 REUSED, REMEMBERED = 45000, 45001
 #: Of a back end, of its clients, and of a client that must not begin anything but this.
 TYPES = {
-    "backend": (21, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {backend_of: [web]}\n"),
+    "backend": (21, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {backend_of: [dns, web]}\n"),
     "dual": (22, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {trigger: dual}\n"),
     "single": (23, "from_vm: {default: allow}\nto_vm: {default: allow}\nload_balancer: {trigger: single}\n"),
     "walled": (
@@ -69,7 +69,7 @@ def ip_of(number: int, version: int = 4) -> str:
     return f"10.0.100.{number}" if version == 4 else f"fd00:100::{number:x}"
 
 
-def balancer() -> LoadBalancer:
+def balancer(name: str, number: int, protocol: Protocol, port: int) -> LoadBalancer:
     backends = tuple(
         Backend(
             f"w{number}",
@@ -82,7 +82,7 @@ def balancer() -> LoadBalancer:
         for number in BACKENDS
     )
     virtual = ip_address(WEB), ip_address(WEB_6)
-    return LoadBalancer(1, "web", two_switch.NATIVE_VLAN, WEB_MAC, virtual, Protocol.TCP, PORT, backends)
+    return LoadBalancer(number, name, two_switch.NATIVE_VLAN, WEB_MAC, virtual, protocol, port, backends)
 
 
 def profiles(folder: Path) -> Path:
@@ -95,7 +95,8 @@ def profiles(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    fabric = replace(two_switch.fabric(8), balancers=(balancer(),))
+    both = balancer("dns", 1, Protocol.UDP, DNS_PORT), balancer("web", 2, Protocol.TCP, PORT)
+    fabric = replace(two_switch.fabric(8), balancers=both)
     folder = tmp_path_factory.mktemp("balanced")
     config = dump_config(BridgeConfig(fabric, (str(profiles(tmp_path_factory.mktemp("types") / "profiles")),)))
     with inside(), closing(StationLoop()) as loop:
@@ -278,7 +279,7 @@ def test_nobody_is_sent_to_a_back_end_before_its_associate_or_after_its_de_assoc
     stage: Cluster, tmp_path: Path
 ) -> None:
     def rotation() -> list[str]:
-        (web,) = stage.controller.get("/evb/load_balancers")
+        _dns, web = stage.controller.get("/evb/load_balancers")
         return [one["name"] for one in web["backends"] if one["in_rotation"]]
 
     with scene(stage, tmp_path) as here:
@@ -317,6 +318,42 @@ def test_a_port_that_is_used_again_reaches_a_back_end_that_is_there(
             talk = here.talk(who, version, REUSED)
             assert time.monotonic() - began < PATIENCE / 2, "the first segment gets there"
             assert talk.echoes() and serves(second, talk)
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_datagrams_follow_a_back_end_and_leave_it_when_it_is_gone(stage: Cluster, tmp_path: Path, version: int) -> None:
+    """However often a client sends: of an end system and of a VM."""
+    family, virtual = (socket.AF_INET, WEB) if version == 4 else (socket.AF_INET6, WEB_6)
+
+    def bound(namespace: Namespace, port: int = 0) -> socket.socket:
+        made = sockets.enter_context(closing(namespace.socket(family, socket.SOCK_DGRAM)))
+        made.bind(("", port))
+        made.settimeout(0.2)
+        return made
+
+    def answers(client: socket.socket, server: socket.socket) -> bool:
+        try:
+            client.sendto(b"question", (virtual, DNS_PORT))
+            _, seen = server.recvfrom(100)
+            server.sendto(b"answer", seen)
+            return client.recvfrom(100)[1][:2] == (virtual, DNS_PORT)
+        except TimeoutError:
+            return False
+
+    with scene(stage, tmp_path) as here, ExitStack() as sockets:
+        first, guest = here.backend(11, "hv1"), here.guest("dual", "hv5")
+        clients = [bound(here.client), bound(guest.vm.namespace)]
+        one = bound(first.vm.namespace, BEHIND)
+        for client in clients:
+            wait_until(partial(answers, client, one), "an answer of the first back end", 10)
+        second = here.backend(12, "hv2")
+        here.moves(first, "hv6", LadderName.MINIMIZE_LATENCY)
+        for client in clients:
+            wait_until(partial(answers, client, one), "an answer of the first after its move", 10)
+        other = bound(second.vm.namespace, BEHIND)
+        stage.hypervisors["hv6"].station.request(Mode.DEASSOCIATE, first.vsi)
+        for client in clients:
+            wait_until(partial(answers, client, other), "an answer of the second back end", 10)
 
 
 def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, tmp_path: Path) -> None:

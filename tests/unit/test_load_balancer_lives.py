@@ -1,4 +1,4 @@
-"""Ports of a client that are used again: their back end is gone, or it is there and the last connection is closing."""
+"""Ports of a client that are used again, and datagrams: their back end is gone, or the last connection is closing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pytest
 
 from ryu_apps.evb.flow.balancing import LIVES
 from ryu_apps.evb.flow.pipeline import Kind, Table
-from ryu_apps.evb.flow.rule import Output
+from ryu_apps.evb.flow.rule import Output, match
 from ryu_apps.evb.flow.simulate import forward
 from ryu_apps.evb.io import BackendJudged
+from ryu_apps.evb.topology.balancer import Protocol
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.paper import ACK, FIN, RST, SYN, Segment, send
@@ -201,3 +202,96 @@ def test_a_segment_of_the_first_life_that_is_late_goes_where_the_newest_does(wor
     late: Segment = to_web(CLIENT_MAC, flags=SYN)
     assert ports(send(world, CLIENT, late)) == [HV1]
     goes_on(world, CLIENT, CLIENT_MAC, HV1, W1)
+
+
+def datagram(segment: Segment) -> dict[str, int]:
+    names = {"tcp_src": "udp_src", "tcp_dst": "udp_dst"}
+    return {names.get(name, name): value for name, value in segment.fields.items() if name != "tcp_flags"} | {
+        "ip_proto": 17
+    }
+
+
+def exchanges(world: World, at: PortId, mac: int, server: PortId, vm: Vm, version: int = 4, port: int = 40000) -> None:
+    """A datagram to the virtual address, and its answer."""
+    sent = to_web(mac, port, version=version)
+    there = for_backend(sent, vm, version)
+    (arrived,) = world.carry(at, datagram(sent))
+    assert (arrived.port, arrived.fields) == (server, datagram(there))
+    answer = there.answered(vm.mac)
+    (back,) = world.carry(server, datagram(answer))
+    assert (back.port, back.fields) == (at, datagram(from_web(answer, version)))
+
+
+@pytest.fixture
+def datagrams() -> World:
+    world = world_with(balancer(Protocol.UDP, idle=60))
+    active(world, A, HV4)
+    active(world, W1, HV1)
+    return world
+
+
+@VERSIONS
+@CLIENTS
+@pytest.mark.parametrize("judged", [False, True], ids=["let go", "taken out"])
+def test_datagrams_whose_back_end_is_gone_go_to_another_and_stay_there(
+    datagrams: World, at: PortId, mac: int, judged: bool, version: int
+) -> None:
+    exchanges(datagrams, at, mac, HV1, W1, version)
+    active(datagrams, W2, HV2)
+    exchanges(datagrams, at, mac, HV1, W1, version)
+    if judged:
+        datagrams.feed(BackendJudged("web", "w1", up=False))
+    else:
+        datagrams.ask(HV1, W1, DEASSOC)
+    for _ in range(2):
+        exchanges(datagrams, at, mac, HV2, W2, version)
+    if judged:
+        datagrams.feed(BackendJudged("web", "w1", up=True))
+    else:
+        active(datagrams, W1, HV1)
+    exchanges(datagrams, at, mac, HV2, W2, version)
+
+
+@CLIENTS
+def test_datagrams_with_no_back_end_left_go_nowhere_until_one_comes(datagrams: World, at: PortId, mac: int) -> None:
+    exchanges(datagrams, at, mac, HV1, W1)
+    datagrams.ask(HV1, W1, DEASSOC)
+    assert datagrams.carry(at, datagram(to_web(mac))) == []
+    active(datagrams, W2, HV2)
+    exchanges(datagrams, at, mac, HV2, W2)
+
+
+@CLIENTS
+def test_datagrams_follow_a_back_end_that_moves(datagrams: World, at: PortId, mac: int) -> None:
+    exchanges(datagrams, at, mac, HV1, W1)
+    active(datagrams, W2, HV2)
+    datagrams.ask(HV3, W1, VdpMode.PREASSOCIATE_RR)
+    exchanges(datagrams, at, mac, HV1, W1)
+    datagrams.ask(HV3, W1, VdpMode.ASSOCIATE)
+    exchanges(datagrams, at, mac, HV3, W1)
+
+
+@CLIENTS
+def test_datagrams_whose_back_end_the_configuration_does_not_know_any_more_go_to_another(
+    datagrams: World, at: PortId, mac: int
+) -> None:
+    exchanges(datagrams, at, mac, HV1, W1)
+    active(datagrams, W2, HV2)
+    rules = datagrams.tables[S2].rules
+    for key in [key for key in rules if key.table == Table.BALANCE_STAY and match(eth_dst=W1.mac)[0] in key.match]:
+        del rules[key]
+    datagrams.feed(BackendJudged("web", "w1", up=False))
+    exchanges(datagrams, at, mac, HV2, W2)
+
+
+def test_a_client_that_has_all_it_may_have_still_leaves_a_back_end_that_is_gone(datagrams: World) -> None:
+    small = Vm(1, SMALL)
+    datagrams.ask(HV4, A, DEASSOC)
+    active(datagrams, small, HV4)
+    for port in (40000, 40001):
+        exchanges(datagrams, HV4, small.mac, HV1, W1, port=port)
+    assert datagrams.carry(HV4, datagram(to_web(small.mac, 40002))) == []
+    active(datagrams, W2, HV2)
+    datagrams.ask(HV1, W1, DEASSOC)
+    for port in (40000, 40001):
+        exchanges(datagrams, HV4, small.mac, HV2, W2, port=port)

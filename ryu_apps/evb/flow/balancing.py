@@ -18,6 +18,9 @@ A SYN always asks the group, so a client whose back end is gone, or is to have n
 one by the next that it begins.  It is picked by the addresses that the client has sent to: one that is
 repeated while the group stays as it is goes where the first went.
 
+UDP has no SYN.  So each datagram that has a pin asks whether the back end that this names is still in rotation: a group
+of each back end says so.  If it is not, the datagram is picked for as the first one was, and the pin is written anew.
+
 To know how many there are the switch counts them, every time: so only the first of up to four pins has a limit.
 It leaves room for those that may follow from the ones that are there.
 """
@@ -65,7 +68,7 @@ _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 _FIRST, _ANSWER = (_SYN, _FIN | _SYN | _RST | _ACK), (_ACK, _SYN | _RST | _ACK)
 #: Priorities in BALANCE_DECIDE; in BALANCE_NOTE and BALANCE_ROOM those of what follows another one.
 _FOLLOWS, _NO_LIFE_LEFT = 240, 250
-_AGAIN, _OPENS, _STANDS, _ANSWERED, _PINNED, _NEW = 360, 350, 300, 225, 200, 100
+_AGAIN, _OPENS, _CHECKED, _STANDS, _ANSWERED, _PINNED, _NEW = 360, 350, 310, 300, 225, 200, 100
 #: Where the address and port are kept that the client has sent to.
 _VIRTUAL_IP = {IPV4: whole("reg4"), IPV6: whole("xxreg1")}
 _VIRTUAL_PORT = Bits("reg8", 0, 16)
@@ -150,6 +153,17 @@ def following(cookie: int) -> Iterator[Rule]:
         yield Rule(Table.BALANCE_DECIDE, priority, match(**_reg2((bit, 1))), cookie, _ONWARD)
 
 
+def staying(kinds: Iterable[Kind], cookie: int) -> Iterator[Rule]:
+    """A datagram goes to the back end that it has as long as that is in rotation, and then to another one."""
+    for kind in kinds:
+        nobody = match(**kind.match)
+        yield Rule(Table.BALANCE_STAY, Priority.DEFAULT, nobody, cookie, (Resubmit(Table.BALANCE_ANEW),))
+        pinned = match(**kind.match, **_reg2((BALANCED_LASTS, 1)))
+        yield Rule(Table.BALANCE_DECIDE, _CHECKED, pinned, cookie, (Resubmit(Table.BALANCE_STAY),))
+        as_new = LoadBits(BALANCED, 0), LoadBits(BALANCED_LASTS, 0), LoadBits(BALANCED_AGAIN, 1), *_as_sent(kind)
+        yield Rule(Table.BALANCE_ANEW, Priority.EXACT, nobody, cookie, (*as_new, Resubmit(Table.BALANCE_PICK)))
+
+
 def look_up(kind: Kind) -> Iterator[Action]:
     """In every life there may be, the newest first: what has been found is in no older one by its new addresses."""
     for life in reversed(range(LIVES if kind.ip_proto == TCP else 1)):
@@ -197,6 +211,11 @@ def noting(scope: Scope, kinds: Iterable[Kind], client: Client, cookie: int) -> 
             matched = match(**scope, **kind.match, tcp_flags=_ANSWER, **_reg2((BALANCED, 1)))
             yield Rule(Table.BALANCE_DECIDE, _ANSWERED, matched, cookie, (*lasting, *_ONWARD))
             yield from _following(scope, kind, client, cookie)
+        else:
+            # Its pin there is written anew and takes no room; the way back is another one, until the old one ends.
+            again = match(**scope, **kind.match, **_reg2((BALANCED_AGAIN, 1)))
+            noted_anew = _there(kind, client, Pin.LASTING, PINS_EACH * client.max_connections)
+            yield Rule(Table.BALANCE_NOTE, _FOLLOWS, again, cookie, (noted_anew, Resubmit(Table.BALANCE_ROOM)))
     # Counts what had to be turned away.
     yield Rule(Table.BALANCE_ROOM, Priority.DEFAULT, match(**scope), cookie)
 

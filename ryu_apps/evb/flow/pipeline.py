@@ -126,6 +126,10 @@ class Table(IntEnum):
     """State: of whom fragments have begun that may pass; says in ``reg0`` that a later one may."""
     PROXY_ERRORS = 84
     """Copies of an ICMP error to all proxies of the fabric, by VID."""
+    BALANCE_STAY = 85
+    """UDP that has a pin: which group says whether its back end is in rotation?"""
+    BALANCE_ANEW = 86
+    """UDP whose back end is in rotation no more: back to the virtual address, and to BALANCE_PICK."""
 
 
 class Direction(IntEnum):
@@ -295,14 +299,15 @@ def parse_counter(meter_id: int) -> tuple[int, int] | None:
     return meter_id >> VSI_BITS & ((1 << SLOT_BITS) - 1), meter_id & ((1 << VSI_BITS) - 1)
 
 
-#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get, two per load balancer, and,
-#: where there is more than one way, one per other switch.
+#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get, two per load balancer, one
+#: per back end for UDP, and, where there is more than one way, one per other switch.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
 PROXY_GROUP = 0x400000
 BALANCER_GROUP = 0x500000
 WAY_GROUP = 0x600000
+BACKEND_GROUP = 0x700000
 
 #: Meters have the number of the port that they bound; this one those of ICMP errors about balanced connections.
 BALANCER_METER = 0x20000

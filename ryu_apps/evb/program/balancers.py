@@ -24,8 +24,10 @@ from ryu_apps.evb.flow.balancing import (
     noting,
     picking,
     stash,
+    staying,
 )
 from ryu_apps.evb.flow.pipeline import (
+    BACKEND_GROUP,
     BALANCER_GROUP,
     BALANCER_METER,
     DIRECTION_MASK,
@@ -73,6 +75,8 @@ _TARGET_ADDRESS, _ANSWERED = 2, 0x60000000
 _ETH_TYPES = {4: IPV4, 6: IPV6}
 _IP_PROTOS = {Protocol.TCP: TCP, Protocol.UDP: UDP}
 
+_BACKEND_BITS = 6
+
 _COOKIE = cookie(Owned.INFRASTRUCTURE)
 #: Frames of end systems at the host ports of this switch.
 _HOSTS: Fields = {"metadata": (0, VSI_MASK | DIRECTION_MASK | TRUNK_MASK)}
@@ -87,9 +91,11 @@ def balancer_rules(balancers: tuple[LoadBalancer, ...]) -> Iterator[Rule]:
     yield from following(_COOKIE)
     kinds = dict.fromkeys(kind for one in balancers for kind in _kinds(one))
     yield from looking_back({"metadata": (0, VSI_MASK | DIRECTION_MASK)}, kinds, Table.OUTPUT, _COOKIE)
+    yield from staying((kind for kind in kinds if kind.ip_proto == UDP), _COOKIE)
     for one in balancers:
         yield from _service(one)
         yield from _of_hosts(one)
+        yield from _backends(one)
 
 
 def balancer_meters(balancers: tuple[LoadBalancer, ...]) -> tuple[Meter, ...]:
@@ -121,6 +127,10 @@ def rotation(balancer: LoadBalancer, backends: Iterable[Backend]) -> Iterator[Gr
         buckets = (_bucket(kind, one, version) for one in backends)
         found = tuple(bucket for bucket in buckets if bucket is not None)
         yield Group(group_id(balancer, version), GroupType.SELECT, found)
+    there = {one.name for one in backends}
+    for number, one in enumerate(balancer.backends if balancer.protocol is Protocol.UDP else ()):
+        goes = Resubmit(Table.FORWARD if one.name in there else Table.BALANCE_ANEW)
+        yield Group(_backend_group(balancer, number), GroupType.INDIRECT, (Bucket((goes,)),))
 
 
 def hosts_cookie(balancer: LoadBalancer) -> int:
@@ -134,6 +144,23 @@ def _kinds(one: LoadBalancer) -> list[Kind]:
 
 def _versions(one: LoadBalancer) -> set[int]:
     return {address.version for address in one.addresses}
+
+
+def _backend_group(balancer: LoadBalancer, number: int) -> int:
+    """The group that says whether a back end is in rotation; the configuration allows 64 of them for each balancer."""
+    return BACKEND_GROUP | balancer.number << _BACKEND_BITS | number
+
+
+def _backends(one: LoadBalancer) -> Iterator[Rule]:
+    """Whom the pin of a datagram may name."""
+    kinds = [kind for kind in _kinds(one) if kind.ip_proto == UDP]
+    for number, backend in enumerate(one.backends):
+        for kind in kinds:
+            address, (ip_dst, port_dst) = backend.address(4 if kind.eth_type == IPV4 else 6), kind.destination
+            if address is not None:
+                named: Fields = {**kind.match, "eth_dst": backend.mac, ip_dst: int(address), port_dst: backend.port}
+                asked = (ToGroup(_backend_group(one, number)),)
+                yield Rule(Table.BALANCE_STAY, Priority.EXACT, match(reg3=one.number, **named), _COOKIE, asked)
 
 
 def _bucket(kind: Kind, backend: Backend, version: int) -> Bucket | None:
