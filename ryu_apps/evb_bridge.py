@@ -43,6 +43,7 @@ from ryu_apps.evb.store import Store, StoreError
 from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.fetching import Fetcher
 from ryu_apps.heap import spare_survivors
+from ryu_apps.interrupts import ENDING, end_at_once
 from ryu_apps.journal import Journal
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics import Metrics
@@ -100,6 +101,8 @@ class EvbBridge(app_manager.RyuApp):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.name = "evb_bridge"
+        # Until it runs: a KeyboardInterrupt that meets a green thread of another app's is lost.
+        end_at_once(*ENDING)
         self.settings = settings = _settings()
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started

@@ -1,6 +1,6 @@
-"""``evbridge run``: plain ``ryu-manager`` with evbridge's apps, a log level and a configuration.
+"""``evbridge run``: ``ryu-manager`` with evbridge's apps, a log level and a configuration.
 
-It replaces itself by ``ryu-manager`` instead of calling it, so that Ryu patches a fresh interpreter
+It replaces itself by :mod:`ryu_apps.launch` instead of calling it, so that eventlet patches a fresh interpreter
 and a supervisor sees one process.
 """
 
@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 import click
+
+from ryu_apps.interrupts import ENDING, hold_back
 
 #: Loaded before the apps named on the command line.
 APPS = ("ryu_apps.evb_bridge", "ryu_apps.evb_rest")
@@ -49,7 +51,9 @@ def run(config: Path, log: str | None, log_level: str, more: tuple[str, ...]) ->
     and more apps to load, such as ryu.app.ofctl_rest.
     """
     os.environ["EVBRIDGE_CONFIG"] = str(config)
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "ryu.cmd.manager", *arguments(log, log_level, more)])
+    # Until the new program can say what it does: an interpreter that is interrupted while it starts writes a traceback.
+    hold_back(*ENDING)
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "ryu_apps.launch", *arguments(log, log_level, more)])
 
 
 def arguments(log: str | None, log_level: str, more: tuple[str, ...]) -> list[str]:

@@ -13,6 +13,7 @@ import eventlet
 
 #: Connections that the kernel keeps until they are accepted.
 _BACKLOG = 128
+_HIGHEST_PORT = 65_535
 
 
 class CannotListen(Exception):
@@ -32,6 +33,9 @@ def listen(what: str, host: str, port: int) -> Any:
     Raises:
         CannotListen: it cannot be had.
     """
+    if not 0 <= port <= _HIGHEST_PORT:
+        # getaddrinfo(3) takes the last 16 bits of it.
+        raise CannotListen(f"{what}: {place(host, port)}: a port is a number up to {_HIGHEST_PORT}")
     try:
         if "/" in host:
             return eventlet.listen(host, AF_UNIX, _BACKLOG)

@@ -7,11 +7,13 @@ stations' keep-alives bring back.  A file that cannot be read is moved aside, ne
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from ryu_apps.evb.store import Changes, Conflict, StoreError, Versioned, Watcher
 
@@ -20,6 +22,16 @@ LOG = logging.getLogger(__name__)
 #: Version of the tables; ``_MIGRATIONS[n]`` leads from n to n + 1.
 SCHEMA = 1
 _MIGRATIONS = ("CREATE TABLE record (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) STRICT",)
+#: Octets without which SQLite does not open a new file with its log and its index.
+_ROOM = 128 * 1024
+_RIGHTS = f"the user of the controller (uid {os.geteuid()}) has to write it and its directory"
+_REMEDIES = {
+    errno.ENOSPC: "make room on its file system",
+    errno.EDQUOT: "make room, or raise the quota",
+    errno.EROFS: "its file system has to be writable",
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+}
 _ANEW = "without it the bridge starts anew and stations bring back what they use"
 
 
@@ -45,9 +57,10 @@ class SqliteStore:
             self._database = self._open()
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise StoreError(f"{path} cannot be used ({error}): {self._who()} has to write it") from error
+                raise StoreError(f"{path} cannot be used: {_reason(path) or error}") from error
             self._move_aside(error)
             self._database = self._open()
+        self._identity = _identity(path)
 
     def snapshot(self) -> dict[str, Versioned]:
         """Everything, at one moment."""
@@ -67,6 +80,9 @@ class SqliteStore:
 
     def commit(self, changes: Changes, expected: Mapping[str, int] | None = None) -> None:
         """Write all changes or none; see :class:`~ryu_apps.evb.store.Store`."""
+        # SQLite goes on writing to a file that nobody will find; another controller may have begun a new one.
+        if _identity(self.path) != self._identity:
+            raise StoreError(f"{self.path} was removed or replaced while in use: start the controller anew")
         try:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
@@ -133,10 +149,27 @@ class SqliteStore:
         except OSError as failure:
             raise StoreError(f"{self.path} is damaged and cannot be moved aside: {failure}") from failure
 
-    @staticmethod
-    def _who() -> str:
-        """Whose rights are too few."""
-        return f"the user of the controller (uid {os.geteuid()})"
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path; None: none that can be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _reason(path: Path) -> str | None:
+    """Why a database cannot be used, as the system says it: SQLite tells what it tried, not why that failed."""
+    try:
+        for file in (path, *map(Path, (f"{path}-wal", f"{path}-shm"))):
+            if file.exists():
+                os.close(os.open(file, os.O_RDWR | os.O_CLOEXEC))
+        with TemporaryFile(dir=path.parent) as probe:
+            os.posix_fallocate(probe.fileno(), 0, _ROOM)
+    except OSError as error:
+        return f"{error.strerror}: {_REMEDIES.get(error.errno or 0, 'see to the file system')}"
+    return None
 
 
 def _write_all(database: sqlite3.Connection, changes: Changes) -> None:

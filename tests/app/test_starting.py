@@ -39,23 +39,26 @@ class Start:
         folder: Path,
         *options: str,
         ports: tuple[int, int] | None = None,
+        log: str = "",
+        piped: bool = False,
         **environment: str,
     ) -> None:
         self.openflow, self.rest = ports or (free_port(), free_port())
-        self.log = folder / f"log-{time.monotonic_ns()}"
+        self.log = folder / (log or f"log-{time.monotonic_ns()}")
         config = folder / "evbridge.yaml"
         listening = ["--ofp-tcp-listen-port", str(self.openflow), "--wsapi-port", str(self.rest)]
         with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
+            self.process: subprocess.Popen[str] = subprocess.Popen(
                 [*launcher, *listening, *options],
                 env=os.environ | {"EVBRIDGE_CONFIG": str(config)} | environment,
                 stdout=output,
-                stderr=output,
+                stderr=subprocess.PIPE if piped else output,
+                text=True,
             )
 
     def end(self) -> None:
         self.process.kill()
-        self.process.wait(DEADLINE)
+        self.process.communicate()
 
     def await_line(self, pattern: str) -> str:
         deadline = time.monotonic() + DEADLINE
@@ -113,13 +116,15 @@ def test_a_state_directory_has_one_controller(launcher: list[str], tmp_path: Pat
     started(starts, launcher, folder).await_serving()
 
 
-def test_a_directory_in_which_nothing_can_be_written_is_locked_too(tmp_path: Path, starts: ExitStack) -> None:
+def test_a_directory_is_locked_whatever_becomes_of_what_is_in_it(tmp_path: Path, starts: ExitStack) -> None:
     folder = configure(tmp_path, "state_dir: state\n")
     first = started(starts, LAUNCHERS["evbridge"], folder)
     first.await_serving()
-    (folder / "state" / "pid").write_text("")
+    for file in (folder / "state").iterdir():
+        file.unlink()
+    (folder / "state").chmod(0o500)
     second = started(starts, LAUNCHERS["evbridge"], folder)
-    assert second.fails().endswith("is in use by another process")
+    assert second.fails().endswith(f"is in use by pid {first.process.pid}")
 
 
 @pytest.mark.parametrize(("which", "named"), [(0, "OpenFlow"), (1, "REST")])
@@ -183,6 +188,74 @@ def test_a_signal_ends_it_at_once_and_in_good_order(
     text = one.log.read_text()
     assert f"ending upon {number.name}" in text and "Traceback" not in text
     assert not list((folder / "state").glob("*-wal")), "the store was not closed"
+
+
+#: The module with which ``evbridge`` begins: what is imported after it is imported under its eyes.
+BEGUN = "ryu_apps.cli.start"
+SERVES = "REST on"
+
+
+@pytest.mark.parametrize("which", range(0, 1500, 100))
+def test_a_signal_ends_a_start_at_whatever_moment_it_comes(tmp_path: Path, starts: ExitStack, which: int) -> None:
+    """``which`` line of the interpreter's own report of what it has imported is followed by the signal."""
+    number = (signal.SIGINT, signal.SIGTERM)[which // 100 % 2]
+    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), piped=True, PYTHONPROFILEIMPORTTIME="1")
+    assert one.process.stderr is not None
+    lines = iter(one.process.stderr)
+    told = [next(line for line in lines if BEGUN in line), next(lines)]
+    while len(told) <= which and SERVES not in told[-1]:
+        told.append(next(lines))
+    one.process.send_signal(number)
+    told += lines
+    assert one.process.wait(DEADLINE) == -number
+    text = "".join(told)
+    assert text.count(f"ending upon {number.name}") == 1, text[-3000:]
+    assert "Traceback" not in text and "KeyboardInterrupt" not in text
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--log", "/no/such/log"], "the log cannot be written: /no/such/log: No such file or directory"),
+        (["--log-dir", "/etc/passwd"], "the log cannot be written: /etc/passwd/"),
+        (["--log-file-mode", "rw", "--log", "/dev/null"], "the log cannot be written: invalid literal"),
+        (["--log-config-file", "/no/such"], "--log-config-file /no/such: there is no such file"),
+        (["--pid-file", "/no/such/pid"], "--pid-file /no/such/pid: No such file or directory"),
+        (["--config-file", "/no/such"], "Failed to find some config files: /no/such"),
+        (["--wsapi-prot", "99"], "unrecognized arguments: --wsapi-prot (did you mean --wsapi-port?)"),
+        (["--lgo", "log"], "unrecognized arguments: --lgo (did you mean --log?)"),
+        (["--wsapi-port", "www"], "argument --wsapi_port: Invalid Integer value: www"),
+        (["--wsapi-port", "99999"], "REST: 127.0.0.1:99999: a port is a number up to 65535"),
+        (["ryu.app.ofctl_rset"], "there is no app ryu.app.ofctl_rset (did you mean ryu.app.ofctl_rest?)"),
+        (["./nothing.py"], "there is no app ./nothing.py"),
+        (["/etc"], "/etc is a directory, not an app"),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, list) else "",
+)
+def test_what_keeps_it_from_starting_is_one_line(
+    tmp_path: Path, starts: ExitStack, options: list[str], complaint: str
+) -> None:
+    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), *options)
+    assert one.fails().startswith(f"evbridge cannot start: {complaint}")
+
+
+def test_each_line_has_its_time_and_nothing_else_is_said(tmp_path: Path, starts: ExitStack) -> None:
+    log = tmp_path / "a.log"
+    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), "--log", str(log))
+    one.await_serving()
+    one.await_line("REST on")
+    lines = one.log.read_text().splitlines()
+    for line in lines:
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d \w", line), line
+    assert set(log.read_text().splitlines()) >= set(lines)
+
+
+def test_the_journal_writes_the_times_itself(tmp_path: Path, starts: ExitStack) -> None:
+    (tmp_path / "journal").touch()
+    status = (tmp_path / "journal").stat()
+    stream = f"{status.st_dev}:{status.st_ino}"
+    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), log="journal", JOURNAL_STREAM=stream)
+    assert re.fullmatch("loading app .*", one.await_line("^.+"))
 
 
 @pytest.mark.parametrize("name", ["notify", "@evbridge-test-{pid}"])

@@ -48,3 +48,30 @@ def test_state_that_cannot_be_used_is_one_line(tmp_path: Path, make: Callable[[P
     said = [line for line in done.stderr.splitlines() if "state.sqlite" in line]
     assert done.returncode != 0 and len(said) == 1 and advice in said[0], done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.privileged
+@pytest.mark.parametrize("room", [0, 4096, 32768])
+def test_a_full_disk_is_called_full(tmp_path: Path, room: int) -> None:
+    """``room`` octets are left: SQLite then fails to open, to make its log, or to make its index."""
+    (tmp_path / "types").symlink_to(WEB)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "evbridge.yaml").write_text(CONFIG)
+    fill = (
+        f"mount -t tmpfs -o size=256k tmpfs {tmp_path}/state"
+        f" && {{ dd if=/dev/zero of={tmp_path}/state/ballast bs=4k 2>/dev/null;"
+        f" truncate -s -{room} {tmp_path}/state/ballast; }}"
+        ' && exec "$@"'
+    )
+    environment = os.environ | {"EVBRIDGE_CONFIG": str(tmp_path / "evbridge.yaml")}
+    command = [str(RYU_MANAGER), "--ofp-tcp-listen-port", "0", "ryu_apps.evb_bridge"]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", fill, "sh", *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("cannot be used: No space left on device: make room on its file system\n"), done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -170,3 +171,19 @@ def test_write_that_fails_is_told_and_changes_nothing(tmp_path: Path) -> None:
         store.commit({"a": b"2"})
     store._database.execute("PRAGMA query_only = OFF")
     assert store.get("a") == Versioned(b"1", 1)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "made anew"])
+def test_file_that_is_not_there_any_more_takes_nothing(tmp_path: Path, again: bool) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    store = SqliteStore(state / "state.sqlite")
+    store.commit({"kept": b"1"})
+    shutil.rmtree(state)
+    if again:
+        state.mkdir()
+        SqliteStore(state / "state.sqlite").close()
+    with pytest.raises(StoreError, match="was removed or replaced while in use: start the controller anew"):
+        store.commit({"lost": b"1"})
+    assert "lost" not in store.snapshot()
+    store.close()

@@ -1,0 +1,13 @@
+"""Where the ``evbridge`` command begins: before anything else is imported, signals have a meaning."""
+
+from __future__ import annotations
+
+from ryu_apps.interrupts import ENDING, end_at_once
+
+
+def start() -> None:
+    """Run the command that the command line names."""
+    end_at_once(*ENDING)
+    from ryu_apps.cli.main import main
+
+    main()
