@@ -60,8 +60,12 @@ _LINES = 50
 _AFTER_A_BUG = 0.1
 
 
-def _due(deadline: float | None) -> bool:
-    return deadline is not None and deadline <= time.monotonic()
+#: Seconds by which a deadline is served so late that what it waits for may have arrived and not been read.
+_LATE = 0.005
+
+
+def _due(deadline: float | None, late: float = 0.0) -> bool:
+    return deadline is not None and deadline + late <= time.monotonic()
 
 
 def _settings() -> Settings:
@@ -238,7 +242,7 @@ class EvbBridge(app_manager.RyuApp):
 
     def _tick(self) -> None:
         try:
-            self.deliver(TimerExpired())
+            self.deliver(TimerExpired(self.southbound.unread))
         except Exception:
             # A bug of ours in one VSI's timer must not stop the clock of all others.
             self.logger.exception("while serving a deadline")
@@ -260,9 +264,10 @@ class EvbBridge(app_manager.RyuApp):
             self.journal.tick(now)
             if missed:
                 self.deliver(Missed(missed))
-            if missed or _due(self.engine.expiry):
+            if missed or _due(self.engine.expiry) or _due(self.engine.deadline, _LATE):
                 # What a station has said in time counts, although it has not been read in time.
                 self.southbound.catch_up()
+                self._watch.listened()
             if _due(self.engine.deadline):
                 self._tick()
 

@@ -17,7 +17,18 @@ LENGTH = 10_000
 _UNDERSTATED = frozenset({"frame.dropped"})
 #: Events that change nothing, of which one port may cause any number, and how many a second of a kind are kept and
 #: logged for each port; of other events, and of those that are about no port.
-_IDLE = frozenset({"frame.dropped", "vdp.refused", "ecp.failed", "evb.agreed", "evb.lost", "port.up", "port.down"})
+_IDLE = frozenset(
+    {
+        "frame.dropped",
+        "vdp.refused",
+        "ecp.failed",
+        "ecp.unacknowledged",
+        "evb.agreed",
+        "evb.lost",
+        "port.up",
+        "port.down",
+    }
+)
 _IDLE_BURST, BURST = 10, 200
 
 

@@ -35,6 +35,10 @@ class Watch:
             self._rung = self._clock()
         self._bell.set()
 
+    def listened(self) -> None:
+        """What has arrived has been read until now, so this time is not missed."""
+        self._woke = self._clock()
+
     def wait(self, deadline: float | None) -> float:
         """Return at a deadline, when rung, or after ``NAP`` seconds.
 

@@ -105,7 +105,7 @@ TABLE = (
         about=("vsi",),
         cleared_by=("vsi.settled",),
     ),
-    Row("ecp.failed", "a station does not acknowledge what it is sent", about=_PORT, quiet=60.0),
+    Row("ecp.unacknowledged", "a station does not acknowledge what it is sent", about=_PORT, quiet=60.0),
     Row(
         "policies.refused",
         "the policies on disk have mistakes, older ones are in force",

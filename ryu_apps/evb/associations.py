@@ -208,8 +208,8 @@ class Associations:
 
     def tell_left(self, port: PortId, now: float) -> list[Output]:
         """Tell the station at a port of VSIs that moved away in an earlier life of the bridge."""
-        for attachment in list(self._registry.attachments()):
-            if attachment.port == port and attachment.left:
+        for attachment in self._registry.attachments_at(port):
+            if attachment.left:
                 attachment.left = False
                 self._feed(attachment, machine.Recalled("associated at another port"), now)
         self._drain(now)
@@ -221,23 +221,23 @@ class Associations:
         A station whose keep-alive is lost waits for the answer for a while, then drops the VSI without a word;
         one that waits for nothing ignores an answer.
         """
-        for attachment in list(self._registry.attachments()):
+        for attachment in self._registry.attachments_at(port):
             mode = attachment.machine.in_force
-            if attachment.port == port and attachment.machine.state is machine.VsiState.HELD and mode is not None:
+            if attachment.machine.state is machine.VsiState.HELD and mode is not None:
                 self._respond(attachment, mode, _SUCCESS, now, quiet=True)
         return self._take()
 
     def agreed(self, port: PortId, operational: Operational, now: float) -> None:
         """The timers of a port have changed; what was to be heard in time by the old ones need not be."""
-        for attachment in self._registry.attachments():
-            if attachment.port == port and attachment.machine.operational != operational:
+        for attachment in self._registry.attachments_at(port):
+            if attachment.machine.operational != operational:
                 attachment.machine.operational = operational
                 self._excuse(attachment, now)
 
-    def tick(self, now: float) -> list[Output]:
-        """Serve the deadlines that have passed."""
+    def tick(self, now: float, unread: frozenset[PortId] = frozenset()) -> list[Output]:
+        """Serve the deadlines that have passed; frames of the ``unread`` ports have come and wait."""
         for attachment in self._agenda.due(now):
-            self._expire(attachment, now)
+            self._expire(attachment, now, attachment.port in unread)
         self._settle(self._types.tick(now), now)
         for vsi in self._claims.due(now):
             self._reconsider(vsi, now)
@@ -246,9 +246,9 @@ class Associations:
         self._go_on(now)
         return self._take()
 
-    def _expire(self, attachment: Attachment, now: float) -> None:
+    def _expire(self, attachment: Attachment, now: float, unread: bool) -> None:
         port, held = attachment.port, attachment.machine.state is machine.VsiState.HELD
-        if port.dpid not in self._lifecycle.up or self.backlog.is_busy(port):
+        if unread or port.dpid not in self._lifecycle.up or self.backlog.is_busy(port):
             # Its keep-alive may be among the frames that cannot come, or are not read yet.
             self._excuse(attachment, now)
         elif held and self.backlog.is_worked_for(port) and not self._claims.waits_for(attachment.vsi):
@@ -266,9 +266,8 @@ class Associations:
 
     def overheard(self, port: PortId, now: float) -> None:
         """Frames of a port were dropped unread: keep-alives may have been among them, so its silence begins now."""
-        for attachment in self._registry.attachments():
-            if attachment.port == port:
-                self._excuse(attachment, now)
+        for attachment in self._registry.attachments_at(port):
+            self._excuse(attachment, now)
 
     def excuse(self, dpid: int, now: float) -> None:
         """A switch can be heard again: the silence of its stations begins now."""

@@ -216,6 +216,7 @@ class Engine:
         self._repairs = Repairs()
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
         self.drifted = 0
+        self._listens_since: float | None = None
         self._store_failed = False
         self._probe: int | None = None
         self._effects: list[Effect] = []
@@ -322,8 +323,8 @@ class Engine:
                 self._missed(seconds, now)
             case FramesDropped(port, frames):
                 self._dropped(port, frames, now)
-            case TimerExpired():
-                self._timers(now)
+            case TimerExpired(unread):
+                self._timers(now, unread)
         self._in_flight.sent(now)
         effects, self._effects = self._effects, []
         return effects
@@ -556,6 +557,8 @@ class Engine:
 
     def _switch_ready(self, state: SwitchState, now: float) -> None:
         self.lifecycle.up.add(state.dpid)
+        if self._listens_since is None:
+            self._listens_since = now
         self._audit.reset(state.dpid)
         # One after the other: who compares thousands of rules does nothing else meanwhile.
         turn = self.wiring.numbers[state.dpid] / len(self.wiring.numbers)
@@ -739,7 +742,8 @@ class Engine:
                 self._agenda.set((Chore.SWEEP, dpid), until)
             if self.bringup.ready(dpid) and seconds >= _ASK_AGAIN:
                 self.snooper.heard_again(dpid, now)
-        self._note(Happened("bridge.missed", detail={"seconds": round(seconds, 3)}), now)
+        if self._listens_since is not None and now - seconds >= self._listens_since:
+            self._note(Happened("bridge.missed", detail={"seconds": round(seconds, 3)}), now)
 
     def _dropped(self, port: PortId, frames: int, now: float) -> None:
         if station := self.stations.get(port):
@@ -748,13 +752,13 @@ class Engine:
         detail: dict[str, object] = {"counter": "over_budget", "frames": frames}
         self._note(Happened("port.over_budget", port, port.dpid, detail=detail), now)
 
-    def _timers(self, now: float) -> None:
+    def _timers(self, now: float, unread: frozenset[PortId]) -> None:
         for item in list(self._agenda.due(now)):
             if isinstance(item, PortId):
                 self._station_outputs(item, self.stations[item].tick(now), now)
             else:
                 self._do(*item, now)
-        self._associated(self.associations.tick(now), now)
+        self._associated(self.associations.tick(now, unread), now)
         self._snooped(self.snooper.tick(now), now)
         self._in_flight.tick(now)
 

@@ -225,7 +225,9 @@ class FramesDropped:
 
 @dataclass(frozen=True, slots=True)
 class TimerExpired:
-    """``engine.deadline`` has been reached."""
+    """``engine.deadline`` has been reached; ``unread`` are ports of which frames have come that wait for their turn."""
+
+    unread: frozenset[PortId] = frozenset()
 
 
 Event = (

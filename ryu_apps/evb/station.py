@@ -160,6 +160,7 @@ class StationPort:
     def postpone(self, seconds: float) -> None:
         """For so long nothing could be heard of the station."""
         self.evb.postpone(seconds)
+        self.ecp.postpone(seconds)
         self._speaker.postpone(seconds)
 
     def unheard(self, now: float) -> list[Output]:
@@ -347,8 +348,15 @@ class StationPort:
                 case Failed(payload):
                     self._undelivered(payload)
                     self.counters["ecp_failed"] += 1
-                    outputs.append(Happened("ecp.failed", self.port))
+                    outputs += [Happened("ecp.failed", self.port), *self._unacknowledged(now)]
         return outputs
+
+    def _unacknowledged(self, now: float) -> list[Output]:
+        """What to tell when an ECPDU has failed and nothing has been acknowledged for longer than a keep-alive."""
+        since = self.ecp.unacknowledged_since
+        if since is None or now < since + self.evb.operational.reinit_keep_alive:
+            return []
+        return [Happened("ecp.unacknowledged", self.port, detail={"seconds": round(now - since, 3)})]
 
     def _delivered(self, payload: bytes, now: float) -> list[Output]:
         try:

@@ -111,6 +111,11 @@ class Turns:
             self._queue(name, port, now)
         return extra
 
+    @property
+    def waiting(self) -> frozenset[PortId]:
+        """The ports of which frames wait."""
+        return frozenset(name for name, port in self._ports.items() if port.frames)
+
     def take_dropped(self) -> Counter[PortId]:
         """What has been dropped since the last time."""
         dropped, self.dropped = self.dropped, Counter()

@@ -41,6 +41,8 @@ _LARGE = 4096
 
 #: Octets of a message, header included -> whether Ryu need not see it.
 Receiver = Callable[[bytes], bool]
+#: Whether more has arrived than has been offered, as far as is known.
+Settle = Callable[[bool], None]
 
 
 class Channel:
@@ -64,7 +66,7 @@ class Channel:
         self._socket = socket
         self.address = address
         self._receiver: Receiver | None = None
-        self._settle: Callable[[], None] = lambda: None
+        self._settle: Settle = lambda _: None
         self._overhear: Callable[[bytes], None] = lambda _: None
         self._unread = b""
         self._for_ryu: deque[bytes] = deque()
@@ -90,9 +92,7 @@ class Channel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)
 
-    def attach(
-        self, receiver: Receiver, settle: Callable[[], None], overhear: Callable[[bytes], None] = lambda _: None
-    ) -> None:
+    def attach(self, receiver: Receiver, settle: Settle, overhear: Callable[[bytes], None] = lambda _: None) -> None:
         """From now on, offer messages.
 
         Args:
@@ -104,7 +104,7 @@ class Channel:
 
     def detach(self) -> None:
         """Offer no more; Ryu gets everything."""
-        self._receiver, self._settle, self._overhear = None, lambda: None, lambda _: None
+        self._receiver, self._settle, self._overhear = None, lambda _: None, lambda _: None
 
     def arrived(self) -> int:
         """What :attr:`dealt` will be when everything that is here now has been dealt with."""
@@ -193,10 +193,10 @@ class Channel:
                 break
             if self._since_turn >= _TURN:
                 self._since_turn = 0
-                self._settle()
+                self._settle(True)
                 hub.sleep(0)
         self._unread = octets[at:]
-        self._settle()
+        self._settle(self._direct is not None and not self._drained and not self.ended)
         self.dealt = max(self.dealt, self._got)
 
     def _offer(self, octets: bytes) -> None:

@@ -4,6 +4,8 @@ Everything runs in the event loop, mostly in the green thread that receives from
 caused it.  Events are delivered one at a time and never from within :meth:`SwitchDriver.receive`;
 what they cause to be sent leaves when all of them have been dealt with, in one write a switch.  Frames come last, some
 at a time and each port in its turn, so that a port that floods keeps neither other stations nor confirmations waiting.
+What has arrived is read first, for only then ports can be told apart: on a slow machine, where a frame may take longer
+to serve than the next one to come, a flood would else fill the socket, and other stations would wait behind it.
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ _MAX_XID = 0xFFFFFFFF
 _ECHO_INTERVAL, _UNANSWERED_ECHOES = 1.0, 3
 #: Requests of stations that are dealt with before switches and REST clients have a turn.
 _SLICE = 16
+#: Looks at what has arrived, 64 messages each, before a slice is served although there is more to read.
+_AHEAD = 16
 #: Seconds between two reports of what has been dropped.
 _REPORT = 1.0
 #: Seconds for which to catch up at most: a backlog that takes longer is a flood.
@@ -132,13 +136,14 @@ class Southbound:
         self._server: Any = None
         self._reported = 0.0
         self._changes = 0
+        self._ahead = 0
 
     def datapath_up(self, datapath: Any) -> None:
         """A switch has finished Ryu's handshake."""
         self._forget(datapath.id)
         connection = _Connection(datapath, self._events.append, self._cache)
         self._connections[datapath.id] = connection
-        connection.channel.attach(connection.receive, self._settle, connection.overhear)
+        connection.channel.attach(connection.receive, self._received, connection.overhear)
         connection.driver.survey()
         self._settle()
 
@@ -173,16 +178,30 @@ class Southbound:
                 connection.driver.read(effect)
             case ReadMeters() if connection:
                 connection.driver.read_meters(effect)
-        self._settle()
+        # Not frames: an event that has many effects would take in many slices of them at once.
+        self._settle(serve=False)
 
-    def _settle(self) -> None:
-        """Deliver what has happened, and what that makes happen; then send everything."""
+    def _received(self, more: bool) -> None:
+        """A switch has said something, and perhaps more than has been read."""
+        self._ahead = self._ahead + 1 if more else 0
+        self._settle(self._may_serve())
+
+    def _may_serve(self) -> bool:
+        """Whether so much has been read that it is time for a slice of frames."""
+        if self._ahead < _AHEAD:
+            return self._ahead == 0
+        self._ahead = 0
+        return True
+
+    def _settle(self, serve: bool = True) -> None:
+        """Deliver what has happened, and what that makes happen, then some frames; then send everything."""
         if self._settling:
             return
         self._settling = True
         try:
             self._tell_all()
-            self._serve()
+            if serve:
+                self._serve()
         finally:
             self._settling = False
         self.flush()
@@ -218,7 +237,8 @@ class Southbound:
         try:
             while (pause := self._pause()) is not None:
                 hub.sleep(pause)
-                self._settle()
+                # It counts as reading: who reads may have ended meanwhile.
+                self._received(more=self._ahead > 0)
         finally:
             self._server = None
 
@@ -231,15 +251,17 @@ class Southbound:
         return max(min(due) - time.monotonic(), 0.0) if due else None
 
     def catch_up(self) -> None:
-        """Return when all that has arrived by now has been dealt with, but for what is beyond a port's budget."""
+        """Return when all that has arrived by now has been read; frames may still wait for their turn."""
         channels = [connection.channel for connection in self._connections.values()]
         awaited = [(channel, channel.arrived()) for channel in channels]
         limit = time.monotonic() + _CATCH_UP
-        while time.monotonic() < limit and (
-            self._turns.ready or any(channel.dealt < octets for channel, octets in awaited)
-        ):
+        while time.monotonic() < limit and any(channel.dealt < octets for channel, octets in awaited):
             hub.sleep(0)
-            self._settle()
+
+    @property
+    def unread(self) -> frozenset[PortId]:
+        """The ports of which frames wait for their turn."""
+        return self._turns.waiting
 
     def flush(self) -> None:
         """Send what has been asked for so far; for whoever still has to write log lines before he returns."""

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.evb.protocol.ecp import MINIMUM_GAP
-from ryu_apps.evb.protocol.station import Outcome
+from ryu_apps.evb.protocol.station import Ask, Notice, Outcome, Received
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Recalled
 from ryu_apps.evb.wire.vdp import Associate, Association, DeAssociate, ManagerId, PreAssociate, PreAssociateRR, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode as Mode
@@ -39,6 +39,21 @@ def test_a_vsi_climbs_to_associated_and_leaves(world: World) -> None:
     assert world.outcomes(vsi(1)) == [Outcome.GRANTED] * 3 + [Outcome.LEFT]
     assert world.station.associations == []
     assert world.bridge.records == {}
+
+
+def test_an_answer_that_is_repeated_late_answers_nothing_else(world: World) -> None:
+    """A busy bridge repeats an ECPDU whose acknowledgement it has not read; by then the station has asked on."""
+    world.ask(vsi(1))
+    world.run(0.1)
+    world.ask(vsi(1, DeAssociate))
+    world.run(0.1)
+    left = Received(world.bridge.ecp._outstanding)
+    world.run(5.0)
+    now = world.now
+    world.station.feed(Ask(vsi(1)), now)
+    told = world.station.feed(left, now + 0.001)
+
+    assert not [one for one in told if isinstance(one, Notice)]
 
 
 def test_requests_made_before_the_bridge_is_known_are_sent_when_it_is() -> None:

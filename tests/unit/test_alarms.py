@@ -10,7 +10,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ryu_apps.evb.alarms import CLEARED, MAX_OF_A_KIND, NOTABLE, RAISED, TABLE, Alarms, Row
-from ryu_apps.evb.io import Happened, Mode, PoliciesLoaded, Saved, SwitchUp
+from ryu_apps.evb.io import Happened, Mode, PoliciesLoaded, PortChanged, Saved, SwitchUp
+from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.rest_world import EPOCH, RestWorld
@@ -122,6 +123,46 @@ def test_a_link_that_returns_while_the_switch_is_away_is_no_alarm_any_more(world
     world.link(PortId(S1, 11), up=True)
     world.connect(S1)
     assert alarms(world) == []
+
+
+def keep_alive(world: RestWorld, times: int) -> None:
+    """A station repeats its request each reinit keep-alive, and a little later."""
+    for _ in range(times):
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
+        world.advance(Operational(3, 10, 17, 17).reinit_keep_alive)
+
+
+def test_one_ecpdu_in_vain_is_no_alarm(world: RestWorld) -> None:
+    world.agree(HV1)
+    world.mute.add(HV1)
+    keep_alive(world, 1)
+    assert [one.kind for one in world.happened if one.kind.startswith("ecp.")] == ["ecp.failed"]
+    world.mute.clear()
+    keep_alive(world, 3)
+    world.mute.add(HV1)
+    keep_alive(world, 1)
+    assert kinds(world) == []
+
+
+def test_ecpdus_in_vain_for_longer_than_a_keep_alive_are_an_alarm(world: RestWorld) -> None:
+    world.agree(HV1)
+    world.mute.add(HV1)
+    keep_alive(world, 2)
+    assert kinds(world) == ["ecp.unacknowledged"]
+    world.mute.clear()
+    for _ in range(60):
+        keep_alive(world, 1)
+    assert kinds(world) == []
+
+
+def test_a_link_that_fails_is_no_station_that_does_not_acknowledge(world: RestWorld) -> None:
+    world.mute.add(HV1)
+    for _ in range(3):
+        world.send(HV1, VM.tlv(VdpMode.ASSOCIATE))
+        for up in (False, True):
+            world.feed(PortChanged(HV1, up))
+        world.advance(2.0)
+    assert "ecp.unacknowledged" not in kinds(world)
 
 
 def test_a_port_that_leads_elsewhere_is_an_alarm(world: RestWorld) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from ryu_apps.evb.protocol.ecp import (
+    MINIMUM_DUPLICATE_WINDOW,
     MINIMUM_GAP,
     QUEUE_LIMIT,
     Arrived,
@@ -83,7 +84,7 @@ def test_an_equal_number_with_another_payload_is_new(ecp: EcpEndpoint) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rte", "window"), [(10, 0.1), (14, 2 * 4 * 0.16384)], ids=["at least 100 ms", "twice the retransmissions"]
+    ("rte", "window"), [(10, 0.5), (14, 2 * 4 * 0.16384)], ids=["at least 500 ms", "twice the retransmissions"]
 )
 def test_the_duplicate_test_expires(rte: int, window: float) -> None:
     ecp = EcpEndpoint(Operational(r=3, rte=rte, rwd=17, rka=17))
@@ -91,6 +92,15 @@ def test_the_duplicate_test_expires(rte: int, window: float) -> None:
 
     assert delivered(ecp.feed(request(1), window - 0.001)) == []
     assert delivered(ecp.feed(request(1), window + 0.001)) == [b"vdp"]
+
+
+def test_time_in_which_nothing_was_read_does_not_count(ecp: EcpEndpoint) -> None:
+    ecp.feed(request(7), 0.0)
+    ecp.feed(Submit(b"answer"), 0.0)
+    ecp.postpone(10.0)
+
+    assert delivered(ecp.feed(request(7), 10.0 + MINIMUM_DUPLICATE_WINDOW - 0.001)) == []
+    assert ecp.counters.failures == 0
 
 
 def test_a_reset_forgets_the_last_number(ecp: EcpEndpoint) -> None:
@@ -126,7 +136,9 @@ def test_an_unacknowledged_ecpdu_is_repeated_identically_and_then_given_up(ecp: 
 
     assert len(copies) == 1 + TIMERS.r
     assert len(set(copies)) == 1
+    assert ecp.unacknowledged_since is None
     assert ecp.feed(Tick(), 4 * ACK_TIMER) == [Failed(b"answer")]
+    assert ecp.unacknowledged_since == 4 * ACK_TIMER
     assert (ecp.counters.retransmissions, ecp.counters.failures) == (3, 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.io import FramesDropped, Missed
+from ryu_apps.evb.io import FramesDropped, Missed, TimerExpired
 from ryu_apps.evb.neighbours import HOLD
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.topology.fabric import PortId
@@ -84,6 +84,34 @@ def test_a_port_whose_frames_were_dropped_is_not_taken_for_silent(world: World) 
     world.advance(0.2)
     assert gate_ports(world) == {HV1}
     assert world.engine.stations[HV1].counters["over_budget"] == 40
+
+
+def test_a_vsi_does_not_expire_while_frames_of_its_port_wait_for_their_turn(world: World) -> None:
+    world.now += PATIENCE + 0.1
+    world.feed(TimerExpired(frozenset({HV1})))
+    assert gate_ports(world) == {HV1}
+    world.advance(PATIENCE + 0.1)
+    assert gate_ports(world) == set()
+
+
+def missed(world: World) -> list[object]:
+    return [one.detail["seconds"] for one in world.happened if one.kind == "bridge.missed"]
+
+
+def test_nothing_is_missed_before_a_switch_is_ready() -> None:
+    world = World()
+    stop(world, 3.0)
+    assert missed(world) == []
+    world.connect()
+    stop(world, 3.0)
+    assert missed(world) == [3.0]
+
+
+def test_a_start_that_keeps_the_bridge_busy_has_missed_nothing() -> None:
+    world = World()
+    world.connect()
+    world.feed(Missed(3.0))
+    assert missed(world) == []
 
 
 def test_frames_dropped_at_a_port_without_a_station_are_told_all_the_same(world: World) -> None:

@@ -29,14 +29,16 @@ class Ends:
         self.channel = Channel(GreenSocket(near), "test")
         self.offered: list[bytes] = []
         self.settled = 0
+        self.more: list[bool] = []
         self.channel.attach(self._receive, self._settle)
 
     def _receive(self, octets: bytes) -> bool:
         self.offered.append(octets)
         return octets[1] == OURS
 
-    def _settle(self) -> None:
+    def _settle(self, more: bool) -> None:
         self.settled += 1
+        self.more.append(more)
 
     def read_as_ryu(self, messages: int) -> list[bytes]:
         """What Ryu's receive loop makes of it until it has so many messages."""
@@ -99,6 +101,8 @@ def test_a_stream_of_ours_does_not_keep_the_others_from_their_turn(ends: Ends) -
     ends.switch.sendall(b"".join(message(OURS, xid) for xid in range(count)) + message(RYUS, 0))
     ends.read_as_ryu(1)
     assert any(0 < turn < count for turn in turns)
+    # Whoever is settled with knows that there is more to read, up to the end.
+    assert all(ends.more[:-1]) and not ends.more[-1]
 
 
 def test_the_end_of_the_stream_is_told(ends: Ends) -> None:

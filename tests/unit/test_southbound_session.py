@@ -22,9 +22,10 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.pipeline import Kind, cookie
 from ryu_apps.evb.flow.rule import Change, Rule, match
-from ryu_apps.evb.io import Apply, Confirmed, Event, FramesDropped, Mode, Rejected, SendFrame, SwitchDown
+from ryu_apps.evb.io import Apply, Confirmed, Event, FrameReceived, FramesDropped, Mode, Rejected, SendFrame, SwitchDown
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.turns import ROOM
+from ryu_apps.southbound import session
 from ryu_apps.southbound.channel import Channel
 from ryu_apps.southbound.encode import group_delete, message, meter_delete
 from ryu_apps.southbound.session import MAX_BACKLOG, Southbound, _Connection
@@ -210,15 +211,60 @@ def test_a_quiet_port_is_served_between_the_frames_of_a_noisy_one(world: World) 
     connection.receive(packet_in(2, bytes(60)))
     world.southbound._settle()
     assert served.index(2) == 1
-    world.southbound.catch_up()
+    with eventlet.Timeout(5):
+        while world.southbound.unread:
+            eventlet.sleep(0)
     assert sorted(served) == [1] * 50 + [2]
+
+
+def test_frames_that_are_read_and_not_served_are_told(world: World) -> None:
+    connection = surveyed(world)
+    for port in (1, 2):
+        connection.receive(packet_in(port, bytes(60)))
+    world.southbound._settle(serve=False)
+    assert world.southbound.unread == {PortId(1, 1), PortId(1, 2)}
+    world.southbound._settle()
+    assert world.southbound.unread == frozenset()
+
+
+def test_what_has_effects_without_number_takes_no_frames_in(world: World) -> None:
+    connection = surveyed(world)
+    for _ in range(ROOM):
+        connection.receive(packet_in(1, bytes(60)))
+    for _ in range(20):
+        world.southbound.perform(SendFrame(PortId(1, 2), b""))
+    assert world.events == []
+
+
+def test_a_slow_machine_reads_a_flood_before_it_serves_it(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request takes longer than the next frame needs to come; the port stays within its budget for ever."""
+    now = 0.0
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: now))
+    served: list[int] = []
+
+    def deliver(event: Event) -> None:
+        nonlocal now
+        if isinstance(event, FrameReceived):
+            now += 0.003
+            served.append(event.port.port_no)
+
+    datapath = world.connect(1)
+    world.southbound._connections[1].driver._surveyed = True
+    world.southbound._deliver = deliver
+    datapath.switch.sendall(packet_in(1, bytes(60)) * 1500 + packet_in(2, bytes(60)))
+    reader = eventlet.spawn(datapath.socket.recv, 1)
+    with eventlet.Timeout(10):
+        while 2 not in served:
+            eventlet.sleep(0)
+    reader.kill()
+    assert served.index(2) <= 6 * session._SLICE
 
 
 def test_what_had_arrived_is_dealt_with_before_anything_is_held_against_a_station(world: World) -> None:
     near, far = socket.socketpair()
     channel = Channel(GreenSocket(near), "switch")
     heard: list[bytes] = []
-    channel.attach(lambda octets: bool(heard.append(octets)) or True, lambda: None)
+    channel.attach(lambda octets: bool(heard.append(octets)) or True, lambda _: None)
     world.southbound._connections[7] = SimpleNamespace(channel=channel)  # type: ignore[assignment]
     reader = eventlet.spawn(channel.recv, 1)
     eventlet.sleep(0)

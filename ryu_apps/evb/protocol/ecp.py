@@ -7,14 +7,15 @@ Where it does more than the standard asks, a deployed station made it necessary:
 first of two ECPDUs that come within 2 ms although it acknowledged both, hence ``MINIMUM_GAP``; and
 a restarted lldpad begins again at number 1, hence the duplicate test expires.  Numbers of our own
 requests go on over a :class:`Reset` for the same reason seen from the other end: a station
-that did not notice would take number 1 for a repetition.
+that did not notice would take number 1 for a repetition.  Such a station remembers the last number for
+ever, which is safe because a bridge draws its first one at random.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
 
@@ -40,8 +41,11 @@ __all__ = [
 MINIMUM_GAP = 0.005
 """Seconds from the end of one of our ECPDUs (acknowledged or given up) to the next."""
 
-MINIMUM_DUPLICATE_WINDOW = 0.1
-"""Seconds for which an equal sequence number is a repetition, at the least."""
+MINIMUM_DUPLICATE_WINDOW = 0.5
+"""Seconds for which an equal sequence number is a repetition, at the least.  A busy machine may read a repetition a
+quarter of a second behind the original without being told that it has missed anything (``Missed``), and a De-Associate
+that is delivered twice is answered twice: its station takes the second answer for a refusal of what it has asked since.
+A station that restarts needs longer than that until it has agreed on EVB and asks again."""
 
 QUEUE_LIMIT = 1024
 """Payloads waiting behind the one that is being sent."""
@@ -168,6 +172,7 @@ class EcpEndpoint:
         operational: agreed timers.
         counters: see :class:`Counters`.
         deadline: when to feed :class:`Tick`, None if nothing is awaited.
+        unacknowledged_since: when the first ECPDU was given up behind the last acknowledgement; None: none was.
     """
 
     __slots__ = (
@@ -181,15 +186,23 @@ class EcpEndpoint:
         "deadline",
         "operational",
         "state",
+        "unacknowledged_since",
     )
 
-    def __init__(self, operational: Operational, gap: float = MINIMUM_GAP, first_sequence: int = 1) -> None:
+    def __init__(
+        self,
+        operational: Operational,
+        gap: float = MINIMUM_GAP,
+        first_sequence: int = 1,
+        duplicate_window: float = MINIMUM_DUPLICATE_WINDOW,
+    ) -> None:
         """
         Args:
             operational: timers to begin with.
             gap: seconds between the end of one of our ECPDUs and the next.
             first_sequence: number of the first one; a bridge that cannot know whether the station
                 heard of an earlier life had better choose at random.
+            duplicate_window: seconds for which an equal number is a repetition, at the least.
         """
         self.state = TxState.IDLE
         self.operational = operational
@@ -200,12 +213,19 @@ class EcpEndpoint:
         self._outstanding = Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, _before(first_sequence))
         self._sent = 0
         self._acked = True
-        self._receiver = _Receiver(self.counters)
+        self.unacknowledged_since: float | None = None
+        self._receiver = _Receiver(self.counters, duplicate_window)
 
     @property
     def ready(self) -> bool:
         """Whether a payload submitted now would leave at once."""
         return self.state is TxState.IDLE
+
+    def postpone(self, seconds: float) -> None:
+        """Nothing could be heard for so long: acknowledgements and repetitions may come later by that."""
+        if self.deadline is not None:
+            self.deadline += seconds
+        self._receiver.postpone(seconds)
 
     def feed(self, event: Event, now: float) -> list[Output]:
         """Take one event; timers that are due are served behind it.  Reconfigure never has outputs."""
@@ -226,6 +246,7 @@ class EcpEndpoint:
                 return self.TABLE.step(self, self._submit_input(), event, now)
             case Reset():
                 self._receiver.forget()
+                self.unacknowledged_since = None
                 sending = self.state is TxState.WAITING
                 return self.TABLE.step(self, Input.RESET_SENDING if sending else Input.RESET, event, now)
             case Tick():
@@ -276,6 +297,7 @@ class EcpEndpoint:
     def _pause(self, _: Ecpdu, now: float) -> list[Output]:
         """Tell that it has arrived, start the gap."""
         self._acked = True
+        self.unacknowledged_since = None
         self.deadline = now + self._gap
         return [Arrived(self._outstanding.payload)]
 
@@ -287,6 +309,8 @@ class EcpEndpoint:
     def _give_up(self, _: Tick, now: float) -> list[Output]:
         """Fail it, start the gap."""
         self.counters.failures += 1
+        if self.unacknowledged_since is None:
+            self.unacknowledged_since = now
         self.deadline = now + self._gap
         return [Failed(self._outstanding.payload)]
 
@@ -367,11 +391,16 @@ class _Last:
 class _Receiver:
     """Acknowledges every request and delivers those that do not repeat the last one."""
 
-    __slots__ = ("_counters", "_last")
+    __slots__ = ("_counters", "_last", "_window")
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counters, window: float) -> None:
         self._counters = counters
+        self._window = window
         self._last: _Last | None = None
+
+    def postpone(self, seconds: float) -> None:
+        if self._last is not None:
+            self._last = replace(self._last, expires=self._last.expires + seconds)
 
     def forget(self) -> None:
         self._last = None
@@ -384,8 +413,12 @@ class _Receiver:
         if self._repeats(request, now):
             self._counters.duplicates += 1
             return [ack]
-        self._last = _Last(request.sequence, request.payload, now + _duplicate_window(operational))
+        self._last = _Last(request.sequence, request.payload, now + self._lasts(operational))
         return [ack, Deliver(request.payload)]
+
+    def _lasts(self, operational: Operational) -> float:
+        """Twice the time in which genuine retransmissions arrive, at the least."""
+        return max(2 * operational.transmissions * operational.ack_timer, self._window)
 
     def _repeats(self, request: Ecpdu, now: float) -> bool:
         last = self._last
@@ -394,11 +427,6 @@ class _Receiver:
             and now < last.expires
             and (request.sequence, request.payload) == (last.sequence, last.payload)
         )
-
-
-def _duplicate_window(operational: Operational) -> float:
-    """Twice the time in which genuine retransmissions arrive."""
-    return max(2 * operational.transmissions * operational.ack_timer, MINIMUM_DUPLICATE_WINDOW)
 
 
 def _after(sequence: int) -> int:

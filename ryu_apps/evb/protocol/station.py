@@ -2,13 +2,14 @@
 
 Composes the station sides of EVB, ECP and VDP.  Behaves as lldpad does where it matters to a
 bridge: one association TLV an ECPDU, ECP numbers from 1 at each link up, every VSI asked anew then,
-no De-Associate when it stops.
+no De-Associate when it stops, an ECPDU with the number of the last one is a repetition however late.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 
 from ryu_apps.evb.protocol import vdp_station
 from ryu_apps.evb.protocol.ecp import Deliver, EcpEndpoint, Failed, Received, Reconfigure, Submit, Transmit
@@ -96,7 +97,7 @@ class Station:
         """
         self._evb = EvbStation(timers, reflective_relay, groups)
         self._gap = gap
-        self._ecp = EcpEndpoint(self._evb.operational, gap)
+        self._ecp = self._endpoint()
         self._vsis: dict[_Key, _Vsi] = {}
         self._online = False
         self.undecodable = 0
@@ -134,10 +135,13 @@ class Station:
             case LinkDown():
                 return [*self._agreement(event, now), *self._go_offline(now)]
             case LinkUp():
-                self._ecp = EcpEndpoint(self._evb.operational, self._gap)
+                self._ecp = self._endpoint()
                 return self._agreement(event, now)
             case NeighbourHeard() | Shutdown():
                 return self._agreement(event, now)
+
+    def _endpoint(self) -> EcpEndpoint:
+        return EcpEndpoint(self._evb.operational, self._gap, duplicate_window=inf)
 
     # --- the hypervisor's side ---
     def _ask(self, ask: Ask, now: float) -> list[Output]:

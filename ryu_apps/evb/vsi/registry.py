@@ -212,7 +212,7 @@ class Registry:
         self._holders: dict[Binding, dict[Attachment, None]] = {}
         self._addressed: dict[Address, dict[Attachment, None]] = {}
         self._macs: Counter[int] = Counter()
-        self._at_port: Counter[PortId] = Counter()
+        self._at_port: dict[PortId, dict[VsiId, Attachment]] = {}
 
     def __iter__(self) -> Iterator[Vsi]:
         return iter(self._vsis.values())
@@ -233,9 +233,13 @@ class Registry:
         for vsi in self._vsis.values():
             yield from vsi.attachments.values()
 
+    def attachments_at(self, port: PortId) -> list[Attachment]:
+        """Those of one port, as they are now."""
+        return list(self._at_port.get(port, {}).values())
+
     def count_at(self, port: PortId) -> int:
         """How many attachments a port has."""
-        return self._at_port[port]
+        return len(self._at_port.get(port, {}))
 
     def attach(self, vsi_id: VsiId, port: PortId, manager_id: ManagerId, machine: VdpBridge, now: float) -> Attachment:
         """Begin an attachment."""
@@ -244,8 +248,7 @@ class Registry:
             vsi = Vsi(vsi_id, str(vsi_id))
             self._vsis[vsi_id] = self._by_text[vsi.text] = vsi
         attachment = Attachment(vsi, port, manager_id, machine, now)
-        self._at_port[port] += port not in vsi.attachments
-        vsi.attachments[port] = attachment
+        self._at_port.setdefault(port, {})[vsi_id] = vsi.attachments[port] = attachment
         return attachment
 
     def forget(self, attachment: Attachment) -> None:
@@ -254,7 +257,7 @@ class Registry:
         vsi = attachment.vsi
         if vsi.attachments.get(attachment.port) is attachment:
             del vsi.attachments[attachment.port]
-            self._at_port[attachment.port] -= 1
+            del self._at_port[attachment.port][vsi.vsi_id]
         if not vsi.attachments and vsi.owner is None:
             self._vsis.pop(vsi.vsi_id, None)
             self._by_text.pop(vsi.text, None)
