@@ -1,4 +1,4 @@
-"""What may happen any number of times is written down a few times a second, and then counted."""
+"""What may happen any number of times is told now and then, and counted meanwhile."""
 
 from __future__ import annotations
 
@@ -8,51 +8,63 @@ from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-#: Seconds that are counted together, and keys that are told apart.
-PERIOD, MAX_KEYS = 1.0, 4096
-
 
 @dataclass(slots=True)
-class _Second:
-    begun: float
+class _Period:
+    ends: float
     passed: int = 0
     held_back: int = 0
 
 
 class Bursts(Generic[K]):
-    """Times are monotonic seconds."""
+    """Times are monotonic seconds.
 
-    def __init__(self) -> None:
-        self._seconds: dict[K, _Second] = {}
+    Args:
+        period: seconds that are counted together.
+        most: keys that are told apart; further ones are held back and not counted.
+    """
+
+    def __init__(self, period: float = 1.0, most: int = 4096) -> None:
+        self._period, self._most = period, most
+        # In the order in which they end.
+        self._periods: dict[K, _Period] = {}
         self._waiting = 0
 
-    def passes(self, key: K, burst: int, now: float) -> bool:
-        """Whether to write this one down: the first ``burst`` of a second are; others are counted."""
-        second = self._seconds.get(key)
-        if second is None and len(self._seconds) >= MAX_KEYS:
-            return False
-        if second is None:
-            second = self._seconds[key] = _Second(now)
-        if second.passed >= burst:
-            self._waiting += not second.held_back
-            second.held_back += 1
-            return False
-        second.passed += 1
-        return True
+    def passes(self, key: K, now: float, burst: int = 1) -> int | None:
+        """The first ``burst`` of a period pass.
+
+        Returns:
+            how many were held back since the last that passed; None: this one is held back, too.
+        """
+        period, untold = self._periods.get(key), 0
+        if period is not None and now >= period.ends:
+            untold, period = self._drop(key), None
+        if period is None:
+            if len(self._periods) >= self._most:
+                oldest = next(iter(self._periods))
+                if now < self._periods[oldest].ends:
+                    return None
+                self._drop(oldest)
+            period = self._periods[key] = _Period(now + self._period)
+        if period.passed >= burst:
+            self._waiting += not period.held_back
+            period.held_back += 1
+            return None
+        period.passed += 1
+        return untold
 
     def over(self, now: float) -> Iterator[tuple[K, int]]:
-        """The keys whose second is over, and how many were held back in it, if any were."""
-        # In the order in which they began.
-        while self._seconds:
-            key, second = next(iter(self._seconds.items()))
-            if now < second.begun + PERIOD:
-                break
-            del self._seconds[key]
-            if second.held_back:
-                self._waiting -= 1
-                yield key, second.held_back
+        """For who tells without waiting for the next: keys whose period is over, and how many were held back if any."""
+        while self._periods and now >= self._periods[key := next(iter(self._periods))].ends:
+            if untold := self._drop(key):
+                yield key, untold
 
     @property
     def deadline(self) -> float | None:
         """When to ask :meth:`over` again; None: nothing is held back."""
-        return next(iter(self._seconds.values())).begun + PERIOD if self._waiting else None
+        return next(iter(self._periods.values())).ends if self._waiting else None
+
+    def _drop(self, key: K) -> int:
+        untold = self._periods.pop(key).held_back
+        self._waiting -= bool(untold)
+        return untold

@@ -55,7 +55,7 @@ class Journal:
         """Keep it and log it, unless there are too many of the kind."""
         self.tick(now)
         key = happened.kind, happened.dpid if happened.port is None else happened.port
-        if self._bursts.passes(key, _IDLE_BURST if happened.kind in _IDLE else BURST, now):
+        if self._bursts.passes(key, now, _IDLE_BURST if happened.kind in _IDLE else BURST) is not None:
             self._keep(happened, now)
 
     def tick(self, now: float) -> None:

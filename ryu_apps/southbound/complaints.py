@@ -13,30 +13,24 @@ from typing import Any
 
 from ryu.ofproto import ofproto_parser
 
-LOG = logging.getLogger(__name__)
+from ryu_apps.bursts import Bursts
 
-_PERIOD = 1.0
+LOG = logging.getLogger(__name__)
 
 
 class Complaints:
     """Of one connection."""
 
-    __slots__ = ("_clock", "_last", "_more")
-
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._last = float("-inf")
-        self._more = 0
+        self._bursts: Bursts[None] = Bursts()
 
     def add(self, who: object, what: str) -> None:
         """Say it, unless something was said less than a second ago: then it is counted."""
-        now = self._clock()
-        if now < self._last + _PERIOD:
-            self._more += 1
-            return
-        more = f" (and {self._more} more like it before)" if self._more else ""
-        self._last, self._more = now, 0
-        LOG.warning("%s: %s%s", who, what, more)
+        untold = self._bursts.passes(None, self._clock())
+        if untold is not None:
+            more = f" (and {untold} more like it before)" if untold else ""
+            LOG.warning("%s: %s%s", who, what, more)
 
 
 def install() -> None:

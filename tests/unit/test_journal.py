@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from ryu_apps.bursts import MAX_KEYS, Bursts
+from ryu_apps.bursts import Bursts
 from ryu_apps.evb.io import Happened
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.journal import BURST, Journal
@@ -60,7 +60,21 @@ def test_the_number_is_told_although_nothing_follows(journal: Journal) -> None:
 
 
 def test_no_more_than_so_many_keys_are_remembered() -> None:
-    bursts: Bursts[int] = Bursts()
-    assert sum(bursts.passes(key, 1, 0.0) for key in range(2 * MAX_KEYS)) == MAX_KEYS
+    bursts: Bursts[int] = Bursts(most=100)
+    assert [bursts.passes(key, 0.0) for key in range(200)] == [0] * 100 + [None] * 100
     assert list(bursts.over(1.0)) == []
-    assert bursts.passes(-1, 1, 1.0)
+    assert bursts.passes(-1, 1.0) == 0
+
+
+def test_a_key_whose_period_is_over_makes_room() -> None:
+    bursts: Bursts[int] = Bursts(most=2)
+    told = [bursts.passes(key, now) for key, now in ((1, 0.0), (2, 0.5), (3, 0.9), (3, 1.0), (1, 1.1), (1, 1.5))]
+    assert told == [0, 0, None, 0, None, 0]
+
+
+def test_what_was_held_back_is_told_with_the_next_that_passes_or_when_the_period_is_over() -> None:
+    bursts: Bursts[str] = Bursts(period=60.0)
+    assert [bursts.passes("a", now) for now in (0.0, 1.0, 59.0, 60.0, 61.0)] == [0, None, None, 2, None]
+    assert bursts.deadline == 120.0
+    assert list(bursts.over(120.0)) == [("a", 1)]
+    assert bursts.deadline is None
