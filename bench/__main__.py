@@ -12,15 +12,15 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import gate, response, services, staging
+from bench import floods, gate, response, services, staging
 from bench.figures import Figure, write_json
 from bench.rig import evbridge, private_ovs, reference
 
-_PARTS = ("response", "staging", "gate", "services")
+_PARTS = ("response", "staging", "gate", "services", "floods")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--rounds", default=200, show_default=True, help="Rounds of (a) and (d); (b) and (c) take a tenth.")
+@click.option("--rounds", default=200, show_default=True, help="Of (a) and (d); a quarter in (e), a tenth in (b), (c).")
 @click.option("--only", type=click.Choice(_PARTS), multiple=True, help="Measure only this part; may be repeated.")
 @click.option("--json", "path", default="reports/bench.json", show_default=True, type=click.Path(path_type=Path))
 def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
@@ -49,6 +49,9 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
             figures[-1].show(console)
         if "services" in parts:
             figures.append(services.measure(station, rounds))
+            figures[-1].show(console)
+        if "floods" in parts:
+            figures.append(floods.measure(ovs, station, max(rounds // 4, few), log))
             figures[-1].show(console)
         circumstances = {
             "rounds": rounds,

@@ -31,6 +31,8 @@ CLIENT_MAC = 0x5254000064C1
 TYPES = {1: 10, 2: 100, 3: 1_000, 4: 10_000}
 #: A type with an ACL alone, and one with the same ACL and every service.
 PLAIN, ALL_SERVICES = 2, 5
+#: The port of the station that floods.
+FLOODER = 4
 _SECTIONS = (
     "firewall: {to_vm: {default: allow}}",
     "load_balancer: {backend_of: [web]}",
@@ -176,6 +178,7 @@ dps:
       1: {{name: hv1, role: station, native_vlan: {VID}}}
       2: {{name: client, role: host, native_vlan: {VID}, macs: ["{client}"]}}
       3: {{name: proxy, role: host, native_vlan: {VID}, macs: ["02:00:00:00:00:03"], appliance: tcp_proxy}}
+      {FLOODER}: {{name: hv2, role: station, native_vlan: {VID}}}
 """
 
 

@@ -11,7 +11,13 @@ from ryu_apps.evb.protocol.speaker import CHANNEL_PATIENCE, LINK_PATIENCE
 from ryu_apps.evb.station import MAX_FRAME, MAX_TTL
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
-from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.ethernet import (
+    ETHERTYPE_DRAFT_ECP,
+    ETHERTYPE_ECP,
+    ETHERTYPE_LLDP,
+    NEAREST_CUSTOMER_BRIDGE,
+    Frame,
+)
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 from ryu_apps.evb.wire.lldp import bridge_lldpdu
 from ryu_apps.evb.wire.vdp import VdpMode, VdpPdu
@@ -204,3 +210,11 @@ def test_a_frame_longer_than_ethernet_s_is_not_read(world: RestWorld) -> None:
     frame = Frame(NEAREST_CUSTOMER_BRIDGE, STATION, ETHERTYPE_ECP, bytes(MAX_FRAME))
     world.feed(FrameReceived(HV1, frame.encode()))
     assert world.engine.stations[HV1].counters == {"too_long": 1}
+
+
+def test_draft_ecp_has_the_small_meter_also_before_a_station_is_known(world: RestWorld) -> None:
+    """Its frames are only counted and refused."""
+    before = meters_of(world, STATION, ETHERTYPE_DRAFT_ECP)
+    world.agree(HV1)
+    assert before == meters_of(world, STATION, ETHERTYPE_DRAFT_ECP) == meters_of(world, STRANGER, ETHERTYPE_ECP)
+    assert before != meters_of(world, STATION, ETHERTYPE_ECP)

@@ -22,7 +22,7 @@ RESERVED_ADDRESSES = (0x0180C2000000, 0xFFFFFFFFFFF0)
 #: need about 500 a second.  ECP is stop and wait, so an honest station has one or two frames under way; a burst is
 #: what others wait behind, at a good third of a millisecond a request.
 PUNT_RATE, PUNT_BURST = 1000, 100
-#: The same for LLDP, and for ECP, of everything else at the port of a known station.
+#: The same for LLDP, and for ECP, of everything else at the port of a known station, and for draft ECP of all.
 STRANGER_RATE, STRANGER_BURST = 10, 10
 #: General queries (IGMP, MLD) a second from a host port, and LLDP from another switch, and how many at once; of queries
 #: what is more is not forwarded either.
@@ -58,7 +58,9 @@ def punting(interface: Interface, station: int | None) -> Iterator[Rule]:
     elif interface.role is Role.STATION:
         for ethertype in STATION_PROTOCOLS:
             strangers = STRANGERS[ethertype != ETHERTYPE_LLDP]
-            yield _punt(interface, ethertype, own if station is None else strangers + own)
+            # Whoever sends it, draft ECP is refused: a few frames a second are enough to be counted and told of.
+            apart = station is not None or ethertype == ETHERTYPE_DRAFT_ECP
+            yield _punt(interface, ethertype, strangers + own if apart else own)
         for ethertype in (ETHERTYPE_LLDP, ETHERTYPE_ECP) if station is not None else ():
             yield _punt(interface, ethertype, own, source=station)
 
