@@ -60,8 +60,9 @@ _LINES = 50
 _AFTER_A_BUG = 0.1
 
 
-#: Seconds by which a deadline is served so late that what it waits for may have arrived and not been read.
-_LATE = 0.005
+#: Seconds by which a deadline is served so late that what it waits for may have arrived and not been read, and for
+#: which to read then: of what no VSI depends on, such as an acknowledgement, a repetition too many does no harm.
+_LATE, _GLANCE = 0.005, 0.05
 
 
 def _due(deadline: float | None, late: float = 0.0) -> bool:
@@ -264,10 +265,12 @@ class EvbBridge(app_manager.RyuApp):
             self.journal.tick(now)
             if missed:
                 self.deliver(Missed(missed))
-            if missed or _due(self.engine.expiry) or _due(self.engine.deadline, _LATE):
-                # What a station has said in time counts, although it has not been read in time.
+            # What a station has said in time counts, although it has not been read in time.
+            if missed or _due(self.engine.expiry):
                 self.southbound.catch_up()
                 self._watch.listened()
+            elif _due(self.engine.deadline, _LATE):
+                self.southbound.catch_up(_GLANCE)
             if _due(self.engine.deadline):
                 self._tick()
 

@@ -250,11 +250,15 @@ class Southbound:
         due += [self._reported + _REPORT] if self._turns.dropped else []
         return max(min(due) - time.monotonic(), 0.0) if due else None
 
-    def catch_up(self) -> None:
-        """Return when all that has arrived by now has been read; frames may still wait for their turn."""
+    def catch_up(self, patience: float = _CATCH_UP) -> None:
+        """Return when all that has arrived by now has been read; frames may still wait for their turn.
+
+        Args:
+            patience: seconds that it may take.
+        """
         channels = [connection.channel for connection in self._connections.values()]
         awaited = [(channel, channel.arrived()) for channel in channels]
-        limit = time.monotonic() + _CATCH_UP
+        limit = time.monotonic() + patience
         while time.monotonic() < limit and any(channel.dealt < octets for channel, octets in awaited):
             hub.sleep(0)
 
