@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -162,6 +165,18 @@ def between(rig: Rig, since: float, first: str, last: str) -> float:
 def meters(switch: str) -> list[str]:
     text = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-meters", switch])
     return sorted(line for line in text.splitlines() if "OFPST" not in line)
+
+
+def test_what_a_busy_switch_still_holds_is_late_and_not_lost(rig: Rig) -> None:
+    """What bystanders sent is counted when it has come through, however long the machine kept the switches waiting."""
+    with rig.bystanders() as loss:
+        switches = rig.cluster.ovs.pid
+        os.kill(switches, signal.SIGSTOP)
+        resumed = threading.Timer(0.6, os.kill, (switches, signal.SIGCONT))
+        resumed.start()
+        time.sleep(0.3)  # so that there is something to be late
+    resumed.join()
+    assert min(loss.sent.values()) > 20 and sum(loss.lost.values()) == 0, f"lost {loss.lost} of {loss.sent}"
 
 
 def test_restarted_switches_forward_again(rig: Rig) -> None:

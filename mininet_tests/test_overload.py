@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 import socket
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -20,7 +21,7 @@ import pytest
 from mininet_tests.emulator import association
 from mininet_tests.guests import WEB, running, vsi
 from mininet_tests.harness.cluster import Cluster, Hypervisor
-from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge
+from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge, settle
 from mininet_tests.harness.shell import run, wait_until
 from mininet_tests.harness.station import Mode, Vsi
 from mininet_tests.harness.vm import INTERFACE, Vm
@@ -173,11 +174,12 @@ class Probe:
         return self
 
     def __exit__(self, *_: object) -> None:
+        finish = time.monotonic()
+        settle(self._ends)
         notes = [end.stop()[self._flow.name] for end in self._ends]
         here, there = (one for one in notes if isinstance(one, UdpNotes))
-        # What was sent before the other end had an address, or just before the end, was never under way.
+        # What was sent before the other end had an address was never under way.
         begin = max(one.heard[0][2] for one in (here, there))
-        finish = min(one.sent[-1] for one in (here, there)) - 0.1
         self.windows = [judge(*ends, begin, begin, finish) for ends in ((here, there), (there, here))]
 
     @property

@@ -24,7 +24,7 @@ from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.controller import APPS, Controller
 from mininet_tests.harness.exchanges import VdpMessage, vdp_messages
 from mininet_tests.harness.ovs import dump_flows, dump_groups
-from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge
+from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge, settle
 from mininet_tests.harness.shell import CommandError, wait_until
 from mininet_tests.harness.station import Mode, Vsi
 from mininet_tests.harness.vm import Vm
@@ -331,7 +331,7 @@ class Rig:
             begun = time.monotonic()
             yield loss
             finish = time.monotonic()
-            time.sleep(0.1)  # for the last ones that count to arrive
+            settle(probers.values())
         finally:
             notes = {name: prober.stop() for name, prober in probers.items()}
         for flow in chosen:

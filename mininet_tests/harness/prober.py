@@ -5,7 +5,8 @@ it must not burst after a pause.  Standard library only, one thread, one ``selec
 switches, the controller and all the probes.
 
 Reads its orders as JSON from the command line, writes ``+ID`` as each flow first hears from the other end, and on
-SIGTERM writes its notes as JSON to the given file.
+SIGTERM writes its notes as JSON to the given file.  After SIGUSR1 it writes ``=ID`` as each UDP flow hears what was
+sent later than the signal: everything older has arrived or is lost, since datagrams of a flow stay in order.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class UdpFlow:
         self.peer = (order["peer"], order["peer_port"])
         self.due, self.sequence, self.unsent, self.leaked = time.monotonic(), 0, 0, 0
         self.sent, self.heard = [], []
+        self.mark = None
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -85,7 +87,10 @@ class UdpFlow:
                 self.leaked += 1
                 continue
             if not self.heard:
-                announce(self.id)
+                announce(f"+{self.id}")
+            if self.mark is not None and sent > self.mark:
+                self.mark = None
+                announce(f"={self.id}")
             self.heard.append((sequence, sent, time.monotonic()))
 
     def notes(self):
@@ -99,6 +104,7 @@ class TcpFlow:
         self.id, self.interval = order["id"], order["interval"]
         self.due, self.sequence, self.failure, self.failed = time.monotonic(), 0, "", 0.0
         self.heard, self.torn, self._rest = [], 0, b""
+        self.mark = None  # a stream needs none: TCP repeats what is lost
         self.peer = (order["peer"], order["peer_port"])
         self.listener, self.stream = None, None
         if order["listen"]:
@@ -141,7 +147,7 @@ class TcpFlow:
             self._broken(OSError("closed by the other end"))
             return
         if not self.heard:
-            announce(self.id)
+            announce(f"+{self.id}")
         self._take(data, time.monotonic())
 
     def notes(self):
@@ -187,8 +193,8 @@ class TcpFlow:
 _NEVER = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
-def announce(flow_id):
-    sys.stdout.write(f"+{flow_id}\n")
+def announce(line):
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
@@ -204,6 +210,7 @@ def main(orders, path):
     """Run the flows until told to stop, then write the notes."""
     flows = [UdpFlow(order) if order["proto"] == "udp" else TcpFlow(order) for order in orders]
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: _mark(flows))
     try:
         while True:
             _turn(flows)
@@ -211,6 +218,12 @@ def main(orders, path):
         pass
     with open(path, "w", encoding="ascii") as file:
         json.dump({flow.id: flow.notes() for flow in flows}, file)
+
+
+def _mark(flows):
+    now = time.monotonic()
+    for flow in flows:
+        flow.mark = now
 
 
 def _turn(flows):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -115,6 +117,16 @@ class Prober:
         expected = {f"+{flow.name}" for flow in hears if flow.passes}
         wait_until(lambda: expected <= set(self._said()), f"{self.name}: flows {sorted(expected)}", limit)
 
+    def wait_later(self, limit: float) -> None:
+        """After SIGUSR1, wait until every UDP flow that policy lets through has heard what was sent later.
+
+        Raises:
+            TimeoutError: one has not.
+        """
+        flows = [flow for flow in self._flows if flow.proto == "udp" and (not flow.group or self.name == flow.vm)]
+        expected = {f"={flow.name}" for flow in flows if flow.passes}
+        wait_until(lambda: expected <= set(self._said()), f"{self.name}: what was sent later", limit)
+
     def signal(self, number: int) -> None:
         """Send a signal to the process (stop and continue, with its VM)."""
         if self._process is not None:
@@ -153,6 +165,19 @@ class Prober:
             "listen": self.name == flow.vm,
             "group": flow.group,
         }
+
+
+def settle(probers: Iterable[Prober], limit: float = 10.0) -> None:
+    """Wait until every datagram sent so far has arrived or is lost; once in the life of these processes.
+
+    A busy switch is late by seconds.  Where nothing arrives any more, what was sent so far is lost.
+    """
+    ends = list(probers)
+    for end_of_flows in ends:
+        end_of_flows.signal(signal.SIGUSR1)
+    with suppress(TimeoutError):
+        for end_of_flows in ends:
+            end_of_flows.wait_later(limit)
 
 
 def _notes(flow: Flow, noted: dict[str, Any]) -> Notes:
