@@ -257,6 +257,7 @@ def test_a_slow_machine_reads_a_flood_before_it_serves_it(world: World, monkeypa
         while 2 not in served:
             eventlet.sleep(0)
     reader.kill()
+    datapath.socket.close()
     assert served.index(2) <= 6 * session._SLICE
 
 
@@ -272,6 +273,7 @@ def test_what_had_arrived_is_dealt_with_before_anything_is_held_against_a_statio
     world.southbound.catch_up()
     assert len(heard) == 500
     reader.kill()
+    channel.close()
 
 
 def test_confirmations_come_before_frames_that_arrived_with_them(world: World) -> None:
