@@ -6,7 +6,8 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address
+from dataclasses import replace
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 import pytest
@@ -16,18 +17,25 @@ from mininet_tests.conversations import PATIENCE, Guest, guest, stack_of
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.shell import wait_until
 from mininet_tests.raw import Wire
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.mac import mac_from_text
 from tests.interop.octets import ICMPV6, UDP, Ends, ipv6, part, udp
+from topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-WALLED, ROUTER, OPEN = (93, 1), (94, 1), (95, 1)
+WALLED, ROUTER, OPEN, UNCHECKED = (93, 1), (94, 1), (95, 1), (96, 1)
 #: A firewall that lets nothing begin; the same for a VM that is a router; and one that may send anything else.
 POLICIES = {
     WALLED: "firewall: {from_vm: {default: deny}, to_vm: {default: deny}}\n",
     ROUTER: "firewall: {from_vm: {default: deny}, to_vm: {default: deny}}\nroles: [router]\n",
     OPEN: "from_vm: {default: allow}\nto_vm: {default: allow}\n",
+    UNCHECKED: (
+        "from_vm: {default: allow}\nto_vm: {default: allow}\nanti_spoofing: {mac: false, ip: false, arp: false}\n"
+    ),
 }
+#: Addresses of the client, which is the gateway here.
+GATEWAY = ("10.0.100.2", "fd00:10::2")
 #: Of the VM that speaks; nobody has told it.
 LINK_LOCAL = "fe80::f0:1234:5678:9abc"
 ALL_NODES, ALL_NODES_MAC = "ff02::1", 0x333300000001
@@ -36,13 +44,21 @@ PREFIX = IPv6Address("2001:db8:bad::")
 CONTROL = b"EVB control"
 
 
+def fabric() -> Fabric:
+    described = two_switch.fabric()
+    switch = described.switches[2]
+    port = replace(switch.interfaces[two_switch.HOST_PORT], addresses=tuple(map(ip_address, GATEWAY)))
+    switch = replace(switch, interfaces={**switch.interfaces, port.port_no: port})
+    return replace(described, switches={**described.switches, 2: switch})
+
+
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     policies: Path = tmp_path_factory.mktemp("policies")
     for key, body in POLICIES.items():
         head = f"version: 1\nvsi_type: {{type_id: {key[0]}, version: {key[1]}, name: test}}\n"
         (policies / f"{key[0]}.yaml").write_text(head + body)
-    with emulated_cluster(tmp_path_factory.mktemp("guarded"), policies=policies) as cluster:
+    with emulated_cluster(tmp_path_factory.mktemp("guarded"), policies=policies, fabric=fabric()) as cluster:
         yield cluster
 
 
@@ -76,8 +92,9 @@ def router_advertisement() -> bytes:
     return head + struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 1800, 1800, 0) + PREFIX.packed
 
 
-def neighbour_advertisement(target: str, mac: str) -> bytes:
-    link = struct.pack("!BB", 2, 1) + mac_from_text(mac).to_bytes(6)
+def neighbour_advertisement(target: str, mac: str, times: int = 1) -> bytes:
+    """With the link-layer address so many times."""
+    link = (struct.pack("!BB", 2, 1) + mac_from_text(mac).to_bytes(6)) * times
     # Of a router, or else a kernel forgets the route by it; overrides what was known.
     return struct.pack("!BBHI", 136, 0, 0, 0xA0000000) + IPv6Address(target).packed + link
 
@@ -128,6 +145,36 @@ def test_a_victim_gets_a_route_from_a_router_and_from_nobody_else(cluster: Clust
             assert routes(victim) == ""
 
 
+def arp(vm: Guest, hardware: int, sender: str, target: str) -> bytes:
+    """An answer to everybody, of this type of hardware."""
+    ends = mac_from_text(vm.stack.mac).to_bytes(6), socket.inet_aton(sender), bytes(6), socket.inet_aton(target)
+    return frame(vm, 0xFFFFFFFFFFFF, 0x0806, struct.pack("!HHBBH", hardware, 0x0800, 6, 4, 2) + b"".join(ends))
+
+
+def test_a_victim_does_not_take_a_vm_for_its_gateway(cluster: Cluster) -> None:
+    """Linux reads ARP of hardware type 6, and an option that comes twice; Open vSwitch reads neither."""
+    with (
+        guest(cluster, 1, "hv1", UNCHECKED) as attacker,
+        guest(cluster, 2, "hv2", OPEN) as victim,
+        listening(victim),
+        Wire(attacker.stack.namespace, attacker.stack.interface) as mouth,
+        Wire(victim.stack.namespace, victim.stack.interface) as ear,
+    ):
+        namespace, mac = victim.stack.namespace, attacker.stack.mac
+        gateway = cluster.hosts["client"].mac
+        for address in GATEWAY:
+            namespace.ip(f"neighbour replace {address} lladdr {gateway} dev {victim.stack.interface} nud stale")
+        for times in (1, 2):
+            mouth.send(discovery(attacker, LINK_LOCAL, neighbour_advertisement(GATEWAY[1], mac, times)))
+        for hardware in (1, 6):
+            mouth.send(arp(attacker, hardware, GATEWAY[0], victim.stack.ip))
+        # Allowed, and behind them on the way.
+        mouth.send(arp(attacker, 1, attacker.stack.ip, victim.stack.ip))
+        control = socket.inet_aton(attacker.stack.ip) + bytes(6) + socket.inet_aton(victim.stack.ip)
+        assert ear.hears(control, PATIENCE) is not None
+        assert namespace.run("ip", "neighbour", "show").count(f"lladdr {gateway}") == len(GATEWAY)
+
+
 def test_nothing_of_a_server_or_of_a_low_address_leaves_a_vm(cluster: Cluster) -> None:
     client = stack_of(cluster.hosts["client"])
     target = mac_from_text(client.mac)
@@ -139,6 +186,7 @@ def test_nothing_of_a_server_or_of_a_low_address_leaves_a_vm(cluster: Cluster) -
         ends, six = Ends.of(vm.stack.ip, client.ip), Ends.of(LINK_LOCAL, "fe80::2:2:2:2")
         for packet in (
             part(ends, UDP, udp(67, 68, 300)),
+            part(ends, 2, struct.pack("!BBHI", 0x11, 100, 0, 0)),
             part(ends, 2, struct.pack("!BBHI", 0x11, 100, 0, 0))[:16] + socket.inet_aton("224.0.0.1") + bytes(8),
             part(ends, 112, bytes(20)),
             part(ends, 89, bytes(44)),

@@ -122,6 +122,7 @@ FRAMES: dict[str, dict[str, dict[str, int]]] = {
     "querier": {
         "IGMP query": igmp("224.0.0.1"),
         "multicast router": igmp("224.0.0.106"),
+        **{f"IGMP query to {to}": igmp(to) for to in ("10.0.100.254", "172.16.0.1", "192.0.2.1", "255.255.255.255")},
         "MLD query": icmpv6(130),
         "multicast router 6": icmpv6(151),
     },
@@ -194,7 +195,8 @@ def claims(address: str) -> list[dict[str, int]]:
     one = ip_address(address)
     if one.version == 4:
         arp = {"eth_type": ARP, "arp_op": 2, "arp_sha": Vm(1).mac, "arp_spa": int(one), "arp_tpa": 1}
-        return [addressed(4, address, ip_proto=17, udp_src=1, udp_dst=2), arp]
+        probe = arp | {"arp_op": 1, "arp_spa": 0, "arp_tpa": int(one)}
+        return [addressed(4, address, ip_proto=17, udp_src=1, udp_dst=2), arp, probe]
     target = {"ipv6_nd_target": int(one)}
     return [icmpv6(128, address), icmpv6(136, address, **target), icmpv6(135, "::", **target)]
 
@@ -212,6 +214,21 @@ def test_nobody_has_the_address_of_a_gateway(address: str) -> None:
     """Configured ones, those that follow from a configured MAC, and low link-local ones."""
     world = of_an_unknown_vm(PLAIN)
     assert not any(passes(world, **claim) for claim in claims(address))
+
+
+def test_a_claim_that_the_switch_does_not_read_passes_from_nowhere() -> None:
+    """Kernels read ARP of hardware type 6, and discovery with an option twice; the fields of both are 0."""
+    world = of_an_unknown_vm(PLAIN)
+    unread: tuple[dict[str, int], ...] = (
+        {"eth_type": ARP, "arp_op": 0, "arp_spa": 0, "arp_tpa": 0, "arp_sha": 0, "arp_tha": 0},
+        icmpv6(135, ipv6_nd_target=0),
+        icmpv6(136, ipv6_nd_target=0),
+    )
+    for frame in unread:
+        assert not passes(world, **frame) and not passes(world, **frame, vlan_vid=PRIORITY_TAGGED)
+        assert not world.carry(NMS, {"eth_src": NMS_MAC, "eth_dst": Vm(1).mac, "vlan_vid": 0, **frame})
+    known = icmpv6(136, ipv6_nd_target=int(ip_address("fe80::5054:ff:fe00:1")))
+    assert world.carry(NMS, {"eth_src": NMS_MAC, "eth_dst": Vm(1).mac, "vlan_vid": 0, **known})
 
 
 def test_that_follows_from_the_mac_of_the_gateway() -> None:
@@ -258,7 +275,7 @@ def test_guards_cost_a_type_nothing_unless_it_has_a_role() -> None:
     def guarding(key: VsiTypeKey) -> int:
         return sum(rule.table in (Table.GUARD, Table.CLAIM) for rule in body_of_type(POLICIES.types[key], 1))
 
-    assert [guarding(key) for key in (PLAIN, WALLED, *OF_ROLE.values())] == [0, 0, 21, 4, 5]
+    assert [guarding(key) for key in (PLAIN, WALLED, *OF_ROLE.values())] == [0, 0, 21, 4, 9]
 
 
 def test_a_role_is_part_of_the_meaning_and_its_order_is_not() -> None:

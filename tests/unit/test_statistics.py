@@ -174,9 +174,9 @@ def test_a_number_of_the_sender_s_rules_is_not_taken_for_one_of_the_receiver_s(w
     world.move(sender, HV1)
     world.move(receiver, HV2)
     world.interface(receiver)
-    query = {"eth_src": sender.mac, "eth_dst": receiver.mac, "eth_type": 0x0800, "ip_proto": 2, "ip_dscp": 0}
-    query |= {"ipv4_src": int(sender.address), "ipv4_dst": int(receiver.address), "vlan_vid": 0}
-    assert world.vm_sends(sender, HV1, query) == 1
+    report = {"eth_src": sender.mac, "eth_dst": receiver.mac, "eth_type": 0x0800, "ip_proto": 2, "ip_dscp": 0}
+    report |= {"ipv4_src": int(sender.address), "ipv4_dst": 0xEF010101, "vlan_vid": 0}
+    assert world.vm_sends(sender, HV1, report) == 1
     world.read()
     assert {key.number: count.packets for key, count in world.account(sender).counts.items()} == {1: 1}
     assert {key.number: count.packets for key, count in world.account(receiver).counts.items()} == {0: 1}

@@ -18,6 +18,8 @@ _ROUTING = (88, 89, 103, 112)
 _LINK_4, _LINK_6 = (0xE0000000, 0xFFFFFF00), (0xFF02 << 112, 0xFFFF << 112)
 #: All systems (general queries), DVMRP routers, multicast router discovery.  IGMP's types OpenFlow does not see.
 _OF_QUERIERS = (0xE0000001, 0xE0000004, 0xE000006A)
+#: What is no group: reports never go there, but a kernel answers a query that does.
+_NO_GROUPS = ((0, 1 << 31), (1 << 31, 3 << 30), (6 << 29, 7 << 29), (15 << 28, 15 << 28))
 
 
 class NetworkRole(Enum):
@@ -53,8 +55,8 @@ def _of_a_dhcp_server() -> Iterator[Fields]:
 
 
 def _of_a_querier() -> Iterator[Fields]:
-    for group in _OF_QUERIERS:
-        yield {"eth_type": _IPV4, "ip_proto": _IGMP, "ipv4_dst": group}
+    for where in (*_OF_QUERIERS, *_NO_GROUPS):
+        yield {"eth_type": _IPV4, "ip_proto": _IGMP, "ipv4_dst": where}
     for kind in (130, 151):  # MLD query, multicast router advertisement
         yield _icmpv6(kind)
 
@@ -98,11 +100,24 @@ def claims(net: Net) -> Iterator[Fields]:
     if net.version == 4:
         yield {"eth_type": _IPV4, "ipv4_src": where}
         yield {"eth_type": _ARP, "arp_spa": where}
+        # Address conflict detection (RFC 5227): a host gives up an address if another probes for it too.
+        yield {"eth_type": _ARP, "arp_spa": 0, "arp_tpa": where}
         return
     yield {"eth_type": _IPV6, "ipv6_src": where}
     yield {**_icmpv6(_ADVERTISEMENT), "ipv6_nd_target": where}
     # Duplicate address detection: who is asked for an address gives it up.
     yield {**_icmpv6(_SOLICITATION), "ipv6_src": 0, "ipv6_nd_target": where}
+
+
+def unread() -> Iterator[Fields]:
+    """Claims of addresses that Open vSwitch does not read, so that their fields are 0, and kernels do.
+
+    ARP of hardware type 6 (IEEE 802) reads as no operation; neighbour discovery with an option that comes twice as
+    being about no address.  Nobody has a reason to send either.
+    """
+    yield {"eth_type": _ARP, "arp_op": 0}
+    for kind in (_SOLICITATION, _ADVERTISEMENT):
+        yield {**_icmpv6(kind), "ipv6_nd_target": 0}
 
 
 def derived_link_local(mac: int) -> Net:

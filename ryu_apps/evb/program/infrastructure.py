@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ryu_apps.evb.flow.guarded import unread
 from ryu_apps.evb.flow.pipeline import (
     ALL_METADATA,
     PORT_MASK,
@@ -189,6 +190,8 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
         # Of a station that is known: see Desired, which knows it.
         yield from punting(one, station=None)
     yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=RESERVED_ADDRESSES))
+    for fields in unread():
+        yield _rule(Table.ADMIT, Priority.WIDE, match(**fields))
     for one in interfaces:
         if one.role is not Role.TRUNK and one.native_vlan is not None:
             yield from _native(one.port_no, VLAN_PRESENT | one.native_vlan)

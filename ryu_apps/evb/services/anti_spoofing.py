@@ -146,13 +146,14 @@ def _ipv6(rung: Rung, allowed: list[Net], own: Iterable[Net], checks: AntiSpoofi
 
 
 def _arp(vsi_type: VsiType, binding: VsiBinding, own: list[Net]) -> Iterator[_Line]:
-    nobody = Net(0, _ALL_4)
-    senders = [Net(0, 0)]
+    senders: list[Fields] = [{}]
     if own or vsi_type.addresses:
-        senders = [nobody, *(own or _networks(vsi_type, 4))]
+        allowed = own or _networks(vsi_type, 4)
+        senders = [{"arp_spa": net} for net in allowed]
+        senders += [{"arp_spa": 0, "arp_tpa": net} for net in allowed]
     for hardware in _hardware(binding) if vsi_type.anti_spoofing.mac else [{}]:
         for sender in senders:
-            yield Rung.VSI, {"eth_type": ARP, **hardware, "arp_spa": sender}, Table.ACL_FROM
+            yield Rung.VSI, {"eth_type": ARP, **hardware, **sender}, Table.ACL_FROM
 
 
 def _announcements(binding: VsiBinding, own_4: list[Net], own_6: list[Net], following: Table) -> Iterator[_Line]:
