@@ -8,10 +8,11 @@ under which the page was found, in ``Origin`` where the page comes from.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from io import BytesIO
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from webob import Request
 
@@ -25,6 +26,8 @@ Limit = Callable[[float], AbstractContextManager[object]]
 
 _READING = ("GET", "HEAD")
 _JSON = "application/json"
+#: A host, and perhaps a port (RFC 9110 7.2).
+_HOST = re.compile(r"(?:\[(?P<address>[0-9a-fA-F:.]+)\]|(?P<name>[^][:,/@?#\s]+))(?::[0-9]*)?")
 
 
 class NotServedError(Exception):
@@ -54,7 +57,7 @@ def screen(request: Request, names: Iterable[str] = ()) -> None:
     host = request.environ.get("HTTP_HOST", "")
     if not host:
         raise NotServedError(400, "a Host header is needed")
-    if not _ours(_name(host), request.environ.get("SERVER_NAME", ""), names):
+    if not _ours(host, request.environ.get("SERVER_NAME", ""), names):
         raise NotServedError(421, f"there is no {host!r} here")
     origin = request.environ.get("HTTP_ORIGIN")
     if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
@@ -129,16 +132,25 @@ def _content_type(request: Request) -> str | None:
     return next((value for name, value in raw if name.lower() == "content-type"), None)
 
 
-def _name(host: str) -> str:
-    """The host of a Host header, without a port and brackets, in lower case."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    name = host.rpartition(":")[0] if ":" in host else host
-    return name.lower().removesuffix(".")
+def _ours(host: str, own: str, names: Iterable[str]) -> bool:
+    """Whether a Host header, of which several read as one with commas, is one of this server's names."""
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = _canonical(found["address"] or found["name"])
+    return is_loopback(name) or name in map(_canonical, (own, *names))
 
 
-def _ours(name: str, own: str, names: Iterable[str]) -> bool:
-    return is_loopback(name) or name in (own.lower(), *(one.lower() for one in names))
+def _canonical(name: str) -> str:
+    """A host name or address as there is one way to write it.
+
+    To a server that listens on ``::``, the address at which IPv4 arrives is one of IPv6 that has it inside.
+    """
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return name.lower().removesuffix(".")
+    return str(address.ipv4_mapped or address) if isinstance(address, IPv6Address) else str(address)
 
 
 def _in_pieces(request: Request) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from itertools import islice
 
 from webob import Request, Response
@@ -99,7 +100,9 @@ def _body(octets: bytes, model: type[Strict]) -> Strict:
 
 
 def _json(status: int, body: object) -> Response:
-    return Response(json_body=body, status=status, content_type="application/json")
+    # Webob has no phrase for 421.
+    line = f"{status} {HTTPStatus(status).phrase}"
+    return Response(json_body=body, status=line, content_type="application/json")
 
 
 def _spread(parts: Iterator[bytes], pause: Callable[[float], None]) -> Iterator[bytes]:

@@ -183,6 +183,7 @@ JSON = "Content-Type: application/json"
     [
         (200, (RELOAD, "Host: localhost")),
         (200, (RELOAD, "Host: [::1]:8080", JSON)),
+        (200, (RELOAD, "Host: [0:0::1]", JSON)),
         (
             200,
             (RELOAD, "Host: 127.0.0.1:{port}", "Origin: http://127.0.0.1:{port}", "Sec-Fetch-Site: same-origin", JSON),
@@ -203,6 +204,9 @@ JSON = "Content-Type: application/json"
         (421, (RELOAD, "Host: evil.example:{port}", "Origin: http://evil.example:{port}", JSON)),
         (421, (RELOAD, "Host: 127.0.0.1, evil.example")),
         (421, (RELOAD, "Host: 127.0.0.1", "Host: evil.example")),
+        (421, (RELOAD, "Host: [::1]", "Host: evil.example")),
+        (421, (RELOAD, "Host: 127.0.0.1:8080, evil.example:8080")),
+        (421, (RELOAD, "Host: [::1")),
         (421, (RELOAD, "Host: 127.0.0.1.evil.example")),
         (421, ("GET /evb/status HTTP/1.1", "Host: evil.example")),
         (421, ("GET /metrics HTTP/1.1", "Host: evil.example")),
