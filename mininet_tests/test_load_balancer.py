@@ -340,6 +340,16 @@ def test_datagrams_follow_a_back_end_and_leave_it_when_it_is_gone(stage: Cluster
         except TimeoutError:
             return False
 
+    def refused(client: socket.socket) -> bool:
+        try:
+            client.send(b"question")
+            client.recv(100)
+        except ConnectionRefusedError:
+            return True
+        except TimeoutError:
+            pass
+        return False
+
     with scene(stage, tmp_path) as here, ExitStack() as sockets:
         first, guest = here.backend(11, "hv1"), here.guest("dual", "hv5")
         clients = [bound(here.client), bound(guest.vm.namespace)]
@@ -354,6 +364,11 @@ def test_datagrams_follow_a_back_end_and_leave_it_when_it_is_gone(stage: Cluster
         stage.hypervisors["hv6"].station.request(Mode.DEASSOCIATE, first.vsi)
         for client in clients:
             wait_until(partial(answers, client, other), "an answer of the second back end", 10)
+        # Nobody listens there any more, and its kernel says so, about its own address.
+        other.close()
+        for client in clients:
+            client.connect((virtual, DNS_PORT))
+            wait_until(partial(refused, client), "the back end's error", 10)
 
 
 def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, tmp_path: Path) -> None:

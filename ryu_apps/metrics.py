@@ -23,6 +23,7 @@ from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS
 from ryu_apps.evb.snooper import COUNTERS
 from ryu_apps.evb.topology.fabric import PortId, Switch
+from ryu_apps.evb.translator import OUTCOMES as TRANSLATIONS
 from ryu_apps.evb.type_database import OUTCOMES
 from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
@@ -223,6 +224,19 @@ class _State(Collector):
                 budgets.add_metric(labels, budget)
         yield from (vsis, promised, budgets, ready, stations)
         yield from (*self._of_stations(), *self._of_multicast(), *self._of_vsis(), *self._of_managers())
+        yield self._of_errors()
+
+    def _of_errors(self) -> Metric:
+        engine = self._engine
+        family = CounterMetricFamily(
+            "evb_icmp_errors",
+            "ICMP errors about balanced connections, by what became of them",
+            labels=(*_DP, "outcome"),
+        )
+        for dpid, switch in engine.fabric.switches.items():
+            for outcome in TRANSLATIONS:
+                family.add_metric((*_labels(switch), outcome), engine.translator.counted[dpid, outcome])
+        return family
 
     def _of_managers(self) -> Iterator[Metric]:
         types = self._engine.types

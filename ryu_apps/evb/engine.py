@@ -635,10 +635,11 @@ class Engine:
             return
         if state.readiness is not Readiness.READY:
             state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
+        elif event.data[_ETHERTYPE] == _TAGGED and self.translator.wants(event.data):
+            # By whatever port: a back end at another switch is heard by a trunk.
+            self._effects += self.translator.frame(event.port, event.data)
         elif self.neighbours.is_trunk(event.port):
             self._heard(self.neighbours.frame(event.port, event.data, now), now)
-        elif event.data[_ETHERTYPE] == _TAGGED and self.translator.wants(event.data):
-            self._effects += self.translator.frame(event.port, event.data)
         elif event.data[_ETHERTYPE] == _TAGGED:
             # Stations speak untagged; what comes from behind a gate has a tag.
             self._snooped(self.snooper.frame(event.port, event.data, now), now)

@@ -1,15 +1,17 @@
-"""ICMP errors about connections through load balancers: led to the back end, about its own addresses.
+"""ICMP errors about connections through load balancers: each end gets them about the addresses that it knows.
 
-A router that cannot forward what a back end has sent tells the virtual address, for that is what it has seen.
-Open vSwitch rewrites no quoted packet, so its switch gives such errors to the controller, a few a second.
-They quote the ends of a connection; the switch is asked for the pins of just that one, and what they name is
-who gets the error, about the addresses that it knows itself by.  Without such a pin nobody does.
+A router that cannot forward what a back end has sent tells the virtual address, for that is what it has seen; and a
+back end, or a router before it, tells the client about the back end's own address, of which the client knows nothing.
+Open vSwitch rewrites no quoted packet, so the client's switch gives the former to the controller, and of errors for
+clients a copy, a few a second.  They quote the ends of a connection; the switch is asked for the pins of just that
+one.  What the pins name is who gets the error, or whom the client gets it from.  Without such a pin nobody does.
 
 Nothing is remembered but what has been asked for, and of that not much.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -19,11 +21,14 @@ from ryu_apps.evb.flow.rule import TABLES, CookieMask, Fields, LoadBits, Rule, m
 from ryu_apps.evb.io import ReadRules, SendFrame
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.errors import WireError
-from ryu_apps.evb.wire.icmp_error import End, IcmpError
+from ryu_apps.evb.wire.icmp_error import End, IcmpError, carries_icmp_error
 from ryu_apps.evb.wire.ip import ETHERTYPE_IPV4, ETHERTYPE_IPV6
 
 #: Errors about which a switch has not answered yet; the oldest is forgotten for one more.
 MAX_WAITING = 64
+#: What becomes of errors: translated; about no connection that the switch has noted; not readable; forgotten, because
+#: the switch has not answered and others have come.
+OUTCOMES = ("translated", "unknown", "malformed", "forgotten")
 #: VSIs that may have the same ends in one VLAN, one of which is meant.
 _MOST_TARGETS = 4
 _STATE = CookieMask(cookie(Kind.STATE), 0xFFFFF << 44)
@@ -31,59 +36,72 @@ _PROTOCOLS = {6: "tcp", 17: "udp"}
 _VID_BITS = 0xFFF
 
 
-class Target(NamedTuple):
-    """The back end of a connection, as its pin says."""
+class _Asked(NamedTuple):
+    """What a switch has been asked.
 
-    eth_dst: int
-    end: End
+    Attributes:
+        to_client: the error is for a client; or else for a virtual address.
+    """
+
+    dpid: int
+    error: IcmpError
+    to_client: bool
 
 
 class Translator:
-    """Leads errors to back ends.
+    """Translates errors in both directions.
 
     Attributes:
-        counted: errors by what became of them: translated, about no connection (unknown), unreadable (malformed).
+        counted: errors of each switch by what became of them, one of :data:`OUTCOMES`.
     """
 
     def __init__(self, fabric: Fabric, next_token: Callable[[], int]) -> None:
         self._next_token = next_token
         self._virtual = {(one.vid, one.mac): frozenset(one.addresses) for one in fabric.balancers}
-        self._waiting: dict[int, tuple[int, IcmpError]] = {}
-        self.counted = dict.fromkeys(("translated", "unknown", "malformed"), 0)
+        self._vids = {one.vid for one in fabric.balancers}
+        self._waiting: dict[int, _Asked] = {}
+        self.counted: Counter[tuple[int, str]] = Counter()
 
     def wants(self, data: bytes) -> bool:
-        """Whether a frame with a tag is for the address of a load balancer."""
-        return (int.from_bytes(data[14:16]) & _VID_BITS, int.from_bytes(data[:6])) in self._virtual
+        """Whether a frame with a tag is for the address of a load balancer, or an error in the VLAN of one."""
+        vid = int.from_bytes(data[14:16]) & _VID_BITS
+        return (vid, int.from_bytes(data[:6])) in self._virtual or (vid in self._vids and carries_icmp_error(data))
 
     def frame(self, port: PortId, data: bytes) -> Iterator[ReadRules]:
         """An error has come in: ask for the pins that it is about."""
         try:
             error = IcmpError.decode(data)
         except WireError:
-            self.counted["malformed"] += 1
+            self.counted[port.dpid, "malformed"] += 1
             return
-        if error.source.address not in self._virtual[error.vid, error.eth_dst]:
-            self.counted["unknown"] += 1
+        virtual = self._virtual.get((error.vid, error.eth_dst))
+        if virtual is not None and error.source.address not in virtual:
+            self.counted[port.dpid, "unknown"] += 1
             return
-        token = self._next_token()
         while len(self._waiting) >= MAX_WAITING:
-            del self._waiting[next(iter(self._waiting))]
-        self._waiting[token] = port.dpid, error
-        yield ReadRules(port.dpid, token, _STATE, Table.BALANCER_PINS, match(**_there(error)))
+            forgotten = self._waiting.pop(next(iter(self._waiting)))
+            self.counted[forgotten.dpid, "forgotten"] += 1
+        token = self._next_token()
+        self._waiting[token] = _Asked(port.dpid, error, virtual is None)
+        yield ReadRules(port.dpid, token, _STATE, Table.BALANCER_PINS, match(**_opposite(error)))
 
     def read(self, token: int, pins: Iterable[Rule]) -> list[SendFrame] | None:
         """A switch has shown the pins it was asked for; None: it was asked by somebody else."""
-        waiting = self._waiting.pop(token, None)
-        if waiting is None:
+        asked = self._waiting.pop(token, None)
+        if asked is None:
             return None
-        dpid, error = waiting
-        targets = _targets(error, pins)
-        self.counted["translated" if targets else "unknown"] += 1
-        return [SendFrame(PortId(dpid, TABLES), error.about(one.end, one.eth_dst).encode()) for one in targets]
+        translate = _from_virtual if asked.to_client else _to_backend
+        made = (translate(asked.error, _written(pin)) for pin in _newest(pins))
+        frames = list(dict.fromkeys(one.encode() for one in made if one is not None))[:_MOST_TARGETS]
+        self.counted[asked.dpid, "translated" if frames else "unknown"] += 1
+        return [SendFrame(PortId(asked.dpid, TABLES), one) for one in frames]
 
 
-def _there(error: IcmpError) -> Fields:
-    """What the pins of a client's segments match, whichever way it goes to the load balancer."""
+def _opposite(error: IcmpError) -> Fields:
+    """What the pin matches of what goes the other way than the quoted packet: the one that names its destination anew.
+
+    For an error to a virtual address that is the client's; for one to a client, what the back end answers.
+    """
     version = error.source.address.version
     protocol = _PROTOCOLS[error.protocol]
     return {
@@ -97,13 +115,12 @@ def _there(error: IcmpError) -> Fields:
     }
 
 
-def _targets(error: IcmpError, pins: Iterable[Rule]) -> list[Target]:
+def _newest(pins: Iterable[Rule]) -> Iterable[Rule]:
     """Of each client's pins the newest."""
     newest: dict[int, Rule] = {}
     for pin in sorted(pins, key=_age):
         newest[next((one.value for one in pin.match if one.name == "metadata"), 0)] = pin
-    found = (_target(error, pin) for pin in newest.values())
-    return list(dict.fromkeys(one for one in found if one is not None))[:_MOST_TARGETS]
+    return newest.values()
 
 
 def _age(pin: Rule) -> tuple[int, int]:
@@ -111,15 +128,30 @@ def _age(pin: Rule) -> tuple[int, int]:
     return life >> BALANCED_LIFE.offset & (1 << BALANCED_LIFE.width) - 1, pin.priority
 
 
-def _target(error: IcmpError, pin: Rule) -> Target | None:
+def _written(pin: Rule) -> dict[str, int]:
+    """The fields that a pin writes."""
     written: dict[str, int] = {}
     for action in pin.apply:
         if isinstance(action, LoadBits):
             name, offset, _ = action.target
             written[name] = written.get(name, 0) | action.value << offset
+    return written
+
+
+def _to_backend(error: IcmpError, written: dict[str, int]) -> IcmpError | None:
+    end = _end(error, written, "dst")
+    return None if end is None or "eth_dst" not in written else error.about(end, written["eth_dst"])
+
+
+def _from_virtual(error: IcmpError, written: dict[str, int]) -> IcmpError | None:
+    end = _end(error, written, "src")
+    return None if end is None else error.from_end(end)
+
+
+def _end(error: IcmpError, written: dict[str, int], which: str) -> End | None:
     version = error.source.address.version
-    names = "eth_dst", f"ipv{version}_dst", f"{_PROTOCOLS[error.protocol]}_dst"
+    names = f"ipv{version}_{which}", f"{_PROTOCOLS[error.protocol]}_{which}"
     if not all(name in written for name in names):
         return None
-    eth_dst, address, port = (written[name] for name in names)
-    return Target(eth_dst, End(IPv4Address(address) if version == 4 else IPv6Address(address), port))
+    address, port = (written[name] for name in names)
+    return End(IPv4Address(address) if version == 4 else IPv6Address(address), port)

@@ -1,7 +1,8 @@
-"""ICMP errors about what a back end has sent by the virtual address: they reach it, about its own addresses."""
+"""ICMP errors about balanced connections: each end gets them about the addresses that it knows."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -88,6 +89,58 @@ def translated(world: World, port: PortId, frame: bytes) -> list[SendFrame]:
     return [one for one in world.frames if one.port.port_no == TABLES]
 
 
+def trunk(world: World) -> PortId:
+    """By which the back end is heard at the client's switch."""
+    interfaces = world.fabric.switches[S2].interfaces
+    return next(PortId(S2, number) for number, one in interfaces.items() if one.peer is not None)
+
+
+def copied(world: World, port: PortId, frame: bytes) -> tuple[list[PortId], list[int]]:
+    """Where a frame from an edge port comes out, and the meters of the copies that the client's switch makes of it."""
+    fields = fields_of(IcmpError.decode(frame))
+    arrived = [one.port for one in world.carry(port, fields)]
+    inside = {**fields, "vlan_vid": VLAN_PRESENT | VLAN, "vlan_pcp": 0}
+    metered = passage(world.tables[S2], {**inside, "in_port": trunk(world).port_no}).metered
+    return arrived, [one.meter_id for one in metered]
+
+
+@VERSIONS
+@pytest.mark.parametrize("by", ["the back end", "a router before it"])
+@pytest.mark.parametrize(("at", "mac"), [(CLIENT, CLIENT_MAC), (HV4, A.mac)], ids=["end system", "VM"])
+def test_an_error_of_a_back_end_reaches_the_client_about_the_virtual_address(
+    world: World, at: PortId, mac: int, by: str, version: int
+) -> None:
+    talks(world, at, mac, HV1, W1, version=version)
+    real = REAL[version][W1.mac]
+    own, client = End(ip_address(real[0]), real[1]), client_end(mac, version)
+    sender = real[0] if by == "the back end" else ROUTER[version]
+    frame = IcmpError.decode(too_big(W1.mac, (client, own), octets=20, router=sender))
+    frame = replace(frame, eth_dst=mac)
+    if by == "the back end":
+        arrived, meters = copied(world, HV1, frame.encode())
+        assert arrived == [at], "what may be about a connection of its own reaches it first"
+        assert meters == [BALANCER_METER]
+    (sent,) = translated(world, trunk(world), frame.encode())
+    error = IcmpError.decode(sent.data)
+    seen = virtual(version).address if by == "the back end" else ip_address(sender)
+    assert (error.eth_dst, error.source, error.destination) == (mac, client, virtual(version))
+    assert (error.packet.source, error.packet.destination) == (seen, client.address)
+    assert error.packet.payload[8:] == quoted(client, virtual(version), 20), "checksums as the client wrote them"
+    fields = {**fields_of(error), "vlan_vid": VLAN_PRESENT | VLAN, "vlan_pcp": 0}
+    assert [one.port for one in world.carry(PortId(S2, CONTROLLER), fields)] == [at], "and is not copied again"
+
+
+@VERSIONS
+def test_an_error_for_a_client_about_no_connection_is_not_translated(world: World, version: int) -> None:
+    talks(world, CLIENT, CLIENT_MAC, HV1, W1, version=version)
+    real = REAL[version][W1.mac]
+    own, client = End(ip_address(real[0]), real[1]), client_end(CLIENT_MAC, version)
+    for about in ((client._replace(port=1), own), (client, own._replace(port=1)), (client, virtual(version))):
+        frame = replace(IcmpError.decode(too_big(W1.mac, about)), eth_dst=CLIENT_MAC)
+        assert translated(world, trunk(world), frame.encode()) == []
+    assert world.engine.translator.counted[S2, "unknown"] == 3
+
+
 def fields_of(error: IcmpError) -> dict[str, int]:
     version = error.packet.source.version
     return {
@@ -168,7 +221,7 @@ def test_what_is_damaged_is_counted_and_nothing_else(world: World, version: int)
         broken[at] ^= 0x41
         translated(world, CLIENT, bytes(broken))
     assert len(translated(world, CLIENT, whole)) == 1
-    assert world.engine.translator.counted["malformed"] >= len(whole) - 18
+    assert world.engine.translator.counted[S2, "malformed"] >= len(whole) - 18
 
 
 def test_a_switch_that_does_not_answer_costs_a_bounded_memory(world: World) -> None:
@@ -178,3 +231,4 @@ def test_a_switch_that_does_not_answer_costs_a_bounded_memory(world: World) -> N
         frame = too_big(CLIENT_MAC, (virtual(4), client_end(CLIENT_MAC, 4)))
         asked += translator.frame(CLIENT, frame)
     assert [translator.read(one.token, ()) is not None for one in asked].count(True) == MAX_WAITING
+    assert translator.counted[S2, "forgotten"] == 2 * MAX_WAITING

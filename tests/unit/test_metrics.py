@@ -6,10 +6,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ryu_apps.evb.io import FrameReceived, Mode
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.rest_world import RestWorld
-from tests.world import EAGER, HV1, HV3, OPEN_2, S1, Vm, two_switches
+from tests.unit.test_balanced_errors import client_end, too_big, virtual
+from tests.unit.test_load_balancer import balancer
+from tests.world import CLIENT_MAC, EAGER, HV1, HV3, NMS, OPEN_2, S1, Vm, two_switches
 
 VM = Vm(7)
 NOBODYS = VsiTypeKey(77, 1)
@@ -150,6 +153,17 @@ def test_gauges_follow_the_engine(world: RestWorld) -> None:
 def test_dropped_frames_are_counted_by_reason(world: RestWorld) -> None:
     world.feed(FrameReceived(HV1, b"too short"))
     assert value(world, "evb_frames_dropped_total", port="1", reason="malformed") == 1
+
+
+def test_errors_about_balanced_connections_are_counted_by_what_became_of_them() -> None:
+    world = RestWorld(fabric=Fabric(two_switches().switches, (balancer(),)))
+    world.connect()
+    assert value(world, "evb_icmp_errors_total", outcome="translated") == 0
+    whole = too_big(CLIENT_MAC, (virtual(4), client_end(CLIENT_MAC, 4)))
+    world.feed(FrameReceived(NMS, whole))
+    world.feed(FrameReceived(NMS, whole[:-20]))
+    assert value(world, "evb_icmp_errors_total", outcome="unknown") == 1
+    assert value(world, "evb_icmp_errors_total", outcome="malformed") == 1
 
 
 def test_every_reason_for_a_drop_is_known(world: RestWorld) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -264,6 +265,14 @@ def test_errors_for_the_vm_reach_it_and_every_proxy_of_its_vlan(world: World, at
     assert [one.port for one in world.carry(CLIENT, error | {f"{name}_type": echo})] == [at]
     plain = {**error, "eth_dst": Vm(3).mac}
     assert [one.port for one in world.carry(CLIENT, plain)] == [HV2]
+    # What the VM has to say of a segment that a proxy has sent in the client's name.
+    address = "10.0.100.1" if version == 4 else "fe80::5054:ff:fe00:1"
+    said = {**error, "eth_src": A.mac, "eth_dst": CLIENT_MAC, f"ipv{version}_src": int(ip_address(address))}
+    assert {(one.port, one.fields["eth_dst"]) for one in world.carry(at, said)} == {
+        (CLIENT, CLIENT_MAC),
+        (PROXY1, PROXY1_MAC),
+        (PROXY2, PROXY2_MAC),
+    }
     # What one of the proxies has to say to the VM is none for itself.
     assert PROXY1 not in [one.port for one in world.carry(PROXY1, error | {"eth_src": PROXY1_MAC})]
 

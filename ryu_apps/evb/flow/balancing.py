@@ -31,6 +31,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.pipeline import (
     BALANCE_NOTED,
     BALANCED,
@@ -40,6 +41,7 @@ from ryu_apps.evb.flow.pipeline import (
     BALANCED_NEWEST,
     DIRECTION_BITS,
     DIRECTION_SHIFT,
+    TRANSLATED,
     VSI_BITS,
     VSI_SHIFT,
     Direction,
@@ -239,8 +241,16 @@ def _following(scope: Scope, kind: Kind, client: Client, cookie: int) -> Iterato
 
 
 def looking_back(scope: Scope, kinds: Iterable[Kind], goto: Table, cookie: int) -> Iterator[Rule]:
-    """What comes from a back end bears the load balancer's address again before the client's policy sees it."""
+    """What comes from a back end bears the load balancer's address again before the client's policy sees it.
+
+    Of ICMP errors the controller gets a copy, last: the copies are bounded, and the bound must not cost the client any.
+    What it has translated is not copied to it again.
+    """
     yield Rule(Table.BALANCE_TO, Priority.DEFAULT, match(**scope), cookie, goto=goto)
+    for fields in icmp_errors():
+        error = match(**scope, **fields, **_reg2((TRANSLATED, 0)))
+        copied = Resubmit(goto), Resubmit(Table.BALANCE_ERRORS)
+        yield Rule(Table.BALANCE_TO, Priority.EXACT, error, cookie, copied)
     for kind in kinds:
         yield Rule(
             Table.BALANCE_TO, Priority.EXACT, match(**scope, **kind.match), cookie, tuple(look_up(kind)), goto=goto

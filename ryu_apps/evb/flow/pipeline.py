@@ -130,6 +130,8 @@ class Table(IntEnum):
     """UDP that has a pin: which group says whether its back end is in rotation?"""
     BALANCE_ANEW = 86
     """UDP whose back end is in rotation no more: back to the virtual address, and to BALANCE_PICK."""
+    BALANCE_ERRORS = 87
+    """A copy to the controller of an ICMP error for a client: a back end may have sent it."""
 
 
 class Direction(IntEnum):
@@ -193,6 +195,8 @@ BALANCED, BALANCED_LASTS, BALANCE_NOTED = (Bits("reg2", bit, 1) for bit in range
 #: ``reg2`` of the same: the life of the connection that is looked up or noted, and the newest that was found; it
 #: begins another connection with the ports of one that stood.
 BALANCED_LIFE, BALANCED_NEWEST, BALANCED_AGAIN = Bits("reg2", 8, 2), Bits("reg2", 10, 2), Bits("reg2", 12, 1)
+#: ``reg2`` of an ICMP error that the controller has translated.
+TRANSLATED = Bits("reg2", 13, 1)
 
 
 class Kind(IntEnum):

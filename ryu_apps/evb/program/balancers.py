@@ -26,11 +26,13 @@ from ryu_apps.evb.flow.balancing import (
     stash,
     staying,
 )
+from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.pipeline import (
     BACKEND_GROUP,
     BALANCER_GROUP,
     BALANCER_METER,
     DIRECTION_MASK,
+    TRANSLATED,
     TRUNK_MASK,
     VSI_MASK,
     Direction,
@@ -48,6 +50,7 @@ from ryu_apps.evb.flow.rule import (
     ForgetInPort,
     Group,
     GroupType,
+    LoadBits,
     Meter,
     Output,
     Pop,
@@ -65,9 +68,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Role
 #: In FORWARD, above every address.
 _RESOLVE = 250
 _ARP, _REQUEST, _REPLY = 0x0806, 1, 2
-_ICMP, _ICMPV6, _SOLICITATION, _ADVERTISEMENT = 1, 58, 135, 136
-#: ICMP errors, as :mod:`ryu_apps.evb.wire.icmp_error` has them.
-_ERROR_TYPES = {IPV4: (3, 11, 12), IPV6: (1, 2, 3, 4)}
+_ICMPV6, _SOLICITATION, _ADVERTISEMENT = 58, 135, 136
 #: Errors a second that a switch gives to the controller, and how many at once.
 ERROR_RATE, ERROR_BURST = 20, 40
 #: The option that says the Ethernet address of whom was asked for; the flags "solicited" and "override".
@@ -87,7 +88,10 @@ def balancer_rules(balancers: tuple[LoadBalancer, ...]) -> Iterator[Rule]:
     if not balancers:
         return
     # What the controller has translated has a tag, and goes to a back end as if it came from an end system.
-    yield Rule(Table.INGRESS, Priority.EXACT, match(in_port=CONTROLLER), _COOKIE, goto=Table.FORWARD)
+    marked = (LoadBits(TRANSLATED, 1),)
+    yield Rule(Table.INGRESS, Priority.EXACT, match(in_port=CONTROLLER), _COOKIE, marked, goto=Table.FORWARD)
+    to_controller: tuple[Action, ...] = (Output(CONTROLLER),)
+    yield Rule(Table.BALANCE_ERRORS, Priority.DEFAULT, (), _COOKIE, to_controller, meter=BALANCER_METER)
     yield from following(_COOKIE)
     kinds = dict.fromkeys(kind for one in balancers for kind in _kinds(one))
     yield from looking_back({"metadata": (0, VSI_MASK | DIRECTION_MASK)}, kinds, Table.OUTPUT, _COOKIE)
@@ -197,13 +201,12 @@ def _service(one: LoadBalancer) -> Iterator[Rule]:
 def _errors(one: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[Rule]:
     """ICMP errors about what a back end has sent: a switch cannot rewrite what they quote, so the controller does."""
     eth_type = _ETH_TYPES[address.version]
-    name, ip_proto = ("icmpv4_type", _ICMP) if eth_type == IPV4 else ("icmpv6_type", _ICMPV6)
     ip_dst, _ = Kind(eth_type, TCP).destination
     there: Fields = {"vlan_vid": VLAN_PRESENT | one.vid, "eth_dst": one.mac, ip_dst: int(address)}
-    for kind in _ERROR_TYPES[eth_type]:
-        asked = match(**there, eth_type=eth_type, ip_proto=ip_proto, **{name: kind})
-        punt: tuple[Action, ...] = (Output(CONTROLLER),)
-        yield Rule(Table.BALANCE, Priority.EXACT, asked, _COOKIE, punt, meter=BALANCER_METER)
+    for fields in icmp_errors():
+        if fields["eth_type"] == eth_type:
+            punt: tuple[Action, ...] = (Output(CONTROLLER),)
+            yield Rule(Table.BALANCE, Priority.EXACT, match(**there, **fields), _COOKIE, punt, meter=BALANCER_METER)
 
 
 def _of_hosts(one: LoadBalancer) -> Iterator[Rule]:

@@ -1,7 +1,7 @@
 """ICMP errors, and what they quote: the first octets of the packet that they are about (RFC 792, RFC 4443).
 
-Only what is needed to lead an error to another end: whose packet it is about, and the same error about the
-same packet under other addresses (RFC 3022 4.3, RFC 5508 4.2).
+Only what is needed to lead an error to another end, or to have it come from one: whose packet it is about, and the
+same error about the same packet under other addresses (RFC 3022 4.3, RFC 5508 4.2).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ETHERNET = Struct("!HIHIHHH")
 _TPID, _VID = 0x8100, 0xFFF
 #: Octets of an ICMP header with its second word: unused, or the path MTU.
 _ICMP = 8
-#: Where the quoted packet has its addresses, its protocol and, if it has no option, its ports.
+#: Where the quoted packet has its addresses, of what size, and its protocol.
 _QUOTED = {4: (12, 4, 9), 6: (8, 16, 6)}
 #: Where a quoted segment or datagram has its checksum, if so much is quoted.
 _CHECKSUM_AT = {_TCP: 16, _UDP: 6}
@@ -77,19 +77,35 @@ class IcmpError:
 
     def about(self, source: End, eth_dst: int) -> IcmpError:
         """The same error about the same packet from another end of its IP version, to that end."""
+        packet = _between(self.packet, self.packet.source, source.address, self._quoting(source, 0))
+        return replace(self, eth_dst=eth_dst, packet=_checked(packet), source=source)
+
+    def from_end(self, destination: End) -> IcmpError:
+        """The same error about the same packet to another end of its IP version.
+
+        It is from that end if it was from the old one, and not from a router on the way there.
+        """
+        sender = self.packet.source
+        if sender == self.destination.address:
+            sender = destination.address
+        packet = _between(self.packet, sender, self.packet.destination, self._quoting(destination, 1))
+        return replace(self, packet=_checked(packet), destination=destination)
+
+    def _quoting(self, end: End, which: int) -> bytes:
+        """The ICMP message with another source (0) or destination (1) of what it quotes; its checksum is to be set."""
         version = _version(self.packet)
         quoted = bytearray(self.packet.payload[_ICMP:])
         at, size, _ = _QUOTED[version]
-        ports = _ports_at(quoted, version)
-        before = bytes(quoted[at : at + size] + quoted[ports : ports + 2])
-        quoted[at : at + size] = source.address.packed
-        quoted[ports : ports + 2] = source.port.to_bytes(2)
-        after = source.address.packed + source.port.to_bytes(2)
-        _adjust(quoted, ports + _CHECKSUM_AT[self.protocol], before, after, optional=self.protocol == _UDP)
+        at, port = at + which * size, _ports_at(quoted, version) + which * 2
+        before = bytes(quoted[at : at + size] + quoted[port : port + 2])
+        quoted[at : at + size] = end.address.packed
+        quoted[port : port + 2] = end.port.to_bytes(2)
+        after = end.address.packed + end.port.to_bytes(2)
+        sum_at = _ports_at(quoted, version) + _CHECKSUM_AT[self.protocol]
+        _adjust(quoted, sum_at, before, after, optional=self.protocol == _UDP)
         if version == 4:
             _adjust(quoted, 10, before[:size], after[:size])
-        packet = _to(self.packet, source.address, self.packet.payload[:_ICMP] + bytes(quoted))
-        return replace(self, eth_dst=eth_dst, packet=_checked(packet), source=source)
+        return self.packet.payload[:_ICMP] + bytes(quoted)
 
     def encode(self) -> bytes:
         """The frame, with its tag."""
@@ -98,14 +114,22 @@ class IcmpError:
         return _ETHERNET.pack(*macs, _TPID, self.vid, ethertype) + self.packet.encode()
 
 
+def carries_icmp_error(data: bytes) -> bool:
+    """Whether a frame with one tag looks like one: IPv6 without extension headers, as a sender of errors has it."""
+    ethertype, packet = int.from_bytes(data[16:18]), data[18:]
+    if ethertype == ETHERTYPE_IPV4:
+        return packet[9:10] == bytes([PROTO_ICMP])
+    return ethertype == ETHERTYPE_IPV6 and packet[6:7] == bytes([PROTO_ICMPV6]) and packet[40:41] < b"\x80"
+
+
 def _version(packet: Ipv4 | Ipv6) -> int:
     return packet.source.version
 
 
-def _to(packet: Ipv4 | Ipv6, destination: Address, payload: bytes) -> Ipv4 | Ipv6:
+def _between(packet: Ipv4 | Ipv6, source: Address, destination: Address, payload: bytes) -> Ipv4 | Ipv6:
     if isinstance(packet, Ipv4):
-        return replace(packet, destination=IPv4Address(destination), payload=payload)
-    return replace(packet, destination=IPv6Address(destination), payload=payload)
+        return replace(packet, source=IPv4Address(source), destination=IPv4Address(destination), payload=payload)
+    return replace(packet, source=IPv6Address(source), destination=IPv6Address(destination), payload=payload)
 
 
 def _check(packet: Ipv4 | Ipv6, ethertype: int) -> None:

@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.flow.rule import Action, Fields, Resubmit, Rule, SetField, match
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
-from ryu_apps.evb.services.errors import icmp_errors
 from ryu_apps.evb.services.firewall.connections import (
     ESTABLISHED,
     FOLLOWS,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.pipeline import (
     FROM_PROXY,
     PIN_LASTS,
@@ -34,7 +35,6 @@ from ryu_apps.evb.flow.rule import Action, Bits, Fields, ForgetInPort, Resubmit,
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
-from ryu_apps.evb.services.errors import icmp_errors
 from ryu_apps.evb.services.learnt import rewritten
 from ryu_apps.evb.services.tcp_proxy.pins import Pin, capacity, note
 from ryu_apps.evb.services.tcp_proxy.schema import NAME, SECTION, Proxied
@@ -91,20 +91,19 @@ def _take_over(value: Proxied, epoch: int, route: Route) -> Iterator[Rule]:
                 fields: Fields = {"eth_type": eth_type, "ip_proto": TCP, port: (block.value, block.mask)}
                 yield Rule(table, Priority.EXACT, match(metadata=scope, **fields), owner, (taken,))
         yield Rule(table, Priority.DEFAULT, match(metadata=scope), owner, goto=route.after(table))
-        if direction is Direction.TO_VM:
-            yield from _errors(scope, owner, route.after(table))
+        yield from _errors(direction, table, epoch, route.after(table))
         yield Rule(Table.PROXY_LOOKUP, Priority.DEFAULT, match(metadata=scope), owner, _LOOK_UP[direction])
         yield Rule(Table.PROXY_DECIDE, Priority.DEFAULT, match(metadata=scope), owner)
 
 
-def _errors(scope: tuple[int, int], owner: int, following: Table) -> Iterator[Rule]:
-    """ICMP errors may be about what a proxy has sent in the VM's name: a copy to each, and to the VM what is its own.
+def _errors(direction: Direction, table: Table, epoch: int, following: Table) -> Iterator[Rule]:
+    """ICMP errors may be about what a proxy has sent, in the VM's name or in the client's: a copy to each.
 
-    What an error quotes no switch can read, and who it is not about ignores it.
+    What an error quotes no switch can read, and who it is not about ignores it; so it goes on to its destination too.
     """
-    copies = (ToGroup(PROXY_GROUP),)
+    owner, scope, copies = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, direction), (ToGroup(PROXY_GROUP),)
     for fields in icmp_errors():
-        yield Rule(Table.PROXY_TO, Priority.EXACT, match(metadata=scope, **fields), owner, copies, goto=following)
+        yield Rule(table, Priority.EXACT, match(metadata=scope, **fields), owner, copies, goto=following)
         to_all = SetField("reg2", 0), Resubmit(Table.PROXY_SOURCES), Resubmit(Table.PROXY_ERRORS)
         yield Rule(Table.PROXY_LOOKUP, Priority.EXACT, match(metadata=scope, **fields), owner, to_all)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.rule import Fields
-from ryu_apps.evb.policy.schema import IPV4, IPV6
 
+IPV4, IPV6 = 0x0800, 0x86DD
 ICMP, ICMPV6 = 1, 58
 #: By version of IP, protocol and the field that has the type.
 _TYPES = {(IPV4, ICMP, "icmpv4_type"): (3, 11, 12), (IPV6, ICMPV6, "icmpv6_type"): (1, 2, 3, 4)}
