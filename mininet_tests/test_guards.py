@@ -92,11 +92,11 @@ def router_advertisement() -> bytes:
     return head + struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 1800, 1800, 0) + PREFIX.packed
 
 
-def neighbour_advertisement(target: str, mac: str, times: int = 1) -> bytes:
+def neighbour_advertisement(target: str, mac: str, times: int = 1, router: bool = False) -> bytes:
     """With the link-layer address so many times."""
     link = (struct.pack("!BB", 2, 1) + mac_from_text(mac).to_bytes(6)) * times
-    # Of a router, or else a kernel forgets the route by it; overrides what was known.
-    return struct.pack("!BBHI", 136, 0, 0, 0xA0000000) + IPv6Address(target).packed + link
+    # Overrides what was known; a kernel forgets the route by who says that it is no router.
+    return struct.pack("!BBHI", 136, 0, 0, 0xA0000000 if router else 0x20000000) + IPv6Address(target).packed + link
 
 
 @contextmanager
@@ -124,11 +124,15 @@ def test_a_victim_gets_a_route_from_a_router_and_from_nobody_else(cluster: Clust
     ):
         advertised = discovery(attacker, LINK_LOCAL, router_advertisement())
         # Allowed, and behind it on the way: when it has arrived, the other one has or never will.
-        control = discovery(attacker, LINK_LOCAL, neighbour_advertisement(LINK_LOCAL, attacker.stack.mac))
+        is_router = neighbour_advertisement(LINK_LOCAL, attacker.stack.mac, router=True)
+        plain = neighbour_advertisement(LINK_LOCAL, attacker.stack.mac, router=kind == ROUTER)
+        control = discovery(attacker, LINK_LOCAL, plain)
 
         def heard() -> list[bytes]:
             """What arrives of a round of both, up to the second; nothing if that does not."""
             mouth.send(advertised)
+            if kind == WALLED:
+                mouth.send(discovery(attacker, LINK_LOCAL, is_router))
             mouth.send(control)
             found = []
             while (one := ear.hears(IPv6Address(LINK_LOCAL).packed, 0.2)) is not None:

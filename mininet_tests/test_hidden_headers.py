@@ -14,7 +14,8 @@ import pytest
 from mininet_tests.conftest import emulated_cluster, tables
 from mininet_tests.conversations import HTTP, PATIENCE, STATEFUL, Guest, Stack, guest, stack_of
 from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.shell import wait_until
+from mininet_tests.harness.ovs import forget_cached_flows
+from mininet_tests.harness.shell import run, wait_until
 from mininet_tests.raw import Wire
 from mininet_tests.test_fragments import SYN_ACK, checked
 from ryu_apps.evb.topology.fabric import Fabric
@@ -52,12 +53,19 @@ def tagging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def cluster(tagging: Cluster) -> Iterator[Cluster]:
-    """A test leaves the flow tables as it found them."""
+@pytest.fixture(params=[1, 2, 0], ids=["one tag", "two tags", "all tags"])
+def cluster(tagging: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A test leaves the flow tables as it found them, however many tags Open vSwitch looks for."""
     before = tables(tagging)
+    look_for_tags(request.param)
     yield tagging
+    look_for_tags(1)
     wait_until(lambda: tables(tagging) == before, "flow tables as before the test", 10, pause=0.1)
+
+
+def look_for_tags(limit: int) -> None:
+    run(["ovs-vsctl", "--timeout=10", "set", "Open_vSwitch", ".", f"other_config:vlan-limit={limit}"])
+    forget_cached_flows()
 
 
 @contextmanager

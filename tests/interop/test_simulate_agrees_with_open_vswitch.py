@@ -89,6 +89,14 @@ class OpenVswitch:
     def trace(self, frame: Mapping[str, int]) -> str:
         return self._appctl("ofproto/trace", "--names", "br0", frame_text(frame))
 
+    def trace_octets(self, port: int, frame: bytes) -> str:
+        """The same, of a frame as it is on the wire."""
+        return self._appctl("ofproto/trace", "br0", f"in_port={port}", frame.hex())
+
+    def look_for_tags(self, limit: int) -> None:
+        database = f"--db=unix:{self._directory}/db.sock"
+        self._run("ovs-vsctl", database, "--timeout=10", "set", "Open_vSwitch", ".", f"other_config:vlan-limit={limit}")
+
     def set_link(self, port: int, *, up: bool) -> None:
         """Change a port's link and wait until the bridge knows."""
         self._appctl("netdev-dummy/set-admin-state", f"p{port}", "up" if up else "down")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.flow.rule import PRIORITY_TAGGED, VLAN_PRESENT
+from ryu_apps.evb.flow.simulate import forward
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
@@ -103,15 +104,11 @@ def test_a_frame_with_a_priority_alone_is_of_the_port_s_vlan(pcp: int) -> None:
 
 
 def test_its_priority_is_kept() -> None:
-    world, _vm = ready(OPEN)
-    table = world.tables[NMS.dpid]
-    (tagging,) = [
-        rule
-        for rule in table.rules.values()
-        if rule.table == 0
-        and {("in_port", NMS.port_no), ("vlan_vid", PRIORITY_TAGGED)} <= {one[:2] for one in rule.match}
-    ]
-    assert [(one.name, one.value) for one in tagging.apply] == [("vlan_vid", VLAN_PRESENT | VLAN)]
+    world, vm = ready(OPEN)
+    frame = to_vm(vm, vlan_vid=PRIORITY_TAGGED, vlan_pcp=5, **PLAIN) | {"eth_dst": 0xFFFFFFFFFFFF}
+    emitted = [one.fields for one in forward(world.tables[NMS.dpid], {**frame, "in_port": NMS.port_no})]
+    tags = {(one["vlan_vid"], one["vlan_pcp"]) for one in emitted if one["vlan_vid"]}
+    assert tags == {(VLAN_PRESENT | VLAN, 5)}
 
 
 def test_a_frame_that_says_the_port_s_own_vlan_is_refused() -> None:

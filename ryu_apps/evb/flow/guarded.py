@@ -12,6 +12,8 @@ from ryu_apps.evb.flow.rule import Fields
 _ARP, _IPV4, _IPV6 = 0x0806, 0x0800, 0x86DD
 _ICMP, _IGMP, _UDP, _ICMPV6 = 1, 2, 17, 58
 _SOLICITATION, _ADVERTISEMENT = 135, 136
+#: Flags of a neighbour advertisement (RFC 4861 4.4).
+_SOLICITED, _OVERRIDE = 1 << 30, 1 << 29
 #: Protocols of routers among themselves: EIGRP, OSPF, PIM, VRRP (and CARP).
 _ROUTING = (88, 89, 103, 112)
 #: Groups of the link: where routers speak to each other.
@@ -26,7 +28,7 @@ class NetworkRole(Enum):
     """What an end system may be in a network besides an end system."""
 
     ROUTER = "router"
-    """Router advertisements and redirects, routing protocols, virtual routers, a router's link-local addresses."""
+    """Router advertisements and redirects, the R flag, routing protocols, virtual routers, low link-local addresses."""
     DHCP_SERVER = "dhcp_server"
     """DHCP and DHCPv6 servers and relays."""
     QUERIER = "querier"
@@ -36,7 +38,8 @@ class NetworkRole(Enum):
 def _of_a_router() -> Iterator[Fields]:
     for kind in (5, 9):  # redirect, router advertisement
         yield {"eth_type": _IPV4, "ip_proto": _ICMP, "icmpv4_type": kind}
-    for kind in (134, 137):
+    # An advertisement of a neighbour may say that it is a router: see plain_advertisements.
+    for kind in (134, _ADVERTISEMENT, 137):
         yield _icmpv6(kind)
     for eth_type in (_IPV4, _IPV6):
         for ip_proto in _ROUTING:
@@ -71,6 +74,15 @@ _FRAMES: Mapping[NetworkRole, Callable[[], Iterator[Fields]]] = {
 def frames_of(role: NetworkRole) -> Iterator[Fields]:
     """What only who has a role should send."""
     return _FRAMES[role]()
+
+
+def plain_advertisements() -> Iterator[Fields]:
+    """Neighbour advertisements of who is no router: any but the R flag, and nothing where RFC 4861 reserves bits.
+
+    Open vSwitch matches the word as a whole only.
+    """
+    for flags in (0, _OVERRIDE, _SOLICITED, _SOLICITED | _OVERRIDE):
+        yield {**_icmpv6(_ADVERTISEMENT), "nd_reserved": flags}
 
 
 class Net(NamedTuple):

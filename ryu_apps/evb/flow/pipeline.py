@@ -132,6 +132,8 @@ class Table(IntEnum):
     """UDP whose back end is in rotation no more: back to the virtual address, and to BALANCE_PICK."""
     BALANCE_ERRORS = 87
     """A copy to the controller of an ICMP error for a client: a back end may have sent it."""
+    SECOND_TAG = 88
+    """Without its outer tag: is there another one?"""
 
 
 class Direction(IntEnum):
@@ -197,6 +199,8 @@ BALANCED, BALANCED_LASTS, BALANCE_NOTED = (Bits("reg2", bit, 1) for bit in range
 BALANCED_LIFE, BALANCED_NEWEST, BALANCED_AGAIN = Bits("reg2", 8, 2), Bits("reg2", 10, 2), Bits("reg2", 12, 1)
 #: ``reg2`` of an ICMP error that the controller has translated.
 TRANSLATED = Bits("reg2", 13, 1)
+#: ``reg2`` of a frame that has a second tag which the switch has looked for.
+STACKED = Bits("reg2", 14, 1)
 
 
 class Kind(IntEnum):

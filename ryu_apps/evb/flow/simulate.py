@@ -53,6 +53,8 @@ _FIRST_RESERVED, _LOCAL = 0xFFFFFF00, 0xFFFFFFFE
 _ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type", *REGISTERS})
 
 _IPV4, _IPV6, _FRAGMENT_HEADER = 0x0800, 0x86DD, 44
+#: Neighbour solicitation and advertisement.
+_ICMPV6, _DISCOVERY = 58, (135, 136)
 #: What follows the IP header, by protocol.
 _BEHIND_IP = {
     1: ("icmpv4_type", "icmpv4_code"),
@@ -134,6 +136,8 @@ def as_read(frame: Mapping[str, int]) -> Fields:
     fields = dict(frame)
     if fields.get("eth_type") not in (_IPV4, _IPV6):
         return fields
+    if fields.get("ip_proto") == _ICMPV6 and fields.get("icmpv6_type") in _DISCOVERY:
+        fields.setdefault("nd_reserved", 0)
     kind = fields.get("ip_frag", 0)
     behind = _BEHIND_IP.get(fields.get("ip_proto", 0), ()) if kind else ()
     if kind & LATER_FRAGMENT[0]:

@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.fragments import incomplete, of_neighbour_discovery
-from ryu_apps.evb.flow.guarded import LOW_LINK_LOCAL, Net, NetworkRole, claims, derived_link_local, frames_of
+from ryu_apps.evb.flow.guarded import (
+    LOW_LINK_LOCAL,
+    Net,
+    NetworkRole,
+    claims,
+    derived_link_local,
+    frames_of,
+    plain_advertisements,
+)
 from ryu_apps.evb.flow.pipeline import Kind, Priority, Table, cookie
 from ryu_apps.evb.flow.rule import VLAN_PRESENT, Rule, match
 from ryu_apps.evb.topology.fabric import Fabric, Role
 
 #: In GUARD, above what a type's roles let pass.
 _NOBODY = 400
+#: Above the guard of routers, which names all neighbour advertisements.
+_NO_ROUTER = 250
 
 _COOKIE = cookie(Kind.INFRASTRUCTURE)
 
@@ -27,6 +37,8 @@ def guards(fabric: Fabric) -> Iterator[Rule]:
     for role in NetworkRole:
         for fields in frames_of(role):
             yield Rule(Table.GUARD, Priority.EXACT, match(**fields), _COOKIE)
+    for fields in plain_advertisements():
+        yield Rule(Table.GUARD, _NO_ROUTER, match(**fields), _COOKIE, goto=Table.CLAIM)
     yield Rule(Table.GUARD, Priority.DEFAULT, (), _COOKIE, goto=Table.CLAIM)
     for vid, net in dict.fromkeys(_configured(fabric)):
         for fields in claims(net):

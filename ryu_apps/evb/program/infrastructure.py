@@ -12,6 +12,7 @@ from ryu_apps.evb.flow.pipeline import (
     ALL_METADATA,
     PORT_MASK,
     PROXY_GROUP,
+    STACKED,
     TAGGED_GROUP,
     TRUNK_GROUP,
     TRUNK_MASK,
@@ -36,15 +37,19 @@ from ryu_apps.evb.flow.rule import (
     ForgetInPort,
     Group,
     GroupType,
+    LoadBits,
     Match,
     Output,
+    Pop,
     PopVlan,
+    Push,
     PushVlan,
     Resubmit,
     Rule,
     SetField,
     ToGroup,
     match,
+    whole,
 )
 from ryu_apps.evb.program.punting import RESERVED_ADDRESSES, punting, punting_meters
 from ryu_apps.evb.topology.fabric import Interface, Role, Switch
@@ -61,6 +66,19 @@ _QUERIES: tuple[Fields, Fields] = (
 )
 #: In ADMIT, below reserved addresses.
 _NATIVE_PRIORITY = 50
+_TAGGED_PRIORITY = 10
+#: Is there a tag behind the tag?  A switch that looks for one tag only (``vlan-limit=1``) shows it as the Ethernet
+#: type, which the services do not let pass; one that looks for more shows what is behind both.  OpenFlow does not tell
+#: which, nor does it match a second tag: it is looked for without the first, which the frame then gets back.
+_LOOK_BEHIND: tuple[Action, ...] = (
+    Push(whole("vlan_vid")),
+    Push(whole("vlan_pcp")),
+    PopVlan(),
+    Resubmit(Table.SECOND_TAG),
+    PushVlan(),
+    Pop(whole("vlan_pcp")),
+    Pop(whole("vlan_vid")),
+)
 #: In FORWARD, above everything that is not the address of one station.
 _QUERY_PRIORITY = 140
 
@@ -195,7 +213,11 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
     for one in interfaces:
         if one.role is not Role.TRUNK and one.native_vlan is not None:
             yield from _native(one.port_no, VLAN_PRESENT | one.native_vlan)
+    yield _rule(Table.ADMIT, _TAGGED_PRIORITY, match(vlan_vid=ANY_TAGGED), apply=_LOOK_BEHIND, goto=Table.INGRESS)
     yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
+    seen = (LoadBits(STACKED, 1),)
+    yield _rule(Table.SECOND_TAG, Priority.DEFAULT, match(vlan_vid=ANY_TAGGED), apply=seen)
+    yield _rule(Table.INGRESS, Priority.GUARD, match(reg2=(1 << STACKED.offset, 1 << STACKED.offset)))
 
 
 def _native(port_no: int, native: int) -> Iterator[Rule]:
@@ -206,7 +228,7 @@ def _native(port_no: int, native: int) -> Iterator[Rule]:
     classified = SetField("vlan_vid", native)
     for fields, apply in (
         ({"vlan_vid": 0}, (PushVlan(), classified)),
-        ({"vlan_vid": PRIORITY_TAGGED}, (classified,)),
+        ({"vlan_vid": PRIORITY_TAGGED}, (*_LOOK_BEHIND, classified)),
     ):
         frames = match(in_port=port_no, **fields)
         yield _rule(Table.ADMIT, _NATIVE_PRIORITY, frames, apply=apply, goto=Table.INGRESS)
