@@ -274,13 +274,14 @@ class _State(Collector):
                 ("octets", " that passed"),
                 ("refused_packets", ", refused by its ACL"),
                 ("refused_octets", ", refused by its ACL"),
+                ("guarded_packets", ", dropped by guards"),
+                ("guarded_octets", ", dropped by guards"),
             )
         ]
         for account in self._engine.counters.shown(self._engine.registry.named):
             for direction in DIRECTIONS:
-                for family, value in zip(
-                    families, (*account.total(direction), *account.refused(direction)), strict=True
-                ):
+                counts = account.total(direction), account.refused(direction), account.guarded(direction)
+                for family, value in zip(families, (value for count in counts for value in count), strict=True):
                     family.add_metric((account.vsi, direction.name.lower()), value)
         yield from families
 

@@ -123,6 +123,7 @@ def _direction_json(account: Account, direction: Direction, listed: tuple[Entry,
     return {
         **_json(account.total(direction)),
         "refused": _json(account.refused(direction)),
+        "guarded": _json(account.guarded(direction)),
         "base": _json(account.base.get(direction, Count())),
         "earlier": _json(account.earlier(direction)),
         "rules": None if listed is None else [_rule_json(account, one) for one in listed if one.direction is direction],

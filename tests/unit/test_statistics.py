@@ -6,6 +6,7 @@ import pytest
 
 from ryu_apps.evb.flow.rule import FIRST_COUNTER, FlowTable
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.totals import Count
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.counting import BY_NMS, FIRST, FROM, GROUPS, PLAIN, RULES, RULES_2, SINGLE, TO, CountingWorld, udp
@@ -103,7 +104,7 @@ def test_counters_go_when_they_have_been_read_to_the_end(world: CountingWorld) -
     world.move(VM, HV3)
     assert counters(world, S1) == first, "what is cached is still counted"
     world.read()
-    assert not counters(world, S1) and len(counters(world, S2)) == 4
+    assert not counters(world, S1) and len(counters(world, S2)) == 5
 
 
 def test_an_aborted_move_leaves_no_counter_and_no_trace_in_the_totals(world: CountingWorld) -> None:
@@ -156,6 +157,32 @@ def test_every_rule_has_its_own_count_and_they_add_up(world: CountingWorld) -> N
     assert account.refused(FROM) == Count(6, 6 * 77)
     assert account.refused(TO).packets == 6
     exact(world, vm)
+
+
+@pytest.mark.parametrize("key", [PLAIN, RULES])
+def test_what_guards_drop_is_counted_for_the_vsi_and_apart(world: CountingWorld, key: VsiTypeKey) -> None:
+    """A router advertisement, and the low link-local address of a router; nothing that a rule refuses."""
+    vm = Vm(7, type=key)
+    world.move(vm, HV1)
+    icmp = {
+        "eth_src": vm.mac,
+        "eth_dst": 0x333300000001,
+        "eth_type": 0x86DD,
+        "ip_proto": 58,
+        "icmpv6_code": 0,
+        "vlan_vid": 0,
+    }
+    ends = {"ipv6_src": 0xFE80 << 112 | 0x123456789, "ipv6_dst": 0xFF02 << 112 | 1}
+    for sent in ({"icmpv6_type": 134}, {"icmpv6_type": 128, "ipv6_src": 0xFE80 << 112 | 1}):
+        assert world.vm_sends(vm, HV1, {**icmp, **ends, **sent}) == 0
+    world.read()
+    account = world.account(vm)
+    assert (account.guarded(FROM).packets, account.guarded(TO).packets) == (2, 0)
+    assert account.refused(FROM).packets == 0
+    world.move(vm, HV3)
+    assert world.vm_sends(vm, HV3, {**icmp, **ends, "icmpv6_type": 134}) == 0
+    world.read()
+    assert world.account(vm).guarded(FROM).packets == 3
 
 
 def test_announcements_that_no_rule_judges_are_counted(world: CountingWorld) -> None:
@@ -267,7 +294,7 @@ def test_without_records_unclaimed_counters_stay_with_their_rules_and_go_with_th
     assert world.vm_sends(VM, HV1, udp(VM.mac, CLIENT_MAC, src_ip=int(VM.address))) == 1
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.keep(20.0)
-    assert len(counters(world, S1)) == 4 and not counters(world, S1) & first
+    assert len(counters(world, S1)) == 5 and not counters(world, S1) & first
 
 
 def test_a_damaged_record_is_left_out_and_told(world: CountingWorld) -> None:

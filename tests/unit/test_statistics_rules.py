@@ -57,6 +57,7 @@ def test_the_number_of_a_rule_leads_back_to_its_line_and_its_description() -> No
         ("FROM_VM", 2): ("rule", False, "no mail", 8),
         ("FROM_VM", 3): ("implied", True, "neighbour discovery", 0),
         ("FROM_VM", 4): ("default", True, "default", 0),
+        ("FROM_VM", 1022): ("guarded", False, "guards", 0),
         ("TO_VM", 0): ("unjudged", True, "announcements, group membership", 0),
         ("TO_VM", 1): ("rule", True, "", 12),
         ("TO_VM", 2): ("rule", True, "the web", 13),
@@ -93,7 +94,7 @@ def test_mistakes_have_their_place() -> None:
 def test_the_longest_policy_that_can_be_counted_rule_by_rule_has_a_counter_for_each() -> None:
     many = "".join(f"    - rule: {{udp_dst: {number}, actions: {{allow: 1}}}}\n" for number in range(1, MAX_RULES + 1))
     vsi_type = load(f"statistics: {{per_rule: true}}\nto_vm:\n  rules:\n{many}")
-    assert len({meter.meter_id for meter in counters_of_vsi(vsi_type, BINDING)}) == MAX_RULES + 6
+    assert len({meter.meter_id for meter in counters_of_vsi(vsi_type, BINDING)}) == MAX_RULES + 7
 
 
 def test_counters_of_all_vsis_are_apart_and_below_the_ids_that_openflow_keeps() -> None:

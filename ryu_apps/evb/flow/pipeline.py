@@ -56,7 +56,7 @@ class Table(IntEnum):
     COUNT_FROM = 38
     """Body, per VSI: counts what the VM has sent and may send, the last before FORWARD."""
     REFUSED_FROM = 39
-    """Body, per VSI: counts what the ACL has refused.  No way on."""
+    """Body, per VSI: counts what the ACL has refused, and what guards have.  No way on."""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
     BALANCE = 41
@@ -287,6 +287,8 @@ class Priority(IntEnum):
 #: Counters are meters from FIRST_COUNTER on: 11 bits of slot, the VSI index.
 SLOT_BITS = 11
 MAX_SLOTS = (1 << SLOT_BITS) - 2
+#: ``reg1`` of a frame that a guard drops: a number that no rule of a policy has, and that has a slot.
+GUARDED = MAX_SLOTS // 2 - 1
 
 
 def counter_id(slot: int, vsi: int) -> int:

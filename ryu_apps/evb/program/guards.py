@@ -18,8 +18,8 @@ from ryu_apps.evb.flow.guarded import (
     frames_of,
     plain_advertisements,
 )
-from ryu_apps.evb.flow.pipeline import Kind, Priority, Table, cookie
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Rule, match
+from ryu_apps.evb.flow.pipeline import GUARDED, Kind, Priority, Table, cookie
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Fields, Rule, SetField, match
 from ryu_apps.evb.topology.fabric import Fabric, Role
 
 #: In GUARD, above what a type's roles let pass.
@@ -33,19 +33,25 @@ _COOKIE = cookie(Kind.INFRASTRUCTURE)
 def guards(fabric: Fabric) -> Iterator[Rule]:
     """What every switch drops of frames from VMs before it asks whose they are."""
     for fields in (*incomplete(), *of_neighbour_discovery()):
-        yield Rule(Table.GUARD, _NOBODY, match(**fields), _COOKIE)
+        yield _drop(Table.GUARD, _NOBODY, fields)
     for role in NetworkRole:
         for fields in frames_of(role):
-            yield Rule(Table.GUARD, Priority.EXACT, match(**fields), _COOKIE)
+            yield _drop(Table.GUARD, Priority.EXACT, fields)
     for fields in plain_advertisements():
         yield Rule(Table.GUARD, _NO_ROUTER, match(**fields), _COOKIE, goto=Table.CLAIM)
     yield Rule(Table.GUARD, Priority.DEFAULT, (), _COOKIE, goto=Table.CLAIM)
     for vid, net in dict.fromkeys(_configured(fabric)):
         for fields in claims(net):
-            yield Rule(Table.CLAIM, Priority.EXACT, match(vlan_vid=VLAN_PRESENT | vid, **fields), _COOKIE)
+            yield _drop(Table.CLAIM, Priority.EXACT, {"vlan_vid": VLAN_PRESENT | vid, **fields})
     for fields in claims(LOW_LINK_LOCAL):
-        yield Rule(Table.CLAIM, Priority.WIDE, match(**fields), _COOKIE)
+        yield _drop(Table.CLAIM, Priority.WIDE, fields)
     yield Rule(Table.CLAIM, Priority.DEFAULT, (), _COOKIE, goto=Table.ANTISPOOF)
+
+
+def _drop(table: Table, priority: int, fields: Fields) -> Rule:
+    """Frames go no further than where those of VSIs with statistics are counted."""
+    counted = (SetField("reg1", GUARDED),)
+    return Rule(table, priority, match(**fields), _COOKIE, counted, goto=Table.REFUSED_FROM)
 
 
 def _configured(fabric: Fabric) -> Iterator[tuple[int, Net]]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from ryu_apps.evb.flow.pipeline import Direction
+from ryu_apps.evb.flow.pipeline import GUARDED, Direction
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.record import RecordError
@@ -136,6 +136,10 @@ class Account:
         """What the ACL has refused."""
         return self._sum(direction, False)
 
+    def guarded(self, direction: Direction) -> Count:
+        """What guards have dropped."""
+        return _sum(count for key, count in self.counts.items() if _is_guarded(key) and key.direction is direction)
+
     def earlier(self, direction: Direction, passed: bool = True) -> Count:
         """The part of it that rules of other types have counted."""
         return _sum(
@@ -147,7 +151,7 @@ class Account:
         self.type = new
         needed = {new, *(key.type for tally in self.tallies for key in tally.keys.values())}
         for key in [one for one in self.counts if one.type is not None and one.type not in needed]:
-            folded = Key(None, key.direction, 0, key.passed)
+            folded = Key(None, key.direction, GUARDED if _is_guarded(key) else 0, key.passed)
             self.counts[folded] = self.counts.get(folded, Count()).plus(self.counts.pop(key))
 
     def _sum(self, direction: Direction, passed: bool) -> Count:
@@ -155,7 +159,11 @@ class Account:
 
 
 def _is(key: Key, direction: Direction, passed: bool) -> bool:
-    return key.direction is direction and key.passed is passed
+    return key.direction is direction and key.passed is passed and not _is_guarded(key)
+
+
+def _is_guarded(key: Key) -> bool:
+    return key.number == GUARDED
 
 
 def _sum(counts: Iterable[Count]) -> Count:

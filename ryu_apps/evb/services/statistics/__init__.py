@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.pipeline import (
+    GUARDED,
     Direction,
     Kind,
     Priority,
@@ -46,8 +47,9 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
     for entry in entries(vsi_type):
         table, goto = _place(entry, route)
         scope = vsi_metadata(binding.vsi_index, entry.direction)
-        # Without numbers an entry counts all that comes; with them, what has none.
-        number: Fields = {} if entry.number == UNJUDGED or not route.numbered else {"reg1": entry.number}
+        # Without numbers an entry counts all that comes; with them, what has none.  Guards give theirs to every frame.
+        numbered = entry.number == GUARDED or (route.numbered and entry.number != UNJUDGED)
+        number: Fields = {"reg1": entry.number} if numbered else {}
         priority = Priority.EXACT if number else Priority.DEFAULT
         meter = counter_id(entry.slot, binding.vsi_index)
         matched = match(metadata=scope, **number)

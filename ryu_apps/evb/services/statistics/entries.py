@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.pipeline import Direction
+from ryu_apps.evb.flow.pipeline import GUARDED, Direction
 from ryu_apps.evb.policy.model import Acl, VsiType
 from ryu_apps.evb.services.base import UNJUDGED
 from ryu_apps.evb.services.statistics.schema import NAME, Statistics
@@ -25,13 +25,15 @@ class What(Enum):
     RULE = "rule"
     IMPLIED = "implied"
     DEFAULT = "default"
+    GUARDED = "guarded"
 
 
 class Entry(NamedTuple):
     """One counter of each VSI of a type.
 
     Attributes:
-        number: of the rule; counts from 1 in the order of the file, then the implied rules, then the default.
+        number: of the rule; counts from 1 in the order of the file, then the implied rules, then the default; or
+            GUARDED, for what guards drop.
         passed: the frames go on; or else they are refused.
         line: of the rule in its file, 0 for what does not stand there.
     """
@@ -62,7 +64,8 @@ def entries(vsi_type: VsiType) -> tuple[Entry, ...]:
         return ()
     acls = zip(DIRECTIONS, (vsi_type.from_vm, vsi_type.to_vm), strict=True)
     make = _by_rule if wanted.per_rule else _in_all
-    return tuple(entry for direction, acl in acls for entry in make(acl, direction))
+    guarded = Entry(Direction.FROM_VM, GUARDED, False, What.GUARDED, "guards")
+    return (*(entry for direction, acl in acls for entry in make(acl, direction)), guarded)
 
 
 def _in_all(acl: Acl, direction: Direction) -> Iterator[Entry]:
