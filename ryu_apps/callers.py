@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 from io import BytesIO
 from ipaddress import IPv6Address, ip_address
 
@@ -99,6 +100,11 @@ def abandon(request: Request) -> None:
     if stream is not None:
         # What eventlet does if the client still waits for "100 Continue": it says Connection: close and reads no more.
         stream.wfile, stream.is_hundred_continue_response_sent = stream.wfile or BytesIO(), False
+
+
+def status_line(status: int) -> str:
+    """A status with its reason phrase: webob has a general one for some, such as 421."""
+    return f"{status} {HTTPStatus(status).phrase}"
 
 
 def is_loopback(host: str) -> bool:

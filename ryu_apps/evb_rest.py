@@ -53,6 +53,7 @@ class EvbRest(app_manager.RyuApp):
     def __init__(self, *args: object, wsgi: WSGIApplication, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.name = "evb_rest"
+        self._mapper = wsgi.mapper
         for path in _PATHS:
             wsgi.mapper.connect("evb", path, controller=EvbController, action="answer")
         if not is_loopback(CONF.wsapi_host):
@@ -61,3 +62,8 @@ class EvbRest(app_manager.RyuApp):
                 CONF.wsapi_host,
                 CONF.wsapi_port,
             )
+
+    def start(self) -> None:
+        """Ryu calls this when every app has mounted what it serves; what is left is answered as what is ours."""
+        self._mapper.connect("evb", "/{path:.*}", controller=EvbController, action="answer")
+        super().start()

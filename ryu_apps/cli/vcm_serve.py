@@ -18,7 +18,7 @@ import click
 from webob import Request, Response
 from webob.dec import wsgify
 
-from ryu_apps.callers import Limit, NotServedError, abandon, is_loopback, read_body, screen
+from ryu_apps.callers import Limit, NotServedError, abandon, is_loopback, read_body, screen, status_line
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.resources import Reply, changes, serve
 from ryu_apps.vcm.service import Service
@@ -195,7 +195,8 @@ def _error(status: int, reason: str) -> Response:
 
 
 def _response(reply: Reply) -> Response:
-    return Response(json_body=reply.body, status=reply.status, content_type="application/json")
+    octets = json.dumps(reply.body).encode() + b"\n"
+    return Response(body=octets, status=status_line(reply.status), content_type="application/json")
 
 
 def serve_inventory(

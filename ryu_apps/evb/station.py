@@ -170,7 +170,7 @@ class StationPort:
         """
         self._speaker.down(channel=True)
         relay = self.relay
-        said = self._link(False, now)
+        said = self._link(LinkDown("switch disconnected"), now)
         self.relay = relay
         return [one for one in said if not isinstance(one, Relay)]
 
@@ -183,14 +183,14 @@ class StationPort:
             self._speaker.up(now)
         else:
             self._speaker.down(channel=False)
-        return self._link(up, now)
+        return self._link(LinkUp() if up else LinkDown(), now)
 
-    def _link(self, up: bool, now: float) -> list[Output]:
-        self.up = up
+    def _link(self, change: LinkUp | LinkDown, now: float) -> list[Output]:
+        self.up = isinstance(change, LinkUp)
         for manager_id, tlv in self._outbox.clear():
             self._remember_farewell(manager_id, tlv)
-        self._farewell_at = now + FAREWELL_DELAY if up and self._farewells else None
-        return [*self._agreement(LinkUp() if up else LinkDown(), now), *self._reset(now)]
+        self._farewell_at = now + FAREWELL_DELAY if self.up and self._farewells else None
+        return [*self._agreement(change, now), *self._reset(now)]
 
     def tick(self, now: float) -> list[Output]:
         """A deadline has passed."""

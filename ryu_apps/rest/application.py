@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from http import HTTPStatus
 from itertools import islice
 
 from webob import Request, Response
 
-from ryu_apps.callers import Limit, NotServedError, abandon, read_body, screen
+from ryu_apps.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.evb.policy import validate
 from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.rest.bridge import Bridge, Later, Plain, Reply, RestError
@@ -100,9 +99,8 @@ def _body(octets: bytes, model: type[Strict]) -> Strict:
 
 
 def _json(status: int, body: object) -> Response:
-    # Webob has no phrase for 421.
-    line = f"{status} {HTTPStatus(status).phrase}"
-    return Response(json_body=body, status=line, content_type="application/json")
+    octets = json.dumps(body).encode() + b"\n"
+    return Response(body=octets, status=status_line(status), content_type="application/json")
 
 
 def _spread(parts: Iterator[bytes], pause: Callable[[float], None]) -> Iterator[bytes]:
@@ -118,7 +116,7 @@ def _pieces(items: Iterator[object], clock: Callable[[], float]) -> Iterator[byt
     while piece := _piece(items, clock):
         yield opening + ", ".join(piece).encode()
         opening = b", "
-    yield b"]" if opening == b", " else b"[]"
+    yield b"]\n" if opening == b", " else b"[]\n"
 
 
 def _piece(items: Iterator[object], clock: Callable[[], float]) -> list[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ryu_apps.evb.protocol.evb import EvbState
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.station import StationPort
+from ryu_apps.evb.switches import SwitchState
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, Json
 from ryu_apps.rest.text import port_json
@@ -22,7 +24,7 @@ def _station_json(bridge: Bridge, one: StationPort) -> Json:
     return {
         **port_json(bridge.engine.fabric, one.port),
         "link": None if up is None else "up" if up else "down",
-        "evb": one.evb.state.value,
+        "evb": _evb_text(one, switch),
         "station": None if one.station is None else mac_to_text(one.station),
         "timers": _timers_json(one.evb.operational),
         "reflective_relay": one.relay,
@@ -30,6 +32,15 @@ def _station_json(bridge: Bridge, one: StationPort) -> Json:
         "ecp": asdict(one.ecp.counters),
         "dropped": dict(one.counters),
     }
+
+
+def _evb_text(one: StationPort, switch: SwitchState | None) -> str:
+    """The state of the EVB agreement, or why there can be none: nothing is heard of a port before its switch is ready."""
+    if one.evb.state is not EvbState.DOWN:
+        return one.evb.state.value
+    if switch is None:
+        return "switch disconnected"
+    return "switch not ready" if switch.ports.get(one.port.port_no) else EvbState.DOWN.value
 
 
 def _timers_json(timers: Operational) -> Json:

@@ -288,3 +288,22 @@ def test_a_request_that_is_cut_short_does_nothing(server: Server) -> None:
         client.sendall(f"DELETE /evb/vsis/{VSI} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode())
         client.shutdown(socket.SHUT_WR)
         assert client.recv(1000) == b""
+
+
+@pytest.mark.parametrize("path", ["/evb/status", "/evb/vsis", "/evb/nothing", "/nothing", "/"])
+def test_an_answer_ends_its_line(server: Server, path: str) -> None:
+    _, body = server.ask(path)
+    assert body.endswith(b"\n") and b"\n" not in body[:-1]
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/metrics/nothing", "/evb/nothing", "/evb/"])
+def test_what_no_app_serves_is_one_shape_of_error(server: Server, path: str) -> None:
+    assert server.json(path) == (404, {"error": f"no resource {path}"})
+
+
+def test_the_reason_phrase_of_another_host_is_that_of_rfc_9110(server: Server) -> None:
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    client.request("GET", "/evb/status", headers={"Host": "evil.example"})
+    response = client.getresponse()
+    client.close()
+    assert (response.status, response.reason) == (421, "Misdirected Request")

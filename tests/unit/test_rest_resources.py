@@ -279,6 +279,21 @@ def test_a_station_shows_what_was_agreed(world: RestWorld) -> None:
     assert found[1]["station"] is None
 
 
+def test_a_station_tells_a_link_that_is_down_from_a_switch_that_is_away(world: RestWorld) -> None:
+    world.agree(HV1)
+    world.agree(HV3)
+    world.feed(PortChanged(HV1, False))
+    world.disconnect(S2)
+    told = {one["name"]: (one["link"], one["evb"]) for one in world.get("/evb/stations")}
+    assert told["hv1"] == ("down", "link down")
+    assert told["hv3"] == (None, "switch disconnected")
+    lost = {one["port"]: one["detail"]["reason"] for one in world.get("/evb/events") if one["kind"] == "evb.lost"}
+    assert lost == {PORT_1: "link down", PORT_3: "switch disconnected"}
+    world.hold.add(S2)
+    world.connect(S2)
+    assert [one["evb"] for one in world.get("/evb/stations") if one["name"] == "hv3"] == ["switch not ready"]
+
+
 def test_a_station_shows_what_went_wrong(world: RestWorld) -> None:
     world.feed(FrameReceived(HV1, b"too short"))
     station = world.get("/evb/stations")[0]

@@ -54,7 +54,13 @@ class LinkUp:
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """The port cannot send."""
+    """The port cannot send.
+
+    Attributes:
+        reason: why, for the event that its station is lost.
+    """
+
+    reason: str = "link down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +280,7 @@ class EvbPort(ABC):
 
     def _lose_link(self, down: LinkDown, now: float) -> list[Output]:
         """Lose the neighbour, fall silent."""
-        return [*self._stop(down, now), *self._lose("link down")]
+        return [*self._stop(down, now), *self._lose(down.reason)]
 
     def _lose_shut_down(self, _: Event, __: float) -> list[Output]:
         """Lose the neighbour."""
