@@ -241,8 +241,8 @@ class Associations:
         self._settle(self._types.tick(now), now)
         for vsi in self._claims.due(now):
             self._reconsider(vsi, now)
-        for vsi in self._claims.settled(now):
-            self._say_settled(vsi)
+        for vsi_id in self._claims.settled(now):
+            self._say_settled(vsi_id)
         self._go_on(now)
         return self._take()
 
@@ -648,14 +648,12 @@ class Associations:
         vsi = attachment.vsi
         if vsi.owner is None:
             self.departures.ended(vsi.vsi_id)
-        if not vsi.attachments and self._claims.settle(vsi):
-            self._say_settled(vsi)
 
     def _moved(self, vsi: Vsi) -> None:
         """A gate is open, newly or at another port."""
         self._noted_owner(vsi.vsi_id, vsi.owner)
-        if self._claims.settle(vsi):
-            self._say_settled(vsi)
+        if self._claims.settle(vsi.vsi_id):
+            self._say_settled(vsi.vsi_id)
 
     def _noted_owner(self, vsi_id: VsiId, owner: Attachment | None) -> None:
         if owner is None:
@@ -663,10 +661,11 @@ class Associations:
         else:
             self.departures.taken(vsi_id, owner.port)
 
-    def _say_settled(self, vsi: Vsi) -> None:
-        owner = vsi.owner.port if vsi.owner else None
+    def _say_settled(self, vsi_id: VsiId) -> None:
+        vsi = self._registry.vsi(vsi_id)
+        owner = vsi.owner.port if vsi is not None and vsi.owner else None
         detail: dict[str, object] = {"owner": str(owner) if owner else None}
-        self._out.append(Happened("vsi.settled", owner, owner.dpid if owner else None, vsi.text, detail))
+        self._out.append(Happened("vsi.settled", owner, owner.dpid if owner else None, str(vsi_id), detail))
 
     # --- the lifecycle's outcomes ---
     def _queue(self, outcomes: list[Outcome], now: float) -> None:

@@ -35,7 +35,7 @@ def _station_json(bridge: Bridge, one: StationPort) -> Json:
 
 
 def _evb_text(one: StationPort, switch: SwitchState | None) -> str:
-    """The state of the EVB agreement, or why there can be none: nothing is heard of a port before its switch is ready."""
+    """The state of the EVB agreement, or why there can be none: before its switch is ready a port is not heard."""
     if one.evb.state is not EvbState.DOWN:
         return one.evb.state.value
     if switch is None:

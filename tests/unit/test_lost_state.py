@@ -181,6 +181,28 @@ def test_old_host_that_repeats_itself_first_does_not_get_a_vsi_that_lives_elsewh
     assert world.answer(HV1).success and gate_ports(world) == ALL
 
 
+def test_the_alarm_of_such_a_claim_lasts_until_the_vsi_is_claimed_where_it_lives(world: World) -> None:
+    lose(world)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    quarrel = [one.kind for one in world.happened if one.kind in ("vsi.contested", "vsi.settled")]
+    assert quarrel == ["vsi.contested"]
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    (settled,) = [one for one in world.happened if one.kind == "vsi.settled"]
+    assert (settled.vsi, settled.detail) == (VM.text, {"owner": str(HV1)})
+
+
+def test_or_until_nobody_has_claimed_it_for_a_while(world: World) -> None:
+    lose(world)
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    patience = world.engine.stations[HV3].evb.operational.keep_alive_timeout
+    world.advance(patience - 0.1)
+    assert not [one for one in world.happened if one.kind == "vsi.settled"]
+    world.advance(0.2)
+    (settled,) = [one for one in world.happened if one.kind == "vsi.settled"]
+    assert settled.vsi == VM.text
+
+
 def test_nor_while_the_switch_where_it_lives_is_away(world: World) -> None:
     world.disconnect(S2)
     lose(world)

@@ -16,6 +16,10 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.evb.wire.status import RequestStatus
+from ryu_apps.evb.wire.vsi_id import VsiId
+
+#: Quarrels that are remembered: a station may claim under as many IDs as it likes what lives elsewhere.
+_MOST = 1000
 
 
 class Waiting(NamedTuple):
@@ -40,8 +44,9 @@ class Claims:
         self._away: dict[int, float] = {}
         self._waiting: dict[Vsi, dict[Attachment, Waiting]] = {}
         self._until: Agenda[Attachment] = Agenda()
-        self._quarrels: dict[Vsi, PortId] = {}
-        self._over: Agenda[Vsi] = Agenda()
+        # By ID: a VSI that no port has as yet is forgotten with each claim that is refused.
+        self._quarrels: dict[VsiId, PortId] = {}
+        self._over: Agenda[VsiId] = Agenda()
 
     @property
     def deadlines(self) -> tuple[float | None, float | None]:
@@ -130,18 +135,20 @@ class Claims:
     # --- quarrels ---
     def contest(self, claimant: Attachment, now: float) -> bool:
         """A claim has been refused; whether that is news."""
-        vsi, port = claimant.vsi, claimant.port
+        vsi, port = claimant.vsi.vsi_id, claimant.port
+        if vsi not in self._quarrels and len(self._quarrels) >= _MOST:
+            return False
         self._over.set(vsi, now + claimant.machine.operational.keep_alive_timeout)
         news = self._quarrels.get(vsi) != port
         self._quarrels[vsi] = port
         return news
 
-    def settle(self, vsi: Vsi) -> bool:
-        """A VSI is where it should be, or gone; whether it was fought over."""
+    def settle(self, vsi: VsiId) -> bool:
+        """A VSI is where it should be; whether it was fought over."""
         self._over.set(vsi, None)
         return self._quarrels.pop(vsi, None) is not None
 
-    def settled(self, now: float) -> Iterator[Vsi]:
+    def settled(self, now: float) -> Iterator[VsiId]:
         """VSIs that no other port has asked for, for some time."""
         for vsi in self._over.due(now):
             if self._quarrels.pop(vsi, None) is not None:
