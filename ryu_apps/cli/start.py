@@ -6,8 +6,13 @@ from ryu_apps.interrupts import ENDING, end_at_once
 
 
 def start() -> None:
-    """Run the command that the command line names."""
+    """Run the command that the command line names; a file or program that it cannot use is one line."""
     end_at_once(*ENDING)
     from ryu_apps.cli.main import main
 
-    main()
+    try:
+        main()
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise SystemExit(f"Error: {error.filename}: {error.strerror}") from None

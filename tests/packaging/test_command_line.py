@@ -57,3 +57,17 @@ def test_run_says_which_configuration_is_missing(tmp_path: Path) -> None:
 def test_what_the_user_says_comes_last_and_so_wins() -> None:
     command = arguments(None, "info", ("--wsapi-host", "192.0.2.1", "ryu.app.ofctl_rest"))
     assert command[-3:] == ["--wsapi-host", "192.0.2.1", "ryu.app.ofctl_rest"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("topology", "two_switch", "-o", "/no/such/file"),
+        ("topology", "two_switch", "--svg", "/no/such/file"),
+        ("topology", "two_switch", "--mininet", "/no/such/file"),
+    ],
+    ids=lambda command: command[2],
+)
+def test_a_file_that_cannot_be_written_is_one_line(command: tuple[str, ...]) -> None:
+    done = subprocess.run([EVBRIDGE, *command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: /no/such/file: No such file or directory\n")
