@@ -12,6 +12,7 @@ from ryu_apps.evb.flow.pipeline import Kind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.evb.services.tcp_proxy.pins import LIVES
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
@@ -421,3 +422,59 @@ def test_no_rule_of_the_type_names_a_proxy(world: World) -> None:
     bodies = [world.rules(dpid, Kind.TYPE_BODY) for dpid in (S1, S2)]
     assert bodies[0] == bodies[1]
     assert {key.table for key in bodies[0]} >= {Table.PROXY_FROM, Table.PROXY_TO, Table.PROXY_DECIDE, Table.PROXY_ROOM}
+
+
+# --- ports that are used again --------------------------------------------------------------------
+def converses(world: World, version: int = 4) -> None:
+    """A connection through the proxy, with all segments that matter."""
+    for flags in (SYN, ACK):
+        sent = from_client(flags=flags, version=version)
+        assert ports(send(world, CLIENT, sent)) == [PROXY1]
+        assert ports(send(world, PROXY1, by_proxy(sent, PROXY1_MAC))) == [HV1]
+        answer = by_proxy(sent, PROXY1_MAC).answered(A.mac, flags | ACK)
+        assert ports(send(world, HV1, replace(answer, eth_dst=CLIENT_MAC))) == [PROXY1]
+
+
+def ends(world: World, version: int = 4) -> None:
+    for flags in (FIN | ACK, RST):
+        sent = from_client(flags=flags, version=version)
+        assert ports(send(world, CLIENT, sent)) == [PROXY1]
+        assert ports(send(world, PROXY1, by_proxy(sent, PROXY1_MAC))) == [HV1]
+        answer = by_proxy(sent, PROXY1_MAC).answered(A.mac, flags)
+        assert ports(send(world, HV1, replace(answer, eth_dst=CLIENT_MAC))) == [PROXY1]
+
+
+def forgotten(world: World, seconds: int) -> None:
+    """Nobody says anything for so long."""
+    rules = world.tables[S1].rules
+    for key in [key for key, rule in rules.items() if rule.idle_timeout and rule.idle_timeout <= seconds]:
+        del rules[key]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_port_that_is_used_again_has_the_whole_timeout_on_both_sides_of_the_proxy(world: World, version: int) -> None:
+    active(world)
+    for _ in range(LIVES - 1):
+        converses(world, version)
+        ends(world, version)
+        assert 120 in {rule.idle_timeout for rule in world.rules(S1, Kind.STATE).values()}
+    converses(world, version)
+    forgotten(world, 120)
+    assert {rule.idle_timeout for rule in world.rules(S1, Kind.STATE).values()} == {3600}
+    sent = from_client(flags=ACK, version=version)
+    assert ports(send(world, CLIENT, sent)) == [PROXY1]
+    answer = by_proxy(sent, PROXY1_MAC).answered(A.mac)
+    assert ports(send(world, HV1, replace(answer, eth_dst=CLIENT_MAC))) == [PROXY1]
+
+
+def test_with_no_life_or_no_room_left_it_goes_on_with_the_pins_that_there_are(world: World) -> None:
+    active(world)
+    for _ in range(LIVES + 2):
+        converses(world)
+        ends(world)
+    small = World(with_proxies(two_switches()), policies())
+    small.connect()
+    active(small, Vm(1, SMALL))
+    for _ in range(4 * LIVES):
+        converses(small)
+    assert len(small.rules(S1, Kind.STATE)) <= 12

@@ -199,6 +199,10 @@ BALANCED, BALANCED_LASTS, BALANCE_NOTED = (Bits("reg2", bit, 1) for bit in range
 BALANCED_LIFE, BALANCED_NEWEST, BALANCED_AGAIN = Bits("reg2", 8, 2), Bits("reg2", 10, 2), Bits("reg2", 12, 1)
 #: ``reg2`` of an ICMP error that the controller has translated.
 TRANSLATED = Bits("reg2", 13, 1)
+#: ``reg2`` of a frame that may concern a proxy: the life of the pins that are looked up or noted, and the newest that
+#: was found; it begins another connection with the ports of one that stood; the pin of its answers has been looked for.
+PIN_LIFE, PIN_NEWEST = Bits("reg2", 15, 2), Bits("reg2", 17, 2)
+PIN_AGAIN, PIN_SOUGHT = Bits("reg2", 19, 1), Bits("reg2", 20, 1)
 #: ``reg2`` of a frame that has a second tag which the switch has looked for.
 STACKED = Bits("reg2", 14, 1)
 

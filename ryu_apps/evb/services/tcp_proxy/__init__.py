@@ -18,8 +18,12 @@ from collections.abc import Iterator
 from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.pipeline import (
     FROM_PROXY,
+    PIN_AGAIN,
     PIN_LASTS,
+    PIN_LIFE,
+    PIN_NEWEST,
     PIN_NOTED,
+    PIN_SOUGHT,
     PINNED,
     PROXY_FOUND,
     PROXY_GROUP,
@@ -31,12 +35,23 @@ from ryu_apps.evb.flow.pipeline import (
     type_metadata,
     vsi_metadata,
 )
-from ryu_apps.evb.flow.rule import Action, Bits, Fields, ForgetInPort, Resubmit, Rule, SetField, ToGroup, match
+from ryu_apps.evb.flow.rule import (
+    Action,
+    Bits,
+    Fields,
+    ForgetInPort,
+    LoadBits,
+    Resubmit,
+    Rule,
+    SetField,
+    ToGroup,
+    match,
+)
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.learnt import rewritten
-from ryu_apps.evb.services.tcp_proxy.pins import Pin, capacity, note
+from ryu_apps.evb.services.tcp_proxy.pins import LIVES, Pin, capacity, look_up, note, seek_answers
 from ryu_apps.evb.services.tcp_proxy.schema import NAME, SECTION, Proxied
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.vsi.model import VsiBinding
@@ -45,7 +60,7 @@ _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 #: ``(value, mask)`` of TCP flags: of a first segment and no other; of one that answers.
 _FIRST, _ANSWER = (_SYN, _FIN | _SYN | _RST | _ACK), (_ACK, _SYN | _RST | _ACK)
 #: Priorities in PROXY_DECIDE.
-_OPENED, _PROXYS, _STANDS, _PINNED, _NEW = 400, 300, 250, 200, 100
+_NEXT_LIFE, _SEEK, _OPENED, _PROXYS, _FOLLOWS, _STANDS, _PINNED, _NEW = 420, 410, 400, 300, 275, 250, 200, 100
 
 #: To the proxy whose address the frame has by now; it may have to leave by the port it came in by.
 _TO_PROXY: tuple[Action, ...] = (ForgetInPort(), Resubmit(Table.FORWARD))
@@ -53,11 +68,11 @@ _TO_PROXY: tuple[Action, ...] = (ForgetInPort(), Resubmit(Table.FORWARD))
 
 #: A copy of the frame may have been looked up for another VSI before.
 _LOOK_UP: dict[Direction, tuple[Action, ...]] = {
-    Direction.FROM_VM: (SetField("reg2", 0), Resubmit(Table.PROXY_PINS), Resubmit(Table.PROXY_DECIDE)),
+    Direction.FROM_VM: (SetField("reg2", 0), *look_up(), Resubmit(Table.PROXY_DECIDE)),
     Direction.TO_VM: (
         SetField("reg2", 0),
         Resubmit(Table.PROXY_SOURCES),
-        Resubmit(Table.PROXY_PINS),
+        *look_up(),
         Resubmit(Table.PROXY_DECIDE),
     ),
 }
@@ -72,10 +87,29 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
         (Table.PROXY_DECIDE, _PROXYS, Direction.TO_VM, (FROM_PROXY,), (on_to,)),
         (Table.PROXY_DECIDE, _PINNED, Direction.TO_VM, (PINNED,), _TO_PROXY),
         (Table.PROXY_ROOM, _PROXYS, Direction.TO_VM, (FROM_PROXY, PIN_NOTED), (on_to,)),
+        # Its ports have a pin already, which has to do.
+        (Table.PROXY_ROOM, _PROXYS, Direction.TO_VM, (FROM_PROXY, PIN_AGAIN), (on_to,)),
         (Table.PROXY_ROOM, _NEW, Direction.TO_VM, (PROXY_FOUND, PIN_NOTED), _TO_PROXY),
     ):
         matched = match(metadata=type_metadata(epoch, direction), **_reg2(*reg2))
         yield Rule(table, priority, matched, owner, apply)
+    yield from _next_lives(epoch)
+
+
+def _next_lives(epoch: int) -> Iterator[Rule]:
+    """What begins a connection with the ports of one that has a lasting pin is noted in the life after that."""
+    owner, scope = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, Direction.TO_VM)
+    decide = Resubmit(Table.PROXY_DECIDE)
+    for eth_type in (IPV4, IPV6):
+        first: Fields = {"metadata": scope, "eth_type": eth_type, "ip_proto": TCP, "tcp_flags": _FIRST}
+        sought = match(**first, **_reg2(FROM_PROXY, clear=(PIN_SOUGHT,)))
+        seek = *seek_answers(eth_type), LoadBits(PIN_SOUGHT, 1), decide
+        yield Rule(Table.PROXY_DECIDE, _SEEK, sought, owner, seek)
+        for of, clear in (((PINNED,), (FROM_PROXY,)), ((FROM_PROXY, PIN_SOUGHT), ())):
+            for life in range(LIVES - 1):
+                again = match(**first, **_reg2(*of, PIN_LASTS, clear=(*clear, PIN_AGAIN), life=life))
+                noted = LoadBits(PIN_LIFE, life + 1), LoadBits(PIN_AGAIN, 1), decide
+                yield Rule(Table.PROXY_DECIDE, _NEXT_LIFE, again, owner, noted)
 
 
 def _take_over(value: Proxied, epoch: int, route: Route) -> Iterator[Rule]:
@@ -108,10 +142,14 @@ def _errors(direction: Direction, table: Table, epoch: int, following: Table) ->
         yield Rule(Table.PROXY_LOOKUP, Priority.EXACT, match(metadata=scope, **fields), owner, to_all)
 
 
-def _reg2(*bits: Bits) -> Fields:
-    """A match on these bits being set."""
-    mask = sum(1 << bit.offset for bit in bits)
-    return {"reg2": (mask, mask)}
+def _reg2(*bits: Bits, clear: tuple[Bits, ...] = (), life: int | None = None) -> Fields:
+    """A match on these bits being set, others not, and the newest life that was found."""
+    value = sum(1 << bit.offset for bit in bits)
+    mask = value | sum(1 << bit.offset for bit in clear)
+    if life is not None:
+        value |= life << PIN_NEWEST.offset
+        mask |= LIVES - 1 << PIN_NEWEST.offset
+    return {"reg2": (value, mask)}
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
@@ -121,10 +159,12 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
     here, decided = Resubmit(Table.PROXY_HERE), Resubmit(Table.PROXY_ROOM)
     for eth_type in (IPV4, IPV6):
         opening, lasting, answers = (note(value, binding, eth_type, pin) for pin in Pin)
+        following = note(value, binding, eth_type, Pin.LASTING, begins=True)
         # That a pin lasts is noted once, and if there is no room, the frame goes its way all the same.
         not_yet: Fields = {"reg2": (1 << PINNED.offset, 1 << PINNED.offset | 1 << PIN_LASTS.offset)}
         for priority, flags, reg2, apply in (
             (_OPENED, _FIRST, _reg2(FROM_PROXY), (answers, decided)),
+            (_FOLLOWS, _FIRST, _reg2(PIN_AGAIN), (following, *_TO_PROXY)),
             (_STANDS, _ANSWER, not_yet, (lasting, *_TO_PROXY)),
             (_NEW, _FIRST, {}, (here, opening, decided)),
         ):

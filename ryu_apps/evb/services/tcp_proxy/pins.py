@@ -5,6 +5,10 @@ of one VSI.  What comes for the VM is pinned to the proxy that the first segment
 the VM answers is pinned to the proxy whose first segment it answers: a transparent proxy speaks with
 the client's address, so nothing else in the answer leads to it; it need not speak from the client's
 port.  The switch writes both by itself, so connections need no controller.
+
+A FIN or RST shortens the timeout of a pin for good.  So when ports are used again while it is still there, the new
+connection gets a pin of the next *life*, at once with the whole timeout; frames are looked up in all lives, the newest
+last (``docs/decisions/0036-lives.rst``).
 """
 
 from __future__ import annotations
@@ -12,8 +16,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from ryu_apps.evb.flow.pipeline import FROM_PROXY, PIN_LASTS, PIN_NOTED, PINNED, Direction, Table
-from ryu_apps.evb.flow.rule import Learn, Learned, whole
+from ryu_apps.evb.flow.pipeline import (
+    DIRECTION_BITS,
+    DIRECTION_SHIFT,
+    FROM_PROXY,
+    PIN_LASTS,
+    PIN_LIFE,
+    PIN_NEWEST,
+    PIN_NOTED,
+    PINNED,
+    Direction,
+    Table,
+)
+from ryu_apps.evb.flow.rule import Action, Bits, Learn, Learned, LoadBits, Pop, Push, Resubmit, whole
 from ryu_apps.evb.policy.schema import IPV4, TCP
 from ryu_apps.evb.services.learnt import OF_VLAN, in_direction, of_vsi, owner
 from ryu_apps.evb.services.tcp_proxy.schema import Proxied
@@ -31,16 +46,45 @@ class Pin(IntEnum):
     """A proxy has begun a connection with the VM."""
 
 
+#: Connections of the same ports one after the other, each of them begun before the timeout of the last has ended.
+LIVES = 1 << PIN_LIFE.width
+_DIRECTION = Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS)
+
+
+def look_up() -> Iterator[Action]:
+    """In every life there may be; what is noted then is of the newest that was found."""
+    for life in range(LIVES):
+        yield from (LoadBits(PIN_LIFE, life), Resubmit(Table.PROXY_PINS))
+    yield from (Push(PIN_NEWEST), Pop(PIN_LIFE))
+
+
+def seek_answers(eth_type: int) -> Iterator[Action]:
+    """What a proxy begins with the VM is looked up as the VM would answer it, and is as it was but for ``reg2``."""
+    exchanged = tuple(_exchange(eth_type))
+    yield from (Push(whole("eth_dst")), LoadBits(FROM_PROXY, 0), LoadBits(_DIRECTION, Direction.FROM_VM), *exchanged)
+    yield from look_up()
+    yield from (*exchanged, LoadBits(_DIRECTION, Direction.TO_VM), LoadBits(FROM_PROXY, 1), Pop(whole("eth_dst")))
+
+
+def _exchange(eth_type: int) -> Iterator[Action]:
+    for prefix in ("ipv4" if eth_type == IPV4 else "ipv6", "tcp"):
+        one, other = whole(f"{prefix}_src"), whole(f"{prefix}_dst")
+        yield from (Push(one), Push(other), Pop(one), Pop(other))
+
+
 def capacity(value: Proxied) -> int:
     """The most pins of one VSI: see :func:`note`."""
     return 6 * value.max_connections
 
 
-def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: Pin) -> Learn:
+def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: Pin, begins: bool = False) -> Learn:
     """What a switch does upon a segment on its way to the VM that calls for a pin.
 
     What comes from a client bears the proxy's address by now, and what follows it is pinned to that;
     what comes from a proxy has it as its source, and what the VM answers is pinned to it.
+
+    Args:
+        begins: a connection does whose pin lasts at once.
     """
     answers = pin is Pin.ANSWERS
     return Learn(
@@ -50,7 +94,7 @@ def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: Pin) -> Learn:
         idle_timeout=value.opening if pin is Pin.OPENING else value.idle,
         fin_idle_timeout=value.closing,
         # Clients are turned away in time: there is room for all three of whatever has begun.
-        limit=2 * value.max_connections if pin is Pin.OPENING else capacity(value),
+        limit=2 * value.max_connections if begins or pin is Pin.OPENING else capacity(value),
         verdict=PIN_NOTED,
         match=(
             of_vsi(binding),
@@ -61,11 +105,13 @@ def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: Pin) -> Learn:
             Learned(whole("eth_type"), eth_type),
             Learned(whole("ip_proto"), TCP),
             *_ends(eth_type, swapped=answers),
+            Learned(PIN_LIFE, PIN_LIFE),
         ),
         writes=(
             Learned(whole("eth_dst"), whole("eth_src" if answers else "eth_dst")),
             Learned(PINNED, 1),
-            *([] if pin is Pin.OPENING else [Learned(PIN_LASTS, 1)]),
+            Learned(PIN_LASTS, pin is not Pin.OPENING),
+            Learned(PIN_NEWEST, PIN_LIFE),
         ),
     )
 
