@@ -10,31 +10,33 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from mininet_tests.faults.proxy import Kind, Trap
-from mininet_tests.faults.rig import S1, S2, Guest, Rig
+from mininet_tests.faults.kinds import FAULTS, Scene
+from mininet_tests.faults.rig import HOMES, Guest, Rig
 from mininet_tests.harness import sandbox
-from mininet_tests.harness.shell import run, wait_until
+from mininet_tests.harness.shell import wait_until
 from mininet_tests.harness.station import Mode
 from mininet_tests.quick import QUICK
+from ryu_apps.evb.protocol.timers import agree
+from ryu_apps.evb.topology.fabric import Timers
 
 GUESTS = tuple(Guest(f"roamer{number}", 60 + number) for number in range(3))
 #: Hypervisors with no bystander.
 PLACES = ("hv1", "hv2", "hv5", "hv6")
 MODES = (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE, Mode.DEASSOCIATE)
-#: Seconds in which everything has to be well again after a fault: a station that waits for an answer, then some.
-PATIENCE = 10.0
-#: Seconds in which a change of owner has reached all switches or was taken back: the resource wait, then some.
-FLIP = 2.5
-
-#: Takes effect when entered and ends on leaving.
-Fault = Callable[["Nemesis"], Iterator[None]]
+#: Seconds that things take on a busy machine besides what timers say.
+SLACK = 6.0
+#: Of these, what a change of owner may take.
+MARGIN = 1.2
+#: Seconds after which a switch is rid of what no record explains: longer than any keep-alive timeout here, then some.
+SWEPT = 40.0
 
 
 class Nemesis:
@@ -46,36 +48,66 @@ class Nemesis:
         slowest: the longest time from the end of a fault to a cluster that is well, in seconds.
     """
 
-    def __init__(self, rig: Rig, seed: int, tell: Callable[[str], None] = lambda words: None) -> None:
+    def __init__(
+        self, rig: Rig, seed: int, timers: Timers = QUICK, tell: Callable[[str], None] = lambda words: None
+    ) -> None:
+        """
+        Args:
+            timers: of the roamers' stations, see :func:`rig_for`.
+        """
         self.rig = rig
+        agreed = agree(timers, timers)
+        # A station that waits for an answer, and what expires thereafter.
+        self._patience = agreed.response_wait + agreed.keep_alive_timeout + SLACK
+        # A change of owner has reached all switches or was taken back.
+        self._flip = agreed.resource_wait_delay + MARGIN
         self.steps: list[str] = []
         self.injected: Counter[str] = Counter()
         self.slowest = 0.0
         self.draw = random.Random(seed)
+        self._scene = Scene(rig, self.draw, GUESTS, PLACES, self.wait_answered)
         self._tell = tell
 
     def rage(self, seconds: float) -> None:
-        """Go on for so long, then see that nothing is left of it.
+        """Go on for so long with whatever is drawn, then see that nothing is left of it.
 
         Raises:
             AssertionError, TimeoutError: something broke that must not.
         """
         deadline = time.monotonic() + seconds
-        with self.rig.restored(PATIENCE):
-            try:
-                while time.monotonic() < deadline:
-                    self._step()
-            finally:
-                self.rig.tidy(*GUESTS)
+        with self._undone():
+            while time.monotonic() < deadline:
+                self._step(self.draw.choice(sorted(FAULTS)))
 
-    def _step(self) -> None:
-        name = self.draw.choice(sorted(FAULTS))
+    def deal(self, kinds: Iterable[str]) -> None:
+        """Each of these kinds of faults once, in an order that is drawn; as :meth:`rage`."""
+        deck = sorted(kinds)
+        self.draw.shuffle(deck)
+        with self._undone():
+            for name in deck:
+                self._step(name)
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        before = self.rig.tables()
+        try:
+            yield
+        finally:
+            self.rig.tidy(*GUESTS)
+        if not self._scene.lost_state:
+            self.rig.await_tables(before, self._patience)
+            return
+        # Indices are new ones, and what no record explained has to go first.
+        was = shapes(before)
+        wait_until(lambda: shapes(self.rig.read_tables() or {}) == was, "tables as before, but for indices", SWEPT)
+
+    def _step(self, name: str) -> None:
         orders = [(guest, *self._order()) for guest in self.draw.sample(GUESTS, self.draw.randint(1, len(GUESTS)))]
         wishes = ", ".join(f"{guest.name} {mode.value} at {place}" for guest, place, mode in orders)
         self.steps.append(f"{name}: {wishes}")
         self._tell(self.steps[-1])
         self.injected[name] += 1
-        with contextmanager(FAULTS[name])(self):
+        with contextmanager(FAULTS[name])(self._scene):
             for guest, place, mode in orders:
                 self.rig.ask(place, mode, guest)
         begun = time.monotonic()
@@ -94,8 +126,8 @@ class Nemesis:
         """What must never break, and what must be well again soon."""
         try:
             # Two switches do not change at one moment, but neither may stay behind the other.
-            wait_until(lambda: all(len(self.rig.places(guest)) <= 1 for guest in GUESTS), "one place a VM", FLIP)
-            wait_until(self._agree, "stations, bridge and switches to agree", PATIENCE, pause=0.05)
+            wait_until(lambda: all(len(self.rig.places(guest)) <= 1 for guest in GUESTS), "one place a VM", self._flip)
+            wait_until(self._agree, "stations, bridge and switches to agree", self._patience, pause=0.05)
         except TimeoutError as error:
             raise AssertionError(f"{error}; {self._views()}; steps: {self.steps}") from None
 
@@ -109,7 +141,17 @@ class Nemesis:
         )
 
     def _agree(self) -> bool:
-        return self._ready() and all(self._agree_on(guest) for guest in GUESTS)
+        with suppress(OSError):  # a client that was turned away
+            return self._ready() and all(self._agree_on(guest) for guest in GUESTS) and self._kept()
+        return False
+
+    def _kept(self) -> bool:
+        """Whether every bystander is associated where it always was, as the bridge and its station have it."""
+        return all(
+            (self.rig.known(guest) or {}).get("owner") == str(self.rig.cluster.hypervisors[home].port)
+            and self._associated(home, guest)
+            for guest, home in HOMES.items()
+        )
 
     def _ready(self) -> bool:
         return all(one["readiness"] == "ready" for one in self.rig.controller.get("/evb/status")["switches"])
@@ -128,112 +170,19 @@ class Nemesis:
         return self.rig.cluster.hypervisors[place].station.holds(Mode.ASSOCIATE, guest.vsi)
 
 
-# --- faults ---
-def no_fault(nemesis: Nemesis) -> Iterator[None]:
-    yield
+def shapes(tables: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Rules and groups without what the index of a VSI makes of them: cookies, metadata, the order of a flood."""
+    return {name: sorted(_shape(line) for line in lines) for name, lines in tables.items()}
 
 
-def controller_killed(nemesis: Nemesis) -> Iterator[None]:
-    """While it holds something back, or at once."""
-    kind = nemesis.draw.choice([None, Kind.CHANGE, Kind.CONFIRMATION, Kind.VDP_ANSWER])
-    if kind is not None:
-        nemesis.rig.proxy.set(Trap((kind,), copies=0))
-    yield
-    nemesis.rig.controller.kill()
-    nemesis.rig.proxy.clear()
-    nemesis.rig.restart()
+def _shape(line: str) -> str:
+    match, _, actions = re.sub(r"0x[0-9a-f]+", "#", line).partition("actions=")
+    return f"{match}actions={sorted(actions.split(','))}"
 
 
-def channel_cut(nemesis: Nemesis) -> Iterator[None]:
-    dpids = nemesis.draw.choice([(S1,), (S2,), (S1, S2)])
-    nemesis.rig.proxy.cut(*dpids, bar=True)
-    yield
-    nemesis.rig.proxy.admit()
-
-
-def channel_silent(nemesis: Nemesis) -> Iterator[None]:
-    dpid = nemesis.draw.choice((S1, S2))
-    since = time.monotonic()
-    nemesis.rig.proxy.strand(dpid)
-    yield
-    # A switch that nobody can reach keeps its rules, whatever is decided meanwhile.
-    wait_until(lambda: nemesis.rig.events(since, "switch.ready"), "a new channel", 20)
-
-
-def frames_lost(nemesis: Nemesis) -> Iterator[None]:
-    yield from _trapped(nemesis, Trap((_frame(nemesis),), times=nemesis.draw.randint(1, 6)))
-
-
-def frames_doubled(nemesis: Nemesis) -> Iterator[None]:
-    yield from _trapped(nemesis, Trap((_frame(nemesis),), copies=2, times=20))
-
-
-def frames_late(nemesis: Nemesis) -> Iterator[None]:
-    delay = nemesis.draw.choice((0.005, 0.03, 0.3, 2.5))
-    yield from _trapped(nemesis, Trap((_frame(nemesis),), copies=1, delay=delay, times=6))
-
-
-def switch_slow(nemesis: Nemesis) -> Iterator[None]:
-    dpid = nemesis.draw.choice((S1, S2))
-    yield from _trapped(nemesis, Trap((Kind.CHANGE,), dpid, copies=1, slow=nemesis.draw.choice((0.01, 0.1)), times=20))
-
-
-def station_killed(nemesis: Nemesis) -> Iterator[None]:
-    station = nemesis.rig.cluster.hypervisors[nemesis.draw.choice(PLACES)].station
-    yield
-    station.kill()
-    station.start()
-    station.wait_ready()
-
-
-def link_flap(nemesis: Nemesis) -> Iterator[None]:
-    port = nemesis.rig.cluster.hypervisors[nemesis.draw.choice(PLACES)].port
-    yield
-    for state in ("down", "up"):
-        since = time.monotonic()
-        run(["ip", "link", "set", f"s{port.dpid}-eth{port.port_no}", state])
-        wait_until(lambda since=since, state=state: nemesis.rig.events(since, f"port.{state}"), f"port {state}", 5)
-
-
-def operator_recall(nemesis: Nemesis) -> Iterator[None]:
-    yield
-    for guest in GUESTS:
-        nemesis.rig.recall(guest)
-
-
-def _frame(nemesis: Nemesis) -> Kind:
-    return nemesis.draw.choice([Kind.VDP_REQUEST, Kind.VDP_ANSWER, Kind.STATION_ACK, Kind.BRIDGE_ACK])
-
-
-def _trapped(nemesis: Nemesis, trap: Trap) -> Iterator[None]:
-    """Only roamers' stations are meant; their timers are the quick ones."""
-    nemesis.rig.proxy.set(trap)
-    yield
-    nemesis.wait_answered()
-    nemesis.rig.proxy.clear()
-
-
-FAULTS: dict[str, Fault] = {
-    fault.__name__.replace("_", " "): fault
-    for fault in (
-        no_fault,
-        controller_killed,
-        channel_cut,
-        channel_silent,
-        frames_lost,
-        frames_doubled,
-        frames_late,
-        switch_slow,
-        station_killed,
-        link_flap,
-        operator_recall,
-    )
-}
-
-
-def rig_for(folder: Path) -> Rig:
-    """Roamers' stations with the shortest timers, so that what has to expire does so while we wait."""
-    return Rig(folder, dict.fromkeys(PLACES, QUICK))
+def rig_for(folder: Path, timers: Timers = QUICK) -> Rig:
+    """Roamers' stations with the shortest timers, so that what has to expire does so while we wait, or with others."""
+    return Rig(folder, dict.fromkeys(PLACES, timers))
 
 
 def main() -> None:
@@ -241,11 +190,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mininet_tests.nemesis", description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--default-timers", action="store_true", help="as the product has them, not the shortest ones")
     given = parser.parse_args()
+    timers = Timers() if given.default_timers else QUICK
     sandbox.enter()
     print(f"seed {given.seed}")
-    with tempfile.TemporaryDirectory(prefix="nemesis-", dir="/run") as folder, rig_for(Path(folder)) as rig:
-        nemesis = Nemesis(rig, given.seed, print)
+    with tempfile.TemporaryDirectory(prefix="nemesis-", dir="/run") as folder, rig_for(Path(folder), timers) as rig:
+        nemesis = Nemesis(rig, given.seed, timers, print)
         with rig.bystanders() as loss:
             nemesis.rage(given.seconds)
     sent, lost = sum(loss.sent.values()), sum(loss.lost.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -102,18 +101,6 @@ def test_vsi_released_while_the_disk_was_full_does_not_come_back(rig: Rig) -> No
         assert rig.places(OLD) == []
 
 
-def emptied(state: Path) -> None:
-    """The file is there, and nothing in it."""
-    removed(state)
-    state.touch()
-
-
-def removed(state: Path) -> None:
-    """The file is gone, with all that belongs to it."""
-    for file in state.parent.glob(f"{state.name}*"):
-        file.unlink()
-
-
 def test_lost_state_costs_no_vm_its_network_however_often_the_controller_dies(state_rig: Rig) -> None:
     """Indices are new ones afterwards, so the tables are not compared by line, here and in what follows.
 
@@ -122,11 +109,11 @@ def test_lost_state_costs_no_vm_its_network_however_often_the_controller_dies(st
     rig = state_rig
     rig.admit(OLD, HOME)
     with rig.unharmed("state emptied, then removed; after each the controller killed again at once") as times:
-        for lose in (emptied, removed):
+        for keep in (True, False):
             rig.controller.kill()
-            lose(rig.state_dir / "state.sqlite")
+            rig.lose_state(keep)
             for _ in range(2):
-                times[f"ready, state {lose.__name__}"] = rig.restart()
+                times[f"ready, state {'emptied' if keep else 'removed'}"] = rig.restart()
                 rig.controller.kill()
                 assert rig.places(OLD) == [HOME]
         rig.restart()
@@ -145,7 +132,7 @@ def test_old_host_that_speaks_first_after_the_state_was_lost_does_not_get_the_vm
     try:
         rig.admit(OLD, AWAY)
         rig.controller.kill()
-        removed(rig.state_dir / "state.sqlite")
+        rig.lose_state(keep=False)
         rig.restart()
     finally:
         home.namespace.ip(f"link set {home.uplink} up")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -19,10 +18,11 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT
 from mininet_tests.emulator import EmulatedStation, StationLoop
+from mininet_tests.faults.hostile import reading
 from mininet_tests.guests import running
 from mininet_tests.harness.cluster import Cluster
 from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import Namespace, end, wait_until
+from mininet_tests.harness.shell import Namespace, wait_until
 from mininet_tests.harness.station import LldpadStation, Mode, Station, numbered
 from mininet_tests.quick import quick
 from mininet_tests.test_overload import Probe, figure, rounds
@@ -123,15 +123,3 @@ def test_clients_that_read_all_the_time_cost_nothing(slow: Cluster) -> None:
     print()
     print(figure("quiet", quiet))
     print(figure("with REST clients", busy))
-
-
-@contextmanager
-def reading(*paths: str) -> Iterator[None]:
-    """A client for each path that does nothing else."""
-    script = "while :; do curl -s -o /dev/null http://127.0.0.1:8080$0; done"
-    clients = [subprocess.Popen(["sh", "-c", script, path]) for path in paths]
-    try:
-        yield
-    finally:
-        for client in clients:
-            end(client)

@@ -94,7 +94,9 @@ FLOWS = (
     Flow("s2", "udp", "client", "b4", 443, INTERVAL, True),
 )
 EVERYONE = tuple(flow.name for flow in FLOWS)
-AT_S1 = ("reflected", "s1")
+AT_S1, AT_S2 = ("reflected", "s1"), ("s2",)
+#: Seconds for which a datagram may be under way where the machine is busy.
+_UNDER_WAY = 3.0
 
 
 @dataclass(slots=True)
@@ -124,6 +126,7 @@ class Rig:
         config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),), "state"))
         self.state_dir = folder / "state"
         self.figures: list[dict[str, Any]] = []
+        self._excuses: list[tuple[tuple[str, ...], float, float]] = []
         # Switches are told the proxy's port; of two ports on ryu-manager's command line the later counts.
         self._apps = ("--ofp-tcp-listen-port=6654", *APPS, *more)
         self.cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, self._apps)
@@ -265,13 +268,21 @@ class Rig:
             if error.code != HTTPStatus.NOT_FOUND:
                 raise
 
+    def lose_state(self, keep: bool) -> None:
+        """What the bridge has written is gone, its controller being dead; ``keep``: but for an empty file."""
+        state = self.state_dir / "state.sqlite"
+        for file in state.parent.glob(f"{state.name}*"):
+            file.unlink()
+        if keep:
+            state.touch()
+
     def tidy(self, *guests: Guest) -> None:
         """After a test, also one that failed: no traps, and these VMs nowhere."""
         self.proxy.clear()
         self.proxy.admit()
         for guest in guests:
             for hypervisor in self.cluster.hypervisors:
-                self.let_go(hypervisor, guest)
+                self.let_go(hypervisor, guest, limit=25)
             self.recall(guest)
 
     # --- what the switches hold ---
@@ -294,6 +305,10 @@ class Rig:
         """What happens in here leaves no rule and takes none."""
         before = self.tables()
         yield before
+        self.await_tables(before, limit)
+
+    def await_tables(self, before: dict[str, list[str]], limit: float) -> None:
+        """The switches come to hold what they held."""
         try:
             wait_until(lambda: self.read_tables() == before, "tables as before", limit, pause=0.1)
         except TimeoutError:
@@ -315,7 +330,8 @@ class Rig:
     # --- bystanders ---
     @contextmanager
     def bystanders(self, flows: Iterable[str] = EVERYONE) -> Iterator[Loss]:
-        """Traffic of the VMs that nobody moves; the loss is known at the end."""
+        """Traffic of the VMs that nobody moves; the loss is known at the end, but for what is :meth:`excused`."""
+        self._excuses.clear()
         loss = Loss({}, {})
         chosen = [flow for flow in FLOWS if flow.name in flows]
         ends: dict[str, Any] = {**self.cluster.hosts, **self.cluster.vms}
@@ -337,9 +353,28 @@ class Rig:
         for flow in chosen:
             here, there = notes[flow.vm][flow.name], notes[flow.host][flow.name]
             assert isinstance(here, UdpNotes) and isinstance(there, UdpNotes)
-            windows = [judge(*ends, begun, begun, finish) for ends in ((here, there), (there, here))]
+            windows = [
+                judge(*ends, first, first, last)
+                for ends in ((here, there), (there, here))
+                for first, last in self._spans(flow.name, begun, finish)
+            ]
             loss.sent[flow.name] = sum(one.sent for one in windows)
             loss.lost[flow.name] = sum(one.lost for one in windows)
+
+    @contextmanager
+    def excused(self, flows: tuple[str, ...]) -> Iterator[None]:
+        """What these flows send meanwhile, or have under way, may be lost."""
+        begun = time.monotonic() - _UNDER_WAY
+        yield
+        self._excuses.append((flows, begun, time.monotonic() + _UNDER_WAY))
+
+    def _spans(self, flow: str, begun: float, finish: float) -> Iterator[tuple[float, float]]:
+        """The times in which a flow has no excuse."""
+        for flows, first, last in self._excuses:
+            if flow in flows:
+                yield begun, first
+                begun = max(begun, last)
+        yield begun, finish
 
     @contextmanager
     def unharmed(self, fault: str, flows: Iterable[str] = EVERYONE) -> Iterator[dict[str, float]]:
