@@ -49,7 +49,7 @@ def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
     """The cluster without VMs; a test has to leave the flow tables exactly as it found them."""
     before = tables(shared_cluster)
     yield shared_cluster
-    wait_until(lambda: tables(shared_cluster) == before, "flow tables as before the test", 10, pause=0.2)
+    wait_until(lambda: tables(shared_cluster) == before, "flow tables as before the test", pause=0.2)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,7 @@ class Replay:
             self._start_flows()
             time.sleep(RUN_UP)
             moves = [self._migrate(spec) for spec in self.scenario.file.migrations]
+            self._hear_again()
             settled = time.monotonic()
             time.sleep(LAST_ONES)
             observed = self._observe()
@@ -150,6 +151,12 @@ class Replay:
             vm.prober = self._probers.get(name)
         for prober in self._probers.values():
             prober.wait_heard()
+
+    def _hear_again(self) -> None:
+        """Wait until all streams go on, if they do."""
+        with suppress(TimeoutError):  # the notes tell
+            for prober in self._probers.values():
+                prober.wait_heard_again(self._cluster.vms)
 
     def _observe(self) -> Observed:
         notes = {name: prober.stop() for name, prober in self._probers.items()}

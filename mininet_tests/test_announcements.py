@@ -48,7 +48,7 @@ def cluster(emulated: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(emulated)
     yield emulated
-    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", 10, pause=0.1)
+    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", pause=0.1)
 
 
 class Guest:
@@ -267,7 +267,7 @@ def test_the_bridge_announces_a_vm_to_every_host_and_only_when_it_has_come(clust
             assert arrived() == [sorted(expected_of(vm) * (times - 1))] * 2
             vm.asks(Mode.ASSOCIATE) if times == 1 else vm.moves(there)
             wanted = [sorted(expected_of(vm) * times)] * 2
-            wait_until(lambda wanted=wanted: arrived() == wanted, f"the announcements at {there}", 5)
+            wait_until(lambda wanted=wanted: arrived() == wanted, f"the announcements at {there}")
             vm.asks(Mode.ASSOCIATE)
 
 

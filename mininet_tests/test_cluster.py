@@ -37,7 +37,7 @@ def test_vdptool_by_hand_shows_body_without_gate_then_both_then_neither(cluster:
     assert {rule.cookie.kind for rule in replaced if rule.cookie is not None} <= {Kind.MEMBERSHIP}
     assert gate != [] and gates(gate) == gate
     assert station.request(Mode.DEASSOCIATE, vsi(1)).granted
-    wait_until(lambda: dump_flows("s1") == empty, "neither body nor gate", 5)
+    wait_until(lambda: dump_flows("s1") == empty, "neither body nor gate")
 
 
 def test_an_unknown_type_is_refused_at_once(cluster: Cluster) -> None:
@@ -87,7 +87,7 @@ def test_a_broadcast_reaches_everybody_once_and_not_the_sender(cluster: Cluster)
         with one.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
             sender.bind(("eth0", 0))
             sender.send(request)
-        wait_until(lambda: sum(copies().values()) >= 4, "the broadcast", 2)
+        wait_until(lambda: sum(copies().values()) >= 4, "the broadcast")
         time.sleep(0.2)  # a second copy would come on the heels of the first
         assert copies() == {"t1": 0, "t2": 1, "t3": 1, "nms": 1, "client": 1}
 
@@ -129,7 +129,7 @@ def test_a_station_that_dies_loses_its_vsis_after_the_keep_alive_time(cluster: C
     died = time.monotonic()
     station.kill()
     try:
-        wait_until(lambda: dump_flows("s2") == empty, "the reservation to lapse", 10)
+        wait_until(lambda: dump_flows("s2") == empty, "the reservation to lapse")
         assert time.monotonic() - died > 0.5
     finally:
         station.start()

@@ -143,7 +143,7 @@ def test_a_moved_vm_renews_its_lease_and_resolves_names(cluster: Cluster, told: 
 
         spec = MigrationSpec(vm="d1", to=THERE, ladder=LadderName.MINIMIZE_LATENCY, copy_ms=50)
         assert Move(cluster, spec, vm.vsi, HERE, None).run().outcome is Outcome.COMPLETED
-        wait_until(lambda: not body(empty["s1"], tables(cluster)["s1"]), "the source to be tidied up", 5)
+        wait_until(lambda: not body(empty["s1"], tables(cluster)["s1"]), "the source to be tidied up")
         without = held(cluster)
         assert body(empty["s2"], tables(cluster)["s2"]) == policy
 

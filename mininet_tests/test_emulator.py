@@ -59,7 +59,7 @@ def test_all_hypervisors_associate_all_their_vsis_at_once(large: Cluster) -> Non
         assert len(answers) == 32 * PER_HYPERVISOR
         if mode is Mode.ASSOCIATE:
             assert len(large.controller.get("/evb/vsis")) == 32 * PER_HYPERVISOR
-    wait_until(lambda: tables(large) == before, "empty switches again", 10)
+    wait_until(lambda: tables(large) == before, "empty switches again")
 
 
 def test_a_null_vid_is_filled_in_and_released_as_filled_in(large: Cluster) -> None:

@@ -93,7 +93,7 @@ def test_killed_controller_comes_back_and_both_migrations_are_finished(rig: Rig,
         begun = time.monotonic()
         for guest in movers:
             go_on(rig, guest, number)
-        wait_until(lambda: all(moved(rig, guest) for guest in movers), "both VMs where they should be", 10)
+        wait_until(lambda: all(moved(rig, guest) for guest in movers), "both VMs where they should be")
         times["migrations finished"] = time.monotonic() - begun
         for guest in movers:
             rig.dismiss(guest, *ROADS[guest])
@@ -111,8 +111,8 @@ def kill_at(rig: Rig, movers: list[Guest], number: int, held: tuple[Kind, ...] |
         else:
             rig.ask(*where, guest)
     for guest, trap in traps.items():
-        wait_until(lambda guest=guest: rig.events(since, "vdp.request", guest), f"{guest.name}: the request", 3)
-        wait_until(lambda trap=trap: trap.caught, f"{guest.name}: something to hold", 3)
+        wait_until(lambda guest=guest: rig.events(since, "vdp.request", guest), f"{guest.name}: the request")
+        wait_until(lambda trap=trap: trap.caught, f"{guest.name}: something to hold")
     rig.controller.kill()
     rig.proxy.clear()
 
@@ -165,7 +165,7 @@ def test_a_vm_that_moved_while_the_controller_died_has_its_network(rig: Rig) -> 
         times["controller ready again"] = rig.restart()
         rig.granted(destination, Mode.ASSOCIATE, guest)
         begun = time.monotonic()
-        wait_until(lambda: pings(vm, nms), "a network for the VM", 5)
+        wait_until(lambda: pings(vm, nms), "a network for the VM")
         times["VM has its network"] = time.monotonic() - begun
         rig.dismiss(guest, source, destination)
         rig.cluster.shut_down(guest.name, destination)

@@ -59,7 +59,7 @@ def link_down(rig: Rig, hypervisor: str) -> Iterator[None]:
     since = time.monotonic()
     one.namespace.ip(f"link set {one.interface} down")
     try:
-        wait_until(lambda: rig.events(since, "port.down"), "the port to be seen down", 5)
+        wait_until(lambda: rig.events(since, "port.down"), "the port to be seen down")
         yield
     finally:
         one.namespace.ip(f"link set {one.interface} up")
@@ -73,7 +73,7 @@ def daemon_stopped(rig: Rig, hypervisor: str) -> Iterator[None]:
 
 def unheard(rig: Rig) -> None:
     """The station at home has not been heard for a keep-alive timeout."""
-    wait_until(lambda: rig.places(VM) == [], "the VSI to expire at home", 5)
+    wait_until(lambda: rig.places(VM) == [], "the VSI to expire at home")
 
 
 def restart(rig: Rig) -> None:
@@ -91,7 +91,7 @@ def kept_alive(rig: Rig, hypervisor: str, count: int) -> None:
         assert not refused, (refused, [one["detail"] for one in rig.events(since, "vdp.announce", VM)])
         return len(found)
 
-    wait_until(lambda: answered() >= count, "keep-alives", 8)
+    wait_until(lambda: answered() >= count, "keep-alives")
 
 
 Failure = Callable[[Rig, str], AbstractContextManager[None]]
@@ -112,8 +112,8 @@ def test_old_host_that_comes_back_does_not_get_the_vm(rig: Rig, failure: Failure
             kept_alive(rig, AWAY, 2)
             if failure is link_down:
                 restart(rig)
-                wait_until(lambda: rig.places(VM) == [AWAY], "the VM to be there after the restart", 5)
-        wait_until(lambda: not rig.holds(HOME, VM), "the old host to let go", 8)
+                wait_until(lambda: rig.places(VM) == [AWAY], "the VM to be there after the restart")
+        wait_until(lambda: not rig.holds(HOME, VM), "the old host to let go")
         kept_alive(rig, AWAY, 2)
         assert rig.holds(AWAY, VM) and rig.places(VM) == [AWAY]
     rig.let_go(AWAY, VM)
@@ -130,7 +130,7 @@ def test_host_that_did_not_announce_itself_is_refused_while_the_vm_lives_elsewhe
         assert contested["detail"]["owner"] != contested["detail"]["claimant"]
         kept_alive(rig, HOME, 2)
         assert not rig.holds(AWAY, VM) and rig.places(VM) == [HOME]
-        wait_until(lambda: rig.events(since, "vsi.settled", VM), "the quarrel to be over", 8)
+        wait_until(lambda: rig.events(since, "vsi.settled", VM), "the quarrel to be over")
         rig.admit(VM, AWAY)
         assert rig.places(VM) == [AWAY]
 
@@ -166,14 +166,14 @@ def test_refused_request_for_another_type_leaves_the_one_in_force(rig: Rig, mode
             assert all(one.keep and one.hard for one in found)
             return bool(found)
 
-        wait_until(refusal, "the refusal", 5)
+        wait_until(refusal, "the refusal")
 
         def still() -> bool:
             asked = [one for one in rig.messages(HOME, VM, since) if one.from_station]
             # lldpad takes Keep for associated, and gives the second record up when its keep-alive is refused.
             return len(asked) >= 5
 
-        wait_until(still, "keep-alives of both records", 10)
+        wait_until(still, "keep-alives of both records")
         assert not rig.events(since, "vdp.announce", VM) and not rig.events(since, "vsi.gone", VM)
         assert rig.holds(HOME, VM) and rig.places(VM) == [HOME] and rig.tables() == before
     rig.let_go(HOME, VM)
@@ -186,10 +186,10 @@ def test_vm_taken_off_is_not_revived_by_the_record_of_another_manager(rig: Rig) 
         assert station(rig, HOME).request(Mode.ASSOCIATE, other).granted
         since = time.monotonic()
         rig.recall(VM)
-        wait_until(lambda: not rig.holds(HOME, VM), "lldpad to hold none of both", 5)
+        wait_until(lambda: not rig.holds(HOME, VM), "lldpad to hold none of both")
         assert rig.places(VM) == []
         # Longer than the reinit keep alive: what lldpad held would have been said again.
-        wait_until(lambda: time.monotonic() > since + 2 * AGREED.keep_alive_timeout, "time to pass", 6)
+        wait_until(lambda: time.monotonic() > since + 2 * AGREED.keep_alive_timeout, "time to pass")
         assert not rig.events(since, "vsi.active", VM) and rig.known(VM) is None
 
 
@@ -197,14 +197,14 @@ def test_vm_taken_off_while_its_switch_is_away_stays_off(rig: Rig) -> None:
     with rig.unharmed("DELETE while the channel of the switch is cut"):
         rig.admit(VM, HOME)
         rig.proxy.cut(S1, bar=True)
-        wait_until(lambda: not _connected(rig, S1), "the switch to be away", 8)
+        wait_until(lambda: not _connected(rig, S1), "the switch to be away")
         since = time.monotonic()
         taken = rig.controller.delete(f"/evb/vsis/{VM.vsi.uuid}")
         assert (taken["gone"], taken["away"]) == (False, ["s1"])
         assert rig.places(VM) == [HOME], "its rules are still there"
         rig.proxy.admit()
         wait_until(lambda: _connected(rig, S1), "the switch to be back", 12)
-        wait_until(lambda: rig.places(VM) == [] and not rig.holds(HOME, VM), "the VM to be off", 8)
+        wait_until(lambda: rig.places(VM) == [] and not rig.holds(HOME, VM), "the VM to be off")
         assert rig.known(VM) is None and not rig.events(since, "vsi.active", VM)
 
 
@@ -214,9 +214,9 @@ def test_keep_alive_that_crosses_the_de_associate_of_an_operator_revives_nothing
         lost = rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid))
         since = time.monotonic()
         rig.recall(VM)
-        wait_until(lambda: len(lost.caught) >= AGREED.transmissions, "the De-Associate to be given up", 4)
+        wait_until(lambda: len(lost.caught) >= AGREED.transmissions, "the De-Associate to be given up")
         rig.proxy.clear()
-        wait_until(lambda: not rig.holds(HOME, VM), "the station to let go", 8)
+        wait_until(lambda: not rig.holds(HOME, VM), "the station to let go")
         said = [one for one in rig.answers(HOME, VM, since) if one.mode is VdpMode.DEASSOCIATE]
         assert said and rig.known(VM) is None and not rig.events(since, "vsi.active", VM)
 

@@ -81,11 +81,11 @@ def test_disk_that_takes_nothing_costs_new_promises_and_nothing_else(
                 assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
             assert rig.events(since, "store.failed")
             assert "store.failed" in rig.alarms(), "no alarm"
-            wait_until(lambda: rig.tables() == before, "nothing left of the refused", 5)
+            wait_until(lambda: rig.tables() == before, "nothing left of the refused")
             assert rig.places(OLD) == [HOME] and rig.holds(HOME, OLD)
         begun = time.monotonic()
         # The bridge tries by itself; a restart has nothing to say of it.
-        wait_until(lambda: "store.failed" not in rig.alarms(), "the alarm to be over", 10)
+        wait_until(lambda: "store.failed" not in rig.alarms(), "the alarm to be over")
         rig.admit(NEW, AWAY)
         times["promises again"] = time.monotonic() - begun
 

@@ -52,8 +52,8 @@ def test_what_a_dead_station_holds_expires_when_it_is_due_and_not_before(rig: Ri
         station.kill()
         try:
             last = max(one.t for one in rig.messages(HOME, VM, begun) if one.from_station)
-            (end,) = wait_until(lambda: rig.events(begun, "vdp.announce", VM), "the VSI to expire", 6)
-            wait_until(lambda: rig.known(VM) is None, "the VSI to be forgotten", 2)
+            (end,) = wait_until(lambda: rig.events(begun, "vdp.announce", VM), "the VSI to expire")
+            wait_until(lambda: rig.known(VM) is None, "the VSI to be forgotten")
         finally:
             station.start()
         times["expired after the last keep-alive"] = end["t"] - last
@@ -70,9 +70,9 @@ def test_station_that_lost_its_answer_in_a_link_flap_is_freed(rig: Rig) -> None:
         begun = time.monotonic()
         held = rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid))
         rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
-        wait_until(lambda: held.caught, "the answer to be held", 3)
+        wait_until(lambda: held.caught, "the answer to be held")
         run(["ip", "link", "set", "s1-eth1", "down"])
-        wait_until(lambda: rig.events(begun, "port.down"), "the port to be seen down", 5)
+        wait_until(lambda: rig.events(begun, "port.down"), "the port to be seen down")
         rig.proxy.clear()
         run(["ip", "link", "set", "s1-eth1", "up"])
         begun = time.monotonic()
@@ -84,13 +84,13 @@ def test_station_whose_keep_alive_nobody_heard_is_answered_when_the_channel_is_b
     rig.admit(VM, HOME)
     with rig.unharmed("keep-alive lost while the controller was away") as times:
         lost = rig.proxy.set(Trap((Kind.VDP_REQUEST,), S1, VM.vsi.uuid))
-        wait_until(lambda: len(lost.caught) >= AGREED.transmissions, "a keep-alive to be given up", 4)
+        wait_until(lambda: len(lost.caught) >= AGREED.transmissions, "a keep-alive to be given up")
         begun = time.monotonic()
         rig.proxy.cut(S1)
         rig.proxy.clear()
         wait_until(lambda: rig.answers(HOME, VM, begun), "an answer nobody asked for", AGREED.response_wait)
         times["reassured"] = time.monotonic() - begun
-        wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "the next one", 4)
+        wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "the next one")
         assert rig.holds(HOME, VM) and rig.places(VM) == [HOME]
         assert not rig.events(begun, "vdp.announce", VM)
 
@@ -117,11 +117,11 @@ def test_frames_lost_doubled_or_late_have_their_effect_once(rig: Rig, what: str)
         begun = time.monotonic()
         rig.proxy.set(trap)
         rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
-        wait_until(lambda: rig.holds(HOME, VM) and rig.answers(HOME, VM, begun), "the reservation", 8)
+        wait_until(lambda: rig.holds(HOME, VM) and rig.answers(HOME, VM, begun), "the reservation")
         rig.ask(HOME, Mode.ASSOCIATE, VM)
-        wait_until(lambda: rig.places(VM) == [HOME], "the association", 8)
+        wait_until(lambda: rig.places(VM) == [HOME], "the association")
         times["reserved and associated"] = time.monotonic() - begun
-        wait_until(lambda: trap.caught, "a frame in the trap", 3)
+        wait_until(lambda: trap.caught, "a frame in the trap")
         asked = [one["detail"]["mode"] for one in rig.events(begun, "vdp.request", VM)]
         assert asked == ["PREASSOCIATE_RR", "ASSOCIATE"]
         assert len(rig.events(begun, "vsi.active", VM)) == 1
@@ -133,9 +133,9 @@ def test_answer_that_comes_too_late_brings_nothing_back_to_life(rig: Rig) -> Non
         begun = time.monotonic()
         rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid, copies=1, delay=late))
         rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
-        wait_until(lambda: rig.answers(HOME, VM, begun), "the late answer", 5)
+        wait_until(lambda: rig.answers(HOME, VM, begun), "the late answer")
         assert not rig.holds(HOME, VM)
-        wait_until(lambda: rig.known(VM) is None, "the bridge to let go", 5)
+        wait_until(lambda: rig.known(VM) is None, "the bridge to let go")
         times["bridge has let go"] = time.monotonic() - begun
 
 
@@ -144,13 +144,13 @@ def test_confirmation_after_the_resource_wait_delay_changes_nothing(rig: Rig) ->
         begun = time.monotonic()
         rig.proxy.set(Trap((Kind.CONFIRMATION,), S1, copies=1, delay=AGREED.resource_wait_delay + 0.3))
         rig.ask(HOME, Mode.ASSOCIATE, VM)
-        answer = wait_until(lambda: next((one for one in rig.answers(HOME, VM, begun) if one.answer), None), "no", 4)
+        answer = wait_until(lambda: next((one for one in rig.answers(HOME, VM, begun) if one.answer), None), "no")
         assert answer.answer is not None and answer.answer.error is VdpError.INSUFFICIENT_RESOURCES
         assert not answer.answer.keep
         times["refused"] = answer.t - begun
         assert 0 <= answer.t - begun - AGREED.resource_wait_delay < TARDY
         rig.proxy.clear()
-        wait_until(lambda: rig.known(VM) is None, "the attempt to be cleared away", 6)
+        wait_until(lambda: rig.known(VM) is None, "the attempt to be cleared away")
         assert rig.places(VM) == []
 
 
@@ -182,11 +182,11 @@ def test_late_deassociate_of_the_old_place_does_not_touch_the_new_one(rig: Rig) 
     with rig.unharmed("late De-Associate of the source"):
         untold = rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid))
         rig.admit(VM, AWAY)
-        wait_until(lambda: untold.caught, "the source not to be told", 3)
+        wait_until(lambda: untold.caught, "the source not to be told")
         before = rig.tables()
         begun = time.monotonic()
         rig.ask(HOME, Mode.DEASSOCIATE, VM)
-        wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "De-Associate", 3)
+        wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "De-Associate")
         rig.proxy.clear()
         rig.let_go(HOME, VM)
         assert rig.places(VM) == [AWAY]
@@ -202,7 +202,7 @@ def test_vm_associated_everywhere_at_once_is_in_one_place(rig: Rig) -> None:
             holders = [one for one in (HOME, AWAY, THIRD) if rig.holds(one, VM)]
             return len(holders) == 1 and rig.places(VM) == holders
 
-        wait_until(settled, "one owner", 8)
+        wait_until(settled, "one owner")
 
 
 def test_two_interfaces_of_a_vm_come_in_together_or_not_at_all(rig: Rig) -> None:
@@ -212,5 +212,5 @@ def test_two_interfaces_of_a_vm_come_in_together_or_not_at_all(rig: Rig) -> None
         before = rig.tables()
         refused = rig.answered(HOME, Mode.ASSOCIATE, greedy)
         assert refused.answer is not None and refused.answer.error is VdpError.INVALID_VID_GROUP_MAC
-        wait_until(lambda: rig.known(greedy) is None, "nothing known of it", 5)
+        wait_until(lambda: rig.known(greedy) is None, "nothing known of it")
         rig.assert_tables(before)

@@ -61,7 +61,7 @@ def test_channel_that_is_cut_comes_back_without_one_flow_mod(rig: Rig) -> None:
     before = rig.tables()
     with rig.unharmed("OpenFlow channels of both switches cut") as times:
         rig.proxy.cut(S1, S2, bar=True)
-        wait_until(lambda: readiness(rig, S1) == readiness(rig, S2) == "disconnected", "the cut to be noticed", 5)
+        wait_until(lambda: readiness(rig, S1) == readiness(rig, S2) == "disconnected", "the cut to be noticed")
         sent = dict(rig.proxy.flow_mods)
         rig.proxy.admit()
         times["switches ready again"] = wait_ready(rig, S1, S2)
@@ -78,7 +78,7 @@ def test_migration_goes_on_when_the_channel_is_back(rig: Rig) -> None:
         rig.proxy.admit()
         times["switch ready again"] = wait_ready(rig, S2)
         rig.granted(AWAY, Mode.ASSOCIATE, VM)
-        wait_until(lambda: rig.places(VM) == [AWAY], "the VM at its destination", 5)
+        wait_until(lambda: rig.places(VM) == [AWAY], "the VM at its destination")
 
 
 def test_silent_channel_is_given_up_and_replaced(rig: Rig) -> None:
@@ -86,7 +86,7 @@ def test_silent_channel_is_given_up_and_replaced(rig: Rig) -> None:
     with rig.unharmed("OpenFlow channel half open until the echo timeout") as times:
         begun = time.monotonic()
         rig.proxy.strand(S2, bar=True)
-        wait_until(lambda: readiness(rig, S2) == "disconnected", "the controller to give the channel up", 5.5)
+        wait_until(lambda: readiness(rig, S2) == "disconnected", "the controller to give the channel up")
         times["dead channel noticed"] = time.monotonic() - begun
         assert readiness(rig, S1) == "ready"
         rig.granted("hv2", Mode.PREASSOCIATE_RR, OTHER)
@@ -145,14 +145,14 @@ def test_what_somebody_deletes_on_a_connected_switch_is_back_at_once(
         begun = time.monotonic()
         meddle(rig)
         deleted = time.monotonic()
-        wait_until(lambda: rig.events(begun, "switch.altered"), "the bridge to notice", 10)
-        wait_until(lambda: rig.events(begun, "switch.ready"), "the switch to be ready again", 10)
-        wait_until(lambda: rig.read_tables() == before and meters("s1") == drops, "all to be back", 10, pause=0.02)
+        wait_until(lambda: rig.events(begun, "switch.altered"), "the bridge to notice")
+        wait_until(lambda: rig.events(begun, "switch.ready"), "the switch to be ready again")
+        wait_until(lambda: rig.read_tables() == before and meters("s1") == drops, "all to be back", pause=0.02)
         times["all back"] = time.monotonic() - deleted
         times["not ready for"] = between(rig, begun, "switch.altered", "switch.ready")
         if request.node.callspec.id != "a group altered":
             # A station that may have spoken in vain is answered, and goes on.
-            wait_until(lambda: rig.answers(HOME, VM, begun), "the station to be reassured", 10)
+            wait_until(lambda: rig.answers(HOME, VM, begun), "the station to be reassured")
     wait_ready(rig, S1, S2)
     assert not rig.events(begun, "vsi.gone") and rig.places(VM) == [HOME] and rig.holds(HOME, VM)
 
@@ -201,10 +201,10 @@ def test_short_port_flap_costs_the_vsi_nothing(rig: Rig) -> None:
     with rig.unharmed("port of a station down and up"):
         since = time.monotonic()
         run(["ip", "link", "set", "s1-eth1", "down"])
-        wait_until(lambda: rig.events(since, "port.down"), "the port to be seen down", 5)
+        wait_until(lambda: rig.events(since, "port.down"), "the port to be seen down")
         run(["ip", "link", "set", "s1-eth1", "up"])
-        wait_until(lambda: rig.events(since, "port.up"), "the port to be seen up", 5)
-        wait_until(lambda: rig.answers(HOME, VM, since), "the station to ask again", 5)
+        wait_until(lambda: rig.events(since, "port.up"), "the port to be seen up")
+        wait_until(lambda: rig.answers(HOME, VM, since), "the station to ask again")
     rig.assert_tables(before)
 
 
@@ -212,10 +212,10 @@ def test_trunk_that_fails_is_replaced_by_the_other(rig: Rig) -> None:
     with rig.bystanders((*AT_S1, "s2")) as others, rig.bystanders(("across",)) as loss:
         begun = time.monotonic()
         run(["ip", "link", "set", "s1-eth61", "down"])
-        wait_until(lambda: rig.events(begun, "port.down"), "the trunk to be seen down", 5)
-        wait_until(lambda: time.monotonic() > begun + 0.5, "traffic over the other trunk", 1)
+        wait_until(lambda: rig.events(begun, "port.down"), "the trunk to be seen down")
+        wait_until(lambda: time.monotonic() > begun + 0.5, "traffic over the other trunk")
         run(["ip", "link", "set", "s1-eth61", "up"])
-        wait_until(lambda: rig.events(begun, "port.up"), "the trunk to be seen up", 5)
+        wait_until(lambda: rig.events(begun, "port.up"), "the trunk to be seen up")
     longest = loss.lost["across"] * INTERVAL / 2
     assert sum(others.lost.values()) == 0
     assert longest < 0.25, f"lost {loss.lost} of {loss.sent}"
@@ -231,7 +231,7 @@ def test_port_that_returns_under_another_number_is_another_port(rig: Rig) -> Non
     with rig.unharmed("port of a station returns under another number") as times:
         begun = time.monotonic()
         renumber("s1-eth2", 9)
-        wait_until(lambda: rig.known(VM) is None, "the VSI to expire", 10)
+        wait_until(lambda: rig.known(VM) is None, "the VSI to expire")
         times["VSI expired"] = time.monotonic() - begun
         assert rig.places(VM) == []
         renumber("s1-eth2", 2)
@@ -246,7 +246,7 @@ def renumber(interface: str, port_no: int) -> None:
     requested = f"ofport_request={port_no}"
     run(["ovs-vsctl", "del-port", "s1", interface])
     run(["ovs-vsctl", "add-port", "s1", interface, "--", "set", "interface", interface, requested])
-    wait_until(lambda: str(port_no) == run(["ovs-vsctl", "get", "interface", interface, "ofport"]).strip(), "port", 5)
+    wait_until(lambda: str(port_no) == run(["ovs-vsctl", "get", "interface", interface, "ofport"]).strip(), "port")
 
 
 # --- what a switch will not do ---
@@ -279,8 +279,8 @@ def test_full_table_is_error_2_and_the_vm_stays_where_it_is(rig: Rig, table: Tab
             unlimited()
         assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
         # The other switch had flipped already; it is told to flip back along with the refusal.
-        wait_until(lambda: rig.places(VM) == [HOME], "the VM's gate where it was", 5)
-        wait_until(lambda: rig.tables() == before, "nothing left of the attempt", 5)
+        wait_until(lambda: rig.places(VM) == [HOME], "the VM's gate where it was")
+        wait_until(lambda: rig.tables() == before, "nothing left of the attempt")
         times["refused and cleared away"] = time.monotonic() - begun
         wait_ready(rig, S1, S2)
         rig.admit(VM, AWAY)
@@ -292,13 +292,13 @@ def test_slow_switch_delays_nobody_at_the_other(rig: Rig) -> None:
     with rig.unharmed("a switch that takes 0.2 s for each message") as times:
         since = time.monotonic()
         rig.ask(AWAY, Mode.PREASSOCIATE_RR, VM)
-        wait_until(lambda: slow.caught, "the slow switch to be busy", 5)
+        wait_until(lambda: slow.caught, "the slow switch to be busy")
         begun = time.monotonic()
         answer = rig.granted("hv1", Mode.PREASSOCIATE_RR, OTHER)
         times["answer at the other switch"] = answer.t - begun
         assert not rig.answers(AWAY, VM, since), "the slow switch was not slow"
         assert answer.t - begun < 0.2
-        refused = wait_until(lambda: rig.answers(AWAY, VM, since), "the resource wait delay to pass", 5)[0]
+        refused = wait_until(lambda: rig.answers(AWAY, VM, since), "the resource wait delay to pass")[0]
         assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
         times["refused at the slow one"] = refused.t - since
     # The refusal itself waits in the slow switch behind what was sent before it: rules of a type come in pieces of 100.

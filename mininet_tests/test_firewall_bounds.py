@@ -82,7 +82,7 @@ def cluster(walled: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(walled)
     yield walled
-    wait_until(lambda: tables(walled) == before, "flow tables as before the test", 10, pause=0.1)
+    wait_until(lambda: tables(walled) == before, "flow tables as before the test", pause=0.1)
 
 
 def test_ping_is_answered_and_nobody_pings_back(cluster: Cluster) -> None:
@@ -110,7 +110,7 @@ def test_one_connection_too_many_is_dropped_and_counted_and_hurts_nobody_else(cl
         assert all(asks(greedy, HERE + number, PATIENCE) for number in range(LIMIT))
         assert refused() == 0
         assert not asks(greedy, HERE + LIMIT, SILENCE)
-        wait_until(refused, "the counter of what was turned away", 5)
+        wait_until(refused, "the counter of what was turned away")
         assert asks(modest, HERE + LIMIT, PATIENCE)
         assert len(state(cluster, "s1")) == LIMIT + 1
 
@@ -127,11 +127,11 @@ def refused(switch: str = "s1") -> int:
 def test_a_reset_of_either_side_ends_the_whole_connection(cluster: Cluster, who: str) -> None:
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster, kind=BRIEF) as vm, connected(peer, vm.stack, HTTP) as (client, server):
-        wait_until(lambda: any("idle_timeout=60" in one for one in state(cluster, "s1")), "established", 5)
+        wait_until(lambda: any("idle_timeout=60" in one for one in state(cluster, "s1")), "established")
         resetting = server if who == "vm" else client
         resetting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         resetting.close()
-        wait_until(lambda: not any("idle_timeout=60" in one for one in state(cluster, "s1")), "closing", 5)
+        wait_until(lambda: not any("idle_timeout=60" in one for one in state(cluster, "s1")), "closing")
         wait_until(lambda: not state(cluster, "s1"), "the connection forgotten", 15)
 
 
@@ -157,7 +157,7 @@ def test_a_port_that_is_used_again_has_the_whole_timeout_again(cluster: Cluster,
                 resetting = (calling, answering)[number % 2]
                 resetting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 resetting.close()
-                wait_until(lambda: not any("idle_timeout=60" in one for one in state(cluster, "s1")), "closing", 5)
+                wait_until(lambda: not any("idle_timeout=60" in one for one in state(cluster, "s1")), "closing")
                 settle_cached_flows()
         wait_until(lambda: len(state(cluster, "s1")) <= 1, "the old ones forgotten", 15)
         assert any("idle_timeout=60" in one for one in state(cluster, "s1"))
@@ -171,7 +171,7 @@ def test_segments_that_nobody_answers_are_soon_forgotten(cluster: Cluster) -> No
         vm.stack.namespace.ip(f"neighbour flush dev {INTERFACE}")
         for port in range(5):
             mouth.send(segment(peer, vm.stack, (HERE + port, HTTP), SYN, b""))
-        wait_until(lambda: len(state(cluster, "s1")) == 5, "five openings", 5)
+        wait_until(lambda: len(state(cluster, "s1")) == 5, "five openings")
         wait_until(lambda: not state(cluster, "s1"), "all forgotten", 15)
 
 

@@ -52,7 +52,7 @@ def cluster(fragments: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(fragments)
     yield fragments
-    wait_until(lambda: tables(fragments) == before, "flow tables as before the test", 10, pause=0.1)
+    wait_until(lambda: tables(fragments) == before, "flow tables as before the test", pause=0.1)
 
 
 def large_datagram_passes(sender: Stack, receiver: Stack, port: int, source: int = 0) -> bool:

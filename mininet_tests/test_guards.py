@@ -67,7 +67,7 @@ def cluster(guarded: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(guarded)
     yield guarded
-    wait_until(lambda: tables(guarded) == before, "flow tables as before the test", 10, pause=0.1)
+    wait_until(lambda: tables(guarded) == before, "flow tables as before the test", pause=0.1)
 
 
 def frame(vm: Guest, target: int, eth_type: int, packet: bytes) -> bytes:

@@ -38,7 +38,7 @@ def cluster(emulated: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(emulated)
     yield emulated
-    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", 10, pause=0.1)
+    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", pause=0.1)
 
 
 def mac(number: int) -> str:
@@ -249,7 +249,7 @@ def test_a_vm_speaks_neither_for_its_neighbours_nor_as_their_station(cluster: Cl
         frames = [make for source in sources for make in (deassociate(vsi(2), source), announcement(source))]
         for frame in frames:
             impostor.wire.send(frame)
-        wait_until(lambda: dropped(cluster, "hv1") == before + len(frames), "every forged frame to be counted", 5)
+        wait_until(lambda: dropped(cluster, "hv1") == before + len(frames), "every forged frame to be counted")
         assert station_of(cluster, "hv1") == known
         assert victim.station.holds(Mode.ASSOCIATE, vsi(2))
         assert arrives(friend, victim)

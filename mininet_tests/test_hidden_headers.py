@@ -60,7 +60,7 @@ def cluster(tagging: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluste
     look_for_tags(request.param)
     yield tagging
     look_for_tags(1)
-    wait_until(lambda: tables(tagging) == before, "flow tables as before the test", 10, pause=0.1)
+    wait_until(lambda: tables(tagging) == before, "flow tables as before the test", pause=0.1)
 
 
 def look_for_tags(limit: int) -> None:

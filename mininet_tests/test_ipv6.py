@@ -34,7 +34,7 @@ def cluster(emulated: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(emulated)
     yield emulated
-    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", 10, pause=0.1)
+    wait_until(lambda: tables(emulated) == before, "flow tables as before the test", pause=0.1)
 
 
 class End:

@@ -146,7 +146,7 @@ def check(heard: list[int], stream: Stream) -> None:
 
 @pytest.mark.parametrize("spine", [1, 2])
 def test_traffic_goes_around_a_link_that_fails_and_comes_back(cluster: Cluster, spine: int) -> None:
-    wait_until(lambda: all(links(cluster)), "all links", 10)
+    wait_until(lambda: all(links(cluster)), "all links")
     with ExitStack() as stack:
         hosts = [cluster.hosts[f"host{leaf}"] for leaf in LEAVES]
         ears = [Ear(cluster, host.namespace, host.interface, stack) for host in hosts]
@@ -163,17 +163,17 @@ def test_traffic_goes_around_a_link_that_fails_and_comes_back(cluster: Cluster, 
         time.sleep(CALM)
         arrives()
         with link_down(2, spine):
-            wait_until(lambda: not all(links(cluster)), "the failure to be noticed", 5)
+            wait_until(lambda: not all(links(cluster)), "the failure to be noticed")
             time.sleep(CALM)
             arrives()
-        wait_until(lambda: all(links(cluster)), "the link to be noticed", 10)
+        wait_until(lambda: all(links(cluster)), "the link to be noticed")
         time.sleep(CALM)
         arrives()
         assert ears[2].heard(b"uni1") == [], "unicast for somebody else"
 
 
 def test_a_spine_that_dies_during_a_move_loses_no_vm(cluster: Cluster) -> None:
-    wait_until(lambda: all(links(cluster)), "all links", 10)
+    wait_until(lambda: all(links(cluster)), "all links")
     vm = Vm("v1", "52:54:00:5f:00:01", "10.0.100.61")
     vsi = Vsi("00000000-0000-4000-5f00-000000000001", 21, 1, (f"100-{vm.mac}",), vm.ip)
     cluster.boot(vm, "hv1")

@@ -355,20 +355,20 @@ def test_datagrams_follow_a_back_end_and_leave_it_when_it_is_gone(stage: Cluster
         clients = [bound(here.client), bound(guest.vm.namespace)]
         one = bound(first.vm.namespace, BEHIND)
         for client in clients:
-            wait_until(partial(answers, client, one), "an answer of the first back end", 10)
+            wait_until(partial(answers, client, one), "an answer of the first back end")
         second = here.backend(12, "hv2")
         here.moves(first, "hv6", LadderName.MINIMIZE_LATENCY)
         for client in clients:
-            wait_until(partial(answers, client, one), "an answer of the first after its move", 10)
+            wait_until(partial(answers, client, one), "an answer of the first after its move")
         other = bound(second.vm.namespace, BEHIND)
         stage.hypervisors["hv6"].station.request(Mode.DEASSOCIATE, first.vsi)
         for client in clients:
-            wait_until(partial(answers, client, other), "an answer of the second back end", 10)
+            wait_until(partial(answers, client, other), "an answer of the second back end")
         # Nobody listens there any more, and its kernel says so, about its own address.
         other.close()
         for client in clients:
             client.connect((virtual, DNS_PORT))
-            wait_until(partial(refused, client), "the back end's error", 10)
+            wait_until(partial(refused, client), "the back end's error")
 
 
 def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, tmp_path: Path) -> None:
@@ -389,10 +389,10 @@ def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, 
         for life in range(3):
             talk = here.talk(None, own_port=REMEMBERED)
             assert talk.echoes() and serves(backend, talk)
-            wait_until(partial(stands, life), "both pins of what stands", 5, pause=0.05)
+            wait_until(partial(stands, life), "both pins of what stands", pause=0.05)
             settle_cached_flows()
             talk.reset()
-            wait_until(partial(closing_down, life), "a reset has gone by", 5, pause=0.05)
+            wait_until(partial(closing_down, life), "a reset has gone by", pause=0.05)
             settle_cached_flows()
 
 

@@ -48,7 +48,7 @@ def leaf_spine(built: Cluster) -> Iterator[Cluster]:
     """The cluster without VMs; a test has to leave the flow tables exactly as it found them."""
     before = tables(built)
     yield built
-    wait_until(lambda: tables(built) == before, "flow tables as before the test", 10, pause=0.2)
+    wait_until(lambda: tables(built) == before, "flow tables as before the test", pause=0.2)
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def agreed(cluster: Cluster) -> tuple[int, int]:
 
 
 def test_every_node_agrees_on_evb_and_every_port_is_up(leaf_spine: Cluster) -> None:
-    wait_until(lambda: agreed(leaf_spine) == (32, 32), "all stations", 10, pause=0.2)
+    wait_until(lambda: agreed(leaf_spine) == (32, 32), "all stations", pause=0.2)
     status = leaf_spine.controller.get("/evb/status")
     assert {one["name"]: one["readiness"] for one in status["switches"]} == dict.fromkeys(
         ("leaf1", "leaf2", "leaf3", "leaf4", "spine1", "spine2"), "ready"
@@ -139,7 +139,7 @@ def test_a_broadcast_arrives_everywhere_exactly_once(leaf_spine: Cluster, sender
         with namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
             raw.bind((interface, 0))
             raw.send(request)
-        wait_until(lambda: len(copies()) == len(ends) - 1, "the broadcast", 2)
+        wait_until(lambda: len(copies()) == len(ends) - 1, "the broadcast")
         time.sleep(0.2)  # a second copy would come on the heels of the first
         assert copies() == Counter((set(guests) | END_SYSTEMS) - {sender})
 
@@ -154,7 +154,7 @@ def test_the_picture_shows_what_is_staged_what_is_active_and_what_is_down(leaf_s
         assert staged.request(Mode.PREASSOCIATE_RR, vsi(1)).granted
         switches.ip("link set leaf2-eth1021 down")
         try:
-            wait_until(lambda: "down" in ports_of(leaf_spine, "leaf2"), "the link to go down", 5)
+            wait_until(lambda: "down" in ports_of(leaf_spine, "leaf2"), "the link to go down")
             arguments = [sys.executable, "-c", "from ryu_apps.cli.main import main; main()", "topology", "multi_switch"]
             drawn = subprocess.run([*arguments, *sizes, *rest], capture_output=True, text=True, cwd=CHECKOUT)
         finally:
@@ -165,7 +165,7 @@ def test_the_picture_shows_what_is_staged_what_is_active_and_what_is_down(leaf_s
     assert f"{vsi(1).uuid}, type 1/1, active" in text
     assert f"{vsi(1).uuid}, type 1/1, staged" in text
     assert "leaf2 port 1021 - spine2 port 21, down" in text
-    wait_until(lambda: "down" not in ports_of(leaf_spine, "leaf2"), "the link to come back", 5)
+    wait_until(lambda: "down" not in ports_of(leaf_spine, "leaf2"), "the link to come back")
 
 
 def ports_of(cluster: Cluster, switch: str) -> set[str]:
@@ -205,7 +205,7 @@ def test_a_link_or_a_spine_fails_during_a_move(leaf_spine: Cluster, tmp_path: Pa
         return all(one["up"] for one in leaf_spine.controller.get("/evb/status")["links"])
 
     report = Replay(SCENARIO, leaf_spine, meddle).run(tmp_path)
-    wait_until(all_up, "all links", 10)
+    wait_until(all_up, "all links")
     for migration in report.migrations:
         figures = migration.figures
         assert figures.outcome is Outcome.COMPLETED

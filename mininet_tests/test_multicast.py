@@ -73,7 +73,7 @@ def cluster(shared: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them."""
     before = tables(shared)
     yield shared
-    wait_until(lambda: tables(shared) == before, "flow tables as before the test", 10, pause=0.1)
+    wait_until(lambda: tables(shared) == before, "flow tables as before the test", pause=0.1)
 
 
 class Guest:
@@ -153,7 +153,7 @@ def members(cluster: Cluster, group: str) -> dict[str, dict[str, Any]]:
 
 
 def joined(cluster: Cluster, one: Guest, group: str) -> None:
-    wait_until(lambda: one.vsi.uuid in members(cluster, group), f"{one.vm.name} in {group}", 5)
+    wait_until(lambda: one.vsi.uuid in members(cluster, group), f"{one.vm.name} in {group}")
 
 
 def hears(listener: Listener, stream: Stream, since: float) -> int:
@@ -163,7 +163,7 @@ def hears(listener: Listener, stream: Stream, since: float) -> int:
         first = stream.number_at(since)
         return [number for number in list(listener.heard) if number >= first]
 
-    wait_until(lambda: len(later()) >= 50, "the stream", 5)
+    wait_until(lambda: len(later()) >= 50, "the stream")
     return later()[0]
 
 
@@ -222,10 +222,10 @@ def test_a_moved_vm_is_asked_and_what_it_has_left_meanwhile_goes(cluster: Cluste
         # It leaves, but that never gets through: as if said in the moment in which it was suspended.
         mute(vm.namespace, INTERFACE)
         second.leave()
-        wait_until(lambda: muted(vm.namespace, INTERFACE) >= REPORTS, "both reports of the leave to be lost", 10)
+        wait_until(lambda: muted(vm.namespace, INTERFACE) >= REPORTS, "both reports of the leave to be lost")
         vm.moves("hv5")
         unmute(vm.namespace, INTERFACE)
-        wait_until(lambda: members(cluster, other) == {}, "the group to be given up", 10)
+        wait_until(lambda: members(cluster, other) == {}, "the group to be given up")
         assert vm.vsi.uuid in members(cluster, FOUR)
 
 
@@ -242,7 +242,7 @@ def test_joining_starts_and_leaving_stops_the_stream(cluster: Cluster, group: st
             hears(listener, stream, time.monotonic())
             assert members(cluster, group)[vm.vsi.uuid]["version"] == (3 if version == "newest" else 2)
             listener.leave()
-            wait_until(lambda: members(cluster, group) == {}, "the leave", 10)
+            wait_until(lambda: members(cluster, group) == {}, "the leave")
 
         def silent() -> bool:
             before = stream_at(tap, group)
@@ -250,7 +250,7 @@ def test_joining_starts_and_leaving_stops_the_stream(cluster: Cluster, group: st
             cluster.watcher.settle()
             return stream_at(tap, group) == before
 
-        wait_until(silent, "the stream to stop at the VM", 5)
+        wait_until(silent, "the stream to stop at the VM")
 
 
 def test_a_source_that_is_not_wanted_does_not_arrive(cluster: Cluster) -> None:
@@ -262,7 +262,7 @@ def test_a_source_that_is_not_wanted_does_not_arrive(cluster: Cluster) -> None:
     ):
         joined(cluster, vm, group)
         with Stream(nms.namespace, nms.interface, group, PORT) as unwanted:
-            wait_until(lambda: len(unwanted.sent) > 100, "a hundred datagrams", 5)
+            wait_until(lambda: len(unwanted.sent) > 100, "a hundred datagrams")
         cluster.watcher.settle()
         assert stream_at(tap, group) == 0
         with of_client(cluster, group) as stream:
@@ -276,9 +276,9 @@ def test_who_is_not_snooped_and_hosts_receive_without_joining_once(cluster: Clus
         host = cluster.watcher.watch(Tap(nms.namespace, nms.interface, all_but_ethertypes(0x88CC, 0x8940)))
         stack.callback(cluster.watcher.dismiss, host)
         with of_client(cluster, FOUR) as stream:
-            wait_until(lambda: len(stream.sent) >= 200, "two hundred datagrams", 5)
+            wait_until(lambda: len(stream.sent) >= 200, "two hundred datagrams")
         count = len(stream.sent)
-        wait_until(lambda: stream_at(tap, FOUR) >= count, "all of them at the VM", 5)
+        wait_until(lambda: stream_at(tap, FOUR) >= count, "all of them at the VM")
         cluster.watcher.settle()
         assert (stream_at(tap, FOUR), stream_at(host, FOUR), stream_at(quiet, FOUR)) == (count, count, 0)
 
@@ -301,8 +301,8 @@ def test_a_group_outside_the_filter_is_not_joined(cluster: Cluster) -> None:
         of_client(cluster, outside) as stream,
     ):
         joined(cluster, vm, inside_)
-        wait_until(lambda: counters(cluster, vm).get("filtered", 0) > 0, "the refusal to be counted", 5)
-        wait_until(lambda: len(stream.sent) > 100, "a hundred datagrams", 5)
+        wait_until(lambda: counters(cluster, vm).get("filtered", 0) > 0, "the refusal to be counted")
+        wait_until(lambda: len(stream.sent) > 100, "a hundred datagrams")
         cluster.watcher.settle()
         assert stream_at(tap, outside) == 0
         assert members(cluster, outside) == {}
@@ -338,16 +338,16 @@ def test_a_flood_of_joins_stops_at_its_bound_and_hurts_nobody(cluster: Cluster) 
                 listener = neighbour.listens(FOUR)
         with listener:
             hears(listener, stream, time.monotonic())
-        wait_until(lambda: counters(cluster, flooder).get("limit", 0) > 0, "the excess to be counted", 5)
+        wait_until(lambda: counters(cluster, flooder).get("limit", 0) > 0, "the excess to be counted")
         # What the meter has dropped never got to the controller.
         assert counters(cluster, flooder)["reports"] < count / 10
-        wait_until(lambda: members(cluster, FOUR) == {}, "the neighbour's leave", 10)
+        wait_until(lambda: members(cluster, FOUR) == {}, "the neighbour's leave")
 
         def grown() -> int:
             return max(len(found) - before[name] for name, found in tables(cluster).items())
 
         # The switch may be told a moment later than the operator.
-        wait_until(lambda: grown() <= 2 * bound, "no more rules than the bound allows", 5)
+        wait_until(lambda: grown() <= 2 * bound, "no more rules than the bound allows")
 
 
 # --- others who ask, and a controller that is not there -----------------------------------------------------
@@ -364,9 +364,9 @@ def test_a_routers_queries_are_heard_and_answered(cluster: Cluster) -> None:
     ):
         joined(cluster, vm, FOUR)
         wire.send(query.encode())
-        wait_until(lambda: tap.matching(lambda one: not one.outgoing and one.data[23] == 2), "the query at the VM", 5)
+        wait_until(lambda: tap.matching(lambda one: not one.outgoing and one.data[23] == 2), "the query at the VM")
         assert wire.hears(routers + b"\x94\x04\0\0\x22", 5) is not None, "the answer at the router"
-        wait_until(lambda: querier(cluster) == "other", "the bridge to notice", 5)
+        wait_until(lambda: querier(cluster) == "other", "the bridge to notice")
 
 
 def querier(cluster: Cluster) -> str:

@@ -248,7 +248,7 @@ def test_every_station_port_is_metered_and_nothing_else_is_punted(emulated: Clus
             *((port, protocol, True, port) for port in stations for protocol in ("88cc", "8940")),
             *((port, protocol, False, base + port) for port in stations for protocol, base in apart.items()),
         }
-        spoken, queries = wait_until(partial(agreed_with_all, switch.name, len(expected)), "all stations", 10)
+        spoken, queries = wait_until(partial(agreed_with_all, switch.name, len(expected)), "all stations")
         assert set(spoken) == expected
         assert queries and all(re.search(r"in_port=(\d+),.* actions=meter:\1,CONTROLLER", line) for line in queries)
         assert {int(re.findall(r"in_port=(\d+)", line)[0]) for line in queries} == set(hosts)
@@ -270,7 +270,7 @@ def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: s
             associate(emulated, w, make(source))
         flood = Flood(w, make(source), RATE, COUNT)
         with Probe(one, other, tmp_path) as probe, flood.raging():
-            wait_until(lambda: flood.sent > 200, "the flood", 5)
+            wait_until(lambda: flood.sent > 200, "the flood")
             near, far = rounds(emulated, "hv2", 3), rounds(emulated, "hv5", 4)
             for guest, place in ((1, "hv3"), (2, "hv6")):
                 assert emulated.hypervisors[place].station.holds(Mode.ASSOCIATE, vsi(guest))
@@ -293,7 +293,7 @@ def associate(cluster: Cluster, wire: Wire, frames: list[bytes]) -> None:
     """What the flood will repeat, at a pace that switches can follow."""
     for number, frame in enumerate(frames, start=1):
         wire.send(frame)
-        wait_until(lambda due=20 * number: flooders(cluster) >= due, "VSIs of the flooder", 10)
+        wait_until(lambda due=20 * number: flooders(cluster) >= due, "VSIs of the flooder")
 
 
 def flooders(cluster: Cluster) -> int:
@@ -331,7 +331,7 @@ def test_the_flooder_itself_is_served_again_when_it_has_calmed_down(emulated: Cl
     with Wire(home.namespace, home.uplink) as wire:
         flood = Flood(wire, ecp(int.from_bytes(wire.socket.getsockname()[4])), RATE, RATE)
         with flood.raging():
-            wait_until(lambda: flood.sent >= RATE, "the flood", 10)
+            wait_until(lambda: flood.sent >= RATE, "the flood")
     wait_until(lambda: home.station.request(Mode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
     assert home.station.request(Mode.DEASSOCIATE, vsi(5)).granted
     assert [one["vsi"] for one in emulated.controller.get("/evb/vsis")] == []
@@ -395,7 +395,7 @@ def test_a_hypervisor_can_keep_its_guests_from_speaking_as_its_station(emulated:
         since = heard_since(emulated)
         with Wire(guest.namespace, INTERFACE) as wire:
             wire.send(letting_go(vsi(11), own))
-            wait_until(lambda: "DEASSOCIATE" in heard(11, since), "the bridge to believe a guest", 5)
+            wait_until(lambda: "DEASSOCIATE" in heard(11, since), "the bridge to believe a guest")
             home.edge.guard(guest.port)
             wire.send(letting_go(vsi(12), own))
         # What the station asks behind it comes behind it.

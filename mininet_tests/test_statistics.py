@@ -99,8 +99,8 @@ def cluster(counting: Cluster) -> Iterator[Cluster]:
     """A test leaves the flow tables as it found them, and no counter."""
     before = tables(counting)
     yield counting
-    wait_until(lambda: tables(counting) == before, "flow tables as before the test", 10, pause=0.1)
-    wait_until(lambda: not counters(counting), "counters to go", 10, pause=0.2)
+    wait_until(lambda: tables(counting) == before, "flow tables as before the test", pause=0.1)
+    wait_until(lambda: not counters(counting), "counters to go", pause=0.2)
 
 
 def counters(cluster: Cluster) -> list[str]:
@@ -300,7 +300,7 @@ def settled(made: Guest, missed: Counters) -> Counters:
 
     last: list[object] = [None]
     try:
-        return wait_until(bounded, "totals", 3.0)
+        return wait_until(bounded, "totals")
     except TimeoutError:
         pytest.fail(f"bridge and VM: {last[0]}, allowed: {missed}")
 

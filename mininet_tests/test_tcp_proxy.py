@@ -182,7 +182,7 @@ def scene(stage: Stage, kind: str, folder: Path) -> Iterator[Scene]:
     before = tables(stage.cluster)
     with ExitStack() as stack:
         yield Scene(stage, kind, folder, stack)
-    wait_until(lambda: tables(stage.cluster) == before, "flow tables as before the test", 10, pause=0.2)
+    wait_until(lambda: tables(stage.cluster) == before, "flow tables as before the test", pause=0.2)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -232,7 +232,7 @@ def test_connections_keep_their_proxy_through_a_move(
         # A proxy answers while the VM does not; what it has accepted now, it hands over when the VM runs again.
         known = here.proxies["proxy1"].total()
         waiting = [visitors.submit(here.talk, version=version) for version in (4, 6)]
-        wait_until(lambda: here.proxies["proxy1"].total() == known + 2, "the last ones that the old proxy gets", 5)
+        wait_until(lambda: here.proxies["proxy1"].total() == known + 2, "the last ones that the old proxy gets")
         assert list(move) == []
         during += [talks.enter_context(one.result()) for one in waiting]
         new = [talks.enter_context(here.talk(version=version)) for version in (4, 6)]

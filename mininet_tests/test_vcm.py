@@ -58,7 +58,7 @@ class Watched(Campaign):
         if not self.back:
             return
         with suppress(TimeoutError):
-            wait_until(lambda: unnumbered(self.tables()) == unnumbered(self.before), "flow tables as before", 5, 0.2)
+            wait_until(lambda: unnumbered(self.tables()) == unnumbered(self.before), "flow tables as before", pause=0.2)
         self.after = self.tables()
 
 
@@ -268,10 +268,19 @@ def test_an_interrupt_from_the_terminal_halts_and_ends_nothing_else(tmp_path: Pa
     inventory = str(INVENTORIES / "full-of-rules.yaml")
     arguments = ["vcm", "run", inventory, "evacuate", "hv1", "--copy-ms", "30000", "--output", str(tmp_path)]
     # A terminal interrupts everything in the foreground: switches, controller, probers.
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=CHECKOUT, start_new_session=True)
-    time.sleep(4.0)
+    said = tmp_path / "said"
+    with said.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, *arguments],
+            cwd=CHECKOUT,
+            env=os.environ | {"FORCE_COLOR": "1"},  # to be told of each step, as at a terminal
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    wait_until(lambda: "web1: copy" in said.read_text(encoding="utf-8"), "the copy to begin", 60)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(40.0) == 1
+    assert process.wait(60.0) == 1
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["failures"] == ["web1 is still at hv1: halted"]
     assert {one["figures"]["outcome"] for one in report["attempts"]} <= {"aborted", "refused"}

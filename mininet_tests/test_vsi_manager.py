@@ -45,7 +45,7 @@ class FileServer:
         command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(self.folder)]
         with self.folder.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen([*command, str(PORT)], stdout=log, stderr=log)
-        wait_until(self._answers, "the web server", 10)
+        wait_until(self._answers, "the web server")
 
     def stop(self) -> None:
         if self.process is not None:

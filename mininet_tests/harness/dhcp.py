@@ -52,7 +52,7 @@ class Dnsmasq:
         """Start it; it answers when this returns."""
         before = self._said("started")
         self._process = self._namespace.popen(*self._command, log=self.log)
-        wait_until(lambda: self._said("started") > before, "dnsmasq", 10)
+        wait_until(lambda: self._said("started") > before, "dnsmasq")
 
     def stop(self) -> None:
         """Stop it; its leases stay on file."""

@@ -83,7 +83,7 @@ class Haproxy:
         namespace.run("nft", "-f", "-", stdin=_RULES.format(port=_PORT, mark=_MARK))
         self._process = namespace.popen("haproxy", "-db", "-f", str(self._config), log=self.log)
         try:
-            wait_until(self._socket.exists, f"haproxy at {self.name}", 10)
+            wait_until(self._socket.exists, f"haproxy at {self.name}")
         except TimeoutError as error:
             raise TimeoutError(f"{error}\n{self.log.read_text(encoding='utf-8', errors='replace')}") from None
 

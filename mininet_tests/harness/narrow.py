@@ -27,7 +27,7 @@ def behind(router: Namespace) -> Iterator[Namespace]:
     try:
         # The process comes from here, enters the router's namespace, and makes its own.
         others = _net(os.getpid()), _net(router.pid)
-        wait_until(lambda: _net(process.pid) not in others, "namespace of the far end", 10)
+        wait_until(lambda: _net(process.pid) not in others, "namespace of the far end")
         router.ip(f"link add narrow type veth peer name eth0 netns {process.pid}")
         _prepare(router, far)
         yield far

@@ -10,7 +10,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from mininet_tests.harness.shell import end, run, wait_until
+from mininet_tests.harness.shell import end, run
 
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 _QUIET = ("-vconsole:off", "-vsyslog:off")
@@ -46,8 +46,8 @@ class PrivateOvs:
         self._server = self._spawn(
             "ovsdb-server", str(database), f"--remote=punix:{socket}", f"--unixctl={self.folder}/ovsdb.ctl"
         )
-        wait_until(socket.exists, "ovsdb-server", 10)
-        run(["ovs-vsctl", "--no-wait", "init"])
+        # That the socket is there does not mean that ovsdb-server listens.
+        run(["ovs-vsctl", "--retry", "--timeout=30", "--no-wait", "init"])
         self.start_switch()
 
     def start_switch(self) -> None:

@@ -7,6 +7,7 @@ switches, the controller and all the probes.
 Reads its orders as JSON from the command line, writes ``+ID`` as each flow first hears from the other end, and on
 SIGTERM writes its notes as JSON to the given file.  After SIGUSR1 it writes ``=ID`` as each UDP flow hears what was
 sent later than the signal: everything older has arrived or is lost, since datagrams of a flow stay in order.
+After SIGUSR2 it writes ``+ID`` as each flow hears once more, or at once if its stream is broken.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class UdpFlow:
         self.id, self.interval = order["id"], order["interval"]
         self.peer = (order["peer"], order["peer_port"])
         self.due, self.sequence, self.unsent, self.leaked = time.monotonic(), 0, 0, 0
-        self.sent, self.heard = [], []
+        self.sent, self.heard, self.announced, self.failure = [], [], False, ""
         self.mark = None
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
@@ -86,8 +87,7 @@ class UdpFlow:
             if magic == LEAK_MAGIC:
                 self.leaked += 1
                 continue
-            if not self.heard:
-                announce(f"+{self.id}")
+            announce_heard(self)
             if self.mark is not None and sent > self.mark:
                 self.mark = None
                 announce(f"={self.id}")
@@ -103,7 +103,7 @@ class TcpFlow:
     def __init__(self, order):
         self.id, self.interval = order["id"], order["interval"]
         self.due, self.sequence, self.failure, self.failed = time.monotonic(), 0, "", 0.0
-        self.heard, self.torn, self._rest = [], 0, b""
+        self.heard, self.torn, self._rest, self.announced = [], 0, b"", False
         self.mark = None  # a stream needs none: TCP repeats what is lost
         self.peer = (order["peer"], order["peer_port"])
         self.listener, self.stream = None, None
@@ -146,8 +146,7 @@ class TcpFlow:
         if not data:
             self._broken(OSError("closed by the other end"))
             return
-        if not self.heard:
-            announce(f"+{self.id}")
+        announce_heard(self)
         self._take(data, time.monotonic())
 
     def notes(self):
@@ -198,6 +197,12 @@ def announce(line):
     sys.stdout.flush()
 
 
+def announce_heard(flow):
+    if not flow.announced:
+        flow.announced = True
+        announce(f"+{flow.id}")
+
+
 class Stop(Exception):
     """SIGTERM."""
 
@@ -211,6 +216,7 @@ def main(orders, path):
     flows = [UdpFlow(order) if order["proto"] == "udp" else TcpFlow(order) for order in orders]
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGUSR1, lambda _number, _frame: _mark(flows))
+    signal.signal(signal.SIGUSR2, lambda _number, _frame: _hear_again(flows))
     try:
         while True:
             _turn(flows)
@@ -226,12 +232,19 @@ def _mark(flows):
         flow.mark = now
 
 
+def _hear_again(flows):
+    for flow in flows:
+        flow.announced = False
+
+
 def _turn(flows):
     wait = min(flow.due for flow in flows) - time.monotonic()
     readable, _, _ = select.select(flows, [], [], max(0.0, wait))
     for flow in readable:
         flow.receive()
     for flow in flows:
+        if flow.failure:
+            announce_heard(flow)
         now = time.monotonic()
         if flow.due <= now:
             flow.send(now)

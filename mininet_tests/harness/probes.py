@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mininet_tests.harness import prober
-from mininet_tests.harness.shell import Namespace, end, wait_until
+from mininet_tests.harness.shell import PATIENCE, Namespace, end, wait_until
 
 #: Seconds that the notes of a long run may take to write.
 _WRITING = 60.0
@@ -107,15 +108,28 @@ class Prober:
         command = [sys.executable, "-S", "-E", str(Path(prober.__file__)), json.dumps(orders), str(self._notes)]
         self._process = self._namespace.popen(*command, log=self._log)
 
-    def wait_heard(self, limit: float = 15.0) -> None:
+    def wait_heard(self, limit: float = PATIENCE) -> None:
         """Wait until every flow that policy lets through has heard from its other end.
 
         Raises:
             TimeoutError: one has not.
         """
         hears = [flow for flow in self._flows if not flow.group or self.name == flow.vm]
-        expected = {f"+{flow.name}" for flow in hears if flow.passes}
-        wait_until(lambda: expected <= set(self._said()), f"{self.name}: flows {sorted(expected)}", limit)
+        self._wait_said(Counter(f"+{flow.name}" for flow in hears if flow.passes), limit)
+
+    def wait_heard_again(self, vms: Collection[str], limit: float = PATIENCE) -> None:
+        """Wait until every such stream of these VMs has heard once more, from now on, or is broken.
+
+        After a gap TCP takes its time, and more of it on a busy machine.
+
+        Raises:
+            TimeoutError: one has not.
+        """
+        flows = [f"+{flow.name}" for flow in self._flows if flow.proto == "tcp" and flow.passes and flow.vm in vms]
+        self._wait_said(Counter(flows), limit)
+        said = Counter(self._said())
+        self.signal(signal.SIGUSR2)
+        self._wait_said(Counter({flow: said[flow] + 1 for flow in flows}), limit)
 
     def wait_later(self, limit: float) -> None:
         """After SIGUSR1, wait until every UDP flow that policy lets through has heard what was sent later.
@@ -147,6 +161,9 @@ class Prober:
         self._process = None
         noted = json.loads(self._notes.read_text(encoding="ascii"))
         return {flow.name: _notes(flow, noted[flow.name]) for flow in self._flows}
+
+    def _wait_said(self, wanted: Counter[str], limit: float) -> None:
+        wait_until(lambda: wanted <= Counter(self._said()), f"{self.name}: flows {sorted(wanted)}", limit)
 
     def _said(self) -> list[str]:
         return self._log.read_text(encoding="utf-8").splitlines()

@@ -16,6 +16,8 @@ from typing import IO, TypeVar
 
 Found = TypeVar("Found")
 _CLONE_NEWNET = 0x40000000
+#: Seconds for what has to come true and takes no time: a verdict must not depend on how busy the machine is.
+PATIENCE = 30.0
 # linux/sockios.h, linux/if.h
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
 _IFREQ = struct.Struct("16sH22x")
@@ -38,7 +40,7 @@ def run(argv: Sequence[str], stdin: str | None = None) -> str:
     return done.stdout
 
 
-def wait_until(condition: Callable[[], Found | None], what: str, limit: float, pause: float = 0.02) -> Found:
+def wait_until(condition: Callable[[], Found | None], what: str, limit: float = PATIENCE, pause: float = 0.02) -> Found:
     """Poll until ``condition`` gives something true and return that.
 
     Raises:

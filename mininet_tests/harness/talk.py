@@ -26,7 +26,7 @@ class EchoServer:
         log = folder / f"{namespace.name}-echo-{port}.log"
         command = [sys.executable, "-S", "-E", str(Path(echo.__file__)), str(port)]
         self._process = namespace.popen(*command, log=log)
-        wait_until(lambda: "listening" in log.read_text(encoding="utf-8"), f"echo server in {namespace.name}", 10)
+        wait_until(lambda: "listening" in log.read_text(encoding="utf-8"), f"echo server in {namespace.name}")
 
     def signal(self, number: int) -> None:
         """Send a signal to the process (stop and continue, with its VM)."""

@@ -153,6 +153,7 @@ class Campaign:
             left = {name: self._rules_left(name) for name in self._guests.all if self._place(name) is not None}
             shut = [name for name, count in left.items() if count == _NO_GATE]
             time.sleep(RUN_OUT)
+            self._guests.hear_again([name for name in left if name not in shut])
             settled = time.monotonic()
             time.sleep(LAST_ONES)
             announced = self._guests.stop_traffic()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,7 +143,15 @@ class Guests:
         self._client.start(flows, self._addresses())
         for prober in (self._client, *(guest.prober for guest in self.all.values())):
             assert prober is not None
-            prober.wait_heard(30.0)
+            prober.wait_heard()
+
+    def hear_again(self, names: Collection[str]) -> None:
+        """Wait until the streams of these VMs go on, if they do."""
+        assert self._client is not None
+        with suppress(TimeoutError):  # the notes tell
+            for prober in (self._client, *(self.all[name].prober for name in names)):
+                assert prober is not None
+                prober.wait_heard_again(names)
 
     def start_prober(self, guest: Guest) -> None:
         """What runs in a VM, from the beginning."""

@@ -38,7 +38,7 @@ class Dhcp:
         known = len(self._client.leases)
         self._client.renew()
         try:
-            wait_until(lambda: self._client.leases[known:], "renewal", 10)
+            wait_until(lambda: self._client.leases[known:], "renewal")
         except TimeoutError:
             return Verdict(1, 1)
         return Verdict(1, 0)

@@ -158,7 +158,7 @@ class Matrix:
             mine = [event for event in events if event["vsi"] == vsi.uuid]
             return mine if any(one["kind"] == "vsi.gone" and one["port"] == port for one in mine) else None
 
-        return wait_until(finished, "end of the move", 10.0, pause=0.05)
+        return wait_until(finished, "end of the move", pause=0.05)
 
 
 def cell(case: Case, events: list[dict[str, Any]], destination: str, verdict: Any) -> Cell:

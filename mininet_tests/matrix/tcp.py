@@ -97,7 +97,7 @@ class Proxy(Firewall):
         verdict = super().judge()
         self._open(1)
         with suppress(TimeoutError):
-            wait_until(lambda: sum(self._since()) > self._live, "the proxies to have counted it", 5.0)
+            wait_until(lambda: sum(self._since()) > self._live, "the proxies to have counted it")
         here, there = self._since()
         astray = abs(here - self._live) + abs(there - 1)
         return Verdict(verdict.live, verdict.broken, verdict.trespassed + astray)

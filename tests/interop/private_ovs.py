@@ -67,8 +67,8 @@ class PrivateOvs:
         self.run("ovsdb-tool", "create", f"{self._root}/conf.db", str(SCHEMA))
         with inside(self.namespace):
             self._spawn("ovsdb-server", f"{self._root}/conf.db", f"--remote=punix:{self._root}/db.sock")
-            wait_for(lambda: (self._root / "db.sock").exists(), "database")
-            self._vsctl_no_wait("init")
+            # That the socket is there would not mean that ovsdb-server listens.
+            self.vsctl("--retry", "--no-wait", "init")
             self._spawn("ovs-vswitchd", f"unix:{self._root}/db.sock")
         return self
 
@@ -101,9 +101,6 @@ class PrivateOvs:
 
     def vsctl(self, *arguments: str) -> str:
         return self.run("ovs-vsctl", f"--db=unix:{self._root}/db.sock", "--timeout=20", *arguments)
-
-    def _vsctl_no_wait(self, *arguments: str) -> str:
-        return self.run("ovs-vsctl", f"--db=unix:{self._root}/db.sock", "--timeout=20", "--no-wait", *arguments)
 
     def ofctl(self, command: str, bridge: str, *arguments: str) -> str:
         return self.run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{self._root}/{bridge}.mgmt", *arguments)

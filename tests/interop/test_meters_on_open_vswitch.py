@@ -59,7 +59,7 @@ def send(far_ends: dict[int, socket.socket], frame: bytes, times: int = 20) -> N
 
 def counted(controller: Controller, meter: int, packets: int) -> int:
     """The octets of a meter as soon as it has so many packets."""
-    wait_for(lambda: controller.meters(meter)[meter].packets >= packets, f"{packets} packets", 5)
+    wait_for(lambda: controller.meters(meter)[meter].packets >= packets, f"{packets} packets")
     (found,) = controller.meters(meter).values()
     assert found.packets == packets
     return found.octets

@@ -15,8 +15,17 @@ from pathlib import Path
 
 import pytest
 
+from mininet_tests.harness.sandbox import inside
+
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module", autouse=True)
+def private_network() -> Iterator[None]:
+    """Where a port that was free stays free until it is used."""
+    with inside():
+        yield
 
 
 def free_port() -> int:
