@@ -24,14 +24,14 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.figures import Spread
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.sandbox import enter
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode, Vsi, numbered
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Role, Timers
-from topologies import multi_switch
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.sandbox import enter
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import Mode, Vsi, numbered
+from ryu_apps.topologies import multi_switch
 
 #: Times the smallest -> leaves and nodes.
 SIZES = {1: (2, 16), 4: (4, 64), 16: (16, 256)}

@@ -15,8 +15,8 @@ from bench.reference import policy_rules
 from bench.rig import TYPES, listener, process
 from bench.station import BenchStation, vsi
 from bench.stream import Listener, udp
+from ryu_apps.evb.events import Apply, Confirmed, Event, Mode
 from ryu_apps.evb.flow.rule import Change, CookieMask, Rule, RuleBlock
-from ryu_apps.evb.io import Apply, Confirmed, Event, Mode
 from ryu_apps.evb.wire.vdp import DeAssociate, PreAssociateRR
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import flow_add, flow_sweep

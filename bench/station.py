@@ -7,7 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ryu_apps.evb.protocol.station import (
+from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.wire.ecp import Ecpdu
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
+from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
+from ryu_apps.evb.wire.vdp import Association, RequestStatus
+from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
+from ryu_apps.station.station import (
     Advertise,
     Ask,
     LinkUp,
@@ -19,14 +26,7 @@ from ryu_apps.evb.protocol.station import (
     Tick,
     Transmit,
 )
-from ryu_apps.evb.protocol.vdp_station import Outcome
-from ryu_apps.evb.topology.fabric import Timers
-from ryu_apps.evb.wire.ecp import Ecpdu
-from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
-from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
-from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
-from ryu_apps.evb.wire.vdp import Association, RequestStatus
-from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
+from ryu_apps.station.vdp_station import Outcome
 
 VID = 100
 _MAC = 0x525400FF0001

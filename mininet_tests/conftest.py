@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.controller import APPS
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.quick import quick
-from mininet_tests.rules import dump_rules
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
-from topologies import two_switch
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.flow_dumps import dump_rules
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.controller import APPS
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.short_timers import quick
+from ryu_apps.topologies import two_switch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SCENARIOS = CHECKOUT / "mininet_tests" / "scenarios"

@@ -13,14 +13,6 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
-from mininet_tests.harness.capture import Tap, only_ethertypes
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.harness.staged import Target, announcement, datagram
-from mininet_tests.harness.station import Mode, Vsi
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.raw import Wire
-from mininet_tests.vcm import admit, dismiss
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.announcement import (
     ETHERTYPE_ARP,
@@ -30,7 +22,15 @@ from ryu_apps.evb.wire.announcement import (
     neighbour_advertisement,
 )
 from ryu_apps.evb.wire.mac import mac_from_text
-from topologies import two_switch
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.staged import Target, announcement, datagram
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -8,16 +8,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from mininet_tests.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
-from mininet_tests.harness.capture import Tap, all_but_ethertypes, only_ethertypes
-from mininet_tests.harness.cluster import Cluster, EndHost
-from mininet_tests.harness.ovs import dump_flows
-from mininet_tests.harness.shell import Namespace, wait_until
-from mininet_tests.harness.staged import ETHERTYPE_ECP, ETHERTYPE_LLDP
-from mininet_tests.harness.station import Mode, Vsi
-from mininet_tests.harness.vm import Vm
-from mininet_tests.rules import added, gates, read_dump
-from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.testbed.flow_dumps import added, gates, read_dump
+from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
+from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster, EndHost
+from ryu_apps.testbed.harness.ovs import dump_flows
+from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.staged import ETHERTYPE_ECP, ETHERTYPE_LLDP
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.vm import Vm
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import tables
-from mininet_tests.harness.capture import Tap, only_ethertypes
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.dhcp import DhcpClient, Dnsmasq, resolve
-from mininet_tests.harness.ovs import dump_groups
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.harness.station import Vsi
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.rules import added
-from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
-from mininet_tests.vcm import Move, admit, dismiss
-from ryu_apps.evb.flow.pipeline import Kind
+from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.testbed.flow_dumps import added
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.dhcp import DhcpClient, Dnsmasq, resolve
+from ryu_apps.testbed.harness.ovs import dump_groups
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import Vsi
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.replay.cluster_manager import Move, admit, dismiss
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -10,13 +10,13 @@ from functools import partial
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, tables
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.harness.station import Answer, Mode, Vsi
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from topologies import two_switch
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import Answer, Mode, Vsi
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

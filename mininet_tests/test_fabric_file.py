@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.replay import replay
-from mininet_tests.scenario import load_scenario
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.replay.player import replay
+from ryu_apps.testbed.replay.scenario import load_scenario
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

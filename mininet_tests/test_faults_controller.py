@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from mininet_tests.faults.proxy import Kind, Trap
-from mininet_tests.faults.rig import Guest, Rig
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.harness.station import Mode
-from mininet_tests.harness.vm import Vm
+from ryu_apps.testbed.faults.proxy import Kind, Trap
+from ryu_apps.testbed.faults.rig import Guest, Rig
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.harness.vm import Vm
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

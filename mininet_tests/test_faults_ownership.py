@@ -13,15 +13,15 @@ from dataclasses import replace
 
 import pytest
 
-from mininet_tests.faults.proxy import Kind, Trap
-from mininet_tests.faults.rig import S1, Guest, Rig
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.harness.station import LldpadStation, Mode
-from mininet_tests.quick import QUICK
 from ryu_apps.evb.protocol.timers import agree
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.evb.wire.status import VdpError
+from ryu_apps.testbed.faults.proxy import Kind, Trap
+from ryu_apps.testbed.faults.rig import S1, Guest, Rig
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import LldpadStation, Mode
+from ryu_apps.testbed.short_timers import QUICK
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

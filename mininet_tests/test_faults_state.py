@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from mininet_tests.faults.rig import Guest, Rig
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode
 from ryu_apps.evb.wire.status import VdpError
+from ryu_apps.testbed.faults.rig import Guest, Rig
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import Mode
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mininet_tests.faults.proxy import Kind, Trap
-from mininet_tests.faults.rig import AT_S1, INTERVAL, S1, S2, Guest, Rig
-from mininet_tests.harness.ovs import dump_flows
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode
-from mininet_tests.quick import QUICK
-from ryu_apps.evb.flow.pipeline import UNTAGGED_GROUP, Table
+from ryu_apps.evb.pipeline.tables import UNTAGGED_GROUP, Table
 from ryu_apps.evb.wire.status import VdpError
+from ryu_apps.testbed.faults.proxy import Kind, Trap
+from ryu_apps.testbed.faults.rig import AT_S1, INTERVAL, S1, S2, Guest, Rig
+from ryu_apps.testbed.harness.ovs import dump_flows
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.short_timers import QUICK
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

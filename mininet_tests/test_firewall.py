@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from mininet_tests.conftest import tables
-from mininet_tests.conversations import (
+from ryu_apps.testbed.conversations import (
     DNS,
     HERE,
     HTTP,
@@ -27,9 +27,9 @@ from mininet_tests.conversations import (
     stack_of,
     trespasses,
 )
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.scenario import LadderName
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.replay.scenario import LadderName
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
-from mininet_tests.conversations import (
+from ryu_apps.evb.pipeline.tables import Table
+from ryu_apps.testbed.conversations import (
     DNS,
     HERE,
     HTTP,
@@ -32,13 +33,12 @@ from mininet_tests.conversations import (
     state,
     trespasses,
 )
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.ovs import settle_cached_flows
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.vm import INTERFACE
-from mininet_tests.raw import Wire
-from mininet_tests.scenario import LadderName
-from ryu_apps.evb.flow.pipeline import Table
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.ovs import settle_cached_flows
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.vm import INTERFACE
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.replay.scenario import LadderName
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mininet_tests.conversations import (
+from ryu_apps.testbed.conversations import (
     DNS,
     HTTP,
     asked,
@@ -15,8 +15,8 @@ from mininet_tests.conversations import (
     stack_of,
     trespasses,
 )
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.scenario import LadderName
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.replay.scenario import LadderName
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
-from mininet_tests.conversations import DNS, PATIENCE, STATEFUL, Guest, Stack, guest, stack_of
-from mininet_tests.guests import WEB
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.raw import Wire
+from ryu_apps.testbed.conversations import DNS, PATIENCE, STATEFUL, Guest, Stack, guest, stack_of
+from ryu_apps.testbed.guests import WEB
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.raw_frames import Wire
 from tests.interop.octets import TCP, UDP, Ends, part, tcp, udp
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
-from mininet_tests.conversations import PATIENCE, Guest, guest, stack_of
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.raw import Wire
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.mac import mac_from_text
+from ryu_apps.testbed.conversations import PATIENCE, Guest, guest, stack_of
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.topologies import two_switch
 from tests.interop.octets import ICMPV6, UDP, Ends, ipv6, part, udp
-from topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -10,20 +10,20 @@ from dataclasses import replace
 import pytest
 
 from mininet_tests.conftest import tables
-from mininet_tests.emulator import association
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.harness.staged import Target, datagram
-from mininet_tests.harness.station import Mode, Vsi
-from mininet_tests.harness.vm import Vm
-from mininet_tests.raw import Wire, tagged
-from mininet_tests.vcm import admit, dismiss
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 from ryu_apps.evb.wire.lldp import bridge_lldpdu
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.vdp import ManagerId, VdpPdu
+from ryu_apps.testbed.emulator import association
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.staged import Target, datagram
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.raw_frames import Wire, tagged
+from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -12,15 +12,15 @@ from dataclasses import replace
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
-from mininet_tests.conversations import HTTP, PATIENCE, STATEFUL, Guest, Stack, guest, stack_of
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.ovs import forget_cached_flows
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.raw import Wire
 from mininet_tests.test_fragments import SYN_ACK, checked
 from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.testbed.conversations import HTTP, PATIENCE, STATEFUL, Guest, Stack, guest, stack_of
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.ovs import forget_cached_flows
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.topologies import two_switch
 from tests.interop.octets import TCP, Ends, part, tcp
-from topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -9,18 +9,18 @@ from contextlib import contextmanager
 
 import pytest
 
-from mininet_tests.guests import HTTPS, vsi
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.ovs import dump_flows
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.harness.staged import Target, datagram
-from mininet_tests.harness.vm import Vm
-from mininet_tests.raw import tagged
-from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
-from mininet_tests.vcm import Hooks, Move, admit, dismiss
 from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT
-from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, cookie
-from topologies.two_switch import NATIVE_VLAN, TRUNK_PORTS
+from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, Kind, cookie
+from ryu_apps.testbed.guests import HTTPS, vsi
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.ovs import dump_flows
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.staged import Target, datagram
+from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.raw_frames import tagged
+from ryu_apps.testbed.replay.cluster_manager import Hooks, Move, admit, dismiss
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.topologies.two_switch import NATIVE_VLAN, TRUNK_PORTS
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.harness.sandbox import inside
+from ryu_apps.testbed.harness.sandbox import inside
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

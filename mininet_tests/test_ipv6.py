@@ -11,15 +11,15 @@ from ipaddress import IPv6Address
 import pytest
 
 from mininet_tests.conftest import tables
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.shell import Namespace, wait_until
-from mininet_tests.harness.station import Vsi
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.raw import Wire
-from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
-from mininet_tests.vcm import Move, admit, dismiss
 from ryu_apps.evb.wire.announcement import neighbour_advertisement
 from ryu_apps.evb.wire.mac import mac_from_text
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.station import Vsi
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.replay.cluster_manager import Move, admit, dismiss
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -13,20 +13,20 @@ from functools import partial
 
 import pytest
 
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.harness.capture import Tap, only_ethertypes
-from mininet_tests.harness.cluster import Cluster, EndHost
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Vsi
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.raw import Wire
-from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
-from mininet_tests.vcm import Hooks, Move, admit, dismiss
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.mac import mac_from_text
-from topologies.mininet_topo import EndSystem
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster, EndHost
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import Vsi
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.replay.cluster_manager import Hooks, Move, admit, dismiss
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.topologies.mininet_topo import EndSystem
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

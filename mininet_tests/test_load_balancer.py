@@ -17,24 +17,24 @@ from typing import Any, NamedTuple
 import pytest
 
 from mininet_tests.conftest import tables
-from mininet_tests.conversations import PATIENCE, SYN, Stack, segment, state
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.harness.capture import Tap, only_ethertypes
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.narrow import FAR, FAR_6, MTU, behind, route_back
-from mininet_tests.harness.ovs import settle_cached_flows
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import Namespace, wait_until
-from mininet_tests.harness.station import Mode, Vsi
-from mininet_tests.harness.talk import EchoServer, Talk, Visits
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.raw import Wire
-from mininet_tests.scenario import LadderName, MigrationSpec
-from mininet_tests.vcm import LADDERS, Move, admit
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.flow.pipeline import BALANCED_LIFE
+from ryu_apps.evb.pipeline.tables import BALANCED_LIFE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
-from topologies import two_switch
+from ryu_apps.testbed.conversations import PATIENCE, SYN, Stack, segment, state
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.narrow import FAR, FAR_6, MTU, behind, route_back
+from ryu_apps.testbed.harness.ovs import settle_cached_flows
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.talk import EchoServer, Talk, Visits
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.replay.cluster_manager import LADDERS, Move, admit
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

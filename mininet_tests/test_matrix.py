@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from mininet_tests.harness.crowds import silent_after
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import run
-from mininet_tests.matrix.play import all_cases, stage
-from mininet_tests.matrix.run import Case, Matrix
-from mininet_tests.matrix.tcp import Firewall
-from mininet_tests.matrix.workload import Verdict
-from mininet_tests.scenario import LadderName
+from ryu_apps.testbed.harness.crowds import silent_after
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run
+from ryu_apps.testbed.matrix.play import all_cases, stage
+from ryu_apps.testbed.matrix.run import Case, Matrix
+from ryu_apps.testbed.matrix.tcp import Firewall
+from ryu_apps.testbed.matrix.workload import Verdict
+from ryu_apps.testbed.replay.scenario import LadderName
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

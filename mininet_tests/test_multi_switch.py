@@ -16,18 +16,18 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, SCENARIOS, emulated_cluster, tables
-from mininet_tests.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
-from mininet_tests.harness.capture import Tap, only_ethertypes
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import Namespace, run, wait_until
-from mininet_tests.harness.station import Mode
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.replay import Replay, cluster_for
-from mininet_tests.report import ZEROS
-from mininet_tests.scenario import Outcome, load_scenario
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from topologies import two_switch
+from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import Namespace, run, wait_until
+from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.replay.player import Replay, cluster_for
+from ryu_apps.testbed.replay.report import ZEROS
+from ryu_apps.testbed.replay.scenario import Outcome, load_scenario
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -12,24 +12,24 @@ from typing import Any
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, tables
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.harness.capture import Tap, all_but_ethertypes
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.multicast import Listener, Stream, hush_ipv6, mute, muted, speak_ipv6, unmute
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import Namespace, wait_until
-from mininet_tests.harness.station import Mode, Vsi
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.raw import Wire
-from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
-from mininet_tests.vcm import Move, admit, dismiss
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 from ryu_apps.evb.wire.igmp import Query3, Report3
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.membership import MembershipFrame, group_mac
-from topologies import two_switch
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.multicast import Listener, Stream, hush_ipv6, mute, muted, speak_ipv6, unmute
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.replay.cluster_manager import Move, admit, dismiss
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.harness.cluster import Cluster, NameClashError
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import run
-from topologies import two_switch
+from ryu_apps.testbed.harness.cluster import Cluster, NameClashError
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run
+from ryu_apps.topologies import two_switch
 
 
 @pytest.mark.privileged

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.faults.kinds import BROKEN, FAULTS, HOSTILE
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.nemesis import Nemesis, rig_for
-from mininet_tests.quick import QUICK
 from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.testbed.faults.kinds import BROKEN, FAULTS, HOSTILE
+from ryu_apps.testbed.faults.nemesis import Nemesis, rig_for
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.short_timers import QUICK
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -18,15 +18,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from mininet_tests.emulator import association
-from mininet_tests.guests import WEB, running, vsi
-from mininet_tests.harness.cluster import Cluster, Hypervisor
-from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge, settle
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode, Vsi
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.raw import Flood, Wire
-from ryu_apps.evb.program.punting import (
+from ryu_apps.evb.pipeline.punting import (
     PUNT_BURST,
     PUNT_RATE,
     QUERY_BURST,
@@ -52,6 +44,14 @@ from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.status import RequestStatus
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode, VdpPdu
 from ryu_apps.evb.wire.vsi_id import VsiId
+from ryu_apps.testbed.emulator import association
+from ryu_apps.testbed.guests import WEB, running, vsi
+from ryu_apps.testbed.harness.cluster import Cluster, Hypervisor
+from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.raw_frames import Flood, Wire
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

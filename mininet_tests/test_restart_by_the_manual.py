@@ -18,15 +18,15 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.controller import APPS, Controller
-from mininet_tests.harness.probes import Flow, Prober, UdpNotes, judge, settle
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode, Vsi, numbered
-from mininet_tests.harness.vm import Vm
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from topologies import two_switch
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.controller import APPS, Controller
+from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import Mode, Vsi, numbered
+from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, SCENARIOS
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import run
-from mininet_tests.ladder.model import Lane
-from mininet_tests.replay import Replay, replay
-from mininet_tests.report import MigrationReport
-from mininet_tests.scenario import load_scenario
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run
+from ryu_apps.testbed.ladder.model import Lane
+from ryu_apps.testbed.replay.player import Replay, replay
+from ryu_apps.testbed.replay.report import MigrationReport
+from ryu_apps.testbed.replay.scenario import load_scenario
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -17,18 +17,18 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.faults.hostile import reading
-from mininet_tests.guests import running
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import Namespace, wait_until
-from mininet_tests.harness.station import LldpadStation, Mode, Station, numbered
-from mininet_tests.quick import quick
 from mininet_tests.test_overload import Probe, figure, rounds
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Timers
-from topologies import two_switch
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.faults.hostile import reading
+from ryu_apps.testbed.guests import running
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.station import LldpadStation, Mode, Station, numbered
+from ryu_apps.testbed.short_timers import quick
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -16,21 +16,21 @@ from typing import Any, NamedTuple
 import pytest
 
 from mininet_tests.conftest import tables
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.harness.capture import Tap, only_ethertypes
-from mininet_tests.harness.cluster import Cluster, EndHost
-from mininet_tests.harness.probes import Flow, Prober, UdpNotes
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.harness.station import Mode, Vsi
-from mininet_tests.harness.vm import INTERFACE, Vm
-from mininet_tests.scenario import LadderName, MigrationSpec, Outcome
-from mininet_tests.vcm import Hooks, Marks, Move, admit, dismiss
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.flow.rule import FIRST_COUNTER
-from ryu_apps.evb.program.punting import STATION_PROTOCOLS
+from ryu_apps.evb.pipeline.punting import STATION_PROTOCOLS
 from ryu_apps.evb.topology.fabric import Timers
-from topologies import two_switch
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster, EndHost
+from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.replay.cluster_manager import Hooks, Marks, Move, admit, dismiss
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -15,20 +15,20 @@ from typing import NamedTuple
 import pytest
 
 from mininet_tests.conftest import tables
-from mininet_tests.emulator import EmulatedStation, StationLoop
-from mininet_tests.harness.capture import Sighting, Tap, only_ethertypes
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.haproxy import Haproxy
-from mininet_tests.harness.narrow import FAR, FAR_6, MTU, behind, route_back
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import wait_until
-from mininet_tests.harness.station import Mode, Vsi
-from mininet_tests.harness.talk import EchoServer, Talk, Visits
-from mininet_tests.harness.vm import Vm
-from mininet_tests.scenario import LadderName, MigrationSpec
-from mininet_tests.vcm import LADDERS, Move, admit
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from topologies import two_switch
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.harness.capture import Sighting, Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.haproxy import Haproxy
+from ryu_apps.testbed.harness.narrow import FAR, FAR_6, MTU, behind, route_back
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.talk import EchoServer, Talk, Visits
+from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.replay.cluster_manager import LADDERS, Move, admit
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

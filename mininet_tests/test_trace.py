@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT
-from mininet_tests.emulator import EmulatedStation
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.station import Mode, StationError
-from mininet_tests.trace import Player
+from ryu_apps.testbed.emulator import EmulatedStation
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.station import Mode, StationError
+from ryu_apps.testbed.replay.trace import Player
 from ryu_apps.vcm.trace import Census, Entry, What, Width, day
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]

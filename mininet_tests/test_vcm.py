@@ -17,15 +17,15 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, emulated_cluster
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.exchanges import vdp_messages
-from mininet_tests.harness.shell import run, wait_until
-from mininet_tests.manager.campaign import Campaign, Task
-from mininet_tests.manager.guests import MismatchError, cluster_of
-from mininet_tests.manager.report import ClusterReport
-from mininet_tests.manager.run import Manager
-from ryu_apps.evb.flow.pipeline import VSI_BITS, VSI_SHIFT
+from ryu_apps.evb.pipeline.tables import VSI_BITS, VSI_SHIFT
 from ryu_apps.evb.wire.association import VdpMode
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.exchanges import vdp_messages
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.manager.campaign import Campaign, Task
+from ryu_apps.testbed.manager.guests import MismatchError, cluster_of
+from ryu_apps.testbed.manager.report import ClusterReport
+from ryu_apps.testbed.manager.run import Manager
 from ryu_apps.vcm.loader import Loaded, load_inventory
 from ryu_apps.vcm.move import Do, Step, Way
 from ryu_apps.vcm.orchestrator import Halt, Settings

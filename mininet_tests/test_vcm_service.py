@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import CHECKOUT
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.shell import end
-from mininet_tests.manager.campaign import Campaign, Task
-from mininet_tests.manager.remote import RemoteOrchestrator
-from mininet_tests.manager.run import Manager
 from mininet_tests.test_vcm import AT_S1, EVACUATE_S1, INVENTORIES, places, shipped
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.shell import end
+from ryu_apps.testbed.manager.campaign import Campaign, Task
+from ryu_apps.testbed.manager.remote import RemoteOrchestrator
+from ryu_apps.testbed.manager.run import Manager
 from ryu_apps.vcm.move import Do, Step, Way
 from ryu_apps.vcm.orchestrator import Settings
 from ryu_apps.vcm.plans import Goal, Kind

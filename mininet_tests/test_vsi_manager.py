@@ -13,17 +13,17 @@ from urllib.request import urlopen
 
 import pytest
 
-from mininet_tests.harness.cluster import Cluster
-from mininet_tests.harness.controller import APPS
-from mininet_tests.harness.sandbox import inside
-from mininet_tests.harness.shell import end, wait_until
-from mininet_tests.harness.station import Answer, Mode, Vsi
-from mininet_tests.rules import dump_rules
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.evb.managers import VsiManagers
 from ryu_apps.evb.policy.offer import HttpSource
+from ryu_apps.evb.vsi_types.managers import VsiManagers
 from ryu_apps.evb.wire.manager_text import manager_from_text
-from topologies import two_switch
+from ryu_apps.testbed.flow_dumps import dump_rules
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.controller import APPS
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import end, wait_until
+from ryu_apps.testbed.harness.station import Answer, Mode, Vsi
+from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

@@ -22,8 +22,8 @@ from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.evb.alarms import Alarms
-from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.io import (
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.events import (
     Effect,
     Event,
     FetchType,
@@ -38,21 +38,21 @@ from ryu_apps.evb.io import (
 )
 from ryu_apps.evb.policy.offer import Document
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.recovery import UNKNOWN
 from ryu_apps.evb.store import Store, StoreError
+from ryu_apps.evb.switches.recovery import UNKNOWN
 from ryu_apps.evb.vsi.bodies import compiled
-from ryu_apps.fetching import Fetcher
-from ryu_apps.heap import spare_survivors
-from ryu_apps.interrupts import ENDING, end_at_once
-from ryu_apps.journal import Journal
+from ryu_apps.event_log import Journal
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics import Metrics
+from ryu_apps.process.heap import spare_survivors
+from ryu_apps.process.interrupts import ENDING, end_at_once
+from ryu_apps.process.signals import end_upon, on_signals
+from ryu_apps.process.supervisor import Supervisor
+from ryu_apps.process.waiting import Watch
 from ryu_apps.settings import Settings, SettingsError, load_policy_set, load_settings
-from ryu_apps.signals import end_upon, on_signals
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
-from ryu_apps.supervisor import Supervisor
-from ryu_apps.watch import Watch
+from ryu_apps.vsi_manager_client import Fetcher
 
 #: Log lines that are written before others have a turn.
 _LINES = 50

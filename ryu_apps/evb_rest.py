@@ -15,10 +15,10 @@ from ryu.cfg import CONF
 from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
-from ryu_apps.callers import is_loopback
 from ryu_apps.rest import server
 from ryu_apps.rest.application import respond
-from ryu_apps.rest_turns import RestTurns
+from ryu_apps.rest.callers import is_loopback
+from ryu_apps.rest.turns import RestTurns
 
 #: A default, not a setting: the command line and configuration files still win.
 CONF.set_default("wsapi_host", "127.0.0.1")

@@ -17,15 +17,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from ryu_apps.evb.alarms import RAISED, TABLE, Alarms
-from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.io import Happened
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as TRANSLATIONS
+from ryu_apps.evb.bridge.snooper import COUNTERS
+from ryu_apps.evb.events import Happened
+from ryu_apps.evb.model import Phase
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS
-from ryu_apps.evb.snooper import COUNTERS
 from ryu_apps.evb.topology.fabric import PortId, Switch
-from ryu_apps.evb.translator import OUTCOMES as TRANSLATIONS
-from ryu_apps.evb.type_database import OUTCOMES
-from ryu_apps.evb.vsi.model import Phase
+from ryu_apps.evb.vsi_types.database import OUTCOMES
 from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.listening.descriptors import DESCRIPTORS

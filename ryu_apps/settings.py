@@ -13,8 +13,8 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.fetching import trust
 from ryu_apps.sources import read_sources
+from ryu_apps.vsi_manager_client import trust
 
 #: Where the configuration is unless the environment says otherwise (EVBRIDGE_CONFIG).
 DEFAULT_PATH = "/etc/evbridge/evbridge.yaml"

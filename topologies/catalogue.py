@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from ryu_apps.evb.topology.fabric import Fabric
-from topologies.mininet_topo import EndSystem
+from ryu_apps.topologies.mininet_topo import EndSystem
 
 
 class Described(NamedTuple):
@@ -47,6 +47,6 @@ def describe(name: str, /, **parameters: int) -> Described:
 
 def _members(name: str) -> dict[str, Any]:
     try:
-        return runpy.run_path(name) if name.endswith(".py") else vars(import_module(f"topologies.{name}"))
+        return runpy.run_path(name) if name.endswith(".py") else vars(import_module(f"ryu_apps.topologies.{name}"))
     except (ModuleNotFoundError, FileNotFoundError):
         raise ValueError(f"no topology {name!r}") from None

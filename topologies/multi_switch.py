@@ -13,12 +13,14 @@ Standard library only here, and no name that mn has itself; see ``two_switch``.
 import sys
 from pathlib import Path
 
-_CHECKOUT = str(Path(sys._getframe().f_code.co_filename).resolve().parent.parent)
-if _CHECKOUT not in sys.path:
-    sys.path.append(_CHECKOUT)
+# In a checkout ryu_apps stands beside this folder, in a wheel around it.
+_PARENTS = Path(sys._getframe().f_code.co_filename).resolve().parents
+_ROOT = str(next(folder for folder in _PARENTS if (folder / "ryu_apps").is_dir()))
+if _ROOT not in sys.path:
+    sys.path.append(_ROOT)
 
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch  # noqa: E402
-from topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
+from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
 
 NATIVE_VLAN = 100
 TAGGED_VLANS = (200,)

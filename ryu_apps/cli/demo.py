@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from ryu_apps import testbed
 from ryu_apps.cli.replay import load, perform, show_figures, show_ladder
 from ryu_apps.cli.stage import private_namespaces
 
 if TYPE_CHECKING:
-    from mininet_tests.report import MigrationReport
+    from ryu_apps.testbed.replay.report import MigrationReport
 
 SCENARIOS = ("minimize-latency", "safest-exchange")
+_SHIPPED = Path(testbed.__file__).parent / "scenarios"
 #: Rules of one dump that fit a screen.
 SHOWN = 14
 
@@ -30,15 +32,12 @@ def demo(output: Path | None) -> None:
     zeros are zeros.
     """
     private_namespaces()
-    import mininet_tests
-
-    folder = Path(mininet_tests.__file__).parent / "scenarios"
     target = output or Path("reports") / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"
     console = Console()
     reports = []
     for name in SCENARIOS:
         console.rule(name)
-        scenario = load(folder / f"{name}.yaml")
+        scenario = load(_SHIPPED / f"{name}.yaml")
         console.print(scenario.file.description, highlight=False)
         report = perform(scenario, target / name, console)
         for migration in report.migrations:

@@ -17,8 +17,8 @@ from rich.table import Table
 from ryu_apps.cli.stage import private_namespaces
 
 if TYPE_CHECKING:
-    from mininet_tests.matrix.run import Cell
-    from mininet_tests.matrix.tables import Table as Found
+    from ryu_apps.testbed.matrix.run import Cell
+    from ryu_apps.testbed.matrix.tables import Table as Found
 
 
 #: Columns of a table that goes to a file.
@@ -40,8 +40,8 @@ def matrix(sizes: tuple[int, ...], services: tuple[str, ...], output: Path | Non
     Needs root.  Exits 0 only if nothing broke and nothing got through that should not.
     """
     private_namespaces()
-    from mininet_tests.matrix.play import SIZES, WORKLOADS, all_cases, play
-    from mininet_tests.matrix.tables import tables
+    from ryu_apps.testbed.matrix.play import SIZES, WORKLOADS, all_cases, play
+    from ryu_apps.testbed.matrix.tables import tables
 
     unknown = set(services) - {one.service for one in WORKLOADS}
     if unknown:
@@ -83,7 +83,7 @@ def _show(console: Console, found: Found) -> None:
 
 
 def _write(target: Path, cells: list[Cell]) -> None:
-    from mininet_tests.matrix.tables import as_text, tables
+    from ryu_apps.testbed.matrix.tables import as_text, tables
 
     machine = {"cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
     body = {"machine": machine, "cells": [cell.as_json() for cell in cells]}

@@ -14,8 +14,8 @@ from ryu_apps.cli.stage import performance, private_namespaces, this_namespace
 from ryu_apps.vcm.trace import Width
 
 if TYPE_CHECKING:
-    from mininet_tests.report import MigrationReport, Report
-    from mininet_tests.scenario import Scenario
+    from ryu_apps.testbed.replay.report import MigrationReport, Report
+    from ryu_apps.testbed.replay.scenario import Scenario
 
 OPENFLOW_REST = "ryu.app.ofctl_rest"
 
@@ -81,7 +81,7 @@ def replay(
 
 def load(path: Path) -> Scenario:
     """Read a scenario; ClickException with every mistake."""
-    from mininet_tests.scenario import ScenarioError, load_scenario
+    from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
 
     try:
         return load_scenario(path)
@@ -91,8 +91,8 @@ def load(path: Path) -> Scenario:
 
 def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False) -> Report:
     """Run a scenario behind a progress display."""
-    from mininet_tests.harness.controller import APPS
-    from mininet_tests.replay import replay as run_scenario
+    from ryu_apps.testbed.harness.controller import APPS
+    from ryu_apps.testbed.replay.player import replay as run_scenario
 
     apps = (*APPS, OPENFLOW_REST) if ofctl_rest else APPS
     with performance(scenario.file.name, console, output / "logs") as tell:
@@ -101,7 +101,7 @@ def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool
 
 def show_ladder(console: Console, migration: MigrationReport) -> None:
     """Print the ladder so that a terminal need not break its lines; as it is where there is none."""
-    from mininet_tests.ladder.text import folded
+    from ryu_apps.testbed.ladder.text import folded
 
     ladder = folded(migration.ladder, console.width) if console.is_terminal else migration.ladder
     console.print()
@@ -110,7 +110,7 @@ def show_ladder(console: Console, migration: MigrationReport) -> None:
 
 def show_figures(console: Console, migrations: list[MigrationReport]) -> None:
     """Print the figures, one column a migration, and everything that is not as it has to be."""
-    from mininet_tests.report import ROWS, cell, services_told
+    from ryu_apps.testbed.replay.report import ROWS, cell, services_told
 
     table = Table("", *(one.figures.ladder for one in migrations), "")
     for words, name, unit in ROWS:

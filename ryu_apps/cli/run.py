@@ -1,6 +1,6 @@
 """``evbridge run``: ``ryu-manager`` with evbridge's apps, a log level and a configuration.
 
-It replaces itself by :mod:`ryu_apps.launch` instead of calling it, so that eventlet patches a fresh interpreter
+It replaces itself by :mod:`ryu_apps.process.launch` instead of calling it, so that eventlet patches a fresh interpreter
 and a supervisor sees one process.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from ryu_apps.interrupts import ENDING, hold_back
+from ryu_apps.process.interrupts import ENDING, hold_back
 
 #: Loaded before the apps named on the command line.
 APPS = ("ryu_apps.evb_bridge", "ryu_apps.evb_rest")
@@ -53,7 +53,7 @@ def run(config: Path, log: str | None, log_level: str, more: tuple[str, ...]) ->
     os.environ["EVBRIDGE_CONFIG"] = str(config)
     # Until the new program can say what it does: an interpreter that is interrupted while it starts writes a traceback.
     hold_back(*ENDING)
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "ryu_apps.launch", *arguments(log, log_level, more)])
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "ryu_apps.process.launch", *arguments(log, log_level, more)])
 
 
 def arguments(log: str | None, log_level: str, more: tuple[str, ...]) -> list[str]:

@@ -14,8 +14,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
 def private_namespaces() -> None:
-    """Go on inside namespaces that die with us; see ``mininet_tests.harness.sandbox``."""
-    from mininet_tests.harness.sandbox import SandboxError, enter
+    """Go on inside namespaces that die with us; see ``ryu_apps.testbed.harness.sandbox``."""
+    from ryu_apps.testbed.harness.sandbox import SandboxError, enter
 
     try:
         enter()
@@ -24,8 +24,8 @@ def private_namespaces() -> None:
 
 
 def this_namespace() -> None:
-    """Go on where we are, so that an interrupt takes the cluster down; see ``mininet_tests.harness.sandbox``."""
-    from mininet_tests.harness.sandbox import shield
+    """Go on where we are, so that an interrupt takes the cluster down; see ``ryu_apps.testbed.harness.sandbox``."""
+    from ryu_apps.testbed.harness.sandbox import shield
 
     shield()
 
@@ -37,11 +37,11 @@ def performance(title: str, console: Console, logs: Path) -> Iterator[Callable[[
     Raises:
         ClickException: the cluster did not come up, or what was asked of it could not be done.
     """
-    from mininet_tests.harness.cluster import NameClashError
-    from mininet_tests.harness.shell import CommandError
-    from mininet_tests.harness.station import StationError
-    from mininet_tests.manager.guests import MismatchError
-    from mininet_tests.vcm import MigrationRefused
+    from ryu_apps.testbed.harness.cluster import NameClashError
+    from ryu_apps.testbed.harness.shell import CommandError
+    from ryu_apps.testbed.harness.station import StationError
+    from ryu_apps.testbed.manager.guests import MismatchError
+    from ryu_apps.testbed.replay.cluster_manager import MigrationRefused
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:

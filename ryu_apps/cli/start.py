@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_apps.interrupts import ENDING, end_at_once
+from ryu_apps.process.interrupts import ENDING, end_at_once
 
 
 def start() -> None:

@@ -19,8 +19,8 @@ from ryu_apps.cli.check import examine
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.picture import QUIET, Live, LiveError, read_live, render
-from topologies import catalogue, from_file
-from topologies.mininet_topo import EndSystem, oddities, systems_of
+from ryu_apps.topologies import catalogue, from_file
+from ryu_apps.topologies.mininet_topo import EndSystem, oddities, systems_of
 
 #: Seconds until a controller is given up.
 _PATIENCE = 10.0

@@ -15,11 +15,11 @@ from rich.table import Table
 from ryu_apps.cli.stage import performance, private_namespaces, this_namespace
 from ryu_apps.evb.policy.diagnostic import Diagnostic, utf8
 from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.topologies import multi_switch
 from ryu_apps.vcm.trace import Entry, Width, day, read_trace, write_trace
-from topologies import multi_switch
 
 if TYPE_CHECKING:
-    from mininet_tests.trace import DayReport
+    from ryu_apps.testbed.replay.trace import DayReport
 
 _SPINES = 2
 
@@ -84,7 +84,7 @@ def _entries(wanted: Wanted, fabric: Fabric) -> list[Entry]:
 
 
 def _play(name: str, entries: list[Entry], fabric: Fabric, seconds: float, target: Path, console: Console) -> DayReport:
-    from mininet_tests.trace import replay_trace as play
+    from ryu_apps.testbed.replay.trace import replay_trace as play
 
     with performance(name, console, target / "logs") as tell:
         return play(entries, fabric, multi_switch.END_SYSTEMS, seconds, target / "logs", tell)

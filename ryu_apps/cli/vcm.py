@@ -25,8 +25,8 @@ from ryu_apps.vcm.placement import Question, Ranking, rank
 from ryu_apps.vcm.plans import Goal, GoalError, Kind, Plan, make_plan
 
 if TYPE_CHECKING:
-    from mininet_tests.manager.campaign import Task
-    from mininet_tests.manager.report import ClusterReport
+    from ryu_apps.testbed.manager.campaign import Task
+    from ryu_apps.testbed.manager.report import ClusterReport
 
 #: Columns of a table that goes to a file.
 _WIDE = 160
@@ -144,7 +144,7 @@ def run(
     loaded = read(inventory)
     wanted = _plan(loaded, goal, subject, parallel).goal
     private_namespaces()
-    from mininet_tests.manager.campaign import Task
+    from ryu_apps.testbed.manager.campaign import Task
 
     task = Task(
         wanted,
@@ -181,7 +181,7 @@ def serve(inventory: Path, host: str, port: int, journal: Path | None, names: tu
 
     Whoever has them asks for goals, carries out the steps that come back, and answers each.
     """
-    from ryu_apps.cli.vcm_serve import serve_inventory
+    from ryu_apps.vcm_server import serve_inventory
 
     serve_inventory(read(inventory), inventory.read_text(encoding="utf-8"), host, port, journal, names)
 
@@ -211,7 +211,7 @@ def _plan(loaded: Loaded, goal: str, subject: str, parallel: int) -> Plan:
 
 def _perform(loaded: Loaded, place: Path, task: Task, output: Path, station: str, console: Console) -> ClusterReport:
     """Do it behind a progress display."""
-    from mininet_tests.manager.campaign import perform
+    from ryu_apps.testbed.manager.campaign import perform
 
     interrupts = _Interrupts()
     with performance(str(task.goal), console, output / "logs") as tell:
@@ -240,7 +240,7 @@ class _Interrupts:
 
 def show(console: Console, report: ClusterReport) -> None:
     """Print a report: a row an attempt, what was refused, and the verdict."""
-    from mininet_tests.manager.report import HEAD, remarks, rows, verdict
+    from ryu_apps.testbed.manager.report import HEAD, remarks, rows, verdict
 
     table = Table(
         *HEAD, title=f"{report.goal}, {report.station} stations, {report.seconds:.1f} s", title_justify="left"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.io import Happened
+from ryu_apps.evb.events import Happened
 from ryu_apps.evb.topology.fabric import PortId
 
 #: The events that say that an alarm begins and is over.

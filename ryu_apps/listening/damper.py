@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 
-from ryu_apps.bursts import Bursts
+from ryu_apps.rate_limit import Bursts
 
 #: Seconds in which one subject is told of once; an alarm counts as over after twice that.
 INTERVAL = 60.0

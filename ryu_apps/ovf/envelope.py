@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.loader import load_documents
 from ryu_apps.evb.policy.section import Section
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.ovf.markup import MAX_TEXT, Element, read_markup
 from ryu_apps.ovf.model import Network, Package, Vsi, clashes, settled
 from ryu_apps.ovf.names import NPP, OVF

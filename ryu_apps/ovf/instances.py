@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import Strict, validate
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.mac import mac_from_text, mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.ovf.markup import unwritable

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.fields import Alternatives
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.ovf.markup import Element, Node

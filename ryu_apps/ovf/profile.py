@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, warning
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.model import Acl as PolicyAcl
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.ovf.filters import LIST, Direction, Draft, acl_nodes, read_filter_list
 from ryu_apps.ovf.markup import Element, Node
 from ryu_apps.ovf.model import Acl, PortProfile, Rule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.vsi.model import VsiTypeKey
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.ovf import names
 from ryu_apps.ovf.markup import Node, write_markup
 from ryu_apps.ovf.model import Network, Package, PortProfile, Vsi

@@ -8,10 +8,10 @@ from itertools import islice
 
 from webob import Request, Response
 
-from ryu_apps.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.evb.policy import validate
 from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.rest.bridge import Bridge, Later, Plain, Reply, RestError
+from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest.resources import find
 
 #: Items of a long list that are written in one go, and seconds after which it is long enough: stations wait meanwhile.

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
-from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.io import Event, Happened
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.events import Event, Happened
 from ryu_apps.metrics import Metrics
 
 #: A JSON object.

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.flow.notation import rule_text
-from ryu_apps.evb.flow.pipeline import Kind, Table, parse_cookie
+from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.pipeline.notation import rule_text
+from ryu_apps.evb.pipeline.tables import Kind, Table, parse_cookie
 from ryu_apps.evb.vsi.registry import Vsi
 from ryu_apps.rest.bridge import Bridge, Json, RestError
 from ryu_apps.rest.text import dpid_text, instructions_json, match_json

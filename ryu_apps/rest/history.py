@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.io import Happened
-from ryu_apps.evb.vsi.migration import Migration, MigrationState, Share
+from ryu_apps.evb.bridge.migrations import Migration, MigrationState, Share
+from ryu_apps.evb.events import Happened
 from ryu_apps.rest.bridge import Bridge, Json, RestError
 from ryu_apps.rest.text import dpid_text
 

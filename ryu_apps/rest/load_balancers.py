@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ryu_apps.evb.engine import Engine
-from ryu_apps.evb.io import BackendJudged
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.events import BackendJudged
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.topology.balancer import LoadBalancer
 from ryu_apps.evb.vsi.pools import Member

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.model import Interest
 from ryu_apps.evb.snooping.listener import Membership
-from ryu_apps.evb.vsi.model import Interest
 from ryu_apps.evb.vsi.registry import Vsi
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, Json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import Owner

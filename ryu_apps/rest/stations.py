@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from ryu_apps.evb.ports.bridge_port import StationPort
 from ryu_apps.evb.protocol.evb import EvbState
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.station import StationPort
-from ryu_apps.evb.switches import SwitchState
+from ryu_apps.evb.switches.bringup import SwitchState
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, Json
 from ryu_apps.rest.text import port_json

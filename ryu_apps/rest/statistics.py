@@ -10,12 +10,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ryu_apps.evb.flow.pipeline import Direction
-from ryu_apps.evb.io import StatisticsPopulated, StatisticsWanted
+from ryu_apps.evb.events import StatisticsPopulated, StatisticsWanted
+from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS, Entry, entries, statistics_of
 from ryu_apps.evb.services.statistics.schema import Extraction
-from ryu_apps.evb.vsi.totals import Account, Count, Key
+from ryu_apps.evb.vsi.statistics.totals import Account, Count, Key
 from ryu_apps.rest.bridge import Bridge, Json, Later, RestError
 from ryu_apps.rest.text import dpid_text
 

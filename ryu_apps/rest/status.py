@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from ryu_apps.evb.alarms import Alarm
-from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.model import Phase
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Switch
-from ryu_apps.evb.vsi.model import Phase
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.rest.bridge import Bridge, Json
 from ryu_apps.rest.text import dpid_text

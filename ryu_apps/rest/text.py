@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.flow.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.flow.rule import (
     REGISTERS,
     VLAN_PRESENT,
@@ -29,8 +28,9 @@ from ryu_apps.evb.flow.rule import (
     SetField,
     ToGroup,
 )
+from ryu_apps.evb.model import Binding
+from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.topology.fabric import Fabric, PortId
-from ryu_apps.evb.vsi.model import Binding
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Json
 

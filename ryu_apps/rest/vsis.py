@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.io import OperatorDeassociate
+from ryu_apps.evb.events import OperatorDeassociate
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.services.body import services_of
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.rest.bridge import Bridge, Json, Reply, RestError
 from ryu_apps.rest.text import binding_json, port_json

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from hashlib import sha256
 
-from ryu_apps.evb.engine import Engine
+from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.flow.rule import FieldMatch
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, VsiType, openflow_fields
-from ryu_apps.evb.type_database import LOCAL, TypeDatabase
-from ryu_apps.evb.vsi.model import VsiTypeKey
+from ryu_apps.evb.vsi_types.database import LOCAL, TypeDatabase
 from ryu_apps.evb.wire.manager_text import manager_text
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.rest.bridge import Bridge, Json, Plain, Reply, RestError

@@ -1,4 +1,4 @@
-"""The three ways to change a switch (:class:`ryu_apps.evb.io.Mode`), as jobs."""
+"""The three ways to change a switch (:class:`ryu_apps.evb.events.Mode`), as jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.io import Apply, Confirmed
+from ryu_apps.evb.events import Apply, Confirmed
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import Query, barrier, bundle_add, bundle_control, flow_stats_request, numbered

@@ -13,7 +13,7 @@ from typing import Any
 
 from ryu.ofproto import ofproto_parser
 
-from ryu_apps.bursts import Bursts
+from ryu_apps.rate_limit import Bursts
 
 LOG = logging.getLogger(__name__)
 

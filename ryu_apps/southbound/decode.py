@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.pipeline import TAGGED_GROUP, UNTAGGED_GROUP
 from ryu_apps.evb.flow.rule import Action, ForgetInPort, MeterCount, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
+from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, UNTAGGED_GROUP
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import actions
 from ryu_apps.southbound.oxm import decode_field, decode_match

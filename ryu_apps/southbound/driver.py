@@ -11,9 +11,7 @@ from collections.abc import Callable
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.pipeline import OURS
-from ryu_apps.evb.flow.rule import Meter, Rule
-from ryu_apps.evb.io import (
+from ryu_apps.evb.events import (
     Apply,
     Event,
     FrameReceived,
@@ -24,6 +22,8 @@ from ryu_apps.evb.io import (
     Rejected,
     SendFrame,
 )
+from ryu_apps.evb.flow.rule import Meter, Rule
+from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob

@@ -11,8 +11,8 @@ from typing import Any
 
 from ryu.lib import ofctl_nicira_ext
 
-from ryu_apps.evb.flow.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.flow.rule import Action, FinTimeout, ForgetInPort, Learn, LoadBits, Pop, Push, Resubmit
+from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
 from ryu_apps.southbound import nicira
 
 Printer = Callable[[Any], str]

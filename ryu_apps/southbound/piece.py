@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import islice
 from weakref import WeakKeyDictionary
 
-from ryu_apps.evb.flow.notation import rule_text
 from ryu_apps.evb.flow.rule import Change, CookieMask, Group, Meter, Rule, RuleBlock
+from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.southbound.encode import (
     flow_add,
     flow_remove,

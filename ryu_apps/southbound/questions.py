@@ -8,9 +8,9 @@ from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.pipeline import Table
+from ryu_apps.evb.events import FragmentsHandled, MetersRead, ReadMeters, ReadRules, RulesRead, SwitchAltered, SwitchUp
 from ryu_apps.evb.flow.rule import MeterCount, Rule
-from ryu_apps.evb.io import FragmentsHandled, MetersRead, ReadMeters, ReadRules, RulesRead, SwitchAltered, SwitchUp
+from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Flight, Job, Wire
 from ryu_apps.southbound.messages import (

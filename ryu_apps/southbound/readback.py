@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.notation import rule_text
 from ryu_apps.evb.flow.rule import FinTimeout, Rule
+from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.southbound.decode import Entry, entries, match_size
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED
 from ryu_apps.southbound.piece import Piece

@@ -21,7 +21,7 @@ from ryu.controller import controller, ofp_event
 from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.io import (
+from ryu_apps.evb.events import (
     Apply,
     Event,
     FrameReceived,
@@ -32,8 +32,8 @@ from ryu_apps.evb.io import (
     SendFrame,
     SwitchDown,
 )
+from ryu_apps.evb.ports.turns import Turns
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.turns import Turns
 from ryu_apps.listening.damper import Tell
 from ryu_apps.southbound import ofctl, server
 from ryu_apps.southbound.channel import Channel

@@ -16,7 +16,7 @@ from enum import IntEnum
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.pipeline import OURS, Table
+from ryu_apps.evb.pipeline.tables import OURS, Table
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.messages import barrier, multipart_request, numbered
 from ryu_apps.southbound.oxm import encode_match

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mininet_tests.harness.sandbox import inside
+from ryu_apps.testbed.harness.sandbox import inside
 
 
 @pytest.fixture(scope="module", autouse=True)

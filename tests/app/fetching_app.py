@@ -14,10 +14,10 @@ from ryu.base import app_manager
 from ryu.lib import hub
 
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
-from ryu_apps.evb.io import FetchType
+from ryu_apps.evb.events import FetchType
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.offer import Document, Faulty, HttpSource, Offer, Unreachable, Validators
-from ryu_apps.evb.vsi.model import VsiTypeKey
-from ryu_apps.fetching import Fetcher
+from ryu_apps.vsi_manager_client import Fetcher
 
 
 class FetchingApp(app_manager.RyuApp):

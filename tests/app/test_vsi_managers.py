@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.app.test_evb_rest import RYU_MANAGER, Server, free_port
-from tests.managers_world import policy
+from tests.worlds.managers import policy
 
 #: Fetches what it is told to on its standard input, inside ryu-manager, and says what came of it.
 PROBE = Path(__file__).with_name("fetching_app.py")

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.evb.flow.notation import rule_text
+from ryu_apps.evb.model import Binding, VsiBinding
+from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import SECTIONS, body_of_type, body_of_vsi
-from ryu_apps.evb.vsi.model import Binding, VsiBinding
 from ryu_apps.sources import read_sources
 
 ROOT = Path(__file__).parents[2]

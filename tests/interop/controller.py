@@ -10,8 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, MeterCount, Rule
-from ryu_apps.evb.io import (
+from ryu_apps.evb.events import (
     Apply,
     Confirmed,
     Event,
@@ -23,6 +22,7 @@ from ryu_apps.evb.io import (
     RulesRead,
     SwitchUp,
 )
+from ryu_apps.evb.flow.rule import Change, CookieMask, MeterCount, Rule
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ryu_apps.evb.events import Confirmed, Mode
 from ryu_apps.evb.flow.rule import Bits, Change, CookieMask, Learn, Learned, Output, Rule, SetField, match, whole
-from ryu_apps.evb.io import Confirmed, Mode
 from ryu_apps.southbound.encode import ALL_ONES
 from tests.interop.controller import Controller
 

@@ -11,9 +11,9 @@ from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.ofproto import ofproto_v1_3
 
 from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
-from ryu_apps.evb.flow.pipeline import Kind, cookie
+from ryu_apps.evb.events import Apply, Confirmed, Event, FrameReceived, Mode, SendFrame, SwitchUp
 from ryu_apps.evb.flow.rule import Change, Output, Rule, match
-from ryu_apps.evb.io import Apply, Confirmed, Event, FrameReceived, Mode, SendFrame, SwitchUp
+from ryu_apps.evb.pipeline.tables import Kind, cookie
 from ryu_apps.southbound.session import Southbound
 
 ETH_TYPE = 0x88B5

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import pytest
 
-from ryu_apps.evb.flow.pipeline import OURS, Direction, Table, metadata
+from ryu_apps.evb.events import Confirmed, FragmentsHandled, Mode
 from ryu_apps.evb.flow.rule import VLAN_PRESENT, Change, FlowTable, Output, PopVlan, PushVlan, Rule, SetField, match
-from ryu_apps.evb.flow.simulate import forward
-from ryu_apps.evb.io import Confirmed, FragmentsHandled, Mode
+from ryu_apps.evb.model import Binding, VsiBinding
+from ryu_apps.evb.pipeline.tables import OURS, Direction, Table, metadata
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import SECTIONS, body_of_type, body_of_vsi
-from ryu_apps.evb.vsi.model import Binding, VsiBinding
+from ryu_apps.evb.simulation.switch import forward
 from tests.interop.controller import Controller
 from tests.interop.octets import (
     DESTINATION_OPTIONS,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.flow.learning import learnt
+from ryu_apps.evb.events import Confirmed, Mode
 from ryu_apps.evb.flow.rule import (
     Bits,
     Change,
@@ -21,7 +21,7 @@ from ryu_apps.evb.flow.rule import (
     match,
     whole,
 )
-from ryu_apps.evb.io import Confirmed, Mode
+from ryu_apps.evb.simulation.learning import learnt
 from ryu_apps.southbound.encode import ALL_ONES
 from tests.interop.controller import Controller, Counted
 from tests.interop.learning import (

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from ryu_apps.evb.events import Confirmed, Mode
 from ryu_apps.evb.flow.rule import (
     CONTROLLER,
     FIRST_COUNTER,
@@ -28,8 +29,7 @@ from ryu_apps.evb.flow.rule import (
     ToGroup,
     match,
 )
-from ryu_apps.evb.flow.simulate import passage
-from ryu_apps.evb.io import Confirmed, Mode
+from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.southbound.encode import ALL_ONES
 from tests.interop.controller import Controller
 from tests.interop.private_ovs import PrivateOvs, wait_for

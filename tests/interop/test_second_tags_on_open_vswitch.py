@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import FlowTable, Output, Rule, match
+from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.interop.octets import UDP, Ends, part, udp
 from tests.interop.test_simulate_agrees_with_open_vswitch import OpenVswitch
 from tests.interop.test_simulate_agrees_with_open_vswitch import switch as switch
-from tests.world import HV1, NMS, NMS_MAC, S1, Vm, World
+from tests.worlds.bridge import HV1, NMS, NMS_MAC, S1, Vm, World
 
 VM = Vm(1)
 IPV4 = struct.pack("!H", 0x0800)

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.evb.flow.notation import bits_text
 from ryu_apps.evb.flow.rule import (
     ANY_TAGGED,
     CONTROLLER,
@@ -43,7 +42,8 @@ from ryu_apps.evb.flow.rule import (
     ToGroup,
     match,
 )
-from ryu_apps.evb.flow.simulate import MAX_DEPTH, MAX_LOOKUPS, SimulationError, forward
+from ryu_apps.evb.pipeline.notation import bits_text
+from ryu_apps.evb.simulation.switch import MAX_DEPTH, MAX_LOOKUPS, SimulationError, forward
 
 PORTS = range(1, 5)
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"

@@ -28,7 +28,7 @@ from ryu_apps.evb.flow.rule import (
     match,
     whole,
 )
-from ryu_apps.evb.flow.simulate import forward
+from ryu_apps.evb.simulation.switch import forward
 from tests.interop.controller import Controller
 from tests.interop.learning import COOKIE, KNOWN, LEARNT, NOTE, TCP, TEACHER, install, ports_of
 from tests.interop.private_ovs import PrivateOvs

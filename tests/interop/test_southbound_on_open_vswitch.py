@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ryu_apps.evb.events import Confirmed, Mode, Rejected
 from ryu_apps.evb.flow.rule import (
     ANY_TAGGED,
     VLAN_PRESENT,
@@ -33,7 +34,6 @@ from ryu_apps.evb.flow.rule import (
     match,
     whole,
 )
-from ryu_apps.evb.io import Confirmed, Mode, Rejected
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.piece import PIECE

@@ -10,10 +10,10 @@ from itertools import count
 
 import pytest
 
-from ryu_apps.evb.flow.pipeline import OURS, Kind, Table, cookie, owned_by
+from ryu_apps.evb.events import Apply, Confirmed
 from ryu_apps.evb.flow.rule import Learn, Learned, Output, Rule, match, whole
-from ryu_apps.evb.io import Apply, Confirmed
-from ryu_apps.evb.switches import Bringup, SwitchState, Wanted
+from ryu_apps.evb.pipeline.tables import OURS, Kind, Table, cookie, owned_by
+from ryu_apps.evb.switches.bringup import Bringup, SwitchState, Wanted
 from tests.interop.controller import Controller
 from tests.interop.learning import TCP, install
 from tests.interop.private_ovs import wait_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.flow.pipeline import Kind, Table, cookie, owned_by
+from ryu_apps.evb.events import Confirmed, Mode, SwitchAltered
 from ryu_apps.evb.flow.rule import (
     Bucket,
     Change,
@@ -22,7 +22,7 @@ from ryu_apps.evb.flow.rule import (
     match,
     whole,
 )
-from ryu_apps.evb.io import Confirmed, Mode, SwitchAltered
+from ryu_apps.evb.pipeline.tables import Kind, Table, cookie, owned_by
 from tests.interop.controller import Controller
 from tests.interop.private_ovs import PrivateOvs
 

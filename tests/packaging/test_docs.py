@@ -9,8 +9,6 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from mininet_tests import scenario
-from mininet_tests.report import Figures
 from ryu_apps.cli.main import SUBCOMMANDS
 from ryu_apps.cli.replay import replay
 from ryu_apps.cli.vcm import vcm
@@ -27,6 +25,8 @@ from ryu_apps.ovf.filters import read_filter_list
 from ryu_apps.ovf.markup import read_markup
 from ryu_apps.ovf.names import PREFIXES
 from ryu_apps.rest.resources import RESOURCES
+from ryu_apps.testbed.replay import scenario
+from ryu_apps.testbed.replay.report import Figures
 from ryu_apps.vcm import schema as inventory_schema
 from ryu_apps.vcm.move import Step
 from ryu_apps.vcm.plans import Kind
@@ -230,7 +230,7 @@ def test_the_rest_page_has_the_resources_and_no_others() -> None:
 
 def test_resources_that_are_mentioned_exist() -> None:
     for page in PAGES:
-        for path in re.findall(r"(/evb/[a-z_]+)\b", page.read_text(encoding="utf-8")):
+        for path in re.findall(r"(?<!\w)(/evb/[a-z_]+)\b", page.read_text(encoding="utf-8")):
             assert any(resource.path.startswith(path) for resource in RESOURCES), f"{page.name}: {path}"
 
 

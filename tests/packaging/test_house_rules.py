@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def house(tmp_path: Path) -> Path:
-    for package in ("ryu_apps", "topologies", "mininet_tests", "tools"):
+    for package in ("ryu_apps", "mininet_tests", "tools"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / ".importlinter", tmp_path)
     return tmp_path
@@ -33,30 +33,30 @@ def lint_imports(house: Path) -> str:
         ("ryu_apps/evb/wire/cursor.py", "ryu_apps.evb.topology.fabric"),
         ("ryu_apps/evb/flow/rule.py", "ryu_apps.evb.wire.cursor"),
         ("ryu_apps/evb/topology/fabric.py", "ryu_apps.evb.flow.rule"),
-        ("ryu_apps/evb/vsi/model.py", "ryu_apps.evb.flow.rule"),
+        ("ryu_apps/evb/model.py", "ryu_apps.evb.flow.rule"),
         ("ryu_apps/evb/protocol/table.py", "ryu_apps.evb.flow.rule"),
         ("ryu_apps/evb/policy/__init__.py", "ryu_apps.evb.wire.cursor"),
         ("ryu_apps/evb/services/__init__.py", "ryu_apps.evb.protocol.table"),
-        ("ryu_apps/evb/vsi/registry.py", "ryu_apps.evb.engine"),
-        ("ryu_apps/southbound/__init__.py", "ryu_apps.evb.engine"),
+        ("ryu_apps/evb/vsi/registry.py", "ryu_apps.evb.bridge.engine"),
+        ("ryu_apps/southbound/__init__.py", "ryu_apps.evb.bridge.engine"),
         ("ryu_apps/cli/main.py", "ryu_apps.evb_bridge"),
-        ("ryu_apps/evb/engine.py", "ryu_apps.southbound"),
-        ("ryu_apps/ovf/__init__.py", "ryu_apps.evb.engine"),
+        ("ryu_apps/evb/bridge/engine.py", "ryu_apps.southbound"),
+        ("ryu_apps/ovf/__init__.py", "ryu_apps.evb.bridge.engine"),
         ("ryu_apps/ovf/__init__.py", "pathlib"),
         ("ryu_apps/ovf/__init__.py", "socket"),
-        ("ryu_apps/evb/engine.py", "ryu_apps.ovf.model"),
-        ("ryu_apps/evb/engine.py", "ryu"),
-        ("ryu_apps/evb/engine.py", "eventlet"),
-        ("ryu_apps/evb/engine.py", "webob"),
-        ("ryu_apps/evb/engine.py", "socket"),
-        ("ryu_apps/evb/engine.py", "os"),
-        ("ryu_apps/evb/engine.py", "time"),
-        ("ryu_apps/evb/engine.py", "asyncio"),
-        ("ryu_apps/evb/engine.py", "logging"),
-        ("ryu_apps/evb/engine.py", "sqlite3"),
-        ("ryu_apps/vcm/move.py", "ryu_apps.evb.engine"),
+        ("ryu_apps/evb/bridge/engine.py", "ryu_apps.ovf.model"),
+        ("ryu_apps/evb/bridge/engine.py", "ryu"),
+        ("ryu_apps/evb/bridge/engine.py", "eventlet"),
+        ("ryu_apps/evb/bridge/engine.py", "webob"),
+        ("ryu_apps/evb/bridge/engine.py", "socket"),
+        ("ryu_apps/evb/bridge/engine.py", "os"),
+        ("ryu_apps/evb/bridge/engine.py", "time"),
+        ("ryu_apps/evb/bridge/engine.py", "asyncio"),
+        ("ryu_apps/evb/bridge/engine.py", "logging"),
+        ("ryu_apps/evb/bridge/engine.py", "sqlite3"),
+        ("ryu_apps/vcm/move.py", "ryu_apps.evb.bridge.engine"),
         ("ryu_apps/vcm/orchestrator.py", "time"),
-        ("ryu_apps/evb/engine.py", "ryu_apps.vcm.move"),
+        ("ryu_apps/evb/bridge/engine.py", "ryu_apps.vcm.move"),
     ],
 )
 def test_an_import_across_the_grain_is_noticed(house: Path, module: str, forbidden: str) -> None:
@@ -69,8 +69,8 @@ def test_an_import_across_the_grain_is_noticed(house: Path, module: str, forbidd
 
 
 def test_a_package_without_a_row_may_import_nothing(house: Path) -> None:
-    (house / "ryu_apps/newcomer.py").write_text("import ryu_apps.evb.engine\n")
-    assert "ryu_apps.newcomer:1 may not import ryu_apps.evb.engine" in lint_imports(house)
+    (house / "ryu_apps/newcomer.py").write_text("import ryu_apps.evb.bridge.engine\n")
+    assert "ryu_apps.newcomer:1 may not import ryu_apps.evb.bridge.engine" in lint_imports(house)
 
 
 def test_a_skipped_test_is_a_failed_test(tmp_path: Path) -> None:

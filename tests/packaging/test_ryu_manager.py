@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.harness.sandbox import inside
+from ryu_apps.testbed.harness.sandbox import inside
 
 BIN = Path(sys.executable).parent
 HERE = Path(__file__).parent

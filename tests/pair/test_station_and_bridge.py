@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.evb.protocol.ecp import MINIMUM_GAP
-from ryu_apps.evb.protocol.station import Ask, Notice, Outcome, Received
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Recalled
 from ryu_apps.evb.wire.vdp import Associate, Association, DeAssociate, ManagerId, PreAssociate, PreAssociateRR, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode as Mode
+from ryu_apps.station.station import Ask, Notice, Outcome, Received
 from tests.pair.world import Weather, World, vsi
 
 HOUR = 3600.0

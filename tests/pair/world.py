@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 
-from ryu_apps.evb.protocol import ecp, evb, station, vdp_bridge
+from ryu_apps.evb.protocol import ecp, evb, vdp_bridge
 from ryu_apps.evb.protocol.ecp import EcpEndpoint
 from ryu_apps.evb.protocol.evb import EvbBridge
 from ryu_apps.evb.protocol.outbox import Outbox
-from ryu_apps.evb.protocol.station import Station
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.topology.fabric import Timers
@@ -26,6 +25,8 @@ from ryu_apps.evb.wire.evb_tlv import EvbTlv
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import Associate, Association, ManagerId, RequestStatus, VdpMode, VdpPdu
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
+from ryu_apps.station import station
+from ryu_apps.station.station import Station
 
 STATION_MAC, BRIDGE_MAC = 0x5254000000A1, 0x5254000000B1
 LLDP_TTL = 120

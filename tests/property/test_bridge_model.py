@@ -10,20 +10,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ryu_apps.evb.flow.learning import learn
-from ryu_apps.evb.flow.pipeline import Kind, Table, parse_cookie
+from ryu_apps.evb.events import BackendJudged, Happened, Mode, OperatorDeassociate, PortChanged
 from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey
-from ryu_apps.evb.io import BackendJudged, Happened, Mode, OperatorDeassociate, PortChanged
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.pipeline.load_balancers import group_id
+from ryu_apps.evb.pipeline.tables import Kind, Table, parse_cookie
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
-from ryu_apps.evb.program.balancers import group_id
-from ryu_apps.evb.repairs import PAUSE
 from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
 from ryu_apps.evb.services.load_balancer.schema import Balanced
+from ryu_apps.evb.simulation.learning import learn
+from ryu_apps.evb.switches.repairs import PAUSE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
 from ryu_apps.evb.topology.fabric import Fabric, PortId
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.world import (
+from tests.worlds.bridge import (
     EAGER,
     HV1,
     HV2,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ryu_apps.evb.flow.rule import VLAN_PRESENT
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.world import VLAN, Vm, World
+from tests.worlds.bridge import VLAN, Vm, World
 
 HOST, STATION = 1, 2
 BROADCAST = 0xFFFFFFFFFFFF

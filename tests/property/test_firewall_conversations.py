@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ryu_apps.evb.flow.rule import FlowTable
-from ryu_apps.evb.vsi.model import VsiTypeKey
-from tests.unit.test_firewall import (
+from ryu_apps.evb.model import VsiTypeKey
+from tests.unit.services.test_firewall import (
     ACK,
     ECHO,
     FIN,

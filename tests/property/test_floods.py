@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.io import Effect, Event, FrameReceived, FramesDropped
-from ryu_apps.evb.program.flood import PAGE_SIZE
+from ryu_apps.evb.events import Effect, Event, FrameReceived, FramesDropped
+from ryu_apps.evb.pipeline.flood import PAGE_SIZE
+from ryu_apps.evb.ports.turns import COUNTED, ROOM, Turns
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.turns import COUNTED, ROOM, Turns
 from ryu_apps.evb.wire.association import Associate, VdpMode
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import (
@@ -31,8 +31,8 @@ from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.lldp import bridge_lldpdu
 from ryu_apps.evb.wire.status import RequestStatus
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpPdu
-from tests.effort import calls
-from tests.world import HV1, HV2, HV3, Vm, World
+from tests.worlds.bridge import HV1, HV2, HV3, Vm, World
+from tests.worlds.effort import calls
 
 QUIET = HV2
 MANAGER = ManagerId(b"mgr1" + bytes(12))

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.associations import MAX_VSIS
+from ryu_apps.evb.bridge.requests import MAX_VSIS
+from ryu_apps.evb.events import Effect, FrameReceived, OperatorDeassociate, PortChanged, SendFrame
 from ryu_apps.evb.flow.rule import FlowTable
-from ryu_apps.evb.io import Effect, FrameReceived, OperatorDeassociate, PortChanged, SendFrame
 from ryu_apps.evb.protocol.speaker import LINK_PATIENCE
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.announcement import ETHERTYPE_ARP, ETHERTYPE_IPV6, ETHERTYPE_RARP
@@ -27,7 +27,7 @@ from ryu_apps.evb.wire.ethernet import ETHERTYPE_DRAFT_ECP, ETHERTYPE_ECP, ETHER
 from ryu_apps.evb.wire.lldp import Lldpdu, switch_port
 from ryu_apps.evb.wire.status import ResponseStatus
 from ryu_apps.evb.wire.vdp import DeAssociate, VdpMode, VdpPdu
-from tests.world import CLIENT, HV1, HV2, HV3, NMS, S1, S2, Vm, World, two_switches
+from tests.worlds.bridge import CLIENT, HV1, HV2, HV3, NMS, S1, S2, Vm, World, two_switches
 
 CAPTURES = sorted((Path(__file__).parents[1] / "golden" / "captures").glob("*.pcap"))
 ETHERTYPES = (ETHERTYPE_ECP, ETHERTYPE_LLDP, ETHERTYPE_DRAFT_ECP, 0x0806)

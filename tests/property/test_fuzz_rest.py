@@ -12,9 +12,9 @@ from webob import Request, Response
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.rest.application import respond
-from tests.rest_world import RestWorld, unhurried
-from tests.unit.test_load_balancer import balancer
-from tests.world import HV1, Vm, two_switches
+from tests.unit.services.test_load_balancer import balancer
+from tests.worlds.bridge import HV1, Vm, two_switches
+from tests.worlds.rest import RestWorld, unhurried
 
 VM = Vm(7)
 WORDS = [

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ryu_apps.evb.model import EVERYTHING, NOTHING, Group, Wish
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
-from ryu_apps.evb.vsi.model import EVERYTHING, NOTHING, Group, Wish
 from ryu_apps.evb.wire.group_record import RecordType
 from ryu_apps.evb.wire.membership import group_mac
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.multicast_world import CONFIGURED, FIXED, SIX, SNOOPED, TWIN, G, S, T, multicast_world, stream, tell, vm
-from tests.world import OPEN, VLAN, Vm, World
+from tests.worlds.bridge import OPEN, VLAN, Vm, World
+from tests.worlds.multicast import CONFIGURED, FIXED, SIX, SNOOPED, TWIN, G, S, T, multicast_world, stream, tell, vm
 
 STATIONS, HOST, FIRST_TRUNK = (1, 2), 3, 11
 GROUPS: tuple[Group, ...] = (G, TWIN, SIX, FIXED)

@@ -14,7 +14,7 @@ from ryu_apps.ovf.envelope import read_package
 from ryu_apps.ovf.instances import instances_text, load_instances
 from ryu_apps.ovf.markup import read_markup
 from ryu_apps.ovf.names import PREFIXES
-from tests.effort import calls
+from tests.worlds.effort import calls
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "ovf"
 TEXTS = [path.read_text(encoding="utf-8") for path in sorted(GOLDEN.glob("*/*.ovf")) + sorted(GOLDEN.glob("*/*.xml"))]

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.fields import KINDS, parse_field
 from ryu_apps.evb.policy.loader import load_documents, load_policies
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
 from ryu_apps.ovf.envelope import read_package

@@ -14,12 +14,12 @@ from typing import Any, NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.flow.pipeline import ALL_METADATA, Direction, Table, metadata
 from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Output, Rule
-from ryu_apps.evb.flow.simulate import forward
+from ryu_apps.evb.pipeline.tables import ALL_METADATA, Direction, Table, metadata
 from ryu_apps.evb.policy.fields import KINDS, parse_field, range_blocks
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import body_of_type
+from ryu_apps.evb.simulation.switch import forward
 
 EPOCH = 5
 PORTS = (22, 80, 8000, 8003, 8007, 8010, 8016, 65535)

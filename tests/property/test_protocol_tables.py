@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.protocol import ecp, evb, vdp_bridge, vdp_station
+from ryu_apps.evb.protocol import ecp, evb, vdp_bridge
 from ryu_apps.evb.protocol.ecp import EcpEndpoint
 from ryu_apps.evb.protocol.evb import EvbBridge
 from ryu_apps.evb.protocol.table import ProtocolError
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge, VsiState
-from ryu_apps.evb.protocol.vdp_station import Outcome, VsiStation, VsiStationState
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import Associate, RequestStatus, ResponseStatus, VdpError, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
+from ryu_apps.station import vdp_station
+from ryu_apps.station.vdp_station import Outcome, VsiStation, VsiStationState
 
 TIMERS = Operational(r=3, rte=10, rwd=17, rka=17)
 MACHINES = [

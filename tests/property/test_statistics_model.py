@@ -7,13 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ryu_apps.evb.flow.pipeline import Kind, Table
 from ryu_apps.evb.flow.rule import FlowTable
+from ryu_apps.evb.pipeline.tables import Kind, Table
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.totals import Count
+from ryu_apps.evb.vsi.statistics.totals import Count
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.counting import BROADCAST, FROM, PLAIN, RULES, RULES_2, TO, CountingWorld, udp
-from tests.world import CLIENT, CLIENT_MAC, HV1, HV2, HV3, HV4, NMS, S1, S2, Vm
+from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, HV4, NMS, S1, S2, Vm
+from tests.worlds.counting import BROADCAST, FROM, PLAIN, RULES, RULES_2, TO, CountingWorld, udp
 
 #: Each VM moves between two ports of its own: without reflective relay nothing goes back to where it came from,
 #: and counts nevertheless (docs/switch.rst).

@@ -11,7 +11,7 @@ from ryu_apps.vcm.move import Lapsed, MoveState, Step, Tick, Way
 from ryu_apps.vcm.orchestrator import Answer, Go, Halt, NodeLost, Orchestrator, Release, Settings, Use
 from ryu_apps.vcm.placement import Question, rank
 from ryu_apps.vcm.plans import Goal, Kind, Plan, make_plan, strain
-from tests.vcm_world import Hypervisors, Play, a_node, a_vm, inventory
+from tests.worlds.vcm import Hypervisors, Play, a_node, a_vm, inventory
 
 
 @st.composite

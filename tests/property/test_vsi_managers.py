@@ -18,15 +18,15 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ryu_apps.evb.io import TypeFetched
+from ryu_apps.evb.events import TypeFetched
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.offer import Faulty, Missing, Offer, Unchanged, Unreachable, Validators, read_offer
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.type_cache import PREFIX
-from ryu_apps.evb.vsi.model import VsiTypeKey
+from ryu_apps.evb.vsi_types.cache import PREFIX
 from ryu_apps.evb.wire.status import ResponseStatus
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.managers_world import OTHER, REMOTE, SOURCE, ManagersWorld, policy
-from tests.world import HV1, HV2, HV3, OPEN, Vm
+from tests.worlds.bridge import HV1, HV2, HV3, OPEN, Vm
+from tests.worlds.managers import OTHER, REMOTE, SOURCE, ManagersWorld, policy
 
 TYPES = (VsiTypeKey(70, 1), VsiTypeKey(70, 2), OPEN)
 PORTS = (HV1, HV2, HV3)

@@ -27,13 +27,13 @@ from ryu_apps.evb.config.schema import (
     Trunk,
 )
 from ryu_apps.evb.config.text import flow_map, quoted
-from ryu_apps.evb.managers import ALL_LOCAL, VsiManagers
+from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, TimerLimits, Timers
-from ryu_apps.evb.vsi.model import Retention
+from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.wire.mac import mac_to_text
 
 #: Trunks are numbered in 6 bits of metadata, 0 is none.

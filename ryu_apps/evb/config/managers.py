@@ -7,9 +7,9 @@ from dataclasses import fields
 
 from ryu_apps.evb.config.schema import ConfigFile, HttpManager
 from ryu_apps.evb.config.text import flow_map, quoted
-from ryu_apps.evb.managers import Here, VsiManagers
 from ryu_apps.evb.policy.document import Path
 from ryu_apps.evb.policy.offer import HttpSource
+from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
 from ryu_apps.evb.wire.manager_text import manager_from_text, manager_text
 from ryu_apps.evb.wire.vdp import ManagerId
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
+from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.evb.vsi.model import Retention
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 

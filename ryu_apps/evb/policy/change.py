@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.vsi.model import VsiTypeKey
 
 
 def forbidden_changes(old: PolicySet, new: PolicySet, in_use: Iterable[VsiTypeKey]) -> list[Diagnostic]:

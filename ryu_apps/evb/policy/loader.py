@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import create_model
 
 from ryu_apps.evb.flow.guarded import NetworkRole
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.lint import lint
@@ -20,7 +21,6 @@ from ryu_apps.evb.policy.neighbours import neighbour_rules
 from ryu_apps.evb.policy.schema import Direction, PolicyFile, explain_key, resolve_rules
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.policy.validate import validate
-from ryu_apps.evb.vsi.model import VsiTypeKey
 
 DIRECTIONS = ("from_vm", "to_vm")
 #: Rules of one direction: each takes a priority of its own.

@@ -12,9 +12,9 @@ from typing import Any
 
 from ryu_apps.evb.flow.guarded import NetworkRole
 from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, Fields
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Place
 from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask
-from ryu_apps.evb.vsi.model import VsiTypeKey
 
 Network = IPv4Network | IPv6Network
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic, utf8
 from ryu_apps.evb.policy.loader import load_offered
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.section import Section
-from ryu_apps.evb.vsi.model import VsiTypeKey
 
 #: What a manager is granted unless the configuration says otherwise.
 TIMEOUT, LIFETIME, MAX_SIZE = 2.0, 300.0, 1_000_000

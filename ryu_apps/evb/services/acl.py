@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata
 from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.pipeline.tables import Direction, Kind, Priority, Table, cookie, type_metadata
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
 from ryu_apps.evb.policy.schema import PLAIN_ETH_TYPES
 from ryu_apps.evb.services.base import DIRECT, Route, Service

@@ -22,7 +22,9 @@ from enum import IntEnum
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.pipeline import (
+from ryu_apps.evb.flow.rule import Fields, Rule, match
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import (
     Direction,
     Kind,
     Priority,
@@ -31,10 +33,8 @@ from ryu_apps.evb.flow.pipeline import (
     type_metadata,
     vsi_metadata,
 )
-from ryu_apps.evb.flow.rule import Fields, Rule, match
 from ryu_apps.evb.policy.model import AntiSpoofing, VsiType
 from ryu_apps.evb.services.base import DIRECT, Route, Service
-from ryu_apps.evb.vsi.model import VsiBinding
 
 ARP, RARP, IPV4, IPV6 = 0x0806, 0x8035, 0x0800, 0x86DD
 UDP, ICMPV6 = 17, 58

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import Action, Meter, Resubmit, Rule, SetField
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.topology.fabric import Fabric
-from ryu_apps.evb.vsi.model import VsiBinding
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ryu_apps.evb.flow.pipeline import Table
 from ryu_apps.evb.flow.rule import Meter, Rule, RuleBlock
+from ryu_apps.evb.model import Binding, VsiBinding
+from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
@@ -26,7 +27,6 @@ from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
 from ryu_apps.evb.services.statistics import STATISTICS
 from ryu_apps.evb.services.tcp_proxy import TCP_PROXY
 from ryu_apps.evb.topology.fabric import Fabric
-from ryu_apps.evb.vsi.model import Binding, VsiBinding
 
 #: In the order in which a frame meets them.
 SERVICES: tuple[Service, ...] = (

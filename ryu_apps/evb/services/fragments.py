@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.fragments import incomplete
-from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.flow.rule import (
     FIRST_FRAGMENT,
     LATER_FRAGMENT,
@@ -33,13 +31,15 @@ from ryu_apps.evb.flow.rule import (
     match,
     whole,
 )
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.fragments import incomplete
+from ryu_apps.evb.pipeline.tables import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 from ryu_apps.evb.services.firewall.schema import NAME as FIREWALL
 from ryu_apps.evb.services.learnt import in_direction, of_vsi, owner
 from ryu_apps.evb.services.tcp_proxy.schema import NAME as TCP_PROXY
-from ryu_apps.evb.vsi.model import VsiBinding
 
 #: Seconds for which a receiver waits for the rest of a packet: RFC 1122 3.3.2 says 60 to 120, Linux waits 30.  More
 #: than Open vSwitch keeps an idle flow in its cache (10), else it would not notice the next first one in time.

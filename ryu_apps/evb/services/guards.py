@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ryu_apps.evb.flow.guarded import LOW_LINK_LOCAL, Net, NetworkRole, claims, frames_of
-from ryu_apps.evb.flow.pipeline import Direction, Kind, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import Direction, Kind, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Route, Service
-from ryu_apps.evb.vsi.model import VsiBinding
 
 #: Above the guard, and below what nobody may send.
 _ROLE = 300

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ryu_apps.evb.flow.pipeline import (
+from ryu_apps.evb.flow.rule import Bits, Learned, Rule, whole
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import (
     DIRECTION_BITS,
     DIRECTION_SHIFT,
     VSI_BITS,
@@ -14,8 +16,6 @@ from ryu_apps.evb.flow.pipeline import (
     Kind,
     cookie,
 )
-from ryu_apps.evb.flow.rule import Bits, Learned, Rule, whole
-from ryu_apps.evb.vsi.model import VsiBinding
 
 #: What a learnt rule matches so that it is about the VLAN of the frame it is made of: inside a switch all frames have
 #: a tag.  The same addresses and ports in another VLAN of the VSI are those of somebody else.

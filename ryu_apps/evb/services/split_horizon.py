@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, vsi_metadata
 from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import Direction, Kind, Priority, Table, cookie, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Route, Service
-from ryu_apps.evb.vsi.model import VsiBinding
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ryu_apps.evb.model import EVERYTHING, Binding, Group, Interest
 from ryu_apps.evb.snooping.listener import Listener, Terms
-from ryu_apps.evb.vsi.model import EVERYTHING, Binding, Group, Interest
 
 
 def carried_groups(listener: Listener, terms: Terms) -> set[Group]:

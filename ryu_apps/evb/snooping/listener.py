@@ -20,8 +20,8 @@ from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, Protocol
 
+from ryu_apps.evb.model import EVERYTHING, NOTHING, Binding, Group, Wish, is_control
 from ryu_apps.evb.snooping.timers import Timers
-from ryu_apps.evb.vsi.model import EVERYTHING, NOTHING, Binding, Group, Wish, is_control
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 
 Record = GroupRecord[IPv4Address] | GroupRecord[IPv6Address]

@@ -6,8 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgpack
 
+from ryu_apps.evb.model import Binding, Group, Wish
 from ryu_apps.evb.snooping.listener import Generation, Listener, Membership
-from ryu_apps.evb.vsi.model import Binding, Group, Wish
 
 
 def pack(listener: Listener) -> bytes:

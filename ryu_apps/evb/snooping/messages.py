@@ -5,9 +5,9 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from ryu_apps.evb.model import Group
 from ryu_apps.evb.snooping.listener import Generation, Record
 from ryu_apps.evb.snooping.timers import Timers
-from ryu_apps.evb.vsi.model import Group
 from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType, code_of, number_of
 from ryu_apps.evb.wire.igmp import IgmpType, Query3, Report3

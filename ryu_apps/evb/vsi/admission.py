@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
+from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.topology.fabric import Interface
-from ryu_apps.evb.vsi.model import Binding
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError

@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.io import SendFrame
+from ryu_apps.evb.events import SendFrame
+from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
-from ryu_apps.evb.vsi.model import VsiBinding
 from ryu_apps.evb.wire.announcement import gratuitous_arp, neighbour_advertisement, reverse_arp
 from ryu_apps.evb.wire.ethernet import Frame
 

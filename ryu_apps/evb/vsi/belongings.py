@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from ipaddress import IPv4Address, IPv6Address
 
+from ryu_apps.evb.model import Binding
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from ryu_apps.evb.vsi.model import Binding
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 
 Address = IPv4Address | IPv6Address

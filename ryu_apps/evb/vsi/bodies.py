@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from ryu_apps.evb.flow.pipeline import EPOCH_BITS
 from ryu_apps.evb.flow.rule import RuleBlock
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.pipeline.tables import EPOCH_BITS
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_type
-from ryu_apps.evb.vsi.model import VsiTypeKey
 from ryu_apps.evb.vsi.registry import Program
 
 _LAST_EPOCH = (1 << EPOCH_BITS) - 1

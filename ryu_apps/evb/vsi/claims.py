@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.agenda import Agenda
+from ryu_apps.evb.deadlines import Agenda
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment, Vsi

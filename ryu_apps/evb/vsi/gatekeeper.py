@@ -12,17 +12,17 @@ from itertools import zip_longest
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import Change
-from ryu_apps.evb.program.flood import FloodVid, Member, unknown_unicast
-from ryu_apps.evb.program.gate import local_gate, remote_gate, to_vm_metadata
-from ryu_apps.evb.program.groups import GroupVid, Place, Reception
-from ryu_apps.evb.program.infrastructure import towards
+from ryu_apps.evb.model import Interest
+from ryu_apps.evb.pipeline.flood import FloodVid, Member, unknown_unicast
+from ryu_apps.evb.pipeline.gate import local_gate, remote_gate, to_vm_metadata
+from ryu_apps.evb.pipeline.infrastructure import towards
+from ryu_apps.evb.pipeline.multicast import GroupVid, Place, Reception
 from ryu_apps.evb.services.body import entry_of, multicast_of
 from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.topology.graph import Wiring
 from ryu_apps.evb.vsi.in_flight import InFlight
-from ryu_apps.evb.vsi.model import Interest
 from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 

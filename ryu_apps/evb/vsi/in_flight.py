@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.agenda import Agenda
-from ryu_apps.evb.flow.pipeline import Kind, cookie
+from ryu_apps.evb.deadlines import Agenda
 from ryu_apps.evb.flow.plan import RuleSet, difference
 from ryu_apps.evb.flow.rule import Action, Change
-from ryu_apps.evb.program.gate import detour
-from ryu_apps.evb.vsi.model import VsiBinding
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.gate import detour
+from ryu_apps.evb.pipeline.tables import Kind, cookie
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger, Owner
 

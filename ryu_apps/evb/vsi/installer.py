@@ -6,20 +6,20 @@ which is free again when they are gone.  Nothing here opens or shuts a gate.
 
 from __future__ import annotations
 
-from ryu_apps.evb.flow.pipeline import GENERATION_BITS, OWNER_BITS, Kind, owned_by
+from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import Change, RuleBlock
-from ryu_apps.evb.io import Mode
+from ryu_apps.evb.model import Phase, VsiBinding
+from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, Kind, owned_by
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
-from ryu_apps.evb.vsi.counters import Counters
-from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
-from ryu_apps.evb.vsi.handover import Handover
-from ryu_apps.evb.vsi.model import Phase, VsiBinding
-from ryu_apps.evb.vsi.record import ProgramRecord
+from ryu_apps.evb.vsi.pending import Desk
+from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment, Program
 from ryu_apps.evb.vsi.reservation import Ledger
+from ryu_apps.evb.vsi.state_transfer import Handover
+from ryu_apps.evb.vsi.statistics.counters import Counters
 from ryu_apps.evb.vsi.steps import Staging, Sweep
 
 #: Lanes of type bodies start here; lanes of VSI bodies are their indices.

@@ -11,8 +11,9 @@ when all have confirmed is the Associate granted and the old port told; only the
 
 from __future__ import annotations
 
+from ryu_apps.evb.events import Happened, Mode
 from ryu_apps.evb.flow.rule import Rule
-from ryu_apps.evb.io import Happened, Mode
+from ryu_apps.evb.model import AN_HOUR, Phase, Retention
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.services.body import (
@@ -22,16 +23,15 @@ from ryu_apps.evb.services.body import (
 from ryu_apps.evb.snooping.interests import carried_groups
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
-from ryu_apps.evb.vsi.counters import Counters
-from ryu_apps.evb.vsi.desk import Desk
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
-from ryu_apps.evb.vsi.handover import Handover
 from ryu_apps.evb.vsi.installer import Installer
-from ryu_apps.evb.vsi.model import AN_HOUR, Phase, Retention
-from ryu_apps.evb.vsi.record import ProgramRecord
-from ryu_apps.evb.vsi.record_keeper import Documents, RecordKeeper, record_key
+from ryu_apps.evb.vsi.pending import Desk
+from ryu_apps.evb.vsi.records.attachment import ProgramRecord
+from ryu_apps.evb.vsi.records.keeper import Documents, RecordKeeper, record_key
 from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
 from ryu_apps.evb.vsi.reservation import Ledger
+from ryu_apps.evb.vsi.state_transfer import Handover
+from ryu_apps.evb.vsi.statistics.counters import Counters
 from ryu_apps.evb.vsi.steps import (
     Activated,
     Announcement,

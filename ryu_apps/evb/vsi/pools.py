@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import msgpack
 
 from ryu_apps.evb.flow.rule import Group
-from ryu_apps.evb.program.balancers import rotation
+from ryu_apps.evb.model import Binding
+from ryu_apps.evb.pipeline.load_balancers import rotation
 from ryu_apps.evb.services.body import backend_of
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from ryu_apps.evb.vsi.model import Binding
 from ryu_apps.evb.vsi.registry import Program
 
 #: What the keys of records about load balancers begin with.

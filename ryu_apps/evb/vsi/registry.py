@@ -12,13 +12,13 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.plan import RuleSet
+from ryu_apps.evb.model import Binding, Phase, VsiBinding
+from ryu_apps.evb.pipeline.flood import Member
+from ryu_apps.evb.pipeline.multicast import Reception
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.program.flood import Member
-from ryu_apps.evb.program.groups import Reception
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.listener import Listener
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.model import Binding, Phase, VsiBinding
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId

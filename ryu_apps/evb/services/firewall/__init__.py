@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.errors import icmp_errors
-from ryu_apps.evb.flow.pipeline import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.flow.rule import Action, Fields, Resubmit, Rule, SetField, match
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.firewall.connections import (
@@ -40,7 +41,6 @@ from ryu_apps.evb.services.firewall.connections import (
 )
 from ryu_apps.evb.services.firewall.schema import NAME, SECTION, Firewall
 from ryu_apps.evb.services.learnt import rewritten
-from ryu_apps.evb.vsi.model import VsiBinding
 
 #: Where each direction is judged: looked up, decided, noted, and whether there was room.
 _TABLES = {

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.pipeline import Direction, Table
 from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
@@ -34,9 +33,10 @@ from ryu_apps.evb.flow.rule import (
     SetField,
     whole,
 )
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import Direction, Table
 from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
 from ryu_apps.evb.services.learnt import OF_VLAN, of_vsi, owner
-from ryu_apps.evb.vsi.model import VsiBinding
 
 IPV4, IPV6 = 0x0800, 0x86DD
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58

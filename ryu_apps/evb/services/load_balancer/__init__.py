@@ -2,7 +2,7 @@
 
 What the VM sends to a virtual address is judged by its policy as such; behind that, in FORWARD, it gets a back
 end.  What a back end answers bears the virtual address again before the policy sees it.  How connections are
-noted is :mod:`ryu_apps.evb.flow.balancing`; the virtual addresses are the fabric's, and no rule here names one.
+noted is :mod:`ryu_apps.evb.pipeline.load_balancing`; the virtual addresses are the fabric's, and no rule here names one.
 
 A back end needs no rule and has no state: the client's switch writes its address, and the gate does the rest.
 It is in rotation exactly while its VSI is active.
@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.balancing import ALL_KINDS, PINS_EACH, Client, looking_back, noting, picking
-from ryu_apps.evb.flow.pipeline import Direction, Kind, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.load_balancing import ALL_KINDS, PINS_EACH, Client, looking_back, noting, picking
+from ryu_apps.evb.pipeline.tables import Direction, Kind, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.learnt import owner, rewritten
 from ryu_apps.evb.services.load_balancer.schema import NAME, SECTION, Balanced
 from ryu_apps.evb.topology.fabric import Fabric
-from ryu_apps.evb.vsi.model import VsiBinding
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:

@@ -14,7 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.pipeline import (
+from ryu_apps.evb.flow.rule import CONTROLLER, Action, Fields, Meter, Output, Rule, SetField, match
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import (
     REPORTS_MAC,
     Direction,
     Kind,
@@ -24,11 +26,9 @@ from ryu_apps.evb.flow.pipeline import (
     type_metadata,
     vsi_metadata,
 )
-from ryu_apps.evb.flow.rule import CONTROLLER, Action, Fields, Meter, Output, Rule, SetField, match
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, UNJUDGED, Route, Service
 from ryu_apps.evb.services.multicast.schema import NAME, SECTION, Multicast
-from ryu_apps.evb.vsi.model import VsiBinding
 
 IPV4, IPV6 = 0x0800, 0x86DD
 IGMP, ICMPV6 = 2, 58

@@ -10,13 +10,13 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.flow.guarded import NetworkRole
+from ryu_apps.evb.model import Group, is_control
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.model import Network, Trigger, VsiType
 from ryu_apps.evb.policy.schema import AnyNetwork, TriggerText
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.evb.vsi.model import Group, is_control
 
 NAME = "multicast"
 _EVERY = IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8")

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.pipeline import (
+from ryu_apps.evb.flow.rule import Fields, Meter, Resubmit, Rule, match
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import (
     GUARDED,
     Direction,
     Kind,
@@ -25,12 +27,10 @@ from ryu_apps.evb.flow.pipeline import (
     type_metadata,
     vsi_metadata,
 )
-from ryu_apps.evb.flow.rule import Fields, Meter, Resubmit, Rule, match
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, UNJUDGED, Route, Service
 from ryu_apps.evb.services.statistics.entries import Entry, entries, statistics_of
 from ryu_apps.evb.services.statistics.schema import NAME, SECTION
-from ryu_apps.evb.vsi.model import VsiBinding
 
 #: Frames a second that no switch will ever see.
 _BEYOND_REACH = 0xFFFFFFFF

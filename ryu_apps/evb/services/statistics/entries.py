@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.pipeline import GUARDED, Direction
+from ryu_apps.evb.pipeline.tables import GUARDED, Direction
 from ryu_apps.evb.policy.model import Acl, VsiType
 from ryu_apps.evb.services.base import UNJUDGED
 from ryu_apps.evb.services.statistics.schema import NAME, Statistics

@@ -16,7 +16,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.errors import icmp_errors
-from ryu_apps.evb.flow.pipeline import (
+from ryu_apps.evb.flow.rule import (
+    Action,
+    Bits,
+    Fields,
+    ForgetInPort,
+    LoadBits,
+    Resubmit,
+    Rule,
+    SetField,
+    ToGroup,
+    match,
+)
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import (
     FROM_PROXY,
     PIN_AGAIN,
     PIN_LASTS,
@@ -35,18 +48,6 @@ from ryu_apps.evb.flow.pipeline import (
     type_metadata,
     vsi_metadata,
 )
-from ryu_apps.evb.flow.rule import (
-    Action,
-    Bits,
-    Fields,
-    ForgetInPort,
-    LoadBits,
-    Resubmit,
-    Rule,
-    SetField,
-    ToGroup,
-    match,
-)
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
@@ -54,7 +55,6 @@ from ryu_apps.evb.services.learnt import rewritten
 from ryu_apps.evb.services.tcp_proxy.pins import LIVES, Pin, capacity, look_up, note, seek_answers
 from ryu_apps.evb.services.tcp_proxy.schema import NAME, SECTION, Proxied
 from ryu_apps.evb.topology.fabric import Fabric
-from ryu_apps.evb.vsi.model import VsiBinding
 
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
 #: ``(value, mask)`` of TCP flags: of a first segment and no other; of one that answers.

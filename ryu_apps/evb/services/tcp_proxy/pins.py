@@ -16,7 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from ryu_apps.evb.flow.pipeline import (
+from ryu_apps.evb.flow.rule import Action, Bits, Learn, Learned, LoadBits, Pop, Push, Resubmit, whole
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.tables import (
     DIRECTION_BITS,
     DIRECTION_SHIFT,
     FROM_PROXY,
@@ -28,11 +30,9 @@ from ryu_apps.evb.flow.pipeline import (
     Direction,
     Table,
 )
-from ryu_apps.evb.flow.rule import Action, Bits, Learn, Learned, LoadBits, Pop, Push, Resubmit, whole
 from ryu_apps.evb.policy.schema import IPV4, TCP
 from ryu_apps.evb.services.learnt import OF_VLAN, in_direction, of_vsi, owner
 from ryu_apps.evb.services.tcp_proxy.schema import Proxied
-from ryu_apps.evb.vsi.model import VsiBinding
 
 
 class Pin(IntEnum):

@@ -1,0 +1,157 @@
+"""ICMP errors about connections through load balancers: each end gets them about the addresses that it knows.
+
+A router that cannot forward what a back end has sent tells the virtual address, for that is what it has seen; and a
+back end, or a router before it, tells the client about the back end's own address, of which the client knows nothing.
+Open vSwitch rewrites no quoted packet, so the client's switch gives the former to the controller, and of errors for
+clients a copy, a few a second.  They quote the ends of a connection; the switch is asked for the pins of just that
+one.  What the pins name is who gets the error, or whom the client gets it from.  Without such a pin nobody does.
+
+Nothing is remembered but what has been asked for, and of that not much.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from ryu_apps.evb.events import ReadRules, SendFrame
+from ryu_apps.evb.flow.rule import TABLES, CookieMask, Fields, LoadBits, Rule, match
+from ryu_apps.evb.pipeline.tables import BALANCED_LIFE, Kind, Table, cookie
+from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.icmp_error import End, IcmpError, carries_icmp_error
+from ryu_apps.evb.wire.ip import ETHERTYPE_IPV4, ETHERTYPE_IPV6
+
+#: Errors about which a switch has not answered yet; the oldest is forgotten for one more.
+MAX_WAITING = 64
+#: What becomes of errors: translated; about no connection that the switch has noted; not readable; forgotten, because
+#: the switch has not answered and others have come.
+OUTCOMES = ("translated", "unknown", "malformed", "forgotten")
+#: VSIs that may have the same ends in one VLAN, one of which is meant.
+_MOST_TARGETS = 4
+_STATE = CookieMask(cookie(Kind.STATE), 0xFFFFF << 44)
+_PROTOCOLS = {6: "tcp", 17: "udp"}
+_VID_BITS = 0xFFF
+
+
+class _Asked(NamedTuple):
+    """What a switch has been asked.
+
+    Attributes:
+        to_client: the error is for a client; or else for a virtual address.
+    """
+
+    dpid: int
+    error: IcmpError
+    to_client: bool
+
+
+class Translator:
+    """Translates errors in both directions.
+
+    Attributes:
+        counted: errors of each switch by what became of them, one of :data:`OUTCOMES`.
+    """
+
+    def __init__(self, fabric: Fabric, next_token: Callable[[], int]) -> None:
+        self._next_token = next_token
+        self._virtual = {(one.vid, one.mac): frozenset(one.addresses) for one in fabric.balancers}
+        self._vids = {one.vid for one in fabric.balancers}
+        self._waiting: dict[int, _Asked] = {}
+        self.counted: Counter[tuple[int, str]] = Counter()
+
+    def wants(self, data: bytes) -> bool:
+        """Whether a frame with a tag is for the address of a load balancer, or an error in the VLAN of one."""
+        vid = int.from_bytes(data[14:16]) & _VID_BITS
+        return (vid, int.from_bytes(data[:6])) in self._virtual or (vid in self._vids and carries_icmp_error(data))
+
+    def frame(self, port: PortId, data: bytes) -> Iterator[ReadRules]:
+        """An error has come in: ask for the pins that it is about."""
+        try:
+            error = IcmpError.decode(data)
+        except WireError:
+            self.counted[port.dpid, "malformed"] += 1
+            return
+        virtual = self._virtual.get((error.vid, error.eth_dst))
+        if virtual is not None and error.source.address not in virtual:
+            self.counted[port.dpid, "unknown"] += 1
+            return
+        while len(self._waiting) >= MAX_WAITING:
+            forgotten = self._waiting.pop(next(iter(self._waiting)))
+            self.counted[forgotten.dpid, "forgotten"] += 1
+        token = self._next_token()
+        self._waiting[token] = _Asked(port.dpid, error, virtual is None)
+        yield ReadRules(port.dpid, token, _STATE, Table.BALANCER_PINS, match(**_opposite(error)))
+
+    def read(self, token: int, pins: Iterable[Rule]) -> list[SendFrame] | None:
+        """A switch has shown the pins it was asked for; None: it was asked by somebody else."""
+        asked = self._waiting.pop(token, None)
+        if asked is None:
+            return None
+        translate = _from_virtual if asked.to_client else _to_backend
+        made = (translate(asked.error, _written(pin)) for pin in _newest(pins))
+        frames = list(dict.fromkeys(one.encode() for one in made if one is not None))[:_MOST_TARGETS]
+        self.counted[asked.dpid, "translated" if frames else "unknown"] += 1
+        return [SendFrame(PortId(asked.dpid, TABLES), one) for one in frames]
+
+
+def _opposite(error: IcmpError) -> Fields:
+    """What the pin matches of what goes the other way than the quoted packet: the one that names its destination anew.
+
+    For an error to a virtual address that is the client's; for one to a client, what the back end answers.
+    """
+    version = error.source.address.version
+    protocol = _PROTOCOLS[error.protocol]
+    return {
+        "vlan_vid": (error.vid, _VID_BITS),
+        "eth_type": ETHERTYPE_IPV4 if version == 4 else ETHERTYPE_IPV6,
+        "ip_proto": error.protocol,
+        f"ipv{version}_src": int(error.destination.address),
+        f"ipv{version}_dst": int(error.source.address),
+        f"{protocol}_src": error.destination.port,
+        f"{protocol}_dst": error.source.port,
+    }
+
+
+def _newest(pins: Iterable[Rule]) -> Iterable[Rule]:
+    """Of each client's pins the newest."""
+    newest: dict[int, Rule] = {}
+    for pin in sorted(pins, key=_age):
+        newest[next((one.value for one in pin.match if one.name == "metadata"), 0)] = pin
+    return newest.values()
+
+
+def _age(pin: Rule) -> tuple[int, int]:
+    life = next((one.value for one in pin.match if one.name == BALANCED_LIFE.name), 0)
+    return life >> BALANCED_LIFE.offset & (1 << BALANCED_LIFE.width) - 1, pin.priority
+
+
+def _written(pin: Rule) -> dict[str, int]:
+    """The fields that a pin writes."""
+    written: dict[str, int] = {}
+    for action in pin.apply:
+        if isinstance(action, LoadBits):
+            name, offset, _ = action.target
+            written[name] = written.get(name, 0) | action.value << offset
+    return written
+
+
+def _to_backend(error: IcmpError, written: dict[str, int]) -> IcmpError | None:
+    end = _end(error, written, "dst")
+    return None if end is None or "eth_dst" not in written else error.about(end, written["eth_dst"])
+
+
+def _from_virtual(error: IcmpError, written: dict[str, int]) -> IcmpError | None:
+    end = _end(error, written, "src")
+    return None if end is None else error.from_end(end)
+
+
+def _end(error: IcmpError, written: dict[str, int], which: str) -> End | None:
+    version = error.source.address.version
+    names = f"ipv{version}_{which}", f"{_PROTOCOLS[error.protocol]}_{which}"
+    if not all(name in written for name in names):
+        return None
+    address, port = (written[name] for name in names)
+    return End(IPv4Address(address) if version == 4 else IPv6Address(address), port)

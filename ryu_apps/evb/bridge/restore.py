@@ -1,0 +1,124 @@
+"""From the records of an earlier life of the bridge back to a registry.
+
+A record that cannot be used is left out, with a reason: its VSI comes back with the next keep-alive
+of its station, exactly as if it were new, while the switches go on forwarding by the old rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+import msgpack
+
+from ryu_apps.evb.events import Happened
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
+from ryu_apps.evb.snooping.memory import unpack
+from ryu_apps.evb.topology.fabric import Interface, PortId
+from ryu_apps.evb.vsi.admission import bindings_of, fill_null_vids
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, RecordError
+from ryu_apps.evb.vsi.records.keeper import MULTICAST
+from ryu_apps.evb.vsi.registry import Registry, Vsi
+from ryu_apps.evb.wire.vdp import ManagerId, identity_of
+
+Place = Callable[[PortId], Interface | None]
+
+
+class Types(Protocol):
+    """The VSI types that can be known without asking anybody."""
+
+    def origin(self, manager_id: ManagerId, key: VsiTypeKey) -> str:
+        """Where a manager's type comes from."""
+
+    def recall(self, key: VsiTypeKey, digest: str) -> VsiType | None:
+        """The type of exactly this content."""
+
+
+def restore(
+    records: Mapping[str, bytes],
+    registry: Registry,
+    lifecycle: Lifecycle,
+    types: Types,
+    place: Place,
+    now: float,
+) -> Iterator[Happened]:
+    """Fill an empty registry.
+
+    Args:
+        records: as an earlier life saved them.
+        place: what is configured at a port, None if it is no station port.
+
+    Yields:
+        One event a record, restored or left out.
+    """
+    for key, data in sorted(records.items()):
+        try:
+            record = AttachmentRecord.decode(data)
+            _restore(record, registry, lifecycle, types, place, now)
+        except RecordError as error:
+            yield Happened("vsi.not_restored", detail={"record": key, "reason": str(error)})
+        else:
+            text = str(record.newest.vsi_id)
+            yield Happened("vsi.restored", record.port, record.port.dpid, text, {"mode": record.mode.name})
+
+
+def _restore(
+    record: AttachmentRecord,
+    registry: Registry,
+    lifecycle: Lifecycle,
+    types: Types,
+    place: Place,
+    now: float,
+) -> None:
+    found = place(record.port)
+    if found is None:
+        raise RecordError(f"{record.port} is no station port any more")
+    interface = found
+    filled = fill_null_vids(interface, record.newest.filter_info)
+    if filled is None:
+        raise RecordError("the port has no VLAN to offer any more")
+    vsi_type = _type(record, types)
+    if record.program is not None and record.program.binding.vsi_index in lifecycle.installer.indices:
+        raise RecordError(f"index {record.program.binding.vsi_index} stands for another program")
+    machine = VdpBridge.resumed(Operational(*record.operational), record.mode, now)
+    attachment = registry.attach(record.newest.vsi_id, record.port, record.manager_id, machine, now)
+    attachment.newest = attachment.requests[record.mode] = record.newest
+    attachment.told, attachment.inherited = record.told, record.inherited
+    attachment.name, attachment.left, attachment.announced = record.name, record.left, record.announced
+    attachment.filled = filled
+    bindings = bindings_of(filled)
+    key = VsiTypeKey(record.newest.type_id, record.newest.version)
+    identity = identity_of(record.manager_id, record.newest)
+    attachment.asked = types.origin(record.manager_id, key), key, bindings, attachment.claimed, identity
+    attachment.stand()
+    registry.hold(attachment, bindings, attachment.claimed)
+    _restore_groups(record, attachment.vsi, now)
+    if record.program is not None and vsi_type is not None:
+        lifecycle.resume(attachment, record.program, vsi_type, record.owner)
+
+
+def _restore_groups(record: AttachmentRecord, vsi: Vsi, now: float) -> None:
+    """What a VSI listens to: as recorded where it is or, if it is nowhere just now, where it is staged."""
+    octets = record.services.get(MULTICAST)
+    if record.owner:
+        vsi.listener.memberships.clear()
+    if octets is None or vsi.owner is not None or vsi.listener.memberships:
+        return
+    try:
+        unpack(vsi.listener, octets, now)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        # Its station vouches for the VSI; what it listens to it will be asked.
+        vsi.listener.memberships.clear()
+
+
+def _type(record: AttachmentRecord, types: Types) -> VsiType | None:
+    if record.program is None:
+        return None
+    vsi_type = types.recall(record.program.key, record.program.digest)
+    if vsi_type is None:
+        raise RecordError(f"VSI type {record.program.key} is not what it was")
+    return vsi_type

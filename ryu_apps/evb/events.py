@@ -1,0 +1,363 @@
+"""What goes into the engine and what comes out: the only two unions the outside world sees.
+
+``effects = engine.feed(event, now)`` - an event tells what happened, an effect says what to do.
+``now`` is a monotonic time in seconds as a float.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ryu_apps.evb.flow.rule import Change, CookieMask, Match, MeterCount, Rule
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.policy.offer import HttpSource, Offer, Validators
+from ryu_apps.evb.topology.fabric import PortId
+
+
+# --- events -------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class SwitchUp:
+    """A switch finished its handshake.
+
+    Attributes:
+        dpid: datapath id.
+        ports: port number -> link is up.
+        max_rules: rules the switch says it can hold (table features), None if it did not say.
+        meters: ids of those that it has, None if it did not say.
+        relaying: ports at which it does reflective relay.
+        watched: it tells when somebody else changes what it holds.
+    """
+
+    dpid: int
+    ports: dict[int, bool]
+    max_rules: int | None = None
+    meters: frozenset[int] | None = None
+    relaying: frozenset[int] = frozenset()
+    watched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchDown:
+    """The OpenFlow channel of a switch is gone; what it had not confirmed may or may not be there."""
+
+    dpid: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchAltered:
+    """Somebody else has deleted or altered something in a switch that it says it tells of.
+
+    Attributes:
+        meters: ids of those that it has now.
+        certain: something of ours is gone or other than it was; else that remains to be seen.
+    """
+
+    dpid: int
+    meters: frozenset[int]
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PortChanged:
+    """A port appeared, disappeared (``up`` is False) or changed its link state."""
+
+    port: PortId
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """A frame that a switch punted: the whole Ethernet frame from the destination address on."""
+
+    port: PortId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The switch has carried out a change (and shows it, where a read-back was asked for)."""
+
+    dpid: int
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The switch refused a change, lost it, or shows something else.
+
+    Attributes:
+        dpid, token: which change.
+        reason: for operators: the rule, the OpenFlow error type and code.
+        full: the switch has no room (table full).
+    """
+
+    dpid: int
+    token: int
+    reason: str
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RulesRead:
+    """Answer to :class:`ReadRules`: the rules as the switch shows them.
+
+    A rule that this version cannot express is shown without instructions, so that it differs from
+    every rule that is wanted.
+    """
+
+    dpid: int
+    token: int
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentsHandled:
+    """How a switch handles IP fragments; comes before the answer to a :class:`ReadRules` for all rules.
+
+    Attributes:
+        before: it showed the ports of first fragments when it was asked.
+        shown: it does so now; if it did not, it has been told to.
+    """
+
+    dpid: int
+    before: bool
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MetersRead:
+    """Answer to :class:`ReadMeters`: those of the meters asked for that exist."""
+
+    dpid: int
+    token: int
+    counts: tuple[MeterCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The store holds what :class:`Save` asked for."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotSaved:
+    """The store refused (disk full, read-only, gone); ``reason`` is for operators."""
+
+    token: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorDeassociate:
+    """An operator takes a VSI off the network; ``vsi`` is its canonical text form."""
+
+    vsi: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsWanted:
+    """Somebody wants to know what has been counted up to now; ``vsi`` is canonical text, None is all of them."""
+
+    vsi: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsPopulated:
+    """The NMS tells what had been counted for a VSI before it came to where it is now.
+
+    Attributes:
+        from_vm, to_vm: packets and octets.
+    """
+
+    vsi: str
+    from_vm: tuple[int, int]
+    to_vm: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendJudged:
+    """A health check or an operator says how a back end of a load balancer is; None: nothing of that.
+
+    Attributes:
+        balancer, backend: names that the configuration has.
+        up: whether it may have new connections; those that it has stay with it.
+        weight: its share of them, 1..255.
+    """
+
+    balancer: str
+    backend: str
+    up: bool | None = None
+    weight: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoliciesLoaded:
+    """The operator offers other policies; they replace the present ones whole or not at all."""
+
+    policies: PolicySet
+
+
+@dataclass(frozen=True, slots=True)
+class TypeFetched:
+    """Answer to :class:`FetchType`: what a VSI manager has, or why it cannot be asked."""
+
+    token: int
+    offer: Offer
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """Nothing was heard for some time, because the bridge itself was stopped or busy; ``seconds`` is how long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FramesDropped:
+    """Frames of a port were dropped unread because more came than the port may send."""
+
+    port: PortId
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimerExpired:
+    """``engine.deadline`` has been reached; ``unread`` are ports of which frames have come that wait for their turn."""
+
+    unread: frozenset[PortId] = frozenset()
+
+
+Event = (
+    SwitchUp
+    | SwitchDown
+    | SwitchAltered
+    | PortChanged
+    | FrameReceived
+    | Confirmed
+    | Rejected
+    | RulesRead
+    | FragmentsHandled
+    | MetersRead
+    | Saved
+    | NotSaved
+    | OperatorDeassociate
+    | StatisticsWanted
+    | StatisticsPopulated
+    | BackendJudged
+    | PoliciesLoaded
+    | TypeFetched
+    | Missed
+    | FramesDropped
+    | TimerExpired
+)
+
+
+# --- effects ------------------------------------------------------------------------------------
+class Mode(Enum):
+    """How a change is carried out and what counts as done."""
+
+    BULK = "bulk"
+    """In small pieces, a barrier behind; neighbours' traffic and gate flips go in between."""
+    STAGE = "stage"
+    """As BULK, then read back by cookie and compared rule by rule."""
+    ATOMIC = "atomic"
+    """One ordered, atomic bundle; done when the switch has answered the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    """Send one Ethernet frame out of a port (packet-out); a port of ``flow.rule.TABLES``: through the tables."""
+
+    port: PortId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Change a switch, then feed :class:`Confirmed` or :class:`Rejected` with the same token.
+
+    Changes of one switch that share a ``lane`` are carried out in the order in which they were
+    given; a change of another lane may overtake.  Token 0 wants no answer.
+    """
+
+    dpid: int
+    token: int
+    change: Change
+    mode: Mode
+    lane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRules:
+    """Read all rules under a cookie mask, then feed :class:`RulesRead`.
+
+    Attributes:
+        table: None: of all tables.
+        match: only rules that match on these fields too, and perhaps on others.
+    """
+
+    dpid: int
+    token: int
+    mask: CookieMask
+    table: int | None = None
+    match: Match = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMeters:
+    """Read what some meters have counted, or all (``meters`` is empty), then feed :class:`MetersRead`."""
+
+    dpid: int
+    token: int
+    meters: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Write state that must outlive the controller, all or nothing, then feed Saved or NotSaved.
+
+    Attributes:
+        changes: key -> record; None deletes.
+    """
+
+    token: int
+    changes: dict[str, bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchType:
+    """Ask a VSI manager for one type, then feed :class:`TypeFetched` with the same token.
+
+    Attributes:
+        known: what marks the version that is known already; None: nothing is.
+    """
+
+    token: int
+    source: HttpSource
+    key: VsiTypeKey
+    known: Validators | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something worth a log line, a metric, or a step of a ladder diagram.
+
+    Attributes:
+        kind: dotted name, e.g. ``vdp.request``, ``flow.staged``, ``vsi.active``.
+        port: where, if at a port.
+        dpid: at which switch, if at one.
+        vsi: canonical text of the VSIID, if about one.
+        detail: more, JSON-serialisable.
+    """
+
+    kind: str
+    port: PortId | None = None
+    dpid: int | None = None
+    vsi: str | None = None
+    detail: dict[str, object] = field(default_factory=dict)
+
+
+Effect = SendFrame | Apply | ReadRules | ReadMeters | Save | FetchType | Happened

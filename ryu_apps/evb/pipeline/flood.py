@@ -1,0 +1,170 @@
+"""Who gets a copy of a broadcast: the members of each VID on one switch, page by page.
+
+Every VSI gets a copy of its own, with its own MAC address as destination, so that its own policy
+decides and a hypervisor cannot hand it to a neighbour that is merely staged
+(``docs/decisions/0003-flood-copies.rst``).  A page holds a bounded number of VSIs, so that an
+Associate rewrites a bounded rule however many VSIs share the VID.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.rule import ANY_GROUP, VLAN_PRESENT, Action, Resubmit, Rule, SetField, match
+from ryu_apps.evb.pipeline.tables import PORT_MASK, Kind, Priority, Table, cookie, metadata
+
+#: VSIs on one page.
+PAGE_SIZE = 32
+
+
+class Member(NamedTuple):
+    """One VSI in one VID.
+
+    Attributes:
+        metadata: what a frame on its way to the VSI carries.
+        mac: its MAC address; None: a VSI that owns the whole VID and takes frames as they are.
+        snooped: of IP multicast it receives the groups that it has joined; else all.
+    """
+
+    metadata: int
+    mac: int | None
+    snooped: bool = False
+
+
+class _Page:
+    """Some VSIs of a VID, and the one rule they come to; kept until they change."""
+
+    __slots__ = ("_kept", "_number", "_vid", "members")
+
+    def __init__(self, vid: int, number: int) -> None:
+        self.members: set[Member] = set()
+        self._vid = vid
+        self._number = number
+        self._kept: Rule | None = None
+
+    def change(self, member: Member, present: bool) -> None:
+        (self.members.add if present else self.members.discard)(member)
+        self._kept = None
+
+    @property
+    def metadata(self) -> int:
+        return metadata(port=self._number)
+
+    def takes(self, member: Member) -> bool:
+        """Whether there is room; those who are snooped and those who are not do not share a page."""
+        return len(self.members) < PAGE_SIZE and all(one.snooped == member.snooped for one in self.members)
+
+    @property
+    def open(self) -> bool:
+        """Whether its members receive every group."""
+        return any(not one.snooped for one in self.members)
+
+    def rule(self) -> Rule:
+        if self._kept is None:
+            fields = match(vlan_vid=VLAN_PRESENT | self._vid, metadata=(self.metadata, PORT_MASK))
+            owner = cookie(Kind.MEMBERSHIP, self._vid)
+            self._kept = Rule(Table.FLOOD_PAGE, Priority.EXACT, fields, owner, apply=tuple(self._copies()))
+        return self._kept
+
+    def _copies(self) -> Iterator[Action]:
+        # In an order of their own, so that the same members always come to the same rule.
+        for member in sorted(self.members, key=lambda one: one.metadata):
+            assert member.mac is not None
+            yield SetField("eth_dst", member.mac)
+            yield SetField("metadata", member.metadata)
+            yield Resubmit(Table.ACL_TO)
+
+
+class FloodVid:
+    """The members of one VID on one switch, and the rules they come to."""
+
+    def __init__(self, vid: int, host_ports: tuple[int, ...] = ()) -> None:
+        self._vid = vid
+        self._host_ports = host_ports
+        self._pages: list[_Page] = []
+        self._page_of: dict[Member, _Page] = {}
+        self._whole: dict[Member, None] = {}
+
+    def add(self, member: Member, wish: int | None = None) -> None:
+        """Let a VSI take part, on the page it was on before (``wish``) or the first with room."""
+        if member.mac is None:
+            self._whole[member] = None
+        elif member not in self._page_of:
+            page = self._page_of[member] = self._page_with_room(member, wish)
+            page.change(member, present=True)
+
+    def page_of(self, member: Member) -> int | None:
+        """The number of the page a member is on, counted from 0."""
+        page = self._page_of.get(member)
+        return None if page is None else self._pages.index(page)
+
+    def remove(self, member: Member) -> None:
+        """Let a VSI take part no more; a member that is not here changes nothing."""
+        self._whole.pop(member, None)
+        page = self._page_of.pop(member, None)
+        if page is not None:
+            page.change(member, present=False)
+        while self._pages and not self._pages[-1].members:
+            self._pages.pop()
+
+    @property
+    def open(self) -> bool:
+        """Whether somebody receives every group of IP multicast."""
+        return bool(self._host_ports or self._whole) or any(page.open for page in self._pages)
+
+    def open_copies(self) -> Iterator[Action]:
+        """A copy to each of those who receive every group."""
+        yield from self._host_copies()
+        yield from self._whole_copies()
+        yield from _to_pages(page for page in self._pages if page.open)
+
+    def _page_with_room(self, member: Member, wish: int | None) -> _Page:
+        wished = self._pages[wish : wish + 1] if wish is not None else []
+        for page in (*wished, *self._pages):
+            if page.takes(member):
+                return page
+        for number in range(len(self._pages), max(len(self._pages), wish or 0) + 1):
+            self._pages.append(_Page(self._vid, number + 1))
+        return self._pages[-1]
+
+    def rules(self) -> RuleSet:
+        """All flood rules of the VID; none if nobody would get a copy."""
+        return rule_set(self._rules())
+
+    def _rules(self) -> Iterator[Rule]:
+        owner = cookie(Kind.MEMBERSHIP, self._vid)
+        whole = tuple(self._whole_copies())
+        used = [page for page in self._pages if page.members]
+        pages = tuple(_to_pages(used))
+        vid = VLAN_PRESENT | self._vid
+        if everyone := (*self._host_copies(), *whole, *pages):
+            group = match(vlan_vid=vid, eth_dst=ANY_GROUP)
+            yield Rule(Table.FLOOD_VID, Priority.EXACT, group, owner, apply=everyone)
+        if whole:
+            yield Rule(Table.FLOOD_VID, Priority.WIDE, match(vlan_vid=vid), owner, apply=whole)
+        for page in used:
+            yield page.rule()
+
+    def _host_copies(self) -> Iterator[Action]:
+        for port_no in self._host_ports:
+            yield SetField("metadata", metadata(port=port_no))
+            yield Resubmit(Table.OUTPUT)
+
+    def _whole_copies(self) -> Iterator[Action]:
+        for member in self._whole:
+            yield SetField("metadata", member.metadata)
+            yield Resubmit(Table.ACL_TO)
+
+
+def _to_pages(pages: Iterable[_Page]) -> Iterator[Action]:
+    for page in pages:
+        yield SetField("metadata", page.metadata)
+        yield Resubmit(Table.FLOOD_PAGE)
+
+
+def unknown_unicast(vid: int) -> Rule:
+    """Frames of a VID to an unknown address are flooded; wanted while some VSI owns the whole VID."""
+    fields = match(vlan_vid=VLAN_PRESENT | vid)
+    return Rule(Table.FORWARD, Priority.DEFAULT, fields, cookie(Kind.MEMBERSHIP, vid), goto=Table.FLOOD)

@@ -1,0 +1,253 @@
+"""Who gets a copy of IP multicast, in a VID in which somebody is snooped (``docs/decisions/0014-multicast.rst``).
+
+Two kinds of receivers: those of everything (host ports, VSIs that are not snooped) and the members of a
+group.  On each switch a group is one rule, and one more for each source that a member has named, which
+sends copies to the trunks of the broadcast tree with members behind them, to the receivers of
+everything, and to the pages of its own members.  In what order: trunks first, because copies to VSIs
+overwrite where the frame came from.
+
+Groups are matched by IP address: 32 groups share an Ethernet address, and with sources there is no other way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
+from ryu_apps.evb.flow.rule import (
+    ANY_GROUP,
+    VLAN_PRESENT,
+    Action,
+    Bits,
+    Change,
+    Fields,
+    LoadBits,
+    Resubmit,
+    Rule,
+    SetField,
+    match,
+)
+from ryu_apps.evb.model import CONTROL_GROUPS, Group, Wish
+from ryu_apps.evb.pipeline.flood import PAGE_SIZE, FloodVid, Member
+from ryu_apps.evb.pipeline.infrastructure import TRUNK_SELECTOR
+from ryu_apps.evb.pipeline.tables import (
+    PORT_BITS,
+    PORT_MASK,
+    PORT_SHIFT,
+    REPORTS_MAC,
+    VSI_BITS,
+    VSI_SHIFT,
+    Kind,
+    Priority,
+    Table,
+    cookie,
+    metadata,
+)
+
+#: Priorities in FORWARD, between broadcasts and addresses of one station.
+_REPORTS, _CONTROL, _GROUPS = 130, 120, 110
+
+_IPV4, _IPV6 = 0x0800, 0x86DD
+_IGMP: Fields = {"eth_type": _IPV4, "ip_proto": 2, "eth_dst": REPORTS_MAC}
+_MLD: Fields = {"eth_type": _IPV6, "ip_proto": 58, "eth_dst": ANY_GROUP}
+_MLD_REPORTS = (131, 132, 143)
+_EVERY_GROUP: tuple[Fields, Fields] = (
+    {"eth_type": _IPV4, "ipv4_dst": (0xE << 28, 0xF << 28)},
+    {"eth_type": _IPV6, "ipv6_dst": (0xFF << 120, 0xFF << 120)},
+)
+_EGRESS = Bits("metadata", PORT_SHIFT, PORT_BITS)
+
+#: Trunks of a switch in the broadcast tree: ordinal and the switches behind it.
+Branches = tuple[tuple[int, frozenset[int]], ...]
+
+
+class Place(NamedTuple):
+    """One VSI at one switch, by one of its addresses."""
+
+    dpid: int
+    member: Member
+
+
+class Reception(NamedTuple):
+    """One group at one place."""
+
+    place: Place
+    group: Group
+    wish: Wish
+
+
+class _Copies(NamedTuple):
+    """Where copies go beside the receivers of everything: trunks, and members page by page."""
+
+    trunks: tuple[int, ...]
+    pages: tuple[tuple[int, tuple[Member, ...]], ...]
+
+
+class GroupVid:
+    """IP multicast of one VID on all switches, and the rules it comes to."""
+
+    def __init__(self, vid: int, tree: Mapping[int, Branches], flood: Callable[[int], FloodVid | None]) -> None:
+        """
+        Args:
+            tree: the broadcast tree, by switch.
+            flood: the members of the VID on a switch, None if there is none.
+        """
+        self._vid = vid
+        self._tree = tree
+        self._flood = flood
+        self._snooped: dict[Place, None] = {}
+        self._wishes: dict[Group, dict[Place, Wish]] = {}
+        self._kept: dict[tuple[int, Group | None], RuleSet] = {}
+        self._open: frozenset[int] = frozenset()
+
+    def change(
+        self,
+        gone: tuple[Place, ...] = (),
+        come: tuple[Place, ...] = (),
+        dropped: tuple[Reception, ...] = (),
+        gained: tuple[Reception, ...] = (),
+    ) -> dict[int, Change]:
+        """VSIs come and go, or what they receive does; the flood members have changed already.
+
+        Args:
+            gone, come: VSIs that are snooped.
+            dropped, gained: what they receive.
+
+        Returns:
+            What each switch has to change.
+        """
+        for place in gone:
+            self._snooped.pop(place, None)
+        self._snooped.update(dict.fromkeys(come))
+        for place, group, _ in dropped:
+            self._wishes.get(group, {}).pop(place, None)
+        for place, group, wish in gained:
+            self._wishes.setdefault(group, {})[place] = wish
+        touched: set[Group | None] = {None, *(one.group for one in (*dropped, *gained))}
+        before, self._open = self._open, self._open_switches()
+        if before != self._open:
+            touched |= set(self._wishes)
+        changes = {dpid: merge(*(self._renew(dpid, group) for group in touched)) for dpid in self._tree}
+        self._wishes = {group: wishes for group, wishes in self._wishes.items() if wishes}
+        return {dpid: change for dpid, change in changes.items() if change}
+
+    def renew(self) -> dict[int, Change]:
+        """The broadcast tree is another one; what each switch has to change."""
+        groups = (None, *self._wishes)
+        return {dpid: merge(*(self._renew(dpid, group) for group in groups)) for dpid in self._tree}
+
+    def rules(self, dpid: int) -> RuleSet:
+        """All rules of the VID on one switch."""
+        return {key: rule for (there, _), kept in self._kept.items() if there == dpid for key, rule in kept.items()}
+
+    def receptions(self) -> Iterator[Reception]:
+        """Who receives what."""
+        for group, wishes in self._wishes.items():
+            for place, wish in wishes.items():
+                yield Reception(place, group, wish)
+
+    # --- one part of the rules at a time ---
+    def _renew(self, dpid: int, group: Group | None) -> Change:
+        key = dpid, group
+        before = self._kept.pop(key, {})
+        rules = rule_set(self._base(dpid) if group is None else self._of_group(dpid, group))
+        if rules:
+            self._kept[key] = rules
+        return difference(before, rules)
+
+    def _open_switches(self) -> frozenset[int]:
+        """Switches with somebody who receives everything."""
+        floods = ((dpid, self._flood(dpid)) for dpid in self._tree)
+        return frozenset(dpid for dpid, flood in floods if flood is not None and flood.open)
+
+    def _base(self, dpid: int) -> Iterator[Rule]:
+        """What there is once for all groups, as long as somebody is snooped."""
+        if not self._snooped:
+            return
+        for fields in (_IGMP, *({**_MLD, "icmpv6_type": kind} for kind in _MLD_REPORTS)):
+            yield self._rule(Table.FORWARD, _REPORTS, fields, goto=Table.RECEIVERS)
+        for network in CONTROL_GROUPS:
+            net = int(network.network_address), int(network.netmask)
+            fields = {**_version(network.network_address), _name(network.network_address, "dst"): net}
+            yield self._rule(Table.FORWARD, _CONTROL, {**fields, "eth_dst": ANY_GROUP}, goto=Table.FLOOD)
+        for fields in _EVERY_GROUP:
+            yield self._rule(Table.FORWARD, _GROUPS, {**fields, "eth_dst": ANY_GROUP}, goto=Table.GROUPS)
+        flood = self._flood(dpid)
+        everybody = (*_to_trunks(self._open_trunks(dpid)), *(flood.open_copies() if flood else ()))
+        yield self._rule(Table.GROUPS, Priority.DEFAULT, {}, goto=Table.RECEIVERS)
+        yield self._rule(Table.RECEIVERS, Priority.DEFAULT, {}, everybody)
+
+    def _of_group(self, dpid: int, group: Group) -> Iterator[Rule]:
+        if not self._snooped:
+            return
+        wishes = self._wishes.get(group, {})
+        of_any = self._copies(dpid, wishes, None)
+        if of_any.trunks or of_any.pages:
+            yield from self._copying(of_any, _destination(group), Priority.EXACT)
+        for source in sorted({one for wish in wishes.values() for one in wish.sources}, key=int):
+            copies = self._copies(dpid, wishes, source)
+            if copies != of_any:
+                fields = {**_destination(group), _name(group, "src"): int(source)}
+                yield from self._copying(copies, fields, Priority.EXACT + 1)
+
+    def _copies(self, dpid: int, wishes: Mapping[Place, Wish], source: Group | None) -> _Copies:
+        wanting = [place for place, wish in wishes.items() if wish.wants(source)]
+        homes = {place.dpid for place in wanting}
+        served = self._open_trunks(dpid)
+        trunks = tuple(ordinal for ordinal, behind in self._tree[dpid] if ordinal not in served and behind & homes)
+        pages: dict[int, list[Member]] = {}
+        for place in wanting:
+            if place.dpid == dpid:
+                pages.setdefault(_page(place.member), []).append(place.member)
+        # In an order of their own, so that the same members always come to the same rules.
+        return _Copies(trunks, tuple((number, tuple(sorted(pages[number]))) for number in sorted(pages)))
+
+    def _open_trunks(self, dpid: int) -> tuple[int, ...]:
+        return tuple(ordinal for ordinal, behind in self._tree[dpid] if behind & self._open)
+
+    def _copying(self, copies: _Copies, fields: Fields, priority: int) -> Iterator[Rule]:
+        actions: list[Action] = [*_to_trunks(copies.trunks), Resubmit(Table.RECEIVERS)]
+        for number, members in copies.pages:
+            actions += [SetField("metadata", metadata(port=number)), Resubmit(Table.GROUP_PAGE)]
+            page = {**fields, "metadata": (metadata(port=number), PORT_MASK)}
+            yield self._rule(Table.GROUP_PAGE, priority, page, tuple(_to_members(members)))
+        yield self._rule(Table.GROUPS, priority, fields, tuple(actions))
+
+    def _rule(
+        self, table: Table, priority: int, fields: Fields, apply: tuple[Action, ...] = (), goto: Table | None = None
+    ) -> Rule:
+        matched = match(vlan_vid=VLAN_PRESENT | self._vid, **fields)
+        return Rule(table, priority, matched, cookie(Kind.MEMBERSHIP, self._vid), apply, goto=goto)
+
+
+def _page(member: Member) -> int:
+    """The page of a member: VSIs whose indices are neighbours share one, on every switch and in every life."""
+    return (member.metadata >> VSI_SHIFT & (1 << VSI_BITS) - 1) // PAGE_SIZE
+
+
+def _to_trunks(ordinals: tuple[int, ...]) -> Iterator[Action]:
+    """Copies to trunks, but not to the one that the frame came in by: ``infrastructure`` sees to that."""
+    for ordinal in ordinals:
+        yield LoadBits(_EGRESS, TRUNK_SELECTOR | ordinal)
+        yield Resubmit(Table.GROUP_PAGE)
+
+
+def _to_members(members: tuple[Member, ...]) -> Iterator[Action]:
+    for member in members:
+        assert member.mac is not None, "whoever owns a whole VID is not snooped"
+        yield SetField("eth_dst", member.mac)
+        yield SetField("metadata", member.metadata)
+        yield Resubmit(Table.ACL_TO)
+
+
+def _version(address: Group) -> Fields:
+    return {"eth_type": _IPV4 if address.version == 4 else _IPV6}
+
+
+def _name(address: Group, end: str) -> str:
+    return f"ipv{address.version}_{end}"
+
+
+def _destination(group: Group) -> Fields:
+    return {**_version(group), _name(group, "dst"): int(group)}

@@ -1,0 +1,330 @@
+"""A switch on paper: what would Open vSwitch emit for this frame, given these rules and groups?
+
+Lets a test, or an operator's question, be answered without a switch.  Follows Open vSwitch where it is
+more particular than OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
+Knows one VLAN tag.  Every frame is within the rate of its meters.  Does not know counters of rules, or the
+state of a port beyond being watched by a bucket; timeouts get shorter as a switch shortens them, but none ever
+ends.  A select group, whose bucket a real switch picks by a hash, uses its first living bucket of any weight.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from ryu_apps.evb.flow.rule import (
+    CONTROLLER,
+    LATER_FRAGMENT,
+    REGISTERS,
+    VLAN_PRESENT,
+    Action,
+    Bits,
+    Bucket,
+    FieldMatch,
+    FinTimeout,
+    FlowTable,
+    ForgetInPort,
+    Group,
+    GroupType,
+    Learn,
+    LoadBits,
+    Match,
+    Output,
+    Pop,
+    PopVlan,
+    Push,
+    PushVlan,
+    Resubmit,
+    Rule,
+    SetField,
+    ToGroup,
+)
+from ryu_apps.evb.simulation.learning import learn, overwrite
+
+#: Open vSwitch gives up, and drops the frame, beyond either: buckets and lookups in no later table, one
+#: inside the other; and lookups in all, the first one not counted.
+MAX_DEPTH, MAX_LOOKUPS = 64, 4096
+
+#: The flags FIN and RST.
+_ENDS = 0x05
+_FIRST_RESERVED, _LOCAL = 0xFFFFFF00, 0xFFFFFFFE
+_ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type", *REGISTERS})
+
+_IPV4, _IPV6, _FRAGMENT_HEADER = 0x0800, 0x86DD, 44
+#: Neighbour solicitation and advertisement.
+_ICMPV6, _DISCOVERY = 58, (135, 136)
+#: What follows the IP header, by protocol.
+_BEHIND_IP = {
+    1: ("icmpv4_type", "icmpv4_code"),
+    6: ("tcp_src", "tcp_dst", "tcp_flags"),
+    17: ("udp_src", "udp_dst"),
+    58: ("icmpv6_type", "icmpv6_code"),
+}
+
+Fields = dict[str, int]
+
+
+class SimulationError(ValueError):
+    """The rules ask for what a switch refuses, or leave undefined what it does."""
+
+
+class Metered(NamedTuple):
+    """The frame as it went through a meter: with a tag, or without.
+
+    Open vSwitch puts changes of a frame off until it is sent somewhere, so a tag that is pushed or popped
+    counts from the next output on.
+    """
+
+    meter_id: int
+    tagged: bool
+
+
+class Passage(NamedTuple):
+    """What became of a frame: what left the switch, and which meters it went through, each in order."""
+
+    emitted: list[Emitted]
+    metered: list[Metered]
+
+
+class Emitted(NamedTuple):
+    """One copy of the frame on its way out: the port, and the fields as they were by then.
+
+    ``fields`` still has the pipeline's own: ``in_port``, ``metadata`` and the registers.
+    """
+
+    port: int
+    fields: Fields
+
+
+def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> list[Emitted]:
+    """What leaves the switch of one frame, in order; see :func:`passage`."""
+    return passage(table, frame, live_ports).emitted
+
+
+def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> Passage:
+    """Send one frame through the tables, from table 0.
+
+    Args:
+        table: rules and groups; learnt rules are written into it, and matter for later frames only.
+        frame: match field name -> value, ``in_port`` among them; ``vlan_vid`` with VLAN_PRESENT, or 0 or
+            absent for an untagged frame; ``ip_frag`` is 0 if absent from an IP packet, 1 for a first fragment, 3 for
+            a later one.  A rule that matches on any other absent field does not match.
+        live_ports: ports whose link is up; all if None.  Counts for fast-failover groups only.
+
+    Raises:
+        SimulationError: no such group, a tag pushed on a tagged frame or rewritten on an untagged one, a
+            goto backwards, an output to a reserved port, two different rules of the same priority, or
+            recursion beyond the switch's limits.
+    """
+    fields = {"metadata": 0, "vlan_vid": 0} | dict.fromkeys(REGISTERS, 0) | as_read(frame)
+    if fields["vlan_vid"] & VLAN_PRESENT:
+        fields.setdefault("vlan_pcp", 0)
+    if "in_port" not in fields:
+        raise SimulationError("a frame comes in by some port")
+    walk = _Walk(table, live_ports, fields)
+    walk.lookup(0, depth=0)
+    return Passage(walk.emitted, walk.metered)
+
+
+def as_read(frame: Mapping[str, int]) -> Fields:
+    """The fields of a frame as Open vSwitch reads them if it shows the ports of first fragments.
+
+    Of a later fragment over IPv6 it does not see the protocol; and what it does not see of a fragment is 0.
+    """
+    fields = dict(frame)
+    if fields.get("eth_type") not in (_IPV4, _IPV6):
+        return fields
+    if fields.get("ip_proto") == _ICMPV6 and fields.get("icmpv6_type") in _DISCOVERY:
+        fields.setdefault("nd_reserved", 0)
+    kind = fields.get("ip_frag", 0)
+    behind = _BEHIND_IP.get(fields.get("ip_proto", 0), ()) if kind else ()
+    if kind & LATER_FRAGMENT[0]:
+        fields |= dict.fromkeys(behind, 0)
+        if fields["eth_type"] == _IPV6:
+            fields["ip_proto"] = _FRAGMENT_HEADER
+    for name in behind:
+        fields.setdefault(name, 0)
+    return fields
+
+
+def matches(wanted: Match, fields: Mapping[str, int]) -> bool:
+    """Whether a frame with these fields satisfies every field of a match."""
+    return all(_field_matches(one, _value(one.name, fields)) for one in wanted)
+
+
+def _value(name: str, fields: Mapping[str, int]) -> int | None:
+    whole = 0 if name == "ip_frag" and fields.get("eth_type") in (_IPV4, _IPV6) else None
+    return fields.get(name, whole)
+
+
+def _field_matches(wanted: FieldMatch, value: int | None) -> bool:
+    if value is None:
+        return False
+    return value == wanted.value if wanted.mask is None else value & wanted.mask == wanted.value
+
+
+class _Walk:
+    """One frame under way; ``fields`` is what it looks like now."""
+
+    def __init__(self, table: FlowTable, live_ports: Collection[int] | None, fields: Fields) -> None:
+        self.emitted: list[Emitted] = []
+        self.metered: list[Metered] = []
+        self._tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
+        self._table = table
+        self._live_ports = live_ports
+        self._fields = fields
+        self._lookups = 0
+        self._stack: list[int] = []
+        # As it was when the frame came in: Open vSwitch does not see what a frame has taught it before the next.
+        self._tables: defaultdict[int, list[Rule]] = defaultdict(list)
+        for rule in table.rules.values():
+            self._tables[rule.table].append(rule)
+
+    def lookup(self, table: int, depth: int) -> None:
+        """Find the frame's rule in a table and do what it says; no rule is a drop."""
+        rule = self._best(table)
+        if rule is None:
+            return
+        if rule.meter is not None:
+            self.metered.append(Metered(rule.meter, self._tagged))
+        if self._fields.get("tcp_flags", 0) & _ENDS:
+            self._shorten(rule)
+        self._do(rule.apply, table, depth)
+        if rule.metadata is not None:
+            value, mask = rule.metadata
+            self._fields["metadata"] = self._fields["metadata"] & ~mask | value & mask
+        if rule.goto is not None:
+            if rule.goto <= table:
+                raise SimulationError(f"goto from table {table} back to {rule.goto}")
+            self._lookup_from(table, rule.goto, depth)
+
+    def _shorten(self, rule: Rule) -> None:
+        """What a FIN or RST does to the rule that it meets."""
+        for action in rule.apply:
+            present = self._table.rules.get(rule.key)
+            if isinstance(action, FinTimeout) and present is not None:
+                shorter = min(present.idle_timeout or action.idle, action.idle)
+                self._table.rules[rule.key] = replace(present, idle_timeout=shorter)
+
+    def _lookup_from(self, table: int, target: int, depth: int) -> None:
+        """Go on in another table.  Only a step that leads to no later one can loop: only those count as depth."""
+        self._check_depth(table, depth)
+        self._lookups += 1
+        self.lookup(target, depth + (target <= table))
+
+    def _check_depth(self, table: int, depth: int) -> None:
+        if depth >= MAX_DEPTH or self._lookups >= MAX_LOOKUPS:
+            raise SimulationError(f"recursion too deep in table {table}")
+
+    def _best(self, table: int) -> Rule | None:
+        found = [rule for rule in self._tables[table] if matches(rule.match, self._fields)]
+        if not found:
+            return None
+        best = max(found, key=lambda rule: rule.priority)
+        for rule in found:
+            if rule.priority == best.priority and _instructions(rule) != _instructions(best):
+                raise SimulationError(f"undefined which of two rules applies: {rule.key} and {best.key}")
+        return best
+
+    def _do(self, actions: Iterable[Action], table: int, depth: int) -> None:
+        for action in actions:
+            match action:
+                case Output(port):
+                    self._output(port)
+                case ToGroup(group_id):
+                    self._group(group_id, table, depth)
+                case Resubmit(target):
+                    self._lookup_from(table, target, depth)
+                case Push(source):
+                    self._stack.append(self._fields.get(source.name, 0) >> source.offset & (1 << source.width) - 1)
+                case Pop(target):
+                    self._pop(target)
+                case Learn():
+                    self._fields |= learn(action, self._table.rules, self._fields)
+                case FinTimeout():
+                    pass
+                case _:
+                    _rewrite(self._fields, action)
+
+    def _pop(self, target: Bits) -> None:
+        if not self._stack:
+            raise SimulationError("a pop from an empty stack")
+        _rewrite(self._fields, LoadBits(target, self._stack.pop()))
+
+    def _output(self, port: int) -> None:
+        if port >= _FIRST_RESERVED and port not in (CONTROLLER, _LOCAL):
+            raise SimulationError(f"output to the reserved port {port:#x}")
+        if port != self._fields["in_port"]:
+            self._tagged = bool(self._fields["vlan_vid"] & VLAN_PRESENT)
+            self.emitted.append(Emitted(port, dict(self._fields)))
+
+    def _group(self, group_id: int, table: int, depth: int) -> None:
+        """Every chosen bucket works on its own copy of the frame."""
+        if group_id not in self._table.groups:
+            raise SimulationError(f"no group {group_id:#x}")
+        self._check_depth(table, depth)
+        before, stack = self._fields, self._stack
+        for bucket in self._chosen(self._table.groups[group_id]):
+            self._fields, self._stack = dict(before), list(stack)
+            self._do(action_set(bucket.actions), table, depth + 1)
+        self._fields, self._stack = before, stack
+
+    def _chosen(self, group: Group) -> tuple[Bucket, ...]:
+        match group.type:
+            case GroupType.ALL | GroupType.INDIRECT:
+                return group.buckets
+            case GroupType.SELECT:
+                return tuple(bucket for bucket in group.buckets if bucket.weight and self._alive(bucket))[:1]
+            case GroupType.FAST_FAILOVER:
+                return tuple(bucket for bucket in group.buckets if self._alive(bucket))[:1]
+
+    def _alive(self, bucket: Bucket) -> bool:
+        if bucket.watch_group is not None:
+            watched = self._table.groups.get(bucket.watch_group)
+            return watched is not None and any(map(self._alive, watched.buckets))
+        return self._live_ports is None or bucket.watch_port is None or bucket.watch_port in self._live_ports
+
+
+def _instructions(rule: Rule) -> tuple[object, ...]:
+    return rule.apply, rule.metadata, rule.goto
+
+
+def action_set(actions: tuple[Action, ...]) -> tuple[Action, ...]:
+    """The order in which a bucket's actions are carried out: pop, push, set, then one way out at most.
+
+    OpenFlow 1.3 5.10: a bucket is an action set.  Of two ways out the group beats the output, the output
+    the resubmit; of two alike the last one stays.
+    """
+    pop = [action for action in actions if isinstance(action, PopVlan)][-1:]
+    push = [action for action in actions if isinstance(action, PushVlan)][-1:]
+    fields = [action for action in actions if isinstance(action, SetField | LoadBits | ForgetInPort)]
+    for kind in (ToGroup, Output, Resubmit):
+        way_out = [action for action in actions if isinstance(action, kind)][-1:]
+        if way_out:
+            return (*pop, *push, *fields, *way_out)
+    return (*pop, *push, *fields)
+
+
+def _rewrite(fields: Fields, action: Action) -> None:
+    """Carry out an action that changes the frame or its pipeline fields."""
+    tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
+    match action:
+        case SetField("vlan_vid" | "vlan_pcp") if not tagged:
+            raise SimulationError("a tag rewritten on an untagged frame")
+        case SetField(name, value) if name in _ALWAYS_THERE or name in fields:
+            fields[name] = value
+        case LoadBits(Bits("vlan_vid" | "vlan_pcp")) if not tagged:
+            pass
+        case LoadBits(target, value) if target.name in _ALWAYS_THERE or target.name in fields:
+            fields[target.name] = overwrite(fields.get(target.name, 0), target, value)
+        case PushVlan() if tagged:
+            raise SimulationError("a tag pushed on a tagged frame")
+        case PushVlan():
+            fields |= {"vlan_vid": VLAN_PRESENT, "vlan_pcp": 0}
+        case PopVlan():
+            fields["vlan_vid"] = 0
+            fields.pop("vlan_pcp", None)
+        case ForgetInPort():
+            fields["in_port"] = 0

@@ -1,0 +1,314 @@
+"""What each switch should hold and how far it has got: read, install, ready.
+
+Nothing is wiped when a switch connects.  What it holds of ours is read first, and only the difference
+to what is wanted is written; a switch that holds just that is sent no rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from ryu_apps.evb.events import Apply, FrameReceived, Mode, ReadRules
+from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Change, CookieMask, Group, Meter, Rule, SetField
+from ryu_apps.evb.model import Binding
+from ryu_apps.evb.pipeline.tables import OURS, Kind, Table, owned_by, parse_cookie
+from ryu_apps.evb.topology.fabric import PortId
+
+#: A mask that covers one cookie.
+_EXACTLY = (1 << 64) - 1
+#: The token of a question that has yet to be asked.
+_NOT_ASKED = 0
+#: Kinds of rules that bear index and generation of a program.
+_OF_PROGRAMS = (Kind.VSI_BODY, Kind.GATE, Kind.STATE)
+#: Frames kept while a switch is being brought up.
+MAX_EARLY_FRAMES = 1000
+
+
+class Readiness(Enum):
+    """How far a switch has got since it connected."""
+
+    READING = "reading"
+    INSTALLING = "installing"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Everything a switch should hold.
+
+    Attributes:
+        learns: cookies of rules that it may write by itself, or was given because another switch had, or may end by
+            itself.
+        counters: meters that its rules count with; those that are there go on counting.
+        kept: counters that stay besides them until they have been read.
+    """
+
+    rules: RuleSet
+    groups: tuple[Group, ...]
+    meters: tuple[Meter, ...]
+    learns: frozenset[int] = frozenset()
+    counters: tuple[Meter, ...] = ()
+    kept: frozenset[int] = frozenset()
+
+    @property
+    def keep_counters(self) -> frozenset[int]:
+        """All others may go."""
+        return self.kept | {meter.meter_id for meter in self.counters}
+
+    def judged(self, shown: Iterable[Rule]) -> RuleSet:
+        """Of the rules that a switch shows, those that are compared with what it should hold."""
+        return rule_set(rule for rule in shown if rule.cookie not in self.learns)
+
+    def removal(self, rules: Iterable[Rule]) -> Change:
+        """Take rules out: gates before the bodies that they lead to, and behind each body what it has taught.
+
+        A body teaches until it is gone: of what was learnt since the switch was read no rule is known, only the cookie.
+        """
+        gone = sorted(rules, key=lambda rule: _kind(rule) is not Kind.GATE)
+        taught = dict.fromkeys(
+            owned_by(Kind.STATE, owner.owner, owner.generation)
+            for rule in gone
+            if (owner := parse_cookie(rule.cookie)) is not None and owner.kind is Kind.VSI_BODY
+        )
+        return Change(remove=tuple(gone), sweep=tuple(mask for mask in taught if mask.cookie not in self.learns))
+
+
+@dataclass(eq=False, slots=True)
+class SwitchState:
+    """One connected switch.
+
+    Attributes:
+        ports: port number -> link is up.
+        patient: what nobody wants is left for a while.
+        token: of the change or read it is expected to answer.
+        written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
+        learns: cookies under which it may hold more, as far as was known then.
+        unclaimed: rules it held on connection that nobody wanted, and that were left for now.
+        gates: (VID, MAC) of gates among them that no VSI has opened anew -> the station ports at which they let it in.
+        early: frames that came before it was ready.
+        added, removed: rules since it was read.
+        altered: somebody else has changed it since it was read.
+        until: it is not read before, monotonic seconds.
+    """
+
+    dpid: int
+    ports: dict[int, bool]
+    patient: bool
+    readiness: Readiness = Readiness.READING
+    token: int = 0
+    written: RuleSet = field(default_factory=dict)
+    groups: frozenset[Group] = frozenset()
+    learns: frozenset[int] = frozenset()
+    unclaimed: RuleSet = field(default_factory=dict)
+    gates: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
+    early: list[FrameReceived] = field(default_factory=list)
+    added: int = 0
+    removed: int = 0
+    altered: bool = False
+    until: float = 0.0
+
+
+class Bringup:
+    """Takes switches from "connected" to "ready"."""
+
+    def __init__(
+        self, wanted: Callable[[int], Wanted], next_token: Callable[[], int], ended: Container[tuple[int, int]] = ()
+    ) -> None:
+        """
+        Args:
+            ended: index and generation of programs that nobody will claim, since this life has taken them out.
+        """
+        self._wanted = wanted
+        self._next_token = next_token
+        self._ended = ended
+        self.switches: dict[int, SwitchState] = {}
+
+    def ready(self, dpid: int) -> bool:
+        """Whether the switch holds what it should and may be changed step by step."""
+        state = self.switches.get(dpid)
+        return state is not None and state.readiness is Readiness.READY
+
+    def connected(
+        self, dpid: int, ports: dict[int, bool], patient: bool, early: list[FrameReceived] | None = None
+    ) -> ReadRules:
+        """A switch is there: ask what it holds.
+
+        Args:
+            patient: leave what nobody wants for now; somebody may yet claim it.
+            early: frames that have waited through an earlier attempt.
+        """
+        state = SwitchState(dpid, dict(ports), patient, token=self._next_token(), early=early or [])
+        self.switches[dpid] = state
+        return ReadRules(dpid, state.token, OURS)
+
+    def hold(self, dpid: int, until: float) -> None:
+        """A switch that is ready is not any more; when nothing is under way, and not before, it will be read."""
+        state = self.switches[dpid]
+        state.readiness, state.token, state.until = Readiness.READING, _NOT_ASKED, until
+
+    def held(self, dpid: int, now: float) -> bool:
+        """Whether it may be read, and has not been asked yet."""
+        state = self.switches.get(dpid)
+        unasked = state is not None and state.readiness is Readiness.READING and state.token == _NOT_ASKED
+        return state is not None and unasked and state.until <= now
+
+    def read(self, dpid: int, token: int, rules: Iterable[Rule]) -> Apply | None:
+        """It has told: write the difference."""
+        state = self.switches.get(dpid)
+        if state is None or state.token != token:
+            return None
+        wanted = self._wanted(dpid)
+        state.written = wanted.judged(rules)
+        if state.patient:
+            rivals = _rivals(state.written, wanted.rules.values())
+            state.unclaimed = {
+                key: rule
+                for key, rule in state.written.items()
+                if key not in wanted.rules and key not in rivals and self._claimable(rule)
+            }
+            state.gates = _gates(state.unclaimed.values())
+        state.readiness = Readiness.INSTALLING
+        step = replace(
+            self._step(state, wanted),
+            meters=wanted.meters,
+            counters=wanted.counters,
+            # What may yet be claimed counts with them.
+            keep_counters=None if state.unclaimed else wanted.keep_counters,
+        )
+        return self._write(state, step)
+
+    def installed(self, dpid: int, token: int) -> Apply | SwitchState | None:
+        """It has confirmed; what has changed meanwhile is written too.
+
+        Returns:
+            The next change, or the state of a switch that has just become ready, or has to be read again.
+        """
+        state = self.switches.get(dpid)
+        if state is None or state.token != token or state.readiness is not Readiness.INSTALLING:
+            return None
+        wanted = self._wanted(dpid)
+        if step := self._step(state, wanted):
+            return self._write(state, replace(step, counters=wanted.counters))
+        if not state.altered:
+            state.readiness = Readiness.READY
+        return state
+
+    def awaits(self, dpid: int, token: int) -> bool:
+        """Whether this is the change that brings the switch up."""
+        state = self.switches.get(dpid)
+        return state is not None and state.token == token and state.readiness is Readiness.INSTALLING
+
+    def gone(self, dpid: int) -> SwitchState | None:
+        """The switch is not there any more."""
+        return self.switches.pop(dpid, None)
+
+    def undisputed(self, dpid: int, change: Change) -> Change:
+        """The same change; and the gate goes that nobody has claimed yet of a VSI that is active elsewhere by it."""
+        state = self.switches.get(dpid)
+        if state is None or not state.unclaimed:
+            return change
+        for rule in change.add:
+            if place := _place(rule, Table.FORWARD, "eth_dst"):
+                state.gates.pop(place, None)
+        rivals = _rivals(state.unclaimed, change.add)
+        if not rivals:
+            return change
+        state.unclaimed = {key: rule for key, rule in state.unclaimed.items() if key not in rivals}
+        return merge(change, Change(remove=tuple(rivals.values())))
+
+    def abandoned(self, dpid: int) -> Change:
+        """What was left for somebody to claim and nobody has claimed."""
+        state = self.switches[dpid]
+        if not state.unclaimed:
+            return Change()
+        wanted = self._wanted(dpid)
+        left, state.unclaimed, state.gates = state.unclaimed, {}, {}
+        remove = wanted.removal(rule for key, rule in left.items() if key not in wanted.rules)
+        return replace(remove, keep_counters=wanted.keep_counters)
+
+    def lives_elsewhere(self, port: PortId, bindings: Iterable[Binding]) -> str | None:
+        """Where addresses that a port asks for live by a gate that no record explains; None: there, or nowhere.
+
+        The port's own switch knows the way, so it does not matter if the other is away; only that one knows the port.
+        """
+        wanted = [(VLAN_PRESENT | one.vid, one.mac) for one in bindings if one.mac is not None]
+        gates = {dpid: state.gates for dpid, state in self.switches.items()}
+        ways = [(dpid, known[one]) for dpid, known in gates.items() for one in wanted if one in known]
+        ports = [PortId(dpid, port_no) for dpid, open_at in ways for port_no in open_at]
+        if port in ports:
+            return None
+        if ports:
+            return str(ports[0])
+        return "another switch" if any(dpid == port.dpid for dpid, _ in ways) else None
+
+    def _claimable(self, rule: Rule) -> bool:
+        """Whether somebody may still claim what no record explains.
+
+        Not the way to where a VSI once was, which goes before a gate that opens; nor what has ended in this life.
+        """
+        owner = parse_cookie(rule.cookie)
+        if owner is None or owner.kind is Kind.DETOUR:
+            return False
+        return owner.kind not in _OF_PROGRAMS or (owner.owner, owner.generation) not in self._ended
+
+    def _step(self, state: SwitchState, wanted: Wanted) -> Change:
+        change = difference(state.written, wanted.rules)
+        kept, groups = state.unclaimed, tuple(group for group in wanted.groups if group not in state.groups)
+        remove = wanted.removal(rule for rule in change.remove if rule.key not in kept)
+        # What was not compared with anything, since it might have been learnt: of programs that have gone meanwhile.
+        sweep = tuple(CookieMask(one, _EXACTLY) for one in sorted(state.learns - wanted.learns))
+        state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
+        state.added, state.removed = state.added + len(change.add), state.removed + len(remove.remove)
+        return replace(remove, groups=groups, add=change.add, sweep=(*remove.sweep, *sweep))
+
+    def _write(self, state: SwitchState, step: Change) -> Apply:
+        state.token = self._next_token()
+        return Apply(state.dpid, state.token, step, Mode.BULK)
+
+
+def _kind(rule: Rule) -> Kind | None:
+    owner = parse_cookie(rule.cookie)
+    return owner.kind if owner is not None else None
+
+
+def _rivals(held: RuleSet, wanted: Iterable[Rule]) -> RuleSet:
+    """Gates that admit frames of a VSI of which the wanted rules say that it is elsewhere."""
+    wanted = tuple(wanted)
+    open_here = {rule.key for rule in wanted}
+    destinations = {place for rule in wanted if (place := _place(rule, Table.FORWARD, "eth_dst"))}
+    return {
+        key: rule
+        for key, rule in held.items()
+        if key not in open_here and _place(rule, Table.INGRESS, "eth_src") in destinations
+    }
+
+
+def _gates(rules: Iterable[Rule]) -> dict[tuple[int, int], frozenset[int]]:
+    """The (VID, MAC) that gates among some rules are about -> the ports at which they let it in."""
+    found: dict[tuple[int, int], frozenset[int]] = {}
+    for rule in rules:
+        if place := _place(rule, Table.FORWARD, "eth_dst"):
+            found.setdefault(place, frozenset())
+        elif place := _place(rule, Table.INGRESS, "eth_src"):
+            port_no = next(one.value for one in rule.match if one.name == "in_port")
+            found[place] = found.get(place, frozenset()) | {port_no}
+    return found
+
+
+def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
+    """The (VID, MAC) that a rule of a gate is about; None for any other rule."""
+    if rule.table != table or _kind(rule) is not Kind.GATE:
+        return None
+    fields = {one.name: one.value for one in rule.match}
+    # An untagged frame is given its tag here.
+    given = [action.value for action in rule.apply if isinstance(action, SetField) and action.name == "vlan_vid"]
+    return (given or [fields.get("vlan_vid", 0)])[0], fields.get(address, 0)
+
+
+def owners(rules: Iterable[Rule], kind: Kind) -> set[int]:
+    """The owners of a kind among some rules."""
+    parsed = (parse_cookie(rule.cookie) for rule in rules)
+    return {one.owner for one in parsed if one is not None and one.kind is kind}

@@ -1,0 +1,123 @@
+"""What each switch should hold, recomputed whole from the fabric and the registry alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
+from ryu_apps.evb.flow.rule import Change, Group, Rule
+from ryu_apps.evb.pipeline.guards import guards
+from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups
+from ryu_apps.evb.pipeline.load_balancers import balancer_meters, balancer_rules, clients, hosts_cookie
+from ryu_apps.evb.pipeline.proxies import appliances
+from ryu_apps.evb.pipeline.punting import MORE_RULES, punting
+from ryu_apps.evb.pipeline.tables import Kind, cookie
+from ryu_apps.evb.ports.bridge_port import StationPort
+from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
+from ryu_apps.evb.switches.bringup import Wanted
+from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
+from ryu_apps.evb.vsi.in_flight import InFlight
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.registry import Program, Registry
+
+
+class Desired:
+    """Knows all of it, changes none of it."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        wiring: Wiring,
+        registry: Registry,
+        gatekeeper: Gatekeeper,
+        lifecycle: Lifecycle,
+        in_flight: InFlight,
+        stations: Mapping[PortId, StationPort],
+    ) -> None:
+        self._fabric, self._wiring, self._registry = fabric, wiring, registry
+        self._gatekeeper, self._lifecycle, self._stations = gatekeeper, lifecycle, stations
+        self._in_flight = in_flight
+        self._hosts = host_addresses(fabric)
+        self._clients = clients(fabric)
+        self._guards = Change(add=tuple(guards(fabric)))
+        self._of_balancers = Change(
+            add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
+        )
+
+    def base(self, dpid: int) -> Change:
+        """What a switch holds whoever is there."""
+        common = infrastructure(self._fabric.switches[dpid], self._wiring, self._hosts, self._clients)
+        return merge(common, self._guards, appliances(self._fabric, dpid), self._of_balancers)
+
+    def __call__(self, dpid: int) -> Wanted:
+        """Everything that a switch should hold now."""
+        base = self.base(dpid)
+        rules: RuleSet = rule_set((*base.add, *self._stations_known(dpid)))
+        for body in self._lifecycle.installer.bodies.values():
+            if body.dpid == dpid:
+                rules.update(rule_set(body.block))
+        programs = list(self._programs(dpid))
+        for program in programs:
+            rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
+        for vsi in self._registry:
+            rules.update(vsi.gates.get(dpid, {}))
+        rules.update(self._gatekeeper.flood_rules(dpid))
+        groups = {group.group_id: group for group in (*base.groups, *self._relay_groups(dpid))}
+        meters = (meter for program in programs for meter in meters_of_vsi(program.vsi_type, program.binding))
+        return Wanted(
+            rules,
+            (*groups.values(), *self._gatekeeper.pools.groups()),
+            (*base.meters, *meters),
+            frozenset(self._state_cookies(dpid, programs)),
+            tuple(one for program in programs for one in counters_of_vsi(program.vsi_type, program.binding)),
+            self._lifecycle.counters.kept(dpid),
+        )
+
+    def budgeted(self, dpid: int) -> int:
+        """The most rules that a switch holds whoever is there."""
+        ports = sum(port.dpid == dpid for port in self._stations)
+        return len(self.base(dpid).add) + MORE_RULES * ports
+
+    def counts(self) -> Counter[int]:
+        """How many rules each switch should hold; none of a VSI is composed for that."""
+        found = Counter({dpid: len(self.base(dpid).add) for dpid in self._fabric.switches})
+        for port, station in self._stations.items():
+            found[port.dpid] += 0 if station.known is None else MORE_RULES
+        for body in self._lifecycle.installer.bodies.values():
+            found[body.dpid] += len(body.block)
+        for vsi in self._registry:
+            for port, attachment in vsi.attachments.items():
+                found[port.dpid] += sum(program.own for program in attachment.programs)
+            found.update({dpid: len(gate) for dpid, gate in vsi.gates.items()})
+        found.update({dpid: len(self._gatekeeper.flood_rules(dpid)) for dpid in self._fabric.switches})
+        return found
+
+    def _programs(self, dpid: int) -> Iterator[Program]:
+        """The programs that a switch holds or is about to hold."""
+        for attachment in self._registry.attachments():
+            if attachment.port.dpid == dpid:
+                yield from attachment.programs
+
+    def _state_cookies(self, dpid: int, programs: Iterable[Program]) -> Iterator[int]:
+        left = [vsi.left.program for vsi in self._registry if vsi.left is not None and vsi.left.dpid == dpid]
+        for program in (*programs, *left):
+            yield cookie(Kind.STATE, program.binding.vsi_index, program.binding.generation)
+        yield from map(hosts_cookie, self._fabric.balancers)
+        yield from self._in_flight.cookies(dpid)
+
+    def _stations_known(self, dpid: int) -> Iterator[Rule]:
+        """In place of those of the base at their ports."""
+        for port, station in self._stations.items():
+            if port.dpid == dpid and station.known is not None:
+                yield from punting(station.interface, station.known)
+
+    def _relay_groups(self, dpid: int) -> list[Group]:
+        return [
+            group
+            for port, station in self._stations.items()
+            if port.dpid == dpid and station.relay
+            for group in port_groups(station.interface, reflective_relay=True)
+        ]

@@ -1,0 +1,89 @@
+"""Which records the store holds: writes those of granted attachments, remembers what it would not let go of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.snooping.memory import pack
+from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, ProgramRecord
+from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
+from ryu_apps.evb.wire.vdp import VdpMode
+
+#: The service whose state is what a VSI listens to.
+MULTICAST = "multicast"
+
+Pages = Callable[[Vsi], tuple[int | None, ...]]
+Changes = dict[str, bytes | None]
+Documents = Callable[[Attachment], Changes]
+
+
+def record_key(attachment: Attachment) -> str:
+    """Where the store keeps an attachment."""
+    return f"vsi/{attachment.text}@{attachment.port}"
+
+
+class RecordKeeper:
+    """Turns what is in force into changes for the store.
+
+    Args:
+        pages: the flood pages that the gate of a VSI is on.
+        documents: what else has to be in the store with the record of an attachment, and is not.
+    """
+
+    def __init__(self, pages: Pages, documents: Documents) -> None:
+        self._pages = pages
+        self._documents = documents
+        self._undeleted: set[str] = set()
+
+    def grant(self, granted: Mapping[Attachment, VdpMode | None]) -> Changes:
+        """What writes the mode in force for some attachments; a mode of None deletes."""
+        changes: Changes = {}
+        for attachment, mode in granted.items():
+            key = record_key(attachment)
+            changes[key] = None if mode is None else self._record(attachment, mode).encode()
+            if mode is not None:
+                changes.update(self._documents(attachment))
+            self._undeleted.discard(key)
+        return changes
+
+    def drop(self, keys: frozenset[str]) -> Changes:
+        """What deletes some records."""
+        return dict.fromkeys(keys)
+
+    def not_dropped(self, keys: frozenset[str]) -> None:
+        """The store would not delete these."""
+        self._undeleted |= keys
+
+    def take_undeleted(self) -> frozenset[str]:
+        """What still has to be deleted; the caller tries again."""
+        keys, self._undeleted = frozenset(self._undeleted), set()
+        return keys
+
+    def _record(self, attachment: Attachment, mode: VdpMode) -> AttachmentRecord:
+        vsi, program = attachment.vsi, attachment.program
+        assert attachment.newest is not None
+        return AttachmentRecord(
+            port=attachment.port,
+            mode=mode,
+            manager_id=attachment.manager_id,
+            newest=attachment.newest,
+            told=attachment.told,
+            inherited=attachment.inherited,
+            name=attachment.name,
+            # A Pre-Associate shuts the gate when it is granted, which is when this is written.
+            owner=mode is VdpMode.ASSOCIATE and vsi.owner is attachment,
+            left=mode is VdpMode.ASSOCIATE and vsi.owner is not attachment,
+            program=None if program is None else self._program(vsi, program),
+            operational=_numbers(attachment.machine.operational),
+            services={MULTICAST: pack(vsi.listener)} if vsi.listener.memberships else {},
+            announced=mode is not VdpMode.ASSOCIATE and attachment.announced,
+        )
+
+    def _program(self, vsi: Vsi, program: Program) -> ProgramRecord:
+        pages = self._pages(vsi) if vsi.gate_program is program else ()
+        return ProgramRecord(program.vsi_type.key, program.vsi_type.digest, program.epoch, program.binding, pages)
+
+
+def _numbers(timers: Operational) -> tuple[int, int, int, int]:
+    return timers.r, timers.rte, timers.rwd, timers.rka

@@ -1,0 +1,105 @@
+"""The accounts of all VSIs: which is whose, how long they are remembered, and their records."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from ryu_apps.evb.events import Happened
+from ryu_apps.evb.model import AN_HOUR, Retention
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.services.statistics.entries import statistics_of
+from ryu_apps.evb.services.statistics.schema import Extraction
+from ryu_apps.evb.vsi.records.attachment import RecordError
+from ryu_apps.evb.vsi.registry import Attachment
+from ryu_apps.evb.vsi.statistics.totals import Account, decode, encode
+
+#: What the keys of the records begin with.
+PREFIX = "statistics/"
+
+
+class Accounts:
+    """One for each VSI, or for each of its ports if the NMS carries its totals; those that began first come first."""
+
+    def __init__(self, retention: Retention = AN_HOUR) -> None:
+        self._by_key: dict[str, Account] = {}
+        self._retention = retention
+        #: Those without counters, in the order they lost them, and when that was seen.
+        self._left: dict[str, float | None] = {}
+
+    def __iter__(self) -> Iterator[Account]:
+        return iter(self._by_key.values())
+
+    def of(self, vsi: str | None) -> list[Account]:
+        """Those of a VSI, or all."""
+        return [account for account in self if vsi in (None, account.vsi)]
+
+    def open(self, attachment: Attachment, vsi_type: VsiType) -> Account:
+        """The account that a VSI has at a port, which is now its newest."""
+        wanted = statistics_of(vsi_type)
+        assert wanted is not None
+        port = attachment.port if wanted.extraction is Extraction.NMS else None
+        account = Account(attachment.text, port, vsi_type.key)
+        key = _key(account)
+        account = self._by_key[key] = self._by_key.pop(key, account)
+        return account
+
+    def left(self, account: Account) -> None:
+        """Nothing counts for an account any more."""
+        key = _key(account)
+        self._left.pop(key, None)
+        self._left[key] = None
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether :meth:`expire` has to learn of accounts that were left."""
+        return None in self._left.values()
+
+    @property
+    def deadline(self) -> float | None:
+        """When the first of those that were left is forgotten; None: none was, or that has to be settled first."""
+        first = next(iter(self._left.values()), None)
+        return None if first is None else first + self._retention.secs
+
+    def expire(self, now: float) -> dict[str, bytes | None]:
+        """Forget those that were left for too long, or before too many others; what deletes their records.
+
+        Those of ports go at once: what is counted there later would be added to what the NMS knows of before.
+        """
+        idle = {key: when for key, when in self._left.items() if not self._by_key[key].tallies}
+        self._left = {key: now if when is None else when for key, when in idle.items()}
+        surplus = len(self._left) - self._retention.vsis
+        over = [key for turn, key in enumerate(self._left) if turn < surplus or self._is_over(key, now)]
+        for key in over:
+            del self._left[key], self._by_key[key]
+        return dict.fromkeys(over)
+
+    def changed(self) -> list[Account]:
+        """Those whose record is not what they are."""
+        return [account for account in self if account.changed]
+
+    def _is_over(self, key: str, now: float) -> bool:
+        when = self._left[key]
+        return self._by_key[key].port is not None or when is None or when + self._retention.secs <= now
+
+    def write(self, accounts: Collection[Account]) -> dict[str, bytes | None]:
+        """The records of some accounts."""
+        changes: dict[str, bytes | None] = {}
+        for account in accounts:
+            changes[_key(account)] = encode(account)
+            account.changed = False
+        return changes
+
+    def restore(self, records: Mapping[str, bytes]) -> list[Happened]:
+        """Take up what an earlier life has written."""
+        told = []
+        for key, data in records.items():
+            try:
+                self._by_key[key] = decode(data)
+            except RecordError as error:
+                told.append(Happened("statistics.not_restored", detail={"record": key, "reason": str(error)}))
+        return told
+
+
+def _key(account: Account) -> str:
+    """Where the store keeps an account."""
+    return PREFIX + account.vsi + ("" if account.port is None else f"@{account.port}")

@@ -1,0 +1,246 @@
+"""What a VSI has sent and received in all, whichever switches counted it: the arithmetic, and the record.
+
+A reading of a counter adds what has come since the last one.  A counter that has begun anew meanwhile
+(its switch has restarted) is younger than it was or shows less, and then all it shows is new.  So a total never
+falls, and no frame is added twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgpack
+
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.pipeline.tables import GUARDED, Direction
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.records.attachment import RecordError
+
+#: Version of the layout of a record; a reader refuses what it does not know.
+SCHEMA = 1
+
+
+class Count(NamedTuple):
+    """Frames, and their octets from the destination address on."""
+
+    packets: int = 0
+    octets: int = 0
+
+    def plus(self, other: Count) -> Count:
+        """Both together."""
+        return Count(self.packets + other.packets, self.octets + other.octets)
+
+
+class Reading(NamedTuple):
+    """What a counter showed, and its age in seconds at that moment."""
+
+    shown: Count
+    age: float
+
+
+def since(last: Reading | None, now: Reading) -> Count:
+    """What has been counted between two readings of a counter."""
+    if last is None or now.age < last.age or now.shown.packets < last.shown.packets:
+        return now.shown
+    return Count(now.shown.packets - last.shown.packets, max(0, now.shown.octets - last.shown.octets))
+
+
+class Key(NamedTuple):
+    """What is counted apart.
+
+    Attributes:
+        type: whose rules are numbered; None: of types that the VSI had before.
+        number: as in ``services.statistics.entries``.
+        passed: the frames went on; or else they were refused.
+    """
+
+    type: VsiTypeKey | None
+    direction: Direction
+    number: int
+    passed: bool
+
+
+@dataclass(eq=False, slots=True)
+class Tally:
+    """The counters of one program in one switch.
+
+    Attributes:
+        keys: slot -> what its counter is about.
+        last: slot -> its newest reading.
+        rules: how many refer to its counters, as the switch has it.
+        retired: its body goes; how many times it has been asked for since (None: it stays).
+        read: in this life of the bridge, or it has nothing to show from an earlier one.
+    """
+
+    dpid: int
+    vsi_index: int
+    generation: int
+    keys: dict[int, Key]
+    last: dict[int, Reading] = field(default_factory=dict)
+    rules: int = 0
+    retired: int | None = None
+    read: bool = True
+
+
+@dataclass(eq=False, slots=True)
+class Account:
+    """What has come together for one VSI.
+
+    Attributes:
+        vsi: canonical text.
+        port: where, if somebody else takes the totals from port to port; None: wherever it is.
+        type: the newest one it has had.
+        counts: what has been counted, apart.
+        base: what the NMS says had been counted before.
+        tallies: the programs that count for it.
+        read: when the newest reading came in, monotonic seconds.
+        changed: since it was last written.
+    """
+
+    vsi: str
+    port: PortId | None
+    type: VsiTypeKey
+    counts: dict[Key, Count] = field(default_factory=dict)
+    base: dict[Direction, Count] = field(default_factory=dict)
+    tallies: list[Tally] = field(default_factory=list)
+    read: float | None = None
+    changed: bool = False
+
+    def take(self, tally: Tally, slot: int, reading: Reading) -> None:
+        """Take a reading of one of its counters."""
+        key = tally.keys.get(slot)
+        if key is None:
+            return
+        tally.read = True
+        fresh = since(tally.last.get(slot), reading)
+        tally.last[slot] = reading
+        if fresh != Count():
+            self.counts[key] = self.counts.get(key, Count()).plus(fresh)
+            self.changed = True
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is all that has ever been shown: an earlier life may have read more than it has written.
+
+        What is read of retired counters is written at once.
+        """
+        return all(tally.read or tally.retired is not None for tally in self.tallies)
+
+    def total(self, direction: Direction) -> Count:
+        """What went on, base included."""
+        return self._sum(direction, True).plus(self.base.get(direction, Count()))
+
+    def refused(self, direction: Direction) -> Count:
+        """What the ACL has refused."""
+        return self._sum(direction, False)
+
+    def guarded(self, direction: Direction) -> Count:
+        """What guards have dropped."""
+        return _sum(count for key, count in self.counts.items() if _is_guarded(key) and key.direction is direction)
+
+    def earlier(self, direction: Direction, passed: bool = True) -> Count:
+        """The part of it that rules of other types have counted."""
+        return _sum(
+            count for key, count in self.counts.items() if _is(key, direction, passed) and key.type != self.type
+        )
+
+    def become(self, new: VsiTypeKey) -> None:
+        """The VSI has a program of this type; rules of types that nobody needs any more are not told apart."""
+        self.type = new
+        needed = {new, *(key.type for tally in self.tallies for key in tally.keys.values())}
+        for key in [one for one in self.counts if one.type is not None and one.type not in needed]:
+            folded = Key(None, key.direction, GUARDED if _is_guarded(key) else 0, key.passed)
+            self.counts[folded] = self.counts.get(folded, Count()).plus(self.counts.pop(key))
+
+    def _sum(self, direction: Direction, passed: bool) -> Count:
+        return _sum(count for key, count in self.counts.items() if _is(key, direction, passed))
+
+
+def _is(key: Key, direction: Direction, passed: bool) -> bool:
+    return key.direction is direction and key.passed is passed and not _is_guarded(key)
+
+
+def _is_guarded(key: Key) -> bool:
+    return key.number == GUARDED
+
+
+def _sum(counts: Iterable[Count]) -> Count:
+    total = Count()
+    for count in counts:
+        total = total.plus(count)
+    return total
+
+
+# --- the record -----------------------------------------------------------------------------------
+def encode(account: Account) -> bytes:
+    """An account as msgpack: totals and the readings they come from, so that neither is of use alone."""
+    encoded = msgpack.packb(
+        [
+            SCHEMA,
+            account.vsi,
+            None if account.port is None else list(account.port),
+            list(account.type),
+            [[_pack(key), *count] for key, count in account.counts.items()],
+            [[int(direction), *count] for direction, count in account.base.items()],
+            [_pack_tally(tally) for tally in account.tallies],
+        ]
+    )
+    assert isinstance(encoded, bytes)
+    return encoded
+
+
+def decode(data: bytes) -> Account:
+    """Read a record.  Its programs count as retired until somebody takes them up.
+
+    Raises:
+        RecordError: damaged, or of another schema.
+    """
+    try:
+        schema, *fields = msgpack.unpackb(data)
+        if schema != SCHEMA:
+            raise RecordError(f"schema {schema}, not {SCHEMA}")
+        return _account(*fields)
+    except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
+        raise RecordError(str(error)) from error
+
+
+def _account(
+    vsi: str, port: list[int] | None, key: list[int], counts: list[Any], base: list[Any], tallies: list[Any]
+) -> Account:
+    return Account(
+        vsi,
+        None if port is None else PortId(*port),
+        VsiTypeKey(*key),
+        {_unpack(packed): Count(packets, octets) for packed, packets, octets in counts},
+        {Direction(direction): Count(packets, octets) for direction, packets, octets in base},
+        [_unpack_tally(*one) for one in tallies],
+    )
+
+
+def _pack(key: Key) -> list[object]:
+    return [None if key.type is None else list(key.type), int(key.direction), key.number, key.passed]
+
+
+def _unpack(fields: list[Any]) -> Key:
+    of, direction, number, passed = fields
+    return Key(None if of is None else VsiTypeKey(*of), Direction(direction), number, passed)
+
+
+def _pack_tally(tally: Tally) -> list[object]:
+    keys = [[slot, _pack(key)] for slot, key in tally.keys.items()]
+    last = [[slot, *one.shown, one.age] for slot, one in tally.last.items()]
+    return [tally.dpid, tally.vsi_index, tally.generation, keys, last]
+
+
+def _unpack_tally(dpid: int, vsi_index: int, generation: int, keys: list[Any], last: list[Any]) -> Tally:
+    return Tally(
+        dpid,
+        vsi_index,
+        generation,
+        {slot: _unpack(key) for slot, key in keys},
+        {slot: Reading(Count(packets, octets), age) for slot, packets, octets, age in last},
+        retired=0,
+        read=False,
+    )

@@ -1,0 +1,402 @@
+"""The VSI types that stations may ask for, whoever has them: the local directory, or VSI managers over HTTP.
+
+802.1Q clause 41: a station names a VSI manager, a type and a version, and the bridge obtains the type.
+What is not known yet is asked for by :class:`~ryu_apps.evb.events.FetchType`; the request waits, for at most half of the
+resource wait delay: the other half is the switches'.
+
+What VSIs use never changes, whatever its manager says later: a change, or the lack of an answer, is told and
+nothing else.  So a type in use is served at once, while its manager is asked whether it is still so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from ryu_apps.evb.deadlines import Agenda
+from ryu_apps.evb.events import FetchType, Happened, Save
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.change import forbidden_changes
+from ryu_apps.evb.policy.diagnostic import Diagnostic
+from ryu_apps.evb.policy.model import PolicySet, VsiType
+from ryu_apps.evb.policy.offer import Document, Faulty, HttpSource, Missing, Offer, Unchanged, Unreachable
+from ryu_apps.evb.vsi.admission import UNKNOWN_TYPE, Refusal
+from ryu_apps.evb.vsi.records.attachment import RecordError
+from ryu_apps.evb.vsi.registry import Attachment, Program, Registry
+from ryu_apps.evb.vsi_types.cache import PREFIX, Cached, TypeCache, read_record
+from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
+from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpError
+
+#: Whose types they are: a URL, or one of these.
+LOCAL, REFUSED = "", "refused"
+#: The part of the resource wait delay that a manager has.
+SHARE = 0.5
+#: Types that may be asked for at a time: stations name them, and they can name many.
+MAX_FETCHES = 256
+#: What comes of asking a manager.
+OUTCOMES = ("fetched", "unchanged", "missing", "faulty", "unreachable")
+#: Mistakes of one policy that are told.
+MAX_MISTAKES = 20
+#: Seconds behind its timeout after which an answer is not awaited any more: what has come is being checked, which
+#: takes long for thousands of rules.
+CHECKING = 60.0
+#: Seconds between looking for records that nobody needs any more.
+_TIDY = 10.0
+_NOT_SERVED = Refusal(VdpError.UNABLE_TO_CONTACT_VSI_MANAGER, True, "this VSI manager is not served here")
+
+Changes = dict[str, bytes | None]
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """A decision that needs a type; ``attempt`` is the number of it."""
+
+    attachment: Attachment
+    attempt: int
+
+
+@dataclass(eq=False, slots=True)
+class Fetch:
+    """A manager being asked about a type, and who waits for it."""
+
+    token: int
+    source: HttpSource
+    key: VsiTypeKey
+    waiters: list[Waiter] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return self.source.of(self.key)
+
+
+class Pending(Enum):
+    """There is no type yet, nor a reason to refuse."""
+
+    WAITING = "the VSI manager is being asked"
+
+
+class _Chore(Enum):
+    TIDY = "delete records that nobody needs any more"
+
+
+#: The type; None: there is no such type; or why it cannot be had.
+Found = VsiType | None | Refusal
+Output = FetchType | Save | Happened
+
+
+class Settled(NamedTuple):
+    """What a decision waited for."""
+
+    waiter: Waiter
+    found: Found
+
+
+class TypeDatabase:
+    """All VSI types.
+
+    Attributes:
+        local: those of the local directory.
+        managers: who is served from where.
+        cache: those that managers have told.
+        fetches: how often a manager was asked, by its URL and the outcome.
+    """
+
+    def __init__(
+        self, local: PolicySet, managers: VsiManagers, registry: Registry, next_token: Callable[[], int]
+    ) -> None:
+        self.local = local
+        self.managers = managers
+        self.cache = TypeCache()
+        self.fetches: Counter[tuple[str, str]] = Counter()
+        self._registry = registry
+        self._next_token = next_token
+        self._pending: dict[int, Fetch] = {}
+        self._by_url: dict[str, Fetch] = {}
+        self._saving: dict[int, Mapping[str, bytes | None]] = {}
+        self._orphans: set[str] = set()
+        self._agenda: Agenda[tuple[Fetch, Waiter] | Fetch | _Chore] = Agenda()
+        self._out: list[Output] = []
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call :meth:`tick`, monotonic seconds."""
+        return self._agenda.deadline
+
+    # --- the local directory ---
+    def load(self, policies: PolicySet) -> Happened:
+        """Other policies for the local directory: whole, or not at all; managers are asked again as well."""
+        if mistakes := self.objections(policies):
+            return Happened("policies.refused", detail={"mistakes": [str(one) for one in mistakes]})
+        self.local = policies
+        for one in self.cache:
+            one.checked = one.asked = None
+        return Happened("policies.loaded", detail={"types": len(policies.types)})
+
+    def objections(self, policies: PolicySet) -> list[Diagnostic]:
+        """Why these policies cannot replace those of the local directory now; empty: they can."""
+        return forbidden_changes(self.local, policies, {key for origin, key in self.in_use() if origin == LOCAL})
+
+    # --- whose is what ---
+    def origin(self, manager_id: ManagerId, key: VsiTypeKey) -> str:
+        """Where a manager's type comes from: LOCAL, REFUSED, or a URL."""
+        source = self.managers.source(manager_id)
+        if isinstance(source, HttpSource):
+            return source.of(key)
+        return LOCAL if source is Here.LOCAL else REFUSED
+
+    def origin_of(self, vsi_type: VsiType) -> str:
+        """Where a type that is in force came from."""
+        return vsi_type.file if vsi_type.file in self.cache else LOCAL
+
+    def used_by(self, attachment: Attachment) -> Iterator[tuple[str, VsiTypeKey]]:
+        """The types that a VSI at a port is held under, asks for, or still has rules of."""
+        if attachment.newest is not None:
+            key = VsiTypeKey(attachment.newest.type_id, attachment.newest.version)
+            yield self.origin(attachment.manager_id, key), key
+        yield from self._held_by(attachment)
+
+    def in_use(self) -> set[tuple[str, VsiTypeKey]]:
+        """All of those."""
+        return {one for attachment in self._registry.attachments() for one in self.used_by(attachment)}
+
+    def _held_by(self, attachment: Attachment) -> Iterator[tuple[str, VsiTypeKey]]:
+        granted = attachment.granted[0]
+        if attachment.machine.in_force is not None and isinstance(granted, tuple):
+            yield granted[0], granted[1]
+        programs: Iterable[Program | None] = (attachment.vsi.gate_program, *attachment.programs)
+        for program in programs:
+            if program is not None:
+                yield self.origin_of(program.vsi_type), program.vsi_type.key
+
+    def _in_force(self) -> set[str]:
+        """The origins of what may not change: what is only asked for may."""
+        return {origin for attachment in self._registry.attachments() for origin, _ in self._held_by(attachment)}
+
+    # --- requests ---
+    def ask(self, attachment: Attachment, now: float) -> Found | Pending:
+        """The type that the newest request of a VSI names; if that is pending, :class:`Settled` follows."""
+        asked = attachment.newest
+        assert asked is not None
+        key = VsiTypeKey(asked.type_id, asked.version)
+        match self.managers.source(attachment.manager_id):
+            case Here.LOCAL:
+                return self.local.types.get(key)
+            case Here.REFUSED:
+                return _NOT_SERVED
+            case HttpSource() as source:
+                return self._remote(source, key, attachment, now)
+
+    def hopeless(self, manager_id: ManagerId, asked: Association) -> Refusal | None:
+        """Why no request for this type can be granted, whatever else it asks for; None: perhaps it can."""
+        match self.managers.source(manager_id):
+            case Here.REFUSED:
+                return _NOT_SERVED
+            case Here.LOCAL if VsiTypeKey(asked.type_id, asked.version) not in self.local.types:
+                return UNKNOWN_TYPE
+        return None
+
+    def _remote(self, source: HttpSource, key: VsiTypeKey, attachment: Attachment, now: float) -> Found | Pending:
+        cached = self.cache.get(source.of(key))
+        if cached is not None and not cached.due(now):
+            return cached.vsi_type
+        fetch = self._fetch(source, key, cached, now)
+        if cached is not None and (fetch is None or cached.url in self._in_force()):
+            return cached.vsi_type
+        if fetch is None:
+            return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, f"{MAX_FETCHES} VSI types are asked for already")
+        waiter = Waiter(attachment, attachment.machine.attempt)
+        fetch.waiters.append(waiter)
+        patience = SHARE * attachment.machine.operational.resource_wait_delay
+        self._agenda.set((fetch, waiter), now + patience)
+        return Pending.WAITING
+
+    def _fetch(self, source: HttpSource, key: VsiTypeKey, cached: Cached | None, now: float) -> Fetch | None:
+        """The one question about a type that is under way, if need be a new one; None: there are too many."""
+        fetch = self._by_url.get(source.of(key))
+        if fetch is None and len(self._pending) < MAX_FETCHES:
+            fetch = Fetch(self._next_token(), source, key)
+            self._pending[fetch.token] = self._by_url[fetch.url] = fetch
+            self._agenda.set(fetch, now + source.timeout + CHECKING)
+            self._out.append(FetchType(fetch.token, source, key, cached.validators if cached else None))
+        return fetch
+
+    # --- answers ---
+    def fetched(self, token: int, offer: Offer, now: float) -> list[Settled]:
+        """A manager has answered, or cannot; an answer that is not awaited any more is none."""
+        fetch = self._pending.pop(token, None)
+        if fetch is None:
+            return []
+        del self._by_url[fetch.url]
+        self._agenda.set(fetch, None)
+        found = self._judge(fetch, offer, now)
+        for waiter in fetch.waiters:
+            self._agenda.set((fetch, waiter), None)
+        return [Settled(waiter, found) for waiter in fetch.waiters]
+
+    def tick(self, now: float) -> list[Settled]:
+        """Serve the deadlines that have passed."""
+        settled: list[Settled] = []
+        for item in list(self._agenda.due(now)):
+            match item:
+                case Fetch():
+                    settled += self.fetched(item.token, Unreachable("no answer"), now)
+                case _Chore():
+                    self._tidy(now)
+                case (fetch, waiter) if waiter in fetch.waiters:
+                    fetch.waiters.remove(waiter)
+                    settled.append(Settled(waiter, self._impatient(fetch)))
+        return settled
+
+    def _impatient(self, fetch: Fetch) -> Found:
+        """What a request gets that can wait no longer."""
+        cached = self.cache.get(fetch.url)
+        return cached.vsi_type if cached is not None else _out_of_reach(f"{fetch.url}: no answer in time")
+
+    def _judge(self, fetch: Fetch, offer: Offer, now: float) -> Found:
+        cached = self.cache.get(fetch.url)
+        match offer:
+            case Document():
+                return self._offered(fetch, offer, cached, now)
+            case Unchanged() if cached is not None:
+                cached.vouched(fetch.source, now)
+                self._count(fetch, "unchanged")
+                return cached.vsi_type
+            case Missing():
+                self._count(fetch, "missing")
+                return self._withdrawn(fetch, cached, "the VSI manager has it no more", None, now)
+            case Faulty(mistakes):
+                self._count(fetch, "faulty")
+                self._tell("vsitype.faulty", fetch, mistakes=_some(mistakes))
+                refusal = Refusal(VdpError.OTHER_FAILURE, False, str(mistakes[0]))
+                return self._withdrawn(fetch, cached, "what the VSI manager has now is faulty", refusal, now)
+            case Unreachable(reason):
+                return self._unreachable(fetch, cached, reason, now)
+            case Unchanged():
+                return self._unreachable(fetch, None, "says that nothing has changed, but was asked nothing", now)
+
+    def _offered(self, fetch: Fetch, offer: Document, cached: Cached | None, now: float) -> Found:
+        self._count(fetch, "fetched")
+        in_force = self._in_force()
+        if cached is not None and cached.url in in_force:
+            if cached.vsi_type.digest != offer.vsi_type.digest:
+                change = "it is in use and cannot be changed in place: give it a new version"
+                return self._withdrawn(fetch, cached, change, None, now)
+            # What programs hold stays the very object, whatever has happened to its comments.
+            cached.validators = offer.validators
+            cached.vouched(fetch.source, now)
+            return cached.vsi_type
+        fresh = Cached(fetch.url, offer.vsi_type, offer.validators)
+        fresh.vouched(fetch.source, now)
+        if not self.cache.put(fresh, in_force | self._by_url.keys()):
+            return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, "no room for another VSI type")
+        if cached is not None and cached.stored:
+            self._orphans.add(PREFIX + cached.url)
+        self._tell("vsitype.fetched", fetch)
+        return fresh.vsi_type
+
+    def _withdrawn(
+        self, fetch: Fetch, cached: Cached | None, change: str, instead: Refusal | None, now: float
+    ) -> Found:
+        """The manager does not stand by what it has told; what VSIs use is in force all the same."""
+        if cached is None:
+            return instead
+        if cached.url not in self._in_force():
+            self._forget(cached)
+            return instead
+        cached.vouched(fetch.source, now, refused=change)
+        self._tell("vsitype.refused", fetch, reason=change)
+        return cached.vsi_type
+
+    def _unreachable(self, fetch: Fetch, cached: Cached | None, reason: str, now: float) -> Found:
+        self._count(fetch, "unreachable")
+        self._tell("vsitype.unreachable", fetch, reason=reason, stale=cached is not None)
+        if cached is None:
+            return _out_of_reach(f"{fetch.url}: {reason}")
+        cached.asked = now
+        return cached.vsi_type
+
+    def _count(self, fetch: Fetch, outcome: str) -> None:
+        self.fetches[fetch.source.url, outcome] += 1
+
+    def _tell(self, kind: str, fetch: Fetch, **detail: object) -> None:
+        self._out.append(Happened(kind, detail={"type": str(fetch.key), "url": fetch.url, **detail}))
+
+    # --- what must outlive the controller ---
+    def documents(self, attachment: Attachment) -> Changes:
+        """The records that the record of a VSI needs beside it, as far as the store has not got them."""
+        origins = dict.fromkeys(origin for origin, _ in self.used_by(attachment))
+        known = [cached for origin in origins if (cached := self.cache.get(origin)) is not None]
+        return {PREFIX + one.url: one.record() for one in known if not one.stored}
+
+    def saving(self, save: Save) -> None:
+        """These records are on their way into the store."""
+        if ours := {key: value for key, value in save.changes.items() if key.startswith(PREFIX)}:
+            self._saving[save.token] = ours
+
+    def saved(self, token: int, failure: str | None, now: float) -> None:
+        """The store has written a change, or cannot."""
+        for key, value in self._saving.pop(token, {}).items():
+            cached = self.cache.get(key.removeprefix(PREFIX))
+            if value is not None and failure is None and cached is not None and cached.record() == value:
+                cached.stored = True
+            elif (value is None) is (failure is not None):
+                # Still there, or there but for nobody.
+                self._orphans.add(key)
+            self._agenda.set(_Chore.TIDY, now + _TIDY)
+
+    def restore(self, records: Mapping[str, bytes], now: float) -> Iterator[Happened]:
+        """Take up what an earlier life of the bridge has stored; says what cannot be used."""
+        for key, data in sorted(records.items()):
+            try:
+                self.cache.restore(read_record(data))
+            except RecordError as error:
+                self._orphans.add(key)
+                yield Happened("vsitype.not_restored", detail={"record": key, "reason": str(error)})
+            self._agenda.set(_Chore.TIDY, now + _TIDY)
+
+    def recall(self, key: VsiTypeKey, digest: str) -> VsiType | None:
+        """The type that an earlier life of the bridge put in force, whoever told it."""
+        known = (self.local.types.get(key), *(one.vsi_type for one in self.cache))
+        return next((one for one in known if one is not None and (one.key, one.digest) == (key, digest)), None)
+
+    def _tidy(self, now: float) -> None:
+        in_use = {origin for origin, _ in self.in_use()}
+        for one in self.cache:
+            if one.stored and one.url not in in_use:
+                one.stored = False
+                self._orphans.add(PREFIX + one.url)
+        self._orphans -= {PREFIX + one.url for one in self.cache if one.stored}
+        under_way = {key for save in self._saving.values() for key, value in save.items() if value is not None}
+        if orphans := self._orphans - under_way:
+            self._delete(orphans)
+        self._orphans &= under_way
+        if self._orphans or any(one.stored for one in self.cache):
+            self._agenda.set(_Chore.TIDY, now + _TIDY)
+
+    def _forget(self, cached: Cached) -> None:
+        self.cache.drop(cached.url)
+        if cached.stored:
+            self._delete({PREFIX + cached.url})
+
+    def _delete(self, keys: Iterable[str]) -> None:
+        save = Save(self._next_token(), dict.fromkeys(keys))
+        self.saving(save)
+        self._out.append(save)
+
+    def take(self) -> list[Output]:
+        """What is to be done, in order."""
+        taken, self._out = self._out, []
+        return taken
+
+
+def _some(mistakes: tuple[Diagnostic, ...]) -> list[str]:
+    """The first mistakes of what somebody else wrote."""
+    left = len(mistakes) - MAX_MISTAKES
+    return [*map(str, mistakes[:MAX_MISTAKES]), *([f"and {left} more"] if left > 0 else [])]
+
+
+def _out_of_reach(reason: str) -> Refusal:
+    return Refusal(VdpError.UNABLE_TO_CONTACT_VSI_MANAGER, False, reason)

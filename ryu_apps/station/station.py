@@ -1,0 +1,253 @@
+"""An EVB station: the uplink of a hypervisor with all its VSIs, for the emulator and for tests.
+
+Composes the station sides of EVB, ECP and VDP.  Behaves as lldpad does where it matters to a
+bridge: one association TLV an ECPDU, ECP numbers from 1 at each link up, every VSI asked anew then,
+no De-Associate when it stops, an ECPDU with the number of the last one is a repetition however late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+
+from ryu_apps.evb.protocol.ecp import Deliver, EcpEndpoint, Failed, Received, Reconfigure, Submit, Transmit
+from ryu_apps.evb.protocol.ecp import Output as EcpOutput
+from ryu_apps.evb.protocol.evb import Advertise, Agreed, LinkDown, LinkUp, Lost, NeighbourHeard, Shutdown
+from ryu_apps.evb.protocol.table import Tick, earliest
+from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.filter_info import NULL_VID, FilterInfo
+from ryu_apps.evb.wire.vdp import Association, ManagerId, OrganizationalTlv, VdpPdu
+from ryu_apps.station import vdp_station
+from ryu_apps.station.evb_station import EvbStation
+from ryu_apps.station.vdp_station import Heard, Notice, Outcome, Resume, Suspend, VsiStation, VsiStationState
+
+__all__ = [
+    "Advertise",
+    "Ask",
+    "LinkDown",
+    "LinkUp",
+    "NeighbourHeard",
+    "Notice",
+    "Outcome",
+    "Received",
+    "Shutdown",
+    "Station",
+    "Tick",
+    "Transmit",
+]
+
+STATION_GAP = 0.0
+"""Seconds between ECPDUs of a station: a bridge is expected to take them as they come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The hypervisor wants a VSI in the mode of an association TLV.
+
+    Attributes:
+        association: the request; for a VSI that exists, status and (unless it differs from what
+            was asked first) filter are those it has.
+        manager_id: whose VSI type it is.
+        organizational: TLVs that go with every request of the VSI; taken from its first one.
+        suspended: say from now on that the VM does not run here (S bit).
+    """
+
+    association: Association
+    manager_id: ManagerId = ManagerId()
+    organizational: tuple[OrganizationalTlv, ...] = ()
+    suspended: bool = False
+
+
+Event = LinkUp | LinkDown | NeighbourHeard | Shutdown | Received | Ask | Tick
+Output = Advertise | Transmit | Notice
+
+_Key = tuple[object, ...]
+
+
+@dataclass(slots=True)
+class _Vsi:
+    machine: VsiStation
+    first: Ask
+
+    def is_due(self, now: float) -> bool:
+        deadline = self.machine.deadline
+        return deadline is not None and deadline <= now
+
+
+class Station:
+    """One uplink; feed it what comes over the link and what the hypervisor wants.
+
+    Attributes:
+        undecodable: ECPDUs whose payload made no sense.
+    """
+
+    __slots__ = ("_ecp", "_evb", "_gap", "_online", "_vsis", "undecodable")
+
+    def __init__(
+        self, timers: Timers, reflective_relay: bool = False, groups: bool = False, gap: float = STATION_GAP
+    ) -> None:
+        """
+        Args:
+            timers: the station's proposal.
+            reflective_relay: whether to ask for it.
+            groups: whether GroupIDs may be used.
+            gap: seconds between own ECPDUs.
+        """
+        self._evb = EvbStation(timers, reflective_relay, groups)
+        self._gap = gap
+        self._ecp = self._endpoint()
+        self._vsis: dict[_Key, _Vsi] = {}
+        self._online = False
+        self.undecodable = 0
+
+    @property
+    def deadline(self) -> float | None:
+        """When to feed :class:`Tick`, None if nothing is awaited."""
+        vsis = (vsi.machine.deadline for vsi in self._vsis.values())
+        return earliest(self._evb.deadline, self._ecp.deadline, *vsis)
+
+    @property
+    def associations(self) -> list[Association]:
+        """Every VSI as it was asked for last, VIDs filled in."""
+        return [vsi.machine.request for vsi in self._vsis.values()]
+
+    @property
+    def held(self) -> list[Association]:
+        """The VSIs that the bridge granted, in the mode in force."""
+        machines = [vsi.machine for vsi in self._vsis.values()]
+        return [one.request.as_mode(one.in_force, one.request.status) for one in machines if one.in_force]
+
+    def feed(self, event: Event, now: float) -> list[Output]:
+        """Take one event.
+
+        Raises:
+            ProtocolError: the hypervisor asked for what the VSI's state forbids.
+        """
+        match event:
+            case Ask():
+                return self._ask(event, now)
+            case Received():
+                return self._carry(self._ecp.feed(event, now), now)
+            case Tick():
+                return self._tick(now)
+            case LinkDown():
+                return [*self._agreement(event, now), *self._go_offline(now)]
+            case LinkUp():
+                self._ecp = self._endpoint()
+                return self._agreement(event, now)
+            case NeighbourHeard() | Shutdown():
+                return self._agreement(event, now)
+
+    def _endpoint(self) -> EcpEndpoint:
+        return EcpEndpoint(self._evb.operational, self._gap, duplicate_window=inf)
+
+    # --- the hypervisor's side ---
+    def _ask(self, ask: Ask, now: float) -> list[Output]:
+        key = _key(ask.manager_id, ask.association)
+        vsi = self._vsis.get(key) or _Vsi(VsiStation(ask.association, self._evb.operational), ask)
+        unchanged = _means(ask.association.filter_info, vsi.machine.request.filter_info)
+        filter_info = None if unchanged else ask.association.filter_info
+        wanted = vdp_station.Ask(ask.association.MODE, filter_info, ask.suspended)
+        outputs = vsi.machine.feed(wanted, now)
+        self._vsis[key] = vsi
+        if not self._online:
+            # Said again on Resume; until then there is nobody to say it to.
+            return self._settle(key, vsi.machine.feed(Suspend(), now), now)
+        return self._settle(key, outputs, now)
+
+    # --- the link's side ---
+    def _agreement(self, event: LinkUp | LinkDown | NeighbourHeard | Shutdown | Tick, now: float) -> list[Output]:
+        outputs: list[Output] = []
+        for output in self._evb.feed(event, now):
+            match output:
+                case Advertise():
+                    outputs.append(output)
+                case Agreed():
+                    outputs += self._reconfigure(output, now)
+                case Lost():
+                    # VDP goes on without LLDP, as lldpad's does; only the link stops it.
+                    pass
+        return outputs
+
+    def _reconfigure(self, agreed: Agreed, now: float) -> list[Output]:
+        outputs = self._carry(self._ecp.feed(Reconfigure(agreed.operational), now), now)
+        for vsi in self._vsis.values():
+            vsi.machine.operational = agreed.operational
+        if self._online:
+            return outputs
+        self._online = True
+        return [*outputs, *self._feed_all(Resume(), self._vsis, now)]
+
+    def _go_offline(self, now: float) -> list[Output]:
+        self._online = False
+        return self._feed_all(Suspend(), self._vsis, now)
+
+    def _tick(self, now: float) -> list[Output]:
+        due = [key for key, vsi in self._vsis.items() if vsi.is_due(now)]
+        return [
+            *self._agreement(Tick(), now),
+            *self._carry(self._ecp.feed(Tick(), now), now),
+            *self._feed_all(Tick(), due, now),
+        ]
+
+    def _carry(self, outputs: Iterable[EcpOutput], now: float) -> list[Output]:
+        carried: list[Output] = []
+        for output in outputs:
+            match output:
+                case Transmit():
+                    carried.append(output)
+                case Deliver(payload):
+                    carried += self._deliver(payload, now)
+                case Failed():
+                    # The response wait notices.
+                    pass
+        return carried
+
+    def _deliver(self, payload: bytes, now: float) -> list[Output]:
+        try:
+            pdu = VdpPdu.decode(payload)
+        except WireError:
+            self.undecodable += 1
+            return []
+        outputs: list[Output] = []
+        for association, _ in pdu.associations():
+            key = _key(pdu.manager_id, association)
+            if key in self._vsis:
+                outputs += self._feed_all(Heard(association), [key], now)
+        return outputs
+
+    # --- the VSIs ---
+    def _feed_all(self, event: vdp_station.Event, keys: Iterable[_Key], now: float) -> list[Output]:
+        outputs: list[Output] = []
+        for key in list(keys):
+            outputs += self._settle(key, self._vsis[key].machine.feed(event, now), now)
+        return outputs
+
+    def _settle(self, key: _Key, outputs: Iterable[vdp_station.Output], now: float) -> list[Output]:
+        vsi = self._vsis[key]
+        if vsi.machine.state is VsiStationState.ENDED:
+            del self._vsis[key]
+        settled: list[Output] = []
+        for output in outputs:
+            match output:
+                case Notice():
+                    settled.append(output)
+                case vdp_station.Send(association):
+                    pdu = VdpPdu(vsi.first.manager_id, (association, *vsi.first.organizational))
+                    settled += self._carry(self._ecp.feed(Submit(pdu.encode()), now), now)
+        return settled
+
+
+def _means(asked: FilterInfo, held: FilterInfo) -> bool:
+    """Whether a filter asks for what is held: the same entries, null VIDs standing for those filled in."""
+    if (asked.format, len(asked.entries)) != (held.format, len(held.entries)):
+        return False
+    pairs = zip(asked.entries, held.entries, strict=True)
+    return all(one == other or (one.vid == NULL_VID and one.with_vid(other.vid) == other) for one, other in pairs)
+
+
+def _key(manager_id: ManagerId, association: Association) -> _Key:
+    """What identifies a VSI to a station: a new version of its type is a second VSI."""
+    return (manager_id, association.type_id, association.version, association.vsi_id)

@@ -1,0 +1,200 @@
+"""Guests behind the firewall, what they and their peers say to each other, and what should not get in."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.wire.mac import mac_from_text
+from ryu_apps.testbed.flow_dumps import read_dump
+from ryu_apps.testbed.harness.cluster import Cluster, EndHost
+from ryu_apps.testbed.harness.ovs import dump_flows
+from ryu_apps.testbed.harness.shell import Namespace
+from ryu_apps.testbed.harness.station import Vsi
+from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.replay.cluster_manager import Hooks, Move, admit, dismiss
+from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+
+#: What the shipped web server may be asked for, and may ask for.
+HTTP, DNS, MYSQL = 80, 53, 3306
+STATEFUL = (10, 1)
+SYN, ACK = 0x02, 0x10
+#: A port of clients.
+HERE = 40000
+#: How long to listen for what must not come.
+SILENCE = 0.4
+PATIENCE = 5.0
+
+
+class Stack(NamedTuple):
+    """A real network stack at one end of a conversation."""
+
+    namespace: Namespace
+    interface: str
+    mac: str
+    ip: str
+
+    def socket(self, kind: socket.SocketKind, port: int = 0) -> socket.socket:
+        """A socket of this end, bound to its address."""
+        family = socket.AF_INET6 if ":" in self.ip else socket.AF_INET
+        made = self.namespace.socket(family, kind)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((self.ip, port))
+        made.settimeout(PATIENCE)
+        return made
+
+
+def stack_of(host: EndHost) -> Stack:
+    return Stack(host.namespace, host.interface, host.mac, host.ip)
+
+
+class Guest:
+    """A VM behind the firewall."""
+
+    def __init__(self, cluster: Cluster, number: int, hypervisor: str, kind: tuple[int, int]) -> None:
+        mac, ip = f"52:54:00:f1:00:{number:02x}", f"10.0.100.{60 + number}"
+        self.vsi = Vsi(f"00000000-0000-4000-f000-{number:012d}", *kind, (f"100-{mac}",), ip)
+        self.vm = Vm(f"f{number}", mac, ip)
+        self.at = hypervisor
+        self.stack = Stack(self.vm.namespace, INTERFACE, mac, ip)
+        self._cluster = cluster
+        cluster.boot(self.vm, hypervisor)
+
+    def moves(self, there: str, ladder: LadderName, while_copying: Callable[[], None] = lambda: None) -> None:
+        """Migrate it."""
+        spec = MigrationSpec(vm=self.vm.name, to=there, ladder=ladder, copy_ms=20)
+        hooks = Hooks(copying=while_copying)
+        assert Move(self._cluster, spec, self.vsi, self.at, None, hooks).run().outcome is Outcome.COMPLETED
+        self.at = there
+
+
+@contextmanager
+def guest(
+    cluster: Cluster, number: int = 1, hypervisor: str = "hv1", kind: tuple[int, int] = STATEFUL
+) -> Iterator[Guest]:
+    made = Guest(cluster, number, hypervisor, kind)
+    try:
+        admit(cluster.hypervisors[hypervisor], made.vsi)
+        yield made
+    finally:
+        dismiss(cluster.hypervisors[made.at], made.vsi)
+        cluster.shut_down(made.vm.name, made.at)
+
+
+@contextmanager
+def over_ipv6(ours: Stack, theirs: Stack) -> Iterator[tuple[Stack, Stack]]:
+    """The same stacks over IPv6: that of a VM, and that of an end system, which usually does not speak it."""
+    made = []
+    for one, ip in ((ours, "fd00:10::61"), (theirs, "fd00:10::2")):
+        one.namespace.set(f"net.ipv6.conf.{one.interface}.disable_ipv6=0")
+        one.namespace.set(f"net.ipv6.conf.{one.interface}.ndisc_evict_nocarrier=0")
+        one.namespace.ip(f"address add {ip}/64 dev {one.interface} nodad")
+        made.append(one._replace(ip=ip))
+    try:
+        yield made[0], made[1]
+    finally:
+        theirs.namespace.set(f"net.ipv6.conf.{theirs.interface}.disable_ipv6=1")
+
+
+# --- conversations ------------------------------------------------------------------------------------
+Ends = tuple[socket.socket, socket.socket]
+
+
+@contextmanager
+def connected(client: Stack, server: Stack, port: int) -> Iterator[Ends]:
+    """The client's and the server's end of a connection."""
+    with closing(server.socket(socket.SOCK_STREAM, port)) as listening, ExitStack() as ends:
+        listening.listen(1)
+        calling = ends.enter_context(closing(client.socket(socket.SOCK_STREAM)))
+        calling.connect((server.ip, port))
+        yield calling, ends.enter_context(closing(listening.accept()[0]))
+
+
+@contextmanager
+def asked(client: Stack, server: Stack, port: int) -> Iterator[Ends]:
+    """Two UDP sockets; the client has been heard once, and nothing has been answered."""
+    with (
+        closing(client.socket(socket.SOCK_DGRAM, HERE)) as asking,
+        closing(server.socket(socket.SOCK_DGRAM, port)) as one,
+    ):
+        asking.connect((server.ip, port))
+        one.connect((client.ip, HERE))
+        assert datagram_passes(asking, one)
+        yield asking, one
+
+
+def datagram_passes(sending: socket.socket, receiving: socket.socket, patience: float = PATIENCE) -> bool:
+    """Does one get through?  Again every 50 ms: a switch may still cache a drop."""
+    deadline = time.monotonic() + patience
+    receiving.settimeout(0.05)
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            sending.send(b"here")
+        with suppress(TimeoutError):
+            return receiving.recv(16) == b"here"
+    return False
+
+
+def passes(sending: socket.socket, receiving: socket.socket) -> bool:
+    """Over TCP, which repeats what was lost."""
+    receiving.settimeout(PATIENCE)
+    sending.sendall(b"beat")
+    with suppress(TimeoutError):
+        return receiving.recv(4, socket.MSG_WAITALL) == b"beat"
+    return False
+
+
+def segment(source: Stack, target: Stack, ports: tuple[int, int], flags: int, mark: bytes) -> bytes:
+    """A TCP segment with a payload to know it by; no stack need like its checksum."""
+    tcp = struct.pack("!HHIIBBHHH", *ports, 1, 1, 0x50, flags, 1000, 0, 0) + mark
+    return _ipv4(source, target, 6, tcp)
+
+
+def datagram(source: Stack, target: Stack, ports: tuple[int, int], mark: bytes) -> bytes:
+    return _ipv4(source, target, 17, struct.pack("!HHHH", *ports, 8 + len(mark), 0) + mark)
+
+
+def _ipv4(source: Stack, target: Stack, proto: int, payload: bytes) -> bytes:
+    ends = ip_address(source.ip).packed + ip_address(target.ip).packed
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0, 64, proto, 0) + ends
+    total = sum(struct.unpack("!10H", head))
+    head = head[:10] + struct.pack("!H", ~(total % 0xFFFF) & 0xFFFF) + head[12:]
+    macs = b"".join(mac_from_text(one.mac).to_bytes(6) for one in (target, source))
+    return macs + b"\x08\x00" + head + payload
+
+
+def trespasses(source: Stack, target: Stack, known: tuple[int, int], udp: bool = False) -> list[str]:
+    """Of frames beside a connection (its ports from source to target), those that arrive; that connection's must."""
+    ours, theirs = known
+    beside = {
+        "source port": (ours + 1, theirs),
+        "target port": (ours, theirs + 1),
+        "both": (ours + 1, theirs + 1),
+        "turned": (theirs, ours),
+    }
+    with Wire(source.namespace, source.interface) as mouth, Wire(target.namespace, target.interface) as ear:
+        for name, ports in beside.items():
+            mark = f"EVB {name}".encode()
+            mouth.send(datagram(source, target, ports, mark) if udp else segment(source, target, ports, ACK, mark))
+            mouth.send(segment(source, target, ports, SYN | ACK, mark))
+        mark = b"EVB known"
+        mouth.send(datagram(source, target, known, mark) if udp else segment(source, target, known, ACK, mark))
+        found = []
+        deadline = time.monotonic() + SILENCE
+        while (left := deadline - time.monotonic()) > 0:
+            heard = ear.hears(b"EVB ", left)
+            found += [heard.data.split(b"EVB ")[1].rstrip(b"\0").decode()] if heard else []
+    return found
+
+
+def state(cluster: Cluster, switch: str) -> list[str]:
+    """What a switch has learnt or been given."""
+    rules = read_dump(dump_flows(switch))
+    return [rule.line for rule in rules if rule.cookie is not None and rule.cookie.kind is Kind.STATE]

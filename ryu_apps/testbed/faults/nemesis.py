@@ -1,0 +1,211 @@
+"""The nemesis: VMs that move about a real cluster while whatever can break breaks, drawn from a seed.
+
+    python -m ryu_apps.testbed.faults.nemesis --seed 7 --seconds 600
+
+Each step asks for something under a fault, lifts the fault, and checks what must never break.  A seed fixes the
+steps, not the microseconds: a run that fails tells its steps, and repeating it meets the same faults in the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from ryu_apps.evb.protocol.timers import agree
+from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.testbed.faults.kinds import FAULTS, Scene
+from ryu_apps.testbed.faults.rig import HOMES, Guest, Rig
+from ryu_apps.testbed.harness import sandbox
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.short_timers import QUICK
+
+GUESTS = tuple(Guest(f"roamer{number}", 60 + number) for number in range(3))
+#: Hypervisors with no bystander.
+PLACES = ("hv1", "hv2", "hv5", "hv6")
+MODES = (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE, Mode.DEASSOCIATE)
+#: Seconds that things take on a busy machine besides what timers say.
+SLACK = 6.0
+#: Of these, what a change of owner may take.
+MARGIN = 1.2
+#: Seconds after which a switch is rid of what no record explains: longer than any keep-alive timeout here, then some.
+SWEPT = 40.0
+
+
+class Nemesis:
+    """One run on a rig that is up; afterwards the rig is as it was.
+
+    Attributes:
+        steps: what has been done, for whoever has to repeat it.
+        injected: how often each fault.
+        slowest: the longest time from the end of a fault to a cluster that is well, in seconds.
+    """
+
+    def __init__(
+        self, rig: Rig, seed: int, timers: Timers = QUICK, tell: Callable[[str], None] = lambda words: None
+    ) -> None:
+        """
+        Args:
+            timers: of the roamers' stations, see :func:`rig_for`.
+        """
+        self.rig = rig
+        agreed = agree(timers, timers)
+        # A station that waits for an answer, and what expires thereafter.
+        self._patience = agreed.response_wait + agreed.keep_alive_timeout + SLACK
+        # A change of owner has reached all switches or was taken back.
+        self._flip = agreed.resource_wait_delay + MARGIN
+        self.steps: list[str] = []
+        self.injected: Counter[str] = Counter()
+        self.slowest = 0.0
+        self.draw = random.Random(seed)
+        self._scene = Scene(rig, self.draw, GUESTS, PLACES, self.wait_answered)
+        self._tell = tell
+
+    def rage(self, seconds: float) -> None:
+        """Go on for so long with whatever is drawn, then see that nothing is left of it.
+
+        Raises:
+            AssertionError, TimeoutError: something broke that must not.
+        """
+        deadline = time.monotonic() + seconds
+        with self._undone():
+            while time.monotonic() < deadline:
+                self._step(self.draw.choice(sorted(FAULTS)))
+
+    def deal(self, kinds: Iterable[str]) -> None:
+        """Each of these kinds of faults once, in an order that is drawn; as :meth:`rage`."""
+        deck = sorted(kinds)
+        self.draw.shuffle(deck)
+        with self._undone():
+            for name in deck:
+                self._step(name)
+
+    @contextmanager
+    def _undone(self) -> Iterator[None]:
+        before = self.rig.tables()
+        try:
+            yield
+        finally:
+            self.rig.tidy(*GUESTS)
+        if not self._scene.lost_state:
+            self.rig.await_tables(before, self._patience)
+            return
+        # Indices are new ones, and what no record explained has to go first.
+        was = shapes(before)
+        wait_until(lambda: shapes(self.rig.read_tables() or {}) == was, "tables as before, but for indices", SWEPT)
+
+    def _step(self, name: str) -> None:
+        orders = [(guest, *self._order()) for guest in self.draw.sample(GUESTS, self.draw.randint(1, len(GUESTS)))]
+        wishes = ", ".join(f"{guest.name} {mode.value} at {place}" for guest, place, mode in orders)
+        self.steps.append(f"{name}: {wishes}")
+        self._tell(self.steps[-1])
+        self.injected[name] += 1
+        with contextmanager(FAULTS[name])(self._scene):
+            for guest, place, mode in orders:
+                self.rig.ask(place, mode, guest)
+        begun = time.monotonic()
+        self._check()
+        self.slowest = max(self.slowest, time.monotonic() - begun)
+
+    def wait_answered(self) -> None:
+        """Let what was asked be dealt with while the fault lasts, as long as a station would wait."""
+        with suppress(TimeoutError):
+            wait_until(self._agree, "agreement under the fault", 2.0, pause=0.05)
+
+    def _order(self) -> tuple[str, Mode]:
+        return self.draw.choice(PLACES), self.draw.choice(MODES)
+
+    def _check(self) -> None:
+        """What must never break, and what must be well again soon."""
+        try:
+            # Two switches do not change at one moment, but neither may stay behind the other.
+            wait_until(lambda: all(len(self.rig.places(guest)) <= 1 for guest in GUESTS), "one place a VM", self._flip)
+            wait_until(self._agree, "stations, bridge and switches to agree", self._patience, pause=0.05)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}; {self._views()}; steps: {self.steps}") from None
+
+    def _views(self) -> str:
+        """Who believes what."""
+        return "; ".join(
+            f"{guest.name}: switches {self.rig.places(guest)}, bridge {self.rig.known(guest)},"
+            f" stations {[place for place in PLACES if self._associated(place, guest)]}"
+            for guest in GUESTS
+            if not self._agree_on(guest)
+        )
+
+    def _agree(self) -> bool:
+        with suppress(OSError):  # a client that was turned away
+            return self._ready() and all(self._agree_on(guest) for guest in GUESTS) and self._kept()
+        return False
+
+    def _kept(self) -> bool:
+        """Whether every bystander is associated where it always was, as the bridge and its station have it."""
+        return all(
+            (self.rig.known(guest) or {}).get("owner") == str(self.rig.cluster.hypervisors[home].port)
+            and self._associated(home, guest)
+            for guest, home in HOMES.items()
+        )
+
+    def _ready(self) -> bool:
+        return all(one["readiness"] == "ready" for one in self.rig.controller.get("/evb/status")["switches"])
+
+    def _agree_on(self, guest: Guest) -> bool:
+        """One owner, at the switches as at the bridge, and no station that is associated elsewhere."""
+        known = self.rig.known(guest) or {"owner": None, "attachments": []}
+        if any(one["wanted"] or one["phase"] == "releasing" for one in known["attachments"]):
+            return False
+        owners = self.rig.places(guest)
+        holders = [place for place in PLACES if self._associated(place, guest)]
+        ports = [str(self.rig.cluster.hypervisors[place].port) for place in owners]
+        return holders == owners and ports == ([known["owner"]] if known["owner"] else [])
+
+    def _associated(self, place: str, guest: Guest) -> bool:
+        return self.rig.cluster.hypervisors[place].station.holds(Mode.ASSOCIATE, guest.vsi)
+
+
+def shapes(tables: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Rules and groups without what the index of a VSI makes of them: cookies, metadata, the order of a flood."""
+    return {name: sorted(_shape(line) for line in lines) for name, lines in tables.items()}
+
+
+def _shape(line: str) -> str:
+    match, _, actions = re.sub(r"0x[0-9a-f]+", "#", line).partition("actions=")
+    return f"{match}actions={sorted(actions.split(','))}"
+
+
+def rig_for(folder: Path, timers: Timers = QUICK) -> Rig:
+    """Roamers' stations with the shortest timers, so that what has to expire does so while we wait, or with others."""
+    return Rig(folder, dict.fromkeys(PLACES, timers))
+
+
+def main() -> None:
+    """Run from the command line, as root."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ryu_apps.testbed.faults.nemesis", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--default-timers", action="store_true", help="as the product has them, not the shortest ones")
+    given = parser.parse_args()
+    timers = Timers() if given.default_timers else QUICK
+    sandbox.enter()
+    print(f"seed {given.seed}")
+    with tempfile.TemporaryDirectory(prefix="nemesis-", dir="/run") as folder, rig_for(Path(folder), timers) as rig:
+        nemesis = Nemesis(rig, given.seed, timers, print)
+        with rig.bystanders() as loss:
+            nemesis.rage(given.seconds)
+    sent, lost = sum(loss.sent.values()), sum(loss.lost.values())
+    print(f"{sum(nemesis.injected.values())} faults: {dict(nemesis.injected)}")
+    print(f"bystanders lost {lost} of {sent}; slowest recovery {nemesis.slowest:.1f} s")
+    raise SystemExit(bool(lost))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,413 @@
+"""A cluster to break: its channels go through the proxy, its state is durable, and VMs that nobody moves talk on.
+
+Every test begins and ends with the same flow tables; what the bystanders lost is counted in between.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.error import HTTPError
+from uuid import NAMESPACE_URL, uuid5
+
+from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.pipeline.tables import Table
+from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Timers
+from ryu_apps.evb.wire.association import VdpMode
+from ryu_apps.testbed.faults.proxy import Proxy
+from ryu_apps.testbed.flow_dumps import gates, read_dump
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.controller import APPS, Controller
+from ryu_apps.testbed.harness.exchanges import VdpMessage, vdp_messages
+from ryu_apps.testbed.harness.ovs import dump_flows, dump_groups
+from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
+from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, wait_until
+from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.topologies import two_switch
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+S1, S2 = 1, 2
+#: Of the bystanders' stations: 10 s for a controller to come back, and a keep-alive every 84 s.  A station drops a VSI
+#: whose keep-alive meets no controller, which no test of something else should depend on.
+PATIENT = Timers(rwd=20, rka=23)
+#: Stations that may be asked again after 2 s, and refresh what they hold every 10 s.
+BRISK = Timers(rwd=17, rka=20)
+
+_WIRE_MODE = {
+    Mode.PREASSOCIATE: VdpMode.PREASSOCIATE,
+    Mode.PREASSOCIATE_RR: VdpMode.PREASSOCIATE_RR,
+    Mode.ASSOCIATE: VdpMode.ASSOCIATE,
+    Mode.DEASSOCIATE: VdpMode.DEASSOCIATE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A VM as its VSI; ``number`` makes its addresses, ``more`` are MAC addresses of further interfaces."""
+
+    name: str
+    number: int
+    type_id: int = 1
+    more: tuple[str, ...] = ()
+
+    @property
+    def vsi(self) -> Vsi:
+        """As stations name it."""
+        uuid = str(uuid5(NAMESPACE_URL, f"faults/{self.name}"))
+        filters = tuple(f"{two_switch.NATIVE_VLAN}-{mac}" for mac in (self.mac, *self.more))
+        return Vsi(uuid, self.type_id, 1, filters, self.ip)
+
+    @property
+    def mac(self) -> str:
+        """Text form."""
+        return f"52:54:00:bb:00:{self.number:02x}"
+
+    @property
+    def ip(self) -> str:
+        """IPv4 address."""
+        return f"10.0.100.{100 + self.number}"
+
+
+#: The bystanders: a pair across the trunk, a pair behind one uplink, and one VM at each switch that talks to an end
+#: system there.
+HOMES = {
+    Guest("b1", 1): "hv3",
+    Guest("b2", 2): "hv7",
+    Guest("b3", 3): "hv4",
+    Guest("b4", 4): "hv8",
+    Guest("b5", 5): "hv3",
+}
+INTERVAL = 0.004
+FLOWS = (
+    Flow("across", "udp", "b2", "b1", 443, INTERVAL, True),
+    Flow("reflected", "udp", "b5", "b1", 123, INTERVAL, True),
+    Flow("s1", "udp", "nms", "b3", 443, INTERVAL, True),
+    Flow("s2", "udp", "client", "b4", 443, INTERVAL, True),
+)
+EVERYONE = tuple(flow.name for flow in FLOWS)
+AT_S1, AT_S2 = ("reflected", "s1"), ("s2",)
+#: Seconds for which a datagram may be under way where the machine is busy.
+_UNDER_WAY = 3.0
+
+
+@dataclass(slots=True)
+class Loss:
+    """What bystanders sent and what never arrived, by flow."""
+
+    sent: dict[str, int]
+    lost: dict[str, int]
+
+
+class Rig:
+    """The cluster, its proxy and its bystanders; a context manager.
+
+    Attributes:
+        figures: what the tests noted, see :meth:`note`.
+    """
+
+    def __init__(self, folder: Path, timers: dict[str, Timers] | None = None, more: tuple[str, ...] = ()) -> None:
+        """
+        Args:
+            folder: an existing, empty folder; state is in ``state`` below it.
+            timers: what bridge ports propose, by hypervisor; bystanders' are PATIENT, others BRISK.
+            more: Ryu apps beside the bridge's.
+        """
+        given = dict.fromkeys(HOMES.values(), PATIENT) | (timers or {})
+        fabric = _timed(two_switch.fabric(8), given)
+        config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),), "state"))
+        self.state_dir = folder / "state"
+        self.figures: list[dict[str, Any]] = []
+        self._excuses: list[tuple[tuple[str, ...], float, float]] = []
+        # Switches are told the proxy's port; of two ports on ryu-manager's command line the later counts.
+        self._apps = ("--ofp-tcp-listen-port=6654", *APPS, *more)
+        self.cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, self._apps)
+        self.proxy = Proxy(6653, 6654)
+
+    @property
+    def controller(self) -> Controller:
+        """The controller's process."""
+        return self.cluster.controller
+
+    def __enter__(self) -> Self:
+        try:
+            self.cluster.start()
+            wait_until(self._relays, "reflective relay at every station")
+            for guest, home in HOMES.items():
+                self.cluster.boot(Vm(guest.name, guest.mac, guest.ip), home)
+                self.admit(guest, home)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _relays(self) -> bool:
+        return all(one["reflective_relay"] for one in self.controller.get("/evb/stations"))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cluster.stop()
+        self.proxy.close()
+
+    # --- stations ---
+    def ask(self, hypervisor: str, mode: Mode, guest: Guest) -> str:
+        """Have a station ask; returns when it has taken the order, not when the bridge has answered.
+
+        Returns:
+            What vdptool says; a station that waits for an older answer takes no order.
+        """
+        station = self.cluster.hypervisors[hypervisor].station
+        command = station.namespace.argv(("vdptool", "-i", station.interface, "-T", *guest.vsi.arguments(mode)))
+        return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
+
+    def answers(self, hypervisor: str, guest: Guest, since: float) -> list[VdpMessage]:
+        """What the bridge told a station about a VSI."""
+        return [one for one in self.messages(hypervisor, guest, since) if not one.from_station]
+
+    def messages(self, hypervisor: str, guest: Guest, since: float) -> list[VdpMessage]:
+        """VDP about a VSI at an uplink, both ways."""
+        self.cluster.watcher.settle()
+        seen = [one for one in list(self.cluster.hypervisors[hypervisor].tap.sightings) if one.t >= since]
+        return [one for one in vdp_messages(seen) if one.vsi == guest.vsi.uuid]
+
+    def answered(self, hypervisor: str, mode: Mode, guest: Guest, limit: float = 8.0) -> VdpMessage:
+        """Ask until the bridge answers: a station that still waits for an older answer takes no order.
+
+        Raises:
+            TimeoutError: no answer in ``limit`` seconds.
+        """
+        since = time.monotonic()
+        asked = [0.0]
+
+        def answer() -> VdpMessage | None:
+            found = [
+                one for one in self.answers(hypervisor, guest, since) if one.answer and one.mode is _WIRE_MODE[mode]
+            ]
+            if not found and time.monotonic() > asked[0] + 0.25:
+                self.ask(hypervisor, mode, guest)
+                asked[0] = time.monotonic()
+            return found[-1] if found else None
+
+        return wait_until(answer, f"{hypervisor}: an answer to {mode.value} of {guest.name}", limit, pause=0.005)
+
+    def granted(self, hypervisor: str, mode: Mode, guest: Guest, limit: float = 8.0) -> VdpMessage:
+        """As :meth:`answered`; the answer has to be a success.
+
+        Raises:
+            AssertionError: it is not.
+        """
+        message = self.answered(hypervisor, mode, guest, limit)
+        assert message.answer is not None and message.answer.success, f"{guest.name} at {hypervisor}: {message}"
+        return message
+
+    def admit(self, guest: Guest, hypervisor: str) -> None:
+        """Reserve and associate."""
+        self.granted(hypervisor, Mode.PREASSOCIATE_RR, guest)
+        self.granted(hypervisor, Mode.ASSOCIATE, guest)
+
+    def let_go(self, hypervisor: str, guest: Guest, limit: float = 8.0) -> None:
+        """De-associate until the station holds the VSI no more; one that gets no answer forgets it too."""
+        asked = [0.0]
+
+        def gone() -> bool:
+            if not self.holds(hypervisor, guest):
+                return True
+            if time.monotonic() > asked[0] + 0.25:
+                self.ask(hypervisor, Mode.DEASSOCIATE, guest)
+                asked[0] = time.monotonic()
+            return False
+
+        wait_until(gone, f"{hypervisor} to let {guest.name} go", limit, pause=0.005)
+
+    def dismiss(self, guest: Guest, *hypervisors: str) -> None:
+        """De-associate wherever a station holds the VSI, then see that the bridge knows it no more."""
+        for hypervisor in hypervisors:
+            self.let_go(hypervisor, guest)
+        wait_until(lambda: self.known(guest) is None, f"{guest.name} forgotten", 25)
+
+    def holds(self, hypervisor: str, guest: Guest) -> bool:
+        """Does the station believe that it has the VSI?"""
+        station = self.cluster.hypervisors[hypervisor].station
+        return any(station.holds(mode, guest.vsi) for mode in (Mode.ASSOCIATE, Mode.PREASSOCIATE_RR, Mode.PREASSOCIATE))
+
+    # --- the bridge ---
+    def known(self, guest: Guest) -> dict[str, Any] | None:
+        """A VSI as REST shows it."""
+        return next((one for one in self.controller.get("/evb/vsis") if one["vsi"] == guest.vsi.uuid), None)
+
+    def events(self, since: float, kind: str, guest: Guest | None = None) -> list[dict[str, Any]]:
+        """The journal's events of a kind after a moment."""
+        found = self.controller.get(f"/evb/events?since={since}")
+        return [one for one in found if one["kind"] == kind and (guest is None or one["vsi"] == guest.vsi.uuid)]
+
+    def alarms(self) -> list[str]:
+        """The kinds of the alarms that are not over."""
+        return [one["kind"] for one in self.controller.get("/evb/status")["alarms"]]
+
+    def restart(self) -> float:
+        """Start the controller again after a kill; returns the seconds until both switches were ready."""
+        begun = time.monotonic()
+        self.controller.start(self._apps)
+        self.controller.wait_connected(2)
+        return time.monotonic() - begun
+
+    def recall(self, guest: Guest) -> None:
+        """Take a VM off the network as an operator does; one that is not there, or just gone, is no mistake."""
+        try:
+            self.controller.delete(f"/evb/vsis/{guest.vsi.uuid}")
+        except HTTPError as error:
+            if error.code != HTTPStatus.NOT_FOUND:
+                raise
+
+    def lose_state(self, keep: bool) -> None:
+        """What the bridge has written is gone, its controller being dead; ``keep``: but for an empty file."""
+        state = self.state_dir / "state.sqlite"
+        for file in state.parent.glob(f"{state.name}*"):
+            file.unlink()
+        if keep:
+            state.touch()
+
+    def tidy(self, *guests: Guest) -> None:
+        """After a test, also one that failed: no traps, and these VMs nowhere."""
+        self.proxy.clear()
+        self.proxy.admit()
+        for guest in guests:
+            for hypervisor in self.cluster.hypervisors:
+                self.let_go(hypervisor, guest, limit=25)
+            self.recall(guest)
+
+    # --- what the switches hold ---
+    def tables(self) -> dict[str, list[str]]:
+        """Rules and groups of every switch."""
+        return {name: dump_flows(name) + dump_groups(name) for name in ("s1", "s2")}
+
+    def places(self, guest: Guest) -> list[str]:
+        """Hypervisors at whose ports the VM's frames are let in; more than one must never be."""
+        found = []
+        for hypervisor in self.cluster.hypervisors.values():
+            rules = gates(read_dump(dump_flows(f"s{hypervisor.port.dpid}")))
+            marks = {f"in_port={hypervisor.port.port_no}", f"dl_src={guest.mac}"}
+            if any(rule.table == Table.INGRESS and marks <= set(rule.match.split(",")) for rule in rules):
+                found.append(hypervisor.name)
+        return found
+
+    @contextmanager
+    def restored(self, limit: float = PATIENCE) -> Iterator[dict[str, list[str]]]:
+        """What happens in here leaves no rule and takes none."""
+        before = self.tables()
+        yield before
+        self.await_tables(before, limit)
+
+    def await_tables(self, before: dict[str, list[str]], limit: float) -> None:
+        """The switches come to hold what they held."""
+        try:
+            wait_until(lambda: self.read_tables() == before, "tables as before", limit, pause=0.1)
+        except TimeoutError:
+            self.assert_tables(before)
+
+    def assert_tables(self, before: dict[str, list[str]]) -> None:
+        """The switches hold what they held."""
+        after = self.tables()
+        odd = {name: sorted(set(before[name]) ^ set(after[name]))[:6] for name in before}
+        assert after == before, f"rules left over, lost or doubled: {odd}"
+
+    def read_tables(self) -> dict[str, list[str]] | None:
+        """As :meth:`tables`; None while the switches cannot be asked."""
+        try:
+            return self.tables()
+        except CommandError:
+            return None
+
+    # --- bystanders ---
+    @contextmanager
+    def bystanders(self, flows: Iterable[str] = EVERYONE) -> Iterator[Loss]:
+        """Traffic of the VMs that nobody moves; the loss is known at the end, but for what is :meth:`excused`."""
+        self._excuses.clear()
+        loss = Loss({}, {})
+        chosen = [flow for flow in FLOWS if flow.name in flows]
+        ends: dict[str, Any] = {**self.cluster.hosts, **self.cluster.vms}
+        peers = {name: end.ip for name, end in ends.items()}
+        names = dict.fromkeys(name for flow in chosen for name in (flow.vm, flow.host))
+        folder = Path(tempfile.mkdtemp(prefix="bystanders-", dir=self.cluster.folder))
+        probers = {name: Prober(name, ends[name].namespace, ends[name].ip, folder) for name in names}
+        try:
+            for name, prober in probers.items():
+                prober.start([flow for flow in chosen if name in (flow.vm, flow.host)], peers)
+            for prober in probers.values():
+                prober.wait_heard()
+            begun = time.monotonic()
+            yield loss
+            finish = time.monotonic()
+            settle(probers.values())
+        finally:
+            notes = {name: prober.stop() for name, prober in probers.items()}
+        for flow in chosen:
+            here, there = notes[flow.vm][flow.name], notes[flow.host][flow.name]
+            assert isinstance(here, UdpNotes) and isinstance(there, UdpNotes)
+            windows = [
+                judge(*ends, first, first, last)
+                for ends in ((here, there), (there, here))
+                for first, last in self._spans(flow.name, begun, finish)
+            ]
+            loss.sent[flow.name] = sum(one.sent for one in windows)
+            loss.lost[flow.name] = sum(one.lost for one in windows)
+
+    @contextmanager
+    def excused(self, flows: tuple[str, ...]) -> Iterator[None]:
+        """What these flows send meanwhile, or have under way, may be lost."""
+        begun = time.monotonic() - _UNDER_WAY
+        yield
+        self._excuses.append((flows, begun, time.monotonic() + _UNDER_WAY))
+
+    def _spans(self, flow: str, begun: float, finish: float) -> Iterator[tuple[float, float]]:
+        """The times in which a flow has no excuse."""
+        for flows, first, last in self._excuses:
+            if flow in flows:
+                yield begun, first
+                begun = max(begun, last)
+        yield begun, finish
+
+    @contextmanager
+    def unharmed(self, fault: str, flows: Iterable[str] = EVERYONE) -> Iterator[dict[str, float]]:
+        """A fault that bystanders must not notice; times written into the value become its figures."""
+        times: dict[str, float] = {}
+        with self.bystanders(flows) as loss:
+            yield times
+        sent, lost = sum(loss.sent.values()), sum(loss.lost.values())
+        self.note(fault, sent, lost, times)
+        assert lost == 0 and sent > 0, f"bystanders lost {loss.lost} of {loss.sent}"
+
+    def note(self, fault: str, sent: int, lost: int, times: dict[str, float]) -> None:
+        """Keep a line of the table in docs/reliability.rst, and write all of them down."""
+        self.figures.append({"fault": fault, "sent": sent, "lost": lost, "seconds": times})
+
+    def write(self, name: str) -> None:
+        """Write the figures to ``reports/reliability``."""
+        target = CHECKOUT / "reports" / "reliability"
+        target.mkdir(parents=True, exist_ok=True)
+        (target / f"{name}.json").write_text(json.dumps(self.figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _timed(fabric: Fabric, timers: dict[str, Timers]) -> Fabric:
+    def interfaces(switch: int) -> dict[int, Any]:
+        return {
+            number: replace(one, timers=timers.get(one.name, BRISK)) if one.role is Role.STATION else one
+            for number, one in fabric.switches[switch].interfaces.items()
+        }
+
+    return Fabric({dpid: replace(one, interfaces=interfaces(dpid)) for dpid, one in fabric.switches.items()})
+
+
+def port_of(rig: Rig, hypervisor: str) -> PortId:
+    """The bridge port of a hypervisor."""
+    return rig.cluster.hypervisors[hypervisor].port

@@ -1,0 +1,69 @@
+"""Web servers that come to a cluster and go again, and whether what is sent to them arrives."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from ipaddress import IPv4Address
+
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.shell import Namespace
+from ryu_apps.testbed.harness.station import Vsi
+from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
+
+ETHERTYPE_ARP = 0x0806
+#: The VSI type of the shipped web server; QUIC (UDP) passes to and from HTTPS, and nothing to 5002.
+WEB = (1, 1)
+HTTPS = 443
+
+
+def vsi(number: int) -> Vsi:
+    """The VSI of a guest."""
+    return Vsi(
+        f"00000000-0000-4000-8000-{number:012d}",
+        *WEB,
+        (f"100-52:54:00:bb:00:{number:02x}",),
+        f"10.0.100.{100 + number}",
+    )
+
+
+@contextmanager
+def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[Vm]:
+    """A VM, associated, and gone again afterwards."""
+    vm = Vm(f"t{number}", f"52:54:00:bb:00:{number:02x}", f"10.0.100.{100 + number}")
+    cluster.boot(vm, hypervisor)
+    admit(cluster.hypervisors[hypervisor], vsi(number))
+    try:
+        yield vm
+    finally:
+        dismiss(cluster.hypervisors[hypervisor], vsi(number))
+        cluster.shut_down(vm.name, hypervisor)
+
+
+def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience: float = 2.0) -> bool:
+    """Does a datagram get through?  Sent again every 50 ms, because the first ones wait for ARP."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(receiver.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        listening.bind(("0.0.0.0", port))
+        listening.settimeout(0.05)
+        sending = stack.enter_context(sender.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sending.bind(("0.0.0.0", port))
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            sending.sendto(b"here", (ip, port))
+            try:
+                return listening.recv(16) == b"here"
+            except TimeoutError:
+                continue
+    return False
+
+
+def who_has(ip: str, mac: str, source: str) -> bytes:
+    """An ARP request, broadcast."""
+    octets = bytes.fromhex(mac.replace(":", ""))
+    head = struct.pack("!HHHBBH", ETHERTYPE_ARP, 1, 0x0800, 6, 4, 1)
+    return b"\xff" * 6 + octets + head + octets + IPv4Address(source).packed + bytes(6) + IPv4Address(ip).packed

@@ -1,0 +1,234 @@
+"""A whole cluster: Mininet with Open vSwitch, the controller, a hypervisor with its own lldpad at every station port.
+
+with Cluster(fabric, hosts, folder, policies) as cluster:
+    cluster.hypervisors["hv1"].station.request(Mode.ASSOCIATE, vsi)
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
+from ryu_apps.testbed.harness import mininet_api
+from ryu_apps.testbed.harness.capture import Tap, Watcher, only_ethertypes
+from ryu_apps.testbed.harness.controller import APPS, Controller
+from ryu_apps.testbed.harness.ovs import PrivateOvs
+from ryu_apps.testbed.harness.shell import Namespace, run
+from ryu_apps.testbed.harness.station import LldpadStation, Station
+from ryu_apps.testbed.harness.vepa import VepaEdge
+from ryu_apps.testbed.harness.vm import Vm, no_checksum_offload
+from ryu_apps.topologies.mininet_topo import EndSystem, mac_text, topo_of
+
+_DATAPATH = "ovs-netdev"
+
+
+class NameClashError(RuntimeError):
+    """A cluster cannot be built beside what is in this network namespace; a private one would do."""
+
+
+#: Makes the station of an uplink: (namespace, interface, folder for its files).
+StationMaker = Callable[[Namespace, str, Path], Station]
+
+
+class Hypervisor:
+    """A host at a station port.
+
+    Attributes:
+        name: as in the fabric.
+        port: the switch port it hangs on.
+        namespace, uplink: where it is, and its interface to the switch.
+        edge: its VEPA ports.
+        station: its lldpad, or what the cluster uses in its place.
+        tap: VDP on its uplink.
+    """
+
+    def __init__(
+        self, port: PortId, namespace: Namespace, folder: Path, watcher: Watcher, station: StationMaker
+    ) -> None:
+        self.name = name = namespace.name
+        self.port = port
+        self.namespace = namespace
+        self.uplink = f"{name}-eth0"
+        namespace.quiet()
+        self.edge = VepaEdge(namespace, self.uplink)
+        self.station = station(namespace, self.uplink, folder)
+        self.tap = watcher.watch(Tap(namespace, self.uplink, only_ethertypes(ETHERTYPE_ECP)))
+
+
+class EndHost:
+    """A configured end system: the client, the NMS host."""
+
+    def __init__(self, system: EndSystem, namespace: Namespace) -> None:
+        self.name = system.name
+        self.mac = mac_text(system.mac)
+        self.ip = system.ip.partition("/")[0]
+        self.namespace = namespace
+        self.interface = f"{system.name}-eth0"
+        namespace.quiet()
+        no_checksum_offload(namespace, self.interface)
+
+
+class Cluster:
+    """Built by :meth:`start`, taken down by :meth:`stop`; also a context manager.
+
+    Attributes:
+        fabric: what it was built from.
+        folder: configuration, logs and captures.
+        controller, ovs, watcher: its parts.
+        hypervisors, hosts, vms: by name.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        hosts: Iterable[EndSystem],
+        folder: Path,
+        config: str,
+        apps: Sequence[str] = APPS,
+        ports: tuple[int, int] = (6653, 8080),
+        station: StationMaker = LldpadStation,
+    ) -> None:
+        """
+        Args:
+            fabric, hosts: the topology.
+            folder: an existing, empty folder.
+            config: text of evbridge.yaml.
+            apps: what ryu-manager loads.
+            ports: OpenFlow and REST port of the controller, on the loopback.
+            station: what speaks EVB at each hypervisor.
+        """
+        self.fabric = fabric
+        self.folder = folder
+        self._systems = tuple(hosts)
+        self._apps = tuple(apps)
+        self._station = station
+        self._config = folder / "evbridge.yaml"
+        self._config.write_text(config, encoding="utf-8")
+        (folder / "ovs").mkdir()
+        self.ovs = PrivateOvs(folder / "ovs")
+        self.controller = Controller(self._config, folder, *ports)
+        self.watcher = Watcher()
+        self.hypervisors: dict[str, Hypervisor] = {}
+        self.hosts: dict[str, EndHost] = {}
+        self.vms: dict[str, Vm] = {}
+        self._net: Any = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything and wait until every station has agreed on EVB with its bridge.
+
+        Raises:
+            NameClashError: something of that name is here already.
+            TimeoutError, StationError: a part did not come up.
+        """
+        self._check_names()
+        self.ovs.start()
+        self.controller.start(self._apps)
+        self._net = self._build()
+        self._net.start()
+        self._populate()
+        for hypervisor in self.hypervisors.values():
+            hypervisor.station.start()
+        self.controller.wait_connected(len(self.fabric.switches))
+        for hypervisor in self.hypervisors.values():
+            hypervisor.station.wait_ready()
+        self.controller.wait_agreed(len(self.hypervisors))
+
+    def stop(self) -> None:
+        """Take everything down, in the opposite order; what was never started is left out."""
+        for vm in self.vms.values():
+            vm.halt()
+        for hypervisor in self.hypervisors.values():
+            hypervisor.station.stop()
+        self.watcher.close()
+        if self._net is not None:
+            self._net.stop()
+        self.controller.stop()
+        self.ovs.stop()
+
+    def boot(self, vm: Vm, hypervisor: str) -> None:
+        """Start a VM at a hypervisor, its port connected; the bridge has not been told."""
+        home = self.hypervisors[hypervisor]
+        vm.boot(home.namespace)
+        home.edge.attach(vm.port, vm.mac)
+        home.edge.raise_port(vm.port)
+        self.vms[vm.name] = vm
+
+    def shut_down(self, vm: str, hypervisor: str) -> None:
+        """End a VM and take its port away; the bridge has been told."""
+        home, gone = self.hypervisors[hypervisor], self.vms.pop(vm)
+        home.edge.detach(gone.port)
+        home.namespace.ip(f"link del dev {gone.port}")
+        gone.halt()
+
+    def keep_logs(self, target: Path) -> None:
+        """Copy configuration and logs to where they outlive the cluster."""
+        shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=_no_sockets)
+
+    def _check_names(self) -> None:
+        """Open vSwitch has one user-space datapath a network namespace, and switches are interfaces too."""
+        wanted = {_DATAPATH, *(switch.name for switch in self.fabric.switches.values())}
+        clashing = wanted & {name for _, name in socket.if_nameindex()}
+        if clashing:
+            raise NameClashError(f"in this network namespace there is already: {', '.join(sorted(clashing))}")
+
+    def _build(self) -> Any:
+        mininet = mininet_api.load()
+        from mininet.log import setLogLevel
+        from mininet.node import OVSSwitch, RemoteController
+
+        class Elsewhere(RemoteController):
+            """The controller that we have started.  Mininet would look for it with telnet and fall over its answer."""
+
+            def checkListening(self) -> None:  # noqa: N802
+                pass
+
+        setLogLevel("error")
+        # In a batch: otherwise a terminal, of 4096 characters a line, is told of all ports of a switch.
+        switch = partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure", batch=True)
+        net = mininet.Mininet(topo=topo_of(self.fabric, self._systems), switch=switch, controller=None)
+        net.addController("c0", controller=Elsewhere, ip="127.0.0.1", port=self.controller.port)
+        return net
+
+    def _populate(self) -> None:
+        # The kernel at the switch's end of a link would send IPv6 of its own past the switch.
+        ends = [intf.name for switch in self._net.switches for intf in switch.intfList() if intf.name != "lo"]
+        run(["sysctl", "-qw", *(f"net.ipv6.conf.{end}.disable_ipv6=1" for end in ends)])
+        systems = {system.name: system for system in self._systems}
+        for port in self.fabric.ports(Role.STATION):
+            name = self._name_at(port)
+            self.hypervisors[name] = Hypervisor(port, self._namespace(name), self.folder, self.watcher, self._station)
+        for port in self.fabric.ports(Role.HOST):
+            name = self._name_at(port)
+            self.hosts[name] = EndHost(systems[name], self._namespace(name))
+
+    def _name_at(self, port: PortId) -> str:
+        interface = self.fabric.interface(port)
+        assert interface is not None
+        return interface.name
+
+    def _namespace(self, name: str) -> Namespace:
+        return Namespace(name, self._net.get(name).pid)
+
+
+def _no_sockets(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if not (Path(folder) / name).is_file() and not (Path(folder) / name).is_dir()]

@@ -1,0 +1,77 @@
+"""Many connections between an end system and a VM: their two ends, and which of them outlive a move."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from ryu_apps.testbed.harness import crowd
+from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
+
+
+class Heard(NamedTuple):
+    """What one connection has heard: the last beat, when (monotonic seconds), and what broke it."""
+
+    beat: int
+    t: float
+    broken: str
+
+
+class CrowdEnd:
+    """The process at one end; a context manager.  Signals go to it as to a prober."""
+
+    def __init__(self, namespace: Namespace, address: str) -> None:
+        command = namespace.argv([sys.executable, "-S", "-E", str(Path(crowd.__file__)), address])
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        end(self._process)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process (stop and continue, with its VM)."""
+        os.kill(self._process.pid, number)
+
+    def tell(self, *order: object) -> Any:
+        """Give an order and wait for the answer."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write(" ".join(map(str, order)) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def heard(self) -> dict[int, Heard]:
+        """What every connection has heard, by its client's port."""
+        return {int(port): Heard(*heard) for port, heard in self.tell("report").items()}
+
+
+def silent_after(talker: CrowdEnd, listener: CrowdEnd, limit: float = 10.0) -> int:
+    """How many connections do not bring a new beat through from one end to the other.
+
+    TCP repeats what was lost while the VM was under way, at intervals that double: a connection that lives is
+    heard within ``limit`` seconds.
+    """
+    talker.tell("beat")
+    beat = talker.tell("beat")
+    ports = set(talker.heard())
+
+    def through() -> bool:
+        heard = listener.heard()
+        return all(port in heard and heard[port].beat >= beat for port in ports)
+
+    try:
+        wait_until(through, "beats", limit, pause=0.1)
+    except TimeoutError:
+        heard = listener.heard()
+        return sum(1 for port in ports if port not in heard or heard[port].beat < beat)
+    return 0

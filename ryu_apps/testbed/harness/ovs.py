@@ -1,0 +1,112 @@
+"""An Open vSwitch of our own: database and daemon in a folder, started, killed and restarted by handle.
+
+The folder reaches ovs-vsctl and ovs-ofctl (ours, and those that Mininet calls) by ``OVS_RUNDIR``, so the
+machine's own Open vSwitch is neither needed nor touched.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from ryu_apps.testbed.harness.shell import end, run
+
+_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+_QUIET = ("-vconsole:off", "-vsyslog:off")
+
+
+class PrivateOvs:
+    """ovsdb-server and ovs-vswitchd under ``folder``, which must exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._before: dict[str, str | None] = {}
+        self._server: subprocess.Popen[bytes] | None = None
+        self._switch: subprocess.Popen[bytes] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the Open vSwitch tools have to find in their environment."""
+        names = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")
+        return dict.fromkeys(names, str(self.folder))
+
+    @property
+    def pid(self) -> int:
+        """Process id of ovs-vswitchd: whoever looks for the namespace of the switches."""
+        assert self._switch is not None, "not started"
+        return self._switch.pid
+
+    def start(self) -> None:
+        """Start both daemons on an empty database and point this process's environment at them."""
+        self._before = {name: os.environ.get(name) for name in self.environment}
+        os.environ.update(self.environment)
+        database, socket = self.folder / "conf.db", self.folder / "db.sock"
+        run(["ovsdb-tool", "create", str(database), _SCHEMA])
+        self._server = self._spawn(
+            "ovsdb-server", str(database), f"--remote=punix:{socket}", f"--unixctl={self.folder}/ovsdb.ctl"
+        )
+        # That the socket is there does not mean that ovsdb-server listens.
+        run(["ovs-vsctl", "--retry", "--timeout=30", "--no-wait", "init"])
+        self.start_switch()
+
+    def start_switch(self) -> None:
+        """Start ovs-vswitchd on the database as it is; also after :meth:`kill_switch`."""
+        # Without --disable-system it would tidy away the kernel datapaths of another Open vSwitch.
+        self._switch = self._spawn(
+            "ovs-vswitchd", f"unix:{self.folder}/db.sock", "--disable-system", f"--unixctl={self.folder}/vswitchd.ctl"
+        )
+        run(["ovs-vsctl", "--timeout=10", "set", "Open_vSwitch", ".", "other_config:started-by=evbridge"])
+
+    def kill_switch(self) -> None:
+        """Kill ovs-vswitchd without a chance to say goodbye."""
+        assert self._switch is not None, "not started"
+        self._switch.kill()
+        self._switch.wait()
+
+    def stop(self) -> None:
+        """Stop both daemons."""
+        for process in (self._switch, self._server):
+            if process is not None:
+                end(process)
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+    def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [program, *arguments, *_QUIET, f"--log-file={self.folder}/{program}.log", "--no-chdir"]
+        return subprocess.Popen(
+            command, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+
+
+def forget_cached_flows() -> None:
+    """Make the datapath ask its tables again for every flow.
+
+    For who lets VMs go and brings the same ones back at once: Open vSwitch 3.1 may then hold on to what it had
+    cached in between (docs/reliability.rst).
+    """
+    run(["ovs-appctl", "-t", f"{os.environ['OVS_RUNDIR']}/vswitchd.ctl", "revalidator/purge"])
+
+
+def settle_cached_flows() -> None:
+    """Wait until the datapath forwards as the tables say now, those rules too that it has learnt by itself.
+
+    Twice, as the round that ends first may have begun before.
+    """
+    for _ in range(2):
+        run(["ovs-appctl", "-t", f"{os.environ['OVS_RUNDIR']}/vswitchd.ctl", "revalidator/wait"])
+
+
+def dump_flows(switch: str) -> list[str]:
+    """The rules of a bridge as ``ovs-ofctl`` prints them, without counters and ages, sorted."""
+    text = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-stats", "--no-names", "dump-flows", switch])
+    return sorted(line.strip() for line in text.splitlines() if "=" in line and "NXST" not in line)
+
+
+def dump_groups(switch: str) -> list[str]:
+    """The groups of a bridge, sorted."""
+    text = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", "dump-groups", switch])
+    return sorted(line.strip() for line in text.splitlines() if "group_id" in line)

@@ -1,0 +1,239 @@
+"""Flows of a scenario: starting their two ends, and what their notes say about a move."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ryu_apps.testbed.harness import prober
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, end, wait_until
+
+#: Seconds that the notes of a long run may take to write.
+_WRITING = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Traffic between an end system and a VM, both ways.
+
+    Attributes:
+        name: unique in a scenario.
+        proto: ``udp`` or ``tcp``; over TCP the VM listens.
+        host, vm: who talks to whom.
+        port: the VM's port; with UDP the port of both ends, unless there is a ``host_port``.
+        interval: seconds between two datagrams or beats of one end.
+        passes: whether policy lets it through; what comes through although it should not is counted.
+        group: IPv4 multicast group that the VM joins and the other end sends to; empty: they talk to each other.
+        address: whom the host calls in place of the VM; empty: the VM itself.
+        host_port: the host's port of a UDP flow, where it has such a flow with several VMs.
+    """
+
+    name: str
+    proto: str
+    host: str
+    vm: str
+    port: int
+    interval: float
+    passes: bool
+    group: str = ""
+    address: str = ""
+    host_port: int | None = None
+
+    def port_of(self, end: str) -> int:
+        """The port of an end (of the VM or of the host, by name)."""
+        return self.port if end == self.vm or self.host_port is None else self.host_port
+
+
+@dataclass(frozen=True, slots=True)
+class UdpNotes:
+    """What one end of a UDP flow noted.
+
+    Attributes:
+        sent: times of sending; the index is the sequence number.
+        heard: (sequence, sent, received) of the other end's datagrams.
+        leaked: frames injected behind a staged port that arrived here.
+    """
+
+    sent: tuple[float, ...] = ()
+    heard: tuple[tuple[int, float, float], ...] = ()
+    leaked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TcpNotes:
+    """What one end of a TCP flow noted.
+
+    Attributes:
+        beats: (number, time) of the other end's beats.
+        torn: beats that did not follow their predecessor.
+        failure: why the connection ended; empty while it lives.
+        failed: when it did.
+    """
+
+    beats: tuple[tuple[int, float], ...] = ()
+    torn: int = 0
+    failure: str = ""
+    failed: float = 0.0
+
+
+Notes = UdpNotes | TcpNotes
+
+
+class Prober:
+    """The process at one end of some flows."""
+
+    def __init__(self, name: str, namespace: Namespace, address: str, folder: Path) -> None:
+        self.name = name
+        self._namespace = namespace
+        self._address = address
+        self._notes = folder / f"{name}-notes.json"
+        self._log = folder / f"{name}-prober.log"
+        self._flows: list[Flow] = []
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, flows: Sequence[Flow], peers: dict[str, str]) -> None:
+        """Start this end's part of ``flows``; ``peers`` maps names to addresses."""
+        self._flows = list(flows)
+        orders = [self._order(flow, peers) for flow in flows]
+        command = [sys.executable, "-S", "-E", str(Path(prober.__file__)), json.dumps(orders), str(self._notes)]
+        self._process = self._namespace.popen(*command, log=self._log)
+
+    def wait_heard(self, limit: float = PATIENCE) -> None:
+        """Wait until every flow that policy lets through has heard from its other end.
+
+        Raises:
+            TimeoutError: one has not.
+        """
+        hears = [flow for flow in self._flows if not flow.group or self.name == flow.vm]
+        self._wait_said(Counter(f"+{flow.name}" for flow in hears if flow.passes), limit)
+
+    def wait_heard_again(self, vms: Collection[str], limit: float = PATIENCE) -> None:
+        """Wait until every such stream of these VMs has heard once more, from now on, or is broken.
+
+        After a gap TCP takes its time, and more of it on a busy machine.
+
+        Raises:
+            TimeoutError: one has not.
+        """
+        flows = [f"+{flow.name}" for flow in self._flows if flow.proto == "tcp" and flow.passes and flow.vm in vms]
+        self._wait_said(Counter(flows), limit)
+        said = Counter(self._said())
+        self.signal(signal.SIGUSR2)
+        self._wait_said(Counter({flow: said[flow] + 1 for flow in flows}), limit)
+
+    def wait_later(self, limit: float) -> None:
+        """After SIGUSR1, wait until every UDP flow that policy lets through has heard what was sent later.
+
+        Raises:
+            TimeoutError: one has not.
+        """
+        flows = [flow for flow in self._flows if flow.proto == "udp" and (not flow.group or self.name == flow.vm)]
+        expected = {f"={flow.name}" for flow in flows if flow.passes}
+        wait_until(lambda: expected <= set(self._said()), f"{self.name}: what was sent later", limit)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process (stop and continue, with its VM)."""
+        if self._process is not None:
+            os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End the process with all that it knows."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> dict[str, Notes]:
+        """End the process and read its notes, by flow name."""
+        if self._process is None:
+            return {}
+        end(self._process, _WRITING)
+        self._process = None
+        noted = json.loads(self._notes.read_text(encoding="ascii"))
+        return {flow.name: _notes(flow, noted[flow.name]) for flow in self._flows}
+
+    def _wait_said(self, wanted: Counter[str], limit: float) -> None:
+        wait_until(lambda: wanted <= Counter(self._said()), f"{self.name}: flows {sorted(wanted)}", limit)
+
+    def _said(self) -> list[str]:
+        return self._log.read_text(encoding="utf-8").splitlines()
+
+    def _order(self, flow: Flow, peers: dict[str, str]) -> dict[str, object]:
+        other = flow.host if self.name == flow.vm else flow.vm
+        peer = peers[flow.host] if self.name == flow.vm else flow.address or peers[flow.vm]
+        return {
+            "id": flow.name,
+            "proto": flow.proto,
+            "local": self._address,
+            "peer": peer,
+            "port": flow.port_of(self.name),
+            "peer_port": flow.port_of(other),
+            "interval": flow.interval,
+            "listen": self.name == flow.vm,
+            "group": flow.group,
+        }
+
+
+def settle(probers: Iterable[Prober], limit: float = 10.0) -> None:
+    """Wait until every datagram sent so far has arrived or is lost; once in the life of these processes.
+
+    A busy switch is late by seconds.  Where nothing arrives any more, what was sent so far is lost.
+    """
+    ends = list(probers)
+    for end_of_flows in ends:
+        end_of_flows.signal(signal.SIGUSR1)
+    with suppress(TimeoutError):
+        for end_of_flows in ends:
+            end_of_flows.wait_later(limit)
+
+
+def _notes(flow: Flow, noted: dict[str, Any]) -> Notes:
+    if flow.proto == "tcp":
+        return TcpNotes(
+            tuple((beat, t) for beat, t in noted["beats"]), noted["torn"], noted["failure"], noted["failed"]
+        )
+    heard = tuple((number, sent, received) for number, sent, received in noted["heard"])
+    return UdpNotes(tuple(noted["sent"]), heard, noted["leaked"])
+
+
+# --- what the notes say -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One direction of a flow around a move; times in monotonic seconds.
+
+    Attributes:
+        sent: datagrams sent in the window.
+        lost: of these, never received.
+        blackout: longest time without an arrival, in seconds; 0.0 with fewer than two arrivals.
+        first_after: arrival of the first datagram at or after the mark, None if there was none.
+    """
+
+    sent: int = 0
+    lost: int = 0
+    blackout: float = 0.0
+    first_after: float | None = None
+
+
+def judge(sender: UdpNotes, receiver: UdpNotes, begin: float, mark: float, finish: float) -> Window:
+    """One direction between ``begin`` and ``finish``, the first arrival counted from ``mark``."""
+    numbers = {number for number, t in enumerate(sender.sent) if begin <= t <= finish}
+    arrivals = [t for _, _, t in receiver.heard if begin <= t <= finish]
+    heard = {number for number, _, _ in receiver.heard}
+    gaps = [later - earlier for earlier, later in pairwise(arrivals)]
+    first = next((t for _, _, t in receiver.heard if t >= mark), None)
+    return Window(len(numbers), len(numbers - heard), max(gaps, default=0.0), first)
+
+
+def passed(notes: Iterable[UdpNotes]) -> int:
+    """Datagrams that arrived at any of these ends."""
+    return sum(len(one.heard) for one in notes)

@@ -1,0 +1,233 @@
+"""An unmodified lldpad as the EVB station of a hypervisor, asked through vdptool.
+
+lldpad runs in the hypervisor's network namespace (its control socket is an abstract one) and in its mount
+namespace (it keeps its pid in /dev/shm).  vdptool's exit status says nothing, its text does: see ``read_answer``.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
+
+
+class Mode(Enum):
+    """What a station can ask for; the values are vdptool's words."""
+
+    PREASSOCIATE = "preassoc"
+    PREASSOCIATE_RR = "preassoc-rr"
+    ASSOCIATE = "assoc"
+    DEASSOCIATE = "deassoc"
+
+
+@dataclass(frozen=True, slots=True)
+class Vsi:
+    """A VM's interface as a station names it to the bridge.
+
+    Attributes:
+        uuid: canonical text.
+        type_id, version: VSI type.
+        filters: vdptool's filter entries, e.g. ``100-52:54:00:aa:00:01``.
+        ip: the VM's IPv4 address, told with Cisco's organizational TLV; None keeps it to itself.
+        manager: VSI manager ID.
+        ip6: the VM's IPv6 address; vdptool has no word for it, emulated stations tell it.
+    """
+
+    uuid: str
+    type_id: int
+    version: int
+    filters: tuple[str, ...]
+    ip: str | None = None
+    manager: str = "vcm1"
+    ip6: str | None = None
+
+    def arguments(self, mode: Mode, migrating: bool = False) -> list[str]:
+        """vdptool's ``-V`` and ``-c`` arguments; ``migrating`` sets the M bit (first request of a VSI only)."""
+        settings = [
+            f"mode={mode.value}",
+            f"mgrid2={self.manager}",
+            f"typeid={self.type_id}",
+            f"typeidver={self.version}",
+            f"uuid={self.uuid}",
+            "hints=to" if migrating else "hints=none",
+            *(f"filter={entry}" for entry in self.filters),
+        ]
+        if self.ip is not None:
+            settings.append(f"oui=cisco,ipv4_addr={self.ip}")
+        return ["-V", mode.value, *(word for setting in settings for word in ("-c", setting))]
+
+
+def numbered(number: int, type_id: int, version: int, vid: int) -> Vsi:
+    """One of many VSIs, numbers up to 20 bits: all its names come from the number."""
+    mac = (0x525401000000 | number).to_bytes(6).hex(":")
+    uuid = f"00000000-0000-4000-8000-{number:012x}"
+    ip = f"10.{64 | number >> 16}.{number >> 8 & 255}.{number & 255}"
+    return Vsi(uuid, type_id, version, (f"{vid}-{mac}",), ip)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request.
+
+    Attributes:
+        granted: the bridge said yes to exactly what was asked.
+        reason: why not; empty when granted.
+        asked, answered: monotonic seconds around the request, the station's own time included.
+    """
+
+    granted: bool
+    reason: str
+    asked: float
+    answered: float
+
+
+class Station(Protocol):
+    """What a hypervisor needs of its station, whoever implements it; ``interface`` is the uplink."""
+
+    namespace: Namespace
+    interface: str
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def wait_ready(self, limit: float = 35.0) -> None: ...
+
+    def request(self, mode: Mode, vsi: Vsi, migrating: bool = False) -> Answer: ...
+
+    def holds(self, mode: Mode, vsi: Vsi) -> bool: ...
+
+
+class StationError(RuntimeError):
+    """A station cannot be used at all (which is not the same as being refused)."""
+
+
+_CONFIG = """\
+lldp :
+{{
+}};
+nearest_customer_bridge :
+{{
+  {interface} :
+  {{
+    adminStatus = 3;
+    tlvid0080c20d :
+    {{
+      enableTx = true;
+      vdprka = 17;
+      vdprwd = 17;
+      ecprte = 10;
+      evbrrreq = true;
+      evbgpid = false;
+    }};
+  }};
+}};
+"""
+
+
+class LldpadStation:
+    """lldpad on one uplink."""
+
+    def __init__(self, namespace: Namespace, interface: str, folder: Path) -> None:
+        self.namespace = namespace
+        self.interface = interface
+        self._folder = folder
+        self._daemon: subprocess.Popen[bytes] | None = None
+        # vdptool -W prints the next event of whichever VSI: one at a time.
+        self._turn = threading.Lock()
+
+    def start(self) -> None:
+        """Start the daemon; it is usable only when :meth:`wait_ready` returns."""
+        config = self._folder / f"{self.namespace.name}-lldpad.conf"
+        config.write_text(_CONFIG.format(interface=self.interface), encoding="ascii")
+        log = self._folder / f"{self.namespace.name}-lldpad.log"
+        self._daemon = self.namespace.popen("lldpad", "-p", "-f", str(config), "-V", "4", log=log, mounts=True)
+
+    def stop(self) -> None:
+        """Stop the daemon; like every station it says goodbye in LLDP but not in VDP."""
+        if self._daemon is not None:
+            end(self._daemon)
+
+    def kill(self) -> None:
+        """End the daemon as a crash would."""
+        assert self._daemon is not None, "not started"
+        self._daemon.send_signal(signal.SIGKILL)
+        self._daemon.wait()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The daemon does not run in here, and goes on behind it where it was (SIGSTOP, SIGCONT)."""
+        assert self._daemon is not None, "not started"
+        self._daemon.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._daemon.send_signal(signal.SIGCONT)
+
+    def wait_ready(self, limit: float = 35.0) -> None:
+        """Wait until EVB is agreed with the bridge.
+
+        Raises:
+            StationError: not within ``limit`` seconds.
+        """
+        try:
+            wait_until(self._ready, f"{self.namespace.name}: EVB TLV of the bridge", limit, pause=0.1)
+        except TimeoutError as error:
+            raise StationError(str(error)) from None
+
+    def request(self, mode: Mode, vsi: Vsi, migrating: bool = False) -> Answer:
+        """Ask the bridge and wait for its answer, 5 s at the most."""
+        with self._turn:
+            asked = time.monotonic()
+            text = self._vdptool("-T", "-W", *vsi.arguments(mode, migrating))
+            answered = time.monotonic()
+        reason = read_answer(text, mode, vsi.uuid)
+        return Answer(not reason, reason, asked, answered)
+
+    def holds(self, mode: Mode, vsi: Vsi) -> bool:
+        """Does lldpad itself believe that the VSI is in this mode?"""
+        text = self._vdptool("-t", "-V", mode.value, "-c", f"mode={mode.value}", "-c", f"uuid={vsi.uuid}")
+        return vsi.uuid in text
+
+    def _ready(self) -> bool:
+        # lldpad takes VDP up with the second LLDPDU of the bridge, not with the first.
+        statistics = self._call("lldptool", "-S", "-i", self.interface, "-g", "ncb")
+        received = re.search(r"Total Frames Received\s*= (\d+)", statistics)
+        return received is not None and int(received[1]) >= 2 and "mode:bridge" in self._bridge_tlv()
+
+    def _bridge_tlv(self) -> str:
+        return self._call("lldptool", "-t", "-n", "-i", self.interface, "-g", "ncb", "-V", "evb")
+
+    def _vdptool(self, *arguments: str) -> str:
+        return self._call("vdptool", "-i", self.interface, *arguments)
+
+    def _call(self, *command: str) -> str:
+        done = subprocess.run(self.namespace.argv(command), capture_output=True, text=True, timeout=30)
+        return done.stdout + done.stderr
+
+
+def read_answer(text: str, mode: Mode, uuid: str) -> str:
+    """Why vdptool's output is not a success of this request; empty when it is one."""
+    fields = dict(line.strip().split(" = ", 1) for line in text.splitlines() if " = " in line)
+    for line in text.splitlines():
+        if "Error returned by Bridge:" in line or "Internal Error" in line or line.startswith("FAILED"):
+            return line.split(":", 1)[1].strip()
+    if "mode" not in fields:
+        return "no answer from the bridge in 5 s"
+    if fields.get("uuid", "").lower() != uuid.lower():
+        return f"an answer for another VSI, {fields.get('uuid')}"
+    if fields["mode"] != mode.value:
+        return "refused by the bridge without a reason"
+    return ""

@@ -1,0 +1,302 @@
+"""A goal from inventory to report, on a cluster of its own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
+from ryu_apps.testbed.flow_dumps import Departure, dump_rules, left_behind, owner_at, read_dump
+from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
+from ryu_apps.testbed.harness.ovs import forget_cached_flows
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import LldpadStation
+from ryu_apps.testbed.manager.figures import attempt_report, ends_of, lost_at_rest
+from ryu_apps.testbed.manager.guests import Guests, cluster_of
+from ryu_apps.testbed.manager.hands import Attempt, Manners
+from ryu_apps.testbed.manager.report import ClusterReport, VmReport, as_text
+from ryu_apps.testbed.manager.run import Manager, Progress
+from ryu_apps.testbed.replay.player import LAST_ONES, RUN_OUT, RUN_UP, TIDY
+from ryu_apps.vcm.loader import Loaded
+from ryu_apps.vcm.move import Do, MoveState, Step
+from ryu_apps.vcm.orchestrator import Halt, Orchestrator, Release, Settings
+from ryu_apps.vcm.plans import Goal, Kind, affected, make_plan
+
+#: In place of a number of rules: the VM's own gate is not there.
+_NO_GATE = -1
+#: Kinds of station: name -> whether it is ours.
+STATIONS = {"emulated": True, "lldpad": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be done, and how.
+
+    Attributes:
+        parallel: most moves at a time.
+        copy: seconds that copying a VM's memory takes.
+        interval: seconds between two datagrams of a flow that measures.
+        keep: seconds that reservations are kept before the node dies, or they are released.
+        undo_after: when so many VMs have moved and the next one is on its way, everything is undone; None: never.
+        inject: send from where a VM is staged, as if it were there.
+    """
+
+    goal: Goal
+    settings: Settings = Settings()
+    parallel: int = 2
+    copy: float = 0.3
+    interval: float = 0.01
+    keep: float = 2.0
+    undo_after: int | None = None
+    inject: bool = True
+
+
+def perform(
+    loaded: Loaded,
+    place: Path,
+    task: Task,
+    output: Path,
+    station: str,
+    tell: Progress = lambda words: None,
+    ready: Callable[[Callable[[], None]], None] = lambda halt: None,
+) -> ClusterReport:
+    """Do a task on a cluster of its own and write report and logs.
+
+    Args:
+        place: what the inventory's paths are relative to.
+        output: folder; made if need be.
+        station: one of :data:`STATIONS`.
+        ready: told, when it begins, how to halt it.
+
+    Raises:
+        MismatchError: the inventory does not fit the cluster that it asks for.
+        TimeoutError, StationError: the cluster did not come up; logs are in the output folder.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder, _maker(station) as maker:
+        cluster = cluster_of(loaded, place, Path(folder), maker)
+        tell(f"starting {len(cluster.fabric.switches)} switches and their hypervisors")
+        try:
+            with cluster:
+                campaign = Campaign(loaded, cluster, task, station, tell)
+                ready(lambda: campaign.manager.post(Halt()))
+                report = campaign.run()
+        finally:
+            cluster.keep_logs(output / "logs")
+    (output / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+    (output / "report.txt").write_text(as_text(report), encoding="utf-8")
+    return report
+
+
+@contextmanager
+def _maker(station: str) -> Iterator[StationMaker]:
+    if not STATIONS[station]:
+        yield LldpadStation
+        return
+    with closing(StationLoop()) as loop:
+        yield partial(EmulatedStation, loop)
+
+
+class Campaign:
+    """One task on a cluster that is up and empty, and is empty again afterwards.
+
+    Attributes:
+        manager: who does it; whoever wants it to end early posts a halt.
+        meanwhile: called with every step before it is done.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        cluster: Cluster,
+        task: Task,
+        station: str = "emulated",
+        tell: Progress = lambda words: None,
+        meanwhile: Callable[[Manager, Do], None] = lambda manager, do: None,
+    ) -> None:
+        self._loaded = loaded
+        self._cluster = cluster
+        self._task = task
+        self._station = station
+        self._tell = tell
+        self._meanwhile = meanwhile
+        self._guests = Guests(loaded, cluster, task.interval)
+        self._empty: dict[str, list[str]] = {}
+        self._kept: dict[str, str] = {}
+        # A node that is to die gets its reservations first: that is what they are for.
+        kind = Kind.PROTECT if task.goal.kind is Kind.FAIL_OVER else task.goal.kind
+        self._plan = make_plan(loaded.inventory, Goal(kind, task.goal.subject), parallel=task.parallel)
+        manners = Manners(task.settings.way, task.copy, task.inject)
+        orchestrator = Orchestrator(loaded.inventory, self._plan, task.settings)
+        self.manager = Manager(self._guests, orchestrator, manners, tell)
+        self.manager.before_step = self._before_step
+
+    def run(self) -> ClusterReport:
+        """Everything, once."""
+        self._empty = self.tables()
+        try:
+            self._tell("VMs start")
+            self._guests.admit()
+            forget_cached_flows()
+            self._tell("traffic starts")
+            self._guests.start_traffic()
+            time.sleep(RUN_UP)
+            begun = time.monotonic()
+            self.pursue()
+            ended = time.monotonic()
+            left = {name: self._rules_left(name) for name in self._guests.all if self._place(name) is not None}
+            shut = [name for name, count in left.items() if count == _NO_GATE]
+            time.sleep(RUN_OUT)
+            self._guests.hear_again([name for name in left if name not in shut])
+            settled = time.monotonic()
+            time.sleep(LAST_ONES)
+            announced = self._guests.stop_traffic()
+        finally:
+            self.manager.close()
+            self._guests.end_traffic()
+            self._guests.dismiss({name: self._place(name) or "" for name in self._guests.all if self._place(name)})
+        self._tell("evaluating")
+        attempts = tuple(
+            attempt_report(
+                one,
+                ends_of(self._guests.all[one.vm], self._guests.client_notes),
+                announced,
+                max(0, left.get(one.vm, 0)),
+                close,
+            )
+            for one, close in self._closing(settled)
+        )
+        return ClusterReport(
+            self._loaded.inventory.name,
+            str(self._task.goal),
+            self._station,
+            tuple(self._vm_report(name, begun, settled) for name in self._guests.all),
+            attempts,
+            (*self._unmet(), *(f"{name} is at {self._place(name)}, but no gate lets it in there" for name in shut)),
+            self._left_at_the_end(),
+            ended - begun,
+        )
+
+    def tables(self) -> dict[str, list[str]]:
+        """What every switch holds."""
+        return {switch.name: dump_rules(switch.name) for switch in self._cluster.fabric.switches.values()}
+
+    # --- the goal ---
+    def pursue(self) -> None:
+        """The goal itself, between VMs that run and VMs that still do."""
+        manager, goal = self.manager, self._task.goal
+        manager.begin()
+        manager.run()
+        if self._plan.goal.kind is Kind.PROTECT:
+            self._tell(f"reservations are kept for {self._task.keep:g} s")
+            manager.run(until=time.monotonic() + self._task.keep)
+            self._kept = {one.vm: one.node for one in manager.orchestrator.moves if one.state is MoveState.RESERVED}
+        if goal.kind is Kind.FAIL_OVER:
+            for node in affected(self._loaded.inventory, goal):
+                manager.lose(node)
+        elif goal.kind is Kind.PROTECT:
+            manager.post(Release())
+        manager.run()
+
+    def _before_step(self, do: Do) -> None:
+        orchestrator, undo_after = self.manager.orchestrator, self._task.undo_after
+        done = sum(one.state is MoveState.DONE for one in orchestrator.moves)
+        if undo_after is not None and done >= undo_after and do.step is Step.COPY and not orchestrator.halted:
+            self.manager.post(Halt(undo=True))
+        self._meanwhile(self.manager, do)
+
+    def _unmet(self) -> Iterator[str]:
+        for one in self._plan.moves:
+            newest = self.manager.orchestrator.newest(one.vm)
+            assert newest is not None
+            words = self._short_of(one.vm)
+            if words:
+                yield f"{one.vm} {words}: {newest.story[-1].text if newest.story else newest.state.value}"
+
+    def _short_of(self, vm: str) -> str:
+        """What the goal wants of a VM and is not so; empty if all is well."""
+        place, home = self._place(vm), self._loaded.inventory.vms[vm].at
+        if place is None:
+            return "runs nowhere"
+        if self._plan.goal.kind is Kind.PROTECT and vm not in self._kept:
+            return "has no place kept"
+        stays = self._task.undo_after is not None or self._task.goal.kind is Kind.PROTECT
+        if stays:
+            return "" if place == home else f"is at {place} and not at {home}"
+        return f"is still at {place}" if place == home else ""
+
+    def _place(self, vm: str) -> str | None:
+        """Where it runs; None: nowhere."""
+        newest = self.manager.orchestrator.newest(vm)
+        if newest is None:
+            return self._loaded.inventory.vms[vm].at
+        if newest.state is MoveState.STRANDED:
+            return None
+        place = newest.node if newest.state is MoveState.DONE else newest.source
+        return None if place in self.manager.hands.deaths else place
+
+    # --- what is left in the switches ---
+    def _rules_left(self, vm: str) -> int:
+        """Rules of a VM where it is not, once the bridge has had the time to tidy up."""
+        place = self._place(vm)
+        assert place is not None
+        port, mac = self._cluster.hypervisors[place].port, self._guests.all[vm].mac
+
+        def count() -> int:
+            dumps = {dpid: read_dump(dump_rules(one.name)) for dpid, one in self._cluster.fabric.switches.items()}
+            owner = owner_at(dumps[port.dpid], port.port_no, mac)
+            if owner is None:
+                return _NO_GATE
+            return sum(
+                len(left_behind(rules, Departure(mac, owner, owner, dpid == port.dpid)))
+                for dpid, rules in dumps.items()
+            )
+
+        return _soon_zero(count)
+
+    def _left_at_the_end(self) -> int:
+        def count() -> int:
+            now = self.tables()
+            return sum(len(set(now[name]) ^ set(rules)) for name, rules in self._empty.items())
+
+        return _soon_zero(count)
+
+    # --- the report ---
+    def _closing(self, settled: float) -> Iterator[tuple[Attempt, float]]:
+        """Every attempt, and when its figures close: where the VM's next one begins, or at the end."""
+        attempts = self.manager.hands.attempts
+        for number, one in enumerate(attempts):
+            later = (other.evidence.marks.begun for other in attempts[number + 1 :] if other.vm == one.vm)
+            yield one, next(later, settled)
+
+    def _vm_report(self, name: str, begun: float, settled: float) -> VmReport:
+        newest = self.manager.orchestrator.newest(name)
+        source = self._loaded.inventory.vms[name].at
+        if newest is None:
+            lost = lost_at_rest(ends_of(self._guests.all[name], self._guests.client_notes), begun, settled)
+            return VmReport(name, source, None, source, "stayed", lost=lost)
+        mine = [one for one in self.manager.orchestrator.moves if one.vm == name]
+        return VmReport(
+            name,
+            source,
+            next((one.target for one in self._plan.moves if one.vm == name), None),
+            self._place(name),
+            newest.state.value,
+            "" if newest.state is MoveState.DONE else newest.story[-1].text,
+            {node: reason for one in mine for node, reason in one.tried.items()},
+            tuple((note.t - begun, note.node, note.text) for one in mine for note in one.story),
+        )
+
+
+def _soon_zero(count: Callable[[], int]) -> int:
+    try:
+        wait_until(lambda: count() == 0, "tidying up", TIDY, pause=0.2)
+    except TimeoutError:
+        return count()
+    return 0

@@ -1,0 +1,226 @@
+"""From an inventory to a cluster: switches and hypervisors, VMs at their nodes, traffic on every one of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ryu_apps.evb.config import dump_config
+from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.testbed.harness.capture import Sighting, Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
+from ryu_apps.testbed.harness.probes import Flow, Notes, Prober
+from ryu_apps.testbed.harness.shell import CommandError
+from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, Target
+from ryu_apps.testbed.harness.station import LldpadStation, Vsi
+from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
+from ryu_apps.testbed.replay.site import SiteError, config_of, misfits, policies_of, site_of
+from ryu_apps.vcm.loader import Loaded
+from ryu_apps.vcm.schema import Traffic
+
+#: The end system that every VM talks to, and its first port of UDP: one for each flow, since it has many.
+CLIENT, FIRST_PORT = "client", 20000
+#: Beats and datagrams that policy blocks come more slowly than those that measure.
+_SLOWER = 4
+
+
+class MismatchError(Exception):
+    """The inventory does not describe the cluster that it asks for; the text says where."""
+
+
+def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker = LldpadStation) -> Cluster:
+    """The cluster that an inventory asks for, not started.
+
+    Args:
+        place: what the inventory's paths are relative to.
+        folder: an existing, empty folder.
+        station: what speaks EVB at each hypervisor.
+
+    Raises:
+        MismatchError: there is no such topology, or a node is not there, or hangs elsewhere.
+        ValueError: there is no switch of a rule budget.
+    """
+    spec = loaded.file.cluster
+    if wrong := misfits(spec.topology, spec.model_fields_set):
+        raise MismatchError("\n".join(f"cluster.{name}: {reason}" for name, reason in wrong.items()))
+    parameters = {**({"n": spec.n} if spec.n is not None else {}), **spec.parameters}
+    try:
+        site = site_of(spec.topology, parameters, {name: str(one) for name, one in spec.hosts.items()}, place)
+    except SiteError as error:
+        raise MismatchError("\n".join(map(str, (error, *error.diagnostics)))) from None
+    config = config_of(site, policies_of(site, spec.policies, place), spec.max_rules)
+    _compare(loaded, config.fabric)
+    client = next((one for one in site.hosts if one.name == CLIENT), None)
+    if client is None or not client.ip:
+        raise MismatchError(f"an end system {CLIENT!r} with an address is needed, whom every VM talks to")
+    return Cluster(config.fabric, site.hosts, folder, dump_config(config), station=station)
+
+
+def _compare(loaded: Loaded, fabric: Fabric) -> None:
+    homes = {}
+    for port in fabric.ports(Role.STATION):
+        interface = fabric.interface(port)
+        assert interface is not None
+        homes[interface.name] = fabric.switches[port.dpid].name
+    wrong = [
+        f"{name} is at {node.switch} in the inventory, in the cluster {f'at {homes[name]}' if name in homes else 'not'}"
+        for name, node in loaded.inventory.nodes.items()
+        if homes.get(name) != node.switch
+    ]
+    if wrong:
+        raise MismatchError("\n".join(wrong))
+
+
+@dataclass
+class Guest:
+    """A VM of the inventory in the cluster.
+
+    Attributes:
+        vsi: what its hypervisors say of it.
+        flows: its traffic.
+        prober: what runs in it.
+        lives: notes of its probers that had to end; the last one's come at the end.
+    """
+
+    name: str
+    vsi: Vsi
+    mac: str
+    ip: str
+    flows: tuple[Flow, ...]
+    prober: Prober | None = None
+    notes: dict[str, Notes] = field(default_factory=dict)
+
+
+class Guests:
+    """All VMs of an inventory, and the other ends of their traffic."""
+
+    def __init__(self, loaded: Loaded, cluster: Cluster, interval: float) -> None:
+        """
+        Args:
+            interval: seconds between two datagrams of a flow that measures.
+        """
+        self.cluster = cluster
+        self.all: dict[str, Guest] = {}
+        self._inventory = loaded.inventory
+        self._client: Prober | None = None
+        self._rarps: list[Tap] = []
+        self.client_notes: dict[str, Notes] = {}
+        for number, (name, vm) in enumerate(loaded.inventory.vms.items()):
+            face = vm.interface
+            ip = next((one for one in face.addresses if ":" not in one), None)
+            if ip is None:
+                raise MismatchError(f"{name} has no IPv4 address, which its traffic needs")
+            vsi = Vsi(face.vsi, face.type_id, face.version, (f"{face.vlan}-{face.mac}",), ip)
+            traffic = _flows(name, loaded.file.vms[name].traffic, FIRST_PORT + 2 * number, interval)
+            self.all[name] = Guest(name, vsi, face.mac, ip, tuple(traffic))
+
+    def admit(self) -> None:
+        """Start every VM at its node, associated."""
+        for name, guest in self.all.items():
+            at = self._inventory.vms[name].at
+            vm = Vm(name, guest.mac, guest.ip)
+            try:
+                self.cluster.boot(vm, at)
+            except CommandError:
+                vm.halt()
+                raise
+            admit(self.cluster.hypervisors[at], guest.vsi)
+
+    def start_traffic(self) -> None:
+        """Traffic on all of them; every flow that may pass has passed once."""
+        for host in self.cluster.hosts.values():
+            tap = Tap(host.namespace, host.interface, only_ethertypes(ETHERTYPE_RARP))
+            self._rarps.append(self.cluster.watcher.watch(tap))
+        flows = [flow for guest in self.all.values() for flow in guest.flows]
+        client = self.cluster.hosts[CLIENT]
+        self._client = Prober(CLIENT, client.namespace, client.ip, self.cluster.folder)
+        for guest in self.all.values():
+            self.start_prober(guest)
+        self._client.start(flows, self._addresses())
+        for prober in (self._client, *(guest.prober for guest in self.all.values())):
+            assert prober is not None
+            prober.wait_heard()
+
+    def hear_again(self, names: Collection[str]) -> None:
+        """Wait until the streams of these VMs go on, if they do."""
+        assert self._client is not None
+        with suppress(TimeoutError):  # the notes tell
+            for prober in (self._client, *(self.all[name].prober for name in names)):
+                assert prober is not None
+                prober.wait_heard_again(names)
+
+    def start_prober(self, guest: Guest) -> None:
+        """What runs in a VM, from the beginning."""
+        vm = self.cluster.vms[guest.name]
+        guest.prober = Prober(guest.name, vm.namespace, vm.ip, self.cluster.folder)
+        guest.prober.start(guest.flows, self._addresses())
+        vm.prober = guest.prober
+
+    def target(self, name: str) -> Target | None:
+        """Whom to send to from where a VM is staged, so that a gate that is not closed is found out."""
+        client = self.cluster.hosts[CLIENT]
+        for flow in self.all[name].flows:
+            if flow.proto == "udp" and flow.passes:
+                return Target(client.mac, client.ip, flow.port_of(CLIENT), flow.port)
+        return None
+
+    def end_traffic(self) -> None:
+        """End all traffic that still is, its notes left unread: something has gone wrong."""
+        for prober in (self._client, *(guest.prober for guest in self.all.values())):
+            if prober is not None:
+                prober.kill()
+
+    def stop_traffic(self) -> list[Sighting]:
+        """End all traffic and read the notes; returns the RARPs that end systems saw."""
+        for guest in self.all.values():
+            guest.notes = guest.prober.stop() if guest.prober is not None else {}
+        self.client_notes = self._client.stop() if self._client is not None else {}
+        for tap in self._rarps:
+            self.cluster.watcher.dismiss(tap)
+        self.cluster.watcher.settle()
+        return [one for tap in self._rarps for one in tap.sightings]
+
+    def dismiss(self, places: Mapping[str, str]) -> None:
+        """End every VM, De-Associated, at the node where it is; VMs that are nowhere are left out."""
+        for name, node in places.items():
+            if name in self.cluster.vms and self.cluster.vms[name].port in self.cluster.hypervisors[node].edge.ports:
+                dismiss(self.cluster.hypervisors[node], self.all[name].vsi)
+                self.cluster.shut_down(name, node)
+
+    def kill_node(self, node: str) -> float:
+        """A hypervisor dies with everything in it; returns when (monotonic seconds)."""
+        hypervisor = self.cluster.hypervisors[node]
+        died = time.monotonic()
+        hypervisor.station.kill()
+        hypervisor.namespace.ip(f"link set dev {hypervisor.uplink} down")
+        for name, vm in list(self.cluster.vms.items()):
+            if vm.port in hypervisor.edge.ports:
+                prober = self.all[name].prober
+                if prober is not None:
+                    prober.kill()
+                # Its streams repeat themselves for minutes, and keep the guest's namespace and interface for as long.
+                hypervisor.edge.detach(vm.port)
+                hypervisor.namespace.ip(f"link del dev {vm.port}")
+                vm.halt()
+        return died
+
+    def _addresses(self) -> dict[str, str]:
+        hosts = {name: host.ip for name, host in self.cluster.hosts.items()}
+        return {**hosts, **{name: guest.ip for name, guest in self.all.items()}}
+
+
+def _flows(name: str, traffic: Traffic, port: int, interval: float) -> list[Flow]:
+    """What a VM sends and gets; the client's ports are its own for each flow of UDP."""
+    flows = []
+    if traffic.udp is not None:
+        flows.append(Flow(f"{name}-udp", "udp", CLIENT, name, traffic.udp, interval, True, host_port=port))
+    if traffic.blocked is not None:
+        slowly = interval * _SLOWER
+        flows.append(Flow(f"{name}-blocked", "udp", CLIENT, name, traffic.blocked, slowly, False, host_port=port + 1))
+    if traffic.tcp is not None:
+        flows.append(Flow(f"{name}-tcp", "tcp", CLIENT, name, traffic.tcp, interval * _SLOWER, True))
+    return flows

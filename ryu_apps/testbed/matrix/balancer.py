@@ -1,0 +1,86 @@
+"""Connections of the VM to a virtual address: after the move they have the back end that they had, new ones another."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from ipaddress import ip_address
+
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.testbed.harness.crowds import CrowdEnd, silent_after
+from ryu_apps.testbed.matrix.workload import Stage, Verdict
+from ryu_apps.topologies import two_switch
+
+PORT, CLOSED_PORT = 80, 81
+VIRTUAL = "10.0.100.9"
+#: One back end at each switch.
+BALANCER = LoadBalancer(
+    1,
+    "web",
+    two_switch.NATIVE_VLAN,
+    0x0200000064C8,
+    (ip_address(VIRTUAL),),
+    Protocol.TCP,
+    PORT,
+    tuple(Backend(one.name, one.mac, (ip_address(one.ip.partition("/")[0]),), PORT) for one in two_switch.END_SYSTEMS),
+)
+_BORN_SHARE = 10
+#: Seconds.  A thousand words at once are more than a switch takes, and what is lost TCP says again after 1, 3 and 7 s.
+_PATIENCE = 30.0
+
+
+class Balancer:
+    """Established connections keep their back end, although it is in rotation no more."""
+
+    service = "load balancer"
+    section = "load_balancer: {max_connections: 4000}\nfrom_vm: {default: allow}\nto_vm: {default: allow}"
+    scales = True
+
+    def begin(self, stage: Stage, live: int) -> None:
+        """All go to the client host."""
+        self._stage, self._live, self._resources = stage, live, ExitStack()
+        self._first, self._second = (
+            self._resources.enter_context(CrowdEnd(one.namespace, one.ip)) for one in (stage.client, stage.nms)
+        )
+        self._vm = self._resources.enter_context(CrowdEnd(stage.vm.namespace, stage.vm.ip))
+        stage.vm.prober = self._vm
+        for one in (self._first, self._second):
+            one.tell("listen", PORT)
+        self._rotate("client", "nms")
+        self._open(live)
+        if live and (silent := silent_after(self._vm, self._first, limit=_PATIENCE)):
+            raise TimeoutError(f"{silent} of {live} connections are silent before the move")
+
+    def more(self) -> None:
+        """One in ten is opened while the VM is about to move; whoever comes later goes to the other host."""
+        born = -(-self._live // _BORN_SHARE)
+        self._live += born
+        self._open(born)
+        self._rotate("nms", "client")
+
+    def judge(self) -> Verdict:
+        """Does the VM's word arrive at the host that it had?  Does a new one go to the other; and to no other port?"""
+        broken = silent_after(self._vm, self._first, _PATIENCE) if self._live else 0
+        self._open(1)
+        self._vm.tell("beat")
+        silent_after(self._vm, self._second, limit=0.5)
+        astray = int(len(self._second.heard()) != 1) + abs(len(self._first.heard()) - self._live)
+        return Verdict(self._live, broken, astray + self._trespasses())
+
+    def end(self) -> None:
+        """Close everything."""
+        self._stage.vm.prober = None
+        self._resources.close()
+
+    def _open(self, count: int) -> None:
+        if count:
+            self._vm.tell("open", count, VIRTUAL, PORT)
+
+    def _rotate(self, come: str, gone: str) -> None:
+        for name, up in ((come, True), (gone, False)):
+            self._stage.cluster.controller.put(f"/evb/load_balancers/web/backends/{name}", {"up": up})
+
+    def _trespasses(self) -> int:
+        with self._stage.vm.namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
+            stream.settimeout(0.3)
+            return int(stream.connect_ex((VIRTUAL, CLOSED_PORT)) == 0)

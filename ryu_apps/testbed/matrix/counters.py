@@ -1,0 +1,59 @@
+"""Totals of the VM while it moves: never less than before, and no connection's frames go uncounted."""
+
+from __future__ import annotations
+
+import threading
+from itertools import pairwise
+from typing import Any
+from urllib.error import URLError
+
+from ryu_apps.testbed.matrix.tcp import Firewall
+from ryu_apps.testbed.matrix.workload import Stage, Verdict
+
+#: Seconds between two samples.
+_INTERVAL = 0.1
+
+
+class Statistics(Firewall):
+    """Sampled ten times a second; each fall of a total is a trespass."""
+
+    service = "statistics"
+    section = "statistics: {}\nfrom_vm: {default: allow}\nto_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}"
+
+    def begin(self, stage: Stage, live: int) -> None:
+        """Open the connections, begin to sample."""
+        super().begin(stage, live)
+        self._samples: list[tuple[int, ...]] = []
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="samples", daemon=True)
+        self._thread.start()
+
+    def judge(self) -> Verdict:
+        """What the last word over each connection adds has to be counted as well."""
+        before = self._read()
+        verdict = super().judge()
+        after = self._read()
+        falls = sum(any(now < then for then, now in zip(*pair, strict=True)) for pair in pairwise(self._samples))
+        uncounted = self._live > 0 and not all(now > then for then, now in zip(before, after, strict=True))
+        return Verdict(verdict.live, verdict.broken, verdict.trespassed + falls + uncounted)
+
+    def end(self) -> None:
+        """Stop sampling, close everything."""
+        self._stopping.set()
+        self._thread.join()
+        super().end()
+
+    def _sample(self) -> None:
+        while not self._stopping.wait(_INTERVAL):
+            try:
+                self._samples.append(self._read())
+            except URLError:
+                continue  # its switch could not be asked just then
+
+    def _read(self) -> tuple[int, ...]:
+        shown = self._stage.cluster.controller.get(f"/evb/statistics/{self._stage.vsi.uuid}?fresh=1")
+        return _numbers(shown)
+
+
+def _numbers(shown: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(shown[way][what] for way in ("from_vm", "to_vm") for what in ("packets", "octets"))

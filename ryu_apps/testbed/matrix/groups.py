@@ -1,0 +1,124 @@
+"""Multicast groups that the VM has joined, in a network where nobody ever asks who listens."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from contextlib import ExitStack
+from ipaddress import IPv4Address
+
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.harness.multicast import interface_index
+from ryu_apps.testbed.harness.vm import INTERFACE
+from ryu_apps.testbed.matrix.workload import Stage, Verdict
+
+PORT = 5004
+FIRST, STRANGER = IPv4Address("239.1.0.0"), IPv4Address("239.2.0.1")
+#: Linux lets a socket join so many groups.
+_PER_SOCKET = 20
+_BORN_SHARE = 10
+_IP_MULTICAST_ALL = 49
+_NUMBER = struct.Struct("!I")
+_ETHERTYPE_IPV4 = 0x0800
+#: Seconds for memberships to become known, and for the datagrams of a round to arrive.
+_PATIENCE = 10.0
+
+
+class Join:
+    """Every group that was joined is received after the move; one that was not, is not."""
+
+    service = "IGMP join"
+    section = "multicast: {max_groups: 1000, max_sources: 0}\nfrom_vm: {default: allow}\nto_vm: {default: allow}"
+    scales = True
+
+    def begin(self, stage: Stage, live: int) -> None:
+        """Join, and wait until every group comes in."""
+        self._stage, self._resources = stage, ExitStack()
+        self._sockets: list[socket.socket] = []
+        self._joined = 0
+        self._index = interface_index(stage.vm.namespace, INTERFACE)
+        self._sender = self._resources.enter_context(stage.client.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        index = interface_index(stage.client.namespace, stage.client.interface)
+        request = struct.pack("4s4si", bytes(4), bytes(4), index)
+        self._sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, request)
+        self._join(live)
+        missing = self._missing()
+        if missing:
+            raise TimeoutError(f"{len(missing)} of {live} groups are not received before the move")
+
+    def more(self) -> None:
+        """One group in ten is joined while the VM is about to move."""
+        self._join(-(-self._joined // _BORN_SHARE) if self._joined < 1000 else 0)
+
+    def judge(self) -> Verdict:
+        """Send to all groups, and to the stranger."""
+        tap = Tap(self._stage.vm.namespace, INTERFACE, only_ethertypes(_ETHERTYPE_IPV4))
+        missing = self._missing()
+        tap.drain()
+        packed = STRANGER.packed
+        strangers = len(tap.matching(lambda one: not one.outgoing and one.data[30:34] == packed))
+        tap.socket.close()
+        return Verdict(self._joined, len(missing), strangers)
+
+    def end(self) -> None:
+        """Leave all."""
+        for one in self._sockets:
+            one.close()
+        self._resources.close()
+
+    def _join(self, count: int) -> None:
+        for _ in range(count):
+            if self._joined % _PER_SOCKET == 0:
+                self._sockets.append(self._listener())
+            self._member(self._sockets[-1], FIRST + self._joined)
+            self._joined += 1
+
+    def _member(self, listener: socket.socket, group: IPv4Address) -> None:
+        request = struct.pack("4s4si", group.packed, bytes(4), self._index)
+        listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+
+    def _listener(self) -> socket.socket:
+        made = self._stage.vm.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0)
+        made.bind(("", PORT))
+        made.setblocking(False)
+        return made
+
+    def _missing(self) -> set[int]:
+        """The groups that bring nothing, however often they are sent to."""
+        missing = set(range(self._joined))
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            self._sender.sendto(_NUMBER.pack(0xFFFFFFFF), (str(STRANGER), PORT))
+            for number in missing:
+                self._sender.sendto(_NUMBER.pack(number), (str(FIRST + number), PORT))
+            time.sleep(0.05)
+            for one in self._sockets:
+                missing -= set(self._heard(one))
+            if not missing or time.monotonic() > deadline:
+                return missing
+
+    @staticmethod
+    def _heard(listener: socket.socket) -> list[int]:
+        heard = []
+        while True:
+            try:
+                heard.append(_NUMBER.unpack(listener.recv(64))[0])
+            except BlockingIOError:
+                return heard
+
+
+class Filter(Join):
+    """What the filter does not allow is not received, joined or not."""
+
+    service = "IGMP filter"
+    section = Join.section.replace("max_groups", "filter: [239.1.0.0/16], max_groups")
+    scales = False
+
+    def begin(self, stage: Stage, live: int) -> None:
+        """Join a few, and the stranger."""
+        super().begin(stage, 10)
+        self._sockets.append(self._listener())
+        self._member(self._sockets[-1], STRANGER)

@@ -1,0 +1,76 @@
+"""What a service has to do while its VM moves, and whether it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ryu_apps.testbed.harness.cluster import Cluster, EndHost
+from ryu_apps.testbed.harness.haproxy import Haproxy
+from ryu_apps.testbed.harness.station import Vsi
+from ryu_apps.testbed.harness.vm import Vm
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a workload plays: a cluster, the VM that moves, and what is there besides.
+
+    Attributes:
+        vm, vsi: what moves.
+        nms, client: the end systems, one at each switch.
+        proxies: a transparent proxy at each switch, that of the source's first.
+    """
+
+    cluster: Cluster
+    vm: Vm
+    vsi: Vsi
+    proxies: tuple[Haproxy, Haproxy]
+
+    @property
+    def nms(self) -> EndHost:
+        return self.cluster.hosts["nms"]
+
+    @property
+    def client(self) -> EndHost:
+        return self.cluster.hosts["client"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a workload.
+
+    Attributes:
+        live: connections, memberships or the like that were to survive.
+        broken: of these, did not.
+        trespassed: what should have been stopped and was not.
+    """
+
+    live: int
+    broken: int
+    trespassed: int = 0
+
+
+class Workload(Protocol):
+    """The traffic of one service around one move; made anew for each.
+
+    Attributes:
+        service: its row in the paper's tables.
+        section: its section of a policy file, as YAML flow text; empty: it needs none.
+        scales: whether it has a number of connections or the like at all.
+    """
+
+    service: str
+    section: str
+    scales: bool
+
+    def begin(self, stage: Stage, live: int) -> None:
+        """Set up so many connections at the source."""
+
+    def more(self) -> None:
+        """What comes between staging and Associate."""
+
+    def judge(self) -> Verdict:
+        """After the move: what still works, and what should not and does."""
+
+    def end(self) -> None:
+        """Stop everything that was started."""

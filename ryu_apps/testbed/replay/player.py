@@ -1,0 +1,251 @@
+"""A scenario from file to report: cluster up, VMs in, flows on, migrations along their ladders, figures out."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ryu_apps.evb.config import dump_config
+from ryu_apps.evb.config.balancers import balancers
+from ryu_apps.evb.pipeline.tables import Cookie
+from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.testbed.flow_dumps import Departure, dump_rules, left_behind, owner_at, read_dump
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.controller import APPS
+from ryu_apps.testbed.harness.haproxy import Haproxy
+from ryu_apps.testbed.harness.probes import Prober
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, Target
+from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.ladder import mermaid, svg, text
+from ryu_apps.testbed.ladder.model import Ladder
+from ryu_apps.testbed.replay.cluster_manager import Evidence, Move, admit, dismiss
+from ryu_apps.testbed.replay.evaluation import Moved, Observed, evaluate
+from ryu_apps.testbed.replay.report import MigrationReport, Report
+from ryu_apps.testbed.replay.scenario import MigrationSpec, Outcome, Scenario
+from ryu_apps.testbed.replay.site import config_of
+
+#: Told what is being done now.
+Progress = Callable[[str], None]
+
+#: Seconds of traffic before the first and after each migration.
+RUN_UP, RUN_OUT = 1.0, 1.5
+#: Seconds for the last datagrams that count to arrive.
+LAST_ONES = 0.2
+#: Seconds within which a bridge has to have tidied up.
+TIDY = 5.0
+
+
+def replay(
+    scenario: Scenario, output: Path, progress: Progress = lambda words: None, apps: Sequence[str] = APPS
+) -> Report:
+    """Run a scenario on a cluster of its own.
+
+    Args:
+        scenario: what to do.
+        output: folder for the report, the ladders and the logs; made if need be.
+        progress: told each stage.
+        apps: what ryu-manager loads.
+
+    Raises:
+        TimeoutError, StationError: the cluster did not come up; logs are in the output folder.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder:
+        cluster = cluster_for(scenario, Path(folder), apps)
+        progress(f"starting {len(cluster.fabric.switches)} switches and their hypervisors")
+        try:
+            with cluster, proxies_of(cluster, Path(folder)):
+                return Replay(scenario, cluster, progress).run(output)
+        finally:
+            cluster.keep_logs(output / "logs")
+
+
+def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) -> Cluster:
+    """The cluster that a scenario asks for, not started."""
+    spec, site = scenario.file.cluster, scenario.site
+    config = config_of(site, scenario.policies, spec.max_rules)
+    if spec.load_balancers:
+        config = replace(config, fabric=replace(config.fabric, balancers=balancers(spec.load_balancers)))
+    return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps)
+
+
+@contextmanager
+def proxies_of(cluster: Cluster, folder: Path) -> Iterator[None]:
+    """A real haproxy at every host that is to be one."""
+    with ExitStack() as running:
+        for port in cluster.fabric.ports(Role.HOST):
+            interface = cluster.fabric.interface(port)
+            if interface is not None and interface.appliance:
+                host = cluster.hosts[interface.name]
+                proxy = Haproxy(host.namespace, host.interface, folder)
+                running.callback(proxy.stop)
+                proxy.start()
+        yield
+
+
+class Replay:
+    """One run of a scenario on a cluster that is up and empty, and is empty again afterwards."""
+
+    def __init__(self, scenario: Scenario, cluster: Cluster, progress: Progress = lambda words: None) -> None:
+        self.scenario = scenario
+        self._cluster = cluster
+        self._progress = progress
+        self._where = {name: spec.at for name, spec in scenario.file.vms.items()}
+        self._probers: dict[str, Prober] = {}
+        self._rarps: list[Tap] = []
+
+    def run(self, output: Path) -> Report:
+        """Run everything and write the files into an existing folder."""
+        self._admit_vms()
+        try:
+            self._start_flows()
+            time.sleep(RUN_UP)
+            moves = [self._migrate(spec) for spec in self.scenario.file.migrations]
+            self._hear_again()
+            settled = time.monotonic()
+            time.sleep(LAST_ONES)
+            observed = self._observe()
+        finally:
+            self._dismiss_vms()
+        self._progress("evaluating")
+        report = Report(self.scenario.file.name, tuple(self._evaluate(moves, observed, settled, output)))
+        (output / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
+        return report
+
+    # --- VMs and their traffic ---
+    def _admit_vms(self) -> None:
+        for name, spec in self.scenario.file.vms.items():
+            self._progress(f"{name} starts at {spec.at}")
+            self._cluster.boot(Vm(name, spec.mac, spec.ip), spec.at)
+            admit(self._cluster.hypervisors[spec.at], self.scenario.vsis[name])
+
+    def _dismiss_vms(self) -> None:
+        for prober in self._probers.values():
+            prober.stop()
+        for name, hypervisor in self._where.items():
+            if name in self._cluster.vms:
+                dismiss(self._cluster.hypervisors[hypervisor], self.scenario.vsis[name])
+                self._cluster.shut_down(name, hypervisor)
+
+    def _start_flows(self) -> None:
+        flows = self.scenario.flows
+        self._progress("starting flows")
+        ends: dict[str, Any] = {**self._cluster.hosts, **self._cluster.vms}
+        peers = {name: end.ip for name, end in ends.items()}
+        for host in self._cluster.hosts.values():
+            tap = Tap(host.namespace, host.interface, only_ethertypes(ETHERTYPE_RARP))
+            self._rarps.append(self._cluster.watcher.watch(tap))
+        for name in dict.fromkeys(name for flow in flows for name in (flow.vm, flow.host)):
+            prober = Prober(name, ends[name].namespace, ends[name].ip, self._cluster.folder)
+            prober.start([flow for flow in flows if name in (flow.vm, flow.host)], peers)
+            self._probers[name] = prober
+        for name, vm in self._cluster.vms.items():
+            vm.prober = self._probers.get(name)
+        for prober in self._probers.values():
+            prober.wait_heard()
+
+    def _hear_again(self) -> None:
+        """Wait until all streams go on, if they do."""
+        with suppress(TimeoutError):  # the notes tell
+            for prober in self._probers.values():
+                prober.wait_heard_again(self._cluster.vms)
+
+    def _observe(self) -> Observed:
+        notes = {name: prober.stop() for name, prober in self._probers.items()}
+        for tap in self._rarps:
+            self._cluster.watcher.dismiss(tap)
+        self._cluster.watcher.settle()
+        return Observed(
+            notes,
+            {name: list(hypervisor.tap.sightings) for name, hypervisor in self._cluster.hypervisors.items()},
+            [one for tap in self._rarps for one in tap.sightings],
+        )
+
+    # --- migrations ---
+    def _migrate(self, spec: MigrationSpec) -> Moved:
+        source = self._where[spec.vm]
+        self._progress(f"{spec.vm} from {source} to {spec.to}, {spec.ladder.value}")
+        move = Move(self._cluster, spec, self.scenario.vsis[spec.vm], source, self._target(spec.vm))
+        old = self._owner(spec.vm, source)
+        evidence = move.run()
+        if evidence.outcome is Outcome.COMPLETED:
+            self._where[spec.vm] = spec.to
+        left = self._rules_left(spec, source, old, evidence)
+        time.sleep(RUN_OUT)
+        ports = self._cluster.hypervisors[source].port, self._cluster.hypervisors[spec.to].port
+        return Moved(spec, source, ports, evidence, left, self._services(spec.vm), self._timeline(spec.vm, evidence))
+
+    def _target(self, vm: str) -> Target | None:
+        for flow in self.scenario.flows:
+            if flow.vm == vm and flow.proto == "udp" and flow.passes and not flow.group:
+                host = self._cluster.hosts[flow.host]
+                return Target(host.mac, host.ip, flow.port)
+        return None
+
+    def _services(self, vm: str) -> tuple[dict[str, Any], ...]:
+        """What each service had to do in the newest migration of a VM."""
+        *_, newest = self._cluster.controller.get(f"/evb/migrations?vsi={self.scenario.vsis[vm].uuid}")
+        return tuple(newest["services"])
+
+    def _timeline(self, vm: str, evidence: Evidence) -> tuple[dict[str, Any], ...]:
+        """The controller's events of the VSI since the migration began."""
+        events = self._cluster.controller.get(f"/evb/events?since={evidence.marks.begun}")
+        return tuple(event for event in events if event["vsi"] == self.scenario.vsis[vm].uuid)
+
+    # --- what is left in the switches ---
+    def _rules_left(self, spec: MigrationSpec, source: str, old: Cookie, evidence: Evidence) -> int:
+        """Rules of the VSI where the VM is not, once the bridge has had the time to tidy up."""
+
+        def count() -> int:
+            if evidence.outcome is Outcome.COMPLETED:
+                return len(left_behind(read_dump(self._dump(source)), self._departure(spec, source, old)))
+            # An abort or a refusal leaves the destination's switch exactly as it was.
+            return len(set(self._dump(spec.to)) ^ set(evidence.dumps["before"]))
+
+        try:
+            wait_until(lambda: count() == 0, "tidying up", TIDY, pause=0.1)
+        except TimeoutError:
+            return count()
+        return 0
+
+    def _departure(self, spec: MigrationSpec, source: str, old: Cookie) -> Departure:
+        here, there = self._cluster.hypervisors[source].port, self._cluster.hypervisors[spec.to].port
+        mac = self.scenario.file.vms[spec.vm].mac
+        return Departure(mac, old, self._owner(spec.vm, spec.to), here.dpid == there.dpid)
+
+    def _owner(self, vm: str, hypervisor: str) -> Cookie:
+        port_no = self._cluster.hypervisors[hypervisor].port.port_no
+        owner = owner_at(read_dump(self._dump(hypervisor)), port_no, self.scenario.file.vms[vm].mac)
+        if owner is None:
+            raise LookupError(f"{vm} is at {hypervisor}, but no gate lets it in there")
+        return owner
+
+    def _dump(self, hypervisor: str) -> list[str]:
+        switch = self._cluster.fabric.switches[self._cluster.hypervisors[hypervisor].port.dpid]
+        return dump_rules(switch.name)
+
+    # --- the report ---
+    def _evaluate(
+        self, moves: Sequence[Moved], observed: Observed, settled: float, output: Path
+    ) -> list[MigrationReport]:
+        """A migration's figures close where the next one begins."""
+        closing = [moved.evidence.marks.begun for moved in moves[1:]] + [settled]
+        reports = []
+        for number, (moved, close) in enumerate(zip(moves, closing, strict=True), 1):
+            report, ladder = evaluate(self.scenario, self._cluster.fabric, moved, observed, close)
+            reports.append(report)
+            _draw(ladder, output, f"{number}-{moved.spec.vm}.ladder")
+        return reports
+
+
+def _draw(ladder: Ladder, output: Path, name: str) -> None:
+    for suffix, render in (("txt", text.render), ("mmd", mermaid.render), ("svg", svg.render)):
+        (output / f"{name}.{suffix}").write_text(render(ladder), encoding="utf-8")

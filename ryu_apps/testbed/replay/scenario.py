@@ -1,0 +1,290 @@
+"""What a scenario file may say, checked as strictly as a policy: cluster, VMs, flows, migrations.
+
+Starts nothing; ``load_scenario`` gives plain values or a list of mistakes with their lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import NAMESPACE_URL, uuid5
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from ryu_apps.evb.config.schema import LoadBalancer
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
+from ryu_apps.evb.policy.document import read_document
+from ryu_apps.evb.policy.validate import Strict, validate
+from ryu_apps.testbed.harness.probes import Flow
+from ryu_apps.testbed.harness.station import Vsi
+from ryu_apps.testbed.replay.site import Site, SiteError, misfits, policies_of, site_of
+
+_MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+
+
+class LadderName(Enum):
+    """The two ladders of the founding paper."""
+
+    MINIMIZE_LATENCY = "minimize-latency"
+    SAFEST_EXCHANGE = "safest-exchange"
+
+
+class Outcome(Enum):
+    """How a migration ends."""
+
+    COMPLETED = "completed"
+    ABORTED = "aborted"
+    REFUSED = "refused"
+
+
+# Functions, since on Python 3.13 an enumeration does not look like one of a single argument.
+def _outcome(value: object) -> Outcome:
+    return Outcome(value)
+
+
+def _ladder(value: object) -> LadderName:
+    return LadderName(value)
+
+
+def _mac(text: str) -> str:
+    if not _MAC.match(text.lower()):
+        raise ValueError("a MAC address was expected, such as 52:54:00:aa:00:01")
+    return text.lower()
+
+
+def _ip(text: str) -> str:
+    return str(IPv4Address(text))
+
+
+def _group(text: str) -> str:
+    if not IPv4Address(text).is_multicast:
+        raise ValueError(f"{text} is not a multicast group")
+    return text
+
+
+Group = Annotated[str, AfterValidator(_group)]
+Mac = Annotated[str, AfterValidator(_mac)]
+Ip = Annotated[str, AfterValidator(_ip)]
+
+
+class ClusterSpec(Strict):
+    """Which topology, and what the controller is told differently from its defaults.
+
+    Attributes:
+        topology: a module of topologies/, or a Python or YAML file relative to the scenario.
+        parameters: of the topology, besides ``n`` and ``proxies``; a YAML file has none.
+        hosts: addresses of end systems, where the topology has none or others.
+    """
+
+    topology: str = "two_switch"
+    n: Annotated[int, Field(ge=1)] | None = None
+    proxies: bool = False
+    parameters: dict[str, int] = Field(default_factory=dict)
+    hosts: dict[str, Ip] = Field(default_factory=dict)
+    load_balancers: dict[str, LoadBalancer] = Field(default_factory=dict)
+    max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
+    policies: list[str] | None = None
+
+
+class VmSpec(Strict):
+    """A VM: where it starts, its addresses, its VSI type."""
+
+    at: str
+    mac: Mac
+    ip: Ip
+    type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
+    version: Annotated[int, Field(ge=0, le=0xFF)]
+    vlan: Annotated[int, Field(ge=1, le=4094)] = 100
+
+
+class FlowSpec(Strict):
+    """Traffic between an end system and a VM; see ``harness.probes.Flow``.
+
+    Attributes:
+        address: whom the end system calls, if it is not the VM: a load balancer that has this back end only.
+    """
+
+    proto: Literal["udp", "tcp"]
+    host: str = "client"
+    vm: str
+    port: Annotated[int, Field(ge=1, le=65535)]
+    interval_ms: Annotated[float, Field(gt=0)] = 1.0
+    group: Group | None = None
+    address: Ip | None = None
+    expect: Literal["pass", "block"] = "pass"
+
+
+class Expectation(Strict):
+    """What has to come true beyond the zeros; what is left out is not looked at.
+
+    Attributes:
+        outcome: how the migration ends.
+        error: VDP error code of a refusal.
+        lost: most datagrams that may be lost, both directions together.
+        blackout_ms: longest gap allowed in either direction.
+    """
+
+    outcome: Annotated[Outcome, BeforeValidator(_outcome)] = Outcome.COMPLETED
+    error: int | None = None
+    lost: int | None = None
+    blackout_ms: float | None = None
+
+
+class MigrationSpec(Strict):
+    """One move; they are done one after the other.
+
+    Attributes:
+        copy_ms: how long the memory copy takes while the VM still runs at the source.
+        abort: cancel once the destination has reserved.
+    """
+
+    vm: str
+    to: str
+    ladder: Annotated[LadderName, BeforeValidator(_ladder)]
+    copy_ms: Annotated[float, Field(ge=0)] = 300.0
+    abort: bool = False
+    expect: Expectation = Expectation()
+
+
+class ScenarioFile(Strict):
+    """A scenario file as it is written."""
+
+    version: Literal[1]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    description: str = ""
+    cluster: ClusterSpec = ClusterSpec()
+    vms: Annotated[dict[str, VmSpec], Field(min_length=1)]
+    flows: dict[str, FlowSpec] = Field(default_factory=dict)
+    migrations: Annotated[list[MigrationSpec], Field(min_length=1)]
+
+
+class ScenarioError(Exception):
+    """A scenario file cannot be used; the text lists every mistake as ``file:line:column: reason``."""
+
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        super().__init__("\n".join(map(str, diagnostics)))
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A checked scenario.
+
+    Attributes:
+        file: as written.
+        site: its cluster.
+        policies: absolute paths of the VSI types.
+        flows: ready for the probers.
+        vsis: the VSI of each VM, by VM name.
+    """
+
+    file: ScenarioFile
+    site: Site
+    policies: tuple[str, ...]
+    flows: tuple[Flow, ...]
+    vsis: dict[str, Vsi]
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read and check a scenario.
+
+    Raises:
+        ScenarioError: it has mistakes.
+        OSError: it cannot be read.
+    """
+    document = read_document(str(path), path.read_text(encoding="utf-8"))
+    if document.data is None:
+        raise ScenarioError(document.diagnostics)
+    parsed, found = validate(ScenarioFile, document)
+    found += document.diagnostics
+    site = None
+    if parsed is not None:
+        strays = list(_strays(parsed))
+        try:
+            site = _site(parsed.cluster, path.parent)
+            strays += _lost(parsed, site)
+        except SiteError as problem:
+            found += problem.diagnostics
+            strays.append((("cluster", "topology"), str(problem)))
+        found += [error(str(path), document.value_place(place), reason) for place, reason in strays]
+    if parsed is None or site is None or found:
+        raise ScenarioError(in_reading_order(found))
+    return Scenario(
+        parsed,
+        site,
+        policies_of(site, parsed.cluster.policies, path.parent),
+        tuple(_flow(name, spec) for name, spec in parsed.flows.items()),
+        {name: _vsi(parsed.name, name, spec) for name, spec in parsed.vms.items()},
+    )
+
+
+def _site(spec: ClusterSpec, folder: Path) -> Site:
+    own = {"n": spec.n, "proxies": 1 if spec.proxies else None}
+    given = {name: number for name, number in own.items() if number is not None}
+    return site_of(spec.topology, given | spec.parameters, spec.hosts, folder)
+
+
+Stray = tuple[tuple[Any, ...], str]
+
+
+def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
+    """What names nothing or means nothing, whatever the cluster is."""
+    cluster = parsed.cluster
+    for name in cluster.parameters:
+        if name in ("n", "proxies"):
+            yield ("cluster", "parameters", name), f"{name} has an attribute of its own: cluster.{name}"
+    for name, reason in misfits(cluster.topology, cluster.model_fields_set).items():
+        yield ("cluster", name), reason
+    for name, flow in parsed.flows.items():
+        if flow.address and flow.proto != "tcp":
+            yield ("flows", name, "address"), "UDP has two ends that speak: only TCP calls another address"
+    users: list[Stray] = [(("flows", name, "vm"), flow.vm) for name, flow in parsed.flows.items()]
+    users += [(("migrations", number, "vm"), one.vm) for number, one in enumerate(parsed.migrations)]
+    for place, vm in users:
+        if vm not in parsed.vms:
+            yield place, f"there is no VM {vm!r}"
+
+
+def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
+    """What is not in the cluster."""
+    places: list[Stray] = [(("vms", name, "at"), vm.at) for name, vm in parsed.vms.items()]
+    places += [(("migrations", number, "to"), one.to) for number, one in enumerate(parsed.migrations)]
+    for place, hypervisor in places:
+        if hypervisor not in site.hypervisors:
+            yield place, f"there is no hypervisor {hypervisor!r}"
+    switches = {switch.name for switch in site.config.fabric.switches.values()}
+    for name in parsed.cluster.max_rules:
+        if name not in switches:
+            yield ("cluster", "max_rules", name), f"there is no switch {name!r}"
+    hosts = {one.name: one.ip for one in site.hosts}
+    for name in parsed.cluster.hosts:
+        if name not in hosts:
+            yield ("cluster", "hosts", name), f"there is no end system {name!r}"
+    for name, flow in parsed.flows.items():
+        if flow.host not in hosts:
+            yield ("flows", name, "host"), f"there is no end system {flow.host!r}"
+        elif not hosts[flow.host]:
+            yield ("flows", name, "host"), f"{flow.host} has no address: cluster.hosts may give it one"
+
+
+def _flow(name: str, spec: FlowSpec) -> Flow:
+    return Flow(
+        name,
+        spec.proto,
+        spec.host,
+        spec.vm,
+        spec.port,
+        spec.interval_ms / 1000.0,
+        spec.expect == "pass",
+        spec.group or "",
+        spec.address or "",
+    )
+
+
+def _vsi(scenario: str, name: str, spec: VmSpec) -> Vsi:
+    uuid = str(uuid5(NAMESPACE_URL, f"{scenario}/{name}"))
+    return Vsi(uuid, spec.type, spec.version, (f"{spec.vlan}-{spec.mac}",), spec.ip)

@@ -1,0 +1,229 @@
+"""``evbridge vcm serve``: the cluster manager of others' hypervisors, over HTTP, with a journal to begin again from."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+from webob import Request, Response
+from webob.dec import wsgify
+
+from ryu_apps.rest.callers import Limit, NotServedError, abandon, is_loopback, read_body, screen, status_line
+from ryu_apps.vcm.loader import Loaded
+from ryu_apps.vcm.resources import Reply, changes, serve
+from ryu_apps.vcm.service import Service
+
+_VERSION = 1
+
+
+class Entry(NamedTuple):
+    """A request as it is remembered: when (seconds), what; without a method: a deadline has come."""
+
+    t: float
+    method: str = ""
+    path: str = ""
+    body: str = ""
+
+
+class JournalError(Exception):
+    """The journal cannot be used; the text says why."""
+
+
+class Journal:
+    """What was asked, a line each, written before it is done: the same again comes to the same."""
+
+    def __init__(self, path: Path, inventory: str) -> None:
+        """
+        Args:
+            inventory: text of the inventory; a journal is about one.
+
+        Raises:
+            JournalError: it is of another inventory, or is none, or somebody else has it.
+            OSError: it cannot be read or written.
+        """
+        self._path = path
+        self._head = _line({"version": _VERSION, "inventory": hashlib.sha256(inventory.encode()).hexdigest()})
+        self._file = path.open("a+b", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise JournalError(f"{path}: another manager has it") from None
+        self._entries, self._size = self._read()
+        if not self._size:
+            self._append(self._head)
+            _sync_folder(path.parent)
+
+    def entries(self) -> Iterator[Entry]:
+        """What was asked in earlier lives."""
+        yield from self._entries
+
+    def note(self, entry: Entry) -> None:
+        """Remember a request; it is on the disk when this returns.
+
+        Raises:
+            OSError: it cannot be; then nothing of it is there.
+        """
+        self._append(_line(entry._asdict()))
+
+    def _append(self, line: bytes) -> None:
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError:
+            os.ftruncate(self._file.fileno(), self._size)
+            raise
+        self._size += len(line)
+
+    def _read(self) -> tuple[list[Entry], int]:
+        """What is there, and how long it is without a last line that was not finished."""
+        self._file.seek(0)
+        octets = self._file.read()
+        if self._head.startswith(octets):
+            # New, or its first line was not finished.
+            size = len(octets) if octets == self._head else 0
+            os.ftruncate(self._file.fileno(), size)
+            return [], size
+        if not octets.startswith(self._head):
+            raise JournalError(f"{self._path}: it is no journal of this inventory")
+        size = octets.rindex(b"\n") + 1
+        try:
+            entries = [_entry(line) for line in octets[len(self._head) : size].splitlines()]
+        except (ValueError, KeyError, TypeError) as error:
+            raise JournalError(f"{self._path}: it is damaged: {error}") from None
+        # Nobody was told that a line that was not finished had been done.
+        os.ftruncate(self._file.fileno(), size)
+        return entries, size
+
+
+def _line(written: dict[str, Any]) -> bytes:
+    return json.dumps(written).encode() + b"\n"
+
+
+def _entry(line: bytes) -> Entry:
+    found = json.loads(line)
+    entry = Entry(float(found["t"]), found["method"], found["path"], found["body"])
+    if not all(isinstance(one, str) for one in entry[1:]):
+        raise ValueError(f"not a request: {line.decode()}")
+    return entry
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Desk:
+    """A service, its journal and the time: a WSGI application."""
+
+    def __init__(
+        self,
+        service: Service,
+        journal: Journal | None,
+        clock: Callable[[], float] = time.time,
+        names: tuple[str, ...] = (),
+        limit: Limit = lambda seconds: nullcontext(),
+    ) -> None:
+        """
+        Args:
+            clock: Unix time in seconds.
+            names: host names under which it may be asked besides its addresses.
+            limit: bounds the time in which a body has to arrive.
+        """
+        self.service = service
+        self._names = names
+        self._limit = limit
+        self._journal = journal
+        self._clock = clock
+        self._last = 0.0
+        for entry in journal.entries() if journal else ():
+            self._last = entry.t
+            self._do(entry)
+
+    @wsgify
+    def __call__(self, request: Request) -> Response:
+        """Serve one request."""
+        try:
+            screen(request, self._names)
+            path, body = request.path_info, read_body(request, self._limit).decode("utf-8")
+        except UnicodeDecodeError:
+            return _error(400, "the URL or the body is not UTF-8")
+        except NotServedError as refused:
+            abandon(request)
+            return _error(refused.status, refused.reason)
+        # A clock that is set back does not turn back what has been.
+        now = self._last = max(self._last, self._clock())
+        entry = Entry(now, request.method, path, body)
+        try:
+            self._catch_up(now)
+            if self._journal is not None and changes(entry.method, path):
+                self._journal.note(entry)
+        except OSError as error:
+            return _error(503, f"the journal cannot be written: {error.strerror}")
+        return _response(self._do(entry))
+
+    def _do(self, entry: Entry) -> Reply:
+        if not entry.method:
+            self.service.tick(entry.t)
+            return Reply(200, {})
+        return serve(self.service, entry.method, entry.path, entry.body.encode(), entry.t)
+
+    def _catch_up(self, now: float) -> None:
+        deadline = self.service.deadline
+        if deadline is not None and deadline <= now:
+            passed = Entry(now)
+            if self._journal is not None:
+                self._journal.note(passed)
+            self._do(passed)
+
+
+def _error(status: int, reason: str) -> Response:
+    return _response(Reply(status, {"error": reason}))
+
+
+def _response(reply: Reply) -> Response:
+    octets = json.dumps(reply.body).encode() + b"\n"
+    return Response(body=octets, status=status_line(reply.status), content_type="application/json")
+
+
+def serve_inventory(
+    loaded: Loaded, text: str, host: str, port: int, journal: Path | None, names: tuple[str, ...] = ()
+) -> None:
+    """Serve until somebody ends us.
+
+    Args:
+        names: host names under which the manager may be asked besides its addresses.
+
+    Raises:
+        ClickException: the journal cannot be used, or nobody can listen there.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # eventlet says that it is old whenever it is imported
+        from eventlet import Timeout, listen, wsgi
+
+    try:
+        sock = listen((host, port), reuse_port=False)
+        journals = Journal(journal, text) if journal else None
+        desk = Desk(Service(loaded.inventory), journals, names=names, limit=lambda seconds: Timeout(seconds, False))
+    except JournalError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or f'{host}:{port}'}: {error.strerror}") from None
+    at = sock.getsockname()
+    click.echo(f"http://{at[0]}:{at[1]}/vcm: {loaded.inventory.name}, {len(desk.service.pursuits)} goals so far")
+    if not is_loopback(at[0]):
+        click.echo(f"warning: every client that reaches {at[0]}:{at[1]} may move VMs", err=True)
+    wsgi.server(sock, desk, log_output=False, socket_timeout=30, debug=False)

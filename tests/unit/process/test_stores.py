@@ -1,0 +1,189 @@
+"""One conformance suite for every store, and what only a file can suffer."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ryu_apps.evb.store import Changes, Conflict, Store, StoreError, Versioned
+from ryu_apps.stores.memory import MemoryStore
+from ryu_apps.stores.sqlite import SCHEMA, SqliteStore
+from tests.worlds.faulty_store import FaultyStore
+
+
+@pytest.fixture(params=["memory", "sqlite", "faulty"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    makers: dict[str, Callable[[], Store]] = {
+        "memory": MemoryStore,
+        "sqlite": lambda: SqliteStore(tmp_path / "state.sqlite"),
+        "faulty": FaultyStore,
+    }
+    made = makers[request.param]()
+    yield made
+    made.close()
+
+
+def settle(store: Store) -> None:
+    """Let watchers hear what they have not heard yet."""
+    if isinstance(store, FaultyStore):
+        store.deliver()
+
+
+def test_what_is_committed_is_there(store: Store) -> None:
+    store.commit({"a": b"1", "b": b"2"})
+    store.commit({"a": b"3", "b": None})
+    assert store.snapshot() == {"a": Versioned(b"3", 2)}
+    assert store.get("a") == Versioned(b"3", 2) and store.get("b") is None
+
+
+def test_a_failed_expectation_changes_nothing(store: Store) -> None:
+    store.commit({"a": b"1"})
+    with pytest.raises(Conflict):
+        store.commit({"a": b"2", "b": b"2"}, expected={"a": 1, "b": 7})
+    assert store.snapshot() == {"a": Versioned(b"1", 1)}
+
+
+def test_expectations_that_hold_do_not_hinder(store: Store) -> None:
+    store.commit({"a": b"1"}, expected={"a": 0})
+    store.commit({"a": b"2"}, expected={"a": 1})
+    assert store.get("a") == Versioned(b"2", 2)
+
+
+def test_watchers_are_told_behind_the_commit_until_they_stop(store: Store) -> None:
+    seen: list[tuple[Changes, Versioned | None]] = []
+    stop = store.watch(lambda changes: seen.append((changes, store.get("a"))))
+    store.commit({"a": b"1"})
+    settle(store)
+    stop()
+    store.commit({"a": b"2"})
+    settle(store)
+    # At least once: a line may deliver a commit again, but never one that did not happen.
+    assert set(map(repr, seen)) == {repr(({"a": b"1"}, Versioned(b"1", 1)))}
+
+
+def test_watchers_hear_nothing_of_a_conflict(store: Store) -> None:
+    seen: list[Changes] = []
+    store.watch(seen.append)
+    with pytest.raises(Conflict):
+        store.commit({"a": b"1"}, expected={"a": 5})
+    settle(store)
+    assert seen == []
+
+
+def test_store_that_is_away_says_so_and_has_lost_nothing_when_it_is_back() -> None:
+    store = FaultyStore()
+    store.commit({"a": b"1"})
+    store.connected = False
+    for call in (store.snapshot, lambda: store.get("a"), lambda: store.commit({"a": b"2"})):
+        with pytest.raises(StoreError):
+            call()
+    store.connected = True
+    assert store.snapshot() == {"a": Versioned(b"1", 1)}
+
+
+def test_file_holds_what_was_committed_when_the_process_dies(tmp_path: Path) -> None:
+    first = SqliteStore(tmp_path / "state.sqlite")
+    first.commit({"a": b"1"})
+    second = SqliteStore(tmp_path / "state.sqlite")
+    assert second.get("a") == Versioned(b"1", 1)
+
+
+@pytest.fixture(params=[MemoryStore, lambda initial: SqliteStore(Path("state.sqlite"), initial)])
+def new(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.chdir(tmp_path)
+    return request.param(INITIAL)
+
+
+#: What a store says that knows of no past.
+INITIAL: Changes = {"lost": b"!"}
+LOST = {"lost": Versioned(b"!", 1)}
+
+
+def test_a_new_store_says_that_it_knows_of_no_past(new: Store) -> None:
+    assert new.snapshot() == LOST
+
+
+def test_what_a_new_store_said_is_not_said_again(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    SqliteStore(path, INITIAL).commit({"lost": None})
+    assert SqliteStore(path, INITIAL).snapshot() == {}
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "garbage": lambda data: b"garbage" * 500,
+    "pages overwritten": lambda data: data[:100] + b"\xff" * (len(data) - 100),
+    "cut off": lambda data: data[: len(data) // 2],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_damaged_file_is_moved_aside_and_the_store_begins_anew(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "state.sqlite"
+    store = SqliteStore(path)
+    store.commit({"a": b"1"})
+    store.close()
+    path.write_bytes(damage(path.read_bytes()))
+    assert SqliteStore(path, INITIAL).snapshot() == LOST
+    assert (tmp_path / "state.damaged-1").exists()
+
+
+@pytest.mark.parametrize("lose", [lambda path: path.write_bytes(b""), Path.unlink], ids=["emptied", "removed"])
+def test_a_file_that_is_lost_knows_of_no_past_however_often_the_controller_dies(
+    tmp_path: Path, lose: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "state.sqlite"
+    store = SqliteStore(path)
+    store.commit({"a": b"1"})
+    store.close()
+    lose(path)
+    for _ in range(2):
+        assert SqliteStore(path, INITIAL).snapshot() == LOST
+
+
+def test_directory_in_place_of_the_file_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    path.mkdir()
+    with pytest.raises(StoreError, match="is a directory where a file should be: move it away"):
+        SqliteStore(path)
+
+
+def test_file_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.sqlite"
+    SqliteStore(path).close()
+    database = sqlite3.connect(path)
+    database.execute(f"PRAGMA user_version = {SCHEMA + 1}")
+    database.close()
+    with pytest.raises(StoreError, match=r"newer version .*: install that version, or move the file away"):
+        SqliteStore(path)
+
+
+def test_write_that_fails_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "state.sqlite")
+    store.commit({"a": b"1"})
+    store._database.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError):
+        store.commit({"a": b"2"})
+    store._database.execute("PRAGMA query_only = OFF")
+    assert store.get("a") == Versioned(b"1", 1)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["removed", "made anew"])
+def test_file_that_is_not_there_any_more_takes_nothing(tmp_path: Path, again: bool) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    store = SqliteStore(state / "state.sqlite")
+    store.commit({"kept": b"1"})
+    shutil.rmtree(state)
+    if again:
+        state.mkdir()
+        SqliteStore(state / "state.sqlite").close()
+    with pytest.raises(StoreError, match="was removed or replaced while in use: start the controller anew"):
+        store.commit({"lost": b"1"})
+    assert "lost" not in store.snapshot()
+    store.close()

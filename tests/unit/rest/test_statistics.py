@@ -1,0 +1,250 @@
+"""Totals over REST and for Prometheus, and what the NMS has to say to them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.metrics import Metrics
+from ryu_apps.rest.callers import MAX_BODY
+from tests.worlds.bridge import HV1, HV3, S1, Vm
+from tests.worlds.counting import BY_NMS, PLAIN, POLICIES, RULES, CountingWorld
+from tests.worlds.rest import EPOCH, RestWorld
+
+VM = Vm(7, type=PLAIN)
+NMS_VM = Vm(7, type=BY_NMS)
+PATH = f"/evb/statistics/{VM.text}"
+PORT_1, PORT_3 = "0000000000000001:1", "0000000000000002:1"
+
+
+@dataclass
+class Counting(CountingWorld, RestWorld):
+    """Both; the metrics are those of the engine that runs."""
+
+    policies: PolicySet = POLICIES
+
+    def restart_controller(self, remembering: bool = True) -> None:
+        super().restart_controller(remembering)
+        self.metrics = Metrics(self.engine, self.alarms)
+
+
+@pytest.fixture
+def world() -> Counting:
+    world = Counting()
+    world.connect()
+    return world
+
+
+def put(world: Counting, from_vm: tuple[int, int], to_vm: tuple[int, int]) -> object:
+    body = {
+        name: dict(zip(("packets", "octets"), count, strict=True))
+        for name, count in (("from_vm", from_vm), ("to_vm", to_vm))
+    }
+    response = world.request(PATH, "PUT", json.dumps(body).encode())
+    assert response.status_code == 200, response.text
+    return response.json
+
+
+def metric(world: Counting, name: str, direction: str) -> float | None:
+    for family in text_string_to_metric_families(world.request("/metrics").text):
+        for sample in family.samples:
+            if sample.name == name and sample.labels == {"vsi": VM.text, "direction": direction}:
+                return sample.value
+    return None
+
+
+def test_a_plain_answer_is_the_newest_reading_with_its_age(world: Counting) -> None:
+    world.move(VM, HV1)
+    world.talk(VM, HV1)
+    world.read()
+    world.talk(VM, HV1)
+    read = world.account(VM).read
+    found = world.get(PATH)
+    assert (found["vsi"], found["type"], found["port"], found["extraction"]) == (VM.text, "40/1", PORT_1, "controller")
+    assert (found["age"], found["read"]) == (world.now - read, read + EPOCH)
+    interface = world.interface(VM)
+    assert 2 * found["to_vm"]["packets"] == interface.rx.packets
+    assert 2 * (found["from_vm"]["packets"] + found["from_vm"]["refused"]["packets"]) == interface.tx.packets
+    assert found["from_vm"]["rules"] is None
+    assert world.get("/evb/statistics") == [found]
+
+
+@pytest.mark.parametrize("path", [f"{PATH}?fresh=1", "/evb/statistics?fresh=1"])
+def test_a_fresh_answer_asks_the_switch(world: Counting, path: str) -> None:
+    world.move(VM, HV1)
+    world.read()
+    world.talk(VM, HV1)
+    found = world.get(path)
+    one = found[0] if isinstance(found, list) else found
+    assert one["age"] == 0
+    assert one["to_vm"]["packets"] == world.interface(VM).rx.packets
+    assert one["to_vm"]["octets"] == world.interface(VM).rx.octets
+
+
+def test_fresh_answers_through_a_move_never_fall_and_end_where_the_vm_does(world: Counting) -> None:
+    world.move(VM, HV1)
+    shown = 0
+    for number, port in enumerate([HV1, HV1, HV3, HV3, HV1]):
+        if world.places(VM) != [port]:
+            world.move(VM, port)
+        world.talk(VM, port, number + 1)
+        packets = world.get(f"{PATH}?fresh=1")["to_vm"]["packets"]
+        assert packets > shown
+        shown = packets
+    assert shown == world.interface(VM).rx.packets
+
+
+def test_rules_are_told_by_number_line_and_description(world: Counting) -> None:
+    vm = Vm(7, type=RULES)
+    world.move(vm, HV1)
+    world.talk(vm, HV1)
+    found = world.get(f"{PATH}?fresh=1")
+    rules = {one["number"]: one for one in found["from_vm"]["rules"]}
+    assert rules[2] == {
+        "number": 2,
+        "what": "rule",
+        "action": "deny",
+        "description": "no mail",
+        "line": 8,
+        "packets": 2,
+        "octets": 2 * 77,
+    }
+    for name in ("from_vm", "to_vm"):
+        passed = [one["packets"] for one in found[name]["rules"] if one["action"] == "allow"]
+        refused = [one["packets"] for one in found[name]["rules"] if one["action"] == "deny"]
+        assert (sum(passed), sum(refused)) == (found[name]["packets"], found[name]["refused"]["packets"])
+
+
+def test_a_switch_that_does_not_answer_is_waited_for_a_second(world: Counting) -> None:
+    world.move(VM, HV1)
+    world.deaf.add(S1)
+    before = world.now
+    assert world.refusal(f"{PATH}?fresh=1") == (504, "the switches have not answered within 1 s")
+    assert 1.0 < world.now - before < 1.1
+    assert world.request(PATH).status_code == 200
+
+
+def test_a_switch_that_is_away_cannot_be_asked(world: Counting) -> None:
+    world.move(VM, HV1)
+    world.disconnect(S1)
+    assert world.refusal(f"{PATH}?fresh=1") == (503, "switch 0000000000000001 is not connected")
+    assert world.request(PATH).status_code == 200
+
+
+def test_after_a_restart_nothing_is_told_before_the_switches_have_been_read(world: Counting) -> None:
+    world.move(VM, HV1)
+    world.talk(VM, HV1, 3)
+    shown = world.get(f"{PATH}?fresh=1")["to_vm"]
+    world.restart_controller()
+    assert world.get("/evb/statistics")[0]["to_vm"] is None
+    assert metric(world, "evb_vsi_packets_total", "to_vm") is None
+    assert world.get(PATH)["to_vm"] == shown
+    assert world.get("/evb/statistics")[0]["to_vm"] == shown
+
+
+def test_a_vsi_without_statistics_is_not_found(world: Counting) -> None:
+    assert world.refusal(PATH) == (404, f"no statistics of VSI {VM.text}")
+    assert world.refusal(
+        PATH, "PUT", b'{"from_vm": {"packets": 1, "octets": 1}, "to_vm": {"packets": 1, "octets": 1}}'
+    ) == (
+        404,
+        f"no statistics of VSI {VM.text}",
+    )
+
+
+def test_a_flag_is_nought_or_one(world: Counting) -> None:
+    assert world.refusal(f"{PATH}?fresh=yes") == (400, "fresh: 'yes' is neither 0 nor 1")
+
+
+# --- the NMS --------------------------------------------------------------------------------------
+def test_the_nms_finds_the_last_reading_of_the_source_and_populates_the_destination(world: Counting) -> None:
+    world.move(NMS_VM, HV1)
+    world.talk(NMS_VM, HV1, 5)
+    world.move(NMS_VM, HV3)
+    (moved,) = [one for one in world.get("/evb/migrations") if one["source"] == PORT_1]
+    assert world.get(f"/evb/migrations/{moved['id']}")["statistics"] == moved["statistics"]
+    interface = world.interface(NMS_VM)
+    assert moved["statistics"]["to_vm"] == interface.rx._asdict()
+    assert world.get(f"{PATH}?fresh=1")["to_vm"]["packets"] == 0
+    counts = [tuple(moved["statistics"][name].values()) for name in ("from_vm", "to_vm")]
+    found = put(world, *counts)
+    assert found["port"] == PORT_3 and found["to_vm"]["base"] == interface.rx._asdict()
+    world.talk(NMS_VM, HV3, 2)
+    found = world.get(f"{PATH}?fresh=1")
+    assert found["to_vm"]["packets"] == interface.rx.packets
+    assert found["to_vm"]["octets"] == interface.rx.octets
+
+
+def test_a_base_replaces_the_one_before_and_outlives_the_controller(world: Counting) -> None:
+    world.move(NMS_VM, HV1)
+    put(world, (1, 60), (2, 120))
+    put(world, (10, 600), (20, 1200))
+    world.keep(12.0)
+    world.restart_controller()
+    found = world.get(PATH)
+    assert found["from_vm"]["packets"] == 10
+    assert found["to_vm"]["base"] == {"packets": 20, "octets": 1200}
+
+
+def test_a_migration_that_the_controller_carries_tells_what_was_extracted_too(world: Counting) -> None:
+    world.move(VM, HV1)
+    world.talk(VM, HV1)
+    world.move(VM, HV3)
+    (moved,) = [one for one in world.get("/evb/migrations") if one["source"] == PORT_1]
+    assert moved["statistics"]["to_vm"] == world.interface(VM).rx._asdict()
+    (begun,) = [one for one in world.get("/evb/migrations") if one["source"] is None]
+    assert begun["statistics"] is None
+
+
+def test_what_the_controller_carries_is_not_for_the_nms_to_say(world: Counting) -> None:
+    world.move(VM, HV1)
+    body = b'{"from_vm": {"packets": 1, "octets": 1}, "to_vm": {"packets": 1, "octets": 1}}'
+    status, reason = world.refusal(PATH, "PUT", body)
+    assert (status, reason) == (409, "the controller carries the totals of VSI type 40/1: extraction: controller")
+
+
+def test_a_vsi_that_is_active_nowhere_has_no_base(world: Counting) -> None:
+    world.ask(HV1, NMS_VM, VdpMode.PREASSOCIATE_RR)
+    body = b'{"from_vm": {"packets": 1, "octets": 1}, "to_vm": {"packets": 1, "octets": 1}}'
+    assert world.refusal(PATH, "PUT", body) == (409, f"VSI {VM.text} is active nowhere")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (b"", 400, "Invalid JSON"),
+        (b"{", 400, "Invalid JSON"),
+        (b"[" * 60_000, 400, "Invalid JSON"),
+        (b"[]", 422, "Input should be an object"),
+        (b'{"from_vm": {"packets": 1, "octets": 1}}', 422, "to_vm: Field required"),
+        (b'{"from_vm": {"packets": -1, "octets": 1}, "to_vm": {"packets": 1, "octets": 1}}', 422, "from_vm.packets: "),
+        (b'{"from_vm": {"packets": "1", "octets": 1}, "to_vm": {"packets": 1, "octets": 1}}', 422, "from_vm.packets: "),
+        (b'{"x": 1, "from_vm": {"packets": 1, "octets": 1}, "to_vm": {"packets": 1, "octets": 1}}', 422, "x: Extra"),
+        (b" " * (MAX_BODY + 1), 413, f"more than {MAX_BODY} octets"),
+    ],
+)
+def test_a_body_that_makes_no_sense_is_refused(world: Counting, body: bytes, status: int, reason: str) -> None:
+    world.move(NMS_VM, HV1)
+    found = world.refusal(PATH, "PUT", body)
+    assert found[0] == status
+    assert found[1].startswith(reason), found[1]
+
+
+# --- Prometheus -----------------------------------------------------------------------------------
+def test_the_series_of_a_vsi_goes_on_through_a_move(world: Counting) -> None:
+    world.move(VM, HV1)
+    world.talk(VM, HV1, 2)
+    world.read()
+    names = ("evb_vsi_packets_total", "evb_vsi_octets_total", "evb_vsi_refused_packets_total")
+    before = {name: metric(world, name, "from_vm") for name in names}
+    world.move(VM, HV3)
+    world.talk(VM, HV3, 2)
+    world.read()
+    after = {name: metric(world, name, "from_vm") for name in names}
+    assert after == {name: 2 * (value or 0) for name, value in before.items()}
+    assert metric(world, "evb_vsi_octets_total", "to_vm") == world.interface(VM).rx.octets

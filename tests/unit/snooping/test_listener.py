@@ -1,0 +1,286 @@
+"""What one VSI listens to: reports, leaves, source lists, bounds, and what is asked when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ryu_apps.evb.model import EVERYTHING, NOTHING, Binding, Group, Interest, Wish
+from ryu_apps.evb.snooping.interests import interests
+from ryu_apps.evb.snooping.listener import (
+    Aging,
+    Ask,
+    Change,
+    Generation,
+    Listener,
+    Record,
+    changed,
+)
+from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
+
+VM = Binding(100, 0x525400000001)
+G, H, SIX = IPv4Address("239.1.1.1"), IPv4Address("239.1.1.2"), IPv6Address("ff0e::42")
+S, T = IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2")
+JOIN, LEAVE = RecordType.TO_EXCLUDE, RecordType.TO_INCLUDE
+SECOND, THIRD = Generation.SECOND, Generation.THIRD
+
+
+@dataclass(frozen=True)
+class Terms:
+    groups: tuple[Group, ...] = ()
+    max_groups: int = 4
+    max_sources: int = 3
+    forbidden: tuple[Group, ...] = ()
+
+    def allows(self, group: Group) -> bool:
+        return group not in self.forbidden
+
+
+OPEN = Terms()
+
+
+def never(binding: Binding, group: Group) -> Aging | None:
+    return None
+
+
+def always(binding: Binding, group: Group) -> Aging | None:
+    return Aging(0.0, 260.0)
+
+
+def tell(
+    listener: Listener, now: float, *records: Record, generation: Generation = THIRD, terms: Terms = OPEN
+) -> list[Change]:
+    return listener.report(VM, generation, records, terms, now)
+
+
+def joined(*groups: Group, generation: Generation = THIRD) -> Listener:
+    listener = Listener()
+    for group in groups:
+        tell(listener, 0.0, record(JOIN, group), generation=generation)
+    return listener
+
+
+def record(kind: RecordType, group: Group, *sources: Group) -> Record:
+    return GroupRecord(kind, group, sources)  # type: ignore[type-var]
+
+
+def groups(listener: Listener) -> set[Group]:
+    return {group for _, group in listener.memberships}
+
+
+def asks(said: list[Ask | Change]) -> list[Ask]:
+    return [one for one in said if isinstance(one, Ask)]
+
+
+# --- joining ----------------------------------------------------------------------------------------
+def test_a_report_is_a_membership_until_it_is_left() -> None:
+    listener = Listener()
+    assert tell(listener, 0.0, record(JOIN, G)) == [Change(VM, G, "joined")]
+    assert tell(listener, 1.0, record(RecordType.IS_EXCLUDE, G)) == []
+    assert listener.tick(1e9, never) == []
+    assert listener.deadline(never) is None
+    assert groups(listener) == {G}
+
+
+def test_control_groups_and_records_of_unknown_types_are_nothing() -> None:
+    listener = Listener()
+    control = [record(JOIN, ip_address(text)) for text in ("224.0.0.5", "ff02::1:ff00:1", "10.0.0.1", "fe80::1")]
+    assert tell(listener, 0.0, *control, GroupRecord(9, G)) == []
+    assert not listener.memberships
+
+
+def test_groups_beyond_the_bound_or_outside_the_filter_are_counted_not_joined() -> None:
+    listener = Listener()
+    terms = Terms(groups=(H,), max_groups=2, forbidden=(SIX,))
+    tell(listener, 0.0, record(JOIN, SIX), terms=terms)
+    for number in range(100):
+        tell(listener, 0.0, record(JOIN, G + number), terms=terms)
+    # The configured one (239.1.1.2, which is G + 1) counts once, joined or not.
+    assert groups(listener) == {G, H}
+    assert listener.counters == {"reports": 101, "filtered": 1, "limit": 98}
+    assert tell(listener, 1.0, record(RecordType.IS_EXCLUDE, G), terms=terms) == []
+
+
+def test_sources_beyond_the_bound_are_all_sources() -> None:
+    listener = Listener()
+    many = [S + number for number in range(4)]
+    tell(listener, 0.0, record(RecordType.ALLOW, G, *many))
+    assert listener.memberships[VM, G].wish == EVERYTHING
+    assert listener.counters["sources"] == 1
+
+
+# --- sources ----------------------------------------------------------------------------------------
+def test_a_change_of_sources_is_in_force_at_once() -> None:
+    listener = Listener()
+    tell(listener, 0.0, record(RecordType.ALLOW, G, S))
+    assert tell(listener, 0.0, record(RecordType.ALLOW, G, T)) == [Change(VM, G, "sources")]
+    tell(listener, 0.0, record(RecordType.BLOCK, G, S))
+    assert listener.memberships[VM, G].wish == Wish(False, frozenset({T}))
+    tell(listener, 0.0, record(JOIN, G, T))
+    assert listener.memberships[VM, G].wish == Wish(True, frozenset({T}))
+
+
+sources = st.frozensets(st.sampled_from([S, T, S + 5, S + 6]), max_size=3)
+wishes = st.builds(Wish, st.booleans(), sources)
+
+
+@given(wishes, wishes)
+def test_what_a_host_tells_of_a_change_comes_to_its_new_state(before: Wish, after: Wish) -> None:
+    """RFC 3376 5.1: the records that a host sends when its state changes."""
+    told = []
+    if before.exclude != after.exclude:
+        told = [(RecordType.TO_EXCLUDE if after.exclude else RecordType.TO_INCLUDE, after.sources)]
+    elif after.exclude:
+        told = [(RecordType.ALLOW, before.sources - after.sources), (RecordType.BLOCK, after.sources - before.sources)]
+    else:
+        told = [(RecordType.ALLOW, after.sources - before.sources), (RecordType.BLOCK, before.sources - after.sources)]
+    known = before
+    for kind, named in told:
+        known = changed(known, kind, named)
+    assert known == after
+
+
+@given(wishes, st.sampled_from([S, T, S + 9]))
+def test_a_wish_wants_what_its_sources_say(wish: Wish, source: IPv4Address) -> None:
+    assert wish.wants(source) == ((source not in wish.sources) if wish.exclude else (source in wish.sources))
+    assert wish.wants(None) == wish.exclude
+    assert NOTHING.nothing and not EVERYTHING.nothing
+
+
+# --- leaving ----------------------------------------------------------------------------------------
+def test_a_leave_counts_when_nobody_answers_the_queries() -> None:
+    listener = joined(G, H, generation=SECOND)
+    tell(listener, 10.0, record(LEAVE, G), generation=SECOND)
+    assert listener.tick(10.0, never) == [Ask(VM, G, SECOND)]
+    assert listener.deadline(never) == 11.0
+    assert listener.tick(11.0, never) == [Ask(VM, G, SECOND)]
+    assert listener.tick(11.9, never) == []
+    assert groups(listener) == {G, H}
+    assert listener.tick(12.0, never) == [Change(VM, G, "left")]
+    assert groups(listener) == {H}
+
+
+def test_an_answer_in_time_keeps_the_membership() -> None:
+    listener = joined(G)
+    tell(listener, 10.0, record(LEAVE, G))
+    listener.tick(10.0, never)
+    tell(listener, 10.5, record(RecordType.IS_EXCLUDE, G))
+    assert listener.tick(100.0, never) == []
+    assert groups(listener) == {G}
+
+
+def test_repeated_leaves_do_not_put_the_end_off() -> None:
+    listener = joined(G)
+    for now in (10.0, 11.0, 11.9):
+        tell(listener, now, record(LEAVE, G))
+        listener.tick(now, never)
+    assert listener.tick(12.0, never) == [Change(VM, G, "left")]
+
+
+def test_blocking_the_last_source_is_a_leave() -> None:
+    listener = Listener()
+    tell(listener, 0.0, record(RecordType.ALLOW, G, S))
+    tell(listener, 1.0, record(RecordType.BLOCK, G, S))
+    assert listener.tick(1.0, never) == [Ask(VM, G, THIRD)]
+
+
+# --- silence ----------------------------------------------------------------------------------------
+def test_with_a_querier_silence_is_asked_about_before_it_counts() -> None:
+    listener = joined(G)
+    assert listener.deadline(always) == 260.0
+    assert listener.tick(259.9, always) == []
+    assert listener.tick(260.0, always) == [Ask(VM, G, THIRD)]
+    assert listener.tick(261.0, always) == [Ask(VM, G, THIRD)]
+    assert listener.tick(262.0, always) == [Change(VM, G, "expired")]
+
+
+def test_the_age_begins_when_somebody_begins_to_ask() -> None:
+    listener = joined(G)
+    assert listener.deadline(lambda binding, group: Aging(1000.0, 260.0)) == 1260.0
+
+
+def test_igmpv1_knows_no_specific_query() -> None:
+    listener = joined(G, generation=Generation.FIRST)
+    listener.moved(5.0)
+    assert listener.tick(5.0, always) == []
+    assert listener.tick(260.0, always) == [Change(VM, G, "expired")]
+
+
+# --- moving -----------------------------------------------------------------------------------------
+def test_a_guest_that_is_silent_after_a_move_keeps_everything() -> None:
+    listener = joined(G, SIX)
+    listener.moved(10.0)
+    assert asks(listener.tick(10.0, never)) == [Ask(VM, G, THIRD), Ask(VM, SIX, THIRD)]
+    assert len(asks(listener.tick(11.0, never))) == 2
+    assert listener.tick(12.0, never) == []
+    assert listener.tick(1e6, never) == []
+    assert groups(listener) == {G, SIX}
+
+
+def test_a_guest_that_answers_otherwise_loses_what_it_does_not_confirm() -> None:
+    listener = joined(G, H)
+    listener.moved(10.0)
+    listener.tick(10.0, never)
+    tell(listener, 10.2, record(RecordType.IS_EXCLUDE, G))
+    # Asked again, now that it is known to run: the answer may have been lost, or the guest too late.
+    assert listener.tick(11.2, never) == [Ask(VM, H, THIRD)]
+    assert listener.tick(12.2, never) == [Ask(VM, H, THIRD)]
+    assert listener.tick(13.2, never) == [Change(VM, H, "unconfirmed")]
+    assert groups(listener) == {G}
+
+
+def test_a_guest_that_wakes_up_late_is_asked_again() -> None:
+    listener = joined(G, H)
+    listener.moved(10.0)
+    for now in (10.0, 11.0, 12.0):
+        listener.tick(now, never)
+    tell(listener, 60.0, record(JOIN, G + 7))
+    assert {one.group for one in asks(listener.tick(61.0, never))} == {G, H}
+    tell(listener, 61.5, record(RecordType.IS_EXCLUDE, G), record(RecordType.IS_EXCLUDE, H))
+    assert listener.tick(1e6, never) == []
+    assert groups(listener) == {G, H, G + 7}
+
+
+def test_an_answer_over_ipv4_says_nothing_about_ipv6() -> None:
+    listener = joined(G, SIX)
+    listener.moved(10.0)
+    for now in (10.0, 11.0, 12.0):
+        listener.tick(now, never)
+    tell(listener, 20.0, record(RecordType.IS_EXCLUDE, G))
+    assert listener.tick(1e6, never) == []
+    assert groups(listener) == {G, SIX}
+
+
+def test_a_leave_under_way_is_asked_for_at_the_new_port() -> None:
+    listener = joined(G)
+    tell(listener, 9.5, record(LEAVE, G))
+    listener.tick(9.5, never)
+    listener.moved(10.0)
+    assert listener.tick(10.0, never) == [Ask(VM, G, THIRD)]
+    listener.tick(11.0, never)
+    assert listener.tick(12.0, never) == [Change(VM, G, "left")]
+
+
+def test_what_addresses_and_type_do_not_allow_is_forgotten() -> None:
+    listener = joined(G, SIX)
+    listener.keep([VM], Terms(forbidden=(SIX,)))
+    assert groups(listener) == {G}
+    listener.keep([Binding(200, VM.mac)], OPEN)
+    assert not listener.memberships
+
+
+# --- what it comes to -------------------------------------------------------------------------------
+def test_configured_groups_come_first_and_the_type_decides() -> None:
+    listener = joined(G, SIX)
+    terms = Terms(groups=(H,), max_groups=2)
+    second = Binding(200, 0x525400000001)
+    assert interests(listener, terms, [VM, second, Binding(7, None)]) == (
+        Interest(VM, H, EVERYTHING),
+        Interest(second, H, EVERYTHING),
+        Interest(VM, G, EVERYTHING),
+    )
+    assert interests(listener, Terms(forbidden=(G,)), [VM]) == (Interest(VM, SIX, EVERYTHING),)
+    assert interests(listener, OPEN, [second]) == ()

@@ -1,0 +1,70 @@
+"""A thread that wakes too late knows by how much."""
+
+from __future__ import annotations
+
+import pytest
+from ryu.lib import hub
+
+from ryu_apps.process.waiting import NAP, TOLERANCE, Watch
+
+
+class Clock:
+    """Time passes when somebody waits, or when told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.late, self.ring_after = 100.0, 0.0, None
+        self.watch = Watch(self)
+        monkeypatch.setattr(self.watch._bell, "wait", self._wait)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def _wait(self, patience: float) -> None:
+        if self.ring_after is not None:
+            self.now += self.ring_after
+            self.watch.ring()
+        else:
+            self.now += patience
+        self.now += self.late
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_in_time_is_nothing_missed(clock: Clock) -> None:
+    assert clock.watch.wait(100.2) == 0.0
+    assert clock.now == pytest.approx(100.2)
+
+
+def test_it_never_sleeps_longer_than_a_nap(clock: Clock) -> None:
+    assert clock.watch.wait(None) == 0.0
+    assert clock.now == pytest.approx(100.0 + NAP)
+
+
+def test_a_little_late_is_usual(clock: Clock) -> None:
+    clock.late = TOLERANCE - 0.01
+    assert clock.watch.wait(100.1) == 0.0
+
+
+def test_a_stop_is_missed_whole(clock: Clock) -> None:
+    clock.late = 10.0
+    assert clock.watch.wait(None) == pytest.approx(10.0)
+
+
+def test_a_bell_that_is_heard_late_counts_from_the_ring(clock: Clock) -> None:
+    clock.ring_after, clock.late = 0.05, 3.0
+    assert clock.watch.wait(None) == pytest.approx(3.0)
+
+
+def test_what_is_done_between_two_waits_is_missed_too(clock: Clock) -> None:
+    clock.watch.wait(None)
+    clock.now += 2.0
+    assert clock.watch.wait(None) == pytest.approx(2.0)
+
+
+def test_a_real_bell_ends_a_real_wait() -> None:
+    watch = Watch()
+    hub.spawn_after(0.01, watch.ring)
+    assert watch.wait(None) == 0.0

@@ -1,0 +1,259 @@
+"""Two leaves, two spines and a third leaf: links fail and return, and what is sent takes the ways that are left."""
+
+from __future__ import annotations
+
+import pytest
+
+from ryu_apps.evb.events import Mode
+from ryu_apps.evb.flow.rule import Bucket, Group, GroupType, ToGroup
+from ryu_apps.evb.pipeline.tables import TRUNK_GROUP, WAY_GROUP, Kind
+from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.wire.vdp import VdpMode
+from tests.worlds.bridge import VLAN, Delivered, Vm, World
+from tests.worlds.multicast import OFF, TYPES, G, join, vm
+from tests.worlds.rest import RestWorld
+
+L1, L2, L3, SPINE1, SPINE2 = 1, 2, 3, 11, 12
+LEAVES, SPINES = (L1, L2, L3), (SPINE1, SPINE2)
+HOST, STATION = 3, 4
+BROADCAST = 0xFFFFFFFFFFFF
+RR, ASSOC = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE
+A = Vm(1)
+
+
+def mac_of(leaf: int) -> int:
+    return 0x020000000F00 | leaf
+
+
+def leaf_spine() -> Fabric:
+    """Port n of a leaf leads to spine n, port n of a spine to leaf n."""
+
+    def leaf(dpid: int) -> Switch:
+        ports = [
+            *(
+                Interface(number, f"spine{number}", Role.TRUNK, peer=PortId(spine, dpid))
+                for number, spine in enumerate(SPINES, 1)
+            ),
+            Interface(HOST, f"host{dpid}", Role.HOST, VLAN, macs=(mac_of(dpid),)),
+            Interface(STATION, f"hv{dpid}", Role.STATION, VLAN),
+        ]
+        return Switch(dpid, f"leaf{dpid}", {one.port_no: one for one in ports})
+
+    def spine(number: int, dpid: int) -> Switch:
+        ports = [Interface(one, f"leaf{one}", Role.TRUNK, peer=PortId(one, number)) for one in LEAVES]
+        return Switch(dpid, f"spine{number}", {one.port_no: one for one in ports})
+
+    switches = [*map(leaf, LEAVES), *(spine(number, dpid) for number, dpid in enumerate(SPINES, 1))]
+    return Fabric({one.dpid: one for one in switches})
+
+
+@pytest.fixture
+def world() -> World:
+    world = World(leaf_spine())
+    world.connect()
+    return world
+
+
+def say_to(world: World, source: int, target: int) -> list[Delivered]:
+    frame = {"eth_src": mac_of(source), "eth_dst": target, "eth_type": 0x88B5, "vlan_vid": 0}
+    return world.carry(PortId(source, HOST), frame)
+
+
+def heard(world: World, source: int, target: int = BROADCAST) -> list[PortId]:
+    return sorted(one.port for one in say_to(world, source, target))
+
+
+def hosts(*leaves: int) -> list[PortId]:
+    return [PortId(leaf, HOST) for leaf in leaves]
+
+
+def way(world: World, dpid: int, target: int) -> Group:
+    return world.tables[dpid].groups[WAY_GROUP + sorted(world.fabric.switches).index(target) + 1]
+
+
+# --- equal ways -----------------------------------------------------------------------------------
+def test_equal_ways_share_what_is_sent_and_each_is_watched(world: World) -> None:
+    buckets = tuple(Bucket((ToGroup(TRUNK_GROUP + one),), None, 1, TRUNK_GROUP + one) for one in (1, 2))
+    group = way(world, L1, L2)
+    assert (group.type, group.buckets) == (GroupType.SELECT, buckets)
+    assert way(world, SPINE1, L2).type is GroupType.INDIRECT
+
+
+def test_a_leaf_leaves_out_a_dead_link_by_itself(world: World) -> None:
+    world.cut |= {PortId(L1, 1), PortId(SPINE1, L1)}
+    assert heard(world, L1, mac_of(L2)) == hosts(L2)
+
+
+def test_the_far_side_of_a_dead_link_is_told(world: World) -> None:
+    world.link(PortId(L2, 1), up=False)
+    assert heard(world, L1, mac_of(L2)) == hosts(L2)
+    assert way(world, L1, L2).buckets == (Bucket((ToGroup(TRUNK_GROUP + 2),)),)
+    world.link(PortId(L2, 1), up=True)
+    assert len(way(world, L1, L2).buckets) == 2
+
+
+def test_a_spine_that_dies_is_gone_around_and_comes_back(world: World) -> None:
+    before = world.snapshot(), {dpid: dict(table.groups) for dpid, table in world.tables.items()}
+    for leaf in LEAVES:
+        world.link(PortId(leaf, 1), up=False)
+    for source in LEAVES:
+        others = [one for one in LEAVES if one != source]
+        assert heard(world, source) == hosts(*others)
+        assert [heard(world, source, mac_of(one)) for one in others] == [hosts(one) for one in others]
+    for leaf in LEAVES:
+        world.link(PortId(leaf, 1), up=True)
+    assert (world.snapshot(), {dpid: dict(table.groups) for dpid, table in world.tables.items()}) == before
+
+
+def test_where_there_is_no_way_nothing_goes_round(world: World) -> None:
+    for number in (1, 2):
+        world.link(PortId(L3, number), up=False)
+    assert heard(world, L3) == []
+    assert heard(world, L1) == hosts(L2)
+    assert heard(world, L1, mac_of(L3)) == []
+
+
+# --- in steps -------------------------------------------------------------------------------------
+def test_nobody_takes_a_new_way_before_all_have_left_the_old_one(world: World) -> None:
+    world.hold |= set(world.fabric.switches)
+    world.link(PortId(L2, 1), up=False)
+    first = list(world.held)
+    assert first
+    assert all(not one.change.groups or one.mode is Mode.ATOMIC for one in first)
+    while len(world.held) > 1:
+        world._apply(world.held.pop(0))
+    assert all(one in first for one in world.held), "the next step waits for the last one to obey"
+    world.release()
+    assert heard(world, L1) == hosts(L2, L3)
+
+
+def test_the_end_of_a_change_is_told_once(world: World) -> None:
+    def told() -> int:
+        return [one.kind for one in world.happened].count("ways.settled")
+
+    world.hold |= set(world.fabric.switches)
+    world.link(PortId(L2, 1), up=False)
+    assert told() == 0
+    world.release()
+    assert told() == 1
+    world.link(PortId(L2, 1), up=True)
+    assert told() == 2
+
+
+def test_what_happens_meanwhile_is_taken_into_account(world: World) -> None:
+    world.hold |= set(world.fabric.switches)
+    world.link(PortId(L2, 1), up=False)
+    world.link(PortId(L2, 1), up=True)
+    world.link(PortId(L3, 2), up=False)
+    world.release()
+    assert heard(world, L1) == hosts(L2, L3)
+    assert [heard(world, L1, mac_of(one)) for one in (L2, L3)] == [hosts(L2), hosts(L3)]
+
+
+def test_a_switch_that_refuses_a_step_is_compared_and_holds_nobody_up(world: World) -> None:
+    world.refuse[L3, Mode.ATOMIC] = "no"
+    world.link(PortId(L2, 1), up=False)
+    assert heard(world, L1) == hosts(L2, L3)
+    assert heard(world, L3, mac_of(L2)) == hosts(L2)
+
+
+def test_a_switch_that_is_away_holds_nobody_up_and_learns_it_later(world: World) -> None:
+    world.disconnect(L3)
+    world.link(PortId(L2, 1), up=False)
+    assert heard(world, L1, mac_of(L2)) == hosts(L2)
+    world.connect(L3)
+    assert heard(world, L3, mac_of(L2)) == hosts(L2)
+    assert heard(world, L3) == hosts(L1, L2)
+
+
+def test_a_switch_that_goes_away_in_the_middle_holds_nobody_up(world: World) -> None:
+    world.hold.add(L3)
+    world.link(PortId(L2, 1), up=False)
+    world.disconnect(L3)
+    assert heard(world, L1, mac_of(L2)) == hosts(L2)
+
+
+# --- who lives there ------------------------------------------------------------------------------
+def test_no_rule_of_a_vsi_changes_when_a_link_fails(world: World) -> None:
+    vms = [Vm(number) for number in range(1, 6)]
+    for one in vms:
+        world.ask(PortId(L2, STATION), one, ASSOC)
+    gates = {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables}
+    world.applied.clear()
+    world.link(PortId(L2, 1), up=False)
+    changed = sum(len(one.change.add) + len(one.change.remove) for one in world.applied)
+    assert {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables} == gates
+    assert changed < 20, "flood rules of infrastructure alone"
+    for one in vms:
+        assert [found.port for found in say_to(world, L1, one.mac)] == [PortId(L2, STATION)]
+
+
+def test_a_vm_that_moves_while_a_link_fails_is_reached(world: World) -> None:
+    world.ask(PortId(L1, STATION), A, ASSOC)
+    world.ask(PortId(L2, STATION), A, RR)
+    world.hold |= set(world.fabric.switches)
+    world.link(PortId(L2, 2), up=False)
+    world.ask(PortId(L2, STATION), A, ASSOC)
+    world.release()
+    world.advance(0.01)
+    assert world.answer(PortId(L2, STATION)).success
+    assert [one.port for one in say_to(world, L3, A.mac)] == [PortId(L2, STATION)]
+
+
+def test_multicast_takes_the_new_tree_too() -> None:
+    world = World(leaf_spine(), PolicySet(TYPES), snooping=OFF)
+    world.connect()
+    member = vm(1)
+    world.ask(PortId(L3, STATION), member, ASSOC)
+    join(world, PortId(L3, STATION), member, G)
+
+    def receives() -> bool:
+        return PortId(L3, STATION) in {one.port for one in stream(world)}
+
+    assert receives()
+    for leaf in LEAVES:
+        world.link(PortId(leaf, 1), up=False)
+        assert receives()
+    world.link(PortId(L3, 1), up=True)
+    world.link(PortId(L3, 2), up=False)
+    world.link(PortId(L1, 1), up=True)
+    assert receives()
+
+
+def stream(world: World) -> list[Delivered]:
+    frame = {"eth_src": mac_of(L1), "eth_dst": 0x01005E000000 | int(G) & 0x7FFFFF, "eth_type": 0x0800, "vlan_vid": 0}
+    frame |= {"ip_proto": 17, "ipv4_src": 0x0A000001, "ipv4_dst": int(G), "udp_src": 5, "udp_dst": 5}
+    return world.carry(PortId(L1, HOST), frame)
+
+
+# --- what is remembered and shown -----------------------------------------------------------------
+def test_a_bridge_that_starts_again_knows_what_was_down(world: World) -> None:
+    world.link(PortId(L2, 1), up=False)
+    before = {dpid: (dict(table.rules), dict(table.groups)) for dpid, table in world.tables.items()}
+    world.applied.clear()
+    world.restart_controller()
+    assert {dpid: (table.rules, table.groups) for dpid, table in world.tables.items()} == before
+    assert not any(one.change.add or one.change.remove for one in world.applied)
+    world.link(PortId(L2, 1), up=True)
+    assert "links/down" not in world.store
+
+
+@pytest.mark.parametrize("record", [b"\xff", b"\x93\x01\x02\x03", b"\x91\x92\x63\x01", b"\xc0"])
+def test_a_record_of_links_that_makes_no_sense_says_nothing(world: World, record: bytes) -> None:
+    world.store["links/down"] = record
+    world.restart_controller()
+    assert heard(world, L1) == hosts(L2, L3)
+
+
+def test_the_links_are_shown() -> None:
+    world = RestWorld(leaf_spine())
+    world.connect()
+    world.link(PortId(L2, 1), up=False)
+    links = {tuple(one["ports"]): one for one in world.get("/evb/status")["links"]}  # type: ignore[index]
+    assert len(links) == len(LEAVES) * len(SPINES)
+    one = links[str(PortId(L2, 1)), str(PortId(SPINE1, L2))]
+    assert (one["up"], one["in_tree"]) == (False, False)
+    assert sum(one["in_tree"] for one in links.values()) == len(world.fabric.switches) - 1
+    (told,) = [one for one in world.happened if one.kind == "links.changed"][:1]
+    assert told.detail == {"down": [str(PortId(L2, 1))]}

@@ -1,0 +1,70 @@
+"""Scenario files: the ones we ship are good, and mistakes are told with their line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ryu_apps.testbed.replay.scenario import LadderName, Outcome, ScenarioError, load_scenario
+
+SHIPPED = sorted((Path(__file__).parents[3] / "mininet_tests" / "scenarios").glob("*.yaml"))
+GOOD = """\
+version: 1
+name: a-move
+vms:
+  vm1: {at: hv1, mac: "52:54:00:AA:00:01", ip: 10.0.100.11, type: 1, version: 2}
+flows:
+  probe: {proto: udp, vm: vm1, port: 443}
+migrations:
+  - {vm: vm1, to: hv5, ladder: safest-exchange}
+"""
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_scenario_is_good_and_named_as_its_file(path: Path) -> None:
+    scenario = load_scenario(path)
+    assert scenario.file.name == path.stem
+    assert all(Path(place).is_dir() for place in scenario.policies)
+
+
+def test_both_ladders_and_all_outcomes_are_shipped() -> None:
+    migrations = [one for path in SHIPPED for one in load_scenario(path).file.migrations]
+    assert {one.ladder for one in migrations} == set(LadderName)
+    assert {one.expect.outcome for one in migrations} == set(Outcome)
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "scenario.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_vsi_is_what_vdptool_will_be_told(tmp_path: Path) -> None:
+    vsi = load_scenario(write(tmp_path, GOOD)).vsis["vm1"]
+    assert (vsi.type_id, vsi.version, vsi.filters, vsi.ip) == (1, 2, ("100-52:54:00:aa:00:01",), "10.0.100.11")
+
+
+def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
+    text = GOOD.replace("vms:", "cluster: {policies: [mine]}\nvms:")
+    assert load_scenario(write(tmp_path, text)).policies == (str(tmp_path / "mine"),)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("ladder: safest-exchange", "ladder: fastest", 8, "fastest"),
+        ("vm: vm1, port", "vm: vm2, port", 6, "there is no VM 'vm2'"),
+        ("vm: vm1, to", "vm: vm3, to", 8, "there is no VM 'vm3'"),
+        ("port: 443", "port: 70000", 6, "65535"),
+        ("52:54:00:AA:00:01", "52:54:00:AA:00", 4, "a MAC address was expected"),
+        ("ip: 10.0.100.11", "ip: 10.0.100.256", 4, "10.0.100.256"),
+        ("name: a-move", "nmae: a-move", 2, "nmae"),
+        ("vms:", "cluster: {parameters: {n: 9}}\nvms:", 3, "n has an attribute of its own: cluster.n"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
+    path = write(tmp_path, GOOD.replace(old, new))
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(path)
+    assert any(one.startswith(f"{path}:{line}:") and words in one for one in str(caught.value).splitlines())

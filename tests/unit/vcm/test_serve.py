@@ -1,0 +1,232 @@
+"""The cluster manager behind HTTP: what was asked is remembered, and the same again comes to the same."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from webob import Request
+
+from ryu_apps.rest.callers import MAX_BODY
+from ryu_apps.vcm.move import Failed
+from ryu_apps.vcm.service import Service
+from ryu_apps.vcm_server import Desk, Journal, JournalError
+from tests.worlds.vcm import Hypervisors, a_vm, two_switches
+
+INVENTORY = two_switches([a_vm("vm1", "hv1"), a_vm("vm2", "hv1"), a_vm("vm3", "hv3")])
+TEXT = "the inventory's text"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        self.now += 0.25
+        return self.now
+
+
+def desk(path: Path | None, clock: Callable[[], float] | None = None, text: str = TEXT) -> Desk:
+    return Desk(Service(INVENTORY), Journal(path, text) if path else None, clock or Clock())
+
+
+def close(one: Desk) -> None:
+    """As the end of its process does."""
+    if one._journal is not None:
+        one._journal._file.close()
+
+
+def restarted(one: Desk, path: Path, clock: Clock) -> Desk:
+    close(one)
+    return desk(path, clock)
+
+
+def call(desk: Desk, method: str, path: str, body: dict[str, object] | None = None) -> tuple[int, Any]:
+    octets = json.dumps(body).encode() if body is not None else b""
+    request = Request.blank(path, method=method, body=octets, content_type="application/json")
+    response = request.get_response(desk)
+    assert response.content_type == "application/json"
+    return response.status_int, response.json
+
+
+def everything(desk: Desk) -> list[Any]:
+    """What the service would say of itself, without asking it at another time."""
+    goals = [call(desk, "GET", f"/vcm/goals/{one.number}") for one in desk.service.pursuits]
+    return [call(desk, "GET", "/vcm/inventory"), *goals, desk.service.deadline]
+
+
+def at_random(desk: Desk, hypervisors: Hypervisors, dice: random.Random, clock: Clock) -> None:
+    """Some request that could come now, or a deadline passes."""
+    open_goals = [one for one in desk.service.pursuits if one.open]
+    steps = list(open_goals[-1].handed.items()) if open_goals else []
+    match dice.randrange(6):
+        case 0:
+            asked = {"goal": dice.choice(["evacuate", "protect"]), "subject": dice.choice(["hv1", "hv3", "s2"])}
+            call(desk, "POST", "/vcm/goals", {**asked, "delay": dice.choice([0, 30])})
+        case 1:
+            what = dice.choice(["halt", "use", "release"])
+            call(desk, "POST", f"/vcm/goals/{len(desk.service.pursuits)}/{what}", {})
+        case 2:
+            clock.now += dice.choice([1.0, 15.0, 40.0])
+            call(desk, "GET", "/vcm/goals")
+        case _ if steps:
+            number, first = steps[0]
+            event = hypervisors.perform(first, dice.random() < 0.8).event
+            failure = event.reason if isinstance(event, Failed) else None
+            told = {"step": number, "failure": failure}
+            assert call(desk, "POST", f"/vcm/goals/{open_goals[-1].number}/answers", told)[0] == 200
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_after_a_restart_everything_is_as_it_was(tmp_path: Path, seed: int) -> None:
+    dice, clock, path = random.Random(seed), Clock(), tmp_path / "journal"
+    before, hypervisors = desk(path, clock), Hypervisors(INVENTORY)
+    for _ in range(60):
+        at_random(before, hypervisors, dice, clock)
+        if not dice.randrange(8):
+            expected = everything(before)
+            again = restarted(before, path, clock)
+            assert everything(again) == expected
+            before = again
+    assert before.service.pursuits
+
+
+def test_a_deadline_that_has_come_by_a_look_has_come_after_a_restart(tmp_path: Path) -> None:
+    path, clock = tmp_path / "journal", Clock()
+    first = desk(path, clock)
+    call(first, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})
+    clock.now += 11.0  # nobody has answered: that is a refusal
+    assert [one["step"] for one in call(first, "GET", "/vcm/goals/1")[1]["steps"]] == ["reserve", "release"]
+    expected = everything(first)
+    assert everything(restarted(first, path, clock)) == expected
+
+
+def test_a_line_that_was_torn_has_not_been_done(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    first = desk(path)
+    call(first, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"t": 1000009.0, "method": "POST", "pa')
+    second = restarted(first, path, Clock())
+    assert len(second.service.pursuits) == 1 and path.read_bytes() == whole
+    path.write_bytes(whole[:20])
+    third = restarted(second, path, Clock())
+    assert third.service.pursuits == [] and len(path.read_text(encoding="ascii").splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"version": 1, "inventory": "00"}\n', "it is no journal of this inventory"),
+        ("version: 1\nname: two-switch", "it is no journal of this inventory"),
+        ("a line without an end", "it is no journal of this inventory"),
+        ("HEAD{}\n", "it is damaged: 't'"),
+        ('HEAD{"t": 1, "method": 1, "path": "", "body": ""}\n', "it is damaged: not a request"),
+        ("HEADnothing\n", "it is damaged"),
+    ],
+)
+def test_what_is_no_journal_of_this_inventory_is_refused_and_left_alone(
+    tmp_path: Path, content: str, words: str
+) -> None:
+    Journal(tmp_path / "head", TEXT)
+    head = (tmp_path / "head").read_text(encoding="ascii")
+    (tmp_path / "journal").write_text(content := content.replace("HEAD", head), encoding="ascii")
+    with pytest.raises(JournalError, match=words):
+        desk(tmp_path / "journal")
+    assert (tmp_path / "journal").read_text(encoding="ascii") == content
+
+
+def test_a_journal_is_one_managers(tmp_path: Path) -> None:
+    first = desk(tmp_path / "journal")
+    with pytest.raises(JournalError, match="another manager has it"):
+        desk(tmp_path / "journal")
+    close(first)
+    desk(tmp_path / "journal")
+
+
+class Faulty:
+    """A file on a disk that is full, or out of order, for a while."""
+
+    def __init__(self, file: Any, room: int) -> None:
+        self._file, self.room = file, room
+
+    def write(self, octets: bytes) -> int:
+        written: int = self._file.write(octets[: self.room])
+        return written
+
+    def fileno(self) -> int:
+        number: int = self._file.fileno()
+        return number
+
+
+@pytest.mark.parametrize("fault", ["short write", "fsync"])
+def test_what_cannot_be_remembered_is_not_done_now_nor_after_a_restart(
+    tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "journal"
+    journal = Journal(path, TEXT)
+    one = Desk(Service(INVENTORY), journal, Clock())
+    asked: dict[str, object] = {"goal": "evacuate", "subject": "hv3"}
+    file = journal._file
+    with monkeypatch.context() as broken:
+        if fault == "fsync":
+            broken.setattr("os.fsync", fails)
+        else:
+            journal._file = Faulty(file, 20)  # type: ignore[assignment]
+        status, body = call(one, "POST", "/vcm/goals", asked)
+        assert status == 503 and body["error"].startswith("the journal cannot be written: ")
+        assert one.service.pursuits == []
+    journal._file = file
+    assert call(one, "POST", "/vcm/goals", asked)[0] == 201
+    expected = everything(one)
+    assert everything(restarted(one, path, Clock())) == expected
+
+
+def fails(descriptor: int) -> None:
+    raise OSError(5, "Input/output error")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/vcm/goals"), ("DELETE", "/vcm/goals"), ("POST", "/vcm"), ("TICK", "/vcm/goals"), ("", "/")],
+)
+def test_only_what_may_change_something_is_remembered(tmp_path: Path, method: str, path: str) -> None:
+    one = desk(tmp_path / "journal")
+    before = (tmp_path / "journal").read_bytes()
+    call(one, method, path)
+    assert (tmp_path / "journal").read_bytes() == before
+
+
+def test_a_clock_that_is_set_back_does_not_turn_anything_back() -> None:
+    clock = Clock()
+    one = desk(None, clock)
+    call(one, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})
+    deadline = one.service.deadline
+    clock.now -= 5000.0
+    call(one, "POST", "/vcm/goals/1/halt", {})
+    story = call(one, "GET", "/vcm/goals/1")[1]["moves"][0]["story"]
+    assert deadline is not None and all(note["t"] >= 1_000_000.0 for note in story)
+
+
+def test_a_path_or_a_body_that_is_no_text_is_refused_and_not_remembered(tmp_path: Path) -> None:
+    one = desk(tmp_path / "journal")
+    before = (tmp_path / "journal").read_bytes()
+    assert Request.blank("/vcm/%ff").get_response(one).status_int == 400
+    request = Request.blank("/vcm/goals", method="POST", body=b'{"goal": "caf\xe9"}', content_type="application/json")
+    assert request.get_response(one).status_int == 400
+    assert (tmp_path / "journal").read_bytes() == before
+
+
+def test_a_body_in_pieces_is_refused_and_not_taken_for_none() -> None:
+    headers = {"Transfer-Encoding": "chunked", "Content-Type": "application/json"}
+    request = Request.blank("/vcm/goals/1/release", method="POST", headers=headers)
+    assert request.get_response(desk(None)).status_int == 411
+
+
+def test_a_large_body_is_refused() -> None:
+    request = Request.blank("/vcm/goals", method="POST", body=b" " * (MAX_BODY + 1), content_type="application/json")
+    assert request.get_response(desk(None)).status_int == 413

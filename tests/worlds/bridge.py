@@ -1,0 +1,555 @@
+"""A whole bridge on a fake clock: the real engine, simulated switches, hand-made stations.
+
+Two switches joined by two links; hv1, hv2 and the NMS on s1, hv3, hv4 and a client on s2.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple
+
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.events import (
+    Apply,
+    Confirmed,
+    Effect,
+    Event,
+    FetchType,
+    FrameReceived,
+    Happened,
+    MetersRead,
+    Mode,
+    NotSaved,
+    PortChanged,
+    ReadMeters,
+    ReadRules,
+    Rejected,
+    RulesRead,
+    Save,
+    Saved,
+    SendFrame,
+    SwitchAltered,
+    SwitchDown,
+    SwitchUp,
+    TimerExpired,
+    TypeFetched,
+)
+from ryu_apps.evb.flow.rule import (
+    CONTROLLER,
+    REGISTERS,
+    VLAN_PRESENT,
+    FlowTable,
+    ForgetInPort,
+    Group,
+    MeterCount,
+    Rule,
+    RuleKey,
+    ToGroup,
+)
+from ryu_apps.evb.model import Retention, VsiTypeKey
+from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, Kind, parse_cookie
+from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
+from ryu_apps.evb.policy.offer import Offer
+from ryu_apps.evb.simulation.switch import passage
+from ryu_apps.evb.snooping.settings import USUAL, Snooping
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
+from ryu_apps.evb.wire.cisco import L3Address
+from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
+from ryu_apps.evb.wire.vdp import (
+    ASSOCIATIONS,
+    Association,
+    ManagerId,
+    RequestStatus,
+    ResponseStatus,
+    VdpMode,
+    VdpPdu,
+)
+from ryu_apps.evb.wire.vsi_id import VsiId
+
+Address = IPv4Address | IPv6Address
+
+#: A frame does not travel more links than this.
+_PATIENCE = 50
+#: What a frame has inside a switch and loses on its way out.
+_PIPELINE = {"in_port", "metadata", *REGISTERS}
+
+S1, S2 = 1, 2
+HV1, HV2, NMS = PortId(S1, 1), PortId(S1, 2), PortId(S1, 3)
+HV3, HV4, CLIENT = PortId(S2, 1), PortId(S2, 2), PortId(S2, 3)
+NMS_MAC, CLIENT_MAC = 0x020000000F01, 0x020000000F02
+VLAN = 100
+
+#: Everything passes; the second version differs only in being another epoch.
+OPEN = VsiTypeKey(1, 1)
+OPEN_2 = VsiTypeKey(1, 2)
+#: Stages at a plain Pre-Associate.
+EAGER = VsiTypeKey(2, 1)
+
+
+def open_type(key: VsiTypeKey, stage_on: StageOn | None = None) -> VsiType:
+    """A VSI type that lets everything pass."""
+    everything = Acl((AclRule(True, ()),), default=False)
+    return VsiType(key, f"open-{key}", everything, everything, stage_on=stage_on, digest=str(key))
+
+
+POLICIES = PolicySet({OPEN: open_type(OPEN), OPEN_2: open_type(OPEN_2), EAGER: open_type(EAGER, StageOn.PREASSOCIATE)})
+
+
+#: Short ones: what has to run out in a test does so soon.
+BRISK = Timers(rwd=17, rka=17)
+
+
+def two_switches(timers: Timers = BRISK, max_rules: int | None = None) -> Fabric:
+    """The small cluster of the tests."""
+
+    def switch(dpid: int, name: str, stations: tuple[str, str], host: str, mac: int) -> Switch:
+        peer = S2 if dpid == S1 else S1
+        ports = [
+            *(
+                Interface(number, station, Role.STATION, native_vlan=VLAN, timers=timers)
+                for number, station in enumerate(stations, start=1)
+            ),
+            Interface(3, host, Role.HOST, native_vlan=VLAN, macs=(mac,)),
+            *(Interface(number, f"s{peer}", Role.TRUNK, peer=PortId(peer, number)) for number in (11, 12)),
+        ]
+        return Switch(dpid, name, {one.port_no: one for one in ports}, max_rules)
+
+    return Fabric(
+        {
+            S1: switch(S1, "s1", ("hv1", "hv2"), "nms", NMS_MAC),
+            S2: switch(S2, "s2", ("hv3", "hv4"), "client", CLIENT_MAC),
+        }
+    )
+
+
+def with_vlans(fabric: Fabric, *vids: int) -> Fabric:
+    """The same cluster, whose stations may use these VLANs too, tagged."""
+
+    def stations(switch: Switch) -> dict[int, Interface]:
+        return {
+            number: replace(one, tagged_vlans=vids) if one.role is Role.STATION else one
+            for number, one in switch.interfaces.items()
+        }
+
+    switches = {dpid: replace(one, interfaces=stations(one)) for dpid, one in fabric.switches.items()}
+    return replace(fabric, switches=switches)
+
+
+@dataclass(slots=True)
+class Vm:
+    """One VM as its stations describe it."""
+
+    number: int
+    type: VsiTypeKey = OPEN
+    vid: int = VLAN
+
+    @property
+    def vsi_id(self) -> VsiId:
+        return VsiId.from_text(f"52540000-0000-4000-8000-{self.number:012x}")
+
+    @property
+    def mac(self) -> int:
+        return 0x525400000000 | self.number
+
+    @property
+    def address(self) -> IPv4Address:
+        return IPv4Address("10.0.100.0") + self.number
+
+    @property
+    def text(self) -> str:
+        return str(self.vsi_id)
+
+    def tlv(self, mode: VdpMode, **status: bool) -> Association:
+        """Its association TLV."""
+        info = FilterInfo.of(MacVid(vid=self.vid, mac=self.mac))
+        return ASSOCIATIONS[mode](RequestStatus(**status), *self.type, self.vsi_id, info)
+
+
+@dataclass(slots=True)
+class Gauge:
+    """A meter of a simulated switch: what it has counted, and when it was added."""
+
+    born: float
+    packets: int = 0
+    octets: int = 0
+
+
+class Delivered(NamedTuple):
+    """A frame, or a copy of one, that has come out of an edge port."""
+
+    port: PortId
+    fields: dict[str, int]
+    octets: int
+
+
+@dataclass
+class World:
+    """The engine and everything around it; ``now`` moves only when told.
+
+    Attributes:
+        hold: datapaths that confirm nothing until ``release``.
+        deaf: datapaths that do not answer what their meters have counted.
+        gauges: the meters of each switch.
+        mute: ports whose stations acknowledge nothing.
+        cut: both ports of every link that is down.
+        plugged: ports that lead somewhere else than the fabric says, and where.
+        refuse: datapaths that reject the next change of a mode, with the reason.
+        store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
+            ``store_dawdles`` answers nothing until ``store_catches_up``.
+        fetching: what VSI managers have been asked and have not answered, oldest first.
+        sent: decoded answers of the bridge, per port, oldest first.
+        frames: all that it has sent, of whatever kind.
+        announced: frames sent out of HOST ports, oldest first.
+    """
+
+    fabric: Fabric = field(default_factory=two_switches)
+    policies: PolicySet = POLICIES
+    snooping: Snooping = USUAL
+    now: float = 1000.0
+    hold: set[int] = field(default_factory=set)
+    deaf: set[int] = field(default_factory=set)
+    mute: set[PortId] = field(default_factory=set)
+    cut: set[PortId] = field(default_factory=set)
+    plugged: dict[PortId, PortId] = field(default_factory=dict)
+    refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
+    store: dict[str, bytes] = field(default_factory=dict)
+    store_refuses: str | None = None
+    store_dawdles: bool = False
+    manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
+    managers: VsiManagers = ALL_LOCAL
+    forward_in_flight: int = 0
+    statistics_retention: Retention = Retention()
+
+    def __post_init__(self) -> None:
+        self.engine = self._new_engine(None)
+        self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
+        self.gauges: dict[int, dict[int, Gauge]] = {dpid: {} for dpid in self.fabric.switches}
+        self.sent: dict[PortId, list[Association]] = {}
+        self.frames: list[SendFrame] = []
+        self.announced: list[SendFrame] = []
+        self.happened: list[Happened] = []
+        self.applied: list[Apply] = []
+        self.held: list[Apply] = []
+        self.fetching: list[FetchType] = []
+        self._ends: dict[tuple[int, RuleKey], tuple[float, Rule]] = {}
+        self._unsaved: list[Save] = []
+        self._sequence: dict[PortId, int] = {}
+        self._inbox: deque[Event] = deque()
+        self._feeding = False
+
+    # --- switches ---
+    def connect(self, *dpids: int) -> None:
+        """Switches come up with all links up."""
+        for dpid in dpids or self.fabric.switches:
+            ports = {one: PortId(dpid, one) not in self.cut for one in self.fabric.switches[dpid].interfaces}
+            table = self.tables[dpid]
+            relaying = frozenset(one for one in ports if _relays(table.groups.get(TAGGED_GROUP + one)))
+            self.feed(SwitchUp(dpid, ports, meters=frozenset(table.meters), relaying=relaying))
+
+    def restart_switch(self, dpid: int) -> None:
+        """A switch forgets everything, and connects again."""
+        self.disconnect(dpid)
+        self.tables[dpid], self.gauges[dpid] = FlowTable(), {}
+        self.connect(dpid)
+
+    def meddle(
+        self, dpid: int, rules: Container[RuleKey] | None = None, groups: Iterable[int] = (), meters: Iterable[int] = ()
+    ) -> None:
+        """Somebody with a shell deletes rules (None: all), groups and meters, and what refers to them.
+
+        The switch tells, if there is somebody to tell.
+        """
+        table, no_groups, no_meters = self.tables[dpid], set(groups), set(meters)
+        table.groups = {one: group for one, group in table.groups.items() if one not in no_groups}
+        table.meters = {one: meter for one, meter in table.meters.items() if one not in no_meters}
+        self.gauges[dpid] = {one: gauge for one, gauge in self.gauges[dpid].items() if one in table.meters}
+
+        def stays(key: RuleKey, rule: Rule) -> bool:
+            named = rules is None or key in rules
+            return not named and rule.meter not in no_meters and no_groups.isdisjoint(_groups(rule))
+
+        table.rules = {key: rule for key, rule in table.rules.items() if stays(key, rule)}
+        self.alter(dpid)
+
+    def alter(self, dpid: int, certain: bool = True) -> None:
+        """A connected switch tells that somebody else has changed it."""
+        if dpid in self.engine.bringup.switches:
+            self.feed(SwitchAltered(dpid, frozenset(self.tables[dpid].meters), certain))
+
+    def carry(
+        self, port: PortId, frame: Mapping[str, int], octets: int = 60, times: int = 1, links: int = 0
+    ) -> list[Delivered]:
+        """A frame, some times over, comes in by a port; what comes out of all edges of the fabric of one of them.
+
+        ``octets`` are counted without the tag; ``links`` between switches are behind it.
+        """
+        gauges = self.gauges[port.dpid]
+        alive = [one for one in self.fabric.switches[port.dpid].interfaces if PortId(port.dpid, one) not in self.cut]
+        emitted, metered = passage(self.tables[port.dpid], {**frame, "in_port": port.port_no}, alive)
+        for meter_id, tagged in metered:
+            if meter_id in gauges:
+                gauges[meter_id].packets += times
+                gauges[meter_id].octets += times * (octets + 4 * tagged)
+        out: list[Delivered] = []
+        for one in emitted:
+            if one.port == CONTROLLER:
+                continue
+            fields = {name: value for name, value in one.fields.items() if name not in _PIPELINE}
+            interface = self.fabric.switches[port.dpid].interfaces[one.port]
+            if interface.peer is not None:
+                assert links < _PATIENCE, "the frame goes round and round"
+                if interface.peer not in self.cut:
+                    out += self.carry(interface.peer, fields, octets, times, links + 1)
+            else:
+                tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
+                out.append(Delivered(PortId(port.dpid, one.port), fields, octets + 4 * tagged))
+        return out
+
+    def disconnect(self, dpid: int) -> None:
+        """The channel of a switch breaks; what it had not confirmed is rejected behind that."""
+        lost = [apply for apply in self.held if apply.dpid == dpid]
+        self.held = [apply for apply in self.held if apply.dpid != dpid]
+        self.feed(SwitchDown(dpid))
+        for apply in lost:
+            self.feed(Rejected(dpid, apply.token, "switch disconnected"))
+
+    def restart_controller(self, remembering: bool = True) -> None:
+        """A new engine with what the old one saved, or nothing; the switches keep their rules and connect again."""
+        self.held.clear()
+        self._unsaved.clear()
+        self.fetching.clear()
+        records = dict(self.store) if remembering else None
+        self.engine = self._new_engine(records)
+        self.connect()
+        self.advance(0.001)
+
+    def _new_engine(self, records: dict[str, bytes] | None) -> Engine:
+        return Engine(
+            self.fabric,
+            self.policies,
+            records,
+            self.now,
+            snooping=self.snooping,
+            managers=self.managers,
+            forward_in_flight=self.forward_in_flight,
+            statistics_retention=self.statistics_retention,
+        )
+
+    def release(self) -> None:
+        """Held switches carry out what they were asked."""
+        self.hold.clear()
+        while self.held:
+            self._apply(self.held.pop(0))
+
+    def rules(self, dpid: int, *kinds: Kind) -> dict[RuleKey, Rule]:
+        """What a switch holds, of some kinds or of all."""
+        return {
+            key: rule
+            for key, rule in self.tables[dpid].rules.items()
+            if not kinds or ((parsed := parse_cookie(rule.cookie)) and parsed.kind in kinds)
+        }
+
+    def snapshot(self) -> dict[int, dict[RuleKey, Rule]]:
+        """All rules of all switches."""
+        return {dpid: dict(table.rules) for dpid, table in self.tables.items()}
+
+    # --- VSI managers ---
+    def told(self, offer: Offer) -> None:
+        """The VSI manager that was asked first answers."""
+        self.feed(TypeFetched(self.fetching.pop(0).token, offer))
+
+    # --- links ---
+    def link(self, port: PortId, up: bool) -> None:
+        """A link between two switches fails or returns, and both ends say so, if there is somebody to tell."""
+        interface = self.fabric.interface(port)
+        assert interface is not None and interface.peer is not None
+        for end in (port, interface.peer):
+            (self.cut.discard if up else self.cut.add)(end)
+            if end.dpid in self.engine.bringup.switches:
+                self.feed(PortChanged(end, up))
+
+    # --- time ---
+    def advance(self, seconds: float) -> None:
+        """Let time pass, serving every deadline when it comes."""
+        until = self.now + seconds
+        while (deadline := self.engine.deadline) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self._end_rules()
+            self.feed(TimerExpired())
+        self.now = until
+        self._end_rules()
+
+    def _end_rules(self) -> None:
+        """Switches end rules whose time is over."""
+        for (dpid, key), (end, rule) in list(self._ends.items()):
+            if end <= self.now:
+                del self._ends[dpid, key]
+                if self.tables[dpid].rules.get(key) is rule:
+                    del self.tables[dpid].rules[key]
+
+    # --- stations ---
+    def ask(self, port: PortId, vm: Vm, mode: VdpMode, **status: bool) -> list[Association]:
+        """The station at a port sends a request; returns what the bridge has answered it since.
+
+        First a moment passes, so that the channel to the station is free again.
+        """
+        self.advance(0.01)
+        self.send(port, vm.tlv(mode, **status), vm.address)
+        return self.sent.get(port, [])
+
+    def send(self, port: PortId, tlv: Association, address: Address | None = None, *others: Address) -> None:
+        """An ECPDU with one association TLV, and the addresses that the station tells, arrives at a port."""
+        addresses = others if address is None else (address, *others)
+        self._sequence[port] = self._sequence.get(port, 0) % 0xFFFF + 1
+        extra = (L3Address(tlv.vsi_id, one).encode() for one in addresses)
+        pdu = VdpPdu(self.manager_id, (tlv, *extra))
+        ecpdu = Ecpdu(EcpOp.REQUEST, 1, self._sequence[port], pdu.encode())
+        self.feed(FrameReceived(port, self._frame(port, ecpdu)))
+
+    def answer(self, port: PortId) -> ResponseStatus:
+        """The status of the newest answer at a port."""
+        status = self.sent[port][-1].status
+        assert isinstance(status, ResponseStatus)
+        return status
+
+    # --- the loop ---
+    def feed(self, event: Event) -> None:
+        """Feed the engine and do what it wants; what that causes waits its turn."""
+        self._inbox.append(event)
+        if self._feeding:
+            return
+        self._feeding = True
+        while self._inbox:
+            for effect in self.engine.feed(self._inbox.popleft(), self.now):
+                self._perform(effect)
+        self._feeding = False
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case SendFrame(port, data) if (peer := self._peer(port)) is not None:
+                if port not in self.cut and peer.dpid in self.engine.bringup.switches:
+                    self.feed(FrameReceived(peer, data))
+            case SendFrame(port) if port not in self.engine.stations:
+                self.frames.append(effect)
+                self.announced.append(effect)
+            case SendFrame(port, data):
+                self.frames.append(effect)
+                self._emitted(port, data)
+            case Apply():
+                self.applied.append(effect)
+                # A switch carries out its messages in their order.
+                if effect.dpid in self.hold or any(one.dpid == effect.dpid for one in self.held):
+                    self.held.append(effect)
+                else:
+                    self._apply(effect)
+            case ReadRules():
+                held = self.tables[effect.dpid].rules.values()
+                self.feed(RulesRead(effect.dpid, effect.token, tuple(one for one in held if _asked_for(one, effect))))
+            case ReadMeters(dpid, token, meters):
+                if dpid not in self.deaf:
+                    self.feed(MetersRead(dpid, token, tuple(self._meter_counts(dpid, meters))))
+            case Save():
+                self._save(effect)
+            case FetchType():
+                self.fetching.append(effect)
+            case Happened():
+                self.happened.append(effect)
+
+    def _peer(self, port: PortId) -> PortId | None:
+        """Where a link to another switch leads."""
+        interface = self.fabric.interface(port)
+        return self.plugged.get(port, interface.peer) if interface is not None else None
+
+    def store_catches_up(self) -> None:
+        """A store that dawdled writes everything in order, and then says so, twice."""
+        self.store_dawdles = False
+        late, self._unsaved = self._unsaved, []
+        answers = [self._write(save) for save in late]
+        for answer in (*answers, *answers):
+            self.feed(answer)
+
+    def _save(self, save: Save) -> None:
+        if self.store_dawdles:
+            self._unsaved.append(save)
+        else:
+            self.feed(self._write(save))
+
+    def _write(self, save: Save) -> Saved | NotSaved:
+        if self.store_refuses is not None:
+            return NotSaved(save.token, self.store_refuses)
+        for key, record in save.changes.items():
+            if record is None:
+                self.store.pop(key, None)
+            else:
+                self.store[key] = record
+        return Saved(save.token)
+
+    def _apply(self, apply: Apply) -> None:
+        reason = self.refuse.pop((apply.dpid, apply.mode), None)
+        if reason is not None:
+            self.feed(Rejected(apply.dpid, apply.token, reason))
+            return
+        table, gauges = self.tables[apply.dpid], self.gauges[apply.dpid]
+        table.apply(apply.change)
+        lasting = [rule for rule in apply.change.add if rule.hard_timeout]
+        self._ends |= {(apply.dpid, rule.key): (self.now + rule.hard_timeout, rule) for rule in lasting}
+        gauges.update((meter.meter_id, Gauge(self.now)) for meter in apply.change.meters)
+        for meter_id in table.meters:
+            gauges.setdefault(meter_id, Gauge(self.now))
+        self.gauges[apply.dpid] = {one: gauge for one, gauge in gauges.items() if one in table.meters}
+        if apply.token:
+            self.feed(Confirmed(apply.dpid, apply.token))
+
+    def _meter_counts(self, dpid: int, meters: tuple[int, ...]) -> Iterator[MeterCount]:
+        users = Counter(rule.meter for rule in self.tables[dpid].rules.values())
+        for meter_id, gauge in self.gauges[dpid].items():
+            if not meters or meter_id in meters:
+                age = self.now - gauge.born
+                yield MeterCount(meter_id, users[meter_id], gauge.packets, gauge.octets, age)
+
+    def _emitted(self, port: PortId, data: bytes) -> None:
+        frame = Frame.decode(data)
+        if frame.ethertype != ETHERTYPE_ECP:
+            return
+        ecpdu = Ecpdu.decode(frame.payload)
+        if ecpdu.op is not EcpOp.REQUEST:
+            return
+        pdu = VdpPdu.decode(ecpdu.payload)
+        self.sent.setdefault(port, []).extend(association for association, _ in pdu.associations())
+        if port not in self.mute:
+            self.feed(FrameReceived(port, self._frame(port, ecpdu.acknowledgement())))
+
+    @staticmethod
+    def _frame(port: PortId, ecpdu: Ecpdu) -> bytes:
+        station = 0x020000000000 | port.dpid << 8 | port.port_no
+        return Frame(NEAREST_CUSTOMER_BRIDGE, station, ETHERTYPE_ECP, ecpdu.encode()).encode()
+
+
+def occupied(homes: dict[PortId, Vm]) -> World:
+    """Two connected switches, and a VM associated at each of some ports."""
+    world = World()
+    world.connect()
+    for port, vm in homes.items():
+        world.ask(port, vm, VdpMode.ASSOCIATE)
+    return world
+
+
+def _asked_for(rule: Rule, asked: ReadRules) -> bool:
+    of_table = asked.table is None or rule.table == asked.table
+    return of_table and asked.mask.covers(rule.cookie) and set(asked.match) <= set(rule.match)
+
+
+def _groups(rule: Rule) -> set[int]:
+    """Groups that a rule refers to."""
+    return {action.group_id for action in rule.apply if isinstance(action, ToGroup)}
+
+
+def _relays(group: Group | None) -> bool:
+    """Whether frames may leave by the port they came in by."""
+    return group is not None and ForgetInPort() in group.buckets[0].actions

@@ -1,0 +1,79 @@
+"""A bridge one of whose VSI managers is asked over HTTP; the manager is a dictionary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ryu_apps.evb.events import FetchType
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.offer import (
+    HttpSource,
+    Missing,
+    Offer,
+    Unchanged,
+    Unreachable,
+    Validators,
+    read_offer,
+)
+from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
+from ryu_apps.evb.wire.manager_text import manager_from_text
+from tests.worlds.bridge import Vm
+from tests.worlds.rest import RestWorld
+
+REMOTE, OTHER, ELSEWHERE = manager_from_text("mgr1"), manager_from_text("mgr2"), manager_from_text("mgr3")
+SOURCE = HttpSource("http://manager.example/types/", timeout=30.0, lifetime=300.0)
+TYPE = VsiTypeKey(70, 1)
+URL = SOURCE.of(TYPE)
+VM, SECOND = Vm(7, TYPE), Vm(8, TYPE)
+
+
+def policy(key: VsiTypeKey = TYPE, port: int = 80) -> bytes:
+    """A small policy."""
+    return (
+        f"version: 1\nvsi_type: {{type_id: {key.type_id}, version: {key.version}, name: remote}}\n"
+        f"to_vm:\n  rules:\n    - rule: {{tcp_dst: {port}, actions: {{allow: 1}}}}\n"
+        "from_vm: {default: allow}\n"
+    ).encode()
+
+
+def offered(key: VsiTypeKey = TYPE, port: int = 80, etag: str | None = '"1"') -> Offer:
+    """What a manager that has it says."""
+    return read_offer(SOURCE.of(key), key, policy(key, port), Validators(etag), SECTIONS)
+
+
+@dataclass
+class ManagersWorld(RestWorld):
+    """Attributes:
+    types: what the manager has, by its path; it answers when :meth:`serve` is called.
+    """
+
+    managers: VsiManagers = VsiManagers({REMOTE: SOURCE, OTHER: Here.LOCAL, ELSEWHERE: Here.REFUSED})
+    types: dict[VsiTypeKey, bytes] = field(default_factory=lambda: {TYPE: policy()})
+    away: bool = False
+    asked: int = 0
+
+    def serve(self) -> None:
+        """The manager answers all it has been asked."""
+        while self.fetching:
+            self.asked += 1
+            self.told(self._answer(self.fetching[0]))
+
+    def _answer(self, wanted: FetchType) -> Offer:
+        if self.away:
+            return Unreachable("connection refused")
+        data = self.types.get(wanted.key)
+        if data is None:
+            return Missing()
+        etag = f'"{hash(data)}"'
+        if wanted.known is not None and wanted.known.etag == etag:
+            return Unchanged()
+        return read_offer(wanted.source.of(wanted.key), wanted.key, data, Validators(etag), SECTIONS)
+
+    def count(self, outcome: str) -> int:
+        """How often the manager was asked with this outcome."""
+        return self.engine.types.fetches[SOURCE.url, outcome]
+
+    def kinds(self, prefix: str = "vsitype.") -> list[str]:
+        """What has happened to types."""
+        return [one.kind for one in self.happened if one.kind.startswith(prefix)]

@@ -1,0 +1,124 @@
+"""A bridge on a fake clock that also answers REST requests, without a web server in between."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+from webob import Request, Response
+
+from ryu_apps.evb.alarms import Alarms
+from ryu_apps.evb.events import Effect, Event, FrameReceived, Happened, PoliciesLoaded
+from ryu_apps.evb.policy.model import PolicySet
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
+from ryu_apps.evb.wire.lldp import bridge_lldpdu
+from ryu_apps.event_log import Journal
+from ryu_apps.metrics import Metrics
+from ryu_apps.rest.application import respond
+from tests.worlds.bridge import POLICIES, World
+
+#: Unix time when the monotonic clock stood at 0.
+EPOCH = 1_700_000_000.0
+
+
+@dataclass
+class RestWorld(World):
+    """What ``evb_bridge`` is to the REST interface.
+
+    Attributes:
+        pauses: how often an answer let others have a turn.
+        rest_names: names under which it may be asked.
+        loaded: the bridge app runs.
+        offered: the policies that a reload finds.
+    """
+
+    wall_offset: float = EPOCH
+    rest_names: tuple[str, ...] = ()
+    pauses: int = 0
+    loaded: bool = True
+    offered: PolicySet = POLICIES
+
+    def __post_init__(self) -> None:
+        World.__post_init__(self)
+        self.started = self.now
+        self.alarms = Alarms()
+        self.metrics = Metrics(self.engine, self.alarms)
+        self.journal = Journal(logging.getLogger("evb_bridge"))
+
+    def deliver(self, event: Event) -> None:
+        """As the app does."""
+        self.feed(event)
+
+    def reload(self) -> list[str]:
+        """As the app does, with ``offered`` in place of files."""
+        mistakes = [str(one) for one in self.engine.types.objections(self.offered)]
+        self.feed(PoliciesLoaded(self.offered))
+        return mistakes
+
+    def agree(self, port: PortId, **evb: object) -> None:
+        """The station at a port says in LLDP that it is one."""
+        usual = {"rrstat": RrStatus.UNKNOWN, "r": 3, "rte": 10, "rwd": 17, "rka": 17}
+        tlv = EvbTlv(mode=EvbMode.STATION, **{**usual, **evb})
+        # What a bridge and a station send differs in the EVB TLV alone.
+        lldpdu = bridge_lldpdu(station_mac(port), "eth0", 121, tlv)
+        frame = Frame(NEAREST_CUSTOMER_BRIDGE, station_mac(port), ETHERTYPE_LLDP, lldpdu.encode())
+        self.feed(FrameReceived(port, frame.encode()))
+
+    def request(self, path: str, method: str = "GET", body: bytes = b"") -> Response:
+        """Serve one request."""
+        return respond(
+            Request.blank(path, method=method, body=body, content_type="application/json"),
+            bridge=lambda: self if self.loaded else None,
+            clock=lambda: self.now,
+            pause=self._pause,
+            limit=unhurried,
+        )
+
+    def get(self, path: str) -> object:
+        """The JSON value at a path that is there."""
+        response = self.request(path)
+        assert response.status_code == 200, response.text
+        return response.json
+
+    def refusal(self, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, str]:
+        """Status and reason of a request that is refused."""
+        response = self.request(path, method, body)
+        assert set(response.json) == {"error"}
+        return response.status_code, response.json["error"]
+
+    def _pause(self, seconds: float) -> None:
+        self.pauses += 1
+        if seconds:
+            self.advance(seconds)
+
+    def _perform(self, effect: Effect) -> None:
+        World._perform(self, effect)
+        if isinstance(effect, Happened):
+            self.record([effect, *self.alarms.observe(effect, self.now)])
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, for alarms too."""
+        until = self.now + seconds
+        while (deadline := self.alarms.deadline) is not None and deadline <= until:
+            World.advance(self, max(0.0, deadline - self.now))
+            self.record(self.alarms.tick(self.now))
+        World.advance(self, until - self.now)
+
+    def record(self, told: list[Happened]) -> None:
+        """As the app does."""
+        for happened in told:
+            self.journal.write(happened, self.now)
+            self.metrics.observe(happened, self.now)
+
+
+def unhurried(seconds: float) -> AbstractContextManager[object]:
+    """No bound on the time of reading a body that is there."""
+    return nullcontext()
+
+
+def station_mac(port: PortId) -> int:
+    """The address from which the station at a port speaks."""
+    return 0x020000000000 | port.dpid << 8 | port.port_no
