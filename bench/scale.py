@@ -30,7 +30,7 @@ from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import enter
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi, numbered
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, numbered
 from ryu_apps.topologies import multi_switch
 
 #: Times the smallest -> leaves and nodes.
@@ -148,12 +148,12 @@ class Scale:
             self._tell(f"from {len(staged):,} to {len(staged) + len(part):,} VSIs")
             before = self._cpu()
             for node, vsi in part:
-                staged.append(self._ask(node, Mode.PREASSOCIATE_RR, vsi))
-                associated.append(self._ask(node, Mode.ASSOCIATE, vsi))
+                staged.append(self._ask(node, VdptoolMode.PREASSOCIATE_RR, vsi))
+                associated.append(self._ask(node, VdptoolMode.ASSOCIATE, vsi))
             used.append(before.per_vsi(self._cpu(), len(part)))
         return staged, associated, [used[0], used[-1]]
 
-    def _ask(self, node: str, mode: Mode, vsi: Vsi) -> float:
+    def _ask(self, node: str, mode: VdptoolMode, vsi: VdptoolVsi) -> float:
         answer = self._cluster.hypervisors[node].station.request(mode, vsi, limit=30.0)
         if not answer.granted:
             raise RuntimeError(f"{node}: {mode.name}: {answer.reason}\n{self._cluster.controller.last_words(5)}")
@@ -205,8 +205,8 @@ class Scale:
 
         def one(number: int) -> float:
             vsi, begun = vsi_of(source, number), time.monotonic()
-            self._ask(aims[number], Mode.PREASSOCIATE_RR, vsi)
-            self._ask(aims[number], Mode.ASSOCIATE, vsi)
+            self._ask(aims[number], VdptoolMode.PREASSOCIATE_RR, vsi)
+            self._ask(aims[number], VdptoolMode.ASSOCIATE, vsi)
             return time.monotonic() - begun
 
         begun = time.monotonic()
@@ -235,7 +235,7 @@ def _cpu_of(pid: int) -> float:
     return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def vsi_of(node: str, number: int) -> Vsi:
+def vsi_of(node: str, number: int) -> VdptoolVsi:
     """A VSI that starts at a node."""
     return numbered(int(node[2:]) << 8 | number, *_TYPE, multi_switch.NATIVE_VLAN)
 

@@ -16,7 +16,7 @@ from bench.rig import TYPES, listener, process
 from bench.station import BenchStation, vsi
 from bench.stream import Listener, udp
 from ryu_apps.evb.events import Apply, Confirmed, Event, Mode
-from ryu_apps.evb.flow.rule import Change, CookieMask, Rule, RuleBlock
+from ryu_apps.evb.flow.rule import CookieMask, Rule, RuleBlock, RuleChange
 from ryu_apps.evb.wire.vdp import DeAssociate, PreAssociateRR
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import flow_add, flow_sweep
@@ -39,7 +39,7 @@ class Driven:
         self._events: list[Event] = []
         self._next_xid = 1000
         self._driver = SwitchDriver(3, switch.send, self._reserve, self._events.append, PieceCache())
-        self._change = Change(blocks=(RuleBlock(tuple(rules)),))
+        self._change = RuleChange(blocks=(RuleBlock(tuple(rules)),))
 
     def _reserve(self, count: int) -> range:
         first, self._next_xid = self._next_xid, self._next_xid + count

@@ -16,17 +16,17 @@ from ryu_apps.evb.wire.vdp import Association, RequestStatus
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
 from ryu_apps.station.station import (
     Advertise,
-    Ask,
     LinkUp,
     NeighbourHeard,
     Notice,
-    Output,
     Received,
     Station,
+    StationOutput,
     Tick,
     Transmit,
+    VsiRequest,
 )
-from ryu_apps.station.vdp_station import Outcome
+from ryu_apps.station.vdp_station import RequestOutcome
 
 VID = 100
 _MAC = 0x525400FF0001
@@ -94,17 +94,17 @@ class BenchStation:
             TimeoutError: there is none.
         """
         self._idle(PAUSE)
-        outputs = self._station.feed(Ask(association), time.monotonic())
+        outputs = self._station.feed(VsiRequest(association), time.monotonic())
         asked = time.monotonic()
         self._send(outputs)
         notices: list[Notice] = []
 
-        def answered(outputs: list[Output]) -> bool:
+        def answered(outputs: list[StationOutput]) -> bool:
             notices.extend(one for one in outputs if isinstance(one, Notice))
             return bool(notices)
 
         heard = self._until(answered)
-        if notices[0].outcome not in (Outcome.GRANTED, Outcome.LEFT):
+        if notices[0].outcome not in (RequestOutcome.GRANTED, RequestOutcome.LEFT):
             raise RuntimeError(f"the bridge answered {notices[0]}")
         return Exchange(asked, heard)
 
@@ -114,7 +114,7 @@ class BenchStation:
         while (left := end - time.monotonic()) > 0:
             self._step(left)
 
-    def _until(self, satisfied: Callable[[list[Output]], bool]) -> float:
+    def _until(self, satisfied: Callable[[list[StationOutput]], bool]) -> float:
         deadline = time.monotonic() + _DEADLINE
         while (now := time.monotonic()) < deadline:
             due = self._station.deadline
@@ -123,7 +123,7 @@ class BenchStation:
                 return heard
         raise TimeoutError("the bridge does not answer")
 
-    def _step(self, patience: float) -> tuple[float, list[Output]]:
+    def _step(self, patience: float) -> tuple[float, list[StationOutput]]:
         self._socket.settimeout(patience)
         try:
             octets = self._socket.recv(2048)
@@ -134,7 +134,7 @@ class BenchStation:
         self._send(outputs)
         return now, outputs
 
-    def _hear(self, frame: Frame, now: float) -> list[Output]:
+    def _hear(self, frame: Frame, now: float) -> list[StationOutput]:
         if frame.src == _MAC:
             return []
         if frame.ethertype == ETHERTYPE_LLDP:
@@ -145,7 +145,7 @@ class BenchStation:
             return self._station.feed(Received(Ecpdu.decode(frame.payload)), now)
         return []
 
-    def _send(self, outputs: list[Output]) -> None:
+    def _send(self, outputs: list[StationOutput]) -> None:
         for output in outputs:
             match output:
                 case Advertise(tlv):

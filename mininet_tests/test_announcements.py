@@ -25,10 +25,10 @@ from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.staged import Target, announcement, datagram
-from ryu_apps.testbed.harness.station import Mode, Vsi
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.harness.staged import StagedTarget, announcement, datagram
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
 from ryu_apps.topologies import two_switch
 
@@ -59,15 +59,15 @@ class Guest:
     ) -> None:
         self.mac, self.ip, self.ip6 = f"52:54:00:cc:00:{number:02x}", f"10.0.100.{60 + number}", f"fd00:10::{number:x}"
         uuid = f"00000000-0000-4000-c000-{number:012d}"
-        self.vsi = Vsi(uuid, *kind, (f"{vid}-{self.mac}",), self.ip, ip6=self.ip6)
-        self.vm = Vm(f"a{number}", self.mac, self.ip)
+        self.vsi = VdptoolVsi(uuid, *kind, (f"{vid}-{self.mac}",), self.ip, ip6=self.ip6)
+        self.vm = NamespaceVm(f"a{number}", self.mac, self.ip)
         self.at = hypervisor
         self._cluster = cluster
         cluster.boot(self.vm, hypervisor)
         self.vm.namespace.ip(f"address flush dev {INTERFACE}")
-        self.wire = Wire(self.vm.namespace, INTERFACE)
+        self.wire = RawSocket(self.vm.namespace, INTERFACE)
 
-    def asks(self, mode: Mode) -> None:
+    def asks(self, mode: VdptoolMode) -> None:
         """Its station asks for it where it is."""
         assert self._cluster.hypervisors[self.at].station.request(mode, self.vsi).granted
 
@@ -75,12 +75,12 @@ class Guest:
         """Migrate it; the Associate has just been answered when this returns."""
         source, destination = self._cluster.hypervisors[self.at], self._cluster.hypervisors[there]
         self.at = there
-        self.asks(Mode.PREASSOCIATE_RR)
+        self.asks(VdptoolMode.PREASSOCIATE_RR)
         source.edge.detach(self.vm.port)
         self.vm.carry(source.namespace, destination.namespace)
         destination.edge.attach(self.vm.port, self.mac)
         destination.edge.raise_port(self.vm.port)
-        self.asks(Mode.ASSOCIATE)
+        self.asks(VdptoolMode.ASSOCIATE)
 
     def leaves(self) -> None:
         """Shut it down."""
@@ -102,9 +102,9 @@ def guest(
         made.leaves()
 
 
-def host_wire(cluster: Cluster, name: str) -> Wire:
+def host_wire(cluster: Cluster, name: str) -> RawSocket:
     host = cluster.hosts[name]
-    return Wire(host.namespace, host.interface)
+    return RawSocket(host.namespace, host.interface)
 
 
 # --- what a VM that may say nothing may say -----------------------------------------------------------
@@ -123,7 +123,7 @@ def own_announcements(vm: Guest) -> dict[bytes, bytes]:
     }
 
 
-def forbidden_words(vm: Guest, victim: Guest, client: Target) -> dict[bytes, bytes]:
+def forbidden_words(vm: Guest, victim: Guest, client: StagedTarget) -> dict[bytes, bytes]:
     """Someone else's addresses, and anything that is not an announcement."""
     mac, marks = mac_from_text(vm.mac), [marked(number) for number in range(10, 14)]
     return {
@@ -134,7 +134,7 @@ def forbidden_words(vm: Guest, victim: Guest, client: Target) -> dict[bytes, byt
     }
 
 
-def heard(wire: Wire, frames: Mapping[bytes, bytes], sender: Guest) -> bool:
+def heard(wire: RawSocket, frames: Mapping[bytes, bytes], sender: Guest) -> bool:
     """Does each frame arrive in the end?  Said again, as hypervisors do: a datapath may still cache a drop."""
     missing = dict(frames)
     deadline = time.monotonic() + AT_ONCE
@@ -145,7 +145,7 @@ def heard(wire: Wire, frames: Mapping[bytes, bytes], sender: Guest) -> bool:
     return not missing
 
 
-def unheard(wires: Mapping[str, Wire], frames: Mapping[bytes, bytes], sender: Guest) -> bool:
+def unheard(wires: Mapping[str, RawSocket], frames: Mapping[bytes, bytes], sender: Guest) -> bool:
     for frame in frames.values():
         sender.wire.send(frame)
     return all(wire.hears(b"EVBm", SILENCE) is None for wire in wires.values())
@@ -160,11 +160,11 @@ def test_a_default_deny_vm_may_say_where_it_is_and_nothing_else(cluster: Cluster
         host_wire(cluster, "client") as client,
     ):
         host = cluster.hosts["client"]
-        mine, forbidden = own_announcements(vm), forbidden_words(vm, near, Target(host.mac, host.ip, HTTPS))
+        mine, forbidden = own_announcements(vm), forbidden_words(vm, near, StagedTarget(host.mac, host.ip, HTTPS))
         everybody = {"near": near.wire, "far": far.wire, "nms": nms, "client": client}
-        vm.asks(Mode.PREASSOCIATE_RR)
+        vm.asks(VdptoolMode.PREASSOCIATE_RR)
         assert unheard(everybody, mine, vm)
-        vm.asks(Mode.ASSOCIATE)
+        vm.asks(VdptoolMode.ASSOCIATE)
         for there in ("hv1", "hv6"):
             if there != vm.at:
                 vm.moves(there)
@@ -184,13 +184,13 @@ def test_a_default_deny_vm_may_say_where_it_is_and_nothing_else(cluster: Cluster
 class Caller:
     """Somebody who has something for the VM and does not ask where it is."""
 
-    def __init__(self, mac: str, ip: str, wire: Wire) -> None:
+    def __init__(self, mac: str, ip: str, wire: RawSocket) -> None:
         self._source, self._wire = (mac, ip), wire
         self.sent = 0
 
     def calls(self, vm: Guest) -> None:
         self.sent += 1
-        frame = datagram(*self._source, Target(vm.mac, vm.ip, HTTPS))
+        frame = datagram(*self._source, StagedTarget(vm.mac, vm.ip, HTTPS))
         self._wire.send(frame + self.mark)
 
     @property
@@ -229,9 +229,9 @@ def test_a_silent_vm_is_reached_at_once_from_everywhere(cluster: Cluster) -> Non
     with callers_of(cluster) as callers, guest(cluster, 1, "hv1", active=False) as vm:
         tap = cluster.watcher.watch(Tap(vm.vm.namespace, INTERFACE, [(0x06, 0, 0, 65535)]))
         try:
-            vm.asks(Mode.PREASSOCIATE_RR)
+            vm.asks(VdptoolMode.PREASSOCIATE_RR)
             assert callers_that_reach(vm, callers, SILENCE) == set()
-            vm.asks(Mode.ASSOCIATE)
+            vm.asks(VdptoolMode.ASSOCIATE)
             assert callers_that_reach(vm, callers) == set(callers)
             for there in ("hv6", "hv2", "hv1"):
                 vm.moves(there)
@@ -261,14 +261,14 @@ def test_the_bridge_announces_a_vm_to_every_host_and_only_when_it_has_come(clust
             cluster.watcher.settle()
             return [sorted(one.data for one in tap.matching(lambda one: one.data[6:12] == source)) for tap in taps]
 
-        vm.asks(Mode.PREASSOCIATE_RR)
+        vm.asks(VdptoolMode.PREASSOCIATE_RR)
         for times, there in enumerate(("hv1", "hv5", "hv6"), 1):
             time.sleep(SILENCE)
             assert arrived() == [sorted(expected_of(vm) * (times - 1))] * 2
-            vm.asks(Mode.ASSOCIATE) if times == 1 else vm.moves(there)
+            vm.asks(VdptoolMode.ASSOCIATE) if times == 1 else vm.moves(there)
             wanted = [sorted(expected_of(vm) * times)] * 2
             wait_until(lambda wanted=wanted: arrived() == wanted, f"the announcements at {there}")
-            vm.asks(Mode.ASSOCIATE)
+            vm.asks(VdptoolMode.ASSOCIATE)
 
 
 def tagging_fabric() -> Fabric:
@@ -286,7 +286,7 @@ def test_a_host_that_has_the_vlan_tagged_gets_the_announcement_tagged(tmp_path: 
         host_wire(cluster, "client") as client,
         host_wire(cluster, "nms") as nms,
     ):
-        vm.asks(Mode.ASSOCIATE)
+        vm.asks(VdptoolMode.ASSOCIATE)
         told = client.hears(announcement(vm.mac)[12:42])
         assert told is not None
         assert told.vid == TAGGED

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.testbed.flow_dumps import added, gates, read_dump
 from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
 from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes, only_ethertypes
@@ -16,8 +16,8 @@ from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
 from ryu_apps.testbed.harness.staged import ETHERTYPE_ECP, ETHERTYPE_LLDP
-from ryu_apps.testbed.harness.station import Mode, Vsi
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -26,23 +26,23 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 def test_vdptool_by_hand_shows_body_without_gate_then_both_then_neither(cluster: Cluster) -> None:
     station = cluster.hypervisors["hv2"].station
     empty = dump_flows("s1")
-    assert station.request(Mode.PREASSOCIATE_RR, vsi(1)).granted
+    assert station.request(VdptoolMode.PREASSOCIATE_RR, vsi(1)).granted
     staged = dump_flows("s1")
     body = added(empty, staged)
     assert len(body) > 50 and gates(body) == []
-    assert station.request(Mode.ASSOCIATE, vsi(1)).granted
+    assert station.request(VdptoolMode.ASSOCIATE, vsi(1)).granted
     active = dump_flows("s1")
     gate = added(staged, active)
     replaced = read_dump(set(staged) - set(active))
-    assert {rule.cookie.kind for rule in replaced if rule.cookie is not None} <= {Kind.MEMBERSHIP}
+    assert {rule.cookie.kind for rule in replaced if rule.cookie is not None} <= {CookieKind.MEMBERSHIP}
     assert gate != [] and gates(gate) == gate
-    assert station.request(Mode.DEASSOCIATE, vsi(1)).granted
+    assert station.request(VdptoolMode.DEASSOCIATE, vsi(1)).granted
     wait_until(lambda: dump_flows("s1") == empty, "neither body nor gate")
 
 
 def test_an_unknown_type_is_refused_at_once(cluster: Cluster) -> None:
-    unknown = Vsi("00000000-0000-4000-8000-0000000000ff", 99, 1, ("100-52:54:00:bb:00:ff",))
-    answer = cluster.hypervisors["hv2"].station.request(Mode.PREASSOCIATE_RR, unknown)
+    unknown = VdptoolVsi("00000000-0000-4000-8000-0000000000ff", 99, 1, ("100-52:54:00:bb:00:ff",))
+    answer = cluster.hypervisors["hv2"].station.request(VdptoolMode.PREASSOCIATE_RR, unknown)
     assert (answer.granted, answer.reason) == (False, "refused by the bridge without a reason")
 
 
@@ -93,7 +93,7 @@ def test_a_broadcast_reaches_everybody_once_and_not_the_sender(cluster: Cluster)
 
 
 def test_a_vm_that_is_not_associated_neither_sends_nor_receives(cluster: Cluster) -> None:
-    vm = Vm("t9", "52:54:00:bb:00:09", "10.0.100.109")
+    vm = NamespaceVm("t9", "52:54:00:bb:00:09", "10.0.100.109")
     cluster.boot(vm, "hv3")
     client: EndHost = cluster.hosts["client"]
     tap = cluster.watcher.watch(Tap(vm.namespace, "eth0", all_but_ethertypes(ETHERTYPE_LLDP, ETHERTYPE_ECP)))
@@ -125,7 +125,7 @@ def test_the_second_trunk_takes_over(cluster: Cluster) -> None:
 def test_a_station_that_dies_loses_its_vsis_after_the_keep_alive_time(cluster: Cluster) -> None:
     empty = dump_flows("s2")
     station = cluster.hypervisors["hv7"].station
-    assert station.request(Mode.PREASSOCIATE_RR, vsi(1)).granted
+    assert station.request(VdptoolMode.PREASSOCIATE_RR, vsi(1)).granted
     died = time.monotonic()
     station.kill()
     try:

@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import tables
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.testbed.flow_dumps import added
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.dhcp import DhcpClient, Dnsmasq, resolve
 from ryu_apps.testbed.harness.ovs import dump_groups
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.station import Vsi
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.replay.cluster_manager import Move, admit, dismiss
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.replay.cluster_manager import ReplayMove, admit, dismiss
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -35,9 +35,9 @@ _UDP, _DHCP_SERVER = b"\x11", b"\0\x43"
 class Guest:
     """A VM with nothing but a DHCP client, and the server that it depends on."""
 
-    def __init__(self, cluster: Cluster, vm: Vm, told: str | None, folder: Path) -> None:
+    def __init__(self, cluster: Cluster, vm: NamespaceVm, told: str | None, folder: Path) -> None:
         self.vm = vm
-        self.vsi = Vsi("00000000-0000-4000-d000-000000000001", 1, 1, (f"100-{MAC}",), told)
+        self.vsi = VdptoolVsi("00000000-0000-4000-d000-000000000001", 1, 1, (f"100-{MAC}",), told)
         self._nms = cluster.hosts["nms"]
         self.server = Dnsmasq(self._nms.namespace, self._nms.interface, folder, (MAC, ADDRESS), NAME)
         self._tap = Tap(self._nms.namespace, self._nms.interface, only_ethertypes(_IPV4))
@@ -101,7 +101,7 @@ class Guest:
 
 @contextmanager
 def guest(cluster: Cluster, told: str | None, folder: Path) -> Iterator[Guest]:
-    vm = Vm("d1", MAC, ADDRESS)
+    vm = NamespaceVm("d1", MAC, ADDRESS)
     cluster.boot(vm, HERE)
     vm.namespace.ip(f"address flush dev {INTERFACE}")
     guest = Guest(cluster, vm, told, folder)
@@ -123,9 +123,9 @@ def held(cluster: Cluster) -> dict[str, list[str]]:
     return {switch: rules + dump_groups(switch) for switch, rules in tables(cluster).items()}
 
 
-def body(before: list[str], after: list[str]) -> Counter[tuple[Kind, int]]:
+def body(before: list[str], after: list[str]) -> Counter[tuple[CookieKind, int]]:
     """How many rules of which table a switch holds for the VM's policy."""
-    kinds = (Kind.TYPE_BODY, Kind.VSI_BODY)
+    kinds = (CookieKind.TYPE_BODY, CookieKind.VSI_BODY)
     rules = [rule for rule in added(before, after) if rule.cookie is not None and rule.cookie.kind in kinds]
     return Counter((rule.cookie.kind, rule.table) for rule in rules if rule.cookie is not None)
 
@@ -142,7 +142,7 @@ def test_a_moved_vm_renews_its_lease_and_resolves_names(cluster: Cluster, told: 
         assert held(cluster) == without
 
         spec = MigrationSpec(vm="d1", to=THERE, ladder=LadderName.MINIMIZE_LATENCY, copy_ms=50)
-        assert Move(cluster, spec, vm.vsi, HERE, None).run().outcome is Outcome.COMPLETED
+        assert ReplayMove(cluster, spec, vm.vsi, HERE, None).run().outcome is ExpectedOutcome.COMPLETED
         wait_until(lambda: not body(empty["s1"], tables(cluster)["s1"]), "the source to be tidied up")
         without = held(cluster)
         assert body(empty["s2"], tables(cluster)["s2"]) == policy

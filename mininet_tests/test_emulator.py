@@ -15,7 +15,7 @@ from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.station import Answer, Mode, Vsi
+from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -35,13 +35,15 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             yield cluster
 
 
-def vsi(hypervisor: str, number: int) -> Vsi:
+def vsi(hypervisor: str, number: int) -> VdptoolVsi:
     place = int(hypervisor.removeprefix("hv"))
-    return Vsi(f"00000000-0000-4000-9000-{place:06d}{number:06d}", 1, 1, (f"100-52:54:00:cc:{place:02x}:{number:02x}",))
+    return VdptoolVsi(
+        f"00000000-0000-4000-9000-{place:06d}{number:06d}", 1, 1, (f"100-52:54:00:cc:{place:02x}:{number:02x}",)
+    )
 
 
-def ask_all(cluster: Cluster, mode: Mode) -> list[Answer]:
-    def ask(place: tuple[str, int]) -> Answer:
+def ask_all(cluster: Cluster, mode: VdptoolMode) -> list[VdptoolAnswer]:
+    def ask(place: tuple[str, int]) -> VdptoolAnswer:
         hypervisor, number = place
         return cluster.hypervisors[hypervisor].station.request(mode, vsi(hypervisor, number))
 
@@ -53,11 +55,11 @@ def ask_all(cluster: Cluster, mode: Mode) -> list[Answer]:
 def test_all_hypervisors_associate_all_their_vsis_at_once(large: Cluster) -> None:
     before = tables(large)
     assert len(large.hypervisors) == 32
-    for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE, Mode.DEASSOCIATE):
+    for mode in (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE, VdptoolMode.DEASSOCIATE):
         answers = ask_all(large, mode)
         assert [answer.reason for answer in answers if not answer.granted] == []
         assert len(answers) == 32 * PER_HYPERVISOR
-        if mode is Mode.ASSOCIATE:
+        if mode is VdptoolMode.ASSOCIATE:
             assert len(large.controller.get("/evb/vsis")) == 32 * PER_HYPERVISOR
     wait_until(lambda: tables(large) == before, "empty switches again")
 
@@ -65,15 +67,15 @@ def test_all_hypervisors_associate_all_their_vsis_at_once(large: Cluster) -> Non
 def test_a_null_vid_is_filled_in_and_released_as_filled_in(large: Cluster) -> None:
     station = large.hypervisors["hv9"].station
     assert isinstance(station, EmulatedStation)
-    asked = Vsi("00000000-0000-4000-9000-0000000000aa", 1, 1, ("0-52:54:00:cc:ff:01",))
-    assert station.request(Mode.ASSOCIATE, asked).granted
+    asked = VdptoolVsi("00000000-0000-4000-9000-0000000000aa", 1, 1, ("0-52:54:00:cc:ff:01",))
+    assert station.request(VdptoolMode.ASSOCIATE, asked).granted
     assert [entry.vid for entry in station.notices[-1].association.filter_info.entries] == [100]
-    assert station.holds(Mode.ASSOCIATE, asked)
-    assert station.request(Mode.DEASSOCIATE, asked).granted
-    assert not station.holds(Mode.ASSOCIATE, asked)
+    assert station.holds(VdptoolMode.ASSOCIATE, asked)
+    assert station.request(VdptoolMode.DEASSOCIATE, asked).granted
+    assert not station.holds(VdptoolMode.ASSOCIATE, asked)
 
 
 def test_a_refusal_says_why(large: Cluster) -> None:
-    unknown = Vsi("00000000-0000-4000-9000-0000000000bb", 99, 1, ("100-52:54:00:cc:ff:02",))
-    answer = large.hypervisors["hv9"].station.request(Mode.PREASSOCIATE_RR, unknown)
+    unknown = VdptoolVsi("00000000-0000-4000-9000-0000000000bb", 99, 1, ("100-52:54:00:cc:ff:02",))
+    answer = large.hypervisors["hv9"].station.request(VdptoolMode.PREASSOCIATE_RR, unknown)
     assert (answer.granted, answer.reason) == (False, "refused: error 4")

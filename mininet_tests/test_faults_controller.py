@@ -11,30 +11,30 @@ from collections.abc import Iterator
 
 import pytest
 
-from ryu_apps.testbed.faults.proxy import Kind, Trap
-from ryu_apps.testbed.faults.rig import Guest, Rig
+from ryu_apps.testbed.faults.proxy import MessageKind, Trap
+from ryu_apps.testbed.faults.rig import Rig, RigVm
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.station import Mode
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.station import VdptoolMode
+from ryu_apps.testbed.harness.vm import NamespaceVm
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-QUICK, SAFE = Guest("quick", 21), Guest("safe", 22)
+QUICK, SAFE = RigVm("quick", 21), RigVm("safe", 22)
 #: VM -> source, destination.
 ROADS = {QUICK: ("hv1", "hv5"), SAFE: ("hv6", "hv2")}
 #: VM -> the steps of its ladder: at which end of its road, what.  In the first ladder the bridge itself tells the
 #: source, together with the answer to the Associate.
 LADDERS = {
-    QUICK: ((1, Mode.PREASSOCIATE_RR), (1, Mode.ASSOCIATE)),
-    SAFE: ((1, Mode.PREASSOCIATE_RR), (0, Mode.DEASSOCIATE), (1, Mode.ASSOCIATE)),
+    QUICK: ((1, VdptoolMode.PREASSOCIATE_RR), (1, VdptoolMode.ASSOCIATE)),
+    SAFE: ((1, VdptoolMode.PREASSOCIATE_RR), (0, VdptoolMode.DEASSOCIATE), (1, VdptoolMode.ASSOCIATE)),
 }
 
 #: What is held when the controller dies; None: nothing.
 POINTS = {
-    "nothing has been sent to the switches": (Kind.CHANGE,),
-    "the switches have confirmed in vain": (Kind.CONFIRMATION,),
-    "the answer is written but not sent": (Kind.VDP_ANSWER,),
+    "nothing has been sent to the switches": (MessageKind.CHANGE,),
+    "the switches have confirmed in vain": (MessageKind.CONFIRMATION,),
+    "the answer is written but not sent": (MessageKind.VDP_ANSWER,),
     "the step is done": None,
 }
 
@@ -52,24 +52,24 @@ def rig(controller_rig: Rig) -> Iterator[Rig]:
     controller_rig.tidy(*ROADS)
 
 
-def step(rig: Rig, guest: Guest, number: int) -> tuple[str, Mode] | None:
+def step(rig: Rig, guest: RigVm, number: int) -> tuple[str, VdptoolMode] | None:
     """A step of the VM's ladder, None behind its end."""
     steps = LADDERS[guest]
     return (ROADS[guest][steps[number][0]], steps[number][1]) if number < len(steps) else None
 
 
-def go_on(rig: Rig, guest: Guest, begin: int) -> None:
+def go_on(rig: Rig, guest: RigVm, begin: int) -> None:
     """The rest of the ladder; what was asked before may be asked again."""
     for number in range(begin, len(LADDERS[guest])):
         where = step(rig, guest, number)
         assert where is not None
-        if where[1] is Mode.DEASSOCIATE:
+        if where[1] is VdptoolMode.DEASSOCIATE:
             rig.let_go(where[0], guest)
         else:
             rig.granted(*where, guest)
 
 
-def moved(rig: Rig, guest: Guest) -> bool:
+def moved(rig: Rig, guest: RigVm) -> bool:
     source, destination = ROADS[guest]
     return rig.places(guest) == [destination] and not rig.holds(source, guest)
 
@@ -99,7 +99,7 @@ def test_killed_controller_comes_back_and_both_migrations_are_finished(rig: Rig,
             rig.dismiss(guest, *ROADS[guest])
 
 
-def kill_at(rig: Rig, movers: list[Guest], number: int, held: tuple[Kind, ...] | None) -> None:
+def kill_at(rig: Rig, movers: list[RigVm], number: int, held: tuple[MessageKind, ...] | None) -> None:
     """Let both VMs take the step, and kill the controller when both have got to the point."""
     since = time.monotonic()
     traps = set_traps(rig, movers, number, held) if held else {}
@@ -117,15 +117,15 @@ def kill_at(rig: Rig, movers: list[Guest], number: int, held: tuple[Kind, ...] |
     rig.proxy.clear()
 
 
-def set_traps(rig: Rig, movers: list[Guest], number: int, held: tuple[Kind, ...]) -> dict[Guest, Trap]:
+def set_traps(rig: Rig, movers: list[RigVm], number: int, held: tuple[MessageKind, ...]) -> dict[RigVm, Trap]:
     """One for the answer to each VM, or one for each switch concerned."""
-    traps: dict[Guest, Trap] = {}
+    traps: dict[RigVm, Trap] = {}
     switches: dict[int, Trap] = {}
     for guest in movers:
         where = step(rig, guest, number)
         assert where is not None
         dpid = rig.cluster.hypervisors[where[0]].port.dpid
-        if held == (Kind.VDP_ANSWER,):
+        if held == (MessageKind.VDP_ANSWER,):
             traps[guest] = rig.proxy.set(Trap(held, dpid, guest.vsi.uuid))
         else:
             traps[guest] = switches[dpid] = switches.get(dpid) or rig.proxy.set(Trap(held, dpid))
@@ -136,7 +136,7 @@ def test_requests_to_a_dead_controller_are_repeated_to_the_next(rig: Rig) -> Non
     with rig.restored(), rig.unharmed("controller dead while stations ask") as times:
         rig.controller.kill()
         for guest, (_, destination) in ROADS.items():
-            rig.ask(destination, Mode.PREASSOCIATE_RR, guest)
+            rig.ask(destination, VdptoolMode.PREASSOCIATE_RR, guest)
         times["controller ready again"] = rig.restart()
         begun = time.monotonic()
         for guest, (_, destination) in ROADS.items():
@@ -150,10 +150,10 @@ def test_requests_to_a_dead_controller_are_repeated_to_the_next(rig: Rig) -> Non
 def test_a_vm_that_moved_while_the_controller_died_has_its_network(rig: Rig) -> None:
     guest, (source, destination) = QUICK, ROADS[QUICK]
     with rig.restored(), rig.unharmed("controller killed while a VM is carried over") as times:
-        vm = Vm(guest.name, guest.mac, guest.ip)
+        vm = NamespaceVm(guest.name, guest.mac, guest.ip)
         rig.cluster.boot(vm, source)
         rig.admit(guest, source)
-        rig.granted(destination, Mode.PREASSOCIATE_RR, guest)
+        rig.granted(destination, VdptoolMode.PREASSOCIATE_RR, guest)
         nms = rig.cluster.hosts["nms"].ip
         assert pings(vm, nms)
         rig.controller.kill()
@@ -163,7 +163,7 @@ def test_a_vm_that_moved_while_the_controller_died_has_its_network(rig: Rig) -> 
         rig.cluster.hypervisors[destination].edge.raise_port(vm.port)
         assert not pings(vm, nms), "a staged port that lets frames through"
         times["controller ready again"] = rig.restart()
-        rig.granted(destination, Mode.ASSOCIATE, guest)
+        rig.granted(destination, VdptoolMode.ASSOCIATE, guest)
         begun = time.monotonic()
         wait_until(lambda: pings(vm, nms), "a network for the VM")
         times["VM has its network"] = time.monotonic() - begun
@@ -171,7 +171,7 @@ def test_a_vm_that_moved_while_the_controller_died_has_its_network(rig: Rig) -> 
         rig.cluster.shut_down(guest.name, destination)
 
 
-def pings(vm: Vm, address: str) -> bool:
+def pings(vm: NamespaceVm, address: str) -> bool:
     """One echo request, answered within 200 ms."""
     command = vm.namespace.popen("ping", "-q", "-c", "1", "-W", "0.2", address)
     return command.wait() == 0

@@ -16,16 +16,16 @@ import pytest
 from ryu_apps.evb.protocol.timers import agree
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.evb.wire.status import VdpError
-from ryu_apps.testbed.faults.proxy import Kind, Trap
-from ryu_apps.testbed.faults.rig import S1, Guest, Rig
+from ryu_apps.testbed.faults.proxy import MessageKind, Trap
+from ryu_apps.testbed.faults.rig import S1, Rig, RigVm
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.station import LldpadStation, Mode
+from ryu_apps.testbed.harness.station import LldpadStation, VdptoolMode
 from ryu_apps.testbed.short_timers import QUICK
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-VM = Guest("contended", 51)
+VM = RigVm("contended", 51)
 HOME, AWAY = "hv1", "hv5"
 AGREED = agree(QUICK, QUICK)
 #: Keep-alives as often, and the patience to survive a restart of the controller on a busy machine.
@@ -108,7 +108,7 @@ def test_old_host_that_comes_back_does_not_get_the_vm(rig: Rig, failure: Failure
                 rig.admit(VM, AWAY)
             else:
                 unheard(rig)
-                rig.granted(AWAY, Mode.ASSOCIATE, VM)
+                rig.granted(AWAY, VdptoolMode.ASSOCIATE, VM)
             kept_alive(rig, AWAY, 2)
             if failure is link_down:
                 restart(rig)
@@ -124,7 +124,7 @@ def test_host_that_did_not_announce_itself_is_refused_while_the_vm_lives_elsewhe
         rig.admit(VM, HOME)
         since = time.monotonic()
         kept_alive(rig, HOME, 1)
-        refused = rig.answered(AWAY, Mode.ASSOCIATE, VM)
+        refused = rig.answered(AWAY, VdptoolMode.ASSOCIATE, VM)
         assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
         (contested,) = rig.events(since, "vsi.contested", VM)
         assert contested["detail"]["owner"] != contested["detail"]["claimant"]
@@ -142,7 +142,7 @@ def test_vm_of_a_dead_host_starts_elsewhere_without_announcement(rig: Rig) -> No
         station(rig, HOME).kill()
         try:
             begun = time.monotonic()
-            rig.granted(AWAY, Mode.ASSOCIATE, VM)
+            rig.granted(AWAY, VdptoolMode.ASSOCIATE, VM)
             times["granted after the host died"] = time.monotonic() - begun
             assert rig.places(VM) == [AWAY]
         finally:
@@ -151,8 +151,8 @@ def test_vm_of_a_dead_host_starts_elsewhere_without_announcement(rig: Rig) -> No
 
 
 # --- two records of one VSI at one port ---
-@pytest.mark.parametrize("mode", [Mode.ASSOCIATE, Mode.PREASSOCIATE_RR])
-def test_refused_request_for_another_type_leaves_the_one_in_force(rig: Rig, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [VdptoolMode.ASSOCIATE, VdptoolMode.PREASSOCIATE_RR])
+def test_refused_request_for_another_type_leaves_the_one_in_force(rig: Rig, mode: VdptoolMode) -> None:
     with rig.unharmed(f"refused {mode.value} for another type of a VSI that is associated"):
         rig.admit(VM, HOME)
         since = time.monotonic()
@@ -183,7 +183,7 @@ def test_vm_taken_off_is_not_revived_by_the_record_of_another_manager(rig: Rig) 
     with rig.unharmed("two managers of one VM at one port, then DELETE"):
         rig.admit(VM, HOME)
         other = replace(VM.vsi, manager="vcm2")
-        assert station(rig, HOME).request(Mode.ASSOCIATE, other).granted
+        assert station(rig, HOME).request(VdptoolMode.ASSOCIATE, other).granted
         since = time.monotonic()
         rig.recall(VM)
         wait_until(lambda: not rig.holds(HOME, VM), "lldpad to hold none of both")
@@ -211,7 +211,7 @@ def test_vm_taken_off_while_its_switch_is_away_stays_off(rig: Rig) -> None:
 def test_keep_alive_that_crosses_the_de_associate_of_an_operator_revives_nothing(rig: Rig) -> None:
     with rig.unharmed("DELETE, its De-Associate lost"):
         rig.admit(VM, HOME)
-        lost = rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid))
+        lost = rig.proxy.set(Trap((MessageKind.VDP_ANSWER,), S1, VM.vsi.uuid))
         since = time.monotonic()
         rig.recall(VM)
         wait_until(lambda: len(lost.caught) >= AGREED.transmissions, "the De-Associate to be given up")

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 import pytest
 
 from ryu_apps.evb.wire.status import VdpError
-from ryu_apps.testbed.faults.rig import Guest, Rig
+from ryu_apps.testbed.faults.rig import Rig, RigVm
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.harness.station import VdptoolMode
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-OLD, NEW = Guest("old", 51), Guest("new", 52)
+OLD, NEW = RigVm("old", 51), RigVm("new", 52)
 HOME, AWAY = "hv1", "hv5"
 
 
@@ -76,7 +76,7 @@ def test_disk_that_takes_nothing_costs_new_promises_and_nothing_else(
     with rig.unharmed(f"state directory {broken.__name__.replace('_', '-')}") as times:
         since = time.monotonic()
         with broken(rig):
-            for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE):
+            for mode in (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE):
                 refused = rig.answered(AWAY, mode, NEW)
                 assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
             assert rig.events(since, "store.failed")
@@ -118,7 +118,7 @@ def test_lost_state_costs_no_vm_its_network_however_often_the_controller_dies(st
                 assert rig.places(OLD) == [HOME]
         rig.restart()
         assert rig.places(OLD) == [HOME] and len(alarms(rig, "switch.unclaimed")) == 2
-    rig.granted(HOME, Mode.ASSOCIATE, OLD)
+    rig.granted(HOME, VdptoolMode.ASSOCIATE, OLD)
     assert rig.places(OLD) == [HOME]
 
 
@@ -138,7 +138,7 @@ def test_old_host_that_speaks_first_after_the_state_was_lost_does_not_get_the_vm
         home.namespace.ip(f"link set {home.uplink} up")
     wait_until(lambda: not rig.holds(HOME, OLD), "the old host to let go", 30)
     assert rig.places(OLD) == [AWAY]
-    rig.granted(AWAY, Mode.ASSOCIATE, OLD)
+    rig.granted(AWAY, VdptoolMode.ASSOCIATE, OLD)
     assert rig.places(OLD) == [AWAY]
     rig.dismiss(OLD, HOME, AWAY)
 

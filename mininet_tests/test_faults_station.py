@@ -9,16 +9,16 @@ import pytest
 
 from ryu_apps.evb.protocol.timers import agree
 from ryu_apps.evb.wire.status import VdpError
-from ryu_apps.testbed.faults.proxy import Kind, Trap
-from ryu_apps.testbed.faults.rig import HOMES, S1, Guest, Rig
+from ryu_apps.testbed.faults.proxy import MessageKind, Trap
+from ryu_apps.testbed.faults.rig import HOMES, S1, Rig, RigVm
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.harness.station import VdptoolMode
 from ryu_apps.testbed.short_timers import QUICK
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-VM, OTHER = Guest("mover", 41), Guest("neighbour", 42)
+VM, OTHER = RigVm("mover", 41), RigVm("neighbour", 42)
 #: Where the VM is, at s1; where it goes, at s2; a third place.
 HOME, AWAY, THIRD = "hv1", "hv5", "hv2"
 AGREED = agree(QUICK, QUICK)
@@ -47,7 +47,7 @@ def test_what_a_dead_station_holds_expires_when_it_is_due_and_not_before(rig: Ri
     station = rig.cluster.hypervisors[HOME].station
     with rig.unharmed(f"lldpad killed after step {steps}, started again with sequence 1") as times:
         begun = time.monotonic()
-        for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE)[:steps]:
+        for mode in (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE)[:steps]:
             rig.granted(HOME, mode, VM)
         station.kill()
         try:
@@ -68,22 +68,22 @@ def test_what_a_dead_station_holds_expires_when_it_is_due_and_not_before(rig: Ri
 def test_station_that_lost_its_answer_in_a_link_flap_is_freed(rig: Rig) -> None:
     with rig.unharmed("link flap with a request unanswered") as times:
         begun = time.monotonic()
-        held = rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid))
-        rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
+        held = rig.proxy.set(Trap((MessageKind.VDP_ANSWER,), S1, VM.vsi.uuid))
+        rig.ask(HOME, VdptoolMode.PREASSOCIATE_RR, VM)
         wait_until(lambda: held.caught, "the answer to be held")
         run(["ip", "link", "set", "s1-eth1", "down"])
         wait_until(lambda: rig.events(begun, "port.down"), "the port to be seen down")
         rig.proxy.clear()
         run(["ip", "link", "set", "s1-eth1", "up"])
         begun = time.monotonic()
-        rig.granted(HOME, Mode.PREASSOCIATE_RR, VM, limit=12)
+        rig.granted(HOME, VdptoolMode.PREASSOCIATE_RR, VM, limit=12)
         times["station in use again"] = time.monotonic() - begun
 
 
 def test_station_whose_keep_alive_nobody_heard_is_answered_when_the_channel_is_back(rig: Rig) -> None:
     rig.admit(VM, HOME)
     with rig.unharmed("keep-alive lost while the controller was away") as times:
-        lost = rig.proxy.set(Trap((Kind.VDP_REQUEST,), S1, VM.vsi.uuid))
+        lost = rig.proxy.set(Trap((MessageKind.VDP_REQUEST,), S1, VM.vsi.uuid))
         wait_until(lambda: len(lost.caught) >= AGREED.transmissions, "a keep-alive to be given up")
         begun = time.monotonic()
         rig.proxy.cut(S1)
@@ -97,28 +97,28 @@ def test_station_whose_keep_alive_nobody_heard_is_answered_when_the_channel_is_b
 
 # --- frames are lost, doubled, late ---
 FRAMES = {
-    "request lost": Trap((Kind.VDP_REQUEST,), times=2),
-    "request doubled": Trap((Kind.VDP_REQUEST,), copies=2),
-    "request overtaken by its repetition": Trap((Kind.VDP_REQUEST,), copies=1, delay=0.025, times=1),
-    "bridge's acknowledgement lost": Trap((Kind.BRIDGE_ACK,), times=2),
-    "answer lost": Trap((Kind.VDP_ANSWER,), times=2),
-    "answer doubled": Trap((Kind.VDP_ANSWER,), copies=2),
-    "station's acknowledgement lost": Trap((Kind.STATION_ACK,), times=2),
-    "every other acknowledgement late": Trap((Kind.STATION_ACK, Kind.BRIDGE_ACK), copies=1, delay=0.015),
+    "request lost": Trap((MessageKind.VDP_REQUEST,), times=2),
+    "request doubled": Trap((MessageKind.VDP_REQUEST,), copies=2),
+    "request overtaken by its repetition": Trap((MessageKind.VDP_REQUEST,), copies=1, delay=0.025, times=1),
+    "bridge's acknowledgement lost": Trap((MessageKind.BRIDGE_ACK,), times=2),
+    "answer lost": Trap((MessageKind.VDP_ANSWER,), times=2),
+    "answer doubled": Trap((MessageKind.VDP_ANSWER,), copies=2),
+    "station's acknowledgement lost": Trap((MessageKind.STATION_ACK,), times=2),
+    "every other acknowledgement late": Trap((MessageKind.STATION_ACK, MessageKind.BRIDGE_ACK), copies=1, delay=0.015),
 }
 
 
 @pytest.mark.parametrize("what", FRAMES)
 def test_frames_lost_doubled_or_late_have_their_effect_once(rig: Rig, what: str) -> None:
     trap = FRAMES[what]
-    trap.vsi = VM.vsi.uuid if {Kind.VDP_REQUEST, Kind.VDP_ANSWER} & set(trap.kinds) else None
+    trap.vsi = VM.vsi.uuid if {MessageKind.VDP_REQUEST, MessageKind.VDP_ANSWER} & set(trap.kinds) else None
     trap.dpid = S1
     with rig.unharmed(f"ECP: {what}") as times:
         begun = time.monotonic()
         rig.proxy.set(trap)
-        rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
+        rig.ask(HOME, VdptoolMode.PREASSOCIATE_RR, VM)
         wait_until(lambda: rig.holds(HOME, VM) and rig.answers(HOME, VM, begun), "the reservation")
-        rig.ask(HOME, Mode.ASSOCIATE, VM)
+        rig.ask(HOME, VdptoolMode.ASSOCIATE, VM)
         wait_until(lambda: rig.places(VM) == [HOME], "the association")
         times["reserved and associated"] = time.monotonic() - begun
         wait_until(lambda: trap.caught, "a frame in the trap")
@@ -131,8 +131,8 @@ def test_answer_that_comes_too_late_brings_nothing_back_to_life(rig: Rig) -> Non
     late = AGREED.response_wait + 0.3
     with rig.unharmed("answer later than the station waits") as times:
         begun = time.monotonic()
-        rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid, copies=1, delay=late))
-        rig.ask(HOME, Mode.PREASSOCIATE_RR, VM)
+        rig.proxy.set(Trap((MessageKind.VDP_ANSWER,), S1, VM.vsi.uuid, copies=1, delay=late))
+        rig.ask(HOME, VdptoolMode.PREASSOCIATE_RR, VM)
         wait_until(lambda: rig.answers(HOME, VM, begun), "the late answer")
         assert not rig.holds(HOME, VM)
         wait_until(lambda: rig.known(VM) is None, "the bridge to let go")
@@ -142,8 +142,8 @@ def test_answer_that_comes_too_late_brings_nothing_back_to_life(rig: Rig) -> Non
 def test_confirmation_after_the_resource_wait_delay_changes_nothing(rig: Rig) -> None:
     with rig.unharmed("switch confirms after the resource wait delay") as times:
         begun = time.monotonic()
-        rig.proxy.set(Trap((Kind.CONFIRMATION,), S1, copies=1, delay=AGREED.resource_wait_delay + 0.3))
-        rig.ask(HOME, Mode.ASSOCIATE, VM)
+        rig.proxy.set(Trap((MessageKind.CONFIRMATION,), S1, copies=1, delay=AGREED.resource_wait_delay + 0.3))
+        rig.ask(HOME, VdptoolMode.ASSOCIATE, VM)
         answer = wait_until(lambda: next((one for one in rig.answers(HOME, VM, begun) if one.answer), None), "no")
         assert answer.answer is not None and answer.answer.error is VdpError.INSUFFICIENT_RESOURCES
         assert not answer.answer.keep
@@ -160,8 +160,8 @@ def test_migration_aborted_after_reservation_is_repeated_to_the_same_and_to_a_th
     with rig.unharmed("abort after reservation, then again to the same host and to a third"):
         for destination in (AWAY, THIRD):
             before = rig.tables()
-            rig.granted(destination, Mode.PREASSOCIATE_RR, VM)
-            rig.granted(destination, Mode.DEASSOCIATE, VM)
+            rig.granted(destination, VdptoolMode.PREASSOCIATE_RR, VM)
+            rig.granted(destination, VdptoolMode.DEASSOCIATE, VM)
             rig.assert_tables(before)
             rig.admit(VM, destination)
             assert rig.places(VM) == [destination]
@@ -180,12 +180,12 @@ def test_migration_aborted_after_associate_goes_back(rig: Rig) -> None:
 def test_late_deassociate_of_the_old_place_does_not_touch_the_new_one(rig: Rig) -> None:
     rig.admit(VM, HOME)
     with rig.unharmed("late De-Associate of the source"):
-        untold = rig.proxy.set(Trap((Kind.VDP_ANSWER,), S1, VM.vsi.uuid))
+        untold = rig.proxy.set(Trap((MessageKind.VDP_ANSWER,), S1, VM.vsi.uuid))
         rig.admit(VM, AWAY)
         wait_until(lambda: untold.caught, "the source not to be told")
         before = rig.tables()
         begun = time.monotonic()
-        rig.ask(HOME, Mode.DEASSOCIATE, VM)
+        rig.ask(HOME, VdptoolMode.DEASSOCIATE, VM)
         wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "De-Associate")
         rig.proxy.clear()
         rig.let_go(HOME, VM)
@@ -196,7 +196,7 @@ def test_late_deassociate_of_the_old_place_does_not_touch_the_new_one(rig: Rig) 
 def test_vm_associated_everywhere_at_once_is_in_one_place(rig: Rig) -> None:
     with rig.unharmed("the same VM associated at three hypervisors at once"):
         for hypervisor in (HOME, AWAY, THIRD):
-            rig.ask(hypervisor, Mode.ASSOCIATE, VM)
+            rig.ask(hypervisor, VdptoolMode.ASSOCIATE, VM)
 
         def settled() -> bool:
             holders = [one for one in (HOME, AWAY, THIRD) if rig.holds(one, VM)]
@@ -207,10 +207,10 @@ def test_vm_associated_everywhere_at_once_is_in_one_place(rig: Rig) -> None:
 
 def test_two_interfaces_of_a_vm_come_in_together_or_not_at_all(rig: Rig) -> None:
     taken = next(guest for guest in HOMES if guest.name == "b1").mac
-    greedy = Guest("greedy", 43, more=("52:54:00:bb:01:00", taken))
+    greedy = RigVm("greedy", 43, more=("52:54:00:bb:01:00", taken))
     with rig.unharmed("one of a VM's interfaces is somebody else's"):
         before = rig.tables()
-        refused = rig.answered(HOME, Mode.ASSOCIATE, greedy)
+        refused = rig.answered(HOME, VdptoolMode.ASSOCIATE, greedy)
         assert refused.answer is not None and refused.answer.error is VdpError.INVALID_VID_GROUP_MAC
         wait_until(lambda: rig.known(greedy) is None, "nothing known of it")
         rig.assert_tables(before)

@@ -12,17 +12,17 @@ import pytest
 
 from ryu_apps.evb.pipeline.tables import UNTAGGED_GROUP, Table
 from ryu_apps.evb.wire.status import VdpError
-from ryu_apps.testbed.faults.proxy import Kind, Trap
-from ryu_apps.testbed.faults.rig import AT_S1, INTERVAL, S1, S2, Guest, Rig
+from ryu_apps.testbed.faults.proxy import MessageKind, Trap
+from ryu_apps.testbed.faults.rig import AT_S1, INTERVAL, S1, S2, Rig, RigVm
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.harness.station import VdptoolMode
 from ryu_apps.testbed.short_timers import QUICK
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-VM, OTHER = Guest("mover", 31), Guest("neighbour", 32)
+VM, OTHER = RigVm("mover", 31), RigVm("neighbour", 32)
 #: Another app that changes switches, on the connections that the bridge has.
 OTHERS = ("ryu.app.ofctl_rest",)
 #: Where the VM is, at s1, and where it goes, at s2.
@@ -71,13 +71,13 @@ def test_channel_that_is_cut_comes_back_without_one_flow_mod(rig: Rig) -> None:
 
 def test_migration_goes_on_when_the_channel_is_back(rig: Rig) -> None:
     rig.admit(VM, HOME)
-    rig.granted(AWAY, Mode.PREASSOCIATE_RR, VM)
+    rig.granted(AWAY, VdptoolMode.PREASSOCIATE_RR, VM)
     with rig.unharmed("OpenFlow channel of the destination cut between reservation and Associate") as times:
         rig.proxy.cut(S2, bar=True)
-        rig.ask(AWAY, Mode.ASSOCIATE, VM)
+        rig.ask(AWAY, VdptoolMode.ASSOCIATE, VM)
         rig.proxy.admit()
         times["switch ready again"] = wait_ready(rig, S2)
-        rig.granted(AWAY, Mode.ASSOCIATE, VM)
+        rig.granted(AWAY, VdptoolMode.ASSOCIATE, VM)
         wait_until(lambda: rig.places(VM) == [AWAY], "the VM at its destination")
 
 
@@ -89,7 +89,7 @@ def test_silent_channel_is_given_up_and_replaced(rig: Rig) -> None:
         wait_until(lambda: readiness(rig, S2) == "disconnected", "the controller to give the channel up")
         times["dead channel noticed"] = time.monotonic() - begun
         assert readiness(rig, S1) == "ready"
-        rig.granted("hv2", Mode.PREASSOCIATE_RR, OTHER)
+        rig.granted("hv2", VdptoolMode.PREASSOCIATE_RR, OTHER)
         rig.proxy.admit()
         times["switch ready again"] = wait_ready(rig, S2)
         rig.admit(VM, AWAY)
@@ -99,7 +99,7 @@ def test_silent_channel_is_given_up_and_replaced(rig: Rig) -> None:
 # --- the switch ---
 def test_switch_whose_rules_are_gone_gets_them_back(rig: Rig) -> None:
     rig.admit(VM, HOME)
-    rig.granted(AWAY, Mode.PREASSOCIATE_RR, VM)
+    rig.granted(AWAY, VdptoolMode.PREASSOCIATE_RR, VM)
     before = rig.tables()
     with rig.unharmed("rules of the other switch gone", AT_S1) as times:
         rig.proxy.cut(S2, bar=True)
@@ -189,7 +189,7 @@ def test_restarted_switches_forward_again(rig: Rig) -> None:
     wait_until(lambda: rig.read_tables() == before, "all rules to be back", 20)
     times = {"ovs-vswitchd running again": restarted - begun, "all rules back": time.monotonic() - restarted}
     with rig.bystanders() as loss:
-        rig.granted(AWAY, Mode.PREASSOCIATE_RR, VM)
+        rig.granted(AWAY, VdptoolMode.PREASSOCIATE_RR, VM)
     rig.note("ovs-vswitchd killed and restarted, afterwards", sum(loss.sent.values()), sum(loss.lost.values()), times)
     assert sum(loss.lost.values()) == 0
 
@@ -273,8 +273,10 @@ def test_full_table_is_error_2_and_the_vm_stays_where_it_is(rig: Rig, table: Tab
         limit_table(table, rules_in(table))
         try:
             if table is Table.INGRESS:
-                rig.granted(AWAY, Mode.PREASSOCIATE_RR, VM)
-            refused = rig.answered(AWAY, Mode.PREASSOCIATE_RR if table is Table.ANTISPOOF else Mode.ASSOCIATE, VM)
+                rig.granted(AWAY, VdptoolMode.PREASSOCIATE_RR, VM)
+            refused = rig.answered(
+                AWAY, VdptoolMode.PREASSOCIATE_RR if table is Table.ANTISPOOF else VdptoolMode.ASSOCIATE, VM
+            )
         finally:
             unlimited()
         assert refused.answer is not None and refused.answer.error is VdpError.INSUFFICIENT_RESOURCES
@@ -288,13 +290,13 @@ def test_full_table_is_error_2_and_the_vm_stays_where_it_is(rig: Rig, table: Tab
 
 
 def test_slow_switch_delays_nobody_at_the_other(rig: Rig) -> None:
-    slow = rig.proxy.set(Trap((Kind.CHANGE,), S2, copies=1, slow=0.2))
+    slow = rig.proxy.set(Trap((MessageKind.CHANGE,), S2, copies=1, slow=0.2))
     with rig.unharmed("a switch that takes 0.2 s for each message") as times:
         since = time.monotonic()
-        rig.ask(AWAY, Mode.PREASSOCIATE_RR, VM)
+        rig.ask(AWAY, VdptoolMode.PREASSOCIATE_RR, VM)
         wait_until(lambda: slow.caught, "the slow switch to be busy")
         begun = time.monotonic()
-        answer = rig.granted("hv1", Mode.PREASSOCIATE_RR, OTHER)
+        answer = rig.granted("hv1", VdptoolMode.PREASSOCIATE_RR, OTHER)
         times["answer at the other switch"] = answer.t - begun
         assert not rig.answers(AWAY, VM, since), "the slow switch was not slow"
         assert answer.t - begun < 0.2

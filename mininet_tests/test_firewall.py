@@ -17,7 +17,7 @@ from ryu_apps.testbed.conversations import (
     MYSQL,
     PATIENCE,
     SILENCE,
-    Ends,
+    SocketPair,
     asked,
     connected,
     datagram_passes,
@@ -105,7 +105,7 @@ def test_a_connection_that_was_idle_for_a_while(cluster: Cluster, ladder: Ladder
 def test_connections_born_between_staging_and_associate(cluster: Cluster, ladder: LadderName) -> None:
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster) as vm, ExitStack() as born:
-        ends: list[Ends] = []
+        ends: list[SocketPair] = []
 
         def begin() -> None:
             ends.append(born.enter_context(connected(vm.stack, peer, MYSQL)))

@@ -21,7 +21,7 @@ from ryu_apps.testbed.conversations import (
     PATIENCE,
     SILENCE,
     SYN,
-    Guest,
+    FirewallVm,
     asked,
     connected,
     datagram_passes,
@@ -37,7 +37,7 @@ from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import settle_cached_flows
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.vm import INTERFACE
-from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.testbed.replay.scenario import LadderName
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -102,7 +102,7 @@ def test_one_connection_too_many_is_dropped_and_counted_and_hurts_nobody_else(cl
     ):
         answering = stack.enter_context(closing(peer.socket(socket.SOCK_DGRAM, DNS)))
 
-        def asks(vm: Guest, port: int, patience: float) -> bool:
+        def asks(vm: FirewallVm, port: int, patience: float) -> bool:
             asking = stack.enter_context(closing(vm.stack.socket(socket.SOCK_DGRAM, port)))
             asking.connect((peer.ip, DNS))
             return datagram_passes(asking, answering, patience)
@@ -166,7 +166,7 @@ def test_a_port_that_is_used_again_has_the_whole_timeout_again(cluster: Cluster,
 
 def test_segments_that_nobody_answers_are_soon_forgotten(cluster: Cluster) -> None:
     peer = stack_of(cluster.hosts["client"])
-    with guest(cluster, kind=BRIEF) as vm, Wire(peer.namespace, peer.interface) as mouth:
+    with guest(cluster, kind=BRIEF) as vm, RawSocket(peer.namespace, peer.interface) as mouth:
         vm.stack.namespace.ip(f"link set {INTERFACE} arp off")
         vm.stack.namespace.ip(f"neighbour flush dev {INTERFACE}")
         for port in range(5):

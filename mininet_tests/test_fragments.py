@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
-from ryu_apps.testbed.conversations import DNS, PATIENCE, STATEFUL, Guest, Stack, guest, stack_of
+from ryu_apps.testbed.conversations import DNS, PATIENCE, STATEFUL, FirewallVm, Stack, guest, stack_of
 from ryu_apps.testbed.guests import WEB
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.raw_frames import RawSocket
 from tests.interop.octets import TCP, UDP, Ends, part, tcp, udp
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -75,7 +75,7 @@ def answers(prober: Stack, target: Stack, ports: tuple[int, int], cut: int, payl
     head = bytes.fromhex(f"{target.mac}{prober.mac}0800".replace(":", ""))
     denied, control = ports
     whole = checked(ends, tcp(5001, denied, 20) + bytes(payload))
-    with Wire(prober.namespace, prober.interface) as wire:
+    with RawSocket(prober.namespace, prober.interface) as wire:
         wire.send(head + part(ends, TCP, whole[:cut], more=True))
         wire.send(head + part(ends, TCP, whole[cut:], cut))
         answered = set()
@@ -184,13 +184,13 @@ def test_what_a_vm_sends_in_fragments_lets_nothing_in(cluster: Cluster) -> None:
         assert intruders(client, vm) == [b"known"]
 
 
-def intruders(client: Stack, vm: Guest) -> list[bytes]:
+def intruders(client: Stack, vm: FirewallVm) -> list[bytes]:
     """Which payloads arrive of a later fragment nobody has announced, and of an answer to what was asked."""
     ends = Ends.of(client.ip, vm.stack.ip)
     head = bytes.fromhex(f"{vm.stack.mac}{client.mac}0800".replace(":", ""))
     with (
-        Wire(client.namespace, client.interface) as near,
-        Wire(vm.stack.namespace, vm.stack.interface) as far,
+        RawSocket(client.namespace, client.interface) as near,
+        RawSocket(vm.stack.namespace, vm.stack.interface) as far,
         closing(vm.stack.socket(socket.SOCK_DGRAM, 40000)) as asking,
     ):
         found = []

@@ -15,10 +15,10 @@ import pytest
 from mininet_tests.conftest import emulated_cluster, tables
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.mac import mac_from_text
-from ryu_apps.testbed.conversations import PATIENCE, Guest, guest, stack_of
+from ryu_apps.testbed.conversations import PATIENCE, FirewallVm, guest, stack_of
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.topologies import two_switch
 from tests.interop.octets import ICMPV6, UDP, Ends, ipv6, part, udp
 
@@ -70,11 +70,11 @@ def cluster(guarded: Cluster) -> Iterator[Cluster]:
     wait_until(lambda: tables(guarded) == before, "flow tables as before the test", pause=0.1)
 
 
-def frame(vm: Guest, target: int, eth_type: int, packet: bytes) -> bytes:
+def frame(vm: FirewallVm, target: int, eth_type: int, packet: bytes) -> bytes:
     return target.to_bytes(6) + mac_from_text(vm.stack.mac).to_bytes(6) + eth_type.to_bytes(2) + packet
 
 
-def discovery(vm: Guest, source: str, message: bytes) -> bytes:
+def discovery(vm: FirewallVm, source: str, message: bytes) -> bytes:
     """A message of neighbour discovery to all nodes; the checksum is filled in."""
     ends = Ends.of(source, ALL_NODES)
     pseudo = ends.source.packed + ends.target.packed + struct.pack("!IxxxB", len(message), ICMPV6) + message
@@ -100,7 +100,7 @@ def neighbour_advertisement(target: str, mac: str, times: int = 1, router: bool 
 
 
 @contextmanager
-def listening(vm: Guest) -> Iterator[None]:
+def listening(vm: FirewallVm) -> Iterator[None]:
     """The VM's kernel speaks IPv6, and believes router advertisements."""
     namespace, interface = vm.stack.namespace, vm.stack.interface
     namespace.set(f"net.ipv6.conf.{interface}.accept_ra=2")
@@ -109,7 +109,7 @@ def listening(vm: Guest) -> Iterator[None]:
     namespace.set(f"net.ipv6.conf.{interface}.disable_ipv6=1")
 
 
-def routes(vm: Guest) -> str:
+def routes(vm: FirewallVm) -> str:
     return vm.stack.namespace.run("ip", "-6", "route", "show", "proto", "ra")
 
 
@@ -119,8 +119,8 @@ def test_a_victim_gets_a_route_from_a_router_and_from_nobody_else(cluster: Clust
         guest(cluster, 1, "hv1", kind) as attacker,
         guest(cluster, 2, "hv2", WALLED) as victim,
         listening(victim),
-        Wire(attacker.stack.namespace, attacker.stack.interface) as mouth,
-        Wire(victim.stack.namespace, victim.stack.interface) as ear,
+        RawSocket(attacker.stack.namespace, attacker.stack.interface) as mouth,
+        RawSocket(victim.stack.namespace, victim.stack.interface) as ear,
     ):
         advertised = discovery(attacker, LINK_LOCAL, router_advertisement())
         # Allowed, and behind it on the way: when it has arrived, the other one has or never will.
@@ -149,7 +149,7 @@ def test_a_victim_gets_a_route_from_a_router_and_from_nobody_else(cluster: Clust
             assert routes(victim) == ""
 
 
-def arp(vm: Guest, hardware: int, sender: str, target: str) -> bytes:
+def arp(vm: FirewallVm, hardware: int, sender: str, target: str) -> bytes:
     """An answer to everybody, of this type of hardware."""
     ends = mac_from_text(vm.stack.mac).to_bytes(6), socket.inet_aton(sender), bytes(6), socket.inet_aton(target)
     return frame(vm, 0xFFFFFFFFFFFF, 0x0806, struct.pack("!HHBBH", hardware, 0x0800, 6, 4, 2) + b"".join(ends))
@@ -161,8 +161,8 @@ def test_a_victim_does_not_take_a_vm_for_its_gateway(cluster: Cluster) -> None:
         guest(cluster, 1, "hv1", UNCHECKED) as attacker,
         guest(cluster, 2, "hv2", OPEN) as victim,
         listening(victim),
-        Wire(attacker.stack.namespace, attacker.stack.interface) as mouth,
-        Wire(victim.stack.namespace, victim.stack.interface) as ear,
+        RawSocket(attacker.stack.namespace, attacker.stack.interface) as mouth,
+        RawSocket(victim.stack.namespace, victim.stack.interface) as ear,
     ):
         namespace, mac = victim.stack.namespace, attacker.stack.mac
         gateway = cluster.hosts["client"].mac
@@ -184,8 +184,8 @@ def test_nothing_of_a_server_or_of_a_low_address_leaves_a_vm(cluster: Cluster) -
     target = mac_from_text(client.mac)
     with (
         guest(cluster, 1, "hv1", OPEN) as vm,
-        Wire(vm.stack.namespace, vm.stack.interface) as mouth,
-        Wire(client.namespace, client.interface) as ear,
+        RawSocket(vm.stack.namespace, vm.stack.interface) as mouth,
+        RawSocket(client.namespace, client.interface) as ear,
     ):
         ends, six = Ends.of(vm.stack.ip, client.ip), Ends.of(LINK_LOCAL, "fe80::2:2:2:2")
         for packet in (

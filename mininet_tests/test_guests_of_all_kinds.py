@@ -19,10 +19,10 @@ from ryu_apps.evb.wire.vdp import ManagerId, VdpPdu
 from ryu_apps.testbed.emulator import association
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.staged import Target, datagram
-from ryu_apps.testbed.harness.station import Mode, Vsi
-from ryu_apps.testbed.harness.vm import Vm
-from ryu_apps.testbed.raw_frames import Wire, tagged
+from ryu_apps.testbed.harness.staged import StagedTarget, datagram
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.raw_frames import RawSocket, tagged
 from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -45,8 +45,8 @@ def mac(number: int) -> str:
     return f"52:54:00:ee:00:{number:02x}"
 
 
-def vsi(number: int, *filters: str, identity: str = "", ip: bool = True) -> Vsi:
-    return Vsi(
+def vsi(number: int, *filters: str, identity: str = "", ip: bool = True) -> VdptoolVsi:
+    return VdptoolVsi(
         identity or f"00000000-0000-4000-b000-{number:012d}",
         1,
         1,
@@ -58,7 +58,7 @@ def vsi(number: int, *filters: str, identity: str = "", ip: bool = True) -> Vsi:
 class Guest:
     """A VM whose frames are made by hand."""
 
-    def __init__(self, cluster: Cluster, number: int, hypervisor: str, wire: Wire, vm: Vm) -> None:
+    def __init__(self, cluster: Cluster, number: int, hypervisor: str, wire: RawSocket, vm: NamespaceVm) -> None:
         self.mac, self.ip = vm.mac, vm.ip
         self.station = cluster.hypervisors[hypervisor].station
         self.wire = wire
@@ -67,7 +67,7 @@ class Guest:
     def sends(self, other: Guest, vid: int = 0, source: str = "") -> bytes:
         """Send a datagram, tagged with ``vid`` unless that is 0; returns what it can be known by."""
         Guest.sent += 1
-        frame = datagram(source or self.mac, self.ip, Target(other.mac, other.ip, HTTPS)) + struct.pack(
+        frame = datagram(source or self.mac, self.ip, StagedTarget(other.mac, other.ip, HTTPS)) + struct.pack(
             "!Q", Guest.sent
         )
         self.wire.send(tagged(frame, vid))
@@ -85,14 +85,14 @@ class Guest:
 
 
 @contextmanager
-def guest(cluster: Cluster, number: int, hypervisor: str, *vsis: Vsi) -> Iterator[Guest]:
+def guest(cluster: Cluster, number: int, hypervisor: str, *vsis: VdptoolVsi) -> Iterator[Guest]:
     """A VM with these VSIs associated."""
-    vm = Vm(f"g{number}", mac(number), f"10.0.100.{150 + number}")
+    vm = NamespaceVm(f"g{number}", mac(number), f"10.0.100.{150 + number}")
     cluster.boot(vm, hypervisor)
     home = cluster.hypervisors[hypervisor]
     with ExitStack() as stack:
         stack.callback(cluster.shut_down, vm.name, hypervisor)
-        wire = stack.enter_context(Wire(vm.namespace, "eth0"))
+        wire = stack.enter_context(RawSocket(vm.namespace, "eth0"))
         for one in vsis:
             admit(home, one)
             stack.callback(dismiss, home, one)
@@ -108,7 +108,7 @@ def arrives(sender: Guest, receiver: Guest, vid: int = 0, source: str = "") -> b
     return False
 
 
-def silence(*wires: Wire, marker: bytes) -> bool:
+def silence(*wires: RawSocket, marker: bytes) -> bool:
     return all(wire.hears(marker, SILENCE) is None for wire in wires)
 
 
@@ -127,7 +127,7 @@ def test_vlans_do_not_leak_into_each_other(cluster: Cluster) -> None:
         guest(cluster, 1, "hv1", vsi(1, f"{TAGGED}-{mac(1)}")) as here,
         guest(cluster, 2, "hv5", vsi(2, f"{TAGGED}-{mac(2)}")) as there,
         guest(cluster, 3, "hv5", vsi(3)) as native,
-        Wire(client.namespace, client.interface) as outside,
+        RawSocket(client.namespace, client.interface) as outside,
     ):
         marker = here.broadcasts(TAGGED)
         heard = there.wire.hears(marker)
@@ -175,10 +175,10 @@ def test_addresses_come_and_go_in_a_vsi_that_lives(cluster: Cluster) -> None:
     narrow, wide = vsi(1, ip=False), vsi(1, f"{NATIVE}-{mac(1)}", f"{NATIVE}-{second}", ip=False)
     with guest(cluster, 1, "hv1", narrow) as here, guest(cluster, 2, "hv5", vsi(2)) as there:
         assert silence(there.wire, marker=here.sends(there, source=second))
-        assert here.station.request(Mode.ASSOCIATE, wide).granted
+        assert here.station.request(VdptoolMode.ASSOCIATE, wide).granted
         assert arrives(here, there, source=second)
         assert arrives(here, there)
-        assert here.station.request(Mode.ASSOCIATE, narrow).granted
+        assert here.station.request(VdptoolMode.ASSOCIATE, narrow).granted
         # A datapath goes on with a cached flow for some milliseconds after the switch has confirmed.
         wait_until(
             lambda: silence(there.wire, marker=here.sends(there, source=second)), "the address to be shut out", 3
@@ -194,7 +194,7 @@ def test_a_vsi_may_be_named_in_every_format(cluster: Cluster, identity: str) -> 
     with guest(cluster, 1, "hv1", vsi(1, identity=identity)) as here, guest(cluster, 2, "hv5", vsi(2)) as there:
         (shown,) = [one for one in cluster.controller.get("/evb/vsis") if one["vsi"] == identity]
         assert cluster.controller.get(f"/evb/vsis/{identity}")["vsi"] == shown["vsi"]
-        assert here.station.holds(Mode.ASSOCIATE, vsi(1, identity=identity))
+        assert here.station.holds(VdptoolMode.ASSOCIATE, vsi(1, identity=identity))
         assert arrives(here, there)
         assert arrives(there, here)
 
@@ -206,11 +206,11 @@ def test_a_station_tells_no_address_that_is_another_s(cluster: Cluster) -> None:
         others = {"a neighbour's": vsi(1).ip, "one that its type does not have": "8.8.8.8"}
         for what, ip in others.items():
             taken = replace(vsi(2), ip=ip, type_id=2)
-            answer = home.request(Mode.ASSOCIATE, taken)
+            answer = home.request(VdptoolMode.ASSOCIATE, taken)
             assert not answer.granted, what
-            assert not home.holds(Mode.ASSOCIATE, taken)
+            assert not home.holds(VdptoolMode.ASSOCIATE, taken)
         router = replace(vsi(2), filters=(f"{NATIVE}-00:00:5e:00:01:01",))
-        assert not home.request(Mode.ASSOCIATE, router).granted
+        assert not home.request(VdptoolMode.ASSOCIATE, router).granted
 
 
 # --- impostors --------------------------------------------------------------------------------------
@@ -224,8 +224,8 @@ def station_of(cluster: Cluster, hypervisor: str) -> str:
     return str(one["station"])
 
 
-def deassociate(victim: Vsi, source: int) -> bytes:
-    pdu = VdpPdu(ManagerId(victim.manager.encode().ljust(16, b"\0")), (association(Mode.DEASSOCIATE, victim),))
+def deassociate(victim: VdptoolVsi, source: int) -> bytes:
+    pdu = VdpPdu(ManagerId(victim.manager.encode().ljust(16, b"\0")), (association(VdptoolMode.DEASSOCIATE, victim),))
     ecpdu = Ecpdu(EcpOp.REQUEST, 1, 4711, pdu.encode())
     return Frame(NEAREST_CUSTOMER_BRIDGE, source, ETHERTYPE_ECP, ecpdu.encode()).encode(pad=True)
 
@@ -251,6 +251,6 @@ def test_a_vm_speaks_neither_for_its_neighbours_nor_as_their_station(cluster: Cl
             impostor.wire.send(frame)
         wait_until(lambda: dropped(cluster, "hv1") == before + len(frames), "every forged frame to be counted")
         assert station_of(cluster, "hv1") == known
-        assert victim.station.holds(Mode.ASSOCIATE, vsi(2))
+        assert victim.station.holds(VdptoolMode.ASSOCIATE, vsi(2))
         assert arrives(friend, victim)
         assert arrives(victim, friend)

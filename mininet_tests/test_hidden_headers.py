@@ -14,11 +14,11 @@ import pytest
 from mininet_tests.conftest import emulated_cluster, tables
 from mininet_tests.test_fragments import SYN_ACK, checked
 from ryu_apps.evb.topology.fabric import Fabric
-from ryu_apps.testbed.conversations import HTTP, PATIENCE, STATEFUL, Guest, Stack, guest, stack_of
+from ryu_apps.testbed.conversations import HTTP, PATIENCE, STATEFUL, FirewallVm, Stack, guest, stack_of
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.raw_frames import Wire
+from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.topologies import two_switch
 from tests.interop.octets import TCP, Ends, part, tcp
 
@@ -69,7 +69,7 @@ def look_for_tags(limit: int) -> None:
 
 
 @contextmanager
-def web_server(cluster: Cluster) -> Iterator[Guest]:
+def web_server(cluster: Cluster) -> Iterator[FirewallVm]:
     """A VM that listens at a port that its firewall opens, and at one that it does not."""
     with (
         guest(cluster, kind=STATEFUL) as vm,
@@ -107,7 +107,7 @@ HEADERS = {
 
 
 def answered(
-    prober: Stack, vm: Guest, header: bytes, port: int, control: bytes = IPV4, hopeful: bool = False
+    prober: Stack, vm: FirewallVm, header: bytes, port: int, control: bytes = IPV4, hopeful: bool = False
 ) -> set[int]:
     """Ports of the prober that the VM's kernel has answered: 5001 in a frame with this header, 5002 in an open one.
 
@@ -116,7 +116,7 @@ def answered(
     found: set[int] = set()
     wanted = {5001, 5002} if hopeful else {5002}
     until = time.monotonic() + PATIENCE
-    with Wire(prober.namespace, prober.interface) as wire:
+    with RawSocket(prober.namespace, prober.interface) as wire:
         while not wanted <= found and time.monotonic() < until:
             wire.send(probe(prober, vm.stack, (5001, port), header))
             wire.send(probe(prober, vm.stack, (5002, HTTP), control))
@@ -127,7 +127,7 @@ def answered(
     return found
 
 
-def _heard(wire: Wire, ip: str) -> Iterator[bytes]:
+def _heard(wire: RawSocket, ip: str) -> Iterator[bytes]:
     # The kernel has taken the tag away.
     while (heard := wire.hears(socket.inet_aton(ip), 0.2)) is not None:
         if heard.data[12:14] == IPV4 and heard.data[23] == TCP:
@@ -158,9 +158,9 @@ def test_a_syn_with_a_priority_alone_is_judged_and_answered(cluster: Cluster, ta
 def test_what_a_vm_hides_reaches_no_host(cluster: Cluster) -> None:
     """Whatever its address inside says: 10.0.100.99 is not the VM's."""
     client = stack_of(cluster.hosts["nms"])
-    with guest(cluster, kind=(1, 1)) as vm, Wire(vm.stack.namespace, vm.stack.interface) as near:
+    with guest(cluster, kind=(1, 1)) as vm, RawSocket(vm.stack.namespace, vm.stack.interface) as near:
         liar = vm.stack._replace(ip="10.0.100.99")
-        with Wire(client.namespace, client.interface) as far:
+        with RawSocket(client.namespace, client.interface) as far:
             for header in HEADERS.values():
                 near.send(probe(liar, client, (HTTP, 5001), CUSTOMER + header))
             near.send(probe(liar, client, (HTTP, 5001), CUSTOMER + IPV4))

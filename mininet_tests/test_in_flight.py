@@ -10,16 +10,16 @@ from contextlib import contextmanager
 import pytest
 
 from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT
-from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, Kind, cookie
+from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, cookie
 from ryu_apps.testbed.guests import HTTPS, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.staged import Target, datagram
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.staged import StagedTarget, datagram
+from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.raw_frames import tagged
-from ryu_apps.testbed.replay.cluster_manager import Hooks, Move, admit, dismiss
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.replay.cluster_manager import Hooks, ReplayMove, admit, dismiss
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 from ryu_apps.topologies.two_switch import NATIVE_VLAN, TRUNK_PORTS
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -29,14 +29,14 @@ HERE, THERE, ELSEWHERE = "hv1", "hv5", "hv6"
 SOON, SILENCE, PAUSE = 2.0, 0.3, 0.05
 #: Seconds that Open vSwitch may take to notice that a rule has to end.
 DAWDLING = 5.0
-_DETOUR = f"cookie={cookie(Kind.DETOUR) >> OWNER_BITS + GENERATION_BITS:#x}"
+_DETOUR = f"cookie={cookie(CookieKind.DETOUR) >> OWNER_BITS + GENERATION_BITS:#x}"
 
 
 class Guest:
     """A VM that listens."""
 
     def __init__(self, cluster: Cluster) -> None:
-        self.vm = Vm("f1", "52:54:00:bb:00:01", "10.0.100.101")
+        self.vm = NamespaceVm("f1", "52:54:00:bb:00:01", "10.0.100.101")
         self.at = HERE
         self._cluster = cluster
         cluster.boot(self.vm, HERE)
@@ -47,8 +47,8 @@ class Guest:
     def moves(self, there: str) -> None:
         """The Associate has been answered when this returns."""
         spec = MigrationSpec(vm=self.vm.name, to=there, ladder=LadderName.MINIMIZE_LATENCY, copy_ms=1)
-        move = Move(self._cluster, spec, vsi(1), self.at, None, Hooks())
-        assert move.run().outcome is Outcome.COMPLETED
+        move = ReplayMove(self._cluster, spec, vsi(1), self.at, None, Hooks())
+        assert move.run().outcome is ExpectedOutcome.COMPLETED
         self.at = there
 
     def hears(self, patience: float) -> bool:
@@ -80,7 +80,7 @@ def arrives(cluster: Cluster, guest: Guest, switch: str, trunk: int, patience: f
     There are some, because a datapath goes by what it has cached for some milliseconds more.
     """
     client = cluster.hosts["client"]
-    frame = datagram(client.mac, client.ip, Target(guest.vm.mac, guest.vm.ip, HTTPS))
+    frame = datagram(client.mac, client.ip, StagedTarget(guest.vm.mac, guest.vm.ip, HTTPS))
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
         wire.bind((f"{switch}-eth{trunk}", 0))
         deadline = time.monotonic() + patience

@@ -15,11 +15,11 @@ from ryu_apps.evb.wire.announcement import neighbour_advertisement
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
-from ryu_apps.testbed.harness.station import Vsi
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.raw_frames import Wire
-from ryu_apps.testbed.replay.cluster_manager import Move, admit, dismiss
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.raw_frames import RawSocket
+from ryu_apps.testbed.replay.cluster_manager import ReplayMove, admit, dismiss
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -64,8 +64,8 @@ class Guest(End):
 
     def __init__(self, cluster: Cluster, number: int, hypervisor: str) -> None:
         ip, ip6, mac = f"10.0.100.{70 + number}", f"fd00:10::7{number}", f"52:54:00:c6:00:{number:02x}"
-        self.vsi = Vsi(f"00000000-0000-4000-e000-{number:012d}", 1, 1, (f"100-{mac}",), ip, ip6=ip6)
-        self.vm = Vm(f"v{number}", mac, ip)
+        self.vsi = VdptoolVsi(f"00000000-0000-4000-e000-{number:012d}", 1, 1, (f"100-{mac}",), ip, ip6=ip6)
+        self.vm = NamespaceVm(f"v{number}", mac, ip)
         self.at = hypervisor
         self._cluster = cluster
         cluster.boot(self.vm, hypervisor)
@@ -74,7 +74,7 @@ class Guest(End):
     def moves(self, there: str) -> None:
         """Migrate it."""
         spec = MigrationSpec(vm=self.vm.name, to=there, ladder=LadderName.MINIMIZE_LATENCY, copy_ms=20)
-        assert Move(self._cluster, spec, self.vsi, self.at, None).run().outcome is Outcome.COMPLETED
+        assert ReplayMove(self._cluster, spec, self.vsi, self.at, None).run().outcome is ExpectedOutcome.COMPLETED
         self.at = there
 
 
@@ -163,7 +163,7 @@ def check_advertisements(vm: End, client: End, victim: End) -> None:
     """What it says of itself arrives; what it says of the victim does not, and the client is not led astray."""
     assert datagram_arrives(client, victim, HTTPS)
     mac = mac_from_text(vm.mac)
-    with Wire(vm.namespace, vm.interface) as wire, Wire(client.namespace, client.interface) as ear:
+    with RawSocket(vm.namespace, vm.interface) as wire, RawSocket(client.namespace, client.interface) as ear:
         for about, welcome in ((vm.ip6, True), (victim.ip6, False)):
             mark = b"EVBm" + about.encode()
             forged = neighbour_advertisement(mac, IPv6Address(about)).encode() + mark

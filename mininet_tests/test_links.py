@@ -21,11 +21,11 @@ from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Vsi
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.raw_frames import Wire
-from ryu_apps.testbed.replay.cluster_manager import Hooks, Move, admit, dismiss
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.raw_frames import RawSocket
+from ryu_apps.testbed.replay.cluster_manager import Hooks, ReplayMove, admit, dismiss
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 from ryu_apps.topologies.mininet_topo import EndSystem
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -84,7 +84,7 @@ class Stream:
     """Numbered frames from one host to some address, some hundred a second."""
 
     def __init__(self, source: EndHost, target: bytes, mark: bytes) -> None:
-        self._wire = Wire(source.namespace, source.interface)
+        self._wire = RawSocket(source.namespace, source.interface)
         self._head = target + mac_from_text(source.mac).to_bytes(6) + ETHERTYPE.to_bytes(2)
         self._mark = mark
         self._stopping = threading.Event()
@@ -174,8 +174,8 @@ def test_traffic_goes_around_a_link_that_fails_and_comes_back(cluster: Cluster, 
 
 def test_a_spine_that_dies_during_a_move_loses_no_vm(cluster: Cluster) -> None:
     wait_until(lambda: all(links(cluster)), "all links")
-    vm = Vm("v1", "52:54:00:5f:00:01", "10.0.100.61")
-    vsi = Vsi("00000000-0000-4000-5f00-000000000001", 21, 1, (f"100-{vm.mac}",), vm.ip)
+    vm = NamespaceVm("v1", "52:54:00:5f:00:01", "10.0.100.61")
+    vsi = VdptoolVsi("00000000-0000-4000-5f00-000000000001", 21, 1, (f"100-{vm.mac}",), vm.ip)
     cluster.boot(vm, "hv1")
     at = "hv1"
     try:
@@ -192,8 +192,8 @@ def test_a_spine_that_dies_during_a_move_loses_no_vm(cluster: Cluster) -> None:
                     dead.enter_context(link_down(leaf, 1))
 
             spec = MigrationSpec(vm=vm.name, to="hv2", ladder=LadderName.MINIMIZE_LATENCY, copy_ms=20)
-            move = Move(cluster, spec, vsi, "hv1", None, Hooks(copying=spine_dies))
-            assert move.run().outcome is Outcome.COMPLETED
+            move = ReplayMove(cluster, spec, vsi, "hv1", None, Hooks(copying=spine_dies))
+            assert move.run().outcome is ExpectedOutcome.COMPLETED
             at = "hv2"
             time.sleep(CALM)
             check(ear.heard(b"tovm"), stream)

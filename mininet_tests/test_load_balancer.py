@@ -19,7 +19,7 @@ import pytest
 from mininet_tests.conftest import tables
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.pipeline.tables import BALANCED_LIFE
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.testbed.conversations import PATIENCE, SYN, Stack, segment, state
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
@@ -28,11 +28,11 @@ from ryu_apps.testbed.harness.narrow import FAR, FAR_6, MTU, behind, route_back
 from ryu_apps.testbed.harness.ovs import settle_cached_flows
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.talk import EchoServer, Talk, Visits
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.raw_frames import Wire
-from ryu_apps.testbed.replay.cluster_manager import LADDERS, Move, admit
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.raw_frames import RawSocket
+from ryu_apps.testbed.replay.cluster_manager import LADDERS, ReplayMove, admit
 from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec
 from ryu_apps.topologies import two_switch
 
@@ -69,7 +69,7 @@ def ip_of(number: int, version: int = 4) -> str:
     return f"10.0.100.{number}" if version == 4 else f"fd00:100::{number:x}"
 
 
-def balancer(name: str, number: int, protocol: Protocol, port: int) -> LoadBalancer:
+def balancer(name: str, number: int, protocol: TransportProtocol, port: int) -> LoadBalancer:
     backends = tuple(
         Backend(
             f"w{number}",
@@ -95,7 +95,7 @@ def profiles(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    both = balancer("dns", 1, Protocol.UDP, DNS_PORT), balancer("web", 2, Protocol.TCP, PORT)
+    both = balancer("dns", 1, TransportProtocol.UDP, DNS_PORT), balancer("web", 2, TransportProtocol.TCP, PORT)
     fabric = replace(two_switch.fabric(8), balancers=both)
     folder = tmp_path_factory.mktemp("balanced")
     config = dump_config(BridgeConfig(fabric, (str(profiles(tmp_path_factory.mktemp("types") / "profiles")),)))
@@ -111,8 +111,8 @@ class Guest(NamedTuple):
     """A VM that is active somewhere; the last of ``at`` is where."""
 
     number: int
-    vm: Vm
-    vsi: Vsi
+    vm: NamespaceVm
+    vsi: VdptoolVsi
     at: list[str]
 
 
@@ -127,14 +127,14 @@ class Scene:
 
     def guest(self, kind: str, at: str, number: int | None = None) -> Guest:
         number = number or next(self._numbers)
-        vm = Vm(f"b{number}", mac_of(number), ip_of(number))
-        vsi = Vsi(f"00000000-0000-4000-b000-{number:012d}", TYPES[kind][0], 1, (f"100-{vm.mac}",), vm.ip)
+        vm = NamespaceVm(f"b{number}", mac_of(number), ip_of(number))
+        vsi = VdptoolVsi(f"00000000-0000-4000-b000-{number:012d}", TYPES[kind][0], 1, (f"100-{vm.mac}",), vm.ip)
         made = Guest(number, vm, vsi, [at])
         self.cluster.boot(vm, at)
         self._stack.callback(lambda: self.cluster.shut_down(vm.name, made.at[-1]))
         vm.namespace.speak_ipv6(INTERFACE, f"{ip_of(number, 6)}/64")
         admit(self.cluster.hypervisors[at], vsi)
-        self._stack.callback(lambda: self._station(made).request(Mode.DEASSOCIATE, vsi))
+        self._stack.callback(lambda: self._station(made).request(VdptoolMode.DEASSOCIATE, vsi))
         return made
 
     def backend(self, number: int, at: str) -> Guest:
@@ -153,12 +153,12 @@ class Scene:
     def move(self, guest: Guest, to: str, ladder: LadderName) -> Iterator[str]:
         """Move a VM; stops for whoever looks on when it is staged, and when it runs nowhere."""
         spec = MigrationSpec(vm=guest.vm.name, to=to, ladder=ladder, copy_ms=50)
-        move = Move(self.cluster, spec, guest.vsi, guest.at[-1], None)
+        move = ReplayMove(self.cluster, spec, guest.vsi, guest.at[-1], None)
         for step in LADDERS[ladder]:
             step(move)
-            if step is Move.reserve:
+            if step is ReplayMove.reserve:
                 yield "staged"
-            elif step is Move.suspend:
+            elif step is ReplayMove.suspend:
                 station = self._station(guest)
                 assert isinstance(station, EmulatedStation)
                 station.suspend(guest.vsi)
@@ -287,15 +287,15 @@ def test_nobody_is_sent_to_a_back_end_before_its_associate_or_after_its_de_assoc
         guest = here.backend(11, "hv1")
         station = stage.hypervisors["hv1"].station
         assert rotation() == ["w11"]
-        station.request(Mode.DEASSOCIATE, guest.vsi)
+        station.request(VdptoolMode.DEASSOCIATE, guest.vsi)
         assert rotation() == []
         with closing(here.client.socket(socket.AF_INET, socket.SOCK_STREAM)) as caller:
             caller.settimeout(1.5)
             with pytest.raises(TimeoutError):
                 caller.connect((WEB, PORT))
-        station.request(Mode.PREASSOCIATE_RR, guest.vsi)
+        station.request(VdptoolMode.PREASSOCIATE_RR, guest.vsi)
         assert rotation() == []
-        station.request(Mode.ASSOCIATE, guest.vsi)
+        station.request(VdptoolMode.ASSOCIATE, guest.vsi)
         assert rotation() == ["w11"]
         assert here.talk().echoes()
 
@@ -312,7 +312,7 @@ def test_a_port_that_is_used_again_reaches_a_back_end_that_is_there(
             assert talk.echoes() and serves(first, talk)
             talk.reset()
         second = here.backend(12, "hv2")
-        stage.hypervisors["hv1"].station.request(Mode.DEASSOCIATE, first.vsi)
+        stage.hypervisors["hv1"].station.request(VdptoolMode.DEASSOCIATE, first.vsi)
         for who in clients:
             began = time.monotonic()
             talk = here.talk(who, version, REUSED)
@@ -361,7 +361,7 @@ def test_datagrams_follow_a_back_end_and_leave_it_when_it_is_gone(stage: Cluster
         for client in clients:
             wait_until(partial(answers, client, one), "an answer of the first after its move")
         other = bound(second.vm.namespace, BEHIND)
-        stage.hypervisors["hv6"].station.request(Mode.DEASSOCIATE, first.vsi)
+        stage.hypervisors["hv6"].station.request(VdptoolMode.DEASSOCIATE, first.vsi)
         for client in clients:
             wait_until(partial(answers, client, other), "an answer of the second back end")
         # Nobody listens there any more, and its kernel says so, about its own address.
@@ -415,18 +415,18 @@ def test_what_is_staged_for_a_client_lets_nothing_through(stage: Cluster, tmp_pa
     with scene(stage, tmp_path) as here:
         backend, client = here.backend(11, "hv2"), here.guest("dual", "hv1")
         talk = here.talk(client)
-        stage.hypervisors["hv5"].station.request(Mode.PREASSOCIATE_RR, client.vsi)
+        stage.hypervisors["hv5"].station.request(VdptoolMode.PREASSOCIATE_RR, client.vsi)
         switch = stage.hypervisors["hv5"]
         virtual = Stack(client.vm.namespace, INTERFACE, "02:00:00:00:64:c8", WEB)
         own = Stack(client.vm.namespace, INTERFACE, client.vm.mac, client.vm.ip)
         tap = Tap(backend.vm.namespace, INTERFACE, only_ethertypes(ETHERTYPE_IPV4))
-        with closing(tap.socket), Wire(switch.namespace, switch.uplink) as mouth:
+        with closing(tap.socket), RawSocket(switch.namespace, switch.uplink) as mouth:
             for flags in (SYN, 0x10):
                 mouth.send(segment(own, virtual, (talk.own[1], PORT), flags, b"EVB staged"))
             time.sleep(0.4)
             tap.drain()
             assert tap.matching(lambda one: b"EVB staged" in one.data) == []
-        stage.hypervisors["hv5"].station.request(Mode.DEASSOCIATE, client.vsi)
+        stage.hypervisors["hv5"].station.request(VdptoolMode.DEASSOCIATE, client.vsi)
         assert talk.echoes()
 
 

@@ -11,8 +11,8 @@ from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.matrix.play import all_cases, stage
 from ryu_apps.testbed.matrix.run import Case, Matrix
-from ryu_apps.testbed.matrix.tcp import Firewall
-from ryu_apps.testbed.matrix.workload import Verdict
+from ryu_apps.testbed.matrix.tcp import FirewallWorkload
+from ryu_apps.testbed.matrix.workload import WorkloadVerdict
 from ryu_apps.testbed.replay.scenario import LadderName
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -20,15 +20,15 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 LIVE = 10
 
 
-class Forgetful(Firewall):
+class Forgetful(FirewallWorkload):
     """A switch that loses its connections after the move, as one would that nobody had told."""
 
     service = "firewall"
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         for switch in self._stage.cluster.fabric.switches.values():
             run(["ovs-ofctl", "-O", "OpenFlow13", "del-flows", switch.name, "table=70"])
-        return Verdict(self._live, silent_after(self._client, self._server, limit=2.0))
+        return WorkloadVerdict(self._live, silent_after(self._client, self._server, limit=2.0))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_what_was_live_survives_and_nothing_trespasses(matrix: Matrix, case: Cas
     cell = matrix.run(case)
     assert (cell.broken, cell.trespassed) == (0, 0)
     assert cell.rules > 0
-    if case.workload is Firewall:  # two rules a connection
+    if case.workload is FirewallWorkload:  # two rules a connection
         born = -(-LIVE // 10)
         assert (cell.carried, cell.early + cell.fixed_up) == (2 * LIVE, 2 * born)
         assert case.trigger == "dual" or cell.early == 0

@@ -22,11 +22,11 @@ from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, run, wait_until
-from ryu_apps.testbed.harness.station import Mode
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
+from ryu_apps.testbed.harness.station import VdptoolMode
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.replay.player import Replay, cluster_for
 from ryu_apps.testbed.replay.report import ZEROS
-from ryu_apps.testbed.replay.scenario import Outcome, load_scenario
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, load_scenario
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -52,15 +52,15 @@ def leaf_spine(built: Cluster) -> Iterator[Cluster]:
 
 
 @contextmanager
-def one_at_each_leaf(cluster: Cluster) -> Iterator[list[Vm]]:
+def one_at_each_leaf(cluster: Cluster) -> Iterator[list[NamespaceVm]]:
     with ExitStack() as stack:
         yield [stack.enter_context(running(cluster, number, at)) for number, at in enumerate(AT, 1)]
 
 
 @contextmanager
-def outside_of(router: Namespace) -> Iterator[Vm]:
+def outside_of(router: Namespace) -> Iterator[NamespaceVm]:
     """A host in another network, behind the router."""
-    host = Vm("outside", "52:54:00:00:ff:01", "203.0.113.7")
+    host = NamespaceVm("outside", "52:54:00:00:ff:01", "203.0.113.7")
     host.boot(router)
     try:
         router.set("net.ipv4.ip_forward=1")
@@ -151,7 +151,7 @@ def test_the_picture_shows_what_is_staged_what_is_active_and_what_is_down(leaf_s
     switches = Namespace("root", leaf_spine.ovs.pid)
     staged = leaf_spine.hypervisors["hv30"].station
     with running(leaf_spine, 1, "hv1"):
-        assert staged.request(Mode.PREASSOCIATE_RR, vsi(1)).granted
+        assert staged.request(VdptoolMode.PREASSOCIATE_RR, vsi(1)).granted
         switches.ip("link set leaf2-eth1021 down")
         try:
             wait_until(lambda: "down" in ports_of(leaf_spine, "leaf2"), "the link to go down")
@@ -159,7 +159,7 @@ def test_the_picture_shows_what_is_staged_what_is_active_and_what_is_down(leaf_s
             drawn = subprocess.run([*arguments, *sizes, *rest], capture_output=True, text=True, cwd=CHECKOUT)
         finally:
             switches.ip("link set leaf2-eth1021 up")
-            staged.request(Mode.DEASSOCIATE, vsi(1))
+            staged.request(VdptoolMode.DEASSOCIATE, vsi(1))
     assert drawn.returncode == 0, drawn.stderr
     text = target.read_text(encoding="utf-8")
     assert f"{vsi(1).uuid}, type 1/1, active" in text
@@ -208,7 +208,7 @@ def test_a_link_or_a_spine_fails_during_a_move(leaf_spine: Cluster, tmp_path: Pa
     wait_until(all_up, "all links")
     for migration in report.migrations:
         figures = migration.figures
-        assert figures.outcome is Outcome.COMPLETED
+        assert figures.outcome is ExpectedOutcome.COMPLETED
         zeros = {name: getattr(figures, name) for name in ZEROS if name != "wrongly_blocked"}
         assert set(zeros.values()) == {0}, zeros
         assert figures.streams_broken == ()

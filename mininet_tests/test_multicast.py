@@ -21,14 +21,14 @@ from ryu_apps.evb.wire.membership import MembershipFrame, group_mac
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.multicast import Listener, Stream, hush_ipv6, mute, muted, speak_ipv6, unmute
+from ryu_apps.testbed.harness.multicast import GroupReceiver, Stream, hush_ipv6, mute, muted, speak_ipv6, unmute
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.raw_frames import Wire
-from ryu_apps.testbed.replay.cluster_manager import Move, admit, dismiss
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.raw_frames import RawSocket
+from ryu_apps.testbed.replay.cluster_manager import ReplayMove, admit, dismiss
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -82,8 +82,8 @@ class Guest:
     def __init__(self, cluster: Cluster, number: int, hypervisor: str, type_: tuple[int, int]) -> None:
         mac = f"52:54:00:ca:00:{number:02x}"
         self.ip = f"10.0.100.{60 + number}"
-        self.vsi = Vsi(f"00000000-0000-4000-c000-{number:012d}", *type_, (f"100-{mac}",), self.ip)
-        self.vm = Vm(f"m{number}", mac, self.ip)
+        self.vsi = VdptoolVsi(f"00000000-0000-4000-c000-{number:012d}", *type_, (f"100-{mac}",), self.ip)
+        self.vm = NamespaceVm(f"m{number}", mac, self.ip)
         self.at, self._cluster = hypervisor, cluster
         cluster.boot(self.vm, hypervisor)
         speak_ipv6(self.namespace, INTERFACE)
@@ -92,14 +92,14 @@ class Guest:
     def namespace(self) -> Namespace:
         return self.vm.namespace
 
-    def listens(self, group: str, source: str = "") -> Listener:
-        return Listener(self.namespace, INTERFACE, group, PORT, source)
+    def listens(self, group: str, source: str = "") -> GroupReceiver:
+        return GroupReceiver(self.namespace, INTERFACE, group, PORT, source)
 
     def moves(self, there: str, ladder: LadderName = LadderName.MINIMIZE_LATENCY) -> float:
         """Migrate it; returns when it ran again, in monotonic seconds."""
         spec = MigrationSpec(vm=self.vm.name, to=there, ladder=ladder, copy_ms=20)
-        evidence = Move(self._cluster, spec, self.vsi, self.at, None).run()
-        assert evidence.outcome is Outcome.COMPLETED, evidence.reason
+        evidence = ReplayMove(self._cluster, spec, self.vsi, self.at, None).run()
+        assert evidence.outcome is ExpectedOutcome.COMPLETED, evidence.reason
         assert evidence.at_staged_port == []
         self.at = there
         return evidence.marks.resumed
@@ -156,7 +156,7 @@ def joined(cluster: Cluster, one: Guest, group: str) -> None:
     wait_until(lambda: one.vsi.uuid in members(cluster, group), f"{one.vm.name} in {group}")
 
 
-def hears(listener: Listener, stream: Stream, since: float) -> int:
+def hears(listener: GroupReceiver, stream: Stream, since: float) -> int:
     """The first datagram it gets that was sent after a moment; the stream goes on for some more."""
 
     def later() -> list[int]:
@@ -326,7 +326,7 @@ def test_a_flood_of_joins_stops_at_its_bound_and_hurts_nobody(cluster: Cluster) 
     with (
         guest(cluster, 1, "hv1") as flooder,
         guest(cluster, 2, "hv1") as neighbour,
-        Wire(flooder.namespace, INTERFACE) as wire,
+        RawSocket(flooder.namespace, INTERFACE) as wire,
         of_client(cluster, FOUR) as stream,
     ):
         before = {name: len(rules) for name, rules in tables(cluster).items()}
@@ -334,7 +334,7 @@ def test_a_flood_of_joins_stops_at_its_bound_and_hurts_nobody(cluster: Cluster) 
             wire.send(report(flooder.vm.mac, IPv4Address("239.2.0.0") + number, flooder.ip))
             if number == count // 2:
                 # In the midst of it, behind the same uplink: VDP, and a join.
-                assert cluster.hypervisors["hv1"].station.request(Mode.ASSOCIATE, neighbour.vsi).granted
+                assert cluster.hypervisors["hv1"].station.request(VdptoolMode.ASSOCIATE, neighbour.vsi).granted
                 listener = neighbour.listens(FOUR)
         with listener:
             hears(listener, stream, time.monotonic())
@@ -360,7 +360,7 @@ def test_a_routers_queries_are_heard_and_answered(cluster: Cluster) -> None:
         guest(cluster, 1, "hv5") as vm,
         vm.listens(FOUR),
         watched(cluster, vm) as (tap,),
-        Wire(nms.namespace, nms.interface) as wire,
+        RawSocket(nms.namespace, nms.interface) as wire,
     ):
         joined(cluster, vm, FOUR)
         wire.send(query.encode())

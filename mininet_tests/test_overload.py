@@ -49,9 +49,9 @@ from ryu_apps.testbed.guests import WEB, running, vsi
 from ryu_apps.testbed.harness.cluster import Cluster, Hypervisor
 from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.raw_frames import Flood, Wire
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.raw_frames import Flood, RawSocket
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -161,7 +161,7 @@ FLOODS = {
 class Probe:
     """Datagrams both ways between two VMs, all of which have to arrive."""
 
-    def __init__(self, one: Vm, other: Vm, folder: Path) -> None:
+    def __init__(self, one: NamespaceVm, other: NamespaceVm, folder: Path) -> None:
         self._flow = Flow("quic", "udp", one.name, other.name, 443, PROBE_INTERVAL, True)
         self._ends = [Prober(vm.name, vm.namespace, vm.ip, folder) for vm in (one, other)]
         self._peers = {vm.name: vm.ip for vm in (one, other)}
@@ -195,7 +195,7 @@ def rounds(cluster: Cluster, hypervisor: str, number: int, times: int = ROUNDS) 
     """Associate and leave again and again; how long each answer took, in milliseconds.  Refusals fail."""
     station, taken = cluster.hypervisors[hypervisor].station, []
     for _ in range(times):
-        for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE, Mode.DEASSOCIATE):
+        for mode in (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE, VdptoolMode.DEASSOCIATE):
             answer = station.request(mode, vsi(number))
             assert answer.granted, f"{hypervisor} {mode.value}: {answer.reason}"
             taken.append((answer.answered - answer.asked) * 1000)
@@ -262,7 +262,7 @@ def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: s
     with (
         running(emulated, 1, "hv3") as one,
         running(emulated, 2, "hv6") as other,
-        Wire(home.namespace, home.uplink) as w,
+        RawSocket(home.namespace, home.uplink) as w,
     ):
         quiet = rounds(emulated, "hv2", 3)
         source = int.from_bytes(w.socket.getsockname()[4]) if own else STRANGER
@@ -273,7 +273,7 @@ def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: s
             wait_until(lambda: flood.sent > 200, "the flood")
             near, far = rounds(emulated, "hv2", 3), rounds(emulated, "hv5", 4)
             for guest, place in ((1, "hv3"), (2, "hv6")):
-                assert emulated.hypervisors[place].station.holds(Mode.ASSOCIATE, vsi(guest))
+                assert emulated.hypervisors[place].station.holds(VdptoolMode.ASSOCIATE, vsi(guest))
         assert flood.sent > 1000
         forget(emulated, home)
     print()
@@ -289,7 +289,7 @@ def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: s
     assert not any(after[meter][1] for meter in after if meter not in of_home)
 
 
-def associate(cluster: Cluster, wire: Wire, frames: list[bytes]) -> None:
+def associate(cluster: Cluster, wire: RawSocket, frames: list[bytes]) -> None:
     """What the flood will repeat, at a pace that switches can follow."""
     for number, frame in enumerate(frames, start=1):
         wire.send(frame)
@@ -307,8 +307,8 @@ def forget(cluster: Cluster, home: Hypervisor) -> None:
         if one["vsi"].startswith("00000000-0000-4000-9000"):
             with suppress(HTTPError):  # it has expired meanwhile
                 cluster.controller.delete(f"/evb/vsis/{one['vsi']}")
-    wait_until(lambda: home.station.request(Mode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
-    assert home.station.request(Mode.DEASSOCIATE, vsi(5)).granted
+    wait_until(lambda: home.station.request(VdptoolMode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
+    assert home.station.request(VdptoolMode.DEASSOCIATE, vsi(5)).granted
 
 
 def test_octets_that_are_no_openflow_messages_fill_no_log(emulated: Cluster) -> None:
@@ -328,12 +328,12 @@ def test_octets_that_are_no_openflow_messages_fill_no_log(emulated: Cluster) -> 
 
 def test_the_flooder_itself_is_served_again_when_it_has_calmed_down(emulated: Cluster) -> None:
     home = emulated.hypervisors[FLOODER]
-    with Wire(home.namespace, home.uplink) as wire:
+    with RawSocket(home.namespace, home.uplink) as wire:
         flood = Flood(wire, ecp(int.from_bytes(wire.socket.getsockname()[4])), RATE, RATE)
         with flood.raging():
             wait_until(lambda: flood.sent >= RATE, "the flood")
-    wait_until(lambda: home.station.request(Mode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
-    assert home.station.request(Mode.DEASSOCIATE, vsi(5)).granted
+    wait_until(lambda: home.station.request(VdptoolMode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
+    assert home.station.request(VdptoolMode.DEASSOCIATE, vsi(5)).granted
     assert [one["vsi"] for one in emulated.controller.get("/evb/vsis")] == []
 
 
@@ -359,7 +359,7 @@ def test_a_guest_that_speaks_ecp_ends_no_vsi_of_its_neighbours(
             guests.enter_context(running(emulated, number, FLOODER))
         since, before = heard_since(emulated), meters("s1")
         source = mac_from_text(flooder.mac)
-        with Wire(flooder.namespace, INTERFACE) as wire:
+        with RawSocket(flooder.namespace, INTERFACE) as wire:
             flood = Flood(wire, make(source), 20_000, 100_000)
             with flood.raging():
                 # Longer than a station may be silent, and its keep-alives are among these frames.
@@ -367,7 +367,7 @@ def test_a_guest_that_speaks_ecp_ends_no_vsi_of_its_neighbours(
                 asked = rounds(emulated, FLOODER, 16, times=3)
         after = meters("s1")
         assert ended(emulated, since) == []
-        assert all(home.station.holds(Mode.ASSOCIATE, vsi(number)) for number in neighbours)
+        assert all(home.station.holds(VdptoolMode.ASSOCIATE, vsi(number)) for number in neighbours)
     print()
     print(figure(f"{make.__name__} of a neighbour", asked))
     assert after[home.port.port_no][1] == before[home.port.port_no][1], "the station's own meter has dropped something"
@@ -375,15 +375,15 @@ def test_a_guest_that_speaks_ecp_ends_no_vsi_of_its_neighbours(
     assert sum(after[one][1] - before[one][1] for one in apart) > 10_000
 
 
-def letting_go(victim: Vsi, station: int) -> bytes:
+def letting_go(victim: VdptoolVsi, station: int) -> bytes:
     """A De-Associate of a neighbour, in the name of the station."""
-    pdu = VdpPdu(ManagerId(victim.manager.encode().ljust(16, b"\0")), (association(Mode.DEASSOCIATE, victim),))
+    pdu = VdpPdu(ManagerId(victim.manager.encode().ljust(16, b"\0")), (association(VdptoolMode.DEASSOCIATE, victim),))
     return _to_bridge(station, ETHERTYPE_ECP, Ecpdu(EcpOp.REQUEST, 1, 4711, pdu.encode()).encode())
 
 
 def test_a_hypervisor_can_keep_its_guests_from_speaking_as_its_station(emulated: Cluster) -> None:
     home = emulated.hypervisors[FLOODER]
-    with Wire(home.namespace, home.uplink) as uplink:
+    with RawSocket(home.namespace, home.uplink) as uplink:
         own = int.from_bytes(uplink.socket.getsockname()[4])
 
     def heard(number: int, since: float) -> list[str]:
@@ -393,7 +393,7 @@ def test_a_hypervisor_can_keep_its_guests_from_speaking_as_its_station(emulated:
 
     with running(emulated, 10, FLOODER) as guest, running(emulated, 11, FLOODER), running(emulated, 12, FLOODER):
         since = heard_since(emulated)
-        with Wire(guest.namespace, INTERFACE) as wire:
+        with RawSocket(guest.namespace, INTERFACE) as wire:
             wire.send(letting_go(vsi(11), own))
             wait_until(lambda: "DEASSOCIATE" in heard(11, since), "the bridge to believe a guest")
             home.edge.guard(guest.port)
@@ -401,4 +401,4 @@ def test_a_hypervisor_can_keep_its_guests_from_speaking_as_its_station(emulated:
         # What the station asks behind it comes behind it.
         rounds(emulated, FLOODER, 16, times=1)
         assert heard(12, since) == []
-        assert home.station.holds(Mode.ASSOCIATE, vsi(12))
+        assert home.station.holds(VdptoolMode.ASSOCIATE, vsi(12))

@@ -24,8 +24,8 @@ from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi, numbered
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, numbered
+from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -86,11 +86,11 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             yield built
 
 
-def guest(number: int) -> tuple[Vm, Vsi]:
+def guest(number: int) -> tuple[NamespaceVm, VdptoolVsi]:
     one = numbered(number, 1, 1, two_switch.NATIVE_VLAN)
     mac = one.filters[0].partition("-")[2]
-    vsi = Vsi(one.uuid, 1, 1, one.filters, f"10.0.100.{100 + number}")
-    return Vm(f"vm{number}", mac, f"10.0.100.{100 + number}"), vsi
+    vsi = VdptoolVsi(one.uuid, 1, 1, one.filters, f"10.0.100.{100 + number}")
+    return NamespaceVm(f"vm{number}", mac, f"10.0.100.{100 + number}"), vsi
 
 
 def refreshed(cluster: Cluster) -> dict[str, float]:
@@ -106,8 +106,8 @@ def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_pa
     for home, (vm, vsi) in guests.items():
         cluster.boot(vm, home)
         station = cluster.hypervisors[home].station
-        assert station.request(Mode.PREASSOCIATE_RR, vsi).granted
-        assert station.request(Mode.ASSOCIATE, vsi).granted
+        assert station.request(VdptoolMode.PREASSOCIATE_RR, vsi).granted
+        assert station.request(VdptoolMode.ASSOCIATE, vsi).granted
     vms = [vm for vm, _ in guests.values()]
     flows = [Flow(f"f{n}", "udp", vms[n].name, vms[-1 - n].name, 443, 0.01, True) for n in (0, 1)]
     probers = {vm.name: Prober(vm.name, vm.namespace, vm.ip, tmp_path) for vm in vms}
@@ -138,7 +138,7 @@ def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_pa
     finish = time.monotonic()
     settle(probers.values())
     for home, (_, vsi) in guests.items():
-        assert cluster.hypervisors[home].station.holds(Mode.ASSOCIATE, vsi), home
+        assert cluster.hypervisors[home].station.holds(VdptoolMode.ASSOCIATE, vsi), home
     notes = {name: prober.stop() for name, prober in probers.items()}
     for flow in flows:
         here, there = notes[flow.vm][flow.name], notes[flow.host][flow.name]

@@ -26,7 +26,7 @@ from ryu_apps.testbed.guests import running
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
-from ryu_apps.testbed.harness.station import LldpadStation, Mode, Station, numbered
+from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation, VdptoolMode, numbered
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import two_switch
 
@@ -48,7 +48,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("slow")
     config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
 
-    def station(loop: StationLoop, namespace: Namespace, interface: str, folder: Path) -> Station:
+    def station(loop: StationLoop, namespace: Namespace, interface: str, folder: Path) -> HypervisorStation:
         if namespace.name in REAL:
             return LldpadStation(namespace, interface, folder)
         return EmulatedStation(loop, namespace, interface, folder, TIMERS)
@@ -65,13 +65,15 @@ def holding(cluster: Cluster, hypervisors: tuple[str, ...], count: int) -> Itera
     places = [(number, hypervisors[number % len(hypervisors)]) for number in range(FIRST, FIRST + count)]
     vsis = {number: numbered(number, 1, 1, two_switch.NATIVE_VLAN) for number, _ in places}
     for number, place in places:
-        for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE):
+        for mode in (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE):
             answer = cluster.hypervisors[place].station.request(mode, vsis[number])
             assert answer.granted, f"{place}: {answer.reason}"
     yield {vsi.uuid for vsi in vsis.values()}
-    assert all(cluster.hypervisors[place].station.holds(Mode.ASSOCIATE, vsis[number]) for number, place in places)
+    assert all(
+        cluster.hypervisors[place].station.holds(VdptoolMode.ASSOCIATE, vsis[number]) for number, place in places
+    )
     for number, place in places:
-        assert cluster.hypervisors[place].station.request(Mode.DEASSOCIATE, vsis[number]).granted
+        assert cluster.hypervisors[place].station.request(VdptoolMode.DEASSOCIATE, vsis[number]).granted
 
 
 def deadlines(cluster: Cluster) -> dict[str, float]:

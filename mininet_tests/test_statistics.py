@@ -26,10 +26,10 @@ from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.replay.cluster_manager import Hooks, Marks, Move, admit, dismiss
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.replay.cluster_manager import Hooks, Marks, ReplayMove, admit, dismiss
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -121,8 +121,8 @@ class Guest:
     def __init__(self, cluster: Cluster, kind: tuple[int, int], hypervisor: str = SOURCE) -> None:
         self.number = next(_numbers)
         mac, ip = f"52:54:00:c0:00:{self.number:02x}", f"10.0.100.{100 + self.number}"
-        self.vsi = Vsi(f"00000000-0000-4000-a000-{self.number:012d}", *kind, (f"100-{mac}",), ip)
-        self.vm = Vm(f"c{self.number}", mac, ip)
+        self.vsi = VdptoolVsi(f"00000000-0000-4000-a000-{self.number:012d}", *kind, (f"100-{mac}",), ip)
+        self.vm = NamespaceVm(f"c{self.number}", mac, ip)
         self.at = hypervisor
         self.notes: dict[str, dict[str, Any]] = {}
         self._cluster = cluster
@@ -183,8 +183,8 @@ class Guest:
         assert isinstance(station, EmulatedStation)
         spec = MigrationSpec(vm=self.vm.name, to=there, ladder=ladder, copy_ms=300)
         hooks = Hooks(suspended=partial(station.suspend, self.vsi) if suspended else lambda: None)
-        evidence = Move(self._cluster, spec, self.vsi, self.at, None, hooks).run()
-        assert evidence.outcome is Outcome.COMPLETED, evidence.reason
+        evidence = ReplayMove(self._cluster, spec, self.vsi, self.at, None, hooks).run()
+        assert evidence.outcome is ExpectedOutcome.COMPLETED, evidence.reason
         self.at = there
         return evidence.marks
 
@@ -335,11 +335,11 @@ def test_a_new_version_of_the_type_costs_no_frame(cluster: Cluster) -> None:
         made.talk()
         time.sleep(0.2)
         station, old = cluster.hypervisors[made.at].station, made.vsi
-        made.vsi = Vsi(old.uuid, *RULES_2, old.filters, old.ip)
-        answer = station.request(Mode.ASSOCIATE, made.vsi)
+        made.vsi = VdptoolVsi(old.uuid, *RULES_2, old.filters, old.ip)
+        answer = station.request(VdptoolMode.ASSOCIATE, made.vsi)
         assert answer.granted, answer.reason
         # To the station that is another VSI, beside the old one.
-        assert station.request(Mode.DEASSOCIATE, old)
+        assert station.request(VdptoolMode.DEASSOCIATE, old)
         time.sleep(0.2)
         made.hush()
         settled(made, NONE)

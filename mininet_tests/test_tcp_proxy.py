@@ -23,10 +23,10 @@ from ryu_apps.testbed.harness.haproxy import Haproxy
 from ryu_apps.testbed.harness.narrow import FAR, FAR_6, MTU, behind, route_back
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.talk import EchoServer, Talk, Visits
-from ryu_apps.testbed.harness.vm import Vm
-from ryu_apps.testbed.replay.cluster_manager import LADDERS, Move, admit
+from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.replay.cluster_manager import LADDERS, ReplayMove, admit
 from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec
 from ryu_apps.topologies import two_switch
 
@@ -94,8 +94,10 @@ class Scene:
     def __init__(self, stage: Stage, kind: str, folder: Path, stack: ExitStack) -> None:
         self.cluster, self.proxies = stage
         number = next(self._numbers)
-        self.vm = Vm(f"p{number}", f"52:54:00:dd:00:{number:02x}", f"10.0.100.{60 + number}")
-        self.vsi = Vsi(f"00000000-0000-4000-d000-{number:012d}", TYPES[kind][0], 1, (f"100-{self.vm.mac}",), self.vm.ip)
+        self.vm = NamespaceVm(f"p{number}", f"52:54:00:dd:00:{number:02x}", f"10.0.100.{60 + number}")
+        self.vsi = VdptoolVsi(
+            f"00000000-0000-4000-d000-{number:012d}", TYPES[kind][0], 1, (f"100-{self.vm.mac}",), self.vm.ip
+        )
         self.at = "hv1"
         self.cluster.boot(self.vm, self.at)
         stack.callback(lambda: self.cluster.shut_down(self.vm.name, self.at))
@@ -123,12 +125,12 @@ class Scene:
     def move(self, to: str, ladder: LadderName) -> Iterator[str]:
         """Move the VM; stops for whoever looks on when it is staged, and when the VM runs nowhere."""
         spec = MigrationSpec(vm=self.vm.name, to=to, ladder=ladder, copy_ms=50)
-        move = Move(self.cluster, spec, self.vsi, self.at, None)
+        move = ReplayMove(self.cluster, spec, self.vsi, self.at, None)
         for step in LADDERS[ladder]:
             step(move)
-            if step is Move.reserve:
+            if step is ReplayMove.reserve:
                 yield "staged"
-            elif step is Move.suspend:
+            elif step is ReplayMove.suspend:
                 station = self.cluster.hypervisors[self.at].station
                 assert isinstance(station, EmulatedStation)
                 station.suspend(self.vsi)
@@ -157,7 +159,7 @@ class Scene:
         return tap
 
     def _leave(self) -> None:
-        self.cluster.hypervisors[self.at].station.request(Mode.DEASSOCIATE, self.vsi)
+        self.cluster.hypervisors[self.at].station.request(VdptoolMode.DEASSOCIATE, self.vsi)
 
 
 def tcp_ports(one: Sighting) -> tuple[int, int]:

@@ -12,9 +12,9 @@ import pytest
 from mininet_tests.conftest import CHECKOUT
 from ryu_apps.testbed.emulator import EmulatedStation
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.station import Mode, StationError
+from ryu_apps.testbed.harness.station import StationError, VdptoolMode
 from ryu_apps.testbed.replay.trace import Player
-from ryu_apps.vcm.trace import Census, Entry, What, Width, day
+from ryu_apps.vcm.trace import Census, TraceEntry, TraceEvent, Width, day
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -24,9 +24,9 @@ WIDTH = Width(vms=24, moves=80, evacuations=4, failures=3, room=8)
 class Forgetful(Player):
     """One kind of request is never sent."""
 
-    forgotten: Mode
+    forgotten: VdptoolMode
 
-    def _ask(self, vm: str, node: str | None, mode: Mode) -> float:
+    def _ask(self, vm: str, node: str | None, mode: VdptoolMode) -> float:
         return 0.0 if mode is self.forgotten else super()._ask(vm, node, mode)
 
 
@@ -40,12 +40,17 @@ def test_a_day_leaves_everything_in_its_place(emulated: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
-    ("forgotten", "misplaced", "staged", "left"), [(Mode.ASSOCIATE, 1, 1, False), (Mode.DEASSOCIATE, 1, 0, True)]
+    ("forgotten", "misplaced", "staged", "left"),
+    [(VdptoolMode.ASSOCIATE, 1, 1, False), (VdptoolMode.DEASSOCIATE, 1, 0, True)],
 )
 def test_what_is_not_in_its_place_is_found_out(
-    emulated: Cluster, forgotten: Mode, misplaced: int, staged: int, left: bool
+    emulated: Cluster, forgotten: VdptoolMode, misplaced: int, staged: int, left: bool
 ) -> None:
-    entries = [Entry(0, What.ARRIVE, "a", "hv1"), Entry(1, What.ARRIVE, "b", "hv2"), Entry(2, What.DEPART, "b")]
+    entries = [
+        TraceEntry(0, TraceEvent.ARRIVE, "a", "hv1"),
+        TraceEntry(1, TraceEvent.ARRIVE, "b", "hv2"),
+        TraceEntry(2, TraceEvent.DEPART, "b"),
+    ]
     careless = Forgetful(emulated, entries, tidy=2.0)
     careless.forgotten = forgotten
     report = careless.play(0.5)
@@ -59,10 +64,10 @@ def test_a_node_that_does_not_come_back_ends_the_replay(emulated: Cluster, monke
 
     monkeypatch.setattr(EmulatedStation, "wait_ready", no_bridge)
     with pytest.raises(StationError, match="no EVB TLV"):
-        Player(emulated, [Entry(0, What.FAIL, "hv8"), Entry(1, What.RETURN, "hv8")]).play(0.2)
+        Player(emulated, [TraceEntry(0, TraceEvent.FAIL, "hv8"), TraceEntry(1, TraceEvent.RETURN, "hv8")]).play(0.2)
 
 
-def _times(entries: list[Entry], nodes: list[str]) -> list[int]:
+def _times(entries: list[TraceEntry], nodes: list[str]) -> list[int]:
     """VMs that start, move, and start anew."""
     census = Census(nodes)
     changes = [change for entry in entries for change in census.apply(entry) if change.target is not None]

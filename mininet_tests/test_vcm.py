@@ -27,14 +27,14 @@ from ryu_apps.testbed.manager.guests import MismatchError, cluster_of
 from ryu_apps.testbed.manager.report import ClusterReport
 from ryu_apps.testbed.manager.run import Manager
 from ryu_apps.vcm.loader import Loaded, load_inventory
-from ryu_apps.vcm.move import Do, Step, Way
-from ryu_apps.vcm.orchestrator import Halt, Settings
-from ryu_apps.vcm.plans import Goal, Kind
+from ryu_apps.vcm.move import Do, Ladder, MoveStep
+from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits
+from ryu_apps.vcm.plans import Goal, GoalKind
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 INVENTORIES = CHECKOUT / "mininet_tests" / "inventories"
-EVACUATE_S1 = Goal(Kind.EVACUATE, "s1")
+EVACUATE_S1 = Goal(GoalKind.EVACUATE, "s1")
 AT_S1 = {"fw1", "web1", "web2", "web3", "db1"}
 
 
@@ -108,12 +108,12 @@ def test_a_switch_is_evacuated_under_traffic_and_each_vm_has_its_blackout(emulat
 
 
 def test_everything_is_reserved_before_anything_moves_if_so_wanted(emulated: Cluster) -> None:
-    task = Task(EVACUATE_S1, Settings(Way.SAFEST_EXCHANGE, delay=1.0, ahead=True), parallel=3, inject=False)
-    steps: list[tuple[float, Step]] = []
+    task = Task(EVACUATE_S1, MoveLimits(Ladder.SAFEST_EXCHANGE, delay=1.0, ahead=True), parallel=3, inject=False)
+    steps: list[tuple[float, MoveStep]] = []
     report, _ = carried_out(emulated, task, lambda manager, do: steps.append((time.monotonic(), do.step)))
     assert report.failures == ()
-    reserved = [t for t, step in steps if step is Step.RESERVE]
-    copied = [t for t, step in steps if step is Step.COPY]
+    reserved = [t for t, step in steps if step is MoveStep.RESERVE]
+    copied = [t for t, step in steps if step is MoveStep.COPY]
     assert len(reserved) == len(AT_S1) and min(copied) - max(reserved) > 1.0
 
 
@@ -121,7 +121,7 @@ def test_everything_is_reserved_before_anything_moves_if_so_wanted(emulated: Clu
 def test_a_dead_nodes_vms_start_on_the_reservations_that_were_made_ahead(tmp_path: Path) -> None:
     # Its own cluster: the node stays dead.
     with emulated_cluster(tmp_path) as cluster:
-        report, campaign = carried_out(cluster, Task(Goal(Kind.FAIL_OVER, "hv1"), keep=3.0))
+        report, campaign = carried_out(cluster, Task(Goal(GoalKind.FAIL_OVER, "hv1"), keep=3.0))
         uplinks = {name: list(one.tap.sightings) for name, one in cluster.hypervisors.items()}
     assert report.failures == ()
     (died,) = campaign.manager.hands.deaths.values()
@@ -234,19 +234,21 @@ def test_a_cluster_that_cannot_be_is_refused(tmp_path: Path, cluster: str, words
 
 
 # --- halted ---
-@pytest.mark.parametrize(("way", "step"), [(Way.MINIMIZE_LATENCY, Step.COPY), (Way.SAFEST_EXCHANGE, Step.ASSOCIATE)])
-def test_a_halt_on_the_way_leaves_the_flow_tables_as_before(emulated: Cluster, way: Way, step: Step) -> None:
+@pytest.mark.parametrize(
+    ("way", "step"), [(Ladder.MINIMIZE_LATENCY, MoveStep.COPY), (Ladder.SAFEST_EXCHANGE, MoveStep.ASSOCIATE)]
+)
+def test_a_halt_on_the_way_leaves_the_flow_tables_as_before(emulated: Cluster, way: Ladder, step: MoveStep) -> None:
     def halt(manager: Manager, do: Do) -> None:
         if do.step is step:
-            manager.post(Halt())
+            manager.post(HaltGoal())
 
     # Copying ends when it is told to, not when it is done.
-    copy = 20.0 if step is Step.COPY else 0.3
-    task = Task(Goal(Kind.EVACUATE, "hv1"), Settings(way), parallel=1, copy=copy)
+    copy = 20.0 if step is MoveStep.COPY else 0.3
+    task = Task(Goal(GoalKind.EVACUATE, "hv1"), MoveLimits(way), parallel=1, copy=copy)
     report, campaign = carried_out(emulated, task, halt, back=True)
     assert report.seconds < 15.0
     assert unnumbered(campaign.after) == unnumbered(campaign.before)
-    if step is Step.COPY:
+    if step is MoveStep.COPY:
         assert campaign.after == campaign.before
     assert {one.node == one.source for one in report.vms} == {True}
     assert [one.figures.outcome.value for one in report.attempts] == ["aborted"]
@@ -308,7 +310,7 @@ def test_nothing_runs_on_when_a_campaign_breaks(tmp_path: Path) -> None:
             raise LookupError("a mistake of ours")
 
     with emulated_cluster(tmp_path) as cluster:
-        campaign = Broken(shipped("full-of-rules"), cluster, Task(Goal(Kind.EVACUATE, "hv1")))
+        campaign = Broken(shipped("full-of-rules"), cluster, Task(Goal(GoalKind.EVACUATE, "hv1")))
         with pytest.raises(LookupError, match="a mistake of ours"):
             campaign.run()
         assert cluster.vms == {}
@@ -326,14 +328,14 @@ def _read(path: Path) -> bytes:
 # --- can these tests fail? ---
 def test_a_switch_that_lets_through_what_policy_blocks_is_found_out(emulated: Cluster) -> None:
     def leak(manager: Manager, do: Do) -> None:
-        if do.step is Step.COPY and do.vm == "fw1":
+        if do.step is MoveStep.COPY and do.vm == "fw1":
             flow = "cookie=0xbad,table=0,priority=65000,udp,in_port=1,tp_dst=20001"
             flow += " actions=push_vlan:0x8100,set_field:4196->vlan_vid,output:61"
             run(["ovs-ofctl", "-O", "OpenFlow13", "add-flow", "s1", flow])
-        if do.step is Step.ASSOCIATE:
+        if do.step is MoveStep.ASSOCIATE:
             run(["ovs-ofctl", "-O", "OpenFlow13", "del-flows", "s1", "cookie=0xbad/-1"])
 
-    report, _ = carried_out(emulated, Task(Goal(Kind.EVACUATE, "hv1"), parallel=1), leak)
+    report, _ = carried_out(emulated, Task(Goal(GoalKind.EVACUATE, "hv1"), parallel=1), leak)
     assert not report.ok
     assert any(re.match(r"fw1 to \w+: \d+ datagrams passed that policy blocks", one) for one in report.failures)
 

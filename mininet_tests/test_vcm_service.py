@@ -16,9 +16,9 @@ from ryu_apps.testbed.harness.shell import end
 from ryu_apps.testbed.manager.campaign import Campaign, Task
 from ryu_apps.testbed.manager.remote import RemoteOrchestrator
 from ryu_apps.testbed.manager.run import Manager
-from ryu_apps.vcm.move import Do, Step, Way
-from ryu_apps.vcm.orchestrator import Settings
-from ryu_apps.vcm.plans import Goal, Kind
+from ryu_apps.vcm.move import Do, Ladder, MoveStep
+from ryu_apps.vcm.orchestrator import MoveLimits
+from ryu_apps.vcm.plans import Goal, GoalKind
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -66,7 +66,7 @@ def service(emulated: Cluster, tmp_path: Path) -> Iterator[Service]:
 def remote(service: Service, cluster: Cluster, task: Task) -> Campaign:
     """The campaign of a task whose manager is the service."""
     campaign = Campaign(shipped("two-switch"), cluster, task)
-    kind = Kind.PROTECT if task.goal.kind is Kind.FAIL_OVER else task.goal.kind
+    kind = GoalKind.PROTECT if task.goal.kind is GoalKind.FAIL_OVER else task.goal.kind
     goal = Goal(kind, task.goal.subject)
     orchestrator = RemoteOrchestrator(service.url, goal, task.settings, task.parallel)
     campaign.manager.orchestrator = orchestrator
@@ -80,9 +80,9 @@ def test_somebody_elses_hypervisors_evacuate_a_switch(emulated: Cluster, service
     assert {places(report)[name] for name in AT_S1} <= {"hv5", "hv6", "hv7", "hv8"}
 
 
-@pytest.mark.parametrize("at", [Step.COPY, Step.ASSOCIATE])
-def test_a_manager_that_dies_goes_on_where_it_was(emulated: Cluster, service: Service, at: Step) -> None:
-    campaign = remote(service, emulated, Task(Goal(Kind.EVACUATE, "hv1"), Settings(Way.SAFEST_EXCHANGE)))
+@pytest.mark.parametrize("at", [MoveStep.COPY, MoveStep.ASSOCIATE])
+def test_a_manager_that_dies_goes_on_where_it_was(emulated: Cluster, service: Service, at: MoveStep) -> None:
+    campaign = remote(service, emulated, Task(Goal(GoalKind.EVACUATE, "hv1"), MoveLimits(Ladder.SAFEST_EXCHANGE)))
     died: list[Do] = []
 
     def meanwhile(manager: Manager, do: Do) -> None:
@@ -97,7 +97,7 @@ def test_a_manager_that_dies_goes_on_where_it_was(emulated: Cluster, service: Se
 
 
 def test_places_that_are_kept_outlive_the_manager(emulated: Cluster, service: Service) -> None:
-    campaign = remote(service, emulated, Task(Goal(Kind.PROTECT, "hv1"), keep=2.5))
+    campaign = remote(service, emulated, Task(Goal(GoalKind.PROTECT, "hv1"), keep=2.5))
     looked: list[None] = []
 
     def looks(words: str) -> None:

@@ -22,7 +22,7 @@ from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import end, wait_until
-from ryu_apps.testbed.harness.station import Answer, Mode, Vsi
+from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -83,7 +83,7 @@ class Managed:
     cluster: Cluster
     server: FileServer
 
-    def request(self, mode: Mode, number: int, version: int = 1, at: str = "hv1") -> Answer:
+    def request(self, mode: VdptoolMode, number: int, version: int = 1, at: str = "hv1") -> VdptoolAnswer:
         return self.cluster.hypervisors[at].station.request(mode, vm(number, version))
 
     def tables(self) -> dict[str, list[str]]:
@@ -95,9 +95,9 @@ class Managed:
         return found
 
 
-def vm(number: int, version: int) -> Vsi:
+def vm(number: int, version: int) -> VdptoolVsi:
     address = f"100-52:54:00:ab:00:{number:02x}"
-    return Vsi(f"00000000-0000-4000-8000-0000000009{number:02x}", 900, version, (address,), manager=MANAGER)
+    return VdptoolVsi(f"00000000-0000-4000-8000-0000000009{number:02x}", 900, version, (address,), manager=MANAGER)
 
 
 @pytest.fixture
@@ -122,15 +122,15 @@ def managed(tmp_path: Path) -> Iterator[Managed]:
 def test_manager_comes_and_goes_and_what_is_in_force_stays(managed: Managed) -> None:
     server, controller = managed.server, managed.cluster.controller
     server.offer(900, 1)
-    assert managed.request(Mode.ASSOCIATE, 1).granted
+    assert managed.request(VdptoolMode.ASSOCIATE, 1).granted
     assert server.asked == ["/900/1.yaml"]
     assert managed.type()["managers"] == [MANAGER] and managed.type()["stale"] is False
 
     server.stop()
     server.offer(900, 2)
-    refused = managed.request(Mode.ASSOCIATE, 2, version=2)
+    refused = managed.request(VdptoolMode.ASSOCIATE, 2, version=2)
     assert (refused.granted, OUT_OF_REACH in refused.reason) == (False, True), refused.reason
-    assert managed.request(Mode.ASSOCIATE, 3, at="hv5").granted, "the type is known"
+    assert managed.request(VdptoolMode.ASSOCIATE, 3, at="hv5").granted, "the type is known"
 
     before = managed.tables()
     controller.kill()
@@ -139,16 +139,16 @@ def test_manager_comes_and_goes_and_what_is_in_force_stays(managed: Managed) -> 
     after = managed.tables()
     assert {name: sorted({*before[name]} ^ {*after[name]}) for name in before} == {"s1": [], "s2": []}
     assert managed.type()["stale"] is True
-    assert managed.request(Mode.ASSOCIATE, 4, at="hv6").granted, "and is known after a restart"
+    assert managed.request(VdptoolMode.ASSOCIATE, 4, at="hv6").granted, "and is known after a restart"
 
     with socket.create_server(("127.0.0.1", PORT)):
-        hung = managed.request(Mode.ASSOCIATE, 2, version=2)
+        hung = managed.request(VdptoolMode.ASSOCIATE, 2, version=2)
     assert (hung.granted, OUT_OF_REACH in hung.reason) == (False, True), hung.reason
     assert hung.answered - hung.asked < RESOURCE_WAIT_DELAY
 
     server.start()
-    assert managed.request(Mode.ASSOCIATE, 2, version=2).granted
-    missing = managed.request(Mode.ASSOCIATE, 5, version=9)
+    assert managed.request(VdptoolMode.ASSOCIATE, 2, version=2).granted
+    missing = managed.request(VdptoolMode.ASSOCIATE, 5, version=9)
     assert not missing.granted and OUT_OF_REACH not in missing.reason
     outcomes = [one["kind"] for one in controller.get("/evb/events") if one["kind"].startswith("vsitype.")]
     assert outcomes == ["vsitype.unreachable", "vsitype.unreachable", "vsitype.fetched"]

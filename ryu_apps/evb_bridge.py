@@ -27,7 +27,7 @@ from ryu_apps.evb.events import (
     Effect,
     Event,
     FetchType,
-    Happened,
+    LogEvent,
     Missed,
     NotSaved,
     PoliciesLoaded,
@@ -36,23 +36,23 @@ from ryu_apps.evb.events import (
     TimerExpired,
     TypeFetched,
 )
-from ryu_apps.evb.policy.offer import Document
+from ryu_apps.evb.policy.offer import FetchedDocument
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.store import Store, StoreError
 from ryu_apps.evb.switches.recovery import UNKNOWN
 from ryu_apps.evb.vsi.bodies import compiled
-from ryu_apps.event_log import Journal
+from ryu_apps.event_log import EventLog
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics import Metrics
-from ryu_apps.process.heap import spare_survivors
+from ryu_apps.process.heap import freeze_gc
 from ryu_apps.process.interrupts import ENDING, end_at_once
 from ryu_apps.process.signals import end_upon, on_signals
 from ryu_apps.process.supervisor import Supervisor
 from ryu_apps.process.waiting import Watch
-from ryu_apps.settings import Settings, SettingsError, load_policy_set, load_settings
+from ryu_apps.settings import BridgeSettings, SettingsError, load_policy_set, load_settings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
-from ryu_apps.vsi_manager_client import Fetcher
+from ryu_apps.vsi_manager_client import VsiManagerClient
 
 #: Log lines that are written before others have a turn.
 _LINES = 50
@@ -69,7 +69,7 @@ def _due(deadline: float | None, late: float = 0.0) -> bool:
     return deadline is not None and deadline + late <= time.monotonic()
 
 
-def _settings() -> Settings:
+def _settings() -> BridgeSettings:
     """What the operator configured; mistakes end the program with their lines, and without a traceback."""
     try:
         return load_settings()
@@ -77,7 +77,7 @@ def _settings() -> Settings:
         raise SystemExit(f"evbridge cannot start:\n{error}") from None
 
 
-def _state(settings: Settings) -> tuple[Store, dict[str, bytes]]:
+def _state(settings: BridgeSettings) -> tuple[Store, dict[str, bytes]]:
     """The store and what it holds; what is wrong with it ends the program with one line that says what to do."""
     try:
         store = open_store(settings.state_dir, UNKNOWN)
@@ -125,15 +125,15 @@ class EvbBridge(app_manager.RyuApp):
             managers=settings.config.vsi_managers,
             forward_in_flight=settings.config.forward_in_flight,
         )
-        self._fetcher = Fetcher(settings.path.parent)
+        self._fetcher = VsiManagerClient(settings.path.parent)
         self.alarms = Alarms()
         self.metrics = Metrics(self.engine, self.alarms)
-        self.journal = Journal(self.logger)
+        self.journal = EventLog(self.logger)
         switches = settings.config.fabric.switches
         DESCRIPTORS.prepare(len(switches), self._report)
         self.southbound = Southbound(self.deliver, switches.__contains__, self._report, self.engine.is_busy)
         self._inbox: deque[Event] = deque()
-        self._untold: deque[tuple[float, Happened]] = deque()
+        self._untold: deque[tuple[float, LogEvent]] = deque()
         self._feeding = False
         self._watch = Watch()
         self._supervisor = Supervisor()
@@ -141,9 +141,9 @@ class EvbBridge(app_manager.RyuApp):
     def start(self) -> None:
         """Ryu calls this once all apps are loaded."""
         super().start()
-        spare_survivors()
+        freeze_gc()
         for dpid in self.engine.fabric.switches:
-            self._tell(Happened("switch.awaited", dpid=dpid), time.monotonic())
+            self._tell(LogEvent("switch.awaited", dpid=dpid), time.monotonic())
         self.threads.append(hub.spawn(self._watch_the_clock))
         on_signals({signal.SIGHUP: self.reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
 
@@ -173,7 +173,7 @@ class EvbBridge(app_manager.RyuApp):
             policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
         except SettingsError as error:
             mistakes = [str(one) for one in error.diagnostics]
-            self._tell(Happened("policies.refused", detail={"mistakes": mistakes}), time.monotonic())
+            self._tell(LogEvent("policies.refused", detail={"mistakes": mistakes}), time.monotonic())
             return mistakes
         epochs = self.engine.epochs
         epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))
@@ -196,27 +196,27 @@ class EvbBridge(app_manager.RyuApp):
 
     def _feed(self, event: Event) -> None:
         now = time.monotonic()
-        told: list[Happened] = []
+        told: list[LogEvent] = []
         for effect in self.engine.feed(event, now):
             self._perform(effect, told)
         # Told by the clock's green thread, when what had to be sent is sent: nobody waits for a log line.
         self._untold.extend((now, happened) for happened in told)
 
-    def _tell(self, happened: Happened, now: float) -> None:
+    def _tell(self, happened: LogEvent, now: float) -> None:
         self._record([happened, *self.alarms.observe(happened, now)], now)
 
-    def _record(self, told: Iterable[Happened], now: float) -> None:
+    def _record(self, told: Iterable[LogEvent], now: float) -> None:
         for happened in told:
             self.journal.write(happened, now)
             self.metrics.observe(happened, now)
 
     def _report(self, kind: str, dpid: int | None, detail: dict[str, object]) -> None:
         """Something has happened at the edge, of which the engine knows nothing."""
-        self._untold.append((time.monotonic(), Happened(kind, dpid=dpid, detail=detail)))
+        self._untold.append((time.monotonic(), LogEvent(kind, dpid=dpid, detail=detail)))
         self._watch.ring()
 
-    def _perform(self, effect: Effect, told: list[Happened]) -> None:
-        if isinstance(effect, Happened):
+    def _perform(self, effect: Effect, told: list[LogEvent]) -> None:
+        if isinstance(effect, LogEvent):
             told.append(effect)
         elif isinstance(effect, Save):
             self._save(effect)
@@ -236,7 +236,7 @@ class EvbBridge(app_manager.RyuApp):
     def _fetch(self, wanted: FetchType) -> None:
         """Ask a VSI manager, in a green thread of its own."""
         offer = self._fetcher.fetch(wanted)
-        if isinstance(offer, Document):
+        if isinstance(offer, FetchedDocument):
             epochs = self.engine.epochs
             epochs.adopt(tpool.execute(compiled, epochs.missing([offer.vsi_type])))
         self.deliver(TypeFetched(wanted.token, offer))

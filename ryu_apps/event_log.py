@@ -6,9 +6,9 @@ import logging
 from collections import deque
 
 from ryu_apps.evb.alarms import NOTABLE
-from ryu_apps.evb.events import Happened
+from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.rate_limit import Bursts
+from ryu_apps.rate_limit import RateLimit
 
 #: Entries that are kept.
 LENGTH = 10_000
@@ -32,7 +32,7 @@ _IDLE = frozenset(
 _IDLE_BURST, BURST = 10, 200
 
 
-class Journal:
+class EventLog:
     """One line an event, with switch, port and VSI as fields.
 
     Of what a port causes more often than is of use, the rest of a second is one event with its number (``repeated``).
@@ -42,16 +42,16 @@ class Journal:
     """
 
     def __init__(self, logger: logging.Logger) -> None:
-        self.entries: deque[tuple[float, Happened]] = deque(maxlen=LENGTH)
+        self.entries: deque[tuple[float, LogEvent]] = deque(maxlen=LENGTH)
         self._logger = logger
-        self._bursts: Bursts[tuple[str, PortId | int | None]] = Bursts()
+        self._bursts: RateLimit[tuple[str, PortId | int | None]] = RateLimit()
 
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`tick`, monotonic seconds."""
         return self._bursts.deadline
 
-    def write(self, happened: Happened, now: float) -> None:
+    def write(self, happened: LogEvent, now: float) -> None:
         """Keep it and log it, unless there are too many of the kind."""
         self.tick(now)
         key = happened.kind, happened.dpid if happened.port is None else happened.port
@@ -62,9 +62,9 @@ class Journal:
         """Tell of what was held back."""
         for (kind, place), count in self._bursts.over(now):
             port, dpid = (place, place.dpid) if isinstance(place, PortId) else (None, place)
-            self._keep(Happened(kind, port, dpid, detail={"repeated": count}), now)
+            self._keep(LogEvent(kind, port, dpid, detail={"repeated": count}), now)
 
-    def _keep(self, happened: Happened, now: float) -> None:
+    def _keep(self, happened: LogEvent, now: float) -> None:
         self.entries.append((now, happened))
         level = _level(happened.kind)
         if self._logger.isEnabledFor(level):
@@ -75,7 +75,7 @@ def _level(kind: str) -> int:
     return logging.WARNING if kind in NOTABLE else logging.DEBUG if kind in _UNDERSTATED else logging.INFO
 
 
-def _line(happened: Happened) -> str:
+def _line(happened: LogEvent) -> str:
     where = str(happened.port) if happened.port else "" if happened.dpid is None else f"{happened.dpid:016x}"
     fields = [where, f"vsi={happened.vsi}" if happened.vsi else ""]
     fields += [f"{name}={value}" for name, value in happened.detail.items()]

@@ -20,7 +20,7 @@ from ryu_apps.evb.alarms import RAISED, TABLE, Alarms
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as TRANSLATIONS
 from ryu_apps.evb.bridge.snooper import COUNTERS
-from ryu_apps.evb.events import Happened
+from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS
@@ -88,7 +88,7 @@ class Metrics:
         for switch in self._switches.values():
             self._begin_at_zero(_labels(switch))
 
-    def observe(self, happened: Happened, now: float) -> None:
+    def observe(self, happened: LogEvent, now: float) -> None:
         """Count what happened at ``now``, monotonic seconds."""
         if happened.kind == RAISED:
             self._alarms.labels(happened.detail["alarm"], happened.detail["severity"]).inc()

@@ -16,7 +16,7 @@ class _Period:
     held_back: int = 0
 
 
-class Bursts(Generic[K]):
+class RateLimit(Generic[K]):
     """Times are monotonic seconds.
 
     Args:

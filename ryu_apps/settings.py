@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ryu_apps.evb.config import BridgeConfig, load_config
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource
@@ -29,7 +29,7 @@ class SettingsError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BridgeSettings:
     """Everything the bridge is told before it starts."""
 
     path: Path
@@ -48,7 +48,7 @@ def config_path() -> Path:
     return Path(os.environ.get("EVBRIDGE_CONFIG", DEFAULT_PATH))
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None) -> BridgeSettings:
     """Read and check everything.
 
     Raises:
@@ -60,7 +60,7 @@ def load_settings(path: Path | None = None) -> Settings:
         raise SettingsError(diagnostics)
     if distrusted := list(_authorities(path, config)):
         raise SettingsError(distrusted)
-    return Settings(path, config, load_policy_set(path.parent, config.policies))
+    return BridgeSettings(path, config, load_policy_set(path.parent, config.policies))
 
 
 def load_policy_set(base: Path, places: tuple[str, ...]) -> PolicySet:
@@ -83,7 +83,7 @@ def _authorities(path: Path, config: BridgeConfig) -> Iterator[Diagnostic]:
             try:
                 trust(path.parent, source)
             except OSError as problem:
-                yield error(str(path.parent / source.ca_file), Place(), problem.strerror or str(problem))
+                yield error(str(path.parent / source.ca_file), Position(), problem.strerror or str(problem))
 
 
 def _read_one(path: Path) -> tuple[str, str]:

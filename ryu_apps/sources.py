@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, utf8
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error, utf8
 
 #: ``(file name, text)``, as the loaders want it.
 Source = tuple[str, str]
@@ -22,14 +22,14 @@ def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]
     for path in paths:
         files = _yaml_files(path) if path.is_dir() else [path]
         if not files:
-            found.append(error(str(path), Place(), "no .yaml file in this directory"))
+            found.append(error(str(path), Position(), "no .yaml file in this directory"))
         for file in files:
             if str(file) in sources:
                 continue
             try:
                 text = utf8(str(file), file.read_bytes())
             except OSError as problem:
-                text = error(str(file), Place(), problem.strerror or str(problem))
+                text = error(str(file), Position(), problem.strerror or str(problem))
             if isinstance(text, Diagnostic):
                 found.append(text)
             else:

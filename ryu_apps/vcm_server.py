@@ -20,13 +20,13 @@ from webob.dec import wsgify
 
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, is_loopback, read_body, screen, status_line
 from ryu_apps.vcm.loader import Loaded
-from ryu_apps.vcm.resources import Reply, changes, serve
-from ryu_apps.vcm.service import Service
+from ryu_apps.vcm.resources import ManagerReply, changes, serve
+from ryu_apps.vcm.service import ManagerService
 
 _VERSION = 1
 
 
-class Entry(NamedTuple):
+class JournalEntry(NamedTuple):
     """A request as it is remembered: when (seconds), what; without a method: a deadline has come."""
 
     t: float
@@ -39,7 +39,7 @@ class JournalError(Exception):
     """The journal cannot be used; the text says why."""
 
 
-class Journal:
+class RequestJournal:
     """What was asked, a line each, written before it is done: the same again comes to the same."""
 
     def __init__(self, path: Path, inventory: str) -> None:
@@ -63,11 +63,11 @@ class Journal:
             self._append(self._head)
             _sync_folder(path.parent)
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[JournalEntry]:
         """What was asked in earlier lives."""
         yield from self._entries
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: JournalEntry) -> None:
         """Remember a request; it is on the disk when this returns.
 
         Raises:
@@ -85,7 +85,7 @@ class Journal:
             raise
         self._size += len(line)
 
-    def _read(self) -> tuple[list[Entry], int]:
+    def _read(self) -> tuple[list[JournalEntry], int]:
         """What is there, and how long it is without a last line that was not finished."""
         self._file.seek(0)
         octets = self._file.read()
@@ -110,9 +110,9 @@ def _line(written: dict[str, Any]) -> bytes:
     return json.dumps(written).encode() + b"\n"
 
 
-def _entry(line: bytes) -> Entry:
+def _entry(line: bytes) -> JournalEntry:
     found = json.loads(line)
-    entry = Entry(float(found["t"]), found["method"], found["path"], found["body"])
+    entry = JournalEntry(float(found["t"]), found["method"], found["path"], found["body"])
     if not all(isinstance(one, str) for one in entry[1:]):
         raise ValueError(f"not a request: {line.decode()}")
     return entry
@@ -126,13 +126,13 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class Desk:
+class ServiceDesk:
     """A service, its journal and the time: a WSGI application."""
 
     def __init__(
         self,
-        service: Service,
-        journal: Journal | None,
+        service: ManagerService,
+        journal: RequestJournal | None,
         clock: Callable[[], float] = time.time,
         names: tuple[str, ...] = (),
         limit: Limit = lambda seconds: nullcontext(),
@@ -166,7 +166,7 @@ class Desk:
             return _error(refused.status, refused.reason)
         # A clock that is set back does not turn back what has been.
         now = self._last = max(self._last, self._clock())
-        entry = Entry(now, request.method, path, body)
+        entry = JournalEntry(now, request.method, path, body)
         try:
             self._catch_up(now)
             if self._journal is not None and changes(entry.method, path):
@@ -175,26 +175,26 @@ class Desk:
             return _error(503, f"the journal cannot be written: {error.strerror}")
         return _response(self._do(entry))
 
-    def _do(self, entry: Entry) -> Reply:
+    def _do(self, entry: JournalEntry) -> ManagerReply:
         if not entry.method:
             self.service.tick(entry.t)
-            return Reply(200, {})
+            return ManagerReply(200, {})
         return serve(self.service, entry.method, entry.path, entry.body.encode(), entry.t)
 
     def _catch_up(self, now: float) -> None:
         deadline = self.service.deadline
         if deadline is not None and deadline <= now:
-            passed = Entry(now)
+            passed = JournalEntry(now)
             if self._journal is not None:
                 self._journal.note(passed)
             self._do(passed)
 
 
 def _error(status: int, reason: str) -> Response:
-    return _response(Reply(status, {"error": reason}))
+    return _response(ManagerReply(status, {"error": reason}))
 
 
-def _response(reply: Reply) -> Response:
+def _response(reply: ManagerReply) -> Response:
     octets = json.dumps(reply.body).encode() + b"\n"
     return Response(body=octets, status=status_line(reply.status), content_type="application/json")
 
@@ -216,8 +216,10 @@ def serve_inventory(
 
     try:
         sock = listen((host, port), reuse_port=False)
-        journals = Journal(journal, text) if journal else None
-        desk = Desk(Service(loaded.inventory), journals, names=names, limit=lambda seconds: Timeout(seconds, False))
+        journals = RequestJournal(journal, text) if journal else None
+        desk = ServiceDesk(
+            ManagerService(loaded.inventory), journals, names=names, limit=lambda seconds: Timeout(seconds, False)
+        )
     except JournalError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

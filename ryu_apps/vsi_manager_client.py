@@ -18,14 +18,14 @@ from eventlet import Timeout, tpool
 from eventlet.semaphore import Semaphore
 
 from ryu_apps.evb.events import FetchType
-from ryu_apps.evb.policy.diagnostic import Place, error
+from ryu_apps.evb.policy.diagnostic import Position, error
 from ryu_apps.evb.policy.offer import (
-    Document,
-    Faulty,
+    FetchedDocument,
     HttpSource,
-    Missing,
+    Invalid,
+    NotFound,
+    NotModified,
     Offer,
-    Unchanged,
     Unreachable,
     Validators,
     read_offer,
@@ -54,7 +54,7 @@ class _Answer(NamedTuple):
     body: bytes | None
 
 
-class Fetcher:
+class VsiManagerClient:
     """Asks, one green thread a question.
 
     Args:
@@ -82,15 +82,17 @@ class Fetcher:
 
     def _understood(self, wanted: FetchType, url: str, answer: _Answer) -> Offer:
         if answer.status == 304 and wanted.known is not None:
-            return Unchanged()
+            return NotModified()
         if answer.status in (404, 410):
-            return Missing()
+            return NotFound()
         if answer.status != 200:
             return Unreachable(f"HTTP {answer.status} {answer.reason}".strip())
         if answer.body is None:
-            return Faulty((error(url, Place(), f"more than {wanted.source.max_size} octets"),))
+            return Invalid((error(url, Position(), f"more than {wanted.source.max_size} octets"),))
         # In a thread of the system's: thousands of rules take seconds, and stations do not wait.
-        found: Document | Faulty = tpool.execute(read_offer, url, wanted.key, answer.body, answer.validators, SECTIONS)
+        found: FetchedDocument | Invalid = tpool.execute(
+            read_offer, url, wanted.key, answer.body, answer.validators, SECTIONS
+        )
         return found
 
     def _ask(self, source: HttpSource, url: str, known: Validators | None) -> _Answer:

@@ -18,7 +18,7 @@ from ryu_apps.cli.stage import private_namespaces
 
 if TYPE_CHECKING:
     from ryu_apps.testbed.matrix.run import Cell
-    from ryu_apps.testbed.matrix.tables import Table as Found
+    from ryu_apps.testbed.matrix.tables import MatrixTable as Found
 
 
 #: Columns of a table that goes to a file.

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 import click
 
 from ryu_apps.cli.check import counted
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, Severity, error, has_errors, in_reading_order
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, Severity, error, has_errors, in_reading_order
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.ovf.collect import collect_package
-from ryu_apps.ovf.envelope import Fetch, read_package
+from ryu_apps.ovf.envelope import ReadFile, read_package
 from ryu_apps.ovf.instances import instances_text
 from ryu_apps.ovf.model import Package, PortProfile
 from ryu_apps.ovf.policy_file import policy_text
@@ -89,7 +89,7 @@ def export(paths: tuple[Path, ...], output: Path | None) -> None:
         click.echo(f"{_summary(package)}: {_warnings(found)}")
 
 
-def _fetch_beside(paths: Iterable[Path], sources: list[Source]) -> Fetch:
+def _fetch_beside(paths: Iterable[Path], sources: list[Source]) -> ReadFile:
     """Finds network port profiles among the files that were named, then beside the first of them; never elsewhere."""
     named = {Path(file).name: (file, text) for file, text in sources}
     directory = next((path.parent for path in paths), Path())
@@ -126,7 +126,7 @@ def _file_name(profile: PortProfile) -> str:
 def _in_the_way(files: dict[Path, str]) -> list[Diagnostic]:
     """Files that would be overwritten with something else."""
     return [
-        error(str(path), Place(), "is there already and says something else: --force overwrites it")
+        error(str(path), Position(), "is there already and says something else: --force overwrites it")
         for path, text in files.items()
         if path.exists() and path.read_bytes() != text.encode("utf-8")
     ]

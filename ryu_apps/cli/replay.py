@@ -14,7 +14,7 @@ from ryu_apps.cli.stage import performance, private_namespaces, this_namespace
 from ryu_apps.vcm.trace import Width
 
 if TYPE_CHECKING:
-    from ryu_apps.testbed.replay.report import MigrationReport, Report
+    from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
     from ryu_apps.testbed.replay.scenario import Scenario
 
 OPENFLOW_REST = "ryu.app.ofctl_rest"
@@ -58,10 +58,10 @@ def replay(
     if (scenario is None) == (seed is None):
         raise click.UsageError("a file or --day, one of them")
     if scenario is None or scenario.suffix == ".csv":
-        from ryu_apps.cli.trace import Wanted, replay_trace
+        from ryu_apps.cli.trace import TraceOptions, replay_trace
 
         width = Width(vms, moves, evacuations, failures, room=max(2 * vms // nodes, 2))
-        wanted = Wanted(scenario, seed or 0, nodes, width, seconds, output)
+        wanted = TraceOptions(scenario, seed or 0, nodes, width, seconds, output)
         raise SystemExit(0 if replay_trace(wanted, root_namespace) else 1)
     if root_namespace:
         this_namespace()
@@ -89,7 +89,7 @@ def load(path: Path) -> Scenario:
         raise click.ClickException(f"mistakes in the scenario\n{error}") from None
 
 
-def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False) -> Report:
+def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool = False) -> ReplayReport:
     """Run a scenario behind a progress display."""
     from ryu_apps.testbed.harness.controller import APPS
     from ryu_apps.testbed.replay.player import replay as run_scenario

@@ -16,7 +16,7 @@ from ryu_apps.cli.stage import performance, private_namespaces, this_namespace
 from ryu_apps.evb.policy.diagnostic import Diagnostic, utf8
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.topologies import multi_switch
-from ryu_apps.vcm.trace import Entry, Width, day, read_trace, write_trace
+from ryu_apps.vcm.trace import TraceEntry, Width, day, read_trace, write_trace
 
 if TYPE_CHECKING:
     from ryu_apps.testbed.replay.trace import DayReport
@@ -25,7 +25,7 @@ _SPINES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TraceOptions:
     """What is asked for.
 
     Attributes:
@@ -43,7 +43,7 @@ class Wanted:
     output: Path | None
 
 
-def replay_trace(wanted: Wanted, root_namespace: bool) -> bool:
+def replay_trace(wanted: TraceOptions, root_namespace: bool) -> bool:
     """Replay a trace behind a progress display, and say what it came to.
 
     Returns:
@@ -70,7 +70,7 @@ def replay_trace(wanted: Wanted, root_namespace: bool) -> bool:
     return report.ok
 
 
-def _entries(wanted: Wanted, fabric: Fabric) -> list[Entry]:
+def _entries(wanted: TraceOptions, fabric: Fabric) -> list[TraceEntry]:
     names = [one.name for port in fabric.ports(Role.STATION) if (one := fabric.interface(port)) is not None]
     if wanted.file is None:
         return day(wanted.seed, names, wanted.width)
@@ -83,7 +83,9 @@ def _entries(wanted: Wanted, fabric: Fabric) -> list[Entry]:
     return entries
 
 
-def _play(name: str, entries: list[Entry], fabric: Fabric, seconds: float, target: Path, console: Console) -> DayReport:
+def _play(
+    name: str, entries: list[TraceEntry], fabric: Fabric, seconds: float, target: Path, console: Console
+) -> DayReport:
     from ryu_apps.testbed.replay.trace import replay_trace as play
 
     with performance(name, console, target / "logs") as tell:

@@ -19,10 +19,10 @@ from ryu_apps.cli.stage import performance, private_namespaces
 from ryu_apps.sources import read_sources
 from ryu_apps.vcm.inventory import Occupancy
 from ryu_apps.vcm.loader import Loaded, load_inventory
-from ryu_apps.vcm.move import Way
-from ryu_apps.vcm.orchestrator import Settings
-from ryu_apps.vcm.placement import Question, Ranking, rank
-from ryu_apps.vcm.plans import Goal, GoalError, Kind, Plan, make_plan
+from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.orchestrator import MoveLimits
+from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
+from ryu_apps.vcm.plans import Goal, GoalError, GoalKind, Plan, make_plan
 
 if TYPE_CHECKING:
     from ryu_apps.testbed.manager.campaign import Task
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 #: Columns of a table that goes to a file.
 _WIDE = 160
-_LADDERS = [Way.MINIMIZE_LATENCY.value, Way.SAFEST_EXCHANGE.value]
+_LADDERS = [Ladder.MINIMIZE_LATENCY.value, Ladder.SAFEST_EXCHANGE.value]
 
 _INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-_GOAL = click.argument("goal", type=click.Choice([kind.value for kind in Kind]))
+_GOAL = click.argument("goal", type=click.Choice([kind.value for kind in GoalKind]))
 _SUBJECT = click.argument("subject", required=False, default="")
 _PARALLEL = click.option(
     "--parallel", type=click.IntRange(min=1), default=2, show_default=True, help="Moves at a time."
@@ -82,7 +82,7 @@ def place(inventory: Path, vm: str) -> None:
     known = read(inventory).inventory
     if vm not in known.vms:
         raise click.ClickException(f"there is no VM {vm!r} in {known.name}")
-    ranking = rank(Question(known, Occupancy(known), known.vms[vm]))
+    ranking = rank(PlacementQuestion(known, Occupancy(known), known.vms[vm]))
     click.echo(f"{vm} is at {known.vms[vm].at}")
     for line in explained(ranking):
         click.echo(line)
@@ -148,7 +148,7 @@ def run(
 
     task = Task(
         wanted,
-        Settings(Way(ladder), delay, ahead),
+        MoveLimits(Ladder(ladder), delay, ahead),
         parallel,
         copy_ms / 1000.0,
         interval_ms / 1000.0,
@@ -200,8 +200,8 @@ def read(path: Path) -> Loaded:
 
 
 def _plan(loaded: Loaded, goal: str, subject: str, parallel: int) -> Plan:
-    kind = Kind(goal)
-    if kind is Kind.REBALANCE and subject:
+    kind = GoalKind(goal)
+    if kind is GoalKind.REBALANCE and subject:
         raise click.UsageError("rebalance is about the whole cluster")
     try:
         return make_plan(loaded.inventory, Goal(kind, subject), parallel=parallel)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.events import Happened
+from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.topology.fabric import PortId
 
 #: The events that say that an alarm begins and is over.
@@ -20,7 +20,7 @@ RAISED, CLEARED = "alarm.raised", "alarm.cleared"
 MAX_OF_A_KIND = 100
 
 
-class Severity(Enum):
+class AlarmSeverity(Enum):
     """How much is at stake."""
 
     CRITICAL = "critical"
@@ -45,7 +45,7 @@ class Row:
 
     kind: str
     words: str
-    severity: Severity = Severity.WARNING
+    severity: AlarmSeverity = AlarmSeverity.WARNING
     about: tuple[str, ...] = ()
     cleared_by: tuple[str, ...] = ()
     after: float = 0.0
@@ -55,14 +55,14 @@ class Row:
 _DPID, _PORT, _TYPE = ("dpid",), ("dpid", "port"), ("type", "url")
 
 TABLE = (
-    Row("store.failed", "state cannot be saved", Severity.CRITICAL, cleared_by=("store.works",)),
-    Row("switch.awaited", "the switch does not connect", Severity.CRITICAL, _DPID, ("switch.up",), after=30.0),
-    Row("switch.down", "the switch is not connected", Severity.CRITICAL, _DPID, ("switch.up",)),
-    Row("switch.refused", "the switch refuses what it should hold", Severity.CRITICAL, _DPID, ("switch.ready",)),
+    Row("store.failed", "state cannot be saved", AlarmSeverity.CRITICAL, cleared_by=("store.works",)),
+    Row("switch.awaited", "the switch does not connect", AlarmSeverity.CRITICAL, _DPID, ("switch.up",), after=30.0),
+    Row("switch.down", "the switch is not connected", AlarmSeverity.CRITICAL, _DPID, ("switch.up",)),
+    Row("switch.refused", "the switch refuses what it should hold", AlarmSeverity.CRITICAL, _DPID, ("switch.ready",)),
     Row(
         "switch.altered",
         "somebody else has changed the switch, and it is compared",
-        Severity.CRITICAL,
+        AlarmSeverity.CRITICAL,
         _DPID,
         ("switch.ready", "switch.down"),
     ),
@@ -167,7 +167,7 @@ class Alarm:
     raised: bool = False
     detail: dict[str, object] = field(default_factory=dict)
 
-    def told(self, kind: str, now: float) -> Happened:
+    def told(self, kind: str, now: float) -> LogEvent:
         """The event that says that it begins or is over."""
         detail: dict[str, object] = {
             "alarm": self.row.kind,
@@ -176,7 +176,7 @@ class Alarm:
         }
         if kind == CLEARED:
             detail |= {"lasted": round(now - self.since, 3), "count": self.count}
-        return Happened(kind, self.port, self.dpid, self.vsi, {**detail, **self.detail})
+        return LogEvent(kind, self.port, self.dpid, self.vsi, {**detail, **self.detail})
 
     @property
     def subject(self) -> str:
@@ -213,17 +213,17 @@ class Alarms:
         """When :meth:`tick` has something to say, monotonic seconds; None: no time is awaited."""
         return min((one.deadline for one in self._all() if one.deadline is not None), default=None)
 
-    def observe(self, happened: Happened, now: float) -> list[Happened]:
+    def observe(self, happened: LogEvent, now: float) -> list[LogEvent]:
         """Take what happened; returns which alarms it raises and clears, as events."""
-        told: list[Happened] = []
+        told: list[LogEvent] = []
         for row in self._clears.get(happened.kind, ()):
             told += self._cleared(row, happened, now)
         cause = self._rows.get(happened.kind)
         return told if cause is None else told + self._caused(cause, happened, now)
 
-    def tick(self, now: float) -> list[Happened]:
+    def tick(self, now: float) -> list[LogEvent]:
         """Raise what has lasted long enough, clear what has been quiet for long enough."""
-        told: list[Happened] = []
+        told: list[LogEvent] = []
         for one in [one for one in self._all() if one.deadline is not None and one.deadline <= now]:
             told += self._end(one, now) if one.raised else self._raise(one, now)
         return told
@@ -231,7 +231,7 @@ class Alarms:
     def _all(self) -> Iterator[Alarm]:
         return (one for of_a_kind in self._present.values() for one in of_a_kind.values())
 
-    def _caused(self, row: Row, happened: Happened, now: float) -> list[Happened]:
+    def _caused(self, row: Row, happened: LogEvent, now: float) -> list[LogEvent]:
         of_a_kind, identity = self._present[row.kind], tuple(_part(name, happened) for name in row.about)
         one = of_a_kind.get(identity)
         if one is None:
@@ -241,7 +241,7 @@ class Alarms:
         one.count, one.last, one.detail = one.count + 1, now, happened.detail
         return [] if one.raised or row.after else self._raise(one, now)
 
-    def _cleared(self, row: Row, happened: Happened, now: float) -> list[Happened]:
+    def _cleared(self, row: Row, happened: LogEvent, now: float) -> list[LogEvent]:
         wanted = [_part(name, happened) for name in row.about]
         if row.about and not any(part is not None for part in wanted):
             return []
@@ -252,22 +252,22 @@ class Alarms:
         ]
         return [told for one in over for told in self._end(one, now)]
 
-    def _raise(self, one: Alarm, now: float) -> list[Happened]:
+    def _raise(self, one: Alarm, now: float) -> list[LogEvent]:
         one.raised = True
         return [one.told(RAISED, now)]
 
-    def _end(self, one: Alarm, now: float) -> list[Happened]:
+    def _end(self, one: Alarm, now: float) -> list[LogEvent]:
         del self._present[one.row.kind][one.identity]
         return [one.told(CLEARED, now)] if one.raised else []
 
 
-def _new(row: Row, identity: _Identity, happened: Happened, now: float) -> Alarm:
+def _new(row: Row, identity: _Identity, happened: LogEvent, now: float) -> Alarm:
     port = happened.port if "port" in row.about else None
     dpid = port.dpid if port is not None else happened.dpid if "dpid" in row.about else None
     return Alarm(row, identity, now, now, dpid, port, happened.vsi if "vsi" in row.about else None)
 
 
-def _part(name: str, happened: Happened) -> object:
+def _part(name: str, happened: LogEvent) -> object:
     """What an event says of one part of an identity; None: nothing."""
     match name:
         case "dpid":

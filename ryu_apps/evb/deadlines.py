@@ -12,7 +12,7 @@ K = TypeVar("K", bound=Hashable)
 _SLACK = 64
 
 
-class Agenda(Generic[K]):
+class DeadlineQueue(Generic[K]):
     """One deadline an item, in monotonic seconds; cheap to move, so keep-alives may move it often."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, Match, MeterCount, Rule
+from ryu_apps.evb.flow.rule import CookieMask, Match, MeterCount, Rule, RuleChange
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource, Offer, Validators
@@ -285,7 +285,7 @@ class Apply:
 
     dpid: int
     token: int
-    change: Change
+    change: RuleChange
     mode: Mode
     lane: int = 0
 
@@ -342,7 +342,7 @@ class FetchType:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class LogEvent:
     """Something worth a log line, a metric, or a step of a ladder diagram.
 
     Attributes:
@@ -360,4 +360,4 @@ class Happened:
     detail: dict[str, object] = field(default_factory=dict)
 
 
-Effect = SendFrame | Apply | ReadRules | ReadMeters | Save | FetchType | Happened
+Effect = SendFrame | Apply | ReadRules | ReadMeters | Save | FetchType | LogEvent

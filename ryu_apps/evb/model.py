@@ -15,8 +15,8 @@ __all__ = [
     "EVERYTHING",
     "NOTHING",
     "Binding",
-    "Group",
     "Interest",
+    "MulticastGroup",
     "Phase",
     "PortId",
     "Retention",
@@ -84,13 +84,13 @@ class Phase(Enum):
     RELEASING = "releasing"
 
 
-Group = IPv4Address | IPv6Address
+MulticastGroup = IPv4Address | IPv6Address
 
 #: Groups of the link itself, which everybody receives at all times: they need no membership (RFC 4541 2.1.2).
 CONTROL_GROUPS = IPv4Network("224.0.0.0/24"), IPv6Network("ff02::/16")
 
 
-def is_control(group: Group) -> bool:
+def is_control(group: MulticastGroup) -> bool:
     """Whether frames to a group reach everybody."""
     return any(group in network for network in CONTROL_GROUPS)
 
@@ -103,9 +103,9 @@ class Wish(NamedTuple):
     """
 
     exclude: bool
-    sources: frozenset[Group] = frozenset()
+    sources: frozenset[MulticastGroup] = frozenset()
 
-    def wants(self, source: Group | None) -> bool:
+    def wants(self, source: MulticastGroup | None) -> bool:
         """Whether frames from a source are wanted; None: from one that nobody has named."""
         return (source in self.sources) is not self.exclude
 
@@ -124,7 +124,7 @@ class Interest(NamedTuple):
     """One group that a VSI is to receive, by one of its addresses."""
 
     binding: Binding
-    group: Group
+    group: MulticastGroup
     wish: Wish
 
 

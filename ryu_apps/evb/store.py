@@ -14,7 +14,7 @@ class StoreError(Exception):
     """The store cannot do it now (disk full, read-only, gone); nothing was changed."""
 
 
-class Conflict(StoreError):
+class StoreConflict(StoreError):
     """Somebody else was faster: a key is not at the version that was expected."""
 
 
@@ -25,8 +25,8 @@ class Versioned(NamedTuple):
     version: int
 
 
-Changes = Mapping[str, bytes | None]
-Watcher = Callable[[Changes], None]
+StoreChanges = Mapping[str, bytes | None]
+StoreWatcher = Callable[[StoreChanges], None]
 
 
 class Store(Protocol):
@@ -49,7 +49,7 @@ class Store(Protocol):
             StoreError: it cannot be read.
         """
 
-    def commit(self, changes: Changes, expected: Mapping[str, int] | None = None) -> None:
+    def commit(self, changes: StoreChanges, expected: Mapping[str, int] | None = None) -> None:
         """Write all changes or none; a value of None deletes.
 
         Args:
@@ -60,7 +60,7 @@ class Store(Protocol):
             StoreError: it cannot be written.
         """
 
-    def watch(self, watcher: Watcher) -> Callable[[], None]:
+    def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
         """Be told of every commit after it; returns what ends it."""
 
     def close(self) -> None:

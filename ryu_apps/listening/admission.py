@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Generic, Protocol, TypeVar
 
 
-class Guest(Protocol):
+class OpenConnection(Protocol):
     """A connection.
 
     Attributes:
@@ -16,10 +16,10 @@ class Guest(Protocol):
     def origin(self) -> str: ...
 
 
-G = TypeVar("G", bound=Guest)
+G = TypeVar("G", bound=OpenConnection)
 
 
-class Admission(Generic[G]):
+class ConnectionLimit(Generic[G]):
     """Bounds in all and for each origin.
 
     Connections of which nothing is known yet give way: a new one takes the place of the oldest such connection of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable
 
-from ryu_apps.rate_limit import Bursts
+from ryu_apps.rate_limit import RateLimit
 
 #: Seconds in which one subject is told of once; an alarm counts as over after twice that.
 INTERVAL = 60.0
@@ -29,7 +29,7 @@ class Damper:
         self._kind = kind
         self._tell = tell
         self._clock = clock
-        self._bursts: Bursts[Hashable] = Bursts(INTERVAL, _MOST)
+        self._bursts: RateLimit[Hashable] = RateLimit(INTERVAL, _MOST)
 
     def happened(self, subject: Hashable, dpid: int | None = None, **detail: object) -> None:
         """It has happened to a subject."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ryu.lib import hub
 
-from ryu_apps.listening.admission import Admission
+from ryu_apps.listening.admission import ConnectionLimit
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.listening.sockets import bound, hang_up, is_local, listen, origin
 
@@ -20,7 +20,7 @@ _PAUSE = 0.1
 _OF_ONE = {errno.ECONNABORTED, errno.ECONNRESET, errno.EPROTO, errno.EINTR}
 
 
-class Connection:
+class AcceptedConnection:
     """One that was accepted.
 
     Attributes:
@@ -39,7 +39,7 @@ class Connection:
         hang_up(self.socket)
 
 
-class Listener:
+class TcpListener:
     """A listening socket, and the bounds on what it lets in.
 
     Args:
@@ -58,7 +58,7 @@ class Listener:
     def __init__(self, name: str, what: str, host: str, port: int) -> None:
         self.name = name
         self.server = listen(what, host, port)
-        self.inside: Admission[Connection] = Admission(*DESCRIPTORS.share())
+        self.inside: ConnectionLimit[AcceptedConnection] = ConnectionLimit(*DESCRIPTORS.share())
         self.turned_away = 0
         DESCRIPTORS.servers.append(self)
 
@@ -82,7 +82,7 @@ class Listener:
         """Whether only this host can connect."""
         return is_local(self.server)
 
-    def accept(self) -> Connection:
+    def accept(self) -> AcceptedConnection:
         """The next connection that may stay, to be given back by ``inside.leave``."""
         while True:
             try:
@@ -90,7 +90,7 @@ class Listener:
             except OSError as error:
                 self._failed(error)
                 continue
-            connection = Connection(socket, address)
+            connection = AcceptedConnection(socket, address)
             given_up = self.inside.enter(connection)
             if given_up is not None:
                 self._turn_away(given_up, "too many connections")
@@ -120,7 +120,7 @@ class Listener:
             self._turn_away(given_up, reason)
         return given_up is not None
 
-    def _turn_away(self, connection: Connection, reason: str) -> None:
+    def _turn_away(self, connection: AcceptedConnection, reason: str) -> None:
         connection.end()
         self.turned_away += 1
         self._want(connection.origin, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order, warning
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error, has_errors, in_reading_order, warning
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.loader import load_documents
 from ryu_apps.evb.policy.model import VsiType
@@ -46,7 +46,7 @@ def collect_package(
         found += diagnostics
         package = loaded or package
         if index:
-            found.append(error(source[0], Place(), f"{instances[0][0]} has the instances already"))
+            found.append(error(source[0], Position(), f"{instances[0][0]} has the instances already"))
     if policies is None:
         return None, in_reading_order(found)
     for vsi_type in policies.types.values():
@@ -62,7 +62,7 @@ def collect_package(
 def _unsayable(vsi_type: VsiType) -> Iterator[Diagnostic]:
     """What XML has no way to write down."""
     if unwritable(vsi_type.name):
-        yield error(vsi_type.file, Place(), "the name has characters that XML cannot say")
+        yield error(vsi_type.file, Position(), "the name has characters that XML cannot say")
     for rule in (*vsi_type.from_vm.rules, *vsi_type.to_vm.rules):
         if unwritable(rule.description):
             yield error(vsi_type.file, rule.place, "the description has characters that XML cannot say")
@@ -73,7 +73,9 @@ def _missing(package: Package, known: Iterable[object], file: str) -> Iterator[D
     for network in package.networks:
         for key in network.vsi_types:
             if key not in described:
-                yield error(file, Place(), f"network {network.name!r}: there is no policy for VSI type {key}")
+                yield error(file, Position(), f"network {network.name!r}: there is no policy for VSI type {key}")
     for vsi in package.vsis:
         if vsi.vsi_type is not None and vsi.vsi_type not in described:
-            yield warning(file, Place(), f"{vsi.adapter} of {vsi.vm}: there is no policy for VSI type {vsi.vsi_type}")
+            yield warning(
+                file, Position(), f"{vsi.adapter} of {vsi.vm}: there is no policy for VSI type {vsi.vsi_type}"
+            )

@@ -15,9 +15,9 @@ from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.loader import load_documents
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.ovf.markup import MAX_TEXT, Element, read_markup
-from ryu_apps.ovf.model import Network, Package, Vsi, clashes, settled
+from ryu_apps.ovf.model import Package, PortNetwork, VsiAdapter, clashes, settled
 from ryu_apps.ovf.names import NPP, OVF
-from ryu_apps.ovf.port import Port, read_port
+from ryu_apps.ovf.port import EthernetPort, read_port
 from ryu_apps.ovf.profile import Allowance, bare_document, profile_of, read_profile
 from ryu_apps.ovf.properties import misunderstood
 
@@ -42,31 +42,31 @@ _BESIDE = {
 }
 
 #: What a ``NetworkPortProfileURI`` points to: ``(file name, text)``, or the reason why there is nothing.
-Fetch = Callable[[str], tuple[str, str] | str]
+ReadFile = Callable[[str], tuple[str, str] | str]
 
 
 @dataclass(slots=True)
 class _Contents:
     """What has been gathered of a package so far."""
 
-    fetch: Fetch
+    fetch: ReadFile
     found: list[Diagnostic] = field(default_factory=list)
     documents: dict[VsiTypeKey, Document] = field(default_factory=dict)
-    bare: dict[VsiTypeKey, Port] = field(default_factory=dict)
-    ports: dict[str, Port] = field(default_factory=dict)
+    bare: dict[VsiTypeKey, EthernetPort] = field(default_factory=dict)
+    ports: dict[str, EthernetPort] = field(default_factory=dict)
     """By network port profile ID."""
-    networks: dict[str, Network] = field(default_factory=dict)
-    offers: dict[str, tuple[Port, ...]] = field(default_factory=dict)
+    networks: dict[str, PortNetwork] = field(default_factory=dict)
+    offers: dict[str, tuple[EthernetPort, ...]] = field(default_factory=dict)
     """The items of each network's profiles."""
-    fetched: dict[str, tuple[Port, ...]] = field(default_factory=dict)
+    fetched: dict[str, tuple[EthernetPort, ...]] = field(default_factory=dict)
     """By file name: a document that was named, or that many networks point to, is read once."""
     allowance: Allowance = field(default_factory=Allowance)
     systems: dict[str, Element] = field(default_factory=dict)
-    vsis: list[tuple[Vsi, Element]] = field(default_factory=list)
+    vsis: list[tuple[VsiAdapter, Element]] = field(default_factory=list)
 
 
 def read_package(
-    sources: tuple[tuple[str, str], ...], fetch: Fetch, sections: tuple[Section, ...] = ()
+    sources: tuple[tuple[str, str], ...], fetch: ReadFile, sections: tuple[Section, ...] = ()
 ) -> tuple[Package | None, list[Diagnostic]]:
     """Read an envelope, or documents of network port profiles.
 
@@ -130,7 +130,7 @@ def _unknown_types(contents: _Contents) -> Iterator[Diagnostic]:
 
 
 # --- profiles -------------------------------------------------------------------------------------
-def _read_profiles(contents: _Contents, element: Element) -> tuple[Port, ...]:
+def _read_profiles(contents: _Contents, element: Element) -> tuple[EthernetPort, ...]:
     """The items of one profile, or of all in a collection of them; what they describe is added to the contents."""
     if element.name in _PROFILES:
         for child in element.children:
@@ -147,7 +147,7 @@ def _read_profiles(contents: _Contents, element: Element) -> tuple[Port, ...]:
     return profile.ports
 
 
-def _add_port(contents: _Contents, port: Port) -> None:
+def _add_port(contents: _Contents, port: EthernetPort) -> None:
     if port.profile_id:
         other = contents.ports.setdefault(port.profile_id, port)
         if other.vsi_type != port.vsi_type:
@@ -201,7 +201,7 @@ def _read_network(contents: _Contents, element: Element) -> None:
     if name in contents.networks:
         contents.found.append(element.error(f"network {name!r} is already described"))
         return
-    offers: list[Port] = []
+    offers: list[EthernetPort] = []
     description = ""
     for child in element.children:
         if child.name in _PROFILE:
@@ -216,7 +216,7 @@ def _read_network(contents: _Contents, element: Element) -> None:
             contents.found += misunderstood(child)
     vlans = {one.vlan for one in offers}
     types = tuple(dict.fromkeys(one.vsi_type for one in offers if one.vsi_type is not None))
-    contents.networks[name] = Network(name, vlans.pop() if len(vlans) == 1 else None, types, description)
+    contents.networks[name] = PortNetwork(name, vlans.pop() if len(vlans) == 1 else None, types, description)
     contents.offers[name] = tuple(offers)
 
 
@@ -231,7 +231,7 @@ def _label(contents: _Contents, element: Element, attribute: str) -> str:
     return label
 
 
-def _fetched(contents: _Contents, element: Element) -> tuple[Port, ...]:
+def _fetched(contents: _Contents, element: Element) -> tuple[EthernetPort, ...]:
     source = contents.fetch(element.words)
     if isinstance(source, str):
         contents.found.append(element.error(f"network port profile {element.words}: {source}"))
@@ -289,7 +289,7 @@ def _is_adapter(element: Element) -> bool:
     return element.name == _ITEM and _ETHERNET_ADAPTER in kinds
 
 
-def _add_vsi(contents: _Contents, vm: str, port: Port) -> None:
+def _add_vsi(contents: _Contents, vm: str, port: EthernetPort) -> None:
     if port.network is not None and port.network not in contents.networks:
         contents.found.append(port.element.error(f"there is no network {port.network!r} in NetworkSection"))
         return
@@ -300,7 +300,7 @@ def _add_vsi(contents: _Contents, vm: str, port: Port) -> None:
         contents.found.append(port.element.error(f"there is no network port profile {port.profile_id!r} here"))
         return
     offer = _offer(contents, port)
-    vsi = Vsi(
+    vsi = VsiAdapter(
         vm,
         port.name or f"adapter {port.instance_id}".rstrip(),
         port.network,
@@ -314,7 +314,7 @@ def _add_vsi(contents: _Contents, vm: str, port: Port) -> None:
     contents.vsis.append((settled(vsi, contents.networks), port.element))
 
 
-def _offer(contents: _Contents, port: Port) -> Port | None:
+def _offer(contents: _Contents, port: EthernetPort) -> EthernetPort | None:
     """The profile that an adapter gets: the one that it names, by ID or by VSI type, or the only one of its network."""
     if port.profile_id:
         return contents.ports[port.profile_id]

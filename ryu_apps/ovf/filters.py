@@ -1,7 +1,7 @@
 """Rules of an ACL as CIM filters, and back.
 
 One ``CIM_FilterList`` is one rule: its entries are ANDed, as CIM has it, and stand inside it for want of associations
-in a document.  Its ``Direction`` is seen from the VM's adapter: Input (1) is what the VM receives.  One entry of the
+in a document.  Its ``CimDirection`` is seen from the VM's adapter: Input (1) is what the VM receives.  One entry of the
 class ``CIM_FilterEntry`` gives the action; a list whose entry is the ``DefaultFilter`` is the default of its direction.
 
 =======================  ==============================================================================================
@@ -34,8 +34,8 @@ from ryu_apps.evb.policy.fields import (
     range_blocks,
 )
 from ryu_apps.evb.policy.schema import AnyRule, tests_of
-from ryu_apps.ovf.markup import Element, Node
-from ryu_apps.ovf.model import Acl, Rule
+from ryu_apps.ovf.markup import Element, MarkupNode
+from ryu_apps.ovf.model import FilterAcl, FilterRule
 from ryu_apps.ovf.names import FILTER_ENTRY, FILTER_LIST, HDR_8021, IP_HEADERS
 from ryu_apps.ovf.port import property_nodes
 from ryu_apps.ovf.properties import NAMING, Properties
@@ -88,7 +88,7 @@ _MIRROR = {
 }
 
 
-class Direction(IntEnum):
+class CimDirection(IntEnum):
     """``CIM_FilterList.Direction``, seen from the adapter."""
 
     INPUT = 1
@@ -149,10 +149,10 @@ def read_filter_list(element: Element) -> tuple[list[Draft], list[Diagnostic]]:
     found = said.found + reading.found
     if not number or reading.allow is None or reading.broken:
         return [], found
-    return list(_drafts(reading, Direction(number), said.text("Description", "ElementName"))), found
+    return list(_drafts(reading, CimDirection(number), said.text("Description", "ElementName"))), found
 
 
-def acl_nodes(acl: Acl, direction: Direction) -> Iterator[Node]:
+def acl_nodes(acl: FilterAcl, direction: CimDirection) -> Iterator[MarkupNode]:
     """The filter lists of one direction: the rules, and the default behind them."""
     for number, rule in enumerate(acl.rules, start=1):
         yield _list_node(direction, f"{number}", rule.description, (_action_node(rule.allow), *_entry_nodes(rule)))
@@ -187,14 +187,14 @@ def _without_entries(element: Element) -> Element:
     return Element(element.file, element.place, element.name, element.attributes, kept, element.text, element.end)
 
 
-def _drafts(reading: _Reading, direction: Direction, description: str) -> Iterator[Draft]:
-    for name, own in (("from_vm", Direction.OUTPUT), ("to_vm", Direction.INPUT)):
-        if direction in (Direction.INPUT, Direction.OUTPUT) and direction is not own:
+def _drafts(reading: _Reading, direction: CimDirection, description: str) -> Iterator[Draft]:
+    for name, own in (("from_vm", CimDirection.OUTPUT), ("to_vm", CimDirection.INPUT)):
+        if direction in (CimDirection.INPUT, CimDirection.OUTPUT) and direction is not own:
             continue
         if reading.default:
             yield Draft(name, reading.element, bool(reading.allow))
             continue
-        mirror = _MIRROR if direction is Direction.MIRRORED and own is Direction.INPUT else {}
+        mirror = _MIRROR if direction is CimDirection.MIRRORED and own is CimDirection.INPUT else {}
         fields = {mirror.get(one, one): value for one, value in reading.fields.items()}
         places = {mirror.get(one, one): value for one, value in reading.places.items()}
         data: dict[str, Any] = {"description": description} if description else {}
@@ -464,28 +464,28 @@ def _port(text: str) -> int:
 
 
 # --- to XML --------------------------------------------------------------------------------------
-def _list_node(direction: Direction, name: str, description: str, entries: tuple[Node, ...]) -> Node:
+def _list_node(direction: CimDirection, name: str, description: str, entries: tuple[MarkupNode, ...]) -> MarkupNode:
     named = f"{direction.name.lower()} {name}"
     properties = {"Description": description or None, "Direction": int(direction), "Name": named}
-    return Node("fl:CIM_FilterList", (*property_nodes("fl", properties), *entries))
+    return MarkupNode("fl:CIM_FilterList", (*property_nodes("fl", properties), *entries))
 
 
-def _action_node(allow: bool, default: bool = False) -> Node:
+def _action_node(allow: bool, default: bool = False) -> MarkupNode:
     properties = {
         "Action": _PERMIT if allow else _DENY,
         "DefaultFilter": "true" if default else None,
         "MatchConditionType": int(Condition.ANY),
         "TrafficType": _ANY_TRAFFIC,
     }
-    return Node("fe:CIM_FilterEntry", property_nodes("fe", properties))
+    return MarkupNode("fe:CIM_FilterEntry", property_nodes("fe", properties))
 
 
-def _entry_nodes(rule: Rule) -> Iterator[Node]:
+def _entry_nodes(rule: FilterRule) -> Iterator[MarkupNode]:
     left = dict(rule.tests)
     for name, properties in (("ip:CIM_IPHeadersFilter", _ip_headers), ("eth:CIM_Hdr8021Filter", _ethernet)):
         said, taken = properties(left)
         if taken:
-            yield Node(name, property_nodes(name.partition(":")[0], dict(sorted(said.items()))))
+            yield MarkupNode(name, property_nodes(name.partition(":")[0], dict(sorted(said.items()))))
         left = {one: value for one, value in left.items() if one not in taken}
     for field_name, alternatives in left.items():
         yield _other_node(field_name, alternatives)
@@ -551,7 +551,7 @@ def _single(name: str, tests: Mapping[str, Alternatives]) -> Masked | None:
     return alternatives[0] if len(alternatives) == 1 else None
 
 
-def _other_node(name: str, alternatives: Alternatives) -> Node:
+def _other_node(name: str, alternatives: Alternatives) -> MarkupNode:
     value = written(name, alternatives)
     items = value if isinstance(value, list) else [value]
     properties = {
@@ -560,4 +560,4 @@ def _other_node(name: str, alternatives: Alternatives) -> Node:
         "OtherMatchConditionType": f"{OTHER_PREFIX}{name}",
         "TrafficType": _ANY_TRAFFIC,
     }
-    return Node("fe:CIM_FilterEntry", property_nodes("fe", properties))
+    return MarkupNode("fe:CIM_FilterEntry", property_nodes("fe", properties))

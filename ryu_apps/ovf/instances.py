@@ -13,7 +13,7 @@ from ryu_apps.evb.policy.validate import Strict, validate
 from ryu_apps.evb.wire.mac import mac_from_text, mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.ovf.markup import unwritable
-from ryu_apps.ovf.model import MAX_UINT32, MAX_VLAN, Network, Package, Vsi, clashes, settled
+from ryu_apps.ovf.model import MAX_UINT32, MAX_VLAN, Package, PortNetwork, VsiAdapter, clashes, settled
 from ryu_apps.ovf.policy_text import policy_lines, scalar
 
 _HEAD = """\
@@ -41,7 +41,7 @@ def _vsi_id(written: object) -> VsiId:
 
 
 _TEXT = WithJsonSchema({"type": "string"})
-Name = Annotated[str, PlainValidator(_name), _TEXT]
+ElementName = Annotated[str, PlainValidator(_name), _TEXT]
 Vlan = Annotated[int, Field(ge=1, le=MAX_VLAN)]
 Uint32 = Annotated[int, Field(ge=0, le=MAX_UINT32)]
 
@@ -58,15 +58,15 @@ class NetworkEntry(Strict):
 
     vlan: Vlan | None = None
     vsi_types: list[TypeReference] = Field(default_factory=list)
-    description: Name | Literal[""] = ""
+    description: ElementName | Literal[""] = ""
 
 
 class VsiEntry(Strict):
     """One VSI."""
 
-    vm: Name
-    adapter: Name
-    network: Name | None = None
+    vm: ElementName
+    adapter: ElementName
+    network: ElementName | None = None
     vsi_type: TypeReference | None = None
     mac: Annotated[int, PlainValidator(_mac), _TEXT] | None = None
     vlan: Vlan | None = None
@@ -79,7 +79,7 @@ class InstancesFile(Strict):
     """The whole file."""
 
     version: Literal[1]
-    networks: dict[Name, NetworkEntry] = Field(default_factory=dict)
+    networks: dict[ElementName, NetworkEntry] = Field(default_factory=dict)
     vsis: list[VsiEntry]
 
 
@@ -114,7 +114,9 @@ def instances_text(package: Package) -> str:
     return _HEAD + "".join(f"{line}\n" for line in lines)
 
 
-def _inconsistencies(vsis: tuple[Vsi, ...], networks: dict[str, Network], document: Document) -> list[Diagnostic]:
+def _inconsistencies(
+    vsis: tuple[VsiAdapter, ...], networks: dict[str, PortNetwork], document: Document
+) -> list[Diagnostic]:
     wrong: list[tuple[Path, str]] = [
         (("vsis", index, "network"), f"there is no network {vsi.network!r}")
         for index, vsi in enumerate(vsis)
@@ -124,20 +126,20 @@ def _inconsistencies(vsis: tuple[Vsi, ...], networks: dict[str, Network], docume
     return [error(document.file, document.value_place(path), reason) for path, reason in wrong]
 
 
-def _network(name: str, entry: NetworkEntry) -> Network:
-    return Network(name, entry.vlan, tuple(_key(one) for one in entry.vsi_types), entry.description)
+def _network(name: str, entry: NetworkEntry) -> PortNetwork:
+    return PortNetwork(name, entry.vlan, tuple(_key(one) for one in entry.vsi_types), entry.description)
 
 
-def _vsi(entry: VsiEntry) -> Vsi:
+def _vsi(entry: VsiEntry) -> VsiAdapter:
     given = {name: getattr(entry, name) for name in VsiEntry.model_fields}
-    return Vsi(**given | {"vsi_type": _key(entry.vsi_type) if entry.vsi_type else None})
+    return VsiAdapter(**given | {"vsi_type": _key(entry.vsi_type) if entry.vsi_type else None})
 
 
 def _key(written: TypeReference) -> VsiTypeKey:
     return VsiTypeKey(written.type_id, written.version)
 
 
-def _network_data(network: Network) -> dict[str, Any]:
+def _network_data(network: PortNetwork) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if network.vlan is not None:
         data["vlan"] = network.vlan
@@ -148,7 +150,7 @@ def _network_data(network: Network) -> dict[str, Any]:
     return data
 
 
-def _vsi_data(vsi: Vsi) -> dict[str, Any]:
+def _vsi_data(vsi: VsiAdapter) -> dict[str, Any]:
     data = {name: getattr(vsi, name) for name in VsiEntry.model_fields}
     said: dict[str, Any] = {name: value for name, value in data.items() if value is not None}
     if vsi.vsi_type is not None:

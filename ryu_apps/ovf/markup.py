@@ -18,7 +18,7 @@ from xml.sax.xmlreader import Locator
 from defusedxml.common import DefusedXmlException
 from defusedxml.expatreader import DefusedExpatParser
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, warning
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error, warning
 from ryu_apps.ovf.names import OVF, PREFIXES, canonical
 
 #: Bounds that no honest descriptor comes near (its disks are files of their own).
@@ -32,7 +32,7 @@ MAX_TEXT = 1_000
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 #: Namespace and local name.
-Name = tuple[str, str]
+QualifiedName = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -50,12 +50,12 @@ class Element:
     """
 
     file: str
-    place: Place
-    name: Name
-    attributes: Mapping[Name, str]
+    place: Position
+    name: QualifiedName
+    attributes: Mapping[QualifiedName, str]
     children: list[Element] = field(default_factory=list)
     text: str = ""
-    end: Place = Place()
+    end: Position = Position()
 
     @property
     def shown(self) -> str:
@@ -73,11 +73,11 @@ class Element:
         """An attribute of the envelope's namespace; exporters also write it without a prefix."""
         return self.attributes.get((OVF, local), self.attributes.get(("", local)))
 
-    def all(self, *names: Name) -> Iterator[Element]:
+    def all(self, *names: QualifiedName) -> Iterator[Element]:
         """The children of any of these names."""
         return (one for one in self.children if one.name in names)
 
-    def first(self, name: Name) -> Element | None:
+    def first(self, name: QualifiedName) -> Element | None:
         """The first child of that name."""
         return next(self.all(name), None)
 
@@ -101,7 +101,7 @@ def read_markup(file: str, text: str) -> tuple[Element | None, list[Diagnostic]]
         the root element, or None and one diagnostic.
     """
     if len(text) > MAX_CHARACTERS:
-        return None, [error(file, Place(), f"file is larger than {MAX_CHARACTERS} characters")]
+        return None, [error(file, Position(), f"file is larger than {MAX_CHARACTERS} characters")]
     parser = DefusedExpatParser(namespaceHandling=1, forbid_dtd=True)
     builder = _Builder(file, parser)
     parser.setContentHandler(builder)
@@ -110,7 +110,7 @@ def read_markup(file: str, text: str) -> tuple[Element | None, list[Diagnostic]]
         parser.feed(_NOT_XML.sub("\0", text.removeprefix("\ufeff")))
         parser.close()
     except SAXParseException as problem:
-        place = Place(problem.getLineNumber() or 1, (problem.getColumnNumber() or 0) + 1)
+        place = Position(problem.getLineNumber() or 1, (problem.getColumnNumber() or 0) + 1)
         return None, [error(file, place, f"not XML: {problem.getMessage()}")]
     except DefusedXmlException:
         return None, [error(file, builder.here, "a document type declaration is refused: it can declare entities")]
@@ -135,9 +135,9 @@ class _Builder(ContentHandler):
         self._left = MAX_ELEMENTS
 
     @property
-    def here(self) -> Place:
+    def here(self) -> Position:
         """Where the parser is."""
-        return Place(self._at.getLineNumber() or 1, (self._at.getColumnNumber() or 0) + 1)
+        return Position(self._at.getLineNumber() or 1, (self._at.getColumnNumber() or 0) + 1)
 
     def startElementNS(self, name: Any, qname: Any, attrs: Any) -> None:  # noqa: N802 - SAX calls it that
         self._left -= 1
@@ -162,19 +162,19 @@ class _Builder(ContentHandler):
         element.end = self.here
 
 
-def _named(name: tuple[str | None, str]) -> Name:
+def _named(name: tuple[str | None, str]) -> QualifiedName:
     return canonical(name[0] or ""), name[1]
 
 
-class Node(NamedTuple):
+class MarkupNode(NamedTuple):
     """An element to be written; names have the prefixes of :data:`PREFIXES`, or none for the envelope's own."""
 
     name: str
-    content: str | tuple[Node, ...] = ()
+    content: str | tuple[MarkupNode, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
 
 
-def write_markup(root: Node, namespaces: Mapping[str, str]) -> str:
+def write_markup(root: MarkupNode, namespaces: Mapping[str, str]) -> str:
     """The document with this root.
 
     Args:
@@ -186,7 +186,7 @@ def write_markup(root: Node, namespaces: Mapping[str, str]) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + "".join(f"{line}\n" for line in lines)
 
 
-def _lines(node: Node, indent: str) -> Iterator[str]:
+def _lines(node: MarkupNode, indent: str) -> Iterator[str]:
     tag = node.name + "".join(f" {name}={quoteattr(value)}" for name, value in node.attributes)
     if isinstance(node.content, str):
         yield f"{indent}<{tag}>{escape(node.content, {chr(13): '&#13;'})}</{node.name}>"

@@ -18,7 +18,7 @@ MAX_VLAN = 4094
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class PortNetwork:
     """A logical network.
 
     Attributes:
@@ -35,7 +35,7 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
-class Vsi:
+class VsiAdapter:
     """A VSI instance: one adapter of a VM.  What is None is not known, and is the station's to say.
 
     Attributes:
@@ -62,7 +62,7 @@ class Vsi:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FilterRule:
     """One rule of an ACL: all tests must hold.
 
     Attributes:
@@ -77,10 +77,10 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Acl:
+class FilterAcl:
     """One direction; the first rule that matches decides, and ``default`` if none does."""
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[FilterRule, ...] = ()
     default: bool = False
 
 
@@ -97,8 +97,8 @@ class PortProfile:
 
     key: VsiTypeKey
     name: str
-    from_vm: Acl | None = None
-    to_vm: Acl | None = None
+    from_vm: FilterAcl | None = None
+    to_vm: FilterAcl | None = None
     rest: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -111,12 +111,12 @@ class PortProfile:
 class Package:
     """All there is to know of a package, or of a set of policy files and their instances."""
 
-    networks: tuple[Network, ...] = ()
+    networks: tuple[PortNetwork, ...] = ()
     profiles: tuple[PortProfile, ...] = ()
-    vsis: tuple[Vsi, ...] = ()
+    vsis: tuple[VsiAdapter, ...] = ()
 
 
-def settled(vsi: Vsi, networks: Mapping[str, Network]) -> Vsi:
+def settled(vsi: VsiAdapter, networks: Mapping[str, PortNetwork]) -> VsiAdapter:
     """A VSI with what it gets from its network: the VLAN, and the VSI type if the network has just one."""
     network = networks.get(vsi.network) if vsi.network is not None else None
     if network is None:
@@ -129,10 +129,10 @@ def settled(vsi: Vsi, networks: Mapping[str, Network]) -> Vsi:
     )
 
 
-def clashes(vsis: tuple[Vsi, ...]) -> Iterator[tuple[int, str, str]]:
+def clashes(vsis: tuple[VsiAdapter, ...]) -> Iterator[tuple[int, str, str]]:
     """VSIs that cannot both be: index, attribute at fault, reason."""
-    ids: dict[VsiId, Vsi] = {}
-    addresses: dict[tuple[int | None, int], Vsi] = {}
+    ids: dict[VsiId, VsiAdapter] = {}
+    addresses: dict[tuple[int | None, int], VsiAdapter] = {}
     for index, vsi in enumerate(vsis):
         if vsi.vsi_id is not None and (other := ids.setdefault(vsi.vsi_id, vsi)) is not vsi:
             yield index, "vsi_id", f"VSIID {vsi.vsi_id} is already that of {other.adapter} of {other.vm}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ryu_apps.ovf.filters import concise
-from ryu_apps.ovf.model import Acl, PortProfile, Rule
+from ryu_apps.ovf.model import FilterAcl, FilterRule, PortProfile
 from ryu_apps.ovf.policy_text import policy_lines
 
 
@@ -35,13 +35,13 @@ def policy_text(profile: PortProfile, origin: str) -> str:
     return "\n".join(comments) + "\n" + "\n\n".join(blocks) + "\n"
 
 
-def _acl(acl: Acl) -> dict[str, Any]:
+def _acl(acl: FilterAcl) -> dict[str, Any]:
     data: dict[str, Any] = {"default": "allow" if acl.default else "deny"}
     if acl.rules:
         data["rules"] = [{"rule": _rule(one)} for one in acl.rules]
     return data
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _rule(rule: FilterRule) -> dict[str, Any]:
     data: dict[str, Any] = {"description": rule.description} if rule.description else {}
     return data | concise(dict(rule.tests)) | {"actions": {"allow": int(rule.allow)}}

@@ -13,8 +13,8 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId
-from ryu_apps.ovf.markup import Element, Node
-from ryu_apps.ovf.model import MAX_UINT32, MAX_VLAN, Vsi
+from ryu_apps.ovf.markup import Element, MarkupNode
+from ryu_apps.ovf.model import MAX_UINT32, MAX_VLAN, VsiAdapter
 from ryu_apps.ovf.names import EPASD, RASD
 from ryu_apps.ovf.properties import NAMING, Properties
 from ryu_apps.ovf.values import mac
@@ -53,7 +53,7 @@ _ACCESS, _TRUNK = 2, 5
 
 
 @dataclass(frozen=True, slots=True)
-class Port:
+class EthernetPort:
     """One instance of the class; what it says nothing about is None or "".
 
     Attributes:
@@ -63,7 +63,7 @@ class Port:
         network: the network it is connected to.
         vsi_type: VSI Type ID and version.
         profile_id: the network port profile that it is, or wants.
-        vlan, mac, vsi_id, manager_id, group_id: as in :class:`~ryu_apps.ovf.model.Vsi`.
+        vlan, mac, vsi_id, manager_id, group_id: as in :class:`~ryu_apps.ovf.model.VsiAdapter`.
     """
 
     element: Element
@@ -79,10 +79,10 @@ class Port:
     group_id: int | None = None
 
 
-def read_port(element: Element) -> tuple[Port, list[Diagnostic]]:
+def read_port(element: Element) -> tuple[EthernetPort, list[Diagnostic]]:
     """What an instance says, and what is wrong with it or not taken over."""
     said = Properties(element, (EPASD, RASD), _KNOWN, _ARRAYS)
-    port = Port(
+    port = EthernetPort(
         element,
         name=said.text("ElementName", "Caption"),
         instance_id=said.text("InstanceID"),
@@ -100,7 +100,7 @@ def read_port(element: Element) -> tuple[Port, list[Diagnostic]]:
     return port, said.found
 
 
-def port_nodes(vsi: Vsi, instance_id: int) -> tuple[Node, ...]:
+def port_nodes(vsi: VsiAdapter, instance_id: int) -> tuple[MarkupNode, ...]:
     """The properties of an adapter, in the order of the schema."""
     properties = {
         "Address": None if vsi.mac is None else mac_to_text(vsi.mac),
@@ -118,10 +118,10 @@ def port_nodes(vsi: Vsi, instance_id: int) -> tuple[Node, ...]:
     return property_nodes("epasd", properties)
 
 
-def property_nodes(prefix: str, properties: Mapping[str, object]) -> tuple[Node, ...]:
+def property_nodes(prefix: str, properties: Mapping[str, object]) -> tuple[MarkupNode, ...]:
     """Elements for the properties that have a value, in the given order; a tuple is an array."""
     return tuple(
-        Node(f"{prefix}:{name}", str(one))
+        MarkupNode(f"{prefix}:{name}", str(one))
         for name, value in properties.items()
         if value is not None
         for one in (value if isinstance(value, tuple) else (value,))
@@ -192,7 +192,7 @@ def _quality(said: Properties) -> None:
         said.warn(element, "AllowedPriorities is not taken over: a rule with vlan_pcp says as much")
 
 
-def _filtering(said: Properties, port: Port) -> None:
+def _filtering(said: Properties, port: EthernetPort) -> None:
     """What a port may send and receive beside its own address and VLAN."""
     if said.flag("Promiscuous"):
         said.warn(

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, warning
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, warning
 from ryu_apps.evb.policy.document import Document, Path, read_document
 from ryu_apps.evb.policy.model import Acl as PolicyAcl
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.ovf.filters import LIST, Direction, Draft, acl_nodes, read_filter_list
-from ryu_apps.ovf.markup import Element, Node
-from ryu_apps.ovf.model import Acl, PortProfile, Rule
+from ryu_apps.ovf.filters import LIST, CimDirection, Draft, acl_nodes, read_filter_list
+from ryu_apps.ovf.markup import Element, MarkupNode
+from ryu_apps.ovf.model import FilterAcl, FilterRule, PortProfile
 from ryu_apps.ovf.names import EPASD, EVB, NPP, OVF
 from ryu_apps.ovf.policy_text import policy_lines
-from ryu_apps.ovf.port import ID_IS_URI, Port, property_nodes, read_port
+from ryu_apps.ovf.port import ID_IS_URI, EthernetPort, property_nodes, read_port
 from ryu_apps.ovf.properties import misunderstood
 
 _POLICY = (EVB, "Policy")
@@ -32,11 +32,11 @@ _ITEMS = ((OVF, "Item"), (NPP, "Item"))
 
 #: The keys of a policy file that the rest of a profile says.
 _SAID_BY_CIM = ("version", "vsi_type", "from_vm", "to_vm")
-_DIRECTIONS = {"from_vm": Direction.OUTPUT, "to_vm": Direction.INPUT}
+_DIRECTIONS = {"from_vm": CimDirection.OUTPUT, "to_vm": CimDirection.INPUT}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundProfile:
     """What one network port profile holds.
 
     Attributes:
@@ -44,7 +44,7 @@ class Found:
         document: the VSI type that it describes, as a policy file; None if it only names types, or none.
     """
 
-    ports: tuple[Port, ...]
+    ports: tuple[EthernetPort, ...]
     document: Document | None
 
 
@@ -64,7 +64,7 @@ class Allowance:
     flow_rules: int = MAX_FLOW_RULES
 
 
-def read_profile(element: Element, allowance: Allowance) -> tuple[Found, list[Diagnostic]]:
+def read_profile(element: Element, allowance: Allowance) -> tuple[FoundProfile, list[Diagnostic]]:
     """Read a ``NetworkPortProfile``, inside an envelope or as a document of its own.
 
     Args:
@@ -72,7 +72,7 @@ def read_profile(element: Element, allowance: Allowance) -> tuple[Found, list[Di
         allowance: of the package that it is in.
     """
     found: list[Diagnostic] = []
-    ports: list[Port] = []
+    ports: list[EthernetPort] = []
     drafts: list[Draft] = []
     policies: list[Element] = []
     for child in element.children:
@@ -93,18 +93,18 @@ def read_profile(element: Element, allowance: Allowance) -> tuple[Found, list[Di
     found += _unmistakable(element, ports, bool(drafts or policies))
     typed = [one for one in ports if one.vsi_type is not None]
     if not (drafts or policies) or len(typed) != 1:
-        return Found(tuple(ports), None), found
+        return FoundProfile(tuple(ports), None), found
     allowance.flow_rules -= sum(one.size for one in drafts)
     if allowance.flow_rules < 0:
         found.append(element.error(f"the filters of the package come to more than {MAX_FLOW_RULES} flow rules"))
-        return Found(tuple(ports), None), found
+        return FoundProfile(tuple(ports), None), found
     document = _document(element, typed[0], drafts)
     for policy in policies[:1]:
         _merge(document, policy, allowance)
-    return Found(tuple(ports), document), found
+    return FoundProfile(tuple(ports), document), found
 
 
-def _unmistakable(element: Element, ports: list[Port], described: bool) -> Iterator[Diagnostic]:
+def _unmistakable(element: Element, ports: list[EthernetPort], described: bool) -> Iterator[Diagnostic]:
     types = [one for one in ports if one.vsi_type is not None]
     if described and len(types) != 1:
         yield element.error(f"a profile with filters is that of one VSI type (VSITypeID), not of {len(types)}")
@@ -115,13 +115,13 @@ def _unmistakable(element: Element, ports: list[Port], described: bool) -> Itera
             yield port.element.warning("an address or a VSIID belongs to an adapter: not taken over from a profile")
 
 
-def bare_document(port: Port) -> Document:
+def bare_document(port: EthernetPort) -> Document:
     """The policy file of a type of which nothing but its name is known: it denies everything."""
     return _document(port.element, port, [])
 
 
 # --- the document of a type -----------------------------------------------------------------------
-def _document(element: Element, port: Port, drafts: list[Draft]) -> Document:
+def _document(element: Element, port: EthernetPort, drafts: list[Draft]) -> Document:
     document = Document(element.file)
     assert port.vsi_type is not None
     _put(document, (), {}, element.place)
@@ -136,7 +136,7 @@ def _document(element: Element, port: Port, drafts: list[Draft]) -> Document:
     return document
 
 
-def _name(port: Port) -> str:
+def _name(port: EthernetPort) -> str:
     """Something to call a type whose item has no ElementName."""
     return port.profile_id[:64] or f"VSI type {port.vsi_type}"
 
@@ -163,7 +163,7 @@ def _put_acl(document: Document, name: str, drafts: list[Draft]) -> None:
             document.values[(*path, "rule", field)] = document.keys[(*path, "rule", field)] = source.place
 
 
-def _put(document: Document, path: Path, value: Any, place: Place) -> None:
+def _put(document: Document, path: Path, value: Any, place: Position) -> None:
     """Set a value; it and all that is inside stand at one place."""
     if not path:
         document.data = value
@@ -211,7 +211,7 @@ def _merge(document: Document, policy: Element, allowance: Allowance) -> None:
         places |= {path: _below(place, above) for path, place in known.items() if path and path[0] not in _SAID_BY_CIM}
 
 
-def _below(place: Place, lines: int) -> Place:
+def _below(place: Position, lines: int) -> Position:
     return place._replace(line=place.line + lines)
 
 
@@ -228,11 +228,13 @@ def profile_of(document: Document, vsi_type: VsiType) -> PortProfile:
     )
 
 
-def _acl(acl: PolicyAcl) -> Acl:
-    return Acl(tuple(Rule(one.allow, one.tests, " ".join(one.description.split())) for one in acl.rules), acl.default)
+def _acl(acl: PolicyAcl) -> FilterAcl:
+    return FilterAcl(
+        tuple(FilterRule(one.allow, one.tests, " ".join(one.description.split())) for one in acl.rules), acl.default
+    )
 
 
-def profile_node(profile: PortProfile, prefix: str, vlan: int | None = None) -> Node:
+def profile_node(profile: PortProfile, prefix: str, vlan: int | None = None) -> MarkupNode:
     """The whole of a VSI type as a network port profile.
 
     Args:
@@ -240,16 +242,16 @@ def profile_node(profile: PortProfile, prefix: str, vlan: int | None = None) -> 
         prefix: ``npp:`` for a profile that stands by itself, "" for one inside a network.
         vlan: of the network that it is given for.
     """
-    entries: list[Node] = [item_node(profile.key, profile.name, prefix, vlan)]
+    entries: list[MarkupNode] = [item_node(profile.key, profile.name, prefix, vlan)]
     for name, direction in _DIRECTIONS.items():
         acl = getattr(profile, name)
         entries += acl_nodes(acl, direction) if acl is not None else ()
     if profile.rest:
-        entries.append(Node("evb:Policy", "\n" + "".join(f"{line}\n" for line in policy_lines(profile.rest))))
-    return Node(f"{prefix}NetworkPortProfile", tuple(entries))
+        entries.append(MarkupNode("evb:Policy", "\n" + "".join(f"{line}\n" for line in policy_lines(profile.rest))))
+    return MarkupNode(f"{prefix}NetworkPortProfile", tuple(entries))
 
 
-def item_node(key: VsiTypeKey | None, name: str, prefix: str, vlan: int | None) -> Node:
+def item_node(key: VsiTypeKey | None, name: str, prefix: str, vlan: int | None) -> MarkupNode:
     """What a profile says of a port: the VSI type, if any, and the VLAN, if any."""
     properties = {
         "ElementName": name,
@@ -260,4 +262,4 @@ def item_node(key: VsiTypeKey | None, name: str, prefix: str, vlan: int | None) 
         "VSITypeID": None if key is None else key.type_id,
         "VSITypeIDVersion": None if key is None else key.version,
     }
-    return Node(f"{prefix}Item", property_nodes("epasd", properties))
+    return MarkupNode(f"{prefix}Item", property_nodes("epasd", properties))

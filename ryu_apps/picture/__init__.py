@@ -3,7 +3,7 @@
 Values in, the text of an SVG file out; nothing here reads a file or asks anybody.
 """
 
-from ryu_apps.picture.live import QUIET, Live, LiveError, Marker, Stage, read_live
+from ryu_apps.picture.live import QUIET, Live, LiveError, Marker, VsiStage, read_live
 from ryu_apps.picture.svg import render
 
-__all__ = ["QUIET", "Live", "LiveError", "Marker", "Stage", "read_live", "render"]
+__all__ = ["QUIET", "Live", "LiveError", "Marker", "VsiStage", "read_live", "render"]

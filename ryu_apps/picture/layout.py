@@ -10,7 +10,7 @@ from itertools import pairwise
 import networkx as nx
 
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
-from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.topology.graph import TrunkGraph
 
 CELL_WIDTH, CELL_HEIGHT, GAP = 88.0, 38.0, 6.0
 SWITCH_HEIGHT, EDGE_WIDTH, UPPER_WIDTH = 30.0, 112.0, 140.0
@@ -25,7 +25,7 @@ NARROWEST = 760.0
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Rectangle:
     """A rectangle, by its upper left corner."""
 
     x: float
@@ -50,7 +50,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class DrawnLink:
     """A link between two switches; ``in_tree``: broadcasts travel here."""
 
     ends: tuple[PortId, PortId]
@@ -61,7 +61,7 @@ class Link:
 class Line:
     """A link as it is drawn: from point to point, bent upwards by ``bend``."""
 
-    link: Link
+    link: DrawnLink
     start: tuple[float, float]
     stop: tuple[float, float]
     bend: float = 0.0
@@ -78,14 +78,14 @@ class Layout:
 
     width: float
     height: float
-    switches: dict[int, Box]
-    nodes: dict[PortId, Box]
+    switches: dict[int, Rectangle]
+    nodes: dict[PortId, Rectangle]
     lines: tuple[Line, ...]
 
 
-def links_of(fabric: Fabric, down: Iterable[PortId] = ()) -> tuple[Link, ...]:
+def links_of(fabric: Fabric, down: Iterable[PortId] = ()) -> tuple[DrawnLink, ...]:
     """Each link between two switches once; broadcasts go around those that are down, and take one of parallel ones."""
-    wiring, broken = Wiring(fabric), frozenset(down)
+    wiring, broken = TrunkGraph(fabric), frozenset(down)
     wiring.routes = wiring.plan(broken)
     return tuple(
         link
@@ -96,13 +96,13 @@ def links_of(fabric: Fabric, down: Iterable[PortId] = ()) -> tuple[Link, ...]:
     )
 
 
-def _parallel(fabric: Fabric, ports: Sequence[PortId], in_tree: bool, down: frozenset[PortId]) -> Iterator[Link]:
+def _parallel(fabric: Fabric, ports: Sequence[PortId], in_tree: bool, down: frozenset[PortId]) -> Iterator[DrawnLink]:
     free = in_tree
     for port in ports:
         ends = port, _peer(fabric, port)
         carries = free and not down.intersection(ends)
         free = free and not carries
-        yield Link(ends, carries)
+        yield DrawnLink(ends, carries)
 
 
 def _peer(fabric: Fabric, port: PortId) -> PortId:
@@ -202,19 +202,21 @@ def _width_of(columns: int) -> float:
     return columns * (CELL_WIDTH + GAP) - GAP
 
 
-def _grid(nodes: tuple[list[PortId], list[PortId]], switch: Box, columns: int) -> Iterator[tuple[PortId, Box]]:
+def _grid(
+    nodes: tuple[list[PortId], list[PortId]], switch: Rectangle, columns: int
+) -> Iterator[tuple[PortId, Rectangle]]:
     left = switch.middle - _width_of(min(columns, max(map(len, nodes)))) / 2
     y = switch.bottom + 2 * GAP
     for some in nodes:
         for number, port in enumerate(some):
             row, column = divmod(number, columns)
             x = left + column * (CELL_WIDTH + GAP)
-            yield port, Box(x, y + row * (CELL_HEIGHT + GAP), CELL_WIDTH, CELL_HEIGHT)
+            yield port, Rectangle(x, y + row * (CELL_HEIGHT + GAP), CELL_WIDTH, CELL_HEIGHT)
         y += math.ceil(len(some) / columns) * (CELL_HEIGHT + GAP) + (GAP if some else 0)
 
 
 # --- rows of switches ----------------------------------------------------------------------------
-def _upper_width(links: Sequence[Link], dpid: int) -> float:
+def _upper_width(links: Sequence[DrawnLink], dpid: int) -> float:
     ends = sum(end.dpid == dpid for link in links for end in link.ends)
     return max(UPPER_WIDTH, ends * LINK_GAP)
 
@@ -225,18 +227,18 @@ def _row_width(tier: Sequence[int], widths: dict[int, float], gap: float) -> flo
 
 def _row(
     tier: Sequence[int], widths: dict[int, float], width: float, gap: float | None, y: float
-) -> Iterator[tuple[int, Box]]:
+) -> Iterator[tuple[int, Rectangle]]:
     """Side by side in the middle, ``gap`` apart; None: as far apart as there is room."""
     room = width - sum(widths[dpid] for dpid in tier) - 2 * MARGIN
     apart = room / (len(tier) + 1) if gap is None else gap
     x = MARGIN + (room - apart * (len(tier) - 1)) / 2
     for dpid in tier:
-        yield dpid, Box(x, y, widths[dpid], SWITCH_HEIGHT)
+        yield dpid, Rectangle(x, y, widths[dpid], SWITCH_HEIGHT)
         x += widths[dpid] + apart
 
 
 # --- links -----------------------------------------------------------------------------------------
-def _reach(link: Link, tiers: Sequence[Sequence[int]]) -> int:
+def _reach(link: DrawnLink, tiers: Sequence[Sequence[int]]) -> int:
     """How many switches a link within a tier passes over."""
     for tier in tiers:
         if link.ends[0].dpid in tier and link.ends[1].dpid in tier:
@@ -244,7 +246,9 @@ def _reach(link: Link, tiers: Sequence[Sequence[int]]) -> int:
     return 0
 
 
-def _lines(links: Sequence[Link], tiers: Sequence[Sequence[int]], switches: dict[int, Box]) -> Iterator[Line]:
+def _lines(
+    links: Sequence[DrawnLink], tiers: Sequence[Sequence[int]], switches: dict[int, Rectangle]
+) -> Iterator[Line]:
     """Neighbours in a tier are joined side to side; all others by points along the edges of their boxes."""
     beside = [link for link in links if _level(link, switches) and _reach(link, tiers) == 0]
     points = _points([link for link in links if link not in beside], switches)
@@ -257,12 +261,12 @@ def _lines(links: Sequence[Link], tiers: Sequence[Sequence[int]], switches: dict
             yield Line(link, start, stop, bend=30.0 + 44.0 * reach if reach else 0.0)
 
 
-def _level(link: Link, switches: dict[int, Box]) -> bool:
+def _level(link: DrawnLink, switches: dict[int, Rectangle]) -> bool:
     here, there = (switches[end.dpid] for end in link.ends)
     return here.y == there.y
 
 
-def _side_by_side(link: Link, beside: Sequence[Link], switches: dict[int, Box]) -> Line:
+def _side_by_side(link: DrawnLink, beside: Sequence[DrawnLink], switches: dict[int, Rectangle]) -> Line:
     same = [one for one in beside if _between(one) == _between(link)]
     step = min(LINK_GAP, (SWITCH_HEIGHT - 8) / max(1, len(same) - 1))
     here, there = (switches[end.dpid] for end in link.ends)
@@ -271,13 +275,15 @@ def _side_by_side(link: Link, beside: Sequence[Link], switches: dict[int, Box]) 
     return Line(link, (start, y), (stop, y))
 
 
-def _between(link: Link) -> frozenset[int]:
+def _between(link: DrawnLink) -> frozenset[int]:
     return frozenset(end.dpid for end in link.ends)
 
 
-def _points(links: Sequence[Link], switches: dict[int, Box]) -> dict[tuple[Link, PortId], tuple[float, float]]:
+def _points(
+    links: Sequence[DrawnLink], switches: dict[int, Rectangle]
+) -> dict[tuple[DrawnLink, PortId], tuple[float, float]]:
     """Where each link touches its switches: in the order of what is at the other end, so that few lines cross."""
-    edges: dict[tuple[int, bool], list[tuple[float, int, Link, PortId]]] = {}
+    edges: dict[tuple[int, bool], list[tuple[float, int, DrawnLink, PortId]]] = {}
     for number, link in enumerate(links):
         for end, other in (link.ends, link.ends[::-1]):
             here, there = switches[end.dpid], switches[other.dpid]

@@ -9,7 +9,7 @@ from typing import Any
 from ryu_apps.evb.topology.fabric import PortId
 
 
-class Stage(Enum):
+class VsiStage(Enum):
     """How far a VSI is at a port (value: in words)."""
 
     UNDER_WAY = "under way"
@@ -20,12 +20,12 @@ class Stage(Enum):
 
 #: Phases of the REST interface; in phase "none" there is nothing to show.
 _STAGES = {
-    "preassociated": Stage.UNDER_WAY,
-    "staging": Stage.UNDER_WAY,
-    "staged": Stage.STAGED,
-    "activating": Stage.UNDER_WAY,
-    "active": Stage.ACTIVE,
-    "releasing": Stage.UNDER_WAY,
+    "preassociated": VsiStage.UNDER_WAY,
+    "staging": VsiStage.UNDER_WAY,
+    "staged": VsiStage.STAGED,
+    "activating": VsiStage.UNDER_WAY,
+    "active": VsiStage.ACTIVE,
+    "releasing": VsiStage.UNDER_WAY,
 }
 
 
@@ -47,7 +47,7 @@ class Marker:
     port: PortId
     vsi: str
     label: str
-    stage: Stage
+    stage: VsiStage
     phase: str
     vsi_type: str = ""
 

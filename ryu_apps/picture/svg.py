@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
-from ryu_apps.picture.layout import Box, Layout, Line, lay_out
-from ryu_apps.picture.live import QUIET, Live, Marker, Stage
+from ryu_apps.picture.layout import Layout, Line, Rectangle, lay_out
+from ryu_apps.picture.live import QUIET, Live, Marker, VsiStage
 
 _CHARACTER, _BOLD_CHARACTER, _SMALL_CHARACTER = 6.4, 7.2, 5.6
 _RADIUS, _STEP = 4.5, 12.0
@@ -27,7 +27,7 @@ text{font:11px system-ui,sans-serif;fill:#1f2933}
 .active{fill:#2b8a3e;stroke:#2b8a3e;stroke-width:1.6}.staged{fill:#fff;stroke:#2b8a3e;stroke-width:1.6}
 .under-way{fill:#fff;stroke:#7b8794;stroke-width:1.4;stroke-dasharray:2 1.6}
 .move{stroke:#2b8a3e;stroke-width:1.2;stroke-dasharray:3 3;fill:none}"""
-_MARK_CLASS = {Stage.ACTIVE: "active", Stage.STAGED: "staged", Stage.UNDER_WAY: "under-way"}
+_MARK_CLASS = {VsiStage.ACTIVE: "active", VsiStage.STAGED: "staged", VsiStage.UNDER_WAY: "under-way"}
 
 
 def render(title: str, fabric: Fabric, live: Live = QUIET) -> str:
@@ -72,7 +72,7 @@ def _summary(fabric: Fabric, layout: Layout, live: Live) -> str:
         _counted(len(layout.lines), "link"),
     ]
     stages = Counter(marker.stage for marker in live.markers if marker.port in layout.nodes)
-    parts += [f"{_counted(stages[stage], 'VSI')} {stage.value}" for stage in reversed(Stage) if stages[stage]]
+    parts += [f"{_counted(stages[stage], 'VSI')} {stage.value}" for stage in reversed(VsiStage) if stages[stage]]
     down = sum(fabric.interface(port) is not None for port in live.down)
     return ", ".join(parts + ([f"{_counted(down, 'port')} down"] if down else []))
 
@@ -82,7 +82,7 @@ def _counted(number: int, one: str, many: str = "") -> str:
 
 
 # --- switches and what hangs on them ---------------------------------------------------------------
-def _switch(dpid: int, box: Box, fabric: Fabric, live: Live) -> str:
+def _switch(dpid: int, box: Rectangle, fabric: Fabric, live: Live) -> str:
     switch = fabric.switches[dpid]
     trouble = live.absent.get(dpid)
     words = f"{switch.name}: {trouble}" if trouble else switch.name
@@ -93,7 +93,7 @@ def _switch(dpid: int, box: Box, fabric: Fabric, live: Live) -> str:
     )
 
 
-def _node(port: PortId, box: Box, fabric: Fabric, live: Live) -> str:
+def _node(port: PortId, box: Rectangle, fabric: Fabric, live: Live) -> str:
     interface = fabric.interface(port)
     assert interface is not None
     down = port in live.down
@@ -119,13 +119,13 @@ def _shape(interface: Interface) -> tuple[str, float]:
 
 
 # --- VSIs ------------------------------------------------------------------------------------------
-def _dots(crowd: list[Marker], box: Box) -> Iterator[tuple[Marker, tuple[float, float]]]:
+def _dots(crowd: list[Marker], box: Rectangle) -> Iterator[tuple[Marker, tuple[float, float]]]:
     shown = len(crowd) if len(crowd) <= _MARKERS else _MARKERS - 1
     for number, marker in enumerate(crowd[:shown]):
         yield marker, (box.x + 11 + number * _STEP, box.bottom - 10)
 
 
-def _words_beside_dots(crowd: list[Marker], box: Box, down: bool) -> str:
+def _words_beside_dots(crowd: list[Marker], box: Rectangle, down: bool) -> str:
     """Who a single VSI is; how many are not drawn."""
     if len(crowd) == 1:
         room = box.width - 24 - (26 if down else 0)
@@ -144,9 +144,9 @@ def _dot(marker: Marker, place: tuple[float, float]) -> str:
 
 def _moves(dots: dict[Marker, tuple[float, float]]) -> Iterator[str]:
     """From where a VSI is active to where else it is."""
-    active = {marker.vsi: place for marker, place in dots.items() if marker.stage is Stage.ACTIVE}
+    active = {marker.vsi: place for marker, place in dots.items() if marker.stage is VsiStage.ACTIVE}
     for marker, (x2, y2) in dots.items():
-        if marker.stage is not Stage.ACTIVE and marker.vsi in active:
+        if marker.stage is not VsiStage.ACTIVE and marker.vsi in active:
             x1, y1 = active[marker.vsi]
             top = min(y1, y2) - 34
             path = f"M{x1:.1f} {y1:.1f}C{x1:.1f} {top:.1f} {x2:.1f} {top:.1f} {x2:.1f} {y2:.1f}"
@@ -198,7 +198,7 @@ def _titled(about: str, inner: str) -> str:
     return f"<g><title>{escape(about)}</title>{inner}</g>"
 
 
-def _rect(box: Box, kind: str, radius: float) -> str:
+def _rect(box: Rectangle, kind: str, radius: float) -> str:
     return (
         f'<rect class="{kind}" x="{box.x:.1f}" y="{box.y:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
         f' rx="{radius:g}"/>'

@@ -12,7 +12,7 @@ import gc
 _FULL = 2
 
 
-def spare_survivors() -> None:
+def freeze_gc() -> None:
     """From now on; what is there already is taken for a survivor."""
     gc.collect()
     gc.freeze()

@@ -22,10 +22,10 @@ LOG = logging.getLogger(__name__)
 #: Seconds that the apps may take to end.
 PATIENCE = 2.0
 
-Action = Callable[[], object]
+SignalAction = Callable[[], object]
 
 
-def on_signals(actions: Mapping[int, Action]) -> None:
+def on_signals(actions: Mapping[int, SignalAction]) -> None:
     """Call an action in a green thread of its own at every signal of its number, at once.
 
     Signals of a number that come while its action runs count as one.  Once a process.
@@ -46,14 +46,14 @@ def _listen(reading: int, bells: Mapping[int, hub.Event]) -> None:
             bells[number].set()
 
 
-def _serve(bell: hub.Event, action: Action) -> None:
+def _serve(bell: hub.Event, action: SignalAction) -> None:
     while True:
         bell.wait()
         bell.clear()
         action()
 
 
-def end_upon(*numbers: signal.Signals) -> dict[int, Action]:
+def end_upon(*numbers: signal.Signals) -> dict[int, SignalAction]:
     """Actions that have Ryu close its apps, then end the process by the same signal, as its parent expects."""
     main = hub.getcurrent()
 

@@ -10,7 +10,7 @@ from webob import Request, Response
 
 from ryu_apps.evb.policy import validate
 from ryu_apps.evb.policy.validate import BodyError, Strict
-from ryu_apps.rest.bridge import Bridge, Later, Plain, Reply, RestError
+from ryu_apps.rest.bridge import Bridge, Later, PlainText, Reply, RestError
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest.resources import find
 
@@ -67,9 +67,9 @@ def _served(
     pause(0)
     found = called.view(running, clock(), **called.parameters, **more)
     match _awaited(found, clock, pause) if isinstance(found, Later) else found:
-        case Plain(content_type, Iterator() as parts):
+        case PlainText(content_type, Iterator() as parts):
             return Response(app_iter=_spread(parts, pause), headers={"Content-Type": content_type})
-        case Plain(content_type, bytes(body), etag):
+        case PlainText(content_type, bytes(body), etag):
             return Response(
                 body=body, headers={"Content-Type": content_type}, etag=etag, conditional_response=etag is not None
             )

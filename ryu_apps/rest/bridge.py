@@ -11,18 +11,18 @@ from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
-from ryu_apps.evb.events import Event, Happened
+from ryu_apps.evb.events import Event, LogEvent
 from ryu_apps.metrics import Metrics
 
 #: A JSON object.
-Json = dict[str, object]
+JsonValue = dict[str, object]
 
 
-class Journal(Protocol):
+class EventHistory(Protocol):
     """What happened, oldest first, with monotonic times in seconds."""
 
     @property
-    def entries(self) -> Iterable[tuple[float, Happened]]: ...
+    def entries(self) -> Iterable[tuple[float, LogEvent]]: ...
 
 
 class Bridge(Protocol):
@@ -41,7 +41,7 @@ class Bridge(Protocol):
     @property
     def metrics(self) -> Metrics: ...
     @property
-    def journal(self) -> Journal: ...
+    def journal(self) -> EventHistory: ...
     @property
     def started(self) -> float: ...
     @property
@@ -60,10 +60,10 @@ class Reply(NamedTuple):
     """An answer whose HTTP status is not simply 200."""
 
     status: int
-    body: Json
+    body: JsonValue
 
 
-class Plain(NamedTuple):
+class PlainText(NamedTuple):
     """A body that is not JSON, whole or in parts; ``etag`` marks this version of it, for who has it already."""
 
     content_type: str

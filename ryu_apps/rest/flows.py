@@ -13,19 +13,19 @@ from typing import NamedTuple
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.notation import rule_text
-from ryu_apps.evb.pipeline.tables import Kind, Table, parse_cookie
+from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.vsi.registry import Vsi
-from ryu_apps.rest.bridge import Bridge, Json, RestError
+from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 from ryu_apps.rest.text import dpid_text, instructions_json, match_json
 
 STATES = STAGED, ACTIVE, INFRASTRUCTURE = ("staged", "active", "infrastructure")
 
 #: What the owner number of a cookie stands for.
 _OWNERS = {
-    Kind.TYPE_BODY: "epoch",
-    Kind.VSI_BODY: "vsi_index",
-    Kind.GATE: "vsi_index",
-    Kind.MEMBERSHIP: "vid",
+    CookieKind.TYPE_BODY: "epoch",
+    CookieKind.VSI_BODY: "vsi_index",
+    CookieKind.GATE: "vsi_index",
+    CookieKind.MEMBERSHIP: "vid",
 }
 
 
@@ -40,10 +40,12 @@ class _Use(NamedTuple):
 _NOBODY = _Use("", INFRASTRUCTURE)
 
 #: Kind and owner of a cookie -> who needs the rules with that cookie.
-_Uses = dict[tuple[Kind, int], dict[_Use, None]]
+_Uses = dict[tuple[CookieKind, int], dict[_Use, None]]
 
 
-def flows(bridge: Bridge, now: float, dpid: int, state: str | None = None, vsi: str | None = None) -> Iterator[Json]:
+def flows(
+    bridge: Bridge, now: float, dpid: int, state: str | None = None, vsi: str | None = None
+) -> Iterator[JsonValue]:
     """The rules of one switch in the order in which a frame meets them.
 
     With filters only rules are shown that a VSI they let through needs, and ``state`` and ``vsis``
@@ -65,7 +67,7 @@ def flows(bridge: Bridge, now: float, dpid: int, state: str | None = None, vsi: 
     return _shown(rules, uses, state, vsi)
 
 
-def _shown(rules: list[Rule], uses: _Uses, state: str | None, vsi: str | None) -> Iterator[Json]:
+def _shown(rules: list[Rule], uses: _Uses, state: str | None, vsi: str | None) -> Iterator[JsonValue]:
     chosen = {cookie: _chosen(cookie, uses, state, vsi) for cookie in {rule.cookie for rule in rules}}
     for rule in rules:
         if found := chosen[rule.cookie]:
@@ -80,7 +82,7 @@ def _chosen(cookie: int, uses: _Uses, state: str | None, vsi: str | None) -> lis
     return [use for use in found if vsi in (None, use.vsi) and state in (None, use.state)]
 
 
-def _rule_json(rule: Rule, uses: list[_Use]) -> Json:
+def _rule_json(rule: Rule, uses: list[_Use]) -> JsonValue:
     return {
         "table": Table(rule.table).name,
         "table_id": int(rule.table),
@@ -95,10 +97,10 @@ def _rule_json(rule: Rule, uses: list[_Use]) -> Json:
     }
 
 
-def _owner_json(cookie: int) -> Json:
+def _owner_json(cookie: int) -> JsonValue:
     parsed = parse_cookie(cookie)
     assert parsed is not None, "every rule the engine wants carries a cookie of ours"
-    owner: Json = {"kind": parsed.kind.name.lower()}
+    owner: JsonValue = {"kind": parsed.kind.name.lower()}
     if parsed.kind in _OWNERS:
         owner[_OWNERS[parsed.kind]] = parsed.owner
     if parsed.generation:
@@ -114,16 +116,16 @@ def _uses(engine: Engine, dpid: int) -> _Uses:
     return uses
 
 
-def _owned(vsi: Vsi, dpid: int) -> Iterator[tuple[tuple[Kind, int], bool]]:
+def _owned(vsi: Vsi, dpid: int) -> Iterator[tuple[tuple[CookieKind, int], bool]]:
     """What a VSI needs on a switch: kind and owner of the cookies, and whether its gate leads there."""
     for port, attachment in vsi.attachments.items():
         for program in attachment.programs if port.dpid == dpid else ():
             in_force = program is vsi.gate_program
-            yield (Kind.TYPE_BODY, program.epoch), in_force
-            yield (Kind.VSI_BODY, program.binding.vsi_index), in_force
+            yield (CookieKind.TYPE_BODY, program.epoch), in_force
+            yield (CookieKind.VSI_BODY, program.binding.vsi_index), in_force
     if vsi.gate_program is not None:
-        yield (Kind.GATE, vsi.gate_program.binding.vsi_index), True
+        yield (CookieKind.GATE, vsi.gate_program.binding.vsi_index), True
     for where, vid, member in vsi.members:
         # A VSI without a MAC address has frames to unknown ones flooded everywhere.
         if where == dpid or member.mac is None:
-            yield (Kind.MEMBERSHIP, vid), True
+            yield (CookieKind.MEMBERSHIP, vid), True

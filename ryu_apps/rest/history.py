@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.bridge.migrations import Migration, MigrationState, Share
-from ryu_apps.evb.events import Happened
-from ryu_apps.rest.bridge import Bridge, Json, RestError
+from ryu_apps.evb.bridge.migrations import Migration, MigrationPart, MigrationState
+from ryu_apps.evb.events import LogEvent
+from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 from ryu_apps.rest.text import dpid_text
 
 
-def migrations(bridge: Bridge, now: float, vsi: str | None = None) -> Iterator[Json]:
+def migrations(bridge: Bridge, now: float, vsi: str | None = None) -> Iterator[JsonValue]:
     """The migrations the bridge remembers, oldest first; of one VSI or of all."""
     chosen = [one for one in bridge.engine.migrations if vsi in (None, one.vsi)]
     return (_migration_json(bridge, one) for one in chosen)
 
 
-def migration(bridge: Bridge, now: float, number: int) -> Json:
+def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
     """One migration.
 
     Raises:
@@ -31,13 +31,13 @@ def migration(bridge: Bridge, now: float, number: int) -> Json:
     return _migration_json(bridge, found)
 
 
-def events(bridge: Bridge, now: float, since: float | None = None) -> Iterator[Json]:
+def events(bridge: Bridge, now: float, since: float | None = None) -> Iterator[JsonValue]:
     """What the journal still holds, oldest first; ``since`` is the ``t`` of the last one already seen."""
     chosen = [entry for entry in bridge.journal.entries if since is None or entry[0] > since]
     return ({**_event_json(bridge, when, happened), "vsi": happened.vsi} for when, happened in chosen)
 
 
-def _migration_json(bridge: Bridge, one: Migration) -> Json:
+def _migration_json(bridge: Bridge, one: Migration) -> JsonValue:
     return {
         "id": one.number,
         "vsi": one.vsi,
@@ -60,7 +60,7 @@ _SERVICE_STATES = {
 }
 
 
-def _service_json(one: Migration, name: str, share: Share) -> Json:
+def _service_json(one: Migration, name: str, share: MigrationPart) -> JsonValue:
     return {
         "name": name,
         "state": _SERVICE_STATES.get(one.state, "gone"),
@@ -70,17 +70,17 @@ def _service_json(one: Migration, name: str, share: Share) -> Json:
     }
 
 
-def _extracted(one: Migration) -> Json | None:
+def _extracted(one: Migration) -> JsonValue | None:
     """The totals as they were last read at the source; None: they were not."""
     read = (step.detail for _, step in reversed(one.steps) if _is_extraction(step, one))
     return next(read, None)
 
 
-def _is_extraction(step: Happened, one: Migration) -> bool:
+def _is_extraction(step: LogEvent, one: Migration) -> bool:
     return step.kind == "statistics.extracted" and step.port == one.source
 
 
-def _event_json(bridge: Bridge, when: float, happened: Happened) -> Json:
+def _event_json(bridge: Bridge, when: float, happened: LogEvent) -> JsonValue:
     dpid = happened.port.dpid if happened.port else happened.dpid
     return {
         "t": when,

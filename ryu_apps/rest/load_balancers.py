@@ -10,9 +10,9 @@ from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.events import BackendJudged
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.topology.balancer import LoadBalancer
-from ryu_apps.evb.vsi.pools import Member
+from ryu_apps.evb.vsi.pools import PoolMember
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import Bridge, Json, RestError
+from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 
 
 class Judgement(Strict):
@@ -28,13 +28,13 @@ class Judgement(Strict):
         return self
 
 
-def load_balancers(bridge: Bridge, now: float) -> list[Json]:
+def load_balancers(bridge: Bridge, now: float) -> list[JsonValue]:
     """All of them, by name."""
     engine = bridge.engine
     return [_balancer_json(engine, one) for one in engine.fabric.balancers]
 
 
-def load_balancer(bridge: Bridge, now: float, balancer: str) -> Json:
+def load_balancer(bridge: Bridge, now: float, balancer: str) -> JsonValue:
     """One of them.
 
     Raises:
@@ -43,7 +43,7 @@ def load_balancer(bridge: Bridge, now: float, balancer: str) -> Json:
     return _balancer_json(bridge.engine, _named(bridge.engine, balancer))
 
 
-def judge(bridge: Bridge, now: float, balancer: str, backend: str, body: Judgement) -> Json:
+def judge(bridge: Bridge, now: float, balancer: str, backend: str, body: Judgement) -> JsonValue:
     """A back end is up or down, or has another share of new connections.
 
     Raises:
@@ -63,7 +63,7 @@ def _named(engine: Engine, name: str) -> LoadBalancer:
     return found
 
 
-def _balancer_json(engine: Engine, one: LoadBalancer) -> Json:
+def _balancer_json(engine: Engine, one: LoadBalancer) -> JsonValue:
     return {
         "name": one.name,
         "vlan": one.vid,
@@ -75,7 +75,7 @@ def _balancer_json(engine: Engine, one: LoadBalancer) -> Json:
     }
 
 
-def _member_json(engine: Engine, member: Member) -> Json:
+def _member_json(engine: Engine, member: PoolMember) -> JsonValue:
     vsi = engine.registry.named(member.vsi) if member.vsi is not None else None
     return {
         "name": member.backend.name,

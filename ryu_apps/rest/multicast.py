@@ -10,13 +10,13 @@ from ryu_apps.evb.model import Interest
 from ryu_apps.evb.snooping.listener import Membership
 from ryu_apps.evb.vsi.registry import Vsi
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import Bridge, Json
+from ryu_apps.rest.bridge import Bridge, JsonValue
 
 
-def multicast(bridge: Bridge, now: float) -> Json:
+def multicast(bridge: Bridge, now: float) -> JsonValue:
     """VLANs in which somebody is snooped, with queriers and groups; then what VSIs and others have sent."""
     engine = bridge.engine
-    groups: dict[int, dict[str, list[Json]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[int, dict[str, list[JsonValue]]] = defaultdict(lambda: defaultdict(list))
     for vsi in engine.registry:
         for interest in engine.snooper.interests(vsi):
             group = str(interest.group)
@@ -40,7 +40,7 @@ def multicast(bridge: Bridge, now: float) -> Json:
     }
 
 
-def _queriers(engine: Engine, vid: int, now: float) -> Iterator[Json]:
+def _queriers(engine: Engine, vid: int, now: float) -> Iterator[JsonValue]:
     for (where, version), querier in sorted(engine.snooper.queriers.items()):
         if where == vid:
             deadline = querier.deadline
@@ -53,7 +53,7 @@ def _queriers(engine: Engine, vid: int, now: float) -> Iterator[Json]:
             }
 
 
-def _member_json(engine: Engine, vsi: Vsi, interest: Interest, now: float) -> Json:
+def _member_json(engine: Engine, vsi: Vsi, interest: Interest, now: float) -> JsonValue:
     binding, group, wish = interest
     held: Membership | None = vsi.listener.memberships.get((binding, group))
     lapses = engine.snooper.lapses(vsi, binding, group)

@@ -9,14 +9,14 @@ from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import Owner
-from ryu_apps.rest.bridge import Bridge, Json
+from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import dpid_text
 
 #: Owner of a promise -> the attachments it was made to.
 _Holders = dict[Owner, list[Attachment]]
 
 
-def reservations(bridge: Bridge, now: float) -> list[Json]:
+def reservations(bridge: Bridge, now: float) -> list[JsonValue]:
     """All configured switches with their promises; a budget of null is no limit."""
     engine = bridge.engine
     return [
@@ -31,7 +31,7 @@ def reservations(bridge: Bridge, now: float) -> list[Json]:
     ]
 
 
-def _promises(engine: Engine, dpid: int, now: float) -> Iterator[Json]:
+def _promises(engine: Engine, dpid: int, now: float) -> Iterator[JsonValue]:
     holders = _holders(engine, dpid)
     for (kind, number), rules in engine.ledger.promises(dpid).items():
         yield {
@@ -42,7 +42,7 @@ def _promises(engine: Engine, dpid: int, now: float) -> Iterator[Json]:
         }
 
 
-def _holder_json(one: Attachment, now: float) -> Json:
+def _holder_json(one: Attachment, now: float) -> JsonValue:
     expires = one.machine.deadline if one.machine.state is VsiState.HELD else None
     return {
         "vsi": one.text,

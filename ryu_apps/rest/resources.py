@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics import CONTENT_TYPE
-from ryu_apps.rest.bridge import Bridge, Plain, RestError
+from ryu_apps.rest.bridge import Bridge, PlainText, RestError
 from ryu_apps.rest.flows import flows
 from ryu_apps.rest.history import events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
@@ -26,9 +26,9 @@ from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import policy, reload, vsitype, vsitypes
 
 
-def metrics(bridge: Bridge, now: float) -> Plain:
+def metrics(bridge: Bridge, now: float) -> PlainText:
     """Everything that is counted, for Prometheus."""
-    return Plain(CONTENT_TYPE, bridge.metrics.exposition())
+    return PlainText(CONTENT_TYPE, bridge.metrics.exposition())
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Resource:
 
     Attributes:
         view: called with the bridge, the time, and the parameters by name; returns a JSON value, an
-            iterator of them (a long list), a :class:`~ryu_apps.rest.bridge.Reply`, a :class:`Plain`, or a
+            iterator of them (a long list), a :class:`~ryu_apps.rest.bridge.Reply`, a :class:`PlainText`, or a
             :class:`~ryu_apps.rest.bridge.Later` for any of these.
         query: parameters it takes behind the question mark, each optional.
         body: what the body of the request has to be; the view is given it as ``body``.

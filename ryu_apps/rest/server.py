@@ -16,7 +16,7 @@ from eventlet import hubs
 from ryu.app import wsgi
 from ryu.lib import hub
 
-from ryu_apps.listening.listener import Connection, Listener
+from ryu_apps.listening.listener import AcceptedConnection, TcpListener
 from ryu_apps.listening.sockets import CannotListen, hang_up
 
 LOG = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class _Answer(io.RawIOBase):
 
 
 class _Protocol(eventlet.wsgi.HttpProtocol):
-    """HTTP with deadlines; the last item of the connection's state is the :class:`Connection`."""
+    """HTTP with deadlines; the last item of the connection's state is the :class:`AcceptedConnection`."""
 
     def setup(self) -> None:
         """As of the base class."""
@@ -126,7 +126,7 @@ class RestServer:
 
     def __init__(self, application: Any) -> None:
         try:
-            self.listener = Listener("rest", "REST", wsgi.CONF.wsapi_host, wsgi.CONF.wsapi_port)
+            self.listener = TcpListener("rest", "REST", wsgi.CONF.wsapi_host, wsgi.CONF.wsapi_port)
         except CannotListen as error:
             raise SystemExit(f"evbridge cannot start: {error}") from None
         LOG.info("REST on %s", self.listener.place)
@@ -145,7 +145,7 @@ class RestServer:
             connection = self.listener.accept()
             hub.spawn(self._serve, connection)
 
-    def _serve(self, connection: Connection) -> None:
+    def _serve(self, connection: AcceptedConnection) -> None:
         inside = self.listener.inside
         state = [connection.address, connection.socket, eventlet.wsgi.STATE_IDLE, inside, connection]
         connection.socket.settimeout(STUCK)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from ryu_apps.evb.ports.bridge_port import StationPort
+from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.protocol.evb import EvbState
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.switches.bringup import SwitchState
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import Bridge, Json
+from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import port_json
 
 
-def stations(bridge: Bridge, now: float) -> list[Json]:
+def stations(bridge: Bridge, now: float) -> list[JsonValue]:
     """All station ports, in the order of their switches and numbers."""
     return [_station_json(bridge, one) for _, one in sorted(bridge.engine.stations.items())]
 
 
-def _station_json(bridge: Bridge, one: StationPort) -> Json:
+def _station_json(bridge: Bridge, one: BridgePort) -> JsonValue:
     switch = bridge.engine.bringup.switches.get(one.port.dpid)
     up = switch.ports.get(one.port.port_no) if switch else None
     return {
@@ -34,7 +34,7 @@ def _station_json(bridge: Bridge, one: StationPort) -> Json:
     }
 
 
-def _evb_text(one: StationPort, switch: SwitchState | None) -> str:
+def _evb_text(one: BridgePort, switch: SwitchState | None) -> str:
     """The state of the EVB agreement, or why there can be none: before its switch is ready a port is not heard."""
     if one.evb.state is not EvbState.DOWN:
         return one.evb.state.value
@@ -43,7 +43,7 @@ def _evb_text(one: StationPort, switch: SwitchState | None) -> str:
     return "switch not ready" if switch.ports.get(one.port.port_no) else EvbState.DOWN.value
 
 
-def _timers_json(timers: Operational) -> Json:
+def _timers_json(timers: Operational) -> JsonValue:
     """The agreed numbers and the seconds that follow from them."""
     return {
         "r": timers.r,

@@ -13,10 +13,10 @@ from pydantic import Field
 from ryu_apps.evb.events import StatisticsPopulated, StatisticsWanted
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.evb.services.statistics.entries import DIRECTIONS, Entry, entries, statistics_of
-from ryu_apps.evb.services.statistics.schema import Extraction
-from ryu_apps.evb.vsi.statistics.totals import Account, Count, Key
-from ryu_apps.rest.bridge import Bridge, Json, Later, RestError
+from ryu_apps.evb.services.statistics.entries import DIRECTIONS, StatisticsEntry, entries, statistics_of
+from ryu_apps.evb.services.statistics.schema import ExtractionText
+from ryu_apps.evb.vsi.statistics.totals import Account, AccountKey, CounterValue
+from ryu_apps.rest.bridge import Bridge, JsonValue, Later, RestError
 from ryu_apps.rest.text import dpid_text
 
 _Number = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -36,7 +36,7 @@ class Base(Strict):
     to_vm: Counted
 
 
-def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> Iterator[Json] | Later:
+def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> Iterator[JsonValue] | Later:
     """All totals, those that began first first; one of each VSI, or of each of its ports if the NMS carries them."""
     if fresh:
         return _asked(bridge, None, lambda later: all_statistics(bridge, later))
@@ -44,7 +44,7 @@ def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> Iterator[
     return (_account_json(bridge, account, now) for account in accounts)
 
 
-def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> Json | Later:
+def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> JsonValue | Later:
     """The totals of one VSI: where its gate is open, or else the newest.
 
     Raises:
@@ -56,7 +56,7 @@ def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> Jso
     return _account_json(bridge, account, now)
 
 
-def populate(bridge: Bridge, now: float, vsi: str, body: Base) -> Json:
+def populate(bridge: Bridge, now: float, vsi: str, body: Base) -> JsonValue:
     """The NMS says what had been counted before the VSI came to where it is.
 
     Raises:
@@ -80,7 +80,7 @@ def _asked(bridge: Bridge, vsi: str | None, answer: Callable[[float], object]) -
     return Later(lambda: waiting.isdisjoint(unanswered), answer)
 
 
-def _read(bridge: Bridge, vsi: str, now: float) -> Json:
+def _read(bridge: Bridge, vsi: str, now: float) -> JsonValue:
     account = _account(bridge, vsi)
     away = [tally.dpid for tally in account.tallies if tally.dpid not in bridge.engine.lifecycle.up]
     if away:
@@ -100,7 +100,7 @@ def _account(bridge: Bridge, vsi: str) -> Account:
     return found
 
 
-def _account_json(bridge: Bridge, account: Account, now: float) -> Json:
+def _account_json(bridge: Bridge, account: Account, now: float) -> JsonValue:
     known = bridge.engine.registry.named(account.vsi)
     vsi_type = bridge.engine.policies.types.get(account.type)
     wanted = statistics_of(vsi_type) if vsi_type is not None else None
@@ -110,37 +110,39 @@ def _account_json(bridge: Bridge, account: Account, now: float) -> Json:
         "vsi": account.vsi,
         "type": str(account.type),
         "port": None if here is None else str(here),
-        "extraction": (Extraction.CONTROLLER if account.port is None else Extraction.NMS).value,
+        "extraction": (ExtractionText.CONTROLLER if account.port is None else ExtractionText.NMS).value,
         "read": None if account.read is None else account.read + bridge.wall_offset,
         "age": None if account.read is None else now - account.read,
         **{one.name.lower(): _direction_json(account, one, listed) for one in DIRECTIONS},
     }
 
 
-def _direction_json(account: Account, direction: Direction, listed: tuple[Entry, ...] | None) -> Json | None:
+def _direction_json(
+    account: Account, direction: Direction, listed: tuple[StatisticsEntry, ...] | None
+) -> JsonValue | None:
     if not account.complete:
         return None
     return {
         **_json(account.total(direction)),
         "refused": _json(account.refused(direction)),
         "guarded": _json(account.guarded(direction)),
-        "base": _json(account.base.get(direction, Count())),
+        "base": _json(account.base.get(direction, CounterValue())),
         "earlier": _json(account.earlier(direction)),
         "rules": None if listed is None else [_rule_json(account, one) for one in listed if one.direction is direction],
     }
 
 
-def _rule_json(account: Account, entry: Entry) -> Json:
-    key = Key(account.type, entry.direction, entry.number, entry.passed)
+def _rule_json(account: Account, entry: StatisticsEntry) -> JsonValue:
+    key = AccountKey(account.type, entry.direction, entry.number, entry.passed)
     return {
         "number": entry.number,
         "what": entry.what.value,
         "action": "allow" if entry.passed else "deny",
         "description": entry.description,
         "line": entry.line or None,
-        **_json(account.counts.get(key, Count())),
+        **_json(account.counts.get(key, CounterValue())),
     }
 
 
-def _json(count: Count) -> Json:
+def _json(count: CounterValue) -> JsonValue:
     return {"packets": count.packets, "octets": count.octets}

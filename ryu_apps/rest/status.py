@@ -11,7 +11,7 @@ from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Switch
 from ryu_apps.listening.descriptors import DESCRIPTORS
-from ryu_apps.rest.bridge import Bridge, Json
+from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import dpid_text
 
 
@@ -25,7 +25,7 @@ def _version() -> str:
 VERSION = _version()
 
 
-def status(bridge: Bridge, now: float) -> Json:
+def status(bridge: Bridge, now: float) -> JsonValue:
     """Version, uptime in seconds, alarms, switches, how many VSIs and stations are in which state, and connections."""
     engine = bridge.engine
     stations = engine.stations.values()
@@ -46,15 +46,15 @@ def status(bridge: Bridge, now: float) -> Json:
     }
 
 
-def _descriptors() -> Json:
-    servers: Json = {
+def _descriptors() -> JsonValue:
+    servers: JsonValue = {
         one.name: {"waiting": one.waiting, "most": one.most, "turned_away": one.turned_away}
         for one in DESCRIPTORS.servers
     }
     return {"limit": DESCRIPTORS.limit, "in_use": DESCRIPTORS.in_use(), "servers": servers}
 
 
-def _alarm_json(bridge: Bridge, one: Alarm, now: float) -> Json:
+def _alarm_json(bridge: Bridge, one: Alarm, now: float) -> JsonValue:
     return {
         "kind": one.row.kind,
         "severity": one.row.severity.value,
@@ -83,12 +83,12 @@ def _links(fabric: Fabric) -> Iterator[tuple[PortId, PortId]]:
             yield port, interface.peer
 
 
-def _link_json(engine: Engine, port: PortId, peer: PortId) -> Json:
+def _link_json(engine: Engine, port: PortId, peer: PortId) -> JsonValue:
     return {
         "ports": [str(port), str(peer)],
         "up": engine.rewiring.down.isdisjoint((port, peer)),
         "heard": [_heard(engine, one) for one in (port, peer)],
-        "miswired": not engine.neighbours.strange.isdisjoint((port, peer)),
+        "miswired": not engine.neighbours.miswired.isdisjoint((port, peer)),
         "in_tree": frozenset((port.dpid, peer.dpid)) in engine.wiring.routes.tree,
     }
 
@@ -99,7 +99,7 @@ def _heard(engine: Engine, port: PortId) -> str | None:
     return None if heard is None or heard.peer is None else str(heard.peer)
 
 
-def _switch_json(engine: Engine, switch: Switch, rules: int) -> Json:
+def _switch_json(engine: Engine, switch: Switch, rules: int) -> JsonValue:
     state = engine.bringup.switches.get(switch.dpid)
     links = state.ports if state else {}
     return {

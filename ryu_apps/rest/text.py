@@ -12,27 +12,27 @@ from ryu_apps.evb.flow.rule import (
     REGISTERS,
     VLAN_PRESENT,
     Action,
+    ClearInPort,
     FieldMatch,
     FinTimeout,
-    ForgetInPort,
     Learn,
-    LoadBits,
     Match,
     Output,
-    Pop,
+    OutputGroup,
     PopVlan,
-    Push,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
     SetField,
-    ToGroup,
+    StackPop,
+    StackPush,
 )
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.mac import mac_to_text
-from ryu_apps.rest.bridge import Json
+from ryu_apps.rest.bridge import JsonValue
 
 _ADDRESSES: dict[str, Callable[[int], str]] = {
     **dict.fromkeys(("eth_dst", "eth_src", "arp_sha", "arp_tha", "ipv6_nd_sll", "ipv6_nd_tll"), mac_to_text),
@@ -48,7 +48,7 @@ def dpid_text(dpid: int) -> str:
     return f"{dpid:016x}"
 
 
-def port_json(fabric: Fabric, port: PortId) -> Json:
+def port_json(fabric: Fabric, port: PortId) -> JsonValue:
     """A port, its switch and what is behind it."""
     interface = fabric.interface(port)
     return {
@@ -59,12 +59,12 @@ def port_json(fabric: Fabric, port: PortId) -> Json:
     }
 
 
-def binding_json(binding: Binding) -> Json:
+def binding_json(binding: Binding) -> JsonValue:
     """A VID and, unless the VSI has all of the VID, a MAC address."""
     return {"vid": binding.vid, "mac": None if binding.mac is None else mac_to_text(binding.mac)}
 
 
-def match_json(match: Match) -> Json:
+def match_json(match: Match) -> JsonValue:
     """A match: exact values as numbers or addresses, masked ones as ``value/mask``."""
     return {one.name: field_json(one) for one in match}
 
@@ -97,7 +97,7 @@ def _action(action: Action) -> str:
     match action:
         case Output(port):
             return f"OUTPUT:{port}"
-        case ToGroup(group_id):
+        case OutputGroup(group_id):
             return f"GROUP:{group_id}"
         case SetField(name, value):
             return f"SET_FIELD:{{{name}:{field_json(FieldMatch(name, value))}}}"
@@ -107,13 +107,13 @@ def _action(action: Action) -> str:
             return "POP_VLAN"
         case Resubmit(table):
             return f"RESUBMIT_TABLE:{table:d}"
-        case ForgetInPort():
+        case ClearInPort():
             return "SET_FIELD:{in_port:0}"
-        case LoadBits(target, value):
+        case RegLoad(target, value):
             return f"REG_LOAD:{{{load_text(target, value)}}}"
-        case Push(source):
+        case StackPush(source):
             return f"STACK_PUSH:{{{bits_text(source)}}}"
-        case Pop(target):
+        case StackPop(target):
             return f"STACK_POP:{{{bits_text(target)}}}"
         case FinTimeout(idle):
             return f"FIN_TIMEOUT:{{idle_timeout:{idle}}}"

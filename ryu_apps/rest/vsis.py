@@ -8,8 +8,8 @@ from ryu_apps.evb.events import OperatorDeassociate
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.services.body import services_of
-from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
-from ryu_apps.rest.bridge import Bridge, Json, Reply, RestError
+from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
+from ryu_apps.rest.bridge import Bridge, JsonValue, Reply, RestError
 from ryu_apps.rest.text import binding_json, port_json
 
 #: What the deadline of an attachment is for; in other states none is running.
@@ -17,13 +17,13 @@ _AWAITED = {VsiState.HELD: "keep_alive", VsiState.DECIDING: "resource_wait"}
 _RECALLABLE = tuple(_AWAITED)
 
 
-def vsis(bridge: Bridge, now: float) -> Iterator[Json]:
+def vsis(bridge: Bridge, now: float) -> Iterator[JsonValue]:
     """All VSIs, in the order in which they came; one that goes while the answer is written is left out."""
     chosen = list(bridge.engine.registry)
     return (_vsi_json(bridge, one, now) for one in chosen if one.attachments)
 
 
-def vsi(bridge: Bridge, now: float, vsi: str) -> Json:
+def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
     """One VSI, by the text of its VSIID.
 
     Raises:
@@ -48,7 +48,7 @@ def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
     bridge.deliver(OperatorDeassociate(vsi))
     away = [bridge.engine.fabric.switches[dpid].name for dpid in remains.of(vsi)]
     gone = bridge.engine.registry.named(vsi) is None and not away
-    body: Json = {"vsi": vsi, "recalled": recalled, "gone": gone}
+    body: JsonValue = {"vsi": vsi, "recalled": recalled, "gone": gone}
     return Reply(200 if gone else 202, body | ({"away": away} if away else {}))
 
 
@@ -59,7 +59,7 @@ def _known(bridge: Bridge, text: str) -> Vsi:
     return found
 
 
-def _vsi_json(bridge: Bridge, one: Vsi, now: float) -> Json:
+def _vsi_json(bridge: Bridge, one: Vsi, now: float) -> JsonValue:
     attachments = one.attachments.values()
     return {
         "vsi": one.text,
@@ -69,7 +69,7 @@ def _vsi_json(bridge: Bridge, one: Vsi, now: float) -> Json:
     }
 
 
-def _attachment_json(bridge: Bridge, one: Attachment, now: float) -> Json:
+def _attachment_json(bridge: Bridge, one: Attachment, now: float) -> JsonValue:
     machine = one.machine
     deadline = machine.deadline
     return {
@@ -97,7 +97,7 @@ def _type(one: Attachment) -> str | None:
     return str(VsiTypeKey(one.newest.type_id, one.newest.version)) if one.newest else None
 
 
-def _program_json(program: Program) -> Json:
+def _program_json(program: Installation) -> JsonValue:
     return {
         "type": str(program.vsi_type.key),
         "digest": program.vsi_type.digest,

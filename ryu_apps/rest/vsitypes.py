@@ -14,14 +14,14 @@ from ryu_apps.evb.policy.model import Acl, AclRule, VsiType, openflow_fields
 from ryu_apps.evb.vsi_types.database import LOCAL, TypeDatabase
 from ryu_apps.evb.wire.manager_text import manager_text
 from ryu_apps.evb.wire.vdp import ManagerId
-from ryu_apps.rest.bridge import Bridge, Json, Plain, Reply, RestError
+from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, Reply, RestError
 from ryu_apps.rest.text import dpid_text, field_json
 
 #: Whose a type is, and which: one key may mean something else at each VSI manager.
 Named = tuple[str, VsiTypeKey]
 
 
-def vsitypes(bridge: Bridge, now: float) -> list[Json]:
+def vsitypes(bridge: Bridge, now: float) -> list[JsonValue]:
     """All VSI types, by type and version: those of the local directory, and those that VSI managers have told."""
     engine = bridge.engine
     users = _users(engine)
@@ -41,7 +41,7 @@ def reload(bridge: Bridge, now: float) -> Reply:
     return Reply(200, {"types": len(bridge.engine.policies.types)})
 
 
-def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: ManagerId | None = None) -> Json:
+def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: ManagerId | None = None) -> JsonValue:
     """One VSI type with its access control lists.
 
     Args:
@@ -64,7 +64,7 @@ def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: Man
     }
 
 
-def policy(bridge: Bridge, now: float, type_id: int, version: int) -> Plain:
+def policy(bridge: Bridge, now: float, type_id: int, version: int) -> PlainText:
     """The very file that a type of the local directory was loaded from, for bridges whose VSI manager this one is.
 
     Raises:
@@ -75,7 +75,7 @@ def policy(bridge: Bridge, now: float, type_id: int, version: int) -> Plain:
     if found is None:
         raise RestError(404, f"no VSI type {key}")
     body = found.text.encode()
-    return Plain("text/yaml; charset=utf-8", body, sha256(body).hexdigest()[:32])
+    return PlainText("text/yaml; charset=utf-8", body, sha256(body).hexdigest()[:32])
 
 
 def _find(types: TypeDatabase, key: VsiTypeKey, manager: ManagerId | None) -> VsiType | None:
@@ -88,7 +88,7 @@ def _find(types: TypeDatabase, key: VsiTypeKey, manager: ManagerId | None) -> Vs
     return next((one.vsi_type for one in told if one.url == origin), None)
 
 
-def _summary(engine: Engine, one: VsiType, users: dict[Named, list[str]], now: float) -> Json:
+def _summary(engine: Engine, one: VsiType, users: dict[Named, list[str]], now: float) -> JsonValue:
     named = engine.types.origin_of(one), one.key
     return {
         "type": str(one.key),
@@ -105,7 +105,7 @@ def _summary(engine: Engine, one: VsiType, users: dict[Named, list[str]], now: f
     }
 
 
-def _standing(types: TypeDatabase, origin: str, key: VsiTypeKey, now: float) -> Json:
+def _standing(types: TypeDatabase, origin: str, key: VsiTypeKey, now: float) -> JsonValue:
     """Who told a type, when, and whether it is still so."""
     told = next((one for one in types.cache if one.url == origin), None)
     if told is None:
@@ -120,7 +120,7 @@ def _standing(types: TypeDatabase, origin: str, key: VsiTypeKey, now: float) -> 
     }
 
 
-def _bodies(engine: Engine, named: Named) -> Iterator[Json]:
+def _bodies(engine: Engine, named: Named) -> Iterator[JsonValue]:
     """The flow rules that the VSIs of a type share, switch by switch."""
     for body in engine.lifecycle.installer.bodies.values():
         types = (program.vsi_type for program in body.users)
@@ -142,7 +142,7 @@ def _users(engine: Engine) -> dict[Named, list[str]]:
     return {named: list(texts) for named, texts in users.items()}
 
 
-def _acl_json(acl: Acl) -> Json:
+def _acl_json(acl: Acl) -> JsonValue:
     return {
         "rules": [_acl_rule_json(rule) for rule in acl.rules],
         "implied": [_acl_rule_json(rule) for rule in acl.implied],
@@ -150,7 +150,7 @@ def _acl_json(acl: Acl) -> Json:
     }
 
 
-def _acl_rule_json(rule: AclRule) -> Json:
+def _acl_rule_json(rule: AclRule) -> JsonValue:
     return {
         "action": _verdict(rule.allow),
         "match": {name: values[0] if len(values) == 1 else values for name, values in _tests(rule)},

@@ -9,9 +9,9 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import Apply, Confirmed
 from ryu_apps.southbound.decode import SwitchError
-from ryu_apps.southbound.jobs import Flight, Job, Wire
+from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import Query, barrier, bundle_add, bundle_control, flow_stats_request, numbered
-from ryu_apps.southbound.piece import NOTHING, Message, Piece
+from ryu_apps.southbound.piece import NOTHING, Batch, QueuedMessage
 from ryu_apps.southbound.readback import ReadBack
 from ryu_apps.southbound.shape import Shape, shape
 
@@ -23,10 +23,10 @@ WINDOW = 2
 class BulkJob(Job):
     """Step by step: pieces with a barrier behind each, and whatever is asked in between."""
 
-    def __init__(self, wire: Wire, asked: Apply, steps: Iterator[Piece | Query]) -> None:
+    def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._steps = steps
-        self._next: Piece | Query | None = None
+        self._next: Batch | Query | None = None
         self._unanswered = 0
 
     def send(self) -> None:
@@ -40,13 +40,13 @@ class BulkJob(Job):
         else:
             self.install(step)
 
-    def install(self, piece: Piece) -> None:
+    def install(self, piece: Batch) -> None:
         """Send a piece."""
         xids = self.wire.reserve(len(piece) + 1)
-        self.wire.launch(Flight(self, xids, piece.messages, weight=1))
+        self.wire.launch(SentRequest(self, xids, piece.messages, weight=1))
         self.wire.send(piece.numbered(xids.start) + barrier(xids[-1]))
 
-    def answered(self, flight: Flight, octets: bytes) -> None:
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
         self._unanswered -= 1
         if self.all_sent and not self._unanswered and self.outcome is None:
             self.complete()
@@ -59,11 +59,11 @@ class BulkJob(Job):
 class StageJob(BulkJob):
     """As above, and everything is read back and compared."""
 
-    def __init__(self, wire: Wire, asked: Apply, steps: Iterator[Piece | Query]) -> None:
+    def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query]) -> None:
         super().__init__(wire, asked, steps)
         self._read_back = ReadBack()
 
-    def install(self, piece: Piece) -> None:
+    def install(self, piece: Batch) -> None:
         super().install(piece)
         self._read_back.expect(piece)
 
@@ -71,7 +71,7 @@ class StageJob(BulkJob):
         if self.outcome is None:
             self._read_back.check(octets)
 
-    def answered(self, flight: Flight, octets: bytes) -> None:
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
         if octets[1] == ofp.OFPT_MULTIPART_REPLY:
             self.interim(flight.xids[-1], octets)
         super().answered(flight, octets)
@@ -86,18 +86,18 @@ class StageJob(BulkJob):
 class SingleJob(Job):
     """Mode.ATOMIC for one message: it is atomic by itself, and a barrier is cheaper than a bundle."""
 
-    def __init__(self, wire: Wire, asked: Apply, messages: tuple[Message, ...]) -> None:
+    def __init__(self, wire: Transport, asked: Apply, messages: tuple[QueuedMessage, ...]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._messages = messages
 
     def send(self) -> None:
         xids = self.wire.reserve(len(self._messages) + 1)
-        self.wire.launch(Flight(self, xids, self._messages))
+        self.wire.launch(SentRequest(self, xids, self._messages))
         parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._messages, xids, strict=False)]
         self.wire.send(b"".join([*parts, barrier(xids[-1])]))
         self.all_sent = True
 
-    def answered(self, flight: Flight, octets: bytes) -> None:
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.outcome = self.outcome or Confirmed(self.dpid, self.token)
 
 
@@ -114,10 +114,10 @@ class BundleJob(Job):
 
     def __init__(
         self,
-        wire: Wire,
+        wire: Transport,
         asked: Apply,
-        ahead: tuple[Message, ...],
-        bundled: tuple[Message, ...],
+        ahead: tuple[QueuedMessage, ...],
+        bundled: tuple[QueuedMessage, ...],
         accepted: set[Shape],
     ) -> None:
         super().__init__(wire, asked.dpid, asked.token)
@@ -131,7 +131,7 @@ class BundleJob(Job):
         messages = self._ahead + self._bundled
         xids = self.wire.reserve(len(messages) + 3)
         opening, check, self._commit = xids[-3:]
-        self.wire.launch(Flight(self, xids, messages))
+        self.wire.launch(SentRequest(self, xids, messages))
         parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._ahead, xids, strict=False)]
         parts.append(bundle_control(self._commit, ofp.ONF_BCT_OPEN_REQUEST, opening))
         inside = xids[len(self._ahead) :]
@@ -151,11 +151,11 @@ class BundleJob(Job):
         # The id of the commit serves as the id of the bundle: both are used once in a connection.
         return bundle_control(self._commit, request, self._commit)
 
-    def answered(self, flight: Flight, octets: bytes) -> None:
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
         if self.outcome is None:
             self._accepted.update(one for one in self._shapes if one is not None)
             self.outcome = Confirmed(self.dpid, self.token)
 
-    def refused(self, flight: Flight, xid: int, error: SwitchError) -> None:
+    def refused(self, flight: SentRequest, xid: int, error: SwitchError) -> None:
         super().refused(flight, xid, error)
         self._accepted -= self._shapes

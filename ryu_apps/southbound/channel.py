@@ -26,7 +26,7 @@ from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.listening.sockets import hang_up
-from ryu_apps.southbound.doorbell import Doorbell
+from ryu_apps.southbound.doorbell import ReadinessWaiter
 from ryu_apps.southbound.encode import message
 
 LOG = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Channel:
         self._drained = False
         # The system's socket below eventlet's, unless TLS is between: what would block returns at once.
         self._direct = socket.fd if type(socket) is GreenSocket else None
-        self._doorbell: Doorbell | None = None
+        self._doorbell: ReadinessWaiter | None = None
         self.backlog = 0
         self._got = self.dealt = 0
         self.examine: Callable[[int], bool] = lambda _: True
@@ -157,7 +157,7 @@ class Channel:
         if self._direct is None:
             return self._read_encrypted()
         if self._doorbell is None:
-            self._doorbell = Doorbell(self._direct.fileno(), self._socket.gettimeout())
+            self._doorbell = ReadinessWaiter(self._direct.fileno(), self._socket.gettimeout())
         while True:
             if self._drained:
                 self._doorbell.wait()

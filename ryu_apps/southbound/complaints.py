@@ -13,7 +13,7 @@ from typing import Any
 
 from ryu.ofproto import ofproto_parser
 
-from ryu_apps.rate_limit import Bursts
+from ryu_apps.rate_limit import RateLimit
 
 LOG = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class Complaints:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._bursts: Bursts[None] = Bursts()
+        self._bursts: RateLimit[None] = RateLimit()
 
     def add(self, who: object, what: str) -> None:
         """Say it, unless something was said less than a second ago: then it is counted."""

@@ -14,7 +14,17 @@ from typing import NamedTuple
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, ForgetInPort, MeterCount, Output, PopVlan, PushVlan, Rule, SetField, ToGroup
+from ryu_apps.evb.flow.rule import (
+    Action,
+    ClearInPort,
+    MeterCount,
+    Output,
+    OutputGroup,
+    PopVlan,
+    PushVlan,
+    Rule,
+    SetField,
+)
 from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, UNTAGGED_GROUP
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import actions
@@ -33,7 +43,7 @@ _NANOSECONDS = 1e-9
 _PACKET_IN_COOKIE = 16
 _PACKET_IN_MATCH = 24
 _PORT_GROUP_MASK = 0xFFFFF
-_FORGET_IN_PORT = nicira.encode(ForgetInPort())
+_FORGET_IN_PORT = nicira.encode(ClearInPort())
 _IN_PORT_FIELD = bytes.fromhex("80000004")
 
 
@@ -117,7 +127,7 @@ def meter_counts(octets: bytes) -> Iterator[MeterCount]:
         at += length
 
 
-class Entry(NamedTuple):
+class FlowStatsEntry(NamedTuple):
     """One rule of a flow statistics reply; match and instructions are octets as in a flow-mod."""
 
     table: int
@@ -131,7 +141,7 @@ class Entry(NamedTuple):
     instructions: bytes
 
 
-def entries(octets: bytes) -> Iterator[Entry]:
+def entries(octets: bytes) -> Iterator[FlowStatsEntry]:
     """The rules of one part of a flow statistics reply."""
     at = _PART_HEADER
     end = len(octets)
@@ -140,7 +150,9 @@ def entries(octets: bytes) -> Iterator[Entry]:
         start = at + ENTRY_FIXED
         middle = start + match_size(octets, start)
         at += length
-        yield Entry(table, priority, idle, hard, cookie, packets, counted, octets[start:middle], octets[middle:at])
+        yield FlowStatsEntry(
+            table, priority, idle, hard, cookie, packets, counted, octets[start:middle], octets[middle:at]
+        )
 
 
 def match_size(octets: bytes, at: int) -> int:
@@ -149,7 +161,7 @@ def match_size(octets: bytes, at: int) -> int:
     return length + -length % 8
 
 
-def rule(entry: Entry) -> Rule:
+def rule(entry: FlowStatsEntry) -> Rule:
     """The rule that an entry shows; without instructions if evbridge has no word for one of them."""
     match_end = int.from_bytes(entry.match[2:4])
     shown = _instructions(entry.instructions) or _Instructions()
@@ -211,7 +223,7 @@ def _action(kind: int, octets: bytes) -> Action | None:
         case ofp.OFPAT_OUTPUT:
             return Output(*struct.unpack_from("!IH", octets, 4))
         case ofp.OFPAT_GROUP:
-            return ToGroup(*struct.unpack_from("!I", octets, 4))
+            return OutputGroup(*struct.unpack_from("!I", octets, 4))
         case ofp.OFPAT_SET_FIELD:
             named = decode_field(octets[4:])
             return SetField(*named) if named else None

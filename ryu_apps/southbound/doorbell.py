@@ -1,7 +1,7 @@
 """Waiting for a socket that has something to read, again and again, cheaply.
 
 Every time eventlet waits for a socket it registers it with the kernel, sets a timer, and takes back
-both.  A :class:`Doorbell` registers once and keeps one timer that is moved only when it goes off.
+both.  A :class:`ReadinessWaiter` registers once and keeps one timer that is moved only when it goes off.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 from eventlet import getcurrent, hubs
 
 
-class Doorbell:
+class ReadinessWaiter:
     """One green thread may wait at it at a time.
 
     Args:

@@ -27,7 +27,7 @@ from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
-from ryu_apps.southbound.jobs import Flight, Job, Wire
+from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import packet_out
 from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces, steps
 from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob, SurveyJob
@@ -64,10 +64,10 @@ class SwitchDriver:
         self._reserve = reserve
         self._emit = emit
         self._cache = cache
-        self._wire = Wire(send, reserve, self._launch)
+        self._wire = Transport(send, reserve, self._launch)
         self._lanes: dict[int, deque[Job]] = {}
         self._open: dict[Job, int | None] = {}
-        self._flights: dict[int, Flight] = {}
+        self._flights: dict[int, SentRequest] = {}
         self._bulk: deque[Job] = deque()
         self._under_way = 0
         self._ports: dict[int, bool] = {}
@@ -77,7 +77,7 @@ class SwitchDriver:
         self._altered: AlteredJob | None = None
 
     # --- asked ---
-    def survey(self) -> None:
+    def query_features(self) -> None:
         """Ask what the switch is; ends with SwitchUp."""
         self._begin(SurveyJob(self._wire, self.dpid, self._ports, self._meters))
 
@@ -149,7 +149,7 @@ class SwitchDriver:
                 self._bulk.append(job)
             self._review(job)
 
-    def _launch(self, flight: Flight) -> None:
+    def _launch(self, flight: SentRequest) -> None:
         self._under_way += flight.weight
         self._flights.update(dict.fromkeys(flight.xids, flight))
 
@@ -197,7 +197,7 @@ class SwitchDriver:
             if self._surveyed:
                 self._emit(PortChanged(PortId(self.dpid, port_no), up))
 
-    def _answer(self, flight: Flight, xid: int, octets: bytes) -> None:
+    def _answer(self, flight: SentRequest, xid: int, octets: bytes) -> None:
         job = flight.job
         kind = octets[1]
         last = xid == flight.xids[-1] and not (kind == ofp.OFPT_MULTIPART_REPLY and decode.more_follows(octets))
@@ -212,7 +212,7 @@ class SwitchDriver:
         self._review(job)
         self._pump()
 
-    def _refuse(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+    def _refuse(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
         subject = flight.subject(xid)
         if subject is not None and isinstance(subject.what, Meter):
             self._meters.discard(subject.what.meter_id)
@@ -221,7 +221,7 @@ class SwitchDriver:
             self._meters.discard(subject.what.meter)
         flight.job.refused(flight, xid, error)
 
-    def _land(self, flight: Flight) -> None:
+    def _land(self, flight: SentRequest) -> None:
         self._under_way -= flight.weight
         for xid in flight.xids:
             del self._flights[xid]

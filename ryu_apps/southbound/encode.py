@@ -19,11 +19,11 @@ from ryu_apps.evb.flow.rule import (
     Group,
     Meter,
     Output,
+    OutputGroup,
     PopVlan,
     PushVlan,
     Rule,
     SetField,
-    ToGroup,
 )
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.oxm import encode_match, field, pad
@@ -119,7 +119,7 @@ def _action(action: Action) -> bytes:
     match action:
         case Output(port, max_len):
             return struct.pack("!HHIH6x", ofp.OFPAT_OUTPUT, 16, port, max_len)
-        case ToGroup(group_id):
+        case OutputGroup(group_id):
             return struct.pack("!HHI", ofp.OFPAT_GROUP, 8, group_id)
         case SetField(name, value):
             octets = field(name, value)

@@ -1,6 +1,6 @@
 """A change or a question under way at a switch: one object each, fed with the switch's answers.
 
-A job sends through its :class:`Wire` and says in ``outcome`` how it ended.  It knows no queue, no
+A job sends through its :class:`Transport` and says in ``outcome`` how it ended.  It knows no queue, no
 lane and no other job.  All it sends goes in flights: runs of messages with consecutive transaction
 ids, the last of which the switch answers.
 """
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from ryu_apps.evb.events import Event, Rejected
 from ryu_apps.southbound.decode import SwitchError
-from ryu_apps.southbound.piece import Message, Subject
+from ryu_apps.southbound.piece import QueuedMessage, Subject
 
 
 @dataclass(slots=True)
-class Flight:
+class SentRequest:
     """Messages on their way.
 
     Attributes:
@@ -29,7 +29,7 @@ class Flight:
 
     job: Job
     xids: range
-    messages: tuple[Message, ...] = ()
+    messages: tuple[QueuedMessage, ...] = ()
     weight: int = 0
 
     def subject(self, xid: int) -> Subject | None:
@@ -39,7 +39,7 @@ class Flight:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class Transport:
     """What a job may do.
 
     Attributes:
@@ -50,7 +50,7 @@ class Wire:
 
     send: Callable[[bytes | bytearray], None]
     reserve: Callable[[int], range]
-    launch: Callable[[Flight], None]
+    launch: Callable[[SentRequest], None]
 
 
 class Job(ABC):
@@ -62,7 +62,7 @@ class Job(ABC):
         all_sent: nothing more will be sent, unless to clean up.
     """
 
-    def __init__(self, wire: Wire, dpid: int, token: int) -> None:
+    def __init__(self, wire: Transport, dpid: int, token: int) -> None:
         self.wire = wire
         self.dpid = dpid
         self.token = token
@@ -74,14 +74,14 @@ class Job(ABC):
         """Send the first part, or the next."""
 
     @abstractmethod
-    def answered(self, flight: Flight, octets: bytes) -> None:
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
         """The switch has answered the last message of a flight."""
 
     def interim(self, xid: int, octets: bytes) -> None:
         """The switch has answered another one, or with more to follow."""
         del xid, octets
 
-    def refused(self, flight: Flight, xid: int, error: SwitchError) -> None:
+    def refused(self, flight: SentRequest, xid: int, error: SwitchError) -> None:
         """The switch refuses a message: what is not sent yet never will be."""
         subject = flight.subject(xid)
         self.reject(f"{subject}: {error.text}" if subject else error.text, error.full)
@@ -95,5 +95,5 @@ class Job(ABC):
     def ask(self, question: Callable[[int], bytes], *, weight: int = 0) -> None:
         """Send one request as a flight of its own."""
         xids = self.wire.reserve(1)
-        self.wire.launch(Flight(self, xids, weight=weight))
+        self.wire.launch(SentRequest(self, xids, weight=weight))
         self.wire.send(question(xids[0]))

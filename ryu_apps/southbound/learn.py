@@ -10,7 +10,7 @@ import struct
 
 from ryu.ofproto import nicira_ext
 
-from ryu_apps.evb.flow.rule import Bits, Learn, Learned
+from ryu_apps.evb.flow.rule import Bits, Learn, LearnSpec
 from ryu_apps.southbound import bits
 
 LEARN: int = nicira_ext.NXAST_LEARN
@@ -28,18 +28,18 @@ _IMMEDIATE, _LOAD, _WIDTH = 1 << 13, nicira_ext.NX_LEARN_DST_LOAD, 0x3FF
 
 def encode(learn: Learn) -> tuple[int, bytes]:
     """Subtype, and what follows it, without padding."""
-    limited = learn.limit != 0 or learn.verdict is not None
+    limited = learn.limit != 0 or learn.result_dst is not None
     fixed = _FIXED.pack(
         learn.idle_timeout,
         learn.hard_timeout,
         learn.priority,
         learn.cookie,
-        0 if learn.verdict is None else _WRITE_RESULT,
+        0 if learn.result_dst is None else _WRITE_RESULT,
         learn.table,
         learn.fin_idle_timeout,
         0,
     )
-    extra = _limit(learn.limit, learn.verdict) if limited else b""
+    extra = _limit(learn.limit, learn.result_dst) if limited else b""
     specs = [_spec(one, 0) for one in learn.match] + [_spec(one, _LOAD) for one in learn.writes]
     return LEARN2 if limited else LEARN, fixed + extra + b"".join(specs)
 
@@ -50,7 +50,7 @@ def _limit(limit: int, verdict: Bits | None) -> bytes:
     return _LIMITED.pack(limit, verdict.offset) + bits.header(verdict)
 
 
-def _spec(one: Learned, kind: int) -> bytes:
+def _spec(one: LearnSpec, kind: int) -> bytes:
     width = one.target.width
     if isinstance(one.source, Bits):
         return struct.pack("!H", kind | width) + bits.place(one.source) + bits.place(one.target)
@@ -84,9 +84,9 @@ def decode(subtype: int, octets: bytes) -> Learn | None:
     return Learn(table, priority, cookie, idle, fin_idle, limit, verdict, match, writes, hard)
 
 
-def _specs(octets: bytes, at: int) -> tuple[tuple[Learned, ...], tuple[Learned, ...]] | None:
+def _specs(octets: bytes, at: int) -> tuple[tuple[LearnSpec, ...], tuple[LearnSpec, ...]] | None:
     """What is matched and what is written; a head of zero, or the end, ends them."""
-    found: dict[int, list[Learned]] = {0: [], _LOAD: []}
+    found: dict[int, list[LearnSpec]] = {0: [], _LOAD: []}
     while head := int.from_bytes(octets[at : at + 2]):
         width, kind = head & _WIDTH, head & ~_IMMEDIATE & ~_WIDTH
         size = _immediate(width) if head & _IMMEDIATE else bits.PLACE
@@ -95,6 +95,6 @@ def _specs(octets: bytes, at: int) -> tuple[tuple[Learned, ...], tuple[Learned, 
         into = bits.placed(target, width)
         if kind not in found or value is None or into is None:
             return None
-        found[kind].append(Learned(into, value))
+        found[kind].append(LearnSpec(into, value))
         at += 2 + size + bits.PLACE
     return tuple(found[0]), tuple(found[_LOAD])

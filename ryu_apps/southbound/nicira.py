@@ -8,11 +8,11 @@ from ryu.ofproto import nicira_ext
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, Bits, FinTimeout, ForgetInPort, Learn, LoadBits, Pop, Push, Resubmit
+from ryu_apps.evb.flow.rule import Action, Bits, ClearInPort, FinTimeout, Learn, RegLoad, Resubmit, StackPop, StackPush
 from ryu_apps.southbound import bits, learn
 from ryu_apps.southbound.oxm import pad
 
-NiciraAction = Resubmit | ForgetInPort | LoadBits | Push | Pop | FinTimeout | Learn
+NiciraAction = Resubmit | ClearInPort | RegLoad | StackPush | StackPop | FinTimeout | Learn
 
 #: Type, length, experimenter, subtype.
 _HEAD = struct.Struct("!HHIH")
@@ -33,14 +33,14 @@ def encode(action: NiciraAction) -> bytes:
     match action:
         case Resubmit(table):
             subtype, body = nicira_ext.NXAST_RESUBMIT_TABLE, _RESUBMIT.pack(ofp.OFPP_IN_PORT & 0xFFFF, table)
-        case ForgetInPort():
+        case ClearInPort():
             subtype, body = nicira_ext.NXAST_REG_LOAD, _FORGET_IN_PORT
-        case LoadBits(target, value):
+        case RegLoad(target, value):
             subtype = nicira_ext.NXAST_REG_LOAD
             body = _LOAD.pack(target.offset << 6 | target.width - 1, bits.header(target), value)
-        case Push(source):
+        case StackPush(source):
             subtype, body = nicira_ext.NXAST_STACK_PUSH, _stacked(source)
-        case Pop(target):
+        case StackPop(target):
             subtype, body = nicira_ext.NXAST_STACK_POP, _stacked(target)
         case FinTimeout(idle):
             subtype, body = nicira_ext.NXAST_FIN_TIMEOUT, _FIN_TIMEOUT.pack(idle, 0)
@@ -61,9 +61,9 @@ def decode(octets: bytes) -> Action | None:
         case nicira_ext.NXAST_RESUBMIT_TABLE:
             return Resubmit(_RESUBMIT.unpack_from(body)[1])
         case nicira_ext.NXAST_REG_LOAD:
-            return ForgetInPort() if body == _FORGET_IN_PORT else _load(body)
+            return ClearInPort() if body == _FORGET_IN_PORT else _load(body)
         case nicira_ext.NXAST_STACK_PUSH | nicira_ext.NXAST_STACK_POP:
-            return _stack(Push if subtype == nicira_ext.NXAST_STACK_PUSH else Pop, body)
+            return _stack(StackPush if subtype == nicira_ext.NXAST_STACK_PUSH else StackPop, body)
         case nicira_ext.NXAST_FIN_TIMEOUT:
             return FinTimeout(_FIN_TIMEOUT.unpack_from(body)[0])
         case learn.LEARN | learn.LEARN2:
@@ -71,17 +71,17 @@ def decode(octets: bytes) -> Action | None:
     return None
 
 
-def _load(body: bytes) -> LoadBits | None:
+def _load(body: bytes) -> RegLoad | None:
     place, header, value = _LOAD.unpack(body)
     name = bits.named(header)
-    return None if name is None else LoadBits(Bits(name, place >> 6, (place & 0x3F) + 1), value)
+    return None if name is None else RegLoad(Bits(name, place >> 6, (place & 0x3F) + 1), value)
 
 
 def _stacked(some: Bits) -> bytes:
     return _STACK.pack(some.offset, bits.header(some), some.width)
 
 
-def _stack(kind: type[Push | Pop], body: bytes) -> Push | Pop | None:
+def _stack(kind: type[StackPush | StackPop], body: bytes) -> StackPush | StackPop | None:
     offset, header, width = _STACK.unpack_from(body)
     name = bits.named(header)
     return None if name is None else kind(Bits(name, offset, width))

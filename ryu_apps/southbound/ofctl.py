@@ -11,7 +11,7 @@ from typing import Any
 
 from ryu.lib import ofctl_nicira_ext
 
-from ryu_apps.evb.flow.rule import Action, FinTimeout, ForgetInPort, Learn, LoadBits, Pop, Push, Resubmit
+from ryu_apps.evb.flow.rule import Action, ClearInPort, FinTimeout, Learn, RegLoad, Resubmit, StackPop, StackPush
 from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
 from ryu_apps.southbound import nicira
 
@@ -28,13 +28,13 @@ def install() -> None:
         match _ours(action):
             case Resubmit():
                 return f"NX_RESUBMIT: {{port: {action.in_port}, table: {action.table_id}}}"
-            case ForgetInPort():
+            case ClearInPort():
                 return "NX_LOAD: {0->in_port}"
-            case LoadBits(target, value):
+            case RegLoad(target, value):
                 return f"NX_LOAD: {{{load_text(target, value)}}}"
-            case Push(source):
+            case StackPush(source):
                 return f"NX_STACK_PUSH: {{{bits_text(source)}}}"
-            case Pop(target):
+            case StackPop(target):
                 return f"NX_STACK_POP: {{{bits_text(target)}}}"
             case FinTimeout(idle):
                 return f"NX_FIN_TIMEOUT: {{idle_timeout: {idle}}}"

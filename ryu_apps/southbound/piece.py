@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from weakref import WeakKeyDictionary
 
-from ryu_apps.evb.flow.rule import Change, CookieMask, Group, Meter, Rule, RuleBlock
+from ryu_apps.evb.flow.rule import CookieMask, Group, Meter, Rule, RuleBlock, RuleChange
 from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.southbound.encode import (
     flow_add,
@@ -52,11 +52,11 @@ class Subject:
                 return f"group {group_id:#x}"
 
 
-Message = tuple[bytes, Subject]
+QueuedMessage = tuple[bytes, Subject]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Batch:
     """Messages to be sent in one go.
 
     Attributes:
@@ -65,7 +65,7 @@ class Piece:
         starts: where each begins in ``octets``.
     """
 
-    messages: tuple[Message, ...]
+    messages: tuple[QueuedMessage, ...]
     octets: bytes
     starts: tuple[int, ...]
 
@@ -80,13 +80,13 @@ class Piece:
         return octets
 
 
-def _piece(messages: tuple[Message, ...]) -> Piece:
+def _piece(messages: tuple[QueuedMessage, ...]) -> Batch:
     starts = []
     at = 0
     for octets, _subject in messages:
         starts.append(at)
         at += len(octets)
-    return Piece(messages, b"".join(octets for octets, _subject in messages), tuple(starts))
+    return Batch(messages, b"".join(octets for octets, _subject in messages), tuple(starts))
 
 
 class PieceCache:
@@ -107,10 +107,10 @@ class _Prepared:
 
     def __init__(self, slice_: Slice) -> None:
         self._rules = slice_.rules
-        self._pieces: dict[int, Piece] = {}
+        self._pieces: dict[int, Batch] = {}
         self.queries = slice_.queries
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[Batch]:
         """Each is serialised when it is asked for, so that nobody waits for all."""
         for start in range(0, len(self._rules), PIECE):
             if start not in self._pieces:
@@ -118,11 +118,11 @@ class _Prepared:
             yield self._pieces[start]
 
 
-def _addition(rule: Rule) -> Message:
+def _addition(rule: Rule) -> QueuedMessage:
     return flow_add(rule), Subject(rule, added=True)
 
 
-def meter_messages(change: Change, known: set[int]) -> Iterator[Message]:
+def meter_messages(change: RuleChange, known: set[int]) -> Iterator[QueuedMessage]:
     """The meters that a change writes; ``known`` are the ids of those that the switch has, and is kept up."""
     for meter in change.meters:
         yield meter_write(meter, known=meter.meter_id in known), Subject(meter, added=True)
@@ -133,14 +133,14 @@ def meter_messages(change: Change, known: set[int]) -> Iterator[Message]:
             known.add(meter.meter_id)
 
 
-def meter_deletions(change: Change, known: set[int]) -> Iterator[Message]:
+def meter_deletions(change: RuleChange, known: set[int]) -> Iterator[QueuedMessage]:
     """The meters that a change deletes; ``known`` is as above."""
     for meter_id in sorted(change.meters_that_go(known)):
         yield meter_delete(meter_id), Subject(Meter(meter_id, 0, 0), added=False)
         known.discard(meter_id)
 
 
-def other_messages(change: Change) -> Iterator[Message]:
+def other_messages(change: RuleChange) -> Iterator[QueuedMessage]:
     """Everything but the meters, in the order a change prescribes."""
     yield from _group_messages(change)
     for block in change.blocks:
@@ -148,27 +148,27 @@ def other_messages(change: Change) -> Iterator[Message]:
     yield from _tail_messages(change)
 
 
-def _group_messages(change: Change) -> Iterator[Message]:
+def _group_messages(change: RuleChange) -> Iterator[QueuedMessage]:
     for group in change.groups:
         yield group_write(group), Subject(group, added=True)
 
 
-def _tail_messages(change: Change) -> Iterator[Message]:
+def _tail_messages(change: RuleChange) -> Iterator[QueuedMessage]:
     yield from map(_addition, change.add)
     for rule in change.remove:
         yield flow_remove(rule), Subject(rule, added=False)
-    for mask in change.sweep:
+    for mask in change.delete_by_cookie:
         yield flow_sweep(mask), Subject(mask, added=False)
-    for group_id in change.drop_groups:
+    for group_id in change.delete_groups:
         yield group_delete(group_id), Subject(group_id, added=False)
 
 
-def pieces(change: Change, cache: PieceCache, known_meters: set[int]) -> Iterator[Piece]:
+def pieces(change: RuleChange, cache: PieceCache, known_meters: set[int]) -> Iterator[Batch]:
     """A change in pieces, in the order it prescribes."""
-    yield from (step for step in steps(change, cache, known_meters) if isinstance(step, Piece))
+    yield from (step for step in steps(change, cache, known_meters) if isinstance(step, Batch))
 
 
-def steps(change: Change, cache: PieceCache, known_meters: set[int]) -> Iterator[Piece | Query]:
+def steps(change: RuleChange, cache: PieceCache, known_meters: set[int]) -> Iterator[Batch | Query]:
     """A change in pieces, and behind each part of it the requests that show whether it has arrived."""
     yield from _cut([*meter_messages(change, known_meters), *_group_messages(change)])
     for block in change.blocks:
@@ -180,7 +180,7 @@ def steps(change: Change, cache: PieceCache, known_meters: set[int]) -> Iterator
     yield from Slice(change.add).queries
 
 
-def _cut(messages: Iterable[Message]) -> Iterator[Piece]:
+def _cut(messages: Iterable[QueuedMessage]) -> Iterator[Batch]:
     left = iter(messages)
     while some := tuple(islice(left, PIECE)):
         yield _piece(some)

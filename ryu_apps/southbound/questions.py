@@ -12,7 +12,7 @@ from ryu_apps.evb.events import FragmentsHandled, MetersRead, ReadMeters, ReadRu
 from ryu_apps.evb.flow.rule import MeterCount, Rule
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.southbound import decode
-from ryu_apps.southbound.jobs import Flight, Job, Wire
+from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import (
     ALL_TABLES,
     FRAGMENTS_SHOWN,
@@ -31,7 +31,7 @@ _ALL_METERS = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
 class ReadJob(Job):
     """All rules under a cookie mask, or some of them."""
 
-    def __init__(self, wire: Wire, asked: ReadRules) -> None:
+    def __init__(self, wire: Transport, asked: ReadRules) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
         self._rules: list[Rule] = []
@@ -43,7 +43,7 @@ class ReadJob(Job):
     def interim(self, xid: int, octets: bytes) -> None:
         self._rules += map(decode.rule, decode.entries(octets))
 
-    def answered(self, flight: Flight, octets: bytes) -> None:
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
         self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules))
 
@@ -51,7 +51,7 @@ class ReadJob(Job):
 class FragmentsJob(Job):
     """Does the switch show the ports of first fragments?  If it does not, it is told to, and asked again."""
 
-    def __init__(self, wire: Wire, dpid: int) -> None:
+    def __init__(self, wire: Transport, dpid: int) -> None:
         super().__init__(wire, dpid, 0)
         self._before: bool | None = None
 
@@ -59,7 +59,7 @@ class FragmentsJob(Job):
         self.ask(get_config)
         self.all_sent = True
 
-    def answered(self, flight: Flight, octets: bytes) -> None:
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
         config = config_shown(octets)
         shown = config.fragments == FRAGMENTS_SHOWN
         if shown or self._before is not None:
@@ -67,10 +67,10 @@ class FragmentsJob(Job):
             return
         self._before = False
         wanted, (first, second) = config._replace(fragments=FRAGMENTS_SHOWN), self.wire.reserve(2)
-        self.wire.launch(Flight(self, range(first, second + 1)))
+        self.wire.launch(SentRequest(self, range(first, second + 1)))
         self.wire.send(set_config(wanted, first) + get_config(second))
 
-    def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+    def refused(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
         """What it does instead is in its next answer, if it has one."""
         if xid == flight.xids[-1]:
             self._conclude(shown=False)
@@ -82,7 +82,7 @@ class FragmentsJob(Job):
 class _SeveralJob(Job):
     """Several questions at once; one that is refused is answered with nothing."""
 
-    def __init__(self, wire: Wire, dpid: int, token: int) -> None:
+    def __init__(self, wire: Transport, dpid: int, token: int) -> None:
         super().__init__(wire, dpid, token)
         self._unanswered = 0
 
@@ -98,11 +98,11 @@ class _SeveralJob(Job):
     def result(self) -> MetersRead | SwitchUp | SwitchAltered:
         """What all answers together come to."""
 
-    def answered(self, flight: Flight, octets: bytes) -> None:
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
         self._one_less()
 
-    def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+    def refused(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
         if xid == flight.xids[-1]:
             self._one_less()
 
@@ -115,7 +115,7 @@ class _SeveralJob(Job):
 class MetersJob(_SeveralJob):
     """What meters have counted: one request for all, or one for each that is asked for."""
 
-    def __init__(self, wire: Wire, asked: ReadMeters) -> None:
+    def __init__(self, wire: Transport, asked: ReadMeters) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._meters = asked.meters or (ofp.OFPM_ALL,)
         self._counts: list[MeterCount] = []
@@ -139,7 +139,7 @@ class SurveyJob(_SeveralJob):
         meters: filled with meter ids.
     """
 
-    def __init__(self, wire: Wire, dpid: int, ports: dict[int, bool], meters: set[int]) -> None:
+    def __init__(self, wire: Transport, dpid: int, ports: dict[int, bool], meters: set[int]) -> None:
         super().__init__(wire, dpid, 0)
         self._ports = ports
         self._meters = meters
@@ -152,7 +152,7 @@ class SurveyJob(_SeveralJob):
     def send(self) -> None:
         # First: what is read after that is told of if somebody changes it.
         self._watch = self.wire.reserve(3)
-        self.wire.launch(Flight(self, self._watch))
+        self.wire.launch(SentRequest(self, self._watch))
         self.wire.send(watch_request(self._watch))
         self._unanswered += 1
         requests = {
@@ -177,7 +177,7 @@ class SurveyJob(_SeveralJob):
             case ofp.OFPMP_EXPERIMENTER:
                 self._watched = True
 
-    def refused(self, flight: Flight, xid: int, error: decode.SwitchError) -> None:
+    def refused(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
         self._refused |= flight.xids == self._watch
         super().refused(flight, xid, error)
 
@@ -199,7 +199,7 @@ class AlteredJob(_SeveralJob):
         alien: what is known of the change; raised as more of it is told.
     """
 
-    def __init__(self, wire: Wire, dpid: int, meters: set[int], alien: Alien) -> None:
+    def __init__(self, wire: Transport, dpid: int, meters: set[int], alien: Alien) -> None:
         super().__init__(wire, dpid, 0)
         self.alien = alien
         self._meters = meters

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.rule import FinTimeout, Rule
 from ryu_apps.evb.pipeline.notation import rule_text
-from ryu_apps.southbound.decode import Entry, entries, match_size
+from ryu_apps.southbound.decode import FlowStatsEntry, entries, match_size
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED
-from ryu_apps.southbound.piece import Piece
+from ryu_apps.southbound.piece import Batch
 
 _COOKIE = struct.Struct("!8xQ")
 _TIMEOUTS = struct.Struct("!26xHH")
@@ -27,7 +27,7 @@ class _Expected(NamedTuple):
     instructions: bytes
     rule: Rule
 
-    def is_shown(self, entry: Entry) -> bool:
+    def is_shown(self, entry: FlowStatsEntry) -> bool:
         return (
             self.cookie == entry.cookie
             and self.instructions == entry.instructions
@@ -43,7 +43,7 @@ class ReadBack:
         self._missing: dict[_Key, _Expected] = {}
         self._otherwise: list[_Expected] = []
 
-    def expect(self, piece: Piece) -> None:
+    def expect(self, piece: Batch) -> None:
         """The rules that a piece adds should be there in the end; the last one of a key counts."""
         for octets, subject in piece.messages:
             if subject.added and isinstance(subject.what, Rule):

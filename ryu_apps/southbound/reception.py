@@ -29,7 +29,7 @@ _LOOK, _SILENT, _TOO_LATE = 0.1, 10, 50
 _serve = controller.datapath_connection_factory
 
 
-class Reception:
+class ConnectionCheck:
     """All connections to switches.
 
     Args:

@@ -14,9 +14,9 @@ from eventlet.green import ssl
 from ryu.controller import controller, ofp_handler
 from ryu.lib import hub
 
-from ryu_apps.listening.listener import Connection, Listener
+from ryu_apps.listening.listener import AcceptedConnection, TcpListener
 from ryu_apps.listening.sockets import CannotListen
-from ryu_apps.southbound.reception import HANDSHAKE, Reception
+from ryu_apps.southbound.reception import HANDSHAKE, ConnectionCheck
 
 LOG = logging.getLogger(__name__)
 CONF = controller.CONF
@@ -25,7 +25,7 @@ CONF = controller.CONF
 _HOST, _PORT = "127.0.0.1", 6653
 
 
-def install(reception: Reception) -> None:
+def install(reception: ConnectionCheck) -> None:
     """Have Ryu's OpenFlow handler listen with :class:`OpenFlowServer`, on the loopback unless told otherwise."""
     CONF.set_default("ofp_listen_host", _HOST)
     CONF.set_default("ofp_tcp_listen_port", _PORT)
@@ -48,12 +48,12 @@ class OpenFlowServer(controller.OpenFlowController):
         CannotListen: the address cannot be had, or the certificates cannot be used.
     """
 
-    def __init__(self, reception: Reception) -> None:
+    def __init__(self, reception: ConnectionCheck) -> None:
         super().__init__()
         self._reception = reception
         self._tls = _tls()
         port = self.ofp_ssl_listen_port if self._tls else self.ofp_tcp_listen_port
-        self.listener = Listener("openflow", "OpenFlow", CONF.ofp_listen_host, port)
+        self.listener = TcpListener("openflow", "OpenFlow", CONF.ofp_listen_host, port)
         LOG.info("OpenFlow over %s on %s", "TLS" if self._tls else "TCP", self.listener.place)
         self._warn()
 
@@ -73,7 +73,7 @@ class OpenFlowServer(controller.OpenFlowController):
             connection = self.listener.accept()
             hub.spawn(self._serve, connection)
 
-    def _serve(self, connection: Connection) -> None:
+    def _serve(self, connection: AcceptedConnection) -> None:
         inside = self.listener.inside
         try:
             if self._tls is None or self._encrypt(self._tls, connection):
@@ -83,7 +83,7 @@ class OpenFlowServer(controller.OpenFlowController):
             inside.leave(connection)
             connection.socket.close()
 
-    def _encrypt(self, context: Any, connection: Connection) -> bool:
+    def _encrypt(self, context: Any, connection: AcceptedConnection) -> bool:
         patience = hub.spawn_after(HANDSHAKE, connection.end)
         try:
             connection.socket = context.wrap_socket(connection.socket, server_side=True, do_handshake_on_connect=False)

@@ -41,7 +41,7 @@ from ryu_apps.southbound.complaints import Complaints, complaints
 from ryu_apps.southbound.complaints import install as tolerate
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.piece import PieceCache
-from ryu_apps.southbound.reception import Reception
+from ryu_apps.southbound.reception import ConnectionCheck
 from ryu_apps.southbound.watch import Alien, changes_groups_or_meters
 
 LOG = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class Southbound:
         tell: Tell = lambda *_: None,
         is_busy: Callable[[PortId], bool] = lambda _: False,
     ) -> None:
-        self.reception = Reception(known, tell)
+        self.reception = ConnectionCheck(known, tell)
         server.install(self.reception)
         ofctl.install()
         tolerate()
@@ -144,7 +144,7 @@ class Southbound:
         connection = _Connection(datapath, self._events.append, self._cache)
         self._connections[datapath.id] = connection
         connection.channel.attach(connection.receive, self._received, connection.overhear)
-        connection.driver.survey()
+        connection.driver.query_features()
         self._settle()
 
     def datapath_down(self, datapath: Any) -> None:

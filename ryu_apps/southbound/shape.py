@@ -20,14 +20,14 @@ from ryu_apps.evb.flow.rule import (
     Bits,
     Group,
     Learn,
-    Learned,
-    LoadBits,
+    LearnSpec,
     Output,
+    OutputGroup,
+    RegLoad,
     Rule,
     SetField,
-    ToGroup,
 )
-from ryu_apps.southbound.piece import Message
+from ryu_apps.southbound.piece import QueuedMessage
 
 #: Comparable; says nothing but "as readable as".
 Shape: TypeAlias = tuple[object, ...]
@@ -38,7 +38,7 @@ _FREE = {"metadata", "eth_src", "eth_dst", *REGISTERS}
 _FIRST_SPECIAL_PORT = 0xFF00
 
 
-def shape(message: Message) -> Shape | None:
+def shape(message: QueuedMessage) -> Shape | None:
     """The shape of an added or removed rule, or of a group; None for a message that has none."""
     rule, added = message[1].what, message[1].added
     if isinstance(rule, Group):
@@ -70,19 +70,19 @@ def _action(action: Action) -> object:
     match action:
         case Output(port, max_len):
             return Output, _port(port), max_len
-        case ToGroup():
-            return ToGroup
+        case OutputGroup():
+            return OutputGroup
         case SetField(name, value):
             return SetField, name, _value(name, value)
-        case LoadBits(target, value):
-            return LoadBits, target, _value(target.name, value)
+        case RegLoad(target, value):
+            return RegLoad, target, _value(target.name, value)
         case Learn():
             made = tuple(map(_learned, (*action.match, *action.writes)))
-            return Learn, action.table, len(action.match), made, bool(action.limit), action.verdict
+            return Learn, action.table, len(action.match), made, bool(action.limit), action.result_dst
         case _:
             return action
 
 
-def _learned(one: Learned) -> object:
+def _learned(one: LearnSpec) -> object:
     target, source = one
     return target, source if isinstance(source, Bits) else _value(target.name, source)

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
 
-from ryu_apps.evb.protocol.ecp import Deliver, EcpEndpoint, Failed, Received, Reconfigure, Submit, Transmit
-from ryu_apps.evb.protocol.ecp import Output as EcpOutput
-from ryu_apps.evb.protocol.evb import Advertise, Agreed, LinkDown, LinkUp, Lost, NeighbourHeard, Shutdown
+from ryu_apps.evb.protocol.ecp import Deliver, EcpEndpoint, Received, Reconfigure, Submit, Transmit, Undelivered
+from ryu_apps.evb.protocol.ecp import EcpOutput as EcpOutput
+from ryu_apps.evb.protocol.evb import Advertise, Agreed, AgreementLost, LinkDown, LinkUp, NeighbourHeard, Shutdown
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.errors import WireError
@@ -21,21 +21,29 @@ from ryu_apps.evb.wire.filter_info import NULL_VID, FilterInfo
 from ryu_apps.evb.wire.vdp import Association, ManagerId, OrganizationalTlv, VdpPdu
 from ryu_apps.station import vdp_station
 from ryu_apps.station.evb_station import EvbStation
-from ryu_apps.station.vdp_station import Heard, Notice, Outcome, Resume, Suspend, VsiStation, VsiStationState
+from ryu_apps.station.vdp_station import (
+    Notice,
+    RequestOutcome,
+    ResponseReceived,
+    Resume,
+    Suspend,
+    VsiStation,
+    VsiStationState,
+)
 
 __all__ = [
     "Advertise",
-    "Ask",
     "LinkDown",
     "LinkUp",
     "NeighbourHeard",
     "Notice",
-    "Outcome",
     "Received",
+    "RequestOutcome",
     "Shutdown",
     "Station",
     "Tick",
     "Transmit",
+    "VsiRequest",
 ]
 
 STATION_GAP = 0.0
@@ -43,7 +51,7 @@ STATION_GAP = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class VsiRequest:
     """The hypervisor wants a VSI in the mode of an association TLV.
 
     Attributes:
@@ -60,8 +68,8 @@ class Ask:
     suspended: bool = False
 
 
-Event = LinkUp | LinkDown | NeighbourHeard | Shutdown | Received | Ask | Tick
-Output = Advertise | Transmit | Notice
+StationEvent = LinkUp | LinkDown | NeighbourHeard | Shutdown | Received | VsiRequest | Tick
+StationOutput = Advertise | Transmit | Notice
 
 _Key = tuple[object, ...]
 
@@ -69,7 +77,7 @@ _Key = tuple[object, ...]
 @dataclass(slots=True)
 class _Vsi:
     machine: VsiStation
-    first: Ask
+    first: VsiRequest
 
     def is_due(self, now: float) -> bool:
         deadline = self.machine.deadline
@@ -119,14 +127,14 @@ class Station:
         machines = [vsi.machine for vsi in self._vsis.values()]
         return [one.request.as_mode(one.in_force, one.request.status) for one in machines if one.in_force]
 
-    def feed(self, event: Event, now: float) -> list[Output]:
+    def feed(self, event: StationEvent, now: float) -> list[StationOutput]:
         """Take one event.
 
         Raises:
             ProtocolError: the hypervisor asked for what the VSI's state forbids.
         """
         match event:
-            case Ask():
+            case VsiRequest():
                 return self._ask(event, now)
             case Received():
                 return self._carry(self._ecp.feed(event, now), now)
@@ -144,12 +152,12 @@ class Station:
         return EcpEndpoint(self._evb.operational, self._gap, duplicate_window=inf)
 
     # --- the hypervisor's side ---
-    def _ask(self, ask: Ask, now: float) -> list[Output]:
+    def _ask(self, ask: VsiRequest, now: float) -> list[StationOutput]:
         key = _key(ask.manager_id, ask.association)
         vsi = self._vsis.get(key) or _Vsi(VsiStation(ask.association, self._evb.operational), ask)
         unchanged = _means(ask.association.filter_info, vsi.machine.request.filter_info)
         filter_info = None if unchanged else ask.association.filter_info
-        wanted = vdp_station.Ask(ask.association.MODE, filter_info, ask.suspended)
+        wanted = vdp_station.StationRequest(ask.association.MODE, filter_info, ask.suspended)
         outputs = vsi.machine.feed(wanted, now)
         self._vsis[key] = vsi
         if not self._online:
@@ -158,20 +166,22 @@ class Station:
         return self._settle(key, outputs, now)
 
     # --- the link's side ---
-    def _agreement(self, event: LinkUp | LinkDown | NeighbourHeard | Shutdown | Tick, now: float) -> list[Output]:
-        outputs: list[Output] = []
+    def _agreement(
+        self, event: LinkUp | LinkDown | NeighbourHeard | Shutdown | Tick, now: float
+    ) -> list[StationOutput]:
+        outputs: list[StationOutput] = []
         for output in self._evb.feed(event, now):
             match output:
                 case Advertise():
                     outputs.append(output)
                 case Agreed():
                     outputs += self._reconfigure(output, now)
-                case Lost():
+                case AgreementLost():
                     # VDP goes on without LLDP, as lldpad's does; only the link stops it.
                     pass
         return outputs
 
-    def _reconfigure(self, agreed: Agreed, now: float) -> list[Output]:
+    def _reconfigure(self, agreed: Agreed, now: float) -> list[StationOutput]:
         outputs = self._carry(self._ecp.feed(Reconfigure(agreed.operational), now), now)
         for vsi in self._vsis.values():
             vsi.machine.operational = agreed.operational
@@ -180,11 +190,11 @@ class Station:
         self._online = True
         return [*outputs, *self._feed_all(Resume(), self._vsis, now)]
 
-    def _go_offline(self, now: float) -> list[Output]:
+    def _go_offline(self, now: float) -> list[StationOutput]:
         self._online = False
         return self._feed_all(Suspend(), self._vsis, now)
 
-    def _tick(self, now: float) -> list[Output]:
+    def _tick(self, now: float) -> list[StationOutput]:
         due = [key for key, vsi in self._vsis.items() if vsi.is_due(now)]
         return [
             *self._agreement(Tick(), now),
@@ -192,44 +202,44 @@ class Station:
             *self._feed_all(Tick(), due, now),
         ]
 
-    def _carry(self, outputs: Iterable[EcpOutput], now: float) -> list[Output]:
-        carried: list[Output] = []
+    def _carry(self, outputs: Iterable[EcpOutput], now: float) -> list[StationOutput]:
+        carried: list[StationOutput] = []
         for output in outputs:
             match output:
                 case Transmit():
                     carried.append(output)
                 case Deliver(payload):
                     carried += self._deliver(payload, now)
-                case Failed():
+                case Undelivered():
                     # The response wait notices.
                     pass
         return carried
 
-    def _deliver(self, payload: bytes, now: float) -> list[Output]:
+    def _deliver(self, payload: bytes, now: float) -> list[StationOutput]:
         try:
             pdu = VdpPdu.decode(payload)
         except WireError:
             self.undecodable += 1
             return []
-        outputs: list[Output] = []
+        outputs: list[StationOutput] = []
         for association, _ in pdu.associations():
             key = _key(pdu.manager_id, association)
             if key in self._vsis:
-                outputs += self._feed_all(Heard(association), [key], now)
+                outputs += self._feed_all(ResponseReceived(association), [key], now)
         return outputs
 
     # --- the VSIs ---
-    def _feed_all(self, event: vdp_station.Event, keys: Iterable[_Key], now: float) -> list[Output]:
-        outputs: list[Output] = []
+    def _feed_all(self, event: vdp_station.VdpStationEvent, keys: Iterable[_Key], now: float) -> list[StationOutput]:
+        outputs: list[StationOutput] = []
         for key in list(keys):
             outputs += self._settle(key, self._vsis[key].machine.feed(event, now), now)
         return outputs
 
-    def _settle(self, key: _Key, outputs: Iterable[vdp_station.Output], now: float) -> list[Output]:
+    def _settle(self, key: _Key, outputs: Iterable[vdp_station.VdpStationOutput], now: float) -> list[StationOutput]:
         vsi = self._vsis[key]
         if vsi.machine.state is VsiStationState.ENDED:
             del self._vsis[key]
-        settled: list[Output] = []
+        settled: list[StationOutput] = []
         for output in outputs:
             match output:
                 case Notice():

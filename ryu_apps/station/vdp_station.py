@@ -15,18 +15,18 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
 
-from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick
+from ryu_apps.evb.protocol.table import DocumentedRow, Tick, TransitionTable
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.wire.filter_info import NULL_VID, Entry, FilterInfo
+from ryu_apps.evb.wire.filter_info import NULL_VID, FilterEntry, FilterInfo
 from ryu_apps.evb.wire.vdp import Association, RequestStatus, ResponseStatus, VdpMode
 
 __all__ = [
-    "Ask",
-    "Heard",
     "Notice",
-    "Outcome",
+    "RequestOutcome",
+    "ResponseReceived",
     "Resume",
     "Send",
+    "StationRequest",
     "Suspend",
     "Tick",
     "VsiStation",
@@ -37,7 +37,7 @@ __all__ = [
 
 # --- events -------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
-class Ask:
+class StationRequest:
     """The hypervisor wants the VSI in this mode; modes may rise or stay until De-Associate.
 
     ``filter_info`` is another filter than before, None the same.  ``suspended``: the VM does not run
@@ -50,7 +50,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ResponseReceived:
     """The bridge sent an association TLV with this VSI's identity."""
 
     association: Association
@@ -66,11 +66,11 @@ class Resume:
     """It can again; whatever stands is asked anew."""
 
 
-Event = Ask | Heard | Suspend | Resume | Tick
+VdpStationEvent = StationRequest | ResponseReceived | Suspend | Resume | Tick
 
 
 # --- outputs ------------------------------------------------------------------------------------
-class Outcome(Enum):
+class RequestOutcome(Enum):
     """What became of a request or of the VSI."""
 
     GRANTED = "granted"
@@ -100,13 +100,13 @@ class Notice:
         status: the bridge's answer, None if there was none.
     """
 
-    outcome: Outcome
+    outcome: RequestOutcome
     mode: VdpMode
     association: Association
     status: ResponseStatus | None = None
 
 
-Output = Send | Notice
+VdpStationOutput = Send | Notice
 
 
 # --- the machine --------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class VsiStationState(Enum):
     ENDED = "ended"
 
 
-class Input(Enum):
+class VdpStationInput(Enum):
     """What an event amounts to, after the guards; the names are the rendered table's."""
 
     ASKED = "ask"
@@ -171,7 +171,7 @@ class VsiStation:
         self.operational = operational
         self.deadline: float | None = None
 
-    def feed(self, event: Event, now: float) -> list[Output]:
+    def feed(self, event: VdpStationEvent, now: float) -> list[VdpStationOutput]:
         """Take one event.
 
         Raises:
@@ -181,33 +181,33 @@ class VsiStation:
         return [] if given is None else self.TABLE.step(self, given, event, now)
 
     # --- guards: from event to input ---
-    def _input(self, event: Event, now: float) -> Input | None:
+    def _input(self, event: VdpStationEvent, now: float) -> VdpStationInput | None:
         match event:
-            case Ask(mode):
+            case StationRequest(mode):
                 return self._ask_input(mode)
-            case Heard(association):
+            case ResponseReceived(association):
                 return self._heard_input(association)
             case Suspend():
-                return Input.SUSPENDED
+                return VdpStationInput.SUSPENDED
             case Resume():
                 return self._resume_input()
             case Tick():
                 return self._tick_input(now)
 
-    def _ask_input(self, mode: VdpMode) -> Input:
+    def _ask_input(self, mode: VdpMode) -> VdpStationInput:
         if mode is VdpMode.DEASSOCIATE:
-            return Input.LEFT
-        return Input.ASKED if mode >= (self.in_force or mode) else Input.FALLEN
+            return VdpStationInput.LEFT
+        return VdpStationInput.ASKED if mode >= (self.in_force or mode) else VdpStationInput.FALLEN
 
-    def _heard_input(self, heard: Association) -> Input:
+    def _heard_input(self, heard: Association) -> VdpStationInput:
         if not isinstance(heard.status, ResponseStatus):
-            return Input.WITHDRAWN if heard.MODE is VdpMode.DEASSOCIATE else Input.STRAY
+            return VdpStationInput.WITHDRAWN if heard.MODE is VdpMode.DEASSOCIATE else VdpStationInput.STRAY
         if not self._answers(heard):
-            return Input.STRAY
+            return VdpStationInput.STRAY
         if heard.status.success and heard.MODE is self.request.MODE:
-            return Input.GRANTED if self._matches(heard) else Input.MISMATCHED
+            return VdpStationInput.GRANTED if self._matches(heard) else VdpStationInput.MISMATCHED
         keep = heard.status.keep and self.request.MODE is VdpMode.ASSOCIATE
-        return Input.KEPT if keep and not heard.status.success else Input.REFUSED
+        return VdpStationInput.KEPT if keep and not heard.status.success else VdpStationInput.REFUSED
 
     def _answers(self, heard: Association) -> bool:
         """A refusal may come as a De-Associate TLV; any other mode answers an older request."""
@@ -219,92 +219,92 @@ class VsiStation:
         ours, theirs = self.request.filter_info.entries, heard.filter_info.entries
         return len(ours) == len(theirs) and all(map(_acceptable, ours, theirs))
 
-    def _resume_input(self) -> Input:
+    def _resume_input(self) -> VdpStationInput:
         if self.request.MODE is VdpMode.DEASSOCIATE:
-            return Input.RESUMED_LEAVING
-        return Input.RESUMED_HELD if self.in_force is self.request.MODE else Input.RESUMED_ASKING
+            return VdpStationInput.RESUMED_LEAVING
+        return VdpStationInput.RESUMED_HELD if self.in_force is self.request.MODE else VdpStationInput.RESUMED_ASKING
 
-    def _tick_input(self, now: float) -> Input | None:
+    def _tick_input(self, now: float) -> VdpStationInput | None:
         if self.deadline is None or now < self.deadline:
             return None
-        return Input.DUE if self.state is _HELD else Input.UNANSWERED
+        return VdpStationInput.DUE if self.state is _HELD else VdpStationInput.UNANSWERED
 
     # --- actions: the table's verbs ---
-    def _ask(self, ask: Ask, now: float) -> list[Output]:
+    def _ask(self, ask: StationRequest, now: float) -> list[VdpStationOutput]:
         """Send the request, start the response wait."""
         self._asked(ask)
         return self._send(now)
 
-    def _remember(self, ask: Ask, _: float) -> list[Output]:
+    def _remember(self, ask: StationRequest, _: float) -> list[VdpStationOutput]:
         """Remember the request."""
         self._asked(ask)
         return []
 
-    def _repeat(self, _: Tick | Resume, now: float) -> list[Output]:
+    def _repeat(self, _: Tick | Resume, now: float) -> list[VdpStationOutput]:
         """Send the last request again, start the response wait."""
         return self._send(now)
 
-    def _hold(self, heard: Heard, now: float) -> list[Output]:
+    def _hold(self, heard: ResponseReceived, now: float) -> list[VdpStationOutput]:
         """Take over what the bridge filled in, tell, start the reinit keep alive."""
         self._take_over(heard, now)
-        return [self._notice(Outcome.GRANTED, heard)]
+        return [self._notice(RequestOutcome.GRANTED, heard)]
 
-    def _hold_on(self, heard: Heard, now: float) -> list[Output]:
+    def _hold_on(self, heard: ResponseReceived, now: float) -> list[VdpStationOutput]:
         """Start the reinit keep alive."""
         self._take_over(heard, now)
         return []
 
-    def _hold_refused(self, heard: Heard, now: float) -> list[Output]:
+    def _hold_refused(self, heard: ResponseReceived, now: float) -> list[VdpStationOutput]:
         """Tell, go on as associated, start the reinit keep alive."""
         self._stay(now)
-        return [self._notice(Outcome.KEPT, heard)]
+        return [self._notice(RequestOutcome.KEPT, heard)]
 
-    def _leave(self, _: Heard | Ask, now: float) -> list[Output]:
+    def _leave(self, _: ResponseReceived | StationRequest, now: float) -> list[VdpStationOutput]:
         """Send a De-Associate, start the response wait."""
         self.request = self.request.as_mode(VdpMode.DEASSOCIATE, self.request.status)
         return self._send(now)
 
-    def _end_left(self, heard: Heard, _: float) -> list[Output]:
+    def _end_left(self, heard: ResponseReceived, _: float) -> list[VdpStationOutput]:
         """Tell."""
-        return self._end(Outcome.LEFT, heard)
+        return self._end(RequestOutcome.LEFT, heard)
 
-    def _end_refused(self, heard: Heard, _: float) -> list[Output]:
+    def _end_refused(self, heard: ResponseReceived, _: float) -> list[VdpStationOutput]:
         """Tell."""
-        return self._end(Outcome.REFUSED, heard)
+        return self._end(RequestOutcome.REFUSED, heard)
 
-    def _end_mismatched(self, heard: Heard, _: float) -> list[Output]:
+    def _end_mismatched(self, heard: ResponseReceived, _: float) -> list[VdpStationOutput]:
         """Tell."""
-        return self._end(Outcome.MISMATCHED, heard)
+        return self._end(RequestOutcome.MISMATCHED, heard)
 
-    def _end_withdrawn(self, heard: Heard, _: float) -> list[Output]:
+    def _end_withdrawn(self, heard: ResponseReceived, _: float) -> list[VdpStationOutput]:
         """Tell."""
-        return self._end(Outcome.WITHDRAWN, heard)
+        return self._end(RequestOutcome.WITHDRAWN, heard)
 
-    def _end_unanswered(self, _: Tick, __: float) -> list[Output]:
+    def _end_unanswered(self, _: Tick, __: float) -> list[VdpStationOutput]:
         """Tell."""
-        return self._end(Outcome.TIMED_OUT, None)
+        return self._end(RequestOutcome.TIMED_OUT, None)
 
-    def _wait(self, _: Suspend, __: float) -> list[Output]:
+    def _wait(self, _: Suspend, __: float) -> list[VdpStationOutput]:
         """Stop the timer."""
         self.deadline = None
         return []
 
-    def _ignore(self, _: Event, __: float) -> list[Output]:
+    def _ignore(self, _: VdpStationEvent, __: float) -> list[VdpStationOutput]:
         """Nothing."""
         return []
 
     # --- what actions share ---
-    def _asked(self, ask: Ask) -> None:
+    def _asked(self, ask: StationRequest) -> None:
         status = self.request.status
         if ask.suspended and isinstance(status, RequestStatus):
             status = replace(status, suspended=True)
         self.request = self.request.as_mode(ask.mode, status, ask.filter_info)
 
-    def _send(self, now: float) -> list[Output]:
+    def _send(self, now: float) -> list[VdpStationOutput]:
         self.deadline = now + self.operational.response_wait
         return [Send(self.request)]
 
-    def _take_over(self, heard: Heard, now: float) -> None:
+    def _take_over(self, heard: ResponseReceived, now: float) -> None:
         filled_in = heard.association.filter_info
         self.request = self.request.as_mode(self.request.MODE, self.request.status, filled_in)
         self._stay(now)
@@ -313,68 +313,68 @@ class VsiStation:
         self.in_force = self.request.MODE
         self.deadline = now + self.operational.reinit_keep_alive
 
-    def _end(self, outcome: Outcome, heard: Heard | None) -> list[Output]:
+    def _end(self, outcome: RequestOutcome, heard: ResponseReceived | None) -> list[VdpStationOutput]:
         self.deadline = None
         self.in_force = None
         return [self._notice(outcome, heard)]
 
-    def _notice(self, outcome: Outcome, heard: Heard | None) -> Notice:
+    def _notice(self, outcome: RequestOutcome, heard: ResponseReceived | None) -> Notice:
         status = heard.association.status if heard else None
         answer = status if isinstance(status, ResponseStatus) else None
         return Notice(outcome, self.request.MODE, self.request, answer)
 
     # --- the table ---
-    TABLE: ClassVar[Table[VsiStation, VsiStationState, Input, Output]] = Table(
+    TABLE: ClassVar[TransitionTable[VsiStation, VsiStationState, VdpStationInput, VdpStationOutput]] = TransitionTable(
         "VDP station",
         {
-            (_NEW, Input.ASKED): (_ask, _ASKING),
-            (_NEW, Input.LEFT): (_leave, _LEAVING),
-            (_NEW, Input.STRAY): (_ignore, _NEW),
-            (_NEW, Input.WITHDRAWN): (_ignore, _NEW),
-            (_ASKING, Input.LEFT): (_leave, _LEAVING),
-            (_ASKING, Input.GRANTED): (_hold, _HELD),
-            (_ASKING, Input.KEPT): (_hold_refused, _HELD),
-            (_ASKING, Input.REFUSED): (_end_refused, _ENDED),
-            (_ASKING, Input.MISMATCHED): (_end_mismatched, _ENDED),
-            (_ASKING, Input.STRAY): (_ignore, _ASKING),
-            (_ASKING, Input.WITHDRAWN): (_end_withdrawn, _ENDED),
-            (_ASKING, Input.UNANSWERED): (_end_unanswered, _ENDED),
-            (_ASKING, Input.SUSPENDED): (_wait, _SUSPENDED),
-            (_HELD, Input.ASKED): (_ask, _ASKING),
-            (_HELD, Input.LEFT): (_leave, _LEAVING),
-            (_HELD, Input.STRAY): (_ignore, _HELD),
-            (_HELD, Input.WITHDRAWN): (_end_withdrawn, _ENDED),
-            (_HELD, Input.DUE): (_repeat, _KEEPING),
-            (_HELD, Input.SUSPENDED): (_wait, _SUSPENDED),
-            (_KEEPING, Input.ASKED): (_ask, _ASKING),
-            (_KEEPING, Input.LEFT): (_leave, _LEAVING),
-            (_KEEPING, Input.GRANTED): (_hold_on, _HELD),
-            (_KEEPING, Input.KEPT): (_leave, _LEAVING),
-            (_KEEPING, Input.REFUSED): (_end_refused, _ENDED),
-            (_KEEPING, Input.MISMATCHED): (_end_mismatched, _ENDED),
-            (_KEEPING, Input.STRAY): (_ignore, _KEEPING),
-            (_KEEPING, Input.WITHDRAWN): (_end_withdrawn, _ENDED),
-            (_KEEPING, Input.UNANSWERED): (_end_unanswered, _ENDED),
-            (_KEEPING, Input.SUSPENDED): (_wait, _SUSPENDED),
-            (_LEAVING, Input.LEFT): (_ignore, _LEAVING),
-            (_LEAVING, Input.GRANTED): (_end_left, _ENDED),
-            (_LEAVING, Input.REFUSED): (_end_left, _ENDED),
-            (_LEAVING, Input.MISMATCHED): (_end_left, _ENDED),
-            (_LEAVING, Input.STRAY): (_ignore, _LEAVING),
-            (_LEAVING, Input.WITHDRAWN): (_end_left, _ENDED),
-            (_LEAVING, Input.UNANSWERED): (_end_unanswered, _ENDED),
-            (_LEAVING, Input.SUSPENDED): (_wait, _SUSPENDED),
-            (_SUSPENDED, Input.ASKED): (_remember, _SUSPENDED),
-            (_SUSPENDED, Input.LEFT): (_remember, _SUSPENDED),
+            (_NEW, VdpStationInput.ASKED): (_ask, _ASKING),
+            (_NEW, VdpStationInput.LEFT): (_leave, _LEAVING),
+            (_NEW, VdpStationInput.STRAY): (_ignore, _NEW),
+            (_NEW, VdpStationInput.WITHDRAWN): (_ignore, _NEW),
+            (_ASKING, VdpStationInput.LEFT): (_leave, _LEAVING),
+            (_ASKING, VdpStationInput.GRANTED): (_hold, _HELD),
+            (_ASKING, VdpStationInput.KEPT): (_hold_refused, _HELD),
+            (_ASKING, VdpStationInput.REFUSED): (_end_refused, _ENDED),
+            (_ASKING, VdpStationInput.MISMATCHED): (_end_mismatched, _ENDED),
+            (_ASKING, VdpStationInput.STRAY): (_ignore, _ASKING),
+            (_ASKING, VdpStationInput.WITHDRAWN): (_end_withdrawn, _ENDED),
+            (_ASKING, VdpStationInput.UNANSWERED): (_end_unanswered, _ENDED),
+            (_ASKING, VdpStationInput.SUSPENDED): (_wait, _SUSPENDED),
+            (_HELD, VdpStationInput.ASKED): (_ask, _ASKING),
+            (_HELD, VdpStationInput.LEFT): (_leave, _LEAVING),
+            (_HELD, VdpStationInput.STRAY): (_ignore, _HELD),
+            (_HELD, VdpStationInput.WITHDRAWN): (_end_withdrawn, _ENDED),
+            (_HELD, VdpStationInput.DUE): (_repeat, _KEEPING),
+            (_HELD, VdpStationInput.SUSPENDED): (_wait, _SUSPENDED),
+            (_KEEPING, VdpStationInput.ASKED): (_ask, _ASKING),
+            (_KEEPING, VdpStationInput.LEFT): (_leave, _LEAVING),
+            (_KEEPING, VdpStationInput.GRANTED): (_hold_on, _HELD),
+            (_KEEPING, VdpStationInput.KEPT): (_leave, _LEAVING),
+            (_KEEPING, VdpStationInput.REFUSED): (_end_refused, _ENDED),
+            (_KEEPING, VdpStationInput.MISMATCHED): (_end_mismatched, _ENDED),
+            (_KEEPING, VdpStationInput.STRAY): (_ignore, _KEEPING),
+            (_KEEPING, VdpStationInput.WITHDRAWN): (_end_withdrawn, _ENDED),
+            (_KEEPING, VdpStationInput.UNANSWERED): (_end_unanswered, _ENDED),
+            (_KEEPING, VdpStationInput.SUSPENDED): (_wait, _SUSPENDED),
+            (_LEAVING, VdpStationInput.LEFT): (_ignore, _LEAVING),
+            (_LEAVING, VdpStationInput.GRANTED): (_end_left, _ENDED),
+            (_LEAVING, VdpStationInput.REFUSED): (_end_left, _ENDED),
+            (_LEAVING, VdpStationInput.MISMATCHED): (_end_left, _ENDED),
+            (_LEAVING, VdpStationInput.STRAY): (_ignore, _LEAVING),
+            (_LEAVING, VdpStationInput.WITHDRAWN): (_end_left, _ENDED),
+            (_LEAVING, VdpStationInput.UNANSWERED): (_end_unanswered, _ENDED),
+            (_LEAVING, VdpStationInput.SUSPENDED): (_wait, _SUSPENDED),
+            (_SUSPENDED, VdpStationInput.ASKED): (_remember, _SUSPENDED),
+            (_SUSPENDED, VdpStationInput.LEFT): (_remember, _SUSPENDED),
             # What was under way when the link went down may still come.
-            (_SUSPENDED, Input.STRAY): (_ignore, _SUSPENDED),
-            (_SUSPENDED, Input.WITHDRAWN): (_end_withdrawn, _ENDED),
-            (_SUSPENDED, Input.SUSPENDED): (_ignore, _SUSPENDED),
-            (_SUSPENDED, Input.RESUMED_ASKING): (_repeat, _ASKING),
-            (_SUSPENDED, Input.RESUMED_HELD): (_repeat, _KEEPING),
-            (_SUSPENDED, Input.RESUMED_LEAVING): (_repeat, _LEAVING),
-            (_ENDED, Input.STRAY): (_ignore, _ENDED),
-            (_ENDED, Input.WITHDRAWN): (_ignore, _ENDED),
+            (_SUSPENDED, VdpStationInput.STRAY): (_ignore, _SUSPENDED),
+            (_SUSPENDED, VdpStationInput.WITHDRAWN): (_end_withdrawn, _ENDED),
+            (_SUSPENDED, VdpStationInput.SUSPENDED): (_ignore, _SUSPENDED),
+            (_SUSPENDED, VdpStationInput.RESUMED_ASKING): (_repeat, _ASKING),
+            (_SUSPENDED, VdpStationInput.RESUMED_HELD): (_repeat, _KEEPING),
+            (_SUSPENDED, VdpStationInput.RESUMED_LEAVING): (_repeat, _LEAVING),
+            (_ENDED, VdpStationInput.STRAY): (_ignore, _ENDED),
+            (_ENDED, VdpStationInput.WITHDRAWN): (_ignore, _ENDED),
         },
     )
 
@@ -384,7 +384,7 @@ def documented_rows() -> Iterator[DocumentedRow]:
     return VsiStation.TABLE.rows()
 
 
-def _acceptable(ours: Entry, theirs: Entry) -> bool:
+def _acceptable(ours: FilterEntry, theirs: FilterEntry) -> bool:
     """Whether the bridge's entry may stand for ours: it may fill in a null VID and a PCP without PS."""
     same_vid = ours.vid in (NULL_VID, theirs.vid)
     same_priority = not ours.ps or (ours.ps, ours.pcp) == (theirs.ps, theirs.pcp)

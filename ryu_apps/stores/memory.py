@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ryu_apps.evb.store import Changes, Conflict, Versioned, Watcher
+from ryu_apps.evb.store import StoreChanges, StoreConflict, StoreWatcher, Versioned
 
 
 class MemoryStore:
@@ -14,9 +14,9 @@ class MemoryStore:
         initial: the records it begins with.
     """
 
-    def __init__(self, initial: Changes | None = None) -> None:
+    def __init__(self, initial: StoreChanges | None = None) -> None:
         self._records: dict[str, Versioned] = {}
-        self._watchers: list[Watcher] = []
+        self._watchers: list[StoreWatcher] = []
         self.commit(initial or {})
 
     def snapshot(self) -> dict[str, Versioned]:
@@ -27,12 +27,12 @@ class MemoryStore:
         """One value, None if there is none."""
         return self._records.get(key)
 
-    def commit(self, changes: Changes, expected: Mapping[str, int] | None = None) -> None:
+    def commit(self, changes: StoreChanges, expected: Mapping[str, int] | None = None) -> None:
         """Write all changes or none; see :class:`~ryu_apps.evb.store.Store`."""
         for key, version in (expected or {}).items():
             found = self._records[key].version if key in self._records else 0
             if found != version:
-                raise Conflict(f"{key} is at version {found}, not {version}")
+                raise StoreConflict(f"{key} is at version {found}, not {version}")
         for key, value in changes.items():
             before = self._records.pop(key, None)
             if value is not None:
@@ -40,7 +40,7 @@ class MemoryStore:
         for watcher in list(self._watchers):
             watcher(changes)
 
-    def watch(self, watcher: Watcher) -> Callable[[], None]:
+    def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
         """Be told of every commit after it; returns what ends it."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ryu_apps.evb.store import Changes, Store, StoreError
+from ryu_apps.evb.store import Store, StoreChanges, StoreError
 from ryu_apps.stores.lock import lock
 from ryu_apps.stores.memory import MemoryStore
 from ryu_apps.stores.sqlite import SqliteStore
@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 FILE_NAME = "state.sqlite"
 
 
-def open_store(state_dir: Path | None, initial: Changes) -> Store:
+def open_store(state_dir: Path | None, initial: StoreChanges) -> Store:
     """The store in a directory, which is made if it is missing; without one, a store that keeps nothing.
 
     Args:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from ryu_apps.evb.store import Changes, Conflict, StoreError, Versioned, Watcher
+from ryu_apps.evb.store import StoreChanges, StoreConflict, StoreError, StoreWatcher, Versioned
 
 LOG = logging.getLogger(__name__)
 
@@ -47,10 +47,10 @@ class SqliteStore:
         StoreError: the file can neither be opened nor moved aside, or a newer version wrote it.
     """
 
-    def __init__(self, path: Path, initial: Changes | None = None) -> None:
+    def __init__(self, path: Path, initial: StoreChanges | None = None) -> None:
         self.path = path
         self._initial = initial or {}
-        self._watchers: list[Watcher] = []
+        self._watchers: list[StoreWatcher] = []
         if path.is_dir():
             raise StoreError(f"{path} is a directory where a file should be: move it away; {_ANEW}")
         try:
@@ -78,7 +78,7 @@ class SqliteStore:
             raise StoreError(f"{self.path}: {error}") from error
         return Versioned(*row) if row else None
 
-    def commit(self, changes: Changes, expected: Mapping[str, int] | None = None) -> None:
+    def commit(self, changes: StoreChanges, expected: Mapping[str, int] | None = None) -> None:
         """Write all changes or none; see :class:`~ryu_apps.evb.store.Store`."""
         # SQLite goes on writing to a file that nobody will find; another controller may have begun a new one.
         if _identity(self.path) != self._identity:
@@ -93,7 +93,7 @@ class SqliteStore:
         for watcher in list(self._watchers):
             watcher(changes)
 
-    def watch(self, watcher: Watcher) -> Callable[[], None]:
+    def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
         """Be told of every commit after it; returns what ends it."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
@@ -107,7 +107,7 @@ class SqliteStore:
             row = self._database.execute("SELECT version FROM record WHERE key = ?", (key,)).fetchone()
             found = row[0] if row else 0
             if found != version:
-                raise Conflict(f"{key} is at version {found}, not {version}")
+                raise StoreConflict(f"{key} is at version {found}, not {version}")
 
     def _open(self) -> sqlite3.Connection:
         # No waiting for locks: whoever else has the file open must not stall the event loop.
@@ -172,7 +172,7 @@ def _reason(path: Path) -> str | None:
     return None
 
 
-def _write_all(database: sqlite3.Connection, changes: Changes) -> None:
+def _write_all(database: sqlite3.Connection, changes: StoreChanges) -> None:
     for key, value in changes.items():
         if value is None:
             database.execute("DELETE FROM record WHERE key = ?", (key,))

@@ -10,17 +10,17 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from ipaddress import ip_address
 from typing import NamedTuple
 
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.flow_dumps import read_dump
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import Namespace
-from ryu_apps.testbed.harness.station import Vsi
-from ryu_apps.testbed.harness.vm import INTERFACE, Vm
-from ryu_apps.testbed.raw_frames import Wire
-from ryu_apps.testbed.replay.cluster_manager import Hooks, Move, admit, dismiss
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.raw_frames import RawSocket
+from ryu_apps.testbed.replay.cluster_manager import Hooks, ReplayMove, admit, dismiss
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 
 #: What the shipped web server may be asked for, and may ask for.
 HTTP, DNS, MYSQL = 80, 53, 3306
@@ -55,13 +55,13 @@ def stack_of(host: EndHost) -> Stack:
     return Stack(host.namespace, host.interface, host.mac, host.ip)
 
 
-class Guest:
+class FirewallVm:
     """A VM behind the firewall."""
 
     def __init__(self, cluster: Cluster, number: int, hypervisor: str, kind: tuple[int, int]) -> None:
         mac, ip = f"52:54:00:f1:00:{number:02x}", f"10.0.100.{60 + number}"
-        self.vsi = Vsi(f"00000000-0000-4000-f000-{number:012d}", *kind, (f"100-{mac}",), ip)
-        self.vm = Vm(f"f{number}", mac, ip)
+        self.vsi = VdptoolVsi(f"00000000-0000-4000-f000-{number:012d}", *kind, (f"100-{mac}",), ip)
+        self.vm = NamespaceVm(f"f{number}", mac, ip)
         self.at = hypervisor
         self.stack = Stack(self.vm.namespace, INTERFACE, mac, ip)
         self._cluster = cluster
@@ -71,15 +71,17 @@ class Guest:
         """Migrate it."""
         spec = MigrationSpec(vm=self.vm.name, to=there, ladder=ladder, copy_ms=20)
         hooks = Hooks(copying=while_copying)
-        assert Move(self._cluster, spec, self.vsi, self.at, None, hooks).run().outcome is Outcome.COMPLETED
+        assert (
+            ReplayMove(self._cluster, spec, self.vsi, self.at, None, hooks).run().outcome is ExpectedOutcome.COMPLETED
+        )
         self.at = there
 
 
 @contextmanager
 def guest(
     cluster: Cluster, number: int = 1, hypervisor: str = "hv1", kind: tuple[int, int] = STATEFUL
-) -> Iterator[Guest]:
-    made = Guest(cluster, number, hypervisor, kind)
+) -> Iterator[FirewallVm]:
+    made = FirewallVm(cluster, number, hypervisor, kind)
     try:
         admit(cluster.hypervisors[hypervisor], made.vsi)
         yield made
@@ -104,11 +106,11 @@ def over_ipv6(ours: Stack, theirs: Stack) -> Iterator[tuple[Stack, Stack]]:
 
 
 # --- conversations ------------------------------------------------------------------------------------
-Ends = tuple[socket.socket, socket.socket]
+SocketPair = tuple[socket.socket, socket.socket]
 
 
 @contextmanager
-def connected(client: Stack, server: Stack, port: int) -> Iterator[Ends]:
+def connected(client: Stack, server: Stack, port: int) -> Iterator[SocketPair]:
     """The client's and the server's end of a connection."""
     with closing(server.socket(socket.SOCK_STREAM, port)) as listening, ExitStack() as ends:
         listening.listen(1)
@@ -118,7 +120,7 @@ def connected(client: Stack, server: Stack, port: int) -> Iterator[Ends]:
 
 
 @contextmanager
-def asked(client: Stack, server: Stack, port: int) -> Iterator[Ends]:
+def asked(client: Stack, server: Stack, port: int) -> Iterator[SocketPair]:
     """Two UDP sockets; the client has been heard once, and nothing has been answered."""
     with (
         closing(client.socket(socket.SOCK_DGRAM, HERE)) as asking,
@@ -179,7 +181,7 @@ def trespasses(source: Stack, target: Stack, known: tuple[int, int], udp: bool =
         "both": (ours + 1, theirs + 1),
         "turned": (theirs, ours),
     }
-    with Wire(source.namespace, source.interface) as mouth, Wire(target.namespace, target.interface) as ear:
+    with RawSocket(source.namespace, source.interface) as mouth, RawSocket(target.namespace, target.interface) as ear:
         for name, ports in beside.items():
             mark = f"EVB {name}".encode()
             mouth.send(datagram(source, target, ports, mark) if udp else segment(source, target, ports, ACK, mark))
@@ -197,4 +199,4 @@ def trespasses(source: Stack, target: Stack, known: tuple[int, int], udp: bool =
 def state(cluster: Cluster, switch: str) -> list[str]:
     """What a switch has learnt or been given."""
     rules = read_dump(dump_flows(switch))
-    return [rule.line for rule in rules if rule.cookie is not None and rule.cookie.kind is Kind.STATE]
+    return [rule.line for rule in rules if rule.cookie is not None and rule.cookie.kind is CookieKind.STATE]

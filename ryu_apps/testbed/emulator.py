@@ -17,7 +17,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
-from ryu_apps.evb.deadlines import Agenda
+from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.protocol.table import ProtocolError
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.association import ASSOCIATIONS, Association, VdpMode
@@ -33,29 +33,29 @@ from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.station.station import (
     Advertise,
-    Ask,
     LinkUp,
     NeighbourHeard,
     Notice,
-    Outcome,
     Received,
+    RequestOutcome,
     Shutdown,
     Station,
     Tick,
     Transmit,
+    VsiRequest,
 )
 from ryu_apps.testbed.harness.shell import Namespace
-from ryu_apps.testbed.harness.station import Answer, Mode, StationError, Vsi
+from ryu_apps.testbed.harness.station import StationError, VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.short_timers import QUICK
 
 _ETH_P_ALL, _OUTGOING = 0x0003, 4
 _TTL = 120
 _LONGEST_SLEEP = 1.0
 _MODES = {
-    Mode.PREASSOCIATE: VdpMode.PREASSOCIATE,
-    Mode.PREASSOCIATE_RR: VdpMode.PREASSOCIATE_RR,
-    Mode.ASSOCIATE: VdpMode.ASSOCIATE,
-    Mode.DEASSOCIATE: VdpMode.DEASSOCIATE,
+    VdptoolMode.PREASSOCIATE: VdpMode.PREASSOCIATE,
+    VdptoolMode.PREASSOCIATE_RR: VdpMode.PREASSOCIATE_RR,
+    VdptoolMode.ASSOCIATE: VdpMode.ASSOCIATE,
+    VdptoolMode.DEASSOCIATE: VdpMode.DEASSOCIATE,
 }
 
 
@@ -66,7 +66,7 @@ class StationLoop:
         self.changed = threading.Condition()
         self._selector = selectors.DefaultSelector()
         self._stations: set[EmulatedStation] = set()
-        self._agenda: Agenda[EmulatedStation] = Agenda()
+        self._agenda: DeadlineQueue[EmulatedStation] = DeadlineQueue()
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._stopping = False
@@ -204,13 +204,13 @@ class EmulatedStation:
         if not self._wait(lambda: self._agreed, limit):
             raise StationError(f"{self._name}: no EVB TLV of the bridge within {limit:g} s")
 
-    def suspend(self, vsi: Vsi) -> None:
+    def suspend(self, vsi: VdptoolVsi) -> None:
         """Tell the bridge that an associated VM does not run here any more (S bit); waits for nothing."""
         with self._loop.changed:
-            self.feed(replace(self._ask(Mode.ASSOCIATE, vsi, migrating=False), suspended=True))
+            self.feed(replace(self._ask(VdptoolMode.ASSOCIATE, vsi, migrating=False), suspended=True))
         self._loop.wake()
 
-    def request(self, mode: Mode, vsi: Vsi, migrating: bool = False, limit: float = 5.0) -> Answer:
+    def request(self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False, limit: float = 5.0) -> VdptoolAnswer:
         """Ask the bridge and wait for its answer."""
         asked = time.monotonic()
         with self._loop.changed:
@@ -218,7 +218,7 @@ class EmulatedStation:
             try:
                 self.feed(self._ask(mode, vsi, migrating))
             except ProtocolError as error:
-                return Answer(False, str(error), asked, time.monotonic())
+                return VdptoolAnswer(False, str(error), asked, time.monotonic())
         self._loop.wake()
         identity = VsiId.from_text(vsi.uuid)
 
@@ -227,16 +227,16 @@ class EmulatedStation:
 
         answered = self._wait(lambda: bool(answers()), limit)
         reason = _reason(answers()[0], _MODES[mode]) if answered else "no answer from the bridge"
-        return Answer(not reason, reason, asked, time.monotonic())
+        return VdptoolAnswer(not reason, reason, asked, time.monotonic())
 
-    def holds(self, mode: Mode, vsi: Vsi) -> bool:
+    def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool:
         """Has the bridge granted the VSI in this mode, and not taken it back?"""
         with self._loop.changed:
             held = [(one.MODE, str(one.vsi_id)) for one in self._machine.held]
         return (_MODES[mode], vsi.uuid) in held
 
     # --- called with the loop's lock held ---
-    def feed(self, event: Ask | LinkUp | NeighbourHeard | Received | Shutdown | Tick) -> None:
+    def feed(self, event: VsiRequest | LinkUp | NeighbourHeard | Received | Shutdown | Tick) -> None:
         """Feed the machine and do what it wants."""
         for output in self._machine.feed(event, time.monotonic()):
             match output:
@@ -276,18 +276,18 @@ class EmulatedStation:
             with suppress(OSError):  # the link is down; one thread serves all stations, and must not end for it
                 self._socket.send(Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload).encode(pad=True))
 
-    def _ask(self, mode: Mode, vsi: Vsi, migrating: bool) -> Ask:
+    def _ask(self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool) -> VsiRequest:
         identity = VsiId.from_text(vsi.uuid)
         told = tuple(L3Address(identity, ip_address(one)).encode() for one in (vsi.ip, vsi.ip6) if one)
         manager = ManagerId(vsi.manager.encode("ascii").ljust(16, b"\0"))
-        return Ask(association(mode, vsi, migrating), manager, told)
+        return VsiRequest(association(mode, vsi, migrating), manager, told)
 
     def _wait(self, condition: Callable[[], bool], limit: float) -> bool:
         with self._loop.changed:
             return self._loop.changed.wait_for(condition, limit)
 
 
-def association(mode: Mode, vsi: Vsi, migrating: bool = False) -> Association:
+def association(mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False) -> Association:
     """The association TLV that asks for a VSI."""
     entries = [entry.partition("-") for entry in vsi.filters]
     filter_info = FilterInfo.of(
@@ -301,7 +301,7 @@ def association(mode: Mode, vsi: Vsi, migrating: bool = False) -> Association:
 def _reason(notice: Notice, mode: VdpMode) -> str:
     """Why a notice is not the success of a request of this mode; empty when it is."""
     if mode is VdpMode.DEASSOCIATE:
-        return "" if notice.outcome is Outcome.LEFT else notice.outcome.value
-    if notice.outcome is Outcome.GRANTED and notice.mode is mode:
+        return "" if notice.outcome is RequestOutcome.LEFT else notice.outcome.value
+    if notice.outcome is RequestOutcome.GRANTED and notice.mode is mode:
         return ""
     return f"{notice.outcome.value}: error {int(notice.status.error)}" if notice.status else notice.outcome.value

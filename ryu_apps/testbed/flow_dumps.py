@@ -14,7 +14,7 @@ from ryu_apps.evb.pipeline.tables import (
     VSI_BITS,
     VSI_SHIFT,
     Cookie,
-    Kind,
+    CookieKind,
     Table,
     cookie,
     parse_cookie,
@@ -63,8 +63,8 @@ def dump_rules(switch: str) -> list[str]:
 
     These are what it notes of the connections that end systems have through a load balancer, and detours.
     """
-    of_end_systems = f"cookie={cookie(Kind.STATE) >> GENERATION_BITS:#x}"
-    detours = f"cookie={cookie(Kind.DETOUR) >> _OWNER_AND_GENERATION:#x}"
+    of_end_systems = f"cookie={cookie(CookieKind.STATE) >> GENERATION_BITS:#x}"
+    detours = f"cookie={cookie(CookieKind.DETOUR) >> _OWNER_AND_GENERATION:#x}"
     return [line for line in dump_flows(switch) if not line.startswith((of_end_systems, detours))]
 
 
@@ -88,7 +88,11 @@ def added(before: Iterable[str], after: Iterable[str]) -> list[DumpedRule]:
 
 def gates(rules: Iterable[DumpedRule]) -> list[DumpedRule]:
     """The rules that let frames of a VSI in or out: its own, and the flood pages that it shares."""
-    return [rule for rule in rules if rule.cookie is not None and rule.cookie.kind in (Kind.GATE, Kind.MEMBERSHIP)]
+    return [
+        rule
+        for rule in rules
+        if rule.cookie is not None and rule.cookie.kind in (CookieKind.GATE, CookieKind.MEMBERSHIP)
+    ]
 
 
 def owner_at(rules: Iterable[DumpedRule], port_no: int, mac: str) -> Cookie | None:
@@ -101,7 +105,7 @@ def owner_at(rules: Iterable[DumpedRule], port_no: int, mac: str) -> Cookie | No
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
+class DepartedVsi:
     """A VM that has left a port.
 
     Attributes:
@@ -116,7 +120,7 @@ class Departure:
     same_switch: bool
 
 
-def left_behind(rules: Iterable[DumpedRule], departure: Departure) -> list[DumpedRule]:
+def left_behind(rules: Iterable[DumpedRule], departure: DepartedVsi) -> list[DumpedRule]:
     """Rules for a VM in the switch it has left, which needs to know nothing but the way to it."""
     dumped = list(rules)
     epochs = {rule.epoch for rule in gates(dumped)}
@@ -127,19 +131,19 @@ def left_behind(rules: Iterable[DumpedRule], departure: Departure) -> list[Dumpe
     ]
 
 
-def _is_left(rule: DumpedRule, cookie: Cookie, departure: Departure) -> bool:
+def _is_left(rule: DumpedRule, cookie: Cookie, departure: DepartedVsi) -> bool:
     old, new = departure.old, departure.new
-    if cookie.kind is Kind.MEMBERSHIP:
+    if cookie.kind is CookieKind.MEMBERSHIP:
         copies = rule.copied_to
         return (old.owner != new.owner and old.owner in copies) or (new.owner in copies and not departure.same_switch)
-    if cookie.kind not in (Kind.GATE, Kind.VSI_BODY):
+    if cookie.kind not in (CookieKind.GATE, CookieKind.VSI_BODY):
         return False
     if cookie.owner == new.owner and cookie.generation == new.generation:
-        is_way = cookie.kind is Kind.GATE and rule.table == Table.FORWARD and rule.epoch == 0
+        is_way = cookie.kind is CookieKind.GATE and rule.table == Table.FORWARD and rule.epoch == 0
         return not is_way and not departure.same_switch
     return cookie.owner in (old.owner, new.owner) or departure.mac in rule.line
 
 
 def _is_unused(cookie: Cookie, epochs: set[int]) -> bool:
     """The policy of a type to which no gate leads any more."""
-    return cookie.kind is Kind.TYPE_BODY and cookie.owner not in epochs
+    return cookie.kind is CookieKind.TYPE_BODY and cookie.owner not in epochs

@@ -11,8 +11,8 @@ from ipaddress import IPv4Address
 
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import Namespace
-from ryu_apps.testbed.harness.station import Vsi
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
 
 ETHERTYPE_ARP = 0x0806
@@ -21,9 +21,9 @@ WEB = (1, 1)
 HTTPS = 443
 
 
-def vsi(number: int) -> Vsi:
+def vsi(number: int) -> VdptoolVsi:
     """The VSI of a guest."""
-    return Vsi(
+    return VdptoolVsi(
         f"00000000-0000-4000-8000-{number:012d}",
         *WEB,
         (f"100-52:54:00:bb:00:{number:02x}",),
@@ -32,9 +32,9 @@ def vsi(number: int) -> Vsi:
 
 
 @contextmanager
-def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[Vm]:
+def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[NamespaceVm]:
     """A VM, associated, and gone again afterwards."""
-    vm = Vm(f"t{number}", f"52:54:00:bb:00:{number:02x}", f"10.0.100.{100 + number}")
+    vm = NamespaceVm(f"t{number}", f"52:54:00:bb:00:{number:02x}", f"10.0.100.{100 + number}")
     cluster.boot(vm, hypervisor)
     admit(cluster.hypervisors[hypervisor], vsi(number))
     try:

@@ -23,14 +23,14 @@ _PAUSE = 0.002
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class CapturedFrame:
     """A frame that came in; ``vid`` is that of its 802.1Q tag, None without one; ``data`` is without it."""
 
     vid: int | None
     data: bytes
 
 
-class Wire:
+class RawSocket:
     """A packet socket at an interface: sends frames as they are, and says how those that come in were tagged."""
 
     def __init__(self, namespace: Namespace, interface: str) -> None:
@@ -50,7 +50,7 @@ class Wire:
         """Send one frame."""
         self.socket.send(frame)
 
-    def hears(self, marker: bytes, patience: float = 2.0) -> Heard | None:
+    def hears(self, marker: bytes, patience: float = 2.0) -> CapturedFrame | None:
         """The next frame that comes in with ``marker`` in it, None if there is none in time."""
         deadline = time.monotonic() + patience
         while (left := deadline - time.monotonic()) > 0:
@@ -60,7 +60,7 @@ class Wire:
             except TimeoutError:
                 break
             if address[2] != _OUTGOING and marker in data:
-                return Heard(_vid(ancillary), data)
+                return CapturedFrame(_vid(ancillary), data)
         return None
 
 
@@ -81,7 +81,7 @@ def tagged(frame: bytes, vid: int) -> bytes:
 class Flood:
     """Frames in turn from one interface at a bounded rate, until told to stop or all are sent."""
 
-    def __init__(self, wire: Wire, frames: Sequence[bytes], rate: int, count: int) -> None:
+    def __init__(self, wire: RawSocket, frames: Sequence[bytes], rate: int, count: int) -> None:
         """
         Args:
             frames: repeated in this order.

@@ -7,10 +7,10 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.vcm.move import Way
-from ryu_apps.vcm.plans import Kind
+from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.plans import GoalKind
 
-Name = Annotated[str, Field(min_length=1, max_length=64)]
+GoalName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 def _one_of(written: object, values: dict[str, object]) -> object:
@@ -21,11 +21,11 @@ def _one_of(written: object, values: dict[str, object]) -> object:
 
 # Functions, since on Python 3.13 an enumeration does not look like one of a single argument.
 def _kind(written: object) -> object:
-    return _one_of(written, {one.value: one for one in Kind})
+    return _one_of(written, {one.value: one for one in GoalKind})
 
 
 def _way(written: object) -> object:
-    return _one_of(written, {one.value: one for one in Way if one is not Way.RESTART})
+    return _one_of(written, {one.value: one for one in Ladder if one is not Ladder.RESTART})
 
 
 _TEXT = WithJsonSchema({"type": "string"})
@@ -34,10 +34,10 @@ _TEXT = WithJsonSchema({"type": "string"})
 class GoalBody(Strict):
     """A goal, and how it is to be pursued; the words and defaults of ``evbridge vcm run``."""
 
-    goal: Annotated[Kind, PlainValidator(_kind), _TEXT]
+    goal: Annotated[GoalKind, PlainValidator(_kind), _TEXT]
     subject: Annotated[str, Field(max_length=64)] = ""
     parallel: Annotated[int, Field(ge=1, le=1000)] = 2
-    ladder: Annotated[Way, PlainValidator(_way), _TEXT] = Way.MINIMIZE_LATENCY
+    ladder: Annotated[Ladder, PlainValidator(_way), _TEXT] = Ladder.MINIMIZE_LATENCY
     ahead: bool = False
     delay: Annotated[float, Field(ge=0, le=86_400)] = 0.0
 
@@ -52,20 +52,20 @@ class AnswerBody(Strict):
 class LapsedBody(Strict):
     """A reservation that the bridge has taken back."""
 
-    vm: Name
-    node: Name
+    vm: GoalName
+    node: GoalName
 
 
 class NodeBody(Strict):
     """A node that is dead."""
 
-    node: Name
+    node: GoalName
 
 
 class VmsBody(Strict):
     """VMs; none: all whose reservations are kept."""
 
-    vms: Annotated[list[Name], Field(max_length=100_000)] = Field(default_factory=list)
+    vms: Annotated[list[GoalName], Field(max_length=100_000)] = Field(default_factory=list)
 
 
 class HaltBody(Strict):

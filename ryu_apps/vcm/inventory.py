@@ -12,7 +12,18 @@ from enum import Enum
 
 import networkx as nx
 
-__all__ = ["Appliance", "Group", "Interface", "Inventory", "Level", "Node", "Occupancy", "Size", "Vm", "natural"]
+__all__ = [
+    "AntiAffinityGroup",
+    "Inventory",
+    "InventoryAppliance",
+    "InventoryNode",
+    "InventoryVm",
+    "Level",
+    "Occupancy",
+    "Size",
+    "VmInterface",
+    "natural",
+]
 
 
 class Level(Enum):
@@ -45,7 +56,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class InventoryNode:
     """A hypervisor.
 
     Attributes:
@@ -63,7 +74,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Interface:
+class VmInterface:
     """A VM's network interface as VDP names it: VSIID, VSI type, filter.
 
     Attributes:
@@ -81,7 +92,7 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
-class Vm:
+class InventoryVm:
     """A VM.
 
     Attributes:
@@ -94,14 +105,14 @@ class Vm:
     name: str
     at: str
     size: Size
-    interface: Interface
+    interface: VmInterface
     group: str | None = None
     reaches: tuple[str, ...] = ()
     local: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class AntiAffinityGroup:
     """VMs that belong together; ``apart``: what two of them must never share."""
 
     name: str
@@ -109,7 +120,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Appliance:
+class InventoryAppliance:
     """What serves VMs and is no VM, at these switches."""
 
     name: str
@@ -121,12 +132,12 @@ class Inventory:
     """Everything there is, by name; links as unordered pairs of switches."""
 
     name: str
-    nodes: Mapping[str, Node]
-    vms: Mapping[str, Vm]
+    nodes: Mapping[str, InventoryNode]
+    vms: Mapping[str, InventoryVm]
     switches: tuple[str, ...]
     links: frozenset[frozenset[str]] = frozenset()
-    groups: Mapping[str, Group] = field(default_factory=dict)
-    appliances: Mapping[str, Appliance] = field(default_factory=dict)
+    groups: Mapping[str, AntiAffinityGroup] = field(default_factory=dict)
+    appliances: Mapping[str, InventoryAppliance] = field(default_factory=dict)
 
     def nodes_of(self, switch: str) -> tuple[str, ...]:
         """The nodes at a switch, in natural order."""

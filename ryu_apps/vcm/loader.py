@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error, has_errors, in_reading_order, warning
-from ryu_apps.evb.policy.document import Document, Path, read_document
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error, has_errors, in_reading_order, warning
+from ryu_apps.evb.policy.document import Document, Finding, Path, read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.vcm import schema
-from ryu_apps.vcm.inventory import Appliance, Group, Interface, Inventory, Level, Node, Occupancy, Size, Vm
+from ryu_apps.vcm.inventory import (
+    AntiAffinityGroup,
+    Inventory,
+    InventoryAppliance,
+    InventoryNode,
+    InventoryVm,
+    Level,
+    Occupancy,
+    Size,
+    VmInterface,
+)
 from ryu_apps.vcm.schema import InventoryFile
-
-Oddity = tuple[Path, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ def load_inventory(file: str, text: str) -> tuple[Loaded | None, list[Diagnostic
     return Loaded(inventory, parsed), in_reading_order(found)
 
 
-def _place(document: Document, path: Path) -> Place:
+def _place(document: Document, path: Path) -> Position:
     """A path that ends in ``[key]`` means the key, any other its value."""
     if path[-1] == "[key]":
         return document.key_place(path[:-1])
@@ -54,14 +62,14 @@ def _place(document: Document, path: Path) -> Place:
 
 
 # --- what pydantic cannot see: one part of the file against another -----------------------------
-def _inconsistencies(parsed: InventoryFile) -> Iterator[Oddity]:
+def _inconsistencies(parsed: InventoryFile) -> Iterator[Finding]:
     yield from _unknown_switches(parsed)
     yield from _unknown_to_vms(parsed)
     yield from _ambiguous(parsed)
     yield from _overfull(parsed)
 
 
-def _unknown_switches(parsed: InventoryFile) -> Iterator[Oddity]:
+def _unknown_switches(parsed: InventoryFile) -> Iterator[Finding]:
     named: list[tuple[Path, str]] = [(("nodes", name, "switch"), node.switch) for name, node in parsed.nodes.items()]
     for name, switch in parsed.switches.items():
         for index, other in enumerate(switch.links):
@@ -74,7 +82,7 @@ def _unknown_switches(parsed: InventoryFile) -> Iterator[Oddity]:
     yield from ((path, f"there is no switch {name!r}") for path, name in named if name not in parsed.switches)
 
 
-def _unknown_to_vms(parsed: InventoryFile) -> Iterator[Oddity]:
+def _unknown_to_vms(parsed: InventoryFile) -> Iterator[Finding]:
     for name, vm in parsed.vms.items():
         here: Path = ("vms", name)
         if vm.at not in parsed.nodes:
@@ -90,7 +98,7 @@ def _unknown_to_vms(parsed: InventoryFile) -> Iterator[Oddity]:
                 yield (*here, "needs", needed), f"{needed} is a VM and may move: it can only be reachable"
 
 
-def _ambiguous(parsed: InventoryFile) -> Iterator[Oddity]:
+def _ambiguous(parsed: InventoryFile) -> Iterator[Finding]:
     """Names and addresses that mean two things."""
     for name in parsed.appliances:
         if name in parsed.vms:
@@ -110,7 +118,7 @@ def _ambiguous(parsed: InventoryFile) -> Iterator[Oddity]:
                 yield ("vms", name, *path), f"{words} is already the one of {owners[key]}"
 
 
-def _overfull(parsed: InventoryFile) -> Iterator[Oddity]:
+def _overfull(parsed: InventoryFile) -> Iterator[Finding]:
     """More VMs than a node can bear."""
     for name, node in parsed.nodes.items():
         sizes = [Size(vm.slots, vm.memory_mib) for vm in parsed.vms.values() if vm.at == name]
@@ -119,7 +127,7 @@ def _overfull(parsed: InventoryFile) -> Iterator[Oddity]:
             yield ("nodes", name, "[key]"), f"{name} has {capacity}, its VMs take {used}"
 
 
-def _shared(inventory: Inventory) -> Iterator[Oddity]:
+def _shared(inventory: Inventory) -> Iterator[Finding]:
     """VMs that share already what their group must never share; not a mistake of the file, but told."""
     occupancy = Occupancy(inventory)
     for name, vm in inventory.vms.items():
@@ -143,31 +151,31 @@ def _inventory(parsed: InventoryFile) -> Inventory:
     return Inventory(
         parsed.name,
         {
-            name: Node(name, one.switch, one.power, Size(one.slots, one.memory_mib))
+            name: InventoryNode(name, one.switch, one.power, Size(one.slots, one.memory_mib))
             for name, one in parsed.nodes.items()
         },
         {name: _vm(parsed, name, one) for name, one in parsed.vms.items()},
         tuple(parsed.switches),
         frozenset(frozenset((name, other)) for name, one in parsed.switches.items() for other in one.links),
-        {name: Group(name, frozenset(map(Level, one.apart))) for name, one in parsed.groups.items()},
-        {name: Appliance(name, tuple(one.switches)) for name, one in parsed.appliances.items()},
+        {name: AntiAffinityGroup(name, frozenset(map(Level, one.apart))) for name, one in parsed.groups.items()},
+        {name: InventoryAppliance(name, tuple(one.switches)) for name, one in parsed.appliances.items()},
     )
 
 
-def _vm(parsed: InventoryFile, name: str, one: schema.Vm) -> Vm:
+def _vm(parsed: InventoryFile, name: str, one: schema.VmSection) -> InventoryVm:
     addresses = tuple(map(str, one.addresses))
     vsi = _vsi(parsed, name, one)
-    return Vm(
+    return InventoryVm(
         name,
         one.at,
         Size(one.slots, one.memory_mib),
-        Interface(vsi, one.type, one.version, one.vlan, mac_to_text(one.mac), addresses),
+        VmInterface(vsi, one.type, one.version, one.vlan, mac_to_text(one.mac), addresses),
         one.group,
         tuple(one.needs),
         tuple(needed for needed, how in one.needs.items() if how == "local"),
     )
 
 
-def _vsi(parsed: InventoryFile, name: str, one: schema.Vm) -> str:
+def _vsi(parsed: InventoryFile, name: str, one: schema.VmSection) -> str:
     """Its own, or one that is always the same for this VM of this inventory."""
     return one.vsi or str(uuid5(NAMESPACE_URL, f"{parsed.name}/{name}"))

@@ -14,24 +14,24 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from ryu_apps.evb.protocol.table import DocumentedRow, Table
+from ryu_apps.evb.protocol.table import DocumentedRow, TransitionTable
 
 __all__ = [
     "Begin",
+    "DeadlinePassed",
     "Do",
-    "Done",
     "Exhausted",
-    "Failed",
     "Halt",
+    "Ladder",
     "Lapsed",
     "Move",
     "MoveState",
+    "MoveStep",
     "Note",
     "SourceLost",
     "Start",
-    "Step",
-    "Tick",
-    "Way",
+    "StepDone",
+    "StepFailed",
     "documented_rows",
 ]
 
@@ -41,7 +41,7 @@ PATIENCE = 10.0
 RETURN_INTERVAL, RETURN_ATTEMPTS = 1.0, 5
 
 
-class Way(Enum):
+class Ladder(Enum):
     """The ladders of the founding paper; and a VM that starts anew because its node is dead."""
 
     MINIMIZE_LATENCY = "minimize-latency"
@@ -49,7 +49,7 @@ class Way(Enum):
     RESTART = "restart"
 
 
-class Step(Enum):
+class MoveStep(Enum):
     """What somebody has to do with hypervisors."""
 
     RESERVE = "reserve"
@@ -97,18 +97,18 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class StepDone:
     """A step at a node has succeeded."""
 
-    step: Step
+    step: MoveStep
     node: str
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class StepFailed:
     """A step at a node was refused, or went wrong."""
 
-    step: Step
+    step: MoveStep
     node: str
     reason: str
 
@@ -133,17 +133,17 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class DeadlinePassed:
     """The deadline has come."""
 
 
-Event = Begin | Exhausted | Start | Done | Failed | Lapsed | SourceLost | Halt | Tick
+MoveEvent = Begin | Exhausted | Start | StepDone | StepFailed | Lapsed | SourceLost | Halt | DeadlinePassed
 
 
 # --- outputs ----------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Carry out a step, and tell :class:`Done` or :class:`Failed`; steps of one VM in the order in which they came.
+    """Carry out a step, and tell :class:`StepDone` or :class:`StepFailed`; steps of one VM in order.
 
     Attributes:
         node: the destination.
@@ -151,7 +151,7 @@ class Do:
     """
 
     vm: str
-    step: Step
+    step: MoveStep
     node: str
     source: str
 
@@ -190,7 +190,7 @@ class MoveState(Enum):
     STRANDED = "stranded"
 
 
-class Input(Enum):
+class MoveInput(Enum):
     """What an event amounts to, after the guards; the names are the rendered table's."""
 
     BEGIN = "try a node"
@@ -246,12 +246,12 @@ class Move:
         tried: nodes that have not worked, and why.
         halted: a halt has come; it ends in a clean state.
         turned: it was suspended in vain.
-        deadline: when to feed :class:`Tick`, None if nothing is awaited.
+        deadline: when to feed :class:`DeadlinePassed`, None if nothing is awaited.
         story: what happened.
     """
 
     def __init__(
-        self, vm: str, source: str, way: Way, target: str | None = None, home: bool = False, kept: bool = False
+        self, vm: str, source: str, way: Ladder, target: str | None = None, home: bool = False, kept: bool = False
     ) -> None:
         self.vm = vm
         self.source = source
@@ -266,11 +266,11 @@ class Move:
         self.halted = False
         self.turned = False
         self.deadline: float | None = None
-        self.story: list[Note] = []
-        self._awaited: Step | None = None
+        self.log: list[Note] = []
+        self._awaited: MoveStep | None = None
         self._returns = 0
 
-    def feed(self, event: Event, now: float) -> list[Do]:
+    def feed(self, event: MoveEvent, now: float) -> list[Do]:
         """Take one event; an answer that nobody waits for any more changes nothing.
 
         Raises:
@@ -279,8 +279,8 @@ class Move:
         given = self._input(event, now)
         if given is None:
             return []
-        if given is Input.LOST:
-            self.way, self.kept = Way.RESTART, False
+        if given is MoveInput.LOST:
+            self.way, self.kept = Ladder.RESTART, False
         before = self.state
         todo = TABLES[self.way].step(self, given, event, now)
         if self.state is not before:
@@ -307,70 +307,70 @@ class Move:
         return frozenset({self.source, self.node})
 
     # --- guards: from event to input ---
-    def _input(self, event: Event, now: float) -> Input | None:
+    def _input(self, event: MoveEvent, now: float) -> MoveInput | None:
         match event:
-            case Done(step, node):
-                return Input.DONE if (step, node) == (self._awaited, self.node) else None
-            case Failed(step, node):
+            case StepDone(step, node):
+                return MoveInput.DONE if (step, node) == (self._awaited, self.node) else None
+            case StepFailed(step, node):
                 return self._failure() if (step, node) == (self._awaited, self.node) else None
             case Lapsed(node):
-                return Input.LAPSED if node == self.node and self._has_row(Input.LAPSED) else None
+                return MoveInput.LAPSED if node == self.node and self._has_row(MoveInput.LAPSED) else None
             case SourceLost():
-                return None if self.ended or self.way is Way.RESTART else Input.LOST
-            case Tick():
-                return Input.LATE if self.deadline is not None and self.deadline <= now else None
+                return None if self.ended or self.way is Ladder.RESTART else MoveInput.LOST
+            case DeadlinePassed():
+                return MoveInput.LATE if self.deadline is not None and self.deadline <= now else None
         return _PLAIN[type(event)]
 
-    def _failure(self) -> Input:
+    def _failure(self) -> MoveInput:
         if self.state is _RETURNING and self._returns >= RETURN_ATTEMPTS:
-            return Input.FAILED_AGAIN
-        return Input.FAILED
+            return MoveInput.FAILED_AGAIN
+        return MoveInput.FAILED
 
-    def _has_row(self, given: Input) -> bool:
+    def _has_row(self, given: MoveInput) -> bool:
         return (self.state, given) in TABLES[self.way]
 
     # --- actions: the tables' verbs ---
     def _reserve(self, begin: Begin, now: float) -> list[Do]:
         """Pre-Associate with Resource Reservation there, start the patience."""
         self.node = begin.node
-        return self._do(Step.RESERVE, now, PATIENCE)
+        return self._do(MoveStep.RESERVE, now, PATIENCE)
 
-    def _hold(self, _: Done, now: float) -> list[Do]:
+    def _hold(self, _: StepDone, now: float) -> list[Do]:
         """Keep the reservation until it is used or released."""
         return self._rest(now, "reserved")
 
-    def _next(self, event: Failed | Lapsed, now: float) -> list[Do]:
+    def _next(self, event: StepFailed | Lapsed, now: float) -> list[Do]:
         """Note why not this one."""
-        reason = event.reason if isinstance(event, Failed) else "the reservation has lapsed"
+        reason = event.reason if isinstance(event, StepFailed) else "the reservation has lapsed"
         return self._give_up(now, reason)
 
     def _copy(self, _: Start, now: float) -> list[Do]:
         """Copy the memory, the VM runs on."""
-        return self._do(Step.COPY, now)
+        return self._do(MoveStep.COPY, now)
 
-    def _suspend(self, _: Done, now: float) -> list[Do]:
+    def _suspend(self, _: StepDone, now: float) -> list[Do]:
         """Suspend the VM, hand the last pages over."""
-        return self._do(Step.SUSPEND, now)
+        return self._do(MoveStep.SUSPEND, now)
 
-    def _let_go(self, _: Done, now: float) -> list[Do]:
+    def _let_go(self, _: StepDone, now: float) -> list[Do]:
         """De-Associate at the source."""
-        return self._do(Step.LET_GO, now)
+        return self._do(MoveStep.LET_GO, now)
 
     def _boot(self, _: Start | SourceLost, now: float) -> list[Do]:
         """Make the VM anew at the destination."""
-        return self._do(Step.BOOT, now)
+        return self._do(MoveStep.BOOT, now)
 
-    def _associate(self, _: Done | SourceLost, now: float) -> list[Do]:
+    def _associate(self, _: StepDone | SourceLost, now: float) -> list[Do]:
         """Associate at the destination, start the patience."""
-        return self._do(Step.ASSOCIATE, now, PATIENCE)
+        return self._do(MoveStep.ASSOCIATE, now, PATIENCE)
 
-    def _resume(self, _: Done, now: float) -> list[Do]:
+    def _resume(self, _: StepDone, now: float) -> list[Do]:
         """Let the VM run at the destination."""
-        return self._do(Step.RESUME, now)
+        return self._do(MoveStep.RESUME, now)
 
-    def _finish(self, event: Done | Failed | SourceLost, now: float) -> list[Do]:
+    def _finish(self, event: StepDone | StepFailed | SourceLost, now: float) -> list[Do]:
         """Nothing is left to do."""
-        return self._rest(now, f"done, but the source: {event.reason}" if isinstance(event, Failed) else "done")
+        return self._rest(now, f"done, but the source: {event.reason}" if isinstance(event, StepFailed) else "done")
 
     def _cancel(self, event: Halt | Lapsed, now: float) -> list[Do]:
         """Stop copying."""
@@ -378,37 +378,37 @@ class Move:
             self.halted = True
         else:
             self.tried[self.node] = "the reservation has lapsed"
-        return self._do(Step.CANCEL, now)
+        return self._do(MoveStep.CANCEL, now)
 
-    def _release(self, event: Done | Failed | Halt | Tick | SourceLost, now: float) -> list[Do]:
+    def _release(self, event: StepDone | StepFailed | Halt | DeadlinePassed | SourceLost, now: float) -> list[Do]:
         """De-Associate at the destination."""
         self._blame(event)
-        return self._do(Step.RELEASE, now)
+        return self._do(MoveStep.RELEASE, now)
 
     def _remember(self, _: Halt, now: float) -> list[Do]:
         """Wait for the step to end."""
         self.halted = True
-        self.story.append(Note(now, self.node, "halted"))
+        self.log.append(Note(now, self.node, "halted"))
         return []
 
     def _too_late(self, _: Halt, now: float) -> list[Do]:
         """The VM is at its destination: go on."""
-        self.story.append(Note(now, self.node, "too late to halt"))
+        self.log.append(Note(now, self.node, "too late to halt"))
         return []
 
-    def _put_back(self, _: Done | Failed | Tick | SourceLost, now: float) -> list[Do]:
+    def _put_back(self, _: StepDone | StepFailed | DeadlinePassed | SourceLost, now: float) -> list[Do]:
         """Let the VM run at its source again; if that is dead, forget what was booted."""
         self._returns += 1
         self.turned = True
-        return self._do(Step.DISCARD if self.way is Way.RESTART else Step.RETURN, now)
+        return self._do(MoveStep.DISCARD if self.way is Ladder.RESTART else MoveStep.RETURN, now)
 
-    def _try_again(self, event: Failed, now: float) -> list[Do]:
+    def _try_again(self, event: StepFailed, now: float) -> list[Do]:
         """Try once more in a second."""
         self._rest(now, f"not back yet: {event.reason}")
         self.deadline = now + RETURN_INTERVAL
         return []
 
-    def _back(self, _: Done | Failed, now: float) -> list[Do]:
+    def _back(self, _: StepDone | StepFailed, now: float) -> list[Do]:
         """It is as if nothing had been."""
         self._returns = 0
         return self._rest(now, "taken back")
@@ -422,139 +422,139 @@ class Move:
         """Say what was tried."""
         return self._rest(now, event.reason)
 
-    def _end_stranded(self, event: Failed, now: float) -> list[Do]:
+    def _end_stranded(self, event: StepFailed, now: float) -> list[Do]:
         """Say that the VM runs nowhere."""
         return self._rest(now, f"runs nowhere: {event.reason}")
 
-    def _stay(self, _: Event, __: float) -> list[Do]:
+    def _stay(self, _: MoveEvent, __: float) -> list[Do]:
         """Nothing."""
         return []
 
     # --- what actions share ---
-    def _do(self, step: Step, now: float, patience: float | None = None) -> list[Do]:
+    def _do(self, step: MoveStep, now: float, patience: float | None = None) -> list[Do]:
         self._awaited = step
         self.deadline = None if patience is None else now + patience
-        self.story.append(Note(now, self.node, step.value))
+        self.log.append(Note(now, self.node, step.value))
         return [Do(self.vm, step, self.node, self.source)]
 
     def _rest(self, now: float, words: str) -> list[Do]:
         self._awaited = None
         self.deadline = None
-        self.story.append(Note(now, self.node, words))
+        self.log.append(Note(now, self.node, words))
         return []
 
     def _give_up(self, now: float, reason: str) -> list[Do]:
         self.tried[self.node] = reason
         return self._rest(now, reason)
 
-    def _blame(self, event: Event) -> None:
+    def _blame(self, event: MoveEvent) -> None:
         """Remember why a destination is given up, unless it is by our own wish."""
         match event:
             case Halt():
                 self.halted = True
-            case Failed(reason=reason) if self.state not in (_CANCELLING, _TURNING):
+            case StepFailed(reason=reason) if self.state not in (_CANCELLING, _TURNING):
                 self.tried[self.node] = reason
-            case Tick():
+            case DeadlinePassed():
                 self.tried[self.node] = f"no answer in {PATIENCE:g} s"
 
 
 _PLAIN = {
-    Begin: Input.BEGIN,
-    Exhausted: Input.EXHAUSTED,
-    Start: Input.START,
-    Halt: Input.HALT,
+    Begin: MoveInput.BEGIN,
+    Exhausted: MoveInput.EXHAUSTED,
+    Start: MoveInput.START,
+    Halt: MoveInput.HALT,
 }
 
 # --- the tables ---------------------------------------------------------------------------------------
-_Rows = dict[tuple[MoveState, Input], tuple[Callable[[Move, Any, float], list[Do]], MoveState]]
+_Rows = dict[tuple[MoveState, MoveInput], tuple[Callable[[Move, Any, float], list[Do]], MoveState]]
 
 #: The same on every way: until there is a reservation, from Associate to resume, and back.
 _COMMON: _Rows = {
-    (_WAITING, Input.BEGIN): (Move._reserve, _RESERVING),
-    (_WAITING, Input.EXHAUSTED): (Move._end_refused, _REFUSED),
-    (_WAITING, Input.HALT): (Move._end_halted, _HALTED),
-    (_RESERVING, Input.DONE): (Move._hold, _RESERVED),
-    (_RESERVING, Input.FAILED): (Move._next, _WAITING),
-    (_RESERVING, Input.LATE): (Move._release, _RELEASING),
-    (_RESERVING, Input.HALT): (Move._release, _RELEASING),
-    (_RESERVED, Input.LAPSED): (Move._next, _WAITING),
-    (_RESERVED, Input.HALT): (Move._release, _RELEASING),
+    (_WAITING, MoveInput.BEGIN): (Move._reserve, _RESERVING),
+    (_WAITING, MoveInput.EXHAUSTED): (Move._end_refused, _REFUSED),
+    (_WAITING, MoveInput.HALT): (Move._end_halted, _HALTED),
+    (_RESERVING, MoveInput.DONE): (Move._hold, _RESERVED),
+    (_RESERVING, MoveInput.FAILED): (Move._next, _WAITING),
+    (_RESERVING, MoveInput.LATE): (Move._release, _RELEASING),
+    (_RESERVING, MoveInput.HALT): (Move._release, _RELEASING),
+    (_RESERVED, MoveInput.LAPSED): (Move._next, _WAITING),
+    (_RESERVED, MoveInput.HALT): (Move._release, _RELEASING),
     # The way back of what has not been suspended.
-    (_CANCELLING, Input.DONE): (Move._release, _RELEASING),
-    (_CANCELLING, Input.FAILED): (Move._release, _RELEASING),
-    (_CANCELLING, Input.HALT): (Move._remember, _CANCELLING),
-    (_RELEASING, Input.DONE): (Move._back, _WAITING),
-    (_RELEASING, Input.FAILED): (Move._back, _WAITING),
-    (_RELEASING, Input.HALT): (Move._remember, _RELEASING),
+    (_CANCELLING, MoveInput.DONE): (Move._release, _RELEASING),
+    (_CANCELLING, MoveInput.FAILED): (Move._release, _RELEASING),
+    (_CANCELLING, MoveInput.HALT): (Move._remember, _CANCELLING),
+    (_RELEASING, MoveInput.DONE): (Move._back, _WAITING),
+    (_RELEASING, MoveInput.FAILED): (Move._back, _WAITING),
+    (_RELEASING, MoveInput.HALT): (Move._remember, _RELEASING),
     # Associate is the one trigger.
-    (_ASSOCIATING, Input.DONE): (Move._resume, _RESUMING),
-    (_ASSOCIATING, Input.FAILED): (Move._release, _WITHDRAWING),
-    (_ASSOCIATING, Input.LATE): (Move._release, _WITHDRAWING),
-    (_ASSOCIATING, Input.HALT): (Move._remember, _TURNING),
-    (_RESUMING, Input.FAILED): (Move._release, _WITHDRAWING),
-    (_RESUMING, Input.HALT): (Move._too_late, _RESUMING),
+    (_ASSOCIATING, MoveInput.DONE): (Move._resume, _RESUMING),
+    (_ASSOCIATING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
+    (_ASSOCIATING, MoveInput.LATE): (Move._release, _WITHDRAWING),
+    (_ASSOCIATING, MoveInput.HALT): (Move._remember, _TURNING),
+    (_RESUMING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
+    (_RESUMING, MoveInput.HALT): (Move._too_late, _RESUMING),
     # The way back of what has been suspended, or booted.
-    (_TURNING, Input.DONE): (Move._release, _WITHDRAWING),
-    (_TURNING, Input.FAILED): (Move._release, _WITHDRAWING),
-    (_TURNING, Input.LATE): (Move._release, _WITHDRAWING),
-    (_TURNING, Input.HALT): (Move._stay, _TURNING),
-    (_WITHDRAWING, Input.DONE): (Move._put_back, _RETURNING),
-    (_WITHDRAWING, Input.FAILED): (Move._put_back, _RETURNING),
-    (_WITHDRAWING, Input.HALT): (Move._remember, _WITHDRAWING),
-    (_RETURNING, Input.DONE): (Move._back, _WAITING),
-    (_RETURNING, Input.FAILED): (Move._try_again, _RETURNING),
-    (_RETURNING, Input.LATE): (Move._put_back, _RETURNING),
-    (_RETURNING, Input.FAILED_AGAIN): (Move._end_stranded, _STRANDED),
-    (_RETURNING, Input.HALT): (Move._remember, _RETURNING),
-    **{(end, Input.HALT): (Move._stay, end) for end in (_DONE, _HALTED, _REFUSED, _STRANDED)},
+    (_TURNING, MoveInput.DONE): (Move._release, _WITHDRAWING),
+    (_TURNING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
+    (_TURNING, MoveInput.LATE): (Move._release, _WITHDRAWING),
+    (_TURNING, MoveInput.HALT): (Move._stay, _TURNING),
+    (_WITHDRAWING, MoveInput.DONE): (Move._put_back, _RETURNING),
+    (_WITHDRAWING, MoveInput.FAILED): (Move._put_back, _RETURNING),
+    (_WITHDRAWING, MoveInput.HALT): (Move._remember, _WITHDRAWING),
+    (_RETURNING, MoveInput.DONE): (Move._back, _WAITING),
+    (_RETURNING, MoveInput.FAILED): (Move._try_again, _RETURNING),
+    (_RETURNING, MoveInput.LATE): (Move._put_back, _RETURNING),
+    (_RETURNING, MoveInput.FAILED_AGAIN): (Move._end_stranded, _STRANDED),
+    (_RETURNING, MoveInput.HALT): (Move._remember, _RETURNING),
+    **{(end, MoveInput.HALT): (Move._stay, end) for end in (_DONE, _HALTED, _REFUSED, _STRANDED)},
 }
 
 #: A living VM, until it is suspended.
 _ALIVE: _Rows = {
-    (_RESERVED, Input.START): (Move._copy, _COPYING),
-    (_COPYING, Input.DONE): (Move._suspend, _SUSPENDING),
-    (_COPYING, Input.FAILED): (Move._release, _RELEASING),
-    (_COPYING, Input.LAPSED): (Move._cancel, _CANCELLING),
-    (_COPYING, Input.HALT): (Move._cancel, _CANCELLING),
-    (_SUSPENDING, Input.FAILED): (Move._release, _WITHDRAWING),
-    (_SUSPENDING, Input.HALT): (Move._remember, _TURNING),
+    (_RESERVED, MoveInput.START): (Move._copy, _COPYING),
+    (_COPYING, MoveInput.DONE): (Move._suspend, _SUSPENDING),
+    (_COPYING, MoveInput.FAILED): (Move._release, _RELEASING),
+    (_COPYING, MoveInput.LAPSED): (Move._cancel, _CANCELLING),
+    (_COPYING, MoveInput.HALT): (Move._cancel, _CANCELLING),
+    (_SUSPENDING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
+    (_SUSPENDING, MoveInput.HALT): (Move._remember, _TURNING),
 }
 
 #: The destination associates the moment it holds the last pages; the source lets go afterwards.
 _MINIMIZE_LATENCY: _Rows = {
-    (_SUSPENDING, Input.DONE): (Move._associate, _ASSOCIATING),
-    (_RESUMING, Input.DONE): (Move._let_go, _CLEARING),
-    (_CLEARING, Input.DONE): (Move._finish, _DONE),
-    (_CLEARING, Input.FAILED): (Move._finish, _DONE),
-    (_CLEARING, Input.HALT): (Move._too_late, _CLEARING),
+    (_SUSPENDING, MoveInput.DONE): (Move._associate, _ASSOCIATING),
+    (_RESUMING, MoveInput.DONE): (Move._let_go, _CLEARING),
+    (_CLEARING, MoveInput.DONE): (Move._finish, _DONE),
+    (_CLEARING, MoveInput.FAILED): (Move._finish, _DONE),
+    (_CLEARING, MoveInput.HALT): (Move._too_late, _CLEARING),
 }
 
 #: The source has let go, confirmed, before the destination associates: never two owners.
 _SAFEST_EXCHANGE: _Rows = {
-    (_SUSPENDING, Input.DONE): (Move._let_go, _LETTING_GO),
-    (_LETTING_GO, Input.DONE): (Move._associate, _ASSOCIATING),
-    (_LETTING_GO, Input.FAILED): (Move._release, _WITHDRAWING),
-    (_LETTING_GO, Input.HALT): (Move._remember, _TURNING),
-    (_RESUMING, Input.DONE): (Move._finish, _DONE),
+    (_SUSPENDING, MoveInput.DONE): (Move._let_go, _LETTING_GO),
+    (_LETTING_GO, MoveInput.DONE): (Move._associate, _ASSOCIATING),
+    (_LETTING_GO, MoveInput.FAILED): (Move._release, _WITHDRAWING),
+    (_LETTING_GO, MoveInput.HALT): (Move._remember, _TURNING),
+    (_RESUMING, MoveInput.DONE): (Move._finish, _DONE),
 }
 
 #: The source is dead, or dies in the middle of it.
 _RESTART: _Rows = {
-    (_RESERVED, Input.START): (Move._boot, _BOOTING),
-    (_BOOTING, Input.DONE): (Move._associate, _ASSOCIATING),
-    (_BOOTING, Input.FAILED): (Move._release, _WITHDRAWING),
-    (_BOOTING, Input.HALT): (Move._remember, _TURNING),
-    (_RESUMING, Input.DONE): (Move._finish, _DONE),
-    (_RESERVED, Input.LOST): (Move._boot, _BOOTING),
-    (_COPYING, Input.LOST): (Move._boot, _BOOTING),
+    (_RESERVED, MoveInput.START): (Move._boot, _BOOTING),
+    (_BOOTING, MoveInput.DONE): (Move._associate, _ASSOCIATING),
+    (_BOOTING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
+    (_BOOTING, MoveInput.HALT): (Move._remember, _TURNING),
+    (_RESUMING, MoveInput.DONE): (Move._finish, _DONE),
+    (_RESERVED, MoveInput.LOST): (Move._boot, _BOOTING),
+    (_COPYING, MoveInput.LOST): (Move._boot, _BOOTING),
     # It is not known whether all of the last pages have come.
-    (_SUSPENDING, Input.LOST): (Move._release, _WITHDRAWING),
+    (_SUSPENDING, MoveInput.LOST): (Move._release, _WITHDRAWING),
     # They have.
-    (_LETTING_GO, Input.LOST): (Move._associate, _ASSOCIATING),
-    (_CLEARING, Input.LOST): (Move._finish, _DONE),
-    (_RETURNING, Input.LOST): (Move._put_back, _RETURNING),
+    (_LETTING_GO, MoveInput.LOST): (Move._associate, _ASSOCIATING),
+    (_CLEARING, MoveInput.LOST): (Move._finish, _DONE),
+    (_RETURNING, MoveInput.LOST): (Move._put_back, _RETURNING),
     **{
-        (state, Input.LOST): (Move._stay, state)
+        (state, MoveInput.LOST): (Move._stay, state)
         for state in (
             _WAITING,
             _RESERVING,
@@ -568,10 +568,10 @@ _RESTART: _Rows = {
     },
 }
 
-TABLES: dict[Way, Table[Move, MoveState, Input, Do]] = {
-    Way.MINIMIZE_LATENCY: Table("move, minimize latency", {**_COMMON, **_ALIVE, **_MINIMIZE_LATENCY}),
-    Way.SAFEST_EXCHANGE: Table("move, safest exchange", {**_COMMON, **_ALIVE, **_SAFEST_EXCHANGE}),
-    Way.RESTART: Table("move, source dead", {**_COMMON, **_RESTART}),
+TABLES: dict[Ladder, TransitionTable[Move, MoveState, MoveInput, Do]] = {
+    Ladder.MINIMIZE_LATENCY: TransitionTable("move, minimize latency", {**_COMMON, **_ALIVE, **_MINIMIZE_LATENCY}),
+    Ladder.SAFEST_EXCHANGE: TransitionTable("move, safest exchange", {**_COMMON, **_ALIVE, **_SAFEST_EXCHANGE}),
+    Ladder.RESTART: TransitionTable("move, source dead", {**_COMMON, **_RESTART}),
 }
 
 
@@ -580,10 +580,10 @@ def documented_rows() -> Iterator[DocumentedRow]:
     parts = (
         ("", _COMMON),
         ("", _ALIVE),
-        (Way.MINIMIZE_LATENCY.value, _MINIMIZE_LATENCY),
-        (Way.SAFEST_EXCHANGE.value, _SAFEST_EXCHANGE),
+        (Ladder.MINIMIZE_LATENCY.value, _MINIMIZE_LATENCY),
+        (Ladder.SAFEST_EXCHANGE.value, _SAFEST_EXCHANGE),
         ("source dead", _RESTART),
     )
     for words, rows in parts:
-        for row in Table[Move, MoveState, Input, Do](words, rows).rows():
+        for row in TransitionTable[Move, MoveState, MoveInput, Do](words, rows).rows():
             yield replace(row, input=f"{row.input} ({words})") if words else row

@@ -13,11 +13,21 @@ from dataclasses import dataclass
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.vcm import move
 from ryu_apps.vcm.inventory import Inventory, Occupancy
-from ryu_apps.vcm.move import Begin, Do, Exhausted, Move, MoveState, SourceLost, Start, Tick, Way
-from ryu_apps.vcm.placement import Question, rank
-from ryu_apps.vcm.plans import Kind, Plan
+from ryu_apps.vcm.move import Begin, DeadlinePassed, Do, Exhausted, Ladder, Move, MoveState, SourceLost, Start
+from ryu_apps.vcm.placement import PlacementQuestion, rank
+from ryu_apps.vcm.plans import GoalKind, Plan
 
-__all__ = ["Answer", "Event", "Go", "Halt", "NodeLost", "Orchestrator", "Release", "Settings", "Use"]
+__all__ = [
+    "Go",
+    "HaltGoal",
+    "MoveLimits",
+    "NodeLost",
+    "Orchestrator",
+    "OrchestratorEvent",
+    "ReleasePlaces",
+    "StepAnswer",
+    "Use",
+]
 
 
 # --- events -----------------------------------------------------------------------------------------
@@ -27,11 +37,11 @@ class Go:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StepAnswer:
     """What became of a step of a VM, or of its reservation."""
 
     vm: str
-    event: move.Done | move.Failed | move.Lapsed
+    event: move.StepDone | move.StepFailed | move.Lapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,7 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleasePlaces:
     """Give reservations up that are kept: of these VMs, or of all; also takes back moves of these VMs."""
 
     vms: tuple[str, ...] = ()
@@ -56,17 +66,17 @@ class NodeLost:
 
 
 @dataclass(frozen=True, slots=True)
-class Halt:
+class HaltGoal:
     """Begin nothing any more and take back what is underway; ``undo``: and what is done, newest first."""
 
     undo: bool = False
 
 
-Event = Go | Answer | Use | Release | NodeLost | Halt | Tick
+OrchestratorEvent = Go | StepAnswer | Use | ReleasePlaces | NodeLost | HaltGoal | DeadlinePassed
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class MoveLimits:
     """How a plan is carried out.
 
     Attributes:
@@ -75,7 +85,7 @@ class Settings:
         ahead: reserve for all VMs before the first one moves; the delay counts from the last answer.
     """
 
-    way: Way = Way.MINIMIZE_LATENCY
+    way: Ladder = Ladder.MINIMIZE_LATENCY
     delay: float = 0.0
     ahead: bool = False
 
@@ -109,7 +119,7 @@ class Orchestrator:
         self,
         inventory: Inventory,
         plan: Plan,
-        settings: Settings = Settings(),
+        settings: MoveLimits = MoveLimits(),
         dead: AbstractSet[str] = frozenset(),
     ) -> None:
         """
@@ -125,10 +135,10 @@ class Orchestrator:
         self._plan = plan
         self._settings = settings
         self._undo = False
-        self._dead = set(dead) | (set(plan.leaving) if plan.goal.kind is Kind.FAIL_OVER else set())
+        self._dead = set(dead) | (set(plan.leaving) if plan.goal.kind is GoalKind.FAIL_OVER else set())
         for one in plan.moves:
-            way = Way.RESTART if one.source in self._dead else settings.way
-            self.moves.append(Move(one.vm, one.source, way, one.target, kept=plan.goal.kind is Kind.PROTECT))
+            way = Ladder.RESTART if one.source in self._dead else settings.way
+            self.moves.append(Move(one.vm, one.source, way, one.target, kept=plan.goal.kind is GoalKind.PROTECT))
 
     # --- what can be asked ---
     @property
@@ -144,7 +154,7 @@ class Orchestrator:
 
     @property
     def deadline(self) -> float | None:
-        """When to feed :class:`Tick`, None if nothing is awaited."""
+        """When to feed :class:`DeadlinePassed`, None if nothing is awaited."""
         standing = self._standing()
         return earliest(*(one.deadline for one in self.moves), *(self._start_at(one, standing) for one in self.moves))
 
@@ -153,29 +163,29 @@ class Orchestrator:
         return next((one for one in reversed(self.moves) if one.vm == vm), None)
 
     # --- events ---
-    def feed(self, event: Event, now: float) -> list[Do]:
+    def feed(self, event: OrchestratorEvent, now: float) -> list[Do]:
         """Take one event and say what is to be done."""
         return self._take(event, now) + self._go_on(now)
 
-    def _take(self, event: Event, now: float) -> list[Do]:
+    def _take(self, event: OrchestratorEvent, now: float) -> list[Do]:
         match event:
             case Go():
                 return []
-            case Answer(vm, answer):
+            case StepAnswer(vm, answer):
                 newest = self.newest(vm)
                 return _tell([newest] if newest else [], answer, now)
             case Use(vms):
                 for one in self._chosen(vms):
                     one.kept = False
                 return []
-            case Release(vms):
+            case ReleasePlaces(vms):
                 return _tell(self._chosen(vms), move.Halt("released"), now)
             case NodeLost(node):
                 return self._lose(node, now)
-            case Halt(undo):
+            case HaltGoal(undo):
                 self.halted, self._undo = True, self._undo or undo
                 return _tell(self._open(), move.Halt(), now)
-            case Tick():
+            case DeadlinePassed():
                 return _tell(self._open(), event, now)
 
     def _open(self) -> list[Move]:
@@ -196,7 +206,7 @@ class Orchestrator:
                 if newest.source == node:
                     todo += _tell([newest], SourceLost(), now)
             elif occupancy.places[vm] == {node}:
-                self.moves.append(Move(vm, node, Way.RESTART))
+                self.moves.append(Move(vm, node, Ladder.RESTART))
         return todo
 
     # --- what follows from where everything stands ---
@@ -208,7 +218,7 @@ class Orchestrator:
             todo += one.feed(event, now)
         return todo
 
-    def _next(self, now: float) -> tuple[Move, move.Event] | None:
+    def _next(self, now: float) -> tuple[Move, move.MoveEvent] | None:
         """The first move that can go on by itself; when all have ended, the first one back."""
         standing = self._standing()
         for one in self.moves:
@@ -230,7 +240,7 @@ class Orchestrator:
             if one is self.newest(one.vm) and one.source not in self._dead
         ]
 
-    def _event_for(self, one: Move, standing: _Standing, now: float) -> move.Event | None:
+    def _event_for(self, one: Move, standing: _Standing, now: float) -> move.MoveEvent | None:
         if one.state is MoveState.WAITING:
             if one.halted or (self.halted and not one.home):
                 return move.Halt()
@@ -246,7 +256,7 @@ class Orchestrator:
         """When a reservation is going to be used; None if that does not depend on time alone."""
         if one.state is not MoveState.RESERVED or one.kept:
             return None
-        if one.way is Way.RESTART:
+        if one.way is Ladder.RESTART:
             return one.since  # somebody is without this VM
         ahead = self._settings.ahead and not one.home
         if standing.moving >= self._plan.parallel or (ahead and standing.reserving):
@@ -266,9 +276,9 @@ class Orchestrator:
         )
 
     # --- where to ---
-    def _choose(self, one: Move, standing: _Standing) -> move.Event | None:
+    def _choose(self, one: Move, standing: _Standing) -> move.MoveEvent | None:
         """The first choice of the plan as long as it will do, else the best; or the end; or None: not yet."""
-        if one.turned and one.way is not Way.RESTART:
+        if one.turned and one.way is not Ladder.RESTART:
             return Exhausted(f"not stopped a second time: {_tried(one)}")
         nodes, refusal = self._way_home(one) if one.home else self._ranked(one)
         if nodes:
@@ -281,7 +291,9 @@ class Orchestrator:
         avoid = dict(self._plan.leaving)
         avoid |= {node: f"{node} is dead" for node in self._dead}
         avoid |= {node: f"tried: {reason}" for node, reason in one.tried.items()}
-        ranking = rank(Question(self._inventory, self.occupancy, self._inventory.vms[one.vm], avoid, self._plan.down))
+        ranking = rank(
+            PlacementQuestion(self._inventory, self.occupancy, self._inventory.vms[one.vm], avoid, self._plan.down)
+        )
         return [candidate.node for candidate in ranking.candidates], ranking.refusal
 
     def _way_home(self, one: Move) -> tuple[list[str], str]:
@@ -302,7 +314,7 @@ def _keeps(one: Move) -> bool:
     return one.kept and one.state is MoveState.RESERVED
 
 
-def _tell(moves: Iterable[Move], event: move.Event, now: float) -> list[Do]:
+def _tell(moves: Iterable[Move], event: move.MoveEvent, now: float) -> list[Do]:
     return [step for one in moves for step in one.feed(event, now)]
 
 

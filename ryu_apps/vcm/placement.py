@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ryu_apps.vcm.inventory import Inventory, Level, Node, Occupancy, Vm, natural
+from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy, natural
 
-__all__ = ["Candidate", "Question", "Ranking", "Rejected", "rank"]
+__all__ = ["Candidate", "PlacementQuestion", "Ranking", "RejectedNode", "rank"]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class PlacementQuestion:
     """Where could this VM go?
 
     Attributes:
@@ -24,7 +24,7 @@ class Question:
 
     inventory: Inventory
     occupancy: Occupancy
-    vm: Vm
+    vm: InventoryVm
     avoid: Mapping[str, str] = field(default_factory=dict)
     down: frozenset[str] = frozenset()
 
@@ -51,7 +51,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedNode:
     """A node that would not do, and everything that is against it."""
 
     node: str
@@ -64,7 +64,7 @@ class Ranking:
 
     vm: str
     candidates: tuple[Candidate, ...]
-    rejected: tuple[Rejected, ...]
+    rejected: tuple[RejectedNode, ...]
 
     @property
     def refusal(self) -> str:
@@ -75,7 +75,7 @@ class Ranking:
         return f"no place for {self.vm}: {told or 'there is no other node'}"
 
 
-def rank(question: Question) -> Ranking:
+def rank(question: PlacementQuestion) -> Ranking:
     """Judge every node at which the VM is not."""
     candidates, rejected = [], []
     here, survey = question.occupancy.places[question.vm.name], _Survey(question)
@@ -85,14 +85,14 @@ def rank(question: Question) -> Ranking:
         node = question.inventory.nodes[name]
         reasons = tuple(reason for limit in LIMITS for reason in limit(survey, node))
         if reasons:
-            rejected.append(Rejected(name, reasons))
+            rejected.append(RejectedNode(name, reasons))
         else:
             candidates.append(_candidate(survey, node))
     # Sorting is stable: of equals the first in natural order wins.
     return Ranking(question.vm.name, tuple(sorted(candidates, key=lambda one: one.penalties)), tuple(rejected))
 
 
-def _candidate(survey: _Survey, node: Node) -> Candidate:
+def _candidate(survey: _Survey, node: InventoryNode) -> Candidate:
     judged = [preference(survey, node) for preference in PREFERENCES]
     return Candidate(
         node.name,
@@ -111,7 +111,7 @@ class _Survey:
         clients: VM for which it is the appliance -> the switches where that is.
     """
 
-    def __init__(self, question: Question) -> None:
+    def __init__(self, question: PlacementQuestion) -> None:
         self.vm = question.vm
         self.inventory = question.inventory
         self.occupancy = question.occupancy
@@ -124,7 +124,7 @@ class _Survey:
         }
         self._members = self._group_by_domain()
 
-    def sharers(self, node: Node, level: Level) -> list[str]:
+    def sharers(self, node: InventoryNode, level: Level) -> list[str]:
         """Members of the VM's group, other than itself, in the node's domain of a level."""
         return self._members.get((level, node.domain(level)), [])
 
@@ -146,17 +146,17 @@ class _Survey:
 
 
 # --- limits: what is against a node, nothing if it may be -----------------------------------------
-def _out_of_the_question(survey: _Survey, node: Node) -> Iterator[str]:
+def _out_of_the_question(survey: _Survey, node: InventoryNode) -> Iterator[str]:
     if node.name in survey.avoid:
         yield survey.avoid[node.name]
 
 
-def _at_a_switch_that_goes(survey: _Survey, node: Node) -> Iterator[str]:
+def _at_a_switch_that_goes(survey: _Survey, node: InventoryNode) -> Iterator[str]:
     if node.switch in survey.down and node.name not in survey.avoid:
         yield f"its switch {node.switch} is out of service"
 
 
-def _no_room(survey: _Survey, node: Node) -> Iterator[str]:
+def _no_room(survey: _Survey, node: InventoryNode) -> Iterator[str]:
     free, size = survey.occupancy.free(node.name), survey.vm.size
     if free.slots < size.slots:
         yield f"{size.slots} slots are needed, {max(free.slots, 0)} are free"
@@ -164,7 +164,7 @@ def _no_room(survey: _Survey, node: Node) -> Iterator[str]:
         yield f"{size.memory_mib} MiB are needed, {max(free.memory_mib, 0)} are free"
 
 
-def _has_to_be_apart(survey: _Survey, node: Node) -> Iterator[str]:
+def _has_to_be_apart(survey: _Survey, node: InventoryNode) -> Iterator[str]:
     group = survey.vm.group
     for level in Level:
         if group is not None and level in survey.inventory.groups[group].apart:
@@ -173,7 +173,7 @@ def _has_to_be_apart(survey: _Survey, node: Node) -> Iterator[str]:
                 yield f"{group} must not share a {_WORDS[level]}: {', '.join(others)} at {node.domain(level)}"
 
 
-def _cut_off(survey: _Survey, node: Node) -> Iterator[str]:
+def _cut_off(survey: _Survey, node: InventoryNode) -> Iterator[str]:
     """From an appliance that it needs, or from a VM that needs it."""
     reached = survey.hops[node.switch].keys()
     for name, places in survey.needed.items():
@@ -189,7 +189,7 @@ def _cut_off(survey: _Survey, node: Node) -> Iterator[str]:
 
 
 #: All of them are looked at, so that a refusal names everything that is in the way.
-LIMITS: tuple[Callable[[_Survey, Node], Iterator[str]], ...] = (
+LIMITS: tuple[Callable[[_Survey, InventoryNode], Iterator[str]], ...] = (
     _out_of_the_question,
     _at_a_switch_that_goes,
     _no_room,
@@ -212,8 +212,8 @@ _AT = {Level.NODE: "on", Level.POWER: "in power domain", Level.SWITCH: "at"}
 _WORDS = {Level.NODE: "node", Level.POWER: "power domain", Level.SWITCH: "switch"}
 
 
-def _apart(level: Level) -> Callable[[_Survey, Node], _Judged]:
-    def judge(survey: _Survey, node: Node) -> _Judged:
+def _apart(level: Level) -> Callable[[_Survey, InventoryNode], _Judged]:
+    def judge(survey: _Survey, node: InventoryNode) -> _Judged:
         others, domain = survey.sharers(node, level), node.domain(level)
         if survey.vm.group is None or domain is None:
             return _Judged(0)
@@ -224,7 +224,7 @@ def _apart(level: Level) -> Callable[[_Survey, Node], _Judged]:
     return judge
 
 
-def _near(survey: _Survey, node: Node) -> _Judged:
+def _near(survey: _Survey, node: InventoryNode) -> _Judged:
     """Switches between the VM and its appliances, and between it and those it serves."""
     reached = survey.hops[node.switch]
     ways = {
@@ -241,7 +241,7 @@ def _near(survey: _Survey, node: Node) -> _Judged:
     return _Judged(penalty, f"hops to {', '.join(distant)}", merit=False)
 
 
-def _idle(survey: _Survey, node: Node) -> _Judged:
+def _idle(survey: _Survey, node: InventoryNode) -> _Judged:
     """The fuller of memory and slots, in percent, with the VM on it."""
     used, capacity = survey.occupancy.used(node.name) + survey.vm.size, node.capacity
     percent = max(100 * used.memory_mib // capacity.memory_mib, 100 * used.slots // capacity.slots)
@@ -249,7 +249,7 @@ def _idle(survey: _Survey, node: Node) -> _Judged:
 
 
 #: The weightiest first; a lighter one decides only between equals.
-PREFERENCES: tuple[Callable[[_Survey, Node], _Judged], ...] = (
+PREFERENCES: tuple[Callable[[_Survey, InventoryNode], _Judged], ...] = (
     _apart(Level.NODE),
     _apart(Level.POWER),
     _apart(Level.SWITCH),

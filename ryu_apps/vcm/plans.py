@@ -11,13 +11,13 @@ from enum import Enum
 from itertools import combinations
 from types import MappingProxyType
 
-from ryu_apps.vcm.inventory import Inventory, Level, Occupancy, Vm, natural
-from ryu_apps.vcm.placement import Question, Ranking, rank
+from ryu_apps.vcm.inventory import Inventory, InventoryVm, Level, Occupancy, natural
+from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
 
-__all__ = ["Goal", "GoalError", "Kind", "Plan", "PlannedMove", "make_plan", "strain"]
+__all__ = ["Goal", "GoalError", "GoalKind", "Plan", "PlannedMove", "make_plan", "strain"]
 
 
-class Kind(Enum):
+class GoalKind(Enum):
     """What is wanted; the values are the command's words."""
 
     EVACUATE = "evacuate"
@@ -34,7 +34,7 @@ class Kind(Enum):
 class Goal:
     """What is wanted of which node, switch or power domain; ``subject`` is empty for all of the cluster."""
 
-    kind: Kind
+    kind: GoalKind
     subject: str = ""
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ def make_plan(
         GoalError: there is no such node, switch or power domain.
     """
     now = occupancy or Occupancy(inventory)
-    if goal.kind is Kind.REBALANCE:
+    if goal.kind is GoalKind.REBALANCE:
         return Plan(goal, tuple(_rebalance(inventory, now, avoid, down)), avoid, down, parallel)
     nodes = affected(inventory, goal)
     leaving = {**dict.fromkeys(nodes, _REASONS[goal.kind].format(goal.subject)), **avoid}
@@ -115,19 +115,19 @@ def make_plan(
     moves = []
     for vm in _in_order(inventory, [name for node in nodes for name in now.at(node)]):
         (source, *_) = sorted(now.places[vm.name] & set(nodes), key=natural)
-        ranking = rank(Question(inventory, now, vm, leaving, down))
+        ranking = rank(PlacementQuestion(inventory, now, vm, leaving, down))
         target = ranking.candidates[0].node if ranking.candidates else None
         moves.append(PlannedMove(vm.name, source, target, ranking))
         if target is not None:
             # What is protected stays where it is and weighs on both nodes.
-            now = now.with_vm(vm.name, *([source, target] if goal.kind is Kind.PROTECT else [target]))
+            now = now.with_vm(vm.name, *([source, target] if goal.kind is GoalKind.PROTECT else [target]))
     return Plan(goal, tuple(moves), leaving, down, parallel)
 
 
 _REASONS = {
-    Kind.EVACUATE: "{} is to be empty",
-    Kind.PROTECT: "{} is what might fail",
-    Kind.FAIL_OVER: "{} is dead",
+    GoalKind.EVACUATE: "{} is to be empty",
+    GoalKind.PROTECT: "{} is what might fail",
+    GoalKind.FAIL_OVER: "{} is dead",
 }
 
 
@@ -148,7 +148,7 @@ def affected(inventory: Inventory, goal: Goal) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _in_order(inventory: Inventory, names: Iterable[str]) -> list[Vm]:
+def _in_order(inventory: Inventory, names: Iterable[str]) -> list[InventoryVm]:
     """Appliances before those who need them, so that these can go near; then the large ones, while there is room."""
     needed = {name for vm in inventory.vms.values() for name in vm.reaches}
     vms = [inventory.vms[name] for name in dict.fromkeys(names)]
@@ -213,7 +213,7 @@ def _best_move(
         # What is on its way is left alone; what is at a dead node does not run, and starting it is another goal.
         if others or source in avoid:
             continue
-        ranking = rank(Question(inventory, now, vm, avoid, down))
+        ranking = rank(PlacementQuestion(inventory, now, vm, avoid, down))
         for candidate in ranking.candidates:
             then = strain(inventory, now.with_vm(vm.name, candidate.node))
             if then < best:

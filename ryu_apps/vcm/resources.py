@@ -12,17 +12,17 @@ from ryu_apps.evb.policy.validate import BodyError, read_body
 from ryu_apps.vcm.bodies import AliveBody, AnswerBody, GoalBody, HaltBody, LapsedBody, NodeBody, VmsBody
 from ryu_apps.vcm.inventory import Occupancy, natural
 from ryu_apps.vcm.move import Do, Move
-from ryu_apps.vcm.orchestrator import Settings
+from ryu_apps.vcm.orchestrator import MoveLimits
 from ryu_apps.vcm.placement import Ranking
 from ryu_apps.vcm.plans import Goal, GoalError, PlannedMove
-from ryu_apps.vcm.service import Conflict, Pursuit, Service, Unknown
+from ryu_apps.vcm.service import GoalRun, ManagerService, NameTaken, Unknown
 
-__all__ = ["PATHS", "Reply", "changes", "serve"]
+__all__ = ["PATHS", "ManagerReply", "changes", "serve"]
 
-Json = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-class Reply(NamedTuple):
+class ManagerReply(NamedTuple):
     """HTTP status and body."""
 
     status: int
@@ -35,7 +35,7 @@ class _Refused(Exception):
         self.status = status
 
 
-def serve(service: Service, method: str, path: str, body: bytes, now: float) -> Reply:
+def serve(service: ManagerService, method: str, path: str, body: bytes, now: float) -> ManagerReply:
     """Serve one request; what cannot be served changes nothing and says why.
 
     Args:
@@ -46,34 +46,34 @@ def serve(service: Service, method: str, path: str, body: bytes, now: float) -> 
     try:
         return _served(service, method, path.strip("/").split("/"), body, now)
     except BodyError as error:
-        return Reply(error.status, {"error": str(error)})
+        return ManagerReply(error.status, {"error": str(error)})
     except _Refused as refused:
-        return Reply(refused.status, {"error": str(refused)})
+        return ManagerReply(refused.status, {"error": str(refused)})
     except Unknown as error:
-        return Reply(404, {"error": str(error)})
-    except Conflict as error:
-        return Reply(409, {"error": str(error)})
+        return ManagerReply(404, {"error": str(error)})
+    except NameTaken as error:
+        return ManagerReply(409, {"error": str(error)})
     except GoalError as error:
-        return Reply(422, {"error": str(error)})
+        return ManagerReply(422, {"error": str(error)})
 
 
-def _served(service: Service, method: str, path: list[str], body: bytes, now: float) -> Reply:
+def _served(service: ManagerService, method: str, path: list[str], body: bytes, now: float) -> ManagerReply:
     match method, path:
         case "GET", ["vcm", "inventory"]:
-            return Reply(200, _inventory_json(service))
+            return ManagerReply(200, _inventory_json(service))
         case "GET", ["vcm", "vms", vm, "places"]:
             ranking = _ranking_json(service.rank(vm))
-            return Reply(200, {"vm": vm, "at": _sorted(service.occupancy.places[vm]), **ranking})
+            return ManagerReply(200, {"vm": vm, "at": _sorted(service.occupancy.places[vm]), **ranking})
         case "PUT", ["vcm", "nodes", node]:
             return _node(service, node, read_body(AliveBody, body))
         case "GET", ["vcm", "goals"]:
-            return Reply(200, [_brief(one) for one in service.pursuits])
+            return ManagerReply(200, [_brief(one) for one in service.pursuits])
         case "POST", ["vcm", "goals"]:
-            return Reply(201, _pursuit_json(_begin(service, read_body(GoalBody, body), now)))
+            return ManagerReply(201, _pursuit_json(_begin(service, read_body(GoalBody, body), now)))
         case "GET", ["vcm", "goals", number]:
-            return Reply(200, _pursuit_json(service.pursuit(_number(number))))
+            return ManagerReply(200, _pursuit_json(service.pursuit(_number(number))))
         case "POST", ["vcm", "goals", number, what] if what in _ACTIONS:
-            return Reply(200, _pursuit_json(_ACTIONS[what](service, _number(number), body, now)))
+            return ManagerReply(200, _pursuit_json(_ACTIONS[what](service, _number(number), body, now)))
     methods = _methods(path)
     if methods:
         raise _Refused(405, f"{method} is none of {', '.join(methods)}")
@@ -101,45 +101,45 @@ def _number(text: str) -> int:
 
 
 # --- what can be done ------------------------------------------------------------------------------
-def _begin(service: Service, asked: GoalBody, now: float) -> Pursuit:
-    settings = Settings(asked.ladder, asked.delay, asked.ahead)
+def _begin(service: ManagerService, asked: GoalBody, now: float) -> GoalRun:
+    settings = MoveLimits(asked.ladder, asked.delay, asked.ahead)
     return service.pursue(Goal(asked.goal, asked.subject), settings, asked.parallel, now)
 
 
-def _node(service: Service, node: str, asked: AliveBody) -> Reply:
+def _node(service: ManagerService, node: str, asked: AliveBody) -> ManagerReply:
     if not asked.alive:
         raise _Refused(409, "what becomes of its VMs is a goal: fail-over, or lost while one is being pursued")
     service.revived(node)
-    return Reply(200, _node_json(service, service.occupancy, node))
+    return ManagerReply(200, _node_json(service, service.occupancy, node))
 
 
-def _answers(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+def _answers(service: ManagerService, number: int, body: bytes, now: float) -> GoalRun:
     said = read_body(AnswerBody, body)
     return service.answered(number, said.step, said.failure, now)
 
 
-def _lapsed(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+def _lapsed(service: ManagerService, number: int, body: bytes, now: float) -> GoalRun:
     said = read_body(LapsedBody, body)
     return service.lapsed(number, said.vm, said.node, now)
 
 
-def _lost(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+def _lost(service: ManagerService, number: int, body: bytes, now: float) -> GoalRun:
     return service.lost(number, read_body(NodeBody, body).node, now)
 
 
-def _use(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+def _use(service: ManagerService, number: int, body: bytes, now: float) -> GoalRun:
     return service.use(number, tuple(read_body(VmsBody, body or b"{}").vms), now)
 
 
-def _release(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+def _release(service: ManagerService, number: int, body: bytes, now: float) -> GoalRun:
     return service.release(number, tuple(read_body(VmsBody, body or b"{}").vms), now)
 
 
-def _halt(service: Service, number: int, body: bytes, now: float) -> Pursuit:
+def _halt(service: ManagerService, number: int, body: bytes, now: float) -> GoalRun:
     return service.halt(number, read_body(HaltBody, body or b"{}").undo, now)
 
 
-_Action = Callable[[Service, int, bytes, float], Pursuit]
+_Action = Callable[[ManagerService, int, bytes, float], GoalRun]
 _ACTIONS: dict[str, _Action] = {
     "answers": _answers,
     "lapsed": _lapsed,
@@ -164,7 +164,7 @@ def _sorted(names: frozenset[str]) -> list[str]:
     return sorted(names, key=natural)
 
 
-def _inventory_json(service: Service) -> Json:
+def _inventory_json(service: ManagerService) -> JsonObject:
     inventory, occupancy = service.inventory, service.occupancy
     return {
         "name": inventory.name,
@@ -176,7 +176,7 @@ def _inventory_json(service: Service) -> Json:
     }
 
 
-def _node_json(service: Service, occupancy: Occupancy, name: str) -> Json:
+def _node_json(service: ManagerService, occupancy: Occupancy, name: str) -> JsonObject:
     node = service.inventory.nodes[name]
     used = occupancy.used(name)
     return {
@@ -191,18 +191,18 @@ def _node_json(service: Service, occupancy: Occupancy, name: str) -> Json:
     }
 
 
-def _ranking_json(ranking: Ranking) -> Json:
+def _ranking_json(ranking: Ranking) -> JsonObject:
     return {
         "candidates": [{"node": one.node, "words": one.words} for one in ranking.candidates],
         "rejected": [{"node": one.node, "reasons": list(one.reasons)} for one in ranking.rejected],
     }
 
 
-def _brief(pursuit: Pursuit) -> Json:
+def _brief(pursuit: GoalRun) -> JsonObject:
     return {"id": pursuit.number, "goal": str(pursuit.plan.goal), "open": pursuit.open}
 
 
-def _pursuit_json(pursuit: Pursuit) -> Json:
+def _pursuit_json(pursuit: GoalRun) -> JsonObject:
     orchestrator = pursuit.orchestrator
     return {
         **_brief(pursuit),
@@ -214,11 +214,11 @@ def _pursuit_json(pursuit: Pursuit) -> Json:
     }
 
 
-def _planned_json(planned: PlannedMove) -> Json:
+def _planned_json(planned: PlannedMove) -> JsonObject:
     return {"vm": planned.vm, "source": planned.source, "target": planned.target, "words": planned.words}
 
 
-def _move_json(move: Move) -> Json:
+def _move_json(move: Move) -> JsonObject:
     return {
         "vm": move.vm,
         "source": move.source,
@@ -229,9 +229,9 @@ def _move_json(move: Move) -> Json:
         "kept": move.kept,
         "home": move.home,
         "tried": dict(move.tried),
-        "story": [{"t": note.t, "node": note.node, "text": note.text} for note in move.story],
+        "story": [{"t": note.t, "node": note.node, "text": note.text} for note in move.log],
     }
 
 
-def _step_json(number: int, do: Do) -> Json:
+def _step_json(number: int, do: Do) -> JsonObject:
     return {"id": number, "vm": do.vm, "step": do.step.value, "node": do.node, "source": do.source}

@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
 
-from ryu_apps.evb.config.schema import IpAddress, Mac, PlainName, Vid
+from ryu_apps.evb.config.schema import IpAddressText, MacText, PlainName, VlanId
 from ryu_apps.evb.policy.validate import Strict
 
-Count = Annotated[int, Field(ge=0, le=1_000_000)]
+WholeNumber = Annotated[int, Field(ge=0, le=1_000_000)]
 Positive = Annotated[int, Field(ge=1, le=1_000_000)]
 PortNumber = Annotated[int, Field(ge=1, le=65535)]
 LevelText = Literal["node", "power", "switch"]
@@ -29,17 +29,17 @@ def _ipv4(address: IPv4Address | IPv6Address) -> IPv4Address:
     return address
 
 
-Ipv4Address = Annotated[IpAddress, AfterValidator(_ipv4)]
+Ipv4Address = Annotated[IpAddressText, AfterValidator(_ipv4)]
 VsiUuid = Annotated[str, PlainValidator(_uuid), WithJsonSchema({"type": "string"})]
 
 
-class Switch(Strict):
+class SwitchSection(Strict):
     """A switch; a link is written at one of its ends or at both."""
 
     links: list[PlainName] = Field(default_factory=list)
 
 
-class Node(Strict):
+class NodeSection(Strict):
     """A hypervisor: where it hangs, and what fits."""
 
     switch: PlainName
@@ -48,13 +48,13 @@ class Node(Strict):
     memory_mib: Positive
 
 
-class Group(Strict):
+class GroupSection(Strict):
     """VMs of one purpose; they are spread anyway, and never share what is in ``apart``."""
 
     apart: list[LevelText] = Field(default_factory=list)
 
 
-class Appliance(Strict):
+class ApplianceSection(Strict):
     """What serves VMs and is no VM: a proxy, a load balancer, a router."""
 
     switches: Annotated[list[PlainName], Field(min_length=1)]
@@ -68,24 +68,24 @@ class Traffic(Strict):
     blocked: PortNumber | None = 5002
 
 
-class Vm(Strict):
+class VmSection(Strict):
     """A VM: where it is, its network interface, its size, whom it belongs with and whom it needs."""
 
     at: PlainName
-    mac: Mac
-    addresses: list[IpAddress] = Field(default_factory=list)
-    vlan: Vid
+    mac: MacText
+    addresses: list[IpAddressText] = Field(default_factory=list)
+    vlan: VlanId
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
     vsi: VsiUuid | None = None
-    slots: Count = 1
+    slots: WholeNumber = 1
     memory_mib: Positive
     group: PlainName | None = None
     needs: dict[PlainName, Literal["reachable", "local"]] = Field(default_factory=dict)
     traffic: Traffic = Traffic()
 
 
-class Cluster(Strict):
+class ClusterSection(Strict):
     """The cluster that ``evbridge vcm run`` builds.
 
     Attributes:
@@ -96,9 +96,9 @@ class Cluster(Strict):
 
     topology: str = "two_switch"
     n: Positive | None = None
-    parameters: dict[PlainName, Count] = Field(default_factory=dict)
+    parameters: dict[PlainName, WholeNumber] = Field(default_factory=dict)
     hosts: dict[PlainName, Ipv4Address] = Field(default_factory=dict)
-    max_rules: dict[PlainName, Count] = Field(default_factory=dict)
+    max_rules: dict[PlainName, WholeNumber] = Field(default_factory=dict)
     policies: list[str] | None = None
 
 
@@ -108,9 +108,9 @@ class InventoryFile(Strict):
     version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=64)]
     description: str = ""
-    switches: Annotated[dict[PlainName, Switch], Field(min_length=1)]
-    nodes: Annotated[dict[PlainName, Node], Field(min_length=1)]
-    groups: dict[PlainName, Group] = Field(default_factory=dict)
-    appliances: dict[PlainName, Appliance] = Field(default_factory=dict)
-    vms: dict[PlainName, Vm]
-    cluster: Cluster = Cluster()
+    switches: Annotated[dict[PlainName, SwitchSection], Field(min_length=1)]
+    nodes: Annotated[dict[PlainName, NodeSection], Field(min_length=1)]
+    groups: dict[PlainName, GroupSection] = Field(default_factory=dict)
+    appliances: dict[PlainName, ApplianceSection] = Field(default_factory=dict)
+    vms: dict[PlainName, VmSection]
+    cluster: ClusterSection = ClusterSection()

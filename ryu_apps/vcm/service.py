@@ -9,24 +9,34 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.vcm.inventory import Inventory, Occupancy
-from ryu_apps.vcm.move import Do, Done, Failed, Lapsed, MoveState, Tick
-from ryu_apps.vcm.orchestrator import Answer, Event, Go, Halt, NodeLost, Orchestrator, Release, Settings, Use
-from ryu_apps.vcm.placement import Question, Ranking, rank
-from ryu_apps.vcm.plans import Goal, Kind, Plan, affected, make_plan
+from ryu_apps.vcm.move import DeadlinePassed, Do, Lapsed, MoveState, StepDone, StepFailed
+from ryu_apps.vcm.orchestrator import (
+    Go,
+    HaltGoal,
+    MoveLimits,
+    NodeLost,
+    Orchestrator,
+    OrchestratorEvent,
+    ReleasePlaces,
+    StepAnswer,
+    Use,
+)
+from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
+from ryu_apps.vcm.plans import Goal, GoalKind, Plan, affected, make_plan
 
-__all__ = ["Conflict", "Pursuit", "Service", "Unknown"]
+__all__ = ["GoalRun", "ManagerService", "NameTaken", "Unknown"]
 
 
 class Unknown(Exception):
     """There is nothing of that name or number; the text says what."""
 
 
-class Conflict(Exception):
+class NameTaken(Exception):
     """It cannot be done now; the text says why."""
 
 
 @dataclass
-class Pursuit:
+class GoalRun:
     """A goal and how far it has got.
 
     Attributes:
@@ -45,14 +55,14 @@ class Pursuit:
         """Whether an answer, an event or a reservation that is kept may still change something."""
         return not all(one.ended for one in self.orchestrator.moves)
 
-    def feed(self, event: Event, now: float) -> None:
+    def feed(self, event: OrchestratorEvent, now: float) -> None:
         """Take an event, hand out what follows."""
         for do in self.orchestrator.feed(event, now):
             self._steps += 1
             self.handed[self._steps] = do
 
 
-class Service:
+class ManagerService:
     """Goals on one inventory.
 
     Attributes:
@@ -63,7 +73,7 @@ class Service:
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory = inventory
-        self.pursuits: list[Pursuit] = []
+        self.pursuits: list[GoalRun] = []
         self.dead: set[str] = set()
 
     # --- what can be asked ---
@@ -72,7 +82,7 @@ class Service:
         """When to call :meth:`tick`, None if nothing is awaited."""
         return self.pursuits[-1].orchestrator.deadline if self.pursuits else None
 
-    def pursuit(self, number: int) -> Pursuit:
+    def pursuit(self, number: int) -> GoalRun:
         """One goal.
 
         Raises:
@@ -94,10 +104,10 @@ class Service:
             Unknown: there is no such VM.
         """
         who = self.inventory.vms[self._known(vm)]
-        return rank(Question(self.inventory, self.occupancy, who, self._out(), self._down()))
+        return rank(PlacementQuestion(self.inventory, self.occupancy, who, self._out(), self._down()))
 
     # --- what can be done ---
-    def pursue(self, goal: Goal, settings: Settings, parallel: int, now: float) -> Pursuit:
+    def pursue(self, goal: Goal, settings: MoveLimits, parallel: int, now: float) -> GoalRun:
         """Begin a goal.
 
         Raises:
@@ -105,18 +115,18 @@ class Service:
             Conflict: another one is not over.
         """
         if self.pursuits and self.pursuits[-1].open:
-            raise Conflict(f"goal {self.pursuits[-1].number} is not over")
+            raise NameTaken(f"goal {self.pursuits[-1].number} is not over")
         inventory = self._as_it_is()
         plan = make_plan(inventory, goal, parallel=parallel, avoid=self._out(), down=self._down())
-        if goal.kind is Kind.FAIL_OVER:
+        if goal.kind is GoalKind.FAIL_OVER:
             self.dead.update(affected(inventory, goal))
-        pursuit = Pursuit(len(self.pursuits) + 1, plan, Orchestrator(inventory, plan, settings, self.dead))
+        pursuit = GoalRun(len(self.pursuits) + 1, plan, Orchestrator(inventory, plan, settings, self.dead))
         self.inventory = inventory
         self.pursuits.append(pursuit)
         pursuit.feed(Go(), now)
         return pursuit
 
-    def answered(self, number: int, step: int, failure: str | None, now: float) -> Pursuit:
+    def answered(self, number: int, step: int, failure: str | None, now: float) -> GoalRun:
         """A step has been done, or has failed for a reason.
 
         Raises:
@@ -126,18 +136,18 @@ class Service:
         pursuit = self.pursuit(number)
         do = pursuit.handed.pop(step, None)
         if do is None:
-            raise Conflict(f"nobody waits for an answer to step {step}")
+            raise NameTaken(f"nobody waits for an answer to step {step}")
         # One that was given up and is asked for again: what counts is how it goes then.
         if do not in pursuit.handed.values():
-            event = Done(do.step, do.node) if failure is None else Failed(do.step, do.node, failure)
-            pursuit.feed(Answer(do.vm, event), now)
+            event = StepDone(do.step, do.node) if failure is None else StepFailed(do.step, do.node, failure)
+            pursuit.feed(StepAnswer(do.vm, event), now)
         return pursuit
 
-    def lapsed(self, number: int, vm: str, node: str, now: float) -> Pursuit:
+    def lapsed(self, number: int, vm: str, node: str, now: float) -> GoalRun:
         """The bridge has taken a reservation back."""
-        return self._tell(number, Answer(self._known(vm), Lapsed(node)), now)
+        return self._tell(number, StepAnswer(self._known(vm), Lapsed(node)), now)
 
-    def lost(self, number: int, node: str, now: float) -> Pursuit:
+    def lost(self, number: int, node: str, now: float) -> GoalRun:
         """A node is dead."""
         if node not in self.inventory.nodes:
             raise Unknown(f"there is no node {node!r}")
@@ -151,28 +161,28 @@ class Service:
             raise Unknown(f"there is no node {node!r}")
         self.dead.discard(node)
 
-    def use(self, number: int, vms: tuple[str, ...], now: float) -> Pursuit:
+    def use(self, number: int, vms: tuple[str, ...], now: float) -> GoalRun:
         """Reservations that are kept are to be used: of these VMs, or of all."""
         return self._tell(number, Use(tuple(map(self._known, vms))), now)
 
-    def release(self, number: int, vms: tuple[str, ...], now: float) -> Pursuit:
+    def release(self, number: int, vms: tuple[str, ...], now: float) -> GoalRun:
         """They are to be given up."""
-        return self._tell(number, Release(tuple(map(self._known, vms))), now)
+        return self._tell(number, ReleasePlaces(tuple(map(self._known, vms))), now)
 
-    def halt(self, number: int, undo: bool, now: float) -> Pursuit:
+    def halt(self, number: int, undo: bool, now: float) -> GoalRun:
         """Take back what is under way; and what is done, if so wanted."""
-        return self._tell(number, Halt(undo), now)
+        return self._tell(number, HaltGoal(undo), now)
 
     def tick(self, now: float) -> None:
         """The deadline has come."""
         if self.pursuits:
-            self.pursuits[-1].feed(Tick(), now)
+            self.pursuits[-1].feed(DeadlinePassed(), now)
 
     # --- small things ---
-    def _tell(self, number: int, event: Event, now: float) -> Pursuit:
+    def _tell(self, number: int, event: OrchestratorEvent, now: float) -> GoalRun:
         pursuit = self.pursuit(number)
-        if not pursuit.open and not (isinstance(event, Halt | NodeLost) and pursuit is self.pursuits[-1]):
-            raise Conflict(f"goal {number} is over")
+        if not pursuit.open and not (isinstance(event, HaltGoal | NodeLost) and pursuit is self.pursuits[-1]):
+            raise NameTaken(f"goal {number} is over")
         pursuit.feed(event, now)
         return pursuit
 

@@ -14,17 +14,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 from ryu_apps.vcm.inventory import natural
 
-__all__ = ["DAY", "Census", "Change", "Entry", "TraceError", "What", "Width", "day", "read_trace", "write_trace"]
+__all__ = [
+    "DAY",
+    "Census",
+    "PlacementChange",
+    "TraceEntry",
+    "TraceError",
+    "TraceEvent",
+    "Width",
+    "day",
+    "read_trace",
+    "write_trace",
+]
 
 #: Seconds.
 DAY = 86_400.0
 _COLUMNS = ["at", "what", "subject", "node"]
 
 
-class What(Enum):
+class TraceEvent(Enum):
     """What happens; the values are the file's words."""
 
     ARRIVE = "arrive"
@@ -42,11 +53,11 @@ class What(Enum):
 
 
 #: Entries that name a node besides their subject.
-_AIMED = {What.ARRIVE, What.MIGRATE}
+_AIMED = {TraceEvent.ARRIVE, TraceEvent.MIGRATE}
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TraceEntry:
     """One line of a trace.
 
     Attributes:
@@ -56,13 +67,13 @@ class Entry:
     """
 
     at: float
-    what: What
+    what: TraceEvent
     subject: str
     node: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PlacementChange:
     """A VM's way: from nowhere when it starts, to nowhere when it ends.
 
     Attributes:
@@ -109,41 +120,41 @@ class Census:
         """How many VMs a node has."""
         return self._counts[node]
 
-    def apply(self, entry: Entry) -> list[Change]:
+    def apply(self, entry: TraceEntry) -> list[PlacementChange]:
         """Take an entry for true.
 
         Raises:
             TraceError: it cannot be; nothing has changed.
         """
         match entry.what:
-            case What.ARRIVE:
+            case TraceEvent.ARRIVE:
                 return self._arrive(entry)
-            case What.DEPART:
+            case TraceEvent.DEPART:
                 return [self._moved(entry.subject, self._place(entry.subject), None)]
-            case What.MIGRATE:
+            case TraceEvent.MIGRATE:
                 source = self._place(entry.subject)
                 if source == entry.node:
                     raise TraceError(f"{entry.subject} is at {source} already")
                 return [self._moved(entry.subject, source, self._served(entry.node))]
-            case What.RETURN:
+            case TraceEvent.RETURN:
                 return self._return(entry.subject)
             case _:
                 return self._leave(entry)
 
-    def _arrive(self, entry: Entry) -> list[Change]:
+    def _arrive(self, entry: TraceEntry) -> list[PlacementChange]:
         if entry.subject in self._places:
             raise TraceError(f"{entry.subject} is there already, at {self._places[entry.subject]}")
         return [self._moved(entry.subject, None, self._served(entry.node))]
 
-    def _return(self, node: str) -> list[Change]:
+    def _return(self, node: str) -> list[PlacementChange]:
         if self._known(node) in self.serving:
             raise TraceError(f"{node} was neither emptied nor has it died")
         self._serving[node] = True
         self._dead.discard(node)
         return []
 
-    def _leave(self, entry: Entry) -> list[Change]:
-        dies = entry.what is What.FAIL
+    def _leave(self, entry: TraceEntry) -> list[PlacementChange]:
+        dies = entry.what is TraceEvent.FAIL
         node = self._known(entry.subject)
         if node in self._dead or not (dies or self._serving[node]):
             raise TraceError(f"{node} is {'dead' if node in self._dead else 'being emptied'} already")
@@ -157,14 +168,14 @@ class Census:
     def _emptiest(self) -> str:
         return min(self.serving, key=self._counts.__getitem__)
 
-    def _moved(self, vm: str, source: str | None, target: str | None, lost: bool = False) -> Change:
+    def _moved(self, vm: str, source: str | None, target: str | None, lost: bool = False) -> PlacementChange:
         if source is not None:
             self._counts[source] -= 1
             del self._places[vm]
         if target is not None:
             self._counts[target] += 1
             self._places[vm] = target
-        return Change(vm, source, target, lost)
+        return PlacementChange(vm, source, target, lost)
 
     def _place(self, vm: str) -> str:
         if vm not in self._places:
@@ -203,21 +214,21 @@ class Width:
 
 #: A VM lives for about a third of a day; a node is away for half an hour.
 _LIFE, _AWAY = DAY / 3, 1_800.0
-_MOVES = {What.MIGRATE, What.EVACUATE, What.FAIL}
+_MOVES = {TraceEvent.MIGRATE, TraceEvent.EVACUATE, TraceEvent.FAIL}
 
 
-def day(seed: int, nodes: Sequence[str], width: Width) -> list[Entry]:
+def day(seed: int, nodes: Sequence[str], width: Width) -> list[TraceEntry]:
     """A day, always the same for the same arguments.
 
     One that has no room, or no VM or node that it could concern, does not happen.
     """
     chance, census = random.Random(seed), Census(nodes)
     agenda = sorted(_agenda(chance, width), key=lambda one: one[0])
-    entries: list[Entry] = []
-    leaving: list[tuple[float, Entry]] = []
+    entries: list[TraceEntry] = []
+    leaving: list[tuple[float, TraceEntry]] = []
     for at, what in [*agenda, (DAY, None)]:
         for _, due in sorted((one for one in leaving if one[0] <= at), key=lambda one: one[0]):
-            if due.what is not What.DEPART or due.subject in census.places:
+            if due.what is not TraceEvent.DEPART or due.subject in census.places:
                 census.apply(due)
                 entries.append(due)
         leaving = [one for one in leaving if one[0] > at]
@@ -226,52 +237,54 @@ def day(seed: int, nodes: Sequence[str], width: Width) -> list[Entry]:
             continue
         census.apply(entry)
         entries.append(entry)
-        if what is What.ARRIVE:
-            leaving.append(_later(at + chance.expovariate(1 / _LIFE), What.DEPART, entry.subject))
-        elif what in (What.EVACUATE, What.FAIL):
-            leaving.append(_later(at + _AWAY, What.RETURN, entry.subject))
+        if what is TraceEvent.ARRIVE:
+            leaving.append(_later(at + chance.expovariate(1 / _LIFE), TraceEvent.DEPART, entry.subject))
+        elif what in (TraceEvent.EVACUATE, TraceEvent.FAIL):
+            leaving.append(_later(at + _AWAY, TraceEvent.RETURN, entry.subject))
     return entries
 
 
-def _later(at: float, what: What, subject: str) -> tuple[float, Entry]:
-    return at, Entry(round(at, 1), what, subject)
+def _later(at: float, what: TraceEvent, subject: str) -> tuple[float, TraceEntry]:
+    return at, TraceEntry(round(at, 1), what, subject)
 
 
-def _agenda(chance: random.Random, width: Width) -> Iterator[tuple[float, What]]:
+def _agenda(chance: random.Random, width: Width) -> Iterator[tuple[float, TraceEvent]]:
     """When what is tried: half of the VMs are there after the first hour, the others come with the day."""
-    yield from ((chance.uniform(0, 3_600), What.ARRIVE) for _ in range(width.vms // 2))
+    yield from ((chance.uniform(0, 3_600), TraceEvent.ARRIVE) for _ in range(width.vms // 2))
     wanted = round(width.vms / 2 + width.vms * DAY / _LIFE)
     while wanted:
         at = chance.uniform(3_600, DAY)
         if chance.random() < 0.6 - 0.4 * math.cos(2 * math.pi * (at - DAY * 2 / 24) / DAY):
             wanted -= 1
-            yield at, What.ARRIVE
+            yield at, TraceEvent.ARRIVE
     for what, times in (
-        (What.MIGRATE, width.moves),
-        (What.EVACUATE, width.evacuations),
-        (What.FAIL, width.failures),
+        (TraceEvent.MIGRATE, width.moves),
+        (TraceEvent.EVACUATE, width.evacuations),
+        (TraceEvent.FAIL, width.failures),
     ):
         yield from ((chance.uniform(3_600, DAY - _AWAY), what) for _ in range(times))
 
 
-def _entry(chance: random.Random, census: Census, width: Width, at: float, what: What, number: int) -> Entry | None:
+def _entry(
+    chance: random.Random, census: Census, width: Width, at: float, what: TraceEvent, number: int
+) -> TraceEntry | None:
     """What is tried, if it can be."""
     roomy = [node for node in census.serving if census.count(node) < width.room]
     at = round(at, 1)
-    if what is What.ARRIVE:
-        return Entry(at, what, f"vm{number}", chance.choice(roomy)) if roomy else None
-    if what is What.MIGRATE:
+    if what is TraceEvent.ARRIVE:
+        return TraceEntry(at, what, f"vm{number}", chance.choice(roomy)) if roomy else None
+    if what is TraceEvent.MIGRATE:
         places = census.places
         vm = chance.choice(sorted(places, key=natural)) if places else None
         others = [node for node in roomy if vm is not None and node != places[vm]]
-        return Entry(at, what, vm, chance.choice(others)) if vm is not None and others else None
+        return TraceEntry(at, what, vm, chance.choice(others)) if vm is not None and others else None
     node = chance.choice(census.serving) if census.serving else ""
     room = sum(width.room - census.count(one) for one in census.serving if one != node)
-    return Entry(at, what, node) if node and len(census.serving) > 1 and room >= census.count(node) else None
+    return TraceEntry(at, what, node) if node and len(census.serving) > 1 and room >= census.count(node) else None
 
 
 # --- files --------------------------------------------------------------------------------------
-def write_trace(entries: Sequence[Entry]) -> str:
+def write_trace(entries: Sequence[TraceEntry]) -> str:
     """A trace as :func:`read_trace` reads it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -280,7 +293,7 @@ def write_trace(entries: Sequence[Entry]) -> str:
     return text.getvalue()
 
 
-def read_trace(file: str, text: str, nodes: Sequence[str]) -> tuple[list[Entry], list[Diagnostic]]:
+def read_trace(file: str, text: str, nodes: Sequence[str]) -> tuple[list[TraceEntry], list[Diagnostic]]:
     """Read a trace, and play it in thought.
 
     Args:
@@ -290,12 +303,12 @@ def read_trace(file: str, text: str, nodes: Sequence[str]) -> tuple[list[Entry],
         the entries, and all mistakes; an entry with a mistake is left out of what is checked after it.
     """
     rows = csv.reader(io.StringIO(text), strict=True)
-    entries: list[Entry] = []
+    entries: list[TraceEntry] = []
     found: list[Diagnostic] = []
     census = Census(nodes)
     try:
         if next(rows, None) != _COLUMNS:
-            return [], [error(file, Place(), f"the first line has to be {','.join(_COLUMNS)!r}")]
+            return [], [error(file, Position(), f"the first line has to be {','.join(_COLUMNS)!r}")]
         for row in rows:
             if not row:
                 continue
@@ -304,20 +317,20 @@ def read_trace(file: str, text: str, nodes: Sequence[str]) -> tuple[list[Entry],
                 census.apply(entry)
                 entries.append(entry)
             except TraceError as problem:
-                found.append(error(file, Place(rows.line_num), str(problem)))
+                found.append(error(file, Position(rows.line_num), str(problem)))
     except csv.Error as problem:
-        found.append(error(file, Place(max(rows.line_num, 1)), f"not comma-separated values: {problem}"))
+        found.append(error(file, Position(max(rows.line_num, 1)), f"not comma-separated values: {problem}"))
     return entries, found
 
 
-def _parsed(row: Sequence[str], after: float) -> Entry:
+def _parsed(row: Sequence[str], after: float) -> TraceEntry:
     if len(row) != len(_COLUMNS):
         raise TraceError(f"{len(_COLUMNS)} values were expected, {','.join(_COLUMNS)}: there are {len(row)}")
     at, what, subject, node = (one.strip() for one in row)
     try:
-        seconds, kind = float(at), What(what)
+        seconds, kind = float(at), TraceEvent(what)
     except ValueError:
-        words = ", ".join(one.value for one in What)
+        words = ", ".join(one.value for one in TraceEvent)
         raise TraceError(f"a number of seconds and one of {words} were expected, not {at!r} and {what!r}") from None
     if not math.isfinite(seconds) or seconds < after:
         raise TraceError(f"{at} is before the entry above it, or no time at all")
@@ -325,4 +338,4 @@ def _parsed(row: Sequence[str], after: float) -> Entry:
         raise TraceError("there is no subject")
     if bool(node) != (kind in _AIMED):
         raise TraceError(f"{what} names a node" if kind in _AIMED else f"{what} names no node besides its subject")
-    return Entry(seconds, kind, subject, node)
+    return TraceEntry(seconds, kind, subject, node)

@@ -16,8 +16,8 @@ from ryu.lib import hub
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.evb.events import FetchType
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.policy.offer import Document, Faulty, HttpSource, Offer, Unreachable, Validators
-from ryu_apps.vsi_manager_client import Fetcher
+from ryu_apps.evb.policy.offer import FetchedDocument, HttpSource, Invalid, Offer, Unreachable, Validators
+from ryu_apps.vsi_manager_client import VsiManagerClient
 
 
 class FetchingApp(app_manager.RyuApp):
@@ -37,7 +37,7 @@ class FetchingApp(app_manager.RyuApp):
             self._stall = max(self._stall, time.monotonic() - before)
 
     def _serve(self) -> None:
-        fetcher = Fetcher(Path("/"))
+        fetcher = VsiManagerClient(Path("/"))
         while line := tpool.execute(sys.stdin.readline):
             hub.sleep(0.02)
             self._stall = 0.0
@@ -55,9 +55,9 @@ def _wanted(asked: dict[str, Any]) -> FetchType:
 def _shown(offer: Offer) -> dict[str, Any]:
     shown: dict[str, Any] = {"kind": type(offer).__name__, "text": ""}
     match offer:
-        case Document(vsi_type, validators):
+        case FetchedDocument(vsi_type, validators):
             shown |= {"text": vsi_type.text, **validators._asdict()}
-        case Faulty(mistakes):
+        case Invalid(mistakes):
             shown["text"] = "\n".join(map(str, mistakes))
         case Unreachable(reason):
             shown["text"] = reason

@@ -155,14 +155,14 @@ def base() -> Iterator[str]:
 @pytest.mark.parametrize(
     ("path", "kind", "words"),
     [
-        ("good", "Document", ""),
-        ("known", "Unchanged", ""),
-        ("missing", "Missing", ""),
+        ("good", "FetchedDocument", ""),
+        ("known", "NotModified", ""),
+        ("missing", "NotFound", ""),
         ("busy", "Unreachable", "HTTP 503"),
-        ("faulty", "Faulty", "/faulty/70/1.yaml:3:1: unknown key 'to_wm'"),
-        ("large", "Faulty", "/large/70/1.yaml:1:1: more than 1000000 octets"),
+        ("faulty", "Invalid", "/faulty/70/1.yaml:3:1: unknown key 'to_wm'"),
+        ("large", "Invalid", "/large/70/1.yaml:1:1: more than 1000000 octets"),
         ("short", "Unreachable", "too early"),
-        ("around", "Document", ""),
+        ("around", "FetchedDocument", ""),
         ("circle", "Unreachable", "redirections"),
         ("away", "Unreachable", "redirects to another host"),
         ("hang", "Unreachable", "no answer within 2 s"),
@@ -182,7 +182,7 @@ def test_whatever_a_manager_does_is_an_answer(ask: Ask, base: str, path: str, ki
 def test_large_policy_is_checked_while_others_have_their_turn(ask: Ask, base: str) -> None:
     began = time.monotonic()
     offer, stall = ask(url=f"{base}/many/", timeout=1.0)
-    assert offer["kind"] == "Document", offer
+    assert offer["kind"] == "FetchedDocument", offer
     taken = time.monotonic() - began
     assert stall < taken / 4, f"{stall:.2f} of {taken:.2f} s"
 
@@ -206,7 +206,7 @@ def test_certificates_are_verified(ask: Ask, certificate: Path) -> None:
         good, _ = ask(url=f"https://127.0.0.1:{port}/good/", timeout=3.0, ca_file=authority)
         stranger, _ = ask(url=f"https://127.0.0.1:{port}/good/", timeout=3.0)
         misnamed, _ = ask(url=f"https://localhost:{port}/good/", timeout=3.0, ca_file=authority)
-    assert good["kind"] == "Document", good
+    assert good["kind"] == "FetchedDocument", good
     for refused in (stranger, misnamed):
         assert refused["kind"] == "Unreachable" and "certificate verify failed" in refused["text"]
 
@@ -228,10 +228,10 @@ def test_folder_of_files_is_a_manager(ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "types" / "70" / "1.yaml").write_bytes(policy())
     with web(folder_of_files(tmp_path)) as port:
         offer, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=2.0)
-        assert (offer["kind"], offer["text"]) == ("Document", policy().decode())
+        assert (offer["kind"], offer["text"]) == ("FetchedDocument", policy().decode())
         again, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=2.0, last_modified=offer["last_modified"])
         other, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=2.0, version=2)
-    assert (again["kind"], other["kind"]) == ("Unchanged", "Missing")
+    assert (again["kind"], other["kind"]) == ("NotModified", "NotFound")
 
 
 def test_another_evbridge_is_a_manager(ask: Ask, tmp_path: Path) -> None:
@@ -248,13 +248,13 @@ def test_another_evbridge_is_a_manager(ask: Ask, tmp_path: Path) -> None:
         Server(process, port, tmp_path / "log").await_listening()
         url = f"http://127.0.0.1:{port}/evb/vsitypes/"
         offer, _ = ask(url=url, timeout=3.0)
-        assert (offer["kind"], offer["text"]) == ("Document", policy().decode())
+        assert (offer["kind"], offer["text"]) == ("FetchedDocument", policy().decode())
         again, _ = ask(url=url, timeout=3.0, etag=offer["etag"])
         other, _ = ask(url=url, timeout=3.0, version=2)
     finally:
         process.terminate()
         process.wait(10)
-    assert (again["kind"], other["kind"]) == ("Unchanged", "Missing")
+    assert (again["kind"], other["kind"]) == ("NotModified", "NotFound")
 
 
 # --- the operator's side ---

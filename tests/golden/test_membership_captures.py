@@ -71,7 +71,7 @@ def test_version_3_tells_sources() -> None:
 
 
 def test_version_2_joins_and_leaves() -> None:
-    told = [(one.type, one.group) for one in messages("v2") if isinstance(one, igmp.Plain | mld.Plain)]
+    told = [(one.type, one.group) for one in messages("v2") if isinstance(one, igmp.IgmpV1V2 | mld.MldV1)]
     assert list(dict.fromkeys(one for one in told if one[1] in (ANY, SPECIFIC, SIX))) == [
         (IgmpType.V2_REPORT, ANY),
         (IgmpType.V2_REPORT, SPECIFIC),
@@ -83,7 +83,7 @@ def test_version_2_joins_and_leaves() -> None:
 
 
 def test_version_1_never_leaves() -> None:
-    told = [one.type for one in messages("v1") if isinstance(one, igmp.Plain)]
+    told = [one.type for one in messages("v1") if isinstance(one, igmp.IgmpV1V2)]
     assert set(told) == {IgmpType.V1_REPORT}
 
 
@@ -97,8 +97,8 @@ SOURCES_3 = "110a df6e ef010203 0a7d 0002 0a000001 0a000002".replace(" ", "")
 @pytest.mark.parametrize(
     ("octets", "message"),
     [
-        (GENERAL_1, igmp.Plain(IgmpType.QUERY)),
-        (GENERAL_2, igmp.Plain(IgmpType.QUERY, max_response=100)),
+        (GENERAL_1, igmp.IgmpV1V2(IgmpType.QUERY)),
+        (GENERAL_2, igmp.IgmpV1V2(IgmpType.QUERY, max_response=100)),
         (GENERAL_3, Query3()),
         (
             SOURCES_3,
@@ -113,7 +113,7 @@ def test_queries_by_hand(octets: str, message: igmp.Igmp) -> None:
 
 @pytest.mark.parametrize("length", [9, 10, 11])
 def test_a_query_of_a_length_between_the_versions_is_none(length: int) -> None:
-    query = igmp.Plain(IgmpType.QUERY, trailer=bytes(length - 8)).encode()
+    query = igmp.IgmpV1V2(IgmpType.QUERY, trailer=bytes(length - 8)).encode()
     with pytest.raises(WireError, match="wanted"):
         decode_igmp(query)
 

@@ -22,7 +22,7 @@ from ryu_apps.evb.events import (
     RulesRead,
     SwitchUp,
 )
-from ryu_apps.evb.flow.rule import Change, CookieMask, MeterCount, Rule
+from ryu_apps.evb.flow.rule import CookieMask, MeterCount, Rule, RuleChange
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message
@@ -73,15 +73,15 @@ class Controller:
         self._socket.close()
 
     def up(self) -> SwitchUp:
-        self.driver.survey()
+        self.driver.query_features()
         return self.until(SwitchUp)
 
-    def apply(self, change: Change, mode: Mode = Mode.BULK, lane: int = 0) -> Confirmed | Rejected:
+    def apply(self, change: RuleChange, mode: Mode = Mode.BULK, lane: int = 0) -> Confirmed | Rejected:
         """Carry a change out and wait for its end."""
         token = self.submit(change, mode, lane)
         return self.ends(token)
 
-    def submit(self, change: Change, mode: Mode = Mode.BULK, lane: int = 0) -> int:
+    def submit(self, change: RuleChange, mode: Mode = Mode.BULK, lane: int = 0) -> int:
         self._next_token += 1
         self.driver.submit(Apply(self.driver.dpid, self._next_token, change, mode, lane))
         return self._next_token

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ryu_apps.evb.events import Confirmed, Mode
-from ryu_apps.evb.flow.rule import Bits, Change, CookieMask, Learn, Learned, Output, Rule, SetField, match, whole
+from ryu_apps.evb.flow.rule import Bits, CookieMask, Learn, LearnSpec, Output, Rule, RuleChange, SetField, match, whole
 from ryu_apps.southbound.encode import ALL_ONES
 from tests.interop.controller import Controller
 
@@ -21,15 +21,15 @@ NOTE = Learn(
     idle_timeout=60,
     fin_idle_timeout=5,
     limit=3,
-    verdict=Bits("reg1", 0, 1),
+    result_dst=Bits("reg1", 0, 1),
     match=(
-        Learned(whole("eth_type"), 0x0800),
-        Learned(whole("ip_proto"), 6),
-        Learned(Bits("metadata", 16, 20), Bits("metadata", 16, 20)),
-        Learned(whole("ipv4_src"), whole("ipv4_dst")),
-        Learned(whole("tcp_dst"), whole("tcp_src")),
+        LearnSpec(whole("eth_type"), 0x0800),
+        LearnSpec(whole("ip_proto"), 6),
+        LearnSpec(Bits("metadata", 16, 20), Bits("metadata", 16, 20)),
+        LearnSpec(whole("ipv4_src"), whole("ipv4_dst")),
+        LearnSpec(whole("tcp_dst"), whole("tcp_src")),
     ),
-    writes=(Learned(Bits("reg0", 0, 1), 1), Learned(whole("reg2"), Bits("metadata", 4, 32))),
+    writes=(LearnSpec(Bits("reg0", 0, 1), 1), LearnSpec(whole("reg2"), Bits("metadata", 4, 32))),
 )
 METADATA = 0x0000_0012_3456_7890
 TEACHER = (
@@ -41,7 +41,7 @@ TEACHER = (
 
 def install(controller: Controller, *rules: Rule) -> None:
     """Stage rules, which is to be confirmed."""
-    assert isinstance(controller.apply(Change(add=rules), Mode.STAGE), Confirmed)
+    assert isinstance(controller.apply(RuleChange(add=rules), Mode.STAGE), Confirmed)
 
 
 def ports_of(trace: str, bridge: str) -> list[int]:

@@ -12,12 +12,12 @@ from ryu.ofproto import ofproto_v1_3
 
 from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
 from ryu_apps.evb.events import Apply, Confirmed, Event, FrameReceived, Mode, SendFrame, SwitchUp
-from ryu_apps.evb.flow.rule import Change, Output, Rule, match
-from ryu_apps.evb.pipeline.tables import Kind, cookie
+from ryu_apps.evb.flow.rule import Output, Rule, RuleChange, match
+from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.southbound.session import Southbound
 
 ETH_TYPE = 0x88B5
-_COOKIE = cookie(Kind.INFRASTRUCTURE)
+_COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 _PUNT = Rule(0, 100, match(eth_type=ETH_TYPE), _COOKIE, (Output(ofproto_v1_3.OFPP_CONTROLLER),))
 
 
@@ -35,7 +35,7 @@ class SouthboundApp(app_manager.RyuApp):
     def _deliver(self, event: Event) -> None:
         match event:
             case SwitchUp(dpid):
-                self.southbound.perform(Apply(dpid, 0, Change(add=(_PUNT,)), Mode.BULK))
+                self.southbound.perform(Apply(dpid, 0, RuleChange(add=(_PUNT,)), Mode.BULK))
             case FrameReceived(port, data):
                 self._token += 1
                 self._waiting[self._token] = event
@@ -43,7 +43,7 @@ class SouthboundApp(app_manager.RyuApp):
                     Rule(10, 5, match(metadata=number), _COOKIE + self._token % 1000, goto=20)
                     for number in range(data[14])
                 )
-                self.southbound.perform(Apply(port.dpid, self._token, Change(add=rules), Mode.ATOMIC))
+                self.southbound.perform(Apply(port.dpid, self._token, RuleChange(add=rules), Mode.ATOMIC))
             case Confirmed(_, token):
                 frame = self._waiting.pop(token)
                 self.southbound.perform(SendFrame(frame.port, frame.data))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from ryu_apps.evb.events import Confirmed, FragmentsHandled, Mode
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Change, FlowTable, Output, PopVlan, PushVlan, Rule, SetField, match
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Output, PopVlan, PushVlan, Rule, RuleChange, SetField, match
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.tables import OURS, Direction, Table, metadata
 from ryu_apps.evb.policy.loader import load_policies
@@ -95,7 +95,7 @@ class Rig:
             *body_of_type(vsi_type, EPOCH),
             *body_of_vsi(vsi_type, BINDING),
         )
-        assert isinstance(controller.apply(Change(add=rules), Mode.STAGE), Confirmed)
+        assert isinstance(controller.apply(RuleChange(add=rules), Mode.STAGE), Confirmed)
         self._near, self._far = ends[IN], ends[OUT]
         self._far.bind((self._far.getsockname()[0], ETH_P_ALL))
         self._far.settimeout(10)

@@ -12,12 +12,12 @@ import pytest
 from ryu_apps.evb.events import Confirmed, Mode
 from ryu_apps.evb.flow.rule import (
     Bits,
-    Change,
     CookieMask,
     FinTimeout,
-    LoadBits,
     Output,
+    RegLoad,
     Rule,
+    RuleChange,
     match,
     whole,
 )
@@ -82,7 +82,7 @@ def test_a_rule_is_learnt_and_shown_as_it_is_simulated(controller: Controller, s
             tcp_dst=1001,
         ),
         LEARNT,
-        (FinTimeout(5), LoadBits(Bits("reg0", 0, 1), 1), LoadBits(whole("reg2"), METADATA >> 4 & 0xFFFF_FFFF)),
+        (FinTimeout(5), RegLoad(Bits("reg0", 0, 1), 1), RegLoad(whole("reg2"), METADATA >> 4 & 0xFFFF_FFFF)),
         idle_timeout=60,
     )
 
@@ -98,7 +98,7 @@ def test_a_learnt_rule_can_be_installed_elsewhere_under_another_name(
         replace(rule, match=match(**fields_of(rule) | {"metadata": masked}), cookie=LEARNT + 1, table=60)
         for rule in rules
     }
-    assert isinstance(controller.apply(Change(add=tuple(carried)), mode), Confirmed)
+    assert isinstance(controller.apply(RuleChange(add=tuple(carried)), mode), Confirmed)
     assert controller.rules(CookieMask(LEARNT + 1, ALL_ONES)) == carried
 
 
@@ -111,7 +111,7 @@ def test_a_carried_rule_that_is_learnt_again_is_the_same_rule(
 ) -> None:
     install(controller, *TEACHER)
     rules = taught(controller, send, Segment(1001))
-    assert isinstance(controller.apply(Change(sweep=(OF_LEARNT,))), Confirmed)
+    assert isinstance(controller.apply(RuleChange(delete_by_cookie=(OF_LEARNT,))), Confirmed)
     install(controller, *rules)
     private_ovs.trace(bridge, Segment(1001).text)
     assert controller.rules(OF_LEARNT) == rules
@@ -182,7 +182,7 @@ def test_what_is_swept_with_its_teacher_is_not_learnt_from_the_cache(
     taught(controller, send, Segment(1001))
     for _ in range(100):
         send(Segment(1001))
-    assert isinstance(controller.apply(Change(sweep=(OF_COOKIE, OF_LEARNT)), Mode.ATOMIC), Confirmed)
+    assert isinstance(controller.apply(RuleChange(delete_by_cookie=(OF_COOKIE, OF_LEARNT)), Mode.ATOMIC), Confirmed)
     until = time.monotonic() + REVALIDATED
     while time.monotonic() < until:
         send(Segment(1001))

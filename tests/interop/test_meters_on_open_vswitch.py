@@ -14,19 +14,19 @@ from ryu_apps.evb.flow.rule import (
     FIRST_COUNTER,
     VLAN_PRESENT,
     Bucket,
-    Change,
     CookieMask,
     FlowTable,
     Group,
     GroupType,
     Meter,
     Output,
+    OutputGroup,
     PopVlan,
     PushVlan,
     Resubmit,
     Rule,
+    RuleChange,
     SetField,
-    ToGroup,
     match,
 )
 from ryu_apps.evb.simulation.switch import passage
@@ -67,7 +67,7 @@ def counted(controller: Controller, meter: int, packets: int) -> int:
 
 def test_what_is_dropped_is_counted_too(controller: Controller, far_ends: dict[int, socket.socket]) -> None:
     added = (rule(0, goto=39), rule(39, meter=FIRST))
-    assert isinstance(controller.apply(Change(meters=COUNTERS, add=added), Mode.STAGE), Confirmed)
+    assert isinstance(controller.apply(RuleChange(meters=COUNTERS, add=added), Mode.STAGE), Confirmed)
     send(far_ends, Segment(1).octets)
     assert counted(controller, FIRST, 20) == 20 * 60
     assert controller.meters(FIRST)[FIRST].rules == 1
@@ -81,7 +81,7 @@ FLOODED = (
     rule(57, meter=THIRD),
     rule(58, meter=FIRST, apply=(Resubmit(60),), goto=59),
     rule(59, meter=SECOND),
-    rule(60, MEMBERS, apply=(ToGroup(7),)),
+    rule(60, MEMBERS, apply=(OutputGroup(7),)),
 )
 
 
@@ -89,7 +89,7 @@ FLOODED = (
 def test_a_frame_is_counted_as_it_was_last_sent_and_the_simulator_knows(
     controller: Controller, far_ends: dict[int, socket.socket], vid: int | None
 ) -> None:
-    change = Change(meters=COUNTERS, groups=(STRIPPED,), add=FLOODED)
+    change = RuleChange(meters=COUNTERS, groups=(STRIPPED,), add=FLOODED)
     assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
     segment = Segment(1, vid=vid)
     send(far_ends, segment.octets)
@@ -107,7 +107,7 @@ def test_a_copy_for_the_controller_has_its_tag_counted_from_then_on_and_the_simu
     controller: Controller, far_ends: dict[int, socket.socket]
 ) -> None:
     """Why a report is counted before it is punted."""
-    change = Change(
+    change = RuleChange(
         meters=COUNTERS,
         add=(
             rule(0, apply=TAG, goto=35),
@@ -132,16 +132,16 @@ def test_meters_count_what_the_counters_of_rules_lose_when_the_way_changes(
 ) -> None:
     """Why VSIs are counted by meters: docs/decisions/0015."""
     before = (rule(0, goto=1), rule(1, goto=58), rule(58, meter=FIRST, apply=(Output(2),)))
-    controller.apply(Change(meters=COUNTERS, add=before))
+    controller.apply(RuleChange(meters=COUNTERS, add=before))
     packets = 0
     for _ in range(5):
-        controller.apply(Change(add=before))
+        controller.apply(RuleChange(add=before))
         # A cached drop may outlive the confirmation.
         wait_for(lambda: sent_one(controller, far_ends) > packets, "the way to be open")  # noqa: B023
         packets = controller.meters(FIRST)[FIRST].packets + 50
         send(far_ends, Segment(1).octets, 50)
         counted(controller, FIRST, packets)
-        controller.apply(Change(add=(replace(before[1], goto=None),)), Mode.ATOMIC)
+        controller.apply(RuleChange(add=(replace(before[1], goto=None),)), Mode.ATOMIC)
     time.sleep(1.5)  # three times what Open vSwitch takes to bring counters of rules up to date
     (shown,) = (one.packets for one in controller.counters(MINE) if one.rule.table == 58)
     assert shown < packets
@@ -156,25 +156,25 @@ def sent_one(controller: Controller, far_ends: dict[int, socket.socket]) -> int:
 def test_counters_go_on_after_a_restart_of_the_controller(
     controller: Controller, far_ends: dict[int, socket.socket]
 ) -> None:
-    controller.apply(Change(meters=COUNTERS, add=(rule(0, meter=FIRST),)))
+    controller.apply(RuleChange(meters=COUNTERS, add=(rule(0, meter=FIRST),)))
     send(far_ends, Segment(1).octets)
     counted(controller, FIRST, 20)
     controller.start_over()
     controller.up()
-    controller.apply(Change(counters=COUNTERS, keep_counters=frozenset({FIRST})))
+    controller.apply(RuleChange(counters=COUNTERS, keep_counters=frozenset({FIRST})))
     assert controller.meters().keys() == {FIRST}
     send(far_ends, Segment(1).octets)
     counted(controller, FIRST, 40)
     age = controller.meters(FIRST)[FIRST].age
-    controller.apply(Change(meters=COUNTERS))
+    controller.apply(RuleChange(meters=COUNTERS))
     assert controller.meters(FIRST)[FIRST].packets == 0
-    controller.apply(Change(drop_meters=(FIRST,)))
-    controller.apply(Change(counters=COUNTERS))
+    controller.apply(RuleChange(delete_meters=(FIRST,)))
+    controller.apply(RuleChange(counters=COUNTERS))
     assert controller.meters(FIRST)[FIRST].age < age
 
 
 def test_a_meter_takes_its_rules_with_it(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
-    controller.apply(Change(meters=COUNTERS, add=(rule(0, meter=FIRST), rule(1))))
-    controller.apply(Change(drop_meters=(FIRST,)))
+    controller.apply(RuleChange(meters=COUNTERS, add=(rule(0, meter=FIRST), rule(1))))
+    controller.apply(RuleChange(delete_meters=(FIRST,)))
     assert controller.rules(MINE) == {rule(1)}
     assert private_ovs.ofctl("dump-meters", bridge).count("meter=") == 2

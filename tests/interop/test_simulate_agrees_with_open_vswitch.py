@@ -25,21 +25,21 @@ from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
     Bucket,
+    ClearInPort,
     FlowTable,
-    ForgetInPort,
     Group,
     GroupType,
-    LoadBits,
     Match,
     Output,
-    Pop,
+    OutputGroup,
     PopVlan,
-    Push,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
     SetField,
-    ToGroup,
+    StackPop,
+    StackPush,
     match,
 )
 from ryu_apps.evb.pipeline.notation import bits_text
@@ -162,7 +162,7 @@ def action_text(action: Action) -> str:
     match action:
         case Output(port):
             return "CONTROLLER:65535" if port == CONTROLLER else f"output:{port}"
-        case ToGroup(group_id):
+        case OutputGroup(group_id):
             return f"group:{group_id}"
         case SetField(name, value):
             return f"set_field:{mac_text(value) if name.startswith('eth_') else hex(value)}->{name}"
@@ -172,13 +172,13 @@ def action_text(action: Action) -> str:
             return "pop_vlan"
         case Resubmit(table):
             return f"resubmit(,{table})"
-        case ForgetInPort():
+        case ClearInPort():
             return "load:0->NXM_OF_IN_PORT[]"
-        case Push(source):
+        case StackPush(source):
             return f"push:{bits_text(source)}"
-        case Pop(target):
+        case StackPop(target):
             return f"pop:{bits_text(target)}"
-        case LoadBits(target, value):
+        case RegLoad(target, value):
             return f"load:{value:#x}->{target.name}[{target.offset}..{target.offset + target.width - 1}]"
         case _:
             raise ValueError(action)
@@ -285,12 +285,12 @@ BRIDGE = table_of(
     rule(2, match(metadata=(0x11, 0xFF), eth_dst=2), SetField("metadata", 1), goto=4),
     rule(2, match(metadata=(0x22_00, 0xFF_00)), Resubmit(3), goto=4),
     rule(3, (), SetField("metadata", 2), SetField("eth_src", 9), goto=5),
-    rule(4, match(metadata=1), ToGroup(1)),
-    rule(4, match(metadata=2), ToGroup(2)),
-    rule(4, match(metadata=3), ToGroup(3)),
+    rule(4, match(metadata=1), OutputGroup(1)),
+    rule(4, match(metadata=2), OutputGroup(2)),
+    rule(4, match(metadata=3), OutputGroup(3)),
     rule(5, (), Output(4)),
     groups=(
-        Group(1, GroupType.INDIRECT, (bucket(ForgetInPort(), PopVlan(), Output(1)),)),
+        Group(1, GroupType.INDIRECT, (bucket(ClearInPort(), PopVlan(), Output(1)),)),
         Group(2, GroupType.INDIRECT, (bucket(PopVlan(), Output(2)),)),
         Group(3, GroupType.ALL, (bucket(SetField("eth_dst", 5), Output(3)), bucket(Output(4), PopVlan()))),
     ),
@@ -325,7 +325,7 @@ def test_the_bridge_with_everything_emits_something() -> None:
 
 def test_a_dead_port_moves_fast_failover_on(switch: OpenVswitch) -> None:
     buckets = tuple(bucket(Output(port), watch_port=port) for port in (2, 3))
-    table = table_of(rule(0, (), ToGroup(1)), groups=(Group(1, GroupType.FAST_FAILOVER, buckets),))
+    table = table_of(rule(0, (), OutputGroup(1)), groups=(Group(1, GroupType.FAST_FAILOVER, buckets),))
     switch.install(table)
     frame = frame_on(1)
     live = frozenset(PORTS)
@@ -349,7 +349,7 @@ def counting(steps: int, table: int, last: Action) -> list[Rule]:
     return [*again, rule(table, match(metadata=steps), last)]
 
 
-@pytest.mark.parametrize("last", [Output(2), Resubmit(9), ToGroup(1)], ids=["output", "later table", "group"])
+@pytest.mark.parametrize("last", [Output(2), Resubmit(9), OutputGroup(1)], ids=["output", "later table", "group"])
 @pytest.mark.parametrize("steps", [MAX_DEPTH - 1, MAX_DEPTH, MAX_DEPTH + 1])
 def test_both_give_up_at_the_same_depth(switch: OpenVswitch, steps: int, last: Action) -> None:
     table = table_of(
@@ -426,7 +426,7 @@ class Dice:
     def step(self, table: int) -> Action:
         if table == LAST_TABLE or self._flip():
             return self.plain_step()
-        return self._one_of(Resubmit(self._random.randint(table + 1, LAST_TABLE)), ToGroup(self._one_of(*GROUPS)))
+        return self._one_of(Resubmit(self._random.randint(table + 1, LAST_TABLE)), OutputGroup(self._one_of(*GROUPS)))
 
     def plain_step(self) -> Action:
         return self._one_of(
@@ -434,9 +434,9 @@ class Dice:
             Output(self._one_of(*PORTS, CONTROLLER)),
             SetField("metadata", self._random.randint(0, 2)),
             SetField(self._one_of("eth_src", "eth_dst"), self._random.randint(1, 3)),
-            ForgetInPort(),
+            ClearInPort(),
             SetField("reg0", self._random.randint(0, 2)),
-            LoadBits(Bits(self._one_of("reg0", "metadata"), self._random.randint(0, 2), 1), self._random.randint(0, 1)),
+            RegLoad(Bits(self._one_of("reg0", "metadata"), self._random.randint(0, 2), 1), self._random.randint(0, 1)),
         )
 
     def group(self, group_id: int) -> Group:

@@ -16,15 +16,15 @@ from ryu_apps.evb.flow.rule import (
     CookieMask,
     FlowTable,
     Learn,
-    Learned,
-    LoadBits,
+    LearnSpec,
     Output,
-    Pop,
-    Push,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
     SetField,
+    StackPop,
+    StackPush,
     match,
     whole,
 )
@@ -64,7 +64,7 @@ class TestAgreement:
     def test_that_a_frame_does_not_meet_the_rule_it_has_taught(
         self, controller: Controller, private_ovs: PrivateOvs, bridge: str
     ) -> None:
-        note = Learn(5, 9, LEARNT, 0, 0, 0, None, (Learned(whole("eth_src"), whole("eth_src")),), (MARK,))
+        note = Learn(5, 9, LEARNT, 0, 0, 0, None, (LearnSpec(whole("eth_src"), whole("eth_src")),), (MARK,))
         rules = (
             Rule(0, 10, (), COOKIE, (note, Resubmit(5)), goto=6),
             Rule(5, 1, (), COOKIE),
@@ -76,13 +76,13 @@ class TestAgreement:
     def test_on_the_timeout_of_a_rule_that_is_overwritten(
         self, controller: Controller, private_ovs: PrivateOvs, bridge: str
     ) -> None:
-        note = replace(NOTE, match=(Learned(whole("eth_src"), whole("eth_src")),), fin_idle_timeout=0, limit=1)
+        note = replace(NOTE, match=(LearnSpec(whole("eth_src"), whole("eth_src")),), fin_idle_timeout=0, limit=1)
         old = Rule(KNOWN, 7, match(eth_src=0x5254_0000_0001), COOKIE, (Output(1),), goto=40, idle_timeout=30)
         rules = (Rule(0, 10, (), COOKIE, (note,), goto=40), old, *TEACHER[1:])
         assert agree(controller, private_ovs, bridge, rules, Segment(1), Segment(2)) == [[2], [3]]
 
     def test_on_tcp_flags(self, controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
-        note = replace(NOTE, match=(*NOTE.match[:2], Learned(whole("tcp_flags"), whole("tcp_flags"))), limit=0)
+        note = replace(NOTE, match=(*NOTE.match[:2], LearnSpec(whole("tcp_flags"), whole("tcp_flags"))), limit=0)
         rules = (
             Rule(0, 10, match(**TCP, tcp_flags=(SYN, SYN | ACK)), COOKIE, (note,), goto=KNOWN),
             Rule(0, 9, match(**TCP, tcp_flags=ACK), COOKIE, (Output(2),), goto=KNOWN),
@@ -96,8 +96,8 @@ class TestAgreement:
         self, controller: Controller, private_ovs: PrivateOvs, bridge: str
     ) -> None:
         ends = whole("tcp_src"), whole("tcp_dst")
-        note = replace(NOTE, match=(*NOTE.match[:2], *(Learned(one, one) for one in ends)))
-        swap = (Push(ends[0]), Push(ends[1]), Pop(ends[0]), Pop(ends[1]))
+        note = replace(NOTE, match=(*NOTE.match[:2], *(LearnSpec(one, one) for one in ends)))
+        swap = (StackPush(ends[0]), StackPush(ends[1]), StackPop(ends[0]), StackPop(ends[1]))
         rules = (
             Rule(0, 10, match(in_port=1, **TCP), COOKIE, (Resubmit(KNOWN), note), goto=40),
             Rule(0, 10, match(in_port=2, **TCP), COOKIE, (*swap, Resubmit(KNOWN), *swap), goto=40),
@@ -115,7 +115,7 @@ class TestAgreement:
         agree(controller, private_ovs, bridge, dice.rules(), *dice.segments())
 
 
-MARK = Learned(Bits("reg0", 0, 1), 1)
+MARK = LearnSpec(Bits("reg0", 0, 1), 1)
 SOURCES = (
     *("tcp_src", "tcp_dst", "tcp_flags", "ipv4_src", "ipv4_dst", "eth_src", "vlan_vid"),
     *("metadata", "reg0", "in_port"),
@@ -154,17 +154,17 @@ class Dice:
         name = self._one_of("reg0", "reg1", "metadata")
         bits = self.bits(name)
         return self._one_of(
-            SetField(name, self._random.getrandbits(8)), LoadBits(bits, self._random.getrandbits(min(bits.width, 8)))
+            SetField(name, self._random.getrandbits(8)), RegLoad(bits, self._random.getrandbits(min(bits.width, 8)))
         )
 
     def swap(self) -> tuple[Action, ...]:
         pairs = (("ipv4_src", "ipv4_dst"), ("tcp_src", "tcp_dst"), ("reg0", "reg1"), ("eth_src", "eth_dst"))
         one, other = map(whole, self._one_of(*pairs))
-        return self._one_of((), (Push(one), Push(other), Pop(one), Pop(other)))
+        return self._one_of((), (StackPush(one), StackPush(other), StackPop(one), StackPop(other)))
 
     def learn(self) -> Learn:
         limit = self._one_of(0, 1, 2, 3)
-        kind = [Learned(whole("eth_type"), 0x0800), Learned(whole("ip_proto"), 6)]
+        kind = [LearnSpec(whole("eth_type"), 0x0800), LearnSpec(whole("ip_proto"), 6)]
         return Learn(
             *(5, self._random.randint(2, 9), LEARNT + self._random.randint(0, 1)),
             *(self._one_of(0, 60), self._one_of(0, 5), limit, self._one_of(None, Bits("reg3", 0, 1))),
@@ -172,13 +172,13 @@ class Dice:
             writes=tuple(self.learned(self.written()) for _ in range(self._random.randint(0, 3))),
         )
 
-    def learned(self, target: Bits) -> Learned:
+    def learned(self, target: Bits) -> LearnSpec:
         if target.name == "in_port":
             # Of any other number Open vSwitch makes no port at all.
-            return Learned(target, target)
+            return LearnSpec(target, target)
         wide = [name for name in SOURCES if whole(name).width >= target.width]
         sources = [Bits(name, self._random.randint(0, whole(name).width - target.width), target.width) for name in wide]
-        return Learned(target, self._one_of(self._random.getrandbits(target.width), *sources, *sources))
+        return LearnSpec(target, self._one_of(self._random.getrandbits(target.width), *sources, *sources))
 
     def matched(self) -> Bits:
         return self._one_of(

@@ -11,26 +11,26 @@ from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
     Bucket,
-    Change,
+    ClearInPort,
     CookieMask,
     FinTimeout,
-    ForgetInPort,
     Group,
     GroupType,
     Learn,
-    Learned,
-    LoadBits,
+    LearnSpec,
     Meter,
     Output,
-    Pop,
+    OutputGroup,
     PopVlan,
-    Push,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
     RuleBlock,
+    RuleChange,
     SetField,
-    ToGroup,
+    StackPop,
+    StackPush,
     match,
     whole,
 )
@@ -67,17 +67,23 @@ MATCHES = {
 ACTIONS: dict[str, tuple[Action, ...]] = {
     "drop": (),
     "output": (Output(2), Output(0xFFFFFFFD, 128)),
-    "group": (ToGroup(7),),
+    "group": (OutputGroup(7),),
     "tag": (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | 9), SetField("vlan_pcp", 1), Output(1)),
     "metadata": (SetField("metadata", 77), SetField("eth_dst", 0x5254_0000_0002), Resubmit(60)),
-    "reflect": (ForgetInPort(), Output(1)),
-    "registers": (SetField("reg0", 7), SetField("reg3", 0xFFFFFFFF), LoadBits(Bits("reg1", 4, 8), 0xAB), Output(1)),
+    "reflect": (ClearInPort(), Output(1)),
+    "registers": (SetField("reg0", 7), SetField("reg3", 0xFFFFFFFF), RegLoad(Bits("reg1", 4, 8), 0xAB), Output(1)),
     "more registers": (SetField("reg4", 7), SetField("reg8", 9), SetField("xxreg1", 1 << 127 | 5), Output(1)),
-    "stack": (Push(whole("reg8")), Pop(Bits("reg8", 16, 16)), Push(whole("xxreg1")), Pop(whole("xxreg1")), Output(1)),
-    "bits": (LoadBits(Bits("metadata", 16, 20), 5), LoadBits(whole("reg2"), 7), LoadBits(whole("eth_dst"), 9)),
+    "stack": (
+        StackPush(whole("reg8")),
+        StackPop(Bits("reg8", 16, 16)),
+        StackPush(whole("xxreg1")),
+        StackPop(whole("xxreg1")),
+        Output(1),
+    ),
+    "bits": (RegLoad(Bits("metadata", 16, 20), 5), RegLoad(whole("reg2"), 7), RegLoad(whole("eth_dst"), 9)),
     "learn": (
-        Learn(50, 7, COOKIE, 60, 5, 0, None, (Learned(whole("eth_src"), whole("eth_dst")),), ()),
-        Learn(50, 7, COOKIE, 0, 0, 9, None, (Learned(whole("eth_src"), 5),), (Learned(Bits("reg0", 3, 1), 1),)),
+        Learn(50, 7, COOKIE, 60, 5, 0, None, (LearnSpec(whole("eth_src"), whole("eth_dst")),), ()),
+        Learn(50, 7, COOKIE, 0, 0, 9, None, (LearnSpec(whole("eth_src"), 5),), (LearnSpec(Bits("reg0", 3, 1), 1),)),
         Output(1),
     ),
 }
@@ -104,19 +110,19 @@ KINDS = {
 }
 #: Fields that nobody may write.
 READ_ONLY = {"in_port", "eth_type", "ip_proto", "tcp_flags"}
-GROUP = Group(7, GroupType.ALL, (Bucket((PopVlan(), ForgetInPort(), Output(1))), Bucket((Output(2),))))
+GROUP = Group(7, GroupType.ALL, (Bucket((PopVlan(), ClearInPort(), Output(1))), Bucket((Output(2),))))
 
 
 def rule(number: int = 0, table: int = 30, cookie: int = COOKIE, **fields: object) -> Rule:
     return Rule(table, 100, match(metadata=number), cookie, **fields)  # type: ignore[arg-type]
 
 
-BROKEN = rule(1, apply=(ToGroup(99),))
+BROKEN = rule(1, apply=(OutputGroup(99),))
 
 
 @pytest.mark.parametrize("fields", MATCHES.values(), ids=MATCHES)
 def test_a_match_is_shown_as_it_was_sent(controller: Controller, fields: dict[str, int]) -> None:
-    change = Change(add=(Rule(30, 100, match(**fields), COOKIE, (Output(2),)),))
+    change = RuleChange(add=(Rule(30, 100, match(**fields), COOKIE, (Output(2),)),))
     assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
     assert controller.rules(MINE) == set(change.add)
 
@@ -124,7 +130,7 @@ def test_a_match_is_shown_as_it_was_sent(controller: Controller, fields: dict[st
 @pytest.mark.parametrize("actions", ACTIONS.values(), ids=ACTIONS)
 def test_actions_are_shown_as_they_were_sent(controller: Controller, actions: tuple[Action, ...]) -> None:
     written = rule(apply=actions, metadata=(0x12, 0xFF), goto=40, meter=3)
-    change = Change((Meter(3, 100, 10),), (GROUP,), add=(written,))
+    change = RuleChange((Meter(3, 100, 10),), (GROUP,), add=(written,))
     assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
     assert controller.rules(MINE) == {written}
 
@@ -133,7 +139,7 @@ def test_an_advertisement_is_written_as_it_was_sent(controller: Controller) -> N
     kind = match(eth_type=0x86DD, ip_proto=58, icmpv6_type=136)
     actions = (SetField("nd_options_type", 2), SetField("nd_reserved", 0x60000000), SetField("ipv6_nd_tll", 9))
     written = Rule(30, 100, kind, COOKIE, (*actions, Output(1)))
-    assert isinstance(controller.apply(Change(add=(written,)), Mode.STAGE), Confirmed)
+    assert isinstance(controller.apply(RuleChange(add=(written,)), Mode.STAGE), Confirmed)
     assert controller.rules(MINE) == {written}
 
 
@@ -141,8 +147,8 @@ def test_a_bucket_may_watch_a_group(controller: Controller, private_ovs: Private
     trunks = tuple(
         Group(number, GroupType.FAST_FAILOVER, (Bucket((Output(number),), watch_port=number),)) for number in (1, 2)
     )
-    ways = Group(9, GroupType.SELECT, tuple(Bucket((ToGroup(one),), weight=1, watch_group=one) for one in (1, 2)))
-    assert isinstance(controller.apply(Change(groups=(*trunks, ways)), Mode.ATOMIC), Confirmed)
+    ways = Group(9, GroupType.SELECT, tuple(Bucket((OutputGroup(one),), weight=1, watch_group=one) for one in (1, 2)))
+    assert isinstance(controller.apply(RuleChange(groups=(*trunks, ways)), Mode.ATOMIC), Confirmed)
     (shown,) = [line for line in private_ovs.ofctl("dump-groups", bridge).splitlines() if "group_id=9," in line]
     assert shown.count("bucket=") == 2
     assert "type=select" in shown
@@ -156,20 +162,20 @@ def test_a_bucket_may_watch_a_group(controller: Controller, private_ovs: Private
 def test_what_is_learnt_is_shown_as_it_was_sent(
     controller: Controller, fields: dict[str, int], bits: tuple[Bits, ...], limit: int, mode: Mode
 ) -> None:
-    kind = tuple(Learned(whole(name), value & ~VLAN_PRESENT) for name, value in fields.items() if name != "vlan_vid")
+    kind = tuple(LearnSpec(whole(name), value & ~VLAN_PRESENT) for name, value in fields.items() if name != "vlan_vid")
     writable = [one for one in bits if one.name not in READ_ONLY]
     verdict = Bits("reg2", 9, 1) if limit else None
     learning = [
-        *(((*kind, Learned(one, one)), ()) for one in bits),
-        *(((*kind, Learned(one, 1)), (Learned(Bits("reg3", 0, one.width % 33 or 1), 1),)) for one in bits),
-        *((kind, (Learned(one, one), Learned(one, 1), Learned(one, one))) for one in writable),
-        (tuple(Learned(Bits("metadata", 0, 16), Bits("reg0", 8, 16)) for _ in range(2)), ()),
+        *(((*kind, LearnSpec(one, one)), ()) for one in bits),
+        *(((*kind, LearnSpec(one, 1)), (LearnSpec(Bits("reg3", 0, one.width % 33 or 1), 1),)) for one in bits),
+        *((kind, (LearnSpec(one, one), LearnSpec(one, 1), LearnSpec(one, one))) for one in writable),
+        (tuple(LearnSpec(Bits("metadata", 0, 16), Bits("reg0", 8, 16)) for _ in range(2)), ()),
     ]
     rules = tuple(
         Rule(30, 100, match(metadata=number, **fields), COOKIE, (Learn(50, 7, 1, 60, 5, limit, verdict, *one),))
         for number, one in enumerate(learning)
     )
-    assert isinstance(controller.apply(Change(add=rules), mode), Confirmed)
+    assert isinstance(controller.apply(RuleChange(add=rules), mode), Confirmed)
     assert controller.rules(MINE) == set(rules)
 
 
@@ -178,13 +184,13 @@ def test_timeouts_are_shown_as_they_were_sent(controller: Controller, mode: Mode
     tcp = match(eth_type=0x0800, ip_proto=6)
     written = Rule(30, 1, tcp, COOKIE, (FinTimeout(5), Output(1)), goto=40, idle_timeout=600)
     other = rule(idle_timeout=30)
-    assert isinstance(controller.apply(Change(add=(written, other)), mode), Confirmed)
+    assert isinstance(controller.apply(RuleChange(add=(written, other)), mode), Confirmed)
     assert controller.rules(MINE) == {written, other}
 
 
 def test_another_timeout_is_another_rule(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
     block = RuleBlock(tuple(rule(number, idle_timeout=60) for number in range(9 * PIECE)))
-    token = controller.submit(Change(blocks=(block,)), Mode.STAGE)
+    token = controller.submit(RuleChange(blocks=(block,)), Mode.STAGE)
     private_ovs.ofctl("add-flow", bridge, f"table=30,priority=100,cookie={COOKIE:#x},metadata=0x5,actions=drop")
     refused = controller.ends(token)
     assert isinstance(refused, Rejected)
@@ -192,40 +198,40 @@ def test_another_timeout_is_another_rule(controller: Controller, private_ovs: Pr
 
 
 def test_a_tag_can_be_popped_where_one_is_matched(controller: Controller) -> None:
-    change = Change(add=(Rule(30, 100, match(vlan_vid=ANY_TAGGED), COOKIE, (PopVlan(), Output(1))),))
+    change = RuleChange(add=(Rule(30, 100, match(vlan_vid=ANY_TAGGED), COOKIE, (PopVlan(), Output(1))),))
     assert isinstance(controller.apply(change, Mode.STAGE), Confirmed)
 
 
 def test_a_group_sent_again_has_the_new_buckets(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
     for port in (1, 2):
-        again = Change(groups=(Group(7, GroupType.ALL, (Bucket((Output(port),)),)),))
+        again = RuleChange(groups=(Group(7, GroupType.ALL, (Bucket((Output(port),)),)),))
         assert isinstance(controller.apply(again), Confirmed)
     assert "output:2" in private_ovs.ofctl("dump-groups", bridge)
     assert "output:1" not in private_ovs.ofctl("dump-groups", bridge)
 
 
 def test_a_dropped_group_is_gone(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
-    controller.apply(Change(groups=(GROUP,)))
-    controller.apply(Change(drop_groups=(7,)))
+    controller.apply(RuleChange(groups=(GROUP,)))
+    controller.apply(RuleChange(delete_groups=(7,)))
     assert "group_id=7" not in private_ovs.ofctl("dump-groups", bridge)
 
 
 def test_a_meter_can_be_changed_after_a_restart(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
-    controller.apply(Change(meters=(Meter(3, 100, 10),)))
+    controller.apply(RuleChange(meters=(Meter(3, 100, 10),)))
     controller.start_over()
     controller.up()
-    assert isinstance(controller.apply(Change(meters=(Meter(3, 200, 10),))), Confirmed)
+    assert isinstance(controller.apply(RuleChange(meters=(Meter(3, 200, 10),))), Confirmed)
     assert "rate=200" in private_ovs.ofctl("dump-meters", bridge)
 
 
 def test_a_large_block_is_staged_in_pieces_and_read_back(controller: Controller) -> None:
     block = RuleBlock(tuple(rule(number) for number in range(25 * PIECE + 1)))
-    assert isinstance(controller.apply(Change(blocks=(block,)), Mode.STAGE), Confirmed)
+    assert isinstance(controller.apply(RuleChange(blocks=(block,)), Mode.STAGE), Confirmed)
     assert controller.rules(MINE) == set(block)
 
 
 def test_a_refused_rule_is_named_and_its_reason_too(controller: Controller) -> None:
-    refused = controller.apply(Change(add=(rule(0), BROKEN)), Mode.STAGE)
+    refused = controller.apply(RuleChange(add=(rule(0), BROKEN)), Mode.STAGE)
     assert isinstance(refused, Rejected)
     assert "metadata=0x1 actions=group:0x63" in refused.reason
     assert "OFPBAC_BAD_OUT_GROUP" in refused.reason
@@ -234,15 +240,15 @@ def test_a_refused_rule_is_named_and_its_reason_too(controller: Controller) -> N
 
 def test_nothing_more_of_a_refused_change_is_sent(controller: Controller) -> None:
     block = RuleBlock((BROKEN, *(rule(number) for number in range(2, 20 * PIECE))))
-    assert isinstance(controller.apply(Change(blocks=(block,)), Mode.STAGE), Rejected)
-    controller.apply(Change())
+    assert isinstance(controller.apply(RuleChange(blocks=(block,)), Mode.STAGE), Rejected)
+    controller.apply(RuleChange())
     assert len(controller.rules(MINE)) < WINDOW * PIECE
 
 
 def test_a_full_table_is_told_from_other_refusals(controller: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
     limit = ("--", "--id=@t", "create", "Flow_Table", "flow_limit=5", "overflow_policy=refuse")
     private_ovs.vsctl(*limit, "--", "set", "bridge", bridge, "flow_tables:30=@t")
-    refused = controller.apply(Change(add=tuple(rule(number) for number in range(6))), Mode.STAGE)
+    refused = controller.apply(RuleChange(add=tuple(rule(number) for number in range(6))), Mode.STAGE)
     assert isinstance(refused, Rejected)
     assert refused.full
     assert "metadata=0x5" in refused.reason
@@ -255,52 +261,52 @@ def test_a_full_table_is_told_from_other_refusals(controller: Controller, privat
     ids=["unknown group", "missing prerequisite", "backwards"],
 )
 def test_a_bundle_that_fails_leaves_nothing(controller: Controller, broken: Rule) -> None:
-    refused = controller.apply(Change(add=(rule(0), broken, rule(2))), Mode.ATOMIC)
+    refused = controller.apply(RuleChange(add=(rule(0), broken, rule(2))), Mode.ATOMIC)
     assert isinstance(refused, Rejected)
     assert "table=ACL_FROM" in refused.reason
-    assert isinstance(controller.apply(Change()), Confirmed)
+    assert isinstance(controller.apply(RuleChange()), Confirmed)
     assert controller.rules(MINE) == set()
 
 
 def test_a_bundle_committed_without_waiting_leaves_nothing_when_it_fails(controller: Controller) -> None:
-    known = (rule(0, apply=(ToGroup(7),)), rule(1, apply=(ToGroup(7),)))
-    controller.apply(Change(groups=(GROUP,)))
-    assert isinstance(controller.apply(Change(add=known), Mode.ATOMIC), Confirmed)
-    controller.apply(Change(sweep=(MINE,)))
+    known = (rule(0, apply=(OutputGroup(7),)), rule(1, apply=(OutputGroup(7),)))
+    controller.apply(RuleChange(groups=(GROUP,)))
+    assert isinstance(controller.apply(RuleChange(add=known), Mode.ATOMIC), Confirmed)
+    controller.apply(RuleChange(delete_by_cookie=(MINE,)))
     before = len(controller.sent)
-    alike = (rule(2, apply=(ToGroup(7),)), rule(3, apply=(ToGroup(99),)))
-    refused = controller.apply(Change(add=alike), Mode.ATOMIC)
+    alike = (rule(2, apply=(OutputGroup(7),)), rule(3, apply=(OutputGroup(99),)))
+    refused = controller.apply(RuleChange(add=alike), Mode.ATOMIC)
     assert len(controller.sent) == before + 1, "one write, the commit with the rest"
     assert isinstance(refused, Rejected)
     assert controller.rules(MINE) == set()
 
 
 def test_a_bundle_takes_meters_groups_rules_and_deletions(controller: Controller) -> None:
-    controller.apply(Change(add=(rule(0), rule(1))))
-    added = rule(2, apply=(ToGroup(7),), meter=3)
-    change = Change((Meter(3, 100, 10),), (GROUP,), add=(added,), remove=(rule(0),))
+    controller.apply(RuleChange(add=(rule(0), rule(1))))
+    added = rule(2, apply=(OutputGroup(7),), meter=3)
+    change = RuleChange((Meter(3, 100, 10),), (GROUP,), add=(added,), remove=(rule(0),))
     assert isinstance(controller.apply(change, Mode.ATOMIC), Confirmed)
     assert controller.rules(MINE) == {rule(1), added}
 
 
 def test_a_change_of_one_rule_needs_no_bundle(controller: Controller) -> None:
-    assert isinstance(controller.apply(Change(add=(rule(0),)), Mode.ATOMIC), Confirmed)
+    assert isinstance(controller.apply(RuleChange(add=(rule(0),)), Mode.ATOMIC), Confirmed)
     assert controller.rules(MINE) == {rule(0)}
-    assert isinstance(controller.apply(Change(add=(BROKEN,)), Mode.ATOMIC), Rejected)
+    assert isinstance(controller.apply(RuleChange(add=(BROKEN,)), Mode.ATOMIC), Rejected)
 
 
 def test_removing_an_overwritten_rule_leaves_the_newer_one(controller: Controller) -> None:
     newer = rule(0, cookie=COOKIE + 1)
-    controller.apply(Change(add=(rule(0),)))
-    controller.apply(Change(add=(newer,)))
-    assert isinstance(controller.apply(Change(remove=(rule(0),))), Confirmed)
+    controller.apply(RuleChange(add=(rule(0),)))
+    controller.apply(RuleChange(add=(newer,)))
+    assert isinstance(controller.apply(RuleChange(remove=(rule(0),))), Confirmed)
     assert controller.rules(CookieMask(0, 0)) == {newer}
 
 
 def test_a_sweep_takes_one_generation_out_of_all_tables(controller: Controller) -> None:
     other = rule(0, table=50, cookie=COOKIE + 1)
-    controller.apply(Change(add=(rule(0), rule(1, table=40), other)))
-    controller.apply(Change(sweep=(MINE,)))
+    controller.apply(RuleChange(add=(rule(0), rule(1, table=40), other)))
+    controller.apply(RuleChange(delete_by_cookie=(MINE,)))
     assert controller.rules(CookieMask(0, 0)) == {other}
 
 
@@ -308,7 +314,7 @@ def test_a_rule_that_somebody_changed_meanwhile_is_found(
     controller: Controller, private_ovs: PrivateOvs, bridge: str
 ) -> None:
     block = RuleBlock(tuple(rule(number) for number in range(9 * PIECE)))
-    token = controller.submit(Change(blocks=(block,)), Mode.STAGE)
+    token = controller.submit(RuleChange(blocks=(block,)), Mode.STAGE)
     private_ovs.ofctl("del-flows", bridge, "table=30,metadata=0x5")
     refused = controller.ends(token)
     assert isinstance(refused, Rejected)
@@ -318,8 +324,8 @@ def test_a_rule_that_somebody_changed_meanwhile_is_found(
 
 def test_another_lane_overtakes(controller: Controller) -> None:
     block = RuleBlock(tuple(rule(number) for number in range(10 * PIECE)))
-    slow = controller.submit(Change(blocks=(block,)), Mode.STAGE, lane=1)
-    quick = controller.apply(Change(add=(rule(1, table=10), rule(2, table=10))), Mode.ATOMIC, lane=2)
+    slow = controller.submit(RuleChange(blocks=(block,)), Mode.STAGE, lane=1)
+    quick = controller.apply(RuleChange(add=(rule(1, table=10), rule(2, table=10))), Mode.ATOMIC, lane=2)
     assert isinstance(quick, Confirmed)
     assert not any(event.token == slow for event in controller.events)
     assert isinstance(controller.ends(slow), Confirmed)
@@ -327,8 +333,8 @@ def test_another_lane_overtakes(controller: Controller) -> None:
 
 def test_a_lane_keeps_its_order(controller: Controller) -> None:
     block = RuleBlock(tuple(rule(number) for number in range(10 * PIECE)))
-    staged = controller.submit(Change(blocks=(block,)), Mode.STAGE, lane=1)
-    swept = controller.submit(Change(sweep=(MINE,)), Mode.ATOMIC, lane=1)
+    staged = controller.submit(RuleChange(blocks=(block,)), Mode.STAGE, lane=1)
+    swept = controller.submit(RuleChange(delete_by_cookie=(MINE,)), Mode.ATOMIC, lane=1)
     assert isinstance(controller.ends(staged), Confirmed)
     assert isinstance(controller.ends(swept), Confirmed)
     assert controller.rules(MINE) == set()

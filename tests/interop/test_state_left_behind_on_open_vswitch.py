@@ -11,23 +11,25 @@ from itertools import count
 import pytest
 
 from ryu_apps.evb.events import Apply, Confirmed
-from ryu_apps.evb.flow.rule import Learn, Learned, Output, Rule, match, whole
-from ryu_apps.evb.pipeline.tables import OURS, Kind, Table, cookie, owned_by
-from ryu_apps.evb.switches.bringup import Bringup, SwitchState, Wanted
+from ryu_apps.evb.flow.rule import Learn, LearnSpec, Output, Rule, match, whole
+from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie, owned_by
+from ryu_apps.evb.switches.bringup import Bringup, DesiredState, SwitchState
 from tests.interop.controller import Controller
 from tests.interop.learning import TCP, install
 from tests.interop.private_ovs import wait_for
 from tests.interop.segments import Segment
 
 INDEX, GENERATION = 5, 2
-BODY, GATE, STATE = (cookie(kind, INDEX, GENERATION) for kind in (Kind.VSI_BODY, Kind.GATE, Kind.STATE))
-OF_STATE = owned_by(Kind.STATE, INDEX, GENERATION)
+BODY, GATE, STATE = (
+    cookie(kind, INDEX, GENERATION) for kind in (CookieKind.VSI_BODY, CookieKind.GATE, CookieKind.STATE)
+)
+OF_STATE = owned_by(CookieKind.STATE, INDEX, GENERATION)
 NOTE = Learn(
     *(Table.CONNECTIONS, 7, STATE, 60, 5, 0, None),
     match=(
-        Learned(whole("eth_type"), 0x0800),
-        Learned(whole("ip_proto"), 6),
-        Learned(whole("tcp_dst"), whole("tcp_src")),
+        LearnSpec(whole("eth_type"), 0x0800),
+        LearnSpec(whole("ip_proto"), 6),
+        LearnSpec(whole("tcp_dst"), whole("tcp_src")),
     ),
     writes=(),
 )
@@ -77,7 +79,7 @@ def test_what_is_learnt_between_reading_and_removal_goes_with_the_body(
     """The switch returns with the program of a VSI that is gone, while its VM begins connections."""
     install(controller, *PROGRAM)
     clients, tokens = Clients(far_ends[1]), count(1)
-    bringup = Bringup(lambda _: Wanted({}, (), ()), lambda: next(tokens))
+    bringup = Bringup(lambda _: DesiredState({}, (), ()), lambda: next(tokens))
     with clients.at_work():
         wait_for(lambda: controller.rules(OF_STATE), "something learnt")
         asked = bringup.connected(controller.dpid, {}, patient=False)

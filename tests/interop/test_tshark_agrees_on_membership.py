@@ -11,20 +11,20 @@ import pytest
 from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 from ryu_apps.evb.wire.igmp import IgmpType, Query3, Report3
-from ryu_apps.evb.wire.membership import MembershipFrame, Message, group_mac
+from ryu_apps.evb.wire.membership import MembershipFrame, MembershipMessage, group_mac
 from ryu_apps.evb.wire.mld import MldType, Query2, Report2
 
 FOUR, SIX = IPv4Address("239.1.2.3"), IPv6Address("ff0e::42")
 S4 = (IPv4Address("10.0.0.1"), IPv4Address("10.0.0.2"))
 S6 = (IPv6Address("2001:db8::1"), IPv6Address("2001:db8::2"))
-MESSAGES: tuple[Message, ...] = (
-    igmp.Plain(IgmpType.QUERY, FOUR, 10),
-    igmp.Plain(IgmpType.LEAVE, FOUR),
+MESSAGES: tuple[MembershipMessage, ...] = (
+    igmp.IgmpV1V2(IgmpType.QUERY, FOUR, 10),
+    igmp.IgmpV1V2(IgmpType.LEAVE, FOUR),
     Query3(),
     Query3(FOUR, S4, max_response_code=10),
     Report3((GroupRecord(RecordType.ALLOW, FOUR, S4), GroupRecord(RecordType.TO_EXCLUDE, FOUR))),
-    mld.Plain(MldType.QUERY, SIX, 1000),
-    mld.Plain(MldType.DONE, SIX),
+    mld.MldV1(MldType.QUERY, SIX, 1000),
+    mld.MldV1(MldType.DONE, SIX),
     Query2(SIX, S6, max_response_code=1000),
     Report2((GroupRecord(RecordType.BLOCK, SIX, S6), GroupRecord(RecordType.TO_INCLUDE, SIX))),
 )
@@ -44,8 +44,8 @@ FIELDS = {
 }
 
 
-def framed(message: Message) -> MembershipFrame:
-    if isinstance(message, mld.Plain | Query2 | Report2):
+def framed(message: MembershipMessage) -> MembershipFrame:
+    if isinstance(message, mld.MldV1 | Query2 | Report2):
         return MembershipFrame(group_mac(SIX), 0x02EB00010001, 100, IPv6Address("fe80::1"), SIX, message)
     return MembershipFrame(group_mac(FOUR), 0x02EB00010001, 100, IPv4Address("10.0.100.1"), FOUR, message)
 
@@ -78,9 +78,9 @@ def test_types_records_groups_and_sources(rows: list[dict[str, list[str]]]) -> N
         octets = framed(message).message
         kind = row["type4"] or row["type6"]
         match octets:
-            case igmp.Plain(type=code, group=group):
+            case igmp.IgmpV1V2(type=code, group=group):
                 assert ([int(one, 16) for one in kind], row["group4"]) == ([code], [str(group)])
-            case mld.Plain(type=code, group=group):
+            case mld.MldV1(type=code, group=group):
                 assert ([int(one) for one in kind], row["plain6"]) == ([code], [str(group)])
             case Query3(group=group, sources=sources):
                 assert (row["group4"], row["source4"]) == ([str(group)], [str(one) for one in sources])

@@ -7,35 +7,35 @@ import pytest
 from ryu_apps.evb.events import Confirmed, Mode, SwitchAltered
 from ryu_apps.evb.flow.rule import (
     Bucket,
-    Change,
+    ClearInPort,
     CookieMask,
-    ForgetInPort,
     Group,
     GroupType,
     Learn,
-    Learned,
+    LearnSpec,
     Meter,
     Output,
+    OutputGroup,
     Rule,
     RuleBlock,
-    ToGroup,
+    RuleChange,
     match,
     whole,
 )
-from ryu_apps.evb.pipeline.tables import Kind, Table, cookie, owned_by
+from ryu_apps.evb.pipeline.tables import CookieKind, Table, cookie, owned_by
 from tests.interop.controller import Controller
 from tests.interop.private_ovs import PrivateOvs
 
-BODY, GATE = cookie(Kind.TYPE_BODY, 3), cookie(Kind.GATE, 5, 2)
+BODY, GATE = cookie(CookieKind.TYPE_BODY, 3), cookie(CookieKind.GATE, 5, 2)
 USED, UNUSED, METER = 0x100001, 0x100002, 9
-GROUPS = tuple(Group(one, GroupType.INDIRECT, (Bucket((ForgetInPort(), Output(1))),)) for one in (USED, UNUSED))
+GROUPS = tuple(Group(one, GroupType.INDIRECT, (Bucket((ClearInPort(), Output(1))),)) for one in (USED, UNUSED))
 GATES = (
     Rule(Table.INGRESS, 200, match(in_port=1, eth_src=0x525400000001), GATE, goto=Table.ANTISPOOF),
-    Rule(Table.FORWARD, 200, match(eth_dst=0x525400000001), GATE, apply=(ToGroup(USED),)),
+    Rule(Table.FORWARD, 200, match(eth_dst=0x525400000001), GATE, apply=(OutputGroup(USED),)),
     Rule(Table.FORWARD, 200, match(eth_dst=0x525400000002), GATE, goto=Table.OUTPUT, meter=METER),
 )
 BLOCK = RuleBlock(tuple(Rule(Table.ACL_TO, 100, match(metadata=number), BODY) for number in range(5_000)))
-HELD = Change(meters=(Meter(METER, 100, 100),), groups=GROUPS, blocks=(BLOCK,), add=GATES)
+HELD = RuleChange(meters=(Meter(METER, 100, 100),), groups=GROUPS, blocks=(BLOCK,), add=GATES)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def held(controller: Controller) -> Controller:
 def told(controller: Controller) -> list[SwitchAltered]:
     """What it has told up to now: the barrier comes behind all that, and what it makes us ask behind the next."""
     for _ in range(2):
-        assert isinstance(controller.apply(Change()), Confirmed)
+        assert isinstance(controller.apply(RuleChange()), Confirmed)
     found = [event for event in controller.events if isinstance(event, SwitchAltered)]
     controller.events[:] = [event for event in controller.events if not isinstance(event, SwitchAltered)]
     return found
@@ -97,26 +97,33 @@ def test_a_meter_that_others_delete_is_told_and_written_anew(
 
 @pytest.mark.parametrize("mode", list(Mode))
 def test_what_we_do_ourselves_is_not_told(held: Controller, mode: Mode) -> None:
-    remove = Change(remove=GATES[:1], sweep=(owned_by(Kind.GATE, 5, 2), owned_by(Kind.TYPE_BODY, 3)))
-    for change in (remove, Change(groups=GROUPS, blocks=(BLOCK,), add=GATES), Change(add=GATES)):
+    remove = RuleChange(
+        remove=GATES[:1], delete_by_cookie=(owned_by(CookieKind.GATE, 5, 2), owned_by(CookieKind.TYPE_BODY, 3))
+    )
+    for change in (remove, RuleChange(groups=GROUPS, blocks=(BLOCK,), add=GATES), RuleChange(add=GATES)):
         assert isinstance(held.apply(change, mode), Confirmed)
     assert told(held) == []
 
 
 def test_a_rule_that_ends_by_itself_is_not_told(held: Controller) -> None:
     detour = Rule(
-        Table.FORWARD, 300, match(eth_dst=5), cookie(Kind.DETOUR, 5, 2), apply=(ToGroup(USED),), hard_timeout=1
+        Table.FORWARD,
+        300,
+        match(eth_dst=5),
+        cookie(CookieKind.DETOUR, 5, 2),
+        apply=(OutputGroup(USED),),
+        hard_timeout=1,
     )
-    held.apply(Change(add=(detour,)))
-    while held.rules(owned_by(Kind.DETOUR, 5, 2)):
+    held.apply(RuleChange(add=(detour,)))
+    while held.rules(owned_by(CookieKind.DETOUR, 5, 2)):
         pass
     assert told(held) == []
 
 
 def test_what_a_switch_learns_is_not_told(held: Controller, private_ovs: PrivateOvs, bridge: str) -> None:
-    state = cookie(Kind.STATE, 5, 2)
-    learn = Learn(Table.CONNECTIONS, 7, state, 60, 5, 0, None, (Learned(whole("eth_dst"), whole("eth_src")),), ())
-    held.apply(Change(add=(Rule(Table.ADMIT, 9, match(in_port=4), BODY, apply=(learn,)),)))
+    state = cookie(CookieKind.STATE, 5, 2)
+    learn = Learn(Table.CONNECTIONS, 7, state, 60, 5, 0, None, (LearnSpec(whole("eth_dst"), whole("eth_src")),), ())
+    held.apply(RuleChange(add=(Rule(Table.ADMIT, 9, match(in_port=4), BODY, apply=(learn,)),)))
     private_ovs.trace(bridge, "in_port=4,dl_src=52:54:00:00:00:09,dl_dst=52:54:00:00:00:08")
     private_ovs.ofctl("del-flows", bridge, f"table={Table.CONNECTIONS.value}")
     assert told(held) == []

@@ -28,8 +28,8 @@ from ryu_apps.rest.resources import RESOURCES
 from ryu_apps.testbed.replay import scenario
 from ryu_apps.testbed.replay.report import Figures
 from ryu_apps.vcm import schema as inventory_schema
-from ryu_apps.vcm.move import Step
-from ryu_apps.vcm.plans import Kind
+from ryu_apps.vcm.move import MoveStep
+from ryu_apps.vcm.plans import GoalKind
 from ryu_apps.vcm.resources import PATHS
 
 ROOT = Path(__file__).parents[2]
@@ -81,9 +81,16 @@ def model_keys(*models: type[BaseModel]) -> set[str]:
 
 def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
     schema = config_schema
-    models = (schema.ConfigFile, schema.Datapath, schema.Station, schema.Host, schema.Trunk, schema.TimerValues)
-    models = (*models, schema.Multicast, schema.LoadBalancer, schema.Backend)
-    models = (*models, schema.Managers, schema.HttpManager, schema.RetentionValues)
+    models = (
+        schema.ConfigFile,
+        schema.DatapathSection,
+        schema.StationSection,
+        schema.HostSection,
+        schema.TrunkSection,
+        schema.TimerValues,
+    )
+    models = (*models, schema.BridgeMulticastSection, schema.LoadBalancerSection, schema.BackendSection)
+    models = (*models, schema.ManagersSection, schema.HttpManagerSection, schema.RetentionValues)
     shown = {key for key in table_keys(text("docs/configuration.rst")) if re.fullmatch("[a-z_]+", key)}
     assert shown == model_keys(*models)
 
@@ -109,13 +116,13 @@ def test_the_scenario_page_has_the_keys_of_the_schema() -> None:
 def test_the_inventory_page_has_the_keys_of_the_schema() -> None:
     parts = {
         "": inventory_schema.InventoryFile,
-        "switches.NAME.": inventory_schema.Switch,
-        "nodes.NAME.": inventory_schema.Node,
-        "groups.NAME.": inventory_schema.Group,
-        "appliances.NAME.": inventory_schema.Appliance,
-        "vms.NAME.": inventory_schema.Vm,
+        "switches.NAME.": inventory_schema.SwitchSection,
+        "nodes.NAME.": inventory_schema.NodeSection,
+        "groups.NAME.": inventory_schema.GroupSection,
+        "appliances.NAME.": inventory_schema.ApplianceSection,
+        "vms.NAME.": inventory_schema.VmSection,
         "vms.NAME.traffic.": inventory_schema.Traffic,
-        "cluster.": inventory_schema.Cluster,
+        "cluster.": inventory_schema.ClusterSection,
     }
     nested = {"switches", "nodes", "groups", "appliances", "vms", "vms.NAME.traffic", "cluster"}
     keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - nested
@@ -125,13 +132,13 @@ def test_the_inventory_page_has_the_keys_of_the_schema() -> None:
 def test_the_goals_and_options_of_the_cluster_manager_are_explained() -> None:
     page = text("docs/vcm.rst")
     goals = {key.split()[0] for key in table_keys(page.partition("\nInventories\n")[0])}
-    assert goals == {kind.value for kind in Kind}
+    assert goals == {kind.value for kind in GoalKind}
     running, _, serving = page.partition("\nRunning it\n")[2].partition("\nOther hypervisors\n")
     assert table_keys(running) == options_of(vcm.commands["run"])
     resources = {f"{method} /{path}" for path, methods in PATHS for method in methods}
     shown = {re.sub(r"{\w+}", "*", key) for key in table_keys(serving)}
     assert shown == resources | options_of(vcm.commands["serve"])
-    assert all(f"``{step.value}``" in serving for step in Step)
+    assert all(f"``{step.value}``" in serving for step in MoveStep)
 
 
 def options_of(command: click.Command) -> set[str]:
@@ -155,7 +162,7 @@ def test_the_options_of_a_replay_are_explained() -> None:
 def test_the_policy_page_has_the_keys_of_the_schema() -> None:
     page = text("docs/policies.rst")
     nested = {
-        "vsi_type.": policy_schema.Identity,
+        "vsi_type.": policy_schema.IdentitySection,
         "anti_spoofing.": policy_schema.AntiSpoofingSwitches,
     }
     keys = model_keys(policy_schema.PolicyFile) - {"vsi_type", "anti_spoofing"}

@@ -10,7 +10,7 @@ from ryu_apps.evb.protocol.ecp import MINIMUM_GAP
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Recalled
 from ryu_apps.evb.wire.vdp import Associate, Association, DeAssociate, ManagerId, PreAssociate, PreAssociateRR, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode as Mode
-from ryu_apps.station.station import Ask, Notice, Outcome, Received
+from ryu_apps.station.station import Notice, Received, RequestOutcome, VsiRequest
 from tests.pair.world import Weather, World, vsi
 
 HOUR = 3600.0
@@ -36,7 +36,7 @@ def test_a_vsi_climbs_to_associated_and_leaves(world: World) -> None:
     world.ask(vsi(1, DeAssociate))
     world.run(0.1)
 
-    assert world.outcomes(vsi(1)) == [Outcome.GRANTED] * 3 + [Outcome.LEFT]
+    assert world.outcomes(vsi(1)) == [RequestOutcome.GRANTED] * 3 + [RequestOutcome.LEFT]
     assert world.station.associations == []
     assert world.bridge.records == {}
 
@@ -50,7 +50,7 @@ def test_an_answer_that_is_repeated_late_answers_nothing_else(world: World) -> N
     left = Received(world.bridge.ecp._outstanding)
     world.run(5.0)
     now = world.now
-    world.station.feed(Ask(vsi(1)), now)
+    world.station.feed(VsiRequest(vsi(1)), now)
     told = world.station.feed(left, now + 0.001)
 
     assert not [one for one in told if isinstance(one, Notice)]
@@ -98,7 +98,7 @@ def test_an_hour_of_keep_alives_decides_nothing_anew(world: World) -> None:
     assert everybody(world, Mode.ASSOCIATE)
     assert world.bridge.decided.total() == 1
     assert len(world.requests("bridge")) == pytest.approx(HOUR / 1.3108, rel=0.01)
-    assert world.outcomes(vsi(1)) == [Outcome.GRANTED]
+    assert world.outcomes(vsi(1)) == [RequestOutcome.GRANTED]
 
 
 @pytest.mark.parametrize("thinks", [0.0, 0.011])
@@ -138,7 +138,11 @@ def test_a_refused_vsi_leaves_nothing_at_either_side(world: World) -> None:
     world.run(0.1)
 
     [notice] = world.notices
-    assert (notice.outcome, notice.status.error, notice.status.hard) == (Outcome.REFUSED, VdpError.OTHER_FAILURE, True)
+    assert (notice.outcome, notice.status.error, notice.status.hard) == (
+        RequestOutcome.REFUSED,
+        VdpError.OTHER_FAILURE,
+        True,
+    )
     assert world.station.associations == []
     assert world.bridge.records == {}
 
@@ -150,7 +154,7 @@ def test_a_refused_change_leaves_the_association_in_force(world: World) -> None:
     world.ask(vsi(1, vid=200))
     world.run(0.1)
 
-    assert world.outcomes(vsi(1)) == [Outcome.GRANTED, Outcome.KEPT]
+    assert world.outcomes(vsi(1)) == [RequestOutcome.GRANTED, RequestOutcome.KEPT]
     assert everybody(world, Mode.ASSOCIATE)
 
 
@@ -160,7 +164,7 @@ def test_a_recalled_vsi_is_told_at_once(world: World) -> None:
     world.bridge.tell(vsi(1).vsi_id, Recalled("moved"))
     world.run(0.01)
 
-    assert world.outcomes(vsi(1)) == [Outcome.GRANTED, Outcome.WITHDRAWN]
+    assert world.outcomes(vsi(1)) == [RequestOutcome.GRANTED, RequestOutcome.WITHDRAWN]
     assert world.bridge.records == {}
 
 
@@ -178,7 +182,7 @@ def test_a_late_success_does_not_resurrect(world: World) -> None:
     world.run(10.0)
 
     [notice] = world.notices
-    assert (notice.outcome, notice.status.error) == (Outcome.REFUSED, VdpError.INSUFFICIENT_RESOURCES)
+    assert (notice.outcome, notice.status.error) == (RequestOutcome.REFUSED, VdpError.INSUFFICIENT_RESOURCES)
     assert world.held == world.bridge.in_force == {}
     assert world.bridge.records == {}
 
@@ -257,7 +261,7 @@ def test_a_vsi_frozen_by_a_link_flap_is_freed_by_the_bridge(world: World) -> Non
     world.plug()
     world.run(5.0)
 
-    assert world.outcomes(vsi(1)) == [Outcome.WITHDRAWN]
+    assert world.outcomes(vsi(1)) == [RequestOutcome.WITHDRAWN]
     assert world.station.associations == []
     assert world.bridge.records == {}
 
@@ -330,7 +334,7 @@ def test_on_a_link_that_keeps_order_every_request_is_decided_once(weather: Weath
         world.run(4.0)
 
     for number in range(6):
-        if set(world.outcomes(vsi(number))) == {Outcome.GRANTED}:
+        if set(world.outcomes(vsi(number))) == {RequestOutcome.GRANTED}:
             assert [
                 world.bridge.decided[vsi(number).vsi_id, mode] for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE)
             ] == [

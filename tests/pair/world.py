@@ -15,7 +15,7 @@ from random import Random
 
 from ryu_apps.evb.protocol import ecp, evb, vdp_bridge
 from ryu_apps.evb.protocol.ecp import EcpEndpoint
-from ryu_apps.evb.protocol.evb import EvbBridge
+from ryu_apps.evb.protocol.evb import EvbBridgePort
 from ryu_apps.evb.protocol.outbox import Outbox
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
@@ -74,7 +74,7 @@ class BridgePort:
     announced: list[tuple[float, VsiId]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.evb = EvbBridge(self.timers)
+        self.evb = EvbBridgePort(self.timers)
         self.ecp = EcpEndpoint(self.evb.operational)
         self.outbox = Outbox()
 
@@ -103,7 +103,7 @@ class BridgePort:
         for key in list(self.records):
             self.tell(key, vdp_bridge.Tick())
 
-    def tell(self, key: VsiId, event: vdp_bridge.Event) -> None:
+    def tell(self, key: VsiId, event: vdp_bridge.VdpEvent) -> None:
         """Feed the machine of a VSI and do what it says."""
         record = self.records.get(key)
         if record is None:
@@ -112,7 +112,7 @@ class BridgePort:
             self._obey(key, record, output)
         self._flush()
 
-    def _evb(self, event: evb.Event) -> None:
+    def _evb(self, event: evb.EvbEvent) -> None:
         for output in self.evb.feed(event, self.world.now):
             match output:
                 case evb.Advertise(tlv):
@@ -121,11 +121,11 @@ class BridgePort:
                     self._ecp(ecp.Reconfigure(operational))
                     for record in self.records.values():
                         record.machine.operational = operational
-                case evb.Lost():
+                case evb.AgreementLost():
                     self.outbox.clear()
                     self._ecp(ecp.Reset())
 
-    def _ecp(self, event: ecp.Event) -> None:
+    def _ecp(self, event: ecp.EcpEvent) -> None:
         for output in self.ecp.feed(event, self.world.now):
             match output:
                 case ecp.Transmit(ecpdu):
@@ -142,7 +142,7 @@ class BridgePort:
             record.request = request.as_mode(VdpMode.ASSOCIATE, request.status)
             self.tell(key, vdp_bridge.Request(request.MODE, changed))
 
-    def _obey(self, key: VsiId, record: Record, output: vdp_bridge.Output) -> None:
+    def _obey(self, key: VsiId, record: Record, output: vdp_bridge.VdpOutput) -> None:
         request = record.request
         match output:
             case vdp_bridge.Decide(mode, attempt):
@@ -154,17 +154,17 @@ class BridgePort:
             case vdp_bridge.Announce():
                 self.announced.append((self.world.now, key))
                 self.outbox.add(record.manager_id, request.unsolicited_deassociate())
-            case vdp_bridge.Release():
+            case vdp_bridge.ReleaseVsi():
                 self._later(key, vdp_bridge.Released())
             case vdp_bridge.Forget():
                 del self.records[key]
 
-    def _numbered(self, verdict: vdp_bridge.Event, attempt: int) -> vdp_bridge.Event:
+    def _numbered(self, verdict: vdp_bridge.VdpEvent, attempt: int) -> vdp_bridge.VdpEvent:
         if isinstance(verdict, vdp_bridge.Denied):
             return vdp_bridge.Denied(verdict.error, verdict.hard, attempt)
         return vdp_bridge.Granted(attempt)
 
-    def _later(self, key: VsiId, event: vdp_bridge.Event) -> None:
+    def _later(self, key: VsiId, event: vdp_bridge.VdpEvent) -> None:
         self.world.at(self.world.now + self.thinks, lambda: self.tell(key, event))
 
     def _flush(self) -> None:
@@ -215,7 +215,7 @@ class World:
 
     def ask(self, request: Association, manager_id: ManagerId = DEFAULT_MANAGER) -> None:
         """What the hypervisor wants."""
-        self._station(station.Ask(request, manager_id))
+        self._station(station.VsiRequest(request, manager_id))
 
     def restart_station(self) -> None:
         """Killed and started again: no shutdown LLDPDU, no link event, nothing remembered.
@@ -244,7 +244,7 @@ class World:
         """What the station believes."""
         return {one.vsi_id: one.MODE for one in self.station.held}
 
-    def outcomes(self, request: Association) -> list[station.Outcome]:
+    def outcomes(self, request: Association) -> list[station.RequestOutcome]:
         return [one.outcome for one in self.notices if one.association.vsi_id == request.vsi_id]
 
     def requests(self, to: str) -> list[tuple[float, Ecpdu]]:
@@ -308,7 +308,7 @@ class World:
             self._station(station.Received(frame))
 
     # --- the two ends ---
-    def _station(self, event: station.Event) -> None:
+    def _station(self, event: station.StationEvent) -> None:
         for output in self.station.feed(event, self.now):
             match output:
                 case station.Advertise(tlv):

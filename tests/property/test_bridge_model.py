@@ -10,17 +10,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ryu_apps.evb.events import BackendJudged, Happened, Mode, OperatorDeassociate, PortChanged
+from ryu_apps.evb.events import BackendJudged, LogEvent, Mode, OperatorDeassociate, PortChanged
 from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id
-from ryu_apps.evb.pipeline.tables import Kind, Table, parse_cookie
+from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
-from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
+from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.simulation.learning import learn
 from ryu_apps.evb.switches.repairs import PAUSE
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import (
@@ -53,7 +53,7 @@ MODES = st.sampled_from(list(VdpMode))
 
 
 def walled(key: VsiTypeKey, most: int, trigger: Trigger = Trigger.DUAL) -> VsiType:
-    firewall = Firewall(Acl(default=True), Acl(), most, Lifetimes(60, 20, 60, 60))
+    firewall = FirewallPolicy(Acl(default=True), Acl(), most, Lifetimes(60, 20, 60, 60))
     return replace(open_type(key), services=(("firewall", firewall),), trigger=trigger)
 
 
@@ -75,7 +75,7 @@ TYPES = PolicySet(
 
 _WEB = IPv4Address("10.0.100.200")
 _ONE = Backend("one", SERVING[0].mac, (SERVING[0].address,), 80)
-WEB = LoadBalancer(1, "web", VLAN, 0x0200000064C8, (_WEB,), Protocol.TCP, 80, (_ONE,))
+WEB = LoadBalancer(1, "web", VLAN, 0x0200000064C8, (_WEB,), TransportProtocol.TCP, 80, (_ONE,))
 FABRIC = Fabric(two_switches().switches, (WEB,))
 
 
@@ -109,7 +109,7 @@ class Owners:
         if mode is VdpMode.ASSOCIATE:
             self._requested[vsi, port] = self._clock
 
-    def follow(self, happened: list[Happened]) -> None:
+    def follow(self, happened: list[LogEvent]) -> None:
         for one in happened[self._read :]:
             if one.vsi is None or one.port is None:
                 continue
@@ -128,7 +128,7 @@ class Owners:
 _ENDS = ("vdp.announce", "vsi.gone")
 
 
-def _gives_up(one: Happened) -> bool:
+def _gives_up(one: LogEvent) -> bool:
     return one.kind == "vdp.request" and one.detail["mode"] != VdpMode.ASSOCIATE.name
 
 
@@ -153,10 +153,10 @@ class BridgeModel(RuleBasedStateMachine):
         table = self.world.tables[dpid]
         open_for = {
             owner.owner
-            for key, entry in self.world.rules(dpid, Kind.GATE).items()
+            for key, entry in self.world.rules(dpid, CookieKind.GATE).items()
             if key.table == Table.INGRESS and (owner := parse_cookie(entry.cookie))
         }
-        for entry in tuple(self.world.rules(dpid, Kind.VSI_BODY).values()):
+        for entry in tuple(self.world.rules(dpid, CookieKind.VSI_BODY).values()):
             owner = parse_cookie(entry.cookie)
             frame = {"tcp_src": port, "tcp_dst": 80, "udp_src": port, "udp_dst": 80, "ipv4_src": 1, "ipv4_dst": 2}
             if owner is not None and owner.owner in open_for:
@@ -259,7 +259,7 @@ class BridgeModel(RuleBasedStateMachine):
             return
         places: dict[int, set[PortId]] = {}
         for dpid in set(self.world.tables) - self.away:
-            for key in self.world.rules(dpid, Kind.GATE):
+            for key in self.world.rules(dpid, CookieKind.GATE):
                 if key.table == Table.INGRESS:
                     fields = {field.name: field.value for field in key.match}
                     places.setdefault(fields["eth_src"], set()).add(PortId(dpid, fields["in_port"]))
@@ -272,8 +272,10 @@ class BridgeModel(RuleBasedStateMachine):
     @invariant()
     def a_gate_leads_to_a_body(self) -> None:
         for dpid, table in self.world.tables.items():
-            bodies = {one.owner for one in map(parse_cookie, _cookies(table)) if one and one.kind is Kind.VSI_BODY}
-            for key, entry in self.world.rules(dpid, Kind.GATE).items():
+            bodies = {
+                one.owner for one in map(parse_cookie, _cookies(table)) if one and one.kind is CookieKind.VSI_BODY
+            }
+            for key, entry in self.world.rules(dpid, CookieKind.GATE).items():
                 owner = parse_cookie(entry.cookie)
                 assert owner is not None
                 assert key.table != Table.INGRESS or owner.owner in bodies
@@ -284,8 +286,8 @@ class BridgeModel(RuleBasedStateMachine):
             return
         places: dict[int, list[int]] = {}
         for dpid in set(self.world.tables) - self.away:
-            here = {mac for key in self.world.rules(dpid, Kind.GATE) if (mac := _named(key, "eth_src"))}
-            for key in self.world.rules(dpid, Kind.DETOUR):
+            here = {mac for key in self.world.rules(dpid, CookieKind.GATE) if (mac := _named(key, "eth_src"))}
+            for key in self.world.rules(dpid, CookieKind.DETOUR):
                 mac = _named(key, "eth_dst")
                 assert mac not in here
                 places.setdefault(mac, []).append(dpid)
@@ -302,7 +304,7 @@ class BridgeModel(RuleBasedStateMachine):
         for table in self.world.tables.values():
             seen: dict[int, int] = {}
             for one in map(parse_cookie, _cookies(table)):
-                if one and one.kind is Kind.VSI_BODY:
+                if one and one.kind is CookieKind.VSI_BODY:
                     assert seen.setdefault(one.owner, one.generation) == one.generation
 
     @invariant()
@@ -312,8 +314,8 @@ class BridgeModel(RuleBasedStateMachine):
         if self.world.held:
             return
         for dpid in set(self.world.tables) - self.away:
-            bodies = {one.cookie & _OWNER for one in self.world.rules(dpid, Kind.VSI_BODY).values()}
-            for one in self.world.rules(dpid, Kind.STATE).values():
+            bodies = {one.cookie & _OWNER for one in self.world.rules(dpid, CookieKind.VSI_BODY).values()}
+            for one in self.world.rules(dpid, CookieKind.STATE).values():
                 owner = parse_cookie(one.cookie)
                 assert owner is not None
                 assert one.cookie & _OWNER in bodies or owner.owner in left
@@ -361,7 +363,7 @@ def _named(key: RuleKey, field: str) -> int:
 
 def _is_state(cookie: int) -> bool:
     owner = parse_cookie(cookie)
-    return owner is not None and owner.kind is Kind.STATE
+    return owner is not None and owner.kind is CookieKind.STATE
 
 
 def _cookies(table: FlowTable) -> set[int]:

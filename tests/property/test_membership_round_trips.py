@@ -39,9 +39,9 @@ def reports(addresses: Addresses) -> st.SearchStrategy[tuple[GroupRecord[IPv4Add
 
 #: An eight-octet query has no room for more: longer ones are of version 3.
 igmp_plain = st.one_of(
-    st.builds(igmp.Plain, st.just(IgmpType.QUERY), four, bits(8)),
+    st.builds(igmp.IgmpV1V2, st.just(IgmpType.QUERY), four, bits(8)),
     st.builds(
-        igmp.Plain, st.sampled_from([one for one in IgmpType if one in (0x12, 0x16, 0x17)]), four, bits(8), trailers
+        igmp.IgmpV1V2, st.sampled_from([one for one in IgmpType if one in (0x12, 0x16, 0x17)]), four, bits(8), trailers
     ),
 )
 igmp_queries = st.builds(Query3, four, some(four), bits(8), st.booleans(), bits(3), bits(8), bits(4), trailers)
@@ -49,9 +49,9 @@ igmp_reports = st.builds(Report3, reports(four), st.tuples(bits(8), bits(16)), t
 igmps = st.one_of(igmp_plain, igmp_queries, igmp_reports)
 
 mld_plain = st.one_of(
-    st.builds(mld.Plain, st.just(MldType.QUERY), six, bits(16), bits(8), bits(16)),
+    st.builds(mld.MldV1, st.just(MldType.QUERY), six, bits(16), bits(8), bits(16)),
     st.builds(
-        mld.Plain, st.sampled_from([MldType.V1_REPORT, MldType.DONE]), six, bits(16), bits(8), bits(16), trailers
+        mld.MldV1, st.sampled_from([MldType.V1_REPORT, MldType.DONE]), six, bits(16), bits(8), bits(16), trailers
     ),
 )
 mld_queries = st.builds(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.model import EVERYTHING, NOTHING, Group, Wish
+from ryu_apps.evb.model import EVERYTHING, NOTHING, MulticastGroup, Wish
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.evb.wire.group_record import RecordType
 from ryu_apps.evb.wire.membership import group_mac
@@ -17,7 +17,7 @@ from tests.worlds.bridge import OPEN, VLAN, Vm, World
 from tests.worlds.multicast import CONFIGURED, FIXED, SIX, SNOOPED, TWIN, G, S, T, multicast_world, stream, tell, vm
 
 STATIONS, HOST, FIRST_TRUNK = (1, 2), 3, 11
-GROUPS: tuple[Group, ...] = (G, TWIN, SIX, FIXED)
+GROUPS: tuple[MulticastGroup, ...] = (G, TWIN, SIX, FIXED)
 TYPES = (SNOOPED, CONFIGURED, OPEN)
 
 #: Links between up to five switches: a chain, a star, a ring, and one link twice.
@@ -53,7 +53,7 @@ class Model:
 
     world: World
     places: dict[int, tuple[PortId, Vm]] = field(default_factory=dict)
-    wishes: dict[tuple[int, Group], Wish] = field(default_factory=dict)
+    wishes: dict[tuple[int, MulticastGroup], Wish] = field(default_factory=dict)
 
     def put(self, number: int, port: PortId, kind: int) -> None:
         """A VM starts, moves, or (the same place again) goes on."""
@@ -73,20 +73,20 @@ class Model:
         self.world.ask(port, one, VdpMode.DEASSOCIATE)
         self.wishes = {key: wish for key, wish in self.wishes.items() if key[0] != number}
 
-    def say(self, number: int, kind: RecordType, group: Group, sources: tuple[Group, ...]) -> None:
+    def say(self, number: int, kind: RecordType, group: MulticastGroup, sources: tuple[MulticastGroup, ...]) -> None:
         """A VM tells what it wants."""
         port, one = self.places[number]
         tell(self.world, port, one, kind, group, *sources)
         self.wishes[number, group] = Wish(kind is RecordType.TO_EXCLUDE, frozenset(sources))
 
-    def wants(self, number: int, group: Group, source: Group) -> bool:
+    def wants(self, number: int, group: MulticastGroup, source: MulticastGroup) -> bool:
         one = self.places[number][1]
         wish = self.wishes.get((number, group), NOTHING)
         if one.type == OPEN or (one.type == CONFIGURED and group == FIXED):
             wish = EVERYTHING
         return wish.wants(source)
 
-    def expected(self, sender: int, group: Group, source: Group) -> Counter[tuple[PortId, int]]:
+    def expected(self, sender: int, group: MulticastGroup, source: MulticastGroup) -> Counter[tuple[PortId, int]]:
         """Everybody but the sender who wants it."""
         found = Counter(
             (port, one.mac)
@@ -138,7 +138,7 @@ def test_everybody_who_wants_a_datagram_gets_it_once(
     assert model.world.snapshot() == empty
 
 
-def check(model: Model, group: Group, source: Group) -> None:
+def check(model: Model, group: MulticastGroup, source: MulticastGroup) -> None:
     senders = {one.mac: (port, one.address) for port, one in model.places.values()}
     senders |= {host_mac(port.dpid): (port, source) for port in model.world.fabric.ports(Role.HOST)}
     for sender, (port, address) in senders.items():

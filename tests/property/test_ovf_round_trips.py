@@ -17,7 +17,7 @@ from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
 from ryu_apps.ovf.envelope import read_package
 from ryu_apps.ovf.instances import instances_text, load_instances
-from ryu_apps.ovf.model import Network, Package, PortProfile, Vsi, clashes, settled
+from ryu_apps.ovf.model import Package, PortNetwork, PortProfile, VsiAdapter, clashes, settled
 from ryu_apps.ovf.policy_file import policy_text
 from ryu_apps.ovf.policy_text import policy_lines
 from ryu_apps.ovf.profile import profile_of
@@ -214,9 +214,9 @@ vsi_ids = st.builds(VsiId, st.sampled_from(VsiIdFormat), st.binary(min_size=16, 
 def packages(draw: st.DrawFn) -> Package:
     types = st.lists(st.sampled_from([one.key for one in PROFILES]), unique=True, max_size=3).map(tuple)
     labels = draw(st.lists(names, unique=True, max_size=3))
-    networks = {one: Network(one, draw(vlans), draw(types), draw(words)) for one in labels}
+    networks = {one: PortNetwork(one, draw(vlans), draw(types), draw(words)) for one in labels}
     vsis = st.builds(
-        Vsi,
+        VsiAdapter,
         vm=names,
         adapter=names,
         network=st.sampled_from([None, *labels]),

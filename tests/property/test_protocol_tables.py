@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ryu_apps.evb.protocol import ecp, evb, vdp_bridge
 from ryu_apps.evb.protocol.ecp import EcpEndpoint
-from ryu_apps.evb.protocol.evb import EvbBridge
+from ryu_apps.evb.protocol.evb import EvbBridgePort
 from ryu_apps.evb.protocol.table import ProtocolError
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge, VsiState
@@ -22,16 +22,16 @@ from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import Associate, RequestStatus, ResponseStatus, VdpError, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
 from ryu_apps.station import vdp_station
-from ryu_apps.station.vdp_station import Outcome, VsiStation, VsiStationState
+from ryu_apps.station.vdp_station import RequestOutcome, VsiStation, VsiStationState
 
 TIMERS = Operational(r=3, rte=10, rwd=17, rka=17)
 MACHINES = [
-    (VdpBridge, vdp_bridge.VsiState, vdp_bridge.Input),
-    (EcpEndpoint, ecp.TxState, ecp.Input),
-    (EvbBridge, evb.EvbState, evb.Input),
-    (VsiStation, vdp_station.VsiStationState, vdp_station.Input),
+    (VdpBridge, vdp_bridge.VsiState, vdp_bridge.VdpInput),
+    (EcpEndpoint, ecp.TxState, ecp.EcpInput),
+    (EvbBridgePort, evb.EvbState, evb.EvbInput),
+    (VsiStation, vdp_station.VsiStationState, vdp_station.VdpStationInput),
 ]
-NEVER_RIGHT = {vdp_station.Input.FALLEN}
+NEVER_RIGHT = {vdp_station.VdpStationInput.FALLEN}
 """Inputs that are an error in every state."""
 
 REQUEST = Associate(RequestStatus(), 5, 1, VsiId(VsiIdFormat.UUID, bytes(16)), FilterInfo.of(MacVid(vid=0, mac=1)))
@@ -39,8 +39,8 @@ REQUEST = Associate(RequestStatus(), 5, 1, VsiId(VsiIdFormat.UUID, bytes(16)), F
 
 def fresh(machine: Any) -> Any:
     """A machine of a kind, new."""
-    if machine is EvbBridge:
-        return EvbBridge(Timers())
+    if machine is EvbBridgePort:
+        return EvbBridgePort(Timers())
     return VsiStation(REQUEST, TIMERS) if machine is VsiStation else machine(TIMERS)
 
 
@@ -90,8 +90,8 @@ answers = st.builds(
     st.sampled_from([0, 77]).map(lambda vid: FilterInfo.of(MacVid(vid, 1))),
 )
 station_events = st.one_of(
-    st.builds(vdp_station.Ask, st.sampled_from(VdpMode)),
-    st.builds(vdp_station.Heard, answers),
+    st.builds(vdp_station.StationRequest, st.sampled_from(VdpMode)),
+    st.builds(vdp_station.ResponseReceived, answers),
     st.sampled_from([vdp_station.Suspend(), vdp_station.Resume(), vdp_station.Tick()]),
 )
 
@@ -138,7 +138,7 @@ def test_the_vdp_machine_keeps_its_promises(script: list[tuple[Any, float]]) -> 
                 case vdp_bridge.Respond(mode, ResponseStatus(error, hard, keep)):
                     assert error or not (hard or keep)
                     assert not keep or before is vsi.in_force is mode is VdpMode.ASSOCIATE
-                case vdp_bridge.Release():
+                case vdp_bridge.ReleaseVsi():
                     assert not releasing
                     releasing = True
                 case vdp_bridge.Forget():
@@ -171,7 +171,7 @@ def test_every_payload_is_accounted_for(script: list[tuple[Any, float]]) -> None
         now += pause
         submitted += isinstance(event, ecp.Submit)
         for output in endpoint.feed(event, now):
-            failed += isinstance(output, ecp.Failed)
+            failed += isinstance(output, ecp.Undelivered)
             if isinstance(output, ecp.Transmit) and output.ecpdu.op is EcpOp.REQUEST:
                 transmitted.add(output.ecpdu.sequence)
 
@@ -180,12 +180,12 @@ def test_every_payload_is_accounted_for(script: list[tuple[Any, float]]) -> None
 
 @given(scripts(evb_events))
 def test_the_evb_machine_takes_anything_and_never_chatters(script: list[tuple[Any, float]]) -> None:
-    port, now, known = EvbBridge(Timers()), 0.0, False
+    port, now, known = EvbBridgePort(Timers()), 0.0, False
     for event, pause in script:
         now += pause
         outputs = port.feed(event, now)
         for output in outputs:
-            if isinstance(output, evb.Lost):
+            if isinstance(output, evb.AgreementLost):
                 assert known
                 known = False
             known |= isinstance(output, evb.Agreed)
@@ -202,10 +202,10 @@ def test_the_station_machine_tells_the_end_of_every_vsi_once(script: list[tuple[
         try:
             outputs = vsi.feed(event, now)
         except ProtocolError:
-            assert isinstance(event, vdp_station.Ask | vdp_station.Suspend | vdp_station.Resume)
+            assert isinstance(event, vdp_station.StationRequest | vdp_station.Suspend | vdp_station.Resume)
             continue
         told = [one.outcome for one in outputs if isinstance(one, vdp_station.Notice)]
         ended = before is not vsi.state is VsiStationState.ENDED
-        assert ended == bool(set(told) - {Outcome.GRANTED, Outcome.KEPT})
+        assert ended == bool(set(told) - {RequestOutcome.GRANTED, RequestOutcome.KEPT})
         idle = vsi.state in (VsiStationState.NEW, VsiStationState.SUSPENDED, VsiStationState.ENDED)
         assert idle == (vsi.deadline is None)

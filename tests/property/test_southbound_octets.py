@@ -19,29 +19,29 @@ from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
     Bucket,
-    Change,
+    ClearInPort,
     CookieMask,
     FieldMatch,
     FinTimeout,
-    ForgetInPort,
     Group,
     GroupType,
     Learn,
-    Learned,
-    LoadBits,
+    LearnSpec,
     Match,
     Meter,
     MeterCount,
     Output,
-    Pop,
+    OutputGroup,
     PopVlan,
-    Push,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
     RuleBlock,
+    RuleChange,
     SetField,
-    ToGroup,
+    StackPop,
+    StackPush,
     match,
     whole,
 )
@@ -103,12 +103,12 @@ BITS = [
 
 
 @st.composite
-def learnt_values(draw: st.DrawFn) -> Learned:
+def learnt_values(draw: st.DrawFn) -> LearnSpec:
     target = draw(st.sampled_from(BITS))
     if draw(st.booleans()):
-        return Learned(target, draw(unsigned(target.width)))
+        return LearnSpec(target, draw(unsigned(target.width)))
     source = draw(st.sampled_from([bits for bits in BITS if bits.width >= target.width]))
-    return Learned(target, source._replace(width=target.width))
+    return LearnSpec(target, source._replace(width=target.width))
 
 
 lists_of_learnt_values = st.lists(learnt_values(), max_size=2).map(tuple)
@@ -120,26 +120,26 @@ learns = st.builds(
     idle_timeout=unsigned(16),
     fin_idle_timeout=unsigned(16),
     limit=st.sampled_from([0, 0, 1, 0xFFFFFFFF]),
-    verdict=st.none() | st.sampled_from([bits for bits in BITS if bits.width == 1]),
+    result_dst=st.none() | st.sampled_from([bits for bits in BITS if bits.width == 1]),
     match=lists_of_learnt_values,
     writes=lists_of_learnt_values,
 )
 plain_actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(Output, unsigned(32), unsigned(16)),
-    st.builds(ToGroup, unsigned(32)),
+    st.builds(OutputGroup, unsigned(32)),
     st.sampled_from(["eth_dst", "eth_src", "vlan_pcp", "metadata", "ipv6_src", "reg0", "reg3"]).flatmap(
         lambda name: st.builds(SetField, st.just(name), unsigned(8 * FIELD_SIZES[name]))
     ),
     st.builds(SetField, st.just("vlan_vid"), st.integers(0x1000, 0x1FFF)),
-    st.sampled_from([PushVlan(), PopVlan(), ForgetInPort()]),
+    st.sampled_from([PushVlan(), PopVlan(), ClearInPort()]),
     st.builds(Resubmit, unsigned(8)),
     st.sampled_from([bits for bits in BITS if bits.width <= 64]).flatmap(
-        lambda bits: st.builds(LoadBits, st.just(bits), unsigned(bits.width))
+        lambda bits: st.builds(RegLoad, st.just(bits), unsigned(bits.width))
     ),
     st.builds(FinTimeout, unsigned(16)),
 )
 #: Of these Ryu miscounts the octets in a bucket.
-stack_actions = st.sampled_from(BITS).flatmap(lambda bits: st.sampled_from([Push(bits), Pop(bits)]))
+stack_actions = st.sampled_from(BITS).flatmap(lambda bits: st.sampled_from([StackPush(bits), StackPop(bits)]))
 actions = plain_actions | stack_actions | learns
 lists_of_actions = st.lists(actions, max_size=4).map(tuple)
 rules = st.builds(
@@ -195,7 +195,7 @@ def ryu_action(action: Action) -> Any:
     match action:
         case Output(port, max_len):
             return parser.OFPActionOutput(port, max_len)
-        case ToGroup(group_id):
+        case OutputGroup(group_id):
             return parser.OFPActionGroup(group_id)
         case SetField(name, value):
             return parser.OFPActionSetField(**{name: ryu_value(name, value)})
@@ -205,13 +205,13 @@ def ryu_action(action: Action) -> Any:
             return parser.OFPActionPopVlan()
         case Resubmit(table):
             return parser.NXActionResubmitTable(table_id=table)
-        case ForgetInPort():
+        case ClearInPort():
             return parser.NXActionRegLoad(15, IN_PORT_NXM, 0)
-        case LoadBits(bits, value):
+        case RegLoad(bits, value):
             return parser.NXActionRegLoad(bits.offset << 6 | bits.width - 1, ryu_place(bits)[0], value)
-        case Push(bits):
+        case StackPush(bits):
             return parser.NXActionStackPush(ryu_place(bits)[0], bits.offset, bits.width)
-        case Pop(bits):
+        case StackPop(bits):
             return parser.NXActionStackPop(ryu_place(bits)[0], bits.offset, bits.width)
         case FinTimeout(idle):
             return parser.NXActionFinTimeout(idle, 0)
@@ -242,17 +242,17 @@ def ryu_learn(learn: Learn) -> Any:
         idle_timeout=learn.idle_timeout,
         priority=learn.priority,
         cookie=learn.cookie,
-        flags=0 if learn.verdict is None else WRITE_RESULT,
+        flags=0 if learn.result_dst is None else WRITE_RESULT,
         fin_idle_timeout=learn.fin_idle_timeout,
     )
-    if not learn.limit and learn.verdict is None:
+    if not learn.limit and learn.result_dst is None:
         return written
     older = bytes(written.serialize_body())
     fixed, listed = older[:LEARN_FIXED], older[LEARN_FIXED:]
     verdict = bytearray()
-    if learn.verdict is not None:
-        ofp.oxm_serialize_header(ofp.oxm_from_user_header(ryu_place(learn.verdict)[0]), verdict, 0)
-    offset = 0 if learn.verdict is None else learn.verdict.offset
+    if learn.result_dst is not None:
+        ofp.oxm_serialize_header(ofp.oxm_from_user_header(ryu_place(learn.result_dst)[0]), verdict, 0)
+    offset = 0 if learn.result_dst is None else learn.result_dst.offset
     return parser.NXActionUnknown(LEARN2, fixed + struct.pack("!IH2x", learn.limit, offset) + verdict + listed)
 
 
@@ -442,6 +442,6 @@ def test_an_action_of_another_maker_is_unknown(rule: Rule) -> None:
 
 @given(st.lists(rules, min_size=1, max_size=5), unsigned(31))
 def test_a_piece_is_its_messages_numbered(listed: list[Rule], first: int) -> None:
-    (piece,) = pieces(Change(blocks=(RuleBlock(tuple(listed)),)), PieceCache(), set())
+    (piece,) = pieces(RuleChange(blocks=(RuleBlock(tuple(listed)),)), PieceCache(), set())
     alone = [numbered(flow_add(rule), xid) for xid, rule in enumerate(listed, first)]
     assert bytes(piece.numbered(first)) == b"".join(alone)

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from ryu_apps.evb.flow.rule import FlowTable
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.statistics.totals import Count
+from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, HV4, NMS, S1, S2, Vm
 from tests.worlds.counting import BROADCAST, FROM, PLAIN, RULES, RULES_2, TO, CountingWorld, udp
@@ -43,7 +43,7 @@ class Statistics(RuleBasedStateMachine):
         self.world.restart_controller()
         self.world.ask(HV1, Vm(1, type=PLAIN), VdpMode.ASSOCIATE)
         self.world.ask(HV2, Vm(2, type=RULES), VdpMode.ASSOCIATE)
-        self.shown = {number: (Count(), Count()) for number in (1, 2)}
+        self.shown = {number: (CounterValue(), CounterValue()) for number in (1, 2)}
         for number in self.shown:
             self.world.interface(Vm(number))
 
@@ -52,7 +52,7 @@ class Statistics(RuleBasedStateMachine):
         return any(
             {field.name: field.value for field in key.match}.items()
             >= {"in_port": port.port_no, "eth_src": vm.mac}.items()
-            for key in self.world.rules(port.dpid, Kind.GATE)
+            for key in self.world.rules(port.dpid, CookieKind.GATE)
             if key.table == Table.INGRESS
         )
 
@@ -117,18 +117,18 @@ class Statistics(RuleBasedStateMachine):
             if totals is not None:
                 assert totals == self.truth(number)
 
-    def totals(self, number: int) -> tuple[Count, Count] | None:
+    def totals(self, number: int) -> tuple[CounterValue, CounterValue] | None:
         """What would be shown; None: nothing is, before the switches have been read."""
         accounts = self.world.engine.counters.accounts.of(Vm(number).text)
         if any(not account.complete for account in accounts):
             return None
-        sent = given = Count()
+        sent = given = CounterValue()
         for account in accounts:
             sent = sent.plus(account.total(FROM)).plus(account.refused(FROM))
             given = given.plus(account.total(TO))
         return sent, given
 
-    def truth(self, number: int) -> tuple[Count, Count]:
+    def truth(self, number: int) -> tuple[CounterValue, CounterValue]:
         interface = self.world.interface(Vm(number))
         return interface.tx, interface.rx
 

@@ -6,11 +6,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ryu_apps.vcm.inventory import Inventory, Level, Node, Occupancy, Vm
-from ryu_apps.vcm.move import Lapsed, MoveState, Step, Tick, Way
-from ryu_apps.vcm.orchestrator import Answer, Go, Halt, NodeLost, Orchestrator, Release, Settings, Use
-from ryu_apps.vcm.placement import Question, rank
-from ryu_apps.vcm.plans import Goal, Kind, Plan, make_plan, strain
+from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy
+from ryu_apps.vcm.move import DeadlinePassed, Ladder, Lapsed, MoveState, MoveStep
+from ryu_apps.vcm.orchestrator import Go, HaltGoal, MoveLimits, NodeLost, Orchestrator, ReleasePlaces, StepAnswer, Use
+from ryu_apps.vcm.placement import PlacementQuestion, rank
+from ryu_apps.vcm.plans import Goal, GoalKind, Plan, make_plan, strain
 from tests.worlds.vcm import Hypervisors, Play, a_node, a_vm, inventory
 
 
@@ -23,7 +23,7 @@ def clusters(draw: st.DrawFn) -> Inventory:
         )
         for number in range(1, draw(st.integers(2, 6)) + 1)
     ]
-    vms: list[Vm] = []
+    vms: list[InventoryVm] = []
     for number in range(1, draw(st.integers(1, 7)) + 1):
         at = draw(st.sampled_from(nodes)).name
         mine = [vm for vm in vms if vm.at == at]
@@ -42,23 +42,23 @@ def clusters(draw: st.DrawFn) -> Inventory:
 def plans(draw: st.DrawFn) -> tuple[Inventory, Plan]:
     """A cluster and a plan for it."""
     cluster = draw(clusters())
-    kind = draw(st.sampled_from([Kind.EVACUATE, Kind.PROTECT, Kind.REBALANCE]))
+    kind = draw(st.sampled_from([GoalKind.EVACUATE, GoalKind.PROTECT, GoalKind.REBALANCE]))
     subjects = [*cluster.nodes, *(one for one in cluster.switches if cluster.nodes_of(one))]
-    goal = Goal(kind, "" if kind is Kind.REBALANCE else draw(st.sampled_from(subjects)))
+    goal = Goal(kind, "" if kind is GoalKind.REBALANCE else draw(st.sampled_from(subjects)))
     return cluster, make_plan(cluster, goal, parallel=draw(st.integers(1, 3)))
 
 
-WAYS = st.sampled_from([Way.MINIMIZE_LATENCY, Way.SAFEST_EXCHANGE])
+WAYS = st.sampled_from([Ladder.MINIMIZE_LATENCY, Ladder.SAFEST_EXCHANGE])
 
 
 class PlanModel(RuleBasedStateMachine):
     """Hypervisors do as they are told or refuse, nodes die, the operator changes his mind."""
 
     @initialize(planned=plans(), way=WAYS, ahead=st.booleans(), delay=st.sampled_from([0.0, 30.0]))
-    def plan(self, planned: tuple[Inventory, Plan], way: Way, ahead: bool, delay: float) -> None:
+    def plan(self, planned: tuple[Inventory, Plan], way: Ladder, ahead: bool, delay: float) -> None:
         self.cluster, plan = planned
         self.parallel = plan.parallel
-        self.played = Play(Orchestrator(self.cluster, plan, Settings(way, delay, ahead)), Hypervisors(self.cluster))
+        self.played = Play(Orchestrator(self.cluster, plan, MoveLimits(way, delay, ahead)), Hypervisors(self.cluster))
         self.played.feed(Go())
 
     def _answer(self, number: int, willing: bool) -> None:
@@ -86,16 +86,16 @@ class PlanModel(RuleBasedStateMachine):
         if held:
             one = held[number % len(held)]
             self.played.hypervisors.reserved[one.vm].discard(one.node)
-            self.played.feed(Answer(one.vm, Lapsed(one.node)))
+            self.played.feed(StepAnswer(one.vm, Lapsed(one.node)))
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0, 60.0]))
     def wait(self, seconds: float) -> None:
         self.played.now += seconds
-        self.played.feed(Tick())
+        self.played.feed(DeadlinePassed())
 
     @rule(undo=st.booleans())
     def halt(self, undo: bool) -> None:
-        self.played.feed(Halt(undo))
+        self.played.feed(HaltGoal(undo))
 
     @rule()
     def use(self) -> None:
@@ -103,7 +103,7 @@ class PlanModel(RuleBasedStateMachine):
 
     @rule()
     def release(self) -> None:
-        self.played.feed(Release())
+        self.played.feed(ReleasePlaces())
 
     @precondition(lambda self: not self.played.hypervisors.dead)
     @rule(number=st.integers(0, 5))
@@ -122,12 +122,12 @@ class PlanModel(RuleBasedStateMachine):
     def not_too_many_vms_are_stopped_at_a_time(self) -> None:
         if hasattr(self, "played"):
             moves = self.played.orchestrator.moves
-            assert sum(one.underway and one.way is not Way.RESTART for one in moves) <= self.parallel
+            assert sum(one.underway and one.way is not Ladder.RESTART for one in moves) <= self.parallel
 
     def teardown(self) -> None:
         if not hasattr(self, "played"):
             return
-        self.played.feed(Release())
+        self.played.feed(ReleasePlaces())
         self.played.run()
         truth = self.played.hypervisors
         for name in self.cluster.vms:
@@ -150,32 +150,34 @@ TestPlanModel = PlanModel.TestCase
 
 @given(plans(), WAYS, st.booleans(), st.data())
 def test_an_evacuation_ends_with_nobody_there_or_with_an_explanation(
-    planned: tuple[Inventory, Plan], way: Way, ahead: bool, data: st.DataObject
+    planned: tuple[Inventory, Plan], way: Ladder, ahead: bool, data: st.DataObject
 ) -> None:
     cluster, plan = planned
-    assume(plan.goal.kind is Kind.EVACUATE)
-    played = Play(Orchestrator(cluster, plan, Settings(way, 0.0, ahead)), Hypervisors(cluster))
+    assume(plan.goal.kind is GoalKind.EVACUATE)
+    played = Play(Orchestrator(cluster, plan, MoveLimits(way, 0.0, ahead)), Hypervisors(cluster))
     unwilling = data.draw(st.sets(st.sampled_from(list(cluster.nodes)), max_size=2))
-    played.refuse = {(Step.RESERVE, node): "no" for node in unwilling}
+    played.refuse = {(MoveStep.RESERVE, node): "no" for node in unwilling}
     played.feed(Go())
     played.run()
     for vm, where in played.places().items():
         if where in plan.leaving:
             newest = played.orchestrator.newest(vm)
             assert newest is not None and newest.state is MoveState.REFUSED
-            told = newest.story[-1].text
+            told = newest.log[-1].text
             assert all(f"{node}: " in told for node in cluster.nodes if node != where)
 
 
 @given(plans(), WAYS, st.integers(0, 60))
-def test_undone_at_any_moment_everything_is_as_before(planned: tuple[Inventory, Plan], way: Way, answers: int) -> None:
+def test_undone_at_any_moment_everything_is_as_before(
+    planned: tuple[Inventory, Plan], way: Ladder, answers: int
+) -> None:
     cluster, plan = planned
-    played = Play(Orchestrator(cluster, plan, Settings(way)), Hypervisors(cluster))
+    played = Play(Orchestrator(cluster, plan, MoveLimits(way)), Hypervisors(cluster))
     played.feed(Go())
     for _ in range(answers):
         if played.pending:
             played.answer()
-    played.feed(Halt(undo=True))
+    played.feed(HaltGoal(undo=True))
     played.run()
     assert played.places() == {name: vm.at for name, vm in cluster.vms.items()}
     assert played.hypervisors.associated == {name: {vm.at} for name, vm in cluster.vms.items()}
@@ -186,7 +188,7 @@ def test_undone_at_any_moment_everything_is_as_before(planned: tuple[Inventory, 
 def test_a_place_shares_no_more_with_its_group_than_it_has_to(cluster: Inventory, data: st.DataObject) -> None:
     assume(cluster.vms)
     vm = cluster.vms[data.draw(st.sampled_from(sorted(cluster.vms)))]
-    question = Question(cluster, Occupancy(cluster), vm)
+    question = PlacementQuestion(cluster, Occupancy(cluster), vm)
     ranking = rank(question)
 
     group = [one for one in cluster.vms.values() if one.group is not None and one.group == vm.group and one is not vm]
@@ -208,7 +210,7 @@ def test_a_place_shares_no_more_with_its_group_than_it_has_to(cluster: Inventory
 @given(clusters())
 def test_rebalancing_makes_it_better_with_every_move_and_comes_to_an_end(cluster: Inventory) -> None:
     now = Occupancy(cluster)
-    plan = make_plan(cluster, Goal(Kind.REBALANCE))
+    plan = make_plan(cluster, Goal(GoalKind.REBALANCE))
     assert len({one.vm for one in plan.moves}) == len(plan.moves)
     for one in plan.moves:
         assert one.target is not None
@@ -217,7 +219,7 @@ def test_rebalancing_makes_it_better_with_every_move_and_comes_to_an_end(cluster
         now = then
 
 
-def _fits(node: Node, cluster: Inventory, now: Occupancy) -> bool:
+def _fits(node: InventoryNode, cluster: Inventory, now: Occupancy) -> bool:
     return node.capacity.holds(now.used(node.name))
 
 
@@ -229,4 +231,4 @@ def test_a_plan_fits_at_every_moment_when_it_is_carried_out_in_its_order(planned
         if one.target is not None:
             both = now.with_vm(one.vm, one.source, one.target)
             assert all(_fits(node, cluster, both) for node in cluster.nodes.values())
-            now = both if plan.goal.kind is Kind.PROTECT else now.with_vm(one.vm, one.target)
+            now = both if plan.goal.kind is GoalKind.PROTECT else now.with_vm(one.vm, one.target)

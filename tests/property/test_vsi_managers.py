@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from ryu_apps.evb.events import TypeFetched
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.policy.offer import Faulty, Missing, Offer, Unchanged, Unreachable, Validators, read_offer
+from ryu_apps.evb.policy.offer import Invalid, NotFound, NotModified, Offer, Unreachable, Validators, read_offer
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.vsi_types.cache import PREFIX
 from ryu_apps.evb.wire.status import ResponseStatus
@@ -154,12 +154,12 @@ def offer_of(mood: str, key: VsiTypeKey) -> Offer:
             return read_offer(url, key, policy(key, port=443), Validators('"2"'), SECTIONS)
         case "faulty":
             offer = read_offer(url, key, b"nonsense", Validators(), SECTIONS)
-            assert isinstance(offer, Faulty)
+            assert isinstance(offer, Invalid)
             return offer
         case "unchanged":
-            return Unchanged()
+            return NotModified()
         case "missing":
-            return Missing()
+            return NotFound()
     return Unreachable("connection refused")
 
 

@@ -18,7 +18,7 @@ from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 from ryu_apps.evb.wire.filter_info import (
-    Entry,
+    FilterEntry,
     FilterInfo,
     GroupMacVid,
     GroupVid,
@@ -268,7 +268,7 @@ def test_any_association_that_cannot_be_read_is_refused_with_invalid_format(
 
 
 @given(st.sampled_from([Vid(5), MacVid(5, 1), GroupVid(5, 1), GroupMacVid(5, 1, 2)]), bits(12), bits(3))
-def test_with_vid_changes_the_tag_only(entry: Entry, vid: int, pcp: int) -> None:
+def test_with_vid_changes_the_tag_only(entry: FilterEntry, vid: int, pcp: int) -> None:
     chosen = entry.with_vid(vid, pcp)
     assert (chosen.vid, chosen.pcp, chosen.ps) == (vid, pcp, True)
     assert (entry.with_vid(vid).pcp, entry.with_vid(vid).ps) == (entry.pcp, entry.ps)

@@ -19,7 +19,7 @@ from ryu_apps.evb.events import (
     Event,
     FetchType,
     FrameReceived,
-    Happened,
+    LogEvent,
     MetersRead,
     Mode,
     NotSaved,
@@ -41,16 +41,16 @@ from ryu_apps.evb.flow.rule import (
     CONTROLLER,
     REGISTERS,
     VLAN_PRESENT,
+    ClearInPort,
     FlowTable,
-    ForgetInPort,
     Group,
     MeterCount,
+    OutputGroup,
     Rule,
     RuleKey,
-    ToGroup,
 )
 from ryu_apps.evb.model import Retention, VsiTypeKey
-from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, Kind, parse_cookie
+from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, CookieKind, parse_cookie
 from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.simulation.switch import passage
@@ -233,7 +233,7 @@ class World:
         self.sent: dict[PortId, list[Association]] = {}
         self.frames: list[SendFrame] = []
         self.announced: list[SendFrame] = []
-        self.happened: list[Happened] = []
+        self.happened: list[LogEvent] = []
         self.applied: list[Apply] = []
         self.held: list[Apply] = []
         self.fetching: list[FetchType] = []
@@ -347,7 +347,7 @@ class World:
         while self.held:
             self._apply(self.held.pop(0))
 
-    def rules(self, dpid: int, *kinds: Kind) -> dict[RuleKey, Rule]:
+    def rules(self, dpid: int, *kinds: CookieKind) -> dict[RuleKey, Rule]:
         """What a switch holds, of some kinds or of all."""
         return {
             key: rule
@@ -458,7 +458,7 @@ class World:
                 self._save(effect)
             case FetchType():
                 self.fetching.append(effect)
-            case Happened():
+            case LogEvent():
                 self.happened.append(effect)
 
     def _peer(self, port: PortId) -> PortId | None:
@@ -547,9 +547,9 @@ def _asked_for(rule: Rule, asked: ReadRules) -> bool:
 
 def _groups(rule: Rule) -> set[int]:
     """Groups that a rule refers to."""
-    return {action.group_id for action in rule.apply if isinstance(action, ToGroup)}
+    return {action.group_id for action in rule.apply if isinstance(action, OutputGroup)}
 
 
 def _relays(group: Group | None) -> bool:
     """Whether frames may leave by the port they came in by."""
-    return group is not None and ForgetInPort() in group.buckets[0].actions
+    return group is not None and ClearInPort() in group.buckets[0].actions

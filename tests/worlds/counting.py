@@ -10,7 +10,7 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.statistics.totals import Account, Count
+from ryu_apps.evb.vsi.statistics.totals import Account, CounterValue
 from ryu_apps.evb.wire.vdp import Association, VdpMode
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, NMS, NMS_MAC, Delivered, Vm, World
 
@@ -74,8 +74,8 @@ def udp(source: int, destination: int, port: int = 443, dst_ip: int = 0, src_ip:
 class Interface:
     """What the VM's own interface has counted."""
 
-    tx: Count = Count()
-    rx: Count = Count()
+    tx: CounterValue = CounterValue()
+    rx: CounterValue = CounterValue()
 
 
 @dataclass
@@ -96,7 +96,7 @@ class CountingWorld(World):
 
     def vm_sends(self, vm: Vm, port: PortId, frame: dict[str, int], octets: int = 60, times: int = 1) -> int:
         """A VM sends from a port; how many copies of one frame get anywhere."""
-        self.interface(vm).tx = self.interface(vm).tx.plus(Count(times, times * octets))
+        self.interface(vm).tx = self.interface(vm).tx.plus(CounterValue(times, times * octets))
         return self._given(self.carry(port, frame, octets, times), times)
 
     def host_sends(self, host: PortId, frame: dict[str, int], octets: int = 60, times: int = 1) -> int:
@@ -107,7 +107,7 @@ class CountingWorld(World):
         for one in delivered:
             interface = self.interfaces.get(one.fields["eth_dst"])
             if interface is not None and one.port not in (NMS, CLIENT):
-                interface.rx = interface.rx.plus(Count(times, times * one.octets))
+                interface.rx = interface.rx.plus(CounterValue(times, times * one.octets))
         return len(delivered)
 
     def talk(self, vm: Vm, port: PortId, times: int = 1) -> None:
@@ -131,7 +131,7 @@ class CountingWorld(World):
             (found,) = self.engine.counters.accounts.of(vm.text)
         return found
 
-    def totals(self, vm: Vm) -> tuple[Count, Count]:
+    def totals(self, vm: Vm) -> tuple[CounterValue, CounterValue]:
         """From the VM (what was refused with it), and to it."""
         account = self.account(vm)
         return account.total(FROM).plus(account.refused(FROM)), account.total(TO)

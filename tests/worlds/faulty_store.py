@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ryu_apps.evb.store import Changes, StoreError, Versioned, Watcher
+from ryu_apps.evb.store import StoreChanges, StoreError, StoreWatcher, Versioned
 from ryu_apps.stores.memory import MemoryStore
 
 
@@ -18,9 +18,9 @@ class FaultyStore:
 
     def __init__(self) -> None:
         self.connected = True
-        self.late: list[Changes] = []
+        self.late: list[StoreChanges] = []
         self._store = MemoryStore()
-        self._watchers: list[Watcher] = []
+        self._watchers: list[StoreWatcher] = []
         self._store.watch(self.late.append)
 
     def snapshot(self) -> dict[str, Versioned]:
@@ -31,11 +31,11 @@ class FaultyStore:
         self._reach()
         return self._store.get(key)
 
-    def commit(self, changes: Changes, expected: Mapping[str, int] | None = None) -> None:
+    def commit(self, changes: StoreChanges, expected: Mapping[str, int] | None = None) -> None:
         self._reach()
         self._store.commit(changes, expected)
 
-    def watch(self, watcher: Watcher) -> Callable[[], None]:
+    def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 

@@ -8,9 +8,9 @@ from ryu_apps.evb.events import FetchType
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.offer import (
     HttpSource,
-    Missing,
+    NotFound,
+    NotModified,
     Offer,
-    Unchanged,
     Unreachable,
     Validators,
     read_offer,
@@ -64,10 +64,10 @@ class ManagersWorld(RestWorld):
             return Unreachable("connection refused")
         data = self.types.get(wanted.key)
         if data is None:
-            return Missing()
+            return NotFound()
         etag = f'"{hash(data)}"'
         if wanted.known is not None and wanted.known.etag == etag:
-            return Unchanged()
+            return NotModified()
         return read_offer(wanted.source.of(wanted.key), wanted.key, data, Validators(etag), SECTIONS)
 
     def count(self, outcome: str) -> int:

@@ -7,16 +7,16 @@ from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.events import FrameReceived
 from ryu_apps.evb.flow.rule import CONTROLLER, VLAN_PRESENT
-from ryu_apps.evb.model import Group, VsiTypeKey
+from ryu_apps.evb.model import MulticastGroup, VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet, VsiType
-from ryu_apps.evb.services.multicast.schema import Multicast
+from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Timers
 from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 from ryu_apps.evb.wire.igmp import IgmpType, Report3
-from ryu_apps.evb.wire.membership import MembershipFrame, Message, group_mac, is_query
+from ryu_apps.evb.wire.membership import MembershipFrame, MembershipMessage, group_mac, is_query
 from ryu_apps.evb.wire.mld import MldType, Report2
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, NMS, NMS_MAC, OPEN, Vm, World, open_type, two_switches
 
@@ -32,15 +32,15 @@ HOSTS = {NMS: NMS_MAC, CLIENT: CLIENT_MAC}
 OFF = Snooping(Querying(on=False))
 
 
-def snooped_type(key: VsiTypeKey, multicast: Multicast) -> VsiType:
+def snooped_type(key: VsiTypeKey, multicast: MulticastPolicy) -> VsiType:
     return replace(open_type(key), services=(("multicast", multicast),), digest=f"{key} {multicast}")
 
 
 TYPES = {
     OPEN: open_type(OPEN),
-    SNOOPED: snooped_type(SNOOPED, Multicast()),
-    CONFIGURED: snooped_type(CONFIGURED, Multicast(groups=(FIXED, FIXED_6))),
-    NARROW: snooped_type(NARROW, Multicast(max_groups=1, max_sources=1)),
+    SNOOPED: snooped_type(SNOOPED, MulticastPolicy()),
+    CONFIGURED: snooped_type(CONFIGURED, MulticastPolicy(groups=(FIXED, FIXED_6))),
+    NARROW: snooped_type(NARROW, MulticastPolicy(max_groups=1, max_sources=1)),
 }
 
 
@@ -93,7 +93,9 @@ def walk(world: World, port: PortId, fields: dict[str, int], message: Membership
     return arrived
 
 
-def stream(world: World, port: PortId, src: int, group: Group, source: Group | None = None) -> list[Arrival]:
+def stream(
+    world: World, port: PortId, src: int, group: MulticastGroup, source: MulticastGroup | None = None
+) -> list[Arrival]:
     """A datagram to a group."""
     if isinstance(group, IPv4Address):
         sender = source or IPv4Address(0x0A006400 + (src & 0xFF))
@@ -104,16 +106,20 @@ def stream(world: World, port: PortId, src: int, group: Group, source: Group | N
     return walk(world, port, frame | ip)
 
 
-def receivers(world: World, group: Group, source: Group | None = None, port: PortId = CLIENT) -> list[int]:
+def receivers(
+    world: World, group: MulticastGroup, source: MulticastGroup | None = None, port: PortId = CLIENT
+) -> list[int]:
     """Who gets a datagram of a host: the numbers of VMs (0: the other host), sorted; one for each copy."""
     found = stream(world, port, HOSTS[port], group, source)
     return sorted(0 if one.dst == group_mac(group) else one.dst & 0xFF for one in found)
 
 
-def say(world: World, port: PortId, src: int, message: Message, group: Group | None = None) -> list[Arrival]:
+def say(
+    world: World, port: PortId, src: int, message: MembershipMessage, group: MulticastGroup | None = None
+) -> list[Arrival]:
     """A station (or a host) sends a membership message."""
-    six = isinstance(message, mld.Plain | Report2 | mld.Query2)
-    source: Group = IPv6Address("fe80::5054:ff:fe00:1") if six else IPv4Address(0x0A006400 + (src & 0xFF))
+    six = isinstance(message, mld.MldV1 | Report2 | mld.Query2)
+    source: MulticastGroup = IPv6Address("fe80::5054:ff:fe00:1") if six else IPv4Address(0x0A006400 + (src & 0xFF))
     destination = group or _destination(message, six)
     frame = MembershipFrame(group_mac(destination), src, None, source, destination, message)
     fields = {"eth_src": src, "eth_dst": frame.dst}
@@ -126,45 +132,53 @@ def say(world: World, port: PortId, src: int, message: Message, group: Group | N
     return walk(world, port, fields, frame)
 
 
-def _destination(message: Message, six: bool) -> Group:
+def _destination(message: MembershipMessage, six: bool) -> MulticastGroup:
     if isinstance(message, Report3):
         return IPv4Address("224.0.0.22")
     if isinstance(message, Report2):
         return IPv6Address("ff02::16")
     if is_query(message) and not int(message.group):
         return IPv6Address("ff02::1") if six else IPv4Address("224.0.0.1")
-    if isinstance(message, igmp.Plain | mld.Plain) and message.type in (IgmpType.LEAVE, MldType.DONE):
+    if isinstance(message, igmp.IgmpV1V2 | mld.MldV1) and message.type in (IgmpType.LEAVE, MldType.DONE):
         return IPv6Address("ff02::2") if six else IPv4Address("224.0.0.2")
     return message.group
 
 
-def join(world: World, port: PortId, one: Vm, group: Group, *sources: Group, version: int = 3) -> list[Arrival]:
+def join(
+    world: World, port: PortId, one: Vm, group: MulticastGroup, *sources: MulticastGroup, version: int = 3
+) -> list[Arrival]:
     """A VM joins a group, from some sources or (none named) from all."""
     kind = RecordType.ALLOW if sources else RecordType.TO_EXCLUDE
     return tell(world, port, one, kind, group, *sources, version=version)
 
 
-def leave(world: World, port: PortId, one: Vm, group: Group, version: int = 3) -> list[Arrival]:
+def leave(world: World, port: PortId, one: Vm, group: MulticastGroup, version: int = 3) -> list[Arrival]:
     """A VM leaves a group."""
     return tell(world, port, one, RecordType.TO_INCLUDE, group, version=version)
 
 
 def tell(
-    world: World, port: PortId, one: Vm, kind: RecordType, group: Group, *sources: Group, version: int = 3
+    world: World,
+    port: PortId,
+    one: Vm,
+    kind: RecordType,
+    group: MulticastGroup,
+    *sources: MulticastGroup,
+    version: int = 3,
 ) -> list[Arrival]:
     """A VM tells something of a group, in IGMP or MLD, of this version of IGMP or its sister."""
-    message: Message
+    message: MembershipMessage
     joins = kind is not RecordType.TO_INCLUDE
     if isinstance(group, IPv4Address):
-        plain = igmp.Plain(IgmpType.V2_REPORT if joins else IgmpType.LEAVE, group)
+        plain = igmp.IgmpV1V2(IgmpType.V2_REPORT if joins else IgmpType.LEAVE, group)
         message = Report3((GroupRecord(kind, group, sources),)) if version == 3 else plain  # type: ignore[arg-type]
     else:
-        done = mld.Plain(MldType.V1_REPORT if joins else MldType.DONE, group)
+        done = mld.MldV1(MldType.V1_REPORT if joins else MldType.DONE, group)
         message = Report2((GroupRecord(kind, group, sources),)) if version == 3 else done  # type: ignore[arg-type]
     return say(world, port, one.mac, message)
 
 
-def queries(world: World) -> list[tuple[PortId, int, Message]]:
+def queries(world: World) -> list[tuple[PortId, int, MembershipMessage]]:
     """The queries that the bridge has sent since last asked: port, Ethernet destination, message."""
     found = []
     for frame in world.frames:

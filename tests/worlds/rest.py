@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from webob import Request, Response
 
 from ryu_apps.evb.alarms import Alarms
-from ryu_apps.evb.events import Effect, Event, FrameReceived, Happened, PoliciesLoaded
+from ryu_apps.evb.events import Effect, Event, FrameReceived, LogEvent, PoliciesLoaded
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 from ryu_apps.evb.wire.lldp import bridge_lldpdu
-from ryu_apps.event_log import Journal
+from ryu_apps.event_log import EventLog
 from ryu_apps.metrics import Metrics
 from ryu_apps.rest.application import respond
 from tests.worlds.bridge import POLICIES, World
@@ -46,7 +46,7 @@ class RestWorld(World):
         self.started = self.now
         self.alarms = Alarms()
         self.metrics = Metrics(self.engine, self.alarms)
-        self.journal = Journal(logging.getLogger("evb_bridge"))
+        self.journal = EventLog(logging.getLogger("evb_bridge"))
 
     def deliver(self, event: Event) -> None:
         """As the app does."""
@@ -96,7 +96,7 @@ class RestWorld(World):
 
     def _perform(self, effect: Effect) -> None:
         World._perform(self, effect)
-        if isinstance(effect, Happened):
+        if isinstance(effect, LogEvent):
             self.record([effect, *self.alarms.observe(effect, self.now)])
 
     def advance(self, seconds: float) -> None:
@@ -107,7 +107,7 @@ class RestWorld(World):
             self.record(self.alarms.tick(self.now))
         World.advance(self, until - self.now)
 
-    def record(self, told: list[Happened]) -> None:
+    def record(self, told: list[LogEvent]) -> None:
         """As the app does."""
         for happened in told:
             self.journal.write(happened, self.now)

@@ -1,4 +1,4 @@
-"""TCP segments through the switches on paper: from an edge port of a ``tests.worlds.bridge.World`` to where they come out."""
+"""TCP segments through the switches on paper: from an edge port of a ``World`` to where they come out."""
 
 from __future__ import annotations
 

@@ -6,33 +6,44 @@ from collections import defaultdict
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.vcm import move
-from ryu_apps.vcm.inventory import Appliance, Group, Interface, Inventory, Level, Node, Size, Vm
-from ryu_apps.vcm.move import Do, Step
-from ryu_apps.vcm.orchestrator import Answer, Event, Go, Orchestrator
+from ryu_apps.vcm.inventory import (
+    AntiAffinityGroup,
+    Inventory,
+    InventoryAppliance,
+    InventoryNode,
+    InventoryVm,
+    Level,
+    Size,
+    VmInterface,
+)
+from ryu_apps.vcm.move import Do, MoveStep
+from ryu_apps.vcm.orchestrator import Go, Orchestrator, OrchestratorEvent, StepAnswer
 from ryu_apps.vcm.plans import Plan
 
 
-def a_vm(name: str, at: str, memory: int = 1000, **more: object) -> Vm:
+def a_vm(name: str, at: str, memory: int = 1000, **more: object) -> InventoryVm:
     """A VM of one slot."""
-    face = Interface(f"vsi-{name}", 1, 1, 100, "52:54:00:00:00:01")
-    return replace(Vm(name, at, Size(1, memory), face), **more)  # type: ignore[arg-type]
+    face = VmInterface(f"vsi-{name}", 1, 1, 100, "52:54:00:00:00:01")
+    return replace(InventoryVm(name, at, Size(1, memory), face), **more)  # type: ignore[arg-type]
 
 
-def a_node(name: str, switch: str, power: str | None = None, slots: int = 4, memory: int = 8000) -> Node:
+def a_node(name: str, switch: str, power: str | None = None, slots: int = 4, memory: int = 8000) -> InventoryNode:
     """A node of four slots."""
-    return Node(name, switch, power, Size(slots, memory))
+    return InventoryNode(name, switch, power, Size(slots, memory))
 
 
 def inventory(
-    nodes: list[Node],
-    vms: list[Vm],
+    nodes: list[InventoryNode],
+    vms: list[InventoryVm],
     links: tuple[tuple[str, str], ...] = (("s1", "s2"),),
     apart: dict[str, set[Level]] | None = None,
     appliances: dict[str, tuple[str, ...]] | None = None,
 ) -> Inventory:
     """Nodes and VMs with the groups that these name."""
     switches = dict.fromkeys([*(node.switch for node in nodes), *(end for link in links for end in link)])
-    groups = {vm.group: Group(vm.group, frozenset((apart or {}).get(vm.group, ()))) for vm in vms if vm.group}
+    groups = {
+        vm.group: AntiAffinityGroup(vm.group, frozenset((apart or {}).get(vm.group, ()))) for vm in vms if vm.group
+    }
     return Inventory(
         "paper",
         {node.name: node for node in nodes},
@@ -40,11 +51,11 @@ def inventory(
         tuple(switches),
         frozenset(map(frozenset, links)),
         groups,
-        {name: Appliance(name, places) for name, places in (appliances or {}).items()},
+        {name: InventoryAppliance(name, places) for name, places in (appliances or {}).items()},
     )
 
 
-def two_switches(vms: list[Vm], per_switch: int = 2, **more: object) -> Inventory:
+def two_switches(vms: list[InventoryVm], per_switch: int = 2, **more: object) -> Inventory:
     """``hv1``... at s1, the rest at s2; power domains a and b in turn."""
     names = [f"hv{number}" for number in range(1, 2 * per_switch + 1)]
     nodes = [a_node(name, "s1" if index < per_switch else "s2", "ab"[index % 2]) for index, name in enumerate(names)]
@@ -85,16 +96,16 @@ class Hypervisors:
             for places in (self.reserved, self.associated, self.booted, self.copied):
                 places[vm].discard(node)
 
-    def perform(self, do: Do, willing: bool = True, reason: str = "refused") -> Answer:
+    def perform(self, do: Do, willing: bool = True, reason: str = "refused") -> StepAnswer:
         """Carry a step out if it can be, and is to be."""
         if do.node in self.dead or (do.source in self.dead and do.step in _AT_THE_SOURCE):
-            return Answer(do.vm, move.Failed(do.step, do.node, "dead"))
+            return StepAnswer(do.vm, move.StepFailed(do.step, do.node, "dead"))
         if not willing:
-            if do.step in (Step.RELEASE, Step.DISCARD):
+            if do.step in (MoveStep.RELEASE, MoveStep.DISCARD):
                 getattr(self, f"_{do.step.name.lower()}")(do)  # what nobody keeps alive goes by itself
-            return Answer(do.vm, move.Failed(do.step, do.node, reason))
+            return StepAnswer(do.vm, move.StepFailed(do.step, do.node, reason))
         getattr(self, f"_{do.step.name.lower()}")(do)
-        return Answer(do.vm, move.Done(do.step, do.node))
+        return StepAnswer(do.vm, move.StepDone(do.step, do.node))
 
     def _reserve(self, do: Do) -> None:
         self.reserved[do.vm].add(do.node)
@@ -155,7 +166,7 @@ class Hypervisors:
         return sum((self.inventory.vms[vm].size for vm in vms), Size())
 
 
-_AT_THE_SOURCE = {Step.COPY, Step.SUSPEND, Step.LET_GO, Step.RETURN}
+_AT_THE_SOURCE = {MoveStep.COPY, MoveStep.SUSPEND, MoveStep.LET_GO, MoveStep.RETURN}
 
 
 @dataclass
@@ -173,9 +184,9 @@ class Play:
     now: float = 0.0
     pending: list[Do] = field(default_factory=list)
     done: list[Do] = field(default_factory=list)
-    refuse: dict[tuple[Step, str], str] = field(default_factory=dict)
+    refuse: dict[tuple[MoveStep, str], str] = field(default_factory=dict)
 
-    def feed(self, event: Event) -> None:
+    def feed(self, event: OrchestratorEvent) -> None:
         """An event now."""
         self.pending += self.orchestrator.feed(event, self.now)
 
@@ -188,14 +199,14 @@ class Play:
         self.feed(self.hypervisors.perform(do, reason is None, reason or ""))
         return do
 
-    def until(self, step: Step) -> Do:
+    def until(self, step: MoveStep) -> Do:
         """Answer until a step of this kind has been carried out."""
         while True:
             do = self.answer()
             if do.step is step:
                 return do
 
-    def until_asked(self, step: Step) -> Do:
+    def until_asked(self, step: MoveStep) -> Do:
         """Answer until a step of this kind is the next one."""
         while self.pending[0].step is not step:
             self.answer()
@@ -210,7 +221,7 @@ class Play:
                 deadline = self.orchestrator.deadline
                 assert deadline is not None, "it waits for nothing"
                 self.now = max(self.now, deadline)
-                self.feed(move.Tick())
+                self.feed(move.DeadlinePassed())
 
     def places(self) -> dict[str, str | None]:
         """Where every VM runs."""

@@ -12,14 +12,14 @@ from dataclasses import replace
 from enum import Enum
 from functools import partial
 
-from ryu_apps.evb.bridge.icmp_translator import Translator
+from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
 from ryu_apps.evb.bridge.migrations import Migrations
-from ryu_apps.evb.bridge.requests import Answer, Associations, Moving
-from ryu_apps.evb.bridge.requests import Output as AssociationOutput
+from ryu_apps.evb.bridge.requests import Associations, Moving, SentAnswer
+from ryu_apps.evb.bridge.requests import RequestOutput as AssociationOutput
 from ryu_apps.evb.bridge.restore import restore
-from ryu_apps.evb.bridge.snooper import Output as SnooperOutput
 from ryu_apps.evb.bridge.snooper import Snooper
-from ryu_apps.evb.deadlines import Agenda
+from ryu_apps.evb.bridge.snooper import SnooperOutput as SnooperOutput
+from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events import (
     Apply,
     BackendJudged,
@@ -30,7 +30,7 @@ from ryu_apps.evb.events import (
     FragmentsHandled,
     FrameReceived,
     FramesDropped,
-    Happened,
+    LogEvent,
     MetersRead,
     Missed,
     Mode,
@@ -54,31 +54,38 @@ from ryu_apps.evb.events import (
     TypeFetched,
 )
 from ryu_apps.evb.flow.plan import difference, rule_set
-from ryu_apps.evb.flow.rule import Change, Rule
+from ryu_apps.evb.flow.rule import Rule, RuleChange
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.infrastructure import port_groups, routed, way_between
 from ryu_apps.evb.pipeline.punting import punting, stations_punted
-from ryu_apps.evb.pipeline.tables import Direction, Kind
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.ports.bridge_port import Heard, Known, Relay, StationPort, Told, bridge_mac
-from ryu_apps.evb.ports.bridge_port import Output as StationOutput
+from ryu_apps.evb.ports.bridge_port import (
+    AssociationReceived,
+    BridgePort,
+    DeassociateAcknowledged,
+    Known,
+    Relay,
+    bridge_mac,
+)
+from ryu_apps.evb.ports.bridge_port import PortOutput as StationOutput
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.switches.adjacency import INTERVAL as HELLO_INTERVAL
-from ryu_apps.evb.switches.adjacency import Neighbours
+from ryu_apps.evb.switches.adjacency import Adjacencies
 from ryu_apps.evb.switches.audit import INTERVAL as AUDIT_INTERVAL
 from ryu_apps.evb.switches.audit import Audit
 from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, owners
-from ryu_apps.evb.switches.desired import Desired
-from ryu_apps.evb.switches.fragment_handling import Fragments
+from ryu_apps.evb.switches.desired import DesiredRules
+from ryu_apps.evb.switches.fragment_handling import FragmentHandling
 from ryu_apps.evb.switches.recovery import KEY as RECOVERING
 from ryu_apps.evb.switches.recovery import Recovery
 from ryu_apps.evb.switches.repairs import Repairs
 from ryu_apps.evb.switches.rerouting import KEY as LINKS_DOWN
-from ryu_apps.evb.switches.rerouting import Rewiring
+from ryu_apps.evb.switches.rerouting import Rerouting
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
-from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.departures import PREFIX as DEPARTED
@@ -87,10 +94,10 @@ from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.pools import PREFIX as BALANCER
 from ryu_apps.evb.vsi.registry import Registry
-from ryu_apps.evb.vsi.reservation import Ledger
+from ryu_apps.evb.vsi.reservation import RuleBudget
 from ryu_apps.evb.vsi.statistics.accounts import PREFIX as STATISTICS
-from ryu_apps.evb.vsi.statistics.totals import Count
-from ryu_apps.evb.vsi.steps import Activated, Distrust, Outcome
+from ryu_apps.evb.vsi.statistics.totals import CounterValue
+from ryu_apps.evb.vsi.steps import Activated, LifecycleOutput, ResyncSwitch
 from ryu_apps.evb.vsi_types.cache import PREFIX as TYPE
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
@@ -172,9 +179,9 @@ class Engine:
         """
         self.fabric = fabric
         self.registry = Registry()
-        self.ledger = Ledger()
+        self.ledger = RuleBudget()
         self.migrations = Migrations()
-        wiring = Wiring(fabric)
+        wiring = TrunkGraph(fabric)
         self._in_flight = InFlight(forward_in_flight, self.ledger, partial(way_between, wiring))
         gatekeeper = Gatekeeper(fabric, wiring, self._in_flight)
         self.pools = gatekeeper.pools
@@ -192,11 +199,13 @@ class Engine:
         self.counters = self.lifecycle.counters
         self._statistics_interval, self._counting = statistics_interval, False
         self.stations = {port: self._station(port, first_sequence) for port in fabric.ports(Role.STATION)}
-        self.wanted = Desired(fabric, wiring, self.registry, gatekeeper, self.lifecycle, self._in_flight, self.stations)
+        self.wanted = DesiredRules(
+            fabric, wiring, self.registry, gatekeeper, self.lifecycle, self._in_flight, self.stations
+        )
         self.bringup = Bringup(self.wanted, self.lifecycle.next_token, self.lifecycle.installer.ended)
         self.wiring = wiring
-        self.neighbours = Neighbours(fabric)
-        self.rewiring = Rewiring(
+        self.neighbours = Adjacencies(fabric)
+        self.rewiring = Rerouting(
             fabric,
             wiring,
             lambda dpid: routed(dpid, wiring),
@@ -204,7 +213,7 @@ class Engine:
             self.lifecycle.next_token,
             self.lifecycle.up,
         )
-        self._agenda: Agenda[PortId | tuple[Chore, int]] = Agenda()
+        self._agenda: DeadlineQueue[PortId | tuple[Chore, int]] = DeadlineQueue()
         self._grace = _GRACE_MARGIN + max(
             (station.evb.operational.keep_alive_timeout for station in self.stations.values()), default=0.0
         )
@@ -212,7 +221,7 @@ class Engine:
             self.registry, self.lifecycle, self.stations, self.types, fabric, self.bringup.lives_elsewhere
         )
         self.snooper = Snooper(fabric, self.registry, self.lifecycle, snooping)
-        self.fragments = Fragments()
+        self.fragments = FragmentHandling()
         self._repairs = Repairs()
         self._audit = Audit(self.wanted, self.lifecycle.next_token)
         self.drifted = 0
@@ -220,7 +229,7 @@ class Engine:
         self._store_failed = False
         self._probe: int | None = None
         self._effects: list[Effect] = []
-        self.translator = Translator(fabric, self.lifecycle.next_token)
+        self.translator = IcmpTranslator(fabric, self.lifecycle.next_token)
         self._restore(records, now)
         self.epochs.prepare(policies.types.values())
 
@@ -306,11 +315,11 @@ class Engine:
             case PortChanged(port, up):
                 self._port_changed(port, up, now)
             case OperatorDeassociate(vsi):
-                self._associated(self.associations.recall(vsi, "taken off by the operator", now), now)
+                self._associated(self.associations.deassociate(vsi, "taken off by the operator", now), now)
             case StatisticsWanted(vsi):
                 self._outcomes(self.counters.ask(vsi), now)
             case StatisticsPopulated(vsi, from_vm, to_vm):
-                base = {Direction.FROM_VM: Count(*from_vm), Direction.TO_VM: Count(*to_vm)}
+                base = {Direction.FROM_VM: CounterValue(*from_vm), Direction.TO_VM: CounterValue(*to_vm)}
                 self.counters.populate(self.registry.named(vsi), base)
             case BackendJudged():
                 self._judge(event, now)
@@ -342,19 +351,19 @@ class Engine:
         key, record = self.pools.record(event.balancer)
         self._effects.append(Save(self.lifecycle.next_token(), {key: record}))
         for dpid in sorted(self.lifecycle.up) if groups else ():
-            self._apply(Apply(dpid, 0, Change(groups=groups), Mode.BULK))
+            self._apply(Apply(dpid, 0, RuleChange(groups=groups), Mode.BULK))
         member = self.pools.members[event.balancer][event.backend]
         detail: dict[str, object] = {"balancer": event.balancer, "backend": event.backend}
         detail |= {"up": member.up, "weight": member.backend.weight, "in_rotation": member.in_rotation}
-        self._note(Happened("balancer.backend", vsi=member.vsi, detail=detail), now)
+        self._note(LogEvent("balancer.backend", vsi=member.vsi, detail=detail), now)
 
     def _told_of_store(self, token: int, failure: str | None, now: float) -> None:
         if failure is not None:
             self._store_failed = True
-            self._note(Happened("store.failed", detail={"reason": failure}), now)
+            self._note(LogEvent("store.failed", detail={"reason": failure}), now)
         elif self._store_failed and token == self._probe:
             self._store_failed = False
-            self._note(Happened("store.works"), now)
+            self._note(LogEvent("store.works"), now)
             self._effects.append(Save(self.lifecycle.next_token(), {_PROBE: None}))
 
     def _try_store(self) -> None:
@@ -368,7 +377,7 @@ class Engine:
         dpid = event.dpid
         switch = self.fabric.switches.get(dpid)
         if switch is None:
-            self._note(Happened("switch.unknown", dpid=dpid), now)
+            self._note(LogEvent("switch.unknown", dpid=dpid), now)
             return
         self._switch_down(dpid, now)
         self._audit.reset(dpid)
@@ -379,10 +388,10 @@ class Engine:
         if self.recovery.patient(dpid):
             self._go_on_relaying(dpid, event.relaying)
         self._effects.append(self.bringup.connected(dpid, event.ports, self.recovery.patient(dpid)))
-        self.associations.excuse(dpid, now)
-        self._note(Happened("switch.up", dpid=dpid), now)
+        self.associations.restart_keep_alive(dpid, now)
+        self._note(LogEvent("switch.up", dpid=dpid), now)
         if not event.watched:
-            self._note(Happened("switch.unwatched", dpid=dpid), now)
+            self._note(LogEvent("switch.unwatched", dpid=dpid), now)
 
     def _go_on_relaying(self, dpid: int, ports: frozenset[int]) -> None:
         """Where no record says if reflective relay is on, it is as the switch has it, until the station says."""
@@ -395,18 +404,18 @@ class Engine:
         """Links between switches may be other ones than before."""
         changed = self.rewiring.heard(dpid, ports)
         for port in sorted(changed | {one for one in self.rewiring.down if one.dpid == dpid and one.port_no in ports}):
-            self._note(Happened("link.down" if port in self.rewiring.down else "link.up", port, dpid), now)
+            self._note(LogEvent("link.down" if port in self.rewiring.down else "link.up", port, dpid), now)
         if changed:
             self._effects.append(Save(self.lifecycle.next_token(), self.rewiring.record()))
             detail: dict[str, object] = {"down": [str(port) for port in sorted(self.rewiring.down)]}
-            self._note(Happened("links.changed", dpid=dpid, detail=detail), now)
+            self._note(LogEvent("links.changed", dpid=dpid, detail=detail), now)
             self._reroute(now)
 
     def _reroute(self, now: float) -> None:
         for step in self.rewiring.advance():
             self._apply(step)
         if self.rewiring.finished():
-            self._note(Happened("ways.settled"), now)
+            self._note(LogEvent("ways.settled"), now)
 
     def _switch_down(self, dpid: int, now: float) -> None:
         self.lifecycle.up.discard(dpid)
@@ -415,7 +424,7 @@ class Engine:
         self.associations.away(dpid, now)
         self.recovery.deaf(dpid)
         self._repairs.forget(dpid)
-        self._note(Happened("switch.down", dpid=dpid), now)
+        self._note(LogEvent("switch.down", dpid=dpid), now)
         self._outcomes(self.counters.away(dpid), now)
         for port, station in self.stations.items():
             if port.dpid == dpid:
@@ -423,7 +432,7 @@ class Engine:
 
     def _rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         if self.bringup.awaits(dpid, token):
-            self._note(Happened("switch.refused", dpid=dpid, detail={"reason": reason}), now)
+            self._note(LogEvent("switch.refused", dpid=dpid, detail={"reason": reason}), now)
             altered = self.bringup.switches[dpid].altered
             due = self._repairs.plan(dpid, now, certain=True) if altered else now + _BRING_UP_RETRY
             self._agenda.set((Chore.BRING_UP, dpid), due)
@@ -470,7 +479,7 @@ class Engine:
             return
         self._outcomes(self.counters.returned(dpid, event.meters), now)
         if event.certain:
-            self.associations.excuse(dpid, now)
+            self.associations.restart_keep_alive(dpid, now)
         if state.readiness is Readiness.INSTALLING:
             state.altered = True
         elif state.readiness is Readiness.READY:
@@ -479,7 +488,7 @@ class Engine:
             if due <= now:
                 self._mend(dpid, now)
             elif event.certain:
-                self._note(Happened("switch.altered", dpid=dpid), now)
+                self._note(LogEvent("switch.altered", dpid=dpid), now)
                 self._suspend(dpid, due)
 
     def _mend(self, dpid: int, now: float) -> None:
@@ -487,7 +496,7 @@ class Engine:
         self._agenda.set((Chore.MEND, dpid), None)
         self._repairs.begin(dpid, now)
         if self.bringup.ready(dpid):
-            self._note(Happened("switch.altered", dpid=dpid), now)
+            self._note(LogEvent("switch.altered", dpid=dpid), now)
             self._compare(dpid, now)
         else:
             self._compare_held(dpid, now)
@@ -495,10 +504,10 @@ class Engine:
     def _mended(self, state: SwitchState, now: float) -> None:
         """A switch that somebody else had changed is as it should be."""
         self._drifted(state.dpid, state.added, state.removed, now)
-        self.associations.excuse(state.dpid, now)
+        self.associations.restart_keep_alive(state.dpid, now)
         for port, station in self.stations.items():
             if port.dpid == state.dpid and station.up:
-                self._associated(self.associations.reassure(port, now), now)
+                self._associated(self.associations.repeat_keep_alive_answers(port, now), now)
 
     def _rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         translated = self.translator.read(token, rules)
@@ -510,7 +519,9 @@ class Engine:
             self._repair(dpid, drift, now)
             return
         self._outcomes(self.lifecycle.read(token, rules), now)
-        for index in owners(rules, Kind.VSI_BODY) | owners(rules, Kind.GATE) | owners(rules, Kind.STATE):
+        for index in (
+            owners(rules, CookieKind.VSI_BODY) | owners(rules, CookieKind.GATE) | owners(rules, CookieKind.STATE)
+        ):
             self.lifecycle.installer.indices.reserve(index)
         if self.recovery.patient(dpid):
             self._recognize_stations(dpid, rules)
@@ -526,14 +537,14 @@ class Engine:
                 station.remember(mac)
                 self._effects.append(Save(self.lifecycle.next_token(), {_station_key(port): mac.to_bytes(6)}))
 
-    def _repair(self, dpid: int, drift: Change, now: float) -> None:
+    def _repair(self, dpid: int, drift: RuleChange, now: float) -> None:
         if drift and self.bringup.ready(dpid):
             self._drifted(dpid, len(drift.add), len(drift.remove), now)
             self._apply(Apply(dpid, self.lifecycle.next_token(), drift, Mode.BULK))
 
     def _drifted(self, dpid: int, restored: int, removed: int, now: float) -> None:
         self.drifted += restored + removed
-        self._note(Happened("switch.drift", dpid=dpid, detail={"restored": restored, "removed": removed}), now)
+        self._note(LogEvent("switch.drift", dpid=dpid, detail={"restored": restored, "removed": removed}), now)
 
     def _begin_audit(self, dpid: int, now: float) -> None:
         if self.bringup.ready(dpid):
@@ -563,7 +574,7 @@ class Engine:
         # One after the other: who compares thousands of rules does nothing else meanwhile.
         turn = self.wiring.numbers[state.dpid] / len(self.wiring.numbers)
         self._agenda.set((Chore.AUDIT, state.dpid), now + turn * AUDIT_INTERVAL)
-        self._note(Happened("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
+        self._note(LogEvent("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
         for port, station in self.stations.items():
             if port.dpid != state.dpid or station.up:
                 continue
@@ -571,8 +582,8 @@ class Engine:
                 self._station_outputs(port, station.link(False, now), now)
             else:
                 self._station_outputs(port, station.link(True, now), now)
-                self._associated(self.associations.tell_left(port, now), now)
-                self._associated(self.associations.reassure(port, now), now)
+                self._associated(self.associations.announce_moves(port, now), now)
+                self._associated(self.associations.repeat_keep_alive_answers(port, now), now)
         if self._repairs.end(state.dpid, state.added + state.removed):
             self._mended(state, now)
         self._hello(state.dpid, now)
@@ -581,7 +592,7 @@ class Engine:
         for frame in early:
             self._frame(frame, now)
         if state.unclaimed:
-            self._note(Happened("switch.unclaimed", dpid=state.dpid, detail={"rules": len(state.unclaimed)}), now)
+            self._note(LogEvent("switch.unclaimed", dpid=state.dpid, detail={"rules": len(state.unclaimed)}), now)
             self._agenda.set((Chore.SWEEP, state.dpid), self.recovery.heard(state.dpid, now + self._grace))
         else:
             # A switch that holds nothing that no record explains has no past that a station could still claim.
@@ -592,7 +603,7 @@ class Engine:
         if not self.bringup.ready(dpid):
             return
         if change := self.bringup.abandoned(dpid):
-            self._note(Happened("switch.claimed", dpid=dpid, detail={"removed": len(change.remove)}), now)
+            self._note(LogEvent("switch.claimed", dpid=dpid, detail={"removed": len(change.remove)}), now)
             self._apply(Apply(dpid, 0, change, Mode.BULK))
         self._recovered(dpid)
 
@@ -604,10 +615,10 @@ class Engine:
         self.lifecycle.installer.remember_ended(not self.recovery.over)
 
     # --- stations ---
-    def _station(self, port: PortId, first_sequence: int) -> StationPort:
+    def _station(self, port: PortId, first_sequence: int) -> BridgePort:
         interface = self.fabric.interface(port)
         assert interface is not None
-        return StationPort(port, interface, bridge_mac(port), first_sequence, partial(self._not_a_station, port))
+        return BridgePort(port, interface, bridge_mac(port), first_sequence, partial(self._not_a_station, port))
 
     def _not_a_station(self, port: PortId, mac: int) -> str | None:
         """What has a MAC address with which nothing can become the station of a port; None: nothing."""
@@ -621,7 +632,7 @@ class Engine:
         if state is None or state.ports.get(port.port_no) == up:
             return
         state.ports[port.port_no] = up
-        self._note(Happened("port.up" if up else "port.down", port, port.dpid), now)
+        self._note(LogEvent("port.up" if up else "port.down", port, port.dpid), now)
         self._links(port.dpid, {port.port_no: up}, now)
         station = self.stations.get(port)
         # A link that returns while the switch is brought up is told when it is ready.
@@ -646,12 +657,12 @@ class Engine:
         elif station is not None:
             self._station_outputs(event.port, station.frame(event.data, now), now)
 
-    def _heard(self, told: Iterable[Happened], now: float) -> None:
+    def _heard(self, told: Iterable[LogEvent], now: float) -> None:
         """Ports towards other switches have heard something, or nothing any more."""
         for happened in told:
             self._note(happened, now)
-        if self.rewiring.strange != self.neighbours.strange:
-            self.rewiring.strange = self.neighbours.strange
+        if self.rewiring.miswired != self.neighbours.miswired:
+            self.rewiring.miswired = self.neighbours.miswired
             self._reroute(now)
 
     def _hello(self, dpid: int, now: float) -> None:
@@ -672,11 +683,11 @@ class Engine:
             match output:
                 case SendFrame():
                     self._effects.append(output)
-                case Happened():
+                case LogEvent():
                     self._note(output, now)
-                case Heard():
+                case AssociationReceived():
                     self._associated(self.associations.heard(port, output, now), now)
-                case Told(manager_id, association):
+                case DeassociateAcknowledged(manager_id, association):
                     self._associated(self.associations.told(port, manager_id, association, now), now)
                 case Relay(on):
                     self._relay(port, on)
@@ -686,7 +697,7 @@ class Engine:
                     self.associations.agreed(port, operational, now)
         self._agenda.set(port, self.stations[port].deadline)
 
-    def _outcomes(self, outcomes: list[Outcome], now: float) -> None:
+    def _outcomes(self, outcomes: list[LifecycleOutput], now: float) -> None:
         self._associated(self.associations.outcomes(outcomes, now), now)
 
     def _associated(self, outputs: list[AssociationOutput], now: float) -> None:
@@ -699,16 +710,16 @@ class Engine:
                     self._effects.append(output)
                 case ReadRules() | ReadMeters() | FetchType() | SendFrame():
                     self._effects.append(output)
-                case Happened():
+                case LogEvent():
                     self._note(output, now)
-                case Distrust(dpid):
+                case ResyncSwitch(dpid):
                     self._compare(dpid, now)
                 case Activated(vsi):
                     self.snooper.activated(vsi, now)
                     self._in_flight.confirmed(vsi, now)
                 case Moving(text, source, destination):
                     self.migrations.begin(text, source, destination)
-                case Answer(port, manager_id, tlv):
+                case SentAnswer(port, manager_id, tlv):
                     self._station_outputs(port, self.stations[port].answer(manager_id, tlv, now), now)
         if not self._counting and self.counters.wanted:
             self._counting = True
@@ -719,7 +730,7 @@ class Engine:
         self._effects.append(Save(self.lifecycle.next_token(), {_relay_key(port): b"on" if on else None}))
         if port.dpid in self.lifecycle.up:
             groups = port_groups(self.stations[port].interface, on)
-            self._apply(Apply(port.dpid, 0, Change(groups=groups), Mode.BULK))
+            self._apply(Apply(port.dpid, 0, RuleChange(groups=groups), Mode.BULK))
 
     def _known(self, port: PortId, known: Known) -> None:
         """From now on the switch lets this station through before everything else at its port, or none."""
@@ -744,14 +755,14 @@ class Engine:
             if self.bringup.ready(dpid) and seconds >= _ASK_AGAIN:
                 self.snooper.heard_again(dpid, now)
         if self._listens_since is not None and now - seconds >= self._listens_since:
-            self._note(Happened("bridge.missed", detail={"seconds": round(seconds, 3)}), now)
+            self._note(LogEvent("bridge.missed", detail={"seconds": round(seconds, 3)}), now)
 
     def _dropped(self, port: PortId, frames: int, now: float) -> None:
         if station := self.stations.get(port):
             station.counters["over_budget"] += frames
             self.associations.overheard(port, now)
         detail: dict[str, object] = {"counter": "over_budget", "frames": frames}
-        self._note(Happened("port.over_budget", port, port.dpid, detail=detail), now)
+        self._note(LogEvent("port.over_budget", port, port.dpid, detail=detail), now)
 
     def _timers(self, now: float, unread: frozenset[PortId]) -> None:
         for item in list(self._agenda.due(now)):
@@ -791,7 +802,7 @@ class Engine:
         self._audit.sent(asked)
         self._effects.append(asked)
 
-    def _note(self, happened: Happened, now: float) -> None:
+    def _note(self, happened: LogEvent, now: float) -> None:
         self.migrations.observe(happened, now)
         self._effects.append(happened)
 

@@ -17,8 +17,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.events import ReadRules, SendFrame
-from ryu_apps.evb.flow.rule import TABLES, CookieMask, Fields, LoadBits, Rule, match
-from ryu_apps.evb.pipeline.tables import BALANCED_LIFE, Kind, Table, cookie
+from ryu_apps.evb.flow.rule import TABLES, CookieMask, MatchFields, RegLoad, Rule, match
+from ryu_apps.evb.pipeline.tables import BALANCED_LIFE, CookieKind, Table, cookie
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.icmp_error import End, IcmpError, carries_icmp_error
@@ -31,7 +31,7 @@ MAX_WAITING = 64
 OUTCOMES = ("translated", "unknown", "malformed", "forgotten")
 #: VSIs that may have the same ends in one VLAN, one of which is meant.
 _MOST_TARGETS = 4
-_STATE = CookieMask(cookie(Kind.STATE), 0xFFFFF << 44)
+_STATE = CookieMask(cookie(CookieKind.STATE), 0xFFFFF << 44)
 _PROTOCOLS = {6: "tcp", 17: "udp"}
 _VID_BITS = 0xFFF
 
@@ -48,7 +48,7 @@ class _Asked(NamedTuple):
     to_client: bool
 
 
-class Translator:
+class IcmpTranslator:
     """Translates errors in both directions.
 
     Attributes:
@@ -97,7 +97,7 @@ class Translator:
         return [SendFrame(PortId(asked.dpid, TABLES), one) for one in frames]
 
 
-def _opposite(error: IcmpError) -> Fields:
+def _opposite(error: IcmpError) -> MatchFields:
     """What the pin matches of what goes the other way than the quoted packet: the one that names its destination anew.
 
     For an error to a virtual address that is the client's; for one to a client, what the back end answers.
@@ -132,7 +132,7 @@ def _written(pin: Rule) -> dict[str, int]:
     """The fields that a pin writes."""
     written: dict[str, int] = {}
     for action in pin.apply:
-        if isinstance(action, LoadBits):
+        if isinstance(action, RegLoad):
             name, offset, _ = action.target
             written[name] = written.get(name, 0) | action.value << offset
     return written

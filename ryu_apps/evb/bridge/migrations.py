@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ryu_apps.evb.events import Happened
+from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.topology.fabric import PortId
 
 #: Finished migrations that are remembered, and steps of one.
@@ -42,7 +42,7 @@ _FINAL = (MigrationState.COMPLETED, MigrationState.REFUSED, MigrationState.ABORT
 
 
 @dataclass(slots=True)
-class Share:
+class MigrationPart:
     """What one service had to do in a migration.
 
     Attributes:
@@ -76,9 +76,9 @@ class Migration:
     source: PortId | None
     destination: PortId
     state: MigrationState = MigrationState.STAGING
-    steps: list[tuple[float, Happened]] = field(default_factory=list)
+    steps: list[tuple[float, LogEvent]] = field(default_factory=list)
     source_gone: bool = False
-    services: dict[str, Share] = field(default_factory=dict)
+    services: dict[str, MigrationPart] = field(default_factory=dict)
     asked: float = 0.0
 
     @property
@@ -121,7 +121,7 @@ class Migrations:
             if known.get(forgotten.vsi) is forgotten:
                 del known[forgotten.vsi]
 
-    def observe(self, happened: Happened, now: float) -> None:
+    def observe(self, happened: LogEvent, now: float) -> None:
         """Add a step to the open migration of the VSI it is about."""
         if happened.vsi is None:
             return
@@ -149,18 +149,18 @@ class Migrations:
             migration.state = MigrationState.ABORTED
 
 
-def _account(migration: Migration, happened: Happened, now: float) -> None:
+def _account(migration: Migration, happened: LogEvent, now: float) -> None:
     """What each service has done by this step."""
     told: Any = happened.detail.get("services", ())
     match happened.kind:
         case "flow.staged":
             # State is there before the rules around it are confirmed.
-            migration.services = {name: migration.services.get(name, Share()) for name in told}
+            migration.services = {name: migration.services.get(name, MigrationPart()) for name in told}
         case "state.carried":
-            migration.services |= {name: Share(carried=count) for name, count in told.items()}
+            migration.services |= {name: MigrationPart(carried=count) for name, count in told.items()}
         case "state.fixed_up":
             for name, count in told.items():
-                share = migration.services.setdefault(name, Share())
+                share = migration.services.setdefault(name, MigrationPart())
                 share.carried += count
                 share.fixed_up += count
                 share.fix_up_secs = now - migration.asked

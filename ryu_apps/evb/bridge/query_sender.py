@@ -8,14 +8,14 @@ from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.ports.bridge_port import bridge_mac
 from ryu_apps.evb.services.body import multicast_of
-from ryu_apps.evb.services.multicast.schema import Multicast
-from ryu_apps.evb.snooping.messages import Question, query
+from ryu_apps.evb.services.multicast.schema import MulticastPolicy
+from ryu_apps.evb.snooping.messages import GroupQuery, query
 from ryu_apps.evb.snooping.settings import Snooping
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.registry import Vsi
 
 
-class Inquirer:
+class QuerySender:
     """Makes the frames of queries."""
 
     def __init__(self, fabric: Fabric, up: Container[int], settings: Snooping) -> None:
@@ -27,19 +27,19 @@ class Inquirer:
         self._up = up
         self._settings = settings
 
-    def hosts(self, vid: int, asked: Question) -> Iterator[SendFrame]:
+    def hosts(self, vid: int, asked: GroupQuery) -> Iterator[SendFrame]:
         """Ask whoever is at the host ports of a VLAN."""
         for port in self._fabric.ports(Role.HOST):
             interface = self._fabric.interface(port)
             if interface is not None and vid in interface.vids:
                 yield from self._frame(port, None, vid, asked)
 
-    def one(self, vsi: Vsi, binding: Binding, asked: Question) -> Iterator[SendFrame]:
+    def one(self, vsi: Vsi, binding: Binding, asked: GroupQuery) -> Iterator[SendFrame]:
         """Ask one VSI by one of its addresses, where it is active; nowhere is no question."""
         if vsi.owner is not None:
             yield from self._frame(vsi.owner.port, binding.mac, binding.vid, asked)
 
-    def _frame(self, port: PortId, mac: int | None, vid: int, asked: Question) -> Iterator[SendFrame]:
+    def _frame(self, port: PortId, mac: int | None, vid: int, asked: GroupQuery) -> Iterator[SendFrame]:
         interface = self._fabric.interface(port)
         if interface is None or port.dpid not in self._up:
             return
@@ -48,7 +48,7 @@ class Inquirer:
         yield SendFrame(port, query(asked, timers, bridge_mac(port), mac, tci))
 
 
-def multicast_at(vsi: Vsi) -> Multicast | None:
+def multicast_at(vsi: Vsi) -> MulticastPolicy | None:
     """What a VSI may receive where it is active; None: it is not snooped, or nowhere."""
     program = vsi.gate_program
     return None if program is None else multicast_of(program.vsi_type, program.binding.bindings)

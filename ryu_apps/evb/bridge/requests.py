@@ -2,8 +2,8 @@
 
 A request means something (its type, its bindings), its machine says when to decide, ``vsi.admission``
 says whether, ``vsi.lifecycle`` does it, and the machine says what to answer.  What comes out is
-:class:`Answer` for a station, ``Apply`` for a switch, ``SendFrame`` for edges that are not ours and
-``Happened`` for whoever watches.
+:class:`SentAnswer` for a station, ``Apply`` for a switch, ``SendFrame`` for edges that are not ours and
+``LogEvent`` for whoever watches.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.deadlines import Agenda
-from ryu_apps.evb.events import Apply, FetchType, Happened, ReadMeters, ReadRules, Save, SendFrame
+from ryu_apps.evb.deadlines import DeadlineQueue
+from ryu_apps.evb.events import Apply, FetchType, LogEvent, ReadMeters, ReadRules, Save, SendFrame
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.policy.model import StageOn, VsiType
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.ports.backlog import Backlog
-from ryu_apps.evb.ports.bridge_port import Heard, StationPort, bridge_mac
+from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort, bridge_mac
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.services.body import lacks
+from ryu_apps.evb.services.body import missing_requirement
 from ryu_apps.evb.topology.fabric import Fabric, PortId
-from ryu_apps.evb.vsi.admission import Admission, Refusal, bindings_of, examine, fill_null_vids
+from ryu_apps.evb.vsi.admission import Admitted, Refusal, bindings_of, examine, fill_null_vids
 from ryu_apps.evb.vsi.belongings import Belongings
 from ryu_apps.evb.vsi.claims import Claims, Waiting
 from ryu_apps.evb.vsi.departures import Cause, Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
 from ryu_apps.evb.vsi.remains import Remains
-from ryu_apps.evb.vsi.steps import Activated, Announcement, Distrust, Outcome, Verdict
-from ryu_apps.evb.vsi_types.database import Found, Pending, Settled, TypeDatabase
+from ryu_apps.evb.vsi.steps import Activated, Announcement, LifecycleOutput, RequestDecided, ResyncSwitch
+from ryu_apps.evb.vsi_types.database import LookupPending, Settled, TypeDatabase, TypeLookup
 from ryu_apps.evb.wire import cisco
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import (
@@ -63,7 +63,7 @@ _EXPIRE_AGAIN = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SentAnswer:
     """An association TLV for the station at a port."""
 
     port: PortId
@@ -83,8 +83,18 @@ class Moving:
 #: What says that a VSI is about to come.
 _ANNOUNCEMENTS = (VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR)
 
-Output = (
-    Answer | Apply | ReadRules | ReadMeters | Save | FetchType | SendFrame | Happened | Moving | Distrust | Activated
+RequestOutput = (
+    SentAnswer
+    | Apply
+    | ReadRules
+    | ReadMeters
+    | Save
+    | FetchType
+    | SendFrame
+    | LogEvent
+    | Moving
+    | ResyncSwitch
+    | Activated
 )
 #: Whose type, which type, for what, and which VSI that is to the station.
 Meaning = tuple[str, VsiTypeKey, tuple[Binding, ...], tuple[IPv4Address | IPv6Address, ...], Identity]
@@ -105,7 +115,7 @@ class Associations:
         self,
         registry: Registry,
         lifecycle: Lifecycle,
-        stations: Mapping[PortId, StationPort],
+        stations: Mapping[PortId, BridgePort],
         types: TypeDatabase,
         fabric: Fabric,
         lives_elsewhere: Callable[[PortId, Iterable[Binding]], str | None],
@@ -123,14 +133,14 @@ class Associations:
         self._lives_elsewhere = lives_elsewhere
         ports = [PortId(dpid, port_no) for dpid, one in fabric.switches.items() for port_no in one.interfaces]
         self._belongings = Belongings(fabric, registry, frozenset(map(bridge_mac, ports)), self._station_elsewhere)
-        self._agenda: Agenda[Attachment] = Agenda()
+        self._agenda: DeadlineQueue[Attachment] = DeadlineQueue()
         self.departures = Departures()
         self.remains = Remains(lifecycle.up)
         self.backlog = Backlog(lifecycle.under_way)
         self._claims = Claims(lambda port: stations[port].interface.takeover_any, lifecycle.up)
         self._touched: dict[Vsi, None] = {}
-        self._work: deque[tuple[Attachment, machine.Output]] = deque()
-        self._out: list[Output] = []
+        self._work: deque[tuple[Attachment, machine.VdpOutput]] = deque()
+        self._out: list[RequestOutput] = []
         self._announcements: list[Announcement] = []
 
     @property
@@ -139,7 +149,7 @@ class Associations:
         return earliest(self._agenda.deadline, self._types.deadline, self.backlog.deadline, *self._claims.deadlines)
 
     # --- what comes in ---
-    def heard(self, port: PortId, heard: Heard, now: float) -> list[Output]:
+    def heard(self, port: PortId, heard: AssociationReceived, now: float) -> list[RequestOutput]:
         """A station sent an association TLV."""
         asked = heard.association
         if isinstance(asked.status, RequestStatus):
@@ -150,25 +160,25 @@ class Associations:
                 self._take_in(port, heard, now)
         return self._take()
 
-    def told(self, port: PortId, manager_id: ManagerId, association: Association, now: float) -> list[Output]:
+    def told(self, port: PortId, manager_id: ManagerId, association: Association, now: float) -> list[RequestOutput]:
         """A station knows that a VSI has left it: what it asks from now on, it means."""
         self.departures.told(association.vsi_id, port, identity_of(manager_id, association), now)
         return self._take()
 
-    def outcomes(self, outcomes: list[Outcome], now: float) -> list[Output]:
+    def outcomes(self, outcomes: list[LifecycleOutput], now: float) -> list[RequestOutput]:
         """The lifecycle got on: a switch has confirmed or refused something."""
         self._queue(outcomes, now)
         self._drain(now)
         self._go_on(now)
         return self._take()
 
-    def fetched(self, token: int, offer: Offer, now: float) -> list[Output]:
+    def fetched(self, token: int, offer: Offer, now: float) -> list[RequestOutput]:
         """A VSI manager has answered, or cannot."""
         self._settle(self._types.fetched(token, offer, now), now)
         self._go_on(now)
         return self._take()
 
-    def recall(self, text: str, reason: str, now: float) -> list[Output]:
+    def deassociate(self, text: str, reason: str, now: float) -> list[RequestOutput]:
         """Take a VSI off every port; an unknown one is nothing to take off."""
         vsi = self._registry.named(text)
         for attachment in list(vsi.attachments.values()) if vsi else ():
@@ -178,7 +188,7 @@ class Associations:
         self._go_on(now)
         return self._take()
 
-    def resume(self, records: Mapping[str, bytes], now: float) -> list[Output]:
+    def resume(self, records: Mapping[str, bytes], now: float) -> list[RequestOutput]:
         """The registry has been restored from an earlier life: mind its deadlines, and what it knew of departures."""
         for attachment in self._registry.attachments():
             self._agenda.set(attachment, attachment.machine.deadline)
@@ -197,7 +207,7 @@ class Associations:
         """The store has written something, or says why it cannot."""
         self.departures.saved(token, failure)
 
-    def save_again(self) -> list[Output]:
+    def save_again(self) -> list[RequestOutput]:
         """Try again to write what the store has refused."""
         self.departures.again()
         return self._take()
@@ -206,7 +216,7 @@ class Associations:
         """A switch cannot be heard from now on."""
         self._claims.away(dpid, now)
 
-    def tell_left(self, port: PortId, now: float) -> list[Output]:
+    def announce_moves(self, port: PortId, now: float) -> list[RequestOutput]:
         """Tell the station at a port of VSIs that moved away in an earlier life of the bridge."""
         for attachment in self._registry.attachments_at(port):
             if attachment.left:
@@ -215,7 +225,7 @@ class Associations:
         self._drain(now)
         return self._take()
 
-    def reassure(self, port: PortId, now: float) -> list[Output]:
+    def repeat_keep_alive_answers(self, port: PortId, now: float) -> list[RequestOutput]:
         """The station at a port can be heard again: answer the keep-alives that it may have sent in vain.
 
         A station whose keep-alive is lost waits for the answer for a while, then drops the VSI without a word;
@@ -234,7 +244,7 @@ class Associations:
                 attachment.machine.operational = operational
                 self._excuse(attachment, now)
 
-    def tick(self, now: float, unread: frozenset[PortId] = frozenset()) -> list[Output]:
+    def tick(self, now: float, unread: frozenset[PortId] = frozenset()) -> list[RequestOutput]:
         """Serve the deadlines that have passed; frames of the ``unread`` ports have come and wait."""
         for attachment in self._agenda.due(now):
             self._expire(attachment, now, attachment.port in unread)
@@ -269,7 +279,7 @@ class Associations:
         for attachment in self._registry.attachments_at(port):
             self._excuse(attachment, now)
 
-    def excuse(self, dpid: int, now: float) -> None:
+    def restart_keep_alive(self, dpid: int, now: float) -> None:
         """A switch can be heard again: the silence of its stations begins now."""
         self._claims.back(dpid)
         for attachment in self._registry.attachments():
@@ -277,7 +287,7 @@ class Associations:
                 self._excuse(attachment, now)
 
     def _excuse(self, attachment: Attachment, now: float) -> None:
-        attachment.machine.excuse(now)
+        attachment.machine.restart_keep_alive(now)
         self._agenda.set(attachment, attachment.machine.deadline)
 
     def _go_on(self, now: float) -> None:
@@ -291,12 +301,12 @@ class Associations:
         vsi = self._registry.vsi(vsi_id)
         return vsi is not None and port in vsi.attachments
 
-    def _take_in(self, port: PortId, heard: Heard, now: float) -> None:
+    def _take_in(self, port: PortId, heard: AssociationReceived, now: float) -> None:
         if not self._repeats(port, heard, now):
             self._stations[port].asks_anew(heard.manager_id, heard.association)
             self._hear(port, heard, now)
 
-    def _hear(self, port: PortId, heard: Heard, now: float) -> None:
+    def _hear(self, port: PortId, heard: AssociationReceived, now: float) -> None:
         asked = heard.association
         vsi = self._registry.vsi(asked.vsi_id)
         attachment = vsi.attachments.get(port) if vsi else None
@@ -317,7 +327,7 @@ class Associations:
             attachment = self._registry.attach(asked.vsi_id, port, heard.manager_id, bridge, now)
             self._request(attachment, heard, now)
 
-    def _is_about(self, attachment: Attachment, heard: Heard) -> bool:
+    def _is_about(self, attachment: Attachment, heard: AssociationReceived) -> bool:
         """Whether a De-Associate ends what the station has at this port, not only a second VSI of that VSIID."""
         newest, standing = attachment.newest, attachment.granted
         let_go = identity_of(heard.manager_id, heard.association)
@@ -327,7 +337,7 @@ class Associations:
         changes = standing.newest is not None and identity_of(standing.manager_id, standing.newest) != let_go
         return not (deciding and changes and attachment.machine.in_force is VdpMode.ASSOCIATE)
 
-    def _let_go(self, attachment: Attachment, heard: Heard, now: float) -> None:
+    def _let_go(self, attachment: Attachment, heard: AssociationReceived, now: float) -> None:
         """A station drops a second VSI of the same VSIID; if that is being decided, what is in force stays."""
         newest = attachment.newest
         if newest and identity_of(attachment.manager_id, newest) == identity_of(heard.manager_id, heard.association):
@@ -335,17 +345,17 @@ class Associations:
             self._drain(now)
         self._answer(attachment.port, heard.manager_id, heard.association.answer(_SUCCESS))
 
-    def _turn_away(self, port: PortId, heard: Heard, refusal: Refusal) -> None:
+    def _turn_away(self, port: PortId, heard: AssociationReceived, refusal: Refusal) -> None:
         """Refuse a VSI without so much as remembering it."""
         asked, status = heard.association, ResponseStatus(refusal.error, hard=refusal.hard)
         for kind, detail in (
             ("vdp.refused", {"reason": refusal.reason, "error": refusal.error.name}),
             ("vdp.response", {"mode": asked.MODE.name, "status": f"{status.encode():#04x}"}),
         ):
-            self._out.append(Happened(kind, port, port.dpid, str(asked.vsi_id), dict(detail)))
+            self._out.append(LogEvent(kind, port, port.dpid, str(asked.vsi_id), dict(detail)))
         self._answer(port, heard.manager_id, asked.answer(status))
 
-    def _request(self, attachment: Attachment, heard: Heard, now: float) -> None:
+    def _request(self, attachment: Attachment, heard: AssociationReceived, now: float) -> None:
         asked = heard.association
         attachment.manager_id = heard.manager_id
         attachment.requests[asked.MODE] = asked
@@ -429,7 +439,7 @@ class Associations:
         }
         self._happened(attachment, "vdp.request", detail)
 
-    def _repeats(self, port: PortId, heard: Heard, now: float) -> bool:
+    def _repeats(self, port: PortId, heard: AssociationReceived, now: float) -> bool:
         """A request for what the station has lost without having said so: it is told, whatever it believes."""
         asked, vsi_id = heard.association, heard.association.vsi_id
         identity = identity_of(heard.manager_id, asked)
@@ -444,7 +454,7 @@ class Associations:
             self.departures.drop(vsi_id, port, identity)
             return False
         detail: dict[str, object] = {"owner": str(owner.port) if owner else None, "reason": departure.cause.value}
-        self._out.append(Happened("vsi.stale", port, port.dpid, str(vsi_id), detail))
+        self._out.append(LogEvent("vsi.stale", port, port.dpid, str(vsi_id), detail))
         self._answer(port, heard.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS))
         return True
 
@@ -475,7 +485,7 @@ class Associations:
                     self._respond(attachment, mode, status, now, quiet)
                 case machine.Announce(reason):
                     self._announce(attachment, reason, now)
-                case machine.Release():
+                case machine.ReleaseVsi():
                     self.remains.released(attachment)
                     self._queue(self._lifecycle.release(attachment), now)
                 case machine.Forget():
@@ -533,7 +543,7 @@ class Associations:
     def _look_up(self, attachment: Attachment, now: float) -> None:
         found = self._types.ask(attachment, now)
         self._out += self._types.take()
-        if not isinstance(found, Pending):
+        if not isinstance(found, LookupPending):
             self._decide_with(attachment, now, found)
 
     def _settle(self, settled: Iterable[Settled], now: float) -> None:
@@ -546,7 +556,7 @@ class Associations:
                 self._in_turn(one, waiter.attempt, partial(self._decide_with, vsi_type=found), now)
                 self._drain(now)
 
-    def _decide_with(self, attachment: Attachment, now: float, vsi_type: Found) -> None:
+    def _decide_with(self, attachment: Attachment, now: float, vsi_type: TypeLookup) -> None:
         asked, mode, attempt = attachment.newest, attachment.machine.wanted, attachment.machine.attempt
         assert asked is not None
         interface = self._stations[attachment.port].interface
@@ -554,7 +564,7 @@ class Associations:
         taken = partial(self._belongings.binding, attachment)
         addressed = partial(self._belongings.address, attachment, macs)
         lacking, claimed = partial(self._lacking, attachment.port), attachment.claimed
-        found: Admission | Refusal
+        found: Admitted | Refusal
         if isinstance(vsi_type, Refusal):
             found = vsi_type
         else:
@@ -576,7 +586,7 @@ class Associations:
             self._queue(self._lifecycle.stage(attachment, found.vsi_type), now)
 
     def _lacking(self, port: PortId, vsi_type: VsiType, vids: tuple[int, ...]) -> str | None:
-        return lacks(vsi_type, self._fabric, port.dpid, vids)
+        return missing_requirement(vsi_type, self._fabric, port.dpid, vids)
 
     def _station_elsewhere(self, attachment: Attachment, mac: int) -> bool:
         return any(one.known == mac and one.port != attachment.port for one in self._stations.values())
@@ -665,39 +675,39 @@ class Associations:
         vsi = self._registry.vsi(vsi_id)
         owner = vsi.owner.port if vsi is not None and vsi.owner else None
         detail: dict[str, object] = {"owner": str(owner) if owner else None}
-        self._out.append(Happened("vsi.settled", owner, owner.dpid if owner else None, str(vsi_id), detail))
+        self._out.append(LogEvent("vsi.settled", owner, owner.dpid if owner else None, str(vsi_id), detail))
 
     # --- the lifecycle's outcomes ---
-    def _queue(self, outcomes: list[Outcome], now: float) -> None:
+    def _queue(self, outcomes: list[LifecycleOutput], now: float) -> None:
         for outcome in outcomes:
             match outcome:
                 case Activated(vsi):
                     self._moved(vsi)
                     self._out.append(outcome)
-                case Apply() | ReadRules() | ReadMeters() | Save() | Happened() | Distrust():
+                case Apply() | ReadRules() | ReadMeters() | Save() | LogEvent() | ResyncSwitch():
                     self._out.append(outcome)
                 case Announcement():
                     self._announcements.append(outcome)
-                case Verdict(attachment, event):
+                case RequestDecided(attachment, event):
                     self._feed(attachment, event, now)
 
-    def _feed(self, attachment: Attachment, event: machine.Event, now: float) -> None:
+    def _feed(self, attachment: Attachment, event: machine.VdpEvent, now: float) -> None:
         self._work.extend((attachment, output) for output in attachment.machine.feed(event, now))
         self._agenda.set(attachment, attachment.machine.deadline)
 
     # --- small things ---
     def _answer(self, port: PortId, manager_id: ManagerId, tlv: Association) -> None:
-        self._out.append(Answer(port, manager_id, tlv))
+        self._out.append(SentAnswer(port, manager_id, tlv))
 
     def _happened(self, attachment: Attachment, kind: str, detail: dict[str, object]) -> None:
         port = attachment.port
-        self._out.append(Happened(kind, port, port.dpid, attachment.text, detail))
+        self._out.append(LogEvent(kind, port, port.dpid, attachment.text, detail))
 
     def _save_departures(self) -> None:
         if (changed := self.departures.changes(self._lifecycle.next_token)) is not None:
             self._out.append(Save(*changed))
 
-    def _take(self) -> list[Output]:
+    def _take(self) -> list[RequestOutput]:
         self._save_departures()
         # The station's answer goes first: its VM waits for it.
         for one in self._announcements:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgpack
 
-from ryu_apps.evb.events import Happened
+from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.timers import Operational
@@ -25,10 +25,10 @@ from ryu_apps.evb.vsi.records.keeper import MULTICAST
 from ryu_apps.evb.vsi.registry import Registry, Vsi
 from ryu_apps.evb.wire.vdp import ManagerId, identity_of
 
-Place = Callable[[PortId], Interface | None]
+InterfaceLookup = Callable[[PortId], Interface | None]
 
 
-class Types(Protocol):
+class TypeSource(Protocol):
     """The VSI types that can be known without asking anybody."""
 
     def origin(self, manager_id: ManagerId, key: VsiTypeKey) -> str:
@@ -42,10 +42,10 @@ def restore(
     records: Mapping[str, bytes],
     registry: Registry,
     lifecycle: Lifecycle,
-    types: Types,
-    place: Place,
+    types: TypeSource,
+    place: InterfaceLookup,
     now: float,
-) -> Iterator[Happened]:
+) -> Iterator[LogEvent]:
     """Fill an empty registry.
 
     Args:
@@ -60,18 +60,18 @@ def restore(
             record = AttachmentRecord.decode(data)
             _restore(record, registry, lifecycle, types, place, now)
         except RecordError as error:
-            yield Happened("vsi.not_restored", detail={"record": key, "reason": str(error)})
+            yield LogEvent("vsi.not_restored", detail={"record": key, "reason": str(error)})
         else:
             text = str(record.newest.vsi_id)
-            yield Happened("vsi.restored", record.port, record.port.dpid, text, {"mode": record.mode.name})
+            yield LogEvent("vsi.restored", record.port, record.port.dpid, text, {"mode": record.mode.name})
 
 
 def _restore(
     record: AttachmentRecord,
     registry: Registry,
     lifecycle: Lifecycle,
-    types: Types,
-    place: Place,
+    types: TypeSource,
+    place: InterfaceLookup,
     now: float,
 ) -> None:
     found = place(record.port)
@@ -115,7 +115,7 @@ def _restore_groups(record: AttachmentRecord, vsi: Vsi, now: float) -> None:
         vsi.listener.memberships.clear()
 
 
-def _type(record: AttachmentRecord, types: Types) -> VsiType | None:
+def _type(record: AttachmentRecord, types: TypeSource) -> VsiType | None:
     if record.program is None:
         return None
     vsi_type = types.recall(record.program.key, record.program.digest)

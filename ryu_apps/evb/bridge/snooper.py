@@ -11,20 +11,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.bridge.query_sender import Inquirer, multicast_at
-from ryu_apps.evb.deadlines import Agenda
-from ryu_apps.evb.events import Happened, SendFrame
-from ryu_apps.evb.model import Binding, Group, Interest
+from ryu_apps.evb.bridge.query_sender import QuerySender, multicast_at
+from ryu_apps.evb.deadlines import DeadlineQueue
+from ryu_apps.evb.events import LogEvent, SendFrame
+from ryu_apps.evb.model import Binding, Interest, MulticastGroup
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.snooping.interests import interests
-from ryu_apps.evb.snooping.listener import Ages, Aging, Ask, Change, Generation
-from ryu_apps.evb.snooping.messages import Question, timers_of, told
+from ryu_apps.evb.snooping.listener import Ages, Aging, Generation, MembershipChange, PendingQuery
+from ryu_apps.evb.snooping.messages import GroupQuery, timers_of, told
 from ryu_apps.evb.snooping.querier import Querier
 from ryu_apps.evb.snooping.settings import Snooping
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Registry, Vsi
-from ryu_apps.evb.vsi.steps import Outcome
+from ryu_apps.evb.vsi.steps import LifecycleOutput
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.membership import MembershipFrame, is_query
 
@@ -38,7 +38,7 @@ _VERSIONS = (4, 6)
 #: beyond a bound; messages of nobody who is snooped here, and such as cannot be read.
 COUNTERS = ("reports", "queries", "filtered", "limit", "sources", "nobody", "malformed")
 
-Output = Outcome | SendFrame
+SnooperOutput = LifecycleOutput | SendFrame
 
 
 class _Chore(Enum):
@@ -69,8 +69,8 @@ class Snooper:
         self._registry = registry
         self._lifecycle = lifecycle
         self._settings = settings
-        self._inquirer = Inquirer(fabric, lifecycle.up, settings)
-        self._agenda: Agenda[Vsi | tuple[int, int] | _Chore] = Agenda()
+        self._inquirer = QuerySender(fabric, lifecycle.up, settings)
+        self._agenda: DeadlineQueue[Vsi | tuple[int, int] | _Chore] = DeadlineQueue()
         self._greetings: dict[Vsi, tuple[int, float]] = {}
         self._unsaved = _Unsaved()
 
@@ -80,7 +80,7 @@ class Snooper:
         return self._agenda.deadline
 
     # --- what comes in ---
-    def frame(self, port: PortId, data: bytes, now: float) -> list[Output]:
+    def frame(self, port: PortId, data: bytes, now: float) -> list[SnooperOutput]:
         """A membership message was punted."""
         try:
             frame = MembershipFrame.decode(data)
@@ -114,9 +114,9 @@ class Snooper:
             if vsi.owner is not None and vsi.owner.port.dpid == dpid:
                 self.activated(vsi, now)
 
-    def tick(self, now: float) -> list[Output]:
+    def tick(self, now: float) -> list[SnooperOutput]:
         """Serve the deadlines that have passed."""
-        said: list[Output] = []
+        said: list[SnooperOutput] = []
         for item in list(self._agenda.due(now)):
             match item:
                 case _Chore.RECORD:
@@ -143,17 +143,17 @@ class Snooper:
             return ()
         return interests(vsi.listener, multicast, vsi.gate_program.binding.bindings)
 
-    def is_configured(self, vsi: Vsi, group: Group) -> bool:
+    def is_configured(self, vsi: Vsi, group: MulticastGroup) -> bool:
         """Whether a VSI receives a group because its type says so."""
         multicast = multicast_at(vsi)
         return multicast is not None and group in multicast.groups
 
-    def lapses(self, vsi: Vsi, binding: Binding, group: Group) -> float | None:
+    def lapses(self, vsi: Vsi, binding: Binding, group: MulticastGroup) -> float | None:
         """When a VSI will be asked about a group that it has joined; None: never, or nothing is to lapse."""
         return vsi.listener.lapses(binding, group, self._ages(vsi))
 
     # --- reports ---
-    def _report(self, port: PortId, frame: MembershipFrame, now: float) -> list[Output]:
+    def _report(self, port: PortId, frame: MembershipFrame, now: float) -> list[SnooperOutput]:
         vid = frame.vid
         vsi = None if vid is None else self._registry.active_at(port, Binding(vid, frame.src))
         multicast = None if vsi is None else multicast_at(vsi)
@@ -166,15 +166,15 @@ class Snooper:
         self.counters.update(vsi.listener.counters - before)
         return self._pursue(vsi, changes, now)
 
-    def _pursue(self, vsi: Vsi, changes: list[Change], now: float) -> list[Output]:
+    def _pursue(self, vsi: Vsi, changes: list[MembershipChange], now: float) -> list[SnooperOutput]:
         """Ask what is due; tell switches, store and journal what has changed."""
         if self._registry.vsi(vsi.vsi_id) is not vsi:
             self._greetings.pop(vsi, None)
             return []
         ages = self._ages(vsi)
-        said: list[Output] = [*self._greet(vsi, now)]
+        said: list[SnooperOutput] = [*self._greet(vsi, now)]
         for one in vsi.listener.tick(now, ages):
-            if isinstance(one, Change):
+            if isinstance(one, MembershipChange):
                 changes.append(one)
             else:
                 said += self._ask(vsi, one)
@@ -194,7 +194,7 @@ class Snooper:
         """While a VSI moves, its silence means nothing."""
         settled = vsi.owner is not None and len(vsi.attachments) == 1
 
-        def ages(binding: Binding, group: Group) -> Aging | None:
+        def ages(binding: Binding, group: MulticastGroup) -> Aging | None:
             querier = self.queriers.get((binding.vid, group.version))
             return querier.aging if settled and querier is not None else None
 
@@ -215,7 +215,7 @@ class Snooper:
         if news:
             self._rearm(frame.vid)
 
-    def _general(self, vid: int, version: int, now: float) -> list[Output]:
+    def _general(self, vid: int, version: int, now: float) -> list[SnooperOutput]:
         querier = self.queriers[vid, version]
         before = querier.state
         due = querier.tick(now)
@@ -224,14 +224,14 @@ class Snooper:
             self._rearm(vid)
         if not due:
             return []
-        asked = Question(version, None, Generation.THIRD, querier.timers.query_response_interval)
-        said: list[Output] = [*self._inquirer.hosts(vid, asked)]
+        asked = GroupQuery(version, None, Generation.THIRD, querier.timers.query_response_interval)
+        said: list[SnooperOutput] = [*self._inquirer.hosts(vid, asked)]
         for vsi in self._registry:
             for binding in self._bindings(vsi, vid):
                 said += self._inquirer.one(vsi, binding, asked)
         return said
 
-    def _greet(self, vsi: Vsi, now: float) -> Iterator[Output]:
+    def _greet(self, vsi: Vsi, now: float) -> Iterator[SnooperOutput]:
         left, due = self._greetings.get(vsi, (0, 0.0))
         if not left or due > now:
             return
@@ -242,14 +242,16 @@ class Snooper:
         for version in _VERSIONS:
             for vid in self._vids(vsi):
                 for binding in self._bindings(vsi, vid):
-                    yield from self._inquirer.one(vsi, binding, Question(version, None, Generation.THIRD, within))
+                    yield from self._inquirer.one(vsi, binding, GroupQuery(version, None, Generation.THIRD, within))
 
-    def _ask(self, vsi: Vsi, ask: Ask) -> Iterator[Output]:
+    def _ask(self, vsi: Vsi, ask: PendingQuery) -> Iterator[SnooperOutput]:
         within = vsi.listener.timers.last_member_query_interval
-        yield from self._inquirer.one(vsi, ask.binding, Question(ask.group.version, ask.group, ask.generation, within))
+        yield from self._inquirer.one(
+            vsi, ask.binding, GroupQuery(ask.group.version, ask.group, ask.generation, within)
+        )
 
     # --- what is remembered ---
-    def _record(self, now: float) -> list[Output]:
+    def _record(self, now: float) -> list[SnooperOutput]:
         unsaved = self._unsaved
         if unsaved.not_before > now:
             self._agenda.set(_Chore.RECORD, unsaved.not_before)
@@ -286,8 +288,8 @@ class Snooper:
         program = vsi.gate_program
         return [] if program is None else list(dict.fromkeys(one.vid for one in program.binding.bindings))
 
-    def _happened(self, vsi: Vsi, change: Change) -> Happened:
+    def _happened(self, vsi: Vsi, change: MembershipChange) -> LogEvent:
         port = vsi.owner.port if vsi.owner else None
         detail: dict[str, object] = {"vid": change.binding.vid, "group": str(change.group), "why": change.reason}
         kind = "multicast.joined" if change.reason in ("joined", "sources") else "multicast.left"
-        return Happened(kind, port, port.dpid if port else None, vsi.text, detail)
+        return LogEvent(kind, port, port.dpid if port else None, vsi.text, detail)

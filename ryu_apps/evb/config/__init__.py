@@ -15,16 +15,16 @@ from ryu_apps.evb.config.managers import manager_lines, odd_managers, vsi_manage
 from ryu_apps.evb.config.schema import (
     FORWARD_IN_FLIGHT,
     STATISTICS_INTERVAL,
+    BridgeMulticastSection,
     ConfigFile,
-    Datapath,
-    Host,
-    Link,
-    Multicast,
+    DatapathSection,
+    HostSection,
+    LinkSection,
     QuerierValues,
-    Station,
+    StationSection,
     TimerLimitValues,
     TimerValues,
-    Trunk,
+    TrunkSection,
 )
 from ryu_apps.evb.config.text import flow_map, quoted
 from ryu_apps.evb.model import Retention
@@ -138,11 +138,11 @@ def _inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
-        if sum(isinstance(one, Trunk) for one in dp.interfaces.values()) > MAX_TRUNKS:
+        if sum(isinstance(one, TrunkSection) for one in dp.interfaces.values()) > MAX_TRUNKS:
             found.append((here, f"more than {MAX_TRUNKS} trunks"))
         found += _odd_appliances(here, dp)
         for port_no, one in dp.interfaces.items():
-            if isinstance(one, Trunk):
+            if isinstance(one, TrunkSection):
                 found += _broken_link(parsed, name, port_no, one.link)
             else:
                 found += _odd_vlans((*here, port_no), one)
@@ -162,7 +162,7 @@ def _ambiguous_macs(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
     owners: dict[tuple[int, int], Path] = {}
     for name, dp in parsed.dps.items():
         for port_no, one in dp.interfaces.items():
-            if not isinstance(one, Host):
+            if not isinstance(one, HostSection):
                 continue
             for index, mac in enumerate(one.macs):
                 here: Path = ("dps", name, "interfaces", port_no, "macs", index)
@@ -172,8 +172,8 @@ def _ambiguous_macs(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
                     yield here, f"{mac_to_text(mac)} is already configured at port {other[3]} of {other[1]}"
 
 
-def _odd_vlans(here: Path, one: Station | Host) -> Iterator[tuple[Path, str]]:
-    if isinstance(one, Host) and not _vids(one):
+def _odd_vlans(here: Path, one: StationSection | HostSection) -> Iterator[tuple[Path, str]]:
+    if isinstance(one, HostSection) and not _vids(one):
         yield here, "a host needs a native_vlan or tagged_vlans"
     for index, vid in enumerate(one.tagged_vlans):
         if vid == one.native_vlan:
@@ -182,11 +182,11 @@ def _odd_vlans(here: Path, one: Station | Host) -> Iterator[tuple[Path, str]]:
             yield (*here, "tagged_vlans", index), f"VLAN {vid} is given twice"
 
 
-def _odd_appliances(here: Path, dp: Datapath) -> Iterator[tuple[Path, str]]:
+def _odd_appliances(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]:
     """Who is redirected to an appliance is redirected to one address."""
     owners: dict[tuple[str, int], int] = {}
     for port_no, one in dp.interfaces.items():
-        if not isinstance(one, Host) or one.appliance is None:
+        if not isinstance(one, HostSection) or one.appliance is None:
             continue
         if len(set(one.macs)) > 1:
             yield (*here, port_no, "macs"), f"an appliance {one.appliance} has one address, not {len(one.macs)}"
@@ -197,7 +197,7 @@ def _odd_appliances(here: Path, dp: Datapath) -> Iterator[tuple[Path, str]]:
             yield (*here, port_no, "appliance"), reason
 
 
-def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: Link) -> Iterator[tuple[Path, str]]:
+def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: LinkSection) -> Iterator[tuple[Path, str]]:
     here: Path = ("dps", name, "interfaces", port_no, "link")
     if link.dp not in parsed.dps:
         yield (*here, "dp"), f"there is no dp {link.dp!r}"
@@ -205,13 +205,13 @@ def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: Link) -> Ite
     other = parsed.dps[link.dp].interfaces.get(link.port)
     if link.dp == name:
         yield here, "a trunk leads to another switch"
-    elif not isinstance(other, Trunk):
+    elif not isinstance(other, TrunkSection):
         yield (*here, "port"), f"port {link.port} of {link.dp} is not a trunk"
     elif (other.link.dp, other.link.port) != (name, port_no):
         yield here, f"port {link.port} of {link.dp} leads to port {other.link.port} of {other.link.dp}, not back here"
 
 
-def _vids(one: Station | Host) -> list[int]:
+def _vids(one: StationSection | HostSection) -> list[int]:
     return [vid for vid in (one.native_vlan, *one.tagged_vlans) if vid is not None]
 
 
@@ -231,17 +231,17 @@ def _fabric(parsed: ConfigFile) -> Fabric:
     )
 
 
-def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) -> Interface:
+def _interface(parsed: ConfigFile, port_no: int, one: StationSection | HostSection | TrunkSection) -> Interface:
     match one:
-        case Trunk(name=name, link=link):
+        case TrunkSection(name=name, link=link):
             peer = PortId(parsed.dps[link.dp].dp_id, link.port)
             return Interface(port_no, name, Role.TRUNK, peer=peer)
-        case Host(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):
+        case HostSection(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):
             found, addresses = tuple(dict.fromkeys(macs)), tuple(dict.fromkeys(one.addresses))
             return Interface(
                 port_no, name, Role.HOST, native, tuple(tagged), found, appliance=appliance, addresses=addresses
             )
-        case Station(name=name, native_vlan=native, tagged_vlans=tagged):
+        case StationSection(name=name, native_vlan=native, tagged_vlans=tagged):
             return Interface(
                 port_no,
                 name,
@@ -255,7 +255,7 @@ def _interface(parsed: ConfigFile, port_no: int, one: Station | Host | Trunk) ->
             )
 
 
-def _snooping(written: Multicast) -> Snooping:
+def _snooping(written: BridgeMulticastSection) -> Snooping:
     usual = _querying(written, USUAL.usual)
     return Snooping(usual, {vid: _querying(one, usual) for vid, one in written.vlans.items()})
 

@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
-from ryu_apps.evb.config.schema import Backend as WrittenBackend
-from ryu_apps.evb.config.schema import BalancerTimeouts, ConfigFile, Host
-from ryu_apps.evb.config.schema import LoadBalancer as Written
+from ryu_apps.evb.config.schema import BackendSection as WrittenBackend
+from ryu_apps.evb.config.schema import BalancerTimeouts, ConfigFile, HostSection
+from ryu_apps.evb.config.schema import LoadBalancerSection as Written
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
-from ryu_apps.evb.policy.document import Path
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.evb.policy.document import Finding, Path
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.wire.mac import mac_to_text
 
 #: Seconds without a frame until a connection that stands is forgotten, unless the file says otherwise.
-_IDLE = {Protocol.TCP: 3600, Protocol.UDP: 60}
-
-Oddity = tuple[Path, str]
+_IDLE = {TransportProtocol.TCP: 3600, TransportProtocol.UDP: 60}
 
 
 # --- what contradicts itself --------------------------------------------------------------------
-def odd_balancers(parsed: ConfigFile) -> Iterator[Oddity]:
+def odd_balancers(parsed: ConfigFile) -> Iterator[Finding]:
     """Services that could not be told apart, addresses that somebody has already, and back ends nobody can reach."""
     services: dict[tuple[object, ...], str] = {}
     macs: dict[tuple[int, object], tuple[str, int]] = {}
@@ -38,11 +36,15 @@ def odd_balancers(parsed: ConfigFile) -> Iterator[Oddity]:
         yield from _odd_backends(here, one)
 
 
-def _taken(parsed: ConfigFile, here: Path, one: Written) -> Iterator[Oddity]:
+def _taken(parsed: ConfigFile, here: Path, one: Written) -> Iterator[Finding]:
     """The MAC address is nobody's."""
     for dp_name, dp in parsed.dps.items():
         for port_no, host in dp.interfaces.items():
-            if isinstance(host, Host) and one.mac in host.macs and one.vlan in (host.native_vlan, *host.tagged_vlans):
+            if (
+                isinstance(host, HostSection)
+                and one.mac in host.macs
+                and one.vlan in (host.native_vlan, *host.tagged_vlans)
+            ):
                 yield (*here, "mac"), f"{mac_to_text(one.mac)} is the address of port {port_no} of {dp_name}"
     for name, other in parsed.load_balancers.items():
         for backend in other.backends if other.vlan == one.vlan else ():
@@ -50,7 +52,7 @@ def _taken(parsed: ConfigFile, here: Path, one: Written) -> Iterator[Oddity]:
                 yield (*here, "mac"), f"{mac_to_text(one.mac)} is the address of back end {backend} of {name}"
 
 
-def _odd_backends(here: Path, one: Written) -> Iterator[Oddity]:
+def _odd_backends(here: Path, one: Written) -> Iterator[Finding]:
     seen: dict[tuple[object, int], str] = {}
     for name, backend in one.backends.items():
         for index, address in enumerate(backend.addresses):
@@ -73,7 +75,7 @@ def balancers(written: dict[str, Written]) -> tuple[LoadBalancer, ...]:
 
 
 def _balancer(number: int, name: str, one: Written) -> LoadBalancer:
-    protocol = Protocol(one.protocol)
+    protocol = TransportProtocol(one.protocol)
     return LoadBalancer(
         number,
         name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields
 
-from ryu_apps.evb.config.schema import ConfigFile, HttpManager
+from ryu_apps.evb.config.schema import ConfigFile, HttpManagerSection
 from ryu_apps.evb.config.text import flow_map, quoted
 from ryu_apps.evb.policy.document import Path
 from ryu_apps.evb.policy.offer import HttpSource
@@ -24,7 +24,7 @@ def odd_managers(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
         first = owners.setdefault(manager_from_text(written), written)
         if first != written:
             yield here, f"{written!r} is the same VSI Manager ID as {first!r}"
-        if isinstance(one, HttpManager) and one.ca_file is not None and not one.url.startswith("https:"):
+        if isinstance(one, HttpManagerSection) and one.ca_file is not None and not one.url.startswith("https:"):
             yield (*here, "ca_file"), "over http nobody shows a certificate"
 
 
@@ -35,7 +35,7 @@ def vsi_managers(parsed: ConfigFile) -> VsiManagers:
     return VsiManagers(listed, Here(written.unlisted))
 
 
-def _source(served: HttpManager | str) -> HttpSource | Here:
+def _source(served: HttpManagerSection | str) -> HttpSource | Here:
     if isinstance(served, str):
         return Here(served)
     return HttpSource(served.url, served.timeout, served.lifetime, served.max_size, served.ca_file)

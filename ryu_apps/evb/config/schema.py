@@ -12,7 +12,7 @@ from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
-from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.policy.validate import Strict, Timeout
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 
@@ -35,7 +35,7 @@ def _mac(written: object) -> int:
     return mac
 
 
-Mac = Annotated[int, PlainValidator(_mac), WithJsonSchema({"type": "string"})]
+MacText = Annotated[int, PlainValidator(_mac), WithJsonSchema({"type": "string"})]
 
 
 def _ip(written: object) -> IPv4Address | IPv6Address:
@@ -54,16 +54,15 @@ def _transport_port(written: object) -> int:
     return block.value
 
 
-IpAddress = Annotated[IPv4Address | IPv6Address, PlainValidator(_ip), WithJsonSchema({"type": "string"})]
+IpAddressText = Annotated[IPv4Address | IPv6Address, PlainValidator(_ip), WithJsonSchema({"type": "string"})]
 #: A port of TCP or UDP: a number or a name.
 TransportPort = Annotated[int, PlainValidator(_transport_port), WithJsonSchema({"type": ["string", "integer"]})]
 #: OpenFlow's timeouts are 16 bits of seconds.
-Seconds = Annotated[int, Field(ge=1, le=0xFFFF)]
-Vid = Annotated[int, Field(ge=1, le=4094)]
+VlanId = Annotated[int, Field(ge=1, le=4094)]
 PortNo = Annotated[int, Field(ge=1, le=MAX_PORT)]
 #: What can be a segment of a URL as it is.
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-Name = Annotated[str, Field(min_length=1, max_length=64)]
+ShortName = Annotated[str, Field(min_length=1, max_length=64)]
 #: A name or address by which a client finds this machine, without a port.
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
 Exponent = Annotated[int, Field(ge=0, le=31)]
@@ -86,52 +85,52 @@ class TimerLimitValues(Strict):
     rka: Exponent | None = None
 
 
-class Link(Strict):
+class LinkSection(Strict):
     """The far end of a trunk."""
 
-    dp: Name
+    dp: ShortName
     port: PortNo
 
 
-class Station(Strict):
+class StationSection(Strict):
     """A port towards a hypervisor that speaks EVB."""
 
-    name: Name
+    name: ShortName
     role: Literal["station"]
-    native_vlan: Vid | None = None
-    tagged_vlans: list[Vid] = Field(default_factory=list)
+    native_vlan: VlanId | None = None
+    tagged_vlans: list[VlanId] = Field(default_factory=list)
     timers: TimerValues = TimerValues()
     timer_limits: TimerLimitValues = TimerLimitValues()
     stage_on: StageOnText | None = None
     takeover: TakeoverText | None = None
 
 
-class Host(Strict):
+class HostSection(Strict):
     """A port towards configured end systems."""
 
-    name: Name
+    name: ShortName
     role: Literal["host"]
-    native_vlan: Vid | None = None
-    tagged_vlans: list[Vid] = Field(default_factory=list)
-    macs: Annotated[list[Mac], Field(min_length=1)]
-    addresses: Annotated[list[IpAddress], Field(max_length=1000)] = Field(default_factory=list)
+    native_vlan: VlanId | None = None
+    tagged_vlans: list[VlanId] = Field(default_factory=list)
+    macs: Annotated[list[MacText], Field(min_length=1)]
+    addresses: Annotated[list[IpAddressText], Field(max_length=1000)] = Field(default_factory=list)
     appliance: Literal["tcp_proxy"] | None = None
 
 
-class Trunk(Strict):
+class TrunkSection(Strict):
     """A port towards another switch."""
 
-    name: Name
+    name: ShortName
     role: Literal["trunk"]
-    link: Link
+    link: LinkSection
 
 
-class Datapath(Strict):
+class DatapathSection(Strict):
     """One switch."""
 
     dp_id: Annotated[int, Field(ge=1, le=(1 << 64) - 1)]
     max_rules: Annotated[int, Field(ge=1)] | None = None
-    interfaces: dict[PortNo, Annotated[Station | Host | Trunk, Field(discriminator="role")]]
+    interfaces: dict[PortNo, Annotated[StationSection | HostSection | TrunkSection, Field(discriminator="role")]]
 
 
 class QuerierValues(Strict):
@@ -143,19 +142,19 @@ class QuerierValues(Strict):
     query_response_interval: Annotated[int, Field(ge=1, le=3174)] | None = None
 
 
-class Multicast(QuerierValues):
+class BridgeMulticastSection(QuerierValues):
     """All queriers, and those of single VLANs."""
 
     last_member_query_interval: Annotated[int, Field(ge=1, le=25)] | None = None
     last_member_query_count: Annotated[int, Field(ge=1, le=7)] | None = None
-    vlans: dict[Vid, QuerierValues] = Field(default_factory=dict)
+    vlans: dict[VlanId, QuerierValues] = Field(default_factory=dict)
 
 
-class Backend(Strict):
+class BackendSection(Strict):
     """One back end of a load balancer."""
 
-    mac: Mac
-    addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=8)]
+    mac: MacText
+    addresses: Annotated[list[IpAddressText], Field(min_length=1, max_length=8)]
     port: TransportPort | None = None
     weight: Annotated[int, Field(ge=1, le=255)] = 1
 
@@ -163,22 +162,22 @@ class Backend(Strict):
 class BalancerTimeouts(Strict):
     """Seconds without a frame after which a connection of an end system is forgotten; idle: 60 for UDP."""
 
-    opening: Seconds = 10
-    idle: Seconds | None = None
-    closing: Seconds = 120
+    opening: Timeout = 10
+    idle: Timeout | None = None
+    closing: Timeout = 120
 
 
-class LoadBalancer(Strict):
+class LoadBalancerSection(Strict):
     """A virtual address and what stands behind it."""
 
-    vlan: Vid
-    mac: Mac
-    addresses: Annotated[list[IpAddress], Field(min_length=1, max_length=8)]
+    vlan: VlanId
+    mac: MacText
+    addresses: Annotated[list[IpAddressText], Field(min_length=1, max_length=8)]
     protocol: Literal["tcp", "udp"] = "tcp"
     port: TransportPort
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 10_000
     timeouts: BalancerTimeouts = BalancerTimeouts()
-    backends: Annotated[dict[PlainName, Backend], Field(min_length=1, max_length=64)]
+    backends: Annotated[dict[PlainName, BackendSection], Field(min_length=1, max_length=64)]
 
 
 def _url(written: object) -> str:
@@ -213,7 +212,7 @@ WrittenManagerId = Annotated[str | int, PlainValidator(_manager_id), WithJsonSch
 ServedHere = Annotated[str, PlainValidator(_served), WithJsonSchema({"type": "string"})]
 
 
-class HttpManager(Strict):
+class HttpManagerSection(Strict):
     """A VSI manager that is asked over HTTP."""
 
     url: Url
@@ -224,17 +223,19 @@ class HttpManager(Strict):
 
 
 def _kind(written: Any) -> str:
-    return "http" if isinstance(written, dict | HttpManager) else "here"
+    return "http" if isinstance(written, dict | HttpManagerSection) else "here"
 
 
-class Managers(Strict):
+class ManagersSection(Strict):
     """The VSI managers, and what those get that are not listed."""
 
     unlisted: Literal["local", "refuse"] = "local"
     managers: Annotated[
         dict[
             WrittenManagerId,
-            Annotated[Annotated[HttpManager, Tag("http")] | Annotated[ServedHere, Tag("here")], Discriminator(_kind)],
+            Annotated[
+                Annotated[HttpManagerSection, Tag("http")] | Annotated[ServedHere, Tag("here")], Discriminator(_kind)
+            ],
         ],
         Field(max_length=1000),
     ] = Field(default_factory=dict)
@@ -257,11 +258,13 @@ class ConfigFile(Strict):
     takeover: TakeoverText = "announced"
     timers: TimerValues = TimerValues()
     timer_limits: TimerLimitValues = TimerLimitValues()
-    multicast: Multicast = Multicast()
+    multicast: BridgeMulticastSection = BridgeMulticastSection()
     statistics_interval: Annotated[float, Field(ge=0.1, le=3600)] = STATISTICS_INTERVAL
     statistics_retention: RetentionValues = RetentionValues()
     forward_in_flight: Annotated[int, Field(ge=0, le=60)] = FORWARD_IN_FLIGHT
-    load_balancers: Annotated[dict[PlainName, LoadBalancer], Field(max_length=1000)] = Field(default_factory=dict)
-    vsi_managers: Managers = Managers()
+    load_balancers: Annotated[dict[PlainName, LoadBalancerSection], Field(max_length=1000)] = Field(
+        default_factory=dict
+    )
+    vsi_managers: ManagersSection = ManagersSection()
     rest_names: Annotated[list[HostName], Field(max_length=100)] = Field(default_factory=list)
-    dps: dict[Name, Datapath]
+    dps: dict[ShortName, DatapathSection]

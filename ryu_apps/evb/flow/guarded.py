@@ -7,7 +7,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import Fields
+from ryu_apps.evb.flow.rule import MatchFields
 
 _ARP, _IPV4, _IPV6 = 0x0806, 0x0800, 0x86DD
 _ICMP, _IGMP, _UDP, _ICMPV6 = 1, 2, 17, 58
@@ -35,7 +35,7 @@ class NetworkRole(Enum):
     """IGMP and MLD queries, multicast router discovery."""
 
 
-def _of_a_router() -> Iterator[Fields]:
+def _of_a_router() -> Iterator[MatchFields]:
     for kind in (5, 9):  # redirect, router advertisement
         yield {"eth_type": _IPV4, "ip_proto": _ICMP, "icmpv4_type": kind}
     # An advertisement of a neighbour may say that it is a router: see plain_advertisements.
@@ -50,33 +50,33 @@ def _of_a_router() -> Iterator[Fields]:
         yield {"eth_type": _IPV6, "ip_proto": _UDP, "ipv6_dst": _LINK_6, "udp_dst": port}
 
 
-def _of_a_dhcp_server() -> Iterator[Fields]:
+def _of_a_dhcp_server() -> Iterator[MatchFields]:
     """What clients listen to, and what comes from where servers and relays listen."""
     for eth_type, server, client in ((_IPV4, 67, 68), (_IPV6, 547, 546)):
         yield {"eth_type": eth_type, "ip_proto": _UDP, "udp_src": server}
         yield {"eth_type": eth_type, "ip_proto": _UDP, "udp_dst": client}
 
 
-def _of_a_querier() -> Iterator[Fields]:
+def _of_a_querier() -> Iterator[MatchFields]:
     for where in (*_OF_QUERIERS, *_NO_GROUPS):
         yield {"eth_type": _IPV4, "ip_proto": _IGMP, "ipv4_dst": where}
     for kind in (130, 151):  # MLD query, multicast router advertisement
         yield _icmpv6(kind)
 
 
-_FRAMES: Mapping[NetworkRole, Callable[[], Iterator[Fields]]] = {
+_FRAMES: Mapping[NetworkRole, Callable[[], Iterator[MatchFields]]] = {
     NetworkRole.ROUTER: _of_a_router,
     NetworkRole.DHCP_SERVER: _of_a_dhcp_server,
     NetworkRole.QUERIER: _of_a_querier,
 }
 
 
-def frames_of(role: NetworkRole) -> Iterator[Fields]:
+def frames_of(role: NetworkRole) -> Iterator[MatchFields]:
     """What only who has a role should send."""
     return _FRAMES[role]()
 
 
-def plain_advertisements() -> Iterator[Fields]:
+def plain_advertisements() -> Iterator[MatchFields]:
     """Neighbour advertisements of who is no router: any but the R flag, and nothing where RFC 4861 reserves bits.
 
     Open vSwitch matches the word as a whole only.
@@ -85,7 +85,7 @@ def plain_advertisements() -> Iterator[Fields]:
         yield {**_icmpv6(_ADVERTISEMENT), "nd_reserved": flags}
 
 
-class Net(NamedTuple):
+class MaskedPrefix(NamedTuple):
     """Addresses of one IP version as a value and a mask."""
 
     version: int
@@ -93,20 +93,20 @@ class Net(NamedTuple):
     mask: int
 
     @classmethod
-    def of(cls, address: IPv4Address | IPv6Address) -> Net:
+    def of(cls, address: IPv4Address | IPv6Address) -> MaskedPrefix:
         """One address."""
         return cls(address.version, int(address), (1 << address.max_prefixlen) - 1)
 
-    def meets(self, other: Net) -> bool:
+    def meets(self, other: MaskedPrefix) -> bool:
         """Whether some address is in both."""
         return self.version == other.version and self.value & other.mask == other.value & self.mask
 
 
 #: Link-local addresses that people give, and routers are given: derived ones (RFC 4291, RFC 7217) are never so low.
-LOW_LINK_LOCAL = Net(6, 0xFE80 << 112, (1 << 112) - 1 << 16)
+LOW_LINK_LOCAL = MaskedPrefix(6, 0xFE80 << 112, (1 << 112) - 1 << 16)
 
 
-def claims(net: Net) -> Iterator[Fields]:
+def claims(net: MaskedPrefix) -> Iterator[MatchFields]:
     """Frames that say of their sender that it has such an address."""
     where = net.value, net.mask
     if net.version == 4:
@@ -121,7 +121,7 @@ def claims(net: Net) -> Iterator[Fields]:
     yield {**_icmpv6(_SOLICITATION), "ipv6_src": 0, "ipv6_nd_target": where}
 
 
-def unread() -> Iterator[Fields]:
+def unread() -> Iterator[MatchFields]:
     """Claims of addresses that Open vSwitch does not read, so that their fields are 0, and kernels do.
 
     ARP of hardware type 6 (IEEE 802) reads as no operation; neighbour discovery with an option that comes twice as
@@ -132,11 +132,11 @@ def unread() -> Iterator[Fields]:
         yield {**_icmpv6(kind), "ipv6_nd_target": 0}
 
 
-def derived_link_local(mac: int) -> Net:
+def derived_link_local(mac: int) -> MaskedPrefix:
     """The link-local address that follows from a MAC address (RFC 4291, appendix A)."""
     interface_id = (mac >> 24) << 40 | 0xFFFE << 24 | mac & 0xFFFFFF
-    return Net.of(IPv6Address(0xFE80 << 112 | interface_id ^ 1 << 57))
+    return MaskedPrefix.of(IPv6Address(0xFE80 << 112 | interface_id ^ 1 << 57))
 
 
-def _icmpv6(kind: int) -> Fields:
+def _icmpv6(kind: int) -> MatchFields:
     return {"eth_type": _IPV6, "ip_proto": _ICMPV6, "icmpv6_type": kind}

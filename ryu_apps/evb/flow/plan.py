@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ryu_apps.evb.flow.rule import Change, Rule, RuleKey
+from ryu_apps.evb.flow.rule import Rule, RuleChange, RuleKey
 
 #: Rules of one owner in one switch.
 RuleSet = dict[RuleKey, Rule]
@@ -15,26 +15,26 @@ def rule_set(rules: Iterable[Rule]) -> RuleSet:
     return {rule.key: rule for rule in rules}
 
 
-def difference(before: Mapping[RuleKey, Rule], after: Mapping[RuleKey, Rule]) -> Change:
+def difference(before: Mapping[RuleKey, Rule], after: Mapping[RuleKey, Rule]) -> RuleChange:
     """What turns ``before`` into ``after``: additions and overwrites, then strict removals."""
-    return Change(
+    return RuleChange(
         add=tuple(rule for key, rule in after.items() if before.get(key) != rule),
         remove=tuple(rule for key, rule in before.items() if key not in after),
     )
 
 
-def merge(*changes: Change) -> Change:
+def merge(*changes: RuleChange) -> RuleChange:
     """One change that does all of them; where two write the same rule the later one wins."""
     added = rule_set(rule for change in changes for rule in change.add)
-    return Change(
+    return RuleChange(
         meters=tuple(meter for change in changes for meter in change.meters),
         counters=tuple(meter for change in changes for meter in change.counters),
         groups=tuple(group for change in changes for group in change.groups),
         blocks=tuple(block for change in changes for block in change.blocks),
         add=tuple(added.values()),
         remove=tuple(rule for change in changes for rule in change.remove if rule.key not in added),
-        sweep=tuple(mask for change in changes for mask in change.sweep),
-        drop_groups=tuple(group for change in changes for group in change.drop_groups),
-        drop_meters=tuple(meter for change in changes for meter in change.drop_meters),
+        delete_by_cookie=tuple(mask for change in changes for mask in change.delete_by_cookie),
+        delete_groups=tuple(group for change in changes for group in change.delete_groups),
+        delete_meters=tuple(meter for change in changes for meter in change.delete_meters),
         keep_counters=next((one.keep_counters for one in changes if one.keep_counters is not None), None),
     )

@@ -91,7 +91,7 @@ Match = tuple[FieldMatch, ...]
 
 
 #: Keyword arguments of :func:`match`, for callers that compose a match from parts.
-Fields = dict[str, int | tuple[int, int]]
+MatchFields = dict[str, int | tuple[int, int]]
 
 
 def match(**fields: int | tuple[int, int]) -> Match:
@@ -128,7 +128,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class ToGroup:
+class OutputGroup:
     """Hand the frame to a group."""
 
     group_id: int
@@ -160,7 +160,7 @@ class Resubmit:
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetInPort:
+class ClearInPort:
     """Clear the ingress port, so that a later output may return the frame to where it came from.
 
     OpenFlow suppresses output to the ingress port; reflective relay needs it.
@@ -192,7 +192,7 @@ def whole(name: str) -> Bits:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadBits:
+class RegLoad:
     """Overwrite some bits of a field, 64 at most (an Open vSwitch extension).
 
     This is what the rules write that a switch has learnt, even where they write a whole field.
@@ -203,20 +203,20 @@ class LoadBits:
 
 
 @dataclass(frozen=True, slots=True)
-class Push:
+class StackPush:
     """Lay some bits aside (an Open vSwitch extension): two pushed and popped crosswise change places."""
 
     source: Bits
 
 
 @dataclass(frozen=True, slots=True)
-class Pop:
+class StackPop:
     """Overwrite some bits of a field with what was laid aside last."""
 
     target: Bits
 
 
-class Learned(NamedTuple):
+class LearnSpec(NamedTuple):
     """One match field or one action of a rule that is to be learnt.
 
     Attributes:
@@ -254,23 +254,23 @@ class Learn:
     idle_timeout: int
     fin_idle_timeout: int
     limit: int
-    verdict: Bits | None
-    match: tuple[Learned, ...]
-    writes: tuple[Learned, ...]
+    result_dst: Bits | None
+    match: tuple[LearnSpec, ...]
+    writes: tuple[LearnSpec, ...]
     hard_timeout: int = 0
 
 
 Action = (
     Output
-    | ToGroup
+    | OutputGroup
     | SetField
-    | LoadBits
-    | Push
-    | Pop
+    | RegLoad
+    | StackPush
+    | StackPop
     | PushVlan
     | PopVlan
     | Resubmit
-    | ForgetInPort
+    | ClearInPort
     | FinTimeout
     | Learn
 )
@@ -395,13 +395,13 @@ class RuleBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RuleChange:
     """What one switch is asked to do, in this order.
 
     ``meters`` are written anew, and begin at 0; ``counters`` are meters that go on counting if they are there.
     ``blocks`` and ``add`` add or overwrite (same key: the old rule goes).  ``remove`` deletes strictly
-    by key *and* exact cookie, so a rule that a newer owner has overwritten stays.  ``sweep`` deletes
-    by cookie mask in all tables.  ``drop_meters`` delete, and with a meter goes every rule that refers to it;
+    by key *and* exact cookie, so a rule that a newer owner has overwritten stays.  ``delete_by_cookie`` deletes
+    by cookie mask in all tables.  ``delete_meters`` delete, and with a meter goes every rule that refers to it;
     ``keep_counters``, unless it is None, are the only ids from ``FIRST_COUNTER`` on that stay.  A bundle deletes
     no meter.
     """
@@ -411,10 +411,10 @@ class Change:
     blocks: tuple[RuleBlock, ...] = ()
     add: tuple[Rule, ...] = ()
     remove: tuple[Rule, ...] = ()
-    sweep: tuple[CookieMask, ...] = ()
-    drop_groups: tuple[int, ...] = ()
+    delete_by_cookie: tuple[CookieMask, ...] = ()
+    delete_groups: tuple[int, ...] = ()
     counters: tuple[Meter, ...] = ()
-    drop_meters: tuple[int, ...] = ()
+    delete_meters: tuple[int, ...] = ()
     keep_counters: frozenset[int] | None = None
 
     def __bool__(self) -> bool:
@@ -426,11 +426,11 @@ class Change:
         return [
             one
             for one in known
-            if one in self.drop_meters or (one >= FIRST_COUNTER and keep is not None and one not in keep)
+            if one in self.delete_meters or (one >= FIRST_COUNTER and keep is not None and one not in keep)
         ]
 
 
-_NO_CHANGE = Change()
+_NO_CHANGE = RuleChange()
 
 
 @dataclass(slots=True)
@@ -441,7 +441,7 @@ class FlowTable:
     groups: dict[int, Group] = field(default_factory=dict)
     meters: dict[int, Meter] = field(default_factory=dict)
 
-    def apply(self, change: Change) -> None:
+    def apply(self, change: RuleChange) -> None:
         """Carry out a change as the switch would."""
         self.meters.update((meter.meter_id, meter) for meter in change.meters)
         self.meters.update((meter.meter_id, meter) for meter in change.counters)
@@ -453,9 +453,9 @@ class FlowTable:
             present = self.rules.get(rule.key)
             if present is not None and present.cookie == rule.cookie:
                 del self.rules[rule.key]
-        for mask in change.sweep:
+        for mask in change.delete_by_cookie:
             self.rules = {key: rule for key, rule in self.rules.items() if not mask.covers(rule.cookie)}
-        for group_id in change.drop_groups:
+        for group_id in change.delete_groups:
             self.groups.pop(group_id, None)
         for meter_id in change.meters_that_go(list(self.meters)):
             del self.meters[meter_id]

@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import ANY_GROUP, VLAN_PRESENT, Action, Resubmit, Rule, SetField, match
-from ryu_apps.evb.pipeline.tables import PORT_MASK, Kind, Priority, Table, cookie, metadata
+from ryu_apps.evb.pipeline.tables import PORT_MASK, CookieKind, Priority, Table, cookie, metadata
 
 #: VSIs on one page.
 PAGE_SIZE = 32
 
 
-class Member(NamedTuple):
+class FloodMember(NamedTuple):
     """One VSI in one VID.
 
     Attributes:
@@ -39,12 +39,12 @@ class _Page:
     __slots__ = ("_kept", "_number", "_vid", "members")
 
     def __init__(self, vid: int, number: int) -> None:
-        self.members: set[Member] = set()
+        self.members: set[FloodMember] = set()
         self._vid = vid
         self._number = number
         self._kept: Rule | None = None
 
-    def change(self, member: Member, present: bool) -> None:
+    def change(self, member: FloodMember, present: bool) -> None:
         (self.members.add if present else self.members.discard)(member)
         self._kept = None
 
@@ -52,7 +52,7 @@ class _Page:
     def metadata(self) -> int:
         return metadata(port=self._number)
 
-    def takes(self, member: Member) -> bool:
+    def takes(self, member: FloodMember) -> bool:
         """Whether there is room; those who are snooped and those who are not do not share a page."""
         return len(self.members) < PAGE_SIZE and all(one.snooped == member.snooped for one in self.members)
 
@@ -64,7 +64,7 @@ class _Page:
     def rule(self) -> Rule:
         if self._kept is None:
             fields = match(vlan_vid=VLAN_PRESENT | self._vid, metadata=(self.metadata, PORT_MASK))
-            owner = cookie(Kind.MEMBERSHIP, self._vid)
+            owner = cookie(CookieKind.MEMBERSHIP, self._vid)
             self._kept = Rule(Table.FLOOD_PAGE, Priority.EXACT, fields, owner, apply=tuple(self._copies()))
         return self._kept
 
@@ -84,10 +84,10 @@ class FloodVid:
         self._vid = vid
         self._host_ports = host_ports
         self._pages: list[_Page] = []
-        self._page_of: dict[Member, _Page] = {}
-        self._whole: dict[Member, None] = {}
+        self._page_of: dict[FloodMember, _Page] = {}
+        self._whole: dict[FloodMember, None] = {}
 
-    def add(self, member: Member, wish: int | None = None) -> None:
+    def add(self, member: FloodMember, wish: int | None = None) -> None:
         """Let a VSI take part, on the page it was on before (``wish``) or the first with room."""
         if member.mac is None:
             self._whole[member] = None
@@ -95,12 +95,12 @@ class FloodVid:
             page = self._page_of[member] = self._page_with_room(member, wish)
             page.change(member, present=True)
 
-    def page_of(self, member: Member) -> int | None:
+    def page_of(self, member: FloodMember) -> int | None:
         """The number of the page a member is on, counted from 0."""
         page = self._page_of.get(member)
         return None if page is None else self._pages.index(page)
 
-    def remove(self, member: Member) -> None:
+    def remove(self, member: FloodMember) -> None:
         """Let a VSI take part no more; a member that is not here changes nothing."""
         self._whole.pop(member, None)
         page = self._page_of.pop(member, None)
@@ -120,7 +120,7 @@ class FloodVid:
         yield from self._whole_copies()
         yield from _to_pages(page for page in self._pages if page.open)
 
-    def _page_with_room(self, member: Member, wish: int | None) -> _Page:
+    def _page_with_room(self, member: FloodMember, wish: int | None) -> _Page:
         wished = self._pages[wish : wish + 1] if wish is not None else []
         for page in (*wished, *self._pages):
             if page.takes(member):
@@ -134,7 +134,7 @@ class FloodVid:
         return rule_set(self._rules())
 
     def _rules(self) -> Iterator[Rule]:
-        owner = cookie(Kind.MEMBERSHIP, self._vid)
+        owner = cookie(CookieKind.MEMBERSHIP, self._vid)
         whole = tuple(self._whole_copies())
         used = [page for page in self._pages if page.members]
         pages = tuple(_to_pages(used))
@@ -167,4 +167,4 @@ def _to_pages(pages: Iterable[_Page]) -> Iterator[Action]:
 def unknown_unicast(vid: int) -> Rule:
     """Frames of a VID to an unknown address are flooded; wanted while some VSI owns the whole VID."""
     fields = match(vlan_vid=VLAN_PRESENT | vid)
-    return Rule(Table.FORWARD, Priority.DEFAULT, fields, cookie(Kind.MEMBERSHIP, vid), goto=Table.FLOOD)
+    return Rule(Table.FORWARD, Priority.DEFAULT, fields, cookie(CookieKind.MEMBERSHIP, vid), goto=Table.FLOOD)

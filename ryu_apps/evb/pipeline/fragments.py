@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import ANY_FRAGMENT, FIRST_FRAGMENT, Fields
+from ryu_apps.evb.flow.rule import ANY_FRAGMENT, FIRST_FRAGMENT, MatchFields
 
 _IPV4, _IPV6, _TCP, _UDP, _ICMPV6 = 0x0800, 0x86DD, 6, 17, 58
 _NEIGHBOURS = (135, 136)
 
 
-def incomplete() -> Iterator[Fields]:
+def incomplete() -> Iterator[MatchFields]:
     """What first fragments look like that end before what rules look at does.
 
     UDP and ICMP of eight octets have it all, and shorter ones are not reassembled; but behind extension headers of
@@ -19,13 +19,13 @@ def incomplete() -> Iterator[Fields]:
     """
     for eth_type in (_IPV4, _IPV6):
         for ip_proto, name in ((_TCP, "tcp"), (_UDP, "udp")):
-            ports: Fields = {f"{name}_src": 0, f"{name}_dst": 0}
+            ports: MatchFields = {f"{name}_src": 0, f"{name}_dst": 0}
             yield {"eth_type": eth_type, "ip_frag": FIRST_FRAGMENT, "ip_proto": ip_proto, **ports}
     yield {"eth_type": _IPV6, "ip_frag": FIRST_FRAGMENT, "ip_proto": _ICMPV6, "icmpv6_type": 0, "icmpv6_code": 0}
     yield {"eth_type": _IPV6, "ip_proto": 0}
 
 
-def of_neighbour_discovery() -> Iterator[Fields]:
+def of_neighbour_discovery() -> Iterator[MatchFields]:
     """Neighbour discovery in fragments, which a node has to ignore (RFC 6980)."""
     for kind in _NEIGHBOURS:
         yield {"eth_type": _IPV6, "ip_frag": ANY_FRAGMENT, "ip_proto": _ICMPV6, "icmpv6_type": kind}

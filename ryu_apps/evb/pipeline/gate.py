@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, Fields, ForgetInPort, Match, Rule, match
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, ClearInPort, Match, MatchFields, Rule, match
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     ALL_METADATA,
+    CookieKind,
     Direction,
-    Kind,
     Priority,
     Table,
     cookie,
@@ -40,7 +40,7 @@ def local_gate(interface: Interface, binding: VsiBinding, epoch: int, entry: Tab
 
 def remote_gate(way: Action, binding: VsiBinding) -> RuleSet:
     """The gate on any other switch: one rule a (VID, MAC), towards the VSI's switch."""
-    owner = cookie(Kind.GATE, binding.vsi_index, binding.generation)
+    owner = cookie(CookieKind.GATE, binding.vsi_index, binding.generation)
     return rule_set(
         Rule(Table.FORWARD, Priority.EXACT, _destination(one), owner, apply=(way,))
         for one in binding.bindings
@@ -52,8 +52,8 @@ def detour(way: Action, binding: VsiBinding, seconds: int) -> RuleSet:
     """The way from the switch where the VSI was, for frames that were under way to it: also back by the trunk they
     come in by, which a gate's own way never is.  The switch itself ends it after so many seconds.
     """
-    owner = cookie(Kind.DETOUR, binding.vsi_index, binding.generation)
-    back = ForgetInPort(), way
+    owner = cookie(CookieKind.DETOUR, binding.vsi_index, binding.generation)
+    back = ClearInPort(), way
     return rule_set(
         Rule(Table.FORWARD, Priority.DETOUR, _destination(one), owner, apply=back, hard_timeout=seconds)
         for one in binding.bindings
@@ -67,12 +67,12 @@ def to_vm_metadata(port_no: int, vsi_index: int, epoch: int) -> int:
 
 
 def _ingress(interface: Interface, binding: VsiBinding, epoch: int, one: Binding) -> Rule:
-    source: Fields = {} if one.mac is None else {"eth_src": one.mac}
+    source: MatchFields = {} if one.mac is None else {"eth_src": one.mac}
     return Rule(
         Table.INGRESS,
         Priority.WIDE if one.mac is None else Priority.EXACT,
         match(in_port=interface.port_no, vlan_vid=VLAN_PRESENT | one.vid, **source),
-        cookie(Kind.GATE, binding.vsi_index, binding.generation),
+        cookie(CookieKind.GATE, binding.vsi_index, binding.generation),
         metadata=(
             metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM),
             ALL_METADATA,
@@ -88,7 +88,7 @@ def _delivery(interface: Interface, binding: VsiBinding, epoch: int, entry: Tabl
         Table.FORWARD,
         Priority.EXACT,
         _destination(one),
-        cookie(Kind.GATE, binding.vsi_index, binding.generation),
+        cookie(CookieKind.GATE, binding.vsi_index, binding.generation),
         metadata=(to_vm_metadata(interface.port_no, binding.vsi_index, epoch), ALL_METADATA),
         goto=entry,
     )

@@ -10,16 +10,16 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.flow.guarded import (
     LOW_LINK_LOCAL,
-    Net,
+    MaskedPrefix,
     NetworkRole,
     claims,
     derived_link_local,
     frames_of,
     plain_advertisements,
 )
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Fields, Rule, SetField, match
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, MatchFields, Rule, SetField, match
 from ryu_apps.evb.pipeline.fragments import incomplete, of_neighbour_discovery
-from ryu_apps.evb.pipeline.tables import GUARDED, Kind, Priority, Table, cookie
+from ryu_apps.evb.pipeline.tables import GUARDED, CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Fabric, Role
 
 #: In GUARD, above what a type's roles let pass.
@@ -27,7 +27,7 @@ _NOBODY = 400
 #: Above the guard of routers, which names all neighbour advertisements.
 _NO_ROUTER = 250
 
-_COOKIE = cookie(Kind.INFRASTRUCTURE)
+_COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 
 
 def guards(fabric: Fabric) -> Iterator[Rule]:
@@ -48,19 +48,19 @@ def guards(fabric: Fabric) -> Iterator[Rule]:
     yield Rule(Table.CLAIM, Priority.DEFAULT, (), _COOKIE, goto=Table.ANTISPOOF)
 
 
-def _drop(table: Table, priority: int, fields: Fields) -> Rule:
+def _drop(table: Table, priority: int, fields: MatchFields) -> Rule:
     """Frames go no further than where those of VSIs with statistics are counted."""
     counted = (SetField("reg1", GUARDED),)
     return Rule(table, priority, match(**fields), _COOKIE, counted, goto=Table.REFUSED_FROM)
 
 
-def _configured(fabric: Fabric) -> Iterator[tuple[int, Net]]:
+def _configured(fabric: Fabric) -> Iterator[tuple[int, MaskedPrefix]]:
     """The addresses of end systems and load balancers, by VID; a link-local one that follows from a MAC included."""
     for port in fabric.ports(Role.HOST):
         interface = fabric.interface(port)
         assert interface is not None
         for vid in interface.vids:
-            yield from ((vid, Net.of(address)) for address in interface.addresses)
+            yield from ((vid, MaskedPrefix.of(address)) for address in interface.addresses)
             yield from ((vid, derived_link_local(mac)) for mac in interface.macs)
     for balancer in fabric.balancers:
-        yield from ((balancer.vid, Net.of(address)) for address in balancer.addresses)
+        yield from ((balancer.vid, MaskedPrefix.of(address)) for address in balancer.addresses)

@@ -16,22 +16,22 @@ from ryu_apps.evb.flow.rule import (
     VLAN_PRESENT,
     Action,
     Bucket,
-    Change,
-    Fields,
-    ForgetInPort,
+    ClearInPort,
     Group,
     GroupType,
-    LoadBits,
     Match,
+    MatchFields,
     Output,
-    Pop,
+    OutputGroup,
     PopVlan,
-    Push,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
+    RuleChange,
     SetField,
-    ToGroup,
+    StackPop,
+    StackPush,
     match,
     whole,
 )
@@ -46,21 +46,21 @@ from ryu_apps.evb.pipeline.tables import (
     TRUNK_MASK,
     UNTAGGED_GROUP,
     WAY_GROUP,
-    Kind,
+    CookieKind,
     Priority,
     Table,
     cookie,
     metadata,
 )
 from ryu_apps.evb.topology.fabric import Interface, Role, Switch
-from ryu_apps.evb.topology.graph import Trunk, Wiring
+from ryu_apps.evb.topology.graph import TrunkGraph, TrunkLink
 
 #: In GROUP_PAGE: what is asked for is no page but the trunk of this number.
 TRUNK_SELECTOR = 0x8000
 
 _ALL_SYSTEMS, _ALL_NODES = 0xE0000001, 0xFF02 << 112 | 1
 #: General queries: IGMP's are known by their destination, which nothing else of IGMP has.
-_QUERIES: tuple[Fields, Fields] = (
+_QUERIES: tuple[MatchFields, MatchFields] = (
     {"eth_type": 0x0800, "ip_proto": 2, "ipv4_dst": _ALL_SYSTEMS},
     {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 130, "ipv6_dst": _ALL_NODES},
 )
@@ -71,13 +71,13 @@ _TAGGED_PRIORITY = 10
 #: type, which the services do not let pass; one that looks for more shows what is behind both.  OpenFlow does not tell
 #: which, nor does it match a second tag: it is looked for without the first, which the frame then gets back.
 _LOOK_BEHIND: tuple[Action, ...] = (
-    Push(whole("vlan_vid")),
-    Push(whole("vlan_pcp")),
+    StackPush(whole("vlan_vid")),
+    StackPush(whole("vlan_pcp")),
     PopVlan(),
     Resubmit(Table.SECOND_TAG),
     PushVlan(),
-    Pop(whole("vlan_pcp")),
-    Pop(whole("vlan_vid")),
+    StackPop(whole("vlan_pcp")),
+    StackPop(whole("vlan_vid")),
 )
 #: In FORWARD, above everything that is not the address of one station.
 _QUERY_PRIORITY = 140
@@ -85,15 +85,15 @@ _QUERY_PRIORITY = 140
 #: What a proxy gets is a copy, so that nothing done to it shows in the other copies of a flooded frame.
 PROXY_COPY = Group(PROXY_GROUP, GroupType.INDIRECT, (Bucket((Resubmit(Table.PROXY_LOOKUP),)),))
 
-_COOKIE = cookie(Kind.INFRASTRUCTURE)
+_COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 
 
 def infrastructure(
     switch: Switch,
-    wiring: Wiring,
+    wiring: TrunkGraph,
     hosts: dict[tuple[int, int], tuple[int, int]],
     clients: frozenset[tuple[int, int]] = frozenset(),
-) -> Change:
+) -> RuleChange:
     """Everything a switch needs before the first association.
 
     Args:
@@ -106,7 +106,7 @@ def infrastructure(
     edge = [interface for interface in interfaces if interface.role is not Role.TRUNK]
     trunks = wiring.trunks(switch.dpid)
     by_routes = routed(switch.dpid, wiring)
-    return Change(
+    return RuleChange(
         meters=tuple(meter for one in interfaces for meter in punting_meters(one)),
         groups=(
             *(group for one in edge for group in port_groups(one, reflective_relay=False)),
@@ -125,11 +125,11 @@ def infrastructure(
     )
 
 
-def routed(dpid: int, wiring: Wiring) -> Change:
+def routed(dpid: int, wiring: TrunkGraph) -> RuleChange:
     """What of :func:`infrastructure` depends on the routes in force."""
     trunks = wiring.trunks(dpid)
     ways = tuple(_ways(dpid, wiring, trunks)) if wiring.alternatives else ()
-    return Change(groups=ways, add=(*_flood(trunks), *_selected(trunks)))
+    return RuleChange(groups=ways, add=(*_flood(trunks), *_selected(trunks)))
 
 
 def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ...]:
@@ -138,7 +138,7 @@ def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ..
     Args:
         reflective_relay: frames may leave by the port they came in by (802.1Q 8.6.1).
     """
-    way_back: tuple[Action, ...] = (ForgetInPort(),) if reflective_relay else ()
+    way_back: tuple[Action, ...] = (ClearInPort(),) if reflective_relay else ()
     out = Output(interface.port_no)
     tagged = Group(TAGGED_GROUP + interface.port_no, GroupType.INDIRECT, (Bucket((*way_back, out)),))
     if interface.native_vlan is None:
@@ -147,29 +147,29 @@ def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ..
     return tagged, Group(UNTAGGED_GROUP + interface.port_no, GroupType.INDIRECT, (stripped,))
 
 
-def to_trunk(trunk: Trunk) -> ToGroup:
+def to_trunk(trunk: TrunkLink) -> OutputGroup:
     """Send towards a neighbour, by whichever of the parallel links is up."""
-    return ToGroup(TRUNK_GROUP + trunk.ordinal)
+    return OutputGroup(TRUNK_GROUP + trunk.ordinal)
 
 
-def towards(wiring: Wiring, dpid: int, target: int) -> ToGroup:
+def towards(wiring: TrunkGraph, dpid: int, target: int) -> OutputGroup:
     """Send towards another switch, by whichever ways there are just now.
 
     The rule stays when links fail and return; only groups change, however many rules use them.  Where there is
     but one way, the trunk's own group is it.
     """
     if wiring.alternatives:
-        return ToGroup(WAY_GROUP + wiring.numbers[target])
+        return OutputGroup(WAY_GROUP + wiring.numbers[target])
     (trunk,) = wiring.usually(dpid, target)
     return to_trunk(trunk)
 
 
-def way_between(wiring: Wiring, dpid: int, target: int) -> ToGroup | None:
+def way_between(wiring: TrunkGraph, dpid: int, target: int) -> OutputGroup | None:
     """As :func:`towards`; None if no link ever led there."""
     return towards(wiring, dpid, target) if target in wiring.others(dpid) else None
 
 
-def _ways(dpid: int, wiring: Wiring, trunks: tuple[Trunk, ...]) -> Iterator[Group]:
+def _ways(dpid: int, wiring: TrunkGraph, trunks: tuple[TrunkLink, ...]) -> Iterator[Group]:
     """Equally short ways share what is to be sent; the switch leaves out by itself those that are down."""
     leading_to = {trunk.neighbour: trunk for trunk in trunks}
     for target in wiring.others(dpid):
@@ -198,7 +198,7 @@ def _rule(
     return Rule(table, priority, fields, _COOKIE, apply, meta, goto, meter)
 
 
-def _trunk_group(trunk: Trunk) -> Group:
+def _trunk_group(trunk: TrunkLink) -> Group:
     buckets = tuple(Bucket((Output(port),), watch_port=port) for port in trunk.ports)
     return Group(TRUNK_GROUP + trunk.ordinal, GroupType.FAST_FAILOVER, buckets)
 
@@ -215,7 +215,7 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
             yield from _native(one.port_no, VLAN_PRESENT | one.native_vlan)
     yield _rule(Table.ADMIT, _TAGGED_PRIORITY, match(vlan_vid=ANY_TAGGED), apply=_LOOK_BEHIND, goto=Table.INGRESS)
     yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
-    seen = (LoadBits(STACKED, 1),)
+    seen = (RegLoad(STACKED, 1),)
     yield _rule(Table.SECOND_TAG, Priority.DEFAULT, match(vlan_vid=ANY_TAGGED), apply=seen)
     yield _rule(Table.INGRESS, Priority.GUARD, match(reg2=(1 << STACKED.offset, 1 << STACKED.offset)))
 
@@ -235,7 +235,7 @@ def _native(port_no: int, native: int) -> Iterator[Rule]:
     yield _rule(Table.ADMIT, _NATIVE_PRIORITY, match(in_port=port_no, vlan_vid=native))
 
 
-def _ingress(interfaces: list[Interface], trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
+def _ingress(interfaces: list[Interface], trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
     for one in interfaces:
         if one.role is Role.HOST:
             yield from _host_ingress(one)
@@ -251,7 +251,7 @@ def _ingress(interfaces: list[Interface], trunks: tuple[Trunk, ...]) -> Iterator
 
 
 def _host_ingress(interface: Interface) -> Iterator[Rule]:
-    sources: list[Fields] = [{"eth_src": mac} for mac in interface.macs] or [{}]
+    sources: list[MatchFields] = [{"eth_src": mac} for mac in interface.macs] or [{}]
     for vid in interface.vids:
         for source in sources:
             together = match(in_port=interface.port_no, vlan_vid=VLAN_PRESENT | vid, **source)
@@ -260,7 +260,7 @@ def _host_ingress(interface: Interface) -> Iterator[Rule]:
 
 def _forward_hosts(
     dpid: int,
-    wiring: Wiring,
+    wiring: TrunkGraph,
     hosts: dict[tuple[int, int], tuple[int, int]],
     clients: frozenset[tuple[int, int]],
 ) -> Iterator[Rule]:
@@ -276,7 +276,7 @@ def _forward_hosts(
     yield _rule(Table.FORWARD, Priority.WIDE, match(eth_dst=ANY_GROUP), goto=Table.FLOOD)
 
 
-def _flood(trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
+def _flood(trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
     """Copies along the broadcast tree; a trunk outside the tree contributes nothing, so no loop can close."""
     tree = [trunk for trunk in trunks if trunk.in_tree]
     for ordinal in (0, *(trunk.ordinal for trunk in tree)):
@@ -299,7 +299,7 @@ def _queries(edge: list[Interface]) -> Iterator[Rule]:
                 yield _rule(Table.FORWARD, _QUERY_PRIORITY, asked, apply=copy, goto=Table.FLOOD, meter=one.port_no)
 
 
-def _selected(trunks: tuple[Trunk, ...]) -> Iterator[Rule]:
+def _selected(trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
     """One copy of a multicast frame to one trunk of the broadcast tree, unless it came in by it."""
     for trunk in trunks:
         if trunk.in_tree:
@@ -317,6 +317,8 @@ def _output(interface: Interface) -> Iterator[Rule]:
             Table.OUTPUT,
             Priority.EXACT,
             match(metadata=port, vlan_vid=VLAN_PRESENT | interface.native_vlan),
-            apply=(ToGroup(UNTAGGED_GROUP + interface.port_no),),
+            apply=(OutputGroup(UNTAGGED_GROUP + interface.port_no),),
         )
-    yield _rule(Table.OUTPUT, Priority.WIDE, match(metadata=port), apply=(ToGroup(TAGGED_GROUP + interface.port_no),))
+    yield _rule(
+        Table.OUTPUT, Priority.WIDE, match(metadata=port), apply=(OutputGroup(TAGGED_GROUP + interface.port_no),)
+    )

@@ -16,19 +16,19 @@ from ryu_apps.evb.flow.rule import (
     VLAN_PRESENT,
     Action,
     Bucket,
-    Fields,
-    ForgetInPort,
+    ClearInPort,
     Group,
     GroupType,
-    LoadBits,
+    MatchFields,
     Meter,
     Output,
-    Pop,
-    Push,
+    OutputGroup,
+    RegLoad,
     Resubmit,
     Rule,
     SetField,
-    ToGroup,
+    StackPop,
+    StackPush,
     match,
     whole,
 )
@@ -38,13 +38,13 @@ from ryu_apps.evb.pipeline.load_balancing import (
     TCP,
     UDP,
     Client,
-    Kind,
+    PacketKind,
     decide,
-    following,
+    established_rules,
+    learn_rules,
     look_up,
-    looking_back,
-    noting,
-    picking,
+    return_rules,
+    selection_rules,
     stash,
     staying,
 )
@@ -61,8 +61,8 @@ from ryu_apps.evb.pipeline.tables import (
     Table,
     cookie,
 )
-from ryu_apps.evb.pipeline.tables import Kind as Owned
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.evb.pipeline.tables import CookieKind as Owned
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, Role
 
 #: In FORWARD, above every address.
@@ -74,13 +74,13 @@ ERROR_RATE, ERROR_BURST = 20, 40
 #: The option that says the Ethernet address of whom was asked for; the flags "solicited" and "override".
 _TARGET_ADDRESS, _ANSWERED = 2, 0x60000000
 _ETH_TYPES = {4: IPV4, 6: IPV6}
-_IP_PROTOS = {Protocol.TCP: TCP, Protocol.UDP: UDP}
+_IP_PROTOS = {TransportProtocol.TCP: TCP, TransportProtocol.UDP: UDP}
 
 _BACKEND_BITS = 6
 
 _COOKIE = cookie(Owned.INFRASTRUCTURE)
 #: Frames of end systems at the host ports of this switch.
-_HOSTS: Fields = {"metadata": (0, VSI_MASK | DIRECTION_MASK | TRUNK_MASK)}
+_HOSTS: MatchFields = {"metadata": (0, VSI_MASK | DIRECTION_MASK | TRUNK_MASK)}
 
 
 def balancer_rules(balancers: tuple[LoadBalancer, ...]) -> Iterator[Rule]:
@@ -88,13 +88,13 @@ def balancer_rules(balancers: tuple[LoadBalancer, ...]) -> Iterator[Rule]:
     if not balancers:
         return
     # What the controller has translated has a tag, and goes to a back end as if it came from an end system.
-    marked = (LoadBits(TRANSLATED, 1),)
+    marked = (RegLoad(TRANSLATED, 1),)
     yield Rule(Table.INGRESS, Priority.EXACT, match(in_port=CONTROLLER), _COOKIE, marked, goto=Table.FORWARD)
     to_controller: tuple[Action, ...] = (Output(CONTROLLER),)
     yield Rule(Table.BALANCE_ERRORS, Priority.DEFAULT, (), _COOKIE, to_controller, meter=BALANCER_METER)
-    yield from following(_COOKIE)
+    yield from established_rules(_COOKIE)
     kinds = dict.fromkeys(kind for one in balancers for kind in _kinds(one))
-    yield from looking_back({"metadata": (0, VSI_MASK | DIRECTION_MASK)}, kinds, Table.OUTPUT, _COOKIE)
+    yield from return_rules({"metadata": (0, VSI_MASK | DIRECTION_MASK)}, kinds, Table.OUTPUT, _COOKIE)
     yield from staying((kind for kind in kinds if kind.ip_proto == UDP), _COOKIE)
     for one in balancers:
         yield from _service(one)
@@ -132,7 +132,7 @@ def rotation(balancer: LoadBalancer, backends: Iterable[Backend]) -> Iterator[Gr
         found = tuple(bucket for bucket in buckets if bucket is not None)
         yield Group(group_id(balancer, version), GroupType.SELECT, found)
     there = {one.name for one in backends}
-    for number, one in enumerate(balancer.backends if balancer.protocol is Protocol.UDP else ()):
+    for number, one in enumerate(balancer.backends if balancer.protocol is TransportProtocol.UDP else ()):
         goes = Resubmit(Table.FORWARD if one.name in there else Table.BALANCE_ANEW)
         yield Group(_backend_group(balancer, number), GroupType.INDIRECT, (Bucket((goes,)),))
 
@@ -142,8 +142,8 @@ def hosts_cookie(balancer: LoadBalancer) -> int:
     return cookie(Owned.STATE, 0, balancer.number)
 
 
-def _kinds(one: LoadBalancer) -> list[Kind]:
-    return [Kind(_ETH_TYPES[version], _IP_PROTOS[one.protocol]) for version in sorted(_versions(one))]
+def _kinds(one: LoadBalancer) -> list[PacketKind]:
+    return [PacketKind(_ETH_TYPES[version], _IP_PROTOS[one.protocol]) for version in sorted(_versions(one))]
 
 
 def _versions(one: LoadBalancer) -> set[int]:
@@ -162,12 +162,17 @@ def _backends(one: LoadBalancer) -> Iterator[Rule]:
         for kind in kinds:
             address, (ip_dst, port_dst) = backend.address(4 if kind.eth_type == IPV4 else 6), kind.destination
             if address is not None:
-                named: Fields = {**kind.match, "eth_dst": backend.mac, ip_dst: int(address), port_dst: backend.port}
-                asked = (ToGroup(_backend_group(one, number)),)
+                named: MatchFields = {
+                    **kind.match,
+                    "eth_dst": backend.mac,
+                    ip_dst: int(address),
+                    port_dst: backend.port,
+                }
+                asked = (OutputGroup(_backend_group(one, number)),)
                 yield Rule(Table.BALANCE_STAY, Priority.EXACT, match(reg3=one.number, **named), _COOKIE, asked)
 
 
-def _bucket(kind: Kind, backend: Backend, version: int) -> Bucket | None:
+def _bucket(kind: PacketKind, backend: Backend, version: int) -> Bucket | None:
     address, (ip_dst, port_dst) = backend.address(version), kind.destination
     if address is None:
         return None
@@ -176,12 +181,12 @@ def _bucket(kind: Kind, backend: Backend, version: int) -> Bucket | None:
 
 
 def _service(one: LoadBalancer) -> Iterator[Rule]:
-    there: Fields = {"vlan_vid": VLAN_PRESENT | one.vid, "eth_dst": one.mac}
+    there: MatchFields = {"vlan_vid": VLAN_PRESENT | one.vid, "eth_dst": one.mac}
     yield Rule(Table.FORWARD, Priority.EXACT, match(**there), _COOKIE, goto=Table.BALANCE)
     for address in one.addresses:
-        kind = Kind(_ETH_TYPES[address.version], _IP_PROTOS[one.protocol])
+        kind = PacketKind(_ETH_TYPES[address.version], _IP_PROTOS[one.protocol])
         ip_dst, port_dst = kind.destination
-        wanted: Fields = {**there, **kind.match, ip_dst: int(address), port_dst: one.port}
+        wanted: MatchFields = {**there, **kind.match, ip_dst: int(address), port_dst: one.port}
         actions = (
             SetField("reg2", 0),
             SetField("reg3", one.number),
@@ -193,16 +198,16 @@ def _service(one: LoadBalancer) -> Iterator[Rule]:
         yield from _errors(one, address)
         yield from _resolve(one, address)
     for kind in _kinds(one):
-        chosen: Fields = {"reg3": one.number, "eth_type": kind.eth_type}
+        chosen: MatchFields = {"reg3": one.number, "eth_type": kind.eth_type}
         group = group_id(one, 4 if kind.eth_type == IPV4 else 6)
-        yield Rule(Table.BALANCE_PICK, Priority.EXACT, match(**chosen), _COOKIE, (ToGroup(group),))
+        yield Rule(Table.BALANCE_PICK, Priority.EXACT, match(**chosen), _COOKIE, (OutputGroup(group),))
 
 
 def _errors(one: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[Rule]:
     """ICMP errors about what a back end has sent: a switch cannot rewrite what they quote, so the controller does."""
     eth_type = _ETH_TYPES[address.version]
-    ip_dst, _ = Kind(eth_type, TCP).destination
-    there: Fields = {"vlan_vid": VLAN_PRESENT | one.vid, "eth_dst": one.mac, ip_dst: int(address)}
+    ip_dst, _ = PacketKind(eth_type, TCP).destination
+    there: MatchFields = {"vlan_vid": VLAN_PRESENT | one.vid, "eth_dst": one.mac, ip_dst: int(address)}
     for fields in icmp_errors():
         if fields["eth_type"] == eth_type:
             punt: tuple[Action, ...] = (Output(CONTROLLER),)
@@ -211,7 +216,7 @@ def _errors(one: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[R
 
 def _of_hosts(one: LoadBalancer) -> Iterator[Rule]:
     """End systems have a load balancer's connections among themselves."""
-    scope: Fields = {**_HOSTS, "reg3": one.number}
+    scope: MatchFields = {**_HOSTS, "reg3": one.number}
     client = Client(
         hosts_cookie(one),
         0,
@@ -223,8 +228,8 @@ def _of_hosts(one: LoadBalancer) -> Iterator[Rule]:
         one.idle,
         one.closing,
     )
-    yield from picking(scope, _kinds(one), _COOKIE)
-    yield from noting(scope, _kinds(one), client, _COOKIE)
+    yield from selection_rules(scope, _kinds(one), _COOKIE)
+    yield from learn_rules(scope, _kinds(one), client, _COOKIE)
 
 
 # --- who has this address? ------------------------------------------------------------------------
@@ -234,7 +239,7 @@ def _resolve(one: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[
         asked = match(vlan_vid=vlan, eth_type=_ARP, arp_op=_REQUEST, arp_tpa=int(address))
         yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_arp_reply(one.mac, int(address))))
         return
-    kind: Fields = {"vlan_vid": vlan, "eth_type": IPV6, "ip_proto": _ICMPV6, "ipv6_nd_target": int(address)}
+    kind: MatchFields = {"vlan_vid": vlan, "eth_type": IPV6, "ip_proto": _ICMPV6, "ipv6_nd_target": int(address)}
     asked = match(**kind, icmpv6_type=_SOLICITATION)
     yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_advertisement(one.mac, int(address))))
     # What only an advertisement has can be written only where it is known to be one.
@@ -250,17 +255,17 @@ def _resolve(one: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[
 def _arp_reply(mac: int, address: int) -> Iterator[Action]:
     yield from _back_to_sender(mac)
     yield SetField("arp_op", _REPLY)
-    yield from (Push(whole("arp_sha")), Pop(whole("arp_tha")), SetField("arp_sha", mac))
-    yield from (Push(whole("arp_spa")), Pop(whole("arp_tpa")), SetField("arp_spa", address))
+    yield from (StackPush(whole("arp_sha")), StackPop(whole("arp_tha")), SetField("arp_sha", mac))
+    yield from (StackPush(whole("arp_spa")), StackPop(whole("arp_tpa")), SetField("arp_spa", address))
     yield Resubmit(Table.FORWARD)
 
 
 def _advertisement(mac: int, address: int) -> Iterator[Action]:
     yield from _back_to_sender(mac)
-    yield from (Push(whole("ipv6_src")), Pop(whole("ipv6_dst")), SetField("ipv6_src", address))
+    yield from (StackPush(whole("ipv6_src")), StackPop(whole("ipv6_dst")), SetField("ipv6_src", address))
     yield SetField("icmpv6_type", _ADVERTISEMENT)
     yield Resubmit(Table.ADVERTISE)
 
 
 def _back_to_sender(mac: int) -> Iterator[Action]:
-    yield from (Push(whole("eth_src")), Pop(whole("eth_dst")), SetField("eth_src", mac), ForgetInPort())
+    yield from (StackPush(whole("eth_src")), StackPop(whole("eth_dst")), SetField("eth_src", mac), ClearInPort())

@@ -35,14 +35,14 @@ from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
-    Fields,
     Learn,
-    Learned,
-    LoadBits,
-    Pop,
-    Push,
+    LearnSpec,
+    MatchFields,
+    RegLoad,
     Resubmit,
     Rule,
+    StackPop,
+    StackPush,
     match,
     whole,
 )
@@ -83,14 +83,14 @@ _PAIR, PINS_EACH = 2, 4
 _ONWARD: tuple[Action, ...] = (Resubmit(Table.FORWARD),)
 
 
-class Kind(NamedTuple):
+class PacketKind(NamedTuple):
     """One kind of connection."""
 
     eth_type: int
     ip_proto: int
 
     @property
-    def match(self) -> Fields:
+    def match(self) -> MatchFields:
         """What all of its frames match."""
         return {"eth_type": self.eth_type, "ip_proto": self.ip_proto}
 
@@ -109,10 +109,10 @@ class Kind(NamedTuple):
         return f"{ip}_{end}", f"{transport}_{end}"
 
 
-ALL_KINDS = tuple(Kind(eth_type, ip_proto) for eth_type in (IPV4, IPV6) for ip_proto in (TCP, UDP))
+ALL_KINDS = tuple(PacketKind(eth_type, ip_proto) for eth_type in (IPV4, IPV6) for ip_proto in (TCP, UDP))
 
 
-class Pin(IntEnum):
+class PinBits(IntEnum):
     """How far a connection has got; the value is the priority in the table."""
 
     OPENING = 100
@@ -143,41 +143,41 @@ class Client(NamedTuple):
 
 
 # --- on the way to a back end ---------------------------------------------------------------------
-def stash(kind: Kind) -> tuple[Action, ...]:
+def stash(kind: PacketKind) -> tuple[Action, ...]:
     """Keep where the frame was sent to: what is noted of it comes after it has the back end's addresses."""
     address, port = map(whole, kind.destination)
-    return Push(address), Pop(_VIRTUAL_IP[kind.eth_type]), Push(port), Pop(_VIRTUAL_PORT)
+    return StackPush(address), StackPop(_VIRTUAL_IP[kind.eth_type]), StackPush(port), StackPop(_VIRTUAL_PORT)
 
 
-def following(cookie: int) -> Iterator[Rule]:
+def established_rules(cookie: int) -> Iterator[Rule]:
     """What has a back end goes there."""
     for priority, bit in ((_STANDS, BALANCED_LASTS), (_PINNED, BALANCED)):
         yield Rule(Table.BALANCE_DECIDE, priority, match(**_reg2((bit, 1))), cookie, _ONWARD)
 
 
-def staying(kinds: Iterable[Kind], cookie: int) -> Iterator[Rule]:
+def staying(kinds: Iterable[PacketKind], cookie: int) -> Iterator[Rule]:
     """A datagram goes to the back end that it has as long as that is in rotation, and then to another one."""
     for kind in kinds:
         nobody = match(**kind.match)
         yield Rule(Table.BALANCE_STAY, Priority.DEFAULT, nobody, cookie, (Resubmit(Table.BALANCE_ANEW),))
         pinned = match(**kind.match, **_reg2((BALANCED_LASTS, 1)))
         yield Rule(Table.BALANCE_DECIDE, _CHECKED, pinned, cookie, (Resubmit(Table.BALANCE_STAY),))
-        as_new = LoadBits(BALANCED, 0), LoadBits(BALANCED_LASTS, 0), LoadBits(BALANCED_AGAIN, 1), *_as_sent(kind)
+        as_new = RegLoad(BALANCED, 0), RegLoad(BALANCED_LASTS, 0), RegLoad(BALANCED_AGAIN, 1), *_as_sent(kind)
         yield Rule(Table.BALANCE_ANEW, Priority.EXACT, nobody, cookie, (*as_new, Resubmit(Table.BALANCE_PICK)))
 
 
-def look_up(kind: Kind) -> Iterator[Action]:
+def look_up(kind: PacketKind) -> Iterator[Action]:
     """In every life there may be, the newest first: what has been found is in no older one by its new addresses."""
     for life in reversed(range(LIVES if kind.ip_proto == TCP else 1)):
-        yield from (LoadBits(BALANCED_LIFE, life), Resubmit(Table.BALANCER_PINS))
+        yield from (RegLoad(BALANCED_LIFE, life), Resubmit(Table.BALANCER_PINS))
 
 
 def decide() -> Iterator[Action]:
     """What becomes of it; what is noted is of the newest life that was found, or of the first."""
-    yield from (Push(BALANCED_NEWEST), Pop(BALANCED_LIFE), Resubmit(Table.BALANCE_DECIDE))
+    yield from (StackPush(BALANCED_NEWEST), StackPop(BALANCED_LIFE), Resubmit(Table.BALANCE_DECIDE))
 
 
-def picking(scope: Scope, kinds: Iterable[Kind], cookie: int) -> Iterator[Rule]:
+def selection_rules(scope: Scope, kinds: Iterable[PacketKind], cookie: int) -> Iterator[Rule]:
     """What begins a connection gets a back end."""
     for kind in kinds:
         pick = (*_as_sent(kind), Resubmit(Table.BALANCE_PICK))
@@ -189,24 +189,24 @@ def picking(scope: Scope, kinds: Iterable[Kind], cookie: int) -> Iterator[Rule]:
         for life in range(LIVES - 1):
             stood = _reg2((BALANCED_LASTS, 1), (BALANCED_NEWEST, life))
             again = match(**scope, **kind.match, tcp_flags=_FIRST, **stood)
-            next_life = LoadBits(BALANCED_LASTS, 0), LoadBits(BALANCED_AGAIN, 1), LoadBits(BALANCED_LIFE, life + 1)
+            next_life = RegLoad(BALANCED_LASTS, 0), RegLoad(BALANCED_AGAIN, 1), RegLoad(BALANCED_LIFE, life + 1)
             yield Rule(Table.BALANCE_DECIDE, _AGAIN, again, cookie, (*next_life, *pick))
 
 
-def _as_sent(kind: Kind) -> tuple[Action, ...]:
+def _as_sent(kind: PacketKind) -> tuple[Action, ...]:
     """Undo what a pin has written: the datapath picks by the addresses of the frame."""
     address, port = map(whole, kind.destination)
-    return Push(_VIRTUAL_IP[kind.eth_type]), Pop(address), Push(_VIRTUAL_PORT), Pop(port)
+    return StackPush(_VIRTUAL_IP[kind.eth_type]), StackPop(address), StackPush(_VIRTUAL_PORT), StackPop(port)
 
 
-def noting(scope: Scope, kinds: Iterable[Kind], client: Client, cookie: int) -> Iterator[Rule]:
+def learn_rules(scope: Scope, kinds: Iterable[PacketKind], client: Client, cookie: int) -> Iterator[Rule]:
     """Notes the back end that was picked, and that the client has answered it."""
     for kind in kinds:
-        begun = Pin.OPENING if kind.ip_proto == TCP else Pin.LASTING
+        begun = PinBits.OPENING if kind.ip_proto == TCP else PinBits.LASTING
         limit = _PAIR * client.max_connections
         picked = (_there(kind, client, begun, limit), Resubmit(Table.BALANCE_ROOM))
         yield Rule(Table.BALANCE_NOTE, Priority.EXACT, match(**scope, **kind.match), cookie, picked)
-        lasting = _there(kind, client, Pin.LASTING), _back(kind, client, Pin.LASTING)
+        lasting = _there(kind, client, PinBits.LASTING), _back(kind, client, PinBits.LASTING)
         noted = match(**scope, **kind.match, **_reg2((BALANCE_NOTED, 1)))
         yield Rule(Table.BALANCE_ROOM, Priority.EXACT, noted, cookie, (_back(kind, client, begun), *_ONWARD))
         if kind.ip_proto == TCP:
@@ -216,21 +216,21 @@ def noting(scope: Scope, kinds: Iterable[Kind], client: Client, cookie: int) -> 
         else:
             # Its pin there is written anew and takes no room; the way back is another one, until the old one ends.
             again = match(**scope, **kind.match, **_reg2((BALANCED_AGAIN, 1)))
-            noted_anew = _there(kind, client, Pin.LASTING, PINS_EACH * client.max_connections)
+            noted_anew = _there(kind, client, PinBits.LASTING, PINS_EACH * client.max_connections)
             yield Rule(Table.BALANCE_NOTE, _FOLLOWS, again, cookie, (noted_anew, Resubmit(Table.BALANCE_ROOM)))
     # Counts what had to be turned away.
     yield Rule(Table.BALANCE_ROOM, Priority.DEFAULT, match(**scope), cookie)
 
 
-def _following(scope: Scope, kind: Kind, client: Client, cookie: int) -> Iterator[Rule]:
+def _following(scope: Scope, kind: PacketKind, client: Client, cookie: int) -> Iterator[Rule]:
     """Notes the back end of a connection whose ports had another one before: with the SYN, and to last.
 
     The datapath has cached what follows a SYN of these ports, and asks for nothing that acknowledges this one.
     """
-    there, back = _there(kind, client, Pin.LASTING), _back(kind, client, Pin.LASTING)
-    limited = _there(kind, client, Pin.LASTING, _PAIR * client.max_connections)
+    there, back = _there(kind, client, PinBits.LASTING), _back(kind, client, PinBits.LASTING)
+    limited = _there(kind, client, PinBits.LASTING, _PAIR * client.max_connections)
     # No life is left, or no room: the pins that are there lead to this back end from now on.
-    instead = Push(BALANCED_NEWEST), Pop(BALANCED_LIFE), there, back, *_ONWARD
+    instead = StackPush(BALANCED_NEWEST), StackPop(BALANCED_LIFE), there, back, *_ONWARD
     for table, priority, reg2, actions in (
         (Table.BALANCE_NOTE, _NO_LIFE_LEFT, [(BALANCED_LASTS, 1)], (there, back, *_ONWARD)),
         (Table.BALANCE_NOTE, _FOLLOWS, [(BALANCED_AGAIN, 1)], (limited, Resubmit(Table.BALANCE_ROOM))),
@@ -240,7 +240,7 @@ def _following(scope: Scope, kind: Kind, client: Client, cookie: int) -> Iterato
         yield Rule(table, priority, match(**scope, **kind.match, **_reg2(*reg2)), cookie, actions)
 
 
-def looking_back(scope: Scope, kinds: Iterable[Kind], goto: Table, cookie: int) -> Iterator[Rule]:
+def return_rules(scope: Scope, kinds: Iterable[PacketKind], goto: Table, cookie: int) -> Iterator[Rule]:
     """What comes from a back end bears the load balancer's address again before the client's policy sees it.
 
     Of ICMP errors the controller gets a copy, last: the copies are bounded, and the bound must not cost the client any.
@@ -257,7 +257,7 @@ def looking_back(scope: Scope, kinds: Iterable[Kind], goto: Table, cookie: int) 
         )
 
 
-def _reg2(*wanted: tuple[Bits, int]) -> Fields:
+def _reg2(*wanted: tuple[Bits, int]) -> MatchFields:
     """A match on some bits."""
     value, mask = 0, 0
     for bits, one in wanted:
@@ -266,35 +266,35 @@ def _reg2(*wanted: tuple[Bits, int]) -> Fields:
 
 
 # --- pins -----------------------------------------------------------------------------------------
-def _there(kind: Kind, client: Client, pin: Pin, limit: int = 0) -> Learn:
+def _there(kind: PacketKind, client: Client, pin: PinBits, limit: int = 0) -> Learn:
     """The pin of what the client sends, made of a frame of its that has the back end's addresses by now."""
     (ip_src, port_src), (ip_dst, port_dst) = kind.source, kind.destination
     match = {ip_src: whole(ip_src), port_src: whole(port_src), ip_dst: _VIRTUAL_IP[kind.eth_type]}
     writes = (
-        *(Learned(whole(one), whole(one)) for one in ("eth_dst", ip_dst, port_dst)),
-        Learned(BALANCED, 1),
-        *([Learned(BALANCED_LASTS, 1)] if pin is Pin.LASTING else []),
-        *([Learned(BALANCED_NEWEST, BALANCED_LIFE)] if kind.ip_proto == TCP else []),
+        *(LearnSpec(whole(one), whole(one)) for one in ("eth_dst", ip_dst, port_dst)),
+        LearnSpec(BALANCED, 1),
+        *([LearnSpec(BALANCED_LASTS, 1)] if pin is PinBits.LASTING else []),
+        *([LearnSpec(BALANCED_NEWEST, BALANCED_LIFE)] if kind.ip_proto == TCP else []),
     )
     verdict = BALANCE_NOTED if limit else None
     return _pin(kind, client, client.there, pin, {**match, port_dst: _VIRTUAL_PORT}, writes, limit, verdict)
 
 
-def _back(kind: Kind, client: Client, pin: Pin) -> Learn:
+def _back(kind: PacketKind, client: Client, pin: PinBits) -> Learn:
     """The pin of what the back end answers, made of the same frame."""
     (ip_src, port_src), (ip_dst, port_dst) = kind.source, kind.destination
     ends = {ip_src: ip_dst, port_src: port_dst, ip_dst: ip_src, port_dst: port_src}
-    writes = Learned(whole(ip_src), _VIRTUAL_IP[kind.eth_type]), Learned(whole(port_src), _VIRTUAL_PORT)
+    writes = LearnSpec(whole(ip_src), _VIRTUAL_IP[kind.eth_type]), LearnSpec(whole(port_src), _VIRTUAL_PORT)
     return _pin(kind, client, client.back, pin, {one: whole(other) for one, other in ends.items()}, writes)
 
 
 def _pin(
-    kind: Kind,
+    kind: PacketKind,
     client: Client,
     direction: Direction,
-    pin: Pin,
+    pin: PinBits,
     ends: Mapping[str, Bits],
-    writes: tuple[Learned, ...],
+    writes: tuple[LearnSpec, ...],
     limit: int = 0,
     verdict: Bits | None = None,
 ) -> Learn:
@@ -303,18 +303,18 @@ def _pin(
         table=Table.BALANCER_PINS,
         priority=pin,
         cookie=client.cookie,
-        idle_timeout=client.opening if pin is Pin.OPENING else idle,
+        idle_timeout=client.opening if pin is PinBits.OPENING else idle,
         fin_idle_timeout=client.closing if kind.ip_proto == TCP else 0,
         limit=limit,
-        verdict=verdict,
+        result_dst=verdict,
         match=(
-            Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), client.vsi),
-            Learned(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction),
-            Learned(whole("vlan_vid"), whole("vlan_vid")),
-            Learned(whole("eth_type"), kind.eth_type),
-            Learned(whole("ip_proto"), kind.ip_proto),
-            *(Learned(whole(name), source) for name, source in ends.items()),
-            *([Learned(BALANCED_LIFE, BALANCED_LIFE)] if kind.ip_proto == TCP else []),
+            LearnSpec(Bits("metadata", VSI_SHIFT, VSI_BITS), client.vsi),
+            LearnSpec(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction),
+            LearnSpec(whole("vlan_vid"), whole("vlan_vid")),
+            LearnSpec(whole("eth_type"), kind.eth_type),
+            LearnSpec(whole("ip_proto"), kind.ip_proto),
+            *(LearnSpec(whole(name), source) for name, source in ends.items()),
+            *([LearnSpec(BALANCED_LIFE, BALANCED_LIFE)] if kind.ip_proto == TCP else []),
         ),
         writes=writes,
     )

@@ -20,16 +20,16 @@ from ryu_apps.evb.flow.rule import (
     VLAN_PRESENT,
     Action,
     Bits,
-    Change,
-    Fields,
-    LoadBits,
+    MatchFields,
+    RegLoad,
     Resubmit,
     Rule,
+    RuleChange,
     SetField,
     match,
 )
-from ryu_apps.evb.model import CONTROL_GROUPS, Group, Wish
-from ryu_apps.evb.pipeline.flood import PAGE_SIZE, FloodVid, Member
+from ryu_apps.evb.model import CONTROL_GROUPS, MulticastGroup, Wish
+from ryu_apps.evb.pipeline.flood import PAGE_SIZE, FloodMember, FloodVid
 from ryu_apps.evb.pipeline.infrastructure import TRUNK_SELECTOR
 from ryu_apps.evb.pipeline.tables import (
     PORT_BITS,
@@ -38,7 +38,7 @@ from ryu_apps.evb.pipeline.tables import (
     REPORTS_MAC,
     VSI_BITS,
     VSI_SHIFT,
-    Kind,
+    CookieKind,
     Priority,
     Table,
     cookie,
@@ -49,10 +49,10 @@ from ryu_apps.evb.pipeline.tables import (
 _REPORTS, _CONTROL, _GROUPS = 130, 120, 110
 
 _IPV4, _IPV6 = 0x0800, 0x86DD
-_IGMP: Fields = {"eth_type": _IPV4, "ip_proto": 2, "eth_dst": REPORTS_MAC}
-_MLD: Fields = {"eth_type": _IPV6, "ip_proto": 58, "eth_dst": ANY_GROUP}
+_IGMP: MatchFields = {"eth_type": _IPV4, "ip_proto": 2, "eth_dst": REPORTS_MAC}
+_MLD: MatchFields = {"eth_type": _IPV6, "ip_proto": 58, "eth_dst": ANY_GROUP}
 _MLD_REPORTS = (131, 132, 143)
-_EVERY_GROUP: tuple[Fields, Fields] = (
+_EVERY_GROUP: tuple[MatchFields, MatchFields] = (
     {"eth_type": _IPV4, "ipv4_dst": (0xE << 28, 0xF << 28)},
     {"eth_type": _IPV6, "ipv6_dst": (0xFF << 120, 0xFF << 120)},
 )
@@ -62,18 +62,18 @@ _EGRESS = Bits("metadata", PORT_SHIFT, PORT_BITS)
 Branches = tuple[tuple[int, frozenset[int]], ...]
 
 
-class Place(NamedTuple):
+class MemberPort(NamedTuple):
     """One VSI at one switch, by one of its addresses."""
 
     dpid: int
-    member: Member
+    member: FloodMember
 
 
-class Reception(NamedTuple):
+class GroupMembers(NamedTuple):
     """One group at one place."""
 
-    place: Place
-    group: Group
+    place: MemberPort
+    group: MulticastGroup
     wish: Wish
 
 
@@ -81,10 +81,10 @@ class _Copies(NamedTuple):
     """Where copies go beside the receivers of everything: trunks, and members page by page."""
 
     trunks: tuple[int, ...]
-    pages: tuple[tuple[int, tuple[Member, ...]], ...]
+    pages: tuple[tuple[int, tuple[FloodMember, ...]], ...]
 
 
-class GroupVid:
+class MulticastVid:
     """IP multicast of one VID on all switches, and the rules it comes to."""
 
     def __init__(self, vid: int, tree: Mapping[int, Branches], flood: Callable[[int], FloodVid | None]) -> None:
@@ -96,18 +96,18 @@ class GroupVid:
         self._vid = vid
         self._tree = tree
         self._flood = flood
-        self._snooped: dict[Place, None] = {}
-        self._wishes: dict[Group, dict[Place, Wish]] = {}
-        self._kept: dict[tuple[int, Group | None], RuleSet] = {}
+        self._snooped: dict[MemberPort, None] = {}
+        self._wishes: dict[MulticastGroup, dict[MemberPort, Wish]] = {}
+        self._kept: dict[tuple[int, MulticastGroup | None], RuleSet] = {}
         self._open: frozenset[int] = frozenset()
 
     def change(
         self,
-        gone: tuple[Place, ...] = (),
-        come: tuple[Place, ...] = (),
-        dropped: tuple[Reception, ...] = (),
-        gained: tuple[Reception, ...] = (),
-    ) -> dict[int, Change]:
+        gone: tuple[MemberPort, ...] = (),
+        come: tuple[MemberPort, ...] = (),
+        dropped: tuple[GroupMembers, ...] = (),
+        gained: tuple[GroupMembers, ...] = (),
+    ) -> dict[int, RuleChange]:
         """VSIs come and go, or what they receive does; the flood members have changed already.
 
         Args:
@@ -124,7 +124,7 @@ class GroupVid:
             self._wishes.get(group, {}).pop(place, None)
         for place, group, wish in gained:
             self._wishes.setdefault(group, {})[place] = wish
-        touched: set[Group | None] = {None, *(one.group for one in (*dropped, *gained))}
+        touched: set[MulticastGroup | None] = {None, *(one.group for one in (*dropped, *gained))}
         before, self._open = self._open, self._open_switches()
         if before != self._open:
             touched |= set(self._wishes)
@@ -132,7 +132,7 @@ class GroupVid:
         self._wishes = {group: wishes for group, wishes in self._wishes.items() if wishes}
         return {dpid: change for dpid, change in changes.items() if change}
 
-    def renew(self) -> dict[int, Change]:
+    def renew(self) -> dict[int, RuleChange]:
         """The broadcast tree is another one; what each switch has to change."""
         groups = (None, *self._wishes)
         return {dpid: merge(*(self._renew(dpid, group) for group in groups)) for dpid in self._tree}
@@ -141,14 +141,14 @@ class GroupVid:
         """All rules of the VID on one switch."""
         return {key: rule for (there, _), kept in self._kept.items() if there == dpid for key, rule in kept.items()}
 
-    def receptions(self) -> Iterator[Reception]:
+    def receptions(self) -> Iterator[GroupMembers]:
         """Who receives what."""
         for group, wishes in self._wishes.items():
             for place, wish in wishes.items():
-                yield Reception(place, group, wish)
+                yield GroupMembers(place, group, wish)
 
     # --- one part of the rules at a time ---
-    def _renew(self, dpid: int, group: Group | None) -> Change:
+    def _renew(self, dpid: int, group: MulticastGroup | None) -> RuleChange:
         key = dpid, group
         before = self._kept.pop(key, {})
         rules = rule_set(self._base(dpid) if group is None else self._of_group(dpid, group))
@@ -178,7 +178,7 @@ class GroupVid:
         yield self._rule(Table.GROUPS, Priority.DEFAULT, {}, goto=Table.RECEIVERS)
         yield self._rule(Table.RECEIVERS, Priority.DEFAULT, {}, everybody)
 
-    def _of_group(self, dpid: int, group: Group) -> Iterator[Rule]:
+    def _of_group(self, dpid: int, group: MulticastGroup) -> Iterator[Rule]:
         if not self._snooped:
             return
         wishes = self._wishes.get(group, {})
@@ -191,12 +191,12 @@ class GroupVid:
                 fields = {**_destination(group), _name(group, "src"): int(source)}
                 yield from self._copying(copies, fields, Priority.EXACT + 1)
 
-    def _copies(self, dpid: int, wishes: Mapping[Place, Wish], source: Group | None) -> _Copies:
+    def _copies(self, dpid: int, wishes: Mapping[MemberPort, Wish], source: MulticastGroup | None) -> _Copies:
         wanting = [place for place, wish in wishes.items() if wish.wants(source)]
         homes = {place.dpid for place in wanting}
         served = self._open_trunks(dpid)
         trunks = tuple(ordinal for ordinal, behind in self._tree[dpid] if ordinal not in served and behind & homes)
-        pages: dict[int, list[Member]] = {}
+        pages: dict[int, list[FloodMember]] = {}
         for place in wanting:
             if place.dpid == dpid:
                 pages.setdefault(_page(place.member), []).append(place.member)
@@ -206,7 +206,7 @@ class GroupVid:
     def _open_trunks(self, dpid: int) -> tuple[int, ...]:
         return tuple(ordinal for ordinal, behind in self._tree[dpid] if behind & self._open)
 
-    def _copying(self, copies: _Copies, fields: Fields, priority: int) -> Iterator[Rule]:
+    def _copying(self, copies: _Copies, fields: MatchFields, priority: int) -> Iterator[Rule]:
         actions: list[Action] = [*_to_trunks(copies.trunks), Resubmit(Table.RECEIVERS)]
         for number, members in copies.pages:
             actions += [SetField("metadata", metadata(port=number)), Resubmit(Table.GROUP_PAGE)]
@@ -215,13 +215,18 @@ class GroupVid:
         yield self._rule(Table.GROUPS, priority, fields, tuple(actions))
 
     def _rule(
-        self, table: Table, priority: int, fields: Fields, apply: tuple[Action, ...] = (), goto: Table | None = None
+        self,
+        table: Table,
+        priority: int,
+        fields: MatchFields,
+        apply: tuple[Action, ...] = (),
+        goto: Table | None = None,
     ) -> Rule:
         matched = match(vlan_vid=VLAN_PRESENT | self._vid, **fields)
-        return Rule(table, priority, matched, cookie(Kind.MEMBERSHIP, self._vid), apply, goto=goto)
+        return Rule(table, priority, matched, cookie(CookieKind.MEMBERSHIP, self._vid), apply, goto=goto)
 
 
-def _page(member: Member) -> int:
+def _page(member: FloodMember) -> int:
     """The page of a member: VSIs whose indices are neighbours share one, on every switch and in every life."""
     return (member.metadata >> VSI_SHIFT & (1 << VSI_BITS) - 1) // PAGE_SIZE
 
@@ -229,11 +234,11 @@ def _page(member: Member) -> int:
 def _to_trunks(ordinals: tuple[int, ...]) -> Iterator[Action]:
     """Copies to trunks, but not to the one that the frame came in by: ``infrastructure`` sees to that."""
     for ordinal in ordinals:
-        yield LoadBits(_EGRESS, TRUNK_SELECTOR | ordinal)
+        yield RegLoad(_EGRESS, TRUNK_SELECTOR | ordinal)
         yield Resubmit(Table.GROUP_PAGE)
 
 
-def _to_members(members: tuple[Member, ...]) -> Iterator[Action]:
+def _to_members(members: tuple[FloodMember, ...]) -> Iterator[Action]:
     for member in members:
         assert member.mac is not None, "whoever owns a whole VID is not snooped"
         yield SetField("eth_dst", member.mac)
@@ -241,13 +246,13 @@ def _to_members(members: tuple[Member, ...]) -> Iterator[Action]:
         yield Resubmit(Table.ACL_TO)
 
 
-def _version(address: Group) -> Fields:
+def _version(address: MulticastGroup) -> MatchFields:
     return {"eth_type": _IPV4 if address.version == 4 else _IPV6}
 
 
-def _name(address: Group, end: str) -> str:
+def _name(address: MulticastGroup, end: str) -> str:
     return f"ipv{address.version}_{end}"
 
 
-def _destination(group: Group) -> Fields:
+def _destination(group: MulticastGroup) -> MatchFields:
     return {**_version(group), _name(group, "dst"): int(group)}

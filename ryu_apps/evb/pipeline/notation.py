@@ -10,21 +10,21 @@ from ryu_apps.evb.flow.rule import (
     REGISTERS,
     Action,
     Bits,
+    ClearInPort,
     FieldMatch,
     FinTimeout,
-    ForgetInPort,
     Learn,
-    Learned,
-    LoadBits,
+    LearnSpec,
     Output,
-    Pop,
+    OutputGroup,
     PopVlan,
-    Push,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
     SetField,
-    ToGroup,
+    StackPop,
+    StackPush,
     whole,
 )
 from ryu_apps.evb.pipeline.tables import Table
@@ -79,7 +79,7 @@ def _action(action: Action) -> str:
     match action:
         case Output(port=port):
             return f"output:{port}"
-        case ToGroup(group_id=group_id):
+        case OutputGroup(group_id=group_id):
             return f"group:{group_id:#x}"
         case SetField(name=name, value=value):
             return f"set_field:{_writer(name)(value)}->{name}"
@@ -89,13 +89,13 @@ def _action(action: Action) -> str:
             return "pop_vlan"
         case Resubmit(table=table):
             return f"resubmit(,{_table(table)})"
-        case ForgetInPort():
+        case ClearInPort():
             return "load:0->in_port"
-        case LoadBits(target=target, value=value):
+        case RegLoad(target=target, value=value):
             return f"load:{load_text(target, value)}"
-        case Push(source=source):
+        case StackPush(source=source):
             return f"push:{bits_text(source)}"
-        case Pop(target=target):
+        case StackPop(target=target):
             return f"pop:{bits_text(target)}"
         case FinTimeout(idle=idle):
             return f"fin_timeout(idle_timeout={idle})"
@@ -111,7 +111,7 @@ def learn_text(learn: Learn) -> str:
     parts += [f"fin_idle_timeout={learn.fin_idle_timeout}"] if learn.fin_idle_timeout else []
     parts += [f"priority={learn.priority}", f"cookie={learn.cookie:#x}"]
     parts += [f"limit={learn.limit}"] if learn.limit else []
-    parts += [f"result_dst={bits_text(learn.verdict)}"] if learn.verdict else []
+    parts += [f"result_dst={bits_text(learn.result_dst)}"] if learn.result_dst else []
     parts += [*map(_learned_match, learn.match), *(f"load:{load_text(*one)}" for one in learn.writes)]
     return ",".join(parts)
 
@@ -121,7 +121,7 @@ def load_text(target: Bits, source: Bits | int) -> str:
     return f"{bits_text(source) if isinstance(source, Bits) else hex(source)}->{bits_text(target)}"
 
 
-def _learned_match(one: Learned) -> str:
+def _learned_match(one: LearnSpec) -> str:
     target, source = one
     if isinstance(source, Bits):
         return bits_text(target) if target == source else f"{bits_text(target)}={bits_text(source)}"

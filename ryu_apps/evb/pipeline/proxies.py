@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Change, ForgetInPort, LoadBits, Resubmit, Rule, SetField, match
-from ryu_apps.evb.pipeline.tables import FROM_PROXY, PROXY_FOUND, Kind, Priority, Table, cookie
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, ClearInPort, RegLoad, Resubmit, Rule, RuleChange, SetField, match
+from ryu_apps.evb.pipeline.tables import FROM_PROXY, PROXY_FOUND, CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
 
 #: The service of transparent proxies.
@@ -16,14 +16,14 @@ TCP_PROXY = "tcp_proxy"
 #: Above the gates of VSIs that own a whole VID, below those of host ports and trunks.
 _IMPOSTORS = (Priority.WIDE + Priority.EXACT) // 2
 
-_COOKIE = cookie(Kind.INFRASTRUCTURE)
+_COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 
 
-def appliances(fabric: Fabric, dpid: int) -> Change:
+def appliances(fabric: Fabric, dpid: int) -> RuleChange:
     """What a switch needs to know of the appliances of its fabric."""
     everywhere = [one for port in fabric.ports(Role.HOST) if (one := fabric.interface(port)) is not None]
     here = fabric.switches[dpid].interfaces.values()
-    return Change(
+    return RuleChange(
         add=(
             *(rule for one in everywhere if one.appliance == TCP_PROXY for rule in _known(one)),
             *(rule for one in here if one.appliance == TCP_PROXY for rule in _nearest(one)),
@@ -37,12 +37,12 @@ def _known(interface: Interface) -> Iterator[Rule]:
         yield Rule(Table.INGRESS, _IMPOSTORS, match(eth_src=mac), _COOKIE)
         for vid in interface.vids:
             fields = match(vlan_vid=VLAN_PRESENT | vid, eth_src=mac)
-            yield Rule(Table.PROXY_SOURCES, Priority.EXACT, fields, _COOKIE, apply=(LoadBits(FROM_PROXY, 1),))
+            yield Rule(Table.PROXY_SOURCES, Priority.EXACT, fields, _COOKIE, apply=(RegLoad(FROM_PROXY, 1),))
 
 
 def _nearest(interface: Interface) -> Iterator[Rule]:
     for vid in interface.vids:
-        found = (SetField("eth_dst", interface.macs[0]), LoadBits(PROXY_FOUND, 1))
+        found = (SetField("eth_dst", interface.macs[0]), RegLoad(PROXY_FOUND, 1))
         yield Rule(Table.PROXY_HERE, Priority.EXACT, match(vlan_vid=VLAN_PRESENT | vid), _COOKIE, apply=found)
 
 
@@ -53,4 +53,4 @@ def _errors(proxies: list[Interface]) -> Iterator[Rule]:
         copies = (action for mac in macs for action in (SetField("eth_dst", mac), Resubmit(Table.FORWARD)))
         of_others = match(vlan_vid=VLAN_PRESENT | vid, reg2=(0, 1 << FROM_PROXY.offset))
         # They may have to leave by the port that the error came in by.
-        yield Rule(Table.PROXY_ERRORS, Priority.EXACT, of_others, _COOKIE, (ForgetInPort(), *copies))
+        yield Rule(Table.PROXY_ERRORS, Priority.EXACT, of_others, _COOKIE, (ClearInPort(), *copies))

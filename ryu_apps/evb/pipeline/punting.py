@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ryu_apps.evb.flow.rule import CONTROLLER, Fields, Meter, Output, Rule, match
-from ryu_apps.evb.pipeline.tables import Kind, Priority, Table, cookie
+from ryu_apps.evb.flow.rule import CONTROLLER, MatchFields, Meter, Output, Rule, match
+from ryu_apps.evb.pipeline.tables import CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Interface, Role
 
 ETHERTYPE_LLDP, ETHERTYPE_ECP, ETHERTYPE_DRAFT_ECP = 0x88CC, 0x8940, 0x88B7
@@ -74,9 +74,14 @@ def stations_punted(rules: Iterable[Rule]) -> Iterator[tuple[int, int]]:
 
 
 def _punt(interface: Interface, ethertype: int, meter: int, source: int | None = None) -> Rule:
-    fields: Fields = {"in_port": interface.port_no, "vlan_vid": 0, "eth_dst": RESERVED_ADDRESSES, "eth_type": ethertype}
+    fields: MatchFields = {
+        "in_port": interface.port_no,
+        "vlan_vid": 0,
+        "eth_dst": RESERVED_ADDRESSES,
+        "eth_type": ethertype,
+    }
     priority = Priority.EXACT
     if source is not None:
         fields["eth_src"], priority = source, Priority.GUARD
-    owner = cookie(Kind.INFRASTRUCTURE)
+    owner = cookie(CookieKind.INFRASTRUCTURE)
     return Rule(Table.ADMIT, priority, match(**fields), owner, (Output(CONTROLLER),), meter=meter)

@@ -207,7 +207,7 @@ PIN_AGAIN, PIN_SOUGHT = Bits("reg2", 19, 1), Bits("reg2", 20, 1)
 STACKED = Bits("reg2", 14, 1)
 
 
-class Kind(IntEnum):
+class CookieKind(IntEnum):
     """What a rule is part of; 4 bits of its cookie."""
 
     INFRASTRUCTURE = 1
@@ -241,12 +241,12 @@ OURS = CookieMask(COOKIE_MAGIC << _MAGIC_SHIFT, 0xFFFF << _MAGIC_SHIFT)
 class Cookie(NamedTuple):
     """A cookie taken apart."""
 
-    kind: Kind
+    kind: CookieKind
     owner: int
     generation: int
 
 
-def cookie(kind: Kind, owner: int = 0, generation: int = 0) -> int:
+def cookie(kind: CookieKind, owner: int = 0, generation: int = 0) -> int:
     """Compose a cookie: magic(16) kind(4) owner(20) generation(24).
 
     The generation is the one of the association that wrote the rule; deleting by the full cookie
@@ -265,13 +265,13 @@ def parse_cookie(value: int) -> Cookie | None:
     if not OURS.covers(value):
         return None
     try:
-        kind = Kind(value >> _KIND_SHIFT & 0xF)
+        kind = CookieKind(value >> _KIND_SHIFT & 0xF)
     except ValueError:
         return None
     return Cookie(kind, value >> _OWNER_SHIFT & ((1 << OWNER_BITS) - 1), value & ((1 << GENERATION_BITS) - 1))
 
 
-def owned_by(kind: Kind, owner: int, generation: int | None = None) -> CookieMask:
+def owned_by(kind: CookieKind, owner: int, generation: int | None = None) -> CookieMask:
     """All rules of one owner: of one generation, or of every generation."""
     if generation is not None:
         return CookieMask(cookie(kind, owner, generation), (1 << 64) - 1)

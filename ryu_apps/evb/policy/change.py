@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 from ryu_apps.evb.policy.model import PolicySet
 
 
@@ -26,8 +26,8 @@ def forbidden_changes(old: PolicySet, new: PolicySet, in_use: Iterable[VsiTypeKe
         before, after = old.types[key], new.types.get(key)
         if after is None:
             reason = f"VSI type {key} ({before.name}) is in use and cannot be deleted"
-            found.append(error(before.file, Place(), reason))
+            found.append(error(before.file, Position(), reason))
         elif after.digest != before.digest:
             reason = f"VSI type {key} ({before.name}) is in use and cannot be changed in place: give it a new version"
-            found.append(error(after.file, Place(), reason))
+            found.append(error(after.file, Position(), reason))
     return found

@@ -17,7 +17,7 @@ class Severity(Enum):
     WARNING = "warning"
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """A position in a text; lines and columns count from 1."""
 
     line: int = 1
@@ -38,12 +38,12 @@ class Diagnostic(NamedTuple):
         return f"{self.file}:{self.line}:{self.column}: {warning}{self.reason}"
 
 
-def error(file: str, place: Place, reason: str) -> Diagnostic:
+def error(file: str, place: Position, reason: str) -> Diagnostic:
     """A mistake that keeps the file from being used."""
     return Diagnostic(file, place.line, place.column, Severity.ERROR, reason)
 
 
-def warning(file: str, place: Place, reason: str) -> Diagnostic:
+def warning(file: str, place: Position, reason: str) -> Diagnostic:
     """Something that works but hardly does what its author meant."""
     return Diagnostic(file, place.line, place.column, Severity.WARNING, reason)
 
@@ -54,7 +54,7 @@ def utf8(file: str, data: bytes) -> str | Diagnostic:
         return data.decode("utf-8")
     except UnicodeDecodeError as problem:
         before = data[: problem.start]
-        place = Place(before.count(b"\n") + 1, problem.start - (before.rfind(b"\n") + 1) + 1)
+        place = Position(before.count(b"\n") + 1, problem.start - (before.rfind(b"\n") + 1) + 1)
         return error(file, place, "not UTF-8 text")
 
 

@@ -17,7 +17,7 @@ from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Place, error
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 
 #: Bounds that no honest file comes near.
 MAX_CHARACTERS = 16_000_000
@@ -27,6 +27,8 @@ MAX_SCALAR = 1_000
 
 #: Where a value sits: mapping keys and list indices from the top.
 Path = tuple[Any, ...]
+#: What a part of a document contradicts, and in which words.
+Finding = tuple[Path, str]
 
 _TAG = "tag:yaml.org,2002:"
 #: What the resolver finds in plain words; dates and the like stay text.
@@ -48,18 +50,18 @@ class Document:
 
     file: str
     data: Any = None
-    values: dict[Path, Place] = field(default_factory=dict)
-    keys: dict[Path, Place] = field(default_factory=dict)
+    values: dict[Path, Position] = field(default_factory=dict)
+    keys: dict[Path, Position] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
-    def key_place(self, path: Iterable[Any]) -> Place:
+    def key_place(self, path: Iterable[Any]) -> Position:
         """Where the key of ``path`` starts; parts that are not in the file are left out."""
         known = self.resolve(path)
-        return self.keys.get(known) or self.values.get(known, Place())
+        return self.keys.get(known) or self.values.get(known, Position())
 
-    def value_place(self, path: Iterable[Any]) -> Place:
+    def value_place(self, path: Iterable[Any]) -> Position:
         """Where the value of ``path`` starts; parts that are not in the file are left out."""
-        return self.values.get(self.resolve(path), Place())
+        return self.values.get(self.resolve(path), Position())
 
     def resolve(self, path: Iterable[Any]) -> Path:
         """The longest path in the file that takes the given parts in order, skipping unknown ones."""
@@ -71,7 +73,7 @@ class Document:
                     break
         return known
 
-    def complain(self, place: Place, reason: str) -> None:
+    def complain(self, place: Position, reason: str) -> None:
         """Record an error."""
         self.diagnostics.append(error(self.file, place, reason))
 
@@ -80,7 +82,7 @@ def read_document(file: str, text: str) -> Document:
     """Parse one YAML text; all mistakes are in the document's diagnostics."""
     document = Document(file)
     if len(text) > MAX_CHARACTERS:
-        document.complain(Place(), f"file is larger than {MAX_CHARACTERS} characters")
+        document.complain(Position(), f"file is larger than {MAX_CHARACTERS} characters")
         return document
     try:
         root = _compose(text)
@@ -90,12 +92,12 @@ def read_document(file: str, text: str) -> Document:
     except Exception as problem:
         # Malformed escapes, directives and tags make the scanner trip in many ways of its own.
         mark = getattr(problem, "position", None)
-        place = _place_of_offset(text, mark) if isinstance(mark, int) else Place()
+        place = _place_of_offset(text, mark) if isinstance(mark, int) else Position()
         document.complain(place, f"not YAML: {' '.join(str(problem).split()) or type(problem).__name__}")
     else:
         document.data = None if root is None else _Reader(document).value(root, ())
         if document.data is None and not document.diagnostics:
-            document.complain(Place(), "file is empty")
+            document.complain(Position(), "file is empty")
     return document
 
 
@@ -154,7 +156,7 @@ class _Reader:
         finally:
             self._open.discard(id(node))
 
-    def _collection(self, node: Node, path: Path, place: Place) -> Any:
+    def _collection(self, node: Node, path: Path, place: Position) -> Any:
         tag = str(node.tag)
         if isinstance(node, MappingNode) and tag == _TAG + "map":
             return self._mapping(node, path)
@@ -181,7 +183,7 @@ class _Reader:
             found[key] = self.value(value_node, (*path, key))
         return found
 
-    def _scalar(self, node: ScalarNode, place: Place) -> Any:
+    def _scalar(self, node: ScalarNode, place: Position) -> Any:
         text, tag = str(node.value), str(node.tag)
         if len(text) > MAX_SCALAR:
             self._document.complain(place, f"text longer than {MAX_SCALAR} characters")
@@ -215,13 +217,13 @@ def _as_number(part: Any) -> tuple[float, ...]:
         return ()
 
 
-def _place(mark: Any) -> Place:
-    return Place() if mark is None else Place(mark.line + 1, mark.column + 1)
+def _place(mark: Any) -> Position:
+    return Position() if mark is None else Position(mark.line + 1, mark.column + 1)
 
 
-def _place_of_offset(text: str, offset: int) -> Place:
+def _place_of_offset(text: str, offset: int) -> Position:
     before = text[:offset]
-    return Place(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
+    return Position(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
 
 
 def _sentence(problem: MarkedYAMLError) -> str:

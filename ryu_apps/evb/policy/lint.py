@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.policy.diagnostic import Diagnostic, warning
 from ryu_apps.evb.policy.fields import Masked
-from ryu_apps.evb.policy.model import Acl, AclRule, Box, Network, VsiType
+from ryu_apps.evb.policy.model import Acl, AclRule, MatchBox, Network, VsiType
 
 #: Look-ups after which the search gives up: a file whose every rule has masks of its own.
 MAX_LOOKUPS = 2_000_000
@@ -47,7 +47,7 @@ class _Seen:
             masks = tuple((name, masked.mask) for name, masked in box)
             self.by_masks.setdefault(masks, {}).setdefault(tuple(masked.value for _, masked in box), index)
 
-    def covering(self, box: Box) -> int | None:
+    def covering(self, box: MatchBox) -> int | None:
         """Index of the first earlier rule that matches everything the box matches."""
         tests = dict(box)
         found: int | None = None

@@ -18,7 +18,7 @@ from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.lint import lint
 from ryu_apps.evb.policy.model import Acl, AntiSpoofing, PolicySet, StageOn, Trigger, VsiType
 from ryu_apps.evb.policy.neighbours import neighbour_rules
-from ryu_apps.evb.policy.schema import Direction, PolicyFile, explain_key, resolve_rules
+from ryu_apps.evb.policy.schema import DirectionSection, PolicyFile, explain_key, resolve_rules
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.policy.validate import validate
 
@@ -112,7 +112,7 @@ def _schema(sections: tuple[Section, ...]) -> type[PolicyFile]:
 
 def _resolve(parsed: PolicyFile, document: Document, sections: tuple[Section, ...]) -> VsiType:
     switches = parsed.anti_spoofing
-    judged = any(one.judges for one in sections)
+    judged = any(one.replaces_acl_default for one in sections)
     vsi_type = VsiType(
         key=VsiTypeKey(parsed.vsi_type.type_id, parsed.vsi_type.version),
         name=parsed.vsi_type.name,
@@ -132,7 +132,7 @@ def _resolve(parsed: PolicyFile, document: Document, sections: tuple[Section, ..
 def _acl(parsed: PolicyFile, name: str, document: Document, judged: bool) -> Acl:
     if judged and name not in parsed.model_fields_set:
         return Acl(default=True)
-    direction: Direction = getattr(parsed, name)
+    direction: DirectionSection = getattr(parsed, name)
     return Acl(
         rules=resolve_rules(direction, (name,), document),
         implied=neighbour_rules(from_vm=name == "from_vm") if parsed.neighbour_discovery else (),

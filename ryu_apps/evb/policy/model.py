@@ -11,15 +11,15 @@ from itertools import product
 from typing import Any
 
 from ryu_apps.evb.flow.guarded import NetworkRole
-from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, Fields
+from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, MatchFields
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.policy.diagnostic import Place
+from ryu_apps.evb.policy.diagnostic import Position
 from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask
 
 Network = IPv4Network | IPv6Network
 
 #: One alternative of each field of a rule: field -> value and mask, in OpenFlow order.
-Box = tuple[tuple[str, Masked], ...]
+MatchBox = tuple[tuple[str, Masked], ...]
 
 
 class StageOn(Enum):
@@ -53,7 +53,7 @@ class AclRule:
 
     allow: bool
     tests: tuple[tuple[str, Alternatives], ...]
-    place: Place = Place()
+    place: Position = Position()
     description: str = ""
 
     @property
@@ -61,7 +61,7 @@ class AclRule:
         """How many flow rules it comes to."""
         return math.prod(len(alternatives) for _, alternatives in self.tests)
 
-    def boxes(self) -> Iterator[Box]:
+    def boxes(self) -> Iterator[MatchBox]:
         """The plain matches it comes to: the product of its fields' alternatives."""
         names = [name for name, _ in self.tests]
         for values in product(*(alternatives for _, alternatives in self.tests)):
@@ -165,9 +165,9 @@ class PolicySet:
     types: Mapping[VsiTypeKey, VsiType]
 
 
-def openflow_fields(box: Box) -> Fields:
+def openflow_fields(box: MatchBox) -> MatchFields:
     """The fields of a box as :func:`ryu_apps.evb.flow.rule.match` wants them."""
-    fields: Fields = {}
+    fields: MatchFields = {}
     for name, (value, mask) in box:
         present = VLAN_PRESENT if name == "vlan_vid" else 0
         exact = mask == full_mask(name)

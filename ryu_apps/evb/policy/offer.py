@@ -49,22 +49,22 @@ class Validators(NamedTuple):
     last_modified: str | None = None
 
 
-class Document(NamedTuple):
+class FetchedDocument(NamedTuple):
     """The policy, checked."""
 
     vsi_type: VsiType
     validators: Validators = Validators()
 
 
-class Unchanged(NamedTuple):
+class NotModified(NamedTuple):
     """The policy is the one that the manager has told before."""
 
 
-class Missing(NamedTuple):
+class NotFound(NamedTuple):
     """The manager has no such type or version."""
 
 
-class Faulty(NamedTuple):
+class Invalid(NamedTuple):
     """There is something, but nothing that could be put in force."""
 
     mistakes: tuple[Diagnostic, ...]
@@ -76,12 +76,12 @@ class Unreachable(NamedTuple):
     reason: str
 
 
-Offer = Document | Unchanged | Missing | Faulty | Unreachable
+Offer = FetchedDocument | NotModified | NotFound | Invalid | Unreachable
 
 
 def read_offer(
     url: str, key: VsiTypeKey, data: bytes, validators: Validators, sections: tuple[Section, ...]
-) -> Document | Faulty:
+) -> FetchedDocument | Invalid:
     """Check what came from a manager; takes seconds for thousands of rules, so it may take place in another thread.
 
     Args:
@@ -92,6 +92,6 @@ def read_offer(
     """
     text = utf8(url, data)
     if isinstance(text, Diagnostic):
-        return Faulty((text,))
+        return Invalid((text,))
     vsi_type, mistakes = load_offered(url, text, key, sections)
-    return Faulty(tuple(mistakes)) if vsi_type is None else Document(vsi_type, validators)
+    return Invalid(tuple(mistakes)) if vsi_type is None else FetchedDocument(vsi_type, validators)

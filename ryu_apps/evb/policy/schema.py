@@ -290,14 +290,14 @@ class RuleEntry(Strict):
     rule: AnyRule
 
 
-class Direction(Strict):
+class DirectionSection(Strict):
     """The ACL of one direction."""
 
     default: Literal["allow", "deny"] = "deny"
     rules: list[RuleEntry] = Field(default_factory=list)
 
 
-class Identity(Strict):
+class IdentitySection(Strict):
     """Who this policy is for: what the station names in its VDP request."""
 
     type_id: Annotated[int, Field(ge=0, le=0xFFFFFF)]
@@ -330,15 +330,15 @@ class PolicyFile(Strict):
     """One file of ``policies/``."""
 
     version: Literal[1]
-    vsi_type: Identity
+    vsi_type: IdentitySection
     stage_on: Literal["preassociate", "preassociate_rr"] | None = None
     trigger: TriggerText | None = None
     anti_spoofing: AntiSpoofingSwitches = AntiSpoofingSwitches()
     neighbour_discovery: bool = True
     addresses: list[AnyNetwork] = Field(default_factory=list)
     roles: list[RoleText] = Field(default_factory=list)
-    from_vm: Direction = Direction()
-    to_vm: Direction = Direction()
+    from_vm: DirectionSection = DirectionSection()
+    to_vm: DirectionSection = DirectionSection()
 
 
 def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
@@ -355,7 +355,7 @@ def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
     return tuple((name, found[name]) for name in KINDS if name in found)
 
 
-def resolve_rules(direction: Direction, path: Path, document: Document) -> tuple[AclRule, ...]:
+def resolve_rules(direction: DirectionSection, path: Path, document: Document) -> tuple[AclRule, ...]:
     """The rules of a direction, each with its place; ``path`` is where the direction stands in its file."""
     return tuple(
         AclRule(

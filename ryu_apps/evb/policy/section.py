@@ -37,4 +37,4 @@ class Section:
     resolve: Callable[[Any, Document], Any]
     meaning: Callable[[Any], object]
     mistakes: Callable[[VsiType, Any, Document], Iterable[Diagnostic]] = _no_mistake
-    judges: bool = False
+    replaces_acl_default: bool = False

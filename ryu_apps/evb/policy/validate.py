@@ -5,13 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
+
+#: Seconds that a rule of a switch may wait: OpenFlow has 16 bits for it.
+Timeout = Annotated[int, Field(ge=1, le=0xFFFF)]
 
 Model = TypeVar("Model", bound=BaseModel)
 

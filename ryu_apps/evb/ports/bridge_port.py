@@ -9,19 +9,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ryu_apps.evb.events import Happened, SendFrame
+from ryu_apps.evb.events import LogEvent, SendFrame
 from ryu_apps.evb.protocol.ecp import (
-    Arrived,
+    Acknowledged,
     Deliver,
     EcpEndpoint,
-    Failed,
     Received,
     Reconfigure,
     Reset,
     Transmit,
+    Undelivered,
 )
-from ryu_apps.evb.protocol.ecp import Output as EcpOutput
-from ryu_apps.evb.protocol.evb import Advertise, Agreed, EvbBridge, LinkDown, LinkUp, Lost, NeighbourHeard
+from ryu_apps.evb.protocol.ecp import EcpOutput as EcpOutput
+from ryu_apps.evb.protocol.evb import Advertise, Agreed, AgreementLost, EvbBridgePort, LinkDown, LinkUp, NeighbourHeard
 from ryu_apps.evb.protocol.outbox import Outbox
 from ryu_apps.evb.protocol.speaker import Speaker
 from ryu_apps.evb.protocol.table import Tick, earliest
@@ -67,7 +67,7 @@ MAX_FAREWELLS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class AssociationReceived:
     """The station sent an association TLV; ``organizational`` are the TLVs that belong to it."""
 
     manager_id: ManagerId
@@ -76,7 +76,7 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DeassociateAcknowledged:
     """The station knows that the bridge has ended a VSI; ``association`` is what it was told."""
 
     manager_id: ManagerId
@@ -98,10 +98,10 @@ class Known:
     before: int | None
 
 
-Output = SendFrame | Happened | Heard | Told | Relay | Known | Agreed
+PortOutput = SendFrame | LogEvent | AssociationReceived | DeassociateAcknowledged | Relay | Known | Agreed
 
 
-class StationPort:
+class BridgePort:
     """A bridge port with (perhaps) a station behind it.
 
     Attributes:
@@ -130,7 +130,7 @@ class StationPort:
         self.port = port
         self.interface = interface
         self.counters: Counter[str] = Counter()
-        self.evb = EvbBridge(interface.timers, limits=interface.timer_limits)
+        self.evb = EvbBridgePort(interface.timers, limits=interface.timer_limits)
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
         self.up = False
@@ -163,7 +163,7 @@ class StationPort:
         self.ecp.postpone(seconds)
         self._speaker.postpone(seconds)
 
-    def unheard(self, now: float) -> list[Output]:
+    def unheard(self, now: float) -> list[PortOutput]:
         """The channel to the switch is lost.
 
         The switch forwards on as before: VMs behind one uplink must not lose each other, nor the station its place.
@@ -174,7 +174,7 @@ class StationPort:
         self.relay = relay
         return [one for one in said if not isinstance(one, Relay)]
 
-    def link(self, up: bool, now: float) -> list[Output]:
+    def link(self, up: bool, now: float) -> list[PortOutput]:
         """The link went up or down; what the station has not been told by then it will have to ask again.
 
         What it would not ask, because it has ended, is kept.
@@ -185,20 +185,20 @@ class StationPort:
             self._speaker.down(channel=False)
         return self._link(LinkUp() if up else LinkDown(), now)
 
-    def _link(self, change: LinkUp | LinkDown, now: float) -> list[Output]:
+    def _link(self, change: LinkUp | LinkDown, now: float) -> list[PortOutput]:
         self.up = isinstance(change, LinkUp)
         for manager_id, tlv in self._outbox.clear():
             self._remember_farewell(manager_id, tlv)
         self._farewell_at = now + FAREWELL_DELAY if self.up and self._farewells else None
         return [*self._agreement(change, now), *self._reset(now)]
 
-    def tick(self, now: float) -> list[Output]:
+    def tick(self, now: float) -> list[PortOutput]:
         """A deadline has passed."""
         self._speaker.tick(now)
         said = [*self._agreement(Tick(), now), *self._ecp(Tick(), now), *self._say_farewells(now), *self._flush(now)]
         return [*said, *self._known_is()]
 
-    def frame(self, data: bytes, now: float) -> list[Output]:
+    def frame(self, data: bytes, now: float) -> list[PortOutput]:
         """A frame came in; what cannot be read is counted and dropped."""
         if len(data) > MAX_FRAME:
             return self._dropped("too_long", f"{len(data)} octets", now)
@@ -228,7 +228,7 @@ class StationPort:
         other = self._foreign(source)
         return None if other is None else f"from {mac_to_text(source)}, which is {other}"
 
-    def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[Output]:
+    def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[PortOutput]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
         if not self.up:
             self._remember_farewell(manager_id, tlv)
@@ -256,19 +256,19 @@ class StationPort:
         if self._farewells and self._farewell_at is None and self.up:
             self._farewell_at = now + FAREWELL_DELAY
 
-    def _say_farewells(self, now: float) -> list[Output]:
+    def _say_farewells(self, now: float) -> list[PortOutput]:
         if self._farewell_at is None or now < self._farewell_at:
             return []
         self._farewell_at = None
         farewells, self._farewells = self._farewells, {}
         return [output for one in farewells.values() for output in self.answer(*one, now)]
 
-    def _told(self, payload: bytes) -> Iterator[Told]:
+    def _told(self, payload: bytes) -> Iterator[DeassociateAcknowledged]:
         pdu = VdpPdu.decode(payload)
         for tlv, _ in pdu.associations():
             if _ends_the_vsi(tlv):
                 self._farewells.pop(_addressee(pdu.manager_id, tlv), None)
-                yield Told(pdu.manager_id, tlv)
+                yield DeassociateAcknowledged(pdu.manager_id, tlv)
 
     def _undelivered(self, payload: bytes) -> None:
         pdu = VdpPdu.decode(payload)
@@ -276,15 +276,15 @@ class StationPort:
             self._remember_farewell(pdu.manager_id, tlv)
 
     # --- LLDP ---
-    def _lldpdu(self, frame: Frame, now: float) -> list[Output]:
+    def _lldpdu(self, frame: Frame, now: float) -> list[PortOutput]:
         if frame.dst != NEAREST_CUSTOMER_BRIDGE:
             return []
         lldpdu = Lldpdu.decode(frame.payload)
         heard = NeighbourHeard(lldpdu.evb, frame.src, min(lldpdu.ttl, MAX_TTL))
         return self._agreement(heard, now)
 
-    def _agreement(self, event: LinkUp | LinkDown | NeighbourHeard | Tick, now: float) -> list[Output]:
-        outputs: list[Output] = []
+    def _agreement(self, event: LinkUp | LinkDown | NeighbourHeard | Tick, now: float) -> list[PortOutput]:
+        outputs: list[PortOutput] = []
         for output in self.evb.feed(event, now):
             match output:
                 case Advertise(evb):
@@ -292,14 +292,14 @@ class StationPort:
                     outputs.append(self._send(ETHERTYPE_LLDP, lldpdu.encode()))
                 case Agreed():
                     outputs += self._agreed(output, now)
-                case Lost(reason):
-                    outputs += [Happened("evb.lost", self.port, detail={"reason": reason}), *self._reset(now)]
+                case AgreementLost(reason):
+                    outputs += [LogEvent("evb.lost", self.port, detail={"reason": reason}), *self._reset(now)]
                     outputs += self._relay_is(False)
                     if self.up:
                         self._speaker.gone()
         return [*outputs, *self._known_is()]
 
-    def _agreed(self, agreed: Agreed, now: float) -> Iterator[Output]:
+    def _agreed(self, agreed: Agreed, now: float) -> Iterator[PortOutput]:
         self.ecp.feed(Reconfigure(agreed.operational), now)
         self._speaker.agreed(agreed.station)
         detail = {
@@ -309,69 +309,69 @@ class StationPort:
             "rka": agreed.operational.rka,
             "reflective_relay": agreed.reflective_relay,
         }
-        yield Happened("evb.agreed", self.port, detail=detail)
+        yield LogEvent("evb.agreed", self.port, detail=detail)
         yield agreed
         yield from self._relay_is(agreed.reflective_relay)
 
-    def _known_is(self) -> list[Output]:
+    def _known_is(self) -> list[PortOutput]:
         if self.known == self._speaker.known:
             return []
         before, self.known = self.known, self._speaker.known
         return [Known(self.known, before)]
 
-    def _relay_is(self, on: bool) -> list[Output]:
+    def _relay_is(self, on: bool) -> list[PortOutput]:
         if on == self.relay:
             return []
         self.relay = on
         return [Relay(on)]
 
     # --- ECP and VDP ---
-    def _ecpdu(self, frame: Frame, now: float) -> list[Output]:
+    def _ecpdu(self, frame: Frame, now: float) -> list[PortOutput]:
         return [*self._ecp(Received(Ecpdu.decode(frame.payload)), now), *self._flush(now)]
 
-    def _ecp(self, event: Received | Reset | Tick, now: float) -> list[Output]:
+    def _ecp(self, event: Received | Reset | Tick, now: float) -> list[PortOutput]:
         return self._from_ecp(self.ecp.feed(event, now), now)
 
-    def _flush(self, now: float) -> list[Output]:
+    def _flush(self, now: float) -> list[PortOutput]:
         return self._from_ecp(self._outbox.flush(self.ecp, now), now)
 
-    def _from_ecp(self, said: list[EcpOutput], now: float) -> list[Output]:
-        outputs: list[Output] = []
+    def _from_ecp(self, said: list[EcpOutput], now: float) -> list[PortOutput]:
+        outputs: list[PortOutput] = []
         for output in said:
             match output:
                 case Transmit(ecpdu):
                     outputs.append(self._send(ETHERTYPE_ECP, ecpdu.encode()))
                 case Deliver(payload):
                     outputs += self._delivered(payload, now)
-                case Arrived(payload):
+                case Acknowledged(payload):
                     outputs += self._told(payload)
-                case Failed(payload):
+                case Undelivered(payload):
                     self._undelivered(payload)
                     self.counters["ecp_failed"] += 1
-                    outputs += [Happened("ecp.failed", self.port), *self._unacknowledged(now)]
+                    outputs += [LogEvent("ecp.failed", self.port), *self._unacknowledged(now)]
         return outputs
 
-    def _unacknowledged(self, now: float) -> list[Output]:
+    def _unacknowledged(self, now: float) -> list[PortOutput]:
         """What to tell when an ECPDU has failed and nothing has been acknowledged for longer than a keep-alive."""
         since = self.ecp.unacknowledged_since
         if since is None or now < since + self.evb.operational.reinit_keep_alive:
             return []
-        return [Happened("ecp.unacknowledged", self.port, detail={"seconds": round(now - since, 3)})]
+        return [LogEvent("ecp.unacknowledged", self.port, detail={"seconds": round(now - since, 3)})]
 
-    def _delivered(self, payload: bytes, now: float) -> list[Output]:
+    def _delivered(self, payload: bytes, now: float) -> list[PortOutput]:
         try:
             pdu = VdpPdu.decode(payload)
         except WireError as error:
             return self._dropped("malformed", str(error), now)
-        outputs: list[Output] = []
+        outputs: list[PortOutput] = []
         for malformed in pdu.malformed:
             outputs += self._dropped("malformed", malformed.reason, now)
             outputs += self.answer(pdu.manager_id, malformed.answer(), now)
         for association, organizational in pdu.associations():
-            outputs.append(Heard(pdu.manager_id, association, organizational))
+            outputs.append(AssociationReceived(pdu.manager_id, association, organizational))
         return outputs
 
-    def _reset(self, now: float) -> list[Output]:
+    def _reset(self, now: float) -> list[PortOutput]:
         return self._ecp(Reset(), now)
 
     # --- small things ---
@@ -379,7 +379,7 @@ class StationPort:
         frame = Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload)
         return SendFrame(self.port, frame.encode())
 
-    def _dropped(self, counter: str, reason: str, now: float) -> list[Output]:
+    def _dropped(self, counter: str, reason: str, now: float) -> list[PortOutput]:
         self.counters[counter] += 1
         last, counted = self._told_of.get(counter, (-DROPPED_INTERVAL, 0))
         if now < last + DROPPED_INTERVAL:
@@ -387,7 +387,7 @@ class StationPort:
         self._told_of[counter] = now, self.counters[counter]
         detail = {"counter": counter, "reason": reason, "frames": self.counters[counter] - counted}
         kind = "evb.impostor" if counter == _IMPOSTOR else "frame.dropped"
-        return [Happened(kind, self.port, detail=detail)]
+        return [LogEvent(kind, self.port, detail=detail)]
 
 
 def _ends_the_vsi(tlv: Association) -> bool:

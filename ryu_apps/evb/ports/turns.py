@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.deadlines import Agenda
+from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events import FrameReceived
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import requests_in
@@ -58,7 +58,7 @@ class Turns:
         self.dropped: Counter[PortId] = Counter()
         self._ports: dict[PortId, _Port] = {}
         self._ready: deque[PortId] = deque()
-        self._paced: Agenda[PortId] = Agenda()
+        self._paced: DeadlineQueue[PortId] = DeadlineQueue()
 
     def put(self, frame: FrameReceived, now: float) -> None:
         """A frame came in."""

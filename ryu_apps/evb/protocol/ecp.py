@@ -19,22 +19,22 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
 
-from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick
+from ryu_apps.evb.protocol.table import DocumentedRow, Tick, TransitionTable
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.ecp import ECP_VERSION, SUBTYPE_VDP, Ecpdu, EcpOp
 
 __all__ = [
     "MINIMUM_GAP",
-    "Arrived",
+    "Acknowledged",
     "Deliver",
     "EcpEndpoint",
-    "Failed",
     "Received",
     "Reconfigure",
     "Reset",
     "Submit",
     "Tick",
     "Transmit",
+    "Undelivered",
     "documented_rows",
 ]
 
@@ -80,7 +80,7 @@ class Reconfigure:
     operational: Operational
 
 
-Event = Received | Submit | Reset | Reconfigure | Tick
+EcpEvent = Received | Submit | Reset | Reconfigure | Tick
 
 
 # --- outputs ------------------------------------------------------------------------------------
@@ -99,24 +99,24 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class Acknowledged:
     """The station has acknowledged this payload."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
+class Undelivered:
     """This payload was not acknowledged, was dropped by a reset, or found the queue full."""
 
     payload: bytes
 
 
-Output = Transmit | Deliver | Arrived | Failed
+EcpOutput = Transmit | Deliver | Acknowledged | Undelivered
 
 
 @dataclass(slots=True)
-class Counters:
+class EcpCounters:
     """What went wrong at this endpoint since it was made.
 
     Attributes:
@@ -145,7 +145,7 @@ class TxState(Enum):
     PAUSING = "pausing"
 
 
-class Input(Enum):
+class EcpInput(Enum):
     """What an event amounts to, after the guards; the names are the rendered table's."""
 
     SUBMITTED = "submit"
@@ -170,7 +170,7 @@ class EcpEndpoint:
     Attributes:
         state: of the sending half.
         operational: agreed timers.
-        counters: see :class:`Counters`.
+        counters: see :class:`EcpCounters`.
         deadline: when to feed :class:`Tick`, None if nothing is awaited.
         unacknowledged_since: when the first ECPDU was given up behind the last acknowledgement; None: none was.
     """
@@ -206,7 +206,7 @@ class EcpEndpoint:
         """
         self.state = TxState.IDLE
         self.operational = operational
-        self.counters = Counters()
+        self.counters = EcpCounters()
         self.deadline: float | None = None
         self._gap = gap
         self._queue: deque[bytes] = deque()
@@ -227,7 +227,7 @@ class EcpEndpoint:
             self.deadline += seconds
         self._receiver.postpone(seconds)
 
-    def feed(self, event: Event, now: float) -> list[Output]:
+    def feed(self, event: EcpEvent, now: float) -> list[EcpOutput]:
         """Take one event; timers that are due are served behind it.  Reconfigure never has outputs."""
         if isinstance(event, Reconfigure):
             self.operational = event.operational
@@ -238,7 +238,7 @@ class EcpEndpoint:
         return outputs
 
     # --- guards: from event to input ---
-    def _take(self, event: Received | Submit | Reset | Tick, now: float) -> list[Output]:
+    def _take(self, event: Received | Submit | Reset | Tick, now: float) -> list[EcpOutput]:
         match event:
             case Received(ecpdu):
                 return self._receive(ecpdu, now)
@@ -248,11 +248,11 @@ class EcpEndpoint:
                 self._receiver.forget()
                 self.unacknowledged_since = None
                 sending = self.state is TxState.WAITING
-                return self.TABLE.step(self, Input.RESET_SENDING if sending else Input.RESET, event, now)
+                return self.TABLE.step(self, EcpInput.RESET_SENDING if sending else EcpInput.RESET, event, now)
             case Tick():
                 return []
 
-    def _receive(self, ecpdu: Ecpdu, now: float) -> list[Output]:
+    def _receive(self, ecpdu: Ecpdu, now: float) -> list[EcpOutput]:
         if ecpdu.version != ECP_VERSION:
             self.counters.malformed += 1
             return []
@@ -260,117 +260,117 @@ class EcpEndpoint:
             return self._receiver.accept(ecpdu, now, self.operational)
         return self.TABLE.step(self, self._ack_input(ecpdu), ecpdu, now)
 
-    def _submit_input(self) -> Input:
+    def _submit_input(self) -> EcpInput:
         full = self.state is not TxState.IDLE and len(self._queue) >= QUEUE_LIMIT
-        return Input.REFUSED if full else Input.SUBMITTED
+        return EcpInput.REFUSED if full else EcpInput.SUBMITTED
 
-    def _ack_input(self, ack: Ecpdu) -> Input:
+    def _ack_input(self, ack: Ecpdu) -> EcpInput:
         awaited = self._outstanding.subtype, self._outstanding.sequence
         if self._acked or (ack.subtype, ack.sequence) != awaited:
-            return Input.STRAY_ACK
-        return Input.ACKED if self.state is TxState.WAITING else Input.LATE_ACK
+            return EcpInput.STRAY_ACK
+        return EcpInput.ACKED if self.state is TxState.WAITING else EcpInput.LATE_ACK
 
-    def _timer_input(self) -> Input:
+    def _timer_input(self) -> EcpInput:
         if self.state is TxState.PAUSING:
-            return Input.PAUSED_WAITING if self._queue else Input.PAUSED
-        return Input.UNACKED if self._sent < self.operational.transmissions else Input.EXHAUSTED
+            return EcpInput.PAUSED_WAITING if self._queue else EcpInput.PAUSED
+        return EcpInput.UNACKED if self._sent < self.operational.transmissions else EcpInput.EXHAUSTED
 
     # --- actions: the table's verbs ---
-    def _send(self, submit: Submit, now: float) -> list[Output]:
+    def _send(self, submit: Submit, now: float) -> list[EcpOutput]:
         """Send it under the next number, start the ack timer."""
         return self._transmit_new(submit.payload, now)
 
-    def _send_waiting(self, _: Tick, now: float) -> list[Output]:
+    def _send_waiting(self, _: Tick, now: float) -> list[EcpOutput]:
         """Send the one waiting longest under the next number, start the ack timer."""
         return self._transmit_new(self._queue.popleft(), now)
 
-    def _enqueue(self, submit: Submit, _: float) -> list[Output]:
+    def _enqueue(self, submit: Submit, _: float) -> list[EcpOutput]:
         """Queue it."""
         self._queue.append(submit.payload)
         return []
 
-    def _reject(self, submit: Submit, _: float) -> list[Output]:
+    def _reject(self, submit: Submit, _: float) -> list[EcpOutput]:
         """Fail it."""
         self.counters.refused += 1
-        return [Failed(submit.payload)]
+        return [Undelivered(submit.payload)]
 
-    def _pause(self, _: Ecpdu, now: float) -> list[Output]:
+    def _pause(self, _: Ecpdu, now: float) -> list[EcpOutput]:
         """Tell that it has arrived, start the gap."""
         self._acked = True
         self.unacknowledged_since = None
         self.deadline = now + self._gap
-        return [Arrived(self._outstanding.payload)]
+        return [Acknowledged(self._outstanding.payload)]
 
-    def _resend(self, _: Tick, now: float) -> list[Output]:
+    def _resend(self, _: Tick, now: float) -> list[EcpOutput]:
         """Send the identical ECPDU again, start the ack timer."""
         self.counters.retransmissions += 1
         return self._transmit(now)
 
-    def _give_up(self, _: Tick, now: float) -> list[Output]:
+    def _give_up(self, _: Tick, now: float) -> list[EcpOutput]:
         """Fail it, start the gap."""
         self.counters.failures += 1
         if self.unacknowledged_since is None:
             self.unacknowledged_since = now
         self.deadline = now + self._gap
-        return [Failed(self._outstanding.payload)]
+        return [Undelivered(self._outstanding.payload)]
 
-    def _rest(self, _: Tick, __: float) -> list[Output]:
+    def _rest(self, _: Tick, __: float) -> list[EcpOutput]:
         """Nothing."""
         self.deadline = None
         return []
 
-    def _drop_waiting(self, _: Reset, __: float) -> list[Output]:
+    def _drop_waiting(self, _: Reset, __: float) -> list[EcpOutput]:
         """Fail all that wait."""
-        dropped: list[Output] = [Failed(payload) for payload in self._queue]
+        dropped: list[EcpOutput] = [Undelivered(payload) for payload in self._queue]
         self._queue.clear()
         return dropped
 
-    def _drop_all(self, reset: Reset, now: float) -> list[Output]:
+    def _drop_all(self, reset: Reset, now: float) -> list[EcpOutput]:
         """Fail the one being sent and all that wait, start the gap."""
         self.deadline = now + self._gap
-        return [Failed(self._outstanding.payload), *self._drop_waiting(reset, now)]
+        return [Undelivered(self._outstanding.payload), *self._drop_waiting(reset, now)]
 
-    def _count_stray(self, _: Ecpdu, __: float) -> list[Output]:
+    def _count_stray(self, _: Ecpdu, __: float) -> list[EcpOutput]:
         """Count it."""
         self.counters.stray += 1
         return []
 
     # --- what actions share ---
-    def _transmit_new(self, payload: bytes, now: float) -> list[Output]:
+    def _transmit_new(self, payload: bytes, now: float) -> list[EcpOutput]:
         sequence = _after(self._outstanding.sequence)
         self._outstanding = Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, sequence, payload)
         self._sent = 0
         self._acked = False
         return self._transmit(now)
 
-    def _transmit(self, now: float) -> list[Output]:
+    def _transmit(self, now: float) -> list[EcpOutput]:
         self._sent += 1
         self.deadline = now + self.operational.ack_timer
         return [Transmit(self._outstanding)]
 
     # --- the table ---
-    TABLE: ClassVar[Table[EcpEndpoint, TxState, Input, Output]] = Table(
+    TABLE: ClassVar[TransitionTable[EcpEndpoint, TxState, EcpInput, EcpOutput]] = TransitionTable(
         "ECP sender",
         {
-            (_IDLE, Input.SUBMITTED): (_send, _WAITING),
-            (_IDLE, Input.LATE_ACK): (_pause, _PAUSING),
-            (_IDLE, Input.STRAY_ACK): (_count_stray, _IDLE),
-            (_IDLE, Input.RESET): (_drop_waiting, _IDLE),
-            (_WAITING, Input.SUBMITTED): (_enqueue, _WAITING),
-            (_WAITING, Input.REFUSED): (_reject, _WAITING),
-            (_WAITING, Input.ACKED): (_pause, _PAUSING),
-            (_WAITING, Input.STRAY_ACK): (_count_stray, _WAITING),
-            (_WAITING, Input.UNACKED): (_resend, _WAITING),
-            (_WAITING, Input.EXHAUSTED): (_give_up, _PAUSING),
-            (_WAITING, Input.RESET_SENDING): (_drop_all, _PAUSING),
-            (_PAUSING, Input.SUBMITTED): (_enqueue, _PAUSING),
-            (_PAUSING, Input.REFUSED): (_reject, _PAUSING),
+            (_IDLE, EcpInput.SUBMITTED): (_send, _WAITING),
+            (_IDLE, EcpInput.LATE_ACK): (_pause, _PAUSING),
+            (_IDLE, EcpInput.STRAY_ACK): (_count_stray, _IDLE),
+            (_IDLE, EcpInput.RESET): (_drop_waiting, _IDLE),
+            (_WAITING, EcpInput.SUBMITTED): (_enqueue, _WAITING),
+            (_WAITING, EcpInput.REFUSED): (_reject, _WAITING),
+            (_WAITING, EcpInput.ACKED): (_pause, _PAUSING),
+            (_WAITING, EcpInput.STRAY_ACK): (_count_stray, _WAITING),
+            (_WAITING, EcpInput.UNACKED): (_resend, _WAITING),
+            (_WAITING, EcpInput.EXHAUSTED): (_give_up, _PAUSING),
+            (_WAITING, EcpInput.RESET_SENDING): (_drop_all, _PAUSING),
+            (_PAUSING, EcpInput.SUBMITTED): (_enqueue, _PAUSING),
+            (_PAUSING, EcpInput.REFUSED): (_reject, _PAUSING),
             # The station has only just received it, so the distance counts from now.
-            (_PAUSING, Input.LATE_ACK): (_pause, _PAUSING),
-            (_PAUSING, Input.STRAY_ACK): (_count_stray, _PAUSING),
-            (_PAUSING, Input.PAUSED): (_rest, _IDLE),
-            (_PAUSING, Input.PAUSED_WAITING): (_send_waiting, _WAITING),
-            (_PAUSING, Input.RESET): (_drop_waiting, _PAUSING),
+            (_PAUSING, EcpInput.LATE_ACK): (_pause, _PAUSING),
+            (_PAUSING, EcpInput.STRAY_ACK): (_count_stray, _PAUSING),
+            (_PAUSING, EcpInput.PAUSED): (_rest, _IDLE),
+            (_PAUSING, EcpInput.PAUSED_WAITING): (_send_waiting, _WAITING),
+            (_PAUSING, EcpInput.RESET): (_drop_waiting, _PAUSING),
         },
     )
 
@@ -393,7 +393,7 @@ class _Receiver:
 
     __slots__ = ("_counters", "_last", "_window")
 
-    def __init__(self, counters: Counters, window: float) -> None:
+    def __init__(self, counters: EcpCounters, window: float) -> None:
         self._counters = counters
         self._window = window
         self._last: _Last | None = None
@@ -405,7 +405,7 @@ class _Receiver:
     def forget(self) -> None:
         self._last = None
 
-    def accept(self, request: Ecpdu, now: float, operational: Operational) -> list[Output]:
+    def accept(self, request: Ecpdu, now: float, operational: Operational) -> list[EcpOutput]:
         ack = Transmit(request.acknowledgement())
         if request.subtype != SUBTYPE_VDP:
             self._counters.malformed += 1

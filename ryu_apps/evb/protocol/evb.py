@@ -4,7 +4,7 @@ Says when an LLDPDU is due and what its EVB TLV holds, and tells when the neighb
 its mind or went.  Knows nothing of LLDP beyond that: feed it only LLDPDUs sent to the Nearest
 Customer Bridge address, for stations send others without an EVB TLV to other addresses.
 
-The table does not know which role it plays; :class:`EvbBridge` here and ``EvbStation`` in
+The table does not know which role it plays; :class:`EvbBridgePort` here and ``EvbStation`` in
 ``evb_station`` say what each writes into its TLV.  Neither sends *because* the other sent, except
 to a new or changed neighbour: lldpad answers every LLDPDU, and the two would chatter for ever.
 """
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick, earliest
+from ryu_apps.evb.protocol.table import DocumentedRow, Tick, TransitionTable, earliest
 from ryu_apps.evb.protocol.timers import Operational, agree
 from ryu_apps.evb.topology.fabric import TimerLimits, Timers
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
@@ -25,11 +25,11 @@ from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 __all__ = [
     "Advertise",
     "Agreed",
-    "EvbBridge",
+    "AgreementLost",
+    "EvbBridgePort",
     "EvbPort",
     "LinkDown",
     "LinkUp",
-    "Lost",
     "NeighbourHeard",
     "Shutdown",
     "Tick",
@@ -83,7 +83,7 @@ class Shutdown:
     """The neighbour's LLDP says good-bye; the same as an LLDPDU of TTL 0 from it."""
 
 
-Event = LinkUp | LinkDown | NeighbourHeard | Shutdown | Tick
+EvbEvent = LinkUp | LinkDown | NeighbourHeard | Shutdown | Tick
 
 
 # --- outputs ------------------------------------------------------------------------------------
@@ -112,13 +112,13 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class AgreementLost:
     """There is no EVB neighbour at the port any more; ``reason`` is for operators."""
 
     reason: str
 
 
-Output = Advertise | Agreed | Lost
+EvbOutput = Advertise | Agreed | AgreementLost
 
 
 # --- the machine --------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class EvbState(Enum):
     AGREED = "agreed"
 
 
-class Input(Enum):
+class EvbInput(Enum):
     """What an event amounts to, after the guards; the names are the rendered table's."""
 
     LINK_UP = "link up"
@@ -215,49 +215,49 @@ class EvbPort(ABC):
         if self._ages_at is not None:
             self._ages_at += seconds
 
-    def feed(self, event: Event, now: float) -> list[Output]:
+    def feed(self, event: EvbEvent, now: float) -> list[EvbOutput]:
         """Take one event."""
-        outputs: list[Output] = []
+        outputs: list[EvbOutput] = []
         for given in self._inputs(event, now):
             outputs += self.TABLE.step(self, given, event, now)
         return outputs
 
     # --- guards: from event to input ---
-    def _inputs(self, event: Event, now: float) -> list[Input]:
+    def _inputs(self, event: EvbEvent, now: float) -> list[EvbInput]:
         match event:
             case LinkUp():
-                return [Input.LINK_UP]
+                return [EvbInput.LINK_UP]
             case LinkDown():
-                return [Input.LINK_DOWN]
+                return [EvbInput.LINK_DOWN]
             case Shutdown():
-                return [Input.SHUTDOWN]
+                return [EvbInput.SHUTDOWN]
             case NeighbourHeard():
                 return [self._neighbour_input(event)]
             case Tick():
                 aged = self._ages_at is not None and self._ages_at <= now
                 due = self._send_at is not None and self._send_at <= now
-                return [Input.AGED] * aged + [Input.DUE] * due
+                return [EvbInput.AGED] * aged + [EvbInput.DUE] * due
 
-    def _neighbour_input(self, heard: NeighbourHeard) -> Input:
+    def _neighbour_input(self, heard: NeighbourHeard) -> EvbInput:
         known = self.agreed is not None and self.agreed.station == heard.source
         if heard.ttl and heard.evb is not None and heard.evb.mode is self.PEER:
-            return Input.SAME if known else Input.NEW
+            return EvbInput.SAME if known else EvbInput.NEW
         if not known:
-            return Input.BYSTANDER
-        return Input.EVB_OFF if heard.ttl else Input.SHUTDOWN
+            return EvbInput.BYSTANDER
+        return EvbInput.EVB_OFF if heard.ttl else EvbInput.SHUTDOWN
 
     # --- actions: the table's verbs ---
-    def _search(self, _: LinkUp, now: float) -> list[Output]:
+    def _search(self, _: LinkUp, now: float) -> list[EvbOutput]:
         """Advertise, begin a fast start."""
         return self._start_fast(now)
 
-    def _welcome(self, heard: NeighbourHeard, now: float) -> list[Output]:
+    def _welcome(self, heard: NeighbourHeard, now: float) -> list[EvbOutput]:
         """Agree, advertise, begin a fast start."""
         self._note(heard, now)
         self.agreed = self._agreement(heard)
         return [self.agreed, *self._start_fast(now)]
 
-    def _refresh(self, heard: NeighbourHeard, now: float) -> list[Output]:
+    def _refresh(self, heard: NeighbourHeard, now: float) -> list[EvbOutput]:
         """Restart its TTL; if it changed, agree again and advertise soon."""
         before = self._proposal()
         self._note(heard, now)
@@ -269,32 +269,32 @@ class EvbPort(ABC):
         self.agreed = agreement
         return [agreement]
 
-    def _advertise(self, _: Tick, now: float) -> list[Output]:
+    def _advertise(self, _: Tick, now: float) -> list[EvbOutput]:
         """Advertise."""
         return self._send(now)
 
-    def _stop(self, _: LinkDown, __: float) -> list[Output]:
+    def _stop(self, _: LinkDown, __: float) -> list[EvbOutput]:
         """Fall silent."""
         self._send_at = None
         return []
 
-    def _lose_link(self, down: LinkDown, now: float) -> list[Output]:
+    def _lose_link(self, down: LinkDown, now: float) -> list[EvbOutput]:
         """Lose the neighbour, fall silent."""
         return [*self._stop(down, now), *self._lose(down.reason)]
 
-    def _lose_shut_down(self, _: Event, __: float) -> list[Output]:
+    def _lose_shut_down(self, _: EvbEvent, __: float) -> list[EvbOutput]:
         """Lose the neighbour."""
         return self._lose("LLDP shutdown")
 
-    def _lose_aged(self, _: Tick, __: float) -> list[Output]:
+    def _lose_aged(self, _: Tick, __: float) -> list[EvbOutput]:
         """Lose the neighbour."""
         return self._lose("LLDP neighbour aged out")
 
-    def _lose_evb(self, _: NeighbourHeard, __: float) -> list[Output]:
+    def _lose_evb(self, _: NeighbourHeard, __: float) -> list[EvbOutput]:
         """Lose the neighbour."""
         return self._lose("EVB switched off")
 
-    def _ignore(self, _: Event, __: float) -> list[Output]:
+    def _ignore(self, _: EvbEvent, __: float) -> list[EvbOutput]:
         """Nothing."""
         return []
 
@@ -303,17 +303,17 @@ class EvbPort(ABC):
         self._heard = heard.evb
         self._ages_at = now + heard.ttl
 
-    def _lose(self, reason: str) -> list[Output]:
+    def _lose(self, reason: str) -> list[EvbOutput]:
         self._heard = None
         self._ages_at = None
         self.agreed = None
-        return [Lost(reason)]
+        return [AgreementLost(reason)]
 
-    def _start_fast(self, now: float) -> list[Output]:
+    def _start_fast(self, now: float) -> list[EvbOutput]:
         self._rush = FAST_START
         return self._send(now)
 
-    def _send(self, now: float) -> list[Output]:
+    def _send(self, now: float) -> list[EvbOutput]:
         self._rush = max(self._rush - 1, 0)
         self._last_sent = now
         self._send_at = now + (FAST_INTERVAL if self._rush else INTERVAL)
@@ -336,35 +336,35 @@ class EvbPort(ABC):
         )
 
     # --- the table ---
-    TABLE: ClassVar[Table[EvbPort, EvbState, Input, Output]] = Table(
+    TABLE: ClassVar[TransitionTable[EvbPort, EvbState, EvbInput, EvbOutput]] = TransitionTable(
         "EVB",
         {
-            (_DOWN, Input.LINK_UP): (_search, _ALONE),
-            (_DOWN, Input.LINK_DOWN): (_ignore, _DOWN),
+            (_DOWN, EvbInput.LINK_UP): (_search, _ALONE),
+            (_DOWN, EvbInput.LINK_DOWN): (_ignore, _DOWN),
             # A frame that was under way when the link went down.
-            (_DOWN, Input.NEW): (_ignore, _DOWN),
-            (_DOWN, Input.BYSTANDER): (_ignore, _DOWN),
-            (_DOWN, Input.SHUTDOWN): (_ignore, _DOWN),
-            (_ALONE, Input.LINK_UP): (_ignore, _ALONE),
-            (_ALONE, Input.LINK_DOWN): (_stop, _DOWN),
-            (_ALONE, Input.NEW): (_welcome, _AGREED),
-            (_ALONE, Input.BYSTANDER): (_ignore, _ALONE),
-            (_ALONE, Input.SHUTDOWN): (_ignore, _ALONE),
-            (_ALONE, Input.DUE): (_advertise, _ALONE),
-            (_AGREED, Input.LINK_UP): (_ignore, _AGREED),
-            (_AGREED, Input.LINK_DOWN): (_lose_link, _DOWN),
-            (_AGREED, Input.NEW): (_welcome, _AGREED),
-            (_AGREED, Input.SAME): (_refresh, _AGREED),
-            (_AGREED, Input.EVB_OFF): (_lose_evb, _ALONE),
-            (_AGREED, Input.BYSTANDER): (_ignore, _AGREED),
-            (_AGREED, Input.SHUTDOWN): (_lose_shut_down, _ALONE),
-            (_AGREED, Input.AGED): (_lose_aged, _ALONE),
-            (_AGREED, Input.DUE): (_advertise, _AGREED),
+            (_DOWN, EvbInput.NEW): (_ignore, _DOWN),
+            (_DOWN, EvbInput.BYSTANDER): (_ignore, _DOWN),
+            (_DOWN, EvbInput.SHUTDOWN): (_ignore, _DOWN),
+            (_ALONE, EvbInput.LINK_UP): (_ignore, _ALONE),
+            (_ALONE, EvbInput.LINK_DOWN): (_stop, _DOWN),
+            (_ALONE, EvbInput.NEW): (_welcome, _AGREED),
+            (_ALONE, EvbInput.BYSTANDER): (_ignore, _ALONE),
+            (_ALONE, EvbInput.SHUTDOWN): (_ignore, _ALONE),
+            (_ALONE, EvbInput.DUE): (_advertise, _ALONE),
+            (_AGREED, EvbInput.LINK_UP): (_ignore, _AGREED),
+            (_AGREED, EvbInput.LINK_DOWN): (_lose_link, _DOWN),
+            (_AGREED, EvbInput.NEW): (_welcome, _AGREED),
+            (_AGREED, EvbInput.SAME): (_refresh, _AGREED),
+            (_AGREED, EvbInput.EVB_OFF): (_lose_evb, _ALONE),
+            (_AGREED, EvbInput.BYSTANDER): (_ignore, _AGREED),
+            (_AGREED, EvbInput.SHUTDOWN): (_lose_shut_down, _ALONE),
+            (_AGREED, EvbInput.AGED): (_lose_aged, _ALONE),
+            (_AGREED, EvbInput.DUE): (_advertise, _AGREED),
         },
     )
 
 
-class EvbBridge(EvbPort):
+class EvbBridgePort(EvbPort):
     """One port of the bridge.
 
     It advertises its own proposal, not the maximum: were both ends to repeat the maximum, no value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice
 
-from ryu_apps.evb.protocol.ecp import EcpEndpoint, Output, Submit
+from ryu_apps.evb.protocol.ecp import EcpEndpoint, EcpOutput, Submit
 from ryu_apps.evb.wire.vdp import Association, MalformedAssociation, ManagerId, VdpPdu
 
 __all__ = ["MAX_PAYLOAD", "Outbox"]
@@ -24,7 +24,7 @@ MAX_LETTERS = 8192
 _IN_SIGHT = 256
 """Answers that are looked at for one ECPDU, so that packing one costs the same however many wait."""
 
-Answer = Association | MalformedAssociation
+AssociationTlv = Association | MalformedAssociation
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Letter:
     manager_id: ManagerId
     vsi: bytes
     """Which VSI; the answers for one keep their order."""
-    answer: Answer
+    answer: AssociationTlv
     size: int
 
 
@@ -47,7 +47,7 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._letters)
 
-    def add(self, manager_id: ManagerId, answer: Answer) -> None:
+    def add(self, manager_id: ManagerId, answer: AssociationTlv) -> None:
         """Put an answer (or an unsolicited De-Associate) behind the others.
 
         It replaces one of the same kind for the same VSI that has not left yet.  With ``MAX_LETTERS``
@@ -61,7 +61,7 @@ class Outbox:
             return
         self._letters[key] = _Letter(manager_id, vsi, answer, len(answer.encode()))
 
-    def clear(self) -> list[tuple[ManagerId, Answer]]:
+    def clear(self) -> list[tuple[ManagerId, AssociationTlv]]:
         """Take out everything: what will not be sent."""
         letters, self._letters = self._letters, {}
         return [(letter.manager_id, letter.answer) for letter in letters.values()]
@@ -76,7 +76,7 @@ class Outbox:
         letters = [self._letters.pop(key) for key in chosen]
         return VdpPdu(letters[0].manager_id, tuple(letter.answer for letter in letters)).encode()
 
-    def flush(self, endpoint: EcpEndpoint, now: float) -> list[Output]:
+    def flush(self, endpoint: EcpEndpoint, now: float) -> list[EcpOutput]:
         """Submit the next payload if there is one and it would leave at once; call behind every feed."""
         if not self._letters or not endpoint.ready:
             return []
@@ -98,7 +98,7 @@ class Outbox:
         return chosen
 
 
-def _addressee(answer: Answer) -> tuple[bytes, object]:
+def _addressee(answer: AssociationTlv) -> tuple[bytes, object]:
     """The VSI an answer is for, and which of its answers replace each other."""
     if isinstance(answer, MalformedAssociation):
         # VSIID format and VSIID; the rest of the octets cannot be trusted to mean anything.

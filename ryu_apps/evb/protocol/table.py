@@ -1,7 +1,7 @@
 """What every protocol machine here is made of: one table of (state, input) -> (action, next state).
 
 A machine turns an event into an *input* with a small guard, and the table says the rest.  Because
-nothing else changes a state, the table is also the documentation: :meth:`Table.rows` yields it in
+nothing else changes a state, the table is also the documentation: :meth:`TransitionTable.rows` yields it in
 words.  A pair that is not in the table is a :class:`ProtocolError`, never a silent pass.
 
 Knows no protocol, no clock and no I/O.  Every machine has the same face::
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["DocumentedRow", "ProtocolError", "Table", "Tick", "earliest"]
+__all__ = ["DocumentedRow", "ProtocolError", "Tick", "TransitionTable", "earliest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ S = TypeVar("S", bound=Enum)
 I = TypeVar("I", bound=Enum)  # noqa: E741 - M, S, I, O: machine, state, input, output
 O = TypeVar("O")  # noqa: E741
 
-Action = Callable[[M, Any, float], list[O]]
+TableAction = Callable[[M, Any, float], list[O]]
 """``action(machine, event, now)``; its docstring's first line is what the rendered table says."""
 
 
@@ -62,10 +62,10 @@ class DocumentedRow:
     next: str
 
 
-class Table(Generic[M, S, I, O]):
+class TransitionTable(Generic[M, S, I, O]):
     """The transitions of one kind of machine; immutable, shared by all instances."""
 
-    def __init__(self, name: str, rows: Mapping[tuple[S, I], tuple[Action[M, O], S]]) -> None:
+    def __init__(self, name: str, rows: Mapping[tuple[S, I], tuple[TableAction[M, O], S]]) -> None:
         self.name = name
         self._rows = dict(rows)
 

@@ -2,7 +2,7 @@
 
 It decides *when* something is asked, answered, kept and dropped; its owner decides *whether* and
 does it.  The owner validates and stages or activates on :class:`Decide`, then feeds
-:class:`Granted` or :class:`Denied`; it withdraws on :class:`Release`, then feeds
+:class:`Granted` or :class:`Denied`; it withdraws on :class:`ReleaseVsi`, then feeds
 :class:`Released`.  An answer that comes too late is ignored: it never resurrects a VSI.
 
 Three rules that lldpad is unforgiving about live here: *Keep* is sent only if the VSI is really
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-from ryu_apps.evb.protocol.table import DocumentedRow, Table, Tick
+from ryu_apps.evb.protocol.table import DocumentedRow, Tick, TransitionTable
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
 
@@ -28,7 +28,7 @@ __all__ = [
     "Forget",
     "Granted",
     "Recalled",
-    "Release",
+    "ReleaseVsi",
     "Released",
     "Request",
     "Respond",
@@ -95,7 +95,7 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What :class:`Release` asked for is done and confirmed."""
+    """What :class:`ReleaseVsi` asked for is done and confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Recalled:
     reason: str
 
 
-Event = Request | Granted | Denied | Released | Recalled | Tick
+VdpEvent = Request | Granted | Denied | Released | Recalled | Tick
 
 
 # --- outputs ------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class Announce:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class ReleaseVsi:
     """Withdraw all that was begun or done for this VSI at this port."""
 
 
@@ -149,7 +149,7 @@ class Forget:
     """Nothing is left; the record can be dropped."""
 
 
-Output = Decide | Respond | Announce | Release | Forget
+VdpOutput = Decide | Respond | Announce | ReleaseVsi | Forget
 
 
 # --- the machine --------------------------------------------------------------------------------
@@ -162,7 +162,7 @@ class VsiState(Enum):
     RELEASING = "releasing"
 
 
-class Input(Enum):
+class VdpInput(Enum):
     """What an event amounts to, after the guards; the names are the rendered table's."""
 
     ASKED = "new request"
@@ -215,7 +215,7 @@ class VdpBridge:
         machine._restart_keep_alive(now)
         return machine
 
-    def excuse(self, now: float) -> None:
+    def restart_keep_alive(self, now: float) -> None:
         """The station could not be heard: its silence until now does not count."""
         if self.state is VsiState.HELD:
             self._restart_keep_alive(now)
@@ -225,7 +225,7 @@ class VdpBridge:
         if self.deadline is not None:
             self.deadline += seconds
 
-    def feed(self, event: Event, now: float) -> list[Output]:
+    def feed(self, event: VdpEvent, now: float) -> list[VdpOutput]:
         """Take one event.
 
         Raises:
@@ -235,41 +235,41 @@ class VdpBridge:
         return [] if given is None else self.TABLE.step(self, given, event, now)
 
     # --- guards: from event to input ---
-    def _input(self, event: Event, now: float) -> Input | None:
+    def _input(self, event: VdpEvent, now: float) -> VdpInput | None:
         match event:
             case Request():
                 return self._request_input(event)
             case Granted(attempt):
-                return Input.GRANTED if self.awaits(attempt) else Input.STALE_ANSWER
+                return VdpInput.GRANTED if self.awaits(attempt) else VdpInput.STALE_ANSWER
             case Denied(attempt=attempt):
                 if not self.awaits(attempt):
-                    return Input.STALE_ANSWER
-                return Input.DENIED_KEPT if self._keeps() else Input.DENIED
+                    return VdpInput.STALE_ANSWER
+                return VdpInput.DENIED_KEPT if self._keeps() else VdpInput.DENIED
             case Released():
                 return self._released_input()
             case Recalled():
-                return Input.RECALLED
+                return VdpInput.RECALLED
             case Tick():
                 return self._tick_input(now)
 
-    def _request_input(self, request: Request) -> Input:
+    def _request_input(self, request: Request) -> VdpInput:
         if request.mode is VdpMode.DEASSOCIATE:
-            return Input.DEASSOCIATED
+            return VdpInput.DEASSOCIATED
         current = self.wanted if self.state is VsiState.DECIDING else self.in_force
         same = request.mode is current and not request.changed
-        return Input.REPEATED if same else Input.ASKED
+        return VdpInput.REPEATED if same else VdpInput.ASKED
 
-    def _released_input(self) -> Input:
+    def _released_input(self) -> VdpInput:
         if self.wanted is None:
-            return Input.RELEASED
-        return Input.RELEASED_DEASSOCIATED if self.wanted is VdpMode.DEASSOCIATE else Input.RELEASED_ASKED
+            return VdpInput.RELEASED
+        return VdpInput.RELEASED_DEASSOCIATED if self.wanted is VdpMode.DEASSOCIATE else VdpInput.RELEASED_ASKED
 
-    def _tick_input(self, now: float) -> Input | None:
+    def _tick_input(self, now: float) -> VdpInput | None:
         if self.deadline is None or now < self.deadline:
             return None
         if self.state is VsiState.HELD:
-            return Input.LAPSED
-        return Input.OVERDUE_KEPT if self._keeps() else Input.OVERDUE
+            return VdpInput.LAPSED
+        return VdpInput.OVERDUE_KEPT if self._keeps() else VdpInput.OVERDUE
 
     def awaits(self, attempt: int | None) -> bool:
         """Whether a verdict about this attempt (None: the last) would count."""
@@ -280,87 +280,87 @@ class VdpBridge:
         return self.in_force is VdpMode.ASSOCIATE and (self.wanted is VdpMode.ASSOCIATE or self._apart)
 
     # --- actions: the table's verbs ---
-    def _decide(self, request: Request, now: float) -> list[Output]:
+    def _decide(self, request: Request, now: float) -> list[VdpOutput]:
         """Ask the owner, start the resource wait."""
         self._apart = request.apart
         return self._ask(request.mode, now)
 
-    def _decide_waiting(self, _: Released, now: float) -> list[Output]:
+    def _decide_waiting(self, _: Released, now: float) -> list[VdpOutput]:
         """Ask the owner about the request that waited, start the resource wait."""
         assert self.wanted is not None
         return self._ask(self.wanted, now)
 
-    def _ask(self, mode: VdpMode, now: float) -> list[Output]:
+    def _ask(self, mode: VdpMode, now: float) -> list[VdpOutput]:
         self.wanted = mode
         self.attempt += 1
         self.deadline = now + self.operational.resource_wait_delay
         return [Decide(mode, self.attempt)]
 
-    def _refresh(self, request: Request, now: float) -> list[Output]:
+    def _refresh(self, request: Request, now: float) -> list[VdpOutput]:
         """Answer success, restart toutKA."""
         self._restart_keep_alive(now)
         return [Respond(request.mode, SUCCESS)]
 
-    def _grant(self, _: Granted, now: float) -> list[Output]:
+    def _grant(self, _: Granted, now: float) -> list[VdpOutput]:
         """Answer success, start toutKA."""
         self.in_force = self.wanted
         self._restart_keep_alive(now)
         return [self._answer(SUCCESS)]
 
-    def _refuse(self, denied: Denied, _: float) -> list[Output]:
+    def _refuse(self, denied: Denied, _: float) -> list[VdpOutput]:
         """Answer the error, release."""
         return self._refuse_and_release(ResponseStatus(denied.error, hard=denied.hard))
 
-    def _refuse_and_keep(self, denied: Denied, now: float) -> list[Output]:
+    def _refuse_and_keep(self, denied: Denied, now: float) -> list[VdpOutput]:
         """Answer the error with Keep, restart toutKA."""
         self._restart_keep_alive(now)
         return [self._answer(ResponseStatus(denied.error, hard=denied.hard, keep=True))]
 
-    def _give_up(self, _: Tick, __: float) -> list[Output]:
+    def _give_up(self, _: Tick, __: float) -> list[VdpOutput]:
         """Answer 'insufficient resources', release."""
         return self._refuse_and_release(ResponseStatus(VdpError.INSUFFICIENT_RESOURCES))
 
-    def _give_up_and_keep(self, _: Tick, now: float) -> list[Output]:
+    def _give_up_and_keep(self, _: Tick, now: float) -> list[VdpOutput]:
         """Answer 'insufficient resources' with Keep, restart toutKA."""
         self._restart_keep_alive(now)
         return [self._answer(ResponseStatus(VdpError.INSUFFICIENT_RESOURCES, keep=True))]
 
-    def _refuse_and_release(self, status: ResponseStatus) -> list[Output]:
+    def _refuse_and_release(self, status: ResponseStatus) -> list[VdpOutput]:
         # Also if nothing was in force: staging may be half done.
         return [self._answer(status), *self._withdraw()]
 
-    def _lapse(self, _: Tick, __: float) -> list[Output]:
+    def _lapse(self, _: Tick, __: float) -> list[VdpOutput]:
         """Announce a De-Associate, release."""
         return [Announce(LAPSED), *self._withdraw()]
 
-    def _recall(self, recalled: Recalled, _: float) -> list[Output]:
+    def _recall(self, recalled: Recalled, _: float) -> list[VdpOutput]:
         """Announce a De-Associate, release."""
         self.wanted = None
         return [Announce(recalled.reason), *self._withdraw()]
 
-    def _release(self, request: Request, _: float) -> list[Output]:
+    def _release(self, request: Request, _: float) -> list[VdpOutput]:
         """Release; the answer waits for it."""
         self.wanted = request.mode
         return self._withdraw()
 
-    def _remember(self, request: Request, _: float) -> list[Output]:
+    def _remember(self, request: Request, _: float) -> list[VdpOutput]:
         """Remember the request; the last one counts."""
         self.wanted = request.mode
         return []
 
-    def _confirm_release(self, _: Released, __: float) -> list[Output]:
+    def _confirm_release(self, _: Released, __: float) -> list[VdpOutput]:
         """Answer the De-Associate with success, forget."""
         return [self._answer(SUCCESS), Forget()]
 
-    def _confirm_unknown(self, request: Request, _: float) -> list[Output]:
+    def _confirm_unknown(self, request: Request, _: float) -> list[VdpOutput]:
         """Answer success, forget."""
         return [Respond(request.mode, SUCCESS), Forget()]
 
-    def _forget(self, _: Released, __: float) -> list[Output]:
+    def _forget(self, _: Released, __: float) -> list[VdpOutput]:
         """Forget."""
         return [Forget()]
 
-    def _ignore(self, _: Event, __: float) -> list[Output]:
+    def _ignore(self, _: VdpEvent, __: float) -> list[VdpOutput]:
         """Nothing."""
         return []
 
@@ -370,44 +370,44 @@ class VdpBridge:
         mode, self.wanted = self.wanted, None
         return Respond(mode, status)
 
-    def _withdraw(self) -> list[Output]:
+    def _withdraw(self) -> list[VdpOutput]:
         self.in_force = None
         self.deadline = None
-        return [Release()]
+        return [ReleaseVsi()]
 
     def _restart_keep_alive(self, now: float) -> None:
         self.deadline = now + self.operational.keep_alive_timeout
 
     # --- the table ---
-    TABLE: ClassVar[Table[VdpBridge, VsiState, Input, Output]] = Table(
+    TABLE: ClassVar[TransitionTable[VdpBridge, VsiState, VdpInput, VdpOutput]] = TransitionTable(
         "VDP bridge",
         {
-            (_ABSENT, Input.ASKED): (_decide, _DECIDING),
-            (_ABSENT, Input.DEASSOCIATED): (_confirm_unknown, _ABSENT),
-            (_ABSENT, Input.STALE_ANSWER): (_ignore, _ABSENT),
-            (_DECIDING, Input.ASKED): (_decide, _DECIDING),
-            (_DECIDING, Input.REPEATED): (_ignore, _DECIDING),
-            (_DECIDING, Input.DEASSOCIATED): (_release, _RELEASING),
-            (_DECIDING, Input.GRANTED): (_grant, _HELD),
-            (_DECIDING, Input.DENIED): (_refuse, _RELEASING),
-            (_DECIDING, Input.DENIED_KEPT): (_refuse_and_keep, _HELD),
-            (_DECIDING, Input.STALE_ANSWER): (_ignore, _DECIDING),
-            (_DECIDING, Input.OVERDUE): (_give_up, _RELEASING),
-            (_DECIDING, Input.OVERDUE_KEPT): (_give_up_and_keep, _HELD),
-            (_DECIDING, Input.RECALLED): (_recall, _RELEASING),
-            (_HELD, Input.ASKED): (_decide, _DECIDING),
-            (_HELD, Input.REPEATED): (_refresh, _HELD),
-            (_HELD, Input.DEASSOCIATED): (_release, _RELEASING),
-            (_HELD, Input.STALE_ANSWER): (_ignore, _HELD),
-            (_HELD, Input.LAPSED): (_lapse, _RELEASING),
-            (_HELD, Input.RECALLED): (_recall, _RELEASING),
-            (_RELEASING, Input.ASKED): (_remember, _RELEASING),
-            (_RELEASING, Input.DEASSOCIATED): (_remember, _RELEASING),
-            (_RELEASING, Input.STALE_ANSWER): (_ignore, _RELEASING),
-            (_RELEASING, Input.RECALLED): (_ignore, _RELEASING),
-            (_RELEASING, Input.RELEASED): (_forget, _ABSENT),
-            (_RELEASING, Input.RELEASED_ASKED): (_decide_waiting, _DECIDING),
-            (_RELEASING, Input.RELEASED_DEASSOCIATED): (_confirm_release, _ABSENT),
+            (_ABSENT, VdpInput.ASKED): (_decide, _DECIDING),
+            (_ABSENT, VdpInput.DEASSOCIATED): (_confirm_unknown, _ABSENT),
+            (_ABSENT, VdpInput.STALE_ANSWER): (_ignore, _ABSENT),
+            (_DECIDING, VdpInput.ASKED): (_decide, _DECIDING),
+            (_DECIDING, VdpInput.REPEATED): (_ignore, _DECIDING),
+            (_DECIDING, VdpInput.DEASSOCIATED): (_release, _RELEASING),
+            (_DECIDING, VdpInput.GRANTED): (_grant, _HELD),
+            (_DECIDING, VdpInput.DENIED): (_refuse, _RELEASING),
+            (_DECIDING, VdpInput.DENIED_KEPT): (_refuse_and_keep, _HELD),
+            (_DECIDING, VdpInput.STALE_ANSWER): (_ignore, _DECIDING),
+            (_DECIDING, VdpInput.OVERDUE): (_give_up, _RELEASING),
+            (_DECIDING, VdpInput.OVERDUE_KEPT): (_give_up_and_keep, _HELD),
+            (_DECIDING, VdpInput.RECALLED): (_recall, _RELEASING),
+            (_HELD, VdpInput.ASKED): (_decide, _DECIDING),
+            (_HELD, VdpInput.REPEATED): (_refresh, _HELD),
+            (_HELD, VdpInput.DEASSOCIATED): (_release, _RELEASING),
+            (_HELD, VdpInput.STALE_ANSWER): (_ignore, _HELD),
+            (_HELD, VdpInput.LAPSED): (_lapse, _RELEASING),
+            (_HELD, VdpInput.RECALLED): (_recall, _RELEASING),
+            (_RELEASING, VdpInput.ASKED): (_remember, _RELEASING),
+            (_RELEASING, VdpInput.DEASSOCIATED): (_remember, _RELEASING),
+            (_RELEASING, VdpInput.STALE_ANSWER): (_ignore, _RELEASING),
+            (_RELEASING, VdpInput.RECALLED): (_ignore, _RELEASING),
+            (_RELEASING, VdpInput.RELEASED): (_forget, _ABSENT),
+            (_RELEASING, VdpInput.RELEASED_ASKED): (_decide_waiting, _DECIDING),
+            (_RELEASING, VdpInput.RELEASED_DEASSOCIATED): (_confirm_release, _ABSENT),
         },
     )
 

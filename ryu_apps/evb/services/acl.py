@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.rule import Rule, match
-from ryu_apps.evb.pipeline.tables import Direction, Kind, Priority, Table, cookie, type_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
 from ryu_apps.evb.policy.schema import PLAIN_ETH_TYPES
 from ryu_apps.evb.services.base import DIRECT, Route, Service
@@ -28,7 +28,7 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
 
 
 def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, route: Route) -> Iterator[Rule]:
-    owner = cookie(Kind.TYPE_BODY, epoch)
+    owner = cookie(CookieKind.TYPE_BODY, epoch)
     scope = type_metadata(epoch, direction)
     following, refused = route.after(table), route.refuse(table)
     for position, (number, rule) in enumerate(acl.numbered):

@@ -22,11 +22,11 @@ from enum import IntEnum
 from ipaddress import IPv4Address
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import Fields, Rule, match
+from ryu_apps.evb.flow.rule import MatchFields, Rule, match
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
+    CookieKind,
     Direction,
-    Kind,
     Priority,
     Table,
     cookie,
@@ -58,7 +58,7 @@ class Rung(IntEnum):
 _SOURCE, _ND_CLOSED, _ND_ALLOWED = 1, 2, 3
 
 
-class Net(NamedTuple):
+class PermittedNet(NamedTuple):
     """Addresses as a value and a mask."""
 
     value: int
@@ -66,10 +66,10 @@ class Net(NamedTuple):
 
 
 _ALL_4, _ALL_6 = (1 << 32) - 1, (1 << 128) - 1
-_LINK_LOCAL = Net(0xFE80 << 112, 0x3FF << 118)
+_LINK_LOCAL = PermittedNet(0xFE80 << 112, 0x3FF << 118)
 
 #: What a rule of this table says: priority, fields, next table (None: drop).
-_Line = tuple[int, Fields, Table | None]
+_Line = tuple[int, MatchFields, Table | None]
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
@@ -85,13 +85,13 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
         lines += _ipv6(Rung.TYPE, _networks(vsi_type, 6), (), checks)
     if checks.ip:
         lines += _without_address()
-    return _rules(lines, type_metadata(epoch, Direction.FROM_VM), cookie(Kind.TYPE_BODY, epoch))
+    return _rules(lines, type_metadata(epoch, Direction.FROM_VM), cookie(CookieKind.TYPE_BODY, epoch))
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     checks = vsi_type.anti_spoofing
-    own_4 = [Net(int(one), _ALL_4) for one in binding.addresses if isinstance(one, IPv4Address)]
-    own_6 = [Net(int(one), _ALL_6) for one in binding.addresses if not isinstance(one, IPv4Address)]
+    own_4 = [PermittedNet(int(one), _ALL_4) for one in binding.addresses if isinstance(one, IPv4Address)]
+    own_6 = [PermittedNet(int(one), _ALL_6) for one in binding.addresses if not isinstance(one, IPv4Address)]
     lines: list[_Line] = [*_announcements(binding, own_4, own_6, route.past_services)]
     if checks.arp:
         lines += _arp(vsi_type, binding, own_4)
@@ -100,7 +100,7 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
     if own_6:
         lines += _ipv6(Rung.VSI, own_6, own_6, checks)
     scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
-    return _rules(lines, scope, cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation))
+    return _rules(lines, scope, cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation))
 
 
 ANTI_SPOOFING = Service("anti_spoofing", per_type=_per_type, per_vsi=_per_vsi)
@@ -111,11 +111,13 @@ def _rules(lines: Iterable[_Line], scope: tuple[int, int], owner: int) -> Iterat
         yield Rule(Table.ANTISPOOF, priority, match(metadata=scope, **fields), owner, goto=goto)
 
 
-def _networks(vsi_type: VsiType, version: int) -> list[Net]:
-    return [Net(int(one.network_address), int(one.netmask)) for one in vsi_type.addresses if one.version == version]
+def _networks(vsi_type: VsiType, version: int) -> list[PermittedNet]:
+    return [
+        PermittedNet(int(one.network_address), int(one.netmask)) for one in vsi_type.addresses if one.version == version
+    ]
 
 
-def _ipv4(rung: Rung, allowed: list[Net], checks: AntiSpoofing) -> Iterator[_Line]:
+def _ipv4(rung: Rung, allowed: list[PermittedNet], checks: AntiSpoofing) -> Iterator[_Line]:
     if not checks.ip:
         return
     yield rung, {"eth_type": IPV4}, None
@@ -123,7 +125,9 @@ def _ipv4(rung: Rung, allowed: list[Net], checks: AntiSpoofing) -> Iterator[_Lin
         yield rung + _SOURCE, {"eth_type": IPV4, "ipv4_src": net}, Table.ACL_FROM
 
 
-def _ipv6(rung: Rung, allowed: list[Net], own: Iterable[Net], checks: AntiSpoofing) -> Iterator[_Line]:
+def _ipv6(
+    rung: Rung, allowed: list[PermittedNet], own: Iterable[PermittedNet], checks: AntiSpoofing
+) -> Iterator[_Line]:
     allowed = _with_link_local(allowed)
     if checks.ip:
         yield rung, {"eth_type": IPV6}, None
@@ -140,13 +144,13 @@ def _ipv6(rung: Rung, allowed: list[Net], own: Iterable[Net], checks: AntiSpoofi
         if checks.ip and net in own:
             continue  # all that may be said about it are announcements
         yield rung + _ND_ALLOWED, {**_detection(net)}, Table.ACL_FROM
-        sources = _with_link_local([net]) if checks.ip else [Net(0, 0)]
+        sources = _with_link_local([net]) if checks.ip else [PermittedNet(0, 0)]
         for source in sources:
             yield rung + _ND_ALLOWED, {**_advertisement(net), "ipv6_src": source}, Table.ACL_FROM
 
 
-def _arp(vsi_type: VsiType, binding: VsiBinding, own: list[Net]) -> Iterator[_Line]:
-    senders: list[Fields] = [{}]
+def _arp(vsi_type: VsiType, binding: VsiBinding, own: list[PermittedNet]) -> Iterator[_Line]:
+    senders: list[MatchFields] = [{}]
     if own or vsi_type.addresses:
         allowed = own or _networks(vsi_type, 4)
         senders = [{"arp_spa": net} for net in allowed]
@@ -156,7 +160,9 @@ def _arp(vsi_type: VsiType, binding: VsiBinding, own: list[Net]) -> Iterator[_Li
             yield Rung.VSI, {"eth_type": ARP, **hardware, **sender}, Table.ACL_FROM
 
 
-def _announcements(binding: VsiBinding, own_4: list[Net], own_6: list[Net], following: Table) -> Iterator[_Line]:
+def _announcements(
+    binding: VsiBinding, own_4: list[PermittedNet], own_6: list[PermittedNet], following: Table
+) -> Iterator[_Line]:
     for hardware in _hardware(binding):
         for own in own_4:
             about = {"eth_type": ARP, **hardware, "arp_tpa": own}
@@ -170,32 +176,32 @@ def _announcements(binding: VsiBinding, own_4: list[Net], own_6: list[Net], foll
 
 def _without_address() -> Iterator[_Line]:
     """A VM that is about to get an address: DHCP (RFC 2131), router solicitation, MLD (RFC 3590)."""
-    dhcp: Fields = {"eth_type": IPV4, "ip_proto": UDP, "ipv4_src": 0, "ipv4_dst": _ALL_4}
+    dhcp: MatchFields = {"eth_type": IPV4, "ip_proto": UDP, "ipv4_src": 0, "ipv4_dst": _ALL_4}
     yield Rung.COMMON, {**dhcp, "udp_src": DHCP_CLIENT, "udp_dst": DHCP_SERVER}, Table.ACL_FROM
     for kind in (ROUTER_SOLICITATION, MLD2_REPORT):
         yield Rung.COMMON, {**_icmpv6(kind), "ipv6_src": 0}, Table.ACL_FROM
 
 
-def _hardware(binding: VsiBinding) -> list[Fields]:
+def _hardware(binding: VsiBinding) -> list[MatchFields]:
     """The hardware addresses ARP may carry; anything if the filter leaves a VID's addresses open."""
     if any(one.mac is None for one in binding.bindings):
         return [{}]
     return [{"arp_sha": mac} for mac in binding.macs]
 
 
-def _with_link_local(nets: list[Net]) -> list[Net]:
+def _with_link_local(nets: list[PermittedNet]) -> list[PermittedNet]:
     known = any(net.value & _LINK_LOCAL.mask == _LINK_LOCAL.value for net in nets)
     return nets if known else [*nets, _LINK_LOCAL]
 
 
-def _icmpv6(kind: int) -> Fields:
+def _icmpv6(kind: int) -> MatchFields:
     return {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}
 
 
-def _advertisement(target: Net) -> Fields:
+def _advertisement(target: PermittedNet) -> MatchFields:
     return {**_icmpv6(ADVERTISEMENT), "ipv6_nd_target": target}
 
 
-def _detection(target: Net) -> Fields:
+def _detection(target: PermittedNet) -> MatchFields:
     """Duplicate address detection (RFC 4862 5.4.2): a solicitation from the unspecified address."""
     return {**_icmpv6(SOLICITATION), "ipv6_src": 0, "ipv6_nd_target": target}

@@ -26,32 +26,32 @@ class Route:
         numbered: a rule that judges a frame leaves its number in ``reg1``.
     """
 
-    stations: tuple[Table, ...] = ()
+    tables: tuple[Table, ...] = ()
     refused: tuple[Table, ...] = ()
     numbered: bool = False
 
     def after(self, table: Table) -> Table:
         """The first station behind a table, or what ends the direction: FORWARD, or OUTPUT."""
         end = Table.FORWARD if table < Table.FORWARD else Table.OUTPUT
-        return min((one for one in self.stations if table < one < end), default=end)
+        return min((one for one in self.tables if table < one < end), default=end)
 
     @property
     def entry(self) -> Table:
         """Where a frame for the VM begins once its gate is open."""
-        return Table.BALANCE_TO if Table.BALANCE_TO in self.stations else Table.ACL_TO
+        return Table.BALANCE_TO if Table.BALANCE_TO in self.tables else Table.ACL_TO
 
     @property
     def past_services(self) -> Table:
         """Where a frame from the VM goes that no service has to look at: it is counted nevertheless."""
-        return Table.COUNT_FROM if Table.COUNT_FROM in self.stations else Table.FORWARD
+        return Table.COUNT_FROM if Table.COUNT_FROM in self.tables else Table.FORWARD
 
-    def past_a_copy(self, table: Table) -> tuple[tuple[Action, ...], Table]:
+    def after_copy(self, table: Table) -> tuple[tuple[Action, ...], Table]:
         """How a frame from the VM goes on of which a copy is sent somewhere at a table: what comes first, and where to.
 
         A copy has a tag, and a switch that has made one counts the tag from then on; so the frame is
         counted before, and goes past all services behind the table.
         """
-        if Table.COUNT_FROM not in self.stations:
+        if Table.COUNT_FROM not in self.tables:
             return (), self.after(table)
         return (Resubmit(Table.COUNTED_FROM),), self.after(Table.COUNT_FROM)
 
@@ -141,12 +141,12 @@ class Service:
     per_type: Callable[[VsiType, int, Route], Iterable[Rule]] = _nothing_per_type
     per_vsi: Callable[[VsiType, VsiBinding, Route], Iterable[Rule]] = _nothing_per_vsi
     section: Section | None = None
-    stations: tuple[Table, ...] = ()
+    tables: tuple[Table, ...] = ()
     refused: tuple[Table, ...] = ()
     numbered: Callable[[VsiType], bool] = _no_numbers
     counters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
     carry: Carry | None = None
-    lacks: Callable[[VsiType, Fabric, int, tuple[int, ...]], str | None] = _nothing
+    missing_requirement: Callable[[VsiType, Fabric, int, tuple[int, ...]], str | None] = _nothing
     meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
     wanted: Callable[[VsiType], bool] = _always
     learns: int = 0

@@ -22,7 +22,7 @@ from ryu_apps.evb.services.guards import GUARDS
 from ryu_apps.evb.services.load_balancer import LOAD_BALANCER
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
-from ryu_apps.evb.services.multicast.schema import Multicast
+from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
 from ryu_apps.evb.services.statistics import STATISTICS
 from ryu_apps.evb.services.tcp_proxy import TCP_PROXY
@@ -60,12 +60,12 @@ def meters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]:
     return tuple(meter for service in had for meter in service.meters(vsi_type, binding))
 
 
-def multicast_of(vsi_type: VsiType, bindings: Iterable[Binding]) -> Multicast | None:
+def multicast_of(vsi_type: VsiType, bindings: Iterable[Binding]) -> MulticastPolicy | None:
     """What a VSI may receive of multicast; None: everything, as nobody snoops on it.
 
     A VSI that owns a whole VID has no address by which its reports could be known.
     """
-    multicast: Multicast | None = vsi_type.service(MULTICAST.name)
+    multicast: MulticastPolicy | None = vsi_type.service(MULTICAST.name)
     return None if any(one.mac is None for one in bindings) else multicast
 
 
@@ -80,7 +80,7 @@ def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
 def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
     had = [service for service in SERVICES if service.serves(vsi_type)]
     return had, Route(
-        stations=tuple(table for service in had for table in service.stations),
+        tables=tuple(table for service in had for table in service.tables),
         refused=tuple(table for service in had for table in service.refused),
         numbered=any(service.numbered(vsi_type) for service in had),
     )
@@ -119,9 +119,9 @@ def extracted_early(vsi_type: VsiType) -> bool:
     return len(early) == len(_carries(vsi_type)) and not any(carry.final for carry in early.values())
 
 
-def lacks(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
+def missing_requirement(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
     """What a switch would need, and has not, to serve VSIs of a type in these VLANs; None: nothing."""
-    missing = (service.lacks(vsi_type, fabric, dpid, vids) for service in _services_of(vsi_type)[0])
+    missing = (service.missing_requirement(vsi_type, fabric, dpid, vids) for service in _services_of(vsi_type)[0])
     return next((what for what in missing if what), None)
 
 

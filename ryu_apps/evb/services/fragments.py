@@ -22,18 +22,18 @@ from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
     Learn,
-    Learned,
-    Pop,
-    Push,
+    LearnSpec,
     Resubmit,
     Rule,
     SetField,
+    StackPop,
+    StackPush,
     match,
     whole,
 )
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.fragments import incomplete
-from ryu_apps.evb.pipeline.tables import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6
 from ryu_apps.evb.services.base import DIRECT, Route, Service
@@ -63,7 +63,7 @@ _BEHIND_IP = ("ip_proto", "tcp_", "udp_", "icmpv4_", "icmpv6_", "ipv6_nd_")
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    mine = cookie(Kind.TYPE_BODY, epoch)
+    mine = cookie(CookieKind.TYPE_BODY, epoch)
     for direction, (judged, last) in _TABLES.items():
         scope = type_metadata(epoch, direction)
         acl = vsi_type.from_vm if direction is Direction.FROM_VM else vsi_type.to_vm
@@ -88,11 +88,11 @@ def _seen(names: tuple[str, ...]) -> Iterator[Action]:
     it has learnt meanwhile: one stray fragment would cost others the rest of theirs.
     """
     for name in names:
-        yield from (Push(whole(name)), Pop(whole(name)))
+        yield from (StackPush(whole(name)), StackPop(whole(name)))
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
-    mine = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+    mine = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
     for direction, (_judged, last) in _TABLES.items():
         scope = vsi_metadata(binding.vsi_index, direction)
         for eth_type in _ENDS:
@@ -112,15 +112,15 @@ def _note(binding: VsiBinding, direction: Direction, eth_type: int, route: Route
         hard_timeout=PATIENCE,
         fin_idle_timeout=0,
         limit=MAX_NOTED,
-        verdict=None,
+        result_dst=None,
         match=(
             of_vsi(binding),
             in_direction(direction),
-            Learned(whole("eth_type"), eth_type),
-            *(Learned(whole(name), whole(name)) for name in same),
+            LearnSpec(whole("eth_type"), eth_type),
+            *(LearnSpec(whole(name), whole(name)) for name in same),
         ),
         # The rule that has judged the first one has judged all.
-        writes=(Learned(BEGUN, 1), *([Learned(whole("reg1"), whole("reg1"))] if route.numbered else [])),
+        writes=(LearnSpec(BEGUN, 1), *([LearnSpec(whole("reg1"), whole("reg1"))] if route.numbered else [])),
     )
 
 
@@ -136,7 +136,7 @@ FRAGMENTS = Service(
     "fragments",
     per_type=_per_type,
     per_vsi=_per_vsi,
-    stations=(Table.FRAGMENT_FROM, Table.FRAGMENT_TO),
+    tables=(Table.FRAGMENT_FROM, Table.FRAGMENT_TO),
     wanted=_wanted,
     learns=MAX_NOTED,
 )

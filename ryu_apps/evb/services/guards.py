@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ryu_apps.evb.flow.guarded import LOW_LINK_LOCAL, Net, NetworkRole, claims, frames_of
+from ryu_apps.evb.flow.guarded import LOW_LINK_LOCAL, MaskedPrefix, NetworkRole, claims, frames_of
 from ryu_apps.evb.flow.rule import Rule, match
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.pipeline.tables import Direction, Kind, Table, cookie, type_metadata, vsi_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 
@@ -22,29 +22,29 @@ _LOW = 150
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    owner, scope = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, Direction.FROM_VM)
+    owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, Direction.FROM_VM)
     for role in vsi_type.roles:
         for fields in frames_of(role):
             yield Rule(Table.GUARD, _ROLE, match(metadata=scope, **fields), owner, goto=Table.CLAIM)
     if NetworkRole.ROUTER in vsi_type.roles:
         yield from _passing((LOW_LINK_LOCAL,), scope, owner)
     else:
-        listed = (Net(one.version, int(one.network_address), int(one.netmask)) for one in vsi_type.addresses)
+        listed = (MaskedPrefix(one.version, int(one.network_address), int(one.netmask)) for one in vsi_type.addresses)
         yield from _passing((one for one in listed if _is_link_local(one)), scope, owner)
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
-    owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
-    yield from _passing((one for one in map(Net.of, binding.addresses) if _is_link_local(one)), scope, owner)
+    owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
+    yield from _passing((one for one in map(MaskedPrefix.of, binding.addresses) if _is_link_local(one)), scope, owner)
 
 
-def _is_link_local(net: Net) -> bool:
+def _is_link_local(net: MaskedPrefix) -> bool:
     """A network that somebody has named for its low link-local addresses; ``::/0`` is none."""
     return net.meets(LOW_LINK_LOCAL) and net.mask.bit_count() >= 10
 
 
-def _passing(nets: Iterable[Net], scope: tuple[int, int], owner: int) -> Iterator[Rule]:
+def _passing(nets: Iterable[MaskedPrefix], scope: tuple[int, int], owner: int) -> Iterator[Rule]:
     for net in nets:
         for fields in claims(net):
             yield Rule(Table.CLAIM, _LOW, match(metadata=scope, **fields), owner, goto=Table.ANTISPOOF)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ryu_apps.evb.flow.rule import Bits, Learned, Rule, whole
+from ryu_apps.evb.flow.rule import Bits, LearnSpec, Rule, whole
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     DIRECTION_BITS,
@@ -12,29 +12,29 @@ from ryu_apps.evb.pipeline.tables import (
     VSI_BITS,
     VSI_MASK,
     VSI_SHIFT,
+    CookieKind,
     Direction,
-    Kind,
     cookie,
 )
 
 #: What a learnt rule matches so that it is about the VLAN of the frame it is made of: inside a switch all frames have
 #: a tag.  The same addresses and ports in another VLAN of the VSI are those of somebody else.
-OF_VLAN = Learned(whole("vlan_vid"), whole("vlan_vid"))
+OF_VLAN = LearnSpec(whole("vlan_vid"), whole("vlan_vid"))
 
 
-def of_vsi(binding: VsiBinding) -> Learned:
+def of_vsi(binding: VsiBinding) -> LearnSpec:
     """What a learnt rule matches so that it is about one VSI."""
-    return Learned(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index)
+    return LearnSpec(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index)
 
 
-def in_direction(direction: Direction) -> Learned:
+def in_direction(direction: Direction) -> LearnSpec:
     """What a learnt rule matches so that it is about one direction."""
-    return Learned(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction)
+    return LearnSpec(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction)
 
 
 def owner(binding: VsiBinding) -> int:
     """The cookie of what a switch learns for a VSI."""
-    return cookie(Kind.STATE, binding.vsi_index, binding.generation)
+    return cookie(CookieKind.STATE, binding.vsi_index, binding.generation)
 
 
 def rewritten(rule: Rule, binding: VsiBinding) -> Rule:

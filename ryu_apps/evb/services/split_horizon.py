@@ -11,14 +11,14 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.flow.rule import Rule, match
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.pipeline.tables import Direction, Kind, Priority, Table, cookie, vsi_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     scope = vsi_metadata(binding.vsi_index, Direction.TO_VM)
-    owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+    owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
     for mac in binding.macs:
         yield Rule(Table.ACL_TO, Priority.GUARD, match(metadata=scope, eth_src=mac), owner)
 

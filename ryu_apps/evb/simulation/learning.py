@@ -14,9 +14,9 @@ from ryu_apps.evb.flow.rule import (
     Bits,
     FinTimeout,
     Learn,
-    Learned,
-    LoadBits,
+    LearnSpec,
     Match,
+    RegLoad,
     Rule,
     RuleKey,
     match,
@@ -41,10 +41,10 @@ def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -
     allowed = present == made or not action.limit or held < action.limit
     if allowed:
         rules[made.key] = _with_timeouts_of(present, made) if present else made
-    if action.verdict is None:
+    if action.result_dst is None:
         return {}
-    name = action.verdict.name
-    return {name: overwrite(frame.get(name, 0), action.verdict, int(allowed))}
+    name = action.result_dst.name
+    return {name: overwrite(frame.get(name, 0), action.result_dst, int(allowed))}
 
 
 def learnt(action: Learn, frame: Mapping[str, int]) -> Rule:
@@ -76,7 +76,7 @@ def _mask(bits: Bits) -> int:
     return (1 << bits.width) - 1 << bits.offset
 
 
-def _value(one: Learned, frame: Mapping[str, int]) -> int:
+def _value(one: LearnSpec, frame: Mapping[str, int]) -> int:
     source = one.source
     value = frame.get(source.name, 0) >> source.offset if isinstance(source, Bits) else source
     return value & (1 << one.target.width) - 1
@@ -97,8 +97,8 @@ def _shown(wanted: dict[str, tuple[int, int]]) -> Iterator[tuple[str, int | tupl
         yield name, value if exact else (value, mask)
 
 
-def _loads(target: Bits, value: int) -> Iterator[LoadBits]:
+def _loads(target: Bits, value: int) -> Iterator[RegLoad]:
     """Bits in portions, from the lowest on."""
     for done in range(0, target.width, _MOST_LOADED):
         width = min(target.width - done, _MOST_LOADED)
-        yield LoadBits(Bits(target.name, target.offset + done, width), value >> done & (1 << width) - 1)
+        yield RegLoad(Bits(target.name, target.offset + done, width), value >> done & (1 << width) - 1)

@@ -22,24 +22,24 @@ from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
     Bucket,
+    ClearInPort,
     FieldMatch,
     FinTimeout,
     FlowTable,
-    ForgetInPort,
     Group,
     GroupType,
     Learn,
-    LoadBits,
     Match,
     Output,
-    Pop,
+    OutputGroup,
     PopVlan,
-    Push,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
     SetField,
-    ToGroup,
+    StackPop,
+    StackPush,
 )
 from ryu_apps.evb.simulation.learning import learn, overwrite
 
@@ -63,7 +63,7 @@ _BEHIND_IP = {
     58: ("icmpv6_type", "icmpv6_code"),
 }
 
-Fields = dict[str, int]
+PacketFields = dict[str, int]
 
 
 class SimulationError(ValueError):
@@ -95,7 +95,7 @@ class Emitted(NamedTuple):
     """
 
     port: int
-    fields: Fields
+    fields: PacketFields
 
 
 def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> list[Emitted]:
@@ -128,7 +128,7 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
     return Passage(walk.emitted, walk.metered)
 
 
-def as_read(frame: Mapping[str, int]) -> Fields:
+def as_read(frame: Mapping[str, int]) -> PacketFields:
     """The fields of a frame as Open vSwitch reads them if it shows the ports of first fragments.
 
     Of a later fragment over IPv6 it does not see the protocol; and what it does not see of a fragment is 0.
@@ -168,7 +168,7 @@ def _field_matches(wanted: FieldMatch, value: int | None) -> bool:
 class _Walk:
     """One frame under way; ``fields`` is what it looks like now."""
 
-    def __init__(self, table: FlowTable, live_ports: Collection[int] | None, fields: Fields) -> None:
+    def __init__(self, table: FlowTable, live_ports: Collection[int] | None, fields: PacketFields) -> None:
         self.emitted: list[Emitted] = []
         self.metered: list[Metered] = []
         self._tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
@@ -233,13 +233,13 @@ class _Walk:
             match action:
                 case Output(port):
                     self._output(port)
-                case ToGroup(group_id):
+                case OutputGroup(group_id):
                     self._group(group_id, table, depth)
                 case Resubmit(target):
                     self._lookup_from(table, target, depth)
-                case Push(source):
+                case StackPush(source):
                     self._stack.append(self._fields.get(source.name, 0) >> source.offset & (1 << source.width) - 1)
-                case Pop(target):
+                case StackPop(target):
                     self._pop(target)
                 case Learn():
                     self._fields |= learn(action, self._table.rules, self._fields)
@@ -251,7 +251,7 @@ class _Walk:
     def _pop(self, target: Bits) -> None:
         if not self._stack:
             raise SimulationError("a pop from an empty stack")
-        _rewrite(self._fields, LoadBits(target, self._stack.pop()))
+        _rewrite(self._fields, RegLoad(target, self._stack.pop()))
 
     def _output(self, port: int) -> None:
         if port >= _FIRST_RESERVED and port not in (CONTROLLER, _LOCAL):
@@ -299,15 +299,15 @@ def action_set(actions: tuple[Action, ...]) -> tuple[Action, ...]:
     """
     pop = [action for action in actions if isinstance(action, PopVlan)][-1:]
     push = [action for action in actions if isinstance(action, PushVlan)][-1:]
-    fields = [action for action in actions if isinstance(action, SetField | LoadBits | ForgetInPort)]
-    for kind in (ToGroup, Output, Resubmit):
+    fields = [action for action in actions if isinstance(action, SetField | RegLoad | ClearInPort)]
+    for kind in (OutputGroup, Output, Resubmit):
         way_out = [action for action in actions if isinstance(action, kind)][-1:]
         if way_out:
             return (*pop, *push, *fields, *way_out)
     return (*pop, *push, *fields)
 
 
-def _rewrite(fields: Fields, action: Action) -> None:
+def _rewrite(fields: PacketFields, action: Action) -> None:
     """Carry out an action that changes the frame or its pipeline fields."""
     tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
     match action:
@@ -315,9 +315,9 @@ def _rewrite(fields: Fields, action: Action) -> None:
             raise SimulationError("a tag rewritten on an untagged frame")
         case SetField(name, value) if name in _ALWAYS_THERE or name in fields:
             fields[name] = value
-        case LoadBits(Bits("vlan_vid" | "vlan_pcp")) if not tagged:
+        case RegLoad(Bits("vlan_vid" | "vlan_pcp")) if not tagged:
             pass
-        case LoadBits(target, value) if target.name in _ALWAYS_THERE or target.name in fields:
+        case RegLoad(target, value) if target.name in _ALWAYS_THERE or target.name in fields:
             fields[target.name] = overwrite(fields.get(target.name, 0), target, value)
         case PushVlan() if tagged:
             raise SimulationError("a tag pushed on a tagged frame")
@@ -326,5 +326,5 @@ def _rewrite(fields: Fields, action: Action) -> None:
         case PopVlan():
             fields["vlan_vid"] = 0
             fields.pop("vlan_pcp", None)
-        case ForgetInPort():
+        case ClearInPort():
             fields["in_port"] = 0

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ryu_apps.evb.model import EVERYTHING, Binding, Group, Interest
-from ryu_apps.evb.snooping.listener import Listener, Terms
+from ryu_apps.evb.model import EVERYTHING, Binding, Interest, MulticastGroup
+from ryu_apps.evb.snooping.listener import MembershipTable, Terms
 
 
-def carried_groups(listener: Listener, terms: Terms) -> set[Group]:
+def carried_groups(listener: MembershipTable, terms: Terms) -> set[MulticastGroup]:
     """The groups that a VSI is to receive by the bounds of a type, and those it has joined that the type allows."""
     return {*terms.groups, *(group for _, group in listener.memberships if terms.allows(group))}
 
 
-def interests(listener: Listener, terms: Terms, bindings: Iterable[Binding]) -> tuple[Interest, ...]:
+def interests(listener: MembershipTable, terms: Terms, bindings: Iterable[Binding]) -> tuple[Interest, ...]:
     """What a VSI is to receive: what is configured, and what of the learnt its type allows."""
     there = [one for one in dict.fromkeys(bindings) if one.mac is not None]
     found = {(binding, group): EVERYTHING for group in terms.groups for binding in there}

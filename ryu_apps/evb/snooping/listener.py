@@ -20,24 +20,24 @@ from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, Protocol
 
-from ryu_apps.evb.model import EVERYTHING, NOTHING, Binding, Group, Wish, is_control
-from ryu_apps.evb.snooping.timers import Timers
+from ryu_apps.evb.model import EVERYTHING, NOTHING, Binding, MulticastGroup, Wish, is_control
+from ryu_apps.evb.snooping.timers import MembershipTimers
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 
-Record = GroupRecord[IPv4Address] | GroupRecord[IPv6Address]
+AnyGroupRecord = GroupRecord[IPv4Address] | GroupRecord[IPv6Address]
 
 
 class Terms(Protocol):
     """What a VSI type allows its VSIs to join."""
 
     @property
-    def groups(self) -> tuple[Group, ...]: ...
+    def groups(self) -> tuple[MulticastGroup, ...]: ...
     @property
     def max_groups(self) -> int: ...
     @property
     def max_sources(self) -> int: ...
 
-    def allows(self, group: Group) -> bool: ...
+    def allows(self, group: MulticastGroup) -> bool: ...
 
 
 class Generation(IntEnum):
@@ -51,23 +51,23 @@ class Generation(IntEnum):
     """IGMPv3, MLDv2."""
 
 
-class Ask(NamedTuple):
+class PendingQuery(NamedTuple):
     """Send a query about a group to one VSI, in the form that it understands."""
 
     binding: Binding
-    group: Group
+    group: MulticastGroup
     generation: Generation
 
 
-class Change(NamedTuple):
+class MembershipChange(NamedTuple):
     """A membership has come (``joined``), changed (``sources``) or gone (any other reason)."""
 
     binding: Binding
-    group: Group
+    group: MulticastGroup
     reason: str
 
 
-class Doubt(Enum):
+class LeaveCheck(Enum):
     """Why a VSI is asked for a group."""
 
     LEFT = "left"
@@ -85,7 +85,7 @@ class Check:
         alive: of a moved VSI: it has spoken since.
     """
 
-    doubt: Doubt
+    doubt: LeaveCheck
     left: int
     at: float | None
     alive: bool = False
@@ -109,19 +109,19 @@ class Aging(NamedTuple):
 
 
 #: When memberships by an address lapse; None: not at all.
-Ages = Callable[[Binding, Group], Aging | None]
+Ages = Callable[[Binding, MulticastGroup], Aging | None]
 
 
 @dataclass(eq=False, slots=True)
-class Listener:
+class MembershipTable:
     """The memberships of one VSI.
 
     Attributes:
         counters: reports, and what of them was not taken, by name.
     """
 
-    timers: Timers = Timers()
-    memberships: dict[tuple[Binding, Group], Membership] = field(default_factory=dict)
+    timers: MembershipTimers = MembershipTimers()
+    memberships: dict[tuple[Binding, MulticastGroup], Membership] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
 
     # --- what it says ---
@@ -129,10 +129,10 @@ class Listener:
         self,
         binding: Binding,
         generation: Generation,
-        records: Iterable[Record],
+        records: Iterable[AnyGroupRecord],
         terms: Terms,
         now: float,
-    ) -> list[Change]:
+    ) -> list[MembershipChange]:
         """It has reported; call :meth:`tick` next."""
         self.counters["reports"] += 1
         told = list(records)
@@ -142,16 +142,16 @@ class Listener:
         return changes
 
     def _record(
-        self, binding: Binding, generation: Generation, record: Record, terms: Terms, now: float
-    ) -> Iterator[Change]:
-        group: Group = record.group
+        self, binding: Binding, generation: Generation, record: AnyGroupRecord, terms: Terms, now: float
+    ) -> Iterator[MembershipChange]:
+        group: MulticastGroup = record.group
         if not isinstance(record.type, RecordType) or not group.is_multicast or is_control(group):
             return
         held = self.memberships.get((binding, group))
         wish = changed(held.wish if held else NOTHING, record.type, frozenset(record.sources))
         if wish.nothing:
             if held is not None:
-                self._doubt(held, Doubt.LEFT, now)
+                self._doubt(held, LeaveCheck.LEFT, now)
             return
         if held is None and not self._admits(group, terms):
             return
@@ -160,11 +160,11 @@ class Listener:
             wish = EVERYTHING
         self.memberships[binding, group] = Membership(wish, generation, now)
         if held is None:
-            yield Change(binding, group, "joined")
+            yield MembershipChange(binding, group, "joined")
         elif held.wish != wish:
-            yield Change(binding, group, "sources")
+            yield MembershipChange(binding, group, "sources")
 
-    def _admits(self, group: Group, terms: Terms) -> bool:
+    def _admits(self, group: MulticastGroup, terms: Terms) -> bool:
         if not terms.allows(group):
             self.counters["filtered"] += 1
             return False
@@ -187,24 +187,24 @@ class Listener:
     def moved(self, now: float) -> None:
         """The VSI is active at another port: ask there for what it had."""
         for held in self.memberships.values():
-            left = held.check is not None and held.check.doubt is Doubt.LEFT
+            left = held.check is not None and held.check.doubt is LeaveCheck.LEFT
             if held.generation is not Generation.FIRST:
-                self._doubt(held, Doubt.LEFT if left else Doubt.MOVED, now, again=True)
+                self._doubt(held, LeaveCheck.LEFT if left else LeaveCheck.MOVED, now, again=True)
 
-    def _doubt(self, held: Membership, doubt: Doubt, now: float, again: bool = False) -> None:
+    def _doubt(self, held: Membership, doubt: LeaveCheck, now: float, again: bool = False) -> None:
         if again or held.check is None or held.check.doubt is not doubt:
             held.check = Check(doubt, self.timers.last_member_query_count, now)
 
-    def _spoke(self, binding: Binding, version: type[Group], now: float) -> None:
+    def _spoke(self, binding: Binding, version: type[MulticastGroup], now: float) -> None:
         """It runs: from now on it can answer, so what it is asked now counts."""
         for (holder, group), held in self.memberships.items():
             check = held.check
             if holder != binding or not isinstance(group, version) or check is None:
                 continue
-            if check.doubt is Doubt.MOVED and not check.alive:
+            if check.doubt is LeaveCheck.MOVED and not check.alive:
                 # Answers to what was asked before may be under way.
                 first = now + self.timers.last_member_query_interval
-                held.check = Check(Doubt.MOVED, self.timers.last_member_query_count, first, alive=True)
+                held.check = Check(LeaveCheck.MOVED, self.timers.last_member_query_count, first, alive=True)
 
     # --- time ---
     def deadline(self, ages: Ages) -> float | None:
@@ -214,45 +214,45 @@ class Listener:
             default=None,
         )
 
-    def tick(self, now: float, ages: Ages) -> list[Ask | Change]:
+    def tick(self, now: float, ages: Ages) -> list[PendingQuery | MembershipChange]:
         """Ask what is due, and give up what was asked for in vain."""
-        said: list[Ask | Change] = []
+        said: list[PendingQuery | MembershipChange] = []
         for key, held in list(self.memberships.items()):
             due = self._due(key, held, ages)
             if due is None or due > now:
                 continue
             if held.check is None or held.check.at is None:
-                held.check = Check(Doubt.EXPIRED, self.timers.last_member_query_count, now)
+                held.check = Check(LeaveCheck.EXPIRED, self.timers.last_member_query_count, now)
                 if held.generation is Generation.FIRST:
                     held.check.left = 0
             said += self._pursue(*key, held, held.check, now)
         return said
 
-    def _due(self, key: tuple[Binding, Group], held: Membership, ages: Ages) -> float | None:
+    def _due(self, key: tuple[Binding, MulticastGroup], held: Membership, ages: Ages) -> float | None:
         if held.check is not None and held.check.at is not None:
             return held.check.at
         return self.lapses(*key, ages)
 
-    def lapses(self, binding: Binding, group: Group, ages: Ages) -> float | None:
+    def lapses(self, binding: Binding, group: MulticastGroup, ages: Ages) -> float | None:
         """When silence about a group begins to count; None: never, or it has not joined it."""
         held, aging = self.memberships.get((binding, group)), ages(binding, group)
         return None if held is None or aging is None else max(held.heard, aging.since) + aging.interval
 
     def _pursue(
-        self, binding: Binding, group: Group, held: Membership, check: Check, now: float
-    ) -> Iterator[Ask | Change]:
+        self, binding: Binding, group: MulticastGroup, held: Membership, check: Check, now: float
+    ) -> Iterator[PendingQuery | MembershipChange]:
         if check.left:
             check.left -= 1
             check.at = now + self.timers.last_member_query_interval
-            yield Ask(binding, group, held.generation)
-        elif check.doubt is Doubt.MOVED and not check.alive:
+            yield PendingQuery(binding, group, held.generation)
+        elif check.doubt is LeaveCheck.MOVED and not check.alive:
             check.at = None
         else:
             del self.memberships[binding, group]
-            yield Change(binding, group, check.doubt.value)
+            yield MembershipChange(binding, group, check.doubt.value)
 
 
-def changed(wish: Wish, record: RecordType, sources: frozenset[Group]) -> Wish:
+def changed(wish: Wish, record: RecordType, sources: frozenset[MulticastGroup]) -> Wish:
     """What a wish becomes by a record (RFC 3376 5.1, 6.4, for one host)."""
     match record:
         case RecordType.IS_INCLUDE | RecordType.TO_INCLUDE:

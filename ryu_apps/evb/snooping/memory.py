@@ -6,11 +6,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgpack
 
-from ryu_apps.evb.model import Binding, Group, Wish
-from ryu_apps.evb.snooping.listener import Generation, Listener, Membership
+from ryu_apps.evb.model import Binding, MulticastGroup, Wish
+from ryu_apps.evb.snooping.listener import Generation, Membership, MembershipTable
 
 
-def pack(listener: Listener) -> bytes:
+def pack(listener: MembershipTable) -> bytes:
     """The memberships; when they were heard, and what is in doubt, is not kept."""
     fields = [
         [*binding, group.packed, int(held.generation), held.wish.exclude, [one.packed for one in held.wish.sources]]
@@ -21,7 +21,7 @@ def pack(listener: Listener) -> bytes:
     return octets
 
 
-def unpack(listener: Listener, octets: bytes, now: float) -> None:
+def unpack(listener: MembershipTable, octets: bytes, now: float) -> None:
     """Put them back, as if heard now.
 
     Raises:
@@ -32,6 +32,6 @@ def unpack(listener: Listener, octets: bytes, now: float) -> None:
         listener.memberships[Binding(vid, mac), _address(group)] = Membership(wish, Generation(generation), now)
 
 
-def _address(octets: bytes) -> Group:
+def _address(octets: bytes) -> MulticastGroup:
     found: IPv4Address | IPv6Address = ip_address(octets)
     return found

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
-from ryu_apps.evb.model import Group
-from ryu_apps.evb.snooping.listener import Generation, Record
-from ryu_apps.evb.snooping.timers import Timers
+from ryu_apps.evb.model import MulticastGroup
+from ryu_apps.evb.snooping.listener import AnyGroupRecord, Generation
+from ryu_apps.evb.snooping.timers import MembershipTimers
 from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType, code_of, number_of
 from ryu_apps.evb.wire.igmp import IgmpType, Query3, Report3
-from ryu_apps.evb.wire.membership import MembershipFrame, Message, group_mac
+from ryu_apps.evb.wire.membership import MembershipFrame, MembershipMessage, group_mac
 from ryu_apps.evb.wire.mld import MldType, Query2, Report2
 
 ALL_SYSTEMS, ALL_NODES = IPv4Address("224.0.0.1"), IPv6Address("ff02::1")
@@ -25,7 +25,7 @@ _PLAIN: dict[int, tuple[Generation, RecordType]] = {
 }
 
 
-def told(message: Message) -> tuple[Generation, tuple[Record, ...]]:
+def told(message: MembershipMessage) -> tuple[Generation, tuple[AnyGroupRecord, ...]]:
     """What a report says; older versions say it in the records of the newest (RFC 3376 7.3.2, RFC 3810 8.3.2).
 
     Raises:
@@ -36,27 +36,27 @@ def told(message: Message) -> tuple[Generation, tuple[Record, ...]]:
             return Generation.THIRD, records
         case Report2(records=others):
             return Generation.THIRD, others
-        case igmp.Plain(type=code, group=group):
+        case igmp.IgmpV1V2(type=code, group=group):
             generation, kind = _PLAIN[code]
             return generation, (GroupRecord(kind, group),)
-        case mld.Plain(type=code, group=six):
+        case mld.MldV1(type=code, group=six):
             generation, kind = _PLAIN[code]
             return generation, (GroupRecord(kind, six),)
     raise KeyError(message)
 
 
-def timers_of(message: Message, usual: Timers) -> Timers | None:
+def timers_of(message: MembershipMessage, usual: MembershipTimers) -> MembershipTimers | None:
     """The timers that a query of the newest version tells (RFC 3376 4.1.6, 4.1.7); None: it tells none."""
     if not isinstance(message, Query3 | Query2):
         return None
-    return Timers(
+    return MembershipTimers(
         robustness=message.robustness or usual.robustness,
         query_interval=float(number_of(message.qqic, 8)) or usual.query_interval,
         query_response_interval=usual.query_response_interval,
     )
 
 
-class Question(NamedTuple):
+class GroupQuery(NamedTuple):
     """One query.
 
     Attributes:
@@ -67,12 +67,12 @@ class Question(NamedTuple):
     """
 
     version: int
-    group: Group | None
+    group: MulticastGroup | None
     generation: Generation
     within: float
 
 
-def query(asked: Question, timers: Timers, source: int, destination: int | None, tci: int | None) -> bytes:
+def query(asked: GroupQuery, timers: MembershipTimers, source: int, destination: int | None, tci: int | None) -> bytes:
     """The frame of a query.
 
     Args:
@@ -81,14 +81,14 @@ def query(asked: Question, timers: Timers, source: int, destination: int | None,
         tci: the VLAN tag, None for an untagged frame.
     """
     # 0.0.0.0 never wins an election; proxies use it (RFC 4541 2.1.1).
-    asking: Group = IPv4Address(0) if asked.version == 4 else _link_local(source)
-    everybody: Group = ALL_SYSTEMS if asked.version == 4 else ALL_NODES
+    asking: MulticastGroup = IPv4Address(0) if asked.version == 4 else _link_local(source)
+    everybody: MulticastGroup = ALL_SYSTEMS if asked.version == 4 else ALL_NODES
     asked_ip = asked.group or everybody
     ethernet = group_mac(asked_ip) if destination is None else destination
     return MembershipFrame(ethernet, source, tci, asking, asked_ip, _message(asked, timers)).encode()
 
 
-def _message(asked: Question, timers: Timers) -> Message:
+def _message(asked: GroupQuery, timers: MembershipTimers) -> MembershipMessage:
     interval = code_of(int(timers.query_interval), 8)
     robustness = timers.robustness if timers.robustness < 8 else 0
     newest = asked.generation is Generation.THIRD
@@ -97,13 +97,13 @@ def _message(asked: Question, timers: Timers) -> Message:
         assert isinstance(group, IPv4Address)
         tenths = int(asked.within * 10)
         if not newest:
-            return igmp.Plain(IgmpType.QUERY, group, min(tenths, 0xFF))
+            return igmp.IgmpV1V2(IgmpType.QUERY, group, min(tenths, 0xFF))
         return Query3(group, max_response_code=code_of(tenths, 8), robustness=robustness, qqic=interval)
     six = asked.group or mld.NO_GROUP
     assert isinstance(six, IPv6Address)
     milliseconds = int(asked.within * 1000)
     if not newest:
-        return mld.Plain(MldType.QUERY, six, min(milliseconds, 0xFFFF))
+        return mld.MldV1(MldType.QUERY, six, min(milliseconds, 0xFFFF))
     return Query2(six, max_response_code=code_of(milliseconds, 16), robustness=robustness, qqic=interval)
 
 

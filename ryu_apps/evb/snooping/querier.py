@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ryu_apps.evb.snooping.listener import Aging
-from ryu_apps.evb.snooping.timers import Timers
+from ryu_apps.evb.snooping.timers import MembershipTimers
 
 
 @dataclass(slots=True)
@@ -18,13 +18,13 @@ class _Other:
 
     since: float
     until: float
-    timers: Timers
+    timers: MembershipTimers
 
 
 class Querier:
     """One querier; silent until :meth:`begin`."""
 
-    def __init__(self, timers: Timers, on: bool) -> None:
+    def __init__(self, timers: MembershipTimers, on: bool) -> None:
         """
         Args:
             on: whether it asks at all; it listens in any case.
@@ -41,7 +41,7 @@ class Querier:
         if self.on and self._since is None:
             self._since = self._next = now
 
-    def heard(self, now: float, timers: Timers | None = None) -> None:
+    def heard(self, now: float, timers: MembershipTimers | None = None) -> None:
         """Somebody else has asked.
 
         Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.snooping.timers import Timers
+from ryu_apps.evb.snooping.timers import MembershipTimers
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Querying:
     """The querier of a VLAN: whether it is on, and its timers."""
 
     on: bool = True
-    timers: Timers = Timers()
+    timers: MembershipTimers = MembershipTimers()
 
 
 @dataclass(frozen=True, slots=True)

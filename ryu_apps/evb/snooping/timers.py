@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Timers:
+class MembershipTimers:
     """Seconds, and two counts.
 
     Attributes:

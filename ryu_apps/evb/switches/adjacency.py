@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ryu_apps.evb.events import Happened, SendFrame
+from ryu_apps.evb.events import LogEvent, SendFrame
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, Frame
@@ -23,7 +23,7 @@ _NEAREST_BRIDGE = 0x0180C200000E
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Adjacency:
     """What a port has heard last.
 
     Attributes:
@@ -35,7 +35,7 @@ class Heard:
     at: float
 
 
-class Neighbours:
+class Adjacencies:
     """The trunk ports of a fabric, and whom they hear.
 
     Attributes:
@@ -43,7 +43,7 @@ class Neighbours:
     """
 
     def __init__(self, fabric: Fabric) -> None:
-        self.heard: dict[PortId, Heard] = {}
+        self.heard: dict[PortId, Adjacency] = {}
         self._expected: dict[PortId, PortId] = {}
         for port in fabric.ports(Role.TRUNK):
             interface = fabric.interface(port)
@@ -51,7 +51,7 @@ class Neighbours:
                 self._expected[port] = interface.peer
 
     @property
-    def strange(self) -> frozenset[PortId]:
+    def miswired(self) -> frozenset[PortId]:
         """Ports that lead somewhere else than they should."""
         return frozenset(port for port, one in self.heard.items() if one.peer != self._expected[port])
 
@@ -67,7 +67,7 @@ class Neighbours:
                 source = 0x020000000000 | port.dpid << 16 & 0xFFFFFFFF0000 | port.port_no & 0xFFFF
                 yield SendFrame(port, Frame(_NEAREST_BRIDGE, source, ETHERTYPE_LLDP, lldpdu.encode()).encode())
 
-    def frame(self, port: PortId, data: bytes, now: float) -> Iterator[Happened]:
+    def frame(self, port: PortId, data: bytes, now: float) -> Iterator[LogEvent]:
         """A trunk port has heard an LLDPDU; one that makes no sense is nobody's of ours."""
         try:
             peer = switch_port(Lldpdu.decode(Frame.decode(data).payload))
@@ -75,23 +75,23 @@ class Neighbours:
             peer = None
         found = PortId(*peer) if peer is not None else None
         known = self.heard.get(port)
-        self.heard[port] = Heard(found, now)
+        self.heard[port] = Adjacency(found, now)
         if known is None or known.peer != found:
             yield self._told(port, found)
 
-    def forget(self, now: float) -> Iterator[Happened]:
+    def forget(self, now: float) -> Iterator[LogEvent]:
         """What has not been said again does not hold any more."""
         for port, one in list(self.heard.items()):
             if now - one.at > HOLD:
                 del self.heard[port]
-                yield Happened("link.silent", port, port.dpid, detail={"expected": str(self._expected[port])})
+                yield LogEvent("link.silent", port, port.dpid, detail={"expected": str(self._expected[port])})
 
     def postpone(self, seconds: float) -> None:
         """Nothing could be heard, and nothing was said, for so long: what has been heard holds longer by that."""
         self.heard = {port: replace(one, at=one.at + seconds) for port, one in self.heard.items()}
 
-    def _told(self, port: PortId, found: PortId | None) -> Happened:
+    def _told(self, port: PortId, found: PortId | None) -> LogEvent:
         expected = self._expected[port]
         kind = "link.found" if found == expected else "link.miswired"
         detail: dict[str, object] = {"expected": str(expected), "found": None if found is None else str(found)}
-        return Happened(kind, port, port.dpid, detail=detail)
+        return LogEvent(kind, port, port.dpid, detail=detail)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.events import Apply, ReadRules
 from ryu_apps.evb.flow.plan import difference
-from ryu_apps.evb.flow.rule import Change, Rule
+from ryu_apps.evb.flow.rule import Rule, RuleChange
 from ryu_apps.evb.pipeline.tables import OURS
-from ryu_apps.evb.switches.bringup import Wanted
+from ryu_apps.evb.switches.bringup import DesiredState
 
 #: Seconds between audits of a switch.
 INTERVAL = 30.0
@@ -31,7 +31,7 @@ class _Traffic:
 class Audit:
     """Watches changes go by, and knows when a comparison means something."""
 
-    def __init__(self, wanted: Callable[[int], Wanted], next_token: Callable[[], int]) -> None:
+    def __init__(self, wanted: Callable[[int], DesiredState], next_token: Callable[[], int]) -> None:
         self._wanted = wanted
         self._next_token = next_token
         self._traffic: dict[int, _Traffic] = {}
@@ -64,7 +64,7 @@ class Audit:
         traffic.question = token, traffic.sent
         return ReadRules(dpid, token, OURS)
 
-    def compare(self, dpid: int, token: int, rules: Iterable[Rule]) -> Change | None:
+    def compare(self, dpid: int, token: int, rules: Iterable[Rule]) -> RuleChange | None:
         """What puts the switch right; an empty change: it holds what it should; None: not our question."""
         traffic = self._traffic.setdefault(dpid, _Traffic())
         if traffic.question is None or traffic.question[0] != token:
@@ -72,7 +72,7 @@ class Audit:
         undisturbed = traffic.question[1] == traffic.sent
         traffic.question = None
         if not undisturbed:
-            return Change()
+            return RuleChange()
         wanted = self._wanted(dpid)
         drift = difference(wanted.judged(rules), wanted.rules)
         return replace(wanted.removal(drift.remove), add=drift.add)

@@ -12,9 +12,9 @@ from enum import Enum
 
 from ryu_apps.evb.events import Apply, FrameReceived, Mode, ReadRules
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Change, CookieMask, Group, Meter, Rule, SetField
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, CookieMask, Group, Meter, Rule, RuleChange, SetField
 from ryu_apps.evb.model import Binding
-from ryu_apps.evb.pipeline.tables import OURS, Kind, Table, owned_by, parse_cookie
+from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
 from ryu_apps.evb.topology.fabric import PortId
 
 #: A mask that covers one cookie.
@@ -22,7 +22,7 @@ _EXACTLY = (1 << 64) - 1
 #: The token of a question that has yet to be asked.
 _NOT_ASKED = 0
 #: Kinds of rules that bear index and generation of a program.
-_OF_PROGRAMS = (Kind.VSI_BODY, Kind.GATE, Kind.STATE)
+_OF_PROGRAMS = (CookieKind.VSI_BODY, CookieKind.GATE, CookieKind.STATE)
 #: Frames kept while a switch is being brought up.
 MAX_EARLY_FRAMES = 1000
 
@@ -36,7 +36,7 @@ class Readiness(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DesiredState:
     """Everything a switch should hold.
 
     Attributes:
@@ -62,18 +62,20 @@ class Wanted:
         """Of the rules that a switch shows, those that are compared with what it should hold."""
         return rule_set(rule for rule in shown if rule.cookie not in self.learns)
 
-    def removal(self, rules: Iterable[Rule]) -> Change:
+    def removal(self, rules: Iterable[Rule]) -> RuleChange:
         """Take rules out: gates before the bodies that they lead to, and behind each body what it has taught.
 
         A body teaches until it is gone: of what was learnt since the switch was read no rule is known, only the cookie.
         """
-        gone = sorted(rules, key=lambda rule: _kind(rule) is not Kind.GATE)
+        gone = sorted(rules, key=lambda rule: _kind(rule) is not CookieKind.GATE)
         taught = dict.fromkeys(
-            owned_by(Kind.STATE, owner.owner, owner.generation)
+            owned_by(CookieKind.STATE, owner.owner, owner.generation)
             for rule in gone
-            if (owner := parse_cookie(rule.cookie)) is not None and owner.kind is Kind.VSI_BODY
+            if (owner := parse_cookie(rule.cookie)) is not None and owner.kind is CookieKind.VSI_BODY
         )
-        return Change(remove=tuple(gone), sweep=tuple(mask for mask in taught if mask.cookie not in self.learns))
+        return RuleChange(
+            remove=tuple(gone), delete_by_cookie=tuple(mask for mask in taught if mask.cookie not in self.learns)
+        )
 
 
 @dataclass(eq=False, slots=True)
@@ -115,7 +117,10 @@ class Bringup:
     """Takes switches from "connected" to "ready"."""
 
     def __init__(
-        self, wanted: Callable[[int], Wanted], next_token: Callable[[], int], ended: Container[tuple[int, int]] = ()
+        self,
+        wanted: Callable[[int], DesiredState],
+        next_token: Callable[[], int],
+        ended: Container[tuple[int, int]] = (),
     ) -> None:
         """
         Args:
@@ -205,7 +210,7 @@ class Bringup:
         """The switch is not there any more."""
         return self.switches.pop(dpid, None)
 
-    def undisputed(self, dpid: int, change: Change) -> Change:
+    def undisputed(self, dpid: int, change: RuleChange) -> RuleChange:
         """The same change; and the gate goes that nobody has claimed yet of a VSI that is active elsewhere by it."""
         state = self.switches.get(dpid)
         if state is None or not state.unclaimed:
@@ -217,13 +222,13 @@ class Bringup:
         if not rivals:
             return change
         state.unclaimed = {key: rule for key, rule in state.unclaimed.items() if key not in rivals}
-        return merge(change, Change(remove=tuple(rivals.values())))
+        return merge(change, RuleChange(remove=tuple(rivals.values())))
 
-    def abandoned(self, dpid: int) -> Change:
+    def abandoned(self, dpid: int) -> RuleChange:
         """What was left for somebody to claim and nobody has claimed."""
         state = self.switches[dpid]
         if not state.unclaimed:
-            return Change()
+            return RuleChange()
         wanted = self._wanted(dpid)
         left, state.unclaimed, state.gates = state.unclaimed, {}, {}
         remove = wanted.removal(rule for key, rule in left.items() if key not in wanted.rules)
@@ -250,11 +255,11 @@ class Bringup:
         Not the way to where a VSI once was, which goes before a gate that opens; nor what has ended in this life.
         """
         owner = parse_cookie(rule.cookie)
-        if owner is None or owner.kind is Kind.DETOUR:
+        if owner is None or owner.kind is CookieKind.DETOUR:
             return False
         return owner.kind not in _OF_PROGRAMS or (owner.owner, owner.generation) not in self._ended
 
-    def _step(self, state: SwitchState, wanted: Wanted) -> Change:
+    def _step(self, state: SwitchState, wanted: DesiredState) -> RuleChange:
         change = difference(state.written, wanted.rules)
         kept, groups = state.unclaimed, tuple(group for group in wanted.groups if group not in state.groups)
         remove = wanted.removal(rule for rule in change.remove if rule.key not in kept)
@@ -262,14 +267,14 @@ class Bringup:
         sweep = tuple(CookieMask(one, _EXACTLY) for one in sorted(state.learns - wanted.learns))
         state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
         state.added, state.removed = state.added + len(change.add), state.removed + len(remove.remove)
-        return replace(remove, groups=groups, add=change.add, sweep=(*remove.sweep, *sweep))
+        return replace(remove, groups=groups, add=change.add, delete_by_cookie=(*remove.delete_by_cookie, *sweep))
 
-    def _write(self, state: SwitchState, step: Change) -> Apply:
+    def _write(self, state: SwitchState, step: RuleChange) -> Apply:
         state.token = self._next_token()
         return Apply(state.dpid, state.token, step, Mode.BULK)
 
 
-def _kind(rule: Rule) -> Kind | None:
+def _kind(rule: Rule) -> CookieKind | None:
     owner = parse_cookie(rule.cookie)
     return owner.kind if owner is not None else None
 
@@ -300,7 +305,7 @@ def _gates(rules: Iterable[Rule]) -> dict[tuple[int, int], frozenset[int]]:
 
 def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
     """The (VID, MAC) that a rule of a gate is about; None for any other rule."""
-    if rule.table != table or _kind(rule) is not Kind.GATE:
+    if rule.table != table or _kind(rule) is not CookieKind.GATE:
         return None
     fields = {one.name: one.value for one in rule.match}
     # An untagged frame is given its tag here.
@@ -308,7 +313,7 @@ def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
     return (given or [fields.get("vlan_vid", 0)])[0], fields.get(address, 0)
 
 
-def owners(rules: Iterable[Rule], kind: Kind) -> set[int]:
+def owners(rules: Iterable[Rule], kind: CookieKind) -> set[int]:
     """The owners of a kind among some rules."""
     parsed = (parse_cookie(rule.cookie) for rule in rules)
     return {one.owner for one in parsed if one is not None and one.kind is kind}

@@ -6,53 +6,53 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
-from ryu_apps.evb.flow.rule import Change, Group, Rule
+from ryu_apps.evb.flow.rule import Group, Rule, RuleChange
 from ryu_apps.evb.pipeline.guards import guards
 from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.pipeline.load_balancers import balancer_meters, balancer_rules, clients, hosts_cookie
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.punting import MORE_RULES, punting
-from ryu_apps.evb.pipeline.tables import Kind, cookie
-from ryu_apps.evb.ports.bridge_port import StationPort
+from ryu_apps.evb.pipeline.tables import CookieKind, cookie
+from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
-from ryu_apps.evb.switches.bringup import Wanted
+from ryu_apps.evb.switches.bringup import DesiredState
 from ryu_apps.evb.topology.fabric import Fabric, PortId
-from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
-from ryu_apps.evb.vsi.registry import Program, Registry
+from ryu_apps.evb.vsi.registry import Installation, Registry
 
 
-class Desired:
+class DesiredRules:
     """Knows all of it, changes none of it."""
 
     def __init__(
         self,
         fabric: Fabric,
-        wiring: Wiring,
+        wiring: TrunkGraph,
         registry: Registry,
         gatekeeper: Gatekeeper,
         lifecycle: Lifecycle,
         in_flight: InFlight,
-        stations: Mapping[PortId, StationPort],
+        stations: Mapping[PortId, BridgePort],
     ) -> None:
         self._fabric, self._wiring, self._registry = fabric, wiring, registry
         self._gatekeeper, self._lifecycle, self._stations = gatekeeper, lifecycle, stations
         self._in_flight = in_flight
         self._hosts = host_addresses(fabric)
         self._clients = clients(fabric)
-        self._guards = Change(add=tuple(guards(fabric)))
-        self._of_balancers = Change(
+        self._guards = RuleChange(add=tuple(guards(fabric)))
+        self._of_balancers = RuleChange(
             add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
         )
 
-    def base(self, dpid: int) -> Change:
+    def base(self, dpid: int) -> RuleChange:
         """What a switch holds whoever is there."""
         common = infrastructure(self._fabric.switches[dpid], self._wiring, self._hosts, self._clients)
         return merge(common, self._guards, appliances(self._fabric, dpid), self._of_balancers)
 
-    def __call__(self, dpid: int) -> Wanted:
+    def __call__(self, dpid: int) -> DesiredState:
         """Everything that a switch should hold now."""
         base = self.base(dpid)
         rules: RuleSet = rule_set((*base.add, *self._stations_known(dpid)))
@@ -67,7 +67,7 @@ class Desired:
         rules.update(self._gatekeeper.flood_rules(dpid))
         groups = {group.group_id: group for group in (*base.groups, *self._relay_groups(dpid))}
         meters = (meter for program in programs for meter in meters_of_vsi(program.vsi_type, program.binding))
-        return Wanted(
+        return DesiredState(
             rules,
             (*groups.values(), *self._gatekeeper.pools.groups()),
             (*base.meters, *meters),
@@ -95,16 +95,16 @@ class Desired:
         found.update({dpid: len(self._gatekeeper.flood_rules(dpid)) for dpid in self._fabric.switches})
         return found
 
-    def _programs(self, dpid: int) -> Iterator[Program]:
+    def _programs(self, dpid: int) -> Iterator[Installation]:
         """The programs that a switch holds or is about to hold."""
         for attachment in self._registry.attachments():
             if attachment.port.dpid == dpid:
                 yield from attachment.programs
 
-    def _state_cookies(self, dpid: int, programs: Iterable[Program]) -> Iterator[int]:
+    def _state_cookies(self, dpid: int, programs: Iterable[Installation]) -> Iterator[int]:
         left = [vsi.left.program for vsi in self._registry if vsi.left is not None and vsi.left.dpid == dpid]
         for program in (*programs, *left):
-            yield cookie(Kind.STATE, program.binding.vsi_index, program.binding.generation)
+            yield cookie(CookieKind.STATE, program.binding.vsi_index, program.binding.generation)
         yield from map(hosts_cookie, self._fabric.balancers)
         yield from self._in_flight.cookies(dpid)
 

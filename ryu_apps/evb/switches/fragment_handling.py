@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.events import FragmentsHandled, Happened
+from ryu_apps.evb.events import FragmentsHandled, LogEvent
 
 
-class Fragments:
+class FragmentHandling:
     """The switches of a fabric.
 
     Attributes:
@@ -21,15 +21,15 @@ class Fragments:
     def __init__(self) -> None:
         self.hidden: set[int] = set()
 
-    def handled(self, told: FragmentsHandled, ready: bool) -> Iterator[Happened]:
+    def handled(self, told: FragmentsHandled, ready: bool) -> Iterator[LogEvent]:
         """A switch has told; ``ready``: it had been told to show them before."""
         if not told.shown:
             if told.dpid not in self.hidden:
                 self.hidden.add(told.dpid)
-                yield Happened("fragments.hidden", dpid=told.dpid)
+                yield LogEvent("fragments.hidden", dpid=told.dpid)
             return
         if told.dpid in self.hidden:
             self.hidden.remove(told.dpid)
-            yield Happened("fragments.shown", dpid=told.dpid)
+            yield LogEvent("fragments.shown", dpid=told.dpid)
         if ready and not told.before:
-            yield Happened("fragments.reset", dpid=told.dpid)
+            yield LogEvent("fragments.reset", dpid=told.dpid)

@@ -14,9 +14,9 @@ import msgpack
 
 from ryu_apps.evb.events import Apply, Mode
 from ryu_apps.evb.flow.plan import difference, merge, rule_set
-from ryu_apps.evb.flow.rule import Change
+from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
-from ryu_apps.evb.topology.graph import Routes, Wiring
+from ryu_apps.evb.topology.graph import Routes, TrunkGraph
 
 #: The key of the record of what is down.
 KEY = "links/down"
@@ -24,7 +24,7 @@ KEY = "links/down"
 _LANE = 0
 
 
-class Rewiring:
+class Rerouting:
     """Keeps the routes of a fabric up with its links.
 
     Attributes:
@@ -35,9 +35,9 @@ class Rewiring:
     def __init__(
         self,
         fabric: Fabric,
-        wiring: Wiring,
-        routed: Callable[[int], Change],
-        rewire: Callable[[], dict[int, Change]],
+        wiring: TrunkGraph,
+        routed: Callable[[int], RuleChange],
+        rewire: Callable[[], dict[int, RuleChange]],
         next_token: Callable[[], int],
         up: set[int],
     ) -> None:
@@ -48,7 +48,7 @@ class Rewiring:
             up: the switches that may be changed step by step.
         """
         self.down: set[PortId] = set()
-        self.strange: frozenset[PortId] = frozenset()
+        self.miswired: frozenset[PortId] = frozenset()
         self._trunks = frozenset(fabric.ports(Role.TRUNK))
         self._wiring = wiring
         self._routed = routed
@@ -86,7 +86,7 @@ class Rewiring:
             return []
         steps: list[Apply] = []
         while not steps:
-            routes, wanted = self._wiring.routes, self._wiring.plan(self.down | self.strange)
+            routes, wanted = self._wiring.routes, self._wiring.plan(self.down | self.miswired)
             if routes == wanted:
                 return []
             common = routes.common(wanted)
@@ -115,5 +115,5 @@ class Rewiring:
             old, new = before[dpid], self._routed(dpid)
             changed = tuple(group for group in new.groups if group not in old.groups)
             change = difference(rule_set(old.add), rule_set(new.add))
-            if whole := merge(Change(groups=changed), change, others.get(dpid, Change())):
+            if whole := merge(RuleChange(groups=changed), change, others.get(dpid, RuleChange())):
                 yield Apply(dpid, self._next_token(), whole, Mode.ATOMIC, _LANE)

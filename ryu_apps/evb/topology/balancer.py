@@ -10,7 +10,7 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 
 
-class Protocol(Enum):
+class TransportProtocol(Enum):
     """What is balanced (value: as configurations write it)."""
 
     TCP = "tcp"
@@ -59,7 +59,7 @@ class LoadBalancer:
     vid: int
     mac: int
     addresses: tuple[IPv4Address | IPv6Address, ...]
-    protocol: Protocol
+    protocol: TransportProtocol
     port: int
     backends: tuple[Backend, ...]
     max_connections: int = 10_000

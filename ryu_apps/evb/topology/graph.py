@@ -39,7 +39,7 @@ def _attach(graph: nx.MultiGraph, port: PortId, interface: Interface) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Trunk:
+class TrunkLink:
     """All links from one switch to one neighbour.
 
     Attributes:
@@ -79,7 +79,7 @@ class Routes:
         return Routes(hops, self.tree & other.tree)
 
 
-class Wiring:
+class TrunkGraph:
     """The trunks of a fabric, and the routes that are in force.
 
     What it is made of does not change: ordinals of trunks and numbers of switches stay.
@@ -127,11 +127,11 @@ class Wiring:
                     backbone.add_edge(dpid, peer)
         return backbone
 
-    def trunks(self, dpid: int) -> tuple[Trunk, ...]:
+    def trunks(self, dpid: int) -> tuple[TrunkLink, ...]:
         """The trunks of a switch in the order of their ordinals."""
         peers = self._links.get(dpid, {})
         return tuple(
-            Trunk(ordinal, peer, _local_ports(dpid, peers[peer]), frozenset((dpid, peer)) in self.routes.tree)
+            TrunkLink(ordinal, peer, _local_ports(dpid, peers[peer]), frozenset((dpid, peer)) in self.routes.tree)
             for ordinal, peer in enumerate(sorted(peers), start=1)
         )
 
@@ -146,7 +146,7 @@ class Wiring:
         """The neighbours by which a switch reaches another one, all equally near; none: there is no way now."""
         return self.routes.hops.get((dpid, target), ())
 
-    def usually(self, dpid: int, target: int) -> tuple[Trunk, ...]:
+    def usually(self, dpid: int, target: int) -> tuple[TrunkLink, ...]:
         """The trunks by which it does if all links are up."""
         hops = self._usual.hops.get((dpid, target), ())
         return tuple(trunk for trunk in self.trunks(dpid) if trunk.neighbour in hops)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.evb.wire.filter_info import FilterInfo
+from ryu_apps.evb.wire.ip import IpAddress
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError
 
 _RESERVED_VID = 4095
-
-Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ UNKNOWN_TYPE = Refusal(VdpError.OTHER_FAILURE, True, "unknown VSI type or versio
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class Admitted:
     """What an accepted request comes to.
 
     Attributes:
@@ -71,9 +70,9 @@ def examine(
     filter_info: FilterInfo,
     taken: Callable[[Binding], str | None],
     lacks: Callable[[VsiType, tuple[int, ...]], str | None] = lambda vsi_type, vids: None,
-    addresses: tuple[Address, ...] = (),
-    addressed: Callable[[int, Address], str | None] = lambda vid, address: None,
-) -> Admission | Refusal:
+    addresses: tuple[IpAddress, ...] = (),
+    addressed: Callable[[int, IpAddress], str | None] = lambda vid, address: None,
+) -> Admitted | Refusal:
     """Check a request.
 
     Args:
@@ -102,7 +101,7 @@ def examine(
             return Refusal(VdpError.OTHER_FAILURE, False, reason)
     if missing := lacks(vsi_type, vids):
         return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, missing)
-    return Admission(vsi_type, filled, bindings)
+    return Admitted(vsi_type, filled, bindings)
 
 
 def _unacceptable(interface: Interface, binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:
@@ -120,7 +119,7 @@ def _unacceptable(interface: Interface, binding: Binding, taken: Callable[[Bindi
 
 
 def _unusable(
-    vsi_type: VsiType, vids: tuple[int, ...], address: Address, addressed: Callable[[int, Address], str | None]
+    vsi_type: VsiType, vids: tuple[int, ...], address: IpAddress, addressed: Callable[[int, IpAddress], str | None]
 ) -> str | None:
     broadcast = address == IPv4Address("255.255.255.255")
     if address.is_multicast or address.is_unspecified or address.is_loopback or broadcast:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container
-from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.vsi.registry import Attachment, Registry
-
-Address = IPv4Address | IPv6Address
+from ryu_apps.evb.wire.ip import IpAddress
 
 #: First addresses of blocks that routers share among themselves, how many bits number them, and whose they are:
 #: RFC 5798 7.3 (CARP has the same); Cisco's HSRP, HSRP version 2, HSRP for IPv6 and GLBP.
@@ -54,7 +52,7 @@ class Belongings:
         other = self._registry.conflict(attachment, binding)
         return other.text if other else None
 
-    def address(self, attachment: Attachment, macs: Container[int | None], vid: int, address: Address) -> str | None:
+    def address(self, attachment: Attachment, macs: Container[int | None], vid: int, address: IpAddress) -> str | None:
         """Who has this IP address in this VLAN, None if it is free or the VSI's own, whose MAC addresses are given."""
         if host := self._configured.get((vid, address)):
             return f"the end system {host}"

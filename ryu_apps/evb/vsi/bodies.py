@@ -11,7 +11,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import EPOCH_BITS
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_type
-from ryu_apps.evb.vsi.registry import Program
+from ryu_apps.evb.vsi.registry import Installation
 
 _LAST_EPOCH = (1 << EPOCH_BITS) - 1
 
@@ -29,7 +29,7 @@ class TypeBody:
     epoch: int
     block: RuleBlock
     token: int | None
-    users: dict[Program, None] = field(default_factory=dict)
+    users: dict[Installation, None] = field(default_factory=dict)
 
 
 class Epochs:

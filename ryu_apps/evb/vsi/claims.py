@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.deadlines import Agenda
+from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
@@ -43,10 +43,10 @@ class Claims:
         self._up = up
         self._away: dict[int, float] = {}
         self._waiting: dict[Vsi, dict[Attachment, Waiting]] = {}
-        self._until: Agenda[Attachment] = Agenda()
+        self._until: DeadlineQueue[Attachment] = DeadlineQueue()
         # By ID: a VSI that no port has as yet is forgotten with each claim that is refused.
         self._quarrels: dict[VsiId, PortId] = {}
-        self._over: Agenda[VsiId] = Agenda()
+        self._over: DeadlineQueue[VsiId] = DeadlineQueue()
 
     @property
     def deadlines(self) -> tuple[float | None, float | None]:

@@ -82,15 +82,15 @@ class Departure:
         return self.told is None or self.cause is Cause.DISPLACED
 
 
-Place = tuple[VsiId, PortId, Identity]
+DepartureKey = tuple[VsiId, PortId, Identity]
 
 
 class Departures:
     """All departures of one bridge, oldest first, and what of them the store does not hold yet."""
 
     def __init__(self) -> None:
-        self._all: dict[Place, Departure] = {}
-        self._of: dict[VsiId, dict[Place, None]] = {}
+        self._all: dict[DepartureKey, Departure] = {}
+        self._of: dict[VsiId, dict[DepartureKey, None]] = {}
         self._at_port: Counter[PortId] = Counter()
         self._number = 0
         self._changed: dict[VsiId, None] = {}
@@ -190,7 +190,7 @@ class Departures:
 
     def restore(self, records: Mapping[str, bytes], is_port: Callable[[PortId], bool]) -> dict[str, None]:
         """Take up what an earlier life has written; those that cannot be read, to be deleted."""
-        found: list[tuple[Place, Departure]] = []
+        found: list[tuple[DepartureKey, Departure]] = []
         unusable: dict[str, None] = {}
         for key, octets in records.items():
             try:
@@ -209,14 +209,14 @@ class Departures:
         assert octets is None or isinstance(octets, bytes)
         return octets
 
-    def _add(self, place: Place, one: Departure) -> None:
+    def _add(self, place: DepartureKey, one: Departure) -> None:
         self._all[place] = one
         self._of.setdefault(place[0], {})[place] = None
         self._at_port[place[1]] += 1
         self._number = max(self._number, one.number)
 
     # --- bounds ---
-    def _make_room(self, place: Place) -> None:
+    def _make_room(self, place: DepartureKey) -> None:
         vsi_id, port, _ = place
         of_vsi = self._of.get(vsi_id, {})
         if len(of_vsi) >= MAX_PER_VSI:
@@ -226,11 +226,11 @@ class Departures:
         if len(self._all) >= MAX_IN_ALL:
             self._evict(next(iter(self._all)))
 
-    def _evict(self, place: Place) -> None:
+    def _evict(self, place: DepartureKey) -> None:
         self._remove(place)
         self._changed[place[0]] = None
 
-    def _remove(self, place: Place) -> None:
+    def _remove(self, place: DepartureKey) -> None:
         if self._all.pop(place, None) is None:
             return
         self._at_port[place[1]] -= 1
@@ -240,7 +240,7 @@ class Departures:
             del self._of[place[0]]
 
 
-def _row(place: Place, one: Departure) -> list[object]:
+def _row(place: DepartureKey, one: Departure) -> list[object]:
     _, port, identity = place
     asked = one.association
     return [
@@ -254,7 +254,7 @@ def _row(place: Place, one: Departure) -> list[object]:
     ]
 
 
-def _decode(octets: bytes) -> list[tuple[Place, Departure]]:
+def _decode(octets: bytes) -> list[tuple[DepartureKey, Departure]]:
     schema, rows = msgpack.unpackb(octets)
     if schema != _SCHEMA:
         raise ValueError(f"schema {schema}, not {_SCHEMA}")

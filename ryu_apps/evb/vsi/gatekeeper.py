@@ -11,38 +11,38 @@ from functools import partial
 from itertools import zip_longest
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
-from ryu_apps.evb.flow.rule import Change
+from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import Interest
-from ryu_apps.evb.pipeline.flood import FloodVid, Member, unknown_unicast
+from ryu_apps.evb.pipeline.flood import FloodMember, FloodVid, unknown_unicast
 from ryu_apps.evb.pipeline.gate import local_gate, remote_gate, to_vm_metadata
 from ryu_apps.evb.pipeline.infrastructure import towards
-from ryu_apps.evb.pipeline.multicast import GroupVid, Place, Reception
+from ryu_apps.evb.pipeline.multicast import GroupMembers, MemberPort, MulticastVid
 from ryu_apps.evb.services.body import entry_of, multicast_of
 from ryu_apps.evb.snooping.interests import interests
-from ryu_apps.evb.snooping.listener import Listener
+from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from ryu_apps.evb.topology.graph import Wiring
+from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.pools import Pools
-from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
 
 _NOTHING: RuleSet = {}
 
 #: A VSI in the broadcasts of a VID on a switch: ``(dpid, vid, member)``.
-_Membership = tuple[int, int, Member]
+_Membership = tuple[int, int, FloodMember]
 
 
 class Gatekeeper:
     """Computes and remembers the gates of all VSIs and the flood rules they share."""
 
-    def __init__(self, fabric: Fabric, wiring: Wiring, in_flight: InFlight) -> None:
+    def __init__(self, fabric: Fabric, wiring: TrunkGraph, in_flight: InFlight) -> None:
         self._fabric = fabric
         self._wiring = wiring
         self._in_flight = in_flight
         self._floods: dict[tuple[int, int], FloodVid] = {}
         self._whole: dict[int, set[str]] = {}
         self._tree = {dpid: wiring.branches(dpid) for dpid in fabric.switches}
-        self._groups: dict[int, GroupVid] = {}
+        self._groups: dict[int, MulticastVid] = {}
         self.pools = Pools(fabric)
         for dpid, vid, ports in _host_ports(fabric):
             self._floods[dpid, vid] = FloodVid(vid, ports)
@@ -51,9 +51,9 @@ class Gatekeeper:
         self,
         vsi: Vsi,
         owner: Attachment | None,
-        program: Program | None,
+        program: Installation | None,
         pages: tuple[int | None, ...] = (),
-    ) -> dict[int, Change]:
+    ) -> dict[int, RuleChange]:
         """Make ``owner`` (with ``program``) the one place where the VSI is; None: nowhere.
 
         Args:
@@ -68,13 +68,13 @@ class Gatekeeper:
         shared = self._flood_changes(vsi, members, pages)
         groups = self._group_changes(vsi, members, receptions)
         detours = self._in_flight.moved(vsi, owner, program)
-        rotation = Change(groups=self.pools.place(vsi.text, program if owner is not None else None))
+        rotation = RuleChange(groups=self.pools.place(vsi.text, program if owner is not None else None))
         changes = {
             dpid: merge(
                 difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)),
-                shared.get(dpid, Change()),
-                groups.get(dpid, Change()),
-                detours.get(dpid, Change()),
+                shared.get(dpid, RuleChange()),
+                groups.get(dpid, RuleChange()),
+                detours.get(dpid, RuleChange()),
                 rotation,
             )
             for dpid in self._fabric.switches
@@ -83,7 +83,7 @@ class Gatekeeper:
         vsi.gates, vsi.members, vsi.receptions = gates, members, receptions
         return {dpid: change for dpid, change in changes.items() if change}
 
-    def regroup(self, vsi: Vsi) -> dict[int, Change]:
+    def regroup(self, vsi: Vsi) -> dict[int, RuleChange]:
         """What a VSI listens to has changed: what that means for each switch."""
         receptions = _receptions(vsi.listener, vsi.owner, vsi.gate_program)
         changes = self._group_changes(vsi, vsi.members, receptions)
@@ -94,11 +94,11 @@ class Gatekeeper:
         """The switches that forward towards ``dpid``."""
         return self._wiring.others(dpid)
 
-    def rewire(self) -> dict[int, Change]:
+    def rewire(self) -> dict[int, RuleChange]:
         """The broadcast tree is another one: what multicast in each VLAN makes of that, switch by switch."""
         self._tree.update((dpid, self._wiring.branches(dpid)) for dpid in self._fabric.switches)
         changes = [groups.renew() for groups in self._groups.values()]
-        return {dpid: merge(*(change.get(dpid, Change()) for change in changes)) for dpid in self._tree}
+        return {dpid: merge(*(change.get(dpid, RuleChange()) for change in changes)) for dpid in self._tree}
 
     def pages(self, vsi: Vsi) -> tuple[int | None, ...]:
         """On which flood page each of a VSI's memberships is."""
@@ -118,7 +118,7 @@ class Gatekeeper:
                 rules[rule.key] = rule
         return rules
 
-    def _gates(self, owner: Attachment | None, program: Program | None) -> dict[int, RuleSet]:
+    def _gates(self, owner: Attachment | None, program: Installation | None) -> dict[int, RuleSet]:
         if owner is None or program is None:
             return {}
         interface = self._fabric.interface(owner.port)
@@ -130,8 +130,8 @@ class Gatekeeper:
         return gates
 
     def _flood_changes(
-        self, vsi: Vsi, members: tuple[tuple[int, int, Member], ...], pages: tuple[int | None, ...]
-    ) -> dict[int, Change]:
+        self, vsi: Vsi, members: tuple[tuple[int, int, FloodMember], ...], pages: tuple[int | None, ...]
+    ) -> dict[int, RuleChange]:
         touched = {(dpid, vid) for dpid, vid, _ in (*vsi.members, *members)}
         whole = {vid for _, vid, member in (*vsi.members, *members) if member.mac is None}
         before = {place: self._rules_at(place) for place in touched}
@@ -143,63 +143,65 @@ class Gatekeeper:
             self._floods.setdefault((dpid, vid), FloodVid(vid)).add(member, page)
             if member.mac is None:
                 self._whole.setdefault(vid, set()).add(vsi.text)
-        changes: dict[int, Change] = {}
+        changes: dict[int, RuleChange] = {}
         for place in sorted(touched):
             change = difference(before[place], self._rules_at(place))
-            changes[place[0]] = merge(changes.get(place[0], Change()), change)
+            changes[place[0]] = merge(changes.get(place[0], RuleChange()), change)
         for vid in whole:
             self._toggle_unknown(vid, vid in unknown_before, changes)
         return changes
 
     def _group_changes(
-        self, vsi: Vsi, members: tuple[_Membership, ...], receptions: tuple[tuple[int, Reception], ...]
-    ) -> dict[int, Change]:
+        self, vsi: Vsi, members: tuple[_Membership, ...], receptions: tuple[tuple[int, GroupMembers], ...]
+    ) -> dict[int, RuleChange]:
         """Behind the flood members: who receives everything is one of them."""
-        changes: dict[int, Change] = {}
+        changes: dict[int, RuleChange] = {}
         for vid in {vid for _, vid, _ in (*vsi.members, *members)}:
             gone, come = _snooped(vsi.members, vid), _snooped(members, vid)
             if vid not in self._groups:
                 if not come:
                     continue
-                self._groups[vid] = GroupVid(vid, self._tree, partial(self._flood, vid))
+                self._groups[vid] = MulticastVid(vid, self._tree, partial(self._flood, vid))
             before = {one for there, one in vsi.receptions if there == vid}
             after = {one for there, one in receptions if there == vid}
             change = self._groups[vid].change(gone, come, tuple(before - after), tuple(after - before))
-            changes = {dpid: merge(changes.get(dpid, Change()), change.get(dpid, Change())) for dpid in self._tree}
+            changes = {
+                dpid: merge(changes.get(dpid, RuleChange()), change.get(dpid, RuleChange())) for dpid in self._tree
+            }
         return {dpid: change for dpid, change in changes.items() if change}
 
     def _flood(self, vid: int, dpid: int) -> FloodVid | None:
         return self._floods.get((dpid, vid))
 
-    def _toggle_unknown(self, vid: int, before: bool, changes: dict[int, Change]) -> None:
+    def _toggle_unknown(self, vid: int, before: bool, changes: dict[int, RuleChange]) -> None:
         after = bool(self._whole.get(vid))
         if before == after:
             return
         rule = unknown_unicast(vid)
-        change = Change(add=(rule,)) if after else Change(remove=(rule,))
+        change = RuleChange(add=(rule,)) if after else RuleChange(remove=(rule,))
         for dpid in self._fabric.switches:
-            changes[dpid] = merge(changes.get(dpid, Change()), change)
+            changes[dpid] = merge(changes.get(dpid, RuleChange()), change)
 
     def _rules_at(self, place: tuple[int, int]) -> RuleSet:
         flood = self._floods.get(place)
         return flood.rules() if flood else {}
 
 
-def _members(owner: Attachment | None, program: Program | None) -> tuple[tuple[int, int, Member], ...]:
+def _members(owner: Attachment | None, program: Installation | None) -> tuple[tuple[int, int, FloodMember], ...]:
     if owner is None or program is None:
         return ()
     meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
     snooped = multicast_of(program.vsi_type, program.binding.bindings) is not None
-    return tuple((owner.port.dpid, one.vid, Member(meta, one.mac, snooped)) for one in program.binding.bindings)
+    return tuple((owner.port.dpid, one.vid, FloodMember(meta, one.mac, snooped)) for one in program.binding.bindings)
 
 
-def _snooped(members: tuple[_Membership, ...], vid: int) -> tuple[Place, ...]:
-    return tuple(Place(dpid, member) for dpid, there, member in members if there == vid and member.snooped)
+def _snooped(members: tuple[_Membership, ...], vid: int) -> tuple[MemberPort, ...]:
+    return tuple(MemberPort(dpid, member) for dpid, there, member in members if there == vid and member.snooped)
 
 
 def _receptions(
-    listener: Listener, owner: Attachment | None, program: Program | None
-) -> tuple[tuple[int, Reception], ...]:
+    listener: MembershipTable, owner: Attachment | None, program: Installation | None
+) -> tuple[tuple[int, GroupMembers], ...]:
     """The groups that a VSI is to receive where it is."""
     if owner is None or program is None:
         return ()
@@ -209,9 +211,9 @@ def _receptions(
         return ()
     meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
 
-    def reception(interest: Interest) -> Reception:
-        place = Place(owner.port.dpid, Member(meta, interest.binding.mac, snooped=True))
-        return Reception(place, interest.group, interest.wish)
+    def reception(interest: Interest) -> GroupMembers:
+        place = MemberPort(owner.port.dpid, FloodMember(meta, interest.binding.mac, snooped=True))
+        return GroupMembers(place, interest.group, interest.wish)
 
     return tuple((one.binding.vid, reception(one)) for one in interests(listener, multicast, bindings))
 

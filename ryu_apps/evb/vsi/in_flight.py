@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.deadlines import Agenda
+from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.flow.plan import RuleSet, difference
-from ryu_apps.evb.flow.rule import Action, Change
+from ryu_apps.evb.flow.rule import Action, RuleChange
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.gate import detour
-from ryu_apps.evb.pipeline.tables import Kind, cookie
-from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
-from ryu_apps.evb.vsi.reservation import Ledger, Owner
+from ryu_apps.evb.pipeline.tables import CookieKind, cookie
+from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
+from ryu_apps.evb.vsi.reservation import Owner, RuleBudget
 
 #: Seconds that a switch may take to notice that a rule has to end; and to be told of it, if nobody says that it was.
 _MARGIN, _PATIENCE = 2.0, 60.0
@@ -40,7 +40,7 @@ class _Detour(NamedTuple):
 class InFlight:
     """The detours of all VSIs."""
 
-    def __init__(self, seconds: int, ledger: Ledger, way: Callable[[int, int], Action | None]) -> None:
+    def __init__(self, seconds: int, ledger: RuleBudget, way: Callable[[int, int], Action | None]) -> None:
         """
         Args:
             seconds: how long a detour stands; 0: there are none.
@@ -50,7 +50,7 @@ class InFlight:
         self._ledger = ledger
         self._way = way
         self._detours: dict[Vsi, _Detour] = {}
-        self._agenda: Agenda[Vsi] = Agenda()
+        self._agenda: DeadlineQueue[Vsi] = DeadlineQueue()
         self._new: set[Vsi] = set()
 
     @property
@@ -58,7 +58,7 @@ class InFlight:
         """When to call :meth:`tick`, monotonic seconds; None: no detour stands."""
         return self._agenda.deadline
 
-    def moved(self, vsi: Vsi, owner: Attachment | None, program: Program | None) -> dict[int, Change]:
+    def moved(self, vsi: Vsi, owner: Attachment | None, program: Installation | None) -> dict[int, RuleChange]:
         """A VSI is about to be elsewhere, or nowhere: what that means for the switch where it was, if anything."""
         before = self._detours.pop(vsi, None)
         after = self._detour(before.dpid if before else _home(vsi), owner, program)
@@ -95,9 +95,9 @@ class InFlight:
         """Of the rules that a switch may have, and may have ended."""
         for one in self._detours.values():
             if one.dpid == dpid:
-                yield cookie(Kind.DETOUR, one.binding.vsi_index, one.binding.generation)
+                yield cookie(CookieKind.DETOUR, one.binding.vsi_index, one.binding.generation)
 
-    def _detour(self, dpid: int | None, owner: Attachment | None, program: Program | None) -> _Detour | None:
+    def _detour(self, dpid: int | None, owner: Attachment | None, program: Installation | None) -> _Detour | None:
         if dpid is None or owner is None or program is None or not self._seconds:
             return None
         way = self._way(dpid, owner.port.dpid)

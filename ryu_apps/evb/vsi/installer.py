@@ -7,20 +7,20 @@ which is free again when they are gone.  Nothing here opens or shuts a gate.
 from __future__ import annotations
 
 from ryu_apps.evb.events import Mode
-from ryu_apps.evb.flow.rule import Change, RuleBlock
+from ryu_apps.evb.flow.rule import RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase, VsiBinding
-from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, Kind, owned_by
+from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, owned_by
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
-from ryu_apps.evb.vsi.pending import Desk
+from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
-from ryu_apps.evb.vsi.registry import Attachment, Program
-from ryu_apps.evb.vsi.reservation import Ledger
-from ryu_apps.evb.vsi.state_transfer import Handover
-from ryu_apps.evb.vsi.statistics.counters import Counters
-from ryu_apps.evb.vsi.steps import Staging, Sweep
+from ryu_apps.evb.vsi.registry import Attachment, Installation
+from ryu_apps.evb.vsi.reservation import RuleBudget
+from ryu_apps.evb.vsi.state_transfer import StateTransfer
+from ryu_apps.evb.vsi.statistics.counters import CounterReader
+from ryu_apps.evb.vsi.steps import DeleteByCookie, Staging
 
 #: Lanes of type bodies start here; lanes of VSI bodies are their indices.
 _TYPE_LANE = 1 << OWNER_BITS
@@ -39,7 +39,13 @@ class Installer:
     """
 
     def __init__(
-        self, desk: Desk, ledger: Ledger, epochs: Epochs, gatekeeper: Gatekeeper, handover: Handover, counters: Counters
+        self,
+        desk: PendingChanges,
+        ledger: RuleBudget,
+        epochs: Epochs,
+        gatekeeper: Gatekeeper,
+        handover: StateTransfer,
+        counters: CounterReader,
     ) -> None:
         self.bodies: dict[tuple[int, int], TypeBody] = {}
         self.indices = Indices(OWNER_BITS)
@@ -53,13 +59,13 @@ class Installer:
         self._counters = counters
         self._generation = 0
 
-    def program(self, attachment: Attachment, vsi_type: VsiType) -> Program:
+    def program(self, attachment: Attachment, vsi_type: VsiType) -> Installation:
         """A new program of what an attachment asks for, by an index of its own."""
         self._generation = self._generation % ((1 << GENERATION_BITS) - 1) + 1
         binding = VsiBinding(self.indices.take(), self._generation, attachment.bindings, attachment.addresses)
-        return Program(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
+        return Installation(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
 
-    def reserve(self, attachment: Attachment, program: Program) -> str | None:
+    def reserve(self, attachment: Attachment, program: Installation) -> str | None:
         """Set room aside on every switch, or on none; then why there is none."""
         dpid, index, pairs = attachment.port.dpid, program.binding.vsi_index, len(program.binding.bindings)
         shared = len(self._epochs.block(program.vsi_type))
@@ -79,14 +85,14 @@ class Installer:
                 return "the rule budget of the switch is spent"
         return None
 
-    def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, phase: Phase) -> Program:
+    def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, phase: Phase) -> Installation:
         """Take up a program that an earlier life of the bridge has brought in; the switch still holds it."""
         dpid = attachment.port.dpid
         self._epochs.resume(vsi_type, record.epoch)
         self.indices.reserve(record.binding.vsi_index)
         self._generation = max(self._generation, record.binding.generation)
         # Whether a gate has ever led to it is not recorded, so it is taken as if.
-        program = Program(vsi_type, record.epoch, record.binding, phase, opened=True)
+        program = Installation(vsi_type, record.epoch, record.binding, phase, opened=True)
         self.reserve(attachment, program)
         body = self.bodies.get((dpid, program.epoch))
         if body is None:
@@ -96,7 +102,7 @@ class Installer:
         self._counters.staged(attachment, program)
         return program
 
-    def install(self, attachment: Attachment, program: Program) -> None:
+    def install(self, attachment: Attachment, program: Installation) -> None:
         """Bring a program in, and its type body if nobody has; what it waits for is with the program."""
         dpid = attachment.port.dpid
         self._desk.happened("flow.staging", attachment, rules=program.rules, epoch=program.epoch)
@@ -112,16 +118,16 @@ class Installer:
         rules = body_of_vsi(program.vsi_type, program.binding)
         vsi_type, binding = program.vsi_type, program.binding
         meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
-        change = Change(meters=meters, blocks=(RuleBlock(rules),))
+        change = RuleChange(meters=meters, blocks=(RuleBlock(rules),))
         token = self._desk.send(dpid, change, Mode.STAGE, program.binding.vsi_index)
         self._counters.staged(attachment, program)
         program.waiting.add(token)
         self._desk.steps[token] = Staging([(attachment, program)])
         self._handover.prepare(attachment, program)
 
-    def _install_type(self, dpid: int, program: Program) -> TypeBody:
+    def _install_type(self, dpid: int, program: Installation) -> TypeBody:
         block = self._epochs.block(program.vsi_type)
-        token = self._desk.send(dpid, Change(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
+        token = self._desk.send(dpid, RuleChange(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
         body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, token)
         self._desk.steps[token] = Staging([], body)
         return body
@@ -132,7 +138,7 @@ class Installer:
         if not on:
             self.ended.clear()
 
-    def sweep(self, attachment: Attachment, program: Program) -> None:
+    def delete_by_cookie(self, attachment: Attachment, program: Installation) -> None:
         """Take a program out, and its type body if nobody else needs it; gives back what was promised."""
         dpid, binding = attachment.port.dpid, program.binding
         for there in (dpid, *self._gatekeeper.others(dpid)):
@@ -140,11 +146,11 @@ class Installer:
         index = binding.vsi_index
         if self._remembers_ended:
             self.ended.add((index, binding.generation))
-        owned = [owned_by(Kind.VSI_BODY, index, binding.generation)]
+        owned = [owned_by(CookieKind.VSI_BODY, index, binding.generation)]
         left = attachment.vsi.left is not None and attachment.vsi.left.program is program
         if learnt_capacity(program.vsi_type) and not left:
-            owned.append(owned_by(Kind.STATE, index, binding.generation))
-        change = Change(sweep=tuple(owned), drop_meters=self._counters.retired(attachment, program))
+            owned.append(owned_by(CookieKind.STATE, index, binding.generation))
+        change = RuleChange(delete_by_cookie=tuple(owned), delete_meters=self._counters.retired(attachment, program))
         self._send_sweep(attachment, change, index, index=None if left else index)
         shared = self.bodies.get((dpid, program.epoch))
         if shared is None or program not in shared.users:
@@ -153,17 +159,17 @@ class Installer:
         if not shared.users:
             del self.bodies[dpid, program.epoch]
             self._ledger.release(dpid, ("type", program.epoch))
-            change = Change(sweep=(owned_by(Kind.TYPE_BODY, program.epoch),))
+            change = RuleChange(delete_by_cookie=(owned_by(CookieKind.TYPE_BODY, program.epoch),))
             self._send_sweep(attachment, change, _TYPE_LANE + program.epoch)
 
-    def _send_sweep(self, attachment: Attachment, change: Change, lane: int, index: int | None = None) -> None:
+    def _send_sweep(self, attachment: Attachment, change: RuleChange, lane: int, index: int | None = None) -> None:
         dpid = attachment.port.dpid
         if dpid not in self._desk.up:
             if index is not None:
                 self.indices.give_back(index)
             return
         # In one go, lest a rule that teaches is outlived by what it has taught.
-        mode = Mode.BULK if len(change.sweep) == 1 else Mode.ATOMIC
+        mode = Mode.BULK if len(change.delete_by_cookie) == 1 else Mode.ATOMIC
         token = self._desk.send(dpid, change, mode, lane)
         attachment.sweeping.add(token)
-        self._desk.steps[token] = Sweep(attachment, index)
+        self._desk.steps[token] = DeleteByCookie(attachment, index)

@@ -11,7 +11,7 @@ when all have confirmed is the Associate granted and the old port told; only the
 
 from __future__ import annotations
 
-from ryu_apps.evb.events import Happened, Mode
+from ryu_apps.evb.events import LogEvent, Mode
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import AN_HOUR, Phase, Retention
 from ryu_apps.evb.policy.model import VsiType
@@ -25,27 +25,27 @@ from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.installer import Installer
-from ryu_apps.evb.vsi.pending import Desk
+from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.records.keeper import Documents, RecordKeeper, record_key
-from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
-from ryu_apps.evb.vsi.reservation import Ledger
-from ryu_apps.evb.vsi.state_transfer import Handover
-from ryu_apps.evb.vsi.statistics.counters import Counters
+from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
+from ryu_apps.evb.vsi.reservation import RuleBudget
+from ryu_apps.evb.vsi.state_transfer import StateTransfer
+from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import (
     Activated,
     Announcement,
     Closing,
-    Distrust,
-    Extraction,
+    DeleteByCookie,
     FixUp,
-    Flip,
     Forgetting,
+    GateSwitch,
     Granting,
-    Outcome,
-    Reading,
+    LifecycleOutput,
+    ReadOut,
+    ResyncSwitch,
     Staging,
-    Sweep,
+    StateReadOut,
 )
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 
@@ -59,7 +59,7 @@ class Lifecycle:
     def __init__(
         self,
         gatekeeper: Gatekeeper,
-        ledger: Ledger,
+        ledger: RuleBudget,
         epochs: Epochs,
         announcer: Announcer,
         documents: Documents,
@@ -68,11 +68,11 @@ class Lifecycle:
         self._gatekeeper = gatekeeper
         self._announcer = announcer
         self._records = RecordKeeper(gatekeeper.pages, documents)
-        self._flips: dict[Vsi, Flip] = {}
+        self._flips: dict[Vsi, GateSwitch] = {}
         self._turn = 0
-        self._desk = desk = Desk()
-        self._handover = Handover(desk)
-        self.counters = Counters(desk, retention)
+        self._desk = desk = PendingChanges()
+        self._handover = StateTransfer(desk)
+        self.counters = CounterReader(desk, retention)
         self.installer = Installer(desk, ledger, epochs, gatekeeper, self._handover, self.counters)
         # Short names for what nearly every line needs.
         self.up, self._steps = desk.up, desk.steps
@@ -87,13 +87,13 @@ class Lifecycle:
             self._turn += 1
             attachment.turn = self._turn
 
-    def grant_unstaged(self, attachment: Attachment) -> list[Outcome]:
+    def grant_unstaged(self, attachment: Attachment) -> list[LifecycleOutput]:
         """A plain Pre-Associate: nothing in any switch; what an earlier request opened is shut when it is granted."""
         self._call_off(attachment)
         self._grant(attachment)
         return self._take()
 
-    def stage(self, attachment: Attachment, vsi_type: VsiType) -> list[Outcome]:
+    def stage(self, attachment: Attachment, vsi_type: VsiType) -> list[LifecycleOutput]:
         """Bring the body in; grant when it is confirmed, or go on to activate if that is wanted."""
         if attachment.machine.wanted is not VdpMode.ASSOCIATE:
             self._call_off(attachment)
@@ -113,7 +113,7 @@ class Lifecycle:
             self._staged(attachment, program)
         return self._take()
 
-    def suspended(self, attachment: Attachment) -> list[Outcome]:
+    def suspended(self, attachment: Attachment) -> list[LifecycleOutput]:
         """The station says that the VM does not run there any more: what can be extracted now, is."""
         source = self._handover.source(attachment.vsi)
         if attachment.vsi.owner is attachment and source is not None:
@@ -121,7 +121,7 @@ class Lifecycle:
         self.counters.suspended(attachment)
         return self._take()
 
-    def release(self, attachment: Attachment) -> list[Outcome]:
+    def release(self, attachment: Attachment) -> list[LifecycleOutput]:
         """Shut the gate if it is this attachment's, then remove everything it brought in."""
         self._revert(attachment)
         self._handover.leave_behind(attachment)
@@ -136,40 +136,40 @@ class Lifecycle:
             self._drop_left(attachment.vsi)
         return self._take()
 
-    def abandon(self, attachment: Attachment) -> list[Outcome]:
+    def abandon(self, attachment: Attachment) -> list[LifecycleOutput]:
         """Undo an attempt that took too long and return to the program in force."""
         self._revert(attachment)
         return self._take()
 
-    def read(self, token: int, rules: tuple[Rule, ...]) -> list[Outcome]:
+    def read(self, token: int, rules: tuple[Rule, ...]) -> list[LifecycleOutput]:
         """A switch has shown what it has learnt for a VSI."""
         step = self._steps.pop(token, None)
-        if isinstance(step, Extraction):
+        if isinstance(step, StateReadOut):
             self._extracted(token, step, rules)
         return self._take()
 
-    def confirmed(self, token: int) -> list[Outcome]:
+    def confirmed(self, token: int) -> list[LifecycleOutput]:
         """A switch has carried out a change."""
         self._settle(token, None)
         return self._take()
 
-    def delete_again(self) -> list[Outcome]:
+    def delete_again(self) -> list[LifecycleOutput]:
         """Try again to delete records that the store would not let go of."""
         if keys := self._records.take_undeleted():
             self._forget(None, keys)
         return self._take()
 
-    def saved(self, token: int, failure: str | None = None) -> list[Outcome]:
+    def saved(self, token: int, failure: str | None = None) -> list[LifecycleOutput]:
         """The store has written a change, or says why it cannot."""
         self._settle(token, failure)
         return self._take()
 
-    def rejected(self, dpid: int, token: int, reason: str) -> list[Outcome]:
+    def rejected(self, dpid: int, token: int, reason: str) -> list[LifecycleOutput]:
         """A switch has refused a change or was lost over it."""
         lost = dpid not in self.up
-        if not lost and not isinstance(self._steps.get(token), Staging | Extraction):
-            self._desk.say(Happened("switch.refused", dpid=dpid, detail={"reason": reason}))
-            self._desk.say(Distrust(dpid))
+        if not lost and not isinstance(self._steps.get(token), Staging | StateReadOut):
+            self._desk.say(LogEvent("switch.refused", dpid=dpid, detail={"reason": reason}))
+            self._desk.say(ResyncSwitch(dpid))
         self._settle(token, f"{dpid:016x}: {reason}", lost)
         return self._take()
 
@@ -181,7 +181,7 @@ class Lifecycle:
             self._gatekeeper.flip(attachment.vsi, attachment, program, record.pages)
 
     # --- staging ---
-    def _groups_refused(self, attachment: Attachment, program: Program) -> str | None:
+    def _groups_refused(self, attachment: Attachment, program: Installation) -> str | None:
         """Why the groups that the VSI listens to cannot come along; None: they can."""
         multicast = multicast_of(program.vsi_type, program.binding.bindings)
         if multicast is None:
@@ -192,7 +192,7 @@ class Lifecycle:
         self._happened("groups.staged", attachment, groups=len(carried), configured=len(multicast.groups))
         return None
 
-    def _staged(self, attachment: Attachment, program: Program) -> None:
+    def _staged(self, attachment: Attachment, program: Installation) -> None:
         if program.phase is Phase.STAGING:
             program.phase = Phase.STAGED
             self._happened("flow.staged", attachment, rules=program.rules, services=services_of(program.vsi_type))
@@ -206,12 +206,12 @@ class Lifecycle:
         token = self._write(self._records.grant({attachment: attachment.machine.wanted}))
         self._steps[token] = Granting(attachment, attachment.machine.attempt)
 
-    def _extracted(self, token: int, step: Extraction, learnt: tuple[Rule, ...] | None) -> None:
+    def _extracted(self, token: int, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
         attachment, program = step.attachment, step.program
         program.waiting.discard(token)
         if not attachment.present or attachment.program is not program:
             return
-        if step.reading is not Reading.STAGING:
+        if step.reading is not ReadOut.STAGING:
             self._handover.update(step, learnt)
         elif program.phase is Phase.STAGING and (reason := self._handover.stage(step, learnt or ())) is not None:
             program.waiting.clear()
@@ -220,7 +220,7 @@ class Lifecycle:
             self._staged(attachment, program)
 
     # --- activating ---
-    def _activate(self, attachment: Attachment, program: Program) -> None:
+    def _activate(self, attachment: Attachment, program: Installation) -> None:
         vsi = attachment.vsi
         if program.phase is Phase.ACTIVE and vsi.owner is attachment:
             self._grant(attachment)
@@ -239,18 +239,18 @@ class Lifecycle:
         if not tokens:
             self._record_flip(flip)
 
-    def _new_flip(self, attachment: Attachment, program: Program) -> Flip:
+    def _new_flip(self, attachment: Attachment, program: Installation) -> GateSwitch:
         """A flip that overtakes another one inherits what that one would have had to put right."""
         vsi = attachment.vsi
         pending = self._flips.get(vsi)
         if pending is None:
             owners = () if vsi.owner is None else (vsi.owner,)
             source = self._handover.source(vsi)
-            return Flip(attachment, program, vsi.owner, vsi.gate_program, source, owners)
+            return GateSwitch(attachment, program, vsi.owner, vsi.gate_program, source, owners)
         displaced = (*pending.displaced, pending.attachment)
-        return Flip(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
+        return GateSwitch(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
 
-    def _record_flip(self, flip: Flip) -> None:
+    def _record_flip(self, flip: GateSwitch) -> None:
         """All switches have confirmed; the store has to as well before the station is answered."""
         flip.saving = True
         granted: dict[Attachment, VdpMode | None] = {flip.attachment: VdpMode.ASSOCIATE}
@@ -271,12 +271,12 @@ class Lifecycle:
             one.announced = False
         return changed
 
-    def record(self, attachment: Attachment) -> list[Outcome]:
+    def record(self, attachment: Attachment) -> list[LifecycleOutput]:
         """Write down anew what is in force."""
         self._write(self._records.grant({attachment: attachment.machine.in_force}))
         return self._take()
 
-    def _activated(self, flip: Flip) -> None:
+    def _activated(self, flip: GateSwitch) -> None:
         attachment = flip.attachment
         if not self._end_flip(flip):
             return
@@ -299,7 +299,7 @@ class Lifecycle:
                 self._verdict(displaced, Recalled("associated at another port"))
         self._announce(flip)
 
-    def _announce(self, flip: Flip) -> None:
+    def _announce(self, flip: GateSwitch) -> None:
         """Tell the edges that are not ours; of a VSI that has stayed where it was, only what is new."""
         attachment = flip.attachment
         stayed = all(one is attachment for one in flip.displaced)
@@ -308,21 +308,23 @@ class Lifecycle:
         if there := tuple(one for one in frames if one.port.dpid in self.up):
             self._desk.say(Announcement(attachment, there))
 
-    def _flip(self, vsi: Vsi, owner: Attachment | None, program: Program | None, on_behalf: Attachment) -> list[int]:
+    def _flip(
+        self, vsi: Vsi, owner: Attachment | None, program: Installation | None, on_behalf: Attachment
+    ) -> list[int]:
         """Send the gate change to every switch that is there; the others catch up when they return."""
         changes = self._gatekeeper.flip(vsi, owner, program)
         # The switch of the new owner first: its gate decides when the VM has a network again.
         order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
         return [self._send(dpid, changes[dpid], Mode.ATOMIC, _GATE_LANE) for dpid in order if dpid in self.up]
 
-    def regroup(self, vsi: Vsi) -> list[Outcome]:
+    def regroup(self, vsi: Vsi) -> list[LifecycleOutput]:
         """What a VSI listens to has changed: tell the switches, in the order of the gates."""
         for dpid, change in sorted(self._gatekeeper.regroup(vsi).items()):
             if dpid in self.up:
                 self._send(dpid, change, Mode.ATOMIC, _GATE_LANE)
         return self._take()
 
-    def remember(self, vsis: tuple[Vsi, ...]) -> tuple[int, tuple[Vsi, ...], list[Outcome]]:
+    def remember(self, vsis: tuple[Vsi, ...]) -> tuple[int, tuple[Vsi, ...], list[LifecycleOutput]]:
         """Record what VSIs listen to; those whose gate is on its way over will be recorded with it, or later.
 
         Returns:
@@ -373,11 +375,11 @@ class Lifecycle:
                 attachment.retired.remove(attachment.program)
             self._sweep_retired(attachment)
 
-    def _pending_flip(self, attachment: Attachment) -> Flip | None:
+    def _pending_flip(self, attachment: Attachment) -> GateSwitch | None:
         flip = self._flips.get(attachment.vsi)
         return flip if flip is not None and flip.attachment is attachment else None
 
-    def _end_flip(self, flip: Flip) -> bool:
+    def _end_flip(self, flip: GateSwitch) -> bool:
         """Settle a flip; False if a newer one of the same VSI has overtaken it."""
         flip.settled = True
         newest = self._flips.get(flip.attachment.vsi) is flip
@@ -401,12 +403,12 @@ class Lifecycle:
         attachment.retired = [program for program in programs if program.opened]
         for program in programs:
             if not program.opened:
-                self.installer.sweep(attachment, program)
+                self.installer.delete_by_cookie(attachment, program)
 
     def _sweep_retired(self, attachment: Attachment) -> None:
         programs, attachment.retired = attachment.retired, []
         for program in programs:
-            self.installer.sweep(attachment, program)
+            self.installer.delete_by_cookie(attachment, program)
 
     def _released_when_swept(self, attachment: Attachment) -> None:
         swept = attachment.releasing and not attachment.closing and not attachment.sweeping
@@ -425,13 +427,13 @@ class Lifecycle:
         match step:
             case Staging():
                 self._settle_staging(token, step, failure)
-            case Extraction(attachment):
+            case StateReadOut(attachment):
                 # A source that cannot be read keeps nobody from leaving it.
                 self._happened("state.lost", attachment, reason=failure)
                 self._extracted(token, step, None)
             case FixUp():
                 self._handover.fixed_up(step, failure)
-            case Flip():
+            case GateSwitch():
                 self._settle_flip(token, step, None if lost and not self._at_home(step) else failure)
             case Granting(attachment, attempt):
                 if failure is None:
@@ -451,7 +453,7 @@ class Lifecycle:
                 attachment.closing.discard(token)
                 if not attachment.closing:
                     self._sweep_when_closed(attachment)
-            case Sweep(attachment, index):
+            case DeleteByCookie(attachment, index):
                 if index is not None:
                     self.installer.indices.give_back(index)
                 if attachment is not None:
@@ -472,7 +474,7 @@ class Lifecycle:
             elif current and not program.waiting and program.phase is Phase.STAGING:
                 self._staged(attachment, program)
 
-    def _settle_flip(self, token: int, flip: Flip, failure: str | None) -> None:
+    def _settle_flip(self, token: int, flip: GateSwitch, failure: str | None) -> None:
         flip.waiting.discard(token)
         if flip.settled:
             return
@@ -481,7 +483,7 @@ class Lifecycle:
         elif not flip.waiting:
             self._activated(flip) if flip.saving else self._record_flip(flip)
 
-    def _at_home(self, flip: Flip) -> bool:
+    def _at_home(self, flip: GateSwitch) -> bool:
         """Whether the switch that was lost is the one the VSI sits on; others catch up later."""
         return flip.attachment.port.dpid not in self.up
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.events import Apply, Happened, Mode, ReadRules, Save
-from ryu_apps.evb.flow.rule import Change, CookieMask
+from ryu_apps.evb.events import Apply, LogEvent, Mode, ReadRules, Save
+from ryu_apps.evb.flow.rule import CookieMask, RuleChange
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.steps import Outcome, Step, Verdict, concerned
+from ryu_apps.evb.vsi.steps import LifecycleOutput, PendingStep, RequestDecided, concerned
 
 
-class Desk:
+class PendingChanges:
     """Hands out tokens and collects what is to be done.
 
     Attributes:
@@ -20,16 +20,16 @@ class Desk:
 
     def __init__(self) -> None:
         self.up: set[int] = set()
-        self.steps: dict[int, Step] = {}
+        self.steps: dict[int, PendingStep] = {}
         self._token = 0
-        self._out: list[Outcome] = []
+        self._out: list[LifecycleOutput] = []
 
     def next_token(self) -> int:
         """A number no change has had before."""
         self._token += 1
         return self._token
 
-    def send(self, dpid: int, change: Change, mode: Mode, lane: int) -> int:
+    def send(self, dpid: int, change: RuleChange, mode: Mode, lane: int) -> int:
         """Change a switch; the token of the change."""
         token = self.next_token()
         self._out.append(Apply(dpid, token, change, mode, lane))
@@ -52,20 +52,20 @@ class Desk:
         attachments = (one for step in self.steps.values() for one in concerned(step))
         return len({one for one in attachments if one.port == port})
 
-    def say(self, outcome: Outcome) -> None:
+    def say(self, outcome: LifecycleOutput) -> None:
         """Whatever else there is."""
         self._out.append(outcome)
 
     def verdict(self, attachment: Attachment, event: Granted | Denied | Released | Recalled) -> None:
         """Feed the VDP machine of an attachment."""
-        self.say(Verdict(attachment, event))
+        self.say(RequestDecided(attachment, event))
 
     def happened(self, kind: str, attachment: Attachment, **detail: object) -> None:
         """Something worth telling about an attachment."""
         port = attachment.port
-        self.say(Happened(kind, port, port.dpid, attachment.text, detail))
+        self.say(LogEvent(kind, port, port.dpid, attachment.text, detail))
 
-    def take(self) -> list[Outcome]:
+    def take(self) -> list[LifecycleOutput]:
         """What has come together since the last time."""
         taken, self._out = self._out, []
         return taken

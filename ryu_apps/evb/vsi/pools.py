@@ -17,14 +17,14 @@ from ryu_apps.evb.pipeline.load_balancers import rotation
 from ryu_apps.evb.services.body import backend_of
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from ryu_apps.evb.vsi.registry import Program
+from ryu_apps.evb.vsi.registry import Installation
 
 #: What the keys of records about load balancers begin with.
 PREFIX = "balancer/"
 
 
 @dataclass(slots=True)
-class Member:
+class PoolMember:
     """One back end of a load balancer, and what is known of it.
 
     Attributes:
@@ -57,13 +57,13 @@ class Pools:
         self.members = {one.name: _members(one, _hosts(fabric)) for one in fabric.balancers}
         self._balancers = {one.name: one for one in fabric.balancers}
         self._usual = {(one.name, backend.name): backend.weight for one in fabric.balancers for backend in one.backends}
-        self._at: dict[Binding, list[tuple[str, Member]]] = {}
+        self._at: dict[Binding, list[tuple[str, PoolMember]]] = {}
         for name, members in self.members.items():
             for member in members.values():
                 binding = Binding(self._balancers[name].vid, member.backend.mac)
                 self._at.setdefault(binding, []).append((name, member))
 
-    def place(self, vsi: str, program: Program | None) -> tuple[Group, ...]:
+    def place(self, vsi: str, program: Installation | None) -> tuple[Group, ...]:
         """A VSI is active by this program, None: nowhere; returns the groups that this changes."""
         changed = {name for name, member in self._of(vsi) if program is None or not _serves(program, name, member)}
         for name, member in self._of(vsi):
@@ -113,7 +113,7 @@ class Pools:
             except (KeyError, ValueError, TypeError, AttributeError, msgpack.UnpackException):
                 yield key
 
-    def _of(self, vsi: str) -> Iterator[tuple[str, Member]]:
+    def _of(self, vsi: str) -> Iterator[tuple[str, PoolMember]]:
         return ((name, one) for name, members in self.members.items() for one in members.values() if one.vsi == vsi)
 
     def _groups(self, name: str) -> Iterable[Group]:
@@ -126,11 +126,11 @@ def _hosts(fabric: Fabric) -> set[Binding]:
     return {Binding(vid, mac) for one in interfaces if one is not None for vid in one.vids for mac in one.macs}
 
 
-def _members(balancer: LoadBalancer, hosts: set[Binding]) -> dict[str, Member]:
-    return {one.name: Member(one, Binding(balancer.vid, one.mac) in hosts) for one in balancer.backends}
+def _members(balancer: LoadBalancer, hosts: set[Binding]) -> dict[str, PoolMember]:
+    return {one.name: PoolMember(one, Binding(balancer.vid, one.mac) in hosts) for one in balancer.backends}
 
 
-def _serves(program: Program, balancer: str, member: Member) -> bool:
+def _serves(program: Installation, balancer: str, member: PoolMember) -> bool:
     """Whether a VSI may be this back end by this program."""
     macs = {one.mac for one in program.binding.bindings}
     return member.backend.mac in macs and balancer in backend_of(program.vsi_type)

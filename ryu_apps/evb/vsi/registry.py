@@ -8,26 +8,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.model import Binding, Phase, VsiBinding
-from ryu_apps.evb.pipeline.flood import Member
-from ryu_apps.evb.pipeline.multicast import Reception
+from ryu_apps.evb.pipeline.flood import FloodMember
+from ryu_apps.evb.pipeline.multicast import GroupMembers
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
-from ryu_apps.evb.snooping.listener import Listener
+from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.filter_info import FilterInfo
+from ryu_apps.evb.wire.ip import IpAddress
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId
 
-Address = IPv4Address | IPv6Address
-
 
 @dataclass(eq=False, slots=True)
-class Program:
+class Installation:
     """What one attachment puts into its switch: a body and, once active, a gate.
 
     A changed filter or a new policy epoch is a new program beside the old one, so that the old one
@@ -78,7 +76,7 @@ class Standing(NamedTuple):
     filled: FilterInfo | None = None
     newest: Association | None = None
     manager_id: ManagerId = ManagerId()
-    told: tuple[Address, ...] = ()
+    told: tuple[IpAddress, ...] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -113,14 +111,14 @@ class Attachment:
     newest: Association | None = None
     asked: object = None
     granted: Standing = Standing()
-    told: tuple[Address, ...] = ()
-    inherited: tuple[Address, ...] = ()
+    told: tuple[IpAddress, ...] = ()
+    inherited: tuple[IpAddress, ...] = ()
     announced: bool = False
     filled: FilterInfo | None = None
     bindings: tuple[Binding, ...] = ()
-    addresses: tuple[Address, ...] = ()
-    program: Program | None = None
-    retired: list[Program] = field(default_factory=list)
+    addresses: tuple[IpAddress, ...] = ()
+    program: Installation | None = None
+    retired: list[Installation] = field(default_factory=list)
     closing: set[int] = field(default_factory=set)
     sweeping: set[int] = field(default_factory=set)
     turn: int = 0
@@ -131,7 +129,7 @@ class Attachment:
     suspended: bool = False
 
     @property
-    def claimed(self) -> tuple[Address, ...]:
+    def claimed(self) -> tuple[IpAddress, ...]:
         """The addresses that it asks for."""
         return self.told or self.inherited
 
@@ -145,7 +143,7 @@ class Attachment:
         return Phase.PREASSOCIATED if self.machine.in_force is not None else Phase.NONE
 
     @property
-    def programs(self) -> tuple[Program, ...]:
+    def programs(self) -> tuple[Installation, ...]:
         """Those that its switch holds or is about to; a retired one is in force until the gate leads to the next."""
         return (self.program, *self.retired) if self.program is not None else tuple(self.retired)
 
@@ -170,11 +168,11 @@ class Attachment:
             self.requests[self.newest.MODE] = self.newest
 
 
-class Left(NamedTuple):
+class SourceState(NamedTuple):
     """What a switch has learnt for a VSI that has left it, until whoever is staged elsewhere has read it."""
 
     dpid: int
-    program: Program
+    program: Installation
 
 
 @dataclass(eq=False, slots=True)
@@ -195,12 +193,12 @@ class Vsi:
     text: str
     attachments: dict[PortId, Attachment] = field(default_factory=dict)
     owner: Attachment | None = None
-    gate_program: Program | None = None
+    gate_program: Installation | None = None
     gates: dict[int, RuleSet] = field(default_factory=dict)
-    members: tuple[tuple[int, int, Member], ...] = ()
-    listener: Listener = field(default_factory=Listener)
-    receptions: tuple[tuple[int, Reception], ...] = ()
-    left: Left | None = None
+    members: tuple[tuple[int, int, FloodMember], ...] = ()
+    listener: MembershipTable = field(default_factory=MembershipTable)
+    receptions: tuple[tuple[int, GroupMembers], ...] = ()
+    left: SourceState | None = None
 
 
 class Registry:
@@ -210,7 +208,7 @@ class Registry:
         self._vsis: dict[VsiId, Vsi] = {}
         self._by_text: dict[str, Vsi] = {}
         self._holders: dict[Binding, dict[Attachment, None]] = {}
-        self._addressed: dict[Address, dict[Attachment, None]] = {}
+        self._addressed: dict[IpAddress, dict[Attachment, None]] = {}
         self._macs: Counter[int] = Counter()
         self._at_port: dict[PortId, dict[VsiId, Attachment]] = {}
 
@@ -262,7 +260,9 @@ class Registry:
             self._vsis.pop(vsi.vsi_id, None)
             self._by_text.pop(vsi.text, None)
 
-    def hold(self, attachment: Attachment, bindings: tuple[Binding, ...], addresses: tuple[Address, ...] = ()) -> None:
+    def hold(
+        self, attachment: Attachment, bindings: tuple[Binding, ...], addresses: tuple[IpAddress, ...] = ()
+    ) -> None:
         """Note which (VID, MAC) and IP addresses an attachment claims; ``conflict`` and ``addressed`` find them."""
         for address in attachment.addresses:
             claims = self._addressed.get(address, {})
@@ -286,7 +286,7 @@ class Registry:
             self._holders.setdefault(binding, {})[attachment] = None
         self._macs.update(_macs(bindings))
 
-    def addressed(self, attachment: Attachment, vid: int, address: Address) -> Vsi | None:
+    def addressed(self, attachment: Attachment, vid: int, address: IpAddress) -> Vsi | None:
         """Another VSI that already has this IP address in this VLAN."""
         for holder in self._addressed.get(address, ()):
             if holder.vsi is not attachment.vsi and any(one.vid == vid for one in holder.bindings):

@@ -9,7 +9,7 @@ from types import MappingProxyType
 Owner = tuple[str, int]
 
 
-class Ledger:
+class RuleBudget:
     """Promises of rules, per switch, against a budget."""
 
     def __init__(self) -> None:

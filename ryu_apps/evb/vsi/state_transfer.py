@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import Change, Rule, RuleBlock
+from ryu_apps.evb.flow.rule import Rule, RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase
-from ryu_apps.evb.pipeline.tables import Kind, owned_by
+from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
 from ryu_apps.evb.services.body import (
     carried_state,
     carried_tables,
@@ -22,44 +22,44 @@ from ryu_apps.evb.services.body import (
     extracted_early,
     state_capacity,
 )
-from ryu_apps.evb.vsi.pending import Desk
-from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
-from ryu_apps.evb.vsi.steps import Extraction, FixUp, Reading, Staging, Sweep
+from ryu_apps.evb.vsi.pending import PendingChanges
+from ryu_apps.evb.vsi.registry import Attachment, Installation, SourceState, Vsi
+from ryu_apps.evb.vsi.steps import DeleteByCookie, FixUp, ReadOut, Staging, StateReadOut
 
 #: Seconds that staged state keeps without a frame, at the least: between a reservation and a move may be
 #: minutes.  Its own timeouts begin with the move.
 STAGED_IDLE = 3600
 
 
-class Handover:
+class StateTransfer:
     """Extracts, stages and fixes up the state of VSIs that move."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: PendingChanges) -> None:
         self._desk = desk
 
     @staticmethod
-    def source(vsi: Vsi) -> Left | None:
+    def source(vsi: Vsi) -> SourceState | None:
         """Where a VSI's state is: where its gate is open, or where it was left."""
         if vsi.owner is not None and vsi.gate_program is not None:
-            return Left(vsi.owner.port.dpid, vsi.gate_program)
+            return SourceState(vsi.owner.port.dpid, vsi.gate_program)
         return vsi.left
 
-    def prepare(self, attachment: Attachment, program: Program) -> None:
+    def prepare(self, attachment: Attachment, program: Installation) -> None:
         """A program is being staged: it waits for what the VSI has where it is."""
         source = self.source(attachment.vsi)
-        token = self._ask(source, attachment, program, Reading.STAGING) if source else None
+        token = self._ask(source, attachment, program, ReadOut.STAGING) if source else None
         if token is not None:
             program.waiting.add(token)
 
-    def trigger(self, vsi: Vsi, source: Left) -> None:
+    def trigger(self, vsi: Vsi, source: SourceState) -> None:
         """The source is done with the VM: whoever is staged gets what may go ahead of the Associate."""
         for successor in self.successors(vsi):
             assert successor.program is not None
-            self._ask(source, successor, successor.program, Reading.EARLY)
+            self._ask(source, successor, successor.program, ReadOut.EARLY)
 
-    def conclude(self, attachment: Attachment, program: Program, source: Left | None) -> None:
+    def conclude(self, attachment: Attachment, program: Installation, source: SourceState | None) -> None:
         """The gate is open: the last that has come, and timeouts begin."""
-        if source is None or self._ask(source, attachment, program, Reading.FINAL) is None:
+        if source is None or self._ask(source, attachment, program, ReadOut.FINAL) is None:
             self._release(attachment, program)
 
     def leave_behind(self, attachment: Attachment) -> None:
@@ -67,7 +67,7 @@ class Handover:
         vsi, program = attachment.vsi, attachment.vsi.gate_program
         if vsi.owner is not attachment or program is None or not self.successors(vsi):
             return
-        source = Left(attachment.port.dpid, program)
+        source = SourceState(attachment.port.dpid, program)
         self.trigger(vsi, source)
         if not extracted_early(program.vsi_type):
             vsi.left = source
@@ -92,12 +92,12 @@ class Handover:
         index = left.program.binding.vsi_index
         if left.dpid not in self._desk.up:
             return index
-        change = Change(sweep=(owned_by(Kind.STATE, index, left.program.binding.generation),))
-        self._desk.steps[self._desk.send(left.dpid, change, Mode.BULK, index)] = Sweep(None, index)
+        change = RuleChange(delete_by_cookie=(owned_by(CookieKind.STATE, index, left.program.binding.generation),))
+        self._desk.steps[self._desk.send(left.dpid, change, Mode.BULK, index)] = DeleteByCookie(None, index)
         return None
 
     # --- what the source has shown ---
-    def stage(self, step: Extraction, learnt: tuple[Rule, ...]) -> str | None:
+    def stage(self, step: StateReadOut, learnt: tuple[Rule, ...]) -> str | None:
         """Stage what a program waits for; why it cannot be, if there is too much of it."""
         attachment, program = step.attachment, step.program
         found = carried_state(program.vsi_type, learnt, program.binding)
@@ -107,15 +107,15 @@ class Handover:
         program.awaiting, program.carried = rule_set(found), counted_by_service(found)
         self._desk.happened("state.carried", attachment, rules=len(found), services=dict(program.carried))
         if found:
-            block = Change(blocks=(RuleBlock(tuple(map(_lasting, found))),))
+            block = RuleChange(blocks=(RuleBlock(tuple(map(_lasting, found))),))
             token = self._desk.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
             program.waiting.add(token)
             self._desk.steps[token] = Staging([(attachment, program)])
         return None
 
-    def update(self, step: Extraction, learnt: tuple[Rule, ...] | None) -> None:
+    def update(self, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
         """Give a staged or active program what has come since, not more than it has room for; None: nobody knows."""
-        program, early = step.program, step.reading is Reading.EARLY
+        program, early = step.program, step.reading is ReadOut.EARLY
         found = carried_state(program.vsi_type, learnt or (), program.binding, early)
         if learnt is not None:
             self._end(step.attachment, program, rule_set(found), carried_tables(program.vsi_type, early))
@@ -130,27 +130,27 @@ class Handover:
         else:
             self._release(step.attachment, program)
 
-    def _end(self, attachment: Attachment, program: Program, found: RuleSet, tables: frozenset[int]) -> None:
+    def _end(self, attachment: Attachment, program: Installation, found: RuleSet, tables: frozenset[int]) -> None:
         """Of what was staged, remove what has ended since; the rest is as the source has it now."""
         staged = program.awaiting
         ended = {key: rule for key, rule in staged.items() if rule.table in tables and key not in found}
         program.awaiting = {key: found.get(key, rule) for key, rule in staged.items() if key not in ended}
         program.carried -= counted_by_service(ended.values())
         if ended:
-            change = Change(remove=tuple(ended.values()))
+            change = RuleChange(remove=tuple(ended.values()))
             self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
 
-    def _fix_up(self, attachment: Attachment, program: Program, fresh: tuple[Rule, ...]) -> None:
+    def _fix_up(self, attachment: Attachment, program: Installation, fresh: tuple[Rule, ...]) -> None:
         if fresh:
-            change = Change(add=fresh)
+            change = RuleChange(add=fresh)
             token = self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
             self._desk.steps[token] = FixUp(attachment, counted_by_service(fresh))
 
-    def _release(self, attachment: Attachment, program: Program) -> None:
+    def _release(self, attachment: Attachment, program: Installation) -> None:
         """What was staged, once more, with the timeouts it has."""
         staged, program.awaiting = tuple(program.awaiting.values()), {}
         if staged:
-            self._desk.send(attachment.port.dpid, Change(add=staged), Mode.BULK, program.binding.vsi_index)
+            self._desk.send(attachment.port.dpid, RuleChange(add=staged), Mode.BULK, program.binding.vsi_index)
 
     def fixed_up(self, step: FixUp, failure: str | None) -> None:
         """The switch has taken the fix-up, or not."""
@@ -160,7 +160,7 @@ class Handover:
         else:
             self._desk.happened("state.lost", step.attachment, reason=failure)
 
-    def _ask(self, source: Left, attachment: Attachment, program: Program, reading: Reading) -> int | None:
+    def _ask(self, source: SourceState, attachment: Attachment, program: Installation, reading: ReadOut) -> int | None:
         """Read what a switch has learnt; None if there is nothing to read, or nobody to ask."""
         dpid, old = source
         if old is program or not state_capacity(old.vsi_type) or not state_capacity(program.vsi_type):
@@ -168,9 +168,9 @@ class Handover:
         if dpid not in self._desk.up:
             self._desk.happened("state.lost", attachment, reason=f"{dpid:016x}: switch not connected")
             return None
-        mask = owned_by(Kind.STATE, old.binding.vsi_index, old.binding.generation)
+        mask = owned_by(CookieKind.STATE, old.binding.vsi_index, old.binding.generation)
         token = self._desk.read(dpid, mask)
-        self._desk.steps[token] = Extraction(attachment, program, reading)
+        self._desk.steps[token] = StateReadOut(attachment, program, reading)
         return token
 
 

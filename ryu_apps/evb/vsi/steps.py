@@ -6,15 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.events import Apply, Happened, ReadMeters, ReadRules, Save, SendFrame
+from ryu_apps.evb.events import Apply, LogEvent, ReadMeters, ReadRules, Save, SendFrame
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
-from ryu_apps.evb.vsi.registry import Attachment, Left, Program, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, Installation, SourceState, Vsi
 
 
 # --- what it says -------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RequestDecided:
     """What to feed to the VDP machine of an attachment."""
 
     attachment: Attachment
@@ -22,7 +22,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Distrust:
+class ResyncSwitch:
     """A switch refused what it should have taken: compare all it holds with what it should hold."""
 
     dpid: int
@@ -43,7 +43,9 @@ class Announcement:
     frames: tuple[SendFrame, ...]
 
 
-Outcome = Apply | ReadRules | ReadMeters | Save | Happened | Verdict | Distrust | Activated | Announcement
+LifecycleOutput = (
+    Apply | ReadRules | ReadMeters | Save | LogEvent | RequestDecided | ResyncSwitch | Activated | Announcement
+)
 
 
 # --- what it waits for, by the token that ends the waiting -----------------------------------------
@@ -51,11 +53,11 @@ Outcome = Apply | ReadRules | ReadMeters | Save | Happened | Verdict | Distrust 
 class Staging:
     """A body on its way into a switch; several programs may wait for a shared one."""
 
-    waiting: list[tuple[Attachment, Program]]
+    waiting: list[tuple[Attachment, Installation]]
     shared: TypeBody | None = None
 
 
-class Reading(Enum):
+class ReadOut(Enum):
     """What the state of a VSI is read for."""
 
     STAGING = "to stage it with the body"
@@ -64,12 +66,12 @@ class Reading(Enum):
 
 
 @dataclass(eq=False, slots=True)
-class Extraction:
+class StateReadOut:
     """What one switch has learnt for a VSI, being read for a program elsewhere."""
 
     attachment: Attachment
-    program: Program
-    reading: Reading
+    program: Installation
+    reading: ReadOut
 
 
 @dataclass(eq=False, slots=True)
@@ -81,7 +83,7 @@ class FixUp:
 
 
 @dataclass(eq=False, slots=True)
-class Flip:
+class GateSwitch:
     """A gate on its way over.
 
     Attributes:
@@ -91,10 +93,10 @@ class Flip:
     """
 
     attachment: Attachment
-    program: Program
+    program: Installation
     old_owner: Attachment | None
-    old_program: Program | None
-    source: Left | None
+    old_program: Installation | None
+    source: SourceState | None
     displaced: tuple[Attachment, ...] = ()
     waiting: set[int] = field(default_factory=set)
     saving: bool = False
@@ -125,21 +127,21 @@ class Forgetting:
 
 
 @dataclass(eq=False, slots=True)
-class Sweep:
+class DeleteByCookie:
     """A body being removed."""
 
     attachment: Attachment | None
     index: int | None = None
 
 
-Step = Staging | Extraction | FixUp | Flip | Granting | Closing | Forgetting | Sweep
+PendingStep = Staging | StateReadOut | FixUp | GateSwitch | Granting | Closing | Forgetting | DeleteByCookie
 
 
-def concerned(step: Step) -> tuple[Attachment, ...]:
+def concerned(step: PendingStep) -> tuple[Attachment, ...]:
     """Whose VSIs a switch is working on; those that wait for the store only are not among them."""
     match step:
         case Staging(waiting):
             return tuple(attachment for attachment, _ in waiting)
-        case Flip(attachment, saving=False) | Closing(attachment) | Sweep(Attachment() as attachment):
+        case GateSwitch(attachment, saving=False) | Closing(attachment) | DeleteByCookie(Attachment() as attachment):
             return (attachment,)
     return ()

@@ -56,7 +56,7 @@ class Cached:
         """Whether to ask the manager before it is used anew."""
         return self._expired(now) and (self.asked is None or now >= self.asked + RETRY)
 
-    def vouched(self, source: HttpSource, now: float, refused: str | None = None) -> None:
+    def validated(self, source: HttpSource, now: float, refused: str | None = None) -> None:
         """The manager has been asked and has answered."""
         self.checked, self.lifetime, self.asked, self.refused = now, source.lifetime, None, refused
 

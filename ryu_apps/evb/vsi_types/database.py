@@ -1,7 +1,7 @@
 """The VSI types that stations may ask for, whoever has them: the local directory, or VSI managers over HTTP.
 
 802.1Q clause 41: a station names a VSI manager, a type and a version, and the bridge obtains the type.
-What is not known yet is asked for by :class:`~ryu_apps.evb.events.FetchType`; the request waits, for at most half of the
+What is not known yet is asked for by :class:`~ryu_apps.evb.events.FetchType`; the request waits, for at most half the
 resource wait delay: the other half is the switches'.
 
 What VSIs use never changes, whatever its manager says later: a change, or the lack of an answer, is told and
@@ -16,16 +16,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from ryu_apps.evb.deadlines import Agenda
-from ryu_apps.evb.events import FetchType, Happened, Save
+from ryu_apps.evb.deadlines import DeadlineQueue
+from ryu_apps.evb.events import FetchType, LogEvent, Save
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet, VsiType
-from ryu_apps.evb.policy.offer import Document, Faulty, HttpSource, Missing, Offer, Unchanged, Unreachable
+from ryu_apps.evb.policy.offer import FetchedDocument, HttpSource, Invalid, NotFound, NotModified, Offer, Unreachable
 from ryu_apps.evb.vsi.admission import UNKNOWN_TYPE, Refusal
 from ryu_apps.evb.vsi.records.attachment import RecordError
-from ryu_apps.evb.vsi.registry import Attachment, Program, Registry
+from ryu_apps.evb.vsi.records.keeper import RecordChanges
+from ryu_apps.evb.vsi.registry import Attachment, Installation, Registry
 from ryu_apps.evb.vsi_types.cache import PREFIX, Cached, TypeCache, read_record
 from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpError
@@ -47,8 +48,6 @@ CHECKING = 60.0
 _TIDY = 10.0
 _NOT_SERVED = Refusal(VdpError.UNABLE_TO_CONTACT_VSI_MANAGER, True, "this VSI manager is not served here")
 
-Changes = dict[str, bytes | None]
-
 
 @dataclass(eq=False, slots=True)
 class Waiter:
@@ -59,7 +58,7 @@ class Waiter:
 
 
 @dataclass(eq=False, slots=True)
-class Fetch:
+class PendingFetch:
     """A manager being asked about a type, and who waits for it."""
 
     token: int
@@ -72,7 +71,7 @@ class Fetch:
         return self.source.of(self.key)
 
 
-class Pending(Enum):
+class LookupPending(Enum):
     """There is no type yet, nor a reason to refuse."""
 
     WAITING = "the VSI manager is being asked"
@@ -83,15 +82,15 @@ class _Chore(Enum):
 
 
 #: The type; None: there is no such type; or why it cannot be had.
-Found = VsiType | None | Refusal
-Output = FetchType | Save | Happened
+TypeLookup = VsiType | None | Refusal
+TypeOutput = FetchType | Save | LogEvent
 
 
 class Settled(NamedTuple):
     """What a decision waited for."""
 
     waiter: Waiter
-    found: Found
+    found: TypeLookup
 
 
 class TypeDatabase:
@@ -113,12 +112,12 @@ class TypeDatabase:
         self.fetches: Counter[tuple[str, str]] = Counter()
         self._registry = registry
         self._next_token = next_token
-        self._pending: dict[int, Fetch] = {}
-        self._by_url: dict[str, Fetch] = {}
+        self._pending: dict[int, PendingFetch] = {}
+        self._by_url: dict[str, PendingFetch] = {}
         self._saving: dict[int, Mapping[str, bytes | None]] = {}
         self._orphans: set[str] = set()
-        self._agenda: Agenda[tuple[Fetch, Waiter] | Fetch | _Chore] = Agenda()
-        self._out: list[Output] = []
+        self._agenda: DeadlineQueue[tuple[PendingFetch, Waiter] | PendingFetch | _Chore] = DeadlineQueue()
+        self._out: list[TypeOutput] = []
 
     @property
     def deadline(self) -> float | None:
@@ -126,14 +125,14 @@ class TypeDatabase:
         return self._agenda.deadline
 
     # --- the local directory ---
-    def load(self, policies: PolicySet) -> Happened:
+    def load(self, policies: PolicySet) -> LogEvent:
         """Other policies for the local directory: whole, or not at all; managers are asked again as well."""
         if mistakes := self.objections(policies):
-            return Happened("policies.refused", detail={"mistakes": [str(one) for one in mistakes]})
+            return LogEvent("policies.refused", detail={"mistakes": [str(one) for one in mistakes]})
         self.local = policies
         for one in self.cache:
             one.checked = one.asked = None
-        return Happened("policies.loaded", detail={"types": len(policies.types)})
+        return LogEvent("policies.loaded", detail={"types": len(policies.types)})
 
     def objections(self, policies: PolicySet) -> list[Diagnostic]:
         """Why these policies cannot replace those of the local directory now; empty: they can."""
@@ -166,7 +165,7 @@ class TypeDatabase:
         granted = attachment.granted[0]
         if attachment.machine.in_force is not None and isinstance(granted, tuple):
             yield granted[0], granted[1]
-        programs: Iterable[Program | None] = (attachment.vsi.gate_program, *attachment.programs)
+        programs: Iterable[Installation | None] = (attachment.vsi.gate_program, *attachment.programs)
         for program in programs:
             if program is not None:
                 yield self.origin_of(program.vsi_type), program.vsi_type.key
@@ -176,7 +175,7 @@ class TypeDatabase:
         return {origin for attachment in self._registry.attachments() for origin, _ in self._held_by(attachment)}
 
     # --- requests ---
-    def ask(self, attachment: Attachment, now: float) -> Found | Pending:
+    def ask(self, attachment: Attachment, now: float) -> TypeLookup | LookupPending:
         """The type that the newest request of a VSI names; if that is pending, :class:`Settled` follows."""
         asked = attachment.newest
         assert asked is not None
@@ -198,7 +197,9 @@ class TypeDatabase:
                 return UNKNOWN_TYPE
         return None
 
-    def _remote(self, source: HttpSource, key: VsiTypeKey, attachment: Attachment, now: float) -> Found | Pending:
+    def _remote(
+        self, source: HttpSource, key: VsiTypeKey, attachment: Attachment, now: float
+    ) -> TypeLookup | LookupPending:
         cached = self.cache.get(source.of(key))
         if cached is not None and not cached.due(now):
             return cached.vsi_type
@@ -211,13 +212,13 @@ class TypeDatabase:
         fetch.waiters.append(waiter)
         patience = SHARE * attachment.machine.operational.resource_wait_delay
         self._agenda.set((fetch, waiter), now + patience)
-        return Pending.WAITING
+        return LookupPending.WAITING
 
-    def _fetch(self, source: HttpSource, key: VsiTypeKey, cached: Cached | None, now: float) -> Fetch | None:
+    def _fetch(self, source: HttpSource, key: VsiTypeKey, cached: Cached | None, now: float) -> PendingFetch | None:
         """The one question about a type that is under way, if need be a new one; None: there are too many."""
         fetch = self._by_url.get(source.of(key))
         if fetch is None and len(self._pending) < MAX_FETCHES:
-            fetch = Fetch(self._next_token(), source, key)
+            fetch = PendingFetch(self._next_token(), source, key)
             self._pending[fetch.token] = self._by_url[fetch.url] = fetch
             self._agenda.set(fetch, now + source.timeout + CHECKING)
             self._out.append(FetchType(fetch.token, source, key, cached.validators if cached else None))
@@ -241,7 +242,7 @@ class TypeDatabase:
         settled: list[Settled] = []
         for item in list(self._agenda.due(now)):
             match item:
-                case Fetch():
+                case PendingFetch():
                     settled += self.fetched(item.token, Unreachable("no answer"), now)
                 case _Chore():
                     self._tidy(now)
@@ -250,34 +251,34 @@ class TypeDatabase:
                     settled.append(Settled(waiter, self._impatient(fetch)))
         return settled
 
-    def _impatient(self, fetch: Fetch) -> Found:
+    def _impatient(self, fetch: PendingFetch) -> TypeLookup:
         """What a request gets that can wait no longer."""
         cached = self.cache.get(fetch.url)
         return cached.vsi_type if cached is not None else _out_of_reach(f"{fetch.url}: no answer in time")
 
-    def _judge(self, fetch: Fetch, offer: Offer, now: float) -> Found:
+    def _judge(self, fetch: PendingFetch, offer: Offer, now: float) -> TypeLookup:
         cached = self.cache.get(fetch.url)
         match offer:
-            case Document():
+            case FetchedDocument():
                 return self._offered(fetch, offer, cached, now)
-            case Unchanged() if cached is not None:
-                cached.vouched(fetch.source, now)
+            case NotModified() if cached is not None:
+                cached.validated(fetch.source, now)
                 self._count(fetch, "unchanged")
                 return cached.vsi_type
-            case Missing():
+            case NotFound():
                 self._count(fetch, "missing")
                 return self._withdrawn(fetch, cached, "the VSI manager has it no more", None, now)
-            case Faulty(mistakes):
+            case Invalid(mistakes):
                 self._count(fetch, "faulty")
                 self._tell("vsitype.faulty", fetch, mistakes=_some(mistakes))
                 refusal = Refusal(VdpError.OTHER_FAILURE, False, str(mistakes[0]))
                 return self._withdrawn(fetch, cached, "what the VSI manager has now is faulty", refusal, now)
             case Unreachable(reason):
                 return self._unreachable(fetch, cached, reason, now)
-            case Unchanged():
+            case NotModified():
                 return self._unreachable(fetch, None, "says that nothing has changed, but was asked nothing", now)
 
-    def _offered(self, fetch: Fetch, offer: Document, cached: Cached | None, now: float) -> Found:
+    def _offered(self, fetch: PendingFetch, offer: FetchedDocument, cached: Cached | None, now: float) -> TypeLookup:
         self._count(fetch, "fetched")
         in_force = self._in_force()
         if cached is not None and cached.url in in_force:
@@ -286,10 +287,10 @@ class TypeDatabase:
                 return self._withdrawn(fetch, cached, change, None, now)
             # What programs hold stays the very object, whatever has happened to its comments.
             cached.validators = offer.validators
-            cached.vouched(fetch.source, now)
+            cached.validated(fetch.source, now)
             return cached.vsi_type
         fresh = Cached(fetch.url, offer.vsi_type, offer.validators)
-        fresh.vouched(fetch.source, now)
+        fresh.validated(fetch.source, now)
         if not self.cache.put(fresh, in_force | self._by_url.keys()):
             return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, "no room for another VSI type")
         if cached is not None and cached.stored:
@@ -298,19 +299,19 @@ class TypeDatabase:
         return fresh.vsi_type
 
     def _withdrawn(
-        self, fetch: Fetch, cached: Cached | None, change: str, instead: Refusal | None, now: float
-    ) -> Found:
+        self, fetch: PendingFetch, cached: Cached | None, change: str, instead: Refusal | None, now: float
+    ) -> TypeLookup:
         """The manager does not stand by what it has told; what VSIs use is in force all the same."""
         if cached is None:
             return instead
         if cached.url not in self._in_force():
             self._forget(cached)
             return instead
-        cached.vouched(fetch.source, now, refused=change)
+        cached.validated(fetch.source, now, refused=change)
         self._tell("vsitype.refused", fetch, reason=change)
         return cached.vsi_type
 
-    def _unreachable(self, fetch: Fetch, cached: Cached | None, reason: str, now: float) -> Found:
+    def _unreachable(self, fetch: PendingFetch, cached: Cached | None, reason: str, now: float) -> TypeLookup:
         self._count(fetch, "unreachable")
         self._tell("vsitype.unreachable", fetch, reason=reason, stale=cached is not None)
         if cached is None:
@@ -318,14 +319,14 @@ class TypeDatabase:
         cached.asked = now
         return cached.vsi_type
 
-    def _count(self, fetch: Fetch, outcome: str) -> None:
+    def _count(self, fetch: PendingFetch, outcome: str) -> None:
         self.fetches[fetch.source.url, outcome] += 1
 
-    def _tell(self, kind: str, fetch: Fetch, **detail: object) -> None:
-        self._out.append(Happened(kind, detail={"type": str(fetch.key), "url": fetch.url, **detail}))
+    def _tell(self, kind: str, fetch: PendingFetch, **detail: object) -> None:
+        self._out.append(LogEvent(kind, detail={"type": str(fetch.key), "url": fetch.url, **detail}))
 
     # --- what must outlive the controller ---
-    def documents(self, attachment: Attachment) -> Changes:
+    def documents(self, attachment: Attachment) -> RecordChanges:
         """The records that the record of a VSI needs beside it, as far as the store has not got them."""
         origins = dict.fromkeys(origin for origin, _ in self.used_by(attachment))
         known = [cached for origin in origins if (cached := self.cache.get(origin)) is not None]
@@ -347,14 +348,14 @@ class TypeDatabase:
                 self._orphans.add(key)
             self._agenda.set(_Chore.TIDY, now + _TIDY)
 
-    def restore(self, records: Mapping[str, bytes], now: float) -> Iterator[Happened]:
+    def restore(self, records: Mapping[str, bytes], now: float) -> Iterator[LogEvent]:
         """Take up what an earlier life of the bridge has stored; says what cannot be used."""
         for key, data in sorted(records.items()):
             try:
                 self.cache.restore(read_record(data))
             except RecordError as error:
                 self._orphans.add(key)
-                yield Happened("vsitype.not_restored", detail={"record": key, "reason": str(error)})
+                yield LogEvent("vsitype.not_restored", detail={"record": key, "reason": str(error)})
             self._agenda.set(_Chore.TIDY, now + _TIDY)
 
     def recall(self, key: VsiTypeKey, digest: str) -> VsiType | None:
@@ -386,7 +387,7 @@ class TypeDatabase:
         self.saving(save)
         self._out.append(save)
 
-    def take(self) -> list[Output]:
+    def take(self) -> list[TypeOutput]:
         """What is to be done, in order."""
         taken, self._out = self._out, []
         return taken

@@ -145,7 +145,7 @@ class GroupMacVid(Tagged):
         return self.LAYOUT.pack(self.group, self.mac >> 32, self.mac & 0xFFFFFFFF, self.tci)
 
 
-Entry = Vid | MacVid | GroupVid | GroupMacVid
+FilterEntry = Vid | MacVid | GroupVid | GroupMacVid
 
 #: Wire code -> class of the entries.
 ENTRY_FORMATS: dict[int, type[Vid] | type[MacVid] | type[GroupVid] | type[GroupMacVid]] = {
@@ -161,7 +161,7 @@ class FilterInfo:
     """
 
     format: int
-    entries: tuple[Entry, ...]
+    entries: tuple[FilterEntry, ...]
 
     def __post_init__(self) -> None:
         if self.format not in ENTRY_FORMATS:
@@ -172,7 +172,7 @@ class FilterInfo:
             raise ValueError(f"{len(self.entries)} entries of format {self.format} do not fit one TLV")
 
     @classmethod
-    def of(cls, *entries: Entry) -> Self:
+    def of(cls, *entries: FilterEntry) -> Self:
         """The filter of these entries, at least one."""
         if not entries:
             raise ValueError("a filter without entries needs its format")

@@ -15,7 +15,6 @@ from typing import Generic, TypeVar
 from ryu_apps.evb.wire.cursor import Cursor
 
 A = TypeVar("A", IPv4Address, IPv6Address)
-Address = IPv4Address | IPv6Address
 
 
 class RecordType(IntEnum):

@@ -13,7 +13,7 @@ from typing import NamedTuple, Self
 
 from ryu_apps.evb.wire.cursor import Cursor
 from ryu_apps.evb.wire.errors import WireError
-from ryu_apps.evb.wire.ip import ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_ICMPV6, Ipv4, Ipv6, checksum
+from ryu_apps.evb.wire.ip import ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_ICMPV6, IpAddress, Ipv4, Ipv6, checksum
 
 PROTO_ICMP, _TCP, _UDP = 1, 6, 17
 #: Unreachable (with path MTU), time exceeded, parameter problem; ICMPv6: the same, and packet too big.
@@ -28,13 +28,11 @@ _QUOTED = {4: (12, 4, 9), 6: (8, 16, 6)}
 #: Where a quoted segment or datagram has its checksum, if so much is quoted.
 _CHECKSUM_AT = {_TCP: 16, _UDP: 6}
 
-Address = IPv4Address | IPv6Address
-
 
 class End(NamedTuple):
     """An address and a port."""
 
-    address: Address
+    address: IpAddress
     port: int
 
 
@@ -126,7 +124,7 @@ def _version(packet: Ipv4 | Ipv6) -> int:
     return packet.source.version
 
 
-def _between(packet: Ipv4 | Ipv6, source: Address, destination: Address, payload: bytes) -> Ipv4 | Ipv6:
+def _between(packet: Ipv4 | Ipv6, source: IpAddress, destination: IpAddress, payload: bytes) -> Ipv4 | Ipv6:
     if isinstance(packet, Ipv4):
         return replace(packet, source=IPv4Address(source), destination=IPv4Address(destination), payload=payload)
     return replace(packet, source=IPv6Address(source), destination=IPv6Address(destination), payload=payload)

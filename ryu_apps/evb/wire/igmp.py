@@ -31,11 +31,11 @@ _SIZE = 4
 #: The address that stands for no group in particular.
 NO_GROUP = IPv4Address(0)
 
-Record: TypeAlias = GroupRecord[IPv4Address]
+IgmpRecord: TypeAlias = GroupRecord[IPv4Address]
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
+class IgmpV1V2:
     """A message of eight octets: a query of version 1 or 2, a report of version 1 or 2, a leave.
 
     Attributes:
@@ -85,7 +85,7 @@ class Query3:
 class Report3:
     """A report of version 3; ``reserved`` are its 8 and 16 reserved bits."""
 
-    records: tuple[Record, ...] = ()
+    records: tuple[IgmpRecord, ...] = ()
     reserved: tuple[int, int] = (0, 0)
     trailer: bytes = b""
 
@@ -95,7 +95,7 @@ class Report3:
         return _summed(head + count + b"".join(one.encode() for one in self.records) + self.trailer)
 
 
-Igmp = Plain | Query3 | Report3
+Igmp = IgmpV1V2 | Query3 | Report3
 
 
 def decode_igmp(data: bytes) -> Igmp:
@@ -116,7 +116,7 @@ def decode_igmp(data: bytes) -> Igmp:
     group = IPv4Address(cursor.take(_SIZE, "group"))
     if code == IgmpType.QUERY and len(data) > _PLAIN_SIZE:
         return _query(cursor, group, octet)
-    return Plain(_PLAIN[code], group, octet, cursor.rest())
+    return IgmpV1V2(_PLAIN[code], group, octet, cursor.rest())
 
 
 def _query(cursor: Cursor, group: IPv4Address, code: int) -> Query3:

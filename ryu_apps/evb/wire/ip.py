@@ -10,6 +10,8 @@ from typing import Self
 
 from ryu_apps.evb.wire.cursor import Cursor
 
+IpAddress = IPv4Address | IPv6Address
+
 ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
 PROTO_HOP_BY_HOP, PROTO_IGMP, PROTO_ICMPV6 = 0, 2, 58
 

@@ -10,7 +10,6 @@ from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.cursor import Cursor
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import Frame
-from ryu_apps.evb.wire.group_record import Address
 from ryu_apps.evb.wire.igmp import Igmp, decode_igmp
 from ryu_apps.evb.wire.ip import (
     ETHERTYPE_IPV4,
@@ -19,6 +18,7 @@ from ryu_apps.evb.wire.ip import (
     PROTO_IGMP,
     ROUTER_ALERT_4,
     ROUTER_ALERT_6,
+    IpAddress,
     Ipv4,
     Ipv6,
 )
@@ -29,7 +29,7 @@ _VID_MASK = 0xFFF
 #: Precedence "internetwork control", as hosts and routers send these messages.
 _TOS = 0xC0
 
-Message = Igmp | Mld
+MembershipMessage = Igmp | Mld
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class MembershipFrame:
     dst: int
     src: int
     tci: int | None
-    source: Address
-    destination: Address
-    message: Message
+    source: IpAddress
+    destination: IpAddress
+    message: MembershipMessage
 
     @property
     def vid(self) -> int | None:
@@ -107,14 +107,14 @@ def _mld(packet: Ipv6) -> tuple[IPv6Address, IPv6Address, Mld]:
     return packet.source, packet.destination, message
 
 
-def is_query(message: Message) -> bool:
+def is_query(message: MembershipMessage) -> bool:
     """Whether somebody asks; else somebody tells."""
-    if isinstance(message, igmp.Plain | mld.Plain):
+    if isinstance(message, igmp.IgmpV1V2 | mld.MldV1):
         return message.type in (igmp.IgmpType.QUERY, mld.MldType.QUERY)
     return isinstance(message, igmp.Query3 | mld.Query2)
 
 
-def group_mac(group: Address) -> int:
+def group_mac(group: IpAddress) -> int:
     """The Ethernet address that frames to a group bear (RFC 1112 6.4, RFC 2464 7); several groups share one."""
     if isinstance(group, IPv4Address):
         return 0x01005E << 24 | int(group) & 0x7FFFFF

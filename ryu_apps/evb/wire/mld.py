@@ -29,11 +29,11 @@ _PLAIN = {int(one): one for one in (MldType.QUERY, MldType.V1_REPORT, MldType.DO
 _SIZE = 16
 NO_GROUP = IPv6Address(0)
 
-Record: TypeAlias = GroupRecord[IPv6Address]
+MldRecord: TypeAlias = GroupRecord[IPv6Address]
 
 
 @dataclass(frozen=True, slots=True)
-class Plain:
+class MldV1:
     """A message of version 1: query, report, done.
 
     Attributes:
@@ -84,7 +84,7 @@ class Query2:
 class Report2:
     """A report of version 2; ``reserved`` are its 8 and 16 reserved bits."""
 
-    records: tuple[Record, ...] = ()
+    records: tuple[MldRecord, ...] = ()
     reserved: tuple[int, int] = (0, 0)
     trailer: bytes = b""
 
@@ -95,7 +95,7 @@ class Report2:
         return _summed(octets, source, destination)
 
 
-Mld = Plain | Query2 | Report2
+Mld = MldV1 | Query2 | Report2
 
 
 def decode_mld(data: bytes, source: IPv6Address, destination: IPv6Address) -> Mld:
@@ -117,7 +117,7 @@ def decode_mld(data: bytes, source: IPv6Address, destination: IPv6Address) -> Ml
     group = IPv6Address(cursor.take(_SIZE, "group"))
     if code == MldType.QUERY and len(data) > _PLAIN_SIZE:
         return _query(cursor, group, octet, times, reserved)
-    return Plain(_PLAIN[code], group, times, octet, reserved, cursor.rest())
+    return MldV1(_PLAIN[code], group, times, octet, reserved, cursor.rest())
 
 
 def _query(cursor: Cursor, group: IPv6Address, code: int, times: int, reserved: int) -> Query2:

@@ -18,7 +18,7 @@ from ryu_apps.evb.wire.vdp import ManagerId, UnknownTlv, VdpPdu
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.testbed.faults.rig import Rig
 from ryu_apps.testbed.harness.shell import end
-from ryu_apps.testbed.raw_frames import Flood, Wire
+from ryu_apps.testbed.raw_frames import Flood, RawSocket
 
 #: TLVs in an ECPDU, ECPDUs in a flood before it begins again.
 _TLVS, _PDUS = 20, 50
@@ -70,7 +70,7 @@ def _ecp(source: int, payloads: Sequence[bytes]) -> list[bytes]:
 def station_mac(rig: Rig, hypervisor: str) -> int:
     """The MAC address that a hypervisor's lldpad speaks with."""
     home = rig.cluster.hypervisors[hypervisor]
-    with Wire(home.namespace, home.uplink) as wire:
+    with RawSocket(home.namespace, home.uplink) as wire:
         return int.from_bytes(wire.socket.getsockname()[4])
 
 
@@ -78,7 +78,7 @@ def station_mac(rig: Rig, hypervisor: str) -> int:
 def flooding(rig: Rig, hypervisor: str, frames: Sequence[bytes], bound: tuple[int, int]) -> Iterator[Flood]:
     """Frames from an uplink, so many a second and in all."""
     home = rig.cluster.hypervisors[hypervisor]
-    with Wire(home.namespace, home.uplink) as wire, Flood(wire, frames, *bound).raging() as flood:
+    with RawSocket(home.namespace, home.uplink) as wire, Flood(wire, frames, *bound).raging() as flood:
         yield flood
 
 

@@ -8,13 +8,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.faults import hostile
-from ryu_apps.testbed.faults.proxy import Kind, Trap
-from ryu_apps.testbed.faults.rig import AT_S1, AT_S2, HOMES, S1, S2, Guest, Rig
+from ryu_apps.testbed.faults.proxy import MessageKind, Trap
+from ryu_apps.testbed.faults.rig import AT_S1, AT_S2, HOMES, S1, S2, Rig, RigVm
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.harness.station import VdptoolMode
 
 #: TCP ports of the controller behind the proxy, and of its REST interface.
 OPENFLOW, REST = 6654, 8080
@@ -34,7 +35,7 @@ class Scene:
 
     rig: Rig
     draw: random.Random
-    guests: tuple[Guest, ...]
+    guests: tuple[RigVm, ...]
     places: tuple[str, ...]
     wait_answered: Callable[[], None]
     lost_state: bool = False
@@ -50,7 +51,7 @@ def no_fault(scene: Scene) -> Iterator[None]:
 
 def controller_killed(scene: Scene) -> Iterator[None]:
     """While it holds something back, or at once."""
-    kind = scene.draw.choice([None, Kind.CHANGE, Kind.CONFIRMATION, Kind.VDP_ANSWER])
+    kind = scene.draw.choice([None, MessageKind.CHANGE, MessageKind.CONFIRMATION, MessageKind.VDP_ANSWER])
     if kind is not None:
         scene.rig.proxy.set(Trap((kind,), copies=0))
     yield
@@ -90,7 +91,9 @@ def frames_late(scene: Scene) -> Iterator[None]:
 
 def switch_slow(scene: Scene) -> Iterator[None]:
     dpid = scene.draw.choice((S1, S2))
-    yield from _trapped(scene, Trap((Kind.CHANGE,), dpid, copies=1, slow=scene.draw.choice((0.01, 0.1)), times=20))
+    yield from _trapped(
+        scene, Trap((MessageKind.CHANGE,), dpid, copies=1, slow=scene.draw.choice((0.01, 0.1)), times=20)
+    )
 
 
 def station_killed(scene: Scene) -> Iterator[None]:
@@ -107,7 +110,7 @@ def link_flap(scene: Scene) -> Iterator[None]:
     for state in ("down", "up"):
         since = time.monotonic()
         run(["ip", "link", "set", f"s{port.dpid}-eth{port.port_no}", state])
-        wait_until(lambda since=since, state=state: scene.rig.events(since, f"port.{state}"), f"port {state}", 5)
+        wait_until(partial(scene.rig.events, since, f"port.{state}"), f"port {state}", 5)
 
 
 def operator_recall(scene: Scene) -> Iterator[None]:
@@ -116,8 +119,10 @@ def operator_recall(scene: Scene) -> Iterator[None]:
         scene.rig.recall(guest)
 
 
-def _frame(scene: Scene) -> Kind:
-    return scene.draw.choice([Kind.VDP_REQUEST, Kind.VDP_ANSWER, Kind.STATION_ACK, Kind.BRIDGE_ACK])
+def _frame(scene: Scene) -> MessageKind:
+    return scene.draw.choice(
+        [MessageKind.VDP_REQUEST, MessageKind.VDP_ANSWER, MessageKind.STATION_ACK, MessageKind.BRIDGE_ACK]
+    )
 
 
 def _trapped(scene: Scene, trap: Trap) -> Iterator[None]:
@@ -164,7 +169,7 @@ def _state_lost(scene: Scene, keep: bool) -> Iterator[None]:
 
 def _repeat_bystanders(rig: Rig) -> None:
     for guest, home in HOMES.items():
-        rig.granted(home, Mode.ASSOCIATE, guest, limit=20)
+        rig.granted(home, VdptoolMode.ASSOCIATE, guest, limit=20)
 
 
 # --- others ---
@@ -226,7 +231,7 @@ def _deleted(scene: Scene, command: str) -> Iterator[None]:
         since = time.monotonic()
         run(["ovs-ofctl", "-O", "OpenFlow13", command, switch])
         for kind in ("switch.altered", "switch.ready"):
-            wait_until(lambda kind=kind: scene.rig.events(since, kind), f"{command} {switch}: {kind}", 10)
+            wait_until(partial(scene.rig.events, since, kind), f"{command} {switch}: {kind}", 10)
 
 
 def _named(*faults: Fault) -> dict[str, Fault]:

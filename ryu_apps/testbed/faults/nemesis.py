@@ -21,16 +21,16 @@ from pathlib import Path
 from ryu_apps.evb.protocol.timers import agree
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.testbed.faults.kinds import FAULTS, Scene
-from ryu_apps.testbed.faults.rig import HOMES, Guest, Rig
+from ryu_apps.testbed.faults.rig import HOMES, Rig, RigVm
 from ryu_apps.testbed.harness import sandbox
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.station import Mode
+from ryu_apps.testbed.harness.station import VdptoolMode
 from ryu_apps.testbed.short_timers import QUICK
 
-GUESTS = tuple(Guest(f"roamer{number}", 60 + number) for number in range(3))
+GUESTS = tuple(RigVm(f"roamer{number}", 60 + number) for number in range(3))
 #: Hypervisors with no bystander.
 PLACES = ("hv1", "hv2", "hv5", "hv6")
-MODES = (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE, Mode.DEASSOCIATE)
+MODES = (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE, VdptoolMode.DEASSOCIATE)
 #: Seconds that things take on a busy machine besides what timers say.
 SLACK = 6.0
 #: Of these, what a change of owner may take.
@@ -119,7 +119,7 @@ class Nemesis:
         with suppress(TimeoutError):
             wait_until(self._agree, "agreement under the fault", 2.0, pause=0.05)
 
-    def _order(self) -> tuple[str, Mode]:
+    def _order(self) -> tuple[str, VdptoolMode]:
         return self.draw.choice(PLACES), self.draw.choice(MODES)
 
     def _check(self) -> None:
@@ -156,7 +156,7 @@ class Nemesis:
     def _ready(self) -> bool:
         return all(one["readiness"] == "ready" for one in self.rig.controller.get("/evb/status")["switches"])
 
-    def _agree_on(self, guest: Guest) -> bool:
+    def _agree_on(self, guest: RigVm) -> bool:
         """One owner, at the switches as at the bridge, and no station that is associated elsewhere."""
         known = self.rig.known(guest) or {"owner": None, "attachments": []}
         if any(one["wanted"] or one["phase"] == "releasing" for one in known["attachments"]):
@@ -166,8 +166,8 @@ class Nemesis:
         ports = [str(self.rig.cluster.hypervisors[place].port) for place in owners]
         return holders == owners and ports == ([known["owner"]] if known["owner"] else [])
 
-    def _associated(self, place: str, guest: Guest) -> bool:
-        return self.rig.cluster.hypervisors[place].station.holds(Mode.ASSOCIATE, guest.vsi)
+    def _associated(self, place: str, guest: RigVm) -> bool:
+        return self.rig.cluster.hypervisors[place].station.holds(VdptoolMode.ASSOCIATE, guest.vsi)
 
 
 def shapes(tables: dict[str, list[str]]) -> dict[str, list[str]]:

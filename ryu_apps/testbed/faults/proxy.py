@@ -26,7 +26,7 @@ _RETRY = 0.02
 _NCB = NEAREST_CUSTOMER_BRIDGE.to_bytes(6, "big")
 
 
-class Kind(Enum):
+class MessageKind(Enum):
     """What an OpenFlow 1.3 message is to a test."""
 
     CHANGE = "change"
@@ -47,7 +47,7 @@ _CHANGES, _REPLIES = {_FLOW_MOD, 15}, {19, 21}
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class CountedMessage:
     """One message on its way.
 
     Attributes:
@@ -60,32 +60,32 @@ class Message:
     octets: bytes
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> MessageKind:
         """What it is."""
         number = self.octets[1]
         if number in _CHANGES or (number == _EXPERIMENTER and not self.up):
-            return Kind.CHANGE
+            return MessageKind.CHANGE
         if number in _REPLIES or (number == _EXPERIMENTER and self.up):
-            return Kind.CONFIRMATION
+            return MessageKind.CONFIRMATION
         if number in (_PACKET_IN, _PACKET_OUT):
             return self._frame_kind()
-        return Kind.OTHER
+        return MessageKind.OTHER
 
     def about(self, vsi: str) -> bool:
         """Does it carry this VSIID (a UUID as text)?"""
         return UUID(vsi).bytes in self.octets
 
-    def _frame_kind(self) -> Kind:
+    def _frame_kind(self) -> MessageKind:
         at = self.octets.find(_NCB, _HEADER)
         if at < 0 or int.from_bytes(self.octets[at + 12 : at + 14]) != ETHERTYPE_ECP:
-            return Kind.OTHER
+            return MessageKind.OTHER
         try:
             op = Ecpdu.decode(self.octets[at + 14 :]).op
         except WireError:
-            return Kind.OTHER
+            return MessageKind.OTHER
         if op is EcpOp.REQUEST:
-            return Kind.VDP_REQUEST if self.up else Kind.VDP_ANSWER
-        return Kind.STATION_ACK if self.up else Kind.BRIDGE_ACK
+            return MessageKind.VDP_REQUEST if self.up else MessageKind.VDP_ANSWER
+        return MessageKind.STATION_ACK if self.up else MessageKind.BRIDGE_ACK
 
 
 @dataclass(eq=False, slots=True)
@@ -100,16 +100,16 @@ class Trap:
         caught: those it has befallen.
     """
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[MessageKind, ...]
     dpid: int | None = None
     vsi: str | None = None
     copies: int = 0
     delay: float = 0.0
     slow: float = 0.0
     times: int | None = None
-    caught: list[Message] = field(default_factory=list)
+    caught: list[CountedMessage] = field(default_factory=list)
 
-    def wants(self, message: Message) -> bool:
+    def wants(self, message: CountedMessage) -> bool:
         """Is this one of those?"""
         if self.times is not None and len(self.caught) >= self.times:
             return False
@@ -121,7 +121,7 @@ class Trap:
 class _Channel:
     """One switch's connection and ours to the controller on its behalf."""
 
-    def __init__(self, switch: socket.socket, befall: Callable[[_Channel, Message], None]) -> None:
+    def __init__(self, switch: socket.socket, befall: Callable[[_Channel, CountedMessage], None]) -> None:
         self.dpid = 0
         self.dead = False
         self.switch = switch
@@ -139,7 +139,7 @@ class _Channel:
         self._carry(True)
         back.join()
 
-    def deliver(self, message: Message) -> None:
+    def deliver(self, message: CountedMessage) -> None:
         """Send a message on, unless the channel has died or ended."""
         sink = self.controller if message.up else self.switch
         if sink is None or self.dead:
@@ -170,12 +170,12 @@ class _Channel:
             for octets in _messages(source):
                 if up and octets[1] == _FEATURES_REPLY:
                     self.dpid = int.from_bytes(octets[8:16])
-                self._befall(self, Message(self.dpid, up, octets))
+                self._befall(self, CountedMessage(self.dpid, up, octets))
         if not self.dead:
             self.close()
 
 
-class Proxy:
+class ChannelProxy:
     """Between all switches and the controller.
 
     Attributes:
@@ -185,7 +185,7 @@ class Proxy:
 
     def __init__(self, listen: int, controller: int) -> None:
         """Both are TCP ports of the loopback."""
-        self.passed: Counter[tuple[int, Kind]] = Counter()
+        self.passed: Counter[tuple[int, MessageKind]] = Counter()
         self.flow_mods: Counter[int] = Counter()
         self._controller = controller
         self._channels: list[_Channel] = []
@@ -249,7 +249,7 @@ class Proxy:
                 self._threads.append(threading.Thread(target=channel.run, args=(self._controller,), daemon=True))
                 self._threads[-1].start()
 
-    def _befall(self, channel: _Channel, message: Message) -> None:
+    def _befall(self, channel: _Channel, message: CountedMessage) -> None:
         if message.dpid in self._barred and not channel.dead:
             channel.close()
             return

@@ -23,7 +23,7 @@ from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Timers
 from ryu_apps.evb.wire.association import VdpMode
-from ryu_apps.testbed.faults.proxy import Proxy
+from ryu_apps.testbed.faults.proxy import ChannelProxy
 from ryu_apps.testbed.flow_dumps import gates, read_dump
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS, Controller
@@ -31,8 +31,8 @@ from ryu_apps.testbed.harness.exchanges import VdpMessage, vdp_messages
 from ryu_apps.testbed.harness.ovs import dump_flows, dump_groups
 from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
 from ryu_apps.testbed.harness.shell import PATIENCE, CommandError, wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.topologies import two_switch
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -44,15 +44,15 @@ PATIENT = Timers(rwd=20, rka=23)
 BRISK = Timers(rwd=17, rka=20)
 
 _WIRE_MODE = {
-    Mode.PREASSOCIATE: VdpMode.PREASSOCIATE,
-    Mode.PREASSOCIATE_RR: VdpMode.PREASSOCIATE_RR,
-    Mode.ASSOCIATE: VdpMode.ASSOCIATE,
-    Mode.DEASSOCIATE: VdpMode.DEASSOCIATE,
+    VdptoolMode.PREASSOCIATE: VdpMode.PREASSOCIATE,
+    VdptoolMode.PREASSOCIATE_RR: VdpMode.PREASSOCIATE_RR,
+    VdptoolMode.ASSOCIATE: VdpMode.ASSOCIATE,
+    VdptoolMode.DEASSOCIATE: VdpMode.DEASSOCIATE,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class RigVm:
     """A VM as its VSI; ``number`` makes its addresses, ``more`` are MAC addresses of further interfaces."""
 
     name: str
@@ -61,11 +61,11 @@ class Guest:
     more: tuple[str, ...] = ()
 
     @property
-    def vsi(self) -> Vsi:
+    def vsi(self) -> VdptoolVsi:
         """As stations name it."""
         uuid = str(uuid5(NAMESPACE_URL, f"faults/{self.name}"))
         filters = tuple(f"{two_switch.NATIVE_VLAN}-{mac}" for mac in (self.mac, *self.more))
-        return Vsi(uuid, self.type_id, 1, filters, self.ip)
+        return VdptoolVsi(uuid, self.type_id, 1, filters, self.ip)
 
     @property
     def mac(self) -> str:
@@ -81,11 +81,11 @@ class Guest:
 #: The bystanders: a pair across the trunk, a pair behind one uplink, and one VM at each switch that talks to an end
 #: system there.
 HOMES = {
-    Guest("b1", 1): "hv3",
-    Guest("b2", 2): "hv7",
-    Guest("b3", 3): "hv4",
-    Guest("b4", 4): "hv8",
-    Guest("b5", 5): "hv3",
+    RigVm("b1", 1): "hv3",
+    RigVm("b2", 2): "hv7",
+    RigVm("b3", 3): "hv4",
+    RigVm("b4", 4): "hv8",
+    RigVm("b5", 5): "hv3",
 }
 INTERVAL = 0.004
 FLOWS = (
@@ -131,7 +131,7 @@ class Rig:
         # Switches are told the proxy's port; of two ports on ryu-manager's command line the later counts.
         self._apps = ("--ofp-tcp-listen-port=6654", *APPS, *more)
         self.cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, self._apps)
-        self.proxy = Proxy(6653, 6654)
+        self.proxy = ChannelProxy(6653, 6654)
 
     @property
     def controller(self) -> Controller:
@@ -143,7 +143,7 @@ class Rig:
             self.cluster.start()
             wait_until(self._relays, "reflective relay at every station")
             for guest, home in HOMES.items():
-                self.cluster.boot(Vm(guest.name, guest.mac, guest.ip), home)
+                self.cluster.boot(NamespaceVm(guest.name, guest.mac, guest.ip), home)
                 self.admit(guest, home)
         except BaseException:
             self.__exit__(None, None, None)
@@ -160,7 +160,7 @@ class Rig:
         self.proxy.close()
 
     # --- stations ---
-    def ask(self, hypervisor: str, mode: Mode, guest: Guest) -> str:
+    def ask(self, hypervisor: str, mode: VdptoolMode, guest: RigVm) -> str:
         """Have a station ask; returns when it has taken the order, not when the bridge has answered.
 
         Returns:
@@ -170,17 +170,17 @@ class Rig:
         command = station.namespace.argv(("vdptool", "-i", station.interface, "-T", *guest.vsi.arguments(mode)))
         return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
 
-    def answers(self, hypervisor: str, guest: Guest, since: float) -> list[VdpMessage]:
+    def answers(self, hypervisor: str, guest: RigVm, since: float) -> list[VdpMessage]:
         """What the bridge told a station about a VSI."""
         return [one for one in self.messages(hypervisor, guest, since) if not one.from_station]
 
-    def messages(self, hypervisor: str, guest: Guest, since: float) -> list[VdpMessage]:
+    def messages(self, hypervisor: str, guest: RigVm, since: float) -> list[VdpMessage]:
         """VDP about a VSI at an uplink, both ways."""
         self.cluster.watcher.settle()
         seen = [one for one in list(self.cluster.hypervisors[hypervisor].tap.sightings) if one.t >= since]
         return [one for one in vdp_messages(seen) if one.vsi == guest.vsi.uuid]
 
-    def answered(self, hypervisor: str, mode: Mode, guest: Guest, limit: float = 8.0) -> VdpMessage:
+    def answered(self, hypervisor: str, mode: VdptoolMode, guest: RigVm, limit: float = 8.0) -> VdpMessage:
         """Ask until the bridge answers: a station that still waits for an older answer takes no order.
 
         Raises:
@@ -200,7 +200,7 @@ class Rig:
 
         return wait_until(answer, f"{hypervisor}: an answer to {mode.value} of {guest.name}", limit, pause=0.005)
 
-    def granted(self, hypervisor: str, mode: Mode, guest: Guest, limit: float = 8.0) -> VdpMessage:
+    def granted(self, hypervisor: str, mode: VdptoolMode, guest: RigVm, limit: float = 8.0) -> VdpMessage:
         """As :meth:`answered`; the answer has to be a success.
 
         Raises:
@@ -210,12 +210,12 @@ class Rig:
         assert message.answer is not None and message.answer.success, f"{guest.name} at {hypervisor}: {message}"
         return message
 
-    def admit(self, guest: Guest, hypervisor: str) -> None:
+    def admit(self, guest: RigVm, hypervisor: str) -> None:
         """Reserve and associate."""
-        self.granted(hypervisor, Mode.PREASSOCIATE_RR, guest)
-        self.granted(hypervisor, Mode.ASSOCIATE, guest)
+        self.granted(hypervisor, VdptoolMode.PREASSOCIATE_RR, guest)
+        self.granted(hypervisor, VdptoolMode.ASSOCIATE, guest)
 
-    def let_go(self, hypervisor: str, guest: Guest, limit: float = 8.0) -> None:
+    def let_go(self, hypervisor: str, guest: RigVm, limit: float = 8.0) -> None:
         """De-associate until the station holds the VSI no more; one that gets no answer forgets it too."""
         asked = [0.0]
 
@@ -223,29 +223,32 @@ class Rig:
             if not self.holds(hypervisor, guest):
                 return True
             if time.monotonic() > asked[0] + 0.25:
-                self.ask(hypervisor, Mode.DEASSOCIATE, guest)
+                self.ask(hypervisor, VdptoolMode.DEASSOCIATE, guest)
                 asked[0] = time.monotonic()
             return False
 
         wait_until(gone, f"{hypervisor} to let {guest.name} go", limit, pause=0.005)
 
-    def dismiss(self, guest: Guest, *hypervisors: str) -> None:
+    def dismiss(self, guest: RigVm, *hypervisors: str) -> None:
         """De-associate wherever a station holds the VSI, then see that the bridge knows it no more."""
         for hypervisor in hypervisors:
             self.let_go(hypervisor, guest)
         wait_until(lambda: self.known(guest) is None, f"{guest.name} forgotten", 25)
 
-    def holds(self, hypervisor: str, guest: Guest) -> bool:
+    def holds(self, hypervisor: str, guest: RigVm) -> bool:
         """Does the station believe that it has the VSI?"""
         station = self.cluster.hypervisors[hypervisor].station
-        return any(station.holds(mode, guest.vsi) for mode in (Mode.ASSOCIATE, Mode.PREASSOCIATE_RR, Mode.PREASSOCIATE))
+        return any(
+            station.holds(mode, guest.vsi)
+            for mode in (VdptoolMode.ASSOCIATE, VdptoolMode.PREASSOCIATE_RR, VdptoolMode.PREASSOCIATE)
+        )
 
     # --- the bridge ---
-    def known(self, guest: Guest) -> dict[str, Any] | None:
+    def known(self, guest: RigVm) -> dict[str, Any] | None:
         """A VSI as REST shows it."""
         return next((one for one in self.controller.get("/evb/vsis") if one["vsi"] == guest.vsi.uuid), None)
 
-    def events(self, since: float, kind: str, guest: Guest | None = None) -> list[dict[str, Any]]:
+    def events(self, since: float, kind: str, guest: RigVm | None = None) -> list[dict[str, Any]]:
         """The journal's events of a kind after a moment."""
         found = self.controller.get(f"/evb/events?since={since}")
         return [one for one in found if one["kind"] == kind and (guest is None or one["vsi"] == guest.vsi.uuid)]
@@ -261,7 +264,7 @@ class Rig:
         self.controller.wait_connected(2)
         return time.monotonic() - begun
 
-    def recall(self, guest: Guest) -> None:
+    def recall(self, guest: RigVm) -> None:
         """Take a VM off the network as an operator does; one that is not there, or just gone, is no mistake."""
         try:
             self.controller.delete(f"/evb/vsis/{guest.vsi.uuid}")
@@ -277,7 +280,7 @@ class Rig:
         if keep:
             state.touch()
 
-    def tidy(self, *guests: Guest) -> None:
+    def tidy(self, *guests: RigVm) -> None:
         """After a test, also one that failed: no traps, and these VMs nowhere."""
         self.proxy.clear()
         self.proxy.admit()
@@ -291,7 +294,7 @@ class Rig:
         """Rules and groups of every switch."""
         return {name: dump_flows(name) + dump_groups(name) for name in ("s1", "s2")}
 
-    def places(self, guest: Guest) -> list[str]:
+    def places(self, guest: RigVm) -> list[str]:
         """Hypervisors at whose ports the VM's frames are let in; more than one must never be."""
         found = []
         for hypervisor in self.cluster.hypervisors.values():

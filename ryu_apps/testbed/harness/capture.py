@@ -40,17 +40,17 @@ class Sighting:
 
 
 #: A classic BPF program: (code, jump if true, jump if false, operand).
-Program = Sequence[tuple[int, int, int, int]]
+FilterProgram = Sequence[tuple[int, int, int, int]]
 
 
-def only_ethertypes(*ethertypes: int) -> Program:
+def only_ethertypes(*ethertypes: int) -> FilterProgram:
     """Pass frames of these EtherTypes (untagged frames only)."""
     count = len(ethertypes)
     compare = [(0x15, count - number - 1 + 1, 0, ethertype) for number, ethertype in enumerate(ethertypes)]
     return [(0x28, 0, 0, 12), *compare, (0x06, 0, 0, 0), (0x06, 0, 0, _LENGTH)]
 
 
-def all_but_ethertypes(*ethertypes: int) -> Program:
+def all_but_ethertypes(*ethertypes: int) -> FilterProgram:
     """Pass every frame except those of these EtherTypes."""
     *head, reject, accept = only_ethertypes(*ethertypes)
     return [*head, accept, reject]
@@ -59,7 +59,7 @@ def all_but_ethertypes(*ethertypes: int) -> Program:
 class Tap:
     """Everything a filter lets through at one interface, in order of arrival."""
 
-    def __init__(self, namespace: Namespace, interface: str, program: Program) -> None:
+    def __init__(self, namespace: Namespace, interface: str, program: FilterProgram) -> None:
         self.name = f"{namespace.name}:{interface}"
         self.sightings: list[Sighting] = []
         # Protocol 0 until the filter is in place: nothing unfiltered may slip in.
@@ -86,7 +86,7 @@ class Tap:
         return [sighting for sighting in list(self.sightings) if wanted(sighting)]
 
 
-class Watcher:
+class TapReader:
     """The thread that reads taps."""
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ def _stamp(ancillary: list[tuple[int, int, bytes]]) -> float:
     return time.time()
 
 
-def _attach(sock: socket.socket, program: Program) -> None:
+def _attach(sock: socket.socket, program: FilterProgram) -> None:
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
     buffer = ctypes.create_string_buffer(code)
     sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HL", len(program), ctypes.addressof(buffer)))

@@ -17,13 +17,13 @@ from typing import Any, Self
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
 from ryu_apps.testbed.harness import mininet_api
-from ryu_apps.testbed.harness.capture import Tap, Watcher, only_ethertypes
+from ryu_apps.testbed.harness.capture import Tap, TapReader, only_ethertypes
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovs import PrivateOvs
 from ryu_apps.testbed.harness.shell import Namespace, run
-from ryu_apps.testbed.harness.station import LldpadStation, Station
+from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation
 from ryu_apps.testbed.harness.vepa import VepaEdge
-from ryu_apps.testbed.harness.vm import Vm, no_checksum_offload
+from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
 from ryu_apps.topologies.mininet_topo import EndSystem, mac_text, topo_of
 
 _DATAPATH = "ovs-netdev"
@@ -34,7 +34,7 @@ class NameClashError(RuntimeError):
 
 
 #: Makes the station of an uplink: (namespace, interface, folder for its files).
-StationMaker = Callable[[Namespace, str, Path], Station]
+StationMaker = Callable[[Namespace, str, Path], HypervisorStation]
 
 
 class Hypervisor:
@@ -50,7 +50,7 @@ class Hypervisor:
     """
 
     def __init__(
-        self, port: PortId, namespace: Namespace, folder: Path, watcher: Watcher, station: StationMaker
+        self, port: PortId, namespace: Namespace, folder: Path, watcher: TapReader, station: StationMaker
     ) -> None:
         self.name = name = namespace.name
         self.port = port
@@ -114,10 +114,10 @@ class Cluster:
         (folder / "ovs").mkdir()
         self.ovs = PrivateOvs(folder / "ovs")
         self.controller = Controller(self._config, folder, *ports)
-        self.watcher = Watcher()
+        self.watcher = TapReader()
         self.hypervisors: dict[str, Hypervisor] = {}
         self.hosts: dict[str, EndHost] = {}
-        self.vms: dict[str, Vm] = {}
+        self.vms: dict[str, NamespaceVm] = {}
         self._net: Any = None
 
     def __enter__(self) -> Self:
@@ -165,7 +165,7 @@ class Cluster:
         self.controller.stop()
         self.ovs.stop()
 
-    def boot(self, vm: Vm, hypervisor: str) -> None:
+    def boot(self, vm: NamespaceVm, hypervisor: str) -> None:
         """Start a VM at a hypervisor, its port connected; the bridge has not been told."""
         home = self.hypervisors[hypervisor]
         vm.boot(home.namespace)

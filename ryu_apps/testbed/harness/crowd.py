@@ -27,7 +27,7 @@ _BEAT = struct.Struct("!Q")
 _PATIENCE = 10.0
 
 
-class Connection:
+class CrowdConnection:
     """One connection, known by the port of its client."""
 
     def __init__(self, stream, client):
@@ -103,7 +103,7 @@ class Crowd:
                     stream, peer = listener.accept()
                 except BlockingIOError:
                     return
-                self._adopt(Connection(stream, peer[1]))
+                self._adopt(CrowdConnection(stream, peer[1]))
 
         self.selector.register(listener, selectors.EVENT_READ, accept)
         return True
@@ -125,7 +125,7 @@ class Crowd:
                     ready.unregister(key.fileobj)
                     stream = waiting.pop(key.fd)
                     if not stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                        self._adopt(Connection(stream, stream.getsockname()[1]))
+                        self._adopt(CrowdConnection(stream, stream.getsockname()[1]))
         return len(self.connections)
 
     def beat(self):

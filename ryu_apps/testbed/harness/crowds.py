@@ -14,7 +14,7 @@ from ryu_apps.testbed.harness import crowd
 from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
 
 
-class Heard(NamedTuple):
+class CrowdReport(NamedTuple):
     """What one connection has heard: the last beat, when (monotonic seconds), and what broke it."""
 
     beat: int
@@ -50,9 +50,9 @@ class CrowdEnd:
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
-    def heard(self) -> dict[int, Heard]:
+    def heard(self) -> dict[int, CrowdReport]:
         """What every connection has heard, by its client's port."""
-        return {int(port): Heard(*heard) for port, heard in self.tell("report").items()}
+        return {int(port): CrowdReport(*heard) for port, heard in self.tell("report").items()}
 
 
 def silent_after(talker: CrowdEnd, listener: CrowdEnd, limit: float = 10.0) -> int:

@@ -22,7 +22,7 @@ _NOWHERE = "nowhere"
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 _MCAST_JOIN_SOURCE_GROUP = 46
 
-Group = IPv4Address | IPv6Address
+GroupAddress = IPv4Address | IPv6Address
 
 
 def interface_index(namespace: Namespace, interface: str) -> int:
@@ -116,7 +116,7 @@ class Stream:
             self._socket.sendto(_NUMBER.pack(len(self.sent) - 1), self._target)
 
 
-class Listener:
+class GroupReceiver:
     """A receiver that has joined a group.
 
     Attributes:
@@ -185,7 +185,7 @@ class Listener:
                 self.heard.append(_NUMBER.unpack_from(data)[0])
 
 
-def _sockaddr(address: Group) -> bytes:
+def _sockaddr(address: GroupAddress) -> bytes:
     if isinstance(address, IPv4Address):
         return (struct.pack("=HH", socket.AF_INET, 0) + address.packed).ljust(128, b"\0")
     return (struct.pack("=HHI", socket.AF_INET6, 0, 0) + address.packed).ljust(128, b"\0")

@@ -13,11 +13,11 @@ import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from ryu_apps.testbed.harness.capture import Sighting, Tap, Watcher, all_but_ethertypes
+from ryu_apps.testbed.harness.capture import Sighting, Tap, TapReader, all_but_ethertypes
 from ryu_apps.testbed.harness.prober import LEAK_MAGIC, PROBE
 from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.vepa import VepaEdge
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.vm import NamespaceVm
 
 ETHERTYPE_LLDP, ETHERTYPE_ECP, ETHERTYPE_IPV4, ETHERTYPE_RARP = 0x88CC, 0x8940, 0x0800, 0x8035
 _INTERVAL = 0.002
@@ -25,7 +25,7 @@ _BROADCAST = b"\xff" * 6
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class StagedTarget:
     """Whom the injected datagrams are for: an end system and a port that policy allows; from port ``source``."""
 
     mac: str
@@ -37,7 +37,7 @@ class Target:
 class StagedPort:
     """A VM's port at a hypervisor before the VM is there."""
 
-    def __init__(self, namespace: Namespace, edge: VepaEdge, vm: Vm, watcher: Watcher) -> None:
+    def __init__(self, namespace: Namespace, edge: VepaEdge, vm: NamespaceVm, watcher: TapReader) -> None:
         self.injected = 0
         self._edge = edge
         self._outer, self._inner = f"{vm.name}-s", f"{vm.name}-i"
@@ -53,7 +53,7 @@ class StagedPort:
         edge.raise_port(self._outer)
         self._tap = watcher.watch(Tap(namespace, self._inner, all_but_ethertypes(ETHERTYPE_LLDP, ETHERTYPE_ECP)))
 
-    def inject(self, target: Target) -> None:
+    def inject(self, target: StagedTarget) -> None:
         """Start sending as if we were the VM: datagrams, and the RARP with which hypervisors announce a guest."""
         frames = [datagram(self._vm.mac, self._vm.ip, target), announcement(self._vm.mac, LEAK_MAGIC)]
         self._injector = threading.Thread(target=self._send, args=(frames,), name="injector", daemon=True)
@@ -99,7 +99,7 @@ def announcement(mac: str, mark: bytes = b"") -> bytes:
     return (_BROADCAST + octets + struct.pack("!H", ETHERTYPE_RARP) + body + mark).ljust(60, b"\0")
 
 
-def datagram(mac: str, ip: str, target: Target) -> bytes:
+def datagram(mac: str, ip: str, target: StagedTarget) -> bytes:
     """A probe datagram that is recognisable as injected."""
     payload = PROBE.pack(LEAK_MAGIC, 0, time.monotonic())
     udp = struct.pack("!HHHH", target.source or target.port, target.port, 8 + len(payload), 0) + payload

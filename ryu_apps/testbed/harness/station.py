@@ -21,7 +21,7 @@ from typing import Protocol
 from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
 
 
-class Mode(Enum):
+class VdptoolMode(Enum):
     """What a station can ask for; the values are vdptool's words."""
 
     PREASSOCIATE = "preassoc"
@@ -31,7 +31,7 @@ class Mode(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Vsi:
+class VdptoolVsi:
     """A VM's interface as a station names it to the bridge.
 
     Attributes:
@@ -51,7 +51,7 @@ class Vsi:
     manager: str = "vcm1"
     ip6: str | None = None
 
-    def arguments(self, mode: Mode, migrating: bool = False) -> list[str]:
+    def arguments(self, mode: VdptoolMode, migrating: bool = False) -> list[str]:
         """vdptool's ``-V`` and ``-c`` arguments; ``migrating`` sets the M bit (first request of a VSI only)."""
         settings = [
             f"mode={mode.value}",
@@ -67,16 +67,16 @@ class Vsi:
         return ["-V", mode.value, *(word for setting in settings for word in ("-c", setting))]
 
 
-def numbered(number: int, type_id: int, version: int, vid: int) -> Vsi:
+def numbered(number: int, type_id: int, version: int, vid: int) -> VdptoolVsi:
     """One of many VSIs, numbers up to 20 bits: all its names come from the number."""
     mac = (0x525401000000 | number).to_bytes(6).hex(":")
     uuid = f"00000000-0000-4000-8000-{number:012x}"
     ip = f"10.{64 | number >> 16}.{number >> 8 & 255}.{number & 255}"
-    return Vsi(uuid, type_id, version, (f"{vid}-{mac}",), ip)
+    return VdptoolVsi(uuid, type_id, version, (f"{vid}-{mac}",), ip)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class VdptoolAnswer:
     """What became of a request.
 
     Attributes:
@@ -91,7 +91,7 @@ class Answer:
     answered: float
 
 
-class Station(Protocol):
+class HypervisorStation(Protocol):
     """What a hypervisor needs of its station, whoever implements it; ``interface`` is the uplink."""
 
     namespace: Namespace
@@ -105,9 +105,9 @@ class Station(Protocol):
 
     def wait_ready(self, limit: float = 35.0) -> None: ...
 
-    def request(self, mode: Mode, vsi: Vsi, migrating: bool = False) -> Answer: ...
+    def request(self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False) -> VdptoolAnswer: ...
 
-    def holds(self, mode: Mode, vsi: Vsi) -> bool: ...
+    def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool: ...
 
 
 class StationError(RuntimeError):
@@ -187,16 +187,16 @@ class LldpadStation:
         except TimeoutError as error:
             raise StationError(str(error)) from None
 
-    def request(self, mode: Mode, vsi: Vsi, migrating: bool = False) -> Answer:
+    def request(self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False) -> VdptoolAnswer:
         """Ask the bridge and wait for its answer, 5 s at the most."""
         with self._turn:
             asked = time.monotonic()
             text = self._vdptool("-T", "-W", *vsi.arguments(mode, migrating))
             answered = time.monotonic()
         reason = read_answer(text, mode, vsi.uuid)
-        return Answer(not reason, reason, asked, answered)
+        return VdptoolAnswer(not reason, reason, asked, answered)
 
-    def holds(self, mode: Mode, vsi: Vsi) -> bool:
+    def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool:
         """Does lldpad itself believe that the VSI is in this mode?"""
         text = self._vdptool("-t", "-V", mode.value, "-c", f"mode={mode.value}", "-c", f"uuid={vsi.uuid}")
         return vsi.uuid in text
@@ -218,7 +218,7 @@ class LldpadStation:
         return done.stdout + done.stderr
 
 
-def read_answer(text: str, mode: Mode, uuid: str) -> str:
+def read_answer(text: str, mode: VdptoolMode, uuid: str) -> str:
     """Why vdptool's output is not a success of this request; empty when it is one."""
     fields = dict(line.strip().split(" = ", 1) for line in text.splitlines() if " = " in line)
     for line in text.splitlines():

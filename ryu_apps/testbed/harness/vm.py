@@ -28,7 +28,7 @@ class Process(Protocol):
     def signal(self, number: int) -> None: ...
 
 
-class Vm:
+class NamespaceVm:
     """A guest.
 
     Attributes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from ryu_apps.testbed.ladder.model import Ladder, Lane, Step
+from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 
 
-def render(ladder: Ladder) -> str:
+def render(ladder: LadderDiagram) -> str:
     """The text of a ``.mmd`` file."""
     # The front matter is YAML, in which a string of JSON is one.
     lines = ["---", f"title: {json.dumps(ladder.title, ensure_ascii=False)}", "---", "sequenceDiagram"]
@@ -16,7 +16,7 @@ def render(ladder: Ladder) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _statement(step: Step, milliseconds: float) -> str:
+def _statement(step: LadderStep, milliseconds: float) -> str:
     words = f"{milliseconds:.1f} ms: {_plain(step.text)}"
     if step.is_note:
         return f"Note over {step.origin.name}: {words}"

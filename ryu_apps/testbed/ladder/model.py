@@ -21,7 +21,7 @@ class Lane(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class LadderStep:
     """A message from one lane to another, or a note when both are the same.
 
     Attributes:
@@ -42,7 +42,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class LadderDiagram:
     """A whole diagram.
 
     Attributes:
@@ -53,13 +53,13 @@ class Ladder:
 
     title: str
     names: dict[Lane, str]
-    steps: tuple[Step, ...]
+    steps: tuple[LadderStep, ...]
 
-    def in_order(self) -> list[Step]:
+    def in_order(self) -> list[LadderStep]:
         """The steps by time; simultaneous ones as they were given."""
         return sorted(self.steps, key=lambda step: step.t)
 
-    def milliseconds(self, step: Step) -> float:
+    def milliseconds(self, step: LadderStep) -> float:
         """Time of a step since the first one."""
         return (step.t - self.in_order()[0].t) * 1000.0
 

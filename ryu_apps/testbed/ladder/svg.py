@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape
 
-from ryu_apps.testbed.ladder.model import Ladder, Lane, Step
+from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 
 _LANES = list(Lane)
 _LEFT, _SPACING, _RIGHT = 130, 185, 130
@@ -24,7 +24,7 @@ _ARROW_HEAD = """\
 <path d="M0 0 10 5 0 10z" fill="#2f6fde"/></marker></defs>"""
 
 
-def render(ladder: Ladder) -> str:
+def render(ladder: LadderDiagram) -> str:
     """The text of an ``.svg`` file."""
     steps = ladder.in_order()
     height = _TOP + _ROW * (len(steps) + 1) + _BOTTOM
@@ -45,7 +45,7 @@ def _x(lane: Lane) -> int:
     return _LEFT + _SPACING * _LANES.index(lane)
 
 
-def _lane(ladder: Ladder, lane: Lane, height: int) -> str:
+def _lane(ladder: LadderDiagram, lane: Lane, height: int) -> str:
     x = _x(lane)
     name = ladder.names.get(lane, "") if lane is not Lane.VCM else ""
     return (
@@ -55,13 +55,13 @@ def _lane(ladder: Ladder, lane: Lane, height: int) -> str:
     )
 
 
-def _step(step: Step, milliseconds: float, row: int) -> str:
+def _step(step: LadderStep, milliseconds: float, row: int) -> str:
     y = _TOP + _ROW * (row + 1)
     time = f'<text class="time" x="62" y="{y + 4}">{milliseconds:.1f} ms</text>'
     return time + (_note(step, y) if step.is_note else _arrow(step, y))
 
 
-def _arrow(step: Step, y: int) -> str:
+def _arrow(step: LadderStep, y: int) -> str:
     start, stop = _x(step.origin), _x(step.target)
     middle = _inside((start + stop) / 2, len(step.text))
     return (
@@ -70,7 +70,7 @@ def _arrow(step: Step, y: int) -> str:
     )
 
 
-def _note(step: Step, y: int) -> str:
+def _note(step: LadderStep, y: int) -> str:
     width = len(step.text) * _CHARACTER + 14
     x = _inside(_x(step.origin), len(step.text))
     return (

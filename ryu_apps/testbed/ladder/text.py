@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from ryu_apps.testbed.ladder.model import Ladder, Lane, Step
+from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 
 _WIDTH = 11
 _TIME = 10
@@ -15,7 +15,7 @@ _HEAD = 5
 _WORDS = _TIME + _WIDTH * len(_LANES)
 
 
-def render(ladder: Ladder) -> str:
+def render(ladder: LadderDiagram) -> str:
     """The diagram as lines of text, about 120 columns wide."""
     lines = [ladder.title, "", *_headings(ladder)]
     lines += [_line(ladder, step) for step in ladder.in_order()]
@@ -40,7 +40,7 @@ def folded(drawn: str, columns: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _headings(ladder: Ladder) -> list[str]:
+def _headings(ladder: LadderDiagram) -> list[str]:
     roles = [lane.value.split(" ") for lane in _LANES]
     rows = [[words[0] for words in roles], [" ".join(words[1:]) for words in roles]]
     rows.append([ladder.names.get(lane, "") if lane is not Lane.VCM else "" for lane in _LANES])
@@ -51,11 +51,11 @@ def _headings(ladder: Ladder) -> list[str]:
     ]
 
 
-def _line(ladder: Ladder, step: Step) -> str:
+def _line(ladder: LadderDiagram, step: LadderStep) -> str:
     return f"{ladder.milliseconds(step):{_TIME - 1}.1f} {_rungs(step)} {step.text}"
 
 
-def _rungs(step: Step) -> str:
+def _rungs(step: LadderStep) -> str:
     cells = list((" " * (_WIDTH // 2) + "│" + " " * (_WIDTH - _WIDTH // 2 - 1)) * len(_LANES))
     start, stop = _column(step.origin), _column(step.target)
     if step.is_note:

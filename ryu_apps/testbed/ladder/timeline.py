@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ryu_apps.testbed.ladder.model import Lane, Step
+from ryu_apps.testbed.ladder.model import LadderStep, Lane
 
 #: A timeline event as REST tells it: t, kind, port, detail.
-Event = Mapping[str, Any]
+TimelineEntry = Mapping[str, Any]
 
 _MODES = {
     "PREASSOCIATE": "Pre-Associate",
@@ -67,7 +67,7 @@ _KINDS: dict[str, tuple[int, Callable[[Mapping[str, Any]], str]]] = {
 }
 
 
-def steps_of(events: Iterable[Event], source: str, destination: str) -> list[Step]:
+def steps_of(events: Iterable[TimelineEntry], source: str, destination: str) -> list[LadderStep]:
     """The steps of a migration's timeline.
 
     Args:
@@ -83,5 +83,5 @@ def steps_of(events: Iterable[Event], source: str, destination: str) -> list[Ste
         station, switch = end
         direction, words = kind
         origin, target = {1: (station, switch), -1: (switch, station), 0: (switch, switch)}[direction]
-        steps.append(Step(event["t"], origin, target, words(event["detail"])))
+        steps.append(LadderStep(event["t"], origin, target, words(event["detail"])))
     return steps

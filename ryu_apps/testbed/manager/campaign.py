@@ -12,21 +12,22 @@ from functools import partial
 from pathlib import Path
 
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
-from ryu_apps.testbed.flow_dumps import Departure, dump_rules, left_behind, owner_at, read_dump
+from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import LldpadStation
 from ryu_apps.testbed.manager.figures import attempt_report, ends_of, lost_at_rest
-from ryu_apps.testbed.manager.guests import Guests, cluster_of
-from ryu_apps.testbed.manager.hands import Attempt, Manners
+from ryu_apps.testbed.manager.guests import TestVms, cluster_of
+from ryu_apps.testbed.manager.hands import Attempt, MoveOptions
 from ryu_apps.testbed.manager.report import ClusterReport, VmReport, as_text
-from ryu_apps.testbed.manager.run import Manager, Progress
+from ryu_apps.testbed.manager.run import Manager
+from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.testbed.replay.player import LAST_ONES, RUN_OUT, RUN_UP, TIDY
 from ryu_apps.vcm.loader import Loaded
-from ryu_apps.vcm.move import Do, MoveState, Step
-from ryu_apps.vcm.orchestrator import Halt, Orchestrator, Release, Settings
-from ryu_apps.vcm.plans import Goal, Kind, affected, make_plan
+from ryu_apps.vcm.move import Do, MoveState, MoveStep
+from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits, Orchestrator, ReleasePlaces
+from ryu_apps.vcm.plans import Goal, GoalKind, affected, make_plan
 
 #: In place of a number of rules: the VM's own gate is not there.
 _NO_GATE = -1
@@ -48,7 +49,7 @@ class Task:
     """
 
     goal: Goal
-    settings: Settings = Settings()
+    settings: MoveLimits = MoveLimits()
     parallel: int = 2
     copy: float = 0.3
     interval: float = 0.01
@@ -63,7 +64,7 @@ def perform(
     task: Task,
     output: Path,
     station: str,
-    tell: Progress = lambda words: None,
+    tell: ShowProgress = lambda words: None,
     ready: Callable[[Callable[[], None]], None] = lambda halt: None,
 ) -> ClusterReport:
     """Do a task on a cluster of its own and write report and logs.
@@ -85,7 +86,7 @@ def perform(
         try:
             with cluster:
                 campaign = Campaign(loaded, cluster, task, station, tell)
-                ready(lambda: campaign.manager.post(Halt()))
+                ready(lambda: campaign.manager.post(HaltGoal()))
                 report = campaign.run()
         finally:
             cluster.keep_logs(output / "logs")
@@ -117,7 +118,7 @@ class Campaign:
         cluster: Cluster,
         task: Task,
         station: str = "emulated",
-        tell: Progress = lambda words: None,
+        tell: ShowProgress = lambda words: None,
         meanwhile: Callable[[Manager, Do], None] = lambda manager, do: None,
     ) -> None:
         self._loaded = loaded
@@ -126,13 +127,13 @@ class Campaign:
         self._station = station
         self._tell = tell
         self._meanwhile = meanwhile
-        self._guests = Guests(loaded, cluster, task.interval)
+        self._guests = TestVms(loaded, cluster, task.interval)
         self._empty: dict[str, list[str]] = {}
         self._kept: dict[str, str] = {}
         # A node that is to die gets its reservations first: that is what they are for.
-        kind = Kind.PROTECT if task.goal.kind is Kind.FAIL_OVER else task.goal.kind
+        kind = GoalKind.PROTECT if task.goal.kind is GoalKind.FAIL_OVER else task.goal.kind
         self._plan = make_plan(loaded.inventory, Goal(kind, task.goal.subject), parallel=task.parallel)
-        manners = Manners(task.settings.way, task.copy, task.inject)
+        manners = MoveOptions(task.settings.way, task.copy, task.inject)
         orchestrator = Orchestrator(loaded.inventory, self._plan, task.settings)
         self.manager = Manager(self._guests, orchestrator, manners, tell)
         self.manager.before_step = self._before_step
@@ -193,22 +194,22 @@ class Campaign:
         manager, goal = self.manager, self._task.goal
         manager.begin()
         manager.run()
-        if self._plan.goal.kind is Kind.PROTECT:
+        if self._plan.goal.kind is GoalKind.PROTECT:
             self._tell(f"reservations are kept for {self._task.keep:g} s")
             manager.run(until=time.monotonic() + self._task.keep)
             self._kept = {one.vm: one.node for one in manager.orchestrator.moves if one.state is MoveState.RESERVED}
-        if goal.kind is Kind.FAIL_OVER:
+        if goal.kind is GoalKind.FAIL_OVER:
             for node in affected(self._loaded.inventory, goal):
                 manager.lose(node)
-        elif goal.kind is Kind.PROTECT:
-            manager.post(Release())
+        elif goal.kind is GoalKind.PROTECT:
+            manager.post(ReleasePlaces())
         manager.run()
 
     def _before_step(self, do: Do) -> None:
         orchestrator, undo_after = self.manager.orchestrator, self._task.undo_after
         done = sum(one.state is MoveState.DONE for one in orchestrator.moves)
-        if undo_after is not None and done >= undo_after and do.step is Step.COPY and not orchestrator.halted:
-            self.manager.post(Halt(undo=True))
+        if undo_after is not None and done >= undo_after and do.step is MoveStep.COPY and not orchestrator.halted:
+            self.manager.post(HaltGoal(undo=True))
         self._meanwhile(self.manager, do)
 
     def _unmet(self) -> Iterator[str]:
@@ -217,16 +218,16 @@ class Campaign:
             assert newest is not None
             words = self._short_of(one.vm)
             if words:
-                yield f"{one.vm} {words}: {newest.story[-1].text if newest.story else newest.state.value}"
+                yield f"{one.vm} {words}: {newest.log[-1].text if newest.log else newest.state.value}"
 
     def _short_of(self, vm: str) -> str:
         """What the goal wants of a VM and is not so; empty if all is well."""
         place, home = self._place(vm), self._loaded.inventory.vms[vm].at
         if place is None:
             return "runs nowhere"
-        if self._plan.goal.kind is Kind.PROTECT and vm not in self._kept:
+        if self._plan.goal.kind is GoalKind.PROTECT and vm not in self._kept:
             return "has no place kept"
-        stays = self._task.undo_after is not None or self._task.goal.kind is Kind.PROTECT
+        stays = self._task.undo_after is not None or self._task.goal.kind is GoalKind.PROTECT
         if stays:
             return "" if place == home else f"is at {place} and not at {home}"
         return f"is still at {place}" if place == home else ""
@@ -254,7 +255,7 @@ class Campaign:
             if owner is None:
                 return _NO_GATE
             return sum(
-                len(left_behind(rules, Departure(mac, owner, owner, dpid == port.dpid)))
+                len(left_behind(rules, DepartedVsi(mac, owner, owner, dpid == port.dpid)))
                 for dpid, rules in dumps.items()
             )
 
@@ -288,9 +289,9 @@ class Campaign:
             next((one.target for one in self._plan.moves if one.vm == name), None),
             self._place(name),
             newest.state.value,
-            "" if newest.state is MoveState.DONE else newest.story[-1].text,
+            "" if newest.state is MoveState.DONE else newest.log[-1].text,
             {node: reason for one in mine for node, reason in one.tried.items()},
-            tuple((note.t - begun, note.node, note.text) for one in mine for note in one.story),
+            tuple((note.t - begun, note.node, note.text) for one in mine for note in one.log),
         )
 
 

@@ -6,24 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.testbed.flow_dumps import owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.exchanges import exchange, vdp_messages
 from ryu_apps.testbed.harness.probes import Notes, TcpNotes, UdpNotes, judge
-from ryu_apps.testbed.manager.guests import CLIENT, Guest
+from ryu_apps.testbed.manager.guests import CLIENT, TestVm
 from ryu_apps.testbed.manager.hands import Attempt
 from ryu_apps.testbed.manager.report import AttemptReport
 from ryu_apps.testbed.replay.evaluation import leaked_announcements
-from ryu_apps.testbed.replay.measure import LEAD, Ends, Seen, figures
+from ryu_apps.testbed.replay.measure import LEAD, FlowEnds, Seen, figures
 from ryu_apps.testbed.replay.report import Figures, failures
 from ryu_apps.testbed.replay.scenario import Expectation
-from ryu_apps.vcm.move import Way
+from ryu_apps.vcm.move import Ladder
 
 
 def attempt_report(
-    attempt: Attempt, ends: Sequence[Ends], announced: Iterable[Sighting], rules_left: int, settled: float
+    attempt: Attempt, ends: Sequence[FlowEnds], announced: Iterable[Sighting], rules_left: int, settled: float
 ) -> AttemptReport:
     """The figures of one attempt.
 
@@ -49,8 +49,8 @@ def attempt_report(
         rules_left=rules_left,
         settled=settled,
     )
-    found = _of_restart(seen) if attempt.way is Way.RESTART else figures(seen)
-    if found.blackout_ms is None and attempt.way is not Way.RESTART and ends:
+    found = _of_restart(seen) if attempt.way is Ladder.RESTART else figures(seen)
+    if found.blackout_ms is None and attempt.way is not Ladder.RESTART and ends:
         to_vm, from_vm = _silences(seen)
         found = replace(found, blackout_to_vm_ms=to_vm, blackout_from_vm_ms=from_vm)
     found = replace(found, rules_staged=_staged(attempt), gates_staged=_gates(attempt))
@@ -63,7 +63,7 @@ def _staged(attempt: Attempt) -> int:
     dumps = attempt.evidence.dumps
     brought = read_dump(sorted(set(dumps.get("staged", [])) - set(dumps["before"])))
     cookies = [rule.cookie for rule in brought if rule.cookie is not None]
-    return sum(one.kind is Kind.VSI_BODY and one.owner == attempt.index for one in cookies)
+    return sum(one.kind is CookieKind.VSI_BODY and one.owner == attempt.index for one in cookies)
 
 
 def _gates(attempt: Attempt) -> int:
@@ -93,7 +93,7 @@ def _of_restart(seen: Seen) -> Figures:
     evidence, marks = seen.evidence, seen.evidence.marks
     died = marks.suspended
     ends = [
-        Ends(one.flow, _since(one.host, died), _since(one.vm, died)) for one in seen.ends if one.flow.proto == "udp"
+        FlowEnds(one.flow, _since(one.host, died), _since(one.vm, died)) for one in seen.ends if one.flow.proto == "udp"
     ]
     spoken = [one.vm.sent[0] for one in ends if isinstance(one.vm, UdpNotes) and one.vm.sent]
     resumed = max([marks.resumed, *spoken]) if marks.resumed else 0.0
@@ -109,12 +109,12 @@ def _since(notes: Notes, died: float) -> Notes:
     return replace(notes, heard=((-1, died, died), *later) if later else ())
 
 
-def ends_of(guest: Guest, client: dict[str, Notes]) -> list[Ends]:
+def ends_of(guest: TestVm, client: dict[str, Notes]) -> list[FlowEnds]:
     """Both ends' notes of a VM's flows."""
-    return [Ends(flow, client[flow.name], guest.notes[flow.name]) for flow in guest.flows if flow.host == CLIENT]
+    return [FlowEnds(flow, client[flow.name], guest.notes[flow.name]) for flow in guest.flows if flow.host == CLIENT]
 
 
-def lost_at_rest(ends: Iterable[Ends], begin: float, finish: float) -> int:
+def lost_at_rest(ends: Iterable[FlowEnds], begin: float, finish: float) -> int:
     """Datagrams of a VM that stayed, lost although policy lets them through."""
     lost = 0
     for one in ends:

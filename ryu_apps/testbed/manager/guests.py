@@ -14,9 +14,9 @@ from ryu_apps.testbed.harness.capture import Sighting, Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.probes import Flow, Notes, Prober
 from ryu_apps.testbed.harness.shell import CommandError
-from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, Target
-from ryu_apps.testbed.harness.station import LldpadStation, Vsi
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
+from ryu_apps.testbed.harness.station import LldpadStation, VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
 from ryu_apps.testbed.replay.site import SiteError, config_of, misfits, policies_of, site_of
 from ryu_apps.vcm.loader import Loaded
@@ -76,7 +76,7 @@ def _compare(loaded: Loaded, fabric: Fabric) -> None:
 
 
 @dataclass
-class Guest:
+class TestVm:
     """A VM of the inventory in the cluster.
 
     Attributes:
@@ -87,7 +87,7 @@ class Guest:
     """
 
     name: str
-    vsi: Vsi
+    vsi: VdptoolVsi
     mac: str
     ip: str
     flows: tuple[Flow, ...]
@@ -95,7 +95,7 @@ class Guest:
     notes: dict[str, Notes] = field(default_factory=dict)
 
 
-class Guests:
+class TestVms:
     """All VMs of an inventory, and the other ends of their traffic."""
 
     def __init__(self, loaded: Loaded, cluster: Cluster, interval: float) -> None:
@@ -104,7 +104,7 @@ class Guests:
             interval: seconds between two datagrams of a flow that measures.
         """
         self.cluster = cluster
-        self.all: dict[str, Guest] = {}
+        self.all: dict[str, TestVm] = {}
         self._inventory = loaded.inventory
         self._client: Prober | None = None
         self._rarps: list[Tap] = []
@@ -114,15 +114,15 @@ class Guests:
             ip = next((one for one in face.addresses if ":" not in one), None)
             if ip is None:
                 raise MismatchError(f"{name} has no IPv4 address, which its traffic needs")
-            vsi = Vsi(face.vsi, face.type_id, face.version, (f"{face.vlan}-{face.mac}",), ip)
+            vsi = VdptoolVsi(face.vsi, face.type_id, face.version, (f"{face.vlan}-{face.mac}",), ip)
             traffic = _flows(name, loaded.file.vms[name].traffic, FIRST_PORT + 2 * number, interval)
-            self.all[name] = Guest(name, vsi, face.mac, ip, tuple(traffic))
+            self.all[name] = TestVm(name, vsi, face.mac, ip, tuple(traffic))
 
     def admit(self) -> None:
         """Start every VM at its node, associated."""
         for name, guest in self.all.items():
             at = self._inventory.vms[name].at
-            vm = Vm(name, guest.mac, guest.ip)
+            vm = NamespaceVm(name, guest.mac, guest.ip)
             try:
                 self.cluster.boot(vm, at)
             except CommandError:
@@ -153,19 +153,19 @@ class Guests:
                 assert prober is not None
                 prober.wait_heard_again(names)
 
-    def start_prober(self, guest: Guest) -> None:
+    def start_prober(self, guest: TestVm) -> None:
         """What runs in a VM, from the beginning."""
         vm = self.cluster.vms[guest.name]
         guest.prober = Prober(guest.name, vm.namespace, vm.ip, self.cluster.folder)
         guest.prober.start(guest.flows, self._addresses())
         vm.prober = guest.prober
 
-    def target(self, name: str) -> Target | None:
+    def target(self, name: str) -> StagedTarget | None:
         """Whom to send to from where a VM is staged, so that a gate that is not closed is found out."""
         client = self.cluster.hosts[CLIENT]
         for flow in self.all[name].flows:
             if flow.proto == "udp" and flow.passes:
-                return Target(client.mac, client.ip, flow.port_of(CLIENT), flow.port)
+                return StagedTarget(client.mac, client.ip, flow.port_of(CLIENT), flow.port)
         return None
 
     def end_traffic(self) -> None:

@@ -10,15 +10,15 @@ from typing import Any
 from urllib.error import URLError
 
 from ryu_apps.testbed.harness.shell import CommandError
-from ryu_apps.testbed.harness.station import Mode
-from ryu_apps.testbed.manager.guests import Guest, Guests
-from ryu_apps.testbed.replay.cluster_manager import Evidence, MigrationAborted, MigrationRefused, Move, Restart
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.station import VdptoolMode
+from ryu_apps.testbed.manager.guests import TestVm, TestVms
+from ryu_apps.testbed.replay.cluster_manager import Evidence, MigrationAborted, MigrationRefused, ReplayMove, Restart
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 from ryu_apps.vcm import move
-from ryu_apps.vcm.move import Do, Done, Failed, Step, Way
+from ryu_apps.vcm.move import Do, Ladder, MoveStep, StepDone, StepFailed
 
 #: Told what became of a step.
-Report = Callable[[str, Done | Failed], None]
+StepReport = Callable[[str, StepDone | StepFailed], None]
 
 
 @dataclass
@@ -35,9 +35,9 @@ class Attempt:
     vm: str
     source: str
     node: str
-    way: Way
+    way: Ladder
     owner: move.Move
-    move: Move
+    move: ReplayMove
     index: int | None = None
     back: bool = False
 
@@ -48,7 +48,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class MoveOptions:
     """How moves are made.
 
     Attributes:
@@ -57,12 +57,12 @@ class Manners:
         inject: send as if we were the VM from where it is staged.
     """
 
-    way: Way = Way.MINIMIZE_LATENCY
+    way: Ladder = Ladder.MINIMIZE_LATENCY
     copy: float = 0.3
     inject: bool = True
 
 
-class Hands:
+class StepExecutor:
     """Does what the orchestrator says.
 
     Attributes:
@@ -70,7 +70,7 @@ class Hands:
         deaths: when which node died.
     """
 
-    def __init__(self, guests: Guests, manners: Manners, report: Report) -> None:
+    def __init__(self, guests: TestVms, manners: MoveOptions, report: StepReport) -> None:
         self.attempts: list[Attempt] = []
         self.deaths: dict[str, float] = {}
         self._guests = guests
@@ -81,15 +81,15 @@ class Hands:
 
     def perform(self, do: Do, owner: move.Move) -> None:
         """See to a step of a move; the answer comes by the report."""
-        if do.step is Step.RESERVE:
+        if do.step is MoveStep.RESERVE:
             self._owners[do.vm] = owner
-        if do.step is Step.CANCEL:
+        if do.step is MoveStep.CANCEL:
             self._newest(do.vm).move.cancel()  # at once, not behind what it is to end
         self._workers[do.vm].submit(self._perform, do)
 
     def keeps(self, vm: str) -> bool:
         """Does the station at its newest destination still believe in the reservation?"""
-        return self._newest(vm).move.destination.station.holds(Mode.PREASSOCIATE_RR, self._guests.all[vm].vsi)
+        return self._newest(vm).move.destination.station.holds(VdptoolMode.PREASSOCIATE_RR, self._guests.all[vm].vsi)
 
     def close(self) -> None:
         """Wait for what is being done."""
@@ -100,12 +100,12 @@ class Hands:
         try:
             _STEPS[do.step](self, do)
         except (MigrationRefused, MigrationAborted, TimeoutError, CommandError, OSError) as error:
-            self._report(do.vm, Failed(do.step, do.node, str(error)))
+            self._report(do.vm, StepFailed(do.step, do.node, str(error)))
         except BaseException as error:  # a mistake of ours; whoever waits for the answer has to be told
-            self._report(do.vm, Failed(do.step, do.node, f"{type(error).__name__}: {error}"))
+            self._report(do.vm, StepFailed(do.step, do.node, f"{type(error).__name__}: {error}"))
             raise
         else:
-            self._report(do.vm, Done(do.step, do.node))
+            self._report(do.vm, StepDone(do.step, do.node))
 
     def _newest(self, vm: str) -> Attempt:
         return next(one for one in reversed(self.attempts) if one.vm == vm)
@@ -113,10 +113,12 @@ class Hands:
     # --- the steps ---
     def _reserve(self, do: Do) -> None:
         guest = self._guests.all[do.vm]
-        ladder = LadderName.SAFEST_EXCHANGE if self._manners.way is Way.SAFEST_EXCHANGE else LadderName.MINIMIZE_LATENCY
+        ladder = (
+            LadderName.SAFEST_EXCHANGE if self._manners.way is Ladder.SAFEST_EXCHANGE else LadderName.MINIMIZE_LATENCY
+        )
         spec = MigrationSpec(vm=do.vm, to=do.node, ladder=ladder, copy_ms=1000.0 * self._manners.copy)
         target = self._guests.target(do.vm) if self._manners.inject and do.source not in self.deaths else None
-        made = Move(self._guests.cluster, spec, guest.vsi, do.source, target)
+        made = ReplayMove(self._guests.cluster, spec, guest.vsi, do.source, target)
         attempt = Attempt(do.vm, do.source, do.node, self._manners.way, self._owners[do.vm], made)
         self.attempts.append(attempt)
         made.evidence.marks.begun = time.monotonic()
@@ -125,7 +127,7 @@ class Hands:
         try:
             made.reserve()
         except MigrationRefused as refusal:
-            self._close(attempt, Outcome.REFUSED, str(refusal))
+            self._close(attempt, ExpectedOutcome.REFUSED, str(refusal))
             raise
         attempt.index = self._index_at(guest, made)
 
@@ -142,7 +144,7 @@ class Hands:
 
     def _let_go(self, do: Do) -> None:
         attempt = self._newest(do.vm)
-        if attempt.way is Way.SAFEST_EXCHANGE:
+        if attempt.way is Ladder.SAFEST_EXCHANGE:
             attempt.move.release()
             attempt.move.instruct()
         else:
@@ -150,7 +152,7 @@ class Hands:
 
     def _boot(self, do: Do) -> None:
         attempt = self._newest(do.vm)
-        attempt.way = Way.RESTART
+        attempt.way = Ladder.RESTART
         attempt.move = restart = Restart(attempt.move, self.deaths[do.source])
         restart.boot()
 
@@ -160,15 +162,15 @@ class Hands:
     def _resume(self, do: Do) -> None:
         attempt = self._newest(do.vm)
         attempt.move.resume()
-        if attempt.way is Way.RESTART:
+        if attempt.way is Ladder.RESTART:
             self._guests.start_prober(self._guests.all[do.vm])
         attempt.move.succeed()
-        self._close(attempt, Outcome.COMPLETED)
+        self._close(attempt, ExpectedOutcome.COMPLETED)
 
     def _release(self, do: Do) -> None:
         attempt = self._newest(do.vm)
         attempt.move.give_up()
-        self._close(attempt, Outcome.ABORTED, "taken back")
+        self._close(attempt, ExpectedOutcome.ABORTED, "taken back")
 
     def _return(self, do: Do) -> None:
         attempt = self._newest(do.vm)
@@ -180,13 +182,13 @@ class Hands:
         assert isinstance(mine, Restart)
         mine.discard()
 
-    def _close(self, attempt: Attempt, outcome: Outcome, reason: str = "") -> None:
+    def _close(self, attempt: Attempt, outcome: ExpectedOutcome, reason: str = "") -> None:
         attempt.move.clear_staged_port()
         evidence = attempt.evidence
         evidence.outcome, evidence.reason = outcome, reason
         evidence.marks.ended = time.monotonic()
 
-    def _index_at(self, guest: Guest, mine: Move) -> int | None:
+    def _index_at(self, guest: TestVm, mine: ReplayMove) -> int | None:
         """The bridge's number of the VSI at the destination, by which its rules are known."""
         try:
             vsi: dict[str, Any] = self._guests.cluster.controller.get(f"/evb/vsis/{guest.vsi.uuid}")
@@ -196,16 +198,16 @@ class Hands:
         return int(found[0]["program"]["index"]) if found else None
 
 
-_STEPS: dict[Step, Callable[[Hands, Do], None]] = {
-    Step.RESERVE: Hands._reserve,
-    Step.COPY: Hands._copy,
-    Step.CANCEL: Hands._cancel,
-    Step.SUSPEND: Hands._suspend,
-    Step.LET_GO: Hands._let_go,
-    Step.BOOT: Hands._boot,
-    Step.ASSOCIATE: Hands._associate,
-    Step.RESUME: Hands._resume,
-    Step.RELEASE: Hands._release,
-    Step.RETURN: Hands._return,
-    Step.DISCARD: Hands._discard,
+_STEPS: dict[MoveStep, Callable[[StepExecutor, Do], None]] = {
+    MoveStep.RESERVE: StepExecutor._reserve,
+    MoveStep.COPY: StepExecutor._copy,
+    MoveStep.CANCEL: StepExecutor._cancel,
+    MoveStep.SUSPEND: StepExecutor._suspend,
+    MoveStep.LET_GO: StepExecutor._let_go,
+    MoveStep.BOOT: StepExecutor._boot,
+    MoveStep.ASSOCIATE: StepExecutor._associate,
+    MoveStep.RESUME: StepExecutor._resume,
+    MoveStep.RELEASE: StepExecutor._release,
+    MoveStep.RETURN: StepExecutor._return,
+    MoveStep.DISCARD: StepExecutor._discard,
 }

@@ -10,8 +10,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
-from ryu_apps.vcm.move import Do, Done, Failed, Lapsed, MoveState, Note, Step, Tick, Way
-from ryu_apps.vcm.orchestrator import Answer, Event, Go, Halt, NodeLost, Release, Settings, Use
+from ryu_apps.vcm.move import DeadlinePassed, Do, Ladder, Lapsed, MoveState, MoveStep, Note, StepDone, StepFailed
+from ryu_apps.vcm.orchestrator import (
+    Go,
+    HaltGoal,
+    MoveLimits,
+    NodeLost,
+    OrchestratorEvent,
+    ReleasePlaces,
+    StepAnswer,
+    Use,
+)
 from ryu_apps.vcm.plans import Goal
 
 _PATIENCE = 10.0
@@ -24,12 +33,12 @@ class RemoteMove:
     vm: str
     source: str
     node: str
-    way: Way
+    way: Ladder
     state: MoveState
     kept: bool
     home: bool
     tried: dict[str, str]
-    story: list[Note]
+    log: list[Note]
 
 
 class RemoteOrchestrator:
@@ -42,7 +51,7 @@ class RemoteOrchestrator:
 
     deadline: float | None = None
 
-    def __init__(self, url: str, goal: Goal, settings: Settings, parallel: int) -> None:
+    def __init__(self, url: str, goal: Goal, settings: MoveLimits, parallel: int) -> None:
         self.moves: list[RemoteMove] = []
         self.settled = self.halted = False
         self._url = url
@@ -62,35 +71,35 @@ class RemoteOrchestrator:
         """The newest move of a VM."""
         return next((one for one in reversed(self.moves) if one.vm == vm), None)
 
-    def feed(self, event: Event, now: float) -> list[Do]:
+    def feed(self, event: OrchestratorEvent, now: float) -> list[Do]:
         """Tell the manager, and say what it wants done that it has not wanted before; ``now`` is its own business."""
         match event:
             case Go():
                 found = self._call("POST", "/vcm/goals", self._asked)
                 self._path = f"/vcm/goals/{found['id']}"
-            case Answer(vm, Lapsed(node)):
+            case StepAnswer(vm, Lapsed(node)):
                 found = self._call("POST", f"{self._path}/lapsed", {"vm": vm, "node": node})
-            case Answer(vm, Done(step, node) | Failed(step, node) as end):
+            case StepAnswer(vm, StepDone(step, node) | StepFailed(step, node) as end):
                 # Steps of a VM are done in their order: the oldest of them is the one that has ended.
                 asked = ((number, do) for number, do in self._open.items() if do.vm == vm)
                 number = next(number for number, do in asked if (do.step, do.node) == (step, node))
-                failure = end.reason if isinstance(end, Failed) else None
+                failure = end.reason if isinstance(end, StepFailed) else None
                 found = self._call("POST", f"{self._path}/answers", {"step": number, "failure": failure})
             case NodeLost(node):
                 found = self._call("POST", f"{self._path}/lost", {"node": node})
-            case Use(vms) | Release(vms):
+            case Use(vms) | ReleasePlaces(vms):
                 what = "use" if isinstance(event, Use) else "release"
                 found = self._call("POST", f"{self._path}/{what}", {"vms": list(vms)})
-            case Halt(undo):
+            case HaltGoal(undo):
                 found = self._call("POST", f"{self._path}/halt", {"undo": undo})
-            case Tick():
+            case DeadlinePassed():
                 found = self._call("GET", self._path)
         return self._taken(found)
 
     def _taken(self, found: dict[str, Any]) -> list[Do]:
         self.moves = [_move(one) for one in found["moves"]]
         self.settled, self.halted = found["settled"], found["halted"]
-        wanted = {one["id"]: Do(one["vm"], Step(one["step"]), one["node"], one["source"]) for one in found["steps"]}
+        wanted = {one["id"]: Do(one["vm"], MoveStep(one["step"]), one["node"], one["source"]) for one in found["steps"]}
         new = [do for number, do in wanted.items() if number not in self._open]
         self._open = wanted
         return new
@@ -108,7 +117,7 @@ def _move(told: dict[str, Any]) -> RemoteMove:
         told["vm"],
         told["source"],
         told["node"] or "",
-        Way(told["way"]),
+        Ladder(told["way"]),
         MoveState(told["state"]),
         told["kept"],
         told["home"],

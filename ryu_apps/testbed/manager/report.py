@@ -47,7 +47,7 @@ class VmReport:
     state: str
     reason: str = ""
     tried: dict[str, str] = field(default_factory=dict)
-    story: tuple[tuple[float, str, str], ...] = ()
+    log: tuple[tuple[float, str, str], ...] = ()
     lost: int = 0
 
 

@@ -6,13 +6,12 @@ import queue
 import time
 from collections.abc import Callable
 
-from ryu_apps.testbed.manager.guests import Guests
-from ryu_apps.testbed.manager.hands import Hands, Manners
-from ryu_apps.vcm.move import Do, Done, Failed, Lapsed, MoveState, Tick
-from ryu_apps.vcm.orchestrator import Answer, Event, Go, NodeLost, Orchestrator
+from ryu_apps.testbed.manager.guests import TestVms
+from ryu_apps.testbed.manager.hands import MoveOptions, StepExecutor
+from ryu_apps.testbed.progress import ShowProgress
+from ryu_apps.vcm.move import DeadlinePassed, Do, Lapsed, MoveState, StepDone, StepFailed
+from ryu_apps.vcm.orchestrator import Go, NodeLost, Orchestrator, OrchestratorEvent, StepAnswer
 
-#: Told what is being done now.
-Progress = Callable[[str], None]
 #: Seconds between two looks at the reservations that are kept.
 _LOOK = 1.0
 
@@ -25,12 +24,12 @@ class Manager:
         before_step: called with every step, before it is done; may post events.
     """
 
-    def __init__(self, guests: Guests, orchestrator: Orchestrator, manners: Manners, tell: Progress) -> None:
+    def __init__(self, guests: TestVms, orchestrator: Orchestrator, manners: MoveOptions, tell: ShowProgress) -> None:
         self.orchestrator = orchestrator
-        self.hands = Hands(guests, manners, self._heard)
+        self.hands = StepExecutor(guests, manners, self._heard)
         self._guests = guests
         self._tell = tell
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[OrchestratorEvent] = queue.SimpleQueue()
         self._looked = time.monotonic()
         self.before_step: Callable[[Do], None] = lambda do: None
 
@@ -38,7 +37,7 @@ class Manager:
         """Start what is planned."""
         self._feed(Go())
 
-    def post(self, event: Event) -> None:
+    def post(self, event: OrchestratorEvent) -> None:
         """An event from anywhere: another thread, a signal, a step."""
         self._events.put(event)
 
@@ -60,15 +59,15 @@ class Manager:
         """Wait for steps that are being done."""
         self.hands.close()
 
-    def _next(self, until: float | None) -> Event | None:
+    def _next(self, until: float | None) -> OrchestratorEvent | None:
         now = time.monotonic()
         deadline = min(one for one in (self.orchestrator.deadline, until, now + _LOOK) if one is not None)
         try:
             return self._events.get(timeout=max(0.0, deadline - now))
         except queue.Empty:
-            return Tick()
+            return DeadlinePassed()
 
-    def _feed(self, event: Event) -> None:
+    def _feed(self, event: OrchestratorEvent) -> None:
         for do in self.orchestrator.feed(event, time.monotonic()):
             self._tell(f"{do.vm}: {do.step.value}, {do.source} to {do.node}")
             self.before_step(do)
@@ -76,8 +75,8 @@ class Manager:
             assert owner is not None
             self.hands.perform(do, owner)
 
-    def _heard(self, vm: str, event: Done | Failed) -> None:
-        self._events.put(Answer(vm, event))
+    def _heard(self, vm: str, event: StepDone | StepFailed) -> None:
+        self._events.put(StepAnswer(vm, event))
 
     def _look_at_reservations(self) -> None:
         """Stations keep reservations alive; whether the bridge has taken one back only they know."""
@@ -86,4 +85,4 @@ class Manager:
         self._looked = time.monotonic()
         for one in self.orchestrator.moves:
             if one.state is MoveState.RESERVED and not self.hands.keeps(one.vm):
-                self._events.put(Answer(one.vm, Lapsed(one.node)))
+                self._events.put(StepAnswer(one.vm, Lapsed(one.node)))

@@ -6,9 +6,9 @@ import socket
 from contextlib import ExitStack
 from ipaddress import ip_address
 
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.testbed.harness.crowds import CrowdEnd, silent_after
-from ryu_apps.testbed.matrix.workload import Stage, Verdict
+from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
 from ryu_apps.topologies import two_switch
 
 PORT, CLOSED_PORT = 80, 81
@@ -20,7 +20,7 @@ BALANCER = LoadBalancer(
     two_switch.NATIVE_VLAN,
     0x0200000064C8,
     (ip_address(VIRTUAL),),
-    Protocol.TCP,
+    TransportProtocol.TCP,
     PORT,
     tuple(Backend(one.name, one.mac, (ip_address(one.ip.partition("/")[0]),), PORT) for one in two_switch.END_SYSTEMS),
 )
@@ -29,14 +29,14 @@ _BORN_SHARE = 10
 _PATIENCE = 30.0
 
 
-class Balancer:
+class BalancerWorkload:
     """Established connections keep their back end, although it is in rotation no more."""
 
     service = "load balancer"
     section = "load_balancer: {max_connections: 4000}\nfrom_vm: {default: allow}\nto_vm: {default: allow}"
     scales = True
 
-    def begin(self, stage: Stage, live: int) -> None:
+    def begin(self, stage: WorkloadStage, live: int) -> None:
         """All go to the client host."""
         self._stage, self._live, self._resources = stage, live, ExitStack()
         self._first, self._second = (
@@ -58,14 +58,14 @@ class Balancer:
         self._open(born)
         self._rotate("nms", "client")
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         """Does the VM's word arrive at the host that it had?  Does a new one go to the other; and to no other port?"""
         broken = silent_after(self._vm, self._first, _PATIENCE) if self._live else 0
         self._open(1)
         self._vm.tell("beat")
         silent_after(self._vm, self._second, limit=0.5)
         astray = int(len(self._second.heard()) != 1) + abs(len(self._first.heard()) - self._live)
-        return Verdict(self._live, broken, astray + self._trespasses())
+        return WorkloadVerdict(self._live, broken, astray + self._trespasses())
 
     def end(self) -> None:
         """Close everything."""

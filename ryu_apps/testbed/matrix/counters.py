@@ -7,20 +7,20 @@ from itertools import pairwise
 from typing import Any
 from urllib.error import URLError
 
-from ryu_apps.testbed.matrix.tcp import Firewall
-from ryu_apps.testbed.matrix.workload import Stage, Verdict
+from ryu_apps.testbed.matrix.tcp import FirewallWorkload
+from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
 
 #: Seconds between two samples.
 _INTERVAL = 0.1
 
 
-class Statistics(Firewall):
+class StatisticsWorkload(FirewallWorkload):
     """Sampled ten times a second; each fall of a total is a trespass."""
 
     service = "statistics"
     section = "statistics: {}\nfrom_vm: {default: allow}\nto_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}"
 
-    def begin(self, stage: Stage, live: int) -> None:
+    def begin(self, stage: WorkloadStage, live: int) -> None:
         """Open the connections, begin to sample."""
         super().begin(stage, live)
         self._samples: list[tuple[int, ...]] = []
@@ -28,14 +28,14 @@ class Statistics(Firewall):
         self._thread = threading.Thread(target=self._sample, name="samples", daemon=True)
         self._thread.start()
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         """What the last word over each connection adds has to be counted as well."""
         before = self._read()
         verdict = super().judge()
         after = self._read()
         falls = sum(any(now < then for then, now in zip(*pair, strict=True)) for pair in pairwise(self._samples))
         uncounted = self._live > 0 and not all(now > then for then, now in zip(before, after, strict=True))
-        return Verdict(verdict.live, verdict.broken, verdict.trespassed + falls + uncounted)
+        return WorkloadVerdict(verdict.live, verdict.broken, verdict.trespassed + falls + uncounted)
 
     def end(self) -> None:
         """Stop sampling, close everything."""

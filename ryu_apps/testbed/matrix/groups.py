@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.multicast import interface_index
 from ryu_apps.testbed.harness.vm import INTERFACE
-from ryu_apps.testbed.matrix.workload import Stage, Verdict
+from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
 
 PORT = 5004
 FIRST, STRANGER = IPv4Address("239.1.0.0"), IPv4Address("239.2.0.1")
@@ -25,14 +25,14 @@ _ETHERTYPE_IPV4 = 0x0800
 _PATIENCE = 10.0
 
 
-class Join:
+class JoinWorkload:
     """Every group that was joined is received after the move; one that was not, is not."""
 
     service = "IGMP join"
     section = "multicast: {max_groups: 1000, max_sources: 0}\nfrom_vm: {default: allow}\nto_vm: {default: allow}"
     scales = True
 
-    def begin(self, stage: Stage, live: int) -> None:
+    def begin(self, stage: WorkloadStage, live: int) -> None:
         """Join, and wait until every group comes in."""
         self._stage, self._resources = stage, ExitStack()
         self._sockets: list[socket.socket] = []
@@ -51,7 +51,7 @@ class Join:
         """One group in ten is joined while the VM is about to move."""
         self._join(-(-self._joined // _BORN_SHARE) if self._joined < 1000 else 0)
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         """Send to all groups, and to the stranger."""
         tap = Tap(self._stage.vm.namespace, INTERFACE, only_ethertypes(_ETHERTYPE_IPV4))
         missing = self._missing()
@@ -59,7 +59,7 @@ class Join:
         packed = STRANGER.packed
         strangers = len(tap.matching(lambda one: not one.outgoing and one.data[30:34] == packed))
         tap.socket.close()
-        return Verdict(self._joined, len(missing), strangers)
+        return WorkloadVerdict(self._joined, len(missing), strangers)
 
     def end(self) -> None:
         """Leave all."""
@@ -110,14 +110,14 @@ class Join:
                 return heard
 
 
-class Filter(Join):
+class FilterWorkload(JoinWorkload):
     """What the filter does not allow is not received, joined or not."""
 
     service = "IGMP filter"
-    section = Join.section.replace("max_groups", "filter: [239.1.0.0/16], max_groups")
+    section = JoinWorkload.section.replace("max_groups", "filter: [239.1.0.0/16], max_groups")
     scales = False
 
-    def begin(self, stage: Stage, live: int) -> None:
+    def begin(self, stage: WorkloadStage, live: int) -> None:
         """Join a few, and the stranger."""
         super().begin(stage, 10)
         self._sockets.append(self._listener())

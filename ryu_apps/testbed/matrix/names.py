@@ -8,19 +8,19 @@ from pathlib import Path
 from ryu_apps.testbed.harness.dhcp import DhcpClient, Dnsmasq, resolve
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.vm import INTERFACE
-from ryu_apps.testbed.matrix.workload import Stage, Verdict
+from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
 
 NAME = "moved.example.test"
 
 
-class Dhcp:
+class DhcpWorkload:
     """One lease, renewed after the move."""
 
     service = "DHCP"
     section = "firewall: {to_vm: {rules: [{rule: {udp_src: dhcp_server, udp_dst: dhcp_client, actions: {allow: 1}}}]}}"
     scales = False
 
-    def begin(self, stage: Stage, live: int) -> None:
+    def begin(self, stage: WorkloadStage, live: int) -> None:
         """A real dnsmasq at the management host, a real client in the VM."""
         self._stage = stage
         self._folder = tempfile.TemporaryDirectory(prefix="lease-")
@@ -33,15 +33,15 @@ class Dhcp:
     def more(self) -> None:
         """Nothing comes in between."""
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         """Renew the lease."""
         known = len(self._client.leases)
         self._client.renew()
         try:
             wait_until(lambda: self._client.leases[known:], "renewal")
         except TimeoutError:
-            return Verdict(1, 1)
-        return Verdict(1, 0)
+            return WorkloadVerdict(1, 1)
+        return WorkloadVerdict(1, 0)
 
     def end(self) -> None:
         """Stop both."""
@@ -50,12 +50,12 @@ class Dhcp:
         self._folder.cleanup()
 
 
-class Dns(Dhcp):
+class DnsWorkload(DhcpWorkload):
     """The name of the VM, asked for by the VM itself."""
 
     service = "DNS"
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         """Resolve it."""
         answer = resolve(self._stage.vm.namespace, self._stage.nms.ip, NAME)
-        return Verdict(1, int(answer != [self._stage.vm.ip]))
+        return WorkloadVerdict(1, int(answer != [self._stage.vm.ip]))

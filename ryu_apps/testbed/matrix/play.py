@@ -14,17 +14,27 @@ from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.haproxy import Haproxy
-from ryu_apps.testbed.matrix.balancer import BALANCER, Balancer
-from ryu_apps.testbed.matrix.counters import Statistics
-from ryu_apps.testbed.matrix.groups import Filter, Join
-from ryu_apps.testbed.matrix.names import Dhcp, Dns
+from ryu_apps.testbed.matrix.balancer import BALANCER, BalancerWorkload
+from ryu_apps.testbed.matrix.counters import StatisticsWorkload
+from ryu_apps.testbed.matrix.groups import FilterWorkload, JoinWorkload
+from ryu_apps.testbed.matrix.names import DhcpWorkload, DnsWorkload
 from ryu_apps.testbed.matrix.run import Case, Cell, Matrix, cases, policies
-from ryu_apps.testbed.matrix.tcp import Acl, Firewall, Proxy
+from ryu_apps.testbed.matrix.tcp import AclWorkload, FirewallWorkload, ProxyWorkload
 from ryu_apps.testbed.matrix.workload import Workload
 from ryu_apps.topologies import two_switch
 
 #: The rows of the tables.
-WORKLOADS: tuple[type[Workload], ...] = (Dns, Dhcp, Firewall, Balancer, Acl, Statistics, Filter, Join, Proxy)
+WORKLOADS: tuple[type[Workload], ...] = (
+    DnsWorkload,
+    DhcpWorkload,
+    FirewallWorkload,
+    BalancerWorkload,
+    AclWorkload,
+    StatisticsWorkload,
+    FilterWorkload,
+    JoinWorkload,
+    ProxyWorkload,
+)
 SIZES = (0, 10, 100, 1000)
 
 

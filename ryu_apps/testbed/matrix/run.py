@@ -12,11 +12,11 @@ from ryu_apps.testbed.emulator import EmulatedStation
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.haproxy import Haproxy
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.station import Vsi
-from ryu_apps.testbed.harness.vm import Vm
-from ryu_apps.testbed.matrix.workload import Stage, Workload
-from ryu_apps.testbed.replay.cluster_manager import Hooks, Move, admit, dismiss
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.matrix.workload import Workload, WorkloadStage
+from ryu_apps.testbed.replay.cluster_manager import Hooks, ReplayMove, admit, dismiss
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 
 TRIGGERS = ("single", "dual")
 SOURCE, DESTINATION = "hv1", "hv5"
@@ -110,7 +110,7 @@ class Matrix:
         self._number += 1
         progress(f"{case.workload.service}: {case.live} live, {case.ladder.value}, {case.trigger} trigger")
         octet = FIRST_ADDRESS + self._number % ADDRESSES
-        vm = Vm(
+        vm = NamespaceVm(
             f"m{self._number}", f"52:54:00:cc:{self._number >> 8:02x}:{self._number & 255:02x}", f"10.0.100.{octet}"
         )
         vsi = self._vsi(case, vm)
@@ -119,7 +119,7 @@ class Matrix:
         workload = case.workload()
         try:
             admit(self._cluster.hypervisors[SOURCE], vsi)
-            workload.begin(Stage(self._cluster, vm, vsi, self._proxies), case.live)
+            workload.begin(WorkloadStage(self._cluster, vm, vsi, self._proxies), case.live)
             begun = self._move(case, vm, vsi, workload)
             where = DESTINATION
             verdict = workload.judge()
@@ -130,11 +130,11 @@ class Matrix:
             self._cluster.shut_down(vm.name, where)
         return cell(case, events, str(self._cluster.hypervisors[DESTINATION].port), verdict)
 
-    def _vsi(self, case: Case, vm: Vm) -> Vsi:
+    def _vsi(self, case: Case, vm: NamespaceVm) -> VdptoolVsi:
         uuid = f"00000000-0000-4000-c000-{self._number:012d}"
-        return Vsi(uuid, self._types[case.workload.service, case.trigger], 1, (f"{VLAN}-{vm.mac}",), vm.ip)
+        return VdptoolVsi(uuid, self._types[case.workload.service, case.trigger], 1, (f"{VLAN}-{vm.mac}",), vm.ip)
 
-    def _move(self, case: Case, vm: Vm, vsi: Vsi, workload: Workload) -> float:
+    def _move(self, case: Case, vm: NamespaceVm, vsi: VdptoolVsi, workload: Workload) -> float:
         station = self._cluster.hypervisors[SOURCE].station
         assert isinstance(station, EmulatedStation)
 
@@ -144,12 +144,12 @@ class Matrix:
 
         spec = MigrationSpec.model_validate({"vm": vm.name, "to": DESTINATION, "ladder": case.ladder.value})
         hooks = Hooks(copying=workload.more, suspended=suspended)
-        evidence = Move(self._cluster, spec, vsi, SOURCE, None, hooks).run()
-        if evidence.outcome is not Outcome.COMPLETED:
+        evidence = ReplayMove(self._cluster, spec, vsi, SOURCE, None, hooks).run()
+        if evidence.outcome is not ExpectedOutcome.COMPLETED:
             raise RuntimeError(f"{case.workload.service}: {evidence.outcome.value}: {evidence.reason}")
         return evidence.marks.begun
 
-    def _events(self, vsi: Vsi, begun: float) -> list[dict[str, Any]]:
+    def _events(self, vsi: VdptoolVsi, begun: float) -> list[dict[str, Any]]:
         """The controller's timeline of the move, once it has ended."""
         port = str(self._cluster.hypervisors[SOURCE].port)
 

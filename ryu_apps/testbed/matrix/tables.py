@@ -43,7 +43,7 @@ _TRIGGER = {
 }
 
 
-class Table(NamedTuple):
+class MatrixTable(NamedTuple):
     """A table for people."""
 
     title: str
@@ -51,18 +51,18 @@ class Table(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(cells: Sequence[Cell]) -> tuple[Table, Table, Table]:
+def tables(cells: Sequence[Cell]) -> tuple[MatrixTable, MatrixTable, MatrixTable]:
     """All three."""
     return configuration(cells), triggers(cells), single_or_dual(cells)
 
 
-def configuration(cells: Sequence[Cell]) -> Table:
+def configuration(cells: Sequence[Cell]) -> MatrixTable:
     """Service by stage, activate, fix-up: with most connections, destination's trigger alone, least latency."""
     head = (
         *("service", "live", "Pre-Associate with RR: paper", "found", "Associate to answer"),
         *("post migration: paper", "found", "broken", "trespassed"),
     )
-    return Table("Service configuration relative to migration", head, tuple(map(_configured, _largest(cells))))
+    return MatrixTable("Service configuration relative to migration", head, tuple(map(_configured, _largest(cells))))
 
 
 def _configured(cell: Cell) -> tuple[str, ...]:
@@ -75,12 +75,12 @@ def _configured(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def triggers(cells: Sequence[Cell]) -> Table:
+def triggers(cells: Sequence[Cell]) -> MatrixTable:
     """What the source's trigger did ahead of the Associate, and what was left for the destination's."""
     head = ("service", "live", "ladder", "source trigger: paper", "found", "destination trigger: paper", "found")
     dual = [cell for cell in cells if cell.trigger == "dual"]
     rows = [row for ladder in LadderName for row in _triggered(dual, ladder)]
-    return Table("Service migration relative to trigger", head, tuple(sorted(rows)))
+    return MatrixTable("Service migration relative to trigger", head, tuple(sorted(rows)))
 
 
 def _triggered(cells: Iterable[Cell], ladder: LadderName) -> list[tuple[str, ...]]:
@@ -93,7 +93,7 @@ def _triggered(cells: Iterable[Cell], ladder: LadderName) -> list[tuple[str, ...
     return found
 
 
-def single_or_dual(cells: Sequence[Cell]) -> Table:
+def single_or_dual(cells: Sequence[Cell]) -> MatrixTable:
     """From Associate until all state is in force, by trigger; and whether that is the paper's "equal"."""
     head = ("service", "live", "ladder", "Associate to answer, single", "dual", "fix-up, single", "dual", "verdict")
     groups: dict[tuple[str, int, str], dict[str, list[Cell]]] = {}
@@ -111,7 +111,7 @@ def single_or_dual(cells: Sequence[Cell]) -> Table:
         )
         for (service, live, ladder), found in groups.items()
     )
-    return Table("Single vs. dual trigger", head, rows)
+    return MatrixTable("Single vs. dual trigger", head, rows)
 
 
 def _verdict(found: dict[str, list[Cell]]) -> str:
@@ -154,7 +154,7 @@ def _ms(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.1f} ms"
 
 
-def as_text(table: Table) -> str:
+def as_text(table: MatrixTable) -> str:
     """The table as reStructuredText, which is also what a plain file wants."""
     lines = [f".. list-table:: {table.title}", "   :header-rows: 1", ""]
     for row in (table.head, *table.rows):

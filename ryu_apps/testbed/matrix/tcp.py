@@ -7,14 +7,14 @@ from contextlib import ExitStack, suppress
 
 from ryu_apps.testbed.harness.crowds import CrowdEnd, silent_after
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.matrix.workload import Stage, Verdict
+from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
 
 PORT, CLOSED_PORT = 80, 81
 #: Of so many connections one more is opened between staging and Associate.
 BORN_SHARE = 10
 
 
-class Firewall:
+class FirewallWorkload:
     """Established connections pass after the move, others do not."""
 
     service = "firewall"
@@ -24,7 +24,7 @@ class Firewall:
     def __init__(self) -> None:
         self._resources = ExitStack()
 
-    def begin(self, stage: Stage, live: int) -> None:
+    def begin(self, stage: WorkloadStage, live: int) -> None:
         """Open the connections."""
         self._stage, self._live = stage, live
         self._server = self._resources.enter_context(CrowdEnd(stage.vm.namespace, stage.vm.ip))
@@ -41,10 +41,10 @@ class Firewall:
         self._live += born
         self._open(born)
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         """Does the client's word arrive over each connection; and is a stray segment beside each one stopped?"""
         broken = silent_after(self._client, self._server) if self._live else 0
-        return Verdict(self._live, broken, self._trespasses())
+        return WorkloadVerdict(self._live, broken, self._trespasses())
 
     def end(self) -> None:
         """Close everything."""
@@ -68,7 +68,7 @@ class Firewall:
         return 1
 
 
-class Acl(Firewall):
+class AclWorkload(FirewallWorkload):
     """The same connections under rules that keep no state."""
 
     service = "ACL"
@@ -78,7 +78,7 @@ class Acl(Firewall):
     )
 
 
-class Proxy(Firewall):
+class ProxyWorkload(FirewallWorkload):
     """Connections through the proxy of the source's switch stay with it; new ones have the destination's."""
 
     service = "TCP proxy"
@@ -87,12 +87,12 @@ class Proxy(Firewall):
         "to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}"
     )
 
-    def begin(self, stage: Stage, live: int) -> None:
+    def begin(self, stage: WorkloadStage, live: int) -> None:
         """Open the connections; whoever comes past the proxies is missing in their count."""
         self._before = self._counted(stage)
         super().begin(stage, live)
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         """As of a firewall; and all had the proxy of the source, but for one that is opened now."""
         verdict = super().judge()
         self._open(1)
@@ -100,7 +100,7 @@ class Proxy(Firewall):
             wait_until(lambda: sum(self._since()) > self._live, "the proxies to have counted it")
         here, there = self._since()
         astray = abs(here - self._live) + abs(there - 1)
-        return Verdict(verdict.live, verdict.broken, verdict.trespassed + astray)
+        return WorkloadVerdict(verdict.live, verdict.broken, verdict.trespassed + astray)
 
     def _since(self) -> tuple[int, int]:
         """Connections that each proxy has had since this began."""
@@ -108,5 +108,5 @@ class Proxy(Firewall):
         return here, there
 
     @staticmethod
-    def _counted(stage: Stage) -> list[int]:
+    def _counted(stage: WorkloadStage) -> list[int]:
         return [proxy.total() for proxy in stage.proxies]

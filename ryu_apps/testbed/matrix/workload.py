@@ -7,12 +7,12 @@ from typing import Protocol
 
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.haproxy import Haproxy
-from ryu_apps.testbed.harness.station import Vsi
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class WorkloadStage:
     """Where a workload plays: a cluster, the VM that moves, and what is there besides.
 
     Attributes:
@@ -22,8 +22,8 @@ class Stage:
     """
 
     cluster: Cluster
-    vm: Vm
-    vsi: Vsi
+    vm: NamespaceVm
+    vsi: VdptoolVsi
     proxies: tuple[Haproxy, Haproxy]
 
     @property
@@ -36,7 +36,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class WorkloadVerdict:
     """What became of a workload.
 
     Attributes:
@@ -63,13 +63,13 @@ class Workload(Protocol):
     section: str
     scales: bool
 
-    def begin(self, stage: Stage, live: int) -> None:
+    def begin(self, stage: WorkloadStage, live: int) -> None:
         """Set up so many connections at the source."""
 
     def more(self) -> None:
         """What comes between staging and Associate."""
 
-    def judge(self) -> Verdict:
+    def judge(self) -> WorkloadVerdict:
         """After the move: what still works, and what should not and does."""
 
     def end(self) -> None:

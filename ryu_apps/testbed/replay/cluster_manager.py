@@ -15,11 +15,11 @@ from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.cluster import Cluster, Hypervisor
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.staged import StagedPort, Target
-from ryu_apps.testbed.harness.station import Answer, Mode, Vsi
-from ryu_apps.testbed.harness.vm import Vm
-from ryu_apps.testbed.ladder.model import Lane, Step
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec, Outcome
+from ryu_apps.testbed.harness.staged import StagedPort, StagedTarget
+from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.ladder.model import LadderStep, Lane
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 
 
 class MigrationRefused(Exception):
@@ -61,11 +61,11 @@ class Evidence:
     """
 
     marks: Marks = field(default_factory=Marks)
-    steps: list[Step] = field(default_factory=list)
+    steps: list[LadderStep] = field(default_factory=list)
     dumps: dict[str, list[str]] = field(default_factory=dict)
     injected: int = 0
     at_staged_port: list[Sighting] = field(default_factory=list)
-    outcome: Outcome = Outcome.COMPLETED
+    outcome: ExpectedOutcome = ExpectedOutcome.COMPLETED
     reason: str = ""
 
 
@@ -86,16 +86,16 @@ class Hooks:
     suspended: Callable[[], None] = _nothing
 
 
-class Move:
+class ReplayMove:
     """One migration of one VM."""
 
     def __init__(
         self,
         cluster: Cluster,
         spec: MigrationSpec,
-        vsi: Vsi,
+        vsi: VdptoolVsi,
         source: str,
-        target: Target | None,
+        target: StagedTarget | None,
         hooks: Hooks = Hooks(),
     ) -> None:
         """
@@ -107,7 +107,7 @@ class Move:
             target: whom to send injected frames to, None to inject nothing.
             hooks: what else is done on the way.
         """
-        self.vm: Vm = cluster.vms[spec.vm]
+        self.vm: NamespaceVm = cluster.vms[spec.vm]
         self.source: Hypervisor = cluster.hypervisors[source]
         self.destination: Hypervisor = cluster.hypervisors[spec.to]
         self.evidence = Evidence()
@@ -118,7 +118,7 @@ class Move:
         self._hooks = hooks
         self._staged: StagedPort | None = None
         self._granted = False
-        self._associated: Answer | None = None
+        self._associated: VdptoolAnswer | None = None
         self._cancelled = threading.Event()
 
     def run(self) -> Evidence:
@@ -130,10 +130,10 @@ class Move:
             for step in LADDERS[self._spec.ladder]:
                 step(self)
         except MigrationRefused as refusal:
-            evidence.outcome, evidence.reason = Outcome.REFUSED, str(refusal)
+            evidence.outcome, evidence.reason = ExpectedOutcome.REFUSED, str(refusal)
             self._take_back("refused", str(refusal))
         except MigrationAborted as abort:
-            evidence.outcome, evidence.reason = Outcome.ABORTED, str(abort)
+            evidence.outcome, evidence.reason = ExpectedOutcome.ABORTED, str(abort)
             self._take_back("cancel the migration", str(abort))
         self.clear_staged_port()
         evidence.marks.ended = time.monotonic()
@@ -155,7 +155,7 @@ class Move:
 
     def reserve(self) -> None:
         """Pre-Associate with Resource Reservation at the destination."""
-        answer = self.destination.station.request(Mode.PREASSOCIATE_RR, self.vsi, migrating=True)
+        answer = self.destination.station.request(VdptoolMode.PREASSOCIATE_RR, self.vsi, migrating=True)
         if not answer.granted:
             raise MigrationRefused(answer.reason)
         self._granted = True
@@ -192,7 +192,7 @@ class Move:
     def associate(self) -> None:
         """Associate at the destination: the one trigger."""
         self.evidence.marks.associating = time.monotonic()
-        answer = self.destination.station.request(Mode.ASSOCIATE, self.vsi)
+        answer = self.destination.station.request(VdptoolMode.ASSOCIATE, self.vsi)
         if not answer.granted:
             raise MigrationRefused(answer.reason)
         self._associated = answer
@@ -213,7 +213,7 @@ class Move:
     def release(self) -> None:
         """Safest exchange: De-Associate at the source, and its confirmation."""
         self.say(Lane.VCM, Lane.SOURCE, "let go of the VM's resources")
-        answer = self.source.station.request(Mode.DEASSOCIATE, self.vsi)
+        answer = self.source.station.request(VdptoolMode.DEASSOCIATE, self.vsi)
         self.say(Lane.SOURCE, Lane.VCM, "let go" if answer.granted else f"let go: {answer.reason}", answer.answered)
 
     def tidy(self) -> None:
@@ -221,7 +221,7 @@ class Move:
         self.say(Lane.VCM, Lane.SOURCE, "let go of the VM's resources")
         told = self._is_told(self.source)
         if not told:
-            self.source.station.request(Mode.DEASSOCIATE, self.vsi)
+            self.source.station.request(VdptoolMode.DEASSOCIATE, self.vsi)
         self.say(Lane.SOURCE, Lane.VCM, "nothing left to let go of" if told else "let go")
 
     def instruct(self) -> None:
@@ -236,7 +236,7 @@ class Move:
     def give_up(self) -> None:
         """De-Associate at the destination, if it had granted anything."""
         if self._granted:
-            self.destination.station.request(Mode.DEASSOCIATE, self.vsi)
+            self.destination.station.request(VdptoolMode.DEASSOCIATE, self.vsi)
             self._granted = False
 
     def return_vm(self) -> None:
@@ -253,7 +253,7 @@ class Move:
             self.source.edge.raise_port(self.vm.port)
         if self._associated is not None:
             self._is_told(self.source)
-        if not self.source.station.holds(Mode.ASSOCIATE, self.vsi):
+        if not self.source.station.holds(VdptoolMode.ASSOCIATE, self.vsi):
             admit(self.source, self.vsi)
         self.vm.resume()
 
@@ -272,12 +272,12 @@ class Move:
     # --- the rest ---
     def say(self, origin: Lane, target: Lane, text: str, t: float | None = None) -> None:
         """Write a step of the ladder down."""
-        self.evidence.steps.append(Step(time.monotonic() if t is None else t, origin, target, text))
+        self.evidence.steps.append(LadderStep(time.monotonic() if t is None else t, origin, target, text))
 
     def _is_told(self, hypervisor: Hypervisor) -> bool:
         """Has the bridge's unsolicited De-Associate arrived (it may just be on its way)?"""
         try:
-            wait_until(lambda: not hypervisor.station.holds(Mode.ASSOCIATE, self.vsi), "De-Associate", 1.0)
+            wait_until(lambda: not hypervisor.station.holds(VdptoolMode.ASSOCIATE, self.vsi), "De-Associate", 1.0)
         except TimeoutError:
             return False
         return True
@@ -293,10 +293,10 @@ class Move:
             self.return_vm()
 
 
-class Restart(Move):
+class Restart(ReplayMove):
     """A VM whose node is dead starts anew at the destination."""
 
-    def __init__(self, move: Move, died: float) -> None:
+    def __init__(self, move: ReplayMove, died: float) -> None:
         """
         Args:
             move: which was to be made; what it has reserved is used.
@@ -311,7 +311,7 @@ class Restart(Move):
         if self._staged is not None:
             self._staged.disconnect()
         self.say(Lane.VCM, Lane.DESTINATION, f"{self.source.name} is dead: start {self.vm.name} anew")
-        self.vm = self._cluster.vms[self.vm.name] = Vm(self.vm.name, self.vm.mac, self.vm.ip)
+        self.vm = self._cluster.vms[self.vm.name] = NamespaceVm(self.vm.name, self.vm.mac, self.vm.ip)
         self.vm.create(self.destination.namespace)
         self.destination.edge.attach(self.vm.port, self.vm.mac)
 
@@ -330,49 +330,49 @@ class Restart(Move):
         self.vm.halt()
 
 
-Steps = tuple[Callable[[Move], None], ...]
+Steps = tuple[Callable[[ReplayMove], None], ...]
 
 LADDERS: dict[LadderName, Steps] = {
     # The destination associates the moment it holds the last pages; the source lets go afterwards.
     LadderName.MINIMIZE_LATENCY: (
-        Move.prepare,
-        Move.reserve,
-        Move.copy,
-        Move.suspend,
-        Move.hand_over,
-        Move.associate,
-        Move.resume,
-        Move.succeed,
-        Move.tidy,
+        ReplayMove.prepare,
+        ReplayMove.reserve,
+        ReplayMove.copy,
+        ReplayMove.suspend,
+        ReplayMove.hand_over,
+        ReplayMove.associate,
+        ReplayMove.resume,
+        ReplayMove.succeed,
+        ReplayMove.tidy,
     ),
     # The source has de-associated, confirmed, before the destination associates: never two owners.
     LadderName.SAFEST_EXCHANGE: (
-        Move.prepare,
-        Move.reserve,
-        Move.copy,
-        Move.suspend,
-        Move.hand_over,
-        Move.release,
-        Move.instruct,
-        Move.associate,
-        Move.resume,
-        Move.succeed,
+        ReplayMove.prepare,
+        ReplayMove.reserve,
+        ReplayMove.copy,
+        ReplayMove.suspend,
+        ReplayMove.hand_over,
+        ReplayMove.release,
+        ReplayMove.instruct,
+        ReplayMove.associate,
+        ReplayMove.resume,
+        ReplayMove.succeed,
     ),
 }
 
 
-def dismiss(hypervisor: Hypervisor, vsi: Vsi) -> None:
+def dismiss(hypervisor: Hypervisor, vsi: VdptoolVsi) -> None:
     """De-Associate a VM that is shut down; whatever its station still believes."""
-    hypervisor.station.request(Mode.DEASSOCIATE, vsi)
+    hypervisor.station.request(VdptoolMode.DEASSOCIATE, vsi)
 
 
-def admit(hypervisor: Hypervisor, vsi: Vsi) -> None:
+def admit(hypervisor: Hypervisor, vsi: VdptoolVsi) -> None:
     """Associate a VM that starts at a hypervisor.
 
     Raises:
         MigrationRefused: the bridge does not want it.
     """
-    for mode in (Mode.PREASSOCIATE_RR, Mode.ASSOCIATE):
+    for mode in (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE):
         answer = hypervisor.station.request(mode, vsi)
         if not answer.granted:
             raise MigrationRefused(f"{hypervisor.name}: {answer.reason}")

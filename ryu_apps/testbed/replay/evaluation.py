@@ -12,10 +12,10 @@ from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.prober import LEAK_MAGIC
 from ryu_apps.testbed.harness.probes import Notes, UdpNotes
 from ryu_apps.testbed.ladder import text
-from ryu_apps.testbed.ladder.model import Ladder, Lane, Step
+from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 from ryu_apps.testbed.ladder.timeline import steps_of
 from ryu_apps.testbed.replay.cluster_manager import Evidence, Marks
-from ryu_apps.testbed.replay.measure import Ends, Seen, figures
+from ryu_apps.testbed.replay.measure import FlowEnds, Seen, figures
 from ryu_apps.testbed.replay.report import MigrationReport, failures
 from ryu_apps.testbed.replay.scenario import MigrationSpec, Scenario
 
@@ -60,7 +60,7 @@ class Observed:
 
 def evaluate(
     scenario: Scenario, fabric: Fabric, moved: Moved, observed: Observed, settled: float
-) -> tuple[MigrationReport, Ladder]:
+) -> tuple[MigrationReport, LadderDiagram]:
     """The report and the ladder of one migration, whose figures close at ``settled``."""
     seen = _seen(scenario, moved, observed, settled)
     result = figures(seen)
@@ -92,7 +92,7 @@ def _seen(scenario: Scenario, moved: Moved, observed: Observed, settled: float) 
         evidence=evidence,
         uplink=observed.uplinks[spec.to],
         ends=[
-            Ends(flow, notes[flow.host][flow.name], notes[flow.vm][flow.name])
+            FlowEnds(flow, notes[flow.host][flow.name], notes[flow.vm][flow.name])
             for flow in scenario.flows
             if flow.vm == spec.vm
         ],
@@ -114,7 +114,7 @@ def leaked_announcements(announcements: Iterable[Sighting], marks: Marks) -> lis
     return [one for one in announcements if one.t >= marks.begun and (LEAK_MAGIC in one.data or one.t < welcome)]
 
 
-def _ladder(fabric: Fabric, moved: Moved, seen: Seen) -> Ladder:
+def _ladder(fabric: Fabric, moved: Moved, seen: Seen) -> LadderDiagram:
     here, there = moved.ports
     names = {
         Lane.VCM: "VCM",
@@ -126,10 +126,10 @@ def _ladder(fabric: Fabric, moved: Moved, seen: Seen) -> Ladder:
     }
     title = f"{seen.ladder}: {seen.vm} from {moved.source} to {moved.spec.to}, {moved.evidence.outcome.value}"
     steps = moved.evidence.steps + steps_of(moved.timeline, str(here), str(there)) + _first_packets(seen)
-    return Ladder(title, names, tuple(steps))
+    return LadderDiagram(title, names, tuple(steps))
 
 
-def _first_packets(seen: Seen) -> list[Step]:
+def _first_packets(seen: Seen) -> list[LadderStep]:
     """The first datagram each way after the VM was resumed."""
     resumed = seen.evidence.marks.resumed
     if not resumed:
@@ -139,7 +139,7 @@ def _first_packets(seen: Seen) -> list[Step]:
         ([one.host for one in seen.ends], Lane.VM, Lane.DESTINATION_SWITCH, "first packet from the VM has arrived"),
     )
     return [
-        Step(min(arrivals), origin, target, words)
+        LadderStep(min(arrivals), origin, target, words)
         for notes, origin, target, words in ways
         if (arrivals := [t for one in notes if isinstance(one, UdpNotes) for _, _, t in one.heard if t >= resumed])
     ]

@@ -12,7 +12,7 @@ from ryu_apps.testbed.harness.exchanges import Exchange, VdpMessage, exchange, v
 from ryu_apps.testbed.harness.probes import Flow, Notes, TcpNotes, UdpNotes, Window, judge
 from ryu_apps.testbed.replay.cluster_manager import Evidence
 from ryu_apps.testbed.replay.report import Figures
-from ryu_apps.testbed.replay.scenario import Outcome
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome
 
 #: Seconds before the suspension from which a gap in the arrivals counts as blackout.
 LEAD = 0.05
@@ -21,7 +21,7 @@ SETTLED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class FlowEnds:
     """Both ends' notes of one flow."""
 
     flow: Flow
@@ -51,7 +51,7 @@ class Seen:
     vsi: str
     evidence: Evidence
     uplink: Sequence[Sighting]
-    ends: Sequence[Ends]
+    ends: Sequence[FlowEnds]
     announced: Sequence[Sighting]
     rules_left: int
     settled: float
@@ -67,7 +67,7 @@ def figures(seen: Seen) -> Figures:
     to_vm = [_window(seen, one.host, one.vm, mark) for one in _open_udp(seen.ends)]
     from_vm = [_window(seen, one.vm, one.host, mark) for one in _open_udp(seen.ends)]
     body = added(evidence.dumps["before"], evidence.dumps["staged"]) if "staged" in evidence.dumps else []
-    completed = evidence.outcome is Outcome.COMPLETED
+    completed = evidence.outcome is ExpectedOutcome.COMPLETED
     return Figures(
         vm=seen.vm,
         ladder=seen.ladder,
@@ -105,7 +105,7 @@ class _Pair:
     vm: UdpNotes
 
 
-def _udp(ends: Iterable[Ends], passes: bool) -> list[_Pair]:
+def _udp(ends: Iterable[FlowEnds], passes: bool) -> list[_Pair]:
     return [
         _Pair(one.host, one.vm)
         for one in ends
@@ -113,7 +113,7 @@ def _udp(ends: Iterable[Ends], passes: bool) -> list[_Pair]:
     ]
 
 
-def _open_udp(ends: Iterable[Ends]) -> list[_Pair]:
+def _open_udp(ends: Iterable[FlowEnds]) -> list[_Pair]:
     return _udp(ends, passes=True)
 
 

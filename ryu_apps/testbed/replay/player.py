@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,25 +15,23 @@ from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.pipeline.tables import Cookie
 from ryu_apps.evb.topology.fabric import Role
-from ryu_apps.testbed.flow_dumps import Departure, dump_rules, left_behind, owner_at, read_dump
+from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS
 from ryu_apps.testbed.harness.haproxy import Haproxy
 from ryu_apps.testbed.harness.probes import Prober
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, Target
-from ryu_apps.testbed.harness.vm import Vm
+from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
+from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.ladder import mermaid, svg, text
-from ryu_apps.testbed.ladder.model import Ladder
-from ryu_apps.testbed.replay.cluster_manager import Evidence, Move, admit, dismiss
+from ryu_apps.testbed.ladder.model import LadderDiagram
+from ryu_apps.testbed.progress import ShowProgress
+from ryu_apps.testbed.replay.cluster_manager import Evidence, ReplayMove, admit, dismiss
 from ryu_apps.testbed.replay.evaluation import Moved, Observed, evaluate
-from ryu_apps.testbed.replay.report import MigrationReport, Report
-from ryu_apps.testbed.replay.scenario import MigrationSpec, Outcome, Scenario
+from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, MigrationSpec, Scenario
 from ryu_apps.testbed.replay.site import config_of
-
-#: Told what is being done now.
-Progress = Callable[[str], None]
 
 #: Seconds of traffic before the first and after each migration.
 RUN_UP, RUN_OUT = 1.0, 1.5
@@ -44,8 +42,8 @@ TIDY = 5.0
 
 
 def replay(
-    scenario: Scenario, output: Path, progress: Progress = lambda words: None, apps: Sequence[str] = APPS
-) -> Report:
+    scenario: Scenario, output: Path, progress: ShowProgress = lambda words: None, apps: Sequence[str] = APPS
+) -> ReplayReport:
     """Run a scenario on a cluster of its own.
 
     Args:
@@ -94,7 +92,7 @@ def proxies_of(cluster: Cluster, folder: Path) -> Iterator[None]:
 class Replay:
     """One run of a scenario on a cluster that is up and empty, and is empty again afterwards."""
 
-    def __init__(self, scenario: Scenario, cluster: Cluster, progress: Progress = lambda words: None) -> None:
+    def __init__(self, scenario: Scenario, cluster: Cluster, progress: ShowProgress = lambda words: None) -> None:
         self.scenario = scenario
         self._cluster = cluster
         self._progress = progress
@@ -102,7 +100,7 @@ class Replay:
         self._probers: dict[str, Prober] = {}
         self._rarps: list[Tap] = []
 
-    def run(self, output: Path) -> Report:
+    def run(self, output: Path) -> ReplayReport:
         """Run everything and write the files into an existing folder."""
         self._admit_vms()
         try:
@@ -116,7 +114,7 @@ class Replay:
         finally:
             self._dismiss_vms()
         self._progress("evaluating")
-        report = Report(self.scenario.file.name, tuple(self._evaluate(moves, observed, settled, output)))
+        report = ReplayReport(self.scenario.file.name, tuple(self._evaluate(moves, observed, settled, output)))
         (output / "report.json").write_text(json.dumps(report.as_json(), indent=2) + "\n", encoding="utf-8")
         return report
 
@@ -124,7 +122,7 @@ class Replay:
     def _admit_vms(self) -> None:
         for name, spec in self.scenario.file.vms.items():
             self._progress(f"{name} starts at {spec.at}")
-            self._cluster.boot(Vm(name, spec.mac, spec.ip), spec.at)
+            self._cluster.boot(NamespaceVm(name, spec.mac, spec.ip), spec.at)
             admit(self._cluster.hypervisors[spec.at], self.scenario.vsis[name])
 
     def _dismiss_vms(self) -> None:
@@ -173,21 +171,21 @@ class Replay:
     def _migrate(self, spec: MigrationSpec) -> Moved:
         source = self._where[spec.vm]
         self._progress(f"{spec.vm} from {source} to {spec.to}, {spec.ladder.value}")
-        move = Move(self._cluster, spec, self.scenario.vsis[spec.vm], source, self._target(spec.vm))
+        move = ReplayMove(self._cluster, spec, self.scenario.vsis[spec.vm], source, self._target(spec.vm))
         old = self._owner(spec.vm, source)
         evidence = move.run()
-        if evidence.outcome is Outcome.COMPLETED:
+        if evidence.outcome is ExpectedOutcome.COMPLETED:
             self._where[spec.vm] = spec.to
         left = self._rules_left(spec, source, old, evidence)
         time.sleep(RUN_OUT)
         ports = self._cluster.hypervisors[source].port, self._cluster.hypervisors[spec.to].port
         return Moved(spec, source, ports, evidence, left, self._services(spec.vm), self._timeline(spec.vm, evidence))
 
-    def _target(self, vm: str) -> Target | None:
+    def _target(self, vm: str) -> StagedTarget | None:
         for flow in self.scenario.flows:
             if flow.vm == vm and flow.proto == "udp" and flow.passes and not flow.group:
                 host = self._cluster.hosts[flow.host]
-                return Target(host.mac, host.ip, flow.port)
+                return StagedTarget(host.mac, host.ip, flow.port)
         return None
 
     def _services(self, vm: str) -> tuple[dict[str, Any], ...]:
@@ -205,7 +203,7 @@ class Replay:
         """Rules of the VSI where the VM is not, once the bridge has had the time to tidy up."""
 
         def count() -> int:
-            if evidence.outcome is Outcome.COMPLETED:
+            if evidence.outcome is ExpectedOutcome.COMPLETED:
                 return len(left_behind(read_dump(self._dump(source)), self._departure(spec, source, old)))
             # An abort or a refusal leaves the destination's switch exactly as it was.
             return len(set(self._dump(spec.to)) ^ set(evidence.dumps["before"]))
@@ -216,10 +214,10 @@ class Replay:
             return count()
         return 0
 
-    def _departure(self, spec: MigrationSpec, source: str, old: Cookie) -> Departure:
+    def _departure(self, spec: MigrationSpec, source: str, old: Cookie) -> DepartedVsi:
         here, there = self._cluster.hypervisors[source].port, self._cluster.hypervisors[spec.to].port
         mac = self.scenario.file.vms[spec.vm].mac
-        return Departure(mac, old, self._owner(spec.vm, spec.to), here.dpid == there.dpid)
+        return DepartedVsi(mac, old, self._owner(spec.vm, spec.to), here.dpid == there.dpid)
 
     def _owner(self, vm: str, hypervisor: str) -> Cookie:
         port_no = self._cluster.hypervisors[hypervisor].port.port_no
@@ -246,6 +244,6 @@ class Replay:
         return reports
 
 
-def _draw(ladder: Ladder, output: Path, name: str) -> None:
+def _draw(ladder: LadderDiagram, output: Path, name: str) -> None:
     for suffix, render in (("txt", text.render), ("mmd", mermaid.render), ("svg", svg.render)):
         (output / f"{name}.{suffix}").write_text(render(ladder), encoding="utf-8")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ryu_apps.testbed.replay.scenario import Expectation, Outcome
+from ryu_apps.testbed.replay.scenario import Expectation, ExpectedOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Figures:
     ladder: str
     source: str
     destination: str
-    outcome: Outcome
+    outcome: ExpectedOutcome
     reason: str = ""
     error: int | None = None
     rules_staged: int = 0
@@ -103,7 +103,7 @@ def _failures(figures: Figures, expect: Expectation) -> Iterator[str]:
         yield f"{figures.lost} datagrams lost, {expect.lost} allowed"
     if expect.blackout_ms is not None and (figures.blackout_ms or 0.0) > expect.blackout_ms:
         yield f"blackout of {figures.blackout_ms:.0f} ms, {expect.blackout_ms:.0f} allowed"
-    if figures.outcome is Outcome.COMPLETED and not figures.rules_staged:
+    if figures.outcome is ExpectedOutcome.COMPLETED and not figures.rules_staged:
         yield "nothing was staged"
 
 
@@ -131,7 +131,7 @@ class MigrationReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReplayReport:
     """A whole scenario."""
 
     scenario: str

@@ -16,12 +16,12 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ryu_apps.evb.config.schema import LoadBalancer
+from ryu_apps.evb.config.schema import LoadBalancerSection
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.validate import Strict, validate
 from ryu_apps.testbed.harness.probes import Flow
-from ryu_apps.testbed.harness.station import Vsi
+from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.replay.site import Site, SiteError, misfits, policies_of, site_of
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
@@ -34,7 +34,7 @@ class LadderName(Enum):
     SAFEST_EXCHANGE = "safest-exchange"
 
 
-class Outcome(Enum):
+class ExpectedOutcome(Enum):
     """How a migration ends."""
 
     COMPLETED = "completed"
@@ -43,8 +43,8 @@ class Outcome(Enum):
 
 
 # Functions, since on Python 3.13 an enumeration does not look like one of a single argument.
-def _outcome(value: object) -> Outcome:
-    return Outcome(value)
+def _outcome(value: object) -> ExpectedOutcome:
+    return ExpectedOutcome(value)
 
 
 def _ladder(value: object) -> LadderName:
@@ -67,8 +67,8 @@ def _group(text: str) -> str:
     return text
 
 
-Group = Annotated[str, AfterValidator(_group)]
-Mac = Annotated[str, AfterValidator(_mac)]
+GroupText = Annotated[str, AfterValidator(_group)]
+MacAddress = Annotated[str, AfterValidator(_mac)]
 Ip = Annotated[str, AfterValidator(_ip)]
 
 
@@ -86,7 +86,7 @@ class ClusterSpec(Strict):
     proxies: bool = False
     parameters: dict[str, int] = Field(default_factory=dict)
     hosts: dict[str, Ip] = Field(default_factory=dict)
-    load_balancers: dict[str, LoadBalancer] = Field(default_factory=dict)
+    load_balancers: dict[str, LoadBalancerSection] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     policies: list[str] | None = None
 
@@ -95,7 +95,7 @@ class VmSpec(Strict):
     """A VM: where it starts, its addresses, its VSI type."""
 
     at: str
-    mac: Mac
+    mac: MacAddress
     ip: Ip
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
@@ -114,7 +114,7 @@ class FlowSpec(Strict):
     vm: str
     port: Annotated[int, Field(ge=1, le=65535)]
     interval_ms: Annotated[float, Field(gt=0)] = 1.0
-    group: Group | None = None
+    group: GroupText | None = None
     address: Ip | None = None
     expect: Literal["pass", "block"] = "pass"
 
@@ -129,7 +129,7 @@ class Expectation(Strict):
         blackout_ms: longest gap allowed in either direction.
     """
 
-    outcome: Annotated[Outcome, BeforeValidator(_outcome)] = Outcome.COMPLETED
+    outcome: Annotated[ExpectedOutcome, BeforeValidator(_outcome)] = ExpectedOutcome.COMPLETED
     error: int | None = None
     lost: int | None = None
     blackout_ms: float | None = None
@@ -186,7 +186,7 @@ class Scenario:
     site: Site
     policies: tuple[str, ...]
     flows: tuple[Flow, ...]
-    vsis: dict[str, Vsi]
+    vsis: dict[str, VdptoolVsi]
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -285,6 +285,6 @@ def _flow(name: str, spec: FlowSpec) -> Flow:
     )
 
 
-def _vsi(scenario: str, name: str, spec: VmSpec) -> Vsi:
+def _vsi(scenario: str, name: str, spec: VmSpec) -> VdptoolVsi:
     uuid = str(uuid5(NAMESPACE_URL, f"{scenario}/{name}"))
-    return Vsi(uuid, spec.type, spec.version, (f"{spec.vlan}-{spec.mac}",), spec.ip)
+    return VdptoolVsi(uuid, spec.type, spec.version, (f"{spec.vlan}-{spec.mac}",), spec.ip)

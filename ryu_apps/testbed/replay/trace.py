@@ -22,13 +22,11 @@ from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import Mode, Vsi, numbered
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, numbered
+from ryu_apps.testbed.progress import ShowProgress
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies.mininet_topo import EndSystem
-from ryu_apps.vcm.trace import Census, Change, Entry, What
-
-#: Told what is being done now.
-Progress = Callable[[str], None]
+from ryu_apps.vcm.trace import Census, PlacementChange, TraceEntry, TraceEvent
 
 #: Most VSIs on their way at a time.
 PARALLEL = 32
@@ -42,7 +40,7 @@ Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class MoveResult:
     """A VSI that has come to a node.
 
     Attributes:
@@ -76,7 +74,7 @@ class DayReport:
     late_s: float = 0.0
     most: int = 0
     most_vsis: int = 0
-    done: list[Done] = field(default_factory=list)
+    done: list[MoveResult] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     misplaced: int = 0
     staged_left: int = 0
@@ -87,7 +85,7 @@ class DayReport:
         """Are the zeros zeros?"""
         return not (self.refused or self.misplaced or self.staged_left or self.rules_left)
 
-    def by_how(self) -> Iterator[tuple[str, list[Done]]]:
+    def by_how(self) -> Iterator[tuple[str, list[MoveResult]]]:
         """What was done, sorted out."""
         for how in (_STARTS, _MOVES, _RESTARTS):
             yield how, [one for one in self.done if one.how == how]
@@ -98,12 +96,12 @@ class DayReport:
 
 
 def replay_trace(
-    entries: Sequence[Entry],
+    entries: Sequence[TraceEntry],
     fabric: Fabric,
     hosts: Sequence[EndSystem],
     seconds: float,
     logs: Path,
-    progress: Progress = lambda words: None,
+    progress: ShowProgress = lambda words: None,
 ) -> DayReport:
     """Replay a trace on a cluster of its own.
 
@@ -134,7 +132,11 @@ class Player:
     """
 
     def __init__(
-        self, cluster: Cluster, entries: Sequence[Entry], progress: Progress = lambda words: None, tidy: float = _TIDY
+        self,
+        cluster: Cluster,
+        entries: Sequence[TraceEntry],
+        progress: ShowProgress = lambda words: None,
+        tidy: float = _TIDY,
     ) -> None:
         """
         Args:
@@ -147,11 +149,11 @@ class Player:
         self._dead: set[str] = set()
         self._entries, self._progress = entries, progress
         self._census = Census(list(cluster.hypervisors))
-        self._vsis: dict[str, Vsi] = {}
+        self._vsis: dict[str, VdptoolVsi] = {}
         self._after: dict[str, list[Future[None]]] = {}
         self._tasks: list[Future[None]] = []
         self._busy, self._lock = 0, threading.Lock()
-        self._report = DayReport({what.value: sum(entry.what is what for entry in entries) for what in What})
+        self._report = DayReport({what.value: sum(entry.what is what for entry in entries) for what in TraceEvent})
 
     def play(self, seconds: float) -> DayReport:
         """All of it, and what is left of it in the end.
@@ -177,11 +179,11 @@ class Player:
         return self._report
 
     # --- one entry ---
-    def _begin(self, pool: ThreadPoolExecutor, entry: Entry, due: float) -> None:
+    def _begin(self, pool: ThreadPoolExecutor, entry: TraceEntry, due: float) -> None:
         changes = self._census.apply(entry)
         self._report.most_vsis = max(self._report.most_vsis, len(self._census.places))
-        if entry.what in (What.FAIL, What.RETURN):
-            task = self._fail if entry.what is What.FAIL else self._return
+        if entry.what in (TraceEvent.FAIL, TraceEvent.RETURN):
+            task = self._fail if entry.what is TraceEvent.FAIL else self._return
             waits = self._after.get(entry.subject, [])
             self._after[entry.subject] = [self._submit(pool, waits, partial(task, entry.subject), due)]
         for change in changes:
@@ -212,25 +214,25 @@ class Player:
             with self._lock:
                 self._busy -= 1
 
-    def _carry_out(self, change: Change) -> None:
+    def _carry_out(self, change: PlacementChange) -> None:
         """Both ladders of the founding paper take turns, VM by VM."""
         vsi = self._vsi(change.vm)
         safest = int(vsi.uuid[-1], 16) % 2 == 1
         source = None if change.lost else change.source
         if change.target is None:
-            self._ask(change.vm, source, Mode.DEASSOCIATE)
+            self._ask(change.vm, source, VdptoolMode.DEASSOCIATE)
             return
-        staged = self._ask(change.vm, change.target, Mode.PREASSOCIATE_RR)
+        staged = self._ask(change.vm, change.target, VdptoolMode.PREASSOCIATE_RR)
         if safest:
-            self._ask(change.vm, source, Mode.DEASSOCIATE)
-        associated = self._ask(change.vm, change.target, Mode.ASSOCIATE)
+            self._ask(change.vm, source, VdptoolMode.DEASSOCIATE)
+        associated = self._ask(change.vm, change.target, VdptoolMode.ASSOCIATE)
         if not safest:
-            self._ask(change.vm, source, Mode.DEASSOCIATE)
+            self._ask(change.vm, source, VdptoolMode.DEASSOCIATE)
         how = _RESTARTS if change.lost else _STARTS if change.source is None else _MOVES
         with self._lock:
-            self._report.done.append(Done(how, staged, associated))
+            self._report.done.append(MoveResult(how, staged, associated))
 
-    def _ask(self, vm: str, node: str | None, mode: Mode) -> float:
+    def _ask(self, vm: str, node: str | None, mode: VdptoolMode) -> float:
         """Milliseconds until the answer; nobody is asked at no node."""
         if node is None:
             return 0.0
@@ -263,7 +265,7 @@ class Player:
         port = self._cluster.hypervisors[node].port
         return f"{self._cluster.fabric.switches[port.dpid].name}-eth{port.port_no}"
 
-    def _vsi(self, vm: str) -> Vsi:
+    def _vsi(self, vm: str) -> VdptoolVsi:
         with self._lock:
             return self._vsis.setdefault(vm, numbered(len(self._vsis) + 1, *_TYPE, _VLAN))
 
@@ -287,7 +289,7 @@ class Player:
         """Everybody goes home."""
         self._progress("shutting down what is left")
         for vm, node in self._census.places.items():
-            self._ask(vm, node, Mode.DEASSOCIATE)
+            self._ask(vm, node, VdptoolMode.DEASSOCIATE)
 
     def _left(self, before: dict[str, int]) -> int:
         return self._in_the_end(lambda: sum(max(now - before[name], 0) for name, now in self._rules().items()), 0)

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from ryu_apps.evb.alarms import CLEARED, MAX_OF_A_KIND, NOTABLE, RAISED, TABLE, Alarms, Row
-from ryu_apps.evb.events import Happened, Mode, PoliciesLoaded, PortChanged, Saved, SwitchUp
+from ryu_apps.evb.events import LogEvent, Mode, PoliciesLoaded, PortChanged, Saved, SwitchUp
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -95,7 +95,7 @@ def test_a_switch_that_is_away_is_an_alarm(world: RestWorld) -> None:
 
 
 def test_a_switch_that_never_comes_is_an_alarm_when_it_has_had_time_to(world: RestWorld) -> None:
-    world.record(world.alarms.observe(Happened("switch.awaited", dpid=S1), world.now))
+    world.record(world.alarms.observe(LogEvent("switch.awaited", dpid=S1), world.now))
     world.advance(10.0)
     assert alarms(world) == []
     world.advance(25.0)
@@ -176,7 +176,7 @@ def test_a_port_that_leads_elsewhere_is_an_alarm(world: RestWorld) -> None:
 
 
 def test_policies_that_were_refused_are_an_alarm_until_others_are_loaded(world: RestWorld) -> None:
-    world.record(world.alarms.observe(Happened("policies.refused", detail={"mistakes": ["line 3"]}), world.now))
+    world.record(world.alarms.observe(LogEvent("policies.refused", detail={"mistakes": ["line 3"]}), world.now))
     assert kinds(world) == ["policies.refused"]
     world.feed(PoliciesLoaded(POLICIES))
     assert alarms(world) == []
@@ -196,7 +196,7 @@ def test_an_alarm_without_an_end_is_over_when_it_is_quiet(world: RestWorld) -> N
 # --- the machine ------------------------------------------------------------------------------------
 def test_what_repeats_itself_is_told_of_once() -> None:
     machine = Alarms()
-    told = [machine.observe(Happened("switch.refused", dpid=S1), 1.0 + turn) for turn in range(100)]
+    told = [machine.observe(LogEvent("switch.refused", dpid=S1), 1.0 + turn) for turn in range(100)]
     assert [len(one) for one in told] == [1] + [0] * 99
     (alarm,) = machine
     assert alarm.count == 100 and alarm.since == 1.0
@@ -204,26 +204,26 @@ def test_what_repeats_itself_is_told_of_once() -> None:
 
 def test_the_number_of_one_kind_is_bounded() -> None:
     machine = Alarms()
-    told = [machine.observe(Happened("switch.unknown", dpid=dpid), 1.0) for dpid in range(5000)]
+    told = [machine.observe(LogEvent("switch.unknown", dpid=dpid), 1.0) for dpid in range(5000)]
     assert len(list(machine)) == sum(map(len, told)) == MAX_OF_A_KIND
-    machine.observe(Happened("store.failed"), 1.0)
+    machine.observe(LogEvent("store.failed"), 1.0)
     assert len(list(machine)) == MAX_OF_A_KIND + 1
 
 
 def test_an_end_that_names_a_switch_ends_what_its_ports_have() -> None:
     machine = Alarms((Row("port.odd", "odd", about=("dpid", "port"), cleared_by=("switch.fine",)),))
     for port in (HV1, HV3):
-        machine.observe(Happened("port.odd", port, port.dpid), 1.0)
-    machine.observe(Happened("switch.fine"), 1.0)
+        machine.observe(LogEvent("port.odd", port, port.dpid), 1.0)
+    machine.observe(LogEvent("switch.fine"), 1.0)
     assert [one.port for one in machine] == [HV1, HV3]
-    machine.observe(Happened("switch.fine", dpid=S1), 1.0)
+    machine.observe(LogEvent("switch.fine", dpid=S1), 1.0)
     assert [one.port for one in machine] == [HV3]
 
 
 def test_an_alarm_that_waits_is_dropped_if_its_cause_is_over() -> None:
     machine = Alarms()
-    assert machine.observe(Happened("switch.awaited", dpid=S1), 1.0) == [] and machine.deadline == 31.0
-    assert machine.observe(Happened("switch.up", dpid=S1), 2.0) == [] and machine.deadline is None
+    assert machine.observe(LogEvent("switch.awaited", dpid=S1), 1.0) == [] and machine.deadline == 31.0
+    assert machine.observe(LogEvent("switch.up", dpid=S1), 2.0) == [] and machine.deadline is None
     assert machine.tick(100.0) == []
 
 

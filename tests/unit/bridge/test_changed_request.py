@@ -8,7 +8,7 @@ import pytest
 
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.model import Phase
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import Association, VdpMode
@@ -43,20 +43,20 @@ def world() -> World:
 
 def test_only_the_newest_of_many_staged_filters_stays(world: World) -> None:
     request(world, VdpMode.PREASSOCIATE_RR, 0x525400000100)
-    body, promised = len(world.rules(S1, Kind.VSI_BODY)), world.engine.ledger.used(S1)
+    body, promised = len(world.rules(S1, CookieKind.VSI_BODY)), world.engine.ledger.used(S1)
     for mac in range(0x525400000101, 0x525400000110):
         request(world, VdpMode.PREASSOCIATE_RR, mac)
-    assert len(world.rules(S1, Kind.VSI_BODY)) == body
+    assert len(world.rules(S1, CookieKind.VSI_BODY)) == body
     assert world.engine.ledger.used(S1) == promised
     assert attachment(world).retired == []
 
 
 def test_what_a_gate_led_to_goes_with_the_next_associate(world: World) -> None:
     request(world, VdpMode.ASSOCIATE, 0x525400000100)
-    body = len(world.rules(S1, Kind.VSI_BODY))
+    body = len(world.rules(S1, CookieKind.VSI_BODY))
     request(world, VdpMode.PREASSOCIATE_RR, 0x525400000101)
     request(world, VdpMode.ASSOCIATE, 0x525400000101)
-    assert len(world.rules(S1, Kind.VSI_BODY)) == body
+    assert len(world.rules(S1, CookieKind.VSI_BODY)) == body
 
 
 @pytest.mark.parametrize("mode", [VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR])
@@ -64,7 +64,7 @@ def test_what_a_gate_led_to_goes_with_the_next_associate(world: World) -> None:
 def test_a_preassociate_behind_an_associate_shuts_the_gate(world: World, mode: VdpMode, mac: int) -> None:
     request(world, VdpMode.ASSOCIATE, 0x525400000100)
     request(world, mode, mac)
-    assert world.rules(S1, Kind.GATE) == {}
+    assert world.rules(S1, CookieKind.GATE) == {}
     assert attachment(world).phase is Phase.STAGED
 
 
@@ -76,19 +76,19 @@ def test_a_preassociate_calls_off_an_associate_that_no_switch_has_confirmed(worl
     world.advance(0.01)
     world.send(HV1, asked(VdpMode.PREASSOCIATE_RR, 0x525400000100))
     world.release()
-    assert world.rules(S1, Kind.GATE) == {}
+    assert world.rules(S1, CookieKind.GATE) == {}
     assert attachment(world).phase is Phase.STAGED
 
 
 def test_calling_off_gives_the_gate_back_to_where_it_was(world: World) -> None:
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
-    before = world.rules(1, Kind.GATE), world.rules(2, Kind.GATE)
+    before = world.rules(1, CookieKind.GATE), world.rules(2, CookieKind.GATE)
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     world.hold = {1, 2}
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     world.release()
-    assert (world.rules(1, Kind.GATE), world.rules(2, Kind.GATE)) == before
+    assert (world.rules(1, CookieKind.GATE), world.rules(2, CookieKind.GATE)) == before
 
 
 def refuse_change(world: World) -> None:

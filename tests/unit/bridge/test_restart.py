@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgpack
 import pytest
 
-from ryu_apps.evb.pipeline.tables import Kind, parse_cookie
+from ryu_apps.evb.pipeline.tables import CookieKind, parse_cookie
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, RecordError
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
@@ -100,11 +100,11 @@ def test_unanswered_staging_leaves_nothing_after_a_restart(world: World) -> None
 
 def test_full_disk_refuses_new_promises_and_keeps_what_is_in_force(world: World) -> None:
     world.store_refuses = "disk full"
-    gates = {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables}
+    gates = {dpid: world.rules(dpid, CookieKind.GATE) for dpid in world.tables}
     for mode in (VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
         world.ask(HV3, VM, mode, migrating=True)
         assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
-    assert {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables} == gates
+    assert {dpid: world.rules(dpid, CookieKind.GATE) for dpid in world.tables} == gates
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert world.answer(HV1).success
     assert any(happened.kind == "store.failed" for happened in world.happened)
@@ -193,10 +193,10 @@ def test_switch_that_returns_with_the_gate_of_a_vsi_that_has_moved_loses_it(worl
 
 def test_unclaimed_gates_of_others_stay(world: World) -> None:
     world.restart_controller(remembering=False)
-    before = world.rules(S1, Kind.GATE)
+    before = world.rules(S1, CookieKind.GATE)
     third = Vm(9)
     world.ask(HV3, third, VdpMode.ASSOCIATE)
-    assert before.items() <= world.rules(S1, Kind.GATE).items()
+    assert before.items() <= world.rules(S1, CookieKind.GATE).items()
 
 
 def test_index_of_a_record_that_would_not_go_stands_for_nobody_else_in_the_next_life(world: World) -> None:
@@ -207,7 +207,7 @@ def test_index_of_a_record_that_would_not_go_stands_for_nobody_else_in_the_next_
     world.store_refuses = None
     world.ask(HV3, Vm(9), VdpMode.PREASSOCIATE_RR)
     world.restart_controller()
-    bodies = [parse_cookie(rule.cookie) for rule in world.rules(S2, Kind.VSI_BODY).values()]
+    bodies = [parse_cookie(rule.cookie) for rule in world.rules(S2, CookieKind.VSI_BODY).values()]
     assert len({(one.owner, one.generation) for one in bodies if one}) == len({one.owner for one in bodies if one})
 
 

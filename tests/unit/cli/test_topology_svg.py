@@ -19,8 +19,8 @@ from ryu_apps.cli.topology import topology
 from ryu_apps.evb.events import PortChanged
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
-from ryu_apps.picture import QUIET, Live, LiveError, Marker, Stage, read_live, render
-from ryu_apps.picture.layout import Box, Line, lay_out, links_of, tiers_of
+from ryu_apps.picture import QUIET, Live, LiveError, Marker, VsiStage, read_live, render
+from ryu_apps.picture.layout import Line, Rectangle, lay_out, links_of, tiers_of
 from ryu_apps.topologies import multi_switch, two_switch
 from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm
 from tests.worlds.rest import RestWorld
@@ -77,7 +77,7 @@ def words(root: ElementTree.Element) -> list[str]:
 
 
 # --- layout ---------------------------------------------------------------------------------------
-def overlap(one: Box, other: Box) -> bool:
+def overlap(one: Rectangle, other: Rectangle) -> bool:
     return one.x < other.right and other.x < one.right and one.y < other.bottom and other.y < one.bottom
 
 
@@ -222,7 +222,7 @@ def test_the_summary_counts() -> None:
 def test_names_of_operators_and_stations_are_escaped() -> None:
     nasty = '</svg><script>&"'
     interface = Interface(1, nasty, Role.STATION, 100)
-    live = Live((Marker(PortId(1, 1), nasty, nasty, Stage.ACTIVE, "active", nasty),), absent={1: nasty})
+    live = Live((Marker(PortId(1, 1), nasty, nasty, VsiStage.ACTIVE, "active", nasty),), absent={1: nasty})
     text = render(nasty, Fabric({1: Switch(1, nasty, {1: interface})}), live)
     assert "<script" not in text
     root = ElementTree.fromstring(text)
@@ -239,16 +239,16 @@ def test_a_name_without_room_is_cut_and_whole_in_its_tooltip() -> None:
 
 
 # --- what goes on ---------------------------------------------------------------------------------
-def marker(port: PortId, vsi: str, stage: Stage) -> Marker:
+def marker(port: PortId, vsi: str, stage: VsiStage) -> Marker:
     return Marker(port, vsi, vsi, stage, stage.value)
 
 
 def test_active_is_filled_and_staged_is_hollow() -> None:
     live = Live(
         (
-            marker(PortId(1, 1), "vm1", Stage.ACTIVE),
-            marker(PortId(1, 2), "vm2", Stage.STAGED),
-            marker(PortId(2, 1), "vm3", Stage.UNDER_WAY),
+            marker(PortId(1, 1), "vm1", VsiStage.ACTIVE),
+            marker(PortId(1, 2), "vm2", VsiStage.STAGED),
+            marker(PortId(2, 1), "vm3", VsiStage.UNDER_WAY),
         )
     )
     root = drawn(LEAF_SPINE, live)
@@ -264,21 +264,21 @@ def test_active_is_filled_and_staged_is_hollow() -> None:
 def test_a_vsi_is_inside_the_box_of_its_port() -> None:
     port = PortId(3, 5)
     box = lay_out(LEAF_SPINE).nodes[port]
-    root = drawn(LEAF_SPINE, Live((marker(port, "vm1", Stage.STAGED),)))
+    root = drawn(LEAF_SPINE, Live((marker(port, "vm1", VsiStage.STAGED),)))
     (circle,) = [one for one in root.iter(f"{SVG}circle") if one.get("cy")]
     assert box.x < float(circle.get("cx", 0)) < box.right
     assert box.y < float(circle.get("cy", 0)) < box.bottom
 
 
 def test_a_crowd_is_counted() -> None:
-    live = Live(tuple(marker(PortId(1, 1), f"vm{number}", Stage.ACTIVE) for number in range(9)))
+    live = Live(tuple(marker(PortId(1, 1), f"vm{number}", VsiStage.ACTIVE) for number in range(9)))
     root = drawn(LEAF_SPINE, live)
     assert len(about(root, "active")) == 5
     assert "+4" in words(root)
 
 
 def test_a_vsi_that_moves_is_joined_to_where_it_is_staged() -> None:
-    here, there = marker(PortId(1, 1), "vm1", Stage.ACTIVE), marker(PortId(4, 2), "vm1", Stage.STAGED)
+    here, there = marker(PortId(1, 1), "vm1", VsiStage.ACTIVE), marker(PortId(4, 2), "vm1", VsiStage.STAGED)
     arcs = [one for one in drawn(LEAF_SPINE, Live((here, there))).iter(f"{SVG}path") if one.get("class") == "move"]
     assert len(arcs) == 2  # and the one of the legend
     alone = [one for one in drawn(LEAF_SPINE, Live((here,))).iter(f"{SVG}path") if one.get("class") == "move"]
@@ -299,7 +299,7 @@ def test_what_is_down_is_said_and_crossed_out() -> None:
 
 
 def test_vsis_at_ports_of_another_fabric_are_left_out() -> None:
-    root = drawn(LEAF_SPINE, Live((marker(PortId(77, 1), "vm1", Stage.ACTIVE),), frozenset({PortId(77, 1)})))
+    root = drawn(LEAF_SPINE, Live((marker(PortId(77, 1), "vm1", VsiStage.ACTIVE),), frozenset({PortId(77, 1)})))
     assert about(root, "active") == about(root, "down") == []
     assert any(line.endswith("16 links") for line in words(root))
 
@@ -319,9 +319,9 @@ def world() -> RestWorld:
 def test_the_answers_of_a_controller_are_understood(world: RestWorld) -> None:
     live = read_live(world.get("/evb/status"), world.get("/evb/vsis"))
     assert {(one.port, one.label, one.stage, one.phase) for one in live.markers} == {
-        (HV1, Vm(7).text[:8], Stage.ACTIVE, "active"),
-        (HV3, Vm(7).text[:8], Stage.STAGED, "staged"),
-        (HV2, Vm(8).text[:8], Stage.UNDER_WAY, "preassociated"),
+        (HV1, Vm(7).text[:8], VsiStage.ACTIVE, "active"),
+        (HV3, Vm(7).text[:8], VsiStage.STAGED, "staged"),
+        (HV2, Vm(8).text[:8], VsiStage.UNDER_WAY, "preassociated"),
     }
     assert (live.down, live.absent) == (frozenset(), {})
 

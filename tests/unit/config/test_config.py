@@ -12,8 +12,8 @@ from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.snooping.settings import Querying, Snooping
-from ryu_apps.evb.snooping.timers import Timers as Timers3
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.evb.snooping.timers import MembershipTimers as Timers3
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, TimerLimits, Timers
 from ryu_apps.evb.vsi_types.managers import Here
 from ryu_apps.evb.wire.vdp import ManagerId
@@ -321,8 +321,8 @@ def test_load_balancers_are_numbered_by_name_and_written_back() -> None:
     two = Backend("two", 0x525400000002, (ip_address("10.0.100.2"),), 8080)
     three = Backend("one", 0x525400000003, (ip_address("10.0.200.3"),), 53)
     assert config.fabric.balancers == (
-        LoadBalancer(1, "dns", 200, 0x0200000064C8, (dns_4,), Protocol.UDP, 53, (three,), 7, 1, 60, 2),
-        LoadBalancer(2, "web", 100, 0x0200000064C8, (web_4, web_6), Protocol.TCP, 80, (one, two)),
+        LoadBalancer(1, "dns", 200, 0x0200000064C8, (dns_4,), TransportProtocol.UDP, 53, (three,), 7, 1, 60, 2),
+        LoadBalancer(2, "web", 100, 0x0200000064C8, (web_4, web_6), TransportProtocol.TCP, 80, (one, two)),
     )
     assert load_config("e.yaml", dump_config(config)) == (config, [])
 

@@ -8,7 +8,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.ovf.collect import collect_package
 from ryu_apps.ovf.instances import load_instances
-from ryu_apps.ovf.model import Network, Package, Vsi
+from ryu_apps.ovf.model import Package, PortNetwork, VsiAdapter
 
 HEAD = "version: 1\nnetworks:\n  net: {vlan: 5, vsi_types: [{type_id: 7, version: 1}]}\nvsis:\n"
 POLICY = "version: 1\nvsi_type: {type_id: 7, version: 1, name: web}\n"
@@ -26,10 +26,12 @@ def test_everything_that_can_be_said_arrives() -> None:
         "    mac: 52:54:00:00:00:01\n    vlan: 6\n    vsi_id: local:00112233445566778899aabbccddeeff\n"
         "    manager_id: 4294967295\n    group_id: 0\n"
     )
-    assert package.networks == (Network("net", 5, (VsiTypeKey(7, 1),)),)
+    assert package.networks == (PortNetwork("net", 5, (VsiTypeKey(7, 1),)),)
     vsi_id = VsiId.from_text("local:00112233445566778899aabbccddeeff")
     assert package.vsis == (
-        Vsi("web-1", "eth0", "net", VsiTypeKey(8, 2), 0x525400000001, 6, vsi_id, manager_id=(1 << 32) - 1, group_id=0),
+        VsiAdapter(
+            "web-1", "eth0", "net", VsiTypeKey(8, 2), 0x525400000001, 6, vsi_id, manager_id=(1 << 32) - 1, group_id=0
+        ),
     )
 
 

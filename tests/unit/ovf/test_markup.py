@@ -6,8 +6,16 @@ import tracemalloc
 
 import pytest
 
-from ryu_apps.evb.policy.diagnostic import Place
-from ryu_apps.ovf.markup import MAX_CHARACTERS, MAX_DEPTH, MAX_ELEMENTS, Node, read_markup, unwritable, write_markup
+from ryu_apps.evb.policy.diagnostic import Position
+from ryu_apps.ovf.markup import (
+    MAX_CHARACTERS,
+    MAX_DEPTH,
+    MAX_ELEMENTS,
+    MarkupNode,
+    read_markup,
+    unwritable,
+    write_markup,
+)
 from ryu_apps.ovf.names import EPASD, OVF
 from tests.worlds.effort import calls
 
@@ -23,7 +31,7 @@ def test_an_element_knows_where_it_stands() -> None:
     root, found = read_markup("x.ovf", "<?xml version='1.0'?>\n<a>\n  <b x='1'\n   y='2'>ä <c/>\n</b></a>\n")
     assert root is not None and found == []
     (b,) = root.children
-    assert (b.place, b.end, b.children[0].place) == (Place(3, 3), Place(5, 1), Place(4, 12))
+    assert (b.place, b.end, b.children[0].place) == (Position(3, 3), Position(5, 1), Position(4, 12))
     assert (b.name, b.attributes, b.words) == (("", "b"), {("", "x"): "1", ("", "y"): "2"}, "ä")
 
 
@@ -36,7 +44,7 @@ def test_text_is_whole_however_it_is_cut_by_references_comments_and_sections() -
 def test_a_byte_order_mark_moves_no_column() -> None:
     root, _ = read_markup("x.ovf", "\ufeff<a/>")
     assert root is not None
-    assert root.place == Place(1, 1)
+    assert root.place == Position(1, 1)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +129,9 @@ def test_what_is_refused_has_cost_little() -> None:
 
 def test_what_was_written_is_read_as_it_was() -> None:
     said = 'a < b & "c"\r\n]]>'
-    root, found = read_markup("x.ovf", write_markup(Node("a", (Node("b", said),), (("ovf:name", said),)), {"ovf": OVF}))
+    root, found = read_markup(
+        "x.ovf", write_markup(MarkupNode("a", (MarkupNode("b", said),), (("ovf:name", said),)), {"ovf": OVF})
+    )
     assert root is not None, found
     assert root.children[0].text == said
     assert root.attribute("name") == said

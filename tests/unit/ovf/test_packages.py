@@ -7,8 +7,8 @@ import pytest
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.wire.vsi_id import VsiId
-from ryu_apps.ovf.envelope import Fetch, read_package
-from ryu_apps.ovf.model import Network, Package, Vsi
+from ryu_apps.ovf.envelope import ReadFile, read_package
+from ryu_apps.ovf.model import Package, PortNetwork, VsiAdapter
 from ryu_apps.ovf.names import PREFIXES
 
 NAMESPACES = "".join(f" xmlns:{prefix}='{namespace}'" for prefix, namespace in PREFIXES.items())
@@ -65,25 +65,25 @@ def many_flow_rules() -> str:
     return filters() + f"<fl:CIM_FilterList><fl:Direction>1</fl:Direction>{entries}{ipv4}</fl:CIM_FilterList>"
 
 
-def read(*texts: str, fetch: Fetch = nothing) -> tuple[Package | None, list[str]]:
+def read(*texts: str, fetch: ReadFile = nothing) -> tuple[Package | None, list[str]]:
     files = [(f"x{number}.xml" if number else "x.ovf", text) for number, text in enumerate(texts)]
     package, found = read_package(tuple(files), fetch, SECTIONS)
     return package, [str(one) for one in found]
 
 
-def good(*texts: str, fetch: Fetch = nothing) -> Package:
+def good(*texts: str, fetch: ReadFile = nothing) -> Package:
     package, found = read(*texts, fetch=fetch)
     assert package is not None, found
     return package
 
 
-def mistakes(*texts: str, fetch: Fetch = nothing) -> list[str]:
+def mistakes(*texts: str, fetch: ReadFile = nothing) -> list[str]:
     package, found = read(*texts, fetch=fetch)
     assert package is None
     return [one for one in found if ": warning: " not in one]
 
 
-def the_vsi(networks: str, **properties: object) -> Vsi:
+def the_vsi(networks: str, **properties: object) -> VsiAdapter:
     (vsi,) = good(envelope(networks, adapter(ElementName="eth0", InstanceID=1, **properties))).vsis
     return vsi
 
@@ -101,14 +101,14 @@ def test_an_adapter_says_everything_itself() -> None:
         GroupID=4,
         PortCorrelationID="mac:52:54:00:00:00:01",
     )
-    assert vsi == Vsi(
+    assert vsi == VsiAdapter(
         "vm", "eth0", "net", WEB, 0x525400000001, 10, VsiId.from_text("mac:52:54:00:00:00:01"), manager_id=3, group_id=4
     )
 
 
 def test_an_adapter_gets_from_its_network_what_it_does_not_say() -> None:
     offering = network(profile(PortVID=10, ManagerID=3, GroupID=4))
-    assert the_vsi(offering, Connection="net") == Vsi("vm", "eth0", "net", WEB, None, 10, None, 3, 4)
+    assert the_vsi(offering, Connection="net") == VsiAdapter("vm", "eth0", "net", WEB, None, 10, None, 3, 4)
     assert the_vsi(offering, Connection="net", PortVID=11, ManagerID=0).vlan == 11
     assert the_vsi(offering, Connection="net", PortVID=11, ManagerID=0).manager_id == 0
 
@@ -164,7 +164,7 @@ def test_a_property_without_a_value_says_nothing() -> None:
 # --- networks and profiles -------------------------------------------------------------------------
 def test_a_network_has_the_vlan_that_all_its_profiles_have() -> None:
     same = good(envelope(network(profile(PortVID=10) + profile(VSITypeID=8, PortVID=10)))).networks
-    assert same == (Network("net", 10, (WEB, VsiTypeKey(8, 1))),)
+    assert same == (PortNetwork("net", 10, (WEB, VsiTypeKey(8, 1))),)
     other = good(envelope(network(profile(PortVID=10) + profile(VSITypeID=8, PortVID=11)))).networks
     assert other[0].vlan is None
 
@@ -173,7 +173,7 @@ def test_a_profile_that_only_gives_a_vlan_is_no_vsi_type() -> None:
     package, found = read(
         envelope(network("<NetworkPortProfile><Item><epasd:PortVID>5</epasd:PortVID></Item></NetworkPortProfile>"))
     )
-    assert package == Package((Network("net", 5),))
+    assert package == Package((PortNetwork("net", 5),))
     assert found == []
 
 

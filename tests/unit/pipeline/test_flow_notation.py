@@ -5,18 +5,18 @@ from __future__ import annotations
 from ryu_apps.evb.flow.rule import (
     ANY_TAGGED,
     Bits,
+    ClearInPort,
     FinTimeout,
-    ForgetInPort,
     Learn,
-    Learned,
-    LoadBits,
+    LearnSpec,
     Output,
+    OutputGroup,
     PopVlan,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
     SetField,
-    ToGroup,
     match,
     whole,
 )
@@ -55,8 +55,8 @@ def test_every_instruction_has_its_words() -> None:
         SetField("vlan_vid", 0x1064),
         SetField("eth_dst", 0xFFFFFFFFFFFF),
         Resubmit(Table.FLOOD_PAGE),
-        ForgetInPort(),
-        ToGroup(0x100001),
+        ClearInPort(),
+        OutputGroup(0x100001),
         Output(4),
     )
     rule = Rule(Table.FORWARD, 200, (), 1, actions, (0x10, 0xFF), Table.ACL_TO, meter=5)
@@ -70,13 +70,13 @@ def test_what_is_learnt_reads_as_ovs_ofctl_has_it() -> None:
     learn = Learn(
         *(Table.FORWARD, 7, 0xEB47, 60, 5, 100, Bits("reg0", 1, 1)),
         match=(
-            Learned(whole("eth_type"), 0x0800),
-            Learned(whole("tcp_src"), whole("tcp_src")),
-            Learned(Bits("metadata", 16, 20), Bits("reg1", 0, 20)),
-            Learned(whole("ipv4_src"), 0x0A000001),
-            Learned(Bits("reg3", 0, 4), 9),
+            LearnSpec(whole("eth_type"), 0x0800),
+            LearnSpec(whole("tcp_src"), whole("tcp_src")),
+            LearnSpec(Bits("metadata", 16, 20), Bits("reg1", 0, 20)),
+            LearnSpec(whole("ipv4_src"), 0x0A000001),
+            LearnSpec(Bits("reg3", 0, 4), 9),
         ),
-        writes=(Learned(Bits("reg0", 0, 1), 1), Learned(whole("ipv4_dst"), whole("ipv4_src"))),
+        writes=(LearnSpec(Bits("reg0", 0, 1), 1), LearnSpec(whole("ipv4_dst"), whole("ipv4_src"))),
     )
     timed = Rule(99, 1, match(tcp_flags=(0x2, 0x12), reg0=16), 0, (FinTimeout(5), learn), idle_timeout=60)
     assert rule_text(timed) == (
@@ -86,7 +86,7 @@ def test_what_is_learnt_reads_as_ovs_ofctl_has_it() -> None:
         "ipv4_src=10.0.0.1,reg3[0..3]=0x9,load:0x1->reg0[0],load:ipv4_src[]->ipv4_dst[])"
     )
     plain = Learn(9, 1, 0, 0, 0, 0, None, (), ())
-    loads = (plain, LoadBits(whole("reg2"), 255), LoadBits(Bits("vlan_vid", 0, 4), 3))
+    loads = (plain, RegLoad(whole("reg2"), 255), RegLoad(Bits("vlan_vid", 0, 4), 3))
     assert rule_text(Rule(99, 1, (), 0, loads)).partition("actions=")[2] == (
         "learn(table=9,priority=1,cookie=0x0),load:0xff->reg2[],load:0x3->vlan_vid[0..3]"
     )

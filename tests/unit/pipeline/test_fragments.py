@@ -9,7 +9,7 @@ import pytest
 from ryu_apps.evb.events import FragmentsHandled
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS, learnt_capacity
@@ -205,7 +205,7 @@ def test_it_goes_with_the_vsi() -> None:
     rig = Rig(ALLOWS)
     assert rig.to_vm(FIRST) and rig.noted
     rig.world.ask(HV1, rig.vm, VdpMode.DEASSOCIATE)
-    assert not rig.world.rules(S1, Kind.STATE)
+    assert not rig.world.rules(S1, CookieKind.STATE)
 
 
 def test_a_type_that_judges_by_addresses_alone_keeps_none() -> None:

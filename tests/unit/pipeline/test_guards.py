@@ -10,14 +10,14 @@ from itertools import combinations
 import pytest
 
 from ryu_apps.evb.flow.guarded import NetworkRole, derived_link_local, frames_of
-from ryu_apps.evb.flow.rule import PRIORITY_TAGGED, Fields, match
+from ryu_apps.evb.flow.rule import PRIORITY_TAGGED, MatchFields, match
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS, body_of_type
 from ryu_apps.evb.simulation.switch import matches
-from ryu_apps.evb.topology.balancer import LoadBalancer, Protocol
+from ryu_apps.evb.topology.balancer import LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, NMS, NMS_MAC, S1, VLAN, Vm, World, two_switches
@@ -192,7 +192,7 @@ def test_roles_share_no_frame() -> None:
             assert not any(_overlap(mine, theirs) for theirs in frames_of(other)), (one, other, mine)
 
 
-def _overlap(one: Fields, other: Fields) -> bool:
+def _overlap(one: MatchFields, other: MatchFields) -> bool:
     plain = {name: value[0] if isinstance(value, tuple) else value for name, value in one.items()}
     common = {name: value for name, value in other.items() if name in plain}
     return set(common) == set(other) and matches(match(**common), plain)
@@ -251,7 +251,7 @@ def test_other_addresses_are_free(address: str) -> None:
 
 
 def test_nobody_has_a_virtual_address() -> None:
-    one = LoadBalancer(1, "web", VLAN, 0x0200000064C8, (VIRTUAL,), Protocol.TCP, 80, ())
+    one = LoadBalancer(1, "web", VLAN, 0x0200000064C8, (VIRTUAL,), TransportProtocol.TCP, 80, ())
     world = World(policies=POLICIES, fabric=replace(fabric(), balancers=(one,)))
     world.connect()
     world.send(HV1, Vm(1, type=PLAIN).tlv(VdpMode.ASSOCIATE))

@@ -11,7 +11,7 @@ from ryu_apps.cli.check import check
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.services.body import FIREWALL, SECTIONS, state_capacity
-from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
+from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 
 HEAD = "version: 1\nvsi_type: {type_id: 7, version: 2, name: web}\n"
 
@@ -22,9 +22,9 @@ def load(text: str) -> VsiType:
     return next(iter(found.types.values()))
 
 
-def firewall_of(text: str) -> Firewall:
+def firewall_of(text: str) -> FirewallPolicy:
     found = load(text).service("firewall")
-    assert isinstance(found, Firewall)
+    assert isinstance(found, FirewallPolicy)
     return found
 
 

@@ -10,7 +10,7 @@ import pytest
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet, Trigger, VsiType
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.services.multicast.schema import Multicast
+from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, Vm, World
 from tests.worlds.multicast import OFF, G, join, receivers
@@ -30,7 +30,7 @@ def mistakes(text: str) -> list[str]:
 
 def test_everything_arrives() -> None:
     lists = "groups: [239.1.1.1, 'ff0e::1'], filter: [239.0.0.0/8, 'ff0e::/16']"
-    assert load(f"multicast: {{{lists}, max_groups: 3, trigger: single}}\n").service("multicast") == Multicast(
+    assert load(f"multicast: {{{lists}, max_groups: 3, trigger: single}}\n").service("multicast") == MulticastPolicy(
         (ip_address("239.1.1.1"), ip_address("ff0e::1")),
         (ip_network("239.0.0.0/8"), ip_network("ff0e::/16")),
         max_groups=3,
@@ -40,7 +40,7 @@ def test_everything_arrives() -> None:
 
 def test_an_empty_section_allows_every_group_and_none_is_not_snooped() -> None:
     usual = load("multicast: {}\n").service("multicast")
-    assert usual == Multicast()
+    assert usual == MulticastPolicy()
     assert usual.allows(ip_address("232.1.1.1")) and usual.allows(ip_address("ff05::2"))
     assert not load("multicast: {filter: []}\n").service("multicast").allows(ip_address("232.1.1.1"))
     assert load("").service("multicast") is None

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import FrameReceived, Mode, OperatorDeassociate
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.ports.backlog import AT_ONCE, PATIENCE, ROOM
 from ryu_apps.evb.ports.turns import Turns
 from ryu_apps.evb.protocol.timers import Operational
@@ -73,7 +73,7 @@ def test_vsis_that_leave_wait_as_those_that_come(world: World) -> None:
     world.release()
     world.advance(0.1)
     assert active(world) == set()
-    assert world.rules(S1, Kind.VSI_BODY, Kind.GATE) == {}
+    assert world.rules(S1, CookieKind.VSI_BODY, CookieKind.GATE) == {}
 
 
 def test_what_comes_behind_a_de_associate_that_waits_is_heard_behind_it(world: World) -> None:
@@ -124,7 +124,7 @@ def test_what_has_waited_too_long_is_refused_and_does_nothing_later(world: World
     world.release()
     world.advance(1.0)
     assert active(world) == set()
-    assert world.rules(S1, Kind.VSI_BODY, Kind.GATE) == {}
+    assert world.rules(S1, CookieKind.VSI_BODY, CookieKind.GATE) == {}
 
 
 def any_may_take(fabric: Fabric) -> Fabric:

@@ -7,9 +7,9 @@ from ipaddress import IPv4Address
 import pytest
 
 from ryu_apps.evb.bridge.requests import MAX_ADDRESSES, MAX_VSIS
-from ryu_apps.evb.deadlines import Agenda
+from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events import FrameReceived, SendFrame
-from ryu_apps.evb.ports.bridge_port import MAX_FAREWELLS, StationPort
+from ryu_apps.evb.ports.bridge_port import MAX_FAREWELLS, BridgePort
 from ryu_apps.evb.protocol.outbox import MAX_LETTERS, Outbox
 from ryu_apps.evb.vsi import departures
 from ryu_apps.evb.vsi.departures import MAX_PER_VSI
@@ -126,14 +126,14 @@ def test_a_full_outbox_takes_a_newer_answer_for_an_older_one() -> None:
 def test_who_never_hears_farewells_is_owed_a_bounded_number() -> None:
     interface = two_switches().interface(HV1)
     assert interface is not None
-    station = StationPort(HV1, interface, 0x02EB00010001)
+    station = BridgePort(HV1, interface, 0x02EB00010001)
     for number in range(MAX_FAREWELLS + 10):
         assert station.answer(ManagerId(), refusal(number), 0.0) == []
     station.link(True, 0.0)
     assert len(told(station)) == MAX_FAREWELLS
 
 
-def told(station: StationPort) -> set[VsiId]:
+def told(station: BridgePort) -> set[VsiId]:
     """The VSIs that a station hears of which acknowledges everything."""
     heard: set[VsiId] = set()
     now = 3.0
@@ -150,7 +150,7 @@ def told(station: StationPort) -> set[VsiId]:
 
 
 def test_a_deadline_that_is_moved_often_takes_no_more_room() -> None:
-    agenda: Agenda[str] = Agenda()
+    agenda: DeadlineQueue[str] = DeadlineQueue()
     agenda.set("near", 1.0)
     for number in range(10_000):
         agenda.set("far", 1e6 + number)

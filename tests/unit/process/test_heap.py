@@ -16,7 +16,7 @@ RR, ASSOC, DEASSOC = VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE, VdpMode.DEASSOC
 
 @pytest.fixture
 def spared() -> Iterator[None]:
-    heap.spare_survivors()
+    heap.freeze_gc()
     yield
     gc.callbacks.remove(heap._set_aside)
     gc.unfreeze()
@@ -35,7 +35,7 @@ def test_what_survives_a_full_collection_is_not_looked_at_again() -> None:
 
 @pytest.mark.usefixtures("spared")
 def test_asking_twice_is_asking_once() -> None:
-    heap.spare_survivors()
+    heap.freeze_gc()
     assert gc.callbacks.count(heap._set_aside) == 1
 
 

@@ -6,25 +6,25 @@ import logging
 
 import pytest
 
-from ryu_apps.evb.events import Happened
+from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.event_log import BURST, Journal
-from ryu_apps.rate_limit import Bursts
+from ryu_apps.event_log import BURST, EventLog
+from ryu_apps.rate_limit import RateLimit
 
 NOISY, QUIET = PortId(1, 1), PortId(1, 2)
 
 
 @pytest.fixture
-def journal(caplog: pytest.LogCaptureFixture) -> Journal:
+def journal(caplog: pytest.LogCaptureFixture) -> EventLog:
     caplog.set_level(logging.INFO)
-    return Journal(logging.getLogger("journal"))
+    return EventLog(logging.getLogger("journal"))
 
 
-def refused(port: PortId) -> Happened:
-    return Happened("vdp.refused", port, port.dpid, "vsi", {"reason": "unknown"})
+def refused(port: PortId) -> LogEvent:
+    return LogEvent("vdp.refused", port, port.dpid, "vsi", {"reason": "unknown"})
 
 
-def test_a_flood_of_refusals_is_some_lines_and_a_number(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_flood_of_refusals_is_some_lines_and_a_number(journal: EventLog, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(5000):
         journal.write(refused(NOISY), number / 1000)
     journal.tick(6.0)
@@ -34,46 +34,46 @@ def test_a_flood_of_refusals_is_some_lines_and_a_number(journal: Journal, caplog
     assert sum(repeated) + len(told) == 5000  # type: ignore[arg-type]
 
 
-def test_other_ports_and_other_kinds_are_told_meanwhile(journal: Journal) -> None:
+def test_other_ports_and_other_kinds_are_told_meanwhile(journal: EventLog) -> None:
     for _ in range(1000):
         journal.write(refused(NOISY), 0.0)
-    others = [refused(QUIET), Happened("vsi.active", NOISY, 1, "vsi"), Happened("switch.up", dpid=1)]
+    others = [refused(QUIET), LogEvent("vsi.active", NOISY, 1, "vsi"), LogEvent("switch.up", dpid=1)]
     for one in others:
         journal.write(one, 0.1)
     assert [one for _, one in journal.entries][-3:] == others
 
 
-def test_what_happens_to_many_vsis_at_once_is_told_of_each(journal: Journal) -> None:
+def test_what_happens_to_many_vsis_at_once_is_told_of_each(journal: EventLog) -> None:
     for number in range(BURST):
-        journal.write(Happened("vsi.active", NOISY, 1, str(number)), 0.0)
+        journal.write(LogEvent("vsi.active", NOISY, 1, str(number)), 0.0)
     assert len(journal.entries) == BURST
 
 
-def test_the_number_is_told_although_nothing_follows(journal: Journal) -> None:
+def test_the_number_is_told_although_nothing_follows(journal: EventLog) -> None:
     assert journal.deadline is None
     for _ in range(100):
         journal.write(refused(NOISY), 5.0)
     assert journal.deadline == 6.0
     journal.tick(6.0)
-    assert journal.entries[-1] == (6.0, Happened("vdp.refused", NOISY, 1, detail={"repeated": 90}))
+    assert journal.entries[-1] == (6.0, LogEvent("vdp.refused", NOISY, 1, detail={"repeated": 90}))
     assert journal.deadline is None
 
 
 def test_no_more_than_so_many_keys_are_remembered() -> None:
-    bursts: Bursts[int] = Bursts(most=100)
+    bursts: RateLimit[int] = RateLimit(most=100)
     assert [bursts.passes(key, 0.0) for key in range(200)] == [0] * 100 + [None] * 100
     assert list(bursts.over(1.0)) == []
     assert bursts.passes(-1, 1.0) == 0
 
 
 def test_a_key_whose_period_is_over_makes_room() -> None:
-    bursts: Bursts[int] = Bursts(most=2)
+    bursts: RateLimit[int] = RateLimit(most=2)
     told = [bursts.passes(key, now) for key, now in ((1, 0.0), (2, 0.5), (3, 0.9), (3, 1.0), (1, 1.1), (1, 1.5))]
     assert told == [0, 0, None, 0, None, 0]
 
 
 def test_what_was_held_back_is_told_with_the_next_that_passes_or_when_the_period_is_over() -> None:
-    bursts: Bursts[str] = Bursts(period=60.0)
+    bursts: RateLimit[str] = RateLimit(period=60.0)
     assert [bursts.passes("a", now) for now in (0.0, 1.0, 59.0, 60.0, 61.0)] == [0, None, None, 2, None]
     assert bursts.deadline == 120.0
     assert list(bursts.over(120.0)) == [("a", 1)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from ryu_apps.listening.admission import Admission
+from ryu_apps.listening.admission import ConnectionLimit
 from ryu_apps.listening.damper import INTERVAL, Damper
 from ryu_apps.listening.sockets import origin
 
@@ -16,7 +16,7 @@ class Guest:
     origin: str
 
 
-def crowd(inside: Admission[Guest], of: str, count: int) -> list[Guest]:
+def crowd(inside: ConnectionLimit[Guest], of: str, count: int) -> list[Guest]:
     guests = [Guest(of) for _ in range(count)]
     for guest in guests:
         assert inside.enter(guest) is None
@@ -24,7 +24,7 @@ def crowd(inside: Admission[Guest], of: str, count: int) -> list[Guest]:
 
 
 def test_the_oldest_of_a_peer_makes_room_for_its_next() -> None:
-    inside = Admission[Guest](10, 3)
+    inside = ConnectionLimit[Guest](10, 3)
     other = crowd(inside, "b", 1)
     first, second, _ = crowd(inside, "a", 3)
     assert inside.enter(Guest("a")) is first
@@ -34,14 +34,14 @@ def test_the_oldest_of_a_peer_makes_room_for_its_next() -> None:
 
 
 def test_when_all_is_taken_who_has_most_makes_room() -> None:
-    inside = Admission[Guest](4, 3)
+    inside = ConnectionLimit[Guest](4, 3)
     (first, *_), _ = crowd(inside, "a", 3), crowd(inside, "b", 1)
     assert inside.enter(Guest("c")) is first
     assert len(inside) == 4
 
 
 def test_what_is_served_is_not_given_up() -> None:
-    inside = Admission[Guest](2, 2)
+    inside = ConnectionLimit[Guest](2, 2)
     first, second = crowd(inside, "a", 2)
     inside.hold(first)
     third = Guest("a")
@@ -54,7 +54,7 @@ def test_what_is_served_is_not_given_up() -> None:
 
 
 def test_the_newest_request_is_given_up_last() -> None:
-    inside = Admission[Guest](2, 2)
+    inside = ConnectionLimit[Guest](2, 2)
     first, second = crowd(inside, "a", 2)
     inside.hold(first)
     inside.hold(first, yields=True)
@@ -62,7 +62,7 @@ def test_the_newest_request_is_given_up_last() -> None:
 
 
 def test_what_has_left_counts_no_longer_however_often_it_leaves() -> None:
-    inside = Admission[Guest](2, 2)
+    inside = ConnectionLimit[Guest](2, 2)
     first, second = crowd(inside, "a", 2)
     for _ in range(2):
         inside.leave(first)

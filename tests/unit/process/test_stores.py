@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.evb.store import Changes, Conflict, Store, StoreError, Versioned
+from ryu_apps.evb.store import Store, StoreChanges, StoreConflict, StoreError, Versioned
 from ryu_apps.stores.memory import MemoryStore
 from ryu_apps.stores.sqlite import SCHEMA, SqliteStore
 from tests.worlds.faulty_store import FaultyStore
@@ -42,7 +42,7 @@ def test_what_is_committed_is_there(store: Store) -> None:
 
 def test_a_failed_expectation_changes_nothing(store: Store) -> None:
     store.commit({"a": b"1"})
-    with pytest.raises(Conflict):
+    with pytest.raises(StoreConflict):
         store.commit({"a": b"2", "b": b"2"}, expected={"a": 1, "b": 7})
     assert store.snapshot() == {"a": Versioned(b"1", 1)}
 
@@ -54,7 +54,7 @@ def test_expectations_that_hold_do_not_hinder(store: Store) -> None:
 
 
 def test_watchers_are_told_behind_the_commit_until_they_stop(store: Store) -> None:
-    seen: list[tuple[Changes, Versioned | None]] = []
+    seen: list[tuple[StoreChanges, Versioned | None]] = []
     stop = store.watch(lambda changes: seen.append((changes, store.get("a"))))
     store.commit({"a": b"1"})
     settle(store)
@@ -66,9 +66,9 @@ def test_watchers_are_told_behind_the_commit_until_they_stop(store: Store) -> No
 
 
 def test_watchers_hear_nothing_of_a_conflict(store: Store) -> None:
-    seen: list[Changes] = []
+    seen: list[StoreChanges] = []
     store.watch(seen.append)
-    with pytest.raises(Conflict):
+    with pytest.raises(StoreConflict):
         store.commit({"a": b"1"}, expected={"a": 5})
     settle(store)
     assert seen == []
@@ -99,7 +99,7 @@ def new(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 #: What a store says that knows of no past.
-INITIAL: Changes = {"lost": b"!"}
+INITIAL: StoreChanges = {"lost": b"!"}
 LOST = {"lost": Versioned(b"!", 1)}
 
 

@@ -10,17 +10,17 @@ from ryu_apps.evb.protocol.ecp import (
     MINIMUM_DUPLICATE_WINDOW,
     MINIMUM_GAP,
     QUEUE_LIMIT,
-    Arrived,
+    Acknowledged,
     Deliver,
     EcpEndpoint,
-    Failed,
-    Output,
+    EcpOutput,
     Received,
     Reconfigure,
     Reset,
     Submit,
     Tick,
     Transmit,
+    Undelivered,
     documented_rows,
 )
 from ryu_apps.evb.protocol.timers import Operational
@@ -43,11 +43,11 @@ def ack(sequence: int, subtype: int = SUBTYPE_VDP) -> Received:
     return Received(Ecpdu(EcpOp.ACK, subtype, sequence, b""))
 
 
-def delivered(outputs: Iterable[Output]) -> list[bytes]:
+def delivered(outputs: Iterable[EcpOutput]) -> list[bytes]:
     return [one.payload for one in outputs if isinstance(one, Deliver)]
 
 
-def sent(outputs: Iterable[Output]) -> list[Ecpdu]:
+def sent(outputs: Iterable[EcpOutput]) -> list[Ecpdu]:
     return [one.ecpdu for one in outputs if isinstance(one, Transmit)]
 
 
@@ -137,7 +137,7 @@ def test_an_unacknowledged_ecpdu_is_repeated_identically_and_then_given_up(ecp: 
     assert len(copies) == 1 + TIMERS.r
     assert len(set(copies)) == 1
     assert ecp.unacknowledged_since is None
-    assert ecp.feed(Tick(), 4 * ACK_TIMER) == [Failed(b"answer")]
+    assert ecp.feed(Tick(), 4 * ACK_TIMER) == [Undelivered(b"answer")]
     assert ecp.unacknowledged_since == 4 * ACK_TIMER
     assert (ecp.counters.retransmissions, ecp.counters.failures) == (3, 1)
 
@@ -146,7 +146,7 @@ def test_the_next_ecpdu_keeps_its_distance_from_the_acknowledgement(ecp: EcpEndp
     ecp.feed(Submit(b"first"), 0.0)
     ecp.feed(Submit(b"second"), 0.0)
 
-    assert ecp.feed(ack(1), 0.001) == [Arrived(b"first")]
+    assert ecp.feed(ack(1), 0.001) == [Acknowledged(b"first")]
     assert ecp.deadline == 0.001 + MINIMUM_GAP
     assert ecp.feed(Tick(), 0.0059) == []
     assert sent(ecp.feed(Tick(), 0.006)) == [Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, 2, b"second")]
@@ -164,7 +164,7 @@ def test_the_distance_is_kept_after_giving_up_too() -> None:
     ecp.feed(Submit(b"first"), 0.0)
     ecp.feed(Submit(b"second"), 0.0)
 
-    assert ecp.feed(Tick(), ACK_TIMER) == [Failed(b"first")]
+    assert ecp.feed(Tick(), ACK_TIMER) == [Undelivered(b"first")]
     assert ecp.deadline == ACK_TIMER + MINIMUM_GAP
 
 
@@ -229,16 +229,16 @@ def test_a_reset_fails_everything_under_way_and_goes_on_counting(ecp: EcpEndpoin
     for payload in (b"first", b"second"):
         ecp.feed(Submit(payload), 0.0)
 
-    assert ecp.feed(Reset(), 0.001) == [Failed(b"first"), Failed(b"second")]
+    assert ecp.feed(Reset(), 0.001) == [Undelivered(b"first"), Undelivered(b"second")]
     assert ecp.feed(Submit(b"third"), 0.002) == []
     assert sent(ecp.feed(Tick(), 0.001 + MINIMUM_GAP)) == [Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, 2, b"third")]
 
 
 def test_a_full_queue_refuses(ecp: EcpEndpoint) -> None:
     for _ in range(1 + QUEUE_LIMIT):
-        assert Failed(b"x") not in ecp.feed(Submit(b"x"), 0.0)
+        assert Undelivered(b"x") not in ecp.feed(Submit(b"x"), 0.0)
 
-    assert ecp.feed(Submit(b"one too many"), 0.0) == [Failed(b"one too many")]
+    assert ecp.feed(Submit(b"one too many"), 0.0) == [Undelivered(b"one too many")]
     assert ecp.counters.refused == 1
 
 

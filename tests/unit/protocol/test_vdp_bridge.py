@@ -13,8 +13,8 @@ from ryu_apps.evb.protocol.vdp_bridge import (
     Forget,
     Granted,
     Recalled,
-    Release,
     Released,
+    ReleaseVsi,
     Request,
     Respond,
     VdpBridge,
@@ -109,7 +109,7 @@ def test_a_vsi_that_falls_silent_is_announced_and_released(mode: VdpMode) -> Non
     assert vsi.deadline is not None
 
     assert vsi.feed(Tick(), vsi.deadline - 0.001) == []
-    assert vsi.feed(Tick(), vsi.deadline) == [Announce("keep-alive timeout"), Release()]
+    assert vsi.feed(Tick(), vsi.deadline) == [Announce("keep-alive timeout"), ReleaseVsi()]
     assert vsi.feed(Released(), 9.0) == [Forget()]
 
 
@@ -119,7 +119,7 @@ def test_a_refusal_is_answered_and_releases_what_may_be_half_done(vsi: VdpBridge
 
     outputs = vsi.feed(Denied(VdpError.OTHER_FAILURE, hard=True), 0.1)
 
-    assert outputs == [Respond(RR, ResponseStatus(VdpError.OTHER_FAILURE, hard=True)), Release()]
+    assert outputs == [Respond(RR, ResponseStatus(VdpError.OTHER_FAILURE, hard=True)), ReleaseVsi()]
     assert vsi.feed(Released(), 0.2) == [Forget()]
 
 
@@ -137,7 +137,7 @@ def test_a_refused_associate_of_a_preassociated_vsi_keeps_nothing(mode: VdpMode)
     vsi = held(mode)
     vsi.feed(Request(ASSOC), 1.0)
 
-    assert vsi.feed(Denied(FULL), 1.1) == [Respond(ASSOC, ResponseStatus(FULL)), Release()]
+    assert vsi.feed(Denied(FULL), 1.1) == [Respond(ASSOC, ResponseStatus(FULL)), ReleaseVsi()]
     assert vsi.in_force is None
 
 
@@ -145,7 +145,7 @@ def test_a_refused_preassociate_of_an_associated_vsi_keeps_nothing() -> None:
     vsi = held(ASSOC)
     vsi.feed(Request(RR), 1.0)
 
-    assert vsi.feed(Denied(FULL), 1.1) == [Respond(RR, ResponseStatus(FULL)), Release()]
+    assert vsi.feed(Denied(FULL), 1.1) == [Respond(RR, ResponseStatus(FULL)), ReleaseVsi()]
 
 
 def test_success_is_no_reason_to_deny() -> None:
@@ -159,7 +159,7 @@ def test_an_owner_who_takes_too_long_has_refused(vsi: VdpBridge) -> None:
 
     outputs = vsi.feed(Tick(), TIMERS.resource_wait_delay)
 
-    assert outputs == [Respond(RR, ResponseStatus(FULL)), Release()]
+    assert outputs == [Respond(RR, ResponseStatus(FULL)), ReleaseVsi()]
 
 
 def test_an_owner_who_takes_too_long_leaves_an_association_in_force() -> None:
@@ -198,7 +198,7 @@ def test_deassociate_of_an_unknown_vsi_succeeds(vsi: VdpBridge) -> None:
 def test_deassociate_is_answered_when_everything_is_withdrawn() -> None:
     vsi = held(ASSOC)
 
-    assert vsi.feed(Request(DEASSOC), 1.0) == [Release()]
+    assert vsi.feed(Request(DEASSOC), 1.0) == [ReleaseVsi()]
     assert vsi.deadline is None
     assert vsi.feed(Released(), 1.1) == [Respond(DEASSOC, OK), Forget()]
 
@@ -206,7 +206,7 @@ def test_deassociate_is_answered_when_everything_is_withdrawn() -> None:
 def test_deassociate_overtakes_a_decision(vsi: VdpBridge) -> None:
     vsi.feed(Request(RR), 0.0)
 
-    assert vsi.feed(Request(DEASSOC), 0.1) == [Release()]
+    assert vsi.feed(Request(DEASSOC), 0.1) == [ReleaseVsi()]
     assert vsi.feed(Granted(), 0.2) == []
     assert vsi.feed(Released(), 0.3) == [Respond(DEASSOC, OK), Forget()]
 
@@ -214,7 +214,7 @@ def test_deassociate_overtakes_a_decision(vsi: VdpBridge) -> None:
 def test_a_recalled_vsi_is_announced_and_released() -> None:
     vsi = held(ASSOC)
 
-    assert vsi.feed(Recalled("moved to hv2"), 1.0) == [Announce("moved to hv2"), Release()]
+    assert vsi.feed(Recalled("moved to hv2"), 1.0) == [Announce("moved to hv2"), ReleaseVsi()]
     assert vsi.feed(Released(), 1.1) == [Forget()]
 
 

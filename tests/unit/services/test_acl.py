@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, Fields, Rule, match
+from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, MatchFields, Rule, match
 from ryu_apps.evb.pipeline.tables import Direction, Priority, Table, type_metadata
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.acl import ACL, TOP_PRIORITY
@@ -35,7 +35,7 @@ def from_vm(*rules: str) -> list[Rule]:
         ("arp_op: reply", {"eth_type": 0x806, "arp_op": 2}),
     ],
 )
-def test_fields_are_matched_as_openflow_has_them(written: str, fields: Fields) -> None:
+def test_fields_are_matched_as_openflow_has_them(written: str, fields: MatchFields) -> None:
     scope = type_metadata(EPOCH, Direction.FROM_VM)
     assert from_vm(written)[0].match == match(metadata=scope, **fields)
 

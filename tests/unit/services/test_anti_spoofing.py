@@ -10,7 +10,7 @@ import pytest
 
 from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Output, Rule
 from ryu_apps.evb.model import Binding, VsiBinding, VsiTypeKey
-from ryu_apps.evb.pipeline.tables import ALL_METADATA, Direction, Kind, Table, metadata, parse_cookie
+from ryu_apps.evb.pipeline.tables import ALL_METADATA, CookieKind, Direction, Table, metadata, parse_cookie
 from ryu_apps.evb.policy.model import Acl, AntiSpoofing, VsiType
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
@@ -237,10 +237,10 @@ def test_a_vsi_costs_a_handful_of_rules_however_long_its_policy() -> None:
 @pytest.mark.parametrize("vsi_type", [PLAIN, WITH_NETWORKS])
 def test_rules_carry_the_cookie_of_their_owner_and_match_its_metadata(vsi_type: VsiType) -> None:
     for rule in body_of_type(vsi_type, EPOCH):
-        assert parse_cookie(rule.cookie) == (Kind.TYPE_BODY, EPOCH, 0)
+        assert parse_cookie(rule.cookie) == (CookieKind.TYPE_BODY, EPOCH, 0)
         assert any(one.name == "metadata" for one in rule.match)
     for rule in body_of_vsi(vsi_type, replace(TOLD, generation=77)):
-        assert parse_cookie(rule.cookie) == (Kind.VSI_BODY, INDEX, 77)
+        assert parse_cookie(rule.cookie) == (CookieKind.VSI_BODY, INDEX, 77)
         assert any(one.name == "metadata" for one in rule.match)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from ryu_apps.evb.flow.rule import FinTimeout, FlowTable, Output, Rule
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import Kind, Table, parse_cookie
+from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
@@ -146,7 +146,7 @@ class Site:
         return bool(arrived)
 
     def state(self, dpid: int = S1) -> list[Rule]:
-        return list(self.world.rules(dpid, Kind.STATE).values())
+        return list(self.world.rules(dpid, CookieKind.STATE).values())
 
 
 def ports_of(table: FlowTable, port: PortId, frame: dict[str, int]) -> list[int]:
@@ -175,7 +175,7 @@ def showing_refusals(site: Site, vm: Vm, port_no: int) -> None:
     vsi = site.world.engine.registry.vsi(vm.vsi_id)
     assert vsi is not None and vsi.gate_program is not None
     index = vsi.gate_program.binding.vsi_index
-    for key, rule in site.world.rules(S1, Kind.VSI_BODY).items():
+    for key, rule in site.world.rules(S1, CookieKind.VSI_BODY).items():
         owner = parse_cookie(rule.cookie)
         if key.table in (Table.LIMIT_FROM, Table.LIMIT_TO) and owner is not None and owner.owner == index:
             site.world.tables[S1].rules[key] = replace(rule, apply=(Output(port_no),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.services.firewall.connections import LIVES
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.services.test_firewall import (
@@ -47,7 +47,7 @@ def site() -> Site:
 def forgotten(site: Site, seconds: int) -> None:
     """Nobody says anything for so long."""
     rules = site.world.tables[S1].rules
-    for key, rule in site.world.rules(S1, Kind.STATE).items():
+    for key, rule in site.world.rules(S1, CookieKind.STATE).items():
         if rule.idle_timeout <= seconds:
             del rules[key]
 

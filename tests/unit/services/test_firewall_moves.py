@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Effect, Mode, ReadRules, Rejected
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
 from ryu_apps.evb.services.fragments import MAX_NOTED
 from ryu_apps.evb.topology.fabric import PortId
@@ -173,7 +173,7 @@ def test_no_state_outlives_a_vsi_whatever_happens_when(site: Site, mishap: Misha
         mishap(site)
     site.world.advance(60.0)
     assert left(site, S1) == left(site, S2) == 0
-    assert not site.world.rules(S1, Kind.VSI_BODY) and not site.world.rules(S2, Kind.VSI_BODY)
+    assert not site.world.rules(S1, CookieKind.VSI_BODY) and not site.world.rules(S2, CookieKind.VSI_BODY)
 
 
 @pytest.mark.parametrize("mode", [Mode.STAGE, Mode.ATOMIC, Mode.BULK])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Learn, Learned, whole
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Learn, LearnSpec, whole
 from ryu_apps.evb.model import Binding, VsiBinding
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS, body_of_type, body_of_vsi
 from ryu_apps.evb.topology.fabric import Fabric, PortId
@@ -95,7 +95,7 @@ def test_the_same_addresses_are_two_connections_in_two_vlans(site: Site) -> None
 def test_carried_connections_stay_in_their_vlan(site: Site) -> None:
     assert all(site.passes(frame | TAG) for frame in handshake(CLIENT, peer(443)))
     admit(site, HV3, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE)
-    assert len(site.state(HV3.dpid)) == 2 and site.world.rules(S1, Kind.STATE) == {}
+    assert len(site.state(HV3.dpid)) == 2 and site.world.rules(S1, CookieKind.STATE) == {}
     answer = tcp(peer(443), CLIENT, ACK)
     assert [one.port for one in site.world.carry(NMS, answer)] == []
     assert [one.port for one in site.world.carry(NMS, answer | TAG)] == [HV3]
@@ -110,5 +110,5 @@ def test_whatever_a_service_learns_is_about_one_vlan() -> None:
     rules = [rule for one in found.types.values() for rule in (*body_of_type(one, 1), *body_of_vsi(one, binding))]
     learning = [action for rule in rules for action in rule.apply if isinstance(action, Learn)]
     assert {action.table for action in learning} >= {Table.CONNECTIONS, Table.PROXY_PINS, Table.BALANCER_PINS}
-    vlan = Learned(whole("vlan_vid"), whole("vlan_vid"))
+    vlan = LearnSpec(whole("vlan_vid"), whole("vlan_vid"))
     assert all(vlan in action.match for action in learning)

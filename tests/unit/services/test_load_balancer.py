@@ -12,11 +12,11 @@ from ryu_apps.evb.events import BackendJudged, Mode
 from ryu_apps.evb.flow.rule import GroupType
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, Protocol
+from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import (
@@ -79,7 +79,7 @@ def backend(name: str, vm: Vm, port: int, weight: int = 1) -> Backend:
     return Backend(name, vm.mac, addresses, port, weight)
 
 
-def balancer(protocol: Protocol = Protocol.TCP, **more: object) -> LoadBalancer:
+def balancer(protocol: TransportProtocol = TransportProtocol.TCP, **more: object) -> LoadBalancer:
     backends = backend("w1", W1, 80), backend("w2", W2, 8080)
     virtual = tuple(map(ip_address, WEB.values()))
     return replace(LoadBalancer(1, "web", VLAN, WEB_MAC, virtual, protocol, 80, backends), **more)  # type: ignore[arg-type]
@@ -179,7 +179,7 @@ def test_what_belongs_to_no_connection_and_begins_none_goes_nowhere(world: World
     for flags in (ACK, FIN | ACK, RST, SYN | ACK, SYN | FIN, SYN | RST, 0):
         assert send(world, CLIENT, to_web(CLIENT_MAC, flags=flags)) == []
         assert send(world, HV4, to_web(A.mac, flags=flags)) == []
-    assert world.rules(S2, Kind.STATE) == {}
+    assert world.rules(S2, CookieKind.STATE) == {}
 
 
 def test_the_end_of_a_connection_goes_where_the_rest_went(world: World) -> None:
@@ -215,9 +215,9 @@ def test_a_first_segment_that_is_repeated_asks_for_a_back_end_again(world: World
 def test_what_only_pretends_to_begin_a_connection_is_soon_forgotten(world: World) -> None:
     active(world, W1, HV1)
     send(world, CLIENT, to_web(CLIENT_MAC))
-    assert [rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()] == [10, 10]
+    assert [rule.idle_timeout for rule in world.rules(S2, CookieKind.STATE).values()] == [10, 10]
     send(world, CLIENT, to_web(CLIENT_MAC, flags=ACK))
-    assert sorted(rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()) == [10, 10, 3600, 3600]
+    assert sorted(rule.idle_timeout for rule in world.rules(S2, CookieKind.STATE).values()) == [10, 10, 3600, 3600]
     kept = {key: rule for key, rule in world.tables[S2].rules.items() if rule.idle_timeout != 10}
     world.tables[S2].rules = kept
     goes_on(world, CLIENT, CLIENT_MAC, HV1, W1)
@@ -225,7 +225,7 @@ def test_what_only_pretends_to_begin_a_connection_is_soon_forgotten(world: World
 
 @pytest.mark.parametrize("version", [4, 6])
 def test_datagrams_have_one_pair_of_pins(version: int) -> None:
-    world = world_with(balancer(Protocol.UDP, idle=60))
+    world = world_with(balancer(TransportProtocol.UDP, idle=60))
     active(world, A, HV4)
     active(world, W2, HV1)
 
@@ -244,7 +244,7 @@ def test_datagrams_have_one_pair_of_pins(version: int) -> None:
             assert (arrived.port, arrived.fields) == (HV1, datagram(there))
             (back,) = world.carry(HV1, datagram(answer))
             assert (back.port, back.fields) == (port, datagram(from_web(answer, version)))
-    assert [rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()] == [60, 60, 60, 60]
+    assert [rule.idle_timeout for rule in world.rules(S2, CookieKind.STATE).values()] == [60, 60, 60, 60]
 
 
 # --- who may --------------------------------------------------------------------------------------
@@ -462,7 +462,7 @@ def test_connections_of_a_vm_keep_their_back_end_through_a_move(world: World, ki
     for port in (40000, 40001):
         goes_on(world, HV3, client.mac, HV2, W1, port)
     talks(world, HV3, client.mac, HV4, W2, 40002)
-    assert world.rules(S1, Kind.STATE) == {}
+    assert world.rules(S1, CookieKind.STATE) == {}
 
 
 def test_what_is_staged_is_behind_the_gate(world: World) -> None:
@@ -470,7 +470,7 @@ def test_what_is_staged_is_behind_the_gate(world: World) -> None:
     active(world, W1, HV2)
     talks(world, HV1, A.mac, HV2, W1)
     world.ask(HV3, A, RR)
-    pins = [rule for rule in world.rules(S2, Kind.STATE).values() if rule.table == Table.BALANCER_PINS]
+    pins = [rule for rule in world.rules(S2, CookieKind.STATE).values() if rule.table == Table.BALANCER_PINS]
     assert len(pins) == 4
     for flags in (SYN, ACK):
         assert send(world, HV3, to_web(A.mac, flags=flags)) == []

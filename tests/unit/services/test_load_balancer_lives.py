@@ -9,9 +9,9 @@ import pytest
 from ryu_apps.evb.events import BackendJudged
 from ryu_apps.evb.flow.rule import Output, match
 from ryu_apps.evb.pipeline.load_balancing import LIVES
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.simulation.switch import forward
-from ryu_apps.evb.topology.balancer import Protocol
+from ryu_apps.evb.topology.balancer import TransportProtocol
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.services.test_load_balancer import (
@@ -49,7 +49,7 @@ def world() -> World:
 
 def forgotten(world: World, seconds: int, dpid: int = S2) -> None:
     """Nobody says anything for so long."""
-    for key, rule in world.rules(dpid, Kind.STATE).items():
+    for key, rule in world.rules(dpid, CookieKind.STATE).items():
         if rule.idle_timeout <= seconds:
             del world.tables[dpid].rules[key]
 
@@ -123,10 +123,10 @@ def test_a_port_used_again_has_the_whole_timeout_again(
     for _ in range(LIVES - 1):
         talks(world, at, mac, HV1, W1, version=version)
         ends(world, at, mac, HV1, W1, reset=reset, version=version)
-        assert CLOSING in {rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()}
+        assert CLOSING in {rule.idle_timeout for rule in world.rules(S2, CookieKind.STATE).values()}
     talks(world, at, mac, HV1, W1, version=version)
     forgotten(world, CLOSING)
-    assert [rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()] == [IDLE, IDLE]
+    assert [rule.idle_timeout for rule in world.rules(S2, CookieKind.STATE).values()] == [IDLE, IDLE]
     sent = to_web(mac, flags=ACK, version=version)
     assert ports(send(world, at, sent)) == [HV1]
 
@@ -143,7 +143,7 @@ def test_what_the_datapath_has_cached_of_the_last_connection_need_not_be_seen_of
         assert ports(send(world, at, to_web(mac, flags=SYN))) == [HV1]
     forgotten(world, CLOSING)
     goes_on(world, at, mac, HV1, W1)
-    assert {rule.idle_timeout for rule in world.rules(S2, Kind.STATE).values()} == {IDLE}
+    assert {rule.idle_timeout for rule in world.rules(S2, CookieKind.STATE).values()} == {IDLE}
 
 
 @CLIENTS
@@ -224,7 +224,7 @@ def exchanges(world: World, at: PortId, mac: int, server: PortId, vm: Vm, versio
 
 @pytest.fixture
 def datagrams() -> World:
-    world = world_with(balancer(Protocol.UDP, idle=60))
+    world = world_with(balancer(TransportProtocol.UDP, idle=60))
     active(world, A, HV4)
     active(world, W1, HV1)
     return world

@@ -8,8 +8,8 @@ import pytest
 
 from ryu_apps.evb.events import FrameReceived
 from ryu_apps.evb.flow.rule import VLAN_PRESENT
-from ryu_apps.evb.model import Group
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.model import MulticastGroup
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
@@ -57,7 +57,7 @@ def world() -> World:
 
 # --- members only -----------------------------------------------------------------------------------
 @versions
-def test_a_group_reaches_its_members_and_hosts_once(world: World, group: Group) -> None:
+def test_a_group_reaches_its_members_and_hosts_once(world: World, group: MulticastGroup) -> None:
     assert receivers(world, group) == [0]
     join(world, HV1, A, group)
     assert receivers(world, group) == [0, 1]
@@ -67,7 +67,7 @@ def test_a_group_reaches_its_members_and_hosts_once(world: World, group: Group) 
 
 
 @versions
-def test_a_member_hears_a_vm_on_the_other_switch_but_not_itself(world: World, group: Group) -> None:
+def test_a_member_hears_a_vm_on_the_other_switch_but_not_itself(world: World, group: MulticastGroup) -> None:
     join(world, HV1, A, group)
     join(world, HV3, C, group)
     assert sorted(stream(world, HV3, C.mac, group), key=lambda one: one.port) == [
@@ -93,7 +93,7 @@ def test_control_groups_and_broadcasts_reach_everybody(world: World) -> None:
 
 
 @versions
-def test_who_is_not_snooped_receives_everything(world: World, group: Group) -> None:
+def test_who_is_not_snooped_receives_everything(world: World, group: MulticastGroup) -> None:
     other = Vm(9, OPEN)
     world.ask(HV2, other, VdpMode.ASSOCIATE)
     assert receivers(world, group) == [0, 9]
@@ -183,7 +183,7 @@ def test_sources_over_ipv6(world: World) -> None:
 # --- leaving ----------------------------------------------------------------------------------------
 @versions
 @pytest.mark.parametrize("version", [2, 3])
-def test_a_leave_stops_the_stream_after_two_queries(world: World, group: Group, version: int) -> None:
+def test_a_leave_stops_the_stream_after_two_queries(world: World, group: MulticastGroup, version: int) -> None:
     join(world, HV1, A, group, version=version)
     before = world.snapshot()
     join(world, HV3, C, group, version=version)
@@ -196,7 +196,7 @@ def test_a_leave_stops_the_stream_after_two_queries(world: World, group: Group, 
 
 # --- configured groups and bounds ---------------------------------------------------------------------
 @pytest.mark.parametrize("group", [FIXED, FIXED_6], ids=["IPv4", "IPv6"])
-def test_a_configured_group_is_received_without_a_word(world: World, group: Group) -> None:
+def test_a_configured_group_is_received_without_a_word(world: World, group: MulticastGroup) -> None:
     world.ask(HV2, vm(7, CONFIGURED), VdpMode.PREASSOCIATE_RR)
     assert receivers(world, group) == [0]
     world.ask(HV2, vm(7, CONFIGURED), VdpMode.ASSOCIATE)
@@ -222,7 +222,7 @@ def test_a_flood_of_joins_stops_at_the_bound_and_its_neighbour_joins_as_ever(wor
 @versions
 @pytest.mark.parametrize("version", [2, 3])
 def test_reports_reach_hosts_and_the_controller_but_no_vm_that_is_snooped(
-    world: World, group: Group, version: int
+    world: World, group: MulticastGroup, version: int
 ) -> None:
     world.ask(HV2, Vm(9, OPEN), VdpMode.ASSOCIATE)
     join(world, HV1, A, group, version=version)
@@ -242,7 +242,9 @@ def test_a_routers_query_reaches_everybody_and_the_controller_once(world: World,
 
 
 @pytest.mark.parametrize(
-    "query", [igmp.Plain(IgmpType.QUERY), Query3(), mld.Plain(MldType.QUERY), Query2()], ids=lambda one: repr(one)[:12]
+    "query",
+    [igmp.IgmpV1V2(IgmpType.QUERY), Query3(), mld.MldV1(MldType.QUERY), Query2()],
+    ids=lambda one: repr(one)[:12],
 )
 def test_a_vm_is_never_a_querier(world: World, query: igmp.Igmp | mld.Mld) -> None:
     assert say(world, HV1, A.mac, query) == []
@@ -277,4 +279,4 @@ def test_a_vsi_without_an_address_of_its_own_is_not_snooped() -> None:
     world.send(HV1, request)
     assert world.answer(HV1).success
     assert {one.port for one in stream(world, CLIENT, CLIENT_MAC, G)} == {NMS, HV1}
-    assert not [key for key in world.rules(S1, Kind.MEMBERSHIP) if key.table == Table.GROUPS]
+    assert not [key for key in world.rules(S1, CookieKind.MEMBERSHIP) if key.table == Table.GROUPS]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.events import Mode, Save
-from ryu_apps.evb.model import Group
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.model import MulticastGroup
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.snooping.settings import Querying, Snooping
-from ryu_apps.evb.snooping.timers import Timers
+from ryu_apps.evb.snooping.timers import MembershipTimers
 from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.group_record import RecordType
 from ryu_apps.evb.wire.igmp import Query3
@@ -48,7 +48,7 @@ def world() -> World:
     return world
 
 
-def groups(world: World, one: Vm) -> set[Group]:
+def groups(world: World, one: Vm) -> set[MulticastGroup]:
     vsi = world.engine.registry.named(one.text)
     assert vsi is not None
     return {group for _, group in vsi.listener.memberships}
@@ -56,7 +56,7 @@ def groups(world: World, one: Vm) -> set[Group]:
 
 # --- the move ---------------------------------------------------------------------------------------
 @versions
-def test_a_staged_vm_receives_nothing_and_an_associated_one_at_once(world: World, group: Group) -> None:
+def test_a_staged_vm_receives_nothing_and_an_associated_one_at_once(world: World, group: MulticastGroup) -> None:
     join(world, HV1, A, group)
     world.ask(HV3, A, VdpMode.PREASSOCIATE_RR)
     assert HV3 not in {one.port for one in stream_from_nms(world, group)}
@@ -66,7 +66,7 @@ def test_a_staged_vm_receives_nothing_and_an_associated_one_at_once(world: World
     assert receivers(world, group) == [0, 1]
 
 
-def stream_from_nms(world: World, group: Group) -> list[Arrival]:
+def stream_from_nms(world: World, group: MulticastGroup) -> list[Arrival]:
     return stream(world, NMS, NMS_MAC, group)
 
 
@@ -112,7 +112,7 @@ def test_the_source_keeps_nothing_once_its_last_member_is_gone(world: World) -> 
     join(world, HV1, A, G)
     world.ask(HV3, A, VdpMode.PREASSOCIATE_RR)
     world.ask(HV3, A, VdpMode.ASSOCIATE)
-    here = [rule for rule in world.rules(S1, Kind.MEMBERSHIP).values() if f"value={int(G)}" in str(rule.match)]
+    here = [rule for rule in world.rules(S1, CookieKind.MEMBERSHIP).values() if f"value={int(G)}" in str(rule.match)]
     assert here == []  # s2 has a host, so the trunk carries the group anyway
     world.ask(HV3, A, VdpMode.DEASSOCIATE)
     world.ask(HV2, B, VdpMode.DEASSOCIATE)
@@ -193,8 +193,8 @@ def test_after_a_move_the_vm_alone_is_asked_in_the_form_it_speaks(world: World) 
     specific = [one for _, _, one in asked if int(one.group)]
     assert specific == [
         Query3(G, max_response_code=10),
-        igmp.Plain(igmp.IgmpType.QUERY, H, 10),
-        mld.Plain(mld.MldType.QUERY, SIX, 1000),
+        igmp.IgmpV1V2(igmp.IgmpType.QUERY, H, 10),
+        mld.MldV1(mld.MldType.QUERY, SIX, 1000),
     ]
     general = [one for _, _, one in asked if not int(one.group)]
     assert general == [Query3(max_response_code=10), Query2(max_response_code=1000)]
@@ -266,7 +266,7 @@ def test_a_router_silences_the_querier_and_makes_memberships_age() -> None:
 
 
 def test_a_vlan_may_be_an_exception() -> None:
-    quick = Querying(timers=Timers(query_interval=10.0))
+    quick = Querying(timers=MembershipTimers(query_interval=10.0))
     world = multicast_world(Snooping(Querying(on=False), {VLAN: quick}))
     world.ask(HV1, A, VdpMode.ASSOCIATE)
     world.advance(5.0)

@@ -12,7 +12,7 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.topology.fabric import Fabric, Interface, Role
-from ryu_apps.evb.vsi.statistics.totals import Count
+from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.membership import group_mac
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS, NMS_MAC, S1, S2, VLAN, PortId, Vm, two_switches
 from tests.worlds.counting import BROADCAST, FROM, TO, CountingWorld, udp
@@ -87,7 +87,7 @@ def test_what_a_redirect_takes_away_the_vm_has_not_got(world: CountingWorld, key
     for flags in (SYN, ACK, ACK):
         assert world.host_sends(CLIENT, segment(vm, flags).fields) == 1
     world.read()
-    assert world.account(vm).total(TO) == Count()
+    assert world.account(vm).total(TO) == CounterValue()
 
 
 @BOTH
@@ -99,7 +99,7 @@ def test_what_comes_from_a_proxy_and_what_answers_it_is_counted_once(world: Coun
     assert world.host_sends(PROXY, opening.fields, 70) == 1
     assert world.vm_sends(vm, HV1, answer.fields, 80) == 1
     assert world.host_sends(PROXY, opening.flagged(ACK).fields, 90) == 1
-    assert (world.interface(vm).tx, world.interface(vm).rx) == (Count(1, 80), Count(2, 160))
+    assert (world.interface(vm).tx, world.interface(vm).rx) == (CounterValue(1, 80), CounterValue(2, 160))
     exact(world, vm)
 
 
@@ -108,7 +108,7 @@ def test_what_belongs_to_no_connection_is_counted_for_nobody(world: CountingWorl
     assert world.host_sends(CLIENT, segment(vm, ACK).fields) == 0
     assert world.vm_sends(vm, HV1, segment(vm).answered(vm.mac, ACK).fields) == 0
     world.read()
-    assert (world.account(vm).total(FROM), world.account(vm).total(TO)) == (Count(), Count())
+    assert (world.account(vm).total(FROM), world.account(vm).total(TO)) == (CounterValue(), CounterValue())
 
 
 # --- groups ---------------------------------------------------------------------------------------
@@ -121,8 +121,8 @@ def test_each_copy_for_a_member_is_counted_for_that_member(world: CountingWorld,
     first, second, third = (active(world, number, key, port) for number, port in ((1, HV1), (2, HV2), (3, HV3)))
     world.host_sends(CLIENT, datagram(CLIENT_MAC, FIXED), 100, times=3)
     world.vm_sends(first, HV1, datagram(first.mac, FIXED, int(first.address)), 90)
-    assert world.interface(first).rx == Count(3, 300)
-    assert world.interface(second).rx == world.interface(third).rx == Count(4, 390)
+    assert world.interface(first).rx == CounterValue(3, 300)
+    assert world.interface(second).rx == world.interface(third).rx == CounterValue(4, 390)
     exact(world, first, second, third)
 
 
@@ -131,7 +131,7 @@ def test_a_group_that_a_vm_has_not_joined_is_not_counted_for_it(world: CountingW
     vm = active(world, 1, key, HV1)
     world.host_sends(CLIENT, datagram(CLIENT_MAC, G))
     exact(world, vm)
-    assert world.account(vm).total(TO) == Count()
+    assert world.account(vm).total(TO) == CounterValue()
 
 
 @BOTH
@@ -160,7 +160,7 @@ def test_a_query_of_a_vm_is_no_frame_that_it_may_send(world: CountingWorld) -> N
     query = {"eth_type": 0x0800, "ip_proto": 2, "ipv4_src": int(vm.address), "ipv4_dst": 0xE0000001}
     world.vm_sends(vm, HV1, {"eth_src": vm.mac, "eth_dst": 0x01005E000001, "vlan_vid": 0, **query})
     world.read()
-    assert world.account(vm).total(FROM) == Count()
+    assert world.account(vm).total(FROM) == CounterValue()
 
 
 # --- firewall, announcements --------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_what_a_firewall_turns_away_was_neither_sent_nor_given(world: CountingWo
     answer = {**udp(NMS_MAC, vm.mac, 5000, own, host), "udp_src": 53}
     assert world.host_sends(NMS, answer, 200) == 1
     world.read()
-    assert (world.account(vm).total(FROM), world.account(vm).total(TO)) == (Count(1, 100), Count(1, 200))
+    assert (world.account(vm).total(FROM), world.account(vm).total(TO)) == (CounterValue(1, 100), CounterValue(1, 200))
 
 
 @BOTH
@@ -197,9 +197,9 @@ def test_totals_and_groups_outlive_the_controller_together(world: CountingWorld,
     vsi = world.engine.registry.named(vm.text)
     assert vsi is not None and G in {one.group for one in world.engine.snooper.interests(vsi)}
     world.host_sends(CLIENT, datagram(CLIENT_MAC, G), 100)
-    assert world.interface(vm).rx == Count(2, 200)
+    assert world.interface(vm).rx == CounterValue(2, 200)
     world.read()
-    assert world.account(vm).total(TO) == Count(2, 200)
+    assert world.account(vm).total(TO) == CounterValue(2, 200)
 
 
 @BOTH
@@ -211,4 +211,4 @@ def test_a_stream_is_counted_on_at_the_destination(world: CountingWorld, key: Vs
     world.move(vm, target)
     world.host_sends(CLIENT, datagram(CLIENT_MAC, G), 100, times=4)
     world.read()
-    assert world.account(vm).total(TO) == world.interface(vm).rx == Count(7, 700)
+    assert world.account(vm).total(TO) == world.interface(vm).rx == CounterValue(7, 700)

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
@@ -145,12 +145,12 @@ def test_what_follows_goes_to_the_same_proxy_to_the_end(world: World) -> None:
 def test_what_only_pretends_to_begin_a_connection_is_soon_forgotten(world: World) -> None:
     active(world)
     send(world, CLIENT, from_client(40000))
-    assert {rule.idle_timeout for rule in world.rules(S1, Kind.STATE).values()} == {10}
+    assert {rule.idle_timeout for rule in world.rules(S1, CookieKind.STATE).values()} == {10}
     send(world, CLIENT, from_client(40000, RST))
-    assert len(world.rules(S1, Kind.STATE)) == 1
+    assert len(world.rules(S1, CookieKind.STATE)) == 1
     send(world, CLIENT, from_client(40000, ACK))
     send(world, CLIENT, from_client(40000, ACK))
-    assert [rule.idle_timeout for rule in world.rules(S1, Kind.STATE).values()] == [10, 3600]
+    assert [rule.idle_timeout for rule in world.rules(S1, CookieKind.STATE).values()] == [10, 3600]
     world.tables[S1].rules = {key: rule for key, rule in world.tables[S1].rules.items() if rule.idle_timeout != 10}
     assert ports(send(world, CLIENT, from_client(40000, ACK))) == [PROXY1]
 
@@ -160,7 +160,7 @@ def test_what_neither_begins_nor_belongs_to_a_connection_goes_nowhere(world: Wor
     active(world)
     assert send(world, CLIENT, from_client(flags=flags)) == []
     assert send(world, HV1, from_client(flags=flags).answered(A.mac, flags)) == []
-    assert world.rules(S1, Kind.STATE) == {}
+    assert world.rules(S1, CookieKind.STATE) == {}
 
 
 def test_the_tuple_beside_a_connection_is_another_one(world: World) -> None:
@@ -211,7 +211,7 @@ def test_clients_are_turned_away_in_time_and_a_proxy_finds_room_for_what_it_has_
         assert send(world, PROXY1, by_proxy(from_client(port), PROXY1_MAC)) != []
         assert ports(send(world, CLIENT, from_client(port, ACK))) == [PROXY1]
     assert send(world, CLIENT, from_client(40004)) == []
-    assert len(world.rules(S1, Kind.STATE)) == 12
+    assert len(world.rules(S1, CookieKind.STATE)) == 12
     assert ports(send(world, CLIENT, from_client(40004, vm=bystander))) == [PROXY1]
 
 
@@ -343,7 +343,7 @@ def test_connections_stay_with_the_proxy_that_has_them_and_new_ones_take_the_nea
         goes_on(world, port, PROXY1, PROXY1_MAC, HV3)
     opened(world, 40003, PROXY2, PROXY2_MAC, HV3)
     goes_on(world, 40003, PROXY2, PROXY2_MAC, HV3)
-    assert world.rules(S1, Kind.STATE) == {}
+    assert world.rules(S1, CookieKind.STATE) == {}
 
 
 def test_a_client_beside_the_old_proxy_is_led_back_over_the_trunk_it_came_by(world: World) -> None:
@@ -368,7 +368,7 @@ def test_what_is_staged_passes_nothing_to_or_from_the_port(world: World) -> None
     active(world)
     opened(world, 40000, PROXY1, PROXY1_MAC, HV1)
     world.ask(HV3, A, RR, migrating=True)
-    assert len(world.rules(S2, Kind.STATE)) == 2
+    assert len(world.rules(S2, CookieKind.STATE)) == 2
     goes_on(world, 40000, PROXY1, PROXY1_MAC, HV1)
     assert send(world, HV3, from_client().answered(A.mac)) == []
 
@@ -419,7 +419,7 @@ def test_a_proxy_serves_its_own_vlans_only(world: World) -> None:
 def test_no_rule_of_the_type_names_a_proxy(world: World) -> None:
     active(world)
     active(world, B, HV3)
-    bodies = [world.rules(dpid, Kind.TYPE_BODY) for dpid in (S1, S2)]
+    bodies = [world.rules(dpid, CookieKind.TYPE_BODY) for dpid in (S1, S2)]
     assert bodies[0] == bodies[1]
     assert {key.table for key in bodies[0]} >= {Table.PROXY_FROM, Table.PROXY_TO, Table.PROXY_DECIDE, Table.PROXY_ROOM}
 
@@ -457,10 +457,10 @@ def test_a_port_that_is_used_again_has_the_whole_timeout_on_both_sides_of_the_pr
     for _ in range(LIVES - 1):
         converses(world, version)
         ends(world, version)
-        assert 120 in {rule.idle_timeout for rule in world.rules(S1, Kind.STATE).values()}
+        assert 120 in {rule.idle_timeout for rule in world.rules(S1, CookieKind.STATE).values()}
     converses(world, version)
     forgotten(world, 120)
-    assert {rule.idle_timeout for rule in world.rules(S1, Kind.STATE).values()} == {3600}
+    assert {rule.idle_timeout for rule in world.rules(S1, CookieKind.STATE).values()} == {3600}
     sent = from_client(flags=ACK, version=version)
     assert ports(send(world, CLIENT, sent)) == [PROXY1]
     answer = by_proxy(sent, PROXY1_MAC).answered(A.mac)
@@ -477,4 +477,4 @@ def test_with_no_life_or_no_room_left_it_goes_on_with_the_pins_that_there_are(wo
     active(small, Vm(1, SMALL))
     for _ in range(4 * LIVES):
         converses(small)
-    assert len(small.rules(S1, Kind.STATE)) <= 12
+    assert len(small.rules(S1, CookieKind.STATE)) <= 12

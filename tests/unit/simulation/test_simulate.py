@@ -14,23 +14,23 @@ from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
     Bucket,
-    Change,
+    ClearInPort,
     FinTimeout,
     FlowTable,
-    ForgetInPort,
     Group,
     GroupType,
     Learn,
-    Learned,
-    LoadBits,
+    LearnSpec,
     Match,
     Output,
+    OutputGroup,
     PopVlan,
     PushVlan,
+    RegLoad,
     Resubmit,
     Rule,
+    RuleChange,
     SetField,
-    ToGroup,
     match,
     whole,
 )
@@ -131,7 +131,7 @@ def test_metadata_is_written_under_its_mask_after_the_actions() -> None:
 
 
 def test_output_to_the_ingress_port_is_suppressed_until_it_is_forgotten() -> None:
-    assert ports_of(table_of(rule(0, (), Output(1), Output(2), ForgetInPort(), Output(1)))) == [2, 1]
+    assert ports_of(table_of(rule(0, (), Output(1), Output(2), ClearInPort(), Output(1)))) == [2, 1]
 
 
 def test_resubmit_comes_back_with_changed_fields_and_without_a_pending_goto() -> None:
@@ -161,50 +161,50 @@ def test_tags_are_pushed_rewritten_and_popped() -> None:
 
 def test_every_bucket_of_an_all_group_has_its_own_copy() -> None:
     first, second = Bucket((SetField("eth_dst", 9), Output(2))), Bucket((Output(3),))
-    table = table_of(rule(0, (), ToGroup(1), Output(4)), groups=(group_of(first, second),))
+    table = table_of(rule(0, (), OutputGroup(1), Output(4)), groups=(group_of(first, second),))
     assert [(port, fields["eth_dst"]) for port, fields in forward(table, FRAME)] == [(2, 9), (3, 2), (4, 2)]
 
 
 def test_a_bucket_forgets_the_ingress_port_for_itself_only() -> None:
-    table = table_of(rule(0, (), ToGroup(1), Output(1)), groups=(group_of(Bucket((ForgetInPort(), Output(1)))),))
+    table = table_of(rule(0, (), OutputGroup(1), Output(1)), groups=(group_of(Bucket((ClearInPort(), Output(1)))),))
     assert ports_of(table) == [1]
 
 
 @pytest.mark.parametrize(("live", "expected"), [(None, [2]), ({2, 3}, [2]), ({3}, [3]), (set(), [])])
 def test_fast_failover_takes_the_first_bucket_alive(live: Collection[int] | None, expected: list[int]) -> None:
     buckets = [Bucket((Output(port),), watch_port=port) for port in (2, 3)]
-    table = table_of(rule(0, (), ToGroup(1)), groups=(group_of(*buckets, kind=GroupType.FAST_FAILOVER),))
+    table = table_of(rule(0, (), OutputGroup(1)), groups=(group_of(*buckets, kind=GroupType.FAST_FAILOVER),))
     assert ports_of(table, live=live) == expected
 
 
 def test_a_select_group_takes_one_bucket_that_has_weight() -> None:
     buckets = [Bucket((Output(port),), weight=weight) for port, weight in ((2, 0), (3, 1), (4, 1))]
-    table = table_of(rule(0, (), ToGroup(1)), groups=(group_of(*buckets, kind=GroupType.SELECT),))
+    table = table_of(rule(0, (), OutputGroup(1)), groups=(group_of(*buckets, kind=GroupType.SELECT),))
     assert ports_of(table) == [3]
 
 
 def test_a_bucket_is_an_action_set() -> None:
-    writes = (SetField("eth_dst", 9), LoadBits(whole("reg0"), 1))
-    written = (Output(2), *writes, Resubmit(1), Output(3), PushVlan(), PopVlan(), ForgetInPort())
-    assert action_set(written) == (PopVlan(), PushVlan(), *writes, ForgetInPort(), Output(3))
-    assert action_set((Output(2), ToGroup(1))) == (ToGroup(1),)
+    writes = (SetField("eth_dst", 9), RegLoad(whole("reg0"), 1))
+    written = (Output(2), *writes, Resubmit(1), Output(3), PushVlan(), PopVlan(), ClearInPort())
+    assert action_set(written) == (PopVlan(), PushVlan(), *writes, ClearInPort(), Output(3))
+    assert action_set((Output(2), OutputGroup(1))) == (OutputGroup(1),)
     assert action_set((PopVlan(),)) == (PopVlan(),)
 
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (rule(0, (), ToGroup(9)), "no group 0x9"),
+        (rule(0, (), OutputGroup(9)), "no group 0x9"),
         (rule(0, (), SetField("vlan_vid", VLAN_PRESENT)), "untagged"),
         (rule(0, (), PushVlan(), PushVlan()), "pushed on a tagged"),
         (rule(0, (), goto=0), "goto from table 0 back to 0"),
         (rule(0, (), Output(0xFFFFFFFB)), "reserved port"),
         (rule(0, (), Resubmit(0)), "recursion too deep"),
-        (rule(0, (), ToGroup(1)), "recursion too deep"),
+        (rule(0, (), OutputGroup(1)), "recursion too deep"),
     ],
 )
 def test_what_a_switch_would_refuse_or_give_up(wrong: Rule, reason: str) -> None:
-    table = table_of(wrong, groups=(group_of(Bucket((ToGroup(1),))),))
+    table = table_of(wrong, groups=(group_of(Bucket((OutputGroup(1),))),))
     with pytest.raises(SimulationError, match=reason):
         forward(table, FRAME)
 
@@ -220,14 +220,14 @@ def test_a_chain_of_later_tables_may_be_long() -> None:
 
 def test_registers_are_there_and_zero() -> None:
     table = table_of(
-        rule(0, match(reg0=0, reg3=0), SetField("reg0", 0xFF), LoadBits(Bits("reg0", 4, 8), 0xA5), goto=1),
+        rule(0, match(reg0=0, reg3=0), SetField("reg0", 0xFF), RegLoad(Bits("reg0", 4, 8), 0xA5), goto=1),
         rule(1, match(reg0=0xA5F), Output(2)),
     )
     assert ports_of(table) == [2]
 
 
 def test_some_bits_of_a_field_are_written() -> None:
-    loads = (LoadBits(Bits("eth_dst", 0, 8), 9), LoadBits(whole("vlan_vid"), 7), LoadBits(whole("tcp_dst"), 1))
+    loads = (RegLoad(Bits("eth_dst", 0, 8), 9), RegLoad(whole("vlan_vid"), 7), RegLoad(whole("tcp_dst"), 1))
     table = table_of(rule(0, (), *loads, Output(2)))
     ((_, untagged),) = forward(table, FRAME | {"eth_dst": 0xAB02})
     assert (untagged["eth_dst"], untagged["vlan_vid"], "tcp_dst" in untagged) == (0xAB09, 0, False)
@@ -245,8 +245,8 @@ def learning(limit: int = 0, *, idle: int = 60) -> Learn:
     """Notes who has sent something, and sets a bit of reg3 if it could."""
     return Learn(
         *(1, 5, 7, idle, 3, limit, Bits("reg3", 0, 1)),
-        match=(Learned(whole("eth_src"), whole("eth_src")), Learned(Bits("metadata", 4, 4), 9)),
-        writes=(Learned(Bits("reg0", 0, 1), 1), Learned(whole("ipv6_src"), whole("ipv6_dst"))),
+        match=(LearnSpec(whole("eth_src"), whole("eth_src")), LearnSpec(Bits("metadata", 4, 4), 9)),
+        writes=(LearnSpec(Bits("reg0", 0, 1), 1), LearnSpec(whole("ipv6_src"), whole("ipv6_dst"))),
     )
 
 
@@ -260,9 +260,9 @@ def test_a_learnt_rule_is_met_by_the_next_frame() -> None:
         *(1, 5, match(eth_src=1, metadata=(0x90, 0xF0)), 7),
         apply=(
             FinTimeout(3),
-            LoadBits(Bits("reg0", 0, 1), 1),
-            LoadBits(Bits("ipv6_src", 0, 64), 6),
-            LoadBits(Bits("ipv6_src", 64, 64), 5),
+            RegLoad(Bits("reg0", 0, 1), 1),
+            RegLoad(Bits("ipv6_src", 0, 64), 6),
+            RegLoad(Bits("ipv6_src", 64, 64), 5),
         ),
         idle_timeout=60,
     )
@@ -281,7 +281,7 @@ def test_a_learnt_rule_that_would_change_counts_against_the_limit() -> None:
     table = table_of(rule(0, (), learning(limit=1, idle=60), Output(2)))
     forward(table, FRAME)
     (known,) = [one for one in table.rules.values() if one.table == 1]
-    table.apply(Change(add=(rule(0, (), learning(limit=1, idle=30), Output(2)),)))
+    table.apply(RuleChange(add=(rule(0, (), learning(limit=1, idle=30), Output(2)),)))
     ((_, fields),) = forward(table, FRAME)
     assert fields["reg3"] == 0
     assert table.rules[known.key] == known
@@ -291,14 +291,14 @@ def test_a_rule_that_is_learnt_over_keeps_its_timeout() -> None:
     table = table_of(rule(0, (), learning(idle=60)))
     forward(table, FRAME)
     (known,) = [one for one in table.rules.values() if one.table == 1]
-    table.apply(Change(add=(rule(0, (), learning(idle=30)),)))
+    table.apply(RuleChange(add=(rule(0, (), learning(idle=30)),)))
     forward(table, FRAME | {"ipv6_dst": 1})
     assert table.rules[known.key].idle_timeout == 60
     assert table.rules[known.key].apply != known.apply
 
 
 def test_a_learnt_vlan_is_a_mask() -> None:
-    learn = Learn(*(1, 5, 7, 0, 0, 0, None), match=(Learned(whole("vlan_vid"), whole("vlan_vid")),), writes=())
+    learn = Learn(*(1, 5, 7, 0, 0, 0, None), match=(LearnSpec(whole("vlan_vid"), whole("vlan_vid")),), writes=())
     table = table_of(rule(0, (), learn))
     forward(table, TAGGED)
     assert (1, 5, match(vlan_vid=(5, 0xFFF))) in table.rules

@@ -8,15 +8,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.model import EVERYTHING, NOTHING, Binding, Group, Interest, Wish
+from ryu_apps.evb.model import EVERYTHING, NOTHING, Binding, Interest, MulticastGroup, Wish
 from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import (
     Aging,
-    Ask,
-    Change,
+    AnyGroupRecord,
     Generation,
-    Listener,
-    Record,
+    MembershipChange,
+    MembershipTable,
+    PendingQuery,
     changed,
 )
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
@@ -30,55 +30,55 @@ SECOND, THIRD = Generation.SECOND, Generation.THIRD
 
 @dataclass(frozen=True)
 class Terms:
-    groups: tuple[Group, ...] = ()
+    groups: tuple[MulticastGroup, ...] = ()
     max_groups: int = 4
     max_sources: int = 3
-    forbidden: tuple[Group, ...] = ()
+    forbidden: tuple[MulticastGroup, ...] = ()
 
-    def allows(self, group: Group) -> bool:
+    def allows(self, group: MulticastGroup) -> bool:
         return group not in self.forbidden
 
 
 OPEN = Terms()
 
 
-def never(binding: Binding, group: Group) -> Aging | None:
+def never(binding: Binding, group: MulticastGroup) -> Aging | None:
     return None
 
 
-def always(binding: Binding, group: Group) -> Aging | None:
+def always(binding: Binding, group: MulticastGroup) -> Aging | None:
     return Aging(0.0, 260.0)
 
 
 def tell(
-    listener: Listener, now: float, *records: Record, generation: Generation = THIRD, terms: Terms = OPEN
-) -> list[Change]:
+    listener: MembershipTable, now: float, *records: AnyGroupRecord, generation: Generation = THIRD, terms: Terms = OPEN
+) -> list[MembershipChange]:
     return listener.report(VM, generation, records, terms, now)
 
 
-def joined(*groups: Group, generation: Generation = THIRD) -> Listener:
-    listener = Listener()
+def joined(*groups: MulticastGroup, generation: Generation = THIRD) -> MembershipTable:
+    listener = MembershipTable()
     for group in groups:
         tell(listener, 0.0, record(JOIN, group), generation=generation)
     return listener
 
 
-def record(kind: RecordType, group: Group, *sources: Group) -> Record:
+def record(kind: RecordType, group: MulticastGroup, *sources: MulticastGroup) -> AnyGroupRecord:
     return GroupRecord(kind, group, sources)  # type: ignore[type-var]
 
 
-def groups(listener: Listener) -> set[Group]:
+def groups(listener: MembershipTable) -> set[MulticastGroup]:
     return {group for _, group in listener.memberships}
 
 
-def asks(said: list[Ask | Change]) -> list[Ask]:
-    return [one for one in said if isinstance(one, Ask)]
+def asks(said: list[PendingQuery | MembershipChange]) -> list[PendingQuery]:
+    return [one for one in said if isinstance(one, PendingQuery)]
 
 
 # --- joining ----------------------------------------------------------------------------------------
 def test_a_report_is_a_membership_until_it_is_left() -> None:
-    listener = Listener()
-    assert tell(listener, 0.0, record(JOIN, G)) == [Change(VM, G, "joined")]
+    listener = MembershipTable()
+    assert tell(listener, 0.0, record(JOIN, G)) == [MembershipChange(VM, G, "joined")]
     assert tell(listener, 1.0, record(RecordType.IS_EXCLUDE, G)) == []
     assert listener.tick(1e9, never) == []
     assert listener.deadline(never) is None
@@ -86,14 +86,14 @@ def test_a_report_is_a_membership_until_it_is_left() -> None:
 
 
 def test_control_groups_and_records_of_unknown_types_are_nothing() -> None:
-    listener = Listener()
+    listener = MembershipTable()
     control = [record(JOIN, ip_address(text)) for text in ("224.0.0.5", "ff02::1:ff00:1", "10.0.0.1", "fe80::1")]
     assert tell(listener, 0.0, *control, GroupRecord(9, G)) == []
     assert not listener.memberships
 
 
 def test_groups_beyond_the_bound_or_outside_the_filter_are_counted_not_joined() -> None:
-    listener = Listener()
+    listener = MembershipTable()
     terms = Terms(groups=(H,), max_groups=2, forbidden=(SIX,))
     tell(listener, 0.0, record(JOIN, SIX), terms=terms)
     for number in range(100):
@@ -105,7 +105,7 @@ def test_groups_beyond_the_bound_or_outside_the_filter_are_counted_not_joined() 
 
 
 def test_sources_beyond_the_bound_are_all_sources() -> None:
-    listener = Listener()
+    listener = MembershipTable()
     many = [S + number for number in range(4)]
     tell(listener, 0.0, record(RecordType.ALLOW, G, *many))
     assert listener.memberships[VM, G].wish == EVERYTHING
@@ -114,9 +114,9 @@ def test_sources_beyond_the_bound_are_all_sources() -> None:
 
 # --- sources ----------------------------------------------------------------------------------------
 def test_a_change_of_sources_is_in_force_at_once() -> None:
-    listener = Listener()
+    listener = MembershipTable()
     tell(listener, 0.0, record(RecordType.ALLOW, G, S))
-    assert tell(listener, 0.0, record(RecordType.ALLOW, G, T)) == [Change(VM, G, "sources")]
+    assert tell(listener, 0.0, record(RecordType.ALLOW, G, T)) == [MembershipChange(VM, G, "sources")]
     tell(listener, 0.0, record(RecordType.BLOCK, G, S))
     assert listener.memberships[VM, G].wish == Wish(False, frozenset({T}))
     tell(listener, 0.0, record(JOIN, G, T))
@@ -154,12 +154,12 @@ def test_a_wish_wants_what_its_sources_say(wish: Wish, source: IPv4Address) -> N
 def test_a_leave_counts_when_nobody_answers_the_queries() -> None:
     listener = joined(G, H, generation=SECOND)
     tell(listener, 10.0, record(LEAVE, G), generation=SECOND)
-    assert listener.tick(10.0, never) == [Ask(VM, G, SECOND)]
+    assert listener.tick(10.0, never) == [PendingQuery(VM, G, SECOND)]
     assert listener.deadline(never) == 11.0
-    assert listener.tick(11.0, never) == [Ask(VM, G, SECOND)]
+    assert listener.tick(11.0, never) == [PendingQuery(VM, G, SECOND)]
     assert listener.tick(11.9, never) == []
     assert groups(listener) == {G, H}
-    assert listener.tick(12.0, never) == [Change(VM, G, "left")]
+    assert listener.tick(12.0, never) == [MembershipChange(VM, G, "left")]
     assert groups(listener) == {H}
 
 
@@ -177,14 +177,14 @@ def test_repeated_leaves_do_not_put_the_end_off() -> None:
     for now in (10.0, 11.0, 11.9):
         tell(listener, now, record(LEAVE, G))
         listener.tick(now, never)
-    assert listener.tick(12.0, never) == [Change(VM, G, "left")]
+    assert listener.tick(12.0, never) == [MembershipChange(VM, G, "left")]
 
 
 def test_blocking_the_last_source_is_a_leave() -> None:
-    listener = Listener()
+    listener = MembershipTable()
     tell(listener, 0.0, record(RecordType.ALLOW, G, S))
     tell(listener, 1.0, record(RecordType.BLOCK, G, S))
-    assert listener.tick(1.0, never) == [Ask(VM, G, THIRD)]
+    assert listener.tick(1.0, never) == [PendingQuery(VM, G, THIRD)]
 
 
 # --- silence ----------------------------------------------------------------------------------------
@@ -192,9 +192,9 @@ def test_with_a_querier_silence_is_asked_about_before_it_counts() -> None:
     listener = joined(G)
     assert listener.deadline(always) == 260.0
     assert listener.tick(259.9, always) == []
-    assert listener.tick(260.0, always) == [Ask(VM, G, THIRD)]
-    assert listener.tick(261.0, always) == [Ask(VM, G, THIRD)]
-    assert listener.tick(262.0, always) == [Change(VM, G, "expired")]
+    assert listener.tick(260.0, always) == [PendingQuery(VM, G, THIRD)]
+    assert listener.tick(261.0, always) == [PendingQuery(VM, G, THIRD)]
+    assert listener.tick(262.0, always) == [MembershipChange(VM, G, "expired")]
 
 
 def test_the_age_begins_when_somebody_begins_to_ask() -> None:
@@ -206,14 +206,14 @@ def test_igmpv1_knows_no_specific_query() -> None:
     listener = joined(G, generation=Generation.FIRST)
     listener.moved(5.0)
     assert listener.tick(5.0, always) == []
-    assert listener.tick(260.0, always) == [Change(VM, G, "expired")]
+    assert listener.tick(260.0, always) == [MembershipChange(VM, G, "expired")]
 
 
 # --- moving -----------------------------------------------------------------------------------------
 def test_a_guest_that_is_silent_after_a_move_keeps_everything() -> None:
     listener = joined(G, SIX)
     listener.moved(10.0)
-    assert asks(listener.tick(10.0, never)) == [Ask(VM, G, THIRD), Ask(VM, SIX, THIRD)]
+    assert asks(listener.tick(10.0, never)) == [PendingQuery(VM, G, THIRD), PendingQuery(VM, SIX, THIRD)]
     assert len(asks(listener.tick(11.0, never))) == 2
     assert listener.tick(12.0, never) == []
     assert listener.tick(1e6, never) == []
@@ -226,9 +226,9 @@ def test_a_guest_that_answers_otherwise_loses_what_it_does_not_confirm() -> None
     listener.tick(10.0, never)
     tell(listener, 10.2, record(RecordType.IS_EXCLUDE, G))
     # Asked again, now that it is known to run: the answer may have been lost, or the guest too late.
-    assert listener.tick(11.2, never) == [Ask(VM, H, THIRD)]
-    assert listener.tick(12.2, never) == [Ask(VM, H, THIRD)]
-    assert listener.tick(13.2, never) == [Change(VM, H, "unconfirmed")]
+    assert listener.tick(11.2, never) == [PendingQuery(VM, H, THIRD)]
+    assert listener.tick(12.2, never) == [PendingQuery(VM, H, THIRD)]
+    assert listener.tick(13.2, never) == [MembershipChange(VM, H, "unconfirmed")]
     assert groups(listener) == {G}
 
 
@@ -259,9 +259,9 @@ def test_a_leave_under_way_is_asked_for_at_the_new_port() -> None:
     tell(listener, 9.5, record(LEAVE, G))
     listener.tick(9.5, never)
     listener.moved(10.0)
-    assert listener.tick(10.0, never) == [Ask(VM, G, THIRD)]
+    assert listener.tick(10.0, never) == [PendingQuery(VM, G, THIRD)]
     listener.tick(11.0, never)
-    assert listener.tick(12.0, never) == [Change(VM, G, "left")]
+    assert listener.tick(12.0, never) == [MembershipChange(VM, G, "left")]
 
 
 def test_what_addresses_and_type_do_not_allow_is_forgotten() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ryu_apps.evb.snooping.listener import Aging
 from ryu_apps.evb.snooping.querier import Querier
-from ryu_apps.evb.snooping.timers import Timers
+from ryu_apps.evb.snooping.timers import MembershipTimers
 
 
 def asked(querier: Querier, until: float) -> list[float]:
@@ -17,7 +17,7 @@ def asked(querier: Querier, until: float) -> list[float]:
 
 
 def test_it_begins_with_short_intervals() -> None:
-    querier = Querier(Timers(), on=True)
+    querier = Querier(MembershipTimers(), on=True)
     assert querier.deadline is None
     querier.begin(10.0)
     assert asked(querier, 400.0) == [10.0, 41.25, 166.25, 291.25]
@@ -25,13 +25,13 @@ def test_it_begins_with_short_intervals() -> None:
 
 
 def test_switched_off_it_never_asks_and_nothing_ages() -> None:
-    querier = Querier(Timers(), on=False)
+    querier = Querier(MembershipTimers(), on=False)
     querier.begin(10.0)
     assert (querier.deadline, querier.aging, querier.state) == (None, None, "off")
 
 
 def test_it_is_silent_while_another_one_asks_and_takes_over_when_that_is_gone() -> None:
-    querier = Querier(Timers(), on=True)
+    querier = Querier(MembershipTimers(), on=True)
     querier.begin(0.0)
     querier.heard(5.0)
     assert querier.state == "other"
@@ -44,9 +44,9 @@ def test_it_is_silent_while_another_one_asks_and_takes_over_when_that_is_gone() 
 
 
 def test_another_one_makes_memberships_age_by_its_own_timers_and_only_as_long_as_it_is_there() -> None:
-    querier = Querier(Timers(), on=False)
-    querier.heard(5.0, Timers(robustness=3, query_interval=20.0))
-    querier.heard(25.0, Timers(robustness=3, query_interval=20.0))
+    querier = Querier(MembershipTimers(), on=False)
+    querier.heard(5.0, MembershipTimers(robustness=3, query_interval=20.0))
+    querier.heard(25.0, MembershipTimers(robustness=3, query_interval=20.0))
     assert querier.aging == Aging(5.0, 70.0)
     querier.tick(25.0 + 65.0)
     assert querier.aging is None

@@ -29,9 +29,8 @@ from ryu_apps.evb.flow.rule import (
     FIRST_COUNTER,
     Action,
     Bucket,
-    Change,
+    ClearInPort,
     CookieMask,
-    ForgetInPort,
     Group,
     GroupType,
     Meter,
@@ -40,10 +39,11 @@ from ryu_apps.evb.flow.rule import (
     Resubmit,
     Rule,
     RuleBlock,
+    RuleChange,
     SetField,
     match,
 )
-from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, Kind, cookie
+from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, cookie
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.driver import MAX_OPEN, SwitchDriver
@@ -51,7 +51,7 @@ from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_delete, g
 from ryu_apps.southbound.messages import numbered
 from ryu_apps.southbound.piece import PIECE, PieceCache
 
-COOKIE = cookie(Kind.TYPE_BODY, 1, 1)
+COOKIE = cookie(CookieKind.TYPE_BODY, 1, 1)
 
 
 def rule(number: int) -> Rule:
@@ -91,7 +91,7 @@ class Bench:
             self.sent.append(Sent(bytes(octets[:length])))
             octets = octets[length:]
 
-    def submit(self, token: int, change: Change, mode: Mode = Mode.BULK, lane: int = 0) -> None:
+    def submit(self, token: int, change: RuleChange, mode: Mode = Mode.BULK, lane: int = 0) -> None:
         self.driver.submit(Apply(1, token, change, mode, lane))
 
     def waiting(self, kind: int = ofp.OFPT_BARRIER_REQUEST) -> list[Sent]:
@@ -117,7 +117,7 @@ def bench() -> Bench:
 
 
 def surveyed(bench: Bench) -> Bench:
-    bench.driver.survey()
+    bench.driver.query_features()
     for asked in list(bench.sent):
         kind = int.from_bytes(asked.octets[8:10])
         bench.answer(asked, ofp.OFPT_MULTIPART_REPLY, struct.pack("!HH4x", kind, 0))
@@ -126,7 +126,7 @@ def surveyed(bench: Bench) -> Bench:
 
 
 def test_a_bulk_change_is_confirmed_by_the_last_barrier(bench: Bench) -> None:
-    bench.submit(7, Change(blocks=(block(1),)))
+    bench.submit(7, RuleChange(blocks=(block(1),)))
     (barrier,) = bench.waiting()
     assert bench.events == []
     assert bench.answer(barrier)
@@ -135,13 +135,13 @@ def test_a_bulk_change_is_confirmed_by_the_last_barrier(bench: Bench) -> None:
 
 
 def test_a_change_that_asks_for_nothing_waits_for_a_barrier_too(bench: Bench) -> None:
-    bench.submit(7, Change(blocks=(RuleBlock(()),)))
+    bench.submit(7, RuleChange(blocks=(RuleBlock(()),)))
     bench.answer_barriers()
     assert bench.events == [Confirmed(1, 7)]
 
 
 def test_no_more_than_a_window_of_pieces_is_under_way(bench: Bench) -> None:
-    bench.submit(7, Change(blocks=(block(5),)))
+    bench.submit(7, RuleChange(blocks=(block(5),)))
     seen = []
     while barriers := bench.waiting():
         seen.append(len(barriers))
@@ -151,39 +151,39 @@ def test_no_more_than_a_window_of_pieces_is_under_way(bench: Bench) -> None:
 
 
 def test_bulk_changes_of_two_lanes_take_turns(bench: Bench) -> None:
-    bench.submit(1, Change(blocks=(block(20),)), lane=1)
-    bench.submit(2, Change(blocks=(block(2),)), lane=2)
+    bench.submit(1, RuleChange(blocks=(block(20),)), lane=1)
+    bench.submit(2, RuleChange(blocks=(block(2),)), lane=2)
     while not bench.events:
         bench.answer(bench.waiting()[0])
     assert bench.events == [Confirmed(1, 2)]
 
 
 def test_a_bundle_does_not_wait_for_a_window(bench: Bench) -> None:
-    bench.submit(1, Change(blocks=(block(20),)), lane=1)
+    bench.submit(1, RuleChange(blocks=(block(20),)), lane=1)
     before = bench.writes
-    bench.submit(2, Change(add=(rule(1), rule(2))), Mode.ATOMIC, lane=2)
+    bench.submit(2, RuleChange(add=(rule(1), rule(2))), Mode.ATOMIC, lane=2)
     assert bench.writes == before + 1
     assert bench.waiting(ofp.OFPT_EXPERIMENTER)
 
 
 def test_the_next_change_of_a_lane_waits_until_the_one_before_is_sent(bench: Bench) -> None:
-    bench.submit(1, Change(blocks=(block(WINDOW + 1),)), lane=1)
-    bench.submit(2, Change(add=(rule(1), rule(2))), Mode.ATOMIC, lane=1)
+    bench.submit(1, RuleChange(blocks=(block(WINDOW + 1),)), lane=1)
+    bench.submit(2, RuleChange(add=(rule(1), rule(2))), Mode.ATOMIC, lane=1)
     assert not bench.waiting(ofp.OFPT_EXPERIMENTER)
     bench.answer(bench.waiting()[0])
     assert bench.waiting(ofp.OFPT_EXPERIMENTER)
 
 
 def test_a_long_lane_of_waiting_changes_is_worked_off(bench: Bench) -> None:
-    bench.submit(1, Change(blocks=(block(WINDOW + 1),)), lane=1)
+    bench.submit(1, RuleChange(blocks=(block(WINDOW + 1),)), lane=1)
     for token in range(2, 1500):
-        bench.submit(token, Change(add=(rule(1),)), Mode.ATOMIC, lane=1)
+        bench.submit(token, RuleChange(add=(rule(1),)), Mode.ATOMIC, lane=1)
     bench.answer_barriers()
     assert bench.events == [Confirmed(1, token) for token in range(1, 1500)]
 
 
 def test_a_refused_rule_ends_the_change_at_once(bench: Bench) -> None:
-    bench.submit(7, Change(blocks=(block(5),)))
+    bench.submit(7, RuleChange(blocks=(block(5),)))
     third = bench.waiting(ofp.OFPT_FLOW_MOD)[2]
     assert bench.refuse(third, ofp.OFPET_FLOW_MOD_FAILED, ofp.OFPFMFC_TABLE_FULL)
     (rejected,) = bench.events
@@ -198,15 +198,15 @@ def test_a_refused_rule_ends_the_change_at_once(bench: Bench) -> None:
 
 
 def test_a_refusal_frees_the_lane_and_the_window(bench: Bench) -> None:
-    bench.submit(1, Change(blocks=(block(5),)), lane=1)
-    bench.submit(2, Change(blocks=(block(1),)), lane=1)
+    bench.submit(1, RuleChange(blocks=(block(5),)), lane=1)
+    bench.submit(2, RuleChange(blocks=(block(1),)), lane=1)
     bench.refuse(bench.waiting(ofp.OFPT_FLOW_MOD)[0], ofp.OFPET_BAD_MATCH, ofp.OFPBMC_BAD_PREREQ)
     bench.answer_barriers()
     assert bench.events[1:] == [Confirmed(1, 2)]
 
 
 def test_a_bundle_with_an_unreadable_message_is_discarded(bench: Bench) -> None:
-    bench.submit(7, Change(add=(rule(1), rule(2))), Mode.ATOMIC)
+    bench.submit(7, RuleChange(add=(rule(1), rule(2))), Mode.ATOMIC)
     _opening, first, _second = bench.waiting(ofp.OFPT_EXPERIMENTER)
     (barrier,) = bench.waiting()
     bench.refuse(first, ofp.OFPET_BAD_MATCH, ofp.OFPBMC_BAD_PREREQ)
@@ -217,14 +217,14 @@ def test_a_bundle_with_an_unreadable_message_is_discarded(bench: Bench) -> None:
 
 
 def test_a_bundle_of_known_shape_is_committed_in_the_same_write(bench: Bench) -> None:
-    bench.submit(1, Change(add=(rule(1), rule(2))), Mode.ATOMIC)
+    bench.submit(1, RuleChange(add=(rule(1), rule(2))), Mode.ATOMIC)
     bench.answer_barriers()
     bench.answer(bench.sent[-1], ofp.OFPT_EXPERIMENTER)
-    bench.submit(2, Change(add=(rule(3), rule(4))), Mode.ATOMIC)
+    bench.submit(2, RuleChange(add=(rule(3), rule(4))), Mode.ATOMIC)
     assert not bench.waiting()
     assert bench.sent[-1].octets[20:22] == ofp.ONF_BCT_COMMIT_REQUEST.to_bytes(2)
     other = Rule(30, 100, match(metadata=3, eth_type=0x0800), COOKIE)
-    bench.submit(3, Change(add=(rule(3), other)), Mode.ATOMIC)
+    bench.submit(3, RuleChange(add=(rule(3), other)), Mode.ATOMIC)
     assert bench.waiting(), "this shape is new"
 
 
@@ -232,7 +232,7 @@ def test_groups_have_a_shape_too(bench: Bench) -> None:
     def flip(token: int, *buckets: Bucket) -> list[Sent]:
         bench.sent.clear()
         group = Group(7, GroupType.SELECT, buckets)
-        bench.submit(token, Change(groups=(group,), add=(rule(token),)), Mode.ATOMIC)
+        bench.submit(token, RuleChange(groups=(group,), add=(rule(token),)), Mode.ATOMIC)
         return bench.waiting()
 
     one, other = (Bucket((SetField("eth_dst", mac), Resubmit(80)), weight=mac) for mac in (1, 2))
@@ -246,7 +246,7 @@ def test_groups_have_a_shape_too(bench: Bench) -> None:
 def test_a_shape_that_was_refused_is_not_trusted_again(bench: Bench) -> None:
     def change(token: int) -> list[Sent]:
         bench.sent.clear()
-        bench.submit(token, Change(add=(rule(1), rule(2))), Mode.ATOMIC)
+        bench.submit(token, RuleChange(add=(rule(1), rule(2))), Mode.ATOMIC)
         return bench.waiting(ofp.OFPT_EXPERIMENTER)
 
     change(1)
@@ -259,9 +259,9 @@ def test_a_shape_that_was_refused_is_not_trusted_again(bench: Bench) -> None:
 
 
 def test_a_lost_connection_ends_everything_that_is_open(bench: Bench) -> None:
-    bench.submit(1, Change(blocks=(block(5),)), Mode.STAGE, lane=1)
-    bench.submit(2, Change(add=(rule(1),)), lane=1)
-    bench.submit(3, Change(add=(rule(1),)), Mode.ATOMIC, lane=2)
+    bench.submit(1, RuleChange(blocks=(block(5),)), Mode.STAGE, lane=1)
+    bench.submit(2, RuleChange(add=(rule(1),)), lane=1)
+    bench.submit(3, RuleChange(add=(rule(1),)), Mode.ATOMIC, lane=2)
     bench.driver.close()
     assert [(event.token, event.reason) for event in bench.events if isinstance(event, Rejected)] == [
         (token, "switch disconnected") for token in (1, 2, 3)
@@ -270,14 +270,14 @@ def test_a_lost_connection_ends_everything_that_is_open(bench: Bench) -> None:
 
 def test_a_switch_that_answers_nothing_gets_no_more_work(bench: Bench) -> None:
     for token in range(MAX_OPEN + 1):
-        bench.submit(token, Change(add=(rule(1),)))
+        bench.submit(token, RuleChange(add=(rule(1),)))
     (rejected,) = bench.events
     assert isinstance(rejected, Rejected)
     assert rejected.token == MAX_OPEN
 
 
 def test_a_refused_meter_is_added_anew_the_next_time(bench: Bench) -> None:
-    meters = Change(meters=(Meter(1, 10, 10),))
+    meters = RuleChange(meters=(Meter(1, 10, 10),))
     bench.submit(1, meters)
     bench.refuse(bench.waiting(ofp.OFPT_METER_MOD)[0], ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_OUT_OF_METERS)
     bench.answer_barriers()
@@ -297,40 +297,40 @@ def commands(bench: Bench) -> list[tuple[int, int]]:
 
 
 def test_a_counter_that_is_there_goes_on_counting_and_a_new_one_is_added(bench: Bench) -> None:
-    bench.submit(1, Change(counters=(COUNTER,)))
+    bench.submit(1, RuleChange(counters=(COUNTER,)))
     assert commands(bench) == [(ofp.OFPMC_ADD, COUNTER.meter_id)]
     bench.answer_barriers()
-    bench.submit(2, Change(counters=(COUNTER,)))
+    bench.submit(2, RuleChange(counters=(COUNTER,)))
     assert commands(bench) == []
 
 
 def test_of_counters_only_those_stay_that_are_to_be_kept_and_meters_are_none_of_them(bench: Bench) -> None:
     others = tuple(Meter(FIRST_COUNTER | number, 1, 1) for number in (2, 3))
-    bench.submit(1, Change(meters=(Meter(9, 1, 1), COUNTER, *others)))
+    bench.submit(1, RuleChange(meters=(Meter(9, 1, 1), COUNTER, *others)))
     bench.answer_barriers()
-    bench.submit(2, Change(keep_counters=frozenset({COUNTER.meter_id})))
+    bench.submit(2, RuleChange(keep_counters=frozenset({COUNTER.meter_id})))
     assert commands(bench) == [(ofp.OFPMC_DELETE, one.meter_id) for one in others]
     bench.answer_barriers()
-    bench.submit(3, Change(drop_meters=(9,), keep_counters=frozenset()))
+    bench.submit(3, RuleChange(delete_meters=(9,), keep_counters=frozenset()))
     assert commands(bench) == [(ofp.OFPMC_DELETE, 9), (ofp.OFPMC_DELETE, COUNTER.meter_id)]
 
 
 def test_meters_are_deleted_behind_the_rules(bench: Bench) -> None:
-    bench.submit(1, Change(meters=(COUNTER,)))
+    bench.submit(1, RuleChange(meters=(COUNTER,)))
     bench.answer_barriers()
-    bench.submit(2, Change(sweep=(CookieMask(COOKIE, COOKIE),), drop_meters=(COUNTER.meter_id,)))
+    bench.submit(2, RuleChange(delete_by_cookie=(CookieMask(COOKIE, COOKIE),), delete_meters=(COUNTER.meter_id,)))
     bench.answer(bench.waiting()[0])
     kinds = [one.kind for one in bench.sent]
     assert kinds == [ofp.OFPT_METER_MOD, ofp.OFPT_BARRIER_REQUEST]
 
 
 def test_a_counter_that_somebody_has_deleted_is_added_when_its_rule_is_refused(bench: Bench) -> None:
-    bench.submit(1, Change(counters=(COUNTER,)))
+    bench.submit(1, RuleChange(counters=(COUNTER,)))
     bench.answer_barriers()
-    bench.submit(2, Change(add=(replace(rule(1), meter=COUNTER.meter_id),)))
+    bench.submit(2, RuleChange(add=(replace(rule(1), meter=COUNTER.meter_id),)))
     bench.refuse(bench.waiting(ofp.OFPT_FLOW_MOD)[0], ofp.OFPET_METER_MOD_FAILED, ofp.OFPMMFC_UNKNOWN_METER)
     bench.answer_barriers()
-    bench.submit(3, Change(counters=(COUNTER,)))
+    bench.submit(3, RuleChange(counters=(COUNTER,)))
     assert commands(bench) == [(ofp.OFPMC_ADD, COUNTER.meter_id)]
 
 
@@ -364,13 +364,13 @@ def test_meters_of_a_switch_that_is_lost_are_not_read(bench: Bench) -> None:
 
 
 def test_answers_to_others_are_left_to_them(bench: Bench) -> None:
-    bench.submit(1, Change(add=(rule(1),)))
+    bench.submit(1, RuleChange(add=(rule(1),)))
     assert not bench.driver.receive(numbered(message(ofp.OFPT_BARRIER_REPLY, b""), 99))
     assert not bench.driver.receive(numbered(message(ofp.OFPT_ECHO_REQUEST, b""), bench.waiting()[0].xid + 1))
 
 
 def test_frames_go_out_at_once(bench: Bench) -> None:
-    bench.submit(1, Change(blocks=(block(20),)))
+    bench.submit(1, RuleChange(blocks=(block(20),)))
     bench.driver.send_frame(SendFrame(PortId(1, 3), b"frame"))
     assert bench.sent[-1].kind == ofp.OFPT_PACKET_OUT
 
@@ -419,7 +419,7 @@ def multipart(kind: int, body: bytes = b"", more: int = 0) -> bytes:
 
 
 def test_a_survey_tells_ports_meters_room_and_reflective_relay(bench: Bench) -> None:
-    bench.driver.survey()
+    bench.driver.query_features()
     _forward, watch, barrier, ports, meters, tables, groups = bench.sent
     bench.answer(watch, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_EXPERIMENTER, WATCH))
     bench.answer(barrier)
@@ -434,7 +434,7 @@ def test_a_survey_tells_ports_meters_room_and_reflective_relay(bench: Bench) -> 
     assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10, frozenset({5}), frozenset({1}))]
 
 
-BACK = ForgetInPort(), Output(1)
+BACK = ClearInPort(), Output(1)
 
 
 def described(group_id: int, *actions: Action) -> bytes:
@@ -444,7 +444,7 @@ def described(group_id: int, *actions: Action) -> bytes:
 
 
 def test_a_switch_that_does_not_tell_its_room_and_its_meters_is_up_all_the_same(bench: Bench) -> None:
-    bench.driver.survey()
+    bench.driver.query_features()
     for asked in list(bench.sent):
         bench.refuse(asked, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
     assert bench.events == [SwitchUp(1, {}, None, None, watched=False)]
@@ -452,7 +452,7 @@ def test_a_switch_that_does_not_tell_its_room_and_its_meters_is_up_all_the_same(
 
 def test_a_switch_that_answers_only_the_barrier_does_not_watch(bench: Bench) -> None:
     """Open vSwitch 3.1 refuses a second monitor of one id under a transaction id that nobody has used."""
-    bench.driver.survey()
+    bench.driver.query_features()
     _forward, _watch, barrier, *others = bench.sent
     bench.answer(barrier)
     for asked in others:
@@ -462,7 +462,7 @@ def test_a_switch_that_answers_only_the_barrier_does_not_watch(bench: Bench) -> 
 
 # --- who else changes the switch ------------------------------------------------------------------
 WATCH = struct.pack("!II", 0x4F4E4600, 1870)
-GATE = cookie(Kind.GATE, 7)
+GATE = cookie(CookieKind.GATE, 7)
 FOREIGN = 0x1234
 ADDED, DELETED, MODIFIED = 0, 1, 2
 HARD_TIMEOUT, DELETE, BY_GROUP = ofp.OFPRR_HARD_TIMEOUT, ofp.OFPRR_DELETE, ofp.OFPRR_GROUP_DELETE
@@ -503,12 +503,12 @@ def test_a_rule_of_others_in_our_tables_may_have_been_ours(bench: Bench) -> None
 
 
 def test_a_rule_that_the_switch_was_told_to_end_is_nobodys_doing(bench: Bench) -> None:
-    tell(surveyed(bench), update(DELETED, HARD_TIMEOUT, cookie(Kind.DETOUR, 7)))
+    tell(surveyed(bench), update(DELETED, HARD_TIMEOUT, cookie(CookieKind.DETOUR, 7)))
     assert altered(bench) == []
 
 
 def test_what_this_driver_changes_is_its_own_doing(bench: Bench) -> None:
-    surveyed(bench).submit(1, Change(add=(rule(1),)))
+    surveyed(bench).submit(1, RuleChange(add=(rule(1),)))
     (flow_mod,) = bench.waiting(ofp.OFPT_FLOW_MOD)
     tell(bench, abbreviated(flow_mod.xid))
     assert altered(bench) == []
@@ -546,17 +546,17 @@ def test_nothing_is_told_of_a_switch_that_is_not_up_yet(bench: Bench) -> None:
 
 def test_a_meter_that_somebody_has_deleted_is_added_and_one_that_is_there_modified(bench: Bench) -> None:
     meters = tuple(Meter(one, 10, 10) for one in (4, 5))
-    surveyed(bench).submit(1, Change(meters=meters))
+    surveyed(bench).submit(1, RuleChange(meters=meters))
     bench.answer_barriers()
     tell(bench, update(DELETED, DELETE, GATE))
     # While the switch answers, another one is added; it is not in the answer.
-    bench.submit(2, Change(meters=(Meter(6, 10, 10),)))
+    bench.submit(2, RuleChange(meters=(Meter(6, 10, 10),)))
     question = bench.waiting(ofp.OFPT_MULTIPART_REQUEST)[0]
     config = struct.pack("!HHI", 8, 0, 5)
     octets = message(ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, config))
     bench.driver.receive(numbered(octets, question.xid))
     bench.sent.clear()
-    bench.submit(3, Change(meters=(*meters, Meter(6, 10, 10))))
+    bench.submit(3, RuleChange(meters=(*meters, Meter(6, 10, 10))))
     commands = [int.from_bytes(one.octets[8:10]) for one in bench.waiting(ofp.OFPT_METER_MOD)]
     assert commands == [ofp.OFPMC_ADD, ofp.OFPMC_MODIFY, ofp.OFPMC_MODIFY]
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.flow.rule import Change, FinTimeout, Output, Rule, RuleBlock, match
+from ryu_apps.evb.flow.rule import FinTimeout, Output, Rule, RuleBlock, RuleChange, match
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add
 from ryu_apps.southbound.piece import PieceCache, pieces
 from ryu_apps.southbound.readback import ReadBack
@@ -17,7 +17,7 @@ SENT = [Rule(30, 100, match(metadata=number), 7, (Output(number),), goto=40) for
 
 def sent(*rules: Rule) -> ReadBack:
     read_back = ReadBack()
-    for piece in pieces(Change(blocks=(RuleBlock(rules),)), PieceCache(), set()):
+    for piece in pieces(RuleChange(blocks=(RuleBlock(rules),)), PieceCache(), set()):
         read_back.expect(piece)
     return read_back
 

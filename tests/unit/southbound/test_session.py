@@ -31,8 +31,8 @@ from ryu_apps.evb.events import (
     SendFrame,
     SwitchDown,
 )
-from ryu_apps.evb.flow.rule import Change, Rule, match
-from ryu_apps.evb.pipeline.tables import Kind, cookie
+from ryu_apps.evb.flow.rule import Rule, RuleChange, match
+from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.ports.turns import ROOM
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound import session
@@ -40,7 +40,7 @@ from ryu_apps.southbound.channel import Channel
 from ryu_apps.southbound.encode import group_delete, message, meter_delete
 from ryu_apps.southbound.session import MAX_BACKLOG, Southbound, _Connection
 
-GATE = Change(add=(Rule(10, 1, match(metadata=1), cookie(Kind.GATE, 1)),))
+GATE = RuleChange(add=(Rule(10, 1, match(metadata=1), cookie(CookieKind.GATE, 1)),))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -206,7 +206,7 @@ def test_what_cannot_be_read_is_left_to_ryu(world: World) -> None:
 
 def packet_in(port: int, data: bytes) -> bytes:
     """A frame that our rule at a port has handed over."""
-    body = struct.pack("!IHBBQ", 0xFFFFFFFF, len(data), 1, 0, cookie(Kind.INFRASTRUCTURE))
+    body = struct.pack("!IHBBQ", 0xFFFFFFFF, len(data), 1, 0, cookie(CookieKind.INFRASTRUCTURE))
     fields = struct.pack("!HHII", 1, 12, 0x80000004, port) + bytes(4)
     octets = body + fields + bytes(2) + data
     return struct.pack("!BBHI", 4, ofp.OFPT_PACKET_IN, 8 + len(octets), 0) + octets

@@ -8,16 +8,16 @@ import pytest
 
 from ryu_apps.evb.protocol.table import ProtocolError
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.wire.filter_info import Entry, FilterInfo, GroupMacVid, MacVid, Vid
+from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo, GroupMacVid, MacVid, Vid
 from ryu_apps.evb.wire.vdp import Associate, Association, RequestStatus, ResponseStatus, VdpError, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
 from ryu_apps.station.vdp_station import (
-    Ask,
-    Heard,
     Notice,
-    Outcome,
+    RequestOutcome,
+    ResponseReceived,
     Resume,
     Send,
+    StationRequest,
     Suspend,
     Tick,
     VsiStation,
@@ -34,18 +34,18 @@ MIGRATING = RequestStatus(migrating=True)
 ONE, TWO = MacVid(vid=100, mac=1), MacVid(vid=100, mac=2)
 
 
-def vsi(*entries: Entry) -> VsiStation:
+def vsi(*entries: FilterEntry) -> VsiStation:
     vsi_id = VsiId(VsiIdFormat.UUID, bytes(range(16)))
     return VsiStation(Associate(MIGRATING, 5, 1, vsi_id, FilterInfo.of(*entries or (ONE,))), TIMERS)
 
 
-def asking(mode: VdpMode = ASSOC, *entries: Entry) -> VsiStation:
+def asking(mode: VdpMode = ASSOC, *entries: FilterEntry) -> VsiStation:
     machine = vsi(*entries)
-    machine.feed(Ask(mode), 0.0)
+    machine.feed(StationRequest(mode), 0.0)
     return machine
 
 
-def held(mode: VdpMode = ASSOC, *entries: Entry) -> VsiStation:
+def held(mode: VdpMode = ASSOC, *entries: FilterEntry) -> VsiStation:
     machine = asking(mode, *entries)
     machine.feed(answer(machine), 0.0)
     return machine
@@ -57,12 +57,14 @@ def keeping(mode: VdpMode = ASSOC) -> VsiStation:
     return machine
 
 
-def answer(machine: VsiStation, status: ResponseStatus = OK, mode: VdpMode | None = None, *entries: Entry) -> Heard:
+def answer(
+    machine: VsiStation, status: ResponseStatus = OK, mode: VdpMode | None = None, *entries: FilterEntry
+) -> ResponseReceived:
     filter_info = FilterInfo.of(*entries) if entries else None
-    return Heard(machine.request.as_mode(mode or machine.request.MODE, status, filter_info))
+    return ResponseReceived(machine.request.as_mode(mode or machine.request.MODE, status, filter_info))
 
 
-def outcome(outputs: list[Send | Notice]) -> Outcome:
+def outcome(outputs: list[Send | Notice]) -> RequestOutcome:
     [notice] = outputs
     assert isinstance(notice, Notice)
     return notice.outcome
@@ -72,7 +74,7 @@ def outcome(outputs: list[Send | Notice]) -> Outcome:
 def test_a_request_waits_for_its_answer() -> None:
     machine = vsi()
 
-    assert machine.feed(Ask(RR), 1.0) == [Send(machine.request)]
+    assert machine.feed(StationRequest(RR), 1.0) == [Send(machine.request)]
     assert machine.request.MODE is RR
     assert machine.deadline == 1.0 + TIMERS.response_wait
 
@@ -80,13 +82,13 @@ def test_a_request_waits_for_its_answer() -> None:
 def test_success_is_told_and_starts_the_keep_alive() -> None:
     machine = asking(RR)
 
-    assert outcome(machine.feed(answer(machine), 1.0)) is Outcome.GRANTED
+    assert outcome(machine.feed(answer(machine), 1.0)) is RequestOutcome.GRANTED
     assert (machine.in_force, machine.deadline) == (RR, 1.0 + TIMERS.reinit_keep_alive)
 
 
 def test_the_first_hint_goes_with_every_later_request() -> None:
     machine = held(RR)
-    [send] = machine.feed(Ask(ASSOC), 1.0)
+    [send] = machine.feed(StationRequest(ASSOC), 1.0)
 
     assert isinstance(send, Send)
     assert send.association.status == MIGRATING
@@ -94,7 +96,7 @@ def test_the_first_hint_goes_with_every_later_request() -> None:
 
 @pytest.mark.parametrize("later", [RR, ASSOC])
 def test_the_mode_may_stay_or_rise(later: VdpMode) -> None:
-    [send] = held(RR).feed(Ask(later), 1.0)
+    [send] = held(RR).feed(StationRequest(later), 1.0)
 
     assert isinstance(send, Send)
     assert send.association.MODE is later
@@ -102,12 +104,12 @@ def test_the_mode_may_stay_or_rise(later: VdpMode) -> None:
 
 def test_the_mode_may_not_fall() -> None:
     with pytest.raises(ProtocolError, match="lower mode"):
-        held(ASSOC).feed(Ask(RR), 1.0)
+        held(ASSOC).feed(StationRequest(RR), 1.0)
 
 
 def test_one_request_at_a_time() -> None:
     with pytest.raises(ProtocolError, match="asking"):
-        asking(RR).feed(Ask(ASSOC), 1.0)
+        asking(RR).feed(StationRequest(ASSOC), 1.0)
 
 
 @pytest.mark.parametrize("status", [FULL, ResponseStatus(VdpError.OTHER_FAILURE, hard=True)])
@@ -115,12 +117,14 @@ def test_one_request_at_a_time() -> None:
 def test_a_refusal_ends_the_vsi(status: ResponseStatus, mode: VdpMode) -> None:
     machine = asking(RR)
 
-    assert machine.feed(answer(machine, status, mode), 1.0) == [Notice(Outcome.REFUSED, RR, machine.request, status)]
+    assert machine.feed(answer(machine, status, mode), 1.0) == [
+        Notice(RequestOutcome.REFUSED, RR, machine.request, status)
+    ]
     assert (machine.state, machine.deadline) == (VsiStationState.ENDED, None)
 
 
 def test_no_answer_ends_the_vsi() -> None:
-    assert outcome(asking().feed(Tick(), TIMERS.response_wait)) is Outcome.TIMED_OUT
+    assert outcome(asking().feed(Tick(), TIMERS.response_wait)) is RequestOutcome.TIMED_OUT
 
 
 def test_an_answer_in_another_mode_answers_an_older_request() -> None:
@@ -133,7 +137,9 @@ def test_an_answer_in_another_mode_answers_an_older_request() -> None:
 def test_hard_or_keep_without_an_error_counts_as_success() -> None:
     machine = asking()
 
-    assert outcome(machine.feed(answer(machine, ResponseStatus(0, hard=True, keep=True)), 1.0)) is Outcome.GRANTED
+    assert (
+        outcome(machine.feed(answer(machine, ResponseStatus(0, hard=True, keep=True)), 1.0)) is RequestOutcome.GRANTED
+    )
 
 
 # --- what matches ---------------------------------------------------------------------------------
@@ -147,10 +153,10 @@ def test_hard_or_keep_without_an_error_counts_as_success() -> None:
         (ONE, replace(ONE, pcp=5, ps=True)),
     ],
 )
-def test_what_the_bridge_may_fill_in_is_taken_over(asked: Entry, answered: Entry) -> None:
+def test_what_the_bridge_may_fill_in_is_taken_over(asked: FilterEntry, answered: FilterEntry) -> None:
     machine = asking(ASSOC, asked)
 
-    assert outcome(machine.feed(answer(machine, OK, None, answered), 1.0)) is Outcome.GRANTED
+    assert outcome(machine.feed(answer(machine, OK, None, answered), 1.0)) is RequestOutcome.GRANTED
     assert machine.request.filter_info.entries == (answered,)
 
 
@@ -166,10 +172,10 @@ def test_what_the_bridge_may_fill_in_is_taken_over(asked: Entry, answered: Entry
     ],
     ids=["order", "count", "VID", "MAC", "PCP", "group"],
 )
-def test_any_other_difference_ends_the_vsi(asked: list[Entry], answered: list[Entry]) -> None:
+def test_any_other_difference_ends_the_vsi(asked: list[FilterEntry], answered: list[FilterEntry]) -> None:
     machine = asking(ASSOC, *asked)
 
-    assert outcome(machine.feed(answer(machine, OK, None, *answered), 1.0)) is Outcome.MISMATCHED
+    assert outcome(machine.feed(answer(machine, OK, None, *answered), 1.0)) is RequestOutcome.MISMATCHED
 
 
 def test_an_answer_with_another_filter_format_is_not_seen() -> None:
@@ -186,7 +192,7 @@ def test_a_filled_in_vid_is_compared_from_then_on() -> None:
     machine.feed(answer(machine, OK, None, MacVid(vid=77, mac=1)), 0.0)
     machine.feed(Tick(), TIMERS.reinit_keep_alive)
 
-    assert outcome(machine.feed(answer(machine, OK, None, MacVid(vid=78, mac=1)), 2.0)) is Outcome.MISMATCHED
+    assert outcome(machine.feed(answer(machine, OK, None, MacVid(vid=78, mac=1)), 2.0)) is RequestOutcome.MISMATCHED
 
 
 # --- keep-alives ----------------------------------------------------------------------------------
@@ -217,31 +223,31 @@ def test_keep_on_a_keep_alive_makes_the_station_leave() -> None:
 def test_a_refused_keep_alive_ends_the_vsi() -> None:
     machine = keeping()
 
-    assert outcome(machine.feed(answer(machine, FULL), 2.0)) is Outcome.REFUSED
+    assert outcome(machine.feed(answer(machine, FULL), 2.0)) is RequestOutcome.REFUSED
 
 
 def test_an_unanswered_keep_alive_ends_the_vsi() -> None:
     machine = keeping()
     assert machine.deadline is not None
 
-    assert outcome(machine.feed(Tick(), machine.deadline)) is Outcome.TIMED_OUT
+    assert outcome(machine.feed(Tick(), machine.deadline)) is RequestOutcome.TIMED_OUT
 
 
 def test_the_vm_may_move_on_while_a_keep_alive_is_under_way() -> None:
     machine = keeping(RR)
-    machine.feed(Ask(ASSOC), 2.0)
+    machine.feed(StationRequest(ASSOC), 2.0)
 
     assert machine.feed(answer(machine, mode=RR), 2.1) == []
-    assert outcome(machine.feed(answer(machine), 2.2)) is Outcome.GRANTED
+    assert outcome(machine.feed(answer(machine), 2.2)) is RequestOutcome.GRANTED
 
 
 # --- Keep -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("machine", [asking(ASSOC), held(ASSOC)], ids=["new", "associated"])
 def test_keep_on_an_associate_counts_as_associated(machine: VsiStation) -> None:
     if machine.state is VsiStationState.HELD:
-        machine.feed(Ask(ASSOC), 1.0)
+        machine.feed(StationRequest(ASSOC), 1.0)
 
-    assert outcome(machine.feed(answer(machine, KEEP), 1.0)) is Outcome.KEPT
+    assert outcome(machine.feed(answer(machine, KEEP), 1.0)) is RequestOutcome.KEPT
     assert (machine.state, machine.in_force) == (VsiStationState.HELD, ASSOC)
 
 
@@ -249,25 +255,25 @@ def test_keep_on_an_associate_counts_as_associated(machine: VsiStation) -> None:
 def test_keep_on_a_preassociate_ends_the_vsi(mode: VdpMode) -> None:
     machine = asking(mode)
 
-    assert outcome(machine.feed(answer(machine, KEEP), 1.0)) is Outcome.REFUSED
+    assert outcome(machine.feed(answer(machine, KEEP), 1.0)) is RequestOutcome.REFUSED
 
 
 # --- leaving --------------------------------------------------------------------------------------
 @pytest.mark.parametrize("machine", [vsi(), asking(RR), held(), keeping()], ids=lambda one: one.state.value)
 def test_the_hypervisor_may_leave_at_any_time(machine: VsiStation) -> None:
-    [send] = machine.feed(Ask(DEASSOC), 2.0)
+    [send] = machine.feed(StationRequest(DEASSOC), 2.0)
     assert isinstance(send, Send)
     assert send.association.MODE is DEASSOC
 
-    assert outcome(machine.feed(answer(machine), 2.1)) is Outcome.LEFT
+    assert outcome(machine.feed(answer(machine), 2.1)) is RequestOutcome.LEFT
     assert machine.state is VsiStationState.ENDED
 
 
 @pytest.mark.parametrize("machine", [asking(), held(), keeping()], ids=lambda one: one.state.value)
 def test_an_unsolicited_deassociate_ends_the_vsi(machine: VsiStation) -> None:
-    unsolicited = Heard(machine.request.unsolicited_deassociate())
+    unsolicited = ResponseReceived(machine.request.unsolicited_deassociate())
 
-    assert outcome(machine.feed(unsolicited, 2.0)) is Outcome.WITHDRAWN
+    assert outcome(machine.feed(unsolicited, 2.0)) is RequestOutcome.WITHDRAWN
     assert machine.feed(unsolicited, 2.1) == []
 
 
@@ -292,7 +298,7 @@ def test_a_suspended_vsi_is_asked_again_on_resume(machine: VsiStation) -> None:
 def test_what_is_asked_while_suspended_is_sent_on_resume(mode: VdpMode) -> None:
     machine = held(RR)
     machine.feed(Suspend(), 2.0)
-    assert machine.feed(Ask(mode), 2.5) == []
+    assert machine.feed(StationRequest(mode), 2.5) == []
 
     [send] = machine.feed(Resume(), 3.0)
 
@@ -318,12 +324,12 @@ def test_the_answer_of_a_bridge_that_repeats_the_request_is_no_answer() -> None:
     machine = asking()
     echoed: Association = machine.request
 
-    assert machine.feed(Heard(echoed), 1.0) == []
+    assert machine.feed(ResponseReceived(echoed), 1.0) == []
 
 
 def test_suspension_is_said_at_once_and_in_every_request_from_then_on() -> None:
     machine = held()
-    [send] = machine.feed(Ask(ASSOC, suspended=True), 1.0)
+    [send] = machine.feed(StationRequest(ASSOC, suspended=True), 1.0)
     assert send.association.status == RequestStatus(migrating=True, suspended=True)
     machine.feed(answer(machine), 1.0)
     [send] = machine.feed(Tick(), 1.0 + TIMERS.reinit_keep_alive)

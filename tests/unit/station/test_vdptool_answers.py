@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.testbed.harness.station import Mode, Vsi, read_answer
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, read_answer
 
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 
@@ -15,7 +15,7 @@ def said(mode: str, uuid: str = UUID, more: str = "") -> str:
 
 
 def test_the_mode_that_was_asked_for_is_a_success() -> None:
-    assert read_answer(said("assoc"), Mode.ASSOCIATE, UUID) == ""
+    assert read_answer(said("assoc"), VdptoolMode.ASSOCIATE, UUID) == ""
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,13 @@ def test_the_mode_that_was_asked_for_is_a_success() -> None:
     ],
 )
 def test_everything_else_is_a_refusal_with_its_reason(text: str, reason: str) -> None:
-    assert reason in read_answer(text, Mode.ASSOCIATE, UUID)
+    assert reason in read_answer(text, VdptoolMode.ASSOCIATE, UUID)
 
 
 def test_a_request_names_everything_that_vdptool_insists_on() -> None:
-    arguments = Vsi(UUID, 5, 4, ("100-52:54:00:aa:00:01",), "10.0.100.11").arguments(Mode.PREASSOCIATE_RR, True)
+    arguments = VdptoolVsi(UUID, 5, 4, ("100-52:54:00:aa:00:01",), "10.0.100.11").arguments(
+        VdptoolMode.PREASSOCIATE_RR, True
+    )
     assert arguments[:2] == ["-V", "preassoc-rr"]
     assert set(arguments[3::2]) == {
         "mode=preassoc-rr",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Confirmed, Mode, PortChanged, SwitchAltered, SwitchUp
-from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, Kind, parse_cookie
+from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, CookieKind, parse_cookie
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.switches.repairs import LONGEST_PAUSE, PAUSE, Repairs
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -38,8 +38,11 @@ def test_all_rules_come_back_at_once(world: World) -> None:
     assert world.snapshot() == before
 
 
-@pytest.mark.parametrize("kind", [Kind.INFRASTRUCTURE, Kind.TYPE_BODY, Kind.VSI_BODY, Kind.GATE, Kind.MEMBERSHIP])
-def test_a_single_rule_comes_back_at_once(world: World, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    [CookieKind.INFRASTRUCTURE, CookieKind.TYPE_BODY, CookieKind.VSI_BODY, CookieKind.GATE, CookieKind.MEMBERSHIP],
+)
+def test_a_single_rule_comes_back_at_once(world: World, kind: CookieKind) -> None:
     before = world.snapshot()
     world.meddle(S1, {next(iter(world.rules(S1, kind)))})
     assert world.snapshot() == before
@@ -67,7 +70,7 @@ def test_meters_and_the_rules_that_refer_to_them_come_back(world: World) -> None
 
 def test_altered_rules_are_as_they_were(world: World) -> None:
     before = world.snapshot()
-    key, gate = next(iter(world.rules(S1, Kind.GATE).items()))
+    key, gate = next(iter(world.rules(S1, CookieKind.GATE).items()))
     world.tables[S1].rules[key] = replace(gate, cookie=0, goto=None)
     world.alter(S1)
     assert world.snapshot() == before
@@ -249,5 +252,5 @@ def test_bodies_come_back_before_the_gates_that_lead_to_them(world: World) -> No
     world.meddle(S1)
     owners = [parse_cookie(rule.cookie) for apply in world.applied for rule in apply.change.add]
     kinds = [owner.kind for owner in owners if owner is not None]
-    last_body = max(place for place, kind in enumerate(kinds) if kind in (Kind.VSI_BODY, Kind.TYPE_BODY))
-    assert last_body < kinds.index(Kind.GATE)
+    last_body = max(place for place, kind in enumerate(kinds) if kind in (CookieKind.VSI_BODY, CookieKind.TYPE_BODY))
+    assert last_body < kinds.index(CookieKind.GATE)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.flow.rule import Rule, match
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.switches.audit import INTERVAL
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, S1, Vm, World
@@ -30,8 +30,8 @@ def keep_alive_through(world: World, seconds: float) -> None:
         world.ask(HV1, VM, VdpMode.ASSOCIATE)
 
 
-@pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in (Kind.STATE, Kind.DETOUR)])
-def test_deleted_rule_comes_back(world: World, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [kind for kind in CookieKind if kind not in (CookieKind.STATE, CookieKind.DETOUR)])
+def test_deleted_rule_comes_back(world: World, kind: CookieKind) -> None:
     before = world.snapshot()
     key = next(iter(world.rules(S1, kind)))
     del world.tables[S1].rules[key]
@@ -43,7 +43,7 @@ def test_deleted_rule_comes_back(world: World, kind: Kind) -> None:
 def test_altered_and_added_rules_of_ours_are_put_right(world: World) -> None:
     before = world.snapshot()
     rules = world.tables[S1].rules
-    key, gate = next(iter(world.rules(S1, Kind.GATE).items()))
+    key, gate = next(iter(world.rules(S1, CookieKind.GATE).items()))
     rules[key] = replace(gate, goto=None)
     stray = Rule(99, 1, match(in_port=5), gate.cookie)
     rules[stray.key] = stray

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.events import PortChanged
-from ryu_apps.evb.flow.rule import ForgetInPort
+from ryu_apps.evb.flow.rule import ClearInPort
 from ryu_apps.evb.pipeline.tables import UNTAGGED_GROUP
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpMode
@@ -53,7 +53,7 @@ def test_stations_of_other_switches_expire_as_ever(world: World) -> None:
 def relays(world: World) -> bool:
     """Do frames from hv1's port go back there where they should?"""
     groups = {group.group_id: group for group in world.tables[S1].groups.values()}
-    return ForgetInPort() in groups[UNTAGGED_GROUP | HV1.port_no].buckets[0].actions
+    return ClearInPort() in groups[UNTAGGED_GROUP | HV1.port_no].buckets[0].actions
 
 
 def test_reflective_relay_stays_on_while_nobody_can_be_heard(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.events import OperatorDeassociate
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.switches.recovery import KEY, UNKNOWN, Recovery
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -157,7 +157,7 @@ def test_what_this_life_has_taken_out_is_not_waited_for(world: World) -> None:
     world.feed(OperatorDeassociate(VM.text))
     world.connect(S1)
     assert gate_ports(world) == {HV2, HV3}
-    assert len(world.rules(S1, Kind.GATE)) == len(world.rules(S2, Kind.GATE))
+    assert len(world.rules(S1, CookieKind.GATE)) == len(world.rules(S2, CookieKind.GATE))
 
 
 @pytest.mark.parametrize("record", [b"", b"\xc1", b"\x01", b"\x91\xa1x"])
@@ -238,7 +238,7 @@ def test_when_the_time_is_over_what_nobody_has_claimed_hinders_nobody(world: Wor
 
 def test_port_where_the_gate_is_open_too_may_have_it(world: World) -> None:
     """A controller that dies between the switches of a move leaves two."""
-    rules = world.rules(S1, Kind.GATE)
+    rules = world.rules(S1, CookieKind.GATE)
     world.ask(HV3, VM, VdpMode.PREASSOCIATE)
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
     ingress = {key: rule for key, rule in rules.items() if rule.table is Table.INGRESS}

@@ -8,7 +8,7 @@ from ryu.lib.packet import lldp
 from ryu_apps.evb.events import FrameReceived, SendFrame
 from ryu_apps.evb.flow.rule import CONTROLLER
 from ryu_apps.evb.simulation.switch import forward
-from ryu_apps.evb.switches.adjacency import HOLD, INTERVAL, Neighbours
+from ryu_apps.evb.switches.adjacency import HOLD, INTERVAL, Adjacencies
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu, switch_lldpdu, switch_port
@@ -97,7 +97,7 @@ def test_lldp_of_a_switch_goes_to_the_controller_and_nowhere_else(world: RestWor
 
 
 def test_ryu_reads_what_we_say() -> None:
-    (hello, *_) = Neighbours(leaf_spine()).hello(L1)
+    (hello, *_) = Adjacencies(leaf_spine()).hello(L1)
     assert isinstance(hello, SendFrame)
     parsed, _, _ = lldp.lldp.parser(Frame.decode(hello.data).payload)
     chassis, port, ttl, _ = parsed.tlvs
@@ -111,4 +111,4 @@ def test_a_switch_is_known_by_what_it_says(dpid: int, port_no: int) -> None:
 
 
 def test_a_fabric_of_one_switch_has_no_neighbours() -> None:
-    assert [*Neighbours(Fabric()).hello(1)] == []
+    assert [*Adjacencies(Fabric()).hello(1)] == []

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.events import Mode
-from ryu_apps.evb.flow.rule import Bucket, Group, GroupType, ToGroup
-from ryu_apps.evb.pipeline.tables import TRUNK_GROUP, WAY_GROUP, Kind
+from ryu_apps.evb.flow.rule import Bucket, Group, GroupType, OutputGroup
+from ryu_apps.evb.pipeline.tables import TRUNK_GROUP, WAY_GROUP, CookieKind
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -74,7 +74,7 @@ def way(world: World, dpid: int, target: int) -> Group:
 
 # --- equal ways -----------------------------------------------------------------------------------
 def test_equal_ways_share_what_is_sent_and_each_is_watched(world: World) -> None:
-    buckets = tuple(Bucket((ToGroup(TRUNK_GROUP + one),), None, 1, TRUNK_GROUP + one) for one in (1, 2))
+    buckets = tuple(Bucket((OutputGroup(TRUNK_GROUP + one),), None, 1, TRUNK_GROUP + one) for one in (1, 2))
     group = way(world, L1, L2)
     assert (group.type, group.buckets) == (GroupType.SELECT, buckets)
     assert way(world, SPINE1, L2).type is GroupType.INDIRECT
@@ -88,7 +88,7 @@ def test_a_leaf_leaves_out_a_dead_link_by_itself(world: World) -> None:
 def test_the_far_side_of_a_dead_link_is_told(world: World) -> None:
     world.link(PortId(L2, 1), up=False)
     assert heard(world, L1, mac_of(L2)) == hosts(L2)
-    assert way(world, L1, L2).buckets == (Bucket((ToGroup(TRUNK_GROUP + 2),)),)
+    assert way(world, L1, L2).buckets == (Bucket((OutputGroup(TRUNK_GROUP + 2),)),)
     world.link(PortId(L2, 1), up=True)
     assert len(way(world, L1, L2).buckets) == 2
 
@@ -179,11 +179,11 @@ def test_no_rule_of_a_vsi_changes_when_a_link_fails(world: World) -> None:
     vms = [Vm(number) for number in range(1, 6)]
     for one in vms:
         world.ask(PortId(L2, STATION), one, ASSOC)
-    gates = {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables}
+    gates = {dpid: world.rules(dpid, CookieKind.GATE) for dpid in world.tables}
     world.applied.clear()
     world.link(PortId(L2, 1), up=False)
     changed = sum(len(one.change.add) + len(one.change.remove) for one in world.applied)
-    assert {dpid: world.rules(dpid, Kind.GATE) for dpid in world.tables} == gates
+    assert {dpid: world.rules(dpid, CookieKind.GATE) for dpid in world.tables} == gates
     assert changed < 20, "flood rules of infrastructure alone"
     for one in vms:
         assert [found.port for found in say_to(world, L1, one.mac)] == [PortId(L2, STATION)]

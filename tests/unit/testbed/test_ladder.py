@@ -10,30 +10,33 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from ryu_apps.testbed.ladder import mermaid, svg, text
-from ryu_apps.testbed.ladder.model import Ladder, Lane, Step
+from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 from ryu_apps.testbed.ladder.timeline import steps_of
 
 SOURCE, DESTINATION = "0000000000000001:1", "0000000000000002:1"
 NAMES = {Lane.SOURCE: "hv1", Lane.DESTINATION: "hv5", Lane.VM: "vm1"}
 
 STEPS = st.builds(
-    Step,
+    LadderStep,
     t=st.floats(min_value=0, max_value=9000),
     origin=st.sampled_from(Lane),
     target=st.sampled_from(Lane),
     text=st.text(alphabet=st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=1, max_size=60),
 )
 LADDERS = st.builds(
-    Ladder, title=st.just("a title"), names=st.just(NAMES), steps=st.lists(STEPS, min_size=1, max_size=12).map(tuple)
+    LadderDiagram,
+    title=st.just("a title"),
+    names=st.just(NAMES),
+    steps=st.lists(STEPS, min_size=1, max_size=12).map(tuple),
 )
 
 
-def ladder(*steps: Step) -> Ladder:
-    return Ladder("a title", NAMES, steps)
+def ladder(*steps: LadderStep) -> LadderDiagram:
+    return LadderDiagram("a title", NAMES, steps)
 
 
 @given(LADDERS)
-def test_text_has_one_line_for_each_step_in_the_order_of_time(drawn: Ladder) -> None:
+def test_text_has_one_line_for_each_step_in_the_order_of_time(drawn: LadderDiagram) -> None:
     lines = text.render(drawn).splitlines()[5:]
     assert [line.endswith(step.text) for line, step in zip(lines, drawn.in_order(), strict=True)]
     times = [float(line.split()[0]) for line in lines]
@@ -41,13 +44,13 @@ def test_text_has_one_line_for_each_step_in_the_order_of_time(drawn: Ladder) -> 
 
 
 @given(LADDERS)
-def test_text_rungs_stay_in_their_columns(drawn: Ladder) -> None:
+def test_text_rungs_stay_in_their_columns(drawn: LadderDiagram) -> None:
     for line in text.render(drawn).splitlines()[5:]:
         assert all(line[10 + 11 * number + 5] in "│┼●├┤▶◀" for number in range(len(Lane)))
 
 
 @given(LADDERS)
-def test_on_a_narrow_terminal_words_stand_below_their_rung(drawn: Ladder) -> None:
+def test_on_a_narrow_terminal_words_stand_below_their_rung(drawn: LadderDiagram) -> None:
     wide = text.render(drawn)
     narrow = text.folded(wide, 80)
     assert max(map(len, narrow.splitlines())) <= 80
@@ -56,7 +59,7 @@ def test_on_a_narrow_terminal_words_stand_below_their_rung(drawn: Ladder) -> Non
 
 
 @given(LADDERS)
-def test_mermaid_has_one_statement_for_each_step(drawn: Ladder) -> None:
+def test_mermaid_has_one_statement_for_each_step(drawn: LadderDiagram) -> None:
     lines = mermaid.render(drawn).splitlines()
     assert lines[3] == "sequenceDiagram"
     assert len(lines) == 4 + len(Lane) + len(drawn.steps)
@@ -70,13 +73,13 @@ TITLES = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["C", 
 @example("paper VM 1: s1 to s2")
 @example('"quoted" # no comment')
 def test_the_front_matter_of_mermaid_is_yaml_and_says_the_title(title: str) -> None:
-    front, _, rest = mermaid.render(Ladder(title, NAMES, ())).removeprefix("---\n").partition("---\n")
+    front, _, rest = mermaid.render(LadderDiagram(title, NAMES, ())).removeprefix("---\n").partition("---\n")
     assert YAML(typ="safe").load(front) == {"title": title}
     assert rest.startswith("sequenceDiagram\n")
 
 
 @given(LADDERS)
-def test_svg_is_xml_and_says_every_step(drawn: Ladder) -> None:
+def test_svg_is_xml_and_says_every_step(drawn: LadderDiagram) -> None:
     root = ElementTree.fromstring(svg.render(drawn))
     said = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     for step in drawn.steps:
@@ -84,7 +87,7 @@ def test_svg_is_xml_and_says_every_step(drawn: Ladder) -> None:
 
 
 @given(LADDERS)
-def test_svg_words_stay_inside_the_picture(drawn: Ladder) -> None:
+def test_svg_words_stay_inside_the_picture(drawn: LadderDiagram) -> None:
     root = ElementTree.fromstring(svg.render(drawn))
     width = float(root.attrib["width"])
     for element in root.iter("{http://www.w3.org/2000/svg}text"):
@@ -94,8 +97,8 @@ def test_svg_words_stay_inside_the_picture(drawn: Ladder) -> None:
 
 
 def test_an_arrow_points_from_origin_to_target() -> None:
-    there = text.render(ladder(Step(0, Lane.VCM, Lane.DESTINATION, "go"))).splitlines()[-1]
-    back = text.render(ladder(Step(0, Lane.DESTINATION, Lane.VCM, "done"))).splitlines()[-1]
+    there = text.render(ladder(LadderStep(0, Lane.VCM, Lane.DESTINATION, "go"))).splitlines()[-1]
+    back = text.render(ladder(LadderStep(0, Lane.DESTINATION, Lane.VCM, "done"))).splitlines()[-1]
     assert "├──────────┼──────────▶" in there
     assert "◀──────────┼──────────┤" in back
 
@@ -141,7 +144,7 @@ def event(kind: str, port: str = DESTINATION, t: float = 1.0, **detail: object) 
     ],
 )
 def test_controller_events_become_steps(told: dict[str, object], origin: Lane, target: Lane, words: str) -> None:
-    assert steps_of([told], SOURCE, DESTINATION) == [Step(1.0, origin, target, words)]
+    assert steps_of([told], SOURCE, DESTINATION) == [LadderStep(1.0, origin, target, words)]
 
 
 def test_events_of_other_ports_and_other_kinds_are_left_out() -> None:

@@ -19,9 +19,9 @@ from ryu_apps.testbed.harness.probes import Flow, TcpNotes, UdpNotes, judge
 from ryu_apps.testbed.harness.staged import announcement
 from ryu_apps.testbed.replay.cluster_manager import Evidence, Marks
 from ryu_apps.testbed.replay.evaluation import leaked_announcements
-from ryu_apps.testbed.replay.measure import Ends, Seen, figures
-from ryu_apps.testbed.replay.report import ZEROS, Figures, MigrationReport, Report, failures
-from ryu_apps.testbed.replay.scenario import Expectation, Outcome
+from ryu_apps.testbed.replay.measure import FlowEnds, Seen, figures
+from ryu_apps.testbed.replay.report import ZEROS, Figures, MigrationReport, ReplayReport, failures
+from ryu_apps.testbed.replay.scenario import Expectation, ExpectedOutcome
 
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 OPEN = Flow("open", "udp", "client", "vm1", 443, 0.001, True)
@@ -53,7 +53,9 @@ def seen(**changes: object) -> Seen:
         frame(0.49, Associate, RequestStatus(), 2),
         frame(0.492, Associate, ResponseStatus(), 2),
     ]
-    usual = Seen("vm1", "minimize-latency", "hv1", "hv5", UUID, evidence, uplink, [Ends(OPEN, AWAY, AWAY)], [], 0, 0.9)
+    usual = Seen(
+        "vm1", "minimize-latency", "hv1", "hv5", UUID, evidence, uplink, [FlowEnds(OPEN, AWAY, AWAY)], [], 0, 0.9
+    )
     return replace(usual, **changes)  # type: ignore[arg-type]
 
 
@@ -80,14 +82,14 @@ def test_exchanges_are_timed_by_their_frames() -> None:
 
 def test_datagrams_that_policy_blocks_are_counted_when_they_arrive() -> None:
     through = UdpNotes(tuple(TICKS), ((500, 0.5, 0.501),))
-    result = figures(seen(ends=[Ends(CLOSED, SENDER, through)]))
+    result = figures(seen(ends=[FlowEnds(CLOSED, SENDER, through)]))
     assert result.wrongly_passed == 1
     assert result.blocked > 1000
     assert result.sent == 0
 
 
 def test_an_injected_frame_that_arrives_is_a_leak() -> None:
-    result = figures(seen(ends=[Ends(OPEN, replace(AWAY, leaked=3), AWAY)], announced=[Sighting(0.3, False, b"")]))
+    result = figures(seen(ends=[FlowEnds(OPEN, replace(AWAY, leaked=3), AWAY)], announced=[Sighting(0.3, False, b"")]))
     assert result.leaked_from_staged == 4
 
 
@@ -124,7 +126,7 @@ def test_a_refusal_is_told_by_its_error_code() -> None:
         frame(0.2, PreAssociateRR, RequestStatus(), 1),
         frame(0.21, PreAssociateRR, ResponseStatus(VdpError.INSUFFICIENT_RESOURCES), 1),
     ]
-    evidence = Evidence(Marks(begun=0.1), dumps={"before": []}, outcome=Outcome.REFUSED)
+    evidence = Evidence(Marks(begun=0.1), dumps={"before": []}, outcome=ExpectedOutcome.REFUSED)
     result = figures(seen(uplink=refusal, evidence=evidence))
     assert result.error == 2
     assert result.first_to_vm_ms is None
@@ -142,18 +144,18 @@ BEATS = tuple((number, number / 100) for number in range(90))
     ],
 )
 def test_a_stream_that_did_not_survive_is_named(notes: TcpNotes, words: str) -> None:
-    broken = figures(seen(ends=[Ends(STREAM, TcpNotes(BEATS), notes)])).streams_broken
+    broken = figures(seen(ends=[FlowEnds(STREAM, TcpNotes(BEATS), notes)])).streams_broken
     assert len(broken) == 1
     assert "stream at vm1" in broken[0] and words in broken[0]
 
 
 def test_a_stream_that_ends_with_the_scenario_has_survived() -> None:
     notes = TcpNotes(BEATS, 0, "closed by the other end", 0.95)
-    assert figures(seen(ends=[Ends(STREAM, notes, notes)])).streams_broken == ()
+    assert figures(seen(ends=[FlowEnds(STREAM, notes, notes)])).streams_broken == ()
 
 
 # --- the verdict ---
-GOOD = Figures("vm1", "minimize-latency", "hv1", "hv5", Outcome.COMPLETED, rules_staged=20)
+GOOD = Figures("vm1", "minimize-latency", "hv1", "hv5", ExpectedOutcome.COMPLETED, rules_staged=20)
 
 
 def test_zeros_and_a_completed_migration_are_a_success() -> None:
@@ -169,7 +171,7 @@ def test_each_zero_has_to_be_zero(name: str) -> None:
     ("figures", "expect", "words"),
     [
         (
-            replace(GOOD, outcome=Outcome.REFUSED, reason="no room"),
+            replace(GOOD, outcome=ExpectedOutcome.REFUSED, reason="no room"),
             Expectation(),
             "refused instead of completed no room",
         ),
@@ -186,19 +188,19 @@ def test_an_expectation_that_does_not_hold_is_named(figures: Figures, expect: Ex
 
 def test_a_report_is_good_only_if_every_migration_is() -> None:
     good, bad = MigrationReport(GOOD, ()), MigrationReport(GOOD, ("something",))
-    assert Report("x", (good, good)).ok
-    assert not Report("x", (good, bad)).ok
-    assert not Report("x", ()).ok
+    assert ReplayReport("x", (good, good)).ok
+    assert not ReplayReport("x", (good, bad)).ok
+    assert not ReplayReport("x", ()).ok
 
 
 def test_what_is_lost_while_the_vm_is_not_under_way_was_wrongly_blocked() -> None:
     deaf = UdpNotes(AWAY.sent, tuple(one for one in AWAY.heard if not 0.7 <= one[1] < 0.703))
     assert figures(seen()).wrongly_blocked == 0
-    late = figures(seen(ends=[Ends(OPEN, AWAY, deaf)]))
+    late = figures(seen(ends=[FlowEnds(OPEN, AWAY, deaf)]))
     assert late.wrongly_blocked == 3
     assert any("policy lets through" in one for one in failures(late, Expectation()))
 
 
 def test_vm_that_never_left_may_lose_nothing() -> None:
-    stayed = Evidence(marks=Marks(begun=0.1, ended=0.6), dumps={"before": []}, outcome=Outcome.ABORTED)
+    stayed = Evidence(marks=Marks(begun=0.1, ended=0.6), dumps={"before": []}, outcome=ExpectedOutcome.ABORTED)
     assert figures(seen(evidence=stayed)).wrongly_blocked == 2 * 100

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.pipeline.tables import Cookie, Direction, Kind, Table, cookie, metadata
-from ryu_apps.testbed.flow_dumps import Departure, added, gates, left_behind, owner_at, read_dump
+from ryu_apps.evb.pipeline.tables import Cookie, CookieKind, Direction, Table, cookie, metadata
+from ryu_apps.testbed.flow_dumps import DepartedVsi, added, gates, left_behind, owner_at, read_dump
 
-OLD, NEW = Cookie(Kind.GATE, 6, 2), Cookie(Kind.GATE, 7, 3)
+OLD, NEW = Cookie(CookieKind.GATE, 6, 2), Cookie(CookieKind.GATE, 7, 3)
 MAC = "52:54:00:aa:00:01"
 
 
-def line(kind: Kind, table: int, *, owner: int = 7, generation: int = 3, match: str = "", epoch: int = 0) -> str:
+def line(kind: CookieKind, table: int, *, owner: int = 7, generation: int = 3, match: str = "", epoch: int = 0) -> str:
     actions = "drop"
     if epoch:
         value = metadata(vsi=owner, epoch=epoch, direction=Direction.TO_VM)
@@ -21,22 +21,23 @@ def line(kind: Kind, table: int, *, owner: int = 7, generation: int = 3, match: 
 
 def page(*owners: int) -> str:
     copies = [f"set_field:{metadata(vsi=owner, port=1, epoch=5):#x}->metadata,resubmit(,50)" for owner in owners]
-    head = f"cookie={cookie(Kind.MEMBERSHIP, 100):#x}, table={int(Table.FLOOD_PAGE)}, priority=200,metadata=0x1/0xffff"
+    membership = cookie(CookieKind.MEMBERSHIP, 100)
+    head = f"cookie={membership:#x}, table={int(Table.FLOOD_PAGE)}, priority=200,metadata=0x1/0xffff"
     return f"{head} actions={','.join(copies)}"
 
 
-WAY = line(Kind.GATE, Table.FORWARD, match=f",dl_vlan=100,dl_dst={MAC}")
-INGRESS = line(Kind.GATE, Table.INGRESS, match=f",in_port=1,vlan_tci=0x0000/0x1fff,dl_src={MAC}", epoch=5)
-DELIVERY = line(Kind.GATE, Table.FORWARD, match=f",dl_vlan=100,dl_dst={MAC}", epoch=5)
-VSI_BODY = line(Kind.VSI_BODY, Table.ANTISPOOF)
-TYPE_BODY = line(Kind.TYPE_BODY, Table.ACL_TO, owner=5)
+WAY = line(CookieKind.GATE, Table.FORWARD, match=f",dl_vlan=100,dl_dst={MAC}")
+INGRESS = line(CookieKind.GATE, Table.INGRESS, match=f",in_port=1,vlan_tci=0x0000/0x1fff,dl_src={MAC}", epoch=5)
+DELIVERY = line(CookieKind.GATE, Table.FORWARD, match=f",dl_vlan=100,dl_dst={MAC}", epoch=5)
+VSI_BODY = line(CookieKind.VSI_BODY, Table.ANTISPOOF)
+TYPE_BODY = line(CookieKind.TYPE_BODY, Table.ACL_TO, owner=5)
 NEW_RULES = (INGRESS, DELIVERY, VSI_BODY, TYPE_BODY, page(7, 9))
-INFRASTRUCTURE = line(Kind.INFRASTRUCTURE, Table.ADMIT, owner=0, generation=0)
+INFRASTRUCTURE = line(CookieKind.INFRASTRUCTURE, Table.ADMIT, owner=0, generation=0)
 FOREIGN = "cookie=0x0, priority=0 actions=NORMAL"
 
 
 def left(*lines: str, same_switch: bool = False) -> list[str]:
-    departure = Departure(MAC, OLD, NEW, same_switch)
+    departure = DepartedVsi(MAC, OLD, NEW, same_switch)
     return [rule.line for rule in left_behind(read_dump(lines), departure)]
 
 
@@ -44,7 +45,7 @@ def test_the_way_to_the_vm_is_not_left_behind() -> None:
     assert left(WAY, INFRASTRUCTURE, FOREIGN, page(9)) == []
 
 
-OLD_BODY = line(Kind.VSI_BODY, Table.ANTISPOOF, owner=6, generation=2)
+OLD_BODY = line(CookieKind.VSI_BODY, Table.ANTISPOOF, owner=6, generation=2)
 
 
 @pytest.mark.parametrize("rule", [INGRESS, DELIVERY, VSI_BODY, OLD_BODY, page(7, 9), page(6)])
@@ -55,13 +56,13 @@ def test_a_rule_of_the_vsi_where_the_vm_is_not_is_left_behind(rule: str) -> None
 @pytest.mark.parametrize("owner", [6, 7])
 @pytest.mark.parametrize("same_switch", [False, True])
 def test_a_rule_of_an_older_association_is_left_behind_wherever_it_is(owner: int, same_switch: bool) -> None:
-    old = line(Kind.GATE, Table.FORWARD, owner=owner, generation=2)
+    old = line(CookieKind.GATE, Table.FORWARD, owner=owner, generation=2)
     present = NEW_RULES if same_switch else (WAY,)
     assert left(*present, old, same_switch=same_switch) == [old]
 
 
 def test_a_rule_that_names_the_vm_is_left_behind_whoever_owns_it() -> None:
-    stray = line(Kind.GATE, Table.FORWARD, owner=55, match=f",dl_dst={MAC}")
+    stray = line(CookieKind.GATE, Table.FORWARD, owner=55, match=f",dl_dst={MAC}")
     assert left(WAY, stray) == [stray]
 
 
@@ -74,16 +75,16 @@ def test_the_policy_of_a_type_is_left_behind_when_no_gate_leads_to_it() -> None:
 
 
 def test_the_policy_of_a_type_stays_for_another_vm_of_the_type() -> None:
-    other = line(Kind.GATE, Table.INGRESS, owner=9, generation=1, epoch=5)
+    other = line(CookieKind.GATE, Table.INGRESS, owner=9, generation=1, epoch=5)
     assert left(WAY, TYPE_BODY, other) == []
 
 
 def test_rules_of_other_vsis_are_not_counted() -> None:
-    assert left(WAY, line(Kind.VSI_BODY, Table.ANTISPOOF, owner=8)) == []
+    assert left(WAY, line(CookieKind.VSI_BODY, Table.ANTISPOOF, owner=8)) == []
 
 
 def test_the_owner_is_found_by_port_and_source_address() -> None:
-    rules = read_dump([INGRESS, line(Kind.GATE, Table.INGRESS, owner=8, match=f",in_port=2,dl_src={MAC}")])
+    rules = read_dump([INGRESS, line(CookieKind.GATE, Table.INGRESS, owner=8, match=f",in_port=2,dl_src={MAC}")])
     assert owner_at(rules, 1, MAC) == NEW
     assert owner_at(rules, 3, MAC) is None
 

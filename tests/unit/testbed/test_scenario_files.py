@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.testbed.replay.scenario import LadderName, Outcome, ScenarioError, load_scenario
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, ScenarioError, load_scenario
 
 SHIPPED = sorted((Path(__file__).parents[3] / "mininet_tests" / "scenarios").glob("*.yaml"))
 GOOD = """\
@@ -31,7 +31,7 @@ def test_a_shipped_scenario_is_good_and_named_as_its_file(path: Path) -> None:
 def test_both_ladders_and_all_outcomes_are_shipped() -> None:
     migrations = [one for path in SHIPPED for one in load_scenario(path).file.migrations]
     assert {one.ladder for one in migrations} == set(LadderName)
-    assert {one.expect.outcome for one in migrations} == set(Outcome)
+    assert {one.expect.outcome for one in migrations} == set(ExpectedOutcome)
 
 
 def write(tmp_path: Path, text: str) -> Path:

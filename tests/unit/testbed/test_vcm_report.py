@@ -10,12 +10,12 @@ from ryu_apps.testbed.harness.probes import Flow, TcpNotes, UdpNotes
 from ryu_apps.testbed.manager.figures import _of_restart, _silences, lost_at_rest
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, remarks
 from ryu_apps.testbed.replay.cluster_manager import Evidence, Marks
-from ryu_apps.testbed.replay.measure import Ends, Seen
+from ryu_apps.testbed.replay.measure import FlowEnds, Seen
 from ryu_apps.testbed.replay.report import Figures
-from ryu_apps.testbed.replay.scenario import Outcome
+from ryu_apps.testbed.replay.scenario import ExpectedOutcome
 
 MOVED = Figures(
-    "vm1", "minimize-latency", "hv1", "hv5", Outcome.COMPLETED, blackout_to_vm_ms=81.5, sent=900, lost_to_vm=3
+    "vm1", "minimize-latency", "hv1", "hv5", ExpectedOutcome.COMPLETED, blackout_to_vm_ms=81.5, sent=900, lost_to_vm=3
 )
 REPORT = ClusterReport(
     "paper",
@@ -66,13 +66,13 @@ def heard(*times: float) -> UdpNotes:
 
 def test_a_vm_that_stayed_has_lost_what_the_other_end_never_heard() -> None:
     deaf = replace(heard(1.0, 1.1, 1.2), heard=((0, 1.0, 1.0),))
-    assert lost_at_rest([Ends(FLOW, heard(1.0, 1.1, 1.2), deaf)], 0.0, 2.0) == 2
-    assert lost_at_rest([Ends(FLOW, heard(1.0, 1.1, 1.2), heard(1.0, 1.1, 1.2))], 0.0, 2.0) == 0
+    assert lost_at_rest([FlowEnds(FLOW, heard(1.0, 1.1, 1.2), deaf)], 0.0, 2.0) == 2
+    assert lost_at_rest([FlowEnds(FLOW, heard(1.0, 1.1, 1.2), heard(1.0, 1.1, 1.2))], 0.0, 2.0) == 0
     blocked = replace(FLOW, passes=False)
-    assert lost_at_rest([Ends(blocked, heard(1.0, 1.1, 1.2), deaf)], 0.0, 2.0) == 0
+    assert lost_at_rest([FlowEnds(blocked, heard(1.0, 1.1, 1.2), deaf)], 0.0, 2.0) == 0
 
 
-def seen(marks: Marks, ends: list[Ends], settled: float = 9.0) -> Seen:
+def seen(marks: Marks, ends: list[FlowEnds], settled: float = 9.0) -> Seen:
     evidence = Evidence(marks=marks, dumps={"before": []})
     return Seen("vm1", "restart", "hv1", "hv5", "vsi", evidence, (), ends, (), 0, settled)
 
@@ -84,7 +84,9 @@ def test_the_blackout_of_a_dead_vm_begins_with_its_death() -> None:
         heard=((7, 1.0, 1.0), (8, 1.9, 1.9), (0, 3.25, 3.25), (1, 3.3, 3.3)),
     )
     vm = UdpNotes(sent=(3.25, 3.3), heard=((2, 3.5, 3.5),))
-    figures = _of_restart(seen(Marks(begun=0.5, suspended=2.0, associating=3.0, resumed=3.1), [Ends(FLOW, client, vm)]))
+    figures = _of_restart(
+        seen(Marks(begun=0.5, suspended=2.0, associating=3.0, resumed=3.1), [FlowEnds(FLOW, client, vm)])
+    )
     assert figures.blackout_from_vm_ms == pytest.approx(1250.0)
     assert figures.blackout_to_vm_ms == pytest.approx(1500.0)
     assert (figures.sent, figures.lost_to_vm, figures.lost_from_vm, figures.wrongly_blocked) == (4, 1, 0, 0)
@@ -94,6 +96,6 @@ def test_the_silence_of_a_stream_stands_for_a_blackout() -> None:
     def beats(*times: float) -> TcpNotes:
         return TcpNotes(tuple(enumerate(times)))
 
-    ends = [Ends(replace(FLOW, proto="tcp"), beats(1.0, 1.1, 1.7), beats(1.0, 1.4, 1.5))]
+    ends = [FlowEnds(replace(FLOW, proto="tcp"), beats(1.0, 1.1, 1.7), beats(1.0, 1.4, 1.5))]
     to_vm, from_vm = _silences(seen(Marks(begun=0.5), ends))
     assert (to_vm, from_vm) == (pytest.approx(400.0), pytest.approx(600.0))

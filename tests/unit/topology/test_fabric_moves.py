@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -87,7 +87,7 @@ def gates(world: World) -> Counter[int]:
     return Counter(
         field.value
         for dpid in world.tables
-        for key in world.rules(dpid, Kind.GATE)
+        for key in world.rules(dpid, CookieKind.GATE)
         if key.table == Table.INGRESS
         for field in key.match
         if field.name == "eth_src"
@@ -187,10 +187,10 @@ def test_a_vm_costs_one_rule_elsewhere_and_a_handful_where_it_is(world: World) -
         assert {step[dpid] for step in steps} == {1}
     program = next(iter(world.engine.registry)).gate_program
     assert program is not None
-    own, shared = len(body_of_vsi(program.vsi_type, program.binding)), len(world.rules(1, Kind.TYPE_BODY))
+    own, shared = len(body_of_vsi(program.vsi_type, program.binding)), len(world.rules(1, CookieKind.TYPE_BODY))
     pages = [int(number % 32 == 0) for number in range(100)]
     assert [step[1] for step in steps[1:]] == [own + 2 + page for page in pages[1:]]
     assert steps[0][1] == shared + own + 2 + pages[0]
     assert own < 10
     moves(world, Vm(200), hv(2))
-    assert len(world.rules(2, Kind.TYPE_BODY)) == shared
+    assert len(world.rules(2, CookieKind.TYPE_BODY)) == shared

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from ryu_apps.cli.topology import topology
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from ryu_apps.evb.topology.graph import Wiring, graph_of
+from ryu_apps.evb.topology.graph import TrunkGraph, graph_of
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.replay.player import cluster_for
 from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
@@ -123,7 +123,7 @@ def test_proxies_are_an_option_that_moves_nothing_else() -> None:
 def test_the_largest_is_within_what_a_switch_can_number() -> None:
     """Broadcasts reach every leaf: the wiring accepts it."""
     fabric = multi_switch.fabric(48, 8, 256)
-    wiring = Wiring(fabric)
+    wiring = TrunkGraph(fabric)
     reached = nx.Graph(
         (dpid, trunk.neighbour) for dpid in fabric.switches for trunk in wiring.trunks(dpid) if trunk.in_tree
     )

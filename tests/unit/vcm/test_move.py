@@ -6,7 +6,7 @@ import pytest
 
 from ryu_apps.evb.bridge.migrations import MigrationState
 from ryu_apps.evb.events import Mode
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, S1, S2, Vm, World
@@ -27,7 +27,7 @@ def gate_ports(world: World) -> set[PortId]:
     return {
         PortId(dpid, field.value)
         for dpid in world.tables
-        for key in world.rules(dpid, Kind.GATE)
+        for key in world.rules(dpid, CookieKind.GATE)
         if key.table == Table.INGRESS
         for field in key.match
         if field.name == "in_port"
@@ -36,10 +36,10 @@ def gate_ports(world: World) -> set[PortId]:
 
 @pytest.mark.parametrize("target", [HV2, HV3])
 def test_staging_elsewhere_leaves_the_active_port_alone(world: World, target: PortId) -> None:
-    gates = {dpid: world.rules(dpid, Kind.GATE, Kind.MEMBERSHIP) for dpid in world.tables}
+    gates = {dpid: world.rules(dpid, CookieKind.GATE, CookieKind.MEMBERSHIP) for dpid in world.tables}
     world.ask(target, VM, VdpMode.PREASSOCIATE_RR, migrating=True)
     assert world.answer(target).success
-    assert {dpid: world.rules(dpid, Kind.GATE, Kind.MEMBERSHIP) for dpid in world.tables} == gates
+    assert {dpid: world.rules(dpid, CookieKind.GATE, CookieKind.MEMBERSHIP) for dpid in world.tables} == gates
     assert gate_ports(world) == {HV1}
 
 
@@ -65,8 +65,8 @@ def test_after_a_move_the_tables_are_those_of_a_vsi_that_was_always_there(world:
 
 def test_source_keeps_no_rule_of_a_vsi_that_left(world: World) -> None:
     world.ask(HV3, VM, VdpMode.ASSOCIATE, migrating=True)
-    assert not world.rules(S1, Kind.VSI_BODY, Kind.TYPE_BODY)
-    assert {key.table for key in world.rules(S1, Kind.GATE)} == {Table.FORWARD}
+    assert not world.rules(S1, CookieKind.VSI_BODY, CookieKind.TYPE_BODY)
+    assert {key.table for key in world.rules(S1, CookieKind.GATE)} == {Table.FORWARD}
 
 
 def test_crossing_keep_alive_from_the_old_port_does_not_bring_it_back(world: World) -> None:

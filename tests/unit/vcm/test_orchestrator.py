@@ -5,24 +5,24 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.vcm.inventory import Occupancy
-from ryu_apps.vcm.move import Lapsed, MoveState, Step, Tick, Way
-from ryu_apps.vcm.orchestrator import Answer, Halt, NodeLost, Release, Settings, Use
-from ryu_apps.vcm.placement import Question, rank
-from ryu_apps.vcm.plans import Goal, Kind, Plan, PlannedMove, make_plan
+from ryu_apps.vcm.move import DeadlinePassed, Ladder, Lapsed, MoveState, MoveStep
+from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits, NodeLost, ReleasePlaces, StepAnswer, Use
+from ryu_apps.vcm.placement import PlacementQuestion, rank
+from ryu_apps.vcm.plans import Goal, GoalKind, Plan, PlannedMove, make_plan
 from tests.worlds.vcm import Play, a_node, a_vm, inventory, play, two_switches
 
 VMS = [a_vm("vm1", "hv1"), a_vm("vm2", "hv1"), a_vm("vm3", "hv2")]
-EVACUATE_S1 = Goal(Kind.EVACUATE, "s1")
+EVACUATE_S1 = Goal(GoalKind.EVACUATE, "s1")
 
 
-def evacuation(settings: Settings | None = None, parallel: int = 2) -> Play:
+def evacuation(settings: MoveLimits | None = None, parallel: int = 2) -> Play:
     cluster = two_switches(VMS)
-    return play(cluster, make_plan(cluster, EVACUATE_S1, parallel=parallel), settings or Settings())
+    return play(cluster, make_plan(cluster, EVACUATE_S1, parallel=parallel), settings or MoveLimits())
 
 
 def protected() -> Play:
     cluster = two_switches(VMS)
-    started = play(cluster, make_plan(cluster, Goal(Kind.PROTECT, "hv1")))
+    started = play(cluster, make_plan(cluster, Goal(GoalKind.PROTECT, "hv1")))
     started.run()
     return started
 
@@ -44,12 +44,12 @@ def at_home(played: Play) -> bool:
 @pytest.mark.parametrize(
     ("way", "steps"),
     [
-        (Way.MINIMIZE_LATENCY, "reserve copy suspend associate resume let-go"),
-        (Way.SAFEST_EXCHANGE, "reserve copy suspend let-go associate resume"),
+        (Ladder.MINIMIZE_LATENCY, "reserve copy suspend associate resume let-go"),
+        (Ladder.SAFEST_EXCHANGE, "reserve copy suspend let-go associate resume"),
     ],
 )
-def test_a_move_takes_the_steps_of_its_ladder(way: Way, steps: str) -> None:
-    played = evacuation(Settings(way))
+def test_a_move_takes_the_steps_of_its_ladder(way: Ladder, steps: str) -> None:
+    played = evacuation(MoveLimits(way))
     played.run()
     mine = [do.step.value.replace(" ", "-") for do in played.done if do.vm == "vm1"]
     assert mine == steps.split()
@@ -69,7 +69,7 @@ def test_no_more_moves_at_a_time_than_planned() -> None:
 def test_whoever_is_refused_tries_the_next_and_says_so() -> None:
     played = evacuation()
     first = played.pending[0].node
-    played.refuse[Step.RESERVE, first] = "insufficient resources"
+    played.refuse[MoveStep.RESERVE, first] = "insufficient resources"
     played.run()
     assert {played.places()[name] for name in ("vm1", "vm2", "vm3")} == {"hv3", "hv4"} - {first}
     assert played.orchestrator.moves[0].tried == {first: "insufficient resources"}
@@ -77,20 +77,20 @@ def test_whoever_is_refused_tries_the_next_and_says_so() -> None:
 
 def test_nobody_left_to_try_is_a_refusal_with_every_reason() -> None:
     played = evacuation()
-    played.refuse = {(Step.RESERVE, node): f"{node} is full of rules" for node in ("hv3", "hv4")}
+    played.refuse = {(MoveStep.RESERVE, node): f"{node} is full of rules" for node in ("hv3", "hv4")}
     played.run()
     assert at_home(played) and states(played) == [MoveState.REFUSED] * 3
-    told = played.orchestrator.moves[0].story[-1].text
+    told = played.orchestrator.moves[0].log[-1].text
     for words in ("hv2: s1 is to be empty", "hv3: tried: hv3 is full of rules", "hv4: tried: hv4 is full of rules"):
         assert words in told
 
 
 def test_a_vm_stopped_in_vain_runs_where_it_was_and_is_not_stopped_again() -> None:
-    played = evacuation(Settings(Way.SAFEST_EXCHANGE))
-    played.refuse = {(Step.ASSOCIATE, node): "promise broken" for node in ("hv3", "hv4")}
+    played = evacuation(MoveLimits(Ladder.SAFEST_EXCHANGE))
+    played.refuse = {(MoveStep.ASSOCIATE, node): "promise broken" for node in ("hv3", "hv4")}
     played.run()
     assert at_home(played) and states(played) == [MoveState.REFUSED] * 3
-    assert [do.step for do in played.done if do.vm == "vm1"].count(Step.SUSPEND) == 1
+    assert [do.step for do in played.done if do.vm == "vm1"].count(MoveStep.SUSPEND) == 1
 
 
 def test_a_bridge_that_does_not_answer_is_given_up_and_told_to_forget() -> None:
@@ -98,29 +98,31 @@ def test_a_bridge_that_does_not_answer_is_given_up_and_told_to_forget() -> None:
     silent = played.pending.pop()
     assert played.orchestrator.deadline is not None
     played.now = played.orchestrator.deadline
-    played.feed(Tick())
-    assert [do.step for do in played.pending] == [Step.RELEASE]
+    played.feed(DeadlinePassed())
+    assert [do.step for do in played.pending] == [MoveStep.RELEASE]
     played.run()
     assert played.places()["vm1"] not in ("hv1", silent.node)
 
 
 def test_a_vm_that_cannot_return_at_once_is_tried_again_and_stranded_in_the_end() -> None:
     played = evacuation(parallel=1)
-    played.refuse = {(Step.ASSOCIATE, node): "no" for node in ("hv3", "hv4")} | {(Step.RETURN, "hv3"): "not now"}
-    played.until(Step.RETURN)
+    played.refuse = {(MoveStep.ASSOCIATE, node): "no" for node in ("hv3", "hv4")} | {
+        (MoveStep.RETURN, "hv3"): "not now"
+    }
+    played.until(MoveStep.RETURN)
     assert played.orchestrator.moves[0].state is MoveState.RETURNING
     played.run()
-    assert [do.step for do in played.done if do.vm == "vm1"].count(Step.RETURN) == 5
+    assert [do.step for do in played.done if do.vm == "vm1"].count(MoveStep.RETURN) == 5
     assert MoveState.STRANDED in states(played)
-    assert "runs nowhere: not now" in played.orchestrator.moves[0].story[-1].text
+    assert "runs nowhere: not now" in played.orchestrator.moves[0].log[-1].text
 
 
 def test_who_has_no_room_yet_waits_for_those_who_make_it() -> None:
     nodes = [a_node(f"hv{number}", "s1", slots=1) for number in (1, 2, 3)]
     cluster = inventory(nodes, [a_vm("first", "hv2"), a_vm("second", "hv1")], links=())
-    ranking = rank(Question(cluster, Occupancy(cluster), cluster.vms["first"]))
+    ranking = rank(PlacementQuestion(cluster, Occupancy(cluster), cluster.vms["first"]))
     moves = (PlannedMove("first", "hv2", "hv3", ranking), PlannedMove("second", "hv1", "hv2", ranking))
-    played = play(cluster, Plan(Goal(Kind.REBALANCE), moves))
+    played = play(cluster, Plan(Goal(GoalKind.REBALANCE), moves))
     assert [do.vm for do in played.pending] == ["first"]
     played.run()
     assert played.places() == {"first": "hv3", "second": "hv2"}
@@ -128,14 +130,14 @@ def test_who_has_no_room_yet_waits_for_those_who_make_it() -> None:
 
 # --- ahead of time ---
 def test_with_reservations_ahead_nobody_moves_before_everybody_has_one_and_the_delay_is_over() -> None:
-    played = evacuation(Settings(ahead=True, delay=60.0), parallel=1)
+    played = evacuation(MoveLimits(ahead=True, delay=60.0), parallel=1)
     while played.pending:
-        assert played.answer().step is Step.RESERVE
+        assert played.answer().step is MoveStep.RESERVE
     assert states(played) == [MoveState.RESERVED] * 3
     assert played.orchestrator.deadline == played.now + 60.0
     played.run()
     assert states(played) == [MoveState.DONE] * 3
-    copies = [do.vm for do in played.done if do.step in (Step.COPY, Step.LET_GO)]
+    copies = [do.vm for do in played.done if do.step in (MoveStep.COPY, MoveStep.LET_GO)]
     assert copies[::2] == copies[1::2], "one after the other"
 
 
@@ -152,7 +154,7 @@ def test_a_reservation_is_kept_until_it_is_used() -> None:
 
 def test_a_reservation_is_kept_until_it_is_released() -> None:
     played = protected()
-    played.feed(Release())
+    played.feed(ReleasePlaces())
     played.run()
     assert at_home(played) and states(played) == [MoveState.HALTED] * 2
 
@@ -161,7 +163,7 @@ def test_a_reservation_that_lapses_is_made_elsewhere() -> None:
     played = protected()
     lost = played.orchestrator.moves[0].node
     played.hypervisors.reserved["vm1"].discard(lost)
-    played.feed(Answer("vm1", Lapsed(lost)))
+    played.feed(StepAnswer("vm1", Lapsed(lost)))
     played.run()
     assert played.orchestrator.moves[0].state is MoveState.RESERVED
     assert played.hypervisors.reserved["vm1"] == {played.orchestrator.moves[0].node} != {lost}
@@ -176,12 +178,16 @@ def test_vms_of_a_dead_node_start_where_places_are_kept_without_asking_again() -
     played.feed(NodeLost("hv1"))
     played.run()
     assert {name: played.places()[name] for name in kept} == kept
-    assert [do.step for do in played.done[asked:] if do.vm == "vm1"] == [Step.BOOT, Step.ASSOCIATE, Step.RESUME]
+    assert [do.step for do in played.done[asked:] if do.vm == "vm1"] == [
+        MoveStep.BOOT,
+        MoveStep.ASSOCIATE,
+        MoveStep.RESUME,
+    ]
 
 
 def test_a_place_that_was_only_asked_for_is_used_too() -> None:
     cluster = two_switches(VMS)
-    played = play(cluster, make_plan(cluster, Goal(Kind.PROTECT, "hv1")))
+    played = play(cluster, make_plan(cluster, Goal(GoalKind.PROTECT, "hv1")))
     played.hypervisors.die("hv1")
     played.feed(NodeLost("hv1"))
     played.run()
@@ -194,13 +200,15 @@ def test_without_a_place_kept_one_is_looked_for() -> None:
     played.feed(NodeLost("hv2"))
     played.run()
     assert played.places()["vm3"] in {"hv1", "hv3", "hv4"}
-    assert next(do.step for do in played.done if do.vm == "vm3") is Step.RESERVE
+    assert next(do.step for do in played.done if do.vm == "vm3") is MoveStep.RESERVE
 
 
-@pytest.mark.parametrize("step", [Step.RESERVE, Step.COPY, Step.SUSPEND, Step.LET_GO, Step.ASSOCIATE, Step.RESUME])
-@pytest.mark.parametrize("way", [Way.MINIMIZE_LATENCY, Way.SAFEST_EXCHANGE])
-def test_a_source_that_dies_at_any_step_costs_no_vm(way: Way, step: Step) -> None:
-    played = evacuation(Settings(way), parallel=1)
+@pytest.mark.parametrize(
+    "step", [MoveStep.RESERVE, MoveStep.COPY, MoveStep.SUSPEND, MoveStep.LET_GO, MoveStep.ASSOCIATE, MoveStep.RESUME]
+)
+@pytest.mark.parametrize("way", [Ladder.MINIMIZE_LATENCY, Ladder.SAFEST_EXCHANGE])
+def test_a_source_that_dies_at_any_step_costs_no_vm(way: Ladder, step: MoveStep) -> None:
+    played = evacuation(MoveLimits(way), parallel=1)
     assert played.until_asked(step).vm == "vm1"
     played.hypervisors.die("hv1")
     played.feed(NodeLost("hv1"))
@@ -210,44 +218,44 @@ def test_a_source_that_dies_at_any_step_costs_no_vm(way: Way, step: Step) -> Non
 
 def test_a_destination_that_dies_is_replaced() -> None:
     played = evacuation(parallel=1)
-    dead = played.until_asked(Step.COPY).node
+    dead = played.until_asked(MoveStep.COPY).node
     played.hypervisors.die(dead)
     asked = len(played.done) + len(played.pending)
     played.feed(NodeLost(dead))
     played.run()
-    assert [do for do in played.done[asked:] if do.step is Step.RESERVE and do.node == dead] == []
+    assert [do for do in played.done[asked:] if do.step is MoveStep.RESERVE and do.node == dead] == []
     assert {played.places()[name] for name in ("vm1", "vm2", "vm3")} == {"hv3", "hv4"} - {dead}
 
 
 # --- and back ---
-ON_THE_WAY = [Step.RESERVE, Step.COPY, Step.SUSPEND, Step.ASSOCIATE]
+ON_THE_WAY = [MoveStep.RESERVE, MoveStep.COPY, MoveStep.SUSPEND, MoveStep.ASSOCIATE]
 
 
-@pytest.mark.parametrize("step", [*ON_THE_WAY, Step.LET_GO])
-def test_a_halt_at_any_step_before_the_vm_runs_there_takes_everything_back(step: Step) -> None:
-    played = evacuation(Settings(Way.SAFEST_EXCHANGE), parallel=3)
+@pytest.mark.parametrize("step", [*ON_THE_WAY, MoveStep.LET_GO])
+def test_a_halt_at_any_step_before_the_vm_runs_there_takes_everything_back(step: MoveStep) -> None:
+    played = evacuation(MoveLimits(Ladder.SAFEST_EXCHANGE), parallel=3)
     played.until_asked(step)
-    played.feed(Halt())
+    played.feed(HaltGoal())
     played.run()
     assert at_home(played) and states(played) == [MoveState.HALTED] * 3
 
 
 def test_a_halt_once_the_vm_runs_there_clears_up_behind_it() -> None:
     played = evacuation(parallel=1)
-    played.until(Step.RESUME)
-    played.feed(Halt())
+    played.until(MoveStep.RESUME)
+    played.feed(HaltGoal())
     played.run()
     assert states(played) == [MoveState.DONE, MoveState.HALTED, MoveState.HALTED]
     assert played.hypervisors.associated["vm1"] == {played.places()["vm1"]}
-    assert "too late to halt" in [note.text for note in played.orchestrator.moves[0].story]
+    assert "too late to halt" in [note.text for note in played.orchestrator.moves[0].log]
 
 
 def test_undoing_moves_back_what_is_done_newest_first() -> None:
     played = evacuation(parallel=1)
-    played.until(Step.LET_GO)
-    played.until(Step.LET_GO)
-    played.until_asked(Step.SUSPEND)
-    played.feed(Halt(undo=True))
+    played.until(MoveStep.LET_GO)
+    played.until(MoveStep.LET_GO)
+    played.until_asked(MoveStep.SUSPEND)
+    played.feed(HaltGoal(undo=True))
     played.run()
     assert at_home(played)
     backs = [one.vm for one in played.orchestrator.moves if one.home]
@@ -256,10 +264,10 @@ def test_undoing_moves_back_what_is_done_newest_first() -> None:
 
 def test_a_second_halt_ends_the_way_back_too() -> None:
     played = evacuation(parallel=1)
-    played.until(Step.LET_GO)
-    played.feed(Halt(undo=True))
-    played.until_asked(Step.COPY)
-    played.feed(Halt())
+    played.until(MoveStep.LET_GO)
+    played.feed(HaltGoal(undo=True))
+    played.until_asked(MoveStep.COPY)
+    played.feed(HaltGoal())
     played.run()
     assert played.places()["vm1"] == played.orchestrator.moves[0].node
     assert not played.hypervisors.reserved["vm1"]
@@ -270,6 +278,6 @@ def test_a_large_cluster_is_no_other_matter() -> None:
     vms = [a_vm(f"vm{number}", f"hv{number % 256}", 2048, group=f"g{number % 100}") for number in range(2000)]
     links = tuple((f"s{core}", f"s{leaf}") for core in (0, 1) for leaf in range(2, 16))
     cluster = inventory(nodes, vms, links)
-    played = play(cluster, make_plan(cluster, Goal(Kind.EVACUATE, "s2"), parallel=8))
+    played = play(cluster, make_plan(cluster, Goal(GoalKind.EVACUATE, "s2"), parallel=8))
     played.run()
     assert len(states(played)) == 125 and set(states(played)) == {MoveState.DONE}

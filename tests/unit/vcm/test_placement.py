@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ryu_apps.vcm.inventory import Inventory, Level, Occupancy
-from ryu_apps.vcm.placement import Candidate, Question, Ranking, rank
+from ryu_apps.vcm.placement import Candidate, PlacementQuestion, Ranking, rank
 from tests.worlds.vcm import a_node, a_vm, inventory, two_switches
 
 
 def ranking(cluster: Inventory, vm: str, **more: object) -> Ranking:
-    return rank(Question(cluster, Occupancy(cluster), cluster.vms[vm], **more))  # type: ignore[arg-type]
+    return rank(PlacementQuestion(cluster, Occupancy(cluster), cluster.vms[vm], **more))  # type: ignore[arg-type]
 
 
 def order(answer: Ranking) -> list[str]:

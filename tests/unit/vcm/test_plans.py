@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.vcm.inventory import Inventory, Size
-from ryu_apps.vcm.plans import Goal, GoalError, Kind, Plan, make_plan
+from ryu_apps.vcm.plans import Goal, GoalError, GoalKind, Plan, make_plan
 from tests.worlds.vcm import a_vm, two_switches
 
 VMS = [
@@ -17,7 +17,7 @@ VMS = [
 ]
 
 
-def planned(kind: Kind, subject: str = "", cluster: Inventory | None = None) -> Plan:
+def planned(kind: GoalKind, subject: str = "", cluster: Inventory | None = None) -> Plan:
     return make_plan(cluster or two_switches(VMS), Goal(kind, subject))
 
 
@@ -26,25 +26,25 @@ def moved(plan: Plan) -> list[tuple[str, str, str | None]]:
 
 
 def test_a_node_is_evacuated_large_ones_first() -> None:
-    assert moved(planned(Kind.EVACUATE, "hv1")) == [("large", "hv1", "hv4"), ("small", "hv1", "hv3")]
+    assert moved(planned(GoalKind.EVACUATE, "hv1")) == [("large", "hv1", "hv4"), ("small", "hv1", "hv3")]
 
 
 def test_a_switch_is_evacuated_appliances_first_and_nobody_stays_at_it() -> None:
-    plan = planned(Kind.EVACUATE, "s1")
+    plan = planned(GoalKind.EVACUATE, "s1")
     assert [one.vm for one in plan.moves] == ["fw", "client", "large", "small"]
     assert {one.target for one in plan.moves} == {"hv3", "hv4"}
     assert (plan.down, set(plan.leaving)) == ({"s1"}, {"hv1", "hv2"})
 
 
 def test_a_power_domain_is_evacuated() -> None:
-    plan = planned(Kind.EVACUATE, "a")
+    plan = planned(GoalKind.EVACUATE, "a")
     assert {one.vm for one in plan.moves} == {"small", "large", "away"}
     assert {one.target for one in plan.moves} <= {"hv2", "hv4"}
 
 
 def test_whoever_has_no_place_is_told_with_the_reasons() -> None:
     cluster = two_switches([*VMS, a_vm("blocker", "hv3", 7000), a_vm("other", "hv4", 7000)])
-    plan = planned(Kind.EVACUATE, "hv1", cluster)
+    plan = planned(GoalKind.EVACUATE, "hv1", cluster)
     (stuck,) = plan.stuck
     assert stuck.vm == "large" and "hv4: 4000 MiB are needed, 1000 are free" in stuck.words
     assert moved(plan)[-1] == ("small", "hv1", "hv2")
@@ -52,30 +52,30 @@ def test_whoever_has_no_place_is_told_with_the_reasons() -> None:
 
 def test_whoever_is_protected_weighs_on_both_nodes() -> None:
     cluster = two_switches([a_vm(f"vm{number}", "hv1", 2000) for number in range(4)], per_switch=1)
-    assert [one.target for one in planned(Kind.PROTECT, "hv1", cluster).moves] == ["hv2"] * 4
+    assert [one.target for one in planned(GoalKind.PROTECT, "hv1", cluster).moves] == ["hv2"] * 4
     both = two_switches([a_vm("vm0", "hv1", 5000), a_vm("vm1", "hv1", 3000), a_vm("x", "hv2", 2000)], per_switch=1)
-    assert [one.target for one in planned(Kind.PROTECT, "hv1", both).moves] == ["hv2", None]
+    assert [one.target for one in planned(GoalKind.PROTECT, "hv1", both).moves] == ["hv2", None]
 
 
 def test_a_dead_node_is_no_place() -> None:
-    plan = planned(Kind.FAIL_OVER, "hv2")
+    plan = planned(GoalKind.FAIL_OVER, "hv2")
     assert {one.vm for one in plan.moves} == {"fw", "client"}
     assert plan.leaving == {"hv2": "hv2 is dead"}
 
 
 def test_rebalancing_spreads_groups_before_load() -> None:
     vms = [a_vm("web1", "hv1", group="web"), a_vm("web2", "hv1", group="web")]
-    assert moved(planned(Kind.REBALANCE, "", two_switches(vms))) == [("web1", "hv1", "hv4")]
+    assert moved(planned(GoalKind.REBALANCE, "", two_switches(vms))) == [("web1", "hv1", "hv4")]
 
 
 def test_rebalancing_evens_load_out_and_leaves_small_things_alone() -> None:
     lopsided = two_switches([a_vm("vm1", "hv1", 3000), a_vm("vm2", "hv1", 3000)])
-    assert len(planned(Kind.REBALANCE, "", lopsided).moves) == 1
+    assert len(planned(GoalKind.REBALANCE, "", lopsided).moves) == 1
     # From 12% and nothing to 6% and 6%.
     even = two_switches([a_vm("vm1", "hv1", 500, size=Size(0, 500)), a_vm("vm2", "hv1", 500, size=Size(0, 500))])
-    assert planned(Kind.REBALANCE, "", even).moves == ()
+    assert planned(GoalKind.REBALANCE, "", even).moves == ()
 
 
 def test_a_goal_that_names_nothing_is_a_mistake_of_whoever_asked() -> None:
     with pytest.raises(GoalError, match="evacuate s9: paper has no node, switch or power domain of that name"):
-        planned(Kind.EVACUATE, "s9")
+        planned(GoalKind.EVACUATE, "s9")

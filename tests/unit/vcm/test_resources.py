@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ryu_apps.vcm.move import Do, Failed, Step
+from ryu_apps.vcm.move import Do, MoveStep, StepFailed
 from ryu_apps.vcm.resources import serve
-from ryu_apps.vcm.service import Service
+from ryu_apps.vcm.service import ManagerService
 from tests.worlds.vcm import Hypervisors, a_vm, two_switches
 
 VMS = [a_vm("vm1", "hv1"), a_vm("vm2", "hv1"), a_vm("vm3", "hv3")]
@@ -19,7 +19,7 @@ class Party:
     """Somebody who has hypervisors, and knows the manager by REST only."""
 
     def __init__(self) -> None:
-        self.service = Service(two_switches(VMS))
+        self.service = ManagerService(two_switches(VMS))
         self.hypervisors = Hypervisors(self.service.inventory)
         self.now = 0.0
         self.refuse: set[tuple[str, str]] = set()
@@ -43,10 +43,10 @@ class Party:
     def answer(self, goal: Any) -> Any:
         """Carry the first step out that is handed out, and tell."""
         step = goal["steps"][0]
-        do = Do(step["vm"], Step(step["step"]), step["node"], step["source"])
+        do = Do(step["vm"], MoveStep(step["step"]), step["node"], step["source"])
         willing = (step["step"], step["node"]) not in self.refuse
         event = self.hypervisors.perform(do, willing).event
-        failure = event.reason if isinstance(event, Failed) else None
+        failure = event.reason if isinstance(event, StepFailed) else None
         told = {"step": step["id"], "failure": failure}
         status, body = self.call("POST", f"/vcm/goals/{goal['id']}/answers", **told)
         assert status == 200, body

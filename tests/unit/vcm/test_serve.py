@@ -12,9 +12,9 @@ import pytest
 from webob import Request
 
 from ryu_apps.rest.callers import MAX_BODY
-from ryu_apps.vcm.move import Failed
-from ryu_apps.vcm.service import Service
-from ryu_apps.vcm_server import Desk, Journal, JournalError
+from ryu_apps.vcm.move import StepFailed
+from ryu_apps.vcm.service import ManagerService
+from ryu_apps.vcm_server import JournalError, RequestJournal, ServiceDesk
 from tests.worlds.vcm import Hypervisors, a_vm, two_switches
 
 INVENTORY = two_switches([a_vm("vm1", "hv1"), a_vm("vm2", "hv1"), a_vm("vm3", "hv3")])
@@ -30,22 +30,22 @@ class Clock:
         return self.now
 
 
-def desk(path: Path | None, clock: Callable[[], float] | None = None, text: str = TEXT) -> Desk:
-    return Desk(Service(INVENTORY), Journal(path, text) if path else None, clock or Clock())
+def desk(path: Path | None, clock: Callable[[], float] | None = None, text: str = TEXT) -> ServiceDesk:
+    return ServiceDesk(ManagerService(INVENTORY), RequestJournal(path, text) if path else None, clock or Clock())
 
 
-def close(one: Desk) -> None:
+def close(one: ServiceDesk) -> None:
     """As the end of its process does."""
     if one._journal is not None:
         one._journal._file.close()
 
 
-def restarted(one: Desk, path: Path, clock: Clock) -> Desk:
+def restarted(one: ServiceDesk, path: Path, clock: Clock) -> ServiceDesk:
     close(one)
     return desk(path, clock)
 
 
-def call(desk: Desk, method: str, path: str, body: dict[str, object] | None = None) -> tuple[int, Any]:
+def call(desk: ServiceDesk, method: str, path: str, body: dict[str, object] | None = None) -> tuple[int, Any]:
     octets = json.dumps(body).encode() if body is not None else b""
     request = Request.blank(path, method=method, body=octets, content_type="application/json")
     response = request.get_response(desk)
@@ -53,13 +53,13 @@ def call(desk: Desk, method: str, path: str, body: dict[str, object] | None = No
     return response.status_int, response.json
 
 
-def everything(desk: Desk) -> list[Any]:
+def everything(desk: ServiceDesk) -> list[Any]:
     """What the service would say of itself, without asking it at another time."""
     goals = [call(desk, "GET", f"/vcm/goals/{one.number}") for one in desk.service.pursuits]
     return [call(desk, "GET", "/vcm/inventory"), *goals, desk.service.deadline]
 
 
-def at_random(desk: Desk, hypervisors: Hypervisors, dice: random.Random, clock: Clock) -> None:
+def at_random(desk: ServiceDesk, hypervisors: Hypervisors, dice: random.Random, clock: Clock) -> None:
     """Some request that could come now, or a deadline passes."""
     open_goals = [one for one in desk.service.pursuits if one.open]
     steps = list(open_goals[-1].handed.items()) if open_goals else []
@@ -76,7 +76,7 @@ def at_random(desk: Desk, hypervisors: Hypervisors, dice: random.Random, clock: 
         case _ if steps:
             number, first = steps[0]
             event = hypervisors.perform(first, dice.random() < 0.8).event
-            failure = event.reason if isinstance(event, Failed) else None
+            failure = event.reason if isinstance(event, StepFailed) else None
             told = {"step": number, "failure": failure}
             assert call(desk, "POST", f"/vcm/goals/{open_goals[-1].number}/answers", told)[0] == 200
 
@@ -132,7 +132,7 @@ def test_a_line_that_was_torn_has_not_been_done(tmp_path: Path) -> None:
 def test_what_is_no_journal_of_this_inventory_is_refused_and_left_alone(
     tmp_path: Path, content: str, words: str
 ) -> None:
-    Journal(tmp_path / "head", TEXT)
+    RequestJournal(tmp_path / "head", TEXT)
     head = (tmp_path / "head").read_text(encoding="ascii")
     (tmp_path / "journal").write_text(content := content.replace("HEAD", head), encoding="ascii")
     with pytest.raises(JournalError, match=words):
@@ -168,8 +168,8 @@ def test_what_cannot_be_remembered_is_not_done_now_nor_after_a_restart(
     tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "journal"
-    journal = Journal(path, TEXT)
-    one = Desk(Service(INVENTORY), journal, Clock())
+    journal = RequestJournal(path, TEXT)
+    one = ServiceDesk(ManagerService(INVENTORY), journal, Clock())
     asked: dict[str, object] = {"goal": "evacuate", "subject": "hv3"}
     file = journal._file
     with monkeypatch.context() as broken:

@@ -9,10 +9,10 @@ import pytest
 from ryu_apps.vcm.trace import (
     DAY,
     Census,
-    Change,
-    Entry,
+    PlacementChange,
+    TraceEntry,
     TraceError,
-    What,
+    TraceEvent,
     Width,
     day,
     read_trace,
@@ -23,42 +23,42 @@ NODES = [f"hv{number}" for number in range(1, 13)]
 WIDTH = Width(vms=40, moves=120, evacuations=6, failures=4, room=9)
 
 
-def census(*entries: Entry, nodes: list[str] = NODES[:3]) -> Census:
+def census(*entries: TraceEntry, nodes: list[str] = NODES[:3]) -> Census:
     made = Census(nodes)
     for entry in entries:
         made.apply(entry)
     return made
 
 
-def arrive(vm: str, node: str) -> Entry:
-    return Entry(0, What.ARRIVE, vm, node)
+def arrive(vm: str, node: str) -> TraceEntry:
+    return TraceEntry(0, TraceEvent.ARRIVE, vm, node)
 
 
 def test_vms_come_go_and_move() -> None:
     now = census()
-    assert now.apply(arrive("a", "hv1")) == [Change("a", None, "hv1")]
-    assert now.apply(Entry(1, What.MIGRATE, "a", "hv2")) == [Change("a", "hv1", "hv2")]
+    assert now.apply(arrive("a", "hv1")) == [PlacementChange("a", None, "hv1")]
+    assert now.apply(TraceEntry(1, TraceEvent.MIGRATE, "a", "hv2")) == [PlacementChange("a", "hv1", "hv2")]
     assert now.places == {"a": "hv2"}
-    assert now.apply(Entry(2, What.DEPART, "a")) == [Change("a", "hv2", None)]
+    assert now.apply(TraceEntry(2, TraceEvent.DEPART, "a")) == [PlacementChange("a", "hv2", None)]
     assert now.places == {}
 
 
-@pytest.mark.parametrize("what", [What.EVACUATE, What.FAIL])
-def test_vms_that_must_leave_go_where_the_fewest_are(what: What) -> None:
+@pytest.mark.parametrize("what", [TraceEvent.EVACUATE, TraceEvent.FAIL])
+def test_vms_that_must_leave_go_where_the_fewest_are(what: TraceEvent) -> None:
     now = census(arrive("a", "hv1"), arrive("b", "hv1"), arrive("c", "hv1"), arrive("d", "hv2"))
-    dies = what is What.FAIL
-    assert now.apply(Entry(1, what, "hv1")) == [
-        Change("a", "hv1", "hv3", dies),
-        Change("b", "hv1", "hv2", dies),
-        Change("c", "hv1", "hv3", dies),
+    dies = what is TraceEvent.FAIL
+    assert now.apply(TraceEntry(1, what, "hv1")) == [
+        PlacementChange("a", "hv1", "hv3", dies),
+        PlacementChange("b", "hv1", "hv2", dies),
+        PlacementChange("c", "hv1", "hv3", dies),
     ]
     assert now.serving == ["hv2", "hv3"]
-    now.apply(Entry(2, What.RETURN, "hv1"))
+    now.apply(TraceEntry(2, TraceEvent.RETURN, "hv1"))
     assert now.serving == ["hv1", "hv2", "hv3"]
 
 
 def test_a_node_that_was_emptied_can_die() -> None:
-    now = census(Entry(0, What.EVACUATE, "hv1"), Entry(1, What.FAIL, "hv1"))
+    now = census(TraceEntry(0, TraceEvent.EVACUATE, "hv1"), TraceEntry(1, TraceEvent.FAIL, "hv1"))
     assert now.serving == ["hv2", "hv3"]
 
 
@@ -68,16 +68,16 @@ def test_a_node_that_was_emptied_can_die() -> None:
         (arrive("a", "hv2"), "a is there already, at hv1"),
         (arrive("b", "hv3"), "hv3 takes no VMs by then"),
         (arrive("b", "hv9"), "there is no node 'hv9'"),
-        (Entry(1, What.DEPART, "b"), "there is no VM 'b' by then"),
-        (Entry(1, What.MIGRATE, "a", "hv1"), "a is at hv1 already"),
-        (Entry(1, What.MIGRATE, "a", "hv3"), "hv3 takes no VMs by then"),
-        (Entry(1, What.EVACUATE, "hv3"), "hv3 is being emptied already"),
-        (Entry(1, What.FAIL, "hv9"), "there is no node 'hv9'"),
-        (Entry(1, What.RETURN, "hv1"), "hv1 was neither emptied nor has it died"),
+        (TraceEntry(1, TraceEvent.DEPART, "b"), "there is no VM 'b' by then"),
+        (TraceEntry(1, TraceEvent.MIGRATE, "a", "hv1"), "a is at hv1 already"),
+        (TraceEntry(1, TraceEvent.MIGRATE, "a", "hv3"), "hv3 takes no VMs by then"),
+        (TraceEntry(1, TraceEvent.EVACUATE, "hv3"), "hv3 is being emptied already"),
+        (TraceEntry(1, TraceEvent.FAIL, "hv9"), "there is no node 'hv9'"),
+        (TraceEntry(1, TraceEvent.RETURN, "hv1"), "hv1 was neither emptied nor has it died"),
     ],
 )
-def test_what_cannot_be_changes_nothing(entry: Entry, reason: str) -> None:
-    now = census(arrive("a", "hv1"), Entry(0, What.EVACUATE, "hv3"))
+def test_what_cannot_be_changes_nothing(entry: TraceEntry, reason: str) -> None:
+    now = census(arrive("a", "hv1"), TraceEntry(0, TraceEvent.EVACUATE, "hv3"))
     before = now.places, now.serving
     with pytest.raises(TraceError, match=reason):
         now.apply(entry)
@@ -87,7 +87,7 @@ def test_what_cannot_be_changes_nothing(entry: Entry, reason: str) -> None:
 def test_the_last_node_cannot_be_emptied() -> None:
     now = census(arrive("a", "hv1"), nodes=["hv1"])
     with pytest.raises(TraceError, match="no node is left for the VMs of hv1"):
-        now.apply(Entry(1, What.EVACUATE, "hv1"))
+        now.apply(TraceEntry(1, TraceEvent.EVACUATE, "hv1"))
     assert now.serving == ["hv1"]
 
 
@@ -100,11 +100,11 @@ def test_a_day_is_in_order_possible_and_as_wide_as_asked(seed: int) -> None:
     for entry in entries:
         now.apply(entry)
         most = max(most, len(now.places))
-    times = {what: sum(entry.what is what for entry in entries) for what in What}
+    times = {what: sum(entry.what is what for entry in entries) for what in TraceEvent}
     assert WIDTH.vms // 2 < most < 2 * WIDTH.vms
-    assert times[What.MIGRATE] == WIDTH.moves
-    assert (times[What.EVACUATE], times[What.FAIL]) == (WIDTH.evacuations, WIDTH.failures)
-    assert times[What.RETURN] == WIDTH.evacuations + WIDTH.failures
+    assert times[TraceEvent.MIGRATE] == WIDTH.moves
+    assert (times[TraceEvent.EVACUATE], times[TraceEvent.FAIL]) == (WIDTH.evacuations, WIDTH.failures)
+    assert times[TraceEvent.RETURN] == WIDTH.evacuations + WIDTH.failures
 
 
 def test_a_day_is_the_seeds() -> None:
@@ -114,7 +114,7 @@ def test_a_day_is_the_seeds() -> None:
 
 def test_nothing_happens_where_nothing_can() -> None:
     entries = day(1, ["hv1"], Width(vms=4, moves=10, evacuations=3, failures=3, room=2))
-    assert {one.what for one in entries} <= {What.ARRIVE, What.DEPART}
+    assert {one.what for one in entries} <= {TraceEvent.ARRIVE, TraceEvent.DEPART}
     assert day(1, NODES, Width(0, 5, 0, 0, 4)) == []
 
 
@@ -142,7 +142,7 @@ nan,depart,a,
 2,arrive,z,hv1
 """
     entries, found = read_trace("day.csv", text, NODES)
-    assert [(one.at, one.what) for one in entries] == [(0, What.ARRIVE), (3, What.DEPART)]
+    assert [(one.at, one.what) for one in entries] == [(0, TraceEvent.ARRIVE), (3, TraceEvent.DEPART)]
     neither = "a number of seconds and one of arrive, depart, migrate, evacuate, fail, return were expected"
     assert [str(one) for one in found] == [
         "day.csv:3:1: a is there already, at hv1",

@@ -11,18 +11,18 @@ from ryu_apps.vcm.move import (
     ENDS,
     TABLES,
     Begin,
-    Done,
+    DeadlinePassed,
     Exhausted,
-    Failed,
     Halt,
-    Input,
+    Ladder,
     Move,
+    MoveInput,
     MoveState,
+    MoveStep,
     SourceLost,
     Start,
-    Step,
-    Tick,
-    Way,
+    StepDone,
+    StepFailed,
     documented_rows,
 )
 
@@ -30,26 +30,26 @@ from ryu_apps.vcm.move import (
 STATES = {way: {MoveState.WAITING} | {MoveState(row.next) for row in table.rows()} for way, table in TABLES.items()}
 
 
-@pytest.mark.parametrize("way", Way)
-def test_every_state_can_be_halted(way: Way) -> None:
-    assert [state for state in STATES[way] if (state, Input.HALT) not in TABLES[way]] == []
+@pytest.mark.parametrize("way", Ladder)
+def test_every_state_can_be_halted(way: Ladder) -> None:
+    assert [state for state in STATES[way] if (state, MoveInput.HALT) not in TABLES[way]] == []
 
 
-@pytest.mark.parametrize("way", [Way.MINIMIZE_LATENCY, Way.SAFEST_EXCHANGE])
-def test_a_source_may_die_in_every_state(way: Way) -> None:
-    assert [state for state in STATES[way] - ENDS if (state, Input.LOST) not in TABLES[Way.RESTART]] == []
+@pytest.mark.parametrize("way", [Ladder.MINIMIZE_LATENCY, Ladder.SAFEST_EXCHANGE])
+def test_a_source_may_die_in_every_state(way: Ladder) -> None:
+    assert [state for state in STATES[way] - ENDS if (state, MoveInput.LOST) not in TABLES[Ladder.RESTART]] == []
 
 
-@pytest.mark.parametrize("way", Way)
-def test_whatever_waits_for_a_step_takes_both_answers(way: Way) -> None:
-    waiting = {state for state in STATES[way] if (state, Input.FAILED) in TABLES[way]}
-    assert [state for state in waiting if (state, Input.DONE) not in TABLES[way]] == []
+@pytest.mark.parametrize("way", Ladder)
+def test_whatever_waits_for_a_step_takes_both_answers(way: Ladder) -> None:
+    waiting = {state for state in STATES[way] if (state, MoveInput.FAILED) in TABLES[way]}
+    assert [state for state in waiting if (state, MoveInput.DONE) not in TABLES[way]] == []
 
 
 def test_every_state_and_every_input_is_used_by_some_row() -> None:
-    pairs = [pair for pair in product(MoveState, Input) if any(pair in table for table in TABLES.values())]
+    pairs = [pair for pair in product(MoveState, MoveInput) if any(pair in table for table in TABLES.values())]
     assert {state for state, _ in pairs} == set(MoveState)
-    assert {given for _, given in pairs} == set(Input)
+    assert {given for _, given in pairs} == set(MoveInput)
 
 
 def test_the_rendered_rows_are_all_the_rows() -> None:
@@ -59,14 +59,19 @@ def test_the_rendered_rows_are_all_the_rows() -> None:
 
 
 def reserving() -> Move:
-    move = Move("vm1", "hv1", Way.MINIMIZE_LATENCY)
+    move = Move("vm1", "hv1", Ladder.MINIMIZE_LATENCY)
     move.feed(Begin("hv3"), 0.0)
     return move
 
 
 def test_an_answer_to_something_else_changes_nothing() -> None:
     move = reserving()
-    for stray in (Done(Step.RESERVE, "hv4"), Done(Step.COPY, "hv3"), Failed(Step.RELEASE, "hv3", "late"), Tick()):
+    for stray in (
+        StepDone(MoveStep.RESERVE, "hv4"),
+        StepDone(MoveStep.COPY, "hv3"),
+        StepFailed(MoveStep.RELEASE, "hv3", "late"),
+        DeadlinePassed(),
+    ):
         assert move.feed(stray, 1.0) == []
         assert move.state is MoveState.RESERVING
 
@@ -77,11 +82,11 @@ def test_what_means_nothing_is_an_error_that_names_state_and_input() -> None:
 
 
 def test_a_move_weighs_on_both_ends_while_it_has_a_destination_in_hand() -> None:
-    move = Move("vm1", "hv1", Way.MINIMIZE_LATENCY)
+    move = Move("vm1", "hv1", Ladder.MINIMIZE_LATENCY)
     assert move.places == {"hv1"}
     move.feed(Begin("hv3"), 0.0)
     assert move.places == {"hv1", "hv3"}
-    move.feed(Failed(Step.RESERVE, "hv3", "no"), 1.0)
+    move.feed(StepFailed(MoveStep.RESERVE, "hv3", "no"), 1.0)
     assert move.places == {"hv1"}
     move.feed(Exhausted("nobody"), 2.0)
     assert (move.state, move.places) == (MoveState.REFUSED, {"hv1"})
@@ -89,22 +94,22 @@ def test_a_move_weighs_on_both_ends_while_it_has_a_destination_in_hand() -> None
 
 def test_a_late_answer_to_a_reservation_given_up_does_not_revive_it() -> None:
     move = reserving()
-    assert [do.step for do in move.feed(Tick(), 10.0)] == [Step.RELEASE]
-    assert move.feed(Done(Step.RESERVE, "hv3"), 11.0) == []
-    move.feed(Done(Step.RELEASE, "hv3"), 12.0)
+    assert [do.step for do in move.feed(DeadlinePassed(), 10.0)] == [MoveStep.RELEASE]
+    assert move.feed(StepDone(MoveStep.RESERVE, "hv3"), 11.0) == []
+    move.feed(StepDone(MoveStep.RELEASE, "hv3"), 12.0)
     assert (move.state, move.tried) == (MoveState.WAITING, {"hv3": "no answer in 10 s"})
 
 
 def test_the_story_says_when_and_where() -> None:
     move = reserving()
-    move.feed(Done(Step.RESERVE, "hv3"), 1.5)
+    move.feed(StepDone(MoveStep.RESERVE, "hv3"), 1.5)
     move.feed(Halt(), 9.0)
-    told = [(note.t, note.node, note.text) for note in move.story]
+    told = [(note.t, note.node, note.text) for note in move.log]
     assert told == [(0.0, "hv3", "reserve"), (1.5, "hv3", "reserved"), (9.0, "hv3", "release")]
 
 
 def test_a_dead_source_is_forgotten() -> None:
     move = reserving()
-    move.feed(Done(Step.RESERVE, "hv3"), 1.0)
-    assert [do.step for do in move.feed(SourceLost(), 2.0)] == [Step.BOOT]
-    assert move.way is Way.RESTART
+    move.feed(StepDone(MoveStep.RESERVE, "hv3"), 1.0)
+    assert [do.step for do in move.feed(SourceLost(), 2.0)] == [MoveStep.BOOT]
+    assert move.way is Ladder.RESTART

@@ -8,7 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 import pytest
 
 from ryu_apps.evb.config import load_config
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.ports.bridge_port import bridge_mac
 from ryu_apps.evb.services.anti_spoofing import Rung
@@ -76,7 +76,7 @@ def bound(world: World, vm: Vm) -> list[str]:
     """The IPv4 addresses that the switch of a VSI lets it use; none: it is not bound to any."""
     vsi = world.engine.registry.named(vm.text)
     assert vsi is not None and vsi.owner is not None
-    rules = world.rules(vsi.owner.port.dpid, Kind.VSI_BODY).values()
+    rules = world.rules(vsi.owner.port.dpid, CookieKind.VSI_BODY).values()
     fields = [{one.name: one.value for one in rule.match} for rule in rules if rule.priority == Rung.VSI + 1]
     return sorted(str(ip_address(one["ipv4_src"])) for one in fields if "ipv4_src" in one)
 

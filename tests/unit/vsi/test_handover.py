@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Mode
-from ryu_apps.evb.flow.rule import LoadBits, Rule, match
+from ryu_apps.evb.flow.rule import RegLoad, Rule, match
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import Direction, Kind, Table, cookie, vsi_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, vsi_metadata
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.connections import ESTABLISHED
-from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
+from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.state_transfer import STAGED_IDLE
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -23,7 +23,7 @@ IDLE = 60
 
 
 def walled(key: VsiTypeKey, trigger: Trigger = Trigger.DUAL, most: int = 10) -> PolicySet:
-    firewall = Firewall(Acl(default=True), Acl(), most, Lifetimes(IDLE, 20, IDLE, IDLE))
+    firewall = FirewallPolicy(Acl(default=True), Acl(), most, Lifetimes(IDLE, 20, IDLE, IDLE))
     return replace(open_type(key), services=(("firewall", firewall),), trigger=trigger)
 
 
@@ -43,13 +43,13 @@ def learn(world: World, vm: Vm, *ports: int) -> None:
     for port in ports:
         fields = {"eth_type": 0x0800, "ip_proto": 6, "ipv4_src": 1, "ipv4_dst": 2, "tcp_src": port, "tcp_dst": 80}
         matched = match(metadata=vsi_metadata(binding.vsi_index, Direction.TO_VM), **fields)
-        owner = cookie(Kind.STATE, binding.vsi_index, binding.generation)
-        rule = Rule(Table.CONNECTIONS, 100, matched, owner, (LoadBits(ESTABLISHED, 1),), idle_timeout=IDLE)
+        owner = cookie(CookieKind.STATE, binding.vsi_index, binding.generation)
+        rule = Rule(Table.CONNECTIONS, 100, matched, owner, (RegLoad(ESTABLISHED, 1),), idle_timeout=IDLE)
         world.tables[vsi.owner.port.dpid].rules[rule.key] = rule
 
 
 def state(world: World, dpid: int) -> list[Rule]:
-    return list(world.rules(dpid, Kind.STATE).values())
+    return list(world.rules(dpid, CookieKind.STATE).values())
 
 
 def ports(world: World, dpid: int) -> set[int]:
@@ -72,7 +72,7 @@ def test_state_is_staged_under_the_new_index_before_the_station_is_answered(worl
     assert world.answer(HV3).success
     program = world.engine.registry.vsi(vm.vsi_id).attachments[HV3].program
     assert {rule.cookie for rule in state(world, S2)} == {
-        cookie(Kind.STATE, program.binding.vsi_index, program.binding.generation)
+        cookie(CookieKind.STATE, program.binding.vsi_index, program.binding.generation)
     }
     for rule in state(world, S2):
         (scope,) = (one for one in rule.match if one.name == "metadata")
@@ -135,7 +135,7 @@ def test_state_left_at_a_source_goes_when_the_destination_gives_up(world: World)
     world.ask(HV3, vm, VdpMode.DEASSOCIATE)
     world.advance(1.0)
     assert state(world, S1) == state(world, S2) == []
-    assert not world.rules(S2, Kind.VSI_BODY, Kind.TYPE_BODY) and before
+    assert not world.rules(S2, CookieKind.VSI_BODY, CookieKind.TYPE_BODY) and before
 
 
 def test_without_a_successor_state_goes_with_its_vsi(world: World) -> None:
@@ -181,7 +181,7 @@ def test_state_of_the_living_stays_and_of_the_dead_goes(world: World, restart: b
     vm = Vm(7, DUAL)
     associated(world, vm)
     learn(world, vm, 1000)
-    stale = replace(state(world, S1)[0], cookie=cookie(Kind.STATE, 999, 999), priority=99)
+    stale = replace(state(world, S1)[0], cookie=cookie(CookieKind.STATE, 999, 999), priority=99)
     world.tables[S1].rules[stale.key] = stale
     if restart:
         world.restart_controller()
@@ -248,5 +248,5 @@ def test_rules_that_teach_go_together_with_what_they_have_taught(world: World) -
     learn(world, vm, 1000)
     world.applied.clear()
     world.ask(HV1, vm, VdpMode.DEASSOCIATE)
-    (swept,) = [one for one in world.applied if len(one.change.sweep) > 1]
+    (swept,) = [one for one in world.applied if len(one.change.delete_by_cookie) > 1]
     assert swept.mode is Mode.ATOMIC

@@ -8,7 +8,7 @@ import pytest
 
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import VLAN_PRESENT
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.topology.fabric import PortId, Timers
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -51,7 +51,7 @@ def under_way(world: World, trunk: PortId) -> list[PortId]:
 
 def detours(world: World) -> dict[int, int]:
     """How many rules of detours each switch has."""
-    return {dpid: len(found) for dpid in (S1, S2) if (found := world.rules(dpid, Kind.DETOUR))}
+    return {dpid: len(found) for dpid in (S1, S2) if (found := world.rules(dpid, CookieKind.DETOUR))}
 
 
 def test_it_goes_back_by_the_trunk_it_came_in_by_and_on_to_the_vm(world: World) -> None:

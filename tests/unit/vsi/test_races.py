@@ -6,7 +6,7 @@ import pytest
 
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import Kind, Table
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
@@ -159,8 +159,8 @@ def test_change_that_overtakes_an_associate_is_put_in_force_and_nothing_goes_bef
     world.ask(HV1, Vm(2, type=OPEN_2), VdpMode.ASSOCIATE)
     world.release()
     assert world.answer(HV1).success
-    (gate,) = {rule.cookie for key, rule in world.rules(S1, Kind.GATE).items() if key.table == Table.INGRESS}
-    (body,) = {rule.cookie for rule in world.rules(S1, Kind.VSI_BODY).values()}
+    (gate,) = {rule.cookie for key, rule in world.rules(S1, CookieKind.GATE).items() if key.table == Table.INGRESS}
+    (body,) = {rule.cookie for rule in world.rules(S1, CookieKind.VSI_BODY).values()}
     assert gate & ((1 << 44) - 1) == body & ((1 << 44) - 1)
     attachment = world.engine.registry.vsi(Vm(2).vsi_id).attachments[HV1]
     assert attachment.program.vsi_type.key == OPEN_2 and len(world.sent[HV1]) == 1

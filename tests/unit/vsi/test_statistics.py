@@ -7,7 +7,7 @@ import pytest
 from ryu_apps.evb.flow.rule import FIRST_COUNTER, FlowTable
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.statistics.totals import Count
+from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS_MAC, S1, S2, Vm
 from tests.worlds.counting import BY_NMS, FIRST, FROM, GROUPS, PLAIN, RULES, RULES_2, SINGLE, TO, CountingWorld, udp
@@ -45,7 +45,7 @@ def test_nothing_is_counted_before_the_gate_opens(world: CountingWorld) -> None:
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     assert world.vm_sends(VM, HV1, udp(VM.mac, CLIENT_MAC, src_ip=int(VM.address))) == 0
     world.read()
-    assert world.totals(VM) == (Count(), Count())
+    assert world.totals(VM) == (CounterValue(), CounterValue())
 
 
 @pytest.mark.parametrize("target", [HV2, HV3])
@@ -154,7 +154,7 @@ def test_every_rule_has_its_own_count_and_they_add_up(world: CountingWorld) -> N
     packets = {(key.direction, key.number): count.packets for key, count in account.counts.items()}
     # Names, no mail, the default with the broadcast; names, the web with the broadcasts, the default.
     assert packets == {(FROM, 1): 6, (FROM, 2): 6, (FROM, 4): 9, (TO, 1): 6, (TO, 2): 12, (TO, 4): 6}
-    assert account.refused(FROM) == Count(6, 6 * 77)
+    assert account.refused(FROM) == CounterValue(6, 6 * 77)
     assert account.refused(TO).packets == 6
     exact(world, vm)
 
@@ -367,7 +367,7 @@ def test_the_totals_of_a_type_that_the_nms_carries_begin_anew_at_every_port(worl
     assert extracted.port == HV1 and extracted.detail["to_vm"] == left._asdict()
     world.talk(vm, HV3, 1)
     world.read()
-    assert world.account(vm).total(TO) == Count(
+    assert world.account(vm).total(TO) == CounterValue(
         world.interface(vm).rx.packets - left.packets, world.interface(vm).rx.octets - left.octets
     )
     assert [one.port for one in world.engine.counters.accounts.of(vm.text)] == [HV3]
@@ -401,7 +401,7 @@ def test_an_end_system_is_not_counted(world: CountingWorld) -> None:
     world.move(VM, HV1)
     world.host_sends(CLIENT, udp(CLIENT_MAC, NMS_MAC))
     world.read()
-    assert world.totals(VM) == (Count(), Count())
+    assert world.totals(VM) == (CounterValue(), CounterValue())
 
 
 def test_what_a_switch_had_told_before_it_died_outlives_the_controller(world: CountingWorld) -> None:

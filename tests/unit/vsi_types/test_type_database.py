@@ -8,8 +8,8 @@ import pytest
 
 from ryu_apps.evb.events import PoliciesLoaded, TypeFetched
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import Kind
-from ryu_apps.evb.policy.offer import Missing, Unreachable
+from ryu_apps.evb.pipeline.tables import CookieKind
+from ryu_apps.evb.policy.offer import NotFound, Unreachable
 from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi_types.cache import PREFIX, Cached, TypeCache, read_record
 from ryu_apps.evb.vsi_types.database import CHECKING, MAX_FETCHES, MAX_MISTAKES, SHARE
@@ -231,7 +231,7 @@ def test_station_that_lets_go_meanwhile_is_done(world: ManagersWorld) -> None:
     assert world.answer(HV1).success
     world.serve()
     assert not gate_ports(world) and not list(world.engine.registry)
-    assert not world.rules(S1, Kind.VSI_BODY)
+    assert not world.rules(S1, CookieKind.VSI_BODY)
 
 
 def test_newest_request_counts_when_the_type_comes(world: ManagersWorld) -> None:
@@ -469,7 +469,7 @@ def test_no_room_is_insufficient_resources(world: ManagersWorld) -> None:
 
 
 def test_answers_that_nobody_waits_for_do_nothing(world: ManagersWorld) -> None:
-    world.feed(TypeFetched(99, Missing()))
+    world.feed(TypeFetched(99, NotFound()))
     world.feed(TypeFetched(0, Unreachable("?")))
     assert world.kinds() == []
     assert world.snapshot()[S2]

@@ -8,12 +8,12 @@ import pytest
 
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import Kind
+from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import PreAssociate, RequestStatus, VdpError, VdpMode
 from tests.worlds.bridge import EAGER, HV1, HV2, HV3, NMS_MAC, OPEN_2, S1, S2, Vm, World, two_switches
 
-BODY = (Kind.TYPE_BODY, Kind.VSI_BODY)
+BODY = (CookieKind.TYPE_BODY, CookieKind.VSI_BODY)
 VM = Vm(7)
 
 
@@ -34,9 +34,9 @@ def test_preassociate_is_granted_and_changes_no_switch(world: World) -> None:
 def test_reservation_stages_a_body_without_a_gate(world: World) -> None:
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     assert world.answer(HV1).success
-    assert world.rules(S1, Kind.TYPE_BODY) and world.rules(S1, Kind.VSI_BODY)
-    assert not world.rules(S1, Kind.GATE)
-    assert not world.rules(S2, *BODY, Kind.GATE)
+    assert world.rules(S1, CookieKind.TYPE_BODY) and world.rules(S1, CookieKind.VSI_BODY)
+    assert not world.rules(S1, CookieKind.GATE)
+    assert not world.rules(S2, *BODY, CookieKind.GATE)
 
 
 def test_reservation_is_answered_only_when_the_switch_has_confirmed(world: World) -> None:
@@ -59,8 +59,8 @@ def test_associate_opens_the_gate_on_every_switch_and_adds_nothing_else(world: W
     for dpid in (S1, S2):
         after = world.tables[dpid].rules
         added = [key for key, rule in after.items() if before[dpid].get(key) != rule]
-        assert all(key in world.rules(dpid, Kind.GATE, Kind.MEMBERSHIP) for key in added)
-        assert world.rules(dpid, Kind.GATE)
+        assert all(key in world.rules(dpid, CookieKind.GATE, CookieKind.MEMBERSHIP) for key in added)
+        assert world.rules(dpid, CookieKind.GATE)
 
 
 def test_associate_is_one_atomic_change_a_switch(world: World) -> None:
@@ -213,10 +213,10 @@ def test_switch_that_takes_too_long_is_answered_for_and_nothing_comes_back_to_li
 
 def test_second_vsi_of_a_type_costs_a_handful_of_rules(world: World) -> None:
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
-    shared = len(world.rules(S1, Kind.TYPE_BODY))
+    shared = len(world.rules(S1, CookieKind.TYPE_BODY))
     first = len(world.tables[S1].rules)
     world.ask(HV2, Vm(8), VdpMode.PREASSOCIATE_RR)
-    assert len(world.rules(S1, Kind.TYPE_BODY)) == shared
+    assert len(world.rules(S1, CookieKind.TYPE_BODY)) == shared
     assert len(world.tables[S1].rules) - first <= 16
 
 
@@ -225,25 +225,25 @@ def test_shared_body_stays_until_its_last_user_leaves(world: World) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.ask(HV2, Vm(8), VdpMode.ASSOCIATE)
     world.ask(HV1, VM, VdpMode.DEASSOCIATE)
-    assert world.rules(S1, Kind.TYPE_BODY)
+    assert world.rules(S1, CookieKind.TYPE_BODY)
     world.ask(HV2, Vm(8), VdpMode.DEASSOCIATE)
     assert world.snapshot() == before
 
 
 def test_types_that_ask_for_it_are_staged_at_a_plain_preassociate(world: World) -> None:
     world.ask(HV1, Vm(7, type=EAGER), VdpMode.PREASSOCIATE)
-    assert world.rules(S1, Kind.VSI_BODY) and not world.rules(S1, Kind.GATE)
+    assert world.rules(S1, CookieKind.VSI_BODY) and not world.rules(S1, CookieKind.GATE)
 
 
 def test_changed_type_is_staged_beside_the_old_one_and_flipped(world: World) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.hold.add(S1)
     world.ask(HV1, Vm(7, type=OPEN_2), VdpMode.ASSOCIATE)
-    assert len({rule.cookie for rule in world.rules(S1, Kind.GATE).values()}) == 1
+    assert len({rule.cookie for rule in world.rules(S1, CookieKind.GATE).values()}) == 1
     world.release()
     assert world.answer(HV1).success
-    assert len({rule.cookie for rule in world.rules(S1, Kind.VSI_BODY).values()}) == 1
-    assert len({rule.cookie for rule in world.rules(S1, Kind.TYPE_BODY).values()}) == 1
+    assert len({rule.cookie for rule in world.rules(S1, CookieKind.VSI_BODY).values()}) == 1
+    assert len({rule.cookie for rule in world.rules(S1, CookieKind.TYPE_BODY).values()}) == 1
 
 
 def test_old_type_of_a_station_that_keeps_both_alive_is_ended_there(world: World) -> None:
@@ -290,9 +290,9 @@ def test_ports_that_ask_for_it_are_staged_at_a_plain_preassociate() -> None:
     world = World(fabric=fabric)
     world.connect()
     world.ask(HV2, Vm(8), VdpMode.PREASSOCIATE)
-    assert not world.rules(S1, Kind.VSI_BODY)
+    assert not world.rules(S1, CookieKind.VSI_BODY)
     world.ask(HV1, VM, VdpMode.PREASSOCIATE)
-    assert world.rules(S1, Kind.VSI_BODY) and not world.rules(S1, Kind.GATE)
+    assert world.rules(S1, CookieKind.VSI_BODY) and not world.rules(S1, CookieKind.GATE)
 
 
 @pytest.mark.parametrize(

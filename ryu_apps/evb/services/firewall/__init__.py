@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.errors import icmp_errors
-from ryu_apps.evb.flow.rule import Action, Fields, Resubmit, Rule, SetField, match
+from ryu_apps.evb.flow.rule import Action, MatchFields, Resubmit, Rule, SetField, match
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.pipeline.tables import Direction, Kind, Priority, Table, cookie, type_metadata, vsi_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.firewall.connections import (
@@ -34,12 +34,12 @@ from ryu_apps.evb.services.firewall.connections import (
     NOTED,
     PROTOCOLS,
     TCP,
-    Stage,
+    ConnectionStage,
     capacity,
     lookups,
     note,
 )
-from ryu_apps.evb.services.firewall.schema import NAME, SECTION, Firewall
+from ryu_apps.evb.services.firewall.schema import NAME, SECTION, FirewallPolicy
 from ryu_apps.evb.services.learnt import rewritten
 
 #: Where each direction is judged: looked up, decided, noted, and whether there was room.
@@ -76,7 +76,7 @@ def _reg0(**bits: int) -> tuple[int, int]:
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    firewall: Firewall = vsi_type.service(NAME)
+    firewall: FirewallPolicy = vsi_type.service(NAME)
     for direction, acl in ((Direction.FROM_VM, firewall.from_vm), (Direction.TO_VM, firewall.to_vm)):
         yield from _look_up(epoch, direction)
         yield from _judge(acl, epoch, direction, route)
@@ -84,7 +84,7 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
 
 def _look_up(epoch: int, direction: Direction) -> Iterator[Rule]:
     look, new, _learn, _limit = _TABLES[direction]
-    owner, scope = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, direction)
+    owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, direction)
     # A copy of the frame may have been looked up for another VSI before.
     forget = SetField("reg0", 0)
     yield Rule(look, Priority.DEFAULT, match(metadata=scope), owner, (forget,), goto=new)
@@ -95,7 +95,7 @@ def _look_up(epoch: int, direction: Direction) -> Iterator[Rule]:
 def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator[Rule]:
     _look, new, learn, limit = _TABLES[direction]
     following = route.after(limit)
-    owner, scope = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, direction)
+    owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, direction)
 
     def rule(table: Table, priority: int, goto: Table | None, **fields: int | tuple[int, int]) -> Rule:
         return Rule(table, priority, match(metadata=scope, **fields), owner, goto=goto)
@@ -122,7 +122,7 @@ def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator
     yield rule(limit, Priority.EXACT, following, reg0=_reg0(noted=False, follows=True))
 
 
-def _again(new: Table) -> Iterator[tuple[Fields, tuple[Action, ...]]]:
+def _again(new: Table) -> Iterator[tuple[MatchFields, tuple[Action, ...]]]:
     """A first segment on the ports of an established connection: as if unknown, and to be noted in the next life.
 
     If all lives are taken, or there is no room, it has what the one before has left: the shorter timeout.
@@ -134,7 +134,7 @@ def _again(new: Table) -> Iterator[tuple[Fields, tuple[Action, ...]]]:
             yield {"eth_type": eth_type, "ip_proto": TCP, "tcp_flags": _FIRST, "reg0": known}, (begins, Resubmit(new))
 
 
-def _implied() -> Iterator[Fields]:
+def _implied() -> Iterator[MatchFields]:
     yield from icmp_errors()
     yield {"eth_type": IPV4, "ip_proto": _IGMP}
     for kind in (*_DISCOVERY, *_LISTENERS):
@@ -142,8 +142,8 @@ def _implied() -> Iterator[Fields]:
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
-    firewall: Firewall = vsi_type.service(NAME)
-    owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+    firewall: FirewallPolicy = vsi_type.service(NAME)
+    owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
     for direction, (_look, _new, learn, limit) in _TABLES.items():
         scope = vsi_metadata(binding.vsi_index, direction)
         for protocol in PROTOCOLS:
@@ -151,10 +151,10 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
             matched = match(metadata=scope, **protocol.beginnings)
             yield Rule(learn, Priority.WIDE, matched, owner, (new,), goto=limit)
             if protocol.ip_proto == TCP:
-                confirmed = note(protocol, binding, direction, firewall, Stage.ESTABLISHED)
+                confirmed = note(protocol, binding, direction, firewall, ConnectionStage.ESTABLISHED)
                 matched = match(metadata=scope, reg0=_reg0(known=True), **protocol.match)
                 yield Rule(learn, Priority.EXACT, matched, owner, (confirmed,), goto=limit)
-                following = note(protocol, binding, direction, firewall, Stage.ESTABLISHED, begins=True)
+                following = note(protocol, binding, direction, firewall, ConnectionStage.ESTABLISHED, begins=True)
                 matched = match(metadata=scope, reg0=_reg0(follows=True), **protocol.match)
                 yield Rule(learn, _FOLLOWS, matched, owner, (following,), goto=limit)
         # Counts what had to be turned away.
@@ -170,6 +170,6 @@ FIREWALL = Service(
     per_type=_per_type,
     per_vsi=_per_vsi,
     section=SECTION,
-    stations=(Table.FIREWALL_FROM, Table.FIREWALL_TO),
+    tables=(Table.FIREWALL_FROM, Table.FIREWALL_TO),
     carry=Carry(Table.CONNECTIONS, rewritten, _capacity),
 )

@@ -23,19 +23,19 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
-    Fields,
     Learn,
-    Learned,
-    LoadBits,
-    Pop,
-    Push,
+    LearnSpec,
+    MatchFields,
+    RegLoad,
     Resubmit,
     SetField,
+    StackPop,
+    StackPush,
     whole,
 )
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import Direction, Table
-from ryu_apps.evb.services.firewall.schema import Firewall, Lifetimes
+from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.learnt import OF_VLAN, of_vsi, owner
 
 IPV4, IPV6 = 0x0800, 0x86DD
@@ -50,14 +50,14 @@ FOLLOWS, LIFE, NEWEST = Bits("reg0", 3, 1), Bits("reg0", 4, 2), Bits("reg0", 6, 
 LIVES = 1 << LIFE.width
 
 
-class Stage(IntEnum):
+class ConnectionStage(IntEnum):
     """How far a connection has got; the priority of its rule."""
 
     OPENING = 100
     ESTABLISHED = 200
 
 
-class Protocol(NamedTuple):
+class TrackedProtocol(NamedTuple):
     """One kind of connection over one version of IP.
 
     Attributes:
@@ -73,28 +73,28 @@ class Protocol(NamedTuple):
     echo: tuple[str, int, int] | None = None
 
     @property
-    def match(self) -> Fields:
+    def match(self) -> MatchFields:
         """What all of its frames match."""
         return {"eth_type": self.eth_type, "ip_proto": self.ip_proto}
 
     @property
-    def beginnings(self) -> Fields:
+    def beginnings(self) -> MatchFields:
         """What the first frame of a connection matches; that TCP has flags is settled before."""
         return {**self.match, self.echo[0]: self.echo[1]} if self.echo else self.match
 
 
 PROTOCOLS = (
-    Protocol(IPV4, TCP, ("ipv4_src", "tcp_src"), ("ipv4_dst", "tcp_dst")),
-    Protocol(IPV4, UDP, ("ipv4_src", "udp_src"), ("ipv4_dst", "udp_dst")),
-    Protocol(IPV4, ICMP, ("ipv4_src",), ("ipv4_dst",), ("icmpv4_type", 8, 0)),
-    Protocol(IPV6, TCP, ("ipv6_src", "tcp_src"), ("ipv6_dst", "tcp_dst")),
-    Protocol(IPV6, UDP, ("ipv6_src", "udp_src"), ("ipv6_dst", "udp_dst")),
-    Protocol(IPV6, ICMPV6, ("ipv6_src",), ("ipv6_dst",), ("icmpv6_type", 128, 129)),
+    TrackedProtocol(IPV4, TCP, ("ipv4_src", "tcp_src"), ("ipv4_dst", "tcp_dst")),
+    TrackedProtocol(IPV4, UDP, ("ipv4_src", "udp_src"), ("ipv4_dst", "udp_dst")),
+    TrackedProtocol(IPV4, ICMP, ("ipv4_src",), ("ipv4_dst",), ("icmpv4_type", 8, 0)),
+    TrackedProtocol(IPV6, TCP, ("ipv6_src", "tcp_src"), ("ipv6_dst", "tcp_dst")),
+    TrackedProtocol(IPV6, UDP, ("ipv6_src", "udp_src"), ("ipv6_dst", "udp_dst")),
+    TrackedProtocol(IPV6, ICMPV6, ("ipv6_src",), ("ipv6_dst",), ("icmpv6_type", 128, 129)),
 )
 
 
 # --- looking up -----------------------------------------------------------------------------------
-def lookups(direction: Direction) -> Iterator[tuple[Fields, tuple[Action, ...]]]:
+def lookups(direction: Direction) -> Iterator[tuple[MatchFields, tuple[Action, ...]]]:
     """What frames of a direction match, and how they are looked up; nothing matches other frames."""
     if direction is Direction.FROM_VM:
         for protocol in PROTOCOLS:
@@ -111,27 +111,27 @@ def lookups(direction: Direction) -> Iterator[tuple[Fields, tuple[Action, ...]]]
             yield {**protocol.match, name: kind}, (*swapped, there, *_look_up(protocol), back, *swapped)
 
 
-def _look_up(protocol: Protocol) -> tuple[Action, ...]:
+def _look_up(protocol: TrackedProtocol) -> tuple[Action, ...]:
     """In every life that there may be; what is noted then is of the newest that was found."""
     once: tuple[Action, ...] = (Resubmit(Table.CONNECTIONS),)
     if protocol.ip_proto != TCP:
         return once
-    later = (action for life in range(1, LIVES) for action in (LoadBits(LIFE, life), *once))
-    return (*once, *later, Push(NEWEST), Pop(LIFE))
+    later = (action for life in range(1, LIVES) for action in (RegLoad(LIFE, life), *once))
+    return (*once, *later, StackPush(NEWEST), StackPop(LIFE))
 
 
-def _exchange(protocol: Protocol) -> Iterator[Action]:
+def _exchange(protocol: TrackedProtocol) -> Iterator[Action]:
     for one, other in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
-        yield from (Push(one), Push(other), Pop(one), Pop(other))
+        yield from (StackPush(one), StackPush(other), StackPop(one), StackPop(other))
 
 
 # --- noting ---------------------------------------------------------------------------------------
 def note(
-    protocol: Protocol,
+    protocol: TrackedProtocol,
     binding: VsiBinding,
     direction: Direction,
-    firewall: Firewall,
-    stage: Stage = Stage.OPENING,
+    firewall: FirewallPolicy,
+    stage: ConnectionStage = ConnectionStage.OPENING,
     begins: bool = False,
 ) -> Learn:
     """What a switch does upon the first frame of a connection, or of a stage of it.
@@ -147,43 +147,43 @@ def note(
         cookie=owner(binding),
         idle_timeout=_idle(protocol.ip_proto, stage, firewall.lifetimes),
         fin_idle_timeout=firewall.lifetimes.tcp_closing if protocol.ip_proto == TCP else 0,
-        limit=firewall.max_connections if begins or stage is Stage.OPENING else capacity(firewall),
-        verdict=NOTED,
+        limit=firewall.max_connections if begins or stage is ConnectionStage.OPENING else capacity(firewall),
+        result_dst=NOTED,
         match=(
             of_vsi(binding),
             OF_VLAN,
-            Learned(whole("eth_type"), protocol.eth_type),
-            Learned(whole("ip_proto"), protocol.ip_proto),
+            LearnSpec(whole("eth_type"), protocol.eth_type),
+            LearnSpec(whole("ip_proto"), protocol.ip_proto),
             *_ends(protocol, direction),
-            *([Learned(LIFE, LIFE)] if protocol.ip_proto == TCP else []),
+            *([LearnSpec(LIFE, LIFE)] if protocol.ip_proto == TCP else []),
         ),
-        writes=(Learned(KNOWN, 1), *(_writes(stage) if protocol.ip_proto == TCP else [])),
+        writes=(LearnSpec(KNOWN, 1), *(_writes(stage) if protocol.ip_proto == TCP else [])),
     )
 
 
-def _writes(stage: Stage) -> Iterator[Learned]:
+def _writes(stage: ConnectionStage) -> Iterator[LearnSpec]:
     """What is known of TCP, whatever an older life has said."""
-    yield Learned(ESTABLISHED, stage is Stage.ESTABLISHED)
-    yield Learned(NEWEST, LIFE)
+    yield LearnSpec(ESTABLISHED, stage is ConnectionStage.ESTABLISHED)
+    yield LearnSpec(NEWEST, LIFE)
 
 
-def capacity(firewall: Firewall) -> int:
+def capacity(firewall: FirewallPolicy) -> int:
     """The most rules that a switch may hold of one VSI: each connection that begins may still have both."""
     return 2 * firewall.max_connections
 
 
-def _idle(ip_proto: int, stage: Stage, lifetimes: Lifetimes) -> int:
+def _idle(ip_proto: int, stage: ConnectionStage, lifetimes: Lifetimes) -> int:
     if ip_proto == TCP:
-        return lifetimes.tcp if stage is Stage.ESTABLISHED else lifetimes.tcp_opening
+        return lifetimes.tcp if stage is ConnectionStage.ESTABLISHED else lifetimes.tcp_opening
     return lifetimes.udp if ip_proto == UDP else lifetimes.icmp
 
 
-def _ends(protocol: Protocol, direction: Direction) -> Iterator[Learned]:
+def _ends(protocol: TrackedProtocol, direction: Direction) -> Iterator[LearnSpec]:
     """Both ends as frames from the VM have them."""
     from_vm = direction is Direction.FROM_VM
     for one, other in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
-        yield Learned(one, one if from_vm else other)
-        yield Learned(other, other if from_vm else one)
+        yield LearnSpec(one, one if from_vm else other)
+        yield LearnSpec(other, other if from_vm else one)
     if protocol.echo is not None:
         name, request, reply = protocol.echo
-        yield Learned(whole(name), request if from_vm else reply)
+        yield LearnSpec(whole(name), request if from_vm else reply)

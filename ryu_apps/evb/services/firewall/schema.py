@@ -12,12 +12,11 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.lint import lint_acl
 from ryu_apps.evb.policy.model import Acl, Trigger, VsiType
-from ryu_apps.evb.policy.schema import Direction, TriggerText, resolve_rules
+from ryu_apps.evb.policy.schema import DirectionSection, TriggerText, resolve_rules
 from ryu_apps.evb.policy.section import Section
-from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.policy.validate import Strict, Timeout
 
 #: OpenFlow's timeouts are 16 bits of seconds.
-Seconds = Annotated[int, Field(ge=1, le=0xFFFF)]
 
 NAME = "firewall"
 #: Flow rules that the rules of one direction may come to.
@@ -26,24 +25,24 @@ MAX_FLOW_RULES = 65_536
 MAX_RULES = 20_000
 
 
-class Timeouts(Strict):
+class FirewallTimeouts(Strict):
     """Seconds without a frame after which a connection is forgotten."""
 
-    tcp: Seconds = 3600
-    tcp_opening: Seconds = 10
-    tcp_closing: Seconds = 120
-    udp: Seconds = 60
-    icmp: Seconds = 30
+    tcp: Timeout = 3600
+    tcp_opening: Timeout = 10
+    tcp_closing: Timeout = 120
+    udp: Timeout = 60
+    icmp: Timeout = 30
 
 
 class FirewallSection(Strict):
     """Who may begin a connection; what belongs to one passes."""
 
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 512
-    timeouts: Timeouts = Timeouts()
+    timeouts: FirewallTimeouts = FirewallTimeouts()
     trigger: TriggerText | None = None
-    from_vm: Direction = Direction(default="allow")
-    to_vm: Direction = Direction()
+    from_vm: DirectionSection = DirectionSection(default="allow")
+    to_vm: DirectionSection = DirectionSection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Lifetimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Firewall:
+class FirewallPolicy:
     """The firewall of a VSI type.
 
     Attributes:
@@ -75,9 +74,9 @@ class Firewall:
     trigger: Trigger | None = None
 
 
-def _resolve(section: FirewallSection, document: Document) -> Firewall:
+def _resolve(section: FirewallSection, document: Document) -> FirewallPolicy:
     times = section.timeouts
-    return Firewall(
+    return FirewallPolicy(
         _acl(section.from_vm, "from_vm", document),
         _acl(section.to_vm, "to_vm", document),
         section.max_connections,
@@ -86,16 +85,16 @@ def _resolve(section: FirewallSection, document: Document) -> Firewall:
     )
 
 
-def _acl(direction: Direction, name: str, document: Document) -> Acl:
+def _acl(direction: DirectionSection, name: str, document: Document) -> Acl:
     return Acl(resolve_rules(direction, (NAME, name), document), default=direction.default == "allow")
 
 
-def _meaning(value: Firewall) -> object:
+def _meaning(value: FirewallPolicy) -> object:
     trigger = value.trigger and value.trigger.value
     return value.from_vm.meaning, value.to_vm.meaning, value.max_connections, astuple(value.lifetimes), trigger
 
 
-def _mistakes(vsi_type: VsiType, value: Firewall, document: Document) -> Iterator[Diagnostic]:
+def _mistakes(vsi_type: VsiType, value: FirewallPolicy, document: Document) -> Iterator[Diagnostic]:
     for name, acl in (("from_vm", value.from_vm), ("to_vm", value.to_vm)):
         place = document.key_place((NAME, name, "rules"))
         if len(acl.rules) > MAX_RULES:
@@ -106,4 +105,4 @@ def _mistakes(vsi_type: VsiType, value: Firewall, document: Document) -> Iterato
             yield from lint_acl(vsi_type, acl, from_vm=name == "from_vm")
 
 
-SECTION = Section(NAME, FirewallSection, _resolve, _meaning, _mistakes, judges=True)
+SECTION = Section(NAME, FirewallSection, _resolve, _meaning, _mistakes, replaces_acl_default=True)

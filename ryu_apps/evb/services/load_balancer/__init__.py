@@ -2,7 +2,7 @@
 
 What the VM sends to a virtual address is judged by its policy as such; behind that, in FORWARD, it gets a back
 end.  What a back end answers bears the virtual address again before the policy sees it.  How connections are
-noted is :mod:`ryu_apps.evb.pipeline.load_balancing`; the virtual addresses are the fabric's, and no rule here names one.
+noted is :mod:`ryu_apps.evb.pipeline.load_balancing`; the virtual addresses are the fabric's, no rule here names one.
 
 A back end needs no rule and has no state: the client's switch writes its address, and the gate does the rest.
 It is in rotation exactly while its VSI is active.
@@ -14,8 +14,15 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.pipeline.load_balancing import ALL_KINDS, PINS_EACH, Client, looking_back, noting, picking
-from ryu_apps.evb.pipeline.tables import Direction, Kind, Table, cookie, type_metadata, vsi_metadata
+from ryu_apps.evb.pipeline.load_balancing import (
+    ALL_KINDS,
+    PINS_EACH,
+    Client,
+    learn_rules,
+    return_rules,
+    selection_rules,
+)
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, type_metadata, vsi_metadata
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.learnt import owner, rewritten
@@ -24,15 +31,15 @@ from ryu_apps.evb.topology.fabric import Fabric
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    mine = cookie(Kind.TYPE_BODY, epoch)
+    mine = cookie(CookieKind.TYPE_BODY, epoch)
     from_vm, to_vm = ({"metadata": type_metadata(epoch, way)} for way in (Direction.FROM_VM, Direction.TO_VM))
-    yield from picking(from_vm, ALL_KINDS, mine)
-    yield from looking_back(to_vm, ALL_KINDS, Table.ACL_TO, mine)
+    yield from selection_rules(from_vm, ALL_KINDS, mine)
+    yield from return_rules(to_vm, ALL_KINDS, Table.ACL_TO, mine)
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     value: Balanced = vsi_type.service(NAME)
-    mine = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+    mine = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
     scope = {"metadata": vsi_metadata(binding.vsi_index, Direction.FROM_VM)}
     client = Client(
         owner(binding),
@@ -45,7 +52,7 @@ def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> I
         value.udp,
         value.closing,
     )
-    yield from noting(scope, ALL_KINDS, client, mine)
+    yield from learn_rules(scope, ALL_KINDS, client, mine)
 
 
 def _capacity(vsi_type: VsiType) -> int:
@@ -65,7 +72,7 @@ LOAD_BALANCER = Service(
     per_type=_per_type,
     per_vsi=_per_vsi,
     section=SECTION,
-    stations=(Table.BALANCE_TO,),
+    tables=(Table.BALANCE_TO,),
     carry=Carry(Table.BALANCER_PINS, rewritten, _capacity),
-    lacks=_lacks,
+    missing_requirement=_lacks,
 )

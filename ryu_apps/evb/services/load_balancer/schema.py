@@ -11,23 +11,22 @@ from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.model import Trigger
 from ryu_apps.evb.policy.schema import TriggerText
 from ryu_apps.evb.policy.section import Section
-from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.policy.validate import Strict, Timeout
 
 NAME = "load_balancer"
 
 #: OpenFlow's timeouts are 16 bits of seconds.
-Seconds = Annotated[int, Field(ge=1, le=0xFFFF)]
 #: The name of a load balancer of evbridge.yaml.
 BalancerName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class Timeouts(Strict):
+class PinTimeouts(Strict):
     """Seconds without a frame after which it is forgotten which back end has a connection."""
 
-    opening: Seconds = 10
-    idle: Seconds = 3600
-    closing: Seconds = 120
-    udp: Seconds = 60
+    opening: Timeout = 10
+    idle: Timeout = 3600
+    closing: Timeout = 120
+    udp: Timeout = 60
 
 
 class BalancerSection(Strict):
@@ -35,7 +34,7 @@ class BalancerSection(Strict):
 
     backend_of: Annotated[list[BalancerName], Field(max_length=64)] = Field(default_factory=list)
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 512
-    timeouts: Timeouts = Timeouts()
+    timeouts: PinTimeouts = PinTimeouts()
     trigger: TriggerText | None = None
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import CONTROLLER, Action, Fields, Meter, Output, Rule, SetField, match
+from ryu_apps.evb.flow.rule import CONTROLLER, Action, MatchFields, Meter, Output, Rule, SetField, match
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     REPORTS_MAC,
+    CookieKind,
     Direction,
-    Kind,
     Priority,
     Table,
     cookie,
@@ -28,7 +28,7 @@ from ryu_apps.evb.pipeline.tables import (
 )
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, UNJUDGED, Route, Service
-from ryu_apps.evb.services.multicast.schema import NAME, SECTION, Multicast
+from ryu_apps.evb.services.multicast.schema import NAME, SECTION, MulticastPolicy
 
 IPV4, IPV6 = 0x0800, 0x86DD
 IGMP, ICMPV6 = 2, 58
@@ -45,15 +45,15 @@ _IMPLIED = 20
 #: In ANTISPOOF, where a VM may speak that has no address yet; the rung of ``anti_spoofing``.
 _WITHOUT_ADDRESS = 30
 
-_IGMP: Fields = {"eth_type": IPV4, "ip_proto": IGMP}
+_IGMP: MatchFields = {"eth_type": IPV4, "ip_proto": IGMP}
 
 
-def _mld(kind: int) -> Fields:
+def _mld(kind: int) -> MatchFields:
     return {"eth_type": IPV6, "ip_proto": ICMPV6, "icmpv6_type": kind}
 
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    owner = cookie(Kind.TYPE_BODY, epoch)
+    owner = cookie(CookieKind.TYPE_BODY, epoch)
     for direction, table in ((Direction.FROM_VM, Table.ACL_FROM), (Direction.TO_VM, Table.ACL_TO)):
         for fields in _messages(direction):
             passing = match(metadata=type_metadata(epoch, direction), **fields)
@@ -67,7 +67,7 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
     yield Rule(Table.REPORTS, Priority.DEFAULT, match(metadata=scope), owner, goto=following)
 
 
-def _messages(direction: Direction) -> Iterator[Fields]:
+def _messages(direction: Direction) -> Iterator[MatchFields]:
     """What passes the ACL: reports from the VM, queries to it.  IGMP's cannot be told apart."""
     yield _IGMP
     for kind in MLD_REPORTS if direction is Direction.FROM_VM else (MLD_QUERY,):
@@ -75,11 +75,11 @@ def _messages(direction: Direction) -> Iterator[Fields]:
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
-    owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+    owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
     scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
-    meter, (counted, following) = meter_of(binding).meter_id, route.past_a_copy(Table.REPORTS)
+    meter, (counted, following) = meter_of(binding).meter_id, route.after_copy(Table.REPORTS)
     punt = (*counted, Output(CONTROLLER))
-    told: list[tuple[Fields, tuple[Action, ...]]] = [
+    told: list[tuple[MatchFields, tuple[Action, ...]]] = [
         (_IGMP, (*punt, SetField("eth_dst", REPORTS_MAC))),
         *((_mld(kind), punt) for kind in MLD_REPORTS),
     ]
@@ -104,7 +104,7 @@ class Room(NamedTuple):
     elsewhere: int
 
 
-def room_for_groups(multicast: Multicast, addresses: int, vids: int) -> Room:
+def room_for_groups(multicast: MulticastPolicy, addresses: int, vids: int) -> Room:
     """How many rules the memberships of a VSI may come to, by the bounds of its type.
 
     Args:
@@ -123,6 +123,6 @@ MULTICAST = Service(
     per_type=_per_type,
     per_vsi=_per_vsi,
     section=SECTION,
-    stations=(Table.REPORTS,),
+    tables=(Table.REPORTS,),
     meters=_meters,
 )

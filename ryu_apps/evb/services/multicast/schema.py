@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.flow.guarded import NetworkRole
-from ryu_apps.evb.model import Group, is_control
+from ryu_apps.evb.model import MulticastGroup, is_control
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.model import Network, Trigger, VsiType
@@ -22,7 +22,7 @@ NAME = "multicast"
 _EVERY = IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8")
 
 
-def _group(written: object) -> Group:
+def _group(written: object) -> MulticastGroup:
     if not isinstance(written, str):
         raise ValueError("a multicast address was expected, such as 239.1.1.1")
     group = ip_address(written)
@@ -33,7 +33,7 @@ def _group(written: object) -> Group:
     return group
 
 
-AnyGroup = Annotated[Group, PlainValidator(_group), WithJsonSchema({"type": "string"})]
+AnyGroup = Annotated[MulticastGroup, PlainValidator(_group), WithJsonSchema({"type": "string"})]
 
 
 class MulticastSection(Strict):
@@ -47,7 +47,7 @@ class MulticastSection(Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class Multicast:
+class MulticastPolicy:
     """Multicast of a VSI type.
 
     Attributes:
@@ -58,19 +58,19 @@ class Multicast:
         trigger: None: as the type has it.  The bridge itself has the state, so both come to the same.
     """
 
-    groups: tuple[Group, ...] = ()
+    groups: tuple[MulticastGroup, ...] = ()
     filter: tuple[Network, ...] = _EVERY
     max_groups: int = 16
     max_sources: int = 8
     trigger: Trigger | None = None
 
-    def allows(self, group: Group) -> bool:
+    def allows(self, group: MulticastGroup) -> bool:
         """Whether a VM may join a group."""
         return any(group in network for network in self.filter)
 
 
-def _resolve(section: MulticastSection, document: Document) -> Multicast:
-    return Multicast(
+def _resolve(section: MulticastSection, document: Document) -> MulticastPolicy:
+    return MulticastPolicy(
         tuple(dict.fromkeys(section.groups)),
         _EVERY if section.filter is None else tuple(dict.fromkeys(section.filter)),
         section.max_groups,
@@ -79,13 +79,13 @@ def _resolve(section: MulticastSection, document: Document) -> Multicast:
     )
 
 
-def _meaning(value: Multicast) -> object:
+def _meaning(value: MulticastPolicy) -> object:
     texts = [str(one) for one in value.groups], [str(one) for one in value.filter]
     return *texts, value.max_groups, value.max_sources, value.trigger and value.trigger.value
 
 
-def _mistakes(vsi_type: VsiType, value: Multicast, document: Document) -> Iterator[Diagnostic]:
-    written: list[Group] = [ip_address(str(one)) for one in document.data[NAME].get("groups") or ()]
+def _mistakes(vsi_type: VsiType, value: MulticastPolicy, document: Document) -> Iterator[Diagnostic]:
+    written: list[MulticastGroup] = [ip_address(str(one)) for one in document.data[NAME].get("groups") or ()]
     for index, group in enumerate(written):
         place = document.value_place((NAME, "groups", index))
         if not value.allows(group):

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.flow.rule import Fields, Meter, Resubmit, Rule, match
+from ryu_apps.evb.flow.rule import MatchFields, Meter, Resubmit, Rule, match
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     GUARDED,
+    CookieKind,
     Direction,
-    Kind,
     Priority,
     Table,
     cookie,
@@ -29,7 +29,7 @@ from ryu_apps.evb.pipeline.tables import (
 )
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, UNJUDGED, Route, Service
-from ryu_apps.evb.services.statistics.entries import Entry, entries, statistics_of
+from ryu_apps.evb.services.statistics.entries import StatisticsEntry, entries, statistics_of
 from ryu_apps.evb.services.statistics.schema import NAME, SECTION
 
 #: Frames a second that no switch will ever see.
@@ -38,27 +38,27 @@ _BEYOND_REACH = 0xFFFFFFFF
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
     scope = match(metadata=type_metadata(epoch, Direction.TO_VM))
-    owner = cookie(Kind.TYPE_BODY, epoch)
+    owner = cookie(CookieKind.TYPE_BODY, epoch)
     yield Rule(Table.COUNT_TO, Priority.DEFAULT, scope, owner, apply=(Resubmit(Table.OUTPUT),), goto=Table.COUNTED_TO)
 
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
-    owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+    owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
     for entry in entries(vsi_type):
         table, goto = _place(entry, route)
         scope = vsi_metadata(binding.vsi_index, entry.direction)
         # Without numbers an entry counts all that comes; with them, what has none.  Guards give theirs to every frame.
         numbered = entry.number == GUARDED or (route.numbered and entry.number != UNJUDGED)
-        number: Fields = {"reg1": entry.number} if numbered else {}
+        number: MatchFields = {"reg1": entry.number} if numbered else {}
         priority = Priority.EXACT if number else Priority.DEFAULT
         meter = counter_id(entry.slot, binding.vsi_index)
         matched = match(metadata=scope, **number)
         yield Rule(table, priority, matched, owner, meter=meter, goto=goto)
-        if table == Table.COUNT_FROM and Table.REPORTS in route.stations:
+        if table == Table.COUNT_FROM and Table.REPORTS in route.tables:
             yield Rule(Table.COUNTED_FROM, priority, matched, owner, meter=meter)
 
 
-def _place(entry: Entry, route: Route) -> tuple[Table, Table | None]:
+def _place(entry: StatisticsEntry, route: Route) -> tuple[Table, Table | None]:
     """Where an entry is counted, and where its frames go then."""
     from_vm = entry.direction is Direction.FROM_VM
     if not entry.passed:
@@ -81,7 +81,7 @@ STATISTICS = Service(
     per_type=_per_type,
     per_vsi=_per_vsi,
     section=SECTION,
-    stations=(Table.COUNT_FROM, Table.COUNT_TO),
+    tables=(Table.COUNT_FROM, Table.COUNT_TO),
     refused=(Table.REFUSED_FROM, Table.REFUSED_TO),
     numbered=_numbered,
     counters=_counters,

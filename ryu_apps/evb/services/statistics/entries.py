@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ryu_apps.evb.pipeline.tables import GUARDED, Direction
 from ryu_apps.evb.policy.model import Acl, VsiType
 from ryu_apps.evb.services.base import UNJUDGED
-from ryu_apps.evb.services.statistics.schema import NAME, Statistics
+from ryu_apps.evb.services.statistics.schema import NAME, StatisticsPolicy
 
 #: What is refused, if nobody wants to know the rule.
 REFUSED = 1
@@ -17,7 +17,7 @@ REFUSED = 1
 DIRECTIONS = (Direction.FROM_VM, Direction.TO_VM)
 
 
-class What(Enum):
+class CountedTraffic(Enum):
     """What an entry counts."""
 
     ALL = "all"
@@ -28,7 +28,7 @@ class What(Enum):
     GUARDED = "guarded"
 
 
-class Entry(NamedTuple):
+class StatisticsEntry(NamedTuple):
     """One counter of each VSI of a type.
 
     Attributes:
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
     direction: Direction
     number: int
     passed: bool
-    what: What
+    what: CountedTraffic
     description: str = ""
     line: int = 0
 
@@ -51,32 +51,32 @@ class Entry(NamedTuple):
         return 2 * self.number + (self.direction is Direction.TO_VM)
 
 
-def statistics_of(vsi_type: VsiType) -> Statistics | None:
+def statistics_of(vsi_type: VsiType) -> StatisticsPolicy | None:
     """What a type says of statistics; None: it has none."""
-    found: Statistics | None = vsi_type.service(NAME)
+    found: StatisticsPolicy | None = vsi_type.service(NAME)
     return found
 
 
-def entries(vsi_type: VsiType) -> tuple[Entry, ...]:
+def entries(vsi_type: VsiType) -> tuple[StatisticsEntry, ...]:
     """All entries of a type; none if it has no statistics."""
     wanted = statistics_of(vsi_type)
     if wanted is None:
         return ()
     acls = zip(DIRECTIONS, (vsi_type.from_vm, vsi_type.to_vm), strict=True)
     make = _by_rule if wanted.per_rule else _in_all
-    guarded = Entry(Direction.FROM_VM, GUARDED, False, What.GUARDED, "guards")
+    guarded = StatisticsEntry(Direction.FROM_VM, GUARDED, False, CountedTraffic.GUARDED, "guards")
     return (*(entry for direction, acl in acls for entry in make(acl, direction)), guarded)
 
 
-def _in_all(acl: Acl, direction: Direction) -> Iterator[Entry]:
-    yield Entry(direction, UNJUDGED, True, What.ALL)
-    yield Entry(direction, REFUSED, False, What.ALL)
+def _in_all(acl: Acl, direction: Direction) -> Iterator[StatisticsEntry]:
+    yield StatisticsEntry(direction, UNJUDGED, True, CountedTraffic.ALL)
+    yield StatisticsEntry(direction, REFUSED, False, CountedTraffic.ALL)
 
 
-def _by_rule(acl: Acl, direction: Direction) -> Iterator[Entry]:
-    yield Entry(direction, UNJUDGED, True, What.UNJUDGED, "announcements, group membership")
+def _by_rule(acl: Acl, direction: Direction) -> Iterator[StatisticsEntry]:
+    yield StatisticsEntry(direction, UNJUDGED, True, CountedTraffic.UNJUDGED, "announcements, group membership")
     for number, rule in enumerate(acl.rules, start=1):
-        yield Entry(direction, number, rule.allow, What.RULE, rule.description, rule.place.line)
+        yield StatisticsEntry(direction, number, rule.allow, CountedTraffic.RULE, rule.description, rule.place.line)
     if acl.implied:
-        yield Entry(direction, acl.implied_number, True, What.IMPLIED, "neighbour discovery")
-    yield Entry(direction, acl.default_number, acl.default, What.DEFAULT, "default")
+        yield StatisticsEntry(direction, acl.implied_number, True, CountedTraffic.IMPLIED, "neighbour discovery")
+    yield StatisticsEntry(direction, acl.default_number, acl.default, CountedTraffic.DEFAULT, "default")

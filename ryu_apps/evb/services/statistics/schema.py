@@ -19,7 +19,7 @@ NAME = "statistics"
 MAX_RULES = 1000
 
 
-class Extraction(Enum):
+class ExtractionText(Enum):
     """Who takes the totals of a VSI from switch to switch."""
 
     CONTROLLER = "controller"
@@ -35,7 +35,7 @@ class StatisticsSection(Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
+class StatisticsPolicy:
     """The statistics of a VSI type.
 
     Attributes:
@@ -45,20 +45,20 @@ class Statistics:
     """
 
     per_rule: bool
-    extraction: Extraction
+    extraction: ExtractionText
     trigger: Trigger | None = None
 
 
-def _resolve(section: StatisticsSection, document: Document) -> Statistics:
+def _resolve(section: StatisticsSection, document: Document) -> StatisticsPolicy:
     trigger = Trigger(section.trigger) if section.trigger else None
-    return Statistics(section.per_rule, Extraction(section.extraction), trigger)
+    return StatisticsPolicy(section.per_rule, ExtractionText(section.extraction), trigger)
 
 
-def _meaning(value: Statistics) -> object:
+def _meaning(value: StatisticsPolicy) -> object:
     return value.per_rule, value.extraction.value, value.trigger and value.trigger.value
 
 
-def _mistakes(vsi_type: VsiType, value: Statistics, document: Document) -> Iterator[Diagnostic]:
+def _mistakes(vsi_type: VsiType, value: StatisticsPolicy, document: Document) -> Iterator[Diagnostic]:
     rules = len(vsi_type.from_vm.rules) + len(vsi_type.to_vm.rules)
     if value.per_rule and rules > MAX_RULES:
         place = document.value_place((NAME, "per_rule"))

@@ -19,13 +19,13 @@ from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
-    Fields,
-    ForgetInPort,
-    LoadBits,
+    ClearInPort,
+    MatchFields,
+    OutputGroup,
+    RegLoad,
     Resubmit,
     Rule,
     SetField,
-    ToGroup,
     match,
 )
 from ryu_apps.evb.model import VsiBinding
@@ -40,8 +40,8 @@ from ryu_apps.evb.pipeline.tables import (
     PINNED,
     PROXY_FOUND,
     PROXY_GROUP,
+    CookieKind,
     Direction,
-    Kind,
     Priority,
     Table,
     cookie,
@@ -52,7 +52,7 @@ from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP
 from ryu_apps.evb.services.base import DIRECT, Carry, Route, Service
 from ryu_apps.evb.services.learnt import rewritten
-from ryu_apps.evb.services.tcp_proxy.pins import LIVES, Pin, capacity, look_up, note, seek_answers
+from ryu_apps.evb.services.tcp_proxy.pins import LIVES, ProxyPin, capacity, look_up, note, seek_answers
 from ryu_apps.evb.services.tcp_proxy.schema import NAME, SECTION, Proxied
 from ryu_apps.evb.topology.fabric import Fabric
 
@@ -63,7 +63,7 @@ _FIRST, _ANSWER = (_SYN, _FIN | _SYN | _RST | _ACK), (_ACK, _SYN | _RST | _ACK)
 _NEXT_LIFE, _SEEK, _OPENED, _PROXYS, _FOLLOWS, _STANDS, _PINNED, _NEW = 420, 410, 400, 300, 275, 250, 200, 100
 
 #: To the proxy whose address the frame has by now; it may have to leave by the port it came in by.
-_TO_PROXY: tuple[Action, ...] = (ForgetInPort(), Resubmit(Table.FORWARD))
+_TO_PROXY: tuple[Action, ...] = (ClearInPort(), Resubmit(Table.FORWARD))
 
 
 #: A copy of the frame may have been looked up for another VSI before.
@@ -80,7 +80,7 @@ _LOOK_UP: dict[Direction, tuple[Action, ...]] = {
 
 def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
     yield from _take_over(vsi_type.service(NAME), epoch, route)
-    owner = cookie(Kind.TYPE_BODY, epoch)
+    owner = cookie(CookieKind.TYPE_BODY, epoch)
     on_from, on_to = (Resubmit(route.after(table)) for table in (Table.PROXY_FROM, Table.PROXY_TO))
     for table, priority, direction, reg2, apply in (
         (Table.PROXY_DECIDE, _PINNED, Direction.FROM_VM, (PINNED,), (on_from,)),
@@ -98,31 +98,31 @@ def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[
 
 def _next_lives(epoch: int) -> Iterator[Rule]:
     """What begins a connection with the ports of one that has a lasting pin is noted in the life after that."""
-    owner, scope = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, Direction.TO_VM)
+    owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, Direction.TO_VM)
     decide = Resubmit(Table.PROXY_DECIDE)
     for eth_type in (IPV4, IPV6):
-        first: Fields = {"metadata": scope, "eth_type": eth_type, "ip_proto": TCP, "tcp_flags": _FIRST}
+        first: MatchFields = {"metadata": scope, "eth_type": eth_type, "ip_proto": TCP, "tcp_flags": _FIRST}
         sought = match(**first, **_reg2(FROM_PROXY, clear=(PIN_SOUGHT,)))
-        seek = *seek_answers(eth_type), LoadBits(PIN_SOUGHT, 1), decide
+        seek = *seek_answers(eth_type), RegLoad(PIN_SOUGHT, 1), decide
         yield Rule(Table.PROXY_DECIDE, _SEEK, sought, owner, seek)
         for of, clear in (((PINNED,), (FROM_PROXY,)), ((FROM_PROXY, PIN_SOUGHT), ())):
             for life in range(LIVES - 1):
                 again = match(**first, **_reg2(*of, PIN_LASTS, clear=(*clear, PIN_AGAIN), life=life))
-                noted = LoadBits(PIN_LIFE, life + 1), LoadBits(PIN_AGAIN, 1), decide
+                noted = RegLoad(PIN_LIFE, life + 1), RegLoad(PIN_AGAIN, 1), decide
                 yield Rule(Table.PROXY_DECIDE, _NEXT_LIFE, again, owner, noted)
 
 
 def _take_over(value: Proxied, epoch: int, route: Route) -> Iterator[Rule]:
     """What is looked up; the rest goes on, and what nobody knows what to do with is counted."""
-    owner = cookie(Kind.TYPE_BODY, epoch)
+    owner = cookie(CookieKind.TYPE_BODY, epoch)
     for direction, table, port, taken in (
         (Direction.FROM_VM, Table.PROXY_FROM, "tcp_src", Resubmit(Table.PROXY_LOOKUP)),
-        (Direction.TO_VM, Table.PROXY_TO, "tcp_dst", ToGroup(PROXY_GROUP)),
+        (Direction.TO_VM, Table.PROXY_TO, "tcp_dst", OutputGroup(PROXY_GROUP)),
     ):
         scope = type_metadata(epoch, direction)
         for eth_type in (IPV4, IPV6):
             for block in value.ports:
-                fields: Fields = {"eth_type": eth_type, "ip_proto": TCP, port: (block.value, block.mask)}
+                fields: MatchFields = {"eth_type": eth_type, "ip_proto": TCP, port: (block.value, block.mask)}
                 yield Rule(table, Priority.EXACT, match(metadata=scope, **fields), owner, (taken,))
         yield Rule(table, Priority.DEFAULT, match(metadata=scope), owner, goto=route.after(table))
         yield from _errors(direction, table, epoch, route.after(table))
@@ -135,14 +135,18 @@ def _errors(direction: Direction, table: Table, epoch: int, following: Table) ->
 
     What an error quotes no switch can read, and who it is not about ignores it; so it goes on to its destination too.
     """
-    owner, scope, copies = cookie(Kind.TYPE_BODY, epoch), type_metadata(epoch, direction), (ToGroup(PROXY_GROUP),)
+    owner, scope, copies = (
+        cookie(CookieKind.TYPE_BODY, epoch),
+        type_metadata(epoch, direction),
+        (OutputGroup(PROXY_GROUP),),
+    )
     for fields in icmp_errors():
         yield Rule(table, Priority.EXACT, match(metadata=scope, **fields), owner, copies, goto=following)
         to_all = SetField("reg2", 0), Resubmit(Table.PROXY_SOURCES), Resubmit(Table.PROXY_ERRORS)
         yield Rule(Table.PROXY_LOOKUP, Priority.EXACT, match(metadata=scope, **fields), owner, to_all)
 
 
-def _reg2(*bits: Bits, clear: tuple[Bits, ...] = (), life: int | None = None) -> Fields:
+def _reg2(*bits: Bits, clear: tuple[Bits, ...] = (), life: int | None = None) -> MatchFields:
     """A match on these bits being set, others not, and the newest life that was found."""
     value = sum(1 << bit.offset for bit in bits)
     mask = value | sum(1 << bit.offset for bit in clear)
@@ -154,14 +158,14 @@ def _reg2(*bits: Bits, clear: tuple[Bits, ...] = (), life: int | None = None) ->
 
 def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
     value: Proxied = vsi_type.service(NAME)
-    owner = cookie(Kind.VSI_BODY, binding.vsi_index, binding.generation)
+    owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
     scope = vsi_metadata(binding.vsi_index, Direction.TO_VM)
     here, decided = Resubmit(Table.PROXY_HERE), Resubmit(Table.PROXY_ROOM)
     for eth_type in (IPV4, IPV6):
-        opening, lasting, answers = (note(value, binding, eth_type, pin) for pin in Pin)
-        following = note(value, binding, eth_type, Pin.LASTING, begins=True)
+        opening, lasting, answers = (note(value, binding, eth_type, pin) for pin in ProxyPin)
+        following = note(value, binding, eth_type, ProxyPin.LASTING, begins=True)
         # That a pin lasts is noted once, and if there is no room, the frame goes its way all the same.
-        not_yet: Fields = {"reg2": (1 << PINNED.offset, 1 << PINNED.offset | 1 << PIN_LASTS.offset)}
+        not_yet: MatchFields = {"reg2": (1 << PINNED.offset, 1 << PINNED.offset | 1 << PIN_LASTS.offset)}
         for priority, flags, reg2, apply in (
             (_OPENED, _FIRST, _reg2(FROM_PROXY), (answers, decided)),
             (_FOLLOWS, _FIRST, _reg2(PIN_AGAIN), (following, *_TO_PROXY)),
@@ -190,8 +194,8 @@ TCP_PROXY = Service(
     per_type=_per_type,
     per_vsi=_per_vsi,
     section=SECTION,
-    stations=(Table.PROXY_FROM, Table.PROXY_TO),
+    tables=(Table.PROXY_FROM, Table.PROXY_TO),
     # A connection that is opened in the last moment must not be forgotten: its client would wait in vain.
     carry=Carry(Table.PROXY_PINS, rewritten, _capacity, final=True),
-    lacks=_lacks,
+    missing_requirement=_lacks,
 )

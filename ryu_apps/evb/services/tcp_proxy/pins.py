@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
-from ryu_apps.evb.flow.rule import Action, Bits, Learn, Learned, LoadBits, Pop, Push, Resubmit, whole
+from ryu_apps.evb.flow.rule import Action, Bits, Learn, LearnSpec, RegLoad, Resubmit, StackPop, StackPush, whole
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     DIRECTION_BITS,
@@ -35,7 +35,7 @@ from ryu_apps.evb.services.learnt import OF_VLAN, in_direction, of_vsi, owner
 from ryu_apps.evb.services.tcp_proxy.schema import Proxied
 
 
-class Pin(IntEnum):
+class ProxyPin(IntEnum):
     """What is noted; the value is the priority in the table.  A pin's timeout cannot be changed: so it is two."""
 
     OPENING = 100
@@ -54,22 +54,22 @@ _DIRECTION = Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS)
 def look_up() -> Iterator[Action]:
     """In every life there may be; what is noted then is of the newest that was found."""
     for life in range(LIVES):
-        yield from (LoadBits(PIN_LIFE, life), Resubmit(Table.PROXY_PINS))
-    yield from (Push(PIN_NEWEST), Pop(PIN_LIFE))
+        yield from (RegLoad(PIN_LIFE, life), Resubmit(Table.PROXY_PINS))
+    yield from (StackPush(PIN_NEWEST), StackPop(PIN_LIFE))
 
 
 def seek_answers(eth_type: int) -> Iterator[Action]:
     """What a proxy begins with the VM is looked up as the VM would answer it, and is as it was but for ``reg2``."""
     exchanged = tuple(_exchange(eth_type))
-    yield from (Push(whole("eth_dst")), LoadBits(FROM_PROXY, 0), LoadBits(_DIRECTION, Direction.FROM_VM), *exchanged)
+    yield from (StackPush(whole("eth_dst")), RegLoad(FROM_PROXY, 0), RegLoad(_DIRECTION, Direction.FROM_VM), *exchanged)
     yield from look_up()
-    yield from (*exchanged, LoadBits(_DIRECTION, Direction.TO_VM), LoadBits(FROM_PROXY, 1), Pop(whole("eth_dst")))
+    yield from (*exchanged, RegLoad(_DIRECTION, Direction.TO_VM), RegLoad(FROM_PROXY, 1), StackPop(whole("eth_dst")))
 
 
 def _exchange(eth_type: int) -> Iterator[Action]:
     for prefix in ("ipv4" if eth_type == IPV4 else "ipv6", "tcp"):
         one, other = whole(f"{prefix}_src"), whole(f"{prefix}_dst")
-        yield from (Push(one), Push(other), Pop(one), Pop(other))
+        yield from (StackPush(one), StackPush(other), StackPop(one), StackPop(other))
 
 
 def capacity(value: Proxied) -> int:
@@ -77,7 +77,7 @@ def capacity(value: Proxied) -> int:
     return 6 * value.max_connections
 
 
-def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: Pin, begins: bool = False) -> Learn:
+def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: ProxyPin, begins: bool = False) -> Learn:
     """What a switch does upon a segment on its way to the VM that calls for a pin.
 
     What comes from a client bears the proxy's address by now, and what follows it is pinned to that;
@@ -86,38 +86,38 @@ def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: Pin, begins: b
     Args:
         begins: a connection does whose pin lasts at once.
     """
-    answers = pin is Pin.ANSWERS
+    answers = pin is ProxyPin.ANSWERS
     return Learn(
         table=Table.PROXY_PINS,
         priority=pin,
         cookie=owner(binding),
-        idle_timeout=value.opening if pin is Pin.OPENING else value.idle,
+        idle_timeout=value.opening if pin is ProxyPin.OPENING else value.idle,
         fin_idle_timeout=value.closing,
         # Clients are turned away in time: there is room for all three of whatever has begun.
-        limit=2 * value.max_connections if begins or pin is Pin.OPENING else capacity(value),
-        verdict=PIN_NOTED,
+        limit=2 * value.max_connections if begins or pin is ProxyPin.OPENING else capacity(value),
+        result_dst=PIN_NOTED,
         match=(
             of_vsi(binding),
             OF_VLAN,
             in_direction(Direction.FROM_VM if answers else Direction.TO_VM),
             # What a proxy sends to the VM may have all the addresses of what the client sends.
-            Learned(FROM_PROXY, 0),
-            Learned(whole("eth_type"), eth_type),
-            Learned(whole("ip_proto"), TCP),
+            LearnSpec(FROM_PROXY, 0),
+            LearnSpec(whole("eth_type"), eth_type),
+            LearnSpec(whole("ip_proto"), TCP),
             *_ends(eth_type, swapped=answers),
-            Learned(PIN_LIFE, PIN_LIFE),
+            LearnSpec(PIN_LIFE, PIN_LIFE),
         ),
         writes=(
-            Learned(whole("eth_dst"), whole("eth_src" if answers else "eth_dst")),
-            Learned(PINNED, 1),
-            Learned(PIN_LASTS, pin is not Pin.OPENING),
-            Learned(PIN_NEWEST, PIN_LIFE),
+            LearnSpec(whole("eth_dst"), whole("eth_src" if answers else "eth_dst")),
+            LearnSpec(PINNED, 1),
+            LearnSpec(PIN_LASTS, pin is not ProxyPin.OPENING),
+            LearnSpec(PIN_NEWEST, PIN_LIFE),
         ),
     )
 
 
-def _ends(eth_type: int, swapped: bool) -> Iterator[Learned]:
+def _ends(eth_type: int, swapped: bool) -> Iterator[LearnSpec]:
     for prefix in ("ipv4" if eth_type == IPV4 else "ipv6", "tcp"):
         source, destination = whole(f"{prefix}_src"), whole(f"{prefix}_dst")
-        yield Learned(source, destination if swapped else source)
-        yield Learned(destination, source if swapped else destination)
+        yield LearnSpec(source, destination if swapped else source)
+        yield LearnSpec(destination, source if swapped else destination)

@@ -14,34 +14,33 @@ from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask, parse_fi
 from ryu_apps.evb.policy.model import Acl, Trigger, VsiType
 from ryu_apps.evb.policy.schema import IPV4, IPV6, TCP, TriggerText
 from ryu_apps.evb.policy.section import Section
-from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.policy.validate import Strict, Timeout
 
 NAME = "tcp_proxy"
 
 #: OpenFlow's timeouts are 16 bits of seconds.
-Seconds = Annotated[int, Field(ge=1, le=0xFFFF)]
 #: A TCP port as rules have it: a number, a name or a range.
-Port = Annotated[
+ProxiedPort = Annotated[
     Alternatives,
     PlainValidator(lambda written: parse_field("tcp_dst", written)),
     WithJsonSchema({"type": ["string", "integer"]}),
 ]
 
 
-class Timeouts(Strict):
+class ProxyTimeouts(Strict):
     """Seconds without a frame after which it is forgotten which proxy has a connection."""
 
-    opening: Seconds = 10
-    idle: Seconds = 3600
-    closing: Seconds = 120
+    opening: Timeout = 10
+    idle: Timeout = 3600
+    closing: Timeout = 120
 
 
 class ProxySection(Strict):
     """Which ports of the VM stand behind a proxy."""
 
-    ports: Annotated[list[Port], Field(min_length=1, max_length=64)]
+    ports: Annotated[list[ProxiedPort], Field(min_length=1, max_length=64)]
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 512
-    timeouts: Timeouts = Timeouts()
+    timeouts: ProxyTimeouts = ProxyTimeouts()
     trigger: TriggerText | None = None
 
 

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.snooping.memory import pack
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, ProgramRecord
-from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
 from ryu_apps.evb.wire.vdp import VdpMode
 
 #: The service whose state is what a VSI listens to.
 MULTICAST = "multicast"
 
 Pages = Callable[[Vsi], tuple[int | None, ...]]
-Changes = dict[str, bytes | None]
-Documents = Callable[[Attachment], Changes]
+RecordChanges = dict[str, bytes | None]
+Documents = Callable[[Attachment], RecordChanges]
 
 
 def record_key(attachment: Attachment) -> str:
@@ -36,9 +36,9 @@ class RecordKeeper:
         self._documents = documents
         self._undeleted: set[str] = set()
 
-    def grant(self, granted: Mapping[Attachment, VdpMode | None]) -> Changes:
+    def grant(self, granted: Mapping[Attachment, VdpMode | None]) -> RecordChanges:
         """What writes the mode in force for some attachments; a mode of None deletes."""
-        changes: Changes = {}
+        changes: RecordChanges = {}
         for attachment, mode in granted.items():
             key = record_key(attachment)
             changes[key] = None if mode is None else self._record(attachment, mode).encode()
@@ -47,7 +47,7 @@ class RecordKeeper:
             self._undeleted.discard(key)
         return changes
 
-    def drop(self, keys: frozenset[str]) -> Changes:
+    def drop(self, keys: frozenset[str]) -> RecordChanges:
         """What deletes some records."""
         return dict.fromkeys(keys)
 
@@ -80,7 +80,7 @@ class RecordKeeper:
             announced=mode is not VdpMode.ASSOCIATE and attachment.announced,
         )
 
-    def _program(self, vsi: Vsi, program: Program) -> ProgramRecord:
+    def _program(self, vsi: Vsi, program: Installation) -> ProgramRecord:
         pages = self._pages(vsi) if vsi.gate_program is program else ()
         return ProgramRecord(program.vsi_type.key, program.vsi_type.digest, program.epoch, program.binding, pages)
 

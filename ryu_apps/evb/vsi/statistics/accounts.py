@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from ryu_apps.evb.events import Happened
+from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.statistics.entries import statistics_of
-from ryu_apps.evb.services.statistics.schema import Extraction
+from ryu_apps.evb.services.statistics.schema import ExtractionText
 from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.statistics.totals import Account, decode, encode
@@ -37,7 +37,7 @@ class Accounts:
         """The account that a VSI has at a port, which is now its newest."""
         wanted = statistics_of(vsi_type)
         assert wanted is not None
-        port = attachment.port if wanted.extraction is Extraction.NMS else None
+        port = attachment.port if wanted.extraction is ExtractionText.NMS else None
         account = Account(attachment.text, port, vsi_type.key)
         key = _key(account)
         account = self._by_key[key] = self._by_key.pop(key, account)
@@ -89,14 +89,14 @@ class Accounts:
             account.changed = False
         return changes
 
-    def restore(self, records: Mapping[str, bytes]) -> list[Happened]:
+    def restore(self, records: Mapping[str, bytes]) -> list[LogEvent]:
         """Take up what an earlier life has written."""
         told = []
         for key, data in records.items():
             try:
                 self._by_key[key] = decode(data)
             except RecordError as error:
-                told.append(Happened("statistics.not_restored", detail={"record": key, "reason": str(error)}))
+                told.append(LogEvent("statistics.not_restored", detail={"record": key, "reason": str(error)}))
         return told
 
 

@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NamedTuple
 
-from ryu_apps.evb.events import Apply, Happened, Mode, ReadMeters, Save
-from ryu_apps.evb.flow.rule import Change, MeterCount
+from ryu_apps.evb.events import Apply, LogEvent, Mode, ReadMeters, Save
+from ryu_apps.evb.flow.rule import MeterCount, RuleChange
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.tables import Direction, counter_id, parse_counter
 from ryu_apps.evb.policy.model import Trigger
 from ryu_apps.evb.services.statistics import STATISTICS
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS, entries, statistics_of
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.pending import Desk
-from ryu_apps.evb.vsi.registry import Attachment, Program, Vsi
+from ryu_apps.evb.vsi.pending import PendingChanges
+from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
 from ryu_apps.evb.vsi.statistics.accounts import Accounts
-from ryu_apps.evb.vsi.statistics.totals import Account, Count, Key, Reading, Tally
-from ryu_apps.evb.vsi.steps import Outcome
+from ryu_apps.evb.vsi.statistics.totals import Account, AccountKey, CounterReading, CounterValue, Tally
+from ryu_apps.evb.vsi.steps import LifecycleOutput
 
 #: Questions that the counters of a retired program have to answer: the second one is asked an interval later.
 _LAST_LOOKS = 2
@@ -34,7 +34,7 @@ _FEW = 16
 SAVE_INTERVAL = 10.0
 
 
-class Question(NamedTuple):
+class CounterQuery(NamedTuple):
     """What a switch has been asked.
 
     Attributes:
@@ -46,7 +46,7 @@ class Question(NamedTuple):
     told: PortId | None
 
 
-class Counters:
+class CounterReader:
     """The statistics of one bridge.
 
     Attributes:
@@ -54,16 +54,16 @@ class Counters:
         open: questions that switches still owe an answer to, by their tokens.
     """
 
-    def __init__(self, desk: Desk, retention: Retention = AN_HOUR) -> None:
+    def __init__(self, desk: PendingChanges, retention: Retention = AN_HOUR) -> None:
         self.accounts = Accounts(retention)
-        self.open: dict[int, Question] = {}
+        self.open: dict[int, CounterQuery] = {}
         self._desk = desk
         self._at: dict[tuple[int, int], tuple[Account, Tally]] = {}
         self._settling: dict[int, tuple[list[Tally], list[Account]]] = {}
         self._saved = 0.0
 
     # --- what the lifecycle says ---
-    def staged(self, attachment: Attachment, program: Program) -> None:
+    def staged(self, attachment: Attachment, program: Installation) -> None:
         """A program is on its way into its switch, or has been taken up from an earlier life."""
         vsi_type, binding = program.vsi_type, program.binding
         if not statistics_of(vsi_type):
@@ -73,7 +73,9 @@ class Counters:
         _, tally = self._at.get(place, (account, None))
         if tally is None or tally.generation != binding.generation or tally not in account.tallies:
             self._forget(place)
-            keys = {one.slot: Key(vsi_type.key, one.direction, one.number, one.passed) for one in entries(vsi_type)}
+            keys = {
+                one.slot: AccountKey(vsi_type.key, one.direction, one.number, one.passed) for one in entries(vsi_type)
+            }
             # One that a gate has led to already comes from an earlier life, which has written nothing of it.
             tally = Tally(*place, binding.generation, keys, read=not program.opened)
             account.tallies.append(tally)
@@ -81,7 +83,7 @@ class Counters:
         tally.retired = None
         account.become(vsi_type.key)
 
-    def retired(self, attachment: Attachment, program: Program) -> tuple[int, ...]:
+    def retired(self, attachment: Attachment, program: Installation) -> tuple[int, ...]:
         """The body of a program is about to be swept.
 
         Returns:
@@ -119,7 +121,7 @@ class Counters:
         there = (tally for (where, _), (_, tally) in self._at.items() if where == dpid)
         return frozenset(one for tally in there for one in _ids(tally))
 
-    def poll(self, now: float) -> list[Outcome]:
+    def poll(self, now: float) -> list[LifecycleOutput]:
         """Ask all switches for all counters; write what has changed if it is time, forget what is gone for too long."""
         for dpid in dict.fromkeys(dpid for dpid, _ in self._at):
             self._ask(dpid, None, None)
@@ -128,18 +130,18 @@ class Counters:
             self._save([], self.accounts.changed())
         return self.expire(now)
 
-    def expire(self, now: float) -> list[Outcome]:
+    def expire(self, now: float) -> list[LifecycleOutput]:
         """Forget what was counted of VSIs that are gone for too long."""
         if gone := self.accounts.expire(now):
             self._desk.say(Save(self._desk.next_token(), gone))
         return self._desk.take()
 
-    def away(self, dpid: int) -> list[Outcome]:
+    def away(self, dpid: int) -> list[LifecycleOutput]:
         """A switch has gone, perhaps with all its counters: write what it has told."""
         self._save([], [account for (where, _), (account, _) in self._at.items() if where == dpid and account.changed])
         return self._desk.take()
 
-    def returned(self, dpid: int, meters: frozenset[int] | None) -> list[Outcome]:
+    def returned(self, dpid: int, meters: frozenset[int] | None) -> list[LifecycleOutput]:
         """A switch is there, with these meters (None: it does not say); the other counters will begin anew."""
         anew: dict[Account, None] = {}
         for (where, _), (account, tally) in self._at.items():
@@ -152,7 +154,7 @@ class Counters:
         self._save([], list(anew))
         return self._desk.take()
 
-    def ask(self, vsi: str | None) -> list[Outcome]:
+    def ask(self, vsi: str | None) -> list[LifecycleOutput]:
         """Ask for the counters of one VSI, or of all, now."""
         tallies = [tally for account in self.accounts.of(vsi) for tally in account.tallies]
         for dpid in dict.fromkeys(tally.dpid for tally in tallies):
@@ -175,14 +177,14 @@ class Counters:
         found = self._at.get((vsi.owner.port.dpid, vsi.gate_program.binding.vsi_index))
         return None if found is None else found[0]
 
-    def populate(self, vsi: Vsi | None, base: Mapping[Direction, Count]) -> None:
+    def populate(self, vsi: Vsi | None, base: Mapping[Direction, CounterValue]) -> None:
         """The NMS says what had been counted before the VSI came to where it is."""
         account = self.account_in_force(vsi) if vsi is not None else None
         if account is not None:
             account.base = dict(base)
             account.changed = True
 
-    def read(self, dpid: int, token: int, counts: Iterable[MeterCount], now: float) -> list[Outcome]:
+    def read(self, dpid: int, token: int, counts: Iterable[MeterCount], now: float) -> list[LifecycleOutput]:
         """A switch has answered."""
         if token not in self.open:
             return []
@@ -193,7 +195,7 @@ class Counters:
             account, tally = self._at.get((dpid, index), (None, None))
             if account is not None and tally is not None:
                 tally.rules = one.rules if tally not in touched else tally.rules + one.rules
-                account.take(tally, slot, Reading(Count(one.packets, one.octets), one.age))
+                account.take(tally, slot, CounterReading(CounterValue(one.packets, one.octets), one.age))
                 account.read = now
                 touched[tally] = account
         self._tell(question.told, touched)
@@ -208,7 +210,7 @@ class Counters:
         return self.open.pop(token, None) is not None
 
     # --- records ---
-    def saved(self, token: int, failure: str | None = None) -> list[Outcome] | None:
+    def saved(self, token: int, failure: str | None = None) -> list[LifecycleOutput] | None:
         """The store has written, or cannot: either way counters that were read to the end may go.
 
         Returns:
@@ -221,11 +223,11 @@ class Counters:
             account.changed = True
         for tally in gone:
             if tally.dpid in self._desk.up:
-                change = Change(drop_meters=_ids(tally))
+                change = RuleChange(delete_meters=_ids(tally))
                 self._desk.say(Apply(tally.dpid, 0, change, Mode.BULK, tally.vsi_index))
         return self._desk.take()
 
-    def restore(self, records: Mapping[str, bytes], switches: Container[int]) -> list[Happened]:
+    def restore(self, records: Mapping[str, bytes], switches: Container[int]) -> list[LogEvent]:
         """Take up what an earlier life has counted in these switches.
 
         What nobody resumes is read once more, and goes.
@@ -245,7 +247,7 @@ class Counters:
         asked = tuple(one for tally in tallies or () for one in _ids(tally))
         token = self._desk.next_token()
         self._desk.say(ReadMeters(dpid, token, asked if len(asked) <= _FEW else ()))
-        self.open[token] = Question(tallies, told)
+        self.open[token] = CounterQuery(tallies, told)
 
     def _tell(self, port: PortId | None, touched: Mapping[Tally, Account]) -> None:
         """What was extracted at the source is part of the story of the migration."""
@@ -253,7 +255,7 @@ class Counters:
             return
         for account in dict.fromkeys(touched.values()):
             totals = {one.name.lower(): account.total(one)._asdict() for one in DIRECTIONS}
-            self._desk.say(Happened("statistics.extracted", port, port.dpid, account.vsi, {**totals}))
+            self._desk.say(LogEvent("statistics.extracted", port, port.dpid, account.vsi, {**totals}))
 
     def _told_their_last(self, dpid: int, touched: Mapping[Tally, Account]) -> dict[Tally, Account]:
         """All counters of a switch have been read: whose may go, since no rule leads to them any more."""

@@ -22,32 +22,32 @@ from ryu_apps.evb.vsi.records.attachment import RecordError
 SCHEMA = 1
 
 
-class Count(NamedTuple):
+class CounterValue(NamedTuple):
     """Frames, and their octets from the destination address on."""
 
     packets: int = 0
     octets: int = 0
 
-    def plus(self, other: Count) -> Count:
+    def plus(self, other: CounterValue) -> CounterValue:
         """Both together."""
-        return Count(self.packets + other.packets, self.octets + other.octets)
+        return CounterValue(self.packets + other.packets, self.octets + other.octets)
 
 
-class Reading(NamedTuple):
+class CounterReading(NamedTuple):
     """What a counter showed, and its age in seconds at that moment."""
 
-    shown: Count
+    shown: CounterValue
     age: float
 
 
-def since(last: Reading | None, now: Reading) -> Count:
+def since(last: CounterReading | None, now: CounterReading) -> CounterValue:
     """What has been counted between two readings of a counter."""
     if last is None or now.age < last.age or now.shown.packets < last.shown.packets:
         return now.shown
-    return Count(now.shown.packets - last.shown.packets, max(0, now.shown.octets - last.shown.octets))
+    return CounterValue(now.shown.packets - last.shown.packets, max(0, now.shown.octets - last.shown.octets))
 
 
-class Key(NamedTuple):
+class AccountKey(NamedTuple):
     """What is counted apart.
 
     Attributes:
@@ -77,8 +77,8 @@ class Tally:
     dpid: int
     vsi_index: int
     generation: int
-    keys: dict[int, Key]
-    last: dict[int, Reading] = field(default_factory=dict)
+    keys: dict[int, AccountKey]
+    last: dict[int, CounterReading] = field(default_factory=dict)
     rules: int = 0
     retired: int | None = None
     read: bool = True
@@ -102,13 +102,13 @@ class Account:
     vsi: str
     port: PortId | None
     type: VsiTypeKey
-    counts: dict[Key, Count] = field(default_factory=dict)
-    base: dict[Direction, Count] = field(default_factory=dict)
+    counts: dict[AccountKey, CounterValue] = field(default_factory=dict)
+    base: dict[Direction, CounterValue] = field(default_factory=dict)
     tallies: list[Tally] = field(default_factory=list)
     read: float | None = None
     changed: bool = False
 
-    def take(self, tally: Tally, slot: int, reading: Reading) -> None:
+    def take(self, tally: Tally, slot: int, reading: CounterReading) -> None:
         """Take a reading of one of its counters."""
         key = tally.keys.get(slot)
         if key is None:
@@ -116,8 +116,8 @@ class Account:
         tally.read = True
         fresh = since(tally.last.get(slot), reading)
         tally.last[slot] = reading
-        if fresh != Count():
-            self.counts[key] = self.counts.get(key, Count()).plus(fresh)
+        if fresh != CounterValue():
+            self.counts[key] = self.counts.get(key, CounterValue()).plus(fresh)
             self.changed = True
 
     @property
@@ -128,19 +128,19 @@ class Account:
         """
         return all(tally.read or tally.retired is not None for tally in self.tallies)
 
-    def total(self, direction: Direction) -> Count:
+    def total(self, direction: Direction) -> CounterValue:
         """What went on, base included."""
-        return self._sum(direction, True).plus(self.base.get(direction, Count()))
+        return self._sum(direction, True).plus(self.base.get(direction, CounterValue()))
 
-    def refused(self, direction: Direction) -> Count:
+    def refused(self, direction: Direction) -> CounterValue:
         """What the ACL has refused."""
         return self._sum(direction, False)
 
-    def guarded(self, direction: Direction) -> Count:
+    def guarded(self, direction: Direction) -> CounterValue:
         """What guards have dropped."""
         return _sum(count for key, count in self.counts.items() if _is_guarded(key) and key.direction is direction)
 
-    def earlier(self, direction: Direction, passed: bool = True) -> Count:
+    def earlier(self, direction: Direction, passed: bool = True) -> CounterValue:
         """The part of it that rules of other types have counted."""
         return _sum(
             count for key, count in self.counts.items() if _is(key, direction, passed) and key.type != self.type
@@ -151,23 +151,23 @@ class Account:
         self.type = new
         needed = {new, *(key.type for tally in self.tallies for key in tally.keys.values())}
         for key in [one for one in self.counts if one.type is not None and one.type not in needed]:
-            folded = Key(None, key.direction, GUARDED if _is_guarded(key) else 0, key.passed)
-            self.counts[folded] = self.counts.get(folded, Count()).plus(self.counts.pop(key))
+            folded = AccountKey(None, key.direction, GUARDED if _is_guarded(key) else 0, key.passed)
+            self.counts[folded] = self.counts.get(folded, CounterValue()).plus(self.counts.pop(key))
 
-    def _sum(self, direction: Direction, passed: bool) -> Count:
+    def _sum(self, direction: Direction, passed: bool) -> CounterValue:
         return _sum(count for key, count in self.counts.items() if _is(key, direction, passed))
 
 
-def _is(key: Key, direction: Direction, passed: bool) -> bool:
+def _is(key: AccountKey, direction: Direction, passed: bool) -> bool:
     return key.direction is direction and key.passed is passed and not _is_guarded(key)
 
 
-def _is_guarded(key: Key) -> bool:
+def _is_guarded(key: AccountKey) -> bool:
     return key.number == GUARDED
 
 
-def _sum(counts: Iterable[Count]) -> Count:
-    total = Count()
+def _sum(counts: Iterable[CounterValue]) -> CounterValue:
+    total = CounterValue()
     for count in counts:
         total = total.plus(count)
     return total
@@ -213,19 +213,19 @@ def _account(
         vsi,
         None if port is None else PortId(*port),
         VsiTypeKey(*key),
-        {_unpack(packed): Count(packets, octets) for packed, packets, octets in counts},
-        {Direction(direction): Count(packets, octets) for direction, packets, octets in base},
+        {_unpack(packed): CounterValue(packets, octets) for packed, packets, octets in counts},
+        {Direction(direction): CounterValue(packets, octets) for direction, packets, octets in base},
         [_unpack_tally(*one) for one in tallies],
     )
 
 
-def _pack(key: Key) -> list[object]:
+def _pack(key: AccountKey) -> list[object]:
     return [None if key.type is None else list(key.type), int(key.direction), key.number, key.passed]
 
 
-def _unpack(fields: list[Any]) -> Key:
+def _unpack(fields: list[Any]) -> AccountKey:
     of, direction, number, passed = fields
-    return Key(None if of is None else VsiTypeKey(*of), Direction(direction), number, passed)
+    return AccountKey(None if of is None else VsiTypeKey(*of), Direction(direction), number, passed)
 
 
 def _pack_tally(tally: Tally) -> list[object]:
@@ -240,7 +240,7 @@ def _unpack_tally(dpid: int, vsi_index: int, generation: int, keys: list[Any], l
         vsi_index,
         generation,
         {slot: _unpack(key) for slot, key in keys},
-        {slot: Reading(Count(packets, octets), age) for slot, packets, octets, age in last},
+        {slot: CounterReading(CounterValue(packets, octets), age) for slot, packets, octets, age in last},
         retired=0,
         read=False,
     )
