@@ -182,7 +182,8 @@ def _shape(line: str) -> str:
 
 def rig_for(folder: Path, timers: Timers = QUICK) -> Rig:
     """Roamers' stations with the shortest timers, so that what has to expire does so while we wait, or with others."""
-    return Rig(folder, dict.fromkeys(PLACES, timers))
+    # Bystanders say again what they hold before the rules of a lost state, which nobody claims, are swept.
+    return Rig(folder, dict.fromkeys(HOMES.values(), Timers()) | dict.fromkeys(PLACES, timers))
 
 
 def main() -> None:
