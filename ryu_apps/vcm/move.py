@@ -175,19 +175,19 @@ class MoveState(Enum):
     COPYING = "copying"
     BOOTING = "booting"
     SUSPENDING = "suspending"
-    LETTING_GO = "source lets go"
+    DEASSOCIATING_SOURCE = "de-associating source"
     ASSOCIATING = "associating"
     RESUMING = "resuming"
     CLEARING = "source clears up"
     CANCELLING = "cancelling"
     RELEASING = "releasing"
-    TURNING = "to be turned back"
+    ROLLING_BACK = "rolling back"
     WITHDRAWING = "withdrawing"
     RETURNING = "returning"
     DONE = "done"
     HALTED = "halted"
     REFUSED = "refused"
-    STRANDED = "stranded"
+    FAILED = "failed"
 
 
 class MoveInput(Enum):
@@ -212,24 +212,26 @@ class MoveInput(Enum):
     _COPYING,
     _BOOTING,
     _SUSPENDING,
-    _LETTING_GO,
+    _DEASSOCIATING_SOURCE,
     _ASSOCIATING,
     _RESUMING,
     _CLEARING,
     _CANCELLING,
     _RELEASING,
-    _TURNING,
+    _ROLLING_BACK,
     _WITHDRAWING,
     _RETURNING,
     _DONE,
     _HALTED,
     _REFUSED,
-    _STRANDED,
+    _FAILED,
 ) = MoveState
 
-ENDS = frozenset({_DONE, _HALTED, _REFUSED, _STRANDED})
+ENDS = frozenset({_DONE, _HALTED, _REFUSED, _FAILED})
 #: In these the VM is, or may be, underway: it runs at neither end.
-_UNDERWAY = frozenset({_BOOTING, _SUSPENDING, _LETTING_GO, _ASSOCIATING, _RESUMING, _TURNING, _WITHDRAWING, _RETURNING})
+_UNDERWAY = frozenset(
+    {_BOOTING, _SUSPENDING, _DEASSOCIATING_SOURCE, _ASSOCIATING, _RESUMING, _ROLLING_BACK, _WITHDRAWING, _RETURNING}
+)
 
 
 class Move:
@@ -422,7 +424,7 @@ class Move:
         """Say what was tried."""
         return self._rest(now, event.reason)
 
-    def _end_stranded(self, event: StepFailed, now: float) -> list[Do]:
+    def _end_failed(self, event: StepFailed, now: float) -> list[Do]:
         """Say that the VM runs nowhere."""
         return self._rest(now, f"runs nowhere: {event.reason}")
 
@@ -452,7 +454,7 @@ class Move:
         match event:
             case Halt():
                 self.halted = True
-            case StepFailed(reason=reason) if self.state not in (_CANCELLING, _TURNING):
+            case StepFailed(reason=reason) if self.state not in (_CANCELLING, _ROLLING_BACK):
                 self.tried[self.node] = reason
             case DeadlinePassed():
                 self.tried[self.node] = f"no answer in {PATIENCE:g} s"
@@ -490,23 +492,23 @@ _COMMON: _Rows = {
     (_ASSOCIATING, MoveInput.DONE): (Move._resume, _RESUMING),
     (_ASSOCIATING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
     (_ASSOCIATING, MoveInput.LATE): (Move._release, _WITHDRAWING),
-    (_ASSOCIATING, MoveInput.HALT): (Move._remember, _TURNING),
+    (_ASSOCIATING, MoveInput.HALT): (Move._remember, _ROLLING_BACK),
     (_RESUMING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
     (_RESUMING, MoveInput.HALT): (Move._too_late, _RESUMING),
     # The way back of what has been suspended, or booted.
-    (_TURNING, MoveInput.DONE): (Move._release, _WITHDRAWING),
-    (_TURNING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
-    (_TURNING, MoveInput.LATE): (Move._release, _WITHDRAWING),
-    (_TURNING, MoveInput.HALT): (Move._stay, _TURNING),
+    (_ROLLING_BACK, MoveInput.DONE): (Move._release, _WITHDRAWING),
+    (_ROLLING_BACK, MoveInput.FAILED): (Move._release, _WITHDRAWING),
+    (_ROLLING_BACK, MoveInput.LATE): (Move._release, _WITHDRAWING),
+    (_ROLLING_BACK, MoveInput.HALT): (Move._stay, _ROLLING_BACK),
     (_WITHDRAWING, MoveInput.DONE): (Move._put_back, _RETURNING),
     (_WITHDRAWING, MoveInput.FAILED): (Move._put_back, _RETURNING),
     (_WITHDRAWING, MoveInput.HALT): (Move._remember, _WITHDRAWING),
     (_RETURNING, MoveInput.DONE): (Move._back, _WAITING),
     (_RETURNING, MoveInput.FAILED): (Move._try_again, _RETURNING),
     (_RETURNING, MoveInput.LATE): (Move._put_back, _RETURNING),
-    (_RETURNING, MoveInput.FAILED_AGAIN): (Move._end_stranded, _STRANDED),
+    (_RETURNING, MoveInput.FAILED_AGAIN): (Move._end_failed, _FAILED),
     (_RETURNING, MoveInput.HALT): (Move._remember, _RETURNING),
-    **{(end, MoveInput.HALT): (Move._stay, end) for end in (_DONE, _HALTED, _REFUSED, _STRANDED)},
+    **{(end, MoveInput.HALT): (Move._stay, end) for end in (_DONE, _HALTED, _REFUSED, _FAILED)},
 }
 
 #: A living VM, until it is suspended.
@@ -517,7 +519,7 @@ _ALIVE: _Rows = {
     (_COPYING, MoveInput.LAPSED): (Move._cancel, _CANCELLING),
     (_COPYING, MoveInput.HALT): (Move._cancel, _CANCELLING),
     (_SUSPENDING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
-    (_SUSPENDING, MoveInput.HALT): (Move._remember, _TURNING),
+    (_SUSPENDING, MoveInput.HALT): (Move._remember, _ROLLING_BACK),
 }
 
 #: The destination associates the moment it holds the last pages; the source lets go afterwards.
@@ -531,10 +533,10 @@ _MINIMIZE_LATENCY: _Rows = {
 
 #: The source has let go, confirmed, before the destination associates: never two owners.
 _SAFEST_EXCHANGE: _Rows = {
-    (_SUSPENDING, MoveInput.DONE): (Move._let_go, _LETTING_GO),
-    (_LETTING_GO, MoveInput.DONE): (Move._associate, _ASSOCIATING),
-    (_LETTING_GO, MoveInput.FAILED): (Move._release, _WITHDRAWING),
-    (_LETTING_GO, MoveInput.HALT): (Move._remember, _TURNING),
+    (_SUSPENDING, MoveInput.DONE): (Move._let_go, _DEASSOCIATING_SOURCE),
+    (_DEASSOCIATING_SOURCE, MoveInput.DONE): (Move._associate, _ASSOCIATING),
+    (_DEASSOCIATING_SOURCE, MoveInput.FAILED): (Move._release, _WITHDRAWING),
+    (_DEASSOCIATING_SOURCE, MoveInput.HALT): (Move._remember, _ROLLING_BACK),
     (_RESUMING, MoveInput.DONE): (Move._finish, _DONE),
 }
 
@@ -543,14 +545,14 @@ _RESTART: _Rows = {
     (_RESERVED, MoveInput.START): (Move._boot, _BOOTING),
     (_BOOTING, MoveInput.DONE): (Move._associate, _ASSOCIATING),
     (_BOOTING, MoveInput.FAILED): (Move._release, _WITHDRAWING),
-    (_BOOTING, MoveInput.HALT): (Move._remember, _TURNING),
+    (_BOOTING, MoveInput.HALT): (Move._remember, _ROLLING_BACK),
     (_RESUMING, MoveInput.DONE): (Move._finish, _DONE),
     (_RESERVED, MoveInput.LOST): (Move._boot, _BOOTING),
     (_COPYING, MoveInput.LOST): (Move._boot, _BOOTING),
     # It is not known whether all of the last pages have come.
     (_SUSPENDING, MoveInput.LOST): (Move._release, _WITHDRAWING),
     # They have.
-    (_LETTING_GO, MoveInput.LOST): (Move._associate, _ASSOCIATING),
+    (_DEASSOCIATING_SOURCE, MoveInput.LOST): (Move._associate, _ASSOCIATING),
     (_CLEARING, MoveInput.LOST): (Move._finish, _DONE),
     (_RETURNING, MoveInput.LOST): (Move._put_back, _RETURNING),
     **{
@@ -562,7 +564,7 @@ _RESTART: _Rows = {
             _RELEASING,
             _ASSOCIATING,
             _RESUMING,
-            _TURNING,
+            _ROLLING_BACK,
             _WITHDRAWING,
         )
     },

@@ -133,7 +133,7 @@ class PlanModel(RuleBasedStateMachine):
         for name in self.cluster.vms:
             newest = self.played.orchestrator.newest(name)
             assert not truth.reserved[name], f"{name} has a place kept"
-            if newest is not None and newest.state is MoveState.STRANDED:
+            if newest is not None and newest.state is MoveState.FAILED:
                 continue
             where = truth.running[name]
             if where is None:

@@ -237,7 +237,7 @@ class Campaign:
         newest = self.manager.orchestrator.newest(vm)
         if newest is None:
             return self._loaded.inventory.vms[vm].at
-        if newest.state is MoveState.STRANDED:
+        if newest.state is MoveState.FAILED:
             return None
         place = newest.node if newest.state is MoveState.DONE else newest.source
         return None if place in self.manager.hands.deaths else place

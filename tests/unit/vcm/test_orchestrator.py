@@ -104,7 +104,7 @@ def test_a_bridge_that_does_not_answer_is_given_up_and_told_to_forget() -> None:
     assert played.places()["vm1"] not in ("hv1", silent.node)
 
 
-def test_a_vm_that_cannot_return_at_once_is_tried_again_and_stranded_in_the_end() -> None:
+def test_a_vm_that_cannot_return_at_once_is_tried_again_and_failed_in_the_end() -> None:
     played = evacuation(parallel=1)
     played.refuse = {(MoveStep.ASSOCIATE, node): "no" for node in ("hv3", "hv4")} | {
         (MoveStep.RETURN, "hv3"): "not now"
@@ -113,7 +113,7 @@ def test_a_vm_that_cannot_return_at_once_is_tried_again_and_stranded_in_the_end(
     assert played.orchestrator.moves[0].state is MoveState.RETURNING
     played.run()
     assert [do.step for do in played.done if do.vm == "vm1"].count(MoveStep.RETURN) == 5
-    assert MoveState.STRANDED in states(played)
+    assert MoveState.FAILED in states(played)
     assert "runs nowhere: not now" in played.orchestrator.moves[0].log[-1].text
 
 
