@@ -1,7 +1,8 @@
-"""What tells a network of other people's switches and hosts where an end station is now.
+"""Frames that announce an end station's new location to switches and hosts beyond the fabric.
 
-The same three that a hypervisor or a guest sends after a move.  Only built here, never read: a
-bridge does not care what anybody announces to it.  Unicast addresses are the caller's business.
+The three frames that a hypervisor or a guest sends after a move: RARP, gratuitous ARP, unsolicited
+neighbour advertisement.  Built here and never decoded: the bridge takes the location of a VSI from VDP,
+not from announcements.  The caller makes sure that the addresses are unicast.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ _NEIGHBOUR = Struct("!BBHI16sBB6s")
 
 
 def reverse_arp(mac: int) -> Frame:
-    """RARP "who am I" (RFC 903) as QEMU sends it: from and about ``mac``, no protocol address."""
+    """A RARP request (RFC 903) as QEMU sends it: sender and target are ``mac``, no protocol address."""
     own = mac.to_bytes(6)
     return Frame(BROADCAST, mac, ETHERTYPE_RARP, _arp(_REQUEST_REVERSE, own, bytes(4), own))
 
 
 def gratuitous_arp(mac: int, address: IPv4Address) -> Frame:
-    """An ARP request (RFC 826) for the sender's own address: RFC 5227 2.3 calls it ARP announcement."""
+    """An ARP request (RFC 826) for the sender's own address: the ARP announcement of RFC 5227 2.3."""
     return Frame(BROADCAST, mac, ETHERTYPE_ARP, _arp(_REQUEST, mac.to_bytes(6), address.packed, bytes(6)))
 
 
 def neighbour_advertisement(mac: int, address: IPv6Address) -> Frame:
     """An unsolicited neighbour advertisement to all nodes (RFC 4861 7.2.6), override flag set.
 
-    Not from a router and not solicited; hop limit 255, or nobody would believe it (7.1.2).
+    R and S flags clear; hop limit 255, without which receivers discard it (7.1.2).
     """
     option = _TARGET_LINK_LAYER, 1, mac.to_bytes(6)
     blank = _NEIGHBOUR.pack(_ADVERTISEMENT, 0, 0, _OVERRIDE, address.packed, *option)
@@ -59,7 +60,7 @@ def _arp(operation: int, own: bytes, address: bytes, target: bytes) -> bytes:
 
 
 def _checksum(data: bytes) -> int:
-    """RFC 1071, of an even number of octets."""
+    """The Internet checksum (RFC 1071) of an even number of octets."""
     total = sum(int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)

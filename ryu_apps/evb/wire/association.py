@@ -1,7 +1,7 @@
-"""Association TLVs: what a station asks for a VSI and what the bridge answers (802.1Q 41.2.2).
+"""Association TLVs: a station's request for a VSI and the bridge's response (802.1Q 41.2.2).
 
-A response is the request with another status octet, the VIDs the bridge chose, and nothing else
-changed; that is why answers are made from requests here and never from scratch.
+A response is the request with another status octet and the VIDs the bridge chose; every other octet is
+copied.  Responses are therefore made from requests, never from scratch.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ryu_apps.evb.wire.vsi_id import VSI_ID_FORMATS, VsiId
 
 #: Status and type id (8 + 24 bits), version, VSIID format, VSIID.
 _HEAD = Struct("!IBB16s")
-#: Where the number of filter entries stands.
+#: Offset of the number of filter entries.
 _COUNT_AT = FIXED_PART - 2
 
 
 class VdpMode(IntEnum):
-    """What an association TLV asks for; the value is the TLV type."""
+    """Request type of an association TLV; the value is the TLV type."""
 
     PREASSOCIATE = 1
     PREASSOCIATE_RR = 2
@@ -34,14 +34,14 @@ class VdpMode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Association:
-    """One well-formed association TLV; the subclasses say of which type.
+    """One well-formed association TLV; a subclass for each type.
 
     Attributes:
         status: request or response status.
         type_id: VSI Type ID, 24 bits.
         version: VSI Type ID version, 8 bits.
-        vsi_id: which VSI.
-        filter_info: what it asks for, or in a response got.
+        vsi_id: the VSI.
+        filter_info: VIDs, MAC addresses and groups requested; in a response, those granted.
     """
 
     MODE: ClassVar[VdpMode]
@@ -55,7 +55,7 @@ class Association:
 
     def __post_init__(self) -> None:
         if not (0 <= self.type_id <= 0xFFFFFF and 0 <= self.version <= 0xFF):
-            raise ValueError(f"no such VSI type: {self.type_id} version {self.version}")
+            raise ValueError(f"VSI type out of range: {self.type_id} version {self.version}")
 
     @property
     def is_response(self) -> bool:
@@ -72,17 +72,17 @@ class Association:
         return self.as_mode(self.MODE, status, filter_info)
 
     def unsolicited_deassociate(self) -> Association:
-        """What tells the station that its VSI is gone: status octet 0, everything else copied."""
+        """The bridge's own De-Associate for this VSI: status octet 0, everything else copied."""
         return self.as_mode(VdpMode.DEASSOCIATE, RequestStatus())
 
     def as_mode(self, mode: VdpMode, status: Status, filter_info: FilterInfo | None = None) -> Association:
         """The same VSI in a TLV of another type."""
-        kind = ASSOCIATIONS[mode]
-        return kind(status, self.type_id, self.version, self.vsi_id, filter_info or self.filter_info)
+        tlv_class = ASSOCIATIONS[mode]
+        return tlv_class(status, self.type_id, self.version, self.vsi_id, filter_info or self.filter_info)
 
 
 class PreAssociate(Association):
-    """Is the type known and the filter acceptable?  Forward nothing."""
+    """Check that the type exists and the filter is acceptable; no traffic is forwarded."""
 
     __slots__ = ()
     MODE = VdpMode.PREASSOCIATE
@@ -90,7 +90,7 @@ class PreAssociate(Association):
 
 
 class PreAssociateRR(Association):
-    """As Pre-Associate, and reserve what Associate will need."""
+    """Pre-Associate, and reserve the resources that Associate will need."""
 
     __slots__ = ()
     MODE = VdpMode.PREASSOCIATE_RR
@@ -106,7 +106,7 @@ class Associate(Association):
 
 
 class DeAssociate(Association):
-    """The VSI leaves; without the ACK bit from a bridge, the bridge has ended it."""
+    """End of the association; sent by a bridge without the ACK bit: the bridge has ended it."""
 
     __slots__ = ()
     MODE = VdpMode.DEASSOCIATE
@@ -115,18 +115,18 @@ class DeAssociate(Association):
 
 #: TLV type -> class.
 ASSOCIATIONS: dict[int, type[Association]] = {
-    kind.TYPE: kind for kind in (PreAssociate, PreAssociateRR, Associate, DeAssociate)
+    tlv_class.TYPE: tlv_class for tlv_class in (PreAssociate, PreAssociateRR, Associate, DeAssociate)
 }
 
 
 @dataclass(frozen=True, slots=True)
 class MalformedAssociation:
-    """An association TLV whose fixed 25 octets can be read but that makes no sense.
+    """An association TLV that has its fixed 25 octets but an invalid format or length.
 
     Attributes:
-        mode: which of the four it is.
+        mode: its request type.
         octets: its value as received.
-        reason: what is wrong, for a log line; not part of the comparison.
+        reason: the fault, for a log line; not part of the comparison.
     """
 
     mode: VdpMode
@@ -135,7 +135,7 @@ class MalformedAssociation:
 
     def __post_init__(self) -> None:
         if len(self.octets) < FIXED_PART:
-            raise ValueError(f"{len(self.octets)} octets cannot be answered")
+            raise ValueError(f"{len(self.octets)} octets are less than the fixed part of an association TLV")
         check_tlv(self.mode, len(self.octets))
 
     @property
@@ -144,7 +144,7 @@ class MalformedAssociation:
 
     @property
     def length_wrapped(self) -> bool:
-        """More entries than any TLV can carry: the length field has wrapped, what follows is not framed."""
+        """True if the count exceeds one TLV: the 9-bit length has wrapped, the octets behind are not framed."""
         code, count = self.octets[_COUNT_AT - 1], int.from_bytes(self.octets[_COUNT_AT:FIXED_PART])
         return code in ENTRY_FORMATS and count > max_entries(code)
 
@@ -153,7 +153,7 @@ class MalformedAssociation:
         return encode_tlv(self.mode, self.octets)
 
     def answer(self) -> MalformedAssociation:
-        """The response "invalid format": the octets as they came, without entries if those were cut off."""
+        """The response "invalid format": the octets as received, without entries if those were cut off."""
         octets = self.octets[1:_COUNT_AT] + bytes(2) if self.length_wrapped else self.octets[1:]
         status = ResponseStatus(VdpError.INVALID_FORMAT).encode()
         return MalformedAssociation(self.mode, bytes((status,)) + octets, self.reason)

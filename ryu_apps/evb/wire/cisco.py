@@ -1,6 +1,7 @@
 """Cisco's organizational TLVs (OUI 00-00-0C), which lldpad sends behind an association TLV.
 
-They name the VM and its address; nothing depends on them, a status page and anti-spoofing like them.
+They carry the VM's name and addresses.  REST shows them, anti-spoofing uses the addresses; an association
+without them is complete.
 """
 
 from __future__ import annotations
@@ -49,10 +50,11 @@ class L3Address:
 
 
 def decode(tlv: OrganizationalTlv) -> VmName | L3Address | None:
-    """What a TLV says; None when it is another organization's or of another subtype.
+    """Decode a TLV; None for another organization or another subtype.
 
     Raises:
-        WireError: one of ours with a wrong length, format or character; offsets count behind the OUI.
+        WireError: a subtype decoded here with a wrong length, format or character; offsets count from
+            behind the OUI.
     """
     if tlv.oui != CISCO_OUI or not tlv.info:
         return None

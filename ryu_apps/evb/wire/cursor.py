@@ -1,7 +1,7 @@
 """A cursor that cannot read past its bound.
 
-Every decoder of this package reads through it, so that "never past the end" is shown once, here, and
-an octet that is missing or left over is a :class:`WireError` that names field and offset.
+Every decoder of this package reads through it: the bound is checked in one place, and a missing or
+left-over octet is a :class:`WireError` with field and offset.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Cursor:
     def restrict(self, count: int, field: str = "") -> Cursor:
         """A cursor over the next ``count`` octets; offsets in its errors stay those of the whole.
 
-        As a context manager it demands that all of them are read::
+        As a context manager it raises WireError unless all of them are read::
 
             with cursor.restrict(length, "value") as value:
                 ...
@@ -75,7 +75,7 @@ class Cursor:
         return inner
 
     def error(self, reason: str, field: str = "", back: int = 0) -> WireError:
-        """A WireError about the octets that begin ``back`` octets before this place."""
+        """A WireError about the octets that begin ``back`` octets before the current offset."""
         return WireError(reason, field=field, offset=self.offset - back)
 
     def __enter__(self) -> Cursor:
@@ -88,7 +88,7 @@ class Cursor:
             raise self.error(f"{self.remaining} of {self._end - self._start} octets left over")
 
     def _advance(self, count: int, field: str) -> int:
-        """Step over ``count`` octets; where they begin."""
+        """Step over ``count`` octets and return the offset of the first."""
         begin = self.offset
         if not 0 <= count <= self._end - begin:
             raise self.error(f"{count} octets wanted, {self._end - begin} left", field)

@@ -1,6 +1,6 @@
 """Edge Control Protocol data units (802.1Q clause 43): four octets that make VDP reliable.
 
-Knows the octets only; acknowledging, repeating and pacing are the protocol layer's.
+Encoding and decoding only; acknowledgement, retransmission and pacing are in ``protocol.ecp``.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from ryu_apps.evb.wire.cursor import Cursor
 
 ECP_VERSION = 1
 SUBTYPE_VDP = 1
-#: Port extender control and status protocol; nothing here speaks it.
+#: Port extender control and status protocol (802.1BR); not implemented.
 SUBTYPE_PE_CSP = 2
 
 _HEADER = Struct("!HH")
 
 
 class EcpOp(IntEnum):
-    """What an ECPDU is; the two other codes of the field mean nothing."""
+    """Operation of an ECPDU; the two other codes of the field are undefined."""
 
     REQUEST = 0
     ACK = 1
@@ -39,7 +39,7 @@ class Ecpdu:
         subtype: upper-layer protocol, 10 bits.
         sequence: 16 bits.
         payload: the upper layer's data unit; behind an acknowledgement only padding.
-        version: 4 bits; anything but 1 is for the receiver to ignore.
+        version: 4 bits; a receiver ignores ECPDUs of other versions than 1.
     """
 
     op: EcpOp
@@ -50,7 +50,7 @@ class Ecpdu:
 
     def __post_init__(self) -> None:
         if not (0 <= self.version <= 0xF and 0 <= self.subtype <= 0x3FF and 0 <= self.sequence <= 0xFFFF):
-            raise ValueError(f"no such ECP header: {self.version} {self.subtype} {self.sequence}")
+            raise ValueError(f"ECP header out of range: {self.version} {self.subtype} {self.sequence}")
 
     @classmethod
     def decode(cls, data: bytes) -> Self:

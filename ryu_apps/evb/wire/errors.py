@@ -1,13 +1,15 @@
-"""The one error of the wire layer: the peer sent octets that mean nothing."""
+"""The error of the wire layer: received octets that do not follow the standard."""
 
 from __future__ import annotations
 
 
 class WireError(ValueError):
-    """Received octets do not follow the standard.  The sender is at fault: count it and go on.
+    """Received octets do not follow the standard.
+
+    The sender is at fault: the receiver counts the frame, drops it and continues.
 
     Attributes:
-        reason: what is wrong, for a log line.
+        reason: the fault, for a log line.
         field: the field that was being read.
         offset: octets from the start of the data handed to the decoder.
     """

@@ -1,4 +1,4 @@
-"""Ethernet frames that a bridge sends and receives itself: what LLDP and ECP travel in."""
+"""Ethernet frames that the bridge itself sends and receives: they carry LLDP, ECP and announcements."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Frame:
     Attributes:
         dst, src: 48-bit addresses.
         ethertype: 16 bits.
-        payload: everything behind, padding included.
+        payload: everything behind the ethertype, padding included.
     """
 
     dst: int
@@ -46,11 +46,13 @@ class Frame:
 
     def __post_init__(self) -> None:
         if not (0 <= self.dst <= MAC_MAX and 0 <= self.src <= MAC_MAX and 0 <= self.ethertype <= 0xFFFF):
-            raise ValueError(f"no such Ethernet header: {self.dst:#x} {self.src:#x} {self.ethertype:#x}")
+            raise ValueError(f"Ethernet header out of range: {self.dst:#x} {self.src:#x} {self.ethertype:#x}")
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read a frame.  Short ones are legal: stations send ECP acknowledgements of 18 octets.
+        """Read a frame.
+
+        Frames below the minimum size are accepted: stations send ECP acknowledgements of 18 octets.
 
         Raises:
             WireError: less than a header.
@@ -63,8 +65,9 @@ class Frame:
         """The octets of the frame.
 
         Args:
-            pad: zeros up to the minimum size of the medium, which holds without the tag too.
-            vid: 12 bits; a tag with it, None for none.
+            pad: append zeros up to the minimum size of the medium, which the frame keeps when a switch
+                removes the tag.
+            vid: 12 bits; VID of the tag, None for an untagged frame.
         """
         dst, src = self.dst, self.src
         header = _HEADER.pack(dst >> 32, dst & 0xFFFFFFFF, src >> 32, src & 0xFFFFFFFF, self.ethertype)

@@ -1,6 +1,6 @@
-"""The EVB TLV (802.1Q D.2.12): what bridge and station can do and which timers they propose.
+"""The EVB TLV (802.1Q D.2.12): capabilities of bridge and station and the timers they propose.
 
-Each side writes its own half and copies the other's; agreement is the protocol layer's.
+Each side writes its own half and copies the other's; the agreement is made in ``protocol.evb``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _ROL = 0x20
 
 
 class EvbMode(IntEnum):
-    """What the sender is."""
+    """Role of the sender."""
 
     NOT_SUPPORTED = 0
     BRIDGE = 1
@@ -30,13 +30,13 @@ _MODES = tuple(EvbMode)
 
 
 class RrStatus(IntEnum):
-    """RRSTAT: what the station knows of reflective relay."""
+    """RRSTAT: reflective relay as the station has learned it from the bridge."""
 
     INACTIVE = 0
     ACTIVE = 1
     RESERVED = 2
     UNKNOWN = 3
-    """Nothing heard from the bridge yet."""
+    """No EVB TLV of the bridge received yet."""
 
 
 _RRSTATS = tuple(RrStatus)
@@ -48,14 +48,14 @@ class EvbTlv:
 
     Attributes:
         bgid: bridge supports group ids.
-        rrcap: bridge can do reflective relay.
+        rrcap: bridge supports reflective relay.
         rrctr: bridge has switched it on at this port.
         sgid: station supports group ids.
         rrreq: station asks for reflective relay.
-        rrstat: what the station knows of it.
+        rrstat: reflective relay as the station has learned it.
         r: ECP retries, 0..7.
         rte: ECP acknowledge timer exponent, 0..31 (as rwd and rka: 10 us * 2^n).
-        mode: what the sender is.
+        mode: role of the sender.
         rol_rwd, rol_rka: the operational value came from the peer ("remote or local").
         rwd: resource wait delay exponent.
         rka: reinit keep alive exponent.

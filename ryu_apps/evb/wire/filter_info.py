@@ -1,7 +1,7 @@
-"""Filter info: which VIDs, MAC addresses and groups a VSI asks for (802.1Q 41.2.9).
+"""Filter info: VIDs, MAC addresses and groups that a VSI requests (802.1Q 41.2.9).
 
-Four entry formats, one class each.  VID 0 asks the bridge to choose; whether a VID or an address may
-be had is policy and not decided here.
+Four entry formats, one class each.  VID 0 lets the bridge choose; ``vsi.admission`` decides which VIDs and
+addresses are granted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def _check_group(group: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """What every entry has.
+    """The fields common to all entries.
 
     Attributes:
         vid: 12 bits, 0 = the bridge chooses.
@@ -47,11 +47,11 @@ class Tagged:
 
     def __post_init__(self) -> None:
         if not (0 <= self.vid <= 0xFFF and 0 <= self.pcp <= 7):
-            raise ValueError(f"no such VID or PCP: {self.vid} {self.pcp}")
+            raise ValueError(f"VID or PCP out of range: {self.vid} {self.pcp}")
 
     @property
     def tci(self) -> int:
-        """PS, PCP and VID as they stand on the wire."""
+        """PS, PCP and VID as the 16 bits on the wire."""
         return self.ps << 15 | self.pcp << 12 | self.vid
 
     def with_vid(self, vid: int, pcp: int | None = None) -> Self:
@@ -102,7 +102,7 @@ class MacVid(Tagged):
 
 @dataclass(frozen=True, slots=True)
 class GroupVid(Tagged):
-    """Format 3: a group (32 bits; lldpad loses the ones from 2^31 on) at a VID."""
+    """Format 3: a group (32 bits; lldpad loses group ids from 2^31 on) at a VID."""
 
     FORMAT: ClassVar[int] = 3
     LAYOUT: ClassVar[Struct] = Struct("!IH")
@@ -149,7 +149,7 @@ FilterEntry = Vid | MacVid | GroupVid | GroupMacVid
 
 #: Wire code -> class of the entries.
 ENTRY_FORMATS: dict[int, type[Vid] | type[MacVid] | type[GroupVid] | type[GroupMacVid]] = {
-    one.FORMAT: one for one in (Vid, MacVid, GroupVid, GroupMacVid)
+    entry_class.FORMAT: entry_class for entry_class in (Vid, MacVid, GroupVid, GroupMacVid)
 }
 
 
@@ -157,7 +157,7 @@ ENTRY_FORMATS: dict[int, type[Vid] | type[MacVid] | type[GroupVid] | type[GroupM
 class FilterInfo:
     """The filter of a VSI: entries of one format, in the station's order.
 
-    The order matters: a station compares the answer position by position.
+    The order matters: a station compares the response with its request position by position.
     """
 
     format: int
@@ -165,7 +165,7 @@ class FilterInfo:
 
     def __post_init__(self) -> None:
         if self.format not in ENTRY_FORMATS:
-            raise ValueError(f"no filter info format {self.format}")
+            raise ValueError(f"unknown filter info format {self.format}")
         if any(self.format != entry.FORMAT for entry in self.entries):
             raise ValueError(f"an entry is not of filter info format {self.format}")
         if len(self.entries) > max_entries(self.format):
@@ -200,5 +200,5 @@ class FilterInfo:
 
 
 def max_entries(code: int) -> int:
-    """How many entries of a format fit the 511 octets of a TLV."""
+    """Number of entries of a format that fit the 511 octets of a TLV."""
     return (MAX_VALUE - FIXED_PART) // ENTRY_FORMATS[code].LAYOUT.size

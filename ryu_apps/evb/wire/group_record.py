@@ -1,7 +1,7 @@
-"""What the reports of IGMPv3 and MLDv2 are made of, and the numbers both protocols write alike.
+"""Group records of IGMPv3 and MLDv2 reports, and the floating-point codes that both protocols share.
 
-A group record says which sources of one group a listener wants (RFC 3376 4.2.4, RFC 3810 5.2.5); the two
-protocols differ in the size of an address only.
+A group record has a listener's source filter for one group (RFC 3376 4.2.4, RFC 3810 5.2.5); the two
+protocols differ only in the size of an address.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ A = TypeVar("A", IPv4Address, IPv6Address)
 
 
 class RecordType(IntEnum):
-    """What a record tells of a group."""
+    """Type of a group record: current state or change of the source filter."""
 
     IS_INCLUDE = 1
-    """The state: these sources only."""
+    """State: these sources only."""
     IS_EXCLUDE = 2
-    """The state: all sources but these."""
+    """State: all sources but these."""
     TO_INCLUDE = 3
-    """A change: from now on these sources only; none of them is a leave."""
+    """Change: from now on these sources only; with no source it is a leave."""
     TO_EXCLUDE = 4
-    """A change: from now on all but these; none of them is a plain join."""
+    """Change: from now on all but these; with no source it is a plain join."""
     ALLOW = 5
-    """A change: these as well."""
+    """Change: these sources in addition."""
     BLOCK = 6
-    """A change: these no more."""
+    """Change: these sources no longer."""
 
 
-_KNOWN = {int(one): one for one in RecordType}
+_KNOWN = {int(code): code for code in RecordType}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class GroupRecord(Generic[A]):
     """One record of a report.
 
     Attributes:
-        type: a number that means nothing to us is kept as it came; such a record is to be ignored.
-        auxiliary: a multiple of four octets; nobody defines any.
+        type: an unknown number is kept as received; a receiver ignores such a record.
+        auxiliary: a multiple of four octets; undefined by either RFC.
     """
 
     type: RecordType | int
@@ -65,18 +65,18 @@ def decode_record(cursor: Cursor, address: Callable[[bytes], A], size: int) -> G
 
 
 def decode_addresses(cursor: Cursor, address: Callable[[bytes], A], size: int, count: int) -> tuple[A, ...]:
-    """Read ``count`` addresses; that there is room for all is settled before the first is read."""
+    """Read ``count`` addresses; the bound of all of them is checked before the first is read."""
     octets = cursor.take(size * count, "sources")
     return tuple(address(octets[at : at + size]) for at in range(0, len(octets), size))
 
 
 def packed(addresses: tuple[A, ...]) -> bytes:
-    """Addresses one behind the other."""
-    return b"".join(one.packed for one in addresses)
+    """The octets of addresses, concatenated."""
+    return b"".join(address.packed for address in addresses)
 
 
 def number_of(code: int, bits: int) -> int:
-    """What a code of 8 or 16 bits stands for: small numbers themselves, large ones as mantissa and exponent.
+    """The number for a code of 8 or 16 bits: small numbers themselves, large numbers as mantissa and exponent.
 
     RFC 3376 4.1.1 and 4.1.7 (8 bits: Max Resp Code, QQIC), RFC 3810 5.1.3 (16 bits: Maximum Response Code).
     """

@@ -1,7 +1,7 @@
-"""ICMP errors, and what they quote: the first octets of the packet that they are about (RFC 792, RFC 4443).
+"""ICMP errors and the packet that they quote: its first octets (RFC 792, RFC 4443).
 
-Only what is needed to lead an error to another end, or to have it come from one: whose packet it is about, and the
-same error about the same packet under other addresses (RFC 3022 4.3, RFC 5508 4.2).
+Limited to the translation of addresses (RFC 3022 4.3, RFC 5508 4.2): the ends of the quoted packet, and the same
+error with another source or destination.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _ETHERNET = Struct("!HIHIHHH")
 _TPID, _VID = 0x8100, 0xFFF
 #: Octets of an ICMP header with its second word: unused, or the path MTU.
 _ICMP = 8
-#: Where the quoted packet has its addresses, of what size, and its protocol.
+#: Of the quoted packet: offset and size of its addresses, and offset of its protocol.
 _QUOTED = {4: (12, 4, 9), 6: (8, 16, 6)}
-#: Where a quoted segment or datagram has its checksum, if so much is quoted.
+#: Offset of the checksum in a quoted segment or datagram, if the quotation reaches so far.
 _CHECKSUM_AT = {_TCP: 16, _UDP: 6}
 
 
@@ -45,7 +45,7 @@ class IcmpError:
         vid: of the tag.
         packet: the IP packet that carries it.
         protocol: of the quoted packet: TCP or UDP.
-        source, destination: ends of the quoted packet, which the error goes back to the source of.
+        source, destination: ends of the quoted packet; the error is sent to its source.
     """
 
     eth_dst: int
@@ -61,7 +61,7 @@ class IcmpError:
         """Read a frame.
 
         Raises:
-            WireError: it is none, is damaged, or quotes no ports.
+            WireError: not an ICMP error, damaged, or without quoted ports.
         """
         cursor = Cursor(data)
         dst_high, dst_low, src_high, src_low, tpid, tci, ethertype = cursor.unpack(_ETHERNET, "Ethernet header")
@@ -81,7 +81,7 @@ class IcmpError:
     def from_end(self, destination: End) -> IcmpError:
         """The same error about the same packet to another end of its IP version.
 
-        It is from that end if it was from the old one, and not from a router on the way there.
+        Its source address is replaced too if the old end sent it; the address of a router on the path stays.
         """
         sender = self.packet.source
         if sender == self.destination.address:
@@ -90,7 +90,7 @@ class IcmpError:
         return replace(self, packet=_checked(packet), destination=destination)
 
     def _quoting(self, end: End, which: int) -> bytes:
-        """The ICMP message with another source (0) or destination (1) of what it quotes; its checksum is to be set."""
+        """The ICMP message with another quoted source (0) or destination (1); its own checksum is not yet set."""
         version = _version(self.packet)
         quoted = bytearray(self.packet.payload[_ICMP:])
         at, size, _ = _QUOTED[version]
@@ -113,7 +113,7 @@ class IcmpError:
 
 
 def carries_icmp_error(data: bytes) -> bool:
-    """Whether a frame with one tag looks like one: IPv6 without extension headers, as a sender of errors has it."""
+    """Test a frame with one tag for an ICMP error; IPv6 only without extension headers, as kernels send errors."""
     ethertype, packet = int.from_bytes(data[16:18]), data[18:]
     if ethertype == ETHERTYPE_IPV4:
         return packet[9:10] == bytes([PROTO_ICMP])
@@ -133,13 +133,13 @@ def _between(packet: Ipv4 | Ipv6, source: IpAddress, destination: IpAddress, pay
 def _check(packet: Ipv4 | Ipv6, ethertype: int) -> None:
     wanted = PROTO_ICMP if ethertype == ETHERTYPE_IPV4 else PROTO_ICMPV6
     if packet.protocol != wanted or not packet.payload or packet.payload[0] not in TYPES[ethertype]:
-        raise WireError("no ICMP error", field="ICMP")
+        raise WireError("not an ICMP error", field="ICMP")
     if checksum(_pseudo_header(packet) + packet.payload):
         raise WireError("wrong checksum", field="ICMP")
 
 
 def _checked(packet: Ipv4 | Ipv6) -> Ipv4 | Ipv6:
-    """With the checksum that its ICMP message should have."""
+    """The packet with the checksum of its ICMP message set."""
     payload = packet.payload
     bare = payload[:2] + bytes(2) + payload[4:]
     right = checksum(_pseudo_header(packet) + bare).to_bytes(2)
@@ -147,7 +147,7 @@ def _checked(packet: Ipv4 | Ipv6) -> Ipv4 | Ipv6:
 
 
 def _pseudo_header(packet: Ipv4 | Ipv6) -> bytes:
-    """What the checksum of ICMPv6 covers besides (RFC 8200 8.1)."""
+    """The pseudo-header that the checksum of ICMPv6 covers (RFC 8200 8.1); empty for IPv4."""
     if isinstance(packet, Ipv4):
         return b""
     ends = packet.source.packed + packet.destination.packed
@@ -162,8 +162,8 @@ def _quoted(octets: bytes, version: int) -> tuple[int, End, End]:
         raise WireError("quotes no ports", field="ICMP", offset=_ICMP)
     if version == 4 and int.from_bytes(octets[6:8]) & 0x1FFF:
         raise WireError("quotes a later fragment", field="ICMP", offset=_ICMP)
-    source, destination = (ip_address(octets[one : one + size]) for one in (at, at + size))
-    numbers = (int.from_bytes(octets[one : one + 2]) for one in (ports, ports + 2))
+    source, destination = (ip_address(octets[offset : offset + size]) for offset in (at, at + size))
+    numbers = (int.from_bytes(octets[offset : offset + 2]) for offset in (ports, ports + 2))
     return octets[protocol_at], End(source, next(numbers)), End(destination, next(numbers))
 
 
@@ -172,15 +172,15 @@ def _ports_at(octets: bytes | bytearray, version: int) -> int:
 
 
 def _adjust(octets: bytearray, at: int, before: bytes, after: bytes, optional: bool = False) -> None:
-    """A checksum over what has changed (RFC 1624), if it is quoted; one that is optional and absent stays so."""
+    """Update a quoted checksum for changed octets (RFC 1624); an optional checksum of 0 (UDP, absent) stays 0."""
     if len(octets) < at + 2:
         return
     old = int.from_bytes(octets[at : at + 2])
     if optional and not old:
         return
     total = ~old & 0xFFFF
-    for one in range(0, len(before), 2):
-        total += (~int.from_bytes(before[one : one + 2]) & 0xFFFF) + int.from_bytes(after[one : one + 2])
+    for word in range(0, len(before), 2):
+        total += (~int.from_bytes(before[word : word + 2]) & 0xFFFF) + int.from_bytes(after[word : word + 2])
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     octets[at : at + 2] = (~total & 0xFFFF or (0xFFFF if optional else 0)).to_bytes(2)

@@ -1,6 +1,6 @@
-"""IGMP, versions 1 to 3: how an IPv4 host says which groups it wants (RFC 1112, RFC 2236, RFC 3376).
+"""IGMP, versions 1 to 3: group membership of IPv4 hosts (RFC 1112, RFC 2236, RFC 3376).
 
-Knows messages only; which IP packet they travel in is ``wire.membership``'s business.
+Messages only; ``wire.membership`` has the IP packet and the frame around them.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class IgmpType(IntEnum):
 
 
 _PLAIN_SIZE, _QUERY3_SIZE = 8, 12
-_PLAIN = {int(one): one for one in (IgmpType.QUERY, IgmpType.V1_REPORT, IgmpType.V2_REPORT, IgmpType.LEAVE)}
+_PLAIN = {int(code): code for code in (IgmpType.QUERY, IgmpType.V1_REPORT, IgmpType.V2_REPORT, IgmpType.LEAVE)}
 _SIZE = 4
-#: The address that stands for no group in particular.
+#: Group address of a general query.
 NO_GROUP = IPv4Address(0)
 
 IgmpRecord: TypeAlias = GroupRecord[IPv4Address]
@@ -40,8 +40,8 @@ class IgmpV1V2:
 
     Attributes:
         group: 0.0.0.0 in a general query.
-        max_response: of a version 2 query, in tenths of a second; 0 makes a query one of version 1.
-        trailer: octets that a later version may give a meaning; they count for the checksum.
+        max_response: of a version 2 query, in tenths of a second; a query with 0 is of version 1.
+        trailer: octets of a later version; the checksum covers them.
     """
 
     type: IgmpType
@@ -59,8 +59,8 @@ class Query3:
 
     Attributes:
         group: 0.0.0.0: a general query.
-        max_response_code, qqic: as codes, see ``group_record.number_of``; tenths of a second, seconds.
-        suppress: routers that hear it need not shorten their timers.
+        max_response_code, qqic: as codes, see ``group_record.number_of``; tenths of a second, and seconds.
+        suppress: routers that receive it do not shorten their timers.
         robustness: the querier's robustness variable, 0 if it does not fit.
         reserved: four bits.
     """
@@ -92,7 +92,7 @@ class Report3:
     def encode(self) -> bytes:
         head = bytes((IgmpType.V3_REPORT, self.reserved[0], 0, 0))
         count = self.reserved[1].to_bytes(2) + len(self.records).to_bytes(2)
-        return _summed(head + count + b"".join(one.encode() for one in self.records) + self.trailer)
+        return _summed(head + count + b"".join(record.encode() for record in self.records) + self.trailer)
 
 
 Igmp = IgmpV1V2 | Query3 | Report3

@@ -1,4 +1,4 @@
-"""IPv4 and IPv6 headers, as far as group membership messages need them: options kept, fragments refused."""
+"""IPv4 and IPv6 headers as group membership messages and ICMP errors need them: options kept, fragments refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IpAddress = IPv4Address | IPv6Address
 ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
 PROTO_HOP_BY_HOP, PROTO_IGMP, PROTO_ICMPV6 = 0, 2, 58
 
-#: Router Alert with value 0: "a router shall look at this" (RFC 2113; RFC 2711, where 0 means MLD).
+#: Router Alert with value 0: routers examine the packet (RFC 2113; RFC 2711, where 0 means MLD).
 ROUTER_ALERT_4 = b"\x94\x04\0\0"
 ROUTER_ALERT_6 = b"\x05\x02\0\0\x01\0"
 
@@ -26,7 +26,7 @@ _CHECKSUM_AT = 10
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071); 0 over data that carries a right one."""
+    """The Internet checksum (RFC 1071); 0 over data that includes its correct checksum."""
     padded = data + b"\0" * (len(data) % 2)
     total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     while total >> 16:
@@ -55,7 +55,7 @@ class Ipv4:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read what an Ethernet frame of type 0x0800 carries; padding behind the packet is left out.
+        """Read the payload of an Ethernet frame of type 0x0800; padding behind the packet is left out.
 
         Raises:
             WireError: not IPv4, damaged, or a fragment.
@@ -98,7 +98,7 @@ class Ipv6:
     """A whole IPv6 packet whose only extension may be hop-by-hop options.
 
     Attributes:
-        protocol: what the payload is, behind the options.
+        protocol: of the payload, behind the options.
         options: the hop-by-hop options, padding included, without the two octets before them; empty: none.
         traffic: traffic class and flow label, 28 bits.
     """
@@ -113,10 +113,10 @@ class Ipv6:
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read what an Ethernet frame of type 0x86dd carries; padding behind the packet is left out.
+        """Read the payload of an Ethernet frame of type 0x86dd; padding behind the packet is left out.
 
         Raises:
-            WireError: not IPv6, or shorter than it says.
+            WireError: not IPv6, or shorter than its payload length.
         """
         cursor = Cursor(data)
         first, length, following, hop_limit, source, destination = cursor.unpack(_V6, "IPv6 header")
@@ -142,7 +142,7 @@ class Ipv6:
 
     @property
     def router_alert(self) -> bool:
-        """Whether the options ask routers to look at the packet because of MLD."""
+        """True if the options have a Router Alert for MLD (RFC 2711)."""
         return _has_option(self.options, ROUTER_ALERT_6[:4])
 
 

@@ -1,6 +1,6 @@
-"""LLDP data units (802.1AB clause 8), as far as EVB needs them: who speaks, how long it holds, the EVB TLV.
+"""LLDP data units (802.1AB clause 8) as EVB needs them: chassis id, port id, time to live, the EVB TLV.
 
-All other TLVs are kept as they are.
+All other TLVs are kept as received.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ryu_apps.evb.wire.tlv import ORGANIZATIONAL, at_end, check_tlv, encode_tlv,
 
 CHASSIS_MAC, CHASSIS_LOCAL = 4, 7
 PORT_COMPONENT, PORT_INTERFACE_NAME = 2, 5
-#: A switch by its datapath id, as Ryu's own LLDP has it.
+#: Chassis id of a switch by its datapath id, as in the LLDPDUs of Ryu's topology discovery.
 _DPID = re.compile(rb"dpid:([0-9a-f]{16})\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class _Identifier:
-    """A subtype, 8 bits, and what it says, 1 to 255 octets."""
+    """A subtype, 8 bits, and a value, 1 to 255 octets."""
 
     TYPE: ClassVar[int]
 
@@ -31,7 +31,7 @@ class _Identifier:
 
     def __post_init__(self) -> None:
         if not (0 <= self.subtype <= 0xFF and 1 <= len(self.octets) <= 255):
-            raise ValueError(f"no such identifier: subtype {self.subtype}, {len(self.octets)} octets")
+            raise ValueError(f"identifier out of range: subtype {self.subtype}, {len(self.octets)} octets")
 
     @classmethod
     def of_value(cls, value: bytes) -> Self:
@@ -43,7 +43,7 @@ class _Identifier:
 
 
 class ChassisId(_Identifier):
-    """Which system speaks."""
+    """Identifier of the sending system."""
 
     __slots__ = ()
     TYPE = 1
@@ -54,7 +54,7 @@ class ChassisId(_Identifier):
 
 
 class LldpPortId(_Identifier):
-    """Which of its ports."""
+    """Identifier of the sending port."""
 
     __slots__ = ()
     TYPE = 2
@@ -66,7 +66,7 @@ class LldpPortId(_Identifier):
 
 @dataclass(frozen=True, slots=True)
 class Ttl:
-    """How long the neighbour's word holds, in seconds, 16 bits; 0 is a shutdown."""
+    """Validity of the sender's information in seconds, 16 bits; 0 is a shutdown."""
 
     TYPE: ClassVar[int] = 3
 
@@ -74,13 +74,13 @@ class Ttl:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seconds <= 0xFFFF:
-            raise ValueError(f"{self.seconds} s is no time to live")
+            raise ValueError(f"time to live of {self.seconds} s is out of range")
 
     @classmethod
     def of_value(cls, value: bytes) -> Self:
         """From the value of a TLV; ValueError unless it has two octets."""
         if len(value) != 2:
-            raise ValueError(f"{len(value)} octets of time to live where 2 are due")
+            raise ValueError(f"{len(value)} octets of time to live instead of 2")
         return cls(int.from_bytes(value))
 
     def encode(self) -> bytes:
@@ -89,7 +89,7 @@ class Ttl:
 
 @dataclass(frozen=True, slots=True)
 class OtherTlv:
-    """Any TLV that EVB has no use for."""
+    """Any TLV that EVB does not use."""
 
     type: int
     value: bytes
@@ -103,7 +103,7 @@ class OtherTlv:
 
 @dataclass(frozen=True, slots=True)
 class EndOfLldpdu:
-    """The last TLV with whatever pads the frame behind it."""
+    """The last TLV, with the padding of the frame behind it."""
 
     octets: bytes = b"\0\0"
 
@@ -129,7 +129,7 @@ class Lldpdu:
         """Read the payload of an Ethernet frame of ethertype 0x88CC.
 
         Raises:
-            WireError: a TLV is cut off, the three mandatory ones do not stand first, or a TLV that is
+            WireError: a TLV is cut off, the three mandatory TLVs are not the first, or a TLV that is
                 decoded here has a wrong length.
         """
         cursor = Cursor(data)
@@ -148,7 +148,7 @@ class Lldpdu:
 
     @property
     def neighbour(self) -> tuple[LldpTlv, LldpTlv]:
-        """Chassis id and port id: a change means that somebody else speaks."""
+        """Chassis id and port id: a change means another sender."""
         return self.tlvs[0], self.tlvs[1]
 
     @property
@@ -163,19 +163,19 @@ class Lldpdu:
 
 
 def bridge_lldpdu(mac: int, port_name: str, ttl: int, evb: EvbTlv | None) -> Lldpdu:
-    """What a bridge port sends; with ``ttl`` 0 and without ``evb`` it is a shutdown."""
+    """The LLDPDU of a bridge port; with ``ttl`` 0 and without ``evb`` it is a shutdown."""
     optional = () if evb is None else (evb,)
     return Lldpdu((ChassisId.of_mac(mac), LldpPortId.of_name(port_name), Ttl(ttl), *optional, EndOfLldpdu()))
 
 
 def switch_lldpdu(dpid: int, port_no: int, ttl: int) -> Lldpdu:
-    """What a port towards another switch says: datapath id and port number, as Ryu's topology discovery has them."""
+    """The LLDPDU of a trunk port: datapath id and port number, encoded as Ryu's topology discovery does."""
     chassis = ChassisId(CHASSIS_LOCAL, f"dpid:{dpid:016x}".encode())
     return Lldpdu((chassis, LldpPortId(PORT_COMPONENT, port_no.to_bytes(4)), Ttl(ttl), EndOfLldpdu()))
 
 
 def switch_port(lldpdu: Lldpdu) -> tuple[int, int] | None:
-    """Datapath id and port number that :func:`switch_lldpdu` says; None: somebody else speaks."""
+    """Datapath id and port number out of the LLDPDU of :func:`switch_lldpdu`; None for any other sender."""
     chassis, port = lldpdu.neighbour
     if not (isinstance(chassis, ChassisId) and isinstance(port, LldpPortId)):
         return None

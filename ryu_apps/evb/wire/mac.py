@@ -1,4 +1,4 @@
-"""MAC addresses: 48-bit integers inside, colon-separated lower-case text at the edges."""
+"""MAC addresses: 48-bit integers in the core, colon-separated lower-case text in files, logs and REST."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def mac_from_text(text: str) -> int:
         octets = bytes.fromhex("".join(parts))
     except ValueError:
         octets = b""
-    # fromhex skips white space: the count of octets tells.
+    # fromhex skips white space, so the count of octets is checked as well.
     if len(octets) != 6 or any(len(part) != 2 for part in parts):
         raise ValueError(f"{text!r} is not a MAC address")
     return int.from_bytes(octets)

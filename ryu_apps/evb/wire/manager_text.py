@@ -1,7 +1,7 @@
-"""VSI Manager IDs as people write them: 16 octets on the wire, many forms on paper.
+"""Text forms of VSI Manager IDs, which are 16 octets on the wire.
 
 As vdptool reads ``mgrid2``: digits of a hexadecimal number (dashes are ignored, so a UUID is one) fill the
-octets from the left, any other word is ASCII and zeros.  Beside those, an address as 802.1Q means it, IPv4
+octets from the left, any other word is ASCII and zeros.  In addition an address in the form of 802.1Q, IPv4
 mapped into IPv6; and a plain number, the one octet that the field had in the draft, is the last octet.
 """
 
@@ -19,10 +19,10 @@ _MAPPED = bytes(10) + b"\xff\xff"
 
 
 def manager_from_text(written: str | int) -> ManagerId:
-    """The Manager ID that somebody wrote.
+    """Read a Manager ID in any of its forms.
 
     Raises:
-        ValueError: it is none, with a reason.
+        ValueError: none of the forms; the message has the reason.
     """
     if isinstance(written, int):
         if not 0 <= written <= 0xFF:
@@ -33,12 +33,12 @@ def manager_from_text(written: str | int) -> ManagerId:
     if (address := _address(written)) is not None:
         return ManagerId(_MAPPED + address.packed if address.version == 4 else address.packed)
     if not _WORD.match(written):
-        raise ValueError(f"{written!r} is no address, no number and no word of 1 to 16 characters of ASCII")
+        raise ValueError(f"{written!r} is not an address, a number or a word of 1 to 16 ASCII characters")
     return ManagerId(written.encode("ascii").ljust(16, b"\0"))
 
 
 def manager_text(manager_id: ManagerId) -> str:
-    """How :func:`manager_from_text` is told the same one; the most readable of its forms."""
+    """The most readable form from which :func:`manager_from_text` reads the same ID."""
     octets = manager_id.octets
     if octets.startswith(_MAPPED):
         return str(IPv4Address(octets[12:]))

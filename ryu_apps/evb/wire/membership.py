@@ -1,4 +1,4 @@
-"""A group membership message in its frame: Ethernet, perhaps a VLAN tag, IP with Router Alert, IGMP or MLD."""
+"""A group membership message in its frame: Ethernet, an optional VLAN tag, IP with Router Alert, IGMP or MLD."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ryu_apps.evb.wire.mld import Mld, decode_mld
 
 ETHERTYPE_VLAN = 0x8100
 _VID_MASK = 0xFFF
-#: Precedence "internetwork control", as hosts and routers send these messages.
+#: Precedence "internetwork control", which hosts and routers set in these messages.
 _TOS = 0xC0
 
 MembershipMessage = Igmp | Mld
@@ -34,7 +34,7 @@ MembershipMessage = Igmp | Mld
 
 @dataclass(frozen=True, slots=True)
 class MembershipFrame:
-    """One message.
+    """One membership message in an Ethernet frame.
 
     Attributes:
         dst, src: 48-bit Ethernet addresses.
@@ -60,7 +60,7 @@ class MembershipFrame:
 
         Raises:
             WireError: no membership message, or a damaged one; MLD that is not from the link (RFC 3810 5.1.14,
-                5.2.13: hop limit 1, Router Alert, a link-local source or none).
+                5.2.13: hop limit 1, Router Alert, a link-local or unspecified source).
         """
         frame = Frame.decode(data)
         tci, ethertype, payload = None, frame.ethertype, frame.payload
@@ -108,14 +108,14 @@ def _mld(packet: Ipv6) -> tuple[IPv6Address, IPv6Address, Mld]:
 
 
 def is_query(message: MembershipMessage) -> bool:
-    """Whether somebody asks; else somebody tells."""
+    """True for a query, False for a report or a leave."""
     if isinstance(message, igmp.IgmpV1V2 | mld.MldV1):
         return message.type in (igmp.IgmpType.QUERY, mld.MldType.QUERY)
     return isinstance(message, igmp.Query3 | mld.Query2)
 
 
 def group_mac(group: IpAddress) -> int:
-    """The Ethernet address that frames to a group bear (RFC 1112 6.4, RFC 2464 7); several groups share one."""
+    """Destination address of frames to a group (RFC 1112 6.4, RFC 2464 7); several groups share one address."""
     if isinstance(group, IPv4Address):
         return 0x01005E << 24 | int(group) & 0x7FFFFF
     return 0x3333 << 32 | int(group) & 0xFFFFFFFF

@@ -1,6 +1,6 @@
-"""MLD, versions 1 and 2: how an IPv6 host says which groups it wants (RFC 2710, RFC 3810).  Part of ICMPv6.
+"""MLD, versions 1 and 2: group membership of IPv6 hosts (RFC 2710, RFC 3810).  Part of ICMPv6.
 
-The checksum covers the addresses of the packet too, so both directions need them.
+The checksum covers the addresses of the packet too, so encoding and decoding both need them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class MldType(IntEnum):
 
 
 _PLAIN_SIZE = 24
-_PLAIN = {int(one): one for one in (MldType.QUERY, MldType.V1_REPORT, MldType.DONE)}
+_PLAIN = {int(code): code for code in (MldType.QUERY, MldType.V1_REPORT, MldType.DONE)}
 _SIZE = 16
 NO_GROUP = IPv6Address(0)
 
@@ -39,7 +39,7 @@ class MldV1:
     Attributes:
         group: ``::`` in a general query.
         max_response: of a query, in milliseconds.
-        code, reserved: 8 and 16 bits that say nothing.
+        code, reserved: 8 and 16 bits, sent as 0 and ignored on receipt.
     """
 
     type: MldType
@@ -91,7 +91,7 @@ class Report2:
     def encode(self, source: IPv6Address, destination: IPv6Address) -> bytes:
         head = bytes((MldType.V2_REPORT, self.reserved[0], 0, 0))
         count = self.reserved[1].to_bytes(2) + len(self.records).to_bytes(2)
-        octets = head + count + b"".join(one.encode() for one in self.records) + self.trailer
+        octets = head + count + b"".join(record.encode() for record in self.records) + self.trailer
         return _summed(octets, source, destination)
 
 

@@ -1,4 +1,4 @@
-"""The first octet of an association TLV: hints in a request, the verdict in a response (802.1Q 41.2.3)."""
+"""The status octet of an association TLV: hints in a request, the result in a response (802.1Q 41.2.3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RESERVED, _ACK, _BIT5, _BIT4, _CODE = 0x80, 0x40, 0x20, 0x10, 0x0F
 class VdpError(IntEnum):
     """Error types of a response; 6 to 15 are reserved.
 
-    There is none for an unknown VSI type: use OTHER_FAILURE with the hard bit.
+    The standard has no code for an unknown VSI type: use OTHER_FAILURE with the hard bit.
     """
 
     SUCCESS = 0
@@ -54,7 +54,7 @@ class ResponseStatus:
 
     Attributes:
         error: a :class:`VdpError`, or a reserved code as a plain integer.
-        hard: repeating the same request is pointless.
+        hard: the same request will be refused again.
         keep: the request is refused, the previous state stays in force.
         reserved: bit 7.
     """
@@ -69,7 +69,7 @@ class ResponseStatus:
 
     @property
     def success(self) -> bool:
-        """Only the error type counts: stations take a hard or keep bit without one for success."""
+        """True for error type 0, whatever the hard and keep bits are: stations decide by the error type alone."""
         return self.error == VdpError.SUCCESS
 
     def encode(self) -> int:

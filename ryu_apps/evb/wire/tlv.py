@@ -30,13 +30,13 @@ def encode_tlv(tlv_type: int, value: bytes) -> bytes:
 
 
 def check_tlv(tlv_type: int, length: int) -> None:
-    """ValueError unless such a TLV can be encoded; for constructors."""
+    """Raise ValueError unless such a TLV can be encoded; called by constructors."""
     if not 0 <= tlv_type <= ORGANIZATIONAL or length > MAX_VALUE:
-        raise ValueError(f"no TLV of type {tlv_type} can hold {length} octets")
+        raise ValueError(f"no TLV of type {tlv_type} holds {length} octets")
 
 
 def at_end(cursor: Cursor) -> bool:
-    """Whether the TLVs stop here: nothing left, an End TLV, or one octet of padding."""
+    """Test for the end of the TLVs: no octet left, an End TLV, or one octet of padding."""
     if cursor.remaining < 2:
         return cursor.remaining == 0 or cursor.peek() == b"\0"
     return cursor.peek(2)[0] >> 1 == END

@@ -1,7 +1,7 @@
 """VDP protocol data units: the payload of an ECPDU of subtype 1 (802.1Q clause 41).
 
-One VSI Manager ID TLV, then association TLVs, each with the organizationally defined TLVs that belong
-to it.  What is not understood is kept, so that every PDU that decodes encodes to the same octets.
+One VSI Manager ID TLV, then association TLVs, each followed by the organizationally defined TLVs that belong
+to it.  Unknown TLVs are kept, so that every PDU that decodes encodes to the same octets.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ __all__ = [
 ]
 
 _MANAGER_ID = 5
-#: Of an untagged Ethernet frame: where its type is, that of ECP, and where the TLVs begin behind the ECP header.
+#: Of an untagged Ethernet frame: place of its type, the type of ECP, offset of the first TLV behind the ECP header.
 _ETHERTYPE, _ECP, _FIRST_TLV = slice(12, 14), ETHERTYPE_ECP.to_bytes(2), 18
 _MODES = {int(mode): mode for mode in VdpMode}
 
 
 @dataclass(frozen=True, slots=True)
 class ManagerId:
-    """The VSI manager that owns the VSI types: 16 octets to echo, all zero for the bridge's default."""
+    """The VSI manager that owns the VSI types: 16 octets to copy to responses, all zero for the bridge's default."""
 
     octets: bytes = bytes(16)
 
@@ -72,9 +72,10 @@ class ManagerId:
 
 
 class Identity(NamedTuple):
-    """What makes a VSI one VSI to a station, beside its VSIID: with another type or manager it is a second one.
+    """The fields that identify a VSI to a station, beside its VSIID.
 
-    lldpad keeps both alive then, and a response has to name the right one.
+    The same VSIID with another type or manager is a second VSI to lldpad: it keeps both alive, and a response has
+    to carry the fields of the right one.
     """
 
     manager_id: ManagerId
@@ -84,13 +85,13 @@ class Identity(NamedTuple):
 
 
 def identity_of(manager_id: ManagerId, asked: Association) -> Identity:
-    """The identity that an association TLV is about."""
+    """The identity of the VSI in an association TLV."""
     return Identity(manager_id, asked.type_id, asked.version, asked.filter_info.format)
 
 
 @dataclass(frozen=True, slots=True)
 class OrganizationalTlv:
-    """An organizationally defined TLV: 24 bits of OUI and what that organization means by the rest."""
+    """An organizationally defined TLV: 24 bits of OUI and octets that the organization defines."""
 
     oui: int
     info: bytes
@@ -107,14 +108,14 @@ class OrganizationalTlv:
 
 @dataclass(frozen=True, slots=True)
 class UnknownTlv:
-    """A TLV that is skipped and kept: a type nobody defined, or one too short for its type."""
+    """A TLV that is skipped and kept: of an undefined type, or too short for its type."""
 
     type: int
     value: bytes
 
     def __post_init__(self) -> None:
         if self.type in (END, _MANAGER_ID):
-            raise ValueError(f"TLV type {self.type} is known")
+            raise ValueError(f"TLV type {self.type} has a class of its own")
         check_tlv(self.type, len(self.value))
 
     def encode(self) -> bytes:
@@ -132,8 +133,8 @@ class VdpPdu:
     Attributes:
         manager_id: the first TLV.
         tlvs: the others, in order.
-        trailer: from the End TLV on, padding included.  What we build always has an End TLV: lldpad
-            walks on into leftovers of an earlier ECPDU without one.
+        trailer: from the End TLV on, padding included.  PDUs built here always have an End TLV: without one
+            lldpad parses on into octets of an earlier ECPDU in the same buffer.
     """
 
     manager_id: ManagerId
@@ -182,9 +183,9 @@ class VdpPdu:
 
 
 def requests_in(frame: bytes) -> int:
-    """How many requests an Ethernet frame asks a bridge to deal with, at a glance: at least 1, whatever it is.
+    """Number of association requests in an Ethernet frame; 1 for any other frame.
 
-    Looks at the headers of TLVs only; says nothing of whether they make sense.
+    Reads only the headers of TLVs and does not validate them: the backlog of a port is counted before decoding.
     """
     if frame[_ETHERTYPE] != _ECP:
         return 1
@@ -200,7 +201,7 @@ def _pull_manager_id(cursor: Cursor) -> ManagerId:
     if tlv_type != _MANAGER_ID:
         raise WireError(f"TLV type {tlv_type} in place of the VSI Manager ID", field="VSI Manager ID")
     if len(value) != 16:
-        raise WireError(f"{len(value)} octets where 16 are due", field="VSI Manager ID")
+        raise WireError(f"{len(value)} octets instead of 16", field="VSI Manager ID")
     return ManagerId(value)
 
 
@@ -220,7 +221,7 @@ def _pull_tlv(cursor: Cursor) -> VdpTlv:
 
 
 def _length_wrapped(tlv: VdpTlv) -> bool:
-    """Whether the 9-bit length was too small for the sender, so that the next octets are no TLV.
+    """Test for a TLV whose 9-bit length was too small for its entries, so that no TLV follows.
 
     lldpad sends such TLVs for more than 60 MAC/VID entries.
     """

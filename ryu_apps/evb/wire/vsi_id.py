@@ -1,7 +1,7 @@
-"""VSIIDs: 16 octets and a format that says how to read them (802.1Q 41.2.6).
+"""VSIIDs: 16 octets and their format (802.1Q 41.2.6).
 
-The canonical text form is what operators see, what the REST interface takes, and what the registry
-keys by; it is reversible for every octet string a station may send.
+The canonical text form appears in logs, in the REST interface and as the registry's key; it is reversible
+for every octet string a station may send.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MAC_FILL = bytes(10)
 
 
 class VsiIdFormat(IntEnum):
-    """How the 16 octets are meant."""
+    """Meaning of the 16 octets."""
 
     IPV4 = 1
     """The last four octets, ``::ffff:a.b.c.d`` style."""
@@ -32,7 +32,7 @@ class VsiIdFormat(IntEnum):
 
 
 #: Wire code -> format; a dictionary is three times as fast as calling the enum.
-VSI_ID_FORMATS = {int(one): one for one in VsiIdFormat}
+VSI_ID_FORMATS = {int(code): code for code in VsiIdFormat}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class VsiId:
     def from_text(cls, text: str) -> Self:
         """Read the canonical form: a bare UUID, or ``ipv4:``, ``ipv6:``, ``mac:``, ``local:`` and a value.
 
-        Behind every prefix 32 hexadecimal digits are taken too: the octets as they are.
+        Every prefix also takes 32 hexadecimal digits: the octets themselves.
 
         Raises:
             ValueError: none of these.
@@ -80,7 +80,7 @@ class VsiId:
         return f"{self.format.name.lower()}:{value}"
 
 
-_PREFIXES = {one.name.lower(): one for one in VsiIdFormat if one is not VsiIdFormat.UUID}
+_PREFIXES = {code.name.lower(): code for code in VsiIdFormat if code is not VsiIdFormat.UUID}
 
 
 def _octets(kind: VsiIdFormat, value: str) -> bytes:
@@ -95,7 +95,7 @@ def _octets(kind: VsiIdFormat, value: str) -> bytes:
 
 
 def _raw_octets(value: str) -> bytes | None:
-    """32 hexadecimal digits as octets; None when ``value`` looks otherwise."""
+    """32 hexadecimal digits as octets; None for any other text."""
     if len(value) != 2 * _SIZE or ":" in value:
         return None
     return bytes.fromhex(value)  # skips white space; VsiId refuses what is then too short
@@ -111,7 +111,7 @@ def _uuid_octets(text: str) -> bytes:
 
 
 def _ipv6_text(octets: bytes) -> str:
-    """RFC 5952 text.  Python before 3.13 writes mapped addresses differently; a key must not depend on it."""
+    """RFC 5952 text; keys must not depend on the version of Python, which writes mapped addresses anew from 3.13 on."""
     if octets.startswith(_MAPPED):
         return f"::ffff:{IPv4Address(octets[12:])}"
     return str(IPv6Address(octets))
