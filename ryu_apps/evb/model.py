@@ -1,4 +1,4 @@
-"""Nouns that the layers share: VSI types, bindings, the phases of an association."""
+"""Values that the layers share: VSI types, bindings, phases of an association, source filters of groups."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VsiBinding:
-    """Everything the policy of one VSI depends on besides its type.
+    """The data of one VSI from which its rules are compiled, besides its type.
 
     Attributes:
-        vsi_index: 20-bit index that stands for the VSI in metadata and cookies.
-        generation: 24-bit number of the association that installs the rules.
+        vsi_index: 20-bit index of the VSI in metadata and cookies.
+        generation: 24-bit number of the association that installs the rules; part of the cookie.
         bindings: resolved filter entries.
-        addresses: IP addresses known to belong to the VM; empty when nobody told us.
+        addresses: IP addresses of the VM, from organizational TLVs or announcements; empty if unknown.
     """
 
     vsi_index: int
@@ -66,11 +66,11 @@ class VsiBinding:
     @property
     def macs(self) -> tuple[int, ...]:
         """The distinct MAC addresses, in filter order."""
-        return tuple(dict.fromkeys(one.mac for one in self.bindings if one.mac is not None))
+        return tuple(dict.fromkeys(binding.mac for binding in self.bindings if binding.mac is not None))
 
 
 class Phase(Enum):
-    """What the switches hold for a VSI at one port."""
+    """State of the rules of a VSI at one port."""
 
     NONE = "none"
     PREASSOCIATED = "preassociated"
@@ -86,42 +86,42 @@ class Phase(Enum):
 
 MulticastGroup = IPv4Address | IPv6Address
 
-#: Groups of the link itself, which everybody receives at all times: they need no membership (RFC 4541 2.1.2).
+#: Link-local groups: forwarded to all ports at all times, without membership (RFC 4541 2.1.2).
 CONTROL_GROUPS = IPv4Network("224.0.0.0/24"), IPv6Network("ff02::/16")
 
 
 def is_control(group: MulticastGroup) -> bool:
-    """Whether frames to a group reach everybody."""
+    """True for a link-local group, whose frames are forwarded to all ports."""
     return any(group in network for network in CONTROL_GROUPS)
 
 
 class Wish(NamedTuple):
-    """Which sources of a group somebody wants to hear (RFC 3376 3.1: a filter mode and a source list).
+    """The filter mode and the source list of a group (RFC 3376 3.1).
 
     Attributes:
-        exclude: all sources but these; else these only.
+        exclude: mode EXCLUDE, all sources but these; else mode INCLUDE, these sources only.
     """
 
     exclude: bool
     sources: frozenset[MulticastGroup] = frozenset()
 
     def wants(self, source: MulticastGroup | None) -> bool:
-        """Whether frames from a source are wanted; None: from one that nobody has named."""
+        """True if frames from a source pass; None stands for any source outside the list."""
         return (source in self.sources) is not self.exclude
 
     @property
     def nothing(self) -> bool:
-        """Whether it is no wish at all."""
+        """True for INCLUDE of no source: the group is not received."""
         return not self.exclude and not self.sources
 
 
-#: A group whatever the source.
+#: A group from all sources.
 EVERYTHING = Wish(True)
 NOTHING = Wish(False)
 
 
 class Interest(NamedTuple):
-    """One group that a VSI is to receive, by one of its addresses."""
+    """One group that a VSI receives at one of its bindings."""
 
     binding: Binding
     group: MulticastGroup
@@ -129,16 +129,16 @@ class Interest(NamedTuple):
 
 
 class Retention(NamedTuple):
-    """How long what was counted of VSIs that are nowhere any more is remembered.
+    """Limits on the totals that are kept of VSIs without any association.
 
     Attributes:
-        secs: since the last of its counters was read to the end.
-        vsis: so many of them, the newest.
+        secs: seconds since the last of the VSI's counters was read completely.
+        vsis: number of VSIs; beyond it the oldest are dropped.
     """
 
     secs: int = 3600
     vsis: int = 100
 
 
-#: Unless the configuration says otherwise.
+#: The default.
 AN_HOUR = Retention()

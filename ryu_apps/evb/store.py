@@ -1,7 +1,7 @@
-"""What the engine's records are kept in: the interface every store implements.
+"""Interface of the stores that keep the engine's records.
 
-Small on purpose, so that a replicated store can stand in for the embedded one: a key has a value and
-a version, a commit is all or nothing, and whoever changes something may say what it believed.
+Small, so that a replicated store can replace the embedded one: a key has a value and a version, a commit
+is atomic, and a writer may name the versions that it expects (compare and set).
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import NamedTuple, Protocol
 
 
 class StoreError(Exception):
-    """The store cannot do it now (disk full, read-only, gone); nothing was changed."""
+    """The store cannot be read or written now (disk full, read-only, removed); nothing was changed."""
 
 
 class StoreConflict(StoreError):
-    """Somebody else was faster: a key is not at the version that was expected."""
+    """A key is not at the expected version: another writer has changed it."""
 
 
 class Versioned(NamedTuple):
-    """A value and how often its key has been written, from 1."""
+    """A value and the number of writes of its key, from 1."""
 
     value: bytes
     version: int
@@ -30,9 +30,9 @@ StoreWatcher = Callable[[StoreChanges], None]
 
 
 class Store(Protocol):
-    """Keys to values, durable from the moment ``commit`` returns.
+    """Keys to values, durable as soon as ``commit`` returns.
 
-    One that is made anew begins with the records that its maker gives it, which say that it knows of no past.
+    A new store begins with the records given by its creator, which mark that earlier state is unknown.
     """
 
     def snapshot(self) -> dict[str, Versioned]:
@@ -56,12 +56,12 @@ class Store(Protocol):
             expected: key -> version it must have; 0: it must not exist.
 
         Raises:
-            Conflict: an expectation does not hold.
+            StoreConflict: a key is not at its expected version.
             StoreError: it cannot be written.
         """
 
     def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
-        """Be told of every commit after it; returns what ends it."""
+        """Call ``watcher`` after every commit; returns a function that ends this."""
 
     def close(self) -> None:
-        """Let go of files and connections."""
+        """Close files and connections."""

@@ -1,4 +1,7 @@
-"""What tells a network who does something in it: frames that not every end system should send, as fields of a match."""
+"""Frames of routers, DHCP servers and queriers, and claims of addresses, as match fields.
+
+A VSI may send them only if its type permits the role or the address.
+"""
 
 from __future__ import annotations
 
@@ -14,18 +17,19 @@ _ICMP, _IGMP, _UDP, _ICMPV6 = 1, 2, 17, 58
 _SOLICITATION, _ADVERTISEMENT = 135, 136
 #: Flags of a neighbour advertisement (RFC 4861 4.4).
 _SOLICITED, _OVERRIDE = 1 << 30, 1 << 29
-#: Protocols of routers among themselves: EIGRP, OSPF, PIM, VRRP (and CARP).
+#: Protocols between routers: EIGRP, OSPF, PIM, VRRP (and CARP).
 _ROUTING = (88, 89, 103, 112)
-#: Groups of the link: where routers speak to each other.
+#: Link-local groups, to which routing protocols send.
 _LINK_4, _LINK_6 = (0xE0000000, 0xFFFFFF00), (0xFF02 << 112, 0xFFFF << 112)
-#: All systems (general queries), DVMRP routers, multicast router discovery.  IGMP's types OpenFlow does not see.
+#: All systems (general queries), DVMRP routers, multicast router discovery.  OpenFlow 1.3 has no match field for
+#: IGMP types, so the destinations stand for them.
 _OF_QUERIERS = (0xE0000001, 0xE0000004, 0xE000006A)
-#: What is no group: reports never go there, but a kernel answers a query that does.
+#: IPv4 destinations that are not groups: reports are never sent there, but a kernel answers a query that is.
 _NO_GROUPS = ((0, 1 << 31), (1 << 31, 3 << 30), (6 << 29, 7 << 29), (15 << 28, 15 << 28))
 
 
 class NetworkRole(Enum):
-    """What an end system may be in a network besides an end system."""
+    """A role that an end system may have in the network."""
 
     ROUTER = "router"
     """Router advertisements and redirects, the R flag, routing protocols, virtual routers, low link-local addresses."""
@@ -36,32 +40,33 @@ class NetworkRole(Enum):
 
 
 def _of_a_router() -> Iterator[MatchFields]:
-    for kind in (5, 9):  # redirect, router advertisement
-        yield {"eth_type": _IPV4, "ip_proto": _ICMP, "icmpv4_type": kind}
-    # An advertisement of a neighbour may say that it is a router: see plain_advertisements.
-    for kind in (134, _ADVERTISEMENT, 137):
-        yield _icmpv6(kind)
+    for icmp_type in (5, 9):  # redirect, router advertisement
+        yield {"eth_type": _IPV4, "ip_proto": _ICMP, "icmpv4_type": icmp_type}
+    # A neighbour advertisement may have the R flag; plain_advertisements are those without.
+    for icmp_type in (134, _ADVERTISEMENT, 137):  # router advertisement, neighbour advertisement, redirect
+        yield _icmpv6(icmp_type)
     for eth_type in (_IPV4, _IPV6):
         for ip_proto in _ROUTING:
             yield {"eth_type": eth_type, "ip_proto": ip_proto}
-    for port in (520, 1985, 3222):  # RIP, HSRP, GLBP; others may have such a port, but do not speak to such a group
+    # RIP, HSRP, GLBP.  Other programs may use these ports, but not with a link-local group.
+    for port in (520, 1985, 3222):
         yield {"eth_type": _IPV4, "ip_proto": _UDP, "ipv4_dst": _LINK_4, "udp_dst": port}
-    for port in (521, 2029, 3222):
+    for port in (521, 2029, 3222):  # RIPng, HSRP, GLBP
         yield {"eth_type": _IPV6, "ip_proto": _UDP, "ipv6_dst": _LINK_6, "udp_dst": port}
 
 
 def _of_a_dhcp_server() -> Iterator[MatchFields]:
-    """What clients listen to, and what comes from where servers and relays listen."""
+    """Datagrams to the port of clients, and datagrams from the port of servers and relays."""
     for eth_type, server, client in ((_IPV4, 67, 68), (_IPV6, 547, 546)):
         yield {"eth_type": eth_type, "ip_proto": _UDP, "udp_src": server}
         yield {"eth_type": eth_type, "ip_proto": _UDP, "udp_dst": client}
 
 
 def _of_a_querier() -> Iterator[MatchFields]:
-    for where in (*_OF_QUERIERS, *_NO_GROUPS):
-        yield {"eth_type": _IPV4, "ip_proto": _IGMP, "ipv4_dst": where}
-    for kind in (130, 151):  # MLD query, multicast router advertisement
-        yield _icmpv6(kind)
+    for destination in (*_OF_QUERIERS, *_NO_GROUPS):
+        yield {"eth_type": _IPV4, "ip_proto": _IGMP, "ipv4_dst": destination}
+    for icmp_type in (130, 151):  # MLD query, multicast router advertisement
+        yield _icmpv6(icmp_type)
 
 
 _FRAMES: Mapping[NetworkRole, Callable[[], Iterator[MatchFields]]] = {
@@ -72,14 +77,14 @@ _FRAMES: Mapping[NetworkRole, Callable[[], Iterator[MatchFields]]] = {
 
 
 def frames_of(role: NetworkRole) -> Iterator[MatchFields]:
-    """What only who has a role should send."""
+    """Match fields of the frames that only end systems with the role may send."""
     return _FRAMES[role]()
 
 
 def plain_advertisements() -> Iterator[MatchFields]:
-    """Neighbour advertisements of who is no router: any but the R flag, and nothing where RFC 4861 reserves bits.
+    """Neighbour advertisements of hosts: R flag and reserved bits (RFC 4861 4.4) are 0, S and O are free.
 
-    Open vSwitch matches the word as a whole only.
+    One match for each combination, because Open vSwitch matches ``nd_reserved`` only exactly, without a mask.
     """
     for flags in (0, _OVERRIDE, _SOLICITED, _SOLICITED | _OVERRIDE):
         yield {**_icmpv6(_ADVERTISEMENT), "nd_reserved": flags}
@@ -94,49 +99,49 @@ class MaskedPrefix(NamedTuple):
 
     @classmethod
     def of(cls, address: IPv4Address | IPv6Address) -> MaskedPrefix:
-        """One address."""
+        """The prefix that has only this address."""
         return cls(address.version, int(address), (1 << address.max_prefixlen) - 1)
 
     def meets(self, other: MaskedPrefix) -> bool:
-        """Whether some address is in both."""
+        """True if the two prefixes have an address in common."""
         return self.version == other.version and self.value & other.mask == other.value & self.mask
 
 
-#: Link-local addresses that people give, and routers are given: derived ones (RFC 4291, RFC 7217) are never so low.
+#: Link-local addresses assigned by hand, usually to routers; derived ones (RFC 4291, RFC 7217) are never so low.
 LOW_LINK_LOCAL = MaskedPrefix(6, 0xFE80 << 112, (1 << 112) - 1 << 16)
 
 
 def claims(net: MaskedPrefix) -> Iterator[MatchFields]:
-    """Frames that say of their sender that it has such an address."""
-    where = net.value, net.mask
+    """Frames by which their sender claims an address of the prefix."""
+    claimed = net.value, net.mask
     if net.version == 4:
-        yield {"eth_type": _IPV4, "ipv4_src": where}
-        yield {"eth_type": _ARP, "arp_spa": where}
-        # Address conflict detection (RFC 5227): a host gives up an address if another probes for it too.
-        yield {"eth_type": _ARP, "arp_spa": 0, "arp_tpa": where}
+        yield {"eth_type": _IPV4, "ipv4_src": claimed}
+        yield {"eth_type": _ARP, "arp_spa": claimed}
+        # Address conflict detection (RFC 5227 2.1.1): a host gives up an address if another host probes for it too.
+        yield {"eth_type": _ARP, "arp_spa": 0, "arp_tpa": claimed}
         return
-    yield {"eth_type": _IPV6, "ipv6_src": where}
-    yield {**_icmpv6(_ADVERTISEMENT), "ipv6_nd_target": where}
-    # Duplicate address detection: who is asked for an address gives it up.
-    yield {**_icmpv6(_SOLICITATION), "ipv6_src": 0, "ipv6_nd_target": where}
+    yield {"eth_type": _IPV6, "ipv6_src": claimed}
+    yield {**_icmpv6(_ADVERTISEMENT), "ipv6_nd_target": claimed}
+    # Duplicate address detection (RFC 4862 5.4.3): a solicitation from :: makes a host give up a tentative address.
+    yield {**_icmpv6(_SOLICITATION), "ipv6_src": 0, "ipv6_nd_target": claimed}
 
 
 def unread() -> Iterator[MatchFields]:
-    """Claims of addresses that Open vSwitch does not read, so that their fields are 0, and kernels do.
+    """Claims of addresses that kernels read and Open vSwitch does not: it leaves their fields 0.
 
-    ARP of hardware type 6 (IEEE 802) reads as no operation; neighbour discovery with an option that comes twice as
-    being about no address.  Nobody has a reason to send either.
+    ARP of hardware type 6 (IEEE 802) has operation 0 then, neighbour discovery with a repeated option has
+    target 0.  No end system needs to send either.
     """
     yield {"eth_type": _ARP, "arp_op": 0}
-    for kind in (_SOLICITATION, _ADVERTISEMENT):
-        yield {**_icmpv6(kind), "ipv6_nd_target": 0}
+    for icmp_type in (_SOLICITATION, _ADVERTISEMENT):
+        yield {**_icmpv6(icmp_type), "ipv6_nd_target": 0}
 
 
 def derived_link_local(mac: int) -> MaskedPrefix:
-    """The link-local address that follows from a MAC address (RFC 4291, appendix A)."""
+    """The link-local address derived from a MAC address (RFC 4291, appendix A)."""
     interface_id = (mac >> 24) << 40 | 0xFFFE << 24 | mac & 0xFFFFFF
     return MaskedPrefix.of(IPv6Address(0xFE80 << 112 | interface_id ^ 1 << 57))
 
 
-def _icmpv6(kind: int) -> MatchFields:
-    return {"eth_type": _IPV6, "ip_proto": _ICMPV6, "icmpv6_type": kind}
+def _icmpv6(icmp_type: int) -> MatchFields:
+    return {"eth_type": _IPV6, "ip_proto": _ICMPV6, "icmpv6_type": icmp_type}

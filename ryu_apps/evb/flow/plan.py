@@ -1,4 +1,4 @@
-"""From what a switch holds to what it should hold: the smallest change."""
+"""The smallest change from the rules a switch holds to the rules it should hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def rule_set(rules: Iterable[Rule]) -> RuleSet:
 
 
 def difference(before: Mapping[RuleKey, Rule], after: Mapping[RuleKey, Rule]) -> RuleChange:
-    """What turns ``before`` into ``after``: additions and overwrites, then strict removals."""
+    """The change from ``before`` to ``after``: additions and overwrites, then strict removals."""
     return RuleChange(
         add=tuple(rule for key, rule in after.items() if before.get(key) != rule),
         remove=tuple(rule for key, rule in before.items() if key not in after),
@@ -24,7 +24,7 @@ def difference(before: Mapping[RuleKey, Rule], after: Mapping[RuleKey, Rule]) ->
 
 
 def merge(*changes: RuleChange) -> RuleChange:
-    """One change that does all of them; where two write the same rule the later one wins."""
+    """One change in place of several; of two that write the same rule the later one counts."""
     added = rule_set(rule for change in changes for rule in change.add)
     return RuleChange(
         meters=tuple(meter for change in changes for meter in change.meters),
@@ -36,5 +36,5 @@ def merge(*changes: RuleChange) -> RuleChange:
         delete_by_cookie=tuple(mask for change in changes for mask in change.delete_by_cookie),
         delete_groups=tuple(group for change in changes for group in change.delete_groups),
         delete_meters=tuple(meter for change in changes for meter in change.delete_meters),
-        keep_counters=next((one.keep_counters for one in changes if one.keep_counters is not None), None),
+        keep_counters=next((change.keep_counters for change in changes if change.keep_counters is not None), None),
     )

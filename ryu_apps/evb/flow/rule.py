@@ -1,7 +1,7 @@
-"""Flow rules as plain values: what a switch should hold, before anyone serialises it.
+"""Flow rules, groups and meters as plain values, in the vocabulary of OpenFlow 1.3.
 
-OpenFlow 1.3 vocabulary and nothing else.  This module does not know the pipeline, a VSI, or how a
-message is encoded: ``southbound.encode`` turns these values into octets and back.
+Independent of the pipeline, of VSIs and of the encoding: ``southbound.encode`` turns these values into
+octets and back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-#: Registers of Open vSwitch: bits that go with a frame through the tables.  ``xxreg1`` is ``reg4`` to ``reg7``.
+#: Registers of Open vSwitch: bits that accompany a frame through the tables.  ``xxreg1`` is ``reg4`` to ``reg7``.
 REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg8", "xxreg1")
 
 #: Every match field evbridge uses, in the order in which Open vSwitch writes them back (the order
@@ -62,19 +62,19 @@ VLAN_PRESENT = 0x1000
 PRIORITY_TAGGED = VLAN_PRESENT
 #: ``(value, mask)`` that matches any tagged frame.
 ANY_TAGGED = (VLAN_PRESENT, VLAN_PRESENT)
-#: The bit of a MAC address, as a 48-bit integer, that a group address has.
+#: The I/G bit of a MAC address as a 48-bit integer: set in group addresses.
 GROUP_BIT = 1 << 40
 #: ``(value, mask)`` that matches any group address, broadcast included.
 ANY_GROUP = (GROUP_BIT, GROUP_BIT)
-#: ``ip_frag`` of a first fragment, which has the ports of what was fragmented.
+#: ``ip_frag`` of a first fragment, which has the ports of the datagram.
 FIRST_FRAGMENT = 1
-#: ``(value, mask)`` of ``ip_frag``: any fragment; one behind the first, which has no ports.
+#: ``(value, mask)`` of ``ip_frag``: any fragment; a later fragment, which has no ports.
 ANY_FRAGMENT, LATER_FRAGMENT = (1, 1), (2, 2)
 #: OFPP_CONTROLLER.
 CONTROLLER = 0xFFFFFFFD
-#: OFPP_TABLE: where a frame from the controller goes that is to be looked up from the first table on.
+#: OFPP_TABLE: output port of a packet-out that is looked up from the first table on.
 TABLES = 0xFFFFFFF9
-#: Meters from this id on only count.
+#: Meters from this id on only count: they have a rate that no frame exceeds.
 FIRST_COUNTER = 0x80000000
 
 
@@ -86,7 +86,7 @@ class FieldMatch(NamedTuple):
     mask: int | None = None
 
 
-#: A match is its fields in canonical order; equal matches are equal tuples.
+#: The fields of a match in canonical order; equal matches are equal tuples.
 Match = tuple[FieldMatch, ...]
 
 
@@ -104,10 +104,10 @@ def match(**fields: int | tuple[int, int]) -> Match:
         ValueError: unknown field, value too large, or value bits outside the mask.
     """
     found = []
-    for name, wanted in fields.items():
+    for name, given in fields.items():
         if name not in FIELD_SIZES:
             raise ValueError(f"unknown match field {name!r}")
-        value, mask = wanted if isinstance(wanted, tuple) else (wanted, None)
+        value, mask = given if isinstance(given, tuple) else (given, None)
         full = (1 << (8 * FIELD_SIZES[name])) - 1
         if mask == 0:
             continue
@@ -116,7 +116,7 @@ def match(**fields: int | tuple[int, int]) -> Match:
         if not 0 <= value <= full or (mask is not None and value & ~mask):
             raise ValueError(f"{name}={value:#x} does not fit mask {mask}")
         found.append(FieldMatch(name, value, mask))
-    return tuple(sorted(found, key=lambda one: _RANK[one.name]))
+    return tuple(sorted(found, key=lambda field_match: _RANK[field_match.name]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class OutputGroup:
-    """Hand the frame to a group."""
+    """Process the frame by a group."""
 
     group_id: int
 
@@ -154,16 +154,16 @@ class PopVlan:
 
 @dataclass(frozen=True, slots=True)
 class Resubmit:
-    """Look the frame up in another table and come back (an Open vSwitch extension)."""
+    """Look the frame up in another table, then continue with the next action (an Open vSwitch extension)."""
 
     table: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClearInPort:
-    """Clear the ingress port, so that a later output may return the frame to where it came from.
+    """Clear the ingress port, so that a later output may send the frame back to it.
 
-    OpenFlow suppresses output to the ingress port; reflective relay needs it.
+    OpenFlow suppresses output to the ingress port; reflective relay (802.1Q 8.6.1) needs it.
     """
 
 
@@ -195,7 +195,7 @@ def whole(name: str) -> Bits:
 class RegLoad:
     """Overwrite some bits of a field, 64 at most (an Open vSwitch extension).
 
-    This is what the rules write that a switch has learnt, even where they write a whole field.
+    Learnt rules have this action for every write, even of a whole field.
     """
 
     target: Bits
@@ -204,14 +204,17 @@ class RegLoad:
 
 @dataclass(frozen=True, slots=True)
 class StackPush:
-    """Lay some bits aside (an Open vSwitch extension): two pushed and popped crosswise change places."""
+    """Push some bits on a stack (an Open vSwitch extension).
+
+    Two fields change places by two pushes and two pops in the same order.
+    """
 
     source: Bits
 
 
 @dataclass(frozen=True, slots=True)
 class StackPop:
-    """Overwrite some bits of a field with what was laid aside last."""
+    """Overwrite some bits of a field with the bits on top of the stack."""
 
     target: Bits
 
@@ -220,8 +223,8 @@ class LearnSpec(NamedTuple):
     """One match field or one action of a rule that is to be learnt.
 
     Attributes:
-        target: what the new rule matches, or what it writes.
-        source: where the value is taken from: bits of the frame that is being dealt with, or a constant.
+        target: bits that the new rule matches, or bits that it writes.
+        source: of the value: bits of the frame at hand, or a constant.
     """
 
     target: Bits
@@ -232,20 +235,20 @@ class LearnSpec(NamedTuple):
 class Learn:
     """Write a rule made from the frame at hand (an Open vSwitch extension).
 
-    The switch does it by itself, so connections are noted whether or not a controller is there.  The frame
-    that it learns from does not meet the new rule; the next one does.
+    The switch learns by itself, so connections are tracked without a controller.  The frame from which it
+    learns does not meet the new rule; the next one does.
 
     Attributes:
         table, priority, cookie: of the new rule.
-        idle_timeout, fin_idle_timeout: seconds without a frame after which it goes, before and after a
+        idle_timeout, fin_idle_timeout: seconds without a frame until the rule expires, before and after a
             TCP FIN or RST; 0: never, and as before.
-        limit: rules of this very cookie that the table may hold; when it does, no rule is added or changed;
+        limit: rules of this exact cookie that the table may hold; at the limit no rule is added or changed;
             0: no limit.
-        verdict: is set to 1, or to 0 if the limit forbids; None: nobody wants to know.
-        match: what it matches; the frame's own Ethernet type and protocol are given as constants, before
-            the fields that need them.
+        result_dst: bits that are set to 1, or to 0 if the limit forbids the rule; None: the result is not written.
+        match: fields that it matches; the frame's own Ethernet type and protocol are given as constants, before
+            the fields of which they are prerequisites.
         writes: the fields it writes, in order.
-        hard_timeout: seconds after which it goes, counted from the last frame that taught it; 0: never.
+        hard_timeout: seconds until the rule expires, counted from the last frame learnt from; 0: never.
     """
 
     table: int
@@ -277,7 +280,7 @@ Action = (
 
 
 class RuleKey(NamedTuple):
-    """What makes a rule unique in a switch."""
+    """The key of a rule in a switch: two rules with the same key overwrite each other (OpenFlow 1.3 6.4)."""
 
     table: int
     priority: int
@@ -289,7 +292,7 @@ class Rule:
     """One flow entry.
 
     ``apply`` are apply-actions; ``metadata`` is ``(value, mask)`` for write-metadata; ``goto`` the
-    next table.  No instruction at all is a drop.  Both timeouts are in seconds, 0 for a rule that stays:
+    next table.  A rule without instructions drops.  Both timeouts are in seconds, 0 for a permanent rule:
     ``idle_timeout`` without a frame, ``hard_timeout`` in any case.
     """
 
@@ -310,11 +313,11 @@ class Rule:
 
 
 class MeterCount(NamedTuple):
-    """What a meter has counted, at the moment at which frames went through it.
+    """The counters of a meter.
 
     Attributes:
-        rules: that refer to it.
-        packets, octets: frames, and their octets from the destination address on, as they were at that point.
+        rules: number of rules that refer to it.
+        packets, octets: frames, and their octets from the destination address on, as they were when metered.
         age: seconds since it was added.
     """
 
@@ -326,7 +329,7 @@ class MeterCount(NamedTuple):
 
 
 class CookieMask(NamedTuple):
-    """All rules whose ``rule.cookie & mask == cookie``."""
+    """A set of rules: those with ``rule.cookie & mask == cookie``."""
 
     cookie: int
     mask: int
@@ -348,7 +351,7 @@ class GroupType(Enum):
 class Bucket:
     """One bucket; ``weight`` counts only for select.
 
-    ``watch_port`` or ``watch_group`` says whether it is alive, and counts only for fast failover and select.
+    ``watch_port`` or ``watch_group`` decides if it is live; both count only for fast failover and select.
     """
 
     actions: tuple[Action, ...]
@@ -359,7 +362,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """One group entry; sending it again under the same id replaces the buckets."""
+    """One group entry; another entry with the same id replaces the buckets."""
 
     group_id: int
     type: GroupType
@@ -370,7 +373,7 @@ class Group:
 class Meter:
     """A packet-rate limit: drop above ``rate`` packets a second (with ``burst`` packets of slack).
 
-    One that has a rate beyond all reach drops nothing, and counts.
+    A meter with a rate that no frame exceeds drops nothing and only counts.
     """
 
     meter_id: int
@@ -396,14 +399,14 @@ class RuleBlock:
 
 @dataclass(frozen=True, slots=True)
 class RuleChange:
-    """What one switch is asked to do, in this order.
+    """Additions and deletions at one switch, carried out in this order.
 
-    ``meters`` are written anew, and begin at 0; ``counters`` are meters that go on counting if they are there.
-    ``blocks`` and ``add`` add or overwrite (same key: the old rule goes).  ``remove`` deletes strictly
+    ``meters`` are written anew and begin at 0; ``counters`` are meters that continue if present.
+    ``blocks`` and ``add`` add or overwrite (same key: the old rule is replaced).  ``remove`` deletes strictly
     by key *and* exact cookie, so a rule that a newer owner has overwritten stays.  ``delete_by_cookie`` deletes
-    by cookie mask in all tables.  ``delete_meters`` delete, and with a meter goes every rule that refers to it;
-    ``keep_counters``, unless it is None, are the only ids from ``FIRST_COUNTER`` on that stay.  A bundle deletes
-    no meter.
+    by cookie mask in all tables.  ``delete_meters`` deletes meters, and with a meter every rule that refers to
+    it; ``keep_counters``, unless it is None, are the only ids from ``FIRST_COUNTER`` on that stay.  A bundle
+    cannot delete meters.
     """
 
     meters: tuple[Meter, ...] = ()
@@ -421,12 +424,13 @@ class RuleChange:
         return self != _NO_CHANGE
 
     def meters_that_go(self, known: Iterable[int]) -> list[int]:
-        """Of the meters that a switch has, those that this change deletes."""
+        """The meters that this change deletes out of those that a switch has."""
         keep = self.keep_counters
         return [
-            one
-            for one in known
-            if one in self.delete_meters or (one >= FIRST_COUNTER and keep is not None and one not in keep)
+            meter_id
+            for meter_id in known
+            if meter_id in self.delete_meters
+            or (meter_id >= FIRST_COUNTER and keep is not None and meter_id not in keep)
         ]
 
 
@@ -435,14 +439,14 @@ _NO_CHANGE = RuleChange()
 
 @dataclass(slots=True)
 class FlowTable:
-    """The rules one switch holds, as far as its confirmed changes tell."""
+    """The rules, groups and meters of one switch according to its confirmed changes."""
 
     rules: dict[RuleKey, Rule] = field(default_factory=dict)
     groups: dict[int, Group] = field(default_factory=dict)
     meters: dict[int, Meter] = field(default_factory=dict)
 
     def apply(self, change: RuleChange) -> None:
-        """Carry out a change as the switch would."""
+        """Carry out a change as the switch does."""
         self.meters.update((meter.meter_id, meter) for meter in change.meters)
         self.meters.update((meter.meter_id, meter) for meter in change.counters)
         self.groups.update((group.group_id, group) for group in change.groups)

@@ -1,7 +1,7 @@
-"""The rule that a learn action makes of a frame, as Open vSwitch 3.1 makes it.
+"""The rule that a learn action makes from a frame in Open vSwitch 3.1.
 
-As in Open vSwitch a learnt rule is a strict modification: one of the same key gets the new actions and the
-new cookie, but keeps its timeout.  A field that the frame does not have counts as zero.
+Learning is a strict modification there: a present rule of the same key gets the new actions and the new
+cookie, but keeps its timeouts.  A field that the frame does not have counts as zero.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from ryu_apps.evb.flow.rule import (
     whole,
 )
 
-#: Open vSwitch writes no more bits at once.
+#: Bits that Open vSwitch writes in one load.
 _MOST_LOADED = 64
-#: Fields of which Open vSwitch shows a mask although all of its bits are matched.
+#: Fields that Open vSwitch shows with a mask although all of their bits are matched.
 _SHOWN_MASKED = ("vlan_vid", "tcp_flags")
 
 
 def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -> dict[str, int]:
     """Add the rule to ``rules``, unless the limit forbids it; returns the fields that this changes in the frame.
 
-    The limit counts every rule of the cookie in the table, the one that would be overwritten as well.  Only a
-    rule that is there already, and would not change, is always allowed.
+    The limit counts every rule of the cookie in the table, also the one that would be overwritten.  Only a
+    rule that is present already and would not change is always allowed.
     """
     made = learnt(action, frame)
     present = rules.get(made.key)
@@ -48,10 +48,10 @@ def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -
 
 
 def learnt(action: Learn, frame: Mapping[str, int]) -> Rule:
-    """The rule as such."""
+    """The rule that the action makes from the frame."""
     apply: list[Action] = [FinTimeout(action.fin_idle_timeout)] if action.fin_idle_timeout else []
-    for one in action.writes:
-        apply += _loads(one.target, _value(one, frame))
+    for write in action.writes:
+        apply += _loads(write.target, _value(write, frame))
     return Rule(
         action.table,
         action.priority,
@@ -68,7 +68,7 @@ def _with_timeouts_of(present: Rule, made: Rule) -> Rule:
 
 
 def overwrite(old: int, bits: Bits, value: int) -> int:
-    """A field some bits of which are written."""
+    """The value of a field after some of its bits are written."""
     return old & ~_mask(bits) | value << bits.offset & _mask(bits)
 
 
@@ -76,29 +76,29 @@ def _mask(bits: Bits) -> int:
     return (1 << bits.width) - 1 << bits.offset
 
 
-def _value(one: LearnSpec, frame: Mapping[str, int]) -> int:
-    source = one.source
+def _value(spec: LearnSpec, frame: Mapping[str, int]) -> int:
+    source = spec.source
     value = frame.get(source.name, 0) >> source.offset if isinstance(source, Bits) else source
-    return value & (1 << one.target.width) - 1
+    return value & (1 << spec.target.width) - 1
 
 
 def _match(action: Learn, frame: Mapping[str, int]) -> Match:
-    wanted: dict[str, tuple[int, int]] = {}
-    for one in action.match:
-        target = one.target
-        value, mask = wanted.get(target.name, (0, 0))
-        wanted[target.name] = overwrite(value, target, _value(one, frame)), mask | _mask(target)
-    return match(**dict(_shown(wanted)))
+    masked: dict[str, tuple[int, int]] = {}
+    for spec in action.match:
+        target = spec.target
+        value, mask = masked.get(target.name, (0, 0))
+        masked[target.name] = overwrite(value, target, _value(spec, frame)), mask | _mask(target)
+    return match(**dict(_shown(masked)))
 
 
-def _shown(wanted: dict[str, tuple[int, int]]) -> Iterator[tuple[str, int | tuple[int, int]]]:
-    for name, (value, mask) in wanted.items():
+def _shown(masked: dict[str, tuple[int, int]]) -> Iterator[tuple[str, int | tuple[int, int]]]:
+    for name, (value, mask) in masked.items():
         exact = mask == _mask(whole(name)) and name not in _SHOWN_MASKED
         yield name, value if exact else (value, mask)
 
 
 def _loads(target: Bits, value: int) -> Iterator[RegLoad]:
-    """Bits in portions, from the lowest on."""
+    """Loads of at most 64 bits each, from the lowest bit on."""
     for done in range(0, target.width, _MOST_LOADED):
         width = min(target.width - done, _MOST_LOADED)
         yield RegLoad(Bits(target.name, target.offset + done, width), value >> done & (1 << width) - 1)

@@ -1,10 +1,11 @@
-"""A switch on paper: what would Open vSwitch emit for this frame, given these rules and groups?
+"""Simulation of Open vSwitch: the frames it emits for one frame, given rules and groups.
 
-Lets a test, or an operator's question, be answered without a switch.  Follows Open vSwitch where it is
-more particular than OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
-Knows one VLAN tag.  Every frame is within the rate of its meters.  Does not know counters of rules, or the
-state of a port beyond being watched by a bucket; timeouts get shorter as a switch shortens them, but none ever
-ends.  A select group, whose bucket a real switch picks by a hash, uses its first living bucket of any weight.
+Answers a test, or an operator's question, without a switch.  Follows Open vSwitch where it is stricter than
+OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
+
+Limits: one VLAN tag; every frame is within the rate of its meters; no counters of rules; a port is up or down
+only for the bucket that watches it; FIN and RST shorten idle timeouts, but no rule expires.  A real switch picks
+the bucket of a select group by a hash; the simulation takes the first live bucket with a weight.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ from ryu_apps.evb.flow.rule import (
 )
 from ryu_apps.evb.simulation.learning import learn, overwrite
 
-#: Open vSwitch gives up, and drops the frame, beyond either: buckets and lookups in no later table, one
-#: inside the other; and lookups in all, the first one not counted.
+#: Open vSwitch aborts the translation and drops the frame beyond either limit: the nesting of buckets and of lookups
+#: in the same or an earlier table; and the number of all lookups, the first one not counted.
 MAX_DEPTH, MAX_LOOKUPS = 64, 4096
 
 #: The flags FIN and RST.
@@ -55,7 +56,7 @@ _ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_typ
 _IPV4, _IPV6, _FRAGMENT_HEADER = 0x0800, 0x86DD, 44
 #: Neighbour solicitation and advertisement.
 _ICMPV6, _DISCOVERY = 58, (135, 136)
-#: What follows the IP header, by protocol.
+#: Match fields of the header behind IP, by protocol.
 _BEHIND_IP = {
     1: ("icmpv4_type", "icmpv4_code"),
     6: ("tcp_src", "tcp_dst", "tcp_flags"),
@@ -67,14 +68,14 @@ PacketFields = dict[str, int]
 
 
 class SimulationError(ValueError):
-    """The rules ask for what a switch refuses, or leave undefined what it does."""
+    """The switch refuses the rules, or OpenFlow leaves their result undefined."""
 
 
 class Metered(NamedTuple):
-    """The frame as it went through a meter: with a tag, or without.
+    """A frame at a meter, with or without a tag.
 
-    Open vSwitch puts changes of a frame off until it is sent somewhere, so a tag that is pushed or popped
-    counts from the next output on.
+    Open vSwitch defers changes of a frame until the next output, so a meter counts a tag that was pushed or
+    popped only from that output on.
     """
 
     meter_id: int
@@ -82,16 +83,16 @@ class Metered(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """What became of a frame: what left the switch, and which meters it went through, each in order."""
+    """The result for one frame: copies that left the switch and meters passed, each in order."""
 
     emitted: list[Emitted]
     metered: list[Metered]
 
 
 class Emitted(NamedTuple):
-    """One copy of the frame on its way out: the port, and the fields as they were by then.
+    """One copy of the frame that leaves the switch: the port, and the fields at that moment.
 
-    ``fields`` still has the pipeline's own: ``in_port``, ``metadata`` and the registers.
+    ``fields`` includes the pipeline fields ``in_port``, ``metadata`` and the registers.
     """
 
     port: int
@@ -99,7 +100,7 @@ class Emitted(NamedTuple):
 
 
 def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> list[Emitted]:
-    """What leaves the switch of one frame, in order; see :func:`passage`."""
+    """Copies of one frame that leave the switch, in order; see :func:`passage`."""
     return passage(table, frame, live_ports).emitted
 
 
@@ -107,7 +108,7 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
     """Send one frame through the tables, from table 0.
 
     Args:
-        table: rules and groups; learnt rules are written into it, and matter for later frames only.
+        table: rules and groups; learnt rules are written into it and apply to later frames only.
         frame: match field name -> value, ``in_port`` among them; ``vlan_vid`` with VLAN_PRESENT, or 0 or
             absent for an untagged frame; ``ip_frag`` is 0 if absent from an IP packet, 1 for a first fragment, 3 for
             a later one.  A rule that matches on any other absent field does not match.
@@ -122,25 +123,26 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
     if fields["vlan_vid"] & VLAN_PRESENT:
         fields.setdefault("vlan_pcp", 0)
     if "in_port" not in fields:
-        raise SimulationError("a frame comes in by some port")
+        raise SimulationError("the frame has no in_port")
     walk = _Walk(table, live_ports, fields)
     walk.lookup(0, depth=0)
     return Passage(walk.emitted, walk.metered)
 
 
 def as_read(frame: Mapping[str, int]) -> PacketFields:
-    """The fields of a frame as Open vSwitch reads them if it shows the ports of first fragments.
+    """The fields of a frame as Open vSwitch reads them with ``frags=nx-match`` (OFPC_FRAG_NX_MATCH).
 
-    Of a later fragment over IPv6 it does not see the protocol; and what it does not see of a fragment is 0.
+    First fragments have their ports then.  Fields that cannot be read of a fragment are 0; the protocol of a later
+    IPv6 fragment is that of the fragment header.
     """
     fields = dict(frame)
     if fields.get("eth_type") not in (_IPV4, _IPV6):
         return fields
     if fields.get("ip_proto") == _ICMPV6 and fields.get("icmpv6_type") in _DISCOVERY:
         fields.setdefault("nd_reserved", 0)
-    kind = fields.get("ip_frag", 0)
-    behind = _BEHIND_IP.get(fields.get("ip_proto", 0), ()) if kind else ()
-    if kind & LATER_FRAGMENT[0]:
+    ip_frag = fields.get("ip_frag", 0)
+    behind = _BEHIND_IP.get(fields.get("ip_proto", 0), ()) if ip_frag else ()
+    if ip_frag & LATER_FRAGMENT[0]:
         fields |= dict.fromkeys(behind, 0)
         if fields["eth_type"] == _IPV6:
             fields["ip_proto"] = _FRAGMENT_HEADER
@@ -150,8 +152,8 @@ def as_read(frame: Mapping[str, int]) -> PacketFields:
 
 
 def matches(wanted: Match, fields: Mapping[str, int]) -> bool:
-    """Whether a frame with these fields satisfies every field of a match."""
-    return all(_field_matches(one, _value(one.name, fields)) for one in wanted)
+    """True if a frame with these fields satisfies every field of a match."""
+    return all(_field_matches(field_match, _value(field_match.name, fields)) for field_match in wanted)
 
 
 def _value(name: str, fields: Mapping[str, int]) -> int | None:
@@ -166,7 +168,7 @@ def _field_matches(wanted: FieldMatch, value: int | None) -> bool:
 
 
 class _Walk:
-    """One frame under way; ``fields`` is what it looks like now."""
+    """One frame on its way through the tables; ``_fields`` has its current values."""
 
     def __init__(self, table: FlowTable, live_ports: Collection[int] | None, fields: PacketFields) -> None:
         self.emitted: list[Emitted] = []
@@ -177,13 +179,13 @@ class _Walk:
         self._fields = fields
         self._lookups = 0
         self._stack: list[int] = []
-        # As it was when the frame came in: Open vSwitch does not see what a frame has taught it before the next.
+        # The rules at the frame's arrival: Open vSwitch applies a learnt rule from the next frame on.
         self._tables: defaultdict[int, list[Rule]] = defaultdict(list)
         for rule in table.rules.values():
             self._tables[rule.table].append(rule)
 
     def lookup(self, table: int, depth: int) -> None:
-        """Find the frame's rule in a table and do what it says; no rule is a drop."""
+        """Find the frame's rule in a table and carry out its instructions; without a rule the frame is dropped."""
         rule = self._best(table)
         if rule is None:
             return
@@ -201,7 +203,7 @@ class _Walk:
             self._lookup_from(table, rule.goto, depth)
 
     def _shorten(self, rule: Rule) -> None:
-        """What a FIN or RST does to the rule that it meets."""
+        """Apply the FinTimeout of the rule that a FIN or RST has met."""
         for action in rule.apply:
             present = self._table.rules.get(rule.key)
             if isinstance(action, FinTimeout) and present is not None:
@@ -209,7 +211,7 @@ class _Walk:
                 self._table.rules[rule.key] = replace(present, idle_timeout=shorter)
 
     def _lookup_from(self, table: int, target: int, depth: int) -> None:
-        """Go on in another table.  Only a step that leads to no later one can loop: only those count as depth."""
+        """Continue in another table; only lookups in the same or an earlier table can loop and count as depth."""
         self._check_depth(table, depth)
         self._lookups += 1
         self.lookup(target, depth + (target <= table))
@@ -225,7 +227,7 @@ class _Walk:
         best = max(found, key=lambda rule: rule.priority)
         for rule in found:
             if rule.priority == best.priority and _instructions(rule) != _instructions(best):
-                raise SimulationError(f"undefined which of two rules applies: {rule.key} and {best.key}")
+                raise SimulationError(f"two rules of the same priority apply: {rule.key} and {best.key}")
         return best
 
     def _do(self, actions: Iterable[Action], table: int, depth: int) -> None:
@@ -261,7 +263,7 @@ class _Walk:
             self.emitted.append(Emitted(port, dict(self._fields)))
 
     def _group(self, group_id: int, table: int, depth: int) -> None:
-        """Every chosen bucket works on its own copy of the frame."""
+        """Carry out each chosen bucket on its own copy of the frame."""
         if group_id not in self._table.groups:
             raise SimulationError(f"no group {group_id:#x}")
         self._check_depth(table, depth)
@@ -292,23 +294,23 @@ def _instructions(rule: Rule) -> tuple[object, ...]:
 
 
 def action_set(actions: tuple[Action, ...]) -> tuple[Action, ...]:
-    """The order in which a bucket's actions are carried out: pop, push, set, then one way out at most.
+    """A bucket's actions in the order of an action set (OpenFlow 1.3 5.10): pop, push, set, then one output at most.
 
-    OpenFlow 1.3 5.10: a bucket is an action set.  Of two ways out the group beats the output, the output
-    the resubmit; of two alike the last one stays.
+    Of several outputs a group has precedence over a port, a port over a resubmit; of two of the same type the last
+    one counts.
     """
     pop = [action for action in actions if isinstance(action, PopVlan)][-1:]
     push = [action for action in actions if isinstance(action, PushVlan)][-1:]
     fields = [action for action in actions if isinstance(action, SetField | RegLoad | ClearInPort)]
-    for kind in (OutputGroup, Output, Resubmit):
-        way_out = [action for action in actions if isinstance(action, kind)][-1:]
-        if way_out:
-            return (*pop, *push, *fields, *way_out)
+    for output_type in (OutputGroup, Output, Resubmit):
+        last = [action for action in actions if isinstance(action, output_type)][-1:]
+        if last:
+            return (*pop, *push, *fields, *last)
     return (*pop, *push, *fields)
 
 
 def _rewrite(fields: PacketFields, action: Action) -> None:
-    """Carry out an action that changes the frame or its pipeline fields."""
+    """Carry out an action that changes header or pipeline fields."""
     tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
     match action:
         case SetField("vlan_vid" | "vlan_pcp") if not tagged:

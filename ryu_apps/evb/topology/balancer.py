@@ -1,4 +1,4 @@
-"""Load balancers of the fabric: an address that no end system has, and the back ends that stand behind it.
+"""Load balancers of the fabric: a virtual address, and the back ends that serve it.
 
 Plain data, standard library only, as :mod:`ryu_apps.evb.topology.fabric`.
 """
@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 
 class TransportProtocol(Enum):
-    """What is balanced (value: as configurations write it)."""
+    """Transport protocol of a load balancer (value: as in configurations)."""
 
     TCP = "tcp"
     UDP = "udp"
@@ -23,10 +23,10 @@ class Backend:
 
     Attributes:
         name: operator's name, unique in its load balancer.
-        mac: its address, as a 48-bit integer, in the load balancer's VLAN.
-        addresses: its own; connections over an IP version it has no address of go to others.
-        port: where it listens.
-        weight: its share of new connections, in relation to the others; 1..255.
+        mac: its MAC address, as a 48-bit integer, in the load balancer's VLAN.
+        addresses: its IP addresses; connections over an IP version without one go to other back ends.
+        port: TCP or UDP port on which it listens.
+        weight: share of new connections in relation to the other back ends; 1..255.
     """
 
     name: str
@@ -36,8 +36,8 @@ class Backend:
     weight: int = 1
 
     def address(self, version: int) -> IPv4Address | IPv6Address | None:
-        """Its first address of an IP version; None: it has none."""
-        return next((one for one in self.addresses if one.version == version), None)
+        """The first address of an IP version, None if there is none."""
+        return next((address for address in self.addresses if address.version == version), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ class LoadBalancer:
     """One virtual service.
 
     Attributes:
-        number: 1 or more, unique in the fabric; it may be another one after the configuration has changed.
+        number: 1 or more, unique in the fabric; may differ after a change of the configuration.
         name: operator's name.
-        vid, mac, addresses, protocol, port: where clients find it.
-        backends: who serves them.
-        max_connections: that end systems at host ports may have through one switch.
-        opening, idle, closing: seconds without a frame until one of theirs is forgotten: before the client has
-            answered (TCP), from then on, and after a FIN or RST.
+        vid, mac, addresses, protocol, port: VLAN, and the virtual address to which clients connect.
+        backends: the servers behind it.
+        max_connections: limit, for each switch, of connections of end systems at host ports.
+        opening, idle, closing: seconds without a frame until a connection of theirs expires: before the handshake
+            is complete (TCP), from then on, and after a FIN or RST.
     """
 
     number: int

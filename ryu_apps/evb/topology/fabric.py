@@ -1,8 +1,7 @@
-"""The cluster as its operator describes it: switches, what hangs on each port, and the links.
+"""The cluster as its operator describes it: switches, the role of each port, and the links.
 
 Plain data, standard library only, so that ``mn --custom`` can load a topology file under any Python.
-A fabric says what *should* be there; ports that are down or links that failed are told to the
-engine as events.
+A fabric is the configured state; ports that are down and failed links reach the engine as events.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ class PortId(NamedTuple):
 
 
 class Role(Enum):
-    """What a port leads to."""
+    """Role of a port, by the system at its other end."""
 
     STATION = "station"
-    """A hypervisor that speaks EVB; passes only frames of associated VSIs."""
+    """An EVB station (hypervisor); only frames of associated VSIs are forwarded."""
     HOST = "host"
-    """A configured end system (NMS, client, router) that speaks no EVB; always forwarded."""
+    """A configured end system without EVB (NMS, client, router); always forwarded."""
     TRUNK = "trunk"
     """Another switch of the fabric."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """What a bridge port proposes in its EVB TLV (802.1Q D.2.12); exponents of 10 us * 2^n.
+    """Timers that a bridge port proposes in its EVB TLV (802.1Q D.2.12); exponents of 10 us * 2^n.
 
     Attributes:
         r: ECP retries, 0..7.
@@ -55,7 +54,7 @@ class Timers:
 
 @dataclass(frozen=True, slots=True)
 class TimerLimits:
-    """The most that a station may make of the timers of its port; exponents of 10 us * 2^n, 0..31.
+    """Upper limits of the timers that a station may propose; exponents of 10 us * 2^n, 0..31.
 
     Attributes:
         rte: as in :class:`Timers`; 10.5 s.
@@ -74,18 +73,18 @@ class Interface:
 
     Attributes:
         port_no: OpenFlow port number.
-        name: what the operator calls the thing at the other end (``hv1``, ``nms``, ``s2``).
+        name: operator's name of the system at the other end (``hv1``, ``nms``, ``s2``).
         role: see :class:`Role`.
         native_vlan: VID of untagged frames in both directions, None if untagged frames are refused.
         tagged_vlans: VIDs that may appear tagged; empty on a station port: every VID but the native one.
         macs: MAC addresses (as 48-bit integers) of the configured end systems on a HOST port.
-        addresses: IP addresses of the configured end systems on a HOST port, as far as they are known.
+        addresses: configured IP addresses of the end systems on a HOST port; may be incomplete.
         peer: the port at the other end of a TRUNK.
         timers: EVB proposal of a STATION port.
-        timer_limits: what the station of a STATION port may propose.
+        timer_limits: upper limits of the timers that the station of a STATION port may propose.
         stage_on_preassociate: stage at a plain Pre-Associate too.
         takeover_any: stations may take a VSI over from another port without an announcement.
-        appliance: the service that the end system of a HOST port works for, by name; None: for none.
+        appliance: name of the service for which the end system of a HOST port is an appliance, or None.
     """
 
     port_no: int
@@ -117,7 +116,7 @@ class Switch:
         dpid: 64-bit datapath id.
         name: operator's name.
         interfaces: by OpenFlow port number.
-        max_rules: rule budget; None: what the switch's table features say.
+        max_rules: rule budget; None: the limit in the switch's table features.
     """
 
     dpid: int
@@ -128,19 +127,19 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
-    """All switches, by datapath id, and the load balancers that all of them make up together."""
+    """All switches, by datapath id, and the load balancers distributed over them."""
 
     switches: dict[int, Switch] = field(default_factory=dict)
     balancers: tuple[LoadBalancer, ...] = ()
 
     def interface(self, port: PortId) -> Interface | None:
-        """What is configured at a port, None if nothing is."""
+        """The configuration of a port, None if it has none."""
         switch = self.switches.get(port.dpid)
         return switch.interfaces.get(port.port_no) if switch else None
 
     def balancer(self, name: str) -> LoadBalancer | None:
         """The load balancer of that name, None if there is none."""
-        return next((one for one in self.balancers if one.name == name), None)
+        return next((balancer for balancer in self.balancers if balancer.name == name), None)
 
     def ports(self, role: Role) -> list[PortId]:
         """All ports of a role, in a stable order."""

@@ -1,7 +1,7 @@
-"""The fabric as a networkx graph, and what forwarding needs from it: next hops and one broadcast tree.
+"""The fabric as a networkx graph: next hops for unicast and one broadcast tree.
 
-Knows no flow rule.  Parallel links between two switches form one *trunk*: forwarding chooses the
-neighbour, the switch itself chooses the link that is up (fast failover).
+Parallel links between two switches form one *trunk*: forwarding chooses the neighbour, the switch itself
+chooses the link that is up (fast failover).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 
 
 def graph_of(fabric: Fabric) -> nx.MultiGraph:
-    """Switches and everything attached to them.
+    """The graph of switches, stations, hosts and links.
 
     Nodes are datapath ids (attribute ``kind='switch'``) and, for stations and hosts,
     ``(dpid, port_no)`` (``kind='station'`` or ``'host'``).  Edges carry ``ports``, the set of
@@ -43,10 +43,10 @@ class TrunkLink:
     """All links from one switch to one neighbour.
 
     Attributes:
-        ordinal: 1..63, stands for the trunk in metadata.
+        ordinal: 1..63, number of the trunk in metadata.
         neighbour: datapath id at the other end.
         ports: local port numbers, the preferred one first; both ends prefer the same link.
-        in_tree: broadcast travels here.
+        in_tree: part of the broadcast tree.
     """
 
     ordinal: int
@@ -61,20 +61,25 @@ Edge = frozenset[int]
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """Which ways frames take.
+    """Paths of unicast frames and the broadcast tree.
 
     Attributes:
-        hops: from one switch to another: the neighbours that are next on a shortest path, in order.
-        tree: where broadcasts travel.
+        hops: (switch, destination switch) -> neighbours that are next on a shortest path, in order.
+        tree: edges of the broadcast tree.
     """
 
     hops: Mapping[tuple[int, int], tuple[int, ...]]
     tree: frozenset[Edge]
 
     def common(self, other: Routes) -> Routes:
-        """The ways that both have: whoever takes those meets no loop, whichever of the two the others take."""
+        """The hops and edges that both have.
+
+        During a change some switches forward by the old routes and some by the new; frames along common ones
+        meet no loop in either case.
+        """
         hops = {
-            ends: tuple(one for one in found if one in other.hops.get(ends, ())) for ends, found in self.hops.items()
+            ends: tuple(neighbour for neighbour in found if neighbour in other.hops.get(ends, ()))
+            for ends, found in self.hops.items()
         }
         return Routes(hops, self.tree & other.tree)
 
@@ -82,11 +87,12 @@ class Routes:
 class TrunkGraph:
     """The trunks of a fabric, and the routes that are in force.
 
-    What it is made of does not change: ordinals of trunks and numbers of switches stay.
+    Built once for a fabric: ordinals of trunks and numbers of switches do not change with failed links, because
+    rules in the switches contain them.
 
     Attributes:
-        alternatives: whether there is more than one way between some switches.
-        routes: in force; set by whoever has told the switches.
+        alternatives: True if the trunks form a cycle, so that some switches are connected by more than one path.
+        routes: in force; ``switches.rerouting`` replaces them once the switches have the new rules.
         numbers: switch -> 1 or more, in the order of the datapath ids.
     """
 
@@ -104,16 +110,18 @@ class TrunkGraph:
         self.routes = self._usual = self.plan(())
 
     def plan(self, down: Iterable[PortId]) -> Routes:
-        """The best routes over what is left: always the same for the same ports that are down."""
+        """The routes over the remaining links; the same ports down always give the same routes."""
         backbone = self._backbone(frozenset(down))
         tree = nx.minimum_spanning_tree(backbone)
         distances = dict(nx.all_pairs_shortest_path_length(backbone))
         hops = {
             (source, target): tuple(
-                one for one in sorted(backbone[source]) if distances[one].get(target, distance) < distance
+                neighbour
+                for neighbour in sorted(backbone[source])
+                if distances[neighbour].get(target, distance) < distance
             )
-            for source, known in distances.items()
-            for target, distance in known.items()
+            for source, reachable in distances.items()
+            for target, distance in reachable.items()
             if source != target
         }
         return Routes(hops, frozenset(frozenset(edge) for edge in tree.edges))
@@ -136,23 +144,23 @@ class TrunkGraph:
         )
 
     def branches(self, dpid: int) -> tuple[tuple[int, frozenset[int]], ...]:
-        """Where the broadcast tree goes from a switch: ordinals of trunks, and the switches behind each."""
+        """The branches of the broadcast tree at a switch: ordinals of trunks, and the switches behind each."""
         tree = nx.Graph(tuple(edge) for edge in self.routes.tree)
         return tuple(
             (trunk.ordinal, _behind(tree, dpid, trunk.neighbour)) for trunk in self.trunks(dpid) if trunk.in_tree
         )
 
     def hops(self, dpid: int, target: int) -> tuple[int, ...]:
-        """The neighbours by which a switch reaches another one, all equally near; none: there is no way now."""
+        """The next neighbours on shortest paths from a switch to another; empty if there is no path now."""
         return self.routes.hops.get((dpid, target), ())
 
     def usually(self, dpid: int, target: int) -> tuple[TrunkLink, ...]:
-        """The trunks by which it does if all links are up."""
+        """The trunks on shortest paths from a switch to another while all links are up."""
         hops = self._usual.hops.get((dpid, target), ())
         return tuple(trunk for trunk in self.trunks(dpid) if trunk.neighbour in hops)
 
     def others(self, dpid: int) -> tuple[int, ...]:
-        """The switches that a way leads to if all links are up."""
+        """The other switches that are reachable while all links are up."""
         return self._others[dpid]
 
 
