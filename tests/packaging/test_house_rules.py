@@ -30,7 +30,6 @@ QUESTIONS_LEFT: dict[str, int] = {
     "evb/bridge": 30,
     "evb/config": 4,
     "evb/events.py": 3,
-    "evb/pipeline": 27,
     "evb/policy": 19,
     "evb/ports": 12,
     "evb/protocol": 28,
@@ -63,7 +62,6 @@ EMPTY_NAMES_LEFT: dict[str, int] = {
     "evb/alarms.py": 7,
     "evb/bridge": 22,
     "evb/config": 18,
-    "evb/pipeline": 34,
     "evb/policy": 20,
     "evb/ports": 3,
     "evb/protocol": 1,
@@ -85,7 +83,7 @@ EMPTY_NAMES_LEFT: dict[str, int] = {
     "vcm_server.py": 1,
 }
 #: Packages under ``ryu_apps`` with a docstring of five to ten lines and no logic in ``__init__.py``.
-DESCRIBED = ["evb", "evb/flow", "evb/simulation", "evb/topology", "evb/wire"]
+DESCRIBED = ["evb", "evb/flow", "evb/pipeline", "evb/simulation", "evb/topology", "evb/wire"]
 
 
 @pytest.fixture

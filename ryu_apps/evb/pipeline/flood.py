@@ -1,9 +1,9 @@
-"""Who gets a copy of a broadcast: the members of each VID on one switch, page by page.
+"""Copies of broadcasts: the members of each VID on one switch, in pages.
 
-Every VSI gets a copy of its own, with its own MAC address as destination, so that its own policy
-decides and a hypervisor cannot hand it to a neighbour that is merely staged
-(``docs/decisions/0003-flood-copies.rst``).  A page holds a bounded number of VSIs, so that an
-Associate rewrites a bounded rule however many VSIs share the VID.
+Every VSI gets its own copy with its own MAC address as destination, so that its own policy applies and
+a hypervisor cannot deliver the copy to another VM that is only staged
+(``docs/decisions/0003-flood-copies.rst``).  A page holds a bounded number of VSIs, so an Associate
+rewrites a rule of bounded size for any number of VSIs in the VID.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class FloodMember(NamedTuple):
     """One VSI in one VID.
 
     Attributes:
-        metadata: what a frame on its way to the VSI carries.
-        mac: its MAC address; None: a VSI that owns the whole VID and takes frames as they are.
-        snooped: of IP multicast it receives the groups that it has joined; else all.
+        metadata: metadata of a frame to the VSI.
+        mac: its MAC address; None: a VSI that owns the whole VID and receives frames with any destination.
+        snooped: it receives only the IP multicast groups that it has joined, else all groups.
     """
 
     metadata: int
@@ -34,7 +34,7 @@ class FloodMember(NamedTuple):
 
 
 class _Page:
-    """Some VSIs of a VID, and the one rule they come to; kept until they change."""
+    """Some VSIs of a VID and their rule, which is cached until a member changes."""
 
     __slots__ = ("_kept", "_number", "_vid", "members")
 
@@ -53,13 +53,13 @@ class _Page:
         return metadata(port=self._number)
 
     def takes(self, member: FloodMember) -> bool:
-        """Whether there is room; those who are snooped and those who are not do not share a page."""
-        return len(self.members) < PAGE_SIZE and all(one.snooped == member.snooped for one in self.members)
+        """True if there is room; snooped members and others do not share a page."""
+        return len(self.members) < PAGE_SIZE and all(other.snooped == member.snooped for other in self.members)
 
     @property
     def open(self) -> bool:
-        """Whether its members receive every group."""
-        return any(not one.snooped for one in self.members)
+        """True if its members receive every group."""
+        return any(not member.snooped for member in self.members)
 
     def rule(self) -> Rule:
         if self._kept is None:
@@ -69,8 +69,8 @@ class _Page:
         return self._kept
 
     def _copies(self) -> Iterator[Action]:
-        # In an order of their own, so that the same members always come to the same rule.
-        for member in sorted(self.members, key=lambda one: one.metadata):
+        # Sorted, so that the same members always give the same rule whatever the order of their Associates was.
+        for member in sorted(self.members, key=lambda member: member.metadata):
             assert member.mac is not None
             yield SetField("eth_dst", member.mac)
             yield SetField("metadata", member.metadata)
@@ -78,7 +78,7 @@ class _Page:
 
 
 class FloodVid:
-    """The members of one VID on one switch, and the rules they come to."""
+    """The members of one VID on one switch, and their rules."""
 
     def __init__(self, vid: int, host_ports: tuple[int, ...] = ()) -> None:
         self._vid = vid
@@ -88,7 +88,10 @@ class FloodVid:
         self._whole: dict[FloodMember, None] = {}
 
     def add(self, member: FloodMember, wish: int | None = None) -> None:
-        """Let a VSI take part, on the page it was on before (``wish``) or the first with room."""
+        """Add a member, on its earlier page (``wish``) if there is room, else on the first page with room.
+
+        An update that keeps the page rewrites one rule; another page would rewrite two.
+        """
         if member.mac is None:
             self._whole[member] = None
         elif member not in self._page_of:
@@ -96,12 +99,12 @@ class FloodVid:
             page.change(member, present=True)
 
     def page_of(self, member: FloodMember) -> int | None:
-        """The number of the page a member is on, counted from 0."""
+        """The index of a member's page, from 0; None for no member of a page."""
         page = self._page_of.get(member)
         return None if page is None else self._pages.index(page)
 
     def remove(self, member: FloodMember) -> None:
-        """Let a VSI take part no more; a member that is not here changes nothing."""
+        """Remove a member; without effect if it is not present."""
         self._whole.pop(member, None)
         page = self._page_of.pop(member, None)
         if page is not None:
@@ -111,11 +114,11 @@ class FloodVid:
 
     @property
     def open(self) -> bool:
-        """Whether somebody receives every group of IP multicast."""
+        """True if a host port or a member receives every group of IP multicast."""
         return bool(self._host_ports or self._whole) or any(page.open for page in self._pages)
 
     def open_copies(self) -> Iterator[Action]:
-        """A copy to each of those who receive every group."""
+        """Copies to host ports and members that receive every group."""
         yield from self._host_copies()
         yield from self._whole_copies()
         yield from _to_pages(page for page in self._pages if page.open)
@@ -130,7 +133,7 @@ class FloodVid:
         return self._pages[-1]
 
     def rules(self) -> RuleSet:
-        """All flood rules of the VID; none if nobody would get a copy."""
+        """All flood rules of the VID; none without a receiver."""
         return rule_set(self._rules())
 
     def _rules(self) -> Iterator[Rule]:
@@ -165,6 +168,6 @@ def _to_pages(pages: Iterable[_Page]) -> Iterator[Action]:
 
 
 def unknown_unicast(vid: int) -> Rule:
-    """Frames of a VID to an unknown address are flooded; wanted while some VSI owns the whole VID."""
+    """The rule that floods frames of a VID to an unknown address; needed while a VSI owns the whole VID."""
     fields = match(vlan_vid=VLAN_PRESENT | vid)
     return Rule(Table.FORWARD, Priority.DEFAULT, fields, cookie(CookieKind.MEMBERSHIP, vid), goto=Table.FLOOD)

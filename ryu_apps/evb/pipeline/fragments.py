@@ -1,4 +1,4 @@
-"""IP fragments as Open vSwitch reads them when it shows the ports of first ones (``southbound.questions``)."""
+"""Match fields of IP fragments in the mode in which Open vSwitch shows the ports of first fragments."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _NEIGHBOURS = (135, 136)
 
 
 def incomplete() -> Iterator[MatchFields]:
-    """What first fragments look like that end before what rules look at does.
+    """First fragments that end before the header fields that rules match.
 
-    UDP and ICMP of eight octets have it all, and shorter ones are not reassembled; but behind extension headers of
-    IPv6 nothing may be left of them.  Where those do not end, Open vSwitch does not even see a fragment, and the
-    protocol reads as 0.
+    The eight octets of the shortest fragment have all such fields of UDP and ICMP.  Behind extension headers of
+    IPv6 none of them may be left.  If the extension headers themselves do not end in the fragment, Open vSwitch
+    does not recognise a fragment, and the protocol is 0.
     """
     for eth_type in (_IPV4, _IPV6):
         for ip_proto, name in ((_TCP, "tcp"), (_UDP, "udp")):
@@ -26,6 +26,6 @@ def incomplete() -> Iterator[MatchFields]:
 
 
 def of_neighbour_discovery() -> Iterator[MatchFields]:
-    """Neighbour discovery in fragments, which a node has to ignore (RFC 6980)."""
+    """Fragmented neighbour discovery, which nodes must ignore (RFC 6980 5)."""
     for kind in _NEIGHBOURS:
         yield {"eth_type": _IPV6, "ip_frag": ANY_FRAGMENT, "ip_proto": _ICMPV6, "icmpv6_type": kind}

@@ -1,6 +1,6 @@
-"""The gate of a VSI: the few rules that make its body reachable, on its own switch and on the others.
+"""The gate of a VSI: the rules that make its body reachable, on its own switch and on the others.
 
-Installed at Associate, never before.  Without them no frame carries the VSI's metadata.
+Installed at Associate, never before.  Without them no frame has the VSI's metadata.
 """
 
 from __future__ import annotations
@@ -26,52 +26,57 @@ def local_gate(interface: Interface, binding: VsiBinding, epoch: int, entry: Tab
     """The gate on the VSI's own switch.
 
     Args:
-        interface: the station port the VSI sits behind.
+        interface: the station port of the VSI.
         binding: its index, generation, VIDs and MAC addresses.
-        epoch: policy epoch of its type on every switch.
-        entry: where its body begins for frames to the VM.
+        epoch: policy epoch of its type, the same on every switch.
+        entry: first table of its body for frames to the VM.
     """
     return rule_set(
         rule
-        for one in binding.bindings
-        for rule in (_ingress(interface, binding, epoch, one), *_delivery(interface, binding, epoch, entry, one))
+        for vid_mac in binding.bindings
+        for rule in (
+            _ingress(interface, binding, epoch, vid_mac),
+            *_delivery(interface, binding, epoch, entry, vid_mac),
+        )
     )
 
 
-def remote_gate(way: Action, binding: VsiBinding) -> RuleSet:
-    """The gate on any other switch: one rule a (VID, MAC), towards the VSI's switch."""
+def remote_gate(output: Action, binding: VsiBinding) -> RuleSet:
+    """The gate on any other switch: one rule for each (VID, MAC), towards the VSI's switch."""
     owner = cookie(CookieKind.GATE, binding.vsi_index, binding.generation)
     return rule_set(
-        Rule(Table.FORWARD, Priority.EXACT, _destination(one), owner, apply=(way,))
-        for one in binding.bindings
-        if one.mac is not None
+        Rule(Table.FORWARD, Priority.EXACT, _destination(vid_mac), owner, apply=(output,))
+        for vid_mac in binding.bindings
+        if vid_mac.mac is not None
     )
 
 
-def detour(way: Action, binding: VsiBinding, seconds: int) -> RuleSet:
-    """The way from the switch where the VSI was, for frames that were under way to it: also back by the trunk they
-    come in by, which a gate's own way never is.  The switch itself ends it after so many seconds.
+def detour(output: Action, binding: VsiBinding, seconds: int) -> RuleSet:
+    """Rules at the VSI's former switch that forward frames which were in flight to it during a migration.
+
+    They may leave by the trunk by which they came in; a gate's output never needs that.  The switch removes the
+    rules by their hard timeout, so no message is needed at the end.
     """
     owner = cookie(CookieKind.DETOUR, binding.vsi_index, binding.generation)
-    back = ClearInPort(), way
+    back = ClearInPort(), output
     return rule_set(
-        Rule(Table.FORWARD, Priority.DETOUR, _destination(one), owner, apply=back, hard_timeout=seconds)
-        for one in binding.bindings
-        if one.mac is not None
+        Rule(Table.FORWARD, Priority.DETOUR, _destination(vid_mac), owner, apply=back, hard_timeout=seconds)
+        for vid_mac in binding.bindings
+        if vid_mac.mac is not None
     )
 
 
 def to_vm_metadata(port_no: int, vsi_index: int, epoch: int) -> int:
-    """Metadata of a frame on its way to a VSI."""
+    """Metadata of a frame to a VSI."""
     return metadata(port=port_no, vsi=vsi_index, epoch=epoch, direction=Direction.TO_VM)
 
 
-def _ingress(interface: Interface, binding: VsiBinding, epoch: int, one: Binding) -> Rule:
-    source: MatchFields = {} if one.mac is None else {"eth_src": one.mac}
+def _ingress(interface: Interface, binding: VsiBinding, epoch: int, vid_mac: Binding) -> Rule:
+    source: MatchFields = {} if vid_mac.mac is None else {"eth_src": vid_mac.mac}
     return Rule(
         Table.INGRESS,
-        Priority.WIDE if one.mac is None else Priority.EXACT,
-        match(in_port=interface.port_no, vlan_vid=VLAN_PRESENT | one.vid, **source),
+        Priority.WIDE if vid_mac.mac is None else Priority.EXACT,
+        match(in_port=interface.port_no, vlan_vid=VLAN_PRESENT | vid_mac.vid, **source),
         cookie(CookieKind.GATE, binding.vsi_index, binding.generation),
         metadata=(
             metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM),
@@ -81,19 +86,19 @@ def _ingress(interface: Interface, binding: VsiBinding, epoch: int, one: Binding
     )
 
 
-def _delivery(interface: Interface, binding: VsiBinding, epoch: int, entry: Table, one: Binding) -> Iterator[Rule]:
-    if one.mac is None:
+def _delivery(interface: Interface, binding: VsiBinding, epoch: int, entry: Table, vid_mac: Binding) -> Iterator[Rule]:
+    if vid_mac.mac is None:
         return
     yield Rule(
         Table.FORWARD,
         Priority.EXACT,
-        _destination(one),
+        _destination(vid_mac),
         cookie(CookieKind.GATE, binding.vsi_index, binding.generation),
         metadata=(to_vm_metadata(interface.port_no, binding.vsi_index, epoch), ALL_METADATA),
         goto=entry,
     )
 
 
-def _destination(one: Binding) -> Match:
-    assert one.mac is not None
-    return match(vlan_vid=VLAN_PRESENT | one.vid, eth_dst=one.mac)
+def _destination(vid_mac: Binding) -> Match:
+    assert vid_mac.mac is not None
+    return match(vlan_vid=VLAN_PRESENT | vid_mac.vid, eth_dst=vid_mac.mac)

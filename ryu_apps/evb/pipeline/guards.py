@@ -1,7 +1,7 @@
-"""Guards: no VM is a router, a DHCP server or a querier, or has the address of somebody who is configured.
+"""Guards: VMs may not act as router, DHCP server or querier, or claim a configured address.
 
-The same for all VSIs of a switch, whatever their types allow, and so here once; what a type says against it stands
-above these rules (``services.guards``).
+The same for all VSIs of a switch, so they are installed once; the exceptions of a VSI type have a higher
+priority (``services.guards``).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from ryu_apps.evb.pipeline.fragments import incomplete, of_neighbour_discovery
 from ryu_apps.evb.pipeline.tables import GUARDED, CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Fabric, Role
 
-#: In GUARD, above what a type's roles let pass.
-_NOBODY = 400
-#: Above the guard of routers, which names all neighbour advertisements.
+#: In GUARD, above the exceptions of a type's roles: no role permits these frames.
+_UNCONDITIONAL = 400
+#: Above the guard of routers, which matches all neighbour advertisements.
 _NO_ROUTER = 250
 
 _COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 
 
 def guards(fabric: Fabric) -> Iterator[Rule]:
-    """What every switch drops of frames from VMs before it asks whose they are."""
+    """Rules of every switch for frames from VMs, in the tables GUARD and CLAIM."""
     for fields in (*incomplete(), *of_neighbour_discovery()):
-        yield _drop(Table.GUARD, _NOBODY, fields)
+        yield _drop(Table.GUARD, _UNCONDITIONAL, fields)
     for role in NetworkRole:
         for fields in frames_of(role):
             yield _drop(Table.GUARD, Priority.EXACT, fields)
@@ -49,13 +49,13 @@ def guards(fabric: Fabric) -> Iterator[Rule]:
 
 
 def _drop(table: Table, priority: int, fields: MatchFields) -> Rule:
-    """Frames go no further than where those of VSIs with statistics are counted."""
+    """A rule that drops: its frames continue only to the table that counts them for VSIs with statistics."""
     counted = (SetField("reg1", GUARDED),)
     return Rule(table, priority, match(**fields), _COOKIE, counted, goto=Table.REFUSED_FROM)
 
 
 def _configured(fabric: Fabric) -> Iterator[tuple[int, MaskedPrefix]]:
-    """The addresses of end systems and load balancers, by VID; a link-local one that follows from a MAC included."""
+    """The addresses of end systems and load balancers, with their VID, and link-local addresses derived from MACs."""
     for port in fabric.ports(Role.HOST):
         interface = fabric.interface(port)
         assert interface is not None

@@ -1,6 +1,6 @@
-"""What every switch holds before the first VSI: punting, trunks, host ports, egress groups.
+"""Rules, groups and meters of a switch before the first VSI: punting, trunks, host ports, egress groups.
 
-Computed from the fabric alone.  Nothing here admits a frame from a station port: that takes a gate.
+Compiled from the fabric alone.  No rule here admits a data frame from a station port: that takes a gate.
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ from ryu_apps.evb.pipeline.tables import (
 from ryu_apps.evb.topology.fabric import Interface, Role, Switch
 from ryu_apps.evb.topology.graph import TrunkGraph, TrunkLink
 
-#: In GROUP_PAGE: what is asked for is no page but the trunk of this number.
+#: In GROUP_PAGE: bit of the egress port that selects a trunk, by its ordinal, instead of a page.
 TRUNK_SELECTOR = 0x8000
 
 _ALL_SYSTEMS, _ALL_NODES = 0xE0000001, 0xFF02 << 112 | 1
-#: General queries: IGMP's are known by their destination, which nothing else of IGMP has.
+#: General queries; those of IGMP by their destination, which no other IGMP message has.
 _QUERIES: tuple[MatchFields, MatchFields] = (
     {"eth_type": 0x0800, "ip_proto": 2, "ipv4_dst": _ALL_SYSTEMS},
     {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 130, "ipv6_dst": _ALL_NODES},
@@ -67,9 +67,9 @@ _QUERIES: tuple[MatchFields, MatchFields] = (
 #: In ADMIT, below reserved addresses.
 _NATIVE_PRIORITY = 50
 _TAGGED_PRIORITY = 10
-#: Is there a tag behind the tag?  A switch that looks for one tag only (``vlan-limit=1``) shows it as the Ethernet
-#: type, which the services do not let pass; one that looks for more shows what is behind both.  OpenFlow does not tell
-#: which, nor does it match a second tag: it is looked for without the first, which the frame then gets back.
+#: Test for a second tag.  A switch that parses one tag (``vlan-limit=1``) shows the second as the Ethernet type, which
+#: the services drop; a switch that parses more shows the type behind both.  OpenFlow neither reports the limit nor
+#: matches a second tag.  So the first tag is removed for one lookup and then restored.
 _LOOK_BEHIND: tuple[Action, ...] = (
     StackPush(whole("vlan_vid")),
     StackPush(whole("vlan_pcp")),
@@ -79,10 +79,10 @@ _LOOK_BEHIND: tuple[Action, ...] = (
     StackPop(whole("vlan_pcp")),
     StackPop(whole("vlan_vid")),
 )
-#: In FORWARD, above everything that is not the address of one station.
+#: In FORWARD, above everything but addresses of single stations.
 _QUERY_PRIORITY = 140
 
-#: What a proxy gets is a copy, so that nothing done to it shows in the other copies of a flooded frame.
+#: A proxy gets a copy of its own, so that rewriting it does not change the other copies of a flooded frame.
 PROXY_COPY = Group(PROXY_GROUP, GroupType.INDIRECT, (Bucket((Resubmit(Table.PROXY_LOOKUP),)),))
 
 _COOKIE = cookie(CookieKind.INFRASTRUCTURE)
@@ -94,22 +94,22 @@ def infrastructure(
     hosts: dict[tuple[int, int], tuple[int, int]],
     clients: frozenset[tuple[int, int]] = frozenset(),
 ) -> RuleChange:
-    """Everything a switch needs before the first association.
+    """All state of a switch before the first association.
 
     Args:
         switch: the switch to program.
         wiring: trunks and next hops.
         hosts: configured end systems of the whole fabric, ``(vid, mac) -> (dpid, port_no)``.
-        clients: those of them that may use a load balancer, ``(vid, mac)``.
+        clients: end systems among them that may use a load balancer, ``(vid, mac)``.
     """
     interfaces = [interface for _, interface in sorted(switch.interfaces.items())]
     edge = [interface for interface in interfaces if interface.role is not Role.TRUNK]
     trunks = wiring.trunks(switch.dpid)
     by_routes = routed(switch.dpid, wiring)
     return RuleChange(
-        meters=tuple(meter for one in interfaces for meter in punting_meters(one)),
+        meters=tuple(meter for interface in interfaces for meter in punting_meters(interface)),
         groups=(
-            *(group for one in edge for group in port_groups(one, reflective_relay=False)),
+            *(group for interface in edge for group in port_groups(interface, reflective_relay=False)),
             *(_trunk_group(trunk) for trunk in trunks),
             *by_routes.groups,
             PROXY_COPY,
@@ -120,23 +120,23 @@ def infrastructure(
             *_forward_hosts(switch.dpid, wiring, hosts, clients),
             *_queries(edge),
             *by_routes.add,
-            *(rule for one in edge for rule in _output(one)),
+            *(rule for interface in edge for rule in _output(interface)),
         ),
     )
 
 
 def routed(dpid: int, wiring: TrunkGraph) -> RuleChange:
-    """What of :func:`infrastructure` depends on the routes in force."""
+    """The part of :func:`infrastructure` that depends on the routes in force."""
     trunks = wiring.trunks(dpid)
     ways = tuple(_ways(dpid, wiring, trunks)) if wiring.alternatives else ()
     return RuleChange(groups=ways, add=(*_flood(trunks), *_selected(trunks)))
 
 
 def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ...]:
-    """The egress groups of an edge port: one that keeps the tag, one that strips it.
+    """The egress groups of an edge port: one sends tagged, one untagged.
 
     Args:
-        reflective_relay: frames may leave by the port they came in by (802.1Q 8.6.1).
+        reflective_relay: frames may leave by their ingress port (802.1Q 8.6.1).
     """
     way_back: tuple[Action, ...] = (ClearInPort(),) if reflective_relay else ()
     out = Output(interface.port_no)
@@ -148,15 +148,15 @@ def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ..
 
 
 def to_trunk(trunk: TrunkLink) -> OutputGroup:
-    """Send towards a neighbour, by whichever of the parallel links is up."""
+    """Output to a neighbour, by the first of the parallel links that is up."""
     return OutputGroup(TRUNK_GROUP + trunk.ordinal)
 
 
 def towards(wiring: TrunkGraph, dpid: int, target: int) -> OutputGroup:
-    """Send towards another switch, by whichever ways there are just now.
+    """Output to another switch along the routes in force.
 
-    The rule stays when links fail and return; only groups change, however many rules use them.  Where there is
-    but one way, the trunk's own group is it.
+    Rules refer to a group for each destination switch: when links fail or return, only groups change, not the many
+    rules that use them.  Without alternative paths it is the group of the trunk.
     """
     if wiring.alternatives:
         return OutputGroup(WAY_GROUP + wiring.numbers[target])
@@ -165,17 +165,17 @@ def towards(wiring: TrunkGraph, dpid: int, target: int) -> OutputGroup:
 
 
 def way_between(wiring: TrunkGraph, dpid: int, target: int) -> OutputGroup | None:
-    """As :func:`towards`; None if no link ever led there."""
+    """As :func:`towards`; None if the fabric has no path even with all links up."""
     return towards(wiring, dpid, target) if target in wiring.others(dpid) else None
 
 
 def _ways(dpid: int, wiring: TrunkGraph, trunks: tuple[TrunkLink, ...]) -> Iterator[Group]:
-    """Equally short ways share what is to be sent; the switch leaves out by itself those that are down."""
+    """Groups that share frames between equally short paths; the switch skips buckets whose trunk is down."""
     leading_to = {trunk.neighbour: trunk for trunk in trunks}
     for target in wiring.others(dpid):
         chosen = [leading_to[hop] for hop in wiring.hops(dpid, target)]
         if len(chosen) == 1:
-            # Nothing to choose: the switch need not look at the frame twice.
+            # INDIRECT for a single path: a select group would make the datapath recirculate the frame for its hash.
             only = Group(WAY_GROUP + wiring.numbers[target], GroupType.INDIRECT, (Bucket((to_trunk(chosen[0]),)),))
             yield only
         else:
@@ -204,15 +204,15 @@ def _trunk_group(trunk: TrunkLink) -> Group:
 
 
 def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
-    for one in interfaces:
-        # Of a station that is known: see Desired, which knows it.
-        yield from punting(one, station=None)
+    for interface in interfaces:
+        # The rules for a known station come from DesiredState: this module sees only the fabric.
+        yield from punting(interface, station=None)
     yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=RESERVED_ADDRESSES))
     for fields in unread():
         yield _rule(Table.ADMIT, Priority.WIDE, match(**fields))
-    for one in interfaces:
-        if one.role is not Role.TRUNK and one.native_vlan is not None:
-            yield from _native(one.port_no, VLAN_PRESENT | one.native_vlan)
+    for interface in interfaces:
+        if interface.role is not Role.TRUNK and interface.native_vlan is not None:
+            yield from _native(interface.port_no, VLAN_PRESENT | interface.native_vlan)
     yield _rule(Table.ADMIT, _TAGGED_PRIORITY, match(vlan_vid=ANY_TAGGED), apply=_LOOK_BEHIND, goto=Table.INGRESS)
     yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
     seen = (RegLoad(STACKED, 1),)
@@ -221,9 +221,10 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
 
 
 def _native(port_no: int, native: int) -> Iterator[Rule]:
-    """Inside, every frame is tagged: untagged ones and those with a priority alone (802.1Q 6.9) by the port.
+    """Classification of untagged and priority-tagged frames to the native VLAN (802.1Q 6.9).
 
-    Those that say its VID themselves are refused, so that what is untagged there on the way out is so on the way in.
+    Inside the pipeline every frame is tagged.  Frames tagged with the native VID are refused: the port sends that
+    VLAN untagged, and only accepts it untagged.
     """
     classified = SetField("vlan_vid", native)
     for fields, apply in (
@@ -236,9 +237,9 @@ def _native(port_no: int, native: int) -> Iterator[Rule]:
 
 
 def _ingress(interfaces: list[Interface], trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
-    for one in interfaces:
-        if one.role is Role.HOST:
-            yield from _host_ingress(one)
+    for interface in interfaces:
+        if interface.role is Role.HOST:
+            yield from _host_ingress(interface)
     for trunk in trunks:
         for port_no in trunk.ports:
             yield _rule(
@@ -267,7 +268,7 @@ def _forward_hosts(
     for (vid, mac), (home, port_no) in sorted(hosts.items()):
         fields = match(vlan_vid=VLAN_PRESENT | vid, eth_dst=mac)
         if home == dpid:
-            # From here on the frame is no VSI's any more: what is noted of end systems is noted of none.
+            # The VSI index is cleared: connections of end systems are learnt under index 0.
             mask, goto = (ALL_METADATA, Table.BALANCE_TO) if (vid, mac) in clients else (PORT_MASK, Table.OUTPUT)
             meta = metadata(port=port_no), mask
             yield _rule(Table.FORWARD, Priority.EXACT, fields, meta=meta, goto=goto)
@@ -277,7 +278,7 @@ def _forward_hosts(
 
 
 def _flood(trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
-    """Copies along the broadcast tree; a trunk outside the tree contributes nothing, so no loop can close."""
+    """Copies along the broadcast tree; frames from a trunk outside the tree match no rule, so no loop can form."""
     tree = [trunk for trunk in trunks if trunk.in_tree]
     for ordinal in (0, *(trunk.ordinal for trunk in tree)):
         yield _rule(
@@ -290,17 +291,19 @@ def _flood(trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
 
 
 def _queries(edge: list[Interface]) -> Iterator[Rule]:
-    """A multicast router asks: everybody hears it, and so does the controller, once."""
-    for one in edge:
-        if one.role is Role.HOST:
+    """Queries of multicast routers: flooded, with one copy to the controller."""
+    for interface in edge:
+        if interface.role is Role.HOST:
             for fields in _QUERIES:
-                asked = match(in_port=one.port_no, eth_dst=ANY_GROUP, **fields)
+                query = match(in_port=interface.port_no, eth_dst=ANY_GROUP, **fields)
                 copy = (Output(CONTROLLER),)
-                yield _rule(Table.FORWARD, _QUERY_PRIORITY, asked, apply=copy, goto=Table.FLOOD, meter=one.port_no)
+                yield _rule(
+                    Table.FORWARD, _QUERY_PRIORITY, query, apply=copy, goto=Table.FLOOD, meter=interface.port_no
+                )
 
 
 def _selected(trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
-    """One copy of a multicast frame to one trunk of the broadcast tree, unless it came in by it."""
+    """A copy of a multicast frame to one trunk of the broadcast tree, unless the frame came in by it."""
     for trunk in trunks:
         if trunk.in_tree:
             towards = metadata(port=TRUNK_SELECTOR | trunk.ordinal)

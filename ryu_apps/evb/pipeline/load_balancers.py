@@ -1,8 +1,7 @@
-"""Load balancers in every switch: who is asked for, by whom, and how their addresses are found.
+"""Rules and groups of load balancers: virtual addresses, their resolution, and the back ends in rotation.
 
-The same everywhere; only who is in rotation changes (:mod:`ryu_apps.evb.vsi.pools`).  ARP requests and neighbour
-solicitations for a virtual address are answered by the switch itself, so clients find it whether or not a
-controller is there.
+The same in every switch; only the back ends in rotation change (:mod:`ryu_apps.evb.vsi.pools`).  The switch itself
+answers ARP requests and neighbour solicitations for a virtual address, so clients resolve it without a controller.
 """
 
 from __future__ import annotations
@@ -65,13 +64,13 @@ from ryu_apps.evb.pipeline.tables import CookieKind as Owned
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, Role
 
-#: In FORWARD, above every address.
+#: In FORWARD, above the rules of all addresses.
 _RESOLVE = 250
 _ARP, _REQUEST, _REPLY = 0x0806, 1, 2
 _ICMPV6, _SOLICITATION, _ADVERTISEMENT = 58, 135, 136
-#: Errors a second that a switch gives to the controller, and how many at once.
+#: Rate (packets a second) and burst of the ICMP errors that a switch sends to the controller.
 ERROR_RATE, ERROR_BURST = 20, 40
-#: The option that says the Ethernet address of whom was asked for; the flags "solicited" and "override".
+#: Type of the option Target Link-Layer Address (RFC 4861 4.6.1); the flags S and O (4.4).
 _TARGET_ADDRESS, _ANSWERED = 2, 0x60000000
 _ETH_TYPES = {4: IPV4, 6: IPV6}
 _IP_PROTOS = {TransportProtocol.TCP: TCP, TransportProtocol.UDP: UDP}
@@ -84,38 +83,38 @@ _HOSTS: MatchFields = {"metadata": (0, VSI_MASK | DIRECTION_MASK | TRUNK_MASK)}
 
 
 def balancer_rules(balancers: tuple[LoadBalancer, ...]) -> Iterator[Rule]:
-    """What every switch holds of them, whoever is there."""
+    """The rules of all load balancers in a switch; they do not depend on the back ends in rotation."""
     if not balancers:
         return
-    # What the controller has translated has a tag, and goes to a back end as if it came from an end system.
+    # ICMP errors that the controller has translated return tagged and are forwarded like frames of end systems.
     marked = (RegLoad(TRANSLATED, 1),)
     yield Rule(Table.INGRESS, Priority.EXACT, match(in_port=CONTROLLER), _COOKIE, marked, goto=Table.FORWARD)
     to_controller: tuple[Action, ...] = (Output(CONTROLLER),)
     yield Rule(Table.BALANCE_ERRORS, Priority.DEFAULT, (), _COOKIE, to_controller, meter=BALANCER_METER)
     yield from established_rules(_COOKIE)
-    kinds = dict.fromkeys(kind for one in balancers for kind in _kinds(one))
+    kinds = dict.fromkeys(kind for balancer in balancers for kind in _kinds(balancer))
     yield from return_rules({"metadata": (0, VSI_MASK | DIRECTION_MASK)}, kinds, Table.OUTPUT, _COOKIE)
     yield from staying((kind for kind in kinds if kind.ip_proto == UDP), _COOKIE)
-    for one in balancers:
-        yield from _service(one)
-        yield from _of_hosts(one)
-        yield from _backends(one)
+    for balancer in balancers:
+        yield from _service(balancer)
+        yield from _of_hosts(balancer)
+        yield from _backends(balancer)
 
 
 def balancer_meters(balancers: tuple[LoadBalancer, ...]) -> tuple[Meter, ...]:
-    """What bounds the errors that the controller is given, of each switch."""
+    """The meter of ICMP errors from a switch to the controller."""
     return (Meter(BALANCER_METER, ERROR_RATE, ERROR_BURST),) if balancers else ()
 
 
 def clients(fabric: Fabric) -> frozenset[tuple[int, int]]:
     """The end systems that may use a load balancer: those in its VLAN, ``(vid, mac)``.
 
-    Appliances are none: what they get has the addresses of others, and goes its own way.
+    Appliances are excluded: they receive frames with addresses of other end systems, by the rules of their service.
     """
-    vids = {one.vid for one in fabric.balancers}
+    vids = {balancer.vid for balancer in fabric.balancers}
     interfaces = [fabric.interface(port) for port in fabric.ports(Role.HOST)]
-    hosts = [one for one in interfaces if one is not None and one.appliance is None]
-    return frozenset((vid, mac) for one in hosts for vid in one.vids if vid in vids for mac in one.macs)
+    hosts = [interface for interface in interfaces if interface is not None and interface.appliance is None]
+    return frozenset((vid, mac) for host in hosts for vid in host.vids if vid in vids for mac in host.macs)
 
 
 def group_id(balancer: LoadBalancer, version: int) -> int:
@@ -124,41 +123,41 @@ def group_id(balancer: LoadBalancer, version: int) -> int:
 
 
 def rotation(balancer: LoadBalancer, backends: Iterable[Backend]) -> Iterator[Group]:
-    """The groups with those of its back ends that are to have new connections."""
+    """The groups of a load balancer with the back ends that receive new connections."""
     backends = tuple(backends)
     for kind in _kinds(balancer):
         version = 4 if kind.eth_type == IPV4 else 6
-        buckets = (_bucket(kind, one, version) for one in backends)
+        buckets = (_bucket(kind, backend, version) for backend in backends)
         found = tuple(bucket for bucket in buckets if bucket is not None)
         yield Group(group_id(balancer, version), GroupType.SELECT, found)
-    there = {one.name for one in backends}
-    for number, one in enumerate(balancer.backends if balancer.protocol is TransportProtocol.UDP else ()):
-        goes = Resubmit(Table.FORWARD if one.name in there else Table.BALANCE_ANEW)
-        yield Group(_backend_group(balancer, number), GroupType.INDIRECT, (Bucket((goes,)),))
+    in_rotation = {backend.name for backend in backends}
+    for number, backend in enumerate(balancer.backends if balancer.protocol is TransportProtocol.UDP else ()):
+        onward = Resubmit(Table.FORWARD if backend.name in in_rotation else Table.BALANCE_ANEW)
+        yield Group(_backend_group(balancer, number), GroupType.INDIRECT, (Bucket((onward,)),))
 
 
 def hosts_cookie(balancer: LoadBalancer) -> int:
-    """The cookie of what a switch learns of end systems that use it."""
+    """The cookie of pins that a switch learns for end systems at host ports."""
     return cookie(Owned.STATE, 0, balancer.number)
 
 
-def _kinds(one: LoadBalancer) -> list[PacketKind]:
-    return [PacketKind(_ETH_TYPES[version], _IP_PROTOS[one.protocol]) for version in sorted(_versions(one))]
+def _kinds(balancer: LoadBalancer) -> list[PacketKind]:
+    return [PacketKind(_ETH_TYPES[version], _IP_PROTOS[balancer.protocol]) for version in sorted(_versions(balancer))]
 
 
-def _versions(one: LoadBalancer) -> set[int]:
-    return {address.version for address in one.addresses}
+def _versions(balancer: LoadBalancer) -> set[int]:
+    return {address.version for address in balancer.addresses}
 
 
 def _backend_group(balancer: LoadBalancer, number: int) -> int:
-    """The group that says whether a back end is in rotation; the configuration allows 64 of them for each balancer."""
+    """The group that tests if a back end is in rotation; the configuration allows 64 back ends for each balancer."""
     return BACKEND_GROUP | balancer.number << _BACKEND_BITS | number
 
 
-def _backends(one: LoadBalancer) -> Iterator[Rule]:
-    """Whom the pin of a datagram may name."""
-    kinds = [kind for kind in _kinds(one) if kind.ip_proto == UDP]
-    for number, backend in enumerate(one.backends):
+def _backends(balancer: LoadBalancer) -> Iterator[Rule]:
+    """Rules that lead a pinned datagram to the group of the back end that its pin has written."""
+    kinds = [kind for kind in _kinds(balancer) if kind.ip_proto == UDP]
+    for number, backend in enumerate(balancer.backends):
         for kind in kinds:
             address, (ip_dst, port_dst) = backend.address(4 if kind.eth_type == IPV4 else 6), kind.destination
             if address is not None:
@@ -168,8 +167,8 @@ def _backends(one: LoadBalancer) -> Iterator[Rule]:
                     ip_dst: int(address),
                     port_dst: backend.port,
                 }
-                asked = (OutputGroup(_backend_group(one, number)),)
-                yield Rule(Table.BALANCE_STAY, Priority.EXACT, match(reg3=one.number, **named), _COOKIE, asked)
+                test = (OutputGroup(_backend_group(balancer, number)),)
+                yield Rule(Table.BALANCE_STAY, Priority.EXACT, match(reg3=balancer.number, **named), _COOKIE, test)
 
 
 def _bucket(kind: PacketKind, backend: Backend, version: int) -> Bucket | None:
@@ -180,72 +179,72 @@ def _bucket(kind: PacketKind, backend: Backend, version: int) -> Bucket | None:
     return Bucket((*where, Resubmit(Table.BALANCE_NOTE)), weight=backend.weight)
 
 
-def _service(one: LoadBalancer) -> Iterator[Rule]:
-    there: MatchFields = {"vlan_vid": VLAN_PRESENT | one.vid, "eth_dst": one.mac}
+def _service(balancer: LoadBalancer) -> Iterator[Rule]:
+    there: MatchFields = {"vlan_vid": VLAN_PRESENT | balancer.vid, "eth_dst": balancer.mac}
     yield Rule(Table.FORWARD, Priority.EXACT, match(**there), _COOKIE, goto=Table.BALANCE)
-    for address in one.addresses:
-        kind = PacketKind(_ETH_TYPES[address.version], _IP_PROTOS[one.protocol])
+    for address in balancer.addresses:
+        kind = PacketKind(_ETH_TYPES[address.version], _IP_PROTOS[balancer.protocol])
         ip_dst, port_dst = kind.destination
-        wanted: MatchFields = {**there, **kind.match, ip_dst: int(address), port_dst: one.port}
+        wanted: MatchFields = {**there, **kind.match, ip_dst: int(address), port_dst: balancer.port}
         actions = (
             SetField("reg2", 0),
-            SetField("reg3", one.number),
+            SetField("reg3", balancer.number),
             *stash(kind),
             *look_up(kind),
             *decide(),
         )
         yield Rule(Table.BALANCE, Priority.EXACT, match(**wanted), _COOKIE, actions)
-        yield from _errors(one, address)
-        yield from _resolve(one, address)
-    for kind in _kinds(one):
-        chosen: MatchFields = {"reg3": one.number, "eth_type": kind.eth_type}
-        group = group_id(one, 4 if kind.eth_type == IPV4 else 6)
+        yield from _errors(balancer, address)
+        yield from _resolve(balancer, address)
+    for kind in _kinds(balancer):
+        chosen: MatchFields = {"reg3": balancer.number, "eth_type": kind.eth_type}
+        group = group_id(balancer, 4 if kind.eth_type == IPV4 else 6)
         yield Rule(Table.BALANCE_PICK, Priority.EXACT, match(**chosen), _COOKIE, (OutputGroup(group),))
 
 
-def _errors(one: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[Rule]:
-    """ICMP errors about what a back end has sent: a switch cannot rewrite what they quote, so the controller does."""
+def _errors(balancer: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[Rule]:
+    """ICMP errors to the virtual address go to the controller: a switch cannot rewrite the packet they quote."""
     eth_type = _ETH_TYPES[address.version]
     ip_dst, _ = PacketKind(eth_type, TCP).destination
-    there: MatchFields = {"vlan_vid": VLAN_PRESENT | one.vid, "eth_dst": one.mac, ip_dst: int(address)}
+    there: MatchFields = {"vlan_vid": VLAN_PRESENT | balancer.vid, "eth_dst": balancer.mac, ip_dst: int(address)}
     for fields in icmp_errors():
         if fields["eth_type"] == eth_type:
             punt: tuple[Action, ...] = (Output(CONTROLLER),)
             yield Rule(Table.BALANCE, Priority.EXACT, match(**there, **fields), _COOKIE, punt, meter=BALANCER_METER)
 
 
-def _of_hosts(one: LoadBalancer) -> Iterator[Rule]:
-    """End systems have a load balancer's connections among themselves."""
-    scope: MatchFields = {**_HOSTS, "reg3": one.number}
+def _of_hosts(balancer: LoadBalancer) -> Iterator[Rule]:
+    """Rules for connections of end systems at host ports; they share one limit for each switch."""
+    scope: MatchFields = {**_HOSTS, "reg3": balancer.number}
     client = Client(
-        hosts_cookie(one),
+        hosts_cookie(balancer),
         0,
         Direction.NONE,
         Direction.NONE,
-        one.max_connections,
-        one.opening,
-        one.idle,
-        one.idle,
-        one.closing,
+        balancer.max_connections,
+        balancer.opening,
+        balancer.idle,
+        balancer.idle,
+        balancer.closing,
     )
-    yield from selection_rules(scope, _kinds(one), _COOKIE)
-    yield from learn_rules(scope, _kinds(one), client, _COOKIE)
+    yield from selection_rules(scope, _kinds(balancer), _COOKIE)
+    yield from learn_rules(scope, _kinds(balancer), client, _COOKIE)
 
 
-# --- who has this address? ------------------------------------------------------------------------
-def _resolve(one: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[Rule]:
-    vlan = VLAN_PRESENT | one.vid
+# --- address resolution ---------------------------------------------------------------------------
+def _resolve(balancer: LoadBalancer, address: IPv4Address | IPv6Address) -> Iterator[Rule]:
+    vlan = VLAN_PRESENT | balancer.vid
     if isinstance(address, IPv4Address):
         asked = match(vlan_vid=vlan, eth_type=_ARP, arp_op=_REQUEST, arp_tpa=int(address))
-        yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_arp_reply(one.mac, int(address))))
+        yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_arp_reply(balancer.mac, int(address))))
         return
     kind: MatchFields = {"vlan_vid": vlan, "eth_type": IPV6, "ip_proto": _ICMPV6, "ipv6_nd_target": int(address)}
     asked = match(**kind, icmpv6_type=_SOLICITATION)
-    yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_advertisement(one.mac, int(address))))
-    # What only an advertisement has can be written only where it is known to be one.
+    yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_advertisement(balancer.mac, int(address))))
+    # Fields of advertisements have the type as a prerequisite: they are written in a table that matches the new type.
     completed = (
         SetField("nd_options_type", _TARGET_ADDRESS),
-        SetField("ipv6_nd_tll", one.mac),
+        SetField("ipv6_nd_tll", balancer.mac),
         SetField("nd_reserved", _ANSWERED),
         Resubmit(Table.FORWARD),
     )

@@ -1,28 +1,28 @@
-"""Connections through a load balancer as rules of the table BALANCER_PINS: how a switch notes and follows them.
+"""Connection tracking of load balancers: rules that learn and follow pins in the table BALANCER_PINS.
 
-A frame for a virtual address is looked up among the pins.  A pin writes the addresses of the back end that
-has the connection.  What begins a connection goes to a select group instead, which picks a back end; what was
-picked is noted, two pins a connection: one for each direction.  So who was picked counts, and neither the
-switch's hash nor a change of the group moves a connection that stands.
+A frame to a virtual address is looked up among the pins.  A pin writes the addresses of the connection's back
+end.  The first packet of a connection goes to a select group instead, which picks a back end; the result is
+learnt as two pins, one for each direction.  Neither the switch's hash nor a change of the group moves an
+established connection.
 
-The switch of the client does all that, for a VSI in its body and for end systems at host ports; back ends
-and everybody on the way see the back end's own address.  Pins name nothing but addresses: on another switch
-they mean the same.
+This happens at the switch of the client, for a VSI in its body and for end systems at host ports; back ends
+and switches on the path see the back end's own address.  Pins contain only addresses, so they are valid at
+another switch after a migration.
 
-A pin's timeout cannot be made longer once it is there, so TCP has two pairs: one that comes with the SYN and does
-not last, and one that comes when the client answers the back end.  For the same reason a SYN on the ports of a
-connection that lasts, closed or not, is noted anew, in the next *life*: pins are looked up from the newest life
-on, and whichever is found first has made the frame one that no older pin is about.
+The timeout of a learnt rule cannot be extended, so TCP has two pairs of pins: a short-lived one from the SYN,
+and a lasting one from the client's acknowledgement of the back end.  For the same reason a SYN on the ports of a
+lasting connection, closed or not, is learnt anew, in the next *life*: pins are looked up from the newest life
+on, and the first pin that matches rewrites the addresses, so that no older pin matches any more.
 
-A SYN always asks the group, so a client whose back end is gone, or is to have no more connections, is led to another
-one by the next that it begins.  It is picked by the addresses that the client has sent to: one that is
-repeated while the group stays as it is goes where the first went.
+A SYN always goes to the group, so a client whose back end has failed or is being drained gets another back end
+with its next connection.  The group's hash covers the addresses as the client sent them: a repeated SYN gets the
+same back end while the group is unchanged.
 
-UDP has no SYN.  So each datagram that has a pin asks whether the back end that this names is still in rotation: a group
-of each back end says so.  If it is not, the datagram is picked for as the first one was, and the pin is written anew.
+UDP has no SYN.  Each datagram with a pin tests, by a group of its back end, that the back end is still in rotation.
+If not, a back end is picked as for the first datagram, and the pin is overwritten.
 
-To know how many there are the switch counts them, every time: so only the first of up to four pins has a limit.
-It leaves room for those that may follow from the ones that are there.
+The switch enforces a limit by counting all rules of the cookie at every learn action, so only the first of up to
+four pins has one.  The limit reserves room for the pins that follow from those present.
 """
 
 from __future__ import annotations
@@ -66,42 +66,42 @@ from ryu_apps.evb.pipeline.tables import (
 IPV4, IPV6 = 0x0800, 0x86DD
 TCP, UDP = 6, 17
 _FIN, _SYN, _RST, _ACK = 0x01, 0x02, 0x04, 0x10
-#: ``(value, mask)`` of TCP flags: of a first segment and no other; of one that answers.
+#: ``(value, mask)`` of TCP flags: of a first segment (SYN only); of an acknowledgement.
 _FIRST, _ANSWER = (_SYN, _FIN | _SYN | _RST | _ACK), (_ACK, _SYN | _RST | _ACK)
-#: Priorities in BALANCE_DECIDE; in BALANCE_NOTE and BALANCE_ROOM those of what follows another one.
+#: Priorities in BALANCE_NOTE and BALANCE_ROOM of connections on ports that had another one; and in BALANCE_DECIDE.
 _FOLLOWS, _NO_LIFE_LEFT = 240, 250
 _AGAIN, _OPENS, _CHECKED, _STANDS, _ANSWERED, _PINNED, _NEW = 360, 350, 310, 300, 225, 200, 100
-#: Where the address and port are kept that the client has sent to.
+#: Registers that keep the virtual address and port.
 _VIRTUAL_IP = {IPV4: whole("reg4"), IPV6: whole("xxreg1")}
 _VIRTUAL_PORT = Bits("reg8", 0, 16)
-#: Connections of the same ports one after the other, each of them begun before the timeout of the last has ended.
+#: Successive connections on the same ports that may have pins at once: each begun before the last one's pins expired.
 LIVES = 1 << BALANCED_LIFE.width
-#: Whose frames a rule is about: fields of a match.
+#: Match fields that select the frames of a VSI type or of end systems.
 Scope = Mapping[str, int | tuple[int, int]]
-#: Pins of a connection that stands, or of one that opens; and of one that does both.
+#: Pins of a connection that is opening or established; and of one that has both pairs.
 _PAIR, PINS_EACH = 2, 4
 _ONWARD: tuple[Action, ...] = (Resubmit(Table.FORWARD),)
 
 
 class PacketKind(NamedTuple):
-    """One kind of connection."""
+    """IP version and transport protocol of a connection."""
 
     eth_type: int
     ip_proto: int
 
     @property
     def match(self) -> MatchFields:
-        """What all of its frames match."""
+        """Match fields of all its frames."""
         return {"eth_type": self.eth_type, "ip_proto": self.ip_proto}
 
     @property
     def source(self) -> tuple[str, str]:
-        """The fields of the address and the port that a frame comes from."""
+        """The fields of the source address and port."""
         return self._end("src")
 
     @property
     def destination(self) -> tuple[str, str]:
-        """The fields of the address and the port that a frame goes to."""
+        """The fields of the destination address and port."""
         return self._end("dst")
 
     def _end(self, end: str) -> tuple[str, str]:
@@ -113,22 +113,22 @@ ALL_KINDS = tuple(PacketKind(eth_type, ip_proto) for eth_type in (IPV4, IPV6) fo
 
 
 class PinBits(IntEnum):
-    """How far a connection has got; the value is the priority in the table."""
+    """State of a connection; the value is the priority of its pins."""
 
     OPENING = 100
     LASTING = 200
 
 
 class Client(NamedTuple):
-    """Whose connections are noted.
+    """The clients whose connections are learnt: one VSI, or the end systems of a switch.
 
     Attributes:
         cookie: of the pins.
         vsi: index of the VSI; 0 for end systems.
-        there, back: which way frames go to the load balancer, and back.
-        max_connections: at a time.
-        opening, idle, udp, closing: seconds without a frame until one is forgotten: TCP before the client has
-            answered and from then on, UDP, and TCP after a FIN or RST.
+        there, back: direction of frames to the load balancer, and of those back.
+        max_connections: at the same time.
+        opening, idle, udp, closing: seconds without a frame until a connection expires: TCP before and after the
+            client's first acknowledgement, UDP, and TCP after a FIN or RST.
     """
 
     cookie: int
@@ -142,43 +142,46 @@ class Client(NamedTuple):
     closing: int
 
 
-# --- on the way to a back end ---------------------------------------------------------------------
+# --- to a back end --------------------------------------------------------------------------------
 def stash(kind: PacketKind) -> tuple[Action, ...]:
-    """Keep where the frame was sent to: what is noted of it comes after it has the back end's addresses."""
+    """Copy the destination to registers: pins are learnt after the back end's addresses have replaced it."""
     address, port = map(whole, kind.destination)
     return StackPush(address), StackPop(_VIRTUAL_IP[kind.eth_type]), StackPush(port), StackPop(_VIRTUAL_PORT)
 
 
 def established_rules(cookie: int) -> Iterator[Rule]:
-    """What has a back end goes there."""
+    """Rules that forward frames for which a pin was found."""
     for priority, bit in ((_STANDS, BALANCED_LASTS), (_PINNED, BALANCED)):
         yield Rule(Table.BALANCE_DECIDE, priority, match(**_reg2((bit, 1))), cookie, _ONWARD)
 
 
 def staying(kinds: Iterable[PacketKind], cookie: int) -> Iterator[Rule]:
-    """A datagram goes to the back end that it has as long as that is in rotation, and then to another one."""
+    """Rules that keep a datagram at its back end while that is in rotation, and else pick another one."""
     for kind in kinds:
-        nobody = match(**kind.match)
-        yield Rule(Table.BALANCE_STAY, Priority.DEFAULT, nobody, cookie, (Resubmit(Table.BALANCE_ANEW),))
+        datagrams = match(**kind.match)
+        yield Rule(Table.BALANCE_STAY, Priority.DEFAULT, datagrams, cookie, (Resubmit(Table.BALANCE_ANEW),))
         pinned = match(**kind.match, **_reg2((BALANCED_LASTS, 1)))
         yield Rule(Table.BALANCE_DECIDE, _CHECKED, pinned, cookie, (Resubmit(Table.BALANCE_STAY),))
         as_new = RegLoad(BALANCED, 0), RegLoad(BALANCED_LASTS, 0), RegLoad(BALANCED_AGAIN, 1), *_as_sent(kind)
-        yield Rule(Table.BALANCE_ANEW, Priority.EXACT, nobody, cookie, (*as_new, Resubmit(Table.BALANCE_PICK)))
+        yield Rule(Table.BALANCE_ANEW, Priority.EXACT, datagrams, cookie, (*as_new, Resubmit(Table.BALANCE_PICK)))
 
 
 def look_up(kind: PacketKind) -> Iterator[Action]:
-    """In every life there may be, the newest first: what has been found is in no older one by its new addresses."""
+    """Look the frame up in every life, the newest first.
+
+    A pin that matches rewrites the addresses, so no pin of an older life matches after it.
+    """
     for life in reversed(range(LIVES if kind.ip_proto == TCP else 1)):
         yield from (RegLoad(BALANCED_LIFE, life), Resubmit(Table.BALANCER_PINS))
 
 
 def decide() -> Iterator[Action]:
-    """What becomes of it; what is noted is of the newest life that was found, or of the first."""
+    """Continue in BALANCE_DECIDE, with the newest life that was found (or the first) as the life to learn."""
     yield from (StackPush(BALANCED_NEWEST), StackPop(BALANCED_LIFE), Resubmit(Table.BALANCE_DECIDE))
 
 
 def selection_rules(scope: Scope, kinds: Iterable[PacketKind], cookie: int) -> Iterator[Rule]:
-    """What begins a connection gets a back end."""
+    """Rules that send the first packet of a connection to the select group."""
     for kind in kinds:
         pick = (*_as_sent(kind), Resubmit(Table.BALANCE_PICK))
         if kind.ip_proto == UDP:
@@ -194,13 +197,13 @@ def selection_rules(scope: Scope, kinds: Iterable[PacketKind], cookie: int) -> I
 
 
 def _as_sent(kind: PacketKind) -> tuple[Action, ...]:
-    """Undo what a pin has written: the datapath picks by the addresses of the frame."""
+    """Restore the virtual address after a pin has overwritten it: the group's hash covers the frame's addresses."""
     address, port = map(whole, kind.destination)
     return StackPush(_VIRTUAL_IP[kind.eth_type]), StackPop(address), StackPush(_VIRTUAL_PORT), StackPop(port)
 
 
 def learn_rules(scope: Scope, kinds: Iterable[PacketKind], client: Client, cookie: int) -> Iterator[Rule]:
-    """Notes the back end that was picked, and that the client has answered it."""
+    """Rules that learn the picked back end, and the client's acknowledgement of it."""
     for kind in kinds:
         begun = PinBits.OPENING if kind.ip_proto == TCP else PinBits.LASTING
         limit = _PAIR * client.max_connections
@@ -214,22 +217,23 @@ def learn_rules(scope: Scope, kinds: Iterable[PacketKind], client: Client, cooki
             yield Rule(Table.BALANCE_DECIDE, _ANSWERED, matched, cookie, (*lasting, *_ONWARD))
             yield from _following(scope, kind, client, cookie)
         else:
-            # Its pin there is written anew and takes no room; the way back is another one, until the old one ends.
+            # The pin towards the back end is overwritten in place; the one back is new, and the old one stays until
+            # it expires.
             again = match(**scope, **kind.match, **_reg2((BALANCED_AGAIN, 1)))
             noted_anew = _there(kind, client, PinBits.LASTING, PINS_EACH * client.max_connections)
             yield Rule(Table.BALANCE_NOTE, _FOLLOWS, again, cookie, (noted_anew, Resubmit(Table.BALANCE_ROOM)))
-    # Counts what had to be turned away.
+    # Drops, and counts the connections beyond the limit.
     yield Rule(Table.BALANCE_ROOM, Priority.DEFAULT, match(**scope), cookie)
 
 
 def _following(scope: Scope, kind: PacketKind, client: Client, cookie: int) -> Iterator[Rule]:
-    """Notes the back end of a connection whose ports had another one before: with the SYN, and to last.
+    """Rules that learn a connection on ports that had another one: lasting pins with the SYN.
 
-    The datapath has cached what follows a SYN of these ports, and asks for nothing that acknowledges this one.
+    The datapath has cached flows of these ports behind the SYN, so no acknowledgement would reach the learn action.
     """
     there, back = _there(kind, client, PinBits.LASTING), _back(kind, client, PinBits.LASTING)
     limited = _there(kind, client, PinBits.LASTING, _PAIR * client.max_connections)
-    # No life is left, or no room: the pins that are there lead to this back end from now on.
+    # Without a life or without room the present pins are overwritten and lead to this back end.
     instead = StackPush(BALANCED_NEWEST), StackPop(BALANCED_LIFE), there, back, *_ONWARD
     for table, priority, reg2, actions in (
         (Table.BALANCE_NOTE, _NO_LIFE_LEFT, [(BALANCED_LASTS, 1)], (there, back, *_ONWARD)),
@@ -241,10 +245,10 @@ def _following(scope: Scope, kind: PacketKind, client: Client, cookie: int) -> I
 
 
 def return_rules(scope: Scope, kinds: Iterable[PacketKind], goto: Table, cookie: int) -> Iterator[Rule]:
-    """What comes from a back end bears the load balancer's address again before the client's policy sees it.
+    """Rules that restore the virtual address in frames of a back end, before the client's policy.
 
-    Of ICMP errors the controller gets a copy, last: the copies are bounded, and the bound must not cost the client any.
-    What it has translated is not copied to it again.
+    The controller gets a copy of ICMP errors.  The copy is the last action: its meter drops the frame above the
+    rate, and must not drop the client's.  Errors that the controller has translated are not copied again.
     """
     yield Rule(Table.BALANCE_TO, Priority.DEFAULT, match(**scope), cookie, goto=goto)
     for fields in icmp_errors():
@@ -258,34 +262,34 @@ def return_rules(scope: Scope, kinds: Iterable[PacketKind], goto: Table, cookie:
 
 
 def _reg2(*wanted: tuple[Bits, int]) -> MatchFields:
-    """A match on some bits."""
+    """Match fields of some bits of ``reg2``."""
     value, mask = 0, 0
-    for bits, one in wanted:
-        value, mask = value | one << bits.offset, mask | (1 << bits.width) - 1 << bits.offset
+    for bits, number in wanted:
+        value, mask = value | number << bits.offset, mask | (1 << bits.width) - 1 << bits.offset
     return {"reg2": (value, mask)}
 
 
 # --- pins -----------------------------------------------------------------------------------------
 def _there(kind: PacketKind, client: Client, pin: PinBits, limit: int = 0) -> Learn:
-    """The pin of what the client sends, made of a frame of its that has the back end's addresses by now."""
+    """The pin for frames of the client, learnt from its frame after the back end's addresses are written."""
     (ip_src, port_src), (ip_dst, port_dst) = kind.source, kind.destination
     match = {ip_src: whole(ip_src), port_src: whole(port_src), ip_dst: _VIRTUAL_IP[kind.eth_type]}
     writes = (
-        *(LearnSpec(whole(one), whole(one)) for one in ("eth_dst", ip_dst, port_dst)),
+        *(LearnSpec(whole(name), whole(name)) for name in ("eth_dst", ip_dst, port_dst)),
         LearnSpec(BALANCED, 1),
         *([LearnSpec(BALANCED_LASTS, 1)] if pin is PinBits.LASTING else []),
         *([LearnSpec(BALANCED_NEWEST, BALANCED_LIFE)] if kind.ip_proto == TCP else []),
     )
-    verdict = BALANCE_NOTED if limit else None
-    return _pin(kind, client, client.there, pin, {**match, port_dst: _VIRTUAL_PORT}, writes, limit, verdict)
+    result_dst = BALANCE_NOTED if limit else None
+    return _pin(kind, client, client.there, pin, {**match, port_dst: _VIRTUAL_PORT}, writes, limit, result_dst)
 
 
 def _back(kind: PacketKind, client: Client, pin: PinBits) -> Learn:
-    """The pin of what the back end answers, made of the same frame."""
+    """The pin for frames of the back end, learnt from the same frame."""
     (ip_src, port_src), (ip_dst, port_dst) = kind.source, kind.destination
     ends = {ip_src: ip_dst, port_src: port_dst, ip_dst: ip_src, port_dst: port_src}
     writes = LearnSpec(whole(ip_src), _VIRTUAL_IP[kind.eth_type]), LearnSpec(whole(port_src), _VIRTUAL_PORT)
-    return _pin(kind, client, client.back, pin, {one: whole(other) for one, other in ends.items()}, writes)
+    return _pin(kind, client, client.back, pin, {name: whole(source) for name, source in ends.items()}, writes)
 
 
 def _pin(
@@ -296,7 +300,7 @@ def _pin(
     ends: Mapping[str, Bits],
     writes: tuple[LearnSpec, ...],
     limit: int = 0,
-    verdict: Bits | None = None,
+    result_dst: Bits | None = None,
 ) -> Learn:
     idle = client.udp if kind.ip_proto == UDP else client.idle
     return Learn(
@@ -306,7 +310,7 @@ def _pin(
         idle_timeout=client.opening if pin is PinBits.OPENING else idle,
         fin_idle_timeout=client.closing if kind.ip_proto == TCP else 0,
         limit=limit,
-        result_dst=verdict,
+        result_dst=result_dst,
         match=(
             LearnSpec(Bits("metadata", VSI_SHIFT, VSI_BITS), client.vsi),
             LearnSpec(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction),

@@ -1,12 +1,12 @@
-"""Who gets a copy of IP multicast, in a VID in which somebody is snooped (``docs/decisions/0014-multicast.rst``).
+"""Copies of IP multicast in a VID with a snooped VSI (``docs/decisions/0014-multicast.rst``).
 
-Two kinds of receivers: those of everything (host ports, VSIs that are not snooped) and the members of a
-group.  On each switch a group is one rule, and one more for each source that a member has named, which
-sends copies to the trunks of the broadcast tree with members behind them, to the receivers of
-everything, and to the pages of its own members.  In what order: trunks first, because copies to VSIs
-overwrite where the frame came from.
+There are two kinds of receivers: receivers of every group (host ports, VSIs that are not snooped) and members
+of single groups.  On each switch a group has one rule, and one more for each source in a member's filter.  The
+rule sends copies to the trunks of the broadcast tree with members behind them, to the receivers of every group,
+and to the pages of local members.  Trunks come first, because copies to VSIs overwrite the metadata that has the
+ingress trunk.
 
-Groups are matched by IP address: 32 groups share an Ethernet address, and with sources there is no other way.
+Groups are matched by IP address: 32 IPv4 groups share an Ethernet address, and source filters need IP addresses.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ Branches = tuple[tuple[int, frozenset[int]], ...]
 
 
 class MemberPort(NamedTuple):
-    """One VSI at one switch, by one of its addresses."""
+    """One VSI at one switch, for one of its bindings."""
 
     dpid: int
     member: FloodMember
 
 
 class GroupMembers(NamedTuple):
-    """One group at one place."""
+    """One group that a member receives, and its source filter."""
 
     place: MemberPort
     group: MulticastGroup
@@ -78,14 +78,14 @@ class GroupMembers(NamedTuple):
 
 
 class _Copies(NamedTuple):
-    """Where copies go beside the receivers of everything: trunks, and members page by page."""
+    """Destinations of copies beside the receivers of every group: trunks, and members by page."""
 
     trunks: tuple[int, ...]
     pages: tuple[tuple[int, tuple[FloodMember, ...]], ...]
 
 
 class MulticastVid:
-    """IP multicast of one VID on all switches, and the rules it comes to."""
+    """IP multicast of one VID on all switches, and its rules."""
 
     def __init__(self, vid: int, tree: Mapping[int, Branches], flood: Callable[[int], FloodVid | None]) -> None:
         """
@@ -108,14 +108,14 @@ class MulticastVid:
         dropped: tuple[GroupMembers, ...] = (),
         gained: tuple[GroupMembers, ...] = (),
     ) -> dict[int, RuleChange]:
-        """VSIs come and go, or what they receive does; the flood members have changed already.
+        """Apply changes of snooped VSIs and of their groups, after the flood members have been changed.
 
         Args:
-            gone, come: VSIs that are snooped.
-            dropped, gained: what they receive.
+            gone, come: snooped VSIs removed and added.
+            dropped, gained: groups no longer and newly received.
 
         Returns:
-            What each switch has to change.
+            dpid -> change of the switch's rules.
         """
         for place in gone:
             self._snooped.pop(place, None)
@@ -124,7 +124,7 @@ class MulticastVid:
             self._wishes.get(group, {}).pop(place, None)
         for place, group, wish in gained:
             self._wishes.setdefault(group, {})[place] = wish
-        touched: set[MulticastGroup | None] = {None, *(one.group for one in (*dropped, *gained))}
+        touched: set[MulticastGroup | None] = {None, *(reception.group for reception in (*dropped, *gained))}
         before, self._open = self._open, self._open_switches()
         if before != self._open:
             touched |= set(self._wishes)
@@ -133,7 +133,7 @@ class MulticastVid:
         return {dpid: change for dpid, change in changes.items() if change}
 
     def renew(self) -> dict[int, RuleChange]:
-        """The broadcast tree is another one; what each switch has to change."""
+        """Recompute all rules for a changed broadcast tree; dpid -> change."""
         groups = (None, *self._wishes)
         return {dpid: merge(*(self._renew(dpid, group) for group in groups)) for dpid in self._tree}
 
@@ -142,12 +142,12 @@ class MulticastVid:
         return {key: rule for (there, _), kept in self._kept.items() if there == dpid for key, rule in kept.items()}
 
     def receptions(self) -> Iterator[GroupMembers]:
-        """Who receives what."""
+        """All groups of all members."""
         for group, wishes in self._wishes.items():
             for place, wish in wishes.items():
                 yield GroupMembers(place, group, wish)
 
-    # --- one part of the rules at a time ---
+    # --- rules of one switch for one group, or (None) for all groups ---
     def _renew(self, dpid: int, group: MulticastGroup | None) -> RuleChange:
         key = dpid, group
         before = self._kept.pop(key, {})
@@ -157,12 +157,12 @@ class MulticastVid:
         return difference(before, rules)
 
     def _open_switches(self) -> frozenset[int]:
-        """Switches with somebody who receives everything."""
+        """Switches with a receiver of every group."""
         floods = ((dpid, self._flood(dpid)) for dpid in self._tree)
         return frozenset(dpid for dpid, flood in floods if flood is not None and flood.open)
 
     def _base(self, dpid: int) -> Iterator[Rule]:
-        """What there is once for all groups, as long as somebody is snooped."""
+        """The rules common to all groups, while any VSI of the VID is snooped."""
         if not self._snooped:
             return
         for fields in (_IGMP, *({**_MLD, "icmpv6_type": kind} for kind in _MLD_REPORTS)):
@@ -174,9 +174,9 @@ class MulticastVid:
         for fields in _EVERY_GROUP:
             yield self._rule(Table.FORWARD, _GROUPS, {**fields, "eth_dst": ANY_GROUP}, goto=Table.GROUPS)
         flood = self._flood(dpid)
-        everybody = (*_to_trunks(self._open_trunks(dpid)), *(flood.open_copies() if flood else ()))
+        copies = (*_to_trunks(self._open_trunks(dpid)), *(flood.open_copies() if flood else ()))
         yield self._rule(Table.GROUPS, Priority.DEFAULT, {}, goto=Table.RECEIVERS)
-        yield self._rule(Table.RECEIVERS, Priority.DEFAULT, {}, everybody)
+        yield self._rule(Table.RECEIVERS, Priority.DEFAULT, {}, copies)
 
     def _of_group(self, dpid: int, group: MulticastGroup) -> Iterator[Rule]:
         if not self._snooped:
@@ -185,7 +185,7 @@ class MulticastVid:
         of_any = self._copies(dpid, wishes, None)
         if of_any.trunks or of_any.pages:
             yield from self._copying(of_any, _destination(group), Priority.EXACT)
-        for source in sorted({one for wish in wishes.values() for one in wish.sources}, key=int):
+        for source in sorted({named for wish in wishes.values() for named in wish.sources}, key=int):
             copies = self._copies(dpid, wishes, source)
             if copies != of_any:
                 fields = {**_destination(group), _name(group, "src"): int(source)}
@@ -200,7 +200,7 @@ class MulticastVid:
         for place in wanting:
             if place.dpid == dpid:
                 pages.setdefault(_page(place.member), []).append(place.member)
-        # In an order of their own, so that the same members always come to the same rules.
+        # Sorted, so that the same members always give the same rules whatever the order of their reports was.
         return _Copies(trunks, tuple((number, tuple(sorted(pages[number]))) for number in sorted(pages)))
 
     def _open_trunks(self, dpid: int) -> tuple[int, ...]:
@@ -227,12 +227,12 @@ class MulticastVid:
 
 
 def _page(member: FloodMember) -> int:
-    """The page of a member: VSIs whose indices are neighbours share one, on every switch and in every life."""
+    """The page of a member, from its VSI index: the same on every switch and after a restart."""
     return (member.metadata >> VSI_SHIFT & (1 << VSI_BITS) - 1) // PAGE_SIZE
 
 
 def _to_trunks(ordinals: tuple[int, ...]) -> Iterator[Action]:
-    """Copies to trunks, but not to the one that the frame came in by: ``infrastructure`` sees to that."""
+    """Copies to trunks; the rules of ``infrastructure`` suppress the copy to the ingress trunk."""
     for ordinal in ordinals:
         yield RegLoad(_EGRESS, TRUNK_SELECTOR | ordinal)
         yield Resubmit(Table.GROUP_PAGE)
@@ -240,7 +240,7 @@ def _to_trunks(ordinals: tuple[int, ...]) -> Iterator[Action]:
 
 def _to_members(members: tuple[FloodMember, ...]) -> Iterator[Action]:
     for member in members:
-        assert member.mac is not None, "whoever owns a whole VID is not snooped"
+        assert member.mac is not None, "a VSI that owns a whole VID is not snooped"
         yield SetField("eth_dst", member.mac)
         yield SetField("metadata", member.metadata)
         yield Resubmit(Table.ACL_TO)

@@ -1,4 +1,4 @@
-"""A rule as one line of text, the way ovs-ofctl shows flows: for recordings, reports and people."""
+"""A rule as one line of text in the notation of ovs-ofctl, for recordings, reports and the command line."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def rule_text(rule: Rule) -> str:
 
 
 def match_text(rule: Rule) -> str:
-    """The match alone; ``any`` for one that matches every frame."""
-    return ",".join(_field(one) for one in rule.match) or "any"
+    """The match of a rule; ``any`` if it matches every frame."""
+    return ",".join(_field(field) for field in rule.match) or "any"
 
 
 def actions_text(rule: Rule) -> str:
     """Instructions in the order in which a switch carries them out; ``drop`` for none."""
     parts = [f"meter:{rule.meter}"] if rule.meter is not None else []
-    parts += [_action(one) for one in rule.apply]
+    parts += [_action(action) for action in rule.apply]
     if rule.metadata is not None:
         value, mask = rule.metadata
         parts.append(f"write_metadata:{value:#x}/{mask:#x}")
@@ -59,20 +59,20 @@ def _table(number: int) -> str:
     return Table(number).name if number in set(Table) else str(number)
 
 
-def _field(one: FieldMatch) -> str:
-    if one.mask is None:
-        return f"{one.name}={_writer(one.name)(one.value)}"
-    show = _WRITERS.get(one.name, hex)
-    return f"{one.name}={show(one.value)}/{_prefix(one) or show(one.mask)}"
+def _field(field: FieldMatch) -> str:
+    if field.mask is None:
+        return f"{field.name}={_writer(field.name)(field.value)}"
+    show = _WRITERS.get(field.name, hex)
+    return f"{field.name}={show(field.value)}/{_prefix(field) or show(field.mask)}"
 
 
-def _prefix(one: FieldMatch) -> str | None:
+def _prefix(field: FieldMatch) -> str | None:
     """The length of an IP prefix; None for any other field or mask."""
-    bits = 8 * FIELD_SIZES[one.name]
-    if one.name not in _IP_FIELDS or one.mask is None:
+    bits = 8 * FIELD_SIZES[field.name]
+    if field.name not in _IP_FIELDS or field.mask is None:
         return None
-    length = one.mask.bit_count()
-    return str(length) if one.mask == ((1 << length) - 1) << (bits - length) else None
+    length = field.mask.bit_count()
+    return str(length) if field.mask == ((1 << length) - 1) << (bits - length) else None
 
 
 def _action(action: Action) -> str:
@@ -104,7 +104,7 @@ def _action(action: Action) -> str:
 
 
 def learn_text(learn: Learn) -> str:
-    """What a learn action says, but for its name; what is zero or absent is left out."""
+    """The arguments of a learn action; zero and absent ones are left out."""
     parts = [f"table={_table(learn.table)}"]
     parts += [f"idle_timeout={learn.idle_timeout}"] if learn.idle_timeout else []
     parts += [f"hard_timeout={learn.hard_timeout}"] if learn.hard_timeout else []
@@ -112,17 +112,17 @@ def learn_text(learn: Learn) -> str:
     parts += [f"priority={learn.priority}", f"cookie={learn.cookie:#x}"]
     parts += [f"limit={learn.limit}"] if learn.limit else []
     parts += [f"result_dst={bits_text(learn.result_dst)}"] if learn.result_dst else []
-    parts += [*map(_learned_match, learn.match), *(f"load:{load_text(*one)}" for one in learn.writes)]
+    parts += [*map(_learned_match, learn.match), *(f"load:{load_text(*write)}" for write in learn.writes)]
     return ",".join(parts)
 
 
 def load_text(target: Bits, source: Bits | int) -> str:
-    """``0x1->reg0[3..5]``: some bits of a field are written with a constant or from other bits."""
+    """``0x1->reg0[3..5]``: a write of some bits of a field from a constant or from other bits."""
     return f"{bits_text(source) if isinstance(source, Bits) else hex(source)}->{bits_text(target)}"
 
 
-def _learned_match(one: LearnSpec) -> str:
-    target, source = one
+def _learned_match(spec: LearnSpec) -> str:
+    target, source = spec
     if isinstance(source, Bits):
         return bits_text(target) if target == source else f"{bits_text(target)}={bits_text(source)}"
     if target == whole(target.name):

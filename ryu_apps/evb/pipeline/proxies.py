@@ -1,6 +1,6 @@
-"""End systems that a service works with: where each switch finds them.
+"""Appliances, such as transparent proxies: rules by which each switch finds and recognises them.
 
-The bodies of VSI types are the same at every switch; what differs from switch to switch is here.
+The bodies of VSI types are the same at every switch; the rules here differ from switch to switch.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 
 
 def appliances(fabric: Fabric, dpid: int) -> RuleChange:
-    """What a switch needs to know of the appliances of its fabric."""
-    everywhere = [one for port in fabric.ports(Role.HOST) if (one := fabric.interface(port)) is not None]
+    """The rules of one switch for the appliances of its fabric."""
+    everywhere = [interface for port in fabric.ports(Role.HOST) if (interface := fabric.interface(port)) is not None]
     here = fabric.switches[dpid].interfaces.values()
     return RuleChange(
         add=(
-            *(rule for one in everywhere if one.appliance == TCP_PROXY for rule in _known(one)),
-            *(rule for one in here if one.appliance == TCP_PROXY for rule in _nearest(one)),
-            *_errors([one for one in everywhere if one.appliance == TCP_PROXY]),
+            *(rule for interface in everywhere if interface.appliance == TCP_PROXY for rule in _known(interface)),
+            *(rule for interface in here if interface.appliance == TCP_PROXY for rule in _nearest(interface)),
+            *_errors([interface for interface in everywhere if interface.appliance == TCP_PROXY]),
         )
     )
 
@@ -47,10 +47,10 @@ def _nearest(interface: Interface) -> Iterator[Rule]:
 
 
 def _errors(proxies: list[Interface]) -> Iterator[Rule]:
-    """A copy for each proxy of a VLAN, wherever it is, of what none of them has sent."""
-    for vid in sorted({vid for one in proxies for vid in one.vids}):
-        macs = [mac for one in proxies if vid in one.vids for mac in one.macs[:1]]
+    """Copies of an ICMP error to all proxies of its VLAN at any switch; errors sent by a proxy are excluded."""
+    for vid in sorted({vid for proxy in proxies for vid in proxy.vids}):
+        macs = [mac for proxy in proxies if vid in proxy.vids for mac in proxy.macs[:1]]
         copies = (action for mac in macs for action in (SetField("eth_dst", mac), Resubmit(Table.FORWARD)))
         of_others = match(vlan_vid=VLAN_PRESENT | vid, reg2=(0, 1 << FROM_PROXY.offset))
-        # They may have to leave by the port that the error came in by.
+        # A copy may have to leave by the ingress port of the error.
         yield Rule(Table.PROXY_ERRORS, Priority.EXACT, of_others, _COOKIE, (ClearInPort(), *copies))

@@ -1,8 +1,8 @@
-"""What of a port goes to the controller, and how much of it.
+"""Rules and meters for frames of station protocols that go to the controller.
 
-Where the station is known, only what has its address is taken as its word, with a meter of its own.  What others behind
-the same uplink send, guests above all, has meters apart and far smaller: a new station must be able to make itself
-known when the old one has gone, and a guest that tries to speak ECP is to be noticed, not served.
+At the port of a known station the frames with its source address have a meter of their own.  Frames of other
+senders behind the same uplink, mostly guests, have separate meters with a much lower rate: enough for the LLDP of a
+new station that replaces the old one, and for counting guests that send ECP, which are not answered.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ ETHERTYPE_LLDP, ETHERTYPE_ECP, ETHERTYPE_DRAFT_ECP = 0x88CC, 0x8940, 0x88B7
 STATION_PROTOCOLS = (ETHERTYPE_LLDP, ETHERTYPE_ECP, ETHERTYPE_DRAFT_ECP)
 RESERVED_ADDRESSES = (0x0180C2000000, 0xFFFFFFFFFFF0)
 
-#: Frames a second that one station may send to the controller, and how many at once.  Keep-alives of 300 VSIs
-#: need about 500 a second.  ECP is stop and wait, so an honest station has one or two frames under way; a burst is
-#: what others wait behind, at a good third of a millisecond a request.
+#: Rate (frames a second) and burst of one station to the controller.  Keep-alives of 300 VSIs need about 500 a
+#: second.  ECP is stop and wait, so a correct station has one or two frames in flight; other stations wait for a burst
+#: to be processed, at about 0.35 ms a request.
 PUNT_RATE, PUNT_BURST = 1000, 100
-#: The same for LLDP, and for ECP, of everything else at the port of a known station, and for draft ECP of all.
+#: The same for LLDP and for ECP of other senders at the port of a known station, and for draft ECP of any sender.
 STRANGER_RATE, STRANGER_BURST = 10, 10
-#: General queries (IGMP, MLD) a second from a host port, and LLDP from another switch, and how many at once; of queries
-#: what is more is not forwarded either.
+#: The same for general queries (IGMP, MLD) from a host port and for LLDP from another switch.  Queries above the rate
+#: are not forwarded either, because a meter drops the whole frame.
 QUERY_RATE, QUERY_BURST = 10, 20
 
-#: Meters of strangers, for LLDP and for ECP: this and the port number.
+#: Meters of other senders, for LLDP and for ECP: this plus the port number.
 STRANGERS = 0x20000, 0x30000
-#: Rules that a known station needs besides those of its port.
+#: Rules of a known station in addition to those of its port.
 MORE_RULES = 2
 
 
 def punting_meters(interface: Interface) -> Iterator[Meter]:
-    """The meters of a port; which of them are used changes, that they are there does not."""
+    """The meters of a port; all of them exist at all times, whether rules refer to them or not."""
     if interface.role is not Role.STATION:
         yield Meter(interface.port_no, QUERY_RATE, QUERY_BURST)
         return
@@ -50,7 +50,7 @@ def punting(interface: Interface, station: int | None) -> Iterator[Rule]:
     The rules for frames of any source are the same for every ``station`` but for their meters.
 
     Args:
-        station: MAC address of the station that is known at the port, 48 bits; None: of none.
+        station: MAC address of the known station at the port, 48 bits; None if none is known.
     """
     own = interface.port_no
     if interface.role is Role.TRUNK:
@@ -58,17 +58,17 @@ def punting(interface: Interface, station: int | None) -> Iterator[Rule]:
     elif interface.role is Role.STATION:
         for ethertype in STATION_PROTOCOLS:
             strangers = STRANGERS[ethertype != ETHERTYPE_LLDP]
-            # Whoever sends it, draft ECP is refused: a few frames a second are enough to be counted and told of.
-            apart = station is not None or ethertype == ETHERTYPE_DRAFT_ECP
-            yield _punt(interface, ethertype, strangers + own if apart else own)
+            # Draft ECP is refused from any sender: a few frames a second are enough to count and log it.
+            slow = station is not None or ethertype == ETHERTYPE_DRAFT_ECP
+            yield _punt(interface, ethertype, strangers + own if slow else own)
         for ethertype in (ETHERTYPE_LLDP, ETHERTYPE_ECP) if station is not None else ():
             yield _punt(interface, ethertype, own, source=station)
 
 
 def stations_punted(rules: Iterable[Rule]) -> Iterator[tuple[int, int]]:
-    """Port number and address of the stations that a switch was told of, by the rules that it holds."""
+    """Port number and MAC address of the stations for which a switch holds punting rules."""
     for rule in rules:
-        fields = {one.name: one.value for one in rule.match}
+        fields = {field.name: field.value for field in rule.match}
         if (rule.table, rule.priority, fields.get("eth_type")) == (Table.ADMIT, Priority.GUARD, ETHERTYPE_ECP):
             yield fields["in_port"], fields["eth_src"]
 

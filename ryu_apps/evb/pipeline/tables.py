@@ -1,4 +1,4 @@
-"""The named tables, the metadata layout and the cookie layout: the map of every switch.
+"""The named tables, the metadata layout and the cookie layout of every switch.
 
 ::
 
@@ -7,13 +7,12 @@
                                                     \\-> FLOOD -> FLOOD_VID -> FLOOD_PAGE (gate) --^
                                                     \\-> BALANCE -> FORWARD, now to a back end
 
-Between ACL and what follows it stand the tables of the services that a VSI type has, in each direction:
-FIREWALL, NEW, LEARN, LIMIT, then PROXY, FRAGMENT, COUNT; before ACL_TO there is BALANCE_TO.  CONNECTIONS, PROXY_PINS,
-BALANCER_PINS and FRAGMENTS hold what a switch has learnt by itself; they are looked up on the way, and so are most of
-the other tables behind OUTPUT.
+The tables of the services of a VSI type follow its ACL, in each direction: FIREWALL, NEW, LEARN, LIMIT, then PROXY,
+FRAGMENT, COUNT; BALANCE_TO precedes ACL_TO.  CONNECTIONS, PROXY_PINS, BALANCER_PINS and FRAGMENTS hold rules that
+the switch has learnt; like most other tables behind OUTPUT they are reached by resubmit.
 
-No rule outside INGRESS, FORWARD and FLOOD_PAGE ever writes a VSI's metadata, so a VSI whose gate is
-absent has a body that no packet can reach.  Table numbers leave room for the services between.
+Only rules of INGRESS, FORWARD and FLOOD_PAGE write a VSI's metadata, so without its gate no packet reaches the body
+of a VSI.  Table numbers leave room for services between.
 """
 
 from __future__ import annotations
@@ -30,39 +29,39 @@ class Table(IntEnum):
     ADMIT = 0
     """Station protocols (LLDP, ECP) to the controller; other reserved addresses dropped.  The rest gets a tag."""
     INGRESS = 10
-    """Gate: which VSI does this frame come from?  A frame nobody owns stops here."""
+    """Gate: the VSI of a frame from a station port.  A frame of no associated VSI is dropped."""
     GUARD = 15
-    """May a VM send this, whatever its policy says: router advertisements, DHCP answers, queries?"""
+    """Frames that VMs may not send, whatever their policy: router advertisements, DHCP answers, queries."""
     CLAIM = 16
-    """Does the frame claim an address that somebody else is configured to have, or that routers have?"""
+    """Claims of addresses that are configured for other end systems, or are usual for routers."""
     ANTISPOOF = 20
-    """Body, per VSI: does the frame carry the addresses of its VSI?"""
+    """Body, per VSI: source addresses of its frames."""
     ACL_FROM = 30
-    """Body, per type: may the VM send this?"""
+    """Body, per type: access control list of frames from the VM."""
     FIREWALL_FROM = 31
-    """Body, per type: looks the frame up in CONNECTIONS."""
+    """Body, per type: lookup in CONNECTIONS."""
     NEW_FROM = 32
-    """Body, per type: part of a connection, or may the VM begin one?"""
+    """Body, per type: frames of a connection, and connections that the VM may begin."""
     LEARN_FROM = 33
-    """Body, per VSI: notes a connection that the VM begins."""
+    """Body, per VSI: learns a connection that the VM begins."""
     LIMIT_FROM = 34
-    """Body: was there room to note it?"""
+    """Body: drops a connection that the limit forbade to learn."""
     REPORTS = 35
     """Body: group membership reports, a copy of each to the controller; a VM's queries end here."""
     PROXY_FROM = 36
-    """Body, per type: does it belong to a connection that a proxy has with the VM?"""
+    """Body, per type: frames of a connection that a proxy has with the VM."""
     FRAGMENT_FROM = 37
-    """Body: notes that a first fragment may pass; may a later one?  The last that can refuse a frame from the VM."""
+    """Body: learns first fragments that pass, and drops later ones without such.  The last that may drop a frame."""
     COUNT_FROM = 38
-    """Body, per VSI: counts what the VM has sent and may send, the last before FORWARD."""
+    """Body, per VSI: counts permitted frames from the VM; the last table before FORWARD."""
     REFUSED_FROM = 39
-    """Body, per VSI: counts what the ACL has refused, and what guards have.  No way on."""
+    """Body, per VSI: counts frames that the ACL or guards refuse, then drops them."""
     FORWARD = 40
     """(VID, MAC) -> local VSI (gate), local host port, or the trunk towards another switch."""
     BALANCE = 41
-    """To the address of a load balancer: notes where the frame was sent to, and looks up what becomes of it."""
+    """Frames to the address of a load balancer: keeps the virtual address, and looks up pins."""
     BALANCE_TO = 42
-    """Body, per type, and the hosts of a VLAN that has a load balancer: what a back end answers bears its address."""
+    """Body, per type, and hosts of a VLAN with a load balancer: restores the virtual address in answers."""
     FLOOD = 44
     """Broadcast and multicast: copies to the trunks of the broadcast tree."""
     FLOOD_VID = 45
@@ -70,74 +69,74 @@ class Table(IntEnum):
     FLOOD_PAGE = 46
     """Gate: one copy for every VSI of a page."""
     GROUPS = 47
-    """IP multicast of a VID in which somebody is snooped: to whom of its receivers?"""
+    """IP multicast of a VID with a snooped VSI: selects the receivers of its group."""
     GROUP_PAGE = 48
     """One copy for every member of a group on a page of 32, or towards one trunk."""
     RECEIVERS = 49
-    """Those of a VID who receive every group: hosts, VSIs that are not snooped, and the trunks to such."""
+    """Receivers of every group of a VID: hosts, VSIs that are not snooped, and the trunks towards them."""
     ACL_TO = 50
-    """Body, per type: may the VM receive this?"""
+    """Body, per type: access control list of frames to the VM."""
     FIREWALL_TO = 51
     """As FIREWALL_FROM, for frames to the VM; and so on."""
     NEW_TO = 52
     LEARN_TO = 53
     LIMIT_TO = 54
     PROXY_TO = 56
-    """Body, per type: is it for a port that a proxy stands before?"""
+    """Body, per type: frames to a port that is redirected to a proxy."""
     FRAGMENT_TO = 57
     """As FRAGMENT_FROM, for frames to the VM."""
     COUNT_TO = 58
-    """Body, per type: delivers the frame, then has it counted as it was delivered."""
+    """Body, per type: delivers the frame, then counts it in the form in which it was delivered."""
     COUNTED_TO = 59
-    """Body, per VSI: counts what the VM has been given.  No way on."""
+    """Body, per VSI: counts frames delivered to the VM, then drops them."""
     OUTPUT = 60
-    """Egress port -> group that strips the tag and, under reflective relay, allows the way back."""
+    """Egress port -> group that strips the tag and, under reflective relay, permits the ingress port."""
     REFUSED_TO = 61
     """As REFUSED_FROM, for frames to the VM."""
     COUNTED_FROM = 62
-    """Body, per VSI: counts as COUNT_FROM does what is sent somewhere on its way there.  No way on."""
+    """Body, per VSI: counts, as COUNT_FROM does, frames that an earlier table has sent; then drops them."""
     CONNECTIONS = 70
-    """State: the connections of each VSI, both directions; says in ``reg0`` that a frame belongs to one."""
+    """State: the connections of each VSI, both directions; a match sets a bit of ``reg0``."""
     PROXY_PINS = 71
-    """State: which proxy has a connection; writes its address, and says so in ``reg2``."""
+    """State: the proxy of each connection; a match writes its address and sets a bit of ``reg2``."""
     BALANCER_PINS = 72
-    """State: which back end has a connection; writes the addresses of each direction, and says so in ``reg2``."""
+    """State: the back end of each connection; a match writes the addresses and sets bits of ``reg2``."""
     PROXY_LOOKUP = 73
-    """Body, per type: looks up the next three."""
+    """Body, per type: lookup in the next three tables."""
     PROXY_SOURCES = 74
-    """Does the frame come from a proxy?  Says so in ``reg2``."""
+    """Frames from a proxy: sets a bit of ``reg2``."""
     PROXY_HERE = 75
-    """The proxy of this switch, by VID: writes its address, and says so in ``reg2``."""
+    """The proxy of this switch, by VID: writes its address and sets a bit of ``reg2``."""
     PROXY_DECIDE = 76
-    """Body: to the VM, to a proxy, or nowhere."""
+    """Body: forwards to the VM or to a proxy, or drops."""
     PROXY_ROOM = 77
-    """Body: was there room to note which proxy has the connection?"""
+    """Body: drops a connection whose proxy the limit forbade to learn."""
     BALANCE_DECIDE = 78
-    """Body, and hosts: to the back end that has the connection, to a new one, or nowhere."""
+    """Body, and hosts: forwards to the back end of the connection or picks one, or drops."""
     BALANCE_PICK = 79
-    """Which group has the back ends, by the load balancer's number in ``reg3`` and IP version."""
+    """Group of the back ends, by the load balancer's number in ``reg3`` and IP version."""
     BALANCE_NOTE = 80
-    """Body, and hosts: notes the back end that was picked."""
+    """Body, and hosts: learns the back end that was picked."""
     BALANCE_ROOM = 81
-    """Body, and hosts: was there room to note it?  Then notes the way back as well."""
+    """Body, and hosts: drops a connection that the limit forbade to learn, else learns the other direction."""
     ADVERTISE = 82
-    """The second half of a neighbour advertisement for the address of a load balancer."""
+    """Second part of writing a neighbour advertisement for the address of a load balancer."""
     FRAGMENTS = 83
-    """State: of whom fragments have begun that may pass; says in ``reg0`` that a later one may."""
+    """State: datagrams whose first fragment passed; a match of a later fragment sets a bit of ``reg0``."""
     PROXY_ERRORS = 84
     """Copies of an ICMP error to all proxies of the fabric, by VID."""
     BALANCE_STAY = 85
-    """UDP that has a pin: which group says whether its back end is in rotation?"""
+    """UDP with a pin: group that tests if its back end is in rotation."""
     BALANCE_ANEW = 86
-    """UDP whose back end is in rotation no more: back to the virtual address, and to BALANCE_PICK."""
+    """UDP whose back end is no longer in rotation: restores the virtual address, continues in BALANCE_PICK."""
     BALANCE_ERRORS = 87
-    """A copy to the controller of an ICMP error for a client: a back end may have sent it."""
+    """A copy to the controller of an ICMP error to a client: a back end may have sent it."""
     SECOND_TAG = 88
-    """Without its outer tag: is there another one?"""
+    """Frame without its outer tag: test for another tag."""
 
 
 class Direction(IntEnum):
-    """Which way a frame goes as seen by the VM; 0 is neither (hosts and trunks)."""
+    """Direction of a frame as seen by the VM; 0 is neither (hosts and trunks)."""
 
     NONE = 0
     FROM_VM = 1
@@ -167,8 +166,8 @@ def metadata(
         port: egress port (or page number inside FLOOD_VID), 16 bits.
         vsi: VSI index, 20 bits, 0 for none.
         epoch: policy epoch of the VSI type, 20 bits, 0 for none.
-        direction: which way the frame goes.
-        trunk: ordinal of the trunk the frame came in by, 6 bits, 0 for none.
+        direction: as seen by the VM.
+        trunk: ordinal of the ingress trunk, 6 bits, 0 for none.
     """
     return (
         port << PORT_SHIFT
@@ -180,35 +179,35 @@ def metadata(
 
 
 def type_metadata(epoch: int, direction: Direction) -> tuple[int, int]:
-    """``(value, mask)`` that a rule shared by all VSIs of a type epoch matches on."""
+    """``(value, mask)`` of the metadata in rules shared by all VSIs of a type epoch."""
     return metadata(epoch=epoch, direction=direction), EPOCH_MASK | DIRECTION_MASK
 
 
 def vsi_metadata(vsi: int, direction: Direction) -> tuple[int, int]:
-    """``(value, mask)`` that a rule of one VSI matches on."""
+    """``(value, mask)`` of the metadata in rules of one VSI."""
     return metadata(vsi=vsi, direction=direction), VSI_MASK | DIRECTION_MASK
 
 
-#: ``reg2`` of a frame that may concern a proxy: it comes from one; its connection has a pin; this switch has a proxy,
-#: whose address it bears now; a pin was noted; the pin is that of a connection that stands.
+#: Bits of ``reg2`` for proxies: the frame comes from a proxy; its connection has a pin; this switch has a proxy, and
+#: the frame has its address; a pin was learnt; the pin is of an established connection.
 FROM_PROXY, PINNED, PROXY_FOUND, PIN_NOTED, PIN_LASTS = (Bits("reg2", bit, 1) for bit in range(5))
-#: ``reg2`` of a frame for a load balancer: its connection has a back end; that has been answered; a pin was noted.
+#: Bits of ``reg2`` for load balancers: the connection has a back end; the client has acknowledged it; a pin was learnt.
 BALANCED, BALANCED_LASTS, BALANCE_NOTED = (Bits("reg2", bit, 1) for bit in range(5, 8))
-#: ``reg2`` of the same: the life of the connection that is looked up or noted, and the newest that was found; it
-#: begins another connection with the ports of one that stood.
+#: The same: the life of pins that is looked up or learnt, and the newest life found; the frame begins a connection on
+#: the ports of an established one.
 BALANCED_LIFE, BALANCED_NEWEST, BALANCED_AGAIN = Bits("reg2", 8, 2), Bits("reg2", 10, 2), Bits("reg2", 12, 1)
-#: ``reg2`` of an ICMP error that the controller has translated.
+#: Bit of ``reg2`` of an ICMP error that the controller has translated.
 TRANSLATED = Bits("reg2", 13, 1)
-#: ``reg2`` of a frame that may concern a proxy: the life of the pins that are looked up or noted, and the newest that
-#: was found; it begins another connection with the ports of one that stood; the pin of its answers has been looked for.
+#: Bits of ``reg2`` for proxies: the life of pins that is looked up or learnt, and the newest life found; the frame
+#: begins a connection on the ports of an established one; the pin of its answers has been looked up.
 PIN_LIFE, PIN_NEWEST = Bits("reg2", 15, 2), Bits("reg2", 17, 2)
 PIN_AGAIN, PIN_SOUGHT = Bits("reg2", 19, 1), Bits("reg2", 20, 1)
-#: ``reg2`` of a frame that has a second tag which the switch has looked for.
+#: Bit of ``reg2`` of a frame with a second tag.
 STACKED = Bits("reg2", 14, 1)
 
 
 class CookieKind(IntEnum):
-    """What a rule is part of; 4 bits of its cookie."""
+    """Owner type of a rule; 4 bits of its cookie."""
 
     INFRASTRUCTURE = 1
     TYPE_BODY = 2
@@ -220,21 +219,21 @@ class CookieKind(IntEnum):
     MEMBERSHIP = 5
     """Flood rules shared by the VSIs of a VID; ``owner`` is the VID."""
     STATE = 6
-    """What a switch has learnt for a VSI, or was told that another one had; ``owner`` is the VSI index.
+    """Rules learnt for a VSI, by this switch or transferred from another; ``owner`` is the VSI index.
 
-    Of index 0 are the connections of end systems through a load balancer; ``generation`` is its number.
+    Index 0 has the connections of end systems through a load balancer; ``generation`` is its number.
     """
     DETOUR = 7
-    """For some seconds the way from where a VSI was to where it is; ``owner`` is the VSI index."""
+    """Detour, for some seconds, from a VSI's former switch to its new one; ``owner`` is the VSI index."""
 
 
-#: The upper 16 bits of every cookie of ours: other applications' rules never match it.
+#: The upper 16 bits of every cookie of evbridge, so that rules of other applications are never matched.
 COOKIE_MAGIC = 0xEB47
 _MAGIC_SHIFT, _KIND_SHIFT, _OWNER_SHIFT = 48, 44, 24
 OWNER_BITS = 20
 GENERATION_BITS = 24
 
-#: Every rule evbridge ever installed.
+#: All rules of evbridge.
 OURS = CookieMask(COOKIE_MAGIC << _MAGIC_SHIFT, 0xFFFF << _MAGIC_SHIFT)
 
 
@@ -249,8 +248,8 @@ class Cookie(NamedTuple):
 def cookie(kind: CookieKind, owner: int = 0, generation: int = 0) -> int:
     """Compose a cookie: magic(16) kind(4) owner(20) generation(24).
 
-    The generation is the one of the association that wrote the rule; deleting by the full cookie
-    therefore never touches the rules of a newer owner.
+    The generation is that of the association that wrote the rule, so deleting by the full cookie never
+    deletes rules of a newer owner.
     """
     return (
         COOKIE_MAGIC << _MAGIC_SHIFT
@@ -261,7 +260,7 @@ def cookie(kind: CookieKind, owner: int = 0, generation: int = 0) -> int:
 
 
 def parse_cookie(value: int) -> Cookie | None:
-    """Take a cookie apart; None when it is not one of ours."""
+    """Take a cookie apart; None for a cookie of another application."""
     if not OURS.covers(value):
         return None
     try:
@@ -272,7 +271,7 @@ def parse_cookie(value: int) -> Cookie | None:
 
 
 def owned_by(kind: CookieKind, owner: int, generation: int | None = None) -> CookieMask:
-    """All rules of one owner: of one generation, or of every generation."""
+    """Mask of all rules of one owner: of one generation, or of every generation."""
     if generation is not None:
         return CookieMask(cookie(kind, owner, generation), (1 << 64) - 1)
     return CookieMask(cookie(kind, owner), (1 << 64) - 1 - ((1 << GENERATION_BITS) - 1))
@@ -291,18 +290,18 @@ class Priority(IntEnum):
 #: Counters are meters from FIRST_COUNTER on: 11 bits of slot, the VSI index.
 SLOT_BITS = 11
 MAX_SLOTS = (1 << SLOT_BITS) - 2
-#: ``reg1`` of a frame that a guard drops: a number that no rule of a policy has, and that has a slot.
+#: ``reg1`` of a frame that a guard drops: a number above those of a policy's rules, with a slot of its own.
 GUARDED = MAX_SLOTS // 2 - 1
 
 
 def counter_id(slot: int, vsi: int) -> int:
-    """The id of a counter of a VSI's program; OpenFlow's own meters begin above the last slot.
+    """The meter id of a VSI's counter; OpenFlow's reserved meter ids begin above the last slot.
 
     Raises:
-        ValueError: no such slot.
+        ValueError: the slot is out of range.
     """
     if not 0 <= slot < MAX_SLOTS:
-        raise ValueError(f"slot {slot} of {MAX_SLOTS}")
+        raise ValueError(f"slot out of range: {slot} of {MAX_SLOTS}")
     return FIRST_COUNTER | slot << VSI_BITS | vsi
 
 
@@ -313,8 +312,8 @@ def parse_counter(meter_id: int) -> tuple[int, int] | None:
     return meter_id >> VSI_BITS & ((1 << SLOT_BITS) - 1), meter_id & ((1 << VSI_BITS) - 1)
 
 
-#: Group ids: one per port and tag form, one per trunk, one for frames that a proxy may get, two per load balancer, one
-#: per back end for UDP, and, where there is more than one way, one per other switch.
+#: Group ids: one per port and tag form, one per trunk, one for copies to a proxy, two per load balancer, one per back
+#: end for UDP, and, if there are alternative paths, one per other switch.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
@@ -323,9 +322,9 @@ BALANCER_GROUP = 0x500000
 WAY_GROUP = 0x600000
 BACKEND_GROUP = 0x700000
 
-#: Meters have the number of the port that they bound; this one those of ICMP errors about balanced connections.
+#: Meters of ports have the port number as id; this is the meter of ICMP errors about balanced connections.
 BALANCER_METER = 0x20000
 
-#: Ethernet destination of IGMP reports between switches, that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
-#: tell IGMP messages apart, and a report of version 2 bears the address of its group as data does.
+#: Ethernet destination of IGMP reports between switches: that of all IGMPv3 routers (224.0.0.22).  OpenFlow cannot
+#: match IGMP types, and a report of version 2 has the address of its group as destination, like data.
 REPORTS_MAC = 0x01005E000016
