@@ -385,9 +385,9 @@ class Engine:
         budget = event.max_rules if switch.max_rules is None else switch.max_rules
         self.ledger.limit(dpid, budget, base=self.wanted.budgeted(dpid))
         self._outcomes(self.counters.returned(dpid, event.meters), now)
-        if self.recovery.patient(dpid):
+        if self.recovery.in_grace(dpid):
             self._go_on_relaying(dpid, event.relaying)
-        self._effects.append(self.bringup.connected(dpid, event.ports, self.recovery.patient(dpid)))
+        self._effects.append(self.bringup.connected(dpid, event.ports, self.recovery.in_grace(dpid)))
         self.associations.restart_keep_alive(dpid, now)
         self._note(LogEvent("switch.up", dpid=dpid), now)
         if not event.watched:
@@ -422,7 +422,7 @@ class Engine:
         if self.bringup.gone(dpid) is None:
             return
         self.associations.away(dpid, now)
-        self.recovery.deaf(dpid)
+        self.recovery.cancel_grace(dpid)
         self._repairs.forget(dpid)
         self._note(LogEvent("switch.down", dpid=dpid), now)
         self._outcomes(self.counters.away(dpid), now)
@@ -469,7 +469,7 @@ class Engine:
 
     def _begin_bringup(self, dpid: int) -> None:
         state = self.bringup.switches[dpid]
-        self._effects.append(self.bringup.connected(dpid, state.ports, self.recovery.patient(dpid), state.early))
+        self._effects.append(self.bringup.connected(dpid, state.ports, self.recovery.in_grace(dpid), state.early))
 
     def _switch_altered(self, event: SwitchAltered, now: float) -> None:
         """Somebody else deletes or alters what a switch holds; its stations may have spoken in vain."""
@@ -523,7 +523,7 @@ class Engine:
             owners(rules, CookieKind.VSI_BODY) | owners(rules, CookieKind.GATE) | owners(rules, CookieKind.STATE)
         ):
             self.lifecycle.installer.indices.reserve(index)
-        if self.recovery.patient(dpid):
+        if self.recovery.in_grace(dpid):
             self._recognize_stations(dpid, rules)
         install = self.bringup.read(dpid, token, rules)
         if install is not None:
@@ -593,7 +593,7 @@ class Engine:
             self._frame(frame, now)
         if state.unclaimed:
             self._note(LogEvent("switch.unclaimed", dpid=state.dpid, detail={"rules": len(state.unclaimed)}), now)
-            self._agenda.set((Chore.SWEEP, state.dpid), self.recovery.heard(state.dpid, now + self._grace))
+            self._agenda.set((Chore.SWEEP, state.dpid), self.recovery.begin_grace(state.dpid, now + self._grace))
         else:
             # A switch that holds nothing that no record explains has no past that a station could still claim.
             self._recovered(state.dpid)
@@ -610,7 +610,7 @@ class Engine:
     def _recovered(self, dpid: int) -> None:
         """The past of a switch is known from now on: what it still held of released VSIs has gone."""
         self.associations.remains.returned(dpid)
-        if written := self.recovery.done(dpid):
+        if written := self.recovery.end_grace(dpid):
             self._effects.append(Save(self.lifecycle.next_token(), written))
         self.lifecycle.installer.remember_ended(not self.recovery.over)
 

@@ -1,6 +1,6 @@
-"""Migrations as they are seen from the bridge: a VSI that is somewhere and becomes wanted elsewhere.
+"""Migrations as seen by the bridge: a VSI that is active at one port is requested at another.
 
-Only watches what happened; nothing depends on it but operators, replays and their diagrams.
+Derived from log events alone; used only by operators, replays and their diagrams.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.topology.fabric import PortId
 
-#: Finished migrations that are remembered, and steps of one.
+#: Finished migrations that are kept, and steps of one.
 HISTORY = 1000
 MAX_STEPS = 1000
 
 
 class MigrationState(Enum):
-    """Where a migration stands."""
+    """State of a migration."""
 
     STAGING = "staging"
     STAGED = "staged"
@@ -36,20 +36,20 @@ _PROGRESS = {
     "vsi.active": MigrationState.COMPLETED,
     "vdp.refused": MigrationState.REFUSED,
 }
-#: What the kinds of events about carried state begin with.
+#: Prefix of the kinds of events about carried state.
 _STATE = "state."
 _FINAL = (MigrationState.COMPLETED, MigrationState.REFUSED, MigrationState.ABORTED)
 
 
 @dataclass(slots=True)
 class MigrationPart:
-    """What one service had to do in a migration.
+    """State that one service carried in a migration.
 
     Attributes:
-        carried: rules of state that went along, in the end.
-        fixed_up: those of them that came after it was staged.
-        fix_up_secs: from the request that called for the last of those (the source's, or the Associate) until
-            they were in force; None: there was nothing to fix up.
+        carried: rules of state at the destination in the end.
+        fixed_up: those of them that were carried after the staging.
+        fix_up_secs: from the request that caused the last of those (the source's, or the Associate) until
+            they were in force; None: there were none.
     """
 
     carried: int = 0
@@ -64,11 +64,11 @@ class Migration:
     Attributes:
         number: counts from 1.
         vsi: canonical text.
-        source: where it was active, None if it was nowhere.
-        destination: where it is wanted.
-        steps: what happened at either port, with the monotonic time in seconds.
-        services: those that the destination has staged for the VSI.
-        asked: when a station last wanted something of it, monotonic seconds.
+        source: the port at which it was active, None if at none.
+        destination: the port at which it is requested.
+        steps: events at either port, with the monotonic time in seconds.
+        services: services that the destination has staged for the VSI.
+        asked: time of the last request about it, monotonic seconds.
     """
 
     number: int
@@ -83,12 +83,12 @@ class Migration:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more is expected."""
+        """True if no further step is expected."""
         return self.state in _FINAL and (self.state is not MigrationState.COMPLETED or self.source_gone)
 
 
 class Migrations:
-    """The migrations of one bridge, newest last."""
+    """Migrations of one bridge, newest last."""
 
     def __init__(self) -> None:
         self._all: dict[int, Migration] = {}
@@ -101,11 +101,11 @@ class Migrations:
         return iter(self._all.values())
 
     def get(self, number: int) -> Migration | None:
-        """One migration."""
+        """Return a migration by its number, None if it is not kept."""
         return self._all.get(number)
 
     def begin(self, vsi: str, source: PortId | None, destination: PortId) -> None:
-        """A station asks for a VSI that is active at another port, or nowhere yet."""
+        """Begin a migration: a station requests a VSI that is active at another port, or at none yet."""
         current = self._open.get(vsi)
         if current is not None and current.destination == destination:
             return
@@ -150,16 +150,16 @@ class Migrations:
 
 
 def _account(migration: Migration, happened: LogEvent, now: float) -> None:
-    """What each service has done by this step."""
-    told: Any = happened.detail.get("services", ())
+    """Update the figures of each service from an event."""
+    by_service: Any = happened.detail.get("services", ())
     match happened.kind:
         case "flow.staged":
             # State is there before the rules around it are confirmed.
-            migration.services = {name: migration.services.get(name, MigrationPart()) for name in told}
+            migration.services = {name: migration.services.get(name, MigrationPart()) for name in by_service}
         case "state.carried":
-            migration.services |= {name: MigrationPart(carried=count) for name, count in told.items()}
+            migration.services |= {name: MigrationPart(carried=count) for name, count in by_service.items()}
         case "state.fixed_up":
-            for name, count in told.items():
+            for name, count in by_service.items():
                 share = migration.services.setdefault(name, MigrationPart())
                 share.carried += count
                 share.fixed_up += count

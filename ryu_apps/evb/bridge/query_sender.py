@@ -1,4 +1,4 @@
-"""Who is asked what they listen to: one VSI by its own address at its port alone, or whoever is at a host port."""
+"""Frames of IGMP and MLD queries: to one VSI by its own address at its own port, or to all host ports of a VLAN."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ryu_apps.evb.vsi.registry import Vsi
 
 
 class QuerySender:
-    """Makes the frames of queries."""
+    """Builder of the frames of queries."""
 
     def __init__(self, fabric: Fabric, up: Container[int], settings: Snooping) -> None:
         """
@@ -28,14 +28,14 @@ class QuerySender:
         self._settings = settings
 
     def hosts(self, vid: int, asked: GroupQuery) -> Iterator[SendFrame]:
-        """Ask whoever is at the host ports of a VLAN."""
+        """Yield a query for each host port of a VLAN."""
         for port in self._fabric.ports(Role.HOST):
             interface = self._fabric.interface(port)
             if interface is not None and vid in interface.vids:
                 yield from self._frame(port, None, vid, asked)
 
-    def one(self, vsi: Vsi, binding: Binding, asked: GroupQuery) -> Iterator[SendFrame]:
-        """Ask one VSI by one of its addresses, where it is active; nowhere is no question."""
+    def vsi(self, vsi: Vsi, binding: Binding, asked: GroupQuery) -> Iterator[SendFrame]:
+        """Yield a query for one VSI by one of its addresses at its port; none if it is not active."""
         if vsi.owner is not None:
             yield from self._frame(vsi.owner.port, binding.mac, binding.vid, asked)
 
@@ -49,6 +49,6 @@ class QuerySender:
 
 
 def multicast_at(vsi: Vsi) -> MulticastPolicy | None:
-    """What a VSI may receive where it is active; None: it is not snooped, or nowhere."""
+    """Return the multicast policy of an active VSI; None: it is not active, or has none."""
     program = vsi.gate_program
     return None if program is None else multicast_of(program.vsi_type, program.binding.bindings)

@@ -200,7 +200,7 @@ class Associations:
             self._noted_owner(vsi_id, vsi.owner if vsi else None)
         for port, station in self._stations.items():
             for manager_id, association in self.departures.untold(port):
-                station.owe(manager_id, association)
+                station.keep_deassociate(manager_id, association)
         return self._take()
 
     def saved(self, token: int, failure: str | None) -> None:
@@ -303,7 +303,7 @@ class Associations:
 
     def _take_in(self, port: PortId, heard: AssociationReceived, now: float) -> None:
         if not self._repeats(port, heard, now):
-            self._stations[port].asks_anew(heard.manager_id, heard.association)
+            self._stations[port].cancel_deassociate(heard.manager_id, heard.association)
             self._hear(port, heard, now)
 
     def _hear(self, port: PortId, heard: AssociationReceived, now: float) -> None:
@@ -320,7 +320,7 @@ class Associations:
         elif self._registry.count_at(port) >= MAX_VSIS:
             reason = f"the port has {MAX_VSIS} VSIs already"
             self._turn_away(port, heard, Refusal(VdpError.INSUFFICIENT_RESOURCES, False, reason))
-        elif vsi is None and (refusal := self._types.hopeless(heard.manager_id, asked)):
+        elif vsi is None and (refusal := self._types.permanent_refusal(heard.manager_id, asked)):
             self._turn_away(port, heard, refusal)
         else:
             bridge = machine.VdpBridge(self._stations[port].evb.operational)

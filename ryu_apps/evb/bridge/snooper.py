@@ -228,7 +228,7 @@ class Snooper:
         said: list[SnooperOutput] = [*self._inquirer.hosts(vid, asked)]
         for vsi in self._registry:
             for binding in self._bindings(vsi, vid):
-                said += self._inquirer.one(vsi, binding, asked)
+                said += self._inquirer.vsi(vsi, binding, asked)
         return said
 
     def _greet(self, vsi: Vsi, now: float) -> Iterator[SnooperOutput]:
@@ -242,11 +242,11 @@ class Snooper:
         for version in _VERSIONS:
             for vid in self._vids(vsi):
                 for binding in self._bindings(vsi, vid):
-                    yield from self._inquirer.one(vsi, binding, GroupQuery(version, None, Generation.THIRD, within))
+                    yield from self._inquirer.vsi(vsi, binding, GroupQuery(version, None, Generation.THIRD, within))
 
     def _ask(self, vsi: Vsi, ask: PendingQuery) -> Iterator[SnooperOutput]:
         within = vsi.listener.timers.last_member_query_interval
-        yield from self._inquirer.one(
+        yield from self._inquirer.vsi(
             vsi, ask.binding, GroupQuery(ask.group.version, ask.group, ask.generation, within)
         )
 

@@ -1,6 +1,6 @@
-"""One station port: frames in, VDP requests out of them; VDP answers in, frames out of them.
+"""Bridge side of one station port: VDP requests from frames, and frames from VDP answers.
 
-Composes the EVB agreement, the ECP endpoint and the outbox of one port, and knows their frames.
+Composes the EVB agreement, the ECP endpoint and the outbox of one port, and encodes and decodes their frames.
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ from ryu_apps.evb.wire.vdp import (
 )
 from ryu_apps.evb.wire.vsi_id import VsiId
 
-#: Seconds for which the station may believe our LLDPDU: four times the 30 s interval, and a little.
+#: Seconds for which our LLDPDU holds at the station: four times the 30 s interval, and a little.
 LLDP_TTL = 121
-#: Seconds for which we believe a station's LLDPDU at the most; 65,535 s would keep the next one out for 18 hours.
+#: Most seconds for which a station's LLDPDU holds; 65,535 s would keep the next station out for 18 hours.
 MAX_TTL = 600
 #: Seconds after link up in which a station repeats what it still holds; what it lost is ended after that.
-FAREWELL_DELAY = 3.0
+DEASSOCIATE_DELAY = 3.0
 #: Octets of a frame of a station: what ECP and LLDP may fill of an Ethernet frame without a tag.
 MAX_FRAME = 1514
-#: Seconds between two events that tell of frames dropped for the same reason; the counters count every one.
+#: Seconds between two events about frames dropped for the same reason; the counters count every one.
 DROPPED_INTERVAL = 1.0
 #: The counter of frames that something else than the station sent.
 _IMPOSTOR = "not_the_station"
-#: VSIs that are to be told so; a station that acknowledges nothing must not make us remember more.
-MAX_FAREWELLS = 4096
+#: De-Associates that are kept for one port; a station that acknowledges nothing must not make the bridge keep more.
+MAX_PENDING_DEASSOCIATES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class AssociationReceived:
-    """The station sent an association TLV; ``organizational`` are the TLVs that belong to it."""
+    """Association TLV from the station; ``organizational`` are the TLVs that belong to it."""
 
     manager_id: ManagerId
     association: Association
@@ -77,7 +77,7 @@ class AssociationReceived:
 
 @dataclass(frozen=True, slots=True)
 class DeassociateAcknowledged:
-    """The station knows that the bridge has ended a VSI; ``association`` is what it was told."""
+    """Acknowledgement by the station that the bridge has ended a VSI; ``association`` is the TLV that it was sent."""
 
     manager_id: ManagerId
     association: Association
@@ -85,14 +85,14 @@ class DeassociateAcknowledged:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Reflective relay has to be on or off at the port from now on."""
+    """Reflective relay, on or off at the port from now on."""
 
     on: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The station's address is known from now on, or is not any more (None); ``before`` is what it was."""
+    """Address of the station from now on (None: not known any more); ``before`` is the previous one."""
 
     station: int | None
     before: int | None
@@ -102,13 +102,13 @@ PortOutput = SendFrame | LogEvent | AssociationReceived | DeassociateAcknowledge
 
 
 class BridgePort:
-    """A bridge port with (perhaps) a station behind it.
+    """A bridge port that may have a station behind it.
 
     Attributes:
-        counters: what was dropped and why, by name.
+        counters: dropped frames, by reason.
         relay: reflective relay is on.
-        up: the link is.
-        known: address that the switch lets through before others, also while it is not agreed with; None: none.
+        up: the link is up.
+        known: address that the switch lets through before others, also without an EVB agreement; None: none.
     """
 
     def __init__(
@@ -121,11 +121,11 @@ class BridgePort:
     ) -> None:
         """
         Args:
-            port: which.
-            interface: how it is configured.
+            port: datapath id and port number.
+            interface: its configuration.
             mac: source address of our frames, 48 bits.
             first_sequence: number of our first ECPDU; a station remembers the last one of an earlier life.
-            foreign: what else has a MAC address, so that no station can have it; None: nothing.
+            foreign: other owner of a MAC address, so that no station can have it; None: none.
         """
         self.port = port
         self.interface = interface
@@ -134,19 +134,19 @@ class BridgePort:
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
         self.up = False
-        self._farewells: dict[tuple[VsiId, Identity], tuple[ManagerId, Association]] = {}
-        self._farewell_at: float | None = None
+        self._pending_deassociates: dict[tuple[VsiId, Identity], tuple[ManagerId, Association]] = {}
+        self._deassociate_at: float | None = None
         self._mac = mac
         self._foreign = foreign
         self._speaker = Speaker()
-        self._told_of: dict[str, tuple[float, int]] = {}
+        self._reported: dict[str, tuple[float, int]] = {}
         self.relay = False
         self.known: int | None = None
 
     @property
     def deadline(self) -> float | None:
-        """When to call :meth:`tick`, monotonic seconds."""
-        return earliest(self.evb.deadline, self.ecp.deadline, self._farewell_at, self._speaker.deadline)
+        """Time at which to call :meth:`tick`, monotonic seconds."""
+        return earliest(self.evb.deadline, self.ecp.deadline, self._deassociate_at, self._speaker.deadline)
 
     @property
     def station(self) -> int | None:
@@ -154,30 +154,30 @@ class BridgePort:
         return self.evb.agreed.station if self.evb.agreed else None
 
     def remember(self, station: int) -> None:
-        """In an earlier life of the bridge this station was known."""
+        """Restore the address that was known before the controller was restarted."""
         self._speaker.known = self.known = station
 
     def postpone(self, seconds: float) -> None:
-        """For so long nothing could be heard of the station."""
+        """Extend the deadlines by a time in which no frame of the station could arrive."""
         self.evb.postpone(seconds)
         self.ecp.postpone(seconds)
         self._speaker.postpone(seconds)
 
     def unheard(self, now: float) -> list[PortOutput]:
-        """The channel to the switch is lost.
+        """Handle the loss of the channel to the switch.
 
-        The switch forwards on as before: VMs behind one uplink must not lose each other, nor the station its place.
+        The switch goes on forwarding: VMs behind one uplink stay connected, and the station keeps its port.
         """
         self._speaker.down(channel=True)
         relay = self.relay
         said = self._link(LinkDown("switch disconnected"), now)
         self.relay = relay
-        return [one for one in said if not isinstance(one, Relay)]
+        return [output for output in said if not isinstance(output, Relay)]
 
     def link(self, up: bool, now: float) -> list[PortOutput]:
-        """The link went up or down; what the station has not been told by then it will have to ask again.
+        """Handle a link that went up or down; answers that were not sent by then are lost, and the station asks again.
 
-        What it would not ask, because it has ended, is kept.
+        De-Associates are kept, since the station does not ask about a VSI that has ended.
         """
         if up:
             self._speaker.up(now)
@@ -188,18 +188,23 @@ class BridgePort:
     def _link(self, change: LinkUp | LinkDown, now: float) -> list[PortOutput]:
         self.up = isinstance(change, LinkUp)
         for manager_id, tlv in self._outbox.clear():
-            self._remember_farewell(manager_id, tlv)
-        self._farewell_at = now + FAREWELL_DELAY if self.up and self._farewells else None
+            self._keep_deassociate(manager_id, tlv)
+        self._deassociate_at = now + DEASSOCIATE_DELAY if self.up and self._pending_deassociates else None
         return [*self._agreement(change, now), *self._reset(now)]
 
     def tick(self, now: float) -> list[PortOutput]:
-        """A deadline has passed."""
+        """Serve the deadlines that have passed."""
         self._speaker.tick(now)
-        said = [*self._agreement(Tick(), now), *self._ecp(Tick(), now), *self._say_farewells(now), *self._flush(now)]
+        said = [
+            *self._agreement(Tick(), now),
+            *self._ecp(Tick(), now),
+            *self._send_pending_deassociates(now),
+            *self._flush(now),
+        ]
         return [*said, *self._known_is()]
 
     def frame(self, data: bytes, now: float) -> list[PortOutput]:
-        """A frame came in; what cannot be read is counted and dropped."""
+        """Process a frame from the port; one that cannot be decoded is counted and dropped."""
         if len(data) > MAX_FRAME:
             return self._dropped("too_long", f"{len(data)} octets", now)
         try:
@@ -215,11 +220,11 @@ class BridgePort:
         except WireError as error:
             return self._dropped("malformed", str(error), now)
         if frame.ethertype == ETHERTYPE_DRAFT_ECP:
-            return self._dropped("draft_ecp", "the station speaks draft 0.2 of VDP, which is not supported", now)
+            return self._dropped("draft_ecp", "the station uses draft 0.2 of VDP, which is not supported", now)
         return self._dropped("foreign", f"ethertype {frame.ethertype:#06x}", now)
 
     def _impostor(self, source: int) -> str | None:
-        """Only the station itself speaks EVB; a VM that tries would speak for its neighbours."""
+        """Return the reason to drop a frame that is not from the station: a VM must not request VSIs of other VMs."""
         expected = self._speaker.expected
         if source == expected:
             return None
@@ -231,49 +236,49 @@ class BridgePort:
     def answer(self, manager_id: ManagerId, tlv: Association | MalformedAssociation, now: float) -> list[PortOutput]:
         """Send an association TLV, together with others for the same manager if the channel is busy."""
         if not self.up:
-            self._remember_farewell(manager_id, tlv)
+            self._keep_deassociate(manager_id, tlv)
             return []
         self._outbox.add(manager_id, tlv)
         return self._flush(now)
 
-    # --- what a station has to hear even if a link flap or its own silence swallowed it ---
-    def owe(self, manager_id: ManagerId, association: Association) -> None:
-        """The station has yet to be told that the bridge has ended a VSI."""
-        self._remember_farewell(manager_id, association.unsolicited_deassociate())
+    # --- De-Associates that must reach the station even if a link flap or its silence has lost them ---
+    def keep_deassociate(self, manager_id: ManagerId, association: Association) -> None:
+        """Keep a De-Associate for the station: the bridge has ended the VSI."""
+        self._keep_deassociate(manager_id, association.unsolicited_deassociate())
 
-    def asks_anew(self, manager_id: ManagerId, association: Association) -> None:
-        """What the station said is no repetition of what has been ended: there is no need to tell it."""
-        self._farewells.pop(_addressee(manager_id, association), None)
+    def cancel_deassociate(self, manager_id: ManagerId, association: Association) -> None:
+        """Cancel the pending De-Associate: the station's request is a new one, not a repetition."""
+        self._pending_deassociates.pop(_addressee(manager_id, association), None)
 
-    def _remember_farewell(self, manager_id: ManagerId, tlv: Association | MalformedAssociation) -> None:
-        """A VSI that waits for an answer when the link fails never asks again; only this frees it."""
-        room = len(self._farewells) < MAX_FAREWELLS
+    def _keep_deassociate(self, manager_id: ManagerId, tlv: Association | MalformedAssociation) -> None:
+        """Keep a De-Associate: a VSI that waits for an answer when the link fails never asks again."""
+        room = len(self._pending_deassociates) < MAX_PENDING_DEASSOCIATES
         if room and isinstance(tlv, Association) and _ends_the_vsi(tlv):
-            self._farewells[_addressee(manager_id, tlv)] = manager_id, tlv.unsolicited_deassociate()
+            self._pending_deassociates[_addressee(manager_id, tlv)] = manager_id, tlv.unsolicited_deassociate()
 
     def _alive(self, now: float) -> None:
-        """The station can be heard: what it did not acknowledge is said again."""
-        if self._farewells and self._farewell_at is None and self.up:
-            self._farewell_at = now + FAREWELL_DELAY
+        """Schedule the pending De-Associates: the station sends frames again."""
+        if self._pending_deassociates and self._deassociate_at is None and self.up:
+            self._deassociate_at = now + DEASSOCIATE_DELAY
 
-    def _say_farewells(self, now: float) -> list[PortOutput]:
-        if self._farewell_at is None or now < self._farewell_at:
+    def _send_pending_deassociates(self, now: float) -> list[PortOutput]:
+        if self._deassociate_at is None or now < self._deassociate_at:
             return []
-        self._farewell_at = None
-        farewells, self._farewells = self._farewells, {}
-        return [output for one in farewells.values() for output in self.answer(*one, now)]
+        self._deassociate_at = None
+        pending, self._pending_deassociates = self._pending_deassociates, {}
+        return [output for notice in pending.values() for output in self.answer(*notice, now)]
 
-    def _told(self, payload: bytes) -> Iterator[DeassociateAcknowledged]:
+    def _acknowledged(self, payload: bytes) -> Iterator[DeassociateAcknowledged]:
         pdu = VdpPdu.decode(payload)
         for tlv, _ in pdu.associations():
             if _ends_the_vsi(tlv):
-                self._farewells.pop(_addressee(pdu.manager_id, tlv), None)
+                self._pending_deassociates.pop(_addressee(pdu.manager_id, tlv), None)
                 yield DeassociateAcknowledged(pdu.manager_id, tlv)
 
     def _undelivered(self, payload: bytes) -> None:
         pdu = VdpPdu.decode(payload)
         for tlv, _ in pdu.associations():
-            self._remember_farewell(pdu.manager_id, tlv)
+            self._keep_deassociate(pdu.manager_id, tlv)
 
     # --- LLDP ---
     def _lldpdu(self, frame: Frame, now: float) -> list[PortOutput]:
@@ -335,16 +340,16 @@ class BridgePort:
     def _flush(self, now: float) -> list[PortOutput]:
         return self._from_ecp(self._outbox.flush(self.ecp, now), now)
 
-    def _from_ecp(self, said: list[EcpOutput], now: float) -> list[PortOutput]:
+    def _from_ecp(self, ecp_outputs: list[EcpOutput], now: float) -> list[PortOutput]:
         outputs: list[PortOutput] = []
-        for output in said:
+        for output in ecp_outputs:
             match output:
                 case Transmit(ecpdu):
                     outputs.append(self._send(ETHERTYPE_ECP, ecpdu.encode()))
                 case Deliver(payload):
                     outputs += self._delivered(payload, now)
                 case Acknowledged(payload):
-                    outputs += self._told(payload)
+                    outputs += self._acknowledged(payload)
                 case Undelivered(payload):
                     self._undelivered(payload)
                     self.counters["ecp_failed"] += 1
@@ -352,7 +357,7 @@ class BridgePort:
         return outputs
 
     def _unacknowledged(self, now: float) -> list[PortOutput]:
-        """What to tell when an ECPDU has failed and nothing has been acknowledged for longer than a keep-alive."""
+        """Events to report when an ECPDU has failed and nothing was acknowledged for longer than a keep-alive."""
         since = self.ecp.unacknowledged_since
         if since is None or now < since + self.evb.operational.reinit_keep_alive:
             return []
@@ -381,17 +386,17 @@ class BridgePort:
 
     def _dropped(self, counter: str, reason: str, now: float) -> list[PortOutput]:
         self.counters[counter] += 1
-        last, counted = self._told_of.get(counter, (-DROPPED_INTERVAL, 0))
+        last, counted = self._reported.get(counter, (-DROPPED_INTERVAL, 0))
         if now < last + DROPPED_INTERVAL:
             return []
-        self._told_of[counter] = now, self.counters[counter]
+        self._reported[counter] = now, self.counters[counter]
         detail = {"counter": counter, "reason": reason, "frames": self.counters[counter] - counted}
         kind = "evb.impostor" if counter == _IMPOSTOR else "frame.dropped"
         return [LogEvent(kind, self.port, detail=detail)]
 
 
 def _ends_the_vsi(tlv: Association) -> bool:
-    """A De-Associate, solicited or not, or a refusal that keeps nothing."""
+    """True for a De-Associate, solicited or not, and for a refusal that keeps nothing."""
     if tlv.MODE is VdpMode.DEASSOCIATE or isinstance(tlv.status, RequestStatus):
         return tlv.MODE is VdpMode.DEASSOCIATE
     return not tlv.status.success and not tlv.status.keep
@@ -402,5 +407,5 @@ def _addressee(manager_id: ManagerId, tlv: Association) -> tuple[VsiId, Identity
 
 
 def bridge_mac(port: PortId) -> int:
-    """A locally administered address for a bridge port: 02:eb, 16 bits of dpid, 16 bits of port."""
+    """Locally administered address of a bridge port: 02:eb, 16 bits of dpid, 16 bits of port."""
     return 0x02EB << 32 | (port.dpid & 0xFFFF) << 16 | port.port_no & 0xFFFF

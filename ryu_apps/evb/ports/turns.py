@@ -1,9 +1,9 @@
-"""Frames of ports that wait to be served: each port in its turn, and none beyond its budget.
+"""Frames of ports that wait to be served: round-robin over the ports, and none beyond its budget.
 
-What one frame costs depends on what it asks for, so budgets are in requests (association TLVs), and they are counted
-without decoding anything.  One that makes switches change something counts for more, when that is known.  A port
-beyond its budget waits; what it sends meanwhile is dropped unread when its queue is full.  A station that waits for
-acknowledgements, as ECP wants it, has one frame under way and never meets that.
+The cost of a frame depends on what it requests, so budgets are in requests (association TLVs), and those are counted
+without decoding anything.  A request that changes switches counts for more, once that is known.  A port beyond its
+budget waits; frames that arrive meanwhile are dropped unread when its queue is full.  A station that waits for
+acknowledgements, as ECP requires, has one frame under way and never reaches the limit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ryu_apps.evb.wire.vdp import requests_in
 #: Requests a second of one port, and how many at once.  Keep-alives of 300 VSIs at the shortest useful timers
 #: (``rka`` 17) are 230 a second.
 RATE, BURST = 1000, 256
-#: What a change of a switch that a frame makes at once counts as, in requests; those that wait for others of their
+#: Requests that a change of a switch counts as if the frame makes it at once; those that wait for others of their
 #: port (``backlog``) are paced by the switches.  An association changes every switch of the fabric; two of them count,
 #: lest a large fabric be a slow one.
 CHANGE, COUNTED = 8, 2
@@ -30,7 +30,7 @@ ROOM = 64
 
 @dataclass(slots=True)
 class _Port:
-    """Frames that wait, and what the port may still ask for at ``at``; negative: it has had more than that."""
+    """Waiting frames of one port, and its budget in requests at time ``at``; negative: overdrawn."""
 
     at: float
     budget: float = BURST
@@ -42,7 +42,7 @@ class _Port:
 
 
 class Turns:
-    """All ports; time is monotonic seconds.
+    """Queues of all ports; time is monotonic seconds.
 
     Attributes:
         dropped: frames dropped since :meth:`take_dropped`, by port.
@@ -51,7 +51,7 @@ class Turns:
     def __init__(self, is_busy: Callable[[PortId], bool] = lambda _: False) -> None:
         """
         Args:
-            is_busy: whether a port has asked for so much that what it sends now waits.
+            is_busy: True for a port with so many requests under way that its frames have to wait.
         """
         self._is_busy = is_busy
         self._held: list[PortId] = []
@@ -61,7 +61,7 @@ class Turns:
         self._paced: DeadlineQueue[PortId] = DeadlineQueue()
 
     def put(self, frame: FrameReceived, now: float) -> None:
-        """A frame came in."""
+        """Queue a frame, or drop it if the port's queue is full."""
         port = self._ports.get(frame.port)
         if port is None:
             port = self._ports[frame.port] = _Port(now)
@@ -73,7 +73,7 @@ class Turns:
             self._queue(frame.port, port, now)
 
     def take(self, now: float) -> tuple[FrameReceived, int] | None:
-        """The next frame, and how many requests it counts as; None: none may be served now."""
+        """Return the next frame and the requests that it counts as; None: none may be served now."""
         for name in self._paced.due(now):
             self._ready.append(name)
         self._hold()
@@ -90,7 +90,7 @@ class Turns:
         return frame, cost
 
     def _hold(self) -> None:
-        """Set ports aside whose frames wait for others of theirs, until they need not."""
+        """Set ports aside whose frames have to wait for earlier requests of the same port."""
         waiting, self._held = self._held, []
         self._ready.extend(waiting)
         for _ in range(len(self._ready)):
@@ -98,10 +98,10 @@ class Turns:
             (self._held if self._is_busy(name) else self._ready).append(name)
 
     def charge(self, name: PortId, requests: int, changes: int, now: float) -> int:
-        """A frame of a port, with so many requests, has made switches change something so many times.
+        """Charge a port for the changes of switches that a frame with some requests has caused.
 
         Returns:
-            what that counts as.
+            The requests that the changes count as.
         """
         port = self._ports[name]
         extra = CHANGE * min(changes, COUNTED * requests)
@@ -113,22 +113,22 @@ class Turns:
 
     @property
     def waiting(self) -> frozenset[PortId]:
-        """The ports of which frames wait."""
+        """The ports that have waiting frames."""
         return frozenset(name for name, port in self._ports.items() if port.frames)
 
     def take_dropped(self) -> Counter[PortId]:
-        """What has been dropped since the last time."""
+        """Return and reset the counts of dropped frames."""
         dropped, self.dropped = self.dropped, Counter()
         return dropped
 
     @property
     def ready(self) -> bool:
-        """Whether a frame may be served at once."""
+        """True if a frame may be served at once."""
         return bool(self._ready)
 
     @property
     def deadline(self) -> float | None:
-        """When a port that waits for its budget may be served again."""
+        """Time at which a port that waits for its budget may be served again."""
         return self._paced.deadline
 
     def _queue(self, name: PortId, port: _Port, now: float) -> None:

@@ -1,8 +1,8 @@
-"""What is plugged in where: switches hear of each other by LLDP, and the configuration is held against it.
+"""Cabling of trunk ports: LLDP between switches shows the port at the other end, compared with the configuration.
 
-A trunk port that hears another port than the configuration says leads somewhere else; it carries no traffic
-until it is put right, since nobody knows whether the ways over it would go round.  One that hears nothing is only
-told of: an older bridge at the other end may be silent.
+A trunk port that receives LLDPDUs of another port than the configuration says is miswired.  It carries no traffic
+until that is corrected, since paths over it may be loops.  A port that receives none is only reported: an older
+bridge at the other end may send no LLDP.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, Frame
 from ryu_apps.evb.wire.lldp import Lldpdu, switch_lldpdu, switch_port
 
-#: Seconds between two LLDPDUs of a port, and for which one holds.
+#: Seconds between two LLDPDUs of a port, and seconds for which one is valid.
 INTERVAL, HOLD = 5.0, 20
 #: The nearest bridge: no bridge in between forwards it (802.1Q 8.6.3).
 _NEAREST_BRIDGE = 0x0180C200000E
@@ -24,11 +24,11 @@ _NEAREST_BRIDGE = 0x0180C200000E
 
 @dataclass(frozen=True, slots=True)
 class Adjacency:
-    """What a port has heard last.
+    """The LLDPDU that a port has received last.
 
     Attributes:
         peer: the port at the other end; None: it is no switch of this fabric's controller.
-        at: when, monotonic seconds.
+        at: time of reception, monotonic seconds.
     """
 
     peer: PortId | None
@@ -36,10 +36,10 @@ class Adjacency:
 
 
 class Adjacencies:
-    """The trunk ports of a fabric, and whom they hear.
+    """Trunk ports of a fabric, and the ports at their other ends.
 
     Attributes:
-        heard: by port, as long as it holds.
+        heard: the newest LLDPDU by port, while it is valid.
     """
 
     def __init__(self, fabric: Fabric) -> None:
@@ -52,15 +52,15 @@ class Adjacencies:
 
     @property
     def miswired(self) -> frozenset[PortId]:
-        """Ports that lead somewhere else than they should."""
-        return frozenset(port for port, one in self.heard.items() if one.peer != self._expected[port])
+        """Ports that are connected to another port than the configuration says."""
+        return frozenset(port for port, adjacency in self.heard.items() if adjacency.peer != self._expected[port])
 
     def is_trunk(self, port: PortId) -> bool:
-        """Whether it is a port towards another switch."""
+        """True for a port towards another switch."""
         return port in self._expected
 
     def hello(self, dpid: int) -> Iterator[SendFrame]:
-        """What the trunk ports of a switch say."""
+        """Yield an LLDPDU for each trunk port of a switch."""
         for port in self._expected:
             if port.dpid == dpid:
                 lldpdu = switch_lldpdu(port.dpid, port.port_no, HOLD)
@@ -68,7 +68,7 @@ class Adjacencies:
                 yield SendFrame(port, Frame(_NEAREST_BRIDGE, source, ETHERTYPE_LLDP, lldpdu.encode()).encode())
 
     def frame(self, port: PortId, data: bytes, now: float) -> Iterator[LogEvent]:
-        """A trunk port has heard an LLDPDU; one that makes no sense is nobody's of ours."""
+        """Process an LLDPDU from a trunk port; one that cannot be decoded counts as that of a foreign bridge."""
         try:
             peer = switch_port(Lldpdu.decode(Frame.decode(data).payload))
         except WireError:
@@ -77,20 +77,20 @@ class Adjacencies:
         known = self.heard.get(port)
         self.heard[port] = Adjacency(found, now)
         if known is None or known.peer != found:
-            yield self._told(port, found)
+            yield self._changed(port, found)
 
     def forget(self, now: float) -> Iterator[LogEvent]:
-        """What has not been said again does not hold any more."""
-        for port, one in list(self.heard.items()):
-            if now - one.at > HOLD:
+        """Remove the LLDPDUs that have expired."""
+        for port, adjacency in list(self.heard.items()):
+            if now - adjacency.at > HOLD:
                 del self.heard[port]
                 yield LogEvent("link.silent", port, port.dpid, detail={"expected": str(self._expected[port])})
 
     def postpone(self, seconds: float) -> None:
-        """Nothing could be heard, and nothing was said, for so long: what has been heard holds longer by that."""
-        self.heard = {port: replace(one, at=one.at + seconds) for port, one in self.heard.items()}
+        """Extend the validity of all LLDPDUs by a time in which none could be sent or received."""
+        self.heard = {port: replace(adjacency, at=adjacency.at + seconds) for port, adjacency in self.heard.items()}
 
-    def _told(self, port: PortId, found: PortId | None) -> LogEvent:
+    def _changed(self, port: PortId, found: PortId | None) -> LogEvent:
         expected = self._expected[port]
         kind = "link.found" if found == expected else "link.miswired"
         detail: dict[str, object] = {"expected": str(expected), "found": None if found is None else str(found)}

@@ -1,4 +1,4 @@
-"""What each switch should hold, recomputed whole from the fabric and the registry alone."""
+"""Desired rules, groups and meters of each switch, computed from the fabric and the registry alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ryu_apps.evb.vsi.registry import Installation, Registry
 
 
 class DesiredRules:
-    """Knows all of it, changes none of it."""
+    """Read-only computation of the desired state from the parts that own it."""
 
     def __init__(
         self,
@@ -48,14 +48,14 @@ class DesiredRules:
         )
 
     def base(self, dpid: int) -> RuleChange:
-        """What a switch holds whoever is there."""
+        """Return the rules, groups and meters of a switch that do not depend on stations and VSIs."""
         common = infrastructure(self._fabric.switches[dpid], self._wiring, self._hosts, self._clients)
         return merge(common, self._guards, appliances(self._fabric, dpid), self._of_balancers)
 
     def __call__(self, dpid: int) -> DesiredState:
-        """Everything that a switch should hold now."""
+        """Return the desired state of a switch."""
         base = self.base(dpid)
-        rules: RuleSet = rule_set((*base.add, *self._stations_known(dpid)))
+        rules: RuleSet = rule_set((*base.add, *self._punting_of_stations(dpid)))
         for body in self._lifecycle.installer.bodies.values():
             if body.dpid == dpid:
                 rules.update(rule_set(body.block))
@@ -72,17 +72,17 @@ class DesiredRules:
             (*groups.values(), *self._gatekeeper.pools.groups()),
             (*base.meters, *meters),
             frozenset(self._state_cookies(dpid, programs)),
-            tuple(one for program in programs for one in counters_of_vsi(program.vsi_type, program.binding)),
+            tuple(meter for program in programs for meter in counters_of_vsi(program.vsi_type, program.binding)),
             self._lifecycle.counters.kept(dpid),
         )
 
     def budgeted(self, dpid: int) -> int:
-        """The most rules that a switch holds whoever is there."""
+        """Return the most rules of a switch that do not depend on VSIs."""
         ports = sum(port.dpid == dpid for port in self._stations)
         return len(self.base(dpid).add) + MORE_RULES * ports
 
     def counts(self) -> Counter[int]:
-        """How many rules each switch should hold; none of a VSI is composed for that."""
+        """Return the number of desired rules of each switch, without composing those of VSIs."""
         found = Counter({dpid: len(self.base(dpid).add) for dpid in self._fabric.switches})
         for port, station in self._stations.items():
             found[port.dpid] += 0 if station.known is None else MORE_RULES
@@ -96,7 +96,7 @@ class DesiredRules:
         return found
 
     def _programs(self, dpid: int) -> Iterator[Installation]:
-        """The programs that a switch holds or is about to hold."""
+        """Yield the programs that a switch holds or is about to hold."""
         for attachment in self._registry.attachments():
             if attachment.port.dpid == dpid:
                 yield from attachment.programs
@@ -108,8 +108,8 @@ class DesiredRules:
         yield from map(hosts_cookie, self._fabric.balancers)
         yield from self._in_flight.cookies(dpid)
 
-    def _stations_known(self, dpid: int) -> Iterator[Rule]:
-        """In place of those of the base at their ports."""
+    def _punting_of_stations(self, dpid: int) -> Iterator[Rule]:
+        """Punting rules of ports whose station is known; they replace those of the base."""
         for port, station in self._stations.items():
             if port.dpid == dpid and station.known is not None:
                 yield from punting(station.interface, station.known)

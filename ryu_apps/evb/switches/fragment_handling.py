@@ -1,7 +1,7 @@
-"""How each switch handles IP fragments: what is told of those that hide the ports of the first one, or did for a while.
+"""Handling of IP fragments by each switch: events about switches that hide the ports of first fragments.
 
-Where they are hidden, types that name ports let no fragment of TCP and UDP pass (``services.fragments``): nothing is
-opened by it.
+Where they are hidden, types that name ports let no fragment of TCP and UDP pass (``services.fragments``), so hidden
+ports never let a frame pass that would be denied.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from ryu_apps.evb.events import FragmentsHandled, LogEvent
 
 
 class FragmentHandling:
-    """The switches of a fabric.
+    """Fragment handling of the switches of a fabric.
 
     Attributes:
-        hidden: those that refuse to show the ports of first fragments, by datapath id.
+        hidden: datapath ids of switches that do not show the ports of first fragments.
     """
 
     def __init__(self) -> None:
         self.hidden: set[int] = set()
 
-    def handled(self, told: FragmentsHandled, ready: bool) -> Iterator[LogEvent]:
-        """A switch has told; ``ready``: it had been told to show them before."""
-        if not told.shown:
-            if told.dpid not in self.hidden:
-                self.hidden.add(told.dpid)
-                yield LogEvent("fragments.hidden", dpid=told.dpid)
+    def handled(self, report: FragmentsHandled, ready: bool) -> Iterator[LogEvent]:
+        """Process a switch's report; ``ready``: it had been configured to show the ports before."""
+        if not report.shown:
+            if report.dpid not in self.hidden:
+                self.hidden.add(report.dpid)
+                yield LogEvent("fragments.hidden", dpid=report.dpid)
             return
-        if told.dpid in self.hidden:
-            self.hidden.remove(told.dpid)
-            yield LogEvent("fragments.shown", dpid=told.dpid)
-        if ready and not told.before:
-            yield LogEvent("fragments.reset", dpid=told.dpid)
+        if report.dpid in self.hidden:
+            self.hidden.remove(report.dpid)
+            yield LogEvent("fragments.shown", dpid=report.dpid)
+        if ready and not report.before:
+            yield LogEvent("fragments.reset", dpid=report.dpid)

@@ -1,8 +1,8 @@
-"""A bridge whose past is lost: which switches may hold rules that are in use though no record explains them.
+"""Recovery from a lost store: switches that may hold rules which are in use although no record explains them.
 
-A store that has just been made holds :data:`UNKNOWN`, and so does one that takes the place of a lost one.  Such rules
-stay until the stations of their switch have had the time to claim what they still use; the mark stays as long, so that
-a controller that dies meanwhile is patient again.
+A new store holds :data:`UNKNOWN`, and so does one that takes the place of a lost one.  Unexplained rules stay for a
+grace time in which the stations of their switch associate their VSIs again.  The record stays as long, so that a
+controller that is restarted meanwhile grants the whole time again.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Iterable, Mapping
 
 import msgpack
 
-#: The key of the record of switches whose past is known again, since the store was new.
+#: The key of the record of switches whose grace time has ended since the store was new.
 KEY = "recovering"
-#: What a new store begins with.
+#: The records of a new store.
 UNKNOWN: dict[str, bytes | None] = {KEY: msgpack.packb([])}
 
 
 class Recovery:
-    """Which switches are still waited for."""
+    """Grace times of the switches."""
 
     def __init__(self, dpids: Iterable[int], records: Mapping[str, bytes] | None, complete: bool) -> None:
         """
         Args:
             dpids: the switches of the fabric.
-            records: what an earlier life saved; None if that is not known.
+            records: as written before the controller was restarted; None if they are lost.
             complete: all records could be used.
         """
         self._marked = records is not None and KEY in records
@@ -34,32 +34,32 @@ class Recovery:
         self._waiting = set(self._dpids - known) if lost else set[int]()
         self._until: dict[int, float] = {}
 
-    def patient(self, dpid: int) -> bool:
-        """Whether rules of a switch that no record explains may be in use."""
+    def in_grace(self, dpid: int) -> bool:
+        """True if rules of a switch that no record explains may be in use."""
         return dpid in self._waiting
 
     @property
     def over(self) -> bool:
-        """Whether no switch is waited for."""
+        """True if the grace times of all switches have ended."""
         return not self._waiting
 
-    def heard(self, dpid: int, until: float) -> float:
-        """The stations of a switch can be heard; when what they have not claimed by then may go, monotonic seconds."""
+    def begin_grace(self, dpid: int, until: float) -> float:
+        """Begin the grace time of a switch whose stations can be heard; returns its end, monotonic seconds."""
         return self._until.setdefault(dpid, until)
 
     def postpone(self, dpid: int, seconds: float) -> float | None:
-        """Nobody was heard for so long: what :meth:`heard` has said is that much later; None: it has said nothing."""
+        """Extend the grace time by a time in which no station could be heard; returns its end (None: not begun)."""
         if dpid not in self._until:
             return None
         self._until[dpid] += seconds
         return self._until[dpid]
 
-    def deaf(self, dpid: int) -> None:
-        """They cannot be heard any more; when they can again, they have the whole time again."""
+    def cancel_grace(self, dpid: int) -> None:
+        """Cancel the grace time of a switch whose stations cannot be heard any more; later it begins anew."""
         self._until.pop(dpid, None)
 
-    def done(self, dpid: int) -> dict[str, bytes | None] | None:
-        """The time of a switch is over; what is to be written, None: nothing."""
+    def end_grace(self, dpid: int) -> dict[str, bytes | None] | None:
+        """End the grace time of a switch; returns the changes of the store, None: there are none."""
         if dpid not in self._waiting:
             return None
         self._waiting.discard(dpid)
@@ -70,7 +70,7 @@ class Recovery:
 
 
 def _switches(record: bytes) -> frozenset[int]:
-    """Those whose past is known; a record that cannot be read knows none."""
+    """Switches whose grace time had ended; none if the record cannot be read."""
     try:
         return frozenset(map(int, msgpack.unpackb(record)))
     except (ValueError, TypeError, msgpack.UnpackException):

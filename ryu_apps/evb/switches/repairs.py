@@ -1,14 +1,14 @@
-"""When a switch is compared again because somebody else has changed it: at once, but not all the time.
+"""Comparisons of switches that something else has changed: at once, but with pauses in between.
 
-Who deletes rules in a loop costs a comparison a second.  What only might be about us, and turns out not to be, is
-looked at less and less often.
+A program that deletes rules in a loop causes one comparison a second.  Changes that only might concern our rules, and
+turn out not to, lengthen the pause each time.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Seconds from the beginning of one comparison to the next, and how many they may become if they are in vain.
+#: Seconds from the beginning of one comparison to the next, and their maximum after comparisons without a difference.
 PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
 
@@ -21,25 +21,25 @@ class _Plan:
 
 
 class Repairs:
-    """The comparisons of all switches that somebody has asked for by changing something."""
+    """Comparisons of all switches after changes by something else."""
 
     def __init__(self) -> None:
         self._plans: dict[int, _Plan] = {}
 
     def plan(self, dpid: int, now: float, certain: bool) -> float:
-        """When to begin, now or later; ``certain``: something of ours is gone or other than it was."""
+        """Return the time of the next comparison; ``certain``: a rule of ours is known to be gone or altered."""
         plan = self._plans.setdefault(dpid, _Plan())
         due = max(now, plan.begun + (PAUSE if certain else plan.pause))
         plan.due = due if plan.due is None else min(plan.due, due)
         return plan.due
 
     def begin(self, dpid: int, now: float) -> None:
-        """One begins."""
+        """Record the beginning of a comparison."""
         plan = self._plans.setdefault(dpid, _Plan())
         plan.begun, plan.due, plan.open = now, None, True
 
     def end(self, dpid: int, changed: int) -> bool:
-        """A switch is as it should be, after so many rules were changed; whether somebody had altered it."""
+        """Record the end of a comparison that changed so many rules; returns True if the switch had been altered."""
         plan = self._plans.setdefault(dpid, _Plan())
         repaired, plan.open = plan.open, False
         if repaired:
@@ -47,5 +47,5 @@ class Repairs:
         return repaired and changed > 0
 
     def forget(self, dpid: int) -> None:
-        """A switch has gone; what it holds is read when it returns."""
+        """Remove a switch that has disconnected; it is read when it returns."""
         self._plans.pop(dpid, None)

@@ -1,6 +1,6 @@
-"""VSI types that VSI managers have told, and their records: bounded, the least recently used goes first.
+"""VSI types fetched from VSI managers, and their records; the cache is bounded and evicts the least recently used.
 
-What VSIs use stays, whatever the bounds: it is in force.
+A type that a VSI uses is never evicted: it is in force.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from ryu_apps.evb.policy.offer import HttpSource, Validators
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.vsi.records.attachment import RecordError
 
-#: What the keys of these records begin with.
+#: Prefix of the keys of these records.
 PREFIX = "type/"
 SCHEMA = 1
 #: Types, and octets of policy files, that are kept.
 MAX_TYPES, MAX_OCTETS = 1024, 64_000_000
-#: Seconds for which a manager that has failed is not asked again about what is known of old.
+#: Seconds for which a manager that has failed is not asked again about a type that is cached.
 RETRY = 5.0
 
 
 @dataclass(eq=False, slots=True)
 class Cached:
-    """One type as its manager told it.
+    """One type as its manager sent it.
 
     Attributes:
-        url: where from.
-        checked: when the manager last vouched for it, monotonic seconds; None: not in this life of the bridge.
-        lifetime: seconds from then on in which it is not asked.
-        asked: when the manager was asked in vain since.
-        refused: why what it offers now cannot replace this; None: it can, or it is this.
+        url: its address.
+        checked: time of the manager's last confirmation, monotonic seconds; None: not since the controller started.
+        lifetime: seconds from then on in which the manager is not asked.
+        asked: time of the last failed query since then.
+        refused: reason why the manager's present version cannot replace this one; None: it can, or it is the same.
         stored: the store has it.
     """
 
@@ -49,32 +49,32 @@ class Cached:
     stored: bool = False
 
     def stale(self, now: float) -> bool:
-        """Whether the manager may think otherwise by now."""
+        """True if the manager may have another version by now."""
         return self.refused is not None or self._expired(now)
 
     def due(self, now: float) -> bool:
-        """Whether to ask the manager before it is used anew."""
+        """True if the manager is to be asked before a VSI uses the type."""
         return self._expired(now) and (self.asked is None or now >= self.asked + RETRY)
 
     def validated(self, source: HttpSource, now: float, refused: str | None = None) -> None:
-        """The manager has been asked and has answered."""
+        """Record that the manager has answered."""
         self.checked, self.lifetime, self.asked, self.refused = now, source.lifetime, None, refused
 
     def _expired(self, now: float) -> bool:
         return self.checked is None or now >= self.checked + self.lifetime
 
     def record(self) -> bytes:
-        """What the store keeps of it."""
+        """Encode the record for the store."""
         encoded = msgpack.packb([SCHEMA, self.url, list(self.vsi_type.key), *self.validators, self.vsi_type.text])
         assert isinstance(encoded, bytes)
         return encoded
 
 
 def read_record(data: bytes) -> Cached:
-    """A type that an earlier life of the bridge has stored.
+    """Decode the record of a type, written before the controller was restarted.
 
     Raises:
-        RecordError: damaged, of another schema, or no policy by today's rules.
+        RecordError: damaged, of another schema, or not a valid policy any more.
     """
     try:
         schema, url, key, etag, last_modified, text = msgpack.unpackb(data)
@@ -90,7 +90,7 @@ def read_record(data: bytes) -> Cached:
 
 @dataclass
 class TypeCache:
-    """All of them, by URL, least recently used first."""
+    """Cached types by URL, least recently used first."""
 
     max_types: int = MAX_TYPES
     max_octets: int = MAX_OCTETS
@@ -107,16 +107,16 @@ class TypeCache:
         return url in self._known
 
     def get(self, url: str) -> Cached | None:
-        """What is known of a URL, which is now the most recently used."""
+        """Return the type of a URL and make it the most recently used."""
         found = self._known.pop(url, None)
         if found is not None:
             self._known[url] = found
         return found
 
-    def put(self, one: Cached, in_use: Set[str]) -> bool:
-        """Keep a type, in place of what was known of its URL; False: there is no room beside what is in use."""
-        self.drop(one.url)
-        size = _size(one)
+    def put(self, cached: Cached, in_use: Set[str]) -> bool:
+        """Keep a type, in place of that of the same URL; False: there is no room beside the types in use."""
+        self.drop(cached.url)
+        size = _size(cached)
         for other in list(self._known.values()):
             if len(self._known) < self.max_types and self._octets + size <= self.max_octets:
                 break
@@ -124,20 +124,20 @@ class TypeCache:
                 self.drop(other.url)
         if len(self._known) >= self.max_types or self._octets + size > self.max_octets:
             return False
-        self.restore(one)
+        self.restore(cached)
         return True
 
-    def restore(self, one: Cached) -> None:
+    def restore(self, cached: Cached) -> None:
         """Keep a type that is in force."""
-        self._known[one.url] = one
-        self._octets += _size(one)
+        self._known[cached.url] = cached
+        self._octets += _size(cached)
 
     def drop(self, url: str) -> None:
-        """Forget what is known of a URL."""
+        """Remove the type of a URL."""
         gone = self._known.pop(url, None)
         if gone is not None:
             self._octets -= _size(gone)
 
 
-def _size(one: Cached) -> int:
-    return len(one.vsi_type.text)
+def _size(cached: Cached) -> int:
+    return len(cached.vsi_type.text)

@@ -1,11 +1,11 @@
-"""The VSI types that stations may ask for, whoever has them: the local directory, or VSI managers over HTTP.
+"""The VSI types that stations may request, from the local directory or from VSI managers over HTTP.
 
 802.1Q clause 41: a station names a VSI manager, a type and a version, and the bridge obtains the type.
-What is not known yet is asked for by :class:`~ryu_apps.evb.events.FetchType`; the request waits, for at most half the
-resource wait delay: the other half is the switches'.
+A type that is not known is fetched by :class:`~ryu_apps.evb.events.FetchType`; the request waits, for at most half the
+resource wait delay, since the switches need the other half.
 
-What VSIs use never changes, whatever its manager says later: a change, or the lack of an answer, is told and
-nothing else.  So a type in use is served at once, while its manager is asked whether it is still so.
+A type that a VSI uses never changes: a later change at its manager, or a missing answer, is only logged.  So a type
+in use is served at once, while its manager is asked whether it has changed.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ from ryu_apps.evb.vsi_types.cache import PREFIX, Cached, TypeCache, read_record
 from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpError
 
-#: Whose types they are: a URL, or one of these.
+#: Origins of types: a URL, or one of these.
 LOCAL, REFUSED = "", "refused"
-#: The part of the resource wait delay that a manager has.
+#: The part of the resource wait delay in which a manager has to answer.
 SHARE = 0.5
-#: Types that may be asked for at a time: stations name them, and they can name many.
+#: Fetches at a time: stations name the types, and they can name many.
 MAX_FETCHES = 256
-#: What comes of asking a manager.
+#: Outcomes of a fetch, as counted.
 OUTCOMES = ("fetched", "unchanged", "missing", "faulty", "unreachable")
-#: Mistakes of one policy that are told.
+#: Mistakes of one policy that are logged.
 MAX_MISTAKES = 20
-#: Seconds behind its timeout after which an answer is not awaited any more: what has come is being checked, which
+#: Seconds after its timeout until an answer is not awaited any more: a document that has come is being checked, which
 #: takes long for thousands of rules.
 CHECKING = 60.0
-#: Seconds between looking for records that nobody needs any more.
+#: Seconds between two searches for records that are not needed any more.
 _TIDY = 10.0
 _NOT_SERVED = Refusal(VdpError.UNABLE_TO_CONTACT_VSI_MANAGER, True, "this VSI manager is not served here")
 
 
 @dataclass(eq=False, slots=True)
 class Waiter:
-    """A decision that needs a type; ``attempt`` is the number of it."""
+    """A decision that needs a type; ``attempt`` is its number."""
 
     attachment: Attachment
     attempt: int
@@ -59,7 +59,7 @@ class Waiter:
 
 @dataclass(eq=False, slots=True)
 class PendingFetch:
-    """A manager being asked about a type, and who waits for it."""
+    """A fetch under way, and the decisions that wait for it."""
 
     token: int
     source: HttpSource
@@ -72,13 +72,13 @@ class PendingFetch:
 
 
 class LookupPending(Enum):
-    """There is no type yet, nor a reason to refuse."""
+    """A lookup that is neither found nor refused yet."""
 
     WAITING = "the VSI manager is being asked"
 
 
-class _Chore(Enum):
-    TIDY = "delete records that nobody needs any more"
+class _Task(Enum):
+    TIDY = "delete records that are not needed any more"
 
 
 #: The type; None: there is no such type; or why it cannot be had.
@@ -87,20 +87,20 @@ TypeOutput = FetchType | Save | LogEvent
 
 
 class Settled(NamedTuple):
-    """What a decision waited for."""
+    """The type that a decision waited for, or the reason why there is none."""
 
     waiter: Waiter
     found: TypeLookup
 
 
 class TypeDatabase:
-    """All VSI types.
+    """VSI types of all origins.
 
     Attributes:
         local: those of the local directory.
-        managers: who is served from where.
-        cache: those that managers have told.
-        fetches: how often a manager was asked, by its URL and the outcome.
+        managers: sources of types, by Manager ID.
+        cache: types fetched from managers.
+        fetches: number of fetches, by the manager's URL and the outcome.
     """
 
     def __init__(
@@ -116,50 +116,50 @@ class TypeDatabase:
         self._by_url: dict[str, PendingFetch] = {}
         self._saving: dict[int, Mapping[str, bytes | None]] = {}
         self._orphans: set[str] = set()
-        self._agenda: DeadlineQueue[tuple[PendingFetch, Waiter] | PendingFetch | _Chore] = DeadlineQueue()
+        self._agenda: DeadlineQueue[tuple[PendingFetch, Waiter] | PendingFetch | _Task] = DeadlineQueue()
         self._out: list[TypeOutput] = []
 
     @property
     def deadline(self) -> float | None:
-        """When to call :meth:`tick`, monotonic seconds."""
+        """Time at which to call :meth:`tick`, monotonic seconds."""
         return self._agenda.deadline
 
     # --- the local directory ---
     def load(self, policies: PolicySet) -> LogEvent:
-        """Other policies for the local directory: whole, or not at all; managers are asked again as well."""
+        """Replace the policies of the local directory, all or none; managers are asked again as well."""
         if mistakes := self.objections(policies):
-            return LogEvent("policies.refused", detail={"mistakes": [str(one) for one in mistakes]})
+            return LogEvent("policies.refused", detail={"mistakes": [str(mistake) for mistake in mistakes]})
         self.local = policies
-        for one in self.cache:
-            one.checked = one.asked = None
+        for cached in self.cache:
+            cached.checked = cached.asked = None
         return LogEvent("policies.loaded", detail={"types": len(policies.types)})
 
     def objections(self, policies: PolicySet) -> list[Diagnostic]:
-        """Why these policies cannot replace those of the local directory now; empty: they can."""
+        """Reasons why these policies cannot replace those of the local directory now; empty: they can."""
         return forbidden_changes(self.local, policies, {key for origin, key in self.in_use() if origin == LOCAL})
 
-    # --- whose is what ---
+    # --- origins ---
     def origin(self, manager_id: ManagerId, key: VsiTypeKey) -> str:
-        """Where a manager's type comes from: LOCAL, REFUSED, or a URL."""
+        """Return the origin of a manager's type: LOCAL, REFUSED, or a URL."""
         source = self.managers.source(manager_id)
         if isinstance(source, HttpSource):
             return source.of(key)
         return LOCAL if source is Here.LOCAL else REFUSED
 
     def origin_of(self, vsi_type: VsiType) -> str:
-        """Where a type that is in force came from."""
+        """Return the origin of a type that is in force."""
         return vsi_type.file if vsi_type.file in self.cache else LOCAL
 
     def used_by(self, attachment: Attachment) -> Iterator[tuple[str, VsiTypeKey]]:
-        """The types that a VSI at a port is held under, asks for, or still has rules of."""
+        """Yield the types that a VSI at a port is granted, requests, or still has rules of."""
         if attachment.newest is not None:
             key = VsiTypeKey(attachment.newest.type_id, attachment.newest.version)
             yield self.origin(attachment.manager_id, key), key
         yield from self._held_by(attachment)
 
     def in_use(self) -> set[tuple[str, VsiTypeKey]]:
-        """All of those."""
-        return {one for attachment in self._registry.attachments() for one in self.used_by(attachment)}
+        """The types that VSIs are granted, request, or still have rules of."""
+        return {used for attachment in self._registry.attachments() for used in self.used_by(attachment)}
 
     def _held_by(self, attachment: Attachment) -> Iterator[tuple[str, VsiTypeKey]]:
         granted = attachment.granted[0]
@@ -171,7 +171,7 @@ class TypeDatabase:
                 yield self.origin_of(program.vsi_type), program.vsi_type.key
 
     def _in_force(self) -> set[str]:
-        """The origins of what may not change: what is only asked for may."""
+        """Origins of types that may not change; a type that is only requested may."""
         return {origin for attachment in self._registry.attachments() for origin, _ in self._held_by(attachment)}
 
     # --- requests ---
@@ -188,8 +188,8 @@ class TypeDatabase:
             case HttpSource() as source:
                 return self._remote(source, key, attachment, now)
 
-    def hopeless(self, manager_id: ManagerId, asked: Association) -> Refusal | None:
-        """Why no request for this type can be granted, whatever else it asks for; None: perhaps it can."""
+    def permanent_refusal(self, manager_id: ManagerId, asked: Association) -> Refusal | None:
+        """Return the refusal that every request for this type gets; None: it may be granted."""
         match self.managers.source(manager_id):
             case Here.REFUSED:
                 return _NOT_SERVED
@@ -207,15 +207,15 @@ class TypeDatabase:
         if cached is not None and (fetch is None or cached.url in self._in_force()):
             return cached.vsi_type
         if fetch is None:
-            return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, f"{MAX_FETCHES} VSI types are asked for already")
+            return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, f"{MAX_FETCHES} VSI types are being fetched already")
         waiter = Waiter(attachment, attachment.machine.attempt)
         fetch.waiters.append(waiter)
-        patience = SHARE * attachment.machine.operational.resource_wait_delay
-        self._agenda.set((fetch, waiter), now + patience)
+        max_wait = SHARE * attachment.machine.operational.resource_wait_delay
+        self._agenda.set((fetch, waiter), now + max_wait)
         return LookupPending.WAITING
 
     def _fetch(self, source: HttpSource, key: VsiTypeKey, cached: Cached | None, now: float) -> PendingFetch | None:
-        """The one question about a type that is under way, if need be a new one; None: there are too many."""
+        """The fetch of a type that is under way, a new one if needed; None: there are too many."""
         fetch = self._by_url.get(source.of(key))
         if fetch is None and len(self._pending) < MAX_FETCHES:
             fetch = PendingFetch(self._next_token(), source, key)
@@ -226,13 +226,13 @@ class TypeDatabase:
 
     # --- answers ---
     def fetched(self, token: int, offer: Offer, now: float) -> list[Settled]:
-        """A manager has answered, or cannot; an answer that is not awaited any more is none."""
+        """Process a manager's answer, or its absence; one that is not awaited any more is ignored."""
         fetch = self._pending.pop(token, None)
         if fetch is None:
             return []
         del self._by_url[fetch.url]
         self._agenda.set(fetch, None)
-        found = self._judge(fetch, offer, now)
+        found = self._evaluate(fetch, offer, now)
         for waiter in fetch.waiters:
             self._agenda.set((fetch, waiter), None)
         return [Settled(waiter, found) for waiter in fetch.waiters]
@@ -244,19 +244,19 @@ class TypeDatabase:
             match item:
                 case PendingFetch():
                     settled += self.fetched(item.token, Unreachable("no answer"), now)
-                case _Chore():
+                case _Task():
                     self._tidy(now)
                 case (fetch, waiter) if waiter in fetch.waiters:
                     fetch.waiters.remove(waiter)
-                    settled.append(Settled(waiter, self._impatient(fetch)))
+                    settled.append(Settled(waiter, self._timed_out(fetch)))
         return settled
 
-    def _impatient(self, fetch: PendingFetch) -> TypeLookup:
-        """What a request gets that can wait no longer."""
+    def _timed_out(self, fetch: PendingFetch) -> TypeLookup:
+        """The type or refusal for a request that can wait no longer."""
         cached = self.cache.get(fetch.url)
         return cached.vsi_type if cached is not None else _out_of_reach(f"{fetch.url}: no answer in time")
 
-    def _judge(self, fetch: PendingFetch, offer: Offer, now: float) -> TypeLookup:
+    def _evaluate(self, fetch: PendingFetch, offer: Offer, now: float) -> TypeLookup:
         cached = self.cache.get(fetch.url)
         match offer:
             case FetchedDocument():
@@ -267,16 +267,18 @@ class TypeDatabase:
                 return cached.vsi_type
             case NotFound():
                 self._count(fetch, "missing")
-                return self._withdrawn(fetch, cached, "the VSI manager has it no more", None, now)
+                return self._withdrawn(fetch, cached, "the VSI manager does not have it any more", None, now)
             case Invalid(mistakes):
                 self._count(fetch, "faulty")
-                self._tell("vsitype.faulty", fetch, mistakes=_some(mistakes))
+                self._log("vsitype.faulty", fetch, mistakes=_some(mistakes))
                 refusal = Refusal(VdpError.OTHER_FAILURE, False, str(mistakes[0]))
-                return self._withdrawn(fetch, cached, "what the VSI manager has now is faulty", refusal, now)
+                return self._withdrawn(fetch, cached, "the VSI manager's present version is faulty", refusal, now)
             case Unreachable(reason):
                 return self._unreachable(fetch, cached, reason, now)
             case NotModified():
-                return self._unreachable(fetch, None, "says that nothing has changed, but was asked nothing", now)
+                return self._unreachable(
+                    fetch, None, "it answers that nothing has changed, but the request had no condition", now
+                )
 
     def _offered(self, fetch: PendingFetch, offer: FetchedDocument, cached: Cached | None, now: float) -> TypeLookup:
         self._count(fetch, "fetched")
@@ -285,7 +287,7 @@ class TypeDatabase:
             if cached.vsi_type.digest != offer.vsi_type.digest:
                 change = "it is in use and cannot be changed in place: give it a new version"
                 return self._withdrawn(fetch, cached, change, None, now)
-            # What programs hold stays the very object, whatever has happened to its comments.
+            # Programs go on using the same object, even if comments in the document have changed.
             cached.validators = offer.validators
             cached.validated(fetch.source, now)
             return cached.vsi_type
@@ -295,25 +297,25 @@ class TypeDatabase:
             return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, "no room for another VSI type")
         if cached is not None and cached.stored:
             self._orphans.add(PREFIX + cached.url)
-        self._tell("vsitype.fetched", fetch)
+        self._log("vsitype.fetched", fetch)
         return fresh.vsi_type
 
     def _withdrawn(
         self, fetch: PendingFetch, cached: Cached | None, change: str, instead: Refusal | None, now: float
     ) -> TypeLookup:
-        """The manager does not stand by what it has told; what VSIs use is in force all the same."""
+        """Handle a type that its manager has withdrawn or changed; a type that VSIs use stays in force."""
         if cached is None:
             return instead
         if cached.url not in self._in_force():
             self._forget(cached)
             return instead
         cached.validated(fetch.source, now, refused=change)
-        self._tell("vsitype.refused", fetch, reason=change)
+        self._log("vsitype.refused", fetch, reason=change)
         return cached.vsi_type
 
     def _unreachable(self, fetch: PendingFetch, cached: Cached | None, reason: str, now: float) -> TypeLookup:
         self._count(fetch, "unreachable")
-        self._tell("vsitype.unreachable", fetch, reason=reason, stale=cached is not None)
+        self._log("vsitype.unreachable", fetch, reason=reason, stale=cached is not None)
         if cached is None:
             return _out_of_reach(f"{fetch.url}: {reason}")
         cached.asked = now
@@ -322,60 +324,67 @@ class TypeDatabase:
     def _count(self, fetch: PendingFetch, outcome: str) -> None:
         self.fetches[fetch.source.url, outcome] += 1
 
-    def _tell(self, kind: str, fetch: PendingFetch, **detail: object) -> None:
+    def _log(self, kind: str, fetch: PendingFetch, **detail: object) -> None:
         self._out.append(LogEvent(kind, detail={"type": str(fetch.key), "url": fetch.url, **detail}))
 
-    # --- what must outlive the controller ---
+    # --- records that must survive a restart of the controller ---
     def documents(self, attachment: Attachment) -> RecordChanges:
-        """The records that the record of a VSI needs beside it, as far as the store has not got them."""
+        """Records of types that the record of a VSI refers to and that the store does not have yet."""
         origins = dict.fromkeys(origin for origin, _ in self.used_by(attachment))
         known = [cached for origin in origins if (cached := self.cache.get(origin)) is not None]
-        return {PREFIX + one.url: one.record() for one in known if not one.stored}
+        return {PREFIX + cached.url: cached.record() for cached in known if not cached.stored}
 
     def saving(self, save: Save) -> None:
-        """These records are on their way into the store."""
+        """Note the records of types among the changes that the store is writing."""
         if ours := {key: value for key, value in save.changes.items() if key.startswith(PREFIX)}:
             self._saving[save.token] = ours
 
     def saved(self, token: int, failure: str | None, now: float) -> None:
-        """The store has written a change, or cannot."""
+        """Process the confirmation or failure of a change of the store."""
         for key, value in self._saving.pop(token, {}).items():
             cached = self.cache.get(key.removeprefix(PREFIX))
             if value is not None and failure is None and cached is not None and cached.record() == value:
                 cached.stored = True
             elif (value is None) is (failure is not None):
-                # Still there, or there but for nobody.
+                # A deletion has failed, or a record was written that is not needed any more.
                 self._orphans.add(key)
-            self._agenda.set(_Chore.TIDY, now + _TIDY)
+            self._agenda.set(_Task.TIDY, now + _TIDY)
 
     def restore(self, records: Mapping[str, bytes], now: float) -> Iterator[LogEvent]:
-        """Take up what an earlier life of the bridge has stored; says what cannot be used."""
+        """Restore the types from their records; yields an event for each record that cannot be used."""
         for key, data in sorted(records.items()):
             try:
                 self.cache.restore(read_record(data))
             except RecordError as error:
                 self._orphans.add(key)
                 yield LogEvent("vsitype.not_restored", detail={"record": key, "reason": str(error)})
-            self._agenda.set(_Chore.TIDY, now + _TIDY)
+            self._agenda.set(_Task.TIDY, now + _TIDY)
 
     def recall(self, key: VsiTypeKey, digest: str) -> VsiType | None:
-        """The type that an earlier life of the bridge put in force, whoever told it."""
-        known = (self.local.types.get(key), *(one.vsi_type for one in self.cache))
-        return next((one for one in known if one is not None and (one.key, one.digest) == (key, digest)), None)
+        """Find a type that was in force before the controller was restarted, of any origin."""
+        known = (self.local.types.get(key), *(cached.vsi_type for cached in self.cache))
+        return next(
+            (
+                vsi_type
+                for vsi_type in known
+                if vsi_type is not None and (vsi_type.key, vsi_type.digest) == (key, digest)
+            ),
+            None,
+        )
 
     def _tidy(self, now: float) -> None:
         in_use = {origin for origin, _ in self.in_use()}
-        for one in self.cache:
-            if one.stored and one.url not in in_use:
-                one.stored = False
-                self._orphans.add(PREFIX + one.url)
-        self._orphans -= {PREFIX + one.url for one in self.cache if one.stored}
+        for cached in self.cache:
+            if cached.stored and cached.url not in in_use:
+                cached.stored = False
+                self._orphans.add(PREFIX + cached.url)
+        self._orphans -= {PREFIX + cached.url for cached in self.cache if cached.stored}
         under_way = {key for save in self._saving.values() for key, value in save.items() if value is not None}
         if orphans := self._orphans - under_way:
             self._delete(orphans)
         self._orphans &= under_way
-        if self._orphans or any(one.stored for one in self.cache):
-            self._agenda.set(_Chore.TIDY, now + _TIDY)
+        if self._orphans or any(cached.stored for cached in self.cache):
+            self._agenda.set(_Task.TIDY, now + _TIDY)
 
     def _forget(self, cached: Cached) -> None:
         self.cache.drop(cached.url)
@@ -388,13 +397,13 @@ class TypeDatabase:
         self._out.append(save)
 
     def take(self) -> list[TypeOutput]:
-        """What is to be done, in order."""
+        """Return and clear the outputs, in order."""
         taken, self._out = self._out, []
         return taken
 
 
 def _some(mistakes: tuple[Diagnostic, ...]) -> list[str]:
-    """The first mistakes of what somebody else wrote."""
+    """Text of the first mistakes, and the number of further ones."""
     left = len(mistakes) - MAX_MISTAKES
     return [*map(str, mistakes[:MAX_MISTAKES]), *([f"and {left} more"] if left > 0 else [])]
 

@@ -1,4 +1,4 @@
-"""Which VSI manager is served from where: the Manager ID TLV of a request to a source of VSI types."""
+"""Sources of VSI types: the mapping from the Manager ID TLV of a request to the local directory or a URL."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOBODY = ManagerId()
 
 
 class Here(Enum):
-    """A manager that nobody is asked about."""
+    """A manager whose types are not fetched."""
 
     LOCAL = "local"
     """Its types are those of the local directory."""
@@ -27,17 +27,17 @@ class VsiManagers:
     """The managers of a configuration.
 
     Attributes:
-        listed: those that it speaks of.
-        unlisted: what the others get.
+        listed: managers of the configuration.
+        unlisted: treatment of all others.
     """
 
     listed: Mapping[ManagerId, HttpSource | Here] = field(default_factory=dict)
     unlisted: Here = Here.LOCAL
 
     def source(self, manager_id: ManagerId) -> HttpSource | Here:
-        """Where the types of a manager are."""
+        """Return the source of a manager's types."""
         return self.listed.get(manager_id, Here.LOCAL if manager_id == NOBODY else self.unlisted)
 
 
-#: What there is without a configuration.
+#: The default without a configuration.
 ALL_LOCAL = VsiManagers()

@@ -8,7 +8,7 @@ import pytest
 
 from ryu_apps.evb.events import FrameReceived, Mode, OperatorDeassociate
 from ryu_apps.evb.pipeline.tables import CookieKind
-from ryu_apps.evb.ports.backlog import AT_ONCE, PATIENCE, ROOM
+from ryu_apps.evb.ports.backlog import AT_ONCE, MAX_WAIT, ROOM
 from ryu_apps.evb.ports.turns import Turns
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.topology.fabric import Fabric, PortId
@@ -110,7 +110,7 @@ def test_a_switch_that_hangs_keeps_nothing_of_the_port_back_for_ever(world: Worl
     world.hold.add(S1)
     flood(world, vms=MANY[: AT_ONCE + 1])
     before = len(world.held)
-    world.advance(PATIENCE - 0.01)
+    world.advance(MAX_WAIT - 0.01)
     assert len(world.held) == before
     world.advance(0.02)
     assert len(world.held) > before

@@ -9,7 +9,7 @@ import pytest
 from ryu_apps.evb.bridge.requests import MAX_ADDRESSES, MAX_VSIS
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events import FrameReceived, SendFrame
-from ryu_apps.evb.ports.bridge_port import MAX_FAREWELLS, BridgePort
+from ryu_apps.evb.ports.bridge_port import MAX_PENDING_DEASSOCIATES, BridgePort
 from ryu_apps.evb.protocol.outbox import MAX_LETTERS, Outbox
 from ryu_apps.evb.vsi import departures
 from ryu_apps.evb.vsi.departures import MAX_PER_VSI
@@ -127,10 +127,10 @@ def test_who_never_hears_farewells_is_owed_a_bounded_number() -> None:
     interface = two_switches().interface(HV1)
     assert interface is not None
     station = BridgePort(HV1, interface, 0x02EB00010001)
-    for number in range(MAX_FAREWELLS + 10):
+    for number in range(MAX_PENDING_DEASSOCIATES + 10):
         assert station.answer(ManagerId(), refusal(number), 0.0) == []
     station.link(True, 0.0)
-    assert len(told(station)) == MAX_FAREWELLS
+    assert len(told(station)) == MAX_PENDING_DEASSOCIATES
 
 
 def told(station: BridgePort) -> set[VsiId]:

@@ -140,7 +140,7 @@ def test_a_switch_whose_time_is_over_is_not_waited_for_again(world: World) -> No
     world.disconnect(S2)
     claim_for(world, GRACE)
     world.restart_controller()
-    assert not world.engine.recovery.patient(S1) and world.engine.recovery.patient(S2)
+    assert not world.engine.recovery.in_grace(S1) and world.engine.recovery.in_grace(S2)
 
 
 def test_a_switch_that_is_compared_again_meanwhile_stays_patient(world: World) -> None:
@@ -163,7 +163,7 @@ def test_what_this_life_has_taken_out_is_not_waited_for(world: World) -> None:
 @pytest.mark.parametrize("record", [b"", b"\xc1", b"\x01", b"\x91\xa1x"])
 def test_a_mark_that_cannot_be_read_knows_no_switch(record: bytes) -> None:
     recovery = Recovery((S1, S2), {KEY: record}, complete=True)
-    assert recovery.patient(S1) and recovery.patient(S2)
+    assert recovery.in_grace(S1) and recovery.in_grace(S2)
 
 
 # --- what lives elsewhere, as the switches have it ---
