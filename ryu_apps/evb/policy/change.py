@@ -1,7 +1,7 @@
-"""May these policies replace those while VSIs use them?
+"""Check that new policies may replace those in force while VSIs use them.
 
-A type in use is what stations were told they got: it neither disappears nor changes under its name.
-A new version is a new type, which a station asks for by its number.
+A type in use is neither deleted nor changed under its key, because stations were granted that key.
+A new version is a new type, which a station requests by its number.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from ryu_apps.evb.policy.model import PolicySet
 
 
 def forbidden_changes(old: PolicySet, new: PolicySet, in_use: Iterable[VsiTypeKey]) -> list[Diagnostic]:
-    """What keeps ``new`` from replacing ``old``; empty: nothing does.
+    """Errors that prevent ``new`` from replacing ``old``; empty if it may.
 
     Args:
         old: the policies now in force.
-        new: the policies that should be.
-        in_use: types that VSIs hold rules of.
+        new: the policies to put in force.
+        in_use: types of which switches hold rules for a VSI.
     """
     found = []
     for key in sorted(set(in_use) & set(old.types)):

@@ -1,6 +1,6 @@
-"""What an operator got wrong and where: one line a mistake, as compilers print them.
+"""Diagnostics of an operator's files: one line a mistake with its position, in the format of compilers.
 
-A loader never stops at the first mistake and never raises for bad input; it returns these.
+Loaders do not stop at the first mistake and do not raise for bad input; they return diagnostics.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 class Severity(Enum):
-    """An error keeps the file from being used, a warning does not."""
+    """Severity of a diagnostic; a file with an error is not used."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -39,17 +39,17 @@ class Diagnostic(NamedTuple):
 
 
 def error(file: str, place: Position, reason: str) -> Diagnostic:
-    """A mistake that keeps the file from being used."""
+    """A diagnostic of severity ERROR."""
     return Diagnostic(file, place.line, place.column, Severity.ERROR, reason)
 
 
 def warning(file: str, place: Position, reason: str) -> Diagnostic:
-    """Something that works but hardly does what its author meant."""
+    """A diagnostic of severity WARNING: the file is valid, but probably not as intended."""
     return Diagnostic(file, place.line, place.column, Severity.WARNING, reason)
 
 
 def utf8(file: str, data: bytes) -> str | Diagnostic:
-    """The text of a file, or where it ceases to be one."""
+    """The text of a file, or an error at the first octet that is not UTF-8."""
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as problem:
@@ -59,10 +59,19 @@ def utf8(file: str, data: bytes) -> str | Diagnostic:
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
-    """Is there anything worse than a warning?"""
-    return any(one.severity is Severity.ERROR for one in diagnostics)
+    """True if any diagnostic is an error."""
+    return any(diagnostic.severity is Severity.ERROR for diagnostic in diagnostics)
 
 
 def in_reading_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """By file, line and column; each one once."""
-    return sorted(set(diagnostics), key=lambda one: (one.file, one.line, one.column, one.severity.value, one.reason))
+    """Diagnostics sorted by file, line and column, without duplicates."""
+    return sorted(
+        set(diagnostics),
+        key=lambda diagnostic: (
+            diagnostic.file,
+            diagnostic.line,
+            diagnostic.column,
+            diagnostic.severity.value,
+            diagnostic.reason,
+        ),
+    )

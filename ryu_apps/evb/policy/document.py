@@ -1,8 +1,8 @@
-"""YAML text to plain values that remember their line and column.
+"""YAML text to plain values with line and column of each.
 
 YAML 1.2 through ruamel.yaml's composer: `52:54:00:12:34:56` is text, not a sexagesimal number, and a
-key given twice is a mistake.  The text may come from anyone: nesting, size and what aliases expand
-to are bounded, tags other than YAML's own are refused, and nothing here raises for bad input.
+key given twice is a mistake.  The text is untrusted: nesting, size and the expansion of aliases are
+bounded, tags other than YAML's own are refused, and bad input never raises.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 
-#: Bounds that no honest file comes near.
+#: Bounds far above the size of real files.
 MAX_CHARACTERS = 16_000_000
 MAX_DEPTH = 32
 MAX_VALUES = 1_000_000
 MAX_SCALAR = 1_000
 
-#: Where a value sits: mapping keys and list indices from the top.
+#: Path of a value: mapping keys and list indices from the top.
 Path = tuple[Any, ...]
-#: What a part of a document contradicts, and in which words.
+#: Path of a mistake and its reason.
 Finding = tuple[Path, str]
 
 _TAG = "tag:yaml.org,2002:"
-#: What the resolver finds in plain words; dates and the like stay text.
+#: Tags of plain scalars; scalars with a tag such as timestamp stay text.
 _SCALAR_TAGS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")}
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+|0o[0-7]+)\Z")
 
@@ -42,10 +42,10 @@ class Document:
 
     Attributes:
         file: its name, for diagnostics.
-        data: plain dicts, lists and scalars; None when nothing could be read.
-        values: where each value starts, by path.
-        keys: where each mapping key starts, by the path of its value.
-        diagnostics: what is wrong with the text as YAML.
+        data: plain dicts, lists and scalars; None if the text could not be read.
+        values: path -> position of the value.
+        keys: path of a value -> position of its mapping key.
+        diagnostics: mistakes in the text as YAML.
     """
 
     file: str
@@ -55,12 +55,12 @@ class Document:
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
     def key_place(self, path: Iterable[Any]) -> Position:
-        """Where the key of ``path`` starts; parts that are not in the file are left out."""
+        """Position of the key of ``path``; parts that are not in the file are left out."""
         known = self.resolve(path)
         return self.keys.get(known) or self.values.get(known, Position())
 
     def value_place(self, path: Iterable[Any]) -> Position:
-        """Where the value of ``path`` starts; parts that are not in the file are left out."""
+        """Position of the value of ``path``; parts that are not in the file are left out."""
         return self.values.get(self.resolve(path), Position())
 
     def resolve(self, path: Iterable[Any]) -> Path:
@@ -90,7 +90,7 @@ def read_document(file: str, text: str) -> Document:
         mark = problem.problem_mark or problem.context_mark
         document.complain(_place(mark), _sentence(problem))
     except Exception as problem:
-        # Malformed escapes, directives and tags make the scanner trip in many ways of its own.
+        # For malformed escapes, directives and tags the scanner raises exceptions of many types.
         mark = getattr(problem, "position", None)
         place = _place_of_offset(text, mark) if isinstance(mark, int) else Position()
         document.complain(place, f"not YAML: {' '.join(str(problem).split()) or type(problem).__name__}")
@@ -102,7 +102,7 @@ def read_document(file: str, text: str) -> Document:
 
 
 class _BoundedComposer(Composer):
-    """The composer recurses once a level: stop before Python does."""
+    """Composer with a bound on nesting: it recurses once a level and would exceed Python's recursion limit."""
 
     def __init__(self, loader: Any = None) -> None:
         super().__init__(loader)
@@ -129,7 +129,7 @@ def _compose(text: str) -> Node | None:
 
 
 class _Reader:
-    """Turns nodes into values; counts what it makes, aliases included."""
+    """Converts nodes to values; counts the values, those of expanded aliases included."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
@@ -137,7 +137,7 @@ class _Reader:
         self._open: set[int] = set()
 
     def value(self, node: Node, path: Path) -> Any:
-        """The plain value of a node; None where a diagnostic says why there is none."""
+        """The plain value of a node; None after a diagnostic."""
         place = _place(node.start_mark)
         self._document.values[path] = place
         self._left -= 1
@@ -162,7 +162,7 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, SequenceNode) and tag == _TAG + "seq":
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value) if self._left >= 0]
-        self._document.complain(place, f"tag {tag.replace(_TAG, '!!')} has no meaning here")
+        self._document.complain(place, f"tag {tag.replace(_TAG, '!!')} is not supported")
         return None
 
     def _mapping(self, node: MappingNode, path: Path) -> dict[Any, Any]:
@@ -189,7 +189,7 @@ class _Reader:
             self._document.complain(place, f"text longer than {MAX_SCALAR} characters")
             return None
         if tag not in _SCALAR_TAGS:
-            self._document.complain(place, f"tag {tag.replace(_TAG, '!!')} has no meaning here")
+            self._document.complain(place, f"tag {tag.replace(_TAG, '!!')} is not supported")
             return None
         return _plain(tag.removeprefix(_TAG), text)
 
@@ -210,7 +210,7 @@ def _plain(tag: str, text: str) -> Any:
 
 
 def _as_number(part: Any) -> tuple[float, ...]:
-    """A key that is a fraction, which pydantic names by its text."""
+    """The number of a fractional key: pydantic reports it as text in the path."""
     try:
         return (float(part),) if isinstance(part, str) else ()
     except ValueError:

@@ -1,8 +1,8 @@
-"""OpenFlow match fields as operators write them: numbers, names, ranges, masks, addresses, lists.
+"""Values of match fields in policy files: numbers, names, ranges, masks, addresses, lists.
 
-A value comes out as alternatives, each a value and a mask, that together match exactly what was
-written: a range becomes the fewest aligned blocks, ``[80, 443]`` two exact values.  Which fields
-take a mask at all is OpenFlow 1.3 as Open vSwitch implements it (ovs-fields(7)).
+A value is parsed into alternatives, pairs of value and mask, that together match exactly the given
+set: a range becomes the fewest aligned blocks, ``[80, 443]`` two exact values.  Fields are maskable as
+in OpenFlow 1.3 in Open vSwitch (ovs-fields(7)).
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 
 class Masked(NamedTuple):
-    """Matches every number ``n`` with ``n & mask == value``."""
+    """A set of numbers: every ``n`` with ``n & mask == value``."""
 
     value: int
     mask: int
 
     def covers(self, other: Masked) -> bool:
-        """Does this match everything that ``other`` matches?"""
+        """True if this set contains the other."""
         return self.mask & other.mask == self.mask and other.value & self.mask == self.value
 
 
-#: What a field may be: any of these.
+#: Values of a field in a match: any of these.
 Alternatives = tuple[Masked, ...]
 
 PORT_NAMES = {
@@ -91,13 +91,13 @@ _MAC_TEXT = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}\Z")
 
 
 class _Kind(NamedTuple):
-    """How the values of a field are written.
+    """Notation of the values of a field.
 
     Attributes:
         bits: width of the field.
         names: symbolic values.
         address: text to number, for fields written as addresses; None for plain numbers.
-        maskable: may the switch match some of the bits?
+        maskable: True if the switch can match some of the bits.
     """
 
     bits: int
@@ -127,7 +127,7 @@ _MAC = _Kind(48, MAC_NAMES, _mac)
 _IPV4 = _Kind(32, {}, _ipv4)
 _IPV6 = _Kind(128, {}, _ipv6)
 
-#: Every field a rule may name (the ingress port and the metadata belong to the pipeline).
+#: All fields of policy rules (the ingress port and the metadata belong to the pipeline).
 KINDS: dict[str, _Kind] = {
     "eth_dst": _MAC,
     "eth_src": _MAC,
@@ -158,9 +158,9 @@ KINDS: dict[str, _Kind] = {
     "ipv6_nd_tll": _MAC,
 }
 
-#: Widest range of a field that takes no mask (each value becomes a rule of its own).
+#: Values in a range of a field that takes no mask (each value becomes a rule of its own).
 MAX_EXACT = 256
-#: Most alternatives one field may come to.
+#: Alternatives of one field.
 MAX_ALTERNATIVES = 4096
 
 _RANGE = re.compile(r"(\w+)\s*-\s*(\w+)\Z")
@@ -168,14 +168,14 @@ _NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|[0-9]+)\Z", re.ASCII)
 
 
 def parse_field(name: str, written: object) -> Alternatives:
-    """What a rule says about one field.
+    """Parse the value of one field in a rule.
 
     Args:
         name: a key of :data:`KINDS`.
         written: a number, a text, or a list of those.
 
     Raises:
-        ValueError: with a reason for the operator.
+        ValueError: the message is the reason of a diagnostic.
     """
     kind = KINDS[name]
     items = written if isinstance(written, list) else [written]
@@ -198,7 +198,7 @@ def range_blocks(low: int, high: int, bits: int) -> Iterator[Masked]:
     """The fewest ``(value, mask)`` blocks that together are exactly ``low..high`` (inclusive)."""
     full = (1 << bits) - 1
     while low <= high:
-        # The largest block that is aligned at low and does not pass high.
+        # The largest block that is aligned at low and ends at or before high.
         size = low & -low or 1 << bits
         while size > high - low + 1:
             size >>= 1

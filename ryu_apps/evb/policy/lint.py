@@ -1,8 +1,8 @@
-"""Rules that never decide anything, or that decide against the rule next to them.
+"""Warnings about rules without effect: shadowed, contradicting, unreachable.
 
-A rule is shadowed when each match it comes to lies within one of an earlier rule.  (That several rules
-cover one match only together goes unnoticed.)  Matches are looked up by their masks, so ten thousand
-rules of the usual kinds take no longer than reading them.
+A rule is shadowed if each of its matches lies within a match of an earlier rule.  (A match that only several
+earlier ones cover together is not found.)  Matches are looked up by their masks, so for ten thousand
+ordinary rules the check takes no longer than reading them.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, warning
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, MatchBox, Network, VsiType
 
-#: Look-ups after which the search gives up: a file whose every rule has masks of its own.
+#: Look-ups after which the search ends: reached only if every rule of a large file has its own masks.
 MAX_LOOKUPS = 2_000_000
 
-_WRONG_PROTO = {(0x0800, 58): "ICMPv6 does not travel over IPv4", (0x86DD, 1): "ICMP does not travel over IPv6"}
+_WRONG_PROTO = {(0x0800, 58): "ICMPv6 is not carried over IPv4", (0x86DD, 1): "ICMP is not carried over IPv6"}
 
 
 def lint(vsi_type: VsiType) -> list[Diagnostic]:
     """Warnings about the rules of a type's own ACLs."""
     lists = ((vsi_type.from_vm, True), (vsi_type.to_vm, False))
-    return [one for acl, from_vm in lists for one in lint_acl(vsi_type, acl, from_vm)]
+    return [diagnostic for acl, from_vm in lists for diagnostic in lint_acl(vsi_type, acl, from_vm)]
 
 
 def lint_acl(vsi_type: VsiType, acl: Acl, from_vm: bool) -> Iterator[Diagnostic]:
-    """Warnings about the rules of one direction, whatever service they are for."""
+    """Warnings about the rules of one direction, of an ACL or of a service."""
     yield from _shadowed(vsi_type, acl)
     for rule in acl.rules:
-        for why in _unreachable(vsi_type, rule, from_vm):
-            yield warning(vsi_type.file, rule.place, why)
+        for reason in _unreachable(vsi_type, rule, from_vm):
+            yield warning(vsi_type.file, rule.place, reason)
 
 
 @dataclass(slots=True)
 class _Seen:
-    """Earlier matches by the masks they use, each with the index of the rule it came from."""
+    """Earlier matches by their masks, each with the index of its rule."""
 
     by_masks: dict[tuple[tuple[str, int], ...], dict[tuple[int, ...], int]] = field(default_factory=dict)
     lookups: int = 0
@@ -64,7 +64,7 @@ def _shadowed(vsi_type: VsiType, acl: Acl) -> Iterator[Diagnostic]:
     seen = _Seen()
     for index, rule in enumerate(acl.rules):
         if seen.lookups > MAX_LOOKUPS:
-            reason = "too many different masks: shadowed rules are not looked for from here"
+            reason = "too many different masks: no check for shadowed rules from this rule on"
             yield warning(vsi_type.file, rule.place, reason)
             return
         covers = [seen.covering(box) for box in rule.boxes()]
@@ -78,21 +78,21 @@ def _shadowed(vsi_type: VsiType, acl: Acl) -> Iterator[Diagnostic]:
 def _verdict(rule: AclRule, covers: list[AclRule]) -> str:
     first = covers[0]
     if first.tests == rule.tests and first.allow is not rule.allow:
-        return f"contradicts the rule on line {first.place.line}: same match, opposite action; that one wins"
-    lines = ", ".join(str(line) for line in sorted({one.place.line for one in covers})[:5])
+        return f"contradicts the rule on line {first.place.line}: same match, opposite action; the earlier rule applies"
+    lines = ", ".join(str(line) for line in sorted({cover.place.line for cover in covers})[:5])
     rules = "rule on line" if len(covers) == 1 else "rules on lines"
-    against = "" if all(one.allow is rule.allow for one in covers) else ", with the opposite action"
-    return f"shadowed by the {rules} {lines}{against}: it never decides"
+    against = "" if all(cover.allow is rule.allow for cover in covers) else ", with the opposite action"
+    return f"shadowed by the {rules} {lines}{against}: it has no effect"
 
 
 def _silenced(vsi_type: VsiType, acl: Acl, seen: _Seen) -> Iterator[Diagnostic]:
-    """Rules for everything that deny ARP and neighbour discovery along with the rest."""
-    told: set[int] = set()
+    """Warnings about rules without Ethernet type that deny ARP and neighbour discovery as well."""
+    reported: set[int] = set()
     for box in (box for implied in acl.implied for box in implied.boxes()):
         index = seen.covering(box)
-        if index is None or index in told:
+        if index is None or index in reported:
             continue
-        told.add(index)
+        reported.add(index)
         rule = acl.rules[index]
         if rule.allow or "eth_type" in dict(rule.tests):
             continue
@@ -100,7 +100,7 @@ def _silenced(vsi_type: VsiType, acl: Acl, seen: _Seen) -> Iterator[Diagnostic]:
             vsi_type.file,
             rule.place,
             "denies ARP and neighbour discovery too: name an eth_type, leave it to the default, "
-            "or say neighbour_discovery: false",
+            "or set neighbour_discovery: false",
         )
 
 
@@ -110,13 +110,13 @@ def _unreachable(vsi_type: VsiType, rule: AclRule, from_vm: bool) -> Iterator[st
         for proto in tests.get("ip_proto", ()):
             if (eth_type.value, proto.value) in _WRONG_PROTO:
                 yield f"never matches: {_WRONG_PROTO[eth_type.value, proto.value]}"
-    if not from_vm and tests.get("eth_dst") and all(_is_group(one) for one in tests["eth_dst"]):
+    if not from_vm and tests.get("eth_dst") and all(_is_group(masked) for masked in tests["eth_dst"]):
         yield "never matches: a broadcast reaches each VM as a copy with the VM's own address as eth_dst"
-    if from_vm and tests.get("eth_src") and all(_is_group(one) for one in tests["eth_src"]):
-        yield "never matches: no frame comes from a group address"
+    if from_vm and tests.get("eth_src") and all(_is_group(masked) for masked in tests["eth_src"]):
+        yield "never matches: a source address is never a group address"
     if from_vm and vsi_type.anti_spoofing.ip and vsi_type.addresses:
         for name, version in (("ipv4_src", 4), ("ipv6_src", 6)):
-            if name in tests and not any(_meets(one, vsi_type.addresses, version) for one in tests[name]):
+            if name in tests and not any(_meets(masked, vsi_type.addresses, version) for masked in tests[name]):
                 yield f"never matches: {name} is outside the type's addresses"
 
 
@@ -125,7 +125,9 @@ def _is_group(mac: Masked) -> bool:
 
 
 def _meets(address: Masked, networks: tuple[Network, ...], version: int) -> bool:
-    """May an address that a rule means pass anti-spoofing?  Link-local and unspecified ones always may."""
-    allowed = [(int(one.network_address), int(one.netmask)) for one in networks if one.version == version]
+    """True if anti-spoofing permits some address of a rule; it always permits link-local and unspecified ones."""
+    allowed = [
+        (int(network.network_address), int(network.netmask)) for network in networks if network.version == version
+    ]
     allowed += [(0, (1 << 128) - 1), (0xFE80 << 112, 0x3FF << 118)] if version == 6 else [(0, (1 << 32) - 1)]
     return any(address.value & mask == value & address.mask for value, mask in allowed)

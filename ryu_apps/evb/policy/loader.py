@@ -1,4 +1,4 @@
-"""Policy files to a :class:`PolicySet`, or to the list of everything that is wrong with them."""
+"""Policy files to a :class:`PolicySet`, or to a list of all their mistakes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.policy.validate import validate
 
 DIRECTIONS = ("from_vm", "to_vm")
-#: Rules of one direction: each takes a priority of its own.
+#: Rules of one direction: each has a priority of its own.
 MAX_ACL_RULES = 20_000
-#: Flow rules that the ACL of one direction may come to.
+#: Flow rules compiled from the ACL of one direction.
 MAX_FLOW_RULES = 65_536
 
 
@@ -36,7 +36,7 @@ def load_policies(
 
     Args:
         files: ``(file name, text)``; the names appear in diagnostics only.
-        sections: the services that a file may speak of.
+        sections: the services that a file may have.
 
     Returns:
         the policies, None if there is any error, and all diagnostics in reading order.
@@ -45,13 +45,15 @@ def load_policies(
     policies, found = load_documents((read_document(file, text) for file, text in texts.items()), sections)
     if policies is None:
         return None, found
-    return PolicySet({key: replace(one, text=texts[one.file]) for key, one in policies.types.items()}), found
+    return PolicySet(
+        {key: replace(vsi_type, text=texts[vsi_type.file]) for key, vsi_type in policies.types.items()}
+    ), found
 
 
 def load_documents(
     documents: Iterable[Document], sections: tuple[Section, ...] = ()
 ) -> tuple[PolicySet | None, list[Diagnostic]]:
-    """The same for what has been read already, from YAML or from something else that has its keys and places."""
+    """Check and resolve documents that have been read already, from YAML or another source with positions."""
     found: list[Diagnostic] = []
     types: dict[VsiTypeKey, VsiType] = {}
     for document in documents:
@@ -69,7 +71,7 @@ def load_documents(
 def load_offered(
     file: str, text: str, key: VsiTypeKey, sections: tuple[Section, ...] = ()
 ) -> tuple[VsiType | None, list[Diagnostic]]:
-    """Check and resolve one policy file that has to describe one type and version.
+    """Check and resolve one policy file that must have the given type and version.
 
     Returns:
         the type, None if there is any error, and all diagnostics in reading order.
@@ -77,9 +79,9 @@ def load_offered(
     document = read_document(file, text)
     vsi_type, found = _load(document, sections)
     if vsi_type is not None and vsi_type.key != key:
-        which = "type_id" if vsi_type.key.type_id != key.type_id else "version"
-        reason = f"this is VSI type {vsi_type.key}, {key} was asked for"
-        found.append(error(file, document.value_place(("vsi_type", which)), reason))
+        key_part = "type_id" if vsi_type.key.type_id != key.type_id else "version"
+        reason = f"VSI type {vsi_type.key} in place of the requested {key}"
+        found.append(error(file, document.value_place(("vsi_type", key_part)), reason))
     usable = vsi_type is not None and not has_errors(found)
     return replace(vsi_type, text=text) if vsi_type is not None and usable else None, in_reading_order(found)
 
@@ -91,9 +93,9 @@ def _load(document: Document, sections: tuple[Section, ...]) -> tuple[VsiType | 
     diagnostics += document.diagnostics
     if parsed is None:
         return None, diagnostics
-    used = tuple(one for one in sections if getattr(parsed, one.name) is not None)
+    used = tuple(section for section in sections if getattr(parsed, section.name) is not None)
     vsi_type = _resolve(parsed, document, used)
-    oversized = [one for name in DIRECTIONS for one in _size(getattr(vsi_type, name), name, document)]
+    oversized = [diagnostic for name in DIRECTIONS for diagnostic in _size(getattr(vsi_type, name), name, document)]
     if oversized:
         return vsi_type, diagnostics + oversized
     for section in used:
@@ -103,34 +105,36 @@ def _load(document: Document, sections: tuple[Section, ...]) -> tuple[VsiType | 
 
 @lru_cache
 def _schema(sections: tuple[Section, ...]) -> type[PolicyFile]:
-    """The file with the keys of these services."""
+    """The model of a file with the keys of these services."""
     if not sections:
         return PolicyFile
-    fields: dict[str, Any] = {one.name: (one.schema | None, None) for one in sections}
+    fields: dict[str, Any] = {section.name: (section.schema | None, None) for section in sections}
     return create_model("PolicyFile", __base__=PolicyFile, **fields)
 
 
 def _resolve(parsed: PolicyFile, document: Document, sections: tuple[Section, ...]) -> VsiType:
     switches = parsed.anti_spoofing
-    judged = any(one.replaces_acl_default for one in sections)
+    replaces_default = any(section.replaces_acl_default for section in sections)
     vsi_type = VsiType(
         key=VsiTypeKey(parsed.vsi_type.type_id, parsed.vsi_type.version),
         name=parsed.vsi_type.name,
-        from_vm=_acl(parsed, "from_vm", document, judged),
-        to_vm=_acl(parsed, "to_vm", document, judged),
+        from_vm=_acl(parsed, "from_vm", document, replaces_default),
+        to_vm=_acl(parsed, "to_vm", document, replaces_default),
         anti_spoofing=AntiSpoofing(switches.mac, switches.ip, switches.arp),
         addresses=tuple(dict.fromkeys(parsed.addresses)),
         roles=tuple(role for role in NetworkRole if role.value in parsed.roles),
         stage_on=StageOn(parsed.stage_on) if parsed.stage_on else None,
         trigger=Trigger(parsed.trigger) if parsed.trigger else Trigger.DUAL,
-        services=tuple((one.name, one.resolve(getattr(parsed, one.name), document)) for one in sections),
+        services=tuple(
+            (section.name, section.resolve(getattr(parsed, section.name), document)) for section in sections
+        ),
         file=document.file,
     )
     return replace(vsi_type, digest=_digest(vsi_type, sections))
 
 
-def _acl(parsed: PolicyFile, name: str, document: Document, judged: bool) -> Acl:
-    if judged and name not in parsed.model_fields_set:
+def _acl(parsed: PolicyFile, name: str, document: Document, replaces_default: bool) -> Acl:
+    if replaces_default and name not in parsed.model_fields_set:
         return Acl(default=True)
     direction: DirectionSection = getattr(parsed, name)
     return Acl(
@@ -148,7 +152,7 @@ def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
         astuple(vsi_type.anti_spoofing),
         [str(network) for network in vsi_type.addresses],
         vsi_type.stage_on and vsi_type.stage_on.value,
-        *((one.name, one.meaning(vsi_type.service(one.name))) for one in sections),
+        *((section.name, section.meaning(vsi_type.service(section.name))) for section in sections),
         *([[role.value for role in vsi_type.roles]] if vsi_type.roles else []),
         *([vsi_type.trigger.value] if vsi_type.trigger is not Trigger.DUAL else []),
     )

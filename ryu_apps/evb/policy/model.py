@@ -1,4 +1,4 @@
-"""VSI types (port profiles) as the engine and the services see them: checked, resolved, frozen."""
+"""VSI types (port profiles) as values: checked, resolved, frozen."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ MatchBox = tuple[tuple[str, Masked], ...]
 
 
 class StageOn(Enum):
-    """Which request makes the bridge stage a VSI's rules."""
+    """Request at which the bridge stages a VSI's rules."""
 
     PREASSOCIATE = "preassociate"
-    """Any Pre-Associate, for stations that never ask for resource reservation."""
+    """Any Pre-Associate, for stations that do not use resource reservation."""
     PREASSOCIATE_RR = "preassociate_rr"
-    """Pre-Associate with Resource Reservation, as the standard has it."""
+    """Pre-Associate with Resource Reservation, as in the standard."""
 
 
 class Trigger(Enum):
-    """What makes the bridge extract a VSI's state from the switch that it leaves."""
+    """Event at which the bridge extracts a VSI's state from the switch that it leaves."""
 
     SINGLE = "single"
     """The destination's Associate alone."""
     DUAL = "dual"
-    """Already the source's word that the VM is suspended, or its De-Associate; Associate does the rest."""
+    """Also the source's S bit (VM suspended) or its De-Associate; Associate extracts the state that remains."""
 
 
 @dataclass(frozen=True, slots=True)
 class AclRule:
-    """One rule: all tests must hold.
+    """One rule; it matches if all tests hold.
 
     Attributes:
-        allow: what happens to a frame that matches.
-        tests: match field -> the alternatives it may be, prerequisites included; no test matches all.
-        place: where the rule starts in its file.
-        description: for people.
+        allow: action for a matching frame: True forwards, False drops.
+        tests: match field -> its alternatives, prerequisites included; no test matches all.
+        place: position of the rule in its file.
+        description: the operator's comment.
     """
 
     allow: bool
@@ -58,11 +58,11 @@ class AclRule:
 
     @property
     def size(self) -> int:
-        """How many flow rules it comes to."""
+        """Number of flow rules compiled from it."""
         return math.prod(len(alternatives) for _, alternatives in self.tests)
 
     def boxes(self) -> Iterator[MatchBox]:
-        """The plain matches it comes to: the product of its fields' alternatives."""
+        """Its matches: the product of its fields' alternatives."""
         names = [name for name, _ in self.tests]
         for values in product(*(alternatives for _, alternatives in self.tests)):
             yield tuple(zip(names, values, strict=True))
@@ -70,12 +70,12 @@ class AclRule:
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """One direction of a policy; the first rule that matches decides.
+    """One direction of a policy; the first matching rule applies.
 
     Attributes:
         rules: in the order of the file.
-        implied: what follows them: neighbour discovery, unless it is switched off.
-        default: does a frame pass that no rule matches?
+        implied: rules behind them: neighbour discovery, unless it is switched off.
+        default: action for frames that no rule matches: True forwards, False drops.
     """
 
     rules: tuple[AclRule, ...] = ()
@@ -101,18 +101,18 @@ class Acl:
 
     @property
     def meaning(self) -> object:
-        """JSON-serialisable; equal for lists that decide alike rule by rule, wherever they stand."""
+        """JSON-serialisable content; equal for lists with equal rules in the same order, in any file."""
         return [(rule.allow, rule.tests) for rule in (*self.rules, *self.implied)], self.default
 
 
 @dataclass(frozen=True, slots=True)
 class AntiSpoofing:
-    """What a VM may claim to be; see ``services.anti_spoofing``.
+    """Checks of the addresses that a VM uses; see ``services.anti_spoofing``.
 
     Attributes:
         mac: ARP carries the VM's own hardware address (its Ethernet source is always checked).
-        ip: IPv4 and IPv6 come from the VM's own addresses.
-        arp: ARP and neighbour advertisements speak for the VM's own addresses.
+        ip: IPv4 and IPv6 sources are the VM's own addresses.
+        arp: ARP and neighbour advertisements are about the VM's own addresses.
     """
 
     mac: bool = True
@@ -129,14 +129,14 @@ class VsiType:
         name: operator's name.
         from_vm, to_vm: the ACL of each direction.
         anti_spoofing: which checks are on.
-        addresses: networks the VM may use; empty: any.
-        roles: what the VM may be in its network.
+        addresses: networks of the VM's addresses; empty: any.
+        roles: network roles permitted to the VM.
         stage_on: None: as configured for the port.
-        trigger: of services that do not say otherwise.
-        services: what the type says of services beyond these, by name.
-        digest: changes whenever the meaning of the policy does (comments and layout do not count).
-        file: where it was read from.
-        text: what was read there.
+        trigger: default of services without a trigger of their own.
+        services: (name, value) of each further service of the type.
+        digest: hash of the content; comments and layout do not change it.
+        file: file or URL from which it was read.
+        text: text of the file.
     """
 
     key: VsiTypeKey
@@ -154,19 +154,19 @@ class VsiType:
     text: str = field(default="", repr=False, compare=False)
 
     def service(self, name: str) -> Any:
-        """What the type says of a service; None: it does not have it."""
+        """The value of a service, None if the type does not have it."""
         return dict(self.services).get(name)
 
 
 @dataclass(frozen=True, slots=True)
 class PolicySet:
-    """All VSI types a bridge knows."""
+    """All VSI types in force."""
 
     types: Mapping[VsiTypeKey, VsiType]
 
 
 def openflow_fields(box: MatchBox) -> MatchFields:
-    """The fields of a box as :func:`ryu_apps.evb.flow.rule.match` wants them."""
+    """The fields of a box as arguments of :func:`ryu_apps.evb.flow.rule.match`."""
     fields: MatchFields = {}
     for name, (value, mask) in box:
         present = VLAN_PRESENT if name == "vlan_vid" else 0

@@ -1,7 +1,7 @@
-"""ARP and IPv6 neighbour discovery: what ``neighbour_discovery: true`` lets through.
+"""ARP and IPv6 neighbour discovery: the rules implied by ``neighbour_discovery: true``.
 
-These rules come after a type's own and before its default action, so a rule may still deny them, and
-a VM whose default is deny can be found all the same.  Anti-spoofing sees the frames first.
+They follow a type's own rules and precede its default action: a rule may still deny them, and a VM whose
+default is deny is resolvable.  Anti-spoofing checks these frames before.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ _ROUTER_SOLICITATION, _ROUTER_ADVERTISEMENT, _SOLICITATION, _ADVERTISEMENT = 133
 
 
 def neighbour_rules(from_vm: bool) -> tuple[AclRule, ...]:
-    """The implied rules of one direction.  A VM may ask for routers and hear them, not be one."""
+    """The implied rules of one direction: router solicitations only from VMs, router advertisements only to VMs."""
     router = _ROUTER_SOLICITATION if from_vm else _ROUTER_ADVERTISEMENT
     return (
         _allow(eth_type=_ARP),
         *(
-            _allow(eth_type=_IPV6, ip_proto=_ICMPV6, icmpv6_type=kind)
-            for kind in (router, _SOLICITATION, _ADVERTISEMENT)
+            _allow(eth_type=_IPV6, ip_proto=_ICMPV6, icmpv6_type=icmp_type)
+            for icmp_type in (router, _SOLICITATION, _ADVERTISEMENT)
         ),
     )
 

@@ -1,7 +1,7 @@
-"""What a VSI manager that is asked over HTTP has to say of one VSI type: values between the core and who asks.
+"""Replies of a VSI manager, asked over HTTP for one VSI type: values between the core and the HTTP client.
 
-One path for all managers: ``{url}{type_id}/{version}.yaml``, which a folder of files on any web server
-has, and another evbridge.
+All managers have one path, ``{url}{type_id}/{version}.yaml``, so that a folder of files on any web server
+or another evbridge can be a manager.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from ryu_apps.evb.policy.loader import load_offered
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.section import Section
 
-#: What a manager is granted unless the configuration says otherwise.
+#: Defaults of :class:`HttpSource`.
 TIMEOUT, LIFETIME, MAX_SIZE = 2.0, 300.0, 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class HttpSource:
-    """A VSI manager and how it is asked.
+    """URL and limits of a VSI manager.
 
     Attributes:
-        url: what its policies' paths begin with, slash included.
-        timeout: seconds for a whole answer.
-        lifetime: seconds for which an answer is taken for granted.
-        max_size: octets that a policy may have.
-        ca_file: who vouches for its certificate, None: whom the system trusts.
+        url: prefix of its policies' URLs, slash included.
+        timeout: seconds for a whole response.
+        lifetime: seconds for which a response is fresh.
+        max_size: octets of a policy.
+        ca_file: certificates that authenticate it, None for those that the system trusts.
     """
 
     url: str
@@ -38,26 +38,26 @@ class HttpSource:
     ca_file: str | None = None
 
     def of(self, key: VsiTypeKey) -> str:
-        """Where the policy of a type is."""
+        """The URL of a type's policy."""
         return f"{self.url}{key.type_id}/{key.version}.yaml"
 
 
 class Validators(NamedTuple):
-    """How a manager recognises what it has told before (RFC 9110 8.8); None: it gave no such thing."""
+    """Validators of a response (RFC 9110 8.8) for a conditional request; None if the response had none."""
 
     etag: str | None = None
     last_modified: str | None = None
 
 
 class FetchedDocument(NamedTuple):
-    """The policy, checked."""
+    """A policy that was fetched and has no mistake."""
 
     vsi_type: VsiType
     validators: Validators = Validators()
 
 
 class NotModified(NamedTuple):
-    """The policy is the one that the manager has told before."""
+    """The policy is unchanged since the response with these validators."""
 
 
 class NotFound(NamedTuple):
@@ -65,13 +65,13 @@ class NotFound(NamedTuple):
 
 
 class Invalid(NamedTuple):
-    """There is something, but nothing that could be put in force."""
+    """The document has mistakes and cannot be put in force."""
 
     mistakes: tuple[Diagnostic, ...]
 
 
 class Unreachable(NamedTuple):
-    """The manager cannot be asked, or does not serve; ``reason`` is for operators."""
+    """No usable response; ``reason`` is for operators."""
 
     reason: str
 
@@ -82,13 +82,16 @@ Offer = FetchedDocument | NotModified | NotFound | Invalid | Unreachable
 def read_offer(
     url: str, key: VsiTypeKey, data: bytes, validators: Validators, sections: tuple[Section, ...]
 ) -> FetchedDocument | Invalid:
-    """Check what came from a manager; takes seconds for thousands of rules, so it may take place in another thread.
+    """Check a manager's response.
+
+    Takes seconds for thousands of rules, so callers run it in another thread.
 
     Args:
-        url: where it came from, for diagnostics.
-        key: the type and version that were asked for.
+        url: its URL, for diagnostics.
+        key: the requested type and version.
         data: the policy file.
-        sections: the services that it may speak of.
+        validators: of the response.
+        sections: the services that the file may have.
     """
     text = utf8(url, data)
     if isinstance(text, Diagnostic):

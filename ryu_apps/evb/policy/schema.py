@@ -1,8 +1,8 @@
-"""What a policy file may say, as pydantic models: one class for each kind of rule.
+"""Policy files as pydantic models, with one class for each kind of rule.
 
-A rule's kind follows from its ``eth_type`` and ``ip_proto``, or from its other fields where those are
-left out: ``tcp_dst: 80`` alone means TCP over IPv4 and over IPv6.  The prerequisites that OpenFlow
-wants are filled in; fields that contradict the kind are mistakes.
+A rule's kind follows from its ``eth_type`` and ``ip_proto``, or from its other fields if those are left
+out: ``tcp_dst: 80`` alone means TCP over IPv4 and over IPv6.  The prerequisites of OpenFlow are filled in;
+fields that contradict the kind are mistakes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from ryu_apps.evb.policy.model import AclRule
 from ryu_apps.evb.policy.validate import Strict
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
-#: What the bridge can look into.  Anything else passes only where a type names it: behind a second VLAN tag, or
-#: another header that hides the one behind it, a frame would pass anti-spoofing and firewall by (CVE-2021-27853).
+#: Ethernet types whose headers the bridge can match.  Others pass only if a type names them: behind a second VLAN tag
+#: or another such header a frame would bypass anti-spoofing and firewall (CVE-2021-27853).
 PLAIN_ETH_TYPES = (ARP, IPV4, IPV6)
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 
-#: What each field needs beside it, for the reason of a mistake.
+#: Prefix of fields -> their prerequisites, for the reason of a diagnostic.
 NEEDS = {
     "ip_": "eth_type: ipv4 or ipv6",
     "ipv4_": "eth_type: ipv4",
@@ -46,7 +46,7 @@ NEEDS = {
     "icmpv6_": "eth_type: ipv6, ip_proto: icmpv6",
 }
 
-#: OpenFlow 1.0 spellings that Ryu and FAUCET still know.
+#: OpenFlow 1.0 names that Ryu and FAUCET still accept.
 OLD_NAMES = {
     "dl_src": "eth_src",
     "dl_dst": "eth_dst",
@@ -65,7 +65,7 @@ def _parse(written: object, info: ValidationInfo) -> Alternatives:
     return parse_field(info.field_name, written)
 
 
-#: A match field of a rule, parsed by its own name; None: the rule says nothing about it.
+#: A match field of a rule, parsed by its own name; None: not in the rule.
 Value = Annotated[Alternatives | None, PlainValidator(_parse), WithJsonSchema({"type": ["string", "integer", "array"]})]
 
 
@@ -198,7 +198,7 @@ class Icmpv6Rule(Ipv6Rule):
             "ipv6_nd_sll": (NEIGHBOUR_SOLICITATION,),
             "ipv6_nd_tll": (NEIGHBOUR_ADVERTISEMENT,),
         }
-        types = {one.value for one in self.icmpv6_type or ()}
+        types = {masked.value for masked in self.icmpv6_type or ()}
         for name, messages in needed.items():
             if getattr(self, name) is not None and not (types and types <= set(messages)):
                 wanted = " or ".join(str(number) for number in messages)
@@ -229,7 +229,7 @@ _FAMILY_OF_PROTO = {ICMP: "ipv4", ICMPV6: "ipv6"}
 
 
 def _kind_of(raw: Any) -> str:
-    """Tag of the rule class that a raw mapping should be checked against."""
+    """Tag of the rule class that validates a raw mapping."""
     names = [name for name in raw if isinstance(name, str)] if isinstance(raw, dict) else []
     proto = _proto_of(raw, names)
     family = _family_of(raw, names, proto)
@@ -261,7 +261,7 @@ def _any_with(prefix: str, names: list[str]) -> bool:
 
 def _numbers(name: str, written: object) -> tuple[int, ...]:
     try:
-        return tuple(sorted(one.value for one in parse_field(name, written)))
+        return tuple(sorted(masked.value for masked in parse_field(name, written)))
     except ValueError:
         return ()
 
@@ -298,7 +298,7 @@ class DirectionSection(Strict):
 
 
 class IdentitySection(Strict):
-    """Who this policy is for: what the station names in its VDP request."""
+    """Key of the VSI type, as stations name it in VDP requests, and its name."""
 
     type_id: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
@@ -306,7 +306,7 @@ class IdentitySection(Strict):
 
 
 class AntiSpoofingSwitches(Strict):
-    """Which checks are on."""
+    """Switches of the anti-spoofing checks."""
 
     mac: bool = True
     ip: bool = True
@@ -344,19 +344,19 @@ class PolicyFile(Strict):
 def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
     """The match of a rule with its prerequisites filled in, fields in OpenFlow order.
 
-    What a rule allows that says nothing of Ethernet types is what the bridge can look into.
+    An allow rule without Ethernet type is restricted to types whose headers the bridge can match.
     """
     found = {name: value for name in KINDS if (value := getattr(rule, name, None)) is not None}
     eth_types = rule.ETH_TYPES or (PLAIN_ETH_TYPES if rule.actions.allow else ())
     if eth_types:
-        found.setdefault("eth_type", tuple(Masked(one, full_mask("eth_type")) for one in eth_types))
+        found.setdefault("eth_type", tuple(Masked(eth_type, full_mask("eth_type")) for eth_type in eth_types))
     if rule.IP_PROTO is not None:
         found.setdefault("ip_proto", (Masked(rule.IP_PROTO, full_mask("ip_proto")),))
     return tuple((name, found[name]) for name in KINDS if name in found)
 
 
 def resolve_rules(direction: DirectionSection, path: Path, document: Document) -> tuple[AclRule, ...]:
-    """The rules of a direction, each with its place; ``path`` is where the direction stands in its file."""
+    """The rules of a direction, each with its position; ``path`` is that of the direction in its file."""
     return tuple(
         AclRule(
             entry.rule.actions.allow,
@@ -369,7 +369,7 @@ def resolve_rules(direction: DirectionSection, path: Path, document: Document) -
 
 
 def explain_key(key: str, kind: str) -> str | None:
-    """Why a key may not stand in a rule of this kind; None when it is no match field."""
+    """Reason for which a key is invalid in a rule of this kind; None if the key is not a match field."""
     if key in OLD_NAMES:
         return f"{key} is the OpenFlow 1.0 name of {OLD_NAMES[key]}"
     if key in ("in_port", "metadata"):

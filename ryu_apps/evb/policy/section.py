@@ -1,6 +1,6 @@
-"""What a service adds to the policy file: a section of its own, checked and resolved like the rest.
+"""Sections of a policy file that services add, each checked and resolved by its service.
 
-The loader is given these; it knows no service by name.
+The loader gets them as an argument and depends on no service.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ class Section:
 
     Attributes:
         name: the key.
-        schema: what may stand under it.
-        resolve: the checked section and its document to the value that the service works with.
+        schema: model of its value.
+        resolve: converts the checked section and its document to the value that the service uses.
         meaning: that value as JSON-serialisable data; types whose meanings are equal are the same type.
-        mistakes: what is wrong with the value beside the rest of the type, with its place.
-        judges: it decides about frames, so a direction for which the file has no ACL passes all to it.
+        mistakes: diagnostics about the value in relation to the rest of the type.
+        replaces_acl_default: the service itself filters frames, so a direction without an ACL in the file forwards
+            all of them to it.
     """
 
     name: str

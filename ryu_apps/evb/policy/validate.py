@@ -1,4 +1,4 @@
-"""Pydantic's verdict on a document, told with the line and column of the key or value at fault."""
+"""Validation of a document by pydantic, with line and column of each mistake."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from pydantic_core import ErrorDetails
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
 
-#: Seconds that a rule of a switch may wait: OpenFlow has 16 bits for it.
+#: Seconds of a flow rule's timeout: OpenFlow has 16 bits.
 Timeout = Annotated[int, Field(ge=1, le=0xFFFF)]
 
 Model = TypeVar("Model", bound=BaseModel)
 
-#: ``(unknown key, kind of mapping it stands in) -> reason``, None to leave it to the usual words.
+#: ``(unknown key, kind of its mapping) -> reason``, None for the default reason.
 Explain = Callable[[str, str], str | None]
 
-#: Unknown keys for which a known one is looked for: the text may be of nothing else.
+#: Unknown keys for which a similar known key is searched; bounded, as a file may consist of unknown keys.
 MAX_GUESSES = 100
 
 
 class Strict(BaseModel):
-    """A mapping of the file: unknown keys are mistakes, ``"1"`` is no number."""
+    """A mapping of the file: unknown keys are mistakes, and text such as ``"1"`` is not a number."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
 
 
 class BodyError(ValueError):
-    """The body of a request is not what was expected; the text says where and why.
+    """The body of a request is not valid; the text has path and reason.
 
     Attributes:
-        status: HTTP's word for it: 400, it is not even JSON, or 422.
+        status: HTTP status: 400 for text that is not JSON, else 422.
     """
 
     def __init__(self, status: int, reason: str) -> None:
@@ -64,9 +64,9 @@ def validate(
     """Check a document against a model.
 
     Args:
-        model: what the whole file should be.
+        model: of the whole file.
         document: as read.
-        explain: better words for an unknown key.
+        explain: reasons for unknown keys.
 
     Returns:
         the instance, or None with at least one diagnostic.
@@ -75,8 +75,8 @@ def validate(
         return model.model_validate(document.data), []
     except ValidationError as problems:
         return None, [
-            _diagnostic(document, one, explain, model, guess=number < MAX_GUESSES)
-            for number, one in enumerate(problems.errors(include_url=False))
+            _diagnostic(document, problem, explain, model, guess=number < MAX_GUESSES)
+            for number, problem in enumerate(problems.errors(include_url=False))
         ]
     except RecursionError:  # pragma: no cover - the reader bounds the depth
         return None, [error(document.file, document.value_place(()), "nested too deeply")]
@@ -98,7 +98,7 @@ def _diagnostic(
         return error(document.file, document.key_place(path), f"missing key {problem['ctx']['discriminator']}")
     if kind == "union_tag_invalid":
         tag = problem["ctx"]["discriminator"].strip("'")
-        reason = f"{problem['ctx']['tag']!r} is none of {problem['ctx']['expected_tags']}"
+        reason = f"{problem['ctx']['tag']!r} is not one of {problem['ctx']['expected_tags']}"
         return error(document.file, document.value_place((*path, tag)), reason)
     if path and path[-1] == "[key]":
         return error(document.file, document.key_place(path[:-1]), f"key {path[-2]!r}: {_reason(problem)}")
@@ -131,4 +131,4 @@ def _unknown(key: str, known: list[str], guess: bool) -> str:
 @lru_cache
 def _known_keys(model: type[BaseModel]) -> list[str]:
     nested = model.model_json_schema().get("$defs", {}).values()
-    return sorted({*model.model_fields, *(name for one in nested for name in one.get("properties", {}))})
+    return sorted({*model.model_fields, *(name for schema in nested for name in schema.get("properties", {}))})

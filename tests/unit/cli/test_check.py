@@ -45,7 +45,7 @@ def test_warnings_alone_are_status_0(tmp_path: Path) -> None:
     result = run(odd)
     assert result.exit_code == 0
     assert result.output.splitlines() == [
-        f"{odd}:6:5: warning: shadowed by the rule on line 5: it never decides",
+        f"{odd}:6:5: warning: shadowed by the rule on line 5: it has no effect",
         "1 policy file: 1 warning",
     ]
 

@@ -131,7 +131,9 @@ def test_more_than_fits_is_a_mistake() -> None:
 def test_rules_that_never_decide_are_warned_of_here_too() -> None:
     entry = "      - rule: {{tcp_dst: 80, actions: {{allow: {}}}}}\n"
     found = told("firewall:\n  to_vm:\n    rules:\n" + entry.format(1) + entry.format(0))
-    assert found == ["p.yaml:7:9: warning: contradicts the rule on line 6: same match, opposite action; that one wins"]
+    assert found == [
+        "p.yaml:7:9: warning: contradicts the rule on line 6: same match, opposite action; the earlier rule applies"
+    ]
 
 
 @pytest.mark.parametrize(

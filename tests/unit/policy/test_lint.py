@@ -44,19 +44,19 @@ def test_an_exception_before_the_rule_it_excepts_from_is_no_reason_to_warn() -> 
 )
 def test_a_rule_that_an_earlier_one_covers_is_shadowed(earlier: str, later: str) -> None:
     assert warnings(f"{earlier}, {ALLOW}", f"{later}, {ALLOW}") == [
-        "6: shadowed by the rule on line 5: it never decides"
+        "6: shadowed by the rule on line 5: it has no effect"
     ]
 
 
 def test_the_opposite_action_of_the_covering_rule_is_told() -> None:
     assert warnings(f"eth_type: ipv4, {DENY}", f"ipv4_dst: 10.0.0.1, {ALLOW}") == [
-        "6: shadowed by the rule on line 5, with the opposite action: it never decides"
+        "6: shadowed by the rule on line 5, with the opposite action: it has no effect"
     ]
 
 
 def test_several_rules_together_shadow_one() -> None:
     assert warnings(f"tcp_dst: 80, {ALLOW}", f"tcp_dst: 81, {ALLOW}", f"tcp_dst: [80, 81], {ALLOW}") == [
-        "7: shadowed by the rules on lines 5, 6: it never decides"
+        "7: shadowed by the rules on lines 5, 6: it has no effect"
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_rule_covered_in_part_is_not_shadowed() -> None:
 
 def test_the_same_match_with_opposite_actions_is_a_contradiction() -> None:
     assert warnings(f"tcp_dst: 80, {ALLOW}", f"tcp_dst: http, {DENY}") == [
-        "6: contradicts the rule on line 5: same match, opposite action; that one wins"
+        "6: contradicts the rule on line 5: same match, opposite action; the earlier rule applies"
     ]
 
 
@@ -78,10 +78,10 @@ def test_directions_do_not_shadow_each_other() -> None:
 @pytest.mark.parametrize(
     ("written", "direction", "reason"),
     [
-        ("eth_type: ipv4, ip_proto: icmpv6", "from_vm", "never matches: ICMPv6 does not travel over IPv4"),
-        ("eth_type: ipv6, ip_proto: icmp", "to_vm", "never matches: ICMP does not travel over IPv6"),
+        ("eth_type: ipv4, ip_proto: icmpv6", "from_vm", "never matches: ICMPv6 is not carried over IPv4"),
+        ("eth_type: ipv6, ip_proto: icmp", "to_vm", "never matches: ICMP is not carried over IPv6"),
         ("eth_dst: broadcast", "to_vm", "never matches: a broadcast reaches each VM as a copy with the VM's own"),
-        ("eth_src: broadcast", "from_vm", "never matches: no frame comes from a group address"),
+        ("eth_src: broadcast", "from_vm", "never matches: a source address is never a group address"),
         ("ipv4_src: 192.0.2.0/24", "from_vm", "never matches: ipv4_src is outside the type's addresses"),
         ("ipv6_src: '2001:db8::1'", "from_vm", "never matches: ipv6_src is outside the type's addresses"),
     ],
@@ -119,4 +119,4 @@ def test_rules_that_all_have_masks_of_their_own_are_given_up_on() -> None:
         f"tcp_src: 0x8000/{0x8000 | number:#x}, tcp_dst: 0x8000/{0xFFFF ^ number:#x}, {ALLOW}" for number in range(2100)
     ]
     found = warnings(*rules)
-    assert found[-1].endswith("too many different masks: shadowed rules are not looked for from here")
+    assert found[-1].endswith("too many different masks: no check for shadowed rules from this rule on")

@@ -162,8 +162,8 @@ def test_unknown_type_is_refused_as_it_always_was(world: ManagersWorld) -> None:
     ("data", "mistake"),
     [
         (policy().replace(b"tcp_dst", b"tcp_dest"), f"{URL}:5:14: unknown key 'tcp_dest'"),
-        (policy(VsiTypeKey(71, 1)), f"{URL}:2:21: this is VSI type 71/1, 70/1 was asked for"),
-        (policy(VsiTypeKey(70, 9)), f"{URL}:2:34: this is VSI type 70/9, 70/1 was asked for"),
+        (policy(VsiTypeKey(71, 1)), f"{URL}:2:21: VSI type 71/1 in place of the requested 70/1"),
+        (policy(VsiTypeKey(70, 9)), f"{URL}:2:34: VSI type 70/9 in place of the requested 70/1"),
         (policy() + b"\nx: \xff", f"{URL}:8:4: not UTF-8 text"),
         (b"", f"{URL}:1:1: file is empty"),
     ],
