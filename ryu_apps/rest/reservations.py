@@ -33,7 +33,7 @@ def reservations(bridge: Bridge, now: float) -> list[JsonValue]:
 
 def _promises(engine: Engine, dpid: int, now: float) -> Iterator[JsonValue]:
     holders = _holders(engine, dpid)
-    for (kind, number), rules in engine.ledger.promises(dpid).items():
+    for (kind, number), rules in engine.ledger.reservations(dpid).items():
         yield {
             "for": kind,
             "epoch" if kind == "type" else "index": number,

@@ -41,12 +41,12 @@ def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
     Raises:
         RestError: 404, no port knows it and no switch that is away holds anything of it.
     """
-    remains = bridge.engine.associations.remains
-    known = bridge.engine.registry.named(vsi) if vsi in remains else _known(bridge, vsi)
+    stale_rules = bridge.engine.associations.stale_rules
+    known = bridge.engine.registry.named(vsi) if vsi in stale_rules else _known(bridge, vsi)
     attachments = known.attachments.values() if known else ()
     recalled = [str(one.port) for one in attachments if one.machine.state in _RECALLABLE]
     bridge.deliver(OperatorDeassociate(vsi))
-    away = [bridge.engine.fabric.switches[dpid].name for dpid in remains.of(vsi)]
+    away = [bridge.engine.fabric.switches[dpid].name for dpid in stale_rules.of(vsi)]
     gone = bridge.engine.registry.named(vsi) is None and not away
     body: JsonValue = {"vsi": vsi, "recalled": recalled, "gone": gone}
     return Reply(200 if gone else 202, body | ({"away": away} if away else {}))

@@ -347,7 +347,7 @@ class Engine:
         self._outcomes(self.lifecycle.saved(token, failure) if outcomes is None else outcomes, now)
 
     def _judge(self, event: BackendJudged, now: float) -> None:
-        groups = self.pools.judge(event.balancer, event.backend, event.up, event.weight)
+        groups = self.pools.set_state(event.balancer, event.backend, event.up, event.weight)
         key, record = self.pools.record(event.balancer)
         self._effects.append(Save(self.lifecycle.next_token(), {key: record}))
         for dpid in sorted(self.lifecycle.up) if groups else ():
@@ -609,7 +609,7 @@ class Engine:
 
     def _recovered(self, dpid: int) -> None:
         """The past of a switch is known from now on: what it still held of released VSIs has gone."""
-        self.associations.remains.returned(dpid)
+        self.associations.stale_rules.returned(dpid)
         if written := self.recovery.end_grace(dpid):
             self._effects.append(Save(self.lifecycle.next_token(), written))
         self.lifecycle.installer.remember_ended(not self.recovery.over)

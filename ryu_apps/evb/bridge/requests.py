@@ -26,14 +26,14 @@ from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.services.body import missing_requirement
 from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.vsi.address_owners import AddressOwners
 from ryu_apps.evb.vsi.admission import Admitted, Refusal, bindings_of, examine, fill_null_vids
-from ryu_apps.evb.vsi.belongings import Belongings
-from ryu_apps.evb.vsi.claims import Claims, Waiting
 from ryu_apps.evb.vsi.departures import Cause, Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
-from ryu_apps.evb.vsi.remains import Remains
+from ryu_apps.evb.vsi.stale_rules import StaleRules
 from ryu_apps.evb.vsi.steps import Activated, Announcement, LifecycleOutput, RequestDecided, ResyncSwitch
+from ryu_apps.evb.vsi.takeovers import Takeovers, WaitingTakeover
 from ryu_apps.evb.vsi_types.database import LookupPending, Settled, TypeDatabase, TypeLookup
 from ryu_apps.evb.wire import cisco
 from ryu_apps.evb.wire.errors import WireError
@@ -107,7 +107,7 @@ class Associations:
 
     Attributes:
         departures: ports that VSIs have left without their stations having said so.
-        remains: what switches that are away still hold of VSIs that were released.
+        stale_rules: what switches that are away still hold of VSIs that were released.
         backlog: requests that wait because switches are busy with others of the same port.
     """
 
@@ -132,12 +132,14 @@ class Associations:
         self._fabric = fabric
         self._lives_elsewhere = lives_elsewhere
         ports = [PortId(dpid, port_no) for dpid, one in fabric.switches.items() for port_no in one.interfaces]
-        self._belongings = Belongings(fabric, registry, frozenset(map(bridge_mac, ports)), self._station_elsewhere)
+        self._address_owners = AddressOwners(
+            fabric, registry, frozenset(map(bridge_mac, ports)), self._station_elsewhere
+        )
         self._agenda: DeadlineQueue[Attachment] = DeadlineQueue()
         self.departures = Departures()
-        self.remains = Remains(lifecycle.up)
+        self.stale_rules = StaleRules(lifecycle.up)
         self.backlog = Backlog(lifecycle.under_way)
-        self._claims = Claims(lambda port: stations[port].interface.takeover_any, lifecycle.up)
+        self._takeovers = Takeovers(lambda port: stations[port].interface.takeover_any, lifecycle.up)
         self._touched: dict[Vsi, None] = {}
         self._work: deque[tuple[Attachment, machine.VdpOutput]] = deque()
         self._out: list[RequestOutput] = []
@@ -146,7 +148,7 @@ class Associations:
     @property
     def deadline(self) -> float | None:
         """When to call :meth:`tick`, monotonic seconds."""
-        return earliest(self._agenda.deadline, self._types.deadline, self.backlog.deadline, *self._claims.deadlines)
+        return earliest(self._agenda.deadline, self._types.deadline, self.backlog.deadline, *self._takeovers.deadlines)
 
     # --- what comes in ---
     def heard(self, port: PortId, heard: AssociationReceived, now: float) -> list[RequestOutput]:
@@ -162,7 +164,7 @@ class Associations:
 
     def told(self, port: PortId, manager_id: ManagerId, association: Association, now: float) -> list[RequestOutput]:
         """A station knows that a VSI has left it: what it asks from now on, it means."""
-        self.departures.told(association.vsi_id, port, identity_of(manager_id, association), now)
+        self.departures.acknowledge(association.vsi_id, port, identity_of(manager_id, association), now)
         return self._take()
 
     def outcomes(self, outcomes: list[LifecycleOutput], now: float) -> list[RequestOutput]:
@@ -192,14 +194,14 @@ class Associations:
         """The registry has been restored from an earlier life: mind its deadlines, and what it knew of departures."""
         for attachment in self._registry.attachments():
             self._agenda.set(attachment, attachment.machine.deadline)
-            self._claims.away(attachment.port.dpid, now)
+            self._takeovers.away(attachment.port.dpid, now)
         if unusable := self.departures.restore(records, self._stations.__contains__):
             self._out.append(Save(self._lifecycle.next_token(), dict(unusable)))
         for vsi_id in self.departures.vsis():
             vsi = self._registry.vsi(vsi_id)
             self._noted_owner(vsi_id, vsi.owner if vsi else None)
         for port, station in self._stations.items():
-            for manager_id, association in self.departures.untold(port):
+            for manager_id, association in self.departures.unacknowledged(port):
                 station.keep_deassociate(manager_id, association)
         return self._take()
 
@@ -214,7 +216,7 @@ class Associations:
 
     def away(self, dpid: int, now: float) -> None:
         """A switch cannot be heard from now on."""
-        self._claims.away(dpid, now)
+        self._takeovers.away(dpid, now)
 
     def announce_moves(self, port: PortId, now: float) -> list[RequestOutput]:
         """Tell the station at a port of VSIs that moved away in an earlier life of the bridge."""
@@ -249,9 +251,9 @@ class Associations:
         for attachment in self._agenda.due(now):
             self._expire(attachment, now, attachment.port in unread)
         self._settle(self._types.tick(now), now)
-        for vsi in self._claims.due(now):
+        for vsi in self._takeovers.due(now):
             self._reconsider(vsi, now)
-        for vsi_id in self._claims.settled(now):
+        for vsi_id in self._takeovers.settled(now):
             self._say_settled(vsi_id)
         self._go_on(now)
         return self._take()
@@ -261,7 +263,7 @@ class Associations:
         if unread or port.dpid not in self._lifecycle.up or self.backlog.is_busy(port):
             # Its keep-alive may be among the frames that cannot come, or are not read yet.
             self._excuse(attachment, now)
-        elif held and self.backlog.is_worked_for(port) and not self._claims.waits_for(attachment.vsi):
+        elif held and self.backlog.is_worked_for(port) and not self._takeovers.waits_for(attachment.vsi):
             self._agenda.set(attachment, now + _EXPIRE_AGAIN)
             return
         self._feed(attachment, Tick(), now)
@@ -269,7 +271,7 @@ class Associations:
 
     def postpone(self, seconds: float) -> None:
         """Nothing could be heard for so long: every VSI may be silent longer by that, every decision take longer."""
-        self._claims.postpone(seconds)
+        self._takeovers.postpone(seconds)
         for attachment in self._registry.attachments():
             attachment.machine.postpone(seconds)
             self._agenda.set(attachment, attachment.machine.deadline)
@@ -281,7 +283,7 @@ class Associations:
 
     def restart_keep_alive(self, dpid: int, now: float) -> None:
         """A switch can be heard again: the silence of its stations begins now."""
-        self._claims.back(dpid)
+        self._takeovers.back(dpid)
         for attachment in self._registry.attachments():
             if attachment.port.dpid == dpid:
                 self._excuse(attachment, now)
@@ -428,7 +430,7 @@ class Associations:
         status = asked.status
         assert isinstance(status, RequestStatus)
         owner = attachment.vsi.owner
-        hindered = self._claims.hindrance(attachment, now) is not None
+        hindered = self._takeovers.blocking_owner(attachment, now) is not None
         if asked.MODE is not VdpMode.DEASSOCIATE and owner is not attachment and not hindered:
             self._out.append(Moving(attachment.text, owner.port if owner else None, attachment.port))
         detail: dict[str, object] = {
@@ -475,7 +477,7 @@ class Associations:
     def _drain(self, now: float, quiet: bool = False) -> None:
         while self._work:
             attachment, output = self._work.popleft()
-            if self._claims.waits_for(attachment.vsi):
+            if self._takeovers.waits_for(attachment.vsi):
                 self._touched[attachment.vsi] = None
             match output:
                 case machine.Decide(attempt=attempt):
@@ -486,7 +488,7 @@ class Associations:
                 case machine.Announce(reason):
                     self._announce(attachment, reason, now)
                 case machine.ReleaseVsi():
-                    self.remains.released(attachment)
+                    self.stale_rules.released(attachment)
                     self._queue(self._lifecycle.release(attachment), now)
                 case machine.Forget():
                     self._forget(attachment)
@@ -498,7 +500,7 @@ class Associations:
 
     def _reconsider(self, vsi: Vsi, now: float) -> None:
         """Something has happened to a VSI that other ports claim."""
-        for attachment, waited in self._claims.take(vsi):
+        for attachment, waited in self._takeovers.take(vsi):
             self._lifecycle.asked(attachment)
             self._decide(attachment, now, waited)
         self._drain(now)
@@ -518,17 +520,17 @@ class Associations:
         else:
             work(attachment, now)
 
-    def _decide(self, attachment: Attachment, now: float, waited: Waiting | None = None) -> None:
+    def _decide(self, attachment: Attachment, now: float, waited: WaitingTakeover | None = None) -> None:
         """Ask first whether this port may have the VSI, then whether there is such a type."""
-        rival = self._claims.hindrance(attachment, now)
+        rival = self._takeovers.blocking_owner(attachment, now)
         if rival is None:
             self._look_up(attachment, now)
             return
-        until, latest = self._claims.gives_way(rival, now), attachment.machine.deadline
+        until, latest = self._takeovers.expiry_of(rival, now), attachment.machine.deadline
         # An owner that has been heard while another port waited for its end is alive.
         alive = waited is not None and waited.owner is rival and waited.until != until
         if until is not None and latest is not None and now < until < latest and not alive:
-            self._claims.wait(attachment, rival, until)
+            self._takeovers.wait(attachment, rival, until)
         else:
             self._contest(attachment, str(rival.port), now)
 
@@ -536,7 +538,7 @@ class Associations:
         reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"
         detail: dict[str, object] = {"reason": reason, "error": VdpError.INSUFFICIENT_RESOURCES.name}
         self._happened(attachment, "vdp.refused", detail)
-        if self._claims.contest(attachment, now):
+        if self._takeovers.contest(attachment, now):
             self._happened(attachment, "vsi.contested", {"owner": owner, "claimant": str(attachment.port)})
         self._feed(attachment, machine.Denied(VdpError.INSUFFICIENT_RESOURCES), now)
 
@@ -561,8 +563,8 @@ class Associations:
         assert asked is not None
         interface = self._stations[attachment.port].interface
         macs = frozenset(entry.mac for entry in asked.filter_info.entries)
-        taken = partial(self._belongings.binding, attachment)
-        addressed = partial(self._belongings.address, attachment, macs)
+        taken = partial(self._address_owners.binding, attachment)
+        addressed = partial(self._address_owners.address, attachment, macs)
         lacking, claimed = partial(self._lacking, attachment.port), attachment.claimed
         found: Admitted | Refusal
         if isinstance(vsi_type, Refusal):
@@ -574,7 +576,9 @@ class Associations:
             self._happened(attachment, "vdp.refused", detail)
             self._feed(attachment, machine.Denied(found.error, found.hard, attempt), now)
             return
-        if self._claims.is_bare(attachment) and (place := self._lives_elsewhere(attachment.port, found.bindings)):
+        if self._takeovers.is_unannounced(attachment) and (
+            place := self._lives_elsewhere(attachment.port, found.bindings)
+        ):
             # What the bridge has forgotten its switches have not.
             self._contest(attachment, place, now)
             return
@@ -632,7 +636,7 @@ class Associations:
         # Before anything is taken out of the store: what repeats this VSI after a restart has to be known.
         self._save_departures()
         port, newest = attachment.port, attachment.newest
-        told = dict.fromkeys(self.departures.untold(port, attachment.vsi.vsi_id))
+        told = dict.fromkeys(self.departures.unacknowledged(port, attachment.vsi.vsi_id))
         if newest is not None:
             told[attachment.manager_id, newest] = None
         by_name = {identity_of(*one): one for one in told}
@@ -662,7 +666,7 @@ class Associations:
     def _moved(self, vsi: Vsi) -> None:
         """A gate is open, newly or at another port."""
         self._noted_owner(vsi.vsi_id, vsi.owner)
-        if self._claims.settle(vsi.vsi_id):
+        if self._takeovers.settle(vsi.vsi_id):
             self._say_settled(vsi.vsi_id)
 
     def _noted_owner(self, vsi_id: VsiId, owner: Attachment | None) -> None:

@@ -1,4 +1,4 @@
-"""May this VSI be at this port, and what does its filter mean here?  A pure question and answer."""
+"""Admission of a VSI at a port: checks of its filter, addresses and type, without side effects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RESERVED_VID = 4095
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a request is refused: the VDP error, whether repeating is pointless, and a line for people."""
+    """A refusal: the VDP error, the hard-error bit (repeating does not help), and the reason as text."""
 
     error: VdpError
     hard: bool
@@ -32,7 +32,7 @@ UNKNOWN_TYPE = Refusal(VdpError.OTHER_FAILURE, True, "unknown VSI type or versio
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What an accepted request comes to.
+    """An admitted request.
 
     Attributes:
         vsi_type: its policy.
@@ -46,9 +46,9 @@ class Admitted:
 
 
 def fill_null_vids(interface: Interface, filter_info: FilterInfo) -> FilterInfo | None:
-    """Replace null VIDs by the port's own choice; None if the port has none to give.
+    """Replace null VIDs by the port's native or first tagged VLAN; None if it has neither.
 
-    Deterministic, so that the original and the answered filter mean the same VSI.
+    Deterministic, so that the original and the answered filter identify the same VSI.
     """
     if all(entry.vid for entry in filter_info.entries):
         return filter_info
@@ -69,7 +69,7 @@ def examine(
     vsi_type: VsiType | None,
     filter_info: FilterInfo,
     taken: Callable[[Binding], str | None],
-    lacks: Callable[[VsiType, tuple[int, ...]], str | None] = lambda vsi_type, vids: None,
+    missing_requirement: Callable[[VsiType, tuple[int, ...]], str | None] = lambda vsi_type, vids: None,
     addresses: tuple[IpAddress, ...] = (),
     addressed: Callable[[int, IpAddress], str | None] = lambda vid, address: None,
 ) -> Admitted | Refusal:
@@ -79,27 +79,27 @@ def examine(
         interface: the port it came from.
         vsi_type: the policy of its type and version, None if there is none.
         filter_info: as received.
-        taken: who else holds a binding, None if nobody.
-        addresses: IP addresses that the VSI is said to have.
-        addressed: who else has an address in a VLAN, None if nobody.
-        lacks: what its switch would need, and has not, to serve a type in some VLANs; None: nothing.
+        taken: other owner of a binding, None if it is free.
+        addresses: IP addresses of the VSI, from its station.
+        addressed: other owner of an address in a VLAN, None if it is free.
+        missing_requirement: requirement of a type in some VLANs that the switch does not meet; None: it meets all.
     """
     if vsi_type is None:
         return UNKNOWN_TYPE
     filled = fill_null_vids(interface, filter_info)
     if filled is None:
-        return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, "null VID, but the port has no VLAN to offer")
+        return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, "null VID, but the port has no VLAN")
     bindings = bindings_of(filled)
     if not bindings:
         return Refusal(VdpError.INVALID_FORMAT, True, "empty filter")
     for binding in bindings:
         if reason := _unacceptable(interface, binding, taken):
             return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, reason)
-    vids = tuple(dict.fromkeys(one.vid for one in bindings))
+    vids = tuple(dict.fromkeys(binding.vid for binding in bindings))
     for address in addresses:
         if reason := _unusable(vsi_type, vids, address, addressed):
             return Refusal(VdpError.OTHER_FAILURE, False, reason)
-    if missing := lacks(vsi_type, vids):
+    if missing := missing_requirement(vsi_type, vids):
         return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, missing)
     return Admitted(vsi_type, filled, bindings)
 

@@ -1,7 +1,7 @@
-"""Who has to be told that a VM is somewhere else: the edges that are not ours.
+"""Announcements of moved VMs to bridges behind HOST ports, which have learned the VM's old port.
 
-Our own switches forward by (VID, MAC) and learn nothing.  What lies behind a HOST port may be somebody
-else's bridge, which has learned where the VM was, and a VM that is silent never corrects it.
+Our own switches forward by (VID, MAC) and learn nothing.  Behind a HOST port there may be a foreign bridge that has
+learned the old port, and a VM that sends nothing never corrects it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ryu_apps.evb.wire.ethernet import Frame
 
 
 class Announcer:
-    """Makes the announcements of VSIs for the HOST ports of a fabric."""
+    """Builder of announcements of VSIs for the HOST ports of a fabric."""
 
     def __init__(self, fabric: Fabric) -> None:
         self._edges: dict[int, list[tuple[PortId, int | None]]] = defaultdict(list)
@@ -29,23 +29,23 @@ class Announcer:
                 self._edges[vid].append((port, None if vid == interface.native_vlan else vid))
 
     def frames(self, binding: VsiBinding, before: VsiBinding | None = None) -> tuple[SendFrame, ...]:
-        """What to send when a VSI has become active.
+        """Frames to send when a VSI has become active.
 
         Args:
-            before: what was active at the same port until now, and so has been announced.
+            before: the binding that was active at the same port until now, and so has been announced.
         """
         known = frozenset(self._frames(before)) if before is not None else frozenset()
-        return tuple(one for one in self._frames(binding) if one not in known)
+        return tuple(frame for frame in self._frames(binding) if frame not in known)
 
     def _frames(self, binding: VsiBinding) -> Iterator[SendFrame]:
-        for one in binding.bindings:
-            edges = self._edges.get(one.vid, ())
-            if one.mac is None or not edges:
+        for pair in binding.bindings:
+            edges = self._edges.get(pair.vid, ())
+            if pair.mac is None or not edges:
                 continue
-            # Which of several MAC addresses or VLANs an address belongs to nobody has told us; a wrong
-            # guess would lead its traffic astray.
+            # With several MAC addresses or VLANs it is not known which of them an IP address belongs to; a wrong
+            # guess would redirect its traffic to the wrong MAC address.
             addresses = binding.addresses if len(binding.bindings) == 1 else ()
-            for frame in _announcements(one.mac, addresses):
+            for frame in _announcements(pair.mac, addresses):
                 for port, tag in edges:
                     yield SendFrame(port, frame.encode(pad=True, vid=tag))
 
@@ -54,7 +54,7 @@ def _announcements(mac: int, addresses: tuple[IPv4Address | IPv6Address, ...]) -
     yield reverse_arp(mac)
     for address in addresses:
         if address.is_unspecified or address.is_multicast or address.is_loopback:
-            continue  # a station may tell what it likes
+            continue  # addresses come from the station, unchecked
         if isinstance(address, IPv4Address):
             yield gratuitous_arp(mac, address)
         else:

@@ -1,4 +1,4 @@
-"""Type bodies: rules that all VSIs of a type share, once per switch, for as long as one needs them."""
+"""Type bodies: rules that all VSIs of a type share, once per switch, as long as a VSI needs them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class TypeBody:
 
 
 class Epochs:
-    """Numbers for type epochs, and the compiled rules of each.
+    """Numbers of type epochs, and the compiled rules of each.
 
-    A number is drawn from what the type says, so that the same content has the same number in every
-    life of the bridge: what a switch still holds of it is what it should hold.
+    A number is derived from the content of the type, so that it is the same after a restart of the controller: rules
+    that a switch still holds of it are then the desired ones.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Epochs:
         return self._numbers[content]
 
     def resume(self, vsi_type: VsiType, epoch: int) -> None:
-        """Give a type the number it had in an earlier life of the bridge."""
+        """Give a type the number that it had before the controller was restarted."""
         self._assign((vsi_type.key, vsi_type.digest), epoch)
 
     def block(self, vsi_type: VsiType) -> RuleBlock:
@@ -63,7 +63,7 @@ class Epochs:
         return self._blocks[epoch]
 
     def prepare(self, types: Iterable[VsiType]) -> None:
-        """Compile now what would otherwise keep the first station waiting."""
+        """Compile types in advance, so that the first station does not wait for it."""
         self.adopt(compiled(self.missing(types)))
 
     def missing(self, types: Iterable[VsiType]) -> list[tuple[VsiType, int]]:
@@ -72,7 +72,7 @@ class Epochs:
         return [(vsi_type, epoch) for vsi_type, epoch in numbered if epoch not in self._blocks]
 
     def adopt(self, blocks: dict[int, RuleBlock]) -> None:
-        """Take what was compiled elsewhere; what is here already stays."""
+        """Take blocks that were compiled elsewhere; those that exist already stay."""
         self._blocks = {**blocks, **self._blocks}
 
     def _assign(self, content: tuple[VsiTypeKey, str], epoch: int) -> None:
@@ -87,12 +87,12 @@ class Epochs:
 
 
 def compiled(types: Iterable[tuple[VsiType, int]]) -> dict[int, RuleBlock]:
-    """Compile types for their epochs; touches nothing else, so it may take place in another thread."""
+    """Compile types for their epochs; without side effects, so it may run in another thread."""
     return {epoch: body_of_type(vsi_type, epoch) for vsi_type, epoch in types}
 
 
 class Indices:
-    """Indices that stand for programs in metadata and cookies, reused as late as possible."""
+    """Indices that identify programs in metadata and cookies, reused as late as possible."""
 
     def __init__(self, bits: int) -> None:
         self._limit = 1 << bits
@@ -100,7 +100,7 @@ class Indices:
         self._used: set[int] = set()
 
     def take(self) -> int:
-        """A free index, 1 or more.
+        """Allocate a free index, 1 or more.
 
         Raises:
             OverflowError: all are in use.
@@ -113,9 +113,9 @@ class Indices:
         raise OverflowError("no free VSI index")
 
     def reserve(self, index: int) -> None:
-        """Keep an index from being handed out: a switch still has rules of it, or had in an earlier life.
+        """Exclude an index from allocation: a switch has rules of it, or had before the controller was restarted.
 
-        Nor is it the next one once it is given back: a record that the store would not delete may still
+        It is not the next one either once it is given back: a record that the store failed to delete may still
         name it.
         """
         self._used.add(index)

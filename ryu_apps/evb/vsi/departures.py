@@ -1,8 +1,8 @@
-"""Ports that VSIs have left without their stations having said so: what these still believe they have.
+"""Departures: VSIs that were taken from a port without a De-Associate of its station.
 
-A station repeats what it holds as a keep-alive, and that looks like a request.  So the bridge has to know, for hours
-and over restarts of its own, which requests are only repetitions: those of a VSI that was taken from the port.
-Decides nothing about switches; ``associations`` asks it first.
+A station repeats its associations as keep-alives, and a keep-alive has the form of a request.  So the bridge must
+distinguish, for hours and over its own restarts, new requests from repetitions for a VSI that was taken from the port.
+The module decides nothing about switches; ``bridge.requests`` queries it first.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ryu_apps.evb.wire.status import RequestStatus
 from ryu_apps.evb.wire.vdp import Identity, ManagerId, identity_of
 from ryu_apps.evb.wire.vsi_id import VsiId
 
-#: What the keys of these records begin with, one a VSI.
+#: Prefix of the keys of these records, one for each VSI.
 PREFIX = "departed/"
-#: What is remembered of one VSI, of one port, and in all; the oldest goes first.
+#: Most departures of one VSI, of one port, and in all; the oldest goes first.
 MAX_PER_VSI = 16
 MAX_PER_PORT = 4096
 MAX_IN_ALL = 16384
@@ -33,7 +33,7 @@ _TLV_HEADER = 2
 
 
 class Cause(Enum):
-    """Why a VSI is not at a port any more."""
+    """Reason why a VSI is not at a port any more."""
 
     EXPIRED = "its keep-alives stopped"
     DISPLACED = "it is associated at another port"
@@ -43,50 +43,50 @@ class Cause(Enum):
 
 @dataclass(slots=True)
 class Departure:
-    """One VSI, by one identity, that was at a port.
+    """A VSI, by one identity, that was at a port.
 
     Attributes:
-        cause: why it is not any more.
-        association: what the station was granted last, in that mode.
-        told: when the station acknowledged that it is gone, monotonic seconds; None: it may not know.
+        cause: why it was taken from there.
+        association: the TLV that the station was granted last, in that mode.
+        acknowledged: time at which the station acknowledged the De-Associate, monotonic seconds; None: it has not.
         number: grows with every departure of the bridge.
     """
 
     cause: Cause
     association: Association
-    told: float | None = None
+    acknowledged: float | None = None
     number: int = 0
 
     def is_repetition(self, asked: Association, owned: bool, now: float, under_way: float) -> bool:
-        """Whether a request only repeats what the station had, or would not have been made had it known.
+        """True for a request that is only a keep-alive of the old association, or was sent before the acknowledgement.
 
         Args:
-            asked: the request, of the same identity; no De-Associate.
-            owned: the VSI lives at another port.
-            under_way: seconds for which what a station has said before it was told may still be coming in.
+            asked: the request, of the same identity; not a De-Associate.
+            owned: the VSI is active at another port.
+            under_way: seconds after the acknowledgement in which earlier frames of the station may still arrive.
         """
         if self.association.MODE is VdpMode.ASSOCIATE and asked.MODE is not VdpMode.ASSOCIATE:
-            # No station goes back to Pre-Associate with a VSI that it believes to be associated.
+            # A station that still holds the association never goes back to Pre-Associate, so this is a new request.
             return False
-        if self.told is None:
+        if self.acknowledged is None:
             return self.cause is not Cause.EXPIRED
-        if now < self.told + under_way:
+        if now < self.acknowledged + under_way:
             return True
-        # lldpad repeats the M bit in keep-alives as well; of a station that has been told, it is an announcement.
+        # lldpad repeats the M bit in keep-alives as well; after the acknowledgement it announces a migration.
         migrating = isinstance(asked.status, RequestStatus) and asked.status.migrating
         return self.cause is Cause.DISPLACED and owned and not migrating
 
     @property
-    def counts(self) -> bool:
-        """Whether it has to outlive the controller."""
-        return self.told is None or self.cause is Cause.DISPLACED
+    def is_stored(self) -> bool:
+        """True if it has to survive a restart of the controller."""
+        return self.acknowledged is None or self.cause is Cause.DISPLACED
 
 
 DepartureKey = tuple[VsiId, PortId, Identity]
 
 
 class Departures:
-    """All departures of one bridge, oldest first, and what of them the store does not hold yet."""
+    """Departures of one bridge, oldest first, and the changes that the store does not have yet."""
 
     def __init__(self) -> None:
         self._all: dict[DepartureKey, Departure] = {}
@@ -102,27 +102,27 @@ class Departures:
         return len(self._all)
 
     def vsis(self) -> list[VsiId]:
-        """The VSIs of which anything is known."""
+        """Return the VSIs that have departures."""
         return list(self._of)
 
     def count_at(self, port: PortId) -> int:
-        """How many a port has."""
+        """Return the number of departures of a port."""
         return self._at_port[port]
 
     def find(self, vsi_id: VsiId, port: PortId, identity: Identity) -> Departure | None:
-        """What is known of a VSI by that identity at a port."""
+        """Return the departure of a VSI by an identity at a port, None if there is none."""
         return self._all.get((vsi_id, port, identity))
 
-    def untold(self, port: PortId, vsi_id: VsiId | None = None) -> Iterator[tuple[ManagerId, Association]]:
-        """What the station at a port may not know yet, of one VSI or of all."""
+    def unacknowledged(self, port: PortId, vsi_id: VsiId | None = None) -> Iterator[tuple[ManagerId, Association]]:
+        """Yield the departures that the station at a port has not acknowledged, of one VSI or of all."""
         places = self._all if vsi_id is None else self._of.get(vsi_id, {})
         for place in list(places):
-            one = self._all[place]
-            if place[1] == port and one.told is None:
-                yield place[2].manager_id, one.association
+            departure = self._all[place]
+            if place[1] == port and departure.acknowledged is None:
+                yield place[2].manager_id, departure.association
 
     def note(self, port: PortId, manager_id: ManagerId, association: Association, cause: Cause) -> None:
-        """A VSI is not at a port any more, by that identity; the newest is remembered longest."""
+        """Record that a VSI was taken from a port; the newest record is evicted last."""
         place = association.vsi_id, port, identity_of(manager_id, association)
         self._remove(place)
         self._make_room(place)
@@ -130,37 +130,37 @@ class Departures:
         self._changed[place[0]] = None
 
     def drop(self, vsi_id: VsiId, port: PortId, identity: Identity) -> None:
-        """The station has asked anew, or has let go: what it had does not matter any more."""
+        """Remove a departure: the station has made a new request or has de-associated."""
         place = vsi_id, port, identity
         if place in self._all:
             self._remove(place)
             self._changed[vsi_id] = None
 
-    def told(self, vsi_id: VsiId, port: PortId, identity: Identity, now: float) -> None:
-        """The station has acknowledged that it has not got the VSI any more."""
-        one = self._all.get((vsi_id, port, identity))
-        if one is not None and one.told is None:
-            one.told = now
+    def acknowledge(self, vsi_id: VsiId, port: PortId, identity: Identity, now: float) -> None:
+        """Record that the station has acknowledged the De-Associate."""
+        departure = self._all.get((vsi_id, port, identity))
+        if departure is not None and departure.acknowledged is None:
+            departure.acknowledged = now
             self._changed[vsi_id] = None
 
     def taken(self, vsi_id: VsiId, port: PortId) -> None:
-        """A port has got the VSI: those where it had only expired have been displaced by that."""
+        """Turn expired departures of a VSI at other ports into displaced ones: a port has the VSI now."""
         for place in self._of.get(vsi_id, ()):
-            one = self._all[place]
-            if place[1] != port and one.cause is Cause.EXPIRED:
-                one.cause = Cause.DISPLACED
+            departure = self._all[place]
+            if place[1] != port and departure.cause is Cause.EXPIRED:
+                departure.cause = Cause.DISPLACED
                 self._changed[vsi_id] = None
 
     def ended(self, vsi_id: VsiId) -> None:
-        """The VSI is nowhere: stations that know that it has left them may have it again."""
+        """Remove the acknowledged departures of a VSI that is at no port: its stations may associate it again."""
         for place in list(self._of.get(vsi_id, ())):
-            if self._all[place].told is not None:
+            if self._all[place].acknowledged is not None:
                 self._remove(place)
                 self._changed[vsi_id] = None
 
     # --- the store ---
     def changes(self, token: Callable[[], int]) -> tuple[int, dict[str, bytes | None]] | None:
-        """What the store has to be told, and the token of the writing; None: nothing."""
+        """Return the changes for the store and the token of their writing; None: there are none."""
         if not self._changed:
             return None
         written: dict[str, bytes | None] = {}
@@ -177,19 +177,19 @@ class Departures:
         return number, written
 
     def saved(self, token: int, failure: str | None) -> None:
-        """The store has written them, or cannot."""
+        """Process the confirmation or failure of a writing."""
         vsis = self._saving.pop(token, ())
         if failure is not None:
             self._refused.update(vsis)
 
     def again(self) -> None:
-        """Write anew what the store has refused."""
+        """Write again what the store has failed to write."""
         self._changed.update(dict.fromkeys(self._refused))
         self._stored |= self._refused
         self._refused.clear()
 
     def restore(self, records: Mapping[str, bytes], is_port: Callable[[PortId], bool]) -> dict[str, None]:
-        """Take up what an earlier life has written; those that cannot be read, to be deleted."""
+        """Restore departures from their records; returns the keys of those that cannot be read, to be deleted."""
         found: list[tuple[DepartureKey, Departure]] = []
         unusable: dict[str, None] = {}
         for key, octets in records.items():
@@ -197,23 +197,25 @@ class Departures:
                 found += _decode(octets)
             except (ValueError, TypeError, KeyError, WireError, msgpack.UnpackException):
                 unusable[key] = None
-        for place, one in sorted(found, key=lambda each: each[1].number):
+        for place, departure in sorted(found, key=lambda each: each[1].number):
             self._stored.add(place[0])
             if is_port(place[1]):
-                self._add(place, one)
+                self._add(place, departure)
         return unusable
 
     def _encode(self, vsi_id: VsiId) -> bytes | None:
-        rows = [_row(place, one) for place in self._of.get(vsi_id, ()) if (one := self._all[place]).counts]
+        rows = [
+            _row(place, departure) for place in self._of.get(vsi_id, ()) if (departure := self._all[place]).is_stored
+        ]
         octets = msgpack.packb([_SCHEMA, rows]) if rows else None
         assert octets is None or isinstance(octets, bytes)
         return octets
 
-    def _add(self, place: DepartureKey, one: Departure) -> None:
-        self._all[place] = one
+    def _add(self, place: DepartureKey, departure: Departure) -> None:
+        self._all[place] = departure
         self._of.setdefault(place[0], {})[place] = None
         self._at_port[place[1]] += 1
-        self._number = max(self._number, one.number)
+        self._number = max(self._number, departure.number)
 
     # --- bounds ---
     def _make_room(self, place: DepartureKey) -> None:
@@ -222,7 +224,7 @@ class Departures:
         if len(of_vsi) >= MAX_PER_VSI:
             self._evict(next(iter(of_vsi)))
         if self._at_port[port] >= MAX_PER_PORT:
-            self._evict(next(one for one in self._all if one[1] == port))
+            self._evict(next(known for known in self._all if known[1] == port))
         if len(self._all) >= MAX_IN_ALL:
             self._evict(next(iter(self._all)))
 
@@ -240,14 +242,14 @@ class Departures:
             del self._of[place[0]]
 
 
-def _row(place: DepartureKey, one: Departure) -> list[object]:
+def _row(place: DepartureKey, departure: Departure) -> list[object]:
     _, port, identity = place
-    asked = one.association
+    asked = departure.association
     return [
-        one.number,
+        departure.number,
         list(port),
-        one.cause.name,
-        one.told is not None,
+        departure.cause.name,
+        departure.acknowledged is not None,
         identity.manager_id.octets,
         int(asked.MODE),
         asked.encode()[_TLV_HEADER:],
@@ -259,9 +261,9 @@ def _decode(octets: bytes) -> list[tuple[DepartureKey, Departure]]:
     if schema != _SCHEMA:
         raise ValueError(f"schema {schema}, not {_SCHEMA}")
     found = []
-    for number, port, cause, told, manager_id, mode, tlv in rows:
+    for number, port, cause, acknowledged, manager_id, mode, tlv in rows:
         asked = decode_association(VdpMode(mode), tlv)
         place = asked.vsi_id, PortId(*port), identity_of(ManagerId(manager_id), asked)
-        when = float("-inf") if told else None
+        when = float("-inf") if acknowledged else None
         found.append((place, Departure(Cause[cause], asked, when, number)))
     return found

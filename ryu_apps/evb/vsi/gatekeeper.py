@@ -1,7 +1,7 @@
-"""Whose gate is open: turns "this VSI now belongs here" into one change a switch.
+"""Gates of all VSIs: computes one change a switch that moves a VSI to another port.
 
-Holds the flood memberships, because a gate and the copies of a broadcast open together, and the rotations of load
-balancers, because a back end gets connections from the moment its gate is open.
+The gatekeeper holds the flood memberships, because a gate and the copies of broadcasts open in one change, and the
+rotations of load balancers, because a back end gets connections from the moment its gate is open.
 """
 
 from __future__ import annotations
@@ -33,14 +33,16 @@ _Membership = tuple[int, int, FloodMember]
 
 
 class Gatekeeper:
-    """Computes and remembers the gates of all VSIs and the flood rules they share."""
+    """Gates of all VSIs, and the flood and multicast rules that VSIs share."""
 
     def __init__(self, fabric: Fabric, wiring: TrunkGraph, in_flight: InFlight) -> None:
         self._fabric = fabric
         self._wiring = wiring
         self._in_flight = in_flight
         self._floods: dict[tuple[int, int], FloodVid] = {}
-        self._whole: dict[int, set[str]] = {}
+        # VSIs that own a whole VID, by VID: only these VIDs flood frames to unknown addresses.
+        self._whole_vids: dict[int, set[str]] = {}
+        # Updated in place: the multicast groups of all VLANs share this dictionary.
         self._tree = {dpid: wiring.branches(dpid) for dpid in fabric.switches}
         self._groups: dict[int, MulticastVid] = {}
         self.pools = Pools(fabric)
@@ -54,21 +56,25 @@ class Gatekeeper:
         program: Installation | None,
         pages: tuple[int | None, ...] = (),
     ) -> dict[int, RuleChange]:
-        """Make ``owner`` (with ``program``) the one place where the VSI is; None: nowhere.
+        """Open the gate of a VSI at ``owner`` (with ``program``) and close any other; None: close it.
 
         Args:
-            pages: the flood pages it was on in an earlier life, as :meth:`pages` told them.
+            pages: its flood pages before the controller was restarted, from :meth:`pages`.
 
         Returns:
-            What each switch has to change, atomically; switches with nothing to change are left out.
+            The change of each switch, to be made atomically; switches without a change are left out.
         """
         gates = self._gates(owner, program)
         members = _members(owner, program)
         receptions = _receptions(vsi.listener, owner, program)
+        # Floods first: the multicast rules of a VLAN are composed from its flood members.
         shared = self._flood_changes(vsi, members, pages)
         groups = self._group_changes(vsi, members, receptions)
+        # Before the owner changes: the detour starts at the switch of the old owner.
         detours = self._in_flight.moved(vsi, owner, program)
         rotation = RuleChange(groups=self.pools.place(vsi.text, program if owner is not None else None))
+        # All in one bundle a switch: with the gate apart from the floods, a broadcast would reach the VM at both ports
+        # or at neither.
         changes = {
             dpid: merge(
                 difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)),
@@ -84,7 +90,7 @@ class Gatekeeper:
         return {dpid: change for dpid, change in changes.items() if change}
 
     def regroup(self, vsi: Vsi) -> dict[int, RuleChange]:
-        """What a VSI listens to has changed: what that means for each switch."""
+        """Update the multicast rules after the memberships of a VSI have changed; returns the change of each switch."""
         receptions = _receptions(vsi.listener, vsi.owner, vsi.gate_program)
         changes = self._group_changes(vsi, vsi.members, receptions)
         vsi.receptions = receptions
@@ -95,24 +101,27 @@ class Gatekeeper:
         return self._wiring.others(dpid)
 
     def rewire(self) -> dict[int, RuleChange]:
-        """The broadcast tree is another one: what multicast in each VLAN makes of that, switch by switch."""
+        """Update the multicast rules to a new broadcast tree; returns the change of each switch."""
         self._tree.update((dpid, self._wiring.branches(dpid)) for dpid in self._fabric.switches)
         changes = [groups.renew() for groups in self._groups.values()]
         return {dpid: merge(*(change.get(dpid, RuleChange()) for change in changes)) for dpid in self._tree}
 
     def pages(self, vsi: Vsi) -> tuple[int | None, ...]:
-        """On which flood page each of a VSI's memberships is."""
+        """Return the flood page of each of a VSI's memberships.
+
+        Records keep them: after a restart the same pages give the same rules, so the comparison finds no difference.
+        """
         return tuple(self._floods[dpid, vid].page_of(member) for dpid, vid, member in vsi.members)
 
     def flood_rules(self, dpid: int) -> RuleSet:
-        """The flood rules one switch holds for all its members."""
+        """Return the flood and multicast rules of a switch."""
         rules: RuleSet = {}
         for (where, _), flood in self._floods.items():
             if where == dpid:
                 rules.update(flood.rules())
         for groups in self._groups.values():
             rules.update(groups.rules(dpid))
-        for vid, owners in self._whole.items():
+        for vid, owners in self._whole_vids.items():
             if owners:
                 rule = unknown_unicast(vid)
                 rules[rule.key] = rule
@@ -125,6 +134,7 @@ class Gatekeeper:
         assert interface is not None, "a request from an unconfigured port is refused before it gets here"
         entry = entry_of(program.vsi_type)
         gates = {owner.port.dpid: local_gate(interface, program.binding, program.epoch, entry)}
+        # In every switch, also without stations: frames for the VSI come in at any host port.
         for dpid in self.others(owner.port.dpid):
             gates[dpid] = remote_gate(towards(self._wiring, dpid, owner.port.dpid), program.binding)
         return gates
@@ -132,17 +142,21 @@ class Gatekeeper:
     def _flood_changes(
         self, vsi: Vsi, members: tuple[tuple[int, int, FloodMember], ...], pages: tuple[int | None, ...]
     ) -> dict[int, RuleChange]:
+        # Several members share a rule, so it is composed anew and compared; a change for each member alone could remove
+        # a rule that another member needs.
         touched = {(dpid, vid) for dpid, vid, _ in (*vsi.members, *members)}
         whole = {vid for _, vid, member in (*vsi.members, *members) if member.mac is None}
+        # The rules before are read in full: members and pages are changed in place below.
         before = {place: self._rules_at(place) for place in touched}
-        unknown_before = {vid for vid in whole if self._whole.get(vid)}
+        unknown_before = {vid for vid in whole if self._whole_vids.get(vid)}
+        # Old members leave first: a member that is in both, added before, would be removed again.
         for dpid, vid, member in vsi.members:
             self._floods[dpid, vid].remove(member)
-            self._whole.get(vid, set()).discard(vsi.text)
+            self._whole_vids.get(vid, set()).discard(vsi.text)
         for (dpid, vid, member), page in zip_longest(members, pages[: len(members)]):
             self._floods.setdefault((dpid, vid), FloodVid(vid)).add(member, page)
             if member.mac is None:
-                self._whole.setdefault(vid, set()).add(vsi.text)
+                self._whole_vids.setdefault(vid, set()).add(vsi.text)
         changes: dict[int, RuleChange] = {}
         for place in sorted(touched):
             change = difference(before[place], self._rules_at(place))
@@ -154,16 +168,17 @@ class Gatekeeper:
     def _group_changes(
         self, vsi: Vsi, members: tuple[_Membership, ...], receptions: tuple[tuple[int, GroupMembers], ...]
     ) -> dict[int, RuleChange]:
-        """Behind the flood members: who receives everything is one of them."""
+        """Multicast changes, after those of floods: a member that receives every group is a flood member."""
         changes: dict[int, RuleChange] = {}
         for vid in {vid for _, vid, _ in (*vsi.members, *members)}:
             gone, come = _snooped(vsi.members, vid), _snooped(members, vid)
             if vid not in self._groups:
+                # A VLAN without snooped members has no multicast rules: flooding serves its groups.
                 if not come:
                     continue
                 self._groups[vid] = MulticastVid(vid, self._tree, partial(self._flood, vid))
-            before = {one for there, one in vsi.receptions if there == vid}
-            after = {one for there, one in receptions if there == vid}
+            before = {group_members for there, group_members in vsi.receptions if there == vid}
+            after = {group_members for there, group_members in receptions if there == vid}
             change = self._groups[vid].change(gone, come, tuple(before - after), tuple(after - before))
             changes = {
                 dpid: merge(changes.get(dpid, RuleChange()), change.get(dpid, RuleChange())) for dpid in self._tree
@@ -174,7 +189,8 @@ class Gatekeeper:
         return self._floods.get((dpid, vid))
 
     def _toggle_unknown(self, vid: int, before: bool, changes: dict[int, RuleChange]) -> None:
-        after = bool(self._whole.get(vid))
+        after = bool(self._whole_vids.get(vid))
+        # One rule a switch serves all such VSIs of a VID: only the first and the last of them change it.
         if before == after:
             return
         rule = unknown_unicast(vid)
@@ -192,7 +208,9 @@ def _members(owner: Attachment | None, program: Installation | None) -> tuple[tu
         return ()
     meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
     snooped = multicast_of(program.vsi_type, program.binding.bindings) is not None
-    return tuple((owner.port.dpid, one.vid, FloodMember(meta, one.mac, snooped)) for one in program.binding.bindings)
+    return tuple(
+        (owner.port.dpid, binding.vid, FloodMember(meta, binding.mac, snooped)) for binding in program.binding.bindings
+    )
 
 
 def _snooped(members: tuple[_Membership, ...], vid: int) -> tuple[MemberPort, ...]:
@@ -202,7 +220,7 @@ def _snooped(members: tuple[_Membership, ...], vid: int) -> tuple[MemberPort, ..
 def _receptions(
     listener: MembershipTable, owner: Attachment | None, program: Installation | None
 ) -> tuple[tuple[int, GroupMembers], ...]:
-    """The groups that a VSI is to receive where it is."""
+    """Groups that a VSI receives at its port, by VID."""
     if owner is None or program is None:
         return ()
     bindings = program.binding.bindings
@@ -215,18 +233,18 @@ def _receptions(
         place = MemberPort(owner.port.dpid, FloodMember(meta, interest.binding.mac, snooped=True))
         return GroupMembers(place, interest.group, interest.wish)
 
-    return tuple((one.binding.vid, reception(one)) for one in interests(listener, multicast, bindings))
+    return tuple((interest.binding.vid, reception(interest)) for interest in interests(listener, multicast, bindings))
 
 
 def _host_ports(fabric: Fabric) -> Iterator[tuple[int, int, tuple[int, ...]]]:
     for dpid, switch in fabric.switches.items():
-        hosts = [one for _, one in sorted(switch.interfaces.items()) if one.role is Role.HOST]
-        for vid in sorted({vid for one in hosts for vid in one.vids}):
-            yield dpid, vid, tuple(one.port_no for one in hosts if vid in one.vids)
+        hosts = [interface for _, interface in sorted(switch.interfaces.items()) if interface.role is Role.HOST]
+        for vid in sorted({vid for host in hosts for vid in host.vids}):
+            yield dpid, vid, tuple(host.port_no for host in hosts if vid in host.vids)
 
 
 def host_addresses(fabric: Fabric) -> dict[tuple[int, int], tuple[int, int]]:
-    """The configured end systems: ``(vid, mac) -> (dpid, port_no)``."""
+    """Configured end systems: ``(vid, mac) -> (dpid, port_no)``."""
     return {
         (vid, mac): (port.dpid, port.port_no)
         for port in fabric.ports(Role.HOST)

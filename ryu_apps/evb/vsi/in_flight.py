@@ -1,12 +1,12 @@
-"""Frames that are under way to where a VM was: for some seconds its last switch passes them on.
+"""Frames in flight to the old switch of a VM: for some seconds it forwards them to the new one.
 
-A gate's way to another switch is enough for what comes in by another port.  Between two switches most of what is under
-way comes by the very trunk it has to go back, and OpenFlow sends nothing out of the port it came in by.  So
-there is a *detour* beside the gate, which forgets that port; the switch itself ends it.
+A remote gate is enough for frames that come in by another port.  Between two switches most frames in flight come in by
+the very trunk that they have to go back through, and OpenFlow sends no frame out of its ingress port.  So there is a
+*detour* beside the gate, which clears ``in_port``; the switch ends it by a timeout.
 
-A VSI has one detour at most.  With two, whoever is told late might lead one switch to the other and back, and both
-would send on.  With one, a frame that is sent back meets a switch that sends it elsewhere, or one that has
-not been told yet, and that one drops it.
+A VSI has one detour at most.  With two, each could lead to the switch of the other while a change is under way, and
+frames would loop.  With one, a frame that is sent back meets a switch whose gate leads elsewhere, or one that has not
+changed yet, and that one drops it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
 from ryu_apps.evb.vsi.reservation import Owner, RuleBudget
 
-#: Seconds that a switch may take to notice that a rule has to end; and to be told of it, if nobody says that it was.
-_MARGIN, _PATIENCE = 2.0, 60.0
+#: Seconds after its timeout in which a switch removes a rule, and seconds to wait for a missing confirmation.
+_MARGIN, _MAX_INSTALL = 2.0, 60.0
 
 
 class _Detour(NamedTuple):
@@ -33,75 +33,84 @@ class _Detour(NamedTuple):
     rules: RuleSet
 
     @property
-    def promise(self) -> Owner:
+    def reservation(self) -> Owner:
         return "detour", self.binding.vsi_index
 
 
 class InFlight:
-    """The detours of all VSIs."""
+    """Detours of all VSIs."""
 
-    def __init__(self, seconds: int, ledger: RuleBudget, way: Callable[[int, int], Action | None]) -> None:
+    def __init__(self, seconds: int, ledger: RuleBudget, path: Callable[[int, int], Action | None]) -> None:
         """
         Args:
-            seconds: how long a detour stands; 0: there are none.
-            way: from one switch towards another, None if there is none.
+            seconds: duration of a detour; 0: there are none.
+            path: output from one switch towards another, None if there is no path.
         """
         self._seconds = seconds
         self._ledger = ledger
-        self._way = way
+        self._path = path
         self._detours: dict[Vsi, _Detour] = {}
         self._agenda: DeadlineQueue[Vsi] = DeadlineQueue()
         self._new: set[Vsi] = set()
 
     @property
     def deadline(self) -> float | None:
-        """When to call :meth:`tick`, monotonic seconds; None: no detour stands."""
+        """Time at which to call :meth:`tick`, monotonic seconds; None: there is no detour."""
         return self._agenda.deadline
 
     def moved(self, vsi: Vsi, owner: Attachment | None, program: Installation | None) -> dict[int, RuleChange]:
-        """A VSI is about to be elsewhere, or nowhere: what that means for the switch where it was, if anything."""
+        """Move the detour of a VSI that is about to be at another port, or at none.
+
+        Returns:
+            The change of each switch that is concerned, for the same change as the gates.
+        """
         before = self._detours.pop(vsi, None)
+        # While a detour exists, the next one starts at the same switch: frames in flight are still on their way there.
         after = self._detour(before.dpid if before else _home(vsi), owner, program)
         if before is not None:
-            self._ledger.release(before.dpid, before.promise)
-        if after is not None and self._ledger.promise(after.dpid, after.promise, len(after.rules)):
+            self._ledger.release(before.dpid, before.reservation)
+        if after is not None and self._ledger.reserve(after.dpid, after.reservation, len(after.rules)):
             self._detours[vsi] = after
             self._new.add(vsi)
         else:
+            # No path, or no rules left in the budget: frames in flight are lost, but a move must not fail for that.
             after = None
             self._agenda.set(vsi, None)
         change = difference(before.rules if before else {}, after.rules if after else {})
         return {found.dpid: change for found in (before, after) if found is not None}
 
     def sent(self, now: float) -> None:
-        """What :meth:`moved` said has just been sent: when it arrives nobody knows until somebody says that it has."""
+        """Start the timers of new detours: their changes have just been sent, and the confirmations may be lost."""
         for vsi in self._new & self._detours.keys():
-            self._agenda.set(vsi, now + self._seconds + _PATIENCE)
+            self._agenda.set(vsi, now + self._seconds + _MAX_INSTALL)
         self._new.clear()
 
     def confirmed(self, vsi: Vsi, now: float) -> None:
-        """All switches have what :meth:`moved` said."""
+        """Restart the timer of a detour: all switches have confirmed its change, so the rule's own timeout runs."""
         if vsi in self._detours:
             self._new.discard(vsi)
             self._agenda.set(vsi, now + self._seconds + _MARGIN)
 
     def tick(self, now: float) -> None:
-        """Forget what the switches have ended."""
+        """Remove the detours that the switches have ended by themselves."""
         for vsi in self._agenda.due(now):
-            over = self._detours.pop(vsi)
-            self._ledger.release(over.dpid, over.promise)
+            ended = self._detours.pop(vsi)
+            # The switch sends no flow-removed message for a detour, so this timer alone releases the budget.  It runs
+            # longer than the rule: a budget released early could be exceeded in the switch.
+            self._ledger.release(ended.dpid, ended.reservation)
 
     def cookies(self, dpid: int) -> Iterator[int]:
-        """Of the rules that a switch may have, and may have ended."""
-        for one in self._detours.values():
-            if one.dpid == dpid:
-                yield cookie(CookieKind.DETOUR, one.binding.vsi_index, one.binding.generation)
+        """Cookies of detours that a switch may have, and may have ended already."""
+        for standing in self._detours.values():
+            # A comparison must neither install an ended detour again nor remove one that still forwards frames.
+            if standing.dpid == dpid:
+                yield cookie(CookieKind.DETOUR, standing.binding.vsi_index, standing.binding.generation)
 
     def _detour(self, dpid: int | None, owner: Attachment | None, program: Installation | None) -> _Detour | None:
         if dpid is None or owner is None or program is None or not self._seconds:
             return None
-        way = self._way(dpid, owner.port.dpid)
-        rules = detour(way, program.binding, self._seconds) if way is not None else {}
+        output = self._path(dpid, owner.port.dpid)
+        rules = detour(output, program.binding, self._seconds) if output is not None else {}
         return _Detour(dpid, program.binding, rules) if rules else None
 
 

@@ -79,7 +79,7 @@ class Installer:
         elsewhere = REMOTE_RULES * pairs + groups.elsewhere
         wishes += [(other, ("vsi", index), elsewhere) for other in self._gatekeeper.others(dpid)]
         for number, wish in enumerate(wishes):
-            if not self._ledger.promise(*wish):
+            if not self._ledger.reserve(*wish):
                 for there, owner, _ in wishes[:number]:
                     self._ledger.release(there, owner)
                 return "the rule budget of the switch is spent"

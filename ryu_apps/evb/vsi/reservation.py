@@ -1,20 +1,20 @@
-"""Room in the switches: how many rules each may hold, and who has been promised how many."""
+"""Rule budget of the switches: the most rules of each, and the rules reserved for programs, types and detours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-#: Whom a promise was made to: ``("type", epoch)``, ``("vsi", index)`` or ``("detour", index)``.
+#: Owner of a reservation: ``("type", epoch)``, ``("vsi", index)`` or ``("detour", index)``.
 Owner = tuple[str, int]
 
 
 class RuleBudget:
-    """Promises of rules, per switch, against a budget."""
+    """Reservations of rules, per switch, against a budget."""
 
     def __init__(self) -> None:
         self._budget: dict[int, int | None] = {}
-        self._promised: dict[int, dict[Owner, int]] = {}
+        self._reserved: dict[int, dict[Owner, int]] = {}
         self._used: dict[int, int] = {}
         self._base: dict[int, int] = {}
 
@@ -22,8 +22,8 @@ class RuleBudget:
         """Set the budget of a switch.
 
         Args:
-            max_rules: how many rules it may hold; None: unlimited.
-            base: rules of the budget that it holds whoever is there.
+            max_rules: most rules that it may hold; None: unlimited.
+            base: rules of the budget that do not depend on VSIs.
         """
         self._budget[dpid] = max_rules
         self._base[dpid] = base
@@ -33,28 +33,28 @@ class RuleBudget:
         return self._budget.get(dpid)
 
     def used(self, dpid: int) -> int:
-        """Rules promised on a switch."""
+        """Rules reserved on a switch."""
         return self._used.get(dpid, 0)
 
-    def promises(self, dpid: int) -> Mapping[Owner, int]:
-        """Who has been promised how many rules on a switch."""
-        return MappingProxyType(self._promised.get(dpid, {}))
+    def reservations(self, dpid: int) -> Mapping[Owner, int]:
+        """Reserved rules on a switch, by owner."""
+        return MappingProxyType(self._reserved.get(dpid, {}))
 
-    def promise(self, dpid: int, owner: Owner, rules: int) -> bool:
-        """Set aside ``rules`` for ``owner`` (replacing an earlier promise of the same owner).
+    def reserve(self, dpid: int, owner: Owner, rules: int) -> bool:
+        """Reserve ``rules`` for ``owner``, in place of an earlier reservation of the same owner.
 
         Returns:
             False, and nothing changes, if the budget does not allow it.
         """
-        promised = self._promised.setdefault(dpid, {})
+        reserved = self._reserved.setdefault(dpid, {})
         budget = self._budget.get(dpid)
-        used = self.used(dpid) - promised.get(owner, 0) + rules
+        used = self.used(dpid) - reserved.get(owner, 0) + rules
         if budget is not None and used + self._base.get(dpid, 0) > budget:
             return False
-        promised[owner] = rules
+        reserved[owner] = rules
         self._used[dpid] = used
         return True
 
     def release(self, dpid: int, owner: Owner) -> None:
-        """Give a promise back; unknown owners are nothing to give back."""
-        self._used[dpid] = self.used(dpid) - self._promised.get(dpid, {}).pop(owner, 0)
+        """Release a reservation; an unknown owner has none."""
+        self._used[dpid] = self.used(dpid) - self._reserved.get(dpid, {}).pop(owner, 0)

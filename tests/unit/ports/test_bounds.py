@@ -92,14 +92,14 @@ def test_departures_are_remembered_up_to_a_number_and_the_oldest_goes_first(monk
     for number in range(40):
         for port in (HV1, HV2):
             known.note(port, ManagerId(), Vm(number).tlv(VdpMode.ASSOCIATE), departures.Cause.DISPLACED)
-            assert len(list(known.untold(port))) <= 30 and len(known) <= 50
-    kept = [association.vsi_id for _, association in known.untold(HV1)]
+            assert len(list(known.unacknowledged(port))) <= 30 and len(known) <= 50
+    kept = [association.vsi_id for _, association in known.unacknowledged(HV1)]
     assert kept == [Vm(number).vsi_id for number in range(15, 40)]
     stored = known.changes(lambda: 1)
     assert stored is not None
     again = departures.Departures()
     assert again.restore({key: one for key, one in stored[1].items() if one}, lambda port: True) == {}
-    assert list(again.untold(HV1)) == list(known.untold(HV1))
+    assert list(again.unacknowledged(HV1)) == list(known.unacknowledged(HV1))
 
 
 def refusal(number: int) -> Association:

@@ -66,7 +66,7 @@ def test_station_that_acknowledges_nothing_is_told_when_it_is_heard_again(world:
     assert farewells(world) == said
     world.send(HV1, Vm(8).tlv(VdpMode.PREASSOCIATE))
     world.advance(3.1)
-    assert farewells(world) == said + 1 and len(list(world.engine.associations.departures.untold(HV1))) == 0
+    assert farewells(world) == said + 1 and len(list(world.engine.associations.departures.unacknowledged(HV1))) == 0
 
 
 def test_short_flap_keeps_the_vsi_and_its_rules(world: World) -> None:

@@ -173,7 +173,7 @@ def test_room_for_all_the_state_a_vsi_may_have_is_reserved(world: World) -> None
     without = world.engine.ledger.used(S1) - used
     associated(world, Vm(8, DUAL), HV2)
     program = world.engine.registry.vsi(Vm(8).vsi_id).attachments[HV2].program
-    assert world.engine.ledger.promises(S1)["vsi", program.binding.vsi_index] >= without + 2 * 10
+    assert world.engine.ledger.reservations(S1)["vsi", program.binding.vsi_index] >= without + 2 * 10
 
 
 @pytest.mark.parametrize("restart", [False, True])

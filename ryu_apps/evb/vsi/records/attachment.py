@@ -1,7 +1,7 @@
-"""What must outlive the controller about one attachment: its state in force, as a record in a store.
+"""Record of one attachment in a store: the state in force, for a restart of the controller.
 
-Written before the station is answered, never for a keep-alive.  A record says what was *granted*;
-what was under way when the controller died was never answered, so it did not happen.
+Written before the station is answered, never for a keep-alive.  A record holds what was *granted*; a request that was
+under way when the controller ended was never answered, so its station repeats it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TLV_HEADER = 2
 
 
 class RecordError(ValueError):
-    """A record cannot be read: it is damaged, or written by a newer version."""
+    """A record that cannot be read: it is damaged, or written by a newer version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class ProgramRecord:
     """The program of an attachment.
 
     Attributes:
-        key, digest: its VSI type; another digest means that the policy has changed since.
-        epoch, binding: what its rules carry.
-        pages: the flood page of each binding, None where it has none.
+        key, digest: its VSI type; with another digest, the policy has changed since.
+        epoch, binding: the numbers in its rules.
+        pages: the flood page of each binding, None if it has none.
     """
 
     key: VsiTypeKey
@@ -50,13 +50,13 @@ class AttachmentRecord:
     """One VSI at one port.
 
     Attributes:
-        mode: what is in force.
-        newest: the request as the station made it.
+        mode: the mode in force.
+        newest: the newest request of the station.
         owner: its gate is open.
-        operational: the agreed timers (r, rte, rwd, rka), by which the station will be heard again.
-        services: what services keep of the VSI, by name; each knows how to read its own.
-        inherited: addresses that the station before told.
-        left: the VSI has moved away and the station may not know yet.
+        operational: the agreed timers (r, rte, rwd, rka), which bound the time until the next keep-alive.
+        services: state of services for the VSI, by name; each service decodes its own.
+        inherited: addresses from the previous station.
+        left: the VSI has moved away, and the station may not have acknowledged it.
         announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
     """
 
@@ -84,7 +84,7 @@ class AttachmentRecord:
             self.manager_id.octets,
             int(self.newest.MODE),
             self.newest.encode()[_TLV_HEADER:],
-            [str(one) for one in self.told],
+            [str(address) for address in self.told],
             self.name,
             self.owner,
             self.left,
@@ -97,9 +97,9 @@ class AttachmentRecord:
         return encoded
 
     def _more(self) -> dict[str, object]:
-        """What most records do not have."""
+        """Optional fields, which most records do not have."""
         more: dict[str, object] = {"announced": True} if self.announced else {}
-        return {**more, **({"inherited": [str(one) for one in self.inherited]} if self.inherited else {})}
+        return {**more, **({"inherited": [str(address) for address in self.inherited]} if self.inherited else {})}
 
     @classmethod
     def decode(cls, data: bytes) -> AttachmentRecord:
@@ -158,8 +158,8 @@ def _pack_program(program: ProgramRecord) -> list[object]:
         program.epoch,
         binding.vsi_index,
         binding.generation,
-        [list(one) for one in binding.bindings],
-        [str(one) for one in binding.addresses],
+        [list(pair) for pair in binding.bindings],
+        [str(address) for address in binding.addresses],
         list(program.pages),
     ]
 
@@ -169,7 +169,7 @@ def _unpack_program(fields: list[Any]) -> ProgramRecord:
     binding = VsiBinding(
         index,
         generation,
-        tuple(Binding(*one) for one in bindings),
+        tuple(Binding(*pair) for pair in bindings),
         tuple(map(ip_address, addresses)),
     )
     return ProgramRecord(VsiTypeKey(*key), digest, epoch, binding, tuple(pages))

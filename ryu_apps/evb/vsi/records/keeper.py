@@ -1,4 +1,4 @@
-"""Which records the store holds: writes those of granted attachments, remembers what it would not let go of."""
+"""Records of granted attachments: the changes that write and delete them, and deletions to repeat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
 from ryu_apps.evb.wire.vdp import VdpMode
 
-#: The service whose state is what a VSI listens to.
+#: The service whose state is the group memberships of a VSI.
 MULTICAST = "multicast"
 
 Pages = Callable[[Vsi], tuple[int | None, ...]]
@@ -19,16 +19,16 @@ Documents = Callable[[Attachment], RecordChanges]
 
 
 def record_key(attachment: Attachment) -> str:
-    """Where the store keeps an attachment."""
+    """Key of the record of an attachment."""
     return f"vsi/{attachment.text}@{attachment.port}"
 
 
 class RecordKeeper:
-    """Turns what is in force into changes for the store.
+    """Builder of the changes of the store from the state in force.
 
     Args:
-        pages: the flood pages that the gate of a VSI is on.
-        documents: what else has to be in the store with the record of an attachment, and is not.
+        pages: the flood pages of a VSI's gate.
+        documents: further records that the record of an attachment refers to, and that the store does not have.
     """
 
     def __init__(self, pages: Pages, documents: Documents) -> None:
@@ -37,7 +37,7 @@ class RecordKeeper:
         self._undeleted: set[str] = set()
 
     def grant(self, granted: Mapping[Attachment, VdpMode | None]) -> RecordChanges:
-        """What writes the mode in force for some attachments; a mode of None deletes."""
+        """Return the changes that write the mode in force of some attachments; a mode of None deletes."""
         changes: RecordChanges = {}
         for attachment, mode in granted.items():
             key = record_key(attachment)
@@ -48,15 +48,15 @@ class RecordKeeper:
         return changes
 
     def drop(self, keys: frozenset[str]) -> RecordChanges:
-        """What deletes some records."""
+        """Return the changes that delete some records."""
         return dict.fromkeys(keys)
 
     def not_dropped(self, keys: frozenset[str]) -> None:
-        """The store would not delete these."""
+        """Record that the store has failed to delete these."""
         self._undeleted |= keys
 
     def take_undeleted(self) -> frozenset[str]:
-        """What still has to be deleted; the caller tries again."""
+        """Return and clear the keys that still have to be deleted; the caller tries again."""
         keys, self._undeleted = frozenset(self._undeleted), set()
         return keys
 

@@ -1,4 +1,4 @@
-"""The accounts of all VSIs: which is whose, how long they are remembered, and their records."""
+"""Accounts of all VSIs: lookup, retention and records."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.statistics.totals import Account, decode, encode
 
-#: What the keys of the records begin with.
+#: Prefix of the keys of the records.
 PREFIX = "statistics/"
 
 
 class Accounts:
-    """One for each VSI, or for each of its ports if the NMS carries its totals; those that began first come first."""
+    """Accounts, one for each VSI, or for each of its ports if the NMS carries its totals; oldest first."""
 
     def __init__(self, retention: Retention = AN_HOUR) -> None:
         self._by_key: dict[str, Account] = {}
         self._retention = retention
-        #: Those without counters, in the order they lost them, and when that was seen.
+        #: Accounts without counters, in the order in which they lost them, and the time at which that was seen.
         self._left: dict[str, float | None] = {}
 
     def __iter__(self) -> Iterator[Account]:
         return iter(self._by_key.values())
 
     def of(self, vsi: str | None) -> list[Account]:
-        """Those of a VSI, or all."""
+        """Return the accounts of a VSI, or all."""
         return [account for account in self if vsi in (None, account.vsi)]
 
     def open(self, attachment: Attachment, vsi_type: VsiType) -> Account:
-        """The account that a VSI has at a port, which is now its newest."""
+        """Return the account of a VSI at a port and make it the VSI's newest."""
         wanted = statistics_of(vsi_type)
         assert wanted is not None
         port = attachment.port if wanted.extraction is ExtractionText.NMS else None
@@ -44,26 +44,26 @@ class Accounts:
         return account
 
     def left(self, account: Account) -> None:
-        """Nothing counts for an account any more."""
+        """Record that an account has no counters any more."""
         key = _key(account)
         self._left.pop(key, None)
         self._left[key] = None
 
     @property
     def unsettled(self) -> bool:
-        """Whether :meth:`expire` has to learn of accounts that were left."""
+        """True if an account lost its counters since :meth:`expire`, which has yet to start its retention."""
         return None in self._left.values()
 
     @property
     def deadline(self) -> float | None:
-        """When the first of those that were left is forgotten; None: none was, or that has to be settled first."""
+        """Time at which the first retention ends; None: there is none, or :meth:`expire` has to start it first."""
         first = next(iter(self._left.values()), None)
         return None if first is None else first + self._retention.secs
 
     def expire(self, now: float) -> dict[str, bytes | None]:
-        """Forget those that were left for too long, or before too many others; what deletes their records.
+        """Remove accounts whose retention has ended, and the oldest beyond the limit; returns the deletions of records.
 
-        Those of ports go at once: what is counted there later would be added to what the NMS knows of before.
+        Accounts of ports go at once: what is counted there later would be added twice, since the NMS has the old total.
         """
         idle = {key: when for key, when in self._left.items() if not self._by_key[key].tallies}
         self._left = {key: now if when is None else when for key, when in idle.items()}
@@ -74,7 +74,7 @@ class Accounts:
         return dict.fromkeys(over)
 
     def changed(self) -> list[Account]:
-        """Those whose record is not what they are."""
+        """Return the accounts that differ from their records."""
         return [account for account in self if account.changed]
 
     def _is_over(self, key: str, now: float) -> bool:
@@ -82,7 +82,7 @@ class Accounts:
         return self._by_key[key].port is not None or when is None or when + self._retention.secs <= now
 
     def write(self, accounts: Collection[Account]) -> dict[str, bytes | None]:
-        """The records of some accounts."""
+        """Return the changes that write some accounts."""
         changes: dict[str, bytes | None] = {}
         for account in accounts:
             changes[_key(account)] = encode(account)
@@ -90,16 +90,16 @@ class Accounts:
         return changes
 
     def restore(self, records: Mapping[str, bytes]) -> list[LogEvent]:
-        """Take up what an earlier life has written."""
-        told = []
+        """Restore the accounts from their records; returns an event for each record that cannot be read."""
+        failures = []
         for key, data in records.items():
             try:
                 self._by_key[key] = decode(data)
             except RecordError as error:
-                told.append(LogEvent("statistics.not_restored", detail={"record": key, "reason": str(error)}))
-        return told
+                failures.append(LogEvent("statistics.not_restored", detail={"record": key, "reason": str(error)}))
+        return failures
 
 
 def _key(account: Account) -> str:
-    """Where the store keeps an account."""
+    """Key of the record of an account."""
     return PREFIX + account.vsi + ("" if account.port is None else f"@{account.port}")

@@ -1,9 +1,9 @@
-"""Which counters count for which VSI, when they are read, and when they may go.
+"""Counters of VSIs: assignment to accounts, reading and removal.
 
-A program's counters are in its switch before its gate opens.  When its body is swept they stay a little
-longer: a switch goes on with what it has cached after it has confirmed a change, and what went by then is
-counted too.  They go when no rule refers to them any more, they have been read once more, and the total is
-in the store; so a controller that dies loses nothing that a switch has counted.
+A program's counters are in its switch before its gate opens.  When its body is removed they stay a little longer:
+Open vSwitch uses cached flows for a while after it has confirmed a change, and counts their frames too.  Counters are
+removed when no rule refers to them any more, they have been read once more, and the total is in the store.  So a crash
+of the controller loses nothing that a switch has counted.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from ryu_apps.evb.vsi.statistics.accounts import Accounts
 from ryu_apps.evb.vsi.statistics.totals import Account, AccountKey, CounterReading, CounterValue, Tally
 from ryu_apps.evb.vsi.steps import LifecycleOutput
 
-#: Questions that the counters of a retired program have to answer: the second one is asked an interval later.
+#: Readings of the counters of a retired program until they are removed: the second one is an interval later.
 _LAST_LOOKS = 2
-#: Counters that are asked for one by one; for more of them a switch is asked for all it has.
+#: Counters that are read one by one; for more of them the switch is asked for all.
 _FEW = 16
-#: Seconds after which totals are written that have changed.  A controller that restarts goes on from what the
-#: switches show, so what a crash costs is only what a switch has counted that ends with it.
+#: Seconds after which changed totals are written.  A controller that restarts continues from the counters of the
+#: switches, so a crash loses only the counters of a switch that ends at the same time.
 SAVE_INTERVAL = 10.0
 
 
 class CounterQuery(NamedTuple):
-    """What a switch has been asked.
+    """A pending read of counters of a switch.
 
     Attributes:
-        tallies: whose counters; None: all there are.
-        told: the port whose VSI it is extracted from; None: nobody has to be told.
+        tallies: the counters to read; None: all.
+        extracted_from: port of the VSI whose counters are extracted, for an event; None: no event.
     """
 
     tallies: tuple[Tally, ...] | None
-    told: PortId | None
+    extracted_from: PortId | None
 
 
 class CounterReader:
-    """The statistics of one bridge.
+    """Statistics of one bridge.
 
     Attributes:
-        accounts: what has come together for each VSI.
-        open: questions that switches still owe an answer to, by their tokens.
+        accounts: counts of each VSI.
+        open: pending reads, by their tokens.
     """
 
     def __init__(self, desk: PendingChanges, retention: Retention = AN_HOUR) -> None:
@@ -62,9 +62,9 @@ class CounterReader:
         self._settling: dict[int, tuple[list[Tally], list[Account]]] = {}
         self._saved = 0.0
 
-    # --- what the lifecycle says ---
+    # --- notifications of the lifecycle ---
     def staged(self, attachment: Attachment, program: Installation) -> None:
-        """A program is on its way into its switch, or has been taken up from an earlier life."""
+        """Open an account for a program that is being staged or was restored."""
         vsi_type, binding = program.vsi_type, program.binding
         if not statistics_of(vsi_type):
             return
@@ -74,9 +74,10 @@ class CounterReader:
         if tally is None or tally.generation != binding.generation or tally not in account.tallies:
             self._forget(place)
             keys = {
-                one.slot: AccountKey(vsi_type.key, one.direction, one.number, one.passed) for one in entries(vsi_type)
+                entry.slot: AccountKey(vsi_type.key, entry.direction, entry.number, entry.passed)
+                for entry in entries(vsi_type)
             }
-            # One that a gate has led to already comes from an earlier life, which has written nothing of it.
+            # A program whose gate was open already was restored, and its counters are not in the record.
             tally = Tally(*place, binding.generation, keys, read=not program.opened)
             account.tallies.append(tally)
             self._at[place] = account, tally
@@ -84,10 +85,10 @@ class CounterReader:
         account.become(vsi_type.key)
 
     def retired(self, attachment: Attachment, program: Installation) -> tuple[int, ...]:
-        """The body of a program is about to be swept.
+        """Retire the counters of a program whose body is about to be removed.
 
         Returns:
-            The counters that may go with it: those of a program that no frame has ever reached.
+            The counters to remove with the body: those of a program whose gate was never open.
         """
         place = attachment.port.dpid, program.binding.vsi_index
         found = self._at.get(place)
@@ -102,7 +103,7 @@ class CounterReader:
         return ()
 
     def suspended(self, attachment: Attachment) -> None:
-        """The VM does not run at the source any more."""
+        """Read the counters of a VM that has stopped at the source."""
         program = attachment.vsi.gate_program
         if attachment.vsi.owner is not attachment or program is None:
             return
@@ -110,19 +111,19 @@ class CounterReader:
         if found is not None and STATISTICS.trigger(program.vsi_type) is Trigger.DUAL:
             self._ask(attachment.port.dpid, (found[1],), attachment.port)
 
-    # --- what the engine says ---
+    # --- calls of the engine ---
     @property
     def wanted(self) -> bool:
-        """Whether anybody has statistics, or has had some that are not written or settled yet."""
+        """True if a VSI has statistics, or has had some that are not written or expired yet."""
         return bool(self._at) or self.accounts.unsettled or bool(self.accounts.changed())
 
     def kept(self, dpid: int) -> frozenset[int]:
-        """Counters of a switch that stay although no program needs them."""
+        """Counters of a switch that stay, also those of retired programs."""
         there = (tally for (where, _), (_, tally) in self._at.items() if where == dpid)
-        return frozenset(one for tally in there for one in _ids(tally))
+        return frozenset(counter for tally in there for counter in _ids(tally))
 
     def poll(self, now: float) -> list[LifecycleOutput]:
-        """Ask all switches for all counters; write what has changed if it is time, forget what is gone for too long."""
+        """Read all counters of all switches, write changed accounts if it is time, and remove expired ones."""
         for dpid in dict.fromkeys(dpid for dpid, _ in self._at):
             self._ask(dpid, None, None)
         if now >= self._saved + SAVE_INTERVAL:
@@ -131,31 +132,31 @@ class CounterReader:
         return self.expire(now)
 
     def expire(self, now: float) -> list[LifecycleOutput]:
-        """Forget what was counted of VSIs that are gone for too long."""
+        """Remove the accounts of VSIs that have been gone for too long."""
         if gone := self.accounts.expire(now):
             self._desk.say(Save(self._desk.next_token(), gone))
         return self._desk.take()
 
     def away(self, dpid: int) -> list[LifecycleOutput]:
-        """A switch has gone, perhaps with all its counters: write what it has told."""
+        """Write the accounts of a switch that has disconnected: its counters may be lost."""
         self._save([], [account for (where, _), (account, _) in self._at.items() if where == dpid and account.changed])
         return self._desk.take()
 
     def returned(self, dpid: int, meters: frozenset[int] | None) -> list[LifecycleOutput]:
-        """A switch is there, with these meters (None: it does not say); the other counters will begin anew."""
+        """Reset the readings of counters that a returned switch does not have; ``meters`` None: not reported."""
         anew: dict[Account, None] = {}
         for (where, _), (account, tally) in self._at.items():
             if where != dpid or meters is None:
                 continue
-            for slot in [one for one in tally.last if counter_id(one, tally.vsi_index) not in meters]:
+            for slot in [known for known in tally.last if counter_id(known, tally.vsi_index) not in meters]:
                 del tally.last[slot]
                 anew[account] = None
-        # At once: after a crash nobody could tell the new counters from those that the record is about.
+        # At once: after a crash the new counters could not be distinguished from those of the record.
         self._save([], list(anew))
         return self._desk.take()
 
     def ask(self, vsi: str | None) -> list[LifecycleOutput]:
-        """Ask for the counters of one VSI, or of all, now."""
+        """Read the counters of one VSI, or of all, now."""
         tallies = [tally for account in self.accounts.of(vsi) for tally in account.tallies]
         for dpid in dict.fromkeys(tally.dpid for tally in tallies):
             there = None if vsi is None else tuple(tally for tally in tallies if tally.dpid == dpid)
@@ -163,7 +164,7 @@ class CounterReader:
         return self._desk.take()
 
     def shown(self, named: Callable[[str], Vsi | None]) -> list[Account]:
-        """One account of each VSI: that of its gate, or the newest; none that an earlier life knew more of."""
+        """Return one account of each VSI: that of its gate, or the newest; none that is not complete."""
         newest = {account.vsi: account for account in self.accounts}
         for text in newest:
             vsi = named(text)
@@ -171,50 +172,50 @@ class CounterReader:
         return [account for account in newest.values() if account.complete]
 
     def account_in_force(self, vsi: Vsi) -> Account | None:
-        """The account that a VSI's gate leads to; None: its gate is shut, or its type has no statistics."""
+        """Return the account of a VSI's gate; None: the gate is closed, or its type has no statistics."""
         if vsi.owner is None or vsi.gate_program is None:
             return None
         found = self._at.get((vsi.owner.port.dpid, vsi.gate_program.binding.vsi_index))
         return None if found is None else found[0]
 
     def populate(self, vsi: Vsi | None, base: Mapping[Direction, CounterValue]) -> None:
-        """The NMS says what had been counted before the VSI came to where it is."""
+        """Set the counts from before the VSI came to its port, as given by the NMS."""
         account = self.account_in_force(vsi) if vsi is not None else None
         if account is not None:
             account.base = dict(base)
             account.changed = True
 
     def read(self, dpid: int, token: int, counts: Iterable[MeterCount], now: float) -> list[LifecycleOutput]:
-        """A switch has answered."""
+        """Process the answer to a read of counters."""
         if token not in self.open:
             return []
-        question = self.open.pop(token)
+        query = self.open.pop(token)
         touched: dict[Tally, Account] = {}
-        for one in counts:
-            slot, index = parse_counter(one.meter_id) or (0, 0)
+        for count in counts:
+            slot, index = parse_counter(count.meter_id) or (0, 0)
             account, tally = self._at.get((dpid, index), (None, None))
             if account is not None and tally is not None:
-                tally.rules = one.rules if tally not in touched else tally.rules + one.rules
-                account.take(tally, slot, CounterReading(CounterValue(one.packets, one.octets), one.age))
+                tally.rules = count.rules if tally not in touched else tally.rules + count.rules
+                account.take(tally, slot, CounterReading(CounterValue(count.packets, count.octets), count.age))
                 account.read = now
                 touched[tally] = account
-        self._tell(question.told, touched)
-        gone = self._told_their_last(dpid, touched) if question.tallies is None else {}
+        self._log_extraction(query.extracted_from, touched)
+        gone = self._remove_retired(dpid, touched) if query.tallies is None else {}
         at_once = [account for tally, account in touched.items() if tally.retired is not None and account.changed]
         if gone or at_once:
             self._save(list(gone), list(dict.fromkeys([*at_once, *gone.values()])))
         return self.expire(now) if gone else self._desk.take()
 
     def lost(self, token: int) -> bool:
-        """A switch will not answer a question; whether it was one of these."""
+        """Remove a read that the switch will not answer; returns False if it was none of these."""
         return self.open.pop(token, None) is not None
 
     # --- records ---
     def saved(self, token: int, failure: str | None = None) -> list[LifecycleOutput] | None:
-        """The store has written, or cannot: either way counters that were read to the end may go.
+        """Process the confirmation or failure of a writing: either way retired counters are removed.
 
         Returns:
-            What is to be done; None: that was no writing of these.
+            The outputs; None: the token is none of these.
         """
         if token not in self._settling:
             return None
@@ -228,37 +229,37 @@ class CounterReader:
         return self._desk.take()
 
     def restore(self, records: Mapping[str, bytes], switches: Container[int]) -> list[LogEvent]:
-        """Take up what an earlier life has counted in these switches.
+        """Restore the accounts and their counters in these switches.
 
-        What nobody resumes is read once more, and goes.
+        Counters whose program is not restored are read once more and removed.
         """
-        told = self.accounts.restore(records)
+        failures = self.accounts.restore(records)
         for account in self.accounts:
             account.tallies = [tally for tally in account.tallies if tally.dpid in switches]
             self._left(account)
             for tally in account.tallies:
                 self._at[tally.dpid, tally.vsi_index] = account, tally
-        return told
+        return failures
 
     # --- inside ---
-    def _ask(self, dpid: int, tallies: tuple[Tally, ...] | None, told: PortId | None) -> None:
+    def _ask(self, dpid: int, tallies: tuple[Tally, ...] | None, extracted_from: PortId | None) -> None:
         if dpid not in self._desk.up:
             return
-        asked = tuple(one for tally in tallies or () for one in _ids(tally))
+        asked = tuple(counter for tally in tallies or () for counter in _ids(tally))
         token = self._desk.next_token()
         self._desk.say(ReadMeters(dpid, token, asked if len(asked) <= _FEW else ()))
-        self.open[token] = CounterQuery(tallies, told)
+        self.open[token] = CounterQuery(tallies, extracted_from)
 
-    def _tell(self, port: PortId | None, touched: Mapping[Tally, Account]) -> None:
-        """What was extracted at the source is part of the story of the migration."""
+    def _log_extraction(self, port: PortId | None, touched: Mapping[Tally, Account]) -> None:
+        """Emit the totals extracted at the source, for the log of the migration."""
         if port is None:
             return
         for account in dict.fromkeys(touched.values()):
-            totals = {one.name.lower(): account.total(one)._asdict() for one in DIRECTIONS}
+            totals = {direction.name.lower(): account.total(direction)._asdict() for direction in DIRECTIONS}
             self._desk.say(LogEvent("statistics.extracted", port, port.dpid, account.vsi, {**totals}))
 
-    def _told_their_last(self, dpid: int, touched: Mapping[Tally, Account]) -> dict[Tally, Account]:
-        """All counters of a switch have been read: whose may go, since no rule leads to them any more."""
+    def _remove_retired(self, dpid: int, touched: Mapping[Tally, Account]) -> dict[Tally, Account]:
+        """Remove the counters of retired programs that no rule of the switch refers to any more; all were just read."""
         gone: dict[Tally, Account] = {}
         for place, (account, tally) in list(self._at.items()):
             if tally.dpid != dpid or tally.retired is None:

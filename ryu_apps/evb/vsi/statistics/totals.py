@@ -1,8 +1,8 @@
-"""What a VSI has sent and received in all, whichever switches counted it: the arithmetic, and the record.
+"""Totals of what a VSI has sent and received, summed over switches: the arithmetic and the record.
 
-A reading of a counter adds what has come since the last one.  A counter that has begun anew meanwhile
-(its switch has restarted) is younger than it was or shows less, and then all it shows is new.  So a total never
-falls, and no frame is added twice.
+A reading of a counter adds the difference to the last one.  A counter that was reset meanwhile (its switch has
+restarted) is younger than it was or shows less; then its whole value is added.  So a total never falls, and no frame
+is added twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ryu_apps.evb.pipeline.tables import GUARDED, Direction
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.records.attachment import RecordError
 
-#: Version of the layout of a record; a reader refuses what it does not know.
+#: Version of the layout of a record; a reader refuses any other.
 SCHEMA = 1
 
 
@@ -29,31 +29,31 @@ class CounterValue(NamedTuple):
     octets: int = 0
 
     def plus(self, other: CounterValue) -> CounterValue:
-        """Both together."""
+        """Return the sum."""
         return CounterValue(self.packets + other.packets, self.octets + other.octets)
 
 
 class CounterReading(NamedTuple):
-    """What a counter showed, and its age in seconds at that moment."""
+    """Value of a counter, and its age in seconds at that time."""
 
     shown: CounterValue
     age: float
 
 
 def since(last: CounterReading | None, now: CounterReading) -> CounterValue:
-    """What has been counted between two readings of a counter."""
+    """Difference of two readings of a counter."""
     if last is None or now.age < last.age or now.shown.packets < last.shown.packets:
         return now.shown
     return CounterValue(now.shown.packets - last.shown.packets, max(0, now.shown.octets - last.shown.octets))
 
 
 class AccountKey(NamedTuple):
-    """What is counted apart.
+    """Key of a separate count.
 
     Attributes:
-        type: whose rules are numbered; None: of types that the VSI had before.
+        type: type whose rules are numbered; None: types that the VSI had before.
         number: as in ``services.statistics.entries``.
-        passed: the frames went on; or else they were refused.
+        passed: the frames passed; otherwise they were denied.
     """
 
     type: VsiTypeKey | None
@@ -64,14 +64,14 @@ class AccountKey(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Tally:
-    """The counters of one program in one switch.
+    """Counters of one program in one switch.
 
     Attributes:
-        keys: slot -> what its counter is about.
+        keys: slot -> key of its counter.
         last: slot -> its newest reading.
-        rules: how many refer to its counters, as the switch has it.
-        retired: its body goes; how many times it has been asked for since (None: it stays).
-        read: in this life of the bridge, or it has nothing to show from an earlier one.
+        rules: number of rules that refer to its counters, as reported by the switch.
+        retired: number of readings since its body was removed (None: it stays).
+        read: it was read since the controller started, or did not exist before.
     """
 
     dpid: int
@@ -86,17 +86,17 @@ class Tally:
 
 @dataclass(eq=False, slots=True)
 class Account:
-    """What has come together for one VSI.
+    """Counts of one VSI.
 
     Attributes:
         vsi: canonical text.
-        port: where, if somebody else takes the totals from port to port; None: wherever it is.
-        type: the newest one it has had.
-        counts: what has been counted, apart.
-        base: what the NMS says had been counted before.
+        port: its port, if the NMS carries the totals from port to port; None: all ports.
+        type: the newest type of the VSI.
+        counts: the separate counts.
+        base: earlier counts, as set by the NMS.
         tallies: the programs that count for it.
-        read: when the newest reading came in, monotonic seconds.
-        changed: since it was last written.
+        read: time of the newest reading, monotonic seconds.
+        changed: it differs from its record.
     """
 
     vsi: str
@@ -109,7 +109,7 @@ class Account:
     changed: bool = False
 
     def take(self, tally: Tally, slot: int, reading: CounterReading) -> None:
-        """Take a reading of one of its counters."""
+        """Add a reading of one of its counters."""
         key = tally.keys.get(slot)
         if key is None:
             return
@@ -122,35 +122,35 @@ class Account:
 
     @property
     def complete(self) -> bool:
-        """Whether it is all that has ever been shown: an earlier life may have read more than it has written.
+        """True if no earlier total can exceed this one: before a restart, more may have been shown than was written.
 
-        What is read of retired counters is written at once.
+        Readings of retired counters are written at once.
         """
         return all(tally.read or tally.retired is not None for tally in self.tallies)
 
     def total(self, direction: Direction) -> CounterValue:
-        """What went on, base included."""
+        """Return the frames that passed, base included."""
         return self._sum(direction, True).plus(self.base.get(direction, CounterValue()))
 
     def refused(self, direction: Direction) -> CounterValue:
-        """What the ACL has refused."""
+        """Return the frames that the ACL denied."""
         return self._sum(direction, False)
 
     def guarded(self, direction: Direction) -> CounterValue:
-        """What guards have dropped."""
+        """Return the frames that guards dropped."""
         return _sum(count for key, count in self.counts.items() if _is_guarded(key) and key.direction is direction)
 
     def earlier(self, direction: Direction, passed: bool = True) -> CounterValue:
-        """The part of it that rules of other types have counted."""
+        """Return the part that rules of earlier types have counted."""
         return _sum(
             count for key, count in self.counts.items() if _is(key, direction, passed) and key.type != self.type
         )
 
     def become(self, new: VsiTypeKey) -> None:
-        """The VSI has a program of this type; rules of types that nobody needs any more are not told apart."""
+        """Change the type; counts of types without a program are folded into one."""
         self.type = new
         needed = {new, *(key.type for tally in self.tallies for key in tally.keys.values())}
-        for key in [one for one in self.counts if one.type is not None and one.type not in needed]:
+        for key in [key for key in self.counts if key.type is not None and key.type not in needed]:
             folded = AccountKey(None, key.direction, GUARDED if _is_guarded(key) else 0, key.passed)
             self.counts[folded] = self.counts.get(folded, CounterValue()).plus(self.counts.pop(key))
 
@@ -175,7 +175,7 @@ def _sum(counts: Iterable[CounterValue]) -> CounterValue:
 
 # --- the record -----------------------------------------------------------------------------------
 def encode(account: Account) -> bytes:
-    """An account as msgpack: totals and the readings they come from, so that neither is of use alone."""
+    """Encode an account as msgpack: totals together with the readings they come from."""
     encoded = msgpack.packb(
         [
             SCHEMA,
@@ -192,7 +192,7 @@ def encode(account: Account) -> bytes:
 
 
 def decode(data: bytes) -> Account:
-    """Read a record.  Its programs count as retired until somebody takes them up.
+    """Decode a record.  Its programs count as retired until they are staged again.
 
     Raises:
         RecordError: damaged, or of another schema.
@@ -215,7 +215,7 @@ def _account(
         VsiTypeKey(*key),
         {_unpack(packed): CounterValue(packets, octets) for packed, packets, octets in counts},
         {Direction(direction): CounterValue(packets, octets) for direction, packets, octets in base},
-        [_unpack_tally(*one) for one in tallies],
+        [_unpack_tally(*tally) for tally in tallies],
     )
 
 
@@ -230,7 +230,7 @@ def _unpack(fields: list[Any]) -> AccountKey:
 
 def _pack_tally(tally: Tally) -> list[object]:
     keys = [[slot, _pack(key)] for slot, key in tally.keys.items()]
-    last = [[slot, *one.shown, one.age] for slot, one in tally.last.items()]
+    last = [[slot, *reading.shown, reading.age] for slot, reading in tally.last.items()]
     return [tally.dpid, tally.vsi_index, tally.generation, keys, last]
 
 

@@ -1,4 +1,4 @@
-"""Whose a MAC or IP address is, so that a VSI cannot have it: questions about what is configured and who is where."""
+"""Owners of MAC and IP addresses: configured end systems, load balancers, bridge ports, stations and other VSIs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.wire.ip import IpAddress
 
-#: First addresses of blocks that routers share among themselves, how many bits number them, and whose they are:
+#: First addresses of blocks of virtual routers, the number of bits that vary, and the protocol:
 #: RFC 5798 7.3 (CARP has the same); Cisco's HSRP, HSRP version 2, HSRP for IPv6 and GLBP.
 _VIRTUAL_ROUTERS = (
     (0x00005E000100, 8, "VRRP"),
@@ -21,12 +21,12 @@ _VIRTUAL_ROUTERS = (
 )
 
 
-class Belongings:
-    """Who has what besides the VSI that asks for it.
+class AddressOwners:
+    """Lookup of the owner of an address other than the VSI that requests it.
 
     Args:
         bridge: addresses of the bridge's own ports, 48 bits.
-        station_elsewhere: whether a MAC address is that of the station of another port than the attachment's.
+        station_elsewhere: True for a MAC address of the station of another port than the attachment's.
     """
 
     def __init__(
@@ -41,11 +41,13 @@ class Belongings:
         self._bridge = bridge
         self._station_elsewhere = station_elsewhere
         hosts = [one for port in fabric.ports(Role.HOST) if (one := fabric.interface(port))]
-        self._host_macs = frozenset(mac for one in hosts for mac in one.macs)
-        self._configured = {(vid, address): one.name for one in hosts for vid in one.vids for address in one.addresses}
+        self._host_macs = frozenset(mac for host in hosts for mac in host.macs)
+        self._configured = {
+            (vid, address): host.name for host in hosts for vid in host.vids for address in host.addresses
+        }
 
     def binding(self, attachment: Attachment, binding: Binding) -> str | None:
-        """Who has this (VID, MAC), None if it is free or the VSI's own."""
+        """Return the owner of a (VID, MAC), None if it is free or the VSI's own."""
         mac = binding.mac
         if mac is not None and (owner := self._mac(attachment, mac)):
             return owner
@@ -53,7 +55,7 @@ class Belongings:
         return other.text if other else None
 
     def address(self, attachment: Attachment, macs: Container[int | None], vid: int, address: IpAddress) -> str | None:
-        """Who has this IP address in this VLAN, None if it is free or the VSI's own, whose MAC addresses are given."""
+        """Return the owner of an IP address in a VLAN, None if it is free or the VSI's own (``macs``)."""
         if host := self._configured.get((vid, address)):
             return f"the end system {host}"
         for balancer in self._balancers:
@@ -72,7 +74,7 @@ class Belongings:
             return "a configured end system"
         if mac in self._bridge:
             return "a port of the bridge"
-        if balancer := next((one for one in self._balancers if one.mac == mac), None):
+        if balancer := next((balancer for balancer in self._balancers if balancer.mac == mac), None):
             return f"the load balancer {balancer.name}"
         for first, bits, protocol in _VIRTUAL_ROUTERS:
             if mac >> bits == first >> bits:
