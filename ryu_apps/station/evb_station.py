@@ -1,7 +1,7 @@
-"""EVB agreement, station side (802.1Q clause 40): for the emulator and for tests of the bridge.
+"""EVB agreement, station side (802.1Q clause 40).
 
-As lldpad it advertises what is in force and not only its proposal, so that a bridge is tried with
-a neighbour that echoes its numbers.
+Like lldpad it advertises the timers in force, not only its proposal, so that bridges are tested with a
+neighbour that repeats their numbers.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class EvbStation(EvbPort):
     def __init__(self, timers: Timers, reflective_relay: bool = False, groups: bool = False) -> None:
         """
         Args:
-            timers: our proposal.
-            reflective_relay: whether to ask for it.
-            groups: whether VDP filter info with GroupIDs is understood.
+            timers: own proposal.
+            reflective_relay: request reflective relay.
+            groups: VDP filter info with GroupIDs is supported.
         """
         super().__init__(timers, groups)
         self._relay_wanted = reflective_relay

@@ -1,8 +1,8 @@
-"""An EVB station: the uplink of a hypervisor with all its VSIs, for the emulator and for tests.
+"""An EVB station: the uplink of a hypervisor with all its VSIs.
 
-Composes the station sides of EVB, ECP and VDP.  Behaves as lldpad does where it matters to a
-bridge: one association TLV an ECPDU, ECP numbers from 1 at each link up, every VSI asked anew then,
-no De-Associate when it stops, an ECPDU with the number of the last one is a repetition however late.
+Composes the station sides of EVB, ECP and VDP.  Behaves like lldpad in what a bridge can observe: one
+association TLV an ECPDU; ECP numbers from 1 at each link up, with new requests for all VSIs; no De-Associate at
+exit; an ECPDU with the number of the last one is a repetition at any later time.
 """
 
 from __future__ import annotations
@@ -47,19 +47,19 @@ __all__ = [
 ]
 
 STATION_GAP = 0.0
-"""Seconds between ECPDUs of a station: a bridge is expected to take them as they come."""
+"""Seconds between ECPDUs of a station: bridges must accept them without a gap."""
 
 
 @dataclass(frozen=True, slots=True)
 class VsiRequest:
-    """The hypervisor wants a VSI in the mode of an association TLV.
+    """A request of the hypervisor for a VSI, in the mode of an association TLV.
 
     Attributes:
-        association: the request; for a VSI that exists, status and (unless it differs from what
-            was asked first) filter are those it has.
-        manager_id: whose VSI type it is.
-        organizational: TLVs that go with every request of the VSI; taken from its first one.
-        suspended: say from now on that the VM does not run here (S bit).
+        association: the request; an existing VSI keeps its status and, unless this filter differs from the first
+            request's, its filter.
+        manager_id: VSI manager of the VSI type.
+        organizational: TLVs sent with every request of the VSI; taken from its first request.
+        suspended: set the S bit from now on: the VM does not run here.
     """
 
     association: Association
@@ -85,10 +85,10 @@ class _Vsi:
 
 
 class Station:
-    """One uplink; feed it what comes over the link and what the hypervisor wants.
+    """One uplink; feed it received frames and requests of the hypervisor.
 
     Attributes:
-        undecodable: ECPDUs whose payload made no sense.
+        undecodable: number of ECPDUs with an invalid payload.
     """
 
     __slots__ = ("_ecp", "_evb", "_gap", "_online", "_vsis", "undecodable")
@@ -98,9 +98,9 @@ class Station:
     ) -> None:
         """
         Args:
-            timers: the station's proposal.
-            reflective_relay: whether to ask for it.
-            groups: whether GroupIDs may be used.
+            timers: own proposal.
+            reflective_relay: request reflective relay.
+            groups: GroupIDs are supported.
             gap: seconds between own ECPDUs.
         """
         self._evb = EvbStation(timers, reflective_relay, groups)
@@ -112,26 +112,30 @@ class Station:
 
     @property
     def deadline(self) -> float | None:
-        """When to feed :class:`Tick`, None if nothing is awaited."""
+        """Time to feed :class:`Tick`, None if no timer runs."""
         vsis = (vsi.machine.deadline for vsi in self._vsis.values())
         return earliest(self._evb.deadline, self._ecp.deadline, *vsis)
 
     @property
     def associations(self) -> list[Association]:
-        """Every VSI as it was asked for last, VIDs filled in."""
+        """The last request of every VSI, with the VIDs that the bridge filled in."""
         return [vsi.machine.request for vsi in self._vsis.values()]
 
     @property
     def held(self) -> list[Association]:
-        """The VSIs that the bridge granted, in the mode in force."""
+        """The VSIs granted by the bridge, in the mode in force."""
         machines = [vsi.machine for vsi in self._vsis.values()]
-        return [one.request.as_mode(one.in_force, one.request.status) for one in machines if one.in_force]
+        return [
+            machine.request.as_mode(machine.in_force, machine.request.status)
+            for machine in machines
+            if machine.in_force
+        ]
 
     def feed(self, event: StationEvent, now: float) -> list[StationOutput]:
-        """Take one event.
+        """Process one event.
 
         Raises:
-            ProtocolError: the hypervisor asked for what the VSI's state forbids.
+            ProtocolError: a request of the hypervisor that the VSI's state forbids.
         """
         match event:
             case VsiRequest():
@@ -151,7 +155,7 @@ class Station:
     def _endpoint(self) -> EcpEndpoint:
         return EcpEndpoint(self._evb.operational, self._gap, duplicate_window=inf)
 
-    # --- the hypervisor's side ---
+    # --- towards the hypervisor ---
     def _ask(self, ask: VsiRequest, now: float) -> list[StationOutput]:
         key = _key(ask.manager_id, ask.association)
         vsi = self._vsis.get(key) or _Vsi(VsiStation(ask.association, self._evb.operational), ask)
@@ -161,11 +165,11 @@ class Station:
         outputs = vsi.machine.feed(wanted, now)
         self._vsis[key] = vsi
         if not self._online:
-            # Said again on Resume; until then there is nobody to say it to.
+            # Without a bridge the request is not sent; Resume repeats it.
             return self._settle(key, vsi.machine.feed(Suspend(), now), now)
         return self._settle(key, outputs, now)
 
-    # --- the link's side ---
+    # --- towards the bridge ---
     def _agreement(
         self, event: LinkUp | LinkDown | NeighbourHeard | Shutdown | Tick, now: float
     ) -> list[StationOutput]:
@@ -177,7 +181,7 @@ class Station:
                 case Agreed():
                     outputs += self._reconfigure(output, now)
                 case AgreementLost():
-                    # VDP goes on without LLDP, as lldpad's does; only the link stops it.
+                    # VDP continues without LLDP, as in lldpad; only link down suspends it.
                     pass
         return outputs
 
@@ -211,7 +215,7 @@ class Station:
                 case Deliver(payload):
                     carried += self._deliver(payload, now)
                 case Undelivered():
-                    # The response wait notices.
+                    # The response wait expires and ends the VSI.
                     pass
         return carried
 
@@ -251,13 +255,16 @@ class Station:
 
 
 def _means(asked: FilterInfo, held: FilterInfo) -> bool:
-    """Whether a filter asks for what is held: the same entries, null VIDs standing for those filled in."""
+    """True if a filter requests the held entries; a null VID stands for the one that the bridge filled in."""
     if (asked.format, len(asked.entries)) != (held.format, len(held.entries)):
         return False
     pairs = zip(asked.entries, held.entries, strict=True)
-    return all(one == other or (one.vid == NULL_VID and one.with_vid(other.vid) == other) for one, other in pairs)
+    return all(
+        entry == present or (entry.vid == NULL_VID and entry.with_vid(present.vid) == present)
+        for entry, present in pairs
+    )
 
 
 def _key(manager_id: ManagerId, association: Association) -> _Key:
-    """What identifies a VSI to a station: a new version of its type is a second VSI."""
+    """The fields that identify a VSI to a station: with another version of its type it is a second VSI."""
     return (manager_id, association.type_id, association.version, association.vsi_id)

@@ -1,11 +1,11 @@
-"""Station VDP machine (802.1Q clause 41): one VSI as its hypervisor sees it.
+"""Station VDP machine (802.1Q clause 41): one VSI of a hypervisor, without frames or clock.
 
-Asks, compares the answer entry by entry as lldpad does, repeats the request each reinit keep alive,
-and gives the VSI up when it is refused, left without an answer or told to.  Like lldpad it takes a
-*Keep* answer to an Associate for an association, whatever was in force before: a bridge that
-says Keep at the wrong moment is to be found out.
+Sends the request, compares the answer entry by entry as lldpad does, repeats the request each reinit keep
+alive, and ends the VSI at a refusal, without an answer, or at a De-Associate of the bridge.  Like lldpad it
+takes a *Keep* answer to an Associate for an association, whatever was in force before, so that tests detect a
+bridge that sends Keep at a wrong moment.
 
-Knows no frames and no clock; ``station`` puts many of these behind one uplink.
+``station`` has many of these machines behind one uplink.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ __all__ = [
 # --- events -------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class StationRequest:
-    """The hypervisor wants the VSI in this mode; modes may rise or stay until De-Associate.
+    """A request of the hypervisor for this mode; modes may rise or stay until De-Associate.
 
-    ``filter_info`` is another filter than before, None the same.  ``suspended``: the VM does not run
-    here any more, and its requests say so from now on (S bit).
+    ``filter_info`` is a changed filter, None for the same.  ``suspended``: the VM does not run here any more, and
+    requests have the S bit from now on.
     """
 
     mode: VdpMode
@@ -51,19 +51,19 @@ class StationRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResponseReceived:
-    """The bridge sent an association TLV with this VSI's identity."""
+    """An association TLV of the bridge with this VSI's identity."""
 
     association: Association
 
 
 @dataclass(frozen=True, slots=True)
 class Suspend:
-    """Nothing can be sent: the link is down or no bridge is known."""
+    """Requests cannot be sent: the link is down or no bridge is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """It can again; whatever stands is asked anew."""
+    """Requests can be sent again; the last one is repeated."""
 
 
 VdpStationEvent = StationRequest | ResponseReceived | Suspend | Resume | Tick
@@ -71,7 +71,7 @@ VdpStationEvent = StationRequest | ResponseReceived | Suspend | Resume | Tick
 
 # --- outputs ------------------------------------------------------------------------------------
 class RequestOutcome(Enum):
-    """What became of a request or of the VSI."""
+    """Result of a request, or end of the VSI."""
 
     GRANTED = "granted"
     KEPT = "refused, still associated"
@@ -84,20 +84,20 @@ class RequestOutcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Queue this request for the bridge now."""
+    """Send this request to the bridge."""
 
     association: Association
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Tell the hypervisor.
+    """A notice to the hypervisor.
 
     Attributes:
-        outcome: what happened.
-        mode: of the request that was answered, or in force when the VSI ended.
-        association: the VSI as it stands: VIDs filled in by the bridge, if it did.
-        status: the bridge's answer, None if there was none.
+        outcome: result.
+        mode: of the answered request, or in force when the VSI ended.
+        association: the VSI's request, with VIDs that the bridge filled in.
+        status: the bridge's answer, None without one.
     """
 
     outcome: RequestOutcome
@@ -111,7 +111,7 @@ VdpStationOutput = Send | Notice
 
 # --- the machine --------------------------------------------------------------------------------
 class VsiStationState(Enum):
-    """Where the VSI stands; the names are the rendered table's."""
+    """State of the VSI; the values appear in the rendered table."""
 
     NEW = "new"
     ASKING = "asking"
@@ -123,7 +123,7 @@ class VsiStationState(Enum):
 
 
 class VdpStationInput(Enum):
-    """What an event amounts to, after the guards; the names are the rendered table's."""
+    """Input of the table, selected by the guards; the values appear in the rendered table."""
 
     ASKED = "ask"
     FALLEN = "ask for a lower mode"
@@ -150,11 +150,11 @@ class VsiStation:
     """One VSI at one station.
 
     Attributes:
-        state: where it stands.
-        request: what was asked last and is repeated as keep-alive.
-        in_force: the mode granted last, None if none is.
-        operational: agreed timers; may be assigned, timers already running keep their time.
-        deadline: when to feed :class:`Tick`, None if nothing is awaited.
+        state: see :class:`VsiStationState`.
+        request: the last request, repeated as keep-alive.
+        in_force: the mode granted last, None without association.
+        operational: agreed timers; may be assigned, a running timer keeps its deadline.
+        deadline: time to feed :class:`Tick`, None if no timer runs.
     """
 
     __slots__ = ("deadline", "in_force", "operational", "request", "state")
@@ -162,7 +162,7 @@ class VsiStation:
     def __init__(self, association: Association, operational: Operational) -> None:
         """
         Args:
-            association: identity, filter and hints of the VSI; its mode does not matter.
+            association: identity, filter and hints of the VSI; its mode is not used.
             operational: timers to begin with.
         """
         self.state = _NEW
@@ -172,10 +172,10 @@ class VsiStation:
         self.deadline: float | None = None
 
     def feed(self, event: VdpStationEvent, now: float) -> list[VdpStationOutput]:
-        """Take one event.
+        """Process one event.
 
         Raises:
-            ProtocolError: asked while a request is not answered, or for a lower mode than is in force.
+            ProtocolError: a request while another is unanswered, or for a lower mode than is in force.
         """
         given = self._input(event, now)
         return [] if given is None else self.TABLE.step(self, given, event, now)
@@ -210,7 +210,7 @@ class VsiStation:
         return VdpStationInput.KEPT if keep and not heard.status.success else VdpStationInput.REFUSED
 
     def _answers(self, heard: Association) -> bool:
-        """A refusal may come as a De-Associate TLV; any other mode answers an older request."""
+        """True for an answer to the last request: its mode, or De-Associate, which may be a refusal of any mode."""
         awaited = (self.request.MODE, VdpMode.DEASSOCIATE)
         same_format = heard.filter_info.format == self.request.filter_info.format
         return self.state in _AWAITING and heard.MODE in awaited and same_format
@@ -229,14 +229,14 @@ class VsiStation:
             return None
         return VdpStationInput.DUE if self.state is _HELD else VdpStationInput.UNANSWERED
 
-    # --- actions: the table's verbs ---
+    # --- actions; the docstrings appear in the rendered table ---
     def _ask(self, ask: StationRequest, now: float) -> list[VdpStationOutput]:
         """Send the request, start the response wait."""
         self._asked(ask)
         return self._send(now)
 
     def _remember(self, ask: StationRequest, _: float) -> list[VdpStationOutput]:
-        """Remember the request."""
+        """Keep the request for Resume."""
         self._asked(ask)
         return []
 
@@ -245,7 +245,7 @@ class VsiStation:
         return self._send(now)
 
     def _hold(self, heard: ResponseReceived, now: float) -> list[VdpStationOutput]:
-        """Take over what the bridge filled in, tell, start the reinit keep alive."""
+        """Keep the values that the bridge filled in, notify the hypervisor, start the reinit keep alive."""
         self._take_over(heard, now)
         return [self._notice(RequestOutcome.GRANTED, heard)]
 
@@ -255,7 +255,7 @@ class VsiStation:
         return []
 
     def _hold_refused(self, heard: ResponseReceived, now: float) -> list[VdpStationOutput]:
-        """Tell, go on as associated, start the reinit keep alive."""
+        """Notify the hypervisor, continue as associated, start the reinit keep alive."""
         self._stay(now)
         return [self._notice(RequestOutcome.KEPT, heard)]
 
@@ -265,23 +265,23 @@ class VsiStation:
         return self._send(now)
 
     def _end_left(self, heard: ResponseReceived, _: float) -> list[VdpStationOutput]:
-        """Tell."""
+        """Notify the hypervisor."""
         return self._end(RequestOutcome.LEFT, heard)
 
     def _end_refused(self, heard: ResponseReceived, _: float) -> list[VdpStationOutput]:
-        """Tell."""
+        """Notify the hypervisor."""
         return self._end(RequestOutcome.REFUSED, heard)
 
     def _end_mismatched(self, heard: ResponseReceived, _: float) -> list[VdpStationOutput]:
-        """Tell."""
+        """Notify the hypervisor."""
         return self._end(RequestOutcome.MISMATCHED, heard)
 
     def _end_withdrawn(self, heard: ResponseReceived, _: float) -> list[VdpStationOutput]:
-        """Tell."""
+        """Notify the hypervisor."""
         return self._end(RequestOutcome.WITHDRAWN, heard)
 
     def _end_unanswered(self, _: Tick, __: float) -> list[VdpStationOutput]:
-        """Tell."""
+        """Notify the hypervisor."""
         return self._end(RequestOutcome.TIMED_OUT, None)
 
     def _wait(self, _: Suspend, __: float) -> list[VdpStationOutput]:
@@ -293,7 +293,7 @@ class VsiStation:
         """Nothing."""
         return []
 
-    # --- what actions share ---
+    # --- shared by actions ---
     def _asked(self, ask: StationRequest) -> None:
         status = self.request.status
         if ask.suspended and isinstance(status, RequestStatus):
@@ -366,7 +366,7 @@ class VsiStation:
             (_LEAVING, VdpStationInput.SUSPENDED): (_wait, _SUSPENDED),
             (_SUSPENDED, VdpStationInput.ASKED): (_remember, _SUSPENDED),
             (_SUSPENDED, VdpStationInput.LEFT): (_remember, _SUSPENDED),
-            # What was under way when the link went down may still come.
+            # A frame that was in flight when the link went down.
             (_SUSPENDED, VdpStationInput.STRAY): (_ignore, _SUSPENDED),
             (_SUSPENDED, VdpStationInput.WITHDRAWN): (_end_withdrawn, _ENDED),
             (_SUSPENDED, VdpStationInput.SUSPENDED): (_ignore, _SUSPENDED),
@@ -380,12 +380,12 @@ class VsiStation:
 
 
 def documented_rows() -> Iterator[DocumentedRow]:
-    """The machine's table in words, for the documentation."""
+    """Rows of the machine's table, for the documentation."""
     return VsiStation.TABLE.rows()
 
 
 def _acceptable(ours: FilterEntry, theirs: FilterEntry) -> bool:
-    """Whether the bridge's entry may stand for ours: it may fill in a null VID and a PCP without PS."""
+    """True if the bridge's entry is valid for the requested: it may fill in a null VID and a PCP without PS."""
     same_vid = ours.vid in (NULL_VID, theirs.vid)
     same_priority = not ours.ps or (ours.ps, ours.pcp) == (theirs.ps, theirs.pcp)
     return (ours.mac, ours.group) == (theirs.mac, theirs.group) and same_vid and same_priority

@@ -23,7 +23,7 @@ from ryu_apps.evb.protocol.ecp import (
 from ryu_apps.evb.protocol.ecp import EcpOutput as EcpOutput
 from ryu_apps.evb.protocol.evb import Advertise, Agreed, AgreementLost, EvbBridgePort, LinkDown, LinkUp, NeighbourHeard
 from ryu_apps.evb.protocol.outbox import Outbox
-from ryu_apps.evb.protocol.speaker import Speaker
+from ryu_apps.evb.protocol.station_address import StationAddress
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.topology.fabric import Interface, PortId
 from ryu_apps.evb.wire.ecp import Ecpdu
@@ -138,7 +138,7 @@ class BridgePort:
         self._deassociate_at: float | None = None
         self._mac = mac
         self._foreign = foreign
-        self._speaker = Speaker()
+        self._station_address = StationAddress()
         self._reported: dict[str, tuple[float, int]] = {}
         self.relay = False
         self.known: int | None = None
@@ -146,7 +146,7 @@ class BridgePort:
     @property
     def deadline(self) -> float | None:
         """Time at which to call :meth:`tick`, monotonic seconds."""
-        return earliest(self.evb.deadline, self.ecp.deadline, self._deassociate_at, self._speaker.deadline)
+        return earliest(self.evb.deadline, self.ecp.deadline, self._deassociate_at, self._station_address.deadline)
 
     @property
     def station(self) -> int | None:
@@ -155,20 +155,20 @@ class BridgePort:
 
     def remember(self, station: int) -> None:
         """Restore the address that was known before the controller was restarted."""
-        self._speaker.known = self.known = station
+        self._station_address.known = self.known = station
 
     def postpone(self, seconds: float) -> None:
         """Extend the deadlines by a time in which no frame of the station could arrive."""
         self.evb.postpone(seconds)
         self.ecp.postpone(seconds)
-        self._speaker.postpone(seconds)
+        self._station_address.postpone(seconds)
 
     def unheard(self, now: float) -> list[PortOutput]:
         """Handle the loss of the channel to the switch.
 
         The switch goes on forwarding: VMs behind one uplink stay connected, and the station keeps its port.
         """
-        self._speaker.down(channel=True)
+        self._station_address.down(channel=True)
         relay = self.relay
         said = self._link(LinkDown("switch disconnected"), now)
         self.relay = relay
@@ -180,9 +180,9 @@ class BridgePort:
         De-Associates are kept, since the station does not ask about a VSI that has ended.
         """
         if up:
-            self._speaker.up(now)
+            self._station_address.up(now)
         else:
-            self._speaker.down(channel=False)
+            self._station_address.down(channel=False)
         return self._link(LinkUp() if up else LinkDown(), now)
 
     def _link(self, change: LinkUp | LinkDown, now: float) -> list[PortOutput]:
@@ -194,7 +194,7 @@ class BridgePort:
 
     def tick(self, now: float) -> list[PortOutput]:
         """Serve the deadlines that have passed."""
-        self._speaker.tick(now)
+        self._station_address.tick(now)
         said = [
             *self._agreement(Tick(), now),
             *self._ecp(Tick(), now),
@@ -225,7 +225,7 @@ class BridgePort:
 
     def _impostor(self, source: int) -> str | None:
         """Return the reason to drop a frame that is not from the station: a VM must not request VSIs of other VMs."""
-        expected = self._speaker.expected
+        expected = self._station_address.expected
         if source == expected:
             return None
         if expected is not None:
@@ -301,12 +301,12 @@ class BridgePort:
                     outputs += [LogEvent("evb.lost", self.port, detail={"reason": reason}), *self._reset(now)]
                     outputs += self._relay_is(False)
                     if self.up:
-                        self._speaker.gone()
+                        self._station_address.gone()
         return [*outputs, *self._known_is()]
 
     def _agreed(self, agreed: Agreed, now: float) -> Iterator[PortOutput]:
         self.ecp.feed(Reconfigure(agreed.operational), now)
-        self._speaker.agreed(agreed.station)
+        self._station_address.agreed(agreed.station)
         detail = {
             "station": mac_to_text(agreed.station),
             "rte": agreed.operational.rte,
@@ -319,9 +319,9 @@ class BridgePort:
         yield from self._relay_is(agreed.reflective_relay)
 
     def _known_is(self) -> list[PortOutput]:
-        if self.known == self._speaker.known:
+        if self.known == self._station_address.known:
             return []
-        before, self.known = self.known, self._speaker.known
+        before, self.known = self.known, self._station_address.known
         return [Known(self.known, before)]
 
     def _relay_is(self, on: bool) -> list[PortOutput]:

@@ -1,14 +1,13 @@
 """Edge Control Protocol (802.1Q clause 43): stop and wait, in both directions, at one port.
 
-Delivers what the station sends once and in order, and sends one ECPDU at a time until it is
-acknowledged or given up.  An acknowledgement says "received", nothing more.
+Delivers payloads of the station once and in order, and sends one ECPDU at a time until it is
+acknowledged or given up.  An acknowledgement confirms receipt, not processing.
 
-Where it does more than the standard asks, a deployed station made it necessary: lldpad loses the
-first of two ECPDUs that come within 2 ms although it acknowledged both, hence ``MINIMUM_GAP``; and
-a restarted lldpad begins again at number 1, hence the duplicate test expires.  Numbers of our own
-requests go on over a :class:`Reset` for the same reason seen from the other end: a station
-that did not notice would take number 1 for a repetition.  Such a station remembers the last number for
-ever, which is safe because a bridge draws its first one at random.
+Beyond the standard, because of a deployed station: lldpad loses the first of two ECPDUs that arrive
+within 2 ms although it acknowledges both, hence ``MINIMUM_GAP``; and a restarted lldpad begins again at
+number 1, hence the duplicate test expires.  Numbers of own requests continue over a :class:`Reset`: a
+station that did not notice the interruption would take number 1 for a repetition.  lldpad keeps the last
+number without expiry, therefore a bridge begins at a random number.
 """
 
 from __future__ import annotations
@@ -39,13 +38,13 @@ __all__ = [
 ]
 
 MINIMUM_GAP = 0.005
-"""Seconds from the end of one of our ECPDUs (acknowledged or given up) to the next."""
+"""Seconds from the end of an own ECPDU (acknowledged or given up) to the next."""
 
 MINIMUM_DUPLICATE_WINDOW = 0.5
-"""Seconds for which an equal sequence number is a repetition, at the least.  A busy machine may read a repetition a
-quarter of a second behind the original without being told that it has missed anything (``Missed``), and a De-Associate
-that is delivered twice is answered twice: its station takes the second answer for a refusal of what it has asked since.
-A station that restarts needs longer than that until it has agreed on EVB and asks again."""
+"""Least seconds for which an equal sequence number is a repetition.  A busy machine may read a repetition a quarter of
+a second after the original without a ``Missed`` event.  A De-Associate that is delivered twice is answered twice, and
+the station takes the second answer for a refusal of its next request.  A restarted station needs longer than this for
+the EVB agreement that precedes its first request."""
 
 QUEUE_LIMIT = 1024
 """Payloads waiting behind the one that is being sent."""
@@ -63,19 +62,19 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """The upper layer wants a payload delivered."""
+    """The upper layer submits a payload."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The other end may have forgotten everything: link down or up, LLDP shutdown, neighbour aged out."""
+    """The other end may have lost its state: link down or up, LLDP shutdown, neighbour aged out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reconfigure:
-    """The agreed timers changed; one that is running keeps its time."""
+    """The agreed timers changed; a running timer keeps its deadline."""
 
     operational: Operational
 
@@ -93,7 +92,7 @@ class Transmit:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """A payload for the upper layer, new as far as can be known."""
+    """A payload for the upper layer; the duplicate test has found no repetition."""
 
     payload: bytes
 
@@ -117,15 +116,15 @@ EcpOutput = Transmit | Deliver | Acknowledged | Undelivered
 
 @dataclass(slots=True)
 class EcpCounters:
-    """What went wrong at this endpoint since it was made.
+    """Counters of errors at this endpoint since its creation.
 
     Attributes:
         duplicates: requests acknowledged again and not delivered.
-        retransmissions: requests of ours sent again.
+        retransmissions: own requests sent again.
         failures: payloads given up for want of an acknowledgement.
         refused: payloads that found the queue full.
         malformed: ECPDUs of another version or subtype.
-        stray: acknowledgements nobody waited for.
+        stray: acknowledgements of no outstanding ECPDU.
     """
 
     duplicates: int = 0
@@ -136,9 +135,9 @@ class EcpCounters:
     stray: int = 0
 
 
-# --- the sending half is the machine -------------------------------------------------------------
+# --- sending half: a machine ---------------------------------------------------------------------
 class TxState(Enum):
-    """What the sending half does; the names are the rendered table's."""
+    """State of the sending half; the values appear in the rendered table."""
 
     IDLE = "idle"
     WAITING = "waiting for ACK"
@@ -146,7 +145,7 @@ class TxState(Enum):
 
 
 class EcpInput(Enum):
-    """What an event amounts to, after the guards; the names are the rendered table's."""
+    """Input of the table, selected by the guards; the values appear in the rendered table."""
 
     SUBMITTED = "submit"
     REFUSED = "submit, queue full"
@@ -165,14 +164,14 @@ _IDLE, _WAITING, _PAUSING = TxState
 
 
 class EcpEndpoint:
-    """Both ends of the two channels of one port.
+    """ECP at one port: the sender of one direction and the receiver of the other.
 
     Attributes:
         state: of the sending half.
         operational: agreed timers.
         counters: see :class:`EcpCounters`.
-        deadline: when to feed :class:`Tick`, None if nothing is awaited.
-        unacknowledged_since: when the first ECPDU was given up behind the last acknowledgement; None: none was.
+        deadline: time to feed :class:`Tick`, None if no timer runs.
+        unacknowledged_since: time at which the first ECPDU after the last acknowledgement was given up, or None.
     """
 
     __slots__ = (
@@ -199,10 +198,10 @@ class EcpEndpoint:
         """
         Args:
             operational: timers to begin with.
-            gap: seconds between the end of one of our ECPDUs and the next.
-            first_sequence: number of the first one; a bridge that cannot know whether the station
-                heard of an earlier life had better choose at random.
-            duplicate_window: seconds for which an equal number is a repetition, at the least.
+            gap: seconds between the end of an own ECPDU and the next.
+            first_sequence: number of the first own ECPDU; random in a bridge, because the station may remember
+                numbers from before the bridge's restart.
+            duplicate_window: least seconds for which an equal number is a repetition.
         """
         self.state = TxState.IDLE
         self.operational = operational
@@ -218,17 +217,17 @@ class EcpEndpoint:
 
     @property
     def ready(self) -> bool:
-        """Whether a payload submitted now would leave at once."""
+        """True if a payload submitted now is sent at once."""
         return self.state is TxState.IDLE
 
     def postpone(self, seconds: float) -> None:
-        """Nothing could be heard for so long: acknowledgements and repetitions may come later by that."""
+        """Extend timers by a period in which no frame could be received."""
         if self.deadline is not None:
             self.deadline += seconds
         self._receiver.postpone(seconds)
 
     def feed(self, event: EcpEvent, now: float) -> list[EcpOutput]:
-        """Take one event; timers that are due are served behind it.  Reconfigure never has outputs."""
+        """Process one event, then timers that are due.  Reconfigure never has outputs."""
         if isinstance(event, Reconfigure):
             self.operational = event.operational
             return []
@@ -275,27 +274,27 @@ class EcpEndpoint:
             return EcpInput.PAUSED_WAITING if self._queue else EcpInput.PAUSED
         return EcpInput.UNACKED if self._sent < self.operational.transmissions else EcpInput.EXHAUSTED
 
-    # --- actions: the table's verbs ---
+    # --- actions; the docstrings appear in the rendered table ---
     def _send(self, submit: Submit, now: float) -> list[EcpOutput]:
-        """Send it under the next number, start the ack timer."""
+        """Send the payload with the next number, start the ack timer."""
         return self._transmit_new(submit.payload, now)
 
     def _send_waiting(self, _: Tick, now: float) -> list[EcpOutput]:
-        """Send the one waiting longest under the next number, start the ack timer."""
+        """Send the oldest queued payload with the next number, start the ack timer."""
         return self._transmit_new(self._queue.popleft(), now)
 
     def _enqueue(self, submit: Submit, _: float) -> list[EcpOutput]:
-        """Queue it."""
+        """Queue the payload."""
         self._queue.append(submit.payload)
         return []
 
     def _reject(self, submit: Submit, _: float) -> list[EcpOutput]:
-        """Fail it."""
+        """Report the payload as undelivered."""
         self.counters.refused += 1
         return [Undelivered(submit.payload)]
 
     def _pause(self, _: Ecpdu, now: float) -> list[EcpOutput]:
-        """Tell that it has arrived, start the gap."""
+        """Report delivery, start the gap."""
         self._acked = True
         self.unacknowledged_since = None
         self.deadline = now + self._gap
@@ -307,7 +306,7 @@ class EcpEndpoint:
         return self._transmit(now)
 
     def _give_up(self, _: Tick, now: float) -> list[EcpOutput]:
-        """Fail it, start the gap."""
+        """Report the payload as undelivered, start the gap."""
         self.counters.failures += 1
         if self.unacknowledged_since is None:
             self.unacknowledged_since = now
@@ -320,22 +319,22 @@ class EcpEndpoint:
         return []
 
     def _drop_waiting(self, _: Reset, __: float) -> list[EcpOutput]:
-        """Fail all that wait."""
+        """Report queued payloads as undelivered."""
         dropped: list[EcpOutput] = [Undelivered(payload) for payload in self._queue]
         self._queue.clear()
         return dropped
 
     def _drop_all(self, reset: Reset, now: float) -> list[EcpOutput]:
-        """Fail the one being sent and all that wait, start the gap."""
+        """Report the payload being sent and queued ones as undelivered, start the gap."""
         self.deadline = now + self._gap
         return [Undelivered(self._outstanding.payload), *self._drop_waiting(reset, now)]
 
     def _count_stray(self, _: Ecpdu, __: float) -> list[EcpOutput]:
-        """Count it."""
+        """Count the ACK."""
         self.counters.stray += 1
         return []
 
-    # --- what actions share ---
+    # --- shared by actions ---
     def _transmit_new(self, payload: bytes, now: float) -> list[EcpOutput]:
         sequence = _after(self._outstanding.sequence)
         self._outstanding = Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, sequence, payload)
@@ -365,7 +364,7 @@ class EcpEndpoint:
             (_WAITING, EcpInput.RESET_SENDING): (_drop_all, _PAUSING),
             (_PAUSING, EcpInput.SUBMITTED): (_enqueue, _PAUSING),
             (_PAUSING, EcpInput.REFUSED): (_reject, _PAUSING),
-            # The station has only just received it, so the distance counts from now.
+            # The station has received the ECPDU only now, so the gap begins anew.
             (_PAUSING, EcpInput.LATE_ACK): (_pause, _PAUSING),
             (_PAUSING, EcpInput.STRAY_ACK): (_count_stray, _PAUSING),
             (_PAUSING, EcpInput.PAUSED): (_rest, _IDLE),
@@ -376,11 +375,11 @@ class EcpEndpoint:
 
 
 def documented_rows() -> Iterator[DocumentedRow]:
-    """The sending half's table in words, for the documentation."""
+    """Rows of the sending half's table, for the documentation."""
     return EcpEndpoint.TABLE.rows()
 
 
-# --- the receiving half has no states, only a memory ----------------------------------------------
+# --- receiving half: no states, only the last request ---------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Last:
     sequence: int
@@ -417,7 +416,7 @@ class _Receiver:
         return [ack, Deliver(request.payload)]
 
     def _lasts(self, operational: Operational) -> float:
-        """Twice the time in which genuine retransmissions arrive, at the least."""
+        """At least twice the time in which real retransmissions arrive."""
         return max(2 * operational.transmissions * operational.ack_timer, self._window)
 
     def _repeats(self, request: Ecpdu, now: float) -> bool:
@@ -435,5 +434,5 @@ def _after(sequence: int) -> int:
 
 
 def _before(sequence: int) -> int:
-    """A number that ``sequence`` comes after."""
+    """The number before ``sequence``."""
     return sequence - 1 if sequence > 0 else LAST_SEQUENCE

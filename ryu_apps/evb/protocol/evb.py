@@ -1,12 +1,12 @@
-"""EVB agreement (802.1Q clause 40 and D.2.12): what a bridge port and its station settle on.
+"""EVB agreement of a bridge port and its station (802.1Q clause 40 and D.2.12).
 
-Says when an LLDPDU is due and what its EVB TLV holds, and tells when the neighbour came, changed
-its mind or went.  Knows nothing of LLDP beyond that: feed it only LLDPDUs sent to the Nearest
-Customer Bridge address, for stations send others without an EVB TLV to other addresses.
+Outputs LLDPDUs with their EVB TLV when due, and the agreement when it is made, changed or lost.  Feed it
+only LLDPDUs to the Nearest Customer Bridge address: stations send others, without EVB TLV, to other
+addresses.
 
-The table does not know which role it plays; :class:`EvbBridgePort` here and ``EvbStation`` in
-``evb_station`` say what each writes into its TLV.  Neither sends *because* the other sent, except
-to a new or changed neighbour: lldpad answers every LLDPDU, and the two would chatter for ever.
+Both roles share the table; :class:`EvbBridgePort` here and ``EvbStation`` in ``evb_station`` write the TLV
+of each.  An LLDPDU is never sent in response to one, except to a new or changed neighbour: lldpad answers
+every LLDPDU, so two such ends would send without pause.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FAST_START = 4
 """LLDPDUs sent in a row to a new neighbour."""
 
 FAST_INTERVAL = 1.0
-"""Seconds between those, and between any two that a station's changes cause."""
+"""Seconds between LLDPDUs of a fast start, and least seconds between two caused by changes of the station."""
 
 INTERVAL = 30.0
 """Seconds between LLDPDUs otherwise."""
@@ -49,15 +49,15 @@ INTERVAL = 30.0
 # --- events -------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """The port can send."""
+    """The port can send frames."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinkDown:
-    """The port cannot send.
+    """The port cannot send frames.
 
     Attributes:
-        reason: why, for the event that its station is lost.
+        reason: for the event that its station is lost.
     """
 
     reason: str = "link down"
@@ -70,7 +70,7 @@ class NeighbourHeard:
     Attributes:
         evb: its EVB TLV, None if it has none.
         source: source MAC address, 48 bits.
-        ttl: seconds for which it is good; 0: the neighbour shuts down.
+        ttl: seconds for which it is valid; 0: shutdown of the neighbour.
     """
 
     evb: EvbTlv | None
@@ -80,7 +80,7 @@ class NeighbourHeard:
 
 @dataclass(frozen=True, slots=True)
 class Shutdown:
-    """The neighbour's LLDP says good-bye; the same as an LLDPDU of TTL 0 from it."""
+    """LLDP shutdown of the neighbour: the same as an LLDPDU of TTL 0 from it."""
 
 
 EvbEvent = LinkUp | LinkDown | NeighbourHeard | Shutdown | Tick
@@ -96,12 +96,12 @@ class Advertise:
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """A neighbour is new or what it agreed on has changed.
+    """The agreement with a new neighbour, or a changed agreement.
 
     Attributes:
         operational: timers in force.
         station: MAC address of the neighbour's port, 48 bits; to a bridge that is the station.
-        reflective_relay: the bridge sends frames back to the port they came from.
+        reflective_relay: the bridge may send frames out of their ingress port.
         groups: filter info may hold GroupIDs.
     """
 
@@ -113,7 +113,7 @@ class Agreed:
 
 @dataclass(frozen=True, slots=True)
 class AgreementLost:
-    """There is no EVB neighbour at the port any more; ``reason`` is for operators."""
+    """The port has no EVB neighbour any more; ``reason`` is for operators."""
 
     reason: str
 
@@ -123,7 +123,7 @@ EvbOutput = Advertise | Agreed | AgreementLost
 
 # --- the machine --------------------------------------------------------------------------------
 class EvbState(Enum):
-    """What the port knows; the names are the rendered table's."""
+    """State of the port; the values appear in the rendered table."""
 
     DOWN = "link down"
     ALONE = "no neighbour"
@@ -131,14 +131,14 @@ class EvbState(Enum):
 
 
 class EvbInput(Enum):
-    """What an event amounts to, after the guards; the names are the rendered table's."""
+    """Input of the table, selected by the guards; the values appear in the rendered table."""
 
     LINK_UP = "link up"
     LINK_DOWN = "link down"
     NEW = "EVB TLV of a new neighbour"
     SAME = "EVB TLV of the neighbour"
     EVB_OFF = "LLDPDU of the neighbour without EVB"
-    BYSTANDER = "LLDPDU of someone else without EVB"
+    BYSTANDER = "LLDPDU of another sender without EVB"
     SHUTDOWN = "LLDP shutdown"
     AGED = "TTL over"
     DUE = "LLDPDU due"
@@ -148,11 +148,11 @@ _DOWN, _ALONE, _AGREED = EvbState
 
 
 class EvbPort(ABC):
-    """What both roles share: the table, and when to send.
+    """The table and the timing of LLDPDUs, common to both roles.
 
     Attributes:
-        state: what the port knows.
-        agreed: what the neighbour and we agreed on, None if there is none.
+        state: see :class:`EvbState`.
+        agreed: agreement with the neighbour, None without one.
     """
 
     __slots__ = (
@@ -180,43 +180,43 @@ class EvbPort(ABC):
         self._last_sent = 0.0
         self._rush = 0
 
-    # --- what the roles say ---
+    # --- differences of the roles ---
     PEER: ClassVar[EvbMode]
     """The mode of a neighbour to agree with."""
 
     @abstractmethod
     def _tlv(self) -> EvbTlv:
-        """What we advertise now."""
+        """The own EVB TLV."""
 
     @abstractmethod
     def _authored(self, evb: EvbTlv) -> tuple[object, ...]:
-        """What the neighbour wrote itself of its TLV; the rest reflects ours."""
+        """The fields of the neighbour's TLV that it sets itself; the others are copies of own fields."""
 
     @abstractmethod
     def _relays(self, evb: EvbTlv) -> bool:
-        """Whether reflective relay is on with this neighbour."""
+        """True if reflective relay is on with this neighbour."""
 
     @abstractmethod
     def _groups_of(self, evb: EvbTlv) -> bool:
-        """Whether this neighbour understands GroupIDs."""
+        """True if this neighbour supports GroupIDs."""
 
     @property
     def deadline(self) -> float | None:
-        """When to feed :class:`Tick`, None if nothing is awaited."""
+        """Time to feed :class:`Tick`, None if no timer runs."""
         return earliest(self._send_at, self._ages_at)
 
     @property
     def operational(self) -> Operational:
-        """Timers in force: those agreed on or, with no neighbour, our own."""
+        """Timers in force: those agreed on or, without neighbour, the own proposal."""
         return self.agreed.operational if self.agreed else agree(self._timers, self._timers)
 
     def postpone(self, seconds: float) -> None:
-        """Nothing could be heard for so long: the neighbour ages out later by that."""
+        """Extend the neighbour's TTL by a period in which no frame could be received."""
         if self._ages_at is not None:
             self._ages_at += seconds
 
     def feed(self, event: EvbEvent, now: float) -> list[EvbOutput]:
-        """Take one event."""
+        """Process one event."""
         outputs: list[EvbOutput] = []
         for given in self._inputs(event, now):
             outputs += self.TABLE.step(self, given, event, now)
@@ -246,19 +246,19 @@ class EvbPort(ABC):
             return EvbInput.BYSTANDER
         return EvbInput.EVB_OFF if heard.ttl else EvbInput.SHUTDOWN
 
-    # --- actions: the table's verbs ---
+    # --- actions; the docstrings appear in the rendered table ---
     def _search(self, _: LinkUp, now: float) -> list[EvbOutput]:
-        """Advertise, begin a fast start."""
+        """Send an LLDPDU, begin a fast start."""
         return self._start_fast(now)
 
     def _welcome(self, heard: NeighbourHeard, now: float) -> list[EvbOutput]:
-        """Agree, advertise, begin a fast start."""
+        """Agree, send an LLDPDU, begin a fast start."""
         self._note(heard, now)
         self.agreed = self._agreement(heard)
         return [self.agreed, *self._start_fast(now)]
 
     def _refresh(self, heard: NeighbourHeard, now: float) -> list[EvbOutput]:
-        """Restart its TTL; if it changed, agree again and advertise soon."""
+        """Restart the neighbour's TTL; if its TLV changed, agree again and send an LLDPDU soon."""
         before = self._proposal()
         self._note(heard, now)
         if self._proposal() != before:
@@ -270,35 +270,35 @@ class EvbPort(ABC):
         return [agreement]
 
     def _advertise(self, _: Tick, now: float) -> list[EvbOutput]:
-        """Advertise."""
+        """Send an LLDPDU."""
         return self._send(now)
 
     def _stop(self, _: LinkDown, __: float) -> list[EvbOutput]:
-        """Fall silent."""
+        """Stop sending."""
         self._send_at = None
         return []
 
     def _lose_link(self, down: LinkDown, now: float) -> list[EvbOutput]:
-        """Lose the neighbour, fall silent."""
+        """End the agreement, stop sending."""
         return [*self._stop(down, now), *self._lose(down.reason)]
 
     def _lose_shut_down(self, _: EvbEvent, __: float) -> list[EvbOutput]:
-        """Lose the neighbour."""
+        """End the agreement."""
         return self._lose("LLDP shutdown")
 
     def _lose_aged(self, _: Tick, __: float) -> list[EvbOutput]:
-        """Lose the neighbour."""
+        """End the agreement."""
         return self._lose("LLDP neighbour aged out")
 
     def _lose_evb(self, _: NeighbourHeard, __: float) -> list[EvbOutput]:
-        """Lose the neighbour."""
+        """End the agreement."""
         return self._lose("EVB switched off")
 
     def _ignore(self, _: EvbEvent, __: float) -> list[EvbOutput]:
         """Nothing."""
         return []
 
-    # --- what actions share ---
+    # --- shared by actions ---
     def _note(self, heard: NeighbourHeard, now: float) -> None:
         self._heard = heard.evb
         self._ages_at = now + heard.ttl
@@ -320,7 +320,7 @@ class EvbPort(ABC):
         return [Advertise(self._tlv())]
 
     def _send_soon(self, now: float) -> None:
-        # Not at once: a neighbour whose TLV changes all the time must not set our pace.
+        # Not at once: a neighbour whose TLV changes with every LLDPDU must not increase the own rate.
         self._send_at = earliest(self._send_at, max(now, self._last_sent + FAST_INTERVAL))
 
     def _proposal(self) -> tuple[object, ...] | None:
@@ -341,7 +341,7 @@ class EvbPort(ABC):
         {
             (_DOWN, EvbInput.LINK_UP): (_search, _ALONE),
             (_DOWN, EvbInput.LINK_DOWN): (_ignore, _DOWN),
-            # A frame that was under way when the link went down.
+            # A frame that was in flight when the link went down.
             (_DOWN, EvbInput.NEW): (_ignore, _DOWN),
             (_DOWN, EvbInput.BYSTANDER): (_ignore, _DOWN),
             (_DOWN, EvbInput.SHUTDOWN): (_ignore, _DOWN),
@@ -367,8 +367,8 @@ class EvbPort(ABC):
 class EvbBridgePort(EvbPort):
     """One port of the bridge.
 
-    It advertises its own proposal, not the maximum: were both ends to repeat the maximum, no value
-    could ever come down again.
+    It advertises its own proposal, not the maximum of both: if both ends repeated the maximum, no value could
+    decrease again.
     """
 
     __slots__ = ("_relay",)
@@ -383,10 +383,10 @@ class EvbBridgePort(EvbPort):
     ) -> None:
         """
         Args:
-            timers: our proposal.
-            limits: what the station may make of it; None: whatever it wants.
-            reflective_relay_capable: whether the port may do reflective relay if asked to.
-            groups: whether VDP filter info with GroupIDs is understood.
+            timers: own proposal.
+            limits: upper limits of the station's proposal, None for no limits.
+            reflective_relay_capable: the port supports reflective relay on request.
+            groups: VDP filter info with GroupIDs is supported.
         """
         super().__init__(timers, groups, limits)
         self._relay = reflective_relay_capable
@@ -420,5 +420,5 @@ class EvbBridgePort(EvbPort):
 
 
 def documented_rows() -> Iterator[DocumentedRow]:
-    """The machine's table in words, for the documentation."""
+    """Rows of the machine's table, for the documentation."""
     return EvbPort.TABLE.rows()

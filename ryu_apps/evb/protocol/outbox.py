@@ -1,8 +1,7 @@
-"""VDP answers on their way into ECPDUs (802.1Q 41.2): collected while the channel is busy, then packed.
+"""VDP answers waiting for an ECPDU (802.1Q 41.2): collected while the channel is busy, then packed.
 
-One ECPDU carries answers of one VSI manager only, so what cannot travel together waits its turn.
-Packing is what keeps hundreds of keep-alives a second possible although ECPDUs to a station keep
-their distance.
+One ECPDU has answers of one VSI manager only; others wait for a later ECPDU.  Packing allows hundreds of
+keep-alives a second in spite of the minimum gap between ECPDUs to a station.
 """
 
 from __future__ import annotations
@@ -16,92 +15,91 @@ from ryu_apps.evb.wire.vdp import Association, MalformedAssociation, ManagerId, 
 __all__ = ["MAX_PAYLOAD", "Outbox"]
 
 MAX_PAYLOAD = 1496
-"""Octets of an ECPDU behind its header; with it a full Ethernet frame."""
+"""Octets of an ECPDU behind its header; together a full Ethernet frame."""
 
-MAX_LETTERS = 8192
-"""Answers that wait; who acknowledges so slowly has to ask again."""
+MAX_ANSWERS = 8192
+"""Answers that wait; further ones are dropped, and a station that acknowledges so slowly repeats its requests."""
 
-_IN_SIGHT = 256
-"""Answers that are looked at for one ECPDU, so that packing one costs the same however many wait."""
+_LOOKAHEAD = 256
+"""Answers considered for one ECPDU, so that packing takes a bounded time for any number of waiting answers."""
 
 AssociationTlv = Association | MalformedAssociation
 
 
 @dataclass(frozen=True, slots=True)
-class _Letter:
+class _PendingAnswer:
     manager_id: ManagerId
     vsi: bytes
-    """Which VSI; the answers for one keep their order."""
-    answer: AssociationTlv
+    """Format and octets of the VSIID; answers for one VSI keep their order."""
+    tlv: AssociationTlv
     size: int
 
 
 class Outbox:
-    """Answers and announcements for one station that no ECPDU carries yet."""
+    """Answers and unsolicited De-Associates for one station that are not yet in an ECPDU."""
 
-    __slots__ = ("_letters",)
+    __slots__ = ("_pending",)
 
     def __init__(self) -> None:
-        self._letters: dict[object, _Letter] = {}
+        self._pending: dict[object, _PendingAnswer] = {}
 
     def __len__(self) -> int:
-        return len(self._letters)
+        return len(self._pending)
 
     def add(self, manager_id: ManagerId, answer: AssociationTlv) -> None:
-        """Put an answer (or an unsolicited De-Associate) behind the others.
+        """Append an answer or an unsolicited De-Associate.
 
-        It replaces one of the same kind for the same VSI that has not left yet.  With ``MAX_LETTERS``
-        waiting it is dropped.
+        It replaces a waiting one of the same kind for the same VSI.  With ``MAX_ANSWERS`` waiting it is dropped.
         """
         vsi, kind = _addressee(answer)
         key = (manager_id, vsi, kind)
-        # Removed, not overwritten: it belongs behind what was added since.
-        self._letters.pop(key, None)
-        if len(self._letters) >= MAX_LETTERS:
+        # Removed, not overwritten: the new answer is last in order.
+        self._pending.pop(key, None)
+        if len(self._pending) >= MAX_ANSWERS:
             return
-        self._letters[key] = _Letter(manager_id, vsi, answer, len(answer.encode()))
+        self._pending[key] = _PendingAnswer(manager_id, vsi, answer, len(answer.encode()))
 
     def clear(self) -> list[tuple[ManagerId, AssociationTlv]]:
-        """Take out everything: what will not be sent."""
-        letters, self._letters = self._letters, {}
-        return [(letter.manager_id, letter.answer) for letter in letters.values()]
+        """Remove all answers and return them."""
+        pending, self._pending = self._pending, {}
+        return [(answer.manager_id, answer.tlv) for answer in pending.values()]
 
     def pop(self) -> bytes:
-        """Take out the payload of the next ECPDU: the longest waiting answer and all that can go with it.
+        """Remove the payload of the next ECPDU: the oldest answer and all later ones that fit with it.
 
         Raises:
-            IndexError: there is none.
+            IndexError: no answer is waiting.
         """
         chosen = self._choose()
-        letters = [self._letters.pop(key) for key in chosen]
-        return VdpPdu(letters[0].manager_id, tuple(letter.answer for letter in letters)).encode()
+        pending = [self._pending.pop(key) for key in chosen]
+        return VdpPdu(pending[0].manager_id, tuple(answer.tlv for answer in pending)).encode()
 
     def flush(self, endpoint: EcpEndpoint, now: float) -> list[EcpOutput]:
-        """Submit the next payload if there is one and it would leave at once; call behind every feed."""
-        if not self._letters or not endpoint.ready:
+        """Submit the next payload if an answer waits and the endpoint can send at once; call after every feed."""
+        if not self._pending or not endpoint.ready:
             return []
         return endpoint.feed(Submit(self.pop()), now)
 
     def _choose(self) -> list[object]:
-        if not self._letters:
+        if not self._pending:
             raise IndexError("the outbox is empty")
-        manager_id = next(iter(self._letters.values())).manager_id
+        manager_id = next(iter(self._pending.values())).manager_id
         room = MAX_PAYLOAD - len(VdpPdu(manager_id).encode())
         chosen: list[object] = []
         overtaken: set[bytes] = set()
-        for key, letter in islice(self._letters.items(), _IN_SIGHT):
-            if letter.manager_id != manager_id or letter.size > room or letter.vsi in overtaken:
-                overtaken.add(letter.vsi)
+        for key, answer in islice(self._pending.items(), _LOOKAHEAD):
+            if answer.manager_id != manager_id or answer.size > room or answer.vsi in overtaken:
+                overtaken.add(answer.vsi)
                 continue
             chosen.append(key)
-            room -= letter.size
+            room -= answer.size
         return chosen
 
 
 def _addressee(answer: AssociationTlv) -> tuple[bytes, object]:
-    """The VSI an answer is for, and which of its answers replace each other."""
+    """The VSI of an answer, and the key by which its answers replace each other."""
     if isinstance(answer, MalformedAssociation):
-        # VSIID format and VSIID; the rest of the octets cannot be trusted to mean anything.
+        # Only VSIID format and VSIID are used: the other octets may be invalid.
         return answer.octets[5:22], (answer.mode, answer.octets)
     vsi = bytes((answer.vsi_id.format,)) + answer.vsi_id.octets
     return vsi, (answer.MODE, answer.type_id, answer.version, answer.is_response)

@@ -1,13 +1,13 @@
-"""What every protocol machine here is made of: one table of (state, input) -> (action, next state).
+"""Transition tables of the protocol machines: (state, input) -> (action, next state).
 
-A machine turns an event into an *input* with a small guard, and the table says the rest.  Because
-nothing else changes a state, the table is also the documentation: :meth:`TransitionTable.rows` yields it in
-words.  A pair that is not in the table is a :class:`ProtocolError`, never a silent pass.
+A machine converts an event to an *input* with a small guard; the table has action and next state.  Only the
+table changes states, so it is rendered as documentation (:meth:`TransitionTable.rows`).  A pair that is not in
+the table raises :class:`ProtocolError`.
 
-Knows no protocol, no clock and no I/O.  Every machine has the same face::
+Every machine has the same interface::
 
     outputs = machine.feed(event, now)    # now: monotonic seconds
-    machine.deadline                      # feed Tick() at this time; None: nothing is awaited
+    machine.deadline                      # feed Tick() at this time; None: no timer runs
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = ["DocumentedRow", "ProtocolError", "Tick", "TransitionTable", "earlies
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The machine's ``deadline`` has been reached; too early or too often does no harm."""
+    """The machine's ``deadline`` has been reached; without effect before it."""
 
 
 class ProtocolError(Exception):
-    """An input came at a moment at which it has no meaning.
+    """An input that the table does not permit in the machine's state.
 
     Attributes:
-        machine, state, input: where, in the words of the table.
+        machine, state, input: names as in the table.
     """
 
     def __init__(self, machine: str, state: str, given: str) -> None:
-        super().__init__(f"{machine}: {given!r} means nothing in state {state!r}")
+        super().__init__(f"{machine}: {given!r} is not permitted in state {state!r}")
         self.machine = machine
         self.state = state
         self.input = given
@@ -49,12 +49,12 @@ I = TypeVar("I", bound=Enum)  # noqa: E741 - M, S, I, O: machine, state, input, 
 O = TypeVar("O")  # noqa: E741
 
 TableAction = Callable[[M, Any, float], list[O]]
-"""``action(machine, event, now)``; its docstring's first line is what the rendered table says."""
+"""``action(machine, event, now)``; the rendered table has the first line of its docstring."""
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentedRow:
-    """One row in words."""
+    """One row of the rendered table."""
 
     state: str
     input: str
@@ -63,7 +63,7 @@ class DocumentedRow:
 
 
 class TransitionTable(Generic[M, S, I, O]):
-    """The transitions of one kind of machine; immutable, shared by all instances."""
+    """The transitions of one class of machines; immutable, shared by all instances."""
 
     def __init__(self, name: str, rows: Mapping[tuple[S, I], tuple[TableAction[M, O], S]]) -> None:
         self.name = name
@@ -73,7 +73,7 @@ class TransitionTable(Generic[M, S, I, O]):
         """Carry out one row on a machine.
 
         Raises:
-            ProtocolError: there is no row for the machine's state and this input; nothing changed.
+            ProtocolError: the table has no row for the machine's state and this input; nothing is changed.
         """
         row = self._rows.get((machine.state, given))
         if row is None:
@@ -87,7 +87,7 @@ class TransitionTable(Generic[M, S, I, O]):
         return pair in self._rows
 
     def rows(self) -> Iterator[DocumentedRow]:
-        """The table in words, in the order in which it was written."""
+        """The rows for the documentation, in the order of the source."""
         for (state, given), (action, following) in self._rows.items():
             meaning = (action.__doc__ or "").strip().partition("\n")[0]
             yield DocumentedRow(state.value, given.value, meaning, following.value)
@@ -95,4 +95,4 @@ class TransitionTable(Generic[M, S, I, O]):
 
 def earliest(*deadlines: float | None) -> float | None:
     """The first of some deadlines, None if none is set."""
-    return min((one for one in deadlines if one is not None), default=None)
+    return min((deadline for deadline in deadlines if deadline is not None), default=None)

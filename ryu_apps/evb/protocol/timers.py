@@ -1,7 +1,7 @@
-"""The times that two EVB TLVs agree on (802.1Q D.2.12 and clauses 41.5.5, 43.3.6).
+"""Operational timers of an EVB agreement (802.1Q D.2.12 and clauses 41.5.5, 43.3.6).
 
-Each exponent and the retry count is the larger of the two proposals, taken separately; every timer
-follows from those four numbers.  Exponents count in units of 10 us.
+Each exponent and the retry count is the larger of the two proposals, taken separately; all timers follow
+from these four numbers.  An exponent n is 10 us * 2^n.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ UNIT = 10e-6
 """Seconds; an exponent n stands for ``UNIT * 2**n``."""
 
 MARGIN = 1.5
-"""What the station's response wait and the bridge's keep-alive time leave for the other side."""
+"""Factor of the station's response wait and the bridge's keep-alive timeout over the other side's timer."""
 
 
 class Proposal(Protocol):
-    """What both an EVB TLV and :class:`~ryu_apps.evb.topology.fabric.Timers` offer."""
+    """Fields common to an EVB TLV and :class:`~ryu_apps.evb.topology.fabric.Timers`."""
 
     @property
     def r(self) -> int: ...
@@ -35,7 +35,7 @@ class Proposal(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Operational:
-    """The agreed numbers and, in seconds, the timers that follow from them.
+    """The agreed numbers and, in seconds, the timers derived from them.
 
     Attributes:
         r: ECP retries, 0..7.
@@ -50,32 +50,32 @@ class Operational:
 
     @property
     def ack_timer(self) -> float:
-        """How long the sender of an ECPDU waits for its acknowledgement."""
+        """Seconds from an ECPDU to its retransmission."""
         return _seconds(self.rte)
 
     @property
     def transmissions(self) -> int:
-        """How often an ECPDU is sent at most."""
+        """Maximum number of transmissions of an ECPDU."""
         return 1 + self.r
 
     @property
     def resource_wait_delay(self) -> float:
-        """How long the bridge may think about a request."""
+        """Seconds in which the bridge must answer a request."""
         return _seconds(self.rwd)
 
     @property
     def response_wait(self) -> float:
-        """How long the station waits for the answer to a request."""
+        """Seconds for which the station waits for the answer to a request."""
         return MARGIN * (_seconds(self.rwd) + self._exchange)
 
     @property
     def reinit_keep_alive(self) -> float:
-        """How long the station lets pass before it repeats a request."""
+        """Seconds after which the station repeats a request as keep-alive."""
         return _seconds(self.rka)
 
     @property
     def keep_alive_timeout(self) -> float:
-        """toutKA: how long the bridge keeps a VSI that is not repeated."""
+        """toutKA: seconds after which the bridge ends a VSI without keep-alive."""
         return MARGIN * (_seconds(self.rka) + self._exchange)
 
     @property
@@ -84,10 +84,10 @@ class Operational:
 
 
 def agree(local: Proposal, remote: Proposal, limits: TimerLimits | None = None) -> Operational:
-    """What is in force between two proposals: of each number the larger, of the remote one what the limits allow.
+    """The larger of the two proposals for each number, after the limits are applied to the remote one.
 
-    A station may ask for timers of hours: a VSI that it has reserved, or that has died with it, would hold what it
-    holds for as long.
+    Without limits a station could propose timers of hours, and a VSI reserved by it, or left by a failed station,
+    would occupy its resources as long.
     """
     return Operational(
         r=max(local.r, remote.r),

@@ -1,12 +1,12 @@
-"""Bridge VDP machine (802.1Q clause 41): one VSI at one port.  Knows no frames, no switch, no clock.
+"""Bridge VDP machine (802.1Q clause 41): one VSI at one port, without frames, switches or clock.
 
-It decides *when* something is asked, answered, kept and dropped; its owner decides *whether* and
-does it.  The owner validates and stages or activates on :class:`Decide`, then feeds
-:class:`Granted` or :class:`Denied`; it withdraws on :class:`ReleaseVsi`, then feeds
-:class:`Released`.  An answer that comes too late is ignored: it never resurrects a VSI.
+The machine has the states and timers of the protocol; its owner makes the decisions.  On :class:`Decide` the
+owner validates and stages or activates, then feeds :class:`Granted` or :class:`Denied`; on
+:class:`ReleaseVsi` it withdraws, then feeds :class:`Released`.  A late result is ignored: it must not
+re-establish a VSI.
 
-Three rules that lldpad is unforgiving about live here: *Keep* is sent only if the VSI is really
-associated, never to a keep-alive, and an error answer always carries a non-zero error type.
+lldpad requires three rules: *Keep* is sent only for a VSI that is associated, never in answer to a
+keep-alive, and a refusal always has a non-zero error type.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ __all__ = [
 
 SUCCESS = ResponseStatus(VdpError.SUCCESS)
 LAPSED = "keep-alive timeout"
-"""The reason of an :class:`Announce` when the station has not been heard in time."""
+"""Reason of an :class:`Announce` after toutKA without keep-alive."""
 
 
 # --- events -------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The station asks.
+    """A request of the station.
 
     Attributes:
-        mode: what for.
-        changed: the VSI type or the filter info is not that of the request being decided or, if
-            none is, of the association in force.
-        apart: to the station it is about another VSI than the association in force (another VSI type or
-            manager), so that refusing it does not end that one.
+        mode: requested mode.
+        changed: VSI type or filter info differ from the request being decided or, without one, from the
+            association in force.
+        apart: to the station this is another VSI than the association in force (another VSI type or manager), so
+            that a refusal does not end that association.
     """
 
     mode: VdpMode
@@ -63,9 +63,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What :class:`Decide` asked for is done and confirmed.
+    """The request of a :class:`Decide` is carried out and confirmed.
 
-    ``attempt`` is the number of that :class:`Decide`; None stands for the last one.
+    ``attempt`` is the number of that :class:`Decide`; None for the last one.
     """
 
     attempt: int | None = None
@@ -73,11 +73,11 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """What :class:`Decide` asked for cannot be had.
+    """The request of a :class:`Decide` is refused.
 
     Attributes:
-        error: why; not SUCCESS.
-        hard: repeating the request is pointless.
+        error: error type; not SUCCESS.
+        hard: the same request will be refused again.
         attempt: as in :class:`Granted`.
 
     Raises:
@@ -95,12 +95,12 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What :class:`ReleaseVsi` asked for is done and confirmed."""
+    """The withdrawal after a :class:`ReleaseVsi` is carried out and confirmed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recalled:
-    """The VSI has to leave this port: it moved, or an operator or the VSI manager says so."""
+    """The bridge ends the VSI at this port: it has moved, or an operator or the VSI manager ends it."""
 
     reason: str
 
@@ -111,7 +111,7 @@ VdpEvent = Request | Granted | Denied | Released | Recalled | Tick
 # --- outputs ------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Decide:
-    """Validate the request and do what the mode needs; a later one replaces an earlier one.
+    """Validate the request and carry it out; a later Decide replaces an earlier one.
 
     ``attempt`` numbers the decisions of this machine from 1.
     """
@@ -124,8 +124,7 @@ class Decide:
 class Respond:
     """Answer the station's request of this mode.
 
-    With ``status.keep`` the association in force stays and whatever the refused attempt has
-    begun is to be undone by the owner.
+    With ``status.keep`` the association in force stays, and the owner undoes what the refused attempt has begun.
     """
 
     mode: VdpMode
@@ -141,12 +140,12 @@ class Announce:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseVsi:
-    """Withdraw all that was begun or done for this VSI at this port."""
+    """Withdraw everything that was installed or reserved for this VSI at this port."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Nothing is left; the record can be dropped."""
+    """The VSI has no state any more; the record can be deleted."""
 
 
 VdpOutput = Decide | Respond | Announce | ReleaseVsi | Forget
@@ -154,7 +153,7 @@ VdpOutput = Decide | Respond | Announce | ReleaseVsi | Forget
 
 # --- the machine --------------------------------------------------------------------------------
 class VsiState(Enum):
-    """Where a VSI stands; the names are the rendered table's."""
+    """State of a VSI; the values appear in the rendered table."""
 
     ABSENT = "absent"
     DECIDING = "deciding"
@@ -163,7 +162,7 @@ class VsiState(Enum):
 
 
 class VdpInput(Enum):
-    """What an event amounts to, after the guards; the names are the rendered table's."""
+    """Input of the table, selected by the guards; the values appear in the rendered table."""
 
     ASKED = "new request"
     REPEATED = "same request again"
@@ -188,11 +187,11 @@ class VdpBridge:
     """One VSI at one port.
 
     Attributes:
-        state: where it stands.
-        in_force: the mode the station was last granted, None if nothing is.
-        wanted: the mode of the request that is not answered yet, None if all are.
-        operational: agreed timers; may be assigned, timers already running keep their time.
-        deadline: when to feed :class:`Tick`, None if nothing is awaited.
+        state: see :class:`VsiState`.
+        in_force: the mode granted last, None without association.
+        wanted: the mode of the unanswered request, None if all are answered.
+        operational: agreed timers; may be assigned, a running timer keeps its deadline.
+        deadline: time to feed :class:`Tick`, None if no timer runs.
     """
 
     __slots__ = ("_apart", "attempt", "deadline", "in_force", "operational", "state", "wanted")
@@ -208,7 +207,7 @@ class VdpBridge:
 
     @classmethod
     def resumed(cls, operational: Operational, mode: VdpMode, now: float) -> VdpBridge:
-        """A machine that carries on where an earlier life of the bridge granted ``mode``."""
+        """A machine for a VSI to which ``mode`` was granted before a restart of the bridge."""
         machine = cls(operational)
         machine.state = VsiState.HELD
         machine.in_force = mode
@@ -216,20 +215,20 @@ class VdpBridge:
         return machine
 
     def restart_keep_alive(self, now: float) -> None:
-        """The station could not be heard: its silence until now does not count."""
+        """Begin toutKA anew, after a period in which no frame could be received."""
         if self.state is VsiState.HELD:
             self._restart_keep_alive(now)
 
     def postpone(self, seconds: float) -> None:
-        """Nothing could be heard for so long: what is awaited may come later by that."""
+        """Extend the timer by a period in which no frame could be received."""
         if self.deadline is not None:
             self.deadline += seconds
 
     def feed(self, event: VdpEvent, now: float) -> list[VdpOutput]:
-        """Take one event.
+        """Process one event.
 
         Raises:
-            ProtocolError: the owner fed an event that has no meaning now.
+            ProtocolError: the event is not permitted in this state.
         """
         given = self._input(event, now)
         return [] if given is None else self.TABLE.step(self, given, event, now)
@@ -272,21 +271,21 @@ class VdpBridge:
         return VdpInput.OVERDUE_KEPT if self._keeps() else VdpInput.OVERDUE
 
     def awaits(self, attempt: int | None) -> bool:
-        """Whether a verdict about this attempt (None: the last) would count."""
+        """True if the result of this attempt (None: the last) is awaited."""
         return self.state is VsiState.DECIDING and attempt in (None, self.attempt)
 
     def _keeps(self) -> bool:
-        """Whether a refusal leaves the station associated; only then may it be told so."""
+        """True if the station stays associated after a refusal; only then may the answer have Keep."""
         return self.in_force is VdpMode.ASSOCIATE and (self.wanted is VdpMode.ASSOCIATE or self._apart)
 
-    # --- actions: the table's verbs ---
+    # --- actions; the docstrings appear in the rendered table ---
     def _decide(self, request: Request, now: float) -> list[VdpOutput]:
-        """Ask the owner, start the resource wait."""
+        """Request a decision, start the resource wait."""
         self._apart = request.apart
         return self._ask(request.mode, now)
 
     def _decide_waiting(self, _: Released, now: float) -> list[VdpOutput]:
-        """Ask the owner about the request that waited, start the resource wait."""
+        """Request a decision about the waiting request, start the resource wait."""
         assert self.wanted is not None
         return self._ask(self.wanted, now)
 
@@ -326,7 +325,7 @@ class VdpBridge:
         return [self._answer(ResponseStatus(VdpError.INSUFFICIENT_RESOURCES, keep=True))]
 
     def _refuse_and_release(self, status: ResponseStatus) -> list[VdpOutput]:
-        # Also if nothing was in force: staging may be half done.
+        # Also without association: rules of an unfinished staging may be installed.
         return [self._answer(status), *self._withdraw()]
 
     def _lapse(self, _: Tick, __: float) -> list[VdpOutput]:
@@ -339,12 +338,12 @@ class VdpBridge:
         return [Announce(recalled.reason), *self._withdraw()]
 
     def _release(self, request: Request, _: float) -> list[VdpOutput]:
-        """Release; the answer waits for it."""
+        """Release; the answer follows the release."""
         self.wanted = request.mode
         return self._withdraw()
 
     def _remember(self, request: Request, _: float) -> list[VdpOutput]:
-        """Remember the request; the last one counts."""
+        """Keep the request for after the release; a later one replaces it."""
         self.wanted = request.mode
         return []
 
@@ -364,7 +363,7 @@ class VdpBridge:
         """Nothing."""
         return []
 
-    # --- what actions share ---
+    # --- shared by actions ---
     def _answer(self, status: ResponseStatus) -> Respond:
         assert self.wanted is not None
         mode, self.wanted = self.wanted, None
@@ -413,5 +412,5 @@ class VdpBridge:
 
 
 def documented_rows() -> Iterator[DocumentedRow]:
-    """The machine's table in words, for the documentation."""
+    """Rows of the machine's table, for the documentation."""
     return VdpBridge.TABLE.rows()

@@ -10,7 +10,7 @@ from ryu_apps.evb.bridge.requests import MAX_ADDRESSES, MAX_VSIS
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events import FrameReceived, SendFrame
 from ryu_apps.evb.ports.bridge_port import MAX_PENDING_DEASSOCIATES, BridgePort
-from ryu_apps.evb.protocol.outbox import MAX_LETTERS, Outbox
+from ryu_apps.evb.protocol.outbox import MAX_ANSWERS, Outbox
 from ryu_apps.evb.vsi import departures
 from ryu_apps.evb.vsi.departures import MAX_PER_VSI
 from ryu_apps.evb.vsi.registry import Attachment
@@ -109,16 +109,16 @@ def refusal(number: int) -> Association:
 
 def test_an_outbox_is_full_at_some_point() -> None:
     outbox = Outbox()
-    for number in range(MAX_LETTERS + 10):
+    for number in range(MAX_ANSWERS + 10):
         outbox.add(ManagerId(), refusal(number))
-    assert len(outbox) == MAX_LETTERS
+    assert len(outbox) == MAX_ANSWERS
 
 
 def test_a_full_outbox_takes_a_newer_answer_for_an_older_one() -> None:
     outbox = Outbox()
-    for number in (*range(MAX_LETTERS), 0):
+    for number in (*range(MAX_ANSWERS), 0):
         outbox.add(ManagerId(), refusal(number))
-    assert len(outbox) == MAX_LETTERS
+    assert len(outbox) == MAX_ANSWERS
     first = next(VdpPdu.decode(outbox.pop()).associations())[0]
     assert first.vsi_id == Vm(1).vsi_id
 

@@ -7,7 +7,7 @@ import pytest
 from ryu_apps.evb.events import FrameReceived, PortChanged
 from ryu_apps.evb.flow.rule import CONTROLLER
 from ryu_apps.evb.ports.bridge_port import MAX_FRAME, MAX_TTL
-from ryu_apps.evb.protocol.speaker import CHANNEL_PATIENCE, LINK_PATIENCE
+from ryu_apps.evb.protocol.station_address import CHANNEL_PATIENCE, LINK_PATIENCE
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp

@@ -251,7 +251,7 @@ def test_of_several_requests_during_release_the_last_counts() -> None:
 # --- the table ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("vsi", [VdpBridge(TIMERS), held(RR)], ids=lambda vsi: vsi.state.value)
 def test_a_release_nobody_asked_for_is_the_owners_error(vsi: VdpBridge) -> None:
-    with pytest.raises(ProtocolError, match=f"'released' means nothing in state '{vsi.state.value}'"):
+    with pytest.raises(ProtocolError, match=f"'released' is not permitted in state '{vsi.state.value}'"):
         vsi.feed(Released(), 0.0)
 
 
