@@ -28,8 +28,8 @@ from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.staged import StagedTarget, announcement, datagram
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]

@@ -19,8 +19,10 @@ from ryu_apps.testbed.harness.ovs import dump_groups
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
-from ryu_apps.testbed.replay.cluster_manager import ReplayMove, admit, dismiss
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.single import SingleMove
+from ryu_apps.vcm.move import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -141,8 +143,8 @@ def test_a_moved_vm_renews_its_lease_and_resolves_names(cluster: Cluster, told: 
         assert vm.resolves(SERVER)
         assert held(cluster) == without
 
-        spec = MigrationSpec(vm="d1", to=THERE, ladder=LadderName.MINIMIZE_LATENCY, copy_ms=50)
-        assert ReplayMove(cluster, spec, vm.vsi, HERE, None).run().outcome is ExpectedOutcome.COMPLETED
+        move = SingleMove(cluster, vm.vsi, "d1", HERE, THERE, Ladder.MINIMIZE_LATENCY, 0.05)
+        assert move.run().evidence.outcome is MoveOutcome.COMPLETED
         wait_until(lambda: not body(empty["s1"], tables(cluster)["s1"]), "the source to be tidied up")
         without = held(cluster)
         assert body(empty["s2"], tables(cluster)["s2"]) == policy

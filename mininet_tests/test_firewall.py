@@ -29,11 +29,11 @@ from ryu_apps.testbed.conversations import (
 )
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.replay.scenario import LadderName
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-BOTH_LADDERS = pytest.mark.parametrize("ladder", list(LadderName))
+BOTH_LADDERS = pytest.mark.parametrize("ladder", LIVE_LADDERS)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def cluster(emulated: Cluster) -> Iterator[Cluster]:
 # --- across a move ------------------------------------------------------------------------------------------
 @BOTH_LADDERS
 @pytest.mark.parametrize("there", ["hv5", "hv2"])
-def test_a_server_s_push_into_a_vm_that_just_receives(cluster: Cluster, ladder: LadderName, there: str) -> None:
+def test_a_server_s_push_into_a_vm_that_just_receives(cluster: Cluster, ladder: Ladder, there: str) -> None:
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster) as vm, connected(vm.stack, peer, MYSQL) as (receiver, pusher):
         assert passes(pusher, receiver)
@@ -57,7 +57,7 @@ def test_a_server_s_push_into_a_vm_that_just_receives(cluster: Cluster, ladder: 
 
 
 @BOTH_LADDERS
-def test_a_client_s_upload_into_a_vm_that_just_receives(cluster: Cluster, ladder: LadderName) -> None:
+def test_a_client_s_upload_into_a_vm_that_just_receives(cluster: Cluster, ladder: Ladder) -> None:
     peer = stack_of(cluster.hosts["nms"])
     with guest(cluster) as vm, connected(peer, vm.stack, HTTP) as (uploader, receiver):
         vm.moves("hv5", ladder)
@@ -66,7 +66,7 @@ def test_a_client_s_upload_into_a_vm_that_just_receives(cluster: Cluster, ladder
 
 
 @BOTH_LADDERS
-def test_a_udp_stream_into_a_vm_that_has_asked_once(cluster: Cluster, ladder: LadderName) -> None:
+def test_a_udp_stream_into_a_vm_that_has_asked_once(cluster: Cluster, ladder: Ladder) -> None:
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster) as vm, asked(vm.stack, peer, DNS) as (receiver, streamer):
         vm.moves("hv5", ladder)
@@ -76,7 +76,7 @@ def test_a_udp_stream_into_a_vm_that_has_asked_once(cluster: Cluster, ladder: La
 
 @BOTH_LADDERS
 @pytest.mark.parametrize("who", ["vm", "peer"])
-def test_what_is_half_closed_goes_on_the_other_way(cluster: Cluster, ladder: LadderName, who: str) -> None:
+def test_what_is_half_closed_goes_on_the_other_way(cluster: Cluster, ladder: Ladder, who: str) -> None:
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster) as vm, ExitStack() as stack:
         if who == "vm":
@@ -91,7 +91,7 @@ def test_what_is_half_closed_goes_on_the_other_way(cluster: Cluster, ladder: Lad
 
 
 @BOTH_LADDERS
-def test_a_connection_that_was_idle_for_a_while(cluster: Cluster, ladder: LadderName) -> None:
+def test_a_connection_that_was_idle_for_a_while(cluster: Cluster, ladder: Ladder) -> None:
     """Longer than the switch caches anything (10 s by default)."""
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster) as vm, connected(vm.stack, peer, MYSQL) as (receiver, pusher):
@@ -102,7 +102,7 @@ def test_a_connection_that_was_idle_for_a_while(cluster: Cluster, ladder: Ladder
 
 
 @BOTH_LADDERS
-def test_connections_born_between_staging_and_associate(cluster: Cluster, ladder: LadderName) -> None:
+def test_connections_born_between_staging_and_associate(cluster: Cluster, ladder: Ladder) -> None:
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster) as vm, ExitStack() as born:
         ends: list[SocketPair] = []
@@ -118,7 +118,7 @@ def test_connections_born_between_staging_and_associate(cluster: Cluster, ladder
 
 
 @BOTH_LADDERS
-def test_over_ipv6(cluster: Cluster, ladder: LadderName) -> None:
+def test_over_ipv6(cluster: Cluster, ladder: Ladder) -> None:
     host = cluster.hosts["client"]
     with guest(cluster) as vm, ExitStack() as stack:
         ours, peer = stack.enter_context(over_ipv6(vm.stack, stack_of(host)))

@@ -38,7 +38,7 @@ from ryu_apps.testbed.harness.ovs import settle_cached_flows
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.vm import INTERFACE
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.testbed.replay.scenario import LadderName
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -186,8 +186,8 @@ def test_a_stream_of_one_side_keeps_the_way_back_open(cluster: Cluster) -> None:
         assert datagram_passes(listener, streamer)
 
 
-@pytest.mark.parametrize("ladder", list(LadderName))
-def test_an_answer_of_a_vm_to_a_question_from_before(cluster: Cluster, ladder: LadderName) -> None:
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
+def test_an_answer_of_a_vm_to_a_question_from_before(cluster: Cluster, ladder: Ladder) -> None:
     """The VM may send no datagram by itself; that it answers is known from the other switch."""
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster, kind=BRIEF) as vm, asked(peer, vm.stack, OPEN_UDP) as (asking, answering):

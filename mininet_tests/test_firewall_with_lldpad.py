@@ -16,13 +16,13 @@ from ryu_apps.testbed.conversations import (
     trespasses,
 )
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.replay.scenario import LadderName
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("ladder", list(LadderName))
-def test_connections_survive_a_move(cluster: Cluster, ladder: LadderName) -> None:
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
+def test_connections_survive_a_move(cluster: Cluster, ladder: Ladder) -> None:
     peer = stack_of(cluster.hosts["client"])
     with (
         guest(cluster, hypervisor="hv3") as vm,

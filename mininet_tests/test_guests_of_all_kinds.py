@@ -22,8 +22,8 @@ from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.staged import StagedTarget, datagram
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.raw_frames import RawSocket, tagged
-from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 

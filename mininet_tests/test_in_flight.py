@@ -17,10 +17,12 @@ from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.staged import StagedTarget, datagram
 from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import tagged
-from ryu_apps.testbed.replay.cluster_manager import Hooks, ReplayMove, admit, dismiss
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 from ryu_apps.topologies.two_switch import NATIVE_VLAN, TRUNK_PORTS
+from ryu_apps.vcm.move import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -46,9 +48,8 @@ class Guest:
 
     def moves(self, there: str) -> None:
         """The Associate has been answered when this returns."""
-        spec = MigrationSpec(vm=self.vm.name, to=there, ladder=LadderName.MINIMIZE_LATENCY, copy_ms=1)
-        move = ReplayMove(self._cluster, spec, vsi(1), self.at, None, Hooks())
-        assert move.run().outcome is ExpectedOutcome.COMPLETED
+        move = SingleMove(self._cluster, vsi(1), self.vm.name, self.at, there, Ladder.MINIMIZE_LATENCY, 0.001)
+        assert move.run().evidence.outcome is MoveOutcome.COMPLETED
         self.at = there
 
     def hears(self, patience: float) -> bool:

@@ -17,9 +17,11 @@ from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.testbed.replay.cluster_manager import ReplayMove, admit, dismiss
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
+from ryu_apps.vcm.move import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -73,8 +75,8 @@ class Guest(End):
 
     def moves(self, there: str) -> None:
         """Migrate it."""
-        spec = MigrationSpec(vm=self.vm.name, to=there, ladder=LadderName.MINIMIZE_LATENCY, copy_ms=20)
-        assert ReplayMove(self._cluster, spec, self.vsi, self.at, None).run().outcome is ExpectedOutcome.COMPLETED
+        move = SingleMove(self._cluster, self.vsi, self.vm.name, self.at, there, Ladder.MINIMIZE_LATENCY, 0.02)
+        assert move.run().evidence.outcome is MoveOutcome.COMPLETED
         self.at = there
 
 

@@ -23,10 +23,13 @@ from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.observers import StepCallbacks
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.testbed.replay.cluster_manager import Hooks, ReplayMove, admit, dismiss
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 from ryu_apps.topologies.mininet_topo import EndSystem
+from ryu_apps.vcm.move import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -191,9 +194,10 @@ def test_a_spine_that_dies_during_a_move_loses_no_vm(cluster: Cluster) -> None:
                 for leaf in LEAVES:
                     dead.enter_context(link_down(leaf, 1))
 
-            spec = MigrationSpec(vm=vm.name, to="hv2", ladder=LadderName.MINIMIZE_LATENCY, copy_ms=20)
-            move = ReplayMove(cluster, spec, vsi, "hv1", None, Hooks(copying=spine_dies))
-            assert move.run().outcome is ExpectedOutcome.COMPLETED
+            callbacks = (StepCallbacks(on_copying=spine_dies),)
+            ladder = Ladder.MINIMIZE_LATENCY
+            move = SingleMove(cluster, vsi, vm.name, "hv1", "hv2", ladder, 0.02, observers=callbacks)
+            assert move.run().evidence.outcome is MoveOutcome.COMPLETED
             at = "hv2"
             time.sleep(CALM)
             check(ear.heard(b"tovm"), stream)

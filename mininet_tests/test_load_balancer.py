@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -31,10 +31,13 @@ from ryu_apps.testbed.harness.shell import Namespace, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.talk import EchoServer, Talk, Visits
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.moves.attempt import admit
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.observers import StepCallbacks
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.testbed.replay.cluster_manager import LADDERS, ReplayMove, admit
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec
 from ryu_apps.topologies import two_switch
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -150,24 +153,17 @@ class Scene:
         self._stack.callback(made.close)
         return made
 
-    def move(self, guest: Guest, to: str, ladder: LadderName) -> Iterator[str]:
-        """Move a VM; stops for whoever looks on when it is staged, and when it runs nowhere."""
-        spec = MigrationSpec(vm=guest.vm.name, to=to, ladder=ladder, copy_ms=50)
-        move = ReplayMove(self.cluster, spec, guest.vsi, guest.at[-1], None)
-        for step in LADDERS[ladder]:
-            step(move)
-            if step is ReplayMove.reserve:
-                yield "staged"
-            elif step is ReplayMove.suspend:
-                station = self._station(guest)
-                assert isinstance(station, EmulatedStation)
-                station.suspend(guest.vsi)
-                yield "suspended"
-        move.clear_staged_port()
+    def moves(self, guest: Guest, to: str, ladder: Ladder, at_staged: Callable[[], None] = lambda: None) -> None:
+        """Move a VM whose station says when it is suspended; ``at_staged`` is called once its rules are staged."""
+        station = self._station(guest)
+        assert isinstance(station, EmulatedStation)
+        callbacks = StepCallbacks(at_staged, on_suspended=lambda: station.suspend(guest.vsi))
+        move = SingleMove(
+            self.cluster, guest.vsi, guest.vm.name, guest.at[-1], to, ladder, 0.05, observers=(callbacks,)
+        )
+        evidence = move.run().evidence
+        assert evidence.outcome is MoveOutcome.COMPLETED, evidence.reason
         guest.at.append(to)
-
-    def moves(self, guest: Guest, to: str, ladder: LadderName) -> None:
-        assert [*self.move(guest, to, ladder)] == ["staged", "suspended"]
 
     def judge(self, backend: int, **said: object) -> dict[str, Any]:
         """What a health check says."""
@@ -220,9 +216,9 @@ def test_new_connections_are_shared_by_weight(stage: Cluster, tmp_path: Path) ->
         assert shares["b13"] >= 10
 
 
-@pytest.mark.parametrize("ladder", list(LadderName))
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
 def test_connections_of_a_back_end_follow_it_and_nobody_is_reset(
-    stage: Cluster, tmp_path: Path, ladder: LadderName
+    stage: Cluster, tmp_path: Path, ladder: Ladder
 ) -> None:
     with scene(stage, tmp_path) as here:
         moving, other = here.backend(11, "hv1"), here.backend(12, "hv2")
@@ -243,21 +239,24 @@ def test_connections_of_a_back_end_follow_it_and_nobody_is_reset(
         assert all(serves(moving, talk) or serves(other, talk) for talk in old)
 
 
-@pytest.mark.parametrize("ladder", list(LadderName))
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
 @pytest.mark.parametrize("kind", ["dual", "single", "walled"])
 def test_connections_of_a_client_keep_their_back_end_through_its_move(
-    stage: Cluster, tmp_path: Path, ladder: LadderName, kind: str
+    stage: Cluster, tmp_path: Path, ladder: Ladder, kind: str
 ) -> None:
     with scene(stage, tmp_path) as here:
         first, client = here.backend(11, "hv2"), here.guest(kind, "hv1")
         old = [here.talk(client, version) for version in (4, 6)]
-        move = here.move(client, "hv5", ladder)
-        assert next(move) == "staged"
-        old += [here.talk(client, version) for version in (4, 6)]
-        # Whoever is picked from now on is another one.
-        second = here.backend(12, "hv6")
-        assert here.judge(11, up=False)["in_rotation"] is False
-        assert [*move] == ["suspended"]
+        seconds: list[Guest] = []
+
+        def staged() -> None:
+            old.extend(here.talk(client, version) for version in (4, 6))
+            # From now on another back end is picked.
+            seconds.append(here.backend(12, "hv6"))
+            assert here.judge(11, up=False)["in_rotation"] is False
+
+        here.moves(client, "hv5", ladder, staged)
+        (second,) = seconds
         new = [here.talk(client, version) for version in (4, 6)]
         assert all(talk.echoes() for talk in (*old, *new))
         assert [serves(first, talk) for talk in (*old, *new)] == [True] * 4 + [False] * 2
@@ -270,7 +269,7 @@ def test_a_connection_follows_its_client_there_and_back(stage: Cluster, tmp_path
         backend, client = here.backend(11, "hv2"), here.guest("dual", "hv1")
         talk = here.talk(client)
         for there in ("hv5", "hv1", "hv6"):
-            here.moves(client, there, LadderName.MINIMIZE_LATENCY)
+            here.moves(client, there, Ladder.MINIMIZE_LATENCY)
             assert talk.echoes()
             assert serves(backend, talk)
 
@@ -357,7 +356,7 @@ def test_datagrams_follow_a_back_end_and_leave_it_when_it_is_gone(stage: Cluster
         for client in clients:
             wait_until(partial(answers, client, one), "an answer of the first back end")
         second = here.backend(12, "hv2")
-        here.moves(first, "hv6", LadderName.MINIMIZE_LATENCY)
+        here.moves(first, "hv6", Ladder.MINIMIZE_LATENCY)
         for client in clients:
             wait_until(partial(answers, client, one), "an answer of the first after its move")
         other = bound(second.vm.namespace, BEHIND)

@@ -13,7 +13,7 @@ from ryu_apps.testbed.matrix.play import all_cases, stage
 from ryu_apps.testbed.matrix.run import Case, Matrix
 from ryu_apps.testbed.matrix.tcp import FirewallWorkload
 from ryu_apps.testbed.matrix.workload import WorkloadVerdict
-from ryu_apps.testbed.replay.scenario import LadderName
+from ryu_apps.vcm.move import Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -49,5 +49,5 @@ def test_what_was_live_survives_and_nothing_trespasses(matrix: Matrix, case: Cas
 
 
 def test_lost_connections_are_found_out(matrix: Matrix) -> None:
-    cell = matrix.run(Case(Forgetful, LadderName.MINIMIZE_LATENCY, "single", LIVE))
+    cell = matrix.run(Case(Forgetful, Ladder.MINIMIZE_LATENCY, "single", LIVE))
     assert cell.broken == LIVE + 1

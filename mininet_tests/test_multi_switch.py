@@ -24,9 +24,10 @@ from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.measurement.verdict import MUST_BE_ZERO
+from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.replay.player import Replay, cluster_for
-from ryu_apps.testbed.replay.report import ZEROS
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, load_scenario
+from ryu_apps.testbed.replay.scenario import load_scenario
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -208,8 +209,8 @@ def test_a_link_or_a_spine_fails_during_a_move(leaf_spine: Cluster, tmp_path: Pa
     wait_until(all_up, "all links")
     for migration in report.migrations:
         figures = migration.figures
-        assert figures.outcome is ExpectedOutcome.COMPLETED
-        zeros = {name: getattr(figures, name) for name in ZEROS if name != "wrongly_blocked"}
+        assert figures.outcome is MoveOutcome.COMPLETED
+        zeros = {name: getattr(figures, name) for name in MUST_BE_ZERO if name != "wrongly_blocked"}
         assert set(zeros.values()) == {0}, zeros
         assert figures.streams_broken == ()
         # What is under way when a link fails is lost, and what comes until its leaf knows another way.

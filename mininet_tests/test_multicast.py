@@ -26,10 +26,12 @@ from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.testbed.replay.cluster_manager import ReplayMove, admit, dismiss
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
 from ryu_apps.topologies import two_switch
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -95,11 +97,11 @@ class Guest:
     def listens(self, group: str, source: str = "") -> GroupReceiver:
         return GroupReceiver(self.namespace, INTERFACE, group, PORT, source)
 
-    def moves(self, there: str, ladder: LadderName = LadderName.MINIMIZE_LATENCY) -> float:
+    def moves(self, there: str, ladder: Ladder = Ladder.MINIMIZE_LATENCY) -> float:
         """Migrate it; returns when it ran again, in monotonic seconds."""
-        spec = MigrationSpec(vm=self.vm.name, to=there, ladder=ladder, copy_ms=20)
-        evidence = ReplayMove(self._cluster, spec, self.vsi, self.at, None).run()
-        assert evidence.outcome is ExpectedOutcome.COMPLETED, evidence.reason
+        move = SingleMove(self._cluster, self.vsi, self.vm.name, self.at, there, ladder, 0.02)
+        evidence = move.run().evidence
+        assert evidence.outcome is MoveOutcome.COMPLETED, evidence.reason
         assert evidence.at_staged_port == []
         self.at = there
         return evidence.marks.resumed
@@ -174,8 +176,8 @@ def of_client(cluster: Cluster, group: str) -> Stream:
 
 # --- the move ---------------------------------------------------------------------------------------
 @versions
-@pytest.mark.parametrize("ladder", list(LadderName), ids=lambda one: one.value)
-def test_a_stream_follows_a_vm_that_says_nothing(cluster: Cluster, group: str, ladder: LadderName) -> None:
+@pytest.mark.parametrize("ladder", LIVE_LADDERS, ids=lambda one: one.value)
+def test_a_stream_follows_a_vm_that_says_nothing(cluster: Cluster, group: str, ladder: Ladder) -> None:
     """Nobody can know what it listens to but the bridge, and nobody asks."""
     with (
         guest(cluster, 1, "hv1") as vm,

@@ -28,9 +28,12 @@ from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
-from ryu_apps.testbed.replay.cluster_manager import Hooks, Marks, ReplayMove, admit, dismiss
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import Marks, MoveOutcome
+from ryu_apps.testbed.moves.observers import StepCallbacks
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.topologies import two_switch
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -177,14 +180,14 @@ class Guest:
         return Counters(Counted(from_vm, from_vm * LONGEST), Counted(to_vm, to_vm * LONGEST))
 
     # --- moving ---
-    def moves(self, there: str, ladder: LadderName, suspended: bool = False) -> Marks:
+    def moves(self, there: str, ladder: Ladder, suspended: bool = False) -> Marks:
         """Migrate it; the station at the source may say that it is suspended."""
         station = self._cluster.hypervisors[self.at].station
         assert isinstance(station, EmulatedStation)
-        spec = MigrationSpec(vm=self.vm.name, to=there, ladder=ladder, copy_ms=300)
-        hooks = Hooks(suspended=partial(station.suspend, self.vsi) if suspended else lambda: None)
-        evidence = ReplayMove(self._cluster, spec, self.vsi, self.at, None, hooks).run()
-        assert evidence.outcome is ExpectedOutcome.COMPLETED, evidence.reason
+        callbacks = StepCallbacks(on_suspended=partial(station.suspend, self.vsi) if suspended else lambda: None)
+        move = SingleMove(self._cluster, self.vsi, self.vm.name, self.at, there, ladder, observers=(callbacks,))
+        evidence = move.run().evidence
+        assert evidence.outcome is MoveOutcome.COMPLETED, evidence.reason
         self.at = there
         return evidence.marks
 
@@ -347,10 +350,10 @@ def test_a_new_version_of_the_type_costs_no_frame(cluster: Cluster) -> None:
 
 # --- on the move ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", [PLAIN, RULES])
-@pytest.mark.parametrize("ladder", list(LadderName))
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
 @pytest.mark.parametrize("there", [THERE, BESIDE])
 def test_totals_sampled_ten_times_a_second_never_fall_and_end_where_the_vm_does(
-    cluster: Cluster, kind: tuple[int, int], ladder: LadderName, there: str
+    cluster: Cluster, kind: tuple[int, int], ladder: Ladder, there: str
 ) -> None:
     with guest(cluster, kind) as made:
         made.talk()
@@ -382,7 +385,7 @@ def test_there_and_back_again_with_the_source_s_word(cluster: Cluster) -> None:
         made.talk()
         road = (THERE, SOURCE, BESIDE, THERE)
         with Sampler(made) as sampler:
-            moves = [made.moves(there, LadderName.MINIMIZE_LATENCY, suspended=True) for there in road]
+            moves = [made.moves(there, Ladder.MINIMIZE_LATENCY, suspended=True) for there in road]
         made.hush()
         sampler.never_fell(at_least=10)
         ways = [made.on_the_way(marks) for marks in moves]
@@ -409,8 +412,8 @@ def test_a_controller_that_is_killed_costs_no_count(cluster: Cluster) -> None:
 
 
 # --- by the NMS -------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("ladder", list(LadderName))
-def test_an_nms_carries_the_totals_itself(cluster: Cluster, ladder: LadderName) -> None:
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
+def test_an_nms_carries_the_totals_itself(cluster: Cluster, ladder: Ladder) -> None:
     with guest(cluster, BY_NMS) as made:
         made.talk()
         time.sleep(0.5)

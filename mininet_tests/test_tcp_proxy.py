@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from itertools import count
@@ -26,9 +26,12 @@ from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.talk import EchoServer, Talk, Visits
 from ryu_apps.testbed.harness.vm import NamespaceVm
-from ryu_apps.testbed.replay.cluster_manager import LADDERS, ReplayMove, admit
-from ryu_apps.testbed.replay.scenario import LadderName, MigrationSpec
+from ryu_apps.testbed.moves.attempt import admit
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.observers import StepCallbacks
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.topologies import two_switch
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -122,20 +125,16 @@ class Scene:
         """The client comes again and again."""
         return Visits(self.cluster.hosts["client"].namespace, self.vm.ip, HTTP)
 
-    def move(self, to: str, ladder: LadderName) -> Iterator[str]:
-        """Move the VM; stops for whoever looks on when it is staged, and when the VM runs nowhere."""
-        spec = MigrationSpec(vm=self.vm.name, to=to, ladder=ladder, copy_ms=50)
-        move = ReplayMove(self.cluster, spec, self.vsi, self.at, None)
-        for step in LADDERS[ladder]:
-            step(move)
-            if step is ReplayMove.reserve:
-                yield "staged"
-            elif step is ReplayMove.suspend:
-                station = self.cluster.hypervisors[self.at].station
-                assert isinstance(station, EmulatedStation)
-                station.suspend(self.vsi)
-                yield "suspended"
-        move.clear_staged_port()
+    def moves(self, to: str, ladder: Ladder, *callbacks: StepCallbacks) -> None:
+        """Move the VM, whose station says when it is suspended."""
+        station = self.cluster.hypervisors[self.at].station
+        assert isinstance(station, EmulatedStation)
+        suspends = StepCallbacks(on_suspended=lambda: station.suspend(self.vsi))
+        move = SingleMove(
+            self.cluster, self.vsi, self.vm.name, self.at, to, ladder, 0.05, observers=(suspends, *callbacks)
+        )
+        evidence = move.run().evidence
+        assert evidence.outcome is MoveOutcome.COMPLETED, evidence.reason
         self.at = to
 
     def proxy_of(self, talk: Talk) -> list[str]:
@@ -220,22 +219,24 @@ def test_a_proxy_is_told_what_does_not_fit_through_to_its_client(stage: Stage, t
         assert f"mtu {MTU}" in proxy.run("ip", "route", "get", to)
 
 
-@pytest.mark.parametrize("ladder", list(LadderName))
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
 @pytest.mark.parametrize("kind", list(TYPES))
-def test_connections_keep_their_proxy_through_a_move(
-    stage: Stage, tmp_path: Path, ladder: LadderName, kind: str
-) -> None:
+def test_connections_keep_their_proxy_through_a_move(stage: Stage, tmp_path: Path, ladder: Ladder, kind: str) -> None:
     with scene(stage, kind, tmp_path) as here, ExitStack() as talks, ThreadPoolExecutor() as visitors:
         old = [talks.enter_context(here.talk(version=version)) for version in (4, 6)]
-        move = here.move("hv5", ladder)
-        assert next(move) == "staged"
-        during = [talks.enter_context(here.talk(version=version)) for version in (4, 6)]
-        assert next(move) == "suspended"
-        # A proxy answers while the VM does not; what it has accepted now, it hands over when the VM runs again.
-        known = here.proxies["proxy1"].total()
-        waiting = [visitors.submit(here.talk, version=version) for version in (4, 6)]
-        wait_until(lambda: here.proxies["proxy1"].total() == known + 2, "the last ones that the old proxy gets")
-        assert list(move) == []
+        during: list[Talk] = []
+        waiting: list[Future[Talk]] = []
+
+        def staged() -> None:
+            during.extend(talks.enter_context(here.talk(version=version)) for version in (4, 6))
+
+        def suspended() -> None:
+            # A proxy answers while the VM does not; what it has accepted now, it hands over when the VM runs again.
+            known = here.proxies["proxy1"].total()
+            waiting.extend(visitors.submit(here.talk, version=version) for version in (4, 6))
+            wait_until(lambda: here.proxies["proxy1"].total() == known + 2, "the last ones that the old proxy gets")
+
+        here.moves("hv5", ladder, StepCallbacks(staged, on_suspended=suspended))
         during += [talks.enter_context(one.result()) for one in waiting]
         new = [talks.enter_context(here.talk(version=version)) for version in (4, 6)]
         assert [one.echoes() for one in (*old, *during, *new)] == [True] * 8
@@ -248,23 +249,23 @@ def test_connections_keep_their_proxy_through_a_move(
 def test_a_connection_follows_its_vm_there_and_back(stage: Stage, tmp_path: Path) -> None:
     with scene(stage, "dual", tmp_path) as here, here.talk() as talk:
         for there in ("hv5", "hv1", "hv6"):
-            assert [*here.move(there, LadderName.MINIMIZE_LATENCY)] == ["staged", "suspended"]
+            here.moves(there, Ladder.MINIMIZE_LATENCY)
             assert talk.echoes()
             assert here.proxy_of(talk) == ["proxy1"]
         assert here.bypassing() == []
 
 
-@pytest.mark.parametrize("ladder", list(LadderName))
+@pytest.mark.parametrize("ladder", LIVE_LADDERS)
 @pytest.mark.parametrize("kind", ["dual", "walled"])
 def test_of_a_stream_of_visitors_nobody_is_reset_and_nobody_goes_past(
-    stage: Stage, tmp_path: Path, ladder: LadderName, kind: str
+    stage: Stage, tmp_path: Path, ladder: Ladder, kind: str
 ) -> None:
     with scene(stage, kind, tmp_path) as here, here.talk() as old:
         visits = here.visits()
         visits.start()
         wait_until(lambda: visits.since(0.0) >= 40, "the first visitors", 20)
         before = here.proxies["proxy2"].total()
-        assert [*here.move("hv5", ladder)] == ["staged", "suspended"]
+        here.moves("hv5", ladder)
         moved = time.monotonic()
         wait_until(lambda: visits.since(moved) >= 40, "visitors after the move", 40)
         visits.stop()

@@ -124,7 +124,7 @@ def test_a_dead_nodes_vms_start_on_the_reservations_that_were_made_ahead(tmp_pat
         report, campaign = carried_out(cluster, Task(Goal(GoalKind.FAIL_OVER, "hv1"), keep=3.0))
         uplinks = {name: list(one.tap.sightings) for name, one in cluster.hypervisors.items()}
     assert report.failures == ()
-    (died,) = campaign.manager.hands.deaths.values()
+    (died,) = campaign.manager.executor.deaths.values()
     for one in report.attempts:
         figures = one.figures
         assert (one.way, figures.source) == ("restart", "hv1")

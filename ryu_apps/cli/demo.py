@@ -28,8 +28,8 @@ SHOWN = 14
 def demo(output: Path | None) -> None:
     """Watch a VM move between two switches, its policy ahead of it.
 
-    Runs both ladders with a TCP stream and a 1 ms probe across the move.  Needs root.  Exits 0 only if the
-    zeros are zeros.
+    Runs both ladders with a TCP stream and a 1 ms probe across the move.  Needs root.  Exits 0 only if all
+    must-be-zero counters are 0 and all expectations are met.
     """
     private_namespaces()
     target = output or Path("reports") / f"demo-{time.strftime('%Y%m%d-%H%M%S')}"

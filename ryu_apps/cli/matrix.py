@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ryu_apps.cli.stage import private_namespaces
+from ryu_apps.cli.stage import errors_in_a_line, private_namespaces
 
 if TYPE_CHECKING:
     from ryu_apps.testbed.matrix.run import Cell
@@ -43,21 +43,22 @@ def matrix(sizes: tuple[int, ...], services: tuple[str, ...], output: Path | Non
     from ryu_apps.testbed.matrix.play import SIZES, WORKLOADS, all_cases, play
     from ryu_apps.testbed.matrix.tables import tables
 
-    unknown = set(services) - {one.service for one in WORKLOADS}
+    unknown = set(services) - {workload.service for workload in WORKLOADS}
     if unknown:
-        known = ", ".join(one.service for one in WORKLOADS)
+        known = ", ".join(workload.service for workload in WORKLOADS)
         raise click.BadParameter(f"no service {', '.join(sorted(unknown))}; there are: {known}")
     target = output or Path("reports") / f"matrix-{time.strftime('%Y%m%d-%H%M%S')}"
     target.mkdir(parents=True, exist_ok=True)
-    wanted = [one for one in all_cases(sizes or SIZES) if not services or one.workload.service in services]
+    wanted = [case for case in all_cases(sizes or SIZES) if not services or case.workload.service in services]
     console = Console(width=None if sys.stdout.isatty() else _WIDE)
     cells: list[Cell] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("matrix", total=len(wanted))
-        for cell in play(wanted, target, lambda words: progress.update(task, description=words)):
-            cells.append(cell)
-            progress.advance(task)
+        with errors_in_a_line(target / "logs"):
+            for cell in play(wanted, target, lambda words: progress.update(task, description=words)):
+                cells.append(cell)
+                progress.advance(task)
     for found in tables(cells):
         _show(console, found)
     _write(target, cells)

@@ -1,4 +1,4 @@
-"""``evbridge replay``: run a migration scenario or a trace on a cluster of its own; are the zeros zeros?"""
+"""``evbridge replay``: run a migration scenario or a trace on a cluster of its own, and report on it."""
 
 from __future__ import annotations
 
@@ -22,21 +22,35 @@ OPENFLOW_REST = "ryu.app.ofctl_rest"
 
 @click.command()
 @click.argument("scenario", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--day", "seed", type=int, help="Instead of a file: a day made from this seed, written to the folder.")
-@click.option("--nodes", type=click.IntRange(2, 256), default=16, show_default=True, help="Of a trace's cluster.")
+@click.option("--day", "seed", type=int, help="Make a trace of a day from this seed instead of reading a file.")
 @click.option(
-    "--vms", type=click.IntRange(1, 4096), default=64, show_default=True, help="With --day: at a time, about."
+    "--nodes", type=click.IntRange(2, 256), default=16, show_default=True, help="Number of nodes (traces only)."
 )
-@click.option("--moves", type=click.IntRange(min=0), default=200, show_default=True, help="With --day: of single VMs.")
-@click.option("--evacuations", type=click.IntRange(min=0), default=8, show_default=True, help="With --day: of nodes.")
-@click.option("--failures", type=click.IntRange(min=0), default=4, show_default=True, help="With --day: of nodes.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="That a trace takes.")
+@click.option(
+    "--vms",
+    type=click.IntRange(1, 4096),
+    default=64,
+    show_default=True,
+    help="With --day: about this many VMs at a time.",
+)
+@click.option(
+    "--moves", type=click.IntRange(min=0), default=200, show_default=True, help="With --day: moves of single VMs."
+)
+@click.option(
+    "--evacuations", type=click.IntRange(min=0), default=8, show_default=True, help="With --day: evacuations of nodes."
+)
+@click.option(
+    "--failures", type=click.IntRange(min=0), default=4, show_default=True, help="With --day: failures of nodes."
+)
+@click.option("--seconds", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Duration of a trace.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the report and the ladders.  [default: reports/NAME-TIME]",
 )
-@click.option("--root-namespace", is_flag=True, help="Build the cluster in this namespace, where you can get at it.")
+@click.option(
+    "--root-namespace", is_flag=True, help="Build the cluster in this network namespace, where it can be inspected."
+)
 @click.option("--ofctl-rest", is_flag=True, help=f"Load {OPENFLOW_REST} beside evbridge's apps.")
 def replay(
     scenario: Path | None,
@@ -53,10 +67,10 @@ def replay(
 ) -> None:
     """Run a migration scenario (.yaml) or a trace (.csv, or --day) and report on it.
 
-    Needs root.  Exits 0 only if nothing leaked, nothing was left behind and every expectation held.
+    Needs root.  Exits 0 only if all must-be-zero counters are 0 and all expectations are met.
     """
     if (scenario is None) == (seed is None):
-        raise click.UsageError("a file or --day, one of them")
+        raise click.UsageError("a file or --day is needed, and not both")
     if scenario is None or scenario.suffix == ".csv":
         from ryu_apps.cli.trace import TraceOptions, replay_trace
 
@@ -100,7 +114,7 @@ def perform(scenario: Scenario, output: Path, console: Console, ofctl_rest: bool
 
 
 def show_ladder(console: Console, migration: MigrationReport) -> None:
-    """Print the ladder so that a terminal need not break its lines; as it is where there is none."""
+    """Print the ladder diagram, folded to the width of a terminal if there is one."""
     from ryu_apps.testbed.ladder.text import folded
 
     ladder = folded(migration.ladder, console.width) if console.is_terminal else migration.ladder
@@ -109,17 +123,19 @@ def show_ladder(console: Console, migration: MigrationReport) -> None:
 
 
 def show_figures(console: Console, migrations: list[MigrationReport]) -> None:
-    """Print the figures, one column a migration, and everything that is not as it has to be."""
-    from ryu_apps.testbed.replay.report import ROWS, cell, services_told
+    """Print the figures, one column a migration, and the verdict of each."""
+    from ryu_apps.testbed.measurement.figures import ROWS, cell
+    from ryu_apps.testbed.measurement.verdict import ALL_MET
+    from ryu_apps.testbed.replay.report import services_text
 
-    table = Table("", *(one.figures.ladder for one in migrations), "")
+    table = Table("", *(migration.figures.ladder for migration in migrations), "")
     for words, name, unit in ROWS:
-        table.add_row(words, *(cell(one.figures, name) for one in migrations), unit)
-    table.add_row("outcome", *(one.figures.outcome.value for one in migrations), "")
+        table.add_row(words, *(cell(migration.figures, name) for migration in migrations), unit)
+    table.add_row("outcome", *(migration.figures.outcome.value for migration in migrations), "")
     console.print(table)
-    for one in migrations:
-        verdict = "; ".join(one.failures) or "the zeros are zeros, every expectation held"
-        style = "red" if one.failures else "green"
-        if one.services:
-            console.print(f"{one.figures.ladder}: {services_told(one)}", highlight=False, soft_wrap=True)
-        console.print(f"{one.figures.ladder}: {verdict}", style=style, highlight=False, soft_wrap=True)
+    for migration in migrations:
+        ladder, verdict = migration.figures.ladder, "; ".join(migration.failures) or ALL_MET
+        style = "red" if migration.failures else "green"
+        if migration.services:
+            console.print(f"{ladder}: {services_text(migration)}", highlight=False, soft_wrap=True)
+        console.print(f"{ladder}: {verdict}", style=style, highlight=False, soft_wrap=True)

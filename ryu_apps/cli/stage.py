@@ -1,6 +1,4 @@
-"""What all commands have in common that build a cluster: namespaces of their own, a word on how far they are, and
-errors of the cluster as errors of the command.
-"""
+"""Parts that all commands with a cluster have in common: namespaces, progress, errors of the testbed as one line."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
 def private_namespaces() -> None:
-    """Go on inside namespaces that die with us; see ``ryu_apps.testbed.harness.sandbox``."""
+    """Move this process into namespaces that end with it; see ``ryu_apps.testbed.harness.sandbox``."""
     from ryu_apps.testbed.harness.sandbox import SandboxError, enter
 
     try:
@@ -24,7 +22,7 @@ def private_namespaces() -> None:
 
 
 def this_namespace() -> None:
-    """Go on where we are, so that an interrupt takes the cluster down; see ``ryu_apps.testbed.harness.sandbox``."""
+    """Stay in this namespace; an interrupt takes the cluster down.  See ``ryu_apps.testbed.harness.sandbox``."""
     from ryu_apps.testbed.harness.sandbox import shield
 
     shield()
@@ -32,30 +30,28 @@ def this_namespace() -> None:
 
 @contextmanager
 def performance(title: str, console: Console, logs: Path) -> Iterator[Callable[[str], None]]:
-    """A spinner while a cluster is at work; yields how to say what it is doing.
+    """Show a spinner while a cluster is at work; yields a function that shows the stage.
 
     Raises:
         ClickException: the cluster did not come up, or what was asked of it could not be done.
     """
-    from ryu_apps.testbed.harness.cluster import NameClashError
-    from ryu_apps.testbed.harness.shell import CommandError
-    from ryu_apps.testbed.harness.station import StationError
-    from ryu_apps.testbed.manager.guests import MismatchError
-    from ryu_apps.testbed.replay.cluster_manager import MigrationRefused
-
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task(title)
-        try:
+        with errors_in_a_line(logs):
             yield lambda words: progress.update(task, description=f"{title}: {words}")
-        except (
-            TimeoutError,
-            LookupError,
-            ValueError,
-            MismatchError,
-            NameClashError,
-            CommandError,
-            StationError,
-            MigrationRefused,
-        ) as error:
-            raise click.ClickException(f"{error}\nlogs: {logs}") from error
+
+
+@contextmanager
+def errors_in_a_line(logs: Path) -> Iterator[None]:
+    """Show errors of the testbed as errors of the command; any other exception is a defect and keeps its traceback.
+
+    Raises:
+        ClickException: the text of the error, and the folder of the logs.
+    """
+    from ryu_apps.testbed.errors import TestbedError
+
+    try:
+        yield
+    except TestbedError as error:
+        raise click.ClickException(f"{error}\nlogs: {logs}") from error

@@ -47,7 +47,7 @@ def replay_trace(wanted: TraceOptions, root_namespace: bool) -> bool:
     """Replay a trace behind a progress display, and say what it came to.
 
     Returns:
-        whether the zeros are zeros.
+        True if all must-be-zero counters are 0.
 
     Raises:
         ClickException: every mistake of the file, or why the cluster did not come up.
@@ -103,14 +103,14 @@ def _show(report: DayReport, console: Console) -> None:
         staged, associated = (sorted(one) for one in ([d.stage_ms for d in done], [d.associate_ms for d in done]))
         table.add_row(how, str(len(done)), _spread(staged), _spread(associated))
     console.print(table)
-    zeros = {
+    counters = {
         "refused": len(report.refused),
         "misplaced": report.misplaced,
         "staged and left": report.staged_left,
         "rules left": report.rules_left,
     }
     style = "green" if report.ok else "red"
-    console.print(", ".join(f"{number} {words}" for words, number in zeros.items()), style=style, highlight=False)
+    console.print(", ".join(f"{number} {words}" for words, number in counters.items()), style=style, highlight=False)
     for words in report.refused[:10]:
         console.print(words, style="red", highlight=False, soft_wrap=True)
 

@@ -139,7 +139,7 @@ def run(
     """Pursue a goal on a cluster of its own, with traffic on every VM, and report each VM's blackout.
 
     Needs root.  An interrupt halts: what is under way is taken back, what is done stays.  Exits 0 only if the goal
-    is met and the zeros are zeros.
+    is met and all must-be-zero counters are 0.
     """
     loaded = read(inventory)
     wanted = _plan(loaded, goal, subject, parallel).goal

@@ -18,9 +18,12 @@ from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import Namespace
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.observers import StepCallbacks
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.raw_frames import RawSocket
-from ryu_apps.testbed.replay.cluster_manager import Hooks, ReplayMove, admit, dismiss
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
+from ryu_apps.vcm.move import Ladder
 
 #: What the shipped web server may be asked for, and may ask for.
 HTTP, DNS, MYSQL = 80, 53, 3306
@@ -67,13 +70,11 @@ class FirewallVm:
         self._cluster = cluster
         cluster.boot(self.vm, hypervisor)
 
-    def moves(self, there: str, ladder: LadderName, while_copying: Callable[[], None] = lambda: None) -> None:
+    def moves(self, there: str, ladder: Ladder, while_copying: Callable[[], None] = lambda: None) -> None:
         """Migrate it."""
-        spec = MigrationSpec(vm=self.vm.name, to=there, ladder=ladder, copy_ms=20)
-        hooks = Hooks(copying=while_copying)
-        assert (
-            ReplayMove(self._cluster, spec, self.vsi, self.at, None, hooks).run().outcome is ExpectedOutcome.COMPLETED
-        )
+        callbacks = (StepCallbacks(on_copying=while_copying),)
+        move = SingleMove(self._cluster, self.vsi, self.vm.name, self.at, there, ladder, 0.02, observers=callbacks)
+        assert move.run().evidence.outcome is MoveOutcome.COMPLETED
         self.at = there
 
 

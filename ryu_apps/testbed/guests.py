@@ -13,7 +13,7 @@ from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import Namespace
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
-from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
+from ryu_apps.testbed.moves.attempt import admit, dismiss
 
 ETHERTYPE_ARP = 0x0806
 #: The VSI type of the shipped web server; QUIC (UDP) passes to and from HTTPS, and nothing to 5002.

@@ -17,6 +17,7 @@ from typing import Any
 from ryu_apps.evb.protocol.table import DocumentedRow, TransitionTable
 
 __all__ = [
+    "LIVE_LADDERS",
     "Begin",
     "DeadlinePassed",
     "Do",
@@ -47,6 +48,10 @@ class Ladder(Enum):
     MINIMIZE_LATENCY = "minimize-latency"
     SAFEST_EXCHANGE = "safest-exchange"
     RESTART = "restart"
+
+
+#: Ladders of a VM that runs.
+LIVE_LADDERS = (Ladder.MINIMIZE_LATENCY, Ladder.SAFEST_EXCHANGE)
 
 
 class MoveStep(Enum):

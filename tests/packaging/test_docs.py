@@ -25,8 +25,8 @@ from ryu_apps.ovf.filters import read_filter_list
 from ryu_apps.ovf.markup import read_markup
 from ryu_apps.ovf.names import PREFIXES
 from ryu_apps.rest.resources import RESOURCES
+from ryu_apps.testbed.measurement.figures import Figures
 from ryu_apps.testbed.replay import scenario
-from ryu_apps.testbed.replay.report import Figures
 from ryu_apps.vcm import schema as inventory_schema
 from ryu_apps.vcm.move import MoveStep
 from ryu_apps.vcm.plans import GoalKind

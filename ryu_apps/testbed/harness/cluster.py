@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.harness.capture import Tap, TapReader, only_ethertypes
 from ryu_apps.testbed.harness.controller import APPS, Controller
@@ -29,7 +30,7 @@ from ryu_apps.topologies.mininet_topo import EndSystem, mac_text, topo_of
 _DATAPATH = "ovs-netdev"
 
 
-class NameClashError(RuntimeError):
+class NameClashError(TestbedError):
     """A cluster cannot be built beside what is in this network namespace; a private one would do."""
 
 

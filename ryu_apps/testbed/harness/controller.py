@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.harness.shell import end, wait_until
 
 _CHECKOUT = Path(__file__).resolve().parents[3]
@@ -71,7 +72,7 @@ class Controller:
         try:
             wait_until(lambda: self._ready_switches() >= switches, f"{switches} switches at the controller", limit)
         except TimeoutError as error:
-            raise TimeoutError(f"{error}\n{self.last_words()}") from None
+            raise DeadlineError(f"{error}\n{self.last_words()}") from None
 
     def wait_agreed(self, stations: int, limit: float = 35.0) -> None:
         """Wait until the bridge knows this many stations; only then do its switches hold what they will hold.
@@ -124,7 +125,7 @@ class Controller:
 
     def _ready_switches(self) -> int:
         if self._process is not None and self._process.poll() is not None:
-            raise TimeoutError(f"the controller has ended with status {self._process.returncode}")
+            raise DeadlineError(f"the controller has ended with status {self._process.returncode}")
         try:
             switches = self.get("/evb/status")["switches"]
         except (URLError, OSError):

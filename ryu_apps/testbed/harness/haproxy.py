@@ -11,6 +11,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
 
 _PORT, _MARK, _TABLE = 8080, 1, 100
@@ -85,7 +86,7 @@ class Haproxy:
         try:
             wait_until(self._socket.exists, f"haproxy at {self.name}")
         except TimeoutError as error:
-            raise TimeoutError(f"{error}\n{self.log.read_text(encoding='utf-8', errors='replace')}") from None
+            raise DeadlineError(f"{error}\n{self.log.read_text(encoding='utf-8', errors='replace')}") from None
 
     def stop(self) -> None:
         """End the process; the kernel's part goes with the namespace."""

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness import interrupt
 
 _CLONE_FS = 0x00000200
@@ -29,7 +30,7 @@ _MARK = "EVBRIDGE_SANDBOX"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class SandboxError(RuntimeError):
+class SandboxError(TestbedError):
     """The kernel did not give us namespaces; nearly always: not root."""
 
 

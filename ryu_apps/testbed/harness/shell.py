@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TypeVar
 
+from ryu_apps.testbed.errors import DeadlineError, TestbedError
+
 Found = TypeVar("Found")
 _CLONE_NEWNET = 0x40000000
 #: Seconds for what has to come true and takes no time: a verdict must not depend on how busy the machine is.
@@ -24,7 +26,7 @@ _IFREQ = struct.Struct("16sH22x")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class CommandError(RuntimeError):
+class CommandError(TestbedError):
     """A command failed; the text holds the command and what it said."""
 
 
@@ -44,12 +46,12 @@ def wait_until(condition: Callable[[], Found | None], what: str, limit: float = 
     """Poll until ``condition`` gives something true and return that.
 
     Raises:
-        TimeoutError: not within ``limit`` seconds.
+        DeadlineError: not within ``limit`` seconds.
     """
     deadline = time.monotonic() + limit
     while not (found := condition()):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {limit:g} s")
+            raise DeadlineError(f"{what}: not within {limit:g} s")
         time.sleep(pause)
     return found
 

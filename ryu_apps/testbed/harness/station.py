@@ -18,6 +18,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
 
 
@@ -110,7 +111,7 @@ class HypervisorStation(Protocol):
     def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool: ...
 
 
-class StationError(RuntimeError):
+class StationError(TestbedError):
     """A station cannot be used at all (which is not the same as being refused)."""
 
 

@@ -13,17 +13,18 @@ from pathlib import Path
 
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
+from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import LldpadStation
-from ryu_apps.testbed.manager.figures import attempt_report, ends_of, lost_at_rest
 from ryu_apps.testbed.manager.guests import TestVms, cluster_of
-from ryu_apps.testbed.manager.hands import Attempt, MoveOptions
-from ryu_apps.testbed.manager.report import ClusterReport, VmReport, as_text
-from ryu_apps.testbed.manager.run import Manager
+from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, attempt_report
+from ryu_apps.testbed.manager.run import Manager, MoveOptions
+from ryu_apps.testbed.measurement.durations import LAST_ONES, RUN_OUT, RUN_UP, TIDY
+from ryu_apps.testbed.measurement.measure import lost_at_rest, seen_of, staged_among_others
+from ryu_apps.testbed.moves.attempt import Attempt
 from ryu_apps.testbed.progress import ShowProgress
-from ryu_apps.testbed.replay.player import LAST_ONES, RUN_OUT, RUN_UP, TIDY
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.move import Do, MoveState, MoveStep
 from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits, Orchestrator, ReleasePlaces
@@ -133,9 +134,9 @@ class Campaign:
         # A node that is to die gets its reservations first: that is what they are for.
         kind = GoalKind.PROTECT if task.goal.kind is GoalKind.FAIL_OVER else task.goal.kind
         self._plan = make_plan(loaded.inventory, Goal(kind, task.goal.subject), parallel=task.parallel)
-        manners = MoveOptions(task.settings.way, task.copy, task.inject)
+        options = MoveOptions(task.settings.way, task.copy, task.inject)
         orchestrator = Orchestrator(loaded.inventory, self._plan, task.settings)
-        self.manager = Manager(self._guests, orchestrator, manners, tell)
+        self.manager = Manager(self._guests, orchestrator, options, tell)
         self.manager.before_step = self._before_step
 
     def run(self) -> ClusterReport:
@@ -164,14 +165,7 @@ class Campaign:
             self._guests.dismiss({name: self._place(name) or "" for name in self._guests.all if self._place(name)})
         self._tell("evaluating")
         attempts = tuple(
-            attempt_report(
-                one,
-                ends_of(self._guests.all[one.vm], self._guests.client_notes),
-                announced,
-                max(0, left.get(one.vm, 0)),
-                close,
-            )
-            for one, close in self._closing(settled)
+            self._attempt_report(attempt, announced, left, close) for attempt, close in self._closing(settled)
         )
         return ClusterReport(
             self._loaded.inventory.name,
@@ -240,7 +234,7 @@ class Campaign:
         if newest.state is MoveState.FAILED:
             return None
         place = newest.node if newest.state is MoveState.DONE else newest.source
-        return None if place in self.manager.hands.deaths else place
+        return None if place in self.manager.executor.deaths else place
 
     # --- what is left in the switches ---
     def _rules_left(self, vm: str) -> int:
@@ -271,16 +265,28 @@ class Campaign:
     # --- the report ---
     def _closing(self, settled: float) -> Iterator[tuple[Attempt, float]]:
         """Every attempt, and when its figures close: where the VM's next one begins, or at the end."""
-        attempts = self.manager.hands.attempts
-        for number, one in enumerate(attempts):
-            later = (other.evidence.marks.begun for other in attempts[number + 1 :] if other.vm == one.vm)
-            yield one, next(later, settled)
+        attempts = self.manager.executor.attempts
+        for number, attempt in enumerate(attempts):
+            vm = attempt.vm.name
+            later = (other.evidence.marks.begun for other in attempts[number + 1 :] if other.vm.name == vm)
+            yield attempt, next(later, settled)
+
+    def _attempt_report(
+        self, attempt: Attempt, announced: list[Sighting], left: dict[str, int], close: float
+    ) -> AttemptReport:
+        vm, port_no = attempt.vm, attempt.destination.port.port_no
+        index = self.manager.indices.found.get(attempt)
+        staged = staged_among_others(attempt.evidence.dumps, index, port_no, vm.mac)
+        rules_left = max(0, left.get(vm.name, 0))
+        return attempt_report(
+            attempt, seen_of(attempt, self._guests.ends(vm.name), announced, rules_left, close, staged)
+        )
 
     def _vm_report(self, name: str, begun: float, settled: float) -> VmReport:
         newest = self.manager.orchestrator.newest(name)
         source = self._loaded.inventory.vms[name].at
         if newest is None:
-            lost = lost_at_rest(ends_of(self._guests.all[name], self._guests.client_notes), begun, settled)
+            lost = lost_at_rest(self._guests.ends(name), begun, settled)
             return VmReport(name, source, None, source, "stayed", lost=lost)
         mine = [one for one in self.manager.orchestrator.moves if one.vm == name]
         return VmReport(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.capture import Sighting, Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
 from ryu_apps.testbed.harness.probes import Flow, Notes, Prober
@@ -17,8 +18,9 @@ from ryu_apps.testbed.harness.shell import CommandError
 from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
 from ryu_apps.testbed.harness.station import LldpadStation, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
-from ryu_apps.testbed.replay.cluster_manager import admit, dismiss
-from ryu_apps.testbed.replay.site import SiteError, config_of, misfits, policies_of, site_of
+from ryu_apps.testbed.measurement.measure import FlowEnds
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.site import SiteError, config_of, misfits, policies_of, site_of
 from ryu_apps.vcm.loader import Loaded
 from ryu_apps.vcm.schema import Traffic
 
@@ -28,7 +30,7 @@ CLIENT, FIRST_PORT = "client", 20000
 _SLOWER = 4
 
 
-class MismatchError(Exception):
+class MismatchError(TestbedError):
     """The inventory does not describe the cluster that it asks for; the text says where."""
 
 
@@ -183,6 +185,12 @@ class TestVms:
             self.cluster.watcher.dismiss(tap)
         self.cluster.watcher.settle()
         return [one for tap in self._rarps for one in tap.sightings]
+
+    def ends(self, name: str) -> list[FlowEnds]:
+        """Notes of both ends of a VM's flows, once the traffic has been stopped."""
+        guest = self.all[name]
+        own = [flow for flow in guest.flows if flow.host == CLIENT]
+        return [FlowEnds(flow, self.client_notes[flow.name], guest.notes[flow.name]) for flow in own]
 
     def dismiss(self, places: Mapping[str, str]) -> None:
         """End every VM, De-Associated, at the node where it is; VMs that are nowhere are left out."""

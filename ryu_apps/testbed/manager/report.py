@@ -1,4 +1,4 @@
-"""What a goal on a cluster came to: every VM's way, its figures, and whether the zeros are zeros.  Pure."""
+"""Report of a goal on a cluster: the moves of every VM, their figures and the verdict.  Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ryu_apps.testbed.replay.report import Figures, cell
+from ryu_apps.testbed.measurement.figures import Figures, cell
+from ryu_apps.testbed.measurement.measure import Seen, figures
+from ryu_apps.testbed.measurement.verdict import Expectation, failures
+from ryu_apps.testbed.moves.attempt import Attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +28,16 @@ class AttemptReport:
     failures: tuple[str, ...]
 
 
+def attempt_report(attempt: Attempt, seen: Seen) -> AttemptReport:
+    """Report of one attempt from its observations."""
+    found = figures(seen)
+    wanted = Expectation(outcome=attempt.evidence.outcome)
+    return AttemptReport(attempt.ladder.value, attempt.owner.home, found, tuple(failures(found, wanted)))
+
+
 @dataclass(frozen=True, slots=True)
 class VmReport:
-    """What became of a VM.
+    """Report of one VM.
 
     Attributes:
         source: where it was.
@@ -36,7 +46,7 @@ class VmReport:
         state: of its last move, in the orchestrator's words; ``stayed`` if it had none.
         reason: why it is not where it should be; empty otherwise.
         tried: nodes that did not work, and why.
-        story: (seconds since the beginning, node, words).
+        log: (seconds since the beginning, node, words).
         lost: datagrams lost that policy lets through, of a VM that stayed; must be 0.
     """
 
@@ -53,10 +63,10 @@ class VmReport:
 
 @dataclass(frozen=True, slots=True)
 class ClusterReport:
-    """A goal, and what it came to.
+    """Report of a goal.
 
     Attributes:
-        unmet: what the goal wants and is not so, in words.
+        unmet: conditions of the goal that are not met, in words.
         attempts: in order of time.
         rules_left: rules that the switches hold when all VMs are gone, and did not before; must be 0.
         seconds: from the first step to the last.
@@ -73,16 +83,16 @@ class ClusterReport:
 
     @property
     def failures(self) -> tuple[str, ...]:
-        """Everything that is not as it has to be."""
+        """All that is not as it has to be, in words."""
         return tuple(_failures(self))
 
     @property
     def ok(self) -> bool:
-        """The goal is met and the zeros are zeros."""
+        """The goal is met, and all must-be-zero counters are 0."""
         return not self.failures
 
     def as_json(self) -> dict[str, Any]:
-        """For ``json.dump``."""
+        """Return a value for ``json.dump``."""
         return {
             "inventory": self.inventory,
             "goal": self.goal,
@@ -91,26 +101,21 @@ class ClusterReport:
             "failures": list(self.failures),
             "seconds": self.seconds,
             "rules_left": self.rules_left,
-            "vms": [asdict(one) for one in self.vms],
-            "attempts": [_attempt_json(one) for one in self.attempts],
+            "vms": [asdict(vm) for vm in self.vms],
+            "attempts": [{**asdict(attempt), "figures": attempt.figures.as_json()} for attempt in self.attempts],
         }
 
 
 def _failures(report: ClusterReport) -> Iterator[str]:
     yield from report.unmet
-    for one in report.attempts:
-        yield from (f"{one.figures.vm} to {one.figures.destination}: {words}" for words in one.failures)
+    for attempt in report.attempts:
+        move = f"{attempt.figures.vm} to {attempt.figures.destination}"
+        yield from (f"{move}: {words}" for words in attempt.failures)
     for vm in report.vms:
         if vm.lost:
             yield f"{vm.vm} has lost {vm.lost} datagrams although it stayed where it was"
     if report.rules_left:
         yield f"{report.rules_left} rules were left when all VMs were gone"
-
-
-def _attempt_json(one: AttemptReport) -> dict[str, Any]:
-    figures = {**asdict(one.figures), "outcome": one.figures.outcome.value}
-    figures |= {"lost": one.figures.lost, "blackout_ms": one.figures.blackout_ms}
-    return {**asdict(one), "figures": figures}
 
 
 #: Columns of the table for people: (head, figure).
@@ -127,29 +132,29 @@ HEAD = ("VM", "from", "to", "way", "outcome", *(head for head, _ in _COLUMNS))
 
 def rows(report: ClusterReport) -> list[tuple[str, ...]]:
     """The table's body, a row an attempt."""
-    return [_row(one) for one in report.attempts]
+    return [_row(attempt) for attempt in report.attempts]
 
 
-def _row(one: AttemptReport) -> tuple[str, ...]:
-    figures = one.figures
-    way = f"{one.way}, back" if one.home else one.way
-    cells = (cell(figures, name) for _, name in _COLUMNS)
-    return (figures.vm, figures.source, figures.destination, way, figures.outcome.value, *cells)
+def _row(attempt: AttemptReport) -> tuple[str, ...]:
+    found = attempt.figures
+    way = f"{attempt.way}, back" if attempt.home else attempt.way
+    cells = (cell(found, name) for _, name in _COLUMNS)
+    return (found.vm, found.source, found.destination, way, found.outcome.value, *cells)
 
 
 def remarks(report: ClusterReport) -> Iterator[str]:
-    """Refusals, and who took another place than planned."""
-    for one in report.vms:
-        for node, reason in one.tried.items():
-            yield f"{one.vm}: not at {node}: {reason}"
-        moved = one.node is not None and one.node != one.source
-        if moved and one.planned is not None and one.planned != one.node:
-            yield f"{one.vm}: is at {one.node} in place of {one.planned}"
+    """Refusals, and VMs at another node than planned."""
+    for vm in report.vms:
+        for node, reason in vm.tried.items():
+            yield f"{vm.vm}: not at {node}: {reason}"
+        moved = vm.node is not None and vm.node != vm.source
+        if moved and vm.planned is not None and vm.planned != vm.node:
+            yield f"{vm.vm}: is at {vm.node} in place of {vm.planned}"
 
 
 def verdict(report: ClusterReport) -> str:
     """One line for people."""
-    return "; ".join(report.failures) or "the goal is met, the zeros are zeros"
+    return "; ".join(report.failures) or "the goal is met; all must-be-zero counters are 0"
 
 
 def as_text(report: ClusterReport) -> str:

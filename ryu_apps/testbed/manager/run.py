@@ -1,33 +1,97 @@
-"""A goal on a cluster: VMs in, traffic on, the orchestrator's steps done, figures out."""
+"""The orchestrator's steps, carried out in real time, and its events."""
 
 from __future__ import annotations
 
 import queue
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import URLError
 
+from ryu_apps.testbed.harness.staged import StagedTarget
+from ryu_apps.testbed.harness.station import VdptoolAnswer
 from ryu_apps.testbed.manager.guests import TestVms
-from ryu_apps.testbed.manager.hands import MoveOptions, StepExecutor
+from ryu_apps.testbed.moves.attempt import Attempt, MoveRecord
+from ryu_apps.testbed.moves.executor import StepExecutor
+from ryu_apps.testbed.moves.observers import EvidenceRecorder, StagedPortProof, StepObserver
 from ryu_apps.testbed.progress import ShowProgress
-from ryu_apps.vcm.move import DeadlinePassed, Do, Lapsed, MoveState, StepDone, StepFailed
+from ryu_apps.vcm.move import DeadlinePassed, Do, Ladder, Lapsed, MoveState, MoveStep, StepDone, StepFailed
 from ryu_apps.vcm.orchestrator import Go, NodeLost, Orchestrator, OrchestratorEvent, StepAnswer
 
 #: Seconds between two looks at the reservations that are kept.
 _LOOK = 1.0
 
 
-class Manager:
-    """Carries the orchestrator's wishes out, in real time.
+@dataclass(frozen=True, slots=True)
+class MoveOptions:
+    """Options of the moves of one goal.
 
     Attributes:
-        orchestrator, hands: who decides, and who does.
-        before_step: called with every step, before it is done; may post events.
+        way: ladder.
+        copy: seconds that copying the memory takes.
+        inject: send frames with the VM's address from the port where it is staged.
     """
 
-    def __init__(self, guests: TestVms, orchestrator: Orchestrator, manners: MoveOptions, tell: ShowProgress) -> None:
-        self.orchestrator = orchestrator
-        self.hands = StepExecutor(guests, manners, self._heard)
+    way: Ladder = Ladder.MINIMIZE_LATENCY
+    copy: float = 0.3
+    inject: bool = True
+
+
+class ProgramIndices(StepObserver):
+    """Numbers of VSIs at their destinations, by which the bridge's rules are told apart.
+
+    Attributes:
+        found: attempt -> number, for those whose rules are staged.
+    """
+
+    def __init__(self, guests: TestVms) -> None:
+        self.found: dict[Attempt, int] = {}
         self._guests = guests
+
+    def after(self, step: MoveStep, attempt: Attempt, answer: VdptoolAnswer | None) -> None:
+        """Ask the bridge once the rules are staged."""
+        if step is not MoveStep.RESERVE:
+            return
+        try:
+            vsi: dict[str, Any] = self._guests.cluster.controller.get(f"/evb/vsis/{attempt.vsi.uuid}")
+        except (URLError, OSError):
+            return
+        port = str(attempt.destination.port)
+        for attachment in vsi["attachments"]:
+            if attachment["port"] == port and attachment["program"]:
+                self.found[attempt] = int(attachment["program"]["index"])
+                return
+
+
+class RestartedProbers(StepObserver):
+    """Probes in VMs that start anew: what ran in them before is gone with their node."""
+
+    def __init__(self, guests: TestVms) -> None:
+        self._guests = guests
+
+    def after(self, step: MoveStep, attempt: Attempt, answer: VdptoolAnswer | None) -> None:
+        """Start the probes once the VM runs."""
+        if step is MoveStep.RESUME and attempt.ladder is Ladder.RESTART:
+            self._guests.start_prober(self._guests.all[attempt.vm.name])
+
+
+class Manager:
+    """Carries out the orchestrator's steps in real time.
+
+    Attributes:
+        orchestrator, executor: what decides, and what acts.
+        indices: see :class:`ProgramIndices`.
+        before_step: called with every step, before it is carried out; may post events.
+    """
+
+    def __init__(self, guests: TestVms, orchestrator: Orchestrator, options: MoveOptions, tell: ShowProgress) -> None:
+        self.orchestrator = orchestrator
+        self.indices = ProgramIndices(guests)
+        observers = EvidenceRecorder(), StagedPortProof(self._target), self.indices, RestartedProbers(guests)
+        self.executor = StepExecutor(self._attempt, observers, self._heard)
+        self._guests = guests
+        self._options = options
         self._tell = tell
         self._events: queue.SimpleQueue[OrchestratorEvent] = queue.SimpleQueue()
         self._looked = time.monotonic()
@@ -38,30 +102,36 @@ class Manager:
         self._feed(Go())
 
     def post(self, event: OrchestratorEvent) -> None:
-        """An event from anywhere: another thread, a signal, a step."""
+        """Hand an event over, from any thread or signal handler."""
         self._events.put(event)
 
     def run(self, until: float | None = None) -> None:
-        """Go on until nothing more happens by itself, and in any case until then (monotonic seconds)."""
+        """Go on until nothing more happens by itself, and in any case until then (monotonic seconds).
+
+        Raises:
+            BaseException: a step has met a defect of this code.
+        """
         while not self._events.empty() or not self.orchestrator.settled or (until or 0.0) > time.monotonic():
             event = self._next(until)
             if event is not None:
                 self._feed(event)
+            if self.executor.defects:
+                raise self.executor.defects[0]
             self._look_at_reservations()
 
     def lose(self, node: str) -> None:
-        """A node dies, and somebody notices."""
+        """Kill a node, and report its death."""
         self._tell(f"{node} dies")
-        self.hands.deaths[node] = self._guests.kill_node(node)
+        self.executor.deaths[node] = self._guests.kill_node(node)
         self._feed(NodeLost(node))
 
     def close(self) -> None:
         """Wait for steps that are being done."""
-        self.hands.close()
+        self.executor.close()
 
     def _next(self, until: float | None) -> OrchestratorEvent | None:
         now = time.monotonic()
-        deadline = min(one for one in (self.orchestrator.deadline, until, now + _LOOK) if one is not None)
+        deadline = min(t for t in (self.orchestrator.deadline, until, now + _LOOK) if t is not None)
         try:
             return self._events.get(timeout=max(0.0, deadline - now))
         except queue.Empty:
@@ -73,16 +143,26 @@ class Manager:
             self.before_step(do)
             owner = self.orchestrator.newest(do.vm)
             assert owner is not None
-            self.hands.perform(do, owner)
+            self.executor.submit(do, owner)
 
     def _heard(self, vm: str, event: StepDone | StepFailed) -> None:
         self._events.put(StepAnswer(vm, event))
 
     def _look_at_reservations(self) -> None:
-        """Stations keep reservations alive; whether the bridge has taken one back only they know."""
+        """Ask stations for the reservations that they keep alive: the bridge reports to them what it takes back."""
         if time.monotonic() - self._looked < _LOOK:
             return
         self._looked = time.monotonic()
-        for one in self.orchestrator.moves:
-            if one.state is MoveState.RESERVED and not self.hands.keeps(one.vm):
-                self._events.put(StepAnswer(one.vm, Lapsed(one.node)))
+        for move in self.orchestrator.moves:
+            if move.state is MoveState.RESERVED and not self.executor.holds_reservation(move.vm):
+                self._events.put(StepAnswer(move.vm, Lapsed(move.node)))
+
+    # --- attempts ---
+    def _attempt(self, do: Do, owner: MoveRecord) -> Attempt:
+        options, vsi = self._options, self._guests.all[do.vm].vsi
+        return Attempt(self._guests.cluster, do.vm, vsi, (do.source, do.node), options.way, owner, options.copy)
+
+    def _target(self, attempt: Attempt) -> StagedTarget | None:
+        if not self._options.inject or attempt.source.name in self.executor.deaths:
+            return None
+        return self._guests.target(attempt.vm.name)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from ipaddress import ip_address
 
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
+from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.harness.crowds import CrowdEnd, silent_after
 from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
 from ryu_apps.topologies import two_switch
@@ -49,7 +50,7 @@ class BalancerWorkload:
         self._rotate("client", "nms")
         self._open(live)
         if live and (silent := silent_after(self._vm, self._first, limit=_PATIENCE)):
-            raise TimeoutError(f"{silent} of {live} connections are silent before the move")
+            raise DeadlineError(f"{silent} of {live} connections are silent before the move")
 
     def more(self) -> None:
         """One in ten is opened while the VM is about to move; whoever comes later goes to the other host."""

@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from ipaddress import IPv4Address
 
+from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.multicast import interface_index
 from ryu_apps.testbed.harness.vm import INTERFACE
@@ -45,7 +46,7 @@ class JoinWorkload:
         self._join(live)
         missing = self._missing()
         if missing:
-            raise TimeoutError(f"{len(missing)} of {live} groups are not received before the move")
+            raise DeadlineError(f"{len(missing)} of {live} groups are not received before the move")
 
     def more(self) -> None:
         """One group in ten is joined while the VM is about to move."""

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from ryu_apps.testbed.emulator import EmulatedStation
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.haproxy import Haproxy
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.matrix.workload import Workload, WorkloadStage
-from ryu_apps.testbed.replay.cluster_manager import Hooks, ReplayMove, admit, dismiss
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, MigrationSpec
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.moves.observers import StepCallbacks
+from ryu_apps.testbed.moves.single import SingleMove
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 TRIGGERS = ("single", "dual")
 SOURCE, DESTINATION = "hv1", "hv5"
@@ -26,12 +30,16 @@ FIRST_TYPE = 100
 FIRST_ADDRESS, ADDRESSES = 10, 240
 
 
+class IncompleteMove(TestbedError):
+    """A move that a figure was to be measured of has not been completed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One move."""
 
     workload: type[Workload]
-    ladder: LadderName
+    ladder: Ladder
     trigger: str
     live: int
 
@@ -79,7 +87,7 @@ class Cell:
 def cases(workloads: Sequence[type[Workload]], sizes: Sequence[int]) -> Iterator[Case]:
     """All moves; what has no number of connections is moved once per ladder and trigger."""
     for workload in workloads:
-        for ladder, trigger in product(LadderName, TRIGGERS):
+        for ladder, trigger in product(LIVE_LADDERS, TRIGGERS):
             for live in sizes if workload.scales else (0,):
                 yield Case(workload, ladder, trigger, live)
 
@@ -139,14 +147,14 @@ class Matrix:
         assert isinstance(station, EmulatedStation)
 
         def suspended() -> None:
-            if case.trigger == "dual" and case.ladder is LadderName.MINIMIZE_LATENCY:
+            if case.trigger == "dual" and case.ladder is Ladder.MINIMIZE_LATENCY:
                 station.suspend(vsi)
 
-        spec = MigrationSpec.model_validate({"vm": vm.name, "to": DESTINATION, "ladder": case.ladder.value})
-        hooks = Hooks(copying=workload.more, suspended=suspended)
-        evidence = ReplayMove(self._cluster, spec, vsi, SOURCE, None, hooks).run()
-        if evidence.outcome is not ExpectedOutcome.COMPLETED:
-            raise RuntimeError(f"{case.workload.service}: {evidence.outcome.value}: {evidence.reason}")
+        callbacks = StepCallbacks(on_copying=workload.more, on_suspended=suspended)
+        move = SingleMove(self._cluster, vsi, vm.name, SOURCE, DESTINATION, case.ladder, observers=(callbacks,))
+        evidence = move.run().evidence
+        if evidence.outcome is not MoveOutcome.COMPLETED:
+            raise IncompleteMove(f"{case.workload.service}: {evidence.outcome.value}: {evidence.reason}")
         return evidence.marks.begun
 
     def _events(self, vsi: VdptoolVsi, begun: float) -> list[dict[str, Any]]:

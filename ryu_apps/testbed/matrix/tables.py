@@ -12,7 +12,7 @@ from statistics import median
 from typing import NamedTuple
 
 from ryu_apps.testbed.matrix.run import TRIGGERS, Cell
-from ryu_apps.testbed.replay.scenario import LadderName
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 NOTHING = "-"
 #: What is done in less than this part of the time is done earlier, on a machine that others use too.
@@ -79,11 +79,11 @@ def triggers(cells: Sequence[Cell]) -> MatrixTable:
     """What the source's trigger did ahead of the Associate, and what was left for the destination's."""
     head = ("service", "live", "ladder", "source trigger: paper", "found", "destination trigger: paper", "found")
     dual = [cell for cell in cells if cell.trigger == "dual"]
-    rows = [row for ladder in LadderName for row in _triggered(dual, ladder)]
+    rows = [row for ladder in LIVE_LADDERS for row in _triggered(dual, ladder)]
     return MatrixTable("Service migration relative to trigger", head, tuple(sorted(rows)))
 
 
-def _triggered(cells: Iterable[Cell], ladder: LadderName) -> list[tuple[str, ...]]:
+def _triggered(cells: Iterable[Cell], ladder: Ladder) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
     for cell in _largest([one for one in cells if one.ladder == ladder.value], trigger="dual"):
         source, destination = _TRIGGER.get(cell.service, (NOTHING, NOTHING))
@@ -131,10 +131,10 @@ def _largest(cells: Sequence[Cell], trigger: str = "single") -> list[Cell]:
     best: dict[str, Cell] = {}
     for cell in cells:
         known = best.get(cell.service)
-        rank = (cell.trigger == trigger, cell.ladder == LadderName.MINIMIZE_LATENCY.value, cell.live)
+        rank = (cell.trigger == trigger, cell.ladder == Ladder.MINIMIZE_LATENCY.value, cell.live)
         if known is None or rank > (
             known.trigger == trigger,
-            known.ladder == LadderName.MINIMIZE_LATENCY.value,
+            known.ladder == Ladder.MINIMIZE_LATENCY.value,
             known.live,
         ):
             best[cell.service] = cell

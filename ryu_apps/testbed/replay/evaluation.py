@@ -1,22 +1,23 @@
-"""From a finished migration to its report: figures, verdict, rules as evidence, and the ladder."""
+"""Report of a finished migration: figures, verdict, rules as evidence, and the ladder diagram."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.testbed.flow_dumps import added
 from ryu_apps.testbed.harness.capture import Sighting
-from ryu_apps.testbed.harness.prober import LEAK_MAGIC
 from ryu_apps.testbed.harness.probes import Notes, UdpNotes
 from ryu_apps.testbed.ladder import text
 from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 from ryu_apps.testbed.ladder.timeline import steps_of
-from ryu_apps.testbed.replay.cluster_manager import Evidence, Marks
-from ryu_apps.testbed.replay.measure import FlowEnds, Seen, figures
-from ryu_apps.testbed.replay.report import MigrationReport, failures
+from ryu_apps.testbed.measurement.measure import FlowEnds, Seen, figures, seen_of, staged_alone
+from ryu_apps.testbed.measurement.verdict import failures
+from ryu_apps.testbed.moves.attempt import Attempt
+from ryu_apps.testbed.moves.evidence import Evidence
+from ryu_apps.testbed.replay.report import MigrationReport
 from ryu_apps.testbed.replay.scenario import MigrationSpec, Scenario
 
 
@@ -25,36 +26,40 @@ class Moved:
     """A migration that is over.
 
     Attributes:
-        spec: what was wanted.
-        source: the hypervisor the VM was at.
-        ports: of source and destination.
-        evidence: the VCM's.
+        spec: as written.
+        attempt: the move, with its evidence.
         rules_left: rules of the VSI where the VM is not.
-        services: what each service had to do, as the controller tells it.
-        timeline: the controller's events of the VSI meanwhile.
+        services: work of each service, as REST shows it.
+        timeline: the controller's events of the VSI since the migration began.
     """
 
     spec: MigrationSpec
-    source: str
-    ports: tuple[PortId, PortId]
-    evidence: Evidence
+    attempt: Attempt
     rules_left: int
     services: tuple[dict[str, Any], ...]
     timeline: tuple[dict[str, Any], ...]
 
+    @property
+    def evidence(self) -> Evidence:
+        """Evidence of the attempt."""
+        return self.attempt.evidence
+
+    @property
+    def ports(self) -> tuple[PortId, PortId]:
+        """Bridge ports of source and destination."""
+        return self.attempt.source.port, self.attempt.destination.port
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the whole scenario's probes and taps noted.
+    """Notes of the probes and taps of a whole scenario.
 
     Attributes:
         notes: end -> flow -> notes.
-        uplinks: hypervisor -> VDP on its uplink.
         announcements: RARPs at the end systems.
     """
 
     notes: Mapping[str, Mapping[str, Notes]]
-    uplinks: Mapping[str, Sequence[Sighting]]
     announcements: Sequence[Sighting]
 
 
@@ -72,7 +77,7 @@ def evaluate(
         tuple(failures(result, moved.spec.expect)),
         staged=tuple(rule.line for rule in added(before, dumps.get("staged", before))),
         active=tuple(rule.line for rule in added(before, dumps.get("active", before))),
-        strays=tuple(one.data.hex() for one in [*moved.evidence.at_staged_port, *seen.announced]),
+        strays=tuple(sighting.data.hex() for sighting in [*moved.evidence.at_staged_port, *seen.announced]),
         services=moved.services,
         timeline=moved.timeline,
         ladder=text.render(ladder),
@@ -81,50 +86,24 @@ def evaluate(
 
 
 def _seen(scenario: Scenario, moved: Moved, observed: Observed, settled: float) -> Seen:
-    spec, evidence, notes = moved.spec, moved.evidence, observed.notes
-    mac = bytes.fromhex(scenario.file.vms[spec.vm].mac.replace(":", ""))
-    return Seen(
-        vm=spec.vm,
-        ladder=spec.ladder.value,
-        source=moved.source,
-        destination=spec.to,
-        vsi=scenario.vsis[spec.vm].uuid,
-        evidence=evidence,
-        uplink=observed.uplinks[spec.to],
-        ends=[
-            FlowEnds(flow, notes[flow.host][flow.name], notes[flow.vm][flow.name])
-            for flow in scenario.flows
-            if flow.vm == spec.vm
-        ],
-        announced=leaked_announcements(
-            [one for one in observed.announcements if one.data[6:12] == mac and one.t <= settled], evidence.marks
-        ),
-        rules_left=moved.rules_left,
-        settled=settled,
-    )
-
-
-def leaked_announcements(announcements: Iterable[Sighting], marks: Marks) -> list[Sighting]:
-    """Of the RARPs of a VM that reached an end system, those that should not have.
-
-    One that was injected at the staged port bears a mark and is a leak whenever it arrives.  Any other is
-    one until the destination associates; from then on the bridge announces the VM, and so may the VM.
-    """
-    welcome = marks.associating or float("inf")
-    return [one for one in announcements if one.t >= marks.begun and (LEAK_MAGIC in one.data or one.t < welcome)]
+    notes = observed.notes
+    flows = [flow for flow in scenario.flows if flow.vm == moved.spec.vm]
+    ends = [FlowEnds(flow, notes[flow.host][flow.name], notes[flow.vm][flow.name]) for flow in flows]
+    staged = staged_alone(moved.evidence.dumps)
+    return seen_of(moved.attempt, ends, observed.announcements, moved.rules_left, settled, staged)
 
 
 def _ladder(fabric: Fabric, moved: Moved, seen: Seen) -> LadderDiagram:
     here, there = moved.ports
     names = {
         Lane.VCM: "VCM",
-        Lane.SOURCE: moved.source,
-        Lane.DESTINATION: moved.spec.to,
+        Lane.SOURCE: seen.source,
+        Lane.DESTINATION: seen.destination,
         Lane.SOURCE_SWITCH: fabric.switches[here.dpid].name,
         Lane.DESTINATION_SWITCH: fabric.switches[there.dpid].name,
         Lane.VM: seen.vm,
     }
-    title = f"{seen.ladder}: {seen.vm} from {moved.source} to {moved.spec.to}, {moved.evidence.outcome.value}"
+    title = f"{seen.ladder}: {seen.vm} from {seen.source} to {seen.destination}, {moved.evidence.outcome.value}"
     steps = moved.evidence.steps + steps_of(moved.timeline, str(here), str(there)) + _first_packets(seen)
     return LadderDiagram(title, names, tuple(steps))
 
@@ -135,11 +114,11 @@ def _first_packets(seen: Seen) -> list[LadderStep]:
     if not resumed:
         return []
     ways = (
-        ([one.vm for one in seen.ends], Lane.DESTINATION_SWITCH, Lane.VM, "first packet to the VM"),
-        ([one.host for one in seen.ends], Lane.VM, Lane.DESTINATION_SWITCH, "first packet from the VM has arrived"),
+        ([ends.vm for ends in seen.ends], Lane.DESTINATION_SWITCH, Lane.VM, "first packet to the VM"),
+        ([ends.host for ends in seen.ends], Lane.VM, Lane.DESTINATION_SWITCH, "first packet from the VM has arrived"),
     )
     return [
         LadderStep(min(arrivals), origin, target, words)
         for notes, origin, target, words in ways
-        if (arrivals := [t for one in notes if isinstance(one, UdpNotes) for _, _, t in one.heard if t >= resumed])
+        if (arrivals := [t for end in notes if isinstance(end, UdpNotes) for _, _, t in end.heard if t >= resumed])
     ]

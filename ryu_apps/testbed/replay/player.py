@@ -15,6 +15,7 @@ from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.pipeline.tables import Cookie
 from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
@@ -26,19 +27,19 @@ from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.ladder import mermaid, svg, text
 from ryu_apps.testbed.ladder.model import LadderDiagram
+from ryu_apps.testbed.measurement.durations import LAST_ONES, RUN_OUT, RUN_UP, TIDY
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
+from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.progress import ShowProgress
-from ryu_apps.testbed.replay.cluster_manager import Evidence, ReplayMove, admit, dismiss
 from ryu_apps.testbed.replay.evaluation import Moved, Observed, evaluate
 from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, MigrationSpec, Scenario
-from ryu_apps.testbed.replay.site import config_of
+from ryu_apps.testbed.replay.scenario import MigrationSpec, Scenario
+from ryu_apps.testbed.site import config_of
 
-#: Seconds of traffic before the first and after each migration.
-RUN_UP, RUN_OUT = 1.0, 1.5
-#: Seconds for the last datagrams that count to arrive.
-LAST_ONES = 0.2
-#: Seconds within which a bridge has to have tidied up.
-TIDY = 5.0
+
+class GateError(TestbedError):
+    """A VM is associated, and no rule lets its frames in."""
 
 
 def replay(
@@ -161,25 +162,32 @@ class Replay:
         for tap in self._rarps:
             self._cluster.watcher.dismiss(tap)
         self._cluster.watcher.settle()
-        return Observed(
-            notes,
-            {name: list(hypervisor.tap.sightings) for name, hypervisor in self._cluster.hypervisors.items()},
-            [one for tap in self._rarps for one in tap.sightings],
-        )
+        return Observed(notes, [sighting for tap in self._rarps for sighting in tap.sightings])
 
     # --- migrations ---
     def _migrate(self, spec: MigrationSpec) -> Moved:
         source = self._where[spec.vm]
         self._progress(f"{spec.vm} from {source} to {spec.to}, {spec.ladder.value}")
-        move = ReplayMove(self._cluster, spec, self.scenario.vsis[spec.vm], source, self._target(spec.vm))
+        vsi, target = self.scenario.vsis[spec.vm], self._target(spec.vm)
+        move = SingleMove(
+            self._cluster,
+            vsi,
+            spec.vm,
+            source,
+            spec.to,
+            spec.ladder,
+            spec.copy_ms / 1000.0,
+            abort=spec.abort,
+            target=target,
+        )
         old = self._owner(spec.vm, source)
-        evidence = move.run()
-        if evidence.outcome is ExpectedOutcome.COMPLETED:
+        attempt = move.run()
+        evidence = attempt.evidence
+        if evidence.outcome is MoveOutcome.COMPLETED:
             self._where[spec.vm] = spec.to
         left = self._rules_left(spec, source, old, evidence)
         time.sleep(RUN_OUT)
-        ports = self._cluster.hypervisors[source].port, self._cluster.hypervisors[spec.to].port
-        return Moved(spec, source, ports, evidence, left, self._services(spec.vm), self._timeline(spec.vm, evidence))
+        return Moved(spec, attempt, left, self._services(spec.vm), self._timeline(spec.vm, evidence))
 
     def _target(self, vm: str) -> StagedTarget | None:
         for flow in self.scenario.flows:
@@ -203,7 +211,7 @@ class Replay:
         """Rules of the VSI where the VM is not, once the bridge has had the time to tidy up."""
 
         def count() -> int:
-            if evidence.outcome is ExpectedOutcome.COMPLETED:
+            if evidence.outcome is MoveOutcome.COMPLETED:
                 return len(left_behind(read_dump(self._dump(source)), self._departure(spec, source, old)))
             # An abort or a refusal leaves the destination's switch exactly as it was.
             return len(set(self._dump(spec.to)) ^ set(evidence.dumps["before"]))
@@ -223,7 +231,7 @@ class Replay:
         port_no = self._cluster.hypervisors[hypervisor].port.port_no
         owner = owner_at(read_dump(self._dump(hypervisor)), port_no, self.scenario.file.vms[vm].mac)
         if owner is None:
-            raise LookupError(f"{vm} is at {hypervisor}, but no gate lets it in there")
+            raise GateError(f"{vm} is at {hypervisor}, but no gate lets it in there")
         return owner
 
     def _dump(self, hypervisor: str) -> list[str]:

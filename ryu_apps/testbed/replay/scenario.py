@@ -1,6 +1,6 @@
-"""What a scenario file may say, checked as strictly as a policy: cluster, VMs, flows, migrations.
+"""Scenario files: cluster, VMs, flows and migrations, checked as strictly as a policy.
 
-Starts nothing; ``load_scenario`` gives plain values or a list of mistakes with their lines.
+``load_scenario`` returns plain values, or raises with a list of mistakes and their lines.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,35 +19,23 @@ from ryu_apps.evb.config.schema import LoadBalancerSection
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.validate import Strict, validate
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.probes import Flow
 from ryu_apps.testbed.harness.station import VdptoolVsi
-from ryu_apps.testbed.replay.site import Site, SiteError, misfits, policies_of, site_of
+from ryu_apps.testbed.measurement.verdict import Expectation
+from ryu_apps.testbed.site import Site, SiteError, misfits, policies_of, site_of
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
 
 
-class LadderName(Enum):
-    """The two ladders of the founding paper."""
-
-    MINIMIZE_LATENCY = "minimize-latency"
-    SAFEST_EXCHANGE = "safest-exchange"
-
-
-class ExpectedOutcome(Enum):
-    """How a migration ends."""
-
-    COMPLETED = "completed"
-    ABORTED = "aborted"
-    REFUSED = "refused"
-
-
-# Functions, since on Python 3.13 an enumeration does not look like one of a single argument.
-def _outcome(value: object) -> ExpectedOutcome:
-    return ExpectedOutcome(value)
-
-
-def _ladder(value: object) -> LadderName:
-    return LadderName(value)
+# A function, since on Python 3.13 an enumeration does not look like one of a single argument.
+def _ladder(value: object) -> Ladder:
+    for ladder in LIVE_LADDERS:
+        if value in (ladder, ladder.value):
+            return ladder
+    words = ", ".join(ladder.value for ladder in LIVE_LADDERS)
+    raise ValueError(f"one of {words} was expected, not {value!r}")
 
 
 def _mac(text: str) -> str:
@@ -119,22 +106,6 @@ class FlowSpec(Strict):
     expect: Literal["pass", "block"] = "pass"
 
 
-class Expectation(Strict):
-    """What has to come true beyond the zeros; what is left out is not looked at.
-
-    Attributes:
-        outcome: how the migration ends.
-        error: VDP error code of a refusal.
-        lost: most datagrams that may be lost, both directions together.
-        blackout_ms: longest gap allowed in either direction.
-    """
-
-    outcome: Annotated[ExpectedOutcome, BeforeValidator(_outcome)] = ExpectedOutcome.COMPLETED
-    error: int | None = None
-    lost: int | None = None
-    blackout_ms: float | None = None
-
-
 class MigrationSpec(Strict):
     """One move; they are done one after the other.
 
@@ -145,7 +116,7 @@ class MigrationSpec(Strict):
 
     vm: str
     to: str
-    ladder: Annotated[LadderName, BeforeValidator(_ladder)]
+    ladder: Annotated[Ladder, BeforeValidator(_ladder)]
     copy_ms: Annotated[float, Field(ge=0)] = 300.0
     abort: bool = False
     expect: Expectation = Expectation()
@@ -163,7 +134,7 @@ class ScenarioFile(Strict):
     migrations: Annotated[list[MigrationSpec], Field(min_length=1)]
 
 
-class ScenarioError(Exception):
+class ScenarioError(TestbedError):
     """A scenario file cannot be used; the text lists every mistake as ``file:line:column: reason``."""
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:
@@ -241,9 +212,9 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
         yield ("cluster", name), reason
     for name, flow in parsed.flows.items():
         if flow.address and flow.proto != "tcp":
-            yield ("flows", name, "address"), "UDP has two ends that speak: only TCP calls another address"
+            yield ("flows", name, "address"), "only TCP may have an address: of UDP both ends send"
     users: list[Stray] = [(("flows", name, "vm"), flow.vm) for name, flow in parsed.flows.items()]
-    users += [(("migrations", number, "vm"), one.vm) for number, one in enumerate(parsed.migrations)]
+    users += [(("migrations", number, "vm"), move.vm) for number, move in enumerate(parsed.migrations)]
     for place, vm in users:
         if vm not in parsed.vms:
             yield place, f"there is no VM {vm!r}"
@@ -252,7 +223,7 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
 def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
     """What is not in the cluster."""
     places: list[Stray] = [(("vms", name, "at"), vm.at) for name, vm in parsed.vms.items()]
-    places += [(("migrations", number, "to"), one.to) for number, one in enumerate(parsed.migrations)]
+    places += [(("migrations", number, "to"), move.to) for number, move in enumerate(parsed.migrations)]
     for place, hypervisor in places:
         if hypervisor not in site.hypervisors:
             yield place, f"there is no hypervisor {hypervisor!r}"
@@ -260,7 +231,7 @@ def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
     for name in parsed.cluster.max_rules:
         if name not in switches:
             yield ("cluster", "max_rules", name), f"there is no switch {name!r}"
-    hosts = {one.name: one.ip for one in site.hosts}
+    hosts = {host.name: host.ip for host in site.hosts}
     for name in parsed.cluster.hosts:
         if name not in hosts:
             yield ("cluster", "hosts", name), f"there is no end system {name!r}"

@@ -82,7 +82,7 @@ class DayReport:
 
     @property
     def ok(self) -> bool:
-        """Are the zeros zeros?"""
+        """All must-be-zero counters are 0."""
         return not (self.refused or self.misplaced or self.staged_left or self.rules_left)
 
     def by_how(self) -> Iterator[tuple[str, list[MoveResult]]]:

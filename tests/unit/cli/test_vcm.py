@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ryu_apps.cli.main import main
-from ryu_apps.testbed.replay.site import DEFAULT_POLICIES
+from ryu_apps.testbed.site import DEFAULT_POLICIES
 from ryu_apps.vcm.loader import load_inventory
 
 INVENTORIES = Path(__file__).parents[3] / "mininet_tests" / "inventories"

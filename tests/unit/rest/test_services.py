@@ -6,8 +6,9 @@ import pytest
 
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.vdp import VdpMode
-from ryu_apps.testbed.replay.report import Figures, MigrationReport, services_told
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome
+from ryu_apps.testbed.measurement.figures import Figures
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.replay.report import MigrationReport, services_text
 from tests.unit.services.test_load_balancer import W1, A, balancer, policies, talks
 from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, two_switches
 from tests.worlds.rest import RestWorld
@@ -72,6 +73,6 @@ def test_a_move_that_is_called_off_leaves_nothing(world: RestWorld) -> None:
 
 def test_the_replay_says_it_in_a_line() -> None:
     told = shares("active", carried=8, fixed_up=4, fix_up_secs=0.0123)[2:4]
-    figures = Figures("vm1", "minimize-latency", "hv1", "hv5", ExpectedOutcome.COMPLETED)
-    line = services_told(MigrationReport(figures, (), services=tuple(told)))
+    figures = Figures("vm1", "minimize-latency", "hv1", "hv5", MoveOutcome.COMPLETED)
+    line = services_text(MigrationReport(figures, (), services=tuple(told)))
     assert line == "acl active; load_balancer active, 8 rules of state carried, 4 of them fixed up in 12.3 ms"

@@ -17,11 +17,11 @@ from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.prober import LEAK_MAGIC
 from ryu_apps.testbed.harness.probes import Flow, TcpNotes, UdpNotes, judge
 from ryu_apps.testbed.harness.staged import announcement
-from ryu_apps.testbed.replay.cluster_manager import Evidence, Marks
-from ryu_apps.testbed.replay.evaluation import leaked_announcements
-from ryu_apps.testbed.replay.measure import FlowEnds, Seen, figures
-from ryu_apps.testbed.replay.report import ZEROS, Figures, MigrationReport, ReplayReport, failures
-from ryu_apps.testbed.replay.scenario import Expectation, ExpectedOutcome
+from ryu_apps.testbed.measurement.figures import Figures
+from ryu_apps.testbed.measurement.measure import FlowEnds, Seen, figures, leaked_announcements
+from ryu_apps.testbed.measurement.verdict import MUST_BE_ZERO, Expectation, failures
+from ryu_apps.testbed.moves.evidence import Evidence, Marks, MoveOutcome
+from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
 
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 OPEN = Flow("open", "udp", "client", "vm1", 443, 0.001, True)
@@ -126,7 +126,7 @@ def test_a_refusal_is_told_by_its_error_code() -> None:
         frame(0.2, PreAssociateRR, RequestStatus(), 1),
         frame(0.21, PreAssociateRR, ResponseStatus(VdpError.INSUFFICIENT_RESOURCES), 1),
     ]
-    evidence = Evidence(Marks(begun=0.1), dumps={"before": []}, outcome=ExpectedOutcome.REFUSED)
+    evidence = Evidence(Marks(begun=0.1), dumps={"before": []}, outcome=MoveOutcome.REFUSED)
     result = figures(seen(uplink=refusal, evidence=evidence))
     assert result.error == 2
     assert result.first_to_vm_ms is None
@@ -155,23 +155,23 @@ def test_a_stream_that_ends_with_the_scenario_has_survived() -> None:
 
 
 # --- the verdict ---
-GOOD = Figures("vm1", "minimize-latency", "hv1", "hv5", ExpectedOutcome.COMPLETED, rules_staged=20)
+GOOD = Figures("vm1", "minimize-latency", "hv1", "hv5", MoveOutcome.COMPLETED, rules_staged=20)
 
 
 def test_zeros_and_a_completed_migration_are_a_success() -> None:
     assert failures(GOOD, Expectation()) == []
 
 
-@pytest.mark.parametrize("name", ZEROS)
+@pytest.mark.parametrize("name", MUST_BE_ZERO)
 def test_each_zero_has_to_be_zero(name: str) -> None:
-    assert failures(replace(GOOD, **{name: 1}), Expectation()) == [f"1 {ZEROS[name]}"]  # type: ignore[arg-type]
+    assert failures(replace(GOOD, **{name: 1}), Expectation()) == [f"1 {MUST_BE_ZERO[name]}"]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("figures", "expect", "words"),
     [
         (
-            replace(GOOD, outcome=ExpectedOutcome.REFUSED, reason="no room"),
+            replace(GOOD, outcome=MoveOutcome.REFUSED, reason="no room"),
             Expectation(),
             "refused instead of completed no room",
         ),
@@ -202,5 +202,5 @@ def test_what_is_lost_while_the_vm_is_not_under_way_was_wrongly_blocked() -> Non
 
 
 def test_vm_that_never_left_may_lose_nothing() -> None:
-    stayed = Evidence(marks=Marks(begun=0.1, ended=0.6), dumps={"before": []}, outcome=ExpectedOutcome.ABORTED)
+    stayed = Evidence(marks=Marks(begun=0.1, ended=0.6), dumps={"before": []}, outcome=MoveOutcome.ABORTED)
     assert figures(seen(evidence=stayed)).wrongly_blocked == 2 * 100

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome, LadderName, ScenarioError, load_scenario
+from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
+from ryu_apps.vcm.move import LIVE_LADDERS
 
 SHIPPED = sorted((Path(__file__).parents[3] / "mininet_tests" / "scenarios").glob("*.yaml"))
 GOOD = """\
@@ -30,8 +32,8 @@ def test_a_shipped_scenario_is_good_and_named_as_its_file(path: Path) -> None:
 
 def test_both_ladders_and_all_outcomes_are_shipped() -> None:
     migrations = [one for path in SHIPPED for one in load_scenario(path).file.migrations]
-    assert {one.ladder for one in migrations} == set(LadderName)
-    assert {one.expect.outcome for one in migrations} == set(ExpectedOutcome)
+    assert {one.ladder for one in migrations} == set(LIVE_LADDERS)
+    assert {one.expect.outcome for one in migrations} == set(MoveOutcome)
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -54,6 +56,7 @@ def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
     ("old", "new", "line", "words"),
     [
         ("ladder: safest-exchange", "ladder: fastest", 8, "fastest"),
+        ("ladder: safest-exchange", "ladder: restart", 8, "one of minimize-latency, safest-exchange was expected"),
         ("vm: vm1, port", "vm: vm2, port", 6, "there is no VM 'vm2'"),
         ("vm: vm1, to", "vm: vm3, to", 8, "there is no VM 'vm3'"),
         ("port: 443", "port: 70000", 6, "65535"),

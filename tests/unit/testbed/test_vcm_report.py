@@ -1,4 +1,4 @@
-"""From attempts to a verdict: the goal has to be met, the zeros have to be zeros, and the text says what is not."""
+"""Reports of goals: the verdict on attempts and VMs, and the text that names what is not as it has to be."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.testbed.harness.probes import Flow, TcpNotes, UdpNotes
-from ryu_apps.testbed.manager.figures import _of_restart, _silences, lost_at_rest
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, remarks
-from ryu_apps.testbed.replay.cluster_manager import Evidence, Marks
-from ryu_apps.testbed.replay.measure import FlowEnds, Seen
-from ryu_apps.testbed.replay.report import Figures
-from ryu_apps.testbed.replay.scenario import ExpectedOutcome
+from ryu_apps.testbed.measurement.figures import Figures
+from ryu_apps.testbed.measurement.measure import FlowEnds, Seen, figures, lost_at_rest
+from ryu_apps.testbed.moves.evidence import Evidence, Marks, MoveOutcome
 
 MOVED = Figures(
-    "vm1", "minimize-latency", "hv1", "hv5", ExpectedOutcome.COMPLETED, blackout_to_vm_ms=81.5, sent=900, lost_to_vm=3
+    "vm1", "minimize-latency", "hv1", "hv5", MoveOutcome.COMPLETED, blackout_to_vm_ms=81.5, sent=900, lost_to_vm=3
 )
 REPORT = ClusterReport(
     "paper",
@@ -31,7 +29,7 @@ def test_a_report_without_failures_is_ok_and_shows_the_blackout() -> None:
     assert REPORT.ok and REPORT.failures == ()
     text = as_text(REPORT)
     assert "blackout ms" in text and "81.50" in text
-    assert text.endswith("the goal is met, the zeros are zeros\n")
+    assert text.endswith("the goal is met; all must-be-zero counters are 0\n")
     assert REPORT.as_json()["attempts"][0]["figures"]["blackout_ms"] == 81.5
 
 
@@ -84,12 +82,10 @@ def test_the_blackout_of_a_dead_vm_begins_with_its_death() -> None:
         heard=((7, 1.0, 1.0), (8, 1.9, 1.9), (0, 3.25, 3.25), (1, 3.3, 3.3)),
     )
     vm = UdpNotes(sent=(3.25, 3.3), heard=((2, 3.5, 3.5),))
-    figures = _of_restart(
-        seen(Marks(begun=0.5, suspended=2.0, associating=3.0, resumed=3.1), [FlowEnds(FLOW, client, vm)])
-    )
-    assert figures.blackout_from_vm_ms == pytest.approx(1250.0)
-    assert figures.blackout_to_vm_ms == pytest.approx(1500.0)
-    assert (figures.sent, figures.lost_to_vm, figures.lost_from_vm, figures.wrongly_blocked) == (4, 1, 0, 0)
+    found = figures(seen(Marks(begun=0.5, suspended=2.0, associating=3.0, resumed=3.1), [FlowEnds(FLOW, client, vm)]))
+    assert found.blackout_from_vm_ms == pytest.approx(1250.0)
+    assert found.blackout_to_vm_ms == pytest.approx(1500.0)
+    assert (found.sent, found.lost_to_vm, found.lost_from_vm, found.wrongly_blocked) == (4, 1, 0, 0)
 
 
 def test_the_silence_of_a_stream_stands_for_a_blackout() -> None:
@@ -97,5 +93,5 @@ def test_the_silence_of_a_stream_stands_for_a_blackout() -> None:
         return TcpNotes(tuple(enumerate(times)))
 
     ends = [FlowEnds(replace(FLOW, proto="tcp"), beats(1.0, 1.1, 1.7), beats(1.0, 1.4, 1.5))]
-    to_vm, from_vm = _silences(seen(Marks(begun=0.5), ends))
-    assert (to_vm, from_vm) == (pytest.approx(400.0), pytest.approx(600.0))
+    found = figures(replace(seen(Marks(begun=0.5), ends), ladder="minimize-latency"))
+    assert (found.blackout_to_vm_ms, found.blackout_from_vm_ms) == (pytest.approx(400.0), pytest.approx(600.0))

@@ -12,6 +12,7 @@ from pathlib import Path
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.topologies.catalogue import describe
 from ryu_apps.topologies.mininet_topo import EndSystem, oddities, systems_of
 
@@ -21,7 +22,7 @@ _PREFIX = 24
 DEFAULT_POLICIES = ("../../policies",)
 
 
-class SiteError(ValueError):
+class SiteError(TestbedError):
     """There is no such cluster; ``diagnostics`` are the mistakes in the file that describes it, if that is why."""
 
     def __init__(self, text: str, diagnostics: tuple[Diagnostic, ...] = ()) -> None:
@@ -100,12 +101,12 @@ def config_of(site: Site, policies: tuple[str, ...], max_rules: dict[str, int]) 
     """What the controller of a site is told, with these rule budgets by name of the switch.
 
     Raises:
-        ValueError: there is no such switch.
+        SiteError: there is no such switch.
     """
     fabric = site.config.fabric
     unknown = set(max_rules) - {switch.name for switch in fabric.switches.values()}
     if unknown:
-        raise ValueError(f"no switch {', '.join(sorted(unknown))}")
+        raise SiteError(f"no switch {', '.join(sorted(unknown))}")
     switches = {
         dpid: replace(switch, max_rules=max_rules.get(switch.name, switch.max_rules))
         for dpid, switch in fabric.switches.items()

@@ -1,0 +1,10 @@
+"""Durations of a measurement on a cluster, in seconds."""
+
+from __future__ import annotations
+
+#: Traffic before the first and after each migration.
+RUN_UP, RUN_OUT = 1.0, 1.5
+#: For the last datagrams that count to arrive.
+LAST_ONES = 0.2
+#: Within which a bridge has to have removed what it no longer needs.
+TIDY = 5.0

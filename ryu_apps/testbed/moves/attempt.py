@@ -1,0 +1,220 @@
+"""One attempt to move a VM to one node: the part of each step that the hypervisors do."""
+
+from __future__ import annotations
+
+import threading
+from typing import Protocol
+
+from ryu_apps.testbed.errors import TestbedError
+from ryu_apps.testbed.flow_dumps import dump_rules
+from ryu_apps.testbed.harness.cluster import Cluster, Hypervisor
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
+from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.moves.evidence import Evidence
+from ryu_apps.vcm.move import Ladder
+
+#: Seconds for a De-Associate of the bridge's own accord, which may be on its way.
+_UNSOLICITED = 1.0
+
+
+class MigrationRefused(TestbedError):
+    """The bridge has refused a request of a station; the text is its reason."""
+
+
+class MigrationAborted(TestbedError):
+    """The cluster manager has cancelled the copy."""
+
+
+class MoveRecord(Protocol):
+    """A move as the executor sees it: the library's ``Move``, or one that was read from REST."""
+
+    @property
+    def home(self) -> bool:
+        """A way back, because everything is undone."""
+
+
+class Attempt:
+    """A VM's way to one node, as far as it went.
+
+    Attributes:
+        vm: the guest; a new one once :meth:`boot` has made it anew.
+        vsi: its VSI.
+        source, destination: hypervisors.
+        ladder: order of the steps; RESTART once the source is dead.
+        owner: the move that this attempt is part of.
+        granted: the destination's bridge holds a reservation, or the VSI.
+        associated: the answer to Associate, None before it.
+        returned: the VM had to return to its source.
+        error: first failure of a step.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        vm: str,
+        vsi: VdptoolVsi,
+        ways: tuple[str, str],
+        ladder: Ladder,
+        owner: MoveRecord,
+        copy: float,
+    ) -> None:
+        """
+        Args:
+            ways: source and destination.
+            copy: seconds that copying the memory takes.
+        """
+        self.vm: NamespaceVm = cluster.vms[vm]
+        self.vsi = vsi
+        self.source: Hypervisor = cluster.hypervisors[ways[0]]
+        self.destination: Hypervisor = cluster.hypervisors[ways[1]]
+        self.ladder = ladder
+        self.owner = owner
+        self.evidence = Evidence()
+        self.cluster = cluster
+        self.granted = False
+        self.associated: VdptoolAnswer | None = None
+        self.returned = False
+        self.error: Exception | None = None
+        self._copy = copy
+        self._cancelled = threading.Event()
+
+    def dump(self) -> list[str]:
+        """Return the rules of the destination's switch."""
+        return dump_rules(self.cluster.fabric.switches[self.destination.port.dpid].name)
+
+    # --- the ladder ---
+    def reserve(self) -> VdptoolAnswer:
+        """Pre-Associate with Resource Reservation at the destination.
+
+        Raises:
+            MigrationRefused: the bridge grants no reservation.
+        """
+        answer = self.destination.station.request(VdptoolMode.PREASSOCIATE_RR, self.vsi, migrating=True)
+        if not answer.granted:
+            raise MigrationRefused(answer.reason)
+        self.granted = True
+        return answer
+
+    def copy(self) -> None:
+        """Take the time of copying the memory, while the VM runs at the source.
+
+        Raises:
+            MigrationAborted: the copy was cancelled.
+        """
+        if self._cancelled.wait(self._copy):
+            raise MigrationAborted("cancelled while copying")
+
+    def cancel(self) -> None:
+        """End :meth:`copy` early."""
+        self._cancelled.set()
+
+    def suspend(self) -> None:
+        """Stop the VM at the source."""
+        self.vm.pause()
+        self.source.edge.detach(self.vm.port)
+
+    def hand_over(self) -> None:
+        """Move the VM's interface to the destination, where its port stays down: the last pages."""
+        self.vm.carry(self.source.namespace, self.destination.namespace)
+        self.destination.edge.attach(self.vm.port, self.vm.mac)
+
+    def associate(self) -> VdptoolAnswer:
+        """Associate at the destination: the one trigger.
+
+        Raises:
+            MigrationRefused: the bridge does not associate the VSI.
+        """
+        answer = self.destination.station.request(VdptoolMode.ASSOCIATE, self.vsi)
+        if not answer.granted:
+            raise MigrationRefused(answer.reason)
+        self.associated = answer
+        return answer
+
+    def resume(self) -> None:
+        """Let the VM run at the destination.
+
+        A VM that was booted is switched on only now: before, its neighbour discovery would be lost at the closed gate.
+        """
+        self.destination.edge.raise_port(self.vm.port)
+        if self.ladder is Ladder.RESTART:
+            self.vm.power_on()
+        self.vm.resume()
+
+    def let_go(self) -> VdptoolAnswer | None:
+        """De-Associate at the source.
+
+        Returns:
+            The answer; None if there was nothing to ask for: after Associate at the destination the bridge
+            de-associates the source itself.
+        """
+        if self.ladder is not Ladder.SAFEST_EXCHANGE and self._is_deassociated():
+            return None
+        return self.source.station.request(VdptoolMode.DEASSOCIATE, self.vsi)
+
+    # --- a dead source ---
+    def boot(self) -> None:
+        """Make the VM anew from its storage, switched off, its port at the destination down."""
+        self.ladder = Ladder.RESTART
+        self.vm = self.cluster.vms[self.vm.name] = NamespaceVm(self.vm.name, self.vm.mac, self.vm.ip)
+        self.vm.create(self.destination.namespace)
+        self.destination.edge.attach(self.vm.port, self.vm.mac)
+
+    def discard(self) -> None:
+        """Remove what :meth:`boot` has made."""
+        if self.vm.port in self.destination.edge.ports:
+            self.destination.edge.detach(self.vm.port)
+        self.vm.halt()
+
+    # --- back ---
+    def release(self) -> None:
+        """De-Associate at the destination, if it had granted anything."""
+        if self.granted:
+            self.destination.station.request(VdptoolMode.DEASSOCIATE, self.vsi)
+            self.granted = False
+
+    def return_vm(self) -> None:
+        """Run the VM at the source again, associated there; may be called again after a failure.
+
+        Raises:
+            MigrationRefused: the source's bridge refuses the VSI.
+        """
+        self.returned = True
+        if self.vm.port in self.destination.edge.ports:
+            self.destination.edge.detach(self.vm.port)
+            self.vm.carry(self.destination.namespace, self.source.namespace)
+        if self.vm.port not in self.source.edge.ports:
+            self.source.edge.attach(self.vm.port, self.vm.mac)
+            self.source.edge.raise_port(self.vm.port)
+        if self.associated is not None:
+            self._is_deassociated()
+        if not self.source.station.holds(VdptoolMode.ASSOCIATE, self.vsi):
+            admit(self.source, self.vsi)
+        self.vm.resume()
+
+    def _is_deassociated(self) -> bool:
+        """Wait for the bridge's unsolicited De-Associate at the source."""
+        try:
+            wait_until(
+                lambda: not self.source.station.holds(VdptoolMode.ASSOCIATE, self.vsi), "De-Associate", _UNSOLICITED
+            )
+        except TimeoutError:
+            return False
+        return True
+
+
+def dismiss(hypervisor: Hypervisor, vsi: VdptoolVsi) -> None:
+    """De-Associate a VM that is shut down; whatever its station still believes."""
+    hypervisor.station.request(VdptoolMode.DEASSOCIATE, vsi)
+
+
+def admit(hypervisor: Hypervisor, vsi: VdptoolVsi) -> None:
+    """Associate a VM that starts at a hypervisor.
+
+    Raises:
+        MigrationRefused: the bridge refuses the VSI.
+    """
+    for mode in (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE):
+        answer = hypervisor.station.request(mode, vsi)
+        if not answer.granted:
+            raise MigrationRefused(f"{hypervisor.name}: {answer.reason}")
