@@ -254,7 +254,7 @@ class _State(Collector):
         held: Tally[int] = Tally()
         for vsi in engine.registry:
             if vsi.owner is not None:
-                held[vsi.owner.port.dpid] += len(engine.snooper.interests(vsi))
+                held[vsi.owner.port.dpid] += len(engine.snooper.subscriptions(vsi))
         members = GaugeMetricFamily("evb_multicast_memberships", "Groups that VSIs receive", labels=_DP)
         for dpid, switch in engine.fabric.switches.items():
             members.add_metric(_labels(switch), held[dpid])

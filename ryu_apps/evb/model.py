@@ -10,19 +10,19 @@ from typing import NamedTuple
 from ryu_apps.evb.topology.fabric import PortId
 
 __all__ = [
+    "ALL_SOURCES",
     "AN_HOUR",
     "CONTROL_GROUPS",
-    "EVERYTHING",
-    "NOTHING",
+    "NO_SOURCES",
     "Binding",
-    "Interest",
     "MulticastGroup",
     "Phase",
     "PortId",
     "Retention",
+    "SourceFilter",
+    "Subscription",
     "VsiBinding",
     "VsiTypeKey",
-    "Wish",
     "is_control",
 ]
 
@@ -95,7 +95,7 @@ def is_control(group: MulticastGroup) -> bool:
     return any(group in network for network in CONTROL_GROUPS)
 
 
-class Wish(NamedTuple):
+class SourceFilter(NamedTuple):
     """The filter mode and the source list of a group (RFC 3376 3.1).
 
     Attributes:
@@ -105,27 +105,27 @@ class Wish(NamedTuple):
     exclude: bool
     sources: frozenset[MulticastGroup] = frozenset()
 
-    def wants(self, source: MulticastGroup | None) -> bool:
+    def passes(self, source: MulticastGroup | None) -> bool:
         """True if frames from a source pass; None stands for any source outside the list."""
         return (source in self.sources) is not self.exclude
 
     @property
-    def nothing(self) -> bool:
+    def empty(self) -> bool:
         """True for INCLUDE of no source: the group is not received."""
         return not self.exclude and not self.sources
 
 
 #: A group from all sources.
-EVERYTHING = Wish(True)
-NOTHING = Wish(False)
+ALL_SOURCES = SourceFilter(True)
+NO_SOURCES = SourceFilter(False)
 
 
-class Interest(NamedTuple):
+class Subscription(NamedTuple):
     """One group that a VSI receives at one of its bindings."""
 
     binding: Binding
     group: MulticastGroup
-    wish: Wish
+    source_filter: SourceFilter
 
 
 class Retention(NamedTuple):

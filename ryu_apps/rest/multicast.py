@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from ryu_apps.evb.bridge.engine import Engine
-from ryu_apps.evb.model import Interest
+from ryu_apps.evb.model import Subscription
 from ryu_apps.evb.snooping.listener import Membership
 from ryu_apps.evb.vsi.registry import Vsi
 from ryu_apps.evb.wire.mac import mac_to_text
@@ -18,9 +18,9 @@ def multicast(bridge: Bridge, now: float) -> JsonValue:
     engine = bridge.engine
     groups: dict[int, dict[str, list[JsonValue]]] = defaultdict(lambda: defaultdict(list))
     for vsi in engine.registry:
-        for interest in engine.snooper.interests(vsi):
-            group = str(interest.group)
-            groups[interest.binding.vid][group].append(_member_json(engine, vsi, interest, now))
+        for subscription in engine.snooper.subscriptions(vsi):
+            group = str(subscription.group)
+            groups[subscription.binding.vid][group].append(_member_json(engine, vsi, subscription, now))
     vids = sorted({*groups, *(vid for vid, _ in engine.snooper.queriers)})
     return {
         "vlans": [
@@ -53,16 +53,16 @@ def _queriers(engine: Engine, vid: int, now: float) -> Iterator[JsonValue]:
             }
 
 
-def _member_json(engine: Engine, vsi: Vsi, interest: Interest, now: float) -> JsonValue:
-    binding, group, wish = interest
+def _member_json(engine: Engine, vsi: Vsi, subscription: Subscription, now: float) -> JsonValue:
+    binding, group, source_filter = subscription
     held: Membership | None = vsi.listener.memberships.get((binding, group))
     lapses = engine.snooper.lapses(vsi, binding, group)
     return {
         "vsi": vsi.text,
         "port": str(vsi.owner.port) if vsi.owner else None,
         "mac": None if binding.mac is None else mac_to_text(binding.mac),
-        "mode": "exclude" if wish.exclude else "include",
-        "sources": sorted(str(one) for one in wish.sources),
+        "mode": "exclude" if source_filter.exclude else "include",
+        "sources": sorted(str(one) for one in source_filter.sources),
         "configured": engine.snooper.is_configured(vsi, group),
         "joined": held is not None,
         "version": None if held is None else int(held.generation),

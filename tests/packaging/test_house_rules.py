@@ -24,7 +24,7 @@ EMPTY_NAMES = frozenset({"one", "it", "thing"})
 
 #: How many docstrings of a package still begin with a question word.  Lower these; never raise one.
 QUESTIONS_LEFT: dict[str, int] = {
-    "cli": 5,
+    "cli": 4,
     "compat.py": 1,
     "evb/alarms.py": 6,
     "evb/bridge": 24,
@@ -46,19 +46,18 @@ QUESTIONS_LEFT: dict[str, int] = {
     "settings.py": 2,
     "southbound": 35,
     "stores": 3,
-    "testbed": 74,
+    "testbed": 62,
     "vcm": 44,
     "vcm_server.py": 3,
     "vsi_manager_client.py": 2,
 }
 #: How many loop variables of a package still have an empty name.  Lower these; never raise one.
 EMPTY_NAMES_LEFT: dict[str, int] = {
-    "cli": 27,
+    "cli": 20,
     "evb/alarms.py": 7,
     "evb/bridge": 22,
     "evb/config": 18,
     "evb/services": 27,
-    "evb/snooping": 5,
     "evb/switches": 8,
     "evb/vsi": 7,
     "evb_bridge.py": 3,
@@ -68,7 +67,7 @@ EMPTY_NAMES_LEFT: dict[str, int] = {
     "rest": 29,
     "sources.py": 1,
     "southbound": 12,
-    "testbed": 109,
+    "testbed": 80,
     "vcm": 48,
     "vcm_server.py": 1,
 }
@@ -81,6 +80,7 @@ DESCRIBED = [
     "evb/ports",
     "evb/protocol",
     "evb/simulation",
+    "evb/snooping",
     "evb/switches",
     "evb/topology",
     "evb/vsi",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ryu_apps.evb.model import EVERYTHING, NOTHING, MulticastGroup, Wish
+from ryu_apps.evb.model import ALL_SOURCES, NO_SOURCES, MulticastGroup, SourceFilter
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
 from ryu_apps.evb.wire.group_record import RecordType
 from ryu_apps.evb.wire.membership import group_mac
@@ -53,7 +53,7 @@ class Model:
 
     world: World
     places: dict[int, tuple[PortId, Vm]] = field(default_factory=dict)
-    wishes: dict[tuple[int, MulticastGroup], Wish] = field(default_factory=dict)
+    filters: dict[tuple[int, MulticastGroup], SourceFilter] = field(default_factory=dict)
 
     def put(self, number: int, port: PortId, kind: int) -> None:
         """A VM starts, moves, or (the same place again) goes on."""
@@ -62,29 +62,29 @@ class Model:
         self.world.ask(port, one, VdpMode.ASSOCIATE)
         self.places[number] = port, one
         # It runs, so it answers what it is asked at its new place.
-        for (owner, group), wish in self.wishes.items():
-            if owner == number and not wish.nothing:
-                kind = RecordType.IS_EXCLUDE if wish.exclude else RecordType.IS_INCLUDE
-                tell(self.world, port, one, kind, group, *wish.sources)
+        for (owner, group), source_filter in self.filters.items():
+            if owner == number and not source_filter.empty:
+                kind = RecordType.IS_EXCLUDE if source_filter.exclude else RecordType.IS_INCLUDE
+                tell(self.world, port, one, kind, group, *source_filter.sources)
 
     def take(self, number: int) -> None:
         """A VM goes."""
         port, one = self.places.pop(number)
         self.world.ask(port, one, VdpMode.DEASSOCIATE)
-        self.wishes = {key: wish for key, wish in self.wishes.items() if key[0] != number}
+        self.filters = {key: source_filter for key, source_filter in self.filters.items() if key[0] != number}
 
     def say(self, number: int, kind: RecordType, group: MulticastGroup, sources: tuple[MulticastGroup, ...]) -> None:
         """A VM tells what it wants."""
         port, one = self.places[number]
         tell(self.world, port, one, kind, group, *sources)
-        self.wishes[number, group] = Wish(kind is RecordType.TO_EXCLUDE, frozenset(sources))
+        self.filters[number, group] = SourceFilter(kind is RecordType.TO_EXCLUDE, frozenset(sources))
 
     def wants(self, number: int, group: MulticastGroup, source: MulticastGroup) -> bool:
         one = self.places[number][1]
-        wish = self.wishes.get((number, group), NOTHING)
+        source_filter = self.filters.get((number, group), NO_SOURCES)
         if one.type == OPEN or (one.type == CONFIGURED and group == FIXED):
-            wish = EVERYTHING
-        return wish.wants(source)
+            source_filter = ALL_SOURCES
+        return source_filter.passes(source)
 
     def expected(self, sender: int, group: MulticastGroup, source: MulticastGroup) -> Counter[tuple[PortId, int]]:
         """Everybody but the sender who wants it."""

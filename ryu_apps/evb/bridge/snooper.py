@@ -14,13 +14,13 @@ from enum import Enum
 from ryu_apps.evb.bridge.query_sender import QuerySender, multicast_at
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events import LogEvent, SendFrame
-from ryu_apps.evb.model import Binding, Interest, MulticastGroup
+from ryu_apps.evb.model import Binding, MulticastGroup, Subscription
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import Ages, Aging, Generation, MembershipChange, PendingQuery
-from ryu_apps.evb.snooping.messages import GroupQuery, timers_of, told
+from ryu_apps.evb.snooping.messages import GroupQuery, reported_records, timers_of
 from ryu_apps.evb.snooping.querier import Querier
 from ryu_apps.evb.snooping.settings import Snooping
+from ryu_apps.evb.snooping.subscriptions import subscriptions
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Registry, Vsi
@@ -136,12 +136,12 @@ class Snooper:
             self._agenda.set(_Chore.RECORD, self._unsaved.not_before)
 
     # --- for those who look on ---
-    def interests(self, vsi: Vsi) -> tuple[Interest, ...]:
+    def subscriptions(self, vsi: Vsi) -> tuple[Subscription, ...]:
         """What a VSI receives where it is active."""
         multicast = multicast_at(vsi)
         if multicast is None or vsi.gate_program is None:
             return ()
-        return interests(vsi.listener, multicast, vsi.gate_program.binding.bindings)
+        return subscriptions(vsi.listener, multicast, vsi.gate_program.binding.bindings)
 
     def is_configured(self, vsi: Vsi, group: MulticastGroup) -> bool:
         """Whether a VSI receives a group because its type says so."""
@@ -160,7 +160,7 @@ class Snooper:
         if vsi is None or multicast is None or vid is None:
             self.counters["nobody"] += 1
             return []
-        generation, records = told(frame.message)
+        generation, records = reported_records(frame.message)
         before = Counter(vsi.listener.counters)
         changes = vsi.listener.report(Binding(vid, frame.src), generation, records, multicast, now)
         self.counters.update(vsi.listener.counters - before)

@@ -87,7 +87,7 @@ class FloodVid:
         self._page_of: dict[FloodMember, _Page] = {}
         self._whole: dict[FloodMember, None] = {}
 
-    def add(self, member: FloodMember, wish: int | None = None) -> None:
+    def add(self, member: FloodMember, earlier_page: int | None = None) -> None:
         """Add a member, on its earlier page (``wish``) if there is room, else on the first page with room.
 
         An update that keeps the page rewrites one rule; another page would rewrite two.
@@ -95,7 +95,7 @@ class FloodVid:
         if member.mac is None:
             self._whole[member] = None
         elif member not in self._page_of:
-            page = self._page_of[member] = self._page_with_room(member, wish)
+            page = self._page_of[member] = self._page_with_room(member, earlier_page)
             page.change(member, present=True)
 
     def page_of(self, member: FloodMember) -> int | None:
@@ -123,12 +123,12 @@ class FloodVid:
         yield from self._whole_copies()
         yield from _to_pages(page for page in self._pages if page.open)
 
-    def _page_with_room(self, member: FloodMember, wish: int | None) -> _Page:
-        wished = self._pages[wish : wish + 1] if wish is not None else []
-        for page in (*wished, *self._pages):
+    def _page_with_room(self, member: FloodMember, earlier_page: int | None) -> _Page:
+        preferred = self._pages[earlier_page : earlier_page + 1] if earlier_page is not None else []
+        for page in (*preferred, *self._pages):
             if page.takes(member):
                 return page
-        for number in range(len(self._pages), max(len(self._pages), wish or 0) + 1):
+        for number in range(len(self._pages), max(len(self._pages), earlier_page or 0) + 1):
             self._pages.append(_Page(self._vid, number + 1))
         return self._pages[-1]
 

@@ -28,7 +28,7 @@ from ryu_apps.evb.flow.rule import (
     SetField,
     match,
 )
-from ryu_apps.evb.model import CONTROL_GROUPS, MulticastGroup, Wish
+from ryu_apps.evb.model import CONTROL_GROUPS, MulticastGroup, SourceFilter
 from ryu_apps.evb.pipeline.flood import PAGE_SIZE, FloodMember, FloodVid
 from ryu_apps.evb.pipeline.infrastructure import TRUNK_SELECTOR
 from ryu_apps.evb.pipeline.tables import (
@@ -74,7 +74,7 @@ class GroupMembers(NamedTuple):
 
     place: MemberPort
     group: MulticastGroup
-    wish: Wish
+    source_filter: SourceFilter
 
 
 class _Copies(NamedTuple):
@@ -97,7 +97,7 @@ class MulticastVid:
         self._tree = tree
         self._flood = flood
         self._snooped: dict[MemberPort, None] = {}
-        self._wishes: dict[MulticastGroup, dict[MemberPort, Wish]] = {}
+        self._filters: dict[MulticastGroup, dict[MemberPort, SourceFilter]] = {}
         self._kept: dict[tuple[int, MulticastGroup | None], RuleSet] = {}
         self._open: frozenset[int] = frozenset()
 
@@ -121,20 +121,20 @@ class MulticastVid:
             self._snooped.pop(place, None)
         self._snooped.update(dict.fromkeys(come))
         for place, group, _ in dropped:
-            self._wishes.get(group, {}).pop(place, None)
-        for place, group, wish in gained:
-            self._wishes.setdefault(group, {})[place] = wish
+            self._filters.get(group, {}).pop(place, None)
+        for place, group, source_filter in gained:
+            self._filters.setdefault(group, {})[place] = source_filter
         touched: set[MulticastGroup | None] = {None, *(reception.group for reception in (*dropped, *gained))}
         before, self._open = self._open, self._open_switches()
         if before != self._open:
-            touched |= set(self._wishes)
+            touched |= set(self._filters)
         changes = {dpid: merge(*(self._renew(dpid, group) for group in touched)) for dpid in self._tree}
-        self._wishes = {group: wishes for group, wishes in self._wishes.items() if wishes}
+        self._filters = {group: filters for group, filters in self._filters.items() if filters}
         return {dpid: change for dpid, change in changes.items() if change}
 
     def renew(self) -> dict[int, RuleChange]:
         """Recompute all rules for a changed broadcast tree; dpid -> change."""
-        groups = (None, *self._wishes)
+        groups = (None, *self._filters)
         return {dpid: merge(*(self._renew(dpid, group) for group in groups)) for dpid in self._tree}
 
     def rules(self, dpid: int) -> RuleSet:
@@ -143,9 +143,9 @@ class MulticastVid:
 
     def receptions(self) -> Iterator[GroupMembers]:
         """All groups of all members."""
-        for group, wishes in self._wishes.items():
-            for place, wish in wishes.items():
-                yield GroupMembers(place, group, wish)
+        for group, filters in self._filters.items():
+            for place, source_filter in filters.items():
+                yield GroupMembers(place, group, source_filter)
 
     # --- rules of one switch for one group, or (None) for all groups ---
     def _renew(self, dpid: int, group: MulticastGroup | None) -> RuleChange:
@@ -181,18 +181,18 @@ class MulticastVid:
     def _of_group(self, dpid: int, group: MulticastGroup) -> Iterator[Rule]:
         if not self._snooped:
             return
-        wishes = self._wishes.get(group, {})
-        of_any = self._copies(dpid, wishes, None)
+        filters = self._filters.get(group, {})
+        of_any = self._copies(dpid, filters, None)
         if of_any.trunks or of_any.pages:
             yield from self._copying(of_any, _destination(group), Priority.EXACT)
-        for source in sorted({named for wish in wishes.values() for named in wish.sources}, key=int):
-            copies = self._copies(dpid, wishes, source)
+        for source in sorted({named for source_filter in filters.values() for named in source_filter.sources}, key=int):
+            copies = self._copies(dpid, filters, source)
             if copies != of_any:
                 fields = {**_destination(group), _name(group, "src"): int(source)}
                 yield from self._copying(copies, fields, Priority.EXACT + 1)
 
-    def _copies(self, dpid: int, wishes: Mapping[MemberPort, Wish], source: MulticastGroup | None) -> _Copies:
-        wanting = [place for place, wish in wishes.items() if wish.wants(source)]
+    def _copies(self, dpid: int, filters: Mapping[MemberPort, SourceFilter], source: MulticastGroup | None) -> _Copies:
+        wanting = [place for place, source_filter in filters.items() if source_filter.passes(source)]
         homes = {place.dpid for place in wanting}
         served = self._open_trunks(dpid)
         trunks = tuple(ordinal for ordinal, behind in self._tree[dpid] if ordinal not in served and behind & homes)

@@ -20,7 +20,7 @@ from enum import Enum, IntEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, Protocol
 
-from ryu_apps.evb.model import EVERYTHING, NOTHING, Binding, MulticastGroup, Wish, is_control
+from ryu_apps.evb.model import ALL_SOURCES, NO_SOURCES, Binding, MulticastGroup, SourceFilter, is_control
 from ryu_apps.evb.snooping.timers import MembershipTimers
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 
@@ -95,7 +95,7 @@ class Check:
 class Membership:
     """One group that a VSI has joined; ``heard`` is when it last said so."""
 
-    wish: Wish
+    source_filter: SourceFilter
     generation: Generation
     heard: float
     check: Check | None = None
@@ -135,9 +135,9 @@ class MembershipTable:
     ) -> list[MembershipChange]:
         """It has reported; call :meth:`tick` next."""
         self.counters["reports"] += 1
-        told = list(records)
-        changes = [change for one in told for change in self._record(binding, generation, one, terms, now)]
-        for record in told[:1]:
+        reported = list(records)
+        changes = [change for record in reported for change in self._record(binding, generation, record, terms, now)]
+        for record in reported[:1]:
             self._spoke(binding, type(record.group), now)
         return changes
 
@@ -148,27 +148,27 @@ class MembershipTable:
         if not isinstance(record.type, RecordType) or not group.is_multicast or is_control(group):
             return
         held = self.memberships.get((binding, group))
-        wish = changed(held.wish if held else NOTHING, record.type, frozenset(record.sources))
-        if wish.nothing:
+        source_filter = changed(held.source_filter if held else NO_SOURCES, record.type, frozenset(record.sources))
+        if source_filter.empty:
             if held is not None:
                 self._doubt(held, LeaveCheck.LEFT, now)
             return
         if held is None and not self._admits(group, terms):
             return
-        if len(wish.sources) > terms.max_sources:
+        if len(source_filter.sources) > terms.max_sources:
             self.counters["sources"] += 1
-            wish = EVERYTHING
-        self.memberships[binding, group] = Membership(wish, generation, now)
+            source_filter = ALL_SOURCES
+        self.memberships[binding, group] = Membership(source_filter, generation, now)
         if held is None:
             yield MembershipChange(binding, group, "joined")
-        elif held.wish != wish:
+        elif held.source_filter != source_filter:
             yield MembershipChange(binding, group, "sources")
 
     def _admits(self, group: MulticastGroup, terms: Terms) -> bool:
         if not terms.allows(group):
             self.counters["filtered"] += 1
             return False
-        groups = {*terms.groups, *(one for _, one in self.memberships)}
+        groups = {*terms.groups, *(joined for _, joined in self.memberships)}
         if group not in groups and len(groups) >= terms.max_groups:
             self.counters["limit"] += 1
             return False
@@ -216,7 +216,7 @@ class MembershipTable:
 
     def tick(self, now: float, ages: Ages) -> list[PendingQuery | MembershipChange]:
         """Ask what is due, and give up what was asked for in vain."""
-        said: list[PendingQuery | MembershipChange] = []
+        outputs: list[PendingQuery | MembershipChange] = []
         for key, held in list(self.memberships.items()):
             due = self._due(key, held, ages)
             if due is None or due > now:
@@ -225,8 +225,8 @@ class MembershipTable:
                 held.check = Check(LeaveCheck.EXPIRED, self.timers.last_member_query_count, now)
                 if held.generation is Generation.FIRST:
                     held.check.left = 0
-            said += self._pursue(*key, held, held.check, now)
-        return said
+            outputs += self._pursue(*key, held, held.check, now)
+        return outputs
 
     def _due(self, key: tuple[Binding, MulticastGroup], held: Membership, ages: Ages) -> float | None:
         if held.check is not None and held.check.at is not None:
@@ -252,14 +252,22 @@ class MembershipTable:
             yield MembershipChange(binding, group, check.doubt.value)
 
 
-def changed(wish: Wish, record: RecordType, sources: frozenset[MulticastGroup]) -> Wish:
-    """What a wish becomes by a record (RFC 3376 5.1, 6.4, for one host)."""
+def changed(source_filter: SourceFilter, record: RecordType, sources: frozenset[MulticastGroup]) -> SourceFilter:
+    """What a source_filter becomes by a record (RFC 3376 5.1, 6.4, for one host)."""
     match record:
         case RecordType.IS_INCLUDE | RecordType.TO_INCLUDE:
-            return Wish(False, sources)
+            return SourceFilter(False, sources)
         case RecordType.IS_EXCLUDE | RecordType.TO_EXCLUDE:
-            return Wish(True, sources)
+            return SourceFilter(True, sources)
         case RecordType.ALLOW:
-            return Wish(True, wish.sources - sources) if wish.exclude else Wish(False, wish.sources | sources)
+            return (
+                SourceFilter(True, source_filter.sources - sources)
+                if source_filter.exclude
+                else SourceFilter(False, source_filter.sources | sources)
+            )
         case RecordType.BLOCK:
-            return Wish(True, wish.sources | sources) if wish.exclude else Wish(False, wish.sources - sources)
+            return (
+                SourceFilter(True, source_filter.sources | sources)
+                if source_filter.exclude
+                else SourceFilter(False, source_filter.sources - sources)
+            )

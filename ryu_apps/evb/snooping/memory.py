@@ -6,14 +6,20 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import msgpack
 
-from ryu_apps.evb.model import Binding, MulticastGroup, Wish
+from ryu_apps.evb.model import Binding, MulticastGroup, SourceFilter
 from ryu_apps.evb.snooping.listener import Generation, Membership, MembershipTable
 
 
 def pack(listener: MembershipTable) -> bytes:
     """The memberships; when they were heard, and what is in doubt, is not kept."""
     fields = [
-        [*binding, group.packed, int(held.generation), held.wish.exclude, [one.packed for one in held.wish.sources]]
+        [
+            *binding,
+            group.packed,
+            int(held.generation),
+            held.source_filter.exclude,
+            [source.packed for source in held.source_filter.sources],
+        ]
         for (binding, group), held in listener.memberships.items()
     ]
     octets = msgpack.packb(fields)
@@ -28,8 +34,10 @@ def unpack(listener: MembershipTable, octets: bytes, now: float) -> None:
         ValueError, TypeError, msgpack.UnpackException: damaged.
     """
     for vid, mac, group, generation, exclude, sources in msgpack.unpackb(octets):
-        wish = Wish(bool(exclude), frozenset(map(_address, sources)))
-        listener.memberships[Binding(vid, mac), _address(group)] = Membership(wish, Generation(generation), now)
+        source_filter = SourceFilter(bool(exclude), frozenset(map(_address, sources)))
+        listener.memberships[Binding(vid, mac), _address(group)] = Membership(
+            source_filter, Generation(generation), now
+        )
 
 
 def _address(octets: bytes) -> MulticastGroup:

@@ -25,7 +25,7 @@ _PLAIN: dict[int, tuple[Generation, RecordType]] = {
 }
 
 
-def told(message: MembershipMessage) -> tuple[Generation, tuple[AnyGroupRecord, ...]]:
+def reported_records(message: MembershipMessage) -> tuple[Generation, tuple[AnyGroupRecord, ...]]:
     """What a report says; older versions say it in the records of the newest (RFC 3376 7.3.2, RFC 3810 8.3.2).
 
     Raises:
@@ -37,11 +37,11 @@ def told(message: MembershipMessage) -> tuple[Generation, tuple[AnyGroupRecord, 
         case Report2(records=others):
             return Generation.THIRD, others
         case igmp.IgmpV1V2(type=code, group=group):
-            generation, kind = _PLAIN[code]
-            return generation, (GroupRecord(kind, group),)
+            generation, record_type = _PLAIN[code]
+            return generation, (GroupRecord(record_type, group),)
         case mld.MldV1(type=code, group=six):
-            generation, kind = _PLAIN[code]
-            return generation, (GroupRecord(kind, six),)
+            generation, record_type = _PLAIN[code]
+            return generation, (GroupRecord(record_type, six),)
     raise KeyError(message)
 
 
@@ -72,7 +72,7 @@ class GroupQuery(NamedTuple):
     within: float
 
 
-def query(asked: GroupQuery, timers: MembershipTimers, source: int, destination: int | None, tci: int | None) -> bytes:
+def query(query: GroupQuery, timers: MembershipTimers, source: int, destination: int | None, tci: int | None) -> bytes:
     """The frame of a query.
 
     Args:
@@ -81,27 +81,27 @@ def query(asked: GroupQuery, timers: MembershipTimers, source: int, destination:
         tci: the VLAN tag, None for an untagged frame.
     """
     # 0.0.0.0 never wins an election; proxies use it (RFC 4541 2.1.1).
-    asking: MulticastGroup = IPv4Address(0) if asked.version == 4 else _link_local(source)
-    everybody: MulticastGroup = ALL_SYSTEMS if asked.version == 4 else ALL_NODES
-    asked_ip = asked.group or everybody
+    asking: MulticastGroup = IPv4Address(0) if query.version == 4 else _link_local(source)
+    everybody: MulticastGroup = ALL_SYSTEMS if query.version == 4 else ALL_NODES
+    asked_ip = query.group or everybody
     ethernet = group_mac(asked_ip) if destination is None else destination
-    return MembershipFrame(ethernet, source, tci, asking, asked_ip, _message(asked, timers)).encode()
+    return MembershipFrame(ethernet, source, tci, asking, asked_ip, _message(query, timers)).encode()
 
 
-def _message(asked: GroupQuery, timers: MembershipTimers) -> MembershipMessage:
+def _message(query: GroupQuery, timers: MembershipTimers) -> MembershipMessage:
     interval = code_of(int(timers.query_interval), 8)
     robustness = timers.robustness if timers.robustness < 8 else 0
-    newest = asked.generation is Generation.THIRD
-    if asked.version == 4:
-        group = asked.group or igmp.NO_GROUP
+    newest = query.generation is Generation.THIRD
+    if query.version == 4:
+        group = query.group or igmp.NO_GROUP
         assert isinstance(group, IPv4Address)
-        tenths = int(asked.within * 10)
+        tenths = int(query.within * 10)
         if not newest:
             return igmp.IgmpV1V2(IgmpType.QUERY, group, min(tenths, 0xFF))
         return Query3(group, max_response_code=code_of(tenths, 8), robustness=robustness, qqic=interval)
-    six = asked.group or mld.NO_GROUP
+    six = query.group or mld.NO_GROUP
     assert isinstance(six, IPv6Address)
-    milliseconds = int(asked.within * 1000)
+    milliseconds = int(query.within * 1000)
     if not newest:
         return mld.MldV1(MldType.QUERY, six, min(milliseconds, 0xFFFF))
     return Query2(six, max_response_code=code_of(milliseconds, 16), robustness=robustness, qqic=interval)

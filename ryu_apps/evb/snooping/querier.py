@@ -47,9 +47,9 @@ class Querier:
         Args:
             timers: those that the query tells of; None: it is of a version that does not tell.
         """
-        told = timers or self.timers
+        announced = timers or self.timers
         since = now if self._other is None else self._other.since
-        self._other = _Other(since, now + told.other_querier_present_interval, told)
+        self._other = _Other(since, now + announced.other_querier_present_interval, announced)
 
     @property
     def state(self) -> str:

@@ -12,14 +12,14 @@ from itertools import zip_longest
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import RuleChange
-from ryu_apps.evb.model import Interest
+from ryu_apps.evb.model import Subscription
 from ryu_apps.evb.pipeline.flood import FloodMember, FloodVid, unknown_unicast
 from ryu_apps.evb.pipeline.gate import local_gate, remote_gate, to_vm_metadata
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.multicast import GroupMembers, MemberPort, MulticastVid
 from ryu_apps.evb.services.body import entry_of, multicast_of
-from ryu_apps.evb.snooping.interests import interests
 from ryu_apps.evb.snooping.listener import MembershipTable
+from ryu_apps.evb.snooping.subscriptions import subscriptions
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.in_flight import InFlight
@@ -229,11 +229,14 @@ def _receptions(
         return ()
     meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
 
-    def reception(interest: Interest) -> GroupMembers:
-        place = MemberPort(owner.port.dpid, FloodMember(meta, interest.binding.mac, snooped=True))
-        return GroupMembers(place, interest.group, interest.wish)
+    def reception(subscription: Subscription) -> GroupMembers:
+        place = MemberPort(owner.port.dpid, FloodMember(meta, subscription.binding.mac, snooped=True))
+        return GroupMembers(place, subscription.group, subscription.source_filter)
 
-    return tuple((interest.binding.vid, reception(interest)) for interest in interests(listener, multicast, bindings))
+    return tuple(
+        (subscription.binding.vid, reception(subscription))
+        for subscription in subscriptions(listener, multicast, bindings)
+    )
 
 
 def _host_ports(fabric: Fabric) -> Iterator[tuple[int, int, tuple[int, ...]]]:

@@ -20,7 +20,7 @@ from ryu_apps.evb.services.body import (
     multicast_of,
     services_of,
 )
-from ryu_apps.evb.snooping.interests import carried_groups
+from ryu_apps.evb.snooping.subscriptions import carried_groups
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper

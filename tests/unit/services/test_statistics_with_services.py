@@ -195,7 +195,7 @@ def test_totals_and_groups_outlive_the_controller_together(world: CountingWorld,
     world.restart_controller()
     world.connect()
     vsi = world.engine.registry.named(vm.text)
-    assert vsi is not None and G in {one.group for one in world.engine.snooper.interests(vsi)}
+    assert vsi is not None and G in {one.group for one in world.engine.snooper.subscriptions(vsi)}
     world.host_sends(CLIENT, datagram(CLIENT_MAC, G), 100)
     assert world.interface(vm).rx == CounterValue(2, 200)
     world.read()

@@ -8,8 +8,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ryu_apps.evb.model import EVERYTHING, NOTHING, Binding, Interest, MulticastGroup, Wish
-from ryu_apps.evb.snooping.interests import interests
+from ryu_apps.evb.model import ALL_SOURCES, NO_SOURCES, Binding, MulticastGroup, SourceFilter, Subscription
 from ryu_apps.evb.snooping.listener import (
     Aging,
     AnyGroupRecord,
@@ -19,6 +18,7 @@ from ryu_apps.evb.snooping.listener import (
     PendingQuery,
     changed,
 )
+from ryu_apps.evb.snooping.subscriptions import subscriptions
 from ryu_apps.evb.wire.group_record import GroupRecord, RecordType
 
 VM = Binding(100, 0x525400000001)
@@ -108,7 +108,7 @@ def test_sources_beyond_the_bound_are_all_sources() -> None:
     listener = MembershipTable()
     many = [S + number for number in range(4)]
     tell(listener, 0.0, record(RecordType.ALLOW, G, *many))
-    assert listener.memberships[VM, G].wish == EVERYTHING
+    assert listener.memberships[VM, G].source_filter == ALL_SOURCES
     assert listener.counters["sources"] == 1
 
 
@@ -118,17 +118,17 @@ def test_a_change_of_sources_is_in_force_at_once() -> None:
     tell(listener, 0.0, record(RecordType.ALLOW, G, S))
     assert tell(listener, 0.0, record(RecordType.ALLOW, G, T)) == [MembershipChange(VM, G, "sources")]
     tell(listener, 0.0, record(RecordType.BLOCK, G, S))
-    assert listener.memberships[VM, G].wish == Wish(False, frozenset({T}))
+    assert listener.memberships[VM, G].source_filter == SourceFilter(False, frozenset({T}))
     tell(listener, 0.0, record(JOIN, G, T))
-    assert listener.memberships[VM, G].wish == Wish(True, frozenset({T}))
+    assert listener.memberships[VM, G].source_filter == SourceFilter(True, frozenset({T}))
 
 
 sources = st.frozensets(st.sampled_from([S, T, S + 5, S + 6]), max_size=3)
-wishes = st.builds(Wish, st.booleans(), sources)
+filters = st.builds(SourceFilter, st.booleans(), sources)
 
 
-@given(wishes, wishes)
-def test_what_a_host_tells_of_a_change_comes_to_its_new_state(before: Wish, after: Wish) -> None:
+@given(filters, filters)
+def test_what_a_host_tells_of_a_change_comes_to_its_new_state(before: SourceFilter, after: SourceFilter) -> None:
     """RFC 3376 5.1: the records that a host sends when its state changes."""
     told = []
     if before.exclude != after.exclude:
@@ -143,11 +143,13 @@ def test_what_a_host_tells_of_a_change_comes_to_its_new_state(before: Wish, afte
     assert known == after
 
 
-@given(wishes, st.sampled_from([S, T, S + 9]))
-def test_a_wish_wants_what_its_sources_say(wish: Wish, source: IPv4Address) -> None:
-    assert wish.wants(source) == ((source not in wish.sources) if wish.exclude else (source in wish.sources))
-    assert wish.wants(None) == wish.exclude
-    assert NOTHING.nothing and not EVERYTHING.nothing
+@given(filters, st.sampled_from([S, T, S + 9]))
+def test_a_source_filter_passes_sources_by_its_mode(source_filter: SourceFilter, source: IPv4Address) -> None:
+    assert source_filter.passes(source) == (
+        (source not in source_filter.sources) if source_filter.exclude else (source in source_filter.sources)
+    )
+    assert source_filter.passes(None) == source_filter.exclude
+    assert NO_SOURCES.empty and not ALL_SOURCES.empty
 
 
 # --- leaving ----------------------------------------------------------------------------------------
@@ -277,10 +279,10 @@ def test_configured_groups_come_first_and_the_type_decides() -> None:
     listener = joined(G, SIX)
     terms = Terms(groups=(H,), max_groups=2)
     second = Binding(200, 0x525400000001)
-    assert interests(listener, terms, [VM, second, Binding(7, None)]) == (
-        Interest(VM, H, EVERYTHING),
-        Interest(second, H, EVERYTHING),
-        Interest(VM, G, EVERYTHING),
+    assert subscriptions(listener, terms, [VM, second, Binding(7, None)]) == (
+        Subscription(VM, H, ALL_SOURCES),
+        Subscription(second, H, ALL_SOURCES),
+        Subscription(VM, G, ALL_SOURCES),
     )
-    assert interests(listener, Terms(forbidden=(G,)), [VM]) == (Interest(VM, SIX, EVERYTHING),)
-    assert interests(listener, OPEN, [second]) == ()
+    assert subscriptions(listener, Terms(forbidden=(G,)), [VM]) == (Subscription(VM, SIX, ALL_SOURCES),)
+    assert subscriptions(listener, OPEN, [second]) == ()

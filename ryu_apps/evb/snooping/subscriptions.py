@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ryu_apps.evb.model import EVERYTHING, Binding, Interest, MulticastGroup
+from ryu_apps.evb.model import ALL_SOURCES, Binding, MulticastGroup, Subscription
 from ryu_apps.evb.snooping.listener import MembershipTable, Terms
 
 
@@ -13,16 +13,16 @@ def carried_groups(listener: MembershipTable, terms: Terms) -> set[MulticastGrou
     return {*terms.groups, *(group for _, group in listener.memberships if terms.allows(group))}
 
 
-def interests(listener: MembershipTable, terms: Terms, bindings: Iterable[Binding]) -> tuple[Interest, ...]:
+def subscriptions(listener: MembershipTable, terms: Terms, bindings: Iterable[Binding]) -> tuple[Subscription, ...]:
     """What a VSI is to receive: what is configured, and what of the learnt its type allows."""
-    there = [one for one in dict.fromkeys(bindings) if one.mac is not None]
-    found = {(binding, group): EVERYTHING for group in terms.groups for binding in there}
+    there = [binding for binding in dict.fromkeys(bindings) if binding.mac is not None]
+    found = {(binding, group): ALL_SOURCES for group in terms.groups for binding in there}
     room = terms.max_groups - len(terms.groups)
     for (binding, group), held in listener.memberships.items():
         if binding not in there or (binding, group) in found or not terms.allows(group):
             continue
-        if group not in {one for _, one in found}:
+        if group not in {binding for _, binding in found}:
             room -= 1
         if room >= 0:
-            found[binding, group] = held.wish
-    return tuple(Interest(*key, wish) for key, wish in found.items())
+            found[binding, group] = held.source_filter
+    return tuple(Subscription(*key, source_filter) for key, source_filter in found.items())
