@@ -22,11 +22,6 @@ TOP_PRIORITY = 60_000
 _DEFAULT_ALLOW = Priority.DEFAULT + 1
 
 
-def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, route)
-    yield from _compile(vsi_type.to_vm, epoch, Direction.TO_VM, Table.ACL_TO, route)
-
-
 def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, route: Route) -> Iterator[Rule]:
     owner = cookie(CookieKind.TYPE_BODY, epoch)
     scope = type_metadata(epoch, direction)
@@ -35,12 +30,22 @@ def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, route: Ro
         goto = following if rule.allow else refused
         for box in rule.boxes():
             matched = match(metadata=scope, **openflow_fields(box))
-            yield Rule(table, TOP_PRIORITY - position, matched, owner, apply=route.mark(number), goto=goto)
-    mark = route.mark(acl.default_number)
+            yield Rule(table, TOP_PRIORITY - position, matched, owner, apply=route.set_rule_number(number), goto=goto)
+    mark = route.set_rule_number(acl.default_number)
     for eth_type in PLAIN_ETH_TYPES if acl.default else ():
         plain = match(metadata=scope, eth_type=eth_type)
         yield Rule(table, _DEFAULT_ALLOW, plain, owner, apply=mark, goto=following)
     yield Rule(table, Priority.DEFAULT, match(metadata=scope), owner, apply=mark, goto=refused)
 
 
-ACL = Service("acl", per_type=_per_type)
+class AclService(Service):
+    """Rules of a type's two access control lists."""
+
+    name = "acl"
+
+    def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
+        yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, route)
+        yield from _compile(vsi_type.to_vm, epoch, Direction.TO_VM, Table.ACL_TO, route)
+
+
+ACL = AclService()

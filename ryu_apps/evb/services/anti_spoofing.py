@@ -72,40 +72,6 @@ _LINK_LOCAL = PermittedNet(0xFE80 << 112, 0x3FF << 118)
 _Line = tuple[int, MatchFields, Table | None]
 
 
-def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    checks = vsi_type.anti_spoofing
-    lines: list[_Line] = [
-        (Rung.OPEN, {}, Table.ACL_FROM),
-        (Rung.TYPE, {"eth_type": RARP}, route.past_services),
-    ]
-    if checks.arp:
-        lines.append((Rung.TYPE, {"eth_type": ARP}, None))
-    if vsi_type.addresses:
-        lines += _ipv4(Rung.TYPE, _networks(vsi_type, 4), checks)
-        lines += _ipv6(Rung.TYPE, _networks(vsi_type, 6), (), checks)
-    if checks.ip:
-        lines += _without_address()
-    return _rules(lines, type_metadata(epoch, Direction.FROM_VM), cookie(CookieKind.TYPE_BODY, epoch))
-
-
-def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
-    checks = vsi_type.anti_spoofing
-    own_4 = [PermittedNet(int(one), _ALL_4) for one in binding.addresses if isinstance(one, IPv4Address)]
-    own_6 = [PermittedNet(int(one), _ALL_6) for one in binding.addresses if not isinstance(one, IPv4Address)]
-    lines: list[_Line] = [*_announcements(binding, own_4, own_6, route.past_services)]
-    if checks.arp:
-        lines += _arp(vsi_type, binding, own_4)
-    if own_4:
-        lines += _ipv4(Rung.VSI, own_4, checks)
-    if own_6:
-        lines += _ipv6(Rung.VSI, own_6, own_6, checks)
-    scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
-    return _rules(lines, scope, cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation))
-
-
-ANTI_SPOOFING = Service("anti_spoofing", per_type=_per_type, per_vsi=_per_vsi)
-
-
 def _rules(lines: Iterable[_Line], scope: tuple[int, int], owner: int) -> Iterator[Rule]:
     for priority, fields, goto in lines:
         yield Rule(Table.ANTISPOOF, priority, match(metadata=scope, **fields), owner, goto=goto)
@@ -205,3 +171,41 @@ def _advertisement(target: PermittedNet) -> MatchFields:
 def _detection(target: PermittedNet) -> MatchFields:
     """Duplicate address detection (RFC 4862 5.4.2): a solicitation from the unspecified address."""
     return {**_icmpv6(SOLICITATION), "ipv6_src": 0, "ipv6_nd_target": target}
+
+
+class AntiSpoofingService(Service):
+    """Checks of what a VM says of itself inside its frames."""
+
+    name = "anti_spoofing"
+
+    def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
+        checks = vsi_type.anti_spoofing
+        lines: list[_Line] = [
+            (Rung.OPEN, {}, Table.ACL_FROM),
+            (Rung.TYPE, {"eth_type": RARP}, route.past_services),
+        ]
+        if checks.arp:
+            lines.append((Rung.TYPE, {"eth_type": ARP}, None))
+        if vsi_type.addresses:
+            lines += _ipv4(Rung.TYPE, _networks(vsi_type, 4), checks)
+            lines += _ipv6(Rung.TYPE, _networks(vsi_type, 6), (), checks)
+        if checks.ip:
+            lines += _without_address()
+        return _rules(lines, type_metadata(epoch, Direction.FROM_VM), cookie(CookieKind.TYPE_BODY, epoch))
+
+    def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
+        checks = vsi_type.anti_spoofing
+        own_4 = [PermittedNet(int(one), _ALL_4) for one in binding.addresses if isinstance(one, IPv4Address)]
+        own_6 = [PermittedNet(int(one), _ALL_6) for one in binding.addresses if not isinstance(one, IPv4Address)]
+        lines: list[_Line] = [*_announcements(binding, own_4, own_6, route.past_services)]
+        if checks.arp:
+            lines += _arp(vsi_type, binding, own_4)
+        if own_4:
+            lines += _ipv4(Rung.VSI, own_4, checks)
+        if own_6:
+            lines += _ipv6(Rung.VSI, own_6, own_6, checks)
+        scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
+        return _rules(lines, scope, cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation))
+
+
+ANTI_SPOOFING = AntiSpoofingService()

@@ -1,12 +1,13 @@
-"""What a service is: data that says which rules it contributes, to whom, and what of it follows a VM.
+"""Base class of services: the rules that a service stages for a VSI type or a VSI, and the state that follows the VM.
 
-A service knows a policy and a VSI; it knows no switch, no other service and no moment in time.
+A service depends on a policy and a VSI alone: not on a switch, another service or the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from ryu_apps.evb.flow.rule import Action, Meter, Resubmit, Rule, SetField
 from ryu_apps.evb.model import VsiBinding
@@ -21,19 +22,19 @@ class Route:
     """Where a frame goes next: the tables at which the services of one VSI type begin.
 
     Attributes:
-        stations: those tables.
-        refused: tables at which frames that are refused are counted.
-        numbered: a rule that judges a frame leaves its number in ``reg1``.
+        tables: those tables.
+        refused: tables at which refused frames are counted.
+        counts_per_rule: a rule of the ACL leaves its number in ``reg1``.
     """
 
     tables: tuple[Table, ...] = ()
     refused: tuple[Table, ...] = ()
-    numbered: bool = False
+    counts_per_rule: bool = False
 
     def after(self, table: Table) -> Table:
-        """The first station behind a table, or what ends the direction: FORWARD, or OUTPUT."""
+        """Return the first of the tables behind one, or the end of the direction: FORWARD or OUTPUT."""
         end = Table.FORWARD if table < Table.FORWARD else Table.OUTPUT
-        return min((one for one in self.tables if table < one < end), default=end)
+        return min((later for later in self.tables if table < later < end), default=end)
 
     @property
     def entry(self) -> Table:
@@ -59,9 +60,9 @@ class Route:
         """Where a frame goes that is refused at a table; None: it is dropped there and then."""
         return next((one for one in self.refused if (one < Table.FORWARD) == (table < Table.FORWARD)), None)
 
-    def mark(self, number: int) -> tuple[SetField, ...]:
-        """What a rule does beside its verdict, so that frames are counted by its number."""
-        return (SetField("reg1", number),) if self.numbered else ()
+    def set_rule_number(self, number: int) -> tuple[SetField, ...]:
+        """Return the actions of a rule by which frames are counted by its number."""
+        return (SetField("reg1", number),) if self.counts_per_rule else ()
 
 
 #: The number of a frame that passes without a rule of the policy.
@@ -70,92 +71,85 @@ UNJUDGED = 0
 DIRECT = Route()
 
 
-def _nothing_per_type(vsi_type: VsiType, epoch: int, route: Route) -> Iterable[Rule]:
-    return ()
-
-
-def _nothing(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
-    return None
-
-
-def _nothing_per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route) -> Iterable[Rule]:
-    return ()
-
-
-def _always(vsi_type: VsiType) -> bool:
-    return True
-
-
-def _no_numbers(vsi_type: VsiType) -> bool:
-    return False
-
-
-def _no_meters(vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
-    return ()
-
-
 @dataclass(frozen=True, slots=True)
-class Carry:
-    """What a switch learns for a VSI by itself, and how it gets to the next switch.
+class LearnedState:
+    """Rules that a switch learns for a VSI by itself and that follow the VSI to its next switch.
 
-    Extracted from the source when the destination stages, and staged there behind the same gate; what
-    has come since is read when the source is done with the VM, or at Associate, and fixed up.
+    They are extracted from the source when the destination stages, and staged there behind the same gate; rules
+    learnt since then are read when the source has let the VM go, or at Associate, and fixed up.
 
     Attributes:
-        table: where such rules are; no other service learns there.
-        rewrite: a rule as learnt for one binding -> the rule for another one; None: it stays behind.
-        capacity: the most rules of one VSI; so many are reserved at Pre-Associate.
-        final: read at Associate too if it was read when the source let go; between the two a switch may
+        table: the table of such rules; no other service learns there.
+        final: they are read at Associate too if they were read when the source let go; between the two a switch may
             have learnt more.
     """
 
     table: Table
-    rewrite: Callable[[Rule, VsiBinding], Rule | None]
-    capacity: Callable[[VsiType], int]
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class Service:
-    """One service that follows a VM.
+    """Base class of the services that follow a VM; each overrides what it needs.
 
     Attributes:
         name: as in the table of services.
-        per_type: staged rules that all VSIs of a type epoch share; they match
-            ``pipeline.type_metadata`` and carry the cookie of the epoch.
-        per_vsi: staged rules that name one VSI's own addresses; they match
-            ``pipeline.vsi_metadata`` and carry the cookie of its index and generation.
-        section: what a policy file may say of it; None: it needs no word there.
-        stations: the tables at which it takes a frame over, if a type has it.
-        refused: the tables at which it counts what is refused.
-        numbered: whether it wants to know which rule of the ACL has judged a frame.
-        counters: meters that the rules of one VSI count with.
-        carry: the state that it keeps in the switch; None: none.
-        lacks: what a switch would need, and has not, to serve a VSI in these VLANs; None: nothing.
-        meters: those that its rules of one VSI name.
-        wanted: whether a type needs it, if policy files have no word for it.
-        learns: the most rules that a switch may learn by itself for one VSI that go nowhere when the VSI moves.
+        section: its part of a policy file; None: it has none.
+        tables: the tables at which it takes a frame over, if a type has it.
+        refused: the tables at which it counts refused frames.
+        learned: the state that it keeps in the switch and that follows the VSI; None: none.
+        learns: the most rules that a switch may learn by itself for one VSI and that are left behind when it moves.
     """
 
-    name: str
-    per_type: Callable[[VsiType, int, Route], Iterable[Rule]] = _nothing_per_type
-    per_vsi: Callable[[VsiType, VsiBinding, Route], Iterable[Rule]] = _nothing_per_vsi
-    section: Section | None = None
-    tables: tuple[Table, ...] = ()
-    refused: tuple[Table, ...] = ()
-    numbered: Callable[[VsiType], bool] = _no_numbers
-    counters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
-    carry: Carry | None = None
-    missing_requirement: Callable[[VsiType, Fabric, int, tuple[int, ...]], str | None] = _nothing
-    meters: Callable[[VsiType, VsiBinding], Iterable[Meter]] = _no_meters
-    wanted: Callable[[VsiType], bool] = _always
-    learns: int = 0
+    name: ClassVar[str]
+    section: ClassVar[Section | None] = None
+    tables: ClassVar[tuple[Table, ...]] = ()
+    refused: ClassVar[tuple[Table, ...]] = ()
+    learned: ClassVar[LearnedState | None] = None
+    learns: ClassVar[int] = 0
+
+    def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterable[Rule]:
+        """Return the staged rules that all VSIs of a type epoch share.
+
+        They match ``pipeline.tables.type_metadata`` and have the cookie of the epoch.
+        """
+        return ()
+
+    def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterable[Rule]:
+        """Return the staged rules that name one VSI's own addresses.
+
+        They match ``pipeline.tables.vsi_metadata`` and have the cookie of its index and generation.
+        """
+        return ()
+
+    def meters(self, vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
+        """Return the rate limits that the rules of one VSI name."""
+        return ()
+
+    def counters(self, vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
+        """Return the meters that the rules of one VSI count with."""
+        return ()
+
+    def learned_capacity(self, vsi_type: VsiType) -> int:
+        """Return the most rules of :attr:`learned` that one VSI may have; they are reserved at Pre-Associate."""
+        return 0
+
+    def counts_per_rule(self, vsi_type: VsiType) -> bool:
+        """Return whether the rules of the ACL leave their numbers in ``reg1`` for it."""
+        return False
+
+    def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
+        """Return what a switch lacks to serve a VSI in these VLANs; None: nothing."""
+        return None
+
+    def needed_by(self, vsi_type: VsiType) -> bool:
+        """Return whether a type without a section in its file needs it; asked only of services that have none."""
+        return True
 
     def serves(self, vsi_type: VsiType) -> bool:
-        """Whether VSIs of this type have it."""
-        return self.wanted(vsi_type) if self.section is None else vsi_type.service(self.name) is not None
+        """Return whether VSIs of this type have it."""
+        return self.needed_by(vsi_type) if self.section is None else vsi_type.service(self.name) is not None
 
     def trigger(self, vsi_type: VsiType) -> Trigger:
-        """When its state is extracted: as the service's section says, or else the type."""
+        """Return when its state is extracted: as the service's section says, or else the type."""
         own: Trigger | None = getattr(vsi_type.service(self.name), "trigger", None)
         return own or vsi_type.trigger

@@ -15,17 +15,18 @@ from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
-from ryu_apps.evb.services.base import Carry, Route, Service
-from ryu_apps.evb.services.firewall import FIREWALL
+from ryu_apps.evb.services.base import LearnedState, Route, Service
+from ryu_apps.evb.services.firewall.service import FIREWALL
 from ryu_apps.evb.services.fragments import FRAGMENTS
 from ryu_apps.evb.services.guards import GUARDS
-from ryu_apps.evb.services.load_balancer import LOAD_BALANCER
+from ryu_apps.evb.services.learnt import rewritten
 from ryu_apps.evb.services.load_balancer.schema import Balanced
-from ryu_apps.evb.services.multicast import MULTICAST, Room, room_for_groups
+from ryu_apps.evb.services.load_balancer.service import LOAD_BALANCER
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
+from ryu_apps.evb.services.multicast.service import MULTICAST, Room, room_for_groups
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
-from ryu_apps.evb.services.statistics import STATISTICS
-from ryu_apps.evb.services.tcp_proxy import TCP_PROXY
+from ryu_apps.evb.services.statistics.service import STATISTICS
+from ryu_apps.evb.services.tcp_proxy.service import TCP_PROXY
 from ryu_apps.evb.topology.fabric import Fabric
 
 #: In the order in which a frame meets them.
@@ -82,7 +83,7 @@ def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
     return had, Route(
         tables=tuple(table for service in had for table in service.tables),
         refused=tuple(table for service in had for table in service.refused),
-        numbered=any(service.numbered(vsi_type) for service in had),
+        counts_per_rule=any(service.counts_per_rule(vsi_type) for service in had),
     )
 
 
@@ -94,7 +95,7 @@ def counters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]
 
 def state_capacity(vsi_type: VsiType) -> int:
     """The most rules that may follow a VSI of a type."""
-    return sum(carry.capacity(vsi_type) for carry in _carries(vsi_type).values())
+    return sum(service.learned_capacity(vsi_type) for service in _services_of(vsi_type)[0])
 
 
 def learnt_capacity(vsi_type: VsiType) -> int:
@@ -104,7 +105,7 @@ def learnt_capacity(vsi_type: VsiType) -> int:
 
 def counted_by_service(state: Iterable[Rule]) -> Counter[str]:
     """How many rules of state each service has among these."""
-    names: dict[int, str] = {one.carry.table: one.name for one in SERVICES if one.carry is not None}
+    names: dict[int, str] = {service.learned.table: service.name for service in SERVICES if service.learned is not None}
     return Counter(names[rule.table] for rule in state if rule.table in names)
 
 
@@ -115,8 +116,8 @@ def services_of(vsi_type: VsiType) -> tuple[str, ...]:
 
 def extracted_early(vsi_type: VsiType) -> bool:
     """Whether all of a VSI's state goes as soon as its source lets go; else some waits for the Associate."""
-    early = _carries(vsi_type, early=True)
-    return len(early) == len(_carries(vsi_type)) and not any(carry.final for carry in early.values())
+    early = _learned(vsi_type, early=True)
+    return len(early) == len(_learned(vsi_type)) and not any(state.final for state in early)
 
 
 def missing_requirement(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
@@ -145,19 +146,18 @@ def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding
         binding: of the VSI at the destination.
         early: only of services whose state goes ahead of the Associate.
     """
-    carries = _carries(vsi_type, early)
-    found = (carries[rule.table].rewrite(rule, binding) for rule in learnt if rule.table in carries)
-    return [rule for rule in found if rule is not None]
+    tables = carried_tables(vsi_type, early)
+    return [rewritten(rule, binding) for rule in learnt if rule.table in tables]
 
 
 def carried_tables(vsi_type: VsiType, early: bool = False) -> frozenset[int]:
-    """Where the rules are that :func:`carried_state` tells of."""
-    return frozenset(_carries(vsi_type, early))
+    """Return the tables of the rules that :func:`carried_state` takes."""
+    return frozenset(state.table for state in _learned(vsi_type, early))
 
 
-def _carries(vsi_type: VsiType, early: bool = False) -> dict[int, Carry]:
-    return {
-        one.carry.table: one.carry
-        for one in SERVICES
-        if one.carry is not None and one.serves(vsi_type) and not (early and one.trigger(vsi_type) is Trigger.SINGLE)
-    }
+def _learned(vsi_type: VsiType, early: bool = False) -> list[LearnedState]:
+    return [
+        service.learned
+        for service in _services_of(vsi_type)[0]
+        if service.learned is not None and not (early and service.trigger(vsi_type) is Trigger.SINGLE)
+    ]

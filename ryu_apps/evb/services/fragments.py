@@ -62,25 +62,6 @@ _ENDS = {IPV4: ("ipv4_src", "ipv4_dst"), IPV6: ("ipv6_src", "ipv6_dst")}
 _BEHIND_IP = ("ip_proto", "tcp_", "udp_", "icmpv4_", "icmpv6_", "ipv6_nd_")
 
 
-def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    mine = cookie(CookieKind.TYPE_BODY, epoch)
-    for direction, (judged, last) in _TABLES.items():
-        scope = type_metadata(epoch, direction)
-        acl = vsi_type.from_vm if direction is Direction.FROM_VM else vsi_type.to_vm
-        refused, mark = route.refuse(judged), route.mark(acl.default_number)
-        # Of those from the VM the guards let none come so far.
-        for fields in incomplete() if direction is Direction.TO_VM else ():
-            yield Rule(judged, _INCOMPLETE, match(metadata=scope, **fields), mine, mark, goto=refused)
-        for eth_type, ends in _ENDS.items():
-            # A copy of the frame may have been looked up for another VSI before.
-            look_up = (SetField("reg0", 0), *mark, *_seen(ends), Resubmit(Table.FRAGMENTS))
-            later = match(metadata=scope, eth_type=eth_type, ip_frag=LATER_FRAGMENT)
-            yield Rule(judged, _LATER, later, mine, look_up, goto=last)
-            later = match(metadata=scope, eth_type=eth_type, ip_frag=LATER_FRAGMENT, reg0=(0, 1 << BEGUN.offset))
-            yield Rule(last, Priority.EXACT, later, mine, goto=refused)
-        yield Rule(last, Priority.DEFAULT, match(metadata=scope), mine, goto=route.after(last))
-
-
 def _seen(names: tuple[str, ...]) -> Iterator[Action]:
     """Look at some fields and change nothing.
 
@@ -89,16 +70,6 @@ def _seen(names: tuple[str, ...]) -> Iterator[Action]:
     """
     for name in names:
         yield from (StackPush(whole(name)), StackPop(whole(name)))
-
-
-def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
-    mine = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
-    for direction, (_judged, last) in _TABLES.items():
-        scope = vsi_metadata(binding.vsi_index, direction)
-        for eth_type in _ENDS:
-            first = match(metadata=scope, eth_type=eth_type, ip_frag=FIRST_FRAGMENT)
-            noted = (_note(binding, direction, eth_type, route),)
-            yield Rule(last, Priority.WIDE, first, mine, noted, goto=route.after(last))
 
 
 def _note(binding: VsiBinding, direction: Direction, eth_type: int, route: Route) -> Learn:
@@ -120,23 +91,50 @@ def _note(binding: VsiBinding, direction: Direction, eth_type: int, route: Route
             *(LearnSpec(whole(name), whole(name)) for name in same),
         ),
         # The rule that has judged the first one has judged all.
-        writes=(LearnSpec(BEGUN, 1), *([LearnSpec(whole("reg1"), whole("reg1"))] if route.numbered else [])),
+        writes=(LearnSpec(BEGUN, 1), *([LearnSpec(whole("reg1"), whole("reg1"))] if route.counts_per_rule else [])),
     )
 
 
-def _wanted(vsi_type: VsiType) -> bool:
-    """Whether anything of a type looks behind the IP header."""
-    if any(vsi_type.service(name) is not None for name in (FIREWALL, TCP_PROXY)):
-        return True
-    rules = (*vsi_type.from_vm.rules, *vsi_type.to_vm.rules)
-    return any(name.startswith(_BEHIND_IP) for rule in rules for name, _ in rule.tests)
+class FragmentsService(Service):
+    """Later fragments of types that judge by what is behind the IP header."""
+
+    name = "fragments"
+    tables = (Table.FRAGMENT_FROM, Table.FRAGMENT_TO)
+    learns = MAX_NOTED
+
+    def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
+        mine = cookie(CookieKind.TYPE_BODY, epoch)
+        for direction, (judged, last) in _TABLES.items():
+            scope = type_metadata(epoch, direction)
+            acl = vsi_type.from_vm if direction is Direction.FROM_VM else vsi_type.to_vm
+            refused, mark = route.refuse(judged), route.set_rule_number(acl.default_number)
+            # Of those from the VM the guards let none come so far.
+            for fields in incomplete() if direction is Direction.TO_VM else ():
+                yield Rule(judged, _INCOMPLETE, match(metadata=scope, **fields), mine, mark, goto=refused)
+            for eth_type, ends in _ENDS.items():
+                # A copy of the frame may have been looked up for another VSI before.
+                look_up = (SetField("reg0", 0), *mark, *_seen(ends), Resubmit(Table.FRAGMENTS))
+                later = match(metadata=scope, eth_type=eth_type, ip_frag=LATER_FRAGMENT)
+                yield Rule(judged, _LATER, later, mine, look_up, goto=last)
+                later = match(metadata=scope, eth_type=eth_type, ip_frag=LATER_FRAGMENT, reg0=(0, 1 << BEGUN.offset))
+                yield Rule(last, Priority.EXACT, later, mine, goto=refused)
+            yield Rule(last, Priority.DEFAULT, match(metadata=scope), mine, goto=route.after(last))
+
+    def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
+        mine = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
+        for direction, (_judged, last) in _TABLES.items():
+            scope = vsi_metadata(binding.vsi_index, direction)
+            for eth_type in _ENDS:
+                first = match(metadata=scope, eth_type=eth_type, ip_frag=FIRST_FRAGMENT)
+                noted = (_note(binding, direction, eth_type, route),)
+                yield Rule(last, Priority.WIDE, first, mine, noted, goto=route.after(last))
+
+    def needed_by(self, vsi_type: VsiType) -> bool:
+        """Return whether anything of a type looks behind the IP header."""
+        if any(vsi_type.service(name) is not None for name in (FIREWALL, TCP_PROXY)):
+            return True
+        rules = (*vsi_type.from_vm.rules, *vsi_type.to_vm.rules)
+        return any(name.startswith(_BEHIND_IP) for rule in rules for name, _ in rule.tests)
 
 
-FRAGMENTS = Service(
-    "fragments",
-    per_type=_per_type,
-    per_vsi=_per_vsi,
-    tables=(Table.FRAGMENT_FROM, Table.FRAGMENT_TO),
-    wanted=_wanted,
-    learns=MAX_NOTED,
-)
+FRAGMENTS = FragmentsService()

@@ -1,6 +1,6 @@
 """What a VSI type says against the guards: that its VMs are routers, DHCP servers or queriers.
 
-The guards themselves are the same for every type (``program.guards``).  A low link-local address, as routers have,
+The guards themselves are the same for every type (``pipeline.guards``).  A low link-local address, as routers have,
 is also that of a VM whose station has told it, or whose type lists it.
 """
 
@@ -21,24 +21,6 @@ _ROLE = 300
 _LOW = 150
 
 
-def _per_type(vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-    owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, Direction.FROM_VM)
-    for role in vsi_type.roles:
-        for fields in frames_of(role):
-            yield Rule(Table.GUARD, _ROLE, match(metadata=scope, **fields), owner, goto=Table.CLAIM)
-    if NetworkRole.ROUTER in vsi_type.roles:
-        yield from _passing((LOW_LINK_LOCAL,), scope, owner)
-    else:
-        listed = (MaskedPrefix(one.version, int(one.network_address), int(one.netmask)) for one in vsi_type.addresses)
-        yield from _passing((one for one in listed if _is_link_local(one)), scope, owner)
-
-
-def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
-    scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
-    owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
-    yield from _passing((one for one in map(MaskedPrefix.of, binding.addresses) if _is_link_local(one)), scope, owner)
-
-
 def _is_link_local(net: MaskedPrefix) -> bool:
     """A network that somebody has named for its low link-local addresses; ``::/0`` is none."""
     return net.meets(LOW_LINK_LOCAL) and net.mask.bit_count() >= 10
@@ -50,4 +32,30 @@ def _passing(nets: Iterable[MaskedPrefix], scope: tuple[int, int], owner: int) -
             yield Rule(Table.CLAIM, _LOW, match(metadata=scope, **fields), owner, goto=Table.ANTISPOOF)
 
 
-GUARDS = Service("guards", per_type=_per_type, per_vsi=_per_vsi)
+class GuardsService(Service):
+    """Exceptions of a VSI type from the guards that apply to every VM."""
+
+    name = "guards"
+
+    def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
+        owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, Direction.FROM_VM)
+        for role in vsi_type.roles:
+            for fields in frames_of(role):
+                yield Rule(Table.GUARD, _ROLE, match(metadata=scope, **fields), owner, goto=Table.CLAIM)
+        if NetworkRole.ROUTER in vsi_type.roles:
+            yield from _passing((LOW_LINK_LOCAL,), scope, owner)
+        else:
+            listed = (
+                MaskedPrefix(one.version, int(one.network_address), int(one.netmask)) for one in vsi_type.addresses
+            )
+            yield from _passing((one for one in listed if _is_link_local(one)), scope, owner)
+
+    def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
+        scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
+        owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
+        yield from _passing(
+            (one for one in map(MaskedPrefix.of, binding.addresses) if _is_link_local(one)), scope, owner
+        )
+
+
+GUARDS = GuardsService()

@@ -16,11 +16,16 @@ from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 
 
-def _per_vsi(vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
-    scope = vsi_metadata(binding.vsi_index, Direction.TO_VM)
-    owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
-    for mac in binding.macs:
-        yield Rule(Table.ACL_TO, Priority.GUARD, match(metadata=scope, eth_src=mac), owner)
+class SplitHorizonService(Service):
+    """Rules that drop a VM's own frames on their way back to it."""
+
+    name = "split_horizon"
+
+    def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
+        scope = vsi_metadata(binding.vsi_index, Direction.TO_VM)
+        owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
+        for mac in binding.macs:
+            yield Rule(Table.ACL_TO, Priority.GUARD, match(metadata=scope, eth_src=mac), owner)
 
 
-SPLIT_HORIZON = Service("split_horizon", per_vsi=_per_vsi)
+SPLIT_HORIZON = SplitHorizonService()

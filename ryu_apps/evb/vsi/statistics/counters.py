@@ -16,8 +16,8 @@ from ryu_apps.evb.flow.rule import MeterCount, RuleChange
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.tables import Direction, counter_id, parse_counter
 from ryu_apps.evb.policy.model import Trigger
-from ryu_apps.evb.services.statistics import STATISTICS
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS, entries, statistics_of
+from ryu_apps.evb.services.statistics.service import STATISTICS
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi

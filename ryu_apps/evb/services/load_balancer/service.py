@@ -1,0 +1,75 @@
+"""The load balancer, as seen by a VM: its connections keep their back end wherever it goes, and it may be a back end.
+
+What the VM sends to a virtual address is judged by its policy as such; behind that, in FORWARD, it gets a back
+end.  What a back end answers bears the virtual address again before the policy sees it.  How connections are
+noted is :mod:`ryu_apps.evb.pipeline.load_balancing`; the virtual addresses are the fabric's, no rule here names one.
+
+A back end needs no rule and has no state: the client's switch writes its address, and the gate does the rest.
+It is in rotation exactly while its VSI is active.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.pipeline.load_balancing import (
+    ALL_KINDS,
+    PINS_EACH,
+    Client,
+    learn_rules,
+    return_rules,
+    selection_rules,
+)
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, type_metadata, vsi_metadata
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.services.base import DIRECT, LearnedState, Route, Service
+from ryu_apps.evb.services.learnt import owner
+from ryu_apps.evb.services.load_balancer.schema import NAME, SECTION, Balanced
+from ryu_apps.evb.topology.fabric import Fabric
+
+
+class LoadBalancerService(Service):
+    """Clients of load balancers, and the pins that follow them."""
+
+    name = NAME
+    section = SECTION
+    tables = (Table.BALANCE_TO,)
+    learned = LearnedState(Table.BALANCER_PINS)
+
+    def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
+        mine = cookie(CookieKind.TYPE_BODY, epoch)
+        from_vm, to_vm = ({"metadata": type_metadata(epoch, way)} for way in (Direction.FROM_VM, Direction.TO_VM))
+        yield from selection_rules(from_vm, ALL_KINDS, mine)
+        yield from return_rules(to_vm, ALL_KINDS, Table.ACL_TO, mine)
+
+    def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
+        value: Balanced = vsi_type.service(NAME)
+        mine = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
+        scope = {"metadata": vsi_metadata(binding.vsi_index, Direction.FROM_VM)}
+        client = Client(
+            owner(binding),
+            binding.vsi_index,
+            Direction.FROM_VM,
+            Direction.TO_VM,
+            value.max_connections,
+            value.opening,
+            value.idle,
+            value.udp,
+            value.closing,
+        )
+        yield from learn_rules(scope, ALL_KINDS, client, mine)
+
+    def learned_capacity(self, vsi_type: VsiType) -> int:
+        value: Balanced = vsi_type.service(NAME)
+        return PINS_EACH * value.max_connections
+
+    def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
+        value: Balanced = vsi_type.service(NAME)
+        there = {one.name for one in fabric.balancers if one.vid in vids}
+        missing = next((name for name in value.backend_of if name not in there), None)
+        return None if missing is None else f"there is no load balancer {missing} in VLAN {', '.join(map(str, vids))}"
+
+
+LOAD_BALANCER = LoadBalancerService()
