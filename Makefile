@@ -30,7 +30,7 @@ CLUSTERS = $(wildcard mininet_tests)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-pure test-real test-clusters bench bench-scale soak soak-draws soak-long lint style types imports \
-    docs clean python-debs network-debs
+    docs pictures clean python-debs network-debs
 .DELETE_ON_ERROR:
 
 help:
@@ -97,9 +97,13 @@ imports: $(VENV)/lint.stamp
 	@echo "Imports: import-linter"
 	@$(BIN)/lint-imports --no-logo
 
-docs: $(VENV)/docs.stamp
+docs: $(VENV)/docs.stamp pictures
 	@$(IN_VENV) sphinx-build -q -W --keep-going -b html docs docs/_build/html
 	@echo "The manual is docs/_build/html/index.html"
+
+# From what was recorded: a tree whose drawing code is unchanged stays as it is.
+pictures: $(VENV)/docs.stamp
+	@$(IN_VENV) python -m tools.draw_pictures
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info docs/_build reports .pytest_cache .mypy_cache .ruff_cache \

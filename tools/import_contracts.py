@@ -24,7 +24,7 @@ class OnlyContract(Contract):  # type: ignore[misc]
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:
         """Look at every direct import between two modules of ours."""
-        table = _table(self.rows)
+        table = read_rows(self.rows)
         broken = sorted(_broken(graph, table))
         return ContractCheck(kept=not broken, metadata={"broken": broken})
 
@@ -34,7 +34,8 @@ class OnlyContract(Contract):  # type: ignore[misc]
             output.print_error(f"{importer}:{line} may not import {imported}")
 
 
-def _table(lines: list[str]) -> dict[str, list[str]]:
+def read_rows(lines: list[str]) -> dict[str, list[str]]:
+    """Return each package with what it may import."""
     table: dict[str, list[str]] = {}
     package = ""
     for line in lines:

@@ -16,7 +16,7 @@ from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config import schema as config_schema
 from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
-from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.evb.services.body import SECTIONS, SERVICES
 from ryu_apps.evb.services.load_balancer.schema import BalancerSection
 from ryu_apps.evb.services.multicast.schema import MulticastSection
 from ryu_apps.evb.services.statistics.schema import StatisticsSection
@@ -34,7 +34,12 @@ from ryu_apps.vcm.resources import PATHS
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("**/*.rst"))
-PAGES = [ROOT / "README.rst", ROOT / "CHANGELOG.rst", *(page for page in DOCS if "_build" not in page.parts)]
+PAGES = [
+    ROOT / "README.rst",
+    ROOT / "CONTRIBUTING.rst",
+    ROOT / "CHANGELOG.rst",
+    *(page for page in DOCS if "_build" not in page.parts),
+]
 
 
 def text(name: str) -> str:
@@ -70,9 +75,22 @@ def test_every_make_target_and_file_that_is_mentioned_exists(page: Path) -> None
     written = page.read_text(encoding="utf-8")
     targets = set(re.findall(r"(?:``|^ +)make (?:PYTHON=\S+ )?(\w+)", written, re.MULTILINE))
     assert targets - set(re.findall(r"^([\w-]+):", text("Makefile"), re.MULTILINE)) == set()
-    folders = "ryu_apps|mininet_tests|topologies|policies|tests|docs|contrib|tools"
+    folders = "ryu_apps|mininet_tests|topologies|policies|tests|docs|contrib|tools|bench"
     files = re.findall(rf"``((?:{folders})/[\w/.-]*)``", written)
     assert [name for name in files if not (ROOT / name).exists()] == []
+
+
+def test_the_readme_names_the_debian_packages_that_are_installed() -> None:
+    named = text("README.rst").partition("**Both install Debian packages**")[2].partition("  Python packages")[0]
+    (interpreter,) = re.findall(r"^PYTHON_DEBS = (\S+) .*?,(python3 python3-venv)\)", text("Makefile"), re.MULTILINE)
+    (network,) = re.findall(r"^NETWORK_DEBS = ((?:.*\\\n)*.*)", text("Makefile"), re.MULTILINE)
+    installed = " ".join((*interpreter, network.replace("\\", ""))).split()
+    assert re.findall(r"``([^`]+)``", named) == installed
+
+
+def test_the_readme_has_the_services_in_the_order_in_which_a_frame_meets_them() -> None:
+    section = text("README.rst").partition("\nWhat follows a VM\n")[2].partition("\nOn your own")[0]
+    assert re.findall(r"^(\w+)  +\w", section, re.MULTILINE)[1:] == [service.name for service in SERVICES]
 
 
 def model_keys(*models: type[BaseModel]) -> set[str]:
@@ -239,6 +257,27 @@ def test_resources_that_are_mentioned_exist() -> None:
     for page in PAGES:
         for path in re.findall(r"(?<!\w)(/evb/[a-z_]+)\b", page.read_text(encoding="utf-8")):
             assert any(resource.path.startswith(path) for resource in RESOURCES), f"{page.name}: {path}"
+
+
+def test_the_architecture_page_names_every_room_and_no_other() -> None:
+    def rooms(folder: Path) -> set[str]:
+        packages = {path.parent.name for path in folder.glob("*/__init__.py") if not path.parent.is_symlink()}
+        return packages | {path.stem for path in folder.glob("*.py") if path.stem != "__init__"}
+
+    page = text("docs/architecture.rst").partition("\nThe rooms\n---")[2].partition("\nPermitted imports\n")[0]
+    core, product = ("".join(page.split("\n=====")[rows]) for rows in (2, 5))
+    named = [set(re.findall(r"^``(\w+)``  ", table, re.MULTILINE)) for table in (core, product)]
+    topologies = {"topologies"}  # a symbolic link to the folder that `mn --custom` needs
+    assert named == [rooms(ROOT / "ryu_apps/evb"), rooms(ROOT / "ryu_apps") | topologies]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_functions_that_are_mentioned_with_their_file_are_there(page: Path) -> None:
+    mentioned = re.findall(r"``(\w+)``(?: and ``(\w+)``)?\s+in\s+``([\w/]+\.py)``", page.read_text(encoding="utf-8"))
+    for *names, file in mentioned:
+        for name in filter(None, names):
+            defined = re.search(rf"^ *(?:def|class) {name}\b|^{name}\b.* = ", text(file), re.MULTILINE)
+            assert defined is not None, f"{page.name}: {name} in {file}"
 
 
 def test_decisions_are_numbered_once() -> None:

@@ -1,0 +1,28 @@
+"""The pictures that README.rst shows are what the product draws from what was recorded of a run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ryu_apps.testbed.ladder import mermaid
+from tools.draw_pictures import PICTURES, pictures, read_mermaid
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", ["cluster.svg", "ladder.svg"])
+def test_a_picture_is_what_is_drawn_from_the_recording(name: str) -> None:
+    assert pictures(PICTURES)[name] == (PICTURES / name).read_text(encoding="utf-8"), "run `make pictures`"
+
+
+def test_the_ladder_is_read_as_it_was_written() -> None:
+    recorded = (PICTURES / "ladder.mmd").read_text(encoding="utf-8")
+    assert mermaid.render(read_mermaid(recorded)) == recorded
+
+
+def test_the_readme_shows_the_pictures() -> None:
+    shown = re.findall(r"^\.\. image:: (docs/pictures/\S+)$", (ROOT / "README.rst").read_text(), re.MULTILINE)
+    assert sorted(shown) == [f"docs/pictures/{name}" for name in sorted(pictures(PICTURES))]
