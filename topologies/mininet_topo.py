@@ -6,9 +6,9 @@ Mininet is imported only when a topology is built, so that descriptions can be r
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric, Interface, Role, Switch
 
 #: Names of interfaces in Linux.
 _LONGEST = 15
@@ -23,7 +23,7 @@ class EndSystem(NamedTuple):
     ip: str
 
 
-def mac_text(mac):
+def mac_text(mac: int) -> str:
     """``52:54:00:00:64:01`` for a 48-bit integer."""
     return mac.to_bytes(6, "big").hex(":")
 
@@ -64,7 +64,7 @@ def oddities(fabric: Fabric) -> Iterator[str]:
             yield f"{end!r} is too long for the name of an interface, {_LONGEST} characters"
 
 
-def topo_of(fabric, hosts=()):
+def topo_of(fabric: Fabric, hosts: Iterable[EndSystem] = ()) -> Any:
     """Build the Mininet topology of a fabric.
 
     Hypervisors get no address and a private ``/dev/shm``, because every lldpad wants its own.
@@ -88,14 +88,17 @@ def topo_of(fabric, hosts=()):
     return topo
 
 
-def _add_host(topo, switch, interface, system):
-    addresses = {"mac": mac_text(system.mac), "ip": system.ip or None} if system else {"ip": None}
+def _add_host(topo: Any, switch: Switch, interface: Interface, system: EndSystem | None) -> None:
+    addresses: dict[str, str | None] = (
+        {"mac": mac_text(system.mac), "ip": system.ip or None} if system else {"ip": None}
+    )
     private = ["/dev/shm"] if interface.role is Role.STATION else []
     topo.addHost(interface.name, privateDirs=private, **addresses)
     topo.addLink(interface.name, switch.name, port1=0, port2=interface.port_no)
 
 
-def _add_trunk(topo, fabric, switch, interface):
+def _add_trunk(topo: Any, fabric: Fabric, switch: Switch, interface: Interface) -> None:
     peer = interface.peer
+    assert peer is not None, "of a trunk port"
     if (switch.dpid, interface.port_no) < peer:
         topo.addLink(switch.name, fabric.switches[peer.dpid].name, port1=interface.port_no, port2=peer.port_no)

@@ -46,7 +46,7 @@ PROXIES = tuple(
 )
 
 
-def fabric(leaves=4, spines=2, n=32, links=1, proxies=0):
+def fabric(leaves: int = 4, spines: int = 2, n: int = 32, links: int = 1, proxies: int = 0) -> Fabric:
     """Describe a cluster with ``n`` hypervisors, dealt out to the leaves in equal shares.
 
     Args:

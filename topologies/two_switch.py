@@ -42,7 +42,7 @@ PROXIES = (
 )
 
 
-def fabric(n=8, proxies=0):
+def fabric(n: int = 8, proxies: int = 0) -> Fabric:
     """Describe the cluster with ``n`` hypervisors, the first half on s1, the rest on s2.
 
     Args:
@@ -63,7 +63,7 @@ def fabric(n=8, proxies=0):
     )
 
 
-def _switch(dpid, other, stations, host, proxy):
+def _switch(dpid: int, other: int, stations: list[str], host: EndSystem, proxy: EndSystem | None) -> Switch:
     interfaces = [
         Interface(port_no, name, Role.STATION, NATIVE_VLAN, TAGGED_VLANS)
         for port_no, name in zip(_STATION_PORTS, stations, strict=False)
@@ -76,7 +76,7 @@ def _switch(dpid, other, stations, host, proxy):
     return Switch(dpid, f"s{dpid}", {interface.port_no: interface for interface in interfaces})
 
 
-def _topo(n=8, proxies=0):
+def _topo(n: int = 8, proxies: int = 0) -> object:
     try:
         return topo_of(fabric(n, proxies), END_SYSTEMS + PROXIES)
     except ValueError as error:

@@ -26,7 +26,7 @@ _SPINES = 2
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """What is asked for.
+    """Options of a trace.
 
     Attributes:
         file: the trace; None: a day of ``width`` made from ``seed``.
@@ -71,7 +71,7 @@ def replay_trace(wanted: TraceOptions, root_namespace: bool) -> bool:
 
 
 def _entries(wanted: TraceOptions, fabric: Fabric) -> list[TraceEntry]:
-    names = [one.name for port in fabric.ports(Role.STATION) if (one := fabric.interface(port)) is not None]
+    names = [interface.name for port in fabric.ports(Role.STATION) if (interface := fabric.interface(port)) is not None]
     if wanted.file is None:
         return day(wanted.seed, names, wanted.width)
     text = utf8(str(wanted.file), wanted.file.read_bytes())
@@ -100,7 +100,7 @@ def _show(report: DayReport, console: Console) -> None:
     )
     table = Table("", "times", "Pre-Associate to answer p50 / p99 (ms)", "Associate to answer p50 / p99 (ms)")
     for how, done in report.by_how():
-        staged, associated = (sorted(one) for one in ([d.stage_ms for d in done], [d.associate_ms for d in done]))
+        staged, associated = (sorted(times) for times in ([d.stage_ms for d in done], [d.associate_ms for d in done]))
         table.add_row(how, str(len(done)), _spread(staged), _spread(associated))
     console.print(table)
     counters = {

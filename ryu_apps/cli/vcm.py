@@ -19,7 +19,7 @@ from ryu_apps.cli.stage import performance, private_namespaces
 from ryu_apps.sources import read_sources
 from ryu_apps.vcm.inventory import Occupancy
 from ryu_apps.vcm.loader import Loaded, load_inventory
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 from ryu_apps.vcm.orchestrator import MoveLimits
 from ryu_apps.vcm.placement import PlacementQuestion, Ranking, rank
 from ryu_apps.vcm.plans import Goal, GoalError, GoalKind, Plan, make_plan
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Columns of a table that goes to a file.
 _WIDE = 160
-_LADDERS = [Ladder.MINIMIZE_LATENCY.value, Ladder.SAFEST_EXCHANGE.value]
+_LADDERS = [ladder.value for ladder in LIVE_LADDERS]
 
 _INVENTORY = click.argument("inventory", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 _GOAL = click.argument("goal", type=click.Choice([kind.value for kind in GoalKind]))
@@ -60,10 +60,10 @@ def plan(inventory: Path, goal: str, subject: str, parallel: int) -> None:
     Exits 1 if a VM has no place.
     """
     made = _plan(read(inventory), goal, subject, parallel)
-    for number, one in enumerate(made.moves, 1):
-        target = one.target or "nowhere"
-        click.echo(f"{number}. {one.vm}: {one.source} to {target}\n   {one.words}")
-        others = [candidate.node for candidate in one.ranking.candidates if candidate.node != one.target]
+    for number, move in enumerate(made.moves, 1):
+        target = move.target or "nowhere"
+        click.echo(f"{number}. {move.vm}: {move.source} to {target}\n   {move.words}")
+        others = [candidate.node for candidate in move.ranking.candidates if candidate.node != move.target]
         if others:
             click.echo(f"   if that refuses: {', '.join(others)}")
     if not made.moves:
@@ -91,8 +91,8 @@ def place(inventory: Path, vm: str) -> None:
 
 def explained(ranking: Ranking) -> list[str]:
     """A ranking in lines."""
-    lines = [f"{number}. {one.node}: {one.words}" for number, one in enumerate(ranking.candidates, 1)]
-    return lines + [f"not {one.node}: {', '.join(one.reasons)}" for one in ranking.rejected]
+    lines = [f"{number}. {candidate.node}: {candidate.words}" for number, candidate in enumerate(ranking.candidates, 1)]
+    return lines + [f"not {rejection.node}: {', '.join(rejection.reasons)}" for rejection in ranking.rejected]
 
 
 @vcm.command()
@@ -105,9 +105,11 @@ def explained(ranking: Ranking) -> list[str]:
     type=click.Choice(["emulated", "lldpad"]),
     default="emulated",
     show_default=True,
-    help="Who speaks VDP.",
+    help="Kind of VDP station.",
 )
-@click.option("--ladder", type=click.Choice(_LADDERS), default=_LADDERS[0], show_default=True, help="How VMs move.")
+@click.option(
+    "--ladder", type=click.Choice(_LADDERS), default=_LADDERS[0], show_default=True, help="Ladder of the moves."
+)
 @click.option("--ahead", is_flag=True, help="Reserve for every VM before the first one moves.")
 @click.option("--delay", type=float, default=0.0, help="Seconds between reserving and moving.")
 @click.option(
@@ -173,13 +175,13 @@ def run(
 @click.option(
     "--journal",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to remember everything in, and to go on from after a restart.",
+    help="File that requests are recorded in, and read from after a restart.",
 )
-@click.option("--name", "names", multiple=True, help="Host name under which it may be asked besides its addresses.")
+@click.option("--name", "names", multiple=True, help="Host name that requests may use besides the addresses.")
 def serve(inventory: Path, host: str, port: int, journal: Path | None, names: tuple[str, ...]) -> None:
-    """Be the manager of hypervisors that somebody else drives, over HTTP.
+    """Serve the cluster manager's REST API; an external agent carries out the steps.
 
-    Whoever has them asks for goals, carries out the steps that come back, and answers each.
+    The agent asks for goals, carries out the steps that come back, and answers each.
     """
     from ryu_apps.vcm_server import serve_inventory
 
@@ -194,8 +196,8 @@ def read(path: Path) -> Loaded:
         loaded, found = load_inventory(*sources[0])
     if loaded is None:
         raise click.ClickException("mistakes in the inventory\n" + "\n".join(map(str, found)))
-    for one in found:
-        click.echo(str(one), err=True)
+    for diagnostic in found:
+        click.echo(str(diagnostic), err=True)
     return loaded
 
 
@@ -230,7 +232,7 @@ class _Interrupts:
         threading.Thread(target=self._wait, name="interrupts", daemon=True).start()
 
     def halt_by(self, halt: Callable[[], None]) -> None:
-        """What an interrupt does from now on; one that has come already does it at once."""
+        """Set the action of an interrupt; one that has come already acts at once."""
         self._halts.put(halt)
 
     def _wait(self) -> None:

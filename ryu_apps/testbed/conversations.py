@@ -95,11 +95,11 @@ def guest(
 def over_ipv6(ours: Stack, theirs: Stack) -> Iterator[tuple[Stack, Stack]]:
     """The same stacks over IPv6: that of a VM, and that of an end system, which usually does not speak it."""
     made = []
-    for one, ip in ((ours, "fd00:10::61"), (theirs, "fd00:10::2")):
-        one.namespace.set(f"net.ipv6.conf.{one.interface}.disable_ipv6=0")
-        one.namespace.set(f"net.ipv6.conf.{one.interface}.ndisc_evict_nocarrier=0")
-        one.namespace.ip(f"address add {ip}/64 dev {one.interface} nodad")
-        made.append(one._replace(ip=ip))
+    for stack, ip in ((ours, "fd00:10::61"), (theirs, "fd00:10::2")):
+        stack.namespace.set(f"net.ipv6.conf.{stack.interface}.disable_ipv6=0")
+        stack.namespace.set(f"net.ipv6.conf.{stack.interface}.ndisc_evict_nocarrier=0")
+        stack.namespace.ip(f"address add {ip}/64 dev {stack.interface} nodad")
+        made.append(stack._replace(ip=ip))
     try:
         yield made[0], made[1]
     finally:
@@ -125,12 +125,12 @@ def asked(client: Stack, server: Stack, port: int) -> Iterator[SocketPair]:
     """Two UDP sockets; the client has been heard once, and nothing has been answered."""
     with (
         closing(client.socket(socket.SOCK_DGRAM, HERE)) as asking,
-        closing(server.socket(socket.SOCK_DGRAM, port)) as one,
+        closing(server.socket(socket.SOCK_DGRAM, port)) as answering,
     ):
         asking.connect((server.ip, port))
-        one.connect((client.ip, HERE))
-        assert datagram_passes(asking, one)
-        yield asking, one
+        answering.connect((client.ip, HERE))
+        assert datagram_passes(asking, answering)
+        yield asking, answering
 
 
 def datagram_passes(sending: socket.socket, receiving: socket.socket, patience: float = PATIENCE) -> bool:
@@ -169,7 +169,7 @@ def _ipv4(source: Stack, target: Stack, proto: int, payload: bytes) -> bytes:
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 0, 0, 64, proto, 0) + ends
     total = sum(struct.unpack("!10H", head))
     head = head[:10] + struct.pack("!H", ~(total % 0xFFFF) & 0xFFFF) + head[12:]
-    macs = b"".join(mac_from_text(one.mac).to_bytes(6) for one in (target, source))
+    macs = b"".join(mac_from_text(end.mac).to_bytes(6) for end in (target, source))
     return macs + b"\x08\x00" + head + payload
 
 
@@ -198,6 +198,6 @@ def trespasses(source: Stack, target: Stack, known: tuple[int, int], udp: bool =
 
 
 def state(cluster: Cluster, switch: str) -> list[str]:
-    """What a switch has learnt or been given."""
+    """Return the rules that a switch has learnt or been given."""
     rules = read_dump(dump_flows(switch))
     return [rule.line for rule in rules if rule.cookie is not None and rule.cookie.kind is CookieKind.STATE]

@@ -159,7 +159,7 @@ class EmulatedStation:
 
     @property
     def deadline(self) -> float | None:
-        """When the machine wants to be woken, monotonic seconds."""
+        """Next deadline of the machine, monotonic seconds."""
         return self._machine.deadline
 
     def start(self) -> None:
@@ -223,16 +223,16 @@ class EmulatedStation:
         identity = VsiId.from_text(vsi.uuid)
 
         def answers() -> list[Notice]:
-            return [one for one in self.notices[seen:] if one.association.vsi_id == identity]
+            return [notice for notice in self.notices[seen:] if notice.association.vsi_id == identity]
 
         answered = self._wait(lambda: bool(answers()), limit)
         reason = _reason(answers()[0], _MODES[mode]) if answered else "no answer from the bridge"
         return VdptoolAnswer(not reason, reason, asked, time.monotonic())
 
     def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool:
-        """Has the bridge granted the VSI in this mode, and not taken it back?"""
+        """Return True if the bridge has granted the VSI in this mode and has not taken it back."""
         with self._loop.changed:
-            held = [(one.MODE, str(one.vsi_id)) for one in self._machine.held]
+            held = [(association.MODE, str(association.vsi_id)) for association in self._machine.held]
         return (_MODES[mode], vsi.uuid) in held
 
     # --- called with the loop's lock held ---
@@ -278,7 +278,7 @@ class EmulatedStation:
 
     def _ask(self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool) -> VsiRequest:
         identity = VsiId.from_text(vsi.uuid)
-        told = tuple(L3Address(identity, ip_address(one)).encode() for one in (vsi.ip, vsi.ip6) if one)
+        told = tuple(L3Address(identity, ip_address(address)).encode() for address in (vsi.ip, vsi.ip6) if address)
         manager = ManagerId(vsi.manager.encode("ascii").ljust(16, b"\0"))
         return VsiRequest(association(mode, vsi, migrating), manager, told)
 
@@ -299,7 +299,7 @@ def association(mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False) -> 
 
 
 def _reason(notice: Notice, mode: VdpMode) -> str:
-    """Why a notice is not the success of a request of this mode; empty when it is."""
+    """Return the reason why a notice is no success of a request of this mode; empty for a success."""
     if mode is VdpMode.DEASSOCIATE:
         return "" if notice.outcome is RequestOutcome.LEFT else notice.outcome.value
     if notice.outcome is RequestOutcome.GRANTED and notice.mode is mode:

@@ -96,7 +96,7 @@ def gates(rules: Iterable[DumpedRule]) -> list[DumpedRule]:
 
 
 def owner_at(rules: Iterable[DumpedRule], port_no: int, mac: str) -> Cookie | None:
-    """Who lets frames with this source address in at a port: index and generation of the VSI."""
+    """Index and generation of the VSI whose gate lets this source address in at a port."""
     for rule in gates(rules):
         fields = rule.match.split(",")
         if rule.table == Table.INGRESS and f"in_port={port_no}" in fields and f"dl_src={mac}" in fields:

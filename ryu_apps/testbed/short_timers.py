@@ -19,7 +19,7 @@ def _quick(switch: Switch, timers: Timers) -> Switch:
     return replace(
         switch,
         interfaces={
-            number: replace(one, timers=timers) if one.role is Role.STATION else one
-            for number, one in switch.interfaces.items()
+            number: replace(interface, timers=timers) if interface.role is Role.STATION else interface
+            for number, interface in switch.interfaces.items()
         },
     )

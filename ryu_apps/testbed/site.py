@@ -1,6 +1,6 @@
-"""The cluster that a scenario is played on: a topology of ours or a fabric of the user's own, read and checked.
+"""Clusters to be built: a topology that is shipped or a fabric of the user's own, read and checked.
 
-Knows nothing that runs.
+Values only; starts nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DEFAULT_POLICIES = ("../../policies",)
 
 
 class SiteError(TestbedError):
-    """There is no such cluster; ``diagnostics`` are the mistakes in the file that describes it, if that is why."""
+    """A cluster cannot be built; ``diagnostics`` are mistakes in the file that describes it, if there are any."""
 
     def __init__(self, text: str, diagnostics: tuple[Diagnostic, ...] = ()) -> None:
         super().__init__(text)
@@ -54,7 +54,7 @@ class Site:
 
 
 def is_file(topology: str) -> bool:
-    """Whether a topology is a file like evbridge.yaml, which has no parameters."""
+    """Return True if a topology is a file like evbridge.yaml, which has no parameters."""
     return topology.endswith((".yaml", ".yml"))
 
 
@@ -98,7 +98,7 @@ def misfits(topology: str, written: Iterable[str]) -> dict[str, str]:
 
 
 def config_of(site: Site, policies: tuple[str, ...], max_rules: dict[str, int]) -> BridgeConfig:
-    """What the controller of a site is told, with these rule budgets by name of the switch.
+    """Configuration of the controller of a site, with these rule budgets by name of the switch.
 
     Raises:
         SiteError: there is no such switch.

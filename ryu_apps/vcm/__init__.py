@@ -1,5 +1,9 @@
-"""A VM cluster manager as a library: who is where, where to go, in which order, and how to get there and back.
+"""Cluster manager: places VMs, plans moves, and decides the steps of each.
 
-Pure: no socket, no file, no clock.  ``inventory`` and ``placement`` are values and functions, ``move`` and
-``orchestrator`` take events and return what is to be done; whoever has hypervisors does it and says how it went.
+``inventory`` and ``loader`` read a cluster's nodes and VMs, ``placement`` ranks nodes, ``plans`` makes a plan of a
+goal.  ``move`` is one move as a table, ``orchestrator`` runs the moves of a plan, ``service`` runs goals one after the
+other, ``resources`` answers REST requests about them.  ``trace`` generates and reads days of placements.
+
+Pure: time is an argument, steps are outputs that an agent carries out.  May use the core's policies, diagnostics and
+transition tables.
 """

@@ -1,4 +1,4 @@
-"""What may be asked of the manager by REST, as pydantic models."""
+"""Bodies of the manager's REST requests, as pydantic models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 from ryu_apps.vcm.plans import GoalKind
 
 GoalName = Annotated[str, Field(min_length=1, max_length=64)]
@@ -21,11 +21,11 @@ def _one_of(written: object, values: dict[str, object]) -> object:
 
 # Functions, since on Python 3.13 an enumeration does not look like one of a single argument.
 def _kind(written: object) -> object:
-    return _one_of(written, {one.value: one for one in GoalKind})
+    return _one_of(written, {kind.value: kind for kind in GoalKind})
 
 
 def _way(written: object) -> object:
-    return _one_of(written, {one.value: one for one in Ladder if one is not Ladder.RESTART})
+    return _one_of(written, {ladder.value: ladder for ladder in LIVE_LADDERS})
 
 
 _TEXT = WithJsonSchema({"type": "string"})
@@ -43,7 +43,7 @@ class GoalBody(Strict):
 
 
 class AnswerBody(Strict):
-    """What became of the step of that number; ``failure`` is why it did not work, null if it did."""
+    """Result of the step of that number; ``failure`` is the reason of a failure, null for a success."""
 
     step: Annotated[int, Field(ge=1)]
     failure: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
@@ -75,6 +75,6 @@ class HaltBody(Strict):
 
 
 class AliveBody(Strict):
-    """How a node is."""
+    """State of a node."""
 
     alive: bool

@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Level(Enum):
-    """What two VMs can have in common, and so lose together."""
+    """Kinds of failure domains: what two VMs can lose together."""
 
     NODE = "node"
     POWER = "power"
@@ -36,7 +36,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What a VM takes or a node has: slots, and memory in MiB."""
+    """Resources that a VM takes or a node has: slots, and memory in MiB."""
 
     slots: int = 0
     memory_mib: int = 0
@@ -48,7 +48,7 @@ class Size:
         return Size(self.slots - other.slots, self.memory_mib - other.memory_mib)
 
     def holds(self, other: Size) -> bool:
-        """Is there room for the other?"""
+        """Return True if there is room for the other."""
         return self.slots >= other.slots and self.memory_mib >= other.memory_mib
 
     def __str__(self) -> str:
@@ -69,7 +69,7 @@ class InventoryNode:
     capacity: Size
 
     def domain(self, level: Level) -> str | None:
-        """What the node is part of at a level."""
+        """Failure domain of the node at a level."""
         return {Level.NODE: self.name, Level.POWER: self.power, Level.SWITCH: self.switch}[level]
 
 
@@ -121,7 +121,7 @@ class AntiAffinityGroup:
 
 @dataclass(frozen=True, slots=True)
 class InventoryAppliance:
-    """What serves VMs and is no VM, at these switches."""
+    """An appliance that serves VMs and is no VM, at these switches."""
 
     name: str
     switches: tuple[str, ...]
@@ -144,15 +144,15 @@ class Inventory:
         return tuple(sorted((name for name, node in self.nodes.items() if node.switch == switch), key=natural))
 
     def hops(self, without: frozenset[str] = frozenset()) -> dict[str, dict[str, int]]:
-        """How far it is from each switch to those that it reaches without some others, which reach nobody."""
+        """Distances from each switch to those that it reaches without some others; those reach none."""
         graph = nx.Graph(tuple(link) for link in self.links)
         graph.add_nodes_from(self.switches)
         graph.remove_nodes_from(without)
-        return {**{one: {} for one in without}, **dict(nx.all_pairs_shortest_path_length(graph))}
+        return {**{switch: {} for switch in without}, **dict(nx.all_pairs_shortest_path_length(graph))}
 
 
 class Occupancy:
-    """Which nodes bear which VM: the one it runs at, and the one where a place is kept for it.
+    """Nodes of each VM: the one it runs at, and the one where a place is kept for it.
 
     A VM that moves weighs on both ends until it has left one of them.
     """
@@ -176,11 +176,11 @@ class Occupancy:
         return tuple(sorted(self._at[node], key=natural))
 
     def used(self, node: str) -> Size:
-        """What they take."""
+        """Resources that the VMs of a node take."""
         return sum((self._inventory.vms[vm].size for vm in self._at[node]), Size())
 
     def free(self, node: str) -> Size:
-        """What is left."""
+        """Resources that a node has left."""
         return self._inventory.nodes[node].capacity - self.used(node)
 
     def with_vm(self, vm: str, *nodes: str) -> Occupancy:

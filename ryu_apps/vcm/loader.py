@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -77,7 +78,7 @@ def _unknown_switches(parsed: InventoryFile) -> Iterator[Finding]:
             if other == name:
                 yield ("switches", name, "links", index), "a link leads to another switch"
     for name, appliance in parsed.appliances.items():
-        named += [(("appliances", name, "switches", index), one) for index, one in enumerate(appliance.switches)]
+        named += [(("appliances", name, "switches", index), switch) for index, switch in enumerate(appliance.switches)]
     named += [(("cluster", "max_rules", name, "[key]"), name) for name in parsed.cluster.max_rules]
     yield from ((path, f"there is no switch {name!r}") for path, name in named if name not in parsed.switches)
 
@@ -133,7 +134,7 @@ def _shared(inventory: Inventory) -> Iterator[Finding]:
     for name, vm in inventory.vms.items():
         if vm.group is None:
             continue
-        for level in sorted(inventory.groups[vm.group].apart, key=lambda one: one.value):
+        for level in sorted(inventory.groups[vm.group].apart, key=attrgetter("value")):
             domain = inventory.nodes[vm.at].domain(level)
             others = [
                 other
@@ -151,31 +152,31 @@ def _inventory(parsed: InventoryFile) -> Inventory:
     return Inventory(
         parsed.name,
         {
-            name: InventoryNode(name, one.switch, one.power, Size(one.slots, one.memory_mib))
-            for name, one in parsed.nodes.items()
+            name: InventoryNode(name, node.switch, node.power, Size(node.slots, node.memory_mib))
+            for name, node in parsed.nodes.items()
         },
-        {name: _vm(parsed, name, one) for name, one in parsed.vms.items()},
+        {name: _vm(parsed, name, vm) for name, vm in parsed.vms.items()},
         tuple(parsed.switches),
-        frozenset(frozenset((name, other)) for name, one in parsed.switches.items() for other in one.links),
-        {name: AntiAffinityGroup(name, frozenset(map(Level, one.apart))) for name, one in parsed.groups.items()},
-        {name: InventoryAppliance(name, tuple(one.switches)) for name, one in parsed.appliances.items()},
+        frozenset(frozenset((name, other)) for name, switch in parsed.switches.items() for other in switch.links),
+        {name: AntiAffinityGroup(name, frozenset(map(Level, group.apart))) for name, group in parsed.groups.items()},
+        {name: InventoryAppliance(name, tuple(appliance.switches)) for name, appliance in parsed.appliances.items()},
     )
 
 
-def _vm(parsed: InventoryFile, name: str, one: schema.VmSection) -> InventoryVm:
-    addresses = tuple(map(str, one.addresses))
-    vsi = _vsi(parsed, name, one)
+def _vm(parsed: InventoryFile, name: str, section: schema.VmSection) -> InventoryVm:
+    addresses = tuple(map(str, section.addresses))
+    vsi = _vsi(parsed, name, section)
     return InventoryVm(
         name,
-        one.at,
-        Size(one.slots, one.memory_mib),
-        VmInterface(vsi, one.type, one.version, one.vlan, mac_to_text(one.mac), addresses),
-        one.group,
-        tuple(one.needs),
-        tuple(needed for needed, how in one.needs.items() if how == "local"),
+        section.at,
+        Size(section.slots, section.memory_mib),
+        VmInterface(vsi, section.type, section.version, section.vlan, mac_to_text(section.mac), addresses),
+        section.group,
+        tuple(section.needs),
+        tuple(needed for needed, how in section.needs.items() if how == "local"),
     )
 
 
-def _vsi(parsed: InventoryFile, name: str, one: schema.VmSection) -> str:
+def _vsi(parsed: InventoryFile, name: str, section: schema.VmSection) -> str:
     """Its own, or one that is always the same for this VM of this inventory."""
-    return one.vsi or str(uuid5(NAMESPACE_URL, f"{parsed.name}/{name}"))
+    return section.vsi or str(uuid5(NAMESPACE_URL, f"{parsed.name}/{name}"))

@@ -1,7 +1,7 @@
 """One move as a table: reserve, copy, suspend, associate, resume, let go; and from every step back to a clean state.
 
-A move knows no cluster: it is told where to try, says what is to be done (:class:`Do`), and is told how that went.
-Which place to try next is its owner's business, ``orchestrator``.
+A move contains no cluster: its inputs are nodes to try and results of steps, its outputs are steps (:class:`Do`).
+``orchestrator`` chooses the nodes.
 
 Nothing is taken for a success before it is reported as one.  Until the VM has been resumed at its destination, a halt
 takes everything back; from then on the VM is there, and what is left is to clear up behind it.
@@ -55,7 +55,7 @@ LIVE_LADDERS = (Ladder.MINIMIZE_LATENCY, Ladder.SAFEST_EXCHANGE)
 
 
 class MoveStep(Enum):
-    """What somebody has to do with hypervisors."""
+    """Steps that an agent carries out with hypervisors."""
 
     RESERVE = "reserve"
     """Pre-Associate with Resource Reservation at the node."""
@@ -148,7 +148,7 @@ MoveEvent = Begin | Exhausted | Start | StepDone | StepFailed | Lapsed | SourceL
 # --- outputs ----------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Do:
-    """Carry out a step, and tell :class:`StepDone` or :class:`StepFailed`; steps of one VM in order.
+    """Carry out a step, and answer with :class:`StepDone` or :class:`StepFailed`; steps of one VM in order.
 
     Attributes:
         node: the destination.
@@ -163,7 +163,7 @@ class Do:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line of a move's story: when (monotonic seconds), where, what."""
+    """A line of a move's log: time (monotonic seconds), node and text."""
 
     t: float
     node: str
@@ -172,7 +172,7 @@ class Note:
 
 # --- the machine ------------------------------------------------------------------------------------
 class MoveState(Enum):
-    """Where a move stands; the names are the rendered table's."""
+    """States of a move; the values are the rendered table's."""
 
     WAITING = "waiting"
     RESERVING = "reserving"
@@ -196,7 +196,7 @@ class MoveState(Enum):
 
 
 class MoveInput(Enum):
-    """What an event amounts to, after the guards; the names are the rendered table's."""
+    """Inputs of the tables: events after the guards; the values are the rendered table's."""
 
     BEGIN = "try a node"
     EXHAUSTED = "no node left"
@@ -243,18 +243,18 @@ class Move:
     """One VM on its way.
 
     Attributes:
-        vm, source: who, and from where.
-        way: how.
+        vm, source: the VM, and the node it runs at.
+        way: ladder.
         target: the place to try first, None for none in particular.
         home: it goes back to ``target``, and to nowhere else.
-        kept: its reservation is not used until somebody says so.
-        state, since: where it stands, and since when.
+        kept: its reservation is kept until it is to be used.
+        state, since: present state, and when it was entered.
         node: the destination in hand, or the last one; empty before the first.
-        tried: nodes that have not worked, and why.
+        tried: nodes that have not worked, with the reason.
         halted: a halt has come; it ends in a clean state.
         turned: it was suspended in vain.
         deadline: when to feed :class:`DeadlinePassed`, None if nothing is awaited.
-        story: what happened.
+        log: steps and results.
     """
 
     def __init__(
@@ -278,7 +278,7 @@ class Move:
         self._returns = 0
 
     def feed(self, event: MoveEvent, now: float) -> list[Do]:
-        """Take one event; an answer that nobody waits for any more changes nothing.
+        """Take one event; an answer that is not awaited any more changes nothing.
 
         Raises:
             ProtocolError: the event has no meaning in this state.
@@ -426,11 +426,11 @@ class Move:
         return self._rest(now, event.reason)
 
     def _end_refused(self, event: Exhausted, now: float) -> list[Do]:
-        """Say what was tried."""
+        """Log what was tried."""
         return self._rest(now, event.reason)
 
     def _end_failed(self, event: StepFailed, now: float) -> list[Do]:
-        """Say that the VM runs nowhere."""
+        """Log that the VM runs nowhere."""
         return self._rest(now, f"runs nowhere: {event.reason}")
 
     def _stay(self, _: MoveEvent, __: float) -> list[Do]:

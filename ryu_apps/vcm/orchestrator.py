@@ -11,9 +11,23 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.vcm import move
 from ryu_apps.vcm.inventory import Inventory, Occupancy
-from ryu_apps.vcm.move import Begin, DeadlinePassed, Do, Exhausted, Ladder, Move, MoveState, SourceLost, Start
+from ryu_apps.vcm.move import (
+    Begin,
+    DeadlinePassed,
+    Do,
+    Exhausted,
+    Halt,
+    Ladder,
+    Lapsed,
+    Move,
+    MoveEvent,
+    MoveState,
+    SourceLost,
+    Start,
+    StepDone,
+    StepFailed,
+)
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import GoalKind, Plan
 
@@ -38,10 +52,10 @@ class Go:
 
 @dataclass(frozen=True, slots=True)
 class StepAnswer:
-    """What became of a step of a VM, or of its reservation."""
+    """Result of a step of a VM, or the loss of its reservation."""
 
     vm: str
-    event: move.StepDone | move.StepFailed | move.Lapsed
+    event: StepDone | StepFailed | Lapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,7 @@ OrchestratorEvent = Go | StepAnswer | Use | ReleasePlaces | NodeLost | HaltGoal 
 
 @dataclass(frozen=True, slots=True)
 class MoveLimits:
-    """How a plan is carried out.
+    """Options of carrying out a plan.
 
     Attributes:
         way: which ladder.
@@ -92,10 +106,10 @@ class MoveLimits:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """How all moves stand together.
+    """Summary of the states of all moves.
 
     Attributes:
-        reserving: somebody who is going to move has no reservation yet.
+        reserving: a VM that is going to move has no reservation yet.
         stirring: moves that are going to change something by themselves.
         moving: of these, those that something is being done to.
         reserved: when the newest reservation that is to be used was made.
@@ -136,31 +150,33 @@ class Orchestrator:
         self._settings = settings
         self._undo = False
         self._dead = set(dead) | (set(plan.leaving) if plan.goal.kind is GoalKind.FAIL_OVER else set())
-        for one in plan.moves:
-            way = Ladder.RESTART if one.source in self._dead else settings.way
-            self.moves.append(Move(one.vm, one.source, way, one.target, kept=plan.goal.kind is GoalKind.PROTECT))
+        for move in plan.moves:
+            way = Ladder.RESTART if move.source in self._dead else settings.way
+            self.moves.append(Move(move.vm, move.source, way, move.target, kept=plan.goal.kind is GoalKind.PROTECT))
 
     # --- what can be asked ---
     @property
     def occupancy(self) -> Occupancy:
-        """Who weighs on which node now."""
+        """Load of every node now."""
         places = {name: frozenset({vm.at}) for name, vm in self._inventory.vms.items()}
-        return Occupancy(self._inventory, {**places, **{one.vm: one.places for one in self.moves}})
+        return Occupancy(self._inventory, {**places, **{move.vm: move.places for move in self.moves}})
 
     @property
     def settled(self) -> bool:
         """Nothing more happens by itself: every move has ended, or keeps its reservation."""
-        return all(one.ended or _keeps(one) for one in self.moves) and not self._undoable()
+        return all(move.ended or _keeps(move) for move in self.moves) and not self._undoable()
 
     @property
     def deadline(self) -> float | None:
-        """When to feed :class:`DeadlinePassed`, None if nothing is awaited."""
+        """Deadline at which to feed :class:`DeadlinePassed`, None if nothing is awaited."""
         standing = self._standing()
-        return earliest(*(one.deadline for one in self.moves), *(self._start_at(one, standing) for one in self.moves))
+        return earliest(
+            *(move.deadline for move in self.moves), *(self._start_at(move, standing) for move in self.moves)
+        )
 
     def newest(self, vm: str) -> Move | None:
         """The newest move of a VM."""
-        return next((one for one in reversed(self.moves) if one.vm == vm), None)
+        return next((move for move in reversed(self.moves) if move.vm == vm), None)
 
     # --- events ---
     def feed(self, event: OrchestratorEvent, now: float) -> list[Do]:
@@ -175,26 +191,26 @@ class Orchestrator:
                 newest = self.newest(vm)
                 return _tell([newest] if newest else [], answer, now)
             case Use(vms):
-                for one in self._chosen(vms):
-                    one.kept = False
+                for move in self._chosen(vms):
+                    move.kept = False
                 return []
             case ReleasePlaces(vms):
-                return _tell(self._chosen(vms), move.Halt("released"), now)
+                return _tell(self._chosen(vms), Halt("released"), now)
             case NodeLost(node):
                 return self._lose(node, now)
             case HaltGoal(undo):
                 self.halted, self._undo = True, self._undo or undo
-                return _tell(self._open(), move.Halt(), now)
+                return _tell(self._open(), Halt(), now)
             case DeadlinePassed():
                 return _tell(self._open(), event, now)
 
     def _open(self) -> list[Move]:
-        return [one for one in self.moves if not one.ended]
+        return [move for move in self.moves if not move.ended]
 
     def _chosen(self, vms: Iterable[str]) -> list[Move]:
         """Moves that have not ended: of these VMs, or all whose reservations are kept."""
         names = set(vms)
-        return [one for one in self._open() if (one.vm in names if names else one.kept)]
+        return [move for move in self._open() if (move.vm in names if names else move.kept)]
 
     def _lose(self, node: str, now: float) -> list[Do]:
         """VMs of the dead node that have a move use it; the others get one."""
@@ -214,17 +230,17 @@ class Orchestrator:
         """Begin, start and end moves until nothing more follows."""
         todo: list[Do] = []
         while (found := self._next(now)) is not None:
-            one, event = found
-            todo += one.feed(event, now)
+            move, event = found
+            todo += move.feed(event, now)
         return todo
 
-    def _next(self, now: float) -> tuple[Move, move.MoveEvent] | None:
+    def _next(self, now: float) -> tuple[Move, MoveEvent] | None:
         """The first move that can go on by itself; when all have ended, the first one back."""
         standing = self._standing()
-        for one in self.moves:
-            event = self._event_for(one, standing, now)
+        for move in self.moves:
+            event = self._event_for(move, standing, now)
             if event is not None:
-                return one, event
+                return move, event
         if self._undo and not self._open() and (undoable := self._undoable()):
             done = undoable[-1]
             self.moves.append(Move(done.vm, done.node, self._settings.way, done.source, home=True))
@@ -232,76 +248,76 @@ class Orchestrator:
         return None
 
     def _undoable(self) -> list[Move]:
-        """What is done and is to be moved back: the newest move of its VM, its node not dead."""
+        """Moves that are done and are to be undone: the newest move of its VM, its node not dead."""
         return [
-            one
-            for one in self.moves
-            if self._undo and one.state is MoveState.DONE and not one.home
-            if one is self.newest(one.vm) and one.source not in self._dead
+            move
+            for move in self.moves
+            if self._undo and move.state is MoveState.DONE and not move.home
+            if move is self.newest(move.vm) and move.source not in self._dead
         ]
 
-    def _event_for(self, one: Move, standing: _Standing, now: float) -> move.MoveEvent | None:
-        if one.state is MoveState.WAITING:
-            if one.halted or (self.halted and not one.home):
-                return move.Halt()
-            return self._choose(one, standing) if self._may_begin(one, standing) else None
-        start = self._start_at(one, standing)
+    def _event_for(self, move: Move, standing: _Standing, now: float) -> MoveEvent | None:
+        if move.state is MoveState.WAITING:
+            if move.halted or (self.halted and not move.home):
+                return Halt()
+            return self._choose(move, standing) if self._may_begin(move, standing) else None
+        start = self._start_at(move, standing)
         return Start() if start is not None and start <= now else None
 
-    def _may_begin(self, one: Move, standing: _Standing) -> bool:
-        """Reserving ahead disturbs nobody; otherwise it is the beginning of a move, and these are bounded."""
-        return self._settings.ahead or one.kept or standing.stirring < self._plan.parallel
+    def _may_begin(self, move: Move, standing: _Standing) -> bool:
+        """Return True if there is room for one more move; reserving ahead disturbs no VM and is not bounded."""
+        return self._settings.ahead or move.kept or standing.stirring < self._plan.parallel
 
-    def _start_at(self, one: Move, standing: _Standing) -> float | None:
-        """When a reservation is going to be used; None if that does not depend on time alone."""
-        if one.state is not MoveState.RESERVED or one.kept:
+    def _start_at(self, move: Move, standing: _Standing) -> float | None:
+        """Time at which a reservation is going to be used; None if that does not depend on time alone."""
+        if move.state is not MoveState.RESERVED or move.kept:
             return None
-        if one.way is Ladder.RESTART:
-            return one.since  # somebody is without this VM
-        ahead = self._settings.ahead and not one.home
+        if move.way is Ladder.RESTART:
+            return move.since  # its clients are without this VM
+        ahead = self._settings.ahead and not move.home
         if standing.moving >= self._plan.parallel or (ahead and standing.reserving):
             return None
-        return (standing.reserved if ahead else one.since) + self._settings.delay
+        return (standing.reserved if ahead else move.since) + self._settings.delay
 
     def _standing(self) -> _Standing:
-        reserved = [one for one in self.moves if one.state is MoveState.RESERVED and not one.kept]
-        moving = sum(not one.ended and one.state not in _BESIDE for one in self.moves)
-        reserving = any(one.state in _WITHOUT and not one.kept for one in self.moves)
+        reserved = [move for move in self.moves if move.state is MoveState.RESERVED and not move.kept]
+        moving = sum(not move.ended and move.state not in _BESIDE for move in self.moves)
+        reserving = any(move.state in _WITHOUT and not move.kept for move in self.moves)
         waits = self._settings.ahead and reserving
         return _Standing(
             reserving,
             moving + (0 if waits else len(reserved)),
             moving,
-            max((one.since for one in reserved), default=0.0),
+            max((move.since for move in reserved), default=0.0),
         )
 
     # --- where to ---
-    def _choose(self, one: Move, standing: _Standing) -> move.MoveEvent | None:
+    def _choose(self, move: Move, standing: _Standing) -> MoveEvent | None:
         """The first choice of the plan as long as it will do, else the best; or the end; or None: not yet."""
-        if one.turned and one.way is not Ladder.RESTART:
-            return Exhausted(f"not stopped a second time: {_tried(one)}")
-        nodes, refusal = self._way_home(one) if one.home else self._ranked(one)
+        if move.turned and move.way is not Ladder.RESTART:
+            return Exhausted(f"not stopped a second time: {_tried(move)}")
+        nodes, refusal = self._way_home(move) if move.home else self._ranked(move)
         if nodes:
-            return Begin(one.target if one.target in nodes else nodes[0])
+            return Begin(move.target if move.target in nodes else nodes[0])
         if standing.stirring:
             return None  # when these have moved on there may be room
         return Exhausted(refusal)
 
-    def _ranked(self, one: Move) -> tuple[list[str], str]:
+    def _ranked(self, move: Move) -> tuple[list[str], str]:
         avoid = dict(self._plan.leaving)
         avoid |= {node: f"{node} is dead" for node in self._dead}
-        avoid |= {node: f"tried: {reason}" for node, reason in one.tried.items()}
+        avoid |= {node: f"tried: {reason}" for node, reason in move.tried.items()}
         ranking = rank(
-            PlacementQuestion(self._inventory, self.occupancy, self._inventory.vms[one.vm], avoid, self._plan.down)
+            PlacementQuestion(self._inventory, self.occupancy, self._inventory.vms[move.vm], avoid, self._plan.down)
         )
         return [candidate.node for candidate in ranking.candidates], ranking.refusal
 
-    def _way_home(self, one: Move) -> tuple[list[str], str]:
+    def _way_home(self, move: Move) -> tuple[list[str], str]:
         """It was there: whatever is said against it now, room is all it takes."""
-        assert one.target is not None
-        room = self.occupancy.free(one.target).holds(self._inventory.vms[one.vm].size)
-        open_to_it = room and one.target not in self._dead and one.target not in one.tried
-        return [one.target] if open_to_it else [], f"no way back to {one.target}: {_tried(one) or 'no room'}"
+        assert move.target is not None
+        room = self.occupancy.free(move.target).holds(self._inventory.vms[move.vm].size)
+        open_to_it = room and move.target not in self._dead and move.target not in move.tried
+        return [move.target] if open_to_it else [], f"no way back to {move.target}: {_tried(move) or 'no room'}"
 
 
 #: Without a reservation, and perhaps with one soon.
@@ -310,13 +326,13 @@ _WITHOUT = (MoveState.WAITING, MoveState.RESERVING, MoveState.RELEASING)
 _BESIDE = (MoveState.WAITING, MoveState.RESERVED)
 
 
-def _keeps(one: Move) -> bool:
-    return one.kept and one.state is MoveState.RESERVED
+def _keeps(move: Move) -> bool:
+    return move.kept and move.state is MoveState.RESERVED
 
 
-def _tell(moves: Iterable[Move], event: move.MoveEvent, now: float) -> list[Do]:
-    return [step for one in moves for step in one.feed(event, now)]
+def _tell(moves: Iterable[Move], event: MoveEvent, now: float) -> list[Do]:
+    return [step for move in moves for step in move.feed(event, now)]
 
 
-def _tried(one: Move) -> str:
-    return "; ".join(f"{node}: {reason}" for node, reason in one.tried.items())
+def _tried(move: Move) -> str:
+    return "; ".join(f"{node}: {reason}" for node, reason in move.tried.items())

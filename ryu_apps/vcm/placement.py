@@ -1,4 +1,4 @@
-"""Where a VM could go, best first, and why: limits that a node keeps or does not, and preferences in order of weight.
+"""Nodes that a VM could go to, best first, with reasons: limits, and preferences in order of weight.
 
 Deterministic: the same question has the same answer.  No place at all is an answer too, with the reason of every node.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from ryu_apps.vcm.inventory import Inventory, InventoryNode, InventoryVm, Level, Occupancy, natural
 
@@ -15,7 +16,7 @@ __all__ = ["Candidate", "PlacementQuestion", "Ranking", "RejectedNode", "rank"]
 
 @dataclass(frozen=True, slots=True)
 class PlacementQuestion:
-    """Where could this VM go?
+    """Question of the nodes that a VM could go to.
 
     Attributes:
         avoid: nodes that are out of the question, and why.
@@ -45,7 +46,7 @@ class Candidate:
 
     @property
     def words(self) -> str:
-        """Why this one, in one line."""
+        """Reasons for this node, in one line."""
         flaws = [f"although {flaw}" for flaw in self.flaws]
         return "; ".join([*self.merits, *flaws])
 
@@ -68,10 +69,10 @@ class Ranking:
 
     @property
     def refusal(self) -> str:
-        """Why there is no place, in one line; empty if there is one."""
+        """Reasons why there is no place, in one line; empty if there is one."""
         if self.candidates:
             return ""
-        told = "; ".join(f"{one.node}: {', '.join(one.reasons)}" for one in self.rejected)
+        told = "; ".join(f"{rejection.node}: {', '.join(rejection.reasons)}" for rejection in self.rejected)
         return f"no place for {self.vm}: {told or 'there is no other node'}"
 
 
@@ -89,24 +90,24 @@ def rank(question: PlacementQuestion) -> Ranking:
         else:
             candidates.append(_candidate(survey, node))
     # Sorting is stable: of equals the first in natural order wins.
-    return Ranking(question.vm.name, tuple(sorted(candidates, key=lambda one: one.penalties)), tuple(rejected))
+    return Ranking(question.vm.name, tuple(sorted(candidates, key=attrgetter("penalties"))), tuple(rejected))
 
 
 def _candidate(survey: _Survey, node: InventoryNode) -> Candidate:
     judged = [preference(survey, node) for preference in PREFERENCES]
     return Candidate(
         node.name,
-        tuple(one.penalty for one in judged),
-        tuple(one.words for one in judged if one.words and one.merit),
-        tuple(one.words for one in judged if one.words and not one.merit),
+        tuple(judgement.penalty for judgement in judged),
+        tuple(judgement.words for judgement in judged if judgement.words and judgement.merit),
+        tuple(judgement.words for judgement in judged if judgement.words and not judgement.merit),
     )
 
 
 class _Survey:
-    """What is the same for every node of a question, found out once.
+    """Facts that are the same for every node of a question, computed once.
 
     Attributes:
-        hops: switch -> switch -> how far.
+        hops: switch -> switch -> number of links between them.
         needed: appliance of the VM -> the switches where it is.
         clients: VM for which it is the appliance -> the switches where that is.
     """
@@ -201,7 +202,7 @@ LIMITS: tuple[Callable[[_Survey, InventoryNode], Iterator[str]], ...] = (
 # --- preferences ------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What one preference makes of a node; words only where there is something to say."""
+    """Judgement of one preference on a node; ``words`` is empty if it is neutral."""
 
     penalty: int
     words: str = ""

@@ -18,7 +18,7 @@ __all__ = ["Goal", "GoalError", "GoalKind", "Plan", "PlannedMove", "make_plan", 
 
 
 class GoalKind(Enum):
-    """What is wanted; the values are the command's words."""
+    """Kinds of goals; the values are the command's words."""
 
     EVACUATE = "evacuate"
     """No VM at a node, at a switch or in a power domain: it is going to be switched off."""
@@ -32,7 +32,7 @@ class GoalKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What is wanted of which node, switch or power domain; ``subject`` is empty for all of the cluster."""
+    """A goal for a node, switch or power domain; ``subject`` is empty for all of the cluster."""
 
     kind: GoalKind
     subject: str = ""
@@ -60,10 +60,10 @@ class PlannedMove:
 
     @property
     def words(self) -> str:
-        """Why there, or why nowhere."""
+        """Reasons for the target, or why there is none."""
         if self.target is None:
             return self.ranking.refusal
-        return next(one.words for one in self.ranking.candidates if one.node == self.target)
+        return next(candidate.words for candidate in self.ranking.candidates if candidate.node == self.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Plan:
     @property
     def stuck(self) -> tuple[PlannedMove, ...]:
         """Those that should move and have no place."""
-        return tuple(one for one in self.moves if one.target is None)
+        return tuple(move for move in self.moves if move.target is None)
 
 
 def make_plan(
@@ -161,7 +161,7 @@ _WORTH_IT = 200
 
 
 def strain(inventory: Inventory, occupancy: Occupancy) -> tuple[int, int, int, int]:
-    """How bad a distribution is: pairs of a group on one node, in one power domain, at one switch; unevenness of load.
+    """Cost of a distribution: pairs of a group on one node, in one power domain, at one switch; unevenness of load.
 
     Compared from the left; the last is the sum of squares of how full the nodes are, in percent.
     """
@@ -179,7 +179,7 @@ def _pairs(inventory: Inventory, occupancy: Occupancy, level: Level) -> int:
         group = inventory.vms[name].group
         if group is not None:
             groups.setdefault(group, []).append(name)
-    return sum(bool(at[one] & at[other]) for names in groups.values() for one, other in combinations(names, 2))
+    return sum(bool(at[vm] & at[other]) for names in groups.values() for vm, other in combinations(names, 2))
 
 
 def _percent(inventory: Inventory, occupancy: Occupancy, node: str) -> int:

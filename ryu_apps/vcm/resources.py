@@ -67,7 +67,7 @@ def _served(service: ManagerService, method: str, path: list[str], body: bytes, 
         case "PUT", ["vcm", "nodes", node]:
             return _node(service, node, read_body(AliveBody, body))
         case "GET", ["vcm", "goals"]:
-            return ManagerReply(200, [_brief(one) for one in service.pursuits])
+            return ManagerReply(200, [_brief(run) for run in service.pursuits])
         case "POST", ["vcm", "goals"]:
             return ManagerReply(201, _pursuit_json(_begin(service, read_body(GoalBody, body), now)))
         case "GET", ["vcm", "goals", number]:
@@ -81,7 +81,7 @@ def _served(service: ManagerService, method: str, path: list[str], body: bytes, 
 
 
 def changes(method: str, path: str) -> bool:
-    """Whether such a request is one that may change something."""
+    """Return True if such a request may change something."""
     return method != "GET" and method in _methods(path.strip("/").split("/"))
 
 
@@ -91,7 +91,7 @@ def _methods(path: list[str]) -> tuple[str, ...]:
 
 def _fits(path: list[str], pattern: str) -> bool:
     parts = pattern.split("/")
-    return len(parts) == len(path) and all(one in ("*", part) for one, part in zip(parts, path, strict=True))
+    return len(parts) == len(path) and all(place in ("*", part) for place, part in zip(parts, path, strict=True))
 
 
 def _number(text: str) -> int:
@@ -193,8 +193,8 @@ def _node_json(service: ManagerService, occupancy: Occupancy, name: str) -> Json
 
 def _ranking_json(ranking: Ranking) -> JsonObject:
     return {
-        "candidates": [{"node": one.node, "words": one.words} for one in ranking.candidates],
-        "rejected": [{"node": one.node, "reasons": list(one.reasons)} for one in ranking.rejected],
+        "candidates": [{"node": candidate.node, "words": candidate.words} for candidate in ranking.candidates],
+        "rejected": [{"node": node.node, "reasons": list(node.reasons)} for node in ranking.rejected],
     }
 
 
@@ -208,9 +208,9 @@ def _pursuit_json(pursuit: GoalRun) -> JsonObject:
         **_brief(pursuit),
         "settled": orchestrator.settled,
         "halted": orchestrator.halted,
-        "plan": [_planned_json(one) for one in pursuit.plan.moves],
-        "moves": [_move_json(one) for one in orchestrator.moves],
-        "steps": [_step_json(number, one) for number, one in pursuit.handed.items()],
+        "plan": [_planned_json(planned) for planned in pursuit.plan.moves],
+        "moves": [_move_json(move) for move in orchestrator.moves],
+        "steps": [_step_json(number, do) for number, do in pursuit.handed.items()],
     }
 
 

@@ -1,4 +1,4 @@
-"""What an inventory file may say, as pydantic models; what its parts say of each other is ``loader``'s business."""
+"""Inventory files as pydantic models; ``loader`` checks the parts against each other."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ class GroupSection(Strict):
 
 
 class ApplianceSection(Strict):
-    """What serves VMs and is no VM: a proxy, a load balancer, a router."""
+    """An appliance that serves VMs and is no VM: a proxy, a load balancer, a router."""
 
     switches: Annotated[list[PlainName], Field(min_length=1)]
 
 
 class Traffic(Strict):
-    """What ``evbridge vcm run`` sends to and from a VM; null sends nothing."""
+    """Traffic of ``evbridge vcm run`` to and from a VM; null sends nothing."""
 
     udp: PortNumber | None = 443
     tcp: PortNumber | None = 80

@@ -52,8 +52,8 @@ class GoalRun:
 
     @property
     def open(self) -> bool:
-        """Whether an answer, an event or a reservation that is kept may still change something."""
-        return not all(one.ended for one in self.orchestrator.moves)
+        """True while an answer, an event or a reservation that is kept may still change something."""
+        return not all(move.ended for move in self.orchestrator.moves)
 
     def feed(self, event: OrchestratorEvent, now: float) -> None:
         """Take an event, hand out what follows."""
@@ -79,7 +79,7 @@ class ManagerService:
     # --- what can be asked ---
     @property
     def deadline(self) -> float | None:
-        """When to call :meth:`tick`, None if nothing is awaited."""
+        """Deadline at which to call :meth:`tick`, None if nothing is awaited."""
         return self.pursuits[-1].orchestrator.deadline if self.pursuits else None
 
     def pursuit(self, number: int) -> GoalRun:
@@ -94,7 +94,7 @@ class ManagerService:
 
     @property
     def occupancy(self) -> Occupancy:
-        """Who weighs on which node now: where it runs, and where a place is kept for it."""
+        """Load of every node now: where VMs run, and where places are kept for them."""
         return self.pursuits[-1].orchestrator.occupancy if self.pursuits else Occupancy(self.inventory)
 
     def rank(self, vm: str) -> Ranking:
@@ -203,7 +203,7 @@ class ManagerService:
         """The inventory with every VM where it is by now."""
         if not self.pursuits:
             return self.inventory
-        newest = {one.vm: one for one in self.pursuits[-1].orchestrator.moves}
-        places = {name: one.node if one.state is MoveState.DONE else one.source for name, one in newest.items()}
+        newest = {move.vm: move for move in self.pursuits[-1].orchestrator.moves}
+        places = {name: move.node if move.state is MoveState.DONE else move.source for name, move in newest.items()}
         vms = {name: replace(vm, at=places.get(name, vm.at)) for name, vm in self.inventory.vms.items()}
         return replace(self.inventory, vms=vms)

@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from operator import itemgetter
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 from ryu_apps.vcm.inventory import natural
@@ -36,7 +37,7 @@ _COLUMNS = ["at", "what", "subject", "node"]
 
 
 class TraceEvent(Enum):
-    """What happens; the values are the file's words."""
+    """Kinds of events; the values are the file's words."""
 
     ARRIVE = "arrive"
     """A VM (``subject``) starts at a node."""
@@ -91,7 +92,7 @@ class TraceError(Exception):
 
 
 class Census:
-    """Who is where, and what an entry changes of it.
+    """Places of all VMs, and the changes that an entry makes.
 
     VMs that must leave a node go to the one with the fewest VMs, then to the first by name.
     """
@@ -117,7 +118,7 @@ class Census:
         return sorted((vm for vm, place in self._places.items() if place == node), key=natural)
 
     def count(self, node: str) -> int:
-        """How many VMs a node has."""
+        """Number of VMs of a node."""
         return self._counts[node]
 
     def apply(self, entry: TraceEntry) -> list[PlacementChange]:
@@ -196,7 +197,7 @@ class Census:
 # --- from a seed --------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Width:
-    """How much happens in a day.
+    """Numbers of events in a day.
 
     Attributes:
         vms: how many there are at a time, about; most of them around 14 hours, fewest twelve hours off.
@@ -223,15 +224,15 @@ def day(seed: int, nodes: Sequence[str], width: Width) -> list[TraceEntry]:
     One that has no room, or no VM or node that it could concern, does not happen.
     """
     chance, census = random.Random(seed), Census(nodes)
-    agenda = sorted(_agenda(chance, width), key=lambda one: one[0])
+    agenda = sorted(_agenda(chance, width), key=itemgetter(0))
     entries: list[TraceEntry] = []
     leaving: list[tuple[float, TraceEntry]] = []
     for at, what in [*agenda, (DAY, None)]:
-        for _, due in sorted((one for one in leaving if one[0] <= at), key=lambda one: one[0]):
+        for _, due in sorted((departure for departure in leaving if departure[0] <= at), key=itemgetter(0)):
             if due.what is not TraceEvent.DEPART or due.subject in census.places:
                 census.apply(due)
                 entries.append(due)
-        leaving = [one for one in leaving if one[0] > at]
+        leaving = [departure for departure in leaving if departure[0] > at]
         entry = what and _entry(chance, census, width, at, what, len(entries))
         if entry is None:
             continue
@@ -249,7 +250,7 @@ def _later(at: float, what: TraceEvent, subject: str) -> tuple[float, TraceEntry
 
 
 def _agenda(chance: random.Random, width: Width) -> Iterator[tuple[float, TraceEvent]]:
-    """When what is tried: half of the VMs are there after the first hour, the others come with the day."""
+    """Times of attempts: half of the VMs are there after the first hour, the others come with the day."""
     yield from ((chance.uniform(0, 3_600), TraceEvent.ARRIVE) for _ in range(width.vms // 2))
     wanted = round(width.vms / 2 + width.vms * DAY / _LIFE)
     while wanted:
@@ -268,7 +269,7 @@ def _agenda(chance: random.Random, width: Width) -> Iterator[tuple[float, TraceE
 def _entry(
     chance: random.Random, census: Census, width: Width, at: float, what: TraceEvent, number: int
 ) -> TraceEntry | None:
-    """What is tried, if it can be."""
+    """Entry for an attempt, None if it is impossible."""
     roomy = [node for node in census.serving if census.count(node) < width.room]
     at = round(at, 1)
     if what is TraceEvent.ARRIVE:
@@ -279,7 +280,7 @@ def _entry(
         others = [node for node in roomy if vm is not None and node != places[vm]]
         return TraceEntry(at, what, vm, chance.choice(others)) if vm is not None and others else None
     node = chance.choice(census.serving) if census.serving else ""
-    room = sum(width.room - census.count(one) for one in census.serving if one != node)
+    room = sum(width.room - census.count(other) for other in census.serving if other != node)
     return TraceEntry(at, what, node) if node and len(census.serving) > 1 and room >= census.count(node) else None
 
 
@@ -289,7 +290,7 @@ def write_trace(entries: Sequence[TraceEntry]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows([f"{one.at:.1f}", one.what.value, one.subject, one.node] for one in entries)
+    writer.writerows([f"{entry.at:.1f}", entry.what.value, entry.subject, entry.node] for entry in entries)
     return text.getvalue()
 
 
@@ -326,11 +327,11 @@ def read_trace(file: str, text: str, nodes: Sequence[str]) -> tuple[list[TraceEn
 def _parsed(row: Sequence[str], after: float) -> TraceEntry:
     if len(row) != len(_COLUMNS):
         raise TraceError(f"{len(_COLUMNS)} values were expected, {','.join(_COLUMNS)}: there are {len(row)}")
-    at, what, subject, node = (one.strip() for one in row)
+    at, what, subject, node = (cell.strip() for cell in row)
     try:
         seconds, kind = float(at), TraceEvent(what)
     except ValueError:
-        words = ", ".join(one.value for one in TraceEvent)
+        words = ", ".join(event.value for event in TraceEvent)
         raise TraceError(f"a number of seconds and one of {words} were expected, not {at!r} and {what!r}") from None
     if not math.isfinite(seconds) or seconds < after:
         raise TraceError(f"{at} is before the entry above it, or no time at all")

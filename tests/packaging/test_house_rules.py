@@ -24,7 +24,7 @@ EMPTY_NAMES = frozenset({"one", "it", "thing"})
 
 #: How many docstrings of a package still begin with a question word.  Lower these; never raise one.
 QUESTIONS_LEFT: dict[str, int] = {
-    "cli": 4,
+    "cli": 2,
     "compat.py": 1,
     "evb/alarms.py": 6,
     "evb/bridge": 24,
@@ -46,14 +46,12 @@ QUESTIONS_LEFT: dict[str, int] = {
     "settings.py": 2,
     "southbound": 35,
     "stores": 3,
-    "testbed": 62,
-    "vcm": 44,
     "vcm_server.py": 3,
     "vsi_manager_client.py": 2,
 }
 #: How many loop variables of a package still have an empty name.  Lower these; never raise one.
 EMPTY_NAMES_LEFT: dict[str, int] = {
-    "cli": 20,
+    "cli": 15,
     "evb/alarms.py": 7,
     "evb/bridge": 22,
     "evb/config": 18,
@@ -67,8 +65,6 @@ EMPTY_NAMES_LEFT: dict[str, int] = {
     "rest": 29,
     "sources.py": 1,
     "southbound": 12,
-    "testbed": 80,
-    "vcm": 48,
     "vcm_server.py": 1,
 }
 #: Packages under ``ryu_apps`` with a docstring of five to ten lines and no logic in ``__init__.py``.
@@ -87,6 +83,16 @@ DESCRIBED = [
     "evb/vsi_types",
     "evb/wire",
     "station",
+    "testbed",
+    "testbed/faults",
+    "testbed/harness",
+    "testbed/ladder",
+    "testbed/manager",
+    "testbed/matrix",
+    "testbed/measurement",
+    "testbed/moves",
+    "testbed/replay",
+    "vcm",
 ]
 
 

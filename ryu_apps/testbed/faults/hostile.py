@@ -1,4 +1,4 @@
-"""What others do to a bridge: a neighbour, a guest, a REST client, somebody with a shell at a switch."""
+"""Attacks and mistakes of a neighbour, a guest, a REST client, and of an operator with a shell at a switch."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def unknown_tlvs(source: int) -> list[bytes]:
 
 
 def guest_frames(source: int, draw: random.Random) -> list[bytes]:
-    """What a guest sends that nobody asked for: broadcasts, multicasts, addresses nobody has, types nobody knows."""
+    """Send unsolicited frames as a guest: broadcasts, multicasts, unused addresses, unknown types."""
     to = (_BROADCAST, _ALL_ROUTERS, 0x0180C200000E, *(0x525400FF0000 | number for number in range(20)))
     types = (0x0806, 0x0800, 0x86DD, 0x88CC, ETHERTYPE_ECP, 0x8899)
     return [Frame(draw.choice(to), source, draw.choice(types), draw.randbytes(46)).encode() for _ in range(200)]

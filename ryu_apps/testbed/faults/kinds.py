@@ -23,7 +23,7 @@ OPENFLOW, REST = 6654, 8080
 
 @dataclass(slots=True)
 class Scene:
-    """What a fault has to do with.
+    """Parts of the cluster that a fault acts on.
 
     Attributes:
         draw: what is left open is drawn from it.

@@ -123,7 +123,7 @@ class Nemesis:
         return self.draw.choice(PLACES), self.draw.choice(MODES)
 
     def _check(self) -> None:
-        """What must never break, and what must be well again soon."""
+        """Check what must never break, and wait for what must recover."""
         try:
             # Two switches do not change at one moment, but neither may stay behind the other.
             wait_until(lambda: all(len(self.rig.places(guest)) <= 1 for guest in GUESTS), "one place a VM", self._flip)
@@ -132,7 +132,7 @@ class Nemesis:
             raise AssertionError(f"{error}; {self._views()}; steps: {self.steps}") from None
 
     def _views(self) -> str:
-        """Who believes what."""
+        """Return the views of the bridge and of the stations."""
         return "; ".join(
             f"{guest.name}: switches {self.rig.places(guest)}, bridge {self.rig.known(guest)},"
             f" stations {[place for place in PLACES if self._associated(place, guest)]}"
@@ -146,7 +146,7 @@ class Nemesis:
         return False
 
     def _kept(self) -> bool:
-        """Whether every bystander is associated where it always was, as the bridge and its station have it."""
+        """Return True if bridge and stations have every bystander associated where it always was."""
         return all(
             (self.rig.known(guest) or {}).get("owner") == str(self.rig.cluster.hypervisors[home].port)
             and self._associated(home, guest)
@@ -154,12 +154,12 @@ class Nemesis:
         )
 
     def _ready(self) -> bool:
-        return all(one["readiness"] == "ready" for one in self.rig.controller.get("/evb/status")["switches"])
+        return all(switch["readiness"] == "ready" for switch in self.rig.controller.get("/evb/status")["switches"])
 
     def _agree_on(self, guest: RigVm) -> bool:
         """One owner, at the switches as at the bridge, and no station that is associated elsewhere."""
         known = self.rig.known(guest) or {"owner": None, "attachments": []}
-        if any(one["wanted"] or one["phase"] == "releasing" for one in known["attachments"]):
+        if any(attachment["wanted"] or attachment["phase"] == "releasing" for attachment in known["attachments"]):
             return False
         owners = self.rig.places(guest)
         holders = [place for place in PLACES if self._associated(place, guest)]

@@ -27,7 +27,7 @@ _NCB = NEAREST_CUSTOMER_BRIDGE.to_bytes(6, "big")
 
 
 class MessageKind(Enum):
-    """What an OpenFlow 1.3 message is to a test."""
+    """Attributes of an OpenFlow 1.3 message that tests match on."""
 
     CHANGE = "change"
     """Flow-mod, group-mod or part of a bundle, to the switch."""
@@ -61,7 +61,7 @@ class CountedMessage:
 
     @property
     def kind(self) -> MessageKind:
-        """What it is."""
+        """Type of the message."""
         number = self.octets[1]
         if number in _CHANGES or (number == _EXPERIMENTER and not self.up):
             return MessageKind.CHANGE
@@ -72,7 +72,7 @@ class CountedMessage:
         return MessageKind.OTHER
 
     def about(self, vsi: str) -> bool:
-        """Does it carry this VSIID (a UUID as text)?"""
+        """Return True if it carries this VSIID (a UUID as text)."""
         return UUID(vsi).bytes in self.octets
 
     def _frame_kind(self) -> MessageKind:
@@ -90,7 +90,7 @@ class CountedMessage:
 
 @dataclass(eq=False, slots=True)
 class Trap:
-    """What befalls messages of a kind.
+    """Action on messages of a kind.
 
     Attributes:
         copies: how many of each get through: 0 loses or holds it, 2 doubles it.
@@ -110,7 +110,7 @@ class Trap:
     caught: list[CountedMessage] = field(default_factory=list)
 
     def wants(self, message: CountedMessage) -> bool:
-        """Is this one of those?"""
+        """Return True if the rule applies to a message."""
         if self.times is not None and len(self.caught) >= self.times:
             return False
         if self.dpid not in (None, message.dpid) or message.kind not in self.kinds:
@@ -244,7 +244,7 @@ class ChannelProxy:
             while True:
                 switch, _ = self._listener.accept()
                 switch.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._channels = [one for one in self._channels if one.switch.fileno() >= 0]
+                self._channels = [channel for channel in self._channels if channel.switch.fileno() >= 0]
                 self._channels.append(channel := _Channel(switch, self._befall))
                 self._threads.append(threading.Thread(target=channel.run, args=(self._controller,), daemon=True))
                 self._threads[-1].start()
@@ -256,7 +256,7 @@ class ChannelProxy:
         with self._lock:
             self.passed[message.dpid, message.kind] += 1
             self.flow_mods[message.dpid] += message.octets[1] == _FLOW_MOD and not message.up
-            trap = next((one for one in self._traps if one.wants(message)), None)
+            trap = next((candidate for candidate in self._traps if candidate.wants(message)), None)
             if trap is not None:
                 trap.caught.append(message)
         if trap is None:

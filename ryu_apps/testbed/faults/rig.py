@@ -102,7 +102,7 @@ _UNDER_WAY = 3.0
 
 @dataclass(slots=True)
 class Loss:
-    """What bystanders sent and what never arrived, by flow."""
+    """Datagrams that bystanders sent, and those that never arrived, by flow."""
 
     sent: dict[str, int]
     lost: dict[str, int]
@@ -151,7 +151,7 @@ class Rig:
         return self
 
     def _relays(self) -> bool:
-        return all(one["reflective_relay"] for one in self.controller.get("/evb/stations"))
+        return all(station["reflective_relay"] for station in self.controller.get("/evb/stations"))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -171,14 +171,16 @@ class Rig:
         return subprocess.run(command, capture_output=True, text=True, timeout=30).stdout
 
     def answers(self, hypervisor: str, guest: RigVm, since: float) -> list[VdpMessage]:
-        """What the bridge told a station about a VSI."""
-        return [one for one in self.messages(hypervisor, guest, since) if not one.from_station]
+        """VDP of the bridge to a station about a VSI."""
+        return [message for message in self.messages(hypervisor, guest, since) if not message.from_station]
 
     def messages(self, hypervisor: str, guest: RigVm, since: float) -> list[VdpMessage]:
         """VDP about a VSI at an uplink, both ways."""
         self.cluster.watcher.settle()
-        seen = [one for one in list(self.cluster.hypervisors[hypervisor].tap.sightings) if one.t >= since]
-        return [one for one in vdp_messages(seen) if one.vsi == guest.vsi.uuid]
+        seen = [
+            sighting for sighting in list(self.cluster.hypervisors[hypervisor].tap.sightings) if sighting.t >= since
+        ]
+        return [message for message in vdp_messages(seen) if message.vsi == guest.vsi.uuid]
 
     def answered(self, hypervisor: str, mode: VdptoolMode, guest: RigVm, limit: float = 8.0) -> VdpMessage:
         """Ask until the bridge answers: a station that still waits for an older answer takes no order.
@@ -191,7 +193,9 @@ class Rig:
 
         def answer() -> VdpMessage | None:
             found = [
-                one for one in self.answers(hypervisor, guest, since) if one.answer and one.mode is _WIRE_MODE[mode]
+                message
+                for message in self.answers(hypervisor, guest, since)
+                if message.answer and message.mode is _WIRE_MODE[mode]
             ]
             if not found and time.monotonic() > asked[0] + 0.25:
                 self.ask(hypervisor, mode, guest)
@@ -236,7 +240,7 @@ class Rig:
         wait_until(lambda: self.known(guest) is None, f"{guest.name} forgotten", 25)
 
     def holds(self, hypervisor: str, guest: RigVm) -> bool:
-        """Does the station believe that it has the VSI?"""
+        """Return True if the station holds the VSI."""
         station = self.cluster.hypervisors[hypervisor].station
         return any(
             station.holds(mode, guest.vsi)
@@ -246,16 +250,16 @@ class Rig:
     # --- the bridge ---
     def known(self, guest: RigVm) -> dict[str, Any] | None:
         """A VSI as REST shows it."""
-        return next((one for one in self.controller.get("/evb/vsis") if one["vsi"] == guest.vsi.uuid), None)
+        return next((vsi for vsi in self.controller.get("/evb/vsis") if vsi["vsi"] == guest.vsi.uuid), None)
 
     def events(self, since: float, kind: str, guest: RigVm | None = None) -> list[dict[str, Any]]:
         """The journal's events of a kind after a moment."""
         found = self.controller.get(f"/evb/events?since={since}")
-        return [one for one in found if one["kind"] == kind and (guest is None or one["vsi"] == guest.vsi.uuid)]
+        return [event for event in found if event["kind"] == kind and (guest is None or event["vsi"] == guest.vsi.uuid)]
 
     def alarms(self) -> list[str]:
         """The kinds of the alarms that are not over."""
-        return [one["kind"] for one in self.controller.get("/evb/status")["alarms"]]
+        return [alarm["kind"] for alarm in self.controller.get("/evb/status")["alarms"]]
 
     def restart(self) -> float:
         """Start the controller again after a kill; returns the seconds until both switches were ready."""
@@ -273,7 +277,7 @@ class Rig:
                 raise
 
     def lose_state(self, keep: bool) -> None:
-        """What the bridge has written is gone, its controller being dead; ``keep``: but for an empty file."""
+        """Remove the state that the bridge has written while its controller is dead; ``keep``: leave an empty file."""
         state = self.state_dir / "state.sqlite"
         for file in state.parent.glob(f"{state.name}*"):
             file.unlink()
@@ -306,7 +310,7 @@ class Rig:
 
     @contextmanager
     def restored(self, limit: float = PATIENCE) -> Iterator[dict[str, list[str]]]:
-        """What happens in here leaves no rule and takes none."""
+        """Check that the block leaves no rule and takes none."""
         before = self.tables()
         yield before
         self.await_tables(before, limit)
@@ -362,12 +366,12 @@ class Rig:
                 for ends in ((here, there), (there, here))
                 for first, last in self._spans(flow.name, begun, finish)
             ]
-            loss.sent[flow.name] = sum(one.sent for one in windows)
-            loss.lost[flow.name] = sum(one.lost for one in windows)
+            loss.sent[flow.name] = sum(window.sent for window in windows)
+            loss.lost[flow.name] = sum(window.lost for window in windows)
 
     @contextmanager
     def excused(self, flows: tuple[str, ...]) -> Iterator[None]:
-        """What these flows send meanwhile, or have under way, may be lost."""
+        """Excuse losses of what these flows send meanwhile or have in flight."""
         begun = time.monotonic() - _UNDER_WAY
         yield
         self._excuses.append((flows, begun, time.monotonic() + _UNDER_WAY))
@@ -404,11 +408,13 @@ class Rig:
 def _timed(fabric: Fabric, timers: dict[str, Timers]) -> Fabric:
     def interfaces(switch: int) -> dict[int, Any]:
         return {
-            number: replace(one, timers=timers.get(one.name, BRISK)) if one.role is Role.STATION else one
-            for number, one in fabric.switches[switch].interfaces.items()
+            number: replace(interface, timers=timers.get(interface.name, BRISK))
+            if interface.role is Role.STATION
+            else interface
+            for number, interface in fabric.switches[switch].interfaces.items()
         }
 
-    return Fabric({dpid: replace(one, interfaces=interfaces(dpid)) for dpid, one in fabric.switches.items()})
+    return Fabric({dpid: replace(switch_, interfaces=interfaces(dpid)) for dpid, switch_ in fabric.switches.items()})
 
 
 def port_of(rig: Rig, hypervisor: str) -> PortId:

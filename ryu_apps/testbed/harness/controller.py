@@ -121,7 +121,7 @@ class Controller:
         return json.loads(body) if body else None
 
     def _agreed_stations(self) -> int:
-        return sum(one["evb"] == "agreed" for one in self.get("/evb/stations"))
+        return sum(station["evb"] == "agreed" for station in self.get("/evb/stations"))
 
     def _ready_switches(self) -> int:
         if self._process is not None and self._process.poll() is not None:

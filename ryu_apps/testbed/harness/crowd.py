@@ -30,14 +30,14 @@ _PATIENCE = 10.0
 class CrowdConnection:
     """One connection, known by the port of its client."""
 
-    def __init__(self, stream, client):
+    def __init__(self, stream: socket.socket, client: int) -> None:
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = stream
         self.client = client
         self.beat, self.heard, self.broken, self._rest = 0, 0.0, "", b""
 
-    def send(self, number):
+    def send(self, number: int) -> None:
         try:
             self.stream.send(_BEAT.pack(number))
         except BlockingIOError:
@@ -45,8 +45,8 @@ class CrowdConnection:
         except OSError as error:
             self.broken = self.broken or str(error)
 
-    def receive(self):
-        """Whether it is still worth listening to."""
+    def receive(self) -> bool:
+        """Read what has arrived; return False once the connection is broken."""
         try:
             data = self.stream.recv(65536)
         except BlockingIOError:
@@ -68,20 +68,20 @@ class CrowdConnection:
 class Crowd:
     """All connections of this end."""
 
-    def __init__(self, address):
+    def __init__(self, address: str) -> None:
         self.address = address
         self.selector = selectors.DefaultSelector()
         self.selector.register(0, selectors.EVENT_READ, self.order)
-        self.connections = []
+        self.connections: list[CrowdConnection] = []
         self.number = 0
         self._text = b""
 
-    def run(self):
+    def run(self) -> None:
         while True:
             for key, _ in self.selector.select():
                 key.data()
 
-    def order(self):
+    def order(self) -> None:
         data = os.read(0, 65536)
         if not data:
             sys.exit()
@@ -93,11 +93,11 @@ class Crowd:
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
 
-    def listen(self, port):
+    def listen(self, port: str) -> bool:
         listener = socket.create_server((self.address, int(port)), backlog=4096)
         listener.setblocking(False)
 
-        def accept():
+        def accept() -> None:
             while True:
                 try:
                     stream, peer = listener.accept()
@@ -108,8 +108,8 @@ class Crowd:
         self.selector.register(listener, selectors.EVENT_READ, accept)
         return True
 
-    def open(self, count, address, port):
-        waiting = {}
+    def open(self, count: str, address: str, port: str) -> int:
+        waiting: dict[int, socket.socket] = {}
         for _ in range(int(count)):
             stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             stream.setblocking(False)
@@ -128,19 +128,21 @@ class Crowd:
                         self._adopt(CrowdConnection(stream, stream.getsockname()[1]))
         return len(self.connections)
 
-    def beat(self):
+    def beat(self) -> int:
         self.number += 1
         for connection in self.connections:
             connection.send(self.number)
         return self.number
 
-    def report(self):
-        return {one.client: [one.beat, one.heard, one.broken] for one in self.connections}
+    def report(self) -> dict[int, list[object]]:
+        return {
+            connection.client: [connection.beat, connection.heard, connection.broken] for connection in self.connections
+        }
 
-    def _adopt(self, connection):
+    def _adopt(self, connection: CrowdConnection) -> None:
         self.connections.append(connection)
 
-        def receive():
+        def receive() -> None:
             if not connection.receive():
                 self.selector.unregister(connection.stream)
 

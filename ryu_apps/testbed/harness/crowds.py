@@ -15,7 +15,7 @@ from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
 
 
 class CrowdReport(NamedTuple):
-    """What one connection has heard: the last beat, when (monotonic seconds), and what broke it."""
+    """Last beat that a connection has received, its time (monotonic seconds), and the error that broke it."""
 
     beat: int
     t: float
@@ -51,12 +51,12 @@ class CrowdEnd:
         return json.loads(self._process.stdout.readline())
 
     def heard(self) -> dict[int, CrowdReport]:
-        """What every connection has heard, by its client's port."""
+        """Return the state of every connection, by its client's port."""
         return {int(port): CrowdReport(*heard) for port, heard in self.tell("report").items()}
 
 
 def silent_after(talker: CrowdEnd, listener: CrowdEnd, limit: float = 10.0) -> int:
-    """How many connections do not bring a new beat through from one end to the other.
+    """Number of connections that do not carry a new beat from one end to the other.
 
     TCP repeats what was lost while the VM was under way, at intervals that double: a connection that lives is
     heard within ``limit`` seconds.

@@ -102,7 +102,7 @@ class Haproxy:
         """Connections that it has had so far, over either version of IP."""
         names, *lines = (line.split(",") for line in self._ask("show stat").splitlines() if line)
         counts = (dict(zip(names, line, strict=False)) for line in lines)
-        return sum(int(one["stot"]) for one in counts if one["svname"] == "FRONTEND")
+        return sum(int(row["stot"]) for row in counts if row["svname"] == "FRONTEND")
 
     def _ask(self, command: str) -> str:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:

@@ -57,7 +57,7 @@ def mute(namespace: Namespace, interface: str) -> None:
 
 
 def muted(namespace: Namespace, interface: str) -> int:
-    """How many IGMP messages have been kept back."""
+    """Number of IGMP messages that have been held back."""
     shown = namespace.run("tc", "-s", "filter", "show", "dev", interface, "egress", "pref", "1")
     found = re.search(r"Sent \d+ bytes (\d+) pkt", shown)
     return int(found[1]) if found else 0

@@ -39,7 +39,7 @@ def behind(router: Namespace) -> Iterator[Namespace]:
 
 @contextmanager
 def route_back(system: Namespace, router: str, router_6: str) -> Iterator[None]:
-    """How another end system gets there."""
+    """Route of another end system to it."""
     system.ip(f"route add {FAR} via {router}", f"route add {FAR_6} via {router_6}")
     try:
         yield

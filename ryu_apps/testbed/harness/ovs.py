@@ -27,7 +27,7 @@ class PrivateOvs:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the Open vSwitch tools have to find in their environment."""
+        """Environment of the Open vSwitch tools."""
         names = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")
         return dict.fromkeys(names, str(self.folder))
 

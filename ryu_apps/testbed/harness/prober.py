@@ -20,7 +20,13 @@ import socket
 import struct
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from types import FrameType
+
+#: Order of one flow; see ``probes.Prober``.
+Order = dict[str, Any]
 #: What a datagram begins with: who sent it, a sequence number, the monotonic time of sending.
 PROBE = struct.Struct("!4sQd")
 MAGIC = b"EVBp"
@@ -34,12 +40,14 @@ _PAUSE = 0.02
 class UdpFlow:
     """Datagrams at a fixed interval, one socket for both directions."""
 
-    def __init__(self, order):
+    def __init__(self, order: Order) -> None:
         self.id, self.interval = order["id"], order["interval"]
         self.peer = (order["peer"], order["peer_port"])
         self.due, self.sequence, self.unsent, self.leaked = time.monotonic(), 0, 0, 0
-        self.sent, self.heard, self.announced, self.failure = [], [], False, ""
-        self.mark = None
+        self.sent: list[float] = []
+        self.heard: list[tuple[int, float, float]] = []
+        self.announced, self.failure = False, ""
+        self.mark: float | None = None
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
@@ -49,7 +57,7 @@ class UdpFlow:
         else:
             self.socket.bind((order["local"], order["port"]))
 
-    def _use_group(self, order):
+    def _use_group(self, order: Order) -> None:
         """The VM's end listens to the group, the other one sends to it."""
         self.peer, self.silent = (order["group"], order["port"]), order["listen"]
         local = socket.inet_aton(order["local"])
@@ -61,10 +69,10 @@ class UdpFlow:
             self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, local)
             self.socket.bind((order["local"], order["port"]))
 
-    def fileno(self):
+    def fileno(self) -> int:
         return self.socket.fileno()
 
-    def send(self, now):
+    def send(self, now: float) -> None:
         self.due = now + self.interval if now - self.due > _PAUSE else self.due + self.interval
         if self.silent:
             return
@@ -75,7 +83,7 @@ class UdpFlow:
         except OSError:  # link down, no neighbour yet: the datagram was never under way
             self.unsent += 1
 
-    def receive(self):
+    def receive(self) -> None:
         while True:
             try:
                 data = self.socket.recv(64)
@@ -93,30 +101,32 @@ class UdpFlow:
                 announce(f"={self.id}")
             self.heard.append((sequence, sent, time.monotonic()))
 
-    def notes(self):
+    def notes(self) -> dict[str, Any]:
         return {"sent": self.sent, "heard": self.heard, "unsent": self.unsent, "leaked": self.leaked}
 
 
 class TcpFlow:
     """Numbered beats over one connection, both ways; the connection must outlive the move."""
 
-    def __init__(self, order):
+    def __init__(self, order: Order) -> None:
         self.id, self.interval = order["id"], order["interval"]
         self.due, self.sequence, self.failure, self.failed = time.monotonic(), 0, "", 0.0
-        self.heard, self.torn, self._rest, self.announced = [], 0, b"", False
-        self.mark = None  # a stream needs none: TCP repeats what is lost
+        self.heard: list[tuple[int, float]] = []
+        self.torn, self._rest, self.announced = 0, b"", False
+        self.mark: float | None = None  # a stream needs none: TCP repeats what is lost
         self.peer = (order["peer"], order["peer_port"])
-        self.listener, self.stream = None, None
+        self.listener: socket.socket | None = None
+        self.stream: socket.socket | None = None
         if order["listen"]:
             self.listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.listener.bind((order["local"], order["port"]))
             self.listener.listen(1)
 
-    def fileno(self):
+    def fileno(self) -> int:
         return (self.stream or self.listener or _NEVER).fileno()
 
-    def send(self, now):
+    def send(self, now: float) -> None:
         self.due = now + self.interval if now - self.due > _PAUSE else self.due + self.interval
         if self.stream is None:
             if self.listener is None and not self.failure:
@@ -131,7 +141,7 @@ class TcpFlow:
         except OSError as error:
             self._broken(error)
 
-    def receive(self):
+    def receive(self) -> None:
         if self.stream is None:
             if self.listener is not None:
                 self._adopt(self.listener.accept()[0])
@@ -149,10 +159,10 @@ class TcpFlow:
         announce_heard(self)
         self._take(data, time.monotonic())
 
-    def notes(self):
+    def notes(self) -> dict[str, Any]:
         return {"beats": self.heard, "torn": self.torn, "failure": self.failure, "failed": self.failed}
 
-    def _take(self, data, now):
+    def _take(self, data: bytes, now: float) -> None:
         data = self._rest + data
         whole = len(data) - len(data) % _BEAT.size
         self._rest = data[whole:]
@@ -161,7 +171,7 @@ class TcpFlow:
                 self.torn += 1
             self.heard.append((beat, now))
 
-    def _connect(self):
+    def _connect(self) -> None:
         stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         stream.settimeout(0.25)
         try:
@@ -171,12 +181,12 @@ class TcpFlow:
             stream.close()  # not yet; the next beat tries again
             self.due = time.monotonic() + 0.25
 
-    def _adopt(self, stream):
+    def _adopt(self, stream: socket.socket) -> None:
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream = stream
 
-    def _broken(self, error):
+    def _broken(self, error: OSError) -> None:
         if not self.heard and self.stream is not None:
             # Not begun yet: behind a proxy, one is accepted before the other end is there.
             self.stream.close()
@@ -192,12 +202,12 @@ class TcpFlow:
 _NEVER = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
 
-def announce(line):
+def announce(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-def announce_heard(flow):
+def announce_heard(flow: UdpFlow | TcpFlow) -> None:
     if not flow.announced:
         flow.announced = True
         announce(f"+{flow.id}")
@@ -207,13 +217,13 @@ class Stop(Exception):
     """SIGTERM."""
 
 
-def _stop(_number, _frame):
+def _stop(_number: int, _frame: FrameType | None) -> None:
     raise Stop
 
 
-def main(orders, path):
+def main(orders: list[Order], path: str) -> None:
     """Run the flows until told to stop, then write the notes."""
-    flows = [UdpFlow(order) if order["proto"] == "udp" else TcpFlow(order) for order in orders]
+    flows: list[UdpFlow | TcpFlow] = [UdpFlow(order) if order["proto"] == "udp" else TcpFlow(order) for order in orders]
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGUSR1, lambda _number, _frame: _mark(flows))
     signal.signal(signal.SIGUSR2, lambda _number, _frame: _hear_again(flows))
@@ -226,18 +236,18 @@ def main(orders, path):
         json.dump({flow.id: flow.notes() for flow in flows}, file)
 
 
-def _mark(flows):
+def _mark(flows: list[UdpFlow | TcpFlow]) -> None:
     now = time.monotonic()
     for flow in flows:
         flow.mark = now
 
 
-def _hear_again(flows):
+def _hear_again(flows: list[UdpFlow | TcpFlow]) -> None:
     for flow in flows:
         flow.announced = False
 
 
-def _turn(flows):
+def _turn(flows: list[UdpFlow | TcpFlow]) -> None:
     wait = min(flow.due for flow in flows) - time.monotonic()
     readable, _, _ = select.select(flows, [], [], max(0.0, wait))
     for flow in readable:

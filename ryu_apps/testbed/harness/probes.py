@@ -56,7 +56,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class UdpNotes:
-    """What one end of a UDP flow noted.
+    """Notes of one end of a UDP flow.
 
     Attributes:
         sent: times of sending; the index is the sequence number.
@@ -71,7 +71,7 @@ class UdpNotes:
 
 @dataclass(frozen=True, slots=True)
 class TcpNotes:
-    """What one end of a TCP flow noted.
+    """Notes of one end of a TCP flow.
 
     Attributes:
         beats: (number, time) of the other end's beats.
@@ -236,4 +236,4 @@ def judge(sender: UdpNotes, receiver: UdpNotes, begin: float, mark: float, finis
 
 def passed(notes: Iterable[UdpNotes]) -> int:
     """Datagrams that arrived at any of these ends."""
-    return sum(len(one.heard) for one in notes)
+    return sum(len(end.heard) for end in notes)

@@ -35,7 +35,7 @@ class SandboxError(TestbedError):
 
 
 def entered() -> bool:
-    """Is this process already inside a sandbox?"""
+    """Return True if this process is inside a sandbox already."""
     return _MARK in os.environ
 
 

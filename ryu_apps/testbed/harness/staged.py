@@ -26,7 +26,7 @@ _BROADCAST = b"\xff" * 6
 
 @dataclass(frozen=True, slots=True)
 class StagedTarget:
-    """Whom the injected datagrams are for: an end system and a port that policy allows; from port ``source``."""
+    """Destination of injected datagrams: an end system and a port that policy allows; from port ``source``."""
 
     mac: str
     ip: str
@@ -66,7 +66,7 @@ class StagedPort:
             self._injector.join()
 
     def sightings(self) -> list[Sighting]:
-        """What arrived here; whoever reads this knows since when that is allowed."""
+        """Return the frames that have arrived here; from Associate on they are allowed."""
         self._watcher.settle()
         return self._tap.matching(lambda sighting: not sighting.outgoing)
 
@@ -114,7 +114,7 @@ def _octets(mac: str) -> bytes:
 
 
 def _checksum(header: bytes) -> int:
-    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    total: int = sum(struct.unpack(f"!{len(header) // 2}H", header))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF

@@ -23,7 +23,7 @@ from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
 
 
 class VdptoolMode(Enum):
-    """What a station can ask for; the values are vdptool's words."""
+    """Requests of a station; the values are vdptool's words."""
 
     PREASSOCIATE = "preassoc"
     PREASSOCIATE_RR = "preassoc-rr"
@@ -78,7 +78,7 @@ def numbered(number: int, type_id: int, version: int, vid: int) -> VdptoolVsi:
 
 @dataclass(frozen=True, slots=True)
 class VdptoolAnswer:
-    """What became of a request.
+    """Result of a request.
 
     Attributes:
         granted: the bridge said yes to exactly what was asked.
@@ -91,9 +91,14 @@ class VdptoolAnswer:
     asked: float
     answered: float
 
+    @property
+    def milliseconds(self) -> float:
+        """Time from the request to the answer."""
+        return 1000.0 * (self.answered - self.asked)
+
 
 class HypervisorStation(Protocol):
-    """What a hypervisor needs of its station, whoever implements it; ``interface`` is the uplink."""
+    """Interface of a hypervisor's station; ``interface`` is the uplink."""
 
     namespace: Namespace
     interface: str
@@ -198,7 +203,7 @@ class LldpadStation:
         return VdptoolAnswer(not reason, reason, asked, answered)
 
     def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool:
-        """Does lldpad itself believe that the VSI is in this mode?"""
+        """Return True if lldpad lists the VSI in this mode."""
         text = self._vdptool("-t", "-V", mode.value, "-c", f"mode={mode.value}", "-c", f"uuid={vsi.uuid}")
         return vsi.uuid in text
 
@@ -220,7 +225,7 @@ class LldpadStation:
 
 
 def read_answer(text: str, mode: VdptoolMode, uuid: str) -> str:
-    """Why vdptool's output is not a success of this request; empty when it is one."""
+    """Return the reason why vdptool's output is no success of this request; empty for a success."""
     fields = dict(line.strip().split(" = ", 1) for line in text.splitlines() if " = " in line)
     for line in text.splitlines():
         if "Error returned by Bridge:" in line or "Internal Error" in line or line.startswith("FAILED"):

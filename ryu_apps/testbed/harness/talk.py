@@ -70,7 +70,7 @@ class Talk:
         self.seen_as = seen, int(seen_port)
 
     def echoes(self) -> bool:
-        """Does the other end say again what it hears?
+        """Return True if the other end echoes what it receives.
 
         Raises:
             OSError: reset, or no answer in time.
@@ -80,7 +80,7 @@ class Talk:
         return self._line() == said
 
     def says_again(self, octets: int) -> bool:
-        """Does the other end say so much again, whatever segments that takes?
+        """Return True if the other end echoes so many octets, in any number of segments.
 
         Raises:
             OSError: reset, or no answer in time.
@@ -143,7 +143,7 @@ class Visits:
             thread.join(2 * PATIENCE)
 
     def since(self, moment: float) -> int:
-        """How many went well that began after a moment."""
+        """Number of successful conversations that began after an instant."""
         return sum(began > moment for began, _, _ in list(self.done))
 
     def _visit(self) -> None:

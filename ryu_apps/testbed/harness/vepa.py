@@ -48,7 +48,7 @@ class VepaEdge:
     def attach(self, port: str, mac: str) -> None:
         """Connect a port, an interface that is in the namespace already; see :meth:`raise_port`."""
         with self._turn:
-            slot = next(one for one in range(90) if one not in self._slots.values())
+            slot = next(number for number in range(90) if number not in self._slots.values())
             self._ports[port], self._slots[port] = mac, slot
             self.namespace.tc(
                 f"qdisc add dev {port} clsact",

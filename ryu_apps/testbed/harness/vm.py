@@ -23,7 +23,7 @@ def no_checksum_offload(namespace: Namespace, interface: str) -> None:
 
 
 class Process(Protocol):
-    """What runs in a guest."""
+    """Process that runs in a guest."""
 
     def signal(self, number: int) -> None: ...
 

@@ -1,1 +1,7 @@
-"""Ladder diagrams of migrations, made from what really happened; pure functions."""
+"""Ladder diagrams of migrations, drawn from what has been recorded.
+
+``timeline`` makes steps of the controller's events; ``model`` is the diagram; ``text``, ``mermaid`` and ``svg`` render
+it.
+
+Pure functions: no cluster, no file, no clock.  May use the standard library and nothing of the testbed.
+"""

@@ -1,4 +1,4 @@
-"""What a ladder diagram shows: lanes, and steps in the order of time.
+"""Content of a ladder diagram: lanes, and steps in the order of time.
 
 Knows no renderer and no scenario; ``timeline`` makes one from events, ``text``, ``mermaid`` and ``svg`` draw it.
 """
@@ -10,7 +10,7 @@ from enum import Enum
 
 
 class Lane(Enum):
-    """Who takes part; the order is that of the diagram, the value its heading."""
+    """Participants, in the order of the diagram; the values are the headings."""
 
     VCM = "VCM"
     SOURCE = "source hypervisor"

@@ -32,7 +32,8 @@ _HARD, _KEEP = 0x10, 0x20
 
 
 def _request(detail: Mapping[str, Any]) -> str:
-    return _MODES.get(detail["mode"], detail["mode"])
+    mode: str = detail["mode"]
+    return _MODES.get(mode, mode)
 
 
 def _response(detail: Mapping[str, Any]) -> str:

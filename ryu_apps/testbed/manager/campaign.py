@@ -38,7 +38,7 @@ STATIONS = {"emulated": True, "lldpad": False}
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done, and how.
+    """A goal and the options of pursuing it.
 
     Attributes:
         parallel: most moves at a time.
@@ -179,7 +179,7 @@ class Campaign:
         )
 
     def tables(self) -> dict[str, list[str]]:
-        """What every switch holds."""
+        """Return the rules of every switch."""
         return {switch.name: dump_rules(switch.name) for switch in self._cluster.fabric.switches.values()}
 
     # --- the goal ---
@@ -191,7 +191,7 @@ class Campaign:
         if self._plan.goal.kind is GoalKind.PROTECT:
             self._tell(f"reservations are kept for {self._task.keep:g} s")
             manager.run(until=time.monotonic() + self._task.keep)
-            self._kept = {one.vm: one.node for one in manager.orchestrator.moves if one.state is MoveState.RESERVED}
+            self._kept = {move.vm: move.node for move in manager.orchestrator.moves if move.state is MoveState.RESERVED}
         if goal.kind is GoalKind.FAIL_OVER:
             for node in affected(self._loaded.inventory, goal):
                 manager.lose(node)
@@ -201,21 +201,21 @@ class Campaign:
 
     def _before_step(self, do: Do) -> None:
         orchestrator, undo_after = self.manager.orchestrator, self._task.undo_after
-        done = sum(one.state is MoveState.DONE for one in orchestrator.moves)
+        done = sum(move.state is MoveState.DONE for move in orchestrator.moves)
         if undo_after is not None and done >= undo_after and do.step is MoveStep.COPY and not orchestrator.halted:
             self.manager.post(HaltGoal(undo=True))
         self._meanwhile(self.manager, do)
 
     def _unmet(self) -> Iterator[str]:
-        for one in self._plan.moves:
-            newest = self.manager.orchestrator.newest(one.vm)
+        for planned in self._plan.moves:
+            newest = self.manager.orchestrator.newest(planned.vm)
             assert newest is not None
-            words = self._short_of(one.vm)
+            words = self._short_of(planned.vm)
             if words:
-                yield f"{one.vm} {words}: {newest.log[-1].text if newest.log else newest.state.value}"
+                yield f"{planned.vm} {words}: {newest.log[-1].text if newest.log else newest.state.value}"
 
     def _short_of(self, vm: str) -> str:
-        """What the goal wants of a VM and is not so; empty if all is well."""
+        """Return what a VM lacks of the goal, in words; empty if nothing."""
         place, home = self._place(vm), self._loaded.inventory.vms[vm].at
         if place is None:
             return "runs nowhere"
@@ -227,7 +227,7 @@ class Campaign:
         return f"is still at {place}" if place == home else ""
 
     def _place(self, vm: str) -> str | None:
-        """Where it runs; None: nowhere."""
+        """Return the node that a VM runs at; None: nowhere."""
         newest = self.manager.orchestrator.newest(vm)
         if newest is None:
             return self._loaded.inventory.vms[vm].at
@@ -244,7 +244,7 @@ class Campaign:
         port, mac = self._cluster.hypervisors[place].port, self._guests.all[vm].mac
 
         def count() -> int:
-            dumps = {dpid: read_dump(dump_rules(one.name)) for dpid, one in self._cluster.fabric.switches.items()}
+            dumps = {dpid: read_dump(dump_rules(switch.name)) for dpid, switch in self._cluster.fabric.switches.items()}
             owner = owner_at(dumps[port.dpid], port.port_no, mac)
             if owner is None:
                 return _NO_GATE
@@ -288,16 +288,16 @@ class Campaign:
         if newest is None:
             lost = lost_at_rest(self._guests.ends(name), begun, settled)
             return VmReport(name, source, None, source, "stayed", lost=lost)
-        mine = [one for one in self.manager.orchestrator.moves if one.vm == name]
+        mine = [move for move in self.manager.orchestrator.moves if move.vm == name]
         return VmReport(
             name,
             source,
-            next((one.target for one in self._plan.moves if one.vm == name), None),
+            next((planned.target for planned in self._plan.moves if planned.vm == name), None),
             self._place(name),
             newest.state.value,
             "" if newest.state is MoveState.DONE else newest.log[-1].text,
-            {node: reason for one in mine for node, reason in one.tried.items()},
-            tuple((note.t - begun, note.node, note.text) for one in mine for note in one.log),
+            {node: reason for move in mine for node, reason in move.tried.items()},
+            tuple((note.t - begun, note.node, note.text) for move in mine for note in move.log),
         )
 
 

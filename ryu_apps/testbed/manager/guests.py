@@ -51,12 +51,12 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
         raise MismatchError("\n".join(f"cluster.{name}: {reason}" for name, reason in wrong.items()))
     parameters = {**({"n": spec.n} if spec.n is not None else {}), **spec.parameters}
     try:
-        site = site_of(spec.topology, parameters, {name: str(one) for name, one in spec.hosts.items()}, place)
+        site = site_of(spec.topology, parameters, {name: str(address) for name, address in spec.hosts.items()}, place)
     except SiteError as error:
         raise MismatchError("\n".join(map(str, (error, *error.diagnostics)))) from None
     config = config_of(site, policies_of(site, spec.policies, place), spec.max_rules)
     _compare(loaded, config.fabric)
-    client = next((one for one in site.hosts if one.name == CLIENT), None)
+    client = next((host for host in site.hosts if host.name == CLIENT), None)
     if client is None or not client.ip:
         raise MismatchError(f"an end system {CLIENT!r} with an address is needed, whom every VM talks to")
     return Cluster(config.fabric, site.hosts, folder, dump_config(config), station=station)
@@ -113,7 +113,7 @@ class TestVms:
         self.client_notes: dict[str, Notes] = {}
         for number, (name, vm) in enumerate(loaded.inventory.vms.items()):
             face = vm.interface
-            ip = next((one for one in face.addresses if ":" not in one), None)
+            ip = next((address for address in face.addresses if ":" not in address), None)
             if ip is None:
                 raise MismatchError(f"{name} has no IPv4 address, which its traffic needs")
             vsi = VdptoolVsi(face.vsi, face.type_id, face.version, (f"{face.vlan}-{face.mac}",), ip)
@@ -156,14 +156,14 @@ class TestVms:
                 prober.wait_heard_again(names)
 
     def start_prober(self, guest: TestVm) -> None:
-        """What runs in a VM, from the beginning."""
+        """Start the probes in a VM, with new notes."""
         vm = self.cluster.vms[guest.name]
         guest.prober = Prober(guest.name, vm.namespace, vm.ip, self.cluster.folder)
         guest.prober.start(guest.flows, self._addresses())
         vm.prober = guest.prober
 
     def target(self, name: str) -> StagedTarget | None:
-        """Whom to send to from where a VM is staged, so that a gate that is not closed is found out."""
+        """Destination of frames that are injected where a VM is staged; they arrive if its gate is not closed."""
         client = self.cluster.hosts[CLIENT]
         for flow in self.all[name].flows:
             if flow.proto == "udp" and flow.passes:
@@ -184,7 +184,7 @@ class TestVms:
         for tap in self._rarps:
             self.cluster.watcher.dismiss(tap)
         self.cluster.watcher.settle()
-        return [one for tap in self._rarps for one in tap.sightings]
+        return [sighting for tap in self._rarps for sighting in tap.sightings]
 
     def ends(self, name: str) -> list[FlowEnds]:
         """Notes of both ends of a VM's flows, once the traffic has been stopped."""
@@ -222,7 +222,7 @@ class TestVms:
 
 
 def _flows(name: str, traffic: Traffic, port: int, interval: float) -> list[Flow]:
-    """What a VM sends and gets; the client's ports are its own for each flow of UDP."""
+    """Flows of a VM; each UDP flow has a port of its own at the client."""
     flows = []
     if traffic.udp is not None:
         flows.append(Flow(f"{name}-udp", "udp", CLIENT, name, traffic.udp, interval, True, host_port=port))

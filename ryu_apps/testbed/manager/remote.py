@@ -69,7 +69,7 @@ class RemoteOrchestrator:
 
     def newest(self, vm: str) -> RemoteMove | None:
         """The newest move of a VM."""
-        return next((one for one in reversed(self.moves) if one.vm == vm), None)
+        return next((move for move in reversed(self.moves) if move.vm == vm), None)
 
     def feed(self, event: OrchestratorEvent, now: float) -> list[Do]:
         """Tell the manager, and say what it wants done that it has not wanted before; ``now`` is its own business."""
@@ -97,9 +97,11 @@ class RemoteOrchestrator:
         return self._taken(found)
 
     def _taken(self, found: dict[str, Any]) -> list[Do]:
-        self.moves = [_move(one) for one in found["moves"]]
+        self.moves = [_move(move) for move in found["moves"]]
         self.settled, self.halted = found["settled"], found["halted"]
-        wanted = {one["id"]: Do(one["vm"], MoveStep(one["step"]), one["node"], one["source"]) for one in found["steps"]}
+        wanted = {
+            step["id"]: Do(step["vm"], MoveStep(step["step"]), step["node"], step["source"]) for step in found["steps"]
+        }
         new = [do for number, do in wanted.items() if number not in self._open]
         self._open = wanted
         return new
@@ -112,6 +114,10 @@ class RemoteOrchestrator:
         return found
 
 
+def _step(told: dict[str, Any]) -> Do:
+    return Do(told["vm"], MoveStep(told["step"]), told["node"], told["source"])
+
+
 def _move(told: dict[str, Any]) -> RemoteMove:
     return RemoteMove(
         told["vm"],
@@ -122,5 +128,5 @@ def _move(told: dict[str, Any]) -> RemoteMove:
         told["kept"],
         told["home"],
         told["tried"],
-        [Note(one["t"], one["node"], one["text"]) for one in told["story"]],
+        [Note(note["t"], note["node"], note["text"]) for note in told["story"]],
     )

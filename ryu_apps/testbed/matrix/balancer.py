@@ -23,7 +23,10 @@ BALANCER = LoadBalancer(
     (ip_address(VIRTUAL),),
     TransportProtocol.TCP,
     PORT,
-    tuple(Backend(one.name, one.mac, (ip_address(one.ip.partition("/")[0]),), PORT) for one in two_switch.END_SYSTEMS),
+    tuple(
+        Backend(system.name, system.mac, (ip_address(system.ip.partition("/")[0]),), PORT)
+        for system in two_switch.END_SYSTEMS
+    ),
 )
 _BORN_SHARE = 10
 #: Seconds.  A thousand words at once are more than a switch takes, and what is lost TCP says again after 1, 3 and 7 s.
@@ -41,12 +44,12 @@ class BalancerWorkload:
         """All go to the client host."""
         self._stage, self._live, self._resources = stage, live, ExitStack()
         self._first, self._second = (
-            self._resources.enter_context(CrowdEnd(one.namespace, one.ip)) for one in (stage.client, stage.nms)
+            self._resources.enter_context(CrowdEnd(host.namespace, host.ip)) for host in (stage.client, stage.nms)
         )
         self._vm = self._resources.enter_context(CrowdEnd(stage.vm.namespace, stage.vm.ip))
         stage.vm.prober = self._vm
-        for one in (self._first, self._second):
-            one.tell("listen", PORT)
+        for end in (self._first, self._second):
+            end.tell("listen", PORT)
         self._rotate("client", "nms")
         self._open(live)
         if live and (silent := silent_after(self._vm, self._first, limit=_PATIENCE)):
@@ -60,7 +63,7 @@ class BalancerWorkload:
         self._rotate("nms", "client")
 
     def judge(self) -> WorkloadVerdict:
-        """Does the VM's word arrive at the host that it had?  Does a new one go to the other; and to no other port?"""
+        """Check that old connections keep their host, new ones reach the other host, and other ports none."""
         broken = silent_after(self._vm, self._first, _PATIENCE) if self._live else 0
         self._open(1)
         self._vm.tell("beat")

@@ -29,7 +29,7 @@ class StatisticsWorkload(FirewallWorkload):
         self._thread.start()
 
     def judge(self) -> WorkloadVerdict:
-        """What the last word over each connection adds has to be counted as well."""
+        """Check that the last message over each connection is counted, too."""
         before = self._read()
         verdict = super().judge()
         after = self._read()

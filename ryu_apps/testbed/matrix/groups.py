@@ -58,14 +58,14 @@ class JoinWorkload:
         missing = self._missing()
         tap.drain()
         packed = STRANGER.packed
-        strangers = len(tap.matching(lambda one: not one.outgoing and one.data[30:34] == packed))
+        strangers = len(tap.matching(lambda sighting: not sighting.outgoing and sighting.data[30:34] == packed))
         tap.socket.close()
         return WorkloadVerdict(self._joined, len(missing), strangers)
 
     def end(self) -> None:
         """Leave all."""
-        for one in self._sockets:
-            one.close()
+        for member in self._sockets:
+            member.close()
         self._resources.close()
 
     def _join(self, count: int) -> None:
@@ -96,8 +96,8 @@ class JoinWorkload:
             for number in missing:
                 self._sender.sendto(_NUMBER.pack(number), (str(FIRST + number), PORT))
             time.sleep(0.05)
-            for one in self._sockets:
-                missing -= set(self._heard(one))
+            for member in self._sockets:
+                missing -= set(self._heard(member))
             if not missing or time.monotonic() > deadline:
                 return missing
 
@@ -112,7 +112,7 @@ class JoinWorkload:
 
 
 class FilterWorkload(JoinWorkload):
-    """What the filter does not allow is not received, joined or not."""
+    """Check that a group that the filter denies is not received, joined or not."""
 
     service = "IGMP filter"
     section = JoinWorkload.section.replace("max_groups", "filter: [239.1.0.0/16], max_groups")

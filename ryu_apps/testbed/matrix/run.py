@@ -15,7 +15,8 @@ from ryu_apps.testbed.harness.haproxy import Haproxy
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
-from ryu_apps.testbed.matrix.workload import Workload, WorkloadStage
+from ryu_apps.testbed.matrix.workload import Workload, WorkloadStage, WorkloadVerdict
+from ryu_apps.testbed.measurement.timeline import bridge_figures
 from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepCallbacks
@@ -51,15 +52,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one move came to.  Times in milliseconds; None where nothing was done.
+    """Figures of one move.  Times in milliseconds; None where nothing was done.
 
     Attributes:
         service, ladder, trigger, live: which move; ``live`` connections before it.
-        stage_ms, rules: Pre-Associate with Resource Reservation to its answer, and the rules that were new.
-        carried: rules of state staged along with them.
-        early: rules of state that went at the source's trigger.
-        associate_ms: Associate to its answer.
-        fixed_up, fix_up_ms: rules of state that only Associate brought; from Associate until all state is in force.
+        stage_ms to fix_up_ms: see ``measurement.timeline.BridgeFigures``.
         survived, broken: of what was live, and of what came between staging and Associate.
         trespassed: what policy should have stopped and did not.
     """
@@ -164,39 +161,21 @@ class Matrix:
         def finished() -> list[dict[str, Any]] | None:
             events = self._cluster.controller.get(f"/evb/events?since={begun}")
             mine = [event for event in events if event["vsi"] == vsi.uuid]
-            return mine if any(one["kind"] == "vsi.gone" and one["port"] == port for one in mine) else None
+            return mine if any(event["kind"] == "vsi.gone" and event["port"] == port for event in mine) else None
 
         return wait_until(finished, "end of the move", pause=0.05)
 
 
-def cell(case: Case, events: list[dict[str, Any]], destination: str, verdict: Any) -> Cell:
-    """The figures of one move from its timeline."""
-    here = [event for event in events if event["port"] == destination]
-
-    def first(kind: str, mode: str | None = None) -> dict[str, Any]:
-        return next(one for one in here if one["kind"] == kind and mode in (None, one["detail"].get("mode")))
-
-    staging, associating = first("vdp.request", "PREASSOCIATE_RR"), first("vdp.request", "ASSOCIATE")
-    fix_ups = [one for one in here if one["kind"] == "state.fixed_up"]
-    late = [one for one in fix_ups if one["t"] >= associating["t"]]
-    carried = [one["detail"]["rules"] for one in here if one["kind"] == "state.carried"]
+def cell(case: Case, events: list[dict[str, Any]], destination: str, verdict: WorkloadVerdict) -> Cell:
+    """Compute the figures of one move from its timeline and the verdict of its workload."""
+    found = bridge_figures(events, destination)
     return Cell(
         service=case.workload.service,
         ladder=case.ladder.value,
         trigger=case.trigger,
         live=case.live,
-        stage_ms=_ms(staging, first("vdp.response", "PREASSOCIATE_RR")),
-        rules=first("flow.staged")["detail"]["rules"],
-        carried=sum(carried),
-        early=sum(one["detail"]["rules"] for one in fix_ups if one not in late),
-        associate_ms=_ms(associating, first("vdp.response", "ASSOCIATE")),
-        fixed_up=sum(one["detail"]["rules"] for one in late),
-        fix_up_ms=_ms(associating, late[-1]) if late else None,
+        **asdict(found),
         survived=verdict.live - verdict.broken,
         broken=verdict.broken,
         trespassed=verdict.trespassed,
     )
-
-
-def _ms(begin: dict[str, Any], end: dict[str, Any]) -> float:
-    return float(end["t"] - begin["t"]) * 1000.0

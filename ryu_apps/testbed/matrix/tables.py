@@ -76,7 +76,7 @@ def _configured(cell: Cell) -> tuple[str, ...]:
 
 
 def triggers(cells: Sequence[Cell]) -> MatrixTable:
-    """What the source's trigger did ahead of the Associate, and what was left for the destination's."""
+    """Work of the source's trigger ahead of the Associate, and the rest that was left for the destination's."""
     head = ("service", "live", "ladder", "source trigger: paper", "found", "destination trigger: paper", "found")
     dual = [cell for cell in cells if cell.trigger == "dual"]
     rows = [row for ladder in LIVE_LADDERS for row in _triggered(dual, ladder)]
@@ -85,7 +85,7 @@ def triggers(cells: Sequence[Cell]) -> MatrixTable:
 
 def _triggered(cells: Iterable[Cell], ladder: Ladder) -> list[tuple[str, ...]]:
     found: list[tuple[str, ...]] = []
-    for cell in _largest([one for one in cells if one.ladder == ladder.value], trigger="dual"):
+    for cell in _largest([cell for cell in cells if cell.ladder == ladder.value], trigger="dual"):
         source, destination = _TRIGGER.get(cell.service, (NOTHING, NOTHING))
         early = f"{cell.early} of state" if cell.early else "nothing to do"
         late = f"gate in {_ms(cell.associate_ms)}" + (f", {cell.fixed_up} of state" if cell.fixed_up else "")
@@ -105,8 +105,8 @@ def single_or_dual(cells: Sequence[Cell]) -> MatrixTable:
             service,
             str(live),
             ladder,
-            *(_middle(found[trigger], lambda one: one.associate_ms) for trigger in TRIGGERS),
-            *(_middle(found[trigger], lambda one: one.fix_up_ms) for trigger in TRIGGERS),
+            *(_middle(found[trigger], lambda cell: cell.associate_ms) for trigger in TRIGGERS),
+            *(_middle(found[trigger], lambda cell: cell.fix_up_ms) for trigger in TRIGGERS),
             _verdict(found),
         )
         for (service, live, ladder), found in groups.items()
@@ -115,12 +115,12 @@ def single_or_dual(cells: Sequence[Cell]) -> MatrixTable:
 
 
 def _verdict(found: dict[str, list[Cell]]) -> str:
-    left = {trigger: sum(one.fixed_up for one in cells) for trigger, cells in found.items()}
-    if not any(left.values()) and not any(one.early for cells in found.values() for one in cells):
+    left = {trigger: sum(cell.fixed_up for cell in cells) for trigger, cells in found.items()}
+    if not any(left.values()) and not any(cell.early for cells in found.values() for cell in cells):
         return "equal: nothing to fix up"
     if left["dual"] < left["single"]:
         return f"dual leaves {left['dual']} of {left['single']} to Associate"
-    single, dual = (_median(found[trigger], lambda one: one.fix_up_ms) for trigger in TRIGGERS)
+    single, dual = (_median(found[trigger], lambda cell: cell.fix_up_ms) for trigger in TRIGGERS)
     if single is not None and dual is not None and dual < _MUCH_EARLIER * single:
         return f"dual is through {_ms(single - dual)} earlier"
     return "equal"

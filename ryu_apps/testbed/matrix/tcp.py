@@ -42,7 +42,7 @@ class FirewallWorkload:
         self._open(born)
 
     def judge(self) -> WorkloadVerdict:
-        """Does the client's word arrive over each connection; and is a stray segment beside each one stopped?"""
+        """Check that each connection carries a message of the client, and that stray segments are dropped."""
         broken = silent_after(self._client, self._server) if self._live else 0
         return WorkloadVerdict(self._live, broken, self._trespasses())
 

@@ -1,4 +1,4 @@
-"""What a service has to do while its VM moves, and whether it did."""
+"""Workloads of services while their VM moves, and the verdict on them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ryu_apps.testbed.harness.vm import NamespaceVm
 
 @dataclass(frozen=True, slots=True)
 class WorkloadStage:
-    """Where a workload plays: a cluster, the VM that moves, and what is there besides.
+    """Surroundings of a workload: a cluster, the VM that moves, end systems and proxies.
 
     Attributes:
         vm, vsi: what moves.
@@ -37,7 +37,7 @@ class WorkloadStage:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadVerdict:
-    """What became of a workload.
+    """Result of a workload.
 
     Attributes:
         live: connections, memberships or the like that were to survive.
@@ -67,7 +67,7 @@ class Workload(Protocol):
         """Set up so many connections at the source."""
 
     def more(self) -> None:
-        """What comes between staging and Associate."""
+        """Add what comes between staging and Associate."""
 
     def judge(self) -> WorkloadVerdict:
         """After the move: what still works, and what should not and does."""

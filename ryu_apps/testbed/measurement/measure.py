@@ -165,8 +165,8 @@ def _of_move(seen: Seen) -> Figures:
     staging = exchange(messages, VdpMode.PREASSOCIATE_RR, seen.vsi, marks.begun)
     associating = exchange(messages, VdpMode.ASSOCIATE, seen.vsi, marks.associating) if marks.associating else None
     mark = associating.request.t if associating else None
-    to_vm = [_window(seen, one.host, one.vm, mark) for one in _open_udp(seen.ends)]
-    from_vm = [_window(seen, one.vm, one.host, mark) for one in _open_udp(seen.ends)]
+    to_vm = [_window(seen, pair.host, pair.vm, mark) for pair in _open_udp(seen.ends)]
+    from_vm = [_window(seen, pair.vm, pair.host, mark) for pair in _open_udp(seen.ends)]
     completed = evidence.outcome is MoveOutcome.COMPLETED
     return Figures(
         vm=seen.vm,
@@ -191,9 +191,9 @@ def _of_move(seen: Seen) -> Figures:
         injected=evidence.injected,
         leaked_from_staged=_leaked(seen),
         leaked_to_staged=len(evidence.at_staged_port),
-        wrongly_passed=sum(_arrived(one, marks.begun, seen.settled) for one in _udp(seen.ends, passes=False)),
-        wrongly_blocked=sum(_lost_at_rest(seen, one) for one in _open_udp(seen.ends)),
-        blocked=sum(_attempts(one, marks.begun, seen.settled) for one in _udp(seen.ends, passes=False)),
+        wrongly_passed=sum(_arrived(pair, marks.begun, seen.settled) for pair in _udp(seen.ends, passes=False)),
+        wrongly_blocked=sum(_lost_at_rest(seen, pair) for pair in _open_udp(seen.ends)),
+        blocked=sum(_attempts(pair, marks.begun, seen.settled) for pair in _udp(seen.ends, passes=False)),
         rules_left=seen.rules_left,
         streams_broken=tuple(_broken(seen)),
     )
@@ -207,9 +207,9 @@ class _Pair:
 
 def _udp(ends: Iterable[FlowEnds], passes: bool) -> list[_Pair]:
     return [
-        _Pair(one.host, one.vm)
-        for one in ends
-        if isinstance(one.host, UdpNotes) and isinstance(one.vm, UdpNotes) and one.flow.passes is passes
+        _Pair(end.host, end.vm)
+        for end in ends
+        if isinstance(end.host, UdpNotes) and isinstance(end.vm, UdpNotes) and end.flow.passes is passes
     ]
 
 
@@ -255,7 +255,7 @@ def _refusal(messages: Iterable[VdpMessage], vsi: str, since: float) -> int | No
 
 
 def _leaked(seen: Seen) -> int:
-    datagrams = sum(notes.leaked for one in seen.ends for notes in (one.host, one.vm) if isinstance(notes, UdpNotes))
+    datagrams = sum(notes.leaked for end in seen.ends for notes in (end.host, end.vm) if isinstance(notes, UdpNotes))
     return datagrams + len(seen.announced)
 
 
@@ -274,16 +274,16 @@ def _broken(seen: Seen) -> Iterable[str]:
     One that goes on has been heard since the VM runs again; after a gap TCP takes its time, so when does not count.
     """
     alive_since = seen.evidence.marks.resumed or seen.evidence.marks.begun
-    for one in seen.ends:
-        if not isinstance(one.host, TcpNotes) or not isinstance(one.vm, TcpNotes):
+    for flow_ends in seen.ends:
+        if not isinstance(flow_ends.host, TcpNotes) or not isinstance(flow_ends.vm, TcpNotes):
             continue
-        for name, notes in ((one.flow.host, one.host), (one.flow.vm, one.vm)):
+        for name, notes in ((flow_ends.flow.host, flow_ends.host), (flow_ends.flow.vm, flow_ends.vm)):
             if notes.failure and notes.failed <= seen.settled:
-                yield f"{one.flow.name} at {name}: {notes.failure}"
+                yield f"{flow_ends.flow.name} at {name}: {notes.failure}"
             elif notes.torn:
-                yield f"{one.flow.name} at {name}: {notes.torn} beats out of order"
+                yield f"{flow_ends.flow.name} at {name}: {notes.torn} beats out of order"
             elif not any(alive_since <= t <= seen.settled for _, t in notes.beats):
-                yield f"{one.flow.name} at {name}: not heard again"
+                yield f"{flow_ends.flow.name} at {name}: not heard again"
 
 
 def _silences(seen: Seen) -> Iterator[float | None]:
@@ -291,10 +291,11 @@ def _silences(seen: Seen) -> Iterator[float | None]:
     milliseconds, retransmission included.
     """
     begin = seen.evidence.marks.begun - LEAD
-    streams = [(one.vm, one.host) for one in seen.ends]
+    streams = [(flow_ends.vm, flow_ends.host) for flow_ends in seen.ends]
     for ends in zip(*streams, strict=True):
-        times = [[t for _, t in one.beats if begin <= t <= seen.settled] for one in ends if isinstance(one, TcpNotes)]
-        gaps = [later - earlier for one in times for earlier, later in pairwise(one)]
+        beats = [end.beats for end in ends if isinstance(end, TcpNotes)]
+        times = [[t for _, t in numbered if begin <= t <= seen.settled] for numbered in beats]
+        gaps = [later - earlier for instants in times for earlier, later in pairwise(instants)]
         yield 1000.0 * max(gaps) if gaps else None
 
 
@@ -307,9 +308,9 @@ def _of_restart(seen: Seen) -> Figures:
     evidence, marks = seen.evidence, seen.evidence.marks
     died = marks.suspended
     ends = [
-        FlowEnds(one.flow, _since(one.host, died), _since(one.vm, died)) for one in seen.ends if one.flow.proto == "udp"
+        FlowEnds(end.flow, _since(end.host, died), _since(end.vm, died)) for end in seen.ends if end.flow.proto == "udp"
     ]
-    spoken = [one.vm.sent[0] for one in ends if isinstance(one.vm, UdpNotes) and one.vm.sent]
+    spoken = [end.vm.sent[0] for end in ends if isinstance(end.vm, UdpNotes) and end.vm.sent]
     resumed = max([marks.resumed, *spoken]) if marks.resumed else 0.0
     since = replace(seen, evidence=replace(evidence, marks=replace(marks, begun=died, resumed=resumed)), ends=ends)
     staging = exchange(vdp_messages(seen.uplink), VdpMode.PREASSOCIATE_RR, seen.vsi, marks.begun)
@@ -319,15 +320,15 @@ def _of_restart(seen: Seen) -> Figures:
 def _since(notes: Notes, died: float) -> Notes:
     if not isinstance(notes, UdpNotes):
         return notes
-    later = tuple(one for one in notes.heard if one[2] >= died)
+    later = tuple(arrival for arrival in notes.heard if arrival[2] >= died)
     return replace(notes, heard=((-1, died, died), *later) if later else ())
 
 
 def lost_at_rest(ends: Iterable[FlowEnds], begin: float, finish: float) -> int:
     """Datagrams of a VM that stayed, lost although policy lets them through."""
     lost = 0
-    for one in ends:
-        if one.flow.passes and isinstance(one.host, UdpNotes) and isinstance(one.vm, UdpNotes):
-            ways = ((one.host, one.vm), (one.vm, one.host))
+    for end in ends:
+        if end.flow.passes and isinstance(end.host, UdpNotes) and isinstance(end.vm, UdpNotes):
+            ways = ((end.host, end.vm), (end.vm, end.host))
             lost += sum(judge(*way, begin, begin, finish).lost for way in ways)
     return lost

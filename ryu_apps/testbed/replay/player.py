@@ -197,7 +197,7 @@ class Replay:
         return None
 
     def _services(self, vm: str) -> tuple[dict[str, Any], ...]:
-        """What each service had to do in the newest migration of a VM."""
+        """Return the work of each service in the newest migration of a VM."""
         *_, newest = self._cluster.controller.get(f"/evb/migrations?vsi={self.scenario.vsis[vm].uuid}")
         return tuple(newest["services"])
 

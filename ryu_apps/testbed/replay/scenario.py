@@ -60,7 +60,7 @@ Ip = Annotated[str, AfterValidator(_ip)]
 
 
 class ClusterSpec(Strict):
-    """Which topology, and what the controller is told differently from its defaults.
+    """Topology, and settings of the controller that differ from its defaults.
 
     Attributes:
         topology: a module of topologies/, or a Python or YAML file relative to the scenario.
@@ -203,7 +203,7 @@ Stray = tuple[tuple[Any, ...], str]
 
 
 def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
-    """What names nothing or means nothing, whatever the cluster is."""
+    """Names and attributes that are wrong in every cluster."""
     cluster = parsed.cluster
     for name in cluster.parameters:
         if name in ("n", "proxies"):
@@ -221,7 +221,7 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
 
 
 def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
-    """What is not in the cluster."""
+    """Names that are not in this cluster."""
     places: list[Stray] = [(("vms", name, "at"), vm.at) for name, vm in parsed.vms.items()]
     places += [(("migrations", number, "to"), move.to) for number, move in enumerate(parsed.migrations)]
     for place, hypervisor in places:

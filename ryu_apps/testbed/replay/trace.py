@@ -55,7 +55,7 @@ class MoveResult:
 
 @dataclass(slots=True)
 class DayReport:
-    """What became of a trace.
+    """Report of a trace.
 
     Attributes:
         entries: what -> how many.
@@ -86,9 +86,9 @@ class DayReport:
         return not (self.refused or self.misplaced or self.staged_left or self.rules_left)
 
     def by_how(self) -> Iterator[tuple[str, list[MoveResult]]]:
-        """What was done, sorted out."""
+        """Results by the reason of the VSI's arrival."""
         for how in (_STARTS, _MOVES, _RESTARTS):
-            yield how, [one for one in self.done if one.how == how]
+            yield how, [result for result in self.done if result.how == how]
 
     def as_json(self) -> dict[str, Any]:
         """The content of ``report.json``."""
@@ -187,12 +187,12 @@ class Player:
             waits = self._after.get(entry.subject, [])
             self._after[entry.subject] = [self._submit(pool, waits, partial(task, entry.subject), due)]
         for change in changes:
-            concerned = [one for one in (change.vm, change.source, change.target) if one is not None]
+            concerned = [name for name in (change.vm, change.source, change.target) if name is not None]
             waits = [future for name in concerned for future in self._after.get(name, ())]
             future = self._submit(pool, waits, partial(self._carry_out, change), due)
             self._after[change.vm] = [future]
             for node in concerned[1:]:
-                self._after[node] = [one for one in self._after.get(node, ()) if not one.done()] + [future]
+                self._after[node] = [future for future in self._after.get(node, ()) if not future.done()] + [future]
 
     def _submit(
         self, pool: ThreadPoolExecutor, waits: Sequence[Future[None]], task: Callable[[], None], due: float
@@ -202,8 +202,8 @@ class Player:
 
     def _in_turn(self, waits: Sequence[Future[None]], task: Callable[[], None], due: float) -> None:
         late = time.monotonic() - due
-        for one in waits:
-            one.result()
+        for earlier in waits:
+            earlier.result()
         with self._lock:
             self._report.late_s = max(self._report.late_s, late)
             self._busy += 1
@@ -240,10 +240,10 @@ class Player:
         if not answer.granted:
             with self._lock:
                 self._report.refused.append(f"{vm} at {node}: {mode.value}: {answer.reason}")
-        return 1000 * (answer.answered - answer.asked)
+        return answer.milliseconds
 
     def _fail(self, node: str) -> None:
-        """The machine is gone, without a word."""
+        """Stop a node without De-Associate."""
         self._dead.add(node)
         self._station(node).kill()
         run(["ip", "link", "set", self._switch_end(node), "down"])
@@ -279,14 +279,14 @@ class Player:
 
         def found() -> tuple[int, int]:
             known = self._cluster.controller.get("/evb/vsis")
-            active = {one["vsi"]: one["owner"] for one in known if one["owner"] is not None}
-            staged = sum(attachment["phase"] != "active" for one in known for attachment in one["attachments"])
+            active = {vsi["vsi"]: vsi["owner"] for vsi in known if vsi["owner"] is not None}
+            staged = sum(attachment["phase"] != "active" for vsi in known for attachment in vsi["attachments"])
             return sum(active.get(vsi) != wanted.get(vsi) for vsi in {*wanted, *active}), staged
 
         self._report.misplaced, self._report.staged_left = self._in_the_end(found, (0, 0))
 
     def _clear(self) -> None:
-        """Everybody goes home."""
+        """De-Associate all VSIs that are left."""
         self._progress("shutting down what is left")
         for vm, node in self._census.places.items():
             self._ask(vm, node, VdptoolMode.DEASSOCIATE)
@@ -295,7 +295,7 @@ class Player:
         return self._in_the_end(lambda: sum(max(now - before[name], 0) for name, now in self._rules().items()), 0)
 
     def _in_the_end(self, look: Callable[[], Found], wanted: Found) -> Found:
-        """What is seen as soon as it is as it has to be, or when time is up."""
+        """Return the wanted value as soon as it is seen, or what is seen when time is up."""
         try:
             wait_until(lambda: look() == wanted or None, "what has to be", self._tidy, pause=0.2)
         except TimeoutError:
@@ -303,4 +303,4 @@ class Player:
         return wanted
 
     def _rules(self) -> dict[str, int]:
-        return {one["name"]: one["rules"] for one in self._cluster.controller.get("/evb/status")["switches"]}
+        return {switch["name"]: switch["rules"] for switch in self._cluster.controller.get("/evb/status")["switches"]}

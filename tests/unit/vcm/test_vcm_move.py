@@ -77,7 +77,7 @@ def test_an_answer_to_something_else_changes_nothing() -> None:
 
 
 def test_what_means_nothing_is_an_error_that_names_state_and_input() -> None:
-    with pytest.raises(ProtocolError, match="'start' means nothing in state 'reserving'"):
+    with pytest.raises(ProtocolError, match="'start' is not permitted in state 'reserving'"):
         reserving().feed(Start(), 1.0)
 
 
