@@ -1,4 +1,4 @@
-"""What Linux says when it joins and leaves groups: read as it is meant, and written back octet by octet."""
+"""Membership messages of Linux: decoded as they are meant, and encoded to the same octets."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def recorded(path: Path) -> Iterator[bytes]:
 
 
 def messages(version: str) -> list[object]:
-    found = [MembershipFrame.decode(one) for one in recorded(FOLDER / f"{version}.pcap")]
+    found = [MembershipFrame.decode(frame) for frame in recorded(FOLDER / f"{version}.pcap")]
     # The kernel's own groups come when it likes.
-    return [one.message for one in found if one.destination.is_global or "::1:ff" not in str(one.message)]
+    return [frame.message for frame in found if frame.destination.is_global or "::1:ff" not in str(frame.message)]
 
 
 def records(version: str) -> list[tuple[int, object, tuple[object, ...]]]:
-    told = [one for one in messages(version) if isinstance(one, Report3 | Report2)]
-    found = [(record.type, record.group, record.sources) for one in told for record in one.records]
-    return [one for one in dict.fromkeys(found) if one[1] in (ANY, SPECIFIC, SIX)]
+    told = [message for message in messages(version) if isinstance(message, Report3 | Report2)]
+    found = [(record.type, record.group, record.sources) for report in told for record in report.records]
+    return [message for message in dict.fromkeys(found) if message[1] in (ANY, SPECIFIC, SIX)]
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
@@ -71,8 +71,10 @@ def test_version_3_tells_sources() -> None:
 
 
 def test_version_2_joins_and_leaves() -> None:
-    told = [(one.type, one.group) for one in messages("v2") if isinstance(one, igmp.IgmpV1V2 | mld.MldV1)]
-    assert list(dict.fromkeys(one for one in told if one[1] in (ANY, SPECIFIC, SIX))) == [
+    told = [
+        (message.type, message.group) for message in messages("v2") if isinstance(message, igmp.IgmpV1V2 | mld.MldV1)
+    ]
+    assert list(dict.fromkeys(entry for entry in told if entry[1] in (ANY, SPECIFIC, SIX))) == [
         (IgmpType.V2_REPORT, ANY),
         (IgmpType.V2_REPORT, SPECIFIC),
         (MldType.V1_REPORT, SIX),
@@ -83,7 +85,7 @@ def test_version_2_joins_and_leaves() -> None:
 
 
 def test_version_1_never_leaves() -> None:
-    told = [one.type for one in messages("v1") if isinstance(one, igmp.IgmpV1V2)]
+    told = [message.type for message in messages("v1") if isinstance(message, igmp.IgmpV1V2)]
     assert set(told) == {IgmpType.V1_REPORT}
 
 

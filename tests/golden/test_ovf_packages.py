@@ -89,13 +89,13 @@ def test_policies_and_instances_become_the_recorded_descriptor(monkeypatch: pyte
 def test_the_recorded_descriptor_means_what_the_policies_mean() -> None:
     descriptor = (PACKAGES / "exported" / "expected" / "package.ovf").read_text(encoding="utf-8")
     package, found = read_package((("package.ovf", descriptor),), lambda uri: "nothing is fetched", SECTIONS)
-    assert found == [] or all("no VSI type" in one.reason for one in found)
+    assert found == [] or all("no VSI type" in diagnostic.reason for diagnostic in found)
     known, _ = load_policies(read_sources(POLICIES)[0], SECTIONS)
     assert package is not None and known is not None
     again, _ = load_policies(
-        [(f"{one.key}.yaml", policy_text(one, "package.ovf")) for one in package.profiles], SECTIONS
+        [(f"{profile.key}.yaml", policy_text(profile, "package.ovf")) for profile in package.profiles], SECTIONS
     )
     assert again is not None
-    assert {key: (one.digest, one.name) for key, one in again.types.items()} == {
-        key: (one.digest, one.name) for key, one in known.types.items()
+    assert {key: (vsi_type.digest, vsi_type.name) for key, vsi_type in again.types.items()} == {
+        key: (vsi_type.digest, vsi_type.name) for key, vsi_type in known.types.items()
     }

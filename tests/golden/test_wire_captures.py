@@ -60,7 +60,7 @@ def frames_of(number: str) -> list[Frame]:
 
 
 def requests_of(number: str, src: int) -> list[VdpPdu]:
-    """What ``src`` sent as VDP, retransmissions included."""
+    """VDP payloads that ``src`` sent, retransmissions included."""
     ecpdus = [Ecpdu.decode(frame.payload) for frame in frames_of(number) if frame.src == src]
     return [VdpPdu.decode(ecpdu.payload) for ecpdu in ecpdus if ecpdu.op is EcpOp.REQUEST]
 
@@ -167,8 +167,8 @@ def test_the_modes(number: str, kinds: list[type[Association]]) -> None:
 
 def test_migration_hints_on_the_port_the_vm_moves_to() -> None:
     sent = [only_association(pdu) for pdu in requests_of("81", MIGRATION_TARGET)]
-    assert [type(one) for one in sent] == [PreAssociateRR, Associate]
-    assert {one.status for one in sent} == {RequestStatus(migrating=True)}
+    assert [type(request) for request in sent] == [PreAssociateRR, Associate]
+    assert {request.status for request in sent} == {RequestStatus(migrating=True)}
 
 
 @pytest.mark.parametrize(
@@ -221,8 +221,10 @@ def test_a_group_filter_with_address() -> None:
 def test_the_bridge_fills_null_vids_in_their_place() -> None:
     (request, *_), (response, *_) = requests_of("27", STATION), requests_of("27", BRIDGE)
     asked = only_association(request)
-    filled = FilterInfo(2, tuple(one.with_vid(777) if one.vid == 0 else one for one in asked.filter_info.entries))
-    assert [one.vid for one in asked.filter_info.entries] == [0, 200, 0]
+    filled = FilterInfo(
+        2, tuple(entry.with_vid(777) if entry.vid == 0 else entry for entry in asked.filter_info.entries)
+    )
+    assert [entry.vid for entry in asked.filter_info.entries] == [0, 200, 0]
     assert asked.answer(ResponseStatus(), filled) == only_association(response)
 
 

@@ -1,4 +1,4 @@
-"""The station machine against the bridge machines: good weather, bad weather, accidents."""
+"""The station machine against the bridge machines: a perfect link, a faulty link, restarts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ryu_apps.evb.protocol.vdp_bridge import Denied, Recalled
 from ryu_apps.evb.wire.vdp import Associate, Association, DeAssociate, ManagerId, PreAssociate, PreAssociateRR, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode as Mode
 from ryu_apps.station.station import Notice, Received, RequestOutcome, VsiRequest
-from tests.pair.world import Weather, World, vsi
+from tests.pair.world import LinkFaults, World, vsi
 
 HOUR = 3600.0
 TOLERANCE = 1e-9
@@ -26,8 +26,8 @@ def everybody(world: World, mode: Mode) -> bool:
     return world.held == world.bridge.in_force != {} and set(world.held.values()) == {mode}
 
 
-# --- good weather ---------------------------------------------------------------------------------
-def test_a_vsi_climbs_to_associated_and_leaves(world: World) -> None:
+# --- a perfect link -----------------------------------------------------------------------------
+def test_a_vsi_is_associated_and_deassociated(world: World) -> None:
     for kind in (PreAssociate, PreAssociateRR, Associate):
         world.ask(vsi(1, kind))
         world.run(0.1)
@@ -53,10 +53,10 @@ def test_an_answer_that_is_repeated_late_answers_nothing_else(world: World) -> N
     world.station.feed(VsiRequest(vsi(1)), now)
     told = world.station.feed(left, now + 0.001)
 
-    assert not [one for one in told if isinstance(one, Notice)]
+    assert not [output for output in told if isinstance(output, Notice)]
 
 
-def test_requests_made_before_the_bridge_is_known_are_sent_when_it_is() -> None:
+def test_requests_before_the_evb_agreement_are_sent_after_it() -> None:
     world = World()
     world.ask(vsi(1))
     world.run(100.0)
@@ -101,9 +101,9 @@ def test_an_hour_of_keep_alives_decides_nothing_anew(world: World) -> None:
     assert world.outcomes(vsi(1)) == [RequestOutcome.GRANTED]
 
 
-@pytest.mark.parametrize("thinks", [0.0, 0.011])
-def test_thirty_vsis_keep_alive_side_by_side(world: World, thinks: float) -> None:
-    world.bridge.thinks = thinks
+@pytest.mark.parametrize("decision_delay", [0.0, 0.011])
+def test_thirty_vsis_keep_alive_side_by_side(world: World, decision_delay: float) -> None:
+    world.bridge.decision_delay = decision_delay
     for number in range(30):
         world.ask(vsi(number, PreAssociateRR if number % 3 else Associate), ManagerId(bytes([number % 2] * 16)))
     world.run(30.0)
@@ -122,7 +122,7 @@ def test_hundreds_of_vsis_fit_one_uplink(world: World) -> None:
     assert everybody(world, Mode.ASSOCIATE)
 
 
-def test_lldp_settles_instead_of_chattering(world: World) -> None:
+def test_lldp_settles(world: World) -> None:
     world.run(300.0)
     before = len(world.log)
     world.run(300.0)
@@ -131,9 +131,9 @@ def test_lldp_settles_instead_of_chattering(world: World) -> None:
     assert sorted(sent) == ["sent to bridge"] * 10 + ["sent to station"] * 10
 
 
-# --- refusals and recalls -------------------------------------------------------------------------
+# --- refusals and De-Associates by the bridge -------------------------------------------------------------------------
 def test_a_refused_vsi_leaves_nothing_at_either_side(world: World) -> None:
-    world.bridge.verdict = lambda _: Denied(VdpError.OTHER_FAILURE, hard=True)
+    world.bridge.decision = lambda _: Denied(VdpError.OTHER_FAILURE, hard=True)
     world.ask(vsi(1))
     world.run(0.1)
 
@@ -150,7 +150,7 @@ def test_a_refused_vsi_leaves_nothing_at_either_side(world: World) -> None:
 def test_a_refused_change_leaves_the_association_in_force(world: World) -> None:
     world.ask(vsi(1))
     world.run(0.1)
-    world.bridge.verdict = lambda _: Denied(VdpError.INVALID_VID_GROUP_MAC)
+    world.bridge.decision = lambda _: Denied(VdpError.INVALID_VID_GROUP_MAC)
     world.ask(vsi(1, vid=200))
     world.run(0.1)
 
@@ -158,7 +158,7 @@ def test_a_refused_change_leaves_the_association_in_force(world: World) -> None:
     assert everybody(world, Mode.ASSOCIATE)
 
 
-def test_a_recalled_vsi_is_told_at_once(world: World) -> None:
+def test_a_deassociate_by_the_bridge_is_sent_at_once(world: World) -> None:
     world.ask(vsi(1))
     world.run(0.1)
     world.bridge.tell(vsi(1).vsi_id, Recalled("moved"))
@@ -168,16 +168,16 @@ def test_a_recalled_vsi_is_told_at_once(world: World) -> None:
     assert world.bridge.records == {}
 
 
-def test_an_owner_who_answers_just_in_time_is_believed(world: World) -> None:
-    world.bridge.thinks = 1.3
+def test_a_decision_just_in_time_counts(world: World) -> None:
+    world.bridge.decision_delay = 1.3
     world.ask(vsi(1))
     world.run(1.5)
 
     assert everybody(world, Mode.ASSOCIATE)
 
 
-def test_a_late_success_does_not_resurrect(world: World) -> None:
-    world.bridge.thinks = 1.4
+def test_a_decision_after_the_deadline_has_no_effect(world: World) -> None:
+    world.bridge.decision_delay = 1.4
     world.ask(vsi(1))
     world.run(10.0)
 
@@ -187,11 +187,11 @@ def test_a_late_success_does_not_resurrect(world: World) -> None:
     assert world.bridge.records == {}
 
 
-# --- accidents ------------------------------------------------------------------------------------
-def test_a_silent_station_is_released_and_told_once(world: World) -> None:
+# --- restarts, silence and link flaps -------------------------------------------------------------------------------
+def test_a_silent_station_gets_one_deassociate(world: World) -> None:
     world.ask(vsi(1))
     world.run(0.1)
-    world.weather = Weather(loss=1.0)
+    world.faults = LinkFaults(loss=1.0)
     world.run(10.0)
 
     assert world.bridge.records == {}
@@ -250,8 +250,8 @@ def test_a_station_counts_from_one_after_a_link_flap_and_is_heard(world: World) 
     assert len(world.requests("station")) == 2
 
 
-def test_a_vsi_frozen_by_a_link_flap_is_freed_by_the_bridge(world: World) -> None:
-    world.bridge.thinks = 0.5
+def test_a_vsi_that_waits_during_a_link_flap_gets_a_deassociate(world: World) -> None:
+    world.bridge.decision_delay = 0.5
     world.ask(vsi(1))
     world.run(0.2)
     world.unplug()
@@ -266,9 +266,9 @@ def test_a_vsi_frozen_by_a_link_flap_is_freed_by_the_bridge(world: World) -> Non
     assert world.bridge.records == {}
 
 
-# --- bad weather ----------------------------------------------------------------------------------
-bad_weather = st.builds(
-    Weather,
+# --- a faulty link ------------------------------------------------------------------------------
+link_faults = st.builds(
+    LinkFaults,
     loss=st.sampled_from([0.0, 0.05, 0.2]),
     duplication=st.sampled_from([0.0, 0.3]),
     delay=st.sampled_from([0.0, 0.003, 0.02]),
@@ -281,7 +281,7 @@ def insist(world: World, requests: list[Association], seconds: float) -> None:
     """A hypervisor that asks again for what was given up or withdrawn, four times a second."""
     wanted = {request.vsi_id: request for request in requests}
     for _ in range(int(seconds * 4)):
-        known = {one.vsi_id for one in world.station.associations}
+        known = {association.vsi_id for association in world.station.associations}
         for vsi_id, request in wanted.items():
             if vsi_id not in known:
                 world.ask(request)
@@ -289,33 +289,33 @@ def insist(world: World, requests: list[Association], seconds: float) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(weather=bad_weather, seed=seeds, thinks=st.sampled_from([0.0, 0.004, 0.2]))
-def test_after_any_weather_both_sides_agree(weather: Weather, seed: int, thinks: float) -> None:
+@given(faults=link_faults, seed=seeds, decision_delay=st.sampled_from([0.0, 0.004, 0.2]))
+def test_after_any_link_faults_both_sides_agree(faults: LinkFaults, seed: int, decision_delay: float) -> None:
     world = World(seed).plug()
-    world.bridge.thinks = thinks
-    world.weather = weather
+    world.bridge.decision_delay = decision_delay
+    world.faults = faults
     requests = [vsi(number, PreAssociateRR if number % 2 else Associate) for number in range(6)]
     insist(world, requests, 3.0)
-    world.weather = Weather()
+    world.faults = LinkFaults()
     insist(world, requests, 6.0)
 
-    assert world.held == world.bridge.in_force == {one.vsi_id: one.MODE for one in requests}
+    assert world.held == world.bridge.in_force == {request.vsi_id: request.MODE for request in requests}
     assert min(world.gaps()) >= MINIMUM_GAP - TOLERANCE
 
 
 @settings(max_examples=30, deadline=None)
-@given(weather=bad_weather, seed=seeds)
-def test_what_left_in_any_weather_is_gone_at_both_sides(weather: Weather, seed: int) -> None:
+@given(faults=link_faults, seed=seeds)
+def test_what_was_released_under_any_link_faults_is_gone_at_both_sides(faults: LinkFaults, seed: int) -> None:
     world = World(seed).plug()
     for number in range(4):
         world.ask(vsi(number))
     world.run(0.5)
-    world.weather = weather
+    world.faults = faults
     for number in range(4):
         if vsi(number).vsi_id in world.held:
             world.ask(vsi(number, DeAssociate))
     world.run(3.0)
-    world.weather = Weather()
+    world.faults = LinkFaults()
     world.run(2 * world.bridge.evb.operational.keep_alive_timeout)
 
     assert world.station.associations == []
@@ -323,10 +323,10 @@ def test_what_left_in_any_weather_is_gone_at_both_sides(weather: Weather, seed: 
 
 
 @settings(max_examples=30, deadline=None)
-@given(weather=bad_weather.filter(lambda one: not one.reorder), seed=seeds)
-def test_on_a_link_that_keeps_order_every_request_is_decided_once(weather: Weather, seed: int) -> None:
+@given(faults=link_faults.filter(lambda faults: not faults.reorder), seed=seeds)
+def test_on_a_link_that_keeps_order_every_request_is_decided_once(faults: LinkFaults, seed: int) -> None:
     world = World(seed).plug()
-    world.weather = weather
+    world.faults = faults
     for kind in (PreAssociateRR, Associate):
         for number in range(6):
             if vsi(number).vsi_id in world.held or kind is PreAssociateRR:

@@ -1,7 +1,7 @@
 """A station and a bridge port on one link, under a clock that only tests advance.
 
-The bridge is the product's machines wired the shortest way; its owner grants everything after
-``thinks`` seconds unless told otherwise.  Frames cross the link as octets.
+The bridge consists of the product's state machines without the engine; by default it grants every request after
+``decision_delay`` seconds.  Frames cross the link as octets.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ TIMERS = Timers(r=3, rte=10, rwd=17, rka=17)
 
 
 def vsi(number: int, kind: type[Association] = Associate, vid: int = 100, type_id: int = 5) -> Association:
-    """The request of one VSI."""
+    """Build a request for one VSI."""
     vsi_id = VsiId(VsiIdFormat.UUID, (0x1122334455667788 << 64 | number).to_bytes(16))
     return kind(RequestStatus(), type_id, 1, vsi_id, FilterInfo.of(MacVid(vid=vid, mac=0x525400000000 | number)))
 
 
 @dataclass
-class Weather:
-    """What happens to frames: chances 0..1, delay in seconds; only with ``reorder`` may one overtake another."""
+class LinkFaults:
+    """Faults of the link: probabilities 0..1, delay in seconds; frames overtake each other only with ``reorder``."""
 
     loss: float = 0.0
     duplication: float = 0.0
@@ -53,22 +53,22 @@ class Weather:
 
 @dataclass
 class Record:
-    """What the bridge's owner knows of one VSI."""
+    """State of one VSI at the bridge."""
 
     machine: VdpBridge
     manager_id: ManagerId
     request: Association
-    """Being decided or in force."""
+    """The request that is being decided or in force."""
 
 
 @dataclass
 class BridgePort:
-    """One port of a bridge whose owner decides by calling :attr:`verdict`."""
+    """One port of a bridge, which decides requests by calling :attr:`decision`."""
 
     world: World
     timers: Timers = TIMERS
-    verdict: Callable[[Association], vdp_bridge.Granted | vdp_bridge.Denied] = lambda _: vdp_bridge.Granted()
-    thinks: float = 0.0
+    decision: Callable[[Association], vdp_bridge.Granted | vdp_bridge.Denied] = lambda _: vdp_bridge.Granted()
+    decision_delay: float = 0.0
     records: dict[VsiId, Record] = field(default_factory=dict)
     decided: Counter[tuple[VsiId, VdpMode]] = field(default_factory=Counter)
     announced: list[tuple[float, VsiId]] = field(default_factory=list)
@@ -104,12 +104,12 @@ class BridgePort:
             self.tell(key, vdp_bridge.Tick())
 
     def tell(self, key: VsiId, event: vdp_bridge.VdpEvent) -> None:
-        """Feed the machine of a VSI and do what it says."""
+        """Feed the machine of a VSI and carry out its outputs."""
         record = self.records.get(key)
         if record is None:
             return
         for output in record.machine.feed(event, self.world.now):
-            self._obey(key, record, output)
+            self._carry_out(key, record, output)
         self._flush()
 
     def _evb(self, event: evb.EvbEvent) -> None:
@@ -142,12 +142,12 @@ class BridgePort:
             record.request = request.as_mode(VdpMode.ASSOCIATE, request.status)
             self.tell(key, vdp_bridge.Request(request.MODE, changed))
 
-    def _obey(self, key: VsiId, record: Record, output: vdp_bridge.VdpOutput) -> None:
+    def _carry_out(self, key: VsiId, record: Record, output: vdp_bridge.VdpOutput) -> None:
         request = record.request
         match output:
             case vdp_bridge.Decide(mode, attempt):
                 self.decided[key, mode] += 1
-                self._later(key, self._numbered(self.verdict(request), attempt))
+                self._later(key, self._numbered(self.decision(request), attempt))
             case vdp_bridge.Respond(mode, status):
                 answer = request.as_mode(mode, status, self._filled(request) if status.success else None)
                 self.outbox.add(record.manager_id, answer)
@@ -159,13 +159,13 @@ class BridgePort:
             case vdp_bridge.Forget():
                 del self.records[key]
 
-    def _numbered(self, verdict: vdp_bridge.VdpEvent, attempt: int) -> vdp_bridge.VdpEvent:
-        if isinstance(verdict, vdp_bridge.Denied):
-            return vdp_bridge.Denied(verdict.error, verdict.hard, attempt)
+    def _numbered(self, decision: vdp_bridge.VdpEvent, attempt: int) -> vdp_bridge.VdpEvent:
+        if isinstance(decision, vdp_bridge.Denied):
+            return vdp_bridge.Denied(decision.error, decision.hard, attempt)
         return vdp_bridge.Granted(attempt)
 
     def _later(self, key: VsiId, event: vdp_bridge.VdpEvent) -> None:
-        self.world.at(self.world.now + self.thinks, lambda: self.tell(key, event))
+        self.world.at(self.world.now + self.decision_delay, lambda: self.tell(key, event))
 
     def _flush(self) -> None:
         for output in self.outbox.flush(self.ecp, self.world.now):
@@ -174,17 +174,17 @@ class BridgePort:
 
     @staticmethod
     def _filled(request: Association) -> FilterInfo:
-        """VID 77 where the bridge is to choose."""
+        """Replace null VIDs by 77."""
         entries = request.filter_info.entries
-        return FilterInfo.of(*(MacVid(vid=one.vid or 77, mac=one.mac or 0) for one in entries))
+        return FilterInfo.of(*(MacVid(vid=entry.vid or 77, mac=entry.mac or 0) for entry in entries))
 
 
 class World:
-    """A station, a bridge port, a link, and a clock."""
+    """A station, a bridge port, a link and a clock."""
 
     def __init__(self, seed: int = 0, timers: Timers = TIMERS) -> None:
         self.now = 0.0
-        self.weather = Weather()
+        self.faults = LinkFaults()
         self.timers = timers
         self.station = Station(timers)
         self.bridge = BridgePort(self, timers)
@@ -197,9 +197,9 @@ class World:
         self._arrival = {"station": 0.0, "bridge": 0.0}
         self._epoch = 0
 
-    # --- what tests do ---
+    # --- actions of tests ---
     def plug(self) -> World:
-        """Link up, both sides agreed."""
+        """Bring the link up and reach the EVB agreement."""
         self.up = True
         self.bridge.link(up=True)
         self._station(station.LinkUp())
@@ -207,18 +207,18 @@ class World:
         return self
 
     def unplug(self) -> None:
-        """Link down; what is on the wire is lost."""
+        """Take the link down; frames on the wire are lost."""
         self.up = False
         self._epoch += 1
         self.bridge.link(up=False)
         self._station(station.LinkDown())
 
     def ask(self, request: Association, manager_id: ManagerId = DEFAULT_MANAGER) -> None:
-        """What the hypervisor wants."""
+        """Send a request of the hypervisor."""
         self._station(station.VsiRequest(request, manager_id))
 
     def restart_station(self) -> None:
-        """Killed and started again: no shutdown LLDPDU, no link event, nothing remembered.
+        """Kill and start the station: no shutdown LLDPDU, no link event, no state kept.
 
         The bridge's LLDPDU comes before the station sends its own, so that the bridge sees no change.
         """
@@ -231,24 +231,24 @@ class World:
         heapq.heappush(self._agenda, (when, next(self._order), action))
 
     def run(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock, serving each deadline at its time."""
         end = self.now + seconds
         while (upcoming := self._upcoming()) is not None and upcoming <= end:
             self.now = max(self.now, upcoming)
             self._turn()
         self.now = end
 
-    # --- what tests see ---
+    # --- observations of tests ---
     @property
     def held(self) -> dict[VsiId, VdpMode]:
-        """What the station believes."""
-        return {one.vsi_id: one.MODE for one in self.station.held}
+        """VSIs and modes that the station holds."""
+        return {association.vsi_id: association.MODE for association in self.station.held}
 
     def outcomes(self, request: Association) -> list[station.RequestOutcome]:
-        return [one.outcome for one in self.notices if one.association.vsi_id == request.vsi_id]
+        return [notice.outcome for notice in self.notices if notice.association.vsi_id == request.vsi_id]
 
     def requests(self, to: str) -> list[tuple[float, Ecpdu]]:
-        """The ECPDUs sent to one side, acknowledgements left out."""
+        """Return the ECPDUs sent to one side, without acknowledgements."""
         return [
             (when, frame)
             for when, what, frame in self.log
@@ -256,7 +256,7 @@ class World:
         ]
 
     def gaps(self) -> list[float]:
-        """From the first acknowledgement of each of the bridge's ECPDUs to the next ECPDU."""
+        """Return the times from the first acknowledgement of each of the bridge's ECPDUs to the next ECPDU."""
         found: list[float] = []
         ended: float | None = None
         current: int | None = None
@@ -278,13 +278,13 @@ class World:
         self.log.append((self.now, f"sent to {to}", frame))
         if not self.up:
             return
-        copies = (self._random.random() >= self.weather.loss) + (self._random.random() < self.weather.duplication)
+        copies = (self._random.random() >= self.faults.loss) + (self._random.random() < self.faults.duplication)
         for _ in range(copies):
             self.at(self._arrival_time(to), self._carriage(frame, to))
 
     def _arrival_time(self, to: str) -> float:
-        when = self.now + WIRE_DELAY + self._random.random() * self.weather.delay
-        if not self.weather.reorder:
+        when = self.now + WIRE_DELAY + self._random.random() * self.faults.delay
+        if not self.faults.reorder:
             when = max(when, self._arrival[to])
             self._arrival[to] = when
         return when

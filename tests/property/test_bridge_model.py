@@ -89,7 +89,7 @@ EMPTY = pristine()
 
 
 class Owners:
-    """Who had which VSI, by what happened; a port that takes it over has announced itself.
+    """Owners of VSIs according to events; a port takes one over only after an announcement.
 
     Lenient by the moments in which a gate is on its way: what counts is the Pre-Associate (or M bit) that came after
     the request by which the present owner became the owner.
@@ -110,17 +110,17 @@ class Owners:
             self._requested[vsi, port] = self._clock
 
     def follow(self, happened: list[LogEvent]) -> None:
-        for one in happened[self._read :]:
-            if one.vsi is None or one.port is None:
+        for event in happened[self._read :]:
+            if event.vsi is None or event.port is None:
                 continue
-            port, since = self._since.get(one.vsi, (one.port, -1))
-            if one.kind == "vsi.active":
-                takes = port != one.port
-                assert not takes or self._announced.get((one.vsi, one.port), -1) >= since, (one, port)
+            port, since = self._since.get(event.vsi, (event.port, -1))
+            if event.kind == "vsi.active":
+                takes = port != event.port
+                assert not takes or self._announced.get((event.vsi, event.port), -1) >= since, (event, port)
                 stays = not takes and since >= 0
-                self._since[one.vsi] = one.port, since if stays else self._requested[one.vsi, one.port]
-            elif port == one.port and (one.kind in _ENDS or _gives_up(one)):
-                self._since.pop(one.vsi, None)
+                self._since[event.vsi] = event.port, since if stays else self._requested[event.vsi, event.port]
+            elif port == event.port and (event.kind in _ENDS or _gives_up(event)):
+                self._since.pop(event.vsi, None)
         self._read = len(happened)
 
 
@@ -167,7 +167,7 @@ class BridgeModel(RuleBasedStateMachine):
     @rule(dpid=SWITCHES)
     def connections_end(self, dpid: int) -> None:
         table = self.world.tables[dpid]
-        table.rules = {key: one for key, one in table.rules.items() if not _is_state(one.cookie)}
+        table.rules = {key: rule for key, rule in table.rules.items() if not _is_state(rule.cookie)}
 
     @rule(port=PORTS, vm=VMS)
     def suspend(self, port: PortId, vm: Vm) -> None:
@@ -202,11 +202,11 @@ class BridgeModel(RuleBasedStateMachine):
         """Behind our back, as anybody with a shell can."""
         table = self.world.tables[dpid]
         if what == "a rule" and not self._dawdles(dpid) and table.rules:
-            self.world.meddle(dpid, {list(table.rules)[which % len(table.rules)]})
+            self.world.delete_objects(dpid, {list(table.rules)[which % len(table.rules)]})
         elif what in ("groups", "meters"):
-            self.world.meddle(dpid, set(), **{what: list(getattr(table, what))})
+            self.world.delete_objects(dpid, set(), **{what: list(getattr(table, what))})
         else:
-            self.world.meddle(dpid)
+            self.world.delete_objects(dpid)
         # Who has just deleted something has to wait until that is looked at again.
         self.world.advance(PAUSE)
 
@@ -227,15 +227,15 @@ class BridgeModel(RuleBasedStateMachine):
 
     @rule(refuses=st.booleans())
     def disk(self, refuses: bool) -> None:
-        self.world.store_refuses = "disk full" if refuses else None
+        self.world.store_failure = "disk full" if refuses else None
 
     @rule()
-    def store_dawdles(self) -> None:
-        self.world.store_dawdles = True
+    def store_delays(self) -> None:
+        self.world.store_delays = True
 
     @rule()
-    def store_catches_up(self) -> None:
-        self.world.store_catches_up()
+    def store_answers(self) -> None:
+        self.world.store_answers()
 
     @rule(port=PORTS, up=st.booleans())
     def link(self, port: PortId, up: bool) -> None:
@@ -273,7 +273,9 @@ class BridgeModel(RuleBasedStateMachine):
     def a_gate_leads_to_a_body(self) -> None:
         for dpid, table in self.world.tables.items():
             bodies = {
-                one.owner for one in map(parse_cookie, _cookies(table)) if one and one.kind is CookieKind.VSI_BODY
+                owner.owner
+                for owner in map(parse_cookie, _cookies(table))
+                if owner and owner.kind is CookieKind.VSI_BODY
             }
             for key, entry in self.world.rules(dpid, CookieKind.GATE).items():
                 owner = parse_cookie(entry.cookie)
@@ -303,22 +305,22 @@ class BridgeModel(RuleBasedStateMachine):
     def an_index_has_one_generation_in_a_switch(self) -> None:
         for table in self.world.tables.values():
             seen: dict[int, int] = {}
-            for one in map(parse_cookie, _cookies(table)):
-                if one and one.kind is CookieKind.VSI_BODY:
-                    assert seen.setdefault(one.owner, one.generation) == one.generation
+            for owner in map(parse_cookie, _cookies(table)):
+                if owner and owner.kind is CookieKind.VSI_BODY:
+                    assert seen.setdefault(owner.owner, owner.generation) == owner.generation
 
     @invariant()
     def state_is_of_a_body(self) -> None:
-        """What is learnt or carried belongs to a program, or to one whose successor has yet to read it."""
+        """Learnt state belongs to a program, or to one whose successor has not read it yet."""
         left = {vsi.left.program.binding.vsi_index for vsi in self.world.engine.registry if vsi.left is not None}
         if self.world.held:
             return
         for dpid in set(self.world.tables) - self.away:
-            bodies = {one.cookie & _OWNER for one in self.world.rules(dpid, CookieKind.VSI_BODY).values()}
-            for one in self.world.rules(dpid, CookieKind.STATE).values():
-                owner = parse_cookie(one.cookie)
+            bodies = {rule.cookie & _OWNER for rule in self.world.rules(dpid, CookieKind.VSI_BODY).values()}
+            for learnt in self.world.rules(dpid, CookieKind.STATE).values():
+                owner = parse_cookie(learnt.cookie)
                 assert owner is not None
-                assert one.cookie & _OWNER in bodies or owner.owner in left
+                assert learnt.cookie & _OWNER in bodies or owner.owner in left
 
     @invariant()
     def who_is_in_rotation_is_active_and_well(self) -> None:
@@ -336,9 +338,9 @@ class BridgeModel(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end everybody falls silent, and nothing may be left."""
         world = self.world
-        world.store_refuses = None
+        world.store_failure = None
         world.refuse.clear()
-        world.store_catches_up()
+        world.store_answers()
         world.release()
         world.connect(*self.away)
         for port in (HV1, HV2, HV3, HV4):
@@ -358,7 +360,7 @@ _OWNER = (1 << 44) - 1
 
 
 def _named(key: RuleKey, field: str) -> int:
-    return next((one.value for one in key.match if one.name == field), 0)
+    return next((tested.value for tested in key.match if tested.name == field), 0)
 
 
 def _is_state(cookie: int) -> bool:

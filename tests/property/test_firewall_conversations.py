@@ -78,7 +78,7 @@ packets = st.one_of(
 
 @dataclass
 class Tracker:
-    """What a firewall has to say, in plain words; no timeout ever ends."""
+    """Reference model of the firewall; timeouts never end."""
 
     kind: VsiTypeKey
     begun: set[object] = field(default_factory=set)

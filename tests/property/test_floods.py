@@ -164,8 +164,8 @@ def associated(number: int) -> World:
     world = World()
     world.connect()
     # All at one moment: none is about to expire.
-    for one in range(1, number + 1):
-        world.send(HV1, Vm(one).tlv(VdpMode.ASSOCIATE))
+    for index in range(1, number + 1):
+        world.send(HV1, Vm(index).tlv(VdpMode.ASSOCIATE))
     world.advance(0.5)
     assert sum(vsi.owner is not None for vsi in world.engine.registry) == number
     return world
@@ -178,7 +178,7 @@ def worlds() -> tuple[World, World]:
 
 
 def work(world: World, *actions: Callable[[], object]) -> int:
-    """What the engine alone has to do, without what the world does in place of switches."""
+    """Calls of the engine alone, without those of the simulated switches."""
     feed, spent = world.engine.feed, 0
 
     def counted(event: Event, now: float) -> list[Effect]:

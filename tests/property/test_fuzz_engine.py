@@ -301,7 +301,7 @@ def test_a_station_that_sends_anything_is_counted_or_answered(seed: int, number:
 @given(frames=st.lists(st.binary(max_size=1600), max_size=6))
 def test_frames_from_nowhere_are_counted(frames: list[bytes]) -> None:
     world = assault(frames)
-    assert sum(world.engine.stations[HV1].counters.values()) >= len([one for one in frames if len(one) < 14])
+    assert sum(world.engine.stations[HV1].counters.values()) >= len([frame for frame in frames if len(frame) < 14])
     assert world.engine.registry.count_at(HV1) == 0
 
 

@@ -41,7 +41,11 @@ def reports(addresses: Addresses) -> st.SearchStrategy[tuple[GroupRecord[IPv4Add
 igmp_plain = st.one_of(
     st.builds(igmp.IgmpV1V2, st.just(IgmpType.QUERY), four, bits(8)),
     st.builds(
-        igmp.IgmpV1V2, st.sampled_from([one for one in IgmpType if one in (0x12, 0x16, 0x17)]), four, bits(8), trailers
+        igmp.IgmpV1V2,
+        st.sampled_from([type_ for type_ in IgmpType if type_ in (0x12, 0x16, 0x17)]),
+        four,
+        bits(8),
+        trailers,
     ),
 )
 igmp_queries = st.builds(Query3, four, some(four), bits(8), st.booleans(), bits(3), bits(8), bits(4), trailers)

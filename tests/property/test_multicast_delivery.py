@@ -33,14 +33,21 @@ def fabric_of(links: tuple[tuple[int, int], ...], hosts: frozenset[int]) -> Fabr
     ports: dict[int, list[Interface]] = {}
     for dpid in sorted({end for link in links for end in link}):
         timers = Timers(rka=30)
-        ports[dpid] = [Interface(one, f"hv{dpid}{one}", Role.STATION, VLAN, timers=timers) for one in STATIONS]
+        ports[dpid] = [
+            Interface(station, f"hv{dpid}{station}", Role.STATION, VLAN, timers=timers) for station in STATIONS
+        ]
         if dpid in hosts:
             ports[dpid].append(Interface(HOST, f"host{dpid}", Role.HOST, VLAN, macs=(host_mac(dpid),)))
-    for number, (one, other) in enumerate(links):
-        here, there = PortId(one, FIRST_TRUNK + number), PortId(other, FIRST_TRUNK + number)
-        ports[one].append(Interface(here.port_no, f"s{other}", Role.TRUNK, peer=there))
-        ports[other].append(Interface(there.port_no, f"s{one}", Role.TRUNK, peer=here))
-    return Fabric({dpid: Switch(dpid, f"s{dpid}", {one.port_no: one for one in some}) for dpid, some in ports.items()})
+    for number, (near, other) in enumerate(links):
+        here, there = PortId(near, FIRST_TRUNK + number), PortId(other, FIRST_TRUNK + number)
+        ports[near].append(Interface(here.port_no, f"s{other}", Role.TRUNK, peer=there))
+        ports[other].append(Interface(there.port_no, f"s{near}", Role.TRUNK, peer=here))
+    return Fabric(
+        {
+            dpid: Switch(dpid, f"s{dpid}", {interface.port_no: interface for interface in some})
+            for dpid, some in ports.items()
+        }
+    )
 
 
 def host_mac(dpid: int) -> int:
@@ -49,7 +56,7 @@ def host_mac(dpid: int) -> int:
 
 @dataclass
 class Model:
-    """Who is where and wants what."""
+    """Ports and memberships of VMs."""
 
     world: World
     places: dict[int, tuple[PortId, Vm]] = field(default_factory=dict)
@@ -89,9 +96,9 @@ class Model:
     def expected(self, sender: int, group: MulticastGroup, source: MulticastGroup) -> Counter[tuple[PortId, int]]:
         """Everybody but the sender who wants it."""
         found = Counter(
-            (port, one.mac)
-            for number, (port, one) in self.places.items()
-            if one.mac != sender and self.wants(number, group, source)
+            (port, guest.mac)
+            for number, (port, guest) in self.places.items()
+            if guest.mac != sender and self.wants(number, group, source)
         )
         hosts = [port for port in self.world.fabric.ports(Role.HOST) if host_mac(port.dpid) != sender]
         return found + Counter((port, group_mac(group)) for port in hosts)
@@ -139,11 +146,11 @@ def test_everybody_who_wants_a_datagram_gets_it_once(
 
 
 def check(model: Model, group: MulticastGroup, source: MulticastGroup) -> None:
-    senders = {one.mac: (port, one.address) for port, one in model.places.values()}
+    senders = {guest.mac: (port, guest.address) for port, guest in model.places.values()}
     senders |= {host_mac(port.dpid): (port, source) for port in model.world.fabric.ports(Role.HOST)}
     for sender, (port, address) in senders.items():
         source = address if group.version == 4 else source
-        arrived = Counter((one.port, one.dst) for one in stream(model.world, port, sender, group, source))
+        arrived = Counter((arrival.port, arrival.dst) for arrival in stream(model.world, port, sender, group, source))
         # Without reflective relay nothing returns to the port that it came from.
-        expected = Counter({one: n for one, n in model.expected(sender, group, source).items() if one[0] != port})
+        expected = Counter({place: n for place, n in model.expected(sender, group, source).items() if place[0] != port})
         assert arrived == expected

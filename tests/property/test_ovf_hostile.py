@@ -83,20 +83,20 @@ def fetch(uri: str) -> tuple[str, str] | str:
 def answered(text: str) -> None:
     package, diagnostics = read_package((("x.ovf", text),), fetch, SECTIONS)
     assert (package is None) == has_errors(diagnostics)
-    for one in diagnostics:
-        assert one.line >= 1 and one.column >= 1
-        assert one.reason
-        assert "\n" not in str(one)
+    for diagnostic in diagnostics:
+        assert diagnostic.line >= 1 and diagnostic.column >= 1
+        assert diagnostic.reason
+        assert "\n" not in str(diagnostic)
     if package is not None:
         assert load_instances("i.yaml", instances_text(package))[0] is not None
 
 
 @settings(max_examples=300)
 @given(text=st.text(max_size=200))
-@example(text="\ufeff")
-@example(text="<?xml version='1.0' encoding='utf-16'?><a/>")
-@example(text="<?xml version='1.1'?><a/>")
-@example(text="<a xmlns='" + "x" * 100_000 + "'/>")
+@example(text="\ufeff").via("byte order mark alone")
+@example(text="<?xml version='1.0' encoding='utf-16'?><a/>").via("declared encoding UTF-16")
+@example(text="<?xml version='1.1'?><a/>").via("XML 1.1")
+@example(text="<a xmlns='" + "x" * 100_000 + "'/>").via("very long namespace")
 def test_any_text_is_answered(text: str) -> None:
     answered(text)
 
@@ -126,7 +126,7 @@ def test_a_good_package_with_a_value_replaced_is_answered(data: st.DataObject) -
     places = [place for place in range(len(text) - 1) if text[place] == ">" and text[place + 1] not in "\n<"]
     start = data.draw(st.sampled_from(places)) + 1
     end = text.index("<", start)
-    value = data.draw(st.sampled_from([one for one in PIECES if "<" not in one and "&" not in one]))
+    value = data.draw(st.sampled_from([piece for piece in PIECES if "<" not in piece and "&" not in piece]))
     answered(text[:start] + value + text[end:])
 
 
@@ -151,7 +151,7 @@ def test_a_package_that_was_cut_off_is_no_package(text: str) -> None:
 
 @pytest.mark.parametrize("text", GOOD, ids=range(len(GOOD)))
 def test_a_declaration_is_refused_in_whatever_it_stands(text: str) -> None:
-    laughs = "".join(f"<!ENTITY l{one + 1} '{f'&l{one};' * 10}'>" for one in range(12))
+    laughs = "".join(f"<!ENTITY l{number + 1} '{f'&l{number};' * 10}'>" for number in range(12))
     place = text.index("<", 5) if text.startswith("<?xml") else 0
     bomb = f"{text[:place]}<!DOCTYPE x [<!ENTITY l0 'ha'>{laughs}]>{text[place:]}".replace("</", "&l12;</")
     package, found = read_package((("x.ovf", bomb),), fetch, SECTIONS)
@@ -164,7 +164,10 @@ def test_a_declaration_is_refused_in_whatever_it_stands(text: str) -> None:
     "harm",
     [
         "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-        + "".join(f"{chr(98 + one)}: &{chr(98 + one)} [{','.join(['*' + chr(97 + one)] * 10)}]\n" for one in range(9)),
+        + "".join(
+            f"{chr(98 + number)}: &{chr(98 + number)} [{','.join(['*' + chr(97 + number)] * 10)}]\n"
+            for number in range(9)
+        ),
         "[" * 5000,
         "a: " * 5000,
         "? " * 5000,

@@ -1,4 +1,4 @@
-"""What was exported is imported as it was: values, policy text, rules, whole packages."""
+"""Round trips of export and import: values, policy text, rules, whole packages."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def profile_and_digest(text: str) -> tuple[PortProfile, str] | None:
 
 def imported(package: Package) -> Package:
     found, diagnostics = read_package((("x.ovf", write_envelope(package)),), lambda uri: "nothing is fetched", SECTIONS)
-    assert found is not None, [str(one) for one in diagnostics]
+    assert found is not None, [str(diagnostic) for diagnostic in diagnostics]
     return found
 
 
@@ -201,7 +201,7 @@ def test_a_policy_that_was_exported_and_imported_means_what_it_meant(data: dict[
     assert again == profile
     loaded, diagnostics = load_policies([("p.yaml", policy_text(again, "x.ovf"))], SECTIONS)
     assert loaded is not None, diagnostics
-    assert [one.digest for one in loaded.types.values()] == [digest]
+    assert [vsi_type.digest for vsi_type in loaded.types.values()] == [digest]
 
 
 PROFILES = [PortProfile(VsiTypeKey(type_id, 1), f"type {type_id}") for type_id in range(4)]
@@ -212,15 +212,15 @@ vsi_ids = st.builds(VsiId, st.sampled_from(VsiIdFormat), st.binary(min_size=16, 
 
 @st.composite
 def packages(draw: st.DrawFn) -> Package:
-    types = st.lists(st.sampled_from([one.key for one in PROFILES]), unique=True, max_size=3).map(tuple)
+    types = st.lists(st.sampled_from([profile.key for profile in PROFILES]), unique=True, max_size=3).map(tuple)
     labels = draw(st.lists(names, unique=True, max_size=3))
-    networks = {one: PortNetwork(one, draw(vlans), draw(types), draw(words)) for one in labels}
+    networks = {label: PortNetwork(label, draw(vlans), draw(types), draw(words)) for label in labels}
     vsis = st.builds(
         VsiAdapter,
         vm=names,
         adapter=names,
         network=st.sampled_from([None, *labels]),
-        vsi_type=st.none() | st.sampled_from([one.key for one in PROFILES]),
+        vsi_type=st.none() | st.sampled_from([profile.key for profile in PROFILES]),
         mac=st.none() | st.integers(0, (1 << 48) - 1),
         vlan=vlans,
         vsi_id=st.none() | vsi_ids,
@@ -228,7 +228,7 @@ def packages(draw: st.DrawFn) -> Package:
         group_id=uint32s,
     )
     some = sorted(draw(st.lists(vsis, max_size=4)), key=lambda one: one.vm)
-    found = tuple(settled(one, networks) for one in some)
+    found = tuple(settled(interface, networks) for interface in some)
     return Package(tuple(networks.values()), tuple(PROFILES), () if list(clashes(found)) else found)
 
 

@@ -58,11 +58,11 @@ def answered(load: Load, text: str) -> None:
     result, diagnostics = load(text)
     assert (result is None) == has_errors(diagnostics)
     lines = len(text.splitlines()) + 1
-    for one in diagnostics:
-        assert 1 <= one.line <= lines + 1
-        assert one.column >= 1
-        assert one.reason
-        assert "\n" not in str(one)
+    for diagnostic in diagnostics:
+        assert 1 <= diagnostic.line <= lines + 1
+        assert diagnostic.column >= 1
+        assert diagnostic.reason
+        assert "\n" not in str(diagnostic)
 
 
 either = pytest.mark.parametrize("load", [policies, config])
@@ -71,16 +71,16 @@ either = pytest.mark.parametrize("load", [policies, config])
 @either
 @settings(max_examples=300)
 @given(text=st.text(max_size=200))
-@example(text="%YAML 1.1\n---\nversion: 1\n")
-@example(text="%TAG ! tag:x,2000:\n--- !y 1\n")
-@example(text="\x00")
-@example(text='"\\UFFFFFFFF"')
-@example(text='"\\x')
-@example(text="! 1")
-@example(text="!!int x")
-@example(text="!!map [a]")
-@example(text="<<: {version: 1}")
-@example(text="a: &x 1\nb: &x 2\n")
+@example(text="%YAML 1.1\n---\nversion: 1\n").via("YAML directive")
+@example(text="%TAG ! tag:x,2000:\n--- !y 1\n").via("tag directive and a tag")
+@example(text="\x00").via("NUL character")
+@example(text='"\\UFFFFFFFF"').via("escape beyond Unicode")
+@example(text='"\\x').via("truncated escape")
+@example(text="! 1").via("non-specific tag")
+@example(text="!!int x").via("integer tag on a word")
+@example(text="!!map [a]").via("map tag on a list")
+@example(text="<<: {version: 1}").via("merge key")
+@example(text="a: &x 1\nb: &x 2\n").via("anchor defined twice")
 def test_any_text_is_answered(load: Load, text: str) -> None:
     answered(load, text)
 
@@ -138,4 +138,4 @@ def test_any_tree_of_known_words_is_answered(load: Load, tree: object) -> None:
 )
 def test_any_rule_is_answered(rules: list[dict[str, Any]]) -> None:
     head = {"version": 1, "vsi_type": {"type_id": 1, "version": 1, "name": "x"}}
-    answered(policies, json.dumps({**head, "from_vm": {"rules": [{"rule": one} for one in rules]}}))
+    answered(policies, json.dumps({**head, "from_vm": {"rules": [{"rule": rule} for rule in rules]}}))

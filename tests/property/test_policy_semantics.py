@@ -1,4 +1,4 @@
-"""What a compiled ACL does to a frame is what its rules say, read one by one.
+"""Compiled ACLs decide each frame as their rules do, evaluated one by one.
 
 The rules are written as an operator would, with a plain Python test of each field beside what is
 written; the compiled program runs on the simulated switch.
@@ -24,8 +24,8 @@ from ryu_apps.evb.simulation.switch import forward
 EPOCH = 5
 PORTS = (22, 80, 8000, 8003, 8007, 8010, 8016, 65535)
 MACS = (0x020000000001, 0x020000000102, 0xFFFFFFFFFFFF, 0x01005E000001)
-IPV4 = tuple(int(ip_address(one)) for one in ("10.0.0.1", "10.1.2.3", "10.255.0.0", "192.0.2.1"))
-IPV6 = tuple(int(ip_address(one)) for one in ("fe80::1", "2001:db8::1", "2001:db8:1::1", "::1"))
+IPV4 = tuple(int(ip_address(name)) for name in ("10.0.0.1", "10.1.2.3", "10.255.0.0", "192.0.2.1"))
+IPV6 = tuple(int(ip_address(name)) for name in ("fe80::1", "2001:db8::1", "2001:db8:1::1", "::1"))
 
 
 class Condition(NamedTuple):
@@ -123,13 +123,19 @@ class Written(NamedTuple):
     allow: bool
 
     def matches(self, frame: dict[str, int]) -> bool:
-        """What a rule allows that names no Ethernet type is what the bridge can look into."""
-        if self.allow and not any(one.field == "eth_type" for one in self.conditions) and not is_plain(frame):
+        """True if the rule matches; a rule that allows without an Ethernet type covers only plain frames."""
+        if (
+            self.allow
+            and not any(condition.field == "eth_type" for condition in self.conditions)
+            and not is_plain(frame)
+        ):
             return False
-        return all(one.field in frame and one.holds(frame[one.field]) for one in self.conditions)
+        return all(
+            condition.field in frame and condition.holds(frame[condition.field]) for condition in self.conditions
+        )
 
     def as_yaml(self) -> dict[str, Any]:
-        fields = {one.field: one.written for one in self.conditions}
+        fields = {condition.field: condition.written for condition in self.conditions}
         return {"rule": {**fields, "actions": {"allow": int(self.allow)}}}
 
 
@@ -218,11 +224,11 @@ def test_the_first_rule_that_matches_decides_then_neighbour_discovery_then_the_d
         "neighbour_discovery": neighbours,
         "from_vm" if direction is Direction.FROM_VM else "to_vm": {
             "default": "allow" if default else "deny",
-            "rules": [one.as_yaml() for one in rules],
+            "rules": [rule.as_yaml() for rule in rules],
         },
     }
     for frame in packets:
-        decided = next((one.allow for one in rules if one.matches(frame)), None)
+        decided = next((rule.allow for rule in rules if rule.matches(frame)), None)
         if decided is None:
             decided = (default and is_plain(frame)) or (neighbours and is_neighbour_discovery(direction, frame))
         assert passes(policy, direction, frame) is decided
@@ -240,7 +246,7 @@ def test_a_range_becomes_blocks_that_match_it_exactly_and_as_few_as_can_be(data:
     assert all(size.bit_count() == 1 and block.value % size == 0 for block, size in zip(blocks, sizes, strict=True))
     # No two neighbours would make one aligned block: fewer is impossible.
     pairs = zip(blocks, sizes, blocks[1:], sizes[1:], strict=False)
-    assert not any(size == after and one.value % (2 * size) == 0 for one, size, _, after in pairs)
+    assert not any(size == after and block.value % (2 * size) == 0 for block, size, _, after in pairs)
 
 
 @given(st.sampled_from(sorted(KINDS)), st.integers(0))

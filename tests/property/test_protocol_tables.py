@@ -155,7 +155,7 @@ def test_the_ecp_endpoint_takes_anything_and_acknowledges_every_request(script: 
     for event, pause in script:
         now += pause
         outputs = endpoint.feed(event, now)
-        acks = [one for one in outputs if isinstance(one, ecp.Transmit) and one.ecpdu.op is EcpOp.ACK]
+        acks = [output for output in outputs if isinstance(output, ecp.Transmit) and output.ecpdu.op is EcpOp.ACK]
         asked = isinstance(event, ecp.Received) and event.ecpdu.op is EcpOp.REQUEST and event.ecpdu.version == 1
         assert len(acks) == asked
         served = not isinstance(event, ecp.Reconfigure)
@@ -190,7 +190,7 @@ def test_the_evb_machine_takes_anything_and_never_chatters(script: list[tuple[An
                 known = False
             known |= isinstance(output, evb.Agreed)
         assert known == (port.agreed is not None) == (port.state is evb.EvbState.AGREED)
-        assert sum(isinstance(one, evb.Advertise) for one in outputs) <= 1
+        assert sum(isinstance(output, evb.Advertise) for output in outputs) <= 1
 
 
 @given(scripts(station_events))
@@ -204,7 +204,7 @@ def test_the_station_machine_tells_the_end_of_every_vsi_once(script: list[tuple[
         except ProtocolError:
             assert isinstance(event, vdp_station.StationRequest | vdp_station.Suspend | vdp_station.Resume)
             continue
-        told = [one.outcome for one in outputs if isinstance(one, vdp_station.Notice)]
+        told = [output.outcome for output in outputs if isinstance(output, vdp_station.Notice)]
         ended = before is not vsi.state is VsiStationState.ENDED
         assert ended == bool(set(told) - {RequestOutcome.GRANTED, RequestOutcome.KEPT})
         idle = vsi.state in (VsiStationState.NEW, VsiStationState.SUSPENDED, VsiStationState.ENDED)

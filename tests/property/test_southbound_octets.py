@@ -1,4 +1,4 @@
-"""What we write is what Ryu writes, octet by octet, and what we read is what we wrote."""
+"""Encoders give the same octets as Ryu's, and decoders read what was encoded."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def ryu_field(one: FieldMatch) -> tuple[str, Any]:
 
 
 def ryu_match(fields: Match) -> Any:
-    return parser.OFPMatch(_ordered_fields=[ryu_field(one) for one in fields])
+    return parser.OFPMatch(_ordered_fields=[ryu_field(condition) for condition in fields])
 
 
 def ryu_action(action: Action) -> Any:
@@ -229,12 +229,12 @@ def ryu_learn(learn: Learn) -> Any:
     """Ryu writes the older action; the newer one has a limit in the middle of it."""
     specs = [
         kind(
-            one.source if isinstance(one.source, int) else ryu_place(one.source),
-            ryu_place(one.target),
-            one.target.width,
+            row.source if isinstance(row.source, int) else ryu_place(row.source),
+            ryu_place(row.target),
+            row.target.width,
         )
         for kind, listed in ((parser.NXFlowSpecMatch, learn.match), (parser.NXFlowSpecLoad, learn.writes))
-        for one in listed
+        for row in listed
     ]
     written = parser.NXActionLearn(
         table_id=learn.table,
@@ -261,7 +261,9 @@ def ryu_instructions(rule: Rule) -> list[Any]:
     if rule.meter is not None:
         found.append(parser.OFPInstructionMeter(rule.meter))
     if rule.apply:
-        found.append(parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, [ryu_action(one) for one in rule.apply]))
+        found.append(
+            parser.OFPInstructionActions(ofp.OFPIT_APPLY_ACTIONS, [ryu_action(action) for action in rule.apply])
+        )
     if rule.metadata is not None:
         found.append(parser.OFPInstructionWriteMetadata(*rule.metadata))
     if rule.goto is not None:
@@ -320,12 +322,12 @@ def test_sweeping(cookie: int, mask: int) -> None:
 def test_groups(group: Group) -> None:
     buckets = [
         parser.OFPBucket(
-            one.weight,
-            ofp.OFPP_ANY if one.watch_port is None else one.watch_port,
-            ofp.OFPG_ANY if one.watch_group is None else one.watch_group,
-            [ryu_action(action) for action in one.actions],
+            bucket.weight,
+            ofp.OFPP_ANY if bucket.watch_port is None else bucket.watch_port,
+            ofp.OFPG_ANY if bucket.watch_group is None else bucket.watch_group,
+            [ryu_action(action) for action in bucket.actions],
         )
-        for one in group.buckets
+        for bucket in group.buckets
     ]
     written = written_by_ryu(parser.OFPGroupMod(DATAPATH, 0x8000, group.type.value, group.group_id, buckets))
     assert group_write(group) == written
@@ -361,7 +363,7 @@ def test_meters_are_read_whatever_their_bands(listed: list[tuple[int, int, int, 
         for number, rules, packets, octets, bands in listed
     )
     reply = struct.pack("!BBHIHH4x", ofp.OFP_VERSION, ofp.OFPT_MULTIPART_REPLY, 0, 0, ofp.OFPMP_METER, 0) + shown
-    assert list(decode.meter_counts(reply)) == [MeterCount(*one[:4], 5.25) for one in listed]
+    assert list(decode.meter_counts(reply)) == [MeterCount(*row[:4], 5.25) for row in listed]
 
 
 @given(unsigned(32), unsigned(32), st.binary(max_size=100))

@@ -48,7 +48,7 @@ class Statistics(RuleBasedStateMachine):
             self.world.interface(Vm(number))
 
     def open_at(self, vm: Vm, port: PortId) -> bool:
-        """Whether the switch lets the VM's frames in."""
+        """True if the switch lets the VM's frames in."""
         return any(
             {field.name: field.value for field in key.match}.items()
             >= {"in_port": port.port_no, "eth_src": vm.mac}.items()
@@ -84,7 +84,7 @@ class Statistics(RuleBasedStateMachine):
         (self.world.keep if kept else self.world.advance)(seconds)
 
     # What a disk would not take cannot outlive the controller.
-    @precondition(lambda self: self.world.store_refuses is None)
+    @precondition(lambda self: self.world.store_failure is None)
     @rule()
     def controller_dies(self) -> None:
         self.world.restart_controller()
@@ -101,13 +101,13 @@ class Statistics(RuleBasedStateMachine):
 
     @rule()
     def disk_is_full(self) -> None:
-        self.world.store_refuses = "disk full"
+        self.world.store_failure = "disk full"
 
-    @precondition(lambda self: self.world.store_refuses is not None)
+    @precondition(lambda self: self.world.store_failure is not None)
     @rule()
     def disk_has_room_again(self) -> None:
-        self.world.store_refuses = None
-        self.world.keep(12.0)
+        self.world.store_failure = None
+        self.world.keep_alive(12.0)
 
     @rule()
     def settle(self) -> None:
@@ -118,7 +118,7 @@ class Statistics(RuleBasedStateMachine):
                 assert totals == self.truth(number)
 
     def totals(self, number: int) -> tuple[CounterValue, CounterValue] | None:
-        """What would be shown; None: nothing is, before the switches have been read."""
+        """Expected total; None: none is shown before the switches have been read."""
         accounts = self.world.engine.counters.accounts.of(Vm(number).text)
         if any(not account.complete for account in accounts):
             return None
@@ -146,7 +146,7 @@ class Statistics(RuleBasedStateMachine):
     def teardown(self) -> None:
         """In the end everybody falls silent, and no rule and no counter may be left."""
         world = self.world
-        world.store_refuses = None
+        world.store_failure = None
         world.advance(60.0)
         assert len(world.engine.registry) == 0
         for dpid, table in world.tables.items():

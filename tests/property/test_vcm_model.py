@@ -11,7 +11,7 @@ from ryu_apps.vcm.move import DeadlinePassed, Ladder, Lapsed, MoveState, MoveSte
 from ryu_apps.vcm.orchestrator import Go, HaltGoal, MoveLimits, NodeLost, Orchestrator, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, make_plan, strain
-from tests.worlds.vcm import Hypervisors, Play, a_node, a_vm, inventory
+from tests.worlds.vcm import Hypervisors, PlanRun, a_node, a_vm, inventory
 
 
 @st.composite
@@ -43,7 +43,7 @@ def plans(draw: st.DrawFn) -> tuple[Inventory, Plan]:
     """A cluster and a plan for it."""
     cluster = draw(clusters())
     kind = draw(st.sampled_from([GoalKind.EVACUATE, GoalKind.PROTECT, GoalKind.REBALANCE]))
-    subjects = [*cluster.nodes, *(one for one in cluster.switches if cluster.nodes_of(one))]
+    subjects = [*cluster.nodes, *(switch for switch in cluster.switches if cluster.nodes_of(switch))]
     goal = Goal(kind, "" if kind is GoalKind.REBALANCE else draw(st.sampled_from(subjects)))
     return cluster, make_plan(cluster, goal, parallel=draw(st.integers(1, 3)))
 
@@ -58,14 +58,16 @@ class PlanModel(RuleBasedStateMachine):
     def plan(self, planned: tuple[Inventory, Plan], way: Ladder, ahead: bool, delay: float) -> None:
         self.cluster, plan = planned
         self.parallel = plan.parallel
-        self.played = Play(Orchestrator(self.cluster, plan, MoveLimits(way, delay, ahead)), Hypervisors(self.cluster))
+        self.played = PlanRun(
+            Orchestrator(self.cluster, plan, MoveLimits(way, delay, ahead)), Hypervisors(self.cluster)
+        )
         self.played.feed(Go())
 
     def _answer(self, number: int, willing: bool) -> None:
         """VMs are served in any order, the steps of one of them in theirs."""
         vms = list(dict.fromkeys(do.vm for do in self.played.pending))
         vm = vms[number % len(vms)]
-        do = next(one for one in self.played.pending if one.vm == vm)
+        do = next(step for step in self.played.pending if step.vm == vm)
         self.played.pending.remove(do)
         self.played.now += 0.5
         self.played.feed(self.played.hypervisors.perform(do, willing))
@@ -82,7 +84,7 @@ class PlanModel(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 6))
     def lapse(self, number: int) -> None:
-        held = [one for one in self.played.orchestrator.moves if one.state is MoveState.RESERVED]
+        held = [move for move in self.played.orchestrator.moves if move.state is MoveState.RESERVED]
         if held:
             one = held[number % len(held)]
             self.played.hypervisors.reserved[one.vm].discard(one.node)
@@ -122,7 +124,7 @@ class PlanModel(RuleBasedStateMachine):
     def not_too_many_vms_are_stopped_at_a_time(self) -> None:
         if hasattr(self, "played"):
             moves = self.played.orchestrator.moves
-            assert sum(one.underway and one.way is not Ladder.RESTART for one in moves) <= self.parallel
+            assert sum(move.underway and move.way is not Ladder.RESTART for move in moves) <= self.parallel
 
     def teardown(self) -> None:
         if not hasattr(self, "played"):
@@ -154,7 +156,7 @@ def test_an_evacuation_ends_with_nobody_there_or_with_an_explanation(
 ) -> None:
     cluster, plan = planned
     assume(plan.goal.kind is GoalKind.EVACUATE)
-    played = Play(Orchestrator(cluster, plan, MoveLimits(way, 0.0, ahead)), Hypervisors(cluster))
+    played = PlanRun(Orchestrator(cluster, plan, MoveLimits(way, 0.0, ahead)), Hypervisors(cluster))
     unwilling = data.draw(st.sets(st.sampled_from(list(cluster.nodes)), max_size=2))
     played.refuse = {(MoveStep.RESERVE, node): "no" for node in unwilling}
     played.feed(Go())
@@ -172,7 +174,7 @@ def test_undone_at_any_moment_everything_is_as_before(
     planned: tuple[Inventory, Plan], way: Ladder, answers: int
 ) -> None:
     cluster, plan = planned
-    played = Play(Orchestrator(cluster, plan, MoveLimits(way)), Hypervisors(cluster))
+    played = PlanRun(Orchestrator(cluster, plan, MoveLimits(way)), Hypervisors(cluster))
     played.feed(Go())
     for _ in range(answers):
         if played.pending:
@@ -191,30 +193,34 @@ def test_a_place_shares_no_more_with_its_group_than_it_has_to(cluster: Inventory
     question = PlacementQuestion(cluster, Occupancy(cluster), vm)
     ranking = rank(question)
 
-    group = [one for one in cluster.vms.values() if one.group is not None and one.group == vm.group and one is not vm]
+    group = [
+        other
+        for other in cluster.vms.values()
+        if other.group is not None and other.group == vm.group and other is not vm
+    ]
 
     def shared(node: str) -> list[int]:
         domains = [(level, cluster.nodes[node].domain(level)) for level in Level]
         return [
-            sum(cluster.nodes[one.at].domain(level) == domain for one in group if domain is not None)
+            sum(cluster.nodes[member.at].domain(level) == domain for member in group if domain is not None)
             for level, domain in domains
         ]
 
-    everybody = [one.node for one in (*ranking.candidates, *ranking.rejected)]
+    everybody = [candidate.node for candidate in (*ranking.candidates, *ranking.rejected)]
     assert sorted([*everybody, vm.at]) == sorted(cluster.nodes)
-    assert all(one.reasons for one in ranking.rejected)
+    assert all(candidate.reasons for candidate in ranking.rejected)
     if ranking.candidates:
-        assert shared(ranking.candidates[0].node) == min(shared(one.node) for one in ranking.candidates)
+        assert shared(ranking.candidates[0].node) == min(shared(candidate.node) for candidate in ranking.candidates)
 
 
 @given(clusters())
 def test_rebalancing_makes_it_better_with_every_move_and_comes_to_an_end(cluster: Inventory) -> None:
     now = Occupancy(cluster)
     plan = make_plan(cluster, Goal(GoalKind.REBALANCE))
-    assert len({one.vm for one in plan.moves}) == len(plan.moves)
-    for one in plan.moves:
-        assert one.target is not None
-        then = now.with_vm(one.vm, one.target)
+    assert len({move.vm for move in plan.moves}) == len(plan.moves)
+    for move in plan.moves:
+        assert move.target is not None
+        then = now.with_vm(move.vm, move.target)
         assert strain(cluster, then) < strain(cluster, now)
         now = then
 
@@ -227,8 +233,8 @@ def _fits(node: InventoryNode, cluster: Inventory, now: Occupancy) -> bool:
 def test_a_plan_fits_at_every_moment_when_it_is_carried_out_in_its_order(planned: tuple[Inventory, Plan]) -> None:
     cluster, plan = planned
     now = Occupancy(cluster)
-    for one in plan.moves:
-        if one.target is not None:
-            both = now.with_vm(one.vm, one.source, one.target)
+    for move in plan.moves:
+        if move.target is not None:
+            both = now.with_vm(move.vm, move.source, move.target)
             assert all(_fits(node, cluster, both) for node in cluster.nodes.values())
-            now = both if plan.goal.kind is GoalKind.PROTECT else now.with_vm(one.vm, one.target)
+            now = both if plan.goal.kind is GoalKind.PROTECT else now.with_vm(move.vm, move.target)

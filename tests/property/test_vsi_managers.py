@@ -84,14 +84,14 @@ class Managers(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         before = self.world.snapshot()
-        asked = any(one.machine.wanted is not None for one in self.world.engine.registry.attachments())
+        asked = any(attachment.machine.wanted is not None for attachment in self.world.engine.registry.attachments())
         self.world.restart_controller()
-        if not asked and self.world.store_refuses is None:
+        if not asked and self.world.store_failure is None:
             assert self.world.snapshot() == before
 
     @rule(sulks=st.booleans())
     def store(self, sulks: bool) -> None:
-        self.world.store_refuses = "disk full" if sulks else None
+        self.world.store_failure = "disk full" if sulks else None
 
     @invariant()
     def nobody_waits_longer_than_the_resource_wait_delay(self) -> None:
@@ -105,14 +105,14 @@ class Managers(RuleBasedStateMachine):
     def content_in_use_is_what_it_was(self) -> None:
         programs = {
             (program.binding.vsi_index, program.binding.generation): program.vsi_type
-            for one in self.world.engine.registry.attachments()
-            for program in (one.program, *one.retired)
+            for attachment in self.world.engine.registry.attachments()
+            for program in (attachment.program, *attachment.retired)
             if program is not None
         }
         for vsi_type in programs.values():
             cached = self.world.engine.types.cache.get(vsi_type.file)
             assert cached is None or cached.vsi_type.digest == vsi_type.digest
-        digests = {place: one.digest for place, one in programs.items()}
+        digests = {place: vsi_type.digest for place, vsi_type in programs.items()}
         for place, digest in digests.items():
             assert self.in_force.get(place, digest) == digest
         self.in_force = digests
@@ -121,19 +121,19 @@ class Managers(RuleBasedStateMachine):
     def every_granted_policy_is_in_the_store(self) -> None:
         held = {
             program.vsi_type.file
-            for one in self.world.engine.registry.attachments()
-            if one.machine.in_force is not None and (program := one.vsi.gate_program) is not None
+            for attachment in self.world.engine.registry.attachments()
+            if attachment.machine.in_force is not None and (program := attachment.vsi.gate_program) is not None
             if self.world.engine.types.cache.get(program.vsi_type.file) is not None
         }
         assert {PREFIX + url for url in held} <= self.world.store.keys()
 
     @invariant()
     def no_question_is_asked_twice_at_a_time(self) -> None:
-        urls = [one.source.of(one.key) for one in self.world.engine.types._pending.values()]
+        urls = [fetch.source.of(fetch.key) for fetch in self.world.engine.types._pending.values()]
         assert len(urls) == len(set(urls))
 
     def teardown(self) -> None:
-        self.world.store_refuses = None
+        self.world.store_failure = None
         self.world.fetching.clear()
         self.world.advance(200.0)
         assert not list(self.world.engine.registry)
@@ -145,7 +145,7 @@ class Managers(RuleBasedStateMachine):
 
 
 def offer_of(mood: str, key: VsiTypeKey) -> Offer:
-    """What a manager says in some mood."""
+    """Offer of a manager in a state."""
     url = SOURCE.of(key)
     match mood:
         case "good":

@@ -1,4 +1,4 @@
-"""A whole bridge on a fake clock: the real engine, simulated switches, hand-made stations.
+"""A bridge on a fake clock: the real engine, simulated switches and hand-made stations.
 
 Two switches joined by two links; hv1, hv2 and the NMS on s1, hv3, hv4 and a client on s2.
 """
@@ -74,9 +74,9 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 
 Address = IPv4Address | IPv6Address
 
-#: A frame does not travel more links than this.
-_PATIENCE = 50
-#: What a frame has inside a switch and loses on its way out.
+#: Most links that a frame crosses; more of them are a loop.
+_MAX_LINKS = 50
+#: Fields that a frame has only inside a switch.
 _PIPELINE = {"in_port", "metadata", *REGISTERS}
 
 S1, S2 = 1, 2
@@ -85,10 +85,10 @@ HV3, HV4, CLIENT = PortId(S2, 1), PortId(S2, 2), PortId(S2, 3)
 NMS_MAC, CLIENT_MAC = 0x020000000F01, 0x020000000F02
 VLAN = 100
 
-#: Everything passes; the second version differs only in being another epoch.
+#: Types that let everything pass; the second version differs only in its epoch.
 OPEN = VsiTypeKey(1, 1)
 OPEN_2 = VsiTypeKey(1, 2)
-#: Stages at a plain Pre-Associate.
+#: A type that is staged at a plain Pre-Associate.
 EAGER = VsiTypeKey(2, 1)
 
 
@@ -101,12 +101,12 @@ def open_type(key: VsiTypeKey, stage_on: StageOn | None = None) -> VsiType:
 POLICIES = PolicySet({OPEN: open_type(OPEN), OPEN_2: open_type(OPEN_2), EAGER: open_type(EAGER, StageOn.PREASSOCIATE)})
 
 
-#: Short ones: what has to run out in a test does so soon.
+#: Short timers, so that they expire soon in a test.
 BRISK = Timers(rwd=17, rka=17)
 
 
 def two_switches(timers: Timers = BRISK, max_rules: int | None = None) -> Fabric:
-    """The small cluster of the tests."""
+    """Two switches joined by two links, each with two stations and a host."""
 
     def switch(dpid: int, name: str, stations: tuple[str, str], host: str, mac: int) -> Switch:
         peer = S2 if dpid == S1 else S1
@@ -118,7 +118,7 @@ def two_switches(timers: Timers = BRISK, max_rules: int | None = None) -> Fabric
             Interface(3, host, Role.HOST, native_vlan=VLAN, macs=(mac,)),
             *(Interface(number, f"s{peer}", Role.TRUNK, peer=PortId(peer, number)) for number in (11, 12)),
         ]
-        return Switch(dpid, name, {one.port_no: one for one in ports}, max_rules)
+        return Switch(dpid, name, {port.port_no: port for port in ports}, max_rules)
 
     return Fabric(
         {
@@ -129,21 +129,21 @@ def two_switches(timers: Timers = BRISK, max_rules: int | None = None) -> Fabric
 
 
 def with_vlans(fabric: Fabric, *vids: int) -> Fabric:
-    """The same cluster, whose stations may use these VLANs too, tagged."""
+    """The same fabric, whose stations may use further VLANs, tagged."""
 
     def stations(switch: Switch) -> dict[int, Interface]:
         return {
-            number: replace(one, tagged_vlans=vids) if one.role is Role.STATION else one
-            for number, one in switch.interfaces.items()
+            number: replace(interface, tagged_vlans=vids) if interface.role is Role.STATION else interface
+            for number, interface in switch.interfaces.items()
         }
 
-    switches = {dpid: replace(one, interfaces=stations(one)) for dpid, one in fabric.switches.items()}
+    switches = {dpid: replace(switch, interfaces=stations(switch)) for dpid, switch in fabric.switches.items()}
     return replace(fabric, switches=switches)
 
 
 @dataclass(slots=True)
 class Vm:
-    """One VM as its stations describe it."""
+    """One VM, with the values that its stations put into requests."""
 
     number: int
     type: VsiTypeKey = OPEN
@@ -173,7 +173,7 @@ class Vm:
 
 @dataclass(slots=True)
 class Gauge:
-    """A meter of a simulated switch: what it has counted, and when it was added."""
+    """State of a meter of a simulated switch; ``born`` is the time at which it was added."""
 
     born: float
     packets: int = 0
@@ -181,7 +181,7 @@ class Gauge:
 
 
 class Delivered(NamedTuple):
-    """A frame, or a copy of one, that has come out of an edge port."""
+    """A frame, or a copy of one, that has left the fabric by an edge port."""
 
     port: PortId
     fields: dict[str, int]
@@ -190,21 +190,21 @@ class Delivered(NamedTuple):
 
 @dataclass
 class World:
-    """The engine and everything around it; ``now`` moves only when told.
+    """The engine and its environment; ``now`` moves only by :meth:`advance`.
 
     Attributes:
         hold: datapaths that confirm nothing until ``release``.
-        deaf: datapaths that do not answer what their meters have counted.
+        silent_meters: datapaths that do not answer reads of meters.
         gauges: the meters of each switch.
-        mute: ports whose stations acknowledge nothing.
-        cut: both ports of every link that is down.
-        plugged: ports that lead somewhere else than the fabric says, and where.
+        unacknowledging: ports whose stations acknowledge nothing.
+        cut: both ports of each link that is down.
+        plugged: miswired ports, and the ports at their other ends.
         refuse: datapaths that reject the next change of a mode, with the reason.
-        store: what was saved; ``store_refuses`` is why nothing can be saved any more, and one that
-            ``store_dawdles`` answers nothing until ``store_catches_up``.
-        fetching: what VSI managers have been asked and have not answered, oldest first.
+        store: saved records; with a ``store_failure`` nothing is saved any more, and with
+            ``store_delays`` nothing is answered until :meth:`store_answers`.
+        fetching: fetches of VSI types that are not answered yet, oldest first.
         sent: decoded answers of the bridge, per port, oldest first.
-        frames: all that it has sent, of whatever kind.
+        frames: all frames that the bridge has sent.
         announced: frames sent out of HOST ports, oldest first.
     """
 
@@ -213,14 +213,14 @@ class World:
     snooping: Snooping = USUAL
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
-    deaf: set[int] = field(default_factory=set)
-    mute: set[PortId] = field(default_factory=set)
+    silent_meters: set[int] = field(default_factory=set)
+    unacknowledging: set[PortId] = field(default_factory=set)
     cut: set[PortId] = field(default_factory=set)
     plugged: dict[PortId, PortId] = field(default_factory=dict)
     refuse: dict[tuple[int, Mode], str] = field(default_factory=dict)
     store: dict[str, bytes] = field(default_factory=dict)
-    store_refuses: str | None = None
-    store_dawdles: bool = False
+    store_failure: str | None = None
+    store_delays: bool = False
     manager_id: ManagerId = ManagerId(b"mgr1" + bytes(12))
     managers: VsiManagers = ALL_LOCAL
     forward_in_flight: int = 0
@@ -245,30 +245,35 @@ class World:
 
     # --- switches ---
     def connect(self, *dpids: int) -> None:
-        """Switches come up with all links up."""
+        """Connect switches (none named: all); links that are not cut are up."""
         for dpid in dpids or self.fabric.switches:
-            ports = {one: PortId(dpid, one) not in self.cut for one in self.fabric.switches[dpid].interfaces}
+            ports = {
+                interface: PortId(dpid, interface) not in self.cut
+                for interface in self.fabric.switches[dpid].interfaces
+            }
             table = self.tables[dpid]
-            relaying = frozenset(one for one in ports if _relays(table.groups.get(TAGGED_GROUP + one)))
+            relaying = frozenset(port for port in ports if _relays(table.groups.get(TAGGED_GROUP + port)))
             self.feed(SwitchUp(dpid, ports, meters=frozenset(table.meters), relaying=relaying))
 
     def restart_switch(self, dpid: int) -> None:
-        """A switch forgets everything, and connects again."""
+        """Empty a switch and connect it again."""
         self.disconnect(dpid)
         self.tables[dpid], self.gauges[dpid] = FlowTable(), {}
         self.connect(dpid)
 
-    def meddle(
+    def delete_objects(
         self, dpid: int, rules: Container[RuleKey] | None = None, groups: Iterable[int] = (), meters: Iterable[int] = ()
     ) -> None:
-        """Somebody with a shell deletes rules (None: all), groups and meters, and what refers to them.
+        """Delete rules (None: all), groups and meters in a switch, and the rules that refer to them.
 
-        The switch tells, if there is somebody to tell.
+        The switch reports the alteration if it is connected.
         """
         table, no_groups, no_meters = self.tables[dpid], set(groups), set(meters)
-        table.groups = {one: group for one, group in table.groups.items() if one not in no_groups}
-        table.meters = {one: meter for one, meter in table.meters.items() if one not in no_meters}
-        self.gauges[dpid] = {one: gauge for one, gauge in self.gauges[dpid].items() if one in table.meters}
+        table.groups = {group_id: group for group_id, group in table.groups.items() if group_id not in no_groups}
+        table.meters = {meter_id: meter for meter_id, meter in table.meters.items() if meter_id not in no_meters}
+        self.gauges[dpid] = {
+            meter_id: gauge for meter_id, gauge in self.gauges[dpid].items() if meter_id in table.meters
+        }
 
         def stays(key: RuleKey, rule: Rule) -> bool:
             named = rules is None or key in rules
@@ -278,41 +283,45 @@ class World:
         self.alter(dpid)
 
     def alter(self, dpid: int, certain: bool = True) -> None:
-        """A connected switch tells that somebody else has changed it."""
+        """Report an alteration of a connected switch."""
         if dpid in self.engine.bringup.switches:
             self.feed(SwitchAltered(dpid, frozenset(self.tables[dpid].meters), certain))
 
     def carry(
         self, port: PortId, frame: Mapping[str, int], octets: int = 60, times: int = 1, links: int = 0
     ) -> list[Delivered]:
-        """A frame, some times over, comes in by a port; what comes out of all edges of the fabric of one of them.
+        """Carry a frame, some times over, through the fabric; returns the copies of one of them at edge ports.
 
-        ``octets`` are counted without the tag; ``links`` between switches are behind it.
+        ``octets`` are counted without the tag; ``links`` is the number of links crossed so far.
         """
         gauges = self.gauges[port.dpid]
-        alive = [one for one in self.fabric.switches[port.dpid].interfaces if PortId(port.dpid, one) not in self.cut]
+        alive = [
+            interface
+            for interface in self.fabric.switches[port.dpid].interfaces
+            if PortId(port.dpid, interface) not in self.cut
+        ]
         emitted, metered = passage(self.tables[port.dpid], {**frame, "in_port": port.port_no}, alive)
         for meter_id, tagged in metered:
             if meter_id in gauges:
                 gauges[meter_id].packets += times
                 gauges[meter_id].octets += times * (octets + 4 * tagged)
         out: list[Delivered] = []
-        for one in emitted:
-            if one.port == CONTROLLER:
+        for arrival in emitted:
+            if arrival.port == CONTROLLER:
                 continue
-            fields = {name: value for name, value in one.fields.items() if name not in _PIPELINE}
-            interface = self.fabric.switches[port.dpid].interfaces[one.port]
+            fields = {name: value for name, value in arrival.fields.items() if name not in _PIPELINE}
+            interface = self.fabric.switches[port.dpid].interfaces[arrival.port]
             if interface.peer is not None:
-                assert links < _PATIENCE, "the frame goes round and round"
+                assert links < _MAX_LINKS, "the frame is in a loop"
                 if interface.peer not in self.cut:
                     out += self.carry(interface.peer, fields, octets, times, links + 1)
             else:
                 tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
-                out.append(Delivered(PortId(port.dpid, one.port), fields, octets + 4 * tagged))
+                out.append(Delivered(PortId(port.dpid, arrival.port), fields, octets + 4 * tagged))
         return out
 
     def disconnect(self, dpid: int) -> None:
-        """The channel of a switch breaks; what it had not confirmed is rejected behind that."""
+        """Disconnect a switch; changes that it has not confirmed are rejected afterwards."""
         lost = [apply for apply in self.held if apply.dpid == dpid]
         self.held = [apply for apply in self.held if apply.dpid != dpid]
         self.feed(SwitchDown(dpid))
@@ -320,7 +329,7 @@ class World:
             self.feed(Rejected(dpid, apply.token, "switch disconnected"))
 
     def restart_controller(self, remembering: bool = True) -> None:
-        """A new engine with what the old one saved, or nothing; the switches keep their rules and connect again."""
+        """Start a new engine, with or without the saved records; the switches keep their rules and connect again."""
         self.held.clear()
         self._unsaved.clear()
         self.fetching.clear()
@@ -342,13 +351,13 @@ class World:
         )
 
     def release(self) -> None:
-        """Held switches carry out what they were asked."""
+        """Apply the changes of held switches, in order."""
         self.hold.clear()
         while self.held:
             self._apply(self.held.pop(0))
 
     def rules(self, dpid: int, *kinds: CookieKind) -> dict[RuleKey, Rule]:
-        """What a switch holds, of some kinds or of all."""
+        """Return the rules of a switch, of some kinds or all."""
         return {
             key: rule
             for key, rule in self.tables[dpid].rules.items()
@@ -360,13 +369,13 @@ class World:
         return {dpid: dict(table.rules) for dpid, table in self.tables.items()}
 
     # --- VSI managers ---
-    def told(self, offer: Offer) -> None:
-        """The VSI manager that was asked first answers."""
+    def answer_fetch(self, offer: Offer) -> None:
+        """Answer the oldest fetch."""
         self.feed(TypeFetched(self.fetching.pop(0).token, offer))
 
     # --- links ---
     def link(self, port: PortId, up: bool) -> None:
-        """A link between two switches fails or returns, and both ends say so, if there is somebody to tell."""
+        """Cut or restore a link between two switches; connected switches report it."""
         interface = self.fabric.interface(port)
         assert interface is not None and interface.peer is not None
         for end in (port, interface.peer):
@@ -376,7 +385,7 @@ class World:
 
     # --- time ---
     def advance(self, seconds: float) -> None:
-        """Let time pass, serving every deadline when it comes."""
+        """Advance the clock, serving each deadline at its time."""
         until = self.now + seconds
         while (deadline := self.engine.deadline) is not None and deadline <= until:
             self.now = max(self.now, deadline)
@@ -386,7 +395,7 @@ class World:
         self._end_rules()
 
     def _end_rules(self) -> None:
-        """Switches end rules whose time is over."""
+        """Remove rules whose hard timeout has passed."""
         for (dpid, key), (end, rule) in list(self._ends.items()):
             if end <= self.now:
                 del self._ends[dpid, key]
@@ -395,19 +404,19 @@ class World:
 
     # --- stations ---
     def ask(self, port: PortId, vm: Vm, mode: VdpMode, **status: bool) -> list[Association]:
-        """The station at a port sends a request; returns what the bridge has answered it since.
+        """Send a request from the station at a port; returns all answers at the port.
 
-        First a moment passes, so that the channel to the station is free again.
+        The clock advances first, so that the channel to the station is free again.
         """
         self.advance(0.01)
         self.send(port, vm.tlv(mode, **status), vm.address)
         return self.sent.get(port, [])
 
     def send(self, port: PortId, tlv: Association, address: Address | None = None, *others: Address) -> None:
-        """An ECPDU with one association TLV, and the addresses that the station tells, arrives at a port."""
+        """Send an ECPDU with one association TLV, and the VM's addresses, from the station at a port."""
         addresses = others if address is None else (address, *others)
         self._sequence[port] = self._sequence.get(port, 0) % 0xFFFF + 1
-        extra = (L3Address(tlv.vsi_id, one).encode() for one in addresses)
+        extra = (L3Address(tlv.vsi_id, extra_address).encode() for extra_address in addresses)
         pdu = VdpPdu(self.manager_id, (tlv, *extra))
         ecpdu = Ecpdu(EcpOp.REQUEST, 1, self._sequence[port], pdu.encode())
         self.feed(FrameReceived(port, self._frame(port, ecpdu)))
@@ -420,7 +429,7 @@ class World:
 
     # --- the loop ---
     def feed(self, event: Event) -> None:
-        """Feed the engine and do what it wants; what that causes waits its turn."""
+        """Feed the engine and carry out its effects; events that they cause are queued."""
         self._inbox.append(event)
         if self._feeding:
             return
@@ -444,15 +453,17 @@ class World:
             case Apply():
                 self.applied.append(effect)
                 # A switch carries out its messages in their order.
-                if effect.dpid in self.hold or any(one.dpid == effect.dpid for one in self.held):
+                if effect.dpid in self.hold or any(apply.dpid == effect.dpid for apply in self.held):
                     self.held.append(effect)
                 else:
                     self._apply(effect)
             case ReadRules():
                 held = self.tables[effect.dpid].rules.values()
-                self.feed(RulesRead(effect.dpid, effect.token, tuple(one for one in held if _asked_for(one, effect))))
+                self.feed(
+                    RulesRead(effect.dpid, effect.token, tuple(rule for rule in held if _asked_for(rule, effect)))
+                )
             case ReadMeters(dpid, token, meters):
-                if dpid not in self.deaf:
+                if dpid not in self.silent_meters:
                     self.feed(MetersRead(dpid, token, tuple(self._meter_counts(dpid, meters))))
             case Save():
                 self._save(effect)
@@ -462,27 +473,27 @@ class World:
                 self.happened.append(effect)
 
     def _peer(self, port: PortId) -> PortId | None:
-        """Where a link to another switch leads."""
+        """Return the port at the other end of a link to another switch."""
         interface = self.fabric.interface(port)
         return self.plugged.get(port, interface.peer) if interface is not None else None
 
-    def store_catches_up(self) -> None:
-        """A store that dawdled writes everything in order, and then says so, twice."""
-        self.store_dawdles = False
+    def store_answers(self) -> None:
+        """End the delay of the store: everything is written in order, and then each answer is given twice."""
+        self.store_delays = False
         late, self._unsaved = self._unsaved, []
         answers = [self._write(save) for save in late]
         for answer in (*answers, *answers):
             self.feed(answer)
 
     def _save(self, save: Save) -> None:
-        if self.store_dawdles:
+        if self.store_delays:
             self._unsaved.append(save)
         else:
             self.feed(self._write(save))
 
     def _write(self, save: Save) -> Saved | NotSaved:
-        if self.store_refuses is not None:
-            return NotSaved(save.token, self.store_refuses)
+        if self.store_failure is not None:
+            return NotSaved(save.token, self.store_failure)
         for key, record in save.changes.items():
             if record is None:
                 self.store.pop(key, None)
@@ -502,7 +513,7 @@ class World:
         gauges.update((meter.meter_id, Gauge(self.now)) for meter in apply.change.meters)
         for meter_id in table.meters:
             gauges.setdefault(meter_id, Gauge(self.now))
-        self.gauges[apply.dpid] = {one: gauge for one, gauge in gauges.items() if one in table.meters}
+        self.gauges[apply.dpid] = {meter_id: gauge for meter_id, gauge in gauges.items() if meter_id in table.meters}
         if apply.token:
             self.feed(Confirmed(apply.dpid, apply.token))
 
@@ -522,7 +533,7 @@ class World:
             return
         pdu = VdpPdu.decode(ecpdu.payload)
         self.sent.setdefault(port, []).extend(association for association, _ in pdu.associations())
-        if port not in self.mute:
+        if port not in self.unacknowledging:
             self.feed(FrameReceived(port, self._frame(port, ecpdu.acknowledgement())))
 
     @staticmethod
@@ -531,8 +542,8 @@ class World:
         return Frame(NEAREST_CUSTOMER_BRIDGE, station, ETHERTYPE_ECP, ecpdu.encode()).encode()
 
 
-def occupied(homes: dict[PortId, Vm]) -> World:
-    """Two connected switches, and a VM associated at each of some ports."""
+def world_with_vms(homes: dict[PortId, Vm]) -> World:
+    """World of two connected switches, with a VM associated at each of some ports."""
     world = World()
     world.connect()
     for port, vm in homes.items():
@@ -551,5 +562,5 @@ def _groups(rule: Rule) -> set[int]:
 
 
 def _relays(group: Group | None) -> bool:
-    """Whether frames may leave by the port they came in by."""
+    """True if frames may leave by their ingress port."""
     return group is not None and ClearInPort() in group.buckets[0].actions

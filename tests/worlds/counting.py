@@ -1,4 +1,4 @@
-"""A world in which VMs talk, and what their own interfaces count."""
+"""A world with traffic of VMs, which also counts it at the VMs' own interfaces."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ to_vm:
     - rule: {udp_dst: [80, 443], actions: {allow: 1}, description: the web}
 """
 
-#: In all; rule by rule, and a second version of it; carried by the NMS; read only at the destination's Associate;
-#: one that has groups too, and one whose first rule lets everything pass.
+#: Types: totals only; rule by rule, and a second version of it; totals carried by the NMS; read only at the
+#: destination's Associate; with multicast too; and with a first rule that lets everything pass.
 PLAIN, RULES, RULES_2, BY_NMS, SINGLE, GROUPS, FIRST = (
-    VsiTypeKey(*one) for one in ((40, 1), (41, 1), (41, 2), (42, 1), (43, 1), (44, 1), (45, 1))
+    VsiTypeKey(*key) for key in ((40, 1), (41, 1), (41, 2), (42, 1), (43, 1), (44, 1), (45, 1))
 )
 
 _SECTIONS = {
@@ -55,7 +55,7 @@ def _text(key: VsiTypeKey, section: str) -> str:
 
 
 def policies() -> PolicySet:
-    """The types above."""
+    """Load the types above."""
     loaded, found = load_policies([(str(key), _text(key, section)) for key, section in _SECTIONS.items()], SECTIONS)
     assert loaded is not None, found
     return loaded
@@ -65,14 +65,14 @@ POLICIES = policies()
 
 
 def udp(source: int, destination: int, port: int = 443, dst_ip: int = 0, src_ip: int = 0) -> dict[str, int]:
-    """A datagram as an end station sends it."""
+    """Fields of a UDP datagram as an end station sends it."""
     fields = {"eth_src": source, "eth_dst": destination, "eth_type": IPV4, "ip_proto": UDP, "ip_dscp": 0}
     return {**fields, "ipv4_src": src_ip, "ipv4_dst": dst_ip, "udp_src": 5000, "udp_dst": port, "vlan_vid": 0}
 
 
 @dataclass
 class Interface:
-    """What the VM's own interface has counted."""
+    """Counters of a VM's own interface."""
 
     tx: CounterValue = CounterValue()
     rx: CounterValue = CounterValue()
@@ -80,38 +80,38 @@ class Interface:
 
 @dataclass
 class CountingWorld(World):
-    """VMs are where their stations have put them; ``interfaces`` is the truth."""
+    """A world with counters: ``interfaces`` has the expected values, by MAC address."""
 
     policies: PolicySet = POLICIES
     interfaces: dict[int, Interface] = field(default_factory=dict)
 
     def places(self, vm: Vm) -> list[PortId]:
-        """Where the bridge has a VM's gate open."""
+        """Return the port at which a VM's gate is open."""
         vsi = self.engine.registry.named(vm.text)
         return [vsi.owner.port] if vsi is not None and vsi.owner is not None else []
 
     def interface(self, vm: Vm) -> Interface:
-        """Its counters."""
+        """Return a VM's interface counters."""
         return self.interfaces.setdefault(vm.mac, Interface())
 
     def vm_sends(self, vm: Vm, port: PortId, frame: dict[str, int], octets: int = 60, times: int = 1) -> int:
-        """A VM sends from a port; how many copies of one frame get anywhere."""
+        """Send a frame from a VM at a port; returns the number of copies delivered."""
         self.interface(vm).tx = self.interface(vm).tx.plus(CounterValue(times, times * octets))
         return self._given(self.carry(port, frame, octets, times), times)
 
     def host_sends(self, host: PortId, frame: dict[str, int], octets: int = 60, times: int = 1) -> int:
-        """An end system sends."""
+        """Send a frame from an end system; returns the number of copies delivered."""
         return self._given(self.carry(host, frame, octets, times), times)
 
     def _given(self, delivered: list[Delivered], times: int) -> int:
-        for one in delivered:
-            interface = self.interfaces.get(one.fields["eth_dst"])
-            if interface is not None and one.port not in (NMS, CLIENT):
-                interface.rx = interface.rx.plus(CounterValue(times, times * one.octets))
+        for arrival in delivered:
+            interface = self.interfaces.get(arrival.fields["eth_dst"])
+            if interface is not None and arrival.port not in (NMS, CLIENT):
+                interface.rx = interface.rx.plus(CounterValue(times, times * arrival.octets))
         return len(delivered)
 
-    def talk(self, vm: Vm, port: PortId, times: int = 1) -> None:
-        """Some of everything, both ways: what passes, what does not, and broadcasts."""
+    def exchange_traffic(self, vm: Vm, port: PortId, times: int = 1) -> None:
+        """Exchange frames with both hosts: allowed ones, denied ones and broadcasts."""
         self.interface(vm)
         source = int(vm.address)
         for number, octets in ((443, 60), (53, 100), (25, 77)):
@@ -124,7 +124,7 @@ class CountingWorld(World):
             self.host_sends(host, udp(mac, BROADCAST, 80), 91, times)
 
     def account(self, vm: Vm) -> Account:
-        """The account of its gate, or the only one there is."""
+        """Return the account of a VM's gate, or its only one."""
         vsi = self.engine.registry.named(vm.text)
         found = self.engine.counters.account_in_force(vsi) if vsi is not None else None
         if found is None:
@@ -132,16 +132,16 @@ class CountingWorld(World):
         return found
 
     def totals(self, vm: Vm) -> tuple[CounterValue, CounterValue]:
-        """From the VM (what was refused with it), and to it."""
+        """Return the totals from the VM (denied frames included) and to it."""
         account = self.account(vm)
         return account.total(FROM).plus(account.refused(FROM)), account.total(TO)
 
     def read(self) -> None:
-        """Until every counter has been read."""
-        self.keep(2.5)
+        """Advance the clock until every counter has been read."""
+        self.keep_alive(2.5)
 
-    def keep(self, seconds: float) -> None:
-        """Let time pass; stations keep what they have."""
+    def keep_alive(self, seconds: float) -> None:
+        """Advance the clock; stations send keep-alives for their VSIs."""
         until = self.now + seconds
         while self.now < until:
             self.advance(min(0.5, until - self.now))
@@ -151,7 +151,7 @@ class CountingWorld(World):
                     self.ask(attachment.port, _vm(attachment.newest), mode)
 
     def move(self, vm: Vm, port: PortId) -> None:
-        """Stage, then associate."""
+        """Pre-Associate with resource reservation at a port, then Associate."""
         self.ask(port, vm, VdpMode.PREASSOCIATE_RR)
         self.ask(port, vm, VdpMode.ASSOCIATE)
         assert self.places(vm) == [port]

@@ -1,4 +1,4 @@
-"""What something costs, in a measure that is the same on every machine and under any load."""
+"""Cost of an action as a number of calls, which is the same on every machine and under any load."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 def calls(action: Callable[[], object]) -> int:
-    """Calls of Python functions until it is done; the C code of a library does not count."""
+    """Count the calls of Python functions during an action; the C code of a library does not count."""
     number = 0
 
     def seen(frame: FrameType, what: str, argument: object) -> None:

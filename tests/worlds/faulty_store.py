@@ -1,4 +1,4 @@
-"""A store as bad as a replicated one can be: tells late, tells twice, and is away for a while."""
+"""A store with the faults of a replicated one: late and repeated notifications, and lost connections."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ryu_apps.stores.memory import MemoryStore
 
 
 class FaultyStore:
-    """A memory store behind a bad line.
+    """A memory store behind an unreliable connection.
 
     Attributes:
         connected: while False every call fails and nothing changes.
-        late: commits that watchers have not been told of yet; :meth:`deliver` tells them, each twice.
+        late: commits that watchers have not been notified of yet; :meth:`deliver` notifies them, each twice.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class FaultyStore:
         self._store.close()
 
     def deliver(self) -> None:
-        """The line delivers what it has held back, and delivers it again."""
+        """Notify the watchers of each late commit, twice."""
         late, self.late[:] = list(self.late), []
         for changes in late:
             for watcher in (*self._watchers, *self._watchers):

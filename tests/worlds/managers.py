@@ -1,4 +1,4 @@
-"""A bridge one of whose VSI managers is asked over HTTP; the manager is a dictionary."""
+"""A bridge with VSI managers, one of them over HTTP; its types are a dictionary."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VM, SECOND = Vm(7, TYPE), Vm(8, TYPE)
 
 
 def policy(key: VsiTypeKey = TYPE, port: int = 80) -> bytes:
-    """A small policy."""
+    """Text of a small policy."""
     return (
         f"version: 1\nvsi_type: {{type_id: {key.type_id}, version: {key.version}, name: remote}}\n"
         f"to_vm:\n  rules:\n    - rule: {{tcp_dst: {port}, actions: {{allow: 1}}}}\n"
@@ -38,14 +38,18 @@ def policy(key: VsiTypeKey = TYPE, port: int = 80) -> bytes:
 
 
 def offered(key: VsiTypeKey = TYPE, port: int = 80, etag: str | None = '"1"') -> Offer:
-    """What a manager that has it says."""
+    """Offer of a manager that has the type."""
     return read_offer(SOURCE.of(key), key, policy(key, port), Validators(etag), SECTIONS)
 
 
 @dataclass
 class ManagersWorld(RestWorld):
-    """Attributes:
-    types: what the manager has, by its path; it answers when :meth:`serve` is called.
+    """A bridge with VSI managers.
+
+    Attributes:
+        types: policies of the manager; it answers when :meth:`serve` is called.
+        away: the manager cannot be reached.
+        asked: number of fetches answered.
     """
 
     managers: VsiManagers = VsiManagers({REMOTE: SOURCE, OTHER: Here.LOCAL, ELSEWHERE: Here.REFUSED})
@@ -54,10 +58,10 @@ class ManagersWorld(RestWorld):
     asked: int = 0
 
     def serve(self) -> None:
-        """The manager answers all it has been asked."""
+        """Answer all pending fetches."""
         while self.fetching:
             self.asked += 1
-            self.told(self._answer(self.fetching[0]))
+            self.answer_fetch(self._answer(self.fetching[0]))
 
     def _answer(self, wanted: FetchType) -> Offer:
         if self.away:
@@ -71,9 +75,9 @@ class ManagersWorld(RestWorld):
         return read_offer(wanted.source.of(wanted.key), wanted.key, data, Validators(etag), SECTIONS)
 
     def count(self, outcome: str) -> int:
-        """How often the manager was asked with this outcome."""
+        """Return the number of fetches with an outcome."""
         return self.engine.types.fetches[SOURCE.url, outcome]
 
     def kinds(self, prefix: str = "vsitype.") -> list[str]:
-        """What has happened to types."""
-        return [one.kind for one in self.happened if one.kind.startswith(prefix)]
+        """Return the kinds of events about types."""
+        return [event.kind for event in self.happened if event.kind.startswith(prefix)]

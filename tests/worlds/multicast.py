@@ -1,4 +1,4 @@
-"""Multicast on paper: frames walk from edge to edge, and what a switch punts is fed to the engine."""
+"""Multicast through simulated switches: frames go from edge to edge, and punted ones are fed to the engine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TYPES = {
 
 
 def multicast_world(snooping: Snooping = OFF, fabric: Fabric | None = None) -> World:
-    """Both switches up; no querier unless asked for, and stations that need not say for hours that they are there."""
+    """World of two connected switches; by default without a querier, and with long keep-alive timeouts."""
     world = World(fabric=fabric or two_switches(Timers(rka=30)), policies=PolicySet(TYPES), snooping=snooping)
     world.connect()
     return world
@@ -63,8 +63,8 @@ class Arrival:
     dst: int
 
 
-def walk(world: World, port: PortId, fields: dict[str, int], message: MembershipFrame | None = None) -> list[Arrival]:
-    """Send an untagged frame into an edge port; what is punted is fed to the engine when the walk is over."""
+def inject(world: World, port: PortId, fields: dict[str, int], message: MembershipFrame | None = None) -> list[Arrival]:
+    """Send an untagged frame into an edge port; punted copies are fed to the engine when it has left all switches."""
     arrived, punted, under_way = [], [], [(port, fields | {"vlan_vid": 0})]
     for _ in range(50):
         if not under_way:
@@ -84,7 +84,7 @@ def walk(world: World, port: PortId, fields: dict[str, int], message: Membership
                 onward = {name: value for name, value in emitted.fields.items() if name not in hidden}
                 under_way.append((interface.peer, onward))
     else:
-        raise AssertionError("the frame goes round and round")
+        raise AssertionError("the frame is in a loop")
     for where, found in punted:
         assert message is not None, "only membership messages are punted"
         tci = found["vlan_vid"] & ~VLAN_PRESENT
@@ -96,28 +96,28 @@ def walk(world: World, port: PortId, fields: dict[str, int], message: Membership
 def stream(
     world: World, port: PortId, src: int, group: MulticastGroup, source: MulticastGroup | None = None
 ) -> list[Arrival]:
-    """A datagram to a group."""
+    """Send a datagram to a group."""
     if isinstance(group, IPv4Address):
         sender = source or IPv4Address(0x0A006400 + (src & 0xFF))
         ip = {"eth_type": 0x0800, "ipv4_src": int(sender), "ipv4_dst": int(group)}
     else:
         ip = {"eth_type": 0x86DD, "ipv6_src": int(source or S6), "ipv6_dst": int(group)}
     frame = {"eth_src": src, "eth_dst": group_mac(group), "ip_proto": 17, "udp_src": 1, "udp_dst": 2}
-    return walk(world, port, frame | ip)
+    return inject(world, port, frame | ip)
 
 
 def receivers(
     world: World, group: MulticastGroup, source: MulticastGroup | None = None, port: PortId = CLIENT
 ) -> list[int]:
-    """Who gets a datagram of a host: the numbers of VMs (0: the other host), sorted; one for each copy."""
+    """Receivers of a datagram of a host: the numbers of VMs (0: the other host), sorted; one for each copy."""
     found = stream(world, port, HOSTS[port], group, source)
-    return sorted(0 if one.dst == group_mac(group) else one.dst & 0xFF for one in found)
+    return sorted(0 if arrival.dst == group_mac(group) else arrival.dst & 0xFF for arrival in found)
 
 
 def say(
     world: World, port: PortId, src: int, message: MembershipMessage, group: MulticastGroup | None = None
 ) -> list[Arrival]:
-    """A station (or a host) sends a membership message."""
+    """Send a membership message from a station or a host."""
     six = isinstance(message, mld.MldV1 | Report2 | mld.Query2)
     source: MulticastGroup = IPv6Address("fe80::5054:ff:fe00:1") if six else IPv4Address(0x0A006400 + (src & 0xFF))
     destination = group or _destination(message, six)
@@ -129,7 +129,7 @@ def say(
         fields |= {"ipv6_src": int(source), "ipv6_dst": int(destination)}
     else:
         fields |= {"eth_type": 0x0800, "ip_proto": 2, "ipv4_src": int(source), "ipv4_dst": int(destination)}
-    return walk(world, port, fields, frame)
+    return inject(world, port, fields, frame)
 
 
 def _destination(message: MembershipMessage, six: bool) -> MulticastGroup:
@@ -147,13 +147,13 @@ def _destination(message: MembershipMessage, six: bool) -> MulticastGroup:
 def join(
     world: World, port: PortId, one: Vm, group: MulticastGroup, *sources: MulticastGroup, version: int = 3
 ) -> list[Arrival]:
-    """A VM joins a group, from some sources or (none named) from all."""
+    """Join a group with a VM, from some sources or (none named) from all."""
     kind = RecordType.ALLOW if sources else RecordType.TO_EXCLUDE
     return tell(world, port, one, kind, group, *sources, version=version)
 
 
 def leave(world: World, port: PortId, one: Vm, group: MulticastGroup, version: int = 3) -> list[Arrival]:
-    """A VM leaves a group."""
+    """Leave a group with a VM."""
     return tell(world, port, one, RecordType.TO_INCLUDE, group, version=version)
 
 
@@ -166,7 +166,7 @@ def tell(
     *sources: MulticastGroup,
     version: int = 3,
 ) -> list[Arrival]:
-    """A VM tells something of a group, in IGMP or MLD, of this version of IGMP or its sister."""
+    """Report a membership of a VM, in IGMP of a version or the corresponding MLD."""
     message: MembershipMessage
     joins = kind is not RecordType.TO_INCLUDE
     if isinstance(group, IPv4Address):
@@ -179,7 +179,7 @@ def tell(
 
 
 def queries(world: World) -> list[tuple[PortId, int, MembershipMessage]]:
-    """The queries that the bridge has sent since last asked: port, Ethernet destination, message."""
+    """Queries that the bridge has sent since the last call: port, Ethernet destination, message."""
     found = []
     for frame in world.frames:
         if frame.data[12:14] in (b"\x08\x00", b"\x86\xdd", b"\x81\x00"):

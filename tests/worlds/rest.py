@@ -26,13 +26,13 @@ EPOCH = 1_700_000_000.0
 
 @dataclass
 class RestWorld(World):
-    """What ``evb_bridge`` is to the REST interface.
+    """The interface of ``evb_bridge`` that REST uses.
 
     Attributes:
-        pauses: how often an answer let others have a turn.
-        rest_names: names under which it may be asked.
+        pauses: number of pauses while answering.
+        rest_names: permitted names in the Host header.
         loaded: the bridge app runs.
-        offered: the policies that a reload finds.
+        offered: policies that a reload loads.
     """
 
     wall_offset: float = EPOCH
@@ -54,12 +54,12 @@ class RestWorld(World):
 
     def reload(self) -> list[str]:
         """As the app does, with ``offered`` in place of files."""
-        mistakes = [str(one) for one in self.engine.types.objections(self.offered)]
+        mistakes = [str(objection) for objection in self.engine.types.objections(self.offered)]
         self.feed(PoliciesLoaded(self.offered))
         return mistakes
 
     def agree(self, port: PortId, **evb: object) -> None:
-        """The station at a port says in LLDP that it is one."""
+        """Reach an EVB agreement: the station at a port sends its EVB TLV in LLDP."""
         usual = {"rrstat": RrStatus.UNKNOWN, "r": 3, "rte": 10, "rwd": 17, "rka": 17}
         tlv = EvbTlv(mode=EvbMode.STATION, **{**usual, **evb})
         # What a bridge and a station send differs in the EVB TLV alone.
@@ -78,13 +78,13 @@ class RestWorld(World):
         )
 
     def get(self, path: str) -> object:
-        """The JSON value at a path that is there."""
+        """Return the JSON value at a path that exists."""
         response = self.request(path)
         assert response.status_code == 200, response.text
         return response.json
 
     def refusal(self, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, str]:
-        """Status and reason of a request that is refused."""
+        """Return status and reason of a request that is refused."""
         response = self.request(path, method, body)
         assert set(response.json) == {"error"}
         return response.status_code, response.json["error"]
@@ -100,7 +100,7 @@ class RestWorld(World):
             self.record([effect, *self.alarms.observe(effect, self.now)])
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, for alarms too."""
+        """Advance the clock, serving the deadlines of alarms too."""
         until = self.now + seconds
         while (deadline := self.alarms.deadline) is not None and deadline <= until:
             World.advance(self, max(0.0, deadline - self.now))
@@ -115,10 +115,10 @@ class RestWorld(World):
 
 
 def unhurried(seconds: float) -> AbstractContextManager[object]:
-    """No bound on the time of reading a body that is there."""
+    """Context without a limit on the time of reading a body."""
     return nullcontext()
 
 
 def station_mac(port: PortId) -> int:
-    """The address from which the station at a port speaks."""
+    """Source address of the station at a port."""
     return 0x020000000000 | port.dpid << 8 | port.port_no

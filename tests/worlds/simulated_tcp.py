@@ -1,4 +1,4 @@
-"""TCP segments through the switches on paper: from an edge port of a ``World`` to where they come out."""
+"""TCP segments through simulated switches: from an edge port of a ``World`` to the edge ports they leave by."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ryu_apps.evb.topology.fabric import PortId
 from tests.worlds.bridge import World
 
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
-#: A segment does not travel more links than this.
-_PATIENCE = 50
-#: What one switch knows of a frame, and the next one does not.
-_ITS_OWN = ("in_port", "metadata", *REGISTERS)
+#: Most steps of a segment and its copies; more of them are a loop.
+_MAX_STEPS = 50
+#: Fields that a frame has only inside a switch.
+_INTERNAL = ("in_port", "metadata", *REGISTERS)
 
 
 class Arrived(NamedTuple):
-    """Where a segment came out, and what it looked like."""
+    """A segment and the edge port that it left by."""
 
     port: PortId
     segment: Segment
@@ -27,7 +27,7 @@ class Arrived(NamedTuple):
 
 @dataclass(frozen=True)
 class Segment:
-    """One TCP segment as it is on the wire of an edge port."""
+    """A TCP segment on the wire of an edge port."""
 
     eth_src: int
     eth_dst: int
@@ -36,16 +36,16 @@ class Segment:
     flags: int = ACK
 
     def flagged(self, flags: int) -> Segment:
-        """The same ends, other flags."""
+        """Return a segment of the same ends with other flags."""
         return replace(self, flags=flags)
 
     def answered(self, eth_src: int, flags: int = ACK) -> Segment:
-        """What the other end says, from this Ethernet address to where this one came from."""
+        """Return a segment of the other end, from an Ethernet address to the source of this one."""
         return Segment(eth_src, self.eth_src, self.target, self.source, flags)
 
     @property
     def fields(self) -> dict[str, int]:
-        """As a match sees it."""
+        """Fields of the segment as a match has them."""
         addresses = ip_address(self.source[0]), ip_address(self.target[0])
         version = "ipv4" if isinstance(addresses[0], IPv4Address) else "ipv6"
         return {
@@ -63,17 +63,17 @@ class Segment:
 
     @classmethod
     def of(cls, fields: dict[str, int]) -> Segment:
-        """A segment from its fields."""
+        """Build a segment from its fields."""
         make, version = (IPv4Address, "ipv4") if "ipv4_src" in fields else (IPv6Address, "ipv6")
         source, target = ((str(make(fields[f"{version}_{end}"])), fields[f"tcp_{end}"]) for end in ("src", "dst"))
         return cls(fields["eth_src"], fields["eth_dst"], source, target, fields["tcp_flags"])
 
 
 def send(world: World, port: PortId, segment: Segment) -> list[Arrived]:
-    """Send a segment into an edge port; everything that comes out at edge ports, in order."""
+    """Send a segment into an edge port; returns what leaves by edge ports, in order."""
     arrived: list[Arrived] = []
     under_way = [(port, segment.fields)]
-    for _ in range(_PATIENCE):
+    for _ in range(_MAX_STEPS):
         if not under_way:
             return arrived
         where, fields = under_way.pop(0)
@@ -84,6 +84,6 @@ def send(world: World, port: PortId, segment: Segment) -> list[Arrived]:
             if interface.peer is None:
                 arrived.append(Arrived(out, Segment.of(emitted.fields)))
             else:
-                onward = {name: value for name, value in emitted.fields.items() if name not in _ITS_OWN}
+                onward = {name: value for name, value in emitted.fields.items() if name not in _INTERNAL}
                 under_way.append((interface.peer, onward))
-    raise AssertionError("the segment goes round and round")
+    raise AssertionError("the segment is in a loop")

@@ -1,4 +1,4 @@
-"""Inventories in a line, and hypervisors of paper: they do what they are told, or not, and know what is true."""
+"""Short inventories, and simulated hypervisors that carry out or refuse the steps of an orchestrator."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ryu_apps.vcm.plans import Plan
 
 
 def a_vm(name: str, at: str, memory: int = 1000, **more: object) -> InventoryVm:
-    """A VM of one slot."""
+    """Build a VM of one slot."""
     face = VmInterface(f"vsi-{name}", 1, 1, 100, "52:54:00:00:00:01")
     return replace(InventoryVm(name, at, Size(1, memory), face), **more)  # type: ignore[arg-type]
 
 
 def a_node(name: str, switch: str, power: str | None = None, slots: int = 4, memory: int = 8000) -> InventoryNode:
-    """A node of four slots."""
+    """Build a node of four slots."""
     return InventoryNode(name, switch, power, Size(slots, memory))
 
 
@@ -39,7 +39,7 @@ def inventory(
     apart: dict[str, set[Level]] | None = None,
     appliances: dict[str, tuple[str, ...]] | None = None,
 ) -> Inventory:
-    """Nodes and VMs with the groups that these name."""
+    """Build an inventory of nodes and VMs, with the groups that the VMs name."""
     switches = dict.fromkeys([*(node.switch for node in nodes), *(end for link in links for end in link)])
     groups = {
         vm.group: AntiAffinityGroup(vm.group, frozenset((apart or {}).get(vm.group, ()))) for vm in vms if vm.group
@@ -56,7 +56,7 @@ def inventory(
 
 
 def two_switches(vms: list[InventoryVm], per_switch: int = 2, **more: object) -> Inventory:
-    """``hv1``... at s1, the rest at s2; power domains a and b in turn."""
+    """Build an inventory with the first nodes at s1 and the rest at s2; power domains a and b alternate."""
     names = [f"hv{number}" for number in range(1, 2 * per_switch + 1)]
     nodes = [a_node(name, "s1" if index < per_switch else "s2", "ab"[index % 2]) for index, name in enumerate(names)]
     return inventory(nodes, vms, **more)  # type: ignore[arg-type]
@@ -64,13 +64,13 @@ def two_switches(vms: list[InventoryVm], per_switch: int = 2, **more: object) ->
 
 @dataclass
 class Hypervisors:
-    """What is true of every VM.
+    """Actual state of each VM, which checks every step.
 
     Attributes:
-        running: where it runs, None: nowhere.
+        running: its node, None: it does not run.
         held: nodes that hold its memory or a place for it.
         reserved, associated: nodes at which the bridge has it pre-associated and associated.
-        dead: nodes that answer nothing.
+        dead: failed nodes.
     """
 
     inventory: Inventory
@@ -88,7 +88,7 @@ class Hypervisors:
             self.copied[name] = {vm.at}
 
     def die(self, node: str) -> None:
-        """A node dies with everything in it."""
+        """Fail a node with all its VMs."""
         self.dead.add(node)
         for vm in self.running:
             if self.running[vm] == node:
@@ -97,12 +97,12 @@ class Hypervisors:
                 places[vm].discard(node)
 
     def perform(self, do: Do, willing: bool = True, reason: str = "refused") -> StepAnswer:
-        """Carry a step out if it can be, and is to be."""
+        """Carry out a step, or refuse it (``willing`` False, or a failed node)."""
         if do.node in self.dead or (do.source in self.dead and do.step in _AT_THE_SOURCE):
             return StepAnswer(do.vm, move.StepFailed(do.step, do.node, "dead"))
         if not willing:
             if do.step in (MoveStep.RELEASE, MoveStep.DISCARD):
-                getattr(self, f"_{do.step.name.lower()}")(do)  # what nobody keeps alive goes by itself
+                getattr(self, f"_{do.step.name.lower()}")(do)  # a reservation without keep-alives expires
             return StepAnswer(do.vm, move.StepFailed(do.step, do.node, reason))
         getattr(self, f"_{do.step.name.lower()}")(do)
         return StepAnswer(do.vm, move.StepDone(do.step, do.node))
@@ -160,9 +160,9 @@ class Hypervisors:
         self.copied[do.vm].discard(do.node)
 
     def at(self, node: str) -> Size:
-        """What a node really has to bear."""
+        """Return the actual load of a node."""
         places = (self.reserved, self.associated, self.booted, self.copied)
-        vms = [vm for vm in self.running if any(node in one[vm] for one in places) or self.running[vm] == node]
+        vms = [vm for vm in self.running if any(node in nodes[vm] for nodes in places) or self.running[vm] == node]
         return sum((self.inventory.vms[vm].size for vm in vms), Size())
 
 
@@ -170,13 +170,13 @@ _AT_THE_SOURCE = {MoveStep.COPY, MoveStep.SUSPEND, MoveStep.LET_GO, MoveStep.RET
 
 
 @dataclass
-class Play:
-    """An orchestrator and hypervisors that answer when they are asked to; a second an answer.
+class PlanRun:
+    """A plan carried out by an orchestrator and simulated hypervisors; each answer takes a second.
 
     Attributes:
         pending: steps not answered yet, in order.
         done: steps answered.
-        refuse: (step, node) -> reason, for those that do not work.
+        refuse: (step, node) -> reason, for steps that fail.
     """
 
     orchestrator: Orchestrator
@@ -187,11 +187,11 @@ class Play:
     refuse: dict[tuple[MoveStep, str], str] = field(default_factory=dict)
 
     def feed(self, event: OrchestratorEvent) -> None:
-        """An event now."""
+        """Feed an event at the present time."""
         self.pending += self.orchestrator.feed(event, self.now)
 
     def answer(self) -> Do:
-        """The oldest step is carried out, or refused as told."""
+        """Answer the oldest pending step."""
         self.now += 1.0
         do = self.pending.pop(0)
         reason = self.refuse.get((do.step, do.node))
@@ -213,23 +213,23 @@ class Play:
         return self.pending[0]
 
     def run(self) -> None:
-        """Answer everything, and let time pass, until nothing more happens by itself."""
+        """Answer all steps and serve all deadlines until the orchestrator has settled."""
         while self.pending or not self.orchestrator.settled:
             if self.pending:
                 self.answer()
             else:
                 deadline = self.orchestrator.deadline
-                assert deadline is not None, "it waits for nothing"
+                assert deadline is not None, "it has no deadline"
                 self.now = max(self.now, deadline)
                 self.feed(move.DeadlinePassed())
 
     def places(self) -> dict[str, str | None]:
-        """Where every VM runs."""
+        """Return the node of each VM."""
         return dict(self.hypervisors.running)
 
 
-def play(inventory: Inventory, plan: Plan, *settings: object) -> Play:
-    """A plan about to be carried out."""
-    started = Play(Orchestrator(inventory, plan, *settings), Hypervisors(inventory))  # type: ignore[arg-type]
+def start_plan(inventory: Inventory, plan: Plan, *settings: object) -> PlanRun:
+    """Start a plan."""
+    started = PlanRun(Orchestrator(inventory, plan, *settings), Hypervisors(inventory))  # type: ignore[arg-type]
     started.feed(Go())
     return started

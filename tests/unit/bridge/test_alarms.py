@@ -35,12 +35,12 @@ def alarms(world: RestWorld) -> list[dict[str, object]]:
 
 
 def kinds(world: RestWorld) -> list[object]:
-    return [one["kind"] for one in alarms(world)]
+    return [alarm["kind"] for alarm in alarms(world)]
 
 
 def transitions(world: RestWorld, kind: str) -> list[str]:
-    """What the journal has of alarms of a kind."""
-    return [one.kind for _, one in world.journal.entries if one.detail.get("alarm") == kind]
+    """Events of alarms of a kind in the journal."""
+    return [event.kind for _, event in world.journal.entries if event.detail.get("alarm") == kind]
 
 
 def series(world: RestWorld, name: str) -> list[dict[str, str]]:
@@ -54,7 +54,7 @@ def test_a_quiet_bridge_has_none(world: RestWorld) -> None:
 
 
 def test_a_full_disk_is_an_alarm_until_something_is_written(world: RestWorld) -> None:
-    world.store_refuses = "disk full"
+    world.store_failure = "disk full"
     began = world.now
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
@@ -66,7 +66,7 @@ def test_a_full_disk_is_an_alarm_until_something_is_written(world: RestWorld) ->
     assert alarm["severity"] == "critical"
     assert began + EPOCH <= alarm["since"] <= began + EPOCH + 0.1
     assert transitions(world, "store.failed") == [RAISED]
-    world.store_refuses = None
+    world.store_failure = None
     world.advance(6.0)
     assert alarms(world) == []
     assert transitions(world, "store.failed") == [RAISED, CLEARED]
@@ -78,7 +78,7 @@ def test_a_switch_that_refuses_is_an_alarm_until_it_is_ready(world: RestWorld) -
     world.tables[S1].rules.popitem()
     world.refuse[S1, Mode.BULK] = "table full"
     world.connect(S1)
-    (alarm,) = [one for one in alarms(world) if one["kind"] == "switch.refused"]
+    (alarm,) = [alarm for alarm in alarms(world) if alarm["kind"] == "switch.refused"]
     assert alarm["dpid"] == "0000000000000001" and alarm["detail"] == {"reason": "table full"}
     world.advance(6.0)
     assert alarms(world) == []
@@ -106,7 +106,7 @@ def test_a_switch_that_never_comes_is_an_alarm_when_it_has_had_time_to(world: Re
 
 def test_a_link_that_is_down_is_an_alarm_of_both_its_ports_and_is_known_after_a_restart(world: RestWorld) -> None:
     world.link(PortId(S1, 11), up=False)
-    assert [(one["kind"], one["port"]) for one in alarms(world)] == [
+    assert [(alarm["kind"], alarm["port"]) for alarm in alarms(world)] == [
         ("link.down", "0000000000000001:11"),
         ("link.down", "0000000000000002:11"),
     ]
@@ -134,29 +134,29 @@ def keep_alive(world: RestWorld, times: int) -> None:
 
 def test_one_ecpdu_in_vain_is_no_alarm(world: RestWorld) -> None:
     world.agree(HV1)
-    world.mute.add(HV1)
+    world.unacknowledging.add(HV1)
     keep_alive(world, 1)
-    assert [one.kind for one in world.happened if one.kind.startswith("ecp.")] == ["ecp.failed"]
-    world.mute.clear()
+    assert [event.kind for event in world.happened if event.kind.startswith("ecp.")] == ["ecp.failed"]
+    world.unacknowledging.clear()
     keep_alive(world, 3)
-    world.mute.add(HV1)
+    world.unacknowledging.add(HV1)
     keep_alive(world, 1)
     assert kinds(world) == []
 
 
 def test_ecpdus_in_vain_for_longer_than_a_keep_alive_are_an_alarm(world: RestWorld) -> None:
     world.agree(HV1)
-    world.mute.add(HV1)
+    world.unacknowledging.add(HV1)
     keep_alive(world, 2)
     assert kinds(world) == ["ecp.unacknowledged"]
-    world.mute.clear()
+    world.unacknowledging.clear()
     for _ in range(60):
         keep_alive(world, 1)
     assert kinds(world) == []
 
 
 def test_a_link_that_fails_is_no_station_that_does_not_acknowledge(world: RestWorld) -> None:
-    world.mute.add(HV1)
+    world.unacknowledging.add(HV1)
     for _ in range(3):
         world.send(HV1, VM.tlv(VdpMode.ASSOCIATE))
         for up in (False, True):
@@ -186,7 +186,7 @@ def test_an_alarm_without_an_end_is_over_when_it_is_quiet(world: RestWorld) -> N
     for _ in range(5):
         world.feed(SwitchUp(77, {}))
         world.advance(100.0)
-        assert [(one["kind"], one["dpid"]) for one in alarms(world)] == [("switch.unknown", "000000000000004d")]
+        assert [(alarm["kind"], alarm["dpid"]) for alarm in alarms(world)] == [("switch.unknown", "000000000000004d")]
     assert alarms(world)[0]["count"] == 5
     world.advance(21.0)
     assert alarms(world) == []
@@ -197,7 +197,7 @@ def test_an_alarm_without_an_end_is_over_when_it_is_quiet(world: RestWorld) -> N
 def test_what_repeats_itself_is_told_of_once() -> None:
     machine = Alarms()
     told = [machine.observe(LogEvent("switch.refused", dpid=S1), 1.0 + turn) for turn in range(100)]
-    assert [len(one) for one in told] == [1] + [0] * 99
+    assert [len(events) for events in told] == [1] + [0] * 99
     (alarm,) = machine
     assert alarm.count == 100 and alarm.since == 1.0
 
@@ -215,9 +215,9 @@ def test_an_end_that_names_a_switch_ends_what_its_ports_have() -> None:
     for port in (HV1, HV3):
         machine.observe(LogEvent("port.odd", port, port.dpid), 1.0)
     machine.observe(LogEvent("switch.fine"), 1.0)
-    assert [one.port for one in machine] == [HV1, HV3]
+    assert [event.port for event in machine] == [HV1, HV3]
     machine.observe(LogEvent("switch.fine", dpid=S1), 1.0)
-    assert [one.port for one in machine] == [HV3]
+    assert [event.port for event in machine] == [HV3]
 
 
 def test_an_alarm_that_waits_is_dropped_if_its_cause_is_over() -> None:
@@ -249,6 +249,6 @@ def test_alarms_are_warnings_and_what_raises_them_is_not(world: RestWorld, caplo
     with caplog.at_level(logging.INFO):
         world.disconnect(S2)
         world.connect(S2)
-    loud = [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+    loud = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert [line.split()[:2] for line in loud] == [[RAISED, "0000000000000002"], [CLEARED, "0000000000000002"]]
     assert "the switch is not connected" in loud[0]

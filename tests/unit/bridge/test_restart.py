@@ -99,7 +99,7 @@ def test_unanswered_staging_leaves_nothing_after_a_restart(world: World) -> None
 
 
 def test_full_disk_refuses_new_promises_and_keeps_what_is_in_force(world: World) -> None:
-    world.store_refuses = "disk full"
+    world.store_failure = "disk full"
     gates = {dpid: world.rules(dpid, CookieKind.GATE) for dpid in world.tables}
     for mode in (VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE):
         world.ask(HV3, VM, mode, migrating=True)
@@ -112,26 +112,26 @@ def test_full_disk_refuses_new_promises_and_keeps_what_is_in_force(world: World)
 
 @pytest.mark.parametrize("mode", [VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE])
 def test_nothing_is_granted_before_it_is_saved(world: World, mode: VdpMode) -> None:
-    world.store_dawdles = True
+    world.store_delays = True
     assert world.ask(HV3, VM, mode, migrating=True) == []
-    world.store_catches_up()
+    world.store_answers()
     assert world.answer(HV3).success and len(world.sent[HV3]) == 1
 
 
 def test_store_that_takes_too_long_is_answered_for_and_nothing_comes_back_to_life(world: World) -> None:
-    world.store_dawdles = True
+    world.store_delays = True
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     for _ in range(2):
         world.advance(0.7)
         world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
-    world.store_catches_up()
+    world.store_answers()
     assert not any(str(HV3) in key for key in world.store)
 
 
 def test_keep_alives_are_never_written(world: World) -> None:
     saved = dict(world.store)
-    world.store_refuses = "would be noticed"
+    world.store_failure = "would be noticed"
     for _ in range(10):
         world.advance(1.0)
         world.ask(HV1, VM, VdpMode.ASSOCIATE)
@@ -153,7 +153,7 @@ def test_changed_policy_is_staged_anew_by_the_next_keep_alive(world: World) -> N
 
     from ryu_apps.evb.policy.model import PolicySet
 
-    changed = {key: dataclasses.replace(one, digest="changed") for key, one in world.policies.types.items()}
+    changed = {key: dataclasses.replace(vsi_type, digest="changed") for key, vsi_type in world.policies.types.items()}
     world.policies = PolicySet(changed)
     world.restart_controller()
     assert gate_ports(world) == {HV1, HV2}
@@ -202,13 +202,15 @@ def test_unclaimed_gates_of_others_stay(world: World) -> None:
 def test_index_of_a_record_that_would_not_go_stands_for_nobody_else_in_the_next_life(world: World) -> None:
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     world.restart_controller()
-    world.store_refuses = "disk full"
+    world.store_failure = "disk full"
     world.ask(HV3, VM, VdpMode.PREASSOCIATE)
-    world.store_refuses = None
+    world.store_failure = None
     world.ask(HV3, Vm(9), VdpMode.PREASSOCIATE_RR)
     world.restart_controller()
     bodies = [parse_cookie(rule.cookie) for rule in world.rules(S2, CookieKind.VSI_BODY).values()]
-    assert len({(one.owner, one.generation) for one in bodies if one}) == len({one.owner for one in bodies if one})
+    assert len({(body.owner, body.generation) for body in bodies if body}) == len(
+        {body.owner for body in bodies if body}
+    )
 
 
 def test_two_records_never_share_an_index(world: World) -> None:

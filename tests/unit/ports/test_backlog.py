@@ -1,4 +1,4 @@
-"""What one port asks for comes to switches a little at a time, so that the next port finds them idle."""
+"""Requests of one port reach the switches a few at a time, so that another port does not wait for them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm, World, two_switches
 
 QUIET = Vm(500)
 MANY = [Vm(number) for number in range(1, 31)]
-DELAY, SILENCE = (getattr(Operational(3, 10, 17, 17), one) for one in ("resource_wait_delay", "keep_alive_timeout"))
+DELAY, SILENCE = (getattr(Operational(3, 10, 17, 17), name) for name in ("resource_wait_delay", "keep_alive_timeout"))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def active(world: World) -> set[str]:
 def test_switches_are_sent_little_of_what_a_port_asks_for(world: World) -> None:
     world.hold.add(S1)
     flood(world)
-    assert len({one.lane for one in world.held if one.mode is Mode.STAGE and one.lane < 1 << 20}) == AT_ONCE
+    assert len({apply.lane for apply in world.held if apply.mode is Mode.STAGE and apply.lane < 1 << 20}) == AT_ONCE
 
 
 def test_another_port_waits_for_little_of_it(world: World) -> None:
@@ -61,7 +61,7 @@ def test_the_others_have_their_turn_when_switches_confirm(world: World) -> None:
     world.release()
     world.advance(0.1)
     assert active(world) == {vm.text for vm in MANY}
-    assert all(one.status.success for one in world.sent[HV1][-len(MANY) :])
+    assert all(answer.status.success for answer in world.sent[HV1][-len(MANY) :])
 
 
 def test_vsis_that_leave_wait_as_those_that_come(world: World) -> None:
@@ -130,9 +130,9 @@ def test_what_has_waited_too_long_is_refused_and_does_nothing_later(world: World
 def any_may_take(fabric: Fabric) -> Fabric:
     switches = {
         dpid: replace(
-            one, interfaces={number: replace(port, takeover_any=True) for number, port in one.interfaces.items()}
+            switch, interfaces={number: replace(port, takeover_any=True) for number, port in switch.interfaces.items()}
         )
-        for dpid, one in fabric.switches.items()
+        for dpid, switch in fabric.switches.items()
     }
     return replace(fabric, switches=switches)
 

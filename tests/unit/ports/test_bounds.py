@@ -98,7 +98,7 @@ def test_departures_are_remembered_up_to_a_number_and_the_oldest_goes_first(monk
     stored = known.changes(lambda: 1)
     assert stored is not None
     again = departures.Departures()
-    assert again.restore({key: one for key, one in stored[1].items() if one}, lambda port: True) == {}
+    assert again.restore({key: record for key, record in stored[1].items() if record}, lambda port: True) == {}
     assert list(again.unacknowledged(HV1)) == list(known.unacknowledged(HV1))
 
 
@@ -123,7 +123,7 @@ def test_a_full_outbox_takes_a_newer_answer_for_an_older_one() -> None:
     assert first.vsi_id == Vm(1).vsi_id
 
 
-def test_who_never_hears_farewells_is_owed_a_bounded_number() -> None:
+def test_deassociates_for_a_station_that_never_acknowledges_are_bounded() -> None:
     interface = two_switches().interface(HV1)
     assert interface is not None
     station = BridgePort(HV1, interface, 0x02EB00010001)
@@ -138,8 +138,8 @@ def told(station: BridgePort) -> set[VsiId]:
     heard: set[VsiId] = set()
     now = 3.0
     outputs = station.tick(now)
-    while sent := [one for one in outputs if isinstance(one, SendFrame)]:
-        frames = [frame for one in sent if (frame := Frame.decode(one.data)).ethertype == ETHERTYPE_ECP]
+    while sent := [output for output in outputs if isinstance(output, SendFrame)]:
+        frames = [frame for output in sent if (frame := Frame.decode(output.data)).ethertype == ETHERTYPE_ECP]
         now += 0.01
         outputs = []
         for ecpdu in map(Ecpdu.decode, [frame.payload for frame in frames]):

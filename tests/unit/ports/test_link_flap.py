@@ -19,7 +19,7 @@ def world() -> World:
     return world
 
 
-def farewells(world: World) -> int:
+def deassociates(world: World) -> int:
     said = [tlv for tlv in world.sent[HV1] if tlv.MODE is VdpMode.DEASSOCIATE and tlv.vsi_id == VM.vsi_id]
     return sum(isinstance(tlv.status, RequestStatus) for tlv in said)
 
@@ -27,12 +27,12 @@ def farewells(world: World) -> int:
 def test_vsi_that_expires_while_the_link_is_down_is_ended_after_it_is_up(world: World) -> None:
     world.feed(PortChanged(HV1, False))
     world.advance(5.0)
-    assert farewells(world) == 0
+    assert deassociates(world) == 0
     world.feed(PortChanged(HV1, True))
     world.advance(2.9)
-    assert farewells(world) == 0
+    assert deassociates(world) == 0
     world.advance(0.2)
-    assert farewells(world) == 1
+    assert deassociates(world) == 1
 
 
 def test_vsi_that_is_asked_for_again_is_not_ended(world: World) -> None:
@@ -43,30 +43,30 @@ def test_vsi_that_is_asked_for_again_is_not_ended(world: World) -> None:
     world.advance(1.5)
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.advance(1.9)
-    assert farewells(world) == 0 and world.answer(HV1).success
+    assert deassociates(world) == 0 and world.answer(HV1).success
 
 
 def test_de_associate_that_waits_to_be_sent_outlives_a_lost_channel(world: World) -> None:
     world.send(HV1, Vm(8).tlv(VdpMode.ASSOCIATE))  # its answer keeps the channel busy
     world.feed(OperatorDeassociate(VM.text))
-    assert farewells(world) == 0
+    assert deassociates(world) == 0
     world.disconnect(S1)
     world.connect(S1)
     world.advance(3.1)
-    assert farewells(world) == 1 and world.engine.registry.named(VM.text) is None
+    assert deassociates(world) == 1 and world.engine.registry.named(VM.text) is None
 
 
 def test_station_that_acknowledges_nothing_is_told_when_it_is_heard_again(world: World) -> None:
-    world.mute.add(HV1)
+    world.unacknowledging.add(HV1)
     world.feed(OperatorDeassociate(VM.text))
     world.advance(1.0)
-    said = farewells(world)
-    world.mute.clear()
+    said = deassociates(world)
+    world.unacknowledging.clear()
     world.advance(30.0)
-    assert farewells(world) == said
+    assert deassociates(world) == said
     world.send(HV1, Vm(8).tlv(VdpMode.PREASSOCIATE))
     world.advance(3.1)
-    assert farewells(world) == said + 1 and len(list(world.engine.associations.departures.unacknowledged(HV1))) == 0
+    assert deassociates(world) == said + 1 and len(list(world.engine.associations.departures.unacknowledged(HV1))) == 0
 
 
 def test_short_flap_keeps_the_vsi_and_its_rules(world: World) -> None:

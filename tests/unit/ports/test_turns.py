@@ -35,14 +35,14 @@ def flood(turns: Turns, frames: int, requests: int, now: float = 0.0) -> None:
 
 
 def test_a_frame_counts_as_many_requests_as_it_has_association_tlvs() -> None:
-    assert [requests_in(ecp(one)) for one in (1, 2, 20)] == [1, 2, 20]
+    assert [requests_in(ecp(count)) for count in (1, 2, 20)] == [1, 2, 20]
 
 
 def test_whatever_else_comes_counts_as_one() -> None:
     lldp = Frame(NEAREST_CUSTOMER_BRIDGE, MAC, ETHERTYPE_LLDP, bytes(46)).encode()
     ack = Frame(NEAREST_CUSTOMER_BRIDGE, MAC, ETHERTYPE_ECP, Ecpdu(EcpOp.ACK, 1, 7).encode()).encode(pad=True)
     cut = ecp(20)
-    assert {requests_in(one) for one in (b"", bytes(14), lldp, ack, *(cut[:end] for end in range(60)))} == {1}
+    assert {requests_in(data) for data in (b"", bytes(14), lldp, ack, *(cut[:end] for end in range(60)))} == {1}
 
 
 def test_a_quiet_port_waits_for_one_frame_of_a_noisy_one() -> None:
@@ -50,7 +50,7 @@ def test_a_quiet_port_waits_for_one_frame_of_a_noisy_one() -> None:
     flood(turns, 50, 1)
     turns.put(FrameReceived(QUIET, ecp(1)), 0.0)
     served = [turns.take(0.0) for _ in range(3)]
-    assert [one[0].port for one in served if one] == [NOISY, QUIET, NOISY]
+    assert [taken[0].port for taken in served if taken] == [NOISY, QUIET, NOISY]
 
 
 def test_frames_of_a_port_keep_their_order() -> None:

@@ -60,9 +60,9 @@ def metric(world: Counting, name: str, direction: str) -> float | None:
 
 def test_a_plain_answer_is_the_newest_reading_with_its_age(world: Counting) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1)
+    world.exchange_traffic(VM, HV1)
     world.read()
-    world.talk(VM, HV1)
+    world.exchange_traffic(VM, HV1)
     read = world.account(VM).read
     found = world.get(PATH)
     assert (found["vsi"], found["type"], found["port"], found["extraction"]) == (VM.text, "40/1", PORT_1, "controller")
@@ -78,7 +78,7 @@ def test_a_plain_answer_is_the_newest_reading_with_its_age(world: Counting) -> N
 def test_a_fresh_answer_asks_the_switch(world: Counting, path: str) -> None:
     world.move(VM, HV1)
     world.read()
-    world.talk(VM, HV1)
+    world.exchange_traffic(VM, HV1)
     found = world.get(path)
     one = found[0] if isinstance(found, list) else found
     assert one["age"] == 0
@@ -92,7 +92,7 @@ def test_fresh_answers_through_a_move_never_fall_and_end_where_the_vm_does(world
     for number, port in enumerate([HV1, HV1, HV3, HV3, HV1]):
         if world.places(VM) != [port]:
             world.move(VM, port)
-        world.talk(VM, port, number + 1)
+        world.exchange_traffic(VM, port, number + 1)
         packets = world.get(f"{PATH}?fresh=1")["to_vm"]["packets"]
         assert packets > shown
         shown = packets
@@ -102,7 +102,7 @@ def test_fresh_answers_through_a_move_never_fall_and_end_where_the_vm_does(world
 def test_rules_are_told_by_number_line_and_description(world: Counting) -> None:
     vm = Vm(7, type=RULES)
     world.move(vm, HV1)
-    world.talk(vm, HV1)
+    world.exchange_traffic(vm, HV1)
     found = world.get(f"{PATH}?fresh=1")
     rules = {one["number"]: one for one in found["from_vm"]["rules"]}
     assert rules[2] == {
@@ -122,7 +122,7 @@ def test_rules_are_told_by_number_line_and_description(world: Counting) -> None:
 
 def test_a_switch_that_does_not_answer_is_waited_for_a_second(world: Counting) -> None:
     world.move(VM, HV1)
-    world.deaf.add(S1)
+    world.silent_meters.add(S1)
     before = world.now
     assert world.refusal(f"{PATH}?fresh=1") == (504, "the switches have not answered within 1 s")
     assert 1.0 < world.now - before < 1.1
@@ -138,7 +138,7 @@ def test_a_switch_that_is_away_cannot_be_asked(world: Counting) -> None:
 
 def test_after_a_restart_nothing_is_told_before_the_switches_have_been_read(world: Counting) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 3)
+    world.exchange_traffic(VM, HV1, 3)
     shown = world.get(f"{PATH}?fresh=1")["to_vm"]
     world.restart_controller()
     assert world.get("/evb/statistics")[0]["to_vm"] is None
@@ -164,7 +164,7 @@ def test_a_flag_is_nought_or_one(world: Counting) -> None:
 # --- the NMS --------------------------------------------------------------------------------------
 def test_the_nms_finds_the_last_reading_of_the_source_and_populates_the_destination(world: Counting) -> None:
     world.move(NMS_VM, HV1)
-    world.talk(NMS_VM, HV1, 5)
+    world.exchange_traffic(NMS_VM, HV1, 5)
     world.move(NMS_VM, HV3)
     (moved,) = [one for one in world.get("/evb/migrations") if one["source"] == PORT_1]
     assert world.get(f"/evb/migrations/{moved['id']}")["statistics"] == moved["statistics"]
@@ -174,7 +174,7 @@ def test_the_nms_finds_the_last_reading_of_the_source_and_populates_the_destinat
     counts = [tuple(moved["statistics"][name].values()) for name in ("from_vm", "to_vm")]
     found = put(world, *counts)
     assert found["port"] == PORT_3 and found["to_vm"]["base"] == interface.rx._asdict()
-    world.talk(NMS_VM, HV3, 2)
+    world.exchange_traffic(NMS_VM, HV3, 2)
     found = world.get(f"{PATH}?fresh=1")
     assert found["to_vm"]["packets"] == interface.rx.packets
     assert found["to_vm"]["octets"] == interface.rx.octets
@@ -184,7 +184,7 @@ def test_a_base_replaces_the_one_before_and_outlives_the_controller(world: Count
     world.move(NMS_VM, HV1)
     put(world, (1, 60), (2, 120))
     put(world, (10, 600), (20, 1200))
-    world.keep(12.0)
+    world.keep_alive(12.0)
     world.restart_controller()
     found = world.get(PATH)
     assert found["from_vm"]["packets"] == 10
@@ -193,7 +193,7 @@ def test_a_base_replaces_the_one_before_and_outlives_the_controller(world: Count
 
 def test_a_migration_that_the_controller_carries_tells_what_was_extracted_too(world: Counting) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1)
+    world.exchange_traffic(VM, HV1)
     world.move(VM, HV3)
     (moved,) = [one for one in world.get("/evb/migrations") if one["source"] == PORT_1]
     assert moved["statistics"]["to_vm"] == world.interface(VM).rx._asdict()
@@ -238,12 +238,12 @@ def test_a_body_that_makes_no_sense_is_refused(world: Counting, body: bytes, sta
 # --- Prometheus -----------------------------------------------------------------------------------
 def test_the_series_of_a_vsi_goes_on_through_a_move(world: Counting) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
+    world.exchange_traffic(VM, HV1, 2)
     world.read()
     names = ("evb_vsi_packets_total", "evb_vsi_octets_total", "evb_vsi_refused_packets_total")
     before = {name: metric(world, name, "from_vm") for name in names}
     world.move(VM, HV3)
-    world.talk(VM, HV3, 2)
+    world.exchange_traffic(VM, HV3, 2)
     world.read()
     after = {name: metric(world, name, "from_vm") for name in names}
     assert after == {name: 2 * (value or 0) for name, value in before.items()}

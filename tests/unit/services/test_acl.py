@@ -20,7 +20,7 @@ def compiled(text: str) -> list[Rule]:
 
 
 def from_vm(*rules: str) -> list[Rule]:
-    lines = "".join(f"    - rule: {{{one}, actions: {{allow: 1}}}}\n" for one in rules)
+    lines = "".join(f"    - rule: {{{rule}, actions: {{allow: 1}}}}\n" for rule in rules)
     return [rule for rule in compiled(f"from_vm:\n  rules:\n{lines}") if rule.table == Table.ACL_FROM]
 
 

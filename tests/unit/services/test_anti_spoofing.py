@@ -223,7 +223,13 @@ def test_another_vsi_of_the_same_type_gets_nothing_from_the_rules_of_this_one() 
     table = FlowTable({rule.key: rule for rule in (start, *rules)})
     frame = arp("10.0.0.5", "10.0.0.5") | {"in_port": 1, "eth_src": MAC, "eth_dst": 1}
     assert (
-        forward(table, {name: int(ip_address(one)) if isinstance(one, str) else one for name, one in frame.items()})
+        forward(
+            table,
+            {
+                name: int(ip_address(arrival)) if isinstance(arrival, str) else arrival
+                for name, arrival in frame.items()
+            },
+        )
         == []
     )
 
@@ -238,10 +244,10 @@ def test_a_vsi_costs_a_handful_of_rules_however_long_its_policy() -> None:
 def test_rules_carry_the_cookie_of_their_owner_and_match_its_metadata(vsi_type: VsiType) -> None:
     for rule in body_of_type(vsi_type, EPOCH):
         assert parse_cookie(rule.cookie) == (CookieKind.TYPE_BODY, EPOCH, 0)
-        assert any(one.name == "metadata" for one in rule.match)
+        assert any(field.name == "metadata" for field in rule.match)
     for rule in body_of_vsi(vsi_type, replace(TOLD, generation=77)):
         assert parse_cookie(rule.cookie) == (CookieKind.VSI_BODY, INDEX, 77)
-        assert any(one.name == "metadata" for one in rule.match)
+        assert any(field.name == "metadata" for field in rule.match)
 
 
 @pytest.mark.parametrize(("source", "heard"), [(MAC, False), (OTHER_MAC, True)])

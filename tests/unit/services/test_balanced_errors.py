@@ -50,7 +50,7 @@ def quoted(source: End, target: End, octets: int = 8) -> bytes:
 
 
 def too_big(eth_src: int, about: tuple[End, End], vid: int = VLAN, octets: int = 8, router: str | None = None) -> bytes:
-    """What a router says to the source of a segment that it cannot forward; it came by this Ethernet address."""
+    """ICMP error of a router to the source of a segment that it cannot forward; ``eth_src`` is the router's."""
     source, target = about
     version = source.address.version
     who = ip_address(router or ROUTER[version])
@@ -83,25 +83,25 @@ def world() -> World:
 
 
 def translated(world: World, port: PortId, frame: bytes) -> list[SendFrame]:
-    """What the controller makes of a frame that a switch gave to it."""
+    """Frames that the controller sends in answer to a punted frame."""
     world.frames.clear()
     world.feed(FrameReceived(port, frame))
-    return [one for one in world.frames if one.port.port_no == TABLES]
+    return [sent for sent in world.frames if sent.port.port_no == TABLES]
 
 
 def trunk(world: World) -> PortId:
     """By which the back end is heard at the client's switch."""
     interfaces = world.fabric.switches[S2].interfaces
-    return next(PortId(S2, number) for number, one in interfaces.items() if one.peer is not None)
+    return next(PortId(S2, number) for number, interface in interfaces.items() if interface.peer is not None)
 
 
 def copied(world: World, port: PortId, frame: bytes) -> tuple[list[PortId], list[int]]:
-    """Where a frame from an edge port comes out, and the meters of the copies that the client's switch makes of it."""
+    """Edge ports that a frame leaves by, and the meters of the copies in the client's switch."""
     fields = fields_of(IcmpError.decode(frame))
-    arrived = [one.port for one in world.carry(port, fields)]
+    arrived = [arrival.port for arrival in world.carry(port, fields)]
     inside = {**fields, "vlan_vid": VLAN_PRESENT | VLAN, "vlan_pcp": 0}
     metered = passage(world.tables[S2], {**inside, "in_port": trunk(world).port_no}).metered
-    return arrived, [one.meter_id for one in metered]
+    return arrived, [meter.meter_id for meter in metered]
 
 
 @VERSIONS
@@ -127,7 +127,7 @@ def test_an_error_of_a_back_end_reaches_the_client_about_the_virtual_address(
     assert (error.packet.source, error.packet.destination) == (seen, client.address)
     assert error.packet.payload[8:] == quoted(client, virtual(version), 20), "checksums as the client wrote them"
     fields = {**fields_of(error), "vlan_vid": VLAN_PRESENT | VLAN, "vlan_pcp": 0}
-    assert [one.port for one in world.carry(PortId(S2, CONTROLLER), fields)] == [at], "and is not copied again"
+    assert [arrival.port for arrival in world.carry(PortId(S2, CONTROLLER), fields)] == [at], "and is not copied again"
 
 
 @VERSIONS
@@ -169,7 +169,7 @@ def test_an_error_about_the_virtual_address_reaches_the_back_end_about_its_own(
     came_in = passage(world.tables[S2], {**fields_of(IcmpError.decode(frame)), "in_port": at.port_no})
     (punted,) = came_in.emitted
     assert punted.port == CONTROLLER and punted.fields["vlan_vid"] == VLAN_PRESENT | VLAN
-    assert [one.meter_id for one in came_in.metered] == [BALANCER_METER]
+    assert [arrival.meter_id for arrival in came_in.metered] == [BALANCER_METER]
     # which gives it back under other addresses,
     (sent,) = translated(world, at, frame)
     assert sent.port == PortId(S2, TABLES)
@@ -230,5 +230,5 @@ def test_a_switch_that_does_not_answer_costs_a_bounded_memory(world: World) -> N
     for _ in range(3 * MAX_WAITING):
         frame = too_big(CLIENT_MAC, (virtual(4), client_end(CLIENT_MAC, 4)))
         asked += translator.frame(CLIENT, frame)
-    assert [translator.read(one.token, ()) is not None for one in asked].count(True) == MAX_WAITING
+    assert [translator.read(read.token, ()) is not None for read in asked].count(True) == MAX_WAITING
     assert translator.counted[S2, "forgotten"] == 2 * MAX_WAITING

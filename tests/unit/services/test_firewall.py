@@ -139,7 +139,7 @@ class Site:
         return ports_of(self.world.tables[port.dpid], port, frame)
 
     def passes(self, frame: dict[str, int]) -> bool:
-        """Does a frame between a VM at HV1 and an end system at NMS get there?"""
+        """True if a frame between a VM at HV1 and an end system at NMS is delivered."""
         port, target = (NMS, HV1) if frame["eth_src"] == NMS_MAC else (HV1, NMS)
         arrived = self.send(port, frame)
         assert arrived in ([], [target.port_no])
@@ -150,7 +150,7 @@ class Site:
 
 
 def ports_of(table: FlowTable, port: PortId, frame: dict[str, int]) -> list[int]:
-    return [one.port for one in forward(table, {**frame, "in_port": port.port_no}) if one.port < 11]
+    return [arrival.port for arrival in forward(table, {**frame, "in_port": port.port_no}) if arrival.port < 11]
 
 
 @pytest.fixture
@@ -211,10 +211,10 @@ def test_udp_begins_only_where_its_direction_allows(site: Site, version: int) ->
 @BOTH_VERSIONS
 def test_ping_needs_a_rule_and_nobody_sends_replies_unasked(site: Site, version: int) -> None:
     site.admit(VM)
-    for one, other in ((of(VM), peer()), (peer(), of(VM))):
-        assert not site.passes(icmp(other, one, REPLY, version))
-        assert site.passes(icmp(one, other, ECHO, version))
-        assert site.passes(icmp(other, one, REPLY, version))
+    for sender, other in ((of(VM), peer()), (peer(), of(VM))):
+        assert not site.passes(icmp(other, sender, REPLY, version))
+        assert site.passes(icmp(sender, other, ECHO, version))
+        assert site.passes(icmp(other, sender, REPLY, version))
 
 
 def test_ping_one_way_is_none_the_other_way(site: Site) -> None:
@@ -254,20 +254,20 @@ def test_udp_is_answered_from_the_port_that_was_asked(site: Site, version: int, 
 def test_the_tuple_next_to_a_connection_is_none(site: Site, client: End, server: End) -> None:
     site.admit(VM)
     assert all(map(site.passes, handshake(client, server)))
-    for one, other in ((client, server), (server, client)):
-        frame = tcp(one, other, ACK)
+    for sender, other in ((client, server), (server, client)):
+        frame = tcp(sender, other, ACK)
         assert site.passes(frame)
         for changed in ("tcp_src", "tcp_dst", "ipv4_src", "ipv4_dst"):
             assert not site.passes(frame | {changed: frame[changed] ^ 1})
-        assert not site.passes(udp(one, other)) and not site.passes(tcp(one, other, ACK, 6))
+        assert not site.passes(udp(sender, other)) and not site.passes(tcp(sender, other, ACK, 6))
 
 
 @BOTH_VERSIONS
 @pytest.mark.parametrize("flags", [0, ACK, SYN | ACK, FIN, FIN | ACK, RST, RST | ACK, SYN | FIN, SYN | RST])
 def test_tcp_that_begins_nothing_is_dropped_even_where_all_is_allowed(site: Site, version: int, flags: int) -> None:
     vm = site.admit(Vm(7, WIDE))
-    for one, other in ((of(vm, 80), peer(4000)), (peer(4000), of(vm, 80))):
-        assert not site.passes(tcp(one, other, flags, version))
+    for sender, other in ((of(vm, 80), peer(4000)), (peer(4000), of(vm, 80))):
+        assert not site.passes(tcp(sender, other, flags, version))
     assert site.state() == []
     assert site.passes(tcp(peer(4000), of(vm, 80), SYN | 0xC0, version)), "a SYN that offers ECN is one"
 
@@ -303,7 +303,7 @@ def test_other_connections_are_one_rule_with_its_timeout(site: Site, frame: dict
     site.admit(VM)
     assert site.passes(frame) and site.passes(frame)
     (rule,) = site.state()
-    assert rule.idle_timeout == seconds and not any(isinstance(one, FinTimeout) for one in rule.apply)
+    assert rule.idle_timeout == seconds and not any(isinstance(action, FinTimeout) for action in rule.apply)
 
 
 # --- what is none of its business ---------------------------------------------------------------------
@@ -402,7 +402,7 @@ def test_a_copy_for_one_vsi_is_not_known_because_that_for_another_was(site: Site
         site.send(port, udp(of(vm, 4000), peer(53, 99)))
         flooded = udp(peer(53, 99), End(BROADCAST, vm.number, 4000))
         assert group.mac == flooded["eth_dst"]
-        assert [one for one in site.send(NMS, flooded) if one != NMS.port_no] == [port.port_no]
+        assert [arrival for arrival in site.send(NMS, flooded) if arrival != NMS.port_no] == [port.port_no]
 
 
 # --- staged is disabled -------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def test_what_ends_at_the_source_ends_at_the_destination(site: Site, safest: boo
     site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
     rules = site.world.tables[S1].rules
     for rule in site.state():
-        if any(one.name == "udp_src" for one in rule.match):
+        if any(field.name == "udp_src" for field in rule.match):
             del rules[rule.key]
         elif rule.idle_timeout == 3600:
             rules[rule.key] = replace(rule, idle_timeout=120)
@@ -104,7 +104,7 @@ class DeafWorld(World):
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case ReadRules(dpid, token, mask) if self.deaf and mask.mask == ALL_ONES:
+            case ReadRules(dpid, token, mask) if self.silent_meters and mask.mask == ALL_ONES:
                 self.feed(Rejected(dpid, token, "no answer"))
             case _:
                 super()._perform(effect)
@@ -116,10 +116,10 @@ def test_nothing_ends_because_the_source_does_not_answer() -> None:
     site.admit(VM)
     assert all(map(site.passes, handshake(peer(4000), SERVER)))
     site.admit(VM, HV3, VdpMode.PREASSOCIATE_RR)
-    world.deaf = True
+    world.silent_meters = True
     site.admit(VM, HV3)
     assert reaches(site, PUSH) == [HV3.port_no]
-    assert any(one.kind == "state.lost" for one in world.happened)
+    assert any(event.kind == "state.lost" for event in world.happened)
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------

@@ -46,8 +46,8 @@ def two_vlans() -> Fabric:
         dpid: replace(
             switch,
             interfaces={
-                number: one if one.peer else replace(one, tagged_vlans=(OTHER_VLAN,))
-                for number, one in switch.interfaces.items()
+                number: interface if interface.peer else replace(interface, tagged_vlans=(OTHER_VLAN,))
+                for number, interface in switch.interfaces.items()
             },
         )
         for dpid, switch in fabric.switches.items()
@@ -97,8 +97,8 @@ def test_carried_connections_stay_in_their_vlan(site: Site) -> None:
     admit(site, HV3, VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE)
     assert len(site.state(HV3.dpid)) == 2 and site.world.rules(S1, CookieKind.STATE) == {}
     answer = tcp(peer(443), CLIENT, ACK)
-    assert [one.port for one in site.world.carry(NMS, answer)] == []
-    assert [one.port for one in site.world.carry(NMS, answer | TAG)] == [HV3]
+    assert [arrival.port for arrival in site.world.carry(NMS, answer)] == []
+    assert [arrival.port for arrival in site.world.carry(NMS, answer | TAG)] == [HV3]
 
 
 def test_whatever_a_service_learns_is_about_one_vlan() -> None:
@@ -107,7 +107,11 @@ def test_whatever_a_service_learns_is_about_one_vlan() -> None:
     found, _ = load_policies(texts, SECTIONS)
     assert found is not None and not unreadable
     binding = VsiBinding(7, 1, (Binding(VLAN, VM.mac),))
-    rules = [rule for one in found.types.values() for rule in (*body_of_type(one, 1), *body_of_vsi(one, binding))]
+    rules = [
+        rule
+        for vsi_type in found.types.values()
+        for rule in (*body_of_type(vsi_type, 1), *body_of_vsi(vsi_type, binding))
+    ]
     learning = [action for rule in rules for action in rule.apply if isinstance(action, Learn)]
     assert {action.table for action in learning} >= {Table.CONNECTIONS, Table.PROXY_PINS, Table.BALANCER_PINS}
     vlan = LearnSpec(whole("vlan_vid"), whole("vlan_vid"))

@@ -118,7 +118,7 @@ def from_web(answer: Segment, version: int = 4) -> Segment:
 
 
 def ports(arrived: Iterable[Arrived]) -> list[PortId]:
-    return [one.port for one in arrived]
+    return [arrival.port for arrival in arrived]
 
 
 def talks(world: World, client: PortId, mac: int, server: PortId, vm: Vm, port: int = 40000, version: int = 4) -> None:
@@ -298,7 +298,7 @@ def test_the_room_for_connections_is_reserved() -> None:
 def test_a_back_end_of_what_is_not_there_is_refused_and_told_why(world: World) -> None:
     world.ask(HV1, Vm(11, STRAY), RR)
     assert world.answer(HV1).error is VdpError.INSUFFICIENT_RESOURCES
-    (reason,) = [one.detail["reason"] for one in world.happened if one.kind == "vdp.refused"]
+    (reason,) = [event.detail["reason"] for event in world.happened if event.kind == "vdp.refused"]
     assert reason == "there is no load balancer mail in VLAN 100"
 
 
@@ -307,7 +307,7 @@ def test_nobody_takes_the_address_of_a_load_balancer(world: World) -> None:
     impostor = world_with(balancer(mac=thief.mac))
     impostor.ask(HV1, thief, ASSOC)
     assert impostor.answer(HV1).error is VdpError.INVALID_VID_GROUP_MAC
-    (reason,) = [one.detail["reason"] for one in impostor.happened if one.kind == "vdp.refused"]
+    (reason,) = [event.detail["reason"] for event in impostor.happened if event.kind == "vdp.refused"]
     assert str(reason).endswith("belongs to the load balancer web")
 
 
@@ -372,7 +372,7 @@ def test_a_back_end_that_moves_is_in_rotation_all_the_while_and_keeps_its_connec
     talks(world, CLIENT, CLIENT_MAC, HV1, W1, 40001)
     world.applied.clear()
     world.ask(HV3, W1, ASSOC)
-    assert [one for one in world.applied if one.change.groups] == []
+    assert [apply for apply in world.applied if apply.change.groups] == []
     for port in (40000, 40001):
         goes_on(world, CLIENT, CLIENT_MAC, HV3, W1, port)
     talks(world, CLIENT, CLIENT_MAC, HV3, W1, 40002)

@@ -50,8 +50,8 @@ versions = pytest.mark.parametrize("group", [G, SIX], ids=["IPv4", "IPv6"])
 @pytest.fixture
 def world() -> World:
     world = multicast_world()
-    for port, one in PLACES:
-        world.ask(port, one, VdpMode.ASSOCIATE)
+    for port, guest in PLACES:
+        world.ask(port, guest, VdpMode.ASSOCIATE)
     return world
 
 
@@ -79,7 +79,7 @@ def test_a_member_hears_a_vm_on_the_other_switch_but_not_itself(world: World, gr
 
 def test_a_neighbour_at_the_same_uplink_receives_nothing_of_it(world: World) -> None:
     join(world, HV1, A, G)
-    assert [one for one in stream(world, CLIENT, CLIENT_MAC, G) if one.port == HV1] == [Arrival(HV1, A.mac)]
+    assert [arrival for arrival in stream(world, CLIENT, CLIENT_MAC, G) if arrival.port == HV1] == [Arrival(HV1, A.mac)]
 
 
 def test_groups_that_share_an_ethernet_address_are_two_groups(world: World) -> None:
@@ -142,7 +142,7 @@ def test_a_frame_never_goes_back_to_where_it_came_from_by_whatever_link(world: W
         fields = {"eth_src": NMS_MAC, "eth_dst": group_mac(group), "eth_type": 0x0800, "ip_proto": 17, "udp_dst": 1}
         fields |= {"ipv4_src": int(S), "ipv4_dst": int(group), "vlan_vid": VLAN_PRESENT | 100}
         for port_no in (11, 12):
-            out = [one.port for one in forward(world.tables[S2], {**fields, "in_port": port_no})]
+            out = [arrival.port for arrival in forward(world.tables[S2], {**fields, "in_port": port_no})]
             assert out and not {11, 12} & set(out)
 
 
@@ -150,7 +150,7 @@ def crossings(world: World) -> list[int]:
     """The trunk ports by which s1 sends a datagram of its host to s2."""
     fields = {"eth_src": NMS_MAC, "eth_dst": group_mac(G), "eth_type": 0x0800, "ip_proto": 17, "udp_dst": 1}
     fields |= {"ipv4_src": int(S), "ipv4_dst": int(G), "in_port": NMS.port_no}
-    return [one.port for one in forward(world.tables[S1], fields) if one.port > 10]
+    return [arrival.port for arrival in forward(world.tables[S1], fields) if arrival.port > 10]
 
 
 # --- sources ----------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_reports_reach_hosts_and_the_controller_but_no_vm_that_is_snooped(
     world.ask(HV2, Vm(9, OPEN), VdpMode.ASSOCIATE)
     join(world, HV1, A, group, version=version)
     arrived = join(world, HV3, C, group, version=version)
-    assert {one.port for one in arrived} == {NMS, CLIENT, HV2}
+    assert {arrival.port for arrival in arrived} == {NMS, CLIENT, HV2}
     assert len(arrived) == 3
     assert receivers(world, group) == [0, 1, 3, 9]
 
@@ -235,7 +235,7 @@ def test_reports_reach_hosts_and_the_controller_but_no_vm_that_is_snooped(
 @pytest.mark.parametrize("query", [Query3(), Query2()], ids=["IGMP", "MLD"])
 def test_a_routers_query_reaches_everybody_and_the_controller_once(world: World, query: Query3 | Query2) -> None:
     arrived = say(world, NMS, NMS_MAC, query)
-    assert sorted(one.dst & 0xFF for one in arrived if one.port not in (NMS, CLIENT)) == [1, 2, 3, 4]
+    assert sorted(arrival.dst & 0xFF for arrival in arrived if arrival.port not in (NMS, CLIENT)) == [1, 2, 3, 4]
     assert world.engine.snooper.counters == {"queries": 1}
     querier = world.engine.snooper.queriers[100, 4 if isinstance(query, Query3) else 6]
     assert querier.state == "other"
@@ -254,7 +254,7 @@ def test_a_vm_is_never_a_querier(world: World, query: igmp.Igmp | mld.Mld) -> No
 def test_a_routers_specific_query_reaches_the_members(world: World) -> None:
     join(world, HV3, C, G)
     arrived = say(world, NMS, NMS_MAC, Query3(G))
-    assert {one.port for one in arrived} == {CLIENT, HV3}
+    assert {arrival.port for arrival in arrived} == {CLIENT, HV3}
 
 
 def test_what_an_impostor_or_a_staged_vm_reports_is_nobodys(world: World) -> None:
@@ -278,5 +278,5 @@ def test_a_vsi_without_an_address_of_its_own_is_not_snooped() -> None:
     request = ASSOCIATIONS[VdpMode.ASSOCIATE](RequestStatus(), *owner.type, owner.vsi_id, FilterInfo.of(Vid(vid=100)))
     world.send(HV1, request)
     assert world.answer(HV1).success
-    assert {one.port for one in stream(world, CLIENT, CLIENT_MAC, G)} == {NMS, HV1}
+    assert {arrival.port for arrival in stream(world, CLIENT, CLIENT_MAC, G)} == {NMS, HV1}
     assert not [key for key in world.rules(S1, CookieKind.MEMBERSHIP) if key.table == Table.GROUPS]

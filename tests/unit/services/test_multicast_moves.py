@@ -1,4 +1,4 @@
-"""What a VM listens to goes where the VM goes, in the flip of its gate; it outlives aborts, expiry and restarts."""
+"""Group memberships move with the VM in the change of its gate; they survive aborts, expiry and restarts."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def groups(world: World, one: Vm) -> set[MulticastGroup]:
 def test_a_staged_vm_receives_nothing_and_an_associated_one_at_once(world: World, group: MulticastGroup) -> None:
     join(world, HV1, A, group)
     world.ask(HV3, A, VdpMode.PREASSOCIATE_RR)
-    assert HV3 not in {one.port for one in stream_from_nms(world, group)}
+    assert HV3 not in {arrival.port for arrival in stream_from_nms(world, group)}
     assert receivers(world, group) == [0, 1]
     world.ask(HV3, A, VdpMode.ASSOCIATE)
-    assert [one.port for one in stream_from_nms(world, group) if one.dst == A.mac] == [HV3]
+    assert [arrival.port for arrival in stream_from_nms(world, group) if arrival.dst == A.mac] == [HV3]
     assert receivers(world, group) == [0, 1]
 
 
@@ -134,7 +134,7 @@ def test_a_refused_flip_leaves_the_membership_where_it_was(world: World) -> None
     world.refuse[S2, Mode.ATOMIC] = "table full"
     world.ask(HV3, A, VdpMode.ASSOCIATE)
     assert not world.answer(HV3).success
-    assert [one.port for one in stream_from_nms(world, G) if one.dst == A.mac] == [HV1]
+    assert [arrival.port for arrival in stream_from_nms(world, G) if arrival.dst == A.mac] == [HV1]
 
 
 def test_ping_pong_leaves_no_trace(world: World) -> None:
@@ -190,13 +190,13 @@ def test_after_a_move_the_vm_alone_is_asked_in_the_form_it_speaks(world: World) 
     world.advance(0.0)
     asked = queries(world)
     assert {(port, dst) for port, dst, _ in asked} == {(HV3, A.mac)}
-    specific = [one for _, _, one in asked if int(one.group)]
+    specific = [query for _, _, query in asked if int(query.group)]
     assert specific == [
         Query3(G, max_response_code=10),
         igmp.IgmpV1V2(igmp.IgmpType.QUERY, H, 10),
         mld.MldV1(mld.MldType.QUERY, SIX, 1000),
     ]
-    general = [one for _, _, one in asked if not int(one.group)]
+    general = [query for _, _, query in asked if not int(query.group)]
     assert general == [Query3(max_response_code=10), Query2(max_response_code=1000)]
 
 
@@ -257,7 +257,7 @@ def test_a_router_silences_the_querier_and_makes_memberships_age() -> None:
     world.advance(3.0)
     queries(world)
     world.advance(200.0)
-    assert {type(one) for _, _, one in queries(world)} == {Query2}
+    assert {type(query) for _, _, query in queries(world)} == {Query2}
     say(world, NMS, NMS_MAC, Query3())
     world.advance(55.0)
     assert receivers(world, G) == [0, 1]
@@ -272,7 +272,7 @@ def test_a_vlan_may_be_an_exception() -> None:
     world.advance(5.0)
     queries(world)
     world.advance(20.0)
-    assert len([one for port, _, one in queries(world) if port == HV1 and isinstance(one, Query3)]) == 2
+    assert len([query for port, _, query in queries(world) if port == HV1 and isinstance(query, Query3)]) == 2
 
 
 def test_silence_during_a_move_means_nothing() -> None:
@@ -341,10 +341,10 @@ def test_joins_are_recorded_no_more_often_than_five_times_a_second(world: World)
 
 
 def test_a_store_that_refuses_is_asked_again(world: World) -> None:
-    world.store_refuses = "disk full"
+    world.store_failure = "disk full"
     join(world, HV1, A, G)
     world.advance(1.0)
-    world.store_refuses = None
+    world.store_failure = None
     world.advance(10.0)
     world.restart_controller()
     assert groups(world, A) == {G}

@@ -27,7 +27,7 @@ def load(text: str) -> VsiType:
 
 def mistakes(text: str) -> list[str]:
     head = "version: 1\nvsi_type: {type_id: 9, version: 1, name: some}\n"
-    return [str(one) for one in load_policies([("some.yaml", head + text)], SECTIONS)[1]]
+    return [str(policy) for policy in load_policies([("some.yaml", head + text)], SECTIONS)[1]]
 
 
 def test_a_type_without_statistics_has_none_of_it() -> None:
@@ -48,8 +48,8 @@ def test_every_counter_has_one_rule_and_every_rule_its_counter(key: object) -> N
 
 def test_the_number_of_a_rule_leads_back_to_its_line_and_its_description() -> None:
     known = {
-        (one.direction.name, one.number): (one.what.value, one.passed, one.description, one.line)
-        for one in entries(POLICIES.types[RULES])
+        (entry.direction.name, entry.number): (entry.what.value, entry.passed, entry.description, entry.line)
+        for entry in entries(POLICIES.types[RULES])
     }
     assert known == {
         ("FROM_VM", 0): ("unjudged", True, "announcements, group membership", 0),

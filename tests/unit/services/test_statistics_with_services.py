@@ -1,4 +1,4 @@
-"""What other services do with a frame, and how often it is counted: redirects, copies, reports, refusals."""
+"""Counting of frames that other services redirect, copy, punt or deny."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_a_report_is_counted_as_the_vm_has_sent_it(world: CountingWorld, key: Vs
     mac = group_mac(G) if version == 4 else 0x333300000016
     world.vm_sends(vm, HV1, {"eth_src": vm.mac, "eth_dst": mac, "vlan_vid": 0, **ip}, 64, times=2)
     exact(world, vm)
-    assert {one.number for one in world.account(vm).counts} == {0}
+    assert {count.number for count in world.account(vm).counts} == {0}
 
 
 def test_a_query_of_a_vm_is_no_frame_that_it_may_send(world: CountingWorld) -> None:
@@ -195,7 +195,7 @@ def test_totals_and_groups_outlive_the_controller_together(world: CountingWorld,
     world.restart_controller()
     world.connect()
     vsi = world.engine.registry.named(vm.text)
-    assert vsi is not None and G in {one.group for one in world.engine.snooper.subscriptions(vsi)}
+    assert vsi is not None and G in {subscription.group for subscription in world.engine.snooper.subscriptions(vsi)}
     world.host_sends(CLIENT, datagram(CLIENT_MAC, G), 100)
     assert world.interface(vm).rx == CounterValue(2, 200)
     world.read()

@@ -96,7 +96,7 @@ def from_client(port: int = 40000, flags: int = SYN, vm: Vm = A, to: int = 80, v
 
 
 def by_proxy(segment: Segment, mac: int, port: int | None = None) -> Segment:
-    """What a transparent proxy makes of a client's segment: its own Ethernet address, perhaps a port of its own."""
+    """Segment of a transparent proxy for a client's: the proxy's Ethernet address and, if given, its own port."""
     source = segment.source if port is None else (segment.source[0], port)
     return replace(segment, eth_src=mac, source=source)
 
@@ -108,7 +108,7 @@ def active(world: World, vm: Vm = A, at: PortId = HV1) -> None:
 
 
 def ports(arrived: list[Arrived]) -> list[PortId]:
-    return [one.port for one in arrived]
+    return [arrival.port for arrival in arrived]
 
 
 # --- one switch -----------------------------------------------------------------------------------
@@ -233,13 +233,15 @@ def test_a_copy_for_a_proxy_changes_nothing_for_the_other_members(world: World) 
     active(world, sender, HV1)
     everybody = 0xFFFFFFFFFFFF
     epochs = {
-        program.vsi_type.key: program.epoch for one in world.engine.registry.attachments() if (program := one.program)
+        program.vsi_type.key: program.epoch
+        for attachment in world.engine.registry.attachments()
+        if (program := attachment.program)
     }
     assert epochs[PLAIN] > epochs[DUAL], "copies are made in this order"
 
     def reached(to: int) -> list[tuple[PortId, int]]:
         segment = Segment(sender.mac, everybody, ("10.0.100.3", 40000), ("10.0.100.255", to), SYN)
-        return sorted((one.port, one.segment.eth_dst) for one in send(world, HV1, segment))
+        return sorted((arrival.port, arrival.segment.eth_dst) for arrival in send(world, HV1, segment))
 
     # No copy returns to the port that the frame came by, whoever was dealt with before.
     hosts = [(port, everybody) for port in (NMS, PROXY1, CLIENT, PROXY2)]
@@ -257,25 +259,25 @@ def test_errors_for_the_vm_reach_it_and_every_proxy_of_its_vlan(world: World, at
     name, kind, proto = ("icmpv4", 3, 1) if version == 4 else ("icmpv6", 2, 58)
     error = {key: value for key, value in router.items() if not key.startswith("tcp")}
     error |= {"ip_proto": proto, f"{name}_type": kind, f"{name}_code": 0}
-    assert {(one.port, one.fields["eth_dst"]) for one in world.carry(CLIENT, error)} == {
+    assert {(arrival.port, arrival.fields["eth_dst"]) for arrival in world.carry(CLIENT, error)} == {
         (at, A.mac),
         (PROXY1, PROXY1_MAC),
         (PROXY2, PROXY2_MAC),
     }
     echo = {"icmpv4": 8, "icmpv6": 128}[name]
-    assert [one.port for one in world.carry(CLIENT, error | {f"{name}_type": echo})] == [at]
+    assert [arrival.port for arrival in world.carry(CLIENT, error | {f"{name}_type": echo})] == [at]
     plain = {**error, "eth_dst": Vm(3).mac}
-    assert [one.port for one in world.carry(CLIENT, plain)] == [HV2]
+    assert [arrival.port for arrival in world.carry(CLIENT, plain)] == [HV2]
     # What the VM has to say of a segment that a proxy has sent in the client's name.
     address = "10.0.100.1" if version == 4 else "fe80::5054:ff:fe00:1"
     said = {**error, "eth_src": A.mac, "eth_dst": CLIENT_MAC, f"ipv{version}_src": int(ip_address(address))}
-    assert {(one.port, one.fields["eth_dst"]) for one in world.carry(at, said)} == {
+    assert {(arrival.port, arrival.fields["eth_dst"]) for arrival in world.carry(at, said)} == {
         (CLIENT, CLIENT_MAC),
         (PROXY1, PROXY1_MAC),
         (PROXY2, PROXY2_MAC),
     }
     # What one of the proxies has to say to the VM is none for itself.
-    assert PROXY1 not in [one.port for one in world.carry(PROXY1, error | {"eth_src": PROXY1_MAC})]
+    assert PROXY1 not in [arrival.port for arrival in world.carry(PROXY1, error | {"eth_src": PROXY1_MAC})]
 
 
 # --- with the firewall ----------------------------------------------------------------------------
@@ -405,7 +407,7 @@ def test_a_vsi_is_refused_where_no_proxy_is_and_told_why() -> None:
     for mode in (PRE, RR, ASSOC):
         world.ask(HV3, A, mode, migrating=True)
         assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
-    reasons = {one.detail["reason"] for one in world.happened if one.kind == "vdp.refused"}
+    reasons = {event.detail["reason"] for event in world.happened if event.kind == "vdp.refused"}
     assert reasons == {"switch s2 has no appliance tcp_proxy in VLAN 100"}
     assert world.snapshot() == before
     assert ports(send(world, CLIENT, from_client())) == [PROXY1]

@@ -12,7 +12,7 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.switches.repairs import LONGEST_PAUSE, PAUSE, Repairs
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
-from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm, World, occupied
+from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm, World, world_with_vms
 
 VM, OTHER, FAR = Vm(7), Vm(8), Vm(9)
 #: toutKA at the timers of the tests.
@@ -21,7 +21,7 @@ PATIENCE = Operational(3, 10, 17, 17).keep_alive_timeout
 
 @pytest.fixture
 def world() -> World:
-    return occupied({HV1: VM, HV3: FAR})
+    return world_with_vms({HV1: VM, HV3: FAR})
 
 
 def readiness(world: World, dpid: int) -> str:
@@ -29,12 +29,12 @@ def readiness(world: World, dpid: int) -> str:
 
 
 def kinds(world: World) -> list[str]:
-    return [one.kind for one in world.happened if one.dpid == S1]
+    return [event.kind for event in world.happened if event.dpid == S1]
 
 
 def test_all_rules_come_back_at_once(world: World) -> None:
     before = world.snapshot()
-    world.meddle(S1)
+    world.delete_objects(S1)
     assert world.snapshot() == before
 
 
@@ -44,14 +44,14 @@ def test_all_rules_come_back_at_once(world: World) -> None:
 )
 def test_a_single_rule_comes_back_at_once(world: World, kind: CookieKind) -> None:
     before = world.snapshot()
-    world.meddle(S1, {next(iter(world.rules(S1, kind)))})
+    world.delete_objects(S1, {next(iter(world.rules(S1, kind)))})
     assert world.snapshot() == before
     assert world.engine.drifted == 1
 
 
 def test_groups_and_the_rules_that_refer_to_them_come_back(world: World) -> None:
     before, groups = world.snapshot(), dict(world.tables[S1].groups)
-    world.meddle(S1, set(), groups=list(groups))
+    world.delete_objects(S1, set(), groups=list(groups))
     assert world.tables[S1].groups == groups and world.snapshot() == before
 
 
@@ -64,7 +64,7 @@ def test_a_group_that_no_rule_refers_to_comes_back(world: World) -> None:
 
 def test_meters_and_the_rules_that_refer_to_them_come_back(world: World) -> None:
     before, meters = world.snapshot(), dict(world.tables[S1].meters)
-    world.meddle(S1, set(), meters=list(meters))
+    world.delete_objects(S1, set(), meters=list(meters))
     assert world.tables[S1].meters == meters and world.snapshot() == before
 
 
@@ -78,13 +78,13 @@ def test_altered_rules_are_as_they_were(world: World) -> None:
 
 def test_it_is_told_and_over_when_the_switch_is_ready(world: World) -> None:
     world.happened.clear()
-    world.meddle(S1)
+    world.delete_objects(S1)
     assert kinds(world) == ["switch.altered", "switch.ready", "switch.drift"]
 
 
 def test_while_it_is_put_right_the_switch_is_not_ready(world: World) -> None:
     world.hold.add(S1)
-    world.meddle(S1)
+    world.delete_objects(S1)
     assert readiness(world, S1) != "ready" and readiness(world, S2) == "ready"
     world.release()
     assert readiness(world, S1) == "ready"
@@ -95,7 +95,7 @@ def test_nobody_expires_for_what_could_not_be_heard(world: World) -> None:
     world.advance(PATIENCE - 0.1)
     world.ask(HV3, FAR, VdpMode.ASSOCIATE)
     world.hold.add(S1)
-    world.meddle(S1)
+    world.delete_objects(S1)
     world.advance(PATIENCE)
     world.ask(HV3, FAR, VdpMode.ASSOCIATE)
     world.release()
@@ -106,16 +106,16 @@ def test_nobody_expires_for_what_could_not_be_heard(world: World) -> None:
 
 
 def test_a_keep_alive_that_went_out_in_vain_is_answered(world: World) -> None:
-    world.meddle(S1)
+    world.delete_objects(S1)
     answered = len(world.sent[HV1])
     world.advance(1.0)
-    world.meddle(S1)
+    world.delete_objects(S1)
     assert world.answer(HV1).success and len(world.sent[HV1]) == answered + 1
 
 
 def test_what_is_asked_meanwhile_is_answered_when_it_is_ready(world: World) -> None:
     world.hold.add(S1)
-    world.meddle(S1)
+    world.delete_objects(S1)
     assert world.ask(HV2, OTHER, VdpMode.ASSOCIATE) == []
     world.release()
     assert world.answer(HV2).success and gate_ports(world) == {HV1, HV2, HV3}
@@ -123,7 +123,7 @@ def test_what_is_asked_meanwhile_is_answered_when_it_is_ready(world: World) -> N
 
 def test_a_link_that_fails_meanwhile_is_down(world: World) -> None:
     world.hold.add(S1)
-    world.meddle(S1)
+    world.delete_objects(S1)
     world.feed(PortChanged(HV1, False))
     assert not world.engine.stations[HV1].up
     world.feed(PortChanged(HV1, True))
@@ -134,12 +134,12 @@ def test_a_link_that_fails_meanwhile_is_down(world: World) -> None:
 def test_rules_that_vanish_while_it_is_put_right_come_back_too(world: World) -> None:
     before = world.snapshot()
     world.hold.add(S1)
-    world.meddle(S1)
+    world.delete_objects(S1)
     world.hold.clear()
     held, world.held = world.held, []
     for apply in held:
         world._apply(replace(apply))
-    world.meddle(S1)
+    world.delete_objects(S1)
     world.advance(PAUSE)
     assert world.snapshot() == before
 
@@ -147,8 +147,8 @@ def test_rules_that_vanish_while_it_is_put_right_come_back_too(world: World) -> 
 def test_rules_that_vanish_during_the_installing_come_back_before_it_is_called_ready(world: World) -> None:
     before = world.snapshot()
     world.hold.add(S1)
-    world.meddle(S1)
-    world.meddle(S1)
+    world.delete_objects(S1)
+    world.delete_objects(S1)
     assert readiness(world, S1) == "installing"
     world.release()
     world.advance(PAUSE)
@@ -159,10 +159,10 @@ def test_rules_that_vanish_before_the_installing_is_confirmed_come_back(world: W
     """The switch has carried the change out when somebody deletes, and confirms it afterwards."""
     before = world.snapshot()
     world.hold.add(S1)
-    world.meddle(S1)
+    world.delete_objects(S1)
     (install,) = world.held
     world.tables[S1].apply(install.change)
-    world.meddle(S1)
+    world.delete_objects(S1)
     world.held.clear()
     world.hold.clear()
     world.feed(Confirmed(S1, install.token))
@@ -174,10 +174,10 @@ def test_rules_that_vanish_before_the_installing_is_confirmed_come_back(world: W
 @pytest.mark.parametrize("mode", [VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE])
 def test_rules_that_vanish_before_a_change_is_confirmed_are_all_there_in_the_end(world: World, mode: VdpMode) -> None:
     """The comparison waits for what is under way: a body that is being staged would be written over it."""
-    twin = occupied({HV1: VM, HV3: FAR})
+    twin = world_with_vms({HV1: VM, HV3: FAR})
     world.hold.add(S1)
     world.ask(HV2, OTHER, mode)
-    world.meddle(S1)
+    world.delete_objects(S1)
     world.release()
     twin.ask(HV2, OTHER, mode)
     assert world.answer(HV2).success
@@ -188,7 +188,7 @@ def test_a_change_that_fails_for_it_is_refused_and_leaves_nothing(world: World) 
     before = world.snapshot()
     world.hold.add(S1)
     world.ask(HV2, OTHER, VdpMode.PREASSOCIATE_RR)
-    world.meddle(S1)
+    world.delete_objects(S1)
     world.refuse[S1, Mode.STAGE] = "1 rules are not as sent"
     world.release()
     assert world.answer(HV2).error is VdpError.INSUFFICIENT_RESOURCES
@@ -199,7 +199,7 @@ def test_a_change_that_fails_for_it_is_refused_and_leaves_nothing(world: World) 
 def test_who_deletes_in_a_loop_costs_one_comparison_a_second(world: World) -> None:
     world.happened.clear()
     for _ in range(40):
-        world.meddle(S1)
+        world.delete_objects(S1)
         world.advance(0.05)
     assert kinds(world).count("switch.altered") <= 3
     world.advance(PAUSE)
@@ -208,8 +208,8 @@ def test_who_deletes_in_a_loop_costs_one_comparison_a_second(world: World) -> No
 
 def test_a_switch_that_has_to_wait_for_that_is_not_ready_meanwhile(world: World) -> None:
     before = world.snapshot()
-    world.meddle(S1)
-    world.meddle(S1)
+    world.delete_objects(S1)
+    world.delete_objects(S1)
     assert readiness(world, S1) != "ready" and world.snapshot() != before
     assert world.ask(HV2, OTHER, VdpMode.PREASSOCIATE) == []
     world.advance(PAUSE)
@@ -249,7 +249,7 @@ def test_an_unknown_switch_tells_in_vain(world: World) -> None:
 
 def test_bodies_come_back_before_the_gates_that_lead_to_them(world: World) -> None:
     world.applied.clear()
-    world.meddle(S1)
+    world.delete_objects(S1)
     owners = [parse_cookie(rule.cookie) for apply in world.applied for rule in apply.change.add]
     kinds = [owner.kind for owner in owners if owner is not None]
     last_body = max(place for place, kind in enumerate(kinds) if kind in (CookieKind.VSI_BODY, CookieKind.TYPE_BODY))

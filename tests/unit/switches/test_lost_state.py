@@ -10,7 +10,7 @@ from ryu_apps.evb.switches.recovery import KEY, UNKNOWN, Recovery
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.pipeline.test_forwarding import relay_on
-from tests.unit.switches.test_deaf_bridge import relays
+from tests.unit.switches.test_lost_channel import relays
 from tests.unit.vcm.test_move import gate_ports
 from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm, World
 
@@ -99,10 +99,10 @@ def test_what_nobody_claims_goes(world: World) -> None:
 
 def test_rules_that_no_record_explains_are_an_alarm_until_their_time_is_over(world: World) -> None:
     lose(world)
-    told = [one.kind for one in world.happened if one.dpid == S1]
+    told = [event.kind for event in world.happened if event.dpid == S1]
     assert "switch.unclaimed" in told and "switch.claimed" not in told
     world.advance(GRACE)
-    assert "switch.claimed" in [one.kind for one in world.happened if one.dpid == S1]
+    assert "switch.claimed" in [event.kind for event in world.happened if event.dpid == S1]
 
 
 def test_reflective_relay_stays_on(world: World) -> None:
@@ -175,7 +175,7 @@ def test_old_host_that_repeats_itself_first_does_not_get_a_vsi_that_lives_elsewh
     lose(world)
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
     assert told(world, HV3) is VdpError.INSUFFICIENT_RESOURCES and gate_ports(world) == ALL
-    (contested,) = [one for one in world.happened if one.kind == "vsi.contested"]
+    (contested,) = [event for event in world.happened if event.kind == "vsi.contested"]
     assert contested.detail == {"owner": str(HV1), "claimant": str(HV3)}
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert world.answer(HV1).success and gate_ports(world) == ALL
@@ -185,10 +185,10 @@ def test_the_alarm_of_such_a_claim_lasts_until_the_vsi_is_claimed_where_it_lives
     lose(world)
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
-    quarrel = [one.kind for one in world.happened if one.kind in ("vsi.contested", "vsi.settled")]
+    quarrel = [event.kind for event in world.happened if event.kind in ("vsi.contested", "vsi.settled")]
     assert quarrel == ["vsi.contested"]
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    (settled,) = [one for one in world.happened if one.kind == "vsi.settled"]
+    (settled,) = [event for event in world.happened if event.kind == "vsi.settled"]
     assert (settled.vsi, settled.detail) == (VM.text, {"owner": str(HV1)})
 
 
@@ -197,9 +197,9 @@ def test_or_until_nobody_has_claimed_it_for_a_while(world: World) -> None:
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
     patience = world.engine.stations[HV3].evb.operational.keep_alive_timeout
     world.advance(patience - 0.1)
-    assert not [one for one in world.happened if one.kind == "vsi.settled"]
+    assert not [event for event in world.happened if event.kind == "vsi.settled"]
     world.advance(0.2)
-    (settled,) = [one for one in world.happened if one.kind == "vsi.settled"]
+    (settled,) = [event for event in world.happened if event.kind == "vsi.settled"]
     assert settled.vsi == VM.text
 
 

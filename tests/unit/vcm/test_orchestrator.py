@@ -9,29 +9,29 @@ from ryu_apps.vcm.move import DeadlinePassed, Ladder, Lapsed, MoveState, MoveSte
 from ryu_apps.vcm.orchestrator import HaltGoal, MoveLimits, NodeLost, ReleasePlaces, StepAnswer, Use
 from ryu_apps.vcm.placement import PlacementQuestion, rank
 from ryu_apps.vcm.plans import Goal, GoalKind, Plan, PlannedMove, make_plan
-from tests.worlds.vcm import Play, a_node, a_vm, inventory, play, two_switches
+from tests.worlds.vcm import PlanRun, a_node, a_vm, inventory, start_plan, two_switches
 
 VMS = [a_vm("vm1", "hv1"), a_vm("vm2", "hv1"), a_vm("vm3", "hv2")]
 EVACUATE_S1 = Goal(GoalKind.EVACUATE, "s1")
 
 
-def evacuation(settings: MoveLimits | None = None, parallel: int = 2) -> Play:
+def evacuation(settings: MoveLimits | None = None, parallel: int = 2) -> PlanRun:
     cluster = two_switches(VMS)
-    return play(cluster, make_plan(cluster, EVACUATE_S1, parallel=parallel), settings or MoveLimits())
+    return start_plan(cluster, make_plan(cluster, EVACUATE_S1, parallel=parallel), settings or MoveLimits())
 
 
-def protected() -> Play:
+def protected() -> PlanRun:
     cluster = two_switches(VMS)
-    started = play(cluster, make_plan(cluster, Goal(GoalKind.PROTECT, "hv1")))
+    started = start_plan(cluster, make_plan(cluster, Goal(GoalKind.PROTECT, "hv1")))
     started.run()
     return started
 
 
-def states(played: Play) -> list[MoveState]:
+def states(played: PlanRun) -> list[MoveState]:
     return [one.state for one in played.orchestrator.moves]
 
 
-def at_home(played: Play) -> bool:
+def at_home(played: PlanRun) -> bool:
     """Is it as if nothing had been?"""
     cluster = played.hypervisors.inventory
     homes = {vm.name: vm.at for vm in cluster.vms.values()}
@@ -122,7 +122,7 @@ def test_who_has_no_room_yet_waits_for_those_who_make_it() -> None:
     cluster = inventory(nodes, [a_vm("first", "hv2"), a_vm("second", "hv1")], links=())
     ranking = rank(PlacementQuestion(cluster, Occupancy(cluster), cluster.vms["first"]))
     moves = (PlannedMove("first", "hv2", "hv3", ranking), PlannedMove("second", "hv1", "hv2", ranking))
-    played = play(cluster, Plan(Goal(GoalKind.REBALANCE), moves))
+    played = start_plan(cluster, Plan(Goal(GoalKind.REBALANCE), moves))
     assert [do.vm for do in played.pending] == ["first"]
     played.run()
     assert played.places() == {"first": "hv3", "second": "hv2"}
@@ -187,7 +187,7 @@ def test_vms_of_a_dead_node_start_where_places_are_kept_without_asking_again() -
 
 def test_a_place_that_was_only_asked_for_is_used_too() -> None:
     cluster = two_switches(VMS)
-    played = play(cluster, make_plan(cluster, Goal(GoalKind.PROTECT, "hv1")))
+    played = start_plan(cluster, make_plan(cluster, Goal(GoalKind.PROTECT, "hv1")))
     played.hypervisors.die("hv1")
     played.feed(NodeLost("hv1"))
     played.run()
@@ -278,6 +278,6 @@ def test_a_large_cluster_is_no_other_matter() -> None:
     vms = [a_vm(f"vm{number}", f"hv{number % 256}", 2048, group=f"g{number % 100}") for number in range(2000)]
     links = tuple((f"s{core}", f"s{leaf}") for core in (0, 1) for leaf in range(2, 16))
     cluster = inventory(nodes, vms, links)
-    played = play(cluster, make_plan(cluster, Goal(GoalKind.EVACUATE, "s2"), parallel=8))
+    played = start_plan(cluster, make_plan(cluster, Goal(GoalKind.EVACUATE, "s2"), parallel=8))
     played.run()
     assert len(states(played)) == 125 and set(states(played)) == {MoveState.DONE}

@@ -1,4 +1,4 @@
-"""Which MAC and IP addresses and which VLANs a VSI can have, and what becomes of them when it moves."""
+"""MAC addresses, IP addresses and VLANs that a VSI may have, and their owners after a move."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def world() -> World:
 def tell(world: World, port: PortId, vm: Vm, *addresses: str | Address, mode: VdpMode = ASSOCIATE) -> VdpError:
     """A request that tells addresses; the bridge's answer."""
     world.advance(0.01)
-    world.send(port, vm.tlv(mode), None, *(ip_address(str(one)) for one in addresses))
+    world.send(port, vm.tlv(mode), None, *(ip_address(str(address)) for address in addresses))
     return world.answer(port).error
 
 
 def refused(world: World) -> str:
-    """Why the last request was."""
-    return str([one for one in world.happened if one.kind == "vdp.refused"][-1].detail["reason"])
+    """Reason of the last refusal."""
+    return str([event for event in world.happened if event.kind == "vdp.refused"][-1].detail["reason"])
 
 
 def bound(world: World, vm: Vm) -> list[str]:
@@ -77,8 +77,8 @@ def bound(world: World, vm: Vm) -> list[str]:
     vsi = world.engine.registry.named(vm.text)
     assert vsi is not None and vsi.owner is not None
     rules = world.rules(vsi.owner.port.dpid, CookieKind.VSI_BODY).values()
-    fields = [{one.name: one.value for one in rule.match} for rule in rules if rule.priority == Rung.VSI + 1]
-    return sorted(str(ip_address(one["ipv4_src"])) for one in fields if "ipv4_src" in one)
+    fields = [{field.name: field.value for field in rule.match} for rule in rules if rule.priority == Rung.VSI + 1]
+    return sorted(str(ip_address(conditions["ipv4_src"])) for conditions in fields if "ipv4_src" in conditions)
 
 
 # --- IP addresses that a station tells ------------------------------------------------------------

@@ -33,7 +33,7 @@ def everywhere(*frames: bytes) -> set[SendFrame]:
 
 
 def announced(world: World) -> set[SendFrame]:
-    """What was announced since the last time of asking; nothing twice."""
+    """Announcements since the last call, none of them twice."""
     frames, world.announced = world.announced, []
     assert len(set(frames)) == len(frames)
     return set(frames)
@@ -47,7 +47,7 @@ def test_an_associate_announces_the_vm_at_every_host_port_of_its_vlan(world: Wor
         assert announced(world) == set()
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert announced(world) == everywhere(RARP, GARP)
-    assert [one.detail for one in world.happened if one.kind == "vsi.announced"] == [{"frames": 4}]
+    assert [event.detail for event in world.happened if event.kind == "vsi.announced"] == [{"frames": 4}]
 
 
 @pytest.mark.parametrize("there", [HV2, HV3])
@@ -105,16 +105,16 @@ def test_nothing_is_announced_before_every_switch_has_opened_the_gate(world: Wor
 
 def test_nothing_is_announced_before_the_store_has_it(world: World) -> None:
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
-    world.store_dawdles = True
+    world.store_delays = True
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert announced(world) == set()
-    world.store_catches_up()
+    world.store_answers()
     assert announced(world) == everywhere(RARP, GARP)
 
 
 def test_a_refused_associate_announces_nothing(world: World) -> None:
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
-    world.store_refuses = "disk full"
+    world.store_failure = "disk full"
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert not world.answer(HV1).success
     assert announced(world) == set()
@@ -141,7 +141,7 @@ def test_a_switch_that_is_away_is_left_out(world: World) -> None:
 
 def test_the_station_is_answered_first(world: World) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    kinds = [one.kind for one in world.happened]
+    kinds = [event.kind for event in world.happened]
     assert kinds.index("vsi.active") < kinds.index("vsi.announced")
 
 
@@ -158,7 +158,7 @@ def test_addresses_of_both_versions_are_announced(world: World) -> None:
     four, six = IPv4Address("10.0.100.9"), IPv6Address("fd00:10::9")
     associate(world, MacVid(VLAN, VM.mac), addresses=(four, six))
     expected = gratuitous_arp(VM.mac, four), neighbour_advertisement(VM.mac, six)
-    assert announced(world) == everywhere(RARP, *(one.encode(pad=True) for one in expected))
+    assert announced(world) == everywhere(RARP, *(frame.encode(pad=True) for frame in expected))
 
 
 def test_an_address_that_becomes_known_is_announced_alone(world: World) -> None:
@@ -231,4 +231,4 @@ def test_of_a_filter_without_mac_addresses_there_is_nothing_to_announce() -> Non
 def test_an_announcement_is_one_event_with_the_number_of_its_frames(world: World) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     expected = LogEvent("vsi.announced", HV1, HV1.dpid, VM.text, {"frames": 4})
-    assert [one for one in world.happened if one.kind == "vsi.announced"] == [expected]
+    assert [event for event in world.happened if event.kind == "vsi.announced"] == [expected]

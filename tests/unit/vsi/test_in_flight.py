@@ -1,4 +1,4 @@
-"""What is under way to a VM when it moves: the switch it has left passes it on, for a while."""
+"""Frames in flight to a VM that moves: the old switch forwards them for some seconds."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def move(world: World, to: PortId) -> None:
 def under_way(world: World, trunk: PortId) -> list[PortId]:
     """A frame for the VM arrives by a trunk; where it comes out in the end."""
     frame = {"eth_src": CLIENT_MAC, "eth_dst": VM.mac, "eth_type": 0x88B5, "vlan_vid": VLAN_PRESENT | VLAN}
-    return [one.port for one in world.carry(trunk, frame)]
+    return [arrival.port for arrival in world.carry(trunk, frame)]
 
 
 def detours(world: World) -> dict[int, int]:
-    """How many rules of detours each switch has."""
+    """Number of detour rules of each switch."""
     return {dpid: len(found) for dpid in (S1, S2) if (found := world.rules(dpid, CookieKind.DETOUR))}
 
 
@@ -170,7 +170,7 @@ def test_it_is_no_drift_that_it_is_there_nor_that_it_is_gone() -> None:
     assert detours(world) == {S1: 1}
     world.advance(60.0)
     assert detours(world) == {}
-    assert not [one for one in world.happened if one.kind == "switch.drift"]
+    assert not [event for event in world.happened if event.kind == "switch.drift"]
 
 
 def test_a_switch_that_connects_again_keeps_it(world: World) -> None:

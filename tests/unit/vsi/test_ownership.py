@@ -38,7 +38,7 @@ def live(world: World, port: PortId, seconds: float, vm: Vm = VM) -> None:
 
 
 def kinds(world: World, *wanted: str) -> list[str]:
-    return [one.kind for one in world.happened if one.kind in wanted]
+    return [event.kind for event in world.happened if event.kind in wanted]
 
 
 def told_to_leave(world: World, port: PortId) -> bool:
@@ -164,7 +164,7 @@ def test_unannounced_associate_elsewhere_is_refused_and_both_ports_are_named(wor
     answer = world.answer(HV3)
     assert (answer.error, answer.hard, answer.keep) == (VdpError.INSUFFICIENT_RESOURCES, False, False)
     assert world.snapshot() == before
-    (contested,) = [one for one in world.happened if one.kind == "vsi.contested"]
+    (contested,) = [event for event in world.happened if event.kind == "vsi.contested"]
     assert (contested.port, contested.vsi) == (HV3, VM.text)
     assert contested.detail["owner"] == str(HV1) and contested.detail["claimant"] == str(HV3)
 
@@ -306,7 +306,7 @@ def test_associate_shortly_before_a_dead_owner_expires_waits_for_it(world: World
     assert not world.sent.get(HV3)
     world.advance(WAIT)
     assert world.answer(HV3).success and gate_ports(world) == {HV3}
-    (granted,) = [one for one in world.happened if one.kind == "vsi.active" and one.port == HV3]
+    (granted,) = [event for event in world.happened if event.kind == "vsi.active" and event.port == HV3]
     assert granted and world.now - asked < WAIT + 0.1
 
 

@@ -1,4 +1,4 @@
-"""How long what was counted of a VSI that is gone is remembered: by time, by number, in memory and in the store."""
+"""Retention of the counts of released VSIs: by time and by number, in memory and in the store."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def make(secs: int = 3600, vsis: int = 100) -> CountingWorld:
 def come_and_go(world: CountingWorld, *vms: Vm) -> None:
     for vm in vms:
         world.move(vm, HV1)
-        world.talk(vm, HV1)
+        world.exchange_traffic(vm, HV1)
     for vm in vms:
         world.ask(HV1, vm, VdpMode.DEASSOCIATE)
     world.advance(12.0)
 
 
 def remembered(world: CountingWorld) -> list[str]:
-    return [one.vsi for one in world.engine.counters.accounts]
+    return [account.vsi for account in world.engine.counters.accounts]
 
 
 def written(world: CountingWorld) -> list[str]:
@@ -72,11 +72,11 @@ def test_a_vsi_that_comes_back_in_time_goes_on_and_one_that_comes_too_late_begin
 def test_a_vsi_that_is_somewhere_is_never_forgotten() -> None:
     world = make(secs=0, vsis=0)
     world.move(VM, HV1)
-    world.talk(VM, HV1)
-    world.keep(30.0)
+    world.exchange_traffic(VM, HV1)
+    world.keep_alive(30.0)
     world.move(VM, HV3)
-    world.talk(VM, HV3)
-    world.keep(30.0)
+    world.exchange_traffic(VM, HV3)
+    world.keep_alive(30.0)
     assert remembered(world) == [VM.text] and world.account(VM).total(FROM).packets > 0
 
 
@@ -93,8 +93,8 @@ def test_the_time_goes_on_over_a_restart() -> None:
 def test_what_a_switch_counted_that_is_not_configured_any_more_is_not_waited_for() -> None:
     world = make(secs=60)
     world.move(VM, HV3)
-    world.talk(VM, HV3)
-    world.keep(12.0)
+    world.exchange_traffic(VM, HV3)
+    world.keep_alive(12.0)
     whole = world.fabric
     world.fabric = Fabric({S1: two_switches().switches[S1]})
     world.engine = world._new_engine(dict(world.store))
@@ -104,14 +104,14 @@ def test_what_a_switch_counted_that_is_not_configured_any_more_is_not_waited_for
 
 
 def test_ports_whose_totals_the_nms_carries_are_forgotten_when_they_are_left() -> None:
-    """What is counted there later would be added to what the NMS says of before, twice."""
+    """Later counts there would be added to the NMS's total twice."""
     world = make()
     vm = Vm(9, type=BY_NMS)
     world.move(vm, HV1)
-    world.talk(vm, HV1)
+    world.exchange_traffic(vm, HV1)
     world.move(vm, HV3)
-    world.keep(15.0)
-    assert [str(one.port) for one in world.engine.counters.accounts] == [str(HV3)]
+    world.keep_alive(15.0)
+    assert [str(account.port) for account in world.engine.counters.accounts] == [str(HV3)]
 
 
 @pytest.mark.parametrize("moves", [HISTORY * 3])

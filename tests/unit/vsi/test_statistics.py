@@ -1,4 +1,4 @@
-"""What a VM has sent and received, counted wherever it is: against what its own interface counts."""
+"""Frames sent and received by a VM at any port, compared with the counters of its own interface."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def world() -> CountingWorld:
 
 
 def counters(world: CountingWorld, dpid: int) -> set[int]:
-    return {one for one in world.tables[dpid].meters if one >= FIRST_COUNTER}
+    return {meter for meter in world.tables[dpid].meters if meter >= FIRST_COUNTER}
 
 
 def exact(world: CountingWorld, vm: Vm) -> None:
@@ -35,7 +35,7 @@ def exact(world: CountingWorld, vm: Vm) -> None:
 def test_totals_are_what_the_vm_itself_counts(world: CountingWorld, key: object) -> None:
     vm = Vm(7, type=key)
     world.move(vm, HV1)
-    world.talk(vm, HV1, 3)
+    world.exchange_traffic(vm, HV1, 3)
     world.read()
     exact(world, vm)
     assert world.interface(vm).rx.packets == 3 * (2 + 2 + 2)
@@ -53,20 +53,20 @@ def test_nothing_is_counted_before_the_gate_opens(world: CountingWorld) -> None:
 def test_totals_go_on_at_the_destination(world: CountingWorld, target: PortId, key: object) -> None:
     vm = Vm(7, type=key)
     world.move(vm, HV1)
-    world.talk(vm, HV1, 5)
+    world.exchange_traffic(vm, HV1, 5)
     world.move(vm, target)
-    world.talk(vm, target, 7)
+    world.exchange_traffic(vm, target, 7)
     world.read()
     exact(world, vm)
 
 
 def test_totals_never_fall_and_are_read_at_once_when_the_vsi_moves(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 5)
+    world.exchange_traffic(VM, HV1, 5)
     before = world.interface(VM).rx
     world.move(VM, HV3)
     assert world.account(VM).total(TO) == before
-    world.talk(VM, HV3, 1)
+    world.exchange_traffic(VM, HV3, 1)
     world.read()
     exact(world, VM)
 
@@ -91,7 +91,7 @@ def test_what_went_by_after_the_switch_had_confirmed_is_counted(world: CountingW
 def test_ping_pong_counts_everything_once(world: CountingWorld) -> None:
     world.move(VM, HV1)
     for target in (HV3, HV1, HV2, HV3, HV2, HV1) * 3:
-        world.talk(VM, world.places(VM)[0])
+        world.exchange_traffic(VM, world.places(VM)[0])
         world.move(VM, target)
     world.read()
     exact(world, VM)
@@ -109,35 +109,35 @@ def test_counters_go_when_they_have_been_read_to_the_end(world: CountingWorld) -
 
 def test_an_aborted_move_leaves_no_counter_and_no_trace_in_the_totals(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1)
+    world.exchange_traffic(VM, HV1)
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     assert counters(world, S2)
     world.ask(HV3, VM, VdpMode.DEASSOCIATE)
     assert not counters(world, S2)
-    world.talk(VM, HV1)
+    world.exchange_traffic(VM, HV1)
     world.read()
     exact(world, VM)
 
 
 def test_totals_outlive_a_deassociate_before_the_associate(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1)
+    world.exchange_traffic(VM, HV1)
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     world.ask(HV1, VM, VdpMode.DEASSOCIATE)
     world.ask(HV3, VM, VdpMode.ASSOCIATE)
-    world.talk(VM, HV3)
+    world.exchange_traffic(VM, HV3)
     world.read()
     exact(world, VM)
 
 
 def test_totals_outlive_a_vsi_that_was_nowhere_for_a_while(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1)
+    world.exchange_traffic(VM, HV1)
     world.ask(HV1, VM, VdpMode.DEASSOCIATE)
     world.read()
     assert world.engine.registry.named(VM.text) is None and not counters(world, S1)
     world.move(VM, HV3)
-    world.talk(VM, HV3)
+    world.exchange_traffic(VM, HV3)
     world.read()
     exact(world, VM)
 
@@ -146,9 +146,9 @@ def test_totals_outlive_a_vsi_that_was_nowhere_for_a_while(world: CountingWorld)
 def test_every_rule_has_its_own_count_and_they_add_up(world: CountingWorld) -> None:
     vm = Vm(7, type=RULES)
     world.move(vm, HV1)
-    world.talk(vm, HV1, 2)
+    world.exchange_traffic(vm, HV1, 2)
     world.move(vm, HV3)
-    world.talk(vm, HV3, 1)
+    world.exchange_traffic(vm, HV3, 1)
     world.read()
     account = world.account(vm)
     packets = {(key.direction, key.number): count.packets for key, count in account.counts.items()}
@@ -196,7 +196,7 @@ def test_announcements_that_no_rule_judges_are_counted(world: CountingWorld) -> 
 
 
 def test_a_number_of_the_sender_s_rules_is_not_taken_for_one_of_the_receiver_s(world: CountingWorld) -> None:
-    """What passes without a rule, as membership messages do, says so."""
+    """Frames that pass without a rule, as membership messages do, are counted as such."""
     sender, receiver = Vm(8, type=FIRST), Vm(7, type=GROUPS)
     world.move(sender, HV1)
     world.move(receiver, HV2)
@@ -213,9 +213,9 @@ def test_a_number_of_the_sender_s_rules_is_not_taken_for_one_of_the_receiver_s(w
 def test_a_new_version_counts_on_and_keeps_the_rules_apart(world: CountingWorld) -> None:
     old, new = Vm(7, type=RULES), Vm(7, type=RULES_2)
     world.move(old, HV1)
-    world.talk(old, HV1, 3)
+    world.exchange_traffic(old, HV1, 3)
     world.ask(HV1, new, VdpMode.ASSOCIATE)
-    world.talk(new, HV1, 2)
+    world.exchange_traffic(new, HV1, 2)
     world.read()
     account = world.account(new)
     exact(world, new)
@@ -231,18 +231,18 @@ def test_a_new_version_counts_on_and_keeps_the_rules_apart(world: CountingWorld)
 # --- restarts -------------------------------------------------------------------------------------
 def test_a_restart_of_the_controller_continues_the_totals(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
-    world.keep(12.0)
-    world.talk(VM, HV1, 3)
+    world.exchange_traffic(VM, HV1, 2)
+    world.keep_alive(12.0)
+    world.exchange_traffic(VM, HV1, 3)
     world.restart_controller()
-    world.talk(VM, HV1, 4)
+    world.exchange_traffic(VM, HV1, 4)
     world.read()
     exact(world, VM)
 
 
 def test_a_controller_that_dies_before_it_has_written_anything_loses_nothing(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
+    world.exchange_traffic(VM, HV1, 2)
     world.restart_controller()
     world.read()
     exact(world, VM)
@@ -250,14 +250,14 @@ def test_a_controller_that_dies_before_it_has_written_anything_loses_nothing(wor
 
 def test_a_controller_that_dies_between_flip_and_last_reading_loses_nothing(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
-    world.keep(12.0)
-    world.talk(VM, HV1, 2)
-    world.deaf.add(S1)
+    world.exchange_traffic(VM, HV1, 2)
+    world.keep_alive(12.0)
+    world.exchange_traffic(VM, HV1, 2)
+    world.silent_meters.add(S1)
     world.move(VM, HV3)
-    world.talk(VM, HV3, 2)
+    world.exchange_traffic(VM, HV3, 2)
     world.restart_controller()
-    world.deaf.clear()
+    world.silent_meters.clear()
     world.read()
     exact(world, VM)
     assert not counters(world, S1)
@@ -265,23 +265,23 @@ def test_a_controller_that_dies_between_flip_and_last_reading_loses_nothing(worl
 
 def test_a_restart_of_the_switch_begins_at_nought_and_the_totals_do_not(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
+    world.exchange_traffic(VM, HV1, 2)
     world.read()
     world.restart_switch(S1)
-    world.talk(VM, HV1, 5)
+    world.exchange_traffic(VM, HV1, 5)
     world.read()
     exact(world, VM)
 
 
 def test_rules_that_are_put_back_do_not_disturb_the_totals(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
+    world.exchange_traffic(VM, HV1, 2)
     table = world.tables[S1]
     gone = next(key for key, rule in table.rules.items() if rule.meter is not None and rule.meter >= FIRST_COUNTER)
     del table.rules[gone]
-    world.keep(35.0)
+    world.keep_alive(35.0)
     assert gone in table.rules
-    world.talk(VM, HV1, 2)
+    world.exchange_traffic(VM, HV1, 2)
     world.read()
     exact(world, VM)
 
@@ -293,18 +293,18 @@ def test_without_records_unclaimed_counters_stay_with_their_rules_and_go_with_th
     assert counters(world, S1) == first
     assert world.vm_sends(VM, HV1, udp(VM.mac, CLIENT_MAC, src_ip=int(VM.address))) == 1
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    world.keep(20.0)
+    world.keep_alive(20.0)
     assert len(counters(world, S1)) == 5 and not counters(world, S1) & first
 
 
 def test_a_damaged_record_is_left_out_and_told(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1)
-    world.keep(12.0)
+    world.exchange_traffic(VM, HV1)
+    world.keep_alive(12.0)
     key = f"statistics/{VM.text}"
     world.store[key] = world.store[key][:-2]
     world.restart_controller()
-    assert [one.detail["record"] for one in world.happened if one.kind == "statistics.not_restored"] == [key]
+    assert [event.detail["record"] for event in world.happened if event.kind == "statistics.not_restored"] == [key]
     world.read()
     exact(world, VM)
 
@@ -312,31 +312,31 @@ def test_a_damaged_record_is_left_out_and_told(world: CountingWorld) -> None:
 # --- what is written ------------------------------------------------------------------------------
 def test_keep_alives_and_readings_without_change_are_not_written(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1)
-    world.keep(25.0)
-    world.store_refuses = "would be noticed"
-    world.keep(25.0)
-    assert not any(one.kind == "store.failed" for one in world.happened)
+    world.exchange_traffic(VM, HV1)
+    world.keep_alive(25.0)
+    world.store_failure = "would be noticed"
+    world.keep_alive(25.0)
+    assert not any(event.kind == "store.failed" for event in world.happened)
 
 
 def test_totals_that_change_are_written_at_most_once_in_ten_seconds(world: CountingWorld) -> None:
     world.move(VM, HV1)
     written = []
     for _ in range(60):
-        world.talk(VM, HV1)
-        world.keep(0.5)
+        world.exchange_traffic(VM, HV1)
+        world.keep_alive(0.5)
         written.append(world.store.get(f"statistics/{VM.text}"))
     assert 2 <= len(set(written) - {None}) <= 4
 
 
 def test_a_store_that_refuses_costs_no_total(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1)
-    world.store_refuses = "disk full"
-    world.keep(15.0)
-    assert any(one.kind == "store.failed" for one in world.happened)
-    world.store_refuses = None
-    world.keep(12.0)
+    world.exchange_traffic(VM, HV1)
+    world.store_failure = "disk full"
+    world.keep_alive(15.0)
+    assert any(event.kind == "store.failed" for event in world.happened)
+    world.store_failure = None
+    world.keep_alive(12.0)
     world.restart_controller()
     world.read()
     exact(world, VM)
@@ -349,9 +349,9 @@ def test_the_source_s_suspension_begins_the_extraction_if_the_type_says_so(
 ) -> None:
     vm = Vm(7, type=key)
     world.move(vm, HV1)
-    world.talk(vm, HV1)
+    world.exchange_traffic(vm, HV1)
     world.ask(HV1, vm, VdpMode.ASSOCIATE, suspended=True)
-    extracted = [one for one in world.happened if one.kind == "statistics.extracted"]
+    extracted = [event for event in world.happened if event.kind == "statistics.extracted"]
     assert bool(extracted) is asked
     assert bool(world.account(vm).total(FROM).packets) is asked
 
@@ -360,39 +360,39 @@ def test_the_source_s_suspension_begins_the_extraction_if_the_type_says_so(
 def test_the_totals_of_a_type_that_the_nms_carries_begin_anew_at_every_port(world: CountingWorld) -> None:
     vm = Vm(7, type=BY_NMS)
     world.move(vm, HV1)
-    world.talk(vm, HV1, 5)
+    world.exchange_traffic(vm, HV1, 5)
     left = world.interface(vm).rx
     world.move(vm, HV3)
-    (extracted,) = [one for one in world.happened if one.kind == "statistics.extracted"]
+    (extracted,) = [event for event in world.happened if event.kind == "statistics.extracted"]
     assert extracted.port == HV1 and extracted.detail["to_vm"] == left._asdict()
-    world.talk(vm, HV3, 1)
+    world.exchange_traffic(vm, HV3, 1)
     world.read()
     assert world.account(vm).total(TO) == CounterValue(
         world.interface(vm).rx.packets - left.packets, world.interface(vm).rx.octets - left.octets
     )
-    assert [one.port for one in world.engine.counters.accounts.of(vm.text)] == [HV3]
+    assert [account.port for account in world.engine.counters.accounts.of(vm.text)] == [HV3]
 
 
 def test_a_switch_that_is_away_is_asked_when_it_is_back(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
+    world.exchange_traffic(VM, HV1, 2)
     world.disconnect(S1)
     world.move(VM, HV3)
-    world.talk(VM, HV3, 2)
-    world.keep(3.0)
+    world.exchange_traffic(VM, HV3, 2)
+    world.keep_alive(3.0)
     world.connect(S1)
     world.read()
     exact(world, VM)
-    world.keep(3.0)
+    world.keep_alive(3.0)
     assert not counters(world, S1)
 
 
 def test_a_switch_that_refuses_to_tell_is_asked_again(world: CountingWorld) -> None:
-    world.deaf.add(S1)
+    world.silent_meters.add(S1)
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
-    world.keep(3.0)
-    world.deaf.clear()
+    world.exchange_traffic(VM, HV1, 2)
+    world.keep_alive(3.0)
+    world.silent_meters.clear()
     world.read()
     exact(world, VM)
 
@@ -406,48 +406,48 @@ def test_an_end_system_is_not_counted(world: CountingWorld) -> None:
 
 def test_what_a_switch_had_told_before_it_died_outlives_the_controller(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
+    world.exchange_traffic(VM, HV1, 2)
     world.read()
     world.restart_switch(S1)
     world.restart_controller()
-    world.talk(VM, HV1, 1)
+    world.exchange_traffic(VM, HV1, 1)
     world.read()
     exact(world, VM)
 
 
 def test_a_counter_that_has_overtaken_the_one_that_died_is_not_taken_for_it(world: CountingWorld) -> None:
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
-    world.keep(12.0)
+    world.exchange_traffic(VM, HV1, 2)
+    world.keep_alive(12.0)
     world.restart_switch(S1)
-    world.keep(30.0)
-    world.talk(VM, HV1, 5)
+    world.keep_alive(30.0)
+    world.exchange_traffic(VM, HV1, 5)
     world.restart_controller()
     world.read()
     exact(world, VM)
 
 
 def test_a_counter_that_begins_anew_is_written_down_before_the_controller_can_die(world: CountingWorld) -> None:
-    world.keep(20.0)
+    world.keep_alive(20.0)
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
-    world.keep(1.5)
+    world.exchange_traffic(VM, HV1, 2)
+    world.keep_alive(1.5)
     world.restart_switch(S1)
-    world.talk(VM, HV1, 3)
-    world.keep(4.0)
+    world.exchange_traffic(VM, HV1, 3)
+    world.keep_alive(4.0)
     world.restart_controller()
     world.read()
     exact(world, VM)
 
 
 def test_what_a_switch_had_told_is_written_when_it_goes(world: CountingWorld) -> None:
-    world.keep(20.0)
+    world.keep_alive(20.0)
     world.move(VM, HV1)
-    world.talk(VM, HV1, 2)
+    world.exchange_traffic(VM, HV1, 2)
     world.read()
     world.disconnect(S1)
     world.tables[S1], world.gauges[S1] = FlowTable(), {}
     world.restart_controller()
-    world.talk(VM, HV1, 1)
+    world.exchange_traffic(VM, HV1, 1)
     world.read()
     exact(world, VM)

@@ -52,7 +52,7 @@ def active(world: ManagersWorld) -> ManagersWorld:
 
 def expire(world: ManagersWorld) -> None:
     """The lifetime of what is cached ends, the station keeps its VSIs meanwhile."""
-    held = [(one.port, one.newest) for one in world.engine.registry.attachments()]
+    held = [(attachment.port, attachment.newest) for attachment in world.engine.registry.attachments()]
     for _ in range(int(SOURCE.lifetime)):
         world.advance(1.0)
         for port, newest in held:
@@ -63,7 +63,7 @@ def expire(world: ManagersWorld) -> None:
 # --- who is served from where ---
 def test_request_waits_for_the_manager_and_is_then_served(world: ManagersWorld) -> None:
     assert world.ask(HV1, VM, VdpMode.ASSOCIATE) == []
-    assert [(one.source, one.key, one.known) for one in world.fetching] == [(SOURCE, TYPE, None)]
+    assert [(fetch.source, fetch.key, fetch.known) for fetch in world.fetching] == [(SOURCE, TYPE, None)]
     world.serve()
     assert world.answer(HV1).success
     assert gate_ports(world) == {HV1}
@@ -174,9 +174,9 @@ def test_faulty_policy_is_error_4_with_its_mistakes(world: ManagersWorld, data: 
     world.serve()
     status = world.answer(HV1)
     assert (status.error, status.hard) == (VdpError.OTHER_FAILURE, False)
-    (told,) = [one for one in world.happened if one.kind == "vsitype.faulty"]
+    (told,) = [event for event in world.happened if event.kind == "vsitype.faulty"]
     assert told.detail["url"] == URL
-    assert any(str(one).startswith(mistake) for one in told.detail["mistakes"])  # type: ignore[attr-defined]
+    assert any(str(text).startswith(mistake) for text in told.detail["mistakes"])  # type: ignore[attr-defined]
 
 
 def test_change_that_cannot_be_had_leaves_the_vsi_as_it_was(active: ManagersWorld) -> None:
@@ -197,7 +197,7 @@ def test_policy_of_nothing_but_mistakes_tells_some_of_them(world: ManagersWorld)
     world.types[TYPE] = policy() + b"".join(b"key%d: 1\n" % number for number in range(1000))
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.serve()
-    (told,) = [one for one in world.happened if one.kind == "vsitype.faulty"]
+    (told,) = [event for event in world.happened if event.kind == "vsitype.faulty"]
     mistakes = told.detail["mistakes"]
     assert isinstance(mistakes, list) and len(mistakes) == MAX_MISTAKES + 1
     assert mistakes[-1] == f"and {1000 - MAX_MISTAKES} more"
@@ -268,7 +268,7 @@ def test_next_request_asks_whether_it_is_still_so(active: ManagersWorld) -> None
     active.ask(HV1, VM, VdpMode.DEASSOCIATE)
     active.advance(SOURCE.lifetime + 1)
     active.ask(HV1, VM, VdpMode.ASSOCIATE)
-    assert [one.known is not None for one in active.fetching] == [True]
+    assert [fetch.known is not None for fetch in active.fetching] == [True]
     active.serve()
     assert active.answer(HV1).success and active.count("unchanged") == 1
     active.ask(HV2, SECOND, VdpMode.ASSOCIATE)
@@ -406,10 +406,10 @@ def test_record_of_a_policy_is_written_with_the_grant_and_goes_with_the_last_vsi
 
 def test_store_that_does_not_take_the_policy_does_not_take_the_grant(world: ManagersWorld) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    world.store_refuses = "disk full"
+    world.store_failure = "disk full"
     world.serve()
     assert world.answer(HV1).error == VdpError.INSUFFICIENT_RESOURCES
-    world.store_refuses = None
+    world.store_failure = None
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert world.answer(HV1).success and PREFIX + URL in world.store
 
@@ -448,8 +448,8 @@ def test_least_recently_used_type_goes_first_and_what_is_in_use_stays() -> None:
         assert cache.put(cached(number), set())
     cache.get("http://a/2")
     assert cache.put(cached(4), {"http://a/1"})
-    assert [one.url for one in cache] == ["http://a/1", "http://a/2", "http://a/4"]
-    assert not cache.put(cached(5), {one.url for one in cache})
+    assert [known.url for known in cache] == ["http://a/1", "http://a/2", "http://a/4"]
+    assert not cache.put(cached(5), {known.url for known in cache})
     assert len(cache) == 3
 
 
@@ -458,7 +458,7 @@ def test_cache_is_bounded_in_octets_too() -> None:
     cache = TypeCache(max_octets=2 * size)
     for number in range(5):
         cache.put(cached(number), set())
-    assert [one.url for one in cache] == ["http://a/3", "http://a/4"]
+    assert [known.url for known in cache] == ["http://a/3", "http://a/4"]
 
 
 def test_no_room_is_insufficient_resources(world: ManagersWorld) -> None:

@@ -1,4 +1,4 @@
-"""What a switch has learnt for a VSI goes where the VSI goes."""
+"""Transfer of learnt state of a VSI to the switch that it moves to."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def state(world: World, dpid: int) -> list[Rule]:
 
 
 def ports(world: World, dpid: int) -> set[int]:
-    return {one.value for rule in state(world, dpid) for one in rule.match if one.name == "tcp_src"}
+    return {field.value for rule in state(world, dpid) for field in rule.match if field.name == "tcp_src"}
 
 
 def associated(world: World, vm: Vm, port: PortId = HV1) -> None:
@@ -75,7 +75,7 @@ def test_state_is_staged_under_the_new_index_before_the_station_is_answered(worl
         cookie(CookieKind.STATE, program.binding.vsi_index, program.binding.generation)
     }
     for rule in state(world, S2):
-        (scope,) = (one for one in rule.match if one.name == "metadata")
+        (scope,) = (field for field in rule.match if field.name == "metadata")
         assert (scope.value, scope.mask) == vsi_metadata(program.binding.vsi_index, Direction.TO_VM)
     assert ports(world, S2) == ports(world, S1) == {1000, 1001}
 
@@ -248,5 +248,5 @@ def test_rules_that_teach_go_together_with_what_they_have_taught(world: World) -
     learn(world, vm, 1000)
     world.applied.clear()
     world.ask(HV1, vm, VdpMode.DEASSOCIATE)
-    (swept,) = [one for one in world.applied if len(one.change.delete_by_cookie) > 1]
+    (swept,) = [apply for apply in world.applied if len(apply.change.delete_by_cookie) > 1]
     assert swept.mode is Mode.ATOMIC

@@ -11,16 +11,16 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.pipeline.test_forwarding import relay_on
 from tests.unit.vcm.test_move import gate_ports
-from tests.worlds.bridge import HV1, HV3, S1, Vm, World, occupied
+from tests.worlds.bridge import HV1, HV3, S1, Vm, World, world_with_vms
 
 VM, OTHER = Vm(7), Vm(8)
 #: toutKA and the resource wait delay at the timers of the tests.
-PATIENCE, DELAY = (getattr(Operational(3, 10, 17, 17), one) for one in ("keep_alive_timeout", "resource_wait_delay"))
+PATIENCE, DELAY = (getattr(Operational(3, 10, 17, 17), name) for name in ("keep_alive_timeout", "resource_wait_delay"))
 
 
 @pytest.fixture
 def world() -> World:
-    return occupied({HV1: VM, HV3: OTHER})
+    return world_with_vms({HV1: VM, HV3: OTHER})
 
 
 def stop(world: World, seconds: float) -> None:
@@ -95,7 +95,7 @@ def test_a_vsi_does_not_expire_while_frames_of_its_port_wait_for_their_turn(worl
 
 
 def missed(world: World) -> list[object]:
-    return [one.detail["seconds"] for one in world.happened if one.kind == "bridge.missed"]
+    return [event.detail["seconds"] for event in world.happened if event.kind == "bridge.missed"]
 
 
 def test_nothing_is_missed_before_a_switch_is_ready() -> None:
@@ -116,4 +116,4 @@ def test_a_start_that_keeps_the_bridge_busy_has_missed_nothing() -> None:
 
 def test_frames_dropped_at_a_port_without_a_station_are_told_all_the_same(world: World) -> None:
     world.feed(FramesDropped(PortId(S1, 11), 3))
-    assert [one.detail["frames"] for one in world.happened if one.kind == "port.over_budget"] == [3]
+    assert [event.detail["frames"] for event in world.happened if event.kind == "port.over_budget"] == [3]

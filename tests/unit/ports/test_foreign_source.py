@@ -57,7 +57,7 @@ def meters_of(world: RestWorld, source: int, ethertype: int) -> list[int]:
     """The meters that a frame for the controller passes at hv1's port."""
     frame = {"in_port": HV1.port_no, "eth_dst": NEAREST_CUSTOMER_BRIDGE, "eth_src": source, "eth_type": ethertype}
     emitted, metered = passage(world.tables[S1], {**frame, "vlan_vid": 0}, [HV1.port_no])
-    assert [one.port for one in emitted] == [CONTROLLER]
+    assert [arrival.port for arrival in emitted] == [CONTROLLER]
     return [meter for meter, _ in metered]
 
 
@@ -181,7 +181,7 @@ def test_a_station_is_at_one_port(world: RestWorld) -> None:
     world.agree(HV1)
     announce_from(world, STATION, HV2)
     assert speaks(world, HV2) is None
-    (dropped,) = [one for one in world.happened if one.kind == "evb.impostor"]
+    (dropped,) = [event for event in world.happened if event.kind == "evb.impostor"]
     assert dropped.detail["reason"] == f"0x88cc from 02:00:00:00:01:01, which is the station of port {HV1}"
     world.feed(PortChanged(HV1, False))
     announce_from(world, STATION, HV2)
@@ -201,9 +201,9 @@ def test_what_is_dropped_is_counted_each_time_and_told_once_a_second(world: Rest
     for _ in range(100):
         world.advance(0.025)
         deassociate_from(world, STRANGER)
-    told = [one.detail["frames"] for one in world.happened if one.kind == "evb.impostor"]
+    told = [event.detail["frames"] for event in world.happened if event.kind == "evb.impostor"]
     assert world.engine.stations[HV1].counters["not_the_station"] == 100
-    assert len(told) == 3 and sum(int(str(one)) for one in told) <= 100
+    assert len(told) == 3 and sum(int(str(count)) for count in told) <= 100
 
 
 def test_a_frame_longer_than_ethernet_s_is_not_read(world: RestWorld) -> None:

@@ -1,4 +1,4 @@
-"""What switches hear of each other by LLDP, held against the configuration."""
+"""Cabling reported by LLDP between switches, compared with the configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ryu_apps.evb.switches.adjacency import HOLD, INTERVAL, Adjacencies
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu, switch_lldpdu, switch_port
-from tests.unit.switches.test_rewiring import L1, L2, L3, SPINE1, SPINE2, heard, hosts, leaf_spine, mac_of, way
+from tests.unit.switches.test_rerouting import L1, L2, L3, SPINE1, SPINE2, heard, hosts, leaf_spine, mac_of, way
 from tests.worlds.rest import RestWorld
 
 TO_L1, TO_L2 = PortId(SPINE1, L1), PortId(SPINE1, L2)
@@ -28,7 +28,7 @@ def world() -> RestWorld:
 
 def links(world: RestWorld) -> dict[tuple[str, str], dict[str, object]]:
     found: list[dict[str, object]] = world.get("/evb/status")["links"]  # type: ignore[index]
-    return {tuple(one["ports"]): one for one in found}  # type: ignore[misc, arg-type]
+    return {tuple(link["ports"]): link for link in found}  # type: ignore[misc, arg-type]
 
 
 def swapped(world: RestWorld) -> None:
@@ -37,35 +37,35 @@ def swapped(world: RestWorld) -> None:
 
 
 def told(world: RestWorld, kind: str) -> list[tuple[PortId | None, object]]:
-    return [(one.port, one.detail.get("found")) for one in world.happened if one.kind == kind]
+    return [(event.port, event.detail.get("found")) for event in world.happened if event.kind == kind]
 
 
 def test_every_link_is_heard_from_both_ends_as_configured(world: RestWorld) -> None:
-    for ports, one in links(world).items():
-        assert one["heard"] == [ports[1], ports[0]]
-        assert (one["up"], one["miswired"]) == (True, False)
+    for ports, link in links(world).items():
+        assert link["heard"] == [ports[1], ports[0]]
+        assert (link["up"], link["miswired"]) == (True, False)
     assert told(world, "link.miswired") == []
 
 
 def test_cables_in_the_wrong_place_are_told_of_and_not_used(world: RestWorld) -> None:
     swapped(world)
     world.advance(INTERVAL + 0.1)
-    wrong = {str(one) for one in (PortId(L1, 1), PortId(L2, 1), TO_L1, TO_L2)}
-    assert {port for ports, one in links(world).items() if one["miswired"] for port in ports} == wrong
+    wrong = {str(port_id) for port_id in (PortId(L1, 1), PortId(L2, 1), TO_L1, TO_L2)}
+    assert {port for ports, link in links(world).items() if link["miswired"] for port in ports} == wrong
     assert (TO_L1, str(PortId(L2, 1))) in told(world, "link.miswired")
     assert len(way(world, L1, L3).buckets) == 1
     assert heard(world, L1) == hosts(L2, L3)
     assert heard(world, L1, mac_of(L2)) == hosts(L2)
     world.plugged.clear()
     world.advance(INTERVAL + 0.1)
-    assert not any(one["miswired"] for one in links(world).values())
+    assert not any(link["miswired"] for link in links(world).values())
     assert len(way(world, L1, L3).buckets) == 2
 
 
 def test_a_neighbour_that_falls_silent_is_told_of_and_still_used(world: RestWorld) -> None:
     world.disconnect(SPINE2)
     world.advance(HOLD + 2 * INTERVAL)
-    assert {port for port, _ in told(world, "link.silent")} >= {PortId(one, 2) for one in (L1, L2, L3)}
+    assert {port for port, _ in told(world, "link.silent")} >= {PortId(dpid, 2) for dpid in (L1, L2, L3)}
     assert links(world)[str(PortId(L1, 2)), str(PortId(SPINE2, L1))]["heard"][0] is None  # type: ignore[index]
     assert len(way(world, L1, L2).buckets) == 2
 
@@ -88,12 +88,12 @@ def test_whoever_speaks_otherwise_is_no_switch_of_ours(world: RestWorld, data: b
 def test_only_the_newest_word_is_told(world: RestWorld) -> None:
     before = len(world.happened)
     world.advance(3 * INTERVAL)
-    assert [one.kind for one in world.happened[before:] if one.kind.startswith("link.")] == []
+    assert [event.kind for event in world.happened[before:] if event.kind.startswith("link.")] == []
 
 
 def test_lldp_of_a_switch_goes_to_the_controller_and_nowhere_else(world: RestWorld) -> None:
     frame = {"eth_src": 1, "eth_dst": 0x0180C200000E, "eth_type": ETHERTYPE_LLDP, "vlan_vid": 0, "in_port": 1}
-    assert [one.port for one in forward(world.tables[L1], frame)] == [CONTROLLER]
+    assert [arrival.port for arrival in forward(world.tables[L1], frame)] == [CONTROLLER]
 
 
 def test_ryu_reads_what_we_say() -> None:

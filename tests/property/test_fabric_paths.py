@@ -22,7 +22,7 @@ ASSOCIATE, DEASSOCIATE = VdpMode.ASSOCIATE, VdpMode.DEASSOCIATE
 def fabrics(draw: st.DrawFn) -> Fabric:
     """Three to six switches in one piece, some of them joined by two links, a host and a station at each."""
     count = draw(st.integers(3, 6))
-    links = [(draw(st.integers(1, one - 1)), one) for one in range(2, count + 1)]
+    links = [(draw(st.integers(1, number - 1)), number) for number in range(2, count + 1)]
     pairs = list(combinations(range(1, count + 1), 2))
     links += draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=5))
     return joined(count, links)
@@ -37,12 +37,15 @@ def joined(count: int, links: list[tuple[int, int]]) -> Fabric:
         ]
         for dpid in range(1, count + 1)
     }
-    for one, other in links:
-        here, there = (PortId(dpid, len(ports[dpid]) + 1) for dpid in (one, other))
-        ports[one].append(Interface(here.port_no, f"s{other}", Role.TRUNK, peer=there))
-        ports[other].append(Interface(there.port_no, f"s{one}", Role.TRUNK, peer=here))
+    for near, other in links:
+        here, there = (PortId(dpid, len(ports[dpid]) + 1) for dpid in (near, other))
+        ports[near].append(Interface(here.port_no, f"s{other}", Role.TRUNK, peer=there))
+        ports[other].append(Interface(there.port_no, f"s{near}", Role.TRUNK, peer=here))
     return Fabric(
-        {dpid: Switch(dpid, f"s{dpid}", {one.port_no: one for one in found}) for dpid, found in ports.items()}
+        {
+            dpid: Switch(dpid, f"s{dpid}", {interface.port_no: interface for interface in found})
+            for dpid, found in ports.items()
+        }
     )
 
 
@@ -53,7 +56,7 @@ def mac_of(dpid: int) -> int:
 def say(world: World, source: int, target: int) -> list[int]:
     """A frame of the host at a switch to an address; the switches at whose hosts it comes out."""
     frame = {"eth_src": mac_of(source), "eth_dst": target, "eth_type": 0x88B5, "vlan_vid": 0}
-    return sorted(one.port.dpid for one in world.carry(PortId(source, HOST), frame))
+    return sorted(arrival.port.dpid for arrival in world.carry(PortId(source, HOST), frame))
 
 
 def nothing_goes_round_or_arrives_twice(world: World) -> None:
@@ -111,13 +114,13 @@ def test_a_controller_that_comes_back_changes_no_way(fabric: Fabric, data: st.Da
     world.applied.clear()
     world.restart_controller()
     assert {dpid: (table.rules, table.groups) for dpid, table in world.tables.items()} == before
-    assert not any(one.change.add or one.change.remove for one in world.applied)
+    assert not any(apply.change.add or apply.change.remove for apply in world.applied)
     everything_arrives(world)
 
 
 def somebody_obeys(world: World, data: st.DataObject) -> None:
-    dpid = data.draw(st.sampled_from(sorted({one.dpid for one in world.held})))
-    first = next(one for one in world.held if one.dpid == dpid)
+    dpid = data.draw(st.sampled_from(sorted({apply.dpid for apply in world.held})))
+    first = next(apply for apply in world.held if apply.dpid == dpid)
     world.held.remove(first)
     world._apply(first)
 
@@ -162,6 +165,6 @@ def test_a_vm_moves_without_loops(fabric: Fabric, data: st.DataObject) -> None:
 def test_moves_that_overtake_each_other_make_no_loop_between_leaves_and_spines(
     leaves: int, spines: int, data: st.DataObject
 ) -> None:
-    links = [(one, leaves + other) for one in range(1, leaves + 1) for other in range(1, spines + 1)]
+    links = [(number, leaves + other) for number in range(1, leaves + 1) for other in range(1, spines + 1)]
     world = World(joined(leaves + spines, links), forward_in_flight=2)
     move_at_random(world, data, list(range(1, leaves + 1)), overtaking=True)

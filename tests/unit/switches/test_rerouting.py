@@ -38,14 +38,14 @@ def leaf_spine() -> Fabric:
             Interface(HOST, f"host{dpid}", Role.HOST, VLAN, macs=(mac_of(dpid),)),
             Interface(STATION, f"hv{dpid}", Role.STATION, VLAN),
         ]
-        return Switch(dpid, f"leaf{dpid}", {one.port_no: one for one in ports})
+        return Switch(dpid, f"leaf{dpid}", {port.port_no: port for port in ports})
 
     def spine(number: int, dpid: int) -> Switch:
-        ports = [Interface(one, f"leaf{one}", Role.TRUNK, peer=PortId(one, number)) for one in LEAVES]
-        return Switch(dpid, f"spine{number}", {one.port_no: one for one in ports})
+        ports = [Interface(leaf, f"leaf{leaf}", Role.TRUNK, peer=PortId(leaf, number)) for leaf in LEAVES]
+        return Switch(dpid, f"spine{number}", {port.port_no: port for port in ports})
 
     switches = [*map(leaf, LEAVES), *(spine(number, dpid) for number, dpid in enumerate(SPINES, 1))]
-    return Fabric({one.dpid: one for one in switches})
+    return Fabric({switch.dpid: switch for switch in switches})
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def say_to(world: World, source: int, target: int) -> list[Delivered]:
 
 
 def heard(world: World, source: int, target: int = BROADCAST) -> list[PortId]:
-    return sorted(one.port for one in say_to(world, source, target))
+    return sorted(arrival.port for arrival in say_to(world, source, target))
 
 
 def hosts(*leaves: int) -> list[PortId]:
@@ -74,7 +74,7 @@ def way(world: World, dpid: int, target: int) -> Group:
 
 # --- equal ways -----------------------------------------------------------------------------------
 def test_equal_ways_share_what_is_sent_and_each_is_watched(world: World) -> None:
-    buckets = tuple(Bucket((OutputGroup(TRUNK_GROUP + one),), None, 1, TRUNK_GROUP + one) for one in (1, 2))
+    buckets = tuple(Bucket((OutputGroup(TRUNK_GROUP + number),), None, 1, TRUNK_GROUP + number) for number in (1, 2))
     group = way(world, L1, L2)
     assert (group.type, group.buckets) == (GroupType.SELECT, buckets)
     assert way(world, SPINE1, L2).type is GroupType.INDIRECT
@@ -98,9 +98,9 @@ def test_a_spine_that_dies_is_gone_around_and_comes_back(world: World) -> None:
     for leaf in LEAVES:
         world.link(PortId(leaf, 1), up=False)
     for source in LEAVES:
-        others = [one for one in LEAVES if one != source]
+        others = [leaf for leaf in LEAVES if leaf != source]
         assert heard(world, source) == hosts(*others)
-        assert [heard(world, source, mac_of(one)) for one in others] == [hosts(one) for one in others]
+        assert [heard(world, source, mac_of(other)) for other in others] == [hosts(other) for other in others]
     for leaf in LEAVES:
         world.link(PortId(leaf, 1), up=True)
     assert (world.snapshot(), {dpid: dict(table.groups) for dpid, table in world.tables.items()}) == before
@@ -120,17 +120,17 @@ def test_nobody_takes_a_new_way_before_all_have_left_the_old_one(world: World) -
     world.link(PortId(L2, 1), up=False)
     first = list(world.held)
     assert first
-    assert all(not one.change.groups or one.mode is Mode.ATOMIC for one in first)
+    assert all(not apply.change.groups or apply.mode is Mode.ATOMIC for apply in first)
     while len(world.held) > 1:
         world._apply(world.held.pop(0))
-    assert all(one in first for one in world.held), "the next step waits for the last one to obey"
+    assert all(apply in first for apply in world.held), "the next step waits for the last one to obey"
     world.release()
     assert heard(world, L1) == hosts(L2, L3)
 
 
 def test_the_end_of_a_change_is_told_once(world: World) -> None:
     def told() -> int:
-        return [one.kind for one in world.happened].count("ways.settled")
+        return [event.kind for event in world.happened].count("ways.settled")
 
     world.hold |= set(world.fabric.switches)
     world.link(PortId(L2, 1), up=False)
@@ -148,7 +148,7 @@ def test_what_happens_meanwhile_is_taken_into_account(world: World) -> None:
     world.link(PortId(L3, 2), up=False)
     world.release()
     assert heard(world, L1) == hosts(L2, L3)
-    assert [heard(world, L1, mac_of(one)) for one in (L2, L3)] == [hosts(L2), hosts(L3)]
+    assert [heard(world, L1, mac_of(leaf)) for leaf in (L2, L3)] == [hosts(L2), hosts(L3)]
 
 
 def test_a_switch_that_refuses_a_step_is_compared_and_holds_nobody_up(world: World) -> None:
@@ -176,17 +176,17 @@ def test_a_switch_that_goes_away_in_the_middle_holds_nobody_up(world: World) -> 
 
 # --- who lives there ------------------------------------------------------------------------------
 def test_no_rule_of_a_vsi_changes_when_a_link_fails(world: World) -> None:
-    vms = [Vm(number) for number in range(1, 6)]
-    for one in vms:
-        world.ask(PortId(L2, STATION), one, ASSOC)
+    guests = [Vm(number) for number in range(1, 6)]
+    for guest in guests:
+        world.ask(PortId(L2, STATION), guest, ASSOC)
     gates = {dpid: world.rules(dpid, CookieKind.GATE) for dpid in world.tables}
     world.applied.clear()
     world.link(PortId(L2, 1), up=False)
-    changed = sum(len(one.change.add) + len(one.change.remove) for one in world.applied)
+    changed = sum(len(apply.change.add) + len(apply.change.remove) for apply in world.applied)
     assert {dpid: world.rules(dpid, CookieKind.GATE) for dpid in world.tables} == gates
     assert changed < 20, "flood rules of infrastructure alone"
-    for one in vms:
-        assert [found.port for found in say_to(world, L1, one.mac)] == [PortId(L2, STATION)]
+    for guest in guests:
+        assert [found.port for found in say_to(world, L1, guest.mac)] == [PortId(L2, STATION)]
 
 
 def test_a_vm_that_moves_while_a_link_fails_is_reached(world: World) -> None:
@@ -198,7 +198,7 @@ def test_a_vm_that_moves_while_a_link_fails_is_reached(world: World) -> None:
     world.release()
     world.advance(0.01)
     assert world.answer(PortId(L2, STATION)).success
-    assert [one.port for one in say_to(world, L3, A.mac)] == [PortId(L2, STATION)]
+    assert [arrival.port for arrival in say_to(world, L3, A.mac)] == [PortId(L2, STATION)]
 
 
 def test_multicast_takes_the_new_tree_too() -> None:
@@ -209,7 +209,7 @@ def test_multicast_takes_the_new_tree_too() -> None:
     join(world, PortId(L3, STATION), member, G)
 
     def receives() -> bool:
-        return PortId(L3, STATION) in {one.port for one in stream(world)}
+        return PortId(L3, STATION) in {arrival.port for arrival in stream(world)}
 
     assert receives()
     for leaf in LEAVES:
@@ -234,7 +234,7 @@ def test_a_bridge_that_starts_again_knows_what_was_down(world: World) -> None:
     world.applied.clear()
     world.restart_controller()
     assert {dpid: (table.rules, table.groups) for dpid, table in world.tables.items()} == before
-    assert not any(one.change.add or one.change.remove for one in world.applied)
+    assert not any(apply.change.add or apply.change.remove for apply in world.applied)
     world.link(PortId(L2, 1), up=True)
     assert "links/down" not in world.store
 
@@ -250,10 +250,10 @@ def test_the_links_are_shown() -> None:
     world = RestWorld(leaf_spine())
     world.connect()
     world.link(PortId(L2, 1), up=False)
-    links = {tuple(one["ports"]): one for one in world.get("/evb/status")["links"]}  # type: ignore[index]
+    links = {tuple(link["ports"]): link for link in world.get("/evb/status")["links"]}  # type: ignore[index]
     assert len(links) == len(LEAVES) * len(SPINES)
     one = links[str(PortId(L2, 1)), str(PortId(SPINE1, L2))]
     assert (one["up"], one["in_tree"]) == (False, False)
-    assert sum(one["in_tree"] for one in links.values()) == len(world.fabric.switches) - 1
-    (told,) = [one for one in world.happened if one.kind == "links.changed"][:1]
+    assert sum(link["in_tree"] for link in links.values()) == len(world.fabric.switches) - 1
+    (told,) = [event for event in world.happened if event.kind == "links.changed"][:1]
     assert told.detail == {"down": [str(PortId(L2, 1))]}

@@ -11,7 +11,7 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpMode
 from tests.unit.pipeline.test_forwarding import relay_on
 from tests.unit.vcm.test_move import gate_ports
-from tests.worlds.bridge import HV1, HV3, S1, S2, Vm, World, occupied
+from tests.worlds.bridge import HV1, HV3, S1, S2, Vm, World, world_with_vms
 
 VM, OTHER = Vm(7), Vm(8)
 #: toutKA at the timers of the tests.
@@ -20,7 +20,7 @@ PATIENCE = Operational(3, 10, 17, 17).keep_alive_timeout
 
 @pytest.fixture
 def world() -> World:
-    return occupied({HV1: VM, HV3: OTHER})
+    return world_with_vms({HV1: VM, HV3: OTHER})
 
 
 def test_stations_of_a_lost_switch_do_not_expire(world: World) -> None:
