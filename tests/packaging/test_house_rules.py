@@ -31,7 +31,6 @@ QUESTIONS_LEFT: dict[str, int] = {
     "evb/config": 4,
     "evb/events.py": 3,
     "evb/services": 53,
-    "evb/snooping": 18,
     "evb/switches": 14,
     "evb/vsi": 27,
     "evb_bridge.py": 1,

@@ -88,7 +88,7 @@ class FloodVid:
         self._whole: dict[FloodMember, None] = {}
 
     def add(self, member: FloodMember, earlier_page: int | None = None) -> None:
-        """Add a member, on its earlier page (``wish``) if there is room, else on the first page with room.
+        """Add a member, on ``earlier_page`` if there is room, else on the first page with room.
 
         An update that keeps the page rewrites one rule; another page would rewrite two.
         """

@@ -1,14 +1,15 @@
-"""What one VSI listens to, as its reports tell it (RFC 4541, RFC 3376, RFC 3810).  Knows no frame and no switch.
+"""Group memberships of one VSI, from its reports (RFC 4541, RFC 3376, RFC 3810).
 
-A VSI is known by its own address, so its filter is known too: a report is the truth about one host, not
-about a LAN, and there is no source timer (RFC 3376 A.2: explicit tracking).  What is doubtful is asked:
+A VSI is identified by its own address, so its source filter is known: a report is about one host, not about
+a LAN, and there are no source timers (RFC 3376 A.2: explicit tracking).  Doubtful memberships are checked by
+specific queries:
 
-* who leaves a group, or is silent for the group membership interval, is asked for that group by
-  specific queries, and loses it if it does not answer;
-* who has moved is asked too, but loses a group only if it answers otherwise: a guest that is not
-  running yet does not answer, and one stream too many is better than one too few.
+* after a leave, or after the group membership interval without a report; without an answer the membership
+  ends;
+* after a migration; the membership ends only if the VSI reports but not this group.  A guest that is not running
+  yet does not answer, and an unneeded stream does less harm than a missing one.
 
-Nothing lapses while nobody asks: without a querier a membership lasts until it is left.
+Without a querier memberships do not age: they last until they are left.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ AnyGroupRecord = GroupRecord[IPv4Address] | GroupRecord[IPv6Address]
 
 
 class Terms(Protocol):
-    """What a VSI type allows its VSIs to join."""
+    """Bounds of a VSI type on the groups of its VSIs."""
 
     @property
     def groups(self) -> tuple[MulticastGroup, ...]: ...
@@ -41,10 +42,10 @@ class Terms(Protocol):
 
 
 class Generation(IntEnum):
-    """Which version somebody speaks, IGMP's and MLD's side by side."""
+    """Protocol version of a host, for IGMP and MLD alike."""
 
     FIRST = 1
-    """IGMPv1, which knows neither leaves nor specific queries."""
+    """IGMPv1, without leaves and specific queries."""
     SECOND = 2
     """IGMPv2, MLDv1."""
     THIRD = 3
@@ -52,7 +53,7 @@ class Generation(IntEnum):
 
 
 class PendingQuery(NamedTuple):
-    """Send a query about a group to one VSI, in the form that it understands."""
+    """A specific query about a group to be sent to one VSI, in its version."""
 
     binding: Binding
     group: MulticastGroup
@@ -60,7 +61,7 @@ class PendingQuery(NamedTuple):
 
 
 class MembershipChange(NamedTuple):
-    """A membership has come (``joined``), changed (``sources``) or gone (any other reason)."""
+    """A new (``joined``), changed (``sources``) or ended (any other reason) membership."""
 
     binding: Binding
     group: MulticastGroup
@@ -68,7 +69,7 @@ class MembershipChange(NamedTuple):
 
 
 class LeaveCheck(Enum):
-    """Why a VSI is asked for a group."""
+    """Reason of a check of a membership."""
 
     LEFT = "left"
     EXPIRED = "expired"
@@ -77,12 +78,13 @@ class LeaveCheck(Enum):
 
 @dataclass(slots=True)
 class Check:
-    """Queries that are under way.
+    """A running check of a membership by specific queries.
 
     Attributes:
-        left: to be sent.
-        at: when to send the next, or to draw the conclusion if none is left; None: when the VSI speaks.
-        alive: of a moved VSI: it has spoken since.
+        doubt: its reason.
+        left: number of queries still to be sent.
+        at: time of the next query or, with none left, of the end of the check; None: waits for the VSI's next report.
+        alive: the VSI has reported since its migration.
     """
 
     doubt: LeaveCheck
@@ -93,7 +95,7 @@ class Check:
 
 @dataclass(slots=True)
 class Membership:
-    """One group that a VSI has joined; ``heard`` is when it last said so."""
+    """One group that a VSI has joined; ``heard`` is the time of its last report."""
 
     source_filter: SourceFilter
     generation: Generation
@@ -102,13 +104,13 @@ class Membership:
 
 
 class Aging(NamedTuple):
-    """Somebody asks regularly: since when, and how long an answer counts."""
+    """Presence of a querier: since when it sends queries, and for how many seconds a report is valid."""
 
     since: float
     interval: float
 
 
-#: When memberships by an address lapse; None: not at all.
+#: Aging of the memberships of a binding; None without a querier.
 Ages = Callable[[Binding, MulticastGroup], Aging | None]
 
 
@@ -117,14 +119,14 @@ class MembershipTable:
     """The memberships of one VSI.
 
     Attributes:
-        counters: reports, and what of them was not taken, by name.
+        counters: by name: reports, and reasons for which memberships were refused.
     """
 
     timers: MembershipTimers = MembershipTimers()
     memberships: dict[tuple[Binding, MulticastGroup], Membership] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
 
-    # --- what it says ---
+    # --- reports ---
     def report(
         self,
         binding: Binding,
@@ -133,7 +135,7 @@ class MembershipTable:
         terms: Terms,
         now: float,
     ) -> list[MembershipChange]:
-        """It has reported; call :meth:`tick` next."""
+        """Process a report; call :meth:`tick` next."""
         self.counters["reports"] += 1
         reported = list(records)
         changes = [change for record in reported for change in self._record(binding, generation, record, terms, now)]
@@ -175,7 +177,7 @@ class MembershipTable:
         return True
 
     def keep(self, bindings: Iterable[Binding], terms: Terms) -> None:
-        """Its addresses or its type have changed: what they do not allow any more is forgotten."""
+        """Delete memberships that changed bindings or a changed type no longer permit."""
         there = set(bindings)
         self.memberships = {
             (binding, group): held
@@ -183,9 +185,9 @@ class MembershipTable:
             if binding in there and terms.allows(group)
         }
 
-    # --- what is asked ---
+    # --- checks ---
     def moved(self, now: float) -> None:
-        """The VSI is active at another port: ask there for what it had."""
+        """Check all memberships of a VSI that is active at another port."""
         for held in self.memberships.values():
             left = held.check is not None and held.check.doubt is LeaveCheck.LEFT
             if held.generation is not Generation.FIRST:
@@ -196,26 +198,26 @@ class MembershipTable:
             held.check = Check(doubt, self.timers.last_member_query_count, now)
 
     def _spoke(self, binding: Binding, version: type[MulticastGroup], now: float) -> None:
-        """It runs: from now on it can answer, so what it is asked now counts."""
+        """Begin counted queries after a migration: a VM that reports is running and can answer."""
         for (holder, group), held in self.memberships.items():
             check = held.check
             if holder != binding or not isinstance(group, version) or check is None:
                 continue
             if check.doubt is LeaveCheck.MOVED and not check.alive:
-                # Answers to what was asked before may be under way.
+                # Answers to earlier queries may be in flight.
                 first = now + self.timers.last_member_query_interval
                 held.check = Check(LeaveCheck.MOVED, self.timers.last_member_query_count, first, alive=True)
 
     # --- time ---
     def deadline(self, ages: Ages) -> float | None:
-        """When to call :meth:`tick`."""
+        """Time to call :meth:`tick`, None if no timer runs."""
         return min(
             (due for key, held in self.memberships.items() if (due := self._due(key, held, ages)) is not None),
             default=None,
         )
 
     def tick(self, now: float, ages: Ages) -> list[PendingQuery | MembershipChange]:
-        """Ask what is due, and give up what was asked for in vain."""
+        """Output queries that are due, and end memberships whose last query has no answer."""
         outputs: list[PendingQuery | MembershipChange] = []
         for key, held in list(self.memberships.items()):
             due = self._due(key, held, ages)
@@ -234,7 +236,7 @@ class MembershipTable:
         return self.lapses(*key, ages)
 
     def lapses(self, binding: Binding, group: MulticastGroup, ages: Ages) -> float | None:
-        """When silence about a group begins to count; None: never, or it has not joined it."""
+        """Time at which a membership expires without a report; None without aging or membership."""
         held, aging = self.memberships.get((binding, group)), ages(binding, group)
         return None if held is None or aging is None else max(held.heard, aging.since) + aging.interval
 
@@ -252,22 +254,18 @@ class MembershipTable:
             yield MembershipChange(binding, group, check.doubt.value)
 
 
-def changed(source_filter: SourceFilter, record: RecordType, sources: frozenset[MulticastGroup]) -> SourceFilter:
-    """What a source_filter becomes by a record (RFC 3376 5.1, 6.4, for one host)."""
+def changed(before: SourceFilter, record: RecordType, sources: frozenset[MulticastGroup]) -> SourceFilter:
+    """The source filter after a record (RFC 3376 5.1, 6.4, for one host)."""
     match record:
         case RecordType.IS_INCLUDE | RecordType.TO_INCLUDE:
             return SourceFilter(False, sources)
         case RecordType.IS_EXCLUDE | RecordType.TO_EXCLUDE:
             return SourceFilter(True, sources)
         case RecordType.ALLOW:
-            return (
-                SourceFilter(True, source_filter.sources - sources)
-                if source_filter.exclude
-                else SourceFilter(False, source_filter.sources | sources)
+            return SourceFilter(
+                before.exclude, before.sources - sources if before.exclude else before.sources | sources
             )
         case RecordType.BLOCK:
-            return (
-                SourceFilter(True, source_filter.sources | sources)
-                if source_filter.exclude
-                else SourceFilter(False, source_filter.sources - sources)
+            return SourceFilter(
+                before.exclude, before.sources | sources if before.exclude else before.sources - sources
             )

@@ -1,4 +1,4 @@
-"""What a VSI listens to, as octets in a record of the store."""
+"""Memberships of a VSI as octets in a record of the store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ryu_apps.evb.snooping.listener import Generation, Membership, MembershipTab
 
 
 def pack(listener: MembershipTable) -> bytes:
-    """The memberships; when they were heard, and what is in doubt, is not kept."""
+    """Encode the memberships, without the time of their reports and without running checks."""
     fields = [
         [
             *binding,
@@ -28,16 +28,15 @@ def pack(listener: MembershipTable) -> bytes:
 
 
 def unpack(listener: MembershipTable, octets: bytes, now: float) -> None:
-    """Put them back, as if heard now.
+    """Restore the memberships, as if reported now.
 
     Raises:
         ValueError, TypeError, msgpack.UnpackException: damaged.
     """
     for vid, mac, group, generation, exclude, sources in msgpack.unpackb(octets):
         source_filter = SourceFilter(bool(exclude), frozenset(map(_address, sources)))
-        listener.memberships[Binding(vid, mac), _address(group)] = Membership(
-            source_filter, Generation(generation), now
-        )
+        key = Binding(vid, mac), _address(group)
+        listener.memberships[key] = Membership(source_filter, Generation(generation), now)
 
 
 def _address(octets: bytes) -> MulticastGroup:

@@ -1,4 +1,4 @@
-"""From membership frames to what they tell, and from what is to be asked to frames."""
+"""Conversion of membership messages to group records, and of queries to frames."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _PLAIN: dict[int, tuple[Generation, RecordType]] = {
 
 
 def reported_records(message: MembershipMessage) -> tuple[Generation, tuple[AnyGroupRecord, ...]]:
-    """What a report says; older versions say it in the records of the newest (RFC 3376 7.3.2, RFC 3810 8.3.2).
+    """The version and the records of a report; older versions are converted (RFC 3376 7.3.2, RFC 3810 8.3.2).
 
     Raises:
-        KeyError: it is a query.
+        KeyError: the message is a query.
     """
     match message:
         case Report3(records=records):
@@ -46,7 +46,7 @@ def reported_records(message: MembershipMessage) -> tuple[Generation, tuple[AnyG
 
 
 def timers_of(message: MembershipMessage, usual: MembershipTimers) -> MembershipTimers | None:
-    """The timers that a query of the newest version tells (RFC 3376 4.1.6, 4.1.7); None: it tells none."""
+    """The timers in a query of the newest version (RFC 3376 4.1.6, 4.1.7); None for a message without them."""
     if not isinstance(message, Query3 | Query2):
         return None
     return MembershipTimers(
@@ -57,13 +57,13 @@ def timers_of(message: MembershipMessage, usual: MembershipTimers) -> Membership
 
 
 class GroupQuery(NamedTuple):
-    """One query.
+    """Parameters of one query.
 
     Attributes:
         version: of IP.
-        group: None: a general query.
-        generation: the form in which it is asked.
-        within: seconds in which an answer is wanted.
+        group: None for a general query.
+        generation: version of the protocol.
+        within: maximum response time in seconds.
     """
 
     version: int
@@ -73,14 +73,14 @@ class GroupQuery(NamedTuple):
 
 
 def query(query: GroupQuery, timers: MembershipTimers, source: int, destination: int | None, tci: int | None) -> bytes:
-    """The frame of a query.
+    """Encode a query as a frame.
 
     Args:
-        source: Ethernet address of the bridge port; the IPv6 address is made of it.
-        destination: Ethernet address of the one who is asked, None: whoever is there.
+        source: Ethernet address of the bridge port; the IPv6 source is derived from it.
+        destination: Ethernet address of one host, None for the address of the group.
         tci: the VLAN tag, None for an untagged frame.
     """
-    # 0.0.0.0 never wins an election; proxies use it (RFC 4541 2.1.1).
+    # 0.0.0.0 never wins a querier election; snooping proxies use it (RFC 4541 2.1.1).
     asking: MulticastGroup = IPv4Address(0) if query.version == 4 else _link_local(source)
     everybody: MulticastGroup = ALL_SYSTEMS if query.version == 4 else ALL_NODES
     asked_ip = query.group or everybody

@@ -1,7 +1,7 @@
-"""The querier of one VLAN for one version of IP: asks everybody at intervals, unless somebody else does.
+"""The querier of one VLAN for one version of IP: general queries at intervals, unless another querier is present.
 
-Its queries bear an address that never wins an election (0.0.0.0, RFC 4541 2.1.1), so it gives way to
-any other querier instead of comparing addresses (RFC 3376 6.6.2).
+Its queries have a source address that never wins an election (0.0.0.0, RFC 4541 2.1.1), so it stops for any
+other querier instead of comparing addresses (RFC 3376 6.6.2).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ryu_apps.evb.snooping.timers import MembershipTimers
 
 @dataclass(slots=True)
 class _Other:
-    """A router that asks."""
+    """Another querier of the VLAN, usually a multicast router."""
 
     since: float
     until: float
@@ -22,12 +22,12 @@ class _Other:
 
 
 class Querier:
-    """One querier; silent until :meth:`begin`."""
+    """One querier; it sends no query before :meth:`begin`."""
 
     def __init__(self, timers: MembershipTimers, on: bool) -> None:
         """
         Args:
-            on: whether it asks at all; it listens in any case.
+            on: send queries; other queriers are tracked in any case.
         """
         self.timers = timers
         self.on = on
@@ -37,15 +37,15 @@ class Querier:
         self._other: _Other | None = None
 
     def begin(self, now: float) -> None:
-        """There is somebody to ask; once is enough."""
+        """Begin with queries, when the first VSI is snooped; later calls have no effect."""
         if self.on and self._since is None:
             self._since = self._next = now
 
     def heard(self, now: float, timers: MembershipTimers | None = None) -> None:
-        """Somebody else has asked.
+        """Record a query of another querier.
 
         Args:
-            timers: those that the query tells of; None: it is of a version that does not tell.
+            timers: timers in the query; None for a version without them.
         """
         announced = timers or self.timers
         since = now if self._other is None else self._other.since
@@ -53,27 +53,27 @@ class Querier:
 
     @property
     def state(self) -> str:
-        """``other`` asks, ``self`` does, or nobody: ``off``."""
+        """The active querier: ``other``, ``self`` or, without one, ``off``."""
         if self._other is not None:
             return "other"
         return "self" if self._since is not None else "off"
 
     @property
     def aging(self) -> Aging | None:
-        """Since when memberships age, None if they do not."""
+        """Start and interval of the aging of memberships; None without a querier."""
         if self._other is not None:
             return Aging(self._other.since, self._other.timers.group_membership_interval)
         return None if self._since is None else Aging(self._since, self.timers.group_membership_interval)
 
     @property
     def deadline(self) -> float | None:
-        """When to call :meth:`tick`."""
+        """Time to call :meth:`tick`, None if no timer runs."""
         return self._next if self._other is None else self._other.until
 
     def tick(self, now: float) -> bool:
-        """Whether to ask everybody now."""
+        """Process timers; True if a general query is due."""
         if self._other is not None and self._other.until <= now:
-            # Whoever takes over begins as if it had just been started.
+            # A querier that takes over begins with the startup queries (RFC 3376 8.7).
             self._other, self.sent = None, 0
             if self.on:
                 self._since = self._next = now

@@ -1,4 +1,4 @@
-"""What an operator may say of snooping for all VLANs and for single ones."""
+"""Configuration of multicast snooping, for all VLANs and for single ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ryu_apps.evb.snooping.timers import MembershipTimers
 
 @dataclass(frozen=True, slots=True)
 class Querying:
-    """The querier of a VLAN: whether it is on, and its timers."""
+    """Configuration of the querier of a VLAN."""
 
     on: bool = True
     timers: MembershipTimers = MembershipTimers()
@@ -21,17 +21,17 @@ class Snooping:
     """All queriers.
 
     Attributes:
-        usual: what holds for VLANs that are not named.
-        vlans: by VID.
+        usual: configuration of VLANs that are not in ``vlans``.
+        vlans: VID -> configuration.
     """
 
     usual: Querying = Querying()
     vlans: Mapping[int, Querying] = field(default_factory=dict)
 
     def querying(self, vid: int) -> Querying:
-        """What holds for a VLAN."""
+        """The configuration of a VLAN."""
         return self.vlans.get(vid, self.usual)
 
 
-#: Nothing said: every VLAN in which somebody is snooped has a querier.
+#: The default: every VLAN with a snooped VSI has a querier.
 USUAL = Snooping()

@@ -1,4 +1,4 @@
-"""What a VSI is to receive: what it listens to, within what its type configures and allows."""
+"""Groups that a VSI receives: its memberships within the bounds of its type, and the type's configured groups."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ryu_apps.evb.snooping.listener import MembershipTable, Terms
 
 
 def carried_groups(listener: MembershipTable, terms: Terms) -> set[MulticastGroup]:
-    """The groups that a VSI is to receive by the bounds of a type, and those it has joined that the type allows."""
+    """The configured groups of a type, and the groups that the VSI has joined and the type allows."""
     return {*terms.groups, *(group for _, group in listener.memberships if terms.allows(group))}
 
 
 def subscriptions(listener: MembershipTable, terms: Terms, bindings: Iterable[Binding]) -> tuple[Subscription, ...]:
-    """What a VSI is to receive: what is configured, and what of the learnt its type allows."""
-    there = [binding for binding in dict.fromkeys(bindings) if binding.mac is not None]
-    found = {(binding, group): ALL_SOURCES for group in terms.groups for binding in there}
+    """The subscriptions of a VSI: configured groups at all bindings, then joined groups up to the type's limit."""
+    present = [binding for binding in dict.fromkeys(bindings) if binding.mac is not None]
+    found = {(binding, group): ALL_SOURCES for group in terms.groups for binding in present}
     room = terms.max_groups - len(terms.groups)
     for (binding, group), held in listener.memberships.items():
-        if binding not in there or (binding, group) in found or not terms.allows(group):
+        if binding not in present or (binding, group) in found or not terms.allows(group):
             continue
-        if group not in {binding for _, binding in found}:
+        if group not in {counted for _, counted in found}:
             room -= 1
         if room >= 0:
             found[binding, group] = held.source_filter

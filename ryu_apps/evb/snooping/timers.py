@@ -1,4 +1,4 @@
-"""How often is asked and how long an answer counts: the variables of RFC 3376 8 and RFC 3810 9, with their defaults."""
+"""Timers of group membership: the variables of RFC 3376 8 and RFC 3810 9, with their defaults."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MembershipTimers:
-    """Seconds, and two counts.
+    """Timers in seconds, and two counts.
 
     Attributes:
-        robustness: how many messages may be lost, and one more.
+        robustness: number of messages that may be lost, plus 1.
         query_interval: between general queries.
-        query_response_interval: in which answers to a general query come.
-        last_member_query_interval: in which the answer to a specific query comes, and between two of them.
-        last_member_query_count: specific queries before nobody is believed to be there.
+        query_response_interval: maximum response time of a general query.
+        last_member_query_interval: maximum response time of a specific query, and the time between two of them.
+        last_member_query_count: specific queries before a membership without answer ends.
     """
 
     robustness: int = 2
@@ -25,15 +25,15 @@ class MembershipTimers:
 
     @property
     def group_membership_interval(self) -> float:
-        """How long a report counts."""
+        """Seconds for which a report is valid."""
         return self.robustness * self.query_interval + self.query_response_interval
 
     @property
     def other_querier_present_interval(self) -> float:
-        """How long after its last query another querier is believed to be there."""
+        """Seconds after the last query of another querier until it is taken for absent."""
         return self.robustness * self.query_interval + self.query_response_interval / 2
 
     @property
     def startup_query_interval(self) -> float:
-        """Between the first general queries, of which there are ``robustness``."""
+        """Seconds between the first general queries, of which there are ``robustness``."""
         return self.query_interval / 4
