@@ -1,4 +1,4 @@
-"""Load balancers in evbridge.yaml: what contradicts itself, what it comes to, and how it is written back."""
+"""Load balancers in evbridge.yaml: checks, conversion, and writing."""
 
 from __future__ import annotations
 
@@ -13,116 +13,116 @@ from ryu_apps.evb.policy.document import Finding, Path
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.wire.mac import mac_to_text
 
-#: Seconds without a frame until a connection that stands is forgotten, unless the file says otherwise.
+#: Default seconds without a frame until an established connection expires.
 _IDLE = {TransportProtocol.TCP: 3600, TransportProtocol.UDP: 60}
 
 
-# --- what contradicts itself --------------------------------------------------------------------
+# --- checks -------------------------------------------------------------------------------------
 def odd_balancers(parsed: ConfigFile) -> Iterator[Finding]:
-    """Services that could not be told apart, addresses that somebody has already, and back ends nobody can reach."""
+    """Findings: services with the same address and port, addresses in use, unreachable back ends."""
     services: dict[tuple[object, ...], str] = {}
     macs: dict[tuple[int, object], tuple[str, int]] = {}
-    for name, one in parsed.load_balancers.items():
+    for name, balancer in parsed.load_balancers.items():
         here: Path = ("load_balancers", name)
-        for index, address in enumerate(one.addresses):
+        for index, address in enumerate(balancer.addresses):
             place = (*here, "addresses", index)
-            first = services.setdefault((one.vlan, address, one.protocol, one.port), name)
-            if first != name or address in one.addresses[:index]:
-                yield place, f"{address} {one.protocol} port {one.port} is already the service of {first}"
-            other, mac = macs.setdefault((one.vlan, address), (name, one.mac))
-            if mac != one.mac:
-                yield (*here, "mac"), f"{address} has the address {mac_to_text(mac)} in {other}"
-        yield from _taken(parsed, here, one)
-        yield from _odd_backends(here, one)
+            first = services.setdefault((balancer.vlan, address, balancer.protocol, balancer.port), name)
+            if first != name or address in balancer.addresses[:index]:
+                yield place, f"{address} {balancer.protocol} port {balancer.port} is already the service of {first}"
+            other, mac = macs.setdefault((balancer.vlan, address), (name, balancer.mac))
+            if mac != balancer.mac:
+                yield (*here, "mac"), f"{address} has the MAC address {mac_to_text(mac)} in {other}"
+        yield from _taken(parsed, here, balancer)
+        yield from _odd_backends(here, balancer)
 
 
-def _taken(parsed: ConfigFile, here: Path, one: Written) -> Iterator[Finding]:
-    """The MAC address is nobody's."""
+def _taken(parsed: ConfigFile, here: Path, balancer: Written) -> Iterator[Finding]:
+    """Findings: the load balancer's MAC address is that of a host or a back end in its VLAN."""
     for dp_name, dp in parsed.dps.items():
         for port_no, host in dp.interfaces.items():
             if (
                 isinstance(host, HostSection)
-                and one.mac in host.macs
-                and one.vlan in (host.native_vlan, *host.tagged_vlans)
+                and balancer.mac in host.macs
+                and balancer.vlan in (host.native_vlan, *host.tagged_vlans)
             ):
-                yield (*here, "mac"), f"{mac_to_text(one.mac)} is the address of port {port_no} of {dp_name}"
+                yield (*here, "mac"), f"{mac_to_text(balancer.mac)} is the address of port {port_no} of {dp_name}"
     for name, other in parsed.load_balancers.items():
-        for backend in other.backends if other.vlan == one.vlan else ():
-            if other.backends[backend].mac == one.mac:
-                yield (*here, "mac"), f"{mac_to_text(one.mac)} is the address of back end {backend} of {name}"
+        for backend in other.backends if other.vlan == balancer.vlan else ():
+            if other.backends[backend].mac == balancer.mac:
+                yield (*here, "mac"), f"{mac_to_text(balancer.mac)} is the address of back end {backend} of {name}"
 
 
-def _odd_backends(here: Path, one: Written) -> Iterator[Finding]:
+def _odd_backends(here: Path, balancer: Written) -> Iterator[Finding]:
     seen: dict[tuple[object, int], str] = {}
-    for name, backend in one.backends.items():
+    for name, backend in balancer.backends.items():
         for index, address in enumerate(backend.addresses):
             place = (*here, "backends", name, "addresses", index)
-            if address in one.addresses:
+            if address in balancer.addresses:
                 yield place, f"{address} is the address of the load balancer itself"
-            first = seen.setdefault((address, backend.port or one.port), name)
+            first = seen.setdefault((address, backend.port or balancer.port), name)
             if first != name or address in backend.addresses[:index]:
-                yield place, f"{address} port {backend.port or one.port} is already back end {first}"
-    served = {address.version for backend in one.backends.values() for address in backend.addresses}
-    for index, address in enumerate(one.addresses):
+                yield place, f"{address} port {backend.port or balancer.port} is already back end {first}"
+    served = {address.version for backend in balancer.backends.values() for address in backend.addresses}
+    for index, address in enumerate(balancer.addresses):
         if address.version not in served:
             yield (*here, "addresses", index), f"no back end has an IPv{address.version} address"
 
 
-# --- the file's words to values, and back -------------------------------------------------------
+# --- conversion and writing ---------------------------------------------------------------------
 def balancers(written: dict[str, Written]) -> tuple[LoadBalancer, ...]:
     """The load balancers, numbered in the order of their names."""
-    return tuple(_balancer(number, name, one) for number, (name, one) in enumerate(sorted(written.items()), 1))
+    return tuple(_balancer(number, name, section) for number, (name, section) in enumerate(sorted(written.items()), 1))
 
 
-def _balancer(number: int, name: str, one: Written) -> LoadBalancer:
-    protocol = TransportProtocol(one.protocol)
+def _balancer(number: int, name: str, section: Written) -> LoadBalancer:
+    protocol = TransportProtocol(section.protocol)
     return LoadBalancer(
         number,
         name,
-        one.vlan,
-        one.mac,
-        tuple(one.addresses),
+        section.vlan,
+        section.mac,
+        tuple(section.addresses),
         protocol,
-        one.port,
-        tuple(_backend(one, *named) for named in one.backends.items()),
-        one.max_connections,
-        one.timeouts.opening,
-        one.timeouts.idle or _IDLE[protocol],
-        one.timeouts.closing,
+        section.port,
+        tuple(_backend(section, *named) for named in section.backends.items()),
+        section.max_connections,
+        section.timeouts.opening,
+        section.timeouts.idle or _IDLE[protocol],
+        section.timeouts.closing,
     )
 
 
-def _backend(balancer: Written, name: str, one: WrittenBackend) -> Backend:
-    return Backend(name, one.mac, tuple(one.addresses), one.port or balancer.port, one.weight)
+def _backend(balancer: Written, name: str, section: WrittenBackend) -> Backend:
+    return Backend(name, section.mac, tuple(section.addresses), section.port or balancer.port, section.weight)
 
 
 def balancer_lines(found: tuple[LoadBalancer, ...]) -> Iterator[str]:
-    """The lines of the file that these come from."""
+    """The lines of the file for these load balancers."""
     if found:
         yield "load_balancers:"
-    for one in found:
-        yield f"  {quoted(one.name)}:"
-        yield f"    vlan: {one.vid}"
-        yield f"    mac: {quoted(mac_to_text(one.mac))}"
-        yield f"    addresses: {_addresses(one.addresses)}"
-        yield f"    protocol: {one.protocol.value}"
-        yield f"    port: {one.port}"
-        yield f"    max_connections: {one.max_connections}"
-        times = {name: getattr(one, name) for name in BalancerTimeouts.model_fields}
+    for balancer in found:
+        yield f"  {quoted(balancer.name)}:"
+        yield f"    vlan: {balancer.vid}"
+        yield f"    mac: {quoted(mac_to_text(balancer.mac))}"
+        yield f"    addresses: {_addresses(balancer.addresses)}"
+        yield f"    protocol: {balancer.protocol.value}"
+        yield f"    port: {balancer.port}"
+        yield f"    max_connections: {balancer.max_connections}"
+        times = {name: getattr(balancer, name) for name in BalancerTimeouts.model_fields}
         yield f"    timeouts: {flow_map(times)}"
         yield "    backends:"
-        for backend in one.backends:
+        for backend in balancer.backends:
             yield f"      {quoted(backend.name)}: {flow_map(_written(backend))}"
 
 
-def _written(one: Backend) -> dict[str, object]:
+def _written(backend: Backend) -> dict[str, object]:
     return {
-        "mac": quoted(mac_to_text(one.mac)),
-        "addresses": _addresses(one.addresses),
-        "port": one.port,
-        "weight": one.weight,
+        "mac": quoted(mac_to_text(backend.mac)),
+        "addresses": _addresses(backend.addresses),
+        "port": backend.port,
+        "weight": backend.weight,
     }
 
 
 def _addresses(found: tuple[IPv4Address | IPv6Address, ...]) -> str:
-    return flow_list([quoted(str(one)) for one in found])
+    return flow_list([quoted(str(address)) for address in found])

@@ -1,4 +1,4 @@
-"""VSI managers in evbridge.yaml: what contradicts itself, what it comes to, and how it is written back."""
+"""VSI managers in evbridge.yaml: checks, conversion, and writing."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
 from ryu_apps.evb.wire.manager_text import manager_from_text, manager_text
 from ryu_apps.evb.wire.vdp import ManagerId
 
-_WORDS = ("url", "ca_file")
+_TEXTS = ("url", "ca_file")
 
 
 def odd_managers(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
-    """One Manager ID written in two ways, and authorities that nobody would ask."""
+    """Findings: one Manager ID in two notations, and certificates for a URL without TLS."""
     owners: dict[ManagerId, str | int] = {}
-    for written, one in parsed.vsi_managers.managers.items():
+    for written, section in parsed.vsi_managers.managers.items():
         here: Path = ("vsi_managers", "managers", written)
         first = owners.setdefault(manager_from_text(written), written)
         if first != written:
             yield here, f"{written!r} is the same VSI Manager ID as {first!r}"
-        if isinstance(one, HttpManagerSection) and one.ca_file is not None and not one.url.startswith("https:"):
-            yield (*here, "ca_file"), "over http nobody shows a certificate"
+        if (
+            isinstance(section, HttpManagerSection)
+            and section.ca_file is not None
+            and not section.url.startswith("https:")
+        ):
+            yield (*here, "ca_file"), "ca_file needs a URL of https"
 
 
 def vsi_managers(parsed: ConfigFile) -> VsiManagers:
-    """The managers, by their octets."""
+    """The managers by their ID."""
     written = parsed.vsi_managers
-    listed = {manager_from_text(one): _source(served) for one, served in written.managers.items()}
+    listed = {manager_from_text(text): _source(served) for text, served in written.managers.items()}
     return VsiManagers(listed, Here(written.unlisted))
 
 
@@ -42,7 +46,7 @@ def _source(served: HttpManagerSection | str) -> HttpSource | Here:
 
 
 def manager_lines(found: VsiManagers) -> Iterator[str]:
-    """The lines of the file that these come from."""
+    """The lines of the file for these managers."""
     if found == VsiManagers():
         return
     yield "vsi_managers:"
@@ -57,6 +61,6 @@ def _written(source: HttpSource | Here) -> str:
     if isinstance(source, Here):
         return source.value
     usual = HttpSource(source.url)
-    given = {one.name: getattr(source, one.name) for one in fields(source)}
+    given = {option.name: getattr(source, option.name) for option in fields(source)}
     parts = {name: value for name, value in given.items() if name == "url" or value != getattr(usual, name)}
-    return flow_map({name: quoted(value) if name in _WORDS else value for name, value in parts.items()})
+    return flow_map({name: quoted(value) if name in _TEXTS else value for name, value in parts.items()})

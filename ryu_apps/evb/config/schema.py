@@ -1,4 +1,4 @@
-"""What evbridge.yaml may say, as pydantic models; what its parts say of each other is ``config``'s business."""
+"""Keys of evbridge.yaml as pydantic models; ``consistency`` checks one part against another."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ryu_apps.evb.wire.manager_text import manager_from_text
 
 StageOnText = Literal["preassociate", "preassociate_rr"]
 TakeoverText = Literal["announced", "any"]
-#: Port numbers travel in 16 bits of metadata; OpenFlow reserves the highest.
+#: Port numbers have 16 bits in metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
-#: Seconds between readings of all counters, unless the file says otherwise.
+#: Default seconds between readings of all counters.
 STATISTICS_INTERVAL = 1.0
-#: Seconds for which the switch that a VSI has left passes on what was under way to it, unless the file says otherwise.
+#: Default seconds for which a VSI's former switch forwards frames in flight to it.
 FORWARD_IN_FLIGHT = 2
 
 
@@ -57,10 +57,9 @@ def _transport_port(written: object) -> int:
 IpAddressText = Annotated[IPv4Address | IPv6Address, PlainValidator(_ip), WithJsonSchema({"type": "string"})]
 #: A port of TCP or UDP: a number or a name.
 TransportPort = Annotated[int, PlainValidator(_transport_port), WithJsonSchema({"type": ["string", "integer"]})]
-#: OpenFlow's timeouts are 16 bits of seconds.
 VlanId = Annotated[int, Field(ge=1, le=4094)]
 PortNo = Annotated[int, Field(ge=1, le=MAX_PORT)]
-#: What can be a segment of a URL as it is.
+#: A name that is a segment of a URL without escaping.
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ShortName = Annotated[str, Field(min_length=1, max_length=64)]
 #: A name or address by which a client finds this machine, without a port.
@@ -69,7 +68,7 @@ Exponent = Annotated[int, Field(ge=0, le=31)]
 
 
 class TimerValues(Strict):
-    """Some or all of the values a port proposes."""
+    """Timers that a port proposes; absent ones are inherited."""
 
     r: Annotated[int, Field(ge=0, le=7)] | None = None
     rte: Exponent | None = None
@@ -78,7 +77,7 @@ class TimerValues(Strict):
 
 
 class TimerLimitValues(Strict):
-    """Some or all of the values up to which the proposal of a station counts."""
+    """Upper limits of a station's proposal; absent ones are inherited."""
 
     rte: Exponent | None = None
     rwd: Exponent | None = None
@@ -93,7 +92,7 @@ class LinkSection(Strict):
 
 
 class StationSection(Strict):
-    """A port towards a hypervisor that speaks EVB."""
+    """A port towards an EVB station (hypervisor)."""
 
     name: ShortName
     role: Literal["station"]
@@ -134,7 +133,7 @@ class DatapathSection(Strict):
 
 
 class QuerierValues(Strict):
-    """The querier of a VLAN, or some of it; seconds, see RFC 3376 8."""
+    """The querier of a VLAN; absent values are inherited; seconds, see RFC 3376 8."""
 
     querier: bool | None = None
     robustness: Annotated[int, Field(ge=1, le=7)] | None = None
@@ -160,7 +159,7 @@ class BackendSection(Strict):
 
 
 class BalancerTimeouts(Strict):
-    """Seconds without a frame after which a connection of an end system is forgotten; idle: 60 for UDP."""
+    """Seconds without a frame until a connection of an end system expires; idle: 60 for UDP."""
 
     opening: Timeout = 10
     idle: Timeout | None = None
@@ -168,7 +167,7 @@ class BalancerTimeouts(Strict):
 
 
 class LoadBalancerSection(Strict):
-    """A virtual address and what stands behind it."""
+    """A virtual address and its back ends."""
 
     vlan: VlanId
     mac: MacText
@@ -185,16 +184,16 @@ def _url(written: object) -> str:
         raise ValueError("a URL was expected, such as 'https://vsi.example.net/types/'")
     parts = urlsplit(written)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{written!r} is no URL of http or https with a host")
+        raise ValueError(f"{written!r} is not a URL of http or https with a host")
     if not written.isascii() or not written.isprintable() or " " in written or (parts.port or 1) < 1:
-        raise ValueError(f"{written!r} is no URL")
+        raise ValueError(f"{written!r} is not a URL")
     if parts.username is not None or "?" in written or "#" in written:
-        raise ValueError("a user, a query or a fragment has no place in the URL of a VSI manager")
+        raise ValueError("the URL of a VSI manager must not have a user, a query or a fragment")
     return written if written.endswith("/") else f"{written}/"
 
 
 def _manager_id(written: object) -> str | int:
-    """As written, so that two ways to write the same one are noticed."""
+    """The ID as written, so that ``managers`` finds two notations of the same ID."""
     if isinstance(written, bool) or not isinstance(written, str | int):
         raise ValueError("a VSI Manager ID was expected: put it in quotation marks")
     manager_from_text(written)
@@ -227,7 +226,7 @@ def _kind(written: Any) -> str:
 
 
 class ManagersSection(Strict):
-    """The VSI managers, and what those get that are not listed."""
+    """The VSI managers, and the treatment of managers that are not listed."""
 
     unlisted: Literal["local", "refuse"] = "local"
     managers: Annotated[
@@ -242,7 +241,7 @@ class ManagersSection(Strict):
 
 
 class RetentionValues(Strict):
-    """How long, and of how many VSIs that are gone, totals are remembered."""
+    """Limits on the totals of VSIs without any association: seconds, and number of VSIs."""
 
     secs: Annotated[int, Field(ge=0, le=31 * 86400)] = Retention().secs
     vsis: Annotated[int, Field(ge=0, le=100_000)] = Retention().vsis

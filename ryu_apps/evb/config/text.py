@@ -1,4 +1,4 @@
-"""Values as evbridge.yaml has them on one line."""
+"""YAML text of values on one line of evbridge.yaml."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ _NOT_TEXT = {"true", "false", "null"}
 
 
 def flow_map(parts: dict[str, Any]) -> str:
-    """A mapping; its values are text of YAML already."""
+    """A mapping whose values are YAML text already."""
     return "{" + ", ".join(f"{key}: {value}" for key, value in parts.items()) + "}"
 
 
 def flow_list(parts: list[str]) -> str:
-    """A list of what is text of YAML already."""
+    """A list of YAML texts."""
     return f"[{', '.join(parts)}]"
 
 
 def quoted(text: str) -> str:
-    """A text, in quotation marks where it could be taken for something else."""
+    """A text, in quotation marks if YAML would read it as another type."""
     if _PLAIN.match(text) and text.lower() not in _NOT_TEXT and not text.startswith(".."):
         return text
     inner = "".join(
-        one if one.isascii() and one.isprintable() and one not in '"\\' else f"\\U{ord(one):08x}" for one in text
+        char if char.isascii() and char.isprintable() and char not in '"\\' else f"\\U{ord(char):08x}" for char in text
     )
     return f'"{inner}"'

@@ -217,13 +217,13 @@ def test_parts_that_contradict_each_other_come_all_at_once() -> None:
               10: {name: a, role: host, macs: ['02:00:00:00:0f:02']}
         """
     ) == [
-        "e.yaml:6:70: VLAN 100 is the native one already",
+        "e.yaml:6:70: VLAN 100 is already the native VLAN",
         "e.yaml:6:80: VLAN 200 is given twice",
         "e.yaml:8:40: port 11 of s2 leads to port 12 of s1, not back here",
         "e.yaml:9:55: port 9 of s2 is not a trunk",
         "e.yaml:10:45: there is no dp 's3'",
         "e.yaml:11:40: a trunk leads to another switch",
-        "e.yaml:13:12: dp_id 0x1 is already the one of s1",
+        "e.yaml:13:12: dp_id 0x1 is already used by s1",
         "e.yaml:15:67: 02:00:00:00:0f:01 is already configured at port 9 of s1",
         "e.yaml:16:40: port 12 of s1 leads to port 9 of s2, not back here",
         "e.yaml:17:11: a host needs a native_vlan or tagged_vlans",
@@ -370,7 +370,7 @@ def test_a_service_and_an_address_are_one_load_balancers() -> None:
     ]
     head, tail = twice.split("  dns:")
     other = f"{head}  dns:{tail.replace('64:c8', '64:c9')}"
-    assert mistakes(other) == ["e.yaml:18:10: 10.0.100.200 has the address 02:00:00:00:64:c8 in web"]
+    assert mistakes(other) == ["e.yaml:18:10: 10.0.100.200 has the MAC address 02:00:00:00:64:c8 in web"]
     assert mistakes(twice) == []
 
 
@@ -443,12 +443,12 @@ def test_mistakes_of_vsi_managers_come_all_at_once() -> None:
         "e.yaml:6:5: key '1.5': a VSI Manager ID was expected: put it in quotation marks",
         "e.yaml:7:5: key 300: 300 does not fit one octet; put a hexadecimal number in quotation marks",
         "e.yaml:8:11: local, refuse or a mapping with a url was expected",
-        "e.yaml:9:15: 'ftp://a/' is no URL of http or https with a host",
+        "e.yaml:9:15: 'ftp://a/' is not a URL of http or https with a host",
         "e.yaml:9:36: input should be greater than or equal to 0.1, not 0",
         "e.yaml:10:5: missing key 'url'",
-        "e.yaml:11:15: a user, a query or a fragment has no place in the URL of a VSI manager",
-        "e.yaml:12:15: a user, a query or a fragment has no place in the URL of a VSI manager",
-        "e.yaml:13:15: 'http://a b/' is no URL",
+        "e.yaml:11:15: the URL of a VSI manager must not have a user, a query or a fragment",
+        "e.yaml:12:15: the URL of a VSI manager must not have a user, a query or a fragment",
+        "e.yaml:13:15: 'http://a b/' is not a URL",
         "e.yaml:14:15: Port out of range 0-65535",
         "e.yaml:15:28: unknown key 'ca_fil' (did you mean 'ca_file'?)",
     ]
@@ -467,5 +467,5 @@ def test_vsi_managers_that_contradict_each_other() -> None:
         """
     ) == [
         "e.yaml:5:24: '::ffff:10.0.0.1' is the same VSI Manager ID as '10.0.0.1'",
-        "e.yaml:6:39: over http nobody shows a certificate",
+        "e.yaml:6:39: ca_file needs a URL of https",
     ]

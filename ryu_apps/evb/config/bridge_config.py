@@ -1,0 +1,38 @@
+"""The checked configuration of a bridge as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
+from ryu_apps.evb.model import Retention
+from ryu_apps.evb.snooping.settings import USUAL, Snooping
+from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeConfig:
+    """A checked configuration.
+
+    Attributes:
+        fabric: the switches.
+        policies: files and directories, as written: relative to the configuration file.
+        state_dir: directory of durable state, None for no durable state.
+        multicast: the queriers.
+        statistics_interval: seconds between readings of all counters.
+        vsi_managers: sources of the VSI types of VSI managers.
+        statistics_retention: limits on the totals of VSIs without any association.
+        forward_in_flight: seconds for which a VM's former switch forwards frames in flight to it.
+        rest_names: host names accepted in REST requests besides the addresses of the machine.
+    """
+
+    fabric: Fabric
+    policies: tuple[str, ...] = ()
+    state_dir: str | None = None
+    multicast: Snooping = USUAL
+    statistics_interval: float = STATISTICS_INTERVAL
+    vsi_managers: VsiManagers = ALL_LOCAL
+    forward_in_flight: int = FORWARD_IN_FLIGHT
+    rest_names: tuple[str, ...] = ()
+    statistics_retention: Retention = Retention()

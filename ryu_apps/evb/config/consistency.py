@@ -1,0 +1,106 @@
+"""Checks of one part of evbridge.yaml against another, which pydantic's models cannot express."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ryu_apps.evb.config.balancers import odd_balancers
+from ryu_apps.evb.config.managers import odd_managers
+from ryu_apps.evb.config.schema import (
+    ConfigFile,
+    DatapathSection,
+    HostSection,
+    LinkSection,
+    StationSection,
+    TrunkSection,
+)
+from ryu_apps.evb.policy.diagnostic import Diagnostic, error
+from ryu_apps.evb.policy.document import Document, Path
+from ryu_apps.evb.wire.mac import mac_to_text
+
+#: Trunks are numbered in 6 bits of metadata, 0 is none.
+MAX_TRUNKS = 63
+
+
+def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
+    found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
+    for name, dp in parsed.dps.items():
+        here: Path = ("dps", name, "interfaces")
+        if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:
+            found.append((here, f"more than {MAX_TRUNKS} trunks"))
+        found += _odd_appliances(here, dp)
+        for port_no, section in dp.interfaces.items():
+            if isinstance(section, TrunkSection):
+                found += _broken_link(parsed, name, port_no, section.link)
+            else:
+                found += _odd_vlans((*here, port_no), section)
+    return [error(document.file, document.value_place(path), reason) for path, reason in found]
+
+
+def _ambiguous_dp_ids(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
+    owners: dict[int, str] = {}
+    for name, dp in parsed.dps.items():
+        first = owners.setdefault(dp.dp_id, name)
+        if first != name:
+            yield ("dps", name, "dp_id"), f"dp_id {dp.dp_id:#x} is already used by {first}"
+
+
+def _ambiguous_macs(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
+    """MAC addresses that are configured at two places of one VLAN."""
+    owners: dict[tuple[int, int], Path] = {}
+    for name, dp in parsed.dps.items():
+        for port_no, section in dp.interfaces.items():
+            if not isinstance(section, HostSection):
+                continue
+            for index, mac in enumerate(section.macs):
+                here: Path = ("dps", name, "interfaces", port_no, "macs", index)
+                firsts = [owners.setdefault((vid, mac), here) for vid in _vids(section)]
+                other = next((first for first in firsts if first != here), None)
+                if other is not None:
+                    yield here, f"{mac_to_text(mac)} is already configured at port {other[3]} of {other[1]}"
+
+
+def _odd_vlans(here: Path, section: StationSection | HostSection) -> Iterator[tuple[Path, str]]:
+    if isinstance(section, HostSection) and not _vids(section):
+        yield here, "a host needs a native_vlan or tagged_vlans"
+    for index, vid in enumerate(section.tagged_vlans):
+        if vid == section.native_vlan:
+            yield (*here, "tagged_vlans", index), f"VLAN {vid} is already the native VLAN"
+        elif vid in section.tagged_vlans[:index]:
+            yield (*here, "tagged_vlans", index), f"VLAN {vid} is given twice"
+
+
+def _odd_appliances(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]:
+    """Appliances with more than one address for a VLAN of a switch: frames are redirected to one address."""
+    owners: dict[tuple[str, int], int] = {}
+    for port_no, section in dp.interfaces.items():
+        if not isinstance(section, HostSection) or section.appliance is None:
+            continue
+        if len(set(section.macs)) > 1:
+            yield (
+                (*here, port_no, "macs"),
+                f"an appliance {section.appliance} has one address, not {len(section.macs)}",
+            )
+        firsts = {vid: owners.setdefault((section.appliance, vid), port_no) for vid in _vids(section)}
+        other = next((vid for vid, first in firsts.items() if first != port_no), None)
+        if other is not None:
+            reason = f"port {firsts[other]} is already the appliance {section.appliance} of VLAN {other} at this switch"
+            yield (*here, port_no, "appliance"), reason
+
+
+def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: LinkSection) -> Iterator[tuple[Path, str]]:
+    here: Path = ("dps", name, "interfaces", port_no, "link")
+    if link.dp not in parsed.dps:
+        yield (*here, "dp"), f"there is no dp {link.dp!r}"
+        return
+    other = parsed.dps[link.dp].interfaces.get(link.port)
+    if link.dp == name:
+        yield here, "a trunk leads to another switch"
+    elif not isinstance(other, TrunkSection):
+        yield (*here, "port"), f"port {link.port} of {link.dp} is not a trunk"
+    elif (other.link.dp, other.link.port) != (name, port_no):
+        yield here, f"port {link.port} of {link.dp} leads to port {other.link.port} of {other.link.dp}, not back here"
+
+
+def _vids(section: StationSection | HostSection) -> list[int]:
+    return [vid for vid in (section.native_vlan, *section.tagged_vlans) if vid is not None]

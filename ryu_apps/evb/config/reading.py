@@ -1,0 +1,120 @@
+"""Text of evbridge.yaml to a :class:`BridgeConfig`, or to diagnostics."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ryu_apps.evb.config.balancers import balancers
+from ryu_apps.evb.config.bridge_config import BridgeConfig
+from ryu_apps.evb.config.consistency import inconsistencies
+from ryu_apps.evb.config.managers import vsi_managers
+from ryu_apps.evb.config.schema import (
+    BridgeMulticastSection,
+    ConfigFile,
+    HostSection,
+    QuerierValues,
+    StationSection,
+    TimerLimitValues,
+    TimerValues,
+    TrunkSection,
+)
+from ryu_apps.evb.model import Retention
+from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_order
+from ryu_apps.evb.policy.document import read_document
+from ryu_apps.evb.policy.validate import validate
+from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, TimerLimits, Timers
+
+
+def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
+    """Check and convert a configuration.
+
+    Returns:
+        the configuration, None if there is any error, and all diagnostics in reading order.
+    """
+    document = read_document(file, text)
+    if document.data is None:
+        return None, document.diagnostics
+    parsed, found = validate(ConfigFile, document)
+    found += document.diagnostics
+    if parsed is None:
+        return None, in_reading_order(found)
+    found += inconsistencies(parsed, document)
+    if has_errors(found):
+        return None, in_reading_order(found)
+    config = BridgeConfig(
+        _fabric(parsed),
+        tuple(parsed.policies),
+        parsed.state_dir,
+        _snooping(parsed.multicast),
+        parsed.statistics_interval,
+        vsi_managers(parsed),
+        parsed.forward_in_flight,
+        tuple(parsed.rest_names),
+        Retention(parsed.statistics_retention.secs, parsed.statistics_retention.vsis),
+    )
+    return config, in_reading_order(found)
+
+
+def _fabric(parsed: ConfigFile) -> Fabric:
+    return Fabric(
+        {
+            dp.dp_id: Switch(
+                dpid=dp.dp_id,
+                name=name,
+                interfaces={
+                    port_no: _interface(parsed, port_no, section) for port_no, section in dp.interfaces.items()
+                },
+                max_rules=dp.max_rules,
+            )
+            for name, dp in parsed.dps.items()
+        },
+        balancers(parsed.load_balancers),
+    )
+
+
+def _interface(parsed: ConfigFile, port_no: int, section: StationSection | HostSection | TrunkSection) -> Interface:
+    match section:
+        case TrunkSection(name=name, link=link):
+            peer = PortId(parsed.dps[link.dp].dp_id, link.port)
+            return Interface(port_no, name, Role.TRUNK, peer=peer)
+        case HostSection(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):
+            found, addresses = tuple(dict.fromkeys(macs)), tuple(dict.fromkeys(section.addresses))
+            return Interface(
+                port_no, name, Role.HOST, native, tuple(tagged), found, appliance=appliance, addresses=addresses
+            )
+        case StationSection(name=name, native_vlan=native, tagged_vlans=tagged):
+            return Interface(
+                port_no,
+                name,
+                Role.STATION,
+                native,
+                tuple(tagged),
+                timers=_timers(parsed.timers, section.timers),
+                timer_limits=_timer_limits(parsed.timer_limits, section.timer_limits),
+                stage_on_preassociate=(section.stage_on or parsed.stage_on) == "preassociate",
+                takeover_any=(section.takeover or parsed.takeover) == "any",
+            )
+
+
+def _snooping(written: BridgeMulticastSection) -> Snooping:
+    usual = _querying(written, USUAL.usual)
+    return Snooping(usual, {vid: _querying(section, usual) for vid, section in written.vlans.items()})
+
+
+def _querying(written: QuerierValues, usual: Querying) -> Querying:
+    given = written.model_dump(exclude_none=True, exclude={"vlans", "querier"})
+    seconds: dict[str, Any] = {
+        name: float(value) if name.endswith("interval") else value for name, value in given.items()
+    }
+    return Querying(usual.on if written.querier is None else written.querier, replace(usual.timers, **seconds))
+
+
+def _timers(common: TimerValues, own: TimerValues) -> Timers:
+    given = {**common.model_dump(exclude_none=True), **own.model_dump(exclude_none=True)}
+    return Timers(**given)
+
+
+def _timer_limits(common: TimerLimitValues, own: TimerLimitValues) -> TimerLimits:
+    return TimerLimits(**{**common.model_dump(exclude_none=True), **own.model_dump(exclude_none=True)})

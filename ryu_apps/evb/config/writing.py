@@ -1,0 +1,97 @@
+"""A :class:`BridgeConfig` to the text of evbridge.yaml."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ryu_apps.evb.config.balancers import balancer_lines
+from ryu_apps.evb.config.bridge_config import BridgeConfig
+from ryu_apps.evb.config.managers import manager_lines
+from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
+from ryu_apps.evb.config.text import flow_list, flow_map, quoted
+from ryu_apps.evb.model import Retention
+from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
+from ryu_apps.evb.topology.fabric import Interface, TimerLimits, Timers
+from ryu_apps.evb.wire.mac import mac_to_text
+
+_QUERIER_NAMES = (
+    "robustness",
+    "query_interval",
+    "query_response_interval",
+    "last_member_query_interval",
+    "last_member_query_count",
+)
+_TIMER_NAMES = ("r", "rte", "rwd", "rka")
+
+
+def dump_config(config: BridgeConfig) -> str:
+    """The text from which :func:`ryu_apps.evb.config.reading.load_config` reads the same configuration."""
+    switches = config.fabric.switches
+    names = {dpid: switch.name for dpid, switch in switches.items()}
+    lines = ["version: 1", f"policies: [{', '.join(quoted(path) for path in config.policies)}]"]
+    if config.state_dir is not None:
+        lines.append(f"state_dir: {quoted(config.state_dir)}")
+    lines += _multicast_lines(config.multicast)
+    if config.statistics_interval != STATISTICS_INTERVAL:
+        lines.append(f"statistics_interval: {config.statistics_interval}")
+    if config.statistics_retention != Retention():
+        lines.append(f"statistics_retention: {flow_map(config.statistics_retention._asdict())}")
+    if config.forward_in_flight != FORWARD_IN_FLIGHT:
+        lines.append(f"forward_in_flight: {config.forward_in_flight}")
+    if config.rest_names:
+        lines.append(f"rest_names: [{', '.join(quoted(name) for name in config.rest_names)}]")
+    lines += balancer_lines(config.fabric.balancers)
+    lines += manager_lines(config.vsi_managers)
+    lines.append("dps:" if switches else "dps: {}")
+    for switch in switches.values():
+        lines += [f"  {quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]
+        if switch.max_rules is not None:
+            lines.append(f"    max_rules: {switch.max_rules}")
+        lines.append("    interfaces:" if switch.interfaces else "    interfaces: {}")
+        lines += [
+            f"      {interface.port_no}: {flow_map(_written(interface, names))}"
+            for interface in switch.interfaces.values()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _multicast_lines(config: Snooping) -> list[str]:
+    """The settings that differ from the defaults."""
+    parts = _querier_written(config.usual, USUAL.usual)
+    vlans = {vid: flow_map(_querier_written(querying, config.usual)) for vid, querying in config.vlans.items()}
+    if vlans:
+        parts["vlans"] = flow_map({str(vid): text for vid, text in vlans.items()})
+    return [f"multicast: {flow_map(parts)}"] if parts else []
+
+
+def _querier_written(querying: Querying, usual: Querying) -> dict[str, Any]:
+    parts: dict[str, Any] = {} if querying.on == usual.on else {"querier": str(querying.on).lower()}
+    values = {name: getattr(querying.timers, name) for name in _QUERIER_NAMES}
+    return parts | {name: int(value) for name, value in values.items() if value != getattr(usual.timers, name)}
+
+
+def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
+    """An interface as in the file, without values equal to the defaults."""
+    default = Timers()
+    timers = {name: getattr(interface.timers, name) for name in _TIMER_NAMES}
+    limits = {name: getattr(interface.timer_limits, name) for name in _TIMER_NAMES[1:]}
+    peer = interface.peer
+    parts = {
+        "name": quoted(interface.name),
+        "role": interface.role.value,
+        "native_vlan": interface.native_vlan,
+        "tagged_vlans": _list([str(vid) for vid in interface.tagged_vlans]),
+        "macs": _list([quoted(mac_to_text(mac)) for mac in interface.macs]),
+        "addresses": _list([quoted(str(address)) for address in interface.addresses]),
+        "appliance": interface.appliance,
+        "link": flow_map({"dp": quoted(names[peer.dpid]), "port": peer.port_no}) if peer else None,
+        "timers": flow_map(timers) if interface.timers != default else None,
+        "timer_limits": flow_map(limits) if interface.timer_limits != TimerLimits() else None,
+        "stage_on": "preassociate" if interface.stage_on_preassociate else None,
+        "takeover": "any" if interface.takeover_any else None,
+    }
+    return {key: value for key, value in parts.items() if value is not None}
+
+
+def _list(parts: list[str]) -> str | None:
+    return flow_list(parts) if parts else None
