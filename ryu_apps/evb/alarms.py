@@ -1,8 +1,8 @@
-"""What an operator should do something about, from the event that raises it to the one that clears it.
+"""Alarms: conditions that need an operator, from the event that raises one to the event that clears it.
 
-:data:`TABLE` is all there is to know: to add an alarm, emit an event that raises it and one that clears it, and add a
-row.  Raised and cleared are events themselves, so that log, metrics and ``/evb/events`` see them once each, however
-often the cause repeats itself.
+To add an alarm, emit an event that raises it and one that clears it, and add a row to :data:`TABLE`.  Raising and
+clearing are events themselves, so that log, metrics and ``/evb/events`` have each once, however often the cause is
+repeated.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from enum import Enum
 from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.topology.fabric import PortId
 
-#: The events that say that an alarm begins and is over.
+#: The events at the beginning and the end of an alarm.
 RAISED, CLEARED = "alarm.raised", "alarm.cleared"
-#: Alarms of one kind that are listed; the causes of further ones are in the journal.
+#: Alarms of one kind that are listed; the causes of further alarms are in the journal.
 MAX_OF_A_KIND = 100
 
 
 class AlarmSeverity(Enum):
-    """How much is at stake."""
+    """Severity of an alarm."""
 
     CRITICAL = "critical"
-    """VMs have no network, have the wrong one, or will not have it after the next restart."""
+    """VMs have no network or a wrong one, or will have after the next restart."""
     WARNING = "warning"
-    """Nothing is lost yet."""
+    """No VM has lost its network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,13 @@ class Row:
 
     Attributes:
         kind: the event that raises it; also the name of the alarm.
-        words: what is wrong, for operators.
-        severity: how bad it is.
-        about: what tells two alarms of this kind apart: ``dpid``, ``port``, ``vsi``, or names in an event's detail.
-        cleared_by: the events that clear it; one that says only a part of ``about`` clears all that agree with that.
-        after: seconds that it has to last before it is raised.
-        quiet: seconds after which it is cleared if its cause has not repeated itself; None: only an event clears it.
+        words: description for operators.
+        severity: see :class:`AlarmSeverity`.
+        about: identity of an alarm among those of its kind: ``dpid``, ``port``, ``vsi``, or names in an event's
+            detail.
+        cleared_by: the events that clear it; an event with only a part of ``about`` clears all that agree with it.
+        after: seconds that its cause must last before it is raised.
+        quiet: seconds without its cause after which it is cleared; None: only an event clears it.
     """
 
     kind: str
@@ -58,17 +59,17 @@ TABLE = (
     Row("store.failed", "state cannot be saved", AlarmSeverity.CRITICAL, cleared_by=("store.works",)),
     Row("switch.awaited", "the switch does not connect", AlarmSeverity.CRITICAL, _DPID, ("switch.up",), after=30.0),
     Row("switch.down", "the switch is not connected", AlarmSeverity.CRITICAL, _DPID, ("switch.up",)),
-    Row("switch.refused", "the switch refuses what it should hold", AlarmSeverity.CRITICAL, _DPID, ("switch.ready",)),
+    Row("switch.refused", "the switch refuses its rules", AlarmSeverity.CRITICAL, _DPID, ("switch.ready",)),
     Row(
         "switch.altered",
-        "somebody else has changed the switch, and it is compared",
+        "another controller or tool has changed the switch, and it is compared",
         AlarmSeverity.CRITICAL,
         _DPID,
         ("switch.ready", "switch.down"),
     ),
     Row(
         "switch.unwatched",
-        "the switch does not tell when its rules are changed; audits find out",
+        "the switch does not report changes of its rules; audits find them",
         about=_DPID,
         cleared_by=("switch.down",),
     ),
@@ -87,8 +88,8 @@ TABLE = (
     ),
     Row("switch.unknown", "a switch connects that is not configured", about=_DPID, quiet=120.0),
     Row("switch.impostor", "something else connects as this switch, and is refused", about=_DPID, quiet=120.0),
-    Row("switch.untrusted", "TLS with what connects as a switch fails", about=("address",), quiet=120.0),
-    Row("descriptors.short", "more connections than there is room for", about=("server",), quiet=120.0),
+    Row("switch.untrusted", "TLS with a connecting switch fails", about=("address",), quiet=120.0),
+    Row("descriptors.short", "more connections than the server admits", about=("server",), quiet=120.0),
     Row("link.down", "a link between switches is down", about=_PORT, cleared_by=("link.up",)),
     Row(
         "link.miswired",
@@ -96,22 +97,22 @@ TABLE = (
         about=_PORT,
         cleared_by=("link.found", "link.silent"),
     ),
-    Row("bridge.missed", "the controller was stopped or too busy to listen", quiet=60.0),
-    Row("evb.impostor", "something else than the station speaks EVB at a port", about=_PORT, quiet=60.0),
-    Row("port.over_budget", "a port sends more than it may, and is not heard beyond that", about=_PORT, quiet=60.0),
+    Row("bridge.missed", "the controller was stopped or overloaded and received no frames for a while", quiet=60.0),
+    Row("evb.impostor", "another sender than the station sends EVB frames at a port", about=_PORT, quiet=60.0),
+    Row("port.over_budget", "a port exceeds its request rate, and excess frames are dropped", about=_PORT, quiet=60.0),
     Row(
         "vsi.contested",
-        "a port claims a VSI that lives at another one, and is refused",
+        "a port requests a VSI that is associated at another port, and is refused",
         about=("vsi",),
         cleared_by=("vsi.settled",),
     ),
-    Row("ecp.unacknowledged", "a station does not acknowledge what it is sent", about=_PORT, quiet=60.0),
+    Row("ecp.unacknowledged", "a station does not acknowledge ECPDUs", about=_PORT, quiet=60.0),
     Row(
         "policies.refused",
         "the policies on disk have mistakes, older ones are in force",
         cleared_by=("policies.loaded",),
     ),
-    # A manager is asked only when somebody needs a type.
+    # Cleared by time as well: a manager is asked only when a VSI needs one of its types.
     Row(
         "vsitype.unreachable",
         "a VSI manager does not answer",
@@ -120,12 +121,16 @@ TABLE = (
         quiet=600.0,
     ),
     Row(
-        "vsitype.faulty", "a VSI manager tells a faulty type", about=_TYPE, cleared_by=("vsitype.fetched",), quiet=600.0
+        "vsitype.faulty",
+        "a VSI manager serves an invalid type",
+        about=_TYPE,
+        cleared_by=("vsitype.fetched",),
+        quiet=600.0,
     ),
     Row("vsitype.refused", "a VSI manager has withdrawn a type that is in use", about=_TYPE, quiet=600.0),
 )
 
-#: Other events that a log at WARNING has: each is over when it is told.
+#: Other events that are logged at WARNING: single events without an end.
 NOTABLE = frozenset(
     {
         RAISED,
@@ -137,7 +142,7 @@ NOTABLE = frozenset(
     }
 )
 
-#: Parts of an identity that an event has besides its detail.
+#: Parts of an identity that are fields of an event, not of its detail.
 _PLACES = ("dpid", "port", "vsi")
 
 _Identity = tuple[object, ...]
@@ -148,12 +153,12 @@ class Alarm:
     """One alarm.
 
     Attributes:
-        identity: what tells it apart from others of its kind: the values of ``row.about``.
-        since: when its cause began, monotonic seconds.
-        last: when it was there last.
-        count: how often it has been told of.
-        raised: it has lasted long enough.
-        detail: what its newest event said.
+        identity: the values of ``row.about``.
+        since: time at which its cause began, monotonic seconds.
+        last: time of the last event of its cause.
+        count: number of events of its cause.
+        raised: True once it has lasted ``row.after``.
+        detail: of its last event.
     """
 
     row: Row
@@ -167,8 +172,8 @@ class Alarm:
     raised: bool = False
     detail: dict[str, object] = field(default_factory=dict)
 
-    def told(self, kind: str, now: float) -> LogEvent:
-        """The event that says that it begins or is over."""
+    def event(self, kind: str, now: float) -> LogEvent:
+        """The event of its beginning or end."""
         detail: dict[str, object] = {
             "alarm": self.row.kind,
             "severity": self.row.severity.value,
@@ -180,20 +185,20 @@ class Alarm:
 
     @property
     def subject(self) -> str:
-        """What it is about besides switch, port and VSI."""
+        """The parts of its identity besides switch, port and VSI."""
         named = zip(self.row.about, self.identity, strict=True)
         return " ".join(str(part) for name, part in named if name not in _PLACES)
 
     @property
     def deadline(self) -> float | None:
-        """When it changes by itself."""
+        """Time at which it is raised or cleared without an event, None if never."""
         if not self.raised:
             return self.since + self.row.after
         return None if self.row.quiet is None else self.last + self.row.quiet
 
 
 class Alarms:
-    """The alarms of one bridge: feed it all that happened, iterate to see what is not over."""
+    """The alarms of one bridge: feed it all events, iterate over the raised alarms."""
 
     def __init__(self, table: tuple[Row, ...] = TABLE) -> None:
         self._rows = {row.kind: row for row in table}
@@ -205,60 +210,60 @@ class Alarms:
         self._present: dict[str, dict[_Identity, Alarm]] = {row.kind: {} for row in table}
 
     def __iter__(self) -> Iterator[Alarm]:
-        """Those that are raised, of one kind after the other."""
-        return (one for one in self._all() if one.raised)
+        """The raised alarms, grouped by kind."""
+        return (alarm for alarm in self._all() if alarm.raised)
 
     @property
     def deadline(self) -> float | None:
-        """When :meth:`tick` has something to say, monotonic seconds; None: no time is awaited."""
-        return min((one.deadline for one in self._all() if one.deadline is not None), default=None)
+        """Time to call :meth:`tick`, monotonic seconds; None if no timer runs."""
+        return min((alarm.deadline for alarm in self._all() if alarm.deadline is not None), default=None)
 
     def observe(self, happened: LogEvent, now: float) -> list[LogEvent]:
-        """Take what happened; returns which alarms it raises and clears, as events."""
-        told: list[LogEvent] = []
+        """Process an event; returns the events of alarms that it raises and clears."""
+        changes: list[LogEvent] = []
         for row in self._clears.get(happened.kind, ()):
-            told += self._cleared(row, happened, now)
+            changes += self._cleared(row, happened, now)
         cause = self._rows.get(happened.kind)
-        return told if cause is None else told + self._caused(cause, happened, now)
+        return changes if cause is None else changes + self._caused(cause, happened, now)
 
     def tick(self, now: float) -> list[LogEvent]:
-        """Raise what has lasted long enough, clear what has been quiet for long enough."""
-        told: list[LogEvent] = []
-        for one in [one for one in self._all() if one.deadline is not None and one.deadline <= now]:
-            told += self._end(one, now) if one.raised else self._raise(one, now)
-        return told
+        """Raise alarms that have lasted long enough, clear those whose cause has been absent long enough."""
+        changes: list[LogEvent] = []
+        for alarm in [alarm for alarm in self._all() if alarm.deadline is not None and alarm.deadline <= now]:
+            changes += self._end(alarm, now) if alarm.raised else self._raise(alarm, now)
+        return changes
 
     def _all(self) -> Iterator[Alarm]:
-        return (one for of_a_kind in self._present.values() for one in of_a_kind.values())
+        return (alarm for of_a_kind in self._present.values() for alarm in of_a_kind.values())
 
     def _caused(self, row: Row, happened: LogEvent, now: float) -> list[LogEvent]:
         of_a_kind, identity = self._present[row.kind], tuple(_part(name, happened) for name in row.about)
-        one = of_a_kind.get(identity)
-        if one is None:
+        alarm = of_a_kind.get(identity)
+        if alarm is None:
             if len(of_a_kind) >= MAX_OF_A_KIND:
                 return []
-            one = of_a_kind[identity] = _new(row, identity, happened, now)
-        one.count, one.last, one.detail = one.count + 1, now, happened.detail
-        return [] if one.raised or row.after else self._raise(one, now)
+            alarm = of_a_kind[identity] = _new(row, identity, happened, now)
+        alarm.count, alarm.last, alarm.detail = alarm.count + 1, now, happened.detail
+        return [] if alarm.raised or row.after else self._raise(alarm, now)
 
     def _cleared(self, row: Row, happened: LogEvent, now: float) -> list[LogEvent]:
         wanted = [_part(name, happened) for name in row.about]
         if row.about and not any(part is not None for part in wanted):
             return []
         over = [
-            one
-            for identity, one in self._present[row.kind].items()
+            alarm
+            for identity, alarm in self._present[row.kind].items()
             if all(part in (None, has) for part, has in zip(wanted, identity, strict=True))
         ]
-        return [told for one in over for told in self._end(one, now)]
+        return [event for alarm in over for event in self._end(alarm, now)]
 
-    def _raise(self, one: Alarm, now: float) -> list[LogEvent]:
-        one.raised = True
-        return [one.told(RAISED, now)]
+    def _raise(self, alarm: Alarm, now: float) -> list[LogEvent]:
+        alarm.raised = True
+        return [alarm.event(RAISED, now)]
 
-    def _end(self, one: Alarm, now: float) -> list[LogEvent]:
-        del self._present[one.row.kind][one.identity]
-        return [one.told(CLEARED, now)] if one.raised else []
+    def _end(self, alarm: Alarm, now: float) -> list[LogEvent]:
+        del self._present[alarm.row.kind][alarm.identity]
+        return [alarm.event(CLEARED, now)] if alarm.raised else []
 
 
 def _new(row: Row, identity: _Identity, happened: LogEvent, now: float) -> Alarm:
@@ -268,7 +273,7 @@ def _new(row: Row, identity: _Identity, happened: LogEvent, now: float) -> Alarm
 
 
 def _part(name: str, happened: LogEvent) -> object:
-    """What an event says of one part of an identity; None: nothing."""
+    """The value of one part of an identity in an event, None if the event does not have it."""
     match name:
         case "dpid":
             return happened.port.dpid if happened.port is not None else happened.dpid
