@@ -82,8 +82,8 @@ def query(query: GroupQuery, timers: MembershipTimers, source: int, destination:
     """
     # 0.0.0.0 never wins a querier election; snooping proxies use it (RFC 4541 2.1.1).
     asking: MulticastGroup = IPv4Address(0) if query.version == 4 else _link_local(source)
-    everybody: MulticastGroup = ALL_SYSTEMS if query.version == 4 else ALL_NODES
-    asked_ip = query.group or everybody
+    all_hosts: MulticastGroup = ALL_SYSTEMS if query.version == 4 else ALL_NODES
+    asked_ip = query.group or all_hosts
     ethernet = group_mac(asked_ip) if destination is None else destination
     return MembershipFrame(ethernet, source, tci, asking, asked_ip, _message(query, timers)).encode()
 

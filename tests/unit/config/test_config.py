@@ -43,7 +43,7 @@ dps:
 def mistakes(text: str) -> list[str]:
     config, found = load_config("e.yaml", textwrap.dedent(text))
     assert (config is None) == bool(found)
-    return [str(one) for one in found]
+    return [str(diagnostic) for diagnostic in found]
 
 
 def test_the_example_becomes_a_fabric() -> None:
@@ -146,7 +146,7 @@ def test_limits_of_timers_are_written_and_read_back_unchanged() -> None:
         """
     config, found = load_config("e.yaml", textwrap.dedent(text))
     assert config is not None and not found
-    limits = [one.timer_limits for one in config.fabric.switches[1].interfaces.values()]
+    limits = [interface.timer_limits for interface in config.fabric.switches[1].interfaces.values()]
     assert limits == [TimerLimits(rwd=18, rka=22), TimerLimits(rka=22)]
     assert load_config("e.yaml", dump_config(config)) == (config, [])
 
@@ -316,7 +316,7 @@ load_balancers:
 def test_load_balancers_are_numbered_by_name_and_written_back() -> None:
     config, found = load_config("e.yaml", BALANCED)
     assert config is not None, found
-    web_4, web_6, dns_4 = (ip_address(one) for one in ("10.0.100.200", "fd00:100::c8", "10.0.200.200"))
+    web_4, web_6, dns_4 = (ip_address(address) for address in ("10.0.100.200", "fd00:100::c8", "10.0.200.200"))
     one = Backend("one", 0x020000000A01, (ip_address("10.0.100.1"), ip_address("fd00:100::1")), 80, 3)
     two = Backend("two", 0x525400000002, (ip_address("10.0.100.2"),), 8080)
     three = Backend("one", 0x525400000003, (ip_address("10.0.200.3"),), 53)
@@ -360,7 +360,7 @@ def test_load_balancers_are_numbered_by_name_and_written_back() -> None:
 def test_each_mistake_of_a_load_balancer_has_its_place(old: str, new: str, found: list[str]) -> None:
     told = mistakes(BALANCED.replace(old, new, 1))
     assert len(told) == len(found)
-    assert all(one.startswith(f"e.yaml:{start}") for one, start in zip(told, found, strict=True)), told
+    assert all(mistake.startswith(f"e.yaml:{start}") for mistake, start in zip(told, found, strict=True)), told
 
 
 def test_a_service_and_an_address_are_one_load_balancers() -> None:

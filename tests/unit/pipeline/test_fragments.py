@@ -153,7 +153,7 @@ def test_a_later_one_passes_only_in_the_vlan_of_its_first() -> None:
     rig = Rig(ALLOWS)
     assert rig.to_vm(FIRST)
     (noted,) = rig.noted
-    assert ("vlan_vid", VLAN) in [(one.name, one.value) for one in noted.match]
+    assert ("vlan_vid", VLAN) in [(field.name, field.value) for field in noted.match]
 
 
 def test_a_vm_s_own_fragments_are_no_connection_that_lets_others_in() -> None:
@@ -161,7 +161,7 @@ def test_a_vm_s_own_fragments_are_no_connection_that_lets_others_in() -> None:
     assert rig.from_vm(FIRST) and rig.from_vm(LATER)
     assert not rig.to_vm(LATER)
     connections = [rule for rule in rig.world.rules(S1).values() if rule.table == Table.CONNECTIONS]
-    assert all(one.value for rule in connections for one in rule.match if one.name in ("udp_src", "udp_dst"))
+    assert all(field.value for rule in connections for field in rule.match if field.name in ("udp_src", "udp_dst"))
     assert rig.to_vm(FIRST, udp_src=53, udp_dst=53)
 
 
@@ -223,7 +223,7 @@ def test_a_later_one_counts_for_the_rule_that_judged_the_first() -> None:
 
 # --- a switch that does otherwise ----------------------------------------------------------------------
 def kinds(world: World) -> list[str]:
-    return [one.kind for one in world.happened if one.kind.startswith("fragments.")]
+    return [event.kind for event in world.happened if event.kind.startswith("fragments.")]
 
 
 def test_a_switch_that_hides_ports_is_told_of_once_and_when_it_is_over() -> None:

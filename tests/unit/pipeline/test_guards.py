@@ -70,7 +70,7 @@ def ready(key: VsiTypeKey, vm: Vm | None = None) -> World:
 
 def passes(world: World, **fields: int) -> bool:
     frame = {"eth_src": Vm(1).mac, "eth_dst": NMS_MAC, "vlan_vid": 0} | fields
-    return NMS in [one.port for one in world.carry(HV1, frame)]
+    return NMS in [delivery.port for delivery in world.carry(HV1, frame)]
 
 
 def addressed(version: int, source: str | None = None, **fields: int) -> dict[str, int]:
@@ -187,9 +187,9 @@ def test_in_fragments_it_is_the_same(role: str, name: str) -> None:
 
 def test_roles_share_no_frame() -> None:
     """A role that a type has must not open what another one guards."""
-    for one, other in combinations(NetworkRole, 2):
-        for mine in frames_of(one):
-            assert not any(_overlap(mine, theirs) for theirs in frames_of(other)), (one, other, mine)
+    for role, other in combinations(NetworkRole, 2):
+        for mine in frames_of(role):
+            assert not any(_overlap(mine, theirs) for theirs in frames_of(other)), (role, other, mine)
 
 
 def _overlap(one: MatchFields, other: MatchFields) -> bool:
@@ -304,4 +304,4 @@ def test_a_role_is_part_of_the_meaning_and_its_order_is_not() -> None:
 )
 def test_mistakes(body: str, complaint: str) -> None:
     found, mistakes = load_policies([text(PLAIN, body)], SECTIONS)
-    assert found is None and any(complaint in str(one) for one in mistakes)
+    assert found is None and any(complaint in str(mistake) for mistake in mistakes)

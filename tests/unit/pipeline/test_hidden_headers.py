@@ -60,7 +60,7 @@ def test_what_hides_its_contents_passes_in_neither_direction(key: VsiTypeKey, et
     world, vm = ready(key)
     assert not world.carry(NMS, to_vm(vm, eth_type=eth_type))
     everyone = world.carry(NMS, to_vm(vm, eth_type=eth_type, eth_dst=(1 << 48) - 1))
-    assert [one.port for one in everyone] == [CLIENT]
+    assert [delivery.port for delivery in everyone] == [CLIENT]
     assert not world.carry(HV1, from_vm(vm, eth_type=eth_type))
 
 
@@ -99,15 +99,19 @@ def test_a_frame_with_a_priority_alone_is_of_the_port_s_vlan(pcp: int) -> None:
         (HV1, from_vm(vm, **prioritised, eth_dst=(1 << 48) - 1), [CLIENT, HV2, HV3, NMS]),
     ):
         delivered = world.carry(port, frame)
-        assert sorted(one.port for one in delivered) == sorted(expected)
-        assert all(one.fields["vlan_vid"] == 0 for one in delivered)
+        assert sorted(emitted_frame.port for emitted_frame in delivered) == sorted(expected)
+        assert all(emitted_frame.fields["vlan_vid"] == 0 for emitted_frame in delivered)
 
 
 def test_its_priority_is_kept() -> None:
     world, vm = ready(OPEN)
     frame = to_vm(vm, vlan_vid=PRIORITY_TAGGED, vlan_pcp=5, **PLAIN) | {"eth_dst": 0xFFFFFFFFFFFF}
-    emitted = [one.fields for one in forward(world.tables[NMS.dpid], {**frame, "in_port": NMS.port_no})]
-    tags = {(one["vlan_vid"], one["vlan_pcp"]) for one in emitted if one["vlan_vid"]}
+    emitted = [
+        emitted_frame.fields for emitted_frame in forward(world.tables[NMS.dpid], {**frame, "in_port": NMS.port_no})
+    ]
+    tags = {
+        (emitted_frame["vlan_vid"], emitted_frame["vlan_pcp"]) for emitted_frame in emitted if emitted_frame["vlan_vid"]
+    }
     assert tags == {(VLAN_PRESENT | VLAN, 5)}
 
 

@@ -27,12 +27,14 @@ def test_nothing_changed_is_allowed() -> None:
 
 def test_a_type_in_use_cannot_be_deleted() -> None:
     found = forbidden_changes(OLD, policies(DB_TEXT), {WEB})
-    assert [str(one) for one in found] == ["0.yaml:1:1: VSI type 7/1 (web) is in use and cannot be deleted"]
+    assert [str(diagnostic) for diagnostic in found] == [
+        "0.yaml:1:1: VSI type 7/1 (web) is in use and cannot be deleted"
+    ]
 
 
 def test_a_type_in_use_cannot_be_changed_in_place() -> None:
     found = forbidden_changes(OLD, policies(WEB_TEXT + "from_vm: {default: allow}\n", DB_TEXT), {WEB})
-    assert [str(one) for one in found] == [
+    assert [str(diagnostic) for diagnostic in found] == [
         "0.yaml:1:1: VSI type 7/1 (web) is in use and cannot be changed in place: give it a new version"
     ]
 

@@ -29,7 +29,7 @@ def firewall_of(text: str) -> FirewallPolicy:
 
 
 def told(text: str) -> list[str]:
-    return [str(one) for one in load_policies([("p.yaml", HEAD + text)], SECTIONS)[1]]
+    return [str(diagnostic) for diagnostic in load_policies([("p.yaml", HEAD + text)], SECTIONS)[1]]
 
 
 def test_a_type_has_none_unless_it_says_so() -> None:
@@ -116,14 +116,14 @@ def test_a_direction_without_acl_passes_all_to_the_firewall(section: str) -> Non
 def test_every_mistake_has_its_place(text: str, expected: list[str]) -> None:
     found = told(text)
     assert len(found) == len(expected), found
-    for one, wanted in zip(found, expected, strict=True):
-        assert one.startswith(f"p.yaml:{wanted}")
+    for reason, wanted in zip(found, expected, strict=True):
+        assert reason.startswith(f"p.yaml:{wanted}")
 
 
 def test_more_than_fits_is_a_mistake() -> None:
     entry = "      - rule: {tcp_src: 1024-65535, tcp_dst: 1024-65535, actions: {allow: 1}}\n"
     found = told("firewall:\n  to_vm:\n    rules:\n" + entry * 1000)
-    assert [one for one in found if "warning" not in one] == [
+    assert [diagnostic for diagnostic in found if "warning" not in diagnostic] == [
         "p.yaml:5:5: firewall.to_vm comes to more than 65536 flow rules"
     ]
 

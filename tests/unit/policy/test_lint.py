@@ -11,11 +11,11 @@ HEAD = "version: 1\nvsi_type: {type_id: 7, version: 2, name: web}\n"
 
 def warnings(*rules: str, direction: str = "from_vm", more: str = "") -> list[str]:
     """Warnings about rules on line 5, 6, ...; what precedes the reason is checked here."""
-    lines = "".join(f"    - rule: {{{one}}}\n" for one in rules)
+    lines = "".join(f"    - rule: {{{rule}}}\n" for rule in rules)
     policies, found = load_policies([("p", f"{HEAD}{direction}:\n  rules:\n{lines}{more}")])
     assert policies is not None, found
-    assert all(str(one).startswith(f"p:{one.line}:7: warning: ") for one in found)
-    return [f"{one.line}: {one.reason}" for one in found]
+    assert all(str(diagnostic).startswith(f"p:{diagnostic.line}:7: warning: ") for diagnostic in found)
+    return [f"{diagnostic.line}: {diagnostic.reason}" for diagnostic in found]
 
 
 ALLOW, DENY = "actions: {allow: 1}", "actions: {allow: 0}"

@@ -23,7 +23,7 @@ def load(text: str) -> VsiType:
 
 def mistakes(*texts: str) -> list[str]:
     files = [(f"p{number}.yaml" if number else "p.yaml", text) for number, text in enumerate(texts)]
-    return [str(one) for one in load_policies(files)[1]]
+    return [str(diagnostic) for diagnostic in load_policies(files)[1]]
 
 
 def rule(text: str) -> str:
@@ -32,7 +32,7 @@ def rule(text: str) -> str:
 
 
 def fields_of(text: str) -> dict[str, list[tuple[int, int]]]:
-    return {name: [tuple(one) for one in found] for name, found in load(rule(text)).from_vm.rules[0].tests}
+    return {name: [tuple(masked) for masked in found] for name, found in load(rule(text)).from_vm.rules[0].tests}
 
 
 def test_a_minimal_type_denies_everything_but_neighbour_discovery() -> None:
@@ -69,7 +69,10 @@ def test_rules_keep_their_order_and_their_place() -> None:
     found = load(
         HEAD + "to_vm:\n  rules:\n  - rule: {tcp_dst: 1, actions: {allow: 0}}\n  - rule: {actions: {allow: 1}}\n"
     )
-    assert [(one.allow, one.place.line, one.place.column) for one in found.to_vm.rules] == [(False, 5, 5), (True, 6, 5)]
+    assert [(rule.allow, rule.place.line, rule.place.column) for rule in found.to_vm.rules] == [
+        (False, 5, 5),
+        (True, 6, 5),
+    ]
 
 
 def test_a_port_alone_means_its_protocol_over_both_versions_of_ip() -> None:
@@ -162,14 +165,14 @@ def test_a_bad_rule_is_told_where_it_is_bad(written: str, complaint: str) -> Non
     ],
 )
 def test_text_that_is_no_policy_is_one_diagnostic_at_its_place(text: str, complaint: str) -> None:
-    assert any(one.startswith(f"p.yaml:{complaint}") for one in mistakes(text)), mistakes(text)
+    assert any(mistake.startswith(f"p.yaml:{complaint}") for mistake in mistakes(text)), mistakes(text)
 
 
 def test_aliases_that_expand_to_millions_stop_early() -> None:
     pairs = zip("abcdefgh", "bcdefghi", strict=True)
     levels = "".join(f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairs)
     found = mistakes("a: &a [x, x, x, x, x, x, x, x, x]\n" + levels)
-    assert any("values, aliases included" in one for one in found)
+    assert any("values, aliases included" in diagnostic for diagnostic in found)
 
 
 def test_all_mistakes_of_all_files_come_at_once_in_reading_order() -> None:
@@ -216,7 +219,7 @@ def test_two_versions_of_one_type_live_side_by_side() -> None:
 def test_one_bad_file_keeps_all_from_being_used() -> None:
     policies, diagnostics = load_policies([("a", HEAD), ("b", "")])
     assert policies is None
-    assert [one.severity for one in diagnostics] == [Severity.ERROR]
+    assert [diagnostic.severity for diagnostic in diagnostics] == [Severity.ERROR]
 
 
 def test_a_rule_that_expands_too_far_is_a_mistake_where_it_stands() -> None:

@@ -25,7 +25,7 @@ def load(text: str) -> VsiType:
 
 
 def mistakes(text: str) -> list[str]:
-    return [str(one) for one in load_policies([("p.yaml", HEAD + text)], SECTIONS)[1]]
+    return [str(diagnostic) for diagnostic in load_policies([("p.yaml", HEAD + text)], SECTIONS)[1]]
 
 
 def test_everything_arrives() -> None:

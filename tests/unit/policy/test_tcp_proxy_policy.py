@@ -21,7 +21,7 @@ def load(text: str) -> VsiType:
 
 
 def mistakes(text: str) -> list[str]:
-    return [str(one) for one in load_policies([("p.yaml", text)], SECTIONS)[1]]
+    return [str(diagnostic) for diagnostic in load_policies([("p.yaml", text)], SECTIONS)[1]]
 
 
 def test_what_is_left_out_has_its_defaults() -> None:
@@ -99,6 +99,6 @@ def test_a_port_that_the_firewall_forbids_is_an_error_and_answers_need_no_rule_o
     ],
 )
 def test_only_what_nobody_may_reach_is_a_contradiction(rules: str, wrong: bool) -> None:
-    each = "".join(f"  - rule: {one}\n" for one in rules.split(", rule: "))
+    each = "".join(f"  - rule: {rule}\n" for rule in rules.split(", rule: "))
     text = HEAD + f"from_vm: {{default: allow}}\nto_vm:\n  rules:\n{each}tcp_proxy: {{ports: [80]}}\n"
-    assert [NOBODY in one for one in mistakes(text) if "warning" not in one] == [True] * wrong
+    assert [NOBODY in mistake for mistake in mistakes(text) if "warning" not in mistake] == [True] * wrong

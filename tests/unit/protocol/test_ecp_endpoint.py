@@ -44,11 +44,11 @@ def ack(sequence: int, subtype: int = SUBTYPE_VDP) -> Received:
 
 
 def delivered(outputs: Iterable[EcpOutput]) -> list[bytes]:
-    return [one.payload for one in outputs if isinstance(one, Deliver)]
+    return [output.payload for output in outputs if isinstance(output, Deliver)]
 
 
 def sent(outputs: Iterable[EcpOutput]) -> list[Ecpdu]:
-    return [one.ecpdu for one in outputs if isinstance(one, Transmit)]
+    return [output.ecpdu for output in outputs if isinstance(output, Transmit)]
 
 
 # --- receiving ------------------------------------------------------------------------------------
@@ -181,7 +181,7 @@ def test_an_endpoint_without_gap_goes_on_at_the_acknowledgement() -> None:
     ecp.feed(Submit(b"first"), 0.0)
     ecp.feed(Submit(b"second"), 0.0)
 
-    assert [one.payload for one in sent(ecp.feed(ack(1), 0.001))] == [b"second"]
+    assert [output.payload for output in sent(ecp.feed(ack(1), 0.001))] == [b"second"]
 
 
 @pytest.mark.parametrize("stray", [ack(2), ack(1, SUBTYPE_PE_CSP)], ids=["number", "subtype"])

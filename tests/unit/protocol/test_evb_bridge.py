@@ -49,7 +49,7 @@ def heard(evb: EvbTlv | None = STATION, source: int = HV1, ttl: int = 120) -> Ne
 
 
 def advertised(outputs: list[EvbOutput]) -> list[EvbTlv]:
-    return [one.evb for one in outputs if isinstance(one, Advertise)]
+    return [output.evb for output in outputs if isinstance(output, Advertise)]
 
 
 def send_times(port: EvbBridgePort, until: float) -> list[float]:
@@ -238,7 +238,7 @@ def test_a_station_that_comes_back_is_new(port: EvbBridgePort) -> None:
     port.feed(heard(), 40.0)
     port.feed(Shutdown(), 41.0)
 
-    assert any(isinstance(one, Agreed) for one in port.feed(heard(), 42.0))
+    assert any(isinstance(output, Agreed) for output in port.feed(heard(), 42.0))
 
 
 def test_every_row_can_be_read_aloud() -> None:

@@ -40,8 +40,8 @@ def unsolicited(number: int) -> Association:
 def packed(*letters: tuple[ManagerId, Association]) -> list[tuple[ManagerId, list[Association]]]:
     """What leaves, ECPDU by ECPDU, when all this was added."""
     outbox = Outbox()
-    for manager_id, one in letters:
-        outbox.add(manager_id, one)
+    for manager_id, answer in letters:
+        outbox.add(manager_id, answer)
     pdus = []
     while outbox:
         pdus.append(VdpPdu.decode(outbox.pop()))

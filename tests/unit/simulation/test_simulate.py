@@ -45,7 +45,7 @@ def rule(table: int, wanted: Match = (), *apply: Action, priority: int = 1, **in
 
 
 def table_of(*rules: Rule, groups: tuple[Group, ...] = ()) -> FlowTable:
-    return FlowTable({one.key: one for one in rules}, {group.group_id: group for group in groups})
+    return FlowTable({rule.key: rule for rule in rules}, {group.group_id: group for group in groups})
 
 
 def group_of(*buckets: Bucket, kind: GroupType = GroupType.ALL) -> Group:
@@ -280,7 +280,7 @@ def test_beyond_the_limit_nothing_is_learnt_and_the_verdict_is_zero() -> None:
 def test_a_learnt_rule_that_would_change_counts_against_the_limit() -> None:
     table = table_of(rule(0, (), learning(limit=1, idle=60), Output(2)))
     forward(table, FRAME)
-    (known,) = [one for one in table.rules.values() if one.table == 1]
+    (known,) = [rule for rule in table.rules.values() if rule.table == 1]
     table.apply(RuleChange(add=(rule(0, (), learning(limit=1, idle=30), Output(2)),)))
     ((_, fields),) = forward(table, FRAME)
     assert fields["reg3"] == 0
@@ -290,7 +290,7 @@ def test_a_learnt_rule_that_would_change_counts_against_the_limit() -> None:
 def test_a_rule_that_is_learnt_over_keeps_its_timeout() -> None:
     table = table_of(rule(0, (), learning(idle=60)))
     forward(table, FRAME)
-    (known,) = [one for one in table.rules.values() if one.table == 1]
+    (known,) = [rule for rule in table.rules.values() if rule.table == 1]
     table.apply(RuleChange(add=(rule(0, (), learning(idle=30)),)))
     forward(table, FRAME | {"ipv6_dst": 1})
     assert table.rules[known.key].idle_timeout == 60

@@ -72,7 +72,7 @@ def groups(listener: MembershipTable) -> set[MulticastGroup]:
 
 
 def asks(said: list[PendingQuery | MembershipChange]) -> list[PendingQuery]:
-    return [one for one in said if isinstance(one, PendingQuery)]
+    return [output for output in said if isinstance(output, PendingQuery)]
 
 
 # --- joining ----------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def test_a_guest_that_wakes_up_late_is_asked_again() -> None:
     for now in (10.0, 11.0, 12.0):
         listener.tick(now, never)
     tell(listener, 60.0, record(JOIN, G + 7))
-    assert {one.group for one in asks(listener.tick(61.0, never))} == {G, H}
+    assert {question.group for question in asks(listener.tick(61.0, never))} == {G, H}
     tell(listener, 61.5, record(RecordType.IS_EXCLUDE, G), record(RecordType.IS_EXCLUDE, H))
     assert listener.tick(1e6, never) == []
     assert groups(listener) == {G, H, G + 7}

@@ -110,7 +110,7 @@ def test_mistakes_are_told_exactly_as_check_tells_them(mine: Path, tmp_path: Pat
     assert result.exit_code == told.exit_code == 1
     if "dps" in mine.read_text(encoding="utf-8"):  # check cannot know what an empty file was to be
         assert mistakes == told.output.splitlines()
-    assert mistakes and all(re.match(rf"{tmp_path}/\S+:\d+:\d+: ", one) for one in mistakes[:-1])
+    assert mistakes and all(re.match(rf"{tmp_path}/\S+:\d+:\d+: ", mistake) for mistake in mistakes[:-1])
     assert last == f"Error: {mine} cannot be used"
     assert not (tmp_path / "out.yaml").exists()
 
@@ -138,7 +138,7 @@ def test_what_a_file_does_not_go_with_is_explained(
     mine: Path, tmp_path: Path, arguments: list[str], words: str
 ) -> None:
     places = {"MINE": str(mine), "OUT": str(tmp_path / "out.json")}
-    result = command(*(places.get(one, one) for one in arguments))
+    result = command(*(places.get(argument, argument) for argument in arguments))
     assert result.exit_code != 0
     assert words in result.output
     assert not (tmp_path / "out.json").exists()
@@ -239,7 +239,7 @@ def test_a_scenario_on_a_fabric_that_mininet_cannot_build_is_refused(mine: Path,
     mine.write_text(GOOD.replace("south:", "blade1:").replace("dp: south", "dp: blade1"), encoding="utf-8")
     with pytest.raises(ScenarioError) as caught:
         scenario(tmp_path)
-    assert {one[2:] for one in told(caught)} == {
+    assert {line[2:] for line in told(caught)} == {
         ("mine.yaml", "mine.yaml: 2 nodes are named 'blade1', Mininet wants a name for each")
     }
 
@@ -295,15 +295,15 @@ def test_rule_budgets_leave_load_balancers_of_the_file_alone(mine: Path, tmp_pat
     folder.mkdir()
     cluster = cluster_for(scenario(tmp_path, "{topology", "{max_rules: {south: 9}, topology"), folder)
     cluster.stop()
-    assert [one.name for one in cluster.fabric.balancers] == ["web"]
-    assert [one.max_rules for one in cluster.fabric.switches.values()] == [None, 9]
+    assert [balancer.name for balancer in cluster.fabric.balancers] == ["web"]
+    assert [switch.max_rules for switch in cluster.fabric.switches.values()] == [None, 9]
 
 
 def told(caught: pytest.ExceptionInfo[ScenarioError]) -> set[tuple[str, int, str, str]]:
     """File, line, what stands at the place, and the reason of each mistake."""
     found = set()
-    for one in str(caught.value).splitlines():
-        file, line, column, reason = one.split(":", 3)
+    for entry in str(caught.value).splitlines():
+        file, line, column, reason = entry.split(":", 3)
         text = Path(file).read_text(encoding="utf-8").splitlines()[int(line) - 1][int(column) - 1 :]
         found.add((Path(file).name, int(line), re.split(r"[,}\]]", text)[0], reason.strip()))
     return found
@@ -336,7 +336,7 @@ def test_mistakes_of_the_fabric_are_told_with_those_of_the_scenario(mine: Path, 
     mine.write_text(GOOD.replace("dp: north, port: 48", "dp: north, port: 47"), encoding="utf-8")
     with pytest.raises(ScenarioError) as caught:
         scenario(tmp_path, "vm: vm1, port", "vm: vm2, port")
-    assert {one[:3] for one in told(caught)} == {
+    assert {line[:3] for line in told(caught)} == {
         ("mine.yaml", 11, "{dp: south"),
         ("mine.yaml", 16, "47"),
         ("scenario.yaml", 3, "mine.yaml"),

@@ -32,14 +32,14 @@ def large() -> Fabric:
                 for number in range(STATIONS)
             ),
         ]
-        return Switch(dpid, f"leaf{dpid}", {one.port_no: one for one in ports})
+        return Switch(dpid, f"leaf{dpid}", {port.port_no: port for port in ports})
 
     def spine(number: int, dpid: int) -> Switch:
-        ports = [Interface(one, f"leaf{one}", Role.TRUNK, peer=PortId(one, number)) for one in LEAVES]
-        return Switch(dpid, f"spine{number}", {one.port_no: one for one in ports})
+        ports = [Interface(leaf, f"leaf{leaf}", Role.TRUNK, peer=PortId(leaf, number)) for leaf in LEAVES]
+        return Switch(dpid, f"spine{number}", {port.port_no: port for port in ports})
 
-    switches = [*map(leaf, LEAVES), *(spine(*one) for one in _spines())]
-    return Fabric({one.dpid: one for one in switches})
+    switches = [*map(leaf, LEAVES), *(spine(*arguments) for arguments in _spines())]
+    return Fabric({switch.dpid: switch for switch in switches})
 
 
 def _spines() -> Iterable[tuple[int, int]]:
@@ -77,7 +77,7 @@ def places(world: World, vm: Vm) -> list[PortId]:
     found = set()
     for leaf in LEAVES:
         frame = {"eth_src": mac_of(leaf), "eth_dst": vm.mac, "eth_type": 0x88B5, "vlan_vid": 0}
-        found.add(tuple(one.port for one in world.carry(PortId(leaf, HOST), frame)))
+        found.add(tuple(delivery.port for delivery in world.carry(PortId(leaf, HOST), frame)))
     (one,) = found
     return list(one)
 
@@ -157,10 +157,10 @@ def test_thirty_two_moves_at_once(world: World, seed: int) -> None:
         number = dice.choice(sorted(wishes))
         port, mode = wishes[number].pop(0)
         world.ask(port, vms[number - 1], mode)
-        wishes = {one: left for one, left in wishes.items() if left}
+        wishes = {vm_number: left for vm_number, left in wishes.items() if left}
         while world.held and dice.random() < 0.6:
-            dpid = dice.choice([one.dpid for one in world.held])
-            first = next(one for one in world.held if one.dpid == dpid)
+            dpid = dice.choice([effect.dpid for effect in world.held])
+            first = next(effect for effect in world.held if effect.dpid == dpid)
             world.held.remove(first)
             world._apply(first)
         assert max(gates(world).values()) <= 2, "on its way over a gate may be open nowhere, and never at three ports"

@@ -70,7 +70,8 @@ def test_nodes_are_dealt_out_evenly_and_only_to_leaves(fabric: Fabric) -> None:
     shares = [len(names(fabric, Role.STATION, leaf)) for leaf in leaves_of(fabric)]
     assert max(shares) - min(shares) <= 1
     assert all(
-        {one.role for one in fabric.switches[spine].interfaces.values()} == {Role.TRUNK} for spine in spines_of(fabric)
+        {interface.role for interface in fabric.switches[spine].interfaces.values()} == {Role.TRUNK}
+        for spine in spines_of(fabric)
     )
 
 
@@ -94,20 +95,24 @@ def test_port_numbers_do_not_depend_on_the_size() -> None:
     small, large = multi_switch.fabric(4, 1, 32), multi_switch.fabric(16, 4, 256, links=2)
     for dpid, switch in small.switches.items():
         there = large.switches[dpid].interfaces
-        trunks = {number: one for number, one in switch.interfaces.items() if one.role is Role.TRUNK}
+        trunks = {number: interface for number, interface in switch.interfaces.items() if interface.role is Role.TRUNK}
         assert trunks.items() <= there.items()
     assert [port.port_no for port in small.ports(Role.HOST)] == [901, 901, 901, 901, 902]
 
 
 def test_every_end_system_is_there_once_and_not_all_at_one_leaf(fabric: Fabric) -> None:
-    assert sorted(names(fabric, Role.HOST)) == sorted(one.name for one in END_SYSTEMS)
+    assert sorted(names(fabric, Role.HOST)) == sorted(system.name for system in END_SYSTEMS)
     assert "nms" in names(fabric, Role.HOST, 1) and "client" in names(fabric, Role.HOST, 2)
     assert "router" in names(fabric, Role.HOST, len(leaves_of(fabric)))
 
 
 def test_no_two_end_systems_share_an_address() -> None:
     systems = END_SYSTEMS + PROXIES
-    for addresses in ([one.mac for one in systems], [one.ip for one in systems], [one.name for one in systems]):
+    for addresses in (
+        [system.mac for system in systems],
+        [system.ip for system in systems],
+        [system.name for system in systems],
+    ):
         assert len(set(addresses)) == len(systems)
 
 
