@@ -21,8 +21,8 @@ from hypothesis.stateful import (
 from ryu_apps.evb.events import TypeFetched
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.offer import Invalid, NotFound, NotModified, Offer, Unreachable, Validators, read_offer
+from ryu_apps.evb.record_kinds import VSI_TYPE
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.vsi_types.cache import PREFIX
 from ryu_apps.evb.wire.status import ResponseStatus
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, OPEN, Vm
@@ -125,7 +125,7 @@ class Managers(RuleBasedStateMachine):
             if attachment.machine.in_force is not None and (program := attachment.vsi.gate_program) is not None
             if self.world.engine.types.cache.get(program.vsi_type.file) is not None
         }
-        assert {PREFIX + url for url in held} <= self.world.store.keys()
+        assert {VSI_TYPE.key(url) for url in held} <= self.world.store.keys()
 
     @invariant()
     def no_question_is_asked_twice_at_a_time(self) -> None:

@@ -53,6 +53,7 @@ from ryu_apps.evb.model import Retention, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, CookieKind, parse_cookie
 from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
 from ryu_apps.evb.policy.offer import Offer
+from ryu_apps.evb.record_kinds import kind_of
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
@@ -495,6 +496,7 @@ class World:
         if self.store_failure is not None:
             return NotSaved(save.token, self.store_failure)
         for key, record in save.changes.items():
+            assert kind_of(key) is not None, f"no kind of record: {key}"
             if record is None:
                 self.store.pop(key, None)
             else:

@@ -71,6 +71,18 @@ from ryu_apps.evb.ports.bridge_port import (
 from ryu_apps.evb.ports.bridge_port import PortOutput as StationOutput
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.protocol.table import earliest
+from ryu_apps.evb.record_kinds import (
+    ATTACHMENT,
+    BALANCER,
+    DEPARTED,
+    LINKS_DOWN,
+    PROBE,
+    RELAY,
+    STATION,
+    STATISTICS,
+    VSI_TYPE,
+    by_kind,
+)
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.switches.adjacency import INTERVAL as HELLO_INTERVAL
 from ryu_apps.evb.switches.adjacency import Adjacencies
@@ -79,26 +91,20 @@ from ryu_apps.evb.switches.audit import Audit
 from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState, owners
 from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.switches.fragment_handling import FragmentHandling
-from ryu_apps.evb.switches.recovery import KEY as RECOVERING
 from ryu_apps.evb.switches.recovery import Recovery
 from ryu_apps.evb.switches.repairs import Repairs
-from ryu_apps.evb.switches.rerouting import KEY as LINKS_DOWN
 from ryu_apps.evb.switches.rerouting import Rerouting
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
-from ryu_apps.evb.vsi.departures import PREFIX as DEPARTED
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
-from ryu_apps.evb.vsi.pools import PREFIX as BALANCER
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.reservation import RuleBudget
-from ryu_apps.evb.vsi.statistics.accounts import PREFIX as STATISTICS
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.vsi.steps import Activated, LifecycleOutput, ResyncSwitch
-from ryu_apps.evb.vsi_types.cache import PREFIX as TYPE
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.wire.membership import ETHERTYPE_VLAN
@@ -118,10 +124,8 @@ _ASK_AGAIN = 5.0
 #: Where a frame says what it carries, and what it says there if it has a tag.
 _ETHERTYPE, _TAGGED = slice(12, 14), ETHERTYPE_VLAN.to_bytes(2)
 
-#: What the keys of records about ports begin with.
-_RELAY, _STATION = "relay/", "station/"
 #: What is written to see whether the store works again; a page, for a full disk may take a small thing or a deletion.
-_PROBE, _PROBE_RECORD = "probe", bytes(4096)
+_PROBE_RECORD = bytes(4096)
 
 
 class Chore(Enum):
@@ -238,27 +242,22 @@ class Engine:
             station = self.stations.get(port)
             return station.interface if station else None
 
-        known = records or {}
+        known = by_kind(records or {})
         for port, station in self.stations.items():
-            station.relay = _relay_key(port) in known
-            if mac := known.get(_station_key(port)):
+            station.relay = RELAY.key(port) in known[RELAY]
+            if mac := known[STATION].get(STATION.key(port)):
                 station.remember(int.from_bytes(mac))
-        counted = {key: one for key, one in known.items() if key.startswith(STATISTICS)}
-        self._effects += self.counters.restore(counted, self.fabric.switches)
-        self.rewiring.restore(known.get(LINKS_DOWN))
-        unusable = self.pools.restore({key: one for key, one in known.items() if key.startswith(BALANCER)})
-        if gone := dict.fromkeys(unusable):
+        self._effects += self.counters.restore(known[STATISTICS], self.fabric.switches)
+        self.rewiring.restore(known[LINKS_DOWN].get(LINKS_DOWN.key()))
+        if gone := dict.fromkeys(self.pools.restore(known[BALANCER])):
             self._effects.append(Save(self.lifecycle.next_token(), gone))
-        self._effects += self.types.restore({key: one for key, one in known.items() if key.startswith(TYPE)}, now)
-        others = _RELAY, _STATION, STATISTICS, BALANCER, LINKS_DOWN, TYPE, DEPARTED, _PROBE, RECOVERING
-        vsis = {key: record for key, record in known.items() if not key.startswith(others)}
-        told = list(restore(vsis, self.registry, self.lifecycle, self.types, place, now))
+        self._effects += self.types.restore(known[VSI_TYPE], now)
+        told = list(restore(known[ATTACHMENT], self.registry, self.lifecycle, self.types, place, now))
         self._effects += told
         complete = all(one.kind == "vsi.restored" for one in told)
         self.recovery = Recovery(self.fabric.switches, records, complete)
         self.lifecycle.installer.remember_ended(not self.recovery.over)
-        departed = {key: one for key, one in known.items() if key.startswith(DEPARTED)}
-        self._associated(self.associations.resume(departed, now), now)
+        self._associated(self.associations.resume(known[DEPARTED], now), now)
 
     @property
     def policies(self) -> PolicySet:
@@ -364,13 +363,13 @@ class Engine:
         elif self._store_failed and token == self._probe:
             self._store_failed = False
             self._note(LogEvent("store.works"), now)
-            self._effects.append(Save(self.lifecycle.next_token(), {_PROBE: None}))
+            self._effects.append(Save(self.lifecycle.next_token(), {PROBE.key(): None}))
 
     def _try_store(self) -> None:
         """Write something, so that a store that works again is seen to although nothing else is to be written."""
         if self._store_failed:
             self._probe = self.lifecycle.next_token()
-            self._effects.append(Save(self._probe, {_PROBE: _PROBE_RECORD}))
+            self._effects.append(Save(self._probe, {PROBE.key(): _PROBE_RECORD}))
 
     # --- switches ---
     def _switch_up(self, event: SwitchUp, now: float) -> None:
@@ -398,7 +397,7 @@ class Engine:
         for port in (PortId(dpid, port_no) for port_no in sorted(ports)):
             if (station := self.stations.get(port)) and not station.relay:
                 station.relay = True
-                self._effects.append(Save(self.lifecycle.next_token(), {_relay_key(port): b"on"}))
+                self._effects.append(Save(self.lifecycle.next_token(), {RELAY.key(port): b"on"}))
 
     def _links(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
         """Links between switches may be other ones than before."""
@@ -535,7 +534,7 @@ class Engine:
             station = self.stations.get(port := PortId(dpid, port_no))
             if station is not None and station.known is None:
                 station.remember(mac)
-                self._effects.append(Save(self.lifecycle.next_token(), {_station_key(port): mac.to_bytes(6)}))
+                self._effects.append(Save(self.lifecycle.next_token(), {STATION.key(port): mac.to_bytes(6)}))
 
     def _repair(self, dpid: int, drift: RuleChange, now: float) -> None:
         if drift and self.bringup.ready(dpid):
@@ -727,7 +726,7 @@ class Engine:
         self._agenda.set((Chore.FORGET, 0), self.counters.accounts.deadline)
 
     def _relay(self, port: PortId, on: bool) -> None:
-        self._effects.append(Save(self.lifecycle.next_token(), {_relay_key(port): b"on" if on else None}))
+        self._effects.append(Save(self.lifecycle.next_token(), {RELAY.key(port): b"on" if on else None}))
         if port.dpid in self.lifecycle.up:
             groups = port_groups(self.stations[port].interface, on)
             self._apply(Apply(port.dpid, 0, RuleChange(groups=groups), Mode.BULK))
@@ -735,7 +734,7 @@ class Engine:
     def _known(self, port: PortId, known: Known) -> None:
         """From now on the switch lets this station through before everything else at its port, or none."""
         record = None if known.station is None else known.station.to_bytes(6)
-        self._effects.append(Save(self.lifecycle.next_token(), {_station_key(port): record}))
+        self._effects.append(Save(self.lifecycle.next_token(), {STATION.key(port): record}))
         if port.dpid in self.lifecycle.up:
             interface = self.stations[port].interface
             before, after = (rule_set(punting(interface, one)) for one in (known.before, known.station))
@@ -805,13 +804,3 @@ class Engine:
     def _note(self, happened: LogEvent, now: float) -> None:
         self.migrations.observe(happened, now)
         self._effects.append(happened)
-
-
-def _station_key(port: PortId) -> str:
-    """The key of the record that says which station is known."""
-    return f"{_STATION}{port}"
-
-
-def _relay_key(port: PortId) -> str:
-    """The key of the record that says that reflective relay is on."""
-    return f"{_RELAY}{port}"

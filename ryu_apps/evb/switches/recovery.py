@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 
 import msgpack
 
+from ryu_apps.evb.record_kinds import RECOVERING
+
 #: The key of the record of switches whose grace time has ended since the store was new.
-KEY = "recovering"
+KEY = RECOVERING.key()
 #: The records of a new store.
 UNKNOWN: dict[str, bytes | None] = {KEY: msgpack.packb([])}
 

@@ -15,11 +15,10 @@ import msgpack
 from ryu_apps.evb.events import Apply, Mode
 from ryu_apps.evb.flow.plan import difference, merge, rule_set
 from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.record_kinds import LINKS_DOWN
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.topology.graph import Routes, TrunkGraph
 
-#: The key of the record of what is down.
-KEY = "links/down"
 #: All that floods shares a lane with the gates: what is sent later is in force later.
 _LANE = 0
 
@@ -69,7 +68,7 @@ class Rerouting:
 
     def record(self) -> dict[str, bytes | None]:
         """What is down, for the store."""
-        return {KEY: msgpack.packb(sorted(self.down)) if self.down else None}
+        return {LINKS_DOWN.key(): msgpack.packb(sorted(self.down)) if self.down else None}
 
     def heard(self, dpid: int, ports: Mapping[int, bool]) -> frozenset[PortId]:
         """A switch tells which of its ports are up; those towards other switches that are not as they were."""

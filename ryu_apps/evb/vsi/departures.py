@@ -14,6 +14,7 @@ from enum import Enum
 
 import msgpack
 
+from ryu_apps.evb.record_kinds import DEPARTED
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.association import Association, VdpMode, decode_association
 from ryu_apps.evb.wire.errors import WireError
@@ -21,14 +22,11 @@ from ryu_apps.evb.wire.status import RequestStatus
 from ryu_apps.evb.wire.vdp import Identity, ManagerId, identity_of
 from ryu_apps.evb.wire.vsi_id import VsiId
 
-#: Prefix of the keys of these records, one for each VSI.
-PREFIX = "departed/"
 #: Most departures of one VSI, of one port, and in all; the oldest goes first.
 MAX_PER_VSI = 16
 MAX_PER_PORT = 4096
 MAX_IN_ALL = 16384
 
-_SCHEMA = 1
 _TLV_HEADER = 2
 
 
@@ -168,7 +166,7 @@ class Departures:
         for vsi_id in vsis:
             octets = self._encode(vsi_id)
             if octets is not None or vsi_id in self._stored:
-                written[f"{PREFIX}{vsi_id}"] = octets
+                written[DEPARTED.key(vsi_id)] = octets
             (self._stored.discard if octets is None else self._stored.add)(vsi_id)
         if not written:
             return None
@@ -207,7 +205,7 @@ class Departures:
         rows = [
             _row(place, departure) for place in self._of.get(vsi_id, ()) if (departure := self._all[place]).is_stored
         ]
-        octets = msgpack.packb([_SCHEMA, rows]) if rows else None
+        octets = msgpack.packb([DEPARTED.schema, rows]) if rows else None
         assert octets is None or isinstance(octets, bytes)
         return octets
 
@@ -258,8 +256,8 @@ def _row(place: DepartureKey, departure: Departure) -> list[object]:
 
 def _decode(octets: bytes) -> list[tuple[DepartureKey, Departure]]:
     schema, rows = msgpack.unpackb(octets)
-    if schema != _SCHEMA:
-        raise ValueError(f"schema {schema}, not {_SCHEMA}")
+    if schema != DEPARTED.schema:
+        raise ValueError(f"schema {schema}, not {DEPARTED.schema}")
     found = []
     for number, port, cause, acknowledged, manager_id, mode, tlv in rows:
         asked = decode_association(VdpMode(mode), tlv)

@@ -14,13 +14,11 @@ import msgpack
 from ryu_apps.evb.flow.rule import Group
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.load_balancers import rotation
+from ryu_apps.evb.record_kinds import BALANCER
 from ryu_apps.evb.services.body import backend_of
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.vsi.registry import Installation
-
-#: Prefix of the keys of records about load balancers.
-PREFIX = "balancer/"
 
 
 @dataclass(slots=True)
@@ -105,7 +103,7 @@ class Pools:
             for name, member in self.members[balancer].items()
             if not member.up or member.backend.weight != self._configured_weight[balancer, name]
         }
-        return f"{PREFIX}{balancer}", msgpack.packb(states) if states else None
+        return BALANCER.key(balancer), msgpack.packb(states) if states else None
 
     def restore(self, records: dict[str, bytes]) -> Iterator[str]:
         """Restore states and weights from their records; yields the keys of records that cannot be used."""
@@ -113,7 +111,7 @@ class Pools:
             try:
                 states = msgpack.unpackb(data)
                 for name, (up, weight) in states.items():
-                    self.set_state(key.removeprefix(PREFIX), name, bool(up), int(weight))
+                    self.set_state(BALANCER.subject_of(key), name, bool(up), int(weight))
             except (KeyError, ValueError, TypeError, AttributeError, msgpack.UnpackException):
                 yield key
 

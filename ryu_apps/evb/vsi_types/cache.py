@@ -14,12 +14,10 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.loader import load_offered
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.offer import HttpSource, Validators
+from ryu_apps.evb.record_kinds import VSI_TYPE
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.vsi.records.attachment import RecordError
 
-#: Prefix of the keys of these records.
-PREFIX = "type/"
-SCHEMA = 1
 #: Types, and octets of policy files, that are kept.
 MAX_TYPES, MAX_OCTETS = 1024, 64_000_000
 #: Seconds for which a manager that has failed is not asked again about a type that is cached.
@@ -65,7 +63,9 @@ class Cached:
 
     def record(self) -> bytes:
         """Encode the record for the store."""
-        encoded = msgpack.packb([SCHEMA, self.url, list(self.vsi_type.key), *self.validators, self.vsi_type.text])
+        encoded = msgpack.packb(
+            [VSI_TYPE.schema, self.url, list(self.vsi_type.key), *self.validators, self.vsi_type.text]
+        )
         assert isinstance(encoded, bytes)
         return encoded
 
@@ -78,8 +78,8 @@ def read_record(data: bytes) -> Cached:
     """
     try:
         schema, url, key, etag, last_modified, text = msgpack.unpackb(data)
-        if schema != SCHEMA:
-            raise RecordError(f"schema {schema}, not {SCHEMA}")
+        if schema != VSI_TYPE.schema:
+            raise RecordError(f"schema {schema}, not {VSI_TYPE.schema}")
         vsi_type, mistakes = load_offered(url, text, VsiTypeKey(*key), SECTIONS)
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise RecordError(str(error)) from error

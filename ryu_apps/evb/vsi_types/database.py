@@ -23,11 +23,12 @@ from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.policy.offer import FetchedDocument, HttpSource, Invalid, NotFound, NotModified, Offer, Unreachable
+from ryu_apps.evb.record_kinds import VSI_TYPE
 from ryu_apps.evb.vsi.admission import UNKNOWN_TYPE, Refusal
 from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi.records.keeper import RecordChanges
 from ryu_apps.evb.vsi.registry import Attachment, Installation, Registry
-from ryu_apps.evb.vsi_types.cache import PREFIX, Cached, TypeCache, read_record
+from ryu_apps.evb.vsi_types.cache import Cached, TypeCache, read_record
 from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpError
 
@@ -296,7 +297,7 @@ class TypeDatabase:
         if not self.cache.put(fresh, in_force | self._by_url.keys()):
             return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, "no room for another VSI type")
         if cached is not None and cached.stored:
-            self._orphans.add(PREFIX + cached.url)
+            self._orphans.add(VSI_TYPE.key(cached.url))
         self._log("vsitype.fetched", fetch)
         return fresh.vsi_type
 
@@ -332,17 +333,17 @@ class TypeDatabase:
         """Records of types that the record of a VSI refers to and that the store does not have yet."""
         origins = dict.fromkeys(origin for origin, _ in self.used_by(attachment))
         known = [cached for origin in origins if (cached := self.cache.get(origin)) is not None]
-        return {PREFIX + cached.url: cached.record() for cached in known if not cached.stored}
+        return {VSI_TYPE.key(cached.url): cached.record() for cached in known if not cached.stored}
 
     def saving(self, save: Save) -> None:
         """Note the records of types among the changes that the store is writing."""
-        if ours := {key: value for key, value in save.changes.items() if key.startswith(PREFIX)}:
+        if ours := {key: value for key, value in save.changes.items() if key.startswith(VSI_TYPE.prefix)}:
             self._saving[save.token] = ours
 
     def saved(self, token: int, failure: str | None, now: float) -> None:
         """Process the confirmation or failure of a change of the store."""
         for key, value in self._saving.pop(token, {}).items():
-            cached = self.cache.get(key.removeprefix(PREFIX))
+            cached = self.cache.get(VSI_TYPE.subject_of(key))
             if value is not None and failure is None and cached is not None and cached.record() == value:
                 cached.stored = True
             elif (value is None) is (failure is not None):
@@ -377,8 +378,8 @@ class TypeDatabase:
         for cached in self.cache:
             if cached.stored and cached.url not in in_use:
                 cached.stored = False
-                self._orphans.add(PREFIX + cached.url)
-        self._orphans -= {PREFIX + cached.url for cached in self.cache if cached.stored}
+                self._orphans.add(VSI_TYPE.key(cached.url))
+        self._orphans -= {VSI_TYPE.key(cached.url) for cached in self.cache if cached.stored}
         under_way = {key for save in self._saving.values() for key, value in save.items() if value is not None}
         if orphans := self._orphans - under_way:
             self._delete(orphans)
@@ -389,7 +390,7 @@ class TypeDatabase:
     def _forget(self, cached: Cached) -> None:
         self.cache.drop(cached.url)
         if cached.stored:
-            self._delete({PREFIX + cached.url})
+            self._delete({VSI_TYPE.key(cached.url)})
 
     def _delete(self, keys: Iterable[str]) -> None:
         save = Save(self._next_token(), dict.fromkeys(keys))

@@ -10,8 +10,9 @@ from ryu_apps.evb.events import PoliciesLoaded, TypeFetched
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.offer import NotFound, Unreachable
+from ryu_apps.evb.record_kinds import VSI_TYPE
 from ryu_apps.evb.vsi.records.attachment import RecordError
-from ryu_apps.evb.vsi_types.cache import PREFIX, Cached, TypeCache, read_record
+from ryu_apps.evb.vsi_types.cache import Cached, TypeCache, read_record
 from ryu_apps.evb.vsi_types.database import CHECKING, MAX_FETCHES, MAX_MISTAKES, SHARE
 from ryu_apps.evb.wire.vdp import ManagerId, VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
@@ -398,7 +399,7 @@ def test_reservation_survives_a_restart_with_the_manager_away(world: ManagersWor
 
 
 def test_record_of_a_policy_is_written_with_the_grant_and_goes_with_the_last_vsi(active: ManagersWorld) -> None:
-    assert PREFIX + URL in active.store
+    assert VSI_TYPE.key(URL) in active.store
     active.ask(HV1, VM, VdpMode.DEASSOCIATE)
     active.advance(30.0)
     assert active.store == {}
@@ -411,7 +412,7 @@ def test_store_that_does_not_take_the_policy_does_not_take_the_grant(world: Mana
     assert world.answer(HV1).error == VdpError.INSUFFICIENT_RESOURCES
     world.store_failure = None
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    assert world.answer(HV1).success and PREFIX + URL in world.store
+    assert world.answer(HV1).success and VSI_TYPE.key(URL) in world.store
 
 
 def test_policy_survives_a_manager_that_is_served_from_elsewhere_now(active: ManagersWorld) -> None:
@@ -423,11 +424,11 @@ def test_policy_survives_a_manager_that_is_served_from_elsewhere_now(active: Man
 
 
 def test_damaged_record_is_told_and_deleted(active: ManagersWorld) -> None:
-    active.store[PREFIX + URL] = b"\x01"
+    active.store[VSI_TYPE.key(URL)] = b"\x01"
     active.restart_controller()
     assert "vsitype.not_restored" in active.kinds()
     active.advance(60.0)
-    assert PREFIX + URL not in active.store
+    assert VSI_TYPE.key(URL) not in active.store
 
 
 @pytest.mark.parametrize("data", [b"", b"\x01", b"\x96\x02\xa1u\x92\x01\x01\xc0\xc0\xa0", b"\xc1"])

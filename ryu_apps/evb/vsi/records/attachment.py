@@ -13,13 +13,12 @@ from typing import Any
 import msgpack
 
 from ryu_apps.evb.model import Binding, VsiBinding, VsiTypeKey
+from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.association import decode_association
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode
 
-#: Version of the layout; a reader refuses what it does not know.  Version 1 had no ``services``.
-SCHEMA = 2
 _READABLE = (1, 2)
 _TLV_HEADER = 2
 
@@ -78,7 +77,7 @@ class AttachmentRecord:
         """The record as msgpack."""
         program = self.program
         fields = [
-            SCHEMA,
+            ATTACHMENT.schema,
             list(self.port),
             int(self.mode),
             self.manager_id.octets,
@@ -111,7 +110,7 @@ class AttachmentRecord:
         try:
             schema, *fields = msgpack.unpackb(data)
             if schema not in _READABLE:
-                raise RecordError(f"schema {schema}, not {SCHEMA}")
+                raise RecordError(f"schema {schema}, not {ATTACHMENT.schema}")
             return cls._of(*fields)
         except (ValueError, TypeError, KeyError, WireError, msgpack.UnpackException) as error:
             raise RecordError(str(error)) from error

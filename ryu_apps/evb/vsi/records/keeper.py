@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.snooping.memory import pack
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
@@ -20,7 +21,7 @@ Documents = Callable[[Attachment], RecordChanges]
 
 def record_key(attachment: Attachment) -> str:
     """Key of the record of an attachment."""
-    return f"vsi/{attachment.text}@{attachment.port}"
+    return ATTACHMENT.key(f"{attachment.text}@{attachment.port}")
 
 
 class RecordKeeper:

@@ -7,14 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.record_kinds import STATISTICS
 from ryu_apps.evb.services.statistics.entries import statistics_of
 from ryu_apps.evb.services.statistics.schema import ExtractionText
 from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.statistics.totals import Account, decode, encode
-
-#: Prefix of the keys of the records.
-PREFIX = "statistics/"
 
 
 class Accounts:
@@ -102,4 +100,4 @@ class Accounts:
 
 def _key(account: Account) -> str:
     """Key of the record of an account."""
-    return PREFIX + account.vsi + ("" if account.port is None else f"@{account.port}")
+    return STATISTICS.key(account.vsi + ("" if account.port is None else f"@{account.port}"))

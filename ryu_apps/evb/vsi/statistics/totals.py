@@ -15,11 +15,9 @@ import msgpack
 
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import GUARDED, Direction
+from ryu_apps.evb.record_kinds import STATISTICS
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.records.attachment import RecordError
-
-#: Version of the layout of a record; a reader refuses any other.
-SCHEMA = 1
 
 
 class CounterValue(NamedTuple):
@@ -178,7 +176,7 @@ def encode(account: Account) -> bytes:
     """Encode an account as msgpack: totals together with the readings they come from."""
     encoded = msgpack.packb(
         [
-            SCHEMA,
+            STATISTICS.schema,
             account.vsi,
             None if account.port is None else list(account.port),
             list(account.type),
@@ -199,8 +197,8 @@ def decode(data: bytes) -> Account:
     """
     try:
         schema, *fields = msgpack.unpackb(data)
-        if schema != SCHEMA:
-            raise RecordError(f"schema {schema}, not {SCHEMA}")
+        if schema != STATISTICS.schema:
+            raise RecordError(f"schema {schema}, not {STATISTICS.schema}")
         return _account(*fields)
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as error:
         raise RecordError(str(error)) from error
