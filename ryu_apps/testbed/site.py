@@ -36,7 +36,7 @@ class Site:
 
     Attributes:
         config: with its fabric; policies are relative to ``folder``.
-        hosts: an end system for each HOST port; its ``ip`` is empty if nobody has said it.
+        hosts: an end system for each HOST port; its ``ip`` is empty if no file gives one.
         folder: where the fabric's file is; None: it has none.
     """
 

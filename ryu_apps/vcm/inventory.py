@@ -1,4 +1,4 @@
-"""The cluster as its manager knows it: nodes and what fits, VMs and what they need, switches and who reaches whom.
+"""A cluster's inventory: nodes and their capacity, VMs and their needs, switches and their links.
 
 Plain values; ``loader`` makes them from a file.  Who is where at the moment is an :class:`Occupancy`, a value too.
 """

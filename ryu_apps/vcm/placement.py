@@ -184,7 +184,7 @@ def _cut_off(survey: _Survey, node: InventoryNode) -> Iterator[str]:
         if node.switch not in survey.needed[name]:
             yield f"there is no {name} at {node.switch}"
     for name, places in survey.clients.items():
-        # Whoever is at a switch that goes is going to be elsewhere.
+        # A VM at a switch that is evacuated is going to be elsewhere.
         if places - survey.down and not reached & places:
             yield f"{name} needs it and is not reached from {node.switch}"
 

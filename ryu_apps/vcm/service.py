@@ -1,6 +1,6 @@
 """A cluster manager that others drive: goals come in one after the other, steps are handed out, answers come back.
 
-An :class:`Orchestrator` knows one plan; this knows where everything is between two of them, which step has been handed
+An :class:`Orchestrator` is about one plan; this keeps the places between two of them, which step has been handed
 out and not been answered, and which nodes are dead.  Pure as the rest: time is an argument.
 """
 
@@ -136,7 +136,7 @@ class ManagerService:
         pursuit = self.pursuit(number)
         do = pursuit.handed.pop(step, None)
         if do is None:
-            raise NameTaken(f"nobody waits for an answer to step {step}")
+            raise NameTaken(f"no answer to step {step} is awaited")
         # One that was given up and is asked for again: what counts is how it goes then.
         if do not in pursuit.handed.values():
             event = StepDone(do.step, do.node) if failure is None else StepFailed(do.step, do.node, failure)

@@ -27,14 +27,14 @@ _UNKNOWN_TLV = 0x6F
 #: Above any that a station reaches in a test, whose own would else pass for a repetition.
 _FIRST_SEQUENCE = 0x8000
 _BROADCAST, _ALL_ROUTERS = 0xFFFFFFFFFFFF, 0x333300000002
-#: Frames a second and in all, of a flood that is punted and of one that may be forwarded to everybody.
+#: Frames a second and in all, of a flood that is punted and of one that may be flooded.
 PUNTED, FORWARDED = (10_000, 50_000), (1_000, 5_000)
 #: Connections that do nothing, and descriptors that the controller is left meanwhile.
 CROWD, DESCRIPTORS = 200, 128
 
 
 def unknown_types(source: int) -> list[bytes]:
-    """Requests for VSIs of a type that nobody knows: each costs a decision and an answer."""
+    """Requests for VSIs of an unknown type: each costs a decision and an answer."""
     wanted = [
         Associate(
             RequestStatus(),
@@ -68,7 +68,7 @@ def _ecp(source: int, payloads: Sequence[bytes]) -> list[bytes]:
 
 
 def station_mac(rig: Rig, hypervisor: str) -> int:
-    """The MAC address that a hypervisor's lldpad speaks with."""
+    """The MAC address that a hypervisor's lldpad sends from."""
     home = rig.cluster.hypervisors[hypervisor]
     with RawSocket(home.namespace, home.uplink) as wire:
         return int.from_bytes(wire.socket.getsockname()[4])

@@ -72,7 +72,7 @@ def channel_silent(scene: Scene) -> Iterator[None]:
     since = time.monotonic()
     scene.rig.proxy.strand(dpid)
     yield
-    # A switch that nobody can reach keeps its rules, whatever is decided meanwhile.
+    # A switch without a channel keeps its rules, whatever is decided meanwhile.
     wait_until(lambda: scene.rig.events(since, "switch.ready"), "a new channel", 20)
 
 
@@ -224,7 +224,7 @@ def meters_deleted(scene: Scene) -> Iterator[None]:
 
 
 def _deleted(scene: Scene, command: str) -> Iterator[None]:
-    """By somebody with a shell at a switch, whose own VMs have no network until all is back."""
+    """An operator with a shell at a switch, whose VMs have no network until all rules are back."""
     switch, flows = scene.draw.choice((("s1", AT_S1), ("s2", AT_S2)))
     yield
     with scene.rig.excused((*flows, "across")):

@@ -3,7 +3,7 @@
     python -m ryu_apps.testbed.faults.nemesis --seed 7 --seconds 600
 
 Each step asks for something under a fault, lifts the fault, and checks what must never break.  A seed fixes the
-steps, not the microseconds: a run that fails tells its steps, and repeating it meets the same faults in the same order.
+steps, not the microseconds: a run that fails prints its steps, and its seed meets the same faults in the same order.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Nemesis:
     """One run on a rig that is up; afterwards the rig is as it was.
 
     Attributes:
-        steps: what has been done, for whoever has to repeat it.
+        steps: what has been done, so that it can be repeated.
         injected: how often each fault.
         slowest: the longest time from the end of a fault to a cluster that is well, in seconds.
     """
@@ -182,7 +182,7 @@ def _shape(line: str) -> str:
 
 def rig_for(folder: Path, timers: Timers = QUICK) -> Rig:
     """Roamers' stations with the shortest timers, so that what has to expire does so while we wait, or with others."""
-    # Bystanders say again what they hold before the rules of a lost state, which nobody claims, are swept.
+    # Bystanders repeat their Associates before the unclaimed rules of a lost state are deleted.
     return Rig(folder, dict.fromkeys(HOMES.values(), Timers()) | dict.fromkeys(PLACES, timers))
 
 

@@ -1,4 +1,4 @@
-"""A cluster to break: its channels go through the proxy, its state is durable, and VMs that nobody moves talk on.
+"""A cluster to break: its channels go through the proxy, its state is durable, and VMs that are not moved have traffic.
 
 Every test begins and ends with the same flow tables; what the bystanders lost is counted in between.
 """
@@ -128,7 +128,7 @@ class Rig:
         self.state_dir = folder / "state"
         self.figures: list[dict[str, Any]] = []
         self._excuses: list[tuple[tuple[str, ...], float, float]] = []
-        # Switches are told the proxy's port; of two ports on ryu-manager's command line the later counts.
+        # Switches are configured with the proxy's port; of two ports on ryu-manager's command line the later counts.
         self._apps = ("--ofp-tcp-listen-port=6654", *APPS, *more)
         self.cluster = Cluster(fabric, two_switch.END_SYSTEMS, folder, config, self._apps)
         self.proxy = ChannelProxy(6653, 6654)
@@ -234,7 +234,7 @@ class Rig:
         wait_until(gone, f"{hypervisor} to let {guest.name} go", limit, pause=0.005)
 
     def dismiss(self, guest: RigVm, *hypervisors: str) -> None:
-        """De-associate wherever a station holds the VSI, then see that the bridge knows it no more."""
+        """De-associate wherever a station holds the VSI, then check that the bridge has forgotten it."""
         for hypervisor in hypervisors:
             self.let_go(hypervisor, guest)
         wait_until(lambda: self.known(guest) is None, f"{guest.name} forgotten", 25)
@@ -338,7 +338,7 @@ class Rig:
     # --- bystanders ---
     @contextmanager
     def bystanders(self, flows: Iterable[str] = EVERYONE) -> Iterator[Loss]:
-        """Traffic of the VMs that nobody moves; the loss is known at the end, but for what is :meth:`excused`."""
+        """Traffic of the VMs that are not moved; the loss is known at the end, but for what is :meth:`excused`."""
         self._excuses.clear()
         loss = Loss({}, {})
         chosen = [flow for flow in FLOWS if flow.name in flows]

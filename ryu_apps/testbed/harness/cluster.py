@@ -103,7 +103,7 @@ class Cluster:
             config: text of evbridge.yaml.
             apps: what ryu-manager loads.
             ports: OpenFlow and REST port of the controller, on the loopback.
-            station: what speaks EVB at each hypervisor.
+            station: makes the EVB station of each hypervisor.
         """
         self.fabric = fabric
         self.folder = folder
@@ -204,7 +204,7 @@ class Cluster:
                 pass
 
         setLogLevel("error")
-        # In a batch: otherwise a terminal, of 4096 characters a line, is told of all ports of a switch.
+        # In a batch: otherwise the commands for all ports of a switch exceed the 4096 characters of a terminal's line.
         switch = partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure", batch=True)
         net = mininet.Mininet(topo=topo_of(self.fabric, self._systems), switch=switch, controller=None)
         net.addController("c0", controller=Elsewhere, ip="127.0.0.1", port=self.controller.port)

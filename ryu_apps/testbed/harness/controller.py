@@ -75,7 +75,7 @@ class Controller:
             raise DeadlineError(f"{error}\n{self.last_words()}") from None
 
     def wait_agreed(self, stations: int, limit: float = 35.0) -> None:
-        """Wait until the bridge knows this many stations; only then do its switches hold what they will hold.
+        """Wait until EVB is agreed with this many stations; only then do its switches hold what they will hold.
 
         Raises:
             TimeoutError: it does not.

@@ -3,12 +3,12 @@
 Started in the namespace of a VM or of an end system, stopped and continued with its VM.  Takes one
 order a line on its standard input and answers each with one line of JSON:
 
-* ``listen PORT``: accept whoever comes.
+* ``listen PORT``: accept connections at this port.
 * ``open COUNT ADDRESS PORT``: so many more connections; answers with how many there are when they stand.
 * ``beat``: send a numbered beat over every connection.
 * ``report``: what each connection has heard, by the client's port: the last beat, when, and what broke it.
 
-Only the end that is told to beats; the other one just listens, which is the connection that a firewall
+Only the end with the order ``beat`` sends; the other one just receives, which is the connection that a firewall
 that has lost its state never lets through again.
 """
 

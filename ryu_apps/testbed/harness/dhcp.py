@@ -27,7 +27,7 @@ echo "$1 $ip $serverid" >> {told}
 
 
 class Dnsmasq:
-    """dnsmasq on an interface of an end system: one pool, one lease for whoever has ``mac``, one name."""
+    """dnsmasq on an interface of an end system: one pool, one lease for ``mac``, one name."""
 
     def __init__(self, namespace: Namespace, interface: str, folder: Path, lease: tuple[str, str], name: str) -> None:
         """
@@ -93,7 +93,7 @@ class DhcpClient:
 
 
 def resolve(namespace: Namespace, server: str, name: str, patience: float = 2.0) -> list[str]:
-    """The IPv4 addresses of a name (RFC 1035), asked once a fifth of a second; none if nobody answers in time."""
+    """The IPv4 addresses of a name (RFC 1035), asked once a fifth of a second; none without an answer in time."""
     question = b"".join(bytes((len(label),)) + label.encode("ascii") for label in name.split("."))
     query = _HEADER.pack(0x4711, _RECURSE, 1, 0, 0, 0) + question + struct.pack("!BHH", 0, _A, _IN)
     with closing(namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)) as asking:

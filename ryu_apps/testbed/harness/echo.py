@@ -1,4 +1,4 @@
-"""A TCP server for whoever wants to know whom it sees: says who has connected, then says again what it hears.
+"""A TCP server that sends its client's address to each client, and then echoes.
 
 Runs as a process of its own inside a VM, stopped and continued with it.  Standard library only.
 """

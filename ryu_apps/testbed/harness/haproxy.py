@@ -1,7 +1,7 @@
-"""A real haproxy as a transparent TCP proxy: whoever is led to it gets where he wanted to go, by his own address.
+"""A real haproxy as a transparent TCP proxy: it connects to the original destination, from the client's address.
 
 The kernel's part: TPROXY by nftables for connections to addresses that are not the host's own, and
-delivery of what comes back for the clients' addresses that haproxy speaks with.
+delivery of what comes back for the clients' addresses that haproxy sends from.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Haproxy:
         Args:
             interface: where clients are led to it.
             folder: for its files.
-            source: what it speaks with: ``clientip`` (the client's address) or ``client`` (the client's port too).
+            source: of its connections to servers: ``clientip`` (the client's address) or ``client`` (its port, too).
         """
         self.name = namespace.name
         self.log = folder / f"{self.name}-haproxy.log"

@@ -1,4 +1,4 @@
-"""An interrupt is told in one line, whatever it finds on its way out.
+"""Interrupts as one line, whatever fails on the way out.
 
 A program that is interrupted takes its cluster down; threads and clean-up code then meet parts that are not there any
 more, or not yet.  Their tracebacks would say nothing but that.

@@ -33,7 +33,7 @@ class PrivateOvs:
 
     @property
     def pid(self) -> int:
-        """Process id of ovs-vswitchd: whoever looks for the namespace of the switches."""
+        """Process id of ovs-vswitchd, by which the namespace of the switches is entered."""
         assert self._switch is not None, "not started"
         return self._switch.pid
 

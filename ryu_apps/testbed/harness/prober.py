@@ -137,7 +137,7 @@ class TcpFlow:
                 raise OSError("half a beat was sent")
             self.sequence += 1
         except BlockingIOError:
-            pass  # the window is full: nobody acknowledges at the moment
+            pass  # the window is full: no acknowledgement comes at the moment
         except OSError as error:
             self._broken(error)
 

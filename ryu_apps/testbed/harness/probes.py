@@ -147,7 +147,7 @@ class Prober:
             os.kill(self._process.pid, number)
 
     def kill(self) -> None:
-        """End the process with all that it knows."""
+        """Kill the process; its notes are lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

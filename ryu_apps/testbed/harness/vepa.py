@@ -114,5 +114,5 @@ def _redirect(port: str) -> str:
 
 
 def _copies(ports: list[str]) -> str:
-    # The class makes the filter the last one even when there is nobody to copy to.
+    # The class makes the filter the last one even when there is no port to copy to.
     return " ".join(["flowid 1:1", *(f"action mirred egress mirror dev {port}" for port in ports)])

@@ -47,7 +47,7 @@ class NamespaceVm:
             ["unshare", "--net", "sh", "-c", "echo; exec sleep infinity"], stdout=subprocess.PIPE
         )
         assert self._keeper.stdout is not None
-        self._keeper.stdout.read(1)  # the namespace exists once its process speaks
+        self._keeper.stdout.read(1)  # the namespace exists once its process has written
         self.namespace = Namespace(name, self._keeper.pid)
         self._control = self.namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.prober: Process | None = None

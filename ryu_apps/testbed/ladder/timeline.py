@@ -11,7 +11,7 @@ from typing import Any
 
 from ryu_apps.testbed.ladder.model import LadderStep, Lane
 
-#: A timeline event as REST tells it: t, kind, port, detail.
+#: A timeline event as REST shows it: t, kind, port, detail.
 TimelineEntry = Mapping[str, Any]
 
 _MODES = {

@@ -109,7 +109,7 @@ class Campaign:
     """One task on a cluster that is up and empty, and is empty again afterwards.
 
     Attributes:
-        manager: who does it; whoever wants it to end early posts a halt.
+        manager: pursues the goal; ends early if a halt is posted.
         meanwhile: called with every step before it is done.
     """
 

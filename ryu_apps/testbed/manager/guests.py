@@ -40,7 +40,7 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
     Args:
         place: what the inventory's paths are relative to.
         folder: an existing, empty folder.
-        station: what speaks EVB at each hypervisor.
+        station: makes the EVB station of each hypervisor.
 
     Raises:
         MismatchError: there is no such topology, or a node is not there, or hangs elsewhere.

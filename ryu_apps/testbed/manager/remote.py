@@ -1,6 +1,6 @@
-"""The manager on the other end of HTTP: what somebody else's hypervisors would see of ``evbridge vcm serve``.
+"""A client of ``evbridge vcm serve``: the manager's REST API as an external agent uses it.
 
-Used like the library's ``Orchestrator``, and knows nothing but the REST resources.
+Used like the library's ``Orchestrator``; uses the REST resources only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PATIENCE = 10.0
 
 @dataclass(frozen=True, slots=True)
 class RemoteMove:
-    """A move as it is told; see ``ryu_apps.vcm.move.Move``."""
+    """A move as REST shows it; see ``ryu_apps.vcm.move.Move``."""
 
     vm: str
     source: str
@@ -46,7 +46,7 @@ class RemoteOrchestrator:
 
     Attributes:
         moves, settled, halted: as the manager has told them last.
-        deadline: only the manager knows it; whoever asks from time to time learns what follows.
+        deadline: always None: it stays with the manager, which is asked from time to time.
     """
 
     deadline: float | None = None

@@ -56,7 +56,7 @@ class BalancerWorkload:
             raise DeadlineError(f"{silent} of {live} connections are silent before the move")
 
     def more(self) -> None:
-        """One in ten is opened while the VM is about to move; whoever comes later goes to the other host."""
+        """One in ten is opened while the VM is about to move; later ones go to the other host."""
         born = -(-self._live // _BORN_SHARE)
         self._live += born
         self._open(born)

@@ -1,4 +1,4 @@
-"""Multicast groups that the VM has joined, in a network where nobody ever asks who listens."""
+"""Multicast groups that the VM has joined, in a network without a querier."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def stage(output: Path) -> Iterator[Matrix]:
         types.mkdir()
         numbers = policies(WORKLOADS, types)
         fabric = replace(two_switch.fabric(proxies=1), balancers=(BALANCER,))
-        # Nobody asks who listens: what follows a VM has to be carried, or is lost.
+        # No querier: memberships that are not carried with a VM are lost.
         config = dump_config(BridgeConfig(fabric, (str(types),), multicast=Snooping(Querying(on=False))))
         station = partial(EmulatedStation, loop)
         systems = (*two_switch.END_SYSTEMS, *two_switch.PROXIES)

@@ -1,4 +1,4 @@
-"""Connections into the VM over which only the client speaks: what a firewall without its state never heals."""
+"""Connections into the VM over which only the client sends: without its state a firewall never passes them again."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FirewallWorkload:
             self._client.tell("open", count, self._stage.vm.ip, PORT)
 
     def _trespasses(self) -> int:
-        """Connections to a port that nobody opened, and datagrams, both without leave."""
+        """Connections to a closed port, and datagrams, both denied by policy."""
         with self._stage.client.namespace.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
             stream.settimeout(0.3)
             try:
@@ -88,7 +88,7 @@ class ProxyWorkload(FirewallWorkload):
     )
 
     def begin(self, stage: WorkloadStage, live: int) -> None:
-        """Open the connections; whoever comes past the proxies is missing in their count."""
+        """Open the connections; those that bypass the proxies are missing in their count."""
         self._before = self._counted(stage)
         super().begin(stage, live)
 

@@ -227,7 +227,7 @@ def _lost_at_rest(seen: Seen, pair: _Pair) -> int:
     marks = seen.evidence.marks
     begin = marks.resumed + SETTLED if marks.resumed else marks.begun
     if marks.suspended and not marks.resumed:
-        return 0  # it was taken back: when it ran again nobody noted
+        return 0  # it was taken back: the time at which it ran again is not known
     both = (judge(*way, begin, begin, seen.settled) for way in ((pair.host, pair.vm), (pair.vm, pair.host)))
     return sum(window.lost for window in both)
 
@@ -303,7 +303,7 @@ def _of_restart(seen: Seen) -> Figures:
     """The VM that died took its notes along, and its streams: what counts is from its death on.
 
     The moment of its death stands for the last arrival, so that the first gap is the blackout; it is back when
-    what runs in it speaks.
+    its probes send.
     """
     evidence, marks = seen.evidence, seen.evidence.marks
     died = marks.suspended

@@ -233,7 +233,7 @@ class Player:
             self._report.done.append(MoveResult(how, staged, associated))
 
     def _ask(self, vm: str, node: str | None, mode: VdptoolMode) -> float:
-        """Milliseconds until the answer; nobody is asked at no node."""
+        """Milliseconds until the answer; 0 without a node."""
         if node is None:
             return 0.0
         answer = self._station(node).request(mode, self._vsi(vm), limit=_PATIENCE)

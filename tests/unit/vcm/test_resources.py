@@ -227,7 +227,7 @@ def test_an_answer_to_a_step_that_nobody_waits_for_is_refused(party: Party) -> N
     assert party.call("POST", "/vcm/goals/1/answers", step=step["id"] + 1)[0] == 409
     assert party.call("POST", "/vcm/goals/1/answers", step=step["id"])[0] == 200
     status, body = party.call("POST", "/vcm/goals/1/answers", step=step["id"])
-    assert (status, body["error"]) == (409, f"nobody waits for an answer to step {step['id']}")
+    assert (status, body["error"]) == (409, f"no answer to step {step['id']} is awaited")
 
 
 def test_a_step_that_was_given_up_is_answered_for_nothing(party: Party) -> None:

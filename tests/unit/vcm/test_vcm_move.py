@@ -1,4 +1,4 @@
-"""The tables of a move: complete where they have to be, and silent about what nobody waits for."""
+"""The tables of a move: complete where they have to be, and silent about answers that are not awaited."""
 
 from __future__ import annotations
 
