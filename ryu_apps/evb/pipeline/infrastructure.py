@@ -207,6 +207,7 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
     for interface in interfaces:
         # The rules for a known station come from DesiredState: this module sees only the fabric.
         yield from punting(interface, station=None)
+    # Frames to reserved addresses are never forwarded (802.1Q 8.6.3).
     yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=RESERVED_ADDRESSES))
     for fields in unread():
         yield _rule(Table.ADMIT, Priority.WIDE, match(**fields))

@@ -267,4 +267,5 @@ def _advertisement(mac: int, address: int) -> Iterator[Action]:
 
 
 def _back_to_sender(mac: int) -> Iterator[Action]:
+    # The answer leaves by the ingress port of the question, which OpenFlow suppresses otherwise.
     yield from (StackPush(whole("eth_src")), StackPop(whole("eth_dst")), SetField("eth_src", mac), ClearInPort())

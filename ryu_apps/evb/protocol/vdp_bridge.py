@@ -382,9 +382,11 @@ class VdpBridge:
         "VDP bridge",
         {
             (_ABSENT, VdpInput.ASKED): (_decide, _DECIDING),
+            # Without an answer the station would wait for its response timer: it may not know that the VSI has ended.
             (_ABSENT, VdpInput.DEASSOCIATED): (_confirm_unknown, _ABSENT),
             (_ABSENT, VdpInput.STALE_ANSWER): (_ignore, _ABSENT),
             (_DECIDING, VdpInput.ASKED): (_decide, _DECIDING),
+            # The answer to the request answers its repetition as well.
             (_DECIDING, VdpInput.REPEATED): (_ignore, _DECIDING),
             (_DECIDING, VdpInput.DEASSOCIATED): (_release, _RELEASING),
             (_DECIDING, VdpInput.GRANTED): (_grant, _HELD),
@@ -400,6 +402,7 @@ class VdpBridge:
             (_HELD, VdpInput.STALE_ANSWER): (_ignore, _HELD),
             (_HELD, VdpInput.LAPSED): (_lapse, _RELEASING),
             (_HELD, VdpInput.RECALLED): (_recall, _RELEASING),
+            # A request during the release is decided after it: rules of both must not be in the switches at once.
             (_RELEASING, VdpInput.ASKED): (_remember, _RELEASING),
             (_RELEASING, VdpInput.DEASSOCIATED): (_remember, _RELEASING),
             (_RELEASING, VdpInput.STALE_ANSWER): (_ignore, _RELEASING),

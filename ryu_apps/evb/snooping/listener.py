@@ -157,6 +157,7 @@ class MembershipTable:
             return
         if held is None and not self._admits(group, terms):
             return
+        # Beyond the limit the group is forwarded from all sources: the host filters its sources itself.
         if len(source_filter.sources) > terms.max_sources:
             self.counters["sources"] += 1
             source_filter = ALL_SOURCES
@@ -190,6 +191,7 @@ class MembershipTable:
         """Check all memberships of a VSI that is active at another port."""
         for held in self.memberships.values():
             left = held.check is not None and held.check.doubt is LeaveCheck.LEFT
+            # IGMPv1 has no specific query.
             if held.generation is not Generation.FIRST:
                 self._doubt(held, LeaveCheck.LEFT if left else LeaveCheck.MOVED, now, again=True)
 
@@ -225,6 +227,7 @@ class MembershipTable:
                 continue
             if held.check is None or held.check.at is None:
                 held.check = Check(LeaveCheck.EXPIRED, self.timers.last_member_query_count, now)
+                # An IGMPv1 host would not answer a specific query: the membership ends without one.
                 if held.generation is Generation.FIRST:
                     held.check.left = 0
             outputs += self._pursue(*key, held, held.check, now)

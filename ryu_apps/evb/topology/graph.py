@@ -34,6 +34,7 @@ def _attach(graph: nx.MultiGraph, port: PortId, interface: Interface) -> None:
     if interface.role is not Role.TRUNK:
         graph.add_node(port, kind=interface.role.value, name=interface.name)
         graph.add_edge(port.dpid, port, ports=frozenset({port}))
+    # Both ends of a link are configured; the lower port adds the edge, so that it is in the graph once.
     elif interface.peer is not None and port < interface.peer:
         graph.add_edge(port.dpid, interface.peer.dpid, ports=frozenset({port, interface.peer}))
 
@@ -127,6 +128,8 @@ class TrunkGraph:
         return Routes(hops, frozenset(frozenset(edge) for edge in tree.edges))
 
     def _backbone(self, down: frozenset[PortId]) -> nx.Graph:
+        # Nodes and edges are added in order: networkx resolves ties of equal weights by insertion, and a restarted
+        # controller must compute the same tree.
         backbone = nx.Graph()
         backbone.add_nodes_from(sorted(self._links))
         for dpid, peers in sorted(self._links.items()):
