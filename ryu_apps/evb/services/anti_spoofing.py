@@ -79,7 +79,9 @@ def _rules(lines: Iterable[_Line], scope: tuple[int, int], owner: int) -> Iterat
 
 def _networks(vsi_type: VsiType, version: int) -> list[PermittedNet]:
     return [
-        PermittedNet(int(one.network_address), int(one.netmask)) for one in vsi_type.addresses if one.version == version
+        PermittedNet(int(network.network_address), int(network.netmask))
+        for network in vsi_type.addresses
+        if network.version == version
     ]
 
 
@@ -150,7 +152,7 @@ def _without_address() -> Iterator[_Line]:
 
 def _hardware(binding: VsiBinding) -> list[MatchFields]:
     """The hardware addresses ARP may carry; anything if the filter leaves a VID's addresses open."""
-    if any(one.mac is None for one in binding.bindings):
+    if any(vid_mac.mac is None for vid_mac in binding.bindings):
         return [{}]
     return [{"arp_sha": mac} for mac in binding.macs]
 
@@ -195,8 +197,12 @@ class AntiSpoofingService(Service):
 
     def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
         checks = vsi_type.anti_spoofing
-        own_4 = [PermittedNet(int(one), _ALL_4) for one in binding.addresses if isinstance(one, IPv4Address)]
-        own_6 = [PermittedNet(int(one), _ALL_6) for one in binding.addresses if not isinstance(one, IPv4Address)]
+        own_4 = [
+            PermittedNet(int(address), _ALL_4) for address in binding.addresses if isinstance(address, IPv4Address)
+        ]
+        own_6 = [
+            PermittedNet(int(address), _ALL_6) for address in binding.addresses if not isinstance(address, IPv4Address)
+        ]
         lines: list[_Line] = [*_announcements(binding, own_4, own_6, route.past_services)]
         if checks.arp:
             lines += _arp(vsi_type, binding, own_4)

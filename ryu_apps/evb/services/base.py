@@ -19,7 +19,7 @@ from ryu_apps.evb.topology.fabric import Fabric
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a frame goes next: the tables at which the services of one VSI type begin.
+    """Next tables of a frame: those at which the services of one VSI type begin.
 
     Attributes:
         tables: those tables.
@@ -38,27 +38,29 @@ class Route:
 
     @property
     def entry(self) -> Table:
-        """Where a frame for the VM begins once its gate is open."""
+        """First table of a frame for the VM behind its gate."""
         return Table.BALANCE_TO if Table.BALANCE_TO in self.tables else Table.ACL_TO
 
     @property
     def past_services(self) -> Table:
-        """Where a frame from the VM goes that no service has to look at: it is counted nevertheless."""
+        """Next table of a frame from the VM that bypasses the services; it is counted nevertheless."""
         return Table.COUNT_FROM if Table.COUNT_FROM in self.tables else Table.FORWARD
 
     def after_copy(self, table: Table) -> tuple[tuple[Action, ...], Table]:
-        """How a frame from the VM goes on of which a copy is sent somewhere at a table: what comes first, and where to.
+        """Actions and next table of a frame from the VM of which a copy was sent at a table.
 
-        A copy has a tag, and a switch that has made one counts the tag from then on; so the frame is
-        counted before, and goes past all services behind the table.
+        A copy has a tag, and Open vSwitch counts the tag in the original too from then on; so the frame is counted
+        before, and bypasses all services behind the table.
         """
         if Table.COUNT_FROM not in self.tables:
             return (), self.after(table)
         return (Resubmit(Table.COUNTED_FROM),), self.after(Table.COUNT_FROM)
 
     def refuse(self, table: Table) -> Table | None:
-        """Where a frame goes that is refused at a table; None: it is dropped there and then."""
-        return next((one for one in self.refused if (one < Table.FORWARD) == (table < Table.FORWARD)), None)
+        """Return the table that counts frames refused at a table; None: they are dropped at once."""
+        return next(
+            (counting for counting in self.refused if (counting < Table.FORWARD) == (table < Table.FORWARD)), None
+        )
 
     def set_rule_number(self, number: int) -> tuple[SetField, ...]:
         """Return the actions of a rule by which frames are counted by its number."""

@@ -62,12 +62,12 @@ def meters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]:
 
 
 def multicast_of(vsi_type: VsiType, bindings: Iterable[Binding]) -> MulticastPolicy | None:
-    """What a VSI may receive of multicast; None: everything, as nobody snoops on it.
+    """Return the multicast policy of a VSI; None: it is not snooped and receives every group.
 
-    A VSI that owns a whole VID has no address by which its reports could be known.
+    A VSI that owns a whole VID is not snooped: it has no address that identifies its reports.
     """
     multicast: MulticastPolicy | None = vsi_type.service(MULTICAST.name)
-    return None if any(one.mac is None for one in bindings) else multicast
+    return None if any(binding.mac is None for binding in bindings) else multicast
 
 
 def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
@@ -75,7 +75,7 @@ def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
     multicast = multicast_of(vsi_type, bindings)
     if multicast is None:
         return Room(0, 0)
-    return room_for_groups(multicast, len(bindings), len({one.vid for one in bindings}))
+    return room_for_groups(multicast, len(bindings), len({binding.vid for binding in bindings}))
 
 
 def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
@@ -104,7 +104,7 @@ def learnt_capacity(vsi_type: VsiType) -> int:
 
 
 def counted_by_service(state: Iterable[Rule]) -> Counter[str]:
-    """How many rules of state each service has among these."""
+    """Count the rules of state by service."""
     names: dict[int, str] = {service.learned.table: service.name for service in SERVICES if service.learned is not None}
     return Counter(names[rule.table] for rule in state if rule.table in names)
 
@@ -115,19 +115,19 @@ def services_of(vsi_type: VsiType) -> tuple[str, ...]:
 
 
 def extracted_early(vsi_type: VsiType) -> bool:
-    """Whether all of a VSI's state goes as soon as its source lets go; else some waits for the Associate."""
+    """True if all state of a VSI moves when its source de-associates; False: some of it waits for the Associate."""
     early = _learned(vsi_type, early=True)
     return len(early) == len(_learned(vsi_type)) and not any(state.final for state in early)
 
 
 def missing_requirement(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
-    """What a switch would need, and has not, to serve VSIs of a type in these VLANs; None: nothing."""
+    """Return a requirement of a type in these VLANs that a switch does not meet; None: it meets all."""
     missing = (service.missing_requirement(vsi_type, fabric, dpid, vids) for service in _services_of(vsi_type)[0])
-    return next((what for what in missing if what), None)
+    return next((requirement for requirement in missing if requirement), None)
 
 
 def entry_of(vsi_type: VsiType) -> Table:
-    """Where a frame for a VSI of a type begins once its gate is open."""
+    """First table of a frame for a VSI of a type behind its gate."""
     return _services_of(vsi_type)[1].entry
 
 
@@ -138,11 +138,11 @@ def backend_of(vsi_type: VsiType) -> tuple[str, ...]:
 
 
 def carried_state(vsi_type: VsiType, learnt: Iterable[Rule], binding: VsiBinding, early: bool = False) -> list[Rule]:
-    """What a switch has learnt for a VSI, as the rules that another switch needs for it.
+    """Rules learnt for a VSI, rewritten for another switch.
 
     Args:
-        vsi_type: the VSI's type at the destination; what it has no service for stays behind.
-        learnt: as the source shows it, whatever the index it was learnt for.
+        vsi_type: the VSI's type at the destination; state of services that it does not have is left out.
+        learnt: rules of the source, for any index of the VSI.
         binding: of the VSI at the destination.
         early: only of services whose state goes ahead of the Associate.
     """

@@ -73,7 +73,7 @@ def _seen(names: tuple[str, ...]) -> Iterator[Action]:
 
 
 def _note(binding: VsiBinding, direction: Direction, eth_type: int, route: Route) -> Learn:
-    """What a switch does upon a first fragment that may pass."""
+    """Learn action for a first fragment that passes."""
     same = ["vlan_vid", *_ENDS[eth_type], *(["ip_proto"] if eth_type == IPV4 else [])]
     return Learn(
         table=Table.FRAGMENTS,

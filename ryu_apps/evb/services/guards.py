@@ -1,4 +1,4 @@
-"""What a VSI type says against the guards: that its VMs are routers, DHCP servers or queriers.
+"""Exceptions of a VSI type from the guards: its VMs are routers, DHCP servers or queriers.
 
 The guards themselves are the same for every type (``pipeline.guards``).  A low link-local address, as routers have,
 is also that of a VM whose station has told it, or whose type lists it.
@@ -46,15 +46,16 @@ class GuardsService(Service):
             yield from _passing((LOW_LINK_LOCAL,), scope, owner)
         else:
             listed = (
-                MaskedPrefix(one.version, int(one.network_address), int(one.netmask)) for one in vsi_type.addresses
+                MaskedPrefix(network.version, int(network.network_address), int(network.netmask))
+                for network in vsi_type.addresses
             )
-            yield from _passing((one for one in listed if _is_link_local(one)), scope, owner)
+            yield from _passing((prefix for prefix in listed if _is_link_local(prefix)), scope, owner)
 
     def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
         scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
         owner = cookie(CookieKind.VSI_BODY, binding.vsi_index, binding.generation)
         yield from _passing(
-            (one for one in map(MaskedPrefix.of, binding.addresses) if _is_link_local(one)), scope, owner
+            (prefix for prefix in map(MaskedPrefix.of, binding.addresses) if _is_link_local(prefix)), scope, owner
         )
 
 

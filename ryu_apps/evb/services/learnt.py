@@ -23,12 +23,12 @@ OF_VLAN = LearnSpec(whole("vlan_vid"), whole("vlan_vid"))
 
 
 def of_vsi(binding: VsiBinding) -> LearnSpec:
-    """What a learnt rule matches so that it is about one VSI."""
+    """Match of a learnt rule on one VSI."""
     return LearnSpec(Bits("metadata", VSI_SHIFT, VSI_BITS), binding.vsi_index)
 
 
 def in_direction(direction: Direction) -> LearnSpec:
-    """What a learnt rule matches so that it is about one direction."""
+    """Match of a learnt rule on one direction."""
     return LearnSpec(Bits("metadata", DIRECTION_SHIFT, DIRECTION_BITS), direction)
 
 
@@ -40,7 +40,9 @@ def owner(binding: VsiBinding) -> int:
 def rewritten(rule: Rule, binding: VsiBinding) -> Rule:
     """A rule as it was learnt for one program of a VSI, for another program of it."""
     match = tuple(
-        one._replace(value=one.value & ~VSI_MASK | binding.vsi_index << VSI_SHIFT) if one.name == "metadata" else one
-        for one in rule.match
+        field._replace(value=field.value & ~VSI_MASK | binding.vsi_index << VSI_SHIFT)
+        if field.name == "metadata"
+        else field
+        for field in rule.match
     )
     return replace(rule, match=match, cookie=owner(binding))

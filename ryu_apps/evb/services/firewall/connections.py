@@ -51,7 +51,7 @@ LIVES = 1 << LIFE.width
 
 
 class ConnectionStage(IntEnum):
-    """How far a connection has got; the priority of its rule."""
+    """Stage of a connection; the value is the priority of its rule."""
 
     OPENING = 100
     ESTABLISHED = 200
@@ -74,12 +74,12 @@ class TrackedProtocol(NamedTuple):
 
     @property
     def match(self) -> MatchFields:
-        """What all of its frames match."""
+        """Match of all frames of the protocol."""
         return {"eth_type": self.eth_type, "ip_proto": self.ip_proto}
 
     @property
     def beginnings(self) -> MatchFields:
-        """What the first frame of a connection matches; that TCP has flags is settled before."""
+        """Match of the first frame of a connection; the flags of TCP are matched before."""
         return {**self.match, self.echo[0]: self.echo[1]} if self.echo else self.match
 
 
@@ -95,7 +95,7 @@ PROTOCOLS = (
 
 # --- looking up -----------------------------------------------------------------------------------
 def lookups(direction: Direction) -> Iterator[tuple[MatchFields, tuple[Action, ...]]]:
-    """What frames of a direction match, and how they are looked up; nothing matches other frames."""
+    """Yield a match of frames of a direction and the actions that look them up."""
     if direction is Direction.FROM_VM:
         for protocol in PROTOCOLS:
             yield protocol.match, _look_up(protocol)
@@ -113,6 +113,7 @@ def lookups(direction: Direction) -> Iterator[tuple[MatchFields, tuple[Action, .
 
 def _look_up(protocol: TrackedProtocol) -> tuple[Action, ...]:
     """In every life that there may be; what is noted then is of the newest that was found."""
+    # Only TCP has lives: nothing ends a rule of UDP or ICMP but its timeout, so a new exchange keeps the old rule.
     once: tuple[Action, ...] = (Resubmit(Table.CONNECTIONS),)
     if protocol.ip_proto != TCP:
         return once
@@ -121,8 +122,9 @@ def _look_up(protocol: TrackedProtocol) -> tuple[Action, ...]:
 
 
 def _exchange(protocol: TrackedProtocol) -> Iterator[Action]:
-    for one, other in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
-        yield from (StackPush(one), StackPush(other), StackPop(one), StackPop(other))
+    for source, destination in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
+        # Through the stack: OpenFlow has no action that exchanges two fields.
+        yield from (StackPush(source), StackPush(destination), StackPop(source), StackPop(destination))
 
 
 # --- noting ---------------------------------------------------------------------------------------
@@ -134,12 +136,12 @@ def note(
     stage: ConnectionStage = ConnectionStage.OPENING,
     begins: bool = False,
 ) -> Learn:
-    """What a switch does upon the first frame of a connection, or of a stage of it.
+    """Learn action for the first frame of a connection, or of a stage of it.
 
     Args:
-        direction: which way the frame goes.
-        stage: the one that begins.
-        begins: a connection does, whatever its stage: so there has to be room for one.
+        direction: direction of the frame.
+        stage: the stage that begins.
+        begins: a connection begins with this stage, so it counts against the limit.
     """
     return Learn(
         table=Table.CONNECTIONS,
@@ -147,6 +149,7 @@ def note(
         cookie=owner(binding),
         idle_timeout=_idle(protocol.ip_proto, stage, firewall.lifetimes),
         fin_idle_timeout=firewall.lifetimes.tcp_closing if protocol.ip_proto == TCP else 0,
+        # New connections are refused at half the capacity, so that each admitted one gets its second rule.
         limit=firewall.max_connections if begins or stage is ConnectionStage.OPENING else capacity(firewall),
         result_dst=NOTED,
         match=(
@@ -162,7 +165,7 @@ def note(
 
 
 def _writes(stage: ConnectionStage) -> Iterator[LearnSpec]:
-    """What is known of TCP, whatever an older life has said."""
+    """Bits that a look-up of TCP loads; they replace those of an older life."""
     yield LearnSpec(ESTABLISHED, stage is ConnectionStage.ESTABLISHED)
     yield LearnSpec(NEWEST, LIFE)
 
@@ -173,6 +176,7 @@ def capacity(firewall: FirewallPolicy) -> int:
 
 
 def _idle(ip_proto: int, stage: ConnectionStage, lifetimes: Lifetimes) -> int:
+    # The timeout of a rule cannot be changed afterwards, so an unanswered SYN has a rule of its own.
     if ip_proto == TCP:
         return lifetimes.tcp if stage is ConnectionStage.ESTABLISHED else lifetimes.tcp_opening
     return lifetimes.udp if ip_proto == UDP else lifetimes.icmp
@@ -181,9 +185,9 @@ def _idle(ip_proto: int, stage: ConnectionStage, lifetimes: Lifetimes) -> int:
 def _ends(protocol: TrackedProtocol, direction: Direction) -> Iterator[LearnSpec]:
     """Both ends as frames from the VM have them."""
     from_vm = direction is Direction.FROM_VM
-    for one, other in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
-        yield LearnSpec(one, one if from_vm else other)
-        yield LearnSpec(other, other if from_vm else one)
+    for source, destination in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
+        yield LearnSpec(source, source if from_vm else destination)
+        yield LearnSpec(destination, destination if from_vm else source)
     if protocol.echo is not None:
         name, request, reply = protocol.echo
         yield LearnSpec(whole(name), request if from_vm else reply)

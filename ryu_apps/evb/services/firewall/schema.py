@@ -1,4 +1,4 @@
-"""What a policy file may say of the firewall, and what that comes to."""
+"""Section ``firewall`` of a policy file, and the policy made of it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class FirewallTimeouts(Strict):
 
 
 class FirewallSection(Strict):
-    """Who may begin a connection; what belongs to one passes."""
+    """Rules for new connections; frames of established ones pass."""
 
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 512
     timeouts: FirewallTimeouts = FirewallTimeouts()
@@ -61,9 +61,9 @@ class FirewallPolicy:
     """The firewall of a VSI type.
 
     Attributes:
-        from_vm, to_vm: who may begin a connection; their implied rules are the firewall's own.
+        from_vm, to_vm: rules for new connections; their implied rules are the firewall's own.
         max_connections: those that one VSI may have at a time.
-        lifetimes: when they are forgotten.
+        lifetimes: their idle timeouts.
         trigger: None: as the type has it.
     """
 

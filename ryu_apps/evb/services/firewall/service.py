@@ -70,8 +70,8 @@ _REG0 = {"known": KNOWN, "established": ESTABLISHED, "noted": NOTED, "follows": 
 def _reg0(**bits: int) -> tuple[int, int]:
     """``(value, mask)`` of ``reg0`` for some runs of its bits."""
     named = {_REG0[name]: value for name, value in bits.items()}
-    mask = sum((1 << one.width) - 1 << one.offset for one in named)
-    return sum(value << one.offset for one, value in named.items()), mask
+    mask = sum((1 << run.width) - 1 << run.offset for run in named)
+    return sum(value << run.offset for run, value in named.items()), mask
 
 
 def _look_up(epoch: int, direction: Direction) -> Iterator[Rule]:
@@ -101,9 +101,9 @@ def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator
         yield rule(new, _ACKNOWLEDGES, learn, reg0=opening, tcp_flags=_ACKNOWLEDGEMENT, **tcp)
         for flags in _NOT_FIRST:
             yield rule(new, _NO_BEGINNING, None, tcp_flags=flags, **tcp)
-    for position, one in enumerate(acl.rules):
-        for box in one.boxes():
-            yield rule(new, _TOP - position, learn if one.allow else None, **openflow_fields(box))
+    for position, acl_rule in enumerate(acl.rules):
+        for box in acl_rule.boxes():
+            yield rule(new, _TOP - position, learn if acl_rule.allow else None, **openflow_fields(box))
     for fields in _implied():
         yield rule(new, _IMPLIED, following, **fields)
     for eth_type in (IPV4, IPV6):

@@ -1,4 +1,4 @@
-"""What a policy file may say of load balancing."""
+"""Section ``load_balancer`` of a policy file, and the policy made of it."""
 
 from __future__ import annotations
 

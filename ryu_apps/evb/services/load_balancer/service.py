@@ -41,6 +41,7 @@ class LoadBalancerService(Service):
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
         mine = cookie(CookieKind.TYPE_BODY, epoch)
         from_vm, to_vm = ({"metadata": type_metadata(epoch, way)} for way in (Direction.FROM_VM, Direction.TO_VM))
+        # The ACLs see the virtual address both ways: selection comes after them, and answers are rewritten before them.
         yield from selection_rules(from_vm, ALL_KINDS, mine)
         yield from return_rules(to_vm, ALL_KINDS, Table.ACL_TO, mine)
 
@@ -67,7 +68,7 @@ class LoadBalancerService(Service):
 
     def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
         value: Balanced = vsi_type.service(NAME)
-        there = {one.name for one in fabric.balancers if one.vid in vids}
+        there = {balancer.name for balancer in fabric.balancers if balancer.vid in vids}
         missing = next((name for name in value.backend_of if name not in there), None)
         return None if missing is None else f"there is no load balancer {missing} in VLAN {', '.join(map(str, vids))}"
 

@@ -1,4 +1,4 @@
-"""What a policy file may say of multicast, and what that comes to."""
+"""Section ``multicast`` of a policy file, and the policy made of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AnyGroup = Annotated[MulticastGroup, PlainValidator(_group), WithJsonSchema({"ty
 
 
 class MulticastSection(Strict):
-    """Which groups a VM receives and may join."""
+    """Groups that a VM receives and may join."""
 
     groups: list[AnyGroup] = Field(default_factory=list)
     filter: list[AnyNetwork] | None = None
@@ -65,7 +65,7 @@ class MulticastPolicy:
     trigger: Trigger | None = None
 
     def allows(self, group: MulticastGroup) -> bool:
-        """Whether a VM may join a group."""
+        """True if a VM may join a group."""
         return any(group in network for network in self.filter)
 
 
@@ -80,12 +80,12 @@ def _resolve(section: MulticastSection, document: Document) -> MulticastPolicy:
 
 
 def _meaning(value: MulticastPolicy) -> object:
-    texts = [str(one) for one in value.groups], [str(one) for one in value.filter]
+    texts = [str(item) for item in value.groups], [str(item) for item in value.filter]
     return *texts, value.max_groups, value.max_sources, value.trigger and value.trigger.value
 
 
 def _mistakes(vsi_type: VsiType, value: MulticastPolicy, document: Document) -> Iterator[Diagnostic]:
-    written: list[MulticastGroup] = [ip_address(str(one)) for one in document.data[NAME].get("groups") or ()]
+    written: list[MulticastGroup] = [ip_address(str(text)) for text in document.data[NAME].get("groups") or ()]
     for index, group in enumerate(written):
         place = document.value_place((NAME, "groups", index))
         if not value.allows(group):

@@ -53,7 +53,7 @@ def _mld(kind: int) -> MatchFields:
 
 
 def _messages(direction: Direction) -> Iterator[MatchFields]:
-    """What passes the ACL: reports from the VM, queries to it.  IGMP's cannot be told apart."""
+    """Messages that pass the ACL: reports from the VM, queries to it; OpenFlow has no field for the type of IGMP."""
     yield _IGMP
     for kind in MLD_REPORTS if direction is Direction.FROM_VM else (MLD_QUERY,):
         yield _mld(kind)
@@ -72,7 +72,7 @@ class Room(NamedTuple):
 
 
 def room_for_groups(multicast: MulticastPolicy, addresses: int, vids: int) -> Room:
-    """How many rules the memberships of a VSI may come to, by the bounds of its type.
+    """Most rules for the memberships of a VSI, by the bounds of its type.
 
     Args:
         addresses: its (VID, MAC) pairs.
@@ -114,11 +114,11 @@ class MulticastService(Service):
         scope = vsi_metadata(binding.vsi_index, Direction.FROM_VM)
         meter, (counted, following) = meter_of(binding).meter_id, route.after_copy(Table.REPORTS)
         punt = (*counted, Output(CONTROLLER))
-        told: list[tuple[MatchFields, tuple[Action, ...]]] = [
+        punted: list[tuple[MatchFields, tuple[Action, ...]]] = [
             (_IGMP, (*punt, SetField("eth_dst", REPORTS_MAC))),
             *((_mld(kind), punt) for kind in MLD_REPORTS),
         ]
-        for fields, actions in told:
+        for fields, actions in punted:
             matched = match(metadata=scope, **fields)
             yield Rule(Table.REPORTS, Priority.EXACT, matched, owner, actions, goto=following, meter=meter)
 

@@ -1,4 +1,4 @@
-"""What is counted apart: one entry for each number that a frame may carry when it has been judged."""
+"""Entries of statistics: one for each rule number that a frame may carry."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ryu_apps.evb.policy.model import Acl, VsiType
 from ryu_apps.evb.services.base import UNJUDGED
 from ryu_apps.evb.services.statistics.schema import NAME, StatisticsPolicy
 
-#: What is refused, if nobody wants to know the rule.
+#: The number of refused frames of types that do not count by rule.
 REFUSED = 1
 
 DIRECTIONS = (Direction.FROM_VM, Direction.TO_VM)
 
 
 class CountedTraffic(Enum):
-    """What an entry counts."""
+    """Kind of traffic that an entry counts."""
 
     ALL = "all"
     UNJUDGED = "unjudged"
@@ -47,12 +47,12 @@ class StatisticsEntry(NamedTuple):
 
     @property
     def slot(self) -> int:
-        """Where its counter is among those of a VSI."""
+        """Position of its counter among those of a VSI."""
         return 2 * self.number + (self.direction is Direction.TO_VM)
 
 
 def statistics_of(vsi_type: VsiType) -> StatisticsPolicy | None:
-    """What a type says of statistics; None: it has none."""
+    """Return the statistics section of a type, None if it has none."""
     found: StatisticsPolicy | None = vsi_type.service(NAME)
     return found
 

@@ -1,4 +1,4 @@
-"""What a policy file may say of statistics, and what that comes to."""
+"""Section ``statistics`` of a policy file, and the policy made of it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MAX_RULES = 1000
 
 
 class ExtractionText(Enum):
-    """Who takes the totals of a VSI from switch to switch."""
+    """Carrier of a VSI's totals from switch to switch."""
 
     CONTROLLER = "controller"
     NMS = "nms"
 
 
 class StatisticsSection(Strict):
-    """What is counted of a VSI, and who carries it."""
+    """Counts of a VSI, and the carrier of its totals."""
 
     per_rule: bool = False
     extraction: Literal["controller", "nms"] = "controller"

@@ -37,7 +37,7 @@ _BEYOND_REACH = 0xFFFFFFFF
 
 
 def _place(entry: StatisticsEntry, route: Route) -> tuple[Table, Table | None]:
-    """Where an entry is counted, and where its frames go then."""
+    """Table that counts an entry, and the next table of its frames."""
     from_vm = entry.direction is Direction.FROM_VM
     if not entry.passed:
         return (Table.REFUSED_FROM if from_vm else Table.REFUSED_TO), None

@@ -36,7 +36,7 @@ from ryu_apps.evb.services.tcp_proxy.schema import Proxied
 
 
 class ProxyPin(IntEnum):
-    """What is noted; the value is the priority in the table.  A pin's timeout cannot be changed: so it is two."""
+    """Kind of pin; the value is its priority.  The timeout of a pin cannot be changed, so a lasting one is added."""
 
     OPENING = 100
     """A client has begun a connection: nobody has seen yet that there is a client."""
@@ -59,7 +59,7 @@ def look_up() -> Iterator[Action]:
 
 
 def seek_answers(eth_type: int) -> Iterator[Action]:
-    """What a proxy begins with the VM is looked up as the VM would answer it, and is as it was but for ``reg2``."""
+    """Look up a proxy's first segment as the VM's answer to it; the frame is unchanged afterwards, but for ``reg2``."""
     exchanged = tuple(_exchange(eth_type))
     yield from (StackPush(whole("eth_dst")), RegLoad(FROM_PROXY, 0), RegLoad(_DIRECTION, Direction.FROM_VM), *exchanged)
     yield from look_up()
@@ -78,13 +78,13 @@ def capacity(value: Proxied) -> int:
 
 
 def note(value: Proxied, binding: VsiBinding, eth_type: int, pin: ProxyPin, begins: bool = False) -> Learn:
-    """What a switch does upon a segment on its way to the VM that calls for a pin.
+    """Learn action for a segment to the VM that needs a pin.
 
     What comes from a client bears the proxy's address by now, and what follows it is pinned to that;
     what comes from a proxy has it as its source, and what the VM answers is pinned to it.
 
     Args:
-        begins: a connection does whose pin lasts at once.
+        begins: a connection begins with a lasting pin.
     """
     answers = pin is ProxyPin.ANSWERS
     return Learn(

@@ -1,4 +1,4 @@
-"""What a policy file may say of the TCP proxy, and what contradicts it in the rest of the file."""
+"""Section ``tcp_proxy`` of a policy file, and its contradictions to the rest of the file."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ProxyTimeouts(Strict):
 
 
 class ProxySection(Strict):
-    """Which ports of the VM stand behind a proxy."""
+    """Ports of the VM that are redirected to a proxy."""
 
     ports: Annotated[list[ProxiedPort], Field(min_length=1, max_length=64)]
     max_connections: Annotated[int, Field(ge=1, le=100_000)] = 512
@@ -83,15 +83,15 @@ def _meaning(value: Proxied) -> object:
 # --- contradictions -------------------------------------------------------------------------------
 def _mistakes(vsi_type: VsiType, value: Proxied, document: Document) -> Iterator[Diagnostic]:
     written = document.data[NAME]["ports"]
-    for index, one in enumerate(written):
+    for index, port in enumerate(written):
         place = document.value_place((NAME, "ports", index))
         for acl, name, field, why in _judges(vsi_type):
-            if not any(_may_pass(acl, field, block) for block in parse_field("tcp_dst", one)):
-                yield error(document.file, place, f"port {one} {why}: {name} lets no such TCP pass")
+            if not any(_may_pass(acl, field, block) for block in parse_field("tcp_dst", port)):
+                yield error(document.file, place, f"port {port} {why}: {name} lets no such TCP pass")
 
 
 def _judges(vsi_type: VsiType) -> Iterator[tuple[Acl, str, str, str]]:
-    """Whose word a proxied connection needs: the list, its name, the field with the VM's port, what it fails at."""
+    """Lists that must permit a proxied connection: the list, its name, the field with the VM's port, the failure."""
     yield vsi_type.to_vm, "to_vm", "tcp_dst", "is redirected to a proxy, but nobody may reach it"
     yield vsi_type.from_vm, "from_vm", "tcp_src", "is redirected to a proxy, but the VM may not answer"
     # A connection needs no second permission for its answers there.
@@ -101,7 +101,7 @@ def _judges(vsi_type: VsiType) -> Iterator[tuple[Acl, str, str, str]]:
 
 
 def _may_pass(acl: Acl, field: str, port: Masked) -> bool:
-    """Does the list let any TCP with this port pass, over either version of IP?"""
+    """True if the list lets any TCP with this port pass, over either version of IP."""
     return any(_passes(acl, _tcp(eth_type) | {field: port}) for eth_type in (IPV4, IPV6))
 
 
@@ -110,12 +110,12 @@ def _tcp(eth_type: int) -> dict[str, Masked]:
 
 
 def _passes(acl: Acl, kind: dict[str, Masked]) -> bool:
-    """Whether some frame of a kind passes, unless rules that deny parts of it come to all of it together."""
+    """True if a frame of a kind may pass; denials of parts that together cover the kind are not recognized."""
     for rule in acl.rules:
-        if all(any(_meet(one, kind[name]) for one in test) for name, test in rule.tests if name in kind):
+        if all(any(_meet(masked, kind[name]) for masked in test) for name, test in rule.tests if name in kind):
             if rule.allow:
                 return True
-            if all(name in kind and any(one.covers(kind[name]) for one in test) for name, test in rule.tests):
+            if all(name in kind and any(masked.covers(kind[name]) for masked in test) for name, test in rule.tests):
                 return False
     return acl.default
 

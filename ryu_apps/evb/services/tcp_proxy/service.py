@@ -78,7 +78,7 @@ _LOOK_UP: dict[Direction, tuple[Action, ...]] = {
 
 
 def _next_lives(epoch: int) -> Iterator[Rule]:
-    """What begins a connection with the ports of one that has a lasting pin is noted in the life after that."""
+    """Rules for a first segment on the ports of a lasting pin: it is noted in the next life."""
     owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, Direction.TO_VM)
     decide = Resubmit(Table.PROXY_DECIDE)
     for eth_type in (IPV4, IPV6):
@@ -94,7 +94,7 @@ def _next_lives(epoch: int) -> Iterator[Rule]:
 
 
 def _take_over(value: Proxied, epoch: int, route: Route) -> Iterator[Rule]:
-    """What is looked up; the rest goes on, and what nobody knows what to do with is counted."""
+    """Rules that look frames up; others go on, and undecided ones are counted."""
     owner = cookie(CookieKind.TYPE_BODY, epoch)
     for direction, table, port, taken in (
         (Direction.FROM_VM, Table.PROXY_FROM, "tcp_src", Resubmit(Table.PROXY_LOOKUP)),
@@ -189,7 +189,9 @@ class TcpProxyService(Service):
 
     def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
         switch = fabric.switches[dpid]
-        there = {vid for one in switch.interfaces.values() if one.appliance == NAME for vid in one.vids}
+        there = {
+            vid for interface in switch.interfaces.values() if interface.appliance == NAME for vid in interface.vids
+        }
         missing = next((vid for vid in vids if vid not in there), None)
         return None if missing is None else f"switch {switch.name} has no appliance {NAME} in VLAN {missing}"
 
