@@ -28,7 +28,6 @@ QUESTIONS_LEFT: dict[str, int] = {
     "compat.py": 1,
     "evb/bridge": 24,
     "evb/events.py": 3,
-    "evb/services": 46,
     "evb/switches": 14,
     "evb/vsi": 27,
     "evb_bridge.py": 1,
@@ -50,7 +49,6 @@ QUESTIONS_LEFT: dict[str, int] = {
 EMPTY_NAMES_LEFT: dict[str, int] = {
     "cli": 15,
     "evb/bridge": 22,
-    "evb/services": 24,
     "evb/switches": 8,
     "evb/vsi": 7,
     "evb_bridge.py": 3,
@@ -71,6 +69,7 @@ DESCRIBED = [
     "evb/policy",
     "evb/ports",
     "evb/protocol",
+    "evb/services",
     "evb/simulation",
     "evb/snooping",
     "evb/switches",
