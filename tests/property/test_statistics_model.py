@@ -81,7 +81,7 @@ class Statistics(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.3, 1.0, 4.0]), kept=st.booleans())
     def wait(self, seconds: float, kept: bool) -> None:
-        (self.world.keep if kept else self.world.advance)(seconds)
+        (self.world.keep_alive if kept else self.world.advance)(seconds)
 
     # What a disk would not take cannot outlive the controller.
     @precondition(lambda self: self.world.store_failure is None)
