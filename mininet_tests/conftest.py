@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.config.schema import ReaderText
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.flow_dumps import dump_rules
@@ -54,16 +55,20 @@ def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
 
 @contextmanager
 def emulated_cluster(
-    folder: Path, hypervisors: int = 8, fabric: Fabric | None = None, policies: Path | None = None
+    folder: Path,
+    hypervisors: int = 8,
+    fabric: Fabric | None = None,
+    policies: Path | None = None,
+    openflow_reader: ReaderText = "evbridge",
 ) -> Iterator[Cluster]:
     """A cluster in a network of its own whose stations are ours: up in no time, asked in no time.
 
     ``fabric`` is that of two switches and so many hypervisors, or one that differs from it in its VLANs;
-    ``policies`` is a folder of VSI types beside the shipped ones.
+    ``policies`` is a folder of VSI types beside the shipped ones, ``openflow_reader`` as in evbridge.yaml.
     """
     fabric = quick(fabric or two_switch.fabric(hypervisors))
     folders = [CHECKOUT / "policies", *([policies] if policies else [])]
-    config = dump_config(BridgeConfig(fabric, tuple(map(str, folders))))
+    config = dump_config(BridgeConfig(fabric, tuple(map(str, folders)), openflow_reader=openflow_reader))
     with inside(), closing(StationLoop()) as loop:
         station = partial(EmulatedStation, loop)
         with Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=station) as cluster:

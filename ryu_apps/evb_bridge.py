@@ -131,7 +131,13 @@ class EvbBridge(app_manager.RyuApp):
         self.journal = EventLog(self.logger)
         switches = settings.config.fabric.switches
         DESCRIPTORS.prepare(len(switches), self._report)
-        self.southbound = Southbound(self.deliver, switches.__contains__, self._report, self.engine.is_busy)
+        self.southbound = Southbound(
+            self.deliver,
+            switches.__contains__,
+            self._report,
+            self.engine.is_busy,
+            short_cut=settings.config.openflow_reader != "ryu",
+        )
         self._inbox: deque[Event] = deque()
         self._untold: deque[tuple[float, LogEvent]] = deque()
         self._feeding = False

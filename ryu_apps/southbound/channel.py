@@ -171,8 +171,11 @@ class Channel:
                 return octets
 
     def _read_encrypted(self) -> bytes:
+        return self._read_some(_READ_SIZE)
+
+    def _read_some(self, size: int) -> bytes:
         try:
-            return bytes(self._socket.recv(_READ_SIZE))
+            return bytes(self._socket.recv(size))
         except ssl.SSLError as error:
             # For Ryu this is a time-out, after which it would read again and again.
             LOG.info("reading from the switch at %s: %s", self.address, error)
@@ -201,15 +204,22 @@ class Channel:
 
     def _offer(self, octets: bytes) -> None:
         self._since_turn += _TURN if len(octets) >= _LARGE else 1
+        if self.admits(octets) and (self._receiver is None or not self._receiver(octets)):
+            self._for_ryu.append(octets)
+
+    def admits(self, octets: bytes) -> bool:
+        """Take note of a message; return False, and end, if it claims a datapath id that this connection may not have.
+
+        May block for as long as :attr:`examine` does.
+        """
         self.heard += 1
         kind = octets[1]
         if kind == ofp.OFPT_ECHO_REPLY:
             self.answer = octets[_HEADER_SIZE:]
         elif kind == ofp.OFPT_FEATURES_REPLY and not self._may_be(octets):
             self.end()
-            return
-        if self._receiver is None or not self._receiver(octets):
-            self._for_ryu.append(octets)
+            return False
+        return True
 
     def _may_be(self, features: bytes) -> bool:
         """Whether a connection may be the switch that it says it is; once it is one, it stays that."""

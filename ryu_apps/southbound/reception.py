@@ -35,10 +35,14 @@ class ConnectionCheck:
     Args:
         known: whether a datapath id is configured.
         tell: takes what happens.
+        channel: makes what Ryu takes for the socket, of a socket and the address of the switch.
     """
 
-    def __init__(self, known: Callable[[int], bool], tell: Tell) -> None:
+    def __init__(
+        self, known: Callable[[int], bool], tell: Tell, channel: Callable[[Any, Any], Channel] = Channel
+    ) -> None:
         self._known = known
+        self._channel = channel
         self._claims: dict[int, Channel] = {}
         self._disputed: set[int] = set()
         self._unknown = Damper("switch.unknown", tell)
@@ -62,7 +66,7 @@ class ConnectionCheck:
             address: of the peer.
             claimed: called when it is about to be a switch.
         """
-        channel = Channel(socket, address)
+        channel = self._channel(socket, address)
 
         def examine(dpid: int) -> bool:
             admitted = self._examine(channel, dpid)

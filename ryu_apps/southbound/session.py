@@ -35,7 +35,7 @@ from ryu_apps.evb.events import (
 from ryu_apps.evb.ports.turns import Turns
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.listening.damper import Tell
-from ryu_apps.southbound import ofctl, server
+from ryu_apps.southbound import ofctl, ryu_reader, server
 from ryu_apps.southbound.channel import Channel
 from ryu_apps.southbound.complaints import Complaints, complaints
 from ryu_apps.southbound.complaints import install as tolerate
@@ -56,6 +56,8 @@ _MAX_XID = 0xFFFFFFFF
 #: at one end only is noticed after 4 s, at usual timers before a VSI expires whose keep-alive it swallowed.
 #: Ryu's own default is never; its configuration file has the last word.
 _ECHO_INTERVAL, _UNANSWERED_ECHOES = 1.0, 3
+#: Without the short cut: an echo reply waits behind the table features, 15 MB from Open vSwitch, while Ryu parses them.
+_UNANSWERED_ECHOES_OF_RYU = 30
 #: Requests of stations that are dealt with before switches and REST clients have a turn.
 _SLICE = 16
 #: Looks at what has arrived, 64 messages each, before a slice is served although there is more to read.
@@ -111,6 +113,7 @@ class Southbound:
         known: whether a datapath id is configured; all others are turned away.
         tell: takes what happens before a connection is a switch.
         is_busy: whether frames of a port wait until the engine has done more of what it has asked for.
+        short_cut: whether messages are taken from the stream before Ryu; else Ryu's own reader dispatches them.
     """
 
     def __init__(
@@ -119,13 +122,18 @@ class Southbound:
         known: Callable[[int], bool] = lambda _: True,
         tell: Tell = lambda *_: None,
         is_busy: Callable[[PortId], bool] = lambda _: False,
+        short_cut: bool = True,
     ) -> None:
-        self.reception = ConnectionCheck(known, tell)
+        self._short_cut = short_cut
+        self.reception = ConnectionCheck(known, tell, Channel if short_cut else ryu_reader.RyuReadChannel)
         server.install(self.reception)
         ofctl.install()
         tolerate()
+        if not short_cut:
+            ryu_reader.install()
         controller.CONF.set_default("echo_request_interval", _ECHO_INTERVAL)
-        controller.CONF.set_default("maximum_unreplied_echo_requests", _UNANSWERED_ECHOES)
+        unanswered = _UNANSWERED_ECHOES if short_cut else _UNANSWERED_ECHOES_OF_RYU
+        controller.CONF.set_default("maximum_unreplied_echo_requests", unanswered)
         self._deliver = deliver
         self._connections: dict[int, _Connection] = {}
         self._cache = PieceCache()
@@ -143,6 +151,8 @@ class Southbound:
         self._forget(datapath.id)
         connection = _Connection(datapath, self._events.append, self._cache)
         self._connections[datapath.id] = connection
+        if not self._short_cut:
+            ryu_reader.subscribe()
         connection.channel.attach(connection.receive, self._received, connection.overhear)
         connection.driver.query_features()
         self._settle()

@@ -5,6 +5,8 @@ The first octet after the Ethernet type says how many rules to write; the frame 
 
 from __future__ import annotations
 
+import os
+
 from ryu.base import app_manager
 from ryu.controller import ofp_event
 from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
@@ -17,6 +19,8 @@ from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.southbound.session import Southbound
 
 ETH_TYPE = 0x88B5
+#: Environment variable: "ryu" for Ryu's own reader, without the short cut.
+READER = "SOUTHBOUND_APP_READER"
 _COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 _PUNT = Rule(0, 100, match(eth_type=ETH_TYPE), _COOKIE, (Output(ofproto_v1_3.OFPP_CONTROLLER),))
 
@@ -28,7 +32,7 @@ class SouthboundApp(app_manager.RyuApp):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        self.southbound = Southbound(self._deliver)
+        self.southbound = Southbound(self._deliver, short_cut=os.environ.get(READER) != "ryu")
         self._waiting: dict[int, FrameReceived] = {}
         self._token = 0
 

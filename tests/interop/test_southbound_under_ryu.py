@@ -16,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.interop.private_ovs import PrivateOvs, inside, wait_for
+from tests.interop.southbound_app import READER
 
 ROOT = Path(__file__).parents[2]
 OPENFLOW_PORT, REST_PORT = 6653, 8080
@@ -31,14 +32,13 @@ PATIENCE, ATTEMPTS = 1.0, 15
 class Ryu:
     """A ryu-manager in the namespace of an Open vSwitch."""
 
-    def __init__(self, ovs: PrivateOvs, log: Path, *apps: str) -> None:
+    def __init__(self, ovs: PrivateOvs, log: Path, *apps: str, reader: str = "evbridge") -> None:
         command = ["ip", "netns", "exec", ovs.namespace, sys.executable, "-c", LAUNCH, *apps]
         self._ovs = ovs
         self._log = log
+        environment = os.environ | {"PYTHONPATH": str(ROOT), READER: reader}
         with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=output, stderr=output
-            )
+            self._process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
 
     def stop(self) -> None:
         self._process.terminate()
@@ -60,9 +60,10 @@ class Ryu:
         return True
 
 
-@pytest.fixture
-def ryu(private_ovs: PrivateOvs, tmp_path: Path) -> Iterator[Ryu]:
-    started = Ryu(private_ovs, tmp_path / "ryu.log", "tests.interop.southbound_app", "ryu.app.ofctl_rest")
+@pytest.fixture(params=["evbridge", "ryu"], ids=["short cut", "Ryu's reader"])
+def ryu(private_ovs: PrivateOvs, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Ryu]:
+    apps = "tests.interop.southbound_app", "ryu.app.ofctl_rest"
+    started = Ryu(private_ovs, tmp_path / "ryu.log", *apps, reader=request.param)
     wait_for(started.serves, "REST")
     yield started
     started.stop()

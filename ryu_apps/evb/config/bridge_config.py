@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
+from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL, ReaderText
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
 from ryu_apps.evb.topology.fabric import Fabric
@@ -25,6 +25,7 @@ class BridgeConfig:
         statistics_retention: limits on the totals of VSIs without any association.
         forward_in_flight: seconds for which a VM's former switch forwards frames in flight to it.
         rest_names: host names accepted in REST requests besides the addresses of the machine.
+        openflow_reader: ``evbridge``, or ``ryu``: every OpenFlow message goes through Ryu's reader and dispatch.
     """
 
     fabric: Fabric
@@ -36,3 +37,4 @@ class BridgeConfig:
     forward_in_flight: int = FORWARD_IN_FLIGHT
     rest_names: tuple[str, ...] = ()
     statistics_retention: Retention = Retention()
+    openflow_reader: ReaderText = "evbridge"

@@ -53,6 +53,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         parsed.forward_in_flight,
         tuple(parsed.rest_names),
         Retention(parsed.statistics_retention.secs, parsed.statistics_retention.vsis),
+        parsed.openflow_reader,
     )
     return config, in_reading_order(found)
 

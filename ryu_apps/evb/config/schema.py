@@ -18,6 +18,7 @@ from ryu_apps.evb.wire.manager_text import manager_from_text
 
 StageOnText = Literal["preassociate", "preassociate_rr"]
 TakeoverText = Literal["announced", "any"]
+ReaderText = Literal["evbridge", "ryu"]
 #: Port numbers have 16 bits in metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
 #: Default seconds between readings of all counters.
@@ -266,4 +267,5 @@ class ConfigFile(Strict):
     )
     vsi_managers: ManagersSection = ManagersSection()
     rest_names: Annotated[list[HostName], Field(max_length=100)] = Field(default_factory=list)
+    openflow_reader: ReaderText = "evbridge"
     dps: dict[ShortName, DatapathSection]

@@ -38,6 +38,8 @@ def dump_config(config: BridgeConfig) -> str:
         lines.append(f"statistics_retention: {flow_map(config.statistics_retention._asdict())}")
     if config.forward_in_flight != FORWARD_IN_FLIGHT:
         lines.append(f"forward_in_flight: {config.forward_in_flight}")
+    if config.openflow_reader != "evbridge":
+        lines.append(f"openflow_reader: {config.openflow_reader}")
     if config.rest_names:
         lines.append(f"rest_names: [{', '.join(quoted(name) for name in config.rest_names)}]")
     lines += balancer_lines(config.fabric.balancers)

@@ -119,6 +119,14 @@ def test_how_long_what_is_under_way_is_passed_on_is_written_and_read_back_unchan
     assert "forward_in_flight" not in dump_config(BridgeConfig(Fabric()))
 
 
+def test_the_reader_of_openflow_messages_is_written_and_read_back_unchanged() -> None:
+    config = BridgeConfig(Fabric(), openflow_reader="ryu")
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+    assert "openflow_reader" not in dump_config(BridgeConfig(Fabric()))
+    (mistake,) = mistakes("version: 1\ndps: {}\nopenflow_reader: none\n")
+    assert mistake.startswith("e.yaml:3:18: ")
+
+
 @pytest.mark.parametrize("value", ["-1", "61", "0.5", "ever"])
 def test_it_is_whole_seconds_and_not_many(value: str) -> None:
     (mistake,) = mistakes(f"version: 1\ndps: {{}}\nforward_in_flight: {value}\n")
