@@ -23,6 +23,7 @@ from ryu.lib import hub
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.events import (
     Effect,
     Event,
@@ -92,6 +93,7 @@ class EvbBridge(app_manager.RyuApp):
     Attributes:
         settings: what the operator configured.
         engine: the pure core.
+        queries: the questions that REST and metrics put to it.
         store: what outlives this process.
         started: when it began, monotonic seconds.
         wall_offset: what to add to monotonic time to get Unix time, in seconds.
@@ -127,7 +129,8 @@ class EvbBridge(app_manager.RyuApp):
         )
         self._fetcher = VsiManagerClient(settings.path.parent)
         self.alarms = Alarms()
-        self.metrics = Metrics(self.engine, self.alarms)
+        self.queries = BridgeQueries(self.engine)
+        self.metrics = Metrics(self.queries, self.alarms)
         self.journal = EventLog(self.logger)
         switches = settings.config.fabric.switches
         DESCRIPTORS.prepare(len(switches), self._report)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -17,15 +16,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from ryu_apps.evb.alarms import RAISED, TABLE, Alarms
-from ryu_apps.evb.bridge.engine import Engine
-from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as TRANSLATIONS
-from ryu_apps.evb.bridge.snooper import COUNTERS
+from ryu_apps.evb.bridge.queries import BridgeQueries, StationStatus
 from ryu_apps.evb.events import LogEvent
 from ryu_apps.evb.model import Phase
-from ryu_apps.evb.policy.offer import HttpSource
-from ryu_apps.evb.services.statistics.entries import DIRECTIONS
 from ryu_apps.evb.topology.fabric import PortId, Switch
-from ryu_apps.evb.vsi_types.database import OUTCOMES
 from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.listening.descriptors import DESCRIPTORS
@@ -60,8 +54,8 @@ class _Place(NamedTuple):
 class Metrics:
     """Feed it all that happened; ask it for the text that Prometheus reads."""
 
-    def __init__(self, engine: Engine, alarms: Alarms) -> None:
-        self._switches = engine.fabric.switches
+    def __init__(self, queries: BridgeQueries, alarms: Alarms) -> None:
+        self._switches = queries.fabric.switches
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "evb_vdp_requests",
@@ -82,7 +76,7 @@ class Metrics:
             self._alarms.labels(row.kind, row.severity.value)
         self._staging = self._stopwatch("evb_stage_secs", "From the first rule staged to all of them confirmed")
         self._activation = self._stopwatch("evb_activation_secs", "From an Associate to its answer")
-        self._registry.register(_State(engine))
+        self._registry.register(_State(queries))
         self._registry.register(_Alarms(alarms, self._switches))
         self._registry.register(_Descriptors())
         for switch in self._switches.values():
@@ -199,70 +193,61 @@ class _Alarms(Collector):
 class _State(Collector):
     """What can be read off the engine at any moment."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, queries: BridgeQueries) -> None:
+        self._queries = queries
 
     def collect(self) -> Iterator[Metric]:
         """The families, freshly read."""
-        engine = self._engine
-        phases = Tally((one.port.dpid, one.phase) for one in engine.registry.attachments())
-        agreed = Tally(port.dpid for port, station in engine.stations.items() if station.station is not None)
+        queries = self._queries
+        phases, stations = queries.phases(), queries.stations()
+        agreed = Tally(station.port.dpid for station in stations if station.station is not None)
         vsis = GaugeMetricFamily("evb_vsi_state", "VSIs at ports by what their switch holds", labels=(*_DP, "state"))
         promised = GaugeMetricFamily("evb_reservations", "Rules promised to VSIs", labels=_DP)
         budgets = GaugeMetricFamily("evb_rule_budget", "Rules that may be promised, if limited", labels=_DP)
         ready = GaugeMetricFamily("evb_switch_ready", "The switch holds what it should", labels=_DP)
-        stations = GaugeMetricFamily("evb_stations", "Station ports with an EVB agreement", labels=_DP)
-        for dpid, switch in engine.fabric.switches.items():
-            labels = _labels(switch)
+        agreements = GaugeMetricFamily("evb_stations", "Station ports with an EVB agreement", labels=_DP)
+        for status in queries.switches():
+            labels, dpid = _labels(status.switch), status.switch.dpid
             for phase in Phase:
                 vsis.add_metric((*labels, phase.value), phases[dpid, phase])
-            promised.add_metric(labels, engine.ledger.used(dpid))
-            ready.add_metric(labels, engine.bringup.ready(dpid))
-            stations.add_metric(labels, agreed[dpid])
-            budget = engine.ledger.budget(dpid)
-            if budget is not None:
-                budgets.add_metric(labels, budget)
-        yield from (vsis, promised, budgets, ready, stations)
-        yield from (*self._of_stations(), *self._of_multicast(), *self._of_vsis(), *self._of_managers())
+            promised.add_metric(labels, status.used)
+            ready.add_metric(labels, status.ready)
+            agreements.add_metric(labels, agreed[dpid])
+            if status.budget is not None:
+                budgets.add_metric(labels, status.budget)
+        yield from (vsis, promised, budgets, ready, agreements)
+        yield from (*self._of_stations(stations), *self._of_multicast(), *self._of_vsis(), self._of_managers())
         yield self._of_errors()
 
     def _of_errors(self) -> Metric:
-        engine = self._engine
         family = CounterMetricFamily(
             "evb_icmp_errors",
             "ICMP errors about balanced connections, by what became of them",
             labels=(*_DP, "outcome"),
         )
-        for dpid, switch in engine.fabric.switches.items():
-            for outcome in TRANSLATIONS:
-                family.add_metric((*_labels(switch), outcome), engine.translator.counted[dpid, outcome])
+        for dpid, switch in self._queries.fabric.switches.items():
+            for outcome, errors in self._queries.icmp_errors(dpid).items():
+                family.add_metric((*_labels(switch), outcome), errors)
         return family
 
-    def _of_managers(self) -> Iterator[Metric]:
-        types = self._engine.types
+    def _of_managers(self) -> Metric:
         fetches = CounterMetricFamily(
             "evb_vsitype_fetches", "What VSI managers were asked for, by what came of it", labels=("url", "outcome")
         )
-        urls = dict.fromkeys(one.url for one in types.managers.listed.values() if isinstance(one, HttpSource))
-        for url in urls:
-            for outcome in OUTCOMES:
-                fetches.add_metric((url, outcome), types.fetches[url, outcome])
-        yield fetches
+        for url, outcome, requests in self._queries.type_fetches():
+            fetches.add_metric((url, outcome), requests)
+        return fetches
 
     def _of_multicast(self) -> Iterator[Metric]:
-        engine = self._engine
-        held: Tally[int] = Tally()
-        for vsi in engine.registry:
-            if vsi.owner is not None:
-                held[vsi.owner.port.dpid] += len(engine.snooper.subscriptions(vsi))
+        held = self._queries.memberships()
         members = GaugeMetricFamily("evb_multicast_memberships", "Groups that VSIs receive", labels=_DP)
-        for dpid, switch in engine.fabric.switches.items():
+        for dpid, switch in self._queries.fabric.switches.items():
             members.add_metric(_labels(switch), held[dpid])
         messages = CounterMetricFamily(
             "evb_multicast_messages", "Membership messages, and what of them was not taken", labels=("what",)
         )
-        for name in COUNTERS:
-            messages.add_metric((name,), engine.snooper.counters[name])
+        for name, count in self._queries.membership_messages().items():
+            messages.add_metric((name,), count)
         yield from (members, messages)
 
     def _of_vsis(self) -> Iterator[Metric]:
@@ -278,23 +263,22 @@ class _State(Collector):
                 ("guarded_octets", ", dropped by guards"),
             )
         ]
-        for account in self._engine.counters.shown(self._engine.registry.named):
-            for direction in DIRECTIONS:
-                counts = account.total(direction), account.refused(direction), account.guarded(direction)
+        for vsi, totals in self._queries.vsi_totals():
+            for direction, counts in totals.items():
                 for family, value in zip(families, (value for count in counts for value in count), strict=True):
-                    family.add_metric((account.vsi, direction.name.lower()), value)
+                    family.add_metric((vsi, direction.name.lower()), value)
         yield from families
 
-    def _of_stations(self) -> Iterator[Metric]:
+    def _of_stations(self, stations: list[StationStatus]) -> Iterator[Metric]:
         dropped = CounterMetricFamily(
             "evb_frames_dropped", "Frames of stations not understood", labels=(*_DP, "port", "reason")
         )
         ecp = CounterMetricFamily("evb_ecp_errors", "What went wrong on ECP channels", labels=(*_DP, "port", "reason"))
-        for port, station in self._engine.stations.items():
-            labels = (*_labels(self._engine.fabric.switches[port.dpid]), str(port.port_no))
+        for station in stations:
+            labels = (*_labels(self._queries.fabric.switches[station.port.dpid]), str(station.port.port_no))
             for reason in _DROPS:
-                dropped.add_metric((*labels, reason), station.counters[reason])
-            for reason, count in asdict(station.ecp.counters).items():
+                dropped.add_metric((*labels, reason), station.dropped[reason])
+            for reason, count in station.ecp.items():
                 ecp.add_metric((*labels, reason), count)
         yield from (dropped, ecp)
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.events import Event, LogEvent
 from ryu_apps.metrics import Metrics
 
@@ -36,6 +37,8 @@ class Bridge(Protocol):
 
     @property
     def engine(self) -> Engine: ...
+    @property
+    def queries(self) -> BridgeQueries: ...
     @property
     def alarms(self) -> Alarms: ...
     @property

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from ryu_apps.evb.ports.bridge_port import BridgePort
-from ryu_apps.evb.protocol.evb import EvbState
+from ryu_apps.evb.bridge.queries import StationStatus
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.switches.bringup import SwitchState
+from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import port_json
@@ -15,32 +12,22 @@ from ryu_apps.rest.text import port_json
 
 def stations(bridge: Bridge, now: float) -> list[JsonValue]:
     """All station ports, in the order of their switches and numbers."""
-    return [_station_json(bridge, one) for _, one in sorted(bridge.engine.stations.items())]
+    found = sorted(bridge.queries.stations(), key=lambda station: station.port)
+    return [_station_json(bridge.queries.fabric, station) for station in found]
 
 
-def _station_json(bridge: Bridge, one: BridgePort) -> JsonValue:
-    switch = bridge.engine.bringup.switches.get(one.port.dpid)
-    up = switch.ports.get(one.port.port_no) if switch else None
+def _station_json(fabric: Fabric, station: StationStatus) -> JsonValue:
     return {
-        **port_json(bridge.engine.fabric, one.port),
-        "link": None if up is None else "up" if up else "down",
-        "evb": _evb_text(one, switch),
-        "station": None if one.station is None else mac_to_text(one.station),
-        "timers": _timers_json(one.evb.operational),
-        "reflective_relay": one.relay,
-        "groups": one.evb.agreed.groups if one.evb.agreed else False,
-        "ecp": asdict(one.ecp.counters),
-        "dropped": dict(one.counters),
+        **port_json(fabric, station.port),
+        "link": None if station.link_up is None else "up" if station.link_up else "down",
+        "evb": station.evb,
+        "station": None if station.station is None else mac_to_text(station.station),
+        "timers": _timers_json(station.timers),
+        "reflective_relay": station.reflective_relay,
+        "groups": station.groups,
+        "ecp": dict(station.ecp),
+        "dropped": dict(station.dropped),
     }
-
-
-def _evb_text(one: BridgePort, switch: SwitchState | None) -> str:
-    """The state of the EVB agreement, or why there can be none: before its switch is ready a port is not heard."""
-    if one.evb.state is not EvbState.DOWN:
-        return one.evb.state.value
-    if switch is None:
-        return "switch disconnected"
-    return "switch not ready" if switch.ports.get(one.port.port_no) else EvbState.DOWN.value
 
 
 def _timers_json(timers: Operational) -> JsonValue:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from ryu_apps.evb.alarms import Alarm
-from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.queries import BridgeQueries, LinkStatus, SwitchStatus
 from ryu_apps.evb.model import Phase
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Switch
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import dpid_text
@@ -27,20 +25,22 @@ VERSION = _version()
 
 def status(bridge: Bridge, now: float) -> JsonValue:
     """Version, uptime in seconds, alarms, switches, how many VSIs and stations are in which state, and connections."""
-    engine = bridge.engine
-    stations = engine.stations.values()
-    rules = engine.wanted.counts()
-    dropped = sum((station.counters for station in stations), Counter[str]())
+    queries = bridge.queries
+    stations = queries.stations()
+    rules = queries.desired_rules()
+    dropped = sum((station.dropped for station in stations), Counter[str]())
+    switches = sorted(queries.switches(), key=lambda status: status.switch.dpid)
     return {
         "version": VERSION,
         "uptime": now - bridge.started,
-        "alarms": [_alarm_json(bridge, one, now) for one in sorted(bridge.alarms, key=lambda one: one.since)],
-        "switches": [
-            _switch_json(engine, switch, rules[dpid]) for dpid, switch in sorted(engine.fabric.switches.items())
-        ],
-        "links": [_link_json(engine, port, peer) for port, peer in _links(engine.fabric)],
-        "vsis": {"total": len(engine.registry), "phases": phases(engine)},
-        "stations": {"configured": len(stations), "agreed": sum(one.station is not None for one in stations)},
+        "alarms": [_alarm_json(bridge, alarm, now) for alarm in sorted(bridge.alarms, key=lambda alarm: alarm.since)],
+        "switches": [_switch_json(status, rules[status.switch.dpid]) for status in switches],
+        "links": [_link_json(link) for link in queries.links()],
+        "vsis": {"total": queries.vsi_count(), "phases": _phases(queries)},
+        "stations": {
+            "configured": len(stations),
+            "agreed": sum(station.station is not None for station in stations),
+        },
         "dropped": dict(dropped),
         "descriptors": _descriptors(),
     }
@@ -69,49 +69,36 @@ def _alarm_json(bridge: Bridge, one: Alarm, now: float) -> JsonValue:
     }
 
 
-def phases(engine: Engine) -> dict[str, int]:
+def _phases(queries: BridgeQueries) -> dict[str, int]:
     """How many attachments are in each phase; a VSI that moves has two."""
-    found = Counter(attachment.phase for attachment in engine.registry.attachments())
+    found = Counter[Phase]()
+    for (_dpid, phase), attachments in queries.phases().items():
+        found[phase] += attachments
     return {phase.value: found[phase] for phase in Phase}
 
 
-def _links(fabric: Fabric) -> Iterator[tuple[PortId, PortId]]:
-    """Both ends of each link between switches."""
-    for port in fabric.ports(Role.TRUNK):
-        interface = fabric.interface(port)
-        if interface is not None and interface.peer is not None and port < interface.peer:
-            yield port, interface.peer
-
-
-def _link_json(engine: Engine, port: PortId, peer: PortId) -> JsonValue:
+def _link_json(link: LinkStatus) -> JsonValue:
     return {
-        "ports": [str(port), str(peer)],
-        "up": engine.rewiring.down.isdisjoint((port, peer)),
-        "heard": [_heard(engine, one) for one in (port, peer)],
-        "miswired": not engine.neighbours.miswired.isdisjoint((port, peer)),
-        "in_tree": frozenset((port.dpid, peer.dpid)) in engine.wiring.routes.tree,
+        "ports": [str(port) for port in link.ports],
+        "up": link.up,
+        "heard": [None if port is None else str(port) for port in link.heard],
+        "miswired": link.miswired,
+        "in_tree": link.in_tree,
     }
 
 
-def _heard(engine: Engine, port: PortId) -> str | None:
-    """Whom a port has heard by LLDP."""
-    heard = engine.neighbours.heard.get(port)
-    return None if heard is None or heard.peer is None else str(heard.peer)
-
-
-def _switch_json(engine: Engine, switch: Switch, rules: int) -> JsonValue:
-    state = engine.bringup.switches.get(switch.dpid)
-    links = state.ports if state else {}
+def _switch_json(status: SwitchStatus, rules: int) -> JsonValue:
+    switch = status.switch
     return {
         "dpid": dpid_text(switch.dpid),
         "name": switch.name,
-        "readiness": state.readiness.value if state else "disconnected",
-        "fragments": "hidden" if switch.dpid in engine.fragments.hidden else "shown",
+        "readiness": status.readiness or "disconnected",
+        "fragments": "hidden" if status.fragments_hidden else "shown",
         "ports": [
-            {"port_no": number, "name": one.name, "role": one.role.value, "up": links.get(number)}
-            for number, one in sorted(switch.interfaces.items())
+            {"port_no": number, "name": port.name, "role": port.role.value, "up": status.links.get(number)}
+            for number, port in sorted(switch.interfaces.items())
         ],
         "rules": rules,
-        "budget": engine.ledger.budget(switch.dpid),
-        "used": engine.ledger.used(switch.dpid),
+        "budget": status.budget,
+        "used": status.used,
     }

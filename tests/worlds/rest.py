@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from webob import Request, Response
 
 from ryu_apps.evb.alarms import Alarms
+from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.events import Effect, Event, FrameReceived, LogEvent, PoliciesLoaded
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
@@ -45,8 +46,13 @@ class RestWorld(World):
         World.__post_init__(self)
         self.started = self.now
         self.alarms = Alarms()
-        self.metrics = Metrics(self.engine, self.alarms)
+        self.metrics = Metrics(self.queries, self.alarms)
         self.journal = EventLog(logging.getLogger("evb_bridge"))
+
+    @property
+    def queries(self) -> BridgeQueries:
+        """The questions to the engine that runs."""
+        return BridgeQueries(self.engine)
 
     def deliver(self, event: Event) -> None:
         """As the app does."""

@@ -30,7 +30,7 @@ class Counting(CountingWorld, RestWorld):
 
     def restart_controller(self, remembering: bool = True) -> None:
         super().restart_controller(remembering)
-        self.metrics = Metrics(self.engine, self.alarms)
+        self.metrics = Metrics(self.queries, self.alarms)
 
 
 @pytest.fixture

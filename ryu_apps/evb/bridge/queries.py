@@ -1,0 +1,279 @@
+"""Questions about a running bridge, answered with frozen values: what REST and metrics read of the engine.
+
+Each answer is complete between two events.  Values hold no reference to what the engine changes, so a long answer
+may be written slice by slice while the engine goes on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as ICMP_OUTCOMES
+from ryu_apps.evb.bridge.snooper import COUNTERS as MEMBERSHIP_COUNTERS
+from ryu_apps.evb.model import Phase
+from ryu_apps.evb.pipeline.tables import Direction
+from ryu_apps.evb.policy.offer import HttpSource
+from ryu_apps.evb.ports.bridge_port import BridgePort
+from ryu_apps.evb.protocol.evb import EvbState
+from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.protocol.vdp_bridge import VsiState
+from ryu_apps.evb.services.statistics.entries import DIRECTIONS
+from ryu_apps.evb.switches.bringup import SwitchState
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.vsi.registry import Attachment
+from ryu_apps.evb.vsi.reservation import Owner
+from ryu_apps.evb.vsi_types.database import OUTCOMES as FETCH_OUTCOMES
+
+
+class SwitchStatus(NamedTuple):
+    """One configured switch.
+
+    Attributes:
+        readiness: of its rules; None: it is not connected.
+        links: port number -> link is up, as far as is known.
+        budget: rules that may be reserved for VSIs; None: no limit.
+        used: rules that are reserved.
+        ready: it holds the rules that it should.
+        fragments_hidden: it does not show the ports of first fragments.
+    """
+
+    switch: Switch
+    readiness: str | None
+    links: Mapping[int, bool]
+    budget: int | None
+    used: int
+    ready: bool
+    fragments_hidden: bool
+
+
+class LinkStatus(NamedTuple):
+    """A link between two switches.
+
+    Attributes:
+        ports: both ends.
+        up: neither end is down.
+        heard: the port that each end has heard by LLDP; None: none.
+        miswired: either end has heard a port that is not its peer.
+        in_tree: frames are flooded along it.
+    """
+
+    ports: tuple[PortId, PortId]
+    up: bool
+    heard: tuple[PortId | None, PortId | None]
+    miswired: bool
+    in_tree: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StationStatus:
+    """One station port.
+
+    Attributes:
+        link_up: None: not known.
+        evb: state of the EVB agreement, or the reason why there can be none.
+        station: MAC address of the station; None: none has agreed.
+        timers: the agreed values.
+        reflective_relay: it is on.
+        groups: the station announces the groups of its VSIs.
+        ecp: errors of its ECP channels, by name.
+        dropped: frames that were dropped, by reason.
+    """
+
+    port: PortId
+    interface: Interface
+    link_up: bool | None
+    evb: str
+    station: int | None
+    timers: Operational
+    reflective_relay: bool
+    groups: bool
+    ecp: Mapping[str, int]
+    dropped: Counter[str]
+
+
+class ReservationHolder(NamedTuple):
+    """A VSI at a port for which rules are reserved; times are monotonic seconds."""
+
+    vsi: str
+    port: PortId
+    phase: Phase
+    since: float
+    expires: float | None
+
+
+class RuleReservation(NamedTuple):
+    """Rules that are reserved for a VSI or a type: owner as in the ledger, and number of rules."""
+
+    owner: Owner
+    rules: int
+    holders: tuple[ReservationHolder, ...]
+
+
+class CountedFrames(NamedTuple):
+    """Frames of a VSI in one direction, each ``(packets, octets)``: passed, refused by its ACL, dropped by guards."""
+
+    passed: tuple[int, int]
+    refused: tuple[int, int]
+    guarded: tuple[int, int]
+
+
+class FetchCount(NamedTuple):
+    """Requests to a VSI manager that ended in the same way."""
+
+    url: str
+    outcome: str
+    requests: int
+
+
+class BridgeQueries:
+    """The questions; none changes anything, waits, or depends on the time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def fabric(self) -> Fabric:
+        """The configured switches, ports and links."""
+        return self._engine.fabric
+
+    # --- switches and links ---
+    def switches(self) -> list[SwitchStatus]:
+        """Return all configured switches, in the order of the configuration."""
+        return [self._switch(switch) for switch in self.fabric.switches.values()]
+
+    def _switch(self, switch: Switch) -> SwitchStatus:
+        engine, dpid = self._engine, switch.dpid
+        state = engine.bringup.switches.get(dpid)
+        return SwitchStatus(
+            switch,
+            state.readiness.value if state else None,
+            dict(state.ports) if state else {},
+            engine.ledger.budget(dpid),
+            engine.ledger.used(dpid),
+            engine.bringup.ready(dpid),
+            dpid in engine.fragments.hidden,
+        )
+
+    def desired_rules(self) -> Mapping[int, int]:
+        """Return the number of rules that each switch should hold, by datapath id."""
+        return self._engine.wanted.counts()
+
+    def links(self) -> Iterator[LinkStatus]:
+        """Return the links between switches, each once."""
+        for port in self.fabric.ports(Role.TRUNK):
+            interface = self.fabric.interface(port)
+            if interface is not None and interface.peer is not None and port < interface.peer:
+                yield self._link(port, interface.peer)
+
+    def _link(self, port: PortId, peer: PortId) -> LinkStatus:
+        engine = self._engine
+        return LinkStatus(
+            (port, peer),
+            engine.rewiring.down.isdisjoint((port, peer)),
+            (self._heard(port), self._heard(peer)),
+            not engine.neighbours.miswired.isdisjoint((port, peer)),
+            frozenset((port.dpid, peer.dpid)) in engine.wiring.routes.tree,
+        )
+
+    def _heard(self, port: PortId) -> PortId | None:
+        heard = self._engine.neighbours.heard.get(port)
+        return None if heard is None else heard.peer
+
+    # --- stations ---
+    def stations(self) -> list[StationStatus]:
+        """Return all station ports, in the order of the configuration."""
+        return [self._station(station) for station in self._engine.stations.values()]
+
+    def _station(self, bridge_port: BridgePort) -> StationStatus:
+        switch = self._engine.bringup.switches.get(bridge_port.port.dpid)
+        evb = bridge_port.evb
+        return StationStatus(
+            bridge_port.port,
+            bridge_port.interface,
+            switch.ports.get(bridge_port.port.port_no) if switch else None,
+            _evb_text(bridge_port, switch),
+            bridge_port.station,
+            evb.operational,
+            bridge_port.relay,
+            evb.agreed.groups if evb.agreed else False,
+            asdict(bridge_port.ecp.counters),
+            Counter(bridge_port.counters),
+        )
+
+    # --- VSIs ---
+    def vsi_count(self) -> int:
+        """Return the number of VSIs."""
+        return len(self._engine.registry)
+
+    def phases(self) -> Counter[tuple[int, Phase]]:
+        """Return the number of VSIs at ports by datapath id and phase; a VSI that moves is counted at both ports."""
+        return Counter((attachment.port.dpid, attachment.phase) for attachment in self._engine.registry.attachments())
+
+    def reservations(self, dpid: int) -> list[RuleReservation]:
+        """Return the rules of a switch that are reserved for VSIs."""
+        holders: dict[Owner, list[ReservationHolder]] = {}
+        for attachment in self._engine.registry.attachments():
+            for program in attachment.programs if attachment.port.dpid == dpid else ():
+                # The rules of a type are reserved once, for all VSIs of the type together.
+                for owner in (("vsi", program.binding.vsi_index), ("type", program.epoch)):
+                    holders.setdefault(owner, []).append(_holder(attachment))
+        reserved = self._engine.ledger.reservations(dpid).items()
+        return [RuleReservation(owner, rules, tuple(holders.get(owner, ()))) for owner, rules in reserved]
+
+    # --- counters ---
+    def icmp_errors(self, dpid: int) -> dict[str, int]:
+        """Return the ICMP errors about balanced connections that a switch has sent up, by outcome."""
+        counted = self._engine.translator.counted
+        return {outcome: counted[dpid, outcome] for outcome in ICMP_OUTCOMES}
+
+    def type_fetches(self) -> Iterator[FetchCount]:
+        """Return the requests to VSI managers, by URL and outcome."""
+        types = self._engine.types
+        sources = types.managers.listed.values()
+        for url in dict.fromkeys(source.url for source in sources if isinstance(source, HttpSource)):
+            for outcome in FETCH_OUTCOMES:
+                yield FetchCount(url, outcome, types.fetches[url, outcome])
+
+    def memberships(self) -> Counter[int]:
+        """Return the number of multicast groups that VSIs receive, by datapath id of their switch."""
+        held: Counter[int] = Counter()
+        for vsi in self._engine.registry:
+            if vsi.owner is not None:
+                held[vsi.owner.port.dpid] += len(self._engine.snooper.subscriptions(vsi))
+        return held
+
+    def membership_messages(self) -> dict[str, int]:
+        """Return the membership messages, and those that were not taken, by name."""
+        return {name: self._engine.snooper.counters[name] for name in MEMBERSHIP_COUNTERS}
+
+    def vsi_totals(self) -> Iterator[tuple[str, dict[Direction, CountedFrames]]]:
+        """Return the counted frames of each VSI with complete statistics: those of its gate, or else the newest."""
+        for account in self._engine.counters.shown(self._engine.registry.named):
+            yield (
+                account.vsi,
+                {
+                    direction: CountedFrames(
+                        account.total(direction), account.refused(direction), account.guarded(direction)
+                    )
+                    for direction in DIRECTIONS
+                },
+            )
+
+
+def _evb_text(bridge_port: BridgePort, switch: SwitchState | None) -> str:
+    # Before its switch is ready, frames of a port are not looked at, so there can be no agreement.
+    if bridge_port.evb.state is not EvbState.DOWN:
+        return str(bridge_port.evb.state.value)
+    if switch is None:
+        return "switch disconnected"
+    return "switch not ready" if switch.ports.get(bridge_port.port.port_no) else EvbState.DOWN.value
+
+
+def _holder(attachment: Attachment) -> ReservationHolder:
+    machine = attachment.machine
+    expires = machine.deadline if machine.state is VsiState.HELD else None
+    return ReservationHolder(attachment.text, attachment.port, attachment.phase, attachment.since, expires)
