@@ -6,15 +6,13 @@ the two agree whenever nothing is under way.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.vsi_queries import CookieOwner
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.pipeline.notation import rule_text
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
-from ryu_apps.evb.vsi.registry import Vsi
 from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 from ryu_apps.rest.text import dpid_text, instructions_json, match_json
 
@@ -40,7 +38,7 @@ class _Use(NamedTuple):
 _NOBODY = _Use("", INFRASTRUCTURE)
 
 #: Kind and owner of a cookie -> who needs the rules with that cookie.
-_Uses = dict[tuple[CookieKind, int], dict[_Use, None]]
+_Uses = dict[CookieOwner, list[_Use]]
 
 
 def flows(
@@ -58,11 +56,14 @@ def flows(
     Raises:
         RestError: 404, the switch is not configured.
     """
-    engine = bridge.engine
-    if dpid not in engine.fabric.switches:
+    queries = bridge.queries
+    if dpid not in queries.fabric.switches:
         raise RestError(404, f"no switch {dpid_text(dpid)} in the fabric")
-    uses = _uses(engine, dpid)
-    rules = sorted(engine.wanted(dpid).rules.values(), key=lambda rule: (rule.table, -rule.priority, rule.cookie))
+    uses = {
+        owner: [_Use(use.vsi, ACTIVE if use.active else STAGED) for use in found]
+        for owner, found in queries.vsis.rule_uses(dpid).items()
+    }
+    rules = sorted(queries.vsis.rules(dpid), key=lambda rule: (rule.table, -rule.priority, rule.cookie))
     # Everything the engine may change is copied by now: the rest may be written bit by bit.
     return _shown(rules, uses, state, vsi)
 
@@ -106,26 +107,3 @@ def _owner_json(cookie: int) -> JsonValue:
     if parsed.generation:
         owner["generation"] = parsed.generation
     return owner
-
-
-def _uses(engine: Engine, dpid: int) -> _Uses:
-    uses: _Uses = defaultdict(dict)
-    for vsi in engine.registry:
-        for owner, open_gate in _owned(vsi, dpid):
-            uses[owner][_Use(vsi.text, ACTIVE if open_gate else STAGED)] = None
-    return uses
-
-
-def _owned(vsi: Vsi, dpid: int) -> Iterator[tuple[tuple[CookieKind, int], bool]]:
-    """What a VSI needs on a switch: kind and owner of the cookies, and whether its gate leads there."""
-    for port, attachment in vsi.attachments.items():
-        for program in attachment.programs if port.dpid == dpid else ():
-            in_force = program is vsi.gate_program
-            yield (CookieKind.TYPE_BODY, program.epoch), in_force
-            yield (CookieKind.VSI_BODY, program.binding.vsi_index), in_force
-    if vsi.gate_program is not None:
-        yield (CookieKind.GATE, vsi.gate_program.binding.vsi_index), True
-    for where, vid, member in vsi.members:
-        # A VSI without a MAC address has frames to unknown ones flooded everywhere.
-        if where == dpid or member.mac is None:
-            yield (CookieKind.MEMBERSHIP, vid), True

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.bridge.migrations import Migration, MigrationPart, MigrationState
+from ryu_apps.evb.bridge.migrations import MigrationPart, MigrationState
+from ryu_apps.evb.bridge.vsi_queries import MigrationStatus
 from ryu_apps.evb.events import LogEvent
 from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 from ryu_apps.rest.text import dpid_text
@@ -15,8 +16,7 @@ from ryu_apps.rest.text import dpid_text
 
 def migrations(bridge: Bridge, now: float, vsi: str | None = None) -> Iterator[JsonValue]:
     """The migrations the bridge remembers, oldest first; of one VSI or of all."""
-    chosen = [one for one in bridge.engine.migrations if vsi in (None, one.vsi)]
-    return (_migration_json(bridge, one) for one in chosen)
+    return (_migration_json(bridge, found) for found in bridge.queries.vsis.migrations(vsi))
 
 
 def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
@@ -25,7 +25,7 @@ def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
     Raises:
         RestError: 404, there was none of that number, or it is forgotten.
     """
-    found = bridge.engine.migrations.get(number)
+    found = bridge.queries.vsis.migration(number)
     if found is None:
         raise RestError(404, f"no migration {number}")
     return _migration_json(bridge, found)
@@ -37,7 +37,7 @@ def events(bridge: Bridge, now: float, since: float | None = None) -> Iterator[J
     return ({**_event_json(bridge, when, happened), "vsi": happened.vsi} for when, happened in chosen)
 
 
-def _migration_json(bridge: Bridge, one: Migration) -> JsonValue:
+def _migration_json(bridge: Bridge, one: MigrationStatus) -> JsonValue:
     return {
         "id": one.number,
         "vsi": one.vsi,
@@ -60,7 +60,7 @@ _SERVICE_STATES = {
 }
 
 
-def _service_json(one: Migration, name: str, share: MigrationPart) -> JsonValue:
+def _service_json(one: MigrationStatus, name: str, share: MigrationPart) -> JsonValue:
     return {
         "name": name,
         "state": _SERVICE_STATES.get(one.state, "gone"),
@@ -70,13 +70,13 @@ def _service_json(one: Migration, name: str, share: MigrationPart) -> JsonValue:
     }
 
 
-def _extracted(one: Migration) -> JsonValue | None:
+def _extracted(one: MigrationStatus) -> JsonValue | None:
     """The totals as they were last read at the source; None: they were not."""
     read = (step.detail for _, step in reversed(one.steps) if _is_extraction(step, one))
     return next(read, None)
 
 
-def _is_extraction(step: LogEvent, one: Migration) -> bool:
+def _is_extraction(step: LogEvent, one: MigrationStatus) -> bool:
     return step.kind == "statistics.extracted" and step.port == one.source
 
 

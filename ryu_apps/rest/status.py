@@ -36,7 +36,7 @@ def status(bridge: Bridge, now: float) -> JsonValue:
         "alarms": [_alarm_json(bridge, alarm, now) for alarm in sorted(bridge.alarms, key=lambda alarm: alarm.since)],
         "switches": [_switch_json(status, rules[status.switch.dpid]) for status in switches],
         "links": [_link_json(link) for link in queries.links()],
-        "vsis": {"total": queries.vsi_count(), "phases": _phases(queries)},
+        "vsis": {"total": len(queries.vsis), "phases": _phases(queries)},
         "stations": {
             "configured": len(stations),
             "agreed": sum(station.station is not None for station in stations),

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ryu_apps.evb.bridge.vsi_queries import AttachmentStatus, InstallationStatus, VsiStatus
 from ryu_apps.evb.events import OperatorDeassociate
-from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.protocol.vdp_bridge import VsiState
-from ryu_apps.evb.services.body import services_of
-from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
 from ryu_apps.rest.bridge import Bridge, JsonValue, Reply, RestError
 from ryu_apps.rest.text import binding_json, port_json
-
-#: What the deadline of an attachment is for; in other states none is running.
-_AWAITED = {VsiState.HELD: "keep_alive", VsiState.DECIDING: "resource_wait"}
-_RECALLABLE = tuple(_AWAITED)
 
 
 def vsis(bridge: Bridge, now: float) -> Iterator[JsonValue]:
     """All VSIs, in the order in which they came; one that goes while the answer is written is left out."""
-    chosen = list(bridge.engine.registry)
-    return (_vsi_json(bridge, one, now) for one in chosen if one.attachments)
+    return (_vsi_json(bridge, found, now) for found in bridge.queries.vsis.all())
 
 
 def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
@@ -41,73 +33,65 @@ def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
     Raises:
         RestError: 404, no port knows it and no switch that is away holds anything of it.
     """
-    stale_rules = bridge.engine.associations.stale_rules
-    known = bridge.engine.registry.named(vsi) if vsi in stale_rules else _known(bridge, vsi)
-    attachments = known.attachments.values() if known else ()
-    recalled = [str(one.port) for one in attachments if one.machine.state in _RECALLABLE]
+    queries = bridge.queries.vsis
+    known = queries.named(vsi) if queries.has_stale_rules(vsi) else _known(bridge, vsi)
+    recalled = (
+        [str(attachment.port) for attachment in known.attachments if attachment.awaited is not None] if known else []
+    )
     bridge.deliver(OperatorDeassociate(vsi))
-    away = [bridge.engine.fabric.switches[dpid].name for dpid in stale_rules.of(vsi)]
-    gone = bridge.engine.registry.named(vsi) is None and not away
+    away = list(queries.stale_switches(vsi))
+    gone = queries.named(vsi) is None and not away
     body: JsonValue = {"vsi": vsi, "recalled": recalled, "gone": gone}
     return Reply(200 if gone else 202, body | ({"away": away} if away else {}))
 
 
-def _known(bridge: Bridge, text: str) -> Vsi:
-    found = bridge.engine.registry.named(text)
+def _known(bridge: Bridge, text: str) -> VsiStatus:
+    found = bridge.queries.vsis.named(text)
     if found is None:
         raise RestError(404, f"no VSI {text}")
     return found
 
 
-def _vsi_json(bridge: Bridge, one: Vsi, now: float) -> JsonValue:
-    attachments = one.attachments.values()
+def _vsi_json(bridge: Bridge, found: VsiStatus, now: float) -> JsonValue:
     return {
-        "vsi": one.text,
-        "name": next((attachment.name for attachment in attachments if attachment.name), None),
-        "owner": str(one.owner.port) if one.owner else None,
-        "attachments": [_attachment_json(bridge, attachment, now) for attachment in attachments],
+        "vsi": found.text,
+        "name": next((attachment.name for attachment in found.attachments if attachment.name), None),
+        "owner": str(found.owner) if found.owner else None,
+        "attachments": [_attachment_json(bridge, attachment, now) for attachment in found.attachments],
     }
 
 
-def _attachment_json(bridge: Bridge, one: Attachment, now: float) -> JsonValue:
-    machine = one.machine
-    deadline = machine.deadline
+def _attachment_json(bridge: Bridge, attachment: AttachmentStatus, now: float) -> JsonValue:
+    deadline = attachment.deadline
     return {
-        **port_json(bridge.engine.fabric, one.port),
-        "phase": one.phase.value,
-        "mode": machine.in_force.name.lower() if machine.in_force else None,
-        "wanted": machine.wanted.name.lower() if machine.wanted else None,
-        "type": _type(one),
-        "bindings": [binding_json(binding) for binding in one.bindings],
-        "addresses": [str(address) for address in one.addresses],
-        "since": one.since + bridge.wall_offset,
-        "age": now - one.since,
+        **port_json(bridge.queries.fabric, attachment.port),
+        "phase": attachment.phase,
+        "mode": attachment.mode,
+        "wanted": attachment.wanted,
+        "type": None if attachment.type is None else str(attachment.type),
+        "bindings": [binding_json(binding) for binding in attachment.bindings],
+        "addresses": [str(address) for address in attachment.addresses],
+        "since": attachment.since + bridge.wall_offset,
+        "age": now - attachment.since,
         "deadline": None if deadline is None else deadline + bridge.wall_offset,
-        "deadline_for": _AWAITED.get(machine.state) if deadline is not None else None,
+        "deadline_for": None if deadline is None else attachment.awaited,
         "expires_in": None if deadline is None else deadline - now,
-        "program": _program_json(one.program) if one.program else None,
-        "replaced": [_program_json(program) for program in one.retired],
+        "program": _program_json(attachment.in_force) if attachment.in_force else None,
+        "replaced": [_program_json(program) for program in attachment.retired],
     }
 
 
-def _type(one: Attachment) -> str | None:
-    """The type in force or, before there is one, the type that was asked for."""
-    if one.program is not None:
-        return str(one.program.vsi_type.key)
-    return str(VsiTypeKey(one.newest.type_id, one.newest.version)) if one.newest else None
-
-
-def _program_json(program: Installation) -> JsonValue:
+def _program_json(program: InstallationStatus) -> JsonValue:
     return {
-        "type": str(program.vsi_type.key),
-        "digest": program.vsi_type.digest,
-        "phase": program.phase.value,
+        "type": str(program.type),
+        "digest": program.digest,
+        "phase": program.phase,
         "epoch": program.epoch,
-        "index": program.binding.vsi_index,
-        "generation": program.binding.generation,
+        "index": program.index,
+        "generation": program.generation,
         "rules": program.rules,
-        "waiting": len(program.waiting),
-        "services": list(services_of(program.vsi_type)),
+        "waiting": program.waiting,
+        "services": list(program.services),
         "carried": dict(program.carried),
         "fixed_up": dict(program.fixed_up),
     }

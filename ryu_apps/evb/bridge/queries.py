@@ -14,6 +14,7 @@ from typing import NamedTuple
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as ICMP_OUTCOMES
 from ryu_apps.evb.bridge.snooper import COUNTERS as MEMBERSHIP_COUNTERS
+from ryu_apps.evb.bridge.vsi_queries import VsiQueries
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.offer import HttpSource
@@ -130,10 +131,15 @@ class FetchCount(NamedTuple):
 
 
 class BridgeQueries:
-    """The questions; none changes anything, waits, or depends on the time."""
+    """The questions; none changes anything, waits, or depends on the time.
+
+    Attributes:
+        vsis: those about VSIs.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.vsis = VsiQueries(engine)
 
     @property
     def fabric(self) -> Fabric:
@@ -205,10 +211,6 @@ class BridgeQueries:
         )
 
     # --- VSIs ---
-    def vsi_count(self) -> int:
-        """Return the number of VSIs."""
-        return len(self._engine.registry)
-
     def phases(self) -> Counter[tuple[int, Phase]]:
         """Return the number of VSIs at ports by datapath id and phase; a VSI that moves is counted at both ports."""
         return Counter((attachment.port.dpid, attachment.phase) for attachment in self._engine.registry.attachments())
