@@ -60,14 +60,17 @@ class LoadBalancerService(Service):
             value.udp,
             value.closing,
         )
+        # Learn actions name the VSI in their cookies and limits, so these rules cannot be shared by the type.
         yield from learn_rules(scope, ALL_KINDS, client, mine)
 
     def learned_capacity(self, vsi_type: VsiType) -> int:
         value: Balanced = vsi_type.service(NAME)
+        # Each connection that was admitted may need all its pins, so the rule budget reserves them from the start.
         return PINS_EACH * value.max_connections
 
     def missing_requirement(self, vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
         value: Balanced = vsi_type.service(NAME)
+        # Only names are compared: the rotation matches addresses when the gate opens.
         there = {balancer.name for balancer in fabric.balancers if balancer.vid in vids}
         missing = next((name for name in value.backend_of if name not in there), None)
         return None if missing is None else f"there is no load balancer {missing} in VLAN {', '.join(map(str, vids))}"
