@@ -89,8 +89,8 @@ style: $(VENV)/lint.stamp
 	@$(BIN)/ruff format --quiet --check .
 
 types: $(VENV)/lint.stamp
-	@echo "Types:   mypy, strict on the pure packages"
-	@$(BIN)/mypy --no-error-summary --strict -p ryu_apps.evb -p ryu_apps.station -p ryu_apps.vcm -p ryu_apps.ovf
+	@echo "Types:   mypy, strict on the pure packages and the testbed"
+	@$(BIN)/mypy --no-error-summary --strict -p ryu_apps.evb -p ryu_apps.station -p ryu_apps.vcm -p ryu_apps.ovf -p ryu_apps.testbed
 	@$(BIN)/mypy --no-error-summary
 
 imports: $(VENV)/lint.stamp

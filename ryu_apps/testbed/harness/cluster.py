@@ -197,17 +197,13 @@ class Cluster:
         from mininet.log import setLogLevel
         from mininet.node import OVSSwitch, RemoteController
 
-        class Elsewhere(RemoteController):
-            """The controller that we have started.  Mininet would look for it with telnet and fall over its answer."""
-
-            def checkListening(self) -> None:  # noqa: N802
-                pass
-
+        # The controller that is running already.  Mininet would look for it with telnet, and fail on its answer.
+        elsewhere = type("Elsewhere", (RemoteController,), {"checkListening": lambda controller: None})
         setLogLevel("error")
         # In a batch: otherwise the commands for all ports of a switch exceed the 4096 characters of a terminal's line.
         switch = partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure", batch=True)
         net = mininet.Mininet(topo=topo_of(self.fabric, self._systems), switch=switch, controller=None)
-        net.addController("c0", controller=Elsewhere, ip="127.0.0.1", port=self.controller.port)
+        net.addController("c0", controller=elsewhere, ip="127.0.0.1", port=self.controller.port)
         return net
 
     def _populate(self) -> None:
