@@ -1,4 +1,4 @@
-"""What was measured, as numbers one can compare: percentiles, ratios, a table, JSON."""
+"""Measurements as comparable numbers: percentiles, ratios, a table, JSON."""
 
 from __future__ import annotations
 

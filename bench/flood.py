@@ -88,7 +88,7 @@ class Uplink:
         return [one.vsi_id for one in answers if isinstance(one.status, ResponseStatus) and one.status.success]
 
     def _hear(self, satisfied: Callable[[Frame], bool]) -> bool:
-        """Whether the bridge has said what was waited for."""
+        """Return True once the bridge has sent the expected frame."""
         end = time.monotonic() + _PATIENCE
         while (left := end - time.monotonic()) > 0:
             self._socket.settimeout(left)
@@ -112,7 +112,7 @@ def _packed(source: int, tlvs: Sequence[Association]) -> list[bytes]:
 
 
 def _unknown(source: int) -> list[bytes]:
-    """Requests for VSIs of a type that nobody knows, twenty in an ECPDU."""
+    """Requests for VSIs of an unknown type, twenty in an ECPDU."""
     info = FilterInfo.of(MacVid(VID, 0x525400EE0001))
     vsis = [VsiId(VsiIdFormat.UUID, (_FIRST + number).to_bytes(16)) for number in range(2000)]
     return _packed(source, [Associate(RequestStatus(), _UNKNOWN_TYPE, 1, one, info) for one in vsis])

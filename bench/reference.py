@@ -33,7 +33,7 @@ _OPENING = (Rule(30, 1, (), _POLICY, (Output(STATION),)), Rule(40, 1, (), _POLIC
 
 
 class Wish(IntEnum):
-    """What the switch should hold when the frame comes back."""
+    """State of the switch that is required when the frame comes back."""
 
     GATE = 0
     """One rule changed: what an Associate needs at the least."""

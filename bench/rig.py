@@ -1,4 +1,4 @@
-"""What is measured on: one Open vSwitch, one bridge for evbridge and one for the yardstick.
+"""Rig of the measurements: one Open vSwitch, one bridge for evbridge and one for the yardstick.
 
 Both bridges have a station at port 1 and a client at port 2.  The controllers are processes of their
 own, evbridge under plain ``ryu-manager``.
@@ -100,7 +100,7 @@ def packet_socket(ovs: PrivateOvs, interface: str) -> socket.socket:
 
 
 def listener(ovs: PrivateOvs, interface: str, port: int) -> Listener:
-    """Who hears a stream come in at an interface of the namespace."""
+    """Return the listener for a stream at an interface of the namespace."""
     with inside(ovs.namespace):
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     return Listener(opened, interface, port)

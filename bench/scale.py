@@ -53,7 +53,7 @@ class Cpu(NamedTuple):
     stations: float
 
     def per_vsi(self, later: Cpu, count: int) -> Cpu:
-        """What has been used of it until ``later``, for each of some VSIs."""
+        """Return the time used until ``later``, per VSI."""
         return Cpu(*((after - before) / count for before, after in zip(self, later, strict=True)))
 
 
@@ -160,7 +160,7 @@ class Scale:
         return 1000 * (answer.answered - answer.asked)
 
     def _load(self, begun: float) -> float:
-        """When all that were associated since ``begun`` are being repeated, spread as they came."""
+        """Wait until all VSIs associated since ``begun`` repeat their keep-alives, spread as they came."""
         self._tell("keep-alives")
         time.sleep(max(begun + _INTERVAL - time.monotonic(), 0.0))
         before = self._cpu().controller

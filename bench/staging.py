@@ -75,7 +75,7 @@ class Neighbour:
         self._arrivals = arrivals
 
     def beside(self, act: Callable[[], float]) -> Taken:
-        """What it notices while something is done; ``act`` returns how many seconds it took."""
+        """Return the measurements taken while ``act`` runs; ``act`` returns its duration in seconds."""
         self._arrivals.drain()
         seconds = act()
         time.sleep(0.02)

@@ -109,7 +109,7 @@ class BenchStation:
         return Exchange(asked, heard)
 
     def _idle(self, seconds: float) -> None:
-        """Answer what the bridge may have sent while nobody was here, then let some time pass."""
+        """Answer the frames that the bridge sent in the meantime, then let some time pass."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self._step(left)

@@ -64,7 +64,7 @@ class Listener:
         self._socket.close()
 
     def drain(self) -> list[Arrival]:
-        """What has come in since the last time."""
+        """Return the arrivals since the last call."""
         found = []
         self._socket.setblocking(False)
         with suppress(BlockingIOError):

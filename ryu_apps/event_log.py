@@ -1,4 +1,4 @@
-"""What happened, as log lines and as a bounded list for whoever asks."""
+"""Events as log lines, and as a bounded list for REST."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EventLog:
 
     @property
     def deadline(self) -> float | None:
-        """When to call :meth:`tick`, monotonic seconds."""
+        """Time of the next call of :meth:`tick`, monotonic seconds."""
         return self._bursts.deadline
 
     def write(self, happened: LogEvent, now: float) -> None:

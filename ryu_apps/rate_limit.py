@@ -1,4 +1,4 @@
-"""What may happen any number of times is told now and then, and counted meanwhile."""
+"""Rate limit of reports: one per key and period; the others are counted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RateLimit(Generic[K]):
 
     Args:
         period: seconds that are counted together.
-        most: keys that are told apart; further ones are held back and not counted.
+        most: keys that are counted separately; further ones are held back and not counted.
     """
 
     def __init__(self, period: float = 1.0, most: int = 4096) -> None:
@@ -54,14 +54,14 @@ class RateLimit(Generic[K]):
         return untold
 
     def over(self, now: float) -> Iterator[tuple[K, int]]:
-        """For who tells without waiting for the next: keys whose period is over, and how many were held back if any."""
+        """Yield the keys whose period is over and that held reports back, with their number."""
         while self._periods and now >= self._periods[key := next(iter(self._periods))].ends:
             if untold := self._drop(key):
                 yield key, untold
 
     @property
     def deadline(self) -> float | None:
-        """When to ask :meth:`over` again; None: nothing is held back."""
+        """Time of the next call of :meth:`over`; None if nothing is held back."""
         return next(iter(self._periods.values())).ends if self._waiting else None
 
     def _drop(self, key: K) -> int:

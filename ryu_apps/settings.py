@@ -30,7 +30,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
-    """Everything the bridge is told before it starts."""
+    """Settings of the bridge, read before it starts."""
 
     path: Path
     config: BridgeConfig
@@ -38,7 +38,7 @@ class BridgeSettings:
 
     @property
     def state_dir(self) -> Path | None:
-        """Where state is kept, relative to the configuration file, or where systemd says; None: nowhere."""
+        """Directory of the state, relative to the configuration file, or systemd's; None if none is kept."""
         chosen = self.config.state_dir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
         return self.path.parent / chosen if chosen else None
 
@@ -77,7 +77,7 @@ def load_policy_set(base: Path, places: tuple[str, ...]) -> PolicySet:
 
 
 def _authorities(path: Path, config: BridgeConfig) -> Iterator[Diagnostic]:
-    """What is wrong with the files that say whose certificates are believed."""
+    """Yield the faults of the files of trusted certificate authorities."""
     for source in config.vsi_managers.listed.values():
         if isinstance(source, HttpSource) and source.ca_file is not None:
             try:

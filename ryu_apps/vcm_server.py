@@ -40,7 +40,7 @@ class JournalError(Exception):
 
 
 class RequestJournal:
-    """What was asked, a line each, written before it is done: the same again comes to the same."""
+    """Requests, one a line, written before they are carried out; replaying them gives the same state."""
 
     def __init__(self, path: Path, inventory: str) -> None:
         """
@@ -48,7 +48,7 @@ class RequestJournal:
             inventory: text of the inventory; a journal is about one.
 
         Raises:
-            JournalError: it is of another inventory, or is none, or somebody else has it.
+            JournalError: it is of another inventory, or is none, or another process has it open.
             OSError: it cannot be read or written.
         """
         self._path = path
@@ -64,7 +64,7 @@ class RequestJournal:
             _sync_folder(path.parent)
 
     def entries(self) -> Iterator[JournalEntry]:
-        """What was asked in earlier lives."""
+        """Yield the requests of earlier runs."""
         yield from self._entries
 
     def note(self, entry: JournalEntry) -> None:
@@ -86,7 +86,7 @@ class RequestJournal:
         self._size += len(line)
 
     def _read(self) -> tuple[list[JournalEntry], int]:
-        """What is there, and how long it is without a last line that was not finished."""
+        """Return the entries of the file, and its length in octets without an unfinished last line."""
         self._file.seek(0)
         octets = self._file.read()
         if self._head.startswith(octets):
@@ -202,13 +202,13 @@ def _response(reply: ManagerReply) -> Response:
 def serve_inventory(
     loaded: Loaded, text: str, host: str, port: int, journal: Path | None, names: tuple[str, ...] = ()
 ) -> None:
-    """Serve until somebody ends us.
+    """Serve until a signal ends the process.
 
     Args:
         names: host names under which the manager may be asked besides its addresses.
 
     Raises:
-        ClickException: the journal cannot be used, or nobody can listen there.
+        ClickException: the journal cannot be used, or the address is not available.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # eventlet says that it is old whenever it is imported

@@ -1,6 +1,6 @@
 """Asks VSI managers for VSI types over HTTP: the only client of ours that leaves the machine.
 
-Runs in a green thread (what blocks there, blocks nobody else), and every answer is bounded in time and size.
+Runs in a green thread, so that a blocking call stalls no other; every answer is bounded in time and size.
 Certificates are verified.  A redirection is followed on the manager's own host only.
 """
 
@@ -46,7 +46,7 @@ class _Refused(Exception):
 
 
 class _Answer(NamedTuple):
-    """What came back: the status, what marks the version, and the body of a success, None if it is too large."""
+    """HTTP answer: status, version tag, and the body of a success; None if it is too large."""
 
     status: int
     reason: str
@@ -119,7 +119,7 @@ class VsiManagerClient:
 
 
 def trust(base: Path, source: HttpSource) -> ssl.SSLContext:
-    """Whose certificates are believed.
+    """Return the TLS context with the trusted certificate authorities.
 
     Raises:
         OSError: the file of authorities cannot be read, or has none.

@@ -1,6 +1,6 @@
 """The import-linter contract behind "who may import whom": a table of allowed imports, read top down.
 
-import-linter's own contracts say what is forbidden, so a new package is free until somebody thinks
+import-linter's own contracts say what is forbidden, so a new package is free until someone thinks
 of it.  Here a package may import itself and what its row names, and nothing else of ours.
 """
 

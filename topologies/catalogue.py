@@ -1,4 +1,4 @@
-"""Topologies by name, for whoever wants one described: the command line, scenarios.
+"""Topologies by name, for the command line and scenarios.
 
 Standard library only, as everything in this package.
 """

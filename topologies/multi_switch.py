@@ -28,7 +28,7 @@ HOST_PORT, PROXY_PORT, UPLINK_PORT = 901, 951, 1000
 #: Datapath ids of spines are above, those of leaves below.
 SPINES_FROM = 1000
 MOST_LEAVES, MOST_SPINES, MOST_LINKS, MOST_NODES = 48, 8, 4, 256
-#: A switch tells so many ports towards other switches apart.
+#: Limit of a switch's ports that lead to other switches.
 MOST_TRUNKS = 63
 
 #: The end systems that speak no EVB, and which leaf each is at: the first, the second, ... or the last.
@@ -40,7 +40,7 @@ END_SYSTEMS = (
     EndSystem("router", 0x525400006405, "10.0.100.254/24"),
 )
 _LEAF_OF = {"nms": 0, "client": 1, "firewall": 2, "balancer": 3, "router": -1}
-#: Transparent proxies, one at each leaf, for whoever asks for them.
+#: Transparent proxies, one at each leaf, if asked for.
 PROXIES = tuple(
     EndSystem(f"proxy{leaf}", 0x525400006500 + leaf, f"10.0.100.{200 + leaf}/24") for leaf in range(1, MOST_LEAVES + 1)
 )

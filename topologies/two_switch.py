@@ -35,7 +35,7 @@ END_SYSTEMS = (
     EndSystem("nms", 0x525400006401, "10.0.100.1/24"),
     EndSystem("client", 0x525400006402, "10.0.100.2/24"),
 )
-#: Transparent proxies, one at each switch, for whoever asks for them.
+#: Transparent proxies, one at each switch, if asked for.
 PROXIES = (
     EndSystem("proxy1", 0x525400006403, "10.0.100.3/24"),
     EndSystem("proxy2", 0x525400006404, "10.0.100.4/24"),

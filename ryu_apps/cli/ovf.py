@@ -72,7 +72,7 @@ def import_(paths: tuple[Path, ...], output: Path, force: bool) -> None:
 def export(paths: tuple[Path, ...], output: Path | None) -> None:
     """Write an OVF descriptor of policies and instances.
 
-    PATHS are policy files, directories of them, and a file of instances.  Mistakes are told as by evbridge check, on
+    PATHS are policy files, directories of them, and a file of instances.  Mistakes are printed as by evbridge check, on
     standard error if the descriptor goes to standard output.
     """
     sources, found = read_sources(paths)

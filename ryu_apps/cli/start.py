@@ -1,4 +1,4 @@
-"""Where the ``evbridge`` command begins: before anything else is imported, signals have a meaning."""
+"""Entry point of the ``evbridge`` command: installs signal handlers before any other import."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``evbridge topology``: a cluster's description as the controller's configuration, as a picture, and for Mininet.
 
-What Mininet builds and what the controller is told come from one description: Python, or a file like evbridge.yaml.
+Mininet's cluster and the controller's configuration come from one description: Python, or a file like evbridge.yaml.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def for_mininet(fabric: Fabric, hosts: tuple[EndSystem, ...], addresses: tuple[s
     """The file that topologies/from_file.py reads.
 
     Raises:
-        ClickException: Mininet could not build it; an address is none, or nobody's.
+        ClickException: Mininet could not build it; an address is invalid, or of no end system.
     """
     odd = list(oddities(fabric))
     if odd:
@@ -160,7 +160,7 @@ def _address(given: str) -> tuple[str, str]:
 
 
 def ask(url: str, fabric: Fabric) -> Live:
-    """What goes on at a controller; tells of what is at ports that the fabric does not have.
+    """Return the live state of a controller; warn of VSIs at ports that the fabric does not have.
 
     Raises:
         ClickException: it does not answer, or is none.

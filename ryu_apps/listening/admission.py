@@ -1,4 +1,4 @@
-"""Which connections may stay when there are more than there is room for."""
+"""Selection of the connections that stay when there are more than the limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What strangers may cause any number of times, told now and then."""
+"""Rate-limited log lines and alarms for faults that unauthenticated peers can cause at will."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable
 
 from ryu_apps.rate_limit import RateLimit
 
-#: Seconds in which one subject is told of once; an alarm counts as over after twice that.
+#: Seconds in which one subject is reported once; an alarm counts as over after twice that.
 INTERVAL = 60.0
-#: Subjects that are told apart; further ones are not told of.
+#: Subjects that are counted separately; further ones are not reported.
 _MOST = 64
 
 #: Takes a dotted kind, a datapath id (None: of no switch) and details.

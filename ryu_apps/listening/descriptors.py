@@ -25,7 +25,7 @@ class Share(NamedTuple):
 
 
 class Server(Protocol):
-    """What takes connections.
+    """Server whose connections count against the limit of file descriptors.
 
     Attributes:
         name: ``openflow`` or ``rest``.
@@ -76,12 +76,12 @@ class Descriptors:
             LOG.warning("%d file descriptors are few for %d switches: raise LimitNOFILE", self.limit, switches)
 
     def share(self) -> Share:
-        """What one of two servers may have; more switches may come at the same moment."""
+        """Return the share of one of two servers; more switches may connect at the same moment."""
         most = max(min(_ENOUGH + 2 * self._switches, self._for_strangers() // 2), _LEAST)
         return Share(most, most // 2)
 
     def in_use(self) -> int:
-        """How many there are now."""
+        """Return the number of open file descriptors."""
         return len(os.listdir("/proc/self/fd")) - 1
 
     def _for_strangers(self) -> int:

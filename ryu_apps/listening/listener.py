@@ -74,12 +74,12 @@ class TcpListener:
 
     @property
     def place(self) -> str:
-        """Where it listens."""
+        """Address that it listens at, as text."""
         return bound(self.server)
 
     @property
     def is_local(self) -> bool:
-        """Whether only this host can connect."""
+        """True if only this host can connect."""
         return is_local(self.server)
 
     def accept(self) -> AcceptedConnection:

@@ -48,23 +48,23 @@ def listen(what: str, host: str, port: int) -> Any:
 
 
 def place(host: str, port: int) -> str:
-    """How an address and a port are written."""
+    """Return an address and a port as text."""
     return host if "/" in host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bound(server: Any) -> str:
-    """Where a listening socket is, as it is written."""
+    """Return the address of a listening socket as text."""
     name = server.getsockname()
     return name if server.family == AF_UNIX else place(name[0], name[1])
 
 
 def is_local(server: Any) -> bool:
-    """Whether only this host can connect to a listening socket."""
+    """Return True if only this host can connect to a listening socket."""
     return server.family == AF_UNIX or ipaddress.ip_address(server.getsockname()[0].partition("%")[0]).is_loopback
 
 
 def origin(address: Any) -> str:
-    """What counts as one peer: an IPv4 address, or an IPv6 network of 64 bits, where one host may have any."""
+    """Return the key of a peer: its IPv4 address, or its IPv6 /64 network, where a host may have any address."""
     if not isinstance(address, tuple):
         return "local"
     host = ipaddress.ip_address(address[0].partition("%")[0])

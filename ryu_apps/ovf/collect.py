@@ -20,7 +20,7 @@ _INSTANCES = re.compile(r"^vsis\s*:", re.MULTILINE)
 
 
 def is_instances(text: str) -> bool:
-    """Whether a text is a file of instances rather than a policy or a configuration."""
+    """Return True if a text is a file of instances rather than a policy or a configuration."""
     return _INSTANCES.search(text) is not None
 
 
@@ -60,7 +60,7 @@ def collect_package(
 
 
 def _unsayable(vsi_type: VsiType) -> Iterator[Diagnostic]:
-    """What XML has no way to write down."""
+    """Yield an error for each text that XML cannot express."""
     if unwritable(vsi_type.name):
         yield error(vsi_type.file, Position(), "the name has characters that XML cannot say")
     for rule in (*vsi_type.from_vm.rules, *vsi_type.to_vm.rules):

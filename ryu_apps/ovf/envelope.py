@@ -47,7 +47,7 @@ ReadFile = Callable[[str], tuple[str, str] | str]
 
 @dataclass(slots=True)
 class _Contents:
-    """What has been gathered of a package so far."""
+    """Parts of a package that have been read so far."""
 
     fetch: ReadFile
     found: list[Diagnostic] = field(default_factory=list)
@@ -221,7 +221,7 @@ def _read_network(contents: _Contents, element: Element) -> None:
 
 
 def _label(contents: _Contents, element: Element, attribute: str) -> str:
-    """What an element is called; "" if it is not, which is recorded."""
+    """Return the name of an element; "" if it has none, which is recorded as an error."""
     label = " ".join((element.attribute(attribute) or "").split())
     if not label:
         contents.found.append(element.error(f"{element.shown} needs an attribute {attribute}"))

@@ -160,7 +160,7 @@ def acl_nodes(acl: FilterAcl, direction: CimDirection) -> Iterator[MarkupNode]:
 
 
 def concise(fields: Mapping[str, Alternatives]) -> dict[str, Written]:
-    """What an operator would write for a match: what a rule gets filled in anyway is left out."""
+    """Return a match as an operator would write it, without fields that are filled in anyway."""
     data = {name: written(name, fields[name]) for name in KINDS if name in fields}
     meant = _meaning(data)
     for name in ("eth_type", "ip_proto"):
@@ -216,7 +216,7 @@ class _Reading:
 
     @property
     def broken(self) -> bool:
-        """Whether something is missing from what was gathered."""
+        """True if an error was found, so that the filter is incomplete."""
         return bool(self.found)
 
     def entry(self, element: Element) -> None:
@@ -233,7 +233,7 @@ class _Reading:
         self.found += said.found
 
     def finish(self) -> None:
-        """What only all entries together tell."""
+        """Check the conditions on all entries together."""
         if self.allow is None and not self.found:
             self.found.append(self.element.error("a filter list needs a CIM_FilterEntry with an Action: 1 or 2"))
         protocols = [one.value for one in self.fields.get("ip_proto", ())]
@@ -492,7 +492,7 @@ def _entry_nodes(rule: FilterRule) -> Iterator[MarkupNode]:
 
 
 def _ip_headers(tests: Mapping[str, Alternatives]) -> tuple[dict[str, object], set[str]]:
-    """What CIM_IPHeadersFilter can say of a match: its properties, and the fields that are told by them."""
+    """Return the part of a match that CIM_IPHeadersFilter can express: properties, and the fields they cover."""
     types = tests.get("eth_type", ())
     version = next((one for one, number in _VERSIONS.items() if types == _exactly("eth_type", number)), None)
     if version is None and types != _ANY_IP:
@@ -521,7 +521,7 @@ def _ip_headers(tests: Mapping[str, Alternatives]) -> tuple[dict[str, object], s
 
 
 def _ethernet(tests: Mapping[str, Alternatives]) -> tuple[dict[str, object], set[str]]:
-    """What CIM_Hdr8021Filter can say of a match: its properties, and the fields that are told by them."""
+    """Return the part of a match that CIM_Hdr8021Filter can express: properties, and the fields they cover."""
     said: dict[str, object] = {}
     taken = set()
     for name, theirs in _NUMBERS_8021.items():

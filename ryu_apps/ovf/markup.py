@@ -86,7 +86,7 @@ class Element:
         return error(self.file, self.place, reason)
 
     def warning(self, reason: str) -> Diagnostic:
-        """What is not taken over at this element."""
+        """Return a warning at this element: a part of it is not imported."""
         return warning(self.file, self.place, reason)
 
 
@@ -136,7 +136,7 @@ class _Builder(ContentHandler):
 
     @property
     def here(self) -> Position:
-        """Where the parser is."""
+        """Position of the parser."""
         return Position(self._at.getLineNumber() or 1, (self._at.getColumnNumber() or 0) + 1)
 
     def startElementNS(self, name: Any, qname: Any, attrs: Any) -> None:  # noqa: N802 - SAX calls it that
@@ -200,5 +200,5 @@ def _lines(node: MarkupNode, indent: str) -> Iterator[str]:
 
 
 def unwritable(text: str) -> bool:
-    """Whether a text has characters that XML has no way to say."""
+    """Return True if a text has characters that XML cannot express."""
     return _NOT_XML.search(text) is not None

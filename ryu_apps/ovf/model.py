@@ -1,4 +1,4 @@
-"""What an envelope and our own files say alike: networks, VSI types, and which adapter is a VSI of which type."""
+"""Contents that an envelope and evbridge's own files share: networks, VSI types, and adapters as VSIs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PortNetwork:
 
     Attributes:
         name: what adapters are connected to.
-        vlan: of its ports, if they do not say otherwise; None: nobody has said.
+        vlan: of its ports, unless a port has its own; None: not given.
         vsi_types: those of its port profiles; a network that has one gives it to its adapters.
         description: for people.
     """
@@ -103,7 +103,7 @@ class PortProfile:
 
     @property
     def bare(self) -> bool:
-        """Whether it is no more than a name for a type."""
+        """True if it only names a type."""
         return self.from_vm is None and self.to_vm is None and not self.rest
 
 

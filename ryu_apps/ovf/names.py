@@ -39,7 +39,7 @@ PREFIXES: Final = {
 
 
 def canonical(namespace: str) -> str:
-    """The name that the rest of the package knows a namespace by.
+    """Return the name that the rest of the package uses for a namespace.
 
     Exporters name the namespace of a CIM class after its schema file, ``...SettingData.xsd``; and whoever understands
     envelopes of version 2 understands what we need of version 1.

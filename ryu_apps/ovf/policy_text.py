@@ -11,7 +11,7 @@ from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 #: Beyond this a value is spread over lines, so that diffs stay readable.
 _WIDTH = 120
 
-#: Words, IPv4 addresses and networks, ranges: nobody takes them for something else.
+#: Words, IPv4 addresses and networks, ranges: YAML reads these as strings without quotes.
 _PLAIN = re.compile(
     r"[A-Za-z][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./-]+)*\Z|[0-9]+(?:\.[0-9]+){3}(?:/[0-9]+)?\Z|[0-9]+-[0-9]+\Z"
 )

@@ -1,7 +1,7 @@
 """CIM_EthernetPortAllocationSettingData: what one port of a network, or one adapter of a VM, asks for.
 
 The same class serves a network port profile and an adapter (``EthernetPortItem``).  An ``Item`` of resource type 10 is
-its base class, CIM_ResourceAllocationSettingData, which knows no VLAN and no VSI.
+its base class, CIM_ResourceAllocationSettingData, which has no VLAN and no VSI.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class EthernetPort:
     Attributes:
         element: where it stands.
         name: for people.
-        instance_id: what tells adapters of one VM apart.
+        instance_id: unique among the adapters of one VM.
         network: the network it is connected to.
         vsi_type: VSI Type ID and version.
         profile_id: the network port profile that it is, or wants.
@@ -80,7 +80,7 @@ class EthernetPort:
 
 
 def read_port(element: Element) -> tuple[EthernetPort, list[Diagnostic]]:
-    """What an instance says, and what is wrong with it or not taken over."""
+    """Read an instance; return the port, and errors and warnings about it."""
     said = Properties(element, (EPASD, RASD), _KNOWN, _ARRAYS)
     port = EthernetPort(
         element,
@@ -193,7 +193,7 @@ def _quality(said: Properties) -> None:
 
 
 def _filtering(said: Properties, port: EthernetPort) -> None:
-    """What a port may send and receive beside its own address and VLAN."""
+    """Check the properties that widen a port beyond its own address and VLAN."""
     if said.flag("Promiscuous"):
         said.warn(
             said.one("Promiscuous") or said.element, "Promiscuous is not taken over: a VSI gets its own frames only"

@@ -37,7 +37,7 @@ _DIRECTIONS = {"from_vm": CimDirection.OUTPUT, "to_vm": CimDirection.INPUT}
 
 @dataclass(frozen=True, slots=True)
 class FoundProfile:
-    """What one network port profile holds.
+    """Contents of one network port profile.
 
     Attributes:
         ports: its items.
@@ -58,7 +58,7 @@ MAX_FLOW_RULES = 500_000
 
 @dataclass(slots=True)
 class Allowance:
-    """What is left of the bounds of a package."""
+    """Remainder of the limits of a package."""
 
     policy: int = MAX_POLICY
     flow_rules: int = MAX_FLOW_RULES
@@ -252,7 +252,7 @@ def profile_node(profile: PortProfile, prefix: str, vlan: int | None = None) -> 
 
 
 def item_node(key: VsiTypeKey | None, name: str, prefix: str, vlan: int | None) -> MarkupNode:
-    """What a profile says of a port: the VSI type, if any, and the VLAN, if any."""
+    """Return the item of a port in a profile: its VSI type and its VLAN, if any."""
     properties = {
         "ElementName": name,
         "InstanceID": 1,

@@ -15,7 +15,7 @@ NAMING = frozenset({"Caption", "Description", "ElementName", "InstanceID", "Gene
 
 
 class Properties:
-    """What an instance says, by the names of its properties; mistakes gather in ``found``.
+    """Properties of an instance by name; mistakes are added to ``found``.
 
     Args:
         element: the instance.
@@ -103,7 +103,7 @@ class Properties:
 
 
 def misunderstood(element: Element) -> list[Diagnostic]:
-    """What is wrong with an element that we do not know: nothing if it may be ignored (DSP0243, ``ovf:required``)."""
+    """Return an error for an unknown element, unless it may be ignored (DSP0243, ``ovf:required``)."""
     if (element.attribute("required") or "").strip() in ("false", "0"):
         return []
     return [element.error(f"{element.shown} is not known here, and is not said to be dispensable (ovf:required)")]

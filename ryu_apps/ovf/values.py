@@ -18,7 +18,7 @@ _HEX = re.compile(r"[0-9a-fA-F]{12}\Z")
 
 
 def written(field: str, alternatives: Alternatives) -> Written:
-    """What an operator would write for the alternatives of a field.
+    """Return the alternatives of a field as an operator would write them.
 
     :func:`~ryu_apps.evb.policy.fields.parse_field` makes the very same alternatives of it, in the same order.
     """
@@ -74,7 +74,7 @@ def octets(text: str, size: int) -> int:
 
 
 def octets_text(value: int, size: int) -> str:
-    """What :func:`octets` reads, as DSP0230 has it: base64."""
+    """Return the base64 text (DSP0230) that :func:`octets` reads."""
     return base64.b64encode(value.to_bytes(size)).decode("ascii")
 
 
@@ -116,7 +116,7 @@ def _items(field: str, alternatives: Alternatives) -> Iterator[int | str]:
 
 
 def _longest_range(field: str, blocks: list[Masked]) -> int:
-    """How many of the first alternatives are exactly what one range comes to."""
+    """Return the number of leading alternatives that one range makes exactly."""
     bits = KINDS[field].bits
     best, high = 1, blocks[0].value - 1
     most = 2 * bits if KINDS[field].maskable else MAX_EXACT
@@ -130,7 +130,7 @@ def _longest_range(field: str, blocks: list[Masked]) -> int:
 
 
 def _range(field: str, low: int, high: int) -> list[Masked]:
-    """What :func:`parse_field` makes of a range worth writing as one; a field without masks gets each value."""
+    """Return the alternatives that :func:`parse_field` makes of a range; without masks, each value."""
     kind = KINDS[field]
     if kind.maskable:
         return list(range_blocks(low, high, kind.bits))
@@ -140,7 +140,7 @@ def _range(field: str, low: int, high: int) -> list[Masked]:
 
 
 def _is_block(masked: Masked, bits: int) -> bool:
-    """Whether a mask is one of an aligned block: ones, then zeros."""
+    """Return True for the mask of an aligned block: ones, then zeros."""
     inverse = ~masked.mask & ((1 << bits) - 1)
     return inverse & (inverse + 1) == 0
 

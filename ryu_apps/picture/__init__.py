@@ -1,6 +1,10 @@
-"""The fabric as a picture: what its operator describes and, if a controller is asked, what is going on in it.
+"""Picture of a fabric as SVG: the described cluster and, if a controller is asked, its live state.
 
-Values in, the text of an SVG file out; nothing here reads a file or asks anybody.
+``layout`` places switches, stations, hosts and links, ``svg`` draws them, ``live`` reads the answers of a
+controller's REST interface as values.
+
+Pure: values in, the text of an SVG file out; nothing here reads a file or opens a connection.  Imports the fabric of
+the core.
 """
 
 from ryu_apps.picture.live import QUIET, Live, LiveError, Marker, VsiStage, read_live

@@ -1,4 +1,4 @@
-"""Where everything is in the picture: switches in tiers, what hangs on them in blocks below, links between them."""
+"""Layout of the picture: switches in tiers, their stations and hosts in blocks below, links between them."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def _row(
 
 # --- links -----------------------------------------------------------------------------------------
 def _reach(link: DrawnLink, tiers: Sequence[Sequence[int]]) -> int:
-    """How many switches a link within a tier passes over."""
+    """Return the number of switches that a link within a tier passes over."""
     for tier in tiers:
         if link.ends[0].dpid in tier and link.ends[1].dpid in tier:
             return abs(tier.index(link.ends[0].dpid) - tier.index(link.ends[1].dpid)) - 1
@@ -282,7 +282,7 @@ def _between(link: DrawnLink) -> frozenset[int]:
 def _points(
     links: Sequence[DrawnLink], switches: dict[int, Rectangle]
 ) -> dict[tuple[DrawnLink, PortId], tuple[float, float]]:
-    """Where each link touches its switches: in the order of what is at the other end, so that few lines cross."""
+    """Return the points at which each link meets its switches, ordered by the other end so that few lines cross."""
     edges: dict[tuple[int, bool], list[tuple[float, int, DrawnLink, PortId]]] = {}
     for number, link in enumerate(links):
         for end, other in (link.ends, link.ends[::-1]):

@@ -1,4 +1,4 @@
-"""What a running controller says about its fabric: the answers of ``/evb/status`` and ``/evb/vsis`` as values."""
+"""State of a running controller's fabric: the answers of ``/evb/status`` and ``/evb/vsis`` as values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ryu_apps.evb.topology.fabric import PortId
 
 
 class VsiStage(Enum):
-    """How far a VSI is at a port (value: in words)."""
+    """Progress of a VSI at a port (value: in words)."""
 
     UNDER_WAY = "under way"
     """Something is being installed or removed, or nothing is installed yet."""
@@ -30,7 +30,7 @@ _STAGES = {
 
 
 class LiveError(ValueError):
-    """What was answered is not what a controller answers; the text says what is missing."""
+    """The answer is not a controller's; the text names the missing part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What is going on.
+    """Live state of a fabric.
 
     Attributes:
         markers: VSIs; one that moves is at two ports.
@@ -72,7 +72,7 @@ QUIET = Live()
 
 
 def read_live(status: Any, vsis: Any) -> Live:
-    """What the two answers, decoded from JSON, say.
+    """Read the two answers, decoded from JSON.
 
     Raises:
         LiveError: they are something else.

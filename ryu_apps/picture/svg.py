@@ -126,7 +126,7 @@ def _dots(crowd: list[Marker], box: Rectangle) -> Iterator[tuple[Marker, tuple[f
 
 
 def _words_beside_dots(crowd: list[Marker], box: Rectangle, down: bool) -> str:
-    """Who a single VSI is; how many are not drawn."""
+    """Label beside the dots: the name of a single VSI, or the number that is not drawn."""
     if len(crowd) == 1:
         room = box.width - 24 - (26 if down else 0)
         return _text(box.x + 20, box.bottom - 6.5, _fitting(crowd[0].label, room, _SMALL_CHARACTER), "small")

@@ -1,8 +1,8 @@
-"""A large heap that is looked through as seldom as can be: nobody waits a second for the garbage collector.
+"""Rare collections of a large heap, so that the garbage collector does not stall the event loop for a second.
 
 A full collection looks at every object that can be part of a cycle; with thousands of VSIs that takes longer than
 stations wait.  What survives one is therefore set aside and not looked at again.  Records of VSIs are no part of any
-cycle, so they go when nobody refers to them, set aside or not.
+cycle, so they are freed with their last reference, frozen or not.
 """
 
 from __future__ import annotations

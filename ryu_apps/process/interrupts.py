@@ -1,4 +1,4 @@
-"""What a signal does while a program is still being imported: it ends the process at once, in one line.
+"""Signal handlers during imports: a signal ends the process at once, with one line.
 
 Python's own way, a KeyboardInterrupt, is a traceback of whatever is being imported; in a green thread of Ryu's, which
 catches everything, it is lost.  Imports next to nothing, so that this can be the first thing that a program does.

@@ -1,4 +1,4 @@
-"""When something was logged: a time before each line, unless the journal writes one itself."""
+"""Timestamps of log lines, left out where the journal adds its own."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def stamp(logger: logging.Logger, environment: Mapping[str, str] = os.environ) -
 
 
 def _is_timed(handler: logging.Handler, environment: Mapping[str, str]) -> bool:
-    """Whether what reads from a handler notes the time itself."""
+    """Return True if the reader of a handler's output adds the time itself."""
     if isinstance(handler, logging.FileHandler):
         return False
     return not isinstance(handler, logging.StreamHandler) or _is_journal(handler.stream, environment)
 
 
 def _is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether a stream is the one that systemd has connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
+    """Return True if systemd has connected a stream to the journal (systemd.exec(5), JOURNAL_STREAM)."""
     try:
         status = os.fstat(stream.fileno())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What systemd is told of a service of ``Type=notify`` (sd_notify(3)); without it, nothing is told."""
+"""Notifications to systemd from a service of ``Type=notify`` (sd_notify(3)); none without systemd."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Watch:
         self._bell.set()
 
     def listened(self) -> None:
-        """What has arrived has been read until now, so this time is not missed."""
+        """Note that input has been read up to now, so that this time does not count as a delay."""
         self._woke = self._clock()
 
     def wait(self, deadline: float | None) -> float:

@@ -46,7 +46,7 @@ Settle = Callable[[bool], None]
 
 
 class Channel:
-    """What Ryu takes for a socket.
+    """Substitute for the socket of a Ryu datapath.
 
     Args:
         socket: the connected socket, from eventlet; TLS or not.
@@ -86,7 +86,7 @@ class Channel:
 
     @property
     def attached(self) -> bool:
-        """Whether messages are offered to a receiver."""
+        """Return True once messages are passed to a receiver."""
         return self._receiver is not None
 
     def __getattr__(self, name: str) -> Any:
@@ -107,7 +107,7 @@ class Channel:
         self._receiver, self._settle, self._overhear = None, lambda _: None, lambda _: None
 
     def arrived(self) -> int:
-        """What :attr:`dealt` will be when everything that is here now has been dealt with."""
+        """Return the value that :attr:`dealt` reaches once all octets that have arrived by now are processed."""
         with suppress(OSError, ValueError):
             if self._direct is not None:
                 return self._got + int.from_bytes(ioctl(self._direct, FIONREAD, bytes(4)), byteorder)
@@ -222,7 +222,7 @@ class Channel:
         return True
 
     def _may_be(self, features: bytes) -> bool:
-        """Whether a connection may be the switch that it says it is; once it is one, it stays that."""
+        """Return True if the connection may claim its datapath id; examined once, before it is attached."""
         return self._receiver is not None or self.examine(int.from_bytes(features[_HEADER_SIZE:16]))
 
     # --- to the switch ---

@@ -1,4 +1,4 @@
-"""What is wrong with what switches send: one line a second and connection, and no traceback.
+"""Faults in messages from switches: one log line per second and connection, no traceback.
 
 Ryu writes a traceback for each message that it cannot read, a hundred octets for each octet of a connection that is no
 switch's or has lost its place in the stream.

@@ -1,4 +1,4 @@
-"""What switches send, read from the octets: no Ryu object is built for any of it.
+"""Decoding of the switches' messages from their octets, without Ryu objects.
 
 Offsets are those of OpenFlow 1.3.5; a message has been cut out of the stream by its length before it
 gets here.
@@ -77,7 +77,7 @@ def _port(octets: bytes, at: int) -> tuple[int, bool]:
 
 
 def more_follows(octets: bytes) -> bool:
-    """Whether a multipart reply has further parts."""
+    """Return True if a multipart reply has further parts."""
     return bool(octets[11] & ofp.OFPMPF_REPLY_MORE)
 
 
@@ -119,7 +119,7 @@ def meter_ids(octets: bytes) -> Iterator[int]:
 
 
 def meter_counts(octets: bytes) -> Iterator[MeterCount]:
-    """What meters have counted, from one part of a meter statistics reply."""
+    """Yield the counters of meters in one part of a meter statistics reply."""
     at = _PART_HEADER
     while at < len(octets):
         meter_id, length, rules, packets, counted, seconds, fraction = _METER_STATS.unpack_from(octets, at)
@@ -156,7 +156,7 @@ def entries(octets: bytes) -> Iterator[FlowStatsEntry]:
 
 
 def match_size(octets: bytes, at: int) -> int:
-    """How many octets an ``ofp_match`` occupies with its padding."""
+    """Return the size of an ``ofp_match`` in octets, with its padding."""
     length: int = (octets[at + 2] << 8) + octets[at + 3]
     return length + -length % 8
 
@@ -218,7 +218,7 @@ def _pieces(octets: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _action(kind: int, octets: bytes) -> Action | None:
-    """The action as far as its kind tells; the caller compares what it would be written as."""
+    """Decode an action by its type; the caller compares its encoding."""
     match kind:
         case ofp.OFPAT_OUTPUT:
             return Output(*struct.unpack_from("!IH", octets, 4))

@@ -46,7 +46,7 @@ class SwitchDriver:
     Args:
         dpid: its datapath id.
         send: takes octets for the switch.
-        reserve: takes consecutive transaction ids that nobody else uses.
+        reserve: takes consecutive transaction ids, unique on the connection.
         emit: takes events; must not call back.
         cache: serialised rule blocks, shared by all switches.
     """
@@ -158,7 +158,7 @@ class SwitchDriver:
         """Take one whole message from the switch.
 
         Returns:
-            Whether it was an answer to something of ours, so that nobody else needs to see it.
+            True if it answers a request of this driver, so that no other app needs it.
         """
         xid = int.from_bytes(octets[4:8])
         flight = self._flights.get(xid)
@@ -176,7 +176,7 @@ class SwitchDriver:
         return False
 
     def alter(self, alien: Alien) -> None:
-        """Somebody else has changed the switch; ends with SwitchAltered, once for all that is told in one go."""
+        """Handle a foreign change of the switch: one SwitchAltered for all changes reported together."""
         if alien is Alien.NOTHING or not self._surveyed:
             return
         if self._altered is not None and self._altered.outcome is None:
@@ -217,7 +217,7 @@ class SwitchDriver:
         if subject is not None and isinstance(subject.what, Meter):
             self._meters.discard(subject.what.meter_id)
         elif subject is not None and isinstance(subject.what, Rule) and subject.what.meter is not None:
-            # Perhaps somebody has deleted the meter: it is added the next time it is wanted.
+            # Another controller may have deleted the meter: it is added again the next time it is wanted.
             self._meters.discard(subject.what.meter)
         flight.job.refused(flight, xid, error)
 

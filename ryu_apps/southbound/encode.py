@@ -2,7 +2,7 @@
 
 Octets are built directly: building and serialising a Ryu object for the same rule takes some twenty
 times as long (see docs/decisions/0004-southbound-fast-path.rst).  Every message has the transaction
-id 0, which whoever sends it overwrites with :func:`ryu_apps.southbound.messages.numbered`.
+id 0, which the sender overwrites with :func:`ryu_apps.southbound.messages.numbered`.
 """
 
 from __future__ import annotations

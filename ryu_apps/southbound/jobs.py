@@ -1,6 +1,6 @@
 """A change or a question under way at a switch: one object each, fed with the switch's answers.
 
-A job sends through its :class:`Transport` and says in ``outcome`` how it ended.  It knows no queue, no
+A job sends through its :class:`Transport` and says in ``outcome`` how it ended.  It has no access to the queue, the
 lane and no other job.  All it sends goes in flights: runs of messages with consecutive transaction
 ids, the last of which the switch answers.
 """
@@ -33,14 +33,14 @@ class SentRequest:
     weight: int = 0
 
     def subject(self, xid: int) -> Subject | None:
-        """What a message is about, None if about nothing in particular."""
+        """Return the subject of a message; None if it has none."""
         index = xid - self.xids.start
         return self.messages[index][1] if index < len(self.messages) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """What a job may do.
+    """Operations of the driver that a job may call.
 
     Attributes:
         send: octets to the switch, in order.

@@ -64,7 +64,7 @@ def _immediate(width: int) -> int:
 
 
 def decode(subtype: int, octets: bytes) -> Learn | None:
-    """What follows the subtype; None, or something that would be written otherwise, if there is more to it."""
+    """Decode the body after the subtype; an unsupported one gives None or an action that encodes differently."""
     idle, hard, priority, cookie, flags, table, fin_idle, _ = _FIXED.unpack_from(octets)
     at = _FIXED.size
     limit, verdict = 0, None
@@ -85,7 +85,7 @@ def decode(subtype: int, octets: bytes) -> Learn | None:
 
 
 def _specs(octets: bytes, at: int) -> tuple[tuple[LearnSpec, ...], tuple[LearnSpec, ...]] | None:
-    """What is matched and what is written; a head of zero, or the end, ends them."""
+    """Decode the match and write specs, up to a zero header or the end."""
     found: dict[int, list[LearnSpec]] = {0: [], _LOAD: []}
     while head := int.from_bytes(octets[at : at + 2]):
         width, kind = head & _WIDTH, head & ~_IMMEDIATE & ~_WIDTH

@@ -77,7 +77,7 @@ _CONFIG = struct.Struct("!HH")
 
 
 class SwitchConfig(NamedTuple):
-    """What OFPT_SET_CONFIG sets: the mode of fragments, and octets of a frame that no rule sends to the controller."""
+    """Fields of OFPT_SET_CONFIG: fragment mode, and octets of a frame in a packet-in that no rule causes."""
 
     fragments: int
     miss_send_len: int
@@ -100,7 +100,7 @@ def config_shown(octets: bytes) -> SwitchConfig:
 
 
 class Query(NamedTuple):
-    """Which rules to ask for: those under a cookie mask, and of those the ones that match as much or more."""
+    """Filter of a flow statistics request: a cookie mask, and a match that the rules match exactly or more narrowly."""
 
     mask: CookieMask
     table: int = ALL_TABLES

@@ -52,7 +52,7 @@ def encode(action: NiciraAction) -> bytes:
 
 
 def decode(octets: bytes) -> Action | None:
-    """An action of an experimenter as far as its subtype tells; None for one that evbridge does not use."""
+    """Decode an experimenter action by its subtype; None for one that evbridge does not use."""
     _, _, experimenter, subtype = _HEAD.unpack_from(octets)
     if experimenter != common.NX_EXPERIMENTER_ID:
         return None

@@ -33,7 +33,7 @@ _XID = struct.Struct("!I")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a message is about; ``added`` if it makes the switch hold ``what``."""
+    """Subject of a message; ``added`` if the message adds ``what`` to the switch."""
 
     what: Rule | Group | Meter | CookieMask | int
     added: bool
@@ -111,7 +111,7 @@ class _Prepared:
         self.queries = slice_.queries
 
     def pieces(self) -> Iterator[Batch]:
-        """Each is serialised when it is asked for, so that nobody waits for all."""
+        """Serialise each message when it is taken, so that other work runs in between."""
         for start in range(0, len(self._rules), PIECE):
             if start not in self._pieces:
                 self._pieces[start] = _piece(tuple(map(_addition, self._rules[start : start + PIECE])))

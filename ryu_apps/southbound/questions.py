@@ -1,4 +1,4 @@
-"""What a switch is asked: which rules it holds, how it handles fragments, and after it has connected, what it is."""
+"""Jobs that query a switch: its rules, its fragment mode, its meters, and its features after it connects."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class ReadJob(Job):
 
 
 class FragmentsJob(Job):
-    """Does the switch show the ports of first fragments?  If it does not, it is told to, and asked again."""
+    """Query the fragment mode; if first fragments show no ports, set the mode and query again."""
 
     def __init__(self, wire: Transport, dpid: int) -> None:
         super().__init__(wire, dpid, 0)
@@ -71,7 +71,7 @@ class FragmentsJob(Job):
         self.wire.send(set_config(wanted, first) + get_config(second))
 
     def refused(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
-        """What it does instead is in its next answer, if it has one."""
+        """Conclude after a refusal; the mode in force is in the switch's next answer, if there is one."""
         if xid == flight.xids[-1]:
             self._conclude(shown=False)
 
@@ -96,7 +96,7 @@ class _SeveralJob(Job):
 
     @abstractmethod
     def result(self) -> MetersRead | SwitchUp | SwitchAltered:
-        """What all answers together come to."""
+        """Event made of all answers."""
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
@@ -113,7 +113,7 @@ class _SeveralJob(Job):
 
 
 class MetersJob(_SeveralJob):
-    """What meters have counted: one request for all, or one for each that is asked for."""
+    """Read the counters of meters: one request for all, or one for each named meter."""
 
     def __init__(self, wire: Transport, asked: ReadMeters) -> None:
         super().__init__(wire, asked.dpid, asked.token)
@@ -135,7 +135,7 @@ class SurveyJob(_SeveralJob):
     """Ports, room for rules, and what is left from an earlier connection: meters, and where reflective relay is on.
 
     Args:
-        ports: filled with port number -> link is up; whoever hears of a change keeps it up.
+        ports: filled with port number -> link is up; the caller keeps it current.
         meters: filled with meter ids.
     """
 
@@ -150,7 +150,7 @@ class SurveyJob(_SeveralJob):
         self._watched = self._refused = False
 
     def send(self) -> None:
-        # First: what is read after that is told of if somebody changes it.
+        # First, so that a change by another controller after any later read is reported.
         self._watch = self.wire.reserve(3)
         self.wire.launch(SentRequest(self, self._watch))
         self.wire.send(watch_request(self._watch))
@@ -196,7 +196,7 @@ class AlteredJob(_SeveralJob):
         meters: ids of those that it had as far as is known; kept up.
 
     Attributes:
-        alien: what is known of the change; raised as more of it is told.
+        alien: kind of the foreign change; raised when a later update reports more.
     """
 
     def __init__(self, wire: Transport, dpid: int, meters: set[int], alien: Alien) -> None:

@@ -63,7 +63,7 @@ class ReadBack:
                 self._otherwise.append(expected)
 
     def verdict(self) -> str | None:
-        """What is wrong, None if everything is as it should be."""
+        """Return the first faults found, in words; None if there is none."""
         wrong = [("shows another cookie or timeout or other instructions for", one) for one in self._otherwise]
         wrong += [("does not show", one) for one in self._missing.values()]
         if not wrong:

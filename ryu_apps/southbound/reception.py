@@ -1,4 +1,4 @@
-"""Who may be which switch: looked at when a connection says its datapath id, before Ryu or an app hears of it.
+"""Admission of connections by datapath id, checked before Ryu or an app sees the connection.
 
 The id is a claim, and the first one to make it is believed (with TLS, the first one whose certificate was
 signed).  A second one is believed only when the first no longer answers; else a stranger would be sent the rules of
@@ -93,7 +93,7 @@ class ConnectionCheck:
             channel.end()
 
     def _examine(self, channel: Channel, dpid: int) -> bool:
-        """Whether a connection may be this switch; takes as long as the older one is looked at."""
+        """Return True if the connection may claim the datapath id; blocks while an older claimant is probed."""
         if not self._known(dpid):
             self._unknown.happened(dpid, dpid, address=_text(channel.address))
             return False
@@ -117,7 +117,7 @@ class ConnectionCheck:
         return True
 
     def _answers(self, channel: Channel) -> bool:
-        """Whether a connection is alive."""
+        """Return True if a connection answers an echo request."""
         question = os.urandom(8)
         channel.ask(question)
         heard, silent = channel.heard, 0

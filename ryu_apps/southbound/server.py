@@ -1,4 +1,4 @@
-"""Where switches connect, in place of what Ryu has for it.
+"""TCP or TLS server for switches, in place of Ryu's.
 
 Ryu's own shares its port with every process that wants it, ends with the first error of ``accept``, takes any number
 of connections, and forgets its certificate with the first of them.

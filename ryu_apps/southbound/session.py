@@ -99,7 +99,7 @@ class _Connection:
         return ours
 
     def overhear(self, octets: bytes) -> None:
-        """Another app in this process has sent something that the switch tells nobody of who shares its connection."""
+        """Note a change by another app of this process: the switch does not report it on a shared connection."""
         if changes_groups_or_meters(octets):
             self.driver.alter(Alien.OURS)
             self.channel.flush()
@@ -197,7 +197,7 @@ class Southbound:
         self._settle(self._may_serve())
 
     def _may_serve(self) -> bool:
-        """Whether so much has been read that it is time for a slice of frames."""
+        """Return True if enough messages were read that a slice of frames is due."""
         if self._ahead < _AHEAD:
             return self._ahead == 0
         self._ahead = 0
@@ -243,7 +243,7 @@ class Southbound:
             self._tell_all()
 
     def _serve_on(self) -> None:
-        """A green thread that goes on with what waits, when everybody else has had a turn."""
+        """Continue pending work in a green thread, after all other green threads have run."""
         try:
             while (pause := self._pause()) is not None:
                 hub.sleep(pause)
@@ -278,7 +278,7 @@ class Southbound:
         return self._turns.waiting
 
     def flush(self) -> None:
-        """Send what has been asked for so far; for whoever still has to write log lines before he returns."""
+        """Send the requests made so far; for a caller that still has log lines to write before it returns."""
         for connection in self._connections.values():
             connection.channel.flush()
 

@@ -1,4 +1,4 @@
-"""When may the commit of a bundle leave together with its messages?
+"""Check of messages that lets a bundle's commit leave together with them.
 
 Open vSwitch looks at a message in two steps.  As it comes in it is read: are the prerequisites of
 every match field there, is every action possible, every value in range?  What fails here is left out

@@ -1,4 +1,4 @@
-"""How to read many rules back without holding up the switch.
+"""Slices of a large block of rules, read back without stalling the switch.
 
 Open vSwitch answers a request for rules in one go, and forwards nothing meanwhile: some 10 ms for
 10,000 rules.  A request can be narrowed by a match, so a large block is cut into slices whose rules
@@ -84,7 +84,7 @@ def _by_context(rules: Iterable[Rule]) -> dict[_Context, list[Rule]]:
 
 
 def _values(match: Match, bits: _Bits) -> tuple[int, ...] | None:
-    """What a rule says about the bits, None if it leaves one open."""
+    """Return a rule's values of the bits; None if it leaves a bit open."""
     found: tuple[int, ...] = ()
     for name, value, mask in match:
         wanted = bits.get(name)
@@ -133,7 +133,7 @@ def _candidates(sample: Sequence[Match]) -> list[tuple[str, int]]:
 
 
 def _criterion(context: Match, bits: _Bits, values: tuple[int, ...]) -> Match:
-    """What a request has to match on; ``values`` are in the order of a match, as the fields are."""
+    """Return the match of a request; ``values`` are in the order of the fields of a match."""
     named = sorted(bits, key=list(FIELD_SIZES).index)
     wanted = [*context, *(FieldMatch(name, value, bits[name]) for name, value in zip(named, values, strict=True))]
     return tuple(sorted(wanted, key=lambda one: list(FIELD_SIZES).index(one.name)))

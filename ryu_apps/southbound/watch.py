@@ -1,8 +1,8 @@
-"""Who else changes a switch?  Asked of the switch once, which then tells by itself.
+"""Flow monitors and asynchronous messages that report foreign changes of a switch.
 
-Flow monitors (ONF extension 187, which Open vSwitch has for OpenFlow 1.3) tell of every rule that somebody deletes or
-alters, whichever way: by name, by ``del-flows``, with a group or a meter.  What this connection does is told by its
-transaction id alone; what switches learn by themselves is in tables that are not watched.  Requests of others that
+Flow monitors (ONF extension 187, which Open vSwitch has for OpenFlow 1.3) report every rule that is deleted or
+altered: by name, by ``del-flows``, with a group or a meter.  Changes of this connection are reported with their
+transaction id only; rules that switches learn are in tables that are not watched.  Requests on other connections that
 change groups and meters are forwarded (``ONFT_REQUESTFORWARD``), which an asynchronous configuration of Open vSwitch's
 own asks for.
 """
@@ -58,7 +58,7 @@ _TIMED_OUT = (ofp.OFPRR_IDLE_TIMEOUT, ofp.OFPRR_HARD_TIMEOUT)
 
 
 class Alien(IntEnum):
-    """What somebody else has changed."""
+    """Kind of a change made on another connection."""
 
     NOTHING = 0
     PERHAPS = 1
@@ -93,7 +93,7 @@ def _forward_requests() -> bytes:
 
 
 def told(octets: bytes, ours: Container[int]) -> Alien | None:
-    """What a message says that a switch has sent by itself; None: it is about something else.
+    """Return the foreign change that an asynchronous message reports; None if it reports none.
 
     Args:
         ours: transaction ids of what this driver has under way.
@@ -107,7 +107,7 @@ def told(octets: bytes, ours: Container[int]) -> Alien | None:
 
 
 def changes_groups_or_meters(octets: bytes) -> bool:
-    """Whether a message for a switch changes what it would not tell the sender of."""
+    """Return True for a message whose effect the switch does not report to its sender."""
     return octets[1] in (ofp.OFPT_GROUP_MOD, ofp.OFPT_METER_MOD)
 
 
@@ -116,7 +116,7 @@ def _says(octets: bytes, at: int, kind: int) -> bool:
 
 
 def _updates(octets: bytes) -> Iterator[tuple[int, int]]:
-    """Where each update begins, and its event."""
+    """Yield the offset and the event of each update."""
     at = _AFTER_PART_HEADER + _EXPERIMENTER.size
     while at < len(octets):
         length, event = _UPDATE.unpack_from(octets, at)

@@ -40,6 +40,6 @@ def _holder(directory: int) -> str:
         locks = [line.split() for line in _HELD.read_text(encoding="ascii").splitlines()]
     except OSError:
         return "another process"
-    # Not by the device: a file system of several devices tells stat(2) of another one.
+    # Not by the device: on a file system of several devices, stat(2) reports another one.
     pids = {lock[4] for lock in locks if lock[1] == "FLOCK" and lock[5].endswith(f":{inode}")}
     return f"pid {pids.pop()}" if len(pids) == 1 else "another process"

@@ -1,4 +1,4 @@
-"""Which store a bridge uses."""
+"""Choice of a bridge's store."""
 
 from __future__ import annotations
 

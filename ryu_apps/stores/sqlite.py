@@ -80,7 +80,7 @@ class SqliteStore:
 
     def commit(self, changes: StoreChanges, expected: Mapping[str, int] | None = None) -> None:
         """Write all changes or none; see :class:`~ryu_apps.evb.store.Store`."""
-        # SQLite goes on writing to a file that nobody will find; another controller may have begun a new one.
+        # SQLite would go on writing to an unlinked file; another controller may have begun a new one.
         if _identity(self.path) != self._identity:
             raise StoreError(f"{self.path} was removed or replaced while in use: start the controller anew")
         try:
@@ -110,7 +110,7 @@ class SqliteStore:
                 raise StoreConflict(f"{key} is at version {found}, not {version}")
 
     def _open(self) -> sqlite3.Connection:
-        # No waiting for locks: whoever else has the file open must not stall the event loop.
+        # No waiting for locks: another process that has the file open must not stall the event loop.
         database = sqlite3.connect(self.path, isolation_level=None, timeout=0.0)
         try:
             database.execute("PRAGMA journal_mode = WAL")
@@ -134,7 +134,7 @@ class SqliteStore:
                 database.execute(_MIGRATIONS[number])
                 database.execute(f"PRAGMA user_version = {number + 1}")
                 if number == 0:
-                    # In one with the table: a controller that dies next finds a file that knows it knows nothing.
+                    # In one with the table: after a crash, the file is marked as holding no past.
                     _write_all(database, self._initial)
 
     def _move_aside(self, error: sqlite3.DatabaseError) -> None:
@@ -151,7 +151,7 @@ class SqliteStore:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is at a path; None: none that can be seen."""
+    """Return device and inode of the file at a path; None if there is none to see."""
     try:
         found = path.stat()
     except OSError:
@@ -160,7 +160,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _reason(path: Path) -> str | None:
-    """Why a database cannot be used, as the system says it: SQLite tells what it tried, not why that failed."""
+    """Return the system's reason that a database cannot be used: SQLite names only the failed operation."""
     try:
         for file in (path, *map(Path, (f"{path}-wal", f"{path}-shm"))):
             if file.exists():

@@ -20,7 +20,7 @@ class PlacementQuestion:
 
     Attributes:
         avoid: nodes that are out of the question, and why.
-        down: switches that are, or are going to be, no way to anybody.
+        down: switches that no path may use, now or later.
     """
 
     inventory: Inventory

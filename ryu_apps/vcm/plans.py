@@ -72,7 +72,7 @@ class Plan:
 
     Attributes:
         leaving: nodes that no VM may go to, and why.
-        down: switches that are no way to anybody.
+        down: switches that no path may use.
         parallel: most moves at a time.
     """
 
@@ -101,7 +101,7 @@ def make_plan(
     Args:
         occupancy: who is where; None: where the inventory says.
         avoid: nodes that are out of the question whatever the goal, and why.
-        down: switches that are no way to anybody whatever the goal.
+        down: switches that no path may use, for any goal.
 
     Raises:
         GoalError: there is no such node, switch or power domain.
