@@ -38,4 +38,4 @@ def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]
 
 
 def _yaml_files(directory: Path) -> list[Path]:
-    return sorted(one for one in directory.rglob("*.yaml") if one.is_file())
+    return sorted(path for path in directory.rglob("*.yaml") if path.is_file())

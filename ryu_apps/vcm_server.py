@@ -113,7 +113,7 @@ def _line(written: dict[str, Any]) -> bytes:
 def _entry(line: bytes) -> JournalEntry:
     found = json.loads(line)
     entry = JournalEntry(float(found["t"]), found["method"], found["path"], found["body"])
-    if not all(isinstance(one, str) for one in entry[1:]):
+    if not all(isinstance(item, str) for item in entry[1:]):
         raise ValueError(f"not a request: {line.decode()}")
     return entry
 

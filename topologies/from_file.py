@@ -24,12 +24,12 @@ _VERSION = 1
 
 def written(fabric, hosts=()):
     """The text of a file: what Mininet needs to know of a fabric, and the :class:`EndSystem` behind its HOST ports."""
-    systems = {one.name: one for one in hosts}
+    systems = {host.name: host for host in hosts}
     switches = [
         {
             "name": switch.name,
             "dpid": switch.dpid,
-            "ports": [_written_port(one, systems.get(one.name)) for one in switch.interfaces.values()],
+            "ports": [_written_port(port, systems.get(port.name)) for port in switch.interfaces.values()],
         }
         for switch in fabric.switches.values()
     ]
@@ -58,13 +58,13 @@ def read(text):
         if found["version"] != _VERSION:
             raise ValueError(f"version {found['version']}, this reads {_VERSION}")
         switches = [
-            Switch(one["dpid"], one["name"], {port["port"]: _read_port(port) for port in one["ports"]})
-            for one in found["switches"]
+            Switch(switch["dpid"], switch["name"], {port["port"]: _read_port(port) for port in switch["ports"]})
+            for switch in found["switches"]
         ]
         hosts = tuple(
             EndSystem(port["name"], port["mac"], port.get("ip", ""))
-            for one in found["switches"]
-            for port in one["ports"]
+            for switch in found["switches"]
+            for port in switch["ports"]
             if port["role"] == Role.HOST.value
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -35,7 +35,7 @@ def systems_of(fabric: Fabric, known: Iterable[EndSystem], addresses: Mapping[st
         known: those of the topology; others get the first address of their port, and no IP address.
         addresses: IP addresses with their prefix length, by name, where there are none or others.
     """
-    found = {one.name: one for one in known}
+    found = {system.name: system for system in known}
     systems = []
     for port in fabric.ports(Role.HOST):
         interface = fabric.switches[port.dpid].interfaces[port.port_no]
@@ -50,7 +50,8 @@ def oddities(fabric: Fabric) -> Iterator[str]:
     What is at the far end of a port becomes a node of that name, and a switch's end of a link an interface.
     """
     switches = fabric.switches.values()
-    nodes = [one.name for switch in switches for one in switch.interfaces.values() if one.role is not Role.TRUNK]
+    ports = [port for switch in switches for port in switch.interfaces.values()]
+    nodes = [port.name for port in ports if port.role is not Role.TRUNK]
     names = [*(switch.name for switch in switches), *nodes]
     for name, number in Counter(names).items():
         if number > 1:

@@ -83,8 +83,8 @@ def _leaf(leaf, leaves, spines, n, links, proxies):
         Interface(number - first, f"hv{number}", Role.STATION, NATIVE_VLAN, TAGGED_VLANS)
         for number in range(first + 1, beyond + 1)
     ]
-    systems = [one for one in END_SYSTEMS if _LEAF_OF[one.name] % leaves == leaf - 1]
-    interfaces += [_host(HOST_PORT + index, one) for index, one in enumerate(systems)]
+    systems = [system for system in END_SYSTEMS if _LEAF_OF[system.name] % leaves == leaf - 1]
+    interfaces += [_host(HOST_PORT + index, system) for index, system in enumerate(systems)]
     if proxies:
         interfaces.append(_host(PROXY_PORT, PROXIES[leaf - 1], "tcp_proxy"))
     interfaces += [

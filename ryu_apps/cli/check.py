@@ -40,11 +40,11 @@ def check(paths: tuple[Path, ...]) -> None:
     for source in kinds["configuration"]:
         config, diagnostics = load_config(*source)
         more, unreadable = _policies_of(source[0], config)
-        policies += [one for one in more if one not in policies]
+        policies += [policy for policy in more if policy not in policies]
         found += diagnostics + unreadable
     found += load_policies(policies, SECTIONS)[1]
-    found += [one for source in kinds["inventory"] for one in load_inventory(*source)[1]]
-    found += [one for source in kinds["instances file"] for one in load_instances(*source)[1]]
+    found += [diagnostic for source in kinds["inventory"] for diagnostic in load_inventory(*source)[1]]
+    found += [diagnostic for source in kinds["instances file"] for diagnostic in load_instances(*source)[1]]
     _report(found, kinds)
 
 
@@ -70,18 +70,18 @@ def _kind(text: str) -> str:
 def _policies_of(file: str, config: BridgeConfig | None) -> tuple[list[Source], list[Diagnostic]]:
     if config is None:
         return [], []
-    return read_sources(Path(file).parent / one for one in config.policies)
+    return read_sources(Path(file).parent / path for path in config.policies)
 
 
 def _report(found: list[Diagnostic], checked: dict[str, list[Source]]) -> None:
-    for one in in_reading_order(found):
-        click.echo(str(one))
-    errors = sum(one.severity is Severity.ERROR for one in set(found))
+    for diagnostic in in_reading_order(found):
+        click.echo(str(diagnostic))
+    errors = sum(diagnostic.severity is Severity.ERROR for diagnostic in set(found))
     if errors:
         sys.exit(1)
-    things = [counted(len(some), thing) for thing, some in checked.items() if some]
+    totals = [counted(len(sources), kind) for kind, sources in checked.items() if sources]
     warnings = counted(len(set(found)), "warning") if found else "no mistakes"
-    click.echo(f"{' and '.join(things)}: {warnings}")
+    click.echo(f"{' and '.join(totals)}: {warnings}")
 
 
 def counted(number: int, thing: str) -> str:

@@ -114,7 +114,7 @@ def _fetch_beside(paths: Iterable[Path], sources: list[Source]) -> ReadFile:
 
 
 def _files(package: Package, directory: Path, origin: str) -> dict[Path, str]:
-    files = {directory / "policies" / _file_name(one): policy_text(one, origin) for one in package.profiles}
+    files = {directory / "policies" / _file_name(profile): policy_text(profile, origin) for profile in package.profiles}
     return files | {directory / "instances.yaml": instances_text(package)}
 
 
@@ -134,17 +134,17 @@ def _in_the_way(files: dict[Path, str]) -> list[Diagnostic]:
 
 def _report(found: list[Diagnostic], err: bool) -> None:
     """Print the diagnostics; end with status 1 if there is an error among them."""
-    for one in in_reading_order(found):
-        click.echo(str(one), err=err)
+    for diagnostic in in_reading_order(found):
+        click.echo(str(diagnostic), err=err)
     if has_errors(found):
         sys.exit(1)
 
 
 def _summary(package: Package) -> str:
     parts = {"VSI type": package.profiles, "VSI": package.vsis, "network": package.networks}
-    return ", ".join(counted(len(some), thing) for thing, some in parts.items())
+    return ", ".join(counted(len(items), noun) for noun, items in parts.items())
 
 
 def _warnings(found: list[Diagnostic]) -> str:
-    number = Counter(one.severity for one in set(found))[Severity.WARNING]
+    number = Counter(diagnostic.severity for diagnostic in set(found))[Severity.WARNING]
     return counted(number, "warning") if number else "no mistakes"

@@ -85,7 +85,7 @@ def topology(
     if mininet is not None:
         mininet.write_text(for_mininet(config.fabric, hosts, addresses), encoding="utf-8")
     if svg is not None:
-        title = " ".join([name, *(f"{one}={number}" for one, number in arguments.items())])
+        title = " ".join([name, *(f"{parameter}={number}" for parameter, number in arguments.items())])
         live = ask(rest, config.fabric) if rest else QUIET
         svg.write_text(render(title, config.fabric, live), encoding="utf-8")
     if output is not None:
@@ -125,8 +125,8 @@ def describe(name: str, arguments: dict[str, int]) -> tuple[BridgeConfig, tuple[
 
 def _described_by(path: Path) -> BridgeConfig:
     config, found = examine(path)
-    for one in found:
-        click.echo(str(one), err=True)
+    for diagnostic in found:
+        click.echo(str(diagnostic), err=True)
     if config is None:
         raise click.ClickException(f"{path} cannot be used")
     return config
@@ -141,9 +141,9 @@ def for_mininet(fabric: Fabric, hosts: tuple[EndSystem, ...], addresses: tuple[s
     odd = list(oddities(fabric))
     if odd:
         raise click.ClickException("\n".join(odd))
-    given = dict(_address(one) for one in addresses)
+    given = dict(_address(address) for address in addresses)
     systems = systems_of(fabric, hosts, given)
-    strangers = set(given) - {one.name for one in systems}
+    strangers = set(given) - {system.name for system in systems}
     if strangers:
         raise click.BadParameter(f"there is no end system {min(strangers)!r}", param_hint="--address")
     return str(from_file.written(fabric, systems))

@@ -37,8 +37,8 @@ def collect_package(
         the package, None if there is any error, and all diagnostics in reading order.
     """
     files = list(sources)
-    instances = [one for one in files if is_instances(one[1])]
-    documents = [read_document(*one) for one in files if one not in instances]
+    instances = [file for file in files if is_instances(file[1])]
+    documents = [read_document(*file) for file in files if file not in instances]
     policies, found = load_documents(documents, sections)
     package = Package()
     for index, source in enumerate(instances):
@@ -54,8 +54,10 @@ def collect_package(
     found += _missing(package, policies.types, instances[0][0] if instances else "")
     if has_errors(found):
         return None, in_reading_order(found)
-    by_file = {one.file: one for one in policies.types.values()}
-    profiles = sorted((profile_of(one, by_file[one.file]) for one in documents), key=lambda one: one.key)
+    by_file = {vsi_type.file: vsi_type for vsi_type in policies.types.values()}
+    profiles = sorted(
+        (profile_of(document, by_file[document.file]) for document in documents), key=lambda profile: profile.key
+    )
     return Package(package.networks, tuple(profiles), package.vsis), in_reading_order(found)
 
 

@@ -80,13 +80,13 @@ def read_package(
     """
     contents = _Contents(fetch)
     roots = [_root(contents, file, text) for file, text in sources]
-    envelopes = [one for one in roots if one is not None and one.name == _ENVELOPE]
+    envelopes = [root for root in roots if root is not None and root.name == _ENVELOPE]
     for root in roots:
         if root is not None and root.name != _ENVELOPE:
             contents.fetched[root.file] = _read_profiles(contents, root)
     for root in envelopes[:1]:
         _read_envelope(contents, root)
-    contents.found += [one.error("a second envelope: import them one by one") for one in envelopes[1:]]
+    contents.found += [envelope.error("a second envelope: import them one by one") for envelope in envelopes[1:]]
     return _package(contents, sections)
 
 
@@ -115,7 +115,7 @@ def _package(contents: _Contents, sections: tuple[Section, ...]) -> tuple[Packag
     contents.found += found
     if policies is None or has_errors(contents.found):
         return None, in_reading_order(contents.found)
-    profiles = tuple(profile_of(one, policies.types[key]) for key, one in sorted(contents.documents.items()))
+    profiles = tuple(profile_of(document, policies.types[key]) for key, document in sorted(contents.documents.items()))
     return Package(tuple(contents.networks.values()), profiles, vsis), in_reading_order(contents.found)
 
 
@@ -214,8 +214,8 @@ def _read_network(contents: _Contents, element: Element) -> None:
                 contents.found.append(child.error(f"text longer than {MAX_TEXT} characters"))
         else:
             contents.found += misunderstood(child)
-    vlans = {one.vlan for one in offers}
-    types = tuple(dict.fromkeys(one.vsi_type for one in offers if one.vsi_type is not None))
+    vlans = {offer.vlan for offer in offers}
+    types = tuple(dict.fromkeys(offer.vsi_type for offer in offers if offer.vsi_type is not None))
     contents.networks[name] = PortNetwork(name, vlans.pop() if len(vlans) == 1 else None, types, description)
     contents.offers[name] = tuple(offers)
 
@@ -262,9 +262,9 @@ def _read_system(contents: _Contents, element: Element) -> None:
             contents.found.append(element.error(reason))
             return
         hardware = list(element.all(_HARDWARE))
-        contents.found += [one.warning("alternative hardware is not looked at") for one in hardware[1:]]
-        for one in hardware[:1]:
-            _read_hardware(contents, vm, one)
+        contents.found += [section.warning("alternative hardware is not looked at") for section in hardware[1:]]
+        for section in hardware[:1]:
+            _read_hardware(contents, vm, section)
 
 
 def _read_hardware(contents: _Contents, vm: str, hardware: Element) -> None:
@@ -320,5 +320,5 @@ def _offer(contents: _Contents, port: EthernetPort) -> EthernetPort | None:
         return contents.ports[port.profile_id]
     offers = contents.offers.get(port.network or "", ())
     if port.vsi_type is not None:
-        offers = tuple(one for one in offers if one.vsi_type == port.vsi_type)
+        offers = tuple(offer for offer in offers if offer.vsi_type == port.vsi_type)
     return offers[0] if len(offers) == 1 else None

@@ -79,12 +79,12 @@ _NUMBERS_8021 = {"eth_type": "HdrProtocolID8021", "vlan_pcp": "HdrPriorityValue8
 
 #: What becomes of a field when a rule is read in the other direction.
 _MIRROR = {
-    one: other
+    field: other
     for first, second in (
         *((f"{prefix}_src", f"{prefix}_dst") for prefix in ("eth", "ipv4", "ipv6", "tcp", "udp")),
         *(("arp_spa", "arp_tpa"), ("arp_sha", "arp_tha")),
     )
-    for one, other in ((first, second), (second, first))
+    for field, other in ((first, second), (second, first))
 }
 
 
@@ -164,7 +164,7 @@ def concise(fields: Mapping[str, Alternatives]) -> dict[str, Written]:
     data = {name: written(name, fields[name]) for name in KINDS if name in fields}
     meant = _meaning(data)
     for name in ("eth_type", "ip_proto"):
-        shorter = {one: value for one, value in data.items() if one != name}
+        shorter = {key: value for key, value in data.items() if key != name}
         if meant is not None and _meaning(shorter) == meant:
             data = shorter
     return data
@@ -183,7 +183,7 @@ def _meaning(data: Mapping[str, Written]) -> object:
 # --- from XML ------------------------------------------------------------------------------------
 def _without_entries(element: Element) -> Element:
     """The list as an instance of its own class: its entries are instances of theirs."""
-    kept = [one for one in element.children if one.name not in (_ENTRY, _IP, _ETHERNET)]
+    kept = [child for child in element.children if child.name not in (_ENTRY, _IP, _ETHERNET)]
     return Element(element.file, element.place, element.name, element.attributes, kept, element.text, element.end)
 
 
@@ -195,8 +195,8 @@ def _drafts(reading: _Reading, direction: CimDirection, description: str) -> Ite
             yield Draft(name, reading.element, bool(reading.allow))
             continue
         mirror = _MIRROR if direction is CimDirection.MIRRORED and own is CimDirection.INPUT else {}
-        fields = {mirror.get(one, one): value for one, value in reading.fields.items()}
-        places = {mirror.get(one, one): value for one, value in reading.places.items()}
+        fields = {mirror.get(name, name): value for name, value in reading.fields.items()}
+        places = {mirror.get(name, name): value for name, value in reading.places.items()}
         data: dict[str, Any] = {"description": description} if description else {}
         data |= concise(fields) | {"actions": {"allow": int(bool(reading.allow))}}
         yield Draft(name, reading.element, data, math.prod(map(len, fields.values())), places)
@@ -236,7 +236,7 @@ class _Reading:
         """Check the conditions on all entries together."""
         if self.allow is None and not self.found:
             self.found.append(self.element.error("a filter list needs a CIM_FilterEntry with an Action: 1 or 2"))
-        protocols = [one.value for one in self.fields.get("ip_proto", ())]
+        protocols = [protocol.value for protocol in self.fields.get("ip_proto", ())]
         for side, ((low, high), element) in self._ports.items():
             prefix = _PORTS.get(protocols[0]) if len(protocols) == 1 else None
             if prefix is None:
@@ -252,7 +252,7 @@ class _Reading:
     def _set(self, name: str, value: Alternatives, element: Element) -> None:
         other = self.fields.setdefault(name, value)
         if name == "eth_type":
-            value = tuple(one for one in other if one in value)
+            value = tuple(alternative for alternative in other if alternative in value)
             if not value:
                 reason = f"never matches: line {self.places[name].place.line} says another Ethernet type"
                 self.found.append(element.error(reason))
@@ -331,7 +331,7 @@ class _Reading:
         if value.words.count(",") >= MAX_ALTERNATIVES:
             said.complain(value, f"more than {MAX_ALTERNATIVES} alternatives")
         elif kind.startswith(OTHER_PREFIX) and name in KINDS:
-            self._parse(name, [one.strip() for one in value.words.split(",")], value)
+            self._parse(name, [word.strip() for word in value.words.split(",")], value)
         else:
             element = said.one("OtherMatchConditionType") or said.element
             said.complain(element, f"match condition {kind!r} has no counterpart among the match fields")
@@ -358,7 +358,7 @@ class _Reading:
     def _port_text(self, side: str, element: Element) -> None:
         low, dash, high = element.words.partition("-")
         try:
-            first, last = (_port(one.strip()) for one in (low, high if dash else low))
+            first, last = (_port(word.strip()) for word in (low, high if dash else low))
         except ValueError as problem:
             self.found.append(element.error(str(problem)))
             return
@@ -380,7 +380,7 @@ class _Reading:
         self._set("eth_type", types, said.one("HdrIPVersion") or said.element)
         for name, ours in (("HdrProtocolID", "ip_proto"), ("HdrDSCP", "ip_dscp")):
             if elements := said.all(name):
-                self._parse(ours, [one.words for one in elements], elements[0])
+                self._parse(ours, [entry.words for entry in elements], elements[0])
         for element in said.all("HdrFlowLabel"):
             said.complain(element, "HdrFlowLabel has no counterpart among the match fields")
         for side, theirs in _SIDES.items():
@@ -415,7 +415,7 @@ class _Reading:
             self._set_address(side, version, tuple(range_blocks(first, last, 8 * size)), address)
 
     def _ip_ports(self, said: Properties, side: str, theirs: str) -> None:
-        start, end = (said.one(f"Hdr{theirs}Port{one}") for one in ("Start", "End"))
+        start, end = (said.one(f"Hdr{theirs}Port{suffix}") for suffix in ("Start", "End"))
         low = said.number(f"Hdr{theirs}PortStart", 0, 0xFFFF)
         high = said.number(f"Hdr{theirs}PortEnd", 0, 0xFFFF)
         element = start or end
@@ -435,7 +435,7 @@ class _Reading:
             if (element := said.one(name)) is not None:
                 self._parse(ours, element.words, element)
         for side, theirs in _SIDES.items():
-            address, mask = (said.one(f"Hdr{theirs}MAC{one}8021") for one in ("Addr", "Mask"))
+            address, mask = (said.one(f"Hdr{theirs}MAC{suffix}8021") for suffix in ("Addr", "Mask"))
             if address is None:
                 if mask is not None:
                     said.complain(mask, f"Hdr{theirs}MACAddr8021 is missing")
@@ -447,7 +447,7 @@ class _Reading:
 
 
 def _exactly(name: str, *values: int) -> Alternatives:
-    return tuple(Masked(one, full_mask(name)) for one in values)
+    return tuple(Masked(number, full_mask(name)) for number in values)
 
 
 def _mask(text: str, bits: int) -> int:
@@ -486,7 +486,7 @@ def _entry_nodes(rule: FilterRule) -> Iterator[MarkupNode]:
         said, taken = properties(left)
         if taken:
             yield MarkupNode(name, property_nodes(name.partition(":")[0], dict(sorted(said.items()))))
-        left = {one: value for one, value in left.items() if one not in taken}
+        left = {name: value for name, value in left.items() if name not in taken}
     for field_name, alternatives in left.items():
         yield _other_node(field_name, alternatives)
 
@@ -494,7 +494,9 @@ def _entry_nodes(rule: FilterRule) -> Iterator[MarkupNode]:
 def _ip_headers(tests: Mapping[str, Alternatives]) -> tuple[dict[str, object], set[str]]:
     """Return the part of a match that CIM_IPHeadersFilter can express: properties, and the fields they cover."""
     types = tests.get("eth_type", ())
-    version = next((one for one, number in _VERSIONS.items() if types == _exactly("eth_type", number)), None)
+    version = next(
+        (candidate for candidate, number in _VERSIONS.items() if types == _exactly("eth_type", number)), None
+    )
     if version is None and types != _ANY_IP:
         return {}, set()
     said: dict[str, object] = {"HdrIPVersion": version}
@@ -504,7 +506,7 @@ def _ip_headers(tests: Mapping[str, Alternatives]) -> tuple[dict[str, object], s
         said["HdrProtocolID"] = protocol.value
         taken.add("ip_proto")
     if "ip_dscp" in tests:
-        said["HdrDSCP"] = tuple(one.value for one in tests["ip_dscp"])
+        said["HdrDSCP"] = tuple(dscp.value for dscp in tests["ip_dscp"])
         taken.add("ip_dscp")
     for side, theirs in _SIDES.items():
         name = f"ipv{version}_{side}"
@@ -556,7 +558,7 @@ def _other_node(name: str, alternatives: Alternatives) -> MarkupNode:
     items = value if isinstance(value, list) else [value]
     properties = {
         "MatchConditionType": int(Condition.OTHER),
-        "MatchConditionValue": ", ".join(str(one) for one in items),
+        "MatchConditionValue": ", ".join(str(item) for item in items),
         "OtherMatchConditionType": f"{OTHER_PREFIX}{name}",
         "TrafficType": _ANY_TRAFFIC,
     }

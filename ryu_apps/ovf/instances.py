@@ -96,17 +96,17 @@ def load_instances(file: str, text: str) -> tuple[Package | None, list[Diagnosti
     found += document.diagnostics
     if parsed is None:
         return None, in_reading_order(found)
-    networks = {name: _network(name, one) for name, one in parsed.networks.items()}
-    vsis = tuple(settled(_vsi(one), networks) for one in parsed.vsis)
+    networks = {name: _network(name, entry) for name, entry in parsed.networks.items()}
+    vsis = tuple(settled(_vsi(entry), networks) for entry in parsed.vsis)
     found += _inconsistencies(vsis, networks, document)
     return None if has_errors(found) else Package(tuple(networks.values()), (), vsis), in_reading_order(found)
 
 
 def instances_text(package: Package) -> str:
     """The file that :func:`load_instances` reads the same networks and VSIs from."""
-    networks = {one.name: _network_data(one) for one in package.networks}
+    networks = {network.name: _network_data(network) for network in package.networks}
     lines = [*policy_lines({"version": 1}), "networks:" if networks else "networks: {}"]
-    lines += [f"  {scalar(name)}: {scalar(one)}" for name, one in networks.items()]
+    lines += [f"  {scalar(name)}: {scalar(value)}" for name, value in networks.items()]
     lines.append("vsis:" if package.vsis else "vsis: []")
     for vsi in package.vsis:
         first, *others = policy_lines(_vsi_data(vsi))
@@ -127,7 +127,7 @@ def _inconsistencies(
 
 
 def _network(name: str, entry: NetworkEntry) -> PortNetwork:
-    return PortNetwork(name, entry.vlan, tuple(_key(one) for one in entry.vsi_types), entry.description)
+    return PortNetwork(name, entry.vlan, tuple(_key(text) for text in entry.vsi_types), entry.description)
 
 
 def _vsi(entry: VsiEntry) -> VsiAdapter:

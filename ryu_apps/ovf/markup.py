@@ -61,7 +61,7 @@ class Element:
     def shown(self) -> str:
         """The name as a reader of the document would say it."""
         namespace, local = self.name
-        prefix = next((prefix for prefix, one in PREFIXES.items() if one == namespace and namespace != OVF), None)
+        prefix = next((prefix for prefix, uri in PREFIXES.items() if uri == namespace and namespace != OVF), None)
         return f"{prefix}:{local}" if prefix else local
 
     @property
@@ -75,7 +75,7 @@ class Element:
 
     def all(self, *names: QualifiedName) -> Iterator[Element]:
         """The children of any of these names."""
-        return (one for one in self.children if one.name in names)
+        return (child for child in self.children if child.name in names)
 
     def first(self, name: QualifiedName) -> Element | None:
         """The first child of that name."""
@@ -145,7 +145,7 @@ class _Builder(ContentHandler):
             raise _TooMuch(f"more than {MAX_ELEMENTS} elements")
         if len(self._open) == MAX_DEPTH:
             raise _TooMuch(f"nested deeper than {MAX_DEPTH} levels")
-        attributes = {_named(one): value for one, value in attrs.items()}
+        attributes = {_named(name): value for name, value in attrs.items()}
         element = Element(self._file, self.here, _named(name), attributes)
         if self._open:
             self._open[-1][0].children.append(element)
@@ -181,7 +181,7 @@ def write_markup(root: MarkupNode, namespaces: Mapping[str, str]) -> str:
         root: what to write.
         namespaces: prefix -> namespace; the prefix "" is the default.
     """
-    declared = tuple((f"xmlns:{prefix}" if prefix else "xmlns", one) for prefix, one in namespaces.items())
+    declared = tuple((f"xmlns:{prefix}" if prefix else "xmlns", uri) for prefix, uri in namespaces.items())
     lines = _lines(root._replace(attributes=(*declared, *root.attributes)), "")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + "".join(f"{line}\n" for line in lines)
 

@@ -31,14 +31,14 @@ def policy_text(profile: PortProfile, origin: str) -> str:
             if acl is not None
         ),
     ]
-    blocks = ["\n".join(policy_lines(one)) for one in sections if one]
+    blocks = ["\n".join(policy_lines(section)) for section in sections if section]
     return "\n".join(comments) + "\n" + "\n\n".join(blocks) + "\n"
 
 
 def _acl(acl: FilterAcl) -> dict[str, Any]:
     data: dict[str, Any] = {"default": "allow" if acl.default else "deny"}
     if acl.rules:
-        data["rules"] = [{"rule": _rule(one)} for one in acl.rules]
+        data["rules"] = [{"rule": _rule(rule)} for rule in acl.rules]
     return data
 
 

@@ -39,9 +39,9 @@ def scalar(value: Any) -> str:
         case int() | float():
             return str(value)
         case Mapping():
-            return flow_map({scalar(key): scalar(one) for key, one in value.items()})
+            return flow_map({scalar(key): scalar(item) for key, item in value.items()})
         case list():
-            return flow_list([scalar(one) for one in value])
+            return flow_list([scalar(item) for item in value])
     return _text(value)
 
 
@@ -62,11 +62,11 @@ def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
     yield f"{indent}{head}"
     inner = indent + "  "
     if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from _entry(scalar(key) + ":", one, inner)
+        for key, item in value.items():
+            yield from _entry(scalar(key) + ":", item, inner)
     else:
-        for one in value:
-            yield from _item(one, inner)
+        for item in value:
+            yield from _item(item, inner)
 
 
 def _item(value: Any, indent: str) -> Iterator[str]:
@@ -82,5 +82,5 @@ def _item(value: Any, indent: str) -> Iterator[str]:
 def _holds_rules(value: Any) -> bool:
     """ACLs are always spread, however short."""
     if isinstance(value, Mapping):
-        return any(key == "rules" or _holds_rules(one) for key, one in value.items())
-    return isinstance(value, list) and any(isinstance(one, Mapping) and "rule" in one for one in value)
+        return any(key == "rules" or _holds_rules(item) for key, item in value.items())
+    return isinstance(value, list) and any(isinstance(item, Mapping) and "rule" in item for item in value)

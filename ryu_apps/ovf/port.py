@@ -121,17 +121,17 @@ def port_nodes(vsi: VsiAdapter, instance_id: int) -> tuple[MarkupNode, ...]:
 def property_nodes(prefix: str, properties: Mapping[str, object]) -> tuple[MarkupNode, ...]:
     """Elements for the properties that have a value, in the given order; a tuple is an array."""
     return tuple(
-        MarkupNode(f"{prefix}:{name}", str(one))
+        MarkupNode(f"{prefix}:{name}", str(word))
         for name, value in properties.items()
         if value is not None
-        for one in (value if isinstance(value, tuple) else (value,))
+        for word in (value if isinstance(value, tuple) else (value,))
     )
 
 
 def _network(said: Properties) -> str | None:
     connections = said.all("Connection")
-    for one in connections[1:]:
-        said.complain(one, "an adapter is connected to one network here, not to several")
+    for connection in connections[1:]:
+        said.complain(connection, "an adapter is connected to one network here, not to several")
     return connections[0].words if connections else None
 
 
@@ -171,13 +171,13 @@ def _vsi_id(said: Properties) -> VsiId | None:
     names = ["PortCorrelationID"]
     if said.number("NetworkPortProfileIDType", 0, 0xFFFF) == ID_IS_VSI_ID:
         names.append("NetworkPortProfileID")
-    elements = [one for name in names for one in said.all(name)]
+    elements = [candidate for name in names for candidate in said.all(name)]
     found: list[VsiId] = []
-    for one in elements:
+    for element in elements:
         try:
-            found.append(VsiId.from_text(one.words))
+            found.append(VsiId.from_text(element.words))
         except ValueError as problem:
-            said.complain(one, str(problem))
+            said.complain(element, str(problem))
     if len(set(found)) > 1:
         said.complain(elements[1], f"VSIID {found[1]}, and {found[0]} on line {elements[0].place.line}")
     return found[0] if found else None
@@ -211,6 +211,6 @@ def _filtering(said: Properties, port: EthernetPort) -> None:
 
 
 def _only(said: Properties, elements: Iterable[Element], own: set[str], thing: str) -> None:
-    for one in elements:
-        if one.words.replace("-", ":").lower() not in own:
-            said.complain(one, f"{one.words} is not the port's own {thing}, and a VSI has one {thing} here")
+    for element in elements:
+        if element.words.replace("-", ":").lower() not in own:
+            said.complain(element, f"{element.words} is not the port's own {thing}, and a VSI has one {thing} here")

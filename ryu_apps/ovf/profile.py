@@ -91,10 +91,10 @@ def read_profile(element: Element, allowance: Allowance) -> tuple[FoundProfile, 
             diagnostics = misunderstood(child)
         found += diagnostics
     found += _unmistakable(element, ports, bool(drafts or policies))
-    typed = [one for one in ports if one.vsi_type is not None]
+    typed = [port for port in ports if port.vsi_type is not None]
     if not (drafts or policies) or len(typed) != 1:
         return FoundProfile(tuple(ports), None), found
-    allowance.flow_rules -= sum(one.size for one in drafts)
+    allowance.flow_rules -= sum(draft.size for draft in drafts)
     if allowance.flow_rules < 0:
         found.append(element.error(f"the filters of the package come to more than {MAX_FLOW_RULES} flow rules"))
         return FoundProfile(tuple(ports), None), found
@@ -105,7 +105,7 @@ def read_profile(element: Element, allowance: Allowance) -> tuple[FoundProfile, 
 
 
 def _unmistakable(element: Element, ports: list[EthernetPort], described: bool) -> Iterator[Diagnostic]:
-    types = [one for one in ports if one.vsi_type is not None]
+    types = [port for port in ports if port.vsi_type is not None]
     if described and len(types) != 1:
         yield element.error(f"a profile with filters is that of one VSI type (VSITypeID), not of {len(types)}")
     for port in ports:
@@ -132,7 +132,7 @@ def _document(element: Element, port: EthernetPort, drafts: list[Draft]) -> Docu
         source = port.element.first((EPASD, name)) or port.element
         document.values[("vsi_type", key)] = source.place
     for name in _DIRECTIONS:
-        _put_acl(document, name, [one for one in drafts if one.direction == name])
+        _put_acl(document, name, [draft for draft in drafts if draft.direction == name])
     return document
 
 
@@ -145,21 +145,21 @@ def _put_acl(document: Document, name: str, drafts: list[Draft]) -> None:
     if not drafts:
         return
     first = drafts[0].element
-    defaults = [one for one in drafts if isinstance(one.data, bool)]
-    for one in defaults[1:]:
-        document.complain(one.element.place, f"a default is already given on line {defaults[0].element.place.line}")
+    defaults = [draft for draft in drafts if isinstance(draft.data, bool)]
+    for draft in defaults[1:]:
+        document.complain(draft.element.place, f"a default is already given on line {defaults[0].element.place.line}")
     if not defaults:
         reason = f"{name} has no default (CIM_FilterEntry, DefaultFilter): whatever no filter list matches is denied"
         document.diagnostics.append(warning(document.file, first.place, reason))
     allow = bool(defaults and defaults[0].data)
     _put(document, (name,), {"default": "allow" if allow else "deny"}, first.place)
-    rules = [one for one in drafts if not isinstance(one.data, bool)]
+    rules = [draft for draft in drafts if not isinstance(draft.data, bool)]
     if rules:
         _put(document, (name, "rules"), [], rules[0].element.place)
-    for index, one in enumerate(rules):
+    for index, draft in enumerate(rules):
         path = (name, "rules", index)
-        _put(document, path, {"rule": one.data}, one.element.place)
-        for field, source in one.places.items():
+        _put(document, path, {"rule": draft.data}, draft.element.place)
+        for field, source in draft.places.items():
             document.values[(*path, "rule", field)] = document.keys[(*path, "rule", field)] = source.place
 
 
@@ -182,8 +182,8 @@ def _put(document: Document, path: Path, value: Any, place: Position) -> None:
 def _paths(path: Path, value: Any) -> Iterator[Path]:
     yield path
     inside = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    for key, one in inside:
-        yield from _paths((*path, key), one)
+    for key, nested in inside:
+        yield from _paths((*path, key), nested)
 
 
 def _merge(document: Document, policy: Element, allowance: Allowance) -> None:
@@ -197,7 +197,7 @@ def _merge(document: Document, policy: Element, allowance: Allowance) -> None:
     inner = read_document(document.file, policy.text)
     allowance.policy -= len(inner.values) + (_BROKEN if inner.diagnostics else 0)
     above = policy.end.line - policy.text.count("\n") - 1
-    document.diagnostics += [one._replace(line=one.line + above) for one in inner.diagnostics]
+    document.diagnostics += [diagnostic._replace(line=diagnostic.line + above) for diagnostic in inner.diagnostics]
     if inner.data is not None and not isinstance(inner.data, dict):
         document.complain(policy.place, "evb:Policy: a mapping was expected")
         return
@@ -230,7 +230,7 @@ def profile_of(document: Document, vsi_type: VsiType) -> PortProfile:
 
 def _acl(acl: PolicyAcl) -> FilterAcl:
     return FilterAcl(
-        tuple(FilterRule(one.allow, one.tests, " ".join(one.description.split())) for one in acl.rules), acl.default
+        tuple(FilterRule(rule.allow, rule.tests, " ".join(rule.description.split())) for rule in acl.rules), acl.default
     )
 
 

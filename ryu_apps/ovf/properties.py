@@ -68,7 +68,7 @@ class Properties:
 
     def text(self, *names: str) -> str:
         """The first of these properties that has a value; "" if none does, or it is too long, which is recorded."""
-        element = next((one for name in names for one in self.all(name)), None)
+        element = next((candidate for name in names for candidate in self.all(name)), None)
         if element is None:
             return ""
         if len(element.words) > MAX_TEXT:

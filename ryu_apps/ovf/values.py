@@ -30,10 +30,10 @@ def ports_of(alternatives: Alternatives, bits: int = 16) -> tuple[int, int] | No
     """The ends of the one range that alternatives stand for, None if it takes more than that to say them."""
     low = alternatives[0].value
     high = low
-    for one in alternatives:
-        if not _is_block(one, bits) or one.value not in (low, high + 1):
+    for alternative in alternatives:
+        if not _is_block(alternative, bits) or alternative.value not in (low, high + 1):
             return None
-        high = one.value + _size(one, bits) - 1
+        high = alternative.value + _size(alternative, bits) - 1
     return (low, high) if tuple(range_blocks(low, high, bits)) == alternatives else None
 
 
@@ -134,9 +134,9 @@ def _range(field: str, low: int, high: int) -> list[Masked]:
     kind = KINDS[field]
     if kind.maskable:
         return list(range_blocks(low, high, kind.bits))
-    if not 2 <= high - low < MAX_EXACT or any(low <= one <= high for one in kind.names.values()):
+    if not 2 <= high - low < MAX_EXACT or any(low <= number <= high for number in kind.names.values()):
         return []
-    return [Masked(one, full_mask(field)) for one in range(low, high + 1)]
+    return [Masked(number, full_mask(field)) for number in range(low, high + 1)]
 
 
 def _is_block(masked: Masked, bits: int) -> bool:
@@ -150,7 +150,7 @@ def _size(masked: Masked, bits: int) -> int:
 
 
 def _number(field: str, value: int) -> int | str:
-    return next((name for name, one in KINDS[field].names.items() if one == value), value)
+    return next((name for name, number in KINDS[field].names.items() if number == value), value)
 
 
 def _address(field: str, value: int) -> str:

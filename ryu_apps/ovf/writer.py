@@ -9,7 +9,7 @@ from ryu_apps.ovf.model import Package, PortNetwork, PortProfile, VsiAdapter
 from ryu_apps.ovf.port import port_nodes
 from ryu_apps.ovf.profile import item_node, profile_node
 
-_NAMESPACES = {"": names.OVF} | {prefix: one for prefix, one in names.PREFIXES.items() if prefix != "rasd"}
+_NAMESPACES = {"": names.OVF} | {prefix: uri for prefix, uri in names.PREFIXES.items() if prefix != "rasd"}
 
 
 def write_envelope(package: Package) -> str:
@@ -26,10 +26,10 @@ def write_envelope(package: Package) -> str:
 
 
 def _network_section(package: Package) -> MarkupNode:
-    left = {one.key: one for one in package.profiles}
-    networks = [_network(one, left) for one in package.networks]
+    left = {profile.key: profile for profile in package.profiles}
+    networks = [_network(network, left) for network in package.networks]
     return MarkupNode(
-        "NetworkSection", (_info("Networks"), *networks, *(profile_node(one, "npp:") for one in left.values()))
+        "NetworkSection", (_info("Networks"), *networks, *(profile_node(profile, "npp:") for profile in left.values()))
     )
 
 
@@ -48,8 +48,8 @@ def _network(network: PortNetwork, left: dict[VsiTypeKey, PortProfile]) -> Marku
 
 def _systems(vsis: tuple[VsiAdapter, ...]) -> MarkupNode:
     adapters: dict[str, list[VsiAdapter]] = {}
-    for one in vsis:
-        adapters.setdefault(one.vm, []).append(one)
+    for vsi in vsis:
+        adapters.setdefault(vsi.vm, []).append(vsi)
     systems = tuple(_system(vm, some) for vm, some in adapters.items())
     if len(systems) == 1:
         return systems[0]
@@ -58,7 +58,7 @@ def _systems(vsis: tuple[VsiAdapter, ...]) -> MarkupNode:
 
 def _system(vm: str, vsis: list[VsiAdapter]) -> MarkupNode:
     adapters = tuple(
-        MarkupNode("EthernetPortItem", port_nodes(one, number)) for number, one in enumerate(vsis, start=1)
+        MarkupNode("EthernetPortItem", port_nodes(vsi, number)) for number, vsi in enumerate(vsis, start=1)
     )
     hardware = MarkupNode("VirtualHardwareSection", (_info("Adapters"), *adapters))
     return MarkupNode("VirtualSystem", (_info("Virtual system"), hardware), (("ovf:id", vm),))

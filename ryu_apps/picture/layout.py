@@ -121,7 +121,7 @@ def tiers_of(fabric: Fabric) -> list[list[int]]:
     edge = [
         dpid
         for dpid, switch in fabric.switches.items()
-        if any(one.role is not Role.TRUNK for one in switch.interfaces.values())
+        if any(interface.role is not Role.TRUNK for interface in switch.interfaces.values())
     ]
     height = nx.multi_source_dijkstra_path_length(backbone, edge, weight=None) if edge else {}
     tiers: list[list[int]] = [[] for _ in range(1 + max(height.values(), default=0))]
@@ -135,7 +135,7 @@ def tiers_of(fabric: Fabric) -> list[list[int]]:
 
 def _centre_of(backbone: nx.Graph, place: dict[int, int]) -> Callable[[int], float]:
     def centre(dpid: int) -> float:
-        below = [place[one] for one in backbone[dpid] if one in place]
+        below = [place[neighbour] for neighbour in backbone[dpid] if neighbour in place]
         return sum(below) / len(below)
 
     return centre
@@ -170,8 +170,8 @@ def _nodes_of(fabric: Fabric, dpid: int) -> tuple[list[PortId], list[PortId]]:
     """Stations, then hosts."""
     ports = sorted(fabric.switches[dpid].interfaces.items())
     return (
-        [PortId(dpid, port_no) for port_no, one in ports if one.role is Role.STATION],
-        [PortId(dpid, port_no) for port_no, one in ports if one.role is Role.HOST],
+        [PortId(dpid, port_no) for port_no, interface in ports if interface.role is Role.STATION],
+        [PortId(dpid, port_no) for port_no, interface in ports if interface.role is Role.HOST],
     )
 
 
@@ -267,7 +267,7 @@ def _level(link: DrawnLink, switches: dict[int, Rectangle]) -> bool:
 
 
 def _side_by_side(link: DrawnLink, beside: Sequence[DrawnLink], switches: dict[int, Rectangle]) -> Line:
-    same = [one for one in beside if _between(one) == _between(link)]
+    same = [other for other in beside if _between(other) == _between(link)]
     step = min(LINK_GAP, (SWITCH_HEIGHT - 8) / max(1, len(same) - 1))
     here, there = (switches[end.dpid] for end in link.ends)
     y = here.y + here.height / 2 + (same.index(link) - (len(same) - 1) / 2) * step

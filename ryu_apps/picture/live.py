@@ -78,16 +78,16 @@ def read_live(status: Any, vsis: Any) -> Live:
         LiveError: they are something else.
     """
     try:
-        switches = {int(one["dpid"], 16): one for one in status["switches"]}
+        switches = {int(switch["dpid"], 16): switch for switch in status["switches"]}
         return Live(
-            tuple(marker for one in vsis for marker in _markers(one)),
+            tuple(marker for vsi in vsis for marker in _markers(vsi)),
             frozenset(
                 PortId(dpid, port["port_no"])
-                for dpid, one in switches.items()
-                for port in one["ports"]
+                for dpid, switch in switches.items()
+                for port in switch["ports"]
                 if port["up"] is False
             ),
-            {dpid: one["readiness"] for dpid, one in switches.items() if one["readiness"] != "ready"},
+            {dpid: switch["readiness"] for dpid, switch in switches.items() if switch["readiness"] != "ready"},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise LiveError(f"not the answers of a controller: {error!r}") from None

@@ -52,7 +52,7 @@ def render(title: str, fabric: Fabric, live: Live = QUIET) -> str:
         '<rect width="100%" height="100%" fill="#fff"/>',
         f'<text class="title" x="20" y="28">{escape(title)}</text>',
         f'<text class="summary" x="20" y="46">{escape(_summary(fabric, layout, live))}</text>',
-        *(_line(one, fabric, live) for one in sorted(layout.lines, key=lambda line: line.link.in_tree)),
+        *(_line(drawn, fabric, live) for drawn in sorted(layout.lines, key=lambda drawn: drawn.link.in_tree)),
         *(_switch(dpid, box, fabric, live) for dpid, box in layout.switches.items()),
         *(_node(port, box, fabric, live) for port, box in layout.nodes.items()),
         *_moves(dots),
@@ -206,7 +206,7 @@ def _rect(box: Rectangle, kind: str, radius: float) -> str:
 
 
 def _text(x: float, y: float, words: str, kind: str = "", more: str = "") -> str:
-    attributes = "".join(f" {one}" for one in (f'class="{kind}"' if kind else "", more) if one)
+    attributes = "".join(f" {attribute}" for attribute in (f'class="{kind}"' if kind else "", more) if attribute)
     return f'<text x="{x:.1f}" y="{y:.1f}"{attributes}>{escape(words)}</text>'
 
 

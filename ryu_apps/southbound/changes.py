@@ -153,7 +153,7 @@ class BundleJob(Job):
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         if self.outcome is None:
-            self._accepted.update(one for one in self._shapes if one is not None)
+            self._accepted.update(shape for shape in self._shapes if shape is not None)
             self.outcome = Confirmed(self.dpid, self.token)
 
     def refused(self, flight: SentRequest, xid: int, error: SwitchError) -> None:

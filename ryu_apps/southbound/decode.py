@@ -190,20 +190,20 @@ class _Instructions:
 @lru_cache(4096)
 def _instructions(octets: bytes) -> _Instructions | None:
     found = _Instructions()
-    for kind, one in _pieces(octets):
+    for kind, instruction in _pieces(octets):
         match kind:
             case ofp.OFPIT_METER:
-                (found.meter,) = struct.unpack_from("!I", one, 4)
+                (found.meter,) = struct.unpack_from("!I", instruction, 4)
             case ofp.OFPIT_APPLY_ACTIONS:
-                listed = [_action(*piece) for piece in _pieces(one[8:])]
+                listed = [_action(*piece) for piece in _pieces(instruction[8:])]
                 known = tuple(action for action in listed if action is not None)
-                if actions(known) != one[8:]:
+                if actions(known) != instruction[8:]:
                     return None
                 found.apply = known
             case ofp.OFPIT_WRITE_METADATA:
-                found.metadata = struct.unpack_from("!QQ", one, 8)
+                found.metadata = struct.unpack_from("!QQ", instruction, 8)
             case ofp.OFPIT_GOTO_TABLE:
-                found.goto = one[4]
+                found.goto = instruction[4]
             case _:
                 return None
     return found

@@ -40,7 +40,7 @@ def encode(learn: Learn) -> tuple[int, bytes]:
         0,
     )
     extra = _limit(learn.limit, learn.result_dst) if limited else b""
-    specs = [_spec(one, 0) for one in learn.match] + [_spec(one, _LOAD) for one in learn.writes]
+    specs = [_spec(spec, 0) for spec in learn.match] + [_spec(spec, _LOAD) for spec in learn.writes]
     return LEARN2 if limited else LEARN, fixed + extra + b"".join(specs)
 
 

@@ -98,7 +98,7 @@ class PieceCache:
     def slices(self, block: RuleBlock) -> list[_Prepared]:
         """A block cut for reading back."""
         if block not in self._known:
-            self._known[block] = [_Prepared(one) for one in cut(block.rules)]
+            self._known[block] = [_Prepared(rules) for rules in cut(block.rules)]
         return self._known[block]
 
 
@@ -172,9 +172,9 @@ def steps(change: RuleChange, cache: PieceCache, known_meters: set[int]) -> Iter
     """A change in pieces, and behind each part of it the requests that show whether it has arrived."""
     yield from _cut([*meter_messages(change, known_meters), *_group_messages(change)])
     for block in change.blocks:
-        for one in cache.slices(block):
-            yield from one.pieces()
-            yield from one.queries
+        for prepared in cache.slices(block):
+            yield from prepared.pieces()
+            yield from prepared.queries
     yield from _cut(_tail_messages(change))
     yield from _cut(meter_deletions(change, known_meters))
     yield from Slice(change.add).queries

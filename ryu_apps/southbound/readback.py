@@ -64,8 +64,8 @@ class ReadBack:
 
     def verdict(self) -> str | None:
         """Return the first faults found, in words; None if there is none."""
-        wrong = [("shows another cookie or timeout or other instructions for", one) for one in self._otherwise]
-        wrong += [("does not show", one) for one in self._missing.values()]
+        wrong = [("shows another cookie or timeout or other instructions for", rule) for rule in self._otherwise]
+        wrong += [("does not show", rule) for rule in self._missing.values()]
         if not wrong:
             return None
         what, first = wrong[0]

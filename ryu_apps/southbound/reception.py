@@ -80,7 +80,7 @@ class ConnectionCheck:
             _serve(channel, address)
         finally:
             patience.cancel()
-            for dpid in [dpid for dpid, one in self._claims.items() if one is channel]:
+            for dpid in [dpid for dpid, claimant in self._claims.items() if claimant is channel]:
                 del self._claims[dpid]
 
     def distrust(self, peer: str, reason: str) -> None:
@@ -97,7 +97,7 @@ class ConnectionCheck:
         if not self._known(dpid):
             self._unknown.happened(dpid, dpid, address=_text(channel.address))
             return False
-        if any(one is channel for other, one in self._claims.items() if other != dpid):
+        if any(claimant is channel for other, claimant in self._claims.items() if other != dpid):
             return False
         holder = self._claims.setdefault(dpid, channel)
         if holder is channel:

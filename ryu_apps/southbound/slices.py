@@ -76,9 +76,9 @@ def _by_context(rules: Iterable[Rule]) -> dict[_Context, list[Rule]]:
     found: dict[_Context, list[Rule]] = defaultdict(list)
     for rule in rules:
         context: Match = ()
-        for one in rule.match:
-            if one[0] in _CONTEXT and one[2] is None:
-                context += (one,)
+        for test in rule.match:
+            if test[0] in _CONTEXT and test[2] is None:
+                context += (test,)
         found[rule.table, context].append(rule)
     return found
 

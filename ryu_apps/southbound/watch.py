@@ -86,7 +86,7 @@ def _monitor(table: Table) -> bytes:
 
 def _forward_requests() -> bytes:
     wanted = (
-        _PROPERTY.pack(one, _PROPERTY.size, _GROUPS_AND_METERS) for one in (_FORWARD_TO_SLAVE, _FORWARD_TO_MASTER)
+        _PROPERTY.pack(kind, _PROPERTY.size, _GROUPS_AND_METERS) for kind in (_FORWARD_TO_SLAVE, _FORWARD_TO_MASTER)
     )
     head = _EXPERIMENTER.pack(common.NX_EXPERIMENTER_ID, _SET_ASYNC_CONFIG_2)
     return message(ofp.OFPT_EXPERIMENTER, head + b"".join(wanted))
