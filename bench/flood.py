@@ -85,7 +85,9 @@ class Uplink:
             return []
         self.send(_frame(_STATION, ETHERTYPE_ECP, ecpdu.acknowledgement().encode()))
         answers = [association for association, _ in VdpPdu.decode(ecpdu.payload).associations()]
-        return [one.vsi_id for one in answers if isinstance(one.status, ResponseStatus) and one.status.success]
+        return [
+            answer.vsi_id for answer in answers if isinstance(answer.status, ResponseStatus) and answer.status.success
+        ]
 
     def _hear(self, satisfied: Callable[[Frame], bool]) -> bool:
         """Return True once the bridge has sent the expected frame."""
@@ -115,7 +117,7 @@ def _unknown(source: int) -> list[bytes]:
     """Requests for VSIs of an unknown type, twenty in an ECPDU."""
     info = FilterInfo.of(MacVid(VID, 0x525400EE0001))
     vsis = [VsiId(VsiIdFormat.UUID, (_FIRST + number).to_bytes(16)) for number in range(2000)]
-    return _packed(source, [Associate(RequestStatus(), _UNKNOWN_TYPE, 1, one, info) for one in vsis])
+    return _packed(source, [Associate(RequestStatus(), _UNKNOWN_TYPE, 1, vsi, info) for vsi in vsis])
 
 
 def _known(source: int) -> list[bytes]:

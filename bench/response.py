@@ -27,7 +27,9 @@ def measure(station: BenchStation, reference: Reference, rounds: int) -> Figure:
             sample.append(associate(station, type_id))
     for type_id in TYPES:
         station.ask(vsi(_KEEPER + type_id, DeAssociate, type_id))
-    return _figure(yardstick[_WARM_UP * len(TYPES) :], {TYPES[one]: it[_WARM_UP:] for one, it in responses.items()})
+    return _figure(
+        yardstick[_WARM_UP * len(TYPES) :], {TYPES[count]: sample[_WARM_UP:] for count, sample in responses.items()}
+    )
 
 
 def _gate(reference: Reference) -> float:
@@ -50,9 +52,9 @@ def associate(station: BenchStation, type_id: int) -> float:
 
 
 def _figure(yardstick: list[float], responses: dict[int, list[float]]) -> Figure:
-    base = Spread.of(1e6 * one for one in yardstick)
+    base = Spread.of(1e6 * seconds for seconds in yardstick)
     figure = Figure("(a) Associate frame to VDP response", "us", [Line("reference: one rule, barrier, answer", base)])
-    spreads = {count: Spread.of(1e6 * one for one in sample) for count, sample in responses.items()}
+    spreads = {count: Spread.of(1e6 * seconds for seconds in sample) for count, sample in responses.items()}
     for count, spread in spreads.items():
         figure.lines.append(Line(f"evbridge, {count:,} rules staged", spread, spread.p50 / base.p50))
     least, most = min(spreads), max(spreads)

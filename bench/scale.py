@@ -168,12 +168,12 @@ class Scale:
         return (self._cpu().controller - before) / (1000 * _QUIET)
 
     def _rules(self) -> dict[str, int]:
-        return {one["name"]: one["rules"] for one in self._status()["switches"]}
+        return {switch["name"]: switch["rules"] for switch in self._status()["switches"]}
 
     def _spine(self) -> tuple[float, float]:
         """The first spine dies, all ports at once, and comes back."""
         self._tell("a spine dies")
-        leaves = [one.name for one in self._cluster.fabric.switches.values() if one.name.startswith("leaf")]
+        leaves = [switch.name for switch in self._cluster.fabric.switches.values() if switch.name.startswith("leaf")]
         names = [f"{leaf}-eth{multi_switch.UPLINK_PORT + 11}" for leaf in leaves]
         return self._turn(names, "down"), self._turn(names, "up")
 
@@ -184,13 +184,13 @@ class Scale:
         wanted = state == "up"
 
         def over() -> float | None:
-            links = [one for one in self._status()["links"] if one["ports"][0].split(":")[1] == str(1011)]
-            if any(one["up"] != wanted for one in links):
+            links = [link for link in self._status()["links"] if link["ports"][0].split(":")[1] == str(1011)]
+            if any(link["up"] != wanted for link in links):
                 return None
             events = self._cluster.controller.get(f"/evb/events?since={since}")
-            first = min((one["t"] for one in events if one["kind"] == "links.changed"), default=None)
-            last = max((one["t"] for one in events if one["kind"] == "ways.settled"), default=None)
-            changed = max((one["t"] for one in events if one["kind"] == "links.changed"), default=None)
+            first = min((event["t"] for event in events if event["kind"] == "links.changed"), default=None)
+            last = max((event["t"] for event in events if event["kind"] == "ways.settled"), default=None)
+            changed = max((event["t"] for event in events if event["kind"] == "links.changed"), default=None)
             if first is None or last is None or changed is None or last < changed:
                 return None
             return 1000 * (last - first)
@@ -248,8 +248,8 @@ def fabric_of(leaves: int, nodes: int) -> Fabric:
         dpid: replace(
             switch,
             interfaces={
-                number: replace(one, timers=timers) if one.role is Role.STATION else one
-                for number, one in switch.interfaces.items()
+                number: replace(interface, timers=timers) if interface.role is Role.STATION else interface
+                for number, interface in switch.interfaces.items()
             },
         )
         for dpid, switch in fabric.switches.items()
@@ -299,27 +299,29 @@ def shown(found: Sequence[Result]) -> Table:
             lambda one: f"{one.evacuate_s:.2f} / {one.evacuate_each_ms:.0f}",
         ),
     ]
-    table = Table("", *(f"{one.times}x" for one in found))
+    table = Table("", *(f"{row.times}x" for row in found))
     for words, value in rows:
-        table.add_row(words, *(str(value(one)) for one in found))
+        table.add_row(words, *(str(value(row)) for row in found))
     return table
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--size", "sizes", type=click.Choice([str(one) for one in SIZES]), multiple=True, help="May be repeated.")
+@click.option(
+    "--size", "sizes", type=click.Choice([str(size) for size in SIZES]), multiple=True, help="May be repeated."
+)
 @click.option("--json", "path", default="reports/scale.json", show_default=True, type=click.Path(path_type=Path))
 def main(sizes: tuple[str, ...], path: Path) -> None:
     """Measure the larger cluster at 1, 4 and 16 times 16 nodes and 512 VSIs.  Needs root."""
     enter()
     console = Console(width=120)
     found = []
-    for one in results(
+    for row in results(
         [int(size) for size in sizes] or list(SIZES), lambda words: console.print(words, highlight=False)
     ):
-        found.append(one)
+        found.append(row)
         console.print(shown(found))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(one) for one in found], indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n", encoding="utf-8")
     console.print(f"As JSON: {path}")
 
 

@@ -16,6 +16,6 @@ def measure(station: BenchStation, rounds: int) -> Figure:
     for _ in range(rounds + _WARM_UP):
         for type_id, sample in taken.items():
             sample.append(associate(station, type_id))
-    plain, all_on = (Spread.of(1e6 * one for one in sample[_WARM_UP:]) for sample in taken.values())
+    plain, all_on = (Spread.of(1e6 * seconds for seconds in sample[_WARM_UP:]) for sample in taken.values())
     lines = [Line("an ACL alone", plain), Line("and every service", all_on, all_on.p50 / plain.p50)]
     return Figure("(d) Associate frame to VDP response, by services", "us", lines, aims=["ratio 1.1 or less"])

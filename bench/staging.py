@@ -81,7 +81,7 @@ class Neighbour:
         time.sleep(0.02)
         seen = self._arrivals.drain()
         gaps = [later.received - earlier.received for earlier, later in pairwise(seen)]
-        return Taken(seconds, max(gaps), max(one.received - one.sent for one in seen))
+        return Taken(seconds, max(gaps), max(arrival.received - arrival.sent for arrival in seen))
 
 
 @contextmanager
@@ -154,7 +154,7 @@ def _timed(act: Callable[[], None]) -> Callable[[], float]:
 def _figures(taken: dict[str, list[Taken]]) -> list[Figure]:
     rate = Figure(f"(b) Staging {_COUNT:,} rules", "thousand rules a second", aims=["ratio 0.6 or more"])
     busy = {
-        name: Spread.of(_COUNT / 1e3 / one.whole for one in sample) for name, sample in taken.items() if name != "idle"
+        name: Spread.of(_COUNT / 1e3 / run.whole for run in sample) for name, sample in taken.items() if name != "idle"
     }
     base = next(iter(busy.values()))
     for name, spread in busy.items():
@@ -168,7 +168,7 @@ def _figures(taken: dict[str, list[Taken]]) -> list[Figure]:
 
 def _stalls(title: str, which: Callable[[Taken], float], taken: dict[str, list[Taken]]) -> Figure:
     figure = Figure(title, "ms", aims=["ratio 1.5 or less"])
-    spreads = {name: Spread.of(1e3 * which(one) for one in sample) for name, sample in taken.items()}
+    spreads = {name: Spread.of(1e3 * which(run) for run in sample) for name, sample in taken.items()}
     for name, spread in spreads.items():
         ratio = None if name == "idle" else spread.p50 / spreads["idle"].p50
         figure.lines.append(Line(name, spread, ratio))

@@ -100,7 +100,7 @@ class BenchStation:
         notices: list[Notice] = []
 
         def answered(outputs: list[StationOutput]) -> bool:
-            notices.extend(one for one in outputs if isinstance(one, Notice))
+            notices.extend(output for output in outputs if isinstance(output, Notice))
             return bool(notices)
 
         heard = self._until(answered)

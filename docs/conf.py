@@ -14,5 +14,5 @@ version = release = installed_version("evbridge")
 extensions = ["machines", "records", "rooms"]
 exclude_patterns = ["_build"]
 html_theme = "alabaster"
-html_theme_options = {"description": "Network policies that wait for their VM", "page_width": "64em"}
+html_theme_options = {"description": "Network policies, installed before the VM arrives", "page_width": "64em"}
 nitpicky = True

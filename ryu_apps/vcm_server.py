@@ -57,7 +57,7 @@ class RequestJournal:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise JournalError(f"{path}: another manager has it") from None
+            raise JournalError(f"{path}: another manager uses it") from None
         self._entries, self._size = self._read()
         if not self._size:
             self._append(self._head)

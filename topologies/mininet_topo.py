@@ -45,7 +45,7 @@ def systems_of(fabric: Fabric, known: Iterable[EndSystem], addresses: Mapping[st
 
 
 def oddities(fabric: Fabric) -> Iterator[str]:
-    """Why Mininet could not build a fabric; a controller does not mind.
+    """Yield the reasons that Mininet cannot build a fabric; none of them matters to a controller.
 
     What is at the far end of a port becomes a node of that name, and a switch's end of a link an interface.
     """

@@ -26,7 +26,7 @@ SHOWN = 14
 @click.command()
 @click.option("--output", type=click.Path(file_okay=False, path_type=Path), help="Folder for reports and ladders.")
 def demo(output: Path | None) -> None:
-    """Watch a VM move between two switches, its policy ahead of it.
+    """Move a VM between two switches, with its policy staged ahead.
 
     Runs both ladders with a TCP stream and a 1 ms probe across the move.  Needs root.  Exits 0 only if all
     must-be-zero counters are 0 and all expectations are met.

@@ -27,7 +27,7 @@ SUBCOMMANDS = {
     "vcm": _Subcommand("ryu_apps.cli.vcm:vcm", "Plan and carry out evacuations, fail-overs and the like."),
     "topology": _Subcommand("ryu_apps.cli.topology:topology", "Show a cluster as the controller sees it."),
     "ovf": _Subcommand("ryu_apps.cli.ovf:ovf", "Import and export OVF packages with network port profiles."),
-    "demo": _Subcommand("ryu_apps.cli.demo:demo", "Watch a VM move between two switches, policy ahead."),
+    "demo": _Subcommand("ryu_apps.cli.demo:demo", "Move a VM between two switches, with its policy staged ahead."),
 }
 
 
@@ -52,4 +52,4 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="evbridge")
 def main() -> None:
-    """The bridge side of IEEE 802.1Qbg: network policies that wait for their VM."""
+    """Bridge side of IEEE 802.1Qbg (EVB, VDP): installs a VM's network policy before the VM arrives."""

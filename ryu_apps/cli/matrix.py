@@ -37,7 +37,7 @@ def matrix(sizes: tuple[int, ...], services: tuple[str, ...], output: Path | Non
     """Move a VM under every service, ladder and trigger, and print the founding paper's three tables.
 
     Each service is moved with 0, 10, 100 and 1,000 live connections or memberships (--live: others).
-    Needs root.  Exits 0 only if nothing broke and nothing got through that should not.
+    Needs root.  Exits 0 only if no connection broke and no forbidden frame passed.
     """
     private_namespaces()
     from ryu_apps.testbed.matrix.play import SIZES, WORKLOADS, all_cases, play

@@ -39,13 +39,13 @@ def ovf() -> None:
     default=Path(),
     help="Directory to write to.  [default: the current one]",
 )
-@click.option("--force", is_flag=True, help="Overwrite files that are there and say something else.")
+@click.option("--force", is_flag=True, help="Overwrite existing files with other contents.")
 def import_(paths: tuple[Path, ...], output: Path, force: bool) -> None:
     """Write policies and instances of an OVF package.
 
     PATHS are an OVF descriptor and network port profiles (DSP8049); those that the descriptor points to are also looked
     for beside it.  Writes policies/*.yaml and instances.yaml.  Prints one line a mistake, FILE:LINE:COLUMN: REASON;
-    if there is any, nothing is written and the status is 1.  What is not taken over is a warning.
+    if there is any, nothing is written and the status is 1.  A part that is not imported is a warning.
     """
     sources, found = read_sources(paths)
     package, diagnostics = read_package(tuple(sources), _fetch_beside(paths, sources), SECTIONS)

@@ -29,7 +29,7 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
     default="/etc/evbridge/evbridge.yaml",
     show_default=True,
     show_envvar=True,
-    help="The cluster and where its VSI types are.",
+    help="Configuration: the cluster, and the paths of its VSI types.",
 )
 @click.option(
     "--log", type=click.Path(dir_okay=False), envvar="EVBRIDGE_LOG", show_envvar=True, help="Log to a file too."

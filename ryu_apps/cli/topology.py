@@ -32,25 +32,25 @@ _PATIENCE = 10.0
 @click.option(
     "--policies",
     multiple=True,
-    help="Where the VSI types are, relative to the configuration; may be repeated.  [default: policies; a file's own]",
+    help="Path of the VSI types, relative to the configuration; may be repeated.  [default: policies; a file's own]",
 )
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write to a file.")
 @click.option(
     "--svg",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Draw it; no configuration without -o.",
+    help="Draw the cluster; the configuration is written only with -o.",
 )
 @click.option(
     "--rest",
     metavar="URL",
-    help="With --svg: what a running controller says of VSIs and links, such as http://127.0.0.1:8080.",
+    help="With --svg: draw VSIs and link states of a running controller, such as http://127.0.0.1:8080.",
 )
 @click.option(
     "--mininet",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write it for topologies/from_file.py; nothing else without -o.",
+    help="Write the cluster for topologies/from_file.py; the configuration only with -o.",
 )
 @click.option(
     "--address",

@@ -42,7 +42,7 @@ _PARALLEL = click.option(
 
 @click.group()
 def vcm() -> None:
-    """Plan and carry out what a cluster manager does.
+    """Plan and carry out the moves of a cluster manager.
 
     GOAL is evacuate, protect, fail-over or rebalance; SUBJECT is a node, a switch or a power domain of the
     inventory (none for rebalance).
@@ -75,7 +75,7 @@ def plan(inventory: Path, goal: str, subject: str, parallel: int) -> None:
 @_INVENTORY
 @click.argument("vm")
 def place(inventory: Path, vm: str) -> None:
-    """Explain where a VM could go: every node, best first, with what is for and against it.
+    """Rank the nodes for a VM, best first, with the reasons for and against each.
 
     Exits 1 if there is no place.
     """
@@ -113,11 +113,11 @@ def explained(ranking: Ranking) -> list[str]:
 @click.option("--ahead", is_flag=True, help="Reserve for every VM before the first one moves.")
 @click.option("--delay", type=float, default=0.0, help="Seconds between reserving and moving.")
 @click.option(
-    "--keep", type=float, default=2.0, show_default=True, help="Seconds before the node dies (fail-over, protect)."
+    "--keep", type=float, default=2.0, show_default=True, help="Seconds before the node fails (fail-over, protect)."
 )
-@click.option("--copy-ms", type=float, default=300.0, show_default=True, help="How long copying a VM's memory takes.")
-@click.option("--interval-ms", type=float, default=10.0, show_default=True, help="Between two datagrams that measure.")
-@click.option("--undo-after", type=click.IntRange(min=0), help="After so many moves halt, and move everything back.")
+@click.option("--copy-ms", type=float, default=300.0, show_default=True, help="Duration of copying a VM's memory.")
+@click.option("--interval-ms", type=float, default=10.0, show_default=True, help="Interval of measuring datagrams.")
+@click.option("--undo-after", type=click.IntRange(min=0), help="Halt after this many moves, and move all VMs back.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
@@ -138,7 +138,7 @@ def run(
     undo_after: int | None,
     output: Path | None,
 ) -> None:
-    """Pursue a goal on a cluster of its own, with traffic on every VM, and report each VM's blackout.
+    """Pursue a goal on a cluster of network namespaces, with traffic, and report each VM's blackout.
 
     Needs root.  An interrupt halts: what is under way is taken back, what is done stays.  Exits 0 only if the goal
     is met and all must-be-zero counters are 0.
@@ -181,7 +181,7 @@ def run(
 def serve(inventory: Path, host: str, port: int, journal: Path | None, names: tuple[str, ...]) -> None:
     """Serve the cluster manager's REST API; an external agent carries out the steps.
 
-    The agent asks for goals, carries out the steps that come back, and answers each.
+    The agent posts goals, carries out the steps in the answers, and reports the result of each.
     """
     from ryu_apps.vcm_server import serve_inventory
 

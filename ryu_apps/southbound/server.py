@@ -65,7 +65,7 @@ class OpenFlowServer(controller.OpenFlowController):
                 "clients that reach %s can pose as a switch that is not connected: use TLS", self.listener.place
             )
         elif self._tls.verify_mode != ssl.CERT_REQUIRED:
-            LOG.warning("without --ca-certs any certificate passes for a switch's, and none does too")
+            LOG.warning("without --ca-certs a switch is accepted with any certificate or none")
 
     def server_loop(self, *_ports: int) -> None:
         """Accept for ever; Ryu calls this, with ports that are known already."""

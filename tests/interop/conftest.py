@@ -54,5 +54,5 @@ def far_ends(private_ovs: PrivateOvs, bridge: str, controller: Controller) -> It
         sockets[port].bind((f"{bridge}-far{port}", 0))
     wait_for(lambda: f"({bridge}-{FAR_ENDS[-1]})" in private_ovs.ofctl("show", bridge), "ports")
     yield sockets
-    for one in sockets.values():
-        one.close()
+    for opened in sockets.values():
+        opened.close()

@@ -102,7 +102,7 @@ class Controller:
 
     def meters(self, *meters: int) -> dict[int, MeterCount]:
         self.driver.read_meters(ReadMeters(self.driver.dpid, 1, meters))
-        return {one.meter_id: one for one in self.until(MetersRead).counts}
+        return {count.meter_id: count for count in self.until(MetersRead).counts}
 
     def until(self, kind: type[T]) -> T:
         return self._await(lambda event: isinstance(event, kind))

@@ -76,7 +76,7 @@ class Evbridge:
         return bool(switch["readiness"] == "ready")
 
     def events(self, kind: str) -> list[dict[str, Any]]:
-        return [one for one in self.get("/evb/events") if one["kind"] == kind]
+        return [event for event in self.get("/evb/events") if event["kind"] == kind]
 
     def connect(self, port: int = OPENFLOW) -> socket.socket:
         with inside(self.ovs.namespace):

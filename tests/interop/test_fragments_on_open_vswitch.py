@@ -103,7 +103,7 @@ class Rig:
 
     def passes(self, *packets: Sent) -> list[bool]:
         """Which of the packets arrive; sent one behind the other."""
-        return [self._passes(*one) for one in packets]
+        return [self._passes(*packet) for packet in packets]
 
     def _passes(self, packet: bytes, fields: dict[str, int]) -> bool:
         self._near.send(ethernet(fields["eth_type"], packet))

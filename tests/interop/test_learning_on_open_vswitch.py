@@ -103,7 +103,7 @@ def test_a_learnt_rule_can_be_installed_elsewhere_under_another_name(
 
 
 def fields_of(rule: Rule) -> dict[str, int | tuple[int, int]]:
-    return {one.name: one.value if one.mask is None else (one.value, one.mask) for one in rule.match}
+    return {field.name: field.value if field.mask is None else (field.value, field.mask) for field in rule.match}
 
 
 def test_a_carried_rule_that_is_learnt_again_is_the_same_rule(
@@ -149,7 +149,7 @@ def test_frames_and_octets_are_counted(controller: Controller, send: Callable[[S
     for number in range(20):
         send(Segment(1001 + number % 3))
     wait_for(lambda: packets(controller, met) >= before + 20, "20 frames")
-    counted = {one.rule: one for one in controller.counters(OF_COOKIE)}
+    counted = {counter.rule: counter for counter in controller.counters(OF_COOKIE)}
     assert counted[met].octets == counted[met].packets * len(Segment(1001).octets)
     assert counted.keys() == {met, other}
     assert controller.counters(CookieMask(COOKIE + 1, ALL_ONES)) == {Counted(elsewhere, 0, 0)}
@@ -161,7 +161,7 @@ def seen(controller: Controller, send: Callable[[Segment], None], rule: Rule) ->
 
 
 def packets(controller: Controller, rule: Rule) -> int:
-    return next(one.packets for one in controller.counters(OF_COOKIE) if one.rule == rule)
+    return next(counter.packets for counter in controller.counters(OF_COOKIE) if counter.rule == rule)
 
 
 def test_the_limit_holds(

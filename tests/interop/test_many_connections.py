@@ -55,7 +55,7 @@ def test_a_switch_comes_through_idle_connections(evbridge: Evbridge, bridge: str
     assert evbridge.ready() and evbridge.events("switch.down") == []
     assert status["descriptors"]["limit"] == DESCRIPTORS > status["descriptors"]["in_use"]
     assert openflow["waiting"] <= openflow["most"] and openflow["turned_away"] >= 2 * IDLE - openflow["most"]
-    assert "descriptors.short" in [one["kind"] for one in status["alarms"]]
+    assert "descriptors.short" in [alarm["kind"] for alarm in status["alarms"]]
     assert evbridge.log.count("descriptors.short") < 5
     assert 'evb_connections_turned_away_total{server="openflow"}' in evbridge.text("/metrics")
 
@@ -100,8 +100,8 @@ def test_what_does_not_go_on_is_closed(evbridge: Evbridge, crowd: ExitStack) -> 
     more = b"Content-Type: application/json\r\nContent-Length: 10\r\n\r\n"
     body.sendall(b"PUT /evb/load_balancers/w/backends/b HTTP/1.1\r\nHost: 127.0.0.1\r\n" + more)
     drip.sendall(b"GET /evb/status HTTP/1.1\r\n")
-    for one in (mute, head, body, drip):
-        one.settimeout(30)
+    for client in (mute, head, body, drip):
+        client.settimeout(30)
     answer = body.recv(1000)
     assert answer.startswith(b"HTTP/1.1 4"), answer
     assert "error" in json.loads(answer.partition(b"\r\n\r\n")[2] or body.recv(1000))

@@ -39,7 +39,7 @@ COOKIE = 0xEB47_3000_0100_0001
 MINE = CookieMask(COOKIE, ALL_ONES)
 FIRST, SECOND, THIRD = (FIRST_COUNTER | slot << 20 | 7 for slot in range(3))
 #: As the statistics of a VSI have them.
-COUNTERS = tuple(Meter(one, 0xFFFFFFFF, 0xFFFFFFFF) for one in (FIRST, SECOND, THIRD))
+COUNTERS = tuple(Meter(number, 0xFFFFFFFF, 0xFFFFFFFF) for number in (FIRST, SECOND, THIRD))
 TAG = (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | 100))
 STRIPPED = Group(7, GroupType.INDIRECT, (Bucket((PopVlan(), Output(2))),))
 MEMBERS = match(vlan_vid=VLAN_PRESENT | 100)
@@ -97,10 +97,10 @@ def test_a_frame_is_counted_as_it_was_last_sent_and_the_simulator_knows(
     table.apply(change)
     untagged = len(segment.octets) - 4 * (vid is not None)
     metered = passage(table, segment.fields).metered
-    assert [one.meter_id for one in metered] == [FIRST, SECOND, THIRD]
+    assert [count.meter_id for count in metered] == [FIRST, SECOND, THIRD]
     for meter_id, tagged in metered:
         assert counted(controller, meter_id, 20) == 20 * (untagged + 4 * tagged), hex(meter_id)
-    assert [one.tagged for one in metered] == [True, False, False]
+    assert [count.tagged for count in metered] == [True, False, False]
 
 
 def test_a_copy_for_the_controller_has_its_tag_counted_from_then_on_and_the_simulator_knows(
@@ -143,7 +143,7 @@ def test_meters_count_what_the_counters_of_rules_lose_when_the_way_changes(
         counted(controller, FIRST, packets)
         controller.apply(RuleChange(add=(replace(before[1], goto=None),)), Mode.ATOMIC)
     time.sleep(1.5)  # three times what Open vSwitch takes to bring counters of rules up to date
-    (shown,) = (one.packets for one in controller.counters(MINE) if one.rule.table == 58)
+    (shown,) = (counter.packets for counter in controller.counters(MINE) if counter.rule.table == 58)
     assert shown < packets
     assert controller.meters(FIRST)[FIRST].packets == packets
 

@@ -58,7 +58,7 @@ def test_a_second_one_is_refused_while_the_first_answers(evbridge: Evbridge, bri
     (told,) = evbridge.events("switch.impostor")
     assert told["dpid"] == f"{dpid_of(bridge):016x}"
     assert told["detail"] == {"address": rogues[0], "connected": real, "times": 1}
-    assert "switch.impostor" in [one["kind"] for one in evbridge.get("/evb/status")["alarms"]]
+    assert "switch.impostor" in [alarm["kind"] for alarm in evbridge.get("/evb/status")["alarms"]]
     # It still does what it is told: what is taken from it is put back.
     evbridge.ovs.vsctl("set-controller", bridge, TARGET)
     wait_for(evbridge.ready, "switch")

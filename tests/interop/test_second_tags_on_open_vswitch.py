@@ -43,10 +43,10 @@ def looking(switch: OpenVswitch, request: pytest.FixtureRequest) -> Iterator[Ope
     world.connect()
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     rules = [
-        one for one in world.tables[S1].rules.values() if one.table in (Table.ADMIT, Table.INGRESS, Table.SECOND_TAG)
+        rule for rule in world.tables[S1].rules.values() if rule.table in (Table.ADMIT, Table.INGRESS, Table.SECOND_TAG)
     ]
     rules += [Rule(table, 1, match(eth_type=0x0800), 0, (Output(OUT),)) for table in (Table.FORWARD, Table.GUARD)]
-    switch.install(FlowTable({one.key: one for one in rules}))
+    switch.install(FlowTable({rule.key: rule for rule in rules}))
     switch.look_for_tags(request.param)
     yield switch
     switch.look_for_tags(1)

@@ -84,7 +84,7 @@ print(*sorted(f"{one:#06x}" for one in passed))
 def filters(marker: str) -> str:
     """The block of commands on the page that has a marker."""
     text = (DOCS / "security.rst").read_text(encoding="utf-8")
-    (found,) = [one for one in re.findall(r"::\n\n((?: {4}.*\n|\n)+)", text) if marker in one]
+    (found,) = [block for block in re.findall(r"::\n\n((?: {4}.*\n|\n)+)", text) if marker in block]
     return re.sub(r"^ {4}", "", found, flags=re.MULTILINE)
 
 
@@ -113,5 +113,5 @@ def test_filter_lets_no_guest_speak_for_its_hypervisor(marker: str, plug: str, t
     said = f"python {speak} {'guest' if 'guest' in plug else tmp_path / 'tap'}\n"
     plugged = _UPLINK + plug.format(folder=tmp_path)
     typed = plugged, said, _INSTEAD + filters(marker), said
-    answers = type_all([Step(one, None) for one in typed], tmp_path / "typed")
+    answers = type_all([Step(command, None) for command in typed], tmp_path / "typed")
     assert answers[1:] == ["0x88b5 0x88b7 0x88cc 0x8940\n", "", "0x88b5\n"], answers

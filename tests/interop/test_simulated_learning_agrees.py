@@ -89,14 +89,14 @@ class TestAgreement:
             Rule(0, 1, (), COOKIE, (Output(3),), goto=KNOWN),
         )
         flags = (SYN, SYN | ACK, ACK, ACK | FIN, SYN | FIN, RST, SYN)
-        segments = [Segment(1, flags=one) for one in flags]
+        segments = [Segment(1, flags=flag) for flag in flags]
         assert agree(controller, private_ovs, bridge, rules, *segments) == [[], [3], [2], [3], [], [3], []]
 
     def test_on_both_directions_of_a_connection_that_is_one_rule(
         self, controller: Controller, private_ovs: PrivateOvs, bridge: str
     ) -> None:
         ends = whole("tcp_src"), whole("tcp_dst")
-        note = replace(NOTE, match=(*NOTE.match[:2], *(LearnSpec(one, one) for one in ends)))
+        note = replace(NOTE, match=(*NOTE.match[:2], *(LearnSpec(end, end) for end in ends)))
         swap = (StackPush(ends[0]), StackPush(ends[1]), StackPop(ends[0]), StackPop(ends[1]))
         rules = (
             Rule(0, 10, match(in_port=1, **TCP), COOKIE, (Resubmit(KNOWN), note), goto=40),

@@ -147,7 +147,9 @@ def test_a_bucket_may_watch_a_group(controller: Controller, private_ovs: Private
     trunks = tuple(
         Group(number, GroupType.FAST_FAILOVER, (Bucket((Output(number),), watch_port=number),)) for number in (1, 2)
     )
-    ways = Group(9, GroupType.SELECT, tuple(Bucket((OutputGroup(one),), weight=1, watch_group=one) for one in (1, 2)))
+    ways = Group(
+        9, GroupType.SELECT, tuple(Bucket((OutputGroup(port),), weight=1, watch_group=port) for port in (1, 2))
+    )
     assert isinstance(controller.apply(RuleChange(groups=(*trunks, ways)), Mode.ATOMIC), Confirmed)
     (shown,) = [line for line in private_ovs.ofctl("dump-groups", bridge).splitlines() if "group_id=9," in line]
     assert shown.count("bucket=") == 2
@@ -163,17 +165,17 @@ def test_what_is_learnt_is_shown_as_it_was_sent(
     controller: Controller, fields: dict[str, int], bits: tuple[Bits, ...], limit: int, mode: Mode
 ) -> None:
     kind = tuple(LearnSpec(whole(name), value & ~VLAN_PRESENT) for name, value in fields.items() if name != "vlan_vid")
-    writable = [one for one in bits if one.name not in READ_ONLY]
+    writable = [field for field in bits if field.name not in READ_ONLY]
     verdict = Bits("reg2", 9, 1) if limit else None
     learning = [
-        *(((*kind, LearnSpec(one, one)), ()) for one in bits),
-        *(((*kind, LearnSpec(one, 1)), (LearnSpec(Bits("reg3", 0, one.width % 33 or 1), 1),)) for one in bits),
-        *((kind, (LearnSpec(one, one), LearnSpec(one, 1), LearnSpec(one, one))) for one in writable),
+        *(((*kind, LearnSpec(field, field)), ()) for field in bits),
+        *(((*kind, LearnSpec(field, 1)), (LearnSpec(Bits("reg3", 0, field.width % 33 or 1), 1),)) for field in bits),
+        *((kind, (LearnSpec(field, field), LearnSpec(field, 1), LearnSpec(field, field))) for field in writable),
         (tuple(LearnSpec(Bits("metadata", 0, 16), Bits("reg0", 8, 16)) for _ in range(2)), ()),
     ]
     rules = tuple(
-        Rule(30, 100, match(metadata=number, **fields), COOKIE, (Learn(50, 7, 1, 60, 5, limit, verdict, *one),))
-        for number, one in enumerate(learning)
+        Rule(30, 100, match(metadata=number, **fields), COOKIE, (Learn(50, 7, 1, 60, 5, limit, verdict, *learned),))
+        for number, learned in enumerate(learning)
     )
     assert isinstance(controller.apply(RuleChange(add=rules), mode), Confirmed)
     assert controller.rules(MINE) == set(rules)

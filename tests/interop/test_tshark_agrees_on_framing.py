@@ -83,18 +83,24 @@ def numbers(row: Row, names: list[str]) -> list[list[int]]:
 
 
 def body_as_tshark_has_it(associations: list[Association]) -> list[list[int]]:
-    requests = [one.status.encode() for one in associations if not isinstance(one.status, ResponseStatus)]
-    responses = [one.status.encode() for one in associations if isinstance(one.status, ResponseStatus)]
+    requests = [
+        association.status.encode()
+        for association in associations
+        if not isinstance(association.status, ResponseStatus)
+    ]
+    responses = [
+        association.status.encode() for association in associations if isinstance(association.status, ResponseStatus)
+    ]
     return [
         [status >> 4 for status in requests],
         [status & 0xF for status in requests],
         [status >> 4 for status in responses],
         [status & 0xF for status in responses],
-        [one.type_id for one in associations],
-        [one.version for one in associations],
-        [one.vsi_id.format for one in associations],
-        [UUID(bytes=one.vsi_id.octets).int for one in associations],
-        [one.filter_info.format for one in associations],
+        [association.type_id for association in associations],
+        [association.version for association in associations],
+        [association.vsi_id.format for association in associations],
+        [UUID(bytes=association.vsi_id.octets).int for association in associations],
+        [association.filter_info.format for association in associations],
     ]
 
 
@@ -128,7 +134,7 @@ def test_vdp_tlv_types_and_lengths(octets: list[bytes], rows: list[Row]) -> None
             continue
         if pdu is not None:
             encoded = [pdu.manager_id.encode(), *[tlv.encode() for tlv in pdu.tlvs]]
-            ours = [[one[0] >> 1 for one in encoded], [len(one) - 2 for one in encoded]]
+            ours = [[octets[0] >> 1 for octets in encoded], [len(octets) - 2 for octets in encoded]]
             assert numbers(row, FRAMING) == ours
 
 
@@ -144,8 +150,10 @@ def test_associate_and_deassociate_bodies(octets: list[bytes], rows: list[Row]) 
     compared = 0
     for frame, row in zip(map(Frame.decode, octets), rows, strict=True):
         pdu = vdp_in(frame) if row["vdp21.manager_id"] else None
-        associations = [one for one, _ in pdu.associations()] if pdu else []
-        if not associations or any(not isinstance(one, Associate | DeAssociate) for one in associations):
+        associations = [association for association, _ in pdu.associations()] if pdu else []
+        if not associations or any(
+            not isinstance(association, Associate | DeAssociate) for association in associations
+        ):
             continue
         theirs = dict(row) | {"vdp21.VSIID": ["0x" + text.replace(":", "") for text in row["vdp21.VSIID"]]}
         assert numbers(theirs, BODY) == body_as_tshark_has_it(associations)

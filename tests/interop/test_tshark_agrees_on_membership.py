@@ -53,8 +53,8 @@ def framed(message: MembershipMessage) -> MembershipFrame:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, list[str]]]:
     capture = tmp_path_factory.mktemp("tshark") / "membership.pcap"
-    octets = [framed(one).encode() for one in MESSAGES]
-    records = b"".join(struct.pack("<IIII", 0, 0, len(one), len(one)) + one for one in octets)
+    octets = [framed(message).encode() for message in MESSAGES]
+    records = b"".join(struct.pack("<IIII", 0, 0, len(frame), len(frame)) + frame for frame in octets)
     capture.write_bytes(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + records)
     wanted = [word for name in FIELDS for word in ("-e", name)]
     command = ["tshark", "-r", str(capture), "-T", "fields", "-E", "separator=;", "-E", "aggregator=,", *wanted]
@@ -79,16 +79,16 @@ def test_types_records_groups_and_sources(rows: list[dict[str, list[str]]]) -> N
         kind = row["type4"] or row["type6"]
         match octets:
             case igmp.IgmpV1V2(type=code, group=group):
-                assert ([int(one, 16) for one in kind], row["group4"]) == ([code], [str(group)])
+                assert ([int(text, 16) for text in kind], row["group4"]) == ([code], [str(group)])
             case mld.MldV1(type=code, group=group):
-                assert ([int(one) for one in kind], row["plain6"]) == ([code], [str(group)])
+                assert ([int(text) for text in kind], row["plain6"]) == ([code], [str(group)])
             case Query3(group=group, sources=sources):
-                assert (row["group4"], row["source4"]) == ([str(group)], [str(one) for one in sources])
+                assert (row["group4"], row["source4"]) == ([str(group)], [str(source) for source in sources])
             case Query2(group=group):
                 assert row["plain6"] == [str(group)]
             case Report3(records=records):
-                assert [int(one) for one in row["records4"]] == [one.type for one in records]
-                assert row["group4"] == [str(one.group) for one in records]
+                assert [int(record) for record in row["records4"]] == [record.type for record in records]
+                assert row["group4"] == [str(record.group) for record in records]
             case Report2(records=records):
-                assert [int(one) for one in row["records6"]] == [one.type for one in records]
-                assert row["group6"] == [str(one.group) for one in records]
+                assert [int(record) for record in row["records6"]] == [record.type for record in records]
+                assert row["group6"] == [str(record.group) for record in records]

@@ -28,7 +28,7 @@ from tests.interop.private_ovs import PrivateOvs
 
 BODY, GATE = cookie(CookieKind.TYPE_BODY, 3), cookie(CookieKind.GATE, 5, 2)
 USED, UNUSED, METER = 0x100001, 0x100002, 9
-GROUPS = tuple(Group(one, GroupType.INDIRECT, (Bucket((ClearInPort(), Output(1))),)) for one in (USED, UNUSED))
+GROUPS = tuple(Group(number, GroupType.INDIRECT, (Bucket((ClearInPort(), Output(1))),)) for number in (USED, UNUSED))
 GATES = (
     Rule(Table.INGRESS, 200, match(in_port=1, eth_src=0x525400000001), GATE, goto=Table.ANTISPOOF),
     Rule(Table.FORWARD, 200, match(eth_dst=0x525400000001), GATE, apply=(OutputGroup(USED),)),

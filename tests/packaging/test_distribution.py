@@ -64,7 +64,11 @@ def test_every_installed_distribution_is_pinned_to_its_version() -> None:
     pinned = {(canonical(name), number) for name, number in pins}
     # What setuptools brings inside itself is not installed, whoever has put it on the path.
     places = [get_path("purelib"), get_path("platlib")]
-    installed = {(canonical(one.name), one.version) for one in distributions(path=places) if one.name != "evbridge"}
+    installed = {
+        (canonical(distribution.name), distribution.version)
+        for distribution in distributions(path=places)
+        if distribution.name != "evbridge"
+    }
     assert installed - pinned == set()
 
 

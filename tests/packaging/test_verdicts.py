@@ -117,7 +117,7 @@ def test_make_test_runs_every_part_even_if_the_first_fails(tmp_path: Path) -> No
         parts[name] = written(tmp_path / name, f"def test_it():\n    assert {verdict}\n")
     virtual_environment = os.path.relpath(sys.prefix, ROOT)
     # What they need is here: this test runs.
-    ready = [f"--assume-old={one}" for one in ("network-debs", f"{virtual_environment}/test.stamp")]
+    ready = [f"--assume-old={target}" for target in ("network-debs", f"{virtual_environment}/test.stamp")]
     command = ["make", *ready, f"VENV={virtual_environment}", "test"]
     command += [f"{name}={path}" for name, path in parts.items()]
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}

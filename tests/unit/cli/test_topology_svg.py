@@ -53,7 +53,7 @@ def ring(size: int) -> Fabric:
             Interface(61, f"s{after}", Role.TRUNK, peer=PortId(after, 62)),
             Interface(62, f"s{before}", Role.TRUNK, peer=PortId(before, 61)),
         )
-        return Switch(number, f"s{number}", {one.port_no: one for one in ports})
+        return Switch(number, f"s{number}", {port.port_no: port for port in ports})
 
     return Fabric({number: switch(number) for number in range(1, size + 1)})
 
@@ -68,12 +68,12 @@ def about(root: ElementTree.Element, kind: str) -> list[str]:
         title.text or ""
         for group in root.iter(f"{SVG}g")
         if (title := group.find(f"{SVG}title")) is not None
-        and any(kind in one.get("class", "").split() for one in group)
+        and any(kind in group_element.get("class", "").split() for group_element in group)
     ]
 
 
 def words(root: ElementTree.Element) -> list[str]:
-    return [one.text or "" for one in root.iter(f"{SVG}text")]
+    return [element.text or "" for element in root.iter(f"{SVG}text")]
 
 
 # --- layout ---------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ def test_a_tier_may_be_above_another_one() -> None:
             for dpid in (4, 5, 6, 7)
         },
     }
-    switches = {dpid: Switch(dpid, f"s{dpid}", {one.port_no: one for one in some}) for dpid, some in ports.items()}
+    switches = {dpid: Switch(dpid, f"s{dpid}", {port.port_no: port for port in some}) for dpid, some in ports.items()}
     assert tiers_of(Fabric(switches)) == [[4, 5, 6, 7], [2, 3], [1]]
 
 
@@ -192,8 +192,8 @@ def test_the_second_of_parallel_links_carries_broadcasts_while_the_first_is_down
 
 
 def test_broadcasts_go_around_a_spine_that_is_down() -> None:
-    dead = [one.ends[0] for one in links_of(LEAF_SPINE) if one.ends[1].dpid == 1001]
-    tree = [one.ends for one in links_of(LEAF_SPINE, dead) if one.in_tree]
+    dead = [link.ends[0] for link in links_of(LEAF_SPINE) if link.ends[1].dpid == 1001]
+    tree = [link.ends for link in links_of(LEAF_SPINE, dead) if link.in_tree]
     assert {there.dpid for _, there in tree} == {1002}
     assert len(tree) == 4
 
@@ -201,7 +201,7 @@ def test_broadcasts_go_around_a_spine_that_is_down() -> None:
 # --- the file -------------------------------------------------------------------------------------
 def test_all_names_and_ports_are_there(fabric: Fabric) -> None:
     root = drawn(fabric)
-    names = {one.name for switch in fabric.switches.values() for one in switch.interfaces.values()}
+    names = {interface.name for switch in fabric.switches.values() for interface in switch.interfaces.values()}
     assert names | {switch.name for switch in fabric.switches.values()} <= set(words(root))
     assert len(about(root, "station")) == len(fabric.ports(Role.STATION))
     kinds = Counter(one.appliance for port in fabric.ports(Role.HOST) if (one := fabric.interface(port)))
@@ -234,7 +234,7 @@ def test_a_name_without_room_is_cut_and_whole_in_its_tooltip() -> None:
     name = "a-hypervisor-with-a-long-name"
     root = drawn(Fabric({1: Switch(1, "s1", {1: Interface(1, name, Role.STATION, 100)})}))
     assert name not in words(root)
-    assert any(one.endswith("…") and name.startswith(one[:-1]) for one in words(root))
+    assert any(word.endswith("…") and name.startswith(word[:-1]) for word in words(root))
     assert about(root, "station") == [f"{name}, station, s1 port 1"]
 
 
@@ -265,7 +265,7 @@ def test_a_vsi_is_inside_the_box_of_its_port() -> None:
     port = PortId(3, 5)
     box = lay_out(LEAF_SPINE).nodes[port]
     root = drawn(LEAF_SPINE, Live((marker(port, "vm1", VsiStage.STAGED),)))
-    (circle,) = [one for one in root.iter(f"{SVG}circle") if one.get("cy")]
+    (circle,) = [element for element in root.iter(f"{SVG}circle") if element.get("cy")]
     assert box.x < float(circle.get("cx", 0)) < box.right
     assert box.y < float(circle.get("cy", 0)) < box.bottom
 
@@ -279,9 +279,15 @@ def test_a_crowd_is_counted() -> None:
 
 def test_a_vsi_that_moves_is_joined_to_where_it_is_staged() -> None:
     here, there = marker(PortId(1, 1), "vm1", VsiStage.ACTIVE), marker(PortId(4, 2), "vm1", VsiStage.STAGED)
-    arcs = [one for one in drawn(LEAF_SPINE, Live((here, there))).iter(f"{SVG}path") if one.get("class") == "move"]
+    arcs = [
+        element
+        for element in drawn(LEAF_SPINE, Live((here, there))).iter(f"{SVG}path")
+        if element.get("class") == "move"
+    ]
     assert len(arcs) == 2  # and the one of the legend
-    alone = [one for one in drawn(LEAF_SPINE, Live((here,))).iter(f"{SVG}path") if one.get("class") == "move"]
+    alone = [
+        element for element in drawn(LEAF_SPINE, Live((here,))).iter(f"{SVG}path") if element.get("class") == "move"
+    ]
     assert len(alone) == 1
 
 
@@ -293,7 +299,7 @@ def test_what_is_down_is_said_and_crossed_out() -> None:
         "hv11, station, leaf2 port 3, down",
         "spine2, datapath 00000000000003ea, disconnected",
     }
-    crosses = [one for one in root.iter(f"{SVG}path") if one.get("class") == "cross"]
+    crosses = [element for element in root.iter(f"{SVG}path") if element.get("class") == "cross"]
     assert len(crosses) == 2  # and the one of the legend
     assert any(line.endswith("2 ports down") for line in words(root))
 
@@ -318,7 +324,7 @@ def world() -> RestWorld:
 
 def test_the_answers_of_a_controller_are_understood(world: RestWorld) -> None:
     live = read_live(world.get("/evb/status"), world.get("/evb/vsis"))
-    assert {(one.port, one.label, one.stage, one.phase) for one in live.markers} == {
+    assert {(marker.port, marker.label, marker.stage, marker.phase) for marker in live.markers} == {
         (HV1, Vm(7).text[:8], VsiStage.ACTIVE, "active"),
         (HV3, Vm(7).text[:8], VsiStage.STAGED, "staged"),
         (HV2, Vm(8).text[:8], VsiStage.UNDER_WAY, "preassociated"),
@@ -343,8 +349,8 @@ def test_a_link_of_which_nothing_is_known_is_not_down() -> None:
 
 def test_a_vsi_of_which_nothing_is_held_is_not_shown(world: RestWorld) -> None:
     vsis = world.get("/evb/vsis")
-    for one in vsis:  # type: ignore[attr-defined]
-        for attachment in one["attachments"]:
+    for vsi in vsis:  # type: ignore[attr-defined]
+        for attachment in vsi["attachments"]:
             attachment["phase"] = "none"
     assert read_live(world.get("/evb/status"), vsis).markers == ()
 

@@ -16,7 +16,7 @@ OTHER = "<fe:OtherMatchConditionType>evbridge:{}</fe:OtherMatchConditionType>"
 
 def entry(kind: int, value: str, more: str = "") -> str:
     said = {"Type": kind, "Value": value}
-    inside = "".join(f"<fe:MatchCondition{name}>{one}</fe:MatchCondition{name}>" for name, one in said.items())
+    inside = "".join(f"<fe:MatchCondition{name}>{value}</fe:MatchCondition{name}>" for name, value in said.items())
     return f"<fe:CIM_FilterEntry>{inside}{more}</fe:CIM_FilterEntry>"
 
 
@@ -40,7 +40,7 @@ def read(inside: str, direction: int = 2) -> tuple[list[tuple[str, object]], lis
     root, found = read_markup("x.ovf", filter_list(inside, direction))
     assert root is not None, found
     drafts, mistakes = read_filter_list(root)
-    return [(one.direction, one.data) for one in drafts], [str(one) for one in mistakes]
+    return [(draft.direction, draft.data) for draft in drafts], [str(mistake) for mistake in mistakes]
 
 
 def rule(inside: str) -> dict[str, object]:

@@ -68,7 +68,7 @@ def test_a_vsi_gets_from_its_network_what_it_does_not_say() -> None:
 def test_a_mistake_is_told_where_it_is(text: str, complaint: str) -> None:
     package, found = load_instances("i.yaml", text)
     assert package is None
-    assert [str(one).startswith(f"i.yaml:{complaint}") for one in found] == [True], found
+    assert [str(mistake).startswith(f"i.yaml:{complaint}") for mistake in found] == [True], found
 
 
 def test_one_address_in_two_vlans_is_two_addresses() -> None:
@@ -97,11 +97,11 @@ def test_one_address_in_two_vlans_is_two_addresses() -> None:
 def test_what_an_envelope_cannot_say_is_refused(sources: list[tuple[str, str]], complaint: str) -> None:
     package, found = collect_package(sources)
     assert package is None
-    assert complaint in [str(one) for one in found]
+    assert complaint in [str(mistake) for mistake in found]
 
 
 def test_a_vsi_whose_policy_is_elsewhere_is_a_warning() -> None:
     text = "version: 1\nvsis: [{vm: a, adapter: b, vsi_type: {type_id: 9, version: 0}}]\n"
     package, found = collect_package([("i.yaml", text)])
     assert package is not None
-    assert [str(one) for one in found] == ["i.yaml:1:1: warning: b of a: there is no policy for VSI type 9/0"]
+    assert [str(mistake) for mistake in found] == ["i.yaml:1:1: warning: b of a: there is no policy for VSI type 9/0"]

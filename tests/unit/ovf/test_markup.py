@@ -80,7 +80,7 @@ def test_what_is_not_xml_is_told_where(text: str, complaint: str) -> None:
     assert refused(text) == f"x.ovf:{complaint}"
 
 
-LAUGHS = "".join(f"<!ENTITY l{one + 1} '{f'&l{one};' * 10}'>" for one in range(9))
+LAUGHS = "".join(f"<!ENTITY l{level + 1} '{f'&l{level};' * 10}'>" for level in range(9))
 
 
 @pytest.mark.parametrize(

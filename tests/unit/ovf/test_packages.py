@@ -68,7 +68,7 @@ def many_flow_rules() -> str:
 def read(*texts: str, fetch: ReadFile = nothing) -> tuple[Package | None, list[str]]:
     files = [(f"x{number}.xml" if number else "x.ovf", text) for number, text in enumerate(texts)]
     package, found = read_package(tuple(files), fetch, SECTIONS)
-    return package, [str(one) for one in found]
+    return package, [str(mistake) for mistake in found]
 
 
 def good(*texts: str, fetch: ReadFile = nothing) -> Package:
@@ -80,7 +80,7 @@ def good(*texts: str, fetch: ReadFile = nothing) -> Package:
 def mistakes(*texts: str, fetch: ReadFile = nothing) -> list[str]:
     package, found = read(*texts, fetch=fetch)
     assert package is None
-    return [one for one in found if ": warning: " not in one]
+    return [mistake for mistake in found if ": warning: " not in mistake]
 
 
 def the_vsi(networks: str, **properties: object) -> VsiAdapter:
@@ -148,12 +148,12 @@ def test_virtual_systems_are_found_however_deep() -> None:
     )
     inner = f"<VirtualSystemCollection ovf:id='c'>{system.format('a')}</VirtualSystemCollection>"
     content = f"<VirtualSystemCollection ovf:id='d'>{inner}{system.format('b')}</VirtualSystemCollection>"
-    assert [one.vm for one in good(envelope(NET, content=content)).vsis] == ["a", "b"]
+    assert [vsi.vm for vsi in good(envelope(NET, content=content)).vsis] == ["a", "b"]
 
 
 def test_of_alternative_hardware_the_first_counts() -> None:
     hardware = f"{adapter(PortVID=1)}</VirtualHardwareSection><VirtualHardwareSection>{adapter(PortVID=2)}"
-    assert [one.vlan for one in good(envelope(NET, hardware)).vsis] == [1]
+    assert [vsi.vlan for vsi in good(envelope(NET, hardware)).vsis] == [1]
 
 
 def test_a_property_without_a_value_says_nothing() -> None:
@@ -206,14 +206,14 @@ def test_an_only_document_of_profiles_is_a_package_too() -> None:
     lone = profile(filters(), prefix="npp:")
     for text in (lone, f"<npp:NetworkPortProfiles>{lone}</npp:NetworkPortProfiles>"):
         opened = text.replace(">", f"{NAMESPACES}>", 1)
-        assert [one.key for one in good(opened).profiles] == [WEB]
+        assert [profile.key for profile in good(opened).profiles] == [WEB]
 
 
 def test_a_section_of_profiles_is_taken_with_a_warning() -> None:
     section = f"<NetworkPortProfileSection><Info/>{profile(filters())}</NetworkPortProfileSection>"
     package, found = read(envelope(NET, sections=section))
     assert package is not None
-    assert [one.key for one in package.profiles] == [WEB]
+    assert [profile.key for profile in package.profiles] == [WEB]
     assert found == [
         "x.ovf:4:1: warning: NetworkPortProfileSection is in no schema of OVF: taken as a list of profiles"
     ]
@@ -225,7 +225,7 @@ def test_a_document_that_networks_point_to_is_read_once() -> None:
     document = profile(filters() + policy, prefix="npp:").replace(">", f"{NAMESPACES}>", 1)
     pointing = "<NetworkPortProfileURI>file:p.xml</NetworkPortProfileURI>"
     package = good(envelope(network(pointing) + network(pointing, "b")), fetch=lambda uri: ("p.xml", document))
-    assert [one.vsi_types for one in package.networks] == [(WEB,), (WEB,)]
+    assert [network.vsi_types for network in package.networks] == [(WEB,), (WEB,)]
 
 
 def test_a_document_that_is_no_profile_is_refused() -> None:
@@ -307,7 +307,7 @@ def test_what_an_adapter_cannot_say_is_told_at_its_line(said: dict[str, object],
 )
 def test_what_is_asked_for_and_not_to_be_had_is_a_warning(said: dict[str, object], complaint: str) -> None:
     _, found = read(envelope(NET, adapter(VSITypeID=7, VSITypeIDVersion=1, **said)))
-    assert any(one.startswith("x.ovf:3:") and f": warning: {complaint}" in one for one in found), found
+    assert any(mistake.startswith("x.ovf:3:") and f": warning: {complaint}" in mistake for mistake in found), found
 
 
 @pytest.mark.parametrize("said", [{"Reservation": 0}, {"Promiscuous": "false"}, {"SourceMACFilteringEnabled": "true"}])
@@ -413,4 +413,4 @@ def test_what_may_be_ignored_is_ignored() -> None:
 def test_what_an_operator_should_know_is_a_warning(hardware: str, complaint: str) -> None:
     package, found = read(envelope(NET, hardware))
     assert package is not None
-    assert any(one.startswith("x.ovf:3:") and f": warning: {complaint}" in one for one in found), found
+    assert any(mistake.startswith("x.ovf:3:") and f": warning: {complaint}" in mistake for mistake in found), found

@@ -30,7 +30,7 @@ def test_what_survives_a_full_collection_is_not_looked_at_again() -> None:
     assert gc.get_freeze_count() == before
     gc.collect()
     assert gc.get_freeze_count() >= before + 1000
-    assert not {id(one) for one in gc.get_objects()} & {id(one) for one in kept}
+    assert not {id(item) for item in gc.get_objects()} & {id(item) for item in kept}
 
 
 @pytest.mark.usefixtures("spared")

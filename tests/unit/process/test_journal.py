@@ -29,8 +29,8 @@ def test_a_flood_of_refusals_is_some_lines_and_a_number(journal: EventLog, caplo
         journal.write(refused(NOISY), number / 1000)
     journal.tick(6.0)
     assert len(caplog.messages) <= 5 * 11
-    repeated = [one.detail["repeated"] for _, one in journal.entries if "repeated" in one.detail]
-    told = [one for _, one in journal.entries if "reason" in one.detail]
+    repeated = [entry.detail["repeated"] for _, entry in journal.entries if "repeated" in entry.detail]
+    told = [entry for _, entry in journal.entries if "reason" in entry.detail]
     assert sum(repeated) + len(told) == 5000  # type: ignore[arg-type]
 
 
@@ -38,9 +38,9 @@ def test_other_ports_and_other_kinds_are_told_meanwhile(journal: EventLog) -> No
     for _ in range(1000):
         journal.write(refused(NOISY), 0.0)
     others = [refused(QUIET), LogEvent("vsi.active", NOISY, 1, "vsi"), LogEvent("switch.up", dpid=1)]
-    for one in others:
-        journal.write(one, 0.1)
-    assert [one for _, one in journal.entries][-3:] == others
+    for event in others:
+        journal.write(event, 0.1)
+    assert [entry for _, entry in journal.entries][-3:] == others
 
 
 def test_what_happens_to_many_vsis_at_once_is_told_of_each(journal: EventLog) -> None:

@@ -63,7 +63,7 @@ def ends() -> Iterator[Ends]:
 def test_ours_are_taken_out_and_the_rest_is_left_in_order(ends: Ends) -> None:
     sent = [message(OURS if xid % 3 else RYUS, xid, 8 + xid) for xid in range(30)]
     ends.switch.sendall(b"".join(sent))
-    rest = [one for one in sent if one[1] == RYUS]
+    rest = [message for message in sent if message[1] == RYUS]
     assert ends.read_as_ryu(len(rest)) == rest
     assert ends.offered == sent
 
@@ -78,7 +78,7 @@ def test_messages_may_come_in_any_pieces(ends: Ends) -> None:
             eventlet.sleep(0)
 
     eventlet.spawn(trickle)
-    rest = [one for one in sent if one[1] == RYUS]
+    rest = [message for message in sent if message[1] == RYUS]
     assert ends.read_as_ryu(len(rest)) == rest
     assert ends.offered == sent
 
@@ -137,8 +137,8 @@ def test_a_slow_switch_gets_all_in_order_and_holds_nobody_up(ends: Ends) -> None
         for xid in range(3):
             ends.channel.sendall(message(RYUS, xid))
 
-    for one in large:
-        ends.channel.write(one)
+    for octets_sent in large:
+        ends.channel.write(octets_sent)
         ends.channel.flush()
     assert ends.channel.backlog > 0, "the socket takes no more, and flush has returned"
     sender = eventlet.spawn(ryu_sends)

@@ -95,11 +95,11 @@ class Bench:
         self.driver.submit(Apply(1, token, change, mode, lane))
 
     def waiting(self, kind: int = ofp.OFPT_BARRIER_REQUEST) -> list[Sent]:
-        return [one for one in self.sent if one.kind == kind]
+        return [message for message in self.sent if message.kind == kind]
 
     def answer(self, sent: Sent, kind: int = ofp.OFPT_BARRIER_REPLY, body: bytes = b"") -> bool:
         """The switch answers; everything it has been sent so far counts as read."""
-        self.sent = [one for one in self.sent if one.xid > sent.xid]
+        self.sent = [message for message in self.sent if message.xid > sent.xid]
         return self.driver.receive(numbered(message(kind, body), sent.xid))
 
     def refuse(self, sent: Sent, kind: int, code: int) -> bool:
@@ -292,7 +292,7 @@ COUNTER = Meter(FIRST_COUNTER | 1, 1, 1)
 
 def commands(bench: Bench) -> list[tuple[int, int]]:
     """Command and id of the meter-mods that wait."""
-    found = [struct.unpack_from("!HHI", one.octets, 8) for one in bench.waiting(ofp.OFPT_METER_MOD)]
+    found = [struct.unpack_from("!HHI", message.octets, 8) for message in bench.waiting(ofp.OFPT_METER_MOD)]
     return [(command, meter_id) for command, _flags, meter_id in found]
 
 
@@ -309,7 +309,7 @@ def test_of_counters_only_those_stay_that_are_to_be_kept_and_meters_are_none_of_
     bench.submit(1, RuleChange(meters=(Meter(9, 1, 1), COUNTER, *others)))
     bench.answer_barriers()
     bench.submit(2, RuleChange(keep_counters=frozenset({COUNTER.meter_id})))
-    assert commands(bench) == [(ofp.OFPMC_DELETE, one.meter_id) for one in others]
+    assert commands(bench) == [(ofp.OFPMC_DELETE, meter.meter_id) for meter in others]
     bench.answer_barriers()
     bench.submit(3, RuleChange(delete_meters=(9,), keep_counters=frozenset()))
     assert commands(bench) == [(ofp.OFPMC_DELETE, 9), (ofp.OFPMC_DELETE, COUNTER.meter_id)]
@@ -320,7 +320,7 @@ def test_meters_are_deleted_behind_the_rules(bench: Bench) -> None:
     bench.answer_barriers()
     bench.submit(2, RuleChange(delete_by_cookie=(CookieMask(COOKIE, COOKIE),), delete_meters=(COUNTER.meter_id,)))
     bench.answer(bench.waiting()[0])
-    kinds = [one.kind for one in bench.sent]
+    kinds = [message.kind for message in bench.sent]
     assert kinds == [ofp.OFPT_METER_MOD, ofp.OFPT_BARRIER_REQUEST]
 
 
@@ -345,7 +345,9 @@ def test_meters_are_read_all_at_once(bench: Bench) -> None:
     assert asked.octets[16:20] == ofp.OFPM_ALL.to_bytes(4)
     for meter_id, more in ((5, True), (6, False)):
         bench.answer(asked, ofp.OFPT_MULTIPART_REPLY, meter_stats(meter_id, meter_id, more))
-    assert bench.events == [MetersRead(1, 9, tuple(MeterCount(one, 2, one, 60 * one, 7.5) for one in (5, 6)))]
+    assert bench.events == [
+        MetersRead(1, 9, tuple(MeterCount(number, 2, number, 60 * number, 7.5) for number in (5, 6)))
+    ]
 
 
 def test_meters_are_read_one_by_one_and_one_that_is_not_there_has_counted_nothing(bench: Bench) -> None:
@@ -485,9 +487,9 @@ def tell(bench: Bench, *updates: bytes) -> None:
 def altered(bench: Bench, *left: int) -> list[Event]:
     """The switch says which meters are left; what was made of what it had told."""
     asked = bench.waiting(ofp.OFPT_MULTIPART_REQUEST)
-    for one in asked:
+    for request in asked:
         config = b"".join(struct.pack("!HHI", 8, 0, meter_id) for meter_id in left)
-        bench.answer(one, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, config))
+        bench.answer(request, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, config))
     return bench.events
 
 
@@ -545,7 +547,7 @@ def test_nothing_is_told_of_a_switch_that_is_not_up_yet(bench: Bench) -> None:
 
 
 def test_a_meter_that_somebody_has_deleted_is_added_and_one_that_is_there_modified(bench: Bench) -> None:
-    meters = tuple(Meter(one, 10, 10) for one in (4, 5))
+    meters = tuple(Meter(number, 10, 10) for number in (4, 5))
     surveyed(bench).submit(1, RuleChange(meters=meters))
     bench.answer_barriers()
     tell(bench, update(DELETED, DELETE, GATE))
@@ -557,7 +559,7 @@ def test_a_meter_that_somebody_has_deleted_is_added_and_one_that_is_there_modifi
     bench.driver.receive(numbered(octets, question.xid))
     bench.sent.clear()
     bench.submit(3, RuleChange(meters=(*meters, Meter(6, 10, 10))))
-    commands = [int.from_bytes(one.octets[8:10]) for one in bench.waiting(ofp.OFPT_METER_MOD)]
+    commands = [int.from_bytes(message.octets[8:10]) for message in bench.waiting(ofp.OFPT_METER_MOD)]
     assert commands == [ofp.OFPMC_ADD, ofp.OFPMC_MODIFY, ofp.OFPMC_MODIFY]
 
 

@@ -35,7 +35,7 @@ def brought_back(one: Slice, rules: Iterable[Rule]) -> list[Rule]:
 
 
 def rules(*matches: Match, table: int = 30) -> list[Rule]:
-    return [Rule(table, 60000 - number % 50000, one, 7) for number, one in enumerate(matches)]
+    return [Rule(table, 60000 - number % 50000, match, 7) for number, match in enumerate(matches)]
 
 
 def hosts(count: int = COUNT) -> list[Match]:
@@ -57,7 +57,7 @@ def ports(count: int = COUNT) -> list[Match]:
 def test_rules_that_differ_in_one_field_are_cut_evenly(matches: list[Match]) -> None:
     slices = cut(rules(*matches))
     assert len(slices) >= COUNT // SLICE
-    assert max(len(one.rules) for one in slices) <= 1.5 * SLICE
+    assert max(len(part.rules) for part in slices) <= 1.5 * SLICE
 
 
 def test_few_rules_are_read_by_cookie_alone() -> None:
@@ -69,7 +69,7 @@ def test_rules_that_fit_no_slice_come_first() -> None:
     odd = rules(match(eth_type=0x0806), match())
     first, *others = cut([*rules(*hosts()), *odd])
     assert first == Slice(tuple(odd))
-    assert all(one.match for one in others)
+    assert all(rule.match for rule in others)
 
 
 def test_rules_that_cannot_be_told_apart_stay_together() -> None:
@@ -79,8 +79,8 @@ def test_rules_that_cannot_be_told_apart_stay_together() -> None:
 
 def test_a_request_brings_back_hardly_more_than_its_slice() -> None:
     everything = [*rules(*hosts()), *rules(*networks(), table=50), *rules(*ports())]
-    for one in cut(everything):
-        assert len(brought_back(one, everything)) <= 1.2 * len(one.rules)
+    for part in cut(everything):
+        assert len(brought_back(part, everything)) <= 1.2 * len(part.rules)
 
 
 mixed = st.lists(
@@ -106,6 +106,6 @@ mixed = st.lists(
 def test_every_rule_is_in_one_slice_that_brings_it_back(some: list[Rule]) -> None:
     many = some * (2 * SLICE // len(some) + 1)
     slices = cut(many)
-    assert sorted(map(repr, (rule for one in slices for rule in one.rules))) == sorted(map(repr, many))
-    for one in slices:
-        assert len(brought_back(one, one.rules)) == len(one.rules)
+    assert sorted(map(repr, (rule for part in slices for rule in part.rules))) == sorted(map(repr, many))
+    for part in slices:
+        assert len(brought_back(part, part.rules)) == len(part.rules)

@@ -194,11 +194,11 @@ def test_a_report_is_good_only_if_every_migration_is() -> None:
 
 
 def test_what_is_lost_while_the_vm_is_not_under_way_was_wrongly_blocked() -> None:
-    deaf = UdpNotes(AWAY.sent, tuple(one for one in AWAY.heard if not 0.7 <= one[1] < 0.703))
+    deaf = UdpNotes(AWAY.sent, tuple(note for note in AWAY.heard if not 0.7 <= note[1] < 0.703))
     assert figures(seen()).wrongly_blocked == 0
     late = figures(seen(ends=[FlowEnds(OPEN, AWAY, deaf)]))
     assert late.wrongly_blocked == 3
-    assert any("policy lets through" in one for one in failures(late, Expectation()))
+    assert any("policy lets through" in failure for failure in failures(late, Expectation()))
 
 
 def test_vm_that_never_left_may_lose_nothing() -> None:

@@ -31,9 +31,9 @@ def test_a_shipped_scenario_is_good_and_named_as_its_file(path: Path) -> None:
 
 
 def test_both_ladders_and_all_outcomes_are_shipped() -> None:
-    migrations = [one for path in SHIPPED for one in load_scenario(path).file.migrations]
-    assert {one.ladder for one in migrations} == set(LIVE_LADDERS)
-    assert {one.expect.outcome for one in migrations} == set(MoveOutcome)
+    migrations = [migration for path in SHIPPED for migration in load_scenario(path).file.migrations]
+    assert {migration.ladder for migration in migrations} == set(LIVE_LADDERS)
+    assert {migration.expect.outcome for migration in migrations} == set(MoveOutcome)
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -70,4 +70,6 @@ def test_a_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, lin
     path = write(tmp_path, GOOD.replace(old, new))
     with pytest.raises(ScenarioError) as caught:
         load_scenario(path)
-    assert any(one.startswith(f"{path}:{line}:") and words in one for one in str(caught.value).splitlines())
+    assert any(
+        complaint.startswith(f"{path}:{line}:") and words in complaint for complaint in str(caught.value).splitlines()
+    )

@@ -58,7 +58,7 @@ def test_an_inventory_says_who_is_where_and_what_for() -> None:
 def test_end_systems_of_the_cluster_have_ipv4_addresses() -> None:
     text = GOOD.replace("{max_rules: {s2: 100}}", '{hosts: {client: "fd00::1", nms: 10.0.100.300}}')
     _, found = load_inventory("inventory.yaml", text)
-    assert [str(one).split(": ", 1)[1] for one in found] == [
+    assert [str(mistake).split(": ", 1)[1] for mistake in found] == [
         "an IPv4 address was expected",
         "'10.0.100.300' does not appear to be an IPv4 or IPv6 address",
     ]
@@ -115,7 +115,9 @@ def test_a_mistake_is_told_with_its_place(old: str, new: str, place: tuple[int, 
     assert old in GOOD
     loaded, found = load_inventory("bad.yaml", GOOD.replace(old, new))
     assert loaded is None
-    assert any((one.line, one.column) == place and words in one.reason for one in found), list(map(str, found))
+    assert any((mistake.line, mistake.column) == place and words in mistake.reason for mistake in found), list(
+        map(str, found)
+    )
 
 
 def test_all_mistakes_are_told_at_once() -> None:
@@ -125,15 +127,15 @@ def test_all_mistakes_are_told_at_once() -> None:
         .replace("s1: {links: [s2]}", "s1: {links: [s8]}")
     )
     _, found = load_inventory("bad.yaml", text)
-    assert [one.line for one in found] == [4, 14, 16]
+    assert [mistake.line for mistake in found] == [4, 14, 16]
 
 
 def test_what_must_be_apart_and_is_not_is_told_but_no_mistake() -> None:
     text = GOOD.replace("memory_mib: 512}", "memory_mib: 512, group: web}").replace("at: hv2", "at: hv1")
     loaded, found = load_inventory("odd.yaml", text)
     assert loaded is not None
-    assert {one.severity for one in found} == {Severity.WARNING}
-    assert [one.reason for one in found] == [
+    assert {mistake.severity for mistake in found} == {Severity.WARNING}
+    assert [mistake.reason for mistake in found] == [
         "shares power a with fw of its group",
         "shares power a with web1 of its group",
     ]

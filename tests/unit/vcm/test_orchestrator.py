@@ -28,7 +28,7 @@ def protected() -> PlanRun:
 
 
 def states(played: PlanRun) -> list[MoveState]:
-    return [one.state for one in played.orchestrator.moves]
+    return [move.state for move in played.orchestrator.moves]
 
 
 def at_home(played: PlanRun) -> bool:
@@ -172,7 +172,7 @@ def test_a_reservation_that_lapses_is_made_elsewhere() -> None:
 # --- the unplanned ---
 def test_vms_of_a_dead_node_start_where_places_are_kept_without_asking_again() -> None:
     played = protected()
-    kept = {one.vm: one.node for one in played.orchestrator.moves}
+    kept = {move.vm: move.node for move in played.orchestrator.moves}
     asked = len(played.done)
     played.hypervisors.die("hv1")
     played.feed(NodeLost("hv1"))
@@ -258,7 +258,7 @@ def test_undoing_moves_back_what_is_done_newest_first() -> None:
     played.feed(HaltGoal(undo=True))
     played.run()
     assert at_home(played)
-    backs = [one.vm for one in played.orchestrator.moves if one.home]
+    backs = [move.vm for move in played.orchestrator.moves if move.home]
     assert backs == ["vm2", "vm1"]
 
 

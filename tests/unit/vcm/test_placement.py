@@ -12,11 +12,11 @@ def ranking(cluster: Inventory, vm: str, **more: object) -> Ranking:
 
 
 def order(answer: Ranking) -> list[str]:
-    return [one.node for one in answer.candidates]
+    return [candidate.node for candidate in answer.candidates]
 
 
 def why_not(answer: Ranking, node: str) -> str:
-    return next(", ".join(one.reasons) for one in answer.rejected if one.node == node)
+    return next(", ".join(refusal.reasons) for refusal in answer.rejected if refusal.node == node)
 
 
 def choice(answer: Ranking) -> Candidate:

@@ -22,7 +22,7 @@ def planned(kind: GoalKind, subject: str = "", cluster: Inventory | None = None)
 
 
 def moved(plan: Plan) -> list[tuple[str, str, str | None]]:
-    return [(one.vm, one.source, one.target) for one in plan.moves]
+    return [(move.vm, move.source, move.target) for move in plan.moves]
 
 
 def test_a_node_is_evacuated_large_ones_first() -> None:
@@ -31,15 +31,15 @@ def test_a_node_is_evacuated_large_ones_first() -> None:
 
 def test_a_switch_is_evacuated_appliances_first_and_nobody_stays_at_it() -> None:
     plan = planned(GoalKind.EVACUATE, "s1")
-    assert [one.vm for one in plan.moves] == ["fw", "client", "large", "small"]
-    assert {one.target for one in plan.moves} == {"hv3", "hv4"}
+    assert [move.vm for move in plan.moves] == ["fw", "client", "large", "small"]
+    assert {move.target for move in plan.moves} == {"hv3", "hv4"}
     assert (plan.down, set(plan.leaving)) == ({"s1"}, {"hv1", "hv2"})
 
 
 def test_a_power_domain_is_evacuated() -> None:
     plan = planned(GoalKind.EVACUATE, "a")
-    assert {one.vm for one in plan.moves} == {"small", "large", "away"}
-    assert {one.target for one in plan.moves} <= {"hv2", "hv4"}
+    assert {move.vm for move in plan.moves} == {"small", "large", "away"}
+    assert {move.target for move in plan.moves} <= {"hv2", "hv4"}
 
 
 def test_whoever_has_no_place_is_told_with_the_reasons() -> None:
@@ -52,14 +52,14 @@ def test_whoever_has_no_place_is_told_with_the_reasons() -> None:
 
 def test_whoever_is_protected_weighs_on_both_nodes() -> None:
     cluster = two_switches([a_vm(f"vm{number}", "hv1", 2000) for number in range(4)], per_switch=1)
-    assert [one.target for one in planned(GoalKind.PROTECT, "hv1", cluster).moves] == ["hv2"] * 4
+    assert [move.target for move in planned(GoalKind.PROTECT, "hv1", cluster).moves] == ["hv2"] * 4
     both = two_switches([a_vm("vm0", "hv1", 5000), a_vm("vm1", "hv1", 3000), a_vm("x", "hv2", 2000)], per_switch=1)
-    assert [one.target for one in planned(GoalKind.PROTECT, "hv1", both).moves] == ["hv2", None]
+    assert [move.target for move in planned(GoalKind.PROTECT, "hv1", both).moves] == ["hv2", None]
 
 
 def test_a_dead_node_is_no_place() -> None:
     plan = planned(GoalKind.FAIL_OVER, "hv2")
-    assert {one.vm for one in plan.moves} == {"fw", "client"}
+    assert {move.vm for move in plan.moves} == {"fw", "client"}
     assert plan.leaving == {"hv2": "hv2 is dead"}
 
 

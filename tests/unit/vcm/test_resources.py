@@ -60,7 +60,7 @@ class Party:
 
     def at(self) -> dict[str, list[str]]:
         """Where the manager believes everybody is."""
-        return {one["vm"]: one["at"] for one in self.get("/vcm/inventory")["vms"]}
+        return {vm["vm"]: vm["at"] for vm in self.get("/vcm/inventory")["vms"]}
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def agree(party: Party) -> None:
 # --- goals ---
 def test_a_node_is_evacuated_step_by_step(party: Party) -> None:
     goal = party.begin("evacuate", "hv1", parallel=1)
-    assert [one["step"] for one in goal["steps"]] == ["reserve"]
+    assert [step["step"] for step in goal["steps"]] == ["reserve"]
     assert goal["plan"][0]["words"]
     goal = party.carry_out(goal)
     assert (goal["open"], goal["settled"]) == (False, True)
-    assert {one["state"] for one in goal["moves"]} == {"done"}
+    assert {move["state"] for move in goal["moves"]} == {"done"}
     assert "hv1" not in party.hypervisors.running.values()
     agree(party)
 
@@ -89,7 +89,7 @@ def test_the_next_goal_begins_where_the_last_one_ended(party: Party) -> None:
     party.carry_out(party.begin("evacuate", "s2"))
     agree(party)
     assert set(party.hypervisors.running.values()) <= {"hv1", "hv2"}
-    assert [one["id"] for one in party.get("/vcm/goals")] == [1, 2]
+    assert [goal["id"] for goal in party.get("/vcm/goals")] == [1, 2]
 
 
 def test_a_refusal_takes_the_next_node(party: Party) -> None:
@@ -104,22 +104,22 @@ def test_a_refusal_takes_the_next_node(party: Party) -> None:
 
 def test_places_are_kept_until_the_node_dies(party: Party) -> None:
     goal = party.carry_out(party.begin("protect", "hv1"))
-    assert goal["open"] and goal["settled"] and {one["state"] for one in goal["moves"]} == {"reserved"}
+    assert goal["open"] and goal["settled"] and {move["state"] for move in goal["moves"]} == {"reserved"}
     assert all(len(at) == 2 for vm, at in party.at().items() if vm != "vm3")
     assert party.call("POST", "/vcm/goals", goal="rebalance")[0] == 409
     party.hypervisors.die("hv1")
     _, goal = party.call("POST", f"/vcm/goals/{goal['id']}/lost", node="hv1")
-    assert {one["step"] for one in goal["steps"]} == {"boot"}
+    assert {step["step"] for step in goal["steps"]} == {"boot"}
     goal = party.carry_out(goal)
-    assert not goal["open"] and {one["way"] for one in goal["moves"]} == {"restart"}
+    assert not goal["open"] and {move["way"] for move in goal["moves"]} == {"restart"}
     agree(party)
-    assert [one["alive"] for one in party.get("/vcm/inventory")["nodes"]] == [False, True, True, True]
+    assert [node["alive"] for node in party.get("/vcm/inventory")["nodes"]] == [False, True, True, True]
 
 
 def test_places_are_kept_until_they_are_used_or_given_up(party: Party) -> None:
     goal = party.carry_out(party.begin("protect", "hv1"))
     _, goal = party.call("POST", "/vcm/goals/1/use", vms=["vm1"])
-    assert {one["vm"] for one in goal["steps"]} == {"vm1"}
+    assert {step["vm"] for step in goal["steps"]} == {"vm1"}
     party.carry_out(goal)
     _, goal = party.call("POST", "/vcm/goals/1/release")
     goal = party.carry_out(goal)
@@ -133,13 +133,13 @@ def test_a_reservation_that_has_lapsed_is_made_anew(party: Party) -> None:
     (move,) = goal["moves"]
     party.hypervisors.reserved["vm3"].discard(move["node"])
     status, goal = party.call("POST", "/vcm/goals/1/lapsed", vm="vm3", node=move["node"])
-    assert status == 200 and [one["step"] for one in goal["steps"]] == ["reserve"]
+    assert status == 200 and [step["step"] for step in goal["steps"]] == ["reserve"]
     assert party.carry_out(goal)["moves"][0]["state"] == "reserved"
 
 
 def test_a_halt_takes_back_and_may_undo(party: Party) -> None:
     goal = party.begin("evacuate", "hv1", parallel=1)
-    while not any(one["state"] == "done" for one in goal["moves"]):
+    while not any(move["state"] == "done" for move in goal["moves"]):
         goal = party.answer(goal)
     _, goal = party.call("POST", "/vcm/goals/1/halt", undo=True)
     goal = party.carry_out(goal)
@@ -159,14 +159,14 @@ def test_what_is_done_may_be_undone_while_nothing_else_has_begun(party: Party) -
 def test_a_dead_node_stays_out_until_it_is_back(party: Party) -> None:
     party.hypervisors.die("hv1")
     party.carry_out(party.begin("fail-over", "hv1"))
-    rejected = {one["node"]: one["reasons"] for one in party.get("/vcm/vms/vm3/places")["rejected"]}
+    rejected = {refusal["node"]: refusal["reasons"] for refusal in party.get("/vcm/vms/vm3/places")["rejected"]}
     assert "hv1 is dead" in rejected["hv1"]
     plan = party.begin("evacuate", "hv3")
-    assert {one["target"] for one in plan["plan"]} <= {"hv2", "hv4"}
+    assert {move["target"] for move in plan["plan"]} <= {"hv2", "hv4"}
     party.carry_out(plan)
     status, node = party.call("PUT", "/vcm/nodes/hv1", alive=True)
     assert (status, node["alive"], node["vms"]) == (200, True, [])
-    assert "hv1" in {one["node"] for one in party.get("/vcm/vms/vm3/places")["candidates"]}
+    assert "hv1" in {candidate["node"] for candidate in party.get("/vcm/vms/vm3/places")["candidates"]}
 
 
 def test_nothing_is_evened_out_onto_a_dead_node() -> None:
@@ -177,7 +177,7 @@ def test_nothing_is_evened_out_onto_a_dead_node() -> None:
         party.carry_out(party.begin("fail-over", subject))
     party.call("PUT", "/vcm/nodes/hv2", alive=True)
     plan = party.begin("rebalance")["plan"]
-    assert plan and {one["target"] for one in plan} == {"hv2"}
+    assert plan and {move["target"] for move in plan} == {"hv2"}
 
 
 def test_a_delay_ends_when_somebody_asks_behind_it(party: Party) -> None:
@@ -186,7 +186,7 @@ def test_a_delay_ends_when_somebody_asks_behind_it(party: Party) -> None:
     assert party.service.deadline is not None
     party.now = party.service.deadline
     party.service.tick(party.now)
-    assert [one["step"] for one in party.get("/vcm/goals/1")["steps"]] == ["copy"]
+    assert [step["step"] for step in party.get("/vcm/goals/1")["steps"]] == ["copy"]
 
 
 # --- refusals ---
@@ -235,9 +235,9 @@ def test_a_step_that_was_given_up_is_answered_for_nothing(party: Party) -> None:
     party.now += 11.0  # too late: that is a refusal, and what was asked for is taken back
     party.service.tick(party.now)
     goal = party.get("/vcm/goals/1")
-    assert [one["step"] for one in goal["steps"]] == ["reserve", "release"]
+    assert [step["step"] for step in goal["steps"]] == ["reserve", "release"]
     status, goal = party.call("POST", "/vcm/goals/1/answers", step=first["id"])
-    assert status == 200 and [one["step"] for one in goal["steps"]] == ["release"]
+    assert status == 200 and [step["step"] for step in goal["steps"]] == ["release"]
     _, goal = party.call("POST", "/vcm/goals/1/answers", step=goal["steps"][0]["id"])
     (again,) = goal["steps"]
     assert again["step"] == "reserve" and again["node"] != first["node"]
@@ -248,18 +248,18 @@ def test_of_two_equal_steps_the_later_one_counts(party: Party) -> None:
     ((number, step),) = pursuit.handed.items()
     pursuit.handed[number + 10] = step
     _, goal = party.call("POST", "/vcm/goals/1/answers", step=number, failure="too late")
-    assert [one["state"] for one in goal["moves"]] == ["reserving"]
+    assert [move["state"] for move in goal["moves"]] == ["reserving"]
     _, goal = party.call("POST", "/vcm/goals/1/answers", step=number + 10)
-    assert [one["state"] for one in goal["moves"]] == ["reserved"]
+    assert [move["state"] for move in goal["moves"]] == ["reserved"]
 
 
 def test_a_goal_that_is_over_waits_for_nobody(party: Party) -> None:
     """A hypervisor that never answers does not hold up the next goal."""
     (step,) = party.begin("evacuate", "hv3")["steps"]
     _, goal = party.call("POST", "/vcm/goals/1/halt")
-    release = next(one for one in goal["steps"] if one["step"] == "release")
+    release = next(step for step in goal["steps"] if step["step"] == "release")
     _, goal = party.call("POST", "/vcm/goals/1/answers", step=release["id"])
-    assert [one["id"] for one in goal["steps"]] == [step["id"]] and not goal["open"]
+    assert [step["id"] for step in goal["steps"]] == [step["id"]] and not goal["open"]
     assert party.call("POST", "/vcm/goals", goal="evacuate", subject="hv3")[0] == 201
     assert party.call("POST", "/vcm/goals/1/answers", step=step["id"])[0] == 200
 
@@ -282,7 +282,7 @@ def test_vms_that_are_left_at_a_dead_node_are_started_and_not_moved(party: Party
     party.refuse.clear()
     assert party.begin("rebalance")["plan"] == []
     goal = party.begin("evacuate", "s1")
-    assert {one["way"] for one in goal["moves"]} == {"restart"}
+    assert {move["way"] for move in goal["moves"]} == {"restart"}
     party.carry_out(goal)
     agree(party)
 

@@ -55,13 +55,13 @@ def call(desk: ServiceDesk, method: str, path: str, body: dict[str, object] | No
 
 def everything(desk: ServiceDesk) -> list[Any]:
     """What the service would say of itself, without asking it at another time."""
-    goals = [call(desk, "GET", f"/vcm/goals/{one.number}") for one in desk.service.pursuits]
+    goals = [call(desk, "GET", f"/vcm/goals/{pursuit.number}") for pursuit in desk.service.pursuits]
     return [call(desk, "GET", "/vcm/inventory"), *goals, desk.service.deadline]
 
 
 def at_random(desk: ServiceDesk, hypervisors: Hypervisors, dice: random.Random, clock: Clock) -> None:
     """Some request that could come now, or a deadline passes."""
-    open_goals = [one for one in desk.service.pursuits if one.open]
+    open_goals = [pursuit for pursuit in desk.service.pursuits if pursuit.open]
     steps = list(open_goals[-1].handed.items()) if open_goals else []
     match dice.randrange(6):
         case 0:
@@ -100,7 +100,7 @@ def test_a_deadline_that_has_come_by_a_look_has_come_after_a_restart(tmp_path: P
     first = desk(path, clock)
     call(first, "POST", "/vcm/goals", {"goal": "evacuate", "subject": "hv3"})
     clock.now += 11.0  # nobody has answered: that is a refusal
-    assert [one["step"] for one in call(first, "GET", "/vcm/goals/1")[1]["steps"]] == ["reserve", "release"]
+    assert [step["step"] for step in call(first, "GET", "/vcm/goals/1")[1]["steps"]] == ["reserve", "release"]
     expected = everything(first)
     assert everything(restarted(first, path, clock)) == expected
 
@@ -142,7 +142,7 @@ def test_what_is_no_journal_of_this_inventory_is_refused_and_left_alone(
 
 def test_a_journal_is_one_managers(tmp_path: Path) -> None:
     first = desk(tmp_path / "journal")
-    with pytest.raises(JournalError, match="another manager has it"):
+    with pytest.raises(JournalError, match="another manager uses it"):
         desk(tmp_path / "journal")
     close(first)
     desk(tmp_path / "journal")

@@ -94,7 +94,7 @@ def test_the_last_node_cannot_be_emptied() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_a_day_is_in_order_possible_and_as_wide_as_asked(seed: int) -> None:
     entries = day(seed, NODES, WIDTH)
-    assert all(one.at <= other.at for one, other in pairwise(entries))
+    assert all(entry.at <= other.at for entry, other in pairwise(entries))
     assert entries[0].at >= 0 and entries[-1].at <= DAY
     now, most = Census(NODES), 0
     for entry in entries:
@@ -114,7 +114,7 @@ def test_a_day_is_the_seeds() -> None:
 
 def test_nothing_happens_where_nothing_can() -> None:
     entries = day(1, ["hv1"], Width(vms=4, moves=10, evacuations=3, failures=3, room=2))
-    assert {one.what for one in entries} <= {TraceEvent.ARRIVE, TraceEvent.DEPART}
+    assert {entry.what for entry in entries} <= {TraceEvent.ARRIVE, TraceEvent.DEPART}
     assert day(1, NODES, Width(0, 5, 0, 0, 4)) == []
 
 
@@ -142,9 +142,9 @@ nan,depart,a,
 2,arrive,z,hv1
 """
     entries, found = read_trace("day.csv", text, NODES)
-    assert [(one.at, one.what) for one in entries] == [(0, TraceEvent.ARRIVE), (3, TraceEvent.DEPART)]
+    assert [(entry.at, entry.what) for entry in entries] == [(0, TraceEvent.ARRIVE), (3, TraceEvent.DEPART)]
     neither = "a number of seconds and one of arrive, depart, migrate, evacuate, fail, return were expected"
-    assert [str(one) for one in found] == [
+    assert [str(mistake) for mistake in found] == [
         "day.csv:3:1: a is there already, at hv1",
         f"day.csv:4:1: {neither}, not '5' and 'flee'",
         f"day.csv:5:1: {neither}, not 'soon' and 'depart'",
@@ -170,4 +170,4 @@ nan,depart,a,
 def test_what_is_no_trace_is_said_to_be_none(text: str, reason: str) -> None:
     entries, found = read_trace("day.csv", text, NODES)
     assert entries == []
-    assert [str(one)[: len(reason)] for one in found] == [reason]
+    assert [str(mistake)[: len(reason)] for mistake in found] == [reason]
