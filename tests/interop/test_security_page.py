@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.test_tutorial import DOCS, Step, type_all
+from tests.interop.test_tutorial import Step, type_all
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
