@@ -35,7 +35,7 @@ from ryu_apps.testbed.conversations import (
 )
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import settle_cached_flows
-from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.shell import CommandError, run, wait_until
 from ryu_apps.testbed.harness.vm import INTERFACE
 from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
@@ -89,7 +89,7 @@ def test_ping_is_answered_and_nobody_pings_back(cluster: Cluster) -> None:
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster) as vm:
         peer.namespace.run("ping", "-c", "1", "-W", "2", vm.stack.ip)
-        with pytest.raises(RuntimeError):
+        with pytest.raises(CommandError):
             vm.stack.namespace.run("ping", "-c", "1", "-W", "1", peer.ip)
 
 
