@@ -12,7 +12,8 @@ import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -149,12 +150,21 @@ def mac_text(value: int) -> str:
     return value.to_bytes(6).hex(":")
 
 
+#: ovs-ofctl writes these fields in another way than as hexadecimal numbers.
+FIELD_TEXTS: dict[str, Callable[[int], str]] = {
+    "in_port": str,
+    **dict.fromkeys(("eth_src", "eth_dst", "arp_sha", "arp_tha", "ipv6_nd_sll", "ipv6_nd_tll"), mac_text),
+    **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), lambda value: str(IPv4Address(value))),
+    **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), lambda value: str(IPv6Address(value))),
+}
+
+
 def match_text(wanted: Match) -> str:
     texts = []
     for name, value, mask in wanted:
-        show = mac_text if name in ("eth_src", "eth_dst") else hex
-        shown = str(value) if name == "in_port" else show(value)
-        texts.append(f"{name}={shown}" + (f"/{show(mask)}" if mask is not None else ""))
+        show = FIELD_TEXTS.get(name, hex)
+        shown = name.removeprefix("ipv6_") if name.startswith("ipv6_nd_") else name
+        texts.append(f"{shown}={show(value)}" + (f"/{show(mask)}" if mask is not None else ""))
     return ",".join(texts)
 
 
