@@ -11,7 +11,7 @@ import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.config.schema import ReaderText
-from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.fabric import Fabric, Timers
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.cluster import Cluster
@@ -23,6 +23,8 @@ from ryu_apps.topologies import two_switch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SCENARIOS = CHECKOUT / "mininet_tests" / "scenarios"
+#: Expiry after 8 s: on a busy machine an lldpad has been seen to repeat itself more than 2 s late.
+SHORT = Timers(rwd=19, rka=19)
 
 
 @pytest.fixture(scope="package")
@@ -33,7 +35,7 @@ def private_network() -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def shared_cluster(private_network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    fabric = quick(two_switch.fabric(8))
+    fabric = quick(two_switch.fabric(8), SHORT)
     config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
     folder = tmp_path_factory.mktemp("cluster")
     with Cluster(fabric, two_switch.END_SYSTEMS, folder, config, (*APPS, "ryu.app.ofctl_rest")) as cluster:
