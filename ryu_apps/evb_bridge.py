@@ -24,11 +24,13 @@ from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current even
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.bridge import PoliciesRefused
+from ryu_apps.evb.event_catalogue.switches import SwitchAwaited
 from ryu_apps.evb.events import (
     Effect,
     Event,
     FetchType,
-    LogEvent,
     Missed,
     NotSaved,
     PoliciesLoaded,
@@ -152,7 +154,7 @@ class EvbBridge(app_manager.RyuApp):
         super().start()
         freeze_gc()
         for dpid in self.engine.fabric.switches:
-            self._tell(LogEvent("switch.awaited", dpid=dpid), time.monotonic())
+            self._tell(SwitchAwaited(dpid), time.monotonic())
         self.threads.append(hub.spawn(self._watch_the_clock))
         on_signals({signal.SIGHUP: self.reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
 
@@ -182,7 +184,7 @@ class EvbBridge(app_manager.RyuApp):
             policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
         except SettingsError as error:
             mistakes = [str(one) for one in error.diagnostics]
-            self._tell(LogEvent("policies.refused", detail={"mistakes": mistakes}), time.monotonic())
+            self._tell(PoliciesRefused(mistakes), time.monotonic())
             return mistakes
         epochs = self.engine.epochs
         epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))
@@ -219,9 +221,9 @@ class EvbBridge(app_manager.RyuApp):
             self.journal.write(happened, now)
             self.metrics.observe(happened, now)
 
-    def _report(self, kind: str, dpid: int | None, detail: dict[str, object]) -> None:
-        """Something has happened at the edge, of which the engine knows nothing."""
-        self._untold.append((time.monotonic(), LogEvent(kind, dpid=dpid, detail=detail)))
+    def _report(self, happened: LogEvent) -> None:
+        """Record an event that the engine does not cause."""
+        self._untold.append((time.monotonic(), happened))
         self._watch.ring()
 
     def _perform(self, effect: Effect, told: list[LogEvent]) -> None:

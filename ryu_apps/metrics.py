@@ -15,12 +15,22 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from ryu_apps.evb.alarms import RAISED, TABLE, Alarms
+from ryu_apps.evb.alarms import TABLE, Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries, StationStatus
-from ryu_apps.evb.events import LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent, VsiEvent
+from ryu_apps.evb.event_catalogue.bridge import AlarmRaised
+from ryu_apps.evb.event_catalogue.vsis import (
+    BodyStaged,
+    BodyStaging,
+    UnsolicitedDeassociate,
+    VdpAnswered,
+    VdpRequested,
+    VsiGone,
+)
 from ryu_apps.evb.model import Phase
+from ryu_apps.evb.protocol import vdp_bridge
 from ryu_apps.evb.topology.fabric import PortId, Switch
-from ryu_apps.evb.wire.status import STATUS, ResponseStatus, VdpError
+from ryu_apps.evb.wire.status import ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.listening.descriptors import DESCRIPTORS
 
@@ -84,25 +94,27 @@ class Metrics:
 
     def observe(self, happened: LogEvent, now: float) -> None:
         """Count what happened at ``now``, monotonic seconds."""
-        if happened.kind == RAISED:
-            self._alarms.labels(happened.detail["alarm"], happened.detail["severity"]).inc()
-            return
-        if happened.vsi is None or happened.port is None:
-            return
+        match happened:
+            case AlarmRaised(alarm=kind, severity=severity):
+                self._alarms.labels(kind, severity.value).inc()
+            case VsiEvent():
+                self._observe_vsi(happened, now)
+
+    def _observe_vsi(self, happened: VsiEvent, now: float) -> None:
         labels = _labels(self._switches[happened.port.dpid])
         place = _Place(happened.vsi, happened.port)
-        match happened.kind, happened.detail:
-            case "vdp.request", {"mode": VdpMode.ASSOCIATE.name}:
+        match happened:
+            case VdpRequested(mode=VdpMode.ASSOCIATE):
                 self._activation.start(place, now)
-            case "vdp.response", {"mode": str(mode), "status": str(octet)}:
-                self._answered(mode, octet, place, labels, now)
-            case "flow.staging", _:
+            case VdpAnswered(mode=mode, status=status):
+                self._answered(mode, status, place, labels, now)
+            case BodyStaging():
                 self._staging.start(place, now)
-            case "flow.staged", _:
+            case BodyStaged():
                 self._staging.stop(place, labels, now)
-            case "vdp.announce", {"reason": "keep-alive timeout"}:
+            case UnsolicitedDeassociate(reason=vdp_bridge.LAPSED):
                 self._expired.labels(*labels).inc()
-            case "vsi.gone", _:
+            case VsiGone():
                 self._staging.forget(place)
                 self._activation.forget(place)
 
@@ -111,13 +123,13 @@ class Metrics:
         for family in self._registry.collect():
             yield generate_latest(_One(family))
 
-    def _answered(self, mode: str, octet: str, place: _Place, labels: tuple[str, str], now: float) -> None:
-        status = STATUS[int(octet, 16)]
-        assert isinstance(status, ResponseStatus), "a bridge answers with responses"
-        self._requests.labels(*labels, mode.lower(), VdpError(status.error).name.lower()).inc()
+    def _answered(
+        self, mode: VdpMode, status: ResponseStatus, place: _Place, labels: tuple[str, str], now: float
+    ) -> None:
+        self._requests.labels(*labels, mode.name.lower(), VdpError(status.error).name.lower()).inc()
         if not status.success:
             self._staging.forget(place)
-        if mode == VdpMode.ASSOCIATE.name:
+        if mode is VdpMode.ASSOCIATE:
             if status.success:
                 self._activation.stop(place, labels, now)
             self._activation.forget(place)

@@ -8,25 +8,52 @@ repeated.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 
-from ryu_apps.evb.events import LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.bridge import (
+    AlarmCleared,
+    AlarmRaised,
+    DescriptorsShort,
+    FramesMissed,
+    PoliciesInForce,
+    PoliciesRefused,
+    StoreFailed,
+    StoreWorks,
+    VsiManagerUnreachable,
+    VsiTypeFaulty,
+    VsiTypeFetched,
+    VsiTypeWithdrawn,
+)
+from ryu_apps.evb.event_catalogue.ports import EcpUnacknowledged, ForeignEvbFrames, PortOverBudget
+from ryu_apps.evb.event_catalogue.switches import (
+    FragmentPortsHidden,
+    FragmentPortsShown,
+    NeighbourFound,
+    NeighbourMiswired,
+    NeighbourSilent,
+    RulesDrifted,
+    RulesUnclaimed,
+    SwitchAwaited,
+    SwitchChangedByOthers,
+    SwitchConnected,
+    SwitchDisconnected,
+    SwitchImpostor,
+    SwitchReady,
+    SwitchRefusedRules,
+    SwitchUnwatched,
+    TlsFailed,
+    TrunkDown,
+    TrunkUp,
+    UnclaimedRulesRemoved,
+    UnknownSwitch,
+)
+from ryu_apps.evb.event_catalogue.values import AlarmSeverity
+from ryu_apps.evb.event_catalogue.vsis import VsiContested, VsiSettled
 from ryu_apps.evb.topology.fabric import PortId
 
-#: The events at the beginning and the end of an alarm.
-RAISED, CLEARED = "alarm.raised", "alarm.cleared"
 #: Alarms of one kind that are listed; the causes of further alarms are in the journal.
 MAX_OF_A_KIND = 100
-
-
-class AlarmSeverity(Enum):
-    """Severity of an alarm."""
-
-    CRITICAL = "critical"
-    """VMs have no network or a wrong one, or will have after the next restart."""
-    WARNING = "warning"
-    """No VM has lost its network."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,115 +61,109 @@ class Row:
     """One kind of alarm.
 
     Attributes:
-        kind: the event that raises it; also the name of the alarm.
+        event: class of the events that raise it; their kind is the name of the alarm.
         words: description for operators.
         severity: see :class:`AlarmSeverity`.
-        about: identity of an alarm among those of its kind: ``dpid``, ``port``, ``vsi``, or names in an event's
-            detail.
-        cleared_by: the events that clear it; an event with only a part of ``about`` clears all that agree with it.
+        about: identity of an alarm among those of its kind: ``dpid``, ``port``, ``vsi``, or names of other fields of
+            the event.
+        cleared_by: classes of the events that clear it; an event with only a part of ``about`` clears all that agree
+            with it.
         after: seconds that its cause must last before it is raised.
         quiet: seconds without its cause after which it is cleared; None: only an event clears it.
     """
 
-    kind: str
+    event: type[LogEvent]
     words: str
     severity: AlarmSeverity = AlarmSeverity.WARNING
     about: tuple[str, ...] = ()
-    cleared_by: tuple[str, ...] = ()
+    cleared_by: tuple[type[LogEvent], ...] = ()
     after: float = 0.0
     quiet: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """Name of the alarm."""
+        return self.event.row.kind
 
 
 _DPID, _PORT, _TYPE = ("dpid",), ("dpid", "port"), ("type", "url")
 
 TABLE = (
-    Row("store.failed", "state cannot be saved", AlarmSeverity.CRITICAL, cleared_by=("store.works",)),
-    Row("switch.awaited", "the switch does not connect", AlarmSeverity.CRITICAL, _DPID, ("switch.up",), after=30.0),
-    Row("switch.down", "the switch is not connected", AlarmSeverity.CRITICAL, _DPID, ("switch.up",)),
-    Row("switch.refused", "the switch refuses its rules", AlarmSeverity.CRITICAL, _DPID, ("switch.ready",)),
+    Row(StoreFailed, "state cannot be saved", AlarmSeverity.CRITICAL, cleared_by=(StoreWorks,)),
+    Row(SwitchAwaited, "the switch does not connect", AlarmSeverity.CRITICAL, _DPID, (SwitchConnected,), after=30.0),
+    Row(SwitchDisconnected, "the switch is not connected", AlarmSeverity.CRITICAL, _DPID, (SwitchConnected,)),
+    Row(SwitchRefusedRules, "the switch refuses its rules", AlarmSeverity.CRITICAL, _DPID, (SwitchReady,)),
     Row(
-        "switch.altered",
+        SwitchChangedByOthers,
         "another controller or tool has changed the switch, and it is compared",
         AlarmSeverity.CRITICAL,
         _DPID,
-        ("switch.ready", "switch.down"),
+        (SwitchReady, SwitchDisconnected),
     ),
     Row(
-        "switch.unwatched",
+        SwitchUnwatched,
         "the switch does not report changes of its rules; audits find them",
         about=_DPID,
-        cleared_by=("switch.down",),
+        cleared_by=(SwitchDisconnected,),
     ),
-    Row("switch.drift", "rules of the switch are changed by others", about=_DPID, quiet=90.0),
+    Row(RulesDrifted, "rules of the switch are changed by others", about=_DPID, quiet=90.0),
     Row(
-        "fragments.hidden",
+        FragmentPortsHidden,
         "the switch hides the ports of IP fragments: types that name ports pass none",
         about=_DPID,
-        cleared_by=("fragments.shown",),
+        cleared_by=(FragmentPortsShown,),
     ),
     Row(
-        "switch.unclaimed",
+        RulesUnclaimed,
         "the switch holds rules that no record explains, which stay for now",
         about=_DPID,
-        cleared_by=("switch.claimed", "switch.down"),
+        cleared_by=(UnclaimedRulesRemoved, SwitchDisconnected),
     ),
-    Row("switch.unknown", "a switch connects that is not configured", about=_DPID, quiet=120.0),
-    Row("switch.impostor", "something else connects as this switch, and is refused", about=_DPID, quiet=120.0),
-    Row("switch.untrusted", "TLS with a connecting switch fails", about=("address",), quiet=120.0),
-    Row("descriptors.short", "more connections than the server admits", about=("server",), quiet=120.0),
-    Row("link.down", "a link between switches is down", about=_PORT, cleared_by=("link.up",)),
+    Row(UnknownSwitch, "a switch connects that is not configured", about=_DPID, quiet=120.0),
+    Row(SwitchImpostor, "something else connects as this switch, and is refused", about=_DPID, quiet=120.0),
+    Row(TlsFailed, "TLS with a connecting switch fails", about=("address",), quiet=120.0),
+    Row(DescriptorsShort, "more connections than the server admits", about=("server",), quiet=120.0),
+    Row(TrunkDown, "a link between switches is down", about=_PORT, cleared_by=(TrunkUp,)),
     Row(
-        "link.miswired",
+        NeighbourMiswired,
         "a port leads to another switch than configured, and is not used",
         about=_PORT,
-        cleared_by=("link.found", "link.silent"),
+        cleared_by=(NeighbourFound, NeighbourSilent),
     ),
-    Row("bridge.missed", "the controller was stopped or overloaded and received no frames for a while", quiet=60.0),
-    Row("evb.impostor", "another sender than the station sends EVB frames at a port", about=_PORT, quiet=60.0),
-    Row("port.over_budget", "a port exceeds its request rate, and excess frames are dropped", about=_PORT, quiet=60.0),
+    Row(FramesMissed, "the controller was stopped or overloaded and received no frames for a while", quiet=60.0),
+    Row(ForeignEvbFrames, "another sender than the station sends EVB frames at a port", about=_PORT, quiet=60.0),
+    Row(PortOverBudget, "a port exceeds its request rate, and excess frames are dropped", about=_PORT, quiet=60.0),
     Row(
-        "vsi.contested",
+        VsiContested,
         "a port requests a VSI that is associated at another port, and is refused",
         about=("vsi",),
-        cleared_by=("vsi.settled",),
+        cleared_by=(VsiSettled,),
     ),
-    Row("ecp.unacknowledged", "a station does not acknowledge ECPDUs", about=_PORT, quiet=60.0),
+    Row(EcpUnacknowledged, "a station does not acknowledge ECPDUs", about=_PORT, quiet=60.0),
     Row(
-        "policies.refused",
+        PoliciesRefused,
         "the policies on disk have mistakes, older ones are in force",
-        cleared_by=("policies.loaded",),
+        cleared_by=(PoliciesInForce,),
     ),
     # Cleared by time as well: a manager is asked only when a VSI needs one of its types.
     Row(
-        "vsitype.unreachable",
+        VsiManagerUnreachable,
         "a VSI manager does not answer",
         about=_TYPE,
-        cleared_by=("vsitype.fetched",),
+        cleared_by=(VsiTypeFetched,),
         quiet=600.0,
     ),
     Row(
-        "vsitype.faulty",
+        VsiTypeFaulty,
         "a VSI manager serves an invalid type",
         about=_TYPE,
-        cleared_by=("vsitype.fetched",),
+        cleared_by=(VsiTypeFetched,),
         quiet=600.0,
     ),
-    Row("vsitype.refused", "a VSI manager has withdrawn a type that is in use", about=_TYPE, quiet=600.0),
+    Row(VsiTypeWithdrawn, "a VSI manager has withdrawn a type that is in use", about=_TYPE, quiet=600.0),
 )
 
-#: Other events that are logged at WARNING: single events without an end.
-NOTABLE = frozenset(
-    {
-        RAISED,
-        CLEARED,
-        "vdp.refused",
-        "vsi.not_restored",
-        "vsitype.not_restored",
-        "statistics.not_restored",
-    }
-)
-
-#: Parts of an identity that are fields of an event, not of its detail.
+#: Parts of an identity that have a place of their own in the list of alarms.
 _PLACES = ("dpid", "port", "vsi")
 
 _Identity = tuple[object, ...]
@@ -156,9 +177,9 @@ class Alarm:
         identity: the values of ``row.about``.
         since: time at which its cause began, monotonic seconds.
         last: time of the last event of its cause.
+        cause: that event.
         count: number of events of its cause.
         raised: True once it has lasted ``row.after``.
-        detail: of its last event.
     """
 
     row: Row
@@ -168,20 +189,21 @@ class Alarm:
     dpid: int | None
     port: PortId | None
     vsi: str | None
+    cause: LogEvent
     count: int = 0
     raised: bool = False
-    detail: dict[str, object] = field(default_factory=dict)
 
-    def event(self, kind: str, now: float) -> LogEvent:
-        """The event of its beginning or end."""
-        detail: dict[str, object] = {
-            "alarm": self.row.kind,
-            "severity": self.row.severity.value,
-            "words": self.row.words,
-        }
-        if kind == CLEARED:
-            detail |= {"lasted": round(now - self.since, 3), "count": self.count}
-        return LogEvent(kind, self.port, self.dpid, self.vsi, {**detail, **self.detail})
+    def beginning(self) -> AlarmRaised:
+        """Return the event of its beginning."""
+        row = self.row
+        return AlarmRaised(self.dpid, self.port, self.vsi, self.cause, row.kind, row.severity, row.words)
+
+    def end(self, now: float) -> AlarmCleared:
+        """Return the event of its end."""
+        row, lasted = self.row, round(now - self.since, 3)
+        return AlarmCleared(
+            self.dpid, self.port, self.vsi, self.cause, row.kind, row.severity, row.words, lasted, self.count
+        )
 
     @property
     def subject(self) -> str:
@@ -201,13 +223,13 @@ class Alarms:
     """The alarms of one bridge: feed it all events, iterate over the raised alarms."""
 
     def __init__(self, table: tuple[Row, ...] = TABLE) -> None:
-        self._rows = {row.kind: row for row in table}
+        self._rows = {row.event: row for row in table}
         assert len(self._rows) == len(table), "one row an event"
-        self._clears: dict[str, list[Row]] = {}
+        self._clears: dict[type[LogEvent], list[Row]] = {}
         for row in table:
-            for kind in row.cleared_by:
-                self._clears.setdefault(kind, []).append(row)
-        self._present: dict[str, dict[_Identity, Alarm]] = {row.kind: {} for row in table}
+            for event in row.cleared_by:
+                self._clears.setdefault(event, []).append(row)
+        self._present: dict[type[LogEvent], dict[_Identity, Alarm]] = {row.event: {} for row in table}
 
     def __iter__(self) -> Iterator[Alarm]:
         """The raised alarms, grouped by kind."""
@@ -221,30 +243,30 @@ class Alarms:
     def observe(self, happened: LogEvent, now: float) -> list[LogEvent]:
         """Process an event; returns the events of alarms that it raises and clears."""
         changes: list[LogEvent] = []
-        for row in self._clears.get(happened.kind, ()):
+        for row in self._clears.get(type(happened), ()):
             changes += self._cleared(row, happened, now)
-        cause = self._rows.get(happened.kind)
+        cause = self._rows.get(type(happened))
         return changes if cause is None else changes + self._caused(cause, happened, now)
 
     def tick(self, now: float) -> list[LogEvent]:
         """Raise alarms that have lasted long enough, clear those whose cause has been absent long enough."""
         changes: list[LogEvent] = []
         for alarm in [alarm for alarm in self._all() if alarm.deadline is not None and alarm.deadline <= now]:
-            changes += self._end(alarm, now) if alarm.raised else self._raise(alarm, now)
+            changes += self._end(alarm, now) if alarm.raised else self._raise(alarm)
         return changes
 
     def _all(self) -> Iterator[Alarm]:
         return (alarm for of_a_kind in self._present.values() for alarm in of_a_kind.values())
 
     def _caused(self, row: Row, happened: LogEvent, now: float) -> list[LogEvent]:
-        of_a_kind, identity = self._present[row.kind], tuple(_part(name, happened) for name in row.about)
+        of_a_kind, identity = self._present[row.event], tuple(_part(name, happened) for name in row.about)
         alarm = of_a_kind.get(identity)
         if alarm is None:
             if len(of_a_kind) >= MAX_OF_A_KIND:
                 return []
             alarm = of_a_kind[identity] = _new(row, identity, happened, now)
-        alarm.count, alarm.last, alarm.detail = alarm.count + 1, now, happened.detail
-        return [] if alarm.raised or row.after else self._raise(alarm, now)
+        alarm.count, alarm.last, alarm.cause = alarm.count + 1, now, happened
+        return [] if alarm.raised or row.after else self._raise(alarm)
 
     def _cleared(self, row: Row, happened: LogEvent, now: float) -> list[LogEvent]:
         wanted = [_part(name, happened) for name in row.about]
@@ -252,33 +274,26 @@ class Alarms:
             return []
         over = [
             alarm
-            for identity, alarm in self._present[row.kind].items()
+            for identity, alarm in self._present[row.event].items()
             if all(part in (None, has) for part, has in zip(wanted, identity, strict=True))
         ]
         return [event for alarm in over for event in self._end(alarm, now)]
 
-    def _raise(self, alarm: Alarm, now: float) -> list[LogEvent]:
+    def _raise(self, alarm: Alarm) -> list[LogEvent]:
         alarm.raised = True
-        return [alarm.event(RAISED, now)]
+        return [alarm.beginning()]
 
     def _end(self, alarm: Alarm, now: float) -> list[LogEvent]:
-        del self._present[alarm.row.kind][alarm.identity]
-        return [alarm.event(CLEARED, now)] if alarm.raised else []
+        del self._present[alarm.row.event][alarm.identity]
+        return [alarm.end(now)] if alarm.raised else []
 
 
-def _new(row: Row, identity: _Identity, happened: LogEvent, now: float) -> Alarm:
-    port = happened.port if "port" in row.about else None
-    dpid = port.dpid if port is not None else happened.dpid if "dpid" in row.about else None
-    return Alarm(row, identity, now, now, dpid, port, happened.vsi if "vsi" in row.about else None)
+def _new(row: Row, identity: _Identity, cause: LogEvent, now: float) -> Alarm:
+    port = cause.port if "port" in row.about else None
+    dpid = port.dpid if port is not None else cause.dpid if "dpid" in row.about else None
+    return Alarm(row, identity, now, now, dpid, port, cause.vsi if "vsi" in row.about else None, cause)
 
 
 def _part(name: str, happened: LogEvent) -> object:
-    """The value of one part of an identity in an event, None if the event does not have it."""
-    match name:
-        case "dpid":
-            return happened.port.dpid if happened.port is not None else happened.dpid
-        case "port":
-            return happened.port
-        case "vsi":
-            return happened.vsi
-    return happened.detail.get(name)
+    """Return the value of one part of an identity in an event, None if the event does not have it."""
+    return getattr(happened, name, None)

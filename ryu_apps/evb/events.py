@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
+from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.flow.rule import CookieMask, Match, MeterCount, Rule, RuleChange
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet
@@ -339,25 +340,6 @@ class FetchType:
     source: HttpSource
     key: VsiTypeKey
     known: Validators | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogEvent:
-    """Something worth a log line, a metric, or a step of a ladder diagram.
-
-    Attributes:
-        kind: dotted name, e.g. ``vdp.request``, ``flow.staged``, ``vsi.active``.
-        port: where, if at a port.
-        dpid: at which switch, if at one.
-        vsi: canonical text of the VSIID, if about one.
-        detail: more, JSON-serialisable.
-    """
-
-    kind: str
-    port: PortId | None = None
-    dpid: int | None = None
-    vsi: str | None = None
-    detail: dict[str, object] = field(default_factory=dict)
 
 
 Effect = SendFrame | Apply | ReadRules | ReadMeters | Save | FetchType | LogEvent

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
 
+from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.rate_limit import RateLimit
 
 #: Seconds in which one subject is reported once; an alarm counts as over after twice that.
@@ -12,27 +14,30 @@ INTERVAL = 60.0
 #: Subjects that are counted separately; further ones are not reported.
 _MOST = 64
 
-#: Takes a dotted kind, a datapath id (None: of no switch) and details.
-Tell = Callable[[str, int | None, dict[str, object]], None]
+E = TypeVar("E", bound=LogEvent)
+#: Takes an event.
+Tell = Callable[[LogEvent], None]
 
 
-class Damper:
-    """Events of one kind, by whom they concern.
+class Damper(Generic[E]):
+    """Events of one class, by whom they concern.
 
     Args:
-        kind: of the events.
-        tell: takes them; ``times`` says how often it happened since the last one of that subject.
+        tell: takes them.
         clock: monotonic seconds.
     """
 
-    def __init__(self, kind: str, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
-        self._kind = kind
+    def __init__(self, tell: Callable[[E], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._tell = tell
         self._clock = clock
         self._bursts: RateLimit[Hashable] = RateLimit(INTERVAL, _MOST)
 
-    def happened(self, subject: Hashable, dpid: int | None = None, **detail: object) -> None:
-        """It has happened to a subject."""
+    def happened(self, subject: Hashable, made: Callable[[int], E]) -> None:
+        """It has happened to a subject.
+
+        Args:
+            made: makes the event of the number of times since the last event about the subject.
+        """
         untold = self._bursts.passes(subject, self._clock())
         if untold is not None:
-            self._tell(self._kind, dpid, {**detail, "times": untold + 1})
+            self._tell(made(untold + 1))

@@ -7,6 +7,8 @@ import os
 import resource
 from typing import NamedTuple, Protocol
 
+from ryu_apps.evb.event_catalogue.base import line
+from ryu_apps.evb.event_catalogue.bridge import DescriptorsShort
 from ryu_apps.listening.damper import Damper, Tell
 
 LOG = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class Descriptors:
 
     def __init__(self) -> None:
         self.limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self.wanting = Damper("descriptors.short", _log)
+        self.wanting = Damper[DescriptorsShort](_log)
         self.servers: list[Server] = []
         self._switches = 0
 
@@ -70,7 +72,7 @@ class Descriptors:
         """
         _, self.limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit, self.limit))
-        self.wanting = Damper("descriptors.short", tell)
+        self.wanting = Damper(tell)
         self._switches = switches
         if self._for_strangers() < 4 * _LEAST:
             LOG.warning("%d file descriptors are few for %d switches: raise LimitNOFILE", self.limit, switches)
@@ -88,8 +90,8 @@ class Descriptors:
         return self.limit - _OWN - self._switches
 
 
-def _log(kind: str, _dpid: int | None, detail: dict[str, object]) -> None:
-    LOG.warning("%s %s", kind, " ".join(f"{name}={value}" for name, value in detail.items()))
+def _log(happened: DescriptorsShort) -> None:
+    LOG.warning("%s", line(happened))
 
 
 #: The limit is the process's, and so are these.

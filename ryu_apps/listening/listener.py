@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import logging
+from functools import partial
 from typing import Any
 
 from ryu.lib import hub
 
+from ryu_apps.evb.event_catalogue.bridge import DescriptorsShort
 from ryu_apps.listening.admission import ConnectionLimit
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.listening.sockets import bound, hang_up, is_local, listen, origin
@@ -126,4 +128,4 @@ class TcpListener:
         self._want(connection.origin, reason)
 
     def _want(self, address: str, reason: str) -> None:
-        DESCRIPTORS.wanting.happened(self.name, server=self.name, address=address, reason=reason)
+        DESCRIPTORS.wanting.happened(self.name, partial(DescriptorsShort, self.name, address, reason))

@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.queries import BridgeQueries
-from ryu_apps.evb.events import Event, LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.events import Event
 from ryu_apps.metrics import Metrics
 
 #: A JSON object.

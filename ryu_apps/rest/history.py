@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.bridge.migrations import MigrationPart, MigrationState
 from ryu_apps.evb.bridge.vsi_queries import MigrationStatus
-from ryu_apps.evb.events import LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
 from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 from ryu_apps.rest.text import dpid_text
 
@@ -77,16 +78,15 @@ def _extracted(one: MigrationStatus) -> JsonValue | None:
 
 
 def _is_extraction(step: LogEvent, one: MigrationStatus) -> bool:
-    return step.kind == "statistics.extracted" and step.port == one.source
+    return isinstance(step, CountersExtracted) and step.port == one.source
 
 
 def _event_json(bridge: Bridge, when: float, happened: LogEvent) -> JsonValue:
-    dpid = happened.port.dpid if happened.port else happened.dpid
     return {
         "t": when,
         "wall": when + bridge.wall_offset,
         "kind": happened.kind,
-        "dpid": None if dpid is None else dpid_text(dpid),
+        "dpid": None if happened.dpid is None else dpid_text(happened.dpid),
         "port": str(happened.port) if happened.port else None,
         "detail": happened.detail,
     }

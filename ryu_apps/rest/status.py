@@ -65,7 +65,7 @@ def _alarm_json(bridge: Bridge, one: Alarm, now: float) -> JsonValue:
         "dpid": None if one.dpid is None else dpid_text(one.dpid),
         "port": None if one.port is None else str(one.port),
         "vsi": one.vsi,
-        "detail": one.detail,
+        "detail": one.cause.detail,
     }
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import ryu.base.app_manager  # noqa: F401 - before ryu.controller, which needs it and which it needs
 from ryu.controller import controller
 from ryu.lib import hub
 
+from ryu_apps.evb.event_catalogue.switches import SwitchImpostor, TlsFailed, UnknownSwitch
 from ryu_apps.listening.damper import Damper, Tell
 from ryu_apps.southbound.channel import Channel
 
@@ -45,9 +47,9 @@ class ConnectionCheck:
         self._channel = channel
         self._claims: dict[int, Channel] = {}
         self._disputed: set[int] = set()
-        self._unknown = Damper("switch.unknown", tell)
-        self._impostors = Damper("switch.impostor", tell)
-        self._untrusted = Damper("switch.untrusted", tell)
+        self._unknown = Damper[UnknownSwitch](tell)
+        self._impostors = Damper[SwitchImpostor](tell)
+        self._untrusted = Damper[TlsFailed](tell)
 
     @property
     def count(self) -> int:
@@ -85,7 +87,7 @@ class ConnectionCheck:
 
     def distrust(self, peer: str, reason: str) -> None:
         """The TLS handshake with a peer has failed."""
-        self._untrusted.happened(peer, address=peer, reason=reason)
+        self._untrusted.happened(peer, partial(TlsFailed, peer, reason))
 
     @staticmethod
     def _hurry(channel: Channel) -> None:
@@ -95,7 +97,8 @@ class ConnectionCheck:
     def _examine(self, channel: Channel, dpid: int) -> bool:
         """Return True if the connection may claim the datapath id; blocks while an older claimant is probed."""
         if not self._known(dpid):
-            self._unknown.happened(dpid, dpid, address=_text(channel.address))
+            address = _text(channel.address)
+            self._unknown.happened(dpid, partial(UnknownSwitch, dpid, address))
             return False
         if any(claimant is channel for other, claimant in self._claims.items() if other != dpid):
             return False
@@ -107,8 +110,8 @@ class ConnectionCheck:
         self._disputed.add(dpid)
         try:
             if self._answers(holder):
-                addresses = {"address": _text(channel.address), "connected": _text(holder.address)}
-                self._impostors.happened(dpid, dpid, **addresses)
+                second, first = _text(channel.address), _text(holder.address)
+                self._impostors.happened(dpid, partial(SwitchImpostor, dpid, second, first))
                 return False
         finally:
             self._disputed.discard(dpid)

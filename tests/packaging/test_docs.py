@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from ryu_apps.cli.main import SUBCOMMANDS
 from ryu_apps.cli.replay import replay
 from ryu_apps.cli.vcm import vcm
+from ryu_apps.evb.alarms import TABLE as ALARMS
 from ryu_apps.evb.config import load_config
 from ryu_apps.evb.config import schema as config_schema
+from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE, documented_rows
 from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS, SERVICES
@@ -285,3 +287,39 @@ def test_decisions_are_numbered_once() -> None:
     assert sorted(numbers) == sorted(set(numbers))
     for path in (ROOT / "docs/decisions").glob("0*.rst"):
         assert path.read_text(encoding="utf-8").startswith(f"{int(path.name[:4])}. "), path.name
+
+
+#: First parts of the kinds of events.
+SUBJECTS = {kind.partition(".")[0] for kind in CATALOGUE}
+
+
+def kinds_mentioned(page: str) -> set[str]:
+    """Literals that have the form of a kind of events, and are no names of files."""
+    literals = re.findall(r"``([a-z]+)\.([a-z_]+)``", page)
+    return {
+        f"{subject}.{rest}" for subject, rest in literals if subject in SUBJECTS and rest not in {"py", "rst", "sqlite"}
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_event_that_is_mentioned_is_in_the_catalogue(page: Path) -> None:
+    if "decisions" not in page.parts:
+        assert kinds_mentioned(page.read_text(encoding="utf-8")) - set(CATALOGUE) == set()
+
+
+def test_the_table_of_events_is_made_from_the_catalogue() -> None:
+    assert re.search(r"^\.\. events::$", text("docs/rest.rst"), re.MULTILINE)
+    assert [row.kind for row in documented_rows()] == sorted(CATALOGUE)
+    contested = next(row for row in documented_rows() if row.kind == "vsi.contested")
+    assert (contested.level, contested.detail) == ("info", "owner (text), claimant (dpid:port)")
+
+
+def test_every_alarm_has_a_row_in_the_table_of_alarms() -> None:
+    """Each with the events that clear it."""
+    section = text("docs/rest.rst").partition("\nAlarms\n")[2].partition("\nSwitches\n")[0]
+    rows = re.findall(r"^``([a-z_.]+)``  +(critical|warning)(.*(?:\n {9,}.*)*)", section, re.MULTILINE)
+    written = {
+        kind: (severity, set(re.findall(r"``([a-z]+\.[a-z_]+)``", rest)) - {"ecp.failed"})
+        for kind, severity, rest in rows
+    }
+    assert written == {row.kind: (row.severity.value, {made.row.kind for made in row.cleared_by}) for row in ALARMS}

@@ -46,6 +46,7 @@ DESCRIBED = [
     "cli",
     "evb",
     "evb/config",
+    "evb/event_catalogue",
     "evb/flow",
     "evb/pipeline",
     "evb/policy",

@@ -10,7 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ryu_apps.evb.events import BackendJudged, LogEvent, Mode, OperatorDeassociate, PortChanged
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.vsis import UnsolicitedDeassociate, VdpRequested, VsiActive, VsiGone
+from ryu_apps.evb.events import BackendJudged, Mode, OperatorDeassociate, PortChanged
 from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id
@@ -114,22 +116,22 @@ class Owners:
             if event.vsi is None or event.port is None:
                 continue
             port, since = self._since.get(event.vsi, (event.port, -1))
-            if event.kind == "vsi.active":
+            if isinstance(event, VsiActive):
                 takes = port != event.port
                 assert not takes or self._announced.get((event.vsi, event.port), -1) >= since, (event, port)
                 stays = not takes and since >= 0
                 self._since[event.vsi] = event.port, since if stays else self._requested[event.vsi, event.port]
-            elif port == event.port and (event.kind in _ENDS or _gives_up(event)):
+            elif port == event.port and (isinstance(event, _ENDS) or _gives_up(event)):
                 self._since.pop(event.vsi, None)
         self._read = len(happened)
 
 
 #: What ends an owner's being it; a De-Associate or Pre-Associate of its own station does too.
-_ENDS = ("vdp.announce", "vsi.gone")
+_ENDS = (UnsolicitedDeassociate, VsiGone)
 
 
 def _gives_up(one: LogEvent) -> bool:
-    return one.kind == "vdp.request" and one.detail["mode"] != VdpMode.ASSOCIATE.name
+    return isinstance(one, VdpRequested) and one.mode is not VdpMode.ASSOCIATE
 
 
 class BridgeModel(RuleBasedStateMachine):

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import (
     Apply,
     Confirmed,
@@ -19,7 +20,6 @@ from ryu_apps.evb.events import (
     Event,
     FetchType,
     FrameReceived,
-    LogEvent,
     MetersRead,
     Mode,
     NotSaved,

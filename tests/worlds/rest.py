@@ -10,7 +10,8 @@ from webob import Request, Response
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
-from ryu_apps.evb.events import Effect, Event, FrameReceived, LogEvent, PoliciesLoaded
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.events import Effect, Event, FrameReceived, PoliciesLoaded
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame

@@ -20,6 +20,26 @@ from ryu_apps.evb.bridge.restore import restore
 from ryu_apps.evb.bridge.snooper import Snooper
 from ryu_apps.evb.bridge.snooper import SnooperOutput as SnooperOutput
 from ryu_apps.evb.deadlines import DeadlineQueue
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.bridge import BackendChanged, FramesMissed, StoreFailed, StoreWorks
+from ryu_apps.evb.event_catalogue.ports import PortDown, PortOverBudget, PortUp
+from ryu_apps.evb.event_catalogue.switches import (
+    LinksChanged,
+    ReroutingFinished,
+    RulesDrifted,
+    RulesUnclaimed,
+    SwitchChangedByOthers,
+    SwitchConnected,
+    SwitchDisconnected,
+    SwitchReady,
+    SwitchRefusedRules,
+    SwitchUnwatched,
+    TrunkDown,
+    TrunkUp,
+    UnclaimedRulesRemoved,
+    UnknownSwitch,
+)
+from ryu_apps.evb.event_catalogue.vsis import VsiRestored
 from ryu_apps.evb.events import (
     Apply,
     BackendJudged,
@@ -30,7 +50,6 @@ from ryu_apps.evb.events import (
     FragmentsHandled,
     FrameReceived,
     FramesDropped,
-    LogEvent,
     MetersRead,
     Missed,
     Mode,
@@ -254,7 +273,7 @@ class Engine:
         self._effects += self.types.restore(known[VSI_TYPE], now)
         told = list(restore(known[ATTACHMENT], self.registry, self.lifecycle, self.types, place, now))
         self._effects += told
-        complete = all(one.kind == "vsi.restored" for one in told)
+        complete = all(isinstance(happened, VsiRestored) for happened in told)
         self.recovery = Recovery(self.fabric.switches, records, complete)
         self.lifecycle.installer.remember_ended(not self.recovery.over)
         self._associated(self.associations.resume(known[DEPARTED], now), now)
@@ -352,17 +371,16 @@ class Engine:
         for dpid in sorted(self.lifecycle.up) if groups else ():
             self._apply(Apply(dpid, 0, RuleChange(groups=groups), Mode.BULK))
         member = self.pools.members[event.balancer][event.backend]
-        detail: dict[str, object] = {"balancer": event.balancer, "backend": event.backend}
-        detail |= {"up": member.up, "weight": member.backend.weight, "in_rotation": member.in_rotation}
-        self._note(LogEvent("balancer.backend", vsi=member.vsi, detail=detail), now)
+        weight, in_rotation = member.backend.weight, member.in_rotation
+        self._note(BackendChanged(member.vsi, event.balancer, event.backend, member.up, weight, in_rotation), now)
 
     def _told_of_store(self, token: int, failure: str | None, now: float) -> None:
         if failure is not None:
             self._store_failed = True
-            self._note(LogEvent("store.failed", detail={"reason": failure}), now)
+            self._note(StoreFailed(failure), now)
         elif self._store_failed and token == self._probe:
             self._store_failed = False
-            self._note(LogEvent("store.works"), now)
+            self._note(StoreWorks(), now)
             self._effects.append(Save(self.lifecycle.next_token(), {PROBE.key(): None}))
 
     def _try_store(self) -> None:
@@ -376,7 +394,7 @@ class Engine:
         dpid = event.dpid
         switch = self.fabric.switches.get(dpid)
         if switch is None:
-            self._note(LogEvent("switch.unknown", dpid=dpid), now)
+            self._note(UnknownSwitch(dpid), now)
             return
         self._switch_down(dpid, now)
         self._audit.reset(dpid)
@@ -388,9 +406,9 @@ class Engine:
             self._go_on_relaying(dpid, event.relaying)
         self._effects.append(self.bringup.connected(dpid, event.ports, self.recovery.in_grace(dpid)))
         self.associations.restart_keep_alive(dpid, now)
-        self._note(LogEvent("switch.up", dpid=dpid), now)
+        self._note(SwitchConnected(dpid), now)
         if not event.watched:
-            self._note(LogEvent("switch.unwatched", dpid=dpid), now)
+            self._note(SwitchUnwatched(dpid), now)
 
     def _go_on_relaying(self, dpid: int, ports: frozenset[int]) -> None:
         """Where no record says if reflective relay is on, it is as the switch has it, until the station says."""
@@ -403,18 +421,17 @@ class Engine:
         """Links between switches may be other ones than before."""
         changed = self.rewiring.heard(dpid, ports)
         for port in sorted(changed | {one for one in self.rewiring.down if one.dpid == dpid and one.port_no in ports}):
-            self._note(LogEvent("link.down" if port in self.rewiring.down else "link.up", port, dpid), now)
+            self._note(TrunkDown(port) if port in self.rewiring.down else TrunkUp(port), now)
         if changed:
             self._effects.append(Save(self.lifecycle.next_token(), self.rewiring.record()))
-            detail: dict[str, object] = {"down": [str(port) for port in sorted(self.rewiring.down)]}
-            self._note(LogEvent("links.changed", dpid=dpid, detail=detail), now)
+            self._note(LinksChanged(dpid, tuple(sorted(self.rewiring.down))), now)
             self._reroute(now)
 
     def _reroute(self, now: float) -> None:
         for step in self.rewiring.advance():
             self._apply(step)
         if self.rewiring.finished():
-            self._note(LogEvent("ways.settled"), now)
+            self._note(ReroutingFinished(), now)
 
     def _switch_down(self, dpid: int, now: float) -> None:
         self.lifecycle.up.discard(dpid)
@@ -423,7 +440,7 @@ class Engine:
         self.associations.away(dpid, now)
         self.recovery.cancel_grace(dpid)
         self._repairs.forget(dpid)
-        self._note(LogEvent("switch.down", dpid=dpid), now)
+        self._note(SwitchDisconnected(dpid), now)
         self._outcomes(self.counters.away(dpid), now)
         for port, station in self.stations.items():
             if port.dpid == dpid:
@@ -431,7 +448,7 @@ class Engine:
 
     def _rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         if self.bringup.awaits(dpid, token):
-            self._note(LogEvent("switch.refused", dpid=dpid, detail={"reason": reason}), now)
+            self._note(SwitchRefusedRules(dpid, reason), now)
             altered = self.bringup.switches[dpid].altered
             due = self._repairs.plan(dpid, now, certain=True) if altered else now + _BRING_UP_RETRY
             self._agenda.set((Chore.BRING_UP, dpid), due)
@@ -487,7 +504,7 @@ class Engine:
             if due <= now:
                 self._mend(dpid, now)
             elif event.certain:
-                self._note(LogEvent("switch.altered", dpid=dpid), now)
+                self._note(SwitchChangedByOthers(dpid), now)
                 self._suspend(dpid, due)
 
     def _mend(self, dpid: int, now: float) -> None:
@@ -495,7 +512,7 @@ class Engine:
         self._agenda.set((Chore.MEND, dpid), None)
         self._repairs.begin(dpid, now)
         if self.bringup.ready(dpid):
-            self._note(LogEvent("switch.altered", dpid=dpid), now)
+            self._note(SwitchChangedByOthers(dpid), now)
             self._compare(dpid, now)
         else:
             self._compare_held(dpid, now)
@@ -543,7 +560,7 @@ class Engine:
 
     def _drifted(self, dpid: int, restored: int, removed: int, now: float) -> None:
         self.drifted += restored + removed
-        self._note(LogEvent("switch.drift", dpid=dpid, detail={"restored": restored, "removed": removed}), now)
+        self._note(RulesDrifted(dpid, restored, removed), now)
 
     def _begin_audit(self, dpid: int, now: float) -> None:
         if self.bringup.ready(dpid):
@@ -573,7 +590,7 @@ class Engine:
         # One after the other: who compares thousands of rules does nothing else meanwhile.
         turn = self.wiring.numbers[state.dpid] / len(self.wiring.numbers)
         self._agenda.set((Chore.AUDIT, state.dpid), now + turn * AUDIT_INTERVAL)
-        self._note(LogEvent("switch.ready", dpid=state.dpid, detail={"rules": len(state.written)}), now)
+        self._note(SwitchReady(state.dpid, len(state.written)), now)
         for port, station in self.stations.items():
             if port.dpid != state.dpid or station.up:
                 continue
@@ -591,7 +608,7 @@ class Engine:
         for frame in early:
             self._frame(frame, now)
         if state.unclaimed:
-            self._note(LogEvent("switch.unclaimed", dpid=state.dpid, detail={"rules": len(state.unclaimed)}), now)
+            self._note(RulesUnclaimed(state.dpid, len(state.unclaimed)), now)
             self._agenda.set((Chore.SWEEP, state.dpid), self.recovery.begin_grace(state.dpid, now + self._grace))
         else:
             # A switch that holds nothing that no record explains has no past that a station could still claim.
@@ -602,7 +619,7 @@ class Engine:
         if not self.bringup.ready(dpid):
             return
         if change := self.bringup.abandoned(dpid):
-            self._note(LogEvent("switch.claimed", dpid=dpid, detail={"removed": len(change.remove)}), now)
+            self._note(UnclaimedRulesRemoved(dpid, len(change.remove)), now)
             self._apply(Apply(dpid, 0, change, Mode.BULK))
         self._recovered(dpid)
 
@@ -631,7 +648,7 @@ class Engine:
         if state is None or state.ports.get(port.port_no) == up:
             return
         state.ports[port.port_no] = up
-        self._note(LogEvent("port.up" if up else "port.down", port, port.dpid), now)
+        self._note(PortUp(port) if up else PortDown(port), now)
         self._links(port.dpid, {port.port_no: up}, now)
         station = self.stations.get(port)
         # A link that returns while the switch is brought up is told when it is ready.
@@ -754,14 +771,13 @@ class Engine:
             if self.bringup.ready(dpid) and seconds >= _ASK_AGAIN:
                 self.snooper.heard_again(dpid, now)
         if self._listens_since is not None and now - seconds >= self._listens_since:
-            self._note(LogEvent("bridge.missed", detail={"seconds": round(seconds, 3)}), now)
+            self._note(FramesMissed(round(seconds, 3)), now)
 
     def _dropped(self, port: PortId, frames: int, now: float) -> None:
         if station := self.stations.get(port):
             station.counters["over_budget"] += frames
             self.associations.overheard(port, now)
-        detail: dict[str, object] = {"counter": "over_budget", "frames": frames}
-        self._note(LogEvent("port.over_budget", port, port.dpid, detail=detail), now)
+        self._note(PortOverBudget(port, "over_budget", frames), now)
 
     def _timers(self, now: float, unread: frozenset[PortId]) -> None:
         for item in list(self._agenda.due(now)):

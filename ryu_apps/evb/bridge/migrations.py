@@ -9,9 +9,19 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
 
-from ryu_apps.evb.events import LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.vsis import (
+    BodyStaged,
+    GateOpening,
+    StateCarried,
+    StateEvent,
+    StateFixedUp,
+    VdpRefused,
+    VdpRequested,
+    VsiActive,
+    VsiGone,
+)
 from ryu_apps.evb.topology.fabric import PortId
 
 #: Finished migrations that are kept, and steps of one.
@@ -30,14 +40,12 @@ class MigrationState(Enum):
     ABORTED = "aborted"
 
 
-_PROGRESS = {
-    "flow.staged": MigrationState.STAGED,
-    "flow.activating": MigrationState.ACTIVATING,
-    "vsi.active": MigrationState.COMPLETED,
-    "vdp.refused": MigrationState.REFUSED,
+_PROGRESS: dict[type[LogEvent], MigrationState] = {
+    BodyStaged: MigrationState.STAGED,
+    GateOpening: MigrationState.ACTIVATING,
+    VsiActive: MigrationState.COMPLETED,
+    VdpRefused: MigrationState.REFUSED,
 }
-#: Prefix of the kinds of events about carried state.
-_STATE = "state."
 _FINAL = (MigrationState.COMPLETED, MigrationState.REFUSED, MigrationState.ABORTED)
 
 
@@ -126,39 +134,38 @@ class Migrations:
         if happened.vsi is None:
             return
         # State may arrive when everything else is over.
-        late = self._newest if happened.kind.startswith(_STATE) else self._open
+        late = self._newest if isinstance(happened, StateEvent) else self._open
         migration = late.get(happened.vsi)
         if migration is None or happened.port not in (migration.source, migration.destination):
             return
         if len(migration.steps) < MAX_STEPS:
             migration.steps.append((now, happened))
-        if happened.kind == "vdp.request":
+        if isinstance(happened, VdpRequested):
             migration.asked = now
         if happened.port == migration.destination:
             _account(migration, happened, now)
-            self._advance(migration, happened.kind)
-        elif happened.kind == "vsi.gone":
+            self._advance(migration, happened)
+        elif isinstance(happened, VsiGone):
             migration.source_gone = True
         if migration.finished:
             self._open.pop(migration.vsi, None)
 
-    def _advance(self, migration: Migration, kind: str) -> None:
-        if kind in _PROGRESS:
-            migration.state = _PROGRESS[kind]
-        elif kind == "vsi.gone" and migration.state not in _FINAL:
+    def _advance(self, migration: Migration, happened: LogEvent) -> None:
+        if (state := _PROGRESS.get(type(happened))) is not None:
+            migration.state = state
+        elif isinstance(happened, VsiGone) and migration.state not in _FINAL:
             migration.state = MigrationState.ABORTED
 
 
 def _account(migration: Migration, happened: LogEvent, now: float) -> None:
     """Update the figures of each service from an event."""
-    by_service: Any = happened.detail.get("services", ())
-    match happened.kind:
-        case "flow.staged":
+    match happened:
+        case BodyStaged(services=names):
             # State is there before the rules around it are confirmed.
-            migration.services = {name: migration.services.get(name, MigrationPart()) for name in by_service}
-        case "state.carried":
+            migration.services = {name: migration.services.get(name, MigrationPart()) for name in names}
+        case StateCarried(services=by_service):
             migration.services |= {name: MigrationPart(carried=count) for name, count in by_service.items()}
-        case "state.fixed_up":
+        case StateFixedUp(services=by_service):
             for name, count in by_service.items():
                 share = migration.services.setdefault(name, MigrationPart())
                 share.carried += count

@@ -13,9 +13,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
+from typing import Concatenate, ParamSpec
 
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.events import Apply, FetchType, LogEvent, ReadMeters, ReadRules, Save, SendFrame
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.vsis import (
+    StaleVsiRequested,
+    UnsolicitedDeassociate,
+    VdpAnswered,
+    VdpRefused,
+    VdpRequested,
+    VsiActive,
+    VsiAnnounced,
+    VsiContested,
+    VsiGone,
+    VsiSettled,
+    VsiSuspended,
+)
+from ryu_apps.evb.events import Apply, FetchType, ReadMeters, ReadRules, Save, SendFrame
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.policy.model import StageOn, VsiType
 from ryu_apps.evb.policy.offer import Offer
@@ -49,6 +64,8 @@ from ryu_apps.evb.wire.vdp import (
     identity_of,
 )
 from ryu_apps.evb.wire.vsi_id import VsiId
+
+P = ParamSpec("P")
 
 #: VSIs that one port may have; whoever is behind it cannot make the bridge remember more.
 MAX_VSIS = 4096
@@ -350,11 +367,8 @@ class Associations:
     def _turn_away(self, port: PortId, heard: AssociationReceived, refusal: Refusal) -> None:
         """Refuse a VSI without so much as remembering it."""
         asked, status = heard.association, ResponseStatus(refusal.error, hard=refusal.hard)
-        for kind, detail in (
-            ("vdp.refused", {"reason": refusal.reason, "error": refusal.error.name}),
-            ("vdp.response", {"mode": asked.MODE.name, "status": f"{status.encode():#04x}"}),
-        ):
-            self._out.append(LogEvent(kind, port, port.dpid, str(asked.vsi_id), dict(detail)))
+        vsi = str(asked.vsi_id)
+        self._out += VdpRefused(port, vsi, refusal.reason, refusal.error), VdpAnswered(port, vsi, asked.MODE, status)
         self._answer(port, heard.manager_id, asked.answer(status))
 
     def _request(self, attachment: Attachment, heard: AssociationReceived, now: float) -> None:
@@ -386,7 +400,7 @@ class Associations:
         """The S bit of the station where the VM was: the source's trigger, once."""
         suspended = isinstance(asked.status, RequestStatus) and asked.status.suspended
         if suspended and not attachment.suspended:
-            self._happened(attachment, "vsi.suspended", {})
+            self._happened(VsiSuspended, attachment)
             self._queue(self._lifecycle.suspended(attachment), now)
         attachment.suspended = suspended
 
@@ -433,13 +447,8 @@ class Associations:
         hindered = self._takeovers.blocking_owner(attachment, now) is not None
         if asked.MODE is not VdpMode.DEASSOCIATE and owner is not attachment and not hindered:
             self._out.append(Moving(attachment.text, owner.port if owner else None, attachment.port))
-        detail: dict[str, object] = {
-            "mode": asked.MODE.name,
-            "type": str(VsiTypeKey(asked.type_id, asked.version)),
-            "migrating": status.migrating,
-            "suspended": status.suspended,
-        }
-        self._happened(attachment, "vdp.request", detail)
+        key = VsiTypeKey(asked.type_id, asked.version)
+        self._happened(VdpRequested, attachment, asked.MODE, key, status.migrating, status.suspended)
 
     def _repeats(self, port: PortId, heard: AssociationReceived, now: float) -> bool:
         """A request for what the station has lost without having said so: it is told, whatever it believes."""
@@ -455,8 +464,8 @@ class Associations:
         if asked.MODE is VdpMode.DEASSOCIATE or not departure.is_repetition(asked, owned, now, under_way):
             self.departures.drop(vsi_id, port, identity)
             return False
-        detail: dict[str, object] = {"owner": str(owner.port) if owner else None, "reason": departure.cause.value}
-        self._out.append(LogEvent("vsi.stale", port, port.dpid, str(vsi_id), detail))
+        place = owner.port if owner else None
+        self._out.append(StaleVsiRequested(port, str(vsi_id), place, departure.cause.value))
         self._answer(port, heard.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, _SUCCESS))
         return True
 
@@ -536,10 +545,9 @@ class Associations:
 
     def _contest(self, attachment: Attachment, owner: str, now: float) -> None:
         reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"
-        detail: dict[str, object] = {"reason": reason, "error": VdpError.INSUFFICIENT_RESOURCES.name}
-        self._happened(attachment, "vdp.refused", detail)
+        self._happened(VdpRefused, attachment, reason, VdpError.INSUFFICIENT_RESOURCES)
         if self._takeovers.contest(attachment, now):
-            self._happened(attachment, "vsi.contested", {"owner": owner, "claimant": str(attachment.port)})
+            self._happened(VsiContested, attachment, owner, attachment.port)
         self._feed(attachment, machine.Denied(VdpError.INSUFFICIENT_RESOURCES), now)
 
     def _look_up(self, attachment: Attachment, now: float) -> None:
@@ -572,8 +580,7 @@ class Associations:
         else:
             found = examine(interface, vsi_type, asked.filter_info, taken, lacking, claimed, addressed)
         if isinstance(found, Refusal):
-            detail: dict[str, object] = {"reason": found.reason, "error": found.error.name}
-            self._happened(attachment, "vdp.refused", detail)
+            self._happened(VdpRefused, attachment, found.reason, found.error)
             self._feed(attachment, machine.Denied(found.error, found.hard, attempt), now)
             return
         if self._takeovers.is_unannounced(attachment) and (
@@ -609,15 +616,14 @@ class Associations:
         asked = attachment.requests[mode]
         filled = attachment.filled if mode is not VdpMode.DEASSOCIATE and status.success else None
         if not quiet:
-            detail: dict[str, object] = {"mode": mode.name, "status": f"{status.encode():#04x}"}
-            self._happened(attachment, "vdp.response", detail)
+            self._happened(VdpAnswered, attachment, mode, status)
         self._answer(attachment.port, attachment.manager_id, asked.answer(status, filled))
         if status.keep:
             attachment.fall_back()
         elif status.success and mode is not VdpMode.DEASSOCIATE:
             self._stands(attachment)
         if not quiet and status.success and mode is VdpMode.ASSOCIATE:
-            self._happened(attachment, "vsi.active", {})
+            self._happened(VsiActive, attachment)
 
     def _stands(self, attachment: Attachment) -> None:
         """A request is in force; what it replaces is another VSI to the station, which may keep that alive too."""
@@ -631,7 +637,7 @@ class Associations:
 
     def _announce(self, attachment: Attachment, reason: str, now: float) -> None:
         """Tell a station that a VSI has left it, by every name by which it may have it."""
-        self._happened(attachment, "vdp.announce", {"reason": reason})
+        self._happened(UnsolicitedDeassociate, attachment, reason)
         self._depart(attachment, reason)
         # Before anything is taken out of the store: what repeats this VSI after a restart has to be known.
         self._save_departures()
@@ -658,7 +664,7 @@ class Associations:
 
     def _forget(self, attachment: Attachment) -> None:
         self._registry.forget(attachment)
-        self._happened(attachment, "vsi.gone", {})
+        self._happened(VsiGone, attachment)
         vsi = attachment.vsi
         if vsi.owner is None:
             self.departures.ended(vsi.vsi_id)
@@ -678,8 +684,7 @@ class Associations:
     def _say_settled(self, vsi_id: VsiId) -> None:
         vsi = self._registry.vsi(vsi_id)
         owner = vsi.owner.port if vsi is not None and vsi.owner else None
-        detail: dict[str, object] = {"owner": str(owner) if owner else None}
-        self._out.append(LogEvent("vsi.settled", owner, owner.dpid if owner else None, str(vsi_id), detail))
+        self._out.append(VsiSettled(owner, str(vsi_id), owner))
 
     # --- the lifecycle's outcomes ---
     def _queue(self, outcomes: list[LifecycleOutput], now: float) -> None:
@@ -703,9 +708,14 @@ class Associations:
     def _answer(self, port: PortId, manager_id: ManagerId, tlv: Association) -> None:
         self._out.append(SentAnswer(port, manager_id, tlv))
 
-    def _happened(self, attachment: Attachment, kind: str, detail: dict[str, object]) -> None:
-        port = attachment.port
-        self._out.append(LogEvent(kind, port, port.dpid, attachment.text, detail))
+    def _happened(
+        self,
+        made: Callable[Concatenate[PortId, str, P], LogEvent],
+        attachment: Attachment,
+        *details: P.args,
+        **named: P.kwargs,
+    ) -> None:
+        self._out.append(made(attachment.port, attachment.text, *details, **named))
 
     def _save_departures(self) -> None:
         if (changed := self.departures.changes(self._lifecycle.next_token)) is not None:
@@ -716,7 +726,7 @@ class Associations:
         # The station's answer goes first: its VM waits for it.
         for one in self._announcements:
             self._out += one.frames
-            self._happened(one.attachment, "vsi.announced", {"frames": len(one.frames)})
+            self._happened(VsiAnnounced, one.attachment, len(one.frames))
         self._announcements.clear()
         taken, self._out = self._out, []
         return taken

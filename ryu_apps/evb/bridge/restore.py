@@ -11,7 +11,9 @@ from typing import Protocol
 
 import msgpack
 
-from ryu_apps.evb.events import LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.bridge import VsiNotRestored
+from ryu_apps.evb.event_catalogue.vsis import VsiRestored
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.timers import Operational
@@ -60,10 +62,9 @@ def restore(
             record = AttachmentRecord.decode(data)
             _restore(record, registry, lifecycle, types, place, now)
         except RecordError as error:
-            yield LogEvent("vsi.not_restored", detail={"record": key, "reason": str(error)})
+            yield VsiNotRestored(key, str(error))
         else:
-            text = str(record.newest.vsi_id)
-            yield LogEvent("vsi.restored", record.port, record.port.dpid, text, {"mode": record.mode.name})
+            yield VsiRestored(record.port, str(record.newest.vsi_id), record.mode)
 
 
 def _restore(

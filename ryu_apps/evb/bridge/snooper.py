@@ -13,7 +13,9 @@ from enum import Enum
 
 from ryu_apps.evb.bridge.query_sender import QuerySender, multicast_at
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.events import LogEvent, SendFrame
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.vsis import GroupJoined, GroupLeft
+from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.model import Binding, MulticastGroup, Subscription
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.snooping.listener import Ages, Aging, Generation, MembershipChange, PendingQuery
@@ -290,6 +292,5 @@ class Snooper:
 
     def _happened(self, vsi: Vsi, change: MembershipChange) -> LogEvent:
         port = vsi.owner.port if vsi.owner else None
-        detail: dict[str, object] = {"vid": change.binding.vid, "group": str(change.group), "why": change.reason}
-        kind = "multicast.joined" if change.reason in ("joined", "sources") else "multicast.left"
-        return LogEvent(kind, port, port.dpid if port else None, vsi.text, detail)
+        made = GroupJoined if change.reason in ("joined", "sources") else GroupLeft
+        return made(port, vsi.text, change.binding.vid, change.group, change.reason)

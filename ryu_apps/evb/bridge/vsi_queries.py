@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.migrations import Migration, MigrationPart, MigrationState
-from ryu_apps.evb.events import LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind

@@ -9,7 +9,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ryu_apps.evb.events import LogEvent, SendFrame
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.ports import (
+    EcpduFailed,
+    EcpUnacknowledged,
+    EvbAgreed,
+    EvbLost,
+    ForeignEvbFrames,
+    FramesIgnored,
+)
+from ryu_apps.evb.event_catalogue.values import MacAddress
+from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.protocol.ecp import (
     Acknowledged,
     Deliver,
@@ -298,7 +308,7 @@ class BridgePort:
                 case Agreed():
                     outputs += self._agreed(output, now)
                 case AgreementLost(reason):
-                    outputs += [LogEvent("evb.lost", self.port, detail={"reason": reason}), *self._reset(now)]
+                    outputs += [EvbLost(self.port, reason), *self._reset(now)]
                     outputs += self._relay_is(False)
                     if self.up:
                         self._station_address.gone()
@@ -307,14 +317,10 @@ class BridgePort:
     def _agreed(self, agreed: Agreed, now: float) -> Iterator[PortOutput]:
         self.ecp.feed(Reconfigure(agreed.operational), now)
         self._station_address.agreed(agreed.station)
-        detail = {
-            "station": mac_to_text(agreed.station),
-            "rte": agreed.operational.rte,
-            "rwd": agreed.operational.rwd,
-            "rka": agreed.operational.rka,
-            "reflective_relay": agreed.reflective_relay,
-        }
-        yield LogEvent("evb.agreed", self.port, detail=detail)
+        timers = agreed.operational
+        yield EvbAgreed(
+            self.port, MacAddress(agreed.station), timers.rte, timers.rwd, timers.rka, agreed.reflective_relay
+        )
         yield agreed
         yield from self._relay_is(agreed.reflective_relay)
 
@@ -353,7 +359,7 @@ class BridgePort:
                 case Undelivered(payload):
                     self._undelivered(payload)
                     self.counters["ecp_failed"] += 1
-                    outputs += [LogEvent("ecp.failed", self.port), *self._unacknowledged(now)]
+                    outputs += [EcpduFailed(self.port), *self._unacknowledged(now)]
         return outputs
 
     def _unacknowledged(self, now: float) -> list[PortOutput]:
@@ -361,7 +367,7 @@ class BridgePort:
         since = self.ecp.unacknowledged_since
         if since is None or now < since + self.evb.operational.reinit_keep_alive:
             return []
-        return [LogEvent("ecp.unacknowledged", self.port, detail={"seconds": round(now - since, 3)})]
+        return [EcpUnacknowledged(self.port, round(now - since, 3))]
 
     def _delivered(self, payload: bytes, now: float) -> list[PortOutput]:
         try:
@@ -390,9 +396,8 @@ class BridgePort:
         if now < last + DROPPED_INTERVAL:
             return []
         self._reported[counter] = now, self.counters[counter]
-        detail = {"counter": counter, "reason": reason, "frames": self.counters[counter] - counted}
-        kind = "evb.impostor" if counter == _IMPOSTOR else "frame.dropped"
-        return [LogEvent(kind, self.port, detail=detail)]
+        made = ForeignEvbFrames if counter == _IMPOSTOR else FramesIgnored
+        return [made(self.port, counter, reason, self.counters[counter] - counted)]
 
 
 def _ends_the_vsi(tlv: Association) -> bool:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ryu_apps.evb.events import LogEvent, SendFrame
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.switches import NeighbourFound, NeighbourMiswired, NeighbourSilent
+from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_LLDP, Frame
@@ -84,7 +86,7 @@ class Adjacencies:
         for port, adjacency in list(self.heard.items()):
             if now - adjacency.at > HOLD:
                 del self.heard[port]
-                yield LogEvent("link.silent", port, port.dpid, detail={"expected": str(self._expected[port])})
+                yield NeighbourSilent(port, self._expected[port])
 
     def postpone(self, seconds: float) -> None:
         """Extend the validity of all LLDPDUs by a time in which none could be sent or received."""
@@ -92,6 +94,5 @@ class Adjacencies:
 
     def _changed(self, port: PortId, found: PortId | None) -> LogEvent:
         expected = self._expected[port]
-        kind = "link.found" if found == expected else "link.miswired"
-        detail: dict[str, object] = {"expected": str(expected), "found": None if found is None else str(found)}
-        return LogEvent(kind, port, port.dpid, detail=detail)
+        made = NeighbourFound if found == expected else NeighbourMiswired
+        return made(port, expected, found)

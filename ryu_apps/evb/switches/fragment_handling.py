@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.events import FragmentsHandled, LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.switches import FragmentHandlingReset, FragmentPortsHidden, FragmentPortsShown
+from ryu_apps.evb.events import FragmentsHandled
 
 
 class FragmentHandling:
@@ -26,10 +28,10 @@ class FragmentHandling:
         if not report.shown:
             if report.dpid not in self.hidden:
                 self.hidden.add(report.dpid)
-                yield LogEvent("fragments.hidden", dpid=report.dpid)
+                yield FragmentPortsHidden(report.dpid)
             return
         if report.dpid in self.hidden:
             self.hidden.remove(report.dpid)
-            yield LogEvent("fragments.shown", dpid=report.dpid)
+            yield FragmentPortsShown(report.dpid)
         if ready and not report.before:
-            yield LogEvent("fragments.reset", dpid=report.dpid)
+            yield FragmentHandlingReset(report.dpid)

@@ -6,6 +6,7 @@ which is free again when they are gone.  Nothing here opens or shuts a gate.
 
 from __future__ import annotations
 
+from ryu_apps.evb.event_catalogue.vsis import BodyStaging
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase, VsiBinding
@@ -105,7 +106,7 @@ class Installer:
     def install(self, attachment: Attachment, program: Installation) -> None:
         """Bring a program in, and its type body if nobody has; what it waits for is with the program."""
         dpid = attachment.port.dpid
-        self._desk.happened("flow.staging", attachment, rules=program.rules, epoch=program.epoch)
+        self._desk.happened(BodyStaging, attachment, rules=program.rules, epoch=program.epoch)
         body = self.bodies.get((dpid, program.epoch))
         if body is None:
             body = self._install_type(dpid, program)

@@ -11,7 +11,17 @@ when all have confirmed is the Associate granted and the old port told; only the
 
 from __future__ import annotations
 
-from ryu_apps.evb.events import LogEvent, Mode
+from ryu_apps.evb.event_catalogue.switches import SwitchRefusedRules
+from ryu_apps.evb.event_catalogue.vsis import (
+    BodyStaged,
+    GateOpened,
+    GateOpening,
+    GroupsStaged,
+    RulesSwept,
+    StateLost,
+    VdpRefused,
+)
+from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import AN_HOUR, Phase, Retention
 from ryu_apps.evb.policy.model import VsiType
@@ -168,7 +178,7 @@ class Lifecycle:
         """A switch has refused a change or was lost over it."""
         lost = dpid not in self.up
         if not lost and not isinstance(self._steps.get(token), Staging | StateReadOut):
-            self._desk.say(LogEvent("switch.refused", dpid=dpid, detail={"reason": reason}))
+            self._desk.say(SwitchRefusedRules(dpid, reason))
             self._desk.say(ResyncSwitch(dpid))
         self._settle(token, f"{dpid:016x}: {reason}", lost)
         return self._take()
@@ -189,13 +199,13 @@ class Lifecycle:
         carried = carried_groups(attachment.vsi.listener, multicast)
         if len(carried) > multicast.max_groups:
             return f"{len(carried)} groups to carry, the VSI type has room for {multicast.max_groups}"
-        self._happened("groups.staged", attachment, groups=len(carried), configured=len(multicast.groups))
+        self._happened(GroupsStaged, attachment, groups=len(carried), configured=len(multicast.groups))
         return None
 
     def _staged(self, attachment: Attachment, program: Installation) -> None:
         if program.phase is Phase.STAGING:
             program.phase = Phase.STAGED
-            self._happened("flow.staged", attachment, rules=program.rules, services=services_of(program.vsi_type))
+            self._happened(BodyStaged, attachment, rules=program.rules, services=services_of(program.vsi_type))
         if attachment.machine.wanted is VdpMode.ASSOCIATE:
             self._activate(attachment, program)
         else:
@@ -233,7 +243,7 @@ class Lifecycle:
         program.opened = True
         flip = self._flips[vsi] = self._new_flip(attachment, program)
         tokens = self._flip(vsi, attachment, program, attachment)
-        self._happened("flow.activating", attachment, switches=len(tokens))
+        self._happened(GateOpening, attachment, switches=len(tokens))
         flip.waiting.update(tokens)
         self._steps.update(dict.fromkeys(tokens, flip))
         if not tokens:
@@ -284,7 +294,7 @@ class Lifecycle:
         # The station does not wait for it; but it is asked for before the source is swept.
         self._handover.conclude(attachment, flip.program, flip.source)
         self._drop_left(attachment.vsi)
-        self._happened("flow.activated", attachment)
+        self._happened(GateOpened, attachment)
         # Else a newer request is on its way to another program, unanswered; until then this one is in force.
         newest = attachment.program is flip.program
         if newest:
@@ -355,7 +365,7 @@ class Lifecycle:
 
     # --- refusing ---
     def _deny(self, attachment: Attachment, error: VdpError, reason: str) -> None:
-        self._happened("vdp.refused", attachment, reason=reason, error=error.name)
+        self._happened(VdpRefused, attachment, reason=reason, error=error)
         self._revert(attachment)
         self._verdict(attachment, Denied(error))
 
@@ -414,7 +424,7 @@ class Lifecycle:
         swept = attachment.releasing and not attachment.closing and not attachment.sweeping
         if swept and not attachment.forgetting:
             attachment.forgetting = True
-            self._happened("flow.swept", attachment)
+            self._happened(RulesSwept, attachment)
             self._forget(attachment, frozenset((record_key(attachment),)))
 
     def _forget(self, attachment: Attachment | None, keys: frozenset[str]) -> None:
@@ -429,7 +439,7 @@ class Lifecycle:
                 self._settle_staging(token, step, failure)
             case StateReadOut(attachment):
                 # A source that cannot be read keeps nobody from leaving it.
-                self._happened("state.lost", attachment, reason=failure)
+                self._happened(StateLost, attachment, reason=failure)
                 self._extracted(token, step, None)
             case FixUp():
                 self._handover.fixed_up(step, failure)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from ryu_apps.evb.events import Apply, LogEvent, Mode, ReadRules, Save
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.events import Apply, Mode, ReadRules, Save
 from ryu_apps.evb.flow.rule import CookieMask, RuleChange
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.steps import LifecycleOutput, PendingStep, RequestDecided, concerned
+
+P = ParamSpec("P")
 
 
 class PendingChanges:
@@ -60,10 +66,15 @@ class PendingChanges:
         """Feed the VDP machine of an attachment."""
         self.say(RequestDecided(attachment, event))
 
-    def happened(self, kind: str, attachment: Attachment, **detail: object) -> None:
-        """Something worth telling about an attachment."""
-        port = attachment.port
-        self.say(LogEvent(kind, port, port.dpid, attachment.text, detail))
+    def happened(
+        self,
+        made: Callable[Concatenate[PortId, str, P], LogEvent],
+        attachment: Attachment,
+        *details: P.args,
+        **named: P.kwargs,
+    ) -> None:
+        """Emit an event of a class about the VSI and the port of an attachment."""
+        self.say(made(attachment.port, attachment.text, *details, **named))
 
     def take(self) -> list[LifecycleOutput]:
         """What has come together since the last time."""

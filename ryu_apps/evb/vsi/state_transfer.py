@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ryu_apps.evb.event_catalogue.vsis import StateCarried, StateFixedUp, StateLost
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
 from ryu_apps.evb.flow.rule import Rule, RuleBlock, RuleChange
@@ -105,7 +106,7 @@ class StateTransfer:
         if len(found) > room:
             return f"{len(found)} rules of state to carry, the VSI type has room for {room}"
         program.awaiting, program.carried = rule_set(found), counted_by_service(found)
-        self._desk.happened("state.carried", attachment, rules=len(found), services=dict(program.carried))
+        self._desk.happened(StateCarried, attachment, rules=len(found), services=dict(program.carried))
         if found:
             block = RuleChange(blocks=(RuleBlock(tuple(map(_lasting, found))),))
             token = self._desk.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
@@ -156,9 +157,9 @@ class StateTransfer:
         """The switch has taken the fix-up, or not."""
         if failure is None:
             services = dict(step.fresh)
-            self._desk.happened("state.fixed_up", step.attachment, rules=step.fresh.total(), services=services)
+            self._desk.happened(StateFixedUp, step.attachment, rules=step.fresh.total(), services=services)
         else:
-            self._desk.happened("state.lost", step.attachment, reason=failure)
+            self._desk.happened(StateLost, step.attachment, reason=failure)
 
     def _ask(self, source: SourceState, attachment: Attachment, program: Installation, reading: ReadOut) -> int | None:
         """Read what a switch has learnt; None if there is nothing to read, or nobody to ask."""
@@ -166,7 +167,7 @@ class StateTransfer:
         if old is program or not state_capacity(old.vsi_type) or not state_capacity(program.vsi_type):
             return None
         if dpid not in self._desk.up:
-            self._desk.happened("state.lost", attachment, reason=f"{dpid:016x}: switch not connected")
+            self._desk.happened(StateLost, attachment, reason=f"{dpid:016x}: switch not connected")
             return None
         mask = owned_by(CookieKind.STATE, old.binding.vsi_index, old.binding.generation)
         token = self._desk.read(dpid, mask)

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.events import Apply, LogEvent, ReadMeters, ReadRules, Save, SendFrame
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.events import Apply, ReadMeters, ReadRules, Save, SendFrame
 from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
 from ryu_apps.evb.vsi.bodies import TypeBody
 from ryu_apps.evb.vsi.registry import Attachment, Installation, SourceState, Vsi

@@ -17,7 +17,17 @@ from enum import Enum
 from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.events import FetchType, LogEvent, Save
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.bridge import (
+    PoliciesInForce,
+    PoliciesRefused,
+    VsiManagerUnreachable,
+    VsiTypeFaulty,
+    VsiTypeFetched,
+    VsiTypeNotRestored,
+    VsiTypeWithdrawn,
+)
+from ryu_apps.evb.events import FetchType, Save
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.change import forbidden_changes
 from ryu_apps.evb.policy.diagnostic import Diagnostic
@@ -129,11 +139,11 @@ class TypeDatabase:
     def load(self, policies: PolicySet) -> LogEvent:
         """Replace the policies of the local directory, all or none; managers are asked again as well."""
         if mistakes := self.objections(policies):
-            return LogEvent("policies.refused", detail={"mistakes": [str(mistake) for mistake in mistakes]})
+            return PoliciesRefused([str(mistake) for mistake in mistakes])
         self.local = policies
         for cached in self.cache:
             cached.checked = cached.asked = None
-        return LogEvent("policies.loaded", detail={"types": len(policies.types)})
+        return PoliciesInForce(len(policies.types))
 
     def objections(self, policies: PolicySet) -> list[Diagnostic]:
         """Reasons why these policies cannot replace those of the local directory now; empty: they can."""
@@ -271,7 +281,7 @@ class TypeDatabase:
                 return self._withdrawn(fetch, cached, "the VSI manager does not have it any more", None, now)
             case Invalid(mistakes):
                 self._count(fetch, "faulty")
-                self._log("vsitype.faulty", fetch, mistakes=_some(mistakes))
+                self._out.append(VsiTypeFaulty(fetch.key, fetch.url, _some(mistakes)))
                 refusal = Refusal(VdpError.OTHER_FAILURE, False, str(mistakes[0]))
                 return self._withdrawn(fetch, cached, "the VSI manager's present version is faulty", refusal, now)
             case Unreachable(reason):
@@ -298,7 +308,7 @@ class TypeDatabase:
             return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, "no room for another VSI type")
         if cached is not None and cached.stored:
             self._orphans.add(VSI_TYPE.key(cached.url))
-        self._log("vsitype.fetched", fetch)
+        self._out.append(VsiTypeFetched(fetch.key, fetch.url))
         return fresh.vsi_type
 
     def _withdrawn(
@@ -311,12 +321,12 @@ class TypeDatabase:
             self._forget(cached)
             return instead
         cached.validated(fetch.source, now, refused=change)
-        self._log("vsitype.refused", fetch, reason=change)
+        self._out.append(VsiTypeWithdrawn(fetch.key, fetch.url, change))
         return cached.vsi_type
 
     def _unreachable(self, fetch: PendingFetch, cached: Cached | None, reason: str, now: float) -> TypeLookup:
         self._count(fetch, "unreachable")
-        self._log("vsitype.unreachable", fetch, reason=reason, stale=cached is not None)
+        self._out.append(VsiManagerUnreachable(fetch.key, fetch.url, reason, stale=cached is not None))
         if cached is None:
             return _out_of_reach(f"{fetch.url}: {reason}")
         cached.asked = now
@@ -324,9 +334,6 @@ class TypeDatabase:
 
     def _count(self, fetch: PendingFetch, outcome: str) -> None:
         self.fetches[fetch.source.url, outcome] += 1
-
-    def _log(self, kind: str, fetch: PendingFetch, **detail: object) -> None:
-        self._out.append(LogEvent(kind, detail={"type": str(fetch.key), "url": fetch.url, **detail}))
 
     # --- records that must survive a restart of the controller ---
     def documents(self, attachment: Attachment) -> RecordChanges:
@@ -358,7 +365,7 @@ class TypeDatabase:
                 self.cache.restore(read_record(data))
             except RecordError as error:
                 self._orphans.add(key)
-                yield LogEvent("vsitype.not_restored", detail={"record": key, "reason": str(error)})
+                yield VsiTypeNotRestored(key, str(error))
             self._agenda.set(_Task.TIDY, now + _TIDY)
 
     def recall(self, key: VsiTypeKey, digest: str) -> VsiType | None:

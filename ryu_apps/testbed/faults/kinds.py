@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from ryu_apps.evb.event_catalogue.switches import SwitchChangedByOthers, SwitchReady
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.faults import hostile
 from ryu_apps.testbed.faults.proxy import MessageKind, Trap
@@ -73,7 +74,7 @@ def channel_silent(scene: Scene) -> Iterator[None]:
     scene.rig.proxy.strand(dpid)
     yield
     # A switch without a channel keeps its rules, whatever is decided meanwhile.
-    wait_until(lambda: scene.rig.events(since, "switch.ready"), "a new channel", 20)
+    wait_until(lambda: scene.rig.events(since, SwitchReady.row.kind), "a new channel", 20)
 
 
 def frames_lost(scene: Scene) -> Iterator[None]:
@@ -230,7 +231,7 @@ def _deleted(scene: Scene, command: str) -> Iterator[None]:
     with scene.rig.excused((*flows, "across")):
         since = time.monotonic()
         run(["ovs-ofctl", "-O", "OpenFlow13", command, switch])
-        for kind in ("switch.altered", "switch.ready"):
+        for kind in (SwitchChangedByOthers.row.kind, SwitchReady.row.kind):
             wait_until(partial(scene.rig.events, since, kind), f"{command} {switch}: {kind}", 10)
 
 

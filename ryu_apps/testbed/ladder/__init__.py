@@ -3,5 +3,5 @@
 ``timeline`` makes steps of the controller's events; ``model`` is the diagram; ``text``, ``mermaid`` and ``svg`` render
 it.
 
-Pure functions: no cluster, no file, no clock.  May use the standard library and nothing of the testbed.
+Pure functions: no cluster, no file, no clock.  May use the catalogue of events and nothing of the testbed.
 """

@@ -8,6 +8,7 @@ from itertools import count, product
 from pathlib import Path
 from typing import Any
 
+from ryu_apps.evb.event_catalogue.vsis import VsiGone
 from ryu_apps.testbed.emulator import EmulatedStation
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.cluster import Cluster
@@ -161,7 +162,7 @@ class Matrix:
         def finished() -> list[dict[str, Any]] | None:
             events = self._cluster.controller.get(f"/evb/events?since={begun}")
             mine = [event for event in events if event["vsi"] == vsi.uuid]
-            return mine if any(event["kind"] == "vsi.gone" and event["port"] == port for event in mine) else None
+            return mine if any(event["kind"] == VsiGone.row.kind and event["port"] == port for event in mine) else None
 
         return wait_until(finished, "end of the move", pause=0.05)
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ryu_apps.evb.event_catalogue.catalogue import from_json
+from ryu_apps.evb.event_catalogue.vsis import BodyStaged, StateCarried, StateFixedUp, VdpAnswered, VdpRequested
+from ryu_apps.evb.wire.vdp import VdpMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +39,28 @@ def bridge_figures(events: Sequence[dict[str, Any]], destination: str) -> Bridge
         events: of the VSI since the move began, as REST shows them.
         destination: bridge port, ``dpid:port``.
     """
-    here = [event for event in events if event["port"] == destination]
-
-    def first(kind: str, mode: str | None = None) -> dict[str, Any]:
-        return next(event for event in here if event["kind"] == kind and mode in (None, event["detail"].get("mode")))
-
-    staging, associating = first("vdp.request", "PREASSOCIATE_RR"), first("vdp.request", "ASSOCIATE")
-    fix_ups = [event for event in here if event["kind"] == "state.fixed_up"]
-    late = [event for event in fix_ups if event["t"] >= associating["t"]]
-    carried = [event["detail"]["rules"] for event in here if event["kind"] == "state.carried"]
+    here = [(entry["t"], from_json(entry)) for entry in events if entry["port"] == destination]
+    requested = [(t, event) for t, event in here if isinstance(event, VdpRequested)]
+    answered = [(t, event) for t, event in here if isinstance(event, VdpAnswered)]
+    staging, associating = (_first(requested, mode) for mode in (VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE))
+    staged, associated = (_first(answered, mode) for mode in (VdpMode.PREASSOCIATE_RR, VdpMode.ASSOCIATE))
+    fix_ups = [(t, event.rules) for t, event in here if isinstance(event, StateFixedUp)]
+    late = [(t, rules) for t, rules in fix_ups if t >= associating]
     return BridgeFigures(
-        stage_ms=_ms(staging, first("vdp.response", "PREASSOCIATE_RR")),
-        rules=first("flow.staged")["detail"]["rules"],
-        carried=sum(carried),
-        early=sum(event["detail"]["rules"] for event in fix_ups if event not in late),
-        associate_ms=_ms(associating, first("vdp.response", "ASSOCIATE")),
-        fixed_up=sum(event["detail"]["rules"] for event in late),
-        fix_up_ms=_ms(associating, late[-1]) if late else None,
+        stage_ms=_ms(staging, staged),
+        rules=next(event.rules for _, event in here if isinstance(event, BodyStaged)),
+        carried=sum(event.rules for _, event in here if isinstance(event, StateCarried)),
+        early=sum(rules for t, rules in fix_ups if t < associating),
+        associate_ms=_ms(associating, associated),
+        fixed_up=sum(rules for _, rules in late),
+        fix_up_ms=_ms(associating, late[-1][0]) if late else None,
     )
 
 
-def _ms(begin: dict[str, Any], end: dict[str, Any]) -> float:
-    return float(end["t"] - begin["t"]) * 1000.0
+def _first(events: Iterable[tuple[float, VdpRequested | VdpAnswered]], mode: VdpMode) -> float:
+    """Return the time of the first event about a mode."""
+    return next(t for t, event in events if event.mode is mode)
+
+
+def _ms(begin: float, end: float) -> float:
+    return (end - begin) * 1000.0

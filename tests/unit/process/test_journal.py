@@ -6,8 +6,11 @@ import logging
 
 import pytest
 
-from ryu_apps.evb.events import LogEvent
+from ryu_apps.evb.event_catalogue.base import Repetitions
+from ryu_apps.evb.event_catalogue.switches import SwitchConnected
+from ryu_apps.evb.event_catalogue.vsis import VdpRefused, VsiActive
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.status import VdpError
 from ryu_apps.event_log import BURST, EventLog
 from ryu_apps.rate_limit import RateLimit
 
@@ -20,8 +23,8 @@ def journal(caplog: pytest.LogCaptureFixture) -> EventLog:
     return EventLog(logging.getLogger("journal"))
 
 
-def refused(port: PortId) -> LogEvent:
-    return LogEvent("vdp.refused", port, port.dpid, "vsi", {"reason": "unknown"})
+def refused(port: PortId) -> VdpRefused:
+    return VdpRefused(port, "vsi", "unknown", VdpError.OTHER_FAILURE)
 
 
 def test_a_flood_of_refusals_is_some_lines_and_a_number(journal: EventLog, caplog: pytest.LogCaptureFixture) -> None:
@@ -37,7 +40,7 @@ def test_a_flood_of_refusals_is_some_lines_and_a_number(journal: EventLog, caplo
 def test_other_ports_and_other_kinds_are_told_meanwhile(journal: EventLog) -> None:
     for _ in range(1000):
         journal.write(refused(NOISY), 0.0)
-    others = [refused(QUIET), LogEvent("vsi.active", NOISY, 1, "vsi"), LogEvent("switch.up", dpid=1)]
+    others = [refused(QUIET), VsiActive(NOISY, "vsi"), SwitchConnected(1)]
     for event in others:
         journal.write(event, 0.1)
     assert [entry for _, entry in journal.entries][-3:] == others
@@ -45,7 +48,7 @@ def test_other_ports_and_other_kinds_are_told_meanwhile(journal: EventLog) -> No
 
 def test_what_happens_to_many_vsis_at_once_is_told_of_each(journal: EventLog) -> None:
     for number in range(BURST):
-        journal.write(LogEvent("vsi.active", NOISY, 1, str(number)), 0.0)
+        journal.write(VsiActive(NOISY, str(number)), 0.0)
     assert len(journal.entries) == BURST
 
 
@@ -55,7 +58,7 @@ def test_the_number_is_told_although_nothing_follows(journal: EventLog) -> None:
         journal.write(refused(NOISY), 5.0)
     assert journal.deadline == 6.0
     journal.tick(6.0)
-    assert journal.entries[-1] == (6.0, LogEvent("vdp.refused", NOISY, 1, detail={"repeated": 90}))
+    assert journal.entries[-1] == (6.0, Repetitions(VdpRefused, 90, 1, NOISY))
     assert journal.deadline is None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
+from ryu_apps.evb.event_catalogue.switches import UnknownSwitch
 from ryu_apps.listening.admission import ConnectionLimit
 from ryu_apps.listening.damper import INTERVAL, Damper
 from ryu_apps.listening.sockets import origin
@@ -87,19 +89,19 @@ def test_one_peer(address: object, expected: str) -> None:
 
 
 def test_what_happens_again_is_told_once_a_minute_with_how_often() -> None:
-    now, told = 0.0, []
-    damper = Damper("switch.unknown", lambda kind, dpid, detail: told.append((kind, dpid, detail)), lambda: now)
+    now, told = 0.0, list[UnknownSwitch]()
+    damper = Damper(told.append, lambda: now)
     for second in range(130):
         now = float(second)
-        damper.happened(7, 7, address="192.0.2.1")
-    assert [(kind, dpid) for kind, dpid, _ in told] == [("switch.unknown", 7)] * 3
-    assert [detail["times"] for _, _, detail in told] == [1, INTERVAL, INTERVAL]
+        damper.happened(7, partial(UnknownSwitch, 7, "192.0.2.1"))
+    assert [(event.kind, event.dpid) for event in told] == [("switch.unknown", 7)] * 3
+    assert [event.times for event in told] == [1, INTERVAL, INTERVAL]
 
 
 def test_any_number_of_subjects_are_told_of_a_bounded_number_of_times() -> None:
-    told: list[object] = []
-    damper = Damper("switch.unknown", lambda *one: told.append(one), lambda: 1.0)
+    told: list[UnknownSwitch] = []
+    damper = Damper(told.append, lambda: 1.0)
     for dpid in range(5000):
-        damper.happened(dpid, dpid)
-        damper.happened(dpid, dpid)
+        damper.happened(dpid, partial(UnknownSwitch, dpid, "192.0.2.1"))
+        damper.happened(dpid, partial(UnknownSwitch, dpid, "192.0.2.1"))
     assert len(told) == 64

@@ -9,6 +9,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.ports import PortUp
+from ryu_apps.evb.event_catalogue.switches import SwitchReady
+from ryu_apps.evb.event_catalogue.vsis import (
+    BodyStaged,
+    RulesSwept,
+    UnsolicitedDeassociate,
+    VdpAnswered,
+    VdpRequested,
+    VsiActive,
+)
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.status import ResponseStatus, VdpError
+from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.testbed.ladder import mermaid, svg, text
 from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
 from ryu_apps.testbed.ladder.timeline import steps_of
@@ -103,50 +118,57 @@ def test_an_arrow_points_from_origin_to_target() -> None:
     assert "◀──────────┼──────────┤" in back
 
 
-def event(kind: str, port: str = DESTINATION, t: float = 1.0, **detail: object) -> dict[str, object]:
-    return {"t": t, "kind": kind, "port": port, "detail": detail}
+def entry(happened: LogEvent) -> dict[str, object]:
+    """An event as in ``GET /evb/migrations/{id}``."""
+    port = None if happened.port is None else str(happened.port)
+    return {"t": 1.0, "kind": happened.kind, "port": port, "detail": happened.detail}
+
+
+HERE, THERE, VSI = PortId(1, 1), PortId(2, 1), "52540000-0000-0000-0000-000000000001"
+KEY = VsiTypeKey(1, 1)
 
 
 @pytest.mark.parametrize(
     ("told", "origin", "target", "words"),
     [
         (
-            event("vdp.request", mode="PREASSOCIATE_RR"),
+            VdpRequested(THERE, VSI, VdpMode.PREASSOCIATE_RR, KEY, False, False),
             Lane.DESTINATION,
             Lane.DESTINATION_SWITCH,
             "Pre-Associate with RR",
         ),
         (
-            event("vdp.response", mode="ASSOCIATE", status="0x40"),
+            VdpAnswered(THERE, VSI, VdpMode.ASSOCIATE, ResponseStatus()),
             Lane.DESTINATION_SWITCH,
             Lane.DESTINATION,
             "Associate: success",
         ),
         (
-            event("vdp.response", mode="ASSOCIATE", status="0x54"),
+            VdpAnswered(THERE, VSI, VdpMode.ASSOCIATE, ResponseStatus(VdpError.OTHER_FAILURE, hard=True)),
             Lane.DESTINATION_SWITCH,
             Lane.DESTINATION,
             "Associate: error 4: other failure + Hard",
         ),
         (
-            event("flow.staged", rules=24),
+            BodyStaged(THERE, VSI, 24, ("firewall",)),
             Lane.DESTINATION_SWITCH,
             Lane.DESTINATION_SWITCH,
             "body staged, read back (24 rules)",
         ),
         (
-            event("vdp.announce", SOURCE, reason="moved"),
+            UnsolicitedDeassociate(HERE, VSI, "moved"),
             Lane.SOURCE_SWITCH,
             Lane.SOURCE,
             "De-Associate, unsolicited: moved",
         ),
-        (event("flow.swept", SOURCE), Lane.SOURCE_SWITCH, Lane.SOURCE_SWITCH, "gate and body gone"),
+        (RulesSwept(HERE, VSI), Lane.SOURCE_SWITCH, Lane.SOURCE_SWITCH, "gate and body gone"),
     ],
 )
-def test_controller_events_become_steps(told: dict[str, object], origin: Lane, target: Lane, words: str) -> None:
-    assert steps_of([told], SOURCE, DESTINATION) == [LadderStep(1.0, origin, target, words)]
+def test_controller_events_become_steps(told: LogEvent, origin: Lane, target: Lane, words: str) -> None:
+    assert steps_of([entry(told)], SOURCE, DESTINATION) == [LadderStep(1.0, origin, target, words)]
 
 
 def test_events_of_other_ports_and_other_kinds_are_left_out() -> None:
-    others = [event("flow.swept", "0000000000000001:9"), event("port.up"), event("vsi.active")]
-    assert steps_of(others, SOURCE, DESTINATION) == []
+    others = [RulesSwept(PortId(1, 9), VSI), PortUp(THERE), VsiActive(THERE, VSI), SwitchReady(2, 24)]
+    unknown = {**entry(RulesSwept(THERE, VSI)), "kind": "newer.kind"}
+    assert steps_of([*map(entry, others), unknown], SOURCE, DESTINATION) == []

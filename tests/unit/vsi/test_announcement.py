@@ -7,7 +7,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from ryu_apps.evb.events import LogEvent, SendFrame
+from ryu_apps.evb.event_catalogue.vsis import VsiAnnounced
+from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.vsi.announcer import Announcer
@@ -230,5 +231,5 @@ def test_of_a_filter_without_mac_addresses_there_is_nothing_to_announce() -> Non
 
 def test_an_announcement_is_one_event_with_the_number_of_its_frames(world: World) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
-    expected = LogEvent("vsi.announced", HV1, HV1.dpid, VM.text, {"frames": 4})
+    expected = VsiAnnounced(HV1, VM.text, 4)
     assert [event for event in world.happened if event.kind == "vsi.announced"] == [expected]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from ryu_apps.evb.events import LogEvent
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.bridge import CountersNotRestored
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.record_kinds import STATISTICS
@@ -89,12 +90,12 @@ class Accounts:
 
     def restore(self, records: Mapping[str, bytes]) -> list[LogEvent]:
         """Restore the accounts from their records; returns an event for each record that cannot be read."""
-        failures = []
+        failures: list[LogEvent] = []
         for key, data in records.items():
             try:
                 self._by_key[key] = decode(data)
             except RecordError as error:
-                failures.append(LogEvent("statistics.not_restored", detail={"record": key, "reason": str(error)}))
+                failures.append(CountersNotRestored(key, str(error)))
         return failures
 
 

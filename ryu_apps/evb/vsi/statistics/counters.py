@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NamedTuple
 
-from ryu_apps.evb.events import Apply, LogEvent, Mode, ReadMeters, Save
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
+from ryu_apps.evb.events import Apply, Mode, ReadMeters, Save
 from ryu_apps.evb.flow.rule import MeterCount, RuleChange
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.tables import Direction, counter_id, parse_counter
 from ryu_apps.evb.policy.model import Trigger
-from ryu_apps.evb.services.statistics.entries import DIRECTIONS, entries, statistics_of
+from ryu_apps.evb.services.statistics.entries import entries, statistics_of
 from ryu_apps.evb.services.statistics.service import STATISTICS
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.pending import PendingChanges
@@ -255,8 +257,8 @@ class CounterReader:
         if port is None:
             return
         for account in dict.fromkeys(touched.values()):
-            totals = {direction.name.lower(): account.total(direction)._asdict() for direction in DIRECTIONS}
-            self._desk.say(LogEvent("statistics.extracted", port, port.dpid, account.vsi, {**totals}))
+            totals = [account.total(direction)._asdict() for direction in (Direction.FROM_VM, Direction.TO_VM)]
+            self._desk.say(CountersExtracted(port, account.vsi, *totals))
 
     def _remove_retired(self, dpid: int, touched: Mapping[Tally, Account]) -> dict[Tally, Account]:
         """Remove the counters of retired programs that no rule of the switch refers to any more; all were just read."""
