@@ -1,7 +1,7 @@
 """Ryu app: the bridge side of EVB on every connected Open vSwitch.
 
-A shim.  What switches say becomes events for the engine, what the engine wants becomes messages for
-switches, and one green thread wakes the engine when a deadline has come.  Decides nothing.
+An adapter: messages of switches become events for the engine, effects of the engine become messages to switches, and
+one green thread feeds the engine when a deadline has come.  It decides nothing.
 
     EVBRIDGE_CONFIG=evbridge.yaml ryu-manager ryu_apps.evb_bridge ryu_apps.evb_rest
 """
@@ -57,14 +57,12 @@ from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
 from ryu_apps.vsi_manager_client import VsiManagerClient
 
-#: Log lines that are written before others have a turn.
+#: Log lines that are written before other green threads run.
 _LINES = 50
-#: Seconds to wait after a deadline that could not be served, lest it be tried all the time.
+#: Seconds to wait after a deadline that could not be served, so that the retries leave time for other work.
 _AFTER_A_BUG = 0.1
-
-
-#: Seconds by which a deadline is served so late that what it waits for may have arrived and not been read, and for
-#: which to read then: of what no VSI depends on, such as an acknowledgement, a repetition too many does no harm.
+#: Seconds of delay from which on the frame that a deadline waits for may have arrived unread, and the seconds to spend
+#: on reading then.  These deadlines end no VSI (the ECP acknowledgement, say), so one repetition too many does no harm.
 _LATE, _GLANCE = 0.005, 0.05
 
 
@@ -73,7 +71,7 @@ def _due(deadline: float | None, late: float = 0.0) -> bool:
 
 
 def _settings() -> BridgeSettings:
-    """What the operator configured; mistakes end the program with their lines, and without a traceback."""
+    """Load the configuration; mistakes end the program with their lines, and without a traceback."""
     try:
         return load_settings()
     except SettingsError as error:
@@ -81,10 +79,10 @@ def _settings() -> BridgeSettings:
 
 
 def _state(settings: BridgeSettings) -> tuple[Store, dict[str, bytes]]:
-    """The store and what it holds; what is wrong with it ends the program with one line that says what to do."""
+    """Open the store and read it; an unusable store ends the program with one line that says what to do."""
     try:
         store = open_store(settings.state_dir, UNKNOWN)
-        return store, {key: one.value for key, one in store.snapshot().items()}
+        return store, {key: record.value for key, record in store.snapshot().items()}
     except StoreError as error:
         raise SystemExit(f"evbridge cannot start: {error}") from None
 
@@ -93,16 +91,16 @@ class EvbBridge(app_manager.RyuApp):
     """The bridge.
 
     Attributes:
-        settings: what the operator configured.
+        settings: the configuration.
         engine: the pure core.
-        queries: the questions that REST and metrics put to it.
-        store: what outlives this process.
-        started: when it began, monotonic seconds.
-        wall_offset: what to add to monotonic time to get Unix time, in seconds.
-        rest_names: host names under which it may be asked besides its addresses.
-        alarms: what an operator should do something about.
+        queries: the read access of REST and metrics to the engine.
+        store: state that outlives this process.
+        started: time of the start, monotonic seconds.
+        wall_offset: difference of Unix time and monotonic time, in seconds.
+        rest_names: host names that a REST request may address, besides the addresses of the server.
+        alarms: conditions that need an operator.
         metrics: counters for Prometheus.
-        journal: what happened, newest last.
+        journal: log events, newest last.
     """
 
     OFP_VERSIONS = [OFP_VERSION]
@@ -110,7 +108,7 @@ class EvbBridge(app_manager.RyuApp):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.name = "evb_bridge"
-        # Until it runs: a KeyboardInterrupt that meets a green thread of another app's is lost.
+        # Only until the apps run: a KeyboardInterrupt that is raised in a green thread of another app is lost.
         end_at_once(*ENDING)
         self.settings = settings = _settings()
         self.started = time.monotonic()
@@ -144,56 +142,56 @@ class EvbBridge(app_manager.RyuApp):
             short_cut=settings.config.openflow_reader != "ryu",
         )
         self._inbox: deque[Event] = deque()
-        self._untold: deque[tuple[float, LogEvent]] = deque()
+        self._unlogged: deque[tuple[float, LogEvent]] = deque()
         self._feeding = False
         self._watch = Watch()
         self._supervisor = Supervisor()
 
     def start(self) -> None:
-        """Ryu calls this once all apps are loaded."""
+        """Start the clock; Ryu calls this when all apps are loaded."""
         super().start()
         freeze_gc()
         for dpid in self.engine.fabric.switches:
-            self._tell(SwitchAwaited(dpid), time.monotonic())
+            self._log(SwitchAwaited(dpid), time.monotonic())
         self.threads.append(hub.spawn(self._watch_the_clock))
         on_signals({signal.SIGHUP: self.reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
 
     def stop(self) -> None:
-        """Ryu calls this when the program ends."""
+        """Stop the clock; Ryu calls this when the program ends."""
         self._supervisor.tell("STOPPING=1")
         self.is_active = False
         self._watch.ring()
         super().stop()
 
     def close(self) -> None:
-        """Ryu calls this last."""
-        while self._untold:
-            now, happened = self._untold.popleft()
-            self._tell(happened, now)
+        """Write the remaining log lines and close the store; Ryu calls this last."""
+        while self._unlogged:
+            now, happened = self._unlogged.popleft()
+            self._log(happened, now)
         self.store.close()
 
     def reload(self) -> list[str]:
         """Read the policies again and put them in force, whole or not at all.
 
         Returns:
-            Why not, one line a mistake with its file and place; empty: they are in force.
+            One line for each mistake, with its file and place; empty: the policies are in force.
         """
         settings = self.settings
         try:
-            # In a thread of the system's: ten thousand rules take seconds, and stations do not wait.
+            # In a thread of the operating system: ten thousand rules take seconds, in which stations need answers.
             policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
         except SettingsError as error:
-            mistakes = [str(one) for one in error.diagnostics]
-            self._tell(PoliciesRefused(mistakes), time.monotonic())
+            mistakes = [str(diagnostic) for diagnostic in error.diagnostics]
+            self._log(PoliciesRefused(mistakes), time.monotonic())
             return mistakes
         epochs = self.engine.epochs
         epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))
-        mistakes = [str(one) for one in self.engine.types.objections(policies)]
+        mistakes = [str(objection) for objection in self.engine.types.objections(policies)]
         self.deliver(PoliciesLoaded(policies))
         return mistakes
 
     def deliver(self, event: Event) -> None:
-        """Feed the engine and do what it wants; events that this causes wait their turn."""
+        """Feed the engine and carry out its effects; events that these cause are queued behind this one."""
         self._inbox.append(event)
         if self._feeding:
             return
@@ -207,28 +205,28 @@ class EvbBridge(app_manager.RyuApp):
 
     def _feed(self, event: Event) -> None:
         now = time.monotonic()
-        told: list[LogEvent] = []
+        occurred: list[LogEvent] = []
         for effect in self.engine.feed(event, now):
-            self._perform(effect, told)
-        # Told by the clock's green thread, when what had to be sent is sent: nobody waits for a log line.
-        self._untold.extend((now, happened) for happened in told)
+            self._perform(effect, occurred)
+        # Logged later, by the clock's green thread: a log line delays no message to a switch.
+        self._unlogged.extend((now, happened) for happened in occurred)
 
-    def _tell(self, happened: LogEvent, now: float) -> None:
+    def _log(self, happened: LogEvent, now: float) -> None:
         self._record([happened, *self.alarms.observe(happened, now)], now)
 
-    def _record(self, told: Iterable[LogEvent], now: float) -> None:
-        for happened in told:
+    def _record(self, occurred: Iterable[LogEvent], now: float) -> None:
+        for happened in occurred:
             self.journal.write(happened, now)
             self.metrics.observe(happened, now)
 
     def _report(self, happened: LogEvent) -> None:
         """Record an event that the engine does not cause."""
-        self._untold.append((time.monotonic(), happened))
+        self._unlogged.append((time.monotonic(), happened))
         self._watch.ring()
 
-    def _perform(self, effect: Effect, told: list[LogEvent]) -> None:
+    def _perform(self, effect: Effect, occurred: list[LogEvent]) -> None:
         if isinstance(effect, LogEvent):
-            told.append(effect)
+            occurred.append(effect)
         elif isinstance(effect, Save):
             self._save(effect)
         elif isinstance(effect, FetchType):
@@ -256,7 +254,7 @@ class EvbBridge(app_manager.RyuApp):
         try:
             self.deliver(TimerExpired(self.southbound.unread))
         except Exception:
-            # A bug of ours in one VSI's timer must not stop the clock of all others.
+            # A bug in the timer of one VSI must not stop the clock of all others.
             self.logger.exception("while serving a deadline")
             hub.sleep(_AFTER_A_BUG)
 
@@ -267,16 +265,16 @@ class EvbBridge(app_manager.RyuApp):
         self._supervisor.tell("READY=1")
         while self.is_active:
             self._supervisor.alive(time.monotonic())
-            for _ in range(min(len(self._untold), _LINES)):
-                now, happened = self._untold.popleft()
-                self._tell(happened, now)
-            missed = self._watch.wait(0.0 if self._untold else self._deadline())
+            for _ in range(min(len(self._unlogged), _LINES)):
+                now, happened = self._unlogged.popleft()
+                self._log(happened, now)
+            missed = self._watch.wait(0.0 if self._unlogged else self._deadline())
             now = time.monotonic()
             self._record(self.alarms.tick(now), now)
             self.journal.tick(now)
             if missed:
                 self.deliver(Missed(missed))
-            # What a station has said in time counts, although it has not been read in time.
+            # A frame that arrived before its deadline counts, although it was not read before it.
             if missed or _due(self.engine.expiry):
                 self.southbound.catch_up()
                 self._watch.listened()

@@ -1,8 +1,8 @@
 """Ryu app: the REST resources of evbridge on Ryu's own web server.
 
-Serves the bridge that runs beside it, and says so when there is none.  Unless an address is asked for
-(``--wsapi-host``), the web server listens on the loopback address only: every client that reaches it may
-take VSIs off the network.
+Serves the bridge of the same process; without one each answer has status 503.  Unless an address is configured
+(``--wsapi-host``), the web server listens on the loopback address only, because every client that reaches it may take
+VSIs off the network.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ from ryu_apps.rest.turns import RestTurns
 CONF.set_default("wsapi_host", "127.0.0.1")
 server.install()
 
-#: All that is ours; what exists below is for ``rest.resources`` to say.
+#: Roots of all resources of evbridge; ``rest.resources`` has the table of the paths below.
 _PATHS = ("/evb", "/evb/{path:.*}", "/metrics")
-
 
 _TURNS = RestTurns()
 
 
 class EvbController(ControllerBase):
-    """Hands every request on, whatever its method."""
+    """Controller of Ryu that passes every request on, with any method."""
 
     def answer(self, req: Request, **_: str) -> Response:
         """Serve one request."""
@@ -46,7 +45,7 @@ class EvbController(ControllerBase):
 
 
 class EvbRest(app_manager.RyuApp):
-    """Mounts the resources."""
+    """The app that mounts the resources."""
 
     _CONTEXTS = {"wsgi": WSGIApplication}
 
@@ -64,6 +63,6 @@ class EvbRest(app_manager.RyuApp):
             )
 
     def start(self) -> None:
-        """Ryu calls this when every app has mounted what it serves; what is left is answered as what is ours."""
+        """Answer all other paths as well; Ryu calls this when every app has mounted its own."""
         self._mapper.connect("evb", "/{path:.*}", controller=EvbController, action="answer")
         super().start()

@@ -1,7 +1,7 @@
-"""Prometheus metrics of one bridge: counters kept from what happened, the rest read from the engine.
+"""Prometheus metrics of one bridge: counters of log events, and gauges read from the engine.
 
 Labels follow FAUCET's: ``dp_id`` in hexadecimal, ``dp_name``; durations are in seconds.  Every series
-of a configured switch exists from the start, so that a first increment is seen as one.
+of a configured switch exists from the start, so that Prometheus sees the first increment.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _DP = ("dp_id", "dp_name")
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-#: Why frames of a station are dropped; the names are those of ``StationPort.counters``.
+#: Reasons for which frames of a station are dropped; the keys of ``BridgePort.counters``.
 _DROPS = ("malformed", "draft_ecp", "foreign", "not_the_station", "over_budget")
 
 
-class _One(NamedTuple):
+class _FamilyRegistry(NamedTuple):
     """A registry of one family."""
 
     family: Metric
 
     def collect(self) -> Iterator[Metric]:
-        """That family."""
+        """The family."""
         yield self.family
 
 
@@ -62,20 +62,20 @@ class _Place(NamedTuple):
 
 
 class Metrics:
-    """Feed it all that happened; ask it for the text that Prometheus reads."""
+    """Counters that observe every log event; :meth:`exposition` is the text that Prometheus reads."""
 
     def __init__(self, queries: BridgeQueries, alarms: Alarms) -> None:
         self._switches = queries.fabric.switches
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "evb_vdp_requests",
-            "VDP requests by what they asked for and how they were answered, without keep-alives",
+            "VDP requests by type and answer, without keep-alives",
             (*_DP, "type", "reason"),
             registry=self._registry,
         )
         self._expired = Counter(
             "evb_keepalive_expired",
-            "VSIs withdrawn because their station fell silent",
+            "VSIs withdrawn because their station sent no keep-alive",
             _DP,
             registry=self._registry,
         )
@@ -93,7 +93,7 @@ class Metrics:
             self._begin_at_zero(_labels(switch))
 
     def observe(self, happened: LogEvent, now: float) -> None:
-        """Count what happened at ``now``, monotonic seconds."""
+        """Count a log event of ``now``, monotonic seconds."""
         match happened:
             case AlarmRaised(alarm=kind, severity=severity):
                 self._alarms.labels(kind, severity.value).inc()
@@ -121,7 +121,7 @@ class Metrics:
     def exposition(self) -> Iterator[bytes]:
         """All metrics in the text format whose content type is :data:`CONTENT_TYPE`, a family at a time."""
         for family in self._registry.collect():
-            yield generate_latest(_One(family))
+            yield generate_latest(_FamilyRegistry(family))
 
     def _answered(
         self, mode: VdpMode, status: ResponseStatus, place: _Place, labels: tuple[str, str], now: float
@@ -146,46 +146,46 @@ class Metrics:
 
 
 class _Stopwatch:
-    """Durations of something that happens to a VSI at a port."""
+    """Durations of one kind of operation on a VSI at a port."""
 
     def __init__(self, histogram: Histogram) -> None:
         self.histogram = histogram
         self._began: dict[_Place, float] = {}
 
     def start(self, place: _Place, now: float) -> None:
-        """It begins, unless it has begun: what is asked again has been waited for since the first time."""
+        """Start, unless started already: the time of a repeated request counts from the first one."""
         self._began.setdefault(place, now)
 
     def stop(self, place: _Place, labels: tuple[str, str], now: float) -> None:
-        """It is done; if it never began there is nothing to measure."""
+        """Observe the duration, if there is a start."""
         began = self._began.pop(place, None)
         if began is not None:
             self.histogram.labels(*labels).observe(now - began)
 
     def forget(self, place: _Place) -> None:
-        """It will not be done."""
+        """Drop the start: the operation will not be completed."""
         self._began.pop(place, None)
 
 
 class _Descriptors(Collector):
-    """File descriptors of the process, and connections of which nothing is known yet."""
+    """File descriptors of the process, and connections that have not identified themselves yet."""
 
     def collect(self) -> Iterator[Metric]:
         """The families, freshly read."""
-        yield GaugeMetricFamily("evb_descriptors_limit", "File descriptors there can be", DESCRIPTORS.limit)
+        yield GaugeMetricFamily("evb_descriptors_limit", "Limit of file descriptors", DESCRIPTORS.limit)
         yield GaugeMetricFamily("evb_descriptors", "File descriptors in use", DESCRIPTORS.in_use())
         waiting = GaugeMetricFamily("evb_connections", "Connections that count against a bound", labels=("server",))
         turned_away = CounterMetricFamily(
-            "evb_connections_turned_away", "Connections given up or refused for others", labels=("server",)
+            "evb_connections_turned_away", "Connections closed or refused in favour of others", labels=("server",)
         )
-        for one in DESCRIPTORS.servers:
-            waiting.add_metric((one.name,), one.waiting)
-            turned_away.add_metric((one.name,), one.turned_away)
+        for server in DESCRIPTORS.servers:
+            waiting.add_metric((server.name,), server.waiting)
+            turned_away.add_metric((server.name,), server.turned_away)
         yield from (waiting, turned_away)
 
 
 class _Alarms(Collector):
-    """The alarms that are not over; a switch that is not configured has no name."""
+    """Alarms that are not cleared; a switch that is not configured has no name."""
 
     def __init__(self, alarms: Alarms, switches: Mapping[int, Switch]) -> None:
         self._alarms, self._switches = alarms, switches
@@ -193,17 +193,19 @@ class _Alarms(Collector):
     def collect(self) -> Iterator[Metric]:
         """One family, a series for each alarm."""
         labels = ("kind", "severity", *_DP, "port", "vsi", "about")
-        family = GaugeMetricFamily("evb_alarm", "1 as long as the alarm is not over", labels=labels)
-        for one in self._alarms:
-            switch = self._switches.get(one.dpid) if one.dpid is not None else None
-            where = ("" if one.dpid is None else hex(one.dpid), "" if switch is None else switch.name)
-            port = "" if one.port is None else str(one.port.port_no)
-            family.add_metric((one.row.kind, one.row.severity.value, *where, port, one.vsi or "", one.subject), 1)
+        family = GaugeMetricFamily("evb_alarm", "1 while the alarm is raised", labels=labels)
+        for alarm in self._alarms:
+            switch = self._switches.get(alarm.dpid) if alarm.dpid is not None else None
+            where = ("" if alarm.dpid is None else hex(alarm.dpid), "" if switch is None else switch.name)
+            port = "" if alarm.port is None else str(alarm.port.port_no)
+            family.add_metric(
+                (alarm.row.kind, alarm.row.severity.value, *where, port, alarm.vsi or "", alarm.subject), 1
+            )
         yield family
 
 
 class _State(Collector):
-    """What can be read off the engine at any moment."""
+    """Gauges and counters that are read from the engine when Prometheus asks."""
 
     def __init__(self, queries: BridgeQueries) -> None:
         self._queries = queries
@@ -213,9 +215,9 @@ class _State(Collector):
         queries = self._queries
         phases, stations = queries.phases(), queries.stations()
         agreed = Tally(station.port.dpid for station in stations if station.station is not None)
-        vsis = GaugeMetricFamily("evb_vsi_state", "VSIs at ports by what their switch holds", labels=(*_DP, "state"))
-        promised = GaugeMetricFamily("evb_reservations", "Rules promised to VSIs", labels=_DP)
-        budgets = GaugeMetricFamily("evb_rule_budget", "Rules that may be promised, if limited", labels=_DP)
+        vsis = GaugeMetricFamily("evb_vsi_state", "Attachments of VSIs to ports by phase", labels=(*_DP, "state"))
+        promised = GaugeMetricFamily("evb_reservations", "Rules reserved for VSIs", labels=_DP)
+        budgets = GaugeMetricFamily("evb_rule_budget", "Rules that may be reserved, if limited", labels=_DP)
         ready = GaugeMetricFamily("evb_switch_ready", "The switch holds what it should", labels=_DP)
         agreements = GaugeMetricFamily("evb_stations", "Station ports with an EVB agreement", labels=_DP)
         for status in queries.switches():
@@ -234,7 +236,7 @@ class _State(Collector):
     def _of_errors(self) -> Metric:
         family = CounterMetricFamily(
             "evb_icmp_errors",
-            "ICMP errors about balanced connections, by what became of them",
+            "ICMP errors about balanced connections, by outcome",
             labels=(*_DP, "outcome"),
         )
         for dpid, switch in self._queries.fabric.switches.items():
@@ -244,7 +246,7 @@ class _State(Collector):
 
     def _of_managers(self) -> Metric:
         fetches = CounterMetricFamily(
-            "evb_vsitype_fetches", "What VSI managers were asked for, by what came of it", labels=("url", "outcome")
+            "evb_vsitype_fetches", "Requests to VSI managers, by outcome", labels=("url", "outcome")
         )
         for url, outcome, requests in self._queries.type_fetches():
             fetches.add_metric((url, outcome), requests)
@@ -256,14 +258,14 @@ class _State(Collector):
         for dpid, switch in self._queries.fabric.switches.items():
             members.add_metric(_labels(switch), held[dpid])
         messages = CounterMetricFamily(
-            "evb_multicast_messages", "Membership messages, and what of them was not taken", labels=("what",)
+            "evb_multicast_messages", "Membership messages, received and ignored, by kind", labels=("what",)
         )
         for name, count in self._queries.membership_messages().items():
             messages.add_metric((name,), count)
         yield from (members, messages)
 
     def _of_vsis(self) -> Iterator[Metric]:
-        """Named after the VSI alone: the series goes on wherever it goes."""
+        """Counters with the VSI as label and no switch, so that a series continues after a migration."""
         families = [
             CounterMetricFamily(f"evb_vsi_{what}", f"{what.capitalize()} of a VSI{more}", labels=("vsi", "direction"))
             for what, more in (
@@ -283,9 +285,9 @@ class _State(Collector):
 
     def _of_stations(self, stations: list[StationStatus]) -> Iterator[Metric]:
         dropped = CounterMetricFamily(
-            "evb_frames_dropped", "Frames of stations not understood", labels=(*_DP, "port", "reason")
+            "evb_frames_dropped", "Frames of stations that were dropped", labels=(*_DP, "port", "reason")
         )
-        ecp = CounterMetricFamily("evb_ecp_errors", "What went wrong on ECP channels", labels=(*_DP, "port", "reason"))
+        ecp = CounterMetricFamily("evb_ecp_errors", "Errors on ECP channels", labels=(*_DP, "port", "reason"))
         for station in stations:
             labels = (*_labels(self._queries.fabric.switches[station.port.dpid]), str(station.port.port_no))
             for reason in _DROPS:

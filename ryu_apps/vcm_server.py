@@ -1,4 +1,4 @@
-"""``evbridge vcm serve``: the cluster manager of others' hypervisors, over HTTP, with a journal to begin again from."""
+"""``evbridge vcm serve``: the REST API of the cluster manager, with a journal from which a restart continues."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VERSION = 1
 
 
 class JournalEntry(NamedTuple):
-    """A request as it is remembered: when (seconds), what; without a method: a deadline has come."""
+    """A request in the journal, with its time in seconds; an entry without a method is a deadline that has come."""
 
     t: float
     method: str = ""
@@ -36,20 +36,20 @@ class JournalEntry(NamedTuple):
 
 
 class JournalError(Exception):
-    """The journal cannot be used; the text says why."""
+    """A journal that cannot be used; the text is the reason."""
 
 
 class RequestJournal:
-    """Requests, one a line, written before they are carried out; replaying them gives the same state."""
+    """Requests, one a line, written before they are carried out; a replay gives the same state."""
 
     def __init__(self, path: Path, inventory: str) -> None:
         """
         Args:
-            inventory: text of the inventory; a journal is about one.
+            inventory: text of the inventory; a journal belongs to one.
 
         Raises:
-            JournalError: it is of another inventory, or is none, or another process has it open.
-            OSError: it cannot be read or written.
+            JournalError: the file is the journal of another inventory, or no journal, or another process has it open.
+            OSError: the file cannot be read or written.
         """
         self._path = path
         self._head = _line({"version": _VERSION, "inventory": hashlib.sha256(inventory.encode()).hexdigest()})
@@ -68,10 +68,10 @@ class RequestJournal:
         yield from self._entries
 
     def note(self, entry: JournalEntry) -> None:
-        """Remember a request; it is on the disk when this returns.
+        """Write a request; it is on the disk when this returns.
 
         Raises:
-            OSError: it cannot be; then nothing of it is there.
+            OSError: it cannot be written; then no part of it is in the file.
         """
         self._append(_line(entry._asdict()))
 
@@ -101,7 +101,7 @@ class RequestJournal:
             entries = [_entry(line) for line in octets[len(self._head) : size].splitlines()]
         except (ValueError, KeyError, TypeError) as error:
             raise JournalError(f"{self._path}: it is damaged: {error}") from None
-        # Nobody was told that a line that was not finished had been done.
+        # The request of an unfinished line was never answered, so it may be dropped.
         os.ftruncate(self._file.fileno(), size)
         return entries, size
 
@@ -126,8 +126,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class ServiceDesk:
-    """A service, its journal and the time: a WSGI application."""
+class ManagerApplication:
+    """WSGI application of a manager service with its journal and a clock."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class ServiceDesk:
         """
         Args:
             clock: Unix time in seconds.
-            names: host names under which it may be asked besides its addresses.
+            names: host names that a request may address, besides the addresses of the server.
             limit: bounds the time in which a body has to arrive.
         """
         self.service = service
@@ -164,7 +164,7 @@ class ServiceDesk:
         except NotServedError as refused:
             abandon(request)
             return _error(refused.status, refused.reason)
-        # A clock that is set back does not turn back what has been.
+        # Never earlier than the last request: a system clock that is set back would reorder the journal.
         now = self._last = max(self._last, self._clock())
         entry = JournalEntry(now, request.method, path, body)
         try:
@@ -205,19 +205,19 @@ def serve_inventory(
     """Serve until a signal ends the process.
 
     Args:
-        names: host names under which the manager may be asked besides its addresses.
+        names: host names that a request may address, besides the addresses of the server.
 
     Raises:
         ClickException: the journal cannot be used, or the address is not available.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # eventlet says that it is old whenever it is imported
+        warnings.simplefilter("ignore")  # eventlet warns of its deprecation at every import
         from eventlet import Timeout, listen, wsgi
 
     try:
         sock = listen((host, port), reuse_port=False)
         journals = RequestJournal(journal, text) if journal else None
-        desk = ServiceDesk(
+        desk = ManagerApplication(
             ManagerService(loaded.inventory), journals, names=names, limit=lambda seconds: Timeout(seconds, False)
         )
     except JournalError as error:

@@ -1,6 +1,6 @@
-"""What goes into the engine and what comes out: the only two unions the outside world sees.
+"""Events that go into the engine, and effects that come out of it: its whole interface to the outside.
 
-``effects = engine.feed(event, now)`` - an event tells what happened, an effect says what to do.
+``effects = engine.feed(event, now)``: an event is something that happened, an effect is something to do.
 ``now`` is a monotonic time in seconds as a float.
 """
 
@@ -25,10 +25,10 @@ class SwitchUp:
     Attributes:
         dpid: datapath id.
         ports: port number -> link is up.
-        max_rules: rules the switch says it can hold (table features), None if it did not say.
-        meters: ids of those that it has, None if it did not say.
+        max_rules: rules that the switch can hold according to its table features, None if it reports none.
+        meters: ids of those that it has, None if it reports none.
         relaying: ports at which it does reflective relay.
-        watched: it tells when somebody else changes what it holds.
+        watched: it reports changes of its rules by other controllers or by commands (flow monitor).
     """
 
     dpid: int
@@ -41,18 +41,18 @@ class SwitchUp:
 
 @dataclass(frozen=True, slots=True)
 class SwitchDown:
-    """The OpenFlow channel of a switch is gone; what it had not confirmed may or may not be there."""
+    """The OpenFlow channel of a switch is gone; unconfirmed changes may or may not be in force."""
 
     dpid: int
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchAltered:
-    """Somebody else has deleted or altered something in a switch that it says it tells of.
+    """Another controller or a command has deleted or altered rules, groups or meters of a switch.
 
     Attributes:
         meters: ids of those that it has now.
-        certain: something of ours is gone or other than it was; else that remains to be seen.
+        certain: rules of evbridge are gone or altered; False: only a comparison can tell.
     """
 
     dpid: int
@@ -70,7 +70,7 @@ class PortChanged:
 
 @dataclass(frozen=True, slots=True)
 class FrameReceived:
-    """A frame that a switch punted: the whole Ethernet frame from the destination address on."""
+    """A frame that a switch sent to the controller: whole, from the destination address on."""
 
     port: PortId
     data: bytes
@@ -104,8 +104,7 @@ class Rejected:
 class RulesRead:
     """Answer to :class:`ReadRules`: the rules as the switch shows them.
 
-    A rule that this version cannot express is shown without instructions, so that it differs from
-    every rule that is wanted.
+    A rule that this version cannot express is shown without instructions, so that it differs from every desired rule.
     """
 
     dpid: int
@@ -115,11 +114,11 @@ class RulesRead:
 
 @dataclass(frozen=True, slots=True)
 class FragmentsHandled:
-    """How a switch handles IP fragments; comes before the answer to a :class:`ReadRules` for all rules.
+    """Handling of IP fragments by a switch; comes before the answer to a :class:`ReadRules` for all rules.
 
     Attributes:
-        before: it showed the ports of first fragments when it was asked.
-        shown: it does so now; if it did not, it has been told to.
+        before: the switch showed the ports of first fragments (``OFPC_FRAG_NX_MATCH``) when it was asked.
+        shown: it does so now; if it did not, it has been configured to.
     """
 
     dpid: int
@@ -160,14 +159,14 @@ class OperatorDeassociate:
 
 @dataclass(frozen=True, slots=True)
 class StatisticsWanted:
-    """Somebody wants to know what has been counted up to now; ``vsi`` is canonical text, None is all of them."""
+    """A client asks for the present counters; ``vsi`` is canonical text, None is all of them."""
 
     vsi: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StatisticsPopulated:
-    """The NMS tells what had been counted for a VSI before it came to where it is now.
+    """The NMS populates the counters of a VSI with those of its earlier ports.
 
     Attributes:
         from_vm, to_vm: packets and octets.
@@ -180,11 +179,11 @@ class StatisticsPopulated:
 
 @dataclass(frozen=True, slots=True)
 class BackendJudged:
-    """A health check or an operator says how a back end of a load balancer is; None: nothing of that.
+    """A health check or an operator sets the state of a back end of a load balancer; None leaves a value as it is.
 
     Attributes:
-        balancer, backend: names that the configuration has.
-        up: whether it may have new connections; those that it has stay with it.
+        balancer, backend: names of the configuration.
+        up: it may get new connections; those that it has stay with it in either case.
         weight: its share of them, 1..255.
     """
 
@@ -196,14 +195,14 @@ class BackendJudged:
 
 @dataclass(frozen=True, slots=True)
 class PoliciesLoaded:
-    """The operator offers other policies; they replace the present ones whole or not at all."""
+    """The operator loads other policies; they replace the present ones whole or not at all."""
 
     policies: PolicySet
 
 
 @dataclass(frozen=True, slots=True)
 class TypeFetched:
-    """Answer to :class:`FetchType`: what a VSI manager has, or why it cannot be asked."""
+    """Answer to :class:`FetchType`: the document of a VSI manager, or the reason why there is none."""
 
     token: int
     offer: Offer
@@ -211,7 +210,7 @@ class TypeFetched:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Nothing was heard for some time, because the bridge itself was stopped or busy; ``seconds`` is how long."""
+    """The bridge read no frames for ``seconds``, because its process was stopped or busy."""
 
     seconds: float
 
@@ -226,7 +225,7 @@ class FramesDropped:
 
 @dataclass(frozen=True, slots=True)
 class TimerExpired:
-    """``engine.deadline`` has been reached; ``unread`` are ports of which frames have come that wait for their turn."""
+    """``engine.deadline`` has been reached; ``unread`` are ports with frames that have arrived and wait."""
 
     unread: frozenset[PortId] = frozenset()
 
@@ -258,10 +257,10 @@ Event = (
 
 # --- effects ------------------------------------------------------------------------------------
 class Mode(Enum):
-    """How a change is carried out and what counts as done."""
+    """Method of a change, and the reply of the switch that completes it."""
 
     BULK = "bulk"
-    """In small pieces, a barrier behind; neighbours' traffic and gate flips go in between."""
+    """In small batches with a barrier at the end; gates of other VSIs are switched between two batches."""
     STAGE = "stage"
     """As BULK, then read back by cookie and compared rule by rule."""
     ATOMIC = "atomic"
@@ -281,7 +280,7 @@ class Apply:
     """Change a switch, then feed :class:`Confirmed` or :class:`Rejected` with the same token.
 
     Changes of one switch that share a ``lane`` are carried out in the order in which they were
-    given; a change of another lane may overtake.  Token 0 wants no answer.
+    given; a change of another lane may overtake.  Token 0 gets no answer.
     """
 
     dpid: int
@@ -309,7 +308,7 @@ class ReadRules:
 
 @dataclass(frozen=True, slots=True)
 class ReadMeters:
-    """Read what some meters have counted, or all (``meters`` is empty), then feed :class:`MetersRead`."""
+    """Read the counters of some meters, or of all (``meters`` is empty), then feed :class:`MetersRead`."""
 
     dpid: int
     token: int
@@ -333,7 +332,7 @@ class FetchType:
     """Ask a VSI manager for one type, then feed :class:`TypeFetched` with the same token.
 
     Attributes:
-        known: what marks the version that is known already; None: nothing is.
+        known: validators (RFC 9110) of the version that is cached; None: there is none.
     """
 
     token: int

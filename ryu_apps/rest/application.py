@@ -14,9 +14,9 @@ from ryu_apps.rest.bridge import Bridge, Later, PlainText, Reply, RestError
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
 from ryu_apps.rest.resources import find
 
-#: Items of a long list that are written in one go, and seconds after which it is long enough: stations wait meanwhile.
+#: Items of a long list in one slice, and seconds after which a slice ends early: frames of stations wait meanwhile.
 _PIECE, _SLICE = 100, 0.002
-#: Seconds to wait for an answer that is not there yet, and between looking.
+#: Seconds to wait for an answer of switches, and between two looks whether it has come.
 PATIENCE, _NAP = 1.0, 0.001
 
 
@@ -30,10 +30,10 @@ def respond(
     """Serve one request.
 
     Args:
-        bridge: finds the running bridge; None: there is none.
+        bridge: returns the running bridge, or None.
         clock: monotonic seconds.
-        pause: lets others have a turn, for so many seconds: before an answer is built, between the pieces of a long
-            one, and until one is there.
+        pause: yields to other green threads for so many seconds: before an answer is built, between the slices of a
+            long one, and until the switches have answered.
         limit: bounds the time in which a body has to arrive.
     """
     running = bridge()
@@ -104,14 +104,14 @@ def _json(status: int, body: object) -> Response:
 
 
 def _spread(parts: Iterator[bytes], pause: Callable[[float], None]) -> Iterator[bytes]:
-    """The same, each part in a turn of its own."""
+    """Yield the parts; other green threads run between two of them."""
     for part in parts:
         yield part
         pause(0)
 
 
 def _pieces(items: Iterator[object], clock: Callable[[], float]) -> Iterator[bytes]:
-    """A JSON array, some items at a time."""
+    """Yield a JSON array in slices."""
     opening = b"["
     while piece := _piece(items, clock):
         yield opening + ", ".join(piece).encode()
@@ -120,7 +120,7 @@ def _pieces(items: Iterator[object], clock: Callable[[], float]) -> Iterator[byt
 
 
 def _piece(items: Iterator[object], clock: Callable[[], float]) -> list[str]:
-    """As many items as there is time for."""
+    """Return the next items as JSON texts: at most ``_PIECE``, and no more after ``_SLICE`` seconds."""
     piece: list[str] = []
     until = clock() + _SLICE
     for item in islice(items, _PIECE):

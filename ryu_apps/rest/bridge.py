@@ -1,7 +1,7 @@
-"""What the REST interface knows of a running bridge, and how it says no.
+"""Interface of a running bridge, as views see it, and the answers and errors that views return.
 
-A view takes a :class:`Bridge` and a moment and returns values that JSON can carry.  It changes
-nothing, does not wait, and so sees the engine whole: between two events.
+A view takes a :class:`Bridge` and the time, and returns values that JSON can express.  It changes nothing and does not
+wait.  It runs between two events of the engine, so its answer is consistent.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ JsonValue = dict[str, object]
 
 
 class EventHistory(Protocol):
-    """What happened, oldest first, with monotonic times in seconds."""
+    """Log events, oldest first, with monotonic times in seconds."""
 
     @property
     def entries(self) -> Iterable[tuple[float, LogEvent]]: ...
@@ -31,9 +31,9 @@ class Bridge(Protocol):
     """A running bridge.
 
     Attributes:
-        started: when it began, monotonic seconds.
-        wall_offset: what to add to monotonic time to get Unix time, in seconds.
-        rest_names: host names under which it may be asked besides its addresses.
+        started: time of the start, monotonic seconds.
+        wall_offset: difference of Unix time and monotonic time, in seconds.
+        rest_names: host names that a request may address, besides the addresses of the server.
     """
 
     @property
@@ -54,10 +54,10 @@ class Bridge(Protocol):
     def rest_names(self) -> tuple[str, ...]: ...
 
     def deliver(self, event: Event) -> None:
-        """Feed the engine and do what it wants."""
+        """Feed the engine and carry out its effects."""
 
     def reload(self) -> list[str]:
-        """Read the policies again; returns why they are not in force, one line a mistake."""
+        """Read the policies again; returns a line for each mistake that keeps them from being in force."""
 
 
 class Reply(NamedTuple):
@@ -68,7 +68,7 @@ class Reply(NamedTuple):
 
 
 class PlainText(NamedTuple):
-    """A body that is not JSON, whole or in parts; ``etag`` marks this version of it, for who has it already."""
+    """A body that is not JSON, whole or in parts; ``etag`` marks this version of it (RFC 9110 8.8.3)."""
 
     content_type: str
     body: bytes | Iterator[bytes]
@@ -76,11 +76,11 @@ class PlainText(NamedTuple):
 
 
 class Later(NamedTuple):
-    """An answer that is not there yet.  Whoever serves the request waits, a view does not.
+    """An answer that needs replies of switches.  The server of the request waits; a view does not.
 
     Attributes:
-        ready: whether it is there.
-        answer: what it is then, at the time it is given.
+        ready: returns True when the answer can be given.
+        answer: returns it, for the time that is its argument.
     """
 
     ready: Callable[[], bool]
@@ -88,12 +88,12 @@ class Later(NamedTuple):
 
 
 class RestError(Exception):
-    """The request cannot be served; the client, the operator or the moment is at fault.
+    """A request that cannot be served: a mistake of the client, or a state of the bridge that forbids it.
 
     Attributes:
         status: HTTP status code.
         reason: one line for the client.
-        headers: more of the response.
+        headers: further headers of the response.
     """
 
     def __init__(self, status: int, reason: str, **headers: str) -> None:

@@ -1,9 +1,9 @@
-"""Which HTTP requests are served at all, whatever they ask for: who asks, under which name, with what body.
+"""Checks of HTTP requests before any resource sees them: origin, host name, length and type of the body.
 
-A web page that an operator looks at can make the browser send requests to addresses that only the browser reaches: it
-may not read the answers, but a POST acts all the same (cross-site request forgery), and with a name that leads to
-another address meanwhile it reads them too (DNS rebinding).  A browser gives both away: in ``Host`` it writes the name
-under which the page was found, in ``Origin`` where the page comes from.
+A web page in an operator's browser can send requests to addresses that only the browser reaches.  It may not read the
+answers, but a POST acts all the same (cross-site request forgery).  If the page's host name is made to resolve to this
+server, the page reads the answers too (DNS rebinding).  Two headers show both: ``Host`` has the name under which the
+page was found, ``Origin`` the page's own origin.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_BODY = 65_536
 #: Seconds in which the whole body of a request has to arrive.
 BODY_PATIENCE = 5.0
 
-#: Gives up what is done under it after so many seconds, without an exception.
+#: Context manager that ends its block after so many seconds, without an exception.
 Limit = Callable[[float], AbstractContextManager[object]]
 
 _READING = ("GET", "HEAD")
@@ -32,7 +32,7 @@ _HOST = re.compile(r"(?:\[(?P<address>[0-9a-fA-F:.]+)\]|(?P<name>[^][:,/@?#\s]+)
 
 
 class NotServedError(Exception):
-    """A request that is refused before it is looked at.
+    """A request that is refused before any resource sees it.
 
     Attributes:
         status: HTTP status code.
@@ -50,7 +50,7 @@ def screen(request: Request, names: Iterable[str] = ()) -> None:
 
     Args:
         request: with the octets of its body unread.
-        names: host names and addresses under which this server may be asked besides its own addresses.
+        names: host names and addresses that a request may address, besides the addresses of the server.
 
     Raises:
         NotServedError: 400, 403, 415 or 421.
@@ -59,10 +59,10 @@ def screen(request: Request, names: Iterable[str] = ()) -> None:
     if not host:
         raise NotServedError(400, "a Host header is needed")
     if not _ours(host, request.environ.get("SERVER_NAME", ""), names):
-        raise NotServedError(421, f"there is no {host!r} here")
+        raise NotServedError(421, f"{host!r} is not a name of this server")
     origin = request.environ.get("HTTP_ORIGIN")
     if origin is not None and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
-        raise NotServedError(403, f"pages of {origin!r} may not ask here")
+        raise NotServedError(403, f"requests of pages of {origin!r} are refused")
     if request.method not in _READING:
         _screen_change(request)
 
@@ -77,7 +77,7 @@ def read_body(request: Request, limit: Limit) -> bytes:
         NotServedError: 400, 408, 411 or 413.
     """
     if _in_pieces(request):
-        raise NotServedError(411, "a body has to tell its length")
+        raise NotServedError(411, "a body needs a Content-Length")
     length = request.content_length or 0
     if length > MAX_BODY:
         raise NotServedError(413, f"more than {MAX_BODY} octets")
@@ -98,17 +98,17 @@ def abandon(request: Request) -> None:
     """End the connection of a refused request with its answer, instead of waiting for the rest of a body."""
     stream = request.environ.get("eventlet.input")
     if stream is not None:
-        # What eventlet does if the client still waits for "100 Continue": it says Connection: close and reads no more.
+        # eventlet does the same for a client that waits for "100 Continue": it sends Connection: close, reads no more.
         stream.wfile, stream.is_hundred_continue_response_sent = stream.wfile or BytesIO(), False
 
 
 def status_line(status: int) -> str:
-    """A status with its reason phrase: webob has a general one for some, such as 421."""
+    """Return a status with its reason phrase; webob has only a general one for some, such as 421."""
     return f"{status} {HTTPStatus(status).phrase}"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address that a server listens on is reached from this machine alone."""
+    """Return True if a name or address to listen on can be reached from this machine alone."""
     if host == "localhost":
         return True
     try:
@@ -118,7 +118,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _screen_change(request: Request) -> None:
-    """What a page can have sent without asking first (a "simple" request of the Fetch standard) changes nothing."""
+    """Refuse a change that a page can send without a preflight (a "simple" request of the Fetch standard)."""
     site = request.environ.get("HTTP_SEC_FETCH_SITE", "none")
     if site not in ("none", "same-origin"):
         raise NotServedError(403, f"a {site} request may not change anything")
@@ -131,7 +131,7 @@ def _screen_change(request: Request) -> None:
 
 
 def _content_type(request: Request) -> str | None:
-    """As the client wrote it: eventlet puts ``text/plain`` where nothing was written."""
+    """Content-Type as the client wrote it, or None; eventlet puts ``text/plain`` where the client wrote none."""
     raw: Iterable[tuple[str, str]] | None = request.environ.get("headers_raw")
     if raw is None:
         return request.environ.get("CONTENT_TYPE") or None
@@ -139,7 +139,7 @@ def _content_type(request: Request) -> str | None:
 
 
 def _ours(host: str, own: str, names: Iterable[str]) -> bool:
-    """Whether a Host header, of which several read as one with commas, is one of this server's names."""
+    """Return True if a Host header (several are joined by commas, and match none) is a name of this server."""
     found = _HOST.fullmatch(host)
     if found is None:
         return False
@@ -148,9 +148,9 @@ def _ours(host: str, own: str, names: Iterable[str]) -> bool:
 
 
 def _canonical(name: str) -> str:
-    """A host name or address as there is one way to write it.
+    """Canonical text of a host name or address.
 
-    To a server that listens on ``::``, the address at which IPv4 arrives is one of IPv6 that has it inside.
+    On a server that listens on ``::``, IPv4 arrives at an IPv4-mapped IPv6 address.
     """
     try:
         address = ip_address(name)

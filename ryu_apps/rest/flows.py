@@ -1,7 +1,7 @@
-"""The rules that a switch is meant to hold, and whose they are.
+"""The rules that a switch should hold, with the VSIs that need each.
 
-Computed from what the bridge knows, not read from the switch: Ryu's ``/stats/flow`` shows that, and
-the two agree whenever nothing is under way.
+Computed from the state of the bridge, not read from the switch.  Ryu's ``/stats/flow`` reads the switch; both agree
+whenever no change is in progress.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _OWNERS = {
 
 
 class _Use(NamedTuple):
-    """A VSI that needs a rule, and whether its gate is open."""
+    """A VSI that needs a rule, and the state of its gate."""
 
     vsi: str
     state: str
 
 
-#: Of a rule that no VSI needs.
-_NOBODY = _Use("", INFRASTRUCTURE)
+#: Use of a rule that no VSI needs.
+_NO_VSI = _Use("", INFRASTRUCTURE)
 
-#: Kind and owner of a cookie -> who needs the rules with that cookie.
+#: Kind and owner of a cookie -> the VSIs that need the rules with that cookie.
 _Uses = dict[CookieOwner, list[_Use]]
 
 
@@ -46,8 +46,8 @@ def flows(
 ) -> Iterator[JsonValue]:
     """The rules of one switch in the order in which a frame meets them.
 
-    With filters only rules are shown that a VSI they let through needs, and ``state`` and ``vsis``
-    tell of those VSIs alone: a type body is shared by VSIs that are staged and VSIs that are active.
+    A filter selects VSIs: only their rules are shown, and ``state`` and ``vsis`` of a rule are about them alone.  The
+    body of a type is shared by VSIs that are staged and VSIs that are active.
 
     Args:
         state: one of :data:`STATES`.
@@ -64,7 +64,7 @@ def flows(
         for owner, found in queries.vsis.rule_uses(dpid).items()
     }
     rules = sorted(queries.vsis.rules(dpid), key=lambda rule: (rule.table, -rule.priority, rule.cookie))
-    # Everything the engine may change is copied by now: the rest may be written bit by bit.
+    # The engine runs between two slices of the answer, so everything that it may change is copied by now.
     return _shown(rules, uses, state, vsi)
 
 
@@ -76,10 +76,10 @@ def _shown(rules: list[Rule], uses: _Uses, state: str | None, vsi: str | None) -
 
 
 def _chosen(cookie: int, uses: _Uses, state: str | None, vsi: str | None) -> list[_Use]:
-    """Those who need the rules with a cookie and pass the filters."""
+    """VSIs that need the rules with a cookie and pass the filters."""
     parsed = parse_cookie(cookie)
-    assert parsed is not None, "every rule the engine wants carries a cookie of ours"
-    found = list(uses.get((parsed.kind, parsed.owner), [_NOBODY]))
+    assert parsed is not None, "every desired rule has a cookie of evbridge"
+    found = list(uses.get((parsed.kind, parsed.owner), [_NO_VSI]))
     return [use for use in found if vsi in (None, use.vsi) and state in (None, use.state)]
 
 
@@ -100,7 +100,7 @@ def _rule_json(rule: Rule, uses: list[_Use]) -> JsonValue:
 
 def _owner_json(cookie: int) -> JsonValue:
     parsed = parse_cookie(cookie)
-    assert parsed is not None, "every rule the engine wants carries a cookie of ours"
+    assert parsed is not None, "every desired rule has a cookie of evbridge"
     owner: JsonValue = {"kind": parsed.kind.name.lower()}
     if parsed.kind in _OWNERS:
         owner[_OWNERS[parsed.kind]] = parsed.owner

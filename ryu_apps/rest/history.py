@@ -1,6 +1,6 @@
-"""What happened: migrations step by step, and everything else for as long as it is remembered.
+"""Migrations step by step, and the newest log events.
 
-Times are given twice: ``t`` is monotonic and good for differences, ``wall`` is Unix time.
+Each time is given twice: ``t`` is monotonic, for differences; ``wall`` is Unix time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ryu_apps.rest.text import dpid_text
 
 
 def migrations(bridge: Bridge, now: float, vsi: str | None = None) -> Iterator[JsonValue]:
-    """The migrations the bridge remembers, oldest first; of one VSI or of all."""
+    """The newest migrations, oldest first; of one VSI or of all."""
     return (_migration_json(bridge, found) for found in bridge.queries.vsis.migrations(vsi))
 
 
@@ -24,7 +24,7 @@ def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
     """One migration.
 
     Raises:
-        RestError: 404, there was none of that number, or it is forgotten.
+        RestError: 404, there was none of that number, or it is no longer kept.
     """
     found = bridge.queries.vsis.migration(number)
     if found is None:
@@ -33,26 +33,26 @@ def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
 
 
 def events(bridge: Bridge, now: float, since: float | None = None) -> Iterator[JsonValue]:
-    """What the journal still holds, oldest first; ``since`` is the ``t`` of the last one already seen."""
+    """The log events that are kept, oldest first; ``since`` is the ``t`` of the last one that the client has."""
     chosen = [entry for entry in bridge.journal.entries if since is None or entry[0] > since]
     return ({**_event_json(bridge, when, happened), "vsi": happened.vsi} for when, happened in chosen)
 
 
-def _migration_json(bridge: Bridge, one: MigrationStatus) -> JsonValue:
+def _migration_json(bridge: Bridge, found: MigrationStatus) -> JsonValue:
     return {
-        "id": one.number,
-        "vsi": one.vsi,
-        "state": one.state.value,
-        "source": str(one.source) if one.source else None,
-        "destination": str(one.destination),
-        "finished": one.finished,
-        "services": [_service_json(one, name, share) for name, share in one.services.items()],
-        "statistics": _extracted(one),
-        "events": [_event_json(bridge, when, happened) for when, happened in one.steps],
+        "id": found.number,
+        "vsi": found.vsi,
+        "state": found.state.value,
+        "source": str(found.source) if found.source else None,
+        "destination": str(found.destination),
+        "finished": found.finished,
+        "services": [_service_json(found, name, share) for name, share in found.services.items()],
+        "statistics": _extracted(found),
+        "events": [_event_json(bridge, when, happened) for when, happened in found.steps],
     }
 
 
-#: What the switches hold of a service, by the state of the migration; nothing, once it has failed.
+#: State of a service in the switches, by the state of the migration; after a failure nothing is left of it.
 _SERVICE_STATES = {
     MigrationState.STAGING: "staging",
     MigrationState.STAGED: "staged",
@@ -61,24 +61,24 @@ _SERVICE_STATES = {
 }
 
 
-def _service_json(one: MigrationStatus, name: str, share: MigrationPart) -> JsonValue:
+def _service_json(found: MigrationStatus, name: str, share: MigrationPart) -> JsonValue:
     return {
         "name": name,
-        "state": _SERVICE_STATES.get(one.state, "gone"),
+        "state": _SERVICE_STATES.get(found.state, "gone"),
         "carried": share.carried,
         "fixed_up": share.fixed_up,
         "fix_up_secs": share.fix_up_secs,
     }
 
 
-def _extracted(one: MigrationStatus) -> JsonValue | None:
-    """The totals as they were last read at the source; None: they were not."""
-    read = (step.detail for _, step in reversed(one.steps) if _is_extraction(step, one))
+def _extracted(found: MigrationStatus) -> JsonValue | None:
+    """The totals of the last reading at the source; None: there was no reading."""
+    read = (step.detail for _, step in reversed(found.steps) if _is_extraction(step, found))
     return next(read, None)
 
 
-def _is_extraction(step: LogEvent, one: MigrationStatus) -> bool:
-    return isinstance(step, CountersExtracted) and step.port == one.source
+def _is_extraction(step: LogEvent, found: MigrationStatus) -> bool:
+    return isinstance(step, CountersExtracted) and step.port == found.source
 
 
 def _event_json(bridge: Bridge, when: float, happened: LogEvent) -> JsonValue:

@@ -1,4 +1,4 @@
-"""Texts of a URL to values: one reader a name, whether it stands in the path or behind the question mark.
+"""Texts of a URL to values: a reader for each name, in the path or in the query.
 
 A reader raises ValueError with a reason for the client.
 """
@@ -77,7 +77,7 @@ def read(texts: Mapping[str, str]) -> dict[str, object]:
     """Read parameters by their names.
 
     Raises:
-        RestError: 400, a text is not what its name promises.
+        RestError: 400, a text is not of the form that its name needs.
     """
     values = {}
     for name, text in texts.items():

@@ -1,4 +1,4 @@
-"""Room in the switches: the budget of each, and who has been promised what of it."""
+"""Room in the switches: the budget of each, and the rules reserved of it for types and VSIs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ryu_apps.rest.text import dpid_text
 
 
 def reservations(bridge: Bridge, now: float) -> list[JsonValue]:
-    """All configured switches with their promises; a budget of null is no limit."""
+    """All configured switches with their reservations; a budget of null is no limit."""
     return [
         {
             "dpid": dpid_text(status.switch.dpid),

@@ -1,6 +1,6 @@
-"""The REST resources as a table: path, method, what may stand behind the question mark, and the view.
+"""The REST resources as a table: method, path, view, parameters of the query, and model of the body.
 
-``{name}`` in a path is one segment; ``parameters.READERS`` says how a name is read.
+``{name}`` in a path is one segment; ``parameters.READERS`` has the reader of each name.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ryu_apps.rest.vsitypes import policy, reload, vsitype, vsitypes
 
 
 def metrics(bridge: Bridge, now: float) -> PlainText:
-    """Everything that is counted, for Prometheus."""
+    """All counters, for Prometheus."""
     return PlainText(CONTENT_TYPE, bridge.metrics.exposition())
 
 
@@ -39,8 +39,8 @@ class Resource:
         view: called with the bridge, the time, and the parameters by name; returns a JSON value, an
             iterator of them (a long list), a :class:`~ryu_apps.rest.bridge.Reply`, a :class:`PlainText`, or a
             :class:`~ryu_apps.rest.bridge.Later` for any of these.
-        query: parameters it takes behind the question mark, each optional.
-        body: what the body of the request has to be; the view is given it as ``body``.
+        query: parameters of the query, each optional.
+        body: model of the body, which the view gets as ``body``.
     """
 
     method: str
@@ -59,7 +59,7 @@ RESOURCES = (
     Resource("GET", "/evb/status", status),
     Resource("GET", "/evb/vsitypes", vsitypes),
     Resource("POST", "/evb/vsitypes/reload", reload),
-    # Before the next one, which would take the suffix for a part of the version.
+    # Before the next row, which would take the suffix for a part of the version.
     Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, query=("manager",)),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy),
@@ -84,7 +84,7 @@ RESOURCES = (
 
 
 class Called(NamedTuple):
-    """A resource, the parameters it is called with, and what its body has to be."""
+    """View of a request, its parameters, and the model of its body."""
 
     view: Callable[..., object]
     parameters: Mapping[str, object]
@@ -92,7 +92,7 @@ class Called(NamedTuple):
 
 
 def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
-    """Which resource is meant, and with what.
+    """Find the resource of a request, and read its parameters.
 
     Args:
         method: HTTP method; HEAD is GET without a body.
@@ -102,7 +102,7 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
     Raises:
         RestError: 404 no such path, 405 not with this method, 400 parameters.
     """
-    matches = [(one, found) for one in RESOURCES if (found := one.pattern.match(path))]
+    matches = [(resource, found) for resource in RESOURCES if (found := resource.pattern.match(path))]
     if not matches:
         raise RestError(404, f"no resource {path}")
     wanted = "GET" if method == "HEAD" else method

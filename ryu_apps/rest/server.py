@@ -1,7 +1,7 @@
 """Ryu's web server with bounds: on connections, and on the time that a request may take to arrive.
 
-Ryu's own shares its port with every process that wants it, ends with the first error of ``accept``, and waits for
-a request, and for its body, for ever.
+Ryu's own server shares its port with any other process (SO_REUSEPORT), ends with the first error of ``accept``, and
+waits for a request, and for its body, for ever.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ HEAD, BODY, IDLE, STUCK = 10.0, 10.0, 60.0, 30.0
 
 
 class _GoneError(BaseException):
-    """The client takes no answer any more.  Not an Exception: of those eventlet writes a traceback each."""
+    """The client reads no answer any more.  Not an Exception: eventlet would log a traceback for each."""
 
 
 class _Answer(io.RawIOBase):
-    """Octets for a client, for as long as it takes them."""
+    """Octets for a client, until its connection breaks."""
 
     def __init__(self, socket: Any) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class _Answer(io.RawIOBase):
         return True
 
     def write(self, octets: Any) -> int:
-        """As of the base class; what is left in buffers when the client has gone is dropped."""
+        """As of the base class; octets left in buffers are dropped when the client has gone."""
         if not self._gone:
             try:
                 self._socket.sendall(octets)
@@ -69,7 +69,7 @@ class _Protocol(eventlet.wsgi.HttpProtocol):
         super().finish()
 
     def _within(self, seconds: float | None, how: int = sockets.SHUT_RDWR) -> None:
-        """What is read from now on has to be there in so many seconds; None: it may take any time."""
+        """Set the time, in seconds, in which the next octets have to be read; None: no limit."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None if seconds is None else hubs.get_hub().schedule_call_global(seconds, self._late, how)
@@ -101,7 +101,7 @@ class _Protocol(eventlet.wsgi.HttpProtocol):
         """As of the base class, which calls this when the headers are there."""
         environ: dict[str, Any] = super().get_environ()
         if environ["wsgi.input"].chunked_input or environ["wsgi.input"].content_length:
-            # It can still be answered that the body has not come.
+            # Only the receiving half is shut, so that a client whose body does not come still gets status 408.
             self._within(BODY, sockets.SHUT_RD)
         else:
             self._within(None)
@@ -110,7 +110,7 @@ class _Protocol(eventlet.wsgi.HttpProtocol):
         return environ
 
     def handle_one_response(self) -> None:
-        """As of the base class; meanwhile the connection is not given up for others."""
+        """As of the base class; meanwhile the connection is not closed in favour of new ones."""
         inside, connection = self.conn_state[3:]
         inside.hold(connection)
         super().handle_one_response()
@@ -118,7 +118,7 @@ class _Protocol(eventlet.wsgi.HttpProtocol):
 
 
 class RestServer:
-    """Listens from the moment it is made, serves when called.
+    """A server that listens from its construction on, and serves when it is called.
 
     Args:
         application: for WSGI.

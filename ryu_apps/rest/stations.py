@@ -1,4 +1,4 @@
-"""The station ports: who is behind each, what was agreed on, and what went wrong."""
+"""The station ports: the station at each, the agreed values, and counters of errors."""
 
 from __future__ import annotations
 

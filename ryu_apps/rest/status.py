@@ -1,4 +1,4 @@
-"""The bridge at a glance."""
+"""Summary of the bridge."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VERSION = _version()
 
 
 def status(bridge: Bridge, now: float) -> JsonValue:
-    """Version, uptime in seconds, alarms, switches, how many VSIs and stations are in which state, and connections."""
+    """Version, uptime in seconds, alarms, switches, numbers of VSIs and stations by state, and connections."""
     queries = bridge.queries
     stations = queries.stations()
     rules = queries.desired_rules()
@@ -48,29 +48,29 @@ def status(bridge: Bridge, now: float) -> JsonValue:
 
 def _descriptors() -> JsonValue:
     servers: JsonValue = {
-        one.name: {"waiting": one.waiting, "most": one.most, "turned_away": one.turned_away}
-        for one in DESCRIPTORS.servers
+        server.name: {"waiting": server.waiting, "most": server.most, "turned_away": server.turned_away}
+        for server in DESCRIPTORS.servers
     }
     return {"limit": DESCRIPTORS.limit, "in_use": DESCRIPTORS.in_use(), "servers": servers}
 
 
-def _alarm_json(bridge: Bridge, one: Alarm, now: float) -> JsonValue:
+def _alarm_json(bridge: Bridge, alarm: Alarm, now: float) -> JsonValue:
     return {
-        "kind": one.row.kind,
-        "severity": one.row.severity.value,
-        "words": one.row.words,
-        "since": one.since + bridge.wall_offset,
-        "age": now - one.since,
-        "count": one.count,
-        "dpid": None if one.dpid is None else dpid_text(one.dpid),
-        "port": None if one.port is None else str(one.port),
-        "vsi": one.vsi,
-        "detail": one.cause.detail,
+        "kind": alarm.row.kind,
+        "severity": alarm.row.severity.value,
+        "words": alarm.row.words,
+        "since": alarm.since + bridge.wall_offset,
+        "age": now - alarm.since,
+        "count": alarm.count,
+        "dpid": None if alarm.dpid is None else dpid_text(alarm.dpid),
+        "port": None if alarm.port is None else str(alarm.port),
+        "vsi": alarm.vsi,
+        "detail": alarm.cause.detail,
     }
 
 
 def _phases(queries: BridgeQueries) -> dict[str, int]:
-    """How many attachments are in each phase; a VSI that moves has two."""
+    """Number of attachments in each phase; a VSI that moves has two."""
     found = Counter[Phase]()
     for (_dpid, phase), attachments in queries.phases().items():
         found[phase] += attachments

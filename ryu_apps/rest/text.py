@@ -1,4 +1,4 @@
-"""How the REST interface writes switches, ports, addresses, match fields and instructions.
+"""Texts and JSON values of switches, ports, addresses, match fields and instructions.
 
 Fields have their OpenFlow names, instructions are written as ``ryu.app.ofctl_rest`` writes them.
 """
@@ -39,7 +39,7 @@ _ADDRESSES: dict[str, Callable[[int], str]] = {
     **dict.fromkeys(("ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"), lambda value: str(IPv4Address(value))),
     **dict.fromkeys(("ipv6_src", "ipv6_dst", "ipv6_nd_target"), lambda value: str(IPv6Address(value))),
 }
-#: Numbers that nobody reads in decimal.
+#: Fields that are bit fields or are always documented in hexadecimal.
 _HEXADECIMAL = ("metadata", "eth_type", "tcp_flags", *REGISTERS)
 
 
@@ -49,7 +49,7 @@ def dpid_text(dpid: int) -> str:
 
 
 def port_json(fabric: Fabric, port: PortId) -> JsonValue:
-    """A port, its switch and what is behind it."""
+    """A port, its switch, and the name of the device behind it."""
     interface = fabric.interface(port)
     return {
         "port": str(port),
@@ -66,7 +66,7 @@ def binding_json(binding: Binding) -> JsonValue:
 
 def match_json(match: Match) -> JsonValue:
     """A match: exact values as numbers or addresses, masked ones as ``value/mask``."""
-    return {one.name: field_json(one) for one in match}
+    return {field.name: field_json(field) for field in match}
 
 
 def field_json(field: FieldMatch) -> int | str:
@@ -82,9 +82,9 @@ def field_json(field: FieldMatch) -> int | str:
 
 
 def instructions_json(rule: Rule) -> list[str]:
-    """What happens to a frame, in the order in which it happens; nothing: it is dropped."""
+    """Instructions of a rule in the order in which a switch carries them out; none: the frame is dropped."""
     instructions = [] if rule.meter is None else [f"METER:{rule.meter}"]
-    instructions += [_action(one) for one in rule.apply]
+    instructions += [_action(action) for action in rule.apply]
     if rule.metadata is not None:
         value, mask = rule.metadata
         instructions.append(f"WRITE_METADATA:{value:#x}/{mask:#x}")

@@ -1,4 +1,4 @@
-"""REST takes its turn behind stations: one slice of one answer between two looks at the sockets of switches."""
+"""Scheduling of REST behind stations: one slice of one answer between two polls of the switches' sockets."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from ryu.lib import hub
 
 
 class RestTurns:
-    """All requests together; each calls :meth:`pause` before every slice that it builds."""
+    """The turns of all requests; each request calls :meth:`pause` before every slice that it builds."""
 
     def __init__(self) -> None:
         self._turn = Semaphore(1)
 
     def pause(self, seconds: float) -> None:
-        """Wait for so long; 0: until everything else, and one slice of each other request before, has had its turn."""
+        """Wait for some seconds; 0: until all other green threads, and one slice of each earlier request, have run."""
         if seconds:
             hub.sleep(seconds)
             return

@@ -1,4 +1,4 @@
-"""The VSIs the bridge knows: where each is attached, and what its switches hold for it."""
+"""The VSIs: the ports at which each is attached, and the rules that switches hold for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ryu_apps.rest.text import binding_json, port_json
 
 
 def vsis(bridge: Bridge, now: float) -> Iterator[JsonValue]:
-    """All VSIs, in the order in which they came; one that goes while the answer is written is left out."""
+    """All VSIs, in the order of their first requests; a VSI that leaves while the answer is written is left out."""
     return (_vsi_json(bridge, found, now) for found in bridge.queries.vsis.all())
 
 
@@ -19,19 +19,19 @@ def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:
     """One VSI, by the text of its VSIID.
 
     Raises:
-        RestError: 404, no port knows it.
+        RestError: 404, it is attached to no port.
     """
     return _vsi_json(bridge, _known(bridge, vsi), now)
 
 
 def deassociate(bridge: Bridge, now: float, vsi: str) -> Reply:
-    """Take a VSI off every port; its stations are told by an unsolicited De-Associate.
+    """De-associate a VSI at every port; its stations get an unsolicited De-Associate.
 
     Returns:
-        200 if nothing is left of it, 202 while switches still have to confirm or to return; and what was recalled.
+        200 if nothing is left of it, 202 while switches still have to confirm or to reconnect; and its ports.
 
     Raises:
-        RestError: 404, no port knows it and no switch that is away holds anything of it.
+        RestError: 404, it is attached to no port, and no disconnected switch holds a rule of it.
     """
     queries = bridge.queries.vsis
     known = queries.named(vsi) if queries.has_stale_rules(vsi) else _known(bridge, vsi)

@@ -16,12 +16,12 @@ from ryu_apps.southbound.readback import ReadBack
 from ryu_apps.southbound.shape import Shape, shape
 
 #: Pieces under way at a time.  One would leave the switch idle for a round trip after each; every
-#: further one is what a gate flip has to wait for.
+#: further one is what the switching of a gate has to wait for.
 WINDOW = 2
 
 
 class BulkJob(Job):
-    """Step by step: pieces with a barrier behind each, and whatever is asked in between."""
+    """Batches with a barrier behind each; other jobs send between two of them."""
 
     def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
@@ -35,7 +35,7 @@ class BulkJob(Job):
         self.all_sent = self._next is None
         self._unanswered += 1
         if isinstance(step, Query):
-            # All of it: the switch answers in one go, and should look at its ports before the next.
+            # The whole window: the switch builds an answer in one go, and forwards frames only between two answers.
             self.ask(partial(flow_stats_request, step), weight=WINDOW)
         else:
             self.install(step)
@@ -57,7 +57,7 @@ class BulkJob(Job):
 
 
 class StageJob(BulkJob):
-    """As above, and everything is read back and compared."""
+    """Batches as in :class:`BulkJob`, then a read-back that compares every rule."""
 
     def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query]) -> None:
         super().__init__(wire, asked, steps)
@@ -104,7 +104,7 @@ class SingleJob(Job):
 class BundleJob(Job):
     """Mode.ATOMIC for several messages: one ordered, atomic bundle.
 
-    Meters cannot be bundled; they go ahead, and mean nothing until a rule names them.
+    Meters cannot be bundled; they are sent before the bundle, and have no effect until a rule names them.
 
     Args:
         ahead: messages that are not part of the bundle.

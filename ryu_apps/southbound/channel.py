@@ -1,10 +1,10 @@
-"""The octets between Ryu and a switch, with a short cut for ours.
+"""The octets between Ryu and a switch, with a short cut for the messages that evbridge handles.
 
 Ryu reads a message with two system calls, makes objects of it and hands it through an event queue to
 another green thread; what it sends goes through a queue and a green thread, too.  A :class:`Channel`
 stands where Ryu expects the socket of a datapath.  It reads large, cuts the stream into messages,
-offers each to a receiver and lets Ryu see the rest; it is the only one who writes to the socket.  How
-much that saves is in docs/decisions/0004-southbound-fast-path.rst.
+offers each to a receiver and passes the rest to Ryu; it is the only writer to the socket.  What that saves is
+measured in docs/decisions/0004-southbound-fast-path.rst.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Faults in messages from switches: one log line per second and connection, no traceback.
 
-Ryu writes a traceback for each message that it cannot read, a hundred octets for each octet of a connection that is no
-switch's or has lost its place in the stream.
+Ryu writes a traceback for each message that it cannot read: a hundred octets of log for each octet of a peer that is
+not a switch, or of a stream that has lost its message boundaries.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ LOG = logging.getLogger(__name__)
 
 
 class Complaints:
-    """Of one connection."""
+    """Rate limit of the log lines of one connection."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._bursts: RateLimit[None] = RateLimit()
 
     def add(self, who: object, what: str) -> None:
-        """Say it, unless something was said less than a second ago: then it is counted."""
+        """Log a fault; count it instead if the last line is less than a second old."""
         untold = self._bursts.passes(None, self._clock())
         if untold is not None:
             more = f" (and {untold} more like it before)" if untold else ""
@@ -34,7 +34,7 @@ class Complaints:
 
 
 def install() -> None:
-    """Have Ryu drop messages that it cannot read; a connection that does not speak OpenFlow is closed."""
+    """Have Ryu drop messages that it cannot read; a connection that is not OpenFlow is closed."""
     if getattr(ofproto_parser.msg, "complains", False):
         return
 
@@ -56,7 +56,7 @@ def install() -> None:
 
 
 def complaints(datapath: Any) -> Complaints:
-    """Those of a connection as Ryu has it."""
+    """Return the log of faults of a connection."""
     found = getattr(datapath, "complaints", None)
     if found is None:
         found = datapath.complaints = Complaints()

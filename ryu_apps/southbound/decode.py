@@ -48,7 +48,7 @@ _IN_PORT_FIELD = bytes.fromhex("80000004")
 
 
 class PacketIn(NamedTuple):
-    """A frame the switch handed over, and the cookie of the rule that said so."""
+    """A frame that the switch sent to the controller, and the cookie of the rule that caused it."""
 
     in_port: int
     cookie: int
@@ -162,7 +162,7 @@ def match_size(octets: bytes, at: int) -> int:
 
 
 def rule(entry: FlowStatsEntry) -> Rule:
-    """The rule that an entry shows; without instructions if evbridge has no word for one of them."""
+    """The rule that an entry shows; without instructions if evbridge cannot express one of them."""
     match_end = int.from_bytes(entry.match[2:4])
     shown = _instructions(entry.instructions) or _Instructions()
     return Rule(

@@ -12,7 +12,7 @@ from eventlet import getcurrent, hubs
 
 
 class ReadinessWaiter:
-    """One green thread may wait at it at a time.
+    """Readiness of one socket; at most one green thread may wait at a time.
 
     Args:
         fileno: of the socket.
@@ -55,7 +55,7 @@ class ReadinessWaiter:
         if self._waiting is not None:
             self._waiting.switch()
         else:
-            # Whoever reads here is busy elsewhere: be quiet until it waits again.
+            # Level-triggered: without removal, epoll would report the socket on every turn until it is read.
             self._unhook()
 
     def _break(self, error: BaseException) -> None:

@@ -1,7 +1,7 @@
-"""One switch: which jobs are open, which may send now, and whose answer has just come in.
+"""The jobs of one switch: their order, the window in which they send, and the replies that belong to each.
 
-Octets in, octets and events out.  Knows no socket and no Ryu, so that it can be driven by a test as
-well as by :mod:`ryu_apps.southbound.session`.
+Octets in, octets and events out.  Uses no socket and no Ryu, so that a test can drive it as
+:mod:`ryu_apps.southbound.session` does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, R
 from ryu_apps.southbound.shape import Shape
 from ryu_apps.southbound.watch import Alien, told
 
-#: Changes that a switch may owe; beyond that it is too slow to be of use.
+#: Bound on unconfirmed changes of a switch; a switch with more is too slow, and further changes are rejected.
 MAX_OPEN = 4096
 
 Octets = bytes | bytearray
@@ -78,7 +78,7 @@ class SwitchDriver:
 
     # --- asked ---
     def query_features(self) -> None:
-        """Ask what the switch is; ends with SwitchUp."""
+        """Query ports, table sizes and meters; ends with SwitchUp."""
         self._begin(SurveyJob(self._wire, self.dpid, self._ports, self._meters))
 
     def send_frame(self, frame: SendFrame) -> None:
@@ -88,12 +88,12 @@ class SwitchDriver:
     def read(self, asked: ReadRules) -> None:
         """Ask for rules; ends with RulesRead, and for all of them also with FragmentsHandled."""
         if asked.mask == OURS:
-            # Whoever compares a switch with what it should hold means this too.
+            # A comparison of all rules includes the fragment mode, which decides how rules with ports match.
             self._begin(FragmentsJob(self._wire, self.dpid))
         self._begin(ReadJob(self._wire, asked))
 
     def read_meters(self, asked: ReadMeters) -> None:
-        """Ask what meters have counted; ends with MetersRead."""
+        """Query the counters of meters; ends with MetersRead."""
         self._begin(MetersJob(self._wire, asked))
 
     def submit(self, asked: Apply) -> None:
@@ -124,7 +124,7 @@ class SwitchDriver:
                 return BundleJob(self._wire, asked, ahead, bundled, self._accepted)
 
     def close(self) -> None:
-        """The connection is gone, and with it everything that was open."""
+        """End: the connection is gone, and with it every open job."""
         for job in list(self._open):
             job.reject("switch disconnected")
             self._conclude(job)
@@ -141,7 +141,7 @@ class SwitchDriver:
             job.send()
 
     def _pump(self) -> None:
-        """Let bulk jobs take turns, a piece each, while the window is open."""
+        """Send one batch of each bulk job in turn, while the window is open."""
         while self._bulk and self._under_way < WINDOW:
             job = self._bulk.popleft()
             if not job.all_sent:

@@ -1,8 +1,8 @@
-"""A change or a question under way at a switch: one object each, fed with the switch's answers.
+"""A change or a query in progress at a switch: one object each, fed with the replies of the switch.
 
-A job sends through its :class:`Transport` and says in ``outcome`` how it ended.  It has no access to the queue, the
-lane and no other job.  All it sends goes in flights: runs of messages with consecutive transaction
-ids, the last of which the switch answers.
+A job sends through its :class:`Transport`; ``outcome`` is the event that ends it.  It has no access to the queue, to
+its lane or to other jobs.  It sends messages as a :class:`SentRequest`: a run with consecutive transaction ids.  The
+switch answers the last one.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from ryu_apps.southbound.piece import QueuedMessage, Subject
 
 @dataclass(slots=True)
 class SentRequest:
-    """Messages on their way.
+    """A run of messages that the switch has not answered yet.
 
     Attributes:
-        job: who sent them.
-        xids: their transaction ids; the switch's answer to the last one ends the flight.
-        messages: what the first of them are about, in the order of their ids.
-        weight: what it takes of the window of bulk messages.
+        job: the sender.
+        xids: their transaction ids; the reply to the last one ends the run.
+        messages: subjects of the first of them, in the order of their ids.
+        weight: its share of the window of bulk messages.
     """
 
     job: Job
@@ -45,7 +45,7 @@ class Transport:
     Attributes:
         send: octets to the switch, in order.
         reserve: take so many consecutive transaction ids.
-        launch: tell that a flight leaves.
+        launch: registers a run before it is sent.
     """
 
     send: Callable[[bytes | bytearray], None]
@@ -75,25 +75,25 @@ class Job(ABC):
 
     @abstractmethod
     def answered(self, flight: SentRequest, octets: bytes) -> None:
-        """The switch has answered the last message of a flight."""
+        """Handle the reply to the last message of a run."""
 
     def interim(self, xid: int, octets: bytes) -> None:
-        """The switch has answered another one, or with more to follow."""
+        """Handle the reply to an earlier message, or a part of a reply with more to follow."""
         del xid, octets
 
     def refused(self, flight: SentRequest, xid: int, error: SwitchError) -> None:
-        """The switch refuses a message: what is not sent yet never will be."""
+        """Handle an error message; unsent messages of the job are dropped."""
         subject = flight.subject(xid)
         self.reject(f"{subject}: {error.text}" if subject else error.text, error.full)
 
     def reject(self, reason: str, full: bool = False) -> None:
-        """Give up, unless it is over anyway."""
+        """End with a rejection, unless the job has ended."""
         self.all_sent = True
         if self.outcome is None:
             self.outcome = Rejected(self.dpid, self.token, reason, full)
 
     def ask(self, question: Callable[[int], bytes], *, weight: int = 0) -> None:
-        """Send one request as a flight of its own."""
+        """Send one request as a run of its own."""
         xids = self.wire.reserve(1)
         self.wire.launch(SentRequest(self, xids, weight=weight))
         self.wire.send(question(xids[0]))

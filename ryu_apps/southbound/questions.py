@@ -80,7 +80,7 @@ class FragmentsJob(Job):
 
 
 class _SeveralJob(Job):
-    """Several questions at once; one that is refused is answered with nothing."""
+    """Several queries at once; the result of a refused one is empty."""
 
     def __init__(self, wire: Transport, dpid: int, token: int) -> None:
         super().__init__(wire, dpid, token)
@@ -127,12 +127,12 @@ class MetersJob(_SeveralJob):
         self._counts += decode.meter_counts(octets)
 
     def result(self) -> MetersRead:
-        """A meter that is not there has counted nothing."""
+        """Counters; a meter that does not exist has none."""
         return MetersRead(self.dpid, self.token, tuple(self._counts))
 
 
 class SurveyJob(_SeveralJob):
-    """Ports, room for rules, and what is left from an earlier connection: meters, and where reflective relay is on.
+    """Ports, room for rules, and leftovers of an earlier connection: meters, and ports with reflective relay.
 
     Args:
         ports: filled with port number -> link is up; the caller keeps it current.
@@ -182,7 +182,7 @@ class SurveyJob(_SeveralJob):
         super().refused(flight, xid, error)
 
     def result(self) -> SwitchUp:
-        """A switch may decline to say."""
+        """Features; a switch may refuse a query."""
         rooms = [self._rooms[table] for table in Table if table in self._rooms]
         meters = frozenset(self._meters) if self._tells_meters else None
         room, relaying = min(rooms, default=None), frozenset(self._relaying)
@@ -190,10 +190,10 @@ class SurveyJob(_SeveralJob):
 
 
 class AlteredJob(_SeveralJob):
-    """Somebody else has changed the switch: which meters has it left?
+    """The meters that are left after a foreign change of the switch.
 
     Args:
-        meters: ids of those that it had as far as is known; kept up.
+        meters: ids of the meters that it had; updated.
 
     Attributes:
         alien: kind of the foreign change; raised when a later update reports more.
@@ -214,8 +214,8 @@ class AlteredJob(_SeveralJob):
         self._found.update(decode.meter_ids(octets))
 
     def result(self) -> SwitchAltered:
-        """All that was told up to the answer is about what the switch shows from now on."""
-        # What has been added since the question is not in the answer.
+        """The foreign change; reports that came before the reply are covered by a comparison that follows."""
+        # Meters that were added after the query are not in the reply.
         self._meters -= self._before - self._found
         self._meters |= self._found - self._before
         return SwitchAltered(self.dpid, frozenset(self._found), certain=self.alien is Alien.OURS)

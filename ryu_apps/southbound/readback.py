@@ -1,4 +1,4 @@
-"""Proof of staging: does the switch show what it was sent?  Octets are compared, no rule is decoded."""
+"""Proof of staging: comparison of the rules that a switch shows with those it was sent, octet by octet."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class _Expected(NamedTuple):
 
 
 class ReadBack:
-    """Collects what one change adds and ticks off what the switch shows."""
+    """The rules that one change adds, less those that the switch has shown."""
 
     def __init__(self) -> None:
         self._missing: dict[_Key, _Expected] = {}
         self._otherwise: list[_Expected] = []
 
     def expect(self, piece: Batch) -> None:
-        """The rules that a piece adds should be there in the end; the last one of a key counts."""
+        """Expect the rules that a batch adds; the last one of a key counts."""
         for octets, subject in piece.messages:
             if subject.added and isinstance(subject.what, Rule):
                 (cookie,) = _COOKIE.unpack_from(octets)

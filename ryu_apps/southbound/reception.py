@@ -1,8 +1,8 @@
 """Admission of connections by datapath id, checked before Ryu or an app sees the connection.
 
-The id is a claim, and the first one to make it is believed (with TLS, the first one whose certificate was
-signed).  A second one is believed only when the first no longer answers; else a stranger would be sent the rules of
-the switch, and the switch would be given up for it.  An id that is not configured is refused.
+The id is a claim of the peer.  The first connection with an id is accepted (with TLS, the first with a valid
+certificate).  A second one is accepted only when the first no longer answers: otherwise any host could claim the id of
+a switch, read its rules, and cut it off.  An id that is not configured is refused.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class ConnectionCheck:
     """All connections to switches.
 
     Args:
-        known: whether a datapath id is configured.
-        tell: takes what happens.
-        channel: makes what Ryu takes for the socket, of a socket and the address of the switch.
+        known: returns True for a configured datapath id.
+        tell: takes log events.
+        channel: makes the substitute for the socket that Ryu gets, of a socket and the address of the switch.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class ConnectionCheck:
 
     @property
     def count(self) -> int:
-        """Connections that are switches, or about to be."""
+        """Number of connections that are, or may become, those of switches."""
         return len(self._claims)
 
     def install(self) -> None:
-        """Have Ryu bring here every connection that it makes itself."""
+        """Route every connection that Ryu opens itself through this check."""
         controller.datapath_connection_factory = self.serve
 
     def serve(self, socket: Any, address: Any, claimed: Callable[[], None] = lambda: None) -> None:
@@ -66,7 +66,7 @@ class ConnectionCheck:
         Args:
             socket: from eventlet; TLS or not.
             address: of the peer.
-            claimed: called when it is about to be a switch.
+            claimed: called when the peer has claimed a datapath id.
         """
         channel = self._channel(socket, address)
 

@@ -1,7 +1,7 @@
 """TCP or TLS server for switches, in place of Ryu's.
 
-Ryu's own shares its port with every process that wants it, ends with the first error of ``accept``, takes any number
-of connections, and forgets its certificate with the first of them.
+Ryu's own server shares its port with any other process (SO_REUSEPORT), ends with the first error of ``accept``, takes
+any number of connections, and drops its TLS certificate after the first of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HOST, _PORT = "127.0.0.1", 6653
 
 
 def install(reception: ConnectionCheck) -> None:
-    """Have Ryu's OpenFlow handler listen with :class:`OpenFlowServer`, on the loopback unless told otherwise."""
+    """Have Ryu's OpenFlow handler listen with :class:`OpenFlowServer`, on the loopback unless configured otherwise."""
     CONF.set_default("ofp_listen_host", _HOST)
     CONF.set_default("ofp_tcp_listen_port", _PORT)
     CONF.set_default("ofp_ssl_listen_port", _PORT)
@@ -42,7 +42,7 @@ def install(reception: ConnectionCheck) -> None:
 
 
 class OpenFlowServer(controller.OpenFlowController):
-    """Listens from the moment it is made, when the program can still end in one line; serves when called.
+    """A server that listens from its construction on, when an error still ends the program with one line.
 
     Raises:
         CannotListen: the address cannot be had, or the certificates cannot be used.

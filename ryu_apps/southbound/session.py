@@ -1,11 +1,12 @@
-"""The Ryu side of the southbound: connections become drivers, effects go to the right one.
+"""The Ryu side of the southbound: a driver for each connection, and the dispatch of effects to drivers.
 
 Everything runs in the event loop, mostly in the green thread that receives from the switch that
 caused it.  Events are delivered one at a time and never from within :meth:`SwitchDriver.receive`;
-what they cause to be sent leaves when all of them have been dealt with, in one write a switch.  Frames come last, some
-at a time and each port in its turn, so that a port that floods keeps neither other stations nor confirmations waiting.
-What has arrived is read first, for only then ports can be told apart: on a slow machine, where a frame may take longer
-to serve than the next one to come, a flood would else fill the socket, and other stations would wait behind it.
+the messages that they cause are sent when all of them have been processed, in one write a switch.  Frames come last,
+some at a time and one port after the other, so that a port that floods delays neither other stations nor confirmations.
+All octets that have arrived are read first, since ports can be told apart only then: on a slow machine, where serving a
+frame takes longer than the next one takes to come, a flood would fill the socket, and frames of other stations would
+wait behind it.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ from ryu_apps.southbound.watch import Alien, changes_groups_or_meters
 
 LOG = logging.getLogger(__name__)
 
-#: The only version we speak.
+#: The only supported version.
 OFP_VERSION = ofp.OFP_VERSION
 
 #: Octets that a switch may leave unread before frames for its ports are dropped.
@@ -69,7 +70,7 @@ _CATCH_UP = 1.0
 
 
 class _Connection:
-    """One datapath as Ryu has it, and its driver."""
+    """A datapath of Ryu, and its driver."""
 
     def __init__(self, datapath: Any, emit: Callable[[Event], None], cache: PieceCache) -> None:
         self.datapath = datapath
@@ -110,10 +111,10 @@ class Southbound:
 
     Args:
         deliver: takes events, one at a time; must not block.  May call :meth:`perform`.
-        known: whether a datapath id is configured; all others are turned away.
-        tell: takes what happens before a connection is a switch.
-        is_busy: whether frames of a port wait until the engine has done more of what it has asked for.
-        short_cut: whether messages are taken from the stream before Ryu; else Ryu's own reader dispatches them.
+        known: returns True for a configured datapath id; all others are refused.
+        tell: takes log events about connections that are not yet switches.
+        is_busy: returns True while frames of a port have to wait for earlier requests of it.
+        short_cut: messages are taken from the stream before Ryu; otherwise Ryu's own reader dispatches them.
     """
 
     def __init__(
@@ -147,7 +148,7 @@ class Southbound:
         self._ahead = 0
 
     def datapath_up(self, datapath: Any) -> None:
-        """A switch has finished Ryu's handshake."""
+        """Make a driver for a switch that has finished Ryu's handshake."""
         self._forget(datapath.id)
         connection = _Connection(datapath, self._events.append, self._cache)
         self._connections[datapath.id] = connection
@@ -158,7 +159,7 @@ class Southbound:
         self._settle()
 
     def datapath_down(self, datapath: Any) -> None:
-        """A connection has ended; one that a newer connection has replaced is not missed."""
+        """End the driver of a connection that is closed, unless a newer connection has replaced it."""
         connection = self._connections.get(datapath.id)
         if connection is not None and connection.datapath is datapath:
             self._forget(datapath.id)
@@ -173,7 +174,7 @@ class Southbound:
             connection.driver.close()
 
     def perform(self, effect: SendFrame | Apply | ReadRules | ReadMeters) -> None:
-        """Carry out an effect; what becomes of it comes as an event."""
+        """Carry out an effect; its result comes as an event."""
         dpid = effect.port.dpid if isinstance(effect, SendFrame) else effect.dpid
         connection = self._connections.get(dpid)
         match effect:
@@ -192,7 +193,7 @@ class Southbound:
         self._settle(serve=False)
 
     def _received(self, more: bool) -> None:
-        """A switch has said something, and perhaps more than has been read."""
+        """Process messages of a switch; more may have arrived than is read."""
         self._ahead = self._ahead + 1 if more else 0
         self._settle(self._may_serve())
 
@@ -204,7 +205,7 @@ class Southbound:
         return True
 
     def _settle(self, serve: bool = True) -> None:
-        """Deliver what has happened, and what that makes happen, then some frames; then send everything."""
+        """Deliver events, and those that follow from them, then some frames; then send everything."""
         if self._settling:
             return
         self._settling = True
@@ -227,7 +228,7 @@ class Southbound:
                 self._tell(event)
 
     def _serve(self) -> None:
-        """Some frames; what they cause comes before the next."""
+        """Deliver some frames; events that they cause come before the next frame."""
         served = 0
         while served < _SLICE and (turn := self._turns.take(time.monotonic())):
             frame, requests = turn
@@ -247,7 +248,7 @@ class Southbound:
         try:
             while (pause := self._pause()) is not None:
                 hub.sleep(pause)
-                # It counts as reading: who reads may have ended meanwhile.
+                # This thread counts as a reader: the thread that receives from the switch may have ended meanwhile.
                 self._received(more=self._ahead > 0)
         finally:
             self._server = None
@@ -261,10 +262,10 @@ class Southbound:
         return max(min(due) - time.monotonic(), 0.0) if due else None
 
     def catch_up(self, patience: float = _CATCH_UP) -> None:
-        """Return when all that has arrived by now has been read; frames may still wait for their turn.
+        """Return when all octets that have arrived by now are read; frames may still wait for their turn.
 
         Args:
-            patience: seconds that it may take.
+            patience: limit in seconds.
         """
         channels = [connection.channel for connection in self._connections.values()]
         awaited = [(channel, channel.arrived()) for channel in channels]

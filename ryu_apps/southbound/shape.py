@@ -1,12 +1,12 @@
 """Check of messages that lets a bundle's commit leave together with them.
 
-Open vSwitch looks at a message in two steps.  As it comes in it is read: are the prerequisites of
-every match field there, is every action possible, every value in range?  What fails here is left out
-of the bundle and the rest is committed, so the commit has to wait for a barrier.  Whether groups and
-meters exist and the table has room is looked at when the bundle is committed, and fails all of it.
+Open vSwitch checks a message in two steps.  On arrival it checks the prerequisites of every match field, the actions,
+and the ranges of values.  A message that fails is left out of the bundle and the rest is committed, so the commit has
+to wait for a barrier.  The existence of groups and meters, and the room in the table, are checked when the bundle is
+committed; a failure there fails all of it.
 
-The first step sees no more of a rule than its :class:`Shape`.  A switch that has taken a shape once
-takes it again, and the round trip can be saved.
+The first step depends on nothing but the :class:`Shape` of a rule.  A switch that has accepted a shape once accepts it
+again, and the round trip can be saved.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ryu_apps.evb.flow.rule import (
 )
 from ryu_apps.southbound.piece import QueuedMessage
 
-#: Comparable; says nothing but "as readable as".
+#: Values to compare for equality: messages of equal shape pass or fail the first step alike.
 Shape: TypeAlias = tuple[object, ...]
 
 #: Fields of which every value is as good as any other.

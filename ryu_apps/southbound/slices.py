@@ -18,7 +18,7 @@ from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.messages import ALL_TABLES, Query
 
 #: Rules that are read with one request, roughly.  A request costs the switch as much as reading some
-#: 2,000 rules, whatever it brings back: many small ones would be no better.
+#: 2,000 rules, however few it returns: many small ones would be no better.
 SLICE = 1500
 _MOST_BITS = 6
 #: Rules looked at to find the bits, and bits tried.
@@ -34,7 +34,7 @@ _CONTEXT = ("eth_type", "ip_proto")
 
 
 class Slice(NamedTuple):
-    """Rules that are staged and read back together, and what narrows the requests for them."""
+    """Rules that are staged and read back together, and the match of the requests for them."""
 
     rules: tuple[Rule, ...]
     table: int = ALL_TABLES
@@ -136,4 +136,4 @@ def _criterion(context: Match, bits: _Bits, values: tuple[int, ...]) -> Match:
     """Return the match of a request; ``values`` are in the order of the fields of a match."""
     named = sorted(bits, key=list(FIELD_SIZES).index)
     wanted = [*context, *(FieldMatch(name, value, bits[name]) for name, value in zip(named, values, strict=True))]
-    return tuple(sorted(wanted, key=lambda one: list(FIELD_SIZES).index(one.name)))
+    return tuple(sorted(wanted, key=lambda field: list(FIELD_SIZES).index(field.name)))

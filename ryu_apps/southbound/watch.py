@@ -28,9 +28,9 @@ _MONITOR = struct.Struct("!IHHIB3x")
 _ANYTHING = encode_match(())
 #: Octets of an empty match that are no padding.
 _MATCH_LENGTH = 4
-#: What to tell of.
+#: Kinds of updates to report.
 _ADDED, _DELETED, _MODIFIED = 0x0002, 0x0004, 0x0008
-#: Tables in which a rule of ours may be overwritten by adding another of its key, and few are added in peace.
+#: Tables in which adding a rule may overwrite one of the same key, and in which few rules are added otherwise.
 _OVERWRITTEN = frozenset(
     {
         *(Table.ADMIT, Table.INGRESS, Table.FORWARD, Table.FLOOD, Table.FLOOD_VID, Table.FLOOD_PAGE),
@@ -45,7 +45,7 @@ _SET_ASYNC_CONFIG_2 = 27
 _FORWARD_TO_SLAVE, _FORWARD_TO_MASTER, _GROUPS_AND_METERS = 10, 11, 3
 _PROPERTY = struct.Struct("!HHI")
 
-#: Where what an experimenter says begins, in a message and in a multipart message.
+#: Offset of the body of an experimenter message, and of an experimenter multipart message.
 _AFTER_HEADER, _AFTER_PART_HEADER = 8, 16
 #: Length, event.
 _UPDATE = struct.Struct("!HH")
@@ -53,7 +53,7 @@ _UPDATE = struct.Struct("!HH")
 _WHOLE = struct.Struct("!4xH10xQ")
 _XID = struct.Struct("!4xI")
 _UPDATE_DELETED, _UPDATE_ABBREVIATED = 1, 3
-#: A rule that has ended by itself was meant to.
+#: Reasons of a removal that the rule itself asked for; no foreign change.
 _TIMED_OUT = (ofp.OFPRR_IDLE_TIMEOUT, ofp.OFPRR_HARD_TIMEOUT)
 
 
@@ -68,7 +68,7 @@ class Alien(IntEnum):
 
 
 def watch_request(xids: range) -> bytes:
-    """Ask to be told; of three transaction ids the switch answers the second, unless it refuses, and the third.
+    """Request reports; of three transaction ids the switch answers the second, unless it refuses, and the third.
 
     A barrier is behind it, since Open vSwitch's refusal of a monitor may bear any transaction id.
     """
@@ -96,7 +96,7 @@ def told(octets: bytes, ours: Container[int]) -> Alien | None:
     """Return the foreign change that an asynchronous message reports; None if it reports none.
 
     Args:
-        ours: transaction ids of what this driver has under way.
+        ours: transaction ids of the open requests of this driver.
     """
     kind = octets[1]
     if kind == ofp.OFPT_MULTIPART_REPLY and _says(octets, _AFTER_PART_HEADER, _FLOW_MONITOR):

@@ -25,21 +25,16 @@ EMPTY_NAMES = frozenset({"one", "it", "thing"})
 #: How many docstrings of a package still begin with a question word.  Lower these; never raise one.
 QUESTIONS_LEFT: dict[str, int] = {
     "evb/bridge": 24,
-    "evb/events.py": 3,
     "evb/switches": 14,
     "evb/vsi": 27,
-    "evb_bridge.py": 1,
-    "metrics.py": 1,
-    "rest": 19,
+    "rest": 4,
 }
 #: How many loop variables of a package still have an empty name.  Lower these; never raise one.
 EMPTY_NAMES_LEFT: dict[str, int] = {
     "evb/bridge": 22,
     "evb/switches": 8,
     "evb/vsi": 7,
-    "evb_bridge.py": 3,
-    "metrics.py": 4,
-    "rest": 29,
+    "rest": 15,
 }
 #: Packages under ``ryu_apps`` with a docstring of five to ten lines and no logic in ``__init__.py``.
 DESCRIBED = [
@@ -64,6 +59,7 @@ DESCRIBED = [
     "ovf",
     "picture",
     "process",
+    "rest",
     "southbound",
     "station",
     "stores",

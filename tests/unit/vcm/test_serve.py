@@ -14,7 +14,7 @@ from webob import Request
 from ryu_apps.rest.callers import MAX_BODY
 from ryu_apps.vcm.move import StepFailed
 from ryu_apps.vcm.service import ManagerService
-from ryu_apps.vcm_server import JournalError, RequestJournal, ServiceDesk
+from ryu_apps.vcm_server import JournalError, ManagerApplication, RequestJournal
 from tests.worlds.vcm import Hypervisors, a_vm, two_switches
 
 INVENTORY = two_switches([a_vm("vm1", "hv1"), a_vm("vm2", "hv1"), a_vm("vm3", "hv3")])
@@ -30,22 +30,22 @@ class Clock:
         return self.now
 
 
-def desk(path: Path | None, clock: Callable[[], float] | None = None, text: str = TEXT) -> ServiceDesk:
-    return ServiceDesk(ManagerService(INVENTORY), RequestJournal(path, text) if path else None, clock or Clock())
+def desk(path: Path | None, clock: Callable[[], float] | None = None, text: str = TEXT) -> ManagerApplication:
+    return ManagerApplication(ManagerService(INVENTORY), RequestJournal(path, text) if path else None, clock or Clock())
 
 
-def close(one: ServiceDesk) -> None:
+def close(one: ManagerApplication) -> None:
     """As the end of its process does."""
     if one._journal is not None:
         one._journal._file.close()
 
 
-def restarted(one: ServiceDesk, path: Path, clock: Clock) -> ServiceDesk:
+def restarted(one: ManagerApplication, path: Path, clock: Clock) -> ManagerApplication:
     close(one)
     return desk(path, clock)
 
 
-def call(desk: ServiceDesk, method: str, path: str, body: dict[str, object] | None = None) -> tuple[int, Any]:
+def call(desk: ManagerApplication, method: str, path: str, body: dict[str, object] | None = None) -> tuple[int, Any]:
     octets = json.dumps(body).encode() if body is not None else b""
     request = Request.blank(path, method=method, body=octets, content_type="application/json")
     response = request.get_response(desk)
@@ -53,13 +53,13 @@ def call(desk: ServiceDesk, method: str, path: str, body: dict[str, object] | No
     return response.status_int, response.json
 
 
-def everything(desk: ServiceDesk) -> list[Any]:
+def everything(desk: ManagerApplication) -> list[Any]:
     """What the service would say of itself, without asking it at another time."""
     goals = [call(desk, "GET", f"/vcm/goals/{pursuit.number}") for pursuit in desk.service.pursuits]
     return [call(desk, "GET", "/vcm/inventory"), *goals, desk.service.deadline]
 
 
-def at_random(desk: ServiceDesk, hypervisors: Hypervisors, dice: random.Random, clock: Clock) -> None:
+def at_random(desk: ManagerApplication, hypervisors: Hypervisors, dice: random.Random, clock: Clock) -> None:
     """Some request that could come now, or a deadline passes."""
     open_goals = [pursuit for pursuit in desk.service.pursuits if pursuit.open]
     steps = list(open_goals[-1].handed.items()) if open_goals else []
@@ -169,7 +169,7 @@ def test_what_cannot_be_remembered_is_not_done_now_nor_after_a_restart(
 ) -> None:
     path = tmp_path / "journal"
     journal = RequestJournal(path, TEXT)
-    one = ServiceDesk(ManagerService(INVENTORY), journal, Clock())
+    one = ManagerApplication(ManagerService(INVENTORY), journal, Clock())
     asked: dict[str, object] = {"goal": "evacuate", "subject": "hv3"}
     file = journal._file
     with monkeypatch.context() as broken:
