@@ -280,7 +280,7 @@ def test_what_had_arrived_is_dealt_with_before_anything_is_held_against_a_statio
     reader = eventlet.spawn(channel.recv, 1)
     eventlet.sleep(0)
     far.sendall(packet_in(1, bytes(60)) * 500)
-    world.southbound.catch_up()
+    world.southbound.catch_up(patience=10.0)
     assert len(heard) == 500
     reader.kill()
     channel.close()
