@@ -272,31 +272,40 @@ def results(wanted: Sequence[int], tell: Callable[[str], None]) -> Iterator[Resu
                 yield scale.measure(times, time.monotonic() - begun)
 
 
-def _grown(one: Result, process: str) -> str:
-    return f"{getattr(one.cpu_first_ms, process):.1f} / {getattr(one.cpu_last_ms, process):.1f}"
+def _grown(result: Result, process: str) -> str:
+    return f"{getattr(result.cpu_first_ms, process):.1f} / {getattr(result.cpu_last_ms, process):.1f}"
 
 
 def shown(found: Sequence[Result]) -> Table:
     """A column for each size."""
     rows: list[tuple[str, Callable[[Result], object]]] = [
-        ("leaves / nodes / VSIs", lambda one: f"{one.leaves} / {one.nodes} / {one.vsis:,}"),
-        ("start, all stations agreed (s)", lambda one: f"{one.start_s:.0f}"),
-        ("Pre-Associate to answer, p50 / p99 (ms)", lambda one: f"{one.stage_ms.p50:.1f} / {one.stage_ms.p99:.1f}"),
-        ("Associate to answer, p50 / p99 (ms)", lambda one: f"{one.associate_ms.p50:.1f} / {one.associate_ms.p99:.1f}"),
+        ("leaves / nodes / VSIs", lambda result: f"{result.leaves} / {result.nodes} / {result.vsis:,}"),
+        ("start, all stations agreed (s)", lambda result: f"{result.start_s:.0f}"),
+        (
+            "Pre-Associate to answer, p50 / p99 (ms)",
+            lambda result: f"{result.stage_ms.p50:.1f} / {result.stage_ms.p99:.1f}",
+        ),
+        (
+            "Associate to answer, p50 / p99 (ms)",
+            lambda result: f"{result.associate_ms.p50:.1f} / {result.associate_ms.p99:.1f}",
+        ),
         (
             "  the first tenth / the last tenth",
-            lambda one: f"{one.associate_first_ms:.1f} / {one.associate_last_ms:.1f}",
+            lambda result: f"{result.associate_first_ms:.1f} / {result.associate_last_ms:.1f}",
         ),
-        ("processor time a VSI in these, controller (ms)", lambda one: _grown(one, "controller")),
-        ("  all switches, which are one process (ms)", lambda one: _grown(one, "switches")),
-        ("  all stations, and the harness (ms)", lambda one: _grown(one, "stations")),
-        ("controller memory a VSI (KB)", lambda one: f"{one.memory_kb:.1f}"),
-        (f"keep-alive load, rka {RKA} (% of a core)", lambda one: f"{100 * one.keep_alive_load:.0f}"),
-        ("rules of the fullest leaf / spine", lambda one: f"{one.rules_leaf:,} / {one.rules_spine:,}"),
-        ("a spine dies / returns, until all ways are (ms)", lambda one: f"{one.spine_ms:.0f} / {one.back_ms:.0f}"),
+        ("processor time a VSI in these, controller (ms)", lambda result: _grown(result, "controller")),
+        ("  all switches, which are one process (ms)", lambda result: _grown(result, "switches")),
+        ("  all stations, and the harness (ms)", lambda result: _grown(result, "stations")),
+        ("controller memory a VSI (KB)", lambda result: f"{result.memory_kb:.1f}"),
+        (f"keep-alive load, rka {RKA} (% of a core)", lambda result: f"{100 * result.keep_alive_load:.0f}"),
+        ("rules of the fullest leaf / spine", lambda result: f"{result.rules_leaf:,} / {result.rules_spine:,}"),
+        (
+            "a spine dies / returns, until all ways are (ms)",
+            lambda result: f"{result.spine_ms:.0f} / {result.back_ms:.0f}",
+        ),
         (
             "32 VSIs leave a node at once (s) / each (ms)",
-            lambda one: f"{one.evacuate_s:.2f} / {one.evacuate_each_ms:.0f}",
+            lambda result: f"{result.evacuate_s:.2f} / {result.evacuate_each_ms:.0f}",
         ),
     ]
     table = Table("", *(f"{row.times}x" for row in found))

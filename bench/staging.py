@@ -161,8 +161,10 @@ def _figures(taken: dict[str, list[Taken]]) -> list[Figure]:
         rate.lines.append(Line(name, spread, spread.p50 / base.p50 if spread is not base else None))
     return [
         rate,
-        _stalls("(b) Longest gap in a neighbour's stream meanwhile", lambda one: one.gap, taken),
-        _stalls("(b) Longest time a neighbour's frame spent in the switch meanwhile", lambda one: one.transit, taken),
+        _stalls("(b) Longest gap in a neighbour's stream meanwhile", lambda stall: stall.gap, taken),
+        _stalls(
+            "(b) Longest time a neighbour's frame spent in the switch meanwhile", lambda stall: stall.transit, taken
+        ),
     ]
 
 

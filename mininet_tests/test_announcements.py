@@ -237,7 +237,7 @@ def test_a_silent_vm_is_reached_at_once_from_everywhere(cluster: Cluster) -> Non
                 vm.moves(there)
                 assert callers_that_reach(vm, callers) == set(callers)
             cluster.watcher.settle()
-            assert tap.matching(lambda one: one.outgoing) == []
+            assert tap.matching(lambda sighting: sighting.outgoing) == []
         finally:
             cluster.watcher.dismiss(tap)
 
@@ -259,7 +259,10 @@ def test_the_bridge_announces_a_vm_to_every_host_and_only_when_it_has_come(clust
 
         def arrived() -> list[list[bytes]]:
             cluster.watcher.settle()
-            return [sorted(one.data for one in tap.matching(lambda one: one.data[6:12] == source)) for tap in taps]
+            return [
+                sorted(sighting.data for sighting in tap.matching(lambda sighting: sighting.data[6:12] == source))
+                for tap in taps
+            ]
 
         vm.asks(VdptoolMode.PREASSOCIATE_RR)
         for times, there in enumerate(("hv1", "hv5", "hv6"), 1):

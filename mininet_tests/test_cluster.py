@@ -80,7 +80,9 @@ def test_a_broadcast_reaches_everybody_once_and_not_the_sender(cluster: Cluster)
         def copies() -> dict[str, int]:
             cluster.watcher.settle()
             return {
-                name: len(tap.matching(lambda one: not one.outgoing and one.data[12:42] == request[12:42]))
+                name: len(
+                    tap.matching(lambda sighting: not sighting.outgoing and sighting.data[12:42] == request[12:42])
+                )
                 for name, tap in taps.items()
             }
 
@@ -101,7 +103,7 @@ def test_a_vm_that_is_not_associated_neither_sends_nor_receives(cluster: Cluster
         assert not arrives(vm.namespace, client.namespace, client.ip, HTTPS, patience=0.3)
         assert not arrives(client.namespace, vm.namespace, vm.ip, HTTPS, patience=0.3)
         cluster.watcher.settle()
-        assert tap.matching(lambda one: not one.outgoing) == []
+        assert tap.matching(lambda sighting: not sighting.outgoing) == []
     finally:
         cluster.watcher.dismiss(tap)
         cluster.shut_down("t9", "hv3")

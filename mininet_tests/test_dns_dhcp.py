@@ -96,9 +96,11 @@ class Guest:
         """Where the VM's DHCP requests that have reached the server's host were sent to."""
         self._tap.drain()
         requests = self._tap.matching(
-            lambda one: not one.outgoing and one.data[23:24] == _UDP and one.data[36:38] == _DHCP_SERVER
+            lambda sighting: (
+                not sighting.outgoing and sighting.data[23:24] == _UDP and sighting.data[36:38] == _DHCP_SERVER
+            )
         )
-        return {one.data[:6].hex(":") for one in requests}
+        return {request.data[:6].hex(":") for request in requests}
 
 
 @contextmanager

@@ -57,4 +57,4 @@ def test_a_vm_moves_around_the_fabric_of_a_file(tmp_path: Path) -> None:
     with inside():
         report = replay(load_scenario(tmp_path / "scenario.yaml"), tmp_path / "out")
     assert [migration.failures for migration in report.migrations] == [(), ()]
-    assert all(one.figures.sent > 200 and one.figures.blocked > 200 for one in report.migrations)
+    assert all(migration.figures.sent > 200 and migration.figures.blocked > 200 for migration in report.migrations)

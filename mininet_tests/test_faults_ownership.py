@@ -87,8 +87,8 @@ def kept_alive(rig: Rig, hypervisor: str, count: int) -> None:
 
     def answered() -> int:
         found = rig.answers(hypervisor, VM, since)
-        refused = [one for one in found if one.answer is None or not one.answer.success]
-        assert not refused, (refused, [one["detail"] for one in rig.events(since, "vdp.announce", VM)])
+        refused = [message for message in found if message.answer is None or not message.answer.success]
+        assert not refused, (refused, [event["detail"] for event in rig.events(since, "vdp.announce", VM)])
         return len(found)
 
     wait_until(lambda: answered() >= count, "keep-alives")
@@ -162,14 +162,18 @@ def test_refused_request_for_another_type_leaves_the_one_in_force(rig: Rig, mode
         home.namespace.run("vdptool", "-i", home.interface, "-T", *other)
 
         def refusal() -> bool:
-            found = [one.answer for one in rig.answers(HOME, VM, since) if one.answer and not one.answer.success]
-            assert all(one.keep and one.hard for one in found)
+            found = [
+                message.answer
+                for message in rig.answers(HOME, VM, since)
+                if message.answer and not message.answer.success
+            ]
+            assert all(answer.keep and answer.hard for answer in found)
             return bool(found)
 
         wait_until(refusal, "the refusal")
 
         def still() -> bool:
-            asked = [one for one in rig.messages(HOME, VM, since) if one.from_station]
+            asked = [message for message in rig.messages(HOME, VM, since) if message.from_station]
             # lldpad takes Keep for associated, and gives the second record up when its keep-alive is refused.
             return len(asked) >= 5
 
@@ -217,10 +221,10 @@ def test_keep_alive_that_crosses_the_de_associate_of_an_operator_revives_nothing
         wait_until(lambda: len(lost.caught) >= AGREED.transmissions, "the De-Associate to be given up")
         rig.proxy.clear()
         wait_until(lambda: not rig.holds(HOME, VM), "the station to let go")
-        said = [one for one in rig.answers(HOME, VM, since) if one.mode is VdpMode.DEASSOCIATE]
+        said = [message for message in rig.answers(HOME, VM, since) if message.mode is VdpMode.DEASSOCIATE]
         assert said and rig.known(VM) is None and not rig.events(since, "vsi.active", VM)
 
 
 def _connected(rig: Rig, dpid: int) -> bool:
     switches = rig.controller.get("/evb/status")["switches"]
-    return next(one["readiness"] for one in switches if int(one["dpid"], 16) == dpid) == "ready"
+    return next(switch["readiness"] for switch in switches if int(switch["dpid"], 16) == dpid) == "ready"

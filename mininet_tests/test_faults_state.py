@@ -144,4 +144,4 @@ def test_old_host_that_speaks_first_after_the_state_was_lost_does_not_get_the_vm
 
 
 def alarms(rig: Rig, kind: str) -> list[object]:
-    return [one for one in rig.controller.get("/evb/status")["alarms"] if one["kind"] == kind]
+    return [alarm for alarm in rig.controller.get("/evb/status")["alarms"] if alarm["kind"] == kind]

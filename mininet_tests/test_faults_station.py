@@ -51,7 +51,7 @@ def test_what_a_dead_station_holds_expires_when_it_is_due_and_not_before(rig: Ri
             rig.granted(HOME, mode, VM)
         station.kill()
         try:
-            last = max(one.t for one in rig.messages(HOME, VM, begun) if one.from_station)
+            last = max(message.t for message in rig.messages(HOME, VM, begun) if message.from_station)
             (end,) = wait_until(lambda: rig.events(begun, "vdp.announce", VM), "the VSI to expire")
             wait_until(lambda: rig.known(VM) is None, "the VSI to be forgotten")
         finally:
@@ -90,7 +90,9 @@ def test_station_whose_keep_alive_nobody_heard_is_answered_when_the_channel_is_b
         rig.proxy.clear()
         wait_until(lambda: rig.answers(HOME, VM, begun), "an answer nobody asked for", AGREED.response_wait)
         times["reassured"] = time.monotonic() - begun
-        wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "the next one")
+        wait_until(
+            lambda: [message for message in rig.messages(HOME, VM, begun) if message.from_station], "the next one"
+        )
         assert rig.holds(HOME, VM) and rig.places(VM) == [HOME]
         assert not rig.events(begun, "vdp.announce", VM)
 
@@ -122,7 +124,7 @@ def test_frames_lost_doubled_or_late_have_their_effect_once(rig: Rig, what: str)
         wait_until(lambda: rig.places(VM) == [HOME], "the association")
         times["reserved and associated"] = time.monotonic() - begun
         wait_until(lambda: trap.caught, "a frame in the trap")
-        asked = [one["detail"]["mode"] for one in rig.events(begun, "vdp.request", VM)]
+        asked = [event["detail"]["mode"] for event in rig.events(begun, "vdp.request", VM)]
         assert asked == ["PREASSOCIATE_RR", "ASSOCIATE"]
         assert len(rig.events(begun, "vsi.active", VM)) == 1
 
@@ -144,7 +146,9 @@ def test_confirmation_after_the_resource_wait_delay_changes_nothing(rig: Rig) ->
         begun = time.monotonic()
         rig.proxy.set(Trap((MessageKind.CONFIRMATION,), S1, copies=1, delay=AGREED.resource_wait_delay + 0.3))
         rig.ask(HOME, VdptoolMode.ASSOCIATE, VM)
-        answer = wait_until(lambda: next((one for one in rig.answers(HOME, VM, begun) if one.answer), None), "no")
+        answer = wait_until(
+            lambda: next((message for message in rig.answers(HOME, VM, begun) if message.answer), None), "no"
+        )
         assert answer.answer is not None and answer.answer.error is VdpError.INSUFFICIENT_RESOURCES
         assert not answer.answer.keep
         times["refused"] = answer.t - begun
@@ -186,7 +190,9 @@ def test_late_deassociate_of_the_old_place_does_not_touch_the_new_one(rig: Rig) 
         before = rig.tables()
         begun = time.monotonic()
         rig.ask(HOME, VdptoolMode.DEASSOCIATE, VM)
-        wait_until(lambda: [one for one in rig.messages(HOME, VM, begun) if one.from_station], "De-Associate")
+        wait_until(
+            lambda: [message for message in rig.messages(HOME, VM, begun) if message.from_station], "De-Associate"
+        )
         rig.proxy.clear()
         rig.let_go(HOME, VM)
         assert rig.places(VM) == [AWAY]
@@ -199,7 +205,7 @@ def test_vm_associated_everywhere_at_once_is_in_one_place(rig: Rig) -> None:
             rig.ask(hypervisor, VdptoolMode.ASSOCIATE, VM)
 
         def settled() -> bool:
-            holders = [one for one in (HOME, AWAY, THIRD) if rig.holds(one, VM)]
+            holders = [hypervisor for hypervisor in (HOME, AWAY, THIRD) if rig.holds(hypervisor, VM)]
             return len(holders) == 1 and rig.places(VM) == holders
 
         wait_until(settled, "one owner")

@@ -45,7 +45,7 @@ def rig(switch_rig: Rig) -> Iterator[Rig]:
 
 def readiness(rig: Rig, dpid: int) -> str:
     switches = rig.controller.get("/evb/status")["switches"]
-    return next(one["readiness"] for one in switches if int(one["dpid"], 16) == dpid)
+    return next(switch["readiness"] for switch in switches if int(switch["dpid"], 16) == dpid)
 
 
 def wait_ready(rig: Rig, *dpids: int, limit: float = 15.0) -> float:

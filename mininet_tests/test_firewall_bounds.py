@@ -120,18 +120,20 @@ def refused(switch: str = "s1") -> int:
     text = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-flows", switch])
     found = [line for line in text.splitlines() if "actions=drop" in line]
     limits = tuple(f"table={table:d}," for table in (Table.LIMIT_FROM, Table.LIMIT_TO))
-    return sum(int(line.split("n_packets=")[1].split(",")[0]) for line in found if any(one in line for one in limits))
+    return sum(
+        int(line.split("n_packets=")[1].split(",")[0]) for line in found if any(limit in line for limit in limits)
+    )
 
 
 @pytest.mark.parametrize("who", ["vm", "peer"])
 def test_a_reset_of_either_side_ends_the_whole_connection(cluster: Cluster, who: str) -> None:
     peer = stack_of(cluster.hosts["client"])
     with guest(cluster, kind=BRIEF) as vm, connected(peer, vm.stack, HTTP) as (client, server):
-        wait_until(lambda: any("idle_timeout=60" in one for one in state(cluster, "s1")), "established")
+        wait_until(lambda: any("idle_timeout=60" in flow for flow in state(cluster, "s1")), "established")
         resetting = server if who == "vm" else client
         resetting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         resetting.close()
-        wait_until(lambda: not any("idle_timeout=60" in one for one in state(cluster, "s1")), "closing")
+        wait_until(lambda: not any("idle_timeout=60" in flow for flow in state(cluster, "s1")), "closing")
         wait_until(lambda: not state(cluster, "s1"), "the connection forgotten", 15)
 
 
@@ -157,10 +159,10 @@ def test_a_port_that_is_used_again_has_the_whole_timeout_again(cluster: Cluster,
                 resetting = (calling, answering)[number % 2]
                 resetting.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 resetting.close()
-                wait_until(lambda: not any("idle_timeout=60" in one for one in state(cluster, "s1")), "closing")
+                wait_until(lambda: not any("idle_timeout=60" in flow for flow in state(cluster, "s1")), "closing")
                 settle_cached_flows()
         wait_until(lambda: len(state(cluster, "s1")) <= 1, "the old ones forgotten", 15)
-        assert any("idle_timeout=60" in one for one in state(cluster, "s1"))
+        assert any("idle_timeout=60" in flow for flow in state(cluster, "s1"))
         assert passes(calling, answering) and passes(answering, calling)
 
 

@@ -93,9 +93,9 @@ def guest(cluster: Cluster, number: int, hypervisor: str, *vsis: VdptoolVsi) -> 
     with ExitStack() as stack:
         stack.callback(cluster.shut_down, vm.name, hypervisor)
         wire = stack.enter_context(RawSocket(vm.namespace, "eth0"))
-        for one in vsis:
-            admit(home, one)
-            stack.callback(dismiss, home, one)
+        for wanted in vsis:
+            admit(home, wanted)
+            stack.callback(dismiss, home, wanted)
         yield Guest(cluster, number, hypervisor, wire, vm)
 
 
@@ -192,7 +192,7 @@ def test_addresses_come_and_go_in_a_vsi_that_lives(cluster: Cluster) -> None:
 )
 def test_a_vsi_may_be_named_in_every_format(cluster: Cluster, identity: str) -> None:
     with guest(cluster, 1, "hv1", vsi(1, identity=identity)) as here, guest(cluster, 2, "hv5", vsi(2)) as there:
-        (shown,) = [one for one in cluster.controller.get("/evb/vsis") if one["vsi"] == identity]
+        (shown,) = [listed for listed in cluster.controller.get("/evb/vsis") if listed["vsi"] == identity]
         assert cluster.controller.get(f"/evb/vsis/{identity}")["vsi"] == shown["vsi"]
         assert here.station.holds(VdptoolMode.ASSOCIATE, vsi(1, identity=identity))
         assert arrives(here, there)
@@ -215,13 +215,13 @@ def test_a_station_tells_no_address_that_is_another_s(cluster: Cluster) -> None:
 
 # --- impostors --------------------------------------------------------------------------------------
 def dropped(cluster: Cluster, hypervisor: str) -> int:
-    (one,) = [one for one in cluster.controller.get("/evb/stations") if one["name"] == hypervisor]
-    return int(one["dropped"].get("not_the_station", 0))
+    (station,) = [station for station in cluster.controller.get("/evb/stations") if station["name"] == hypervisor]
+    return int(station["dropped"].get("not_the_station", 0))
 
 
 def station_of(cluster: Cluster, hypervisor: str) -> str:
-    (one,) = [one for one in cluster.controller.get("/evb/stations") if one["name"] == hypervisor]
-    return str(one["station"])
+    (station,) = [station for station in cluster.controller.get("/evb/stations") if station["name"] == hypervisor]
+    return str(station["station"])
 
 
 def deassociate(victim: VdptoolVsi, source: int) -> bytes:

@@ -41,7 +41,7 @@ IN_VLAN = struct.pack("!HH", 0x8100, two_switch.NATIVE_VLAN)
 def fabric() -> Fabric:
     described = two_switch.fabric()
     switch = described.switches[2]
-    port = next(one for one in switch.interfaces.values() if one.name == "client")
+    port = next(interface for interface in switch.interfaces.values() if interface.name == "client")
     tagged = replace(port, native_vlan=None, tagged_vlans=(two_switch.NATIVE_VLAN,))
     interfaces = {**switch.interfaces, port.port_no: tagged}
     return replace(described, switches={**described.switches, 2: replace(switch, interfaces=interfaces)})

@@ -188,8 +188,8 @@ def test_policy_and_anti_spoofing_hold_for_ipv6_before_and_after_a_move(cluster:
     ):
         made = connection(client, vm, HTTPS)
         assert made is not None
-        for one in made:
-            open_sockets.callback(one.close)
+        for end in made:
+            open_sockets.callback(end.close)
         for there in ("hv1", "hv5"):
             if there != vm.at:
                 vm.moves(there)
@@ -199,6 +199,6 @@ def test_policy_and_anti_spoofing_hold_for_ipv6_before_and_after_a_move(cluster:
             check_advertisements(vm, client, victim)
         second = connection(client, vm, HTTPS)
         assert second is not None
-        for one in second:
-            open_sockets.callback(one.close)
+        for end in second:
+            open_sockets.callback(end.close)
         assert talks(*second)

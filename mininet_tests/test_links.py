@@ -62,14 +62,14 @@ def fabric() -> Fabric:
             Interface(HOST_PORT, f"host{number}", Role.HOST, VLAN, macs=(HOSTS[number - 1].mac,)),
             Interface(STATION_PORT, f"hv{number}", Role.STATION, VLAN),
         ]
-        return Switch(number, f"leaf{number}", {one.port_no: one for one in ports})
+        return Switch(number, f"leaf{number}", {port.port_no: port for port in ports})
 
     def spine(number: int, dpid: int) -> Switch:
         ports = [Interface(leaf, f"leaf{leaf}", Role.TRUNK, peer=PortId(leaf, number)) for leaf in LEAVES]
-        return Switch(dpid, f"spine{number}", {one.port_no: one for one in ports})
+        return Switch(dpid, f"spine{number}", {port.port_no: port for port in ports})
 
     switches = [*map(leaf, LEAVES), *(spine(number, dpid) for number, dpid in enumerate(SPINES, 1))]
-    return Fabric({one.dpid: one for one in switches})
+    return Fabric({switch.dpid: switch for switch in switches})
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +121,8 @@ class Ear:
     def heard(self, mark: bytes) -> list[int]:
         """The numbers of a stream that have arrived."""
         self._cluster.watcher.settle()
-        ours = self._tap.matching(lambda one: not one.outgoing and one.data[14:18] == mark)
-        return [_SEQUENCE.unpack_from(one.data, 14)[1] for one in ours]
+        ours = self._tap.matching(lambda sighting: not sighting.outgoing and sighting.data[14:18] == mark)
+        return [_SEQUENCE.unpack_from(sighting.data, 14)[1] for sighting in ours]
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def link_down(leaf: int, spine: int) -> Iterator[None]:
 
 
 def links(cluster: Cluster) -> list[bool]:
-    return [one["up"] for one in cluster.controller.get("/evb/status")["links"]]
+    return [link["up"] for link in cluster.controller.get("/evb/status")["links"]]
 
 
 def check(heard: list[int], stream: Stream) -> None:
@@ -212,7 +212,7 @@ def test_a_spine_that_dies_during_a_move_loses_no_vm(cluster: Cluster) -> None:
 def test_switches_hear_each_other_as_configured(cluster: Cluster) -> None:
     def all_heard() -> bool:
         found = cluster.controller.get("/evb/status")["links"]
-        return all(one["heard"] == one["ports"][::-1] and not one["miswired"] for one in found)
+        return all(link["heard"] == link["ports"][::-1] and not link["miswired"] for link in found)
 
     wait_until(all_heard, "LLDP on every link", 15)
 
@@ -222,7 +222,7 @@ def test_cables_in_the_wrong_place_are_found_and_not_used(cluster: Cluster) -> N
 
     def miswired() -> list[str]:
         found = cluster.controller.get("/evb/status")["links"]
-        return sorted(port for one in found if one["miswired"] for port in one["ports"])
+        return sorted(port for link in found if link["miswired"] for port in link["ports"])
 
     wrong = fabric().switches
     for leaf, other in ((1, 2), (2, 1)):

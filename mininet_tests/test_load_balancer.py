@@ -279,7 +279,7 @@ def test_nobody_is_sent_to_a_back_end_before_its_associate_or_after_its_de_assoc
 ) -> None:
     def rotation() -> list[str]:
         _dns, web = stage.controller.get("/evb/load_balancers")
-        return [one["name"] for one in web["backends"] if one["in_rotation"]]
+        return [backend["name"] for backend in web["backends"] if backend["in_rotation"]]
 
     with scene(stage, tmp_path) as here:
         assert rotation() == []
@@ -375,7 +375,7 @@ def test_a_port_that_is_used_again_is_remembered_as_long_as_any(stage: Cluster, 
 
     def lasting(life: int) -> int:
         marks = "idle_timeout=3600,", f"={REMEMBERED}", f"reg2={life << BALANCED_LIFE.offset:#x}/".replace("0x0/", "0/")
-        return sum(all(mark in one for mark in marks) for one in state(stage, "s2"))
+        return sum(all(mark in flow for mark in marks) for flow in state(stage, "s2"))
 
     def stands(life: int) -> bool:
         return lasting(life) == 2
@@ -424,7 +424,7 @@ def test_what_is_staged_for_a_client_lets_nothing_through(stage: Cluster, tmp_pa
                 mouth.send(segment(own, virtual, (talk.own[1], PORT), flags, b"EVB staged"))
             time.sleep(0.4)
             tap.drain()
-            assert tap.matching(lambda one: b"EVB staged" in one.data) == []
+            assert tap.matching(lambda sighting: b"EVB staged" in sighting.data) == []
         stage.hypervisors["hv5"].station.request(VdptoolMode.DEASSOCIATE, client.vsi)
         assert talk.echoes()
 

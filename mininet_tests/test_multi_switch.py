@@ -81,7 +81,7 @@ def agreed(cluster: Cluster) -> tuple[int, int]:
 def test_every_node_agrees_on_evb_and_every_port_is_up(leaf_spine: Cluster) -> None:
     wait_until(lambda: agreed(leaf_spine) == (32, 32), "all stations", pause=0.2)
     status = leaf_spine.controller.get("/evb/status")
-    assert {one["name"]: one["readiness"] for one in status["switches"]} == dict.fromkeys(
+    assert {switch["name"]: switch["readiness"] for switch in status["switches"]} == dict.fromkeys(
         ("leaf1", "leaf2", "leaf3", "leaf4", "spine1", "spine2"), "ready"
     )
     assert all(port["up"] for switch in status["switches"] for port in switch["ports"])
@@ -90,7 +90,7 @@ def test_every_node_agrees_on_evb_and_every_port_is_up(leaf_spine: Cluster) -> N
 def test_a_switch_may_have_more_ports_than_fit_a_line_of_a_terminal(tmp_path: Path) -> None:
     """64 stations at one switch; emulated, for they are many."""
     large = two_switch.fabric(128).switches[1]
-    ports = {port_no: one for port_no, one in large.interfaces.items() if one.role is not Role.TRUNK}
+    ports = {port_no: interface for port_no, interface in large.interfaces.items() if interface.role is not Role.TRUNK}
     with emulated_cluster(tmp_path, fabric=Fabric({1: replace(large, interfaces=ports)})) as cluster:
         wait_until(lambda: agreed(cluster) == (64, 64), "all stations", 20, pause=0.2)
 
@@ -98,9 +98,9 @@ def test_a_switch_may_have_more_ports_than_fit_a_line_of_a_terminal(tmp_path: Pa
 def test_vms_at_different_leaves_reach_each_other_and_the_client(leaf_spine: Cluster) -> None:
     client = leaf_spine.hosts["client"]
     with one_at_each_leaf(leaf_spine) as vms:
-        for one, other in permutations(vms, 2):
-            assert arrives(one.namespace, other.namespace, other.ip, HTTPS), f"{one.name} to {other.name}"
-            assert not arrives(one.namespace, other.namespace, other.ip, 5002, patience=0.1)
+        for source, target in permutations(vms, 2):
+            assert arrives(source.namespace, target.namespace, target.ip, HTTPS), f"{source.name} to {target.name}"
+            assert not arrives(source.namespace, target.namespace, target.ip, 5002, patience=0.1)
         for vm in vms:
             assert arrives(vm.namespace, client.namespace, client.ip, HTTPS), f"{vm.name} to the client"
             assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS), f"the client to {vm.name}"
@@ -134,7 +134,9 @@ def test_a_broadcast_arrives_everywhere_exactly_once(leaf_spine: Cluster, sender
             return Counter(
                 name
                 for name, tap in taps.items()
-                for one in tap.matching(lambda one: not one.outgoing and one.data[12:42] == request[12:42])
+                for sighting in tap.matching(
+                    lambda sighting: not sighting.outgoing and sighting.data[12:42] == request[12:42]
+                )
             )
 
         with namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
@@ -147,7 +149,7 @@ def test_a_broadcast_arrives_everywhere_exactly_once(leaf_spine: Cluster, sender
 
 def test_the_picture_shows_what_is_staged_what_is_active_and_what_is_down(leaf_spine: Cluster, tmp_path: Path) -> None:
     target = tmp_path / "fabric.svg"
-    sizes = [f"--set={one}" for one in ("leaves=4", "spines=2", "n=32")]
+    sizes = [f"--set={size}" for size in ("leaves=4", "spines=2", "n=32")]
     rest = ["--svg", str(target), "--rest", "http://127.0.0.1:8080"]
     switches = Namespace("root", leaf_spine.ovs.pid)
     staged = leaf_spine.hypervisors["hv30"].station
@@ -171,8 +173,8 @@ def test_the_picture_shows_what_is_staged_what_is_active_and_what_is_down(leaf_s
 
 def ports_of(cluster: Cluster, switch: str) -> set[str]:
     """How the links of a switch are."""
-    (one,) = [one for one in cluster.controller.get("/evb/status")["switches"] if one["name"] == switch]
-    return {"up" if port["up"] else "down" for port in one["ports"]}
+    (found,) = [found for found in cluster.controller.get("/evb/status")["switches"] if found["name"] == switch]
+    return {"up" if port["up"] else "down" for port in found["ports"]}
 
 
 def test_a_vm_moves_from_leaf_to_leaf_along_both_ladders(leaf_spine: Cluster, tmp_path: Path) -> None:
@@ -203,7 +205,7 @@ def test_a_link_or_a_spine_fails_during_a_move(leaf_spine: Cluster, tmp_path: Pa
                 run(["ip", "link", "set", name, "up"])
 
     def all_up() -> bool:
-        return all(one["up"] for one in leaf_spine.controller.get("/evb/status")["links"])
+        return all(link["up"] for link in leaf_spine.controller.get("/evb/status")["links"])
 
     report = Replay(SCENARIO, leaf_spine, meddle).run(tmp_path)
     wait_until(all_up, "all links")

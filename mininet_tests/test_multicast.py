@@ -127,7 +127,9 @@ def guest(
 @contextmanager
 def watched(cluster: Cluster, *guests: Guest) -> Iterator[list[Tap]]:
     """Taps at the interfaces of some VMs."""
-    taps = [cluster.watcher.watch(Tap(one.namespace, INTERFACE, all_but_ethertypes(0x88CC, 0x8940))) for one in guests]
+    taps = [
+        cluster.watcher.watch(Tap(guest.namespace, INTERFACE, all_but_ethertypes(0x88CC, 0x8940))) for guest in guests
+    ]
     try:
         yield taps
     finally:
@@ -139,7 +141,7 @@ def stream_at(tap: Tap, group: str) -> int:
     """How many datagrams of the group have come in there."""
     packed = ip_address(group).packed
     place = slice(30, 34) if len(packed) == 4 else slice(38, 54)
-    return len(tap.matching(lambda one: not one.outgoing and one.data[place] == packed))
+    return len(tap.matching(lambda sighting: not sighting.outgoing and sighting.data[place] == packed))
 
 
 def members(cluster: Cluster, group: str) -> dict[str, dict[str, Any]]:
@@ -148,9 +150,9 @@ def members(cluster: Cluster, group: str) -> dict[str, dict[str, Any]]:
     return {
         member["vsi"]: member
         for vlan in shown
-        for one in vlan["groups"]
-        if one["group"] == group
-        for member in one["members"]
+        for listed in vlan["groups"]
+        if listed["group"] == group
+        for member in listed["members"]
     }
 
 
@@ -176,7 +178,7 @@ def of_client(cluster: Cluster, group: str) -> Stream:
 
 # --- the move ---------------------------------------------------------------------------------------
 @versions
-@pytest.mark.parametrize("ladder", LIVE_LADDERS, ids=lambda one: one.value)
+@pytest.mark.parametrize("ladder", LIVE_LADDERS, ids=lambda ladder: ladder.value)
 def test_a_stream_follows_a_vm_that_says_nothing(cluster: Cluster, group: str, ladder: Ladder) -> None:
     """Nobody can know what it listens to but the bridge, and nobody asks."""
     with (
@@ -366,14 +368,17 @@ def test_a_routers_queries_are_heard_and_answered(cluster: Cluster) -> None:
     ):
         joined(cluster, vm, FOUR)
         wire.send(query.encode())
-        wait_until(lambda: tap.matching(lambda one: not one.outgoing and one.data[23] == 2), "the query at the VM")
+        wait_until(
+            lambda: tap.matching(lambda sighting: not sighting.outgoing and sighting.data[23] == 2),
+            "the query at the VM",
+        )
         assert wire.hears(routers + b"\x94\x04\0\0\x22", 5) is not None, "the answer at the router"
         wait_until(lambda: querier(cluster) == "other", "the bridge to notice")
 
 
 def querier(cluster: Cluster) -> str:
     (vlan,) = cluster.controller.get("/evb/multicast")["vlans"]
-    return next(one["state"] for one in vlan["queriers"] if one["protocol"] == "igmp")
+    return next(querier["state"] for querier in vlan["queriers"] if querier["protocol"] == "igmp")
 
 
 def test_a_controller_that_dies_and_returns_costs_no_datagram(cluster: Cluster) -> None:

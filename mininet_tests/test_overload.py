@@ -87,9 +87,9 @@ def repeated(source: int) -> list[bytes]:
 def churned(source: int) -> list[bytes]:
     """VSIs that come and go, over and over, twenty in an ECPDU: each is a change of every switch."""
     coming = [_wanted(number) for number in range(2 * KNOWN)]
-    going = [one.as_mode(VdpMode.DEASSOCIATE, RequestStatus()) for one in coming]
+    going = [tlv.as_mode(VdpMode.DEASSOCIATE, RequestStatus()) for tlv in coming]
     halves = (slice(KNOWN), slice(KNOWN, None))
-    return _packed(source, [one for half in halves for tlvs in (coming, going) for one in tlvs[half]])
+    return _packed(source, [tlv for half in halves for tlvs in (coming, going) for tlv in tlvs[half]])
 
 
 def _packed(source: int, tlvs: Sequence[Association]) -> list[bytes]:
@@ -132,8 +132,12 @@ def garbage(source: int) -> list[bytes]:
     chance = random.Random(1)
     targets = (NEAREST_CUSTOMER_BRIDGE, 0x0180C200000E, BROADCAST, 0x33330000FFFF)
     # Under 0x600 it is a length; tags, LLDP and ECP have floods of their own.
-    types = [one for one in chance.sample(range(0x0600, 0x10000), 300) if one not in PUNTED and one != 0x8100]
-    return [Frame(chance.choice(targets), source, one, chance.randbytes(46)).encode() for one in types]
+    types = [
+        ethertype
+        for ethertype in chance.sample(range(0x0600, 0x10000), 300)
+        if ethertype not in PUNTED and ethertype != 0x8100
+    ]
+    return [Frame(chance.choice(targets), source, ethertype, chance.randbytes(46)).encode() for ethertype in types]
 
 
 def _to_bridge(source: int, ethertype: int, payload: bytes) -> bytes:
@@ -177,9 +181,9 @@ class Probe:
         finish = time.monotonic()
         settle(self._ends)
         notes = [end.stop()[self._flow.name] for end in self._ends]
-        here, there = (one for one in notes if isinstance(one, UdpNotes))
+        here, there = (note for note in notes if isinstance(note, UdpNotes))
         # What was sent before the other end had an address was never under way.
-        begin = max(one.heard[0][2] for one in (here, there))
+        begin = max(end.heard[0][2] for end in (here, there))
         self.windows = [judge(*ends, begin, begin, finish) for ends in ((here, there), (there, here))]
 
     @property
@@ -220,8 +224,8 @@ def punted(switch: str) -> tuple[list[tuple[int, str, bool, int]], list[str]]:
     protocols = re.compile(r"in_port=(\d+),.*dl_type=0x(88cc|8940|88b7) actions=meter:(\d+),CONTROLLER")
     flows = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", "dump-flows", switch]).splitlines()
     punting = {line: protocols.search(line) for line in flows if "CONTROLLER" in line}
-    spoken = [(int(one[1]), one[2], "dl_src=" in line, int(one[3])) for line, one in punting.items() if one]
-    return spoken, [line for line, one in punting.items() if not one]
+    spoken = [(int(found[1]), found[2], "dl_src=" in line, int(found[3])) for line, found in punting.items() if found]
+    return spoken, [line for line, found in punting.items() if not found]
 
 
 def agreed_with_all(switch: str, rules: int) -> tuple[list[tuple[int, str, bool, int]], list[str]] | None:
@@ -234,12 +238,15 @@ def test_every_station_port_is_metered_and_nothing_else_is_punted(emulated: Clus
     for switch in emulated.fabric.switches.values():
         text = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-meters", switch.name])
         found = re.findall(r"meter=(\d+) pktps burst bands=\s+type=drop rate=(\d+) burst_size=(\d+)", text)
-        ports = {role: [one.port_no for one in switch.interfaces.values() if one.role is role] for role in Role}
+        ports = {
+            role: [interface.port_no for interface in switch.interfaces.values() if interface.role is role]
+            for role in Role
+        }
         stations, hosts, trunks = ports[Role.STATION], ports[Role.HOST], ports[Role.TRUNK]
-        assert sorted(tuple(map(int, one)) for one in found) == [
-            *((one, PUNT_RATE, PUNT_BURST) for one in stations),
-            *((one, QUERY_RATE, QUERY_BURST) for one in sorted([*hosts, *trunks])),
-            *((apart + one, STRANGER_RATE, STRANGER_BURST) for apart in STRANGERS for one in stations),
+        assert sorted(tuple(map(int, meter)) for meter in found) == [
+            *((port, PUNT_RATE, PUNT_BURST) for port in stations),
+            *((port, QUERY_RATE, QUERY_BURST) for port in sorted([*hosts, *trunks])),
+            *((apart + port, STRANGER_RATE, STRANGER_BURST) for apart in STRANGERS for port in stations),
         ]
         # Emulated stations are agreed with: of each its own, and apart from that everything else.
         apart = {"88cc": STRANGERS[0], "8940": STRANGERS[1], "88b7": STRANGERS[1]}
@@ -298,15 +305,17 @@ def associate(cluster: Cluster, wire: RawSocket, frames: list[bytes]) -> None:
 
 def flooders(cluster: Cluster) -> int:
     """VSIs of the flooder that are active."""
-    return sum(one["vsi"][19:23] == "9000" and bool(one["owner"]) for one in cluster.controller.get("/evb/vsis"))
+    return sum(
+        listed["vsi"][19:23] == "9000" and bool(listed["owner"]) for listed in cluster.controller.get("/evb/vsis")
+    )
 
 
 def forget(cluster: Cluster, home: Hypervisor) -> None:
     """What the flood has associated at its own port is taken off, and the port is served again."""
-    for one in cluster.controller.get("/evb/vsis"):
-        if one["vsi"].startswith("00000000-0000-4000-9000"):
+    for listed in cluster.controller.get("/evb/vsis"):
+        if listed["vsi"].startswith("00000000-0000-4000-9000"):
             with suppress(HTTPError):  # it has expired meanwhile
-                cluster.controller.delete(f"/evb/vsis/{one['vsi']}")
+                cluster.controller.delete(f"/evb/vsis/{listed['vsi']}")
     wait_until(lambda: home.station.request(VdptoolMode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
     assert home.station.request(VdptoolMode.DEASSOCIATE, vsi(5)).granted
 
@@ -334,13 +343,17 @@ def test_the_flooder_itself_is_served_again_when_it_has_calmed_down(emulated: Cl
             wait_until(lambda: flood.sent >= RATE, "the flood")
     wait_until(lambda: home.station.request(VdptoolMode.ASSOCIATE, vsi(5)).granted, "an answer", 20)
     assert home.station.request(VdptoolMode.DEASSOCIATE, vsi(5)).granted
-    assert [one["vsi"] for one in emulated.controller.get("/evb/vsis")] == []
+    assert [listed["vsi"] for listed in emulated.controller.get("/evb/vsis")] == []
 
 
 # --- guests behind one uplink -----------------------------------------------------------------------
 def ended(cluster: Cluster, since: float) -> list[str]:
     """VSIs that the bridge has ended."""
-    return [one["vsi"] for one in cluster.controller.get(f"/evb/events?since={since}") if one["kind"] == "vdp.announce"]
+    return [
+        event["vsi"]
+        for event in cluster.controller.get(f"/evb/events?since={since}")
+        if event["kind"] == "vdp.announce"
+    ]
 
 
 def heard_since(cluster: Cluster) -> float:
@@ -371,8 +384,8 @@ def test_a_guest_that_speaks_ecp_ends_no_vsi_of_its_neighbours(
     print()
     print(figure(f"{make.__name__} of a neighbour", asked))
     assert after[home.port.port_no][1] == before[home.port.port_no][1], "the station's own meter has dropped something"
-    apart = [one + home.port.port_no for one in STRANGERS]
-    assert sum(after[one][1] - before[one][1] for one in apart) > 10_000
+    apart = [base + home.port.port_no for base in STRANGERS]
+    assert sum(after[meter][1] - before[meter][1] for meter in apart) > 10_000
 
 
 def letting_go(victim: VdptoolVsi, station: int) -> bytes:
@@ -388,8 +401,8 @@ def test_a_hypervisor_can_keep_its_guests_from_speaking_as_its_station(emulated:
 
     def heard(number: int, since: float) -> list[str]:
         events = emulated.controller.get(f"/evb/events?since={since}")
-        asked = [one for one in events if one["kind"] == "vdp.request" and one["vsi"] == vsi(number).uuid]
-        return [one["detail"]["mode"] for one in asked]
+        asked = [event for event in events if event["kind"] == "vdp.request" and event["vsi"] == vsi(number).uuid]
+        return [event["detail"]["mode"] for event in asked]
 
     with running(emulated, 10, FLOODER) as guest, running(emulated, 11, FLOODER), running(emulated, 12, FLOODER):
         since = heard_since(emulated)

@@ -96,7 +96,7 @@ def guest(number: int) -> tuple[NamespaceVm, VdptoolVsi]:
 def refreshed(cluster: Cluster) -> dict[str, float]:
     """VSI -> when it expires unless it is repeated, Unix time."""
     found = cluster.controller.get("/evb/vsis")
-    return {one["vsi"]: one["attachments"][0]["deadline"] for one in found if one["owner"]}
+    return {listed["vsi"]: listed["attachments"][0]["deadline"] for listed in found if listed["owner"]}
 
 
 def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_pa
     def all_repeated() -> bool:
         now = refreshed(cluster)
         assert set(now) == set(before), "a VSI is gone"
-        return all(now[one] > before[one] + 1 for one in before)
+        return all(now[vsi] > before[vsi] + 1 for vsi in before)
 
     wait_until(all_repeated, "a keep-alive of every VSI", PATIENCE, pause=0.2)
     finish = time.monotonic()
@@ -144,4 +144,4 @@ def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_pa
         here, there = notes[flow.vm][flow.name], notes[flow.host][flow.name]
         assert isinstance(here, UdpNotes) and isinstance(there, UdpNotes)
         windows = [judge(*ends, begun, begun, finish) for ends in ((here, there), (there, here))]
-        assert [(one.lost, one.sent > 100) for one in windows] == [(0, True)] * 2
+        assert [(window.lost, window.sent > 100) for window in windows] == [(0, True)] * 2

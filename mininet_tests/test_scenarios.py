@@ -73,7 +73,7 @@ def test_connections_follow_a_stateful_web_server_there_and_back(cluster: Cluste
 def test_streams_follow_a_receiver_there_and_back(cluster: Cluster, tmp_path: Path) -> None:
     report = Replay(load_scenario(SCENARIOS / "multicast-receiver.yaml"), cluster).run(tmp_path)
     assert [migration.failures for migration in report.migrations] == [(), ()]
-    assert all(one.figures.sent > 1000 and one.figures.blocked > 300 for one in report.migrations)
+    assert all(migration.figures.sent > 1000 and migration.figures.blocked > 300 for migration in report.migrations)
 
 
 @pytest.mark.parametrize("name", ["proxied", "web-farm"])

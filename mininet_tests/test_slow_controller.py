@@ -79,7 +79,7 @@ def holding(cluster: Cluster, hypervisors: tuple[str, ...], count: int) -> Itera
 def deadlines(cluster: Cluster) -> dict[str, float]:
     """When VSIs expire unless they are repeated, Unix time."""
     found = cluster.controller.get("/evb/vsis")
-    return {one["vsi"]: one["attachments"][0]["deadline"] for one in found if one["owner"]}
+    return {listed["vsi"]: listed["attachments"][0]["deadline"] for listed in found if listed["owner"]}
 
 
 def wait_repeated(cluster: Cluster, vsis: set[str], limit: float = 15.0) -> None:
@@ -93,7 +93,7 @@ def wait_repeated(cluster: Cluster, vsis: set[str], limit: float = 15.0) -> None
     def repeated() -> bool:
         found = deadlines(cluster)
         assert vsis <= set(found), f"{len(vsis - set(found))} of {len(vsis)} VSIs are gone"
-        return all(found[one] > fresh for one in vsis)
+        return all(found[vsi] > fresh for vsi in vsis)
 
     wait_until(repeated, "a keep-alive of every VSI", limit, pause=0.1)
 
@@ -110,7 +110,9 @@ def test_a_stop_longer_than_the_keep_alive_time_costs_nothing(slow: Cluster, tmp
                 os.kill(slow.controller.pid, signal.SIGCONT)
             wait_repeated(slow, real | set(deadlines(slow)))
         assert (probe.lost, probe.sent > 100) == (0, True)
-    missed = [one["detail"]["seconds"] for one in slow.controller.get("/evb/events") if one["kind"] == "bridge.missed"]
+    missed = [
+        event["detail"]["seconds"] for event in slow.controller.get("/evb/events") if event["kind"] == "bridge.missed"
+    ]
     assert max(missed) > STOP / 2
 
 

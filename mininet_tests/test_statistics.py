@@ -111,7 +111,7 @@ def counters(cluster: Cluster) -> list[str]:
     found = []
     for switch in cluster.fabric.switches.values():
         lines = run(["ovs-ofctl", "-O", "OpenFlow13", "dump-meters", switch.name]).split("meter=")
-        found += [one for line in lines[1:] if int(one := line.split()[0]) >= FIRST_COUNTER]
+        found += [meter for line in lines[1:] if int(meter := line.split()[0]) >= FIRST_COUNTER]
     return found
 
 
@@ -151,9 +151,12 @@ class Guest:
         folder = self._cluster.folder / f"probes-{self.number}"
         folder.mkdir()
         self.vm.prober = Prober(self.vm.name, self.vm.namespace, self.vm.ip, folder)
-        self._probers = [self.vm.prober, *(Prober(one.name, one.namespace, one.ip, folder) for one in hosts.values())]
+        self._probers = [
+            self.vm.prober,
+            *(Prober(host.name, host.namespace, host.ip, folder) for host in hosts.values()),
+        ]
         for prober in self._probers:
-            mine = [one for one in flows if prober.name in (one.host, one.vm)]
+            mine = [flow for flow in flows if prober.name in (flow.host, flow.vm)]
             prober.start(mine, peers)
         for prober in self._probers:
             prober.wait_heard()
@@ -172,7 +175,7 @@ class Guest:
 
         def sent(name: str, flows: tuple[str, ...]) -> int:
             notes: list[UdpNotes] = [self.notes[name][flow] for flow in flows]
-            return sum(1 for one in notes for t in one.sent if within(t))
+            return sum(1 for note in notes for t in note.sent if within(t))
 
         # ARP is not probed: one request for each end system.
         to_vm = sent("nms", ("near",)) + sent("client", ("far",)) + 2
@@ -209,8 +212,11 @@ class Guest:
         text = self.vm.namespace.run("ip", "-statistics", "-json", "link", "show", "dev", INTERFACE)
         stats = json.loads(text)[0]["stats64"]
         self._cluster.watcher.settle()
-        heard = self._tap.matching(lambda one: not one.outgoing)
-        given = stats["rx"]["packets"] - len(heard), stats["rx"]["bytes"] - sum(len(one.data) for one in heard)
+        heard = self._tap.matching(lambda sighting: not sighting.outgoing)
+        given = (
+            stats["rx"]["packets"] - len(heard),
+            stats["rx"]["bytes"] - sum(len(sighting.data) for sighting in heard),
+        )
         return Counters(Counted(stats["tx"]["packets"], stats["tx"]["bytes"]), Counted(*given))
 
     def shut_down(self) -> None:
@@ -373,11 +379,11 @@ def rules_add_up(shown: dict[str, Any]) -> None:
     for name in ("from_vm", "to_vm"):
         listed = shown[name]["rules"]
         for unit in ("packets", "octets"):
-            passed, refused = (sum(one[unit] for one in listed if one["action"] == way) for way in ("allow", "deny"))
+            passed, refused = (sum(rule[unit] for rule in listed if rule["action"] == way) for way in ("allow", "deny"))
             assert (passed, refused) == (shown[name][unit], shown[name]["refused"][unit])
-    counts = {one["description"]: one["packets"] for one in shown["from_vm"]["rules"]}
+    counts = {rule["description"]: rule["packets"] for rule in shown["from_vm"]["rules"]}
     assert min(counts[name] for name in ("near", "far", "nothing")) > 100
-    assert {one["line"] for one in shown["from_vm"]["rules"] if one["what"] == "rule"} == {7, 8, 9}
+    assert {rule["line"] for rule in shown["from_vm"]["rules"] if rule["what"] == "rule"} == {7, 8, 9}
 
 
 def test_there_and_back_again_with_the_source_s_word(cluster: Cluster) -> None:

@@ -114,7 +114,7 @@ class Scene:
         client = self.cluster.hosts["client"]
         self._at_vm = self._tap(stack, self.vm.namespace, "eth0")
         self._at_client = self._tap(stack, client.namespace, client.interface)
-        self._proxy_macs = {bytes.fromhex(self.cluster.hosts[one].mac.replace(":", "")) for one in self.proxies}
+        self._proxy_macs = {bytes.fromhex(self.cluster.hosts[name].mac.replace(":", "")) for name in self.proxies}
 
     def talk(self, port: int = HTTP, version: int = 4) -> Talk:
         """The client begins a conversation."""
@@ -145,7 +145,7 @@ class Scene:
         """Frames of port 80 at either end that no proxy sent."""
         self.cluster.watcher.settle()
         seen = *self._at_vm.matching(to_the_port), *self._at_client.matching(from_the_port)
-        return [one.data[:80].hex() for one in seen if one.data[6:12] not in self._proxy_macs]
+        return [sighting.data[:80].hex() for sighting in seen if sighting.data[6:12] not in self._proxy_macs]
 
     def proxied(self) -> int:
         """Frames of port 80 that have reached the VM."""
@@ -161,21 +161,21 @@ class Scene:
         self.cluster.hypervisors[self.at].station.request(VdptoolMode.DEASSOCIATE, self.vsi)
 
 
-def tcp_ports(one: Sighting) -> tuple[int, int]:
+def tcp_ports(sighting: Sighting) -> tuple[int, int]:
     """Source and destination port of received TCP; (0, 0) of anything else."""
-    ethertype, data = int.from_bytes(one.data[12:14]), one.data
+    ethertype, data = int.from_bytes(sighting.data[12:14]), sighting.data
     proto, at = (data[23], 34) if ethertype == ETHERTYPE_IPV4 else (data[20], 54)
-    if one.outgoing or proto != IPPROTO_TCP:
+    if sighting.outgoing or proto != IPPROTO_TCP:
         return 0, 0
     return int.from_bytes(data[at : at + 2]), int.from_bytes(data[at + 2 : at + 4])
 
 
-def to_the_port(one: Sighting) -> bool:
-    return tcp_ports(one)[1] == HTTP
+def to_the_port(sighting: Sighting) -> bool:
+    return tcp_ports(sighting)[1] == HTTP
 
 
-def from_the_port(one: Sighting) -> bool:
-    return tcp_ports(one)[0] == HTTP
+def from_the_port(sighting: Sighting) -> bool:
+    return tcp_ports(sighting)[0] == HTTP
 
 
 @contextmanager
@@ -193,7 +193,7 @@ def test_both_ends_see_each_other_and_the_proxy_between_them(stage: Stage, tmp_p
         assert direct.echoes()
         assert talk.seen_as[0] == talk.own[0]
         assert talk.peer == (in_ipv6(here.vm.ip) if version == 6 else here.vm.ip, HTTP)
-        assert [here.proxy_of(one) for one in (talk, direct)] == [["proxy1"], []]
+        assert [here.proxy_of(connection) for connection in (talk, direct)] == [["proxy1"], []]
         assert here.proxied() > 0
         assert here.bypassing() == []
 
@@ -237,11 +237,13 @@ def test_connections_keep_their_proxy_through_a_move(stage: Stage, tmp_path: Pat
             wait_until(lambda: here.proxies["proxy1"].total() == known + 2, "the last ones that the old proxy gets")
 
         here.moves("hv5", ladder, StepCallbacks(staged, on_suspended=suspended))
-        during += [talks.enter_context(one.result()) for one in waiting]
+        during += [talks.enter_context(future.result()) for future in waiting]
         new = [talks.enter_context(here.talk(version=version)) for version in (4, 6)]
-        assert [one.echoes() for one in (*old, *during, *new)] == [True] * 8
-        assert [here.proxy_of(one) for one in (*old, *during, *new)] == [["proxy1"]] * 6 + [["proxy2"]] * 2
-        assert all(one.seen_as[0] == one.own[0] for one in (*old, *during, *new))
+        assert [connection.echoes() for connection in (*old, *during, *new)] == [True] * 8
+        assert [here.proxy_of(connection) for connection in (*old, *during, *new)] == [["proxy1"]] * 6 + [
+            ["proxy2"]
+        ] * 2
+        assert all(connection.seen_as[0] == connection.own[0] for connection in (*old, *during, *new))
         assert here.proxied() > 0
         assert here.bypassing() == []
 

@@ -85,7 +85,7 @@ def test_the_command_replays_a_file_and_refuses_one_with_mistakes(tmp_path: Path
     done = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((output / "report.json").read_text())
-    assert [one["how"] for one in report["done"]] == ["starts", "starts anew", "moves"]
+    assert [event["how"] for event in report["done"]] == ["starts", "starts anew", "moves"]
     trace.write_text("at,what,subject,node\n0,arrive,a,hv3\n")
     refused = subprocess.run(command, capture_output=True, text=True, cwd=CHECKOUT)
     assert refused.returncode == 1

@@ -91,20 +91,20 @@ def carried_out(
 
 
 def places(report: ClusterReport) -> dict[str, str | None]:
-    return {one.vm: one.node for one in report.vms}
+    return {vm.vm: vm.node for vm in report.vms}
 
 
 # --- planned ---
 def test_a_switch_is_evacuated_under_traffic_and_each_vm_has_its_blackout(emulated: Cluster) -> None:
     report, _ = carried_out(emulated, Task(EVACUATE_S1))
     assert report.failures == ()
-    assert {one.figures.vm for one in report.attempts} == AT_S1
+    assert {attempt.figures.vm for attempt in report.attempts} == AT_S1
     assert {places(report)[name] for name in AT_S1} <= {"hv5", "hv6", "hv7", "hv8"}
-    for one in report.attempts:
-        assert one.figures.blackout_ms is not None and 10 < one.figures.blackout_ms < 4000
-        assert one.figures.rules_staged > 0 and one.figures.stage_ms and one.figures.associate_ms
-        assert one.figures.injected > 0 or one.figures.vm.startswith("db"), "databases have no UDP to inject"
-    assert {one.state for one in report.vms if one.vm not in AT_S1} == {"stayed"}
+    for attempt in report.attempts:
+        assert attempt.figures.blackout_ms is not None and 10 < attempt.figures.blackout_ms < 4000
+        assert attempt.figures.rules_staged > 0 and attempt.figures.stage_ms and attempt.figures.associate_ms
+        assert attempt.figures.injected > 0 or attempt.figures.vm.startswith("db"), "databases have no UDP to inject"
+    assert {vm.state for vm in report.vms if vm.vm not in AT_S1} == {"stayed"}
 
 
 def test_everything_is_reserved_before_anything_moves_if_so_wanted(emulated: Cluster) -> None:
@@ -122,18 +122,22 @@ def test_a_dead_nodes_vms_start_on_the_reservations_that_were_made_ahead(tmp_pat
     # Its own cluster: the node stays dead.
     with emulated_cluster(tmp_path) as cluster:
         report, campaign = carried_out(cluster, Task(Goal(GoalKind.FAIL_OVER, "hv1"), keep=3.0))
-        uplinks = {name: list(one.tap.sightings) for name, one in cluster.hypervisors.items()}
+        uplinks = {name: list(hypervisor.tap.sightings) for name, hypervisor in cluster.hypervisors.items()}
     assert report.failures == ()
     (died,) = campaign.manager.executor.deaths.values()
-    for one in report.attempts:
-        figures = one.figures
-        assert (one.way, figures.source) == ("restart", "hv1")
+    for attempt in report.attempts:
+        figures = attempt.figures
+        assert (attempt.way, figures.source) == ("restart", "hv1")
         assert figures.destination == places(report)[figures.vm]
         assert figures.blackout_ms is not None and 0 < figures.blackout_ms < 4000
         uuid = shipped("two-switch").inventory.vms[figures.vm].interface.vsi
-        said = [one for one in vdp_messages(uplinks[figures.destination]) if one.vsi == uuid and one.from_station]
-        asked = [one.t for one in said if one.mode is VdpMode.PREASSOCIATE_RR]
-        associated = next(one.t for one in said if one.mode is VdpMode.ASSOCIATE)
+        said = [
+            message
+            for message in vdp_messages(uplinks[figures.destination])
+            if message.vsi == uuid and message.from_station
+        ]
+        asked = [message.t for message in said if message.mode is VdpMode.PREASSOCIATE_RR]
+        associated = next(message.t for message in said if message.mode is VdpMode.ASSOCIATE)
         assert died - min(asked) > 3.0, "made ahead"
         assert len(asked) > 1 and max(asked) < associated, "and kept alive"
 
@@ -148,7 +152,10 @@ def test_whoever_is_refused_takes_the_next_and_the_command_says_so(tmp_path: Pat
     assert "web1: not at hv5: refused: error 2" in done.stdout
     assert "web1: is at hv3 in place of hv5" in done.stdout
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
-    assert report["ok"] and [one["figures"]["outcome"] for one in report["attempts"]] == ["refused", "completed"]
+    assert report["ok"] and [attempt["figures"]["outcome"] for attempt in report["attempts"]] == [
+        "refused",
+        "completed",
+    ]
     assert report["attempts"][0]["figures"]["lost"] == 0
     assert "in place of hv5" in (tmp_path / "report.txt").read_text(encoding="utf-8")
 
@@ -161,8 +168,8 @@ def evacuated(inventory: Path, subject: str, output: Path) -> dict[str, str]:
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, cwd=CHECKOUT)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
-    assert report["ok"] and {one["figures"]["outcome"] for one in report["attempts"]} == {"completed"}
-    return {one["vm"]: one["node"] for one in report["vms"] if one["node"] != one["source"]}
+    assert report["ok"] and {attempt["figures"]["outcome"] for attempt in report["attempts"]} == {"completed"}
+    return {vm["vm"]: vm["node"] for vm in report["vms"] if vm["node"] != vm["source"]}
 
 
 def test_a_leaf_is_evacuated_over_the_spines(tmp_path: Path) -> None:
@@ -250,9 +257,9 @@ def test_a_halt_on_the_way_leaves_the_flow_tables_as_before(emulated: Cluster, w
     assert unnumbered(campaign.after) == unnumbered(campaign.before)
     if step is MoveStep.COPY:
         assert campaign.after == campaign.before
-    assert {one.node == one.source for one in report.vms} == {True}
-    assert [one.figures.outcome.value for one in report.attempts] == ["aborted"]
-    assert not any(one.failures for one in report.attempts) and report.rules_left == 0
+    assert {vm.node == vm.source for vm in report.vms} == {True}
+    assert [attempt.figures.outcome.value for attempt in report.attempts] == ["aborted"]
+    assert not any(attempt.failures for attempt in report.attempts) and report.rules_left == 0
     assert len(report.unmet) == 2, "a goal that was halted is not met"
 
 
@@ -260,9 +267,9 @@ def test_an_evacuation_undone_half_way_leaves_vms_and_flow_tables_as_before(emul
     report, campaign = carried_out(emulated, Task(EVACUATE_S1, undo_after=2), back=True)
     assert report.failures == ()
     assert unnumbered(campaign.after) == unnumbered(campaign.before)
-    assert all(one.node == one.source for one in report.vms)
-    assert sum(one.home for one in report.attempts) == 2
-    assert "aborted" in {one.figures.outcome.value for one in report.attempts}
+    assert all(vm.node == vm.source for vm in report.vms)
+    assert sum(attempt.home for attempt in report.attempts) == 2
+    assert "aborted" in {attempt.figures.outcome.value for attempt in report.attempts}
 
 
 def test_an_interrupt_from_the_terminal_halts_and_ends_nothing_else(tmp_path: Path) -> None:
@@ -285,7 +292,7 @@ def test_an_interrupt_from_the_terminal_halts_and_ends_nothing_else(tmp_path: Pa
     assert process.wait(60.0) == 1
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["failures"] == ["web1 is still at hv1: halted"]
-    assert {one["figures"]["outcome"] for one in report["attempts"]} <= {"aborted", "refused"}
+    assert {attempt["figures"]["outcome"] for attempt in report["attempts"]} <= {"aborted", "refused"}
 
 
 # --- with unmodified stations ---
@@ -298,7 +305,7 @@ def test_lldpads_evacuate_a_node(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
     assert report["station"] == "lldpad"
-    assert {one["figures"]["vm"]: one["figures"]["outcome"] for one in report["attempts"]} == {
+    assert {attempt["figures"]["vm"]: attempt["figures"]["outcome"] for attempt in report["attempts"]} == {
         "fw1": "completed",
         "web1": "completed",
     }
@@ -337,7 +344,7 @@ def test_a_switch_that_lets_through_what_policy_blocks_is_found_out(emulated: Cl
 
     report, _ = carried_out(emulated, Task(Goal(GoalKind.EVACUATE, "hv1"), parallel=1), leak)
     assert not report.ok
-    assert any(re.match(r"fw1 to \w+: \d+ datagrams passed that policy blocks", one) for one in report.failures)
+    assert any(re.match(r"fw1 to \w+: \d+ datagrams passed that policy blocks", failure) for failure in report.failures)
 
 
 def test_an_inventory_that_is_not_of_the_cluster_is_refused(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def remote(service: Service, cluster: Cluster, task: Task) -> Campaign:
 def test_somebody_elses_hypervisors_evacuate_a_switch(emulated: Cluster, service: Service) -> None:
     report = remote(service, emulated, Task(EVACUATE_S1)).run()
     assert report.failures == ()
-    assert {one.figures.vm for one in report.attempts} == AT_S1
+    assert {attempt.figures.vm for attempt in report.attempts} == AT_S1
     assert {places(report)[name] for name in AT_S1} <= {"hv5", "hv6", "hv7", "hv8"}
 
 
@@ -108,4 +108,4 @@ def test_places_that_are_kept_outlive_the_manager(emulated: Cluster, service: Se
     campaign._tell = looks
     report = campaign.run()
     assert looked and report.failures == ()
-    assert all(one.node == one.source for one in report.vms)
+    assert all(vm.node == vm.source for vm in report.vms)

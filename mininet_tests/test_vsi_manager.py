@@ -150,5 +150,5 @@ def test_manager_comes_and_goes_and_what_is_in_force_stays(managed: Managed) -> 
     assert managed.request(VdptoolMode.ASSOCIATE, 2, version=2).granted
     missing = managed.request(VdptoolMode.ASSOCIATE, 5, version=9)
     assert not missing.granted and OUT_OF_REACH not in missing.reason
-    outcomes = [one["kind"] for one in controller.get("/evb/events") if one["kind"].startswith("vsitype.")]
+    outcomes = [event["kind"] for event in controller.get("/evb/events") if event["kind"].startswith("vsitype.")]
     assert outcomes == ["vsitype.unreachable", "vsitype.unreachable", "vsitype.fetched"]

@@ -20,7 +20,7 @@ class Machine(Directive):
     def run(self) -> list[nodes.Node]:
         """Docutils' entry point."""
         rows = import_module(self.arguments[0]).documented_rows()
-        return [_table((one.state, one.input, one.action, one.next) for one in rows)]
+        return [_table((row.state, row.input, row.action, row.next) for row in rows)]
 
 
 def _table(rows: Iterable[tuple[str, ...]]) -> nodes.table:

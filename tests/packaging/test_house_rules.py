@@ -199,6 +199,16 @@ def test_docstrings_and_loop_variables_say_something(
     assert not excess, "\n".join(place for places in excess.values() for place in places)
 
 
+@pytest.mark.parametrize("folder", ["bench", "docs", "mininet_tests", "tests", "tools"])
+def test_loop_variables_outside_the_product_say_something(folder: str) -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {text}"
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for line, text in empty_names(ast.parse(path.read_text()))
+    ]
+    assert not found, "\n".join(found)
+
+
 def test_a_question_and_an_empty_name_are_noticed() -> None:
     tree = ast.parse(
         '"""What a module is."""\n'

@@ -130,8 +130,8 @@ class Owners:
 _ENDS = (UnsolicitedDeassociate, VsiGone)
 
 
-def _gives_up(one: LogEvent) -> bool:
-    return isinstance(one, VdpRequested) and one.mode is not VdpMode.ASSOCIATE
+def _gives_up(event: LogEvent) -> bool:
+    return isinstance(event, VdpRequested) and event.mode is not VdpMode.ASSOCIATE
 
 
 class BridgeModel(RuleBasedStateMachine):

@@ -89,7 +89,7 @@ def test_whole_frames(frame: MembershipFrame) -> None:
     assert MembershipFrame.decode(frame.encode()) == frame
 
 
-@given(st.one_of(frames.map(lambda one: one.encode()), st.binary(max_size=80)), st.data())
+@given(st.one_of(frames.map(lambda frame: frame.encode()), st.binary(max_size=80)), st.data())
 def test_damaged_frames_are_wire_errors_or_canonical(octets: bytes, data: st.DataObject) -> None:
     damaged = bytearray(octets)
     for _ in range(data.draw(st.integers(0, 3))):

@@ -227,7 +227,7 @@ def packages(draw: st.DrawFn) -> Package:
         manager_id=uint32s,
         group_id=uint32s,
     )
-    some = sorted(draw(st.lists(vsis, max_size=4)), key=lambda one: one.vm)
+    some = sorted(draw(st.lists(vsis, max_size=4)), key=lambda interface: interface.vm)
     found = tuple(settled(interface, networks) for interface in some)
     return Package(tuple(networks.values()), tuple(PROFILES), () if list(clashes(found)) else found)
 

@@ -37,7 +37,7 @@ class Condition(NamedTuple):
 
 
 def equals(field: str, values: tuple[int, ...], show: Callable[[int], Any] = int) -> st.SearchStrategy[Condition]:
-    return st.sampled_from(values).map(lambda one: Condition(field, show(one), lambda value: value == one))
+    return st.sampled_from(values).map(lambda wanted: Condition(field, show(wanted), lambda value: value == wanted))
 
 
 def one_of_several(field: str, values: tuple[int, ...]) -> st.SearchStrategy[Condition]:
@@ -61,8 +61,10 @@ def masked(field: str, top: int) -> st.SearchStrategy[Condition]:
 
 def inside(field: str, *networks: str) -> st.SearchStrategy[Condition]:
     return st.sampled_from(networks).map(
-        lambda one: Condition(
-            field, one, lambda value: int(ip_network(one).network_address) == value & int(ip_network(one).netmask)
+        lambda network: Condition(
+            field,
+            network,
+            lambda value: int(ip_network(network).network_address) == value & int(ip_network(network).netmask),
         )
     )
 
@@ -80,7 +82,7 @@ ETHERNET = [
     equals("eth_src", MACS, mac_text),
     st.one_of(equals("eth_dst", MACS, mac_text), st.just(GROUPS)),
     st.one_of(equals("vlan_vid", (100, 200)), within("vlan_vid", 4095)).map(
-        lambda one: Condition("vlan_vid", one.written, lambda value: one.holds(value & 0xFFF))
+        lambda condition: Condition("vlan_vid", condition.written, lambda value: condition.holds(value & 0xFFF))
     ),
     equals("vlan_pcp", (0, 3)),
 ]

@@ -182,9 +182,9 @@ def ryu_value(name: str, value: int) -> int | str:
     return str(IPv4Address(value)) if name in IPV4_FIELDS else value
 
 
-def ryu_field(one: FieldMatch) -> tuple[str, Any]:
-    value = ryu_value(one.name, one.value)
-    return one.name, value if one.mask is None else (value, ryu_value(one.name, one.mask))
+def ryu_field(field: FieldMatch) -> tuple[str, Any]:
+    value = ryu_value(field.name, field.value)
+    return field.name, value if field.mask is None else (value, ryu_value(field.name, field.mask))
 
 
 def ryu_match(fields: Match) -> Any:

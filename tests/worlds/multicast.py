@@ -69,8 +69,8 @@ def inject(world: World, port: PortId, fields: dict[str, int], message: Membersh
     for _ in range(50):
         if not under_way:
             break
-        where, one = under_way.pop()
-        for emitted in forward(world.tables[where.dpid], {**one, "in_port": where.port_no}):
+        where, copy = under_way.pop()
+        for emitted in forward(world.tables[where.dpid], {**copy, "in_port": where.port_no}):
             out = PortId(where.dpid, emitted.port)
             if emitted.port == CONTROLLER:
                 punted.append((where, emitted.fields))

@@ -82,7 +82,7 @@ def test_a_shared_body_appears_under_each_vsi_in_the_state_of_that_vsi(world: Re
     def shared(query: str) -> list[tuple[str, list[str]]]:
         rules = flows(world, S1, query)
         found = [(rule["state"], rule["vsis"]) for rule in rules if rule["owner"]["kind"] == "type_body"]
-        assert all(one == found[0] for one in found)
+        assert all(shown == found[0] for shown in found)
         return found[:1]
 
     assert shared("") == [("active", [VM.text, OTHER.text])]
@@ -116,13 +116,13 @@ def test_the_old_body_stays_active_while_its_successor_is_staged(world: RestWorl
 
 def test_a_rule_is_shown_in_full(world: RestWorld) -> None:
     scene(world, "active")
-    (rule,) = [one for one in flows(world, S1, f"?vsi={VM.text}") if one["table"] == "INGRESS"]
+    (rule,) = [found for found in flows(world, S1, f"?vsi={VM.text}") if found["table"] == "INGRESS"]
     assert (rule["table_id"], rule["priority"]) == (10, 200)
     assert rule["match"] == {"in_port": 1, "vlan_vid": 100, "eth_src": "52:54:00:00:00:07"}
     assert rule["owner"] == {"kind": "gate", "vsi_index": 1, "generation": 1}
     assert rule["cookie"] == "0xeb47400001000001"
     assert rule["actions"][-1] == "GOTO_TABLE:15"
-    assert any(one.startswith("WRITE_METADATA:0x") for one in rule["actions"])
+    assert any(action.startswith("WRITE_METADATA:0x") for action in rule["actions"])
 
 
 def test_rules_come_in_the_order_in_which_a_frame_meets_them(world: RestWorld) -> None:

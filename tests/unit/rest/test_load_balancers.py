@@ -58,7 +58,7 @@ def test_a_back_end_goes_out_and_comes_back_at_once(world: RestWorld) -> None:
     told = put(world, {"up": True, "weight": 9})
     assert (told["up"], told["weight"], told["in_rotation"]) == (True, 9, True)
     assert [rotation(world, dpid) for dpid in (S1, S2)] == [[("w1", 9)]] * 2
-    events = [one.detail for one in world.happened if one.kind == "balancer.backend"]
+    events = [event.detail for event in world.happened if event.kind == "balancer.backend"]
     assert events[0] == {"balancer": "web", "backend": "w1", "up": False, "weight": 1, "in_rotation": False}
 
 

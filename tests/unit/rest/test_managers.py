@@ -52,7 +52,9 @@ def test_same_key_is_listed_once_for_each_who_has_it(world: ManagersWorld) -> No
     world.ask(HV2, SECOND, VdpMode.ASSOCIATE)
     everything = world.get("/evb/vsitypes")
     assert isinstance(everything, list)
-    assert [(one["source"], one["used_by"], len(one["bodies"])) for one in everything if one["type"] == "70/1"] == [
+    assert [
+        (shown["source"], shown["used_by"], len(shown["bodies"])) for shown in everything if shown["type"] == "70/1"
+    ] == [
         (URL, [VM.text], 1),
         ("local", [SECOND.text], 1),
     ]

@@ -39,7 +39,7 @@ def get(world: RestWorld, path: str) -> str:
 def groups(world: RestWorld) -> dict[str, list[dict[str, object]]]:
     (vlan,) = json.loads(get(world, "/evb/multicast"))["vlans"]
     assert vlan["vid"] == 100
-    return {one["group"]: one["members"] for one in vlan["groups"]}
+    return {listed["group"]: listed["members"] for listed in vlan["groups"]}
 
 
 def test_members_with_sources_and_configured_groups(world: RestWorld) -> None:
@@ -70,7 +70,7 @@ def test_members_with_sources_and_configured_groups(world: RestWorld) -> None:
 def test_who_is_asked_and_why(world: RestWorld) -> None:
     join(world, HV1, A, G)
     leave(world, HV1, A, G)
-    assert [one["asked_because"] for one in groups(world)[str(G)]] == ["left"]
+    assert [member["asked_because"] for member in groups(world)[str(G)]] == ["left"]
     world.advance(3.0)
     assert str(G) not in groups(world)
 
@@ -78,14 +78,16 @@ def test_who_is_asked_and_why(world: RestWorld) -> None:
 def test_queriers_and_when_memberships_expire(world: RestWorld) -> None:
     join(world, HV1, A, G)
     (vlan,) = json.loads(get(world, "/evb/multicast"))["vlans"]
-    assert [(one["protocol"], one["on"], one["state"], one["next_in"]) for one in vlan["queriers"]] == [
+    assert [
+        (querier["protocol"], querier["on"], querier["state"], querier["next_in"]) for querier in vlan["queriers"]
+    ] == [
         ("igmp", False, "off", None),
         ("mld", False, "off", None),
     ]
     say(world, NMS, NMS_MAC, Query3())
     (vlan,) = json.loads(get(world, "/evb/multicast"))["vlans"]
-    assert [one["state"] for one in vlan["queriers"]] == ["other", "off"]
-    assert [one["expires_in"] for one in groups(world)[str(G)]] == [260.0]
+    assert [querier["state"] for querier in vlan["queriers"]] == ["other", "off"]
+    assert [member["expires_in"] for member in groups(world)[str(G)]] == [260.0]
 
 
 def test_counters_and_metrics(world: RestWorld) -> None:

@@ -68,9 +68,9 @@ def test_delete_of_an_unknown_vsi_is_not_found(world: RestWorld) -> None:
     assert world.refusal(f"/evb/vsis/{UNKNOWN}", "DELETE") == (404, f"no VSI {UNKNOWN}")
 
 
-@pytest.mark.parametrize("path", sorted({one.path for one in RESOURCES}))
+@pytest.mark.parametrize("path", sorted({resource.path for resource in RESOURCES}))
 def test_every_path_says_which_methods_it_takes(world: RestWorld, path: str) -> None:
-    allowed = ", ".join(one.method for one in RESOURCES if one.path == path)
+    allowed = ", ".join(resource.method for resource in RESOURCES if resource.path == path)
     concrete = path.format(dpid=DPID, vsi=UNKNOWN, type_id=1, version=1, number=1, balancer="web", backend="w1")
     response = world.request(concrete, "PATCH")
     assert (response.status_code, response.headers["Allow"]) == (405, allowed)

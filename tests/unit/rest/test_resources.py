@@ -56,9 +56,9 @@ def test_status_tells_how_long_the_bridge_runs(world: RestWorld) -> None:
 
 def test_status_shows_a_switch_as_it_comes_up() -> None:
     world = RestWorld(hold={S1})
-    assert [one["readiness"] for one in world.get("/evb/status")["switches"]] == ["disconnected"] * 2
+    assert [switch["readiness"] for switch in world.get("/evb/status")["switches"]] == ["disconnected"] * 2
     world.connect()
-    assert [one["readiness"] for one in world.get("/evb/status")["switches"]] == ["installing", "ready"]
+    assert [switch["readiness"] for switch in world.get("/evb/status")["switches"]] == ["installing", "ready"]
 
 
 def test_status_counts_the_rules_a_switch_should_hold(world: RestWorld) -> None:
@@ -122,7 +122,7 @@ def test_a_vsi_that_moves_has_two_attachments_and_one_owner(world: RestWorld) ->
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     (found,) = world.get("/evb/vsis")
     assert found["owner"] == PORT_1
-    assert {one["port"]: one["phase"] for one in found["attachments"]} == {PORT_1: "active", PORT_3: "staged"}
+    assert {shown["port"]: shown["phase"] for shown in found["attachments"]} == {PORT_1: "active", PORT_3: "staged"}
 
 
 def test_a_vsi_is_found_however_its_id_is_written(world: RestWorld) -> None:
@@ -136,7 +136,7 @@ def test_a_new_type_is_shown_beside_the_one_it_replaces(world: RestWorld) -> Non
     world.ask(HV1, Vm(7, OPEN_2), VdpMode.ASSOCIATE)
     (attachment,) = world.get(f"/evb/vsis/{VM.text}")["attachments"]
     assert (attachment["program"]["type"], attachment["program"]["phase"]) == ("1/2", "staging")
-    assert [(one["type"], one["phase"]) for one in attachment["replaced"]] == [("1/1", "active")]
+    assert [(replaced["type"], replaced["phase"]) for replaced in attachment["replaced"]] == [("1/1", "active")]
 
 
 # --- de-association by the operator ---------------------------------------------------------------
@@ -220,7 +220,7 @@ def test_deleted_vsi_is_not_revived_by_the_record_of_another_manager(world: Rest
 def test_types_tell_who_uses_them(world: RestWorld) -> None:
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     world.ask(HV2, OTHER, VdpMode.PREASSOCIATE)
-    found = {one["type"]: one for one in world.get("/evb/vsitypes")}
+    found = {listed["type"]: listed for listed in world.get("/evb/vsitypes")}
     assert found["1/1"]["used_by"] == [VM.text, OTHER.text]
     assert found["1/2"]["used_by"] == []
     (body,) = found["1/1"]["bodies"]
@@ -249,7 +249,7 @@ def test_reservations_name_who_was_promised_what() -> None:
     world.advance(1.5)
     first, second = world.get("/evb/reservations")
     assert (first["dpid"], first["budget"], second["used"]) == (DPID_1, 500, 1)
-    assert first["used"] == sum(one["rules"] for one in first["promises"]) > 0
+    assert first["used"] == sum(promise["rules"] for promise in first["promises"]) > 0
     timeout = world.engine.stations[HV1].evb.operational.keep_alive_timeout
     for promise in first["promises"]:
         (holder,) = promise["holders"]
@@ -262,15 +262,15 @@ def test_the_rules_of_a_type_are_promised_once_to_all_its_vsis(world: RestWorld)
     world.ask(HV1, VM, VdpMode.PREASSOCIATE_RR)
     world.ask(HV2, OTHER, VdpMode.PREASSOCIATE_RR)
     promises = world.get("/evb/reservations")[0]["promises"]
-    (shared,) = [one for one in promises if one["for"] == "type"]
-    assert [one["vsi"] for one in shared["holders"]] == [VM.text, OTHER.text]
+    (shared,) = [promise for promise in promises if promise["for"] == "type"]
+    assert [holder["vsi"] for holder in shared["holders"]] == [VM.text, OTHER.text]
 
 
 # --- stations -------------------------------------------------------------------------------------
 def test_a_station_shows_what_was_agreed(world: RestWorld) -> None:
     world.agree(HV1, rte=12, rrreq=True)
     found = world.get("/evb/stations")
-    assert [one["name"] for one in found] == ["hv1", "hv2", "hv3", "hv4"]
+    assert [station["name"] for station in found] == ["hv1", "hv2", "hv3", "hv4"]
     station = found[0]
     assert (station["port"], station["link"], station["evb"]) == (PORT_1, "up", "agreed")
     assert (station["station"], station["reflective_relay"]) == ("02:00:00:00:01:01", True)
@@ -284,14 +284,18 @@ def test_a_station_tells_a_link_that_is_down_from_a_switch_that_is_away(world: R
     world.agree(HV3)
     world.feed(PortChanged(HV1, False))
     world.disconnect(S2)
-    told = {one["name"]: (one["link"], one["evb"]) for one in world.get("/evb/stations")}
+    told = {station["name"]: (station["link"], station["evb"]) for station in world.get("/evb/stations")}
     assert told["hv1"] == ("down", "link down")
     assert told["hv3"] == (None, "switch disconnected")
-    lost = {one["port"]: one["detail"]["reason"] for one in world.get("/evb/events") if one["kind"] == "evb.lost"}
+    lost = {
+        event["port"]: event["detail"]["reason"] for event in world.get("/evb/events") if event["kind"] == "evb.lost"
+    }
     assert lost == {PORT_1: "link down", PORT_3: "switch disconnected"}
     world.hold.add(S2)
     world.connect(S2)
-    assert [one["evb"] for one in world.get("/evb/stations") if one["name"] == "hv3"] == ["switch not ready"]
+    assert [station["evb"] for station in world.get("/evb/stations") if station["name"] == "hv3"] == [
+        "switch not ready"
+    ]
 
 
 def test_a_station_shows_what_went_wrong(world: RestWorld) -> None:
@@ -309,7 +313,7 @@ def test_a_migration_shows_its_steps(world: RestWorld) -> None:
     found = world.get(f"/evb/migrations?vsi={VM.text}")[-1]
     assert (found["vsi"], found["source"], found["destination"]) == (VM.text, PORT_1, PORT_3)
     assert (found["state"], found["finished"]) == ("completed", True)
-    kinds = [one["kind"] for one in found["events"]]
+    kinds = [event["kind"] for event in found["events"]]
     assert kinds.index("flow.staged") < kinds.index("flow.activated") < kinds.index("vsi.gone")
     step = found["events"][0]
     assert step["wall"] == EPOCH + step["t"]
@@ -321,7 +325,7 @@ def test_migrations_can_be_asked_for_one_vsi(world: RestWorld) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     world.ask(HV2, OTHER, VdpMode.ASSOCIATE)
     assert len(world.get("/evb/migrations")) == 2
-    assert [one["vsi"] for one in world.get(f"/evb/migrations?vsi={OTHER.text}")] == [OTHER.text]
+    assert [listed["vsi"] for listed in world.get(f"/evb/migrations?vsi={OTHER.text}")] == [OTHER.text]
 
 
 def test_a_migration_from_nowhere_has_no_source(world: RestWorld) -> None:
@@ -337,13 +341,13 @@ def test_events_go_on_where_the_reader_stopped(world: RestWorld) -> None:
     world.ask(HV1, VM, VdpMode.ASSOCIATE)
     news = world.get(f"/evb/events?since={seen[-1]['t']!r}")
     assert news[0]["kind"] == "vdp.request"
-    assert {one["vsi"] for one in news} == {VM.text}
+    assert {event["vsi"] for event in news} == {VM.text}
     assert world.get("/evb/events") == [*seen, *news]
 
 
 def test_an_event_at_a_port_names_its_switch(world: RestWorld) -> None:
     world.agree(HV1)
-    (agreed,) = [one for one in world.get("/evb/events") if one["kind"] == "evb.agreed"]
+    (agreed,) = [event for event in world.get("/evb/events") if event["kind"] == "evb.agreed"]
     assert (agreed["dpid"], agreed["port"], agreed["vsi"]) == (DPID_1, PORT_1, None)
 
 

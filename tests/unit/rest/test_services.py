@@ -61,7 +61,7 @@ def test_a_source_that_lets_go_is_what_calls_for_it(world: RestWorld) -> None:
     assert services(world) == early
     world.advance(1.0)
     world.ask(HV3, A, ASSOC)
-    assert services(world) == [{**one, "state": "active"} for one in early]
+    assert services(world) == [{**share, "state": "active"} for share in early]
 
 
 def test_a_move_that_is_called_off_leaves_nothing(world: RestWorld) -> None:

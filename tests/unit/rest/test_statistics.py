@@ -80,10 +80,10 @@ def test_a_fresh_answer_asks_the_switch(world: Counting, path: str) -> None:
     world.read()
     world.exchange_traffic(VM, HV1)
     found = world.get(path)
-    one = found[0] if isinstance(found, list) else found
-    assert one["age"] == 0
-    assert one["to_vm"]["packets"] == world.interface(VM).rx.packets
-    assert one["to_vm"]["octets"] == world.interface(VM).rx.octets
+    account = found[0] if isinstance(found, list) else found
+    assert account["age"] == 0
+    assert account["to_vm"]["packets"] == world.interface(VM).rx.packets
+    assert account["to_vm"]["octets"] == world.interface(VM).rx.octets
 
 
 def test_fresh_answers_through_a_move_never_fall_and_end_where_the_vm_does(world: Counting) -> None:
@@ -104,7 +104,7 @@ def test_rules_are_told_by_number_line_and_description(world: Counting) -> None:
     world.move(vm, HV1)
     world.exchange_traffic(vm, HV1)
     found = world.get(f"{PATH}?fresh=1")
-    rules = {one["number"]: one for one in found["from_vm"]["rules"]}
+    rules = {rule["number"]: rule for rule in found["from_vm"]["rules"]}
     assert rules[2] == {
         "number": 2,
         "what": "rule",
@@ -115,8 +115,8 @@ def test_rules_are_told_by_number_line_and_description(world: Counting) -> None:
         "octets": 2 * 77,
     }
     for name in ("from_vm", "to_vm"):
-        passed = [one["packets"] for one in found[name]["rules"] if one["action"] == "allow"]
-        refused = [one["packets"] for one in found[name]["rules"] if one["action"] == "deny"]
+        passed = [rule["packets"] for rule in found[name]["rules"] if rule["action"] == "allow"]
+        refused = [rule["packets"] for rule in found[name]["rules"] if rule["action"] == "deny"]
         assert (sum(passed), sum(refused)) == (found[name]["packets"], found[name]["refused"]["packets"])
 
 
@@ -166,7 +166,7 @@ def test_the_nms_finds_the_last_reading_of_the_source_and_populates_the_destinat
     world.move(NMS_VM, HV1)
     world.exchange_traffic(NMS_VM, HV1, 5)
     world.move(NMS_VM, HV3)
-    (moved,) = [one for one in world.get("/evb/migrations") if one["source"] == PORT_1]
+    (moved,) = [listed for listed in world.get("/evb/migrations") if listed["source"] == PORT_1]
     assert world.get(f"/evb/migrations/{moved['id']}")["statistics"] == moved["statistics"]
     interface = world.interface(NMS_VM)
     assert moved["statistics"]["to_vm"] == interface.rx._asdict()
@@ -195,9 +195,9 @@ def test_a_migration_that_the_controller_carries_tells_what_was_extracted_too(wo
     world.move(VM, HV1)
     world.exchange_traffic(VM, HV1)
     world.move(VM, HV3)
-    (moved,) = [one for one in world.get("/evb/migrations") if one["source"] == PORT_1]
+    (moved,) = [listed for listed in world.get("/evb/migrations") if listed["source"] == PORT_1]
     assert moved["statistics"]["to_vm"] == world.interface(VM).rx._asdict()
-    (begun,) = [one for one in world.get("/evb/migrations") if one["source"] is None]
+    (begun,) = [listed for listed in world.get("/evb/migrations") if listed["source"] is None]
     assert begun["statistics"] is None
 
 

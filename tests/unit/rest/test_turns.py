@@ -62,8 +62,8 @@ def test_between_two_slices_whatever_else_is_due_is_done() -> None:
     clients = [eventlet.spawn(client) for _ in range(4)]
     for number in range(10):
         eventlet.spawn_after(0, order.append, number)
-    for one in clients:
-        one.wait()
-    longest = max(len(run) for run in "".join("s" if one == "slice" else "." for one in order[:20]).split("."))
+    for spawned in clients:
+        spawned.wait()
+    longest = max(len(run) for run in "".join("s" if entry == "slice" else "." for entry in order[:20]).split("."))
     assert longest <= len(order) - 10
     assert order.index(9) < 10 + 4

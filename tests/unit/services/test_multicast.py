@@ -70,7 +70,7 @@ def test_a_group_reaches_its_members_and_hosts_once(world: World, group: Multica
 def test_a_member_hears_a_vm_on_the_other_switch_but_not_itself(world: World, group: MulticastGroup) -> None:
     join(world, HV1, A, group)
     join(world, HV3, C, group)
-    assert sorted(stream(world, HV3, C.mac, group), key=lambda one: one.port) == [
+    assert sorted(stream(world, HV3, C.mac, group), key=lambda arrival: arrival.port) == [
         Arrival(HV1, A.mac),
         Arrival(NMS, group_mac(group)),
         Arrival(CLIENT, group_mac(group)),
@@ -244,7 +244,7 @@ def test_a_routers_query_reaches_everybody_and_the_controller_once(world: World,
 @pytest.mark.parametrize(
     "query",
     [igmp.IgmpV1V2(IgmpType.QUERY), Query3(), mld.MldV1(MldType.QUERY), Query2()],
-    ids=lambda one: repr(one)[:12],
+    ids=lambda query: repr(query)[:12],
 )
 def test_a_vm_is_never_a_querier(world: World, query: igmp.Igmp | mld.Mld) -> None:
     assert say(world, HV1, A.mac, query) == []

@@ -48,8 +48,8 @@ def world() -> World:
     return world
 
 
-def groups(world: World, one: Vm) -> set[MulticastGroup]:
-    vsi = world.engine.registry.named(one.text)
+def groups(world: World, guest: Vm) -> set[MulticastGroup]:
+    vsi = world.engine.registry.named(guest.text)
     assert vsi is not None
     return {group for _, group in vsi.listener.memberships}
 

@@ -15,9 +15,9 @@ from ryu_apps.southbound.slices import SLICE, Slice, cut
 COUNT = 8 * SLICE
 
 
-def brought_back(one: Slice, rules: Iterable[Rule]) -> list[Rule]:
+def brought_back(part: Slice, rules: Iterable[Rule]) -> list[Rule]:
     """What the requests of a slice show of some rules (OpenFlow 1.3.5, 7.3.5.2)."""
-    masks = [query.mask for query in one.queries]
+    masks = [query.mask for query in part.queries]
 
     def agrees(rule: Rule, wanted: FieldMatch) -> bool:
         value, mask = next(((has.value, has.mask) for has in rule.match if has.name == wanted.name), (0, 0))
@@ -28,8 +28,8 @@ def brought_back(one: Slice, rules: Iterable[Rule]) -> list[Rule]:
     return [
         rule
         for rule in rules
-        if one.table in (ALL_TABLES, rule.table)
-        and all(agrees(rule, wanted) for wanted in one.match)
+        if part.table in (ALL_TABLES, rule.table)
+        and all(agrees(rule, wanted) for wanted in part.match)
         and any(mask.covers(rule.cookie) for mask in masks)
     ]
 

@@ -259,7 +259,7 @@ def test_keep_on_a_preassociate_ends_the_vsi(mode: VdpMode) -> None:
 
 
 # --- leaving --------------------------------------------------------------------------------------
-@pytest.mark.parametrize("machine", [vsi(), asking(RR), held(), keeping()], ids=lambda one: one.state.value)
+@pytest.mark.parametrize("machine", [vsi(), asking(RR), held(), keeping()], ids=lambda machine: machine.state.value)
 def test_the_hypervisor_may_leave_at_any_time(machine: VsiStation) -> None:
     [send] = machine.feed(StationRequest(DEASSOC), 2.0)
     assert isinstance(send, Send)
@@ -269,7 +269,7 @@ def test_the_hypervisor_may_leave_at_any_time(machine: VsiStation) -> None:
     assert machine.state is VsiStationState.ENDED
 
 
-@pytest.mark.parametrize("machine", [asking(), held(), keeping()], ids=lambda one: one.state.value)
+@pytest.mark.parametrize("machine", [asking(), held(), keeping()], ids=lambda machine: machine.state.value)
 def test_an_unsolicited_deassociate_ends_the_vsi(machine: VsiStation) -> None:
     unsolicited = ResponseReceived(machine.request.unsolicited_deassociate())
 
@@ -285,7 +285,7 @@ def test_a_deassociate_response_nobody_waits_for_is_ignored() -> None:
 
 
 # --- link -----------------------------------------------------------------------------------------
-@pytest.mark.parametrize("machine", [asking(RR), held(RR), keeping(RR)], ids=lambda one: one.state.value)
+@pytest.mark.parametrize("machine", [asking(RR), held(RR), keeping(RR)], ids=lambda machine: machine.state.value)
 def test_a_suspended_vsi_is_asked_again_on_resume(machine: VsiStation) -> None:
     assert machine.feed(Suspend(), 2.0) == []
     assert machine.deadline is None

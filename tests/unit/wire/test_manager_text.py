@@ -37,6 +37,6 @@ def test_what_is_none(written: str | int) -> None:
         manager_from_text(written)
 
 
-@given(st.binary(min_size=16, max_size=16) | st.binary(max_size=16).map(lambda one: one.ljust(16, b"\0")))
+@given(st.binary(min_size=16, max_size=16) | st.binary(max_size=16).map(lambda octets: octets.ljust(16, b"\0")))
 def test_every_manager_id_can_be_written(octets: bytes) -> None:
     assert manager_from_text(manager_text(ManagerId(octets))) == ManagerId(octets)
