@@ -1,4 +1,4 @@
-"""What holds for every test: the same verdict twice, an end in time, and a skip is a failure.
+"""Rules for every test: the same verdict twice, an end in time, and a skip is a failure.
 
 Draws are the same in every run: hypothesis derives them from the test, and does not look for the smallest example
 that fails, which may take minutes on one core.  ``--hypothesis-profile shrink`` does, from the same draws; ``soak``
@@ -73,7 +73,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def soak_seed(pytestconfig: pytest.Config) -> int:
-    """What `make soak` draws and prints; draws that hypothesis does not make are made with it."""
+    """Seed that `make soak` draws and prints; other draws than those of hypothesis use it too."""
     return int(pytestconfig.getoption("--hypothesis-seed") or 0)
 
 

@@ -43,7 +43,7 @@ def shared_cluster(private_network: None, tmp_path_factory: pytest.TempPathFacto
 
 
 def tables(cluster: Cluster) -> dict[str, list[str]]:
-    """What every switch holds."""
+    """Rules and groups of every switch."""
     return {switch.name: dump_rules(switch.name) for switch in cluster.fabric.switches.values()}
 
 

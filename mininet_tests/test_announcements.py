@@ -109,7 +109,7 @@ def host_wire(cluster: Cluster, name: str) -> RawSocket:
 
 # --- what a VM that may say nothing may say -----------------------------------------------------------
 def marked(number: int) -> bytes:
-    """What the padding of a frame may begin with, so that it is known again."""
+    """Marks at the beginning of the padding, by which a frame is recognised."""
     return b"EVBm" + struct.pack("!I", number)
 
 
@@ -200,7 +200,7 @@ class Caller:
 
 
 def callers_that_reach(vm: Guest, callers: Mapping[str, Caller], seconds: float = AT_ONCE) -> set[str]:
-    """Whose calls arrive within some seconds; they call again until they do."""
+    """The callers whose calls arrive within some seconds; they call again until then."""
     deadline = time.monotonic() + seconds
     reached: set[str] = set()
     while len(reached) < len(callers) and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""What a cluster of real stations and switches does besides moving VMs: by hand, by failure, by neighbours."""
+"""Clusters of real stations and switches, apart from migrations: by hand, by failure, by neighbours."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class Guest:
         assert client.leases[known:] == [(event, ADDRESS, server)]
 
     def _asked(self) -> set[str]:
-        """Where the VM's DHCP requests that have reached the server's host were sent to."""
+        """Ethernet destinations of the VM's DHCP requests that have reached the server's host."""
         self._tap.drain()
         requests = self._tap.matching(
             lambda sighting: (
@@ -128,7 +128,7 @@ def held(cluster: Cluster) -> dict[str, list[str]]:
 
 
 def body(before: list[str], after: list[str]) -> Counter[tuple[CookieKind, int]]:
-    """How many rules of which table a switch holds for the VM's policy."""
+    """Number of rules of the VM's policy in each table of a switch."""
     kinds = (CookieKind.TYPE_BODY, CookieKind.VSI_BODY)
     rules = [rule for rule in added(before, after) if rule.cookie is not None and rule.cookie.kind in kinds]
     return Counter((rule.cookie.kind, rule.table) for rule in rules if rule.cookie is not None)

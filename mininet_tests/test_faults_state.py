@@ -123,7 +123,7 @@ def test_lost_state_costs_no_vm_its_network_however_often_the_controller_dies(st
 
 
 def test_old_host_that_speaks_first_after_the_state_was_lost_does_not_get_the_vm(state_rig: Rig) -> None:
-    """What the bridge has forgotten its switches have not.  A station that speaks later only makes this easier."""
+    """A loss of the state leaves the rules in the switches.  A station that sends later only makes this easier."""
     rig = state_rig
     rig.dismiss(OLD, HOME, AWAY)
     home = rig.cluster.hypervisors[HOME]

@@ -168,7 +168,7 @@ def meters(switch: str) -> list[str]:
 
 
 def test_what_a_busy_switch_still_holds_is_late_and_not_lost(rig: Rig) -> None:
-    """What bystanders sent is counted when it has come through, however long the machine kept the switches waiting."""
+    """Datagrams of bystanders count when they have arrived, after any delay of the switches by a loaded machine."""
     with rig.bystanders() as loss:
         switches = rig.cluster.ovs.pid
         os.kill(switches, signal.SIGSTOP)

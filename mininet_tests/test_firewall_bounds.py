@@ -1,4 +1,4 @@
-"""When connections end, and how many there may be: Open vSwitch keeps count and time by itself."""
+"""Ends of connections and their bounds: Open vSwitch counts them and measures time by itself."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def test_what_a_vm_sends_in_fragments_lets_nothing_in(cluster: Cluster) -> None:
 
 
 def intruders(client: Stack, vm: FirewallVm) -> list[bytes]:
-    """Which payloads arrive of a later fragment nobody has announced, and of an answer to what was asked."""
+    """Payloads that arrive, of a later fragment without a first one and of an answer to a request."""
     ends = Ends.of(client.ip, vm.stack.ip)
     head = bytes.fromhex(f"{vm.stack.mac}{client.mac}0800".replace(":", ""))
     with (

@@ -1,4 +1,4 @@
-"""What a VM sends that only routers and servers should, and what a kernel beside it makes of that."""
+"""Messages of routers and servers from a VM, and their effect on a kernel beside it."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_victim_gets_a_route_from_a_router_and_from_nobody_else(cluster: Clust
         control = discovery(attacker, LINK_LOCAL, plain)
 
         def heard() -> list[bytes]:
-            """What arrives of a round of both, up to the second; nothing if that does not."""
+            """Frames of a round of both that arrive, up to the second one; none if that one does not."""
             mouth.send(advertised)
             if kind == WALLED:
                 mouth.send(discovery(attacker, LINK_LOCAL, is_router))

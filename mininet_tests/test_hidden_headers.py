@@ -156,7 +156,7 @@ def test_a_syn_with_a_priority_alone_is_judged_and_answered(cluster: Cluster, ta
 
 
 def test_what_a_vm_hides_reaches_no_host(cluster: Cluster) -> None:
-    """Whatever its address inside says: 10.0.100.99 is not the VM's."""
+    """The address inside, 10.0.100.99, is not the VM's."""
     client = stack_of(cluster.hosts["nms"])
     with guest(cluster, kind=(1, 1)) as vm, RawSocket(vm.stack.namespace, vm.stack.interface) as near:
         liar = vm.stack._replace(ip="10.0.100.99")

@@ -53,7 +53,7 @@ class Guest:
         self.at = there
 
     def hears(self, patience: float) -> bool:
-        """Whether a datagram comes in time."""
+        """Return True if a datagram arrives in time."""
         self._socket.settimeout(patience)
         try:
             return bool(self._socket.recv(100))
@@ -76,7 +76,7 @@ def guest(cluster: Cluster) -> Iterator[Guest]:
 
 
 def arrives(cluster: Cluster, guest: Guest, switch: str, trunk: int, patience: float) -> bool:
-    """Whether frames for the VM that a switch puts on a trunk come to it.
+    """Return True if frames for the VM that a switch sends to a trunk come back to the switch.
 
     There are some, because a datapath goes by what it has cached for some milliseconds more.
     """

@@ -162,7 +162,7 @@ def check_sources(vm: End, client: End) -> None:
 
 
 def check_advertisements(vm: End, client: End, victim: End) -> None:
-    """What it says of itself arrives; what it says of the victim does not, and the client is not led astray."""
+    """Advertisements of its own addresses arrive; those of the victim's do not, and the client's cache stays right."""
     assert datagram_arrives(client, victim, HTTPS)
     mac = mac_from_text(vm.mac)
     with RawSocket(vm.namespace, vm.interface) as wire, RawSocket(client.namespace, client.interface) as ear:

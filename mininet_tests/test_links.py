@@ -110,7 +110,7 @@ class Stream:
 
 
 class Ear:
-    """What arrives somewhere of the streams."""
+    """Datagrams of the streams that arrive at one place."""
 
     def __init__(self, cluster: Cluster, namespace: object, interface: str, stack: ExitStack) -> None:
         self._cluster = cluster

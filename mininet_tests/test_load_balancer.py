@@ -166,7 +166,7 @@ class Scene:
         guest.at.append(to)
 
     def judge(self, backend: int, **said: object) -> dict[str, Any]:
-        """What a health check says."""
+        """Report of a health check."""
         found: dict[str, Any] = self.cluster.controller.put(f"/evb/load_balancers/web/backends/w{backend}", said)
         return found
 
@@ -175,7 +175,7 @@ class Scene:
 
 
 def serves(backend: Guest, talk: Talk) -> bool:
-    """Whether a back end has a conversation, as its own system says."""
+    """Return True if a back end has a connection, by its own kernel."""
     told = backend.vm.namespace.run("ss", "-Htn", "state", "established", f"sport = :{BEHIND}")
     address, port = talk.own
     return f"{address}:{port}" in told.replace("[", "").replace("]", "").replace("::ffff:", "")

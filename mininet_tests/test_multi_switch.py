@@ -172,7 +172,7 @@ def test_the_picture_shows_what_is_staged_what_is_active_and_what_is_down(leaf_s
 
 
 def ports_of(cluster: Cluster, switch: str) -> set[str]:
-    """How the links of a switch are."""
+    """States of the links of a switch."""
     (found,) = [found for found in cluster.controller.get("/evb/status")["switches"] if found["name"] == switch]
     return {"up" if port["up"] else "down" for port in found["ports"]}
 

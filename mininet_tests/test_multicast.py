@@ -138,14 +138,14 @@ def watched(cluster: Cluster, *guests: Guest) -> Iterator[list[Tap]]:
 
 
 def stream_at(tap: Tap, group: str) -> int:
-    """How many datagrams of the group have come in there."""
+    """Number of datagrams of the group that have arrived there."""
     packed = ip_address(group).packed
     place = slice(30, 34) if len(packed) == 4 else slice(38, 54)
     return len(tap.matching(lambda sighting: not sighting.outgoing and sighting.data[place] == packed))
 
 
 def members(cluster: Cluster, group: str) -> dict[str, dict[str, Any]]:
-    """Who receives a group by the bridge's own account, by VSIID."""
+    """Receivers of a group according to the bridge, by VSIID."""
     shown = cluster.controller.get("/evb/multicast")["vlans"]
     return {
         member["vsi"]: member

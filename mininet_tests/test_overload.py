@@ -220,7 +220,7 @@ def meters(switch: str) -> dict[int, tuple[int, int]]:
 
 
 def punted(switch: str) -> tuple[list[tuple[int, str, bool, int]], list[str]]:
-    """What goes to the controller: port, ethertype, whether of one source, and meter of LLDP and ECP; other rules."""
+    """Rules that send to the controller: port, ethertype, match on a source and meter of LLDP and ECP; other rules."""
     protocols = re.compile(r"in_port=(\d+),.*dl_type=0x(88cc|8940|88b7) actions=meter:(\d+),CONTROLLER")
     flows = run(["ovs-ofctl", "-O", "OpenFlow13", "--no-names", "dump-flows", switch]).splitlines()
     punting = {line: protocols.search(line) for line in flows if "CONTROLLER" in line}
@@ -297,7 +297,7 @@ def test_a_flood_costs_others_nothing(emulated: Cluster, tmp_path: Path, name: s
 
 
 def associate(cluster: Cluster, wire: RawSocket, frames: list[bytes]) -> None:
-    """What the flood will repeat, at a pace that switches can follow."""
+    """Requests that the flood will repeat, at a rate that switches can follow."""
     for number, frame in enumerate(frames, start=1):
         wire.send(frame)
         wait_until(lambda due=20 * number: flooders(cluster) >= due, "VSIs of the flooder")
@@ -311,7 +311,7 @@ def flooders(cluster: Cluster) -> int:
 
 
 def forget(cluster: Cluster, home: Hypervisor) -> None:
-    """What the flood has associated at its own port is taken off, and the port is served again."""
+    """De-associate the flood's VSIs at its own port; the port is served again."""
     for listed in cluster.controller.get("/evb/vsis"):
         if listed["vsi"].startswith("00000000-0000-4000-9000"):
             with suppress(HTTPError):  # it has expired meanwhile

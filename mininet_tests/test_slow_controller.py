@@ -77,7 +77,7 @@ def holding(cluster: Cluster, hypervisors: tuple[str, ...], count: int) -> Itera
 
 
 def deadlines(cluster: Cluster) -> dict[str, float]:
-    """When VSIs expire unless they are repeated, Unix time."""
+    """Keep-alive deadlines of the VSIs, Unix time."""
     found = cluster.controller.get("/evb/vsis")
     return {listed["vsi"]: listed["attachments"][0]["deadline"] for listed in found if listed["owner"]}
 

@@ -1,4 +1,4 @@
-"""What the bridge says that a VM has sent and received, against the VM's own interface: at rest and on the move."""
+"""Counters of the bridge compared with those of the VM's own interface: at rest and during a move."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ def ask_all(host: EndHost, times: int) -> None:
 
 
 def settled(made: Guest, missed: Counters) -> Counters:
-    """What the bridge counts more than the VM got, and less than it sent, when all is quiet; within bounds."""
+    """Differences to the VM's own counters, received too many and sent too few, when all is quiet; within bounds."""
 
     def bounded() -> Counters | None:
         there, here = made.totals(), made.interface()

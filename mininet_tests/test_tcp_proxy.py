@@ -138,7 +138,7 @@ class Scene:
         self.at = to
 
     def proxy_of(self, talk: Talk) -> list[str]:
-        """Who has a connection, as the proxies themselves say."""
+        """The proxies that have a connection, by their own account."""
         return [name for name, proxy in self.proxies.items() if talk.own in proxy.clients()]
 
     def bypassing(self) -> list[str]:

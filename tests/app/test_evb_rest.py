@@ -167,7 +167,7 @@ def exchange(port: int, *lines: str, body: bytes = b"", host: str = "127.0.0.1")
 
 
 def ended(connection: socket.socket) -> bool:
-    """Whether the server closes a connection without a further word."""
+    """Return True if the server closes a connection without a further octet."""
     try:
         return connection.recv(1000) == b""
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""How a controller starts and ends: alone, on the loopback, in one line if it cannot, and at once."""
+"""Start and end of a controller: alone, on the loopback, with one line if it cannot start, and at once."""
 
 from __future__ import annotations
 

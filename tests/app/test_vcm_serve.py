@@ -23,7 +23,7 @@ BODY = b'{"goal": "evacuate", "subject": "hv1"}'
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Where a manager listens."""
+    """Address at which a manager listens."""
     command = [EVBRIDGE, "vcm", "serve", INVENTORY, "--port", "0", "--name", "vcm.example.net"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:

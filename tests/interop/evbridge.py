@@ -71,7 +71,7 @@ class Evbridge:
         return json.loads(self.text(path))
 
     def ready(self) -> bool:
-        """Whether the switch is ready."""
+        """Return True if the switch is ready."""
         (switch,) = self.get("/evb/status")["switches"]
         return bool(switch["readiness"] == "ready")
 

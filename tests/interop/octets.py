@@ -11,7 +11,7 @@ SOURCE_MAC, TARGET_MAC = 0x020000000001, 0x020000000002
 
 
 class Ends(NamedTuple):
-    """Whom a packet is from and to."""
+    """Source and destination address of a packet."""
 
     source: IPv4Address | IPv6Address
     target: IPv4Address | IPv6Address

@@ -106,7 +106,7 @@ class PrivateOvs:
         return self.run("ovs-ofctl", "-O", "OpenFlow13", command, f"unix:{self._root}/{bridge}.mgmt", *arguments)
 
     def trace(self, bridge: str, flow: str) -> str:
-        """What becomes of a frame, with all the consequences a real one would have but for counters."""
+        """Trace of a frame, with all effects of a real one but for counters."""
         control = f"{self._root}/ovs-vswitchd.ctl"
         return self.run("ovs-appctl", "-t", control, "ofproto/trace", "--names", bridge, flow, "-generate")
 

@@ -102,7 +102,7 @@ class Rig:
         self._table = FlowTable({rule.key: rule for rule in rules})
 
     def passes(self, *packets: Sent) -> list[bool]:
-        """Which of the packets arrive; sent one behind the other."""
+        """The packets that arrive, of those sent one behind the other."""
         return [self._passes(*packet) for packet in packets]
 
     def _passes(self, packet: bytes, fields: dict[str, int]) -> bool:

@@ -106,7 +106,7 @@ def test_a_frame_is_counted_as_it_was_last_sent_and_the_simulator_knows(
 def test_a_copy_for_the_controller_has_its_tag_counted_from_then_on_and_the_simulator_knows(
     controller: Controller, far_ends: dict[int, socket.socket]
 ) -> None:
-    """Why a report is counted before it is punted."""
+    """Reason for counting a report before it is sent to the controller."""
     change = RuleChange(
         meters=COUNTERS,
         add=(
@@ -130,7 +130,7 @@ def test_a_copy_for_the_controller_has_its_tag_counted_from_then_on_and_the_simu
 def test_meters_count_what_the_counters_of_rules_lose_when_the_way_changes(
     controller: Controller, far_ends: dict[int, socket.socket]
 ) -> None:
-    """Why VSIs are counted by meters: docs/decisions/0015."""
+    """Reason for meters as counters of VSIs: docs/decisions/0015."""
     before = (rule(0, goto=1), rule(1, goto=58), rule(58, meter=FIRST, apply=(Output(2),)))
     controller.apply(RuleChange(meters=COUNTERS, add=before))
     packets = 0

@@ -36,7 +36,7 @@ def connect(evbridge: Evbridge, bridge: str) -> None:
 
 
 def address_of(evbridge: Evbridge) -> str:
-    """Where Open vSwitch's connection comes from."""
+    """Source address and port of Open vSwitch's connection."""
     command = ["ip", "netns", "exec", evbridge.ovs.namespace, "ss", "-Htn", f"dport = :{OPENFLOW}"]
     (line,) = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     return line.split()[3]

@@ -223,7 +223,7 @@ def frame_text(frame: Mapping[str, int]) -> str:
 
 # --- the datapath's language in our values ----------------------------------------------------------
 def copies_of_trace(frame: Mapping[str, int], trace: str) -> list[Copy] | None:
-    """What the last line of a trace says leaves the switch; None when Open vSwitch gave up."""
+    """Ports at which a frame leaves the switch, from the last line of a trace; None when Open vSwitch gave up."""
     if "Translation failed" in trace:
         return None
     found: list[Copy] = []

@@ -1,4 +1,4 @@
-"""What the driver sends, a real Open vSwitch takes, shows and refuses as the driver expects."""
+"""A real Open vSwitch accepts, shows and refuses the driver's messages as the driver expects."""
 
 from __future__ import annotations
 

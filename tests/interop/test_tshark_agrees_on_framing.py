@@ -58,7 +58,7 @@ def octets() -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
-    """What tshark makes of them: field -> its values in the frame, in order."""
+    """Dissection by tshark: field -> its values in the frame, in order."""
     together = tmp_path_factory.mktemp("tshark") / "all.pcap"
     header = CAPTURES[0].read_bytes()[:PCAP_HEADER]
     together.write_bytes(header + b"".join(path.read_bytes()[PCAP_HEADER:] for path in CAPTURES))

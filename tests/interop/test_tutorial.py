@@ -42,7 +42,7 @@ ovs-vswitchd --disable-system $quiet
 
 
 class Step(NamedTuple):
-    """What to type, and the answer that is promised (None: none is)."""
+    """Commands to run, and the promised output (None: there is none)."""
 
     typed: str
     answer: str | None
@@ -70,7 +70,7 @@ def readers_bridge() -> str:
 
 
 def type_all(tutorial: list[Step], script: Path, before: str = "") -> list[str]:
-    """What the machine answers to each step."""
+    """Output of each step."""
     # A file: what reads its standard input would read the steps that follow.
     typed = _MACHINE + before + "".join(f"echo '{_MARK}'\n{step.typed}" for step in tutorial)
     script.write_text(typed)

@@ -47,7 +47,7 @@ def held(controller: Controller) -> Controller:
 
 
 def told(controller: Controller) -> list[SwitchAltered]:
-    """What it has told up to now: the barrier comes behind all that, and what it makes us ask behind the next."""
+    """Reports up to now: a barrier reply comes behind them, and the query that they cause behind the next one."""
     for _ in range(2):
         assert isinstance(controller.apply(RuleChange()), Confirmed)
     found = [event for event in controller.events if isinstance(event, SwitchAltered)]

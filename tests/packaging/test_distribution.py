@@ -1,4 +1,4 @@
-"""What a wheel and an editable install bring, and whether the pins are complete."""
+"""Content of a wheel and of an editable install, and completeness of the pins."""
 
 from __future__ import annotations
 

@@ -200,11 +200,14 @@ def test_docstrings_and_loop_variables_say_something(
 
 
 @pytest.mark.parametrize("folder", ["bench", "docs", "mininet_tests", "tests", "tools"])
-def test_loop_variables_outside_the_product_say_something(folder: str) -> None:
+@pytest.mark.parametrize("offenders", [questions, empty_names], ids=["docstrings", "names"])
+def test_docstrings_and_loop_variables_outside_the_product_say_something(
+    offenders: Callable[[ast.Module], Iterator[tuple[int, str]]], folder: str
+) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {text}"
         for path in sorted((ROOT / folder).rglob("*.py"))
-        for line, text in empty_names(ast.parse(path.read_text()))
+        for line, text in offenders(ast.parse(path.read_text()))
     ]
     assert not found, "\n".join(found)
 

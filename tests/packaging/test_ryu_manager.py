@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="module", autouse=True)
 def private_network() -> Iterator[None]:
-    """Where a port that was free stays free until it is used."""
+    """Address at which a free port stays free until it is used."""
     with inside():
         yield
 

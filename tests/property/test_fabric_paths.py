@@ -1,4 +1,4 @@
-"""Whatever fabric, whatever fails, returns or moves, and in whatever order switches obey: no loop, no copy twice."""
+"""In any fabric, with any failures, returns and moves, and any order of confirmations: no loop, no copy twice."""
 
 from __future__ import annotations
 

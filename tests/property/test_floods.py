@@ -1,4 +1,4 @@
-"""Whatever other ports send, a station is answered after a bounded number of their frames, and never refused for them.
+"""A station is answered after a bounded number of frames of other ports, and never refused because of them.
 
 Time passes only by what the bridge does: each request that it serves takes so long, as on a machine of any speed.
 """

@@ -1,4 +1,4 @@
-"""Whatever a station sends, a whole bridge counts it or answers it: no exception, no growth, no stalled loop.
+"""Any frames of a station are counted or answered by a whole bridge: no exception, no growth, no stalled loop.
 
 Frames come from real captures, mutated; from well-formed requests full of odd values; from nowhere.
 """

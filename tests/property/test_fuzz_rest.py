@@ -1,4 +1,4 @@
-"""Whatever path, method, query or body is asked for, there is a status below 500 and a reason in JSON."""
+"""Any path, method, query or body is answered with a status below 500 and a reason in JSON."""
 
 from __future__ import annotations
 

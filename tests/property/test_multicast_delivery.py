@@ -1,4 +1,4 @@
-"""Whatever the fabric, whoever has joined, moved and left: who should receive a datagram does, once, nobody else."""
+"""In any fabric, after any joins, moves and leaves: each receiver gets a datagram once, and no other port does."""
 
 from __future__ import annotations
 

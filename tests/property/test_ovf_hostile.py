@@ -1,4 +1,4 @@
-"""Whatever text an import is fed, it answers with diagnostics: no exception, no endless work."""
+"""Any text is answered by the import with diagnostics: no exception, no endless work."""
 
 from __future__ import annotations
 

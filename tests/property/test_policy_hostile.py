@@ -1,4 +1,4 @@
-"""Whatever text the loaders are fed, they answer with diagnostics: no exception, no endless work."""
+"""Any text is answered by the loaders with diagnostics: no exception, no endless work."""
 
 from __future__ import annotations
 

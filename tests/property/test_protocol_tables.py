@@ -1,4 +1,4 @@
-"""Whatever happens in whatever state: a defined outcome or a protocol error, and the promises hold."""
+"""Any input in any state: a defined outcome or a protocol error, and the invariants hold."""
 
 from __future__ import annotations
 

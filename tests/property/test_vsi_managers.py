@@ -1,4 +1,4 @@
-"""Whatever a VSI manager says, in whatever order, and whatever fails.
+"""Any answers of a VSI manager, in any order, with any failures.
 
 Every request is answered in time, what is in use does not change, and a restart changes no rule.
 """

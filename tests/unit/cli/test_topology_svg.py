@@ -63,7 +63,7 @@ def drawn(fabric: Fabric, live: Live = QUIET) -> ElementTree.Element:
 
 
 def about(root: ElementTree.Element, kind: str) -> list[str]:
-    """What tooltips say of shapes of a class."""
+    """Tooltips of the shapes of a class."""
     return [
         title.text or ""
         for group in root.iter(f"{SVG}g")

@@ -44,7 +44,7 @@ def read(inside: str, direction: int = 2) -> tuple[list[tuple[str, object]], lis
 
 
 def rule(inside: str) -> dict[str, object]:
-    """What a list says, without its action."""
+    """Match of a list, without its action."""
     ((_, data),), found = read(inside)
     assert found == []
     assert isinstance(data, dict)

@@ -1,4 +1,4 @@
-"""Where frames go: the rules of the engine walked by the switch on paper, from edge to edge."""
+"""Paths of frames: the simulated switch carries out the rules of the engine, from edge to edge."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_asking_twice_is_asking_once() -> None:
 
 
 def test_the_life_of_a_vsi_leaves_no_garbage() -> None:
-    """What is set aside is freed only if it is part of no cycle."""
+    """Frozen objects are freed only if they are part of no cycle."""
     world = World()
     world.connect()
 

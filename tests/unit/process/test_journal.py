@@ -1,4 +1,4 @@
-"""What one port causes over and over is told a few times a second, with a number for the rest."""
+"""Events that one port causes very often are logged a few times a second, with a number for the rest."""
 
 from __future__ import annotations
 

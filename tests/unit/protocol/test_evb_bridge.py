@@ -53,7 +53,7 @@ def advertised(outputs: list[EvbOutput]) -> list[EvbTlv]:
 
 
 def send_times(port: EvbBridgePort, until: float) -> list[float]:
-    """When the port advertises by itself from its next deadline on."""
+    """Times at which the port advertises by itself from its next deadline on."""
     times = []
     while port.deadline is not None and port.deadline <= until:
         now = port.deadline

@@ -38,7 +38,7 @@ def unsolicited(number: int) -> Association:
 
 
 def packed(*letters: tuple[ManagerId, Association]) -> list[tuple[ManagerId, list[Association]]]:
-    """What leaves, ECPDU by ECPDU, when all this was added."""
+    """Payloads that leave, ECPDU by ECPDU, when all of these were added."""
     outbox = Outbox()
     for manager_id, answer in letters:
         outbox.add(manager_id, answer)

@@ -1,4 +1,4 @@
-"""What the bridge does for one VSI at one port."""
+"""Behaviour of the bridge for one VSI at one port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told, after real requests at a bridge on a fake clock."""
+"""Metrics for Prometheus, after real requests at a bridge on a fake clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the REST interface refuses, with which status and which reason."""
+"""Refusals of the REST interface, with status and reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one VSI listens to: reports, leaves, source lists, bounds, and what is asked when."""
+"""Memberships of one VSI: reports, leaves, source lists, bounds, and the times of queries."""
 
 from __future__ import annotations
 

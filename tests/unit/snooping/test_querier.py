@@ -8,7 +8,7 @@ from ryu_apps.evb.snooping.timers import MembershipTimers
 
 
 def asked(querier: Querier, until: float) -> list[float]:
-    """When it asks, from now to then."""
+    """Times of its queries in a period."""
     times = []
     while (due := querier.deadline) is not None and due <= until:
         if querier.tick(due):

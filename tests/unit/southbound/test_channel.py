@@ -41,7 +41,7 @@ class Ends:
         self.more.append(more)
 
     def read_as_ryu(self, messages: int) -> list[bytes]:
-        """What Ryu's receive loop makes of it until it has so many messages."""
+        """Messages that Ryu's receive loop reads, until it has so many."""
         stream, found = b"", []
         while len(found) < messages:
             stream += self.channel.recv(8)

@@ -1,4 +1,4 @@
-"""What the switch shows is compared with what it was sent, octet by octet."""
+"""Comparison of the rules that a switch shows with those it was sent, octet by octet."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ def test_frames_for_a_switch_that_reads_nothing_are_dropped(world: World) -> Non
 
 
 def through_ryu(datapath: Datapath, octets: bytes) -> bytes:
-    """What Ryu gets to see of a message; a barrier reply for somebody else comes behind."""
+    """Octets of a message that reach Ryu; a barrier reply for another app comes behind."""
     other = message(ofp.OFPT_BARRIER_REPLY, b"")
     datapath.switch.sendall(octets + other)
     received = b""

@@ -16,7 +16,7 @@ COUNT = 8 * SLICE
 
 
 def brought_back(part: Slice, rules: Iterable[Rule]) -> list[Rule]:
-    """What the requests of a slice show of some rules (OpenFlow 1.3.5, 7.3.5.2)."""
+    """The rules that the requests of a slice return (OpenFlow 1.3.5, 7.3.5.2)."""
     masks = [query.mask for query in part.queries]
 
     def agrees(rule: Rule, wanted: FieldMatch) -> bool:

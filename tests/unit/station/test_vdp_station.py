@@ -1,4 +1,4 @@
-"""What a station makes of the bridge's answers for one VSI."""
+"""Reaction of a station to the bridge's answers for one VSI."""
 
 from __future__ import annotations
 

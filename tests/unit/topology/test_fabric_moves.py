@@ -73,7 +73,7 @@ def moves(world: World, vm: Vm, to: PortId, away: PortId | None = None) -> None:
 
 
 def places(world: World, vm: Vm) -> list[PortId]:
-    """Where frames for a VM come out, from the host of each leaf; everywhere the same."""
+    """Port at which frames for a VM leave, from the host of each leaf; the same for all."""
     found = set()
     for leaf in LEAVES:
         frame = {"eth_src": mac_of(leaf), "eth_dst": vm.mac, "eth_type": 0x88B5, "vlan_vid": 0}
@@ -83,7 +83,7 @@ def places(world: World, vm: Vm) -> list[PortId]:
 
 
 def gates(world: World) -> Counter[int]:
-    """How many ports let each MAC address in."""
+    """Number of ports that admit each MAC address."""
     return Counter(
         field.value
         for dpid in world.tables

@@ -1,4 +1,4 @@
-"""Where a VM may go, where it goes best, and whether the reasons are the right ones."""
+"""Permitted and best nodes for a VM, and the reasons."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Party:
         return goal
 
     def at(self) -> dict[str, list[str]]:
-        """Where the manager believes everybody is."""
+        """Place of each VM in the manager's inventory."""
         return {vm["vm"]: vm["at"] for vm in self.get("/vcm/inventory")["vms"]}
 
 

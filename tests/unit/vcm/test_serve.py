@@ -54,7 +54,7 @@ def call(desk: ManagerApplication, method: str, path: str, body: dict[str, objec
 
 
 def everything(desk: ManagerApplication) -> list[Any]:
-    """What the service would say of itself, without asking it at another time."""
+    """State of the service, read without another request."""
     goals = [call(desk, "GET", f"/vcm/goals/{pursuit.number}") for pursuit in desk.service.pursuits]
     return [call(desk, "GET", "/vcm/inventory"), *goals, desk.service.deadline]
 

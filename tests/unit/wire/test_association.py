@@ -1,4 +1,4 @@
-"""What the bridge does for one VSI at one port, against simulated switches."""
+"""Behaviour of the bridge for one VSI at one port, against simulated switches."""
 
 from __future__ import annotations
 
