@@ -14,6 +14,7 @@ from ryu_apps.evb.events import Apply, Confirmed
 from ryu_apps.evb.flow.rule import Learn, LearnSpec, Output, Rule, match, whole
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, cookie, owned_by
 from ryu_apps.evb.switches.bringup import Bringup, DesiredState, SwitchState
+from ryu_apps.evb.tokens import TokenTable
 from tests.interop.controller import Controller
 from tests.interop.learning import TCP, install
 from tests.interop.private_ovs import wait_for
@@ -78,8 +79,8 @@ def test_what_is_learnt_between_reading_and_removal_goes_with_the_body(
 ) -> None:
     """The switch returns with the program of a VSI that is gone, while its VM begins connections."""
     install(controller, *PROGRAM)
-    clients, tokens = Clients(far_ends[1]), count(1)
-    bringup = Bringup(lambda _: DesiredState({}, (), ()), lambda: next(tokens))
+    clients = Clients(far_ends[1])
+    bringup = Bringup(lambda _: DesiredState({}, (), ()), TokenTable())
     with clients.at_work():
         wait_for(lambda: controller.rules(OF_STATE), "something learnt")
         asked = bringup.connected(controller.dpid, {}, patient=False)

@@ -106,7 +106,7 @@ class Managers(RuleBasedStateMachine):
         programs = {
             (program.binding.vsi_index, program.binding.generation): program.vsi_type
             for attachment in self.world.engine.registry.attachments()
-            for program in (attachment.program, *attachment.retired)
+            for program in (attachment.holding.program, *attachment.holding.retired)
             if program is not None
         }
         for vsi_type in programs.values():

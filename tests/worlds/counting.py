@@ -147,8 +147,8 @@ class CountingWorld(World):
             self.advance(min(0.5, until - self.now))
             for attachment in list(self.engine.registry.attachments()):
                 mode = attachment.machine.in_force
-                if mode is not None and attachment.newest is not None:
-                    self.ask(attachment.port, _vm(attachment.newest), mode)
+                if mode is not None and attachment.conversation.newest is not None:
+                    self.ask(attachment.port, _vm(attachment.conversation.newest), mode)
 
     def move(self, vm: Vm, port: PortId) -> None:
         """Pre-Associate with resource reservation at a port, then Associate."""

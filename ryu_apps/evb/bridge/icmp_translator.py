@@ -12,13 +12,15 @@ Nothing is remembered but what has been asked for, and of that not much.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
+from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.events import ReadRules, SendFrame
 from ryu_apps.evb.flow.rule import TABLES, CookieMask, MatchFields, RegLoad, Rule, match
 from ryu_apps.evb.pipeline.tables import BALANCED_LIFE, CookieKind, Table, cookie
+from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.icmp_error import End, IcmpError, carries_icmp_error
@@ -48,17 +50,25 @@ class _Asked(NamedTuple):
     to_client: bool
 
 
-class IcmpTranslator:
+class IcmpTranslator(TokenOwner):
     """Translates errors in both directions.
 
     Attributes:
         counted: errors of each switch by what became of them, one of :data:`OUTCOMES`.
     """
 
-    def __init__(self, fabric: Fabric, next_token: Callable[[], int]) -> None:
-        self._next_token = next_token
-        self._virtual = {(one.vid, one.mac): frozenset(one.addresses) for one in fabric.balancers}
-        self._vids = {one.vid for one in fabric.balancers}
+    def __init__(
+        self, fabric: Fabric, tokens: TokenTable, effects: EffectSink, refused: Callable[[int, str, float], None]
+    ) -> None:
+        """
+        Args:
+            refused: called with switch, reason and time when a switch does not answer a read.
+        """
+        self._tokens = tokens
+        self._effects = effects
+        self._refused = refused
+        self._virtual = {(balancer.vid, balancer.mac): frozenset(balancer.addresses) for balancer in fabric.balancers}
+        self._vids = {balancer.vid for balancer in fabric.balancers}
         self._waiting: dict[int, _Asked] = {}
         self.counted: Counter[tuple[int, str]] = Counter()
 
@@ -67,8 +77,8 @@ class IcmpTranslator:
         vid = int.from_bytes(data[14:16]) & _VID_BITS
         return (vid, int.from_bytes(data[:6])) in self._virtual or (vid in self._vids and carries_icmp_error(data))
 
-    def frame(self, port: PortId, data: bytes) -> Iterator[ReadRules]:
-        """An error has come in: ask for the pins that it is about."""
+    def frame(self, port: PortId, data: bytes) -> None:
+        """Process an error from a port: read the pins that it is about."""
         try:
             error = IcmpError.decode(data)
         except WireError:
@@ -79,22 +89,28 @@ class IcmpTranslator:
             self.counted[port.dpid, "unknown"] += 1
             return
         while len(self._waiting) >= MAX_WAITING:
-            forgotten = self._waiting.pop(next(iter(self._waiting)))
-            self.counted[forgotten.dpid, "forgotten"] += 1
-        token = self._next_token()
+            token = next(iter(self._waiting))
+            self.counted[self._waiting.pop(token).dpid, "forgotten"] += 1
+            self._tokens.give_back(token)
+        token = self._tokens.take(self)
         self._waiting[token] = _Asked(port.dpid, error, virtual is None)
-        yield ReadRules(port.dpid, token, _STATE, Table.BALANCER_PINS, match(**_opposite(error)))
+        self._effects.put(ReadRules(port.dpid, token, _STATE, Table.BALANCER_PINS, match(**_opposite(error))))
 
-    def read(self, token: int, pins: Iterable[Rule]) -> list[SendFrame] | None:
-        """A switch has shown the pins it was asked for; None: it was asked by somebody else."""
+    def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        """Translate the error that the pins are about, and send it to the ends that they name."""
         asked = self._waiting.pop(token, None)
         if asked is None:
-            return None
+            return
         translate = _from_virtual if asked.to_client else _to_backend
-        made = (translate(asked.error, _written(pin)) for pin in _newest(pins))
-        frames = list(dict.fromkeys(one.encode() for one in made if one is not None))[:_MOST_TARGETS]
+        made = (translate(asked.error, _written(pin)) for pin in _newest(rules))
+        frames = list(dict.fromkeys(error.encode() for error in made if error is not None))[:_MOST_TARGETS]
         self.counted[asked.dpid, "translated" if frames else "unknown"] += 1
-        return [SendFrame(PortId(asked.dpid, TABLES), one) for one in frames]
+        for frame in frames:
+            self._effects.put(SendFrame(PortId(asked.dpid, TABLES), frame))
+
+    def rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
+        """Report a switch that does not answer."""
+        self._refused(dpid, reason, now)
 
 
 def _opposite(error: IcmpError) -> MatchFields:
@@ -119,12 +135,12 @@ def _newest(pins: Iterable[Rule]) -> Iterable[Rule]:
     """Of each client's pins the newest."""
     newest: dict[int, Rule] = {}
     for pin in sorted(pins, key=_age):
-        newest[next((one.value for one in pin.match if one.name == "metadata"), 0)] = pin
+        newest[next((field.value for field in pin.match if field.name == "metadata"), 0)] = pin
     return newest.values()
 
 
 def _age(pin: Rule) -> tuple[int, int]:
-    life = next((one.value for one in pin.match if one.name == BALANCED_LIFE.name), 0)
+    life = next((field.value for field in pin.match if field.name == BALANCED_LIFE.name), 0)
     return life >> BALANCED_LIFE.offset & (1 << BALANCED_LIFE.width) - 1, pin.priority
 
 

@@ -219,7 +219,7 @@ class BridgeQueries:
         """Return the rules of a switch that are reserved for VSIs."""
         holders: dict[Owner, list[ReservationHolder]] = {}
         for attachment in self._engine.registry.attachments():
-            for program in attachment.programs if attachment.port.dpid == dpid else ():
+            for program in attachment.holding.programs if attachment.port.dpid == dpid else ():
                 # The rules of a type are reserved once, for all VSIs of the type together.
                 for owner in (("vsi", program.binding.vsi_index), ("type", program.epoch)):
                     holders.setdefault(owner, []).append(_holder(attachment))

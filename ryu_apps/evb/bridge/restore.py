@@ -21,6 +21,7 @@ from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.memory import unpack
 from ryu_apps.evb.topology.fabric import Interface, PortId
 from ryu_apps.evb.vsi.admission import bindings_of, fill_null_vids
+from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, RecordError
 from ryu_apps.evb.vsi.records.keeper import MULTICAST
@@ -87,16 +88,18 @@ def _restore(
         raise RecordError(f"index {record.program.binding.vsi_index} stands for another program")
     machine = VdpBridge.resumed(Operational(*record.operational), record.mode, now)
     attachment = registry.attach(record.newest.vsi_id, record.port, record.manager_id, machine, now)
-    attachment.newest = attachment.requests[record.mode] = record.newest
-    attachment.told, attachment.inherited = record.told, record.inherited
-    attachment.name, attachment.left, attachment.announced = record.name, record.left, record.announced
-    attachment.filled = filled
+    conversation = attachment.conversation
+    conversation.newest = conversation.requests[record.mode] = record.newest
+    conversation.told, conversation.inherited = record.told, record.inherited
+    conversation.name, conversation.left, conversation.announced = record.name, record.left, record.announced
+    conversation.filled = filled
     bindings = bindings_of(filled)
     key = VsiTypeKey(record.newest.type_id, record.newest.version)
     identity = identity_of(record.manager_id, record.newest)
-    attachment.asked = types.origin(record.manager_id, key), key, bindings, attachment.claimed, identity
-    attachment.stand()
-    registry.hold(attachment, bindings, attachment.claimed)
+    origin = types.origin(record.manager_id, key)
+    conversation.asked = Meaning(origin, key, bindings, conversation.claimed, identity)
+    conversation.stand()
+    registry.hold(attachment, bindings, conversation.claimed)
     _restore_groups(record, attachment.vsi, now)
     if record.program is not None and vsi_type is not None:
         lifecycle.resume(attachment, record.program, vsi_type, record.owner)

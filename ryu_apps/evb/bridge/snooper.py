@@ -7,26 +7,24 @@ one VSI leaves by its port alone and bears its address, so that no neighbour hea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.bridge.query_sender import QuerySender, multicast_at
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.vsis import GroupJoined, GroupLeft
-from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.model import Binding, MulticastGroup, Subscription
 from ryu_apps.evb.protocol.table import earliest
-from ryu_apps.evb.snooping.listener import Ages, Aging, Generation, MembershipChange, PendingQuery
+from ryu_apps.evb.snooping.listener import Ages, Aging, Generation, MembershipChange
 from ryu_apps.evb.snooping.messages import GroupQuery, reported_records, timers_of
 from ryu_apps.evb.snooping.querier import Querier
 from ryu_apps.evb.snooping.settings import Snooping
 from ryu_apps.evb.snooping.subscriptions import subscriptions
+from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Registry, Vsi
-from ryu_apps.evb.vsi.steps import LifecycleOutput
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.membership import MembershipFrame, is_query
 
@@ -39,8 +37,6 @@ _VERSIONS = (4, 6)
 #: What is counted: reports of VSIs; queries of routers; groups outside a filter or beyond a bound, source lists
 #: beyond a bound; messages of nobody who is snooped here, and such as cannot be read.
 COUNTERS = ("reports", "queries", "filtered", "limit", "sources", "nobody", "malformed")
-
-SnooperOutput = LifecycleOutput | SendFrame
 
 
 class _Chore(Enum):
@@ -56,7 +52,7 @@ class _Unsaved:
     not_before: float = 0.0
 
 
-class Snooper:
+class Snooper(TokenOwner):
     """All that is known of who listens to what.
 
     Attributes:
@@ -64,14 +60,17 @@ class Snooper:
         counters: reports, queries, and what of both was not taken, by name; see :data:`COUNTERS`.
     """
 
-    def __init__(self, fabric: Fabric, registry: Registry, lifecycle: Lifecycle, settings: Snooping) -> None:
+    def __init__(
+        self, fabric: Fabric, registry: Registry, lifecycle: Lifecycle, settings: Snooping, effects: EffectSink
+    ) -> None:
         self.queriers: dict[tuple[int, int], Querier] = {}
         self.counters: Counter[str] = Counter()
         self._fabric = fabric
         self._registry = registry
         self._lifecycle = lifecycle
         self._settings = settings
-        self._inquirer = QuerySender(fabric, lifecycle.up, settings)
+        self._effects = effects
+        self._queries = QuerySender(fabric, lifecycle.up, settings)
         self._agenda: DeadlineQueue[Vsi | tuple[int, int] | _Chore] = DeadlineQueue()
         self._greetings: dict[Vsi, tuple[int, float]] = {}
         self._unsaved = _Unsaved()
@@ -82,17 +81,17 @@ class Snooper:
         return self._agenda.deadline
 
     # --- what comes in ---
-    def frame(self, port: PortId, data: bytes, now: float) -> list[SnooperOutput]:
-        """A membership message was punted."""
+    def frame(self, port: PortId, data: bytes, now: float) -> None:
+        """Process a membership message from a port."""
         try:
             frame = MembershipFrame.decode(data)
         except WireError:
             self.counters["malformed"] += 1
-            return []
+            return
         if is_query(frame.message):
             self._asked(port, frame, now)
-            return []
-        return self._report(port, frame, now)
+        else:
+            self._report(port, frame, now)
 
     def activated(self, vsi: Vsi, now: float) -> None:
         """A VSI is active at a port, newly or again: it is asked there for what it has, and for anything else."""
@@ -116,28 +115,26 @@ class Snooper:
             if vsi.owner is not None and vsi.owner.port.dpid == dpid:
                 self.activated(vsi, now)
 
-    def tick(self, now: float) -> list[SnooperOutput]:
+    def tick(self, now: float) -> None:
         """Serve the deadlines that have passed."""
-        said: list[SnooperOutput] = []
         for item in list(self._agenda.due(now)):
             match item:
                 case _Chore.RECORD:
-                    said += self._record(now)
+                    self._record(now)
                 case Vsi():
-                    said += self._pursue(item, [], now)
+                    self._pursue(item, [], now)
                 case (vid, version):
-                    said += self._general(vid, version, now)
-        return said
+                    self._general(vid, version, now)
 
-    def saved(self, token: int, now: float, stored: bool) -> None:
-        """The store has taken memberships, or has not."""
+    def saved(self, token: int, failure: str | None, now: float) -> None:
+        """Process the end of a writing of memberships; a failed one is repeated."""
         vsis = self._unsaved.under_way.pop(token, ())
-        if vsis and not stored:
+        if vsis and failure is not None:
             self._unsaved.vsis.update(dict.fromkeys(vsis))
             self._unsaved.not_before = now + _RECORD_RETRY
             self._agenda.set(_Chore.RECORD, self._unsaved.not_before)
 
-    # --- for those who look on ---
+    # --- for queries ---
     def subscriptions(self, vsi: Vsi) -> tuple[Subscription, ...]:
         """What a VSI receives where it is active."""
         multicast = multicast_at(vsi)
@@ -155,38 +152,38 @@ class Snooper:
         return vsi.listener.lapses(binding, group, self._ages(vsi))
 
     # --- reports ---
-    def _report(self, port: PortId, frame: MembershipFrame, now: float) -> list[SnooperOutput]:
+    def _report(self, port: PortId, frame: MembershipFrame, now: float) -> None:
         vid = frame.vid
         vsi = None if vid is None else self._registry.active_at(port, Binding(vid, frame.src))
         multicast = None if vsi is None else multicast_at(vsi)
         if vsi is None or multicast is None or vid is None:
             self.counters["nobody"] += 1
-            return []
+            return
         generation, records = reported_records(frame.message)
         before = Counter(vsi.listener.counters)
         changes = vsi.listener.report(Binding(vid, frame.src), generation, records, multicast, now)
         self.counters.update(vsi.listener.counters - before)
-        return self._pursue(vsi, changes, now)
+        self._pursue(vsi, changes, now)
 
-    def _pursue(self, vsi: Vsi, changes: list[MembershipChange], now: float) -> list[SnooperOutput]:
-        """Ask what is due; tell switches, store and journal what has changed."""
+    def _pursue(self, vsi: Vsi, changes: list[MembershipChange], now: float) -> None:
+        """Send the queries that are due; pass changes on to switches, store and log."""
         if self._registry.vsi(vsi.vsi_id) is not vsi:
             self._greetings.pop(vsi, None)
-            return []
-        ages = self._ages(vsi)
-        said: list[SnooperOutput] = [*self._greet(vsi, now)]
-        for one in vsi.listener.tick(now, ages):
-            if isinstance(one, MembershipChange):
-                changes.append(one)
+            return
+        self._greet(vsi, now)
+        for due in vsi.listener.tick(now, self._ages(vsi)):
+            if isinstance(due, MembershipChange):
+                changes.append(due)
             else:
-                said += self._ask(vsi, one)
+                within = vsi.listener.timers.last_member_query_interval
+                self._query(vsi, due.binding, GroupQuery(due.group.version, due.group, due.generation, within))
         if changes:
-            said += [self._happened(vsi, one) for one in changes]
-            said += self._lifecycle.regroup(vsi)
+            for change in changes:
+                self._log(vsi, change)
+            self._lifecycle.gates.regroup(vsi)
             self._unsaved.vsis[vsi] = None
-            said += self._record(now)
+            self._record(now)
         self._agenda.set(vsi, self._due(vsi))
-        return said
 
     def _due(self, vsi: Vsi) -> float | None:
         _, greeting = self._greetings.get(vsi, (0, None))
@@ -217,7 +214,7 @@ class Snooper:
         if news:
             self._rearm(frame.vid)
 
-    def _general(self, vid: int, version: int, now: float) -> list[SnooperOutput]:
+    def _general(self, vid: int, version: int, now: float) -> None:
         querier = self.queriers[vid, version]
         before = querier.state
         due = querier.tick(now)
@@ -225,15 +222,16 @@ class Snooper:
         if querier.state != before:
             self._rearm(vid)
         if not due:
-            return []
+            return
         asked = GroupQuery(version, None, Generation.THIRD, querier.timers.query_response_interval)
-        said: list[SnooperOutput] = [*self._inquirer.hosts(vid, asked)]
+        for frame in self._queries.hosts(vid, asked):
+            self._effects.put(frame)
         for vsi in self._registry:
             for binding in self._bindings(vsi, vid):
-                said += self._inquirer.vsi(vsi, binding, asked)
-        return said
+                self._query(vsi, binding, asked)
 
-    def _greet(self, vsi: Vsi, now: float) -> Iterator[SnooperOutput]:
+    def _greet(self, vsi: Vsi, now: float) -> None:
+        """Send a general query to a VSI that has just become active, if one is due."""
         left, due = self._greetings.get(vsi, (0, 0.0))
         if not left or due > now:
             return
@@ -244,27 +242,24 @@ class Snooper:
         for version in _VERSIONS:
             for vid in self._vids(vsi):
                 for binding in self._bindings(vsi, vid):
-                    yield from self._inquirer.vsi(vsi, binding, GroupQuery(version, None, Generation.THIRD, within))
+                    self._query(vsi, binding, GroupQuery(version, None, Generation.THIRD, within))
 
-    def _ask(self, vsi: Vsi, ask: PendingQuery) -> Iterator[SnooperOutput]:
-        within = vsi.listener.timers.last_member_query_interval
-        yield from self._inquirer.vsi(
-            vsi, ask.binding, GroupQuery(ask.group.version, ask.group, ask.generation, within)
-        )
+    def _query(self, vsi: Vsi, binding: Binding, asked: GroupQuery) -> None:
+        for frame in self._queries.vsi(vsi, binding, asked):
+            self._effects.put(frame)
 
-    # --- what is remembered ---
-    def _record(self, now: float) -> list[SnooperOutput]:
+    # --- records ---
+    def _record(self, now: float) -> None:
         unsaved = self._unsaved
         if unsaved.not_before > now:
             self._agenda.set(_Chore.RECORD, unsaved.not_before)
-            return []
-        token, recorded, outcomes = self._lifecycle.remember(tuple(unsaved.vsis))
+            return
+        token, recorded = self._lifecycle.grants.remember(tuple(unsaved.vsis), self._lifecycle.gates.is_moving, self)
         unsaved.under_way[token] = recorded
         unsaved.vsis = {vsi: None for vsi in unsaved.vsis if vsi not in recorded}
         unsaved.not_before = now + _RECORD_INTERVAL
         if unsaved.vsis:
             self._agenda.set(_Chore.RECORD, unsaved.not_before)
-        return list(outcomes)
 
     # --- small things ---
     def _querier(self, vid: int, version: int) -> Querier:
@@ -290,7 +285,7 @@ class Snooper:
         program = vsi.gate_program
         return [] if program is None else list(dict.fromkeys(one.vid for one in program.binding.bindings))
 
-    def _happened(self, vsi: Vsi, change: MembershipChange) -> LogEvent:
+    def _log(self, vsi: Vsi, change: MembershipChange) -> None:
         port = vsi.owner.port if vsi.owner else None
         made = GroupJoined if change.reason in ("joined", "sources") else GroupLeft
-        return made(port, vsi.text, change.binding.vid, change.group, change.reason)
+        self._effects.put(made(port, vsi.text, change.binding.vid, change.group, change.reason))

@@ -16,7 +16,8 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.services.body import services_of
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
+from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.wire.ip import IpAddress
 
 #: Purpose of the deadline of an attachment; in other states none is running, and the operator cannot deassociate.
@@ -170,10 +171,10 @@ def _vsi(vsi: Vsi) -> VsiStatus:
 
 
 def _attachment(attachment: Attachment) -> AttachmentStatus:
-    machine, program = attachment.machine, attachment.program
+    machine, program = attachment.machine, attachment.holding.program
     return AttachmentStatus(
         attachment.port,
-        attachment.name,
+        attachment.conversation.name,
         attachment.phase.value,
         machine.in_force.name.lower() if machine.in_force else None,
         machine.wanted.name.lower() if machine.wanted else None,
@@ -184,14 +185,14 @@ def _attachment(attachment: Attachment) -> AttachmentStatus:
         machine.deadline,
         _AWAITED.get(machine.state),
         _installation(program) if program else None,
-        tuple(map(_installation, attachment.retired)),
+        tuple(map(_installation, attachment.holding.retired)),
     )
 
 
 def _type(attachment: Attachment) -> VsiTypeKey | None:
-    if attachment.program is not None:
-        return attachment.program.vsi_type.key
-    newest = attachment.newest
+    if attachment.holding.program is not None:
+        return attachment.holding.program.vsi_type.key
+    newest = attachment.conversation.newest
     return VsiTypeKey(newest.type_id, newest.version) if newest else None
 
 
@@ -214,7 +215,7 @@ def _installation(program: Installation) -> InstallationStatus:
 def _owned(vsi: Vsi, dpid: int) -> Iterator[tuple[CookieOwner, bool]]:
     """Return what a VSI needs on a switch: kind and owner of the cookies, and whether its gate leads there."""
     for port, attachment in vsi.attachments.items():
-        for program in attachment.programs if port.dpid == dpid else ():
+        for program in attachment.holding.programs if port.dpid == dpid else ():
             in_force = program is vsi.gate_program
             yield (CookieKind.TYPE_BODY, program.epoch), in_force
             yield (CookieKind.VSI_BODY, program.binding.vsi_index), in_force

@@ -1,6 +1,6 @@
-"""Does a switch still hold what it should?  Asked now and then; what has drifted is put right.
+"""Audits: periodic comparisons of each switch with what it should hold; differences are corrected.
 
-Somebody with a shell may delete or alter a rule behind our back.  An audit reads a switch that has
+Someone with a shell may delete or alter rules, and the switch may not report it.  An audit reads a switch that has
 nothing of ours under way, and its answer counts only if nothing was sent meanwhile.
 """
 
@@ -14,6 +14,7 @@ from ryu_apps.evb.flow.plan import difference
 from ryu_apps.evb.flow.rule import Rule, RuleChange
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.switches.bringup import DesiredState
+from ryu_apps.evb.tokens import TokenOwner, TokenTable
 
 #: Seconds between audits of a switch.
 INTERVAL = 30.0
@@ -21,7 +22,10 @@ INTERVAL = 30.0
 
 @dataclass(slots=True)
 class _Traffic:
-    """What goes on between us and one switch: changes sent so far, those not settled, an open question."""
+    """Traffic with one switch: number of changes sent, tokens of those not answered, the pending audit.
+
+    ``question`` is the token of the read and the number of changes sent before it.
+    """
 
     sent: int = 0
     unsettled: set[int] = field(default_factory=set)
@@ -29,46 +33,54 @@ class _Traffic:
 
 
 class Audit:
-    """Watches changes go by, and knows when a comparison means something."""
+    """Observer of the changes of each switch, which tells when a comparison is meaningful."""
 
-    def __init__(self, wanted: Callable[[int], DesiredState], next_token: Callable[[], int]) -> None:
+    def __init__(self, wanted: Callable[[int], DesiredState], tokens: TokenTable, owner: TokenOwner) -> None:
+        """
+        Args:
+            wanted: the desired state of a switch.
+            owner: component that the answers of the switches are for.
+        """
         self._wanted = wanted
-        self._next_token = next_token
+        self._tokens = tokens
+        self._owner = owner
         self._traffic: dict[int, _Traffic] = {}
 
     def reset(self, dpid: int) -> None:
-        """A switch has connected or gone: nothing is under way."""
+        """Forget what was under way: a switch has connected or disconnected."""
+        self._drop_question(self._of(dpid))
         self._traffic[dpid] = _Traffic()
 
     def sent(self, apply: Apply) -> None:
-        """A change goes out."""
-        traffic = self._traffic.setdefault(apply.dpid, _Traffic())
+        """Note that a change is sent."""
+        traffic = self._of(apply.dpid)
         traffic.sent += 1
         if apply.token:
             traffic.unsettled.add(apply.token)
 
     def settled(self, dpid: int, token: int) -> None:
-        """A change was confirmed or rejected."""
-        self._traffic.setdefault(dpid, _Traffic()).unsettled.discard(token)
+        """Note that a change was confirmed or rejected."""
+        self._of(dpid).unsettled.discard(token)
 
     def busy(self, dpid: int) -> bool:
-        """Whether changes are under way."""
+        """True if changes are under way."""
         return dpid in self._traffic and bool(self._traffic[dpid].unsettled)
 
     def ask(self, dpid: int) -> ReadRules | None:
         """Begin an audit; None if changes are under way."""
-        traffic = self._traffic.setdefault(dpid, _Traffic())
+        traffic = self._of(dpid)
         if traffic.unsettled:
             return None
-        token = self._next_token()
+        self._drop_question(traffic)
+        token = self._tokens.take(self._owner)
         traffic.question = token, traffic.sent
         return ReadRules(dpid, token, OURS)
 
-    def compare(self, dpid: int, token: int, rules: Iterable[Rule]) -> RuleChange | None:
-        """What puts the switch right; an empty change: it holds what it should; None: not our question."""
-        traffic = self._traffic.setdefault(dpid, _Traffic())
+    def compare(self, dpid: int, token: int, rules: Iterable[Rule]) -> RuleChange:
+        """Return the change that corrects the switch; empty if it holds what it should, or if the answer is too old."""
+        traffic = self._of(dpid)
         if traffic.question is None or traffic.question[0] != token:
-            return None
+            return RuleChange()
         undisturbed = traffic.question[1] == traffic.sent
         traffic.question = None
         if not undisturbed:
@@ -76,3 +88,10 @@ class Audit:
         wanted = self._wanted(dpid)
         drift = difference(wanted.judged(rules), wanted.rules)
         return replace(wanted.removal(drift.remove), add=drift.add)
+
+    def _of(self, dpid: int) -> _Traffic:
+        return self._traffic.setdefault(dpid, _Traffic())
+
+    def _drop_question(self, traffic: _Traffic) -> None:
+        if traffic.question is not None:
+            self._tokens.give_back(traffic.question[0])

@@ -15,6 +15,7 @@ from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
 from ryu_apps.evb.flow.rule import VLAN_PRESENT, CookieMask, Group, Meter, Rule, RuleChange, SetField
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
+from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId
 
 #: A mask that covers one cookie.
@@ -114,22 +115,29 @@ class SwitchState:
 
 
 class Bringup:
-    """Takes switches from "connected" to "ready"."""
+    """Takes switches from "connected" to "ready".
+
+    Attributes:
+        owner: component that the answers of the switches are for.
+        switches: the connected switches, by datapath id.
+    """
 
     def __init__(
         self,
         wanted: Callable[[int], DesiredState],
-        next_token: Callable[[], int],
+        tokens: TokenTable,
         ended: Container[tuple[int, int]] = (),
     ) -> None:
         """
         Args:
-            ended: index and generation of programs that nobody will claim, since this life has taken them out.
+            wanted: the desired state of a switch.
+            ended: index and generation of programs that this controller has removed, so that no station claims them.
         """
-        self._wanted = wanted
-        self._next_token = next_token
-        self._ended = ended
+        self.owner = TokenOwner()
         self.switches: dict[int, SwitchState] = {}
+        self._wanted = wanted
+        self._tokens = tokens
+        self._ended = ended
 
     def ready(self, dpid: int) -> bool:
         """Whether the switch holds what it should and may be changed step by step."""
@@ -145,7 +153,8 @@ class Bringup:
             patient: leave what nobody wants for now; somebody may yet claim it.
             early: frames that have waited through an earlier attempt.
         """
-        state = SwitchState(dpid, dict(ports), patient, token=self._next_token(), early=early or [])
+        self._give_back(dpid)
+        state = SwitchState(dpid, dict(ports), patient, token=self._tokens.take(self.owner), early=early or [])
         self.switches[dpid] = state
         return ReadRules(dpid, state.token, OURS)
 
@@ -208,6 +217,7 @@ class Bringup:
 
     def gone(self, dpid: int) -> SwitchState | None:
         """The switch is not there any more."""
+        self._give_back(dpid)
         return self.switches.pop(dpid, None)
 
     def undisputed(self, dpid: int, change: RuleChange) -> RuleChange:
@@ -249,6 +259,11 @@ class Bringup:
             return str(ports[0])
         return "another switch" if any(dpid == port.dpid for dpid, _ in ways) else None
 
+    def _give_back(self, dpid: int) -> None:
+        """Give the token back that a switch may never answer: its channel is gone, or what it shows is out of date."""
+        if (state := self.switches.get(dpid)) is not None:
+            self._tokens.give_back(state.token)
+
     def _claimable(self, rule: Rule) -> bool:
         """Whether somebody may still claim what no record explains.
 
@@ -270,7 +285,7 @@ class Bringup:
         return replace(remove, groups=groups, add=change.add, delete_by_cookie=(*remove.delete_by_cookie, *sweep))
 
     def _write(self, state: SwitchState, step: RuleChange) -> Apply:
-        state.token = self._next_token()
+        state.token = self._tokens.take(self.owner)
         return Apply(state.dpid, state.token, step, Mode.BULK)
 
 

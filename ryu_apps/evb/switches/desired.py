@@ -20,8 +20,9 @@ from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.in_flight import InFlight
+from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
-from ryu_apps.evb.vsi.registry import Installation, Registry
+from ryu_apps.evb.vsi.registry import Registry
 
 
 class DesiredRules:
@@ -90,7 +91,7 @@ class DesiredRules:
             found[body.dpid] += len(body.block)
         for vsi in self._registry:
             for port, attachment in vsi.attachments.items():
-                found[port.dpid] += sum(program.own for program in attachment.programs)
+                found[port.dpid] += sum(program.own for program in attachment.holding.programs)
             found.update({dpid: len(gate) for dpid, gate in vsi.gates.items()})
         found.update({dpid: len(self._gatekeeper.flood_rules(dpid)) for dpid in self._fabric.switches})
         return found
@@ -99,7 +100,7 @@ class DesiredRules:
         """Yield the programs that a switch holds or is about to hold."""
         for attachment in self._registry.attachments():
             if attachment.port.dpid == dpid:
-                yield from attachment.programs
+                yield from attachment.holding.programs
 
     def _state_cookies(self, dpid: int, programs: Iterable[Installation]) -> Iterator[int]:
         left = [vsi.left.program for vsi in self._registry if vsi.left is not None and vsi.left.dpid == dpid]

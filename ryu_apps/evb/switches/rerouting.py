@@ -1,9 +1,9 @@
-"""When links fail and return: other ways through the fabric, and no loop while the switches change over.
+"""Rerouting when links fail and return, without a loop while the switches change over.
 
-What is sent to one switch is found by groups that leave out a dead link by themselves.  Beyond that the ways change
-in steps, each confirmed by all switches before the next: first to what the old and the new ways have in common, then
-to the new ones.  In either step whoever has changed already takes a part of the ways of those who have not, or the
-other way round, and a part of ways without loops has none.
+Groups towards one switch leave out a dead link by themselves.  Beyond that the routes change in steps, each confirmed
+by all switches before the next: first to what the old and the new routes have in common, then to the new ones.  In
+either step the switches that have changed use a part of the routes of those that have not, or the other way round,
+and a part of routes without loops has none.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgpack
 
+from ryu_apps.evb.effects import EffectSink
+from ryu_apps.evb.event_catalogue.switches import ReroutingFinished
 from ryu_apps.evb.events import Apply, Mode
 from ryu_apps.evb.flow.plan import difference, merge, rule_set
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.record_kinds import LINKS_DOWN
+from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.topology.graph import Routes, TrunkGraph
 
@@ -23,12 +26,13 @@ from ryu_apps.evb.topology.graph import Routes, TrunkGraph
 _LANE = 0
 
 
-class Rerouting:
-    """Keeps the routes of a fabric up with its links.
+class Rerouting(TokenOwner):
+    """Routes of a fabric, kept up with its links.
 
     Attributes:
         down: ports towards other switches that are known to be down.
-        strange: those that lead somewhere else than they should.
+        miswired: those that are connected to another port than the configuration says.
+        refused: called with switch and time when a switch has refused its part of a step.
     """
 
     def __init__(
@@ -37,41 +41,44 @@ class Rerouting:
         wiring: TrunkGraph,
         routed: Callable[[int], RuleChange],
         rewire: Callable[[], dict[int, RuleChange]],
-        next_token: Callable[[], int],
+        tokens: TokenTable,
+        effects: EffectSink,
         up: set[int],
     ) -> None:
         """
         Args:
-            routed: what a switch holds whoever is there because of the routes in force.
-            rewire: what else depends on them: what each switch has to change.
+            routed: rules and groups of a switch that follow from the routes in force, whatever VSIs there are.
+            rewire: changes of each switch that follow from new routes because of VSIs.
             up: the switches that may be changed step by step.
         """
         self.down: set[PortId] = set()
         self.miswired: frozenset[PortId] = frozenset()
+        self.refused: Callable[[int, float], None] = lambda dpid, now: None
         self._trunks = frozenset(fabric.ports(Role.TRUNK))
         self._wiring = wiring
         self._routed = routed
         self._rewire = rewire
-        self._next_token = next_token
+        self._tokens = tokens
+        self._effects = effects
         self._up = up
         self._waiting: set[int] = set()
         self._changing = False
 
     def restore(self, record: bytes | None) -> None:
-        """Take up what was down in an earlier life; a record that nobody can read says nothing."""
+        """Take up what was down before the controller was restarted; a record that cannot be read is ignored."""
         try:
-            known = {PortId(*one) for one in msgpack.unpackb(record)} if record else set()
+            known = {PortId(*port) for port in msgpack.unpackb(record)} if record else set()
         except (ValueError, TypeError, msgpack.UnpackException):
             return
         self.down = known & self._trunks
         self._wiring.routes = self._wiring.plan(self.down)
 
     def record(self) -> dict[str, bytes | None]:
-        """What is down, for the store."""
+        """Return the record of the ports that are down, for the store."""
         return {LINKS_DOWN.key(): msgpack.packb(sorted(self.down)) if self.down else None}
 
     def heard(self, dpid: int, ports: Mapping[int, bool]) -> frozenset[PortId]:
-        """A switch tells which of its ports are up; those towards other switches that are not as they were."""
+        """Note the link states that a switch reports; returns the changed ports towards other switches."""
         before = set(self.down)
         for port_no, up in ports.items():
             port = PortId(dpid, port_no)
@@ -79,10 +86,27 @@ class Rerouting:
                 (self.down.discard if up else self.down.add)(port)
         return frozenset(self.down ^ before)
 
-    def advance(self) -> list[Apply]:
-        """The next step; nothing if one is on its way, or none is needed."""
-        if self._waiting:
-            return []
+    def advance(self) -> None:
+        """Send the next step, unless one is on its way or none is needed."""
+        if not self._waiting:
+            for step in self._next_step():
+                self._effects.put(step)
+        if self._changing and not self._waiting:
+            self._changing = False
+            self._effects.put(ReroutingFinished())
+
+    def confirmed(self, dpid: int, token: int, now: float) -> None:
+        """Go on when the last switch has carried out its part of a step."""
+        self._waiting.discard(token)
+        self.advance()
+
+    def rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
+        """Go on without a switch that has refused its part or is lost; it gets the routes when it is compared."""
+        self._waiting.discard(token)
+        self.refused(dpid, now)
+        self.advance()
+
+    def _next_step(self) -> list[Apply]:
         steps: list[Apply] = []
         while not steps:
             routes, wanted = self._wiring.routes, self._wiring.plan(self.down | self.miswired)
@@ -90,21 +114,9 @@ class Rerouting:
                 return []
             common = routes.common(wanted)
             steps = list(self._take(common if common != routes else wanted))
-        self._waiting = {one.token for one in steps}
+        self._waiting = {step.token for step in steps}
         self._changing = True
         return steps
-
-    def finished(self) -> bool:
-        """Whether the switches have just come to the ways that they are to have; said once."""
-        over = self._changing and not self._waiting
-        self._changing = self._changing and not over
-        return over
-
-    def settled(self, token: int) -> bool:
-        """A switch has carried out its part of a step, or will not; whether it was one."""
-        ours = token in self._waiting
-        self._waiting.discard(token)
-        return ours
 
     def _take(self, routes: Routes) -> Iterator[Apply]:
         before = {dpid: self._routed(dpid) for dpid in self._up}
@@ -115,4 +127,4 @@ class Rerouting:
             changed = tuple(group for group in new.groups if group not in old.groups)
             change = difference(rule_set(old.add), rule_set(new.add))
             if whole := merge(RuleChange(groups=changed), change, others.get(dpid, RuleChange())):
-                yield Apply(dpid, self._next_token(), whole, Mode.ATOMIC, _LANE)
+                yield Apply(dpid, self._tokens.take(self), whole, Mode.ATOMIC, _LANE)

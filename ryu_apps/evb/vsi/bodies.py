@@ -11,7 +11,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import EPOCH_BITS
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_type
-from ryu_apps.evb.vsi.registry import Installation
+from ryu_apps.evb.vsi.installation import Installation
 
 _LAST_EPOCH = (1 << EPOCH_BITS) - 1
 

@@ -23,8 +23,9 @@ from ryu_apps.evb.snooping.subscriptions import subscriptions
 from ryu_apps.evb.topology.fabric import Fabric, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.in_flight import InFlight
+from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pools import Pools
-from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, Vsi
 
 _NOTHING: RuleSet = {}
 

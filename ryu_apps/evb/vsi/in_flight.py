@@ -20,7 +20,8 @@ from ryu_apps.evb.flow.rule import Action, RuleChange
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.gate import detour
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
-from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
+from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.reservation import Owner, RuleBudget
 
 #: Seconds after its timeout in which a switch removes a rule, and seconds to wait for a missing confirmation.

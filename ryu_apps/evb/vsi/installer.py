@@ -6,18 +6,27 @@ which is free again when they are gone.  Nothing here opens or shuts a gate.
 
 from __future__ import annotations
 
-from ryu_apps.evb.event_catalogue.vsis import BodyStaging
+from ryu_apps.evb.event_catalogue.vsis import BodyStaging, GroupsStaged
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase, VsiBinding
 from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, owned_by
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
+from ryu_apps.evb.services.body import (
+    body_of_vsi,
+    counters_of_vsi,
+    group_room,
+    learnt_capacity,
+    meters_of_vsi,
+    multicast_of,
+)
+from ryu_apps.evb.snooping.subscriptions import carried_groups
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
-from ryu_apps.evb.vsi.registry import Attachment, Installation
+from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import RuleBudget
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
@@ -41,7 +50,7 @@ class Installer:
 
     def __init__(
         self,
-        desk: PendingChanges,
+        pending: PendingChanges,
         ledger: RuleBudget,
         epochs: Epochs,
         gatekeeper: Gatekeeper,
@@ -52,7 +61,7 @@ class Installer:
         self.indices = Indices(OWNER_BITS)
         self.ended: set[tuple[int, int]] = set()
         self._remembers_ended = False
-        self._desk = desk
+        self._pending = pending
         self._ledger = ledger
         self._epochs = epochs
         self._gatekeeper = gatekeeper
@@ -65,6 +74,21 @@ class Installer:
         self._generation = self._generation % ((1 << GENERATION_BITS) - 1) + 1
         binding = VsiBinding(self.indices.take(), self._generation, attachment.bindings, attachment.addresses)
         return Installation(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
+
+    def admit(self, attachment: Attachment, program: Installation) -> str | None:
+        """Set room aside for a program; returns the reason why it cannot be brought in, None: it can."""
+        return self.reserve(attachment, program) or self._groups_refused(attachment, program)
+
+    def _groups_refused(self, attachment: Attachment, program: Installation) -> str | None:
+        """Return the reason why the VSI's groups cannot be carried along; None: they can."""
+        multicast = multicast_of(program.vsi_type, program.binding.bindings)
+        if multicast is None:
+            return None
+        carried = carried_groups(attachment.vsi.listener, multicast)
+        if len(carried) > multicast.max_groups:
+            return f"{len(carried)} groups to carry, the VSI type has room for {multicast.max_groups}"
+        self._pending.log(GroupsStaged, attachment, groups=len(carried), configured=len(multicast.groups))
+        return None
 
     def reserve(self, attachment: Attachment, program: Installation) -> str | None:
         """Set room aside on every switch, or on none; then why there is none."""
@@ -106,31 +130,31 @@ class Installer:
     def install(self, attachment: Attachment, program: Installation) -> None:
         """Bring a program in, and its type body if nobody has; what it waits for is with the program."""
         dpid = attachment.port.dpid
-        self._desk.happened(BodyStaging, attachment, rules=program.rules, epoch=program.epoch)
+        self._pending.log(BodyStaging, attachment, rules=program.rules, epoch=program.epoch)
         body = self.bodies.get((dpid, program.epoch))
         if body is None:
             body = self._install_type(dpid, program)
         body.users[program] = None
         if body.token is not None:
             program.waiting.add(body.token)
-            step = self._desk.steps[body.token]
+            step = self._pending.steps[body.token]
             assert isinstance(step, Staging)
             step.waiting.append((attachment, program))
         rules = body_of_vsi(program.vsi_type, program.binding)
         vsi_type, binding = program.vsi_type, program.binding
         meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
         change = RuleChange(meters=meters, blocks=(RuleBlock(rules),))
-        token = self._desk.send(dpid, change, Mode.STAGE, program.binding.vsi_index)
+        token = self._pending.send(dpid, change, Mode.STAGE, program.binding.vsi_index)
         self._counters.staged(attachment, program)
         program.waiting.add(token)
-        self._desk.steps[token] = Staging([(attachment, program)])
+        self._pending.steps[token] = Staging([(attachment, program)])
         self._handover.prepare(attachment, program)
 
     def _install_type(self, dpid: int, program: Installation) -> TypeBody:
         block = self._epochs.block(program.vsi_type)
-        token = self._desk.send(dpid, RuleChange(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
+        token = self._pending.send(dpid, RuleChange(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
         body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, token)
-        self._desk.steps[token] = Staging([], body)
+        self._pending.steps[token] = Staging([], body)
         return body
 
     def remember_ended(self, on: bool) -> None:
@@ -165,12 +189,12 @@ class Installer:
 
     def _send_sweep(self, attachment: Attachment, change: RuleChange, lane: int, index: int | None = None) -> None:
         dpid = attachment.port.dpid
-        if dpid not in self._desk.up:
+        if dpid not in self._pending.up:
             if index is not None:
                 self.indices.give_back(index)
             return
         # In one go, lest a rule that teaches is outlived by what it has taught.
         mode = Mode.BULK if len(change.delete_by_cookie) == 1 else Mode.ATOMIC
-        token = self._desk.send(dpid, change, mode, lane)
-        attachment.sweeping.add(token)
-        self._desk.steps[token] = DeleteByCookie(attachment, index)
+        token = self._pending.send(dpid, change, mode, lane)
+        attachment.holding.sweeping.add(token)
+        self._pending.steps[token] = DeleteByCookie(attachment, index)

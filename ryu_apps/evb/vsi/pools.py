@@ -18,7 +18,7 @@ from ryu_apps.evb.record_kinds import BALANCER
 from ryu_apps.evb.services.body import backend_of
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer
 from ryu_apps.evb.topology.fabric import Fabric, Role
-from ryu_apps.evb.vsi.registry import Installation
+from ryu_apps.evb.vsi.installation import Installation
 
 
 @dataclass(slots=True)

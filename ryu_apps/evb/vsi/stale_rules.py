@@ -31,7 +31,7 @@ class StaleRules:
     def released(self, attachment: Attachment) -> None:
         """Record the disconnected switches that hold rules of a VSI which is about to leave a port."""
         vsi = attachment.vsi
-        holders = {attachment.port.dpid} if attachment.programs else set()
+        holders = {attachment.port.dpid} if attachment.holding.programs else set()
         if vsi.owner is attachment:
             holders |= {dpid for dpid, rules in vsi.gates.items() if rules}
         away = {dpid for dpid in holders if dpid not in self._up}

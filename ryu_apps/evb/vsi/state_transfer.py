@@ -23,8 +23,9 @@ from ryu_apps.evb.services.body import (
     extracted_early,
     state_capacity,
 )
+from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
-from ryu_apps.evb.vsi.registry import Attachment, Installation, SourceState, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, SourceState, Vsi
 from ryu_apps.evb.vsi.steps import DeleteByCookie, FixUp, ReadOut, Staging, StateReadOut
 
 #: Seconds that staged state keeps without a frame, at the least: between a reservation and a move may be
@@ -35,8 +36,8 @@ STAGED_IDLE = 3600
 class StateTransfer:
     """Extracts, stages and fixes up the state of VSIs that move."""
 
-    def __init__(self, desk: PendingChanges) -> None:
-        self._desk = desk
+    def __init__(self, pending: PendingChanges) -> None:
+        self._pending = pending
 
     @staticmethod
     def source(vsi: Vsi) -> SourceState | None:
@@ -55,8 +56,8 @@ class StateTransfer:
     def trigger(self, vsi: Vsi, source: SourceState) -> None:
         """The source is done with the VM: whoever is staged gets what may go ahead of the Associate."""
         for successor in self.successors(vsi):
-            assert successor.program is not None
-            self._ask(source, successor, successor.program, ReadOut.EARLY)
+            assert successor.holding.program is not None
+            self._ask(source, successor, successor.holding.program, ReadOut.EARLY)
 
     def conclude(self, attachment: Attachment, program: Installation, source: SourceState | None) -> None:
         """The gate is open: the last that has come, and timeouts begin."""
@@ -76,13 +77,13 @@ class StateTransfer:
     def successors(self, vsi: Vsi) -> list[Attachment]:
         """Who is staged for a VSI and keeps state."""
         return [
-            one
-            for one in vsi.attachments.values()
-            if one is not vsi.owner
-            and one.present
-            and one.program is not None
-            and one.program.phase in (Phase.STAGING, Phase.STAGED)
-            and state_capacity(one.program.vsi_type)
+            attachment
+            for attachment in vsi.attachments.values()
+            if attachment is not vsi.owner
+            and attachment.present
+            and (program := attachment.holding.program) is not None
+            and program.phase in (Phase.STAGING, Phase.STAGED)
+            and state_capacity(program.vsi_type)
         ]
 
     def drop_left(self, vsi: Vsi) -> int | None:
@@ -91,10 +92,10 @@ class StateTransfer:
         if left is None:
             return None
         index = left.program.binding.vsi_index
-        if left.dpid not in self._desk.up:
+        if left.dpid not in self._pending.up:
             return index
         change = RuleChange(delete_by_cookie=(owned_by(CookieKind.STATE, index, left.program.binding.generation),))
-        self._desk.steps[self._desk.send(left.dpid, change, Mode.BULK, index)] = DeleteByCookie(None, index)
+        self._pending.steps[self._pending.send(left.dpid, change, Mode.BULK, index)] = DeleteByCookie(None, index)
         return None
 
     # --- what the source has shown ---
@@ -106,12 +107,12 @@ class StateTransfer:
         if len(found) > room:
             return f"{len(found)} rules of state to carry, the VSI type has room for {room}"
         program.awaiting, program.carried = rule_set(found), counted_by_service(found)
-        self._desk.happened(StateCarried, attachment, rules=len(found), services=dict(program.carried))
+        self._pending.log(StateCarried, attachment, rules=len(found), services=dict(program.carried))
         if found:
             block = RuleChange(blocks=(RuleBlock(tuple(map(_lasting, found))),))
-            token = self._desk.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
+            token = self._pending.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
             program.waiting.add(token)
-            self._desk.steps[token] = Staging([(attachment, program)])
+            self._pending.steps[token] = Staging([(attachment, program)])
         return None
 
     def update(self, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
@@ -139,39 +140,39 @@ class StateTransfer:
         program.carried -= counted_by_service(ended.values())
         if ended:
             change = RuleChange(remove=tuple(ended.values()))
-            self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
+            self._pending.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
 
     def _fix_up(self, attachment: Attachment, program: Installation, fresh: tuple[Rule, ...]) -> None:
         if fresh:
             change = RuleChange(add=fresh)
-            token = self._desk.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
-            self._desk.steps[token] = FixUp(attachment, counted_by_service(fresh))
+            token = self._pending.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
+            self._pending.steps[token] = FixUp(attachment, counted_by_service(fresh))
 
     def _release(self, attachment: Attachment, program: Installation) -> None:
         """What was staged, once more, with the timeouts it has."""
         staged, program.awaiting = tuple(program.awaiting.values()), {}
         if staged:
-            self._desk.send(attachment.port.dpid, RuleChange(add=staged), Mode.BULK, program.binding.vsi_index)
+            self._pending.send(attachment.port.dpid, RuleChange(add=staged), Mode.BULK, program.binding.vsi_index)
 
     def fixed_up(self, step: FixUp, failure: str | None) -> None:
         """The switch has taken the fix-up, or not."""
         if failure is None:
             services = dict(step.fresh)
-            self._desk.happened(StateFixedUp, step.attachment, rules=step.fresh.total(), services=services)
+            self._pending.log(StateFixedUp, step.attachment, rules=step.fresh.total(), services=services)
         else:
-            self._desk.happened(StateLost, step.attachment, reason=failure)
+            self._pending.log(StateLost, step.attachment, reason=failure)
 
     def _ask(self, source: SourceState, attachment: Attachment, program: Installation, reading: ReadOut) -> int | None:
         """Read what a switch has learnt; None if there is nothing to read, or nobody to ask."""
         dpid, old = source
         if old is program or not state_capacity(old.vsi_type) or not state_capacity(program.vsi_type):
             return None
-        if dpid not in self._desk.up:
-            self._desk.happened(StateLost, attachment, reason=f"{dpid:016x}: switch not connected")
+        if dpid not in self._pending.up:
+            self._pending.log(StateLost, attachment, reason=f"{dpid:016x}: switch not connected")
             return None
         mask = owned_by(CookieKind.STATE, old.binding.vsi_index, old.binding.generation)
-        token = self._desk.read(dpid, mask)
-        self._desk.steps[token] = StateReadOut(attachment, program, reading)
+        token = self._pending.read(dpid, mask)
+        self._pending.steps[token] = StateReadOut(attachment, program, reading)
         return token
 
 

@@ -1,4 +1,4 @@
-"""What the lifecycle says, and what it is waiting for: the vocabulary between it and its surroundings."""
+"""Steps of the lifecycle that wait for an answer, by the token that ends the waiting."""
 
 from __future__ import annotations
 
@@ -6,50 +6,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events import Apply, ReadMeters, ReadRules, Save, SendFrame
-from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
+from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.vsi.bodies import TypeBody
-from ryu_apps.evb.vsi.registry import Attachment, Installation, SourceState, Vsi
-
-
-# --- what it says -------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class RequestDecided:
-    """What to feed to the VDP machine of an attachment."""
-
-    attachment: Attachment
-    event: Granted | Denied | Released | Recalled
-
-
-@dataclass(frozen=True, slots=True)
-class ResyncSwitch:
-    """A switch refused what it should have taken: compare all it holds with what it should hold."""
-
-    dpid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Activated:
-    """A VSI's gate is open, newly or at another port, and every switch has confirmed."""
-
-    vsi: Vsi
+from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.registry import Attachment, SourceState
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
-    """Tell edges that are not ours where the VSI of an attachment is; it can wait for the answer to the station."""
+    """Frames that show other edges where the VSI of an attachment is; they can wait for the answer to the station."""
 
     attachment: Attachment
     frames: tuple[SendFrame, ...]
 
 
-LifecycleOutput = (
-    Apply | ReadRules | ReadMeters | Save | LogEvent | RequestDecided | ResyncSwitch | Activated | Announcement
-)
-
-
-# --- what it waits for, by the token that ends the waiting -----------------------------------------
 @dataclass(eq=False, slots=True)
 class Staging:
     """A body on its way into a switch; several programs may wait for a shared one."""

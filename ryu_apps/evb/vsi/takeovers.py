@@ -95,10 +95,10 @@ class Takeovers:
         return owner.machine.deadline
 
     def _is_announced(self, attachment: Attachment) -> bool:
-        asked = attachment.newest
+        asked = attachment.conversation.newest
         assert asked is not None
         migrating = isinstance(asked.status, RequestStatus) and asked.status.migrating
-        return attachment.announced or migrating or self._takes_any(attachment.port)
+        return attachment.conversation.announced or migrating or self._takes_any(attachment.port)
 
     def _is_lost(self, owner: Attachment, now: float) -> bool:
         """True for an owner whose switch is away for longer than a keep-alive timeout.

@@ -11,13 +11,13 @@ in use is served at once, while its manager is asked whether it has changed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.bridge import (
     PoliciesInForce,
     PoliciesRefused,
@@ -34,10 +34,12 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.policy.offer import FetchedDocument, HttpSource, Invalid, NotFound, NotModified, Offer, Unreachable
 from ryu_apps.evb.record_kinds import VSI_TYPE
+from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.vsi.admission import UNKNOWN_TYPE, Refusal
+from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.records.attachment import RecordError
 from ryu_apps.evb.vsi.records.keeper import RecordChanges
-from ryu_apps.evb.vsi.registry import Attachment, Installation, Registry
+from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.vsi_types.cache import Cached, TypeCache, read_record
 from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpError
@@ -94,7 +96,6 @@ class _Task(Enum):
 
 #: The type; None: there is no such type; or why it cannot be had.
 TypeLookup = VsiType | None | Refusal
-TypeOutput = FetchType | Save | LogEvent
 
 
 class Settled(NamedTuple):
@@ -115,20 +116,20 @@ class TypeDatabase:
     """
 
     def __init__(
-        self, local: PolicySet, managers: VsiManagers, registry: Registry, next_token: Callable[[], int]
+        self, local: PolicySet, managers: VsiManagers, registry: Registry, tokens: TokenTable, effects: EffectSink
     ) -> None:
         self.local = local
         self.managers = managers
         self.cache = TypeCache()
         self.fetches: Counter[tuple[str, str]] = Counter()
         self._registry = registry
-        self._next_token = next_token
+        self._tokens = tokens
+        self._effects = effects
         self._pending: dict[int, PendingFetch] = {}
         self._by_url: dict[str, PendingFetch] = {}
         self._saving: dict[int, Mapping[str, bytes | None]] = {}
         self._orphans: set[str] = set()
         self._agenda: DeadlineQueue[tuple[PendingFetch, Waiter] | PendingFetch | _Task] = DeadlineQueue()
-        self._out: list[TypeOutput] = []
 
     @property
     def deadline(self) -> float | None:
@@ -136,14 +137,15 @@ class TypeDatabase:
         return self._agenda.deadline
 
     # --- the local directory ---
-    def load(self, policies: PolicySet) -> LogEvent:
+    def load(self, policies: PolicySet) -> None:
         """Replace the policies of the local directory, all or none; managers are asked again as well."""
         if mistakes := self.objections(policies):
-            return PoliciesRefused([str(mistake) for mistake in mistakes])
+            self._effects.put(PoliciesRefused([str(mistake) for mistake in mistakes]))
+            return
         self.local = policies
         for cached in self.cache:
             cached.checked = cached.asked = None
-        return PoliciesInForce(len(policies.types))
+        self._effects.put(PoliciesInForce(len(policies.types)))
 
     def objections(self, policies: PolicySet) -> list[Diagnostic]:
         """Reasons why these policies cannot replace those of the local directory now; empty: they can."""
@@ -163,9 +165,10 @@ class TypeDatabase:
 
     def used_by(self, attachment: Attachment) -> Iterator[tuple[str, VsiTypeKey]]:
         """Yield the types that a VSI at a port is granted, requests, or still has rules of."""
-        if attachment.newest is not None:
-            key = VsiTypeKey(attachment.newest.type_id, attachment.newest.version)
-            yield self.origin(attachment.manager_id, key), key
+        newest, manager_id = attachment.conversation.newest, attachment.conversation.manager_id
+        if newest is not None:
+            key = VsiTypeKey(newest.type_id, newest.version)
+            yield self.origin(manager_id, key), key
         yield from self._held_by(attachment)
 
     def in_use(self) -> set[tuple[str, VsiTypeKey]]:
@@ -173,10 +176,10 @@ class TypeDatabase:
         return {used for attachment in self._registry.attachments() for used in self.used_by(attachment)}
 
     def _held_by(self, attachment: Attachment) -> Iterator[tuple[str, VsiTypeKey]]:
-        granted = attachment.granted[0]
-        if attachment.machine.in_force is not None and isinstance(granted, tuple):
-            yield granted[0], granted[1]
-        programs: Iterable[Installation | None] = (attachment.vsi.gate_program, *attachment.programs)
+        granted = attachment.conversation.granted.asked
+        if attachment.machine.in_force is not None and granted is not None:
+            yield granted.origin, granted.key
+        programs: Iterable[Installation | None] = (attachment.vsi.gate_program, *attachment.holding.programs)
         for program in programs:
             if program is not None:
                 yield self.origin_of(program.vsi_type), program.vsi_type.key
@@ -188,10 +191,10 @@ class TypeDatabase:
     # --- requests ---
     def ask(self, attachment: Attachment, now: float) -> TypeLookup | LookupPending:
         """The type that the newest request of a VSI names; if that is pending, :class:`Settled` follows."""
-        asked = attachment.newest
+        asked = attachment.conversation.newest
         assert asked is not None
         key = VsiTypeKey(asked.type_id, asked.version)
-        match self.managers.source(attachment.manager_id):
+        match self.managers.source(attachment.conversation.manager_id):
             case Here.LOCAL:
                 return self.local.types.get(key)
             case Here.REFUSED:
@@ -229,10 +232,10 @@ class TypeDatabase:
         """The fetch of a type that is under way, a new one if needed; None: there are too many."""
         fetch = self._by_url.get(source.of(key))
         if fetch is None and len(self._pending) < MAX_FETCHES:
-            fetch = PendingFetch(self._next_token(), source, key)
+            fetch = PendingFetch(self._tokens.take(), source, key)
             self._pending[fetch.token] = self._by_url[fetch.url] = fetch
             self._agenda.set(fetch, now + source.timeout + CHECKING)
-            self._out.append(FetchType(fetch.token, source, key, cached.validators if cached else None))
+            self._effects.put(FetchType(fetch.token, source, key, cached.validators if cached else None))
         return fetch
 
     # --- answers ---
@@ -281,7 +284,7 @@ class TypeDatabase:
                 return self._withdrawn(fetch, cached, "the VSI manager does not have it any more", None, now)
             case Invalid(mistakes):
                 self._count(fetch, "faulty")
-                self._out.append(VsiTypeFaulty(fetch.key, fetch.url, _some(mistakes)))
+                self._effects.put(VsiTypeFaulty(fetch.key, fetch.url, _some(mistakes)))
                 refusal = Refusal(VdpError.OTHER_FAILURE, False, str(mistakes[0]))
                 return self._withdrawn(fetch, cached, "the VSI manager's present version is faulty", refusal, now)
             case Unreachable(reason):
@@ -308,7 +311,7 @@ class TypeDatabase:
             return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, "no room for another VSI type")
         if cached is not None and cached.stored:
             self._orphans.add(VSI_TYPE.key(cached.url))
-        self._out.append(VsiTypeFetched(fetch.key, fetch.url))
+        self._effects.put(VsiTypeFetched(fetch.key, fetch.url))
         return fresh.vsi_type
 
     def _withdrawn(
@@ -321,12 +324,12 @@ class TypeDatabase:
             self._forget(cached)
             return instead
         cached.validated(fetch.source, now, refused=change)
-        self._out.append(VsiTypeWithdrawn(fetch.key, fetch.url, change))
+        self._effects.put(VsiTypeWithdrawn(fetch.key, fetch.url, change))
         return cached.vsi_type
 
     def _unreachable(self, fetch: PendingFetch, cached: Cached | None, reason: str, now: float) -> TypeLookup:
         self._count(fetch, "unreachable")
-        self._out.append(VsiManagerUnreachable(fetch.key, fetch.url, reason, stale=cached is not None))
+        self._effects.put(VsiManagerUnreachable(fetch.key, fetch.url, reason, stale=cached is not None))
         if cached is None:
             return _out_of_reach(f"{fetch.url}: {reason}")
         cached.asked = now
@@ -358,14 +361,14 @@ class TypeDatabase:
                 self._orphans.add(key)
             self._agenda.set(_Task.TIDY, now + _TIDY)
 
-    def restore(self, records: Mapping[str, bytes], now: float) -> Iterator[LogEvent]:
-        """Restore the types from their records; yields an event for each record that cannot be used."""
+    def restore(self, records: Mapping[str, bytes], now: float) -> None:
+        """Restore the types from their records; logs each record that cannot be used."""
         for key, data in sorted(records.items()):
             try:
                 self.cache.restore(read_record(data))
             except RecordError as error:
                 self._orphans.add(key)
-                yield VsiTypeNotRestored(key, str(error))
+                self._effects.put(VsiTypeNotRestored(key, str(error)))
             self._agenda.set(_Task.TIDY, now + _TIDY)
 
     def recall(self, key: VsiTypeKey, digest: str) -> VsiType | None:
@@ -400,14 +403,7 @@ class TypeDatabase:
             self._delete({VSI_TYPE.key(cached.url)})
 
     def _delete(self, keys: Iterable[str]) -> None:
-        save = Save(self._next_token(), dict.fromkeys(keys))
-        self.saving(save)
-        self._out.append(save)
-
-    def take(self) -> list[TypeOutput]:
-        """Return and clear the outputs, in order."""
-        taken, self._out = self._out, []
-        return taken
+        self._effects.put(Save(self._tokens.take(), dict.fromkeys(keys)))
 
 
 def _some(mistakes: tuple[Diagnostic, ...]) -> list[str]:

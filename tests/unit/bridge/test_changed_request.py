@@ -48,7 +48,7 @@ def test_only_the_newest_of_many_staged_filters_stays(world: World) -> None:
         request(world, VdpMode.PREASSOCIATE_RR, mac)
     assert len(world.rules(S1, CookieKind.VSI_BODY)) == body
     assert world.engine.ledger.used(S1) == promised
-    assert attachment(world).retired == []
+    assert attachment(world).holding.retired == []
 
 
 def test_what_a_gate_led_to_goes_with_the_next_associate(world: World) -> None:

@@ -27,7 +27,7 @@ from ryu_apps.evb.wire.vdp import VdpMode
 SOURCES = Path(__file__).parents[3] / "ryu_apps"
 PORT, VSI = PortId(1, 2), "52540000-0000-0000-0000-000000000007"
 #: Callables that make an event of the class that is their first argument.
-MAKERS = {"happened", "_happened", "partial"}
+MAKERS = {"log", "log_event", "partial"}
 #: A value for each type of a field.
 VALUES: dict[object, object] = {
     bool: True,
@@ -78,7 +78,7 @@ def test_each_event_of_the_catalogue_is_emitted(made: type[LogEvent]) -> None:
 
 
 def test_an_event_that_is_only_matched_is_not_emitted() -> None:
-    tree = ast.parse("match a:\n  case Seen(): pass\nisinstance(a, Other)\nb = Made if a else Else\nhappened(Third, 1)")
+    tree = ast.parse("match a:\n  case Seen(): pass\nisinstance(a, Other)\nb = Made if a else Else\nlog(Third, 1)")
     assert {"Made", "Else", "Third"} <= set(emitted(tree)) and not {"Seen", "Other"} & set(emitted(tree))
 
 

@@ -73,7 +73,7 @@ def test_a_vm_has_no_more_than_so_many_addresses_and_the_newest_count(world: Wor
     for address in told:
         world.advance(0.01)
         world.send(HV1, vm.tlv(VdpMode.PREASSOCIATE), address=address)
-    assert attachment(world, vm).told == tuple(told[-MAX_ADDRESSES:])
+    assert attachment(world, vm).conversation.told == tuple(told[-MAX_ADDRESSES:])
 
 
 def test_records_that_were_replaced_are_not_remembered_for_ever(world: World) -> None:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 import pytest
 
 from ryu_apps.evb.bridge.icmp_translator import MAX_WAITING
-from ryu_apps.evb.events import FrameReceived, ReadRules, SendFrame
+from ryu_apps.evb.events import FrameReceived, ReadRules, RulesRead, SendFrame
 from ryu_apps.evb.flow.rule import CONTROLLER, TABLES, VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import BALANCER_METER
 from ryu_apps.evb.simulation.switch import passage
@@ -229,6 +229,10 @@ def test_a_switch_that_does_not_answer_costs_a_bounded_memory(world: World) -> N
     asked: list[ReadRules] = []
     for _ in range(3 * MAX_WAITING):
         frame = too_big(CLIENT_MAC, (virtual(4), client_end(CLIENT_MAC, 4)))
-        asked += translator.frame(CLIENT, frame)
-    assert [translator.read(read.token, ()) is not None for read in asked].count(True) == MAX_WAITING
+        effects = world.engine.feed(FrameReceived(CLIENT, frame), world.now)
+        asked += [effect for effect in effects if isinstance(effect, ReadRules)]
+    assert len(asked) == 3 * MAX_WAITING
+    for read in asked:
+        world.feed(RulesRead(read.dpid, read.token, ()))
+    assert translator.counted[S2, "unknown"] == MAX_WAITING
     assert translator.counted[S2, "forgotten"] == 2 * MAX_WAITING

@@ -216,7 +216,7 @@ def test_room_for_every_connection_is_part_of_the_budget(spare: int, granted: bo
     empty.connect()
     vsi_type = POLICIES.types[SMALL]
     empty.ask(HV1, Vm(7, SMALL), VdpMode.PREASSOCIATE_RR)
-    program = empty.engine.registry.vsi(Vm(7).vsi_id).attachments[HV1].program
+    program = empty.engine.registry.vsi(Vm(7).vsi_id).attachments[HV1].holding.program
     body = len(body_of_type(vsi_type, program.epoch)) + len(body_of_vsi(vsi_type, program.binding))
     needed = body + GATE_RULES + 2 * LIMIT + MAX_NOTED
     assert empty.engine.ledger.used(S1) == needed

@@ -510,6 +510,6 @@ def test_a_restarted_controller_leaves_the_pins_of_everybody_alone(world: World)
         world.advance(1.0)
         world.ask(HV1, A, ASSOC)
         world.ask(HV2, W1, ASSOC)
-    assert world.engine.drifted == 0
+    assert world.engine.comparisons.drifted == 0
     goes_on(world, HV1, A.mac, HV2, W1)
     goes_on(world, CLIENT, CLIENT_MAC, HV2, W1)

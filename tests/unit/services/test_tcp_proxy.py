@@ -235,7 +235,7 @@ def test_a_copy_for_a_proxy_changes_nothing_for_the_other_members(world: World) 
     epochs = {
         program.vsi_type.key: program.epoch
         for attachment in world.engine.registry.attachments()
-        if (program := attachment.program)
+        if (program := attachment.holding.program)
     }
     assert epochs[PLAIN] > epochs[DUAL], "copies are made in this order"
 

@@ -46,7 +46,7 @@ def test_a_single_rule_comes_back_at_once(world: World, kind: CookieKind) -> Non
     before = world.snapshot()
     world.delete_objects(S1, {next(iter(world.rules(S1, kind)))})
     assert world.snapshot() == before
-    assert world.engine.drifted == 1
+    assert world.engine.comparisons.drifted == 1
 
 
 def test_groups_and_the_rules_that_refer_to_them_come_back(world: World) -> None:

@@ -37,7 +37,7 @@ def test_deleted_rule_comes_back(world: World, kind: CookieKind) -> None:
     del world.tables[S1].rules[key]
     keep_alive_through(world, INTERVAL + 1)
     assert world.snapshot() == before
-    assert world.engine.drifted == 1
+    assert world.engine.comparisons.drifted == 1
 
 
 def test_altered_and_added_rules_of_ours_are_put_right(world: World) -> None:
@@ -55,7 +55,7 @@ def test_foreign_rules_stay(world: World) -> None:
     foreign = Rule(0, 7, match(in_port=5), cookie=0x1234)
     world.tables[S1].rules[foreign.key] = foreign
     keep_alive_through(world, INTERVAL + 1)
-    assert foreign.key in world.tables[S1].rules and world.engine.drifted == 0
+    assert foreign.key in world.tables[S1].rules and world.engine.comparisons.drifted == 0
 
 
 def test_audit_of_a_switch_in_order_sends_nothing(world: World) -> None:

@@ -145,7 +145,7 @@ def test_a_switch_whose_time_is_over_is_not_waited_for_again(world: World) -> No
 
 def test_a_switch_that_is_compared_again_meanwhile_stays_patient(world: World) -> None:
     lose(world)
-    world.engine._compare(S1, world.now)
+    world.engine.comparisons.compare(S1, world.now)
     world.advance(0.1)
     assert gate_ports(world) == ALL
 

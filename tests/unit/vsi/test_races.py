@@ -163,4 +163,4 @@ def test_change_that_overtakes_an_associate_is_put_in_force_and_nothing_goes_bef
     (body,) = {rule.cookie for rule in world.rules(S1, CookieKind.VSI_BODY).values()}
     assert gate & ((1 << 44) - 1) == body & ((1 << 44) - 1)
     attachment = world.engine.registry.vsi(Vm(2).vsi_id).attachments[HV1]
-    assert attachment.program.vsi_type.key == OPEN_2 and len(world.sent[HV1]) == 1
+    assert attachment.holding.program.vsi_type.key == OPEN_2 and len(world.sent[HV1]) == 1

@@ -70,7 +70,7 @@ def test_state_is_staged_under_the_new_index_before_the_station_is_answered(worl
     world.release()
     world.release()
     assert world.answer(HV3).success
-    program = world.engine.registry.vsi(vm.vsi_id).attachments[HV3].program
+    program = world.engine.registry.vsi(vm.vsi_id).attachments[HV3].holding.program
     assert {rule.cookie for rule in state(world, S2)} == {
         cookie(CookieKind.STATE, program.binding.vsi_index, program.binding.generation)
     }
@@ -110,7 +110,7 @@ def test_what_came_after_staging_is_fixed_up(world: World, kind: VsiTypeKey, rel
     assert state(world, S1) == []
     fixed = [happened.detail for happened in world.happened if happened.kind == "state.fixed_up"]
     assert fixed == [{"rules": 1, "services": {"firewall": 1}}]
-    program = world.engine.registry.vsi(vm.vsi_id).attachments[HV3].program
+    program = world.engine.registry.vsi(vm.vsi_id).attachments[HV3].holding.program
     assert (program.carried, program.fixed_up) == ({"firewall": 2}, {"firewall": 1})
 
 
@@ -172,7 +172,7 @@ def test_room_for_all_the_state_a_vsi_may_have_is_reserved(world: World) -> None
     associated(world, Vm(7, OPEN))
     without = world.engine.ledger.used(S1) - used
     associated(world, Vm(8, DUAL), HV2)
-    program = world.engine.registry.vsi(Vm(8).vsi_id).attachments[HV2].program
+    program = world.engine.registry.vsi(Vm(8).vsi_id).attachments[HV2].holding.program
     assert world.engine.ledger.reservations(S1)["vsi", program.binding.vsi_index] >= without + 2 * 10
 
 

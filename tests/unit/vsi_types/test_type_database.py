@@ -53,7 +53,7 @@ def active(world: ManagersWorld) -> ManagersWorld:
 
 def expire(world: ManagersWorld) -> None:
     """The lifetime of what is cached ends, the station keeps its VSIs meanwhile."""
-    held = [(attachment.port, attachment.newest) for attachment in world.engine.registry.attachments()]
+    held = [(attachment.port, attachment.conversation.newest) for attachment in world.engine.registry.attachments()]
     for _ in range(int(SOURCE.lifetime)):
         world.advance(1.0)
         for port, newest in held:
@@ -241,7 +241,7 @@ def test_newest_request_counts_when_the_type_comes(world: ManagersWorld) -> None
     world.ask(HV1, replace_type(VM, NEXT), VdpMode.ASSOCIATE)
     world.serve()
     (attachment,) = world.engine.registry.attachments()
-    assert attachment.program is not None and attachment.program.vsi_type.key == NEXT
+    assert attachment.holding.program is not None and attachment.holding.program.vsi_type.key == NEXT
     assert len(world.sent[HV1]) == 1
 
 
@@ -261,7 +261,7 @@ def test_other_manager_is_another_type(active: ManagersWorld) -> None:
     active.ask(HV1, VM, VdpMode.ASSOCIATE)
     (attachment,) = active.engine.registry.attachments()
     assert active.answer(HV1).success
-    assert attachment.program is not None and attachment.program.vsi_type is local
+    assert attachment.holding.program is not None and attachment.holding.program.vsi_type is local
 
 
 # --- when the lifetime is over ---
@@ -289,7 +289,7 @@ def test_policy_that_nobody_uses_is_replaced(active: ManagersWorld) -> None:
     active.ask(HV1, VM, VdpMode.ASSOCIATE)
     active.serve()
     (attachment,) = active.engine.registry.attachments()
-    assert attachment.program is not None and b"443" in attachment.program.vsi_type.text.encode()
+    assert attachment.holding.program is not None and b"443" in attachment.holding.program.vsi_type.text.encode()
     assert active.kinds() == ["vsitype.fetched"] * 2
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.snooping.memory import pack
+from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, ProgramRecord
-from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.wire.vdp import VdpMode
 
 #: The service whose state is the group memberships of a VSI.
@@ -62,23 +63,23 @@ class RecordKeeper:
         return keys
 
     def _record(self, attachment: Attachment, mode: VdpMode) -> AttachmentRecord:
-        vsi, program = attachment.vsi, attachment.program
-        assert attachment.newest is not None
+        vsi, program, conversation = attachment.vsi, attachment.holding.program, attachment.conversation
+        assert conversation.newest is not None
         return AttachmentRecord(
             port=attachment.port,
             mode=mode,
-            manager_id=attachment.manager_id,
-            newest=attachment.newest,
-            told=attachment.told,
-            inherited=attachment.inherited,
-            name=attachment.name,
+            manager_id=conversation.manager_id,
+            newest=conversation.newest,
+            told=conversation.told,
+            inherited=conversation.inherited,
+            name=conversation.name,
             # A Pre-Associate shuts the gate when it is granted, which is when this is written.
             owner=mode is VdpMode.ASSOCIATE and vsi.owner is attachment,
             left=mode is VdpMode.ASSOCIATE and vsi.owner is not attachment,
             program=None if program is None else self._program(vsi, program),
             operational=_numbers(attachment.machine.operational),
             services={MULTICAST: pack(vsi.listener)} if vsi.listener.memberships else {},
-            announced=mode is not VdpMode.ASSOCIATE and attachment.announced,
+            announced=mode is not VdpMode.ASSOCIATE and conversation.announced,
         )
 
     def _program(self, vsi: Vsi, program: Installation) -> ProgramRecord:

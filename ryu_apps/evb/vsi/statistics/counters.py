@@ -8,9 +8,10 @@ of the controller loses nothing that a switch has counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import NamedTuple
 
+from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
 from ryu_apps.evb.events import Apply, Mode, ReadMeters, Save
@@ -20,12 +21,12 @@ from ryu_apps.evb.pipeline.tables import Direction, counter_id, parse_counter
 from ryu_apps.evb.policy.model import Trigger
 from ryu_apps.evb.services.statistics.entries import entries, statistics_of
 from ryu_apps.evb.services.statistics.service import STATISTICS
+from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.pending import PendingChanges
-from ryu_apps.evb.vsi.registry import Attachment, Installation, Vsi
+from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.statistics.accounts import Accounts
 from ryu_apps.evb.vsi.statistics.totals import Account, AccountKey, CounterReading, CounterValue, Tally
-from ryu_apps.evb.vsi.steps import LifecycleOutput
 
 #: Readings of the counters of a retired program until they are removed: the second one is an interval later.
 _LAST_LOOKS = 2
@@ -48,7 +49,7 @@ class CounterQuery(NamedTuple):
     extracted_from: PortId | None
 
 
-class CounterReader:
+class CounterReader(TokenOwner):
     """Statistics of one bridge.
 
     Attributes:
@@ -56,10 +57,18 @@ class CounterReader:
         open: pending reads, by their tokens.
     """
 
-    def __init__(self, desk: PendingChanges, retention: Retention = AN_HOUR) -> None:
+    def __init__(
+        self, tokens: TokenTable, effects: EffectSink, up: Container[int], retention: Retention = AN_HOUR
+    ) -> None:
+        """
+        Args:
+            up: datapath ids of the switches that may be asked.
+        """
         self.accounts = Accounts(retention)
         self.open: dict[int, CounterQuery] = {}
-        self._desk = desk
+        self._tokens = tokens
+        self._effects = effects
+        self._up = up
         self._at: dict[tuple[int, int], tuple[Account, Tally]] = {}
         self._settling: dict[int, tuple[list[Tally], list[Account]]] = {}
         self._saved = 0.0
@@ -124,27 +133,25 @@ class CounterReader:
         there = (tally for (where, _), (_, tally) in self._at.items() if where == dpid)
         return frozenset(counter for tally in there for counter in _ids(tally))
 
-    def poll(self, now: float) -> list[LifecycleOutput]:
+    def poll(self, now: float) -> None:
         """Read all counters of all switches, write changed accounts if it is time, and remove expired ones."""
         for dpid in dict.fromkeys(dpid for dpid, _ in self._at):
             self._ask(dpid, None, None)
         if now >= self._saved + SAVE_INTERVAL:
             self._saved = now
             self._save([], self.accounts.changed())
-        return self.expire(now)
+        self.expire(now)
 
-    def expire(self, now: float) -> list[LifecycleOutput]:
+    def expire(self, now: float) -> None:
         """Remove the accounts of VSIs that have been gone for too long."""
         if gone := self.accounts.expire(now):
-            self._desk.say(Save(self._desk.next_token(), gone))
-        return self._desk.take()
+            self._effects.put(Save(self._tokens.take(), gone))
 
-    def away(self, dpid: int) -> list[LifecycleOutput]:
+    def away(self, dpid: int) -> None:
         """Write the accounts of a switch that has disconnected: its counters may be lost."""
         self._save([], [account for (where, _), (account, _) in self._at.items() if where == dpid and account.changed])
-        return self._desk.take()
 
-    def returned(self, dpid: int, meters: frozenset[int] | None) -> list[LifecycleOutput]:
+    def returned(self, dpid: int, meters: frozenset[int] | None) -> None:
         """Reset the readings of counters that a returned switch does not have; ``meters`` None: not reported."""
         anew: dict[Account, None] = {}
         for (where, _), (account, tally) in self._at.items():
@@ -155,15 +162,13 @@ class CounterReader:
                 anew[account] = None
         # At once: after a crash the new counters could not be distinguished from those of the record.
         self._save([], list(anew))
-        return self._desk.take()
 
-    def ask(self, vsi: str | None) -> list[LifecycleOutput]:
+    def ask(self, vsi: str | None) -> None:
         """Read the counters of one VSI, or of all, now."""
         tallies = [tally for account in self.accounts.of(vsi) for tally in account.tallies]
         for dpid in dict.fromkeys(tally.dpid for tally in tallies):
             there = None if vsi is None else tuple(tally for tally in tallies if tally.dpid == dpid)
             self._ask(dpid, there, None)
-        return self._desk.take()
 
     def shown(self, named: Callable[[str], Vsi | None]) -> list[Account]:
         """Return one account of each VSI: that of its gate, or the newest; none that is not complete."""
@@ -187,11 +192,11 @@ class CounterReader:
             account.base = dict(base)
             account.changed = True
 
-    def read(self, dpid: int, token: int, counts: Iterable[MeterCount], now: float) -> list[LifecycleOutput]:
+    def meters_read(self, dpid: int, token: int, counts: tuple[MeterCount, ...], now: float) -> None:
         """Process the answer to a read of counters."""
-        if token not in self.open:
-            return []
-        query = self.open.pop(token)
+        query = self.open.pop(token, None)
+        if query is None:
+            return
         touched: dict[Tally, Account] = {}
         for count in counts:
             slot, index = parse_counter(count.meter_id) or (0, 0)
@@ -206,29 +211,23 @@ class CounterReader:
         at_once = [account for tally, account in touched.items() if tally.retired is not None and account.changed]
         if gone or at_once:
             self._save(list(gone), list(dict.fromkeys([*at_once, *gone.values()])))
-        return self.expire(now) if gone else self._desk.take()
+        if gone:
+            self.expire(now)
 
-    def lost(self, token: int) -> bool:
-        """Remove a read that the switch will not answer; returns False if it was none of these."""
-        return self.open.pop(token, None) is not None
+    def rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
+        """Remove a read that the switch will not answer."""
+        self.open.pop(token, None)
 
     # --- records ---
-    def saved(self, token: int, failure: str | None = None) -> list[LifecycleOutput] | None:
-        """Process the confirmation or failure of a writing: either way retired counters are removed.
-
-        Returns:
-            The outputs; None: the token is none of these.
-        """
-        if token not in self._settling:
-            return None
-        gone, accounts = self._settling.pop(token)
+    def saved(self, token: int, failure: str | None, now: float) -> None:
+        """Process the confirmation or failure of a writing: either way retired counters are removed."""
+        gone, accounts = self._settling.pop(token, ([], []))
         for account in accounts if failure is not None else ():
             account.changed = True
         for tally in gone:
-            if tally.dpid in self._desk.up:
+            if tally.dpid in self._up:
                 change = RuleChange(delete_meters=_ids(tally))
-                self._desk.say(Apply(tally.dpid, 0, change, Mode.BULK, tally.vsi_index))
-        return self._desk.take()
+                self._effects.put(Apply(tally.dpid, 0, change, Mode.BULK, tally.vsi_index))
 
     def restore(self, records: Mapping[str, bytes], switches: Container[int]) -> list[LogEvent]:
         """Restore the accounts and their counters in these switches.
@@ -245,11 +244,11 @@ class CounterReader:
 
     # --- inside ---
     def _ask(self, dpid: int, tallies: tuple[Tally, ...] | None, extracted_from: PortId | None) -> None:
-        if dpid not in self._desk.up:
+        if dpid not in self._up:
             return
         asked = tuple(counter for tally in tallies or () for counter in _ids(tally))
-        token = self._desk.next_token()
-        self._desk.say(ReadMeters(dpid, token, asked if len(asked) <= _FEW else ()))
+        token = self._tokens.take(self)
+        self._effects.put(ReadMeters(dpid, token, asked if len(asked) <= _FEW else ()))
         self.open[token] = CounterQuery(tallies, extracted_from)
 
     def _log_extraction(self, port: PortId | None, touched: Mapping[Tally, Account]) -> None:
@@ -258,7 +257,7 @@ class CounterReader:
             return
         for account in dict.fromkeys(touched.values()):
             totals = [account.total(direction)._asdict() for direction in (Direction.FROM_VM, Direction.TO_VM)]
-            self._desk.say(CountersExtracted(port, account.vsi, *totals))
+            self._effects.put(CountersExtracted(port, account.vsi, *totals))
 
     def _remove_retired(self, dpid: int, touched: Mapping[Tally, Account]) -> dict[Tally, Account]:
         """Remove the counters of retired programs that no rule of the switch refers to any more; all were just read."""
@@ -286,8 +285,8 @@ class CounterReader:
 
     def _save(self, gone: list[Tally], accounts: list[Account]) -> None:
         if changes := self.accounts.write(accounts):
-            token = self._desk.next_token()
-            self._desk.say(Save(token, changes))
+            token = self._tokens.take(self)
+            self._effects.put(Save(token, changes))
             self._settling[token] = gone, accounts
 
 

@@ -1,0 +1,192 @@
+"""Answers to stations: responses, De-Associates that the bridge sends by itself, and answers to stale requests.
+
+A station that has lost a VSI without a De-Associate of its own goes on sending keep-alives for it.  Those are answered
+here, before anything else looks at them (:mod:`ryu_apps.evb.vsi.departures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from ryu_apps.evb.effects import EffectSink
+from ryu_apps.evb.event_catalogue.vsis import (
+    StaleVsiRequested,
+    UnsolicitedDeassociate,
+    VdpAnswered,
+    VdpRefused,
+    VsiActive,
+)
+from ryu_apps.evb.events import Save
+from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
+from ryu_apps.evb.protocol.vdp_bridge import LAPSED
+from ryu_apps.evb.tokens import TokenOwner, TokenTable
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.admission import Refusal
+from ryu_apps.evb.vsi.departures import Cause, Departures
+from ryu_apps.evb.vsi.registry import Attachment, Registry
+from ryu_apps.evb.wire.vdp import (
+    Association,
+    Identity,
+    ManagerId,
+    ResponseStatus,
+    VdpError,
+    VdpMode,
+    identity_of,
+)
+from ryu_apps.evb.wire.vsi_id import VsiId
+
+SUCCESS = ResponseStatus(VdpError.SUCCESS)
+#: Seconds in which a keep-alive that was sent before the station's acknowledgement may still arrive, with one VSI.
+_UNDER_WAY = 0.1
+
+#: Sends an association TLV: port, manager, TLV, time.
+Send = Callable[[PortId, ManagerId, Association, float], None]
+
+
+class Answers(TokenOwner):
+    """Sender of answers.
+
+    Attributes:
+        departures: ports that VSIs have left without their stations having said so.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        stations: Mapping[PortId, BridgePort],
+        tokens: TokenTable,
+        effects: EffectSink,
+        send: Send,
+    ) -> None:
+        self.departures = Departures()
+        self.send = send
+        self._registry = registry
+        self._stations = stations
+        self._tokens = tokens
+        self._effects = effects
+
+    # --- answers to requests ---
+    def respond(self, attachment: Attachment, mode: VdpMode, status: ResponseStatus, now: float, quiet: bool) -> None:
+        """Answer the newest request of a mode; ``quiet``: a keep-alive, which is not logged."""
+        conversation = attachment.conversation
+        asked = conversation.requests[mode]
+        filled = conversation.filled if mode is not VdpMode.DEASSOCIATE and status.success else None
+        if not quiet:
+            self._effects.put(attachment.log_event(VdpAnswered, mode, status))
+        self.send(attachment.port, conversation.manager_id, asked.answer(status, filled), now)
+        if status.keep:
+            conversation.fall_back()
+        elif status.success and mode is not VdpMode.DEASSOCIATE:
+            self._stands(attachment)
+        if not quiet and status.success and mode is VdpMode.ASSOCIATE:
+            self._effects.put(attachment.log_event(VsiActive))
+
+    def confirm(self, port: PortId, received: AssociationReceived, now: float) -> None:
+        """Answer a De-Associate of what the port does not have (any more): success."""
+        self.send(port, received.manager_id, received.association.answer(SUCCESS), now)
+
+    def turn_away(self, port: PortId, received: AssociationReceived, refusal: Refusal, now: float) -> None:
+        """Refuse a VSI without an attachment: a station must not make the bridge remember what it refuses."""
+        asked, status = received.association, ResponseStatus(refusal.error, hard=refusal.hard)
+        self._effects.put(VdpRefused(port, str(asked.vsi_id), refusal.reason, refusal.error))
+        self._effects.put(VdpAnswered(port, str(asked.vsi_id), asked.MODE, status))
+        self.send(port, received.manager_id, asked.answer(status), now)
+
+    def _stands(self, attachment: Attachment) -> None:
+        """Note that a request is in force; to the station it may be another VSI than what it replaces."""
+        conversation, replaced = attachment.conversation, attachment.conversation.granted
+        assert conversation.identity is not None
+        if replaced.newest is not None and conversation.is_apart:
+            self.departures.note(attachment.port, replaced.manager_id, replaced.newest, Cause.SUPERSEDED)
+        self.departures.drop(attachment.vsi.vsi_id, attachment.port, conversation.identity)
+        conversation.stand()
+
+    # --- De-Associates of the bridge ---
+    def announce(self, attachment: Attachment, reason: str, now: float) -> None:
+        """Send a De-Associate for a VSI that has left a port, for each identity by which its station may have it."""
+        self._effects.put(attachment.log_event(UnsolicitedDeassociate, reason))
+        self._depart(attachment, reason)
+        # Before anything is removed from the store: after a restart, repetitions for this VSI have to be recognized.
+        self.save_departures()
+        port, newest = attachment.port, attachment.conversation.newest
+        left = dict.fromkeys(self.departures.unacknowledged(port, attachment.vsi.vsi_id))
+        if newest is not None:
+            left[attachment.conversation.manager_id, newest] = None
+        by_identity = {identity_of(*sent): sent for sent in left}
+        for manager_id, association in by_identity.values():
+            self.send(port, manager_id, association.unsolicited_deassociate(), now)
+
+    def _depart(self, attachment: Attachment, reason: str) -> None:
+        owner = attachment.vsi.owner
+        moved = owner is not None and owner is not attachment
+        cause = Cause.EXPIRED if reason == LAPSED else Cause.DISPLACED if moved else Cause.RECALLED
+        standing, newest = attachment.conversation.granted, attachment.conversation.newest
+        had = {} if standing.newest is None else {(standing.manager_id, standing.newest): None}
+        if newest is not None:
+            had[attachment.conversation.manager_id, newest] = None
+        for manager_id, association in had:
+            # A VSI that expires in Pre-Associate comes back with a Pre-Associate, which is an announcement.
+            if cause is not Cause.EXPIRED or association.MODE is VdpMode.ASSOCIATE:
+                self.departures.note(attachment.port, manager_id, association, cause)
+
+    # --- requests for what the station does not have any more ---
+    def repeats(self, port: PortId, received: AssociationReceived, now: float) -> bool:
+        """Answer a keep-alive for a VSI that the port has lost with a De-Associate; returns False for any other."""
+        asked, vsi_id = received.association, received.association.vsi_id
+        identity = identity_of(received.manager_id, asked)
+        departure = self.departures.find(vsi_id, port, identity)
+        if departure is None or self._is_in_force(port, vsi_id, identity):
+            return False
+        vsi = self._registry.vsi(vsi_id)
+        owner = vsi.owner if vsi is not None else None
+        owned = owner is not None and owner.port != port and not self._stations[port].interface.takeover_any
+        under_way = self._under_way(port)
+        if asked.MODE is VdpMode.DEASSOCIATE or not departure.is_repetition(asked, owned, now, under_way):
+            self.departures.drop(vsi_id, port, identity)
+            return False
+        place = owner.port if owner else None
+        self._effects.put(StaleVsiRequested(port, str(vsi_id), place, departure.cause.value))
+        self.send(port, received.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, SUCCESS), now)
+        return True
+
+    def _under_way(self, port: PortId) -> float:
+        """Return the seconds for which keep-alives may queue in a station: lldpad sends one ECPDU an ack timer."""
+        vsis = self._registry.count_at(port) + self.departures.count_at(port)
+        return _UNDER_WAY + vsis * self._stations[port].evb.operational.ack_timer
+
+    def _is_in_force(self, port: PortId, vsi_id: VsiId, identity: Identity) -> bool:
+        """True if the VSI is in force at that port by that identity: its keep-alives are what they seem."""
+        vsi = self._registry.vsi(vsi_id)
+        attachment = vsi.attachments.get(port) if vsi is not None else None
+        if attachment is None or attachment.machine.in_force is None:
+            return False
+        return attachment.conversation.granted.identity == identity
+
+    # --- the store ---
+    def save_departures(self) -> None:
+        """Write the departures that have changed."""
+        if (changed := self.departures.changes(partial(self._tokens.take, self))) is not None:
+            self._effects.put(Save(*changed))
+
+    def saved(self, token: int, failure: str | None, now: float) -> None:
+        """Process the end of a writing of departures."""
+        self.departures.saved(token, failure)
+
+    def restore(self, records: Mapping[str, bytes]) -> None:
+        """Restore the departures; stations that have not acknowledged theirs get a De-Associate."""
+        if unusable := self.departures.restore(records, self._stations.__contains__):
+            self._effects.put(Save(self._tokens.take(), dict(unusable)))
+        for vsi_id in self.departures.vsis():
+            vsi = self._registry.vsi(vsi_id)
+            self.owned(vsi_id, vsi.owner if vsi else None)
+        for port, station in self._stations.items():
+            for manager_id, association in self.departures.unacknowledged(port):
+                station.keep_deassociate(manager_id, association)
+
+    def owned(self, vsi_id: VsiId, owner: Attachment | None) -> None:
+        """Note the owner of a VSI; None: its stations may associate it again."""
+        if owner is None:
+            self.departures.ended(vsi_id)
+        else:
+            self.departures.taken(vsi_id, owner.port)

@@ -1,0 +1,25 @@
+"""Chores of the engine, by their times: what is due at a port, at a switch or in the store."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from ryu_apps.evb.deadlines import DeadlineQueue
+from ryu_apps.evb.topology.fabric import PortId
+
+
+class Chore(Enum):
+    """Kinds of chores besides those of ports; a chore of one switch goes with its datapath id, any other with 0."""
+
+    AUDIT = "compare a switch with what it should hold"
+    STORE = "write again what a store has refused"
+    SWEEP = "remove what no station has claimed"
+    BRING_UP = "bring a switch up once more"
+    REPAIR = "compare a switch that something else has changed"
+    COUNT = "read counters"
+    FORGET = "forget the counts of VSIs that are gone"
+    HELLO = "send LLDPDUs to the neighbours of a switch"
+
+
+#: A port stands for the timers of its protocols.
+Agenda = DeadlineQueue[PortId | tuple[Chore, int]]

@@ -1,0 +1,199 @@
+"""Decisions about requests: may the port have the VSI, which type is it, can it be admitted, what does that lead to.
+
+A decision may have to wait: for the end of an owner that is about to expire, for a VSI manager, or for switches that
+are busy with other VSIs of the same port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+
+from ryu_apps.evb.bridge.machines import Machines
+from ryu_apps.evb.effects import EffectSink
+from ryu_apps.evb.event_catalogue.vsis import VdpRefused, VsiContested, VsiSettled
+from ryu_apps.evb.model import Binding
+from ryu_apps.evb.policy.model import StageOn, VsiType
+from ryu_apps.evb.policy.offer import Offer
+from ryu_apps.evb.ports.backlog import Backlog
+from ryu_apps.evb.ports.bridge_port import BridgePort, bridge_mac
+from ryu_apps.evb.protocol.vdp_bridge import Denied, VsiState
+from ryu_apps.evb.services.body import missing_requirement
+from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.vsi.address_owners import AddressOwners
+from ryu_apps.evb.vsi.admission import Admitted, Refusal, examine
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
+from ryu_apps.evb.vsi.takeovers import Takeovers, WaitingTakeover
+from ryu_apps.evb.vsi_types.database import LookupPending, Settled, TypeDatabase, TypeLookup
+from ryu_apps.evb.wire.vdp import VdpError, VdpMode
+from ryu_apps.evb.wire.vsi_id import VsiId
+
+
+class Decisions:
+    """From ``Decide`` of a VDP machine to the lifecycle.
+
+    Attributes:
+        takeovers: Associates of VSIs that another port has.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        lifecycle: Lifecycle,
+        stations: Mapping[PortId, BridgePort],
+        types: TypeDatabase,
+        fabric: Fabric,
+        lives_elsewhere: Callable[[PortId, Iterable[Binding]], str | None],
+        machines: Machines,
+        backlog: Backlog,
+        effects: EffectSink,
+    ) -> None:
+        self.takeovers = Takeovers(lambda port: stations[port].interface.takeover_any, lifecycle.up)
+        self._registry = registry
+        self._lifecycle = lifecycle
+        self._stations = stations
+        self._types = types
+        self._fabric = fabric
+        self._lives_elsewhere = lives_elsewhere
+        self._machines = machines
+        self._backlog = backlog
+        self._effects = effects
+        ports = [PortId(dpid, port_no) for dpid, switch in fabric.switches.items() for port_no in switch.interfaces]
+        self._address_owners = AddressOwners(
+            fabric, registry, frozenset(map(bridge_mac, ports)), self._station_elsewhere
+        )
+
+    # --- what begins or continues a decision ---
+    def begin(self, attachment: Attachment, attempt: int, now: float) -> None:
+        """Decide about the newest request of an attachment."""
+        self._lifecycle.asked(attachment)
+        self._in_turn(attachment, attempt, self._decide, now)
+
+    def reconsider(self, vsi: Vsi, now: float) -> None:
+        """Decide about Associates that have waited for a VSI: something has happened to it."""
+        for attachment, waited in self.takeovers.take(vsi):
+            self._lifecycle.asked(attachment)
+            self._decide(attachment, now, waited)
+
+    def fetched(self, token: int, offer: Offer, now: float) -> Iterator[None]:
+        """Continue the decisions that a VSI manager's answer ends the waiting of; see :meth:`_settle`."""
+        return self._settle(self._types.fetched(token, offer, now), now)
+
+    def tick(self, now: float) -> Iterator[None]:
+        """Continue the decisions that can wait no longer for a VSI manager; see :meth:`_settle`."""
+        return self._settle(self._types.tick(now), now)
+
+    def _settle(self, settled: Iterable[Settled], now: float) -> Iterator[None]:
+        """Continue decisions whose types are known or refused; yields after each, for its machine's outputs."""
+        for waiter, found in settled:
+            attachment = waiter.attachment
+            machine = attachment.machine
+            # A decision that has been overtaken does not need its type any more.
+            deciding = machine.state is VsiState.DECIDING and machine.attempt == waiter.attempt
+            if attachment.present and deciding:
+                self._in_turn(attachment, waiter.attempt, partial(self._decide_with, vsi_type=found), now)
+                yield
+
+    def _in_turn(
+        self, attachment: Attachment, attempt: int, work: Callable[[Attachment, float], None], now: float
+    ) -> None:
+        """Do what may change switches, now or when they have done more of what the port has requested."""
+
+        def later(then: float) -> None:
+            # It may have been overtaken meanwhile, or have taken too long.
+            if attachment.machine.awaits(attempt):
+                work(attachment, then)
+
+        if self._backlog.is_full(attachment.port):
+            self._backlog.put(attachment.port, later, now)
+        else:
+            work(attachment, now)
+
+    # --- may the port have the VSI ---
+    def _decide(self, attachment: Attachment, now: float, waited: WaitingTakeover | None = None) -> None:
+        rival = self.takeovers.blocking_owner(attachment, now)
+        if rival is None:
+            found = self._types.ask(attachment, now)
+            if not isinstance(found, LookupPending):
+                self._decide_with(attachment, now, found)
+            return
+        until, latest = self.takeovers.expiry_of(rival, now), attachment.machine.deadline
+        # An owner that has been heard while another port waited for its end is alive.
+        alive = waited is not None and waited.owner is rival and waited.until != until
+        if until is not None and latest is not None and now < until < latest and not alive:
+            self.takeovers.wait(attachment, rival, until)
+        else:
+            self._contest(attachment, str(rival.port), now)
+
+    def _contest(self, attachment: Attachment, owner: str, now: float) -> None:
+        reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"
+        self._effects.put(attachment.log_event(VdpRefused, reason, VdpError.INSUFFICIENT_RESOURCES))
+        if self.takeovers.contest(attachment, now):
+            self._effects.put(attachment.log_event(VsiContested, owner, attachment.port))
+        self._machines.feed(attachment, Denied(VdpError.INSUFFICIENT_RESOURCES), now)
+
+    def owned(self, vsi: Vsi) -> None:
+        """End the contest for a VSI whose gate is open, newly or at another port."""
+        if self.takeovers.settle(vsi.vsi_id):
+            self.log_settled(vsi.vsi_id)
+
+    def log_settled(self, vsi_id: VsiId) -> None:
+        """Log that a VSI is not contested any more."""
+        vsi = self._registry.vsi(vsi_id)
+        owner = vsi.owner.port if vsi is not None and vsi.owner else None
+        self._effects.put(VsiSettled(owner, str(vsi_id), owner))
+
+    # --- can it be admitted ---
+    def _decide_with(self, attachment: Attachment, now: float, vsi_type: TypeLookup) -> None:
+        found = self._examine(attachment, vsi_type)
+        if isinstance(found, Refusal):
+            self._effects.put(attachment.log_event(VdpRefused, found.reason, found.error))
+            attempt = attachment.machine.attempt
+            self._machines.feed(attachment, Denied(found.error, found.hard, attempt), now)
+            return
+        if self.takeovers.is_unannounced(attachment) and (
+            place := self._lives_elsewhere(attachment.port, found.bindings)
+        ):
+            # The bridge has lost its records, but the switches still have the gate.
+            self._contest(attachment, place, now)
+            return
+        attachment.conversation.filled = found.filled
+        self._registry.hold(attachment, found.bindings, attachment.conversation.claimed)
+        mode = attachment.machine.wanted
+        if mode is VdpMode.PREASSOCIATE and not self._stages_early(attachment, found.vsi_type):
+            self._lifecycle.grant_unstaged(attachment)
+        else:
+            self._lifecycle.stage(attachment, found.vsi_type)
+        self._machines.feed_decisions(now)
+
+    def _examine(self, attachment: Attachment, vsi_type: TypeLookup) -> Admitted | Refusal:
+        if isinstance(vsi_type, Refusal):
+            return vsi_type
+        asked = attachment.conversation.newest
+        assert asked is not None
+        return examine(
+            self._stations[attachment.port].interface,
+            vsi_type,
+            asked.filter_info,
+            partial(self._address_owners.binding, attachment),
+            partial(self._lacking, attachment.port),
+            attachment.conversation.claimed,
+            partial(
+                self._address_owners.address,
+                attachment,
+                frozenset(entry.mac for entry in asked.filter_info.entries),
+            ),
+        )
+
+    def _lacking(self, port: PortId, vsi_type: VsiType, vids: tuple[int, ...]) -> str | None:
+        return missing_requirement(vsi_type, self._fabric, port.dpid, vids)
+
+    def _station_elsewhere(self, attachment: Attachment, mac: int) -> bool:
+        stations = self._stations.values()
+        return any(station.known == mac and station.port != attachment.port for station in stations)
+
+    def _stages_early(self, attachment: Attachment, vsi_type: VsiType) -> bool:
+        if vsi_type.stage_on is not None:
+            return vsi_type.stage_on is StageOn.PREASSOCIATE
+        return self._stations[attachment.port].interface.stage_on_preassociate

@@ -1,0 +1,173 @@
+"""Events of ports: frames, link states, and what the protocols of a station port lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ryu_apps.evb.bridge.chores import Agenda
+from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
+from ryu_apps.evb.bridge.links import Links
+from ryu_apps.evb.bridge.requests import Associations
+from ryu_apps.evb.bridge.snooper import Snooper
+from ryu_apps.evb.effects import EffectSink
+from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.event_catalogue.ports import PortDown, PortOverBudget, PortUp
+from ryu_apps.evb.events import Apply, FrameReceived, FramesDropped, Mode, PortChanged, Save, SendFrame
+from ryu_apps.evb.flow.plan import difference, rule_set
+from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.pipeline.infrastructure import port_groups
+from ryu_apps.evb.pipeline.punting import punting
+from ryu_apps.evb.ports.bridge_port import (
+    AssociationReceived,
+    BridgePort,
+    DeassociateAcknowledged,
+    Known,
+    PortOutput,
+    Relay,
+)
+from ryu_apps.evb.protocol.evb import Agreed
+from ryu_apps.evb.record_kinds import RELAY, STATION
+from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES, Bringup, Readiness
+from ryu_apps.evb.tokens import TokenTable
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.membership import ETHERTYPE_VLAN
+from ryu_apps.evb.wire.vdp import Association, ManagerId
+
+#: The Ethertype of a frame, and that of a tagged one.
+_ETHERTYPE, _TAGGED = slice(12, 14), ETHERTYPE_VLAN.to_bytes(2)
+
+
+class PortEvents:
+    """Ports of all switches; the stations behind them, by port."""
+
+    def __init__(
+        self,
+        stations: Mapping[PortId, BridgePort],
+        bringup: Bringup,
+        links: Links,
+        requests: Associations,
+        snooper: Snooper,
+        translator: IcmpTranslator,
+        up: set[int],
+        tokens: TokenTable,
+        effects: EffectSink,
+        agenda: Agenda,
+    ) -> None:
+        self._stations = stations
+        self._bringup = bringup
+        self._links = links
+        self._requests = requests
+        self._snooper = snooper
+        self._translator = translator
+        self._up = up
+        self._tokens = tokens
+        self._effects = effects
+        self._agenda = agenda
+
+    # --- events ---
+    def frame(self, event: FrameReceived, now: float) -> None:
+        """Hand a frame to the protocol that it belongs to."""
+        port, data = event.port, event.data
+        state = self._bringup.switches.get(port.dpid)
+        station = self._stations.get(port)
+        if state is None:
+            return
+        if state.readiness is not Readiness.READY:
+            state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
+        elif data[_ETHERTYPE] == _TAGGED and self._translator.wants(data):
+            # From any port: errors about a back end at another switch come in by a trunk.
+            self._translator.frame(port, data)
+        elif self._links.neighbours.is_trunk(port):
+            self._links.frame(port, data, now)
+        elif data[_ETHERTYPE] == _TAGGED:
+            # Stations send untagged; frames from behind a gate have a tag.
+            self._snooper.frame(port, data, now)
+        elif station is not None:
+            self._process(port, station.frame(data, now), now)
+
+    def changed(self, event: PortChanged, now: float) -> None:
+        """Process a change of a link state."""
+        port, up = event.port, event.up
+        state = self._bringup.switches.get(port.dpid)
+        if state is None or state.ports.get(port.port_no) == up:
+            return
+        state.ports[port.port_no] = up
+        self._effects.put(PortUp(port) if up else PortDown(port))
+        self._links.changed(port.dpid, {port.port_no: up})
+        station = self._stations.get(port)
+        # A link that returns while its switch is brought up is processed when the switch is ready.
+        if station is not None and (state.readiness is Readiness.READY or (station.up and not up)):
+            self._process(port, station.link(up, now), now)
+
+    def dropped(self, event: FramesDropped, now: float) -> None:
+        """Process the loss of frames that a port has sent too fast."""
+        port, frames = event.port, event.frames
+        if station := self._stations.get(port):
+            station.counters["over_budget"] += frames
+            self._requests.overheard(port, now)
+        self._effects.put(PortOverBudget(port, "over_budget", frames))
+
+    def bring_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
+        """Begin with the stations of a switch that has become ready."""
+        for port, station in self._stations.items():
+            if port.dpid != dpid or station.up:
+                continue
+            if not ports.get(port.port_no):
+                self._process(port, station.link(False, now), now)
+            else:
+                self._process(port, station.link(True, now), now)
+                self._requests.announce_moves(port, now)
+                self._requests.repeat_keep_alive_answers(port, now)
+
+    def away(self, dpid: int, now: float) -> None:
+        """Note that the stations of a switch cannot be heard any more."""
+        for port, station in self._stations.items():
+            if port.dpid == dpid:
+                self._process(port, station.unheard(now), now)
+
+    def tick(self, port: PortId, now: float) -> None:
+        """Serve the deadlines of a station port."""
+        self._process(port, self._stations[port].tick(now), now)
+
+    def postpone(self, seconds: float) -> None:
+        """Extend the deadlines of stations by a time in which none could be heard."""
+        for port, station in self._stations.items():
+            station.postpone(seconds)
+            self._agenda.set(port, station.deadline)
+
+    def answer(self, port: PortId, manager_id: ManagerId, tlv: Association, now: float) -> None:
+        """Send an association TLV to the station at a port."""
+        self._process(port, self._stations[port].answer(manager_id, tlv, now), now)
+
+    # --- what the protocols lead to ---
+    def _process(self, port: PortId, outputs: list[PortOutput], now: float) -> None:
+        for output in outputs:
+            match output:
+                case SendFrame() | LogEvent():
+                    self._effects.put(output)
+                case AssociationReceived():
+                    self._requests.heard(port, output, now)
+                case DeassociateAcknowledged(manager_id, association):
+                    self._requests.acknowledged(port, manager_id, association, now)
+                case Relay(on):
+                    self._relay(port, on)
+                case Known():
+                    self._known(port, output)
+                case Agreed(operational):
+                    self._requests.agreed(port, operational, now)
+        self._agenda.set(port, self._stations[port].deadline)
+
+    def _relay(self, port: PortId, on: bool) -> None:
+        self._effects.put(Save(self._tokens.take(), {RELAY.key(port): b"on" if on else None}))
+        if port.dpid in self._up:
+            groups = port_groups(self._stations[port].interface, on)
+            self._effects.put(Apply(port.dpid, 0, RuleChange(groups=groups), Mode.BULK))
+
+    def _known(self, port: PortId, known: Known) -> None:
+        """Let the switch pass this station's frames before everything else at its port, or no station's."""
+        record = None if known.station is None else known.station.to_bytes(6)
+        self._effects.put(Save(self._tokens.take(), {STATION.key(port): record}))
+        if port.dpid in self._up:
+            interface = self._stations[port].interface
+            before, after = (rule_set(punting(interface, station)) for station in (known.before, known.station))
+            self._effects.put(Apply(port.dpid, 0, difference(before, after), Mode.BULK))

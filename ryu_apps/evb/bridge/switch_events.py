@@ -1,0 +1,245 @@
+"""Events of switches: they connect, are brought up, become ready, disconnect.
+
+A switch that may hold rules which no record explains keeps them for a grace time, in which stations associate again
+what they still use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ryu_apps.evb.bridge.chores import Agenda, Chore
+from ryu_apps.evb.bridge.comparisons import Comparisons
+from ryu_apps.evb.bridge.links import Links
+from ryu_apps.evb.bridge.port_events import PortEvents
+from ryu_apps.evb.bridge.requests import Associations
+from ryu_apps.evb.bridge.snooper import Snooper
+from ryu_apps.evb.effects import EffectSink
+from ryu_apps.evb.event_catalogue.switches import (
+    RulesUnclaimed,
+    SwitchConnected,
+    SwitchDisconnected,
+    SwitchReady,
+    SwitchRefusedRules,
+    SwitchUnwatched,
+    UnclaimedRulesRemoved,
+    UnknownSwitch,
+)
+from ryu_apps.evb.events import Apply, Mode, Save, SwitchAltered, SwitchUp
+from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.pipeline.punting import stations_punted
+from ryu_apps.evb.pipeline.tables import CookieKind
+from ryu_apps.evb.ports.bridge_port import BridgePort
+from ryu_apps.evb.record_kinds import RELAY, STATION
+from ryu_apps.evb.switches.audit import INTERVAL
+from ryu_apps.evb.switches.bringup import Bringup, Readiness, SwitchState, owners
+from ryu_apps.evb.switches.desired import DesiredRules
+from ryu_apps.evb.switches.recovery import Recovery
+from ryu_apps.evb.tokens import TokenOwner, TokenTable
+from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.reservation import RuleBudget
+
+#: A bridge that has lost its records waits for the stations to claim what they still use: for the longest keep-alive
+#: timeout and this many seconds.
+_GRACE_MARGIN = 5.0
+#: Seconds after which a switch that has refused what it should hold is brought up once more.
+_BRING_UP_RETRY = 5.0
+#: Kinds of rules that bear the index of a program.
+_OF_PROGRAMS = (CookieKind.VSI_BODY, CookieKind.GATE, CookieKind.STATE)
+
+
+class SwitchEvents(TokenOwner):
+    """Switches of a fabric, from connected to ready and back."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        stations: Mapping[PortId, BridgePort],
+        lifecycle: Lifecycle,
+        ledger: RuleBudget,
+        wanted: DesiredRules,
+        bringup: Bringup,
+        recovery: Recovery,
+        comparisons: Comparisons,
+        links: Links,
+        ports: PortEvents,
+        requests: Associations,
+        snooper: Snooper,
+        tokens: TokenTable,
+        effects: EffectSink,
+        agenda: Agenda,
+    ) -> None:
+        self._fabric = fabric
+        self._stations = stations
+        self._lifecycle = lifecycle
+        self._ledger = ledger
+        self._wanted = wanted
+        self._bringup = bringup
+        self._recovery = recovery
+        self._comparisons = comparisons
+        self._links = links
+        self._ports = ports
+        self._requests = requests
+        self._snooper = snooper
+        self._tokens = tokens
+        self._effects = effects
+        self._agenda = agenda
+        dpids = sorted(fabric.switches)
+        self._turns = {dpid: number / len(dpids) for number, dpid in enumerate(dpids, start=1)}
+        self._grace = _GRACE_MARGIN + max(
+            (station.evb.operational.keep_alive_timeout for station in stations.values()), default=0.0
+        )
+        self._listens_since: float | None = None
+        bringup.owner = self
+
+    # --- events ---
+    def up(self, event: SwitchUp, now: float) -> None:
+        """Begin to bring a switch up that has connected."""
+        dpid = event.dpid
+        switch = self._fabric.switches.get(dpid)
+        if switch is None:
+            self._effects.put(UnknownSwitch(dpid))
+            return
+        self.down(dpid, now)
+        self._comparisons.audit.reset(dpid)
+        self._links.changed(dpid, event.ports)
+        budget = event.max_rules if switch.max_rules is None else switch.max_rules
+        self._ledger.limit(dpid, budget, base=self._wanted.budgeted(dpid))
+        self._lifecycle.counters.returned(dpid, event.meters)
+        if self._recovery.in_grace(dpid):
+            self._go_on_relaying(dpid, event.relaying)
+        self._effects.put(self._bringup.connected(dpid, event.ports, self._recovery.in_grace(dpid)))
+        self._requests.restart_keep_alive(dpid, now)
+        self._effects.put(SwitchConnected(dpid))
+        if not event.watched:
+            self._effects.put(SwitchUnwatched(dpid))
+
+    def down(self, dpid: int, now: float) -> None:
+        """Note that the channel of a switch is gone; it goes on forwarding."""
+        self._lifecycle.up.discard(dpid)
+        if self._bringup.gone(dpid) is None:
+            return
+        self._requests.away(dpid, now)
+        self._recovery.cancel_grace(dpid)
+        self._comparisons.repairs.forget(dpid)
+        self._effects.put(SwitchDisconnected(dpid))
+        self._lifecycle.counters.away(dpid)
+        self._ports.away(dpid, now)
+
+    def altered(self, event: SwitchAltered, now: float) -> None:
+        """Process a change by something else than this bridge."""
+        if event.dpid in self._bringup.switches:
+            self._lifecycle.counters.returned(event.dpid, event.meters)
+            self._comparisons.altered(event, now)
+
+    def missed(self, seconds: float, now: float) -> None:
+        """Extend grace times by a time in which no station could be heard."""
+        for dpid in self._bringup.switches:
+            if (until := self._recovery.postpone(dpid, seconds)) is not None:
+                self._agenda.set((Chore.SWEEP, dpid), until)
+
+    def listened(self, since: float) -> bool:
+        """True if switches could be heard at a time in the past."""
+        return self._listens_since is not None and since >= self._listens_since
+
+    # --- answers of switches that are brought up ---
+    def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        """Write the difference between what a switch holds and what it should."""
+        for kind in _OF_PROGRAMS:
+            for index in owners(rules, kind):
+                self._lifecycle.installer.indices.reserve(index)
+        if self._recovery.in_grace(dpid):
+            self._recognize_stations(dpid, rules)
+        install = self._bringup.read(dpid, token, rules)
+        if install is not None:
+            self._effects.put(install)
+
+    def confirmed(self, dpid: int, token: int, now: float) -> None:
+        """Write what has changed meanwhile, or note that the switch is ready."""
+        match self._bringup.installed(dpid, token):
+            case Apply() as more:
+                self._effects.put(more)
+            case SwitchState(altered=True):
+                self._agenda.set((Chore.BRING_UP, dpid), self._comparisons.repairs.plan(dpid, now, certain=True))
+            case SwitchState() as state:
+                self._ready(state, now)
+
+    def rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
+        """Bring a switch up once more that has refused what it should hold."""
+        if self._bringup.awaits(dpid, token):
+            self._effects.put(SwitchRefusedRules(dpid, reason))
+            altered = self._bringup.switches[dpid].altered
+            again = self._comparisons.repairs.plan(dpid, now, certain=True) if altered else now + _BRING_UP_RETRY
+            self._agenda.set((Chore.BRING_UP, dpid), again)
+
+    def bring_up_again(self, dpid: int, now: float) -> None:
+        """Read a switch once more that has refused a change, or was altered meanwhile."""
+        state = self._bringup.switches.get(dpid)
+        if state is not None and state.readiness is Readiness.INSTALLING:
+            if state.altered:
+                self._comparisons.repairs.begin(dpid, now)
+            self._comparisons.begin(dpid)
+
+    def _ready(self, state: SwitchState, now: float) -> None:
+        dpid = state.dpid
+        self._lifecycle.up.add(dpid)
+        if self._listens_since is None:
+            self._listens_since = now
+        self._comparisons.audit.reset(dpid)
+        # One after the other: a comparison of thousands of rules keeps everything else waiting.
+        self._agenda.set((Chore.AUDIT, dpid), now + self._turns[dpid] * INTERVAL)
+        self._effects.put(SwitchReady(dpid, len(state.written)))
+        self._ports.bring_up(dpid, state.ports, now)
+        if self._comparisons.end_repair(state):
+            self._heard_again(dpid, now)
+        self._links.hello(dpid, now)
+        self._snooper.heard_again(dpid, now)
+        early, state.early = state.early, []
+        for frame in early:
+            self._ports.frame(frame, now)
+        if state.unclaimed:
+            self._effects.put(RulesUnclaimed(dpid, len(state.unclaimed)))
+            self._agenda.set((Chore.SWEEP, dpid), self._recovery.begin_grace(dpid, now + self._grace))
+        else:
+            # All that the switch holds is explained by records, so it has no past that a station could still claim.
+            self._recovered(dpid)
+
+    def _heard_again(self, dpid: int, now: float) -> None:
+        """Answer keep-alives that stations have sent while the rules which let them through were deleted."""
+        self._requests.restart_keep_alive(dpid, now)
+        for port, station in self._stations.items():
+            if port.dpid == dpid and station.up:
+                self._requests.repeat_keep_alive_answers(port, now)
+
+    # --- switches with a past that no record explains ---
+    def _go_on_relaying(self, dpid: int, ports: frozenset[int]) -> None:
+        """Keep reflective relay as the switch has it, since no record says it, until the station says it."""
+        for port in (PortId(dpid, port_no) for port_no in sorted(ports)):
+            if (station := self._stations.get(port)) and not station.relay:
+                station.relay = True
+                self._effects.put(Save(self._tokens.take(), {RELAY.key(port): b"on"}))
+
+    def _recognize_stations(self, dpid: int, rules: tuple[Rule, ...]) -> None:
+        """Restore the known stations of a switch from its rules, since their records are lost."""
+        for port_no, mac in stations_punted(rules):
+            station = self._stations.get(port := PortId(dpid, port_no))
+            if station is not None and station.known is None:
+                station.remember(mac)
+                self._effects.put(Save(self._tokens.take(), {STATION.key(port): mac.to_bytes(6)}))
+
+    def sweep_unclaimed(self, dpid: int, now: float) -> None:
+        """Remove what no station has claimed in the grace time; a switch that is not ready is given more time."""
+        if not self._bringup.ready(dpid):
+            return
+        if change := self._bringup.abandoned(dpid):
+            self._effects.put(UnclaimedRulesRemoved(dpid, len(change.remove)))
+            self._effects.put(Apply(dpid, 0, change, Mode.BULK))
+        self._recovered(dpid)
+
+    def _recovered(self, dpid: int) -> None:
+        """End the grace time of a switch: rules of released VSIs that it still held are gone."""
+        self._requests.stale_rules.returned(dpid)
+        if written := self._recovery.end_grace(dpid):
+            self._effects.put(Save(self._tokens.take(), written))
+        self._lifecycle.installer.remember_ended(not self._recovery.over)

@@ -1,0 +1,107 @@
+"""Deadlines that have passed, and time in which nothing could be heard."""
+
+from __future__ import annotations
+
+from ryu_apps.evb.bridge.chores import Agenda, Chore
+from ryu_apps.evb.bridge.comparisons import Comparisons
+from ryu_apps.evb.bridge.links import Links
+from ryu_apps.evb.bridge.port_events import PortEvents
+from ryu_apps.evb.bridge.requests import Associations
+from ryu_apps.evb.bridge.snooper import Snooper
+from ryu_apps.evb.bridge.store_events import StoreEvents
+from ryu_apps.evb.bridge.switch_events import SwitchEvents
+from ryu_apps.evb.effects import EffectSink
+from ryu_apps.evb.event_catalogue.bridge import FramesMissed
+from ryu_apps.evb.switches.bringup import Bringup
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.in_flight import InFlight
+from ryu_apps.evb.vsi.statistics.counters import CounterReader
+
+#: Seconds without hearing after which VMs are asked again for their memberships.
+_ASK_AGAIN = 5.0
+
+
+class Timers:
+    """The engine's agenda, and what is done when it is time."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        switches: SwitchEvents,
+        comparisons: Comparisons,
+        links: Links,
+        ports: PortEvents,
+        store: StoreEvents,
+        requests: Associations,
+        snooper: Snooper,
+        counters: CounterReader,
+        in_flight: InFlight,
+        bringup: Bringup,
+        effects: EffectSink,
+        statistics_interval: float,
+    ) -> None:
+        self._agenda = agenda
+        self._switches = switches
+        self._comparisons = comparisons
+        self._links = links
+        self._ports = ports
+        self._store = store
+        self._requests = requests
+        self._snooper = snooper
+        self._counters = counters
+        self._in_flight = in_flight
+        self._bringup = bringup
+        self._effects = effects
+        self._interval = statistics_interval
+        self._counting = False
+
+    def expired(self, now: float, unread: frozenset[PortId]) -> None:
+        """Serve the deadlines that have passed; ``unread``: ports of which frames wait to be read."""
+        for item in list(self._agenda.due(now)):
+            if isinstance(item, PortId):
+                self._ports.tick(item, now)
+            else:
+                self._do(*item, now)
+        self._requests.tick(now, unread)
+        self._snooper.tick(now)
+        self._in_flight.tick(now)
+
+    def missed(self, seconds: float, now: float) -> None:
+        """Extend deadlines for frames of stations and neighbours by a time in which none could be heard."""
+        self._requests.postpone(seconds)
+        self._links.neighbours.postpone(seconds)
+        self._ports.postpone(seconds)
+        self._switches.missed(seconds, now)
+        for dpid in self._bringup.switches:
+            if self._bringup.ready(dpid) and seconds >= _ASK_AGAIN:
+                self._snooper.heard_again(dpid, now)
+        if self._switches.listened(now - seconds):
+            self._effects.put(FramesMissed(round(seconds, 3)))
+
+    def plan_statistics(self, now: float) -> None:
+        """Set the times of the next reading of counters, and of the next account that expires."""
+        if not self._counting and self._counters.wanted:
+            self._counting = True
+            self._agenda.set((Chore.COUNT, 0), now + self._interval)
+        self._agenda.set((Chore.FORGET, 0), self._counters.accounts.deadline)
+
+    def _do(self, chore: Chore, dpid: int, now: float) -> None:
+        match chore:
+            case Chore.AUDIT:
+                self._comparisons.begin_audit(dpid, now)
+            case Chore.STORE:
+                self._store.try_again(now)
+            case Chore.SWEEP:
+                self._switches.sweep_unclaimed(dpid, now)
+            case Chore.BRING_UP:
+                self._switches.bring_up_again(dpid, now)
+            case Chore.REPAIR:
+                self._comparisons.repair(dpid, now)
+            case Chore.HELLO:
+                self._links.hello(dpid, now)
+            case Chore.COUNT:
+                self._counting = False
+                self._counters.poll(now)
+                self.plan_statistics(now)
+            case Chore.FORGET:
+                self._counters.expire(now)

@@ -1,0 +1,110 @@
+"""The conversation with a station about one VSI: what it has requested, what that means, and what it was granted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ryu_apps.evb.model import Binding, VsiTypeKey
+from ryu_apps.evb.wire.filter_info import FilterInfo
+from ryu_apps.evb.wire.ip import IpAddress
+from ryu_apps.evb.wire.vdp import Association, Identity, ManagerId, VdpMode, identity_of
+
+
+class Meaning(NamedTuple):
+    """What a request asks for; a request of the same meaning is a repetition, whatever its null VIDs are.
+
+    Attributes:
+        origin: of the VSI type, as :meth:`TypeDatabase.origin` returns it.
+        key: the VSI type.
+        bindings: (VID, MAC) pairs, null VIDs filled in; empty if the port has no VLAN for them.
+        addresses: IP addresses of the VM.
+        identity: the VSI as the station distinguishes it.
+    """
+
+    origin: str
+    key: VsiTypeKey
+    bindings: tuple[Binding, ...]
+    addresses: tuple[IpAddress, ...]
+    identity: Identity
+
+
+class Standing(NamedTuple):
+    """A request that has been granted.
+
+    Attributes:
+        asked: what ``newest`` means; None: nothing has been granted.
+        filled: the filter info as answered (null VIDs filled in).
+        newest, manager_id: the request, and the manager of its VSI type.
+        told: addresses of the VM from its station.
+    """
+
+    asked: Meaning | None = None
+    filled: FilterInfo | None = None
+    newest: Association | None = None
+    manager_id: ManagerId = ManagerId()
+    told: tuple[IpAddress, ...] = ()
+
+    @property
+    def identity(self) -> Identity | None:
+        """The VSI in force as the station distinguishes it; None: there is none."""
+        return None if self.newest is None else identity_of(self.manager_id, self.newest)
+
+
+@dataclass(eq=False, slots=True)
+class Conversation:
+    """What a station has said about a VSI at its port, and what it was answered; written by ``bridge``.
+
+    Attributes:
+        manager_id: the VSI manager of the newest request.
+        requests: the newest request TLV of each mode, for the answer.
+        newest: the newest request, other than De-Associate.
+        asked: what ``newest`` means.
+        granted: the request in force, to return to if a change is refused.
+        told: addresses of the VM from this station.
+        inherited: those from the VSI's last station; they count until this one gives any.
+        announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
+        filled: the filter info as answered (null VIDs filled in).
+        name: the VM's name, if the station gave it.
+        suspended: the newest request says that the VM does not run there.
+        left: the VSI moved away before the controller was restarted; the station has yet to be informed.
+    """
+
+    manager_id: ManagerId
+    requests: dict[VdpMode, Association] = field(default_factory=dict)
+    newest: Association | None = None
+    asked: Meaning | None = None
+    granted: Standing = Standing()
+    told: tuple[IpAddress, ...] = ()
+    inherited: tuple[IpAddress, ...] = ()
+    announced: bool = False
+    filled: FilterInfo | None = None
+    name: str | None = None
+    suspended: bool = False
+    left: bool = False
+
+    @property
+    def claimed(self) -> tuple[IpAddress, ...]:
+        """The addresses that the station requests for the VM."""
+        return self.told or self.inherited
+
+    @property
+    def identity(self) -> Identity | None:
+        """The VSI of the newest request as the station distinguishes it; None: it has only sent De-Associates."""
+        return None if self.newest is None else identity_of(self.manager_id, self.newest)
+
+    @property
+    def is_apart(self) -> bool:
+        """True if the station takes its newest request for another VSI than what is in force."""
+        standing, newest = self.granted.identity, self.identity
+        return standing is not None and newest is not None and standing != newest
+
+    def stand(self) -> None:
+        """Note that the newest request has been granted."""
+        self.granted = Standing(self.asked, self.filled, self.newest, self.manager_id, self.told)
+
+    def fall_back(self) -> None:
+        """Return to the request that was granted before the newest, which has been refused."""
+        self.asked, self.filled, self.newest, self.manager_id, self.told = self.granted
+        if self.newest is not None:
+            self.requests[self.newest.MODE] = self.newest

@@ -1,0 +1,112 @@
+"""Gates of VSIs on their way from one port to another: the changes that are sent, and what can still be undone.
+
+All switches change at once, each atomically.  They confirm one after the other, so a newer change of the same VSI may
+overtake an older one; the newer one inherits what the older one would have had to put right.
+"""
+
+from __future__ import annotations
+
+from ryu_apps.evb.event_catalogue.vsis import GateOpening
+from ryu_apps.evb.events import Mode
+from ryu_apps.evb.model import Phase
+from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.pending import PendingChanges
+from ryu_apps.evb.vsi.registry import Attachment, Vsi
+from ryu_apps.evb.vsi.state_transfer import StateTransfer
+from ryu_apps.evb.vsi.steps import Closing, GateSwitch
+
+#: All gates share a lane, since they share flood rules: what is sent later is in force later.
+_GATE_LANE = 0
+
+
+class GateSwitches:
+    """Changes of gates that are under way, at most one of each VSI."""
+
+    def __init__(self, gatekeeper: Gatekeeper, state: StateTransfer, pending: PendingChanges) -> None:
+        self._gatekeeper = gatekeeper
+        self._state = state
+        self._pending = pending
+        self._under_way: dict[Vsi, GateSwitch] = {}
+
+    def of(self, attachment: Attachment) -> GateSwitch | None:
+        """Return the change that opens the gate at an attachment; None: there is none."""
+        flip = self._under_way.get(attachment.vsi)
+        return flip if flip is not None and flip.attachment is attachment else None
+
+    def is_moving(self, vsi: Vsi) -> bool:
+        """True if the gate of a VSI is on its way to a port."""
+        return vsi in self._under_way
+
+    def open(self, attachment: Attachment, program: Installation) -> GateSwitch:
+        """Send the change that opens the gate at an attachment, and shuts it where it was."""
+        vsi = attachment.vsi
+        flip = self._under_way[vsi] = self._new(attachment, program)
+        tokens = self._send(vsi, attachment, program, attachment)
+        self._pending.log(GateOpening, attachment, switches=len(tokens))
+        flip.waiting.update(tokens)
+        self._pending.steps.update(dict.fromkeys(tokens, flip))
+        return flip
+
+    def shut(self, attachment: Attachment) -> None:
+        """Shut the gate if it is this attachment's."""
+        vsi = attachment.vsi
+        if vsi.owner is attachment:
+            if vsi.gate_program is not None:
+                vsi.gate_program.phase = Phase.STAGED
+            self._send(vsi, None, None, attachment)
+
+    def close(self, attachment: Attachment) -> None:
+        """Shut the gate of an attachment that ends; its body stays until all switches have confirmed."""
+        tokens = self._send(attachment.vsi, None, None, attachment)
+        attachment.holding.closing.update(tokens)
+        for token in tokens:
+            self._pending.steps[token] = Closing(attachment)
+
+    def end(self, flip: GateSwitch) -> bool:
+        """End a change; returns False if a newer one of the same VSI has overtaken it."""
+        flip.settled = True
+        newest = self._under_way.get(flip.attachment.vsi) is flip
+        if newest:
+            del self._under_way[flip.attachment.vsi]
+        return newest
+
+    def undo(self, attachment: Attachment) -> None:
+        """Give the gate back to the attachment that had it before the change to this one, if it is still there."""
+        flip = self.of(attachment)
+        if flip is None:
+            return
+        self.end(flip)
+        flip.program.phase = Phase.STAGED
+        keeper = flip.old_owner if flip.old_owner and flip.old_owner.present else None
+        self._send(attachment.vsi, keeper, flip.old_program if keeper else None, attachment)
+
+    def regroup(self, vsi: Vsi) -> None:
+        """Send the multicast rules of a VSI whose memberships have changed, in the order of the gates."""
+        for dpid, change in sorted(self._gatekeeper.regroup(vsi).items()):
+            if dpid in self._pending.up:
+                self._pending.send(dpid, change, Mode.ATOMIC, _GATE_LANE)
+
+    def resume(self, attachment: Attachment, program: Installation, pages: tuple[int | None, ...]) -> None:
+        """Take up a gate that was open before the controller was restarted; the switches still have it."""
+        self._gatekeeper.flip(attachment.vsi, attachment, program, pages)
+
+    def _new(self, attachment: Attachment, program: Installation) -> GateSwitch:
+        vsi = attachment.vsi
+        pending = self._under_way.get(vsi)
+        if pending is None:
+            owners = () if vsi.owner is None else (vsi.owner,)
+            source = self._state.source(vsi)
+            return GateSwitch(attachment, program, vsi.owner, vsi.gate_program, source, owners)
+        displaced = (*pending.displaced, pending.attachment)
+        return GateSwitch(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
+
+    def _send(
+        self, vsi: Vsi, owner: Attachment | None, program: Installation | None, on_behalf: Attachment
+    ) -> list[int]:
+        """Send the change to every connected switch; the others get it when they return."""
+        changes = self._gatekeeper.flip(vsi, owner, program)
+        # The switch of the new owner first: its gate decides when the VM has a network again.
+        order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
+        up = self._pending.up
+        return [self._pending.send(dpid, changes[dpid], Mode.ATOMIC, _GATE_LANE) for dpid in order if dpid in up]

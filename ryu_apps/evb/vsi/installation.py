@@ -1,0 +1,90 @@
+"""What the switches hold for an attachment: the programs in force and on their way, and what is being removed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ryu_apps.evb.flow.plan import RuleSet
+from ryu_apps.evb.model import Binding, Phase, VsiBinding
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.wire.ip import IpAddress
+
+
+@dataclass(eq=False, slots=True)
+class Installation:
+    """The program of one attachment in its switch: a body and, once active, a gate.
+
+    A changed filter or a new policy epoch is a new program beside the old one, so that the old one stays in force,
+    untouched, until the gate leads to the new one.
+
+    Attributes:
+        waiting: tokens of changes the switches have not confirmed yet.
+        own: rules of its own body, without those of its type.
+        rules: rules that were new to the switch (a shared type body counts for its first user only).
+        opened: a gate leads to it or has led to it.
+        awaiting: learned rules that it was given from the VSI's last switch, until its gate opens.
+        carried, fixed_up: number of those in the end, by service, and of those that came after it was staged.
+    """
+
+    vsi_type: VsiType
+    epoch: int
+    binding: VsiBinding
+    phase: Phase = Phase.NONE
+    waiting: set[int] = field(default_factory=set)
+    own: int = 0
+    rules: int = 0
+    opened: bool = False
+    awaiting: RuleSet = field(default_factory=dict)
+    carried: Counter[str] = field(default_factory=Counter)
+    fixed_up: Counter[str] = field(default_factory=Counter)
+
+    def serves(self, vsi_type: VsiType, bindings: tuple[Binding, ...], addresses: tuple[IpAddress, ...]) -> bool:
+        """True if this is the program that such a request asks for."""
+        return (
+            self.vsi_type.digest == vsi_type.digest
+            and self.vsi_type.key == vsi_type.key
+            and self.binding.bindings == bindings
+            and self.binding.addresses == addresses
+        )
+
+
+@dataclass(eq=False, slots=True)
+class Holding:
+    """Programs of one attachment in the switches, and their removal; written by the lifecycle.
+
+    Attributes:
+        program: the program in force or being put in force.
+        retired: older programs whose rules still have to go.
+        turn: grows with every Associate of the bridge, so that the newest is known.
+        closing: tokens of changes that shut its gate.
+        sweeping: tokens of changes that remove its rules.
+        releasing: all of it is to go.
+        forgetting: only its record is left.
+    """
+
+    program: Installation | None = None
+    retired: list[Installation] = field(default_factory=list)
+    turn: int = 0
+    closing: set[int] = field(default_factory=set)
+    sweeping: set[int] = field(default_factory=set)
+    releasing: bool = False
+    forgetting: bool = False
+
+    @property
+    def programs(self) -> tuple[Installation, ...]:
+        """Programs that the switch holds or is about to; a retired one is in force until the gate leads to the next."""
+        return (self.program, *self.retired) if self.program is not None else tuple(self.retired)
+
+    def retire(self) -> None:
+        """Replace the program by none; its rules still have to go."""
+        if self.program is not None:
+            self.retired.append(self.program)
+            self.program = None
+
+    def return_to(self, program: Installation | None) -> None:
+        """Put an older program in the place of the present one, whose rules have to go."""
+        self.retire()
+        if program in self.retired:
+            self.retired.remove(program)
+        self.program = program

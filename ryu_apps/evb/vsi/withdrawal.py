@@ -1,0 +1,92 @@
+"""Withdrawal of what an attachment has in the switches: its gate, then its bodies, then its record.
+
+The order is that of the packets: a body is removed only when no gate leads to it any more, and the record stays until
+all of it is gone, so that a controller that is restarted in between finishes the removal.
+"""
+
+from __future__ import annotations
+
+from ryu_apps.evb.event_catalogue.vsis import RulesSwept
+from ryu_apps.evb.vsi.gates import GateSwitches
+from ryu_apps.evb.vsi.grants import Grants
+from ryu_apps.evb.vsi.installer import Installer
+from ryu_apps.evb.vsi.pending import PendingChanges
+from ryu_apps.evb.vsi.registry import Attachment, Vsi
+from ryu_apps.evb.vsi.state_transfer import StateTransfer
+from ryu_apps.evb.vsi.steps import DeleteByCookie
+
+
+class Withdrawal:
+    """Removal of programs and of attachments."""
+
+    def __init__(
+        self,
+        installer: Installer,
+        gates: GateSwitches,
+        grants: Grants,
+        state: StateTransfer,
+        pending: PendingChanges,
+    ) -> None:
+        self._installer = installer
+        self._gates = gates
+        self._grants = grants
+        self._state = state
+        self._pending = pending
+
+    def begin(self, attachment: Attachment) -> None:
+        """Withdraw an attachment whose VSI leaves the port."""
+        # State that a successor needs is read before anything is removed: a switch carries out messages in order.
+        self._state.leave_behind(attachment)
+        attachment.holding.releasing = True
+        if attachment.vsi.owner is attachment:
+            self._gates.close(attachment)
+        self._sweep_when_closed(attachment)
+        if not self._state.successors(attachment.vsi):
+            self.drop_left(attachment.vsi)
+
+    def closed(self, attachment: Attachment, token: int) -> None:
+        """Process the confirmation of one switch that the gate is shut."""
+        attachment.holding.closing.discard(token)
+        self._sweep_when_closed(attachment)
+
+    def swept(self, step: DeleteByCookie, token: int) -> None:
+        """Process the confirmation that rules are removed."""
+        if step.index is not None:
+            self._installer.indices.give_back(step.index)
+        if step.attachment is not None:
+            step.attachment.holding.sweeping.discard(token)
+            self._forget_when_swept(step.attachment)
+
+    def sweep_retired(self, attachment: Attachment) -> None:
+        """Remove the programs that were replaced."""
+        programs, attachment.holding.retired = attachment.holding.retired, []
+        for program in programs:
+            self._installer.delete_by_cookie(attachment, program)
+
+    def sweep_never_opened(self, attachment: Attachment) -> None:
+        """Remove the programs that were only ever staged; those that a gate has led to may still be in use."""
+        programs = attachment.holding.retired
+        attachment.holding.retired = [program for program in programs if program.opened]
+        for program in programs:
+            if not program.opened:
+                self._installer.delete_by_cookie(attachment, program)
+
+    def drop_left(self, vsi: Vsi) -> None:
+        """Remove the state that a VSI has left in a switch and that no successor will read any more."""
+        index = self._state.drop_left(vsi)
+        if index is not None:
+            self._installer.indices.give_back(index)
+
+    def _sweep_when_closed(self, attachment: Attachment) -> None:
+        if not attachment.holding.closing:
+            attachment.holding.retire()
+            self.sweep_retired(attachment)
+            self._forget_when_swept(attachment)
+
+    def _forget_when_swept(self, attachment: Attachment) -> None:
+        holding = attachment.holding
+        swept = holding.releasing and not holding.closing and not holding.sweeping
+        if swept and not holding.forgetting:
+            holding.forgetting = True
+            self._pending.log(RulesSwept, attachment)
+            self._grants.forget_attachment(attachment)
