@@ -217,7 +217,7 @@ def serve_inventory(
     try:
         sock = listen((host, port), reuse_port=False)
         journals = RequestJournal(journal, text) if journal else None
-        desk = ManagerApplication(
+        application = ManagerApplication(
             ManagerService(loaded.inventory), journals, names=names, limit=lambda seconds: Timeout(seconds, False)
         )
     except JournalError as error:
@@ -225,7 +225,7 @@ def serve_inventory(
     except OSError as error:
         raise click.ClickException(f"{error.filename or f'{host}:{port}'}: {error.strerror}") from None
     at = sock.getsockname()
-    click.echo(f"http://{at[0]}:{at[1]}/vcm: {loaded.inventory.name}, {len(desk.service.pursuits)} goals so far")
+    click.echo(f"http://{at[0]}:{at[1]}/vcm: {loaded.inventory.name}, {len(application.service.pursuits)} goals so far")
     if not is_loopback(at[0]):
         click.echo(f"warning: every client that reaches {at[0]}:{at[1]} may move VMs", err=True)
-    wsgi.server(sock, desk, log_output=False, socket_timeout=30, debug=False)
+    wsgi.server(sock, application, log_output=False, socket_timeout=30, debug=False)

@@ -1,4 +1,4 @@
-"""Load balancers: who is in rotation, who is not and why; and how health checks and operators say so."""
+"""Load balancers: state of their back ends, and the resource by which health checks and operators set it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 
 
 class Judgement(Strict):
-    """How a back end is; what is left out stays as it is."""
+    """New state of a back end; a value that is left out stays."""
 
     up: bool | None = None
     weight: Annotated[int, Field(ge=1, le=255)] | None = None
@@ -29,13 +29,13 @@ class Judgement(Strict):
 
 
 def load_balancers(bridge: Bridge, now: float) -> list[JsonValue]:
-    """All of them, by name."""
+    """All load balancers, by name."""
     engine = bridge.engine
-    return [_balancer_json(engine, one) for one in engine.fabric.balancers]
+    return [_balancer_json(engine, balancer) for balancer in engine.fabric.balancers]
 
 
 def load_balancer(bridge: Bridge, now: float, balancer: str) -> JsonValue:
-    """One of them.
+    """One load balancer.
 
     Raises:
         RestError: 404, there is none of that name.
@@ -44,7 +44,7 @@ def load_balancer(bridge: Bridge, now: float, balancer: str) -> JsonValue:
 
 
 def judge(bridge: Bridge, now: float, balancer: str, backend: str, body: Judgement) -> JsonValue:
-    """A back end is up or down, or has another share of new connections.
+    """Set a back end up or down, or its share of new connections.
 
     Raises:
         RestError: 404, there is no such load balancer, or it has no such back end.
@@ -63,15 +63,15 @@ def _named(engine: Engine, name: str) -> LoadBalancer:
     return found
 
 
-def _balancer_json(engine: Engine, one: LoadBalancer) -> JsonValue:
+def _balancer_json(engine: Engine, balancer: LoadBalancer) -> JsonValue:
     return {
-        "name": one.name,
-        "vlan": one.vid,
-        "mac": mac_to_text(one.mac),
-        "addresses": [str(address) for address in one.addresses],
-        "protocol": one.protocol.value,
-        "port": one.port,
-        "backends": [_member_json(engine, member) for member in engine.pools.members[one.name].values()],
+        "name": balancer.name,
+        "vlan": balancer.vid,
+        "mac": mac_to_text(balancer.mac),
+        "addresses": [str(address) for address in balancer.addresses],
+        "protocol": balancer.protocol.value,
+        "port": balancer.port,
+        "backends": [_member_json(engine, member) for member in engine.pools.members[balancer.name].values()],
     }
 
 

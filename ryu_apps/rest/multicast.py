@@ -1,4 +1,4 @@
-"""Multicast: who asks in each VLAN, who receives what, for how long, and what was turned away."""
+"""Multicast: queriers and group members of each VLAN, expiry of memberships, and counters of ignored messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ryu_apps.rest.bridge import Bridge, JsonValue
 
 
 def multicast(bridge: Bridge, now: float) -> JsonValue:
-    """VLANs in which somebody is snooped, with queriers and groups; then what VSIs and others have sent."""
+    """VLANs with snooped VSIs, with queriers and groups; then counters of VSIs and of all others."""
     engine = bridge.engine
     groups: dict[int, dict[str, list[JsonValue]]] = defaultdict(lambda: defaultdict(list))
     for vsi in engine.registry:
@@ -62,7 +62,7 @@ def _member_json(engine: Engine, vsi: Vsi, subscription: Subscription, now: floa
         "port": str(vsi.owner.port) if vsi.owner else None,
         "mac": None if binding.mac is None else mac_to_text(binding.mac),
         "mode": "exclude" if source_filter.exclude else "include",
-        "sources": sorted(str(one) for one in source_filter.sources),
+        "sources": sorted(str(source) for source in source_filter.sources),
         "configured": engine.snooper.is_configured(vsi, group),
         "joined": held is not None,
         "version": None if held is None else int(held.generation),

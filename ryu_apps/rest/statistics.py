@@ -1,6 +1,6 @@
-"""What VSIs have sent and received in all, and how the NMS says what it knows of before.
+"""Total traffic of VSIs, and the resource by which an NMS populates earlier totals.
 
-Plain answers are the newest reading and its age.  ``fresh=1`` asks the switches first.
+An answer is the newest reading with its age.  With ``fresh=1`` the switches are queried first.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Counted(Strict):
 
 
 class Base(Strict):
-    """What had been counted before."""
+    """Totals of the earlier ports of a VSI."""
 
     from_vm: Counted
     to_vm: Counted
 
 
 def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> Iterator[JsonValue] | Later:
-    """All totals, those that began first first; one of each VSI, or of each of its ports if the NMS carries them."""
+    """All totals, oldest first: one of each VSI, or of each of its ports if the NMS carries them."""
     if fresh:
         return _asked(bridge, None, lambda later: all_statistics(bridge, later))
     accounts = list(bridge.engine.counters.accounts)
@@ -45,10 +45,10 @@ def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> Iterator[
 
 
 def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> JsonValue | Later:
-    """The totals of one VSI: where its gate is open, or else the newest.
+    """The totals of one VSI: of the port where its gate is open, or else the newest ones.
 
     Raises:
-        RestError: 404, it has none; 503, its switch is not connected and cannot be asked.
+        RestError: 404, it has none; 503, its switch is not connected and cannot be queried.
     """
     account = _account(bridge, vsi)
     if fresh or not account.complete:
@@ -57,7 +57,7 @@ def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> Jso
 
 
 def populate(bridge: Bridge, now: float, vsi: str, body: Base) -> JsonValue:
-    """The NMS says what had been counted before the VSI came to where it is.
+    """Populate the totals of a VSI with those of its earlier ports.
 
     Raises:
         RestError: 404, it has no statistics; 409, the controller carries them, or its gate is not open.
@@ -67,13 +67,13 @@ def populate(bridge: Bridge, now: float, vsi: str, body: Base) -> JsonValue:
         raise RestError(409, f"the controller carries the totals of VSI type {account.type}: extraction: controller")
     if _in_force(bridge, vsi) is None:
         raise RestError(409, f"VSI {vsi} is active nowhere")
-    from_vm, to_vm = ((one.packets, one.octets) for one in (body.from_vm, body.to_vm))
+    from_vm, to_vm = ((counted.packets, counted.octets) for counted in (body.from_vm, body.to_vm))
     bridge.deliver(StatisticsPopulated(vsi, from_vm, to_vm))
     return _account_json(bridge, _account(bridge, vsi), now)
 
 
 def _asked(bridge: Bridge, vsi: str | None, answer: Callable[[float], object]) -> Later:
-    """Ask the switches; the answer is there when they have answered everything that is open by then."""
+    """Query the switches; the answer is ready when they have answered all queries that are open by then."""
     unanswered = bridge.engine.counters.open
     bridge.deliver(StatisticsWanted(vsi))
     waiting = frozenset(unanswered)
@@ -113,7 +113,7 @@ def _account_json(bridge: Bridge, account: Account, now: float) -> JsonValue:
         "extraction": (ExtractionText.CONTROLLER if account.port is None else ExtractionText.NMS).value,
         "read": None if account.read is None else account.read + bridge.wall_offset,
         "age": None if account.read is None else now - account.read,
-        **{one.name.lower(): _direction_json(account, one, listed) for one in DIRECTIONS},
+        **{direction.name.lower(): _direction_json(account, direction, listed) for direction in DIRECTIONS},
     }
 
 
@@ -128,7 +128,9 @@ def _direction_json(
         "guarded": _json(account.guarded(direction)),
         "base": _json(account.base.get(direction, CounterValue())),
         "earlier": _json(account.earlier(direction)),
-        "rules": None if listed is None else [_rule_json(account, one) for one in listed if one.direction is direction],
+        "rules": None
+        if listed is None
+        else [_rule_json(account, rule) for rule in listed if rule.direction is direction],
     }
 
 

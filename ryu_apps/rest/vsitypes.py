@@ -1,4 +1,4 @@
-"""The policies: what is loaded, what each says, and who uses it."""
+"""The VSI types: their sources, their access control lists, and the VSIs that use them."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, Reply, RestError
 from ryu_apps.rest.text import dpid_text, field_json
 
-#: Whose a type is, and which: one key may mean something else at each VSI manager.
+#: Source and key of a type: one key may have another meaning at each VSI manager.
 Named = tuple[str, VsiTypeKey]
 
 
 def vsitypes(bridge: Bridge, now: float) -> list[JsonValue]:
-    """All VSI types, by type and version: those of the local directory, and those that VSI managers have told."""
+    """All VSI types, by type and version: those of the local directory, and those fetched from VSI managers."""
     engine = bridge.engine
     users = _users(engine)
-    known = [*engine.policies.types.values(), *(one.vsi_type for one in engine.types.cache)]
-    return [_summary(engine, one, users, now) for one in sorted(known, key=lambda one: (one.key, one.file))]
+    known = [*engine.policies.types.values(), *(cached.vsi_type for cached in engine.types.cache)]
+    ordered = sorted(known, key=lambda vsi_type: (vsi_type.key, vsi_type.file))
+    return [_summary(engine, vsi_type, users, now) for vsi_type in ordered]
 
 
 def reload(bridge: Bridge, now: float) -> Reply:
     """Read the policy files again and put them in force, whole or not at all.
 
     Returns:
-        200 and the number of types; 409 and every mistake with its file and place if nothing changed.
+        200 and the number of types; 409 and every mistake with its file and place, and nothing has changed.
     """
     mistakes = bridge.reload()
     if mistakes:
@@ -45,7 +46,7 @@ def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: Man
     """One VSI type with its access control lists.
 
     Args:
-        manager: whose; None: that of the local directory or, if it has none, of any VSI manager.
+        manager: the VSI manager; None: the local directory or, if it has no such type, any VSI manager.
 
     Raises:
         RestError: 404, no such type or version is known.
@@ -65,7 +66,7 @@ def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: Man
 
 
 def policy(bridge: Bridge, now: float, type_id: int, version: int) -> PlainText:
-    """The very file that a type of the local directory was loaded from, for bridges whose VSI manager this one is.
+    """The file of a type of the local directory, octet by octet, for bridges that use this one as a VSI manager.
 
     Raises:
         RestError: 404, the local directory has no such type or version.
@@ -79,44 +80,44 @@ def policy(bridge: Bridge, now: float, type_id: int, version: int) -> PlainText:
 
 
 def _find(types: TypeDatabase, key: VsiTypeKey, manager: ManagerId | None) -> VsiType | None:
-    told = [one for one in types.cache if one.vsi_type.key == key]
+    fetched = [cached for cached in types.cache if cached.vsi_type.key == key]
     if manager is None:
-        return types.local.types.get(key) or next((one.vsi_type for one in told), None)
+        return types.local.types.get(key) or next((cached.vsi_type for cached in fetched), None)
     origin = types.origin(manager, key)
     if origin == LOCAL:
         return types.local.types.get(key)
-    return next((one.vsi_type for one in told if one.url == origin), None)
+    return next((cached.vsi_type for cached in fetched if cached.url == origin), None)
 
 
-def _summary(engine: Engine, one: VsiType, users: dict[Named, list[str]], now: float) -> JsonValue:
-    named = engine.types.origin_of(one), one.key
+def _summary(engine: Engine, vsi_type: VsiType, users: dict[Named, list[str]], now: float) -> JsonValue:
+    named = engine.types.origin_of(vsi_type), vsi_type.key
     return {
-        "type": str(one.key),
-        "type_id": one.key.type_id,
-        "version": one.key.version,
-        "name": one.name,
-        "file": one.file,
-        "digest": one.digest,
+        "type": str(vsi_type.key),
+        "type_id": vsi_type.key.type_id,
+        "version": vsi_type.key.version,
+        "name": vsi_type.name,
+        "file": vsi_type.file,
+        "digest": vsi_type.digest,
         **_standing(engine.types, *named, now),
-        "stage_on": one.stage_on.value if one.stage_on else None,
-        "rules": {"from_vm": len(one.from_vm.rules), "to_vm": len(one.to_vm.rules)},
+        "stage_on": vsi_type.stage_on.value if vsi_type.stage_on else None,
+        "rules": {"from_vm": len(vsi_type.from_vm.rules), "to_vm": len(vsi_type.to_vm.rules)},
         "used_by": users.get(named, []),
         "bodies": list(_bodies(engine, named)),
     }
 
 
 def _standing(types: TypeDatabase, origin: str, key: VsiTypeKey, now: float) -> JsonValue:
-    """Who told a type, when, and whether it is still so."""
-    told = next((one for one in types.cache if one.url == origin), None)
-    if told is None:
+    """Source of a type, its age, and its state at the VSI manager."""
+    fetched = next((cached for cached in types.cache if cached.url == origin), None)
+    if fetched is None:
         return {"source": "local", "managers": [], "age": None, "stale": False, "refused": None}
-    listed = [one for one in types.managers.listed if types.origin(one, key) == origin]
+    listed = [manager for manager in types.managers.listed if types.origin(manager, key) == origin]
     return {
         "source": origin,
-        "managers": [manager_text(one) for one in listed],
-        "age": None if told.checked is None else now - told.checked,
-        "stale": told.stale(now),
-        "refused": told.refused,
+        "managers": [manager_text(manager) for manager in listed],
+        "age": None if fetched.checked is None else now - fetched.checked,
+        "stale": fetched.stale(now),
+        "refused": fetched.refused,
     }
 
 
@@ -124,7 +125,7 @@ def _bodies(engine: Engine, named: Named) -> Iterator[JsonValue]:
     """The flow rules that the VSIs of a type share, switch by switch."""
     for body in engine.lifecycle.installer.bodies.values():
         types = (program.vsi_type for program in body.users)
-        if any((engine.types.origin_of(one), one.key) == named for one in types):
+        if any((engine.types.origin_of(vsi_type), vsi_type.key) == named for vsi_type in types):
             yield {
                 "dpid": dpid_text(body.dpid),
                 "epoch": body.epoch,
@@ -160,11 +161,11 @@ def _acl_rule_json(rule: AclRule) -> JsonValue:
 
 def _tests(rule: AclRule) -> Iterator[tuple[str, list[int | str]]]:
     for name, alternatives in rule.tests:
-        yield name, [_alternative(name, one) for one in alternatives]
+        yield name, [_alternative(name, alternative) for alternative in alternatives]
 
 
-def _alternative(name: str, one: Masked) -> int | str:
-    wanted = openflow_fields(((name, one),))[name]
+def _alternative(name: str, alternative: Masked) -> int | str:
+    wanted = openflow_fields(((name, alternative),))[name]
     value, mask = wanted if isinstance(wanted, tuple) else (wanted, None)
     return field_json(FieldMatch(name, value, mask))
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ryu_apps.evb.protocol.ecp import MINIMUM_GAP
-from ryu_apps.evb.protocol.vdp_bridge import Denied, Recalled
+from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied
 from ryu_apps.evb.wire.vdp import Associate, Association, DeAssociate, ManagerId, PreAssociate, PreAssociateRR, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode as Mode
 from ryu_apps.station.station import Notice, Received, RequestOutcome, VsiRequest
@@ -161,7 +161,7 @@ def test_a_refused_change_leaves_the_association_in_force(world: World) -> None:
 def test_a_deassociate_by_the_bridge_is_sent_at_once(world: World) -> None:
     world.ask(vsi(1))
     world.run(0.1)
-    world.bridge.tell(vsi(1).vsi_id, Recalled("moved"))
+    world.bridge.tell(vsi(1).vsi_id, BridgeDeassociate("moved"))
     world.run(0.01)
 
     assert world.outcomes(vsi(1)) == [RequestOutcome.GRANTED, RequestOutcome.WITHDRAWN]

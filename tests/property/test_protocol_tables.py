@@ -50,7 +50,7 @@ vdp_events = st.one_of(
     st.builds(vdp_bridge.Request, st.sampled_from(VdpMode), st.booleans()),
     st.builds(vdp_bridge.Granted, attempts),
     st.builds(vdp_bridge.Denied, st.sampled_from(ERRORS), st.booleans(), attempts),
-    st.builds(vdp_bridge.Recalled, st.just("moved")),
+    st.builds(vdp_bridge.BridgeDeassociate, st.just("moved")),
     st.just(vdp_bridge.Released()),
     st.just(vdp_bridge.Tick()),
 )
@@ -130,7 +130,7 @@ def test_the_vdp_machine_keeps_its_promises(script: list[tuple[Any, float]]) -> 
         try:
             outputs = vsi.feed(event, now)
         except ProtocolError:
-            assert isinstance(event, vdp_bridge.Released | vdp_bridge.Recalled)
+            assert isinstance(event, vdp_bridge.Released | vdp_bridge.BridgeDeassociate)
             continue
         releasing &= not isinstance(event, vdp_bridge.Released)
         for output in outputs:

@@ -297,14 +297,14 @@ class Engine:
 
     @property
     def deadline(self) -> float | None:
-        """When to feed :class:`TimerExpired`, monotonic seconds; None: nothing is awaited."""
+        """Time at which to feed :class:`TimerExpired`, monotonic seconds; None: no timer runs."""
         return earliest(
             self._agenda.deadline, self.associations.deadline, self.snooper.deadline, self._in_flight.deadline
         )
 
     @property
     def expiry(self) -> float | None:
-        """When the next VSI expires, or a decision is overdue: before that, read the frames that have come."""
+        """Time at which a VSI expires or a decision is overdue; frames that have arrived have to be read before it."""
         return self.associations.deadline
 
     def is_busy(self, port: PortId) -> bool:

@@ -39,10 +39,10 @@ _VID_BITS = 0xFFF
 
 
 class _Asked(NamedTuple):
-    """What a switch has been asked.
+    """A query for pins that a switch has not answered yet.
 
     Attributes:
-        to_client: the error is for a client; or else for a virtual address.
+        to_client: the error is for a client; False: it is for a virtual address.
     """
 
     dpid: int
@@ -73,7 +73,7 @@ class IcmpTranslator(TokenOwner):
         self.counted: Counter[tuple[int, str]] = Counter()
 
     def wants(self, data: bytes) -> bool:
-        """Whether a frame with a tag is for the address of a load balancer, or an error in the VLAN of one."""
+        """True if a tagged frame is for the address of a load balancer, or is an ICMP error in the VLAN of one."""
         vid = int.from_bytes(data[14:16]) & _VID_BITS
         return (vid, int.from_bytes(data[:6])) in self._virtual or (vid in self._vids and carries_icmp_error(data))
 
@@ -114,9 +114,9 @@ class IcmpTranslator(TokenOwner):
 
 
 def _opposite(error: IcmpError) -> MatchFields:
-    """What the pin matches of what goes the other way than the quoted packet: the one that names its destination anew.
+    """Match of the pin of the opposite direction, which rewrites the destination of the quoted packet.
 
-    For an error to a virtual address that is the client's; for one to a client, what the back end answers.
+    For an error to a virtual address that is the pin of the client's frames; for one to a client, of the back end's.
     """
     version = error.source.address.version
     protocol = _PROTOCOLS[error.protocol]

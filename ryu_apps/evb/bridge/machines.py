@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from ryu_apps.evb.deadlines import DeadlineQueue
-from ryu_apps.evb.protocol.vdp_bridge import Recalled, VdpEvent, VdpOutput, VsiState
+from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, VdpEvent, VdpOutput, VsiState
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 
@@ -38,10 +38,10 @@ class Machines:
             attachment, decision = decisions.popleft()
             self.feed(attachment, decision, now)
 
-    def recall(self, attachment: Attachment, reason: str, now: float) -> None:
+    def deassociate(self, attachment: Attachment, reason: str, now: float) -> None:
         """End a VSI at a port from the side of the bridge, unless it is ending already."""
         if attachment.machine.state in (VsiState.HELD, VsiState.DECIDING):
-            self.feed(attachment, Recalled(reason), now)
+            self.feed(attachment, BridgeDeassociate(reason), now)
 
     def outputs(self) -> Iterator[tuple[Attachment, VdpOutput]]:
         """Remove and yield the outputs, also those that are queued meanwhile."""

@@ -151,7 +151,7 @@ class Associations:
         """Take a VSI off every port; an unknown one is at none."""
         vsi = self._registry.named(text)
         for attachment in list(vsi.attachments.values()) if vsi else ():
-            self._machines.recall(attachment, reason, now)
+            self._machines.deassociate(attachment, reason, now)
         self._drain(now)
         self._go_on(now)
         self._conclude()
@@ -170,7 +170,7 @@ class Associations:
         for attachment in self._registry.attachments_at(port):
             if attachment.conversation.left:
                 attachment.conversation.left = False
-                self._machines.feed(attachment, machine.Recalled("associated at another port"), now)
+                self._machines.feed(attachment, machine.BridgeDeassociate("associated at another port"), now)
         self._drain(now)
         self._conclude()
 

@@ -35,7 +35,7 @@ class TypeSource(Protocol):
     """The VSI types that can be known without asking anybody."""
 
     def origin(self, manager_id: ManagerId, key: VsiTypeKey) -> str:
-        """Where a manager's type comes from."""
+        """Source of a manager's type: the local directory or a URL."""
 
     def recall(self, key: VsiTypeKey, digest: str) -> VsiType | None:
         """The type of exactly this content."""
@@ -106,7 +106,7 @@ def _restore(
 
 
 def _restore_groups(record: AttachmentRecord, vsi: Vsi, now: float) -> None:
-    """What a VSI listens to: as recorded where it is or, if it is nowhere just now, where it is staged."""
+    """Restore the memberships of a VSI from the record of its owner or, without an owner, of a staged port."""
     octets = record.services.get(MULTICAST)
     if record.owner:
         vsi.listener.memberships.clear()

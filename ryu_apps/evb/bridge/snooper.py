@@ -77,7 +77,7 @@ class Snooper(TokenOwner):
 
     @property
     def deadline(self) -> float | None:
-        """When to call :meth:`tick`, monotonic seconds."""
+        """Time at which to call :meth:`tick`, monotonic seconds."""
         return self._agenda.deadline
 
     # --- what comes in ---
@@ -136,19 +136,19 @@ class Snooper(TokenOwner):
 
     # --- for queries ---
     def subscriptions(self, vsi: Vsi) -> tuple[Subscription, ...]:
-        """What a VSI receives where it is active."""
+        """Groups that a VSI receives at the port where it is active."""
         multicast = multicast_at(vsi)
         if multicast is None or vsi.gate_program is None:
             return ()
         return subscriptions(vsi.listener, multicast, vsi.gate_program.binding.bindings)
 
     def is_configured(self, vsi: Vsi, group: MulticastGroup) -> bool:
-        """Whether a VSI receives a group because its type says so."""
+        """Return True if a VSI receives a group because of its type."""
         multicast = multicast_at(vsi)
         return multicast is not None and group in multicast.groups
 
     def lapses(self, vsi: Vsi, binding: Binding, group: MulticastGroup) -> float | None:
-        """When a VSI will be asked about a group that it has joined; None: never, or nothing is to lapse."""
+        """Time at which a VSI will be queried for a group that it has joined; None: its membership does not expire."""
         return vsi.listener.lapses(binding, group, self._ages(vsi))
 
     # --- reports ---
@@ -269,7 +269,7 @@ class Snooper(TokenOwner):
         return self.queriers[vid, version]
 
     def _rearm(self, vid: int) -> None:
-        """Who asks in a VLAN has changed, and with it when memberships lapse."""
+        """Set the timers of memberships anew: the querier of a VLAN has changed."""
         for vsi in self._registry:
             if self._bindings(vsi, vid):
                 self._agenda.set(vsi, self._due(vsi))
@@ -279,11 +279,11 @@ class Snooper(TokenOwner):
         program = vsi.gate_program
         if program is None or multicast_at(vsi) is None:
             return []
-        return [one for one in program.binding.bindings if one.vid == vid]
+        return [binding for binding in program.binding.bindings if binding.vid == vid]
 
     def _vids(self, vsi: Vsi) -> list[int]:
         program = vsi.gate_program
-        return [] if program is None else list(dict.fromkeys(one.vid for one in program.binding.bindings))
+        return [] if program is None else list(dict.fromkeys(binding.vid for binding in program.binding.bindings))
 
     def _log(self, vsi: Vsi, change: MembershipChange) -> None:
         port = vsi.owner.port if vsi.owner else None

@@ -132,6 +132,7 @@ def rotation(balancer: LoadBalancer, backends: Iterable[Backend]) -> Iterator[Gr
         yield Group(group_id(balancer, version), GroupType.SELECT, found)
     in_rotation = {backend.name for backend in backends}
     for number, backend in enumerate(balancer.backends if balancer.protocol is TransportProtocol.UDP else ()):
+        # A group and not a rule: it changes with the select group, in the bundle that opens or closes the gate.
         onward = Resubmit(Table.FORWARD if backend.name in in_rotation else Table.BALANCE_ANEW)
         yield Group(_backend_group(balancer, number), GroupType.INDIRECT, (Bucket((onward,)),))
 
@@ -173,9 +174,11 @@ def _backends(balancer: LoadBalancer) -> Iterator[Rule]:
 
 def _bucket(kind: PacketKind, backend: Backend, version: int) -> Bucket | None:
     address, (ip_dst, port_dst) = backend.address(version), kind.destination
+    # A back end without an address of this IP version gets no connections of it.
     if address is None:
         return None
     where = (SetField("eth_dst", backend.mac), SetField(ip_dst, int(address)), SetField(port_dst, backend.port))
+    # The learning happens behind the bucket: what a bucket changes is undone after the group.
     return Bucket((*where, Resubmit(Table.BALANCE_NOTE)), weight=backend.weight)
 
 
@@ -215,6 +218,7 @@ def _errors(balancer: LoadBalancer, address: IPv4Address | IPv6Address) -> Itera
 
 def _of_hosts(balancer: LoadBalancer) -> Iterator[Rule]:
     """Rules for connections of end systems at host ports; they share one limit for each switch."""
+    # Hosts have no body, so these rules are in every switch, for every balancer.
     scope: MatchFields = {**_HOSTS, "reg3": balancer.number}
     client = Client(
         hosts_cookie(balancer),

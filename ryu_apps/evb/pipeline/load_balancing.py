@@ -157,8 +157,10 @@ def established_rules(cookie: int) -> Iterator[Rule]:
 
 def staying(kinds: Iterable[PacketKind], cookie: int) -> Iterator[Rule]:
     """Rules that keep a datagram at its back end while that is in rotation, and else pick another one."""
+    # UDP only: no segment begins a connection anew, so each datagram has to test that its back end still serves.
     for kind in kinds:
         datagrams = match(**kind.match)
+        # The back end of the pin is not configured any more: it has no group that could be tested.
         yield Rule(Table.BALANCE_STAY, Priority.DEFAULT, datagrams, cookie, (Resubmit(Table.BALANCE_ANEW),))
         pinned = match(**kind.match, **_reg2((BALANCED_LASTS, 1)))
         yield Rule(Table.BALANCE_DECIDE, _CHECKED, pinned, cookie, (Resubmit(Table.BALANCE_STAY),))
@@ -189,6 +191,8 @@ def selection_rules(scope: Scope, kinds: Iterable[PacketKind], cookie: int) -> I
             continue
         first = match(**scope, **kind.match, tcp_flags=_FIRST)
         yield Rule(Table.BALANCE_DECIDE, _OPENS, first, cookie, pick)
+        # A rule for each life: an action can load a constant or copy a field, but not add one.  For the last life there
+        # is none: its pins are overwritten.
         for life in range(LIVES - 1):
             stood = _reg2((BALANCED_LASTS, 1), (BALANCED_NEWEST, life))
             again = match(**scope, **kind.match, tcp_flags=_FIRST, **stood)
@@ -213,6 +217,7 @@ def learn_rules(scope: Scope, kinds: Iterable[PacketKind], client: Client, cooki
         noted = match(**scope, **kind.match, **_reg2((BALANCE_NOTED, 1)))
         yield Rule(Table.BALANCE_ROOM, Priority.EXACT, noted, cookie, (_back(kind, client, begun), *_ONWARD))
         if kind.ip_proto == TCP:
+            # An acknowledgement by the client shows that its back end has answered: from here on the pins last.
             matched = match(**scope, **kind.match, tcp_flags=_ANSWER, **_reg2((BALANCED, 1)))
             yield Rule(Table.BALANCE_DECIDE, _ANSWERED, matched, cookie, (*lasting, *_ONWARD))
             yield from _following(scope, kind, client, cookie)
@@ -263,6 +268,7 @@ def return_rules(scope: Scope, kinds: Iterable[PacketKind], goto: Table, cookie:
 
 def _reg2(*wanted: tuple[Bits, int]) -> MatchFields:
     """Match fields of some bits of ``reg2``."""
+    # One match on reg2 only: the same field cannot stand twice in a match.
     value, mask = 0, 0
     for bits, number in wanted:
         value, mask = value | number << bits.offset, mask | (1 << bits.width) - 1 << bits.offset
@@ -274,6 +280,8 @@ def _there(kind: PacketKind, client: Client, pin: PinBits, limit: int = 0) -> Le
     """The pin for frames of the client, learnt from its frame after the back end's addresses are written."""
     (ip_src, port_src), (ip_dst, port_dst) = kind.source, kind.destination
     match = {ip_src: whole(ip_src), port_src: whole(port_src), ip_dst: _VIRTUAL_IP[kind.eth_type]}
+    # By now the frame has the back end's addresses: they are copied from it, so that a pin has no number of a back end,
+    # and is valid at any switch.
     writes = (
         *(LearnSpec(whole(name), whole(name)) for name in ("eth_dst", ip_dst, port_dst)),
         LearnSpec(BALANCED, 1),
@@ -308,6 +316,7 @@ def _pin(
         priority=pin,
         cookie=client.cookie,
         idle_timeout=client.opening if pin is PinBits.OPENING else idle,
+        # A FIN or RST shortens the timeout, and nothing extends it again: hence lives.
         fin_idle_timeout=client.closing if kind.ip_proto == TCP else 0,
         limit=limit,
         result_dst=result_dst,

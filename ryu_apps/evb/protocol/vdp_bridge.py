@@ -23,11 +23,11 @@ from ryu_apps.evb.wire.vdp import ResponseStatus, VdpError, VdpMode
 __all__ = [
     "LAPSED",
     "Announce",
+    "BridgeDeassociate",
     "Decide",
     "Denied",
     "Forget",
     "Granted",
-    "Recalled",
     "ReleaseVsi",
     "Released",
     "Request",
@@ -99,13 +99,13 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
-class Recalled:
+class BridgeDeassociate:
     """The bridge ends the VSI at this port: it has moved, or an operator or the VSI manager ends it."""
 
     reason: str
 
 
-VdpEvent = Request | Granted | Denied | Released | Recalled | Tick
+VdpEvent = Request | Granted | Denied | Released | BridgeDeassociate | Tick
 
 
 # --- outputs ------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class VdpInput(Enum):
     OVERDUE = "resource wait delay over"
     OVERDUE_KEPT = "resource wait delay over, still associated"
     LAPSED = "toutKA over"
-    RECALLED = "recalled"
+    BRIDGE_DEASSOCIATE = "bridge de-associates"
     RELEASED = "released"
     RELEASED_ASKED = "released, request waiting"
     RELEASED_DEASSOCIATED = "released, De-Associate waiting"
@@ -246,8 +246,8 @@ class VdpBridge:
                 return VdpInput.DENIED_KEPT if self._keeps() else VdpInput.DENIED
             case Released():
                 return self._released_input()
-            case Recalled():
-                return VdpInput.RECALLED
+            case BridgeDeassociate():
+                return VdpInput.BRIDGE_DEASSOCIATE
             case Tick():
                 return self._tick_input(now)
 
@@ -332,10 +332,10 @@ class VdpBridge:
         """Announce a De-Associate, release."""
         return [Announce(LAPSED), *self._withdraw()]
 
-    def _recall(self, recalled: Recalled, _: float) -> list[VdpOutput]:
+    def _deassociate(self, ordered: BridgeDeassociate, _: float) -> list[VdpOutput]:
         """Announce a De-Associate, release."""
         self.wanted = None
-        return [Announce(recalled.reason), *self._withdraw()]
+        return [Announce(ordered.reason), *self._withdraw()]
 
     def _release(self, request: Request, _: float) -> list[VdpOutput]:
         """Release; the answer follows the release."""
@@ -395,18 +395,18 @@ class VdpBridge:
             (_DECIDING, VdpInput.STALE_ANSWER): (_ignore, _DECIDING),
             (_DECIDING, VdpInput.OVERDUE): (_give_up, _RELEASING),
             (_DECIDING, VdpInput.OVERDUE_KEPT): (_give_up_and_keep, _HELD),
-            (_DECIDING, VdpInput.RECALLED): (_recall, _RELEASING),
+            (_DECIDING, VdpInput.BRIDGE_DEASSOCIATE): (_deassociate, _RELEASING),
             (_HELD, VdpInput.ASKED): (_decide, _DECIDING),
             (_HELD, VdpInput.REPEATED): (_refresh, _HELD),
             (_HELD, VdpInput.DEASSOCIATED): (_release, _RELEASING),
             (_HELD, VdpInput.STALE_ANSWER): (_ignore, _HELD),
             (_HELD, VdpInput.LAPSED): (_lapse, _RELEASING),
-            (_HELD, VdpInput.RECALLED): (_recall, _RELEASING),
+            (_HELD, VdpInput.BRIDGE_DEASSOCIATE): (_deassociate, _RELEASING),
             # A request during the release is decided after it: rules of both must not be in the switches at once.
             (_RELEASING, VdpInput.ASKED): (_remember, _RELEASING),
             (_RELEASING, VdpInput.DEASSOCIATED): (_remember, _RELEASING),
             (_RELEASING, VdpInput.STALE_ANSWER): (_ignore, _RELEASING),
-            (_RELEASING, VdpInput.RECALLED): (_ignore, _RELEASING),
+            (_RELEASING, VdpInput.BRIDGE_DEASSOCIATE): (_ignore, _RELEASING),
             (_RELEASING, VdpInput.RELEASED): (_forget, _ABSENT),
             (_RELEASING, VdpInput.RELEASED_ASKED): (_decide_waiting, _DECIDING),
             (_RELEASING, VdpInput.RELEASED_DEASSOCIATED): (_confirm_release, _ABSENT),

@@ -1,7 +1,7 @@
-"""What each switch should hold and how far it has got: read, install, ready.
+"""Bring-up of switches after they connect: read, install, ready.
 
-Nothing is wiped when a switch connects.  What it holds of ours is read first, and only the difference
-to what is wanted is written; a switch that holds just that is sent no rule.
+Nothing is wiped when a switch connects.  Its rules with a cookie of evbridge are read first, and only the difference to
+the desired rules is written; a switch with exactly the desired rules is sent no flow-mod.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_EARLY_FRAMES = 1000
 
 
 class Readiness(Enum):
-    """How far a switch has got since it connected."""
+    """Stage of the bring-up of a switch."""
 
     READING = "reading"
     INSTALLING = "installing"
@@ -140,7 +140,7 @@ class Bringup:
         self._ended = ended
 
     def ready(self, dpid: int) -> bool:
-        """Whether the switch holds what it should and may be changed step by step."""
+        """Return True if the switch has its desired rules and may be changed step by step."""
         state = self.switches.get(dpid)
         return state is not None and state.readiness is Readiness.READY
 
@@ -164,7 +164,7 @@ class Bringup:
         state.readiness, state.token, state.until = Readiness.READING, _NOT_ASKED, until
 
     def held(self, dpid: int, now: float) -> bool:
-        """Whether it may be read, and has not been asked yet."""
+        """Return True if a switch can be read now and has not been queried yet."""
         state = self.switches.get(dpid)
         unasked = state is not None and state.readiness is Readiness.READING and state.token == _NOT_ASKED
         return state is not None and unasked and state.until <= now
@@ -211,7 +211,7 @@ class Bringup:
         return state
 
     def awaits(self, dpid: int, token: int) -> bool:
-        """Whether this is the change that brings the switch up."""
+        """Return True if a token is that of the change that completes the bring-up."""
         state = self.switches.get(dpid)
         return state is not None and state.token == token and state.readiness is Readiness.INSTALLING
 
@@ -235,7 +235,7 @@ class Bringup:
         return merge(change, RuleChange(remove=tuple(rivals.values())))
 
     def abandoned(self, dpid: int) -> RuleChange:
-        """What was left for somebody to claim and nobody has claimed."""
+        """Remove the rules without a record that no VSI has claimed in time."""
         state = self.switches[dpid]
         if not state.unclaimed:
             return RuleChange()
@@ -245,13 +245,13 @@ class Bringup:
         return replace(remove, keep_counters=wanted.keep_counters)
 
     def lives_elsewhere(self, port: PortId, bindings: Iterable[Binding]) -> str | None:
-        """Where addresses that a port asks for live by a gate that no record explains; None: there, or nowhere.
+        """Place of the addresses of a request according to a gate without a record; None: this port, or none.
 
-        The port's own switch knows the way, so it does not matter if the other is away; only that one knows the port.
+        A gate at the request's own switch names the other switch, which may be away; only that one has the port.
         """
-        wanted = [(VLAN_PRESENT | one.vid, one.mac) for one in bindings if one.mac is not None]
+        wanted = [(VLAN_PRESENT | binding.vid, binding.mac) for binding in bindings if binding.mac is not None]
         gates = {dpid: state.gates for dpid, state in self.switches.items()}
-        ways = [(dpid, known[one]) for dpid, known in gates.items() for one in wanted if one in known]
+        ways = [(dpid, known[address]) for dpid, known in gates.items() for address in wanted if address in known]
         ports = [PortId(dpid, port_no) for dpid, open_at in ways for port_no in open_at]
         if port in ports:
             return None
@@ -265,9 +265,9 @@ class Bringup:
             self._tokens.give_back(state.token)
 
     def _claimable(self, rule: Rule) -> bool:
-        """Whether somebody may still claim what no record explains.
+        """Return True if a VSI may still claim a rule without a record.
 
-        Not the way to where a VSI once was, which goes before a gate that opens; nor what has ended in this life.
+        Not a detour, which is removed before a gate opens; nor rules of a program that this process has removed.
         """
         owner = parse_cookie(rule.cookie)
         if owner is None or owner.kind is CookieKind.DETOUR:
@@ -279,7 +279,7 @@ class Bringup:
         kept, groups = state.unclaimed, tuple(group for group in wanted.groups if group not in state.groups)
         remove = wanted.removal(rule for rule in change.remove if rule.key not in kept)
         # What was not compared with anything, since it might have been learnt: of programs that have gone meanwhile.
-        sweep = tuple(CookieMask(one, _EXACTLY) for one in sorted(state.learns - wanted.learns))
+        sweep = tuple(CookieMask(cookie, _EXACTLY) for cookie in sorted(state.learns - wanted.learns))
         state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
         state.added, state.removed = state.added + len(change.add), state.removed + len(remove.remove)
         return replace(remove, groups=groups, add=change.add, delete_by_cookie=(*remove.delete_by_cookie, *sweep))
@@ -313,7 +313,7 @@ def _gates(rules: Iterable[Rule]) -> dict[tuple[int, int], frozenset[int]]:
         if place := _place(rule, Table.FORWARD, "eth_dst"):
             found.setdefault(place, frozenset())
         elif place := _place(rule, Table.INGRESS, "eth_src"):
-            port_no = next(one.value for one in rule.match if one.name == "in_port")
+            port_no = next(field.value for field in rule.match if field.name == "in_port")
             found[place] = found.get(place, frozenset()) | {port_no}
     return found
 
@@ -322,7 +322,7 @@ def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
     """The (VID, MAC) that a rule of a gate is about; None for any other rule."""
     if rule.table != table or _kind(rule) is not CookieKind.GATE:
         return None
-    fields = {one.name: one.value for one in rule.match}
+    fields = {field.name: field.value for field in rule.match}
     # An untagged frame is given its tag here.
     given = [action.value for action in rule.apply if isinstance(action, SetField) and action.name == "vlan_vid"]
     return (given or [fields.get("vlan_vid", 0)])[0], fields.get(address, 0)
@@ -331,4 +331,4 @@ def _place(rule: Rule, table: Table, address: str) -> tuple[int, int] | None:
 def owners(rules: Iterable[Rule], kind: CookieKind) -> set[int]:
     """The owners of a kind among some rules."""
     parsed = (parse_cookie(rule.cookie) for rule in rules)
-    return {one.owner for one in parsed if one is not None and one.kind is kind}
+    return {owner.owner for owner in parsed if owner is not None and owner.kind is kind}

@@ -12,7 +12,7 @@ from ryu_apps.evb.wire.vdp import Association, Identity, ManagerId, VdpMode, ide
 
 
 class Meaning(NamedTuple):
-    """What a request asks for; a request of the same meaning is a repetition, whatever its null VIDs are.
+    """Meaning of a request; one of equal meaning is a repetition, also with other null VIDs.
 
     Attributes:
         origin: of the VSI type, as :meth:`TypeDatabase.origin` returns it.
@@ -53,7 +53,7 @@ class Standing(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Conversation:
-    """What a station has said about a VSI at its port, and what it was answered; written by ``bridge``.
+    """Requests of a station about a VSI at its port, and the answers; written by ``bridge``.
 
     Attributes:
         manager_id: the VSI manager of the newest request.

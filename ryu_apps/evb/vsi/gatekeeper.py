@@ -50,7 +50,7 @@ class Gatekeeper:
         for dpid, vid, ports in _host_ports(fabric):
             self._floods[dpid, vid] = FloodVid(vid, ports)
 
-    def flip(
+    def move(
         self,
         vsi: Vsi,
         owner: Attachment | None,
@@ -92,6 +92,7 @@ class Gatekeeper:
 
     def regroup(self, vsi: Vsi) -> dict[int, RuleChange]:
         """Update the multicast rules after the memberships of a VSI have changed; returns the change of each switch."""
+        # Gate and floods stay: the VSI is at the same port with the same program.
         receptions = _receptions(vsi.listener, vsi.owner, vsi.gate_program)
         changes = self._group_changes(vsi, vsi.members, receptions)
         vsi.receptions = receptions
@@ -103,6 +104,7 @@ class Gatekeeper:
 
     def rewire(self) -> dict[int, RuleChange]:
         """Update the multicast rules to a new broadcast tree; returns the change of each switch."""
+        # First: the groups compute their rules from this dictionary.
         self._tree.update((dpid, self._wiring.branches(dpid)) for dpid in self._fabric.switches)
         changes = [groups.renew() for groups in self._groups.values()]
         return {dpid: merge(*(change.get(dpid, RuleChange()) for change in changes)) for dpid in self._tree}
@@ -122,6 +124,7 @@ class Gatekeeper:
                 rules.update(flood.rules())
         for groups in self._groups.values():
             rules.update(groups.rules(dpid))
+        # At every switch: a frame to an unknown address may come in at any of them.
         for vid, owners in self._whole_vids.items():
             if owners:
                 rule = unknown_unicast(vid)
@@ -154,6 +157,7 @@ class Gatekeeper:
         for dpid, vid, member in vsi.members:
             self._floods[dpid, vid].remove(member)
             self._whole_vids.get(vid, set()).discard(vsi.text)
+        # Without a page, that of a new member, the flood chooses one.
         for (dpid, vid, member), page in zip_longest(members, pages[: len(members)]):
             self._floods.setdefault((dpid, vid), FloodVid(vid)).add(member, page)
             if member.mac is None:
@@ -178,6 +182,7 @@ class Gatekeeper:
                 if not come:
                     continue
                 self._groups[vid] = MulticastVid(vid, self._tree, partial(self._flood, vid))
+            # As sets: rules of a reception that stays are left alone.
             before = {group_members for there, group_members in vsi.receptions if there == vid}
             after = {group_members for there, group_members in receptions if there == vid}
             change = self._groups[vid].change(gone, come, tuple(before - after), tuple(after - before))

@@ -31,8 +31,8 @@ class GateSwitches:
 
     def of(self, attachment: Attachment) -> GateSwitch | None:
         """Return the change that opens the gate at an attachment; None: there is none."""
-        flip = self._under_way.get(attachment.vsi)
-        return flip if flip is not None and flip.attachment is attachment else None
+        gate_switch = self._under_way.get(attachment.vsi)
+        return gate_switch if gate_switch is not None and gate_switch.attachment is attachment else None
 
     def is_moving(self, vsi: Vsi) -> bool:
         """True if the gate of a VSI is on its way to a port."""
@@ -41,12 +41,13 @@ class GateSwitches:
     def open(self, attachment: Attachment, program: Installation) -> GateSwitch:
         """Send the change that opens the gate at an attachment, and shuts it where it was."""
         vsi = attachment.vsi
-        flip = self._under_way[vsi] = self._new(attachment, program)
+        # The old owner gets no De-Associate yet: a switch may refuse, and then the gate returns to it.
+        gate_switch = self._under_way[vsi] = self._new(attachment, program)
         tokens = self._send(vsi, attachment, program, attachment)
         self._pending.log(GateOpening, attachment, switches=len(tokens))
-        flip.waiting.update(tokens)
-        self._pending.steps.update(dict.fromkeys(tokens, flip))
-        return flip
+        gate_switch.waiting.update(tokens)
+        self._pending.steps.update(dict.fromkeys(tokens, gate_switch))
+        return gate_switch
 
     def shut(self, attachment: Attachment) -> None:
         """Shut the gate if it is this attachment's."""
@@ -54,6 +55,8 @@ class GateSwitches:
         if vsi.owner is attachment:
             if vsi.gate_program is not None:
                 vsi.gate_program.phase = Phase.STAGED
+            # Nothing waits for the tokens: the lane keeps the order with a later opening, and a refusal leads to a
+            # comparison of the whole switch.
             self._send(vsi, None, None, attachment)
 
     def close(self, attachment: Attachment) -> None:
@@ -63,23 +66,24 @@ class GateSwitches:
         for token in tokens:
             self._pending.steps[token] = Closing(attachment)
 
-    def end(self, flip: GateSwitch) -> bool:
+    def end(self, gate_switch: GateSwitch) -> bool:
         """End a change; returns False if a newer one of the same VSI has overtaken it."""
-        flip.settled = True
-        newest = self._under_way.get(flip.attachment.vsi) is flip
+        gate_switch.settled = True
+        newest = self._under_way.get(gate_switch.attachment.vsi) is gate_switch
         if newest:
-            del self._under_way[flip.attachment.vsi]
+            del self._under_way[gate_switch.attachment.vsi]
         return newest
 
     def undo(self, attachment: Attachment) -> None:
         """Give the gate back to the attachment that had it before the change to this one, if it is still there."""
-        flip = self.of(attachment)
-        if flip is None:
+        gate_switch = self.of(attachment)
+        if gate_switch is None:
             return
-        self.end(flip)
-        flip.program.phase = Phase.STAGED
-        keeper = flip.old_owner if flip.old_owner and flip.old_owner.present else None
-        self._send(attachment.vsi, keeper, flip.old_program if keeper else None, attachment)
+        self.end(gate_switch)
+        # To all switches, also to those that have not confirmed yet: the lane puts this change behind the refused one.
+        gate_switch.program.phase = Phase.STAGED
+        keeper = gate_switch.old_owner if gate_switch.old_owner and gate_switch.old_owner.present else None
+        self._send(attachment.vsi, keeper, gate_switch.old_program if keeper else None, attachment)
 
     def regroup(self, vsi: Vsi) -> None:
         """Send the multicast rules of a VSI whose memberships have changed, in the order of the gates."""
@@ -89,7 +93,8 @@ class GateSwitches:
 
     def resume(self, attachment: Attachment, program: Installation, pages: tuple[int | None, ...]) -> None:
         """Take up a gate that was open before the controller was restarted; the switches still have it."""
-        self._gatekeeper.flip(attachment.vsi, attachment, program, pages)
+        # The changes are not sent: a switch is compared with the desired rules when it connects.
+        self._gatekeeper.move(attachment.vsi, attachment, program, pages)
 
     def _new(self, attachment: Attachment, program: Installation) -> GateSwitch:
         vsi = attachment.vsi
@@ -98,6 +103,8 @@ class GateSwitches:
             owners = () if vsi.owner is None else (vsi.owner,)
             source = self._state.source(vsi)
             return GateSwitch(attachment, program, vsi.owner, vsi.gate_program, source, owners)
+        # No change on the way was confirmed, so an undo has to go back to before the first of them; and every port that
+        # may have had the gate meanwhile gets a De-Associate in the end.
         displaced = (*pending.displaced, pending.attachment)
         return GateSwitch(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
 
@@ -105,7 +112,7 @@ class GateSwitches:
         self, vsi: Vsi, owner: Attachment | None, program: Installation | None, on_behalf: Attachment
     ) -> list[int]:
         """Send the change to every connected switch; the others get it when they return."""
-        changes = self._gatekeeper.flip(vsi, owner, program)
+        changes = self._gatekeeper.move(vsi, owner, program)
         # The switch of the new owner first: its gate decides when the VM has a network again.
         order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
         up = self._pending.up

@@ -24,6 +24,7 @@ class Grants:
 
     def grant(self, attachment: Attachment) -> None:
         """Write what an attachment is granted; the station is answered after that."""
+        # With the attempt: a request that comes while the store writes is another one, which this does not grant.
         token = self._pending.write(self._records.grant({attachment: attachment.machine.wanted}))
         self._pending.steps[token] = Granting(attachment, attachment.machine.attempt)
 
@@ -31,17 +32,19 @@ class Grants:
         """Write again what is in force at an attachment."""
         self._pending.write(self._records.grant({attachment: attachment.machine.in_force}))
 
-    def record_move(self, flip: GateSwitch) -> None:
+    def record_move(self, gate_switch: GateSwitch) -> None:
         """Write a move that all switches have confirmed: the new owner and those that it displaces, at once."""
-        flip.saving = True
-        granted: dict[Attachment, VdpMode | None] = {flip.attachment: VdpMode.ASSOCIATE}
-        for displaced in flip.displaced:
-            if displaced is not flip.attachment and displaced.present:
+        # One transaction: a controller that ends between two would find two owners of a VSI.
+        gate_switch.saving = True
+        granted: dict[Attachment, VdpMode | None] = {gate_switch.attachment: VdpMode.ASSOCIATE}
+        for displaced in gate_switch.displaced:
+            if displaced is not gate_switch.attachment and displaced.present:
                 granted[displaced] = displaced.machine.in_force
-        granted.update(_void_announcements(flip.attachment))
+        # In the same one: a restart must not revive an announcement that was made to the last owner.
+        granted.update(_void_announcements(gate_switch.attachment))
         token = self._pending.write(self._records.grant(granted))
-        flip.waiting.add(token)
-        self._pending.steps[token] = flip
+        gate_switch.waiting.add(token)
+        self._pending.steps[token] = gate_switch
 
     def remember(
         self, vsis: tuple[Vsi, ...], is_moving: Callable[[Vsi], bool], owner: TokenOwner
@@ -85,6 +88,7 @@ class Grants:
 
 def _void_announcements(owner: Attachment) -> dict[Attachment, VdpMode | None]:
     """Void the announcements that were made to a VSI's last owner; returns the attachments whose records change."""
+    # A takeover needs an announcement since the present owner became the owner (docs/decisions/0024).
     changed: dict[Attachment, VdpMode | None] = {}
     for attachment in owner.vsi.attachments.values():
         if attachment.conversation.announced and attachment is not owner and attachment.machine.in_force is not None:

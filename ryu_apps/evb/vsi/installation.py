@@ -1,4 +1,4 @@
-"""What the switches hold for an attachment: the programs in force and on their way, and what is being removed."""
+"""Rules of an attachment in the switches: programs in force, programs being installed, and their removal."""
 
 from __future__ import annotations
 
@@ -84,6 +84,7 @@ class Holding:
 
     def return_to(self, program: Installation | None) -> None:
         """Put an older program in the place of the present one, whose rules have to go."""
+        # The program to return to may be among the retired ones: it must not be removed with them.
         self.retire()
         if program in self.retired:
             self.retired.remove(program)

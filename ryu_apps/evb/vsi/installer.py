@@ -1,7 +1,7 @@
-"""Brings the bodies of programs into switches and takes them out again; knows who has been promised how much.
+"""Installation and removal of the bodies of programs in switches, with the reservations of rules for them.
 
-A type body is shared by all programs of a switch that need it.  A program's own rules are known by its index,
-which is free again when they are gone.  Nothing here opens or shuts a gate.
+A type body is shared by all programs of a switch that need it.  A program's own rules have its index in their cookie;
+the index is free again when they are gone.  Nothing here opens or closes a gate.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Installer:
         self._generation = 0
 
     def program(self, attachment: Attachment, vsi_type: VsiType) -> Installation:
-        """A new program of what an attachment asks for, by an index of its own."""
+        """Make the program of a request, with an index of its own."""
+        # The generation tells the rules from those of an earlier user of the index, on a switch that was away.
         self._generation = self._generation % ((1 << GENERATION_BITS) - 1) + 1
         binding = VsiBinding(self.indices.take(), self._generation, attachment.bindings, attachment.addresses)
         return Installation(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
@@ -91,10 +92,11 @@ class Installer:
         return None
 
     def reserve(self, attachment: Attachment, program: Installation) -> str | None:
-        """Set room aside on every switch, or on none; then why there is none."""
+        """Reserve room on every switch, or on none; returns the reason for a refusal."""
         dpid, index, pairs = attachment.port.dpid, program.binding.vsi_index, len(program.binding.bindings)
         shared = len(self._epochs.block(program.vsi_type))
         body = program.own = len(body_of_vsi(program.vsi_type, program.binding))
+        # A type body counts for its first VSI at a switch; later ones add nothing.
         first = (dpid, program.epoch) not in self.bodies
         program.rules = body + (shared if first else 0)
         wishes = [(dpid, ("type", program.epoch), shared)] if first else []
@@ -103,6 +105,7 @@ class Installer:
         wishes.append((dpid, ("vsi", index), here))
         elsewhere = REMOTE_RULES * pairs + groups.elsewhere
         wishes += [(other, ("vsi", index), elsewhere) for other in self._gatekeeper.others(dpid)]
+        # A part of a refused reservation would keep room from others that fit.
         for number, wish in enumerate(wishes):
             if not self._ledger.reserve(*wish):
                 for there, owner, _ in wishes[:number]:
@@ -111,7 +114,7 @@ class Installer:
         return None
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, phase: Phase) -> Installation:
-        """Take up a program that an earlier life of the bridge has brought in; the switch still holds it."""
+        """Take up a program of an earlier process of the bridge; the switch still holds it."""
         dpid = attachment.port.dpid
         self._epochs.resume(vsi_type, record.epoch)
         self.indices.reserve(record.binding.vsi_index)
@@ -128,13 +131,14 @@ class Installer:
         return program
 
     def install(self, attachment: Attachment, program: Installation) -> None:
-        """Bring a program in, and its type body if nobody has; what it waits for is with the program."""
+        """Install a program, and its type body if the switch does not have it; ``program.waiting`` has the tokens."""
         dpid = attachment.port.dpid
         self._pending.log(BodyStaging, attachment, rules=program.rules, epoch=program.epoch)
         body = self.bodies.get((dpid, program.epoch))
         if body is None:
             body = self._install_type(dpid, program)
         body.users[program] = None
+        # A body that is still being staged for another VSI of the type is not sent again; both wait for it.
         if body.token is not None:
             program.waiting.add(body.token)
             step = self._pending.steps[body.token]
@@ -144,10 +148,12 @@ class Installer:
         vsi_type, binding = program.vsi_type, program.binding
         meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
         change = RuleChange(meters=meters, blocks=(RuleBlock(rules),))
+        # A lane for each VSI: its own changes keep their order, and those of other VSIs may overtake a large body.
         token = self._pending.send(dpid, change, Mode.STAGE, program.binding.vsi_index)
         self._counters.staged(attachment, program)
         program.waiting.add(token)
         self._pending.steps[token] = Staging([(attachment, program)])
+        # Behind the body, so that the source is read while the destination stages.
         self._handover.prepare(attachment, program)
 
     def _install_type(self, dpid: int, program: Installation) -> TypeBody:
@@ -158,13 +164,14 @@ class Installer:
         return body
 
     def remember_ended(self, on: bool) -> None:
-        """Whether a switch may yet return with rules of whose owners it is not known if they are still there."""
+        """Begin or end to note removed programs: only while switches may hold rules without a record."""
+        # Rules of a program that this process has removed need no waiting for a claim (docs/decisions/0029).
         self._remembers_ended = on
         if not on:
             self.ended.clear()
 
     def delete_by_cookie(self, attachment: Attachment, program: Installation) -> None:
-        """Take a program out, and its type body if nobody else needs it; gives back what was promised."""
+        """Remove a program, and its type body with the last program that uses it; releases the reservations."""
         dpid, binding = attachment.port.dpid, program.binding
         for there in (dpid, *self._gatekeeper.others(dpid)):
             self._ledger.release(there, ("vsi", binding.vsi_index))
@@ -172,6 +179,8 @@ class Installer:
         if self._remembers_ended:
             self.ended.add((index, binding.generation))
         owned = [owned_by(CookieKind.VSI_BODY, index, binding.generation)]
+        # Learned rules are in no registry: only their cookie finds them.  State that a successor will read stays, and
+        # its index with it, until :meth:`StateTransfer.drop_left`.
         left = attachment.vsi.left is not None and attachment.vsi.left.program is program
         if learnt_capacity(program.vsi_type) and not left:
             owned.append(owned_by(CookieKind.STATE, index, binding.generation))
@@ -189,11 +198,12 @@ class Installer:
 
     def _send_sweep(self, attachment: Attachment, change: RuleChange, lane: int, index: int | None = None) -> None:
         dpid = attachment.port.dpid
+        # A switch that is away is compared when it returns, which deletes these rules.
         if dpid not in self._pending.up:
             if index is not None:
                 self.indices.give_back(index)
             return
-        # In one go, lest a rule that teaches is outlived by what it has taught.
+        # Atomic: between two deletions, a learn action that is still there could learn a rule that is never deleted.
         mode = Mode.BULK if len(change.delete_by_cookie) == 1 else Mode.ATOMIC
         token = self._pending.send(dpid, change, mode, lane)
         attachment.holding.sweeping.add(token)

@@ -18,7 +18,7 @@ from ryu_apps.evb.event_catalogue.vsis import BodyStaged, GateOpened, StateLost,
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import AN_HOUR, Phase, Retention
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
+from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted, Released
 from ryu_apps.evb.services.body import services_of
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.vsi.announcer import Announcer
@@ -89,21 +89,23 @@ class Lifecycle(TokenOwner):
     # --- what requests lead to ---
     def asked(self, attachment: Attachment) -> None:
         """Note that a request is about to be decided, now or when its type is known: of Associates, the newest wins."""
+        # Counts requests, not confirmations: an Associate whose body was long on its way must not win over a later one.
         if attachment.machine.wanted is VdpMode.ASSOCIATE:
             self._turn += 1
             attachment.holding.turn = self._turn
 
     def grant_unstaged(self, attachment: Attachment) -> None:
-        """Grant a Pre-Associate that puts nothing into the switches; what was open is shut when it is granted."""
+        """Grant a Pre-Associate that changes no switch; an open gate is closed when it is granted."""
         self._call_off(attachment)
         self.grants.grant(attachment)
 
     def stage(self, attachment: Attachment, vsi_type: VsiType) -> None:
-        """Bring the body in; grant when it is confirmed, or go on to activate if that is wanted."""
+        """Install the body; when it is confirmed, grant a Pre-Associate, or open the gate for an Associate."""
         if attachment.machine.wanted is not VdpMode.ASSOCIATE:
             self._call_off(attachment)
         program = attachment.holding.program
         if program is None or not program.serves(vsi_type, attachment.bindings, attachment.addresses):
+            # The old program is only retired: it stays in force until the gate leads to the new one.
             attachment.holding.retire()
             program = attachment.holding.program = self.installer.program(attachment, vsi_type)
             reason = self.installer.admit(attachment, program)
@@ -117,14 +119,14 @@ class Lifecycle(TokenOwner):
             self._staged(attachment, program)
 
     def suspended(self, attachment: Attachment) -> None:
-        """Extract what may be extracted now: the station says that the VM does not run there any more."""
+        """Read the state that may be transferred now: the station reports the VM as suspended."""
         source = self._state.source(attachment.vsi)
         if attachment.vsi.owner is attachment and source is not None:
             self._state.trigger(attachment.vsi, source)
         self.counters.suspended(attachment)
 
     def release(self, attachment: Attachment) -> None:
-        """Shut the gate if it is this attachment's, then remove all that the attachment has brought in."""
+        """Close the gate if it is this attachment's, then remove all rules of the attachment."""
         self._revert(attachment)
         self._withdrawal.begin(attachment)
 
@@ -157,12 +159,14 @@ class Lifecycle(TokenOwner):
     def rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         """Process the refusal of a change, or its loss with the switch."""
         lost = dpid not in self.up
-        # A refused body or read is reported to the station; anything else a switch that holds our rules would take.
+        # A refused body or read is an answer to the station.  A switch that refuses any other change does not have the
+        # rules that it should, and is compared.
         if not isinstance(self.pending.steps.get(token), Staging | StateReadOut):
             self.refused(dpid, reason, now)
         self._settle(token, f"{dpid:016x}: {reason}", now, lost)
 
     def _settle(self, token: int, failure: str | None, now: float, lost: bool = False) -> None:
+        # None: nothing waits for this token, or a newer decision has overtaken the one that did.
         step = self.pending.steps.pop(token, None)
         match step:
             case Staging():
@@ -176,7 +180,7 @@ class Lifecycle(TokenOwner):
             case GateSwitch():
                 # A lost switch that is not the VSI's own gets the gate when it returns.
                 elsewhere = lost and step.attachment.port.dpid in self.up
-                self._settle_flip(token, step, None if elsewhere else failure, now)
+                self._settle_gate(token, step, None if elsewhere else failure, now)
             case Granting():
                 self._settle_grant(step, failure)
             case Forgetting(attachment, keys):
@@ -198,20 +202,23 @@ class Lifecycle(TokenOwner):
             program.waiting.discard(token)
             # A newer request may have replaced the program while its body was on its way.
             current = attachment.holding.program is program and not attachment.holding.releasing
+            # One refusal ends the attempt, so that no later confirmation grants it.
             if failure is not None and current:
                 program.waiting.clear()
                 self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
             elif current and not program.waiting and program.phase is Phase.STAGING:
                 self._staged(attachment, program)
 
-    def _settle_flip(self, token: int, flip: GateSwitch, failure: str | None, now: float) -> None:
-        flip.waiting.discard(token)
-        if flip.settled:
+    def _settle_gate(self, token: int, gate_switch: GateSwitch, failure: str | None, now: float) -> None:
+        gate_switch.waiting.discard(token)
+        # Undone, or overtaken: confirmations of the other switches still come.
+        if gate_switch.settled:
             return
         if failure is not None:
-            self._deny(flip.attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
-        elif not flip.waiting:
-            self._activated(flip, now) if flip.saving else self.grants.record_move(flip)
+            self._deny(gate_switch.attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
+        # Two rounds: all switches, then the store.
+        elif not gate_switch.waiting:
+            self._activated(gate_switch, now) if gate_switch.saving else self.grants.record_move(gate_switch)
 
     def _settle_grant(self, step: Granting, failure: str | None) -> None:
         attachment, machine = step.attachment, step.attachment.machine
@@ -255,50 +262,52 @@ class Lifecycle(TokenOwner):
             return
         if vsi.owner is not None and vsi.owner.holding.turn > attachment.holding.turn:
             # It was requested elsewhere while this body was on its way: the newest Associate wins.
-            self.pending.decide(attachment, Recalled("associated at another port"))
+            self.pending.decide(attachment, BridgeDeassociate("associated at another port"))
             return
         program.phase = Phase.ACTIVATING
+        # From the sending on: a switch may carry out a change whose confirmation is lost with the channel.
         program.opened = True
-        flip = self.gates.open(attachment, program)
-        if not flip.waiting:
+        gate_switch = self.gates.open(attachment, program)
+        if not gate_switch.waiting:
             # No switch is connected; all get the gate when they return.
-            self.grants.record_move(flip)
+            self.grants.record_move(gate_switch)
 
-    def _activated(self, flip: GateSwitch, now: float) -> None:
-        attachment = flip.attachment
-        if not self.gates.end(flip):
+    def _activated(self, gate_switch: GateSwitch, now: float) -> None:
+        attachment = gate_switch.attachment
+        if not self.gates.end(gate_switch):
             return
-        flip.program.phase = Phase.ACTIVE
-        # The station does not wait for the last state; but it is read before the source's body is removed.
-        self._state.conclude(attachment, flip.program, flip.source)
+        gate_switch.program.phase = Phase.ACTIVE
+        # The station does not wait for the last state, which is read before the source's body is removed.
+        self._state.conclude(attachment, gate_switch.program, gate_switch.source)
         self._withdrawal.drop_left(attachment.vsi)
         self.pending.log(GateOpened, attachment)
         # Else a newer request, not answered yet, is on its way to another program; until then this one is in force.
-        newest = attachment.holding.program is flip.program
+        newest = attachment.holding.program is gate_switch.program
         if newest:
             self.pending.decide(attachment, Granted())
         self.opened(attachment.vsi, now)
         if newest:
             self._withdrawal.sweep_retired(attachment)
-        for displaced in dict.fromkeys(flip.displaced):
+        # Not before all switches have confirmed: until then the gate may have to go back to one of these ports.
+        for displaced in dict.fromkeys(gate_switch.displaced):
             if displaced is not attachment and displaced.present:
                 if displaced.holding.program is not None:
                     displaced.holding.program.phase = Phase.STAGED
-                self.pending.decide(displaced, Recalled("associated at another port"))
-        self._announce(flip)
+                self.pending.decide(displaced, BridgeDeassociate("associated at another port"))
+        self._announce(gate_switch)
 
-    def _announce(self, flip: GateSwitch) -> None:
-        """Announce the VSI to edges that are not ours; of a VSI that has stayed where it was, only what is new."""
-        attachment = flip.attachment
-        stayed = all(displaced is attachment for displaced in flip.displaced)
-        before = flip.old_program.binding if stayed and flip.old_program is not None else None
-        frames = self._announcer.frames(flip.program.binding, before)
+    def _announce(self, gate_switch: GateSwitch) -> None:
+        """Announce the VSI to bridges behind host ports; for a VSI that has not moved, only new addresses."""
+        attachment = gate_switch.attachment
+        stayed = all(displaced is attachment for displaced in gate_switch.displaced)
+        before = gate_switch.old_program.binding if stayed and gate_switch.old_program is not None else None
+        frames = self._announcer.frames(gate_switch.program.binding, before)
         if there := tuple(frame for frame in frames if frame.port.dpid in self.up):
             self.pending.announcements.append(Announcement(attachment, there))
 
     # --- refusing ---
     def _call_off(self, attachment: Attachment) -> None:
-        """Undo an opening that is under way and not wanted any more."""
+        """Undo an opening that is in progress and no longer requested."""
         if self.gates.of(attachment):
             self._revert(attachment)
 

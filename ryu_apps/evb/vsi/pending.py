@@ -10,13 +10,13 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Apply, Mode, ReadRules, Save
 from ryu_apps.evb.flow.rule import CookieMask, RuleChange
-from ryu_apps.evb.protocol.vdp_bridge import Denied, Granted, Recalled, Released
+from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted, Released
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.steps import Announcement, PendingStep, concerned
 
-Decision = Granted | Denied | Released | Recalled
+Decision = Granted | Denied | Released | BridgeDeassociate
 
 P = ParamSpec("P")
 

@@ -75,7 +75,7 @@ class Attachment:
 
 
 class SourceState(NamedTuple):
-    """What a switch has learned for a VSI that has left it, until its successors have read it."""
+    """State that a switch has learned for a VSI that has left it, until its successors have read it."""
 
     dpid: int
     program: Installation

@@ -1,9 +1,9 @@
-"""What a switch has learnt for a VSI goes where the VSI goes.
+"""Transfer of the state that a switch has learned for a VSI to the switch where the VSI goes.
 
-Read at the source when the destination stages, and staged there behind the same gate.  What has come
-since is read once more as soon as the gate is open; and, if the VSI type says so, already when the source says
-that the VM is suspended or lets go of it.  Messages to one switch are carried out in their order, so
-what is asked for before a sweep is still there.
+The state is read at the source when the destination stages, and staged there behind the same gate.  State that is
+learned later is read once more as soon as the gate is open; with ``trigger: dual`` also when the source reports the VM
+as suspended or de-associates it.  A switch carries out messages in their order, so a reading that is sent before a
+deletion finds the rules.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, SourceState, Vsi
 from ryu_apps.evb.vsi.steps import DeleteByCookie, FixUp, ReadOut, Staging, StateReadOut
 
-#: Seconds that staged state keeps without a frame, at the least: between a reservation and a move may be
-#: minutes.  Its own timeouts begin with the move.
+#: Least idle timeout of staged state in seconds: minutes may pass between a reservation and a move, without a frame
+#: that refreshes it.  Its own timeouts begin with the move.
 STAGED_IDLE = 3600
 
 
@@ -41,41 +41,43 @@ class StateTransfer:
 
     @staticmethod
     def source(vsi: Vsi) -> SourceState | None:
-        """Where a VSI's state is: where its gate is open, or where it was left."""
+        """Place of a VSI's state: the switch of its open gate, or the one that it has left."""
         if vsi.owner is not None and vsi.gate_program is not None:
             return SourceState(vsi.owner.port.dpid, vsi.gate_program)
         return vsi.left
 
     def prepare(self, attachment: Attachment, program: Installation) -> None:
-        """A program is being staged: it waits for what the VSI has where it is."""
+        """Read the present state for a program that is being staged, which waits for it."""
         source = self.source(attachment.vsi)
+        # No token, nothing to wait for: a type without state, or a source that is not connected.  The move goes on.
         token = self._ask(source, attachment, program, ReadOut.STAGING) if source else None
         if token is not None:
             program.waiting.add(token)
 
     def trigger(self, vsi: Vsi, source: SourceState) -> None:
-        """The source is done with the VM: whoever is staged gets what may go ahead of the Associate."""
+        """Read the state that may go ahead of the Associate, for each staged successor."""
         for successor in self.successors(vsi):
             assert successor.holding.program is not None
             self._ask(source, successor, successor.holding.program, ReadOut.EARLY)
 
     def conclude(self, attachment: Attachment, program: Installation, source: SourceState | None) -> None:
-        """The gate is open: the last that has come, and timeouts begin."""
+        """Read the state once more after the gate is open, and let timeouts begin."""
         if source is None or self._ask(source, attachment, program, ReadOut.FINAL) is None:
             self._release(attachment, program)
 
     def leave_behind(self, attachment: Attachment) -> None:
-        """A source lets go before its successor has the VSI: hand over, and leave what may not go yet."""
+        """Read the state of a source that de-associates first; leave in the switch what may not be read yet."""
         vsi, program = attachment.vsi, attachment.vsi.gate_program
         if vsi.owner is not attachment or program is None or not self.successors(vsi):
             return
         source = SourceState(attachment.port.dpid, program)
         self.trigger(vsi, source)
+        # With ``trigger: single`` a service's state may not go ahead of the Associate, so its rules outlive their body.
         if not extracted_early(program.vsi_type):
             vsi.left = source
 
     def successors(self, vsi: Vsi) -> list[Attachment]:
-        """Who is staged for a VSI and keeps state."""
+        """Staged attachments of a VSI whose types keep state."""
         return [
             attachment
             for attachment in vsi.attachments.values()
@@ -87,23 +89,25 @@ class StateTransfer:
         ]
 
     def drop_left(self, vsi: Vsi) -> int | None:
-        """Nobody will read any more what a VSI has left in a switch; the index that is free at once, if one is."""
+        """Delete the state that a VSI has left in a switch; returns the index if it is free at once."""
         left, vsi.left = vsi.left, None
         if left is None:
             return None
         index = left.program.binding.vsi_index
+        # A comparison deletes the rules when the switch returns; the generation tells them from those of the next user.
         if left.dpid not in self._pending.up:
             return index
         change = RuleChange(delete_by_cookie=(owned_by(CookieKind.STATE, index, left.program.binding.generation),))
         self._pending.steps[self._pending.send(left.dpid, change, Mode.BULK, index)] = DeleteByCookie(None, index)
         return None
 
-    # --- what the source has shown ---
+    # --- readings ---
     def stage(self, step: StateReadOut, learnt: tuple[Rule, ...]) -> str | None:
-        """Stage what a program waits for; why it cannot be, if there is too much of it."""
+        """Stage the state that a program waits for; returns the reason for a refusal if there is too much of it."""
         attachment, program = step.attachment, step.program
         found = carried_state(program.vsi_type, learnt, program.binding)
         room = state_capacity(program.vsi_type)
+        # Refused instead of cut: the VM stays where its connections are.  Cut state would break some without notice.
         if len(found) > room:
             return f"{len(found)} rules of state to carry, the VSI type has room for {room}"
         program.awaiting, program.carried = rule_set(found), counted_by_service(found)
@@ -116,11 +120,12 @@ class StateTransfer:
         return None
 
     def update(self, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
-        """Give a staged or active program what has come since, not more than it has room for; None: nobody knows."""
+        """Add newly learned state to a program, as far as there is room; None: it could not be read."""
         program, early = step.program, step.reading is ReadOut.EARLY
         found = carried_state(program.vsi_type, learnt or (), program.binding, early)
         if learnt is not None:
             self._end(step.attachment, program, rule_set(found), carried_tables(program.vsi_type, early))
+        # Too late to refuse: the VM is suspended or has moved.  More than is reserved would break the switch's budget.
         room = max(state_capacity(program.vsi_type) - program.carried.total(), 0)
         fresh = tuple(rule for rule in found if rule.key not in program.awaiting)[:room]
         services = counted_by_service(fresh)
@@ -133,8 +138,10 @@ class StateTransfer:
             self._release(step.attachment, program)
 
     def _end(self, attachment: Attachment, program: Installation, found: RuleSet, tables: frozenset[int]) -> None:
-        """Of what was staged, remove what has ended since; the rest is as the source has it now."""
+        """Remove staged state that has ended at the source since; the rest is updated to the source's."""
         staged = program.awaiting
+        # A connection that was closed at the source would be open again here.  ``tables`` are those that were read: an
+        # early reading leaves out services with ``trigger: single``, so absence there proves nothing.
         ended = {key: rule for key, rule in staged.items() if rule.table in tables and key not in found}
         program.awaiting = {key: found.get(key, rule) for key, rule in staged.items() if key not in ended}
         program.carried -= counted_by_service(ended.values())
@@ -149,13 +156,14 @@ class StateTransfer:
             self._pending.steps[token] = FixUp(attachment, counted_by_service(fresh))
 
     def _release(self, attachment: Attachment, program: Installation) -> None:
-        """What was staged, once more, with the timeouts it has."""
+        """Add staged state again, now with its own timeouts."""
+        # Added, not modified: a switch sets the timeouts of a rule only when it is added (docs/decisions/0036).
         staged, program.awaiting = tuple(program.awaiting.values()), {}
         if staged:
             self._pending.send(attachment.port.dpid, RuleChange(add=staged), Mode.BULK, program.binding.vsi_index)
 
     def fixed_up(self, step: FixUp, failure: str | None) -> None:
-        """The switch has taken the fix-up, or not."""
+        """Log the result of a fix-up."""
         if failure is None:
             services = dict(step.fresh)
             self._pending.log(StateFixedUp, step.attachment, rules=step.fresh.total(), services=services)
@@ -163,7 +171,7 @@ class StateTransfer:
             self._pending.log(StateLost, step.attachment, reason=failure)
 
     def _ask(self, source: SourceState, attachment: Attachment, program: Installation, reading: ReadOut) -> int | None:
-        """Read what a switch has learnt; None if there is nothing to read, or nobody to ask."""
+        """Read the state that a switch has learned; None if there is nothing to read, or its switch is away."""
         dpid, old = source
         if old is program or not state_capacity(old.vsi_type) or not state_capacity(program.vsi_type):
             return None

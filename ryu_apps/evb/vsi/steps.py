@@ -29,7 +29,7 @@ class Staging:
 
 
 class ReadOut(Enum):
-    """What the state of a VSI is read for."""
+    """Purpose of a reading of a VSI's state."""
 
     STAGING = "to stage it with the body"
     EARLY = "the source is done with the VM"
@@ -38,7 +38,7 @@ class ReadOut(Enum):
 
 @dataclass(eq=False, slots=True)
 class StateReadOut:
-    """What one switch has learnt for a VSI, being read for a program elsewhere."""
+    """A reading of the state that one switch has learned for a VSI, for a program elsewhere."""
 
     attachment: Attachment
     program: Installation
@@ -55,12 +55,12 @@ class FixUp:
 
 @dataclass(eq=False, slots=True)
 class GateSwitch:
-    """A gate on its way over.
+    """A change that moves the gate of a VSI, until all switches and the store have confirmed it.
 
     Attributes:
-        old_owner, old_program: who had the gate when no flip was under way, and gets it back.
-        source: where the VSI's state is when no flip is under way.
-        displaced: whoever has to be told that the VSI has gone elsewhere.
+        old_owner, old_program: attachment and program of the gate before the change, which get it back if it fails.
+        source: place of the VSI's state before the change.
+        displaced: attachments that get a De-Associate when the change is confirmed.
     """
 
     attachment: Attachment
@@ -109,7 +109,7 @@ PendingStep = Staging | StateReadOut | FixUp | GateSwitch | Granting | Closing |
 
 
 def concerned(step: PendingStep) -> tuple[Attachment, ...]:
-    """Whose VSIs a switch is working on; those that wait for the store only are not among them."""
+    """Attachments for which a switch carries out a step; those that wait for the store only are not among them."""
     match step:
         case Staging(waiting):
             return tuple(attachment for attachment, _ in waiting)

@@ -41,6 +41,7 @@ class Withdrawal:
         if attachment.vsi.owner is attachment:
             self._gates.close(attachment)
         self._sweep_when_closed(attachment)
+        # With successors the state stays, and is dropped when one of them is active or the last one has gone.
         if not self._state.successors(attachment.vsi):
             self.drop_left(attachment.vsi)
 
@@ -51,6 +52,7 @@ class Withdrawal:
 
     def swept(self, step: DeleteByCookie, token: int) -> None:
         """Process the confirmation that rules are removed."""
+        # Not earlier: the next VSI with this index would have the rules of the last one.
         if step.index is not None:
             self._installer.indices.give_back(step.index)
         if step.attachment is not None:
@@ -78,6 +80,7 @@ class Withdrawal:
             self._installer.indices.give_back(index)
 
     def _sweep_when_closed(self, attachment: Attachment) -> None:
+        # While one switch may have the gate, it directs frames of the VM into this body.
         if not attachment.holding.closing:
             attachment.holding.retire()
             self.sweep_retired(attachment)
@@ -86,6 +89,7 @@ class Withdrawal:
     def _forget_when_swept(self, attachment: Attachment) -> None:
         holding = attachment.holding
         swept = holding.releasing and not holding.closing and not holding.sweeping
+        # Once only: each of several confirmations may find that nothing is left.
         if swept and not holding.forgetting:
             holding.forgetting = True
             self._pending.log(RulesSwept, attachment)

@@ -8,11 +8,11 @@ from ryu_apps.evb.protocol.table import ProtocolError, Tick
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import (
     Announce,
+    BridgeDeassociate,
     Decide,
     Denied,
     Forget,
     Granted,
-    Recalled,
     Released,
     ReleaseVsi,
     Request,
@@ -43,7 +43,7 @@ def held(mode: VdpMode, now: float = 0.0) -> VdpBridge:
 
 def releasing(now: float = 0.0) -> VdpBridge:
     vsi = held(ASSOC, now)
-    vsi.feed(Recalled("moved"), now)
+    vsi.feed(BridgeDeassociate("moved"), now)
     return vsi
 
 
@@ -214,13 +214,13 @@ def test_deassociate_overtakes_a_decision(vsi: VdpBridge) -> None:
 def test_a_recalled_vsi_is_announced_and_released() -> None:
     vsi = held(ASSOC)
 
-    assert vsi.feed(Recalled("moved to hv2"), 1.0) == [Announce("moved to hv2"), ReleaseVsi()]
+    assert vsi.feed(BridgeDeassociate("moved to hv2"), 1.0) == [Announce("moved to hv2"), ReleaseVsi()]
     assert vsi.feed(Released(), 1.1) == [Forget()]
 
 
 def test_a_recalled_decision_is_not_answered_as_well(vsi: VdpBridge) -> None:
     vsi.feed(Request(ASSOC), 0.0)
-    vsi.feed(Recalled("operator"), 0.1)
+    vsi.feed(BridgeDeassociate("operator"), 0.1)
 
     assert vsi.feed(Released(), 0.2) == [Forget()]
 

@@ -83,6 +83,8 @@ class TrackedProtocol(NamedTuple):
         return {**self.match, self.echo[0]: self.echo[1]} if self.echo else self.match
 
 
+# Types of echo requests and replies: 8 and 0 (RFC 792), 128 and 129 (RFC 4443).  A ping has no ports: its addresses are
+# the connection.
 PROTOCOLS = (
     TrackedProtocol(IPV4, TCP, ("ipv4_src", "tcp_src"), ("ipv4_dst", "tcp_dst")),
     TrackedProtocol(IPV4, UDP, ("ipv4_src", "udp_src"), ("ipv4_dst", "udp_dst")),
@@ -158,6 +160,7 @@ def note(
             LearnSpec(whole("eth_type"), protocol.eth_type),
             LearnSpec(whole("ip_proto"), protocol.ip_proto),
             *_ends(protocol, direction),
+            # A rule of an older life stays under its own key, with the timeout that a FIN has shortened.
             *([LearnSpec(LIFE, LIFE)] if protocol.ip_proto == TCP else []),
         ),
         writes=(LearnSpec(KNOWN, 1), *(_writes(stage) if protocol.ip_proto == TCP else [])),
@@ -184,6 +187,7 @@ def _idle(ip_proto: int, stage: ConnectionStage, lifetimes: Lifetimes) -> int:
 
 def _ends(protocol: TrackedProtocol, direction: Direction) -> Iterator[LearnSpec]:
     """Both ends as frames from the VM have them."""
+    # One rule for both directions: each frame refreshes it, and a FIN or RST of either side ends it.
     from_vm = direction is Direction.FROM_VM
     for source, destination in zip(map(whole, protocol.source), map(whole, protocol.destination), strict=True):
         yield LearnSpec(source, source if from_vm else destination)

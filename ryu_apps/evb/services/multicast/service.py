@@ -2,7 +2,7 @@
 
 What is staged is where its reports go (``docs/decisions/0014-multicast.rst``): a copy to the controller,
 within the bound of the VSI's own meter, and on to routers, which are never other VMs that are snooped.
-Which groups the VM receives is no body at all: it is part of what the gate's flip changes
+Which groups the VM receives is no body at all: it is part of what the move of the gate changes
 (``program.groups``), because it is a property of the VLAN.
 
 A VM is never a router: its queries end here.  Like neighbour discovery, membership messages pass the
