@@ -17,7 +17,6 @@ from ryu_apps.evb.protocol.evb import Advertise, Agreed, AgreementLost, LinkDown
 from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.errors import WireError
-from ryu_apps.evb.wire.filter_info import NULL_VID, FilterInfo
 from ryu_apps.evb.wire.vdp import Association, ManagerId, OrganizationalTlv, VdpPdu
 from ryu_apps.station import vdp_station
 from ryu_apps.station.evb_station import EvbStation
@@ -159,7 +158,7 @@ class Station:
     def _ask(self, ask: VsiRequest, now: float) -> list[StationOutput]:
         key = _key(ask.manager_id, ask.association)
         vsi = self._vsis.get(key) or _Vsi(VsiStation(ask.association, self._evb.operational), ask)
-        unchanged = _means(ask.association.filter_info, vsi.machine.request.filter_info)
+        unchanged = ask.association.filter_info.covers(vsi.machine.request.filter_info)
         filter_info = None if unchanged else ask.association.filter_info
         wanted = vdp_station.StationRequest(ask.association.MODE, filter_info, ask.suspended)
         outputs = vsi.machine.feed(wanted, now)
@@ -252,17 +251,6 @@ class Station:
                     pdu = VdpPdu(vsi.first.manager_id, (association, *vsi.first.organizational))
                     settled += self._carry(self._ecp.feed(Submit(pdu.encode()), now), now)
         return settled
-
-
-def _means(asked: FilterInfo, held: FilterInfo) -> bool:
-    """True if a filter requests the held entries; a null VID stands for the one that the bridge filled in."""
-    if (asked.format, len(asked.entries)) != (held.format, len(held.entries)):
-        return False
-    pairs = zip(asked.entries, held.entries, strict=True)
-    return all(
-        entry == present or (entry.vid == NULL_VID and entry.with_vid(present.vid) == present)
-        for entry, present in pairs
-    )
 
 
 def _key(manager_id: ManagerId, association: Association) -> _Key:

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from ryu_apps.evb.protocol.table import DocumentedRow, Tick, TransitionTable
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.wire.filter_info import NULL_VID, FilterEntry, FilterInfo
+from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import Association, RequestStatus, ResponseStatus, VdpMode
 
 __all__ = [
@@ -216,8 +216,7 @@ class VsiStation:
         return self.state in _AWAITING and heard.MODE in awaited and same_format
 
     def _matches(self, heard: Association) -> bool:
-        ours, theirs = self.request.filter_info.entries, heard.filter_info.entries
-        return len(ours) == len(theirs) and all(map(_acceptable, ours, theirs))
+        return self.request.filter_info.covers(heard.filter_info)
 
     def _resume_input(self) -> VdpStationInput:
         if self.request.MODE is VdpMode.DEASSOCIATE:
@@ -382,10 +381,3 @@ class VsiStation:
 def documented_rows() -> Iterator[DocumentedRow]:
     """Rows of the machine's table, for the documentation."""
     return VsiStation.TABLE.rows()
-
-
-def _acceptable(ours: FilterEntry, theirs: FilterEntry) -> bool:
-    """True if the bridge's entry is valid for the requested: it may fill in a null VID and a PCP without PS."""
-    same_vid = ours.vid in (NULL_VID, theirs.vid)
-    same_priority = not ours.ps or (ours.ps, ours.pcp) == (theirs.ps, theirs.pcp)
-    return (ours.mac, ours.group) == (theirs.mac, theirs.group) and same_vid and same_priority

@@ -273,3 +273,15 @@ def test_with_vid_changes_the_tag_only(entry: FilterEntry, vid: int, pcp: int) -
     assert (chosen.vid, chosen.pcp, chosen.ps) == (vid, pcp, True)
     assert (entry.with_vid(vid).pcp, entry.with_vid(vid).ps) == (entry.pcp, entry.ps)
     assert (chosen.mac, chosen.group) == (entry.mac, entry.group)
+
+
+@given(entries[3], entries[3])
+def test_an_answer_may_fill_in_a_null_vid_and_a_priority_that_is_absent(
+    asked: FilterEntry, answer: FilterEntry
+) -> None:
+    same = (asked.mac, asked.group) == (answer.mac, answer.group)
+    vid = asked.vid in (0, answer.vid)
+    priority = not asked.ps or (answer.ps, answer.pcp) == (True, asked.pcp)
+    assert asked.covers(answer) is (same and vid and priority)
+    assert asked.covers(asked) and asked.with_vid(0).covers(asked)
+    assert not FilterInfo.of(asked).covers(FilterInfo.of(asked, asked))

@@ -60,6 +60,12 @@ class Tagged:
             return replace(self, vid=vid)
         return replace(self, vid=vid, pcp=pcp, ps=True)
 
+    def covers(self, granted: FilterEntry) -> bool:
+        """True if a bridge may answer this entry with ``granted``: it chooses a null VID and a PCP without PS."""
+        vid = self.vid or granted.vid
+        tag = self if self.ps else granted
+        return replace(self, vid=vid, pcp=tag.pcp, ps=tag.ps) == granted
+
 
 @dataclass(frozen=True, slots=True)
 class Vid(Tagged):
@@ -197,6 +203,12 @@ class FilterInfo:
     def encode(self) -> bytes:
         header = _HEADER.pack(self.format, len(self.entries))
         return b"".join([header, *[entry.encode() for entry in self.entries]])
+
+    def covers(self, granted: FilterInfo) -> bool:
+        """True if a bridge may answer this filter with ``granted``: the same entries in the same order."""
+        if len(self.entries) != len(granted.entries):
+            return False
+        return all(asked.covers(answer) for asked, answer in zip(self.entries, granted.entries, strict=True))
 
 
 def max_entries(code: int) -> int:
