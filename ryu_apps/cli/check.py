@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from ryu_apps.evb.config import BridgeConfig, load_config
-from ryu_apps.evb.policy.diagnostic import Diagnostic, Severity, has_errors, in_reading_order
+from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, Severity, has_errors, in_reading_order, warning
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.ovf.collect import is_instances
@@ -41,7 +41,7 @@ def check(paths: tuple[Path, ...]) -> None:
         config, diagnostics = load_config(*source)
         more, unreadable = _policies_of(source[0], config)
         policies += [policy for policy in more if policy not in policies]
-        found += diagnostics + unreadable
+        found += diagnostics + unreadable + _unmapped(config, more)
     found += load_policies(policies, SECTIONS)[1]
     found += [diagnostic for source in kinds["inventory"] for diagnostic in load_inventory(*source)[1]]
     found += [diagnostic for source in kinds["instances file"] for diagnostic in load_instances(*source)[1]]
@@ -71,6 +71,19 @@ def _policies_of(file: str, config: BridgeConfig | None) -> tuple[list[Source], 
     if config is None:
         return [], []
     return read_sources(Path(file).parent / path for path in config.policies)
+
+
+def _unmapped(config: BridgeConfig | None, policies: list[Source]) -> list[Diagnostic]:
+    """Warnings about types of a configuration whose VSIs are refused because their groups have no VID."""
+    types = load_policies(policies, SECTIONS)[0]
+    if config is None or types is None:
+        return []
+    return [
+        warning(vsi_type.file, Position(), f"GroupID {group} has no VID in the configuration: its VSIs are refused")
+        for vsi_type in types.types.values()
+        for group in vsi_type.network.groups
+        if group not in config.fabric.groups
+    ]
 
 
 def _report(found: list[Diagnostic], checked: dict[str, list[Source]]) -> None:

@@ -56,12 +56,14 @@ class VsiBinding:
         generation: 24-bit number of the association that installs the rules; part of the cookie.
         bindings: resolved filter entries.
         addresses: IP addresses of the VM, from organizational TLVs or announcements; empty if unknown.
+        priorities: default PCP of each binding that has one.
     """
 
     vsi_index: int
     generation: int
     bindings: tuple[Binding, ...]
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    priorities: tuple[tuple[Binding, int], ...] = ()
 
     @property
     def macs(self) -> tuple[int, ...]:

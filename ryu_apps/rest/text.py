@@ -28,7 +28,6 @@ from ryu_apps.evb.flow.rule import (
     StackPop,
     StackPush,
 )
-from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.mac import mac_to_text
@@ -57,11 +56,6 @@ def port_json(fabric: Fabric, port: PortId) -> JsonValue:
         "port_no": port.port_no,
         "name": interface.name if interface else None,
     }
-
-
-def binding_json(binding: Binding) -> JsonValue:
-    """A VID and, unless the VSI has all of the VID, a MAC address."""
-    return {"vid": binding.vid, "mac": None if binding.mac is None else mac_to_text(binding.mac)}
 
 
 def match_json(match: Match) -> JsonValue:

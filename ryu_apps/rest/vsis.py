@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ryu_apps.evb.bridge.vsi_queries import AttachmentStatus, InstallationStatus, VsiStatus
+from ryu_apps.evb.bridge.vsi_queries import AttachmentStatus, BindingStatus, InstallationStatus, VsiStatus
 from ryu_apps.evb.events import OperatorDeassociate
+from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, JsonValue, Reply, RestError
-from ryu_apps.rest.text import binding_json, port_json
+from ryu_apps.rest.text import port_json
 
 
 def vsis(bridge: Bridge, now: float) -> Iterator[JsonValue]:
@@ -69,7 +70,7 @@ def _attachment_json(bridge: Bridge, attachment: AttachmentStatus, now: float) -
         "mode": attachment.mode,
         "wanted": attachment.wanted,
         "type": None if attachment.type is None else str(attachment.type),
-        "bindings": [binding_json(binding) for binding in attachment.bindings],
+        "bindings": [_binding_json(binding) for binding in attachment.bindings],
         "addresses": [str(address) for address in attachment.addresses],
         "since": attachment.since + bridge.wall_offset,
         "age": now - attachment.since,
@@ -78,6 +79,18 @@ def _attachment_json(bridge: Bridge, attachment: AttachmentStatus, now: float) -
         "expires_in": None if deadline is None else deadline - now,
         "program": _program_json(attachment.in_force) if attachment.in_force else None,
         "replaced": [_program_json(program) for program in attachment.retired],
+    }
+
+
+def _binding_json(found: BindingStatus) -> JsonValue:
+    """The VID in the fabric and at the port, the MAC address unless the VSI has all of the VID, GroupID, priority."""
+    mac = found.binding.mac
+    return {
+        "vid": found.binding.vid,
+        "mac": None if mac is None else mac_to_text(mac),
+        "local_vid": found.local_vid,
+        "group": found.group,
+        "pcp": found.pcp,
     }
 
 

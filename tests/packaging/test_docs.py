@@ -191,6 +191,11 @@ def test_the_policy_page_has_the_keys_of_the_schema() -> None:
     assert table_keys(keyed) - {section.name for section in SECTIONS} == keys
 
 
+def test_the_policy_page_has_the_keys_of_a_network() -> None:
+    section = text("docs/policies.rst").partition("\nNetwork\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == model_keys(policy_schema.NetworkSection)
+
+
 def test_the_policy_page_has_the_keys_of_multicast() -> None:
     section = text("docs/policies.rst").partition("\nMulticast\n---")[2].partition("\n---")[0]
     assert table_keys(section) == model_keys(MulticastSection)

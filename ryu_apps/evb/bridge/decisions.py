@@ -23,6 +23,7 @@ from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi.address_owners import AddressOwners
 from ryu_apps.evb.vsi.admission import Admitted, Refusal, examine
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
 from ryu_apps.evb.vsi.takeovers import Takeovers, WaitingTakeover
 from ryu_apps.evb.vsi_types.database import LookupPending, Settled, TypeDatabase, TypeLookup
@@ -153,13 +154,14 @@ class Decisions:
             self._machines.feed(attachment, Denied(found.error, found.hard, attempt), now)
             return
         if self.takeovers.is_unannounced(attachment) and (
-            place := self._lives_elsewhere(attachment.port, found.bindings)
+            place := self._lives_elsewhere(attachment.port, found.placed.bindings)
         ):
             # The bridge has lost its records, but the switches still have the gate.
             self._contest(attachment, place, now)
             return
-        attachment.conversation.filled = found.filled
-        self._registry.hold(attachment, found.bindings, attachment.conversation.claimed)
+        attachment.conversation.filled = found.placed.filled
+        claimed = attachment.conversation.claimed
+        self._registry.hold(attachment, found.placed.bindings, claimed, found.placed.priorities)
         mode = attachment.machine.wanted
         if mode is VdpMode.PREASSOCIATE and not self._stages_early(attachment, found.vsi_type):
             self._lifecycle.grant_unstaged(attachment)
@@ -173,7 +175,7 @@ class Decisions:
         asked = attachment.conversation.newest
         assert asked is not None
         return examine(
-            self._stations[attachment.port].interface,
+            Place.of(self._fabric, attachment.port),
             vsi_type,
             asked.filter_info,
             partial(self._address_owners.binding, attachment),

@@ -77,13 +77,14 @@ from ryu_apps.evb.switches.fragment_handling import FragmentHandling
 from ryu_apps.evb.switches.recovery import Recovery
 from ryu_apps.evb.switches.rerouting import Rerouting
 from ryu_apps.evb.tokens import TokenTable
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.registry import Registry, Vsi
 from ryu_apps.evb.vsi.reservation import RuleBudget
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
@@ -254,7 +255,8 @@ class Engine:
     def _station(self, port: PortId, first_sequence: int) -> BridgePort:
         interface = self.fabric.interface(port)
         assert interface is not None
-        return BridgePort(port, interface, bridge_mac(port), first_sequence, partial(self._not_a_station, port))
+        foreign, groups = partial(self._not_a_station, port), self.fabric.has_groups(port)
+        return BridgePort(port, interface, bridge_mac(port), first_sequence, foreign, groups)
 
     def _not_a_station(self, port: PortId, mac: int) -> str | None:
         """Return the owner of a MAC address that cannot become the station of a port; None: it can."""
@@ -266,9 +268,8 @@ class Engine:
         return None if other is None else f"the station of port {other}"
 
     def _restore(self, records: Mapping[str, bytes] | None, now: float) -> Recovery:
-        def place(port: PortId) -> Interface | None:
-            station = self.stations.get(port)
-            return station.interface if station else None
+        def place(port: PortId) -> Place | None:
+            return Place.of(self.fabric, port) if port in self.stations else None
 
         known = by_kind(records or {})
         for port, station in self.stations.items():

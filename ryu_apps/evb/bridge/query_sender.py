@@ -43,7 +43,8 @@ class QuerySender:
         interface = self._fabric.interface(port)
         if interface is None or port.dpid not in self._up:
             return
-        tci = None if vid == interface.native_vlan else vid
+        there = self._fabric.vid_at(port, vid)
+        tci = None if there == interface.native_vlan else there
         timers = self._settings.querying(vid).timers
         yield SendFrame(port, query(asked, timers, bridge_mac(port), mac, tci))
 

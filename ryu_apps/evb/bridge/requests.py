@@ -24,7 +24,7 @@ from ryu_apps.evb.protocol.table import Tick, earliest
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId
-from ryu_apps.evb.vsi.admission import Refusal, bindings_of, fill_null_vids
+from ryu_apps.evb.vsi.admission import Refusal
 from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.departures import Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -302,6 +302,8 @@ class Associations:
             conversation.newest = asked
             conversation.asked = self._meaning(attachment, asked, received.organizational)
             changed = before is not None and conversation.asked != before
+            if changed:
+                conversation.filled = None
             request = machine.Request(asked.MODE, changed, conversation.is_apart)
         announces = asked.MODE in _ANNOUNCEMENTS and not conversation.announced
         conversation.announced |= announces
@@ -336,9 +338,8 @@ class Associations:
     def _meaning(
         self, attachment: Attachment, asked: Association, organizational: tuple[OrganizationalTlv, ...]
     ) -> Meaning:
-        """Return what a request asks for, so that a repetition is recognized whatever its null VIDs are."""
+        """Return what a request asks for, so that a repetition is recognized also with the values of the answer."""
         conversation = attachment.conversation
-        filled = fill_null_vids(self._stations[attachment.port].interface, asked.filter_info)
         owner = attachment.vsi.owner
         if owner is not None and owner is not attachment:
             conversation.inherited = owner.addresses
@@ -350,7 +351,7 @@ class Associations:
         key = VsiTypeKey(asked.type_id, asked.version)
         origin = self._types.origin(conversation.manager_id, key)
         identity = identity_of(conversation.manager_id, asked)
-        return Meaning(origin, key, bindings_of(filled) if filled else (), conversation.claimed, identity)
+        return Meaning(origin, key, conversation.repeated(asked.filter_info), conversation.claimed, identity)
 
     def _organizational(
         self, port: PortId, tlvs: tuple[OrganizationalTlv, ...]
@@ -405,7 +406,7 @@ class Associations:
             self._lifecycle.abandon(attachment)
             if attachment.holding.program is not None:
                 binding = attachment.holding.program.binding
-                self._registry.hold(attachment, binding.bindings, binding.addresses)
+                self._registry.hold(attachment, binding.bindings, binding.addresses, binding.priorities)
         self._answers.respond(attachment, mode, status, now, quiet)
 
     def _forget(self, attachment: Attachment) -> None:

@@ -7,6 +7,7 @@ of its station, exactly as if it were new, while the switches go on forwarding b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import msgpack
@@ -19,16 +20,17 @@ from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.memory import unpack
-from ryu_apps.evb.topology.fabric import Interface, PortId
-from ryu_apps.evb.vsi.admission import bindings_of, fill_null_vids
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
+from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, RecordError
 from ryu_apps.evb.vsi.records.keeper import MULTICAST
 from ryu_apps.evb.vsi.registry import Registry, Vsi
+from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import ManagerId, identity_of
 
-InterfaceLookup = Callable[[PortId], Interface | None]
+PlaceLookup = Callable[[PortId], Place | None]
 
 
 class TypeSource(Protocol):
@@ -46,14 +48,14 @@ def restore(
     registry: Registry,
     lifecycle: Lifecycle,
     types: TypeSource,
-    place: InterfaceLookup,
+    place: PlaceLookup,
     now: float,
 ) -> Iterator[LogEvent]:
     """Fill an empty registry.
 
     Args:
         records: as an earlier life saved them.
-        place: what is configured at a port, None if it is no station port.
+        place: VLANs of a port, None if it is no station port.
 
     Yields:
         One event a record, restored or left out.
@@ -73,16 +75,17 @@ def _restore(
     registry: Registry,
     lifecycle: Lifecycle,
     types: TypeSource,
-    place: InterfaceLookup,
+    place: PlaceLookup,
     now: float,
 ) -> None:
     found = place(record.port)
     if found is None:
         raise RecordError(f"{record.port} is no station port any more")
-    interface = found
-    filled = fill_null_vids(interface, record.newest.filter_info)
-    if filled is None:
-        raise RecordError("the port has no VLAN to offer any more")
+    placed = found.placed(_answered(record, found))
+    if isinstance(placed, str):
+        raise RecordError(placed)
+    if record.owner and record.program is not None and placed.bindings != record.program.binding.bindings:
+        raise RecordError("its VLANs are not what they were")
     vsi_type = _type(record, types)
     if record.program is not None and record.program.binding.vsi_index in lifecycle.installer.indices:
         raise RecordError(f"index {record.program.binding.vsi_index} stands for another program")
@@ -92,17 +95,25 @@ def _restore(
     conversation.newest = conversation.requests[record.mode] = record.newest
     conversation.told, conversation.inherited = record.told, record.inherited
     conversation.name, conversation.left, conversation.announced = record.name, record.left, record.announced
-    conversation.filled = filled
-    bindings = bindings_of(filled)
+    conversation.filled = placed.filled
     key = VsiTypeKey(record.newest.type_id, record.newest.version)
     identity = identity_of(record.manager_id, record.newest)
     origin = types.origin(record.manager_id, key)
-    conversation.asked = Meaning(origin, key, bindings, conversation.claimed, identity)
+    conversation.asked = Meaning(origin, key, record.newest.filter_info, conversation.claimed, identity)
     conversation.stand()
-    registry.hold(attachment, bindings, conversation.claimed)
+    registry.hold(attachment, placed.bindings, conversation.claimed, placed.priorities)
     _restore_groups(record, attachment.vsi, now)
     if record.program is not None and vsi_type is not None:
         lifecycle.resume(attachment, record.program, vsi_type, record.owner)
+
+
+def _answered(record: AttachmentRecord, place: Place) -> FilterInfo:
+    """Return the filter that the station has been answered; records of earlier versions do not have it."""
+    asked = record.newest.filter_info
+    if record.filled is not None or all(entry.vid for entry in asked.entries):
+        return record.filled or asked
+    native = place.interface.native_vlan or next(iter(place.interface.tagged_vlans), 0)
+    return replace(asked, entries=tuple(entry if entry.vid else entry.with_vid(native) for entry in asked.entries))
 
 
 def _restore_groups(record: AttachmentRecord, vsi: Vsi, now: float) -> None:

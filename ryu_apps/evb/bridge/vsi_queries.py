@@ -52,6 +52,22 @@ class InstallationStatus:
     fixed_up: Mapping[str, int]
 
 
+class BindingStatus(NamedTuple):
+    """A (VID, MAC) pair of a VSI at a port.
+
+    Attributes:
+        binding: with the relay VID.
+        local_vid: the VID of its frames at the port.
+        group: GroupID of the VLAN, None if it has none.
+        pcp: default priority, None if it has none.
+    """
+
+    binding: Binding
+    local_vid: int | None
+    group: int | None
+    pcp: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class AttachmentStatus:
     """A VSI at one port; times are monotonic seconds.
@@ -73,7 +89,7 @@ class AttachmentStatus:
     mode: str | None
     wanted: str | None
     type: VsiTypeKey | None
-    bindings: tuple[Binding, ...]
+    bindings: tuple[BindingStatus, ...]
     addresses: tuple[IpAddress, ...]
     since: float
     deadline: float | None
@@ -117,6 +133,7 @@ class VsiQueries:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._groups = {vid: group for group, vid in engine.fabric.groups.items()}
 
     def __len__(self) -> int:
         return len(self._engine.registry)
@@ -124,12 +141,12 @@ class VsiQueries:
     def all(self) -> Iterator[VsiStatus]:
         """Return all VSIs, in the order in which they came; one that has gone when it is its turn is left out."""
         chosen = list(self._engine.registry)
-        return (_vsi(vsi) for vsi in chosen if vsi.attachments)
+        return (self._vsi(vsi) for vsi in chosen if vsi.attachments)
 
     def named(self, text: str) -> VsiStatus | None:
         """Return the VSI of a canonical text; None: it is at no port."""
         vsi = self._engine.registry.named(text)
-        return None if vsi is None else _vsi(vsi)
+        return None if vsi is None else self._vsi(vsi)
 
     def stale_switches(self, text: str) -> tuple[str, ...]:
         """Return the names of disconnected switches that hold rules of a released VSI."""
@@ -139,6 +156,35 @@ class VsiQueries:
     def has_stale_rules(self, text: str) -> bool:
         """Return whether disconnected switches hold rules of a VSI, released or not."""
         return text in self._engine.associations.stale_rules
+
+    # --- from state to values ---
+    def _vsi(self, vsi: Vsi) -> VsiStatus:
+        owner = vsi.owner.port if vsi.owner else None
+        return VsiStatus(vsi.text, owner, tuple(map(self._attachment, vsi.attachments.values())))
+
+    def _attachment(self, attachment: Attachment) -> AttachmentStatus:
+        machine, program = attachment.machine, attachment.holding.program
+        return AttachmentStatus(
+            attachment.port,
+            attachment.conversation.name,
+            attachment.phase.value,
+            machine.in_force.name.lower() if machine.in_force else None,
+            machine.wanted.name.lower() if machine.wanted else None,
+            _type(attachment),
+            tuple(self._bindings(attachment)),
+            tuple(attachment.addresses),
+            attachment.since,
+            machine.deadline,
+            _AWAITED.get(machine.state),
+            _installation(program) if program else None,
+            tuple(map(_installation, attachment.holding.retired)),
+        )
+
+    def _bindings(self, attachment: Attachment) -> Iterator[BindingStatus]:
+        priorities = dict(attachment.priorities)
+        for binding in attachment.bindings:
+            local_vid = self._engine.fabric.vid_at(attachment.port, binding.vid)
+            yield BindingStatus(binding, local_vid, self._groups.get(binding.vid), priorities.get(binding))
 
     # --- rules ---
     def rules(self, dpid: int) -> tuple[Rule, ...]:
@@ -163,30 +209,6 @@ class VsiQueries:
         """Return the migration of a number; None: there was none, or it is forgotten."""
         found = self._engine.migrations.get(number)
         return None if found is None else _migration(found)
-
-
-def _vsi(vsi: Vsi) -> VsiStatus:
-    owner = vsi.owner.port if vsi.owner else None
-    return VsiStatus(vsi.text, owner, tuple(map(_attachment, vsi.attachments.values())))
-
-
-def _attachment(attachment: Attachment) -> AttachmentStatus:
-    machine, program = attachment.machine, attachment.holding.program
-    return AttachmentStatus(
-        attachment.port,
-        attachment.conversation.name,
-        attachment.phase.value,
-        machine.in_force.name.lower() if machine.in_force else None,
-        machine.wanted.name.lower() if machine.wanted else None,
-        _type(attachment),
-        tuple(attachment.bindings),
-        tuple(attachment.addresses),
-        attachment.since,
-        machine.deadline,
-        _AWAITED.get(machine.state),
-        _installation(program) if program else None,
-        tuple(map(_installation, attachment.holding.retired)),
-    )
 
 
 def _type(attachment: Attachment) -> VsiTypeKey | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.config.balancers import odd_balancers
+from ryu_apps.evb.config.groups import odd_groups
 from ryu_apps.evb.config.managers import odd_managers
 from ryu_apps.evb.config.schema import (
     ConfigFile,
@@ -24,6 +25,7 @@ MAX_TRUNKS = 63
 
 def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
+    found += odd_groups(parsed)
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:

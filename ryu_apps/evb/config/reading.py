@@ -8,6 +8,7 @@ from typing import Any
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.config.bridge_config import BridgeConfig
 from ryu_apps.evb.config.consistency import inconsistencies
+from ryu_apps.evb.config.groups import group_vids, translation
 from ryu_apps.evb.config.managers import vsi_managers
 from ryu_apps.evb.config.schema import (
     BridgeMulticastSection,
@@ -68,10 +69,12 @@ def _fabric(parsed: ConfigFile) -> Fabric:
                     port_no: _interface(parsed, port_no, section) for port_no, section in dp.interfaces.items()
                 },
                 max_rules=dp.max_rules,
+                translation=translation(parsed, dp),
             )
             for name, dp in parsed.dps.items()
         },
         balancers(parsed.load_balancers),
+        group_vids(parsed.groups),
     )
 
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
+from ryu_apps.evb.config.group_ids import group_range
 from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.fields import full_mask, parse_field
@@ -66,6 +67,19 @@ ShortName = Annotated[str, Field(min_length=1, max_length=64)]
 #: A name or address by which a client finds this machine, without a port.
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
 Exponent = Annotated[int, Field(ge=0, le=31)]
+
+
+def _group_ids(written: object) -> str | int:
+    """The key as written, so that a diagnostic finds it in the file."""
+    if isinstance(written, bool) or not isinstance(written, str | int):
+        raise ValueError("a GroupID or a range was expected, such as 1000 or 5000-5999")
+    group_range(written)
+    return written
+
+
+WrittenGroupIds = Annotated[str | int, PlainValidator(_group_ids), WithJsonSchema({"type": ["string", "integer"]})]
+#: GroupIDs -> VID; of a range, that of its first group, and the others follow.
+GroupsWritten = Annotated[dict[WrittenGroupIds, VlanId], Field(max_length=4094)]
 
 
 class TimerValues(Strict):
@@ -130,6 +144,7 @@ class DatapathSection(Strict):
 
     dp_id: Annotated[int, Field(ge=1, le=(1 << 64) - 1)]
     max_rules: Annotated[int, Field(ge=1)] | None = None
+    groups: GroupsWritten = Field(default_factory=dict)
     interfaces: dict[PortNo, Annotated[StationSection | HostSection | TrunkSection, Field(discriminator="role")]]
 
 
@@ -266,6 +281,7 @@ class ConfigFile(Strict):
         default_factory=dict
     )
     vsi_managers: ManagersSection = ManagersSection()
+    groups: GroupsWritten = Field(default_factory=dict)
     rest_names: Annotated[list[HostName], Field(max_length=100)] = Field(default_factory=list)
     openflow_reader: ReaderText = "evbridge"
     dps: dict[ShortName, DatapathSection]

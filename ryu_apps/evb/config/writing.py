@@ -6,6 +6,7 @@ from typing import Any
 
 from ryu_apps.evb.config.balancers import balancer_lines
 from ryu_apps.evb.config.bridge_config import BridgeConfig
+from ryu_apps.evb.config.groups import groups_line, local_groups
 from ryu_apps.evb.config.managers import manager_lines
 from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
@@ -42,6 +43,8 @@ def dump_config(config: BridgeConfig) -> str:
         lines.append(f"openflow_reader: {config.openflow_reader}")
     if config.rest_names:
         lines.append(f"rest_names: [{', '.join(quoted(name) for name in config.rest_names)}]")
+    if config.fabric.groups:
+        lines.append(f"groups: {groups_line(config.fabric.groups)}")
     lines += balancer_lines(config.fabric.balancers)
     lines += manager_lines(config.vsi_managers)
     lines.append("dps:" if switches else "dps: {}")
@@ -49,6 +52,8 @@ def dump_config(config: BridgeConfig) -> str:
         lines += [f"  {quoted(switch.name)}:", f"    dp_id: {switch.dpid:#x}"]
         if switch.max_rules is not None:
             lines.append(f"    max_rules: {switch.max_rules}")
+        if switch.translation:
+            lines.append(f"    groups: {groups_line(local_groups(config.fabric, switch))}")
         lines.append("    interfaces:" if switch.interfaces else "    interfaces: {}")
         lines += [
             f"      {interface.port_no}: {flow_map(_written(interface, names))}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, ClearInPort, Match, MatchFields, Rule, match
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, ClearInPort, Match, MatchFields, Rule, SetField, match
 from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.tables import (
     ALL_METADATA,
@@ -35,7 +35,7 @@ def local_gate(interface: Interface, binding: VsiBinding, epoch: int, entry: Tab
         rule
         for vid_mac in binding.bindings
         for rule in (
-            _ingress(interface, binding, epoch, vid_mac),
+            *_ingress(interface, binding, epoch, vid_mac),
             *_delivery(interface, binding, epoch, entry, vid_mac),
         )
     )
@@ -71,19 +71,19 @@ def to_vm_metadata(port_no: int, vsi_index: int, epoch: int) -> int:
     return metadata(port=port_no, vsi=vsi_index, epoch=epoch, direction=Direction.TO_VM)
 
 
-def _ingress(interface: Interface, binding: VsiBinding, epoch: int, vid_mac: Binding) -> Rule:
+def _ingress(interface: Interface, binding: VsiBinding, epoch: int, vid_mac: Binding) -> Iterator[Rule]:
     source: MatchFields = {} if vid_mac.mac is None else {"eth_src": vid_mac.mac}
-    return Rule(
-        Table.INGRESS,
-        Priority.WIDE if vid_mac.mac is None else Priority.EXACT,
-        match(in_port=interface.port_no, vlan_vid=VLAN_PRESENT | vid_mac.vid, **source),
-        cookie(CookieKind.GATE, binding.vsi_index, binding.generation),
-        metadata=(
-            metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM),
-            ALL_METADATA,
-        ),
-        goto=Table.GUARD,
-    )
+    priority = Priority.WIDE if vid_mac.mac is None else Priority.EXACT
+    fields: MatchFields = {"in_port": interface.port_no, "vlan_vid": VLAN_PRESENT | vid_mac.vid, **source}
+    meta = metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM), ALL_METADATA
+    owner = cookie(CookieKind.GATE, binding.vsi_index, binding.generation)
+    yield Rule(Table.INGRESS, priority, match(**fields), owner, metadata=meta, goto=Table.GUARD)
+    default = dict(binding.priorities).get(vid_mac)
+    if default:
+        # PCP 0 is also that of frames without a priority of their own: the station or ADMIT has given them their tag.
+        without = match(**fields, vlan_pcp=0)
+        written = (SetField("vlan_pcp", default),)
+        yield Rule(Table.INGRESS, priority + 1, without, owner, written, meta, Table.GUARD)
 
 
 def _delivery(interface: Interface, binding: VsiBinding, epoch: int, entry: Table, vid_mac: Binding) -> Iterator[Rule]:

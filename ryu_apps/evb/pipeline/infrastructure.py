@@ -12,7 +12,6 @@ from ryu_apps.evb.flow.rule import (
     ANY_GROUP,
     ANY_TAGGED,
     CONTROLLER,
-    PRIORITY_TAGGED,
     VLAN_PRESENT,
     Action,
     Bucket,
@@ -24,23 +23,17 @@ from ryu_apps.evb.flow.rule import (
     Output,
     OutputGroup,
     PopVlan,
-    PushVlan,
-    RegLoad,
     Resubmit,
     Rule,
     RuleChange,
-    SetField,
-    StackPop,
-    StackPush,
     match,
-    whole,
 )
+from ryu_apps.evb.pipeline.edge import incoming, outgoing
 from ryu_apps.evb.pipeline.punting import RESERVED_ADDRESSES, punting, punting_meters
 from ryu_apps.evb.pipeline.tables import (
     ALL_METADATA,
     PORT_MASK,
     PROXY_GROUP,
-    STACKED,
     TAGGED_GROUP,
     TRUNK_GROUP,
     TRUNK_MASK,
@@ -54,6 +47,7 @@ from ryu_apps.evb.pipeline.tables import (
 )
 from ryu_apps.evb.topology.fabric import Interface, Role, Switch
 from ryu_apps.evb.topology.graph import TrunkGraph, TrunkLink
+from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 #: In GROUP_PAGE: bit of the egress port that selects a trunk, by its ordinal, instead of a page.
 TRUNK_SELECTOR = 0x8000
@@ -63,21 +57,6 @@ _ALL_SYSTEMS, _ALL_NODES = 0xE0000001, 0xFF02 << 112 | 1
 _QUERIES: tuple[MatchFields, MatchFields] = (
     {"eth_type": 0x0800, "ip_proto": 2, "ipv4_dst": _ALL_SYSTEMS},
     {"eth_type": 0x86DD, "ip_proto": 58, "icmpv6_type": 130, "ipv6_dst": _ALL_NODES},
-)
-#: In ADMIT, below reserved addresses.
-_NATIVE_PRIORITY = 50
-_TAGGED_PRIORITY = 10
-#: Test for a second tag.  A switch that parses one tag (``vlan-limit=1``) shows the second as the Ethernet type, which
-#: the services drop; a switch that parses more shows the type behind both.  OpenFlow neither reports the limit nor
-#: matches a second tag.  So the first tag is removed for one lookup and then restored.
-_LOOK_BEHIND: tuple[Action, ...] = (
-    StackPush(whole("vlan_vid")),
-    StackPush(whole("vlan_pcp")),
-    PopVlan(),
-    Resubmit(Table.SECOND_TAG),
-    PushVlan(),
-    StackPop(whole("vlan_pcp")),
-    StackPop(whole("vlan_vid")),
 )
 #: In FORWARD, above everything but addresses of single stations.
 _QUERY_PRIORITY = 140
@@ -115,12 +94,12 @@ def infrastructure(
             PROXY_COPY,
         ),
         add=(
-            *_admit(interfaces),
+            *_admit(interfaces, switch.translation),
             *_ingress(interfaces, trunks),
             *_forward_hosts(switch.dpid, wiring, hosts, clients),
             *_queries(edge),
             *by_routes.add,
-            *(rule for interface in edge for rule in _output(interface)),
+            *(rule for interface in edge for rule in outgoing(interface, switch.translation)),
         ),
     )
 
@@ -203,7 +182,7 @@ def _trunk_group(trunk: TrunkLink) -> Group:
     return Group(TRUNK_GROUP + trunk.ordinal, GroupType.FAST_FAILOVER, buckets)
 
 
-def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
+def _admit(interfaces: list[Interface], translation: VidTranslation) -> Iterator[Rule]:
     for interface in interfaces:
         # The rules for a known station come from DesiredState: this module sees only the fabric.
         yield from punting(interface, station=None)
@@ -211,30 +190,7 @@ def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
     yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=RESERVED_ADDRESSES))
     for fields in unread():
         yield _rule(Table.ADMIT, Priority.WIDE, match(**fields))
-    for interface in interfaces:
-        if interface.role is not Role.TRUNK and interface.native_vlan is not None:
-            yield from _native(interface.port_no, VLAN_PRESENT | interface.native_vlan)
-    yield _rule(Table.ADMIT, _TAGGED_PRIORITY, match(vlan_vid=ANY_TAGGED), apply=_LOOK_BEHIND, goto=Table.INGRESS)
-    yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
-    seen = (RegLoad(STACKED, 1),)
-    yield _rule(Table.SECOND_TAG, Priority.DEFAULT, match(vlan_vid=ANY_TAGGED), apply=seen)
-    yield _rule(Table.INGRESS, Priority.GUARD, match(reg2=(1 << STACKED.offset, 1 << STACKED.offset)))
-
-
-def _native(port_no: int, native: int) -> Iterator[Rule]:
-    """Classification of untagged and priority-tagged frames to the native VLAN (802.1Q 6.9).
-
-    Inside the pipeline every frame is tagged.  Frames tagged with the native VID are refused: the port sends that
-    VLAN untagged, and only accepts it untagged.
-    """
-    classified = SetField("vlan_vid", native)
-    for fields, apply in (
-        ({"vlan_vid": 0}, (PushVlan(), classified)),
-        ({"vlan_vid": PRIORITY_TAGGED}, (*_LOOK_BEHIND, classified)),
-    ):
-        frames = match(in_port=port_no, **fields)
-        yield _rule(Table.ADMIT, _NATIVE_PRIORITY, frames, apply=apply, goto=Table.INGRESS)
-    yield _rule(Table.ADMIT, _NATIVE_PRIORITY, match(in_port=port_no, vlan_vid=native))
+    yield from incoming(interfaces, translation)
 
 
 def _ingress(interfaces: list[Interface], trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
@@ -312,17 +268,3 @@ def _selected(trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
             yield _rule(Table.GROUP_PAGE, Priority.GUARD, match(metadata=back))
             onward = match(metadata=(towards, PORT_MASK))
             yield _rule(Table.GROUP_PAGE, Priority.EXACT, onward, apply=(to_trunk(trunk),))
-
-
-def _output(interface: Interface) -> Iterator[Rule]:
-    port = metadata(port=interface.port_no), PORT_MASK
-    if interface.native_vlan is not None:
-        yield _rule(
-            Table.OUTPUT,
-            Priority.EXACT,
-            match(metadata=port, vlan_vid=VLAN_PRESENT | interface.native_vlan),
-            apply=(OutputGroup(UNTAGGED_GROUP + interface.port_no),),
-        )
-    yield _rule(
-        Table.OUTPUT, Priority.WIDE, match(metadata=port), apply=(OutputGroup(TAGGED_GROUP + interface.port_no),)
-    )

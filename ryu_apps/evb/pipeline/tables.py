@@ -9,7 +9,8 @@
 
 The tables of the services of a VSI type follow its ACL, in each direction: FIREWALL, NEW, LEARN, LIMIT, then PROXY,
 FRAGMENT, COUNT; BALANCE_TO precedes ACL_TO.  CONNECTIONS, PROXY_PINS, BALANCER_PINS and FRAGMENTS hold rules that
-the switch has learnt; like most other tables behind OUTPUT they are reached by resubmit.
+the switch has learnt; like most other tables behind OUTPUT they are reached by resubmit.  TRANSLATE_IN, between ADMIT
+and INGRESS, and TRANSLATE_OUT have rules only at switches with local VIDs.
 
 Only rules of INGRESS, FORWARD and FLOOD_PAGE write a VSI's metadata, so without its gate no packet reaches the body
 of a VSI.  Table numbers leave room for services between.
@@ -28,6 +29,8 @@ class Table(IntEnum):
 
     ADMIT = 0
     """Station protocols (LLDP, ECP) to the controller; other reserved addresses dropped.  The rest gets a tag."""
+    TRANSLATE_IN = 5
+    """Tagged frames from stations, at a switch with local VIDs: local VID -> relay VID."""
     INGRESS = 10
     """Gate: the VSI of a frame from a station port.  A frame of no associated VSI is dropped."""
     GUARD = 15
@@ -95,6 +98,8 @@ class Table(IntEnum):
     """As REFUSED_FROM, for frames to the VM."""
     COUNTED_FROM = 62
     """Body, per VSI: counts, as COUNT_FROM does, frames that an earlier table has sent; then drops them."""
+    TRANSLATE_OUT = 63
+    """Tagged frames to stations, at a switch with local VIDs: relay VID -> local VID."""
     CONNECTIONS = 70
     """State: the connections of each VSI, both directions; a match sets a bit of ``reg0``."""
     PROXY_PINS = 71

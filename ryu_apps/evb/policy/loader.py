@@ -16,9 +16,9 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.lint import lint
-from ryu_apps.evb.policy.model import Acl, AntiSpoofing, PolicySet, StageOn, Trigger, VsiType
+from ryu_apps.evb.policy.model import Acl, AntiSpoofing, PolicySet, StageOn, Trigger, VsiNetwork, VsiType
 from ryu_apps.evb.policy.neighbours import neighbour_rules
-from ryu_apps.evb.policy.schema import DirectionSection, PolicyFile, explain_key, resolve_rules
+from ryu_apps.evb.policy.schema import DirectionSection, NetworkSection, PolicyFile, explain_key, resolve_rules
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.policy.validate import validate
 
@@ -123,6 +123,7 @@ def _resolve(parsed: PolicyFile, document: Document, sections: tuple[Section, ..
         anti_spoofing=AntiSpoofing(switches.mac, switches.ip, switches.arp),
         addresses=tuple(dict.fromkeys(parsed.addresses)),
         roles=tuple(role for role in NetworkRole if role.value in parsed.roles),
+        network=_network(parsed.network),
         stage_on=StageOn(parsed.stage_on) if parsed.stage_on else None,
         trigger=Trigger(parsed.trigger) if parsed.trigger else Trigger.DUAL,
         services=tuple(
@@ -144,6 +145,10 @@ def _acl(parsed: PolicyFile, name: str, document: Document, replaces_default: bo
     )
 
 
+def _network(section: NetworkSection) -> VsiNetwork:
+    return VsiNetwork(tuple(dict.fromkeys(section.vlan)), tuple(dict.fromkeys(section.group)), section.pcp)
+
+
 def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
     meaning: tuple[object, ...] = (
         vsi_type.key,
@@ -155,6 +160,7 @@ def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
         *((section.name, section.meaning(vsi_type.service(section.name))) for section in sections),
         *([[role.value for role in vsi_type.roles]] if vsi_type.roles else []),
         *([vsi_type.trigger.value] if vsi_type.trigger is not Trigger.DUAL else []),
+        *([("network", astuple(vsi_type.network))] if vsi_type.network != VsiNetwork() else []),
     )
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 

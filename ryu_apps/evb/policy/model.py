@@ -121,6 +121,21 @@ class AntiSpoofing:
 
 
 @dataclass(frozen=True, slots=True)
+class VsiNetwork:
+    """The network of the VSIs of a type.
+
+    Attributes:
+        vids: relay VIDs that they may have, the first for null VIDs; empty: any.
+        groups: the same by GroupID; a type has one of the two.
+        pcp: default priority of their frames (0 to 7), None if the type has none.
+    """
+
+    vids: tuple[int, ...] = ()
+    groups: tuple[int, ...] = ()
+    pcp: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VsiType:
     """One VSI type and version.
 
@@ -131,6 +146,7 @@ class VsiType:
         anti_spoofing: which checks are on.
         addresses: networks of the VM's addresses; empty: any.
         roles: network roles permitted to the VM.
+        network: VLANs and default priority of the VM.
         stage_on: None: as configured for the port.
         trigger: default of services without a trigger of their own.
         services: (name, value) of each further service of the type.
@@ -146,6 +162,7 @@ class VsiType:
     anti_spoofing: AntiSpoofing = AntiSpoofing()
     addresses: tuple[Network, ...] = ()
     roles: tuple[NetworkRole, ...] = ()
+    network: VsiNetwork = VsiNetwork()
     stage_on: StageOn | None = None
     trigger: Trigger = Trigger.DUAL
     services: tuple[tuple[str, Any], ...] = ()

@@ -33,6 +33,9 @@ PLAIN_ETH_TYPES = (ARP, IPV4, IPV6)
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT = 135, 136
 
+#: VLANs that one type may have.
+MAX_VLANS = 64
+
 #: Prefix of fields -> their prerequisites, for the reason of a diagnostic.
 NEEDS = {
     "ip_": "eth_type: ipv4 or ipv6",
@@ -322,6 +325,31 @@ def _network(written: object) -> IPv4Network | IPv6Network:
 AnyNetwork = Annotated[IPv4Network | IPv6Network, PlainValidator(_network), WithJsonSchema({"type": "string"})]
 
 
+def _listed(written: object) -> object:
+    return written if isinstance(written, list) else [written]
+
+
+#: One value or a list of them; the first is for null VIDs.
+Vids = Annotated[list[Annotated[int, Field(ge=1, le=4094)]], Field(max_length=MAX_VLANS), BeforeValidator(_listed)]
+GroupIds = Annotated[
+    list[Annotated[int, Field(ge=1, le=0xFFFFFFFF)]], Field(max_length=MAX_VLANS), BeforeValidator(_listed)
+]
+
+
+class NetworkSection(Strict):
+    """The VLANs of a type's VSIs, by VID or by GroupID, and the default priority of their frames."""
+
+    vlan: Vids = Field(default_factory=list)
+    group: GroupIds = Field(default_factory=list)
+    pcp: Annotated[int, Field(ge=0, le=7)] | None = None
+
+    @model_validator(mode="after")
+    def _names_a_vlan_once(self) -> NetworkSection:
+        if self.vlan and self.group:
+            raise ValueError("a network has a vlan or a group, not both")
+        return self
+
+
 TriggerText = Literal["single", "dual"]
 RoleText = Literal["router", "dhcp_server", "querier"]
 
@@ -337,6 +365,7 @@ class PolicyFile(Strict):
     neighbour_discovery: bool = True
     addresses: list[AnyNetwork] = Field(default_factory=list)
     roles: list[RoleText] = Field(default_factory=list)
+    network: NetworkSection = NetworkSection()
     from_vm: DirectionSection = DirectionSection()
     to_vm: DirectionSection = DirectionSection()
 

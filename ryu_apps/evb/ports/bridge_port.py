@@ -128,6 +128,7 @@ class BridgePort:
         mac: int,
         first_sequence: int = 1,
         foreign: Callable[[int], str | None] = lambda mac: None,
+        groups: bool = False,
     ) -> None:
         """
         Args:
@@ -136,11 +137,12 @@ class BridgePort:
             mac: source address of our frames, 48 bits.
             first_sequence: number of our first ECPDU; a station remembers the last one of an earlier life.
             foreign: other owner of a MAC address, so that no station can have it; None: none.
+            groups: filters may have GroupIDs.
         """
         self.port = port
         self.interface = interface
         self.counters: Counter[str] = Counter()
-        self.evb = EvbBridgePort(interface.timers, limits=interface.timer_limits)
+        self.evb = EvbBridgePort(interface.timers, groups=groups, limits=interface.timer_limits)
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
         self.up = False

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.topology.balancer import LoadBalancer
+from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 
 class PortId(NamedTuple):
@@ -77,6 +78,7 @@ class Interface:
         role: see :class:`Role`.
         native_vlan: VID of untagged frames in both directions, None if untagged frames are refused.
         tagged_vlans: VIDs that may appear tagged; empty on a station port: every VID but the native one.
+            Both are local VIDs of the switch on a station port, and relay VIDs on others.
         macs: MAC addresses (as 48-bit integers) of the configured end systems on a HOST port.
         addresses: configured IP addresses of the end systems on a HOST port; may be incomplete.
         peer: the port at the other end of a TRUNK.
@@ -117,25 +119,42 @@ class Switch:
         name: operator's name.
         interfaces: by OpenFlow port number.
         max_rules: rule budget; None: the limit in the switch's table features.
+        translation: the VIDs at its station ports.
     """
 
     dpid: int
     name: str
     interfaces: dict[int, Interface] = field(default_factory=dict)
     max_rules: int | None = None
+    translation: VidTranslation = VidTranslation()
 
 
 @dataclass(frozen=True, slots=True)
 class Fabric:
-    """All switches, by datapath id, and the load balancers distributed over them."""
+    """All switches, by datapath id, and the load balancers distributed over them.
+
+    Attributes:
+        groups: GroupID (32 bits) -> relay VID; no two groups have the same.
+    """
 
     switches: dict[int, Switch] = field(default_factory=dict)
     balancers: tuple[LoadBalancer, ...] = ()
+    groups: dict[int, int] = field(default_factory=dict)
 
     def interface(self, port: PortId) -> Interface | None:
         """The configuration of a port, None if it has none."""
         switch = self.switches.get(port.dpid)
         return switch.interfaces.get(port.port_no) if switch else None
+
+    def vid_at(self, port: PortId, vid: int) -> int | None:
+        """The VID that frames of a relay VID have at a port; None: none."""
+        switch = self.switches[port.dpid]
+        return switch.translation.local(vid) if switch.interfaces[port.port_no].role is Role.STATION else vid
+
+    def has_groups(self, port: PortId) -> bool:
+        """True if the VLAN of at least one group is admitted at a station port."""
+        switch, vids = self.switches[port.dpid], self.switches[port.dpid].interfaces[port.port_no].vids
+        return any(not vids or switch.translation.local(vid) in vids for vid in self.groups.values())
 
     def balancer(self, name: str) -> LoadBalancer | None:
         """The load balancer of that name, None if there is none."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.vsi.places import Place, Placed
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.ip import IpAddress
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError
-
-_RESERVED_VID = 4095
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +34,15 @@ class Admitted:
 
     Attributes:
         vsi_type: its policy.
-        filled: the filter info with null VIDs replaced, entry by entry in the same order.
-        bindings: the (VID, MAC) pairs, without repetition.
+        placed: its VLANs and priorities.
     """
 
     vsi_type: VsiType
-    filled: FilterInfo
-    bindings: tuple[Binding, ...]
-
-
-def fill_null_vids(interface: Interface, filter_info: FilterInfo) -> FilterInfo | None:
-    """Replace null VIDs by the port's native or first tagged VLAN; None if it has neither.
-
-    Deterministic, so that the original and the answered filter identify the same VSI.
-    """
-    if all(entry.vid for entry in filter_info.entries):
-        return filter_info
-    chosen = interface.native_vlan or next(iter(interface.tagged_vlans), None)
-    if chosen is None:
-        return None
-    entries = tuple(entry if entry.vid else entry.with_vid(chosen) for entry in filter_info.entries)
-    return replace(filter_info, entries=entries)
-
-
-def bindings_of(filter_info: FilterInfo) -> tuple[Binding, ...]:
-    """The distinct (VID, MAC) pairs of a filter whose null VIDs are filled in."""
-    return tuple(dict.fromkeys(Binding(entry.vid, entry.mac) for entry in filter_info.entries))
+    placed: Placed
 
 
 def examine(
-    interface: Interface,
+    place: Place,
     vsi_type: VsiType | None,
     filter_info: FilterInfo,
     taken: Callable[[Binding], str | None],
@@ -76,7 +53,7 @@ def examine(
     """Check a request.
 
     Args:
-        interface: the port it came from.
+        place: the port it came from.
         vsi_type: the policy of its type and version, None if there is none.
         filter_info: as received.
         taken: other owner of a binding, None if it is free.
@@ -86,29 +63,24 @@ def examine(
     """
     if vsi_type is None:
         return UNKNOWN_TYPE
-    filled = fill_null_vids(interface, filter_info)
-    if filled is None:
-        return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, "null VID, but the port has no VLAN")
-    bindings = bindings_of(filled)
-    if not bindings:
+    if not filter_info.entries:
         return Refusal(VdpError.INVALID_FORMAT, True, "empty filter")
-    for binding in bindings:
-        if reason := _unacceptable(interface, binding, taken):
+    placed = place.fill(filter_info, vsi_type)
+    if isinstance(placed, str):
+        return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, placed)
+    for binding in placed.bindings:
+        if reason := _unacceptable(binding, taken):
             return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, reason)
-    vids = tuple(dict.fromkeys(binding.vid for binding in bindings))
+    vids = tuple(dict.fromkeys(binding.vid for binding in placed.bindings))
     for address in addresses:
         if reason := _unusable(vsi_type, vids, address, addressed):
             return Refusal(VdpError.OTHER_FAILURE, False, reason)
     if missing := missing_requirement(vsi_type, vids):
         return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, missing)
-    return Admitted(vsi_type, filled, bindings)
+    return Admitted(vsi_type, placed)
 
 
-def _unacceptable(interface: Interface, binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:
-    if binding.vid >= _RESERVED_VID:
-        return f"VID {binding.vid} is reserved"
-    if interface.vids and binding.vid not in interface.vids:
-        return f"VID {binding.vid} is not configured at port {interface.name}"
+def _unacceptable(binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:
     if binding.mac is not None and (binding.mac & GROUP_BIT or binding.mac == 0):
         return f"{mac_to_text(binding.mac)} is not the address of a station"
     holder = taken(binding)

@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ryu_apps.evb.model import Binding, VsiTypeKey
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.ip import IpAddress
 from ryu_apps.evb.wire.vdp import Association, Identity, ManagerId, VdpMode, identity_of
 
 
 class Meaning(NamedTuple):
-    """Meaning of a request; one of equal meaning is a repetition, also with other null VIDs.
+    """Meaning of a request; one of equal meaning is a repetition.
 
     Attributes:
         origin: of the VSI type, as :meth:`TypeDatabase.origin` returns it.
         key: the VSI type.
-        bindings: (VID, MAC) pairs, null VIDs filled in; empty if the port has no VLAN for them.
+        filter_info: the filter as it was requested first.
         addresses: IP addresses of the VM.
         identity: the VSI as the station distinguishes it.
     """
 
     origin: str
     key: VsiTypeKey
-    bindings: tuple[Binding, ...]
+    filter_info: FilterInfo
     addresses: tuple[IpAddress, ...]
     identity: Identity
 
@@ -34,7 +34,7 @@ class Standing(NamedTuple):
 
     Attributes:
         asked: what ``newest`` means; None: nothing has been granted.
-        filled: the filter info as answered (null VIDs filled in).
+        filled: the filter info as answered (null VIDs and priorities filled in).
         newest, manager_id: the request, and the manager of its VSI type.
         told: addresses of the VM from its station.
     """
@@ -64,7 +64,7 @@ class Conversation:
         told: addresses of the VM from this station.
         inherited: those from the VSI's last station; they count until this one gives any.
         announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
-        filled: the filter info as answered (null VIDs filled in).
+        filled: the filter info as answered (null VIDs and priorities filled in); None: it is not decided.
         name: the VM's name, if the station gave it.
         suspended: the newest request says that the VM does not run there.
         left: the VSI moved away before the controller was restarted; the station has yet to be informed.
@@ -98,6 +98,18 @@ class Conversation:
         """True if the station takes its newest request for another VSI than what is in force."""
         standing, newest = self.granted.identity, self.identity
         return standing is not None and newest is not None and standing != newest
+
+    def repeated(self, filter_info: FilterInfo) -> FilterInfo:
+        """Return the filter that a request repeats, as it was requested first; a new one as it is.
+
+        A station repeats a filter with the VIDs and priorities of the answer, or of its request.
+        """
+        for asked, filled in ((self.asked, self.filled), (self.granted.asked, self.granted.filled)):
+            if asked is not None:
+                first = asked.filter_info
+                if first.covers(filter_info) and filter_info.covers(filled or first):
+                    return first
+        return filter_info
 
     def stand(self) -> None:
         """Note that the newest request has been granted."""

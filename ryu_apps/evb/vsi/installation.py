@@ -39,13 +39,20 @@ class Installation:
     carried: Counter[str] = field(default_factory=Counter)
     fixed_up: Counter[str] = field(default_factory=Counter)
 
-    def serves(self, vsi_type: VsiType, bindings: tuple[Binding, ...], addresses: tuple[IpAddress, ...]) -> bool:
+    def serves(
+        self,
+        vsi_type: VsiType,
+        bindings: tuple[Binding, ...],
+        addresses: tuple[IpAddress, ...],
+        priorities: tuple[tuple[Binding, int], ...],
+    ) -> bool:
         """True if this is the program that such a request asks for."""
         return (
             self.vsi_type.digest == vsi_type.digest
             and self.vsi_type.key == vsi_type.key
             and self.binding.bindings == bindings
             and self.binding.addresses == addresses
+            and self.binding.priorities == priorities
         )
 
 

@@ -35,7 +35,8 @@ from ryu_apps.evb.vsi.steps import DeleteByCookie, Staging
 #: Lanes of type bodies start here; lanes of VSI bodies are their indices.
 _TYPE_LANE = 1 << OWNER_BITS
 #: Rules of the gate on the VSI's own switch for each (VID, MAC): one in, one out, and two to flood at
-#: the most (those of a VID, and of a page, are shared).  On every other switch it is one.
+#: the most (those of a VID, and of a page, are shared), and one more for a default priority.  On every other switch it
+#: is one.
 GATE_RULES, REMOTE_RULES = 4, 1
 
 
@@ -73,7 +74,8 @@ class Installer:
         """Make the program of a request, with an index of its own."""
         # The generation tells the rules from those of an earlier user of the index, on a switch that was away.
         self._generation = self._generation % ((1 << GENERATION_BITS) - 1) + 1
-        binding = VsiBinding(self.indices.take(), self._generation, attachment.bindings, attachment.addresses)
+        claims = attachment.bindings, attachment.addresses, attachment.priorities
+        binding = VsiBinding(self.indices.take(), self._generation, *claims)
         return Installation(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
 
     def admit(self, attachment: Attachment, program: Installation) -> str | None:
@@ -101,7 +103,13 @@ class Installer:
         program.rules = body + (shared if first else 0)
         wishes = [(dpid, ("type", program.epoch), shared)] if first else []
         groups = group_room(program.vsi_type, program.binding.bindings)
-        here = body + GATE_RULES * pairs + learnt_capacity(program.vsi_type) + groups.here
+        here = (
+            body
+            + GATE_RULES * pairs
+            + len(program.binding.priorities)
+            + learnt_capacity(program.vsi_type)
+            + groups.here
+        )
         wishes.append((dpid, ("vsi", index), here))
         elsewhere = REMOTE_RULES * pairs + groups.elsewhere
         wishes += [(other, ("vsi", index), elsewhere) for other in self._gatekeeper.others(dpid)]

@@ -104,7 +104,8 @@ class Lifecycle(TokenOwner):
         if attachment.machine.wanted is not VdpMode.ASSOCIATE:
             self._call_off(attachment)
         program = attachment.holding.program
-        if program is None or not program.serves(vsi_type, attachment.bindings, attachment.addresses):
+        claims = attachment.bindings, attachment.addresses, attachment.priorities
+        if program is None or not program.serves(vsi_type, *claims):
             # The old program is only retired: it stays in force until the gate leads to the new one.
             attachment.holding.retire()
             program = attachment.holding.program = self.installer.program(attachment, vsi_type)

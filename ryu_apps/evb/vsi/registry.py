@@ -37,6 +37,7 @@ class Attachment:
         conversation: what its station has requested and was answered.
         holding: what the switches hold for it.
         bindings, addresses: what it claims; :meth:`Registry.hold` writes them.
+        priorities: default PCP of each binding that has one.
     """
 
     vsi: Vsi
@@ -47,6 +48,7 @@ class Attachment:
     holding: Holding = field(default_factory=Holding)
     bindings: tuple[Binding, ...] = ()
     addresses: tuple[IpAddress, ...] = ()
+    priorities: tuple[tuple[Binding, int], ...] = ()
 
     @property
     def phase(self) -> Phase:
@@ -167,7 +169,11 @@ class Registry:
             self._by_text.pop(vsi.text, None)
 
     def hold(
-        self, attachment: Attachment, bindings: tuple[Binding, ...], addresses: tuple[IpAddress, ...] = ()
+        self,
+        attachment: Attachment,
+        bindings: tuple[Binding, ...],
+        addresses: tuple[IpAddress, ...] = (),
+        priorities: tuple[tuple[Binding, int], ...] = (),
     ) -> None:
         """Note which (VID, MAC) and IP addresses an attachment claims; ``conflict`` and ``addressed`` find them."""
         for address in attachment.addresses:
@@ -187,7 +193,7 @@ class Registry:
             self._macs[mac] -= 1
             if not self._macs[mac]:
                 del self._macs[mac]
-        attachment.bindings = bindings
+        attachment.bindings, attachment.priorities = bindings, priorities
         for binding in bindings:
             self._holders.setdefault(binding, {})[attachment] = None
         self._macs.update(_macs(bindings))

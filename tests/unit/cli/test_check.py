@@ -60,6 +60,20 @@ def test_a_configuration_brings_its_policies_along(tmp_path: Path) -> None:
     assert run(tmp_path / "evbridge.yaml").exit_code == 1
 
 
+def test_a_group_without_a_vid_is_a_warning(tmp_path: Path) -> None:
+    config, policy = tmp_path / "evbridge.yaml", tmp_path / "profiles" / "web.yaml"
+    config.write_text(CONFIG + "groups: {1000: 100}\n")
+    policy.parent.mkdir()
+    policy.write_text(GOOD + "network: {group: [1000, 2000]}\n")
+    result = run(config)
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        f"{policy}:1:1: warning: GroupID 2000 has no VID in the configuration: its VSIs are refused",
+        "1 policy file and 1 configuration: 1 warning",
+    ]
+    assert run(policy.parent).output == "1 policy file: no mistakes\n"
+
+
 def test_a_policy_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "evbridge.yaml").write_text(CONFIG)
     (tmp_path / "profiles").mkdir()

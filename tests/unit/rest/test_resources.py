@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ryu_apps.evb.events import FrameReceived, Mode, PortChanged
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.topology.vid_translation import VidTranslation
+from ryu_apps.evb.wire.filter_info import FilterInfo, GroupMacVid
 from ryu_apps.evb.wire.vdp import ManagerId, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, S1, S2, Vm, two_switches
 from tests.worlds.rest import EPOCH, RestWorld
@@ -92,10 +96,24 @@ def test_a_vsi_shows_its_attachment(world: RestWorld) -> None:
     (attachment,) = found["attachments"]
     assert (attachment["port"], attachment["name"], attachment["type"]) == (PORT_1, "hv1", "1/1")
     assert (attachment["phase"], attachment["mode"], attachment["wanted"]) == ("active", "associate", None)
-    assert attachment["bindings"] == [{"vid": 100, "mac": "52:54:00:00:00:07"}]
+    assert attachment["bindings"] == [
+        {"vid": 100, "mac": "52:54:00:00:00:07", "local_vid": 100, "group": None, "pcp": None}
+    ]
     assert attachment["addresses"] == ["10.0.100.7"]
     assert attachment["since"] == pytest.approx(EPOCH + began)
     assert attachment["age"] == pytest.approx(2.01)
+
+
+def test_a_vsi_shows_its_vids_group_and_priority() -> None:
+    fabric = two_switches()
+    switches = {**fabric.switches, 1: replace(fabric.switches[1], translation=VidTranslation({300: 100}))}
+    world = RestWorld(replace(fabric, switches=switches, groups={1000: 300}))
+    world.connect()
+    asked = replace(VM.tlv(VdpMode.ASSOCIATE), filter_info=FilterInfo.of(GroupMacVid(0, VM.mac, 1000, pcp=4, ps=True)))
+    world.send(HV1, asked)
+    (attachment,) = world.get(f"/evb/vsis/{VM.text}")["attachments"]
+    shown = {"vid": 300, "mac": "52:54:00:00:00:07", "local_vid": 100, "group": 1000, "pcp": 4}
+    assert attachment["bindings"] == [shown]
 
 
 def test_the_deadline_of_a_held_vsi_is_its_keep_alive(world: RestWorld) -> None:

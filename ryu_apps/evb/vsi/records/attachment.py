@@ -16,7 +16,9 @@ from ryu_apps.evb.model import Binding, VsiBinding, VsiTypeKey
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.association import decode_association
+from ryu_apps.evb.wire.cursor import Cursor
 from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import Association, ManagerId, VdpMode
 
 _READABLE = (1, 2)
@@ -55,6 +57,7 @@ class AttachmentRecord:
         operational: the agreed timers (r, rte, rwd, rka), which bound the time until the next keep-alive.
         services: state of services for the VSI, by name; each service decodes its own.
         inherited: addresses from the previous station.
+        filled: the filter as answered; None: it is that of the request.
         left: the VSI has moved away, and the station may not have acknowledged it.
         announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
     """
@@ -72,6 +75,7 @@ class AttachmentRecord:
     services: dict[str, bytes] = field(default_factory=dict)
     announced: bool = False
     inherited: tuple[IPv4Address | IPv6Address, ...] = ()
+    filled: FilterInfo | None = None
 
     def encode(self) -> bytes:
         """The record as msgpack."""
@@ -98,7 +102,11 @@ class AttachmentRecord:
     def _more(self) -> dict[str, object]:
         """Optional fields, which most records do not have."""
         more: dict[str, object] = {"announced": True} if self.announced else {}
-        return {**more, **({"inherited": [str(address) for address in self.inherited]} if self.inherited else {})}
+        if self.inherited:
+            more["inherited"] = [str(address) for address in self.inherited]
+        if self.filled is not None and self.filled != self.newest.filter_info:
+            more["filled"] = self.filled.encode()
+        return more
 
     @classmethod
     def decode(cls, data: bytes) -> AttachmentRecord:
@@ -146,7 +154,13 @@ class AttachmentRecord:
             dict(more.get("services", {})),
             bool(more.get("announced", False)),
             tuple(map(ip_address, more.get("inherited", ()))),
+            _filter_info(more["filled"]) if "filled" in more else None,
         )
+
+
+def _filter_info(octets: bytes) -> FilterInfo:
+    with Cursor(octets) as cursor:
+        return FilterInfo.decode(cursor)
 
 
 def _pack_program(program: ProgramRecord) -> list[object]:
@@ -160,15 +174,17 @@ def _pack_program(program: ProgramRecord) -> list[object]:
         [list(pair) for pair in binding.bindings],
         [str(address) for address in binding.addresses],
         list(program.pages),
+        *([[[*pair, pcp] for pair, pcp in binding.priorities]] if binding.priorities else []),
     ]
 
 
 def _unpack_program(fields: list[Any]) -> ProgramRecord:
-    key, digest, epoch, index, generation, bindings, addresses, pages = fields
+    key, digest, epoch, index, generation, bindings, addresses, pages, *more = fields
     binding = VsiBinding(
         index,
         generation,
         tuple(Binding(*pair) for pair in bindings),
         tuple(map(ip_address, addresses)),
+        tuple((Binding(vid, mac), pcp) for vid, mac, pcp in (more[0] if more else ())),
     )
     return ProgramRecord(VsiTypeKey(*key), digest, epoch, binding, tuple(pages))

@@ -80,6 +80,7 @@ class RecordKeeper:
             operational=_numbers(attachment.machine.operational),
             services={MULTICAST: pack(vsi.listener)} if vsi.listener.memberships else {},
             announced=mode is not VdpMode.ASSOCIATE and conversation.announced,
+            filled=conversation.filled,
         )
 
     def _program(self, vsi: Vsi, program: Installation) -> ProgramRecord:
