@@ -24,10 +24,11 @@ _PAUSE = 0.002
 
 @dataclass(frozen=True, slots=True)
 class CapturedFrame:
-    """A frame that came in; ``vid`` is that of its 802.1Q tag, None without one; ``data`` is without it."""
+    """A frame that came in; ``vid`` and ``pcp`` of its 802.1Q tag are None without one, ``data`` is without the tag."""
 
     vid: int | None
     data: bytes
+    pcp: int | None = None
 
 
 class RawSocket:
@@ -60,16 +61,17 @@ class RawSocket:
             except TimeoutError:
                 break
             if address[2] != _OUTGOING and marker in data:
-                return CapturedFrame(_vid(ancillary), data)
+                tci = _tci(ancillary)
+                return CapturedFrame(None, data) if tci is None else CapturedFrame(tci & 0xFFF, data, tci >> 13)
         return None
 
 
-def _vid(ancillary: Sequence[tuple[int, int, bytes]]) -> int | None:
+def _tci(ancillary: Sequence[tuple[int, int, bytes]]) -> int | None:
     # The kernel takes the tag out of the frame before any socket sees it.
     for level, kind, data in ancillary:
         if (level, kind) == (_SOL_PACKET, _PACKET_AUXDATA):
             status, *_, tci, _ = _AUXDATA.unpack(data[: _AUXDATA.size])
-            return tci & 0xFFF if status & _TAG_VALID else None
+            return tci if status & _TAG_VALID else None
     return None
 
 

@@ -136,7 +136,7 @@ nearest_customer_bridge :
       vdprwd = 17;
       ecprte = 10;
       evbrrreq = true;
-      evbgpid = false;
+      evbgpid = {groups};
     }};
   }};
 }};
@@ -146,10 +146,15 @@ nearest_customer_bridge :
 class LldpadStation:
     """lldpad on one uplink."""
 
-    def __init__(self, namespace: Namespace, interface: str, folder: Path) -> None:
+    def __init__(self, namespace: Namespace, interface: str, folder: Path, groups: bool = False) -> None:
+        """
+        Args:
+            groups: GroupIDs are supported.
+        """
         self.namespace = namespace
         self.interface = interface
         self._folder = folder
+        self._groups = groups
         self._daemon: subprocess.Popen[bytes] | None = None
         # vdptool -W prints the next event of whichever VSI: one at a time.
         self._turn = threading.Lock()
@@ -157,7 +162,8 @@ class LldpadStation:
     def start(self) -> None:
         """Start the daemon; it is usable only when :meth:`wait_ready` returns."""
         config = self._folder / f"{self.namespace.name}-lldpad.conf"
-        config.write_text(_CONFIG.format(interface=self.interface), encoding="ascii")
+        text = _CONFIG.format(interface=self.interface, groups=str(self._groups).lower())
+        config.write_text(text, encoding="ascii")
         log = self._folder / f"{self.namespace.name}-lldpad.log"
         self._daemon = self.namespace.popen("lldpad", "-p", "-f", str(config), "-V", "4", log=log, mounts=True)
 
