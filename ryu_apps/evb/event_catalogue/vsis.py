@@ -111,7 +111,7 @@ class VsiGone(VsiEvent):
     """Nothing is left of a VSI at a port."""
 
 
-@event("vsi.announced")
+@event("vsi.announced", ladder=LadderArrow.AT_SWITCH)
 class VsiAnnounced(VsiEvent):
     """The place of a VSI was announced at host ports, by gratuitous ARP and the like.
 
@@ -120,6 +120,11 @@ class VsiAnnounced(VsiEvent):
     """
 
     frames: int
+
+    @property
+    def ladder_text(self) -> str:
+        """The number of frames."""
+        return f"announced at host ports ({self.frames} frames)"
 
 
 @event("vsi.restored")
