@@ -16,6 +16,13 @@ from ryu_apps.evb.topology.vid_translation import VidTranslation
 # --- checks -------------------------------------------------------------------------------------
 def odd_groups(parsed: ConfigFile) -> Iterator[Finding]:
     """Findings: groups with two VIDs, VIDs with two groups, and station ports with VIDs of no VLAN."""
+    places: list[tuple[Path, GroupsWritten]] = [(("groups",), parsed.groups)]
+    places += [(("dps", name, "groups"), dp.groups) for name, dp in parsed.dps.items()]
+    too_many = [here for here, written in places if sum(len(group_range(key)) for key in written) > LAST_VID]
+    if too_many:
+        # The other checks go through all groups.
+        yield from ((here, "more groups than there are VIDs") for here in too_many)
+        return
     yield from _overlapping(("groups",), parsed.groups)
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "groups")

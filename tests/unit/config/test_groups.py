@@ -102,6 +102,12 @@ def test_each_mistake_has_its_place(old: str, new: str, found: str) -> None:
     assert found in reasons
 
 
+def test_the_groups_of_a_file_are_no_more_than_there_are_vids() -> None:
+    ranges = ", ".join(f"{first}-{first + 4093}: 1" for first in range(1, 4_000_000, 4094))
+    _, diagnostics = load_config("e.yaml", f"version: 1\ngroups: {{{ranges}}}\ndps: {{}}\n")
+    assert [str(diagnostic) for diagnostic in diagnostics] == ["e.yaml:2:9: more groups than there are VIDs"]
+
+
 def test_a_host_port_has_relay_vids() -> None:
     host = fabric_of(EXAMPLE).switches[2].interfaces[2]
     assert host.native_vlan == 1002

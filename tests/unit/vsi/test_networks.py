@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgpack
 import pytest
 
 from ryu_apps.evb.events import FrameReceived
@@ -11,6 +12,7 @@ from ryu_apps.evb.flow.rule import VLAN_PRESENT
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.policy.model import PolicySet, VsiNetwork
+from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Timers
 from ryu_apps.evb.topology.vid_translation import VidTranslation
@@ -220,6 +222,21 @@ def test_a_restart_keeps_vlan_and_priority(world: World, remembering: bool) -> N
         assert world.snapshot() == before
 
 
+def test_a_record_of_an_earlier_version_has_no_answered_filter(world: World) -> None:
+    one = vm(1)
+    assert asks(world, HV1, one, MacVid(0, one.mac)) == FilterInfo.of(MacVid(VLAN, one.mac))
+    for key, record in world.store.items():
+        if key.startswith(ATTACHMENT.key("")):
+            *fields, more = msgpack.unpackb(record)
+            assert more.pop("filled")
+            world.store[key] = msgpack.packb([*fields, more])
+    before = world.snapshot()
+    world.restart_controller()
+    assert [vsi.text for vsi in world.engine.registry] == [one.text]
+    assert asks(world, HV1, one, MacVid(VLAN, one.mac)) == FilterInfo.of(MacVid(VLAN, one.mac))
+    assert world.snapshot() == before
+
+
 def test_a_restart_with_other_groups_puts_no_vsi_into_the_vlan_of_another_group(world: World) -> None:
     red, blue = vm(1), vm(2)
     answered = asks(world, HV1, red, GroupMacVid(0, red.mac, RED))
@@ -332,6 +349,16 @@ def test_the_priority_of_a_station_counts(world: World) -> None:
     asks(world, HV2, two, GroupMacVid(0, two.mac, BLUE))
     (copy,) = world.carry(HV1, frame(one, two, BLUE_VID))
     assert copy.fields["vlan_pcp"] == 2
+
+
+def test_each_entry_has_its_own_priority(world: World) -> None:
+    one, two = vm(1, OF_BOTH), vm(2)
+    second = replace(one, number=99)
+    asked = GroupMacVid(0, one.mac, BLUE, pcp=1, ps=True), GroupMacVid(0, second.mac, BLUE, pcp=6, ps=True)
+    assert isinstance(asks(world, HV1, one, *asked, GroupMacVid(0, one.mac, RED)), FilterInfo)
+    asks(world, HV2, two, GroupMacVid(0, two.mac, BLUE))
+    sent = [world.carry(HV1, frame(source, two, BLUE_VID)) for source in (one, second)]
+    assert [[copy.fields["vlan_pcp"] for copy in copies] for copies in sent] == [[1], [6]]
 
 
 def test_a_vsi_of_a_whole_vid_has_the_default_priority(world: World) -> None:
