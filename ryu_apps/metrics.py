@@ -277,7 +277,7 @@ class _State(Collector):
                 ("guarded_octets", ", dropped by guards"),
             )
         ]
-        for vsi, totals in self._queries.vsi_totals():
+        for vsi, totals in self._queries.statistics.counted():
             for direction, counts in totals.items():
                 for family, value in zip(families, (value for count in counts for value in count), strict=True):
                     family.add_metric((vsi, direction.name.lower()), value)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
-from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.queries import BridgeQueries
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Event
@@ -36,8 +35,6 @@ class Bridge(Protocol):
         rest_names: host names that a request may address, besides the addresses of the server.
     """
 
-    @property
-    def engine(self) -> Engine: ...
     @property
     def queries(self) -> BridgeQueries: ...
     @property

@@ -6,11 +6,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ryu_apps.evb.bridge.engine import Engine
+from ryu_apps.evb.bridge.balancer_queries import BackendStatus, BalancerStatus
 from ryu_apps.evb.events import BackendJudged
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.evb.topology.balancer import LoadBalancer
-from ryu_apps.evb.vsi.pools import PoolMember
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 
@@ -29,9 +27,8 @@ class Judgement(Strict):
 
 
 def load_balancers(bridge: Bridge, now: float) -> list[JsonValue]:
-    """All load balancers, by name."""
-    engine = bridge.engine
-    return [_balancer_json(engine, balancer) for balancer in engine.fabric.balancers]
+    """All load balancers, in the order of the configuration."""
+    return [_balancer_json(status) for status in bridge.queries.balancers.all()]
 
 
 def load_balancer(bridge: Bridge, now: float, balancer: str) -> JsonValue:
@@ -40,7 +37,7 @@ def load_balancer(bridge: Bridge, now: float, balancer: str) -> JsonValue:
     Raises:
         RestError: 404, there is none of that name.
     """
-    return _balancer_json(bridge.engine, _named(bridge.engine, balancer))
+    return _balancer_json(_named(bridge, balancer))
 
 
 def judge(bridge: Bridge, now: float, balancer: str, backend: str, body: Judgement) -> JsonValue:
@@ -49,21 +46,21 @@ def judge(bridge: Bridge, now: float, balancer: str, backend: str, body: Judgeme
     Raises:
         RestError: 404, there is no such load balancer, or it has no such back end.
     """
-    engine = bridge.engine
-    if backend not in engine.pools.members[_named(engine, balancer).name]:
+    if backend not in _named(bridge, balancer).backends:
         raise RestError(404, f"load balancer {balancer} has no back end {backend!r}")
     bridge.deliver(BackendJudged(balancer, backend, body.up, body.weight))
-    return _member_json(engine, engine.pools.members[balancer][backend])
+    return _backend_json(_named(bridge, balancer).backends[backend])
 
 
-def _named(engine: Engine, name: str) -> LoadBalancer:
-    found = engine.fabric.balancer(name)
+def _named(bridge: Bridge, name: str) -> BalancerStatus:
+    found = bridge.queries.balancers.named(name)
     if found is None:
         raise RestError(404, f"there is no load balancer {name!r}")
     return found
 
 
-def _balancer_json(engine: Engine, balancer: LoadBalancer) -> JsonValue:
+def _balancer_json(status: BalancerStatus) -> JsonValue:
+    balancer = status.balancer
     return {
         "name": balancer.name,
         "vlan": balancer.vid,
@@ -71,21 +68,20 @@ def _balancer_json(engine: Engine, balancer: LoadBalancer) -> JsonValue:
         "addresses": [str(address) for address in balancer.addresses],
         "protocol": balancer.protocol.value,
         "port": balancer.port,
-        "backends": [_member_json(engine, member) for member in engine.pools.members[balancer.name].values()],
+        "backends": [_backend_json(backend) for backend in status.backends.values()],
     }
 
 
-def _member_json(engine: Engine, member: PoolMember) -> JsonValue:
-    vsi = engine.registry.named(member.vsi) if member.vsi is not None else None
+def _backend_json(status: BackendStatus) -> JsonValue:
     return {
-        "name": member.backend.name,
-        "mac": mac_to_text(member.backend.mac),
-        "addresses": [str(address) for address in member.backend.addresses],
-        "port": member.backend.port,
-        "weight": member.backend.weight,
-        "up": member.up,
-        "present": member.present,
-        "in_rotation": member.in_rotation,
-        "vsi": member.vsi,
-        "at": str(vsi.owner.port) if vsi is not None and vsi.owner is not None else None,
+        "name": status.backend.name,
+        "mac": mac_to_text(status.backend.mac),
+        "addresses": [str(address) for address in status.backend.addresses],
+        "port": status.backend.port,
+        "weight": status.backend.weight,
+        "up": status.up,
+        "present": status.present,
+        "in_rotation": status.in_rotation,
+        "vsi": status.vsi,
+        "at": str(status.port) if status.port is not None else None,
     }

@@ -1,9 +1,10 @@
-"""The engine: events in, effects out; requests of stations to decisions, and the queries of REST and metrics.
+"""The bridge as a whole: each event goes to the room that it belongs to, and its effects come back in order.
 
-``engine`` dispatches each event to its owner.  ``requests`` leads a request through its VDP machine (``machines``), its
-decision (``decisions``) and its answer (``answers``).  ``snooper`` and ``query_sender`` do IGMP and MLD,
-``icmp_translator`` the errors of balanced connections, ``restore`` the state of an earlier process, ``migrations`` the
-steps of a move.  ``queries`` answers with frozen values.
+``engine`` builds the components and has the table of events.  ``port_events``, ``switch_events``, ``store_events``,
+``balancer_events``, ``links``, ``comparisons`` and ``timers`` take one kind of event each.  ``requests`` takes what
+stations request, with ``decisions``, ``answers`` and ``machines``.  ``queries`` and the modules ``*_queries`` answer
+questions of REST and metrics with frozen values.
 
-The top of the core: may use all its rooms, and is used by the Ryu apps and REST only.
+The package may use every room of ``evb``, and no room but ``rest``, ``metrics`` and the Ryu app may use it.
+It is pure: time is an argument, and what goes out is an effect.
 """

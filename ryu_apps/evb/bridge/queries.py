@@ -11,18 +11,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
+from ryu_apps.evb.bridge.balancer_queries import BalancerQueries
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as ICMP_OUTCOMES
+from ryu_apps.evb.bridge.multicast_queries import MulticastQueries
 from ryu_apps.evb.bridge.snooper import COUNTERS as MEMBERSHIP_COUNTERS
+from ryu_apps.evb.bridge.statistics_queries import StatisticsQueries
+from ryu_apps.evb.bridge.type_queries import TypeQueries
 from ryu_apps.evb.bridge.vsi_queries import VsiQueries
 from ryu_apps.evb.model import Phase
-from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.protocol.evb import EvbState
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
-from ryu_apps.evb.services.statistics.entries import DIRECTIONS
 from ryu_apps.evb.switches.bringup import SwitchState
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.vsi.registry import Attachment
@@ -114,14 +116,6 @@ class RuleReservation(NamedTuple):
     holders: tuple[ReservationHolder, ...]
 
 
-class CountedFrames(NamedTuple):
-    """Frames of a VSI in one direction, each ``(packets, octets)``: passed, refused by its ACL, dropped by guards."""
-
-    passed: tuple[int, int]
-    refused: tuple[int, int]
-    guarded: tuple[int, int]
-
-
 class FetchCount(NamedTuple):
     """Requests to a VSI manager that ended in the same way."""
 
@@ -134,12 +128,17 @@ class BridgeQueries:
     """The questions; none changes anything, waits, or depends on the time.
 
     Attributes:
-        vsis: those about VSIs.
+        vsis, types, statistics, multicast, balancers: those about VSIs, VSI types, statistics, multicast groups, and
+            load balancers.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.vsis = VsiQueries(engine)
+        self.types = TypeQueries(engine)
+        self.statistics = StatisticsQueries(engine)
+        self.multicast = MulticastQueries(engine)
+        self.balancers = BalancerQueries(engine)
 
     @property
     def fabric(self) -> Fabric:
@@ -251,19 +250,6 @@ class BridgeQueries:
     def membership_messages(self) -> dict[str, int]:
         """Return the membership messages, and those that were not taken, by name."""
         return {name: self._engine.snooper.counters[name] for name in MEMBERSHIP_COUNTERS}
-
-    def vsi_totals(self) -> Iterator[tuple[str, dict[Direction, CountedFrames]]]:
-        """Return the counted frames of each VSI with complete statistics: those of its gate, or else the newest."""
-        for account in self._engine.counters.shown(self._engine.registry.named):
-            yield (
-                account.vsi,
-                {
-                    direction: CountedFrames(
-                        account.total(direction), account.refused(direction), account.guarded(direction)
-                    )
-                    for direction in DIRECTIONS
-                },
-            )
 
 
 def _evb_text(bridge_port: BridgePort, switch: SwitchState | None) -> str:
