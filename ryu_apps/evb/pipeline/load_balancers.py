@@ -125,6 +125,7 @@ def group_id(balancer: LoadBalancer, version: int) -> int:
 def rotation(balancer: LoadBalancer, backends: Iterable[Backend]) -> Iterator[Group]:
     """The groups of a load balancer with the back ends that receive new connections."""
     backends = tuple(backends)
+    # A group for each IP version, since a back end may have an address of one only.
     for kind in _kinds(balancer):
         version = 4 if kind.eth_type == IPV4 else 6
         buckets = (_bucket(kind, backend, version) for backend in backends)
@@ -139,6 +140,7 @@ def rotation(balancer: LoadBalancer, backends: Iterable[Backend]) -> Iterator[Gr
 
 def hosts_cookie(balancer: LoadBalancer) -> int:
     """The cookie of pins that a switch learns for end systems at host ports."""
+    # One for each load balancer: a switch counts the limit of connections by cookie.  No VSI has index 0.
     return cookie(Owned.STATE, 0, balancer.number)
 
 
@@ -227,6 +229,7 @@ def _of_hosts(balancer: LoadBalancer) -> Iterator[Rule]:
         Direction.NONE,
         balancer.max_connections,
         balancer.opening,
+        # For TCP and for UDP: a load balancer has one protocol, and this is its timeout.
         balancer.idle,
         balancer.idle,
         balancer.closing,

@@ -154,6 +154,7 @@ class Installer:
             step.waiting.append((attachment, program))
         rules = body_of_vsi(program.vsi_type, program.binding)
         vsi_type, binding = program.vsi_type, program.binding
+        # In one change, which writes meters first: a switch refuses a rule that names an unknown one.
         meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
         change = RuleChange(meters=meters, blocks=(RuleBlock(rules),))
         # A lane for each VSI: its own changes keep their order, and those of other VSIs may overtake a large body.

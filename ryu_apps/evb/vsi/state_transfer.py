@@ -78,6 +78,7 @@ class StateTransfer:
 
     def successors(self, vsi: Vsi) -> list[Attachment]:
         """Staged attachments of a VSI whose types keep state."""
+        # Not one whose gate is opening: it reads the state itself when the gate is open.
         return [
             attachment
             for attachment in vsi.attachments.values()
@@ -131,6 +132,7 @@ class StateTransfer:
         services = counted_by_service(fresh)
         program.carried += services
         program.fixed_up += services
+        # Early state is still behind a closed gate, without frames that refresh it.
         self._fix_up(step.attachment, program, tuple(map(_lasting, fresh)) if early else fresh)
         if early:
             program.awaiting.update(rule_set(fresh))
@@ -150,6 +152,7 @@ class StateTransfer:
             self._pending.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
 
     def _fix_up(self, attachment: Attachment, program: Installation, fresh: tuple[Rule, ...]) -> None:
+        # Without a read-back: a FIN or a timeout may end such a rule before it.
         if fresh:
             change = RuleChange(add=fresh)
             token = self._pending.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
@@ -168,6 +171,7 @@ class StateTransfer:
             services = dict(step.fresh)
             self._pending.log(StateFixedUp, step.attachment, rules=step.fresh.total(), services=services)
         else:
+            # Costs connections and not the move: the VM is here, or about to be.
             self._pending.log(StateLost, step.attachment, reason=failure)
 
     def _ask(self, source: SourceState, attachment: Attachment, program: Installation, reading: ReadOut) -> int | None:
