@@ -110,7 +110,7 @@ def describe(name: str, arguments: dict[str, int]) -> tuple[BridgeConfig, tuple[
     """The configuration of a topology, and its end systems as far as they are known.
 
     Raises:
-        ClickException: no such topology, or none with such parameters; a file has mistakes, which have been told.
+        ClickException: no such topology, or none with such parameters; a file has mistakes, which have been printed.
     """
     if name.endswith((".yaml", ".yml")):
         if arguments:

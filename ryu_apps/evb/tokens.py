@@ -1,6 +1,6 @@
 """Tokens of effects that are answered, and the component that each answer is for.
 
-An effect that is answered bears a token.  Whoever emits it takes the token here and is its owner until the answer.
+An effect that is answered bears a token.  Its sender takes the token here and owns it until the answer.
 So an answer finds its owner at once, and no component has to be asked whether a token is its own.
 """
 

@@ -20,7 +20,7 @@ Tell = Callable[[LogEvent], None]
 
 
 class Damper(Generic[E]):
-    """Events of one class, by whom they concern.
+    """Events of one class, by the object that they are about.
 
     Args:
         tell: takes them.

@@ -23,11 +23,11 @@ class CannotListen(Exception):
 def listen(what: str, host: str, port: int) -> Any:
     """A listening socket that shares its port with no other process.
 
-    Without SO_REUSEPORT, which eventlet sets unless told otherwise: with it, two controllers take turns
+    Without SO_REUSEPORT, which eventlet sets by default: with it, two controllers take turns
     at one port without either of them noticing.
 
     Args:
-        what: for whom it listens, for the message.
+        what: name of the server, for the message.
         host: an address, a name, or the path of a socket in the file system.
 
     Raises:

@@ -54,7 +54,7 @@ _ACCESS, _TRUNK = 2, 5
 
 @dataclass(frozen=True, slots=True)
 class EthernetPort:
-    """One instance of the class; what it says nothing about is None or "".
+    """One instance of the class; a property that it does not have is None or "".
 
     Attributes:
         element: where it stands.

@@ -67,7 +67,7 @@ class Live:
     absent: dict[int, str] = field(default_factory=dict)
 
 
-#: Nobody has been asked.
+#: No controller has been queried.
 QUIET = Live()
 
 

@@ -166,7 +166,7 @@ class Channel:
             except BlockingIOError:
                 self._drained = True
             else:
-                # Less than asked for: there was no more, and asking again would be in vain.
+                # Less than asked for: there was no more, and another read would return nothing.
                 self._drained = len(octets) < _READ_SIZE
                 return octets
 

@@ -1,7 +1,7 @@
 """Teach Ryu's REST app to print those actions of ours that it cannot.
 
 ``ryu.app.ofctl_rest`` answers 501 for a switch that holds a *resubmit to a table*, a *load*, a *learn* or a
-*FIN timeout*: Ryu decodes them, but its printer knows other attributes than they have, and trips over it.
+*FIN timeout*: Ryu decodes them, but its printer expects other attributes than they have, and fails.
 """
 
 from __future__ import annotations

@@ -41,9 +41,9 @@ class MemoryStore:
             watcher(changes)
 
     def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
-        """Be told of every commit after it; returns what ends it."""
+        """Call a function after every commit; returns a function that ends this."""
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is no file to close."""

@@ -81,7 +81,7 @@ def tagged(frame: bytes, vid: int) -> bytes:
 
 
 class Flood:
-    """Frames in turn from one interface at a bounded rate, until told to stop or all are sent."""
+    """Frames in turn from one interface at a bounded rate, until stopped or all are sent."""
 
     def __init__(self, wire: RawSocket, frames: Sequence[bytes], rate: int, count: int) -> None:
         """

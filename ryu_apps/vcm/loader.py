@@ -129,7 +129,7 @@ def _overfull(parsed: InventoryFile) -> Iterator[Finding]:
 
 
 def _shared(inventory: Inventory) -> Iterator[Finding]:
-    """VMs that share already what their group must never share; not a mistake of the file, but told."""
+    """VMs that share already what their group must never share; not a mistake of the file, but a warning."""
     occupancy = Occupancy(inventory)
     for name, vm in inventory.vms.items():
         if vm.group is None:

@@ -252,7 +252,7 @@ class Move:
         node: the destination in hand, or the last one; empty before the first.
         tried: nodes that have not worked, with the reason.
         halted: a halt has come; it ends in a clean state.
-        turned: it was suspended in vain.
+        turned: it was suspended, and resumed at the source.
         deadline: when to feed :class:`DeadlinePassed`, None if nothing is awaited.
         log: steps and results.
     """
@@ -527,7 +527,7 @@ _ALIVE: _Rows = {
     (_SUSPENDING, MoveInput.HALT): (Move._remember, _ROLLING_BACK),
 }
 
-#: The destination associates the moment it holds the last pages; the source lets go afterwards.
+#: The destination associates the moment it has the last pages; the source de-associates afterwards.
 _MINIMIZE_LATENCY: _Rows = {
     (_SUSPENDING, MoveInput.DONE): (Move._associate, _ASSOCIATING),
     (_RESUMING, MoveInput.DONE): (Move._let_go, _CLEARING),
@@ -536,7 +536,7 @@ _MINIMIZE_LATENCY: _Rows = {
     (_CLEARING, MoveInput.HALT): (Move._too_late, _CLEARING),
 }
 
-#: The source has let go, confirmed, before the destination associates: never two owners.
+#: The source has de-associated, confirmed, before the destination associates: never two owners.
 _SAFEST_EXCHANGE: _Rows = {
     (_SUSPENDING, MoveInput.DONE): (Move._let_go, _DEASSOCIATING_SOURCE),
     (_DEASSOCIATING_SOURCE, MoveInput.DONE): (Move._associate, _ASSOCIATING),

@@ -1,6 +1,6 @@
 """The manager's REST resources: method, path and body in, status and JSON out.
 
-Knows no HTTP server and no clock; ``vcm_server.py`` has both.
+Without HTTP server and clock; ``vcm_server.py`` has both.
 """
 
 from __future__ import annotations

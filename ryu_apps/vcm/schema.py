@@ -69,7 +69,7 @@ class Traffic(Strict):
 
 
 class VmSection(Strict):
-    """A VM: where it is, its network interface, its size, whom it belongs with and whom it needs."""
+    """A VM: where it is, its network interface, its size, its group, and the appliances and VMs that it needs."""
 
     at: PlainName
     mac: MacText

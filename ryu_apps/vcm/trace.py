@@ -78,7 +78,7 @@ class PlacementChange:
     """A VM's way: from nowhere when it starts, to nowhere when it ends.
 
     Attributes:
-        lost: the source is dead, and cannot be asked to let go.
+        lost: the source is dead, and cannot de-associate.
     """
 
     vm: str

@@ -1,12 +1,13 @@
-"""ICMP errors about connections through load balancers: each end gets them about the addresses that it knows.
+"""ICMP errors about connections through load balancers: each end gets them about the addresses that it uses.
 
-A router that cannot forward what a back end has sent tells the virtual address, for that is what it has seen; and a
-back end, or a router before it, tells the client about the back end's own address, of which the client knows nothing.
-Open vSwitch rewrites no quoted packet, so the client's switch gives the former to the controller, and of errors for
-clients a copy, a few a second.  They quote the ends of a connection; the switch is asked for the pins of just that
-one.  What the pins name is who gets the error, or whom the client gets it from.  Without such a pin nobody does.
+A router that cannot forward a packet of a back end sends the error to the virtual address, the source of that packet.
+A back end, or a router before it, sends the client an error that quotes the back end's own address, which the client
+has never seen.  Open vSwitch does not rewrite quoted packets.  So the client's switch sends the former errors to the
+controller, and copies of the latter, a few a second.
 
-Nothing is remembered but what has been asked for, and of that not much.
+An error quotes both ends of a connection, and the switch is queried for the pins of that connection alone.  The pins
+name the receiver of the error, or its source for the client; without a pin there is no translation.  The only state is
+a bounded number of open queries.
 """
 
 from __future__ import annotations

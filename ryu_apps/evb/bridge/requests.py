@@ -185,7 +185,7 @@ class Associations:
         self._takeovers.away(dpid, now)
 
     def repeat_keep_alive_answers(self, port: PortId, now: float) -> None:
-        """Answer the keep-alives that a station may have sent in vain: it can be heard again.
+        """Answer the keep-alives that a station may have sent while no frame of it could arrive.
 
         A station whose keep-alive is lost waits for the answer for a while, then drops the VSI without a De-Associate;
         one that waits for nothing ignores an answer.

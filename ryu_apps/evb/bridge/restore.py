@@ -126,7 +126,7 @@ def _restore_groups(record: AttachmentRecord, vsi: Vsi, now: float) -> None:
     try:
         unpack(vsi.listener, octets, now)
     except (ValueError, TypeError, msgpack.UnpackException):
-        # Its station vouches for the VSI; what it listens to it will be asked.
+        # The VSI is restored all the same; a querier asks for its memberships.
         vsi.listener.memberships.clear()
 
 

@@ -35,7 +35,7 @@ _GREETINGS = 2
 _VERSIONS = (4, 6)
 
 #: What is counted: reports of VSIs; queries of routers; groups outside a filter or beyond a bound, source lists
-#: beyond a bound; messages of nobody who is snooped here, and such as cannot be read.
+#: beyond a bound; messages that are not of a snooped VSI, and unreadable ones.
 COUNTERS = ("reports", "queries", "filtered", "limit", "sources", "nobody", "malformed")
 
 
@@ -110,7 +110,7 @@ class Snooper(TokenOwner):
         self._agenda.set(vsi, now)
 
     def heard_again(self, dpid: int, now: float) -> None:
-        """A switch is ready: what its VSIs have said meanwhile nobody has heard."""
+        """Query the VSIs of a switch that is ready again: their reports meanwhile are lost."""
         for vsi in self._registry:
             if vsi.owner is not None and vsi.owner.port.dpid == dpid:
                 self.activated(vsi, now)

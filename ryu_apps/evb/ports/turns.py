@@ -22,7 +22,7 @@ from ryu_apps.evb.wire.vdp import requests_in
 RATE, BURST = 1000, 256
 #: Requests that a change of a switch counts as if the frame makes it at once; those that wait for others of their
 #: port (``backlog``) are paced by the switches.  An association changes every switch of the fabric; two of them count,
-#: lest a large fabric be a slow one.
+#: since a large fabric would be slow otherwise.
 CHANGE, COUNTED = 8, 2
 #: Frames of one port that wait.
 ROOM = 64

@@ -18,7 +18,7 @@ from ryu_apps.evb.pipeline.tables import (
 )
 
 #: What a learnt rule matches so that it is about the VLAN of the frame it is made of: inside a switch all frames have
-#: a tag.  The same addresses and ports in another VLAN of the VSI are those of somebody else.
+#: a tag.  The same addresses and ports in another VLAN of the VSI may be those of another machine.
 OF_VLAN = LearnSpec(whole("vlan_vid"), whole("vlan_vid"))
 
 

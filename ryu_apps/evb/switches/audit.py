@@ -33,7 +33,7 @@ class _Traffic:
 
 
 class Audit:
-    """Observer of the changes of each switch, which tells when a comparison is meaningful."""
+    """Observer of the changes of each switch: a comparison is meaningful only while there is none."""
 
     def __init__(self, wanted: Callable[[int], DesiredState], tokens: TokenTable, owner: TokenOwner) -> None:
         """

@@ -85,15 +85,15 @@ class SwitchState:
 
     Attributes:
         ports: port number -> link is up.
-        patient: what nobody wants is left for a while.
+        patient: rules without a record are left for a while.
         token: of the change or read it is expected to answer.
         written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
         learns: cookies under which it may hold more, as far as was known then.
-        unclaimed: rules it held on connection that nobody wanted, and that were left for now.
+        unclaimed: rules without a record that it had when it connected, left for now.
         gates: (VID, MAC) of gates among them that no VSI has opened anew -> the station ports at which they let it in.
         early: frames that came before it was ready.
         added, removed: rules since it was read.
-        altered: somebody else has changed it since it was read.
+        altered: it was changed by others since it was read.
         until: it is not read before, monotonic seconds.
     """
 
@@ -150,7 +150,7 @@ class Bringup:
         """A switch is there: ask what it holds.
 
         Args:
-            patient: leave what nobody wants for now; somebody may yet claim it.
+            patient: leave rules without a record for now; a VSI may still claim them.
             early: frames that have waited through an earlier attempt.
         """
         self._give_back(dpid)
@@ -170,7 +170,7 @@ class Bringup:
         return state is not None and unasked and state.until <= now
 
     def read(self, dpid: int, token: int, rules: Iterable[Rule]) -> Apply | None:
-        """It has told: write the difference."""
+        """Write the difference between the rules read and the desired ones."""
         state = self.switches.get(dpid)
         if state is None or state.token != token:
             return None
@@ -221,7 +221,7 @@ class Bringup:
         return self.switches.pop(dpid, None)
 
     def undisputed(self, dpid: int, change: RuleChange) -> RuleChange:
-        """The same change; and the gate goes that nobody has claimed yet of a VSI that is active elsewhere by it."""
+        """Add to a change the removal of unclaimed gates of a VSI that the change makes active elsewhere."""
         state = self.switches.get(dpid)
         if state is None or not state.unclaimed:
             return change

@@ -1,6 +1,6 @@
 """Grants on their way into the store: a station is answered when the store holds what it was granted.
 
-A restart of the controller then never forgets a VSI that a station has been told is associated.
+After a restart the controller has every VSI of which a station has an answer.
 """
 
 from __future__ import annotations

@@ -167,7 +167,7 @@ class Cluster:
         self.ovs.stop()
 
     def boot(self, vm: NamespaceVm, hypervisor: str) -> None:
-        """Start a VM at a hypervisor, its port connected; the bridge has not been told."""
+        """Start a VM at a hypervisor, its port connected; the bridge has no request for it."""
         home = self.hypervisors[hypervisor]
         vm.boot(home.namespace)
         home.edge.attach(vm.port, vm.mac)
@@ -175,7 +175,7 @@ class Cluster:
         self.vms[vm.name] = vm
 
     def shut_down(self, vm: str, hypervisor: str) -> None:
-        """End a VM and take its port away; the bridge has been told."""
+        """End a VM and take its port away; the station has de-associated it."""
         home, gone = self.hypervisors[hypervisor], self.vms.pop(vm)
         home.edge.detach(gone.port)
         home.namespace.ip(f"link del dev {gone.port}")

@@ -222,7 +222,7 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 def main(orders: list[Order], path: str) -> None:
-    """Run the flows until told to stop, then write the notes."""
+    """Run the flows until stopped, then write the notes."""
     flows: list[UdpFlow | TcpFlow] = [UdpFlow(order) if order["proto"] == "udp" else TcpFlow(order) for order in orders]
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGUSR1, lambda _number, _frame: _mark(flows))

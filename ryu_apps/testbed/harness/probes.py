@@ -29,12 +29,12 @@ class Flow:
     Attributes:
         name: unique in a scenario.
         proto: ``udp`` or ``tcp``; over TCP the VM listens.
-        host, vm: who talks to whom.
+        host, vm: the two ends.
         port: the VM's port; with UDP the port of both ends, unless there is a ``host_port``.
         interval: seconds between two datagrams or beats of one end.
         passes: whether policy lets it through; what comes through although it should not is counted.
         group: IPv4 multicast group that the VM joins and the other end sends to; empty: they talk to each other.
-        address: whom the host calls in place of the VM; empty: the VM itself.
+        address: destination of the host in place of the VM; empty: the VM itself.
         host_port: the host's port of a UDP flow, where it has such a flow with several VMs.
     """
 

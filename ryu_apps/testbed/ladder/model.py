@@ -1,6 +1,6 @@
 """Content of a ladder diagram: lanes, and steps in the order of time.
 
-Knows no renderer and no scenario; ``timeline`` makes one from events, ``text``, ``mermaid`` and ``svg`` draw it.
+Independent of renderers and scenarios; ``timeline`` makes one from events, ``text``, ``mermaid`` and ``svg`` draw it.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
     _compare(loaded, config.fabric)
     client = next((host for host in site.hosts if host.name == CLIENT), None)
     if client is None or not client.ip:
-        raise MismatchError(f"an end system {CLIENT!r} with an address is needed, whom every VM talks to")
+        raise MismatchError(f"an end system {CLIENT!r} with an address is needed, the peer of every VM")
     return Cluster(config.fabric, site.hosts, folder, dump_config(config), station=station)
 
 

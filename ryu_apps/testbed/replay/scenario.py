@@ -93,7 +93,7 @@ class FlowSpec(Strict):
     """Traffic between an end system and a VM; see ``harness.probes.Flow``.
 
     Attributes:
-        address: whom the end system calls, if it is not the VM: a load balancer that has this back end only.
+        address: destination of the end system, if it is not the VM: a load balancer that has this back end only.
     """
 
     proto: Literal["udp", "tcp"]

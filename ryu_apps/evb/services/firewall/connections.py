@@ -5,8 +5,8 @@ are looked up with their two ends exchanged.  So whatever either side sends keep
 FIN or RST of either side ends it.  The switch writes the rule by itself when the first frame passes, so new
 connections need no controller.
 
-TCP has two such rules.  The first one comes with the SYN and does not last, so that segments nobody
-answers do not fill the table; the second one, above it, comes with the first segment that acknowledges.
+TCP has two such rules.  The first one comes with the SYN and does not last, so that unanswered
+segments do not fill the table; the second one, above it, comes with the first segment that acknowledges.
 
 A FIN or RST shortens the timeout of a rule for good: whatever is learnt again under its key keeps it.  So when
 ports are used again while the rule is still there, the new connection gets a rule of its own, that of the next

@@ -82,7 +82,7 @@ def room_for_groups(multicast: MulticastPolicy, addresses: int, vids: int) -> Ro
     return Room(2 * matches + VLAN_RULES * vids, matches + VLAN_RULES * vids)
 
 
-#: Rules that a switch has for each VLAN in which somebody is snooped; see ``program.groups``.
+#: Rules that a switch has for each VLAN with a snooped VSI; see ``program.groups``.
 VLAN_RULES = 10
 
 

@@ -2,7 +2,7 @@
 
 Counted by meters whose rate is beyond all reach.  A switch adds to the counters of its rules when it next
 looks at its cached flows, which Open vSwitch does twice a second, and to those of the rules that apply by
-*then*: at a move, what has passed since the last look would be counted for nobody.  A meter counts as the
+*then*: at a move, what has passed since the last look would not be counted for any VSI.  A meter counts as the
 frame goes by (``docs/decisions/0015-meters-count.rst``).
 
 From the VM a frame is counted before it is forwarded, as it came; before the controller gets a copy if it

@@ -39,7 +39,7 @@ class ProxyPin(IntEnum):
     """Kind of pin; the value is its priority.  The timeout of a pin cannot be changed, so a lasting one is added."""
 
     OPENING = 100
-    """A client has begun a connection: nobody has seen yet that there is a client."""
+    """A client has begun a connection, and has not shown yet that it receives answers."""
     LASTING = 200
     """The client has answered the proxy."""
     ANSWERS = 300

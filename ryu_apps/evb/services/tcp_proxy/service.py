@@ -143,7 +143,7 @@ class TcpProxyService(Service):
     name = NAME
     section = SECTION
     tables = (Table.PROXY_FROM, Table.PROXY_TO)
-    # A connection that is opened in the last moment must not be forgotten: its client would wait in vain.
+    # A connection that is opened in the last moment must not be forgotten: its client would get no answer.
     learned = LearnedState(Table.PROXY_PINS, final=True)
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
