@@ -5,7 +5,7 @@ order a line on its standard input and answers each with one line of JSON:
 
 * ``listen PORT``: accept connections at this port.
 * ``open COUNT ADDRESS PORT``: so many more connections; answers with how many there are when they stand.
-* ``beat``: send a numbered beat over every connection.
+* ``beat``: send a numbered beat over every connection, the newest first.
 * ``report``: what each connection has heard, by the client's port: the last beat, when, and what broke it.
 
 Only the end with the order ``beat`` sends; the other one just receives, which is the connection that a firewall
@@ -23,8 +23,12 @@ import sys
 import time
 
 _BEAT = struct.Struct("!Q")
-#: Seconds for which a connection is waited for.
-_PATIENCE = 10.0
+#: Seconds for which a connection is waited for: four repetitions of a lost SYN, after 1, 3, 7 and 15 s.
+_PATIENCE = 30.0
+#: So many segments go at once, and then none for so many seconds; more overflow the queues of a switch.
+_BURST, _PAUSE = 20, 0.001
+#: On and zero seconds: closing a socket resets its connection, so none outlives its end in the kernel or a proxy.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class CrowdConnection:
@@ -33,6 +37,7 @@ class CrowdConnection:
     def __init__(self, stream: socket.socket, client: int) -> None:
         stream.setblocking(False)
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         self.stream = stream
         self.client = client
         self.beat, self.heard, self.broken, self._rest = 0, 0.0, "", b""
@@ -110,12 +115,13 @@ class Crowd:
 
     def open(self, count: str, address: str, port: str) -> int:
         waiting: dict[int, socket.socket] = {}
-        for _ in range(int(count)):
+        for number in range(1, int(count) + 1):
             stream = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             stream.setblocking(False)
             stream.bind((self.address, 0))
             stream.connect_ex((address, int(port)))
             waiting[stream.fileno()] = stream
+            self._pause_after(number)
         with selectors.DefaultSelector() as ready:
             for stream in waiting.values():
                 ready.register(stream, selectors.EVENT_WRITE)
@@ -130,14 +136,20 @@ class Crowd:
 
     def beat(self) -> int:
         self.number += 1
-        for connection in self.connections:
+        for place, connection in enumerate(reversed(self.connections), 1):
             connection.send(self.number)
+            self._pause_after(place)
         return self.number
 
     def report(self) -> dict[int, list[object]]:
         return {
             connection.client: [connection.beat, connection.heard, connection.broken] for connection in self.connections
         }
+
+    @staticmethod
+    def _pause_after(count: int) -> None:
+        if count % _BURST == 0:
+            time.sleep(_PAUSE)
 
     def _adopt(self, connection: CrowdConnection) -> None:
         self.connections.append(connection)

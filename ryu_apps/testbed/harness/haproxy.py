@@ -50,7 +50,7 @@ class Haproxy:
     """haproxy in the namespace of an end system.
 
     Attributes:
-        name: of the end system.
+        name, namespace: of the end system.
         log: file with its output.
     """
 
@@ -63,7 +63,7 @@ class Haproxy:
         """
         self.name = namespace.name
         self.log = folder / f"{self.name}-haproxy.log"
-        self._namespace = namespace
+        self.namespace = namespace
         self._interface = interface
         self._config = folder / f"{self.name}-haproxy.cfg"
         self._socket = folder / f"{self.name}.stats"
@@ -73,7 +73,7 @@ class Haproxy:
 
     def start(self) -> None:
         """Prepare the kernel, start the process, wait until it listens."""
-        namespace = self._namespace
+        namespace = self.namespace
         namespace.set("net.ipv4.ip_forward=1", "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
         namespace.set(f"net.ipv4.conf.{self._interface}.rp_filter=0", "net.ipv4.conf.all.send_redirects=0")
         namespace.set(f"net.ipv4.conf.{self._interface}.send_redirects=0")
@@ -97,6 +97,19 @@ class Haproxy:
         """Address and port of every client that it has a connection of now."""
         found = re.findall(r"proto=tcpv[46] src=([0-9a-f.:]+):(\d+)", self._ask("show sess"))
         return {(address, int(port)) for address, port in found}
+
+    def disconnect(self) -> None:
+        """End every connection, also those whose ends are gone without its knowledge; they count towards ``maxconn``.
+
+        What haproxy has closed, its kernel goes on retransmitting for minutes if the other end is gone.
+
+        Raises:
+            TimeoutError: some are left.
+        """
+        for backend in ("ipv4", "ipv6"):
+            self._ask(f"shutdown sessions server {backend}/vm")
+        wait_until(lambda: not self.clients(), f"{self.name}: end of all connections")
+        self.namespace.run("ss", "--kill", "--tcp", "state", "connected")
 
     def total(self) -> int:
         """Connections that it has had so far, over either version of IP."""
