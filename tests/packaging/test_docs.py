@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from ryu_apps.cli.main import SUBCOMMANDS
+from ryu_apps.cli.matrix import matrix
 from ryu_apps.cli.replay import replay
 from ryu_apps.cli.vcm import vcm
 from ryu_apps.evb.alarms import TABLE as ALARMS
@@ -177,6 +178,11 @@ def test_the_options_of_a_replay_are_explained() -> None:
     traces = page.partition("\nTraces\n")[2].partition("\nThe founding")[0]
     shown = {key.split()[0] for key in table_keys(page.partition("\nScenarios\n")[0]) | table_keys(traces)}
     assert shown == {option for parameter in replay.params for option in parameter.opts if option[0] == "-"}
+
+
+def test_the_options_of_the_matrix_are_explained() -> None:
+    page = text("docs/replay.rst").partition("\nThe founding paper's tables")[2]
+    assert table_keys(page) == options_of(matrix)
 
 
 def test_the_policy_page_has_the_keys_of_the_schema() -> None:

@@ -9,7 +9,8 @@ from ipaddress import ip_address
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.testbed.errors import DeadlineError
 from ryu_apps.testbed.harness.crowds import CrowdEnd, silent_after
-from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
+from ryu_apps.testbed.matrix.tcp import Resumption
+from ryu_apps.testbed.matrix.workload import MoveCost, WorkloadStage, WorkloadVerdict
 from ryu_apps.topologies import two_switch
 
 PORT, CLOSED_PORT = 80, 81
@@ -29,20 +30,25 @@ BALANCER = LoadBalancer(
     ),
 )
 _BORN_SHARE = 10
-#: Seconds.  A thousand words at once are more than a switch takes, and what is lost TCP says again after 1, 3 and 7 s.
-_PATIENCE = 30.0
 
 
 class BalancerWorkload:
     """Established connections keep their back end, although it is in rotation no more."""
 
     service = "load balancer"
-    section = "load_balancer: {max_connections: 4000}\nfrom_vm: {default: allow}\nto_vm: {default: allow}"
     scales = True
+    learns = True
+
+    @staticmethod
+    def section(live: int) -> str:
+        """A client; everything is allowed."""
+        return "load_balancer: {max_connections: 4000}\nfrom_vm: {default: allow}\nto_vm: {default: allow}"
 
     def begin(self, stage: WorkloadStage, live: int) -> None:
         """All go to the client host."""
         self._stage, self._live, self._resources = stage, live, ExitStack()
+        self._opened = 0
+        self._resumption: Resumption | None = None
         self._first, self._second = (
             self._resources.enter_context(CrowdEnd(host.namespace, host.ip)) for host in (stage.client, stage.nms)
         )
@@ -52,7 +58,7 @@ class BalancerWorkload:
             end.tell("listen", PORT)
         self._rotate("client", "nms")
         self._open(live)
-        if live and (silent := silent_after(self._vm, self._first, limit=_PATIENCE)):
+        if live and (silent := silent_after(self._vm, self._first)):
             raise DeadlineError(f"{silent} of {live} connections are silent before the move")
 
     def more(self) -> None:
@@ -62,14 +68,20 @@ class BalancerWorkload:
         self._open(born)
         self._rotate("nms", "client")
 
+    def resumed(self) -> None:
+        """The VM sends at once."""
+        if self._live:
+            namespaces = tuple(place.namespace for place in (self._stage.vm, self._stage.client, self._stage.nms))
+            self._resumption = Resumption(self._vm, self._first, namespaces)
+
     def judge(self) -> WorkloadVerdict:
         """Check that old connections keep their host, new ones reach the other host, and other ports none."""
-        broken = silent_after(self._vm, self._first, _PATIENCE) if self._live else 0
+        broken, cost = self._resumption.judge() if self._resumption else (0, MoveCost())
         self._open(1)
         self._vm.tell("beat")
         silent_after(self._vm, self._second, limit=0.5)
         astray = int(len(self._second.heard()) != 1) + abs(len(self._first.heard()) - self._live)
-        return WorkloadVerdict(self._live, broken, astray + self._trespasses())
+        return WorkloadVerdict(self._live, broken, astray + self._trespasses(), cost)
 
     def end(self) -> None:
         """Close everything."""
@@ -77,8 +89,12 @@ class BalancerWorkload:
         self._resources.close()
 
     def _open(self, count: int) -> None:
-        if count:
-            self._vm.tell("open", count, VIRTUAL, PORT)
+        if not count:
+            return
+        self._opened += count
+        standing = self._vm.tell("open", count, VIRTUAL, PORT)
+        if standing != self._opened:
+            raise DeadlineError(f"{standing} of {self._opened} connections stand")
 
     def _rotate(self, come: str, gone: str) -> None:
         for name, up in ((come, True), (gone, False)):

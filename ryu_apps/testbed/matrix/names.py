@@ -17,8 +17,13 @@ class DhcpWorkload:
     """One lease, renewed after the move."""
 
     service = "DHCP"
-    section = "firewall: {to_vm: {rules: [{rule: {udp_src: dhcp_server, udp_dst: dhcp_client, actions: {allow: 1}}}]}}"
     scales = False
+    learns = False
+
+    @staticmethod
+    def section(live: int) -> str:
+        """The server of DHCP may answer."""
+        return "firewall: {to_vm: {rules: [{rule: {udp_src: dhcp_server, udp_dst: dhcp_client, actions: {allow: 1}}}]}}"
 
     def begin(self, stage: WorkloadStage, live: int) -> None:
         """A real dnsmasq at the management host, a real client in the VM."""
@@ -32,6 +37,9 @@ class DhcpWorkload:
 
     def more(self) -> None:
         """Nothing comes in between."""
+
+    def resumed(self) -> None:
+        """Nothing is sent before the lease is renewed."""
 
     def judge(self) -> WorkloadVerdict:
         """Renew the lease."""

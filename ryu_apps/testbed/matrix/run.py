@@ -1,8 +1,11 @@
-"""Move a VM under each workload, ladder, trigger and size, and read off what the bridge did when."""
+"""Moves of a VM under each workload, ladder, trigger, size and suspension, and figures from the bridge's timeline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import count, product
 from pathlib import Path
@@ -14,20 +17,22 @@ from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.haproxy import Haproxy
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.harness.station import VdptoolVsi
+from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.matrix.cells import TRIGGERS, Cell, CellKey, RowKey
 from ryu_apps.testbed.matrix.workload import Workload, WorkloadStage, WorkloadVerdict
-from ryu_apps.testbed.measurement.timeline import bridge_figures
-from ryu_apps.testbed.moves.attempt import admit, dismiss
-from ryu_apps.testbed.moves.evidence import MoveOutcome
-from ryu_apps.testbed.moves.observers import StepCallbacks
+from ryu_apps.testbed.measurement.timeline import bridge_figures, exchanges
+from ryu_apps.testbed.moves.attempt import Attempt, admit, dismiss
+from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
+from ryu_apps.testbed.moves.observers import StepObserver
 from ryu_apps.testbed.moves.single import SingleMove
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move import LIVE_LADDERS, Ladder, MoveStep
 
-TRIGGERS = ("single", "dual")
 SOURCE, DESTINATION = "hv1", "hv5"
 VLAN = 100
 FIRST_TYPE = 100
+#: Seconds from the final suspend to the end of the last pages, where their length is not in question.
+SUSPENSION = 0.2
 #: Last octets of the VMs' addresses; the end systems have lower ones.
 FIRST_ADDRESS, ADDRESSES = 10, 240
 
@@ -38,74 +43,95 @@ class IncompleteMove(TestbedError):
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One move."""
+    """One move of one round; ``suspension`` in seconds from the final suspend on, as long as the last pages take."""
 
     workload: type[Workload]
     ladder: Ladder
     trigger: str
     live: int
+    suspension: float = SUSPENSION
+    round: int = 1
 
     @property
     def name(self) -> str:
-        """For people."""
-        return f"{self.workload.service}-{self.live}-{self.ladder.value}-{self.trigger}"
+        """Name without the round, which patterns are compared with."""
+        return f"{self.workload.service}-{self.live}-{self.ladder.value}-{self.trigger}-{self.suspension:g}"
+
+    @property
+    def key(self) -> CellKey:
+        """Its place in a record."""
+        row = RowKey(self.workload.service, self.live, self.ladder.value, self.suspension)
+        return CellKey(row, self.trigger, self.round)
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Figures of one move.  Times in milliseconds; None where nothing was done.
+def cases(
+    workloads: Sequence[type[Workload]], sizes: Sequence[int], suspensions: Sequence[float] = (SUSPENSION,)
+) -> Iterator[Case]:
+    """Yield all moves of a round.
 
-    Attributes:
-        service, ladder, trigger, live: which move; ``live`` connections before it.
-        stage_ms to fix_up_ms: see ``measurement.timeline.BridgeFigures``.
-        survived, broken: of what was live, and of what came between staging and Associate.
-        trespassed: what policy should have stopped and did not.
+    A service without a number of connections is moved once per ladder and trigger; one that learns nothing while the
+    VM runs, with one length of suspension.
     """
-
-    service: str
-    ladder: str
-    trigger: str
-    live: int
-    stage_ms: float
-    rules: int
-    carried: int
-    early: int
-    associate_ms: float
-    fixed_up: int
-    fix_up_ms: float | None
-    survived: int
-    broken: int
-    trespassed: int
-
-    def as_json(self) -> dict[str, Any]:
-        """For ``json.dump``."""
-        return asdict(self)
-
-
-def cases(workloads: Sequence[type[Workload]], sizes: Sequence[int]) -> Iterator[Case]:
-    """All moves; what has no number of connections is moved once per ladder and trigger."""
     for workload in workloads:
-        for ladder, trigger in product(LIVE_LADDERS, TRIGGERS):
+        lengths = suspensions if workload.learns else suspensions[:1]
+        for ladder, trigger, suspension in product(LIVE_LADDERS, TRIGGERS, lengths):
             for live in sizes if workload.scales else (0,):
-                yield Case(workload, ladder, trigger, live)
+                yield Case(workload, ladder, trigger, live, suspension)
 
 
-def policies(workloads: Sequence[type[Workload]], folder: Path) -> dict[tuple[str, str], int]:
-    """Write a VSI type for each workload and trigger; their type IDs by service and trigger."""
+def policy_text(workload: type[Workload], trigger: str, live: int, number: int) -> str:
+    """The VSI type of a case, as a policy file."""
+    name = f"{workload.__name__.lower()}-{trigger}-{live}"
+    head = f"version: 1\nvsi_type: {{type_id: {number}, version: 1, name: {name}}}\n"
+    return f"{head}trigger: {trigger}\n{workload.section(live)}\n"
+
+
+def policies(wanted: Iterable[Case], folder: Path) -> dict[tuple[str, str, int], int]:
+    """Write a VSI type for each service, trigger and number of connections; return their type IDs."""
     numbers = count(FIRST_TYPE)
-    types: dict[tuple[str, str], int] = {}
-    for workload, trigger in product(workloads, TRIGGERS):
-        number = types[workload.service, trigger] = next(numbers)
-        text = f"version: 1\nvsi_type: {{type_id: {number}, version: 1, name: {workload.__name__.lower()}-{trigger}}}\n"
-        section = workload.section % "" if "%s" in workload.section else workload.section
-        (folder / f"{number}.yaml").write_text(f"{text}trigger: {trigger}\n{section}\n", encoding="utf-8")
+    types: dict[tuple[str, str, int], int] = {}
+    for case in wanted:
+        kind = case.workload.service, case.trigger, case.live
+        if kind not in types:
+            number = types[kind] = next(numbers)
+            text = policy_text(case.workload, case.trigger, case.live, number)
+            (folder / f"{number}.yaml").write_text(text, encoding="utf-8")
     return types
+
+
+class MoveObserver(StepObserver):
+    """Part of a case in its move: more connections, the source's trigger, the suspension, the first messages."""
+
+    def __init__(self, case: Case, vsi: VdptoolVsi, workload: Workload) -> None:
+        self._case, self._vsi, self._workload = case, vsi, workload
+
+    def before(self, step: MoveStep, attempt: Attempt) -> None:
+        """Open more connections while the VM is about to move."""
+        if step is MoveStep.COPY:
+            self._workload.more()
+
+    def suspended(self, attempt: Attempt) -> None:
+        """Set the S bit at the source, if that is the first trigger."""
+        if self._case.trigger == "dual" and self._case.ladder is Ladder.MINIMIZE_LATENCY:
+            station = attempt.source.station
+            assert isinstance(station, EmulatedStation)
+            station.suspend(self._vsi)
+
+    def after(self, step: MoveStep, attempt: Attempt, answer: VdptoolAnswer | None) -> None:
+        """Take the time of the last pages; let the far end send once the VM runs."""
+        if step is MoveStep.SUSPEND:
+            until = attempt.evidence.marks.suspended + self._case.suspension
+            time.sleep(max(0.0, until - time.monotonic()))
+        elif step is MoveStep.RESUME:
+            self._workload.resumed()
 
 
 class Matrix:
     """Runs cases on a cluster whose stations are emulated, since lldpad cannot say that a VM is suspended."""
 
-    def __init__(self, cluster: Cluster, types: dict[tuple[str, str], int], proxies: tuple[Haproxy, Haproxy]) -> None:
+    def __init__(
+        self, cluster: Cluster, types: dict[tuple[str, str, int], int], proxies: tuple[Haproxy, Haproxy]
+    ) -> None:
         self._cluster = cluster
         self._proxies = proxies
         self._types = types
@@ -120,40 +146,33 @@ class Matrix:
             f"m{self._number}", f"52:54:00:cc:{self._number >> 8:02x}:{self._number & 255:02x}", f"10.0.100.{octet}"
         )
         vsi = self._vsi(case, vm)
-        self._cluster.boot(vm, SOURCE)
-        where = SOURCE
-        workload = case.workload()
-        try:
+        workload, where = case.workload(), SOURCE
+        with ExitStack() as guest:
+            self._cluster.boot(vm, SOURCE)
+            guest.callback(lambda: self._cluster.shut_down(vm.name, where))
             admit(self._cluster.hypervisors[SOURCE], vsi)
+            guest.callback(lambda: dismiss(self._cluster.hypervisors[where], vsi))
+            guest.callback(workload.end)
             workload.begin(WorkloadStage(self._cluster, vm, vsi, self._proxies), case.live)
-            begun = self._move(case, vm, vsi, workload)
+            evidence = self._move(case, vm, vsi, workload)
             where = DESTINATION
             verdict = workload.judge()
-            events = self._events(vsi, begun)
-        finally:
-            workload.end()
-            dismiss(self._cluster.hypervisors[where], vsi)
-            self._cluster.shut_down(vm.name, where)
-        return cell(case, events, str(self._cluster.hypervisors[DESTINATION].port), verdict)
+            events = self._events(vsi, evidence.marks.begun)
+        port = str(self._cluster.hypervisors[DESTINATION].port)
+        return cell(case, events, port, evidence, verdict)
 
     def _vsi(self, case: Case, vm: NamespaceVm) -> VdptoolVsi:
         uuid = f"00000000-0000-4000-c000-{self._number:012d}"
-        return VdptoolVsi(uuid, self._types[case.workload.service, case.trigger], 1, (f"{VLAN}-{vm.mac}",), vm.ip)
+        number = self._types[case.workload.service, case.trigger, case.live]
+        return VdptoolVsi(uuid, number, 1, (f"{VLAN}-{vm.mac}",), vm.ip)
 
-    def _move(self, case: Case, vm: NamespaceVm, vsi: VdptoolVsi, workload: Workload) -> float:
-        station = self._cluster.hypervisors[SOURCE].station
-        assert isinstance(station, EmulatedStation)
-
-        def suspended() -> None:
-            if case.trigger == "dual" and case.ladder is Ladder.MINIMIZE_LATENCY:
-                station.suspend(vsi)
-
-        callbacks = StepCallbacks(on_copying=workload.more, on_suspended=suspended)
-        move = SingleMove(self._cluster, vsi, vm.name, SOURCE, DESTINATION, case.ladder, observers=(callbacks,))
+    def _move(self, case: Case, vm: NamespaceVm, vsi: VdptoolVsi, workload: Workload) -> Evidence:
+        observer = MoveObserver(case, vsi, workload)
+        move = SingleMove(self._cluster, vsi, vm.name, SOURCE, DESTINATION, case.ladder, observers=(observer,))
         evidence = move.run().evidence
         if evidence.outcome is not MoveOutcome.COMPLETED:
             raise IncompleteMove(f"{case.workload.service}: {evidence.outcome.value}: {evidence.reason}")
-        return evidence.marks.begun
+        return evidence
 
     def _events(self, vsi: VdptoolVsi, begun: float) -> list[dict[str, Any]]:
         """The controller's timeline of the move, once it has ended."""
@@ -167,16 +186,26 @@ class Matrix:
         return wait_until(finished, "end of the move", pause=0.05)
 
 
-def cell(case: Case, events: list[dict[str, Any]], destination: str, verdict: WorkloadVerdict) -> Cell:
-    """Compute the figures of one move from its timeline and the verdict of its workload."""
+def cell(
+    case: Case, events: list[dict[str, Any]], destination: str, evidence: Evidence, verdict: WorkloadVerdict
+) -> Cell:
+    """Compute the figures of one move from its timeline, its instants and the verdict of its workload."""
     found = bridge_figures(events, destination)
+    marks = evidence.marks
     return Cell(
         service=case.workload.service,
         ladder=case.ladder.value,
         trigger=case.trigger,
         live=case.live,
+        suspension=case.suspension,
+        round=case.round,
+        suspended_ms=1000.0 * (marks.associating - marks.suspended),
         **asdict(found),
+        **asdict(verdict.cost),
+        **asdict(exchanges(events)),
         survived=verdict.live - verdict.broken,
         broken=verdict.broken,
         trespassed=verdict.trespassed,
+        kinds=len({entry["kind"] for entry in events}),
+        load=os.getloadavg()[0],
     )

@@ -1,46 +1,23 @@
-"""The founding paper's three tables with measured cells.  Pure: cells in, tables out.
-
-The paper's own words stand beside what was found (``said``); they are from *VM Migration Trigger
-Discussion*, "Service Configuration Relative to Migration", "Service Migration relative to Trigger" and
-"Single vs. Dual-Trigger".
-"""
+"""The founding paper's three tables with measured cells, and three of our own.  Pure: cells in, tables out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from statistics import median
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ryu_apps.testbed.matrix.run import TRIGGERS, Cell
+from ryu_apps.testbed.matrix import complexity, paper, verdicts
+from ryu_apps.testbed.matrix.cells import TRIGGERS, Cell, RowKey
+from ryu_apps.testbed.matrix.groups import ConfiguredWorkload, JoinWorkload
+from ryu_apps.testbed.matrix.record import rows_of
+from ryu_apps.testbed.matrix.run import SUSPENSION
+from ryu_apps.testbed.matrix.tcp import ProxyWorkload
+from ryu_apps.testbed.matrix.verdicts import Spread, TriggerPair, VerdictRule, Verdicts
+from ryu_apps.testbed.matrix.workload import Workload
 from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
-NOTHING = "-"
-#: What is done in less than this part of the time is done earlier, on a machine that others use too.
-_MUCH_EARLIER = 0.5
-#: Service -> what the paper says is done at Pre-Associate with Resources, and after the migration.
-_CONFIGURATION = {
-    "DNS": ("No impact", "No impact"),
-    "DHCP": ("No impact", "No impact"),
-    "firewall": ("Configure during", "Enable"),
-    "load balancer": ("No impact", "No impact"),
-    "ACL": ("Configure during", "Enable"),
-    "statistics": ("Extract during", "Optional post fix-up"),
-    "IGMP filter": ("No impact", "No impact"),
-    "IGMP join": ("Configure during", "Fixed up & enable"),
-    "TCP proxy": ("Configure during, but not connections created meanwhile", "Always update final context"),
-}
-#: Service -> what the paper says of the source's and of the destination's trigger.
-_TRIGGER = {
-    "DNS": ("No need", "No need"),
-    "DHCP": ("No need", "No need"),
-    "firewall": ("No significant benefit", "Enable"),
-    "load balancer": ("No significant benefit", "Enable"),
-    "ACL": ("No significant benefit", "Enable"),
-    "statistics": ("No significant benefit", "Populate & enable"),
-    "IGMP filter": ("No significant benefit", "No significant benefit"),
-    "IGMP join": ("Possible benefit - unclear", "Populate & enable"),
-    "TCP proxy": ("Value relative to # TCP context", "Populate & enable"),
-}
+NONE = "-"
+_UNSAID = (NONE, NONE)
 
 
 class MatrixTable(NamedTuple):
@@ -51,111 +28,243 @@ class MatrixTable(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
-def tables(cells: Sequence[Cell]) -> tuple[MatrixTable, MatrixTable, MatrixTable]:
-    """All three."""
-    return configuration(cells), triggers(cells), single_or_dual(cells)
+def tables(cells: Sequence[Cell], workloads: Sequence[type[Workload]]) -> dict[str, MatrixTable]:
+    """All tables that have rows, by their name in the manual."""
+    made = {
+        "configuration": configuration(cells),
+        "triggers": triggers(cells),
+        "attributes": attributes(cells, workloads),
+        "fix-up": fix_up(cells),
+        "groups": groups(cells),
+        "contexts": contexts(cells),
+    }
+    return {name: table for name, table in made.items() if table.rows}
 
 
 def configuration(cells: Sequence[Cell]) -> MatrixTable:
-    """Service by stage, activate, fix-up: with most connections, destination's trigger alone, least latency."""
+    """Service by staging, activation and fix-up: one trigger, most connections, least latency, the usual suspension."""
     head = (
         *("service", "live", "Pre-Associate with RR: paper", "found", "Associate to answer"),
         *("post migration: paper", "found", "broken", "trespassed"),
     )
-    return MatrixTable("Service configuration relative to migration", head, tuple(map(_configured, _largest(cells))))
+    chosen = _with_most([cell for cell in cells if cell.trigger == "single"], Ladder.MINIMIZE_LATENCY)
+    return MatrixTable("Service configuration relative to migration", head, tuple(map(_configured, chosen)))
 
 
-def _configured(cell: Cell) -> tuple[str, ...]:
-    before, after = _CONFIGURATION.get(cell.service, (NOTHING, NOTHING))
-    staged = f"{cell.rules} rules" + (f", {cell.carried} of state" if cell.carried else "")
-    fixed = f"{cell.fixed_up} of state in {_ms(cell.fix_up_ms)}" if cell.fix_up_ms is not None else "nothing to do"
+def _configured(cells: Sequence[Cell]) -> tuple[str, ...]:
+    service, live = cells[0].service, cells[0].live
+    before, after = paper.CONFIGURATION.get(service, _UNSAID)
+    rules, carried = _count(cells, lambda cell: cell.rules), _count(cells, lambda cell: cell.carried)
+    staged = f"{rules} rules, {carried} of state" if carried != "0" else f"{rules} rules"
+    late = _count(cells, lambda cell: cell.fixed_up)
+    fixed = f"{late} of state in {_ms(cells, lambda cell: cell.until_fixed_up)}" if late != "0" else "nothing to do"
     return (
-        *(cell.service, str(cell.live), before, f"{staged} in {_ms(cell.stage_ms)}", _ms(cell.associate_ms)),
-        *(after, fixed, str(cell.broken), str(cell.trespassed)),
+        *(service, str(live), before, f"{staged} in {_ms(cells, lambda cell: cell.stage_ms)}"),
+        *(_ms(cells, lambda cell: cell.associate_ms), after, fixed),
+        *(str(sum(cell.broken for cell in cells)), str(sum(cell.trespassed for cell in cells))),
     )
 
 
 def triggers(cells: Sequence[Cell]) -> MatrixTable:
-    """Work of the source's trigger ahead of the Associate, and the rest that was left for the destination's."""
-    head = ("service", "live", "ladder", "source trigger: paper", "found", "destination trigger: paper", "found")
-    dual = [cell for cell in cells if cell.trigger == "dual"]
-    rows = [row for ladder in LIVE_LADDERS for row in _triggered(dual, ladder)]
+    """Work of the source's trigger, the rest for the destination's, and the benefit by rule."""
+    head = (
+        *("service", "live", "ladder", "source trigger: paper", "found", "benefit", "the paper's word"),
+        *("destination trigger: paper", "found"),
+    )
+    decided = verdicts.verdicts(cells)
+    rows = [
+        _triggered(chosen, decided, cells)
+        for ladder in LIVE_LADDERS
+        for chosen in _with_most([cell for cell in cells if cell.trigger == "dual"], ladder)
+    ]
     return MatrixTable("Service migration relative to trigger", head, tuple(sorted(rows)))
 
 
-def _triggered(cells: Iterable[Cell], ladder: Ladder) -> list[tuple[str, ...]]:
-    found: list[tuple[str, ...]] = []
-    for cell in _largest([cell for cell in cells if cell.ladder == ladder.value], trigger="dual"):
-        source, destination = _TRIGGER.get(cell.service, (NOTHING, NOTHING))
-        early = f"{cell.early} of state" if cell.early else "nothing to do"
-        late = f"gate in {_ms(cell.associate_ms)}" + (f", {cell.fixed_up} of state" if cell.fixed_up else "")
-        found.append((cell.service, str(cell.live), cell.ladder, source, early, destination, late))
-    return found
-
-
-def single_or_dual(cells: Sequence[Cell]) -> MatrixTable:
-    """From Associate until all state is in force, by trigger; and whether that is the paper's "equal"."""
-    head = ("service", "live", "ladder", "Associate to answer, single", "dual", "fix-up, single", "dual", "verdict")
-    groups: dict[tuple[str, int, str], dict[str, list[Cell]]] = {}
-    for cell in cells:
-        key = cell.service, cell.live, cell.ladder
-        groups.setdefault(key, {trigger: [] for trigger in TRIGGERS})[cell.trigger].append(cell)
-    rows = tuple(
-        (
-            service,
-            str(live),
-            ladder,
-            *(_middle(found[trigger], lambda cell: cell.associate_ms) for trigger in TRIGGERS),
-            *(_middle(found[trigger], lambda cell: cell.fix_up_ms) for trigger in TRIGGERS),
-            _verdict(found),
-        )
-        for (service, live, ladder), found in groups.items()
+def _triggered(chosen: Sequence[Cell], decided: dict[RowKey, Verdicts], cells: Sequence[Cell]) -> tuple[str, ...]:
+    service, ladder = chosen[0].service, chosen[0].ladder
+    source, destination = paper.TRIGGER.get(service, _UNSAID)
+    early = _count(chosen, lambda cell: cell.early)
+    late = _count(chosen, lambda cell: cell.fixed_up)
+    gate = f"gate in {_ms(chosen, lambda cell: cell.associate_ms)}"
+    here = [verdict for row, verdict in decided.items() if (row.service, row.ladder) == (service, ladder)]
+    worth = paper.benefit(here)
+    grows = _grows([cell for cell in cells if (cell.service, cell.ladder) == (service, ladder)])
+    return (
+        *(service, str(chosen[0].live), ladder, source, f"{early} of state" if early != "0" else "nothing to do"),
+        *(worth, paper.agreement(source, worth, grows)),
+        *(destination, f"{gate}, {late} of state" if late != "0" else gate),
     )
+
+
+def _grows(cells: Sequence[Cell]) -> bool:
+    """True if the fix-up with one trigger is longer with most connections than with fewest, by more than the ranges."""
+    usual = [cell for cell in cells if cell.trigger == "single" and cell.suspension == SUSPENSION and cell.live]
+    few, most = (choose((cell.live for cell in usual), default=0) for choose in (min, max))
+    short, long = (Spread.of(cell.until_fixed_up for cell in usual if cell.live == live) for live in (few, most))
+    return short is not None and long is not None and long.lowest > short.highest
+
+
+def attributes(cells: Sequence[Cell], workloads: Sequence[type[Workload]]) -> MatrixTable:
+    """Rows of the paper: complexity, configuration, time of the fix-up."""
+    head = ("attribute", "single: paper", "found", "dual: paper", "found", "verdict")
+    rows = (*_complexity(cells), *_lines(cells, workloads), *_fix_up_time(cells))
     return MatrixTable("Single vs. dual trigger", head, rows)
 
 
-def _verdict(found: dict[str, list[Cell]]) -> str:
-    left = {trigger: sum(cell.fixed_up for cell in cells) for trigger, cells in found.items()}
-    if not any(left.values()) and not any(cell.early for cells in found.values() for cell in cells):
-        return "equal: nothing to fix up"
-    if left["dual"] < left["single"]:
-        return f"dual leaves {left['dual']} of {left['single']} to Associate"
-    single, dual = (_median(found[trigger], lambda cell: cell.fix_up_ms) for trigger in TRIGGERS)
-    if single is not None and dual is not None and dual < _MUCH_EARLIER * single:
-        return f"dual is through {_ms(single - dual)} earlier"
-    return "equal"
+def _complexity(cells: Sequence[Cell]) -> Iterator[tuple[str, ...]]:
+    for ladder in LIVE_LADDERS:
+        found = _by_trigger([cell for cell in cells if cell.ladder == ladder.value])
+        if all(found.values()):
+            single, dual = (complexity.complexity(found[trigger]) for trigger in TRIGGERS)
+            verdict = complexity.simpler(single, dual)
+            yield f"Complexity, {ladder.value}", "Simpler", str(single), "More complex", str(dual), verdict
 
 
-def _largest(cells: Sequence[Cell], trigger: str = "single") -> list[Cell]:
-    """Of each service the move with most connections, of those with the least latency."""
-    best: dict[str, Cell] = {}
+def _lines(cells: Sequence[Cell], workloads: Sequence[type[Workload]]) -> Iterator[tuple[str, ...]]:
+    names = {cell.service for cell in cells}
+    single, dual = (
+        [complexity.configuration_lines(workload, trigger) for workload in workloads if workload.service in names]
+        for trigger in TRIGGERS
+    )
+    if not single:
+        return
+    verdict = complexity.simpler(single, dual)
+    words = [f"{sum(lines)} lines for {len(lines)} services" for lines in (single, dual)]
+    yield "Configuration, lines of VSI types", "Simpler", words[0], "More complex", words[1], verdict
+    found = _by_trigger(cells)
+    parts = [complexity.shares(found[trigger]) for trigger in TRIGGERS]
+    if parts[0] and parts[1]:
+        verdict = f"single relies on {parts[0].relies_on}, dual on {parts[1].relies_on}"
+        said = "Relies on Pre-Associate with RR", "Primarily relies on first trigger"
+        yield "Configuration, state", said[0], str(parts[0]), said[1], str(parts[1]), verdict
+
+
+def _fix_up_time(cells: Sequence[Cell]) -> Iterator[tuple[str, ...]]:
+    decided = verdicts.verdicts(cells)
+    for service in dict.fromkeys(cell.service for cell in cells):
+        found = Counter(verdict.fix_up for row, verdict in decided.items() if row.service == service)
+        if found:
+            words = "; ".join(f"{verdict}: {count} of {found.total()} rows" for verdict, count in found.most_common())
+            yield f"Fix-up time, {service}", "Equal", NONE, "Equal / service-dependent faster", NONE, words
+
+
+def fix_up(cells: Sequence[Cell]) -> MatrixTable:
+    """Rows with something to fix up: its time, its cost to connections, the answer to Associate, and the verdicts."""
+    head = (
+        *("service", "live", "ladder", "suspended", "in fact", "answer, single", "dual", "fix-up, single", "dual"),
+        *("dropped / sent again, single", "dual", "longest silence, single", "dual", "verdicts"),
+    )
+    decided = verdicts.verdicts(cells)
+    ordered = sorted(verdicts.pairs(cells).items(), key=lambda item: item[0])
+    rows = tuple(_fixed(row, pair, decided[row]) for row, pair in ordered if decided[row].fix_up != verdicts.NOTHING)
+    return MatrixTable("Fix-up by suspension, and its cost to connections", head, rows)
+
+
+def _fixed(row: RowKey, pair: TriggerPair, decided: Verdicts) -> tuple[str, ...]:
+    return (
+        *(row.service, str(row.live), row.ladder, f"{row.suspension:g} s"),
+        _ms((*pair.single, *pair.dual), lambda cell: cell.suspended_ms),
+        *(_ms(cells, lambda cell: cell.associate_ms) for cells in pair),
+        *(_ms(cells, lambda cell: cell.until_fixed_up) for cells in pair),
+        *(f"{_count(cells, lambda cell: cell.dropped)} / {_count(cells, _sent_again)}" for cells in pair),
+        *(_ms(cells, lambda cell: cell.silence_ms) for cells in pair),
+        "; ".join((decided.fix_up, decided.cost, *([decided.answer] if decided.answer != verdicts.EQUAL else []))),
+    )
+
+
+def _sent_again(cell: Cell) -> int | None:
+    return cell.retransmitted
+
+
+def groups(cells: Sequence[Cell]) -> MatrixTable:
+    """Groups that the NMS has configured beside groups that the bridge has learned; one trigger, least latency."""
+    services = JoinWorkload.service, ConfiguredWorkload.service
+    head = (
+        "groups",
+        *(f"{figure}, {kind}" for figure in ("staging", "Associate", "dropped") for kind in ("learned", "configured")),
+    )
+    found = _usual(cells, services)
+    figures: tuple[Callable[[Sequence[Cell]], str], ...] = (
+        lambda these: _ms(these, lambda cell: cell.stage_ms),
+        lambda these: _ms(these, lambda cell: cell.associate_ms),
+        lambda these: _count(these, lambda cell: cell.dropped),
+    )
+    rows = tuple(
+        (str(live), *(figure(found.get((service, live), [])) for figure in figures for service in services))
+        for live in sorted({live for _, live in found})
+    )
+    return MatrixTable("Groups: learned from the VM, and configured by the NMS", head, rows)
+
+
+def contexts(cells: Sequence[Cell]) -> MatrixTable:
+    """TCP contexts in the proxies beside the pins in the switches that lead to them; one trigger, least latency."""
+    head = ("connections", "pins moved (rules)", "contexts moved", "contexts left at the source's proxy")
+    rows = tuple(
+        (
+            str(live),
+            _count(these, lambda cell: cell.carried + cell.early + cell.fixed_up),
+            _count(these, lambda cell: cell.contexts_moved),
+            _count(these, lambda cell: cell.contexts_left),
+        )
+        for (_, live), these in sorted(_usual(cells, (ProxyWorkload.service,)).items())
+    )
+    return MatrixTable("TCP contexts and pins", head, rows)
+
+
+def rule_table(title: str, rules: Sequence[VerdictRule]) -> MatrixTable:
+    """Verdicts and their conditions; the first that holds decides."""
+    return MatrixTable(title, ("verdict", "if"), tuple((rule.verdict, rule.condition) for rule in rules))
+
+
+def _by_trigger(cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+    found: dict[str, list[Cell]] = {trigger: [] for trigger in TRIGGERS}
     for cell in cells:
-        known = best.get(cell.service)
-        rank = (cell.trigger == trigger, cell.ladder == Ladder.MINIMIZE_LATENCY.value, cell.live)
-        if known is None or rank > (
-            known.trigger == trigger,
-            known.ladder == Ladder.MINIMIZE_LATENCY.value,
-            known.live,
-        ):
-            best[cell.service] = cell
-    return list(best.values())
+        found[cell.trigger].append(cell)
+    return found
 
 
-def _middle(cells: Iterable[Cell], figure: Callable[[Cell], float | None]) -> str:
-    return _ms(_median(cells, figure))
+def _usual(cells: Sequence[Cell], services: Sequence[str]) -> dict[tuple[str, int], list[Cell]]:
+    """Cells of one trigger, least latency and the usual suspension, by service and number of connections."""
+    found: dict[tuple[str, int], list[Cell]] = {}
+    for cell in cells:
+        usual = cell.trigger, cell.ladder, cell.suspension
+        if cell.service in services and usual == ("single", Ladder.MINIMIZE_LATENCY.value, SUSPENSION):
+            found.setdefault((cell.service, cell.live), []).append(cell)
+    return found
 
 
-def _median(cells: Iterable[Cell], figure: Callable[[Cell], float | None]) -> float | None:
-    values = [value for cell in cells if (value := figure(cell)) is not None]
-    return median(values) if values else None
+def _with_most(cells: Sequence[Cell], ladder: Ladder) -> list[list[Cell]]:
+    """For each service the rounds with most connections on a ladder, of the usual suspension if there are any."""
+    best: dict[str, RowKey] = {}
+    for cell in cells:
+        if cell.ladder == ladder.value:
+            best[cell.service] = max(best.get(cell.service, cell.row), cell.row, key=_rank)
+    found = rows_of(cells)
+    return [[cell for these in found[row].values() for cell in these] for row in best.values()]
 
 
-def _ms(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.1f} ms"
+def _rank(row: RowKey) -> tuple[bool, int]:
+    return row.suspension == SUSPENSION, row.live
+
+
+def _ms(cells: Iterable[Cell], figure: Callable[[Cell], float | None]) -> str:
+    found = Spread.of(map(figure, cells))
+    if found is None:
+        return NONE
+    ends = f" ({found.lowest:.1f} to {found.highest:.1f})" if found.lowest != found.highest else ""
+    return f"{found.median:.1f}{ends} ms"
+
+
+def _count(cells: Iterable[Cell], figure: Callable[[Cell], float | None]) -> str:
+    found = Spread.of(map(figure, cells))
+    if found is None:
+        return NONE
+    ends = f" ({found.lowest:g} to {found.highest:g})" if found.lowest != found.highest else ""
+    return f"{found.median:g}{ends}"
 
 
 def as_text(table: MatrixTable) -> str:
-    """The table as reStructuredText, which is also what a plain file wants."""
+    """The table as reStructuredText, which a plain file can have as well."""
     lines = [f".. list-table:: {table.title}", "   :header-rows: 1", ""]
     for row in (table.head, *table.rows):
         lines += [f"   {'* -' if number == 0 else '  -'} {text}" for number, text in enumerate(row)]

@@ -3,57 +3,105 @@
 from __future__ import annotations
 
 import socket
+import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 
-from ryu_apps.testbed.harness.crowds import CrowdEnd, silent_after
-from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.matrix.workload import WorkloadStage, WorkloadVerdict
+from ryu_apps.testbed.errors import DeadlineError
+from ryu_apps.testbed.harness.crowds import PATIENCE, CrowdEnd, silent_after, silent_since
+from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.tcp_counters import settled_counters, tcp_counters
+from ryu_apps.testbed.matrix.workload import MoveCost, WorkloadStage, WorkloadVerdict
 
 PORT, CLOSED_PORT = 80, 81
 #: Of so many connections one more is opened between staging and Associate.
 BORN_SHARE = 10
 
 
+class Resumption:
+    """First message over every connection after a move, sent as soon as the VM runs again, and its fate.
+
+    The newest connections come first: their state is what the staging has not brought.
+    """
+
+    def __init__(self, talker: CrowdEnd, listener: CrowdEnd, namespaces: tuple[Namespace, ...]) -> None:
+        """
+        Args:
+            namespaces: all that have a part in the connections.
+        """
+        self._talker, self._listener, self._namespaces = talker, listener, namespaces
+        self._before = tcp_counters(namespaces)
+        self._resumed = time.monotonic()
+        self._beat: int = talker.tell("beat")
+
+    def judge(self) -> tuple[int, MoveCost]:
+        """Return the number of broken connections, and the cost to the others."""
+        broken = silent_since(self._beat, self._talker, self._listener)
+        passed = settled_counters(self._namespaces).since(self._before)
+        heard = [report.t for report in self._listener.heard().values() if report.beat >= self._beat]
+        silence = 1000.0 * (max(heard) - self._resumed) if heard else None
+        return broken, MoveCost(passed.dropped, passed.retransmitted, silence)
+
+
 class FirewallWorkload:
     """Established connections pass after the move, others do not."""
 
     service = "firewall"
-    section = "firewall: {max_connections: 4000, to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}%s}"
     scales = True
+    learns = True
+
+    @staticmethod
+    def section(live: int) -> str:
+        """One port is open."""
+        return "firewall: {max_connections: 4000, to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}}"
 
     def __init__(self) -> None:
         self._resources = ExitStack()
 
     def begin(self, stage: WorkloadStage, live: int) -> None:
-        """Open the connections."""
-        self._stage, self._live = stage, live
+        """Open the connections, and wait until each has carried a message."""
+        self._stage, self._live = stage, 0
+        self._resumption: Resumption | None = None
         self._server = self._resources.enter_context(CrowdEnd(stage.vm.namespace, stage.vm.ip))
         self._client = self._resources.enter_context(CrowdEnd(stage.client.namespace, stage.client.ip))
         stage.vm.prober = self._server
         self._server.tell("listen", PORT)
         self._open(live)
-        if live:
-            self._client.tell("beat")
+        if live and (silent := silent_after(self._client, self._server)):
+            raise DeadlineError(f"{silent} of {live} connections are silent before the move")
 
     def more(self) -> None:
         """One in ten is opened while the VM is about to move."""
-        born = -(-self._live // BORN_SHARE)
-        self._live += born
-        self._open(born)
+        self._open(-(-self._live // BORN_SHARE))
+
+    def resumed(self) -> None:
+        """The client sends at once."""
+        if self._live:
+            self._resumption = Resumption(self._client, self._server, self._namespaces)
 
     def judge(self) -> WorkloadVerdict:
         """Check that each connection carries a message of the client, and that stray segments are dropped."""
-        broken = silent_after(self._client, self._server) if self._live else 0
-        return WorkloadVerdict(self._live, broken, self._trespasses())
+        broken, cost = self._resumption.judge() if self._resumption else (0, MoveCost())
+        return WorkloadVerdict(self._live, broken, self._trespasses(), cost)
 
     def end(self) -> None:
         """Close everything."""
         self._stage.vm.prober = None
         self._resources.close()
 
+    @property
+    def _namespaces(self) -> tuple[Namespace, ...]:
+        return self._stage.client.namespace, self._stage.vm.namespace
+
     def _open(self, count: int) -> None:
-        if count:
-            self._client.tell("open", count, self._stage.vm.ip, PORT)
+        """Open connections; both ends have them when it returns."""
+        if not count:
+            return
+        self._live += count
+        standing = self._client.tell("open", count, self._stage.vm.ip, PORT)
+        if standing != self._live:
+            raise DeadlineError(f"{standing} of {self._live} connections stand")
+        wait_until(lambda: len(self._server.heard()) >= self._live, "connections at the server", PATIENCE)
 
     def _trespasses(self) -> int:
         """Connections to a closed port, and datagrams, both denied by policy."""
@@ -72,20 +120,29 @@ class AclWorkload(FirewallWorkload):
     """The same connections under rules that keep no state."""
 
     service = "ACL"
-    section = (
-        "to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}\n"
-        "from_vm: {rules: [{rule: {tcp_src: 80, actions: {allow: 1}}}]}"
-    )
+    learns = False
+
+    @staticmethod
+    def section(live: int) -> str:
+        """One port is open, and may answer."""
+        return (
+            "to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}\n"
+            "from_vm: {rules: [{rule: {tcp_src: 80, actions: {allow: 1}}}]}"
+        )
 
 
 class ProxyWorkload(FirewallWorkload):
     """Connections through the proxy of the source's switch stay with it; new ones have the destination's."""
 
     service = "TCP proxy"
-    section = (
-        "tcp_proxy: {ports: [80], max_connections: 4000}\nfrom_vm: {default: allow}\n"
-        "to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}"
-    )
+
+    @staticmethod
+    def section(live: int) -> str:
+        """One port has a proxy."""
+        return (
+            "tcp_proxy: {ports: [80], max_connections: 4000}\nfrom_vm: {default: allow}\n"
+            "to_vm: {rules: [{rule: {tcp_dst: 80, actions: {allow: 1}}}]}"
+        )
 
     def begin(self, stage: WorkloadStage, live: int) -> None:
         """Open the connections; those that bypass the proxies are missing in their count."""
@@ -97,10 +154,22 @@ class ProxyWorkload(FirewallWorkload):
         verdict = super().judge()
         self._open(1)
         with suppress(TimeoutError):
-            wait_until(lambda: sum(self._since()) > self._live, "the proxies to have counted it")
+            wait_until(lambda: sum(self._since()) >= self._live, "the proxies to have counted it")
         here, there = self._since()
-        astray = abs(here - self._live) + abs(there - 1)
-        return WorkloadVerdict(verdict.live, verdict.broken, verdict.trespassed + astray)
+        astray = abs(here - verdict.live) + abs(there - 1)
+        left, moved = (len(proxy.clients()) for proxy in self._stage.proxies)
+        cost = replace(verdict.cost, contexts_left=left, contexts_moved=moved - 1)
+        return WorkloadVerdict(verdict.live, verdict.broken, verdict.trespassed + astray, cost)
+
+    def end(self) -> None:
+        """Close everything, in the proxies too: their contexts would count towards the next workload's."""
+        super().end()
+        for proxy in self._stage.proxies:
+            proxy.disconnect()
+
+    @property
+    def _namespaces(self) -> tuple[Namespace, ...]:
+        return (*super()._namespaces, *(proxy.namespace for proxy in self._stage.proxies))
 
     def _since(self) -> tuple[int, int]:
         """Connections that each proxy has had since this began."""

@@ -36,6 +36,17 @@ class WorkloadStage:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveCost:
+    """Cost of a move to what was live; see ``cells.Cell``.  None: the workload cannot measure it."""
+
+    dropped: int | None = None
+    retransmitted: int | None = None
+    silence_ms: float | None = None
+    contexts_left: int | None = None
+    contexts_moved: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WorkloadVerdict:
     """Result of a workload.
 
@@ -43,11 +54,13 @@ class WorkloadVerdict:
         live: connections, memberships or the like that were to survive.
         broken: of these, did not.
         trespassed: what should have been stopped and was not.
+        cost: of the move to what survived.
     """
 
     live: int
     broken: int
     trespassed: int = 0
+    cost: MoveCost = MoveCost()
 
 
 class Workload(Protocol):
@@ -55,19 +68,27 @@ class Workload(Protocol):
 
     Attributes:
         service: its row in the paper's tables.
-        section: its section of a policy file, as YAML flow text; empty: it needs none.
-        scales: whether it has a number of connections or the like at all.
+        scales: it has a number of connections or the like at all.
+        learns: its state comes while the VM runs, so some comes after the staging; only then the length of the
+            suspension can matter.
     """
 
     service: str
-    section: str
     scales: bool
+    learns: bool
+
+    @staticmethod
+    def section(live: int) -> str:
+        """Its section of a policy file for so many connections, as YAML text."""
 
     def begin(self, stage: WorkloadStage, live: int) -> None:
         """Set up so many connections at the source."""
 
     def more(self) -> None:
         """Add what comes between staging and Associate."""
+
+    def resumed(self) -> None:
+        """Called as soon as the VM runs at its destination."""
 
     def judge(self) -> WorkloadVerdict:
         """After the move: what still works, and what should not and does."""

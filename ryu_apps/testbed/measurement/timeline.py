@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ryu_apps.evb.event_catalogue.catalogue import from_json
-from ryu_apps.evb.event_catalogue.vsis import BodyStaged, StateCarried, StateFixedUp, VdpAnswered, VdpRequested
+from ryu_apps.evb.event_catalogue.vsis import (
+    BodyStaged,
+    StateCarried,
+    StateFixedUp,
+    UnsolicitedDeassociate,
+    VdpAnswered,
+    VdpRequested,
+    VsiSuspended,
+)
 from ryu_apps.evb.wire.vdp import VdpMode
 
 
@@ -55,6 +63,27 @@ def bridge_figures(events: Sequence[dict[str, Any]], destination: str) -> Bridge
         fixed_up=sum(rules for _, rules in late),
         fix_up_ms=_ms(associating, late[-1][0]) if late else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanges:
+    """VDP of one move at both ports: requests, answers and unsolicited De-Associates; answered requests."""
+
+    messages: int
+    round_trips: int
+
+
+def exchanges(events: Sequence[dict[str, Any]]) -> Exchanges:
+    """Count the VDP messages of a move; keep-alives and their answers are in no timeline.
+
+    An Associate with the S bit repeats one that is in force: the timeline has the suspension, and the answer, which
+    VDP's table makes of every repetition, goes without an event.
+    """
+    found = [from_json(entry) for entry in events]
+    repeated = sum(isinstance(event, VsiSuspended) for event in found)
+    messages = sum(isinstance(event, VdpRequested | VdpAnswered | UnsolicitedDeassociate) for event in found)
+    answered = sum(isinstance(event, VdpAnswered) for event in found)
+    return Exchanges(messages + 2 * repeated, answered + repeated)
 
 
 def _first(events: Iterable[tuple[float, VdpRequested | VdpAnswered]], mode: VdpMode) -> float:
