@@ -131,6 +131,7 @@ def rotation(balancer: LoadBalancer, backends: Iterable[Backend]) -> Iterator[Gr
         buckets = (_bucket(kind, backend, version) for backend in backends)
         found = tuple(bucket for bucket in buckets if bucket is not None)
         yield Group(group_id(balancer, version), GroupType.SELECT, found)
+    # UDP only: a TCP connection begins with a SYN, which goes to the select group in any case.
     in_rotation = {backend.name for backend in backends}
     for number, backend in enumerate(balancer.backends if balancer.protocol is TransportProtocol.UDP else ()):
         # A group and not a rule: it changes with the select group, in the bundle that opens or closes the gate.
@@ -160,6 +161,7 @@ def _backend_group(balancer: LoadBalancer, number: int) -> int:
 def _backends(balancer: LoadBalancer) -> Iterator[Rule]:
     """Rules that lead a pinned datagram to the group of the back end that its pin has written."""
     kinds = [kind for kind in _kinds(balancer) if kind.ip_proto == UDP]
+    # By the addresses that the pin has written: a pin has no number of a back end.
     for number, backend in enumerate(balancer.backends):
         for kind in kinds:
             address, (ip_dst, port_dst) = backend.address(4 if kind.eth_type == IPV4 else 6), kind.destination
@@ -260,6 +262,7 @@ def _resolve(balancer: LoadBalancer, address: IPv4Address | IPv6Address) -> Iter
 
 def _arp_reply(mac: int, address: int) -> Iterator[Action]:
     yield from _back_to_sender(mac)
+    # Copies go through the stack: ``set_field`` writes constants only.
     yield SetField("arp_op", _REPLY)
     yield from (StackPush(whole("arp_sha")), StackPop(whole("arp_tha")), SetField("arp_sha", mac))
     yield from (StackPush(whole("arp_spa")), StackPop(whole("arp_tpa")), SetField("arp_spa", address))
