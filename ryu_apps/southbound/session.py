@@ -65,7 +65,7 @@ _SLICE = 16
 _AHEAD = 16
 #: Seconds between two reports of what has been dropped.
 _REPORT = 1.0
-#: Seconds for which to catch up at most: a backlog that takes longer is a flood.
+#: Seconds of processor time for which to catch up at most: a backlog that takes longer is a flood.
 _CATCH_UP = 1.0
 
 
@@ -265,12 +265,13 @@ class Southbound:
         """Return when all octets that have arrived by now are read; frames may still wait for their turn.
 
         Args:
-            patience: limit in seconds.
+            patience: limit in seconds of processor time.  Not of the clock: where other processes have the processor
+                for that long, nothing would be read.
         """
         channels = [connection.channel for connection in self._connections.values()]
         awaited = [(channel, channel.arrived()) for channel in channels]
-        limit = time.monotonic() + patience
-        while time.monotonic() < limit and any(channel.dealt < octets for channel, octets in awaited):
+        limit = time.thread_time() + patience
+        while time.thread_time() < limit and any(channel.dealt < octets for channel, octets in awaited):
             hub.sleep(0)
 
     @property

@@ -437,7 +437,8 @@ def test_a_controller_that_is_none_is_an_error_in_one_line(answers: dict[str, ob
 def test_nobody_there_is_an_error_in_one_line(tmp_path: Path) -> None:
     result = command("two_switch", "--svg", str(tmp_path / "x.svg"), "--rest", "http://127.0.0.1:9")
     assert result.exit_code == 1
-    assert "refused" in result.output
+    # Green sockets, where a test of this process has patched the socket module, name the error ECONNREFUSED.
+    assert "refused" in result.output.casefold()
 
 
 def test_a_controller_is_asked_for_a_picture_only() -> None:
