@@ -23,7 +23,7 @@ from ryu_apps.topologies import two_switch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SCENARIOS = CHECKOUT / "mininet_tests" / "scenarios"
-#: Expiry after 8 s: on a busy machine an lldpad has been seen to repeat itself more than 2 s late.
+#: Expiry after 8 s: on a busy machine stations have been seen to repeat themselves more than 2 s late.
 SHORT = Timers(rwd=19, rka=19)
 
 
@@ -68,7 +68,7 @@ def emulated_cluster(
     ``fabric`` is that of two switches and so many hypervisors, or one that differs from it in its VLANs;
     ``policies`` is a folder of VSI types beside the shipped ones, ``openflow_reader`` as in evbridge.yaml.
     """
-    fabric = quick(fabric or two_switch.fabric(hypervisors))
+    fabric = quick(fabric or two_switch.fabric(hypervisors), SHORT)
     folders = [CHECKOUT / "policies", *([policies] if policies else [])]
     config = dump_config(BridgeConfig(fabric, tuple(map(str, folders)), openflow_reader=openflow_reader))
     with inside(), closing(StationLoop()) as loop:

@@ -117,11 +117,11 @@ def test_the_second_trunk_takes_over(cluster: Cluster) -> None:
         root = Namespace("root", cluster.ovs.pid)
         root.ip("link set s1-eth61 down")
         try:
-            assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS, patience=5)
-            assert arrives(vm.namespace, client.namespace, client.ip, HTTPS, patience=5)
+            assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS)
+            assert arrives(vm.namespace, client.namespace, client.ip, HTTPS)
         finally:
             root.ip("link set s1-eth61 up")
-        assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS, patience=5)
+        assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS)
 
 
 def test_a_station_that_dies_loses_its_vsis_after_the_keep_alive_time(cluster: Cluster) -> None:

@@ -16,7 +16,7 @@ from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.dhcp import DhcpClient, Dnsmasq, resolve
 from ryu_apps.testbed.harness.ovs import dump_groups
-from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -67,7 +67,7 @@ class Guest:
 
     def resolves(self, server: str) -> bool:
         """Does it get its own name resolved?"""
-        return resolve(self.vm.namespace, server, NAME) == [ADDRESS]
+        return resolve(self.vm.namespace, server, NAME, PATIENCE) == [ADDRESS]
 
     def halt(self) -> None:
         """Stop what was started, and give the server's host its address back."""
@@ -89,7 +89,7 @@ class Guest:
         client = self._client
         assert client is not None
         known = len(client.leases)
-        wait_until(lambda: client.leases[known:], f"{event} by {server}", 20)
+        wait_until(lambda: client.leases[known:], f"{event} by {server}")
         assert client.leases[known:] == [(event, ADDRESS, server)]
 
     def _asked(self) -> set[str]:

@@ -207,7 +207,7 @@ def test_vm_taken_off_while_its_switch_is_away_stays_off(rig: Rig) -> None:
         assert (taken["gone"], taken["away"]) == (False, ["s1"])
         assert rig.places(VM) == [HOME], "its rules are still there"
         rig.proxy.admit()
-        wait_until(lambda: _connected(rig, S1), "the switch to be back", 12)
+        wait_until(lambda: _connected(rig, S1), "the switch to be back")
         wait_until(lambda: rig.places(VM) == [] and not rig.holds(HOME, VM), "the VM to be off")
         assert rig.known(VM) is None and not rig.events(since, "vsi.active", VM)
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from ryu_apps.evb.protocol.timers import agree
+from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.status import VdpError
 from ryu_apps.testbed.faults.proxy import MessageKind, Trap
-from ryu_apps.testbed.faults.rig import HOMES, S1, Rig, RigVm
+from ryu_apps.testbed.faults.rig import HOMES, PATIENT, S1, S2, Rig, RigVm
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -21,15 +22,17 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 VM, OTHER = RigVm("mover", 41), RigVm("neighbour", 42)
 #: Where the VM is, at s1; where it goes, at s2; a third place.
 HOME, AWAY, THIRD = "hv1", "hv5", "hv2"
+#: At s2, a station that repeats itself every 84 s: others drop a VSI whose keep-alive is not answered.
+QUIET = "hv6"
 AGREED = agree(QUICK, QUICK)
-#: Seconds by which a deadline may be served late on a busy machine.
-TARDY = 0.4
+#: Seconds by which a deadline may be served late on a busy machine; how late it is otherwise, the figures show.
+TARDY = 10.0
 
 
 @pytest.fixture(scope="module")
 def station_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    quick = dict.fromkeys((HOME, AWAY, THIRD), QUICK)
-    with inside(), Rig(tmp_path_factory.mktemp("faults"), quick) as rig:
+    timers = dict.fromkeys((HOME, AWAY, THIRD), QUICK) | {QUIET: Timers(rwd=QUICK.rwd, rka=PATIENT.rka)}
+    with inside(), Rig(tmp_path_factory.mktemp("faults"), timers) as rig:
         yield rig
         rig.write("station")
 
@@ -76,7 +79,7 @@ def test_station_that_lost_its_answer_in_a_link_flap_is_freed(rig: Rig) -> None:
         rig.proxy.clear()
         run(["ip", "link", "set", "s1-eth1", "up"])
         begun = time.monotonic()
-        rig.granted(HOME, VdptoolMode.PREASSOCIATE_RR, VM, limit=12)
+        rig.granted(HOME, VdptoolMode.PREASSOCIATE_RR, VM)
         times["station in use again"] = time.monotonic() - begun
 
 
@@ -162,7 +165,8 @@ def test_confirmation_after_the_resource_wait_delay_changes_nothing(rig: Rig) ->
 def test_migration_aborted_after_reservation_is_repeated_to_the_same_and_to_a_third(rig: Rig) -> None:
     rig.admit(VM, HOME)
     with rig.unharmed("abort after reservation, then again to the same host and to a third"):
-        for destination in (AWAY, THIRD):
+        for source, destination in ((HOME, AWAY), (AWAY, THIRD)):
+            wait_until(lambda source=source: rig.attached(VM) == [source], "nothing left where it was before")
             before = rig.tables()
             rig.granted(destination, VdptoolMode.PREASSOCIATE_RR, VM)
             rig.granted(destination, VdptoolMode.DEASSOCIATE, VM)
@@ -182,20 +186,22 @@ def test_migration_aborted_after_associate_goes_back(rig: Rig) -> None:
 
 
 def test_late_deassociate_of_the_old_place_does_not_touch_the_new_one(rig: Rig) -> None:
-    rig.admit(VM, HOME)
+    rig.admit(VM, QUIET)
     with rig.unharmed("late De-Associate of the source"):
-        untold = rig.proxy.set(Trap((MessageKind.VDP_ANSWER,), S1, VM.vsi.uuid))
-        rig.admit(VM, AWAY)
+        untold = rig.proxy.set(Trap((MessageKind.VDP_ANSWER,), S2, VM.vsi.uuid))
+        rig.admit(VM, HOME)
         wait_until(lambda: untold.caught, "the source not to be told")
+        # The Associate at the new place is answered before the old one is cleared away.
+        wait_until(lambda: rig.attached(VM) == [HOME], "nothing left at the source")
         before = rig.tables()
         begun = time.monotonic()
-        rig.ask(HOME, VdptoolMode.DEASSOCIATE, VM)
+        rig.ask(QUIET, VdptoolMode.DEASSOCIATE, VM)
         wait_until(
-            lambda: [message for message in rig.messages(HOME, VM, begun) if message.from_station], "De-Associate"
+            lambda: [message for message in rig.messages(QUIET, VM, begun) if message.from_station], "De-Associate"
         )
         rig.proxy.clear()
-        rig.let_go(HOME, VM)
-        assert rig.places(VM) == [AWAY]
+        rig.let_go(QUIET, VM)
+        assert rig.places(VM) == [HOME]
         rig.assert_tables(before)
 
 

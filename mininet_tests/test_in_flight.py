@@ -14,7 +14,7 @@ from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind
 from ryu_apps.testbed.guests import HTTPS, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import dump_flows
-from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, wait_until
 from ryu_apps.testbed.harness.staged import StagedTarget, datagram
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 HERE, THERE, ELSEWHERE = "hv1", "hv5", "hv6"
 #: Seconds: within how many a frame comes, how long what must not come is waited for, and between two frames.
-SOON, SILENCE, PAUSE = 2.0, 0.3, 0.05
+SOON, SILENCE, PAUSE = PATIENCE, 0.3, 0.05
 #: Seconds that Open vSwitch may take to notice that a rule has to end.
 DAWDLING = 5.0
 _DETOUR = f"cookie={cookie(CookieKind.DETOUR) >> OWNER_BITS + GENERATION_BITS:#x}"

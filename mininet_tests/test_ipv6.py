@@ -14,7 +14,7 @@ from mininet_tests.conftest import tables
 from ryu_apps.evb.wire.announcement import neighbour_advertisement
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, wait_until
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -101,7 +101,7 @@ def client_of(cluster: Cluster) -> Iterator[End]:
         host.namespace.set(f"net.ipv6.conf.{host.interface}.disable_ipv6=1")
 
 
-def datagram_arrives(sender: End, receiver: End, port: int, patience: float = 2.0, source: str = "") -> bool:
+def datagram_arrives(sender: End, receiver: End, port: int, patience: float = PATIENCE, source: str = "") -> bool:
     """Does a datagram get through from and to ``port``?  Again every 50 ms: the first ones wait for an answer."""
     with (
         closing(receiver.socket(socket.SOCK_DGRAM, port)) as listening,
@@ -116,7 +116,7 @@ def datagram_arrives(sender: End, receiver: End, port: int, patience: float = 2.
 
 
 def connection(
-    client: End, server: End, port: int, patience: float = 2.0
+    client: End, server: End, port: int, patience: float = PATIENCE
 ) -> tuple[socket.socket, socket.socket] | None:
     """Both ends of a connection to ``port``, None if there is none in time."""
     with closing(server.socket(socket.SOCK_STREAM, port)) as listening:
@@ -135,7 +135,7 @@ def talks(one: socket.socket, other: socket.socket) -> bool:
     """Both ways over a connection that may have to send again."""
     for sending, receiving in ((one, other), (other, one)):
         sending.sendall(b"beat")
-        receiving.settimeout(5)
+        receiving.settimeout(PATIENCE)
         if receiving.recv(16) != b"beat":
             return False
     return True
@@ -174,7 +174,7 @@ def check_advertisements(vm: End, client: End, victim: End) -> None:
             disguised = forged[:22] + honest_source + forged[38:]
             wire.send(forged)
             wire.send(disguised)
-            assert (ear.hears(mark, 2.0 if welcome else SILENCE) is not None) is welcome
+            assert (ear.hears(mark, PATIENCE if welcome else SILENCE) is not None) is welcome
     assert client.knows(victim)
     assert datagram_arrives(client, victim, HTTPS)
 

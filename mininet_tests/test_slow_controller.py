@@ -1,6 +1,6 @@
 """A controller that is stopped, or kept busy by REST clients, takes no VSI off the network.
 
-Timers are such that a station waits 16 s for an answer while the bridge expects a keep-alive every 2 s: what expires,
+Timers are such that a station waits 16 s for an answer while the bridge expects a keep-alive every 8 s: what expires,
 expires by the bridge's own fault.  Two of the stations are unmodified lldpads.
 """
 
@@ -19,24 +19,26 @@ import pytest
 from mininet_tests.conftest import CHECKOUT
 from mininet_tests.test_overload import Probe, figure, rounds
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.protocol.timers import agree
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.faults.hostile import reading
 from ryu_apps.testbed.guests import running
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
-from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, wait_until
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation, VdptoolMode, numbered
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-TIMERS = Timers(rwd=20, rka=17)
+TIMERS = Timers(rwd=20, rka=19)
+KEEP_ALIVE = agree(TIMERS, TIMERS).keep_alive_timeout
 REAL = ("hv1", "hv5")
 EMULATED = ("hv2", "hv3", "hv6", "hv7")
-#: Seconds: twice the keep-alive timeout.
-STOP = 4.2
+#: Seconds: more than the keep-alive timeout.
+STOP = KEEP_ALIVE + 2
 #: VSIs of all emulated stations, while clients read; the number of the first, above those of other guests.
 MANY, FIRST = 300, 0x1000
 READING = 4.0
@@ -82,13 +84,13 @@ def deadlines(cluster: Cluster) -> dict[str, float]:
     return {listed["vsi"]: listed["attachments"][0]["deadline"] for listed in found if listed["owner"]}
 
 
-def wait_repeated(cluster: Cluster, vsis: set[str], limit: float = 15.0) -> None:
+def wait_repeated(cluster: Cluster, vsis: set[str], limit: float = 2 * PATIENCE) -> None:
     """Every VSI has a keep-alive of its own after this; none is lost meanwhile.
 
     Deadlines that only move because the bridge has missed something move together, and less than this.
     """
     begun = time.time()
-    fresh = begun + 2.1
+    fresh = begun + KEEP_ALIVE + 0.1
 
     def repeated() -> bool:
         found = deadlines(cluster)
@@ -123,7 +125,7 @@ def test_clients_that_read_all_the_time_cost_nothing(slow: Cluster) -> None:
         busy: list[float] = []
         while time.monotonic() < finish:
             busy += rounds(slow, "hv8", 5, times=3)
-        wait_repeated(slow, vsis, 30)
+        wait_repeated(slow, vsis)
     print()
     print(figure("quiet", quiet))
     print(figure("with REST clients", busy))

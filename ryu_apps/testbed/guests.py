@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
 
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.shell import Namespace
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
 from ryu_apps.testbed.harness.station import VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -44,7 +44,7 @@ def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[Namespac
         cluster.shut_down(vm.name, hypervisor)
 
 
-def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience: float = 2.0) -> bool:
+def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience: float = PATIENCE) -> bool:
     """Does a datagram get through?  Sent again every 50 ms, because the first ones wait for ARP."""
     with ExitStack() as stack:
         listening = stack.enter_context(receiver.socket(socket.AF_INET, socket.SOCK_DGRAM))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ryu_apps.testbed.harness.shell import Namespace
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
 
 ETH_P_ALL = 0x0003
 _OUTGOING = 4
@@ -51,7 +51,7 @@ class RawSocket:
         """Send one frame."""
         self.socket.send(frame)
 
-    def hears(self, marker: bytes, patience: float = 2.0) -> CapturedFrame | None:
+    def hears(self, marker: bytes, patience: float = PATIENCE) -> CapturedFrame | None:
         """The next frame that comes in with ``marker`` in it, None if there is none in time."""
         deadline = time.monotonic() + patience
         while (left := deadline - time.monotonic()) > 0:

@@ -96,6 +96,7 @@ class Trap:
         copies: how many of each get through: 0 loses or holds it, 2 doubles it.
         delay: seconds by which each is late; others overtake it.
         slow: seconds that each takes; others wait behind it.
+        until: each takes until this is set or the trap is cleared; others wait behind it.
         times: how many messages it befalls, None for all.
         caught: those it has befallen.
     """
@@ -106,6 +107,7 @@ class Trap:
     copies: int = 0
     delay: float = 0.0
     slow: float = 0.0
+    until: threading.Event | None = None
     times: int | None = None
     caught: list[CountedMessage] = field(default_factory=list)
 
@@ -204,8 +206,11 @@ class ChannelProxy:
         return trap
 
     def clear(self) -> None:
-        """No traps any more; what was held is lost."""
+        """No traps any more; what was held is lost, what was to wait goes on."""
         with self._lock:
+            for trap in self._traps:
+                if trap.until is not None:
+                    trap.until.set()
             self._traps.clear()
 
     def cut(self, *dpids: int, bar: bool = False) -> None:
@@ -228,6 +233,7 @@ class ChannelProxy:
 
     def close(self) -> None:
         """End everything; no thread is left, which could not leave a mount namespace with its creator."""
+        self.clear()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._threads.pop(0).join()
         self._listener.close()
@@ -263,6 +269,8 @@ class ChannelProxy:
             channel.deliver(message)
             return
         time.sleep(trap.slow)
+        if trap.until is not None:
+            trap.until.wait()
         for _ in range(trap.copies):
             if trap.delay:
                 self._late.append(threading.Timer(trap.delay, channel.deliver, (message,)))

@@ -24,7 +24,7 @@ from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role, Timers
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.testbed.faults.proxy import ChannelProxy
-from ryu_apps.testbed.flow_dumps import gates, read_dump
+from ryu_apps.testbed.flow_dumps import dump_rules, gates, read_dump
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.exchanges import VdpMessage, vdp_messages
@@ -182,7 +182,7 @@ class Rig:
         ]
         return [message for message in vdp_messages(seen) if message.vsi == guest.vsi.uuid]
 
-    def answered(self, hypervisor: str, mode: VdptoolMode, guest: RigVm, limit: float = 8.0) -> VdpMessage:
+    def answered(self, hypervisor: str, mode: VdptoolMode, guest: RigVm, limit: float = PATIENCE) -> VdpMessage:
         """Ask until the bridge answers: a station that still waits for an older answer takes no order.
 
         Raises:
@@ -204,7 +204,7 @@ class Rig:
 
         return wait_until(answer, f"{hypervisor}: an answer to {mode.value} of {guest.name}", limit, pause=0.005)
 
-    def granted(self, hypervisor: str, mode: VdptoolMode, guest: RigVm, limit: float = 8.0) -> VdpMessage:
+    def granted(self, hypervisor: str, mode: VdptoolMode, guest: RigVm, limit: float = PATIENCE) -> VdpMessage:
         """As :meth:`answered`; the answer has to be a success.
 
         Raises:
@@ -219,7 +219,7 @@ class Rig:
         self.granted(hypervisor, VdptoolMode.PREASSOCIATE_RR, guest)
         self.granted(hypervisor, VdptoolMode.ASSOCIATE, guest)
 
-    def let_go(self, hypervisor: str, guest: RigVm, limit: float = 8.0) -> None:
+    def let_go(self, hypervisor: str, guest: RigVm, limit: float = PATIENCE) -> None:
         """De-associate until the station holds the VSI no more; one that gets no answer forgets it too."""
         asked = [0.0]
 
@@ -251,6 +251,11 @@ class Rig:
     def known(self, guest: RigVm) -> dict[str, Any] | None:
         """A VSI as REST shows it."""
         return next((vsi for vsi in self.controller.get("/evb/vsis") if vsi["vsi"] == guest.vsi.uuid), None)
+
+    def attached(self, guest: RigVm) -> list[str]:
+        """Hypervisors at whose ports the bridge has a VSI, also one whose rules are still being removed."""
+        known = self.known(guest)
+        return sorted(attachment["name"] for attachment in known["attachments"]) if known else []
 
     def events(self, since: float, kind: str, guest: RigVm | None = None) -> list[dict[str, Any]]:
         """The journal's events of a kind after a moment."""
@@ -295,8 +300,8 @@ class Rig:
 
     # --- what the switches hold ---
     def tables(self) -> dict[str, list[str]]:
-        """Rules and groups of every switch."""
-        return {name: dump_flows(name) + dump_groups(name) for name in ("s1", "s2")}
+        """Rules and groups of every switch, but for rules that the switch ends by itself."""
+        return {name: dump_rules(name) + dump_groups(name) for name in ("s1", "s2")}
 
     def places(self, guest: RigVm) -> list[str]:
         """Hypervisors at whose ports the VM's frames are let in; more than one must never be."""

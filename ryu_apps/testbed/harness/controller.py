@@ -116,7 +116,7 @@ class Controller:
     def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
         headers = {"Content-Type": "application/json"}
         request = Request(f"http://127.0.0.1:{self._rest_port}{path}", body, headers, method=method)
-        with urlopen(request, timeout=10) as response:
+        with urlopen(request, timeout=30) as response:
             body = response.read()
         return json.loads(body) if body else None
 

@@ -33,6 +33,10 @@ MAGIC = b"EVBp"
 #: Frames injected behind a staged port carry this instead.
 LEAK_MAGIC = b"EVBx"
 _BEAT = struct.Struct("!Q")
+# asm-generic/socket.h: SO_RCVBUF beyond net.core.rmem_max
+_SO_RCVBUFFORCE = 33
+#: Octets of datagrams that wait to be read: on a busy machine this process is late by seconds, and must lose none.
+_RECEIVE_BUFFER = 8 << 20
 #: A gap of this many seconds in our own life was a pause: go on from here, do not catch up.
 _PAUSE = 0.02
 
@@ -50,7 +54,7 @@ class UdpFlow:
         self.mark: float | None = None
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
         self.silent = False
         if order["group"]:
             self._use_group(order)

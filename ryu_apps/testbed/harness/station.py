@@ -141,6 +141,8 @@ nearest_customer_bridge :
   }};
 }};
 """
+#: Stations are machines of their own: they do not wait for what else this one does.
+_PRIORITY = ("nice", "-n", "-5")
 
 
 class LldpadStation:
@@ -165,7 +167,8 @@ class LldpadStation:
         text = _CONFIG.format(interface=self.interface, groups=str(self._groups).lower())
         config.write_text(text, encoding="ascii")
         log = self._folder / f"{self.namespace.name}-lldpad.log"
-        self._daemon = self.namespace.popen("lldpad", "-p", "-f", str(config), "-V", "4", log=log, mounts=True)
+        command = (*_PRIORITY, "lldpad", "-p", "-f", str(config), "-V", "4")
+        self._daemon = self.namespace.popen(*command, log=log, mounts=True)
 
     def stop(self) -> None:
         """Stop the daemon; like every station it says goodbye in LLDP but not in VDP."""

@@ -82,7 +82,7 @@ class NamespaceVm:
 
     def resume(self) -> None:
         """Let the guest's processes go on, once its interface has noticed that its port is up."""
-        wait_until(self._running, f"{self.name}: carrier", 1.0, pause=0.0)
+        wait_until(self._running, f"{self.name}: carrier", pause=0.0)
         if self.prober is not None:
             self.prober.signal(signal.SIGCONT)
 
