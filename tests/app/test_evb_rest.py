@@ -41,7 +41,7 @@ class Server:
     log: Path
 
     def ask(self, path: str, method: str = "GET", host: str = "127.0.0.1") -> tuple[http.client.HTTPResponse, bytes]:
-        client = http.client.HTTPConnection(host, self.port, timeout=10)
+        client = http.client.HTTPConnection(host, self.port, timeout=120)
         try:
             client.request(method, path)
             response = client.getresponse()
@@ -54,10 +54,10 @@ class Server:
         return response.status, json.loads(body)
 
     def await_listening(self, host: str = "127.0.0.1") -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                return socket.create_connection((host, self.port), timeout=10).close()
+                return socket.create_connection((host, self.port), timeout=120).close()
             except ConnectionRefusedError:
                 time.sleep(0.05)
         pytest.fail(f"ryu-manager does not listen:\n{self.log.read_text()}")
@@ -82,7 +82,7 @@ def serving(folder: Path, *arguments: str) -> Iterator[Server]:
         yield Server(process, port, log)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_metrics_are_served_beside_the_rest(server: Server) -> None:
 
 
 def test_a_connection_serves_head_and_then_more(server: Server) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     client.request("HEAD", "/evb/status")
     assert client.getresponse().read() == b""
     client.request("GET", f"/evb/flows/{DPID}")
@@ -159,7 +159,7 @@ def test_an_address_asked_for_is_listened_on_and_a_missing_bridge_is_named(tmp_p
 def exchange(port: int, *lines: str, body: bytes = b"", host: str = "127.0.0.1") -> tuple[int, bytes]:
     """Status and body of the answer to a request as written; the server ends the connection."""
     request = "\r\n".join((*lines, "Connection: close", "", "")).encode() + body
-    with socket.create_connection((host, port), timeout=20) as connection:
+    with socket.create_connection((host, port), timeout=120) as connection:
         connection.sendall(request)
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -249,7 +249,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(
 ) -> None:
     request = "\r\n".join((*lines, "", "")).encode() + body
     # Not closed by the client: the server has to end both the request and the connection.
-    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         connection.sendall(request)
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -262,7 +262,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(
 def test_a_body_that_never_comes_ends_its_request_and_no_other(server: Server) -> None:
     waiting = []
     for lines in ((PUT, JSON), ("GET /evb/status HTTP/1.1",)):
-        waiting.append(connection := socket.create_connection(("127.0.0.1", server.port), timeout=30))
+        waiting.append(connection := socket.create_connection(("127.0.0.1", server.port), timeout=120))
         connection.sendall("\r\n".join((*lines, "Host: localhost", "Content-Length: 1000", "", "{")).encode())
     assert server.json("/evb/status")[0] == 200
     for connection in waiting:
@@ -284,7 +284,7 @@ def test_an_address_beyond_loopback_is_warned_of(tmp_path: Path) -> None:
 
 def test_a_request_that_is_cut_short_does_nothing(server: Server) -> None:
     # Headers that end with the connection may lack the one that forbids it.
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as client:
         client.sendall(f"DELETE /evb/vsis/{VSI} HTTP/1.1\r\nHost: 127.0.0.1\r\n".encode())
         client.shutdown(socket.SHUT_WR)
         assert client.recv(1000) == b""
@@ -302,7 +302,7 @@ def test_what_no_app_serves_is_one_shape_of_error(server: Server, path: str) -> 
 
 
 def test_the_reason_phrase_of_another_host_is_that_of_rfc_9110(server: Server) -> None:
-    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    client = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     client.request("GET", "/evb/status", headers={"Host": "evil.example"})
     response = client.getresponse()
     client.close()

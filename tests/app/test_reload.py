@@ -41,10 +41,10 @@ def bridge(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=120)
 
 
-def await_handler(process: subprocess.Popen[bytes], limit: float = 20.0) -> None:
+def await_handler(process: subprocess.Popen[bytes], limit: float = 60.0) -> None:
     """Until the process catches SIGHUP, as the kernel has it; before that the signal would end it."""
     deadline = time.monotonic() + limit
     while True:
@@ -56,7 +56,7 @@ def await_handler(process: subprocess.Popen[bytes], limit: float = 20.0) -> None
         time.sleep(0.02)
 
 
-def await_log(folder: Path, pattern: str, limit: float = 20.0) -> None:
+def await_log(folder: Path, pattern: str, limit: float = 60.0) -> None:
     deadline = time.monotonic() + limit
     while not re.search(pattern, (folder / "log").read_text()):
         assert time.monotonic() < deadline, (folder / "log").read_text()
@@ -80,7 +80,7 @@ def test_mistakes_are_listed_with_their_places_and_end_the_program(folder: Path)
     (folder / "types" / "web.yaml").write_text("version: 1\nvsi_tipe: {}\n")
     environment = os.environ | {"EVBRIDGE_CONFIG": str(folder / "evbridge.yaml")}
     arguments = [str(RYU_MANAGER), "--ofp-tcp-listen-port", "0", "ryu_apps.evb_bridge"]
-    done = subprocess.run(arguments, env=environment, cwd=folder, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(arguments, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert re.search(r"types/web\.yaml:2:1: unknown key 'vsi_tipe' \(did you mean 'vsi_type'\?\)", done.stderr)
     assert "Traceback" not in done.stderr

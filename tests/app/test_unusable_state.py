@@ -44,7 +44,7 @@ def test_state_that_cannot_be_used_is_one_line(tmp_path: Path, make: Callable[[P
     make(tmp_path / "state" / "state.sqlite")
     environment = os.environ | {"EVBRIDGE_CONFIG": str(tmp_path / "evbridge.yaml")}
     command = [str(RYU_MANAGER), "--ofp-tcp-listen-port", "0", "ryu_apps.evb_bridge"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     said = [line for line in done.stderr.splitlines() if "state.sqlite" in line]
     assert done.returncode != 0 and len(said) == 1 and advice in said[0], done.stderr
     assert "Traceback" not in done.stderr
@@ -70,7 +70,7 @@ def test_a_full_disk_is_called_full(tmp_path: Path, room: int) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

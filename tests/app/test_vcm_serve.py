@@ -52,7 +52,7 @@ def test_only_the_manager_s_own_pages_and_programs_are_served(port: int, status:
     body = b"" if lines[0].startswith("GET") else BODY
     length = () if "Transfer-Encoding: chunked" in lines or not body else (f"Content-Length: {len(body)}",)
     written = "\r\n".join((*lines, *length, "Connection: close", "", "")).format(port=port).encode() + body
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as connection:
         connection.sendall(written)
         response = http.client.HTTPResponse(connection)
         response.begin()
@@ -62,7 +62,7 @@ def test_only_the_manager_s_own_pages_and_programs_are_served(port: int, status:
 
 def test_nothing_was_begun_by_them_and_a_program_can(port: int) -> None:
     def ask(method: str, path: str, body: bytes | None = None) -> tuple[int, list[object]]:
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         client.request(method, path, body, {"Content-Type": "application/json"})
         response = client.getresponse()
         return response.status, json.loads(response.read())

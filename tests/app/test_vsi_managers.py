@@ -21,6 +21,8 @@ from tests.worlds.managers import policy
 
 #: Fetches what it is told to on its standard input, inside ryu-manager, and says what came of it.
 PROBE = Path(__file__).with_name("fetching_app.py")
+#: Seconds for a manager that answers at once, on a busy machine.
+PATIENCE = 20.0
 
 
 class Manager(BaseHTTPRequestHandler):
@@ -142,7 +144,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
 
     yield asking
     process.terminate()
-    process.wait(10)
+    process.wait(60)
     log.close()
 
 
@@ -165,36 +167,36 @@ def base() -> Iterator[str]:
         ("around", "FetchedDocument", ""),
         ("circle", "Unreachable", "redirections"),
         ("away", "Unreachable", "redirects to another host"),
-        ("hang", "Unreachable", "no answer within 2 s"),
-        ("drip", "Unreachable", "no answer within 2 s"),
+        ("hang", "Unreachable", "no answer within 5 s"),
+        ("drip", "Unreachable", "no answer within 5 s"),
     ],
 )
 def test_whatever_a_manager_does_is_an_answer(ask: Ask, base: str, path: str, kind: str, words: str) -> None:
     known = '"one"' if path == "known" else None
     began = time.monotonic()
-    offer, stall = ask(url=f"{base}/{path}/", timeout=2.0, etag=known)
+    offer, stall = ask(url=f"{base}/{path}/", timeout=5.0 if path in ("hang", "drip") else PATIENCE, etag=known)
     assert (offer["kind"], words in offer["text"]) == (kind, True), offer
     # Half of what the manager takes; and whoever keeps the clock does so for as long as it waits.
     assert time.monotonic() - began < 30
-    assert stall < 1.5, "others had no turn"
+    assert stall < 4.0, "others had no turn"
 
 
 def test_large_policy_is_checked_while_others_have_their_turn(ask: Ask, base: str) -> None:
     began = time.monotonic()
-    offer, stall = ask(url=f"{base}/many/", timeout=1.0)
+    offer, stall = ask(url=f"{base}/many/", timeout=PATIENCE)
     assert offer["kind"] == "FetchedDocument", offer
     taken = time.monotonic() - began
     assert stall < taken / 4, f"{stall:.2f} of {taken:.2f} s"
 
 
 def test_nobody_there_is_an_answer(ask: Ask) -> None:
-    offer, _ = ask(url=f"http://127.0.0.1:{free_port()}/", timeout=1.0)
+    offer, _ = ask(url=f"http://127.0.0.1:{free_port()}/", timeout=PATIENCE)
     assert offer["kind"] == "Unreachable" and "refused" in offer["text"].lower()
 
 
 def test_what_is_known_is_asked_for_conditionally(ask: Ask, base: str) -> None:
-    ask(url=f"{base}/good/", timeout=1.0, etag='"one"')
-    ask(url=f"{base}/good/", timeout=1.0, last_modified="Tue, 24 Nov 2026 10:00:00 GMT")
+    ask(url=f"{base}/good/", timeout=PATIENCE, etag='"one"')
+    ask(url=f"{base}/good/", timeout=PATIENCE, last_modified="Tue, 24 Nov 2026 10:00:00 GMT")
     assert Manager.asked[-2:] == [("/good/70/1.yaml", '"one"'), ("/good/70/1.yaml", "Tue, 24 Nov 2026 10:00:00 GMT")]
 
 
@@ -203,9 +205,9 @@ def test_certificates_are_verified(ask: Ask, certificate: Path) -> None:
     context.load_cert_chain(certificate)
     authority = str(certificate.with_name("ca.pem"))
     with web(Manager, context) as port:
-        good, _ = ask(url=f"https://127.0.0.1:{port}/good/", timeout=3.0, ca_file=authority)
-        stranger, _ = ask(url=f"https://127.0.0.1:{port}/good/", timeout=3.0)
-        misnamed, _ = ask(url=f"https://localhost:{port}/good/", timeout=3.0, ca_file=authority)
+        good, _ = ask(url=f"https://127.0.0.1:{port}/good/", timeout=PATIENCE, ca_file=authority)
+        stranger, _ = ask(url=f"https://127.0.0.1:{port}/good/", timeout=PATIENCE)
+        misnamed, _ = ask(url=f"https://localhost:{port}/good/", timeout=PATIENCE, ca_file=authority)
     assert good["kind"] == "FetchedDocument", good
     for refused in (stranger, misnamed):
         assert refused["kind"] == "Unreachable" and "certificate verify failed" in refused["text"]
@@ -227,10 +229,10 @@ def test_folder_of_files_is_a_manager(ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "types" / "70").mkdir(parents=True)
     (tmp_path / "types" / "70" / "1.yaml").write_bytes(policy())
     with web(folder_of_files(tmp_path)) as port:
-        offer, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=2.0)
+        offer, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=PATIENCE)
         assert (offer["kind"], offer["text"]) == ("FetchedDocument", policy().decode())
-        again, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=2.0, last_modified=offer["last_modified"])
-        other, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=2.0, version=2)
+        again, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=PATIENCE, last_modified=offer["last_modified"])
+        other, _ = ask(url=f"http://127.0.0.1:{port}/types/", timeout=PATIENCE, version=2)
     assert (again["kind"], other["kind"]) == ("NotModified", "NotFound")
 
 
@@ -247,13 +249,13 @@ def test_another_evbridge_is_a_manager(ask: Ask, tmp_path: Path) -> None:
     try:
         Server(process, port, tmp_path / "log").await_listening()
         url = f"http://127.0.0.1:{port}/evb/vsitypes/"
-        offer, _ = ask(url=url, timeout=3.0)
+        offer, _ = ask(url=url, timeout=PATIENCE)
         assert (offer["kind"], offer["text"]) == ("FetchedDocument", policy().decode())
-        again, _ = ask(url=url, timeout=3.0, etag=offer["etag"])
-        other, _ = ask(url=url, timeout=3.0, version=2)
+        again, _ = ask(url=url, timeout=PATIENCE, etag=offer["etag"])
+        other, _ = ask(url=url, timeout=PATIENCE, version=2)
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
     assert (again["kind"], other["kind"]) == ("NotModified", "NotFound")
 
 
@@ -265,5 +267,5 @@ def test_authorities_that_cannot_be_read_end_the_program(tmp_path: Path) -> None
     )
     command = [str(RYU_MANAGER), "--ofp-tcp-listen-port", str(free_port()), "ryu_apps.evb_bridge"]
     environment = {**os.environ, "EVBRIDGE_CONFIG": str(config)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and f"{tmp_path}/none.pem:1:1: No such file or directory" in done.stderr

@@ -28,7 +28,7 @@ from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message
 from ryu_apps.southbound.piece import PieceCache
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 T = TypeVar("T")
 
 

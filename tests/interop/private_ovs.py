@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def wait_for(condition: Callable[[], object], what: str, deadline: float = DEADLINE) -> None:

@@ -48,7 +48,7 @@ from ryu_apps.evb.simulation.switch import MAX_DEPTH, MAX_LOOKUPS, SimulationErr
 
 PORTS = range(1, 5)
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 #: What of a copy can be seen in the datapath: port, VID, PCP, source, destination.
 Copy = tuple[int, int, int, int, int]

@@ -42,14 +42,14 @@ class Ryu:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=120)
 
     @property
     def log(self) -> str:
         return self._log.read_text()
 
     def get(self, path: str) -> object:
-        with inside(self._ovs.namespace), urlopen(f"http://127.0.0.1:{REST_PORT}{path}", timeout=10) as answer:
+        with inside(self._ovs.namespace), urlopen(f"http://127.0.0.1:{REST_PORT}{path}", timeout=120) as answer:
             return json.load(answer)
 
     def serves(self) -> bool:

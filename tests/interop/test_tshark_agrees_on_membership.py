@@ -58,7 +58,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, list[str]]]
     capture.write_bytes(struct.pack("<IHHIIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + records)
     wanted = [word for name in FIELDS for word in ("-e", name)]
     command = ["tshark", "-r", str(capture), "-T", "fields", "-E", "separator=;", "-E", "aggregator=,", *wanted]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=50).stdout.splitlines()
+    lines = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.splitlines()
     return [
         {name: cell.split(",") if cell else [] for name, cell in zip(FIELDS.values(), line.split(";"), strict=True)}
         for line in lines

@@ -85,7 +85,7 @@ def type_all(tutorial: list[Step], script: Path, before: str = "") -> list[str]:
         text=True,
         env=environment,
         # ovs-pki draws Diffie-Hellman parameters, which takes seconds or more than a minute.
-        timeout=150,
+        timeout=500,
     )
     return done.stdout.split(f"{_MARK}\n")[1:]
 

@@ -30,7 +30,7 @@ def contents(tree: Path, kind: str) -> set[str]:
     destination = tree.parent / kind
     destination.mkdir()
     program = f"from setuptools.build_meta import build_{kind} as build; build({str(destination)!r})"
-    subprocess.run([sys.executable, "-c", program], cwd=tree, check=True, capture_output=True, timeout=50)
+    subprocess.run([sys.executable, "-c", program], cwd=tree, check=True, capture_output=True, timeout=120)
     (wheel,) = destination.glob("*.whl")
     return set(zipfile.ZipFile(wheel).namelist())
 

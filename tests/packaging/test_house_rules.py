@@ -74,7 +74,7 @@ def house(tmp_path: Path) -> Path:
 def lint_imports(house: Path) -> str:
     """Output of import-linter on one line; empty if it finds no fault."""
     command = [Path(sys.executable).parent / "lint-imports", "--no-cache"]
-    done = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=120)
     return " ".join(done.stdout.split()) if done.returncode else ""
 
 
@@ -136,7 +136,7 @@ def test_a_skipped_test_is_a_failed_test(tmp_path: Path) -> None:
     )
     (tmp_path / "test_module_skips.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
     run = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--continue-on-collection-errors", "-q", "."]
-    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=50)
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert "1 failed, 1 xfailed, 2 errors" in done.stdout
 
 

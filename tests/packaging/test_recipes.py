@@ -62,7 +62,7 @@ def type_in(checkout: Path, command: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=100,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout
     return done.stdout
