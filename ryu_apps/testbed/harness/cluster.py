@@ -153,6 +153,7 @@ class Cluster:
         for hypervisor in self.hypervisors.values():
             hypervisor.station.wait_ready()
         self.controller.wait_agreed(len(self.hypervisors))
+        self.ovs.enlarge_buffers()
 
     def stop(self) -> None:
         """Take everything down, in the opposite order; what was never started is left out."""

@@ -6,15 +6,21 @@ machine's own Open vSwitch is neither needed nor touched.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
-from ryu_apps.testbed.harness.shell import end, run
+from ryu_apps.testbed.harness.shell import end, enlarge_receive_buffer, run
 
 _SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 #: As ovs-ctl of Debian starts both daemons: a switch that waits for the processor loses what its ports receive.
 _PRIORITY = ("nice", "-n", "-10")
+# asm-generic/unistd.h: a duplicate of a descriptor of another process
+_PIDFD_GETFD = 438
 _QUIET = ("-vconsole:off", "-vsyslog:off")
 
 
@@ -65,6 +71,17 @@ class PrivateOvs:
         # overlap.  Exact flows (upcall/disable-megaflows) do not overlap, but lose IGMP and neighbour discovery.
         run(["ovs-vsctl", "--timeout=10", "set", "Open_vSwitch", ".", "other_config:max-idle=500"])
 
+    def enlarge_buffers(self) -> None:
+        """Give the ports that the switches have by now room for seconds of received frames.
+
+        A port's socket of ovs-vswitchd has the machine's default, net.core.rmem_default: some 500 small frames, which
+        an uplink receives in 0.6 s.  To set that would change the whole machine.
+        """
+        for port in _sockets(self.pid):
+            with closing(port):
+                if port.family is socket.AF_PACKET:
+                    enlarge_receive_buffer(port)
+
     def kill_switch(self) -> None:
         """Kill ovs-vswitchd without a chance to say goodbye."""
         assert self._switch is not None, "not started"
@@ -87,6 +104,19 @@ class PrivateOvs:
         return subprocess.Popen(
             command, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
+
+
+def _sockets(pid: int) -> Iterator[socket.socket]:
+    """Duplicates of a process's sockets."""
+    libc, process = ctypes.CDLL(None), os.pidfd_open(pid)
+    try:
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            if entry.readlink().name.startswith("socket:"):
+                descriptor = libc.syscall(_PIDFD_GETFD, process, int(entry.name), 0)
+                if descriptor >= 0:
+                    yield socket.socket(fileno=descriptor)
+    finally:
+        os.close(process)
 
 
 def forget_cached_flows() -> None:

@@ -124,7 +124,7 @@ class Namespace:
         thread.join()
         if isinstance(made[0], OSError):
             raise made[0]
-        made[0].setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+        enlarge_receive_buffer(made[0])
         return made[0]
 
     def quiet(self) -> None:
@@ -139,6 +139,11 @@ class Namespace:
     def set(self, *assignments: str) -> None:
         """Set sysctls, ``name=value``."""
         self.run("sysctl", "-qw", *assignments)
+
+
+def enlarge_receive_buffer(receiver: socket.socket) -> None:
+    """Let a socket keep what it receives until a busy machine reads it."""
+    receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
 
 
 def interface_flags(control: socket.socket, interface: str) -> int:
