@@ -129,9 +129,17 @@ def leaked_announcements(announcements: Iterable[Sighting], marks: Marks) -> lis
 
 
 def staged_alone(dumps: Mapping[str, list[str]]) -> StagedRules:
-    """Count what staging has brought to a switch at which nothing else happens."""
-    body = added(dumps["before"], dumps["staged"]) if "staged" in dumps else []
-    return StagedRules(len(body), len(gates(body)))
+    """Count what staging has brought to a switch at which no other VM moves.
+
+    Memberships of other VSIs may change meanwhile: listeners report when they like.
+    """
+    brought = added(dumps["before"], dumps["staged"]) if "staged" in dumps else []
+    body = [rule for rule in brought if rule.cookie is None or rule.cookie.kind is not CookieKind.MEMBERSHIP]
+    indices = {
+        rule.cookie.owner for rule in body if rule.cookie is not None and rule.cookie.kind is not CookieKind.TYPE_BODY
+    }
+    copies = [rule for rule in brought if rule not in body and rule.copied_to & indices]
+    return StagedRules(len(body), len(gates(body)) + len(copies))
 
 
 def staged_among_others(dumps: Mapping[str, list[str]], index: int | None, port_no: int, mac: str) -> StagedRules:

@@ -6,6 +6,7 @@ import pytest
 
 from ryu_apps.evb.pipeline.tables import Cookie, CookieKind, Direction, Table, cookie, metadata
 from ryu_apps.testbed.flow_dumps import DepartedVsi, added, gates, left_behind, owner_at, read_dump
+from ryu_apps.testbed.measurement.measure import staged_alone
 
 OLD, NEW = Cookie(CookieKind.GATE, 6, 2), Cookie(CookieKind.GATE, 7, 3)
 MAC = "52:54:00:aa:00:01"
@@ -102,3 +103,13 @@ def test_a_flood_page_is_a_gate_too() -> None:
 def test_what_is_no_rule_is_not_read_as_one() -> None:
     with pytest.raises(ValueError, match="not a flow"):
         read_dump(["NXST_FLOW reply"])
+
+
+@pytest.mark.parametrize(
+    ("brought", "gates_staged"),
+    [((page(9),), 0), ((page(7, 9),), 1), ((INGRESS,), 1), ((INGRESS, DELIVERY, page(7, 9)), 3)],
+    ids=["another VSI joined a group", "its own copy", "its gate", "all of it"],
+)
+def test_memberships_of_others_are_no_gates_of_a_staged_vsi(brought: tuple[str, ...], gates_staged: int) -> None:
+    staged = [INFRASTRUCTURE, VSI_BODY, TYPE_BODY, *brought]
+    assert staged_alone({"before": [INFRASTRUCTURE, page(9, 11)], "staged": staged}).gates == gates_staged
