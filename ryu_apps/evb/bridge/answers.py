@@ -16,6 +16,8 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VdpAnswered,
     VdpRefused,
     VsiActive,
+    VsiAnnounced,
+    VsiGone,
 )
 from ryu_apps.evb.events import Save
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
@@ -24,6 +26,7 @@ from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.admission import Refusal
 from ryu_apps.evb.vsi.departures import Cause, Departures
+from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.wire.vdp import (
     Association,
@@ -55,6 +58,7 @@ class Answers(TokenOwner):
         self,
         registry: Registry,
         stations: Mapping[PortId, BridgePort],
+        pending: PendingChanges,
         tokens: TokenTable,
         effects: EffectSink,
         send: Send,
@@ -63,6 +67,7 @@ class Answers(TokenOwner):
         self.send = send
         self._registry = registry
         self._stations = stations
+        self._pending = pending
         self._tokens = tokens
         self._effects = effects
 
@@ -129,6 +134,23 @@ class Answers(TokenOwner):
             # A VSI that expires in Pre-Associate comes back with a Pre-Associate, which is an announcement.
             if cause is not Cause.EXPIRED or association.MODE is VdpMode.ASSOCIATE:
                 self.departures.note(attachment.port, manager_id, association, cause)
+
+    def gone(self, attachment: Attachment) -> None:
+        """Forget an attachment of which nothing is left."""
+        self._registry.forget(attachment)
+        self._effects.put(attachment.log_event(VsiGone))
+        vsi = attachment.vsi
+        if vsi.owner is None:
+            self.departures.ended(vsi.vsi_id)
+
+    def conclude(self) -> None:
+        """Write the departures that have changed; then send announcements, for which no VM waits."""
+        self.save_departures()
+        announcements, self._pending.announcements = self._pending.announcements, []
+        for announcement in announcements:
+            for frame in announcement.frames:
+                self._effects.put(frame)
+            self._effects.put(announcement.attachment.log_event(VsiAnnounced, len(announcement.frames)))
 
     # --- requests for what the station does not have any more ---
     def repeats(self, port: PortId, received: AssociationReceived, now: float) -> bool:

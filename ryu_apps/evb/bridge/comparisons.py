@@ -125,7 +125,7 @@ class Comparisons(TokenOwner):
         state = self._bringup.switches[dpid]
         if event.certain:
             # The rules that send the stations' frames to the controller may have been among the deleted ones.
-            self._requests.restart_keep_alive(dpid, now)
+            self._requests.keep_alives.restart_keep_alive(dpid, now)
         if state.readiness is Readiness.INSTALLING:
             state.altered = True
         elif state.readiness is Readiness.READY:

@@ -134,6 +134,13 @@ class Decisions:
             self._effects.put(attachment.log_event(VsiContested, owner, attachment.port))
         self._machines.feed(attachment, Denied(VdpError.INSUFFICIENT_RESOURCES), now)
 
+    def abandon(self, attachment: Attachment) -> None:
+        """Return to the request in force, after the newest has been refused or has taken too long."""
+        self._lifecycle.abandon(attachment)
+        if attachment.holding.program is not None:
+            binding = attachment.holding.program.binding
+            self._registry.hold(attachment, binding.bindings, binding.addresses, binding.priorities)
+
     def owned(self, vsi: Vsi) -> None:
         """End the contest for a VSI whose gate is open, newly or at another port."""
         if self.takeovers.settle(vsi.vsi_id):

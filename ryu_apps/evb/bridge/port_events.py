@@ -104,7 +104,7 @@ class PortEvents:
         port, frames = event.port, event.frames
         if station := self._stations.get(port):
             station.counters["over_budget"] += frames
-            self._requests.overheard(port, now)
+            self._requests.keep_alives.overheard(port, now)
         self._effects.put(PortOverBudget(port, "over_budget", frames))
 
     def bring_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
@@ -117,7 +117,7 @@ class PortEvents:
             else:
                 self._process(port, station.link(True, now), now)
                 self._requests.announce_moves(port, now)
-                self._requests.repeat_keep_alive_answers(port, now)
+                self._requests.keep_alives.repeat_keep_alive_answers(port, now)
 
     def away(self, dpid: int, now: float) -> None:
         """Note that the stations of a switch cannot be heard any more."""
@@ -154,7 +154,7 @@ class PortEvents:
                 case Known():
                     self._known(port, output)
                 case Agreed(operational):
-                    self._requests.agreed(port, operational, now)
+                    self._requests.keep_alives.agreed(port, operational, now)
         self._agenda.set(port, self._stations[port].deadline)
 
     def _relay(self, port: PortId, on: bool) -> None:

@@ -9,51 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
-from ryu_apps.evb.bridge.answers import SUCCESS, Answers, Send
+from ryu_apps.evb.bridge.answers import Answers, Send
 from ryu_apps.evb.bridge.decisions import Decisions
+from ryu_apps.evb.bridge.keep_alives import KeepAlives
 from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.bridge.migrations import Migrations
+from ryu_apps.evb.bridge.request_reader import RequestReader, ends_attachment
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.event_catalogue.vsis import VdpRequested, VsiAnnounced, VsiGone, VsiSuspended
+from ryu_apps.evb.event_catalogue.vsis import VdpRequested, VsiSuspended
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.ports.backlog import Backlog
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
 from ryu_apps.evb.protocol import vdp_bridge as machine
 from ryu_apps.evb.protocol.table import Tick, earliest
-from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi.admission import Refusal
-from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.departures import Departures
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
 from ryu_apps.evb.vsi.stale_rules import StaleRules
 from ryu_apps.evb.vsi_types.database import TypeDatabase
-from ryu_apps.evb.wire import cisco
-from ryu_apps.evb.wire.errors import WireError
-from ryu_apps.evb.wire.vdp import (
-    Association,
-    ManagerId,
-    OrganizationalTlv,
-    RequestStatus,
-    ResponseStatus,
-    VdpError,
-    VdpMode,
-    identity_of,
-)
-from ryu_apps.evb.wire.vsi_id import VsiId
+from ryu_apps.evb.wire.vdp import Association, ManagerId, RequestStatus, VdpError, VdpMode, identity_of
 
 #: VSIs that one port may have; a station cannot make the bridge remember more.
 MAX_VSIS = 4096
-#: Addresses of one VM that its station may give; the newest count.
-MAX_ADDRESSES = 64
 #: Seconds until a VSI that has expired is looked at again while switches are busy with others of its port.
 _EXPIRE_AGAIN = 0.02
-
-#: Modes that announce a VSI.
-_ANNOUNCEMENTS = (VdpMode.PREASSOCIATE, VdpMode.PREASSOCIATE_RR)
 
 
 class Associations:
@@ -62,6 +45,7 @@ class Associations:
     Attributes:
         stale_rules: rules of released VSIs in switches that are away.
         backlog: requests that wait because switches are busy with others of the same port.
+        keep_alives: what follows from times in which stations cannot be heard.
     """
 
     def __init__(
@@ -92,11 +76,13 @@ class Associations:
         self._migrations = migrations
         self._effects = effects
         self._machines = Machines(registry, lifecycle.pending)
-        self._answers = Answers(registry, stations, tokens, effects, send)
+        self._answers = Answers(registry, stations, lifecycle.pending, tokens, effects, send)
         self._decisions = Decisions(
             registry, lifecycle, stations, types, fabric, lives_elsewhere, self._machines, self.backlog, effects
         )
         self._takeovers = self._decisions.takeovers
+        self._reader = RequestReader(stations, types)
+        self.keep_alives = KeepAlives(registry, self._machines, self._answers, self._takeovers)
         self._touched: dict[Vsi, None] = {}
 
     @property
@@ -116,25 +102,25 @@ class Associations:
         """Process an association TLV of a station."""
         asked = received.association
         if isinstance(asked.status, RequestStatus):
-            ends = asked.MODE is VdpMode.DEASSOCIATE and self._is_at(port, asked.vsi_id)
+            ends = asked.MODE is VdpMode.DEASSOCIATE and self._registry.is_at(port, asked.vsi_id)
             if (ends and self.backlog.is_full(port)) or self.backlog.waits(port, asked.vsi_id):
                 self.backlog.put(port, partial(self._take_in, port, received), now, ahead_of=asked.vsi_id)
             else:
                 self._take_in(port, received, now)
-        self._conclude()
+        self._answers.conclude()
 
     def acknowledged(self, port: PortId, manager_id: ManagerId, association: Association, now: float) -> None:
         """Process a station's acknowledgement of a De-Associate: from now on its requests are new ones."""
         identity = identity_of(manager_id, association)
         self._answers.departures.acknowledge(association.vsi_id, port, identity, now)
-        self._conclude()
+        self._answers.conclude()
 
     def proceed(self, now: float) -> None:
         """Process what the lifecycle has decided, then requests that have waited for switches."""
         self._machines.feed_decisions(now)
         self._drain(now)
         self._go_on(now)
-        self._conclude()
+        self._answers.conclude()
 
     def opened(self, vsi: Vsi) -> None:
         """Note that a gate is open, newly or at another port."""
@@ -145,7 +131,7 @@ class Associations:
         """Process the answer of a VSI manager, or its absence."""
         self._decide(self._decisions.fetched(token, offer, now), now)
         self._go_on(now)
-        self._conclude()
+        self._answers.conclude()
 
     def deassociate(self, text: str, reason: str, now: float) -> None:
         """Take a VSI off every port; an unknown one is at none."""
@@ -154,7 +140,7 @@ class Associations:
             self._machines.deassociate(attachment, reason, now)
         self._drain(now)
         self._go_on(now)
-        self._conclude()
+        self._answers.conclude()
 
     # --- restarts ---
     def resume(self, records: Mapping[str, bytes], now: float) -> None:
@@ -163,7 +149,7 @@ class Associations:
             self._machines.watch(attachment)
             self._takeovers.away(attachment.port.dpid, now)
         self._answers.restore(records)
-        self._conclude()
+        self._answers.conclude()
 
     def announce_moves(self, port: PortId, now: float) -> None:
         """Inform the station at a port of VSIs that moved away before the controller was restarted."""
@@ -172,53 +158,12 @@ class Associations:
                 attachment.conversation.left = False
                 self._machines.feed(attachment, machine.BridgeDeassociate("associated at another port"), now)
         self._drain(now)
-        self._conclude()
+        self._answers.conclude()
 
     def save_again(self) -> None:
         """Write again what the store has failed to write."""
         self._answers.departures.again()
-        self._conclude()
-
-    # --- silence ---
-    def away(self, dpid: int, now: float) -> None:
-        """Note that a switch cannot be heard from now on."""
-        self._takeovers.away(dpid, now)
-
-    def repeat_keep_alive_answers(self, port: PortId, now: float) -> None:
-        """Answer the keep-alives that a station may have sent while no frame of it could arrive.
-
-        A station whose keep-alive is lost waits for the answer for a while, then drops the VSI without a De-Associate;
-        one that waits for nothing ignores an answer.
-        """
-        for attachment in self._registry.attachments_at(port):
-            mode = attachment.machine.in_force
-            if attachment.machine.state is machine.VsiState.HELD and mode is not None:
-                self._answers.respond(attachment, mode, SUCCESS, now, quiet=True)
-        self._conclude()
-
-    def agreed(self, port: PortId, operational: Operational, now: float) -> None:
-        """Set the timers of a port; VSIs need not meet those that were in force before."""
-        for attachment in self._registry.attachments_at(port):
-            if attachment.machine.operational != operational:
-                attachment.machine.operational = operational
-                self._machines.restart_keep_alive(attachment, now)
-
-    def postpone(self, seconds: float) -> None:
-        """Extend all deadlines by a time in which no station could be heard, and no switch or store."""
-        self._takeovers.postpone(seconds)
-        self._machines.postpone(seconds)
-
-    def overheard(self, port: PortId, now: float) -> None:
-        """Restart the timeouts of a port of which frames were dropped unread: they may have been keep-alives."""
-        for attachment in self._registry.attachments_at(port):
-            self._machines.restart_keep_alive(attachment, now)
-
-    def restart_keep_alive(self, dpid: int, now: float) -> None:
-        """Restart the timeouts of all ports of a switch that can be heard again."""
-        self._takeovers.back(dpid)
-        for attachment in self._registry.attachments():
-            if attachment.port.dpid == dpid:
-                self._machines.restart_keep_alive(attachment, now)
+        self._answers.conclude()
 
     def tick(self, now: float, unread: frozenset[PortId] = frozenset()) -> None:
         """Serve the deadlines that have passed; ``unread``: ports of which frames wait to be read."""
@@ -226,11 +171,12 @@ class Associations:
             self._expire(attachment, now, attachment.port in unread)
         self._decide(self._decisions.tick(now), now)
         for vsi in self._takeovers.due(now):
-            self._reconsider(vsi, now)
+            self._decisions.reconsider(vsi, now)
+            self._drain(now)
         for vsi_id in self._takeovers.settled(now):
             self._decisions.log_settled(vsi_id)
         self._go_on(now)
-        self._conclude()
+        self._answers.conclude()
 
     def _expire(self, attachment: Attachment, now: float, unread: bool) -> None:
         port, held = attachment.port, attachment.machine.state is machine.VsiState.HELD
@@ -244,10 +190,6 @@ class Associations:
         self._drain(now)
 
     # --- requests ---
-    def _is_at(self, port: PortId, vsi_id: VsiId) -> bool:
-        vsi = self._registry.vsi(vsi_id)
-        return vsi is not None and port in vsi.attachments
-
     def _take_in(self, port: PortId, received: AssociationReceived, now: float) -> None:
         if not self._answers.repeats(port, received, now):
             self._stations[port].cancel_deassociate(received.manager_id, received.association)
@@ -258,7 +200,7 @@ class Associations:
         vsi = self._registry.vsi(asked.vsi_id)
         attachment = vsi.attachments.get(port) if vsi else None
         if attachment is not None:
-            if asked.MODE is not VdpMode.DEASSOCIATE or self._is_about(attachment, received):
+            if asked.MODE is not VdpMode.DEASSOCIATE or ends_attachment(attachment, received):
                 self._request(attachment, received, now)
             else:
                 self._let_go(attachment, received, now)
@@ -275,16 +217,6 @@ class Associations:
             attachment = self._registry.attach(asked.vsi_id, port, received.manager_id, bridge, now)
             self._request(attachment, received, now)
 
-    def _is_about(self, attachment: Attachment, received: AssociationReceived) -> bool:
-        """True if a De-Associate ends what the station has at this port, not only a second VSI of that VSIID."""
-        newest, standing = attachment.conversation.identity, attachment.conversation.granted.identity
-        let_go = identity_of(received.manager_id, received.association)
-        if let_go != newest:
-            return newest is None
-        deciding = attachment.machine.state is machine.VsiState.DECIDING
-        changes = standing is not None and standing != let_go
-        return not (deciding and changes and attachment.machine.in_force is VdpMode.ASSOCIATE)
-
     def _let_go(self, attachment: Attachment, received: AssociationReceived, now: float) -> None:
         """Drop a second VSI of the same VSIID; if that is being decided, what is in force stays."""
         if attachment.conversation.identity == identity_of(received.manager_id, received.association):
@@ -294,25 +226,14 @@ class Associations:
 
     def _request(self, attachment: Attachment, received: AssociationReceived, now: float) -> None:
         asked, conversation = received.association, attachment.conversation
-        conversation.manager_id = received.manager_id
-        conversation.requests[asked.MODE] = asked
-        request = machine.Request(asked.MODE)
-        if asked.MODE is not VdpMode.DEASSOCIATE:
-            before = conversation.asked
-            conversation.newest = asked
-            conversation.asked = self._meaning(attachment, asked, received.organizational)
-            changed = before is not None and conversation.asked != before
-            if changed:
-                conversation.filled = None
-            request = machine.Request(asked.MODE, changed, conversation.is_apart)
-        announces = asked.MODE in _ANNOUNCEMENTS and not conversation.announced
-        conversation.announced |= announces
+        announced_before = conversation.announced
+        request = self._reader.read(attachment, received)
         held_before = attachment.machine.state is machine.VsiState.HELD
         self._machines.feed(attachment, request, now)
         keep_alive = held_before and attachment.machine.state is machine.VsiState.HELD
         if not keep_alive:
             self._note_request(attachment, asked, now)
-        elif announces:
+        elif conversation.announced and not announced_before:
             self._lifecycle.grants.record(attachment)
         self._drain(now, quiet=keep_alive)
         self._note_suspension(attachment, asked)
@@ -335,34 +256,6 @@ class Associations:
             self._lifecycle.suspended(attachment)
         attachment.conversation.suspended = suspended
 
-    def _meaning(
-        self, attachment: Attachment, asked: Association, organizational: tuple[OrganizationalTlv, ...]
-    ) -> Meaning:
-        """Return what a request asks for, so that a repetition is recognized also with the values of the answer."""
-        conversation = attachment.conversation
-        owner = attachment.vsi.owner
-        if owner is not None and owner is not attachment:
-            conversation.inherited = owner.addresses
-        for tlv in self._organizational(attachment.port, organizational):
-            if isinstance(tlv, cisco.L3Address) and tlv.address not in conversation.told:
-                conversation.told = (*conversation.told, tlv.address)[-MAX_ADDRESSES:]
-            elif isinstance(tlv, cisco.VmName):
-                conversation.name = tlv.name
-        key = VsiTypeKey(asked.type_id, asked.version)
-        origin = self._types.origin(conversation.manager_id, key)
-        identity = identity_of(conversation.manager_id, asked)
-        return Meaning(origin, key, conversation.repeated(asked.filter_info), conversation.claimed, identity)
-
-    def _organizational(
-        self, port: PortId, tlvs: tuple[OrganizationalTlv, ...]
-    ) -> Iterator[cisco.VmName | cisco.L3Address | None]:
-        """Yield the decoded TLVs of organizations; they are optional, so a malformed one is counted and left out."""
-        for tlv in tlvs:
-            try:
-                yield cisco.decode(tlv)
-            except WireError:
-                self._stations[port].counters["malformed"] += 1
-
     # --- outputs of the VDP machines ---
     def _drain(self, now: float, quiet: bool = False) -> None:
         for attachment, output in self._machines.outputs():
@@ -372,24 +265,23 @@ class Associations:
                 case machine.Decide(attempt=attempt):
                     self._decisions.begin(attachment, attempt, now)
                 case machine.Respond(mode, status):
-                    self._respond(attachment, mode, status, now, quiet)
+                    if status.keep:
+                        self._decisions.abandon(attachment)
+                    self._answers.respond(attachment, mode, status, now, quiet)
                 case machine.Announce(reason):
                     self._answers.announce(attachment, reason, now)
                 case machine.ReleaseVsi():
                     self.stale_rules.released(attachment)
                     self._lifecycle.release(attachment)
                 case machine.Forget():
-                    self._forget(attachment)
+                    self._answers.gone(attachment)
             self._machines.feed_decisions(now)
             self._machines.watch(attachment)
         while self._touched:
             vsi = next(iter(self._touched))
             del self._touched[vsi]
-            self._reconsider(vsi, now)
-
-    def _reconsider(self, vsi: Vsi, now: float) -> None:
-        self._decisions.reconsider(vsi, now)
-        self._drain(now)
+            self._decisions.reconsider(vsi, now)
+            self._drain(now)
 
     def _decide(self, decided: Iterator[None], now: float) -> None:
         for _ in decided:
@@ -400,27 +292,3 @@ class Associations:
         for work in self.backlog.take(now):
             work(now)
             self._drain(now)
-
-    def _respond(self, attachment: Attachment, mode: VdpMode, status: ResponseStatus, now: float, quiet: bool) -> None:
-        if status.keep:
-            self._lifecycle.abandon(attachment)
-            if attachment.holding.program is not None:
-                binding = attachment.holding.program.binding
-                self._registry.hold(attachment, binding.bindings, binding.addresses, binding.priorities)
-        self._answers.respond(attachment, mode, status, now, quiet)
-
-    def _forget(self, attachment: Attachment) -> None:
-        self._registry.forget(attachment)
-        self._effects.put(attachment.log_event(VsiGone))
-        vsi = attachment.vsi
-        if vsi.owner is None:
-            self._answers.departures.ended(vsi.vsi_id)
-
-    def _conclude(self) -> None:
-        """Write the departures that have changed; then send announcements, for which no VM waits."""
-        self._answers.save_departures()
-        announcements, self._lifecycle.pending.announcements = self._lifecycle.pending.announcements, []
-        for announcement in announcements:
-            for frame in announcement.frames:
-                self._effects.put(frame)
-            self._effects.put(announcement.attachment.log_event(VsiAnnounced, len(announcement.frames)))

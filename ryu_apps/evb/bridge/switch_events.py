@@ -110,7 +110,7 @@ class SwitchEvents(TokenOwner):
         if self._recovery.in_grace(dpid):
             self._go_on_relaying(dpid, event.relaying)
         self._effects.put(self._bringup.connected(dpid, event.ports, self._recovery.in_grace(dpid)))
-        self._requests.restart_keep_alive(dpid, now)
+        self._requests.keep_alives.restart_keep_alive(dpid, now)
         self._effects.put(SwitchConnected(dpid))
         if not event.watched:
             self._effects.put(SwitchUnwatched(dpid))
@@ -120,7 +120,7 @@ class SwitchEvents(TokenOwner):
         self._lifecycle.up.discard(dpid)
         if self._bringup.gone(dpid) is None:
             return
-        self._requests.away(dpid, now)
+        self._requests.keep_alives.away(dpid, now)
         self._recovery.cancel_grace(dpid)
         self._comparisons.repairs.forget(dpid)
         self._effects.put(SwitchDisconnected(dpid))
@@ -207,10 +207,10 @@ class SwitchEvents(TokenOwner):
 
     def _heard_again(self, dpid: int, now: float) -> None:
         """Answer keep-alives that stations have sent while the rules which let them through were deleted."""
-        self._requests.restart_keep_alive(dpid, now)
+        self._requests.keep_alives.restart_keep_alive(dpid, now)
         for port, station in self._stations.items():
             if port.dpid == dpid and station.up:
-                self._requests.repeat_keep_alive_answers(port, now)
+                self._requests.keep_alives.repeat_keep_alive_answers(port, now)
 
     # --- switches with a past that no record explains ---
     def _go_on_relaying(self, dpid: int, ports: frozenset[int]) -> None:

@@ -68,7 +68,7 @@ class Timers:
 
     def missed(self, seconds: float, now: float) -> None:
         """Extend deadlines for frames of stations and neighbours by a time in which none could be heard."""
-        self._requests.postpone(seconds)
+        self._requests.keep_alives.postpone(seconds)
         self._links.neighbours.postpone(seconds)
         self._ports.postpone(seconds)
         self._switches.missed(seconds, now)

@@ -13,6 +13,8 @@ from ipaddress import IPv4Address, IPv6Address
 from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.vsi.pending import PendingChanges
+from ryu_apps.evb.vsi.steps import Announcement, GateSwitch
 from ryu_apps.evb.wire.announcement import gratuitous_arp, neighbour_advertisement, reverse_arp
 from ryu_apps.evb.wire.ethernet import Frame
 
@@ -27,6 +29,14 @@ class Announcer:
             assert interface is not None
             for vid in interface.vids:
                 self._edges[vid].append((port, None if vid == interface.native_vlan else vid))
+
+    def announce(self, gate_switch: GateSwitch, pending: PendingChanges) -> None:
+        """Announce a VSI to bridges behind host ports; for one that has not moved, only new addresses."""
+        stayed = all(displaced is gate_switch.attachment for displaced in gate_switch.displaced)
+        before = gate_switch.old_program.binding if stayed and gate_switch.old_program is not None else None
+        frames = self.frames(gate_switch.program.binding, before)
+        if there := tuple(frame for frame in frames if frame.port.dpid in pending.up):
+            pending.announcements.append(Announcement(gate_switch.attachment, there))
 
     def frames(self, binding: VsiBinding, before: VsiBinding | None = None) -> tuple[SendFrame, ...]:
         """Frames to send when a VSI has become active.

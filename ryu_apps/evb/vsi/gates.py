@@ -9,6 +9,7 @@ from __future__ import annotations
 from ryu_apps.evb.event_catalogue.vsis import GateOpening
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.model import Phase
+from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
@@ -73,6 +74,17 @@ class GateSwitches:
         if newest:
             del self._under_way[gate_switch.attachment.vsi]
         return newest
+
+    def displace(self, gate_switch: GateSwitch) -> None:
+        """De-associate the VSI at the ports that had its gate.
+
+        Not before all switches have confirmed: until then the gate may have to go back to one of these ports.
+        """
+        for displaced in dict.fromkeys(gate_switch.displaced):
+            if displaced is not gate_switch.attachment and displaced.present:
+                if displaced.holding.program is not None:
+                    displaced.holding.program.phase = Phase.STAGED
+                self._pending.decide(displaced, BridgeDeassociate("associated at another port"))
 
     def undo(self, attachment: Attachment) -> None:
         """Give the gate back to the attachment that had it before the change to this one, if it is still there."""

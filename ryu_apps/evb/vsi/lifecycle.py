@@ -18,7 +18,7 @@ from ryu_apps.evb.event_catalogue.vsis import BodyStaged, GateOpened, StateLost,
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import AN_HOUR, Phase, Retention
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted, Released
+from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted
 from ryu_apps.evb.services.body import services_of
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.vsi.announcer import Announcer
@@ -36,7 +36,6 @@ from ryu_apps.evb.vsi.reservation import RuleBudget
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import (
-    Announcement,
     Closing,
     DeleteByCookie,
     FixUp,
@@ -109,8 +108,7 @@ class Lifecycle(TokenOwner):
             # The old program is only retired: it stays in force until the gate leads to the new one.
             attachment.holding.retire()
             program = attachment.holding.program = self.installer.program(attachment, vsi_type)
-            reason = self.installer.admit(attachment, program)
-            if reason is not None:
+            if (reason := self.installer.admit(attachment, program)) is not None:
                 self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
                 return
             self.installer.install(attachment, program)
@@ -121,19 +119,14 @@ class Lifecycle(TokenOwner):
 
     def suspended(self, attachment: Attachment) -> None:
         """Read the state that may be transferred now: the station reports the VM as suspended."""
-        source = self._state.source(attachment.vsi)
-        if attachment.vsi.owner is attachment and source is not None:
+        if attachment.vsi.owner is attachment and (source := self._state.source(attachment.vsi)) is not None:
             self._state.trigger(attachment.vsi, source)
         self.counters.suspended(attachment)
 
     def release(self, attachment: Attachment) -> None:
         """Close the gate if it is this attachment's, then remove all rules of the attachment."""
-        self._revert(attachment)
+        self.abandon(attachment)
         self._withdrawal.begin(attachment)
-
-    def abandon(self, attachment: Attachment) -> None:
-        """Undo an attempt that took too long and return to the program in force."""
-        self._revert(attachment)
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, owner: bool) -> None:
         """Take up a program that was in force before the controller was restarted; the switches still hold it."""
@@ -184,13 +177,8 @@ class Lifecycle(TokenOwner):
                 self._settle_gate(token, step, None if elsewhere else failure, now)
             case Granting():
                 self._settle_grant(step, failure)
-            case Forgetting(attachment, keys):
-                if failure is not None:
-                    self.grants.not_deleted(keys)
-                # The station does not wait for a deletion that has to be repeated.
-                if attachment is not None:
-                    attachment.holding.releasing = attachment.holding.forgetting = False
-                    self.pending.decide(attachment, Released())
+            case Forgetting():
+                self._withdrawal.forgotten(step, failure)
             case Closing(attachment):
                 self._withdrawal.closed(attachment, token)
             case DeleteByCookie():
@@ -235,8 +223,7 @@ class Lifecycle(TokenOwner):
     def _staged(self, attachment: Attachment, program: Installation) -> None:
         if program.phase is Phase.STAGING:
             program.phase = Phase.STAGED
-            services = services_of(program.vsi_type)
-            self.pending.log(BodyStaged, attachment, rules=program.rules, services=services)
+            self.pending.log(BodyStaged, attachment, program.rules, services_of(program.vsi_type))
         if attachment.machine.wanted is VdpMode.ASSOCIATE:
             self._activate(attachment, program)
         else:
@@ -289,35 +276,21 @@ class Lifecycle(TokenOwner):
         self.opened(attachment.vsi, now)
         if newest:
             self._withdrawal.sweep_retired(attachment)
-        # Not before all switches have confirmed: until then the gate may have to go back to one of these ports.
-        for displaced in dict.fromkeys(gate_switch.displaced):
-            if displaced is not attachment and displaced.present:
-                if displaced.holding.program is not None:
-                    displaced.holding.program.phase = Phase.STAGED
-                self.pending.decide(displaced, BridgeDeassociate("associated at another port"))
-        self._announce(gate_switch)
-
-    def _announce(self, gate_switch: GateSwitch) -> None:
-        """Announce the VSI to bridges behind host ports; for a VSI that has not moved, only new addresses."""
-        attachment = gate_switch.attachment
-        stayed = all(displaced is attachment for displaced in gate_switch.displaced)
-        before = gate_switch.old_program.binding if stayed and gate_switch.old_program is not None else None
-        frames = self._announcer.frames(gate_switch.program.binding, before)
-        if there := tuple(frame for frame in frames if frame.port.dpid in self.up):
-            self.pending.announcements.append(Announcement(attachment, there))
+        self.gates.displace(gate_switch)
+        self._announcer.announce(gate_switch, self.pending)
 
     # --- refusing ---
     def _call_off(self, attachment: Attachment) -> None:
         """Undo an opening that is in progress and no longer requested."""
         if self.gates.of(attachment):
-            self._revert(attachment)
+            self.abandon(attachment)
 
     def _deny(self, attachment: Attachment, error: VdpError, reason: str) -> None:
         self.pending.log(VdpRefused, attachment, reason=reason, error=error)
-        self._revert(attachment)
+        self.abandon(attachment)
         self.pending.decide(attachment, Denied(error))
 
-    def _revert(self, attachment: Attachment) -> None:
+    def abandon(self, attachment: Attachment) -> None:
         """Return to the program whose gate is open, if the attachment has one that is confirmed."""
         self.gates.undo(attachment)
         vsi, holding = attachment.vsi, attachment.holding

@@ -143,6 +143,10 @@ class Registry:
         """Return the attachments of one port, as they are now."""
         return list(self._at_port.get(port, {}).values())
 
+    def is_at(self, port: PortId, vsi_id: VsiId) -> bool:
+        """True if a VSI is at a port."""
+        return vsi_id in self._at_port.get(port, {})
+
     def count_at(self, port: PortId) -> int:
         """Return the number of attachments of a port."""
         return len(self._at_port.get(port, {}))

@@ -7,13 +7,14 @@ all of it is gone, so that a controller that is restarted in between finishes th
 from __future__ import annotations
 
 from ryu_apps.evb.event_catalogue.vsis import RulesSwept
+from ryu_apps.evb.protocol.vdp_bridge import Released
 from ryu_apps.evb.vsi.gates import GateSwitches
 from ryu_apps.evb.vsi.grants import Grants
 from ryu_apps.evb.vsi.installer import Installer
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
-from ryu_apps.evb.vsi.steps import DeleteByCookie
+from ryu_apps.evb.vsi.steps import DeleteByCookie, Forgetting
 
 
 class Withdrawal:
@@ -58,6 +59,14 @@ class Withdrawal:
         if step.attachment is not None:
             step.attachment.holding.sweeping.discard(token)
             self._forget_when_swept(step.attachment)
+
+    def forgotten(self, step: Forgetting, failure: str | None) -> None:
+        """Process the end of a deletion of records; the station does not wait for one that has to be repeated."""
+        if failure is not None:
+            self._grants.not_deleted(step.keys)
+        if step.attachment is not None:
+            step.attachment.holding.releasing = step.attachment.holding.forgetting = False
+            self._pending.decide(step.attachment, Released())
 
     def sweep_retired(self, attachment: Attachment) -> None:
         """Remove the programs that were replaced."""

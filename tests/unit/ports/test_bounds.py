@@ -6,7 +6,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from ryu_apps.evb.bridge.requests import MAX_ADDRESSES, MAX_VSIS
+from ryu_apps.evb.bridge.request_reader import MAX_ADDRESSES
+from ryu_apps.evb.bridge.requests import MAX_VSIS
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.events import FrameReceived, SendFrame
 from ryu_apps.evb.ports.bridge_port import MAX_PENDING_DEASSOCIATES, BridgePort
