@@ -41,6 +41,7 @@ from tests.worlds.bridge import (
     open_type,
     two_switches,
 )
+from tests.worlds.order import EffectOrder
 
 PORTS = st.sampled_from([HV1, HV2, HV3, HV4])
 SWITCHES = st.sampled_from([S1, S2])
@@ -140,6 +141,8 @@ class BridgeModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World(FABRIC, policies=TYPES, forward_in_flight=2)
+        self.order = EffectOrder()
+        self.world.observers.append(self.order.observe)
         self.world.connect()
         self.away: set[int] = set()
         self.owners = Owners()
@@ -225,6 +228,7 @@ class BridgeModel(RuleBasedStateMachine):
     def controller_dies(self) -> None:
         self.away.clear()
         self.world.hold.clear()
+        self.order.restart(self.world.store)
         self.world.restart_controller()
 
     @rule(refuses=st.booleans())

@@ -6,7 +6,7 @@ Two switches joined by two links; hv1, hv2 and the NMS on s1, hv3, hv4 and a cli
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -207,6 +207,7 @@ class World:
         sent: decoded answers of the bridge, per port, oldest first.
         frames: all frames that the bridge has sent.
         announced: frames sent out of HOST ports, oldest first.
+        observers: called with each event and its effects, before the effects are carried out.
     """
 
     fabric: Fabric = field(default_factory=two_switches)
@@ -226,6 +227,7 @@ class World:
     managers: VsiManagers = ALL_LOCAL
     forward_in_flight: int = 0
     statistics_retention: Retention = Retention()
+    observers: list[Callable[[Event, list[Effect]], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.engine = self._new_engine(None)
@@ -436,7 +438,11 @@ class World:
             return
         self._feeding = True
         while self._inbox:
-            for effect in self.engine.feed(self._inbox.popleft(), self.now):
+            event = self._inbox.popleft()
+            effects = self.engine.feed(event, self.now)
+            for observe in self.observers:
+                observe(event, effects)
+            for effect in effects:
                 self._perform(effect)
         self._feeding = False
 
