@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from ryu_apps.evb.bridge.chores import Agenda
@@ -35,6 +36,8 @@ from ryu_apps.evb.wire.vdp import Association, ManagerId
 
 #: The Ethertype of a frame, and that of a tagged one.
 _ETHERTYPE, _TAGGED = slice(12, 14), ETHERTYPE_VLAN.to_bytes(2)
+#: Seconds after a link went down in which a frame that the switch has received before may still arrive.
+_UNDER_WAY = 1.0
 
 
 class PortEvents:
@@ -63,6 +66,7 @@ class PortEvents:
         self._tokens = tokens
         self._effects = effects
         self._agenda = agenda
+        self._down_since: dict[PortId, float] = {}
 
     # --- events ---
     def frame(self, event: FrameReceived, now: float) -> None:
@@ -74,7 +78,10 @@ class PortEvents:
             return
         if state.readiness is not Readiness.READY:
             state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
-        elif data[_ETHERTYPE] == _TAGGED and self._translator.wants(data):
+            return
+        if state.ports.get(port.port_no) is False:
+            self._prove(port, now)
+        if data[_ETHERTYPE] == _TAGGED and self._translator.wants(data):
             # From any port: errors about a back end at another switch come in by a trunk.
             self._translator.frame(port, data)
         elif self._links.neighbours.is_trunk(port):
@@ -92,12 +99,22 @@ class PortEvents:
         if state is None or state.ports.get(port.port_no) == up:
             return
         state.ports[port.port_no] = up
+        if port in self._stations and not up:
+            self._down_since[port] = now
         self._effects.put(PortUp(port) if up else PortDown(port))
         self._links.changed(port.dpid, {port.port_no: up})
         station = self._stations.get(port)
         # A link that returns while its switch is brought up is processed when the switch is ready.
         if station is not None and (state.readiness is Readiness.READY or (station.up and not up)):
             self._process(port, station.link(up, now), now)
+
+    def _prove(self, port: PortId, now: float) -> None:
+        """Take a frame for a proof that the link is up, if it was sent after the switch has reported it down.
+
+        Open vSwitch reports an internal port that is in another network namespace as down.
+        """
+        if port in self._stations and now >= self._down_since.get(port, -math.inf) + _UNDER_WAY:
+            self.changed(PortChanged(port, True), now)
 
     def dropped(self, event: FramesDropped, now: float) -> None:
         """Process the loss of frames that a port has sent too fast."""

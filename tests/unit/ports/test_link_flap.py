@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import OperatorDeassociate, PortChanged
+from ryu_apps.evb.events import OperatorDeassociate, PortChanged, SwitchUp
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpMode
 from tests.worlds.bridge import HV1, S1, Vm, World
 
@@ -33,6 +33,22 @@ def test_vsi_that_expires_while_the_link_is_down_is_ended_after_it_is_up(world: 
     assert deassociates(world) == 0
     world.advance(0.2)
     assert deassociates(world) == 1
+
+
+def test_a_frame_proves_that_a_link_is_up_which_the_switch_reports_down(world: World) -> None:
+    world.disconnect(S1)
+    world.feed(SwitchUp(S1, {1: False, 2: True, 3: True, 11: True, 12: True}))
+    world.ask(HV1, Vm(8), VdpMode.ASSOCIATE)
+    assert world.engine.stations[HV1].up and world.answer(HV1).success
+
+
+def test_a_frame_that_was_under_way_when_a_link_went_down_does_not_prove_it_up(world: World) -> None:
+    world.feed(PortChanged(HV1, False))
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert not world.engine.stations[HV1].up
+    world.advance(1.0)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert world.engine.stations[HV1].up and world.answer(HV1).success
 
 
 def test_vsi_that_is_asked_for_again_is_not_ended(world: World) -> None:
