@@ -49,7 +49,7 @@ from ryu_apps.evb.event_catalogue.switches import (
     UnknownSwitch,
 )
 from ryu_apps.evb.event_catalogue.values import AlarmSeverity
-from ryu_apps.evb.event_catalogue.vsis import VsiContested, VsiSettled
+from ryu_apps.evb.event_catalogue.vsis import RefusalIgnored, VsiActive, VsiContested, VsiSettled
 from ryu_apps.evb.topology.fabric import PortId
 
 #: Alarms of one kind that are listed; the causes of further alarms are in the journal.
@@ -138,6 +138,15 @@ TABLE = (
         "a port requests a VSI that is associated at another port, and is refused",
         about=("vsi",),
         cleared_by=(VsiSettled,),
+    ),
+    # No station reports that the guest was stopped or moved on in the meantime.
+    Row(
+        RefusalIgnored,
+        "a guest runs where its Associate was refused, and is isolated: mend the reason, then migrate it again",
+        AlarmSeverity.CRITICAL,
+        ("vsi",),
+        (VsiActive,),
+        quiet=3600.0,
     ),
     Row(EcpUnacknowledged, "a station does not acknowledge ECPDUs", about=_PORT, quiet=60.0),
     Row(

@@ -10,6 +10,7 @@ from ryu_apps.evb.flow.rule import FieldMatch
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, openflow_fields
+from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.wire.manager_text import manager_text
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, Reply, RestError
@@ -86,6 +87,8 @@ def _summary(status: TypeStatus, now: float) -> JsonValue:
         "stale": status.stale(now),
         "refused": status.refused,
         "stage_on": vsi_type.stage_on.value if vsi_type.stage_on else None,
+        "null_vid": None if vsi_type.keep_null_vids is None else "keep" if vsi_type.keep_null_vids else "fill",
+        "notify_displaced": notice_text(vsi_type.notify_displaced),
         "rules": {"from_vm": len(vsi_type.from_vm.rules), "to_vm": len(vsi_type.to_vm.rules)},
         "used_by": list(status.users),
         "bodies": [_body_json(body) for body in status.bodies],

@@ -11,6 +11,7 @@ from functools import partial
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.vsis import (
+    RefusalIgnored,
     StaleVsiRequested,
     UnsolicitedDeassociate,
     VdpAnswered,
@@ -20,14 +21,16 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiGone,
 )
 from ryu_apps.evb.events import Save
+from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
 from ryu_apps.evb.protocol.vdp_bridge import LAPSED
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import PortId, StationTreatment
 from ryu_apps.evb.vsi.admission import Refusal
 from ryu_apps.evb.vsi.departures import Cause, Departures
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Registry
+from ryu_apps.evb.vsi.treatment import treatment_of
 from ryu_apps.evb.wire.vdp import (
     Association,
     Identity,
@@ -76,7 +79,8 @@ class Answers(TokenOwner):
         """Answer the newest request of a mode; ``quiet``: a keep-alive, which is not logged."""
         conversation = attachment.conversation
         asked = conversation.requests[mode]
-        filled = conversation.filled if mode is not VdpMode.DEASSOCIATE and status.success else None
+        fills = mode is not VdpMode.DEASSOCIATE and status.success and not conversation.keeps_null_vids
+        filled = conversation.filled if fills else None
         if not quiet:
             self._effects.put(attachment.log_event(VdpAnswered, mode, status))
         self.send(attachment.port, conversation.manager_id, asked.answer(status, filled), now)
@@ -86,6 +90,23 @@ class Answers(TokenOwner):
             self._stands(attachment)
         if not quiet and status.success and mode is VdpMode.ASSOCIATE:
             self._effects.put(attachment.log_event(VsiActive))
+        if mode is VdpMode.ASSOCIATE and not status.success and not status.keep:
+            self._refused(attachment, status)
+
+    def _refused(self, attachment: Attachment, status: ResponseStatus) -> None:
+        """Report the refusal of an Associate that the hypervisor does not notice: its guest runs all the same."""
+        conversation = attachment.conversation
+        if conversation.announced and self._treatment(attachment).ignores_refusals:
+            owner = attachment.vsi.owner
+            place = owner.port if owner is not None and owner is not attachment else None
+            self._effects.put(attachment.log_event(RefusalIgnored, status, place))
+
+    def _treatment(self, attachment: Attachment) -> StationTreatment:
+        conversation = attachment.conversation
+        assert conversation.newest is not None
+        vsi_type = _type_of(attachment)
+        interface = self._stations[attachment.port].interface
+        return treatment_of(interface, conversation.manager_id, conversation.newest, vsi_type)
 
     def confirm(self, port: PortId, received: AssociationReceived, now: float) -> None:
         """Answer a De-Associate of what the port does not have (any more): success."""
@@ -109,11 +130,16 @@ class Answers(TokenOwner):
 
     # --- De-Associates of the bridge ---
     def announce(self, attachment: Attachment, reason: str, now: float) -> None:
-        """Send a De-Associate for a VSI that has left a port, for each identity by which its station may have it."""
-        self._effects.put(attachment.log_event(UnsolicitedDeassociate, reason))
-        self._depart(attachment, reason)
+        """Send a De-Associate for a VSI that has left a port, for each identity by which its station may have it.
+
+        For a VSI that has moved, as its station's treatment has it: at once, later or never.
+        """
+        withheld = self._depart(attachment, reason, now)
         # Before anything is removed from the store: after a restart, repetitions for this VSI have to be recognized.
         self.save_departures()
+        if withheld:
+            return
+        self._effects.put(attachment.log_event(UnsolicitedDeassociate, reason))
         port, newest = attachment.port, attachment.conversation.newest
         left = dict.fromkeys(self.departures.unacknowledged(port, attachment.vsi.vsi_id))
         if newest is not None:
@@ -122,10 +148,19 @@ class Answers(TokenOwner):
         for manager_id, association in by_identity.values():
             self.send(port, manager_id, association.unsolicited_deassociate(), now)
 
-    def _depart(self, attachment: Attachment, reason: str) -> None:
+    def tick(self, now: float) -> None:
+        """Send the De-Associates for VSIs that have moved and whose stations have not ended them in time."""
+        for port, manager_id, association in self.departures.due(now):
+            self._effects.put(UnsolicitedDeassociate(port, str(association.vsi_id), Cause.DISPLACED.value))
+            self.send(port, manager_id, association.unsolicited_deassociate(), now)
+
+    def _depart(self, attachment: Attachment, reason: str, now: float) -> bool:
+        """Note the departure of a VSI; returns True if its station is not to be notified yet."""
         owner = attachment.vsi.owner
         moved = owner is not None and owner is not attachment
         cause = Cause.EXPIRED if reason == LAPSED else Cause.DISPLACED if moved else Cause.RECALLED
+        delay = self._treatment(attachment).notify_displaced if cause is Cause.DISPLACED else 0.0
+        notify_at = now + delay if delay else None
         standing, newest = attachment.conversation.granted, attachment.conversation.newest
         had = {} if standing.newest is None else {(standing.manager_id, standing.newest): None}
         if newest is not None:
@@ -133,7 +168,8 @@ class Answers(TokenOwner):
         for manager_id, association in had:
             # A VSI that expires in Pre-Associate comes back with a Pre-Associate, which is an announcement.
             if cause is not Cause.EXPIRED or association.MODE is VdpMode.ASSOCIATE:
-                self.departures.note(attachment.port, manager_id, association, cause)
+                self.departures.note(attachment.port, manager_id, association, cause, notify_at)
+        return notify_at is not None
 
     def gone(self, attachment: Attachment) -> None:
         """Forget an attachment of which nothing is left."""
@@ -167,6 +203,10 @@ class Answers(TokenOwner):
         if asked.MODE is VdpMode.DEASSOCIATE or not departure.is_repetition(asked, owned, now, under_way):
             self.departures.drop(vsi_id, port, identity)
             return False
+        if departure.is_withheld_from(asked) and owner is not None and owner.port != port:
+            # Any other answer would make the hypervisor act, as if the VM were still there.
+            self.send(port, received.manager_id, asked.answer(SUCCESS), now)
+            return True
         place = owner.port if owner else None
         self._effects.put(StaleVsiRequested(port, str(vsi_id), place, departure.cause.value))
         self.send(port, received.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, SUCCESS), now)
@@ -195,9 +235,17 @@ class Answers(TokenOwner):
         """Process the end of a writing of departures."""
         self.departures.saved(token, failure)
 
-    def restore(self, records: Mapping[str, bytes]) -> None:
-        """Restore the departures; stations that have not acknowledged theirs get a De-Associate."""
-        if unusable := self.departures.restore(records, self._stations.__contains__):
+    def restore(self, records: Mapping[str, bytes], now: float) -> None:
+        """Restore the departures; stations that have not acknowledged theirs get a De-Associate, when it is due."""
+
+        def notify_at(port: PortId, manager_id: ManagerId, association: Association) -> float | None:
+            vsi = self._registry.vsi(association.vsi_id)
+            vsi_type = _type_of(vsi.owner) if vsi is not None and vsi.owner is not None else None
+            interface = self._stations[port].interface
+            delay = treatment_of(interface, manager_id, association, vsi_type).notify_displaced
+            return now + delay if delay else None
+
+        if unusable := self.departures.restore(records, self._stations.__contains__, notify_at):
             self._effects.put(Save(self._tokens.take(), dict(unusable)))
         for vsi_id in self.departures.vsis():
             vsi = self._registry.vsi(vsi_id)
@@ -212,3 +260,9 @@ class Answers(TokenOwner):
             self.departures.ended(vsi_id)
         else:
             self.departures.taken(vsi_id, owner.port)
+
+
+def _type_of(attachment: Attachment) -> VsiType | None:
+    """Return the VSI type in force at an attachment, None if there is none."""
+    program = attachment.holding.program
+    return None if program is None else program.vsi_type

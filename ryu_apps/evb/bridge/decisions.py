@@ -13,19 +13,20 @@ from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.vsis import VdpRefused, VsiContested, VsiSettled
 from ryu_apps.evb.model import Binding
-from ryu_apps.evb.policy.model import StageOn, VsiType
+from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.ports.backlog import Backlog
 from ryu_apps.evb.ports.bridge_port import BridgePort, bridge_mac
 from ryu_apps.evb.protocol.vdp_bridge import Denied, VsiState
 from ryu_apps.evb.services.body import missing_requirement
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric, PortId, StationTreatment
 from ryu_apps.evb.vsi.address_owners import AddressOwners
 from ryu_apps.evb.vsi.admission import Admitted, Refusal, examine
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
 from ryu_apps.evb.vsi.takeovers import Takeovers, WaitingTakeover
+from ryu_apps.evb.vsi.treatment import treatment_of
 from ryu_apps.evb.vsi_types.database import LookupPending, Settled, TypeDatabase, TypeLookup
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId
@@ -166,11 +167,11 @@ class Decisions:
             # The bridge has lost its records, but the switches still have the gate.
             self._contest(attachment, place, now)
             return
-        attachment.conversation.filled = found.placed.filled
-        claimed = attachment.conversation.claimed
-        self._registry.hold(attachment, found.placed.bindings, claimed, found.placed.priorities)
+        conversation, treatment = attachment.conversation, self._treatment(attachment, found.vsi_type)
+        conversation.filled, conversation.keeps_null_vids = found.placed.filled, treatment.keep_null_vids
+        self._registry.hold(attachment, found.placed.bindings, conversation.claimed, found.placed.priorities)
         mode = attachment.machine.wanted
-        if mode is VdpMode.PREASSOCIATE and not self._stages_early(attachment, found.vsi_type):
+        if mode is VdpMode.PREASSOCIATE and not treatment.stage_on_preassociate:
             self._lifecycle.grant_unstaged(attachment)
         else:
             self._lifecycle.stage(attachment, found.vsi_type)
@@ -202,7 +203,8 @@ class Decisions:
         stations = self._stations.values()
         return any(station.known == mac and station.port != attachment.port for station in stations)
 
-    def _stages_early(self, attachment: Attachment, vsi_type: VsiType) -> bool:
-        if vsi_type.stage_on is not None:
-            return vsi_type.stage_on is StageOn.PREASSOCIATE
-        return self._stations[attachment.port].interface.stage_on_preassociate
+    def _treatment(self, attachment: Attachment, vsi_type: VsiType) -> StationTreatment:
+        conversation = attachment.conversation
+        assert conversation.newest is not None
+        interface = self._stations[attachment.port].interface
+        return treatment_of(interface, conversation.manager_id, conversation.newest, vsi_type)

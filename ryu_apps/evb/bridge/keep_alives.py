@@ -50,6 +50,7 @@ class KeepAlives:
     def postpone(self, seconds: float) -> None:
         """Extend all deadlines by a time in which no station could be heard, and no switch or store."""
         self._takeovers.postpone(seconds)
+        self._answers.departures.postpone(seconds)
         self._machines.postpone(seconds)
 
     def overheard(self, port: PortId, now: float) -> None:

@@ -94,7 +94,11 @@ class Associations:
     def deadline(self) -> float | None:
         """Time at which to call :meth:`tick`, monotonic seconds."""
         return earliest(
-            self._machines.deadline, self._types.deadline, self.backlog.deadline, *self._takeovers.deadlines
+            self._machines.deadline,
+            self._types.deadline,
+            self.backlog.deadline,
+            self._answers.departures.deadline,
+            *self._takeovers.deadlines,
         )
 
     # --- what comes in ---
@@ -148,7 +152,7 @@ class Associations:
         for attachment in self._registry.attachments():
             self._machines.watch(attachment)
             self._takeovers.away(attachment.port.dpid, now)
-        self._answers.restore(records)
+        self._answers.restore(records, now)
         self._answers.conclude()
 
     def announce_moves(self, port: PortId, now: float) -> None:
@@ -175,6 +179,7 @@ class Associations:
             self._drain(now)
         for vsi_id in self._takeovers.settled(now):
             self._decisions.log_settled(vsi_id)
+        self._answers.tick(now)
         self._go_on(now)
         self._answers.conclude()
 

@@ -27,6 +27,7 @@ from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord, RecordError
 from ryu_apps.evb.vsi.records.keeper import MULTICAST
 from ryu_apps.evb.vsi.registry import Registry, Vsi
+from ryu_apps.evb.vsi.treatment import treatment_of
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import ManagerId, identity_of
 
@@ -96,6 +97,8 @@ def _restore(
     conversation.told, conversation.inherited = record.told, record.inherited
     conversation.name, conversation.left, conversation.announced = record.name, record.left, record.announced
     conversation.filled = placed.filled
+    treatment = treatment_of(found.interface, record.manager_id, record.newest, vsi_type)
+    conversation.keeps_null_vids = treatment.keep_null_vids
     key = VsiTypeKey(record.newest.type_id, record.newest.version)
     identity = identity_of(record.manager_id, record.newest)
     origin = types.origin(record.manager_id, key)

@@ -25,7 +25,10 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_or
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, StationKind, Switch, TimerLimits, Timers
+
+#: Attributes of the treatment of stations, of a port and of the file.
+_OF_STATIONS = {"null_vid", "notify_displaced", "stage_on"}
 
 
 def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnostic]]:
@@ -97,9 +100,22 @@ def _interface(parsed: ConfigFile, port_no: int, section: StationSection | HostS
                 tuple(tagged),
                 timers=_timers(parsed.timers, section.timers),
                 timer_limits=_timer_limits(parsed.timer_limits, section.timer_limits),
-                stage_on_preassociate=(section.stage_on or parsed.stage_on) == "preassociate",
                 takeover_any=(section.takeover or parsed.takeover) == "any",
+                **_station(parsed, section),
             )
+
+
+def _station(parsed: ConfigFile, section: StationSection) -> dict[str, Any]:
+    """Return the kind of a port's station, and what differs from it; a kind given at the port replaces the file's."""
+    given = section.model_dump(include=_OF_STATIONS, exclude_none=True)
+    if section.station is None:
+        given = parsed.model_dump(include=_OF_STATIONS, exclude_none=True) | given
+    return {
+        "station": StationKind(section.station or parsed.station),
+        "keep_null_vids": given["null_vid"] == "keep" if "null_vid" in given else None,
+        "notify_displaced": given.get("notify_displaced"),
+        "stage_on_preassociate": given["stage_on"] == "preassociate" if "stage_on" in given else None,
+    }
 
 
 def _snooping(written: BridgeMulticastSection) -> Snooping:

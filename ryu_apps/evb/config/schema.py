@@ -13,12 +13,13 @@ from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
-from ryu_apps.evb.policy.validate import Strict, Timeout
+from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict, Timeout
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 
 StageOnText = Literal["preassociate", "preassociate_rr"]
 TakeoverText = Literal["announced", "any"]
+StationText = Literal["evb", "libvirt", "auto"]
 ReaderText = Literal["evbridge", "ryu"]
 #: Port numbers have 16 bits in metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
@@ -115,6 +116,9 @@ class StationSection(Strict):
     tagged_vlans: list[VlanId] = Field(default_factory=list)
     timers: TimerValues = TimerValues()
     timer_limits: TimerLimitValues = TimerLimitValues()
+    station: StationText | None = None
+    null_vid: NullVidText | None = None
+    notify_displaced: NotifyDisplaced | None = None
     stage_on: StageOnText | None = None
     takeover: TakeoverText | None = None
 
@@ -269,7 +273,10 @@ class ConfigFile(Strict):
     version: Literal[1]
     policies: list[str] = Field(default_factory=list)
     state_dir: str | None = None
-    stage_on: StageOnText = "preassociate_rr"
+    station: StationText = "evb"
+    null_vid: NullVidText | None = None
+    notify_displaced: NotifyDisplaced | None = None
+    stage_on: StageOnText | None = None
     takeover: TakeoverText = "announced"
     timers: TimerValues = TimerValues()
     timer_limits: TimerLimitValues = TimerLimitValues()

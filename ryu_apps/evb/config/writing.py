@@ -11,8 +11,9 @@ from ryu_apps.evb.config.managers import manager_lines
 from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.model import Retention
+from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import Interface, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import Interface, StationKind, TimerLimits, Timers
 from ryu_apps.evb.wire.mac import mac_to_text
 
 _QUERIER_NAMES = (
@@ -94,10 +95,23 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
         "link": flow_map({"dp": quoted(names[peer.dpid]), "port": peer.port_no}) if peer else None,
         "timers": flow_map(timers) if interface.timers != default else None,
         "timer_limits": flow_map(limits) if interface.timer_limits != TimerLimits() else None,
-        "stage_on": "preassociate" if interface.stage_on_preassociate else None,
+        "station": interface.station.value if interface.station is not StationKind.EVB else None,
+        **_treatment_written(interface),
         "takeover": "any" if interface.takeover_any else None,
     }
     return {key: value for key, value in parts.items() if value is not None}
+
+
+def _treatment_written(interface: Interface) -> dict[str, Any]:
+    """Attributes of a station port that differ from the preset of its kind."""
+    parts: dict[str, Any] = {}
+    if interface.keep_null_vids is not None:
+        parts["null_vid"] = "keep" if interface.keep_null_vids else "fill"
+    if interface.notify_displaced is not None:
+        parts["notify_displaced"] = notice_text(interface.notify_displaced)
+    if interface.stage_on_preassociate is not None:
+        parts["stage_on"] = "preassociate" if interface.stage_on_preassociate else "preassociate_rr"
+    return parts
 
 
 def _list(parts: list[str]) -> str | None:

@@ -84,6 +84,24 @@ class VdpRefused(VsiEvent):
         return _with("refused", self.reason)
 
 
+@event("vdp.refusal_ignored", idle=True, ladder=LadderArrow.AT_SWITCH)
+class RefusalIgnored(VsiEvent):
+    """An Associate is refused after a Pre-Associate, and the hypervisor runs the guest all the same, isolated.
+
+    Attributes:
+        status: the answer; the reason is in ``vdp.refused``.
+        owner: port that has the VSI.
+    """
+
+    status: ResponseStatus
+    owner: PortId | None
+
+    @property
+    def ladder_text(self) -> str:
+        """The consequence."""
+        return "the hypervisor ignores the refusal: the guest is isolated"
+
+
 @event("vdp.announce", ladder=LadderArrow.TO_STATION)
 class UnsolicitedDeassociate(VsiEvent):
     """The bridge sends an unsolicited De-Associate."""

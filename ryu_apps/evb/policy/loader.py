@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, replace
 from functools import lru_cache
 from typing import Any
@@ -125,6 +125,8 @@ def _resolve(parsed: PolicyFile, document: Document, sections: tuple[Section, ..
         roles=tuple(role for role in NetworkRole if role.value in parsed.roles),
         network=_network(parsed.network),
         stage_on=StageOn(parsed.stage_on) if parsed.stage_on else None,
+        keep_null_vids=parsed.null_vid and parsed.null_vid == "keep",
+        notify_displaced=parsed.notify_displaced,
         trigger=Trigger(parsed.trigger) if parsed.trigger else Trigger.DUAL,
         services=tuple(
             (section.name, section.resolve(getattr(parsed, section.name), document)) for section in sections
@@ -161,8 +163,16 @@ def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
         *([[role.value for role in vsi_type.roles]] if vsi_type.roles else []),
         *([vsi_type.trigger.value] if vsi_type.trigger is not Trigger.DUAL else []),
         *([("network", astuple(vsi_type.network))] if vsi_type.network != VsiNetwork() else []),
+        *_station_meaning(vsi_type),
     )
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
+
+
+def _station_meaning(vsi_type: VsiType) -> Iterator[object]:
+    if vsi_type.keep_null_vids is not None:
+        yield {"keep_null_vids": vsi_type.keep_null_vids}
+    if vsi_type.notify_displaced is not None:
+        yield {"notify_displaced": vsi_type.notify_displaced}
 
 
 def _size(acl: Acl, name: str, document: Document) -> list[Diagnostic]:

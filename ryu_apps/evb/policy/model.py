@@ -148,6 +148,7 @@ class VsiType:
         roles: network roles permitted to the VM.
         network: VLANs and default priority of the VM.
         stage_on: None: as configured for the port.
+        keep_null_vids, notify_displaced: as in ``topology.fabric.StationTreatment``; None: as configured for the port.
         trigger: default of services without a trigger of their own.
         services: (name, value) of each further service of the type.
         digest: hash of the content; comments and layout do not change it.
@@ -164,6 +165,8 @@ class VsiType:
     roles: tuple[NetworkRole, ...] = ()
     network: VsiNetwork = VsiNetwork()
     stage_on: StageOn | None = None
+    keep_null_vids: bool | None = None
+    notify_displaced: float | None = None
     trigger: Trigger = Trigger.DUAL
     services: tuple[tuple[str, Any], ...] = ()
     digest: str = ""

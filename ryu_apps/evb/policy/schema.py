@@ -24,7 +24,7 @@ from pydantic import (
 from ryu_apps.evb.policy.document import Document, Path
 from ryu_apps.evb.policy.fields import KINDS, Alternatives, Masked, full_mask, parse_field
 from ryu_apps.evb.policy.model import AclRule
-from ryu_apps.evb.policy.validate import Strict
+from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
 #: Ethernet types whose headers the bridge can match.  Others pass only if a type names them: behind a second VLAN tag
@@ -360,6 +360,8 @@ class PolicyFile(Strict):
     version: Literal[1]
     vsi_type: IdentitySection
     stage_on: Literal["preassociate", "preassociate_rr"] | None = None
+    null_vid: NullVidText | None = None
+    notify_displaced: NotifyDisplaced | None = None
     trigger: TriggerText | None = None
     anti_spoofing: AntiSpoofingSwitches = AntiSpoofingSwitches()
     neighbour_discovery: bool = True

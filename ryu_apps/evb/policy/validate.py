@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, WithJsonSchema
 from pydantic_core import ErrorDetails
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
@@ -15,6 +16,36 @@ from ryu_apps.evb.policy.document import Document
 
 #: Seconds of a flow rule's timeout: OpenFlow has 16 bits.
 Timeout = Annotated[int, Field(ge=1, le=0xFFFF)]
+
+#: Most seconds from the move of a VSI to the De-Associate for the station that it has left.
+LONGEST_NOTICE = 3600
+
+
+def _notice(written: object) -> float:
+    seconds = {"now": 0.0, "never": math.inf}.get(written) if isinstance(written, str) else None
+    if (
+        seconds is None
+        and isinstance(written, int)
+        and not isinstance(written, bool)
+        and 1 <= written <= LONGEST_NOTICE
+    ):
+        seconds = float(written)
+    if seconds is None:
+        raise ValueError(f"now, never or a number of seconds from 1 to {LONGEST_NOTICE} was expected")
+    return seconds
+
+
+def notice_text(seconds: float | None) -> str | int | None:
+    """Return the form in which a file has the time of a notice: ``now``, ``never`` or seconds; None for none."""
+    if seconds is None:
+        return None
+    return "never" if seconds == math.inf else int(seconds) or "now"
+
+
+#: Seconds after which the station that a VSI has left is notified: ``now`` is 0, ``never`` infinite.
+NotifyDisplaced = Annotated[float, PlainValidator(_notice), WithJsonSchema({"type": ["string", "integer"]})]
+NullVidText = Literal["fill", "keep"]
+
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -68,6 +68,43 @@ class TimerLimits:
     rka: int = 25
 
 
+class StationKind(Enum):
+    """Kind of the EVB station at a port; a preset of the treatment of its requests."""
+
+    EVB = "evb"
+    """A station as 802.1Q describes it."""
+    LIBVIRT = "libvirt"
+    """libvirt over lldpad, which ignores a refused Associate, and repeats null VIDs that were filled in."""
+    AUTO = "auto"
+    """Requests of the form of libvirt's are treated as those of libvirt, all others as those of a station."""
+
+
+#: ``StationTreatment.notify_displaced`` of a station that is never notified.
+NEVER = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class StationTreatment:
+    """Treatment of the requests of a station.
+
+    Attributes:
+        keep_null_vids: answer null VIDs as they are; else answer the VIDs for which they stand.
+        notify_displaced: seconds from the move of a VSI to the De-Associate for the station that it has left;
+            ``NEVER``: only the station ends its association.
+        stage_on_preassociate: stage at a plain Pre-Associate too.
+        ignores_refusals: after a Pre-Associate, the hypervisor runs the VM whatever its Associate is answered.
+    """
+
+    keep_null_vids: bool = False
+    notify_displaced: float = 0.0
+    stage_on_preassociate: bool = False
+    ignores_refusals: bool = False
+
+
+#: libvirt's own De-Associate follows about 2 s after a move; an earlier one of the bridge makes it associate again.
+OF_LIBVIRT = StationTreatment(True, 30.0, True, True)
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
     """One port of a switch.
@@ -84,7 +121,8 @@ class Interface:
         peer: the port at the other end of a TRUNK.
         timers: EVB proposal of a STATION port.
         timer_limits: upper limits of the timers that the station of a STATION port may propose.
-        stage_on_preassociate: stage at a plain Pre-Associate too.
+        station: kind of the station of a STATION port.
+        keep_null_vids, notify_displaced, stage_on_preassociate: as in :class:`StationTreatment`; None: by its kind.
         takeover_any: stations may take a VSI over from another port without an announcement.
         appliance: name of the service for which the end system of a HOST port is an appliance, or None.
     """
@@ -98,7 +136,10 @@ class Interface:
     peer: PortId | None = None
     timers: Timers = Timers()
     timer_limits: TimerLimits = TimerLimits()
-    stage_on_preassociate: bool = False
+    station: StationKind = StationKind.EVB
+    keep_null_vids: bool | None = None
+    notify_displaced: float | None = None
+    stage_on_preassociate: bool | None = None
     takeover_any: bool = False
     appliance: str | None = None
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
@@ -108,6 +149,17 @@ class Interface:
         """The VIDs configured at the port, the native one first."""
         native = () if self.native_vlan is None else (self.native_vlan,)
         return (*native, *(vid for vid in self.tagged_vlans if vid not in native))
+
+    def treatment(self, like_libvirt: bool) -> StationTreatment:
+        """Return the treatment of a request; ``like_libvirt``: it has the form of libvirt's."""
+        is_libvirt = self.station is StationKind.LIBVIRT or (self.station is StationKind.AUTO and like_libvirt)
+        usual = OF_LIBVIRT if is_libvirt else StationTreatment()
+        return StationTreatment(
+            usual.keep_null_vids if self.keep_null_vids is None else self.keep_null_vids,
+            usual.notify_displaced if self.notify_displaced is None else self.notify_displaced,
+            usual.stage_on_preassociate if self.stage_on_preassociate is None else self.stage_on_preassociate,
+            usual.ignores_refusals,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,7 @@ class Conversation:
         inherited: those from the VSI's last station; they count until this one gives any.
         announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
         filled: the filter info as answered (null VIDs and priorities filled in); None: it is not decided.
+        keeps_null_vids: the station is answered the filter as it requested it.
         name: the VM's name, if the station gave it.
         suspended: the newest request says that the VM does not run there.
         left: the VSI moved away before the controller was restarted; the station has yet to be informed.
@@ -79,6 +80,7 @@ class Conversation:
     inherited: tuple[IpAddress, ...] = ()
     announced: bool = False
     filled: FilterInfo | None = None
+    keeps_null_vids: bool = False
     name: str | None = None
     suspended: bool = False
     left: bool = False

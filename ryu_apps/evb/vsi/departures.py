@@ -14,8 +14,9 @@ from enum import Enum
 
 import msgpack
 
+from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.record_kinds import DEPARTED
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import NEVER, PortId
 from ryu_apps.evb.wire.association import Association, VdpMode, decode_association
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.status import RequestStatus
@@ -47,6 +48,8 @@ class Departure:
         cause: why it was taken from there.
         association: the TLV that the station was granted last, in that mode.
         acknowledged: time at which the station acknowledged the De-Associate, monotonic seconds; None: it has not.
+        notify_at: time at which the De-Associate is sent, unless the station ends its association before; None: it
+            has been sent.
         number: grows with every departure of the bridge.
     """
 
@@ -54,6 +57,7 @@ class Departure:
     association: Association
     acknowledged: float | None = None
     number: int = 0
+    notify_at: float | None = None
 
     def is_repetition(self, asked: Association, owned: bool, now: float, under_way: float) -> bool:
         """True for a request that is only a keep-alive of the old association, or was sent before the acknowledgement.
@@ -79,6 +83,10 @@ class Departure:
         """True if it has to survive a restart of the controller."""
         return self.acknowledged is None or self.cause is Cause.DISPLACED
 
+    def is_withheld_from(self, asked: Association) -> bool:
+        """True if a request is a keep-alive, and the station is not to be notified yet that the VSI has moved."""
+        return self.notify_at is not None and asked.MODE is self.association.MODE
+
 
 DepartureKey = tuple[VsiId, PortId, Identity]
 
@@ -95,6 +103,12 @@ class Departures:
         self._stored: set[VsiId] = set()
         self._saving: dict[int, tuple[VsiId, ...]] = {}
         self._refused: set[VsiId] = set()
+        self._withheld: DeadlineQueue[DepartureKey] = DeadlineQueue()
+
+    @property
+    def deadline(self) -> float | None:
+        """Time at which a De-Associate is due, monotonic seconds."""
+        return self._withheld.deadline
 
     def __len__(self) -> int:
         return len(self._all)
@@ -112,19 +126,27 @@ class Departures:
         return self._all.get((vsi_id, port, identity))
 
     def unacknowledged(self, port: PortId, vsi_id: VsiId | None = None) -> Iterator[tuple[ManagerId, Association]]:
-        """Yield the departures that the station at a port has not acknowledged, of one VSI or of all."""
+        """Yield the departures that a port's station has been notified of and not acknowledged, of one VSI or all."""
         places = self._all if vsi_id is None else self._of.get(vsi_id, {})
         for place in list(places):
             departure = self._all[place]
-            if place[1] == port and departure.acknowledged is None:
+            if place[1] == port and departure.acknowledged is None and departure.notify_at is None:
                 yield place[2].manager_id, departure.association
 
-    def note(self, port: PortId, manager_id: ManagerId, association: Association, cause: Cause) -> None:
+    def note(
+        self,
+        port: PortId,
+        manager_id: ManagerId,
+        association: Association,
+        cause: Cause,
+        notify_at: float | None = None,
+    ) -> None:
         """Record that a VSI was taken from a port; the newest record is evicted last."""
         place = association.vsi_id, port, identity_of(manager_id, association)
         self._remove(place)
         self._make_room(place)
         self._add(place, Departure(cause, association, number=self._number + 1))
+        self._withhold(place, notify_at)
         self._changed[place[0]] = None
 
     def drop(self, vsi_id: VsiId, port: PortId, identity: Identity) -> None:
@@ -140,6 +162,19 @@ class Departures:
         if departure is not None and departure.acknowledged is None:
             departure.acknowledged = now
             self._changed[vsi_id] = None
+
+    def due(self, now: float) -> Iterator[tuple[PortId, ManagerId, Association]]:
+        """Yield the departures of which the station has to be notified now."""
+        for place in self._withheld.due(now):
+            departure = self._all[place]
+            departure.notify_at = None
+            yield place[1], place[2].manager_id, departure.association
+
+    def postpone(self, seconds: float) -> None:
+        """Extend the deadlines by a time in which no station could be heard."""
+        for place, departure in self._all.items():
+            if departure.notify_at is not None:
+                self._withhold(place, departure.notify_at + seconds)
 
     def taken(self, vsi_id: VsiId, port: PortId) -> None:
         """Turn expired departures of a VSI at other ports into displaced ones: a port has the VSI now."""
@@ -186,8 +221,17 @@ class Departures:
         self._stored |= self._refused
         self._refused.clear()
 
-    def restore(self, records: Mapping[str, bytes], is_port: Callable[[PortId], bool]) -> dict[str, None]:
-        """Restore departures from their records; returns the keys of those that cannot be read, to be deleted."""
+    def restore(
+        self,
+        records: Mapping[str, bytes],
+        is_port: Callable[[PortId], bool],
+        notify_at: Callable[[PortId, ManagerId, Association], float | None],
+    ) -> dict[str, None]:
+        """Restore departures from their records; returns the keys of those that cannot be read, to be deleted.
+
+        Args:
+            notify_at: time at which the station at a port is notified of a VSI that has moved away; None: at once.
+        """
         found: list[tuple[DepartureKey, Departure]] = []
         unusable: dict[str, None] = {}
         for key, octets in records.items():
@@ -199,6 +243,8 @@ class Departures:
             self._stored.add(place[0])
             if is_port(place[1]):
                 self._add(place, departure)
+                if departure.cause is Cause.DISPLACED and departure.acknowledged is None:
+                    self._withhold(place, notify_at(place[1], place[2].manager_id, departure.association))
         return unusable
 
     def _encode(self, vsi_id: VsiId) -> bytes | None:
@@ -214,6 +260,10 @@ class Departures:
         self._of.setdefault(place[0], {})[place] = None
         self._at_port[place[1]] += 1
         self._number = max(self._number, departure.number)
+
+    def _withhold(self, place: DepartureKey, until: float | None) -> None:
+        self._all[place].notify_at = until
+        self._withheld.set(place, None if until == NEVER else until)
 
     # --- bounds ---
     def _make_room(self, place: DepartureKey) -> None:
@@ -233,6 +283,7 @@ class Departures:
     def _remove(self, place: DepartureKey) -> None:
         if self._all.pop(place, None) is None:
             return
+        self._withheld.set(place, None)
         self._at_port[place[1]] -= 1
         of_vsi = self._of[place[0]]
         del of_vsi[place]

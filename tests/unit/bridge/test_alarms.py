@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,9 @@ from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE
 from ryu_apps.evb.event_catalogue.switches import SwitchAwaited, SwitchConnected, SwitchRefusedRules, UnknownSwitch
 from ryu_apps.evb.events import Mode, PoliciesLoaded, PortChanged, Saved, SwitchUp
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import PortId, StationKind
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.worlds.bridge import HV1, HV3, POLICIES, S1, S2, Vm
+from tests.worlds.bridge import HV1, HV3, POLICIES, S1, S2, Vm, two_switches
 from tests.worlds.rest import EPOCH, RestWorld
 
 VM = Vm(7)
@@ -177,6 +177,27 @@ def test_a_port_that_leads_elsewhere_is_an_alarm(world: RestWorld) -> None:
     world.plugged.clear()
     world.advance(6.0)
     assert alarms(world) == []
+
+
+def test_a_guest_whose_hypervisor_ignores_a_refusal_is_an_alarm_until_its_vsi_is_active() -> None:
+    fabric = two_switches()
+    for switch in fabric.switches.values():
+        for number in (1, 2):
+            switch.interfaces[number] = replace(switch.interfaces[number], station=StationKind.LIBVIRT)
+    world = RestWorld(fabric=fabric)
+    world.connect()
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    world.ask(HV3, VM, VdpMode.PREASSOCIATE)
+    world.refuse[S2, Mode.ATOMIC] = "table full"
+    world.ask(HV3, VM, VdpMode.ASSOCIATE)
+    (alarm,) = (alarm for alarm in alarms(world) if alarm["kind"] == "vdp.refusal_ignored")
+    assert (alarm["vsi"], alarm["severity"]) == (VM.text, "critical")
+    assert alarm["detail"] == {"status": "0x42", "owner": str(HV1)}
+    assert [labels["vsi"] for labels in series(world, "evb_alarm") if labels["kind"] == alarm["kind"]] == [VM.text]
+    world.connect(S2)
+    world.ask(HV1, VM, VdpMode.PREASSOCIATE)
+    world.ask(HV1, VM, VdpMode.ASSOCIATE)
+    assert "vdp.refusal_ignored" not in kinds(world)
 
 
 def test_policies_that_were_refused_are_an_alarm_until_others_are_loaded(world: RestWorld) -> None:

@@ -205,6 +205,7 @@ def test_levels_and_limits_are_those_that_operators_rely_on() -> None:
     assert {kind for kind, made in CATALOGUE.items() if made.row.idle} == {
         "frame.dropped",
         "vdp.refused",
+        "vdp.refusal_ignored",
         "ecp.failed",
         "ecp.unacknowledged",
         "evb.agreed",

@@ -14,7 +14,18 @@ from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.snooping.timers import MembershipTimers as Timers3
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import (
+    NEVER,
+    OF_LIBVIRT,
+    Fabric,
+    Interface,
+    PortId,
+    Role,
+    StationTreatment,
+    Switch,
+    TimerLimits,
+    Timers,
+)
 from ryu_apps.evb.vsi_types.managers import Here
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.topologies import two_switch
@@ -91,6 +102,45 @@ def test_stage_on_of_the_file_is_the_default_of_all_ports() -> None:
     config, _ = load_config("e.yaml", text)
     assert config is not None
     assert [config.fabric.switches[1].interfaces[port].stage_on_preassociate for port in (1, 2)] == [True, False]
+
+
+def stations(*lines: str, of_port: str = "") -> list[Interface]:
+    """Return the two station ports of a file with these lines, and this in the second port; written and read again."""
+    text = EXAMPLE.replace(", stage_on: preassociate}", "}").replace("role: station}", f"role: station{of_port}}}")
+    text = text.replace("policies:", "\n".join((*lines, "policies:")))
+    config, found = load_config("e.yaml", text)
+    assert config is not None, found
+    assert load_config("e.yaml", dump_config(config))[0] == config
+    return [config.fabric.switches[1].interfaces[port] for port in (1, 2)]
+
+
+def test_the_kind_of_station_is_a_preset_that_keys_of_the_same_place_or_a_nearer_one_replace() -> None:
+    first, second = (port.treatment(False) for port in stations("station: libvirt", of_port=", station: evb"))
+    assert first == OF_LIBVIRT and second == StationTreatment()
+    first, second = (port.treatment(False) for port in stations("null_vid: keep", "notify_displaced: never"))
+    assert first == second == StationTreatment(keep_null_vids=True, notify_displaced=NEVER)
+    first, second = (
+        port.treatment(False)
+        for port in stations("notify_displaced: now", "stage_on: preassociate_rr", of_port=", station: libvirt")
+    )
+    assert first == StationTreatment() and second == OF_LIBVIRT
+    of_port = ", notify_displaced: 5, stage_on: preassociate_rr"
+    first, second = (port.treatment(True) for port in stations("station: auto", "null_vid: fill", of_port=of_port))
+    assert first == replace(OF_LIBVIRT, keep_null_vids=False)
+    assert second == StationTreatment(notify_displaced=5.0, ignores_refusals=True)
+
+
+@pytest.mark.parametrize("value", ["0", "3601", "-1", "1.5", "later", "true"])
+def test_a_notice_at_no_time_is_a_mistake_at_its_place(value: str) -> None:
+    assert mistakes(f"version: 1\ndps: {{}}\nnotify_displaced: {value}\n") == [
+        "e.yaml:3:19: now, never or a number of seconds from 1 to 3600 was expected"
+    ]
+
+
+def test_a_station_of_no_kind_and_a_misspelt_key_are_mistakes_at_their_places() -> None:
+    first, second = mistakes("version: 1\nstation: xen\nnul_vid: keep\ndps: {}\n")
+    assert first.startswith("e.yaml:2:10: ") and "libvirt" in first
+    assert second.startswith("e.yaml:3:1: ") and "null_vid" in second
 
 
 def test_a_topology_is_written_and_read_back_unchanged() -> None:

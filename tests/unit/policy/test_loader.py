@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from ipaddress import ip_network
+from math import inf
 
 import pytest
 
@@ -63,6 +64,15 @@ from_vm: {default: allow}
     assert found.addresses == (ip_network("10.0.0.0/8"), ip_network("fd00::/64"), ip_network("192.0.2.1/32"))
     assert found.from_vm.default
     assert found.file == "p.yaml"
+
+
+def test_the_treatment_of_stations_arrives_and_distinguishes_types() -> None:
+    plain, kept = load(HEAD), load(HEAD + "null_vid: keep\nnotify_displaced: never\n")
+    assert (plain.keep_null_vids, plain.notify_displaced) == (None, None)
+    assert (kept.keep_null_vids, kept.notify_displaced) == (True, inf)
+    filled = load(HEAD + "null_vid: fill\nnotify_displaced: 20\n")
+    assert (filled.keep_null_vids, filled.notify_displaced) == (False, 20.0)
+    assert len({plain.digest, kept.digest, filled.digest, load(HEAD + "null_vid: fill\n").digest}) == 4
 
 
 def test_rules_keep_their_order_and_their_place() -> None:

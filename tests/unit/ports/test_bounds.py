@@ -99,7 +99,8 @@ def test_departures_are_remembered_up_to_a_number_and_the_oldest_goes_first(monk
     stored = known.changes(lambda: 1)
     assert stored is not None
     again = departures.Departures()
-    assert again.restore({key: record for key, record in stored[1].items() if record}, lambda port: True) == {}
+    records = {key: record for key, record in stored[1].items() if record}
+    assert again.restore(records, lambda port: True, lambda port, manager_id, association: None) == {}
     assert list(again.unacknowledged(HV1)) == list(known.unacknowledged(HV1))
 
 
