@@ -3,6 +3,7 @@
 #
 #   make demo            watch a VM move between two switches, its policy ahead of it
 #   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
+#   make test-hypervisor     `virsh migrate` between unmodified libvirt, lldpad and QEMU, under software emulation
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
 #   make bench-scale     the figures of the larger cluster, up to 256 nodes
@@ -21,16 +22,19 @@ PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR
 PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 python3-venv)
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables
+HYPERVISOR_DEBS = libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
 # more than they work and have namespaces of their own, so three go together.
 PURE = $(wildcard tests/unit tests/property tests/golden tests/pair)
 REAL = $(wildcard tests/packaging tests/app tests/interop)
 CLUSTERS = $(wildcard mininet_tests)
+HYPERVISORS = $(wildcard tests/hypervisor)
+GUEST_KERNEL = $(VENV)/guest-kernel
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-real test-clusters bench bench-scale soak soak-draws soak-long lint style types imports \
-    docs pictures clean python-debs network-debs
+.PHONY: help demo test test-pure test-real test-clusters test-hypervisor bench bench-scale soak soak-draws soak-long \
+    lint style types imports docs pictures clean python-debs network-debs hypervisor-debs
 .DELETE_ON_ERROR:
 
 help:
@@ -54,6 +58,11 @@ test-real:
 test-clusters:
 	@echo "Testing: $(CLUSTERS), three clusters at a time"
 	@$(PYTEST) -n 3 $(CLUSTERS)
+
+# Guests under software emulation: one at a time, two cores are busy with it.
+test-hypervisor: network-debs hypervisor-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked
+	@echo "Testing: $(HYPERVISORS)"
+	@EVBRIDGE_GUEST_KERNEL=$(CURDIR)/$(GUEST_KERNEL) $(PYTEST) $(HYPERVISORS)
 
 bench: network-debs $(VENV)/test.stamp
 	@echo "Measuring (ratios in one interleaved run; see bench/)"
@@ -115,6 +124,12 @@ python-debs:
 
 network-debs:
 	@tools/debian-packages $(NETWORK_DEBS)
+
+hypervisor-debs:
+	@tools/debian-packages $(HYPERVISOR_DEBS)
+
+$(GUEST_KERNEL)/unpacked: | $(VENV)/pip.stamp
+	@tools/guest-kernel $(GUEST_KERNEL)
 
 # Ryu does not build with the pip that Debian puts into a virtual environment.
 $(VENV)/pip.stamp: constraints.txt | python-debs

@@ -52,6 +52,7 @@ DESCRIBED = [
     "testbed",
     "testbed/faults",
     "testbed/harness",
+    "testbed/hypervisors",
     "testbed/ladder",
     "testbed/manager",
     "testbed/matrix",

@@ -148,15 +148,19 @@ _PRIORITY = ("nice", "-n", "-5")
 class LldpadStation:
     """lldpad on one uplink."""
 
-    def __init__(self, namespace: Namespace, interface: str, folder: Path, groups: bool = False) -> None:
+    def __init__(
+        self, namespace: Namespace, interface: str, folder: Path, groups: bool = False, pid_file: bool = False
+    ) -> None:
         """
         Args:
             groups: GroupIDs are supported.
+            pid_file: write ``/run/lldpad.pid``, by which libvirt finds the daemon; ``/run`` has to be its own.
         """
         self.namespace = namespace
         self.interface = interface
         self._folder = folder
         self._groups = groups
+        self._options = () if pid_file else ("-p",)
         self._daemon: subprocess.Popen[bytes] | None = None
         # vdptool -W prints the next event of whichever VSI: one at a time.
         self._turn = threading.Lock()
@@ -167,7 +171,7 @@ class LldpadStation:
         text = _CONFIG.format(interface=self.interface, groups=str(self._groups).lower())
         config.write_text(text, encoding="ascii")
         log = self._folder / f"{self.namespace.name}-lldpad.log"
-        command = (*_PRIORITY, "lldpad", "-p", "-f", str(config), "-V", "4")
+        command = (*_PRIORITY, "lldpad", *self._options, "-f", str(config), "-V", "4")
         self._daemon = self.namespace.popen(*command, log=log, mounts=True)
 
     def stop(self) -> None:
