@@ -70,6 +70,12 @@ def test_connections_follow_a_stateful_web_server_there_and_back(cluster: Cluste
         assert migration.figures.blocked > 1000
 
 
+def test_what_is_within_its_rates_follows_a_limited_web_server_there_and_back(cluster: Cluster, tmp_path: Path) -> None:
+    report = Replay(load_scenario(SCENARIOS / "rate-limited.yaml"), cluster).run(tmp_path)
+    assert [migration.failures for migration in report.migrations] == [(), ()]
+    assert all(migration.figures.sent > 1000 for migration in report.migrations)
+
+
 def test_streams_follow_a_receiver_there_and_back(cluster: Cluster, tmp_path: Path) -> None:
     report = Replay(load_scenario(SCENARIOS / "multicast-receiver.yaml"), cluster).run(tmp_path)
     assert [migration.failures for migration in report.migrations] == [(), ()]

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.flow.rule import CookieMask, Match, MeterCount, Rule, RuleChange
+from ryu_apps.evb.flow.rule import CookieMask, Match, Meter, MeterCount, Rule, RuleChange
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource, Offer, Validators
@@ -19,13 +20,35 @@ from ryu_apps.evb.topology.fabric import PortId
 
 # --- events -------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
+class SwitchCapacity:
+    """Limits of a switch according to its multipart replies; what is missing or None is not known.
+
+    Attributes:
+        tables: table number -> the most rules (table features).
+        meters: the most meters (meter features).
+        groups: the most groups (group features).
+        speeds: port number -> current speed in kbit/s (port description).
+    """
+
+    tables: Mapping[int, int] = field(default_factory=dict)
+    meters: int | None = None
+    groups: int | None = None
+    speeds: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> int | None:
+        """The rules of the largest table; None: not known."""
+        return max(self.tables.values(), default=None)
+
+
+@dataclass(frozen=True, slots=True)
 class SwitchUp:
     """A switch finished its handshake.
 
     Attributes:
         dpid: datapath id.
         ports: port number -> link is up.
-        max_rules: rules that the switch can hold according to its table features, None if it reports none.
+        capacity: what it can hold, according to its features.
         meters: ids of those that it has, None if it reports none.
         relaying: ports at which it does reflective relay.
         watched: it reports changes of its rules by other controllers or by commands (flow monitor).
@@ -33,7 +56,7 @@ class SwitchUp:
 
     dpid: int
     ports: dict[int, bool]
-    max_rules: int | None = None
+    capacity: SwitchCapacity = SwitchCapacity()
     meters: frozenset[int] | None = None
     relaying: frozenset[int] = frozenset()
     watched: bool = True
@@ -105,11 +128,15 @@ class RulesRead:
     """Answer to :class:`ReadRules`: the rules as the switch shows them.
 
     A rule that this version cannot express is shown without instructions, so that it differs from every desired rule.
+
+    Attributes:
+        meters: all meters of the switch; None: the read was of some rules only, or the switch refuses to show them.
     """
 
     dpid: int
     token: int
     rules: tuple[Rule, ...]
+    meters: tuple[Meter, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

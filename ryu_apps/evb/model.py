@@ -47,6 +47,13 @@ class Binding(NamedTuple):
     mac: int | None
 
 
+class Minimum(NamedTuple):
+    """Reserved rates of a VSI, kbit/s."""
+
+    from_vm: int = 0
+    to_vm: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class VsiBinding:
     """The data of one VSI from which its rules are compiled, besides its type.

@@ -1,8 +1,8 @@
-"""Room in the switches: the budget of each, and the rules reserved of it for types and VSIs."""
+"""Resources of the switches: the budget of each, and what is reserved of it for types and VSIs."""
 
 from __future__ import annotations
 
-from ryu_apps.evb.bridge.queries import ReservationHolder, RuleReservation
+from ryu_apps.evb.bridge.queries import Reservation, ReservationHolder, SwitchResources
 from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import dpid_text
 
@@ -15,18 +15,38 @@ def reservations(bridge: Bridge, now: float) -> list[JsonValue]:
             "name": status.switch.name,
             "budget": status.budget,
             "used": status.used,
+            **_resources_json(bridge.queries.resources(status.switch.dpid)),
             "promises": [_promise_json(reserved, now) for reserved in bridge.queries.reservations(status.switch.dpid)],
         }
         for status in sorted(bridge.queries.switches(), key=lambda status: status.switch.dpid)
     ]
 
 
-def _promise_json(reserved: RuleReservation, now: float) -> JsonValue:
+def _resources_json(resources: SwitchResources) -> JsonValue:
+    return {
+        "meters": resources.meters._asdict(),
+        "groups": resources.groups._asdict(),
+        "tables": {name: amount._asdict() for name, amount in resources.tables.items()},
+        "bandwidth": [
+            {"port": port.port_no, "speed": port.speed, "sent": port.sent, "received": port.received}
+            for port in resources.bandwidth
+        ],
+    }
+
+
+def _promise_json(reserved: Reservation, now: float) -> JsonValue:
     kind, number = reserved.owner
     return {
         "for": kind,
         "epoch" if kind == "type" else "index": number,
         "rules": reserved.rules,
+        "meters": reserved.meters,
+        "groups": reserved.groups,
+        "tables": dict(reserved.tables),
+        "bandwidth": [
+            {"port": port_no, "sent": sent, "received": received}
+            for port_no, (sent, received) in sorted(reserved.bandwidth.items())
+        ],
         "holders": [_holder_json(holder, now) for holder in reserved.holders],
     }
 

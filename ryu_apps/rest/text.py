@@ -13,6 +13,7 @@ from ryu_apps.evb.flow.rule import (
     VLAN_PRESENT,
     Action,
     ClearInPort,
+    Clone,
     FieldMatch,
     FinTimeout,
     Learn,
@@ -101,6 +102,8 @@ def _action(action: Action) -> str:
             return "POP_VLAN"
         case Resubmit(table):
             return f"RESUBMIT_TABLE:{table:d}"
+        case Clone(table):
+            return f"CLONE:{{RESUBMIT_TABLE:{table:d}}}"
         case ClearInPort():
             return "SET_FIELD:{in_port:0}"
         case RegLoad(target, value):

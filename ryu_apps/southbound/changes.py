@@ -10,7 +10,16 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu_apps.evb.events import Apply, Confirmed
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
-from ryu_apps.southbound.messages import Query, barrier, bundle_add, bundle_control, flow_stats_request, numbered
+from ryu_apps.southbound.messages import (
+    MeterQuery,
+    Query,
+    barrier,
+    bundle_add,
+    bundle_control,
+    flow_stats_request,
+    meter_config_request,
+    numbered,
+)
 from ryu_apps.southbound.piece import NOTHING, Batch, QueuedMessage
 from ryu_apps.southbound.readback import ReadBack
 from ryu_apps.southbound.shape import Shape, shape
@@ -23,10 +32,10 @@ WINDOW = 2
 class BulkJob(Job):
     """Batches with a barrier behind each; other jobs send between two of them."""
 
-    def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query]) -> None:
+    def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query | MeterQuery]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._steps = steps
-        self._next: Batch | Query | None = None
+        self._next: Batch | Query | MeterQuery | None = None
         self._unanswered = 0
 
     def send(self) -> None:
@@ -37,6 +46,8 @@ class BulkJob(Job):
         if isinstance(step, Query):
             # The whole window: the switch builds an answer in one go, and forwards frames only between two answers.
             self.ask(partial(flow_stats_request, step), weight=WINDOW)
+        elif isinstance(step, MeterQuery):
+            self.ask(partial(meter_config_request, step), weight=1)
         else:
             self.install(step)
 
@@ -59,7 +70,7 @@ class BulkJob(Job):
 class StageJob(BulkJob):
     """Batches as in :class:`BulkJob`, then a read-back that compares every rule."""
 
-    def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query]) -> None:
+    def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query | MeterQuery]) -> None:
         super().__init__(wire, asked, steps)
         self._read_back = ReadBack()
 

@@ -17,7 +17,9 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu_apps.evb.flow.rule import (
     Action,
     ClearInPort,
+    Meter,
     MeterCount,
+    MeterUnit,
     Output,
     OutputGroup,
     PopVlan,
@@ -27,7 +29,7 @@ from ryu_apps.evb.flow.rule import (
 )
 from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, UNTAGGED_GROUP
 from ryu_apps.southbound import nicira
-from ryu_apps.southbound.encode import actions
+from ryu_apps.southbound.encode import METER_FLAGS, actions, meter_entry
 from ryu_apps.southbound.oxm import decode_field, decode_match
 
 _PART_HEADER = 16
@@ -35,10 +37,19 @@ _ENTRY = struct.Struct("!HBx8xHHHHxxxxQQQ")
 #: Octets of a flow-stats entry before its match.
 ENTRY_FIXED = 48
 _TABLE_FEATURES = struct.Struct("!HB5x32xQQII")
-_PORT = struct.Struct("!I4x6s2x16sII24x")
+#: Number, address, name, config, state, current speed.
+_PORT = struct.Struct("!I4x6s2x16sII16xI4x")
 _GROUP_DESC = struct.Struct("!HBxI")
 _METER_CONFIG = struct.Struct("!HHI")
+_METER_FEATURES = struct.Struct("!I")
+#: The most groups of each of the four types.
+_GROUP_FEATURES = struct.Struct("!8x4I")
 _METER_STATS = struct.Struct("!IH6xIQQII")
+#: Frames and octets that a band has dropped.
+_BAND_STATS = struct.Struct("!QQ")
+#: A band: kind, length, rate, burst; and the only one of a meter of evbridge.
+_BAND = struct.Struct("!HHII4x")
+_UNITS = {flags: unit for unit, flags in METER_FLAGS.items()}
 _NANOSECONDS = 1e-9
 _PACKET_IN_COOKIE = 16
 _PACKET_IN_MATCH = 24
@@ -67,13 +78,13 @@ def packet_in(octets: bytes) -> PacketIn:
 
 def port_status(octets: bytes) -> tuple[int, bool]:
     """Port number, and whether its link is up; a port that is gone is down."""
-    port_no, up = _port(octets, 16)
+    port_no, up, _speed = _port(octets, 16)
     return port_no, up and octets[8] != ofp.OFPPR_DELETE
 
 
-def _port(octets: bytes, at: int) -> tuple[int, bool]:
-    port_no, _mac, _name, config, state = _PORT.unpack_from(octets, at)
-    return port_no, not (config & ofp.OFPPC_PORT_DOWN or state & ofp.OFPPS_LINK_DOWN)
+def _port(octets: bytes, at: int) -> tuple[int, bool, int]:
+    port_no, _mac, _name, config, state, speed = _PORT.unpack_from(octets, at)
+    return port_no, not (config & ofp.OFPPC_PORT_DOWN or state & ofp.OFPPS_LINK_DOWN), speed
 
 
 def more_follows(octets: bytes) -> bool:
@@ -81,12 +92,15 @@ def more_follows(octets: bytes) -> bool:
     return bool(octets[11] & ofp.OFPMPF_REPLY_MORE)
 
 
-def ports(octets: bytes) -> Iterator[tuple[int, bool]]:
-    """Port number and link state from a port description reply; reserved ports are left out."""
+def ports(octets: bytes) -> Iterator[tuple[int, bool, int]]:
+    """Port number, link state, and speed in kbit/s (0: not known), from a port description reply.
+
+    Reserved ports are left out.
+    """
     for at in range(_PART_HEADER, len(octets), _PORT.size):
-        port_no, up = _port(octets, at)
+        port_no, up, speed = _port(octets, at)
         if port_no <= ofp.OFPP_MAX:
-            yield port_no, up
+            yield port_no, up, speed
 
 
 def table_sizes(octets: bytes) -> Iterator[tuple[int, int]]:
@@ -109,13 +123,37 @@ def relaying_ports(octets: bytes) -> Iterator[int]:
         at += length
 
 
-def meter_ids(octets: bytes) -> Iterator[int]:
-    """The meters a switch has, from a meter configuration reply."""
+def meters(octets: bytes) -> Iterator[Meter]:
+    """The meters a switch has, from a meter configuration reply.
+
+    One that this version cannot express is shown without rate and burst, so that it differs from every meter that is
+    wanted.
+    """
     at = _PART_HEADER
     while at < len(octets):
-        length, _flags, meter_id = _METER_CONFIG.unpack_from(octets, at)
-        yield meter_id
+        length, flags, meter_id = _METER_CONFIG.unpack_from(octets, at)
+        unit = _UNITS.get(flags & ~ofp.OFPMF_STATS)
+        bands = octets[at + _METER_CONFIG.size : at + length]
+        _kind, _length, rate, burst = _BAND.unpack_from(bands) if len(bands) == _BAND.size else (0, 0, 0, 0)
+        meter = Meter(meter_id, rate, burst, unit or MeterUnit.PACKETS)
+        known = unit is not None and meter_entry(meter)[_METER_CONFIG.size :] == bands
+        yield meter if known else Meter(meter_id, 0, 0)
         at += length
+
+
+def most_meters(octets: bytes) -> int | None:
+    """The most meters of a switch, from a meter features reply; None: it has no content."""
+    return _least(_METER_FEATURES, octets)
+
+
+def most_groups(octets: bytes) -> int | None:
+    """The most groups of a switch, whatever their types, from a group features reply; None: it has no content."""
+    return _least(_GROUP_FEATURES, octets)
+
+
+def _least(numbers: struct.Struct, octets: bytes) -> int | None:
+    filled = len(octets) >= _PART_HEADER + numbers.size
+    return int(min(numbers.unpack_from(octets, _PART_HEADER))) if filled else None
 
 
 def meter_counts(octets: bytes) -> Iterator[MeterCount]:
@@ -123,7 +161,9 @@ def meter_counts(octets: bytes) -> Iterator[MeterCount]:
     at = _PART_HEADER
     while at < len(octets):
         meter_id, length, rules, packets, counted, seconds, fraction = _METER_STATS.unpack_from(octets, at)
-        yield MeterCount(meter_id, rules, packets, counted, seconds + fraction * _NANOSECONDS)
+        bands = _BAND_STATS.iter_unpack(octets[at + _METER_STATS.size : at + length])
+        dropped = sum(packets for packets, _octets in bands)
+        yield MeterCount(meter_id, rules, packets, counted, seconds + fraction * _NANOSECONDS, dropped)
         at += length
 
 

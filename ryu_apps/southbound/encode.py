@@ -18,6 +18,7 @@ from ryu_apps.evb.flow.rule import (
     CookieMask,
     Group,
     Meter,
+    MeterUnit,
     Output,
     OutputGroup,
     PopVlan,
@@ -38,6 +39,11 @@ _ETH_TYPE_VLAN = 0x8100
 #: Open vSwitch: add the group or replace its buckets, whichever applies (OpenFlow 1.5 has no such command).
 _ADD_OR_MODIFY = 0x8000
 _ANY_MATCH = encode_match(())
+#: Unit of a meter -> its flags.  Without OFPMF_BURST Open vSwitch ignores the burst.
+METER_FLAGS = {
+    MeterUnit.PACKETS: ofp.OFPMF_PKTPS | ofp.OFPMF_BURST,
+    MeterUnit.KILOBITS: ofp.OFPMF_KBPS | ofp.OFPMF_BURST,
+}
 
 
 def message(kind: int, body: bytes) -> bytes:
@@ -156,9 +162,14 @@ def _bucket(bucket: Bucket) -> bytes:
 def meter_write(meter: Meter, *, known: bool) -> bytes:
     """Add a meter, or change one that the switch is known to have."""
     command = ofp.OFPMC_MODIFY if known else ofp.OFPMC_ADD
-    flags = ofp.OFPMF_PKTPS | ofp.OFPMF_BURST
+    return message(ofp.OFPT_METER_MOD, command.to_bytes(2) + meter_entry(meter)[2:])
+
+
+def meter_entry(meter: Meter) -> bytes:
+    """A meter as a meter configuration reply has it: length, flags, id, one drop band."""
+    flags = METER_FLAGS[meter.unit]
     band = struct.pack("!HHII4x", ofp.OFPMBT_DROP, 16, meter.rate, meter.burst)
-    return message(ofp.OFPT_METER_MOD, struct.pack("!HHI", command, flags, meter.meter_id) + band)
+    return struct.pack("!HHI", 8 + len(band), flags, meter.meter_id) + band
 
 
 def meter_delete(meter_id: int) -> bytes:

@@ -99,12 +99,23 @@ def config_shown(octets: bytes) -> SwitchConfig:
     return SwitchConfig(flags & ofp.OFPC_FRAG_MASK, miss_send_len)
 
 
+class MeterQuery(NamedTuple):
+    """A request for the configuration of a meter."""
+
+    meter_id: int
+
+
 class Query(NamedTuple):
     """Filter of a flow statistics request: a cookie mask, and a match that the rules match exactly or more narrowly."""
 
     mask: CookieMask
     table: int = ALL_TABLES
     match: Match = ()
+
+
+def meter_config_request(query: MeterQuery, xid: int) -> bytes:
+    """Ask for the configuration of a meter."""
+    return multipart_request(ofp.OFPMP_METER_CONFIG, query.meter_id.to_bytes(4) + bytes(4), xid)
 
 
 def flow_stats_request(query: Query, xid: int) -> bytes:

@@ -8,11 +8,22 @@ from ryu.ofproto import nicira_ext
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import Action, Bits, ClearInPort, FinTimeout, Learn, RegLoad, Resubmit, StackPop, StackPush
+from ryu_apps.evb.flow.rule import (
+    Action,
+    Bits,
+    ClearInPort,
+    Clone,
+    FinTimeout,
+    Learn,
+    RegLoad,
+    Resubmit,
+    StackPop,
+    StackPush,
+)
 from ryu_apps.southbound import bits, learn
 from ryu_apps.southbound.oxm import pad
 
-NiciraAction = Resubmit | ClearInPort | RegLoad | StackPush | StackPop | FinTimeout | Learn
+NiciraAction = Resubmit | Clone | ClearInPort | RegLoad | StackPush | StackPop | FinTimeout | Learn
 
 #: Type, length, experimenter, subtype.
 _HEAD = struct.Struct("!HHIH")
@@ -24,6 +35,10 @@ _LOAD = struct.Struct("!H4sQ")
 _STACK = struct.Struct("!H4sH")
 #: Idle and hard timeout.
 _FIN_TIMEOUT = struct.Struct("!HH2x")
+#: The subtype of clone, which Ryu lacks; padding to the actions inside.
+_CLONE, _CLONE_PAD = 42, 6
+#: Port, octets.
+_OUTPUT_TRUNC = struct.Struct("!HI")
 #: The 16-bit ingress port is another field for Open vSwitch than the one of 32 bits that matches name.
 _FORGET_IN_PORT = _LOAD.pack(16 - 1, nicira_ext.NXM_OF_IN_PORT.to_bytes(4), 0)
 
@@ -33,6 +48,8 @@ def encode(action: NiciraAction) -> bytes:
     match action:
         case Resubmit(table):
             subtype, body = nicira_ext.NXAST_RESUBMIT_TABLE, _RESUBMIT.pack(ofp.OFPP_IN_PORT & 0xFFFF, table)
+        case Clone(table):
+            subtype, body = _CLONE, bytes(_CLONE_PAD) + encode(Resubmit(table)) + _REAL_COPY
         case ClearInPort():
             subtype, body = nicira_ext.NXAST_REG_LOAD, _FORGET_IN_PORT
         case RegLoad(target, value):
@@ -46,9 +63,18 @@ def encode(action: NiciraAction) -> bytes:
             subtype, body = nicira_ext.NXAST_FIN_TIMEOUT, _FIN_TIMEOUT.pack(idle, 0)
         case Learn():
             subtype, body = learn.encode(action)
+    return _action(subtype, body)
+
+
+def _action(subtype: int, body: bytes) -> bytes:
     whole = pad(bytes(_HEAD.size) + body)
     head = _HEAD.pack(ofp.OFPAT_EXPERIMENTER, len(whole), common.NX_EXPERIMENTER_ID, subtype)
     return head + whole[_HEAD.size :]
+
+
+#: Output to the ingress port, which sends nothing.  Open vSwitch makes no copy for a clone if it can restore the frame
+#: behind it, and a drop by a meter is not among what it restores; for a truncation it always makes one.
+_REAL_COPY = _action(nicira_ext.NXAST_OUTPUT_TRUNC, _OUTPUT_TRUNC.pack(ofp.OFPP_IN_PORT & 0xFFFF, 64))
 
 
 def decode(octets: bytes) -> Action | None:
@@ -60,6 +86,9 @@ def decode(octets: bytes) -> Action | None:
     match subtype:
         case nicira_ext.NXAST_RESUBMIT_TABLE:
             return Resubmit(_RESUBMIT.unpack_from(body)[1])
+        case number if number == _CLONE:
+            inside = decode(body[_CLONE_PAD:])
+            return Clone(inside.table) if isinstance(inside, Resubmit) else None
         case nicira_ext.NXAST_REG_LOAD:
             return ClearInPort() if body == _FORGET_IN_PORT else _load(body)
         case nicira_ext.NXAST_STACK_PUSH | nicira_ext.NXAST_STACK_POP:

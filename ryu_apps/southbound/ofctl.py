@@ -11,7 +11,17 @@ from typing import Any
 
 from ryu.lib import ofctl_nicira_ext
 
-from ryu_apps.evb.flow.rule import Action, ClearInPort, FinTimeout, Learn, RegLoad, Resubmit, StackPop, StackPush
+from ryu_apps.evb.flow.rule import (
+    Action,
+    ClearInPort,
+    Clone,
+    FinTimeout,
+    Learn,
+    RegLoad,
+    Resubmit,
+    StackPop,
+    StackPush,
+)
 from ryu_apps.evb.pipeline.notation import bits_text, learn_text, load_text
 from ryu_apps.southbound import nicira
 
@@ -28,6 +38,8 @@ def install() -> None:
         match _ours(action):
             case Resubmit():
                 return f"NX_RESUBMIT: {{port: {action.in_port}, table: {action.table_id}}}"
+            case Clone(table):
+                return f"NX_CLONE: {{resubmit(,{table})}}"
             case ClearInPort():
                 return "NX_LOAD: {0->in_port}"
             case RegLoad(target, value):

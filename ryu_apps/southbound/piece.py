@@ -23,7 +23,7 @@ from ryu_apps.southbound.encode import (
     meter_delete,
     meter_write,
 )
-from ryu_apps.southbound.messages import XID_OFFSET, Query
+from ryu_apps.southbound.messages import XID_OFFSET, MeterQuery, Query
 from ryu_apps.southbound.slices import Slice, cut
 
 PIECE = 100
@@ -168,9 +168,10 @@ def pieces(change: RuleChange, cache: PieceCache, known_meters: set[int]) -> Ite
     yield from (step for step in steps(change, cache, known_meters) if isinstance(step, Batch))
 
 
-def steps(change: RuleChange, cache: PieceCache, known_meters: set[int]) -> Iterator[Batch | Query]:
+def steps(change: RuleChange, cache: PieceCache, known_meters: set[int]) -> Iterator[Batch | Query | MeterQuery]:
     """A change in pieces, and behind each part of it the requests that show whether it has arrived."""
     yield from _cut([*meter_messages(change, known_meters), *_group_messages(change)])
+    yield from (MeterQuery(meter.meter_id) for meter in change.meters)
     for block in change.blocks:
         for prepared in cache.slices(block):
             yield from prepared.pieces()

@@ -8,9 +8,18 @@ from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import FragmentsHandled, MetersRead, ReadMeters, ReadRules, RulesRead, SwitchAltered, SwitchUp
-from ryu_apps.evb.flow.rule import MeterCount, Rule
-from ryu_apps.evb.pipeline.tables import Table
+from ryu_apps.evb.events import (
+    FragmentsHandled,
+    MetersRead,
+    ReadMeters,
+    ReadRules,
+    RulesRead,
+    SwitchAltered,
+    SwitchCapacity,
+    SwitchUp,
+)
+from ryu_apps.evb.flow.rule import Meter, MeterCount, Rule
+from ryu_apps.evb.pipeline.tables import OURS, Table
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import (
@@ -29,23 +38,39 @@ _ALL_METERS = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
 
 
 class ReadJob(Job):
-    """All rules under a cookie mask, or some of them."""
+    """All rules under a cookie mask, or some of them; with all rules of evbridge also all meters."""
 
     def __init__(self, wire: Transport, asked: ReadRules) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
         self._rules: list[Rule] = []
+        self._with_meters = asked.mask == OURS and asked.table is None
+        self._meters: list[Meter] | None = None
 
     def send(self) -> None:
+        if self._with_meters:
+            self.ask(partial(multipart_request, ofp.OFPMP_METER_CONFIG, _ALL_METERS))
         self.ask(partial(flow_stats_request, self._query))
         self.all_sent = True
 
     def interim(self, xid: int, octets: bytes) -> None:
-        self._rules += map(decode.rule, decode.entries(octets))
+        if int.from_bytes(octets[8:10]) == ofp.OFPMP_METER_CONFIG:
+            self._meters = [*(self._meters or []), *decode.meters(octets)]
+        else:
+            self._rules += map(decode.rule, decode.entries(octets))
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
-        self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules))
+        # A switch answers in the order of the requests: that for rules was the last one.
+        if int.from_bytes(octets[8:10]) == ofp.OFPMP_FLOW:
+            meters = None if self._meters is None else tuple(self._meters)
+            self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules), meters)
+
+    def refused(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
+        """Reject the read, unless the refused request was for meters."""
+        if not self._with_meters or self._meters is not None:
+            super().refused(flight, xid, error)
+        self._with_meters = False
 
 
 class FragmentsJob(Job):
@@ -143,7 +168,10 @@ class SurveyJob(_SeveralJob):
         super().__init__(wire, dpid, 0)
         self._ports = ports
         self._meters = meters
-        self._rooms: dict[int, int] = {}
+        self._tables: dict[int, int] = {}
+        self._most_meters: int | None = None
+        self._most_groups: int | None = None
+        self._speeds: dict[int, int] = {}
         self._relaying: set[int] = set()
         self._tells_meters = False
         self._watch = range(0)
@@ -160,18 +188,26 @@ class SurveyJob(_SeveralJob):
             ofp.OFPMP_METER_CONFIG: _ALL_METERS,
             ofp.OFPMP_TABLE_FEATURES: b"",
             ofp.OFPMP_GROUP_DESC: b"",
+            ofp.OFPMP_METER_FEATURES: b"",
+            ofp.OFPMP_GROUP_FEATURES: b"",
         }
         self.ask_all(requests.items())
 
     def interim(self, xid: int, octets: bytes) -> None:
         match int.from_bytes(octets[8:10]):
             case ofp.OFPMP_PORT_DESC:
-                self._ports.update(decode.ports(octets))
+                for port_no, up, speed in decode.ports(octets):
+                    self._ports[port_no] = up
+                    self._speeds[port_no] = speed
             case ofp.OFPMP_METER_CONFIG:
-                self._meters.update(decode.meter_ids(octets))
+                self._meters.update(meter.meter_id for meter in decode.meters(octets))
                 self._tells_meters = True
             case ofp.OFPMP_TABLE_FEATURES:
-                self._rooms.update(decode.table_sizes(octets))
+                self._tables.update(decode.table_sizes(octets))
+            case ofp.OFPMP_METER_FEATURES:
+                self._most_meters = decode.most_meters(octets)
+            case ofp.OFPMP_GROUP_FEATURES:
+                self._most_groups = decode.most_groups(octets)
             case ofp.OFPMP_GROUP_DESC:
                 self._relaying.update(decode.relaying_ports(octets))
             case ofp.OFPMP_EXPERIMENTER:
@@ -183,10 +219,12 @@ class SurveyJob(_SeveralJob):
 
     def result(self) -> SwitchUp:
         """Features; a switch may refuse a query."""
-        rooms = [self._rooms[table] for table in Table if table in self._rooms]
+        tables = {int(table): self._tables[table] for table in Table if table in self._tables}
+        speeds = {port_no: speed for port_no, speed in self._speeds.items() if speed}
+        capacity = SwitchCapacity(tables, self._most_meters, self._most_groups, speeds)
         meters = frozenset(self._meters) if self._tells_meters else None
-        room, relaying = min(rooms, default=None), frozenset(self._relaying)
-        return SwitchUp(self.dpid, dict(self._ports), room, meters, relaying, self._watched and not self._refused)
+        watched = self._watched and not self._refused
+        return SwitchUp(self.dpid, dict(self._ports), capacity, meters, frozenset(self._relaying), watched)
 
 
 class AlteredJob(_SeveralJob):
@@ -211,7 +249,7 @@ class AlteredJob(_SeveralJob):
         self.ask_all([(ofp.OFPMP_METER_CONFIG, _ALL_METERS)])
 
     def interim(self, xid: int, octets: bytes) -> None:
-        self._found.update(decode.meter_ids(octets))
+        self._found.update(meter.meter_id for meter in decode.meters(octets))
 
     def result(self) -> SwitchAltered:
         """The foreign change; reports that came before the reply are covered by a comparison that follows."""

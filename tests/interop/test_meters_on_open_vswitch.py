@@ -161,7 +161,7 @@ def test_counters_go_on_after_a_restart_of_the_controller(
     counted(controller, FIRST, 20)
     controller.start_over()
     controller.up()
-    controller.apply(RuleChange(counters=COUNTERS, keep_counters=frozenset({FIRST})))
+    controller.apply(RuleChange(counters=COUNTERS, keep_meters=frozenset({FIRST})))
     assert controller.meters().keys() == {FIRST}
     send(far_ends, Segment(1).octets)
     counted(controller, FIRST, 40)

@@ -12,6 +12,7 @@ from ryu_apps.evb.flow.rule import (
     Bits,
     Bucket,
     ClearInPort,
+    Clone,
     CookieMask,
     FinTimeout,
     Group,
@@ -71,6 +72,7 @@ ACTIONS: dict[str, tuple[Action, ...]] = {
     "tag": (PushVlan(), SetField("vlan_vid", VLAN_PRESENT | 9), SetField("vlan_pcp", 1), Output(1)),
     "metadata": (SetField("metadata", 77), SetField("eth_dst", 0x5254_0000_0002), Resubmit(60)),
     "reflect": (ClearInPort(), Output(1)),
+    "clone": (Clone(60), Output(1)),
     "registers": (SetField("reg0", 7), SetField("reg3", 0xFFFFFFFF), RegLoad(Bits("reg1", 4, 8), 0xAB), Output(1)),
     "more registers": (SetField("reg4", 7), SetField("reg8", 9), SetField("xxreg1", 1 << 127 | 5), Output(1)),
     "stack": (
@@ -346,4 +348,4 @@ def test_the_switch_says_how_much_it_holds(controller: Controller, private_ovs: 
     private_ovs.vsctl(
         "--", "--id=@t", "create", "Flow_Table", "flow_limit=7", "--", "set", "bridge", bridge, "flow_tables:30=@t"
     )
-    assert controller.up().max_rules == 7
+    assert controller.up().capacity.tables[30] == 7

@@ -19,6 +19,7 @@ from ryu_apps.evb.config import schema as config_schema
 from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE, documented_rows
 from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.services.bandwidth.schema import BandwidthSection, RateSection
 from ryu_apps.evb.services.body import SECTIONS, SERVICES
 from ryu_apps.evb.services.load_balancer.schema import BalancerSection
 from ryu_apps.evb.services.multicast.schema import MulticastSection
@@ -210,6 +211,11 @@ def test_the_policy_page_has_the_keys_of_multicast() -> None:
 def test_the_policy_page_has_the_keys_of_statistics() -> None:
     section = text("docs/policies.rst").partition("\nStatistics\n---")[2].partition("\n---")[0]
     assert table_keys(section) == model_keys(StatisticsSection)
+
+
+def test_the_policy_page_has_the_keys_of_bandwidth() -> None:
+    section = text("docs/policies.rst").partition("\nBandwidth\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == model_keys(BandwidthSection) | model_keys(RateSection)
 
 
 def test_the_policy_page_has_the_keys_of_load_balancing() -> None:

@@ -12,12 +12,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import UnsolicitedDeassociate, VdpRequested, VsiActive, VsiGone
-from ryu_apps.evb.events import BackendJudged, Mode, OperatorDeassociate, PortChanged
+from ryu_apps.evb.events import BackendJudged, Mode, OperatorDeassociate, PortChanged, SwitchCapacity
 from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
+from ryu_apps.evb.services.bandwidth.schema import BandwidthPolicy, RateLimit
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.simulation.learning import learn
@@ -41,6 +42,7 @@ from tests.worlds.bridge import (
     open_type,
     two_switches,
 )
+from tests.worlds.limited import SPEEDS
 from tests.worlds.order import EffectOrder
 
 PORTS = st.sampled_from([HV1, HV2, HV3, HV4])
@@ -51,7 +53,10 @@ MEETING = [Vm(4, type=WALLED), Vm(4, type=TIGHT), Vm(5, type=LATE)]
 #: A VM that is a back end of a load balancer, or is not: it is for its type to say.
 BACKEND = VsiTypeKey(42, 1)
 SERVING = [Vm(6, type=BACKEND), Vm(6)]
-VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *MEETING, *SERVING])
+#: A VM with rate limits and minimum rates, of which two types differ.
+LIMITED, SLOWER = VsiTypeKey(43, 1), VsiTypeKey(43, 2)
+LIMITS = [Vm(9, type=LIMITED), Vm(9, type=SLOWER)]
+VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *MEETING, *SERVING, *LIMITS])
 MODES = st.sampled_from(list(VdpMode))
 
 
@@ -65,6 +70,11 @@ def serving(key: VsiTypeKey) -> VsiType:
     return replace(open_type(key), services=(("load_balancer", balanced),))
 
 
+def limited(key: VsiTypeKey, rate: int) -> VsiType:
+    limit = RateLimit(rate, rate, rate)
+    return replace(open_type(key), services=(("bandwidth", BandwidthPolicy(limit, limit)),))
+
+
 TYPES = PolicySet(
     {
         **POLICIES.types,
@@ -72,6 +82,8 @@ TYPES = PolicySet(
         TIGHT: walled(TIGHT, 1),
         LATE: walled(LATE, 8, Trigger.SINGLE),
         BACKEND: serving(BACKEND),
+        LIMITED: limited(LIMITED, 900),
+        SLOWER: limited(SLOWER, 400),
     }
 )
 
@@ -140,7 +152,7 @@ class BridgeModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(FABRIC, policies=TYPES, forward_in_flight=2)
+        self.world = World(FABRIC, policies=TYPES, forward_in_flight=2, capacity=SwitchCapacity(speeds=SPEEDS))
         self.order = EffectOrder()
         self.world.observers.append(self.order.observe)
         self.world.connect()
@@ -302,6 +314,25 @@ class BridgeModel(RuleBasedStateMachine):
         assert all(len(dpids) == 1 for dpids in places.values()), places
 
     @invariant()
+    def a_limit_is_in_force_wherever_a_rule_names_it(self) -> None:
+        if self.world.held:
+            return
+        for dpid in set(self.world.tables) - self.away:
+            table = self.world.tables[dpid]
+            named = {entry.meter for entry in table.rules.values() if entry.meter is not None}
+            assert named <= table.meters.keys()
+            if self.world.engine.bringup.ready(dpid):
+                wanted = {meter for meter in self.world.engine.wanted(dpid).meters if meter.meter_id in named}
+                assert wanted <= set(table.meters.values())
+
+    @invariant()
+    def a_minimum_is_reserved_once(self) -> None:
+        """Ports have room for one of the two types: no sum of what one VM reserves at several places is refused."""
+        for dpid in self.world.tables:
+            for port in self.world.engine.ledger.bandwidth.ports(dpid):
+                assert port.sent in (0, 400, 900) and port.received in (0, 400, 900)
+
+    @invariant()
     def rules_are_counted_as_they_are_composed(self) -> None:
         wanted = self.world.engine.wanted
         counts = wanted.counts()
@@ -358,7 +389,9 @@ class BridgeModel(RuleBasedStateMachine):
         for dpid, table in world.tables.items():
             assert table.rules == EMPTY[dpid].rules
             assert table.groups == EMPTY[dpid].groups
-        assert world.engine.ledger.used(S1) == world.engine.ledger.used(S2) == 0
+            assert table.meters == EMPTY[dpid].meters
+            assert not any(amount.used for amount in world.engine.ledger.amounts(dpid).values())
+            assert not any(port.sent or port.received for port in world.engine.ledger.bandwidth.ports(dpid))
 
 
 #: Owner and generation in a cookie.

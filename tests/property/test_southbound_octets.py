@@ -6,6 +6,7 @@ import struct
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from ryu.ofproto import nicira_ext
@@ -20,6 +21,7 @@ from ryu_apps.evb.flow.rule import (
     Bits,
     Bucket,
     ClearInPort,
+    Clone,
     CookieMask,
     FieldMatch,
     FinTimeout,
@@ -30,6 +32,7 @@ from ryu_apps.evb.flow.rule import (
     Match,
     Meter,
     MeterCount,
+    MeterUnit,
     Output,
     OutputGroup,
     PopVlan,
@@ -49,12 +52,14 @@ from ryu_apps.southbound import decode
 from ryu_apps.southbound.encode import (
     ALL_ONES,
     FLOW_MOD_FIXED,
+    METER_FLAGS,
     flow_add,
     flow_remove,
     flow_sweep,
     group_delete,
     group_write,
     meter_delete,
+    meter_entry,
     meter_write,
 )
 from ryu_apps.southbound.messages import (
@@ -73,6 +78,9 @@ DATAPATH = ProtocolDesc(ofp.OFP_VERSION)
 IN_PORT_NXM = "in_port_nxm"
 NICIRA_NAMES = {kind.name for kind in nicira_ext.oxm_types}
 LEARN2, WRITE_RESULT, LEARN_FIXED = 45, 4, 22
+CLONE = 42
+#: ``output(port=in_port,max_len=64)``.
+TRUNCATED_OUTPUT = bytes.fromhex("ffff0010 00002320 0027 fff8 00000040")
 #: Fields that Ryu has a word for too; Open vSwitch itself has to judge of the others (tests/interop).
 KNOWN = [name for name in FIELD_SIZES if name not in ("nd_reserved", "nd_options_type")]
 IPV4_FIELDS = {"ipv4_src", "ipv4_dst", "arp_spa", "arp_tpa"}
@@ -140,7 +148,7 @@ plain_actions: st.SearchStrategy[Action] = st.one_of(
 )
 #: Of these Ryu miscounts the octets in a bucket.
 stack_actions = st.sampled_from(BITS).flatmap(lambda bits: st.sampled_from([StackPush(bits), StackPop(bits)]))
-actions = plain_actions | stack_actions | learns
+actions = plain_actions | stack_actions | learns | st.builds(Clone, unsigned(8))
 lists_of_actions = st.lists(actions, max_size=4).map(tuple)
 rules = st.builds(
     Rule,
@@ -155,6 +163,7 @@ rules = st.builds(
     idle_timeout=unsigned(16),
     hard_timeout=unsigned(16),
 )
+meters = st.builds(Meter, unsigned(32), unsigned(32), unsigned(32), st.sampled_from(MeterUnit))
 groups = st.builds(
     Group,
     unsigned(32),
@@ -205,6 +214,8 @@ def ryu_action(action: Action) -> Any:
             return parser.OFPActionPopVlan()
         case Resubmit(table):
             return parser.NXActionResubmitTable(table_id=table)
+        case Clone(table):
+            return parser.NXActionUnknown(CLONE, bytes(6) + octets_of(Resubmit(table)) + TRUNCATED_OUTPUT)
         case ClearInPort():
             return parser.NXActionRegLoad(15, IN_PORT_NXM, 0)
         case RegLoad(bits, value):
@@ -217,6 +228,12 @@ def ryu_action(action: Action) -> Any:
             return parser.NXActionFinTimeout(idle, 0)
         case Learn():
             return ryu_learn(action)
+
+
+def octets_of(action: Action) -> bytes:
+    octets = bytearray()
+    ryu_action(action).serialize(octets, 0)
+    return bytes(octets)
 
 
 def ryu_place(bits: Bits) -> tuple[str, int]:
@@ -335,12 +352,12 @@ def test_groups(group: Group) -> None:
     assert group_delete(group.group_id) == written_by_ryu(gone)
 
 
-@given(st.builds(Meter, unsigned(32), unsigned(32), unsigned(32)), st.booleans())
+@given(meters, st.booleans())
 def test_meters(meter: Meter, known: bool) -> None:
     written = parser.OFPMeterMod(
         DATAPATH,
         ofp.OFPMC_MODIFY if known else ofp.OFPMC_ADD,
-        ofp.OFPMF_PKTPS | ofp.OFPMF_BURST,
+        METER_FLAGS[meter.unit],
         meter.meter_id,
         [parser.OFPMeterBandDrop(meter.rate, meter.burst)],
     )
@@ -357,13 +374,39 @@ def test_questions_about_meters(xid: int, meter_id: int) -> None:
 
 
 @given(st.lists(st.tuples(unsigned(32), unsigned(32), unsigned(64), unsigned(64), st.integers(0, 3)), max_size=3))
-def test_meters_are_read_whatever_their_bands(listed: list[tuple[int, int, int, int, int]]) -> None:
+def test_meters_are_counted_whatever_their_bands(listed: list[tuple[int, int, int, int, int]]) -> None:
     shown = b"".join(
-        struct.pack("!IH6xIQQII", number, 40 + 16 * bands, rules, packets, octets, 5, 250_000_000) + bytes(16 * bands)
+        struct.pack("!IH6xIQQII", number, 40 + 16 * bands, rules, packets, octets, 5, 250_000_000)
+        + struct.pack("!QQ", 7, 420) * bands
         for number, rules, packets, octets, bands in listed
     )
     reply = struct.pack("!BBHIHH4x", ofp.OFP_VERSION, ofp.OFPT_MULTIPART_REPLY, 0, 0, ofp.OFPMP_METER, 0) + shown
-    assert list(decode.meter_counts(reply)) == [MeterCount(*row[:4], 5.25) for row in listed]
+    assert list(decode.meter_counts(reply)) == [MeterCount(*row[:4], 5.25, 7 * row[4]) for row in listed]
+
+
+@given(st.lists(meters, max_size=3))
+def test_meters_are_read_as_they_were_written(listed: list[Meter]) -> None:
+    assert list(decode.meters(shown_meters(*(meter_entry(meter) for meter in listed)))) == listed
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "0018 0009 00000007 0001 0010 00000001 00000002 00000000",
+        "0018 0001 00000007 0001 0010 00000001 00000002 00000000",
+        "0018 0005 00000007 0002 0010 00000001 00000002 01000000",
+        "0008 0005 00000007",
+        "0028 0005 00000007 0001 0010 00000001 00000002 00000000 0001 0010 00000001 00000002 00000000",
+    ],
+    ids=["no unit that is known", "no burst", "DSCP remark", "no band", "two bands"],
+)
+def test_a_meter_of_another_kind_is_like_none_of_ours(entry: str) -> None:
+    assert list(decode.meters(shown_meters(bytes.fromhex(entry)))) == [Meter(7, 0, 0)]
+
+
+def shown_meters(*entries: bytes) -> bytes:
+    head = struct.pack("!BBHIHH4x", ofp.OFP_VERSION, ofp.OFPT_MULTIPART_REPLY, 0, 0, ofp.OFPMP_METER_CONFIG, 0)
+    return head + b"".join(entries)
 
 
 @given(unsigned(32), unsigned(32), st.binary(max_size=100))

@@ -32,6 +32,7 @@ from ryu_apps.evb.events import (
     Saved,
     SendFrame,
     SwitchAltered,
+    SwitchCapacity,
     SwitchDown,
     SwitchUp,
     TimerExpired,
@@ -50,7 +51,7 @@ from ryu_apps.evb.flow.rule import (
     RuleKey,
 )
 from ryu_apps.evb.model import Retention, VsiTypeKey
-from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, CookieKind, parse_cookie
+from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, parse_cookie
 from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.record_kinds import kind_of
@@ -208,6 +209,8 @@ class World:
         frames: all frames that the bridge has sent.
         announced: frames sent out of HOST ports, oldest first.
         observers: called with each event and its effects, before the effects are carried out.
+        exceeded: meters whose rate is exceeded, per datapath.
+        capacity: of every switch.
     """
 
     fabric: Fabric = field(default_factory=two_switches)
@@ -228,6 +231,8 @@ class World:
     forward_in_flight: int = 0
     statistics_retention: Retention = Retention()
     observers: list[Callable[[Event, list[Effect]], None]] = field(default_factory=list)
+    exceeded: dict[int, set[int]] = field(default_factory=dict)
+    capacity: SwitchCapacity = SwitchCapacity()
 
     def __post_init__(self) -> None:
         self.engine = self._new_engine(None)
@@ -256,7 +261,7 @@ class World:
             }
             table = self.tables[dpid]
             relaying = frozenset(port for port in ports if _relays(table.groups.get(TAGGED_GROUP + port)))
-            self.feed(SwitchUp(dpid, ports, meters=frozenset(table.meters), relaying=relaying))
+            self.feed(SwitchUp(dpid, ports, self.capacity, frozenset(table.meters), relaying))
 
     def restart_switch(self, dpid: int) -> None:
         """Empty a switch and connect it again."""
@@ -303,7 +308,8 @@ class World:
             for interface in self.fabric.switches[port.dpid].interfaces
             if PortId(port.dpid, interface) not in self.cut
         ]
-        emitted, metered = passage(self.tables[port.dpid], {**frame, "in_port": port.port_no}, alive)
+        fields, exceeded = {**frame, "in_port": port.port_no}, self.exceeded.get(port.dpid, ())
+        emitted, metered = passage(self.tables[port.dpid], fields, alive, exceeded)
         for meter_id, tagged in metered:
             if meter_id in gauges:
                 gauges[meter_id].packets += times
@@ -466,9 +472,9 @@ class World:
                     self._apply(effect)
             case ReadRules():
                 held = self.tables[effect.dpid].rules.values()
-                self.feed(
-                    RulesRead(effect.dpid, effect.token, tuple(rule for rule in held if _asked_for(rule, effect)))
-                )
+                shown = tuple(rule for rule in held if _asked_for(rule, effect))
+                meters = tuple(self.tables[effect.dpid].meters.values()) if effect.mask == OURS else None
+                self.feed(RulesRead(effect.dpid, effect.token, shown, meters))
             case ReadMeters(dpid, token, meters):
                 if dpid not in self.silent_meters:
                     self.feed(MetersRead(dpid, token, tuple(self._meter_counts(dpid, meters))))

@@ -109,9 +109,10 @@ class Comparisons(TokenOwner):
 
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Correct what an audit finds."""
-        drift = self.audit.compare(dpid, token, rules)
+        drift = self.audit.compare(dpid, token, rules, self._bringup.shown_meters(dpid))
         if drift and self._bringup.ready(dpid):
-            self._log_drift(dpid, len(drift.add), len(drift.remove))
+            removed = len(drift.remove) + len(drift.delete_meters)
+            self._log_drift(dpid, len(drift.add) + len(drift.meters), removed)
             self._effects.put(Apply(dpid, self._tokens.take(self), drift, Mode.BULK))
 
     def _log_drift(self, dpid: int, restored: int, removed: int) -> None:

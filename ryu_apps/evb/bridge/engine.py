@@ -80,13 +80,14 @@ from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.announcer import Announcer
+from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
 from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.registry import Registry, Vsi
-from ryu_apps.evb.vsi.reservation import RuleBudget
+from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
@@ -136,8 +137,9 @@ class Engine:
         effects = self._effects = EffectSink(self._passing)
         self._agenda: Agenda = Agenda()
         self.fabric = fabric
-        self.registry, self.ledger, self.migrations, self.epochs = Registry(), RuleBudget(), Migrations(), Epochs()
+        self.registry, self.migrations, self.epochs = Registry(), Migrations(), Epochs()
         self.wiring = TrunkGraph(fabric)
+        self.ledger = Reservations(BandwidthReservations(fabric, self.wiring))
         self._in_flight = InFlight(forward_in_flight, self.ledger, partial(way_between, self.wiring))
         gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight)
         self.pools = gatekeeper.pools
@@ -243,6 +245,7 @@ class Engine:
             self.snooper,
             self.counters,
             self._in_flight,
+            self.lifecycle.installer.idle_meters,
             self.bringup,
             effects,
             statistics_interval,
@@ -300,7 +303,11 @@ class Engine:
     def deadline(self) -> float | None:
         """Time at which to feed :class:`TimerExpired`, monotonic seconds; None: no timer runs."""
         return earliest(
-            self._agenda.deadline, self.associations.deadline, self.snooper.deadline, self._in_flight.deadline
+            self._agenda.deadline,
+            self.associations.deadline,
+            self.snooper.deadline,
+            self._in_flight.deadline,
+            self.lifecycle.installer.idle_meters.deadline,
         )
 
     @property
@@ -341,7 +348,8 @@ class Engine:
                 self._tokens.reject(dpid, token, reason, now)
                 self.associations.proceed(now)
                 self.comparisons.answered(dpid, now)
-            case RulesRead(dpid, token, rules):
+            case RulesRead(dpid, token, rules, meters):
+                self.bringup.show_meters(dpid, meters)
                 self._tokens.read(dpid, token, rules, now)
                 self.associations.proceed(now)
             case MetersRead(dpid, token, counts):
@@ -370,6 +378,7 @@ class Engine:
                 self._timers.expired(now, unread)
         self._timers.plan_statistics(now)
         self._in_flight.sent(now)
+        self.lifecycle.installer.idle_meters.sent(now)
         return self._effects.take()
 
     def _passing(self, effect: Effect) -> Effect:

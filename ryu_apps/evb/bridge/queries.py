@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ryu_apps.evb.bridge.balancer_queries import BalancerQueries
 from ryu_apps.evb.bridge.engine import Engine
@@ -20,6 +20,7 @@ from ryu_apps.evb.bridge.statistics_queries import StatisticsQueries
 from ryu_apps.evb.bridge.type_queries import TypeQueries
 from ryu_apps.evb.bridge.vsi_queries import VsiQueries
 from ryu_apps.evb.model import Phase
+from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.protocol.evb import EvbState
@@ -27,9 +28,12 @@ from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.switches.bringup import SwitchState
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
+from ryu_apps.evb.vsi.bandwidth import PortBandwidth
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.reservation import Owner
+from ryu_apps.evb.vsi.reservation import GROUPS, METERS, RULES, Owner, ReservedAmount, Resource, ResourceKind
 from ryu_apps.evb.vsi_types.database import OUTCOMES as FETCH_OUTCOMES
+
+Amount = TypeVar("Amount")
 
 
 class SwitchStatus(NamedTuple):
@@ -108,11 +112,34 @@ class ReservationHolder(NamedTuple):
     expires: float | None
 
 
-class RuleReservation(NamedTuple):
-    """Rules that are reserved for a VSI or a type: owner as in the ledger, and number of rules."""
+class SwitchResources(NamedTuple):
+    """Budgets of a switch, and what is reserved of them.
+
+    Attributes:
+        tables: name of a table with reserved rules -> its rules.
+        bandwidth: the ports with their minimum rates.
+    """
+
+    meters: ReservedAmount
+    groups: ReservedAmount
+    tables: Mapping[str, ReservedAmount]
+    bandwidth: list[PortBandwidth]
+
+
+class Reservation(NamedTuple):
+    """Resources of a switch that are reserved for a VSI, a type or a detour.
+
+    Attributes:
+        tables: name of a table -> its part of the rules.
+        bandwidth: port number -> kbit/s sent and received.
+    """
 
     owner: Owner
     rules: int
+    meters: int
+    groups: int
+    tables: Mapping[str, int]
+    bandwidth: Mapping[int, tuple[int, int]]
     holders: tuple[ReservationHolder, ...]
 
 
@@ -214,16 +241,35 @@ class BridgeQueries:
         """Return the number of VSIs at ports by datapath id and phase; a VSI that moves is counted at both ports."""
         return Counter((attachment.port.dpid, attachment.phase) for attachment in self._engine.registry.attachments())
 
-    def reservations(self, dpid: int) -> list[RuleReservation]:
-        """Return the rules of a switch that are reserved for VSIs."""
+    def resources(self, dpid: int) -> SwitchResources:
+        """Return the budgets of a switch and what is reserved of them."""
+        ledger, none = self._engine.ledger, ReservedAmount(None, 0, 0)
+        amounts = ledger.amounts(dpid)
+        used = {name: amount for name, amount in _by_table(amounts).items() if amount.used}
+        ports = ledger.bandwidth.ports(dpid)
+        return SwitchResources(amounts.get(METERS, none), amounts.get(GROUPS, none), used, ports)
+
+    def reservations(self, dpid: int) -> list[Reservation]:
+        """Return what is reserved on a switch for VSIs."""
         holders: dict[Owner, list[ReservationHolder]] = {}
         for attachment in self._engine.registry.attachments():
             for program in attachment.holding.programs if attachment.port.dpid == dpid else ():
                 # The rules of a type are reserved once, for all VSIs of the type together.
                 for owner in (("vsi", program.binding.vsi_index), ("type", program.epoch)):
                     holders.setdefault(owner, []).append(_holder(attachment))
-        reserved = self._engine.ledger.reservations(dpid).items()
-        return [RuleReservation(owner, rules, tuple(holders.get(owner, ()))) for owner, rules in reserved]
+        ledger = self._engine.ledger
+        return [
+            Reservation(
+                (kind, number),
+                amounts.get(RULES, 0),
+                amounts.get(METERS, 0),
+                amounts.get(GROUPS, 0),
+                _by_table(amounts),
+                ledger.bandwidth.of(dpid, number) if kind == "vsi" else {},
+                tuple(holders.get((kind, number), ())),
+            )
+            for (kind, number), amounts in ledger.reservations(dpid).items()
+        ]
 
     # --- counters ---
     def icmp_errors(self, dpid: int) -> dict[str, int]:
@@ -265,3 +311,12 @@ def _holder(attachment: Attachment) -> ReservationHolder:
     machine = attachment.machine
     expires = machine.deadline if machine.state is VsiState.HELD else None
     return ReservationHolder(attachment.text, attachment.port, attachment.phase, attachment.since, expires)
+
+
+def _by_table(amounts: Mapping[Resource, Amount]) -> dict[str, Amount]:
+    """Amounts of rules by name of the table."""
+    return {
+        Table(resource.number).name: amount
+        for resource, amount in amounts.items()
+        if resource.kind is ResourceKind.TABLE
+    }

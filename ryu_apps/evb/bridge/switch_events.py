@@ -38,7 +38,7 @@ from ryu_apps.evb.switches.recovery import Recovery
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
-from ryu_apps.evb.vsi.reservation import RuleBudget
+from ryu_apps.evb.vsi.reservation import Reservations, budgets
 
 #: A bridge that has lost its records waits for the stations to claim what they still use: for the longest keep-alive
 #: timeout and this many seconds.
@@ -57,7 +57,7 @@ class SwitchEvents(TokenOwner):
         fabric: Fabric,
         stations: Mapping[PortId, BridgePort],
         lifecycle: Lifecycle,
-        ledger: RuleBudget,
+        ledger: Reservations,
         wanted: DesiredRules,
         bringup: Bringup,
         recovery: Recovery,
@@ -104,8 +104,8 @@ class SwitchEvents(TokenOwner):
         self.down(dpid, now)
         self._comparisons.audit.reset(dpid)
         self._links.changed(dpid, event.ports)
-        budget = event.max_rules if switch.max_rules is None else switch.max_rules
-        self._ledger.limit(dpid, budget, base=self._wanted.budgeted(dpid))
+        self._ledger.limit(dpid, budgets(event.capacity, switch.max_rules), self._wanted.budgeted(dpid))
+        self._ledger.bandwidth.measure(dpid, event.capacity.speeds)
         self._lifecycle.counters.returned(dpid, event.meters)
         if self._recovery.in_grace(dpid):
             self._go_on_relaying(dpid, event.relaying)

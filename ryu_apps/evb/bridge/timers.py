@@ -12,8 +12,11 @@ from ryu_apps.evb.bridge.store_events import StoreEvents
 from ryu_apps.evb.bridge.switch_events import SwitchEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.bridge import FramesMissed
+from ryu_apps.evb.events import Apply, Mode
+from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 
@@ -36,6 +39,7 @@ class Timers:
         snooper: Snooper,
         counters: CounterReader,
         in_flight: InFlight,
+        idle_meters: IdleMeters,
         bringup: Bringup,
         effects: EffectSink,
         statistics_interval: float,
@@ -50,6 +54,7 @@ class Timers:
         self._snooper = snooper
         self._counters = counters
         self._in_flight = in_flight
+        self._idle_meters = idle_meters
         self._bringup = bringup
         self._effects = effects
         self._interval = statistics_interval
@@ -65,6 +70,13 @@ class Timers:
         self._requests.tick(now, unread)
         self._snooper.tick(now)
         self._in_flight.tick(now)
+        self._delete_idle_meters(now)
+
+    def _delete_idle_meters(self, now: float) -> None:
+        """Delete rate limits that no cached flow uses any more; a switch that is away loses them when it is back."""
+        for dpid, meter_id in self._idle_meters.due(now):
+            if self._bringup.ready(dpid):
+                self._effects.put(Apply(dpid, 0, RuleChange(delete_meters=(meter_id,)), Mode.BULK))
 
     def missed(self, seconds: float, now: float) -> None:
         """Extend deadlines for frames of stations and neighbours by a time in which none could be heard."""

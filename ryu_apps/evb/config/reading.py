@@ -85,7 +85,7 @@ def _interface(parsed: ConfigFile, port_no: int, section: StationSection | HostS
     match section:
         case TrunkSection(name=name, link=link):
             peer = PortId(parsed.dps[link.dp].dp_id, link.port)
-            return Interface(port_no, name, Role.TRUNK, peer=peer)
+            return Interface(port_no, name, Role.TRUNK, peer=peer, speed=section.speed)
         case HostSection(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):
             found, addresses = tuple(dict.fromkeys(macs)), tuple(dict.fromkeys(section.addresses))
             return Interface(
@@ -102,6 +102,7 @@ def _interface(parsed: ConfigFile, port_no: int, section: StationSection | HostS
                 timer_limits=_timer_limits(parsed.timer_limits, section.timer_limits),
                 takeover_any=(section.takeover or parsed.takeover) == "any",
                 **_station(parsed, section),
+                speed=section.speed,
             )
 
 

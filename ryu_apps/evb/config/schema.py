@@ -62,6 +62,8 @@ IpAddressText = Annotated[IPv4Address | IPv6Address, PlainValidator(_ip), WithJs
 TransportPort = Annotated[int, PlainValidator(_transport_port), WithJsonSchema({"type": ["string", "integer"]})]
 VlanId = Annotated[int, Field(ge=1, le=4094)]
 PortNo = Annotated[int, Field(ge=1, le=MAX_PORT)]
+#: kbit/s, as OpenFlow has the speed of a port.
+Speed = Annotated[int, Field(ge=1, le=0xFFFFFFFF)]
 #: A name that is a segment of a URL without escaping.
 PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ShortName = Annotated[str, Field(min_length=1, max_length=64)]
@@ -121,6 +123,7 @@ class StationSection(Strict):
     notify_displaced: NotifyDisplaced | None = None
     stage_on: StageOnText | None = None
     takeover: TakeoverText | None = None
+    speed: Speed | None = None
 
 
 class HostSection(Strict):
@@ -141,6 +144,7 @@ class TrunkSection(Strict):
     name: ShortName
     role: Literal["trunk"]
     link: LinkSection
+    speed: Speed | None = None
 
 
 class DatapathSection(Strict):

@@ -98,6 +98,7 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
         "station": interface.station.value if interface.station is not StationKind.EVB else None,
         **_treatment_written(interface),
         "takeover": "any" if interface.takeover_any else None,
+        "speed": interface.speed,
     }
     return {key: value for key, value in parts.items() if value is not None}
 

@@ -96,10 +96,10 @@ class SwitchUnwatched(SwitchEvent):
 
 @event("switch.drift")
 class RulesDrifted(SwitchEvent):
-    """Rules of the switch differed from its desired state.
+    """Rules or meters of the switch differed from its desired state.
 
     Attributes:
-        restored, removed: number of rules.
+        restored, removed: number of rules and meters.
     """
 
     restored: int

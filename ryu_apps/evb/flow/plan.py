@@ -36,5 +36,5 @@ def merge(*changes: RuleChange) -> RuleChange:
         delete_by_cookie=tuple(mask for change in changes for mask in change.delete_by_cookie),
         delete_groups=tuple(group for change in changes for group in change.delete_groups),
         delete_meters=tuple(meter for change in changes for meter in change.delete_meters),
-        keep_counters=next((change.keep_counters for change in changes if change.keep_counters is not None), None),
+        keep_meters=next((change.keep_meters for change in changes if change.keep_meters is not None), None),
     )

@@ -74,6 +74,8 @@ ANY_FRAGMENT, LATER_FRAGMENT = (1, 1), (2, 2)
 CONTROLLER = 0xFFFFFFFD
 #: OFPP_TABLE: output port of a packet-out that is looked up from the first table on.
 TABLES = 0xFFFFFFF9
+#: Meters from this id on belong to single VSIs.
+FIRST_OF_VSIS = 0x40000000
 #: Meters from this id on only count: they have a rate that no frame exceeds.
 FIRST_COUNTER = 0x80000000
 
@@ -165,6 +167,17 @@ class ClearInPort:
 
     OpenFlow suppresses output to the ingress port; reflective relay (802.1Q 8.6.1) needs it.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """Process a copy of the frame in another table, then continue (an Open vSwitch extension).
+
+    What a meter there drops is the copy alone.  Behind a mere :class:`Resubmit` a meter drops the frame, and with it
+    everything that the actions behind would have sent.
+    """
+
+    table: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +286,7 @@ Action = (
     | PushVlan
     | PopVlan
     | Resubmit
+    | Clone
     | ClearInPort
     | FinTimeout
     | Learn
@@ -319,6 +333,7 @@ class MeterCount(NamedTuple):
         rules: number of rules that refer to it.
         packets, octets: frames, and their octets from the destination address on, as they were when metered.
         age: seconds since it was added.
+        dropped: of the frames, those beyond its rate.
     """
 
     meter_id: int
@@ -326,6 +341,7 @@ class MeterCount(NamedTuple):
     packets: int
     octets: int
     age: float
+    dropped: int = 0
 
 
 class CookieMask(NamedTuple):
@@ -369,9 +385,16 @@ class Group:
     buckets: tuple[Bucket, ...]
 
 
+class MeterUnit(Enum):
+    """Unit of a meter's rate, a second, and of its burst."""
+
+    PACKETS = "packets"
+    KILOBITS = "kbit"
+
+
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """A packet-rate limit: drop above ``rate`` packets a second (with ``burst`` packets of slack).
+    """A rate limit: drop above ``rate`` units a second, with ``burst`` units of slack.
 
     A meter with a rate that no frame exceeds drops nothing and only counts.
     """
@@ -379,6 +402,7 @@ class Meter:
     meter_id: int
     rate: int
     burst: int
+    unit: MeterUnit = MeterUnit.PACKETS
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -405,7 +429,7 @@ class RuleChange:
     ``blocks`` and ``add`` add or overwrite (same key: the old rule is replaced).  ``remove`` deletes strictly
     by key *and* exact cookie, so a rule that a newer owner has overwritten stays.  ``delete_by_cookie`` deletes
     by cookie mask in all tables.  ``delete_meters`` deletes meters, and with a meter every rule that refers to
-    it; ``keep_counters``, unless it is None, are the only ids from ``FIRST_COUNTER`` on that stay.  A bundle
+    it; ``keep_meters``, unless it is None, are the only ids from ``FIRST_OF_VSIS`` on that stay.  A bundle
     cannot delete meters.
     """
 
@@ -418,19 +442,19 @@ class RuleChange:
     delete_groups: tuple[int, ...] = ()
     counters: tuple[Meter, ...] = ()
     delete_meters: tuple[int, ...] = ()
-    keep_counters: frozenset[int] | None = None
+    keep_meters: frozenset[int] | None = None
 
     def __bool__(self) -> bool:
         return self != _NO_CHANGE
 
     def meters_that_go(self, known: Iterable[int]) -> list[int]:
         """The meters that this change deletes out of those that a switch has."""
-        keep = self.keep_counters
+        keep = self.keep_meters
         return [
             meter_id
             for meter_id in known
             if meter_id in self.delete_meters
-            or (meter_id >= FIRST_COUNTER and keep is not None and meter_id not in keep)
+            or (meter_id >= FIRST_OF_VSIS and keep is not None and meter_id not in keep)
         ]
 
 

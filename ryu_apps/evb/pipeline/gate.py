@@ -22,7 +22,13 @@ from ryu_apps.evb.pipeline.tables import (
 from ryu_apps.evb.topology.fabric import Interface
 
 
-def local_gate(interface: Interface, binding: VsiBinding, epoch: int, entry: Table = Table.ACL_TO) -> RuleSet:
+def local_gate(
+    interface: Interface,
+    binding: VsiBinding,
+    epoch: int,
+    entry: Table = Table.ACL_TO,
+    policer: int | None = None,
+) -> RuleSet:
     """The gate on the VSI's own switch.
 
     Args:
@@ -30,12 +36,13 @@ def local_gate(interface: Interface, binding: VsiBinding, epoch: int, entry: Tab
         binding: its index, generation, VIDs and MAC addresses.
         epoch: policy epoch of its type, the same on every switch.
         entry: first table of its body for frames to the VM.
+        policer: meter of frames from the VM.
     """
     return rule_set(
         rule
         for vid_mac in binding.bindings
         for rule in (
-            *_ingress(interface, binding, epoch, vid_mac),
+            *_ingress(interface, binding, epoch, vid_mac, policer),
             *_delivery(interface, binding, epoch, entry, vid_mac),
         )
     )
@@ -71,19 +78,21 @@ def to_vm_metadata(port_no: int, vsi_index: int, epoch: int) -> int:
     return metadata(port=port_no, vsi=vsi_index, epoch=epoch, direction=Direction.TO_VM)
 
 
-def _ingress(interface: Interface, binding: VsiBinding, epoch: int, vid_mac: Binding) -> Iterator[Rule]:
+def _ingress(
+    interface: Interface, binding: VsiBinding, epoch: int, vid_mac: Binding, policer: int | None
+) -> Iterator[Rule]:
     source: MatchFields = {} if vid_mac.mac is None else {"eth_src": vid_mac.mac}
     priority = Priority.WIDE if vid_mac.mac is None else Priority.EXACT
     fields: MatchFields = {"in_port": interface.port_no, "vlan_vid": VLAN_PRESENT | vid_mac.vid, **source}
     meta = metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM), ALL_METADATA
     owner = cookie(CookieKind.GATE, binding.vsi_index, binding.generation)
-    yield Rule(Table.INGRESS, priority, match(**fields), owner, metadata=meta, goto=Table.GUARD)
+    yield Rule(Table.INGRESS, priority, match(**fields), owner, metadata=meta, goto=Table.GUARD, meter=policer)
     default = dict(binding.priorities).get(vid_mac)
     if default:
         # PCP 0 is also that of frames without a priority of their own: the station or ADMIT has given them their tag.
         without = match(**fields, vlan_pcp=0)
         written = (SetField("vlan_pcp", default),)
-        yield Rule(Table.INGRESS, priority + 1, without, owner, written, meta, Table.GUARD)
+        yield Rule(Table.INGRESS, priority + 1, without, owner, written, meta, Table.GUARD, policer)
 
 
 def _delivery(interface: Interface, binding: VsiBinding, epoch: int, entry: Table, vid_mac: Binding) -> Iterator[Rule]:

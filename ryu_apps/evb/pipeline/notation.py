@@ -11,6 +11,7 @@ from ryu_apps.evb.flow.rule import (
     Action,
     Bits,
     ClearInPort,
+    Clone,
     FieldMatch,
     FinTimeout,
     Learn,
@@ -89,6 +90,8 @@ def _action(action: Action) -> str:
             return "pop_vlan"
         case Resubmit(table=table):
             return f"resubmit(,{_table(table)})"
+        case Clone(table=table):
+            return f"clone(resubmit(,{_table(table)}))"
         case ClearInPort():
             return "load:0->in_port"
         case RegLoad(target=target, value=value):

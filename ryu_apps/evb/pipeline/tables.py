@@ -8,9 +8,9 @@
                                                     \\-> BALANCE -> FORWARD, now to a back end
 
 The tables of the services of a VSI type follow its ACL, in each direction: FIREWALL, NEW, LEARN, LIMIT, then PROXY,
-FRAGMENT, COUNT; BALANCE_TO precedes ACL_TO.  CONNECTIONS, PROXY_PINS, BALANCER_PINS and FRAGMENTS hold rules that
-the switch has learnt; like most other tables behind OUTPUT they are reached by resubmit.  TRANSLATE_IN, between ADMIT
-and INGRESS, and TRANSLATE_OUT have rules only at switches with local VIDs.
+FRAGMENT, METER (to the VM), COUNT; BALANCE_TO precedes ACL_TO.  CONNECTIONS, PROXY_PINS, BALANCER_PINS and FRAGMENTS
+hold rules that the switch has learnt; like most other tables behind OUTPUT they are reached by resubmit.
+TRANSLATE_IN, between ADMIT and INGRESS, and TRANSLATE_OUT have rules only at switches with local VIDs.
 
 Only rules of INGRESS, FORWARD and FLOOD_PAGE write a VSI's metadata, so without its gate no packet reaches the body
 of a VSI.  Table numbers leave room for services between.
@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FIRST_COUNTER, Bits, CookieMask
+from ryu_apps.evb.flow.rule import FIRST_COUNTER, FIRST_OF_VSIS, Bits, CookieMask
 
 
 class Table(IntEnum):
@@ -84,10 +84,12 @@ class Table(IntEnum):
     NEW_TO = 52
     LEARN_TO = 53
     LIMIT_TO = 54
-    PROXY_TO = 56
+    PROXY_TO = 55
     """Body, per type: frames to a port that is redirected to a proxy."""
-    FRAGMENT_TO = 57
+    FRAGMENT_TO = 56
     """As FRAGMENT_FROM, for frames to the VM."""
+    METER_TO = 57
+    """Body, per type: sends a copy on by METERED_TO, which may drop it."""
     COUNT_TO = 58
     """Body, per type: delivers the frame, then counts it in the form in which it was delivered."""
     COUNTED_TO = 59
@@ -138,6 +140,8 @@ class Table(IntEnum):
     """A copy to the controller of an ICMP error to a client: a back end may have sent it."""
     SECOND_TAG = 88
     """Frame without its outer tag: test for another tag."""
+    METERED_TO = 89
+    """Body, per VSI: meters frames to the VM, then goes on behind METER_TO."""
 
 
 class Direction(IntEnum):
@@ -315,6 +319,15 @@ def parse_counter(meter_id: int) -> tuple[int, int] | None:
     if meter_id < FIRST_COUNTER:
         return None
     return meter_id >> VSI_BITS & ((1 << SLOT_BITS) - 1), meter_id & ((1 << VSI_BITS) - 1)
+
+
+#: Policers are meters from FIRST_POLICER on: 2 bits of direction, the VSI index.
+FIRST_POLICER = FIRST_OF_VSIS
+
+
+def policer_id(direction: Direction, vsi: int) -> int:
+    """The meter id of a VSI's rate limit in one direction."""
+    return FIRST_POLICER | direction << VSI_BITS | vsi
 
 
 #: Group ids: one per port and tag form, one per trunk, one for copies to a proxy, two per load balancer, one per back

@@ -5,12 +5,12 @@ A service depends on a policy and a VSI alone: not on a switch, another service 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from ryu_apps.evb.flow.rule import Action, Meter, Resubmit, Rule, SetField
-from ryu_apps.evb.model import VsiBinding
+from ryu_apps.evb.model import Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
@@ -99,7 +99,8 @@ class Service:
         tables: the tables at which it takes a frame over, if a type has it.
         refused: the tables at which it counts refused frames.
         learned: the state that it keeps in the switch and that follows the VSI; None: none.
-        learns: the most rules that a switch may learn by itself for one VSI and that are left behind when it moves.
+        learns: table -> the most rules that a switch may learn by itself for one VSI and that are left behind when it
+            moves.
     """
 
     name: ClassVar[str]
@@ -107,7 +108,7 @@ class Service:
     tables: ClassVar[tuple[Table, ...]] = ()
     refused: ClassVar[tuple[Table, ...]] = ()
     learned: ClassVar[LearnedState | None] = None
-    learns: ClassVar[int] = 0
+    learns: ClassVar[Mapping[Table, int]] = {}
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterable[Rule]:
         """Return the staged rules that all VSIs of a type epoch share.
@@ -130,6 +131,14 @@ class Service:
     def counters(self, vsi_type: VsiType, binding: VsiBinding) -> Iterable[Meter]:
         """Return the meters that the rules of one VSI count with."""
         return ()
+
+    def gate_meter(self, vsi_type: VsiType, binding: VsiBinding) -> int | None:
+        """Return the one of :meth:`meters` by which the gate limits frames from the VM; None: it does not."""
+        return None
+
+    def minimum(self, vsi_type: VsiType) -> Minimum:
+        """Return the rates that are reserved for one VSI."""
+        return Minimum()
 
     def learned_capacity(self, vsi_type: VsiType) -> int:
         """Return the most rules of :attr:`learned` that one VSI may have; they are reserved at Pre-Associate."""

@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ryu_apps.evb.flow.rule import Meter, Rule, RuleBlock
-from ryu_apps.evb.model import Binding, VsiBinding
+from ryu_apps.evb.model import Binding, Minimum, VsiBinding
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
+from ryu_apps.evb.services.bandwidth.service import BANDWIDTH
 from ryu_apps.evb.services.base import LearnedState, Route, Service
 from ryu_apps.evb.services.firewall.service import FIREWALL
 from ryu_apps.evb.services.fragments import FRAGMENTS
@@ -31,7 +32,8 @@ from ryu_apps.evb.topology.fabric import Fabric
 
 #: In the order in which a frame meets them.
 SERVICES: tuple[Service, ...] = (
-    *(GUARDS, ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER, SPLIT_HORIZON, STATISTICS),
+    *(GUARDS, ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER, SPLIT_HORIZON),
+    *(BANDWIDTH, STATISTICS),
 )
 
 #: What a policy file may say of them.
@@ -61,6 +63,18 @@ def meters_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Meter, ...]:
     return tuple(meter for service in had for meter in service.meters(vsi_type, binding))
 
 
+def gate_meter(vsi_type: VsiType, binding: VsiBinding) -> int | None:
+    """The meter of frames from a VSI, which the rule of its gate names; None: there is none."""
+    had, _ = _services_of(vsi_type)
+    return next((meter for service in had if (meter := service.gate_meter(vsi_type, binding)) is not None), None)
+
+
+def minimum_of(vsi_type: VsiType) -> Minimum:
+    """The rates that are reserved for one VSI of a type."""
+    reserved = [service.minimum(vsi_type) for service in _services_of(vsi_type)[0]]
+    return Minimum(sum(rates.from_vm for rates in reserved), sum(rates.to_vm for rates in reserved))
+
+
 def multicast_of(vsi_type: VsiType, bindings: Iterable[Binding]) -> MulticastPolicy | None:
     """Return the multicast policy of a VSI; None: it is not snooped and receives every group.
 
@@ -74,7 +88,7 @@ def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
     """The rules that the group memberships of a VSI may come to."""
     multicast = multicast_of(vsi_type, bindings)
     if multicast is None:
-        return Room(0, 0)
+        return Room(Counter(), Counter())
     return room_for_groups(multicast, len(bindings), len({binding.vid for binding in bindings}))
 
 
@@ -98,9 +112,13 @@ def state_capacity(vsi_type: VsiType) -> int:
     return sum(service.learned_capacity(vsi_type) for service in _services_of(vsi_type)[0])
 
 
-def learnt_capacity(vsi_type: VsiType) -> int:
-    """The same, with those that go nowhere when the VSI moves."""
-    return state_capacity(vsi_type) + sum(service.learns for service in _services_of(vsi_type)[0])
+def learnt_capacity(vsi_type: VsiType) -> Counter[int]:
+    """The same by table, with those that go nowhere when the VSI moves."""
+    capacity: Counter[int] = Counter()
+    for service in _services_of(vsi_type)[0]:
+        capacity.update({} if service.learned is None else {service.learned.table: service.learned_capacity(vsi_type)})
+        capacity.update(service.learns)
+    return +capacity
 
 
 def counted_by_service(state: Iterable[Rule]) -> Counter[str]:

@@ -14,7 +14,8 @@ Nothing here follows a VM that moves: its peers repeat what was under way.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from ryu_apps.evb.flow.rule import (
     FIRST_FRAGMENT,
@@ -100,7 +101,7 @@ class FragmentsService(Service):
 
     name = "fragments"
     tables = (Table.FRAGMENT_FROM, Table.FRAGMENT_TO)
-    learns = MAX_NOTED
+    learns: ClassVar[Mapping[Table, int]] = {Table.FRAGMENTS: MAX_NOTED}
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
         mine = cookie(CookieKind.TYPE_BODY, epoch)

@@ -3,7 +3,7 @@
 Answers a test, or an operator's question, without a switch.  Follows Open vSwitch where it is stricter than
 OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
 
-Limits: one VLAN tag; every frame is within the rate of its meters; no counters of rules; a port is up or down
+Limits: one VLAN tag; the caller names the meters whose rate is exceeded; no counters of rules; a port is up or down
 only for the bucket that watches it; FIN and RST shorten idle timeouts, but no rule expires.  A real switch picks
 the bucket of a select group by a hash; the simulation takes the first live bucket with a weight.
 """
@@ -11,7 +11,7 @@ the bucket of a select group by a hash; the simulation takes the first live buck
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ from ryu_apps.evb.flow.rule import (
     Bits,
     Bucket,
     ClearInPort,
+    Clone,
     FieldMatch,
     FinTimeout,
     FlowTable,
@@ -104,7 +105,12 @@ def forward(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
     return passage(table, frame, live_ports).emitted
 
 
-def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> Passage:
+def passage(
+    table: FlowTable,
+    frame: Mapping[str, int],
+    live_ports: Collection[int] | None = None,
+    exceeded: Container[int] = (),
+) -> Passage:
     """Send one frame through the tables, from table 0.
 
     Args:
@@ -113,6 +119,7 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
             absent for an untagged frame; ``ip_frag`` is 0 if absent from an IP packet, 1 for a first fragment, 3 for
             a later one.  A rule that matches on any other absent field does not match.
         live_ports: ports whose link is up; all if None.  Counts for fast-failover groups only.
+        exceeded: ids of the meters that drop the frame.
 
     Raises:
         SimulationError: no such group, a tag pushed on a tagged frame or rewritten on an untagged one, a
@@ -124,7 +131,7 @@ def passage(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[i
         fields.setdefault("vlan_pcp", 0)
     if "in_port" not in fields:
         raise SimulationError("the frame has no in_port")
-    walk = _Walk(table, live_ports, fields)
+    walk = _Walk(table, live_ports, fields, exceeded)
     walk.lookup(0, depth=0)
     return Passage(walk.emitted, walk.metered)
 
@@ -170,9 +177,18 @@ def _field_matches(wanted: FieldMatch, value: int | None) -> bool:
 class _Walk:
     """One frame on its way through the tables; ``_fields`` has its current values."""
 
-    def __init__(self, table: FlowTable, live_ports: Collection[int] | None, fields: PacketFields) -> None:
+    def __init__(
+        self,
+        table: FlowTable,
+        live_ports: Collection[int] | None,
+        fields: PacketFields,
+        exceeded: Container[int],
+    ) -> None:
         self.emitted: list[Emitted] = []
         self.metered: list[Metered] = []
+        self._exceeded = exceeded
+        # Open vSwitch translates the rest all the same: a dropped frame teaches, but nothing of it leaves.
+        self._dropped = False
         self._tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
         self._table = table
         self._live_ports = live_ports
@@ -189,8 +205,9 @@ class _Walk:
         rule = self._best(table)
         if rule is None:
             return
-        if rule.meter is not None:
+        if rule.meter is not None and not self._dropped:
             self.metered.append(Metered(rule.meter, self._tagged))
+            self._dropped = rule.meter in self._exceeded
         if self._fields.get("tcp_flags", 0) & _ENDS:
             self._shorten(rule)
         self._do(rule.apply, table, depth)
@@ -239,6 +256,8 @@ class _Walk:
                     self._group(group_id, table, depth)
                 case Resubmit(target):
                     self._lookup_from(table, target, depth)
+                case Clone(target):
+                    self._clone(table, target, depth)
                 case StackPush(source):
                     self._stack.append(self._fields.get(source.name, 0) >> source.offset & (1 << source.width) - 1)
                 case StackPop(target):
@@ -250,6 +269,12 @@ class _Walk:
                 case _:
                     _rewrite(self._fields, action)
 
+    def _clone(self, table: int, target: int, depth: int) -> None:
+        """Send a copy through another table; the frame is as before, also if a meter drops the copy."""
+        before = dict(self._fields), list(self._stack), self._dropped
+        self._lookup_from(table, target, depth)
+        self._fields, self._stack, self._dropped = before
+
     def _pop(self, target: Bits) -> None:
         if not self._stack:
             raise SimulationError("a pop from an empty stack")
@@ -258,7 +283,7 @@ class _Walk:
     def _output(self, port: int) -> None:
         if port >= _FIRST_RESERVED and port not in (CONTROLLER, _LOCAL):
             raise SimulationError(f"output to the reserved port {port:#x}")
-        if port != self._fields["in_port"]:
+        if port != self._fields["in_port"] and not self._dropped:
             self._tagged = bool(self._fields["vlan_vid"] & VLAN_PRESENT)
             self.emitted.append(Emitted(port, dict(self._fields)))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.events import Apply, ReadRules
 from ryu_apps.evb.flow.plan import difference
-from ryu_apps.evb.flow.rule import Rule, RuleChange
+from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Meter, Rule, RuleChange
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.switches.bringup import DesiredState
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
@@ -76,8 +76,12 @@ class Audit:
         traffic.question = token, traffic.sent
         return ReadRules(dpid, token, OURS)
 
-    def compare(self, dpid: int, token: int, rules: Iterable[Rule]) -> RuleChange:
-        """Return the change that corrects the switch; empty if it holds what it should, or if the answer is too old."""
+    def compare(self, dpid: int, token: int, rules: Iterable[Rule], meters: frozenset[Meter] | None) -> RuleChange:
+        """Return the change that corrects the switch; empty if it holds what it should, or if the answer is too old.
+
+        Args:
+            meters: that it shows; None: it did not say.
+        """
         traffic = self._of(dpid)
         if traffic.question is None or traffic.question[0] != token:
             return RuleChange()
@@ -87,7 +91,11 @@ class Audit:
             return RuleChange()
         wanted = self._wanted(dpid)
         drift = difference(wanted.judged(rules), wanted.rules)
-        return replace(wanted.removal(drift.remove), add=drift.add)
+        correction = replace(wanted.removal(drift.remove), add=drift.add)
+        if meters is None:
+            return correction
+        spare = {meter.meter_id for meter in meters if meter.meter_id >= FIRST_OF_VSIS} - wanted.keep_meters
+        return replace(correction, meters=wanted.missing_meters(meters), delete_meters=tuple(sorted(spare)))
 
     def _of(self, dpid: int) -> _Traffic:
         return self._traffic.setdefault(dpid, _Traffic())

@@ -44,7 +44,7 @@ class DesiredState:
         learns: cookies of rules that it may write by itself, or was given because another switch had, or may end by
             itself.
         counters: meters that its rules count with; those that are there go on counting.
-        kept: counters that stay besides them until they have been read.
+        kept: meters of VSIs that stay besides them: until they have been read, or no cached flow uses them.
     """
 
     rules: RuleSet
@@ -55,9 +55,14 @@ class DesiredState:
     kept: frozenset[int] = frozenset()
 
     @property
-    def keep_counters(self) -> frozenset[int]:
-        """All others may go."""
-        return self.kept | {meter.meter_id for meter in self.counters}
+    def keep_meters(self) -> frozenset[int]:
+        """The meters of VSIs that stay."""
+        return self.kept | {meter.meter_id for meter in (*self.meters, *self.counters)}
+
+    def missing_meters(self, shown: Iterable[Meter]) -> tuple[Meter, ...]:
+        """Return the rate limits that a switch lacks, or has with other rates."""
+        present = frozenset(shown)
+        return tuple(meter for meter in self.meters if meter not in present)
 
     def judged(self, shown: Iterable[Rule]) -> RuleSet:
         """Of the rules that a switch shows, those that are compared with what it should hold."""
@@ -89,6 +94,7 @@ class SwitchState:
         token: of the change or read it is expected to answer.
         written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
         learns: cookies under which it may hold more, as far as was known then.
+        meters: that it has shown, and was sent while it was being brought up; None: it did not show any.
         unclaimed: rules without a record that it had when it connected, left for now.
         gates: (VID, MAC) of gates among them that no VSI has opened anew -> the station ports at which they let it in.
         early: frames that came before it was ready.
@@ -105,6 +111,7 @@ class SwitchState:
     written: RuleSet = field(default_factory=dict)
     groups: frozenset[Group] = frozenset()
     learns: frozenset[int] = frozenset()
+    meters: frozenset[Meter] | None = None
     unclaimed: RuleSet = field(default_factory=dict)
     gates: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
     early: list[FrameReceived] = field(default_factory=list)
@@ -169,6 +176,16 @@ class Bringup:
         unasked = state is not None and state.readiness is Readiness.READING and state.token == _NOT_ASKED
         return state is not None and unasked and state.until <= now
 
+    def show_meters(self, dpid: int, meters: Iterable[Meter] | None) -> None:
+        """Note the meters that a switch shows beside its rules; None: it did not show any."""
+        if state := self.switches.get(dpid):
+            state.meters = None if meters is None else frozenset(meters)
+
+    def shown_meters(self, dpid: int) -> frozenset[Meter] | None:
+        """Return the meters that a switch has shown beside its rules; None: it did not show any."""
+        state = self.switches.get(dpid)
+        return None if state is None else state.meters
+
     def read(self, dpid: int, token: int, rules: Iterable[Rule]) -> Apply | None:
         """Write the difference between the rules read and the desired ones."""
         state = self.switches.get(dpid)
@@ -187,10 +204,9 @@ class Bringup:
         state.readiness = Readiness.INSTALLING
         step = replace(
             self._step(state, wanted),
-            meters=wanted.meters,
             counters=wanted.counters,
-            # What may yet be claimed counts with them.
-            keep_counters=None if state.unclaimed else wanted.keep_counters,
+            # Rules that may yet be claimed name them.
+            keep_meters=None if state.unclaimed else wanted.keep_meters,
         )
         return self._write(state, step)
 
@@ -242,7 +258,7 @@ class Bringup:
         wanted = self._wanted(dpid)
         left, state.unclaimed, state.gates = state.unclaimed, {}, {}
         remove = wanted.removal(rule for key, rule in left.items() if key not in wanted.rules)
-        return replace(remove, keep_counters=wanted.keep_counters)
+        return replace(remove, keep_meters=wanted.keep_meters)
 
     def lives_elsewhere(self, port: PortId, bindings: Iterable[Binding]) -> str | None:
         """Place of the addresses of a request according to a gate without a record; None: this port, or none.
@@ -277,12 +293,16 @@ class Bringup:
     def _step(self, state: SwitchState, wanted: DesiredState) -> RuleChange:
         change = difference(state.written, wanted.rules)
         kept, groups = state.unclaimed, tuple(group for group in wanted.groups if group not in state.groups)
+        meters = wanted.missing_meters(state.meters or ())
         remove = wanted.removal(rule for rule in change.remove if rule.key not in kept)
         # What was not compared with anything, since it might have been learnt: of programs that have gone meanwhile.
         sweep = tuple(CookieMask(cookie, _EXACTLY) for cookie in sorted(state.learns - wanted.learns))
         state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
+        state.meters = (state.meters or frozenset()) | frozenset(meters)
         state.added, state.removed = state.added + len(change.add), state.removed + len(remove.remove)
-        return replace(remove, groups=groups, add=change.add, delete_by_cookie=(*remove.delete_by_cookie, *sweep))
+        return replace(
+            remove, meters=meters, groups=groups, add=change.add, delete_by_cookie=(*remove.delete_by_cookie, *sweep)
+        )
 
     def _write(self, state: SwitchState, step: RuleChange) -> Apply:
         state.token = self._tokens.take(self.owner)

@@ -12,7 +12,7 @@ from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups
 from ryu_apps.evb.pipeline.load_balancers import balancer_meters, balancer_rules, clients, hosts_cookie
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.punting import MORE_RULES, punting
-from ryu_apps.evb.pipeline.tables import CookieKind, cookie
+from ryu_apps.evb.pipeline.tables import CookieKind, Table, cookie
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.switches.bringup import DesiredState
@@ -23,6 +23,7 @@ from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Registry
+from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Amounts, in_tables
 
 
 class DesiredRules:
@@ -74,13 +75,16 @@ class DesiredRules:
             (*base.meters, *meters),
             frozenset(self._state_cookies(dpid, programs)),
             tuple(meter for program in programs for meter in counters_of_vsi(program.vsi_type, program.binding)),
-            self._lifecycle.counters.kept(dpid),
+            self._lifecycle.counters.kept(dpid) | self._lifecycle.installer.idle_meters.kept(dpid),
         )
 
-    def budgeted(self, dpid: int) -> int:
-        """Return the most rules of a switch that do not depend on VSIs."""
-        ports = sum(port.dpid == dpid for port in self._stations)
-        return len(self.base(dpid).add) + MORE_RULES * ports
+    def budgeted(self, dpid: int) -> Amounts:
+        """Return the most rules, meters and groups of a switch that do not depend on VSIs."""
+        base = self.base(dpid)
+        tables = Counter[int](rule.table for rule in base.add)
+        tables[Table.ADMIT] += MORE_RULES * sum(port.dpid == dpid for port in self._stations)
+        groups = len(base.groups) + sum(1 for _ in self._gatekeeper.pools.groups())
+        return in_tables(tables) + Counter({METERS: len(base.meters), GROUPS: groups})
 
     def counts(self) -> Counter[int]:
         """Return the number of desired rules of each switch, without composing those of VSIs."""

@@ -118,6 +118,7 @@ class Interface:
             Both are local VIDs of the switch on a station port, and relay VIDs on others.
         macs: MAC addresses (as 48-bit integers) of the configured end systems on a HOST port.
         addresses: configured IP addresses of the end systems on a HOST port; may be incomplete.
+        speed: kbit/s in each direction; None: as the switch shows it.
         peer: the port at the other end of a TRUNK.
         timers: EVB proposal of a STATION port.
         timer_limits: upper limits of the timers that the station of a STATION port may propose.
@@ -143,6 +144,7 @@ class Interface:
     takeover_any: bool = False
     appliance: str | None = None
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    speed: int | None = None
 
     @property
     def vids(self) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from ryu_apps.evb.pipeline.flood import FloodMember, FloodVid, unknown_unicast
 from ryu_apps.evb.pipeline.gate import local_gate, remote_gate, to_vm_metadata
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.multicast import GroupMembers, MemberPort, MulticastVid
-from ryu_apps.evb.services.body import entry_of, multicast_of
+from ryu_apps.evb.services.body import entry_of, gate_meter, multicast_of
 from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.snooping.subscriptions import subscriptions
 from ryu_apps.evb.topology.fabric import Fabric, Role
@@ -136,11 +136,12 @@ class Gatekeeper:
             return {}
         interface = self._fabric.interface(owner.port)
         assert interface is not None, "a request from an unconfigured port is refused before it gets here"
-        entry = entry_of(program.vsi_type)
-        gates = {owner.port.dpid: local_gate(interface, program.binding, program.epoch, entry)}
+        binding, entry = program.binding, entry_of(program.vsi_type)
+        policer = gate_meter(program.vsi_type, binding)
+        gates = {owner.port.dpid: local_gate(interface, binding, program.epoch, entry, policer)}
         # In every switch, also without stations: frames for the VSI come in at any host port.
         for dpid in self.others(owner.port.dpid):
-            gates[dpid] = remote_gate(towards(self._wiring, dpid, owner.port.dpid), program.binding)
+            gates[dpid] = remote_gate(towards(self._wiring, dpid, owner.port.dpid), binding)
         return gates
 
     def _flood_changes(

@@ -11,6 +11,7 @@ changed yet, and that one drops it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from ryu_apps.evb.pipeline.gate import detour
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
-from ryu_apps.evb.vsi.reservation import Owner, RuleBudget
+from ryu_apps.evb.vsi.reservation import Demand, Owner, Reservations, in_tables
 
 #: Seconds after its timeout in which a switch removes a rule, and seconds to wait for a missing confirmation.
 _MARGIN, _MAX_INSTALL = 2.0, 60.0
@@ -37,11 +38,15 @@ class _Detour(NamedTuple):
     def reservation(self) -> Owner:
         return "detour", self.binding.vsi_index
 
+    @property
+    def demand(self) -> Demand:
+        return Demand(self.dpid, self.reservation, in_tables(Counter(key.table for key in self.rules)))
+
 
 class InFlight:
     """Detours of all VSIs."""
 
-    def __init__(self, seconds: int, ledger: RuleBudget, path: Callable[[int, int], Action | None]) -> None:
+    def __init__(self, seconds: int, ledger: Reservations, path: Callable[[int, int], Action | None]) -> None:
         """
         Args:
             seconds: duration of a detour; 0: there are none.
@@ -70,7 +75,7 @@ class InFlight:
         after = self._detour(before.dpid if before else _home(vsi), owner, program)
         if before is not None:
             self._ledger.release(before.dpid, before.reservation)
-        if after is not None and self._ledger.reserve(after.dpid, after.reservation, len(after.rules)):
+        if after is not None and self._ledger.reserve(after.demand) is None:
             self._detours[vsi] = after
             self._new.add(vsi)
         else:

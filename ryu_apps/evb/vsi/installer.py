@@ -8,36 +8,34 @@ from __future__ import annotations
 
 from ryu_apps.evb.event_catalogue.vsis import BodyStaging, GroupsStaged
 from ryu_apps.evb.events import Mode
-from ryu_apps.evb.flow.rule import RuleBlock, RuleChange
+from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase, VsiBinding
 from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, owned_by
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import (
     body_of_vsi,
     counters_of_vsi,
-    group_room,
     learnt_capacity,
     meters_of_vsi,
+    minimum_of,
     multicast_of,
 )
 from ryu_apps.evb.snooping.subscriptions import carried_groups
+from ryu_apps.evb.vsi import needs
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.reservation import RuleBudget
+from ryu_apps.evb.vsi.reservation import RULES, Demand, Reservations
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import DeleteByCookie, Staging
 
 #: Lanes of type bodies start here; lanes of VSI bodies are their indices.
 _TYPE_LANE = 1 << OWNER_BITS
-#: Rules of the gate on the VSI's own switch for each (VID, MAC): one in, one out, and two to flood at
-#: the most (those of a VID, and of a page, are shared), and one more for a default priority.  On every other switch it
-#: is one.
-GATE_RULES, REMOTE_RULES = 4, 1
 
 
 class Installer:
@@ -46,13 +44,14 @@ class Installer:
     Attributes:
         bodies: type bodies by datapath id and epoch.
         indices: those that stand for programs.
+        idle_meters: rate limits whose rules are gone.
         ended: index and generation of programs that were taken out while that had to be remembered.
     """
 
     def __init__(
         self,
         pending: PendingChanges,
-        ledger: RuleBudget,
+        ledger: Reservations,
         epochs: Epochs,
         gatekeeper: Gatekeeper,
         handover: StateTransfer,
@@ -60,6 +59,7 @@ class Installer:
     ) -> None:
         self.bodies: dict[tuple[int, int], TypeBody] = {}
         self.indices = Indices(OWNER_BITS)
+        self.idle_meters = IdleMeters()
         self.ended: set[tuple[int, int]] = set()
         self._remembers_ended = False
         self._pending = pending
@@ -94,32 +94,25 @@ class Installer:
         return None
 
     def reserve(self, attachment: Attachment, program: Installation) -> str | None:
-        """Reserve room on every switch, or on none; returns the reason for a refusal."""
-        dpid, index, pairs = attachment.port.dpid, program.binding.vsi_index, len(program.binding.bindings)
-        shared = len(self._epochs.block(program.vsi_type))
-        body = program.own = len(body_of_vsi(program.vsi_type, program.binding))
+        """Reserve room on every switch and at every port, or nowhere; returns the reason for a refusal."""
+        rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(program.vsi_type))
+        if short := self._ledger.bandwidth.shortage(attachment.vsi.text, rates):
+            return short
+        shortage = self._ledger.reserve(*self._demands(attachment.port.dpid, program))
+        if shortage is not None:
+            spent = "the rule budget" if shortage == RULES else f"the budget of {shortage}"
+            return f"{spent} of the switch is spent"
+        self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
+        return None
+
+    def _demands(self, dpid: int, program: Installation) -> list[Demand]:
+        block = self._epochs.block(program.vsi_type)
+        program.own = len(body_of_vsi(program.vsi_type, program.binding))
         # A type body counts for its first VSI at a switch; later ones add nothing.
         first = (dpid, program.epoch) not in self.bodies
-        program.rules = body + (shared if first else 0)
-        wishes = [(dpid, ("type", program.epoch), shared)] if first else []
-        groups = group_room(program.vsi_type, program.binding.bindings)
-        here = (
-            body
-            + GATE_RULES * pairs
-            + len(program.binding.priorities)
-            + learnt_capacity(program.vsi_type)
-            + groups.here
-        )
-        wishes.append((dpid, ("vsi", index), here))
-        elsewhere = REMOTE_RULES * pairs + groups.elsewhere
-        wishes += [(other, ("vsi", index), elsewhere) for other in self._gatekeeper.others(dpid)]
-        # A part of a refused reservation would keep room from others that fit.
-        for number, wish in enumerate(wishes):
-            if not self._ledger.reserve(*wish):
-                for there, owner, _ in wishes[:number]:
-                    self._ledger.release(there, owner)
-                return "the rule budget of the switch is spent"
-        return None
+        program.rules = program.own + (len(block) if first else 0)
+        own = needs.of_vsi(dpid, self._gatekeeper.others(dpid), program)
+        return [needs.of_type(dpid, program.epoch, block), *own] if first else own
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, phase: Phase) -> Installation:
         """Take up a program of an earlier process of the bridge; the switch still holds it."""
@@ -129,7 +122,9 @@ class Installer:
         self._generation = max(self._generation, record.binding.generation)
         # Whether a gate has ever led to it is not recorded, so it is taken as if.
         program = Installation(vsi_type, record.epoch, record.binding, phase, opened=True)
-        self.reserve(attachment, program)
+        self._ledger.force(self._demands(dpid, program))
+        rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(vsi_type))
+        self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
         body = self.bodies.get((dpid, program.epoch))
         if body is None:
             block = self._epochs.block(vsi_type)
@@ -156,6 +151,7 @@ class Installer:
         vsi_type, binding = program.vsi_type, program.binding
         # In one change, which writes meters first: a switch refuses a rule that names an unknown one.
         meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
+        self.idle_meters.reuse(dpid, _own_meters(program))
         change = RuleChange(meters=meters, blocks=(RuleBlock(rules),))
         # A lane for each VSI: its own changes keep their order, and those of other VSIs may overtake a large body.
         token = self._pending.send(dpid, change, Mode.STAGE, program.binding.vsi_index)
@@ -184,6 +180,7 @@ class Installer:
         dpid, binding = attachment.port.dpid, program.binding
         for there in (dpid, *self._gatekeeper.others(dpid)):
             self._ledger.release(there, ("vsi", binding.vsi_index))
+        self._ledger.bandwidth.release(binding.vsi_index)
         index = binding.vsi_index
         if self._remembers_ended:
             self.ended.add((index, binding.generation))
@@ -193,7 +190,9 @@ class Installer:
         left = attachment.vsi.left is not None and attachment.vsi.left.program is program
         if learnt_capacity(program.vsi_type) and not left:
             owned.append(owned_by(CookieKind.STATE, index, binding.generation))
-        change = RuleChange(delete_by_cookie=tuple(owned), delete_meters=self._counters.retired(attachment, program))
+        # Apart from the rules: a bundle deletes no meters.
+        self.idle_meters.retire(dpid, (*_own_meters(program), *self._counters.retired(attachment, program)))
+        change = RuleChange(delete_by_cookie=tuple(owned))
         self._send_sweep(attachment, change, index, index=None if left else index)
         shared = self.bodies.get((dpid, program.epoch))
         if shared is None or program not in shared.users:
@@ -217,3 +216,9 @@ class Installer:
         token = self._pending.send(dpid, change, mode, lane)
         attachment.holding.sweeping.add(token)
         self._pending.steps[token] = DeleteByCookie(attachment, index)
+
+
+def _own_meters(program: Installation) -> tuple[int, ...]:
+    """The rate limits of a program that no other VSI shares."""
+    meters = meters_of_vsi(program.vsi_type, program.binding)
+    return tuple(meter.meter_id for meter in meters if meter.meter_id >= FIRST_OF_VSIS)

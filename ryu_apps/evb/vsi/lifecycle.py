@@ -32,7 +32,7 @@ from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.records.keeper import Documents, RecordKeeper
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
-from ryu_apps.evb.vsi.reservation import RuleBudget
+from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import (
@@ -66,7 +66,7 @@ class Lifecycle(TokenOwner):
         tokens: TokenTable,
         effects: EffectSink,
         gatekeeper: Gatekeeper,
-        ledger: RuleBudget,
+        ledger: Reservations,
         epochs: Epochs,
         announcer: Announcer,
         documents: Documents,

@@ -83,6 +83,20 @@ def test_the_example_becomes_a_fabric() -> None:
     )
 
 
+def test_ports_of_stations_and_trunks_may_have_a_speed() -> None:
+    text = EXAMPLE.replace("role: station}", "role: station, speed: 1000000}")
+    config, found = load_config("evbridge.yaml", text.replace("port: 12}}", "port: 12}, speed: 9}"))
+    assert config is not None and found == []
+    speeds = {number: port.speed for number, port in config.fabric.switches[1].interfaces.items()}
+    assert speeds == {1: None, 2: 1_000_000, 9: None, 11: 9}
+    assert load_config("evbridge.yaml", dump_config(config)) == (config, [])
+    for wrong in ("0", "fast"):
+        (mistake,) = mistakes(EXAMPLE.replace("role: station}", f"role: station, speed: {wrong}}}"))
+        assert mistake.startswith("e.yaml:11:44:")
+    (mistake,) = mistakes(EXAMPLE.replace("role: station}", "role: station, speeed: 5}"))
+    assert "unknown key 'speeed' (did you mean 'speed'?)" in mistake
+
+
 def test_takeover_of_the_file_is_the_default_of_all_ports() -> None:
     for of_file, of_port, expected in (("any", "announced", [True, False]), ("announced", "any", [False, True])):
         text = EXAMPLE.replace("policies:", f"takeover: {of_file}\npolicies:").replace(

@@ -198,7 +198,7 @@ def test_it_has_a_bound_that_no_other_vm_feels() -> None:
 
 
 def test_room_for_it_is_set_aside() -> None:
-    assert [learnt_capacity(POLICIES.types[key]) for key in (ALLOWS, PLAIN)] == [MAX_NOTED, 0]
+    assert [learnt_capacity(POLICIES.types[key]).total() for key in (ALLOWS, PLAIN)] == [MAX_NOTED, 0]
 
 
 def test_it_goes_with_the_vsi() -> None:

@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import FrameReceived, Mode, PortChanged
+from ryu_apps.evb.events import FrameReceived, Mode, PortChanged, SwitchCapacity
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.wire.filter_info import FilterInfo, GroupMacVid
 from ryu_apps.evb.wire.vdp import ManagerId, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, S1, S2, Vm, two_switches
+from tests.worlds.limited import POLICIES as LIMITED_TYPES
+from tests.worlds.limited import RESERVED
 from tests.worlds.rest import EPOCH, RestWorld
 
 VM, OTHER = Vm(7), Vm(8)
@@ -282,6 +284,30 @@ def test_the_rules_of_a_type_are_promised_once_to_all_its_vsis(world: RestWorld)
     promises = world.get("/evb/reservations")[0]["promises"]
     (shared,) = [promise for promise in promises if promise["for"] == "type"]
     assert [holder["vsi"] for holder in shared["holders"]] == [VM.text, OTHER.text]
+
+
+def test_reservations_show_meters_tables_and_bandwidth() -> None:
+    capacity = SwitchCapacity(tables={30: 900}, meters=500, groups=600, speeds={1: 10_000, 11: 20_000})
+    world = RestWorld(policies=LIMITED_TYPES, capacity=capacity)
+    world.connect()
+    world.ask(HV1, Vm(7, type=RESERVED), VdpMode.PREASSOCIATE_RR)
+    first, second = world.get("/evb/reservations")
+    meters = len(world.tables[S1].meters)
+    assert first["meters"] == {"budget": 500, "base": meters - 1, "used": 1}
+    assert first["groups"] == {"budget": 600, "base": len(world.tables[S1].groups), "used": 0}
+    assert first["tables"]["ACL_FROM"]["budget"] == 900
+    assert sum(table["used"] for table in first["tables"].values()) == first["used"]
+    ports = {port["port"]: port for port in first["bandwidth"]}
+    assert ports[1] == {"port": 1, "speed": 10_000, "sent": 600, "received": 400}
+    assert ports[11] == {"port": 11, "speed": 20_000, "sent": 400, "received": 0}
+    (promise,) = [promise for promise in first["promises"] if promise["for"] == "vsi"]
+    assert ports[12]["speed"] is None
+    assert promise["meters"] == 1 and promise["tables"]["METERED_TO"] == 1
+    assert promise["bandwidth"] == [
+        {"port": 1, "sent": 600, "received": 400},
+        {"port": 11, "sent": 400, "received": 0},
+    ]
+    assert second["promises"][0]["bandwidth"] == [{"port": 11, "sent": 600, "received": 0}]
 
 
 # --- stations -------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.services.body import body_of_type, body_of_vsi
 from ryu_apps.evb.services.fragments import MAX_NOTED
 from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.installer import GATE_RULES
+from ryu_apps.evb.vsi.needs import GATE_TABLES
+from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.unit.services.test_firewall import (
     ACK,
@@ -218,9 +219,9 @@ def test_room_for_every_connection_is_part_of_the_budget(spare: int, granted: bo
     empty.ask(HV1, Vm(7, SMALL), VdpMode.PREASSOCIATE_RR)
     program = empty.engine.registry.vsi(Vm(7).vsi_id).attachments[HV1].holding.program
     body = len(body_of_type(vsi_type, program.epoch)) + len(body_of_vsi(vsi_type, program.binding))
-    needed = body + GATE_RULES + 2 * LIMIT + MAX_NOTED
+    needed = body + len(GATE_TABLES) + 2 * LIMIT + MAX_NOTED
     assert empty.engine.ledger.used(S1) == needed
-    base = empty.engine.wanted.budgeted(S1)
+    base = empty.engine.wanted.budgeted(S1)[RULES]
     world = World(policies=POLICIES, fabric=two_switches(max_rules=base + needed + spare))
     world.connect()
     before = world.snapshot()

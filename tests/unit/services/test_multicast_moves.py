@@ -9,6 +9,7 @@ from ryu_apps.evb.model import MulticastGroup
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.snooping.settings import Querying, Snooping
 from ryu_apps.evb.snooping.timers import MembershipTimers
+from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.wire import igmp, mld
 from ryu_apps.evb.wire.group_record import RecordType
 from ryu_apps.evb.wire.igmp import Query3
@@ -169,10 +170,10 @@ def test_a_type_with_too_little_room_refuses_the_groups(world: World) -> None:
 
 def test_a_switch_without_room_for_the_groups_refuses_them() -> None:
     world = multicast_world()
-    world.engine.ledger.limit(S2, 100)
+    world.engine.ledger.limit(S2, {RULES: 100})
     world.ask(HV3, A, VdpMode.PREASSOCIATE_RR)
     assert world.answer(HV3).error is VdpError.INSUFFICIENT_RESOURCES
-    world.engine.ledger.limit(S2, 1000)
+    world.engine.ledger.limit(S2, {RULES: 1000})
     world.ask(HV3, B, VdpMode.PREASSOCIATE_RR)
     assert world.answer(HV3).success
 

@@ -23,10 +23,12 @@ from ryu_apps.evb.events import (
     RulesRead,
     SendFrame,
     SwitchAltered,
+    SwitchCapacity,
     SwitchUp,
 )
 from ryu_apps.evb.flow.rule import (
     FIRST_COUNTER,
+    FIRST_OF_VSIS,
     Action,
     Bucket,
     ClearInPort,
@@ -35,6 +37,7 @@ from ryu_apps.evb.flow.rule import (
     GroupType,
     Meter,
     MeterCount,
+    MeterUnit,
     Output,
     Resubmit,
     Rule,
@@ -47,7 +50,7 @@ from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, cookie
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.driver import MAX_OPEN, SwitchDriver
-from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_delete, group_write, message
+from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_delete, group_write, message, meter_entry
 from ryu_apps.southbound.messages import numbered
 from ryu_apps.southbound.piece import PIECE, PieceCache
 
@@ -308,11 +311,24 @@ def test_of_counters_only_those_stay_that_are_to_be_kept_and_meters_are_none_of_
     others = tuple(Meter(FIRST_COUNTER | number, 1, 1) for number in (2, 3))
     bench.submit(1, RuleChange(meters=(Meter(9, 1, 1), COUNTER, *others)))
     bench.answer_barriers()
-    bench.submit(2, RuleChange(keep_counters=frozenset({COUNTER.meter_id})))
+    bench.submit(2, RuleChange(keep_meters=frozenset({COUNTER.meter_id})))
     assert commands(bench) == [(ofp.OFPMC_DELETE, meter.meter_id) for meter in others]
     bench.answer_barriers()
-    bench.submit(3, RuleChange(delete_meters=(9,), keep_counters=frozenset()))
+    bench.submit(3, RuleChange(delete_meters=(9,), keep_meters=frozenset()))
     assert commands(bench) == [(ofp.OFPMC_DELETE, 9), (ofp.OFPMC_DELETE, COUNTER.meter_id)]
+
+
+@pytest.mark.parametrize("rate", [1000, 999])
+def test_a_staged_meter_is_read_back_before_the_change_is_confirmed(bench: Bench, rate: int) -> None:
+    limit = Meter(FIRST_OF_VSIS | 7, 1000, 100, MeterUnit.KILOBITS)
+    bench.submit(1, RuleChange(meters=(limit,)), Mode.STAGE)
+    bench.answer(bench.waiting()[0])
+    (asked,) = bench.sent
+    assert asked.octets[16:20] == limit.meter_id.to_bytes(4) and bench.events == []
+    shown = multipart(ofp.OFPMP_METER_CONFIG, meter_entry(replace(limit, rate=rate)))
+    bench.answer(asked, ofp.OFPT_MULTIPART_REPLY, shown)
+    (ended,) = bench.events
+    assert isinstance(ended, Confirmed if rate == 1000 else Rejected)
 
 
 def test_meters_are_deleted_behind_the_rules(bench: Bench) -> None:
@@ -397,8 +413,8 @@ def test_frames_before_the_switch_is_known_are_not(bench: Bench) -> None:
     assert bench.events == []
 
 
-def port(number: int, config: int = 0, state: int = 0) -> bytes:
-    return struct.pack("!I4x6s2x16sII24x", number, b"", b"", config, state)
+def port(number: int, config: int = 0, state: int = 0, speed: int = 0) -> bytes:
+    return struct.pack("!I4x6s2x16sII16xI4x", number, b"", b"", config, state, speed)
 
 
 @pytest.mark.parametrize(
@@ -422,10 +438,11 @@ def multipart(kind: int, body: bytes = b"", more: int = 0) -> bytes:
 
 def test_a_survey_tells_ports_meters_room_and_reflective_relay(bench: Bench) -> None:
     bench.driver.query_features()
-    _forward, watch, barrier, ports, meters, tables, groups = bench.sent
+    _forward, watch, barrier, ports, meters, tables, groups, most_meters, most_groups = bench.sent
     bench.answer(watch, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_EXPERIMENTER, WATCH))
     bench.answer(barrier)
-    bench.answer(ports, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_PORT_DESC, port(1) + port(2, 1)))
+    described_ports = port(1, speed=10_000_000) + port(2, 1)
+    bench.answer(ports, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_PORT_DESC, described_ports))
     config = struct.pack("!HHI", 8, 0, 5)
     bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, config))
     for more, room in ((1, 1000), (0, 10)):
@@ -433,7 +450,12 @@ def test_a_survey_tells_ports_meters_room_and_reflective_relay(bench: Bench) -> 
         bench.answer(tables, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_TABLE_FEATURES, features, more))
     listed = b"".join(described(TAGGED_GROUP + number, *actions) for number, actions in ((1, BACK), (2, BACK[1:])))
     bench.answer(groups, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_GROUP_DESC, listed))
-    assert bench.events == [SwitchUp(1, {1: True, 2: False}, 10, frozenset({5}), frozenset({1}))]
+    features = struct.pack("!IIIBB2x", 262_144, 2, 0xF, 8, 0)
+    bench.answer(most_meters, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_FEATURES, features))
+    features = struct.pack("!II8I", 0xF, 0, 900, 800, 700, 600, 0, 0, 0, 0)
+    bench.answer(most_groups, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_GROUP_FEATURES, features))
+    capacity = SwitchCapacity({30: 10, 40: 1000}, meters=262_144, groups=600, speeds={1: 10_000_000})
+    assert bench.events == [SwitchUp(1, {1: True, 2: False}, capacity, frozenset({5}), frozenset({1}))]
 
 
 BACK = ClearInPort(), Output(1)
@@ -449,7 +471,7 @@ def test_a_switch_that_does_not_tell_its_room_and_its_meters_is_up_all_the_same(
     bench.driver.query_features()
     for asked in list(bench.sent):
         bench.refuse(asked, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
-    assert bench.events == [SwitchUp(1, {}, None, None, watched=False)]
+    assert bench.events == [SwitchUp(1, {}, watched=False)]
 
 
 def test_a_switch_that_answers_only_the_barrier_does_not_watch(bench: Bench) -> None:
@@ -459,7 +481,7 @@ def test_a_switch_that_answers_only_the_barrier_does_not_watch(bench: Bench) -> 
     bench.answer(barrier)
     for asked in others:
         bench.refuse(asked, ofp.OFPET_BAD_REQUEST, ofp.OFPBRC_BAD_MULTIPART)
-    assert bench.events == [SwitchUp(1, {}, None, None, watched=False)]
+    assert bench.events == [SwitchUp(1, {}, watched=False)]
 
 
 # --- who else changes the switch ------------------------------------------------------------------

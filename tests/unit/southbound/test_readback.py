@@ -6,9 +6,20 @@ import struct
 from dataclasses import replace
 
 import pytest
+from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import FinTimeout, Output, Rule, RuleBlock, RuleChange, match
-from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add
+from ryu_apps.evb.flow.rule import (
+    FIRST_OF_VSIS,
+    FinTimeout,
+    Meter,
+    MeterUnit,
+    Output,
+    Rule,
+    RuleBlock,
+    RuleChange,
+    match,
+)
+from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, meter_entry
 from ryu_apps.southbound.piece import PieceCache, pieces
 from ryu_apps.southbound.readback import ReadBack
 
@@ -82,3 +93,24 @@ def test_another_hard_timeout_is_noticed() -> None:
         read_back = sent(replace(SENT[0], hard_timeout=2))
         read_back.check(shown(replace(SENT[0], hard_timeout=hard)))
         assert (read_back.verdict() is None) is expected
+
+
+LIMIT = Meter(FIRST_OF_VSIS | 7, 1000, 100, MeterUnit.KILOBITS)
+
+
+def shown_meters(*meters: Meter) -> bytes:
+    """A meter configuration reply."""
+    return struct.pack("!8xHH4x", ofp.OFPMP_METER_CONFIG, 0) + b"".join(map(meter_entry, meters))
+
+
+@pytest.mark.parametrize(
+    "other", [None, replace(LIMIT, rate=999), replace(LIMIT, burst=99), replace(LIMIT, unit=MeterUnit.PACKETS)]
+)
+def test_a_meter_that_is_missing_or_differs_is_named(other: Meter | None) -> None:
+    read_back = ReadBack()
+    for piece in pieces(RuleChange(meters=(LIMIT,)), PieceCache(), set()):
+        read_back.expect(piece)
+    read_back.check(shown_meters(*([] if other is None else [other])))
+    assert read_back.verdict() == f"1 meters are not as sent; the first is {LIMIT.meter_id}"
+    read_back.check(shown_meters(LIMIT))
+    assert read_back.verdict() is None

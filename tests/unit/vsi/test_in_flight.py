@@ -10,6 +10,7 @@ from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import VLAN_PRESENT
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.topology.fabric import PortId, Timers
+from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import CLIENT_MAC, HV1, HV2, HV3, HV4, S1, S2, VLAN, Vm, World, two_switches, with_vlans
@@ -192,7 +193,7 @@ def test_a_switch_without_room_goes_without_it() -> None:
     """The VM's old rules and its new way have taken all there is."""
     roomy = new_world()
     roomy.ask(HV3, VM, RR)
-    room = roomy.engine.wanted.budgeted(S1) + roomy.engine.ledger.used(S1)
+    room = roomy.engine.wanted.budgeted(S1)[RULES] + roomy.engine.ledger.used(S1)
     for more in (0, 1):
         world = new_world(max_rules=room + more)
         move(world, HV3)

@@ -14,6 +14,7 @@ from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.connections import ESTABLISHED
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.vsi.state_transfer import STAGED_IDLE
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, OPEN, POLICIES, S1, S2, Vm, World, open_type
@@ -173,7 +174,7 @@ def test_room_for_all_the_state_a_vsi_may_have_is_reserved(world: World) -> None
     without = world.engine.ledger.used(S1) - used
     associated(world, Vm(8, DUAL), HV2)
     program = world.engine.registry.vsi(Vm(8).vsi_id).attachments[HV2].holding.program
-    assert world.engine.ledger.reservations(S1)["vsi", program.binding.vsi_index] >= without + 2 * 10
+    assert world.engine.ledger.reservations(S1)["vsi", program.binding.vsi_index][RULES] >= without + 2 * 10
 
 
 @pytest.mark.parametrize("restart", [False, True])

@@ -7,6 +7,7 @@ import pytest
 from ryu_apps.evb.flow.rule import FIRST_COUNTER, FlowTable
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.idle_meters import LINGER
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import CLIENT, CLIENT_MAC, HV1, HV2, HV3, NMS_MAC, S1, S2, Vm
@@ -113,6 +114,9 @@ def test_an_aborted_move_leaves_no_counter_and_no_trace_in_the_totals(world: Cou
     world.ask(HV3, VM, VdpMode.PREASSOCIATE_RR)
     assert counters(world, S2)
     world.ask(HV3, VM, VdpMode.DEASSOCIATE)
+    for _ in range(4):
+        world.advance(LINGER / 4)
+        world.ask(HV1, VM, VdpMode.ASSOCIATE)
     assert not counters(world, S2)
     world.exchange_traffic(VM, HV1)
     world.read()

@@ -11,6 +11,7 @@ ACL unless a rule denies them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -65,10 +66,10 @@ def meter_of(binding: VsiBinding) -> Meter:
 
 
 class Room(NamedTuple):
-    """Rules of the VLAN that one VSI may come to need, on its own switch and on every other one."""
+    """Rules by table that one VSI may come to need, on its own switch and on every other one."""
 
-    here: int
-    elsewhere: int
+    here: Counter[int]
+    elsewhere: Counter[int]
 
 
 def room_for_groups(multicast: MulticastPolicy, addresses: int, vids: int) -> Room:
@@ -79,7 +80,8 @@ def room_for_groups(multicast: MulticastPolicy, addresses: int, vids: int) -> Ro
         vids: its VIDs; what a VLAN has once for all groups counts for each VSI.
     """
     matches = multicast.max_groups * addresses * (1 + multicast.max_sources)
-    return Room(2 * matches + VLAN_RULES * vids, matches + VLAN_RULES * vids)
+    elsewhere = Counter[int]({Table.GROUPS: matches + VLAN_RULES * vids})
+    return Room(elsewhere + Counter[int]({Table.GROUP_PAGE: matches}), elsewhere)
 
 
 #: Rules that a switch has for each VLAN with a snooped VSI; see ``program.groups``.

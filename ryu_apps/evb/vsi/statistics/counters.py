@@ -99,7 +99,7 @@ class CounterReader(TokenOwner):
         """Retire the counters of a program whose body is about to be removed.
 
         Returns:
-            The counters to remove with the body: those of a program whose gate was never open.
+            The counters that nothing will read: those of a program whose gate was never open.
         """
         place = attachment.port.dpid, program.binding.vsi_index
         found = self._at.get(place)

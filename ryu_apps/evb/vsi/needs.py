@@ -1,0 +1,50 @@
+"""Resources that a program needs of the switches, as demands for a reservation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import lru_cache
+
+from ryu_apps.evb.flow.rule import RuleBlock
+from ryu_apps.evb.pipeline.tables import Table
+from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
+from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.reservation import METERS, Demand, Resource, in_tables
+
+#: Rules of the gate on the VSI's own switch for each (VID, MAC), by table: one in, one out, and two to flood at the
+#: most (those of a VID, and of a page, are shared).  On every other switch it is one.
+GATE_TABLES = (Table.INGRESS, Table.FORWARD, Table.FLOOD_VID, Table.FLOOD_PAGE)
+_REMOTE_TABLES = (Table.FORWARD,)
+#: Blocks of type rules whose tables are remembered: they may have thousands of rules.
+_BLOCKS = 64
+
+
+def of_type(dpid: int, epoch: int, block: RuleBlock) -> Demand:
+    """Return the demand for the rules that all VSIs of a type share on a switch."""
+    return Demand(dpid, ("type", epoch), _amounts_of_block(block))
+
+
+def of_vsi(dpid: int, others: Iterable[int], program: Installation) -> list[Demand]:
+    """Return the demands for one VSI at a switch and on all others."""
+    vsi_type, binding = program.vsi_type, program.binding
+    pairs = len(binding.bindings)
+    groups = group_room(vsi_type, binding.bindings)
+    rules = Counter[int](rule.table for rule in body_of_vsi(vsi_type, binding))
+    rules += _each(GATE_TABLES, pairs) + learnt_capacity(vsi_type) + groups.here
+    # A default priority takes another rule of the gate.
+    rules[Table.INGRESS] += len(binding.priorities)
+    here = in_tables(rules)
+    here[METERS] = len(meters_of_vsi(vsi_type, binding)) + len(counters_of_vsi(vsi_type, binding))
+    owner = "vsi", binding.vsi_index
+    elsewhere = in_tables(_each(_REMOTE_TABLES, pairs) + groups.elsewhere)
+    return [Demand(dpid, owner, +here), *(Demand(other, owner, elsewhere) for other in others)]
+
+
+def _each(tables: Iterable[int], count: int) -> Counter[int]:
+    return Counter(dict.fromkeys(tables, count))
+
+
+@lru_cache(_BLOCKS)
+def _amounts_of_block(block: RuleBlock) -> Counter[Resource]:
+    return in_tables(Counter(rule.table for rule in block))
