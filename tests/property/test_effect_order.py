@@ -95,7 +95,7 @@ SWAPS: dict[str, tuple[Patch, str]] = {
 def test_the_model_finds_effects_in_a_wrong_order(swap: Patch, finding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     swap(monkeypatch)
     found = settings(
-        max_examples=60,
+        max_examples=1000,
         stateful_step_count=40,
         derandomize=True,
         database=None,
