@@ -13,9 +13,9 @@ import pytest
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.testbed.harness.shell import CommandError, run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
-from ryu_apps.testbed.hypervisors.conversation import Conversation
 from ryu_apps.testbed.hypervisors.domain import Guest
 from ryu_apps.testbed.hypervisors.guest_image import ECHO, SINK, SOURCE
+from ryu_apps.testbed.hypervisors.guest_stream import GuestStream
 from ryu_apps.testbed.hypervisors.site import HypervisorSite
 from tests.hypervisor.conftest import TYPE
 
@@ -96,9 +96,9 @@ def finish(site: HypervisorSite, guest: Guest, source: str, virsh: subprocess.Po
 def test_a_guest_moves_there_and_back_three_times_and_keeps_its_connections(site: HypervisorSite, boot: Boot) -> None:
     guest, client = boot("hv1"), site.client.namespace
     with (
-        Conversation(client, guest.ip, ECHO) as echo,
-        Conversation(client, guest.ip, SOURCE) as source,
-        Conversation(client, guest.ip, SINK) as sink,
+        GuestStream(client, guest.ip, ECHO) as echo,
+        GuestStream(client, guest.ip, SOURCE) as source,
+        GuestStream(client, guest.ip, SINK) as sink,
     ):
         for move in range(6):
             here, there = ("hv1", "hv2") if move % 2 == 0 else ("hv2", "hv1")
@@ -113,7 +113,7 @@ def test_a_refused_preassociate_aborts_the_migration_and_leaves_the_guest_unharm
     site: HypervisorSite, boot: Boot
 ) -> None:
     guest = boot("hv1")
-    with Conversation(site.client.namespace, guest.ip, ECHO) as echo:
+    with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         with without_room(site):
             assert "error" in site.migrate(guest, "hv1", "hv2")
         wait_there(site, guest, "hv1")
@@ -135,13 +135,13 @@ def test_a_refused_associate_raises_an_alarm_and_the_way_back_clears_it(site: Hy
     assert "error" not in site.migrate(guest, "hv2", "hv1")
     wait_there(site, guest, "hv1")
     assert not alarms(site, "vdp.refusal_ignored")
-    with Conversation(site.client.namespace, guest.ip, ECHO) as echo:
+    with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         echo.wait_heard("after the way back")
 
 
 def test_a_migration_that_is_aborted_leaves_nothing_and_the_next_succeeds(site: HypervisorSite, boot: Boot) -> None:
     guest = boot("hv1")
-    with Conversation(site.client.namespace, guest.ip, ECHO) as echo:
+    with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         with slow_migration(site, guest, "hv1", "hv2") as virsh:
             site.hosts["hv1"].virsh("domjobabort", guest.name)
             output, _ = virsh.communicate(timeout=LONG)
@@ -155,7 +155,7 @@ def test_a_migration_that_is_aborted_leaves_nothing_and_the_next_succeeds(site: 
 
 def test_a_libvirtd_that_is_late_at_the_source_does_not_take_its_guest_back(site: HypervisorSite, boot: Boot) -> None:
     guest = boot("hv1")
-    with Conversation(site.client.namespace, guest.ip, ECHO) as echo:
+    with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         virsh = site.hosts["hv1"].start_virsh(*site.migration(guest, "hv1", "hv2"))
         wait_until(lambda: site.places(guest).get("hv2") == "active", "active at the destination", LONG, pause=0.005)
         with site.hosts["hv1"].libvirtd_stopped():
@@ -171,7 +171,7 @@ def test_a_libvirtd_that_is_late_at_the_source_does_not_take_its_guest_back(site
 
 def test_a_controller_that_dies_after_a_move_knows_the_guest_when_it_is_back(site: HypervisorSite, boot: Boot) -> None:
     guest = boot("hv1")
-    with Conversation(site.client.namespace, guest.ip, ECHO) as echo:
+    with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         assert "error" not in site.migrate(guest, "hv1", "hv2")
         wait_there(site, guest, "hv2")
         site.controller.kill()
@@ -185,7 +185,7 @@ def test_a_controller_that_dies_after_a_move_knows_the_guest_when_it_is_back(sit
 
 def test_a_controller_that_dies_during_the_copy_is_back_before_the_associate(site: HypervisorSite, boot: Boot) -> None:
     guest = boot("hv1")
-    with Conversation(site.client.namespace, guest.ip, ECHO) as echo:
+    with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         with slow_migration(site, guest, "hv1", "hv2") as virsh:
             site.controller.kill()
             echo.wait_heard("without a controller")
@@ -199,7 +199,7 @@ def test_without_a_controller_a_migration_is_aborted_and_a_new_lldpad_cures_the_
     site: HypervisorSite, boot: Boot
 ) -> None:
     guest = boot("hv1")
-    with Conversation(site.client.namespace, guest.ip, ECHO) as echo:
+    with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         site.controller.kill()
         assert "error" in site.migrate(guest, "hv1", "hv2")
         echo.wait_heard("without a controller")

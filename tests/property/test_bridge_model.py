@@ -18,7 +18,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
-from ryu_apps.evb.services.bandwidth.schema import BandwidthPolicy, RateLimit
+from ryu_apps.evb.services.bandwidth.schema import BandwidthLimit, BandwidthPolicy
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.simulation.learning import learn
@@ -71,7 +71,7 @@ def serving(key: VsiTypeKey) -> VsiType:
 
 
 def limited(key: VsiTypeKey, rate: int) -> VsiType:
-    limit = RateLimit(rate, rate, rate)
+    limit = BandwidthLimit(rate, rate, rate)
     return replace(open_type(key), services=(("bandwidth", BandwidthPolicy(limit, limit)),))
 
 

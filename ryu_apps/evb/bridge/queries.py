@@ -30,7 +30,7 @@ from ryu_apps.evb.switches.bringup import SwitchState
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.vsi.bandwidth import PortBandwidth
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.reservation import GROUPS, METERS, RULES, Owner, ReservedAmount, Resource, ResourceKind
+from ryu_apps.evb.vsi.reservation import GROUPS, METERS, RULES, Owner, ReservedAmount, ResourceKind, SwitchResource
 from ryu_apps.evb.vsi_types.database import OUTCOMES as FETCH_OUTCOMES
 
 Amount = TypeVar("Amount")
@@ -313,7 +313,7 @@ def _holder(attachment: Attachment) -> ReservationHolder:
     return ReservationHolder(attachment.text, attachment.port, attachment.phase, attachment.since, expires)
 
 
-def _by_table(amounts: Mapping[Resource, Amount]) -> dict[str, Amount]:
+def _by_table(amounts: Mapping[SwitchResource, Amount]) -> dict[str, Amount]:
     """Amounts of rules by name of the table."""
     return {
         Table(resource.number).name: amount

@@ -10,7 +10,7 @@ from ryu_apps.evb.flow.rule import RuleBlock
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
 from ryu_apps.evb.vsi.installation import Installation
-from ryu_apps.evb.vsi.reservation import METERS, Demand, Resource, in_tables
+from ryu_apps.evb.vsi.reservation import METERS, Demand, SwitchResource, in_tables
 
 #: Rules of the gate on the VSI's own switch for each (VID, MAC), by table: one in, one out, and two to flood at the
 #: most (those of a VID, and of a page, are shared).  On every other switch it is one.
@@ -46,5 +46,5 @@ def _each(tables: Iterable[int], count: int) -> Counter[int]:
 
 
 @lru_cache(_BLOCKS)
-def _amounts_of_block(block: RuleBlock) -> Counter[Resource]:
+def _amounts_of_block(block: RuleBlock) -> Counter[SwitchResource]:
     return in_tables(Counter(rule.table for rule in block))

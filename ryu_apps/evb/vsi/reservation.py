@@ -27,7 +27,7 @@ class ResourceKind(Enum):
     GROUPS = "groups"
 
 
-class Resource(NamedTuple):
+class SwitchResource(NamedTuple):
     """Something of a switch that is reserved; ``number`` is that of a table."""
 
     kind: ResourceKind
@@ -37,10 +37,14 @@ class Resource(NamedTuple):
         return f"rules in table {self.number}" if self.kind is ResourceKind.TABLE else self.kind.value
 
 
-RULES, METERS, GROUPS = Resource(ResourceKind.RULES), Resource(ResourceKind.METERS), Resource(ResourceKind.GROUPS)
+RULES, METERS, GROUPS = (
+    SwitchResource(ResourceKind.RULES),
+    SwitchResource(ResourceKind.METERS),
+    SwitchResource(ResourceKind.GROUPS),
+)
 
 #: Amount of each resource of one switch.
-Amounts = Mapping[Resource, int]
+Amounts = Mapping[SwitchResource, int]
 
 
 class Demand(NamedTuple):
@@ -65,21 +69,21 @@ class ReservedAmount(NamedTuple):
     used: int
 
 
-def in_tables(rules: Mapping[int, int]) -> Counter[Resource]:
+def in_tables(rules: Mapping[int, int]) -> Counter[SwitchResource]:
     """Amounts of a number of rules by table."""
-    amounts = Counter({Resource(ResourceKind.TABLE, table): count for table, count in rules.items()})
+    amounts = Counter({SwitchResource(ResourceKind.TABLE, table): count for table, count in rules.items()})
     amounts[RULES] = sum(rules.values())
     return amounts
 
 
-def budgets(capacity: SwitchCapacity, max_rules: int | None) -> dict[Resource, int | None]:
+def budgets(capacity: SwitchCapacity, max_rules: int | None) -> dict[SwitchResource, int | None]:
     """Return the budgets of a switch.
 
     Args:
         capacity: what it says that it can hold.
         max_rules: the configured rule budget; None: the rules of the largest table.
     """
-    tables = {Resource(ResourceKind.TABLE, table): most for table, most in capacity.tables.items()}
+    tables = {SwitchResource(ResourceKind.TABLE, table): most for table, most in capacity.tables.items()}
     rules = capacity.rules if max_rules is None else max_rules
     return {RULES: rules, METERS: capacity.meters, GROUPS: capacity.groups, **tables}
 
@@ -93,12 +97,14 @@ class Reservations:
 
     def __init__(self, bandwidth: BandwidthReservations) -> None:
         self.bandwidth = bandwidth
-        self._budgets: dict[int, dict[Resource, int | None]] = {}
+        self._budgets: dict[int, dict[SwitchResource, int | None]] = {}
         self._base: dict[int, Amounts] = {}
         self._reserved: dict[int, dict[Owner, Amounts]] = {}
-        self._used: dict[int, Counter[Resource]] = {}
+        self._used: dict[int, Counter[SwitchResource]] = {}
 
-    def limit(self, dpid: int, budgets: Mapping[Resource, int | None], base: Amounts = MappingProxyType({})) -> None:
+    def limit(
+        self, dpid: int, budgets: Mapping[SwitchResource, int | None], base: Amounts = MappingProxyType({})
+    ) -> None:
         """Set the budgets of a switch.
 
         Args:
@@ -108,15 +114,15 @@ class Reservations:
         self._budgets[dpid] = dict(budgets)
         self._base[dpid] = base
 
-    def used(self, dpid: int, resource: Resource = RULES) -> int:
+    def used(self, dpid: int, resource: SwitchResource = RULES) -> int:
         """Return what is reserved of a resource."""
         return self._used[dpid][resource] if dpid in self._used else 0
 
-    def budget(self, dpid: int, resource: Resource = RULES) -> int | None:
+    def budget(self, dpid: int, resource: SwitchResource = RULES) -> int | None:
         """Return the budget of a resource; None: no limit."""
         return self._budgets.get(dpid, {}).get(resource)
 
-    def amounts(self, dpid: int) -> dict[Resource, ReservedAmount]:
+    def amounts(self, dpid: int) -> dict[SwitchResource, ReservedAmount]:
         """Return the budget and use of each resource of a switch that has a budget or a reservation."""
         base, used = self._base.get(dpid, {}), self._used.get(dpid, Counter())
         return {
@@ -128,7 +134,7 @@ class Reservations:
         """Return what is reserved on a switch, by owner."""
         return MappingProxyType(self._reserved.get(dpid, {}))
 
-    def reserve(self, *demands: Demand) -> Resource | None:
+    def reserve(self, *demands: Demand) -> SwitchResource | None:
         """Reserve all demands, each in place of an earlier reservation of the same owner on the same switch.
 
         Returns:
@@ -157,7 +163,7 @@ class Reservations:
             self._used[dpid].subtract(released)
             self._used[dpid] += Counter()
 
-    def _shortage(self, demand: Demand) -> Resource | None:
+    def _shortage(self, demand: Demand) -> SwitchResource | None:
         before = self._reserved.get(demand.dpid, {}).get(demand.owner, {})
         base = self._base.get(demand.dpid, {})
         for resource, amount in demand.amounts.items():
@@ -168,5 +174,5 @@ class Reservations:
         return None
 
 
-def _order(resource: Resource) -> tuple[int, int]:
+def _order(resource: SwitchResource) -> tuple[int, int]:
     return list(ResourceKind).index(resource.kind), resource.number

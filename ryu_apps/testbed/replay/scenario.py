@@ -55,7 +55,7 @@ def _group(text: str) -> str:
 
 
 GroupText = Annotated[str, AfterValidator(_group)]
-MacAddress = Annotated[str, AfterValidator(_mac)]
+MacAsText = Annotated[str, AfterValidator(_mac)]
 Ip = Annotated[str, AfterValidator(_ip)]
 
 
@@ -82,7 +82,7 @@ class VmSpec(Strict):
     """A VM: where it starts, its addresses, its VSI type."""
 
     at: str
-    mac: MacAddress
+    mac: MacAsText
     ip: Ip
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]

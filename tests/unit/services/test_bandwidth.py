@@ -11,7 +11,7 @@ from ryu_apps.evb.flow.rule import Meter, MeterUnit
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, policer_id
 from ryu_apps.evb.policy.loader import load_policies
-from ryu_apps.evb.services.bandwidth.schema import BandwidthPolicy, RateLimit
+from ryu_apps.evb.services.bandwidth.schema import BandwidthLimit, BandwidthPolicy
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.switches.audit import INTERVAL
 from ryu_apps.evb.vsi.idle_meters import LINGER
@@ -49,10 +49,10 @@ def from_vm(vm: Vm, destination: int = NMS_MAC) -> dict[str, int]:
 # --- the section of a policy file -----------------------------------------------------------------
 def test_a_section_is_read_with_its_defaults() -> None:
     assert load("{from_vm: {rate: 50000}, to_vm: {minimum: 7}}") == (
-        BandwidthPolicy(RateLimit(50000, 5000), RateLimit(minimum=7)),
+        BandwidthPolicy(BandwidthLimit(50000, 5000), BandwidthLimit(minimum=7)),
         [],
     )
-    assert load("{from_vm: {rate: 10}}")[0] == BandwidthPolicy(RateLimit(10, 1000), RateLimit())
+    assert load("{from_vm: {rate: 10}}")[0] == BandwidthPolicy(BandwidthLimit(10, 1000), BandwidthLimit())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ryu_apps.evb.events import SwitchCapacity
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Timers
 from ryu_apps.evb.vsi.bandwidth import Way
-from ryu_apps.evb.vsi.reservation import METERS, RULES, Resource, ResourceKind
+from ryu_apps.evb.vsi.reservation import METERS, RULES, ResourceKind, SwitchResource
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, S1, S2, Vm, two_switches
 from tests.worlds.limited import BOTH, GREEDY, RESERVED, SENDING, SPEED, SPEEDS, LimitedWorld
@@ -60,7 +60,7 @@ def test_meters_beyond_those_of_the_switch_are_refused() -> None:
 
 @pytest.mark.parametrize("table", [Table.ACL_FROM, Table.INGRESS, Table.METERED_TO])
 def test_each_table_has_a_room_of_its_own(table: Table) -> None:
-    resource = Resource(ResourceKind.TABLE, table)
+    resource = SwitchResource(ResourceKind.TABLE, table)
     roomy = new_world()
     base = roomy.engine.wanted.budgeted(S1).get(resource, 0)
     roomy.ask(HV1, Vm(7, type=BOTH), VdpMode.PREASSOCIATE_RR)

@@ -57,7 +57,7 @@ class BandwidthSection(Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class RateLimit:
+class BandwidthLimit:
     """Limit and reservation of one direction.
 
     Attributes:
@@ -75,15 +75,15 @@ class RateLimit:
 class BandwidthPolicy:
     """The bandwidth of a VSI type."""
 
-    from_vm: RateLimit
-    to_vm: RateLimit
+    from_vm: BandwidthLimit
+    to_vm: BandwidthLimit
 
 
-def _limit(section: RateSection | None) -> RateLimit:
+def _limit(section: RateSection | None) -> BandwidthLimit:
     if section is None:
-        return RateLimit()
+        return BandwidthLimit()
     usual = 0 if section.rate is None else max(section.rate // _PART_OF_RATE, _USUAL_BURST)
-    return RateLimit(section.rate, section.burst or usual, section.minimum or 0)
+    return BandwidthLimit(section.rate, section.burst or usual, section.minimum or 0)
 
 
 def _resolve(section: BandwidthSection, document: Document) -> BandwidthPolicy:

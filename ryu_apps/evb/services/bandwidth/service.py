@@ -25,7 +25,7 @@ from ryu_apps.evb.pipeline.tables import (
     vsi_metadata,
 )
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.services.bandwidth.schema import NAME, SECTION, BandwidthPolicy, RateLimit
+from ryu_apps.evb.services.bandwidth.schema import NAME, SECTION, BandwidthLimit, BandwidthPolicy
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 
 
@@ -69,7 +69,7 @@ class BandwidthService(Service):
 
 def _policy(vsi_type: VsiType) -> BandwidthPolicy:
     policy: BandwidthPolicy | None = vsi_type.service(NAME)
-    return policy or BandwidthPolicy(RateLimit(), RateLimit())
+    return policy or BandwidthPolicy(BandwidthLimit(), BandwidthLimit())
 
 
 BANDWIDTH = BandwidthService()

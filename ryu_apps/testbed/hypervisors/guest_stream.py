@@ -22,7 +22,7 @@ _BEAT = struct.Struct("!Q")
 _SIOCOUTQ = 0x5411
 
 
-class Conversation:
+class GuestStream:
     """One connection to a port of a guest; a context manager.
 
     Attributes:
