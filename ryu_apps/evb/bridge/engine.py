@@ -161,13 +161,7 @@ class Engine:
         )
         self.bringup = Bringup(self.wanted, tokens, self.lifecycle.installer.ended)
         self.rewiring = Rerouting(
-            fabric,
-            self.wiring,
-            lambda dpid: routed(dpid, self.wiring),
-            gatekeeper.rewire,
-            tokens,
-            effects,
-            up,
+            fabric, self.wiring, lambda dpid: routed(dpid, self.wiring), gatekeeper.rewire, tokens, effects, up
         )
         self.associations = Associations(
             self.registry,
@@ -188,13 +182,8 @@ class Engine:
 
     def _build_handlers(self, snooping: Snooping, statistics_interval: float) -> None:
         """Build the components that events are handed to, and name the owners of answers that have none."""
-        fabric, up, tokens, effects, agenda = (
-            self.fabric,
-            self.lifecycle.up,
-            self._tokens,
-            self._effects,
-            self._agenda,
-        )
+        fabric, up = self.fabric, self.lifecycle.up
+        tokens, effects, agenda = self._tokens, self._effects, self._agenda
         self.comparisons = Comparisons(
             self.wanted, self.bringup, self.recovery, self.associations, up, tokens, effects, agenda
         )
