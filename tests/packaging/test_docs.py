@@ -84,6 +84,17 @@ def test_every_make_target_and_file_that_is_mentioned_exists(page: Path) -> None
     assert [name for name in files if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_parts_of_files_that_are_included_are_there(page: Path) -> None:
+    """Sphinx includes nothing at all if the line with which a part begins or ends is not found."""
+    for file, options in re.findall(
+        r"^\.\. literalinclude:: (\S+)\n((?: {3}:.*\n)*)", page.read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        lines = (page.parent / file).read_text(encoding="utf-8").splitlines()
+        for wanted in re.findall(r"^ {3}:(?:start|end)-(?:at|after|before): (.*)$", options, re.MULTILINE):
+            assert any(wanted in line for line in lines), f"{wanted} is not in {file}"
+
+
 def test_the_readme_names_the_debian_packages_that_are_installed() -> None:
     named = text("README.rst").partition("**Both install Debian packages**")[2].partition("  Python packages")[0]
     (interpreter,) = re.findall(r"^PYTHON_DEBS = (\S+) .*?,(python3 python3-venv)\)", text("Makefile"), re.MULTILINE)
