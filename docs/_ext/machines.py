@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from tables import table
 
 COLUMNS = ("state", "input", "action", "next state")
 
@@ -20,19 +20,7 @@ class Machine(Directive):
     def run(self) -> list[nodes.Node]:
         """Docutils' entry point."""
         rows = import_module(self.arguments[0]).documented_rows()
-        return [_table((row.state, row.input, row.action, row.next) for row in rows)]
-
-
-def _table(rows: Iterable[tuple[str, ...]]) -> nodes.table:
-    group = nodes.tgroup("", cols=len(COLUMNS))
-    group += [nodes.colspec("", colwidth=width) for width in (15, 30, 40, 15)]
-    group += nodes.thead("", _row(COLUMNS))
-    group += nodes.tbody("", *map(_row, rows))
-    return nodes.table("", group)
-
-
-def _row(cells: Iterable[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+        return [table((15, 30, 40, 15), COLUMNS, ((row.state, row.input, row.action, row.next) for row in rows))]
 
 
 def setup(app: Any) -> dict[str, bool]:

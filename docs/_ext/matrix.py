@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from tables import table
 
 from ryu_apps.testbed.matrix import complexity, paper
 from ryu_apps.testbed.matrix.play import WORKLOADS
@@ -42,15 +42,10 @@ class Matrix(Directive):
 
 
 def _table(found: MatrixTable) -> nodes.table:
-    group = nodes.tgroup("", cols=len(found.head))
-    group += [nodes.colspec("", colwidth=len(head) + 8) for head in found.head]
-    group += nodes.thead("", _row(found.head))
-    group += nodes.tbody("", *map(_row, found.rows))
-    return nodes.table("", nodes.title("", found.title), group, classes=["colwidths-auto"])
-
-
-def _row(cells: Iterable[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+    made = table([len(head) + 8 for head in found.head], found.head, found.rows)
+    made.insert(0, nodes.title("", found.title))
+    made["classes"].append("colwidths-auto")
+    return made
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from tables import table
 
 from ryu_apps.evb.record_kinds import RECORD_KINDS
 
@@ -18,18 +18,10 @@ class Records(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Return the table; docutils' entry point."""
-        group = nodes.tgroup("", cols=len(COLUMNS))
-        group += [nodes.colspec("", colwidth=width) for width in (22, 8, 30, 40)]
-        group += nodes.thead("", _row(COLUMNS))
         rows = (
             (kind.key(kind.subject), str(kind.schema or "none"), kind.codec, kind.unreadable) for kind in RECORD_KINDS
         )
-        group += nodes.tbody("", *map(_row, rows))
-        return [nodes.table("", group)]
-
-
-def _row(cells: Iterable[str]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", cell)) for cell in cells))
+        return [table((22, 8, 30, 40), COLUMNS, rows)]
 
 
 def setup(app: Any) -> dict[str, bool]:

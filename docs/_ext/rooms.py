@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape
 import networkx
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from tables import table
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -37,11 +38,11 @@ class Imports(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Docutils' entry point."""
-        group = nodes.tgroup("", cols=2)
-        group += [nodes.colspec("", colwidth=width) for width in (25, 75)]
-        group += nodes.thead("", _row("Room", ["imports"]))
-        group += nodes.tbody("", *(_row(_short(room), map(_short, allowed)) for room, allowed in contract().items()))
-        return [nodes.table("", group)]
+        rows = (
+            (_short(room), ", ".join(map(_short, allowed)) or "nothing of evbridge")
+            for room, allowed in contract().items()
+        )
+        return [table((25, 75), ("Room", "imports"), rows)]
 
 
 class Rooms(Directive):
@@ -96,11 +97,6 @@ def _box(place: tuple[int, int], name: str) -> str:
 
 def _short(name: str) -> str:
     return name.removeprefix("ryu_apps.")
-
-
-def _row(first: str, others: Iterable[str]) -> nodes.row:
-    texts = (first, ", ".join(others) or "nothing of evbridge")
-    return nodes.row("", *(nodes.entry("", nodes.paragraph("", text)) for text in texts))
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -285,9 +285,9 @@ class StateEvent(VsiEvent):
     """An event about learnt state that follows a VSI; it may come after the end of the migration."""
 
 
-@event("state.carried", ladder=LadderArrow.AT_SWITCH)
-class StateCarried(StateEvent):
-    """Learnt state of the source is staged along with the rules.
+@dataclass(frozen=True, slots=True)
+class StateRulesEvent(StateEvent):
+    """An event about rules of learnt state.
 
     Attributes:
         rules: number of rules of state.
@@ -296,6 +296,11 @@ class StateCarried(StateEvent):
 
     rules: int
     services: dict[str, int]
+
+
+@event("state.carried", ladder=LadderArrow.AT_SWITCH)
+class StateCarried(StateRulesEvent):
+    """Learnt state of the source is staged along with the rules."""
 
     @property
     def ladder_text(self) -> str:
@@ -304,16 +309,8 @@ class StateCarried(StateEvent):
 
 
 @event("state.fixed_up", ladder=LadderArrow.AT_SWITCH)
-class StateFixedUp(StateEvent):
-    """State that the source learnt after the staging is in force.
-
-    Attributes:
-        rules: number of rules of state.
-        services: their number by service.
-    """
-
-    rules: int
-    services: dict[str, int]
+class StateFixedUp(StateRulesEvent):
+    """State that the source learnt after the staging is in force."""
 
     @property
     def ladder_text(self) -> str:

@@ -45,7 +45,7 @@ class GuestStream:
         self._sends = port != SOURCE
         self._number = self._sent = 0
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"conversation {port}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"guest stream {port}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

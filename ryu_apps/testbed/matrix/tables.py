@@ -248,19 +248,19 @@ def _rank(row: RowKey) -> tuple[bool, int]:
 
 
 def _ms(cells: Iterable[Cell], figure: Callable[[Cell], float | None]) -> str:
-    found = Spread.of(map(figure, cells))
-    if found is None:
-        return NONE
-    ends = f" ({found.lowest:.1f} to {found.highest:.1f})" if found.lowest != found.highest else ""
-    return f"{found.median:.1f}{ends} ms"
+    return _spread(cells, figure, ".1f", " ms")
 
 
 def _count(cells: Iterable[Cell], figure: Callable[[Cell], float | None]) -> str:
+    return _spread(cells, figure, "g")
+
+
+def _spread(cells: Iterable[Cell], figure: Callable[[Cell], float | None], form: str, unit: str = "") -> str:
     found = Spread.of(map(figure, cells))
     if found is None:
         return NONE
-    ends = f" ({found.lowest:g} to {found.highest:g})" if found.lowest != found.highest else ""
-    return f"{found.median:g}{ends}"
+    ends = f" ({found.lowest:{form}} to {found.highest:{form}})" if found.lowest != found.highest else ""
+    return f"{found.median:{form}}{ends}{unit}"
 
 
 def as_text(table: MatrixTable) -> str:
