@@ -204,6 +204,12 @@ class EvbBridge(app_manager.RyuApp):
         self._watch.ring()
 
     def _feed(self, event: Event) -> None:
+        # Before the event, whose timers begin now: after a stop, frames are often read before the clock's thread runs.
+        if missed := self._watch.missed():
+            self._take(Missed(missed))
+        self._take(event)
+
+    def _take(self, event: Event) -> None:
         now = time.monotonic()
         occurred: list[LogEvent] = []
         for effect in self.engine.feed(event, now):

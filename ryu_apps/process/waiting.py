@@ -17,7 +17,7 @@ TOLERANCE, NAP = 0.25, 0.5
 
 
 class Watch:
-    """One green thread waits, others ring.
+    """One green thread waits, others ring; any may ask how much time could not be used for listening.
 
     Args:
         clock: monotonic seconds.
@@ -26,33 +26,38 @@ class Watch:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._bell = hub.Event()
-        self._rung: float | None = None
-        self._woke = clock()
+        self._expected = clock()
+        self._busy = 0.0
 
     def ring(self) -> None:
         """The deadline may be another one now."""
-        if self._rung is None:
-            self._rung = self._clock()
+        self._expected = min(self._expected, self._clock())
         self._bell.set()
 
     def listened(self) -> None:
         """Note that input has been read up to now, so that this time does not count as a delay."""
-        self._woke = self._clock()
+        self._busy, self._expected = 0.0, self._clock()
+
+    def missed(self) -> float:
+        """Return the seconds in which nothing could be heard since the last call; 0.0 if they are no more than usual.
+
+        To be called before whatever sets timers: after a stop the hub may run readers before the thread that waits.
+        """
+        now = self._clock()
+        missed = self._busy + max(now - self._expected, 0.0)
+        self._busy, self._expected = 0.0, max(self._expected, now)
+        return missed if missed > TOLERANCE else 0.0
 
     def wait(self, deadline: float | None) -> float:
         """Return at a deadline, when rung, or after ``NAP`` seconds.
 
         Returns:
-            seconds in which nothing could be heard since the last time: those between two waits, and those by which
-            this one returns too late; 0.0 if they are no more than usual.
+            seconds in which nothing could be heard, as :meth:`missed`: those between two waits, and those by which
+            this one returns too late.
         """
         begun = self._clock()
-        busy = begun - self._woke
         patience = NAP if deadline is None else min(max(deadline - begun, 0.0), NAP)
-        self._rung = None
+        self._busy, self._expected = max(begun - self._expected, 0.0), begun + patience
         self._bell.clear()
         self._bell.wait(patience)
-        self._woke = self._clock()
-        due = begun + patience if self._rung is None else min(self._rung, begun + patience)
-        missed = busy + max(self._woke - due, 0.0)
-        return missed if missed > TOLERANCE else 0.0
+        return self.missed()

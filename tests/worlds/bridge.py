@@ -78,6 +78,8 @@ Address = IPv4Address | IPv6Address
 
 #: Most links that a frame crosses; more of them are a loop.
 _MAX_LINKS = 50
+#: ECP numbers between two starts of the controller: a station takes the number of the last ECPDU for a repetition.
+_NUMBERS = 4096
 #: Fields that a frame has only inside a switch.
 _PIPELINE = {"in_port", "metadata", *REGISTERS}
 
@@ -235,6 +237,7 @@ class World:
     capacity: SwitchCapacity = SwitchCapacity()
 
     def __post_init__(self) -> None:
+        self._first_sequence = 1
         self.engine = self._new_engine(None)
         self.tables = {dpid: FlowTable() for dpid in self.fabric.switches}
         self.gauges: dict[int, dict[int, Gauge]] = {dpid: {} for dpid in self.fabric.switches}
@@ -343,6 +346,7 @@ class World:
         self._unsaved.clear()
         self.fetching.clear()
         records = dict(self.store) if remembering else None
+        self._first_sequence = (self._first_sequence + _NUMBERS) % 0x10000
         self.engine = self._new_engine(records)
         self.connect()
         self.advance(0.001)
@@ -353,6 +357,7 @@ class World:
             self.policies,
             records,
             self.now,
+            self._first_sequence,
             snooping=self.snooping,
             managers=self.managers,
             forward_in_flight=self.forward_in_flight,

@@ -13,6 +13,7 @@ from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Registry
 from ryu_apps.evb.vsi.takeovers import Takeovers
+from ryu_apps.evb.wire.vsi_id import VsiId
 
 
 class KeepAlives:
@@ -37,8 +38,18 @@ class KeepAlives:
         for attachment in self._registry.attachments_at(port):
             mode = attachment.machine.in_force
             if attachment.machine.state is VsiState.HELD and mode is not None:
+                self._machines.restart_keep_alive(attachment, now)
                 self._answers.respond(attachment, mode, SUCCESS, now, quiet=True)
         self._answers.conclude()
+
+    def answered(self, port: PortId, vsi_id: VsiId, now: float) -> None:
+        """Restart the timeout of a VSI whose station has received an answer.
+
+        The station waits for its next keep-alive from this moment on, however long the answer was under way.
+        """
+        vsi = self._registry.vsi(vsi_id)
+        if vsi is not None and (attachment := vsi.attachments.get(port)) is not None:
+            self._machines.restart_keep_alive(attachment, now)
 
     def agreed(self, port: PortId, operational: Operational, now: float) -> None:
         """Set the timers of a port; VSIs need not meet those that were in force before."""

@@ -19,6 +19,7 @@ from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.pipeline.infrastructure import port_groups
 from ryu_apps.evb.pipeline.punting import punting
 from ryu_apps.evb.ports.bridge_port import (
+    AnswerAcknowledged,
     AssociationReceived,
     BridgePort,
     DeassociateAcknowledged,
@@ -166,6 +167,8 @@ class PortEvents:
                     self._requests.heard(port, output, now)
                 case DeassociateAcknowledged(manager_id, association):
                     self._requests.acknowledged(port, manager_id, association, now)
+                case AnswerAcknowledged(association):
+                    self._requests.keep_alives.answered(port, association.vsi_id, now)
                 case Relay(on):
                     self._relay(port, on)
                 case Known():

@@ -94,6 +94,13 @@ class DeassociateAcknowledged:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerAcknowledged:
+    """Acknowledgement by the station of an answer that leaves it the VSI: only now its keep-alive timer begins."""
+
+    association: Association
+
+
+@dataclass(frozen=True, slots=True)
 class Relay:
     """Reflective relay, on or off at the port from now on."""
 
@@ -108,7 +115,9 @@ class Known:
     before: int | None
 
 
-PortOutput = SendFrame | LogEvent | AssociationReceived | DeassociateAcknowledged | Relay | Known | Agreed
+PortOutput = (
+    SendFrame | LogEvent | AssociationReceived | DeassociateAcknowledged | AnswerAcknowledged | Relay | Known | Agreed
+)
 
 
 class BridgePort:
@@ -280,12 +289,14 @@ class BridgePort:
         pending, self._pending_deassociates = self._pending_deassociates, {}
         return [output for notice in pending.values() for output in self.answer(*notice, now)]
 
-    def _acknowledged(self, payload: bytes) -> Iterator[DeassociateAcknowledged]:
+    def _acknowledged(self, payload: bytes) -> Iterator[DeassociateAcknowledged | AnswerAcknowledged]:
         pdu = VdpPdu.decode(payload)
         for tlv, _ in pdu.associations():
             if _ends_the_vsi(tlv):
                 self._pending_deassociates.pop(_addressee(pdu.manager_id, tlv), None)
                 yield DeassociateAcknowledged(pdu.manager_id, tlv)
+            else:
+                yield AnswerAcknowledged(tlv)
 
     def _undelivered(self, payload: bytes) -> None:
         pdu = VdpPdu.decode(payload)

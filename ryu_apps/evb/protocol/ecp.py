@@ -221,8 +221,8 @@ class EcpEndpoint:
         return self.state is TxState.IDLE
 
     def postpone(self, seconds: float) -> None:
-        """Extend timers by a period in which no frame could be received."""
-        if self.deadline is not None:
+        """Extend timers by a period in which no frame could be received; not the gap, in which none is awaited."""
+        if self.deadline is not None and self.state is TxState.WAITING:
             self.deadline += seconds
         self._receiver.postpone(seconds)
 

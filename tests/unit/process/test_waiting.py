@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from ryu.lib import hub
 
@@ -13,6 +15,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now, self.late, self.ring_after = 100.0, 0.0, None
+        self.during: Callable[[], None] = lambda: None
         self.watch = Watch(self)
         monkeypatch.setattr(self.watch._bell, "wait", self._wait)
 
@@ -26,6 +29,7 @@ class Clock:
         else:
             self.now += patience
         self.now += self.late
+        self.during()
 
 
 @pytest.fixture
@@ -62,6 +66,31 @@ def test_what_is_done_between_two_waits_is_missed_too(clock: Clock) -> None:
     clock.watch.wait(None)
     clock.now += 2.0
     assert clock.watch.wait(None) == pytest.approx(2.0)
+
+
+def test_an_event_right_after_a_stop_comes_behind_the_report_of_it(clock: Clock) -> None:
+    """The hub may run the thread that reads from a switch before the one that waits."""
+    reports: list[float] = []
+    clock.during = lambda: reports.append(clock.watch.missed())
+    clock.late = 10.0
+    assert clock.watch.wait(None) == 0.0
+    assert reports == [pytest.approx(10.0)]
+
+
+def test_what_was_done_before_a_wait_is_reported_to_an_event_in_it(clock: Clock) -> None:
+    clock.watch.wait(None)
+    clock.now += 2.0
+    reports: list[float] = []
+    clock.during = lambda: reports.append(clock.watch.missed())
+    assert clock.watch.wait(100.0) == 0.0
+    assert reports == [pytest.approx(2.0)]
+
+
+def test_time_in_which_input_was_read_is_not_missed(clock: Clock) -> None:
+    clock.watch.wait(None)
+    clock.now += 2.0
+    clock.watch.listened()
+    assert clock.watch.missed() == 0.0
 
 
 def test_a_real_bell_ends_a_real_wait() -> None:

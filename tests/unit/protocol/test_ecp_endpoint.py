@@ -103,6 +103,16 @@ def test_time_in_which_nothing_was_read_does_not_count(ecp: EcpEndpoint) -> None
     assert ecp.counters.failures == 0
 
 
+def test_the_gap_to_the_next_ecpdu_does_not_grow_by_it(ecp: EcpEndpoint) -> None:
+    ecp.feed(Submit(b"answer"), 0.0)
+    ecp.feed(ack(1), 0.001)
+    ecp.postpone(10.0)
+    ecp.feed(Reset(), 10.0)
+    ecp.feed(Tick(), 10.0)
+
+    assert ecp.ready
+
+
 def test_a_reset_forgets_the_last_number(ecp: EcpEndpoint) -> None:
     ecp.feed(request(1), 0.0)
     ecp.feed(Reset(), 0.001)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.evb.events import PortChanged
-from ryu_apps.evb.flow.rule import ClearInPort
+from ryu_apps.evb.events import FrameReceived, PortChanged
+from ryu_apps.evb.flow.rule import ClearInPort, FlowTable
 from ryu_apps.evb.pipeline.tables import UNTAGGED_GROUP
 from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.wire.ecp import Ecpdu
+from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.vdp import ResponseStatus, VdpMode
 from tests.unit.pipeline.test_forwarding import relay_on
 from tests.unit.vcm.test_move import gate_ports
@@ -94,3 +97,37 @@ def test_station_whose_vsi_has_left_is_not_reassured(world: World) -> None:
     world.restart_controller()
     world.advance(0.05)
     assert [tlv.MODE for tlv in world.sent[HV1][before:] if tlv.vsi_id == VM.vsi_id] == []
+
+
+def acknowledge(world: World, port: PortId) -> None:
+    """The station acknowledges the ECPDU that was sent to it last."""
+    sent = [Frame.decode(effect.data) for effect in world.frames if effect.port == port]
+    ecpdu = [Ecpdu.decode(frame.payload) for frame in sent if frame.ethertype == ETHERTYPE_ECP][-1]
+    payload = ecpdu.acknowledgement().encode()
+    station = 0x020000000000 | port.dpid << 8 | port.port_no
+    world.feed(FrameReceived(port, Frame(NEAREST_CUSTOMER_BRIDGE, station, ETHERTYPE_ECP, payload).encode()))
+
+
+def test_timeout_begins_when_the_station_has_received_the_answer(world: World) -> None:
+    """Its own keep-alive timer does: an answer that was under way for long must not use up the difference."""
+    world.unacknowledging.add(HV1)
+    world.disconnect(S1)
+    world.connect(S1)
+    world.advance(PATIENCE - 0.1)
+    acknowledge(world, HV1)
+    world.advance(PATIENCE - 0.1)
+    assert HV1 in gate_ports(world)
+    world.advance(0.2)
+    assert HV1 not in gate_ports(world)
+
+
+def test_timeout_begins_when_the_answer_is_repeated_not_when_the_switch_connects(world: World) -> None:
+    world.disconnect(S1)
+    world.hold.add(S1)
+    world.tables[S1] = FlowTable()
+    world.connect(S1)
+    world.advance(PATIENCE - 0.1)
+    world.release()
+    world.unacknowledging.add(HV1)
+    world.advance(PATIENCE - 0.1)
+    assert HV1 in gate_ports(world)
