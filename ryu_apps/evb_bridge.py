@@ -140,6 +140,7 @@ class EvbBridge(app_manager.RyuApp):
             self._report,
             self.engine.is_busy,
             short_cut=settings.config.openflow_reader != "ryu",
+            profile=lambda dpid: switches[dpid].profile,
         )
         self._inbox: deque[Event] = deque()
         self._unlogged: deque[tuple[float, LogEvent]] = deque()

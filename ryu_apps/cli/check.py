@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from ryu_apps.cli.profiles import refused_types
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, Severity, has_errors, in_reading_order, warning
 from ryu_apps.evb.policy.loader import load_policies
@@ -36,13 +37,15 @@ def check(paths: tuple[Path, ...]) -> None:
     kinds: dict[str, list[Source]] = {"policy file": [], "configuration": [], "inventory": [], "instances file": []}
     for source in sources:
         kinds[_kind(source[1])].append(source)
-    policies = kinds["policy file"]
+    policies, fabrics = kinds["policy file"], []
     for source in kinds["configuration"]:
         config, diagnostics = load_config(*source)
         more, unreadable = _policies_of(source[0], config)
         policies += [policy for policy in more if policy not in policies]
         found += diagnostics + unreadable + _unmapped(config, more)
-    found += load_policies(policies, SECTIONS)[1]
+        fabrics += [] if config is None else [config.fabric]
+    types, mistakes = load_policies(policies, SECTIONS)
+    found += mistakes + ([] if types is None else list(refused_types(types, fabrics)))
     found += [diagnostic for source in kinds["inventory"] for diagnostic in load_inventory(*source)[1]]
     found += [diagnostic for source in kinds["instances file"] for diagnostic in load_instances(*source)[1]]
     _report(found, kinds)

@@ -41,6 +41,7 @@ from ryu_apps.evb.event_catalogue.switches import (
     SwitchImpostor,
     SwitchReady,
     SwitchRefusedRules,
+    SwitchUnsuitable,
     SwitchUnwatched,
     TlsFailed,
     TrunkDown,
@@ -92,6 +93,7 @@ TABLE = (
     Row(StoreFailed, "state cannot be saved", AlarmSeverity.CRITICAL, cleared_by=(StoreWorks,)),
     Row(SwitchAwaited, "the switch does not connect", AlarmSeverity.CRITICAL, _DPID, (SwitchConnected,), after=30.0),
     Row(SwitchDisconnected, "the switch is not connected", AlarmSeverity.CRITICAL, _DPID, (SwitchConnected,)),
+    Row(SwitchUnsuitable, "the switch lacks a feature of its profile", AlarmSeverity.CRITICAL, _DPID, (SwitchReady,)),
     Row(SwitchRefusedRules, "the switch refuses its rules", AlarmSeverity.CRITICAL, _DPID, (SwitchReady,)),
     Row(
         SwitchChangedByOthers,

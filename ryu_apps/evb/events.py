@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
+from ryu_apps.evb.flow.features import SwitchFeatures
 from ryu_apps.evb.flow.rule import CookieMask, Match, Meter, MeterCount, Rule, RuleChange
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet
@@ -52,6 +53,7 @@ class SwitchUp:
         meters: ids of those that it has, None if it reports none.
         relaying: ports at which it does reflective relay.
         watched: it reports changes of its rules by other controllers or by commands (flow monitor).
+        features: features of a switch without extensions, as it reports them.
     """
 
     dpid: int
@@ -60,6 +62,7 @@ class SwitchUp:
     meters: frozenset[int] | None = None
     relaying: frozenset[int] = frozenset()
     watched: bool = True
+    features: SwitchFeatures = SwitchFeatures()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +147,8 @@ class FragmentsHandled:
     """Handling of IP fragments by a switch; comes before the answer to a :class:`ReadRules` for all rules.
 
     Attributes:
-        before: the switch showed the ports of first fragments (``OFPC_FRAG_NX_MATCH``) when it was asked.
+        before: the switch showed the ports of first fragments (``OFPC_FRAG_NX_MATCH``) when it was asked; without
+            extensions, it dropped fragments (``OFPC_FRAG_DROP``).
         shown: it does so now; if it did not, it has been configured to.
     """
 

@@ -36,9 +36,10 @@ def _resources_json(resources: SwitchResources) -> JsonValue:
 
 def _promise_json(reserved: Reservation, now: float) -> JsonValue:
     kind, number = reserved.owner
+    numbered = {"type": "epoch", "flood": "vid"}.get(kind, "index")
     return {
         "for": kind,
-        "epoch" if kind == "type" else "index": number,
+        numbered: number,
         "rules": reserved.rules,
         "meters": reserved.meters,
         "groups": reserved.groups,

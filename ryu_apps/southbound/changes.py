@@ -21,7 +21,7 @@ from ryu_apps.southbound.messages import (
     numbered,
 )
 from ryu_apps.southbound.piece import NOTHING, Batch, QueuedMessage
-from ryu_apps.southbound.readback import ReadBack
+from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
 from ryu_apps.southbound.shape import Shape, shape
 
 #: Pieces under way at a time.  One would leave the switch idle for a round trip after each; every
@@ -70,9 +70,15 @@ class BulkJob(Job):
 class StageJob(BulkJob):
     """Batches as in :class:`BulkJob`, then a read-back that compares every rule."""
 
-    def __init__(self, wire: Transport, asked: Apply, steps: Iterator[Batch | Query | MeterQuery]) -> None:
+    def __init__(
+        self,
+        wire: Transport,
+        asked: Apply,
+        steps: Iterator[Batch | Query | MeterQuery],
+        read_back: ReadBack | DecodedReadBack,
+    ) -> None:
         super().__init__(wire, asked, steps)
-        self._read_back = ReadBack()
+        self._read_back = read_back
 
     def install(self, piece: Batch) -> None:
         super().install(piece)

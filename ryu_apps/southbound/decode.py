@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu_apps.evb.flow.rule import (
     Action,
     ClearInPort,
+    MatchFields,
     Meter,
     MeterCount,
     MeterUnit,
@@ -27,6 +28,7 @@ from ryu_apps.evb.flow.rule import (
     Rule,
     SetField,
 )
+from ryu_apps.evb.flow.rule import match as match_of
 from ryu_apps.evb.pipeline.tables import TAGGED_GROUP, UNTAGGED_GROUP
 from ryu_apps.southbound import nicira
 from ryu_apps.southbound.encode import METER_FLAGS, actions, meter_entry
@@ -36,14 +38,10 @@ _PART_HEADER = 16
 _ENTRY = struct.Struct("!HBx8xHHHHxxxxQQQ")
 #: Octets of a flow-stats entry before its match.
 ENTRY_FIXED = 48
-_TABLE_FEATURES = struct.Struct("!HB5x32xQQII")
 #: Number, address, name, config, state, current speed.
 _PORT = struct.Struct("!I4x6s2x16sII16xI4x")
 _GROUP_DESC = struct.Struct("!HBxI")
 _METER_CONFIG = struct.Struct("!HHI")
-_METER_FEATURES = struct.Struct("!I")
-#: The most groups of each of the four types.
-_GROUP_FEATURES = struct.Struct("!8x4I")
 _METER_STATS = struct.Struct("!IH6xIQQII")
 #: Frames and octets that a band has dropped.
 _BAND_STATS = struct.Struct("!QQ")
@@ -103,15 +101,6 @@ def ports(octets: bytes) -> Iterator[tuple[int, bool, int]]:
             yield port_no, up, speed
 
 
-def table_sizes(octets: bytes) -> Iterator[tuple[int, int]]:
-    """Table number and how many rules it holds at most, from a table features reply."""
-    at = _PART_HEADER
-    while at < len(octets):
-        length, table, _match, _write, _config, max_entries = _TABLE_FEATURES.unpack_from(octets, at)
-        yield table, max_entries
-        at += length
-
-
 def relaying_ports(octets: bytes) -> Iterator[int]:
     """Ports that frames may leave by which they have come in by, from a group description reply."""
     at = _PART_HEADER
@@ -120,6 +109,15 @@ def relaying_ports(octets: bytes) -> Iterator[int]:
         of_port = group_id & ~_PORT_GROUP_MASK in (TAGGED_GROUP, UNTAGGED_GROUP)
         if of_port and _FORGET_IN_PORT in octets[at : at + length]:
             yield group_id & _PORT_GROUP_MASK
+        at += length
+
+
+def group_ids(octets: bytes) -> Iterator[int]:
+    """The groups a switch has, from a group description reply."""
+    at = _PART_HEADER
+    while at < len(octets):
+        length, _kind, group_id = _GROUP_DESC.unpack_from(octets, at)
+        yield group_id
         at += length
 
 
@@ -139,21 +137,6 @@ def meters(octets: bytes) -> Iterator[Meter]:
         known = unit is not None and meter_entry(meter)[_METER_CONFIG.size :] == bands
         yield meter if known else Meter(meter_id, 0, 0)
         at += length
-
-
-def most_meters(octets: bytes) -> int | None:
-    """The most meters of a switch, from a meter features reply; None: it has no content."""
-    return _least(_METER_FEATURES, octets)
-
-
-def most_groups(octets: bytes) -> int | None:
-    """The most groups of a switch, whatever their types, from a group features reply; None: it has no content."""
-    return _least(_GROUP_FEATURES, octets)
-
-
-def _least(numbers: struct.Struct, octets: bytes) -> int | None:
-    filled = len(octets) >= _PART_HEADER + numbers.size
-    return int(min(numbers.unpack_from(octets, _PART_HEADER))) if filled else None
 
 
 def meter_counts(octets: bytes) -> Iterator[MeterCount]:
@@ -217,6 +200,14 @@ def rule(entry: FlowStatsEntry) -> Rule:
         idle_timeout=entry.idle_timeout,
         hard_timeout=entry.hard_timeout,
     )
+
+
+def in_order(shown: Rule) -> Rule:
+    """The same rule with its match fields in canonical order, and without masks of all ones or of zeros."""
+    fields: MatchFields = {}
+    for name, value, mask in shown.match:
+        fields[name] = value if mask is None else (value & mask, mask)
+    return replace(shown, match=match_of(**fields))
 
 
 @dataclass(slots=True)

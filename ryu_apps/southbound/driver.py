@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
@@ -22,22 +23,28 @@ from ryu_apps.evb.events import (
     Rejected,
     SendFrame,
 )
-from ryu_apps.evb.flow.rule import Meter, Rule
+from ryu_apps.evb.flow.rule import Group, Meter, Rule
 from ryu_apps.evb.pipeline.tables import OURS
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
-from ryu_apps.southbound.messages import packet_out
-from ryu_apps.southbound.piece import PieceCache, meter_messages, other_messages, pieces, steps
-from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob, SurveyJob
+from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, packet_out
+from ryu_apps.southbound.ordered import OrderedJob, stages
+from ryu_apps.southbound.piece import KnownObjects, PieceCache, meter_messages, other_messages, pieces, steps
+from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob
+from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
 from ryu_apps.southbound.shape import Shape
+from ryu_apps.southbound.surveys import PlainSurveyJob, SurveyJob
+from ryu_apps.southbound.wall import ExtensionForbidden, guarded
 from ryu_apps.southbound.watch import Alien, told
 
 #: Bound on unconfirmed changes of a switch; a switch with more is too slow, and further changes are rejected.
 MAX_OPEN = 4096
 
 Octets = bytes | bytearray
+#: The command in a group-mod.
+_COMMAND, _MODIFY = slice(8, 10), ofp.OFPGC_MODIFY.to_bytes(2)
 
 
 class SwitchDriver:
@@ -49,6 +56,7 @@ class SwitchDriver:
         reserve: takes consecutive transaction ids, unique on the connection.
         emit: takes events; must not call back.
         cache: serialised rule blocks, shared by all switches.
+        profile: of the switch; without extensions none is sent to it, and gates change in ordered stages.
     """
 
     def __init__(
@@ -58,9 +66,11 @@ class SwitchDriver:
         reserve: Callable[[int], range],
         emit: Callable[[Event], None],
         cache: PieceCache,
+        profile: Profile = Profile.OPEN_VSWITCH,
     ) -> None:
         self.dpid = dpid
-        self._send = send
+        self._extended = profile is Profile.OPEN_VSWITCH
+        self._send = send = send if self._extended else guarded(send)
         self._reserve = reserve
         self._emit = emit
         self._cache = cache
@@ -68,10 +78,11 @@ class SwitchDriver:
         self._lanes: dict[int, deque[Job]] = {}
         self._open: dict[Job, int | None] = {}
         self._flights: dict[int, SentRequest] = {}
+        self._newest: SentRequest | None = None
         self._bulk: deque[Job] = deque()
         self._under_way = 0
         self._ports: dict[int, bool] = {}
-        self._meters: set[int] = set()
+        self._known = KnownObjects(groups=None if self._extended else set())
         self._surveyed = False
         self._accepted: set[Shape] = set()
         self._altered: AlteredJob | None = None
@@ -79,7 +90,8 @@ class SwitchDriver:
     # --- asked ---
     def query_features(self) -> None:
         """Query ports, table sizes and meters; ends with SwitchUp."""
-        self._begin(SurveyJob(self._wire, self.dpid, self._ports, self._meters))
+        survey = SurveyJob if self._extended else PlainSurveyJob
+        self._begin(survey(self._wire, self.dpid, self._ports, self._known))
 
     def send_frame(self, frame: SendFrame) -> None:
         """Send a frame at once."""
@@ -89,8 +101,9 @@ class SwitchDriver:
         """Ask for rules; ends with RulesRead, and for all of them also with FragmentsHandled."""
         if asked.mask == OURS:
             # A comparison of all rules includes the fragment mode, which decides how rules with ports match.
-            self._begin(FragmentsJob(self._wire, self.dpid))
-        self._begin(ReadJob(self._wire, asked))
+            wanted = FRAGMENTS_SHOWN if self._extended else ofp.OFPC_FRAG_DROP
+            self._begin(FragmentsJob(self._wire, self.dpid, wanted))
+        self._begin(ReadJob(self._wire, asked, _as_shown if self._extended else decode.in_order))
 
     def read_meters(self, asked: ReadMeters) -> None:
         """Query the counters of meters; ends with MetersRead."""
@@ -113,12 +126,15 @@ class SwitchDriver:
     def _job(self, asked: Apply) -> Job:
         match asked.mode:
             case Mode.BULK:
-                return BulkJob(self._wire, asked, pieces(asked.change, self._cache, self._meters))
+                return BulkJob(self._wire, asked, pieces(asked.change, self._cache, self._known))
             case Mode.STAGE:
-                return StageJob(self._wire, asked, steps(asked.change, self._cache, self._meters))
+                read_back = ReadBack() if self._extended else DecodedReadBack()
+                return StageJob(self._wire, asked, steps(asked.change, self._cache, self._known), read_back)
+            case Mode.ATOMIC if not self._extended:
+                return OrderedJob(self._wire, asked, stages(asked.change, self._known))
             case Mode.ATOMIC:
-                ahead = tuple(meter_messages(asked.change, self._meters))
-                bundled = tuple(other_messages(asked.change))
+                ahead = tuple(meter_messages(asked.change, self._known.meters))
+                bundled = tuple(other_messages(asked.change, self._known))
                 if len(ahead + bundled) <= 1:
                     return SingleJob(self._wire, asked, ahead + bundled)
                 return BundleJob(self._wire, asked, ahead, bundled, self._accepted)
@@ -138,18 +154,28 @@ class SwitchDriver:
         if isinstance(job, BulkJob):
             self._bulk.append(job)
         else:
-            job.send()
+            self._go_on(job, job.send)
+
+    def _go_on(self, job: Job, step: Callable[[], None]) -> None:
+        """Let a job send its next part; if the wall forbids that, it is not sent, and the job is rejected."""
+        try:
+            step()
+        except ExtensionForbidden as forbidden:
+            assert self._newest is not None, "a job launches what it sends"
+            self._land(self._newest)
+            job.reject(f"not OpenFlow 1.3: {forbidden}")
 
     def _pump(self) -> None:
         """Send one batch of each bulk job in turn, while the window is open."""
         while self._bulk and self._under_way < WINDOW:
             job = self._bulk.popleft()
             if not job.all_sent:
-                job.send()
+                self._go_on(job, job.send)
                 self._bulk.append(job)
             self._review(job)
 
     def _launch(self, flight: SentRequest) -> None:
+        self._newest = flight
         self._under_way += flight.weight
         self._flights.update(dict.fromkeys(flight.xids, flight))
 
@@ -182,7 +208,7 @@ class SwitchDriver:
         if self._altered is not None and self._altered.outcome is None:
             self._altered.alien = max(self._altered.alien, alien)
         else:
-            self._altered = AlteredJob(self._wire, self.dpid, self._meters, alien)
+            self._altered = AlteredJob(self._wire, self.dpid, self._known.meters, alien)
             self._begin(self._altered)
 
     def _frame(self, octets: bytes) -> None:
@@ -204,7 +230,7 @@ class SwitchDriver:
         if kind == ofp.OFPT_ERROR:
             self._refuse(flight, xid, decode.error(octets))
         elif last:
-            job.answered(flight, octets)
+            self._go_on(job, partial(job.answered, flight, octets))
         else:
             job.interim(xid, octets)
         if last:
@@ -215,10 +241,14 @@ class SwitchDriver:
     def _refuse(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
         subject = flight.subject(xid)
         if subject is not None and isinstance(subject.what, Meter):
-            self._meters.discard(subject.what.meter_id)
+            self._known.meters.discard(subject.what.meter_id)
         elif subject is not None and isinstance(subject.what, Rule) and subject.what.meter is not None:
             # Another controller may have deleted the meter: it is added again the next time it is wanted.
-            self._meters.discard(subject.what.meter)
+            self._known.meters.discard(subject.what.meter)
+        elif subject is not None and isinstance(subject.what, Group) and self._known.groups is not None:
+            # A group that could not be added is there already; one that could not be modified is gone.
+            known = self._known.groups
+            (known.discard if flight.octets(xid)[_COMMAND] == _MODIFY else known.add)(subject.what.group_id)
         flight.job.refused(flight, xid, error)
 
     def _land(self, flight: SentRequest) -> None:
@@ -248,3 +278,8 @@ class SwitchDriver:
                 self._start(lane[0])
         if not lane:
             self._lanes.pop(key, None)
+
+
+def _as_shown(rule: Rule) -> Rule:
+    """The rule itself: Open vSwitch shows fields in canonical order."""
+    return rule

@@ -143,6 +143,12 @@ def group_write(group: Group) -> bytes:
     return _group_mod(_ADD_OR_MODIFY, group.type.value, group.group_id, b"".join(map(_bucket, group.buckets)))
 
 
+def group_add(group: Group, *, known: bool = False) -> bytes:
+    """The same without extensions: add a group, or replace one that the switch is known to have."""
+    command = ofp.OFPGC_MODIFY if known else ofp.OFPGC_ADD
+    return _group_mod(command, group.type.value, group.group_id, b"".join(map(_bucket, group.buckets)))
+
+
 def group_delete(group_id: int) -> bytes:
     """Delete a group, and with it every rule that refers to it."""
     return _group_mod(ofp.OFPGC_DELETE, 0, group_id, b"")
@@ -152,6 +158,8 @@ def _group_mod(command: int, kind: int, group_id: int, buckets: bytes) -> bytes:
     return message(ofp.OFPT_GROUP_MOD, struct.pack("!HBxI", command, kind, group_id) + buckets)
 
 
+# Without extensions, a VSI has the same bucket in up to 13 groups.
+@lru_cache(4096)
 def _bucket(bucket: Bucket) -> bytes:
     listed = actions(bucket.actions)
     watch = ofp.OFPP_ANY if bucket.watch_port is None else bucket.watch_port

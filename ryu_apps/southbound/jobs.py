@@ -37,6 +37,10 @@ class SentRequest:
         index = xid - self.xids.start
         return self.messages[index][1] if index < len(self.messages) else None
 
+    def octets(self, xid: int) -> bytes:
+        """Return a message that has a subject."""
+        return self.messages[xid - self.xids.start][0]
+
 
 @dataclass(frozen=True, slots=True)
 class Transport:

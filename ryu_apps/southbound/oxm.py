@@ -73,6 +73,8 @@ _EXACT = {name: (_header(name, masked=False), size) for name, size in FIELD_SIZE
 _MASKED = {name: (_header(name, masked=True), size) for name, size in FIELD_SIZES.items()}
 _NAMES = {_header(name, masked=masked): (name, masked) for name in FIELD_SIZES for masked in (False, True)}
 
+_OWN_NAMES = {(ofp.OFPXMC_OPENFLOW_BASIC.to_bytes(2), number): name for name, number in _NUMBERS.items()}
+
 _PADDING = [bytes(-length % 8) for length in range(8)]
 
 
@@ -84,6 +86,11 @@ def pad(octets: bytes) -> bytes:
 def exact_header(name: str) -> bytes:
     """The header of a field that has no mask."""
     return _EXACT[name][0]
+
+
+def field_name(header: bytes) -> str | None:
+    """The field of a header of four octets, with a mask or without; None for one that evbridge does not use."""
+    return _OWN_NAMES.get((header[:2], header[2] >> 1))
 
 
 def field(name: str, value: int) -> bytes:

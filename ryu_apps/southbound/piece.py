@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from weakref import WeakKeyDictionary
 
@@ -18,6 +18,7 @@ from ryu_apps.southbound.encode import (
     flow_add,
     flow_remove,
     flow_sweep,
+    group_add,
     group_delete,
     group_write,
     meter_delete,
@@ -53,6 +54,19 @@ class Subject:
 
 
 QueuedMessage = tuple[bytes, Subject]
+
+
+@dataclass(slots=True)
+class KnownObjects:
+    """Meters and groups that a switch is known to have; kept up by those who send.
+
+    Attributes:
+        meters: their ids.
+        groups: their ids; None for a switch that adds or replaces a group by the same message.
+    """
+
+    meters: set[int] = field(default_factory=set)
+    groups: set[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +128,18 @@ class _Prepared:
         """Serialise each message when it is taken, so that other work runs in between."""
         for start in range(0, len(self._rules), PIECE):
             if start not in self._pieces:
-                self._pieces[start] = _piece(tuple(map(_addition, self._rules[start : start + PIECE])))
+                self._pieces[start] = _piece(tuple(map(addition, self._rules[start : start + PIECE])))
             yield self._pieces[start]
 
 
-def _addition(rule: Rule) -> QueuedMessage:
+def addition(rule: Rule) -> QueuedMessage:
+    """The message that adds a rule."""
     return flow_add(rule), Subject(rule, added=True)
+
+
+def removal(rule: Rule) -> QueuedMessage:
+    """The message that removes a rule."""
+    return flow_remove(rule), Subject(rule, added=False)
 
 
 def meter_messages(change: RuleChange, known: set[int]) -> Iterator[QueuedMessage]:
@@ -140,44 +160,56 @@ def meter_deletions(change: RuleChange, known: set[int]) -> Iterator[QueuedMessa
         known.discard(meter_id)
 
 
-def other_messages(change: RuleChange) -> Iterator[QueuedMessage]:
+def other_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
     """Everything but the meters, in the order a change prescribes."""
-    yield from _group_messages(change)
+    yield from group_messages(change, known)
     for block in change.blocks:
-        yield from map(_addition, block)
-    yield from _tail_messages(change)
+        yield from map(addition, block)
+    yield from _tail_messages(change, known)
 
 
-def _group_messages(change: RuleChange) -> Iterator[QueuedMessage]:
+def group_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
+    """The groups that a change writes."""
     for group in change.groups:
-        yield group_write(group), Subject(group, added=True)
+        if known.groups is None:
+            octets = group_write(group)
+        else:
+            octets = group_add(group, known=group.group_id in known.groups)
+            known.groups.add(group.group_id)
+        yield octets, Subject(group, added=True)
 
 
-def _tail_messages(change: RuleChange) -> Iterator[QueuedMessage]:
-    yield from map(_addition, change.add)
-    for rule in change.remove:
-        yield flow_remove(rule), Subject(rule, added=False)
+def _tail_messages(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
+    yield from map(addition, change.add)
+    yield from map(removal, change.remove)
+    yield from sweeps(change, known)
+
+
+def sweeps(change: RuleChange, known: KnownObjects) -> Iterator[QueuedMessage]:
+    """Messages that delete rules by cookie, and groups."""
     for mask in change.delete_by_cookie:
         yield flow_sweep(mask), Subject(mask, added=False)
-    for group_id in change.delete_groups:
+    for group_id in change.groups_that_go(sorted(known.groups or ())):
+        if known.groups is not None:
+            known.groups.discard(group_id)
         yield group_delete(group_id), Subject(group_id, added=False)
 
 
-def pieces(change: RuleChange, cache: PieceCache, known_meters: set[int]) -> Iterator[Batch]:
+def pieces(change: RuleChange, cache: PieceCache, known: KnownObjects) -> Iterator[Batch]:
     """A change in pieces, in the order it prescribes."""
-    yield from (step for step in steps(change, cache, known_meters) if isinstance(step, Batch))
+    yield from (step for step in steps(change, cache, known) if isinstance(step, Batch))
 
 
-def steps(change: RuleChange, cache: PieceCache, known_meters: set[int]) -> Iterator[Batch | Query | MeterQuery]:
+def steps(change: RuleChange, cache: PieceCache, known: KnownObjects) -> Iterator[Batch | Query | MeterQuery]:
     """A change in pieces, and behind each part of it the requests that show whether it has arrived."""
-    yield from _cut([*meter_messages(change, known_meters), *_group_messages(change)])
+    yield from _cut([*meter_messages(change, known.meters), *group_messages(change, known)])
     yield from (MeterQuery(meter.meter_id) for meter in change.meters)
     for block in change.blocks:
         for prepared in cache.slices(block):
             yield from prepared.pieces()
             yield from prepared.queries
-    yield from _cut(_tail_messages(change))
-    yield from _cut(meter_deletions(change, known_meters))
+    yield from _cut(_tail_messages(change, known))
+    yield from _cut(meter_deletions(change, known.meters))
     yield from Slice(change.add).queries
 
 

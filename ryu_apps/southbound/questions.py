@@ -1,9 +1,9 @@
-"""Jobs that query a switch: its rules, its fragment mode, its meters, and its features after it connects."""
+"""Jobs that query a switch: its rules, its fragment mode and its meters."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from ryu.ofproto import ofproto_v1_3 as ofp
@@ -15,11 +15,10 @@ from ryu_apps.evb.events import (
     ReadRules,
     RulesRead,
     SwitchAltered,
-    SwitchCapacity,
     SwitchUp,
 )
 from ryu_apps.evb.flow.rule import Meter, MeterCount, Rule
-from ryu_apps.evb.pipeline.tables import OURS, Table
+from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import (
@@ -32,16 +31,17 @@ from ryu_apps.southbound.messages import (
     multipart_request,
     set_config,
 )
-from ryu_apps.southbound.watch import Alien, watch_request
+from ryu_apps.southbound.watch import Alien
 
-_ALL_METERS = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
+ALL_METERS = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
 
 
 class ReadJob(Job):
     """All rules under a cookie mask, or some of them; with all rules of evbridge also all meters."""
 
-    def __init__(self, wire: Transport, asked: ReadRules) -> None:
+    def __init__(self, wire: Transport, asked: ReadRules, shown: Callable[[Rule], Rule]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
+        self._shown = shown
         self._query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
         self._rules: list[Rule] = []
         self._with_meters = asked.mask == OURS and asked.table is None
@@ -49,7 +49,7 @@ class ReadJob(Job):
 
     def send(self) -> None:
         if self._with_meters:
-            self.ask(partial(multipart_request, ofp.OFPMP_METER_CONFIG, _ALL_METERS))
+            self.ask(partial(multipart_request, ofp.OFPMP_METER_CONFIG, ALL_METERS))
         self.ask(partial(flow_stats_request, self._query))
         self.all_sent = True
 
@@ -57,7 +57,7 @@ class ReadJob(Job):
         if int.from_bytes(octets[8:10]) == ofp.OFPMP_METER_CONFIG:
             self._meters = [*(self._meters or []), *decode.meters(octets)]
         else:
-            self._rules += map(decode.rule, decode.entries(octets))
+            self._rules += (self._shown(decode.rule(entry)) for entry in decode.entries(octets))
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
@@ -74,10 +74,11 @@ class ReadJob(Job):
 
 
 class FragmentsJob(Job):
-    """Query the fragment mode; if first fragments show no ports, set the mode and query again."""
+    """Query the fragment mode; if it is not the wanted one, set it and query again."""
 
-    def __init__(self, wire: Transport, dpid: int) -> None:
+    def __init__(self, wire: Transport, dpid: int, wanted: int = FRAGMENTS_SHOWN) -> None:
         super().__init__(wire, dpid, 0)
+        self._wanted = wanted
         self._before: bool | None = None
 
     def send(self) -> None:
@@ -86,12 +87,12 @@ class FragmentsJob(Job):
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         config = config_shown(octets)
-        shown = config.fragments == FRAGMENTS_SHOWN
+        shown = config.fragments == self._wanted
         if shown or self._before is not None:
             self._conclude(shown)
             return
         self._before = False
-        wanted, (first, second) = config._replace(fragments=FRAGMENTS_SHOWN), self.wire.reserve(2)
+        wanted, (first, second) = config._replace(fragments=self._wanted), self.wire.reserve(2)
         self.wire.launch(SentRequest(self, range(first, second + 1)))
         self.wire.send(set_config(wanted, first) + get_config(second))
 
@@ -104,7 +105,7 @@ class FragmentsJob(Job):
         self.outcome = FragmentsHandled(self.dpid, shown if self._before is None else self._before, shown)
 
 
-class _SeveralJob(Job):
+class SeveralJob(Job):
     """Several queries at once; the result of a refused one is empty."""
 
     def __init__(self, wire: Transport, dpid: int, token: int) -> None:
@@ -137,7 +138,7 @@ class _SeveralJob(Job):
             self.outcome = self.result()
 
 
-class MetersJob(_SeveralJob):
+class MetersJob(SeveralJob):
     """Read the counters of meters: one request for all, or one for each named meter."""
 
     def __init__(self, wire: Transport, asked: ReadMeters) -> None:
@@ -156,78 +157,7 @@ class MetersJob(_SeveralJob):
         return MetersRead(self.dpid, self.token, tuple(self._counts))
 
 
-class SurveyJob(_SeveralJob):
-    """Ports, room for rules, and leftovers of an earlier connection: meters, and ports with reflective relay.
-
-    Args:
-        ports: filled with port number -> link is up; the caller keeps it current.
-        meters: filled with meter ids.
-    """
-
-    def __init__(self, wire: Transport, dpid: int, ports: dict[int, bool], meters: set[int]) -> None:
-        super().__init__(wire, dpid, 0)
-        self._ports = ports
-        self._meters = meters
-        self._tables: dict[int, int] = {}
-        self._most_meters: int | None = None
-        self._most_groups: int | None = None
-        self._speeds: dict[int, int] = {}
-        self._relaying: set[int] = set()
-        self._tells_meters = False
-        self._watch = range(0)
-        self._watched = self._refused = False
-
-    def send(self) -> None:
-        # First, so that a change by another controller after any later read is reported.
-        self._watch = self.wire.reserve(3)
-        self.wire.launch(SentRequest(self, self._watch))
-        self.wire.send(watch_request(self._watch))
-        self._unanswered += 1
-        requests = {
-            ofp.OFPMP_PORT_DESC: b"",
-            ofp.OFPMP_METER_CONFIG: _ALL_METERS,
-            ofp.OFPMP_TABLE_FEATURES: b"",
-            ofp.OFPMP_GROUP_DESC: b"",
-            ofp.OFPMP_METER_FEATURES: b"",
-            ofp.OFPMP_GROUP_FEATURES: b"",
-        }
-        self.ask_all(requests.items())
-
-    def interim(self, xid: int, octets: bytes) -> None:
-        match int.from_bytes(octets[8:10]):
-            case ofp.OFPMP_PORT_DESC:
-                for port_no, up, speed in decode.ports(octets):
-                    self._ports[port_no] = up
-                    self._speeds[port_no] = speed
-            case ofp.OFPMP_METER_CONFIG:
-                self._meters.update(meter.meter_id for meter in decode.meters(octets))
-                self._tells_meters = True
-            case ofp.OFPMP_TABLE_FEATURES:
-                self._tables.update(decode.table_sizes(octets))
-            case ofp.OFPMP_METER_FEATURES:
-                self._most_meters = decode.most_meters(octets)
-            case ofp.OFPMP_GROUP_FEATURES:
-                self._most_groups = decode.most_groups(octets)
-            case ofp.OFPMP_GROUP_DESC:
-                self._relaying.update(decode.relaying_ports(octets))
-            case ofp.OFPMP_EXPERIMENTER:
-                self._watched = True
-
-    def refused(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
-        self._refused |= flight.xids == self._watch
-        super().refused(flight, xid, error)
-
-    def result(self) -> SwitchUp:
-        """Features; a switch may refuse a query."""
-        tables = {int(table): self._tables[table] for table in Table if table in self._tables}
-        speeds = {port_no: speed for port_no, speed in self._speeds.items() if speed}
-        capacity = SwitchCapacity(tables, self._most_meters, self._most_groups, speeds)
-        meters = frozenset(self._meters) if self._tells_meters else None
-        watched = self._watched and not self._refused
-        return SwitchUp(self.dpid, dict(self._ports), capacity, meters, frozenset(self._relaying), watched)
-
-
-class AlteredJob(_SeveralJob):
+class AlteredJob(SeveralJob):
     """The meters that are left after a foreign change of the switch.
 
     Args:
@@ -246,7 +176,7 @@ class AlteredJob(_SeveralJob):
 
     def send(self) -> None:
         self._before = set(self._meters)
-        self.ask_all([(ofp.OFPMP_METER_CONFIG, _ALL_METERS)])
+        self.ask_all([(ofp.OFPMP_METER_CONFIG, ALL_METERS)])
 
     def interim(self, xid: int, octets: bytes) -> None:
         self._found.update(meter.meter_id for meter in decode.meters(octets))

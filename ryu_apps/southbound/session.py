@@ -34,7 +34,7 @@ from ryu_apps.evb.events import (
     SwitchDown,
 )
 from ryu_apps.evb.ports.turns import Turns
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.listening.damper import Tell
 from ryu_apps.southbound import ofctl, ryu_reader, server
 from ryu_apps.southbound.channel import Channel
@@ -72,10 +72,10 @@ _CATCH_UP = 1.0
 class _Connection:
     """A datapath of Ryu, and its driver."""
 
-    def __init__(self, datapath: Any, emit: Callable[[Event], None], cache: PieceCache) -> None:
+    def __init__(self, datapath: Any, emit: Callable[[Event], None], cache: PieceCache, profile: Profile) -> None:
         self.datapath = datapath
         self.channel: Channel = datapath.socket
-        self.driver = SwitchDriver(datapath.id, self.channel.write, self._reserve, emit, cache)
+        self.driver = SwitchDriver(datapath.id, self.channel.write, self._reserve, emit, cache, profile)
         self._ryu = lookup_service_brick(ofp_event.NAME)
 
     def _reserve(self, count: int) -> range:
@@ -115,6 +115,7 @@ class Southbound:
         tell: takes log events about connections that are not yet switches.
         is_busy: returns True while frames of a port have to wait for earlier requests of it.
         short_cut: messages are taken from the stream before Ryu; otherwise Ryu's own reader dispatches them.
+        profile: returns the profile of a switch by its datapath id.
     """
 
     def __init__(
@@ -124,8 +125,10 @@ class Southbound:
         tell: Tell = lambda *_: None,
         is_busy: Callable[[PortId], bool] = lambda _: False,
         short_cut: bool = True,
+        profile: Callable[[int], Profile] = lambda _: Profile.OPEN_VSWITCH,
     ) -> None:
         self._short_cut = short_cut
+        self._profile = profile
         self.reception = ConnectionCheck(known, tell, Channel if short_cut else ryu_reader.RyuReadChannel)
         server.install(self.reception)
         ofctl.install()
@@ -150,7 +153,7 @@ class Southbound:
     def datapath_up(self, datapath: Any) -> None:
         """Make a driver for a switch that has finished Ryu's handshake."""
         self._forget(datapath.id)
-        connection = _Connection(datapath, self._events.append, self._cache)
+        connection = _Connection(datapath, self._events.append, self._cache, self._profile(datapath.id))
         self._connections[datapath.id] = connection
         if not self._short_cut:
             ryu_reader.subscribe()

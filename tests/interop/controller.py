@@ -23,6 +23,7 @@ from ryu_apps.evb.events import (
     SwitchUp,
 )
 from ryu_apps.evb.flow.rule import CookieMask, MeterCount, Rule, RuleChange
+from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message
@@ -64,9 +65,9 @@ class Controller:
         self.dpid = dpid
         self.start_over()
 
-    def start_over(self) -> None:
+    def start_over(self, profile: Profile = Profile.OPEN_VSWITCH) -> None:
         """A new driver that knows nothing, as after a restart of the controller."""
-        self.driver = SwitchDriver(self.dpid, self._send, self._reserve, self.events.append, PieceCache())
+        self.driver = SwitchDriver(self.dpid, self._send, self._reserve, self.events.append, PieceCache(), profile)
 
     def close(self) -> None:
         self._stream.close()

@@ -26,6 +26,8 @@ from ryu_apps.evb.switches.repairs import PAUSE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.vdp import VdpMode
+from ryu_apps.southbound.encode import flow_add, group_add
+from ryu_apps.southbound.wall import check
 from tests.worlds.bridge import (
     EAGER,
     HV1,
@@ -41,6 +43,7 @@ from tests.worlds.bridge import (
     World,
     open_type,
     two_switches,
+    without_extensions,
 )
 from tests.worlds.limited import SPEEDS
 from tests.worlds.order import EffectOrder
@@ -94,13 +97,13 @@ WEB = LoadBalancer(1, "web", VLAN, 0x0200000064C8, (_WEB,), TransportProtocol.TC
 FABRIC = Fabric(two_switches().switches, (WEB,))
 
 
-def pristine() -> dict[int, FlowTable]:
-    world = World(FABRIC, policies=TYPES)
+def pristine(fabric: Fabric) -> dict[int, FlowTable]:
+    world = World(fabric, policies=TYPES)
     world.connect()
     return world.tables
 
 
-EMPTY = pristine()
+EMPTY = pristine(FABRIC)
 
 
 class Owners:
@@ -150,9 +153,12 @@ def _gives_up(event: LogEvent) -> bool:
 class BridgeModel(RuleBasedStateMachine):
     """Stations ask, switches dawdle, refuse and vanish, the controller dies, time passes."""
 
+    FABRIC, EMPTY = FABRIC, EMPTY
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(FABRIC, policies=TYPES, forward_in_flight=2, capacity=SwitchCapacity(speeds=SPEEDS))
+        capacity = SwitchCapacity(speeds=SPEEDS)
+        self.world = World(self.FABRIC, policies=TYPES, forward_in_flight=2, capacity=capacity)
         self.order = EffectOrder()
         self.world.observers.append(self.order.observe)
         self.world.connect()
@@ -382,16 +388,36 @@ class BridgeModel(RuleBasedStateMachine):
         world.connect(*self.away)
         for port in (HV1, HV2, HV3, HV4):
             world.feed(PortChanged(port, True))
-        world.feed(BackendJudged("web", "one", up=True))
+        if world.fabric.balancers:
+            world.feed(BackendJudged("web", "one", up=True))
         world.advance(60.0)
         assert len(world.engine.registry) == 0
         assert world.store == {}
         for dpid, table in world.tables.items():
-            assert table.rules == EMPTY[dpid].rules
-            assert table.groups == EMPTY[dpid].groups
-            assert table.meters == EMPTY[dpid].meters
+            assert table.rules == self.EMPTY[dpid].rules
+            assert table.groups == self.EMPTY[dpid].groups
+            assert table.meters == self.EMPTY[dpid].meters
             assert not any(amount.used for amount in world.engine.ledger.amounts(dpid).values())
             assert not any(port.sent or port.received for port in world.engine.ledger.bandwidth.ports(dpid))
+
+
+class PlainBridgeModel(BridgeModel):
+    """The same where a switch has OpenFlow 1.3 alone, and so no load balancer."""
+
+    FABRIC = without_extensions(two_switches(), S1)
+    EMPTY = pristine(FABRIC)
+
+    def health_check(self, up: bool) -> None:
+        """No rule here: there is no back end."""
+
+    def who_is_in_rotation_is_active_and_well(self) -> None:
+        """No invariant here."""
+
+    @invariant()
+    def it_holds_no_extension(self) -> None:
+        table = self.world.tables[S1]
+        for octets in (*map(flow_add, table.rules.values()), *map(group_add, table.groups.values())):
+            check(octets)
 
 
 #: Owner and generation in a cookie.
@@ -431,6 +457,8 @@ def test_connections_that_begin_while_a_body_is_taken_out_leave_no_state(past_is
 
 TestBridgeModel = BridgeModel.TestCase
 TestBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
+TestPlainBridgeModel = PlainBridgeModel.TestCase
+TestPlainBridgeModel.settings = settings(max_examples=30, stateful_step_count=40)
 
 
 @pytest.mark.soak

@@ -72,7 +72,7 @@ from ryu_apps.southbound.messages import (
     numbered,
     packet_out,
 )
-from ryu_apps.southbound.piece import PieceCache, pieces
+from ryu_apps.southbound.piece import KnownObjects, PieceCache, pieces
 
 DATAPATH = ProtocolDesc(ofp.OFP_VERSION)
 IN_PORT_NXM = "in_port_nxm"
@@ -487,6 +487,6 @@ def test_an_action_of_another_maker_is_unknown(rule: Rule) -> None:
 
 @given(st.lists(rules, min_size=1, max_size=5), unsigned(31))
 def test_a_piece_is_its_messages_numbered(listed: list[Rule], first: int) -> None:
-    (piece,) = pieces(RuleChange(blocks=(RuleBlock(tuple(listed)),)), PieceCache(), set())
+    (piece,) = pieces(RuleChange(blocks=(RuleBlock(tuple(listed)),)), PieceCache(), KnownObjects())
     alone = [numbered(flow_add(rule), xid) for xid, rule in enumerate(listed, first)]
     assert bytes(piece.numbered(first)) == b"".join(alone)

@@ -57,7 +57,7 @@ from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.record_kinds import kind_of
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch, Timers
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Profile, Role, Switch, Timers
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
@@ -142,6 +142,15 @@ def with_vlans(fabric: Fabric, *vids: int) -> Fabric:
         }
 
     switches = {dpid: replace(switch, interfaces=stations(switch)) for dpid, switch in fabric.switches.items()}
+    return replace(fabric, switches=switches)
+
+
+def without_extensions(fabric: Fabric, *dpids: int, metered: bool = True) -> Fabric:
+    """The same fabric, some of whose switches have OpenFlow 1.3 alone."""
+    switches = {
+        dpid: switch.with_profile(Profile.OPENFLOW13, metered) if dpid in dpids else switch
+        for dpid, switch in fabric.switches.items()
+    }
     return replace(fabric, switches=switches)
 
 

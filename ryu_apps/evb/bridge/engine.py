@@ -54,7 +54,7 @@ from ryu_apps.evb.events import (
     TypeFetched,
 )
 from ryu_apps.evb.model import AN_HOUR, Retention
-from ryu_apps.evb.pipeline.infrastructure import routed, way_between
+from ryu_apps.evb.pipeline.gate import detour
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.ports.bridge_port import BridgePort, bridge_mac
@@ -140,7 +140,7 @@ class Engine:
         self.registry, self.migrations, self.epochs = Registry(), Migrations(), Epochs()
         self.wiring = TrunkGraph(fabric)
         self.ledger = Reservations(BandwidthReservations(fabric, self.wiring))
-        self._in_flight = InFlight(forward_in_flight, self.ledger, partial(way_between, self.wiring))
+        self._in_flight = InFlight(forward_in_flight, self.ledger, partial(detour, fabric, self.wiring))
         gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight)
         self.pools = gatekeeper.pools
         self.lifecycle = Lifecycle(
@@ -160,9 +160,7 @@ class Engine:
             fabric, self.wiring, self.registry, gatekeeper, self.lifecycle, self._in_flight, self.stations
         )
         self.bringup = Bringup(self.wanted, tokens, self.lifecycle.installer.ended)
-        self.rewiring = Rerouting(
-            fabric, self.wiring, lambda dpid: routed(dpid, self.wiring), gatekeeper.rewire, tokens, effects, up
-        )
+        self.rewiring = Rerouting(fabric, self.wiring, self.wanted.routed, gatekeeper.rewire, tokens, effects, up)
         self.associations = Associations(
             self.registry,
             self.lifecycle,

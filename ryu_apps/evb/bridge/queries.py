@@ -254,8 +254,10 @@ class BridgeQueries:
         holders: dict[Owner, list[ReservationHolder]] = {}
         for attachment in self._engine.registry.attachments():
             for program in attachment.holding.programs if attachment.port.dpid == dpid else ():
-                # The rules of a type are reserved once, for all VSIs of the type together.
-                for owner in (("vsi", program.binding.vsi_index), ("type", program.epoch)):
+                # The rules of a type are reserved once, for all VSIs of the type together; floods for those of a VID.
+                vids = {binding.vid for binding in program.binding.bindings}
+                floods = (("flood", vid) for vid in vids)
+                for owner in (("vsi", program.binding.vsi_index), ("type", program.epoch), *floods):
                     holders.setdefault(owner, []).append(_holder(attachment))
         ledger = self._engine.ledger
         return [

@@ -21,6 +21,7 @@ from ryu_apps.evb.event_catalogue.switches import (
     SwitchDisconnected,
     SwitchReady,
     SwitchRefusedRules,
+    SwitchUnsuitable,
     SwitchUnwatched,
     UnclaimedRulesRemoved,
     UnknownSwitch,
@@ -102,6 +103,9 @@ class SwitchEvents(TokenOwner):
             self._effects.put(UnknownSwitch(dpid))
             return
         self.down(dpid, now)
+        if not switch.extended and (reason := self._wanted.unsuitable(dpid, event.features)):
+            self._effects.put(SwitchUnsuitable(dpid, reason))
+            return
         self._comparisons.audit.reset(dpid)
         self._links.changed(dpid, event.ports)
         self._ledger.limit(dpid, budgets(event.capacity, switch.max_rules), self._wanted.budgeted(dpid))
@@ -112,7 +116,7 @@ class SwitchEvents(TokenOwner):
         self._effects.put(self._bringup.connected(dpid, event.ports, self._recovery.in_grace(dpid)))
         self._requests.keep_alives.restart_keep_alive(dpid, now)
         self._effects.put(SwitchConnected(dpid))
-        if not event.watched:
+        if not event.watched and switch.extended:
             self._effects.put(SwitchUnwatched(dpid))
 
     def down(self, dpid: int, now: float) -> None:

@@ -31,6 +31,7 @@ def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
         if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:
             found.append((here, f"more than {MAX_TRUNKS} trunks"))
         found += _odd_appliances(here, dp)
+        found += _beyond_profile(name, dp, parsed)
         for port_no, section in dp.interfaces.items():
             if isinstance(section, TrunkSection):
                 found += _broken_link(parsed, name, port_no, section.link)
@@ -88,6 +89,23 @@ def _odd_appliances(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str
         if other is not None:
             reason = f"port {firsts[other]} is already the appliance {section.appliance} of VLAN {other} at this switch"
             yield (*here, port_no, "appliance"), reason
+
+
+def _beyond_profile(name: str, dp: DatapathSection, parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
+    """Settings that need the extensions of Open vSwitch where a profile excludes them, and the reverse."""
+    here: Path = ("dps", name)
+    if dp.profile == "openvswitch":
+        if not dp.meters:
+            yield (*here, "meters"), "only a dp of the profile openflow13 may be without meters"
+        return
+    if dp.groups:
+        yield (*here, "groups"), "groups of a dp need the extensions of Open vSwitch"
+    if parsed.load_balancers:
+        yield (*here, "profile"), "load_balancers need the extensions of Open vSwitch at every dp"
+    for port_no, section in dp.interfaces.items():
+        if isinstance(section, HostSection) and section.appliance is not None:
+            reason = f"an appliance {section.appliance} needs the extensions of Open vSwitch"
+            yield (*here, "interfaces", port_no, "appliance"), reason
 
 
 def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: LinkSection) -> Iterator[tuple[Path, str]]:

@@ -25,7 +25,17 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_or
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, StationKind, Switch, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import (
+    Fabric,
+    Interface,
+    PortId,
+    Profile,
+    Role,
+    StationKind,
+    Switch,
+    TimerLimits,
+    Timers,
+)
 
 #: Attributes of the treatment of stations, of a port and of the file.
 _OF_STATIONS = {"null_vid", "notify_displaced", "stage_on"}
@@ -73,7 +83,7 @@ def _fabric(parsed: ConfigFile) -> Fabric:
                 },
                 max_rules=dp.max_rules,
                 translation=translation(parsed, dp),
-            )
+            ).with_profile(Profile(dp.profile), dp.meters)
             for name, dp in parsed.dps.items()
         },
         balancers(parsed.load_balancers),

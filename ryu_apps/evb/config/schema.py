@@ -21,6 +21,7 @@ StageOnText = Literal["preassociate", "preassociate_rr"]
 TakeoverText = Literal["announced", "any"]
 StationText = Literal["evb", "libvirt", "auto"]
 ReaderText = Literal["evbridge", "ryu"]
+ProfileText = Literal["openvswitch", "openflow13"]
 #: Port numbers have 16 bits in metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
 #: Default seconds between readings of all counters.
@@ -153,6 +154,8 @@ class DatapathSection(Strict):
     dp_id: Annotated[int, Field(ge=1, le=(1 << 64) - 1)]
     max_rules: Annotated[int, Field(ge=1)] | None = None
     groups: GroupsWritten = Field(default_factory=dict)
+    profile: ProfileText = "openvswitch"
+    meters: bool = True
     interfaces: dict[PortNo, Annotated[StationSection | HostSection | TrunkSection, Field(discriminator="role")]]
 
 

@@ -55,6 +55,10 @@ def dump_config(config: BridgeConfig) -> str:
             lines.append(f"    max_rules: {switch.max_rules}")
         if switch.translation:
             lines.append(f"    groups: {groups_line(local_groups(config.fabric, switch))}")
+        if not switch.extended:
+            lines.append(f"    profile: {switch.profile.value}")
+        if not switch.metered:
+            lines.append("    meters: false")
         lines.append("    interfaces:" if switch.interfaces else "    interfaces: {}")
         lines += [
             f"      {interface.port_no}: {flow_map(_written(interface, names))}"

@@ -84,6 +84,13 @@ class SwitchRefusedRules(SwitchEvent):
     reason: str
 
 
+@event("switch.unsuitable")
+class SwitchUnsuitable(SwitchEvent):
+    """A switch lacks a feature that its profile needs; it is sent no rule."""
+
+    reason: str
+
+
 @event("switch.altered")
 class SwitchChangedByOthers(SwitchEvent):
     """Another controller or tool has changed the switch, which is compared with its desired state."""

@@ -28,6 +28,10 @@ _OF_QUERIERS = (0xE0000001, 0xE0000004, 0xE000006A)
 _NO_GROUPS = ((0, 1 << 31), (1 << 31, 3 << 30), (6 << 29, 7 << 29), (15 << 28, 15 << 28))
 
 
+#: Neighbour advertisements, whatever their flags.
+ADVERTISEMENTS: MatchFields = {"eth_type": _IPV6, "ip_proto": _ICMPV6, "icmpv6_type": _ADVERTISEMENT}
+
+
 class NetworkRole(Enum):
     """A role that an end system may have in the network."""
 

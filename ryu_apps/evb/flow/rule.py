@@ -70,12 +70,16 @@ ANY_GROUP = (GROUP_BIT, GROUP_BIT)
 FIRST_FRAGMENT = 1
 #: ``(value, mask)`` of ``ip_frag``: any fragment; a later fragment, which has no ports.
 ANY_FRAGMENT, LATER_FRAGMENT = (1, 1), (2, 2)
+#: OFPP_IN_PORT: output to the ingress port, which no other output sends a frame to.
+IN_PORT = 0xFFFFFFF8
 #: OFPP_CONTROLLER.
 CONTROLLER = 0xFFFFFFFD
 #: OFPP_TABLE: output port of a packet-out that is looked up from the first table on.
 TABLES = 0xFFFFFFF9
 #: Meters from this id on belong to single VSIs.
 FIRST_OF_VSIS = 0x40000000
+#: Groups from this id on are for copies of broadcasts.
+FIRST_FLOOD_GROUP = 0x800000
 #: Meters from this id on only count: they have a rate that no frame exceeds.
 FIRST_COUNTER = 0x80000000
 
@@ -430,7 +434,8 @@ class RuleChange:
     by key *and* exact cookie, so a rule that a newer owner has overwritten stays.  ``delete_by_cookie`` deletes
     by cookie mask in all tables.  ``delete_meters`` deletes meters, and with a meter every rule that refers to
     it; ``keep_meters``, unless it is None, are the only ids from ``FIRST_OF_VSIS`` on that stay.  A bundle
-    cannot delete meters.
+    cannot delete meters.  ``keep_groups``, unless it is None, are the only groups from ``FIRST_FLOOD_GROUP`` on that
+    stay in a switch without extensions; others have none.
     """
 
     meters: tuple[Meter, ...] = ()
@@ -443,9 +448,16 @@ class RuleChange:
     counters: tuple[Meter, ...] = ()
     delete_meters: tuple[int, ...] = ()
     keep_meters: frozenset[int] | None = None
+    keep_groups: frozenset[int] | None = None
 
     def __bool__(self) -> bool:
         return self != _NO_CHANGE
+
+    def groups_that_go(self, known: Iterable[int]) -> list[int]:
+        """The groups that this change deletes: those that it names, and out of those that a switch has."""
+        keep = self.keep_groups
+        left = (group_id for group_id in known if group_id >= FIRST_FLOOD_GROUP)
+        return [*self.delete_groups, *(group_id for group_id in left if keep is not None and group_id not in keep)]
 
     def meters_that_go(self, known: Iterable[int]) -> list[int]:
         """The meters that this change deletes out of those that a switch has."""
@@ -483,7 +495,7 @@ class FlowTable:
                 del self.rules[rule.key]
         for mask in change.delete_by_cookie:
             self.rules = {key: rule for key, rule in self.rules.items() if not mask.covers(rule.cookie)}
-        for group_id in change.delete_groups:
+        for group_id in change.groups_that_go(list(self.groups)):
             self.groups.pop(group_id, None)
         for meter_id in change.meters_that_go(list(self.meters)):
             del self.meters[meter_id]

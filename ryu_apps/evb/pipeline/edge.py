@@ -69,7 +69,7 @@ def incoming(interfaces: list[Interface], translation: VidTranslation) -> Iterat
     for interface in interfaces:
         relay = _native_relay_vid(interface, translation)
         if interface.native_vlan is not None and relay is not None:
-            yield from _native(interface.port_no, VLAN_PRESENT | interface.native_vlan, VLAN_PRESENT | relay)
+            yield from native(interface.port_no, VLAN_PRESENT | interface.native_vlan, VLAN_PRESENT | relay)
         if interface.role is Role.STATION and translation:
             tagged = match(in_port=interface.port_no, vlan_vid=ANY_TAGGED)
             yield _rule(Table.ADMIT, _TRANSLATED_PRIORITY, tagged, _LOOK_BEHIND, Table.TRANSLATE_IN)
@@ -102,18 +102,22 @@ def _native_relay_vid(interface: Interface, translation: VidTranslation) -> int 
     return translation.relay(interface.native_vlan)
 
 
-def _native(port_no: int, native: int, relay: int) -> Iterator[Rule]:
+def native(port_no: int, native_vid: int, relay: int, look_behind: tuple[Action, ...] = _LOOK_BEHIND) -> Iterator[Rule]:
     """Classification of untagged and priority-tagged frames to the native VLAN.
 
     Frames tagged with the native VID are refused: the port sends that VLAN untagged, and only accepts it untagged.
+
+    Args:
+        native_vid, relay: ``vlan_vid`` of the VLAN at the port, and inside the pipeline.
+        look_behind: actions that test for a second tag.
     """
     classified = SetField("vlan_vid", relay)
     for fields, apply in (
         ({"vlan_vid": 0}, (PushVlan(), classified)),
-        ({"vlan_vid": PRIORITY_TAGGED}, (*_LOOK_BEHIND, classified)),
+        ({"vlan_vid": PRIORITY_TAGGED}, (*look_behind, classified)),
     ):
         yield _rule(Table.ADMIT, _NATIVE_PRIORITY, match(in_port=port_no, **fields), apply, Table.INGRESS)
-    yield _rule(Table.ADMIT, _NATIVE_PRIORITY, match(in_port=port_no, vlan_vid=native))
+    yield _rule(Table.ADMIT, _NATIVE_PRIORITY, match(in_port=port_no, vlan_vid=native_vid))
 
 
 def _translated(translation: VidTranslation) -> Iterator[Rule]:

@@ -9,10 +9,10 @@ rewrites a rule of bounded size for any number of VSIs in the VID.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import ANY_GROUP, VLAN_PRESENT, Action, Resubmit, Rule, SetField, match
+from ryu_apps.evb.flow.rule import ANY_GROUP, VLAN_PRESENT, Action, Group, Resubmit, Rule, SetField, match
 from ryu_apps.evb.pipeline.tables import PORT_MASK, CookieKind, Priority, Table, cookie, metadata
 
 #: VSIs on one page.
@@ -26,11 +26,39 @@ class FloodMember(NamedTuple):
         metadata: metadata of a frame to the VSI.
         mac: its MAC address; None: a VSI that owns the whole VID and receives frames with any destination.
         snooped: it receives only the IP multicast groups that it has joined, else all groups.
+        classes: numbers of the classes of broadcasts that it receives from a switch without extensions.
     """
 
     metadata: int
     mac: int | None
     snooped: bool = False
+    classes: frozenset[int] = frozenset()
+
+
+class Flood(Protocol):
+    """The members of one VID on one switch, their rules and groups."""
+
+    def add(self, member: FloodMember, earlier_page: int | None = None) -> None:
+        """Add a member, on ``earlier_page`` if there are pages and it has room."""
+
+    def remove(self, member: FloodMember) -> None:
+        """Remove a member; without effect if it is not present."""
+
+    def page_of(self, member: FloodMember) -> int | None:
+        """The index of a member's page, from 0; None for no member of a page."""
+
+    @property
+    def open(self) -> bool:
+        """True if a host port or a member receives every group of IP multicast."""
+
+    def open_copies(self) -> Iterator[Action]:
+        """Copies to host ports and members that receive every group, for the rules of a snooped VID."""
+
+    def rules(self) -> RuleSet:
+        """All flood rules of the VID; none without a receiver."""
+
+    def groups(self) -> tuple[Group, ...]:
+        """The groups that the rules lead to."""
 
 
 class _Page:
@@ -135,6 +163,10 @@ class FloodVid:
     def rules(self) -> RuleSet:
         """All flood rules of the VID; none without a receiver."""
         return rule_set(self._rules())
+
+    def groups(self) -> tuple[Group, ...]:
+        """The groups that the rules lead to: none."""
+        return ()
 
     def _rules(self) -> Iterator[Rule]:
         owner = cookie(CookieKind.MEMBERSHIP, self._vid)

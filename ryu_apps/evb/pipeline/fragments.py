@@ -10,6 +10,20 @@ _IPV4, _IPV6, _TCP, _UDP, _ICMPV6 = 0x0800, 0x86DD, 6, 17, 58
 _NEIGHBOURS = (135, 136)
 
 
+#: Extension headers of IPv6: hop-by-hop options, routing, fragment, destination options.
+_EXTENSION_HEADERS = (0, 43, 44, 60)
+
+
+def extension_headers() -> Iterator[MatchFields]:
+    """IPv6 whose protocol field names an extension header.
+
+    Open vSwitch shows the protocol behind these headers, and frames of which it cannot find it as protocol 0.  Another
+    switch may show the first of them, and a frame would pass rules for the header behind it.
+    """
+    for ip_proto in _EXTENSION_HEADERS:
+        yield {"eth_type": _IPV6, "ip_proto": ip_proto}
+
+
 def incomplete() -> Iterator[MatchFields]:
     """First fragments that end before the header fields that rules match.
 

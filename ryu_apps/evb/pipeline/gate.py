@@ -8,8 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.flow.plan import RuleSet, rule_set
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, Action, ClearInPort, Match, MatchFields, Rule, SetField, match
+from ryu_apps.evb.flow.rule import (
+    IN_PORT,
+    VLAN_PRESENT,
+    Action,
+    ClearInPort,
+    Match,
+    MatchFields,
+    Output,
+    Rule,
+    SetField,
+    match,
+)
 from ryu_apps.evb.model import Binding, VsiBinding
+from ryu_apps.evb.pipeline.infrastructure import way_between
 from ryu_apps.evb.pipeline.tables import (
     ALL_METADATA,
     CookieKind,
@@ -19,7 +31,8 @@ from ryu_apps.evb.pipeline.tables import (
     cookie,
     metadata,
 )
-from ryu_apps.evb.topology.fabric import Interface
+from ryu_apps.evb.topology.fabric import Fabric, Interface
+from ryu_apps.evb.topology.graph import TrunkGraph
 
 
 def local_gate(
@@ -58,12 +71,52 @@ def remote_gate(output: Action, binding: VsiBinding) -> RuleSet:
     )
 
 
-def detour(output: Action, binding: VsiBinding, seconds: int) -> RuleSet:
+def detour(fabric: Fabric, wiring: TrunkGraph, dpid: int, target: int, binding: VsiBinding, seconds: int) -> RuleSet:
     """Rules at the VSI's former switch that forward frames which were in flight to it during a migration.
 
     They may leave by the trunk by which they came in; a gate's output never needs that.  The switch removes the
     rules by their hard timeout, so no message is needed at the end.
+
+    Args:
+        dpid, target: the VSI's switch until now, and from now on.
     """
+    output = way_between(wiring, dpid, target)
+    if output is None:
+        return {}
+    if fabric.switches[dpid].extended:
+        return _extended_detour(output, binding, seconds)
+    return _plain_detour(output, _ports_towards(wiring, dpid, target), binding, seconds)
+
+
+def _ports_towards(wiring: TrunkGraph, dpid: int, target: int) -> tuple[int, ...]:
+    hops = wiring.hops(dpid, target)
+    return tuple(port_no for trunk in wiring.trunks(dpid) if trunk.neighbour in hops for port_no in trunk.ports)
+
+
+def _plain_detour(output: Action, back: tuple[int, ...], binding: VsiBinding, seconds: int) -> RuleSet:
+    """Rules without extensions: what came in by a port of ``back`` leaves by it, by the reserved port for that."""
+    owner = cookie(CookieKind.DETOUR, binding.vsi_index, binding.generation)
+    places = [match(in_port=port_no) for port_no in back]
+    return rule_set(
+        rule
+        for vid_mac in binding.bindings
+        if vid_mac.mac is not None
+        for rule in (
+            Rule(Table.FORWARD, Priority.DETOUR, _destination(vid_mac), owner, (output,), hard_timeout=seconds),
+            *(
+                Rule(
+                    *(Table.FORWARD, Priority.DETOUR + 1, (*place, *_destination(vid_mac)), owner),
+                    apply=(Output(IN_PORT),),
+                    hard_timeout=seconds,
+                )
+                for place in places
+            ),
+        )
+    )
+
+
+def _extended_detour(output: Action, binding: VsiBinding, seconds: int) -> RuleSet:
+    """Rules that clear the ingress port first."""
     owner = cookie(CookieKind.DETOUR, binding.vsi_index, binding.generation)
     back = ClearInPort(), output
     return rule_set(

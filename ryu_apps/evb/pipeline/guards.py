@@ -7,8 +7,10 @@ priority (``services.guards``).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ryu_apps.evb.flow.guarded import (
+    ADVERTISEMENTS,
     LOW_LINK_LOCAL,
     MaskedPrefix,
     NetworkRole,
@@ -34,11 +36,25 @@ def guards(fabric: Fabric) -> Iterator[Rule]:
     """Rules of every switch for frames from VMs, in the tables GUARD and CLAIM."""
     for fields in (*incomplete(), *of_neighbour_discovery()):
         yield _drop(Table.GUARD, _UNCONDITIONAL, fields)
+    for fields in plain_advertisements():
+        yield Rule(Table.GUARD, _NO_ROUTER, match(**fields), _COOKIE, goto=Table.CLAIM)
+    yield from _common(fabric)
+
+
+def plain_guards(fabric: Fabric) -> Iterator[Rule]:
+    """The same for a switch without extensions, which drops all fragments and counts nothing.
+
+    OpenFlow 1.3 has no match field for the flags of a neighbour advertisement, so all advertisements pass.
+    """
+    yield Rule(Table.GUARD, _NO_ROUTER, match(**ADVERTISEMENTS), _COOKIE, goto=Table.CLAIM)
+    for rule in _common(fabric):
+        yield rule if rule.goto != Table.REFUSED_FROM else replace(rule, apply=(), goto=None)
+
+
+def _common(fabric: Fabric) -> Iterator[Rule]:
     for role in NetworkRole:
         for fields in frames_of(role):
             yield _drop(Table.GUARD, Priority.EXACT, fields)
-    for fields in plain_advertisements():
-        yield Rule(Table.GUARD, _NO_ROUTER, match(**fields), _COOKIE, goto=Table.CLAIM)
     yield Rule(Table.GUARD, Priority.DEFAULT, (), _COOKIE, goto=Table.CLAIM)
     for vid, net in dict.fromkeys(_configured(fabric)):
         for fields in claims(net):

@@ -29,6 +29,9 @@ from ryu_apps.evb.flow.rule import (
     match,
 )
 from ryu_apps.evb.pipeline.edge import incoming, outgoing
+from ryu_apps.evb.pipeline.flood_classes import classification
+from ryu_apps.evb.pipeline.fragments import extension_headers
+from ryu_apps.evb.pipeline.plain_edge import plain_incoming, plain_outgoing, second_tags
 from ryu_apps.evb.pipeline.punting import RESERVED_ADDRESSES, punting, punting_meters
 from ryu_apps.evb.pipeline.tables import (
     ALL_METADATA,
@@ -84,31 +87,51 @@ def infrastructure(
     interfaces = [interface for _, interface in sorted(switch.interfaces.items())]
     edge = [interface for interface in interfaces if interface.role is not Role.TRUNK]
     trunks = wiring.trunks(switch.dpid)
-    by_routes = routed(switch.dpid, wiring)
+    by_routes = routed(switch, wiring)
     return RuleChange(
         meters=tuple(meter for interface in interfaces for meter in punting_meters(interface)),
         groups=(
-            *(group for interface in edge for group in port_groups(interface, reflective_relay=False)),
+            *(_groups_of_ports(edge) if switch.extended else ()),
             *(_trunk_group(trunk) for trunk in trunks),
             *by_routes.groups,
-            PROXY_COPY,
         ),
         add=(
-            *_admit(interfaces, switch.translation),
+            *_admit(interfaces),
             *_ingress(interfaces, trunks),
             *_forward_hosts(switch.dpid, wiring, hosts, clients),
             *_queries(edge),
             *by_routes.add,
-            *(rule for interface in edge for rule in outgoing(interface, switch.translation)),
+            *(_ends(interfaces, edge, switch.translation) if switch.extended else _plain_ends(interfaces, edge)),
         ),
     )
 
 
-def routed(dpid: int, wiring: TrunkGraph) -> RuleChange:
+def _groups_of_ports(edge: list[Interface]) -> Iterator[Group]:
+    yield from (group for interface in edge for group in port_groups(interface, reflective_relay=False))
+    yield PROXY_COPY
+
+
+def _ends(interfaces: list[Interface], edge: list[Interface], translation: VidTranslation) -> Iterator[Rule]:
+    """The rules by which frames get and lose their tags."""
+    yield from incoming(interfaces, translation)
+    yield from (rule for interface in edge for rule in outgoing(interface, translation))
+
+
+def _plain_ends(interfaces: list[Interface], edge: list[Interface]) -> Iterator[Rule]:
+    """The same without extensions; and the classes of broadcasts, and IPv6 extension headers, which are dropped."""
+    for fields in extension_headers():
+        yield _rule(Table.ADMIT, Priority.WIDE, match(**fields))
+    yield from plain_incoming(interfaces)
+    yield from classification()
+    yield from second_tags()
+    yield from (rule for interface in edge for rule in plain_outgoing(interface))
+
+
+def routed(switch: Switch, wiring: TrunkGraph) -> RuleChange:
     """The part of :func:`infrastructure` that depends on the routes in force."""
-    trunks = wiring.trunks(dpid)
-    ways = tuple(_ways(dpid, wiring, trunks)) if wiring.alternatives else ()
-    return RuleChange(groups=ways, add=(*_flood(trunks), *_selected(trunks)))
+    trunks = wiring.trunks(switch.dpid)
+    ways = tuple(_ways(switch.dpid, wiring, trunks)) if wiring.alternatives else ()
+    return RuleChange(groups=ways, add=(*_flood(trunks), *(_selected(trunks) if switch.extended else ())))
 
 
 def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ...]:
@@ -182,7 +205,7 @@ def _trunk_group(trunk: TrunkLink) -> Group:
     return Group(TRUNK_GROUP + trunk.ordinal, GroupType.FAST_FAILOVER, buckets)
 
 
-def _admit(interfaces: list[Interface], translation: VidTranslation) -> Iterator[Rule]:
+def _admit(interfaces: list[Interface]) -> Iterator[Rule]:
     for interface in interfaces:
         # The rules for a known station come from DesiredState: this module sees only the fabric.
         yield from punting(interface, station=None)
@@ -190,7 +213,6 @@ def _admit(interfaces: list[Interface], translation: VidTranslation) -> Iterator
     yield _rule(Table.ADMIT, Priority.WIDE, match(eth_dst=RESERVED_ADDRESSES))
     for fields in unread():
         yield _rule(Table.ADMIT, Priority.WIDE, match(**fields))
-    yield from incoming(interfaces, translation)
 
 
 def _ingress(interfaces: list[Interface], trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
@@ -253,10 +275,8 @@ def _queries(edge: list[Interface]) -> Iterator[Rule]:
         if interface.role is Role.HOST:
             for fields in _QUERIES:
                 query = match(in_port=interface.port_no, eth_dst=ANY_GROUP, **fields)
-                copy = (Output(CONTROLLER),)
-                yield _rule(
-                    Table.FORWARD, _QUERY_PRIORITY, query, apply=copy, goto=Table.FLOOD, meter=interface.port_no
-                )
+                copy, meter = (Output(CONTROLLER),), interface.port_no if interface.metered else None
+                yield _rule(Table.FORWARD, _QUERY_PRIORITY, query, apply=copy, goto=Table.FLOOD, meter=meter)
 
 
 def _selected(trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:

@@ -29,7 +29,7 @@ from ryu_apps.evb.flow.rule import (
     match,
 )
 from ryu_apps.evb.model import CONTROL_GROUPS, MulticastGroup, SourceFilter
-from ryu_apps.evb.pipeline.flood import PAGE_SIZE, FloodMember, FloodVid
+from ryu_apps.evb.pipeline.flood import PAGE_SIZE, Flood, FloodMember
 from ryu_apps.evb.pipeline.infrastructure import TRUNK_SELECTOR
 from ryu_apps.evb.pipeline.tables import (
     PORT_BITS,
@@ -87,12 +87,20 @@ class _Copies(NamedTuple):
 class MulticastVid:
     """IP multicast of one VID on all switches, and its rules."""
 
-    def __init__(self, vid: int, tree: Mapping[int, Branches], flood: Callable[[int], FloodVid | None]) -> None:
+    def __init__(
+        self,
+        vid: int,
+        tree: Mapping[int, Branches],
+        flood: Callable[[int], Flood | None],
+        flooding: frozenset[int] = frozenset(),
+    ) -> None:
         """
         Args:
             tree: the broadcast tree, by switch.
             flood: the members of the VID on a switch, None if there is none.
+            flooding: switches without extensions, which flood every group.
         """
+        self._flooding = flooding
         self._vid = vid
         self._tree = tree
         self._flood = flood
@@ -151,10 +159,13 @@ class MulticastVid:
     def _renew(self, dpid: int, group: MulticastGroup | None) -> RuleChange:
         key = dpid, group
         before = self._kept.pop(key, {})
-        rules = rule_set(self._base(dpid) if group is None else self._of_group(dpid, group))
+        rules = {} if dpid in self._flooding else rule_set(self._rules_of(dpid, group))
         if rules:
             self._kept[key] = rules
         return difference(before, rules)
+
+    def _rules_of(self, dpid: int, group: MulticastGroup | None) -> Iterator[Rule]:
+        return self._base(dpid) if group is None else self._of_group(dpid, group)
 
     def _open_switches(self) -> frozenset[int]:
         """Switches with a receiver of every group."""

@@ -22,6 +22,9 @@ _COOKIE = cookie(CookieKind.INFRASTRUCTURE)
 def appliances(fabric: Fabric, dpid: int) -> RuleChange:
     """The rules of one switch for the appliances of its fabric."""
     everywhere = [interface for port in fabric.ports(Role.HOST) if (interface := fabric.interface(port)) is not None]
+    if not fabric.switches[dpid].extended:
+        proxies = (interface for interface in everywhere if interface.appliance == TCP_PROXY)
+        return RuleChange(add=tuple(_impostor(mac) for proxy in proxies for mac in proxy.macs))
     here = fabric.switches[dpid].interfaces.values()
     return RuleChange(
         add=(
@@ -34,10 +37,15 @@ def appliances(fabric: Fabric, dpid: int) -> RuleChange:
 
 def _known(interface: Interface) -> Iterator[Rule]:
     for mac in interface.macs:
-        yield Rule(Table.INGRESS, _IMPOSTORS, match(eth_src=mac), _COOKIE)
+        yield _impostor(mac)
         for vid in interface.vids:
             fields = match(vlan_vid=VLAN_PRESENT | vid, eth_src=mac)
             yield Rule(Table.PROXY_SOURCES, Priority.EXACT, fields, _COOKIE, apply=(RegLoad(FROM_PROXY, 1),))
+
+
+def _impostor(mac: int) -> Rule:
+    """Drop frames with the address of a proxy as source that come in at a port of a whole VLAN."""
+    return Rule(Table.INGRESS, _IMPOSTORS, match(eth_src=mac), _COOKIE)
 
 
 def _nearest(interface: Interface) -> Iterator[Rule]:

@@ -8,6 +8,7 @@ new station that replaces the old one, and for counting guests that send ECP, wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from ryu_apps.evb.flow.rule import CONTROLLER, MatchFields, Meter, Output, Rule, match
 from ryu_apps.evb.pipeline.tables import CookieKind, Priority, Table, cookie
@@ -35,7 +36,9 @@ MORE_RULES = 2
 
 
 def punting_meters(interface: Interface) -> Iterator[Meter]:
-    """The meters of a port; all of them exist at all times, whether rules refer to them or not."""
+    """The meters of a port, if its switch has meters; they exist whether rules refer to them or not."""
+    if not interface.metered:
+        return
     if interface.role is not Role.STATION:
         yield Meter(interface.port_no, QUERY_RATE, QUERY_BURST)
         return
@@ -52,6 +55,11 @@ def punting(interface: Interface, station: int | None) -> Iterator[Rule]:
     Args:
         station: MAC address of the known station at the port, 48 bits; None if none is known.
     """
+    for rule in _punting(interface, station):
+        yield rule if interface.metered else replace(rule, meter=None)
+
+
+def _punting(interface: Interface, station: int | None) -> Iterator[Rule]:
     own = interface.port_no
     if interface.role is Role.TRUNK:
         yield _punt(interface, ETHERTYPE_LLDP, own)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-from ryu_apps.evb.flow.rule import FIRST_COUNTER, FIRST_OF_VSIS, Bits, CookieMask
+from ryu_apps.evb.flow.rule import FIRST_COUNTER, FIRST_FLOOD_GROUP, FIRST_OF_VSIS, Bits, CookieMask
 
 
 class Table(IntEnum):
@@ -98,10 +98,14 @@ class Table(IntEnum):
     """Egress port -> group that strips the tag and, under reflective relay, permits the ingress port."""
     REFUSED_TO = 61
     """As REFUSED_FROM, for frames to the VM."""
-    COUNTED_FROM = 62
-    """Body, per VSI: counts, as COUNT_FROM does, frames that an earlier table has sent; then drops them."""
-    TRANSLATE_OUT = 63
+    FLOOD_STRIPPED = 62
+    """Without extensions: copies of broadcasts without their tag, unless another one follows."""
+    STRIPPED = 63
+    """Without extensions: frames for one port without their tag, unless another one follows."""
+    TRANSLATE_OUT = 64
     """Tagged frames to stations, at a switch with local VIDs: relay VID -> local VID."""
+    COUNTED_FROM = 65
+    """Body, per VSI: counts, as COUNT_FROM does, frames that an earlier table has sent; then drops them."""
     CONNECTIONS = 70
     """State: the connections of each VSI, both directions; a match sets a bit of ``reg0``."""
     PROXY_PINS = 71
@@ -331,7 +335,8 @@ def policer_id(direction: Direction, vsi: int) -> int:
 
 
 #: Group ids: one per port and tag form, one per trunk, one for copies to a proxy, two per load balancer, one per back
-#: end for UDP, and, if there are alternative paths, one per other switch.
+#: end for UDP, and, if there are alternative paths, one per other switch; without extensions, for copies of broadcasts
+#: one per VID, class and tag form.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
@@ -339,6 +344,7 @@ PROXY_GROUP = 0x400000
 BALANCER_GROUP = 0x500000
 WAY_GROUP = 0x600000
 BACKEND_GROUP = 0x700000
+FLOOD_GROUP = FIRST_FLOOD_GROUP
 
 #: Meters of ports have the port number as id; this is the meter of ICMP errors about balanced connections.
 BALANCER_METER = 0x20000

@@ -151,7 +151,7 @@ class BridgePort:
         self.port = port
         self.interface = interface
         self.counters: Counter[str] = Counter()
-        self.evb = EvbBridgePort(interface.timers, groups=groups, limits=interface.timer_limits)
+        self.evb = EvbBridgePort(interface.timers, interface.extended, groups, interface.timer_limits)
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
         self.up = False

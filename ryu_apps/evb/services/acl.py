@@ -42,6 +42,7 @@ class AclService(Service):
     """Rules of a type's two access control lists."""
 
     name = "acl"
+    plain = True
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
         yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, route)

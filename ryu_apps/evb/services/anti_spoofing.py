@@ -179,6 +179,7 @@ class AntiSpoofingService(Service):
     """Checks of what a VM says of itself inside its frames."""
 
     name = "anti_spoofing"
+    plain = True
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
         checks = vsi_type.anti_spoofing

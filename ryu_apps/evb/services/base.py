@@ -101,6 +101,7 @@ class Service:
         learned: the state that it keeps in the switch and that follows the VSI; None: none.
         learns: table -> the most rules that a switch may learn by itself for one VSI and that are left behind when it
             moves.
+        plain: its rules are OpenFlow 1.3 without extensions.
     """
 
     name: ClassVar[str]
@@ -109,6 +110,7 @@ class Service:
     refused: ClassVar[tuple[Table, ...]] = ()
     learned: ClassVar[LearnedState | None] = None
     learns: ClassVar[Mapping[Table, int]] = {}
+    plain: ClassVar[bool] = False
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterable[Rule]:
         """Return the staged rules that all VSIs of a type epoch share.

@@ -18,6 +18,7 @@ from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.bandwidth.service import BANDWIDTH
 from ryu_apps.evb.services.base import LearnedState, Route, Service
 from ryu_apps.evb.services.firewall.service import FIREWALL
+from ryu_apps.evb.services.flood_classes import permitted_classes
 from ryu_apps.evb.services.fragments import FRAGMENTS
 from ryu_apps.evb.services.guards import GUARDS
 from ryu_apps.evb.services.learnt import rewritten
@@ -28,7 +29,7 @@ from ryu_apps.evb.services.multicast.service import MULTICAST, Room, room_for_gr
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
 from ryu_apps.evb.services.statistics.service import STATISTICS
 from ryu_apps.evb.services.tcp_proxy.service import TCP_PROXY
-from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.fabric import Fabric, Profile
 
 #: In the order in which a frame meets them.
 SERVICES: tuple[Service, ...] = (
@@ -40,20 +41,21 @@ SERVICES: tuple[Service, ...] = (
 SECTIONS: tuple[Section, ...] = tuple(service.section for service in SERVICES if service.section is not None)
 
 
-def body_of_type(vsi_type: VsiType, epoch: int) -> RuleBlock:
+def body_of_type(vsi_type: VsiType, epoch: int, profile: Profile = Profile.OPEN_VSWITCH) -> RuleBlock:
     """The rules that all VSIs of a type epoch share: compiled anew at each call, so keep the block.
 
     Args:
         vsi_type: the policy.
         epoch: its 20-bit number in metadata and cookies.
+        profile: of the switch.
     """
-    had, route = _services_of(vsi_type)
+    had, route = _services_of(vsi_type, profile)
     return RuleBlock(tuple(rule for service in had for rule in service.per_type(vsi_type, epoch, route)))
 
 
-def body_of_vsi(vsi_type: VsiType, binding: VsiBinding) -> tuple[Rule, ...]:
+def body_of_vsi(vsi_type: VsiType, binding: VsiBinding, profile: Profile = Profile.OPEN_VSWITCH) -> tuple[Rule, ...]:
     """The rules of one VSI alone: a handful, however long its policy is."""
-    had, route = _services_of(vsi_type)
+    had, route = _services_of(vsi_type, profile)
     return tuple(rule for service in had for rule in service.per_vsi(vsi_type, binding, route))
 
 
@@ -92,8 +94,9 @@ def group_room(vsi_type: VsiType, bindings: tuple[Binding, ...]) -> Room:
     return room_for_groups(multicast, len(bindings), len({binding.vid for binding in bindings}))
 
 
-def _services_of(vsi_type: VsiType) -> tuple[list[Service], Route]:
-    had = [service for service in SERVICES if service.serves(vsi_type)]
+def _services_of(vsi_type: VsiType, profile: Profile = Profile.OPEN_VSWITCH) -> tuple[list[Service], Route]:
+    extended = profile is Profile.OPEN_VSWITCH
+    had = [service for service in SERVICES if (extended or service.plain) and service.serves(vsi_type)]
     return had, Route(
         tables=tuple(table for service in had for table in service.tables),
         refused=tuple(table for service in had for table in service.refused),
@@ -140,8 +143,23 @@ def extracted_early(vsi_type: VsiType) -> bool:
 
 def missing_requirement(vsi_type: VsiType, fabric: Fabric, dpid: int, vids: tuple[int, ...]) -> str | None:
     """Return a requirement of a type in these VLANs that a switch does not meet; None: it meets all."""
+    if not fabric.switches[dpid].extended and (needed := extensions_needed(vsi_type)):
+        return f"{needed}, and the profile of {fabric.switches[dpid].name} is {Profile.OPENFLOW13.value}"
     missing = (service.missing_requirement(vsi_type, fabric, dpid, vids) for service in _services_of(vsi_type)[0])
     return next((requirement for requirement in missing if requirement), None)
+
+
+def extensions_needed(vsi_type: VsiType) -> str | None:
+    """Return the reason for which OpenFlow 1.3 alone cannot serve a type; None: it can."""
+    # A switch without extensions drops all fragments, so it needs no rules for them.
+    needed = [service.name for service in SERVICES if service.serves(vsi_type) and not service.plain]
+    names = ", ".join(name for name in needed if name != FRAGMENTS.name)
+    return f"{vsi_type.name} needs the extensions of Open vSwitch for {names}" if names else None
+
+
+def classes_of(vsi_type: VsiType, binding: Binding) -> frozenset[int]:
+    """Classes of broadcasts that a VSI of a type receives from a switch without extensions."""
+    return permitted_classes(vsi_type, binding.vid)
 
 
 def entry_of(vsi_type: VsiType) -> Table:

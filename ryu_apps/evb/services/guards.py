@@ -36,6 +36,7 @@ class GuardsService(Service):
     """Exceptions of a VSI type from the guards that apply to every VM."""
 
     name = "guards"
+    plain = True
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
         owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, Direction.FROM_VM)

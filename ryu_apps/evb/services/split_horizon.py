@@ -20,6 +20,7 @@ class SplitHorizonService(Service):
     """Rules that drop a VM's own frames on their way back to it."""
 
     name = "split_horizon"
+    plain = True
 
     def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
         scope = vsi_metadata(binding.vsi_index, Direction.TO_VM)

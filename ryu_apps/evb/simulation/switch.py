@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.flow.rule import (
     CONTROLLER,
+    IN_PORT,
     LATER_FRAGMENT,
     REGISTERS,
     VLAN_PRESENT,
@@ -281,9 +282,11 @@ class _Walk:
         _rewrite(self._fields, RegLoad(target, self._stack.pop()))
 
     def _output(self, port: int) -> None:
-        if port >= _FIRST_RESERVED and port not in (CONTROLLER, _LOCAL):
+        if port >= _FIRST_RESERVED and port not in (CONTROLLER, IN_PORT, _LOCAL):
             raise SimulationError(f"output to the reserved port {port:#x}")
-        if port != self._fields["in_port"] and not self._dropped:
+        back = port == IN_PORT
+        port = self._fields["in_port"] if back else port
+        if (back or port != self._fields["in_port"]) and not self._dropped:
             self._tagged = bool(self._fields["vlan_vid"] & VLAN_PRESENT)
             self.emitted.append(Emitted(port, dict(self._fields)))
 

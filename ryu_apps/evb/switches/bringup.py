@@ -12,7 +12,7 @@ from enum import Enum
 
 from ryu_apps.evb.events import Apply, FrameReceived, Mode, ReadRules
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, CookieMask, Group, Meter, Rule, RuleChange, SetField
+from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, VLAN_PRESENT, CookieMask, Group, Meter, Rule, RuleChange, SetField
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
@@ -63,6 +63,11 @@ class DesiredState:
         """Return the rate limits that a switch lacks, or has with other rates."""
         present = frozenset(shown)
         return tuple(meter for meter in self.meters if meter not in present)
+
+    @property
+    def keep_groups(self) -> frozenset[int]:
+        """The groups for copies of broadcasts; all others may go."""
+        return frozenset(group.group_id for group in self.groups if group.group_id >= FIRST_FLOOD_GROUP)
 
     def judged(self, shown: Iterable[Rule]) -> RuleSet:
         """Of the rules that a switch shows, those that are compared with what it should hold."""
@@ -207,6 +212,7 @@ class Bringup:
             counters=wanted.counters,
             # Rules that may yet be claimed name them.
             keep_meters=None if state.unclaimed else wanted.keep_meters,
+            keep_groups=None if state.unclaimed else wanted.keep_groups,
         )
         return self._write(state, step)
 
@@ -258,7 +264,7 @@ class Bringup:
         wanted = self._wanted(dpid)
         left, state.unclaimed, state.gates = state.unclaimed, {}, {}
         remove = wanted.removal(rule for key, rule in left.items() if key not in wanted.rules)
-        return replace(remove, keep_meters=wanted.keep_meters)
+        return replace(remove, keep_meters=wanted.keep_meters, keep_groups=wanted.keep_groups)
 
     def lives_elsewhere(self, port: PortId, bindings: Iterable[Binding]) -> str | None:
         """Place of the addresses of a request according to a gate without a record; None: this port, or none.
@@ -297,12 +303,13 @@ class Bringup:
         remove = wanted.removal(rule for rule in change.remove if rule.key not in kept)
         # What was not compared with anything, since it might have been learnt: of programs that have gone meanwhile.
         sweep = tuple(CookieMask(cookie, _EXACTLY) for cookie in sorted(state.learns - wanted.learns))
+        before = {group.group_id for group in state.groups if group.group_id >= FIRST_FLOOD_GROUP}
+        gone = tuple(sorted(before - wanted.keep_groups))
         state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
         state.meters = (state.meters or frozenset()) | frozenset(meters)
         state.added, state.removed = state.added + len(change.add), state.removed + len(remove.remove)
-        return replace(
-            remove, meters=meters, groups=groups, add=change.add, delete_by_cookie=(*remove.delete_by_cookie, *sweep)
-        )
+        swept = (*remove.delete_by_cookie, *sweep)
+        return replace(remove, meters=meters, groups=groups, add=change.add, delete_by_cookie=swept, delete_groups=gone)
 
     def _write(self, state: SwitchState, step: RuleChange) -> Apply:
         state.token = self._tokens.take(self.owner)

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from ryu_apps.evb.flow.features import SwitchFeatures, lacking
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
-from ryu_apps.evb.flow.rule import Group, Rule, RuleChange
-from ryu_apps.evb.pipeline.guards import guards
-from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups
+from ryu_apps.evb.flow.rule import Group, GroupType, Rule, RuleChange
+from ryu_apps.evb.pipeline.guards import guards, plain_guards
+from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups, routed
 from ryu_apps.evb.pipeline.load_balancers import balancer_meters, balancer_rules, clients, hosts_cookie
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.punting import MORE_RULES, punting
-from ryu_apps.evb.pipeline.tables import CookieKind, Table, cookie
+from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table, cookie
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.switches.bringup import DesiredState
+from ryu_apps.evb.switches.samples import sample
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
@@ -45,25 +47,33 @@ class DesiredRules:
         self._hosts = host_addresses(fabric)
         self._clients = clients(fabric)
         self._guards = RuleChange(add=tuple(guards(fabric)))
+        self._plain_guards = RuleChange(add=tuple(plain_guards(fabric)))
         self._of_balancers = RuleChange(
             add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
         )
 
     def base(self, dpid: int) -> RuleChange:
         """Return the rules, groups and meters of a switch that do not depend on stations and VSIs."""
-        common = infrastructure(self._fabric.switches[dpid], self._wiring, self._hosts, self._clients)
-        return merge(common, self._guards, appliances(self._fabric, dpid), self._of_balancers)
+        switch = self._fabric.switches[dpid]
+        common = infrastructure(switch, self._wiring, self._hosts, self._clients)
+        guarded, proxied = self._guards if switch.extended else self._plain_guards, appliances(self._fabric, dpid)
+        # The configuration has no load balancers beside switches without extensions.
+        return merge(common, guarded, proxied, self._of_balancers)
+
+    def routed(self, dpid: int) -> RuleChange:
+        """Return the part of :meth:`base` that depends on the routes in force."""
+        return routed(self._fabric.switches[dpid], self._wiring)
 
     def __call__(self, dpid: int) -> DesiredState:
         """Return the desired state of a switch."""
-        base = self.base(dpid)
+        base, profile = self.base(dpid), self._fabric.switches[dpid].profile
         rules: RuleSet = rule_set((*base.add, *self._punting_of_stations(dpid)))
         for body in self._lifecycle.installer.bodies.values():
             if body.dpid == dpid:
                 rules.update(rule_set(body.block))
         programs = list(self._programs(dpid))
         for program in programs:
-            rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding)))
+            rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding, profile)))
         for vsi in self._registry:
             rules.update(vsi.gates.get(dpid, {}))
         rules.update(self._gatekeeper.flood_rules(dpid))
@@ -71,19 +81,29 @@ class DesiredRules:
         meters = (meter for program in programs for meter in meters_of_vsi(program.vsi_type, program.binding))
         return DesiredState(
             rules,
-            (*groups.values(), *self._gatekeeper.pools.groups()),
+            (*groups.values(), *self._gatekeeper.pools.groups(), *self._gatekeeper.floods.groups(dpid)),
             (*base.meters, *meters),
             frozenset(self._state_cookies(dpid, programs)),
             tuple(meter for program in programs for meter in counters_of_vsi(program.vsi_type, program.binding)),
             self._lifecycle.counters.kept(dpid) | self._lifecycle.installer.idle_meters.kept(dpid),
         )
 
+    def unsuitable(self, dpid: int, features: SwitchFeatures) -> str | None:
+        """Return what a switch lacks for its rules and those of VSIs; None: nothing that it tells of."""
+        base, interfaces = self.base(dpid), self._fabric.switches[dpid].interfaces.values()
+        samples = (rule for interface in interfaces for rule in sample(interface))
+        flooded = self._gatekeeper.flood_rules(dpid).values()
+        groups = (*base.groups, Group(FLOOD_GROUP, GroupType.ALL, ()))
+        return lacking(features, (*base.add, *samples, *flooded), groups, len(base.meters))
+
     def budgeted(self, dpid: int) -> Amounts:
         """Return the most rules, meters and groups of a switch that do not depend on VSIs."""
         base = self.base(dpid)
         tables = Counter[int](rule.table for rule in base.add)
         tables[Table.ADMIT] += MORE_RULES * sum(port.dpid == dpid for port in self._stations)
-        groups = len(base.groups) + sum(1 for _ in self._gatekeeper.pools.groups())
+        flooded = self._gatekeeper.floods.of_hosts.get(dpid, RuleChange())
+        tables.update(rule.table for rule in flooded.add)
+        groups = len(base.groups) + len(flooded.groups) + sum(1 for _ in self._gatekeeper.pools.groups())
         return in_tables(tables) + Counter({METERS: len(base.meters), GROUPS: groups})
 
     def counts(self) -> Counter[int]:
@@ -123,6 +143,6 @@ class DesiredRules:
         return [
             group
             for port, station in self._stations.items()
-            if port.dpid == dpid and station.relay
+            if port.dpid == dpid and station.relay and station.interface.extended
             for group in port_groups(station.interface, reflective_relay=True)
         ]

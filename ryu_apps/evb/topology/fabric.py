@@ -6,7 +6,7 @@ A fabric is the configured state; ports that are down and failed links reach the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
@@ -34,6 +34,15 @@ class Role(Enum):
     """A configured end system without EVB (NMS, client, router); always forwarded."""
     TRUNK = "trunk"
     """Another switch of the fabric."""
+
+
+class Profile(Enum):
+    """OpenFlow that a switch has."""
+
+    OPEN_VSWITCH = "openvswitch"
+    """OpenFlow 1.3 with the extensions of Open vSwitch."""
+    OPENFLOW13 = "openflow13"
+    """OpenFlow 1.3 alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,8 @@ class Interface:
         keep_null_vids, notify_displaced, stage_on_preassociate: as in :class:`StationTreatment`; None: by its kind.
         takeover_any: stations may take a VSI over from another port without an announcement.
         appliance: name of the service for which the end system of a HOST port is an appliance, or None.
+        extended: its switch has the extensions of Open vSwitch; without them there is no reflective relay.
+        metered: its switch has meters; without them it does not limit the rate of frames to the controller.
     """
 
     port_no: int
@@ -145,6 +156,8 @@ class Interface:
     appliance: str | None = None
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     speed: int | None = None
+    extended: bool = True
+    metered: bool = True
 
     @property
     def vids(self) -> tuple[int, ...]:
@@ -166,7 +179,7 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """One Open vSwitch bridge.
+    """One switch.
 
     Attributes:
         dpid: 64-bit datapath id.
@@ -174,6 +187,8 @@ class Switch:
         interfaces: by OpenFlow port number.
         max_rules: rule budget; None: the limit in the switch's table features.
         translation: the VIDs at its station ports.
+        profile: rules and messages that it is sent.
+        metered: it has meters.
     """
 
     dpid: int
@@ -181,6 +196,26 @@ class Switch:
     interfaces: dict[int, Interface] = field(default_factory=dict)
     max_rules: int | None = None
     translation: VidTranslation = VidTranslation()
+    profile: Profile = Profile.OPEN_VSWITCH
+    metered: bool = True
+
+    @property
+    def extended(self) -> bool:
+        """True if it has the extensions of Open vSwitch."""
+        return self.profile is Profile.OPEN_VSWITCH
+
+    def untagged(self, vid: int) -> frozenset[int]:
+        """The ports at which a VID is untagged."""
+        return frozenset(port_no for port_no, interface in self.interfaces.items() if interface.native_vlan == vid)
+
+    def with_profile(self, profile: Profile, metered: bool = True) -> Switch:
+        """The same switch with another profile."""
+        extended = profile is Profile.OPEN_VSWITCH
+        ports = {
+            number: replace(interface, extended=extended, metered=metered)
+            for number, interface in self.interfaces.items()
+        }
+        return replace(self, interfaces=ports, profile=profile, metered=metered)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def examine(
     if isinstance(placed, str):
         return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, placed)
     for binding in placed.bindings:
-        if reason := _unacceptable(binding, taken):
+        if reason := _unacceptable(place, binding, taken):
             return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, reason)
     vids = tuple(dict.fromkeys(binding.vid for binding in placed.bindings))
     for address in addresses:
@@ -80,7 +80,9 @@ def examine(
     return Admitted(vsi_type, placed)
 
 
-def _unacceptable(binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:
+def _unacceptable(place: Place, binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:
+    if binding.mac is None and not place.interface.extended:
+        return f"VID {binding.vid} without a MAC address needs the extensions of Open vSwitch"
     if binding.mac is not None and (binding.mac & GROUP_BIT or binding.mac == 0):
         return f"{mac_to_text(binding.mac)} is not the address of a station"
     holder = taken(binding)

@@ -11,6 +11,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import EPOCH_BITS
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_type
+from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.evb.vsi.installation import Installation
 
 _LAST_EPOCH = (1 << EPOCH_BITS) - 1
@@ -43,6 +44,7 @@ class Epochs:
         self._numbers: dict[tuple[VsiTypeKey, str], int] = {}
         self._taken: dict[int, tuple[VsiTypeKey, str]] = {}
         self._blocks: dict[int, RuleBlock] = {}
+        self._plain_blocks: dict[int, RuleBlock] = {}
 
     def number(self, vsi_type: VsiType) -> int:
         """The epoch of a type as it is now, 1 or more, 20 bits."""
@@ -55,12 +57,13 @@ class Epochs:
         """Give a type the number that it had before the controller was restarted."""
         self._assign((vsi_type.key, vsi_type.digest), epoch)
 
-    def block(self, vsi_type: VsiType) -> RuleBlock:
+    def block(self, vsi_type: VsiType, profile: Profile = Profile.OPEN_VSWITCH) -> RuleBlock:
         """The compiled shared rules of a type; the same object each time, so drivers can cache it."""
         epoch = self.number(vsi_type)
-        if epoch not in self._blocks:
-            self._blocks[epoch] = body_of_type(vsi_type, epoch)
-        return self._blocks[epoch]
+        blocks = self._blocks if profile is Profile.OPEN_VSWITCH else self._plain_blocks
+        if epoch not in blocks:
+            blocks[epoch] = body_of_type(vsi_type, epoch, profile)
+        return blocks[epoch]
 
     def prepare(self, types: Iterable[VsiType]) -> None:
         """Compile types in advance, so that the first station does not wait for it."""

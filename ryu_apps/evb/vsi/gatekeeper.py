@@ -6,31 +6,27 @@ rotations of load balancers, because a back end gets connections from the moment
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from itertools import zip_longest
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
 from ryu_apps.evb.flow.rule import RuleChange
-from ryu_apps.evb.model import Subscription
-from ryu_apps.evb.pipeline.flood import FloodMember, FloodVid, unknown_unicast
+from ryu_apps.evb.model import Binding, Subscription
+from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.gate import local_gate, remote_gate, to_vm_metadata
 from ryu_apps.evb.pipeline.infrastructure import towards
 from ryu_apps.evb.pipeline.multicast import GroupMembers, MemberPort, MulticastVid
-from ryu_apps.evb.services.body import entry_of, gate_meter, multicast_of
+from ryu_apps.evb.services.body import classes_of, entry_of, gate_meter, multicast_of
 from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.snooping.subscriptions import subscriptions
-from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.topology.fabric import Fabric, Profile, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
+from ryu_apps.evb.vsi.floods import Floods, Membership
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 
 _NOTHING: RuleSet = {}
-
-#: A VSI in the broadcasts of a VID on a switch: ``(dpid, vid, member)``.
-_Membership = tuple[int, int, FloodMember]
 
 
 class Gatekeeper:
@@ -40,15 +36,11 @@ class Gatekeeper:
         self._fabric = fabric
         self._wiring = wiring
         self._in_flight = in_flight
-        self._floods: dict[tuple[int, int], FloodVid] = {}
-        # VSIs that own a whole VID, by VID: only these VIDs flood frames to unknown addresses.
-        self._whole_vids: dict[int, set[str]] = {}
+        self.floods = Floods(fabric)
         # Updated in place: the multicast groups of all VLANs share this dictionary.
         self._tree = {dpid: wiring.branches(dpid) for dpid in fabric.switches}
         self._groups: dict[int, MulticastVid] = {}
         self.pools = Pools(fabric)
-        for dpid, vid, ports in _host_ports(fabric):
-            self._floods[dpid, vid] = FloodVid(vid, ports)
 
     def move(
         self,
@@ -66,10 +58,10 @@ class Gatekeeper:
             The change of each switch, to be made atomically; switches without a change are left out.
         """
         gates = self._gates(owner, program)
-        members = _members(owner, program)
+        members = _members(owner, program, self.floods.plain)
         receptions = _receptions(vsi.listener, owner, program)
         # Floods first: the multicast rules of a VLAN are composed from its flood members.
-        shared = self._flood_changes(vsi, members, pages)
+        shared = self.floods.change(vsi.text, vsi.members, members, pages)
         groups = self._group_changes(vsi, members, receptions)
         # Before the owner changes: the detour starts at the switch of the old owner.
         detours = self._in_flight.moved(vsi, owner, program)
@@ -102,6 +94,10 @@ class Gatekeeper:
         """The switches that forward towards ``dpid``."""
         return self._wiring.others(dpid)
 
+    def profile(self, dpid: int) -> Profile:
+        """The profile of a switch."""
+        return self._fabric.switches[dpid].profile
+
     def rewire(self) -> dict[int, RuleChange]:
         """Update the multicast rules to a new broadcast tree; returns the change of each switch."""
         # First: the groups compute their rules from this dictionary.
@@ -114,21 +110,13 @@ class Gatekeeper:
 
         Records keep them: after a restart the same pages give the same rules, so the comparison finds no difference.
         """
-        return tuple(self._floods[dpid, vid].page_of(member) for dpid, vid, member in vsi.members)
+        return tuple(map(self.floods.page_of, vsi.members))
 
     def flood_rules(self, dpid: int) -> RuleSet:
         """Return the flood and multicast rules of a switch."""
-        rules: RuleSet = {}
-        for (where, _), flood in self._floods.items():
-            if where == dpid:
-                rules.update(flood.rules())
+        rules = self.floods.rules(dpid)
         for groups in self._groups.values():
             rules.update(groups.rules(dpid))
-        # At every switch: a frame to an unknown address may come in at any of them.
-        for vid, owners in self._whole_vids.items():
-            if owners:
-                rule = unknown_unicast(vid)
-                rules[rule.key] = rule
         return rules
 
     def _gates(self, owner: Attachment | None, program: Installation | None) -> dict[int, RuleSet]:
@@ -144,35 +132,8 @@ class Gatekeeper:
             gates[dpid] = remote_gate(towards(self._wiring, dpid, owner.port.dpid), binding)
         return gates
 
-    def _flood_changes(
-        self, vsi: Vsi, members: tuple[tuple[int, int, FloodMember], ...], pages: tuple[int | None, ...]
-    ) -> dict[int, RuleChange]:
-        # Several members share a rule, so it is composed anew and compared; a change for each member alone could remove
-        # a rule that another member needs.
-        touched = {(dpid, vid) for dpid, vid, _ in (*vsi.members, *members)}
-        whole = {vid for _, vid, member in (*vsi.members, *members) if member.mac is None}
-        # The rules before are read in full: members and pages are changed in place below.
-        before = {place: self._rules_at(place) for place in touched}
-        unknown_before = {vid for vid in whole if self._whole_vids.get(vid)}
-        # Old members leave first: a member that is in both, added before, would be removed again.
-        for dpid, vid, member in vsi.members:
-            self._floods[dpid, vid].remove(member)
-            self._whole_vids.get(vid, set()).discard(vsi.text)
-        # Without a page, that of a new member, the flood chooses one.
-        for (dpid, vid, member), page in zip_longest(members, pages[: len(members)]):
-            self._floods.setdefault((dpid, vid), FloodVid(vid)).add(member, page)
-            if member.mac is None:
-                self._whole_vids.setdefault(vid, set()).add(vsi.text)
-        changes: dict[int, RuleChange] = {}
-        for place in sorted(touched):
-            change = difference(before[place], self._rules_at(place))
-            changes[place[0]] = merge(changes.get(place[0], RuleChange()), change)
-        for vid in whole:
-            self._toggle_unknown(vid, vid in unknown_before, changes)
-        return changes
-
     def _group_changes(
-        self, vsi: Vsi, members: tuple[_Membership, ...], receptions: tuple[tuple[int, GroupMembers], ...]
+        self, vsi: Vsi, members: tuple[Membership, ...], receptions: tuple[tuple[int, GroupMembers], ...]
     ) -> dict[int, RuleChange]:
         """Multicast changes, after those of floods: a member that receives every group is a flood member."""
         changes: dict[int, RuleChange] = {}
@@ -182,7 +143,7 @@ class Gatekeeper:
                 # A VLAN without snooped members has no multicast rules: flooding serves its groups.
                 if not come:
                     continue
-                self._groups[vid] = MulticastVid(vid, self._tree, partial(self._flood, vid))
+                self._groups[vid] = MulticastVid(vid, self._tree, partial(self.floods.at, vid), self.floods.plain)
             # As sets: rules of a reception that stays are left alone.
             before = {group_members for there, group_members in vsi.receptions if there == vid}
             after = {group_members for there, group_members in receptions if there == vid}
@@ -192,35 +153,24 @@ class Gatekeeper:
             }
         return {dpid: change for dpid, change in changes.items() if change}
 
-    def _flood(self, vid: int, dpid: int) -> FloodVid | None:
-        return self._floods.get((dpid, vid))
 
-    def _toggle_unknown(self, vid: int, before: bool, changes: dict[int, RuleChange]) -> None:
-        after = bool(self._whole_vids.get(vid))
-        # One rule a switch serves all such VSIs of a VID: only the first and the last of them change it.
-        if before == after:
-            return
-        rule = unknown_unicast(vid)
-        change = RuleChange(add=(rule,)) if after else RuleChange(remove=(rule,))
-        for dpid in self._fabric.switches:
-            changes[dpid] = merge(changes.get(dpid, RuleChange()), change)
-
-    def _rules_at(self, place: tuple[int, int]) -> RuleSet:
-        flood = self._floods.get(place)
-        return flood.rules() if flood else {}
-
-
-def _members(owner: Attachment | None, program: Installation | None) -> tuple[tuple[int, int, FloodMember], ...]:
+def _members(
+    owner: Attachment | None, program: Installation | None, plain: frozenset[int]
+) -> tuple[tuple[int, int, FloodMember], ...]:
     if owner is None or program is None:
         return ()
     meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
     snooped = multicast_of(program.vsi_type, program.binding.bindings) is not None
-    return tuple(
-        (owner.port.dpid, binding.vid, FloodMember(meta, binding.mac, snooped)) for binding in program.binding.bindings
-    )
+
+    def member(binding: Binding) -> FloodMember:
+        if owner.port.dpid in plain:
+            return FloodMember(meta, binding.mac, classes=classes_of(program.vsi_type, binding))
+        return FloodMember(meta, binding.mac, snooped)
+
+    return tuple((owner.port.dpid, binding.vid, member(binding)) for binding in program.binding.bindings)
 
 
-def _snooped(members: tuple[_Membership, ...], vid: int) -> tuple[MemberPort, ...]:
+def _snooped(members: tuple[Membership, ...], vid: int) -> tuple[MemberPort, ...]:
     return tuple(MemberPort(dpid, member) for dpid, there, member in members if there == vid and member.snooped)
 
 
@@ -244,13 +194,6 @@ def _receptions(
         (subscription.binding.vid, reception(subscription))
         for subscription in subscriptions(listener, multicast, bindings)
     )
-
-
-def _host_ports(fabric: Fabric) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-    for dpid, switch in fabric.switches.items():
-        hosts = [interface for _, interface in sorted(switch.interfaces.items()) if interface.role is Role.HOST]
-        for vid in sorted({vid for host in hosts for vid in host.vids}):
-            yield dpid, vid, tuple(host.port_no for host in hosts if vid in host.vids)
 
 
 def host_addresses(fabric: Fabric) -> dict[tuple[int, int], tuple[int, int]]:

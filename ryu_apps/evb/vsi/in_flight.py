@@ -17,9 +17,8 @@ from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.flow.plan import RuleSet, difference
-from ryu_apps.evb.flow.rule import Action, RuleChange
+from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.pipeline.gate import detour
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
@@ -46,15 +45,17 @@ class _Detour(NamedTuple):
 class InFlight:
     """Detours of all VSIs."""
 
-    def __init__(self, seconds: int, ledger: Reservations, path: Callable[[int, int], Action | None]) -> None:
+    def __init__(
+        self, seconds: int, ledger: Reservations, rules: Callable[[int, int, VsiBinding, int], RuleSet]
+    ) -> None:
         """
         Args:
             seconds: duration of a detour; 0: there are none.
-            path: output from one switch towards another, None if there is no path.
+            rules: detour from one switch to another for some seconds; none if there is no path.
         """
         self._seconds = seconds
         self._ledger = ledger
-        self._path = path
+        self._rules = rules
         self._detours: dict[Vsi, _Detour] = {}
         self._agenda: DeadlineQueue[Vsi] = DeadlineQueue()
         self._new: set[Vsi] = set()
@@ -115,8 +116,7 @@ class InFlight:
     def _detour(self, dpid: int | None, owner: Attachment | None, program: Installation | None) -> _Detour | None:
         if dpid is None or owner is None or program is None or not self._seconds:
             return None
-        output = self._path(dpid, owner.port.dpid)
-        rules = detour(output, program.binding, self._seconds) if output is not None else {}
+        rules = self._rules(dpid, owner.port.dpid, program.binding, self._seconds)
         return _Detour(dpid, program.binding, rules) if rules else None
 
 

@@ -98,20 +98,26 @@ class Installer:
         rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(program.vsi_type))
         if short := self._ledger.bandwidth.shortage(attachment.vsi.text, rates):
             return short
-        shortage = self._ledger.reserve(*self._demands(attachment.port.dpid, program))
+        dpid, rooms = attachment.port.dpid, self._gatekeeper.floods.rooms
+        if full := rooms.full(dpid, program.binding):
+            return full
+        shortage = self._ledger.reserve(*self._demands(dpid, program))
         if shortage is not None:
             spent = "the rule budget" if shortage == RULES else f"the budget of {shortage}"
             return f"{spent} of the switch is spent"
         self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
+        rooms.staged(dpid, program.binding)
         return None
 
     def _demands(self, dpid: int, program: Installation) -> list[Demand]:
-        block = self._epochs.block(program.vsi_type)
-        program.own = len(body_of_vsi(program.vsi_type, program.binding))
+        profile = self._gatekeeper.profile(dpid)
+        block = self._epochs.block(program.vsi_type, profile)
+        program.own = len(body_of_vsi(program.vsi_type, program.binding, profile))
         # A type body counts for its first VSI at a switch; later ones add nothing.
         first = (dpid, program.epoch) not in self.bodies
         program.rules = program.own + (len(block) if first else 0)
-        own = needs.of_vsi(dpid, self._gatekeeper.others(dpid), program)
+        own = needs.of_vsi(dpid, profile, self._gatekeeper.others(dpid), program)
+        own += self._gatekeeper.floods.rooms.demands(dpid, program.binding)
         return [needs.of_type(dpid, program.epoch, block), *own] if first else own
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, phase: Phase) -> Installation:
@@ -125,9 +131,10 @@ class Installer:
         self._ledger.force(self._demands(dpid, program))
         rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(vsi_type))
         self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
+        self._gatekeeper.floods.rooms.staged(dpid, program.binding)
         body = self.bodies.get((dpid, program.epoch))
         if body is None:
-            block = self._epochs.block(vsi_type)
+            block = self._epochs.block(vsi_type, self._gatekeeper.profile(dpid))
             body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, None)
         body.users[program] = None
         self._counters.staged(attachment, program)
@@ -147,7 +154,7 @@ class Installer:
             step = self._pending.steps[body.token]
             assert isinstance(step, Staging)
             step.waiting.append((attachment, program))
-        rules = body_of_vsi(program.vsi_type, program.binding)
+        rules = body_of_vsi(program.vsi_type, program.binding, self._gatekeeper.profile(dpid))
         vsi_type, binding = program.vsi_type, program.binding
         # In one change, which writes meters first: a switch refuses a rule that names an unknown one.
         meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
@@ -162,7 +169,7 @@ class Installer:
         self._handover.prepare(attachment, program)
 
     def _install_type(self, dpid: int, program: Installation) -> TypeBody:
-        block = self._epochs.block(program.vsi_type)
+        block = self._epochs.block(program.vsi_type, self._gatekeeper.profile(dpid))
         token = self._pending.send(dpid, RuleChange(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
         body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, token)
         self._pending.steps[token] = Staging([], body)
@@ -180,6 +187,8 @@ class Installer:
         dpid, binding = attachment.port.dpid, program.binding
         for there in (dpid, *self._gatekeeper.others(dpid)):
             self._ledger.release(there, ("vsi", binding.vsi_index))
+        for vid in self._gatekeeper.floods.rooms.ended(dpid, binding):
+            self._ledger.release(dpid, ("flood", vid))
         self._ledger.bandwidth.release(binding.vsi_index)
         index = binding.vsi_index
         if self._remembers_ended:

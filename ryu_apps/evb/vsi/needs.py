@@ -9,12 +9,15 @@ from functools import lru_cache
 from ryu_apps.evb.flow.rule import RuleBlock
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
+from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.reservation import METERS, Demand, SwitchResource, in_tables
 
 #: Rules of the gate on the VSI's own switch for each (VID, MAC), by table: one in, one out, and two to flood at the
 #: most (those of a VID, and of a page, are shared).  On every other switch it is one.
 GATE_TABLES = (Table.INGRESS, Table.FORWARD, Table.FLOOD_VID, Table.FLOOD_PAGE)
+#: The same without extensions, where those to flood are reserved for a VID (:class:`.flood_rooms.FloodRooms`).
+_PLAIN_GATE_TABLES = (Table.INGRESS, Table.FORWARD)
 _REMOTE_TABLES = (Table.FORWARD,)
 #: Blocks of type rules whose tables are remembered: they may have thousands of rules.
 _BLOCKS = 64
@@ -25,13 +28,14 @@ def of_type(dpid: int, epoch: int, block: RuleBlock) -> Demand:
     return Demand(dpid, ("type", epoch), _amounts_of_block(block))
 
 
-def of_vsi(dpid: int, others: Iterable[int], program: Installation) -> list[Demand]:
+def of_vsi(dpid: int, profile: Profile, others: Iterable[int], program: Installation) -> list[Demand]:
     """Return the demands for one VSI at a switch and on all others."""
     vsi_type, binding = program.vsi_type, program.binding
     pairs = len(binding.bindings)
     groups = group_room(vsi_type, binding.bindings)
-    rules = Counter[int](rule.table for rule in body_of_vsi(vsi_type, binding))
-    rules += _each(GATE_TABLES, pairs) + learnt_capacity(vsi_type) + groups.here
+    rules = Counter[int](rule.table for rule in body_of_vsi(vsi_type, binding, profile))
+    gate = GATE_TABLES if profile is Profile.OPEN_VSWITCH else _PLAIN_GATE_TABLES
+    rules += _each(gate, pairs) + learnt_capacity(vsi_type) + groups.here
     # A default priority takes another rule of the gate.
     rules[Table.INGRESS] += len(binding.priorities)
     here = in_tables(rules)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ryu_apps.evb.events import SwitchCapacity
 from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
 
-#: Owner of a reservation: ``("type", epoch)``, ``("vsi", index)`` or ``("detour", index)``.
+#: Owner of a reservation: ``("type", epoch)``, ``("vsi", index)``, ``("detour", index)`` or ``("flood", vid)``.
 Owner = tuple[str, int]
 
 

@@ -118,3 +118,29 @@ def test_inventories_are_checked_too(tmp_path: Path) -> None:
     file.write_text(text.replace("at: hv7", "at: hv77"), encoding="utf-8")
     result = run(file)
     assert (result.exit_code, result.output) == (1, f"{file}:47:10: there is no node 'hv77'\n")
+
+
+PROFILES = """\
+version: 1
+policies: [walled.yaml]
+dps:
+  tor1: {dp_id: 1, profile: openflow13, interfaces: {1: {name: hv1, role: station, native_vlan: 100}}}
+  tor2: {dp_id: 2, interfaces: {1: {name: hv2, role: station, native_vlan: 100}}}
+"""
+WALLED = "# A wall.\nversion: 1\nvsi_type: {type_id: 7, version: 2, name: walled}\nfirewall: {to_vm: {default: deny}}\n"
+
+
+def test_a_type_that_the_profile_of_a_switch_excludes_is_a_warning_or_an_error(tmp_path: Path) -> None:
+    config, policy = tmp_path / "evbridge.yaml", tmp_path / "walled.yaml"
+    policy.write_text(WALLED)
+    needs = "walled needs the extensions of Open vSwitch for firewall"
+    config.write_text(PROFILES)
+    result = run(config)
+    reason = f"{policy}:3:1: warning: {needs}: refused at tor1 (profile openflow13)"
+    assert (result.exit_code, result.output.splitlines()[0]) == (0, reason)
+    config.write_text(PROFILES.replace("dp_id: 2", "dp_id: 2, profile: openflow13, meters: false"))
+    result = run(config)
+    reason = f"{policy}:3:1: {needs}: refused at tor1, tor2 (profile openflow13)"
+    assert (result.exit_code, result.output.splitlines()[0]) == (1, reason)
+    config.write_text(PROFILES.replace("openflow13", "openvswitch"))
+    assert run(config).output.endswith("no mistakes\n")

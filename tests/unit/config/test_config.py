@@ -20,6 +20,7 @@ from ryu_apps.evb.topology.fabric import (
     Fabric,
     Interface,
     PortId,
+    Profile,
     Role,
     StationTreatment,
     Switch,
@@ -540,4 +541,58 @@ def test_vsi_managers_that_contradict_each_other() -> None:
     ) == [
         "e.yaml:5:24: '::ffff:10.0.0.1' is the same VSI Manager ID as '10.0.0.1'",
         "e.yaml:6:39: ca_file needs a URL of https",
+    ]
+
+
+PLAIN = EXAMPLE.replace("dp_id: 0x2", "dp_id: 0x2\n    profile: openflow13\n    meters: false")
+
+
+def test_a_profile_is_written_and_read_back_unchanged() -> None:
+    config, found = load_config("e.yaml", PLAIN)
+    assert config is not None and found == []
+    first, second = config.fabric.switches.values()
+    assert (first.profile, first.metered, second.profile, second.metered) == (
+        *(Profile.OPEN_VSWITCH, True),
+        *(Profile.OPENFLOW13, False),
+    )
+    assert all(interface.extended for interface in first.interfaces.values())
+    assert not any(interface.extended for interface in second.interfaces.values())
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+def test_what_a_profile_excludes_is_a_mistake_at_its_place() -> None:
+    assert mistakes(
+        """\
+        version: 1
+        load_balancers:
+          web: {vlan: 100, mac: '02:00:00:00:bb:01', addresses: [10.0.100.200], port: 80,
+                backends: {one: {mac: '02:00:00:00:0f:01', addresses: [10.0.100.1]}}}
+        dps:
+          s1:
+            dp_id: 0x1
+            profile: openflow13
+            interfaces:
+              1: {name: p, role: host, native_vlan: 100, macs: ['02:00:00:00:0f:01'], appliance: tcp_proxy}
+          s2: {dp_id: 0x2, meters: false, interfaces: {}}
+          s3: {dp_id: 0x3, profile: openflow10, interfaces: {}}
+        """
+    ) == ["e.yaml:12:29: input should be 'openvswitch' or 'openflow13', not 'openflow10'"]
+    assert mistakes(
+        """\
+        version: 1
+        load_balancers:
+          web: {vlan: 100, mac: '02:00:00:00:bb:01', addresses: [10.0.100.200], port: 80,
+                backends: {one: {mac: '02:00:00:00:0f:01', addresses: [10.0.100.1]}}}
+        dps:
+          s1:
+            dp_id: 0x1
+            profile: openflow13
+            interfaces:
+              1: {name: p, role: host, native_vlan: 100, macs: ['02:00:00:00:0f:01'], appliance: tcp_proxy}
+          s2: {dp_id: 0x2, meters: false, interfaces: {}}
+        """
+    ) == [
+        "e.yaml:8:14: load_balancers need the extensions of Open vSwitch at every dp",
+        "e.yaml:10:90: an appliance tcp_proxy needs the extensions of Open vSwitch",
+        "e.yaml:11:28: only a dp of the profile openflow13 may be without meters",
     ]

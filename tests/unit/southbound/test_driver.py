@@ -47,7 +47,7 @@ from ryu_apps.evb.flow.rule import (
     match,
 )
 from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, cookie
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound.changes import WINDOW
 from ryu_apps.southbound.driver import MAX_OPEN, SwitchDriver
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, group_delete, group_write, message, meter_entry
@@ -76,12 +76,12 @@ class Sent:
 class Bench:
     """A driver whose switch is the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, profile: Profile = Profile.OPEN_VSWITCH) -> None:
         self.events: list[Event] = []
         self.sent: list[Sent] = []
         self.writes = 0
         self._next_xid = 1
-        self.driver = SwitchDriver(1, self._send, self._reserve, self.events.append, PieceCache())
+        self.driver = SwitchDriver(1, self._send, self._reserve, self.events.append, PieceCache(), profile)
 
     def _reserve(self, count: int) -> range:
         first, self._next_xid = self._next_xid, self._next_xid + count
@@ -452,7 +452,7 @@ def test_a_survey_tells_ports_meters_room_and_reflective_relay(bench: Bench) -> 
     bench.answer(groups, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_GROUP_DESC, listed))
     features = struct.pack("!IIIBB2x", 262_144, 2, 0xF, 8, 0)
     bench.answer(most_meters, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_FEATURES, features))
-    features = struct.pack("!II8I", 0xF, 0, 900, 800, 700, 600, 0, 0, 0, 0)
+    features = struct.pack("!II8I", 0xD, 0, 900, 0, 700, 600, 0, 0, 0, 0)
     bench.answer(most_groups, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_GROUP_FEATURES, features))
     capacity = SwitchCapacity({30: 10, 40: 1000}, meters=262_144, groups=600, speeds={1: 10_000_000})
     assert bench.events == [SwitchUp(1, {1: True, 2: False}, capacity, frozenset({5}), frozenset({1}))]

@@ -10,6 +10,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.flow.rule import (
     FIRST_OF_VSIS,
+    FieldMatch,
     FinTimeout,
     Meter,
     MeterUnit,
@@ -20,15 +21,19 @@ from ryu_apps.evb.flow.rule import (
     match,
 )
 from ryu_apps.southbound.encode import FLOW_MOD_FIXED, flow_add, meter_entry
-from ryu_apps.southbound.piece import PieceCache, pieces
-from ryu_apps.southbound.readback import ReadBack
+from ryu_apps.southbound.piece import KnownObjects, PieceCache, pieces
+from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
 
 SENT = [Rule(30, 100, match(metadata=number), 7, (Output(number),), goto=40) for number in (1, 2)]
 
 
-def sent(*rules: Rule) -> ReadBack:
-    read_back = ReadBack()
-    for piece in pieces(RuleChange(blocks=(RuleBlock(rules),)), PieceCache(), set()):
+AnyReadBack = ReadBack | DecodedReadBack
+either = pytest.mark.parametrize("comparison", [ReadBack, DecodedReadBack])
+
+
+def sent(*rules: Rule, comparison: type[AnyReadBack] = ReadBack) -> AnyReadBack:
+    read_back = comparison()
+    for piece in pieces(RuleChange(blocks=(RuleBlock(rules),)), PieceCache(), KnownObjects()):
         read_back.expect(piece)
     return read_back
 
@@ -45,13 +50,15 @@ def shown(*rules: Rule) -> bytes:
     return octets
 
 
-def test_rules_may_come_in_any_order_and_with_others_between() -> None:
-    read_back = sent(*SENT)
+@either
+def test_rules_may_come_in_any_order_and_with_others_between(comparison: type[AnyReadBack]) -> None:
+    read_back = sent(*SENT, comparison=comparison)
     read_back.check(shown(SENT[1], replace(SENT[0], priority=5)))
     read_back.check(shown(SENT[0]))
     assert read_back.verdict() is None
 
 
+@either
 @pytest.mark.parametrize(
     ("other", "complaint"),
     [
@@ -64,8 +71,8 @@ def test_rules_may_come_in_any_order_and_with_others_between() -> None:
     ],
     ids=["actions", "instructions", "cookie", "table", "priority", "match"],
 )
-def test_a_rule_that_differs_is_named(other: Rule, complaint: str) -> None:
-    read_back = sent(*SENT)
+def test_a_rule_that_differs_is_named(other: Rule, complaint: str, comparison: type[AnyReadBack]) -> None:
+    read_back = sent(*SENT, comparison=comparison)
     read_back.check(shown(SENT[0], other))
     verdict = read_back.verdict()
     assert verdict is not None
@@ -73,8 +80,9 @@ def test_a_rule_that_differs_is_named(other: Rule, complaint: str) -> None:
     assert "metadata=0x2 " in verdict
 
 
-def test_of_two_rules_of_one_key_the_later_counts() -> None:
-    read_back = sent(replace(SENT[0], cookie=6), SENT[0])
+@either
+def test_of_two_rules_of_one_key_the_later_counts(comparison: type[AnyReadBack]) -> None:
+    read_back = sent(replace(SENT[0], cookie=6), SENT[0], comparison=comparison)
     read_back.check(shown(SENT[0]))
     assert read_back.verdict() is None
 
@@ -95,6 +103,15 @@ def test_another_hard_timeout_is_noticed() -> None:
         assert (read_back.verdict() is None) is expected
 
 
+def test_a_switch_may_show_fields_in_another_order_and_masks_of_all_ones() -> None:
+    wanted = replace(SENT[0], match=match(in_port=1, eth_type=0x0800, metadata=(5, 7)))
+    exact = tuple(FieldMatch("in_port", 1, 0xFFFFFFFF) if test.name == "in_port" else test for test in wanted.match)
+    for fields, expected in ((tuple(reversed(wanted.match)), True), (exact, True), (wanted.match[1:], False)):
+        read_back = sent(wanted, comparison=DecodedReadBack)
+        read_back.check(shown(replace(wanted, match=fields)))
+        assert (read_back.verdict() is None) is expected
+
+
 LIMIT = Meter(FIRST_OF_VSIS | 7, 1000, 100, MeterUnit.KILOBITS)
 
 
@@ -103,12 +120,13 @@ def shown_meters(*meters: Meter) -> bytes:
     return struct.pack("!8xHH4x", ofp.OFPMP_METER_CONFIG, 0) + b"".join(map(meter_entry, meters))
 
 
+@either
 @pytest.mark.parametrize(
     "other", [None, replace(LIMIT, rate=999), replace(LIMIT, burst=99), replace(LIMIT, unit=MeterUnit.PACKETS)]
 )
-def test_a_meter_that_is_missing_or_differs_is_named(other: Meter | None) -> None:
-    read_back = ReadBack()
-    for piece in pieces(RuleChange(meters=(LIMIT,)), PieceCache(), set()):
+def test_a_meter_that_is_missing_or_differs_is_named(other: Meter | None, comparison: type[AnyReadBack]) -> None:
+    read_back = comparison()
+    for piece in pieces(RuleChange(meters=(LIMIT,)), PieceCache(), KnownObjects()):
         read_back.expect(piece)
     read_back.check(shown_meters(*([] if other is None else [other])))
     assert read_back.verdict() == f"1 meters are not as sent; the first is {LIMIT.meter_id}"

@@ -36,6 +36,7 @@ from tests.worlds.bridge import (
     open_type,
     two_switches,
     with_vlans,
+    without_extensions,
 )
 from tests.worlds.bridge import Vm as PlainVm
 
@@ -73,15 +74,18 @@ def fabric(groups: dict[int, int] = GROUPS, translation: VidTranslation = SWAPPE
     return replace(usual, switches={S1: first, S2: second}, groups=groups)
 
 
-def new_world(groups: dict[int, int] = GROUPS, translation: VidTranslation = SWAPPED) -> World:
-    world = World(fabric(groups, translation), POLICIES)
+def new_world(
+    groups: dict[int, int] = GROUPS, translation: VidTranslation = SWAPPED, plain: tuple[int, ...] = ()
+) -> World:
+    """A world whose first switch has no VIDs of its own, so it may be one without extensions."""
+    world = World(without_extensions(fabric(groups, translation), *plain), POLICIES)
     world.connect()
     return world
 
 
-@pytest.fixture
-def world() -> World:
-    return new_world()
+@pytest.fixture(params=[(), (S1,)], ids=["extended", "openflow13"])
+def world(request: pytest.FixtureRequest) -> World:
+    return new_world(plain=request.param)
 
 
 def tlv(vm: PlainVm, mode: VdpMode, *entries: FilterEntry) -> Association:
@@ -361,8 +365,8 @@ def test_each_entry_has_its_own_priority(world: World) -> None:
     assert [[copy.fields["vlan_pcp"] for copy in copies] for copies in sent] == [[1], [6]]
 
 
-def test_a_vsi_of_a_whole_vid_has_the_default_priority(world: World) -> None:
-    one, two = vm(1, URGENT), vm(2)
+def test_a_vsi_of_a_whole_vid_has_the_default_priority() -> None:
+    world, one, two = new_world(), vm(1, URGENT), vm(2)
     assert asks(world, HV1, one, Vid(0)) == FilterInfo.of(Vid(BLUE_VID, pcp=PRIORITY, ps=True))
     asks(world, HV2, two, GroupMacVid(0, two.mac, BLUE))
     (copy,) = world.carry(HV1, frame(one, two, BLUE_VID))

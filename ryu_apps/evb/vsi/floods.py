@@ -1,0 +1,139 @@
+"""Broadcasts of all VLANs: their members at each switch, and the rules and groups that members share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import zip_longest
+
+from ryu_apps.evb.flow.plan import RuleSet, difference, merge
+from ryu_apps.evb.flow.rule import Group, RuleChange
+from ryu_apps.evb.pipeline.flood import Flood, FloodMember, FloodVid, unknown_unicast
+from ryu_apps.evb.pipeline.flood_classes import ClassFlood
+from ryu_apps.evb.topology.fabric import Fabric, Role
+from ryu_apps.evb.vsi.flood_rooms import FloodRooms
+
+#: A VSI in the broadcasts of a VID on a switch: ``(dpid, vid, member)``.
+Membership = tuple[int, int, FloodMember]
+
+
+class Floods:
+    """Members of the broadcasts of each VID on each switch.
+
+    Attributes:
+        plain: switches without extensions.
+        rooms: what staged VSIs need at those.
+        of_hosts: rules and groups for host ports alone, at those.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self._fabric = fabric
+        self.plain = frozenset(dpid for dpid, switch in fabric.switches.items() if not switch.extended)
+        self.rooms = FloodRooms(fabric)
+        self._floods: dict[tuple[int, int], Flood] = {}
+        # VSIs that own a whole VID, by VID: only these VIDs flood frames to unknown addresses.
+        self._whole_vids: dict[int, set[str]] = {}
+        for dpid, vid, ports in _host_ports(fabric):
+            self._floods[dpid, vid] = self._new(dpid, vid, ports)
+        self.of_hosts = {
+            dpid: RuleChange(groups=self.groups(dpid), add=tuple(self.rules(dpid).values())) for dpid in self.plain
+        }
+
+    def at(self, vid: int, dpid: int) -> Flood | None:
+        """Return the members of a VID on a switch; None if there has been none."""
+        return self._floods.get((dpid, vid))
+
+    def page_of(self, membership: Membership) -> int | None:
+        """Return the page of a member."""
+        dpid, vid, member = membership
+        return self._floods[dpid, vid].page_of(member)
+
+    def rules(self, dpid: int) -> RuleSet:
+        """Return the flood rules of a switch."""
+        rules: RuleSet = {}
+        for (where, _), flood in self._floods.items():
+            if where == dpid:
+                rules.update(flood.rules())
+        # At every switch: a frame to an unknown address may come in at any of them.
+        for vid, owners in self._whole_vids.items():
+            if owners:
+                rule = unknown_unicast(vid)
+                rules[rule.key] = rule
+        return rules
+
+    def groups(self, dpid: int) -> tuple[Group, ...]:
+        """Return the flood groups of a switch."""
+        return tuple(group for (where, _), flood in self._floods.items() if where == dpid for group in flood.groups())
+
+    def change(
+        self, vsi: str, before: Iterable[Membership], after: tuple[Membership, ...], pages: tuple[int | None, ...] = ()
+    ) -> dict[int, RuleChange]:
+        """Replace the memberships of a VSI; returns the change of each switch.
+
+        Args:
+            pages: earlier pages of ``after``, as far as they are known.
+        """
+        # Several members share a rule, so it is composed anew and compared; a change for each member alone could remove
+        # a rule that another member needs.
+        memberships = (*before, *after)
+        # The rules before are read in full: members and pages are changed in place below.
+        old = {(dpid, vid): self._of(dpid, vid) for dpid, vid, _ in memberships}
+        whole = {vid for _, vid, member in memberships if member.mac is None}
+        unknown_before = {vid for vid in whole if self._whole_vids.get(vid)}
+        self._replace(vsi, before, after, pages)
+        changes: dict[int, RuleChange] = {}
+        for dpid, vid in sorted(old):
+            (rules, groups), (new_rules, new_groups) = old[dpid, vid], self._of(dpid, vid)
+            change = merge(difference(rules, new_rules), _regrouped(groups, new_groups))
+            changes[dpid] = merge(changes.get(dpid, RuleChange()), change)
+        for vid in whole:
+            self._toggle_unknown(vid, vid in unknown_before, changes)
+        return changes
+
+    def _replace(
+        self, vsi: str, before: Iterable[Membership], after: tuple[Membership, ...], pages: tuple[int | None, ...]
+    ) -> None:
+        # Old members leave first: a member that is in both, added before, would be removed again.
+        for dpid, vid, member in before:
+            self._floods[dpid, vid].remove(member)
+            self._whole_vids.get(vid, set()).discard(vsi)
+        # Without a page, that of a new member, the flood chooses one.
+        for (dpid, vid, member), page in zip_longest(after, pages[: len(after)]):
+            if (dpid, vid) not in self._floods:
+                self._floods[dpid, vid] = self._new(dpid, vid)
+            self._floods[dpid, vid].add(member, page)
+            if member.mac is None:
+                self._whole_vids.setdefault(vid, set()).add(vsi)
+
+    def _toggle_unknown(self, vid: int, before: bool, changes: dict[int, RuleChange]) -> None:
+        after = bool(self._whole_vids.get(vid))
+        # One rule a switch serves all such VSIs of a VID: only the first and the last of them change it.
+        if before == after:
+            return
+        rule = unknown_unicast(vid)
+        change = RuleChange(add=(rule,)) if after else RuleChange(remove=(rule,))
+        for dpid in self._fabric.switches:
+            changes[dpid] = merge(changes.get(dpid, RuleChange()), change)
+
+    def _new(self, dpid: int, vid: int, host_ports: tuple[int, ...] = ()) -> Flood:
+        if dpid not in self.plain:
+            return FloodVid(vid, host_ports)
+        return ClassFlood(vid, host_ports, self._fabric.switches[dpid].untagged(vid))
+
+    def _of(self, dpid: int, vid: int) -> tuple[RuleSet, tuple[Group, ...]]:
+        flood = self._floods.get((dpid, vid))
+        return (flood.rules(), flood.groups()) if flood else ({}, ())
+
+
+def _regrouped(before: tuple[Group, ...], after: tuple[Group, ...]) -> RuleChange:
+    kept = {group.group_id for group in after}
+    return RuleChange(
+        groups=tuple(group for group in after if group not in before),
+        delete_groups=tuple(group.group_id for group in before if group.group_id not in kept),
+    )
+
+
+def _host_ports(fabric: Fabric) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+    for dpid, switch in fabric.switches.items():
+        hosts = [interface for _, interface in sorted(switch.interfaces.items()) if interface.role is Role.HOST]
+        for vid in sorted({vid for host in hosts for vid in host.vids}):
+            yield dpid, vid, tuple(host.port_no for host in hosts if vid in host.vids)
