@@ -13,31 +13,38 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from mininet_tests.conftest import CHECKOUT
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.protocol.timers import agree
+from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.probes import Flow, Prober, UdpNotes, judge, settle
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, numbered
+from ryu_apps.testbed.harness.station import LldpadStation, VdptoolMode, VdptoolVsi, numbered
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 HOMES = {"hv1": 1, "hv2": 2, "hv5": 3, "hv6": 4}
-#: Two, which take 7 s.  A third would fall on the keep-alives, after 10.5 s, and the stop leaves little of the
-#: stations' response wait of 15.8 s.
-RESTARTS = 2
-#: Seconds for which the controller is stopped at last: so long that switches give it up, or are about to.
-STOP = 10.0
-#: Seconds: a station that waits for an answer in vain drops the VSI after 15.8, and repeats what it holds after 10.5.
-PATIENCE = 25
+#: The timers in force: stations propose shorter ones.
+DEFAULTS = agree(Timers(), Timers())
+#: The last is when the keep-alives are due, so that they are lost.
+RESTARTS = 3
+#: Seconds before the first keep-alive is due at which the last restart begins.
+EARLY = 0.5
+#: Seconds: a station repeats what it holds 10.5 after an answer, and a switch may take 8 to connect again.
+PATIENCE = 60
+#: ECP: version 1, a request, of VDP.
+VDP_REQUEST = b"\x10\x01"
 
 
 def page(heading: str) -> str:
@@ -95,21 +102,52 @@ def guest(number: int) -> tuple[NamespaceVm, VdptoolVsi]:
     return NamespaceVm(f"vm{number}", mac, f"10.0.100.{100 + number}"), vsi
 
 
-def refreshed(cluster: Cluster) -> dict[str, float]:
-    """VSI -> when it expires unless it is repeated, Unix time."""
-    found = cluster.controller.get("/evb/vsis")
-    return {listed["vsi"]: listed["attachments"][0]["deadline"] for listed in found if listed["owner"]}
+def active(cluster: Cluster) -> set[str]:
+    """The VSIs that are active at a port."""
+    return {listed["vsi"] for listed in cluster.controller.get("/evb/vsis") if listed["owner"]}
+
+
+def all_have_repeated(cluster: Cluster, since: float) -> bool:
+    """True if every station has sent a request since a time, monotonic seconds."""
+
+    def repeats(sighting: Sighting) -> bool:
+        return sighting.outgoing and sighting.t > since and sighting.data[14:16] == VDP_REQUEST
+
+    cluster.watcher.settle()
+    return all(cluster.hypervisors[home].tap.matching(repeats) for home in HOMES)
+
+
+def restart(cluster: Cluster) -> None:
+    """Kill the controller; systemd starts it again."""
+    cluster.controller.kill()
+    time.sleep(restart_pause())  # what the unit says
+    cluster.controller.start()
+    cluster.controller.wait_connected(2)
+
+
+@contextmanager
+def lldpads_stopped(cluster: Cluster) -> Iterator[None]:
+    """No lldpad runs in here."""
+    with ExitStack() as stack:
+        for home in HOMES:
+            station = cluster.hypervisors[home].station
+            assert isinstance(station, LldpadStation)
+            stack.enter_context(station.stopped())
+        yield
 
 
 def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_path: Path) -> None:
     # One switch as the manual has it, the other with Open vSwitch's own backoff, which grows with each restart.
     run(["ovs-vsctl", "clear", "controller", "s2", "max_backoff"])
     guests = {home: guest(number) for home, number in HOMES.items()}
+    due = float("inf")
     for home, (vm, vsi) in guests.items():
         cluster.boot(vm, home)
         station = cluster.hypervisors[home].station
         assert station.request(VdptoolMode.PREASSOCIATE_RR, vsi).granted
-        assert station.request(VdptoolMode.ASSOCIATE, vsi).granted
+        associated = station.request(VdptoolMode.ASSOCIATE, vsi)
+        assert associated.granted
+        due = min(due, associated.answered + DEFAULTS.reinit_keep_alive)
     vms = [vm for vm, _ in guests.values()]
     flows = [Flow(f"f{n}", "udp", vms[n].name, vms[-1 - n].name, 443, 0.01, True) for n in (0, 1)]
     probers = {vm.name: Prober(vm.name, vm.namespace, vm.ip, tmp_path) for vm in vms}
@@ -119,24 +157,32 @@ def test_no_restart_and_no_stop_costs_a_vsi_or_a_packet(cluster: Cluster, tmp_pa
     for prober in probers.values():
         prober.wait_heard()
     begun = time.monotonic()
-    for _ in range(RESTARTS):
-        cluster.controller.kill()
-        time.sleep(restart_pause())  # what the unit says
+    for _ in range(RESTARTS - 1):
+        restart(cluster)
+    # Keep-alives while there is no controller: their answers are repeated by the next one.
+    time.sleep(max(due - EARLY - time.monotonic(), 0.0))
+    killed = time.monotonic()
+    cluster.controller.kill()
+    time.sleep(restart_pause())
+    wait_until(lambda: all_have_repeated(cluster, killed), "keep-alives", PATIENCE, pause=0.1)
+    # Nor are the answers read before the controller stops, and what is acknowledged then waits in its sockets.
+    with lldpads_stopped(cluster):
         cluster.controller.start()
         cluster.controller.wait_connected(2)
-    os.kill(cluster.controller.pid, signal.SIGSTOP)
-    time.sleep(STOP)
+        stopped = time.monotonic()
+        os.kill(cluster.controller.pid, signal.SIGSTOP)
+    # Keep-alives while it is stopped, and for so long that switches give it up, or are about to.
+    wait_until(lambda: all_have_repeated(cluster, stopped), "keep-alives", PATIENCE, pause=0.1)
+    continued = time.monotonic()
     os.kill(cluster.controller.pid, signal.SIGCONT)
-    cluster.controller.wait_connected(2)
-    before = refreshed(cluster)
-    assert set(before) == {vsi.uuid for _, vsi in guests.values()}
+    everything = {vsi.uuid for _, vsi in guests.values()}
 
-    def all_repeated() -> bool:
-        now = refreshed(cluster)
-        assert set(now) == set(before), "a VSI is gone"
-        return all(now[vsi] > before[vsi] + 1 for vsi in before)
+    def all_stay() -> bool:
+        assert active(cluster) == everything, "a VSI is gone"
+        return all_have_repeated(cluster, continued)
 
-    wait_until(all_repeated, "a keep-alive of every VSI", PATIENCE, pause=0.2)
+    wait_until(all_stay, "the next keep-alive of every station", PATIENCE, pause=0.2)
+    assert active(cluster) == everything
     finish = time.monotonic()
     settle(probers.values())
     for home, (_, vsi) in guests.items():

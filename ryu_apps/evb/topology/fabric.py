@@ -52,13 +52,13 @@ class Timers:
     Attributes:
         r: ECP retries, 0..7.
         rte: ECP acknowledge timer exponent, 0..31.
-        rwd: resource wait delay exponent, 0..31.
+        rwd: resource wait delay exponent, 0..31; with the default a station waits 31.6 s for an answer.
         rka: reinit keep alive exponent, 0..31.
     """
 
     r: int = 3
     rte: int = 10
-    rwd: int = 20
+    rwd: int = 21
     rka: int = 20
 
 
