@@ -18,10 +18,13 @@ LIMIT = TIMERS.response_wait - 0.1
 #: VSIs whose keep-alives are due at different times.
 VMS = {HV1: [Vm(1), Vm(2), Vm(3)], HV3: [Vm(4)]}
 _APART = 0.2
+#: Frames of a port that are kept, fewer than one keep-alive has.
+ROOM = 2
 
 _seconds = st.floats(0.0, 1.0).map(lambda part: round(part, 3))
 #: The kind of an outage, its length as a part of the limit, the part of it with a channel, the time to the next one.
-_outage = st.tuples(st.sampled_from(["channel", "restart", "stop", "long stop"]), _seconds, _seconds, _seconds)
+_kind = st.sampled_from(["channel", "restart", "stop", "stop with drops", "long stop"])
+_outage = st.tuples(_kind, _seconds, _seconds, _seconds)
 
 
 def fail(outages: Outages, kind: str, length: float, share: float) -> None:
@@ -31,6 +34,8 @@ def fail(outages: Outages, kind: str, length: float, share: float) -> None:
         outages.restart(length)
     elif kind == "stop":
         outages.stop(length)
+    elif kind == "stop with drops":
+        outages.stop(length, ROOM)
     else:
         outages.stop_for_long(length * share, length * (1.0 - share))
 

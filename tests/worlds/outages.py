@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable, Mapping
 from itertools import count
 
-from ryu_apps.evb.events import Effect, Event, FrameReceived, Missed, SendFrame
+from ryu_apps.evb.events import Effect, Event, FrameReceived, FramesDropped, Missed, SendFrame
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.ecp import Ecpdu
@@ -46,7 +46,7 @@ class Outages:
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._heard = True
-        self._stopped: list[Event] | None = None
+        self._stopped: list[FrameReceived] | None = None
         self.world.observers.append(self._sent)
         self.world.connect()
         for port in homes:
@@ -83,11 +83,11 @@ class Outages:
         self._heard, self._stopped = True, None
         self.world.restart_controller()
 
-    def stop(self, seconds: float) -> None:
-        """The controller does not run; what arrives waits for it."""
+    def stop(self, seconds: float, room: int | None = None) -> None:
+        """The controller does not run; what arrives waits for it, ``room`` frames of each port, all with None."""
         waiting = self._stopped = []
         self.run(seconds)
-        self._resume(waiting, seconds)
+        self._resume(waiting, seconds, room)
 
     def stop_for_long(self, seconds: float, away: float) -> None:
         """The same, until the switches have given it up; they connect again so much later."""
@@ -97,10 +97,16 @@ class Outages:
         self._resume(waiting, seconds)
         self.lose_channel(away)
 
-    def _resume(self, waiting: list[Event], seconds: float) -> None:
+    def _resume(self, waiting: list[FrameReceived], seconds: float, room: int | None = None) -> None:
         self._stopped = None
-        for event in (Missed(seconds), *waiting):
-            self.world.feed(event)
+        self.world.feed(Missed(seconds))
+        for port in self.stations:
+            frames = [frame for frame in waiting if frame.port == port]
+            kept = frames[:room]
+            for frame in kept:
+                self.world.feed(frame)
+            if dropped := len(frames) - len(kept):
+                self.world.feed(FramesDropped(port, dropped))
 
     # --- the clock ---
     def run(self, seconds: float) -> None:

@@ -30,7 +30,7 @@ class KeepAlives:
         self._takeovers.away(dpid, now)
 
     def repeat_keep_alive_answers(self, port: PortId, now: float) -> None:
-        """Answer the keep-alives that a station may have sent while no frame of it could arrive.
+        """Answer the keep-alives that a station may have sent while no frame of it could arrive; restart the timeouts.
 
         A station whose keep-alive is lost waits for the answer for a while, then drops the VSI without a De-Associate;
         one that waits for nothing ignores an answer.
@@ -63,11 +63,6 @@ class KeepAlives:
         self._takeovers.postpone(seconds)
         self._answers.departures.postpone(seconds)
         self._machines.postpone(seconds)
-
-    def overheard(self, port: PortId, now: float) -> None:
-        """Restart the timeouts of a port of which frames were dropped unread: they may have been keep-alives."""
-        for attachment in self._registry.attachments_at(port):
-            self._machines.restart_keep_alive(attachment, now)
 
     def restart_keep_alive(self, dpid: int, now: float) -> None:
         """Restart the timeouts of all ports of a switch that can be heard again."""

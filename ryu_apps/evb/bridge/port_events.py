@@ -122,7 +122,8 @@ class PortEvents:
         port, frames = event.port, event.frames
         if station := self._stations.get(port):
             station.counters["over_budget"] += frames
-            self._requests.keep_alives.overheard(port, now)
+            # Among them may have been keep-alives.
+            self._requests.keep_alives.repeat_keep_alive_answers(port, now)
         self._effects.put(PortOverBudget(port, "over_budget", frames))
 
     def bring_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:

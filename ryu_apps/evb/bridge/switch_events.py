@@ -196,7 +196,7 @@ class SwitchEvents(TokenOwner):
         self._effects.put(SwitchReady(dpid, len(state.written)))
         self._ports.bring_up(dpid, state.ports, now)
         if self._comparisons.end_repair(state):
-            self._heard_again(dpid, now)
+            self.heard_again(dpid, now)
         self._links.hello(dpid, now)
         self._snooper.heard_again(dpid, now)
         early, state.early = state.early, []
@@ -209,8 +209,8 @@ class SwitchEvents(TokenOwner):
             # All that the switch holds is explained by records, so it has no past that a station could still claim.
             self._recovered(dpid)
 
-    def _heard_again(self, dpid: int, now: float) -> None:
-        """Answer keep-alives that stations have sent while the rules which let them through were deleted."""
+    def heard_again(self, dpid: int, now: float) -> None:
+        """Answer keep-alives that stations have sent while a ready switch could not pass them on."""
         self._requests.keep_alives.restart_keep_alive(dpid, now)
         for port, station in self._stations.items():
             if port.dpid == dpid and station.up:

@@ -20,7 +20,8 @@ from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 
-#: Seconds without hearing after which VMs are asked again for their memberships.
+#: Seconds without hearing after which a switch may have dropped what it had for the controller: keep-alives are
+#: answered, and VMs are asked again for their memberships.
 _ASK_AGAIN = 5.0
 
 
@@ -86,6 +87,7 @@ class Timers:
         self._switches.missed(seconds, now)
         for dpid in self._bringup.switches:
             if self._bringup.ready(dpid) and seconds >= _ASK_AGAIN:
+                self._switches.heard_again(dpid, now)
                 self._snooper.heard_again(dpid, now)
         if self._switches.listened(now - seconds):
             self._effects.put(FramesMissed(round(seconds, 3)))

@@ -37,7 +37,7 @@ def test_vsis_outlast_a_stop_longer_than_their_time(world: World) -> None:
 
 def test_the_time_left_before_the_stop_is_left_after_it_and_no_more(world: World) -> None:
     world.advance(PATIENCE - 0.5)
-    stop(world, 10.0)
+    stop(world, 4.0)
     world.advance(0.4)
     assert gate_ports(world) == {HV1, HV3}
     world.advance(0.2)
@@ -84,6 +84,27 @@ def test_a_port_whose_frames_were_dropped_is_not_taken_for_silent(world: World) 
     world.advance(0.2)
     assert gate_ports(world) == {HV1}
     assert world.engine.stations[HV1].counters["over_budget"] == 40
+
+
+def answers(world: World, port: PortId) -> list[VdpMode]:
+    return [tlv.MODE for tlv in world.sent[port]]
+
+
+def test_keep_alives_that_may_have_been_dropped_are_answered(world: World) -> None:
+    world.advance(0.01)
+    before = answers(world, HV1), answers(world, HV3)
+    world.feed(FramesDropped(HV1, 40))
+    assert (answers(world, HV1), answers(world, HV3)) == ([*before[0], VdpMode.ASSOCIATE], before[1])
+
+
+@pytest.mark.parametrize(("seconds", "answered"), [(4.9, 0), (5.0, 1)])
+def test_keep_alives_that_a_switch_may_have_dropped_meanwhile_are_answered(
+    world: World, seconds: float, answered: int
+) -> None:
+    world.advance(0.01)
+    before = answers(world, HV1)
+    stop(world, seconds)
+    assert answers(world, HV1) == [*before, *[VdpMode.ASSOCIATE] * answered]
 
 
 def test_a_vsi_does_not_expire_while_frames_of_its_port_wait_for_their_turn(world: World) -> None:
