@@ -12,15 +12,17 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import floods, gate, response, services, staging
+from bench import floods, gate, groups, response, services, staging
 from bench.figures import Figure, write_json
 from bench.rig import evbridge, private_ovs, reference
 
-_PARTS = ("response", "staging", "gate", "services", "floods")
+_PARTS = ("response", "staging", "gate", "services", "floods", "groups")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--rounds", default=200, show_default=True, help="Of (a) and (d); a quarter in (e), a tenth in (b), (c).")
+@click.option(
+    "--rounds", default=200, show_default=True, help="Of (a), (d); a quarter in (e), a tenth in (b), (c), (f)."
+)
 @click.option("--only", type=click.Choice(_PARTS), multiple=True, help="Measure only this part; may be repeated.")
 @click.option("--json", "path", default="reports/bench.json", show_default=True, type=click.Path(path_type=Path))
 def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
@@ -34,7 +36,7 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
         tempfile.TemporaryDirectory() as folder,
         private_ovs() as ovs,
         reference(ovs) as yardstick,
-        evbridge(ovs) as (station, _ends),
+        evbridge(ovs) as (station, ends),
     ):
         log = Path(folder, "stream.log")
         if "response" in parts:
@@ -52,6 +54,9 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
             figures[-1].show(console)
         if "floods" in parts:
             figures.append(floods.measure(ovs, station, max(rounds // 4, few), log))
+            figures[-1].show(console)
+        if "groups" in parts:
+            figures.append(groups.measure(ovs, station, ends, few))
             figures[-1].show(console)
         circumstances = {
             "rounds": rounds,

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from bench.reference import Wish, frame
@@ -31,7 +32,10 @@ CLIENT_MAC = 0x5254000064C1
 TYPES = {1: 10, 2: 100, 3: 1_000, 4: 10_000}
 #: A type with an ACL alone, and one with the same ACL and every service.
 PLAIN, ALL_SERVICES = 2, 5
-#: The port of the station that floods.
+#: A snooped type that may join so many groups, and one that has them configured, from the first one on.
+SNOOPED, CONFIGURED_GROUPS, GROUPS = 6, 7, 1000
+FIRST_GROUP = IPv4Address("239.2.0.0")
+#: The port of the station that floods, and to which VSIs with groups move.
 FLOODER = 4
 _SECTIONS = (
     "firewall: {to_vm: {default: allow}}",
@@ -143,6 +147,10 @@ def evbridge(ovs: PrivateOvs) -> Iterator[tuple[BenchStation, Ends]]:
             Path(folder, f"type{type_id}.yaml").write_text(_policy(type_id, count))
         everything = "\n".join((_policy(ALL_SERVICES, TYPES[PLAIN]), *_SECTIONS, ""))
         Path(folder, f"type{ALL_SERVICES}.yaml").write_text(everything)
+        for type_id, groups in ((SNOOPED, ()), (CONFIGURED_GROUPS, range(GROUPS))):
+            text = ", ".join(str(FIRST_GROUP + number) for number in groups)
+            section = f"multicast: {{max_groups: {GROUPS}, max_sources: 0, groups: [{text}]}}\n"
+            Path(folder, f"type{type_id}.yaml").write_text(_policy(type_id, TYPES[PLAIN]) + section)
         arguments = ("-c", _RYU_MANAGER, "--ofp-tcp-listen-port", str(_EVBRIDGE_PORT), "ryu_apps.evb_bridge")
         log = Path(folder, "log")
         with (
@@ -162,7 +170,7 @@ def _config() -> str:
     client, backend = (mac.to_bytes(6).hex(":") for mac in (CLIENT_MAC, vsi_mac(MOVER + ALL_SERVICES)))
     return f"""\
 version: 1
-policies: [{", ".join(f"type{type_id}.yaml" for type_id in (*TYPES, ALL_SERVICES))}]
+policies: [{", ".join(f"type{type_id}.yaml" for type_id in (*TYPES, ALL_SERVICES, SNOOPED, CONFIGURED_GROUPS))}]
 timers: {{rwd: {TIMERS.rwd}, rka: {TIMERS.rka}}}
 load_balancers:
   web:

@@ -70,10 +70,12 @@ class BenchStation:
 
     Args:
         uplink: packet socket bound to the interface, for all Ethernet types.
+        mac: address of the station, 48 bits.
     """
 
-    def __init__(self, uplink: socket.socket) -> None:
+    def __init__(self, uplink: socket.socket, mac: int = _MAC) -> None:
         self._socket = uplink
+        self._mac = mac
         self._station = Station(TIMERS)
         self._agreed = False
 
@@ -93,7 +95,7 @@ class BenchStation:
             RuntimeError: it is no.
             TimeoutError: there is none.
         """
-        self._idle(PAUSE)
+        self.idle(PAUSE)
         outputs = self._station.feed(VsiRequest(association), time.monotonic())
         asked = time.monotonic()
         self._send(outputs)
@@ -108,7 +110,7 @@ class BenchStation:
             raise RuntimeError(f"the bridge answered {notices[0]}")
         return Exchange(asked, heard)
 
-    def _idle(self, seconds: float) -> None:
+    def idle(self, seconds: float) -> None:
         """Answer the frames that the bridge sent in the meantime, then let some time pass."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -135,7 +137,7 @@ class BenchStation:
         return now, outputs
 
     def _hear(self, frame: Frame, now: float) -> list[StationOutput]:
-        if frame.src == _MAC:
+        if frame.src == self._mac:
             return []
         if frame.ethertype == ETHERTYPE_LLDP:
             lldpdu = Lldpdu.decode(frame.payload)
@@ -149,9 +151,9 @@ class BenchStation:
         for output in outputs:
             match output:
                 case Advertise(tlv):
-                    payload, ethertype = bridge_lldpdu(_MAC, "uplink", _TTL, tlv).encode(), ETHERTYPE_LLDP
+                    payload, ethertype = bridge_lldpdu(self._mac, "uplink", _TTL, tlv).encode(), ETHERTYPE_LLDP
                 case Transmit(ecpdu):
                     payload, ethertype = ecpdu.encode(), ETHERTYPE_ECP
                 case _:
                     continue
-            self._socket.send(Frame(NEAREST_CUSTOMER_BRIDGE, _MAC, ethertype, payload).encode(pad=True))
+            self._socket.send(Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload).encode(pad=True))

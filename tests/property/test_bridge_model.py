@@ -13,14 +13,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import UnsolicitedDeassociate, VdpRequested, VsiActive, VsiGone
 from ryu_apps.evb.events import BackendJudged, Mode, OperatorDeassociate, PortChanged, SwitchCapacity
-from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey
-from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey, SetField
+from ryu_apps.evb.model import Phase, VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id
-from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
+from ryu_apps.evb.pipeline.tables import CookieKind, Table, metadata, parse_cookie
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
 from ryu_apps.evb.services.bandwidth.schema import BandwidthLimit, BandwidthPolicy
+from ryu_apps.evb.services.body import multicast_of
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.load_balancer.schema import Balanced
+from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.simulation.learning import learn
 from ryu_apps.evb.switches.repairs import PAUSE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
@@ -59,7 +61,10 @@ SERVING = [Vm(6, type=BACKEND), Vm(6)]
 #: A VM with rate limits and minimum rates, of which two types differ.
 LIMITED, SLOWER = VsiTypeKey(43, 1), VsiTypeKey(43, 2)
 LIMITS = [Vm(9, type=LIMITED), Vm(9, type=SLOWER)]
-VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *MEETING, *SERVING, *LIMITS])
+#: A VM that receives groups, of which two types configure more and fewer.
+RECEIVING, FEWER = VsiTypeKey(44, 1), VsiTypeKey(44, 2)
+RECEIVERS = [Vm(10, type=RECEIVING), Vm(10, type=FEWER)]
+VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *MEETING, *SERVING, *LIMITS, *RECEIVERS])
 MODES = st.sampled_from(list(VdpMode))
 
 
@@ -78,6 +83,11 @@ def limited(key: VsiTypeKey, rate: int) -> VsiType:
     return replace(open_type(key), services=(("bandwidth", BandwidthPolicy(limit, limit)),))
 
 
+def receiving(key: VsiTypeKey, groups: int) -> VsiType:
+    multicast = MulticastPolicy(tuple(IPv4Address("239.1.0.0") + number for number in range(groups)), max_groups=30)
+    return replace(open_type(key), services=(("multicast", multicast),))
+
+
 TYPES = PolicySet(
     {
         **POLICIES.types,
@@ -87,6 +97,8 @@ TYPES = PolicySet(
         BACKEND: serving(BACKEND),
         LIMITED: limited(LIMITED, 900),
         SLOWER: limited(SLOWER, 400),
+        RECEIVING: receiving(RECEIVING, 20),
+        FEWER: receiving(FEWER, 2),
     }
 )
 
@@ -307,6 +319,29 @@ class BridgeModel(RuleBasedStateMachine):
                 assert key.table != Table.INGRESS or owner.owner in bodies
 
     @invariant()
+    def groups_pass_the_gate_of_an_active_program_alone(self) -> None:
+        if self.world.held:
+            return
+        for dpid in set(self.world.tables) - self.away:
+            gates = self.world.rules(dpid, CookieKind.GATE).values()
+            passing = {entry.cookie for entry in gates if entry.table == Table.GROUP_GATE}
+            assert passing <= {entry.cookie for entry in gates if entry.table == Table.FORWARD}
+
+    @invariant()
+    def groups_are_there_when_a_reservation_is_granted(self) -> None:
+        """On its own switch: each group with a copy to the program, whatever else is under way."""
+        for attachment in self.world.engine.registry.attachments():
+            program, dpid = attachment.holding.program, attachment.port.dpid
+            granted = program is not None and program.phase in (Phase.STAGED, Phase.ACTIVE)
+            if program is None or not granted or not self.world.engine.bringup.ready(dpid) or dpid in self.away:
+                continue
+            multicast = multicast_of(program.vsi_type, program.binding.bindings)
+            index = SetField("metadata", metadata(vsi=program.binding.vsi_index))
+            pages = [rule for rule in self.world.rules(dpid).values() if rule.table == Table.GROUP_PAGE]
+            groups = {_named(rule.key, "ipv4_dst") for rule in pages if index in rule.apply}
+            assert groups == {int(group) for group in (multicast.groups if multicast else ())}
+
+    @invariant()
     def a_vm_has_one_detour_and_it_does_not_lead_away_from_it(self) -> None:
         if self.world.held:
             return
@@ -396,7 +431,9 @@ class BridgeModel(RuleBasedStateMachine):
         for dpid, table in world.tables.items():
             assert table.rules == self.EMPTY[dpid].rules
             assert table.groups == self.EMPTY[dpid].groups
-            assert table.meters == self.EMPTY[dpid].meters
+            # Meters of reports stay: they are few, and used again.
+            meters = {meter_id: meter for meter_id, meter in table.meters.items() if meter_id not in _OF_REPORTS}
+            assert meters == self.EMPTY[dpid].meters
             assert not any(amount.used for amount in world.engine.ledger.amounts(dpid).values())
             assert not any(port.sent or port.received for port in world.engine.ledger.bandwidth.ports(dpid))
 
@@ -420,6 +457,7 @@ class PlainBridgeModel(BridgeModel):
             check(octets)
 
 
+_OF_REPORTS = range(0x10000, 0x11000)
 #: Owner and generation in a cookie.
 _OWNER = (1 << 44) - 1
 

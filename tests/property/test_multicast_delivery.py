@@ -1,4 +1,4 @@
-"""In any fabric, after any joins, moves and leaves: each receiver gets a datagram once, and no other port does."""
+"""In any fabric, after any stagings, joins, moves and leaves: a receiver gets a datagram once; no other port does."""
 
 from __future__ import annotations
 
@@ -61,6 +61,7 @@ class Model:
     world: World
     places: dict[int, tuple[PortId, Vm]] = field(default_factory=dict)
     filters: dict[tuple[int, MulticastGroup], SourceFilter] = field(default_factory=dict)
+    staged: dict[int, dict[PortId, None]] = field(default_factory=dict)
 
     def put(self, number: int, port: PortId, kind: int) -> None:
         """A VM starts, moves, or (the same place again) goes on."""
@@ -74,10 +75,18 @@ class Model:
                 kind = RecordType.IS_EXCLUDE if source_filter.exclude else RecordType.IS_INCLUDE
                 tell(self.world, port, one, kind, group, *source_filter.sources)
 
+    def stage(self, number: int, port: PortId) -> None:
+        """A VM is about to move; it may never do."""
+        here, one = self.places[number]
+        if port != here:
+            self.world.ask(port, one, VdpMode.PREASSOCIATE_RR)
+            self.staged.setdefault(number, {})[port] = None
+
     def take(self, number: int) -> None:
         """A VM goes."""
-        port, one = self.places.pop(number)
-        self.world.ask(port, one, VdpMode.DEASSOCIATE)
+        here, one = self.places.pop(number)
+        for port in {**self.staged.pop(number, {}), here: None}:
+            self.world.ask(port, one, VdpMode.DEASSOCIATE)
         self.filters = {key: source_filter for key, source_filter in self.filters.items() if key[0] != number}
 
     def say(self, number: int, kind: RecordType, group: MulticastGroup, sources: tuple[MulticastGroup, ...]) -> None:
@@ -114,6 +123,7 @@ steps = st.one_of(
         st.sampled_from(GROUPS),
         st.sets(st.sampled_from([S, T]), max_size=2),
     ),
+    st.tuples(st.just("stage"), numbers, st.integers(1, 5), st.sampled_from(STATIONS)),
     st.tuples(st.just("take"), numbers),
 )
 
@@ -135,6 +145,8 @@ def test_everybody_who_wants_a_datagram_gets_it_once(
                 model.say(number, kind, group, tuple(family))  # type: ignore[arg-type]
                 # What is left is given up in its own time.
                 model.world.advance(3.0)
+            case ("stage", int(number), int(dpid), int(port)) if number in model.places and dpid in fabric.switches:
+                model.stage(number, PortId(dpid, port))
             case ("take", int(number)) if number in model.places:
                 model.take(number)
     for group in GROUPS:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 
 from ryu_apps.evb.events import FrameReceived
-from ryu_apps.evb.flow.rule import CONTROLLER, VLAN_PRESENT
+from ryu_apps.evb.flow.rule import CONTROLLER, REGISTERS, VLAN_PRESENT
 from ryu_apps.evb.model import MulticastGroup, VsiTypeKey
 from ryu_apps.evb.policy.model import PolicySet, VsiType
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
@@ -80,7 +80,7 @@ def inject(world: World, port: PortId, fields: dict[str, int], message: Membersh
             if interface.peer is None:
                 arrived.append(Arrival(out, emitted.fields["eth_dst"]))
             else:
-                hidden = ("in_port", "metadata")
+                hidden = ("in_port", "metadata", *REGISTERS)
                 onward = {name: value for name, value in emitted.fields.items() if name not in hidden}
                 under_way.append((interface.peer, onward))
     else:

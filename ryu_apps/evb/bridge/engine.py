@@ -160,7 +160,8 @@ class Engine:
             fabric, self.wiring, self.registry, gatekeeper, self.lifecycle, self._in_flight, self.stations
         )
         self.bringup = Bringup(self.wanted, tokens, self.lifecycle.installer.ended)
-        self.rewiring = Rerouting(fabric, self.wiring, self.wanted.routed, gatekeeper.rewire, tokens, effects, up)
+        rewire = self.lifecycle.groups.rewire
+        self.rewiring = Rerouting(fabric, self.wiring, self.wanted.routed, rewire, tokens, effects, up)
         self.associations = Associations(
             self.registry,
             self.lifecycle,
@@ -233,13 +234,14 @@ class Engine:
             self.counters,
             self._in_flight,
             self.lifecycle.installer.idle_meters,
+            self.lifecycle.groups,
             self.bringup,
             effects,
             statistics_interval,
         )
         tokens.otherwise = self.comparisons
         self.rewiring.refused = self.comparisons.compare
-        self.lifecycle.refused = self.comparisons.refused
+        self.lifecycle.refused = self.lifecycle.groups.refused = self.comparisons.refused
         self.lifecycle.opened = self._opened
 
     def _station(self, port: PortId, first_sequence: int) -> BridgePort:
@@ -295,6 +297,7 @@ class Engine:
             self.snooper.deadline,
             self._in_flight.deadline,
             self.lifecycle.installer.idle_meters.deadline,
+            self.lifecycle.groups.deadline,
         )
 
     @property
@@ -366,6 +369,7 @@ class Engine:
         self._timers.plan_statistics(now)
         self._in_flight.sent(now)
         self.lifecycle.installer.idle_meters.sent(now)
+        self.lifecycle.groups.planned(now)
         return self._effects.take()
 
     def _passing(self, effect: Effect) -> Effect:

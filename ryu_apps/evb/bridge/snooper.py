@@ -95,18 +95,14 @@ class Snooper(TokenOwner):
 
     def activated(self, vsi: Vsi, now: float) -> None:
         """A VSI is active at a port, newly or again: it is asked there for what it has, and for anything else."""
-        multicast = multicast_at(vsi)
-        if multicast is None or vsi.gate_program is None:
+        if multicast_at(vsi) is None:
             return
-        vsi.listener.keep(vsi.gate_program.binding.bindings, multicast)
         for vid in self._vids(vsi):
             for version in _VERSIONS:
                 self._querier(vid, version).begin(now)
                 self._agenda.set((vid, version), self.queriers[vid, version].deadline)
-        vsi.listener.timers = self._settings.usual.timers
-        vsi.listener.moved(now)
         self._greetings[vsi] = _GREETINGS, now
-        # Not at once: the station's answer goes first.
+        # Not at once: the station's answer goes first, and there may be a thousand groups to ask for.
         self._agenda.set(vsi, now)
 
     def heard_again(self, dpid: int, now: float) -> None:
@@ -180,7 +176,7 @@ class Snooper(TokenOwner):
         if changes:
             for change in changes:
                 self._log(vsi, change)
-            self._lifecycle.gates.regroup(vsi)
+            self._lifecycle.groups.refresh(vsi)
             self._unsaved.vsis[vsi] = None
             self._record(now)
         self._agenda.set(vsi, self._due(vsi))
@@ -235,6 +231,8 @@ class Snooper(TokenOwner):
         left, due = self._greetings.get(vsi, (0, 0.0))
         if not left or due > now:
             return
+        if left == _GREETINGS:
+            self._check_all(vsi, now)
         within = vsi.listener.timers.last_member_query_interval
         self._greetings[vsi] = left - 1, now + within
         if left == 1:
@@ -243,6 +241,13 @@ class Snooper(TokenOwner):
             for vid in self._vids(vsi):
                 for binding in self._bindings(vsi, vid):
                     self._query(vsi, binding, GroupQuery(version, None, Generation.THIRD, within))
+
+    def _check_all(self, vsi: Vsi, now: float) -> None:
+        multicast = multicast_at(vsi)
+        if multicast is not None and vsi.gate_program is not None:
+            vsi.listener.keep(vsi.gate_program.binding.bindings, multicast)
+            vsi.listener.timers = self._settings.usual.timers
+            vsi.listener.moved(now)
 
     def _query(self, vsi: Vsi, binding: Binding, asked: GroupQuery) -> None:
         for frame in self._queries.vsi(vsi, binding, asked):

@@ -16,6 +16,7 @@ from ryu_apps.evb.events import Apply, Mode
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
@@ -41,6 +42,7 @@ class Timers:
         counters: CounterReader,
         in_flight: InFlight,
         idle_meters: IdleMeters,
+        groups: GroupInstaller,
         bringup: Bringup,
         effects: EffectSink,
         statistics_interval: float,
@@ -56,6 +58,7 @@ class Timers:
         self._counters = counters
         self._in_flight = in_flight
         self._idle_meters = idle_meters
+        self._groups = groups
         self._bringup = bringup
         self._effects = effects
         self._interval = statistics_interval
@@ -68,6 +71,7 @@ class Timers:
                 self._ports.tick(item, now)
             else:
                 self._do(*item, now)
+        self._groups.tick(now)
         self._requests.tick(now, unread)
         self._snooper.tick(now)
         self._in_flight.tick(now)

@@ -24,6 +24,7 @@ from ryu_apps.evb.model import Binding, VsiBinding
 from ryu_apps.evb.pipeline.infrastructure import way_between
 from ryu_apps.evb.pipeline.tables import (
     ALL_METADATA,
+    VSI_MASK,
     CookieKind,
     Direction,
     Priority,
@@ -69,6 +70,17 @@ def remote_gate(output: Action, binding: VsiBinding) -> RuleSet:
         for vid_mac in binding.bindings
         if vid_mac.mac is not None
     )
+
+
+def group_gate(interface: Interface, binding: VsiBinding, epoch: int) -> Rule:
+    """The gate of a snooped VSI for copies of IP multicast, on its own switch."""
+    delivered = to_vm_metadata(interface.port_no, binding.vsi_index, epoch), ALL_METADATA
+    return _group_gate(binding, delivered, Table.ACL_TO)
+
+
+def remote_group_gate(binding: VsiBinding) -> Rule:
+    """The same on any other switch: it admits the copy to the trunk towards the VSI's switch."""
+    return _group_gate(binding, None, Table.GROUP_PAGE)
 
 
 def detour(fabric: Fabric, wiring: TrunkGraph, dpid: int, target: int, binding: VsiBinding, seconds: int) -> RuleSet:
@@ -129,6 +141,12 @@ def _extended_detour(output: Action, binding: VsiBinding, seconds: int) -> RuleS
 def to_vm_metadata(port_no: int, vsi_index: int, epoch: int) -> int:
     """Metadata of a frame to a VSI."""
     return metadata(port=port_no, vsi=vsi_index, epoch=epoch, direction=Direction.TO_VM)
+
+
+def _group_gate(binding: VsiBinding, written: tuple[int, int] | None, goto: Table) -> Rule:
+    fields = match(metadata=(metadata(vsi=binding.vsi_index), VSI_MASK))
+    owner = cookie(CookieKind.GATE, binding.vsi_index, binding.generation)
+    return Rule(Table.GROUP_GATE, Priority.EXACT, fields, owner, metadata=written, goto=goto)
 
 
 def _ingress(

@@ -23,6 +23,7 @@ from ryu_apps.evb.flow.rule import (
     Output,
     OutputGroup,
     PopVlan,
+    RegLoad,
     Resubmit,
     Rule,
     RuleChange,
@@ -47,6 +48,7 @@ from ryu_apps.evb.pipeline.tables import (
     Table,
     cookie,
     metadata,
+    sent_to,
 )
 from ryu_apps.evb.topology.fabric import Interface, Role, Switch
 from ryu_apps.evb.topology.graph import TrunkGraph, TrunkLink
@@ -280,11 +282,13 @@ def _queries(edge: list[Interface]) -> Iterator[Rule]:
 
 
 def _selected(trunks: tuple[TrunkLink, ...]) -> Iterator[Rule]:
-    """A copy of a multicast frame to one trunk of the broadcast tree, unless the frame came in by it."""
+    """A copy of a multicast frame to one trunk of the broadcast tree, once, and not if the frame came in by it."""
     for trunk in trunks:
         if trunk.in_tree:
             towards = metadata(port=TRUNK_SELECTOR | trunk.ordinal)
             back = towards | metadata(trunk=trunk.ordinal), PORT_MASK | TRUNK_MASK
             yield _rule(Table.GROUP_PAGE, Priority.GUARD, match(metadata=back))
-            onward = match(metadata=(towards, PORT_MASK))
-            yield _rule(Table.GROUP_PAGE, Priority.EXACT, onward, apply=(to_trunk(trunk),))
+            sent = sent_to(trunk.ordinal)
+            first: MatchFields = {"metadata": (towards, PORT_MASK), sent.name: (0, 1 << sent.offset)}
+            copy = RegLoad(sent, 1), to_trunk(trunk)
+            yield _rule(Table.GROUP_PAGE, Priority.EXACT, match(**first), apply=copy)

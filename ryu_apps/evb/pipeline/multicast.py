@@ -6,12 +6,15 @@ rule sends copies to the trunks of the broadcast tree with members behind them, 
 and to the pages of local members.  Trunks come first, because copies to VSIs overwrite the metadata that has the
 ingress trunk.
 
+These rules are staged: members are programs, and a copy to one passes GROUP_GATE, whose rule is a part of the
+program's gate.  So an Associate writes as many rules with a thousand groups as with none.
+
 Groups are matched by IP address: 32 IPv4 groups share an Ethernet address, and source filters need IP addresses.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
@@ -29,7 +32,7 @@ from ryu_apps.evb.flow.rule import (
     match,
 )
 from ryu_apps.evb.model import CONTROL_GROUPS, MulticastGroup, SourceFilter
-from ryu_apps.evb.pipeline.flood import PAGE_SIZE, Flood, FloodMember
+from ryu_apps.evb.pipeline.flood import PAGE_SIZE, Flood
 from ryu_apps.evb.pipeline.infrastructure import TRUNK_SELECTOR
 from ryu_apps.evb.pipeline.tables import (
     PORT_BITS,
@@ -57,16 +60,27 @@ _EVERY_GROUP: tuple[MatchFields, MatchFields] = (
     {"eth_type": _IPV6, "ipv6_dst": (0xFF << 120, 0xFF << 120)},
 )
 _EGRESS = Bits("metadata", PORT_SHIFT, PORT_BITS)
+_PROGRAM = Bits("metadata", VSI_SHIFT, VSI_BITS)
+
+#: Gates that decide if a trunk gets a copy; with more members behind it, it gets one whether a gate is open or not.
+#: The bound is that of a flow-mod: 63 trunks with 8 gates each are 22 kB of actions.
+MAX_TESTED_GATES = 8
 
 #: Trunks of a switch in the broadcast tree: ordinal and the switches behind it.
 Branches = tuple[tuple[int, frozenset[int]], ...]
 
 
 class MemberPort(NamedTuple):
-    """One VSI at one switch, for one of its bindings."""
+    """One VSI at one switch, for one of its bindings, staged or active.
+
+    Attributes:
+        vsi_index: of its program there.
+        mac: the destination address of its copies.
+    """
 
     dpid: int
-    member: FloodMember
+    vsi_index: int
+    mac: int
 
 
 class GroupMembers(NamedTuple):
@@ -78,10 +92,15 @@ class GroupMembers(NamedTuple):
 
 
 class _Copies(NamedTuple):
-    """Destinations of copies beside the receivers of every group: trunks, and members by page."""
+    """Destinations of copies beside the receivers of every group.
 
-    trunks: tuple[int, ...]
-    pages: tuple[tuple[int, tuple[FloodMember, ...]], ...]
+    Attributes:
+        trunks: trunk ordinal -> programs of the members behind it; none of them: the copy needs no open gate.
+        pages: page number -> members on this switch.
+    """
+
+    trunks: tuple[tuple[int, tuple[int, ...]], ...]
+    pages: tuple[tuple[int, tuple[MemberPort, ...]], ...]
 
 
 class MulticastVid:
@@ -107,55 +126,48 @@ class MulticastVid:
         self._snooped: dict[MemberPort, None] = {}
         self._filters: dict[MulticastGroup, dict[MemberPort, SourceFilter]] = {}
         self._kept: dict[tuple[int, MulticastGroup | None], RuleSet] = {}
-        self._open: frozenset[int] = frozenset()
 
-    def change(
-        self,
-        gone: tuple[MemberPort, ...] = (),
-        come: tuple[MemberPort, ...] = (),
-        dropped: tuple[GroupMembers, ...] = (),
-        gained: tuple[GroupMembers, ...] = (),
-    ) -> dict[int, RuleChange]:
-        """Apply changes of snooped VSIs and of their groups, after the flood members have been changed.
-
-        Args:
-            gone, come: snooped VSIs removed and added.
-            dropped, gained: groups no longer and newly received.
-
-        Returns:
-            dpid -> change of the switch's rules.
-        """
+    def enter(self, gone: Iterable[MemberPort], come: Iterable[MemberPort]) -> dict[int, RuleChange]:
+        """Remove and add snooped VSIs, without their groups; dpid -> change of the rules common to all groups."""
+        before = bool(self._snooped)
         for place in gone:
             self._snooped.pop(place, None)
         self._snooped.update(dict.fromkeys(come))
+        return self.rebase() if bool(self._snooped) != before else {}
+
+    def rebase(self) -> dict[int, RuleChange]:
+        """Recompute the rules common to all groups after flood members have changed; dpid -> change."""
+        return self._renewed((None,))
+
+    def change(self, dropped: Iterable[GroupMembers], gained: Iterable[GroupMembers]) -> None:
+        """Change the groups that VSIs receive; :meth:`compute` comes next."""
         for place, group, _ in dropped:
             self._filters.get(group, {}).pop(place, None)
         for place, group, source_filter in gained:
             self._filters.setdefault(group, {})[place] = source_filter
-        touched: set[MulticastGroup | None] = {None, *(reception.group for reception in (*dropped, *gained))}
-        before, self._open = self._open, self._open_switches()
-        if before != self._open:
-            touched |= set(self._filters)
-        changes = {dpid: merge(*(self._renew(dpid, group) for group in touched)) for dpid in self._tree}
-        self._filters = {group: filters for group, filters in self._filters.items() if filters}
-        return {dpid: change for dpid, change in changes.items() if change}
 
-    def renew(self) -> dict[int, RuleChange]:
-        """Recompute all rules for a changed broadcast tree; dpid -> change."""
-        groups = (None, *self._filters)
-        return {dpid: merge(*(self._renew(dpid, group) for group in groups)) for dpid in self._tree}
+    def compute(self, groups: Collection[MulticastGroup]) -> dict[int, RuleChange]:
+        """Recompute the rules of some groups; dpid -> change."""
+        changes = self._renewed(groups)
+        for group in groups:
+            if not self._filters.get(group):
+                self._filters.pop(group, None)
+        return changes
+
+    @property
+    def groups(self) -> Iterable[MulticastGroup]:
+        """The groups that have a member."""
+        return self._filters.keys()
 
     def rules(self, dpid: int) -> RuleSet:
         """All rules of the VID on one switch."""
         return {key: rule for (there, _), kept in self._kept.items() if there == dpid for key, rule in kept.items()}
 
-    def receptions(self) -> Iterator[GroupMembers]:
-        """All groups of all members."""
-        for group, filters in self._filters.items():
-            for place, source_filter in filters.items():
-                yield GroupMembers(place, group, source_filter)
-
     # --- rules of one switch for one group, or (None) for all groups ---
+    def _renewed(self, groups: Collection[MulticastGroup | None]) -> dict[int, RuleChange]:
+        changes = {dpid: merge(*(self._renew(dpid, group) for group in groups)) for dpid in self._tree}
+        return {dpid: change for dpid, change in changes.items() if change}
+
     def _renew(self, dpid: int, group: MulticastGroup | None) -> RuleChange:
         key = dpid, group
         before = self._kept.pop(key, {})
@@ -166,11 +178,6 @@ class MulticastVid:
 
     def _rules_of(self, dpid: int, group: MulticastGroup | None) -> Iterator[Rule]:
         return self._base(dpid) if group is None else self._of_group(dpid, group)
-
-    def _open_switches(self) -> frozenset[int]:
-        """Switches with a receiver of every group."""
-        floods = ((dpid, self._flood(dpid)) for dpid in self._tree)
-        return frozenset(dpid for dpid, flood in floods if flood is not None and flood.open)
 
     def _base(self, dpid: int) -> Iterator[Rule]:
         """The rules common to all groups, while any VSI of the VID is snooped."""
@@ -189,9 +196,13 @@ class MulticastVid:
         yield self._rule(Table.GROUPS, Priority.DEFAULT, {}, goto=Table.RECEIVERS)
         yield self._rule(Table.RECEIVERS, Priority.DEFAULT, {}, copies)
 
+    def _open_trunks(self, dpid: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Trunks towards receivers of every group."""
+        floods = ((there, self._flood(there)) for there in self._tree)
+        receiving = {there for there, flood in floods if flood is not None and flood.open}
+        return ((ordinal, ()) for ordinal, behind in self._tree[dpid] if behind & receiving)
+
     def _of_group(self, dpid: int, group: MulticastGroup) -> Iterator[Rule]:
-        if not self._snooped:
-            return
         filters = self._filters.get(group, {})
         of_any = self._copies(dpid, filters, None)
         if of_any.trunks or of_any.pages:
@@ -203,19 +214,18 @@ class MulticastVid:
                 yield from self._copying(copies, fields, Priority.EXACT + 1)
 
     def _copies(self, dpid: int, filters: Mapping[MemberPort, SourceFilter], source: MulticastGroup | None) -> _Copies:
-        wanting = [place for place, source_filter in filters.items() if source_filter.passes(source)]
-        homes = {place.dpid for place in wanting}
-        served = self._open_trunks(dpid)
-        trunks = tuple(ordinal for ordinal, behind in self._tree[dpid] if ordinal not in served and behind & homes)
-        pages: dict[int, list[FloodMember]] = {}
+        # Sorted, so that the same members always give the same rules whatever the order of their reports was.
+        wanting = sorted(place for place, source_filter in filters.items() if source_filter.passes(source))
+        trunks: list[tuple[int, tuple[int, ...]]] = []
+        for ordinal, behind in self._tree[dpid]:
+            programs = {place.vsi_index: None for place in wanting if place.dpid in behind}
+            if programs:
+                trunks.append((ordinal, tuple(programs) if len(programs) <= MAX_TESTED_GATES else ()))
+        pages: dict[int, list[MemberPort]] = {}
         for place in wanting:
             if place.dpid == dpid:
-                pages.setdefault(_page(place.member), []).append(place.member)
-        # Sorted, so that the same members always give the same rules whatever the order of their reports was.
-        return _Copies(trunks, tuple((number, tuple(sorted(pages[number]))) for number in sorted(pages)))
-
-    def _open_trunks(self, dpid: int) -> tuple[int, ...]:
-        return tuple(ordinal for ordinal, behind in self._tree[dpid] if behind & self._open)
+                pages.setdefault(place.vsi_index // PAGE_SIZE, []).append(place)
+        return _Copies(tuple(trunks), tuple((number, tuple(pages[number])) for number in sorted(pages)))
 
     def _copying(self, copies: _Copies, fields: MatchFields, priority: int) -> Iterator[Rule]:
         actions: list[Action] = [*_to_trunks(copies.trunks), Resubmit(Table.RECEIVERS)]
@@ -237,24 +247,26 @@ class MulticastVid:
         return Rule(table, priority, matched, cookie(CookieKind.MEMBERSHIP, self._vid), apply, goto=goto)
 
 
-def _page(member: FloodMember) -> int:
-    """The page of a member, from its VSI index: the same on every switch and after a restart."""
-    return (member.metadata >> VSI_SHIFT & (1 << VSI_BITS) - 1) // PAGE_SIZE
+def _to_trunks(trunks: Iterable[tuple[int, tuple[int, ...]]]) -> Iterator[Action]:
+    """Copies to trunks: at once, or if the gate of one of these programs is open.
 
-
-def _to_trunks(ordinals: tuple[int, ...]) -> Iterator[Action]:
-    """Copies to trunks; the rules of ``infrastructure`` suppress the copy to the ingress trunk."""
-    for ordinal in ordinals:
+    The rules of ``infrastructure`` suppress a second copy, and the copy to the ingress trunk.
+    """
+    for ordinal, programs in trunks:
         yield RegLoad(_EGRESS, TRUNK_SELECTOR | ordinal)
-        yield Resubmit(Table.GROUP_PAGE)
+        for vsi_index in programs:
+            yield RegLoad(_PROGRAM, vsi_index)
+            yield Resubmit(Table.GROUP_GATE)
+        if not programs:
+            yield Resubmit(Table.GROUP_PAGE)
 
 
-def _to_members(members: tuple[FloodMember, ...]) -> Iterator[Action]:
-    for member in members:
-        assert member.mac is not None, "a VSI that owns a whole VID is not snooped"
-        yield SetField("eth_dst", member.mac)
-        yield SetField("metadata", member.metadata)
-        yield Resubmit(Table.ACL_TO)
+def _to_members(members: tuple[MemberPort, ...]) -> Iterator[Action]:
+    """Copies to the gates of members; without a direction, metadata matches no rule of a body."""
+    for place in members:
+        yield SetField("eth_dst", place.mac)
+        yield SetField("metadata", metadata(vsi=place.vsi_index))
+        yield Resubmit(Table.GROUP_GATE)
 
 
 def _version(address: MulticastGroup) -> MatchFields:

@@ -12,8 +12,8 @@ FRAGMENT, METER (to the VM), COUNT; BALANCE_TO precedes ACL_TO.  CONNECTIONS, PR
 hold rules that the switch has learnt; like most other tables behind OUTPUT they are reached by resubmit.
 TRANSLATE_IN, between ADMIT and INGRESS, and TRANSLATE_OUT have rules only at switches with local VIDs.
 
-Only rules of INGRESS, FORWARD and FLOOD_PAGE write a VSI's metadata, so without its gate no packet reaches the body
-of a VSI.  Table numbers leave room for services between.
+Only rules of INGRESS, FORWARD, GROUP_GATE and FLOOD_PAGE write a VSI's epoch and direction, so without its gate no
+packet reaches the body of a VSI.  Table numbers leave room for services between.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class Table(IntEnum):
     """Frames to the address of a load balancer: keeps the virtual address, and looks up pins."""
     BALANCE_TO = 42
     """Body, per type, and hosts of a VLAN with a load balancer: restores the virtual address in answers."""
+    GROUP_GATE = 43
+    """Gate: copies of IP multicast, to a VSI here, or to the trunk towards a VSI elsewhere."""
     FLOOD = 44
     """Broadcast and multicast: copies to the trunks of the broadcast tree."""
     FLOOD_VID = 45
@@ -74,7 +76,7 @@ class Table(IntEnum):
     GROUPS = 47
     """IP multicast of a VID with a snooped VSI: selects the receivers of its group."""
     GROUP_PAGE = 48
-    """One copy for every member of a group on a page of 32, or towards one trunk."""
+    """Members of a group on a page of 32, a copy of each to GROUP_GATE; or one copy to a trunk."""
     RECEIVERS = 49
     """Receivers of every group of a VID: hosts, VSIs that are not snooped, and the trunks towards them."""
     ACL_TO = 50
@@ -217,6 +219,15 @@ PIN_LIFE, PIN_NEWEST = Bits("reg2", 15, 2), Bits("reg2", 17, 2)
 PIN_AGAIN, PIN_SOUGHT = Bits("reg2", 19, 1), Bits("reg2", 20, 1)
 #: Bit of ``reg2`` of a frame with a second tag.
 STACKED = Bits("reg2", 14, 1)
+
+
+def sent_to(trunk: int) -> Bits:
+    """Bit of ``reg9`` or ``reg10`` of a multicast frame of which a trunk has got its copy.
+
+    Args:
+        trunk: its ordinal, 1 to 63.
+    """
+    return Bits(("reg9", "reg10")[trunk >> 5], trunk & 31, 1)
 
 
 class CookieKind(IntEnum):

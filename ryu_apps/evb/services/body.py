@@ -50,7 +50,9 @@ def body_of_type(vsi_type: VsiType, epoch: int, profile: Profile = Profile.OPEN_
         profile: of the switch.
     """
     had, route = _services_of(vsi_type, profile)
-    return RuleBlock(tuple(rule for service in had for rule in service.per_type(vsi_type, epoch, route)))
+    # By key: a report from the unspecified address passes ANTISPOOF because of two services.
+    rules = {rule.key: rule for service in had for rule in service.per_type(vsi_type, epoch, route)}
+    return RuleBlock(tuple(rules.values()))
 
 
 def body_of_vsi(vsi_type: VsiType, binding: VsiBinding, profile: Profile = Profile.OPEN_VSWITCH) -> tuple[Rule, ...]:

@@ -120,11 +120,13 @@ class MembershipTable:
 
     Attributes:
         counters: by name: reports, and reasons for which memberships were refused.
+        packed: the memberships as ``memory.pack`` has encoded them; None: they have changed since.
     """
 
     timers: MembershipTimers = MembershipTimers()
     memberships: dict[tuple[Binding, MulticastGroup], Membership] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)
+    packed: bytes | None = None
 
     # --- reports ---
     def report(
@@ -162,6 +164,8 @@ class MembershipTable:
             self.counters["sources"] += 1
             source_filter = ALL_SOURCES
         self.memberships[binding, group] = Membership(source_filter, generation, now)
+        if held is None or (held.source_filter, held.generation) != (source_filter, generation):
+            self.packed = None
         if held is None:
             yield MembershipChange(binding, group, "joined")
         elif held.source_filter != source_filter:
@@ -180,11 +184,10 @@ class MembershipTable:
     def keep(self, bindings: Iterable[Binding], terms: Terms) -> None:
         """Delete memberships that changed bindings or a changed type no longer permit."""
         there = set(bindings)
-        self.memberships = {
-            (binding, group): held
-            for (binding, group), held in self.memberships.items()
-            if binding in there and terms.allows(group)
-        }
+        for binding, group in list(self.memberships):
+            if binding not in there or not terms.allows(group):
+                del self.memberships[binding, group]
+                self.packed = None
 
     # --- checks ---
     def moved(self, now: float) -> None:
@@ -254,6 +257,7 @@ class MembershipTable:
             check.at = None
         else:
             del self.memberships[binding, group]
+            self.packed = None
             yield MembershipChange(binding, group, check.doubt.value)
 
 

@@ -12,6 +12,13 @@ from ryu_apps.evb.snooping.listener import Generation, Membership, MembershipTab
 
 def pack(listener: MembershipTable) -> bytes:
     """Encode the memberships, without the time of their reports and without running checks."""
+    # Encoded once: the record of a VSI is written at its Associate, before the station is answered.
+    if listener.packed is None:
+        listener.packed = _packed(listener)
+    return listener.packed
+
+
+def _packed(listener: MembershipTable) -> bytes:
     fields = [
         [
             *binding,
@@ -37,6 +44,7 @@ def unpack(listener: MembershipTable, octets: bytes, now: float) -> None:
         source_filter = SourceFilter(bool(exclude), frozenset(map(_address, sources)))
         key = Binding(vid, mac), _address(group)
         listener.memberships[key] = Membership(source_filter, Generation(generation), now)
+    listener.packed = None
 
 
 def _address(octets: bytes) -> MulticastGroup:

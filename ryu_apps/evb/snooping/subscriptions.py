@@ -17,12 +17,11 @@ def subscriptions(listener: MembershipTable, terms: Terms, bindings: Iterable[Bi
     """The subscriptions of a VSI: configured groups at all bindings, then joined groups up to the type's limit."""
     present = [binding for binding in dict.fromkeys(bindings) if binding.mac is not None]
     found = {(binding, group): ALL_SOURCES for group in terms.groups for binding in present}
-    room = terms.max_groups - len(terms.groups)
+    counted = set(terms.groups)
     for (binding, group), held in listener.memberships.items():
         if binding not in present or (binding, group) in found or not terms.allows(group):
             continue
-        if group not in {counted for _, counted in found}:
-            room -= 1
-        if room >= 0:
+        if group in counted or len(counted) < terms.max_groups:
+            counted.add(group)
             found[binding, group] = held.source_filter
     return tuple(Subscription(*key, source_filter) for key, source_filter in found.items())

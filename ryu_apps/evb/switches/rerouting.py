@@ -21,9 +21,7 @@ from ryu_apps.evb.record_kinds import LINKS_DOWN
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
 from ryu_apps.evb.topology.graph import Routes, TrunkGraph
-
-#: All that floods shares a lane with the gates: what is sent later is in force later.
-_LANE = 0
+from ryu_apps.evb.vsi.pending import GATE_LANE
 
 
 class Rerouting(TokenOwner):
@@ -127,4 +125,4 @@ class Rerouting(TokenOwner):
             changed = tuple(group for group in new.groups if group not in old.groups)
             change = difference(rule_set(old.add), rule_set(new.add))
             if whole := merge(RuleChange(groups=changed), change, others.get(dpid, RuleChange())):
-                yield Apply(dpid, self._tokens.take(self), whole, Mode.ATOMIC, _LANE)
+                yield Apply(dpid, self._tokens.take(self), whole, Mode.ATOMIC, GATE_LANE)

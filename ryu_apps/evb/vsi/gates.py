@@ -12,13 +12,10 @@ from ryu_apps.evb.model import Phase
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.installation import Installation
-from ryu_apps.evb.vsi.pending import PendingChanges
+from ryu_apps.evb.vsi.pending import GATE_LANE, PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.steps import Closing, GateSwitch
-
-#: All gates share a lane, since they share flood rules: what is sent later is in force later.
-_GATE_LANE = 0
 
 
 class GateSwitches:
@@ -97,12 +94,6 @@ class GateSwitches:
         keeper = gate_switch.old_owner if gate_switch.old_owner and gate_switch.old_owner.present else None
         self._send(attachment.vsi, keeper, gate_switch.old_program if keeper else None, attachment)
 
-    def regroup(self, vsi: Vsi) -> None:
-        """Send the multicast rules of a VSI whose memberships have changed, in the order of the gates."""
-        for dpid, change in sorted(self._gatekeeper.regroup(vsi).items()):
-            if dpid in self._pending.up:
-                self._pending.send(dpid, change, Mode.ATOMIC, _GATE_LANE)
-
     def resume(self, attachment: Attachment, program: Installation, pages: tuple[int | None, ...]) -> None:
         """Take up a gate that was open before the controller was restarted; the switches still have it."""
         # The changes are not sent: a switch is compared with the desired rules when it connects.
@@ -128,4 +119,4 @@ class GateSwitches:
         # The switch of the new owner first: its gate decides when the VM has a network again.
         order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
         up = self._pending.up
-        return [self._pending.send(dpid, changes[dpid], Mode.ATOMIC, _GATE_LANE) for dpid in order if dpid in up]
+        return [self._pending.send(dpid, changes[dpid], Mode.ATOMIC, GATE_LANE) for dpid in order if dpid in up]

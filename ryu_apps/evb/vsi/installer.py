@@ -24,18 +24,16 @@ from ryu_apps.evb.snooping.subscriptions import carried_groups
 from ryu_apps.evb.vsi import needs
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.installation import Installation
-from ryu_apps.evb.vsi.pending import PendingChanges
+from ryu_apps.evb.vsi.pending import PendingChanges, type_lane
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import RULES, Demand, Reservations
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import DeleteByCookie, Staging
-
-#: Lanes of type bodies start here; lanes of VSI bodies are their indices.
-_TYPE_LANE = 1 << OWNER_BITS
 
 
 class Installer:
@@ -54,6 +52,7 @@ class Installer:
         ledger: Reservations,
         epochs: Epochs,
         gatekeeper: Gatekeeper,
+        groups: GroupInstaller,
         handover: StateTransfer,
         counters: CounterReader,
     ) -> None:
@@ -66,6 +65,7 @@ class Installer:
         self._ledger = ledger
         self._epochs = epochs
         self._gatekeeper = gatekeeper
+        self._groups = groups
         self._handover = handover
         self._counters = counters
         self._generation = 0
@@ -137,6 +137,7 @@ class Installer:
             block = self._epochs.block(vsi_type, self._gatekeeper.profile(dpid))
             body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, None)
         body.users[program] = None
+        self._groups.resume(attachment, program)
         self._counters.staged(attachment, program)
         return program
 
@@ -165,12 +166,13 @@ class Installer:
         self._counters.staged(attachment, program)
         program.waiting.add(token)
         self._pending.steps[token] = Staging([(attachment, program)])
+        self._groups.stage(attachment, program)
         # Behind the body, so that the source is read while the destination stages.
         self._handover.prepare(attachment, program)
 
     def _install_type(self, dpid: int, program: Installation) -> TypeBody:
         block = self._epochs.block(program.vsi_type, self._gatekeeper.profile(dpid))
-        token = self._pending.send(dpid, RuleChange(blocks=(block,)), Mode.STAGE, _TYPE_LANE + program.epoch)
+        token = self._pending.send(dpid, RuleChange(blocks=(block,)), Mode.STAGE, type_lane(program.epoch))
         body = self.bodies[dpid, program.epoch] = TypeBody(dpid, program.epoch, block, token)
         self._pending.steps[token] = Staging([], body)
         return body
@@ -185,6 +187,7 @@ class Installer:
     def delete_by_cookie(self, attachment: Attachment, program: Installation) -> None:
         """Remove a program, and its type body with the last program that uses it; releases the reservations."""
         dpid, binding = attachment.port.dpid, program.binding
+        self._groups.withdraw(attachment, program)
         for there in (dpid, *self._gatekeeper.others(dpid)):
             self._ledger.release(there, ("vsi", binding.vsi_index))
         for vid in self._gatekeeper.floods.rooms.ended(dpid, binding):
@@ -211,7 +214,7 @@ class Installer:
             del self.bodies[dpid, program.epoch]
             self._ledger.release(dpid, ("type", program.epoch))
             change = RuleChange(delete_by_cookie=(owned_by(CookieKind.TYPE_BODY, program.epoch),))
-            self._send_sweep(attachment, change, _TYPE_LANE + program.epoch)
+            self._send_sweep(attachment, change, type_lane(program.epoch))
 
     def _send_sweep(self, attachment: Attachment, change: RuleChange, lane: int, index: int | None = None) -> None:
         dpid = attachment.port.dpid

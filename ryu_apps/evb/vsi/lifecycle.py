@@ -26,6 +26,7 @@ from ryu_apps.evb.vsi.bodies import Epochs
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.gates import GateSwitches
 from ryu_apps.evb.vsi.grants import Grants
+from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.installer import Installer
 from ryu_apps.evb.vsi.pending import PendingChanges
@@ -56,7 +57,7 @@ class Lifecycle(TokenOwner):
     Attributes:
         pending: changes and writings under way; decisions for the VDP machines.
         up: datapath ids of the switches that may be changed step by step.
-        gates, grants, installer, counters: gates and records under way, bodies in the switches, statistics.
+        gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
         opened: called when a VSI's gate is open, newly or at another port, and every switch has confirmed.
         refused: called with switch, reason and time when a switch refuses what it should have taken.
     """
@@ -80,7 +81,8 @@ class Lifecycle(TokenOwner):
         self.gates = GateSwitches(gatekeeper, self._state, pending)
         self.grants = Grants(RecordKeeper(gatekeeper.pages, documents), pending)
         self.counters = CounterReader(tokens, effects, pending.up, retention)
-        self.installer = Installer(pending, ledger, epochs, gatekeeper, self._state, self.counters)
+        self.groups = GroupInstaller(gatekeeper.groups, pending, self._settle)
+        self.installer = Installer(pending, ledger, epochs, gatekeeper, self.groups, self._state, self.counters)
         self._withdrawal = Withdrawal(self.installer, self.gates, self.grants, self._state, pending)
         self.opened: Callable[[Vsi, float], None] = lambda vsi, now: None
         self.refused: Callable[[int, str, float], None] = lambda dpid, reason, now: None

@@ -10,15 +10,31 @@ from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Apply, Mode, ReadRules, Save
 from ryu_apps.evb.flow.rule import CookieMask, RuleChange
+from ryu_apps.evb.pipeline.tables import OWNER_BITS
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted, Released
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.steps import Announcement, PendingStep, concerned
 
+#: All gates share a lane, since they share flood rules: what is sent later is in force later.
+GATE_LANE = 0
+#: Lanes of type bodies, and of the multicast groups of VIDs, start here; lanes of VSI bodies are their indices.
+_TYPE_LANE, _GROUP_LANE = 1 << OWNER_BITS, 2 << OWNER_BITS
+
 Decision = Granted | Denied | Released | BridgeDeassociate
 
 P = ParamSpec("P")
+
+
+def type_lane(epoch: int) -> int:
+    """Return the lane of a type body."""
+    return _TYPE_LANE + epoch
+
+
+def group_lane(vid: int) -> int:
+    """Return the lane of the multicast groups of a VID, which VSIs share."""
+    return _GROUP_LANE + vid
 
 
 class PendingChanges:
@@ -40,10 +56,16 @@ class PendingChanges:
         self._effects = effects
         self._owner = owner
 
-    def send(self, dpid: int, change: RuleChange, mode: Mode, lane: int) -> int:
-        """Change a switch; returns the token of the change."""
-        token = self._tokens.take(self._owner)
+    def send(self, dpid: int, change: RuleChange, mode: Mode, lane: int, owner: TokenOwner | None = None) -> int:
+        """Change a switch; returns the token, whose answer goes to ``owner`` (None: to the owner of changes)."""
+        token = self._tokens.take(owner or self._owner)
         self._effects.put(Apply(dpid, token, change, mode, lane))
+        return token
+
+    def defer(self, step: PendingStep) -> int:
+        """Note a step that several changes will end together; returns its token, which no switch is sent."""
+        token = self._tokens.take()
+        self.steps[token] = step
         return token
 
     def read(self, dpid: int, mask: CookieMask) -> int:

@@ -14,7 +14,6 @@ from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.model import Binding, Phase
 from ryu_apps.evb.pipeline.flood import FloodMember
-from ryu_apps.evb.pipeline.multicast import GroupMembers
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.topology.fabric import PortId
@@ -93,7 +92,6 @@ class Vsi:
         gates: the gate rules by datapath id, as last sent.
         members: the flood memberships of the gate, ``(dpid, vid, member)``.
         listener: the groups that it has joined, wherever it is.
-        receptions: the groups that its gate lets through, by VID.
         left: what is still to be read where it was, None if nothing is.
     """
 
@@ -105,7 +103,6 @@ class Vsi:
     gates: dict[int, RuleSet] = field(default_factory=dict)
     members: tuple[tuple[int, int, FloodMember], ...] = ()
     listener: MembershipTable = field(default_factory=MembershipTable)
-    receptions: tuple[tuple[int, GroupMembers], ...] = ()
     left: SourceState | None = None
 
 

@@ -1,9 +1,9 @@
 """Multicast: a VM receives the groups it has joined, and no others.
 
-What is staged is where its reports go (``docs/decisions/0014-multicast.rst``): a copy to the controller,
+The body has the way of its reports (``docs/decisions/0014-multicast.rst``): a copy to the controller,
 within the bound of the VSI's own meter, and on to routers, which are never other VMs that are snooped.
-Which groups the VM receives is no body at all: it is part of what the move of the gate changes
-(``program.groups``), because it is a property of the VLAN.
+The groups that the VM receives are staged with the body, in rules that all VSIs of the VLAN share
+(``vsi.multicast_groups``).
 
 A VM is never a router: its queries end here.  Like neighbour discovery, membership messages pass the
 ACL unless a rule denies them.
@@ -80,11 +80,11 @@ def room_for_groups(multicast: MulticastPolicy, addresses: int, vids: int) -> Ro
         vids: its VIDs; what a VLAN has once for all groups counts for each VSI.
     """
     matches = multicast.max_groups * addresses * (1 + multicast.max_sources)
-    elsewhere = Counter[int]({Table.GROUPS: matches + VLAN_RULES * vids})
+    elsewhere = Counter[int]({Table.GROUPS: matches + VLAN_RULES * vids, Table.GROUP_GATE: 1})
     return Room(elsewhere + Counter[int]({Table.GROUP_PAGE: matches}), elsewhere)
 
 
-#: Rules that a switch has for each VLAN with a snooped VSI; see ``program.groups``.
+#: Rules that a switch has for each VLAN with a snooped VSI; see ``pipeline.multicast``.
 VLAN_RULES = 10
 
 
