@@ -79,7 +79,7 @@ def main() -> None:
                 change = prepared[: count * size] + opening if wish == Wish.POLICY else closing
             switch.send(change + barrier(1))
         elif octets[1] == ofp.OFPT_BARRIER_REPLY and asked:
-            switch.send(packet_out(STATION, asked, 2))
+            switch.send(packet_out(Output(STATION, 0), asked, 2))
             asked = b""
 
 

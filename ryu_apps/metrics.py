@@ -229,9 +229,18 @@ class _State(Collector):
             agreements.add_metric(labels, agreed[dpid])
             if status.budget is not None:
                 budgets.add_metric(labels, status.budget)
-        yield from (vsis, promised, budgets, ready, agreements)
+        yield from (vsis, promised, budgets, ready, agreements, self._of_bonds())
         yield from (*self._of_stations(stations), *self._of_multicast(), *self._of_vsis(), self._of_managers())
         yield self._of_errors()
+
+    def _of_bonds(self) -> Metric:
+        family = GaugeMetricFamily("evb_bond_link_up", "A link of a bond is up", labels=(*_DP, "port", "link"))
+        known = {status.switch.dpid: status.links for status in self._queries.switches()}
+        for port, interface in self._queries.fabric.bonds():
+            labels = (*_labels(self._queries.fabric.switches[port.dpid]), str(port.port_no))
+            for link in interface.links:
+                family.add_metric((*labels, str(link)), known[port.dpid].get(link, False))
+        return family
 
     def _of_errors(self) -> Metric:
         family = CounterMetricFamily(

@@ -16,7 +16,7 @@ _ROOT = str(next(folder for folder in _PARENTS if (folder / "ryu_apps").is_dir()
 if _ROOT not in sys.path:
     sys.path.append(_ROOT)
 
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch  # noqa: E402
+from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role, Switch  # noqa: E402
 from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
 
 _VERSION = 1
@@ -42,6 +42,8 @@ def _written_port(one, system):
         port["peer"] = list(one.peer)
     if one.macs:
         port["mac"] = one.macs[0]
+    if one.bond:
+        port |= {"bond": list(one.bond), "bond_mode": one.bond_mode.value}
     if system is not None and system.ip:
         port["ip"] = system.ip
     return port
@@ -75,7 +77,9 @@ def read(text):
 def _read_port(port):
     peer = PortId(*port["peer"]) if "peer" in port else None
     macs = (port["mac"],) if "mac" in port else ()
-    return Interface(port["port"], port["name"], Role(port["role"]), macs=macs, peer=peer)
+    mode = BondMode(port.get("bond_mode", BondMode.ACTIVE_BACKUP))
+    bond = tuple(port.get("bond", ()))
+    return Interface(port["port"], port["name"], Role(port["role"]), macs=macs, peer=peer, bond=bond, bond_mode=mode)
 
 
 def _topo(path=""):

@@ -6,12 +6,15 @@ Mininet is imported only when a topology is built, so that descriptions can be r
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Role, Switch
+from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, Role, Switch
 
 #: Names of interfaces in Linux.
 _LONGEST = 15
+#: Datapath ids of the bridges of bonds begin here.
+_BOND_DPIDS = 0xB0 << 56
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
 
@@ -52,17 +55,27 @@ def oddities(fabric: Fabric) -> Iterator[str]:
     switches = fabric.switches.values()
     ports = [port for switch in switches for port in switch.interfaces.values()]
     nodes = [port.name for port in ports if port.role is not Role.TRUNK]
-    names = [*(switch.name for switch in switches), *nodes]
+    names = [*(switch.name for switch in switches), *nodes, *(station_bond(port) for port in ports if port.bond)]
     for name, number in Counter(names).items():
         if number > 1:
             yield f"{number} nodes are named {name!r}, Mininet wants a name for each"
         if not _NAME.match(name):
             yield f"{name!r} cannot be the name of a node in Mininet: letters, digits, '_', '.' and '-'"
-    ends = [f"{switch.name}-eth{port_no}" for switch in switches for port_no in switch.interfaces]
+    ends = [f"{switch.name}-eth{link}" for switch in switches for link in _port_numbers(switch)]
     ends += [f"{name}-eth0" for name in nodes]
+    ends += [f"{station_bond(port)}-eth{len(port.links) + 1}" for port in ports if port.bond]
     for end in sorted(set(ends)):
         if len(end) > _LONGEST:
             yield f"{end!r} is too long for the name of an interface, {_LONGEST} characters"
+
+
+def _port_numbers(switch: Switch) -> Iterator[int]:
+    return (link for interface in switch.interfaces.values() for link in interface.links)
+
+
+def station_bond(interface: Interface) -> str:
+    """The name of the Open vSwitch bridge that has the links of a station's bond, numbered from 1, and its uplink."""
+    return f"{interface.name}b"
 
 
 def topo_of(fabric: Fabric, hosts: Iterable[EndSystem] = ()) -> Any:
@@ -95,7 +108,45 @@ def _add_host(topo: Any, switch: Switch, interface: Interface, system: EndSystem
     )
     private = ["/dev/shm"] if interface.role is Role.STATION else []
     topo.addHost(interface.name, privateDirs=private, **addresses)
-    topo.addLink(interface.name, switch.name, port1=0, port2=interface.port_no)
+    if interface.bond:
+        _add_bond(topo, switch, interface)
+    else:
+        topo.addLink(interface.name, switch.name, port1=0, port2=interface.port_no)
+
+
+def _add_bond(topo: Any, switch: Switch, interface: Interface) -> None:
+    """The links of a station that ends them by a bond of Open vSwitch, behind which it has one uplink."""
+    name, links = station_bond(interface), len(interface.links)
+    dpid = f"{_BOND_DPIDS | switch.dpid << 16 | interface.port_no:016x}"
+    options = {"links": links, "options": bond_options(interface)}
+    topo.addSwitch(name, cls=_bond_class(), dpid=dpid, datapath="user", **options)
+    topo.addLink(interface.name, name, port1=0, port2=links + 1)
+    for number, link in enumerate(interface.links, start=1):
+        topo.addLink(name, switch.name, port1=number, port2=link)
+
+
+@cache
+def _bond_class() -> Any:
+    """A learning bridge without a controller, as a class of Mininet's: the part of a station that is its bond."""
+    from mininet.node import OVSSwitch
+
+    def start(bridge: Any, controllers: object) -> None:
+        bridge.protocols, bridge.failMode = None, "standalone"
+        OVSSwitch.start(bridge, [])
+        ends = [f"{bridge.name}-eth{number}" for number in range(1, bridge.params["links"] + 1)]
+        # LLDP and ECP have addresses that a bridge does not forward otherwise.
+        bridge.vsctl(f" -- set bridge {bridge.name} other-config:forward-bpdu=true")
+        bridge.vsctl("".join(f" -- del-port {bridge.name} {end}" for end in ends))
+        bridge.vsctl(f" -- add-bond {bridge.name} {bridge.name}ond {' '.join(ends)} {bridge.params['options']}")
+
+    return type("StationBond", (OVSSwitch,), {"start": start})
+
+
+def bond_options(interface: Interface) -> str:
+    """Options of a bond of Open vSwitch, as ``ovs-vsctl add-bond`` takes them."""
+    if interface.bond_mode is BondMode.LACP:
+        return "bond_mode=balance-tcp lacp=active other-config:lacp-time=fast"
+    return "bond_mode=active-backup"
 
 
 def _add_trunk(topo: Any, fabric: Fabric, switch: Switch, interface: Interface) -> None:

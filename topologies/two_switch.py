@@ -11,6 +11,7 @@ where it lies.  Every name of this module also lands among mn's own globals, so 
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 # mn executes the text of this file without __file__ and without its folder on sys.path.
@@ -20,13 +21,15 @@ _ROOT = str(next(folder for folder in _PARENTS if (folder / "ryu_apps").is_dir()
 if _ROOT not in sys.path:
     sys.path.append(_ROOT)
 
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch  # noqa: E402
+from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role, Switch  # noqa: E402
 from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
 
 NATIVE_VLAN = 100
 TAGGED_VLANS = (200,)
 HOST_PORT, PROXY_PORT = 50, 51
 TRUNK_PORTS = (61, 62)
+#: Second links of stations: this and the number of the first.
+SECOND_LINKS = 200
 _STATION_PORTS = (*range(1, HOST_PORT), *range(101, 201))
 SMALLEST, LARGEST = 8, 128
 
@@ -42,32 +45,47 @@ PROXIES = (
 )
 
 
-def fabric(n: int = 8, proxies: int = 0) -> Fabric:
+def fabric(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0) -> Fabric:
     """Describe the cluster with ``n`` hypervisors, the first half on s1, the rest on s2.
 
     Args:
         proxies: 1: with a transparent proxy at each switch.
+        bonds: so many hypervisors of each switch, the first ones, have two links.
+        lacp: 1: with LACP on them.
 
     Raises:
-        ValueError: n is not a number from 8 to 128.
+        ValueError: n is not a number from 8 to 128, or there are fewer hypervisors than bonds.
     """
     if not isinstance(n, int) or not SMALLEST <= n <= LARGEST:
         raise ValueError(f"n={n!r}: a two-switch cluster has {SMALLEST} to {LARGEST} hypervisors")
+    if not 0 <= bonds <= n // 2:
+        raise ValueError(f"bonds={bonds!r}: a switch has {n // 2} hypervisors")
     names = [f"hv{number}" for number in range(1, n + 1)]
     half = (n + 1) // 2
+    mode = BondMode.LACP if lacp else BondMode.ACTIVE_BACKUP
+    stations = [_stations(names[:half], bonds, mode), _stations(names[half:], bonds, mode)]
     return Fabric(
         {
-            1: _switch(1, 2, names[:half], END_SYSTEMS[0], PROXIES[0] if proxies else None),
-            2: _switch(2, 1, names[half:], END_SYSTEMS[1], PROXIES[1] if proxies else None),
+            1: _switch(1, 2, stations[0], END_SYSTEMS[0], PROXIES[0] if proxies else None),
+            2: _switch(2, 1, stations[1], END_SYSTEMS[1], PROXIES[1] if proxies else None),
         }
     )
 
 
-def _switch(dpid: int, other: int, stations: list[str], host: EndSystem, proxy: EndSystem | None) -> Switch:
-    interfaces = [
+def _stations(names: list[str], bonds: int, mode: BondMode) -> list[Interface]:
+    single = [
         Interface(port_no, name, Role.STATION, NATIVE_VLAN, TAGGED_VLANS)
-        for port_no, name in zip(_STATION_PORTS, stations, strict=False)
+        for port_no, name in zip(_STATION_PORTS, names, strict=False)
     ]
+    bonded = [
+        replace(station, bond=(station.port_no, SECOND_LINKS + station.port_no), bond_mode=mode)
+        for station in single[:bonds]
+    ]
+    return bonded + single[bonds:]
+
+
+def _switch(dpid: int, other: int, stations: list[Interface], host: EndSystem, proxy: EndSystem | None) -> Switch:
+    interfaces = list(stations)
     interfaces.append(Interface(HOST_PORT, host.name, Role.HOST, NATIVE_VLAN, macs=(host.mac,)))
     if proxy:
         appliance = Interface(PROXY_PORT, proxy.name, Role.HOST, NATIVE_VLAN, macs=(proxy.mac,), appliance="tcp_proxy")
@@ -76,9 +94,9 @@ def _switch(dpid: int, other: int, stations: list[str], host: EndSystem, proxy: 
     return Switch(dpid, f"s{dpid}", {interface.port_no: interface for interface in interfaces})
 
 
-def _topo(n: int = 8, proxies: int = 0) -> object:
+def _topo(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0) -> object:
     try:
-        return topo_of(fabric(n, proxies), END_SYSTEMS + PROXIES)
+        return topo_of(fabric(n, proxies, bonds, lacp), END_SYSTEMS + PROXIES)
     except ValueError as error:
         # Not left to mn: it answers an exception by killing controllers by name.
         raise SystemExit(f"twoswitch: {error}") from None

@@ -25,7 +25,13 @@ from ryu_apps.evb.event_catalogue.bridge import (
     VsiTypeFetched,
     VsiTypeWithdrawn,
 )
-from ryu_apps.evb.event_catalogue.ports import EcpUnacknowledged, ForeignEvbFrames, PortOverBudget
+from ryu_apps.evb.event_catalogue.ports import (
+    BondDegraded,
+    BondWhole,
+    EcpUnacknowledged,
+    ForeignEvbFrames,
+    PortOverBudget,
+)
 from ryu_apps.evb.event_catalogue.switches import (
     FragmentPortsHidden,
     FragmentPortsShown,
@@ -126,6 +132,7 @@ TABLE = (
     Row(TlsFailed, "TLS with a connecting switch fails", about=("address",), quiet=120.0),
     Row(DescriptorsShort, "more connections than the server admits", about=("server",), quiet=120.0),
     Row(TrunkDown, "a link between switches is down", about=_PORT, cleared_by=(TrunkUp,)),
+    Row(BondDegraded, "a link of a bond is down", about=_PORT, cleared_by=(BondWhole,)),
     Row(
         NeighbourMiswired,
         "a port leads to another switch than configured, and is not used",

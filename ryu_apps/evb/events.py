@@ -300,10 +300,15 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SendFrame:
-    """Send one Ethernet frame out of a port (packet-out); a port of ``flow.rule.TABLES``: through the tables."""
+    """Send one Ethernet frame out of a port (packet-out); a port of ``flow.rule.TABLES``: through the tables.
+
+    Attributes:
+        group: id of the group that chooses the port in place of ``port``; None: none.
+    """
 
     port: PortId
     data: bytes
+    group: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

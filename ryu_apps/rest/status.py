@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from ryu_apps.evb.alarms import Alarm
 from ryu_apps.evb.bridge.queries import BridgeQueries, LinkStatus, SwitchStatus
 from ryu_apps.evb.model import Phase
+from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import dpid_text
@@ -87,6 +89,23 @@ def _link_json(link: LinkStatus) -> JsonValue:
     }
 
 
+def _port_json(interface: Interface, links: Mapping[int, bool]) -> JsonValue:
+    return {
+        "port_no": interface.port_no,
+        "name": interface.name,
+        "role": interface.role.value,
+        "up": interface.is_up(links),
+        "bond": _bond_json(interface, links) if interface.bond else None,
+    }
+
+
+def _bond_json(interface: Interface, links: Mapping[int, bool]) -> JsonValue:
+    return {
+        "mode": interface.bond_mode.value,
+        "links": [{"port_no": link, "up": links.get(link)} for link in interface.links],
+    }
+
+
 def _switch_json(status: SwitchStatus, rules: int) -> JsonValue:
     switch = status.switch
     return {
@@ -94,10 +113,7 @@ def _switch_json(status: SwitchStatus, rules: int) -> JsonValue:
         "name": switch.name,
         "readiness": status.readiness or "disconnected",
         "fragments": "hidden" if status.fragments_hidden else "shown",
-        "ports": [
-            {"port_no": number, "name": port.name, "role": port.role.value, "up": status.links.get(number)}
-            for number, port in sorted(switch.interfaces.items())
-        ],
+        "ports": [_port_json(interface, status.links) for _, interface in sorted(switch.interfaces.items())],
         "rules": rules,
         "budget": status.budget,
         "used": status.used,

@@ -23,7 +23,7 @@ from ryu_apps.evb.events import (
     Rejected,
     SendFrame,
 )
-from ryu_apps.evb.flow.rule import Group, Meter, Rule
+from ryu_apps.evb.flow.rule import Group, Meter, Output, OutputGroup, Rule
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound import decode
@@ -95,7 +95,8 @@ class SwitchDriver:
 
     def send_frame(self, frame: SendFrame) -> None:
         """Send a frame at once."""
-        self._send(packet_out(frame.port.port_no, frame.data, self._reserve(1)[0]))
+        output = Output(frame.port.port_no, 0) if frame.group is None else OutputGroup(frame.group)
+        self._send(packet_out(output, frame.data, self._reserve(1)[0]))
 
     def read(self, asked: ReadRules) -> None:
         """Ask for rules; ends with RulesRead, and for all of them also with FragmentsHandled."""

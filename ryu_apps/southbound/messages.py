@@ -11,8 +11,8 @@ from typing import NamedTuple
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.flow.rule import CookieMask, Match
-from ryu_apps.southbound.encode import message
+from ryu_apps.evb.flow.rule import CookieMask, Match, Output, OutputGroup
+from ryu_apps.southbound.encode import actions, message
 from ryu_apps.southbound.oxm import encode_match
 
 #: Offset of the transaction id in every message.
@@ -21,8 +21,7 @@ XID_OFFSET = 4
 ALL_TABLES: int = ofp.OFPTT_ALL
 BUNDLE_FLAGS = ofp.ONF_BF_ATOMIC | ofp.ONF_BF_ORDERED
 
-_PACKET_OUT = struct.Struct("!BBHIIIH6xHHIH6x")
-_PACKET_OUT_ACTIONS = 16
+_PACKET_OUT = struct.Struct("!IIH6x")
 _BARRIER = message(ofp.OFPT_BARRIER_REQUEST, b"")
 
 
@@ -36,22 +35,11 @@ def barrier(xid: int) -> bytes:
     return numbered(_BARRIER, xid)
 
 
-def packet_out(port: int, data: bytes, xid: int) -> bytes:
-    """Send a frame out of a port."""
-    head = _PACKET_OUT.pack(
-        ofp.OFP_VERSION,
-        ofp.OFPT_PACKET_OUT,
-        _PACKET_OUT.size + len(data),
-        xid,
-        ofp.OFP_NO_BUFFER,
-        ofp.OFPP_CONTROLLER,
-        _PACKET_OUT_ACTIONS,
-        ofp.OFPAT_OUTPUT,
-        _PACKET_OUT_ACTIONS,
-        port,
-        0,
-    )
-    return head + data
+def packet_out(output: Output | OutputGroup, data: bytes, xid: int) -> bytes:
+    """Send a frame out of a port, or by a group."""
+    listed = actions((output,))
+    head = _PACKET_OUT.pack(ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER, len(listed))
+    return numbered(message(ofp.OFPT_PACKET_OUT, head + listed + data), xid)
 
 
 def bundle_control(bundle_id: int, request: int, xid: int) -> bytes:

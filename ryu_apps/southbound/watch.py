@@ -38,7 +38,7 @@ _OVERWRITTEN = frozenset(
     }
 )
 #: Tables that switches write to by themselves.
-_LEARNT = frozenset({Table.CONNECTIONS, Table.PROXY_PINS, Table.BALANCER_PINS})
+_LEARNT = frozenset({Table.CONNECTIONS, Table.PROXY_PINS, Table.BALANCER_PINS, Table.BOND_LINK})
 
 _SET_ASYNC_CONFIG_2 = 27
 #: Properties of the asynchronous configuration: forwarded requests as slave, and as master; each with what is wanted.

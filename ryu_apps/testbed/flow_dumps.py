@@ -59,13 +59,14 @@ class DumpedRule:
 
 
 def dump_rules(switch: str) -> list[str]:
-    """The rules of a bridge as :func:`~ryu_apps.testbed.harness.ovs.dump_flows` has them, but for those that it ends.
+    """The rules of a bridge as :func:`~ryu_apps.testbed.harness.ovs.dump_flows` has them, but for some that it changes.
 
-    These are what it notes of the connections that end systems have through a load balancer, and detours.
+    These are connections of end systems through a load balancer, detours, and the links in use of bonds.
     """
     of_end_systems = f"cookie={cookie(CookieKind.STATE) >> GENERATION_BITS:#x}"
-    detours = f"cookie={cookie(CookieKind.DETOUR) >> _OWNER_AND_GENERATION:#x}"
-    return [line for line in dump_flows(switch) if not line.startswith((of_end_systems, detours))]
+    others = (cookie(kind) >> _OWNER_AND_GENERATION for kind in (CookieKind.DETOUR, CookieKind.BOND_LINK))
+    changing = of_end_systems, *(f"cookie={other:#x}" for other in others)
+    return [line for line in dump_flows(switch) if not line.startswith(changing)]
 
 
 def read_dump(lines: Iterable[str]) -> list[DumpedRule]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -51,6 +52,8 @@ from tests.worlds.limited import SPEEDS
 from tests.worlds.order import EffectOrder
 
 PORTS = st.sampled_from([HV1, HV2, HV3, HV4])
+#: hv1 has two links, which fail and return in turn.
+SECOND = PortId(S1, 21)
 SWITCHES = st.sampled_from([S1, S2])
 #: Firewalls with room for much and for little, whose state goes early and late; one VM has had both.
 WALLED, LATE, TIGHT = VsiTypeKey(40, 1), VsiTypeKey(41, 1), VsiTypeKey(40, 2)
@@ -106,7 +109,19 @@ TYPES = PolicySet(
 _WEB = IPv4Address("10.0.100.200")
 _ONE = Backend("one", SERVING[0].mac, (SERVING[0].address,), 80)
 WEB = LoadBalancer(1, "web", VLAN, 0x0200000064C8, (_WEB,), TransportProtocol.TCP, 80, (_ONE,))
-FABRIC = Fabric(two_switches().switches, (WEB,))
+
+
+def bonded() -> Fabric:
+    fabric = two_switches()
+    ports = fabric.switches[S1].interfaces
+    ports[HV1.port_no] = replace(ports[HV1.port_no], bond=(HV1.port_no, SECOND.port_no))
+    return replace(fabric, balancers=(WEB,))
+
+
+FABRIC = bonded()
+
+
+ALL_SPEEDS = {**SPEEDS, SECOND.port_no: SPEEDS[HV1.port_no]}
 
 
 def pristine(fabric: Fabric) -> dict[int, FlowTable]:
@@ -169,12 +184,13 @@ class BridgeModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        capacity = SwitchCapacity(speeds=SPEEDS)
+        capacity = SwitchCapacity(speeds=ALL_SPEEDS)
         self.world = World(self.FABRIC, policies=TYPES, forward_in_flight=2, capacity=capacity)
         self.order = EffectOrder()
         self.world.observers.append(self.order.observe)
         self.world.connect()
         self.away: set[int] = set()
+        self.flaps = Counter[PortId]()
         self.owners = Owners()
 
     @rule(port=PORTS, vm=VMS, mode=MODES, migrating=st.sampled_from([False, False, True]))
@@ -275,7 +291,9 @@ class BridgeModel(RuleBasedStateMachine):
 
     @rule(port=PORTS, up=st.booleans())
     def link(self, port: PortId, up: bool) -> None:
-        self.world.feed(PortChanged(port, up))
+        self.flaps[port] += 1
+        end = SECOND if port == HV1 and self.flaps[port] % 3 == 0 else port
+        self.world.feed(PortChanged(end, up))
 
     @rule(vm=VMS)
     def operator(self, vm: Vm) -> None:

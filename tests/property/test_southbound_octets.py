@@ -411,10 +411,12 @@ def shown_meters(*entries: bytes) -> bytes:
 
 @given(unsigned(32), unsigned(32), st.binary(max_size=100))
 def test_frames(xid: int, port: int, data: bytes) -> None:
-    written = parser.OFPPacketOut(
-        DATAPATH, ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER, [parser.OFPActionOutput(port, 0)], data
-    )
-    assert packet_out(port, data, xid) == written_by_ryu(written, xid)
+    for output, action in (
+        (Output(port, 0), parser.OFPActionOutput(port, 0)),
+        (OutputGroup(port), parser.OFPActionGroup(port)),
+    ):
+        written = parser.OFPPacketOut(DATAPATH, ofp.OFP_NO_BUFFER, ofp.OFPP_CONTROLLER, [action], data)
+        assert packet_out(output, data, xid) == written_by_ryu(written, xid)
 
 
 @given(unsigned(32), unsigned(32), rules)

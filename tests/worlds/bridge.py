@@ -267,10 +267,7 @@ class World:
     def connect(self, *dpids: int) -> None:
         """Connect switches (none named: all); links that are not cut are up."""
         for dpid in dpids or self.fabric.switches:
-            ports = {
-                interface: PortId(dpid, interface) not in self.cut
-                for interface in self.fabric.switches[dpid].interfaces
-            }
+            ports = {link: PortId(dpid, link) not in self.cut for link in self._ends_at(dpid)}
             table = self.tables[dpid]
             relaying = frozenset(port for port in ports if _relays(table.groups.get(TAGGED_GROUP + port)))
             self.feed(SwitchUp(dpid, ports, self.capacity, frozenset(table.meters), relaying))
@@ -315,11 +312,7 @@ class World:
         ``octets`` are counted without the tag; ``links`` is the number of links crossed so far.
         """
         gauges = self.gauges[port.dpid]
-        alive = [
-            interface
-            for interface in self.fabric.switches[port.dpid].interfaces
-            if PortId(port.dpid, interface) not in self.cut
-        ]
+        alive = [link for link in self._ends_at(port.dpid) if PortId(port.dpid, link) not in self.cut]
         fields, exceeded = {**frame, "in_port": port.port_no}, self.exceeded.get(port.dpid, ())
         emitted, metered = passage(self.tables[port.dpid], fields, alive, exceeded)
         for meter_id, tagged in metered:
@@ -331,7 +324,7 @@ class World:
             if arrival.port == CONTROLLER:
                 continue
             fields = {name: value for name, value in arrival.fields.items() if name not in _PIPELINE}
-            interface = self.fabric.switches[port.dpid].interfaces[arrival.port]
+            interface = self._ends_at(port.dpid)[arrival.port]
             if interface.peer is not None:
                 assert links < _MAX_LINKS, "the frame is in a loop"
                 if interface.peer not in self.cut:
@@ -340,6 +333,11 @@ class World:
                 tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
                 out.append(Delivered(PortId(port.dpid, arrival.port), fields, octets + 4 * tagged))
         return out
+
+    def _ends_at(self, dpid: int) -> dict[int, Interface]:
+        """All ports of a switch, those of bonds among them, and their interfaces."""
+        interfaces = self.fabric.switches[dpid].interfaces.values()
+        return {link: interface for interface in interfaces for link in interface.links}
 
     def disconnect(self, dpid: int) -> None:
         """Disconnect a switch; changes that it has not confirmed are rejected afterwards."""
@@ -471,7 +469,7 @@ class World:
             case SendFrame(port, data) if (peer := self._peer(port)) is not None:
                 if port not in self.cut and peer.dpid in self.engine.bringup.switches:
                     self.feed(FrameReceived(peer, data))
-            case SendFrame(port) if port not in self.engine.stations:
+            case SendFrame(port) if not self._is_station(port):
                 self.frames.append(effect)
                 self.announced.append(effect)
             case SendFrame(port, data):
@@ -498,6 +496,10 @@ class World:
                 self.fetching.append(effect)
             case LogEvent():
                 self.happened.append(effect)
+
+    def _is_station(self, port: PortId) -> bool:
+        interface = self._ends_at(port.dpid).get(port.port_no)
+        return interface is not None and interface.role is Role.STATION
 
     def _peer(self, port: PortId) -> PortId | None:
         """Return the port at the other end of a link to another switch."""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from ryu_apps.evb.bridge.balancer_events import BalancerEvents
+from ryu_apps.evb.bridge.bond_links import BondLinks
 from ryu_apps.evb.bridge.chores import Agenda
 from ryu_apps.evb.bridge.comparisons import Comparisons
 from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
@@ -54,6 +55,7 @@ from ryu_apps.evb.events import (
     TypeFetched,
 )
 from ryu_apps.evb.model import AN_HOUR, Retention
+from ryu_apps.evb.pipeline.bonds import controller_group
 from ryu_apps.evb.pipeline.gate import detour
 from ryu_apps.evb.pipeline.tables import Direction
 from ryu_apps.evb.policy.model import PolicySet
@@ -199,6 +201,7 @@ class Engine:
             self.snooper,
             self.translator,
             up,
+            BondLinks(fabric),
             tokens,
             effects,
             agenda,
@@ -248,7 +251,8 @@ class Engine:
         interface = self.fabric.interface(port)
         assert interface is not None
         foreign, groups = partial(self._not_a_station, port), self.fabric.has_groups(port)
-        return BridgePort(port, interface, bridge_mac(port), first_sequence, foreign, groups)
+        group = controller_group(interface)
+        return BridgePort(port, interface, bridge_mac(port), first_sequence, foreign, groups, group)
 
     def _not_a_station(self, port: PortId, mac: int) -> str | None:
         """Return the owner of a MAC address that cannot become the station of a port; None: it can."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from ryu_apps.evb.bridge.bond_links import BondLinks
 from ryu_apps.evb.bridge.chores import Agenda
 from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
 from ryu_apps.evb.bridge.links import Links
@@ -29,7 +30,7 @@ from ryu_apps.evb.ports.bridge_port import (
 )
 from ryu_apps.evb.protocol.evb import Agreed
 from ryu_apps.evb.record_kinds import RELAY, STATION
-from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES, Bringup, Readiness
+from ryu_apps.evb.switches.bringup import MAX_EARLY_FRAMES, Bringup, Readiness, SwitchState
 from ryu_apps.evb.tokens import TokenTable
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.membership import ETHERTYPE_VLAN
@@ -53,6 +54,7 @@ class PortEvents:
         snooper: Snooper,
         translator: IcmpTranslator,
         up: set[int],
+        bonds: BondLinks,
         tokens: TokenTable,
         effects: EffectSink,
         agenda: Agenda,
@@ -64,6 +66,7 @@ class PortEvents:
         self._snooper = snooper
         self._translator = translator
         self._up = up
+        self._bonds = bonds
         self._tokens = tokens
         self._effects = effects
         self._agenda = agenda
@@ -80,7 +83,7 @@ class PortEvents:
         if state.readiness is not Readiness.READY:
             state.early.extend([event] if len(state.early) < MAX_EARLY_FRAMES else [])
             return
-        if state.ports.get(port.port_no) is False:
+        if station is not None and station.interface.is_up(state.ports) is False:
             self._prove(port, now)
         if data[_ETHERTYPE] == _TAGGED and self._translator.wants(data):
             # From any port: errors about a back end at another switch come in by a trunk.
@@ -95,18 +98,32 @@ class PortEvents:
 
     def changed(self, event: PortChanged, now: float) -> None:
         """Process a change of a link state."""
-        port, up = event.port, event.up
-        state = self._bringup.switches.get(port.dpid)
-        if state is None or state.ports.get(port.port_no) == up:
+        link, up = event.port, event.up
+        state = self._bringup.switches.get(link.dpid)
+        if state is None or state.ports.get(link.port_no) == up:
             return
-        state.ports[port.port_no] = up
-        if port in self._stations and not up:
-            self._down_since[port] = now
-        self._effects.put(PortUp(port) if up else PortDown(port))
-        self._links.changed(port.dpid, {port.port_no: up})
+        before = dict(state.ports)
+        state.ports[link.port_no] = up
+        self._effects.put(PortUp(link) if up else PortDown(link))
+        self._links.changed(link.dpid, {link.port_no: up})
+        self._report_bonds(link.dpid, state.ports)
+        port = self._bonds.port_of(link)
         station = self._stations.get(port)
+        if station is not None and station.interface.is_up(before) != station.interface.is_up(state.ports):
+            self._station_link(port, state, now)
+
+    def _report_bonds(self, dpid: int, ports: Mapping[int, bool]) -> None:
+        for event in self._bonds.changed(dpid, ports):
+            self._effects.put(event)
+
+    def _station_link(self, port: PortId, state: SwitchState, now: float) -> None:
+        """Process the link state of a station port; of a bond, it has changed with its first or its last link."""
+        station = self._stations[port]
+        up = bool(station.interface.is_up(state.ports))
+        if not up:
+            self._down_since[port] = now
         # A link that returns while its switch is brought up is processed when the switch is ready.
-        if station is not None and (state.readiness is Readiness.READY or (station.up and not up)):
+        if state.readiness is Readiness.READY or (station.up and not up):
             self._process(port, station.link(up, now), now)
 
     def _prove(self, port: PortId, now: float) -> None:
@@ -128,10 +145,11 @@ class PortEvents:
 
     def bring_up(self, dpid: int, ports: Mapping[int, bool], now: float) -> None:
         """Begin with the stations of a switch that has become ready."""
+        self._report_bonds(dpid, ports)
         for port, station in self._stations.items():
             if port.dpid != dpid or station.up:
                 continue
-            if not ports.get(port.port_no):
+            if not station.interface.is_up(ports):
                 self._process(port, station.link(False, now), now)
             else:
                 self._process(port, station.link(True, now), now)

@@ -226,7 +226,7 @@ class BridgeQueries:
         return StationStatus(
             bridge_port.port,
             bridge_port.interface,
-            switch.ports.get(bridge_port.port.port_no) if switch else None,
+            bridge_port.interface.is_up(switch.ports) if switch else None,
             _evb_text(bridge_port, switch),
             bridge_port.station,
             evb.operational,

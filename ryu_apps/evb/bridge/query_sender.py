@@ -6,6 +6,7 @@ from collections.abc import Container, Iterator
 
 from ryu_apps.evb.events import SendFrame
 from ryu_apps.evb.model import Binding
+from ryu_apps.evb.pipeline.bonds import controller_group
 from ryu_apps.evb.ports.bridge_port import bridge_mac
 from ryu_apps.evb.services.body import multicast_of
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
@@ -46,7 +47,7 @@ class QuerySender:
         there = self._fabric.vid_at(port, vid)
         tci = None if there == interface.native_vlan else there
         timers = self._settings.querying(vid).timers
-        yield SendFrame(port, query(asked, timers, bridge_mac(port), mac, tci))
+        yield SendFrame(port, query(asked, timers, bridge_mac(port), mac, tci), controller_group(interface))
 
 
 def multicast_at(vsi: Vsi) -> MulticastPolicy | None:

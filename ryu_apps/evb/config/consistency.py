@@ -32,6 +32,7 @@ def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
             found.append((here, f"more than {MAX_TRUNKS} trunks"))
         found += _odd_appliances(here, dp)
         found += _beyond_profile(name, dp, parsed)
+        found += _odd_bonds(here, dp)
         for port_no, section in dp.interfaces.items():
             if isinstance(section, TrunkSection):
                 found += _broken_link(parsed, name, port_no, section.link)
@@ -73,6 +74,27 @@ def _odd_vlans(here: Path, section: StationSection | HostSection) -> Iterator[tu
             yield (*here, "tagged_vlans", index), f"VLAN {vid} is given twice"
 
 
+def _odd_bonds(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]:
+    """Bonds without the port that they are configured at, and links that are used for something else too."""
+    owners: dict[int, int] = {}
+    for port_no, section in dp.interfaces.items():
+        if not isinstance(section, StationSection):
+            continue
+        if section.bond_mode is not None and not section.bond:
+            yield (*here, port_no, "bond_mode"), "a bond_mode needs a bond"
+        if section.bond and port_no not in section.bond:
+            yield (*here, port_no, "bond"), f"port {port_no} is not among the links of its bond"
+        for index, link in enumerate(section.bond):
+            place = (*here, port_no, "bond", index)
+            first = owners.setdefault(link, port_no)
+            if first != port_no:
+                yield place, f"port {link} is already a link of the bond at port {first}"
+            elif link in section.bond[:index]:
+                yield place, f"port {link} is given twice"
+            elif link != port_no and link in dp.interfaces:
+                yield place, f"port {link} is also an interface of its own"
+
+
 def _odd_appliances(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]:
     """Appliances with more than one address for a VLAN of a switch: frames are redirected to one address."""
     owners: dict[tuple[str, int], int] = {}
@@ -106,6 +128,8 @@ def _beyond_profile(name: str, dp: DatapathSection, parsed: ConfigFile) -> Itera
         if isinstance(section, HostSection) and section.appliance is not None:
             reason = f"an appliance {section.appliance} needs the extensions of Open vSwitch"
             yield (*here, "interfaces", port_no, "appliance"), reason
+        if isinstance(section, StationSection) and section.bond:
+            yield (*here, "interfaces", port_no, "bond"), "a bond needs the extensions of Open vSwitch"
 
 
 def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: LinkSection) -> Iterator[tuple[Path, str]]:

@@ -26,6 +26,7 @@ from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.validate import validate
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import (
+    BondMode,
     Fabric,
     Interface,
     PortId,
@@ -113,6 +114,8 @@ def _interface(parsed: ConfigFile, port_no: int, section: StationSection | HostS
                 takeover_any=(section.takeover or parsed.takeover) == "any",
                 **_station(parsed, section),
                 speed=section.speed,
+                bond=tuple(section.bond),
+                bond_mode=BondMode(section.bond_mode or BondMode.ACTIVE_BACKUP),
             )
 
 

@@ -14,6 +14,7 @@ from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
 from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict, Timeout
+from ryu_apps.evb.topology.fabric import MAX_LINKS
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 
@@ -22,6 +23,7 @@ TakeoverText = Literal["announced", "any"]
 StationText = Literal["evb", "libvirt", "auto"]
 ReaderText = Literal["evbridge", "ryu"]
 ProfileText = Literal["openvswitch", "openflow13"]
+BondModeText = Literal["active_backup", "lacp"]
 #: Port numbers have 16 bits in metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
 #: Default seconds between readings of all counters.
@@ -125,6 +127,8 @@ class StationSection(Strict):
     stage_on: StageOnText | None = None
     takeover: TakeoverText | None = None
     speed: Speed | None = None
+    bond: Annotated[list[PortNo], Field(min_length=2, max_length=MAX_LINKS)] = Field(default_factory=list)
+    bond_mode: BondModeText | None = None
 
 
 class HostSection(Strict):

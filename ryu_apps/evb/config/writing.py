@@ -13,7 +13,7 @@ from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import Interface, StationKind, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import BondMode, Interface, StationKind, TimerLimits, Timers
 from ryu_apps.evb.wire.mac import mac_to_text
 
 _QUERIER_NAMES = (
@@ -103,6 +103,8 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
         **_treatment_written(interface),
         "takeover": "any" if interface.takeover_any else None,
         "speed": interface.speed,
+        "bond": _list([str(link) for link in interface.bond]),
+        "bond_mode": interface.bond_mode.value if interface.bond_mode is not BondMode.ACTIVE_BACKUP else None,
     }
     return {key: value for key, value in parts.items() if value is not None}
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ryu_apps.evb.event_catalogue.base import LogLevel, PortEvent, event
 from ryu_apps.evb.event_catalogue.values import MacAddress
+from ryu_apps.evb.topology.fabric import PortId
 
 
 @event("port.up", idle=True)
@@ -16,6 +17,22 @@ class PortUp(PortEvent):
 @event("port.down", idle=True)
 class PortDown(PortEvent):
     """The link of a port is down, or the port was removed."""
+
+
+@event("bond.degraded")
+class BondDegraded(PortEvent):
+    """Links of a bond are down, perhaps all of them.
+
+    Attributes:
+        down: the ports of these links.
+    """
+
+    down: tuple[PortId, ...]
+
+
+@event("bond.whole")
+class BondWhole(PortEvent):
+    """All links of a bond are up again."""
 
 
 @event("port.over_budget")

@@ -21,6 +21,7 @@ from ryu_apps.evb.flow.rule import (
     match,
 )
 from ryu_apps.evb.model import Binding, VsiBinding
+from ryu_apps.evb.pipeline.bonds import noting
 from ryu_apps.evb.pipeline.infrastructure import way_between
 from ryu_apps.evb.pipeline.tables import (
     ALL_METADATA,
@@ -157,12 +158,13 @@ def _ingress(
     fields: MatchFields = {"in_port": interface.port_no, "vlan_vid": VLAN_PRESENT | vid_mac.vid, **source}
     meta = metadata(vsi=binding.vsi_index, epoch=epoch, direction=Direction.FROM_VM), ALL_METADATA
     owner = cookie(CookieKind.GATE, binding.vsi_index, binding.generation)
-    yield Rule(Table.INGRESS, priority, match(**fields), owner, metadata=meta, goto=Table.GUARD, meter=policer)
+    note = noting(interface)
+    yield Rule(Table.INGRESS, priority, match(**fields), owner, note, meta, Table.GUARD, policer)
     default = dict(binding.priorities).get(vid_mac)
     if default:
         # PCP 0 is also that of frames without a priority of their own: the station or ADMIT has given them their tag.
         without = match(**fields, vlan_pcp=0)
-        written = (SetField("vlan_pcp", default),)
+        written = (*note, SetField("vlan_pcp", default))
         yield Rule(Table.INGRESS, priority + 1, without, owner, written, meta, Table.GUARD, policer)
 
 

@@ -29,6 +29,7 @@ from ryu_apps.evb.flow.rule import (
     RuleChange,
     match,
 )
+from ryu_apps.evb.pipeline.bonds import bond_groups, bond_rules, out_of
 from ryu_apps.evb.pipeline.edge import incoming, outgoing
 from ryu_apps.evb.pipeline.flood_classes import classification
 from ryu_apps.evb.pipeline.fragments import extension_headers
@@ -110,6 +111,7 @@ def infrastructure(
 
 def _groups_of_ports(edge: list[Interface]) -> Iterator[Group]:
     yield from (group for interface in edge for group in port_groups(interface, reflective_relay=False))
+    yield from (group for interface in edge for group in bond_groups(interface))
     yield PROXY_COPY
 
 
@@ -117,6 +119,7 @@ def _ends(interfaces: list[Interface], edge: list[Interface], translation: VidTr
     """The rules by which frames get and lose their tags."""
     yield from incoming(interfaces, translation)
     yield from (rule for interface in edge for rule in outgoing(interface, translation))
+    yield from (rule for interface in edge for rule in bond_rules(interface))
 
 
 def _plain_ends(interfaces: list[Interface], edge: list[Interface]) -> Iterator[Rule]:
@@ -143,11 +146,11 @@ def port_groups(interface: Interface, reflective_relay: bool) -> tuple[Group, ..
         reflective_relay: frames may leave by their ingress port (802.1Q 8.6.1).
     """
     way_back: tuple[Action, ...] = (ClearInPort(),) if reflective_relay else ()
-    out = Output(interface.port_no)
-    tagged = Group(TAGGED_GROUP + interface.port_no, GroupType.INDIRECT, (Bucket((*way_back, out)),))
+    out = out_of(interface)
+    tagged = Group(TAGGED_GROUP + interface.port_no, GroupType.INDIRECT, (Bucket((*way_back, *out)),))
     if interface.native_vlan is None:
         return (tagged,)
-    stripped = Bucket((*way_back, PopVlan(), out))
+    stripped = Bucket((*way_back, PopVlan(), *out))
     return tagged, Group(UNTAGGED_GROUP + interface.port_no, GroupType.INDIRECT, (stripped,))
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from ryu_apps.evb.flow.rule import CONTROLLER, MatchFields, Meter, Output, Rule, match
+from ryu_apps.evb.flow.rule import CONTROLLER, Action, MatchFields, Meter, Output, Rule, match
+from ryu_apps.evb.pipeline.bonds import noting
 from ryu_apps.evb.pipeline.tables import CookieKind, Priority, Table, cookie
 from ryu_apps.evb.topology.fabric import Interface, Role
 
@@ -89,7 +90,10 @@ def _punt(interface: Interface, ethertype: int, meter: int, source: int | None =
         "eth_type": ethertype,
     }
     priority = Priority.EXACT
+    apply: tuple[Action, ...] = (Output(CONTROLLER),)
     if source is not None:
         fields["eth_src"], priority = source, Priority.GUARD
+        # Not LLDP: a station may send it by links too that it does not use.
+        apply = (*noting(interface), *apply) if ethertype == ETHERTYPE_ECP else apply
     owner = cookie(CookieKind.INFRASTRUCTURE)
-    return Rule(Table.ADMIT, priority, match(**fields), owner, (Output(CONTROLLER),), meter=meter)
+    return Rule(Table.ADMIT, priority, match(**fields), owner, apply, meter=meter)

@@ -9,7 +9,8 @@
 
 The tables of the services of a VSI type follow its ACL, in each direction: FIREWALL, NEW, LEARN, LIMIT, then PROXY,
 FRAGMENT, METER (to the VM), COUNT; BALANCE_TO precedes ACL_TO.  CONNECTIONS, PROXY_PINS, BALANCER_PINS and FRAGMENTS
-hold rules that the switch has learnt; like most other tables behind OUTPUT they are reached by resubmit.
+hold rules that the switch has learnt, and so does BOND_LINK; like most other tables behind OUTPUT they are reached by
+resubmit.
 TRANSLATE_IN, between ADMIT and INGRESS, and TRANSLATE_OUT have rules only at switches with local VIDs.
 
 Only rules of INGRESS, FORWARD, GROUP_GATE and FLOOD_PAGE write a VSI's epoch and direction, so without its gate no
@@ -148,6 +149,14 @@ class Table(IntEnum):
     """Frame without its outer tag: test for another tag."""
     METERED_TO = 89
     """Body, per VSI: meters frames to the VM, then goes on behind METER_TO."""
+    BOND = 90
+    """Frames to the station of a bond, unless they have come from it: looks up the links by which it was heard."""
+    BOND_LINK = 91
+    """State: links by which frames of the station of a bond have come lately; a match sets a bit of ``reg2``."""
+    BOND_OUTPUT = 92
+    """The links in ``reg2`` -> the group of the only one, or all links of the bond."""
+    BOND_LEARN = 93
+    """Learns the link by which a frame of the station of a bond has come."""
 
 
 class Direction(IntEnum):
@@ -219,6 +228,9 @@ PIN_LIFE, PIN_NEWEST = Bits("reg2", 15, 2), Bits("reg2", 17, 2)
 PIN_AGAIN, PIN_SOUGHT = Bits("reg2", 19, 1), Bits("reg2", 20, 1)
 #: Bit of ``reg2`` of a frame with a second tag.
 STACKED = Bits("reg2", 14, 1)
+#: Bits of ``reg2`` for bonds: number of the link by which a frame has come, 0 for none; number of the link that is
+#: looked up; the links found, the first one in the lowest bit.
+LINK_FROM, LINK_ASKED, LINKS_HEARD = Bits("reg2", 21, 4), Bits("reg2", 25, 3), Bits("reg2", 28, 4)
 
 
 def sent_to(trunk: int) -> Bits:
@@ -249,6 +261,8 @@ class CookieKind(IntEnum):
     """
     DETOUR = 7
     """Detour, for some seconds, from a VSI's former switch to its new one; ``owner`` is the VSI index."""
+    BOND_LINK = 8
+    """Links in use of a bond, learnt by the switch; ``owner`` is the port number."""
 
 
 #: The upper 16 bits of every cookie of evbridge, so that rules of other applications are never matched.
@@ -346,8 +360,8 @@ def policer_id(direction: Direction, vsi: int) -> int:
 
 
 #: Group ids: one per port and tag form, one per trunk, one for copies to a proxy, two per load balancer, one per back
-#: end for UDP, and, if there are alternative paths, one per other switch; without extensions, for copies of broadcasts
-#: one per VID, class and tag form.
+#: end for UDP, one per link of a bond, and, if there are alternative paths, one per other switch; without extensions,
+#: for copies of broadcasts one per VID, class and tag form.
 TAGGED_GROUP = 0x100000
 UNTAGGED_GROUP = 0x200000
 TRUNK_GROUP = 0x300000
@@ -356,6 +370,7 @@ BALANCER_GROUP = 0x500000
 WAY_GROUP = 0x600000
 BACKEND_GROUP = 0x700000
 FLOOD_GROUP = FIRST_FLOOD_GROUP
+BOND_GROUP = 0x780000
 
 #: Meters of ports have the port number as id; this is the meter of ICMP errors about balanced connections.
 BALANCER_METER = 0x20000

@@ -138,6 +138,7 @@ class BridgePort:
         first_sequence: int = 1,
         foreign: Callable[[int], str | None] = lambda mac: None,
         groups: bool = False,
+        group: int | None = None,
     ) -> None:
         """
         Args:
@@ -147,6 +148,7 @@ class BridgePort:
             first_sequence: number of our first ECPDU; a station remembers the last one of an earlier life.
             foreign: other owner of a MAC address, so that no station can have it; None: none.
             groups: filters may have GroupIDs.
+            group: id of the OpenFlow group by which ECPDUs leave; None: they leave by the port.
         """
         self.port = port
         self.interface = interface
@@ -163,6 +165,7 @@ class BridgePort:
         self._reported: dict[str, tuple[float, int]] = {}
         self.relay = False
         self.known: int | None = None
+        self._group = group
 
     @property
     def deadline(self) -> float | None:
@@ -317,7 +320,7 @@ class BridgePort:
             match output:
                 case Advertise(evb):
                     lldpdu = bridge_lldpdu(self._mac, self.interface.name, LLDP_TTL, evb)
-                    outputs.append(self._send(ETHERTYPE_LLDP, lldpdu.encode()))
+                    outputs += self._send_lldpdu(lldpdu)
                 case Agreed():
                     outputs += self._agreed(output, now)
                 case AgreementLost(reason):
@@ -364,7 +367,7 @@ class BridgePort:
         for output in ecp_outputs:
             match output:
                 case Transmit(ecpdu):
-                    outputs.append(self._send(ETHERTYPE_ECP, ecpdu.encode()))
+                    outputs.append(SendFrame(self.port, self._framed(ETHERTYPE_ECP, ecpdu.encode()), self._group))
                 case Deliver(payload):
                     outputs += self._delivered(payload, now)
                 case Acknowledged(payload):
@@ -399,9 +402,14 @@ class BridgePort:
         return self._ecp(Reset(), now)
 
     # --- small things ---
-    def _send(self, ethertype: int, payload: bytes) -> SendFrame:
-        frame = Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload)
-        return SendFrame(self.port, frame.encode())
+    def _send_lldpdu(self, lldpdu: Lldpdu) -> Iterator[SendFrame]:
+        """Yield the LLDPDU for each link: a station may not have been heard yet by the one by which it receives."""
+        frame = self._framed(ETHERTYPE_LLDP, lldpdu.encode())
+        for link in self.interface.links:
+            yield SendFrame(PortId(self.port.dpid, link), frame)
+
+    def _framed(self, ethertype: int, payload: bytes) -> bytes:
+        return Frame(NEAREST_CUSTOMER_BRIDGE, self._mac, ethertype, payload).encode()
 
     def _dropped(self, counter: str, reason: str, now: float) -> list[PortOutput]:
         self.counters[counter] += 1

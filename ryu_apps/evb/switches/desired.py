@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from ryu_apps.evb.flow.features import SwitchFeatures, lacking
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
 from ryu_apps.evb.flow.rule import Group, GroupType, Rule, RuleChange
+from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
 from ryu_apps.evb.pipeline.guards import guards, plain_guards
 from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups, routed
 from ryu_apps.evb.pipeline.load_balancers import balancer_meters, balancer_rules, clients, hosts_cookie
@@ -101,6 +102,8 @@ class DesiredRules:
         base = self.base(dpid)
         tables = Counter[int](rule.table for rule in base.add)
         tables[Table.ADMIT] += MORE_RULES * sum(port.dpid == dpid for port in self._stations)
+        interfaces = self._fabric.switches[dpid].interfaces.values()
+        tables[Table.BOND_LINK] += sum(len(interface.links) for interface in interfaces if follows(interface))
         flooded = self._gatekeeper.floods.of_hosts.get(dpid, RuleChange())
         tables.update(rule.table for rule in flooded.add)
         groups = len(base.groups) + len(flooded.groups) + sum(1 for _ in self._gatekeeper.pools.groups())
@@ -131,7 +134,13 @@ class DesiredRules:
         for program in (*programs, *left):
             yield cookie(CookieKind.STATE, program.binding.vsi_index, program.binding.generation)
         yield from map(hosts_cookie, self._fabric.balancers)
+        yield from self._learnt_of_bonds(dpid)
         yield from self._in_flight.cookies(dpid)
+
+    def _learnt_of_bonds(self, dpid: int) -> Iterator[int]:
+        """Yield the cookies of rules that a switch learns for bonds."""
+        interfaces = self._fabric.switches[dpid].interfaces.values()
+        return (learnt_cookie(interface) for interface in interfaces if follows(interface))
 
     def _punting_of_stations(self, dpid: int) -> Iterator[Rule]:
         """Punting rules of ports whose station is known; they replace those of the base."""

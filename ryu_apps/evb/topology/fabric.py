@@ -6,6 +6,7 @@ A fabric is the configured state; ports that are down and failed links reach the
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -114,12 +115,25 @@ class StationTreatment:
 OF_LIBVIRT = StationTreatment(True, 30.0, True, True)
 
 
+#: The most links of a bond.
+MAX_LINKS = 4
+
+
+class BondMode(Enum):
+    """Choice of the link for a frame to a station with several links."""
+
+    ACTIVE_BACKUP = "active_backup"
+    """The link by which frames of the station come; all links, while that is not certain."""
+    LACP = "lacp"
+    """Any link on which the switch has an agreement by LACP (IEEE 802.1AX), by a hash of the frame's addresses."""
+
+
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One port of a switch.
+    """One port of a switch, or several ports to one station (a bond).
 
     Attributes:
-        port_no: OpenFlow port number.
+        port_no: OpenFlow port number; of a bond, the number that stands for all of its links.
         name: operator's name of the system at the other end (``hv1``, ``nms``, ``s2``).
         role: see :class:`Role`.
         native_vlan: VID of untagged frames in both directions, None if untagged frames are refused.
@@ -135,6 +149,8 @@ class Interface:
         keep_null_vids, notify_displaced, stage_on_preassociate: as in :class:`StationTreatment`; None: by its kind.
         takeover_any: stations may take a VSI over from another port without an announcement.
         appliance: name of the service for which the end system of a HOST port is an appliance, or None.
+        bond: port numbers of all links of a bond, ``port_no`` among them; empty: a single port.
+        bond_mode: counts only for a bond.
         extended: its switch has the extensions of Open vSwitch; without them there is no reflective relay.
         metered: its switch has meters; without them it does not limit the rate of frames to the controller.
     """
@@ -158,6 +174,18 @@ class Interface:
     speed: int | None = None
     extended: bool = True
     metered: bool = True
+    bond: tuple[int, ...] = ()
+    bond_mode: BondMode = BondMode.ACTIVE_BACKUP
+
+    @property
+    def links(self) -> tuple[int, ...]:
+        """Port numbers of all links, the one that stands for them first."""
+        return (self.port_no, *(member for member in self.bond if member != self.port_no))
+
+    def is_up(self, ports: Mapping[int, bool]) -> bool | None:
+        """True if a link is up, by the link states of some ports; None: no state is known."""
+        known = [ports[port_no] for port_no in self.links if port_no in ports]
+        return any(known) if known else None
 
     @property
     def vids(self) -> tuple[int, ...]:
@@ -234,6 +262,13 @@ class Fabric:
         """The configuration of a port, None if it has none."""
         switch = self.switches.get(port.dpid)
         return switch.interfaces.get(port.port_no) if switch else None
+
+    def bonds(self) -> Iterator[tuple[PortId, Interface]]:
+        """The ports that stand for several links."""
+        for dpid, switch in self.switches.items():
+            for interface in switch.interfaces.values():
+                if interface.bond:
+                    yield PortId(dpid, interface.port_no), interface
 
     def vid_at(self, port: PortId, vid: int) -> int | None:
         """The VID that frames of a relay VID have at a port; None: none."""

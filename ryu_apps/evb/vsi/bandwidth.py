@@ -83,7 +83,9 @@ class BandwidthReservations:
     def measure(self, dpid: int, speeds: Mapping[int, int]) -> None:
         """Note the speeds that a switch shows, kbit/s by port number; a configured speed has precedence."""
         for port_no, interface in self._fabric.switches[dpid].interfaces.items():
-            self._speeds[PortId(dpid, port_no)] = interface.speed or speeds.get(port_no, 0)
+            # Of a bond, the speed of one link: as much is left while others are down.
+            slowest = min(speeds.get(link, 0) for link in interface.links)
+            self._speeds[PortId(dpid, port_no)] = interface.speed or slowest
 
     def rates(self, port: PortId, minimum: Minimum) -> Rates:
         """Return the rates that a VSI at a port needs."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness import mininet_api
@@ -25,7 +25,7 @@ from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation
 from ryu_apps.testbed.harness.vepa import VepaEdge
 from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
-from ryu_apps.topologies.mininet_topo import EndSystem, mac_text, topo_of
+from ryu_apps.topologies.mininet_topo import EndSystem, bond_options, mac_text, topo_of
 
 _DATAPATH = "ovs-netdev"
 
@@ -146,6 +146,7 @@ class Cluster:
         self.controller.start(self._apps)
         self._net = self._build()
         self._net.start()
+        self._aggregate()
         self._populate()
         for hypervisor in self.hypervisors.values():
             hypervisor.station.start()
@@ -207,6 +208,13 @@ class Cluster:
         net.addController("c0", controller=elsewhere, ip="127.0.0.1", port=self.controller.port)
         return net
 
+    def _aggregate(self) -> None:
+        """Make Open vSwitch run LACP at its end of each link of a bond that needs it."""
+        for switch in self.fabric.switches.values():
+            for interface in switch.interfaces.values():
+                if interface.bond_mode is BondMode.LACP:
+                    run(["ovs-vsctl", "--timeout=10", *_lacp(switch.name, interface)])
+
     def _populate(self) -> None:
         # The kernel at the switch's end of a link would send IPv6 of its own past the switch.
         ends = [intf.name for switch in self._net.switches for intf in switch.intfList() if intf.name != "lo"]
@@ -226,6 +234,17 @@ class Cluster:
 
     def _namespace(self, name: str) -> Namespace:
         return Namespace(name, self._net.get(name).pid)
+
+
+def _lacp(switch: str, interface: Interface) -> Iterator[str]:
+    """The commands that put the ports of a bond into one port record of Open vSwitch, with the same numbers."""
+    ends = {link: f"{switch}-eth{link}" for link in interface.links}
+    for end in ends.values():
+        yield from ("--", "del-port", switch, end)
+    yield from ("--", "add-bond", switch, f"{switch}-{interface.name}", *ends.values())
+    yield from bond_options(interface).split()
+    for link, end in ends.items():
+        yield from ("--", "set", "interface", end, f"ofport_request={link}")
 
 
 def _no_sockets(folder: str, names: list[str]) -> list[str]:

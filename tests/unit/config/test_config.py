@@ -17,6 +17,7 @@ from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProto
 from ryu_apps.evb.topology.fabric import (
     NEVER,
     OF_LIBVIRT,
+    BondMode,
     Fabric,
     Interface,
     PortId,
@@ -96,6 +97,52 @@ def test_ports_of_stations_and_trunks_may_have_a_speed() -> None:
         assert mistake.startswith("e.yaml:11:44:")
     (mistake,) = mistakes(EXAMPLE.replace("role: station}", "role: station, speeed: 5}"))
     assert "unknown key 'speeed' (did you mean 'speed'?)" in mistake
+
+
+BONDS = """\
+version: 1
+dps:
+  s1:
+    dp_id: 0x1
+    interfaces:
+      1: {name: hv1, role: station, native_vlan: 100, bond: [1, 2]}
+      4: {name: hv2, role: station, bond: [3, 4], bond_mode: lacp}
+"""
+
+
+def test_bonds_are_written_and_read_back_unchanged() -> None:
+    config, found = load_config("e.yaml", BONDS)
+    assert config is not None, found
+    first, second = config.fabric.switches[1].interfaces.values()
+    assert (first.links, first.bond_mode) == ((1, 2), BondMode.ACTIVE_BACKUP)
+    assert (second.links, second.bond_mode) == ((4, 3), BondMode.LACP)
+    assert load_config("e.yaml", dump_config(config)) == (config, [])
+
+
+def test_each_mistake_of_a_bond_has_its_place() -> None:
+    assert mistakes(BONDS.replace("[1, 2]", "[1]").replace("[3, 4]", "[3, 4, 5, 6, 7]").replace("lacp", "lag")) == [
+        "e.yaml:6:61: list should have at least 2 items after validation, not 1",
+        "e.yaml:7:43: list should have at most 4 items after validation, not 5",
+        "e.yaml:7:71: input should be 'active_backup' or 'lacp', not 'lag'",
+    ]
+    links = (
+        "      5: {name: hv5, role: station, bond: [5, 2, 2]}\n      3: {name: nms, role: station, bond_mode: lacp}\n"
+    )
+    links += "      7: {name: hv7, role: station, bond: [8, 9]}\n      9: {name: hv9, role: station, bonds: [9, 10]}\n"
+    assert mistakes(BONDS + links) == ["e.yaml:11:37: unknown key 'bonds' (did you mean 'bond'?)"]
+    assert mistakes((BONDS + links).replace("bonds: [9, 10]", "native_vlan: 1")) == [
+        "e.yaml:7:44: port 3 is also an interface of its own",
+        "e.yaml:8:47: port 2 is already a link of the bond at port 1",
+        "e.yaml:8:50: port 2 is already a link of the bond at port 1",
+        "e.yaml:9:48: a bond_mode needs a bond",
+        "e.yaml:10:43: port 7 is not among the links of its bond",
+        "e.yaml:10:47: port 9 is also an interface of its own",
+    ]
+
+
+def test_a_host_has_no_bond() -> None:
+    host = EXAMPLE.replace("9: {name: nms, role: host,", "9: {name: nms, role: host, bond: [9, 10],")
+    assert mistakes(host) == ["e.yaml:12:34: key 'bond' does not belong here"]
 
 
 def test_takeover_of_the_file_is_the_default_of_all_ports() -> None:
@@ -589,10 +636,12 @@ def test_what_a_profile_excludes_is_a_mistake_at_its_place() -> None:
             profile: openflow13
             interfaces:
               1: {name: p, role: host, native_vlan: 100, macs: ['02:00:00:00:0f:01'], appliance: tcp_proxy}
+              2: {name: hv1, role: station, bond: [2, 3]}
           s2: {dp_id: 0x2, meters: false, interfaces: {}}
         """
     ) == [
         "e.yaml:8:14: load_balancers need the extensions of Open vSwitch at every dp",
         "e.yaml:10:90: an appliance tcp_proxy needs the extensions of Open vSwitch",
-        "e.yaml:11:28: only a dp of the profile openflow13 may be without meters",
+        "e.yaml:11:43: a bond needs the extensions of Open vSwitch",
+        "e.yaml:12:28: only a dp of the profile openflow13 may be without meters",
     ]

@@ -76,7 +76,7 @@ def test_status_counts_the_rules_a_switch_should_hold(world: RestWorld) -> None:
 def test_status_knows_links_names_and_roles_of_ports(world: RestWorld) -> None:
     switch = world.get("/evb/status")["switches"][0]
     assert (switch["dpid"], switch["name"]) == (DPID_1, "s1")
-    assert switch["ports"][0] == {"port_no": 1, "name": "hv1", "role": "station", "up": True}
+    assert switch["ports"][0] == {"port_no": 1, "name": "hv1", "role": "station", "up": True, "bond": None}
 
 
 def test_status_counts_dropped_frames_and_stations(world: RestWorld) -> None:

@@ -393,6 +393,11 @@ def test_frames_go_out_at_once(bench: Bench) -> None:
     assert bench.sent[-1].kind == ofp.OFPT_PACKET_OUT
 
 
+def test_a_frame_may_leave_by_a_group(bench: Bench) -> None:
+    bench.driver.send_frame(SendFrame(PortId(1, 3), b"frame", 0x100003))
+    assert bench.sent[-1].octets[24:] == struct.pack("!HHI", ofp.OFPAT_GROUP, 8, 0x100003) + b"frame"
+
+
 def punted(rule_cookie: int) -> bytes:
     fields = struct.pack("!HHII4x", 1, 12, 0x80000004, 3)
     return message(ofp.OFPT_PACKET_IN, struct.pack("!IHBBQ", 0, 5, 0, 0, rule_cookie) + fields + b"\0\0frame")

@@ -54,7 +54,7 @@ def test_everything_of_openflow_13_passes_in_one_go() -> None:
             group_add(Group(1, GroupType.FAST_FAILOVER, (Bucket((Output(1),), watch_port=1),)), known=True),
             group_delete(1),
             meter_write(Meter(1, 10, 10), known=False),
-            packet_out(1, bytes(60), 2),
+            packet_out(Output(1, 0), bytes(60), 2),
             set_config(SwitchConfig(ofp.OFPC_FRAG_DROP, 0), 1),
             multipart_request(ofp.OFPMP_TABLE_FEATURES, b"", 2),
             barrier(3),
@@ -82,7 +82,9 @@ OUTPUT_TO_1, OF_NICIRA = struct.pack("!HHI", 0, 16, 1), struct.pack("!HHI", 0xFF
         (message(ofp.OFPT_EXPERIMENTER, bytes(8)), "an experimenter message"),
         (multipart_request(ofp.OFPMP_EXPERIMENTER, bytes(8), 1), "an experimenter's multipart request"),
         (
-            packet_out(1, bytes(60), 1).replace(struct.pack("!HHI", 0, 16, 1), struct.pack("!HHI", 0xFFFF, 16, 0x2320)),
+            packet_out(Output(1, 0), bytes(60), 1).replace(
+                struct.pack("!HHI", 0, 16, 1), struct.pack("!HHI", 0xFFFF, 16, 0x2320)
+            ),
             "0xffff",
         ),
         (instruction(ofp.OFPIT_EXPERIMENTER, 0x2320), "an experimenter's instruction"),

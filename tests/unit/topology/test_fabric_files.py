@@ -182,7 +182,9 @@ def test_an_end_system_without_an_address_gets_none(mine: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "fabric", [two_switch.fabric(9, proxies=1), multi_switch.fabric(4, 2, 32, links=2)], ids=["two", "multi"]
+    "fabric",
+    [two_switch.fabric(9, proxies=1), two_switch.fabric(8, bonds=2, lacp=1), multi_switch.fabric(4, 2, 32, links=2)],
+    ids=["two", "bonded", "multi"],
 )
 def test_topologies_in_python_are_the_same_by_way_of_a_file(fabric: Fabric) -> None:
     mininet_api.load()
@@ -248,6 +250,15 @@ def test_a_switch_may_not_be_named_as_a_node() -> None:
     clash = Fabric({1: Switch(1, "s1", {1: Interface(1, "s1", Role.STATION, 100)})})
     assert list(oddities(clash)) == ["2 nodes are named 's1', Mininet wants a name for each"]
     assert list(oddities(multi_switch.fabric(48, 8, 256))) == []
+
+
+def test_the_bridge_of_a_bond_has_a_name_of_its_own() -> None:
+    ports = {1: Interface(1, "hv1", Role.STATION, 100, bond=(1, 2)), 3: Interface(3, "hv1b", Role.STATION, 100)}
+    clash = Fabric({1: Switch(1, "s1", ports)})
+    assert list(oddities(clash)) == ["2 nodes are named 'hv1b', Mininet wants a name for each"]
+    assert list(oddities(two_switch.fabric(128, bonds=64))) == []
+    with pytest.raises(ValueError, match="bonds=5: a switch has 4 hypervisors"):
+        two_switch.fabric(8, bonds=5)
 
 
 # --- scenarios ----------------------------------------------------------------------------------------

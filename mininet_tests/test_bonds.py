@@ -1,0 +1,167 @@
+"""Hypervisors with two links to their switch: unmodified lldpad behind bonds of Open vSwitch, with and without LACP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mininet_tests.conftest import CHECKOUT, SCENARIOS, SHORT
+from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.evb.topology.fabric import BondMode, Fabric
+from ryu_apps.testbed.guests import HTTPS, arrives, running, vsi
+from ryu_apps.testbed.harness.cluster import Cluster
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.station import VdptoolMode
+from ryu_apps.testbed.harness.vm import NamespaceVm
+from ryu_apps.testbed.replay.player import Replay
+from ryu_apps.testbed.replay.scenario import load_scenario
+from ryu_apps.testbed.short_timers import quick
+from ryu_apps.topologies import two_switch
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow]
+
+#: Station with two links -> its switch, by the mode of its bond.
+FOLLOWED, AGGREGATED = ("hv1", "s1"), ("hv5", "s2")
+MODES = pytest.mark.parametrize("station", [FOLLOWED, AGGREGATED], ids=["active-backup", "lacp"])
+LINKS = {1: 1, 2: two_switch.SECOND_LINKS + 1}
+
+
+def fabric() -> Fabric:
+    """The cluster of two switches; the first hypervisor of each has a bond, that of ``s2`` with LACP."""
+    found = quick(two_switch.fabric(8, bonds=1), SHORT)
+    ports = found.switches[2].interfaces
+    ports[1] = replace(ports[1], bond_mode=BondMode.LACP)
+    return found
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    folder = tmp_path_factory.mktemp("bonds")
+    config = dump_config(BridgeConfig(fabric(), (str(CHECKOUT / "policies"),), str(folder / "state")))
+    with inside(), Cluster(fabric(), two_switch.END_SYSTEMS, folder, config) as cluster:
+        yield cluster
+
+
+def ends(station: tuple[str, str], number: int) -> dict[str, str]:
+    """The interfaces at both ends of a link."""
+    name, switch = station
+    return {"switch": f"{switch}-eth{LINKS[number]}", "station": f"{name}b-eth{number}"}
+
+
+def links_up(cluster: Cluster, station: tuple[str, str]) -> list[bool]:
+    """The states of both links, as the bridge has them."""
+    name, switch = station
+    switches = {found["name"]: found for found in cluster.controller.get("/evb/status")["switches"]}
+    (bond,) = [port["bond"] for port in switches[switch]["ports"] if port["name"] == name]
+    return [link["up"] for link in bond["links"]]
+
+
+@contextmanager
+def down(cluster: Cluster, station: tuple[str, str], number: int, side: str) -> Iterator[None]:
+    """A link is down; one end of it is switched off, the other one loses the carrier."""
+    run(["ip", "link", "set", ends(station, number)[side], "down"])
+    try:
+        yield
+    finally:
+        run(["ip", "link", "set", ends(station, number)[side], "up"])
+
+
+def appctl(*command: str) -> str:
+    return run(["ovs-appctl", "-t", f"{os.environ['OVS_RUNDIR']}/vswitchd.ctl", *command])
+
+
+def in_use() -> int:
+    """The number of the link that the station in active-backup mode sends and receives by."""
+    (line,) = [line for line in appctl("bond/show", "hv1bond").splitlines() if line.startswith("active member mac")]
+    return int(line.rstrip(")").rpartition("-eth")[2])
+
+
+def use(number: int) -> None:
+    """Let the station send and receive by a link; the other one stays up."""
+    appctl("bond/set-active-member", "hv1bond", ends(FOLLOWED, number)["station"])
+    assert in_use() == number
+
+
+def reached(cluster: Cluster, vm: NamespaceVm) -> bool:
+    """Return True if datagrams arrive in both directions."""
+    client = cluster.hosts["client"]
+    sent = arrives(vm.namespace, client.namespace, client.ip, HTTPS)
+    return sent and arrives(client.namespace, vm.namespace, vm.ip, HTTPS)
+
+
+def association(cluster: Cluster) -> tuple[Any, ...]:
+    """Place, generation and time of the association of the only VSI; another one differs."""
+    (found,) = cluster.controller.get("/evb/vsis")
+    (attachment,) = found["attachments"]
+    return found["owner"], attachment["phase"], attachment["program"]["generation"], attachment["since"]
+
+
+def asked_again(cluster: Cluster, station: tuple[str, str]) -> bool:
+    """Return True if the station's repeated Associate is answered."""
+    return cluster.hypervisors[station[0]].station.request(VdptoolMode.ASSOCIATE, vsi(1)).granted
+
+
+@MODES
+@pytest.mark.parametrize("side", ["switch", "station"])
+def test_a_link_that_fails_costs_no_vsi(cluster: Cluster, station: tuple[str, str], side: str) -> None:
+    with running(cluster, 1, station[0]) as vm:
+        assert reached(cluster, vm)
+        before = association(cluster)
+        for number in (1, 2):
+            with down(cluster, station, number, side):
+                wait_until(
+                    lambda number=number: links_up(cluster, station) == [number == 2, number == 1], "the failure"
+                )
+                assert reached(cluster, vm)
+                assert asked_again(cluster, station)
+            wait_until(lambda: links_up(cluster, station) == [True, True], "both links")
+            assert reached(cluster, vm)
+        assert association(cluster) == before
+
+
+@MODES
+def test_a_link_that_fails_while_the_controller_is_dead_costs_no_vsi(
+    cluster: Cluster, station: tuple[str, str]
+) -> None:
+    with running(cluster, 1, station[0]) as vm:
+        assert reached(cluster, vm)
+        place, _, generation, _ = association(cluster)
+        number = in_use() if station == FOLLOWED else 1
+        cluster.controller.kill()
+        try:
+            with down(cluster, station, number, "station"):
+                assert reached(cluster, vm)
+            assert reached(cluster, vm)
+        finally:
+            cluster.controller.start()
+            cluster.controller.wait_connected(2)
+            cluster.controller.wait_agreed(8)
+        wait_until(lambda: association(cluster)[0] == place, "the VSI where it was")
+        assert association(cluster)[2] == generation
+        assert asked_again(cluster, station)
+        assert reached(cluster, vm)
+
+
+def test_frames_follow_the_station_to_the_link_that_it_uses(cluster: Cluster) -> None:
+    with running(cluster, 1, "hv1") as vm:
+        for number in (1, 2, 1):
+            use(number)
+            assert reached(cluster, vm)
+            assert asked_again(cluster, FOLLOWED)
+            assert in_use() == number
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_vm_moves_to_bonds_and_from_them(cluster: Cluster, tmp_path: Path, number: int) -> None:
+    use(number)
+    report = Replay(load_scenario(SCENARIOS / "bonded.yaml"), cluster).run(tmp_path)
+    assert [migration.failures for migration in report.migrations] == [()] * 4
+    assert all(migration.figures.injected > 100 for migration in report.migrations)
+    assert in_use() == number
