@@ -59,4 +59,6 @@ def _holder_json(holder: ReservationHolder, now: float) -> JsonValue:
         "phase": holder.phase.value,
         "age": now - holder.since,
         "expires_in": None if holder.expires is None else holder.expires - now,
+        "staged": None if holder.staged is None else dict(holder.staged),
+        "refreshed": None if holder.refreshed is None else now - holder.refreshed,
     }

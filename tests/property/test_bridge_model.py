@@ -28,6 +28,7 @@ from ryu_apps.evb.simulation.learning import learn
 from ryu_apps.evb.switches.repairs import PAUSE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.vsi import state_refresh
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound.encode import flow_add, group_add
 from ryu_apps.southbound.wall import check
@@ -186,6 +187,8 @@ class BridgeModel(RuleBasedStateMachine):
         super().__init__()
         capacity = SwitchCapacity(speeds=ALL_SPEEDS)
         self.world = World(self.FABRIC, policies=TYPES, forward_in_flight=2, capacity=capacity)
+        # Refreshing at intervals of the length of this model's time.
+        self._interval, state_refresh.INTERVAL = state_refresh.INTERVAL, 1.0
         self.order = EffectOrder()
         self.world.observers.append(self.order.observe)
         self.world.connect()
@@ -433,6 +436,7 @@ class BridgeModel(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """In the end everybody falls silent, and nothing may be left."""
+        state_refresh.INTERVAL = self._interval
         world = self.world
         world.store_failure = None
         world.refuse.clear()

@@ -222,6 +222,7 @@ class World:
         observers: called with each event and its effects, before the effects are carried out.
         exceeded: meters whose rate is exceeded, per datapath.
         capacity: of every switch.
+        quiet: no frame meets the rules that the bridge writes, so those with an idle timeout end.
     """
 
     fabric: Fabric = field(default_factory=two_switches)
@@ -244,6 +245,7 @@ class World:
     observers: list[Callable[[Event, list[Effect]], None]] = field(default_factory=list)
     exceeded: dict[int, set[int]] = field(default_factory=dict)
     capacity: SwitchCapacity = SwitchCapacity()
+    quiet: bool = False
 
     def __post_init__(self) -> None:
         self._first_sequence = 1
@@ -416,7 +418,7 @@ class World:
         self._end_rules()
 
     def _end_rules(self) -> None:
-        """Remove rules whose hard timeout has passed."""
+        """Remove rules whose time is over."""
         for (dpid, key), (end, rule) in list(self._ends.items()):
             if end <= self.now:
                 del self._ends[dpid, key]
@@ -538,8 +540,10 @@ class World:
             return
         table, gauges = self.tables[apply.dpid], self.gauges[apply.dpid]
         table.apply(apply.change)
-        lasting = [rule for rule in apply.change.add if rule.hard_timeout]
-        self._ends |= {(apply.dpid, rule.key): (self.now + rule.hard_timeout, rule) for rule in lasting}
+        written = [*apply.change.add, *(rule for block in apply.change.blocks for rule in block)]
+        for rule in written:
+            if ends := rule.hard_timeout or (self.quiet and rule.idle_timeout):
+                self._ends[apply.dpid, rule.key] = self.now + ends, rule
         gauges.update((meter.meter_id, Gauge(self.now)) for meter in apply.change.meters)
         for meter_id in table.meters:
             gauges.setdefault(meter_id, Gauge(self.now))

@@ -238,6 +238,7 @@ class Engine:
             self._in_flight,
             self.lifecycle.installer.idle_meters,
             self.lifecycle.groups,
+            self.lifecycle.refresh,
             self.bringup,
             effects,
             statistics_interval,
@@ -302,6 +303,7 @@ class Engine:
             self._in_flight.deadline,
             self.lifecycle.installer.idle_meters.deadline,
             self.lifecycle.groups.deadline,
+            self.lifecycle.refresh.deadline,
         )
 
     @property
@@ -374,6 +376,7 @@ class Engine:
         self._in_flight.sent(now)
         self.lifecycle.installer.idle_meters.sent(now)
         self.lifecycle.groups.planned(now)
+        self.lifecycle.refresh.planned(now)
         return self._effects.take()
 
     def _passing(self, effect: Effect) -> Effect:

@@ -29,6 +29,7 @@ from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.switches.bringup import SwitchState
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.vsi.bandwidth import PortBandwidth
+from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import GROUPS, METERS, RULES, Owner, ReservedAmount, ResourceKind, SwitchResource
 from ryu_apps.evb.vsi_types.database import OUTCOMES as FETCH_OUTCOMES
@@ -103,13 +104,20 @@ class StationStatus:
 
 
 class ReservationHolder(NamedTuple):
-    """A VSI at a port for which rules are reserved; times are monotonic seconds."""
+    """A VSI at a port for which rules are reserved; times are monotonic seconds.
+
+    Attributes:
+        staged: rules of state and multicast groups that are in the switch, by service; None: its gate is open.
+        refreshed: when that state was last read and written; None: not by this process.
+    """
 
     vsi: str
     port: PortId
     phase: Phase
     since: float
     expires: float | None
+    staged: Mapping[str, int] | None
+    refreshed: float | None
 
 
 class SwitchResources(NamedTuple):
@@ -258,7 +266,7 @@ class BridgeQueries:
                 vids = {binding.vid for binding in program.binding.bindings}
                 floods = (("flood", vid) for vid in vids)
                 for owner in (("vsi", program.binding.vsi_index), ("type", program.epoch), *floods):
-                    holders.setdefault(owner, []).append(_holder(attachment))
+                    holders.setdefault(owner, []).append(self._holder(attachment, program))
         ledger = self._engine.ledger
         return [
             Reservation(
@@ -272,6 +280,14 @@ class BridgeQueries:
             )
             for (kind, number), amounts in ledger.reservations(dpid).items()
         ]
+
+    def _holder(self, attachment: Attachment, program: Installation) -> ReservationHolder:
+        machine, groups = attachment.machine, self._engine.lifecycle.groups.count(program)
+        expires = machine.deadline if machine.state is VsiState.HELD else None
+        closed = program.phase in (Phase.STAGING, Phase.STAGED)
+        staged = {**program.carried, **({"multicast": groups} if groups else {})} if closed else None
+        place = attachment.text, attachment.port, attachment.phase, attachment.since, expires
+        return ReservationHolder(*place, staged, program.refreshed if closed else None)
 
     # --- counters ---
     def icmp_errors(self, dpid: int) -> dict[str, int]:
@@ -307,12 +323,6 @@ def _evb_text(bridge_port: BridgePort, switch: SwitchState | None) -> str:
     if switch is None:
         return "switch disconnected"
     return "switch not ready" if switch.ports.get(bridge_port.port.port_no) else EvbState.DOWN.value
-
-
-def _holder(attachment: Attachment) -> ReservationHolder:
-    machine = attachment.machine
-    expires = machine.deadline if machine.state is VsiState.HELD else None
-    return ReservationHolder(attachment.text, attachment.port, attachment.phase, attachment.since, expires)
 
 
 def _by_table(amounts: Mapping[SwitchResource, Amount]) -> dict[str, Amount]:

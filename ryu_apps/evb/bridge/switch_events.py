@@ -199,6 +199,7 @@ class SwitchEvents(TokenOwner):
             self.heard_again(dpid, now)
         self._links.hello(dpid, now)
         self._snooper.heard_again(dpid, now)
+        self._lifecycle.refresh.ready(dpid, now)
         early, state.early = state.early, []
         for frame in early:
             self._ports.frame(frame, now)

@@ -19,6 +19,7 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
+from ryu_apps.evb.vsi.state_refresh import StateRefresh
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 
 #: Seconds without hearing after which a switch may have dropped what it had for the controller: keep-alives are
@@ -43,6 +44,7 @@ class Timers:
         in_flight: InFlight,
         idle_meters: IdleMeters,
         groups: GroupInstaller,
+        refresh: StateRefresh,
         bringup: Bringup,
         effects: EffectSink,
         statistics_interval: float,
@@ -59,6 +61,7 @@ class Timers:
         self._in_flight = in_flight
         self._idle_meters = idle_meters
         self._groups = groups
+        self._refresh = refresh
         self._bringup = bringup
         self._effects = effects
         self._interval = statistics_interval
@@ -72,6 +75,7 @@ class Timers:
             else:
                 self._do(*item, now)
         self._groups.tick(now)
+        self._refresh.tick(now)
         self._requests.tick(now, unread)
         self._snooper.tick(now)
         self._in_flight.tick(now)

@@ -308,6 +308,23 @@ class StateCarried(StateRulesEvent):
         return f"state read at the source, staging it ({self.rules} rules)"
 
 
+@event("state.refreshed", ladder=LadderArrow.AT_SWITCH)
+class StateRefreshed(StateRulesEvent):
+    """Staged state was read anew, and differed.
+
+    Attributes:
+        added, ended: rules that are new, and that are gone.
+    """
+
+    added: int
+    ended: int
+
+    @property
+    def ladder_text(self) -> str:
+        """The number of rules."""
+        return f"staged state refreshed ({self.added} rules more, {self.ended} ended)"
+
+
 @event("state.fixed_up", ladder=LadderArrow.AT_SWITCH)
 class StateFixedUp(StateRulesEvent):
     """State that the source learnt after the staging is in force."""

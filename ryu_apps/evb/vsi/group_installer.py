@@ -87,6 +87,10 @@ class GroupInstaller(TokenOwner):
         elif (begun := self._begin(self._groups.withdraw(program), dpid, step)) is not None:
             attachment.holding.sweeping.add(begun)
 
+    def count(self, program: Installation) -> int:
+        """Return the number of groups that a program receives, or would if its gate were open."""
+        return self._groups.count(program)
+
     def refresh(self, vsi: Vsi) -> None:
         """Update the groups at each port of a VSI whose memberships have changed."""
         self._groups.refresh(vsi)

@@ -24,6 +24,7 @@ class Installation:
         rules: rules that were new to the switch (a shared type body counts for its first user only).
         opened: a gate leads to it or has led to it.
         awaiting: learned rules that it was given from the VSI's last switch, until its gate opens.
+        refreshed: time at which these were last staged, monotonic seconds; None: that is not known.
         carried, fixed_up: number of those in the end, by service, and of those that came after it was staged.
     """
 
@@ -36,6 +37,7 @@ class Installation:
     rules: int = 0
     opened: bool = False
     awaiting: RuleSet = field(default_factory=dict)
+    refreshed: float | None = None
     carried: Counter[str] = field(default_factory=Counter)
     fixed_up: Counter[str] = field(default_factory=Counter)
 

@@ -34,6 +34,7 @@ from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.records.keeper import Documents, RecordKeeper
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.reservation import Reservations
+from ryu_apps.evb.vsi.state_refresh import StateRefresh
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import (
@@ -57,6 +58,7 @@ class Lifecycle(TokenOwner):
     Attributes:
         pending: changes and writings under way; decisions for the VDP machines.
         up: datapath ids of the switches that may be changed step by step.
+        refresh: what keeps staged state up to date.
         gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
         opened: called when a VSI's gate is open, newly or at another port, and every switch has confirmed.
         refused: called with switch, reason and time when a switch refuses what it should have taken.
@@ -77,6 +79,7 @@ class Lifecycle(TokenOwner):
         self.up = pending.up
         self._announcer = announcer
         self._turn = 0
+        self.refresh = StateRefresh(pending)
         self._state = StateTransfer(pending)
         self.gates = GateSwitches(gatekeeper, self._state, pending)
         self.grants = Grants(RecordKeeper(gatekeeper.pages, documents), pending)
@@ -136,6 +139,8 @@ class Lifecycle(TokenOwner):
         program = attachment.holding.program = self.installer.resume(attachment, record, vsi_type, phase)
         if owner:
             self.gates.resume(attachment, program, record.pages)
+        else:
+            self.refresh.resume(attachment, program)
 
     # --- answers ---
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
@@ -225,6 +230,7 @@ class Lifecycle(TokenOwner):
     def _staged(self, attachment: Attachment, program: Installation) -> None:
         if program.phase is Phase.STAGING:
             program.phase = Phase.STAGED
+            self.refresh.begin(attachment)
             self.pending.log(BodyStaged, attachment, program.rules, services_of(program.vsi_type))
         if attachment.machine.wanted is VdpMode.ASSOCIATE:
             self._activate(attachment, program)

@@ -68,9 +68,9 @@ class PendingChanges:
         self.steps[token] = step
         return token
 
-    def read(self, dpid: int, mask: CookieMask) -> int:
-        """Read rules of a switch; returns the token of the read."""
-        token = self._tokens.take(self._owner)
+    def read(self, dpid: int, mask: CookieMask, owner: TokenOwner | None = None) -> int:
+        """Read rules of a switch; returns the token, whose answer goes to ``owner`` (None: to the owner of changes)."""
+        token = self._tokens.take(owner or self._owner)
         self._effects.put(ReadRules(dpid, token, mask))
         return token
 

@@ -28,8 +28,8 @@ from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, SourceState, Vsi
 from ryu_apps.evb.vsi.steps import DeleteByCookie, FixUp, ReadOut, Staging, StateReadOut
 
-#: Least idle timeout of staged state in seconds: minutes may pass between a reservation and a move, without a frame
-#: that refreshes it.  Its own timeouts begin with the move.
+#: Least idle timeout of staged state in seconds.  No frame meets it; ``state_refresh`` writes it again before it ends.
+#: Its own timeouts begin with the move.
 STAGED_IDLE = 3600
 
 
@@ -114,7 +114,7 @@ class StateTransfer:
         program.awaiting, program.carried = rule_set(found), counted_by_service(found)
         self._pending.log(StateCarried, attachment, rules=len(found), services=dict(program.carried))
         if found:
-            block = RuleChange(blocks=(RuleBlock(tuple(map(_lasting, found))),))
+            block = RuleChange(blocks=(RuleBlock(tuple(map(lasting, found))),))
             token = self._pending.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
             program.waiting.add(token)
             self._pending.steps[token] = Staging([(attachment, program)])
@@ -133,7 +133,7 @@ class StateTransfer:
         program.carried += services
         program.fixed_up += services
         # Early state is still behind a closed gate, without frames that refresh it.
-        self._fix_up(step.attachment, program, tuple(map(_lasting, fresh)) if early else fresh)
+        self._fix_up(step.attachment, program, tuple(map(lasting, fresh)) if early else fresh)
         if early:
             program.awaiting.update(rule_set(fresh))
         else:
@@ -188,5 +188,6 @@ class StateTransfer:
         return token
 
 
-def _lasting(rule: Rule) -> Rule:
+def lasting(rule: Rule) -> Rule:
+    """A rule of state as it is staged."""
     return replace(rule, idle_timeout=max(rule.idle_timeout, STAGED_IDLE))
