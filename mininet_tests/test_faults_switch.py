@@ -238,23 +238,24 @@ def test_port_that_returns_under_another_number_is_another_port(rig: Rig) -> Non
     rig.admit(VM, "hv2")
     with rig.unharmed("port of a station returns under another number") as times:
         begun = time.monotonic()
-        renumber("s1-eth2", 9)
+        renumber(rig, "s1-eth2", 9)
         wait_until(lambda: rig.known(VM) is None, "the VSI to expire")
         times["VSI expired"] = time.monotonic() - begun
         assert rig.places(VM) == []
-        renumber("s1-eth2", 2)
+        renumber(rig, "s1-eth2", 2)
         begun = time.monotonic()
         rig.admit(VM, "hv2")
         times["VM admitted under the old number"] = time.monotonic() - begun
         assert rig.places(VM) == ["hv2"]
 
 
-def renumber(interface: str, port_no: int) -> None:
+def renumber(rig: Rig, interface: str, port_no: int) -> None:
     """The port of an interface at s1 goes and comes back with another number."""
     requested = f"ofport_request={port_no}"
     run(["ovs-vsctl", "del-port", "s1", interface])
     run(["ovs-vsctl", "add-port", "s1", interface, "--", "set", "interface", interface, requested])
     wait_until(lambda: str(port_no) == run(["ovs-vsctl", "get", "interface", interface, "ofport"]).strip(), "port")
+    rig.cluster.ovs.enlarge_buffers()
 
 
 # --- what a switch will not do ---

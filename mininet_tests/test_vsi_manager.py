@@ -30,8 +30,8 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 MANAGER, PORT = "profiles", 8700
 #: lldpad's words for error 3.
 OUT_OF_REACH = "Unable to contact VSI Mgr"
-#: What the bridge proposes, and t(RWD): its stations outlast a restart of the controller on a busy machine.
-RWD, RESOURCE_WAIT_DELAY = 19, 5.24
+#: What the bridge proposes: its stations outlast a restart of the controller on a busy machine.
+RWD = 19
 
 
 @dataclass
@@ -144,7 +144,6 @@ def test_manager_comes_and_goes_and_what_is_in_force_stays(managed: Managed) -> 
     with socket.create_server(("127.0.0.1", PORT)):
         hung = managed.request(VdptoolMode.ASSOCIATE, 2, version=2)
     assert (hung.granted, OUT_OF_REACH in hung.reason) == (False, True), hung.reason
-    assert hung.answered - hung.asked < RESOURCE_WAIT_DELAY
 
     server.start()
     assert managed.request(VdptoolMode.ASSOCIATE, 2, version=2).granted

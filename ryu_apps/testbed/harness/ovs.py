@@ -64,12 +64,13 @@ class PrivateOvs:
         self._switch = self._spawn(
             "ovs-vswitchd", f"unix:{self.folder}/db.sock", "--disable-system", f"--unixctl={self.folder}/vswitchd.ctl"
         )
-        run(["ovs-vsctl", "--timeout=10", "set", "Open_vSwitch", ".", "other_config:started-by=evbridge"])
+        run(["ovs-vsctl", "--timeout=30", "set", "Open_vSwitch", ".", "other_config:started-by=evbridge"])
         # Before 3.1.3 the user-space datapath modifies the first of two overlapping megaflows that it finds, not the
         # one that was meant (its commit "dpif-netdev: Fix dpif_netdev_flow_put"): what was cached before a gate
         # opened may then be forwarded as before for as long as it goes on.  The sooner idle flows go, the fewer
         # overlap.  Exact flows (upcall/disable-megaflows) do not overlap, but lose IGMP and neighbour discovery.
-        run(["ovs-vsctl", "--timeout=10", "set", "Open_vSwitch", ".", "other_config:max-idle=500"])
+        run(["ovs-vsctl", "--timeout=30", "set", "Open_vSwitch", ".", "other_config:max-idle=500"])
+        self.enlarge_buffers()
 
     def enlarge_buffers(self) -> None:
         """Give the ports that the switches have by now room for seconds of received frames.

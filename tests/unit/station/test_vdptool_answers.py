@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, read_answer
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, is_answer, read_answer
 
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 
@@ -34,6 +34,25 @@ def test_the_mode_that_was_asked_for_is_a_success() -> None:
 )
 def test_everything_else_is_a_refusal_with_its_reason(text: str, reason: str) -> None:
     assert reason in read_answer(text, VdptoolMode.ASSOCIATE, UUID)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "timeout\n'M000080c4C3004uuid0024" + UUID + "' command timed out.\n",
+        "FAILED: VSI association in progress\n",
+        said("assoc", uuid="99999999-5566-7788-99aa-bbccddeeff00"),
+    ],
+    ids=["nothing in 5 s", "lldpad busy", "earlier request", "another VSI"],
+)
+def test_what_a_busy_machine_makes_vdptool_print_is_no_answer(text: str) -> None:
+    assert not is_answer(text, UUID)
+
+
+@pytest.mark.parametrize("text", [said("assoc"), said("deassoc"), "FAILED: Invalid parameters\n"])
+def test_answers_are_those_about_the_vsi_and_refusals_of_lldpad(text: str) -> None:
+    assert is_answer(text, UUID)
 
 
 def test_a_request_names_everything_that_vdptool_insists_on() -> None:
