@@ -25,6 +25,9 @@ SUBCOMMANDS = {
     "replay": _Subcommand("ryu_apps.cli.replay:replay", "Run a migration scenario and report on it."),
     "matrix": _Subcommand("ryu_apps.cli.matrix:matrix", "Measure the founding paper's tables, service by service."),
     "vcm": _Subcommand("ryu_apps.cli.vcm:vcm", "Plan and carry out evacuations, fail-overs and the like."),
+    "station": _Subcommand(
+        "ryu_apps.cli.station:station", "Run the EVB station of a hypervisor, and make calls to it."
+    ),
     "topology": _Subcommand("ryu_apps.cli.topology:topology", "Show a cluster as the controller sees it."),
     "ovf": _Subcommand("ryu_apps.cli.ovf:ovf", "Import and export OVF packages with network port profiles."),
     "demo": _Subcommand("ryu_apps.cli.demo:demo", "Move a VM between two switches, with its policy staged ahead."),

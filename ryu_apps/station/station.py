@@ -58,7 +58,7 @@ class VsiRequest:
             request's, its filter.
         manager_id: VSI manager of the VSI type.
         organizational: TLVs sent with every request of the VSI; taken from its first request.
-        suspended: set the S bit from now on: the VM does not run here.
+        suspended: the VM does not run here now: this request and its repetitions have the S bit.
     """
 
     association: Association
@@ -114,6 +114,11 @@ class Station:
         """Time to feed :class:`Tick`, None if no timer runs."""
         vsis = (vsi.machine.deadline for vsi in self._vsis.values())
         return earliest(self._evb.deadline, self._ecp.deadline, *vsis)
+
+    @property
+    def agreed(self) -> Agreed | None:
+        """The agreement with the bridge, None without one."""
+        return self._evb.agreed
 
     @property
     def associations(self) -> list[Association]:

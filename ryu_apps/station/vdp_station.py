@@ -40,8 +40,8 @@ __all__ = [
 class StationRequest:
     """A request of the hypervisor for this mode; modes may rise or stay until De-Associate.
 
-    ``filter_info`` is a changed filter, None for the same.  ``suspended``: the VM does not run here any more, and
-    requests have the S bit from now on.
+    ``filter_info`` is a changed filter, None for the same.  ``suspended``: the VM does not run here now; this
+    request and its repetitions have the S bit.
     """
 
     mode: VdpMode
@@ -157,7 +157,7 @@ class VsiStation:
         deadline: time to feed :class:`Tick`, None if no timer runs.
     """
 
-    __slots__ = ("deadline", "in_force", "operational", "request", "state")
+    __slots__ = ("_unanswered", "deadline", "in_force", "operational", "request", "state")
 
     def __init__(self, association: Association, operational: Operational) -> None:
         """
@@ -170,6 +170,8 @@ class VsiStation:
         self.in_force: VdpMode | None = None
         self.operational = operational
         self.deadline: float | None = None
+        # A changed filter or S bit, asked for while nothing can be sent, has the mode that is in force.
+        self._unanswered = False
 
     def feed(self, event: VdpStationEvent, now: float) -> list[VdpStationOutput]:
         """Process one event.
@@ -221,7 +223,8 @@ class VsiStation:
     def _resume_input(self) -> VdpStationInput:
         if self.request.MODE is VdpMode.DEASSOCIATE:
             return VdpStationInput.RESUMED_LEAVING
-        return VdpStationInput.RESUMED_HELD if self.in_force is self.request.MODE else VdpStationInput.RESUMED_ASKING
+        held = self.in_force is self.request.MODE and not self._unanswered
+        return VdpStationInput.RESUMED_HELD if held else VdpStationInput.RESUMED_ASKING
 
     def _tick_input(self, now: float) -> VdpStationInput | None:
         if self.deadline is None or now < self.deadline:
@@ -295,9 +298,10 @@ class VsiStation:
     # --- shared by actions ---
     def _asked(self, ask: StationRequest) -> None:
         status = self.request.status
-        if ask.suspended and isinstance(status, RequestStatus):
-            status = replace(status, suspended=True)
+        if isinstance(status, RequestStatus):
+            status = replace(status, suspended=ask.suspended)
         self.request = self.request.as_mode(ask.mode, status, ask.filter_info)
+        self._unanswered = True
 
     def _send(self, now: float) -> list[VdpStationOutput]:
         self.deadline = now + self.operational.response_wait
@@ -310,6 +314,7 @@ class VsiStation:
 
     def _stay(self, now: float) -> None:
         self.in_force = self.request.MODE
+        self._unanswered = False
         self.deadline = now + self.operational.reinit_keep_alive
 
     def _end(self, outcome: RequestOutcome, heard: ResponseReceived | None) -> list[VdpStationOutput]:

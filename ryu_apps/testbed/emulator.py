@@ -25,12 +25,11 @@ from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, ETHERTYPE_LLDP, NEAREST_CUSTOMER_BRIDGE, Frame
-from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo, GroupMacVid, GroupVid, MacVid, Vid
 from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
-from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.status import RequestStatus
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.evb.wire.vsi_id import VsiId
+from ryu_apps.station.filter_text import filter_from_text
 from ryu_apps.station.station import (
     Advertise,
     LinkUp,
@@ -289,24 +288,10 @@ class EmulatedStation:
 
 def association(mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False) -> Association:
     """The association TLV that asks for a VSI."""
-    filter_info = FilterInfo.of(*map(_filter_entry, vsi.filters))
+    filter_info = filter_from_text(vsi.filters)
     kind = ASSOCIATIONS[_MODES[mode]]
     identity = VsiId.from_text(vsi.uuid)
     return kind(RequestStatus(migrating=migrating), vsi.type_id, vsi.version, identity, filter_info)
-
-
-def _filter_entry(text: str) -> FilterEntry:
-    """An entry as vdptool has it: ``VID``, ``VID-MAC``, ``VID--GROUP``, ``VID-MAC-GROUP``; the VID with PS and PCP."""
-    tci, mac, group = (*text.split("-"), "", "")[:3]
-    tag = Vid.unpacked(int(tci, 0))
-    match bool(mac), bool(group):
-        case False, False:
-            return tag
-        case True, False:
-            return MacVid(tag.vid, mac_from_text(mac), pcp=tag.pcp, ps=tag.ps)
-        case False, True:
-            return GroupVid(tag.vid, int(group), pcp=tag.pcp, ps=tag.ps)
-    return GroupMacVid(tag.vid, mac_from_text(mac), int(group), pcp=tag.pcp, ps=tag.ps)
 
 
 def _reason(notice: Notice, mode: VdpMode) -> str:

@@ -334,3 +334,14 @@ def test_suspension_is_said_at_once_and_in_every_request_from_then_on() -> None:
     machine.feed(answer(machine), 1.0)
     [send] = machine.feed(Tick(), 1.0 + TIMERS.reinit_keep_alive)
     assert send.association.status.suspended
+
+
+def test_a_suspension_that_was_asked_for_without_a_link_is_a_request_afterwards() -> None:
+    machine = held()
+    machine.feed(Suspend(), 1.0)
+    machine.feed(StationRequest(ASSOC, suspended=True), 2.0)
+
+    [send] = machine.feed(Resume(), 3.0)
+
+    assert send == Send(machine.request)
+    assert outcome(machine.feed(answer(machine), 3.0)) is RequestOutcome.GRANTED

@@ -1,0 +1,221 @@
+"""``evbridge station``: the EVB station of a hypervisor, and the calls that its hypervisor makes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ryu_apps.station_daemon.client import DEFAULT_CONTROL, call
+from ryu_apps.station_daemon.logs import log_to_stderr
+
+_SOCKET = click.Path(dir_okay=False, path_type=Path)
+_CONTROL = click.option(
+    "--control",
+    type=_SOCKET,
+    default=DEFAULT_CONTROL,
+    show_default=True,
+    help="UNIX socket of the daemon.",
+)
+_STATE = DEFAULT_CONTROL.with_name("state.json")
+_DEADLINE = click.option(
+    "--deadline", type=click.FloatRange(0.1, 3600.0), default=10.0, show_default=True, help="Seconds for the answer."
+)
+
+
+@click.group()
+def station() -> None:
+    """The EVB station of a hypervisor.
+
+    Speaks LLDP, ECP and VDP on the uplinks, and keeps the VSIs alive that are asked for by reserve, associate, suspend
+    and release.
+    """
+
+
+@station.command("run")
+@click.argument("uplinks", nargs=-1, required=True, metavar="UPLINK...")
+@_CONTROL
+@click.option(
+    "--state",
+    type=_SOCKET,
+    default=_STATE,
+    show_default=True,
+    help="File from which the VSIs are taken up after a restart.",
+)
+@click.option("--rwd", type=click.IntRange(0, 31), default=20, show_default=True, help="Proposed resource wait delay.")
+@click.option("--rka", type=click.IntRange(0, 31), default=20, show_default=True, help="Proposed reinit keep alive.")
+@click.option("--metrics", metavar="HOST:PORT", help="Serve metrics to Prometheus here.")
+def run_daemon(uplinks: tuple[str, ...], control: Path, state: Path, rwd: int, rka: int, metrics: str | None) -> None:
+    """Run the daemon on these interfaces until SIGTERM.
+
+    Timers are exponents as in the EVB TLV: 10 us * 2^n.
+    """
+    from ryu_apps.evb.topology.fabric import Timers
+    from ryu_apps.station_daemon.daemon import DaemonSettings, StationDaemon
+
+    if len(set(uplinks)) < len(uplinks):
+        raise click.UsageError("an uplink is named twice")
+    control.parent.mkdir(parents=True, exist_ok=True)
+    log_to_stderr()
+    settings = DaemonSettings(uplinks, control, state, Timers(rwd=rwd, rka=rka), metrics=_address(metrics))
+    try:
+        asyncio.run(StationDaemon(settings).run())
+    except (OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _address(written: str | None) -> tuple[str, int] | None:
+    if written is None:
+        return None
+    host, colon, port = written.rpartition(":")
+    if not (colon and host and port.isdecimal() and 0 < int(port) < 65536):
+        raise click.UsageError(f"--metrics: HOST:PORT was expected, not {written!r}")
+    return host.strip("[]"), int(port)
+
+
+def _described(command: Any) -> Any:
+    """Add the options that describe a VSI."""
+    for option in (
+        click.option("--type", "type_id", type=click.IntRange(0, 0xFFFFFF), help="VSI type."),
+        click.option("--version", type=click.IntRange(0, 0xFF), help="Version of the type.  [default: 1]"),
+        click.option("--manager", help="VSI manager of the type."),
+        click.option("--filter", "filters", multiple=True, help="VID-MAC, or VID, VID--GROUP, VID-MAC-GROUP."),
+        click.option("--address", "addresses", multiple=True, help="IP address of the VM."),
+        click.option("--uplink", help="Interface of the VSI.  [default: the daemon's first]"),
+    ):
+        command = option(command)
+    return command
+
+
+@station.command()
+@click.argument("vsi")
+@_described
+@click.option("--migrating", is_flag=True, help="The VM comes from another host (M bit).")
+@_DEADLINE
+@_CONTROL
+def reserve(**options: Any) -> None:
+    """Reserve for a VM that is expected here: Pre-Associate with Resource Reservation."""
+    _call("reserve", **options)
+
+
+@station.command()
+@click.argument("vsi")
+@_described
+@click.option("--migrating", is_flag=True, help="The VM comes from another host (M bit).")
+@_DEADLINE
+@_CONTROL
+def associate(**options: Any) -> None:
+    """Open the network for a VM that is about to run here: Associate.
+
+    After a reservation VSI is enough; otherwise it needs --type and --filter.
+    """
+    _call("associate", **options)
+
+
+@station.command()
+@click.argument("vsi")
+@_DEADLINE
+@_CONTROL
+def suspend(**options: Any) -> None:
+    """Announce that a VM has stopped here and moves away: Associate with the S bit."""
+    _call("suspend", **options)
+
+
+@station.command()
+@click.argument("vsi")
+@_DEADLINE
+@_CONTROL
+def release(**options: Any) -> None:
+    """End the VSI of a VM that is not here any more: De-Associate."""
+    _call("release", **options)
+
+
+@station.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the answer of the daemon.")
+@_CONTROL
+def status(as_json: bool, control: Path) -> None:
+    """List the uplinks and the VSIs."""
+    answer = _made(control, {"verb": "status"}, 5.0)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    for name, uplink in answer["uplinks"].items():
+        click.echo(f"{name}: {'up' if uplink['up'] else 'down'}, {uplink['bridge'] or 'no bridge'}")
+    for vsi in answer["vsis"]:
+        granted = ", ".join(vsi.get("filters", ()))
+        click.echo(f"  {vsi['vsi']}  {vsi['state']}  {vsi['uplink']}  {granted or vsi.get('reason', '')}".rstrip())
+
+
+@station.command()
+@click.option("--source", required=True, type=_SOCKET, help="QMP socket of the QEMU in which the guest runs.")
+@click.option("--destination", required=True, type=_SOCKET, help="QMP socket of the QEMU that waits: -incoming and -S.")
+@click.option("--uri", required=True, help="Where the waiting QEMU expects the migration, as in -incoming.")
+@click.option("--source-control", type=_SOCKET, default=DEFAULT_CONTROL, show_default=True, help="Source's station.")
+@click.option(
+    "--destination-control", type=_SOCKET, default=DEFAULT_CONTROL, show_default=True, help="Destination's station."
+)
+@click.option("--vsi", "vsis", required=True, multiple=True, help="A VSI of the guest, as the JSON object of a call.")
+@_DEADLINE
+def qmp(
+    source: Path,
+    destination: Path,
+    uri: str,
+    source_control: Path,
+    destination_control: Path,
+    vsis: tuple[str, ...],
+    deadline: float,
+) -> None:
+    """Migrate a guest between two QEMUs.
+
+    The network is reserved before the copy begins, and open before the guest runs.  Sockets of another host are
+    forwarded, by ssh -L for example.  Exits 1 if the guest has not moved.
+    """
+    from ryu_apps.station_daemon.qmp import GatedMove, GuestLost, Host, MoveFailed, MoveSettings
+
+    ends = Host(source, source_control), Host(destination, destination_control)
+    settings = MoveSettings(*ends, uri, tuple(map(_vsi, vsis)), patience=deadline)
+    began = time.monotonic()
+    try:
+        asyncio.run(GatedMove(settings, lambda step: click.echo(f"{time.monotonic() - began:8.3f} {step}")).run())
+    except MoveFailed as error:
+        raise click.ClickException(f"not migrated: {error}") from None
+    except GuestLost as error:
+        raise click.ClickException(f"{error}; if it does not run there, continue it at its source") from None
+    click.echo(f"{time.monotonic() - began:8.3f} done")
+
+
+def _vsi(written: str) -> dict[str, Any]:
+    try:
+        vsi = json.loads(written)
+    except ValueError:
+        vsi = None
+    if not isinstance(vsi, dict) or not isinstance(vsi.get("vsi"), str):
+        raise click.UsageError(f"--vsi: a JSON object with the key vsi was expected, not {written!r}")
+    return vsi
+
+
+def _call(verb: str, vsi: str, deadline: float, control: Path, **options: Any) -> None:
+    """Make a call and print its answer; exit status 1 if it is no success."""
+    written = {"verb": verb, "vsi": vsi, "deadline": deadline} | _given(**options)
+    answer = _made(control, written, deadline)
+    click.echo(json.dumps(answer))
+    raise SystemExit(0 if answer["ok"] else 1)
+
+
+def _given(type_id: int | None = None, **options: Any) -> dict[str, Any]:
+    """The options that have been given, by their keys in a call."""
+    given = {key: list(value) if isinstance(value, tuple) else value for key, value in options.items() if value}
+    return given if type_id is None else {"type": type_id, **given}
+
+
+def _made(control: Path, written: dict[str, Any], patience: float) -> dict[str, Any]:
+    try:
+        return call(control, written, patience)
+    except OSError as error:
+        raise click.ClickException(
+            f"{control}: {error.strerror or error}; is `evbridge station run` running?"
+        ) from None
