@@ -22,7 +22,7 @@ PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR
 PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 python3-venv)
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables
-HYPERVISOR_DEBS = libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86
+HYPERVISOR_DEBS = libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt qemu-system-x86
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
 # more than they work and have namespaces of their own, so three go together.

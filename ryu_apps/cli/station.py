@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,48 @@ def qmp(
     except GuestLost as error:
         raise click.ClickException(f"{error}; if it does not run there, continue it at its source") from None
     click.echo(f"{time.monotonic() - began:8.3f} done")
+
+
+_MAPPING = click.option("--mapping", type=_SOCKET, help="JSON file with the VSIs of domains without metadata.")
+
+
+@station.command("libvirt-hook")
+@click.argument("arguments", nargs=-1, required=True, metavar="DOMAIN OPERATION SUB-OPERATION EXTRA")
+@_MAPPING
+@_CONTROL
+def libvirt_hook(arguments: tuple[str, ...], mapping: Path | None, control: Path) -> None:
+    """Serve as /etc/libvirt/hooks/qemu, with the domain's XML on the standard input.
+
+    Exits 1, with the reason, if what libvirt is about to do has to end.
+    """
+    from ryu_apps.station_daemon.domain import vsis_of
+    from ryu_apps.station_daemon.libvirt_hook import HOOKS, HookRefused, StationCalls
+
+    operation = arguments[1:3]
+    if operation not in HOOKS:
+        return
+    try:
+        vsis = vsis_of(sys.stdin.read(), mapping)
+        HOOKS[operation](StationCalls(control, vsis))
+    except (HookRefused, OSError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@station.command("libvirt")
+@click.option("--uri", default="qemu:///system", show_default=True, help="The libvirtd of this host.")
+@_MAPPING
+@_CONTROL
+def libvirt_events(uri: str, mapping: Path | None, control: Path) -> None:
+    """Follow libvirt's events: suspend domains that stop to move away, associate those that run.
+
+    Runs beside the daemon and the hook, until SIGTERM.
+    """
+    try:
+        from ryu_apps.station_daemon.libvirt_events import LibvirtEvents
+    except ModuleNotFoundError as error:
+        raise click.ClickException(f"{error}; install libvirt-python, or Debian's python3-libvirt") from None
+    log_to_stderr()
+    LibvirtEvents(uri, control, mapping).run()
 
 
 def _vsi(written: str) -> dict[str, Any]:

@@ -80,6 +80,7 @@ class HostedVsi:
     def to_json(self) -> dict[str, Any]:
         """State, uplink and the values that the bridge has filled in."""
         body: dict[str, Any] = {"vsi": str(self.description.vsi_id), "state": self.state, "uplink": self.uplink}
+        body["migrating"] = self.migrating
         if self.granted is not None:
             body["filters"] = list(filter_to_text(self.granted))
         if self.in_force is None and self.failure is not None:

@@ -54,7 +54,8 @@ def withdraw(world: ServiceWorld) -> None:
 def test_a_vm_comes_stops_and_goes(world: ServiceWorld) -> None:
     reserved = world.asked(verb="reserve", migrating=True, **WEB)
     assert reserved == {
-        "ok": True, "vsi": VM, "state": "reserved", "uplink": "eth0", "filters": ["77-52:54:00:aa:00:01"],
+        "ok": True, "vsi": VM, "state": "reserved", "uplink": "eth0", "migrating": True,
+        "filters": ["77-52:54:00:aa:00:01"],
     }  # fmt: skip
     assert (world.bridge.in_force, status(world)) == ({VSI: RR}, RequestStatus(migrating=True))
 

@@ -1,4 +1,7 @@
-"""Domain XML of a guest as an operator writes it: macvtap in VEPA mode with a virtual port of 802.1Qbg."""
+"""Domain XML of a guest as an operator writes it: macvtap in VEPA mode.
+
+Its VSI is in a virtual port of 802.1Qbg, for lldpad, or in metadata, for the hook of ``evbridge station``.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ _TEMPLATE = """\
   <uuid>{guest.uuid}</uuid>
   <memory unit='MiB'>128</memory>
   <vcpu>1</vcpu>
+  {metadata}
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>
     <kernel>{image.kernel}</kernel>
@@ -27,15 +31,26 @@ _TEMPLATE = """\
     <interface type='direct'>
       <mac address='{guest.mac}'/>
       <source dev='{uplink}' mode='vepa'/>
-      <virtualport type='802.1Qbg'>
-        <parameters managerid='{guest.manager}' typeid='{guest.type_id}' typeidversion='{guest.version}'
-                    instanceid='{guest.uuid}'/>
-      </virtualport>
+      {virtual_port}
       <model type='virtio'/>
       <rom enabled='no'/>
     </interface>
   </devices>
 </domain>
+"""
+_VIRTUAL_PORT = """\
+<virtualport type='802.1Qbg'>
+  <parameters managerid='{guest.manager}' typeid='{guest.type_id}' typeidversion='{guest.version}'
+              instanceid='{guest.uuid}'/>
+</virtualport>
+"""
+_METADATA = """\
+<metadata>
+  <evb:vsis xmlns:evb="urn:evbridge:station:1">
+    <evb:vsi vsi="{guest.uuid}" mac="{guest.mac}" address="{guest.ip}"
+             type="{guest.type_id}" version="{guest.version}"/>
+  </evb:vsis>
+</metadata>
 """
 
 
@@ -57,6 +72,16 @@ class Guest:
     manager: int = 11
 
 
-def domain_xml(guest: Guest, image: GuestImage, uplink: str, console: str) -> str:
-    """Return the domain's XML for ``virsh create``."""
-    return _TEMPLATE.format(guest=guest, image=image, uplink=uplink, console=console)
+def domain_for_lldpad(guest: Guest, image: GuestImage, uplink: str, console: str) -> str:
+    """Return the domain's XML for ``virsh create``, with a virtual port of 802.1Qbg."""
+    return _xml(guest, image, uplink, console, virtual_port=_VIRTUAL_PORT.format(guest=guest))
+
+
+def domain_for_hook(guest: Guest, image: GuestImage, uplink: str, console: str) -> str:
+    """Return the domain's XML for ``virsh create``, with metadata that describe its VSI."""
+    return _xml(guest, image, uplink, console, metadata=_METADATA.format(guest=guest))
+
+
+def _xml(guest: Guest, image: GuestImage, uplink: str, console: str, virtual_port: str = "", metadata: str = "") -> str:
+    parts = {"virtual_port": virtual_port, "metadata": metadata}
+    return _TEMPLATE.format(guest=guest, image=image, uplink=uplink, console=console, **parts)

@@ -10,13 +10,18 @@ import signal
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ryu_apps.testbed.errors import TestbedError
+from ryu_apps.testbed.harness.cluster import StationMaker
 from ryu_apps.testbed.harness.shell import CommandError, Namespace, end, run, wait_until
-from ryu_apps.testbed.harness.station import LldpadStation
+from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation
+from ryu_apps.testbed.hypervisors.domain import Guest, domain_for_lldpad
+from ryu_apps.testbed.hypervisors.guest_image import GuestImage
 
 NETLINK_ROUTE = 0
 #: Folders that each libvirtd and each lldpad has for itself.
@@ -59,18 +64,39 @@ exec sleep infinity
 """
 
 
+@dataclass(frozen=True, slots=True)
+class HostKind:
+    """How libvirt is connected to the station of its host.
+
+    Attributes:
+        station: makes the station.
+        domain_xml: writes the XML of a guest: the guest, its image, the uplink, the console.
+        hook: text of ``/etc/libvirt/hooks/qemu`` for a station; empty without.
+    """
+
+    station: StationMaker
+    domain_xml: Callable[[Guest, GuestImage, str, str], str] = domain_for_lldpad
+    hook: Callable[[HypervisorStation], str] = lambda station: ""
+
+
+#: libvirt and lldpad as Debian has them.
+LLDPAD = HostKind(partial(LldpadStation, pid_file=True))
+
+
 class LibvirtHost:
     """A hypervisor.
 
     Attributes:
         name: of the host and of its uplink.
         namespace: its network and mount namespace.
-        station: its lldpad.
+        station: its lldpad or station daemon.
+        kind: as given.
     """
 
-    def __init__(self, name: str, address: str, first_index: int, folder: Path) -> None:
+    def __init__(self, name: str, address: str, first_index: int, folder: Path, kind: HostKind) -> None:
         """
         Args:
+            kind: how it is connected to its station.
             address: of its interface ``mgmt`` towards the other hypervisor, where libvirtd listens.
             first_index: least index of its further interfaces: macvtap devices of all namespaces share ``/dev``, where
                 they are named by their index.
@@ -87,7 +113,8 @@ class LibvirtHost:
         if not self._keeper.stdout.read(1):
             raise TestbedError(f"{name}: no namespaces of its own")
         self.namespace = Namespace(name, self._keeper.pid)
-        self.station = LldpadStation(self.namespace, name, folder, pid_file=True)
+        self.kind = kind
+        self.station = kind.station(self.namespace, name, folder)
         self._libvirtd: subprocess.Popen[bytes] | None = None
         self.namespace.ip("link set lo up")
         self._skip_indexes(first_index)
@@ -103,6 +130,10 @@ class LibvirtHost:
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, self.name)
         self._write("libvirtd.conf", _LIBVIRTD.format(host_uuid=host_uuid, folder=self._folder, name=self.name))
         self._write("qemu.conf", _QEMU)
+        if hook := self.kind.hook(self.station):
+            run(self._argv("mkdir", "/etc/libvirt/hooks"))
+            self._write("hooks/qemu", hook)
+            run(self._argv("chmod", "755", "/etc/libvirt/hooks/qemu"))
         self.start_libvirtd()
 
     def start_libvirtd(self) -> None:
@@ -142,6 +173,10 @@ class LibvirtHost:
         self.station.stop()
         self._keeper.kill()
         self._keeper.wait()
+
+    def popen(self, *command: str, log: Path) -> subprocess.Popen[bytes]:
+        """Start a process in the host's namespaces."""
+        return self.namespace.popen(*command, log=log, mounts=True)
 
     # --- virsh ---
     def virsh(self, *words: str, check: bool = True) -> str:

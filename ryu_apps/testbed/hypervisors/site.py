@@ -13,9 +13,9 @@ from ryu_apps.testbed.harness.controller import Controller
 from ryu_apps.testbed.harness.ovs import PrivateOvs
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
-from ryu_apps.testbed.hypervisors.domain import Guest, domain_xml
+from ryu_apps.testbed.hypervisors.domain import Guest
 from ryu_apps.testbed.hypervisors.guest_image import READY, GuestImage
-from ryu_apps.testbed.hypervisors.host import LibvirtHost
+from ryu_apps.testbed.hypervisors.host import LLDPAD, HostKind, LibvirtHost
 
 NATIVE_VLAN = 100
 HYPERVISOR_PORT, CLIENT_PORT, TRUNK_PORT = 1, 50, 61
@@ -27,17 +27,17 @@ ROOM = 6000
 BOOT = 120.0
 
 
-def fabric() -> Fabric:
-    """Describe the two switches: a hypervisor at each, the client at the second, a trunk.
+def fabric(station: StationKind = StationKind.LIBVIRT) -> Fabric:
+    """Describe the two switches: a hypervisor at each with a station of a kind, the client at the second, a trunk.
 
     The second switch has room for one guest behind a firewall that knows 2000 connections.
     """
-    return Fabric({1: _switch(1, 2), 2: _switch(2, 1)})
+    return Fabric({1: _switch(1, 2, station), 2: _switch(2, 1, station)})
 
 
-def _switch(dpid: int, other: int) -> Switch:
+def _switch(dpid: int, other: int, station: StationKind) -> Switch:
     interfaces = [
-        Interface(HYPERVISOR_PORT, f"hv{dpid}", Role.STATION, NATIVE_VLAN, timers=TIMERS, station=StationKind.LIBVIRT),
+        Interface(HYPERVISOR_PORT, f"hv{dpid}", Role.STATION, NATIVE_VLAN, timers=TIMERS, station=station),
         Interface(TRUNK_PORT, f"s{other}", Role.TRUNK, peer=PortId(other, TRUNK_PORT)),
     ]
     if dpid == 2:
@@ -55,13 +55,17 @@ class HypervisorSite:
         hosts: the hypervisors ``hv1`` and ``hv2``, by name.
     """
 
-    def __init__(self, folder: Path, policies: Sequence[Path], image: GuestImage, fabric: Fabric) -> None:
+    def __init__(
+        self, folder: Path, policies: Sequence[Path], image: GuestImage, fabric: Fabric, kind: HostKind = LLDPAD
+    ) -> None:
         """
         Args:
             folder: an existing, empty folder for configuration and logs.
             policies: folders with VSI types.
             image: of the guests.
+            kind: how libvirt is connected to the stations.
         """
+        self._host_kind = kind
         self._folder = folder
         self._image = image
         self._fabric = fabric
@@ -106,7 +110,7 @@ class HypervisorSite:
         console = self._folder / f"{guest.name}.console"
         console.unlink(missing_ok=True)
         xml = self._folder / f"{guest.name}-{host}.xml"
-        xml.write_text(domain_xml(guest, self._image, host, str(console)), encoding="utf-8")
+        xml.write_text(self._host_kind.domain_xml(guest, self._image, host, str(console)), encoding="utf-8")
         self.hosts[host].virsh("create", str(xml))
         wait_until(
             lambda: console.exists() and READY in console.read_text(errors="replace"), f"{guest.name} boots", BOOT
@@ -127,7 +131,7 @@ class HypervisorSite:
         address = self.hosts[destination].address
         xml = self._folder / f"{guest.name}-{destination}.xml"
         console = self._folder / f"{guest.name}.console"
-        xml.write_text(domain_xml(guest, self._image, destination, str(console)), encoding="utf-8")
+        xml.write_text(self._host_kind.domain_xml(guest, self._image, destination, str(console)), encoding="utf-8")
         uris = (f"qemu+tcp://{address}/system", "--migrateuri", f"tcp://{address}")
         return "migrate", "--live", "--xml", str(xml), *options, guest.name, *uris
 
@@ -151,7 +155,7 @@ class HypervisorSite:
             self._build_switch(switch)
         for dpid in self._fabric.switches:
             # Far enough apart for the macvtap devices of one run.
-            host = LibvirtHost(f"hv{dpid}", f"10.9.0.{dpid}", 200 * (dpid - 1), self._folder)
+            host = LibvirtHost(f"hv{dpid}", f"10.9.0.{dpid}", 200 * (dpid - 1), self._folder, self._host_kind)
             self.hosts[host.name] = host
             host.connect_uplink()
         self._connect_hosts()
