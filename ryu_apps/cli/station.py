@@ -47,7 +47,7 @@ def station() -> None:
     show_default=True,
     help="File from which the VSIs are taken up after a restart.",
 )
-@click.option("--rwd", type=click.IntRange(0, 31), default=20, show_default=True, help="Proposed resource wait delay.")
+@click.option("--rwd", type=click.IntRange(0, 31), default=21, show_default=True, help="Proposed resource wait delay.")
 @click.option("--rka", type=click.IntRange(0, 31), default=20, show_default=True, help="Proposed reinit keep alive.")
 @click.option("--metrics", metavar="HOST:PORT", help="Serve metrics to Prometheus here.")
 def run_daemon(uplinks: tuple[str, ...], control: Path, state: Path, rwd: int, rka: int, metrics: str | None) -> None:

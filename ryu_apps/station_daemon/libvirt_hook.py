@@ -13,7 +13,7 @@ from typing import Any
 
 from ryu_apps.station_daemon.client import call
 
-#: Seconds for an answer: the resource wait delay of a bridge with default timers.
+#: Seconds for an answer; libvirt waits as long.
 PATIENCE = 10.0
 
 
