@@ -66,7 +66,7 @@ exec sleep infinity
 
 @dataclass(frozen=True, slots=True)
 class HostKind:
-    """How libvirt is connected to the station of its host.
+    """Connection of libvirt to the station of its host.
 
     Attributes:
         station: makes the station.
