@@ -12,7 +12,7 @@ MAX_WAITING = 64
 
 def conflict(call: Call, vsi: HostedVsi) -> Answer | None:
     """The answer to a call that contradicts what is known of its VSI, None if it does not."""
-    if call.description not in (None, vsi.description):
+    if call.verb is not Verb.RELEASE and call.description not in (None, vsi.description):
         return failure(call, CallError.CONFLICT, "it is here with another type or filter; release it first")
     if call.uplink not in (None, vsi.uplink):
         return failure(call, CallError.CONFLICT, f"it is at uplink {vsi.uplink}; release it first")

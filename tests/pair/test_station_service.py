@@ -125,6 +125,12 @@ def test_a_vm_that_comes_back_at_once_is_reserved_after_its_release(world: Servi
     assert world.bridge.in_force == {VSI: RR}
 
 
+def test_a_release_needs_the_vsi_only(world: ServiceWorld) -> None:
+    world.asked(verb="associate", **WEB)
+
+    assert world.asked(verb="release", **{**WEB, "addresses": ["10.0.0.1"]})["state"] == "released"
+
+
 # --- failures -------------------------------------------------------------------------------------
 def test_a_refusal_has_the_reason_of_the_bridge(world: ServiceWorld) -> None:
     world.bridge.decision = denied(VdpError.INSUFFICIENT_RESOURCES)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ryu_apps.station_daemon.client import call
-from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
+from ryu_apps.testbed.harness.shell import PATIENCE, Namespace, end, wait_until
 from ryu_apps.testbed.harness.station import StationError, VdptoolAnswer, VdptoolMode, VdptoolVsi
 
 _VERBS = {
@@ -74,8 +74,8 @@ class DaemonStation:
         return VdptoolAnswer(answer["ok"], answer.get("reason", ""), asked, time.monotonic())
 
     def call(self, verb: str, uuid: str, **written: Any) -> dict[str, Any]:
-        """Make a call."""
-        return call(self.control, {"verb": verb, "vsi": uuid, **written}, 10.0)
+        """Make a call; the bridge may wait for a keep-alive of another station before it answers."""
+        return call(self.control, {"verb": verb, "vsi": uuid, "deadline": PATIENCE, **written}, PATIENCE)
 
     def status(self) -> dict[str, Any]:
         """The answer to ``status``."""
