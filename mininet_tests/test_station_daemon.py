@@ -169,3 +169,17 @@ def test_calls_of_a_caller_that_is_gone_are_carried_out(cluster: Cluster) -> Non
 
     wait_until(lambda: state(cluster, HERE) == ["reserved"], "the reservation")
     assert home.call("release", VSI.uuid)["confirmed"]
+
+
+def test_a_caller_that_has_closed_its_half_is_answered(cluster: Cluster) -> None:
+    home = station(cluster, HERE)
+    written = {"vsi": VSI.uuid, "type": 1, "filters": [f"100-{MAC}"]}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(30)
+        connection.connect(str(home.control))
+        for number, verb in enumerate(("reserve", "associate", "release")):
+            connection.sendall(json.dumps({"id": number, "verb": verb, **written}).encode() + b"\n")
+        connection.shutdown(socket.SHUT_WR)
+        answers = [json.loads(line) for line in connection.makefile("rb")]
+
+    assert sorted((answer["id"], answer["ok"]) for answer in answers) == [(0, False), (1, False), (2, True)]

@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ class Control:
         """
         self._call, self._hang_up, self._status = call, hang_up, status
         self._tokens = count(1)
-        self._waiting: dict[int, tuple[asyncio.StreamWriter, object]] = {}
+        self._waiting: dict[int, tuple[_Connection, object]] = {}
         self._server: asyncio.Server | None = None
         self.connections = 0
 
@@ -67,63 +66,88 @@ class Control:
     def answer(self, token: int, answer: dict[str, Any]) -> None:
         """Send the answer to a call."""
         if (waiting := self._waiting.pop(token, None)) is not None:
-            _write(*waiting, answer)
+            connection, identity = waiting
+            _write(connection.writer, identity, answer)
+            connection.remove(token)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(writer)
         self.connections += 1
         try:
             if self.connections > MAX_CONNECTIONS:
                 _write(writer, None, _error(CallError.TOO_MANY, f"{MAX_CONNECTIONS} connections are open"))
             else:
-                await self._converse(reader, writer)
+                await self._converse(reader, connection)
+            await writer.drain()
         except OSError:
             pass  # the caller is gone
         finally:
             self.connections -= 1
-            self._leave(writer)
+            self._leave(connection)
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
         try:
             while line := await reader.readline():
-                self._read(line, writer)
-                await writer.drain()
+                self._read(line, connection)
+                await connection.writer.drain()
+            # A caller may close its half at once, as `nc -N` does: the answers are still sent.
+            await connection.answered.wait()
         except ValueError:
-            _write(writer, None, _error(CallError.BAD_CALL, f"a call has at most {LONGEST_CALL} octets"))
-            with suppress(OSError):
-                await writer.drain()
+            bound = _error(CallError.BAD_CALL, f"a call has at most {LONGEST_CALL} octets")
+            _write(connection.writer, None, bound)
 
-    def _read(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+    def _read(self, line: bytes, connection: _Connection) -> None:
         try:
             written = json.loads(line)
             if not isinstance(written, dict):
                 raise ValueError("a call is a JSON object")
         except (ValueError, RecursionError) as error:
-            _write(writer, None, _error(CallError.BAD_CALL, str(error)))
+            _write(connection.writer, None, _error(CallError.BAD_CALL, str(error)))
             return
         identity = written.pop("id", None)
         if written == {"verb": "status"}:
-            _write(writer, identity, self._status())
-            return
-        self._pass_on(written, identity, writer)
+            _write(connection.writer, identity, self._status())
+        else:
+            self._pass_on(written, identity, connection)
 
-    def _pass_on(self, written: dict[str, Any], identity: object, writer: asyncio.StreamWriter) -> None:
+    def _pass_on(self, written: dict[str, Any], identity: object, connection: _Connection) -> None:
         try:
             call = read_call(written)
         except ValueError as error:
-            _write(writer, identity, _error(CallError.BAD_CALL, str(error)))
+            _write(connection.writer, identity, _error(CallError.BAD_CALL, str(error)))
             return
-        if sum(waiting[0] is writer for waiting in self._waiting.values()) >= MAX_CALLS:
-            _write(writer, identity, _error(CallError.TOO_MANY, f"{MAX_CALLS} calls wait for an answer"))
+        if len(connection.tokens) >= MAX_CALLS:
+            _write(connection.writer, identity, _error(CallError.TOO_MANY, f"{MAX_CALLS} calls wait for an answer"))
             return
         token = next(self._tokens)
-        self._waiting[token] = (writer, identity)
+        self._waiting[token] = (connection, identity)
+        connection.add(token)
         self._call(token, call)
 
-    def _leave(self, writer: asyncio.StreamWriter) -> None:
-        for token in [token for token, waiting in self._waiting.items() if waiting[0] is writer]:
+    def _leave(self, connection: _Connection) -> None:
+        for token in connection.tokens:
             del self._waiting[token]
             self._hang_up(token)
+
+
+class _Connection:
+    """A caller: the tokens of its calls without an answer; ``answered`` is set while there are none."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.tokens: set[int] = set()
+        self.answered = asyncio.Event()
+        self.answered.set()
+
+    def add(self, token: int) -> None:
+        self.tokens.add(token)
+        self.answered.clear()
+
+    def remove(self, token: int) -> None:
+        self.tokens.remove(token)
+        if not self.tokens:
+            self.answered.set()
 
 
 async def _remove_stale(path: Path) -> None:

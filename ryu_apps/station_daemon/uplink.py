@@ -103,8 +103,11 @@ def _listen(sock: socket.socket, interface: str) -> None:
 
 
 def _events(frame: Frame) -> Iterator[NeighbourHeard | Received]:
+    # A bridge forwards nothing to this address: a frame to it comes from the neighbour itself.
+    if frame.dst != NEAREST_CUSTOMER_BRIDGE:
+        return
     if frame.ethertype == ETHERTYPE_ECP:
         yield Received(Ecpdu.decode(frame.payload))
-    elif frame.dst == NEAREST_CUSTOMER_BRIDGE:
+    else:
         lldpdu = Lldpdu.decode(frame.payload)
         yield NeighbourHeard(lldpdu.evb, frame.src, lldpdu.ttl)
