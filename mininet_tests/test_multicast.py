@@ -24,6 +24,7 @@ from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.multicast import GroupReceiver, Stream, hush_ipv6, mute, muted, speak_ipv6, unmute
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
+from ryu_apps.testbed.harness.staged import StagedPort
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
@@ -202,6 +203,33 @@ def test_a_stream_follows_a_vm_that_says_nothing(cluster: Cluster, group: str, l
         unmute(vm.namespace, INTERFACE)
         cluster.watcher.settle()
         assert [stream_at(tap, group) for tap in taps] == [0, 0]
+
+
+@versions
+def test_a_staged_group_is_in_both_switches_and_reaches_no_staged_port(cluster: Cluster, group: str) -> None:
+    destination = cluster.hypervisors["hv5"]
+    with guest(cluster, 1, "hv1") as vm, vm.listens(group) as listener, of_client(cluster, group) as stream:
+        hears(listener, stream, 0.0)
+        port = StagedPort(destination.namespace, destination.edge, vm.vm, cluster.watcher)
+        assert destination.station.request(VdptoolMode.PREASSOCIATE_RR, vm.vsi).granted
+        staged = {switch: copies_of(lines, group) for switch, lines in tables(cluster).items()}
+        assert {switch: len(lines) for switch, lines in staged.items()} == {"s1": 2, "s2": 2}
+        hears(listener, stream, time.monotonic())
+        assert port.sightings() == []
+        assert destination.station.request(VdptoolMode.ASSOCIATE, vm.vsi).granted
+        # The copy to the program there; the trunk towards the source may be gone already.
+        page = [line for line in staged["s2"] if "table=48" in line]
+        assert page
+        assert set(page) <= set(copies_of(tables(cluster)["s2"], group)), "the flip does not change it"
+        wait_until(port.sightings, "the stream at the port that is associated")
+        port.disconnect()
+        port.remove()
+        dismiss(destination, vm.vsi)
+
+
+def copies_of(lines: list[str], group: str) -> list[str]:
+    """The rules of a switch that name a group."""
+    return [line for line in lines if f"nw_dst={group}" in line or f"ipv6_dst={group}" in line]
 
 
 @versions

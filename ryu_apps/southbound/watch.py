@@ -34,7 +34,8 @@ _ADDED, _DELETED, _MODIFIED = 0x0002, 0x0004, 0x0008
 _OVERWRITTEN = frozenset(
     {
         *(Table.ADMIT, Table.INGRESS, Table.FORWARD, Table.FLOOD, Table.FLOOD_VID, Table.FLOOD_PAGE),
-        *(Table.GROUPS, Table.GROUP_PAGE, Table.RECEIVERS, Table.OUTPUT, Table.TRANSLATE_IN, Table.TRANSLATE_OUT),
+        *(Table.GROUP_GATE, Table.GROUPS, Table.GROUP_PAGE, Table.RECEIVERS, Table.OUTPUT),
+        *(Table.TRANSLATE_IN, Table.TRANSLATE_OUT),
     }
 )
 #: Tables that switches write to by themselves.
