@@ -76,6 +76,12 @@ def test_what_is_within_its_rates_follows_a_limited_web_server_there_and_back(cl
     assert all(migration.figures.sent > 1000 for migration in report.migrations)
 
 
+def test_a_database_admits_its_set_alone_while_it_and_a_member_move(cluster: Cluster, tmp_path: Path) -> None:
+    report = Replay(load_scenario(SCENARIOS / "shop.yaml"), cluster).run(tmp_path)
+    assert [migration.failures for migration in report.migrations] == [(), ()]
+    assert report.migrations[0].figures.blocked > 300
+
+
 def test_streams_follow_a_receiver_there_and_back(cluster: Cluster, tmp_path: Path) -> None:
     report = Replay(load_scenario(SCENARIOS / "multicast-receiver.yaml"), cluster).run(tmp_path)
     assert [migration.failures for migration in report.migrations] == [(), ()]

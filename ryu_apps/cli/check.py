@@ -12,6 +12,7 @@ from ryu_apps.cli.profiles import refused_types
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, Severity, has_errors, in_reading_order, warning
 from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.ovf.collect import is_instances
 from ryu_apps.ovf.instances import load_instances
@@ -45,7 +46,7 @@ def check(paths: tuple[Path, ...]) -> None:
         found += diagnostics + unreadable + _unmapped(config, more)
         fabrics += [] if config is None else [config.fabric]
     types, mistakes = load_policies(policies, SECTIONS)
-    found += mistakes + ([] if types is None else list(refused_types(types, fabrics)))
+    found += mistakes + ([] if types is None else list(refused_types(types, fabrics))) + _empty_sets(types)
     found += [diagnostic for source in kinds["inventory"] for diagnostic in load_inventory(*source)[1]]
     found += [diagnostic for source in kinds["instances file"] for diagnostic in load_instances(*source)[1]]
     _report(found, kinds)
@@ -87,6 +88,23 @@ def _unmapped(config: BridgeConfig | None, policies: list[Source]) -> list[Diagn
         for group in vsi_type.network.groups
         if group not in config.fabric.groups
     ]
+
+
+def _empty_sets(policies: PolicySet | None) -> list[Diagnostic]:
+    """Warnings about sets that select no VSI of any file, and about labels whose VSIs are in no set."""
+    types = list(policies.types.values()) if policies is not None else []
+    empty = [
+        warning(vsi_type.file, Position(), f"set {name}: none of these files has a VSI type that it selects")
+        for vsi_type in types
+        for name, address_set in vsi_type.sets
+        if not any(address_set.selects(other.key, other.labels) for other in types)
+    ]
+    unchecked = [
+        warning(vsi_type.file, Position(), "its VSIs are in no set, whatever its labels: anti_spoofing.ip is false")
+        for vsi_type in types
+        if vsi_type.labels and not vsi_type.anti_spoofing.ip
+    ]
+    return empty + unchecked
 
 
 def _report(found: list[Diagnostic], checked: dict[str, list[Source]]) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from ryu_apps.evb.policy.address_set import parse_value, referenced
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.fields import (
     KINDS,
@@ -264,7 +265,7 @@ class _Reading:
 
     def _parse(self, name: str, text: object, element: Element) -> None:
         try:
-            self._set(name, parse_field(name, text), element)
+            self._set(name, parse_value(name, text), element)
         except ValueError as problem:
             self.found.append(element.error(str(problem)))
 
@@ -550,7 +551,8 @@ def _address_properties(pattern: str, name: str, address: Masked) -> dict[str, o
 
 def _single(name: str, tests: Mapping[str, Alternatives]) -> Masked | None:
     alternatives = tests.get(name, ())
-    return alternatives[0] if len(alternatives) == 1 else None
+    single = len(alternatives) == 1 and referenced(alternatives[0]) is None
+    return alternatives[0] if single else None
 
 
 def _other_node(name: str, alternatives: Alternatives) -> MarkupNode:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address
 
+from ryu_apps.evb.policy.address_set import referenced
 from ryu_apps.evb.policy.fields import KINDS, MAX_EXACT, Alternatives, Masked, full_mask, range_blocks
 from ryu_apps.evb.wire.mac import mac_from_text, mac_to_text
 
@@ -20,7 +21,7 @@ _HEX = re.compile(r"[0-9a-fA-F]{12}\Z")
 def written(field: str, alternatives: Alternatives) -> Written:
     """Return the alternatives of a field as an operator would write them.
 
-    :func:`~ryu_apps.evb.policy.fields.parse_field` makes the very same alternatives of it, in the same order.
+    :func:`~ryu_apps.evb.policy.address_set.parse_value` makes the very same alternatives of it, in the same order.
     """
     items = list(_items(field, alternatives))
     return items[0] if len(items) == 1 else items
@@ -105,7 +106,9 @@ def _items(field: str, alternatives: Alternatives) -> Iterator[int | str]:
     while left:
         length = 1 if kind.address else _longest_range(field, left)
         taken, left = left[:length], left[length:]
-        if kind.address is not None:
+        if (name := referenced(taken[0])) is not None:
+            yield f"${name}"
+        elif kind.address is not None:
             yield address_text(field, taken[0])
         elif length == 1 and taken[0].mask == full_mask(field):
             yield _number(field, taken[0].value)

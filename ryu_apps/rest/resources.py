@@ -19,6 +19,7 @@ from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_b
 from ryu_apps.rest.multicast import multicast
 from ryu_apps.rest.parameters import read
 from ryu_apps.rest.reservations import reservations
+from ryu_apps.rest.sets import sets
 from ryu_apps.rest.stations import stations
 from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import status
@@ -70,6 +71,7 @@ RESOURCES = (
     Resource("GET", "/evb/reservations", reservations),
     Resource("GET", "/evb/stations", stations),
     Resource("GET", "/evb/multicast", multicast),
+    Resource("GET", "/evb/sets", sets),
     Resource("GET", "/evb/load_balancers", load_balancers),
     Resource("GET", "/evb/load_balancers/{balancer}", load_balancer),
     Resource("PUT", "/evb/load_balancers/{balancer}/backends/{backend}", judge, body=Judgement),

@@ -8,6 +8,7 @@ from hashlib import sha256
 from ryu_apps.evb.bridge.type_queries import TypeBodyStatus, TypeStatus
 from ryu_apps.evb.flow.rule import FieldMatch
 from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.address_set import referenced
 from ryu_apps.evb.policy.fields import Masked
 from ryu_apps.evb.policy.model import Acl, AclRule, openflow_fields
 from ryu_apps.evb.policy.validate import notice_text
@@ -53,6 +54,8 @@ def vsitype(bridge: Bridge, now: float, type_id: int, version: int, manager: Man
         **_summary(status, now),
         "anti_spoofing": {"mac": checks.mac, "ip": checks.ip, "arp": checks.arp},
         "addresses": [str(network) for network in found.addresses],
+        "labels": list(found.labels),
+        "sets": {name: address_set.meaning for name, address_set in found.sets},
         "from_vm": _acl_json(found.from_vm),
         "to_vm": _acl_json(found.to_vm),
     }
@@ -127,6 +130,8 @@ def _tests(rule: AclRule) -> Iterator[tuple[str, list[int | str]]]:
 
 
 def _alternative(name: str, alternative: Masked) -> int | str:
+    if (set_name := referenced(alternative)) is not None:
+        return f"${set_name}"
     wanted = openflow_fields(((name, alternative),))[name]
     value, mask = wanted if isinstance(wanted, tuple) else (wanted, None)
     return field_json(FieldMatch(name, value, mask))

@@ -48,7 +48,7 @@ _NUMBERS = {
 _CLASS_NICIRA = ofp.OFPXMC_NXM_1
 #: Nicira's registers and fragments, and what Open vSwitch numbers in a class of Ericsson's (its ``meta-flow.h``).
 _NUMBERS_ELSEWHERE = {
-    **{f"reg{number}": (_CLASS_NICIRA, number) for number in (0, 1, 2, 3, 4, 8, 9, 10)},
+    **{f"reg{number}": (_CLASS_NICIRA, number) for number in (0, 1, 2, 3, 4, *range(8, 15))},
     "xxreg1": (_CLASS_NICIRA, 112),
     "ip_frag": (_CLASS_NICIRA, 26),
     "nd_reserved": (0x1000, 1),

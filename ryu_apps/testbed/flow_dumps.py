@@ -141,7 +141,8 @@ def _is_left(rule: DumpedRule, cookie: Cookie, departure: DepartedVsi) -> bool:
         return False
     if cookie.owner == new.owner and cookie.generation == new.generation:
         is_way = cookie.kind is CookieKind.GATE and rule.table == Table.FORWARD and rule.epoch == 0
-        return not is_way and not departure.same_switch
+        is_member = cookie.kind is CookieKind.GATE and rule.table == Table.MEMBERS
+        return not is_way and not is_member and not departure.same_switch
     return cookie.owner in (old.owner, new.owner) or departure.mac in rule.line
 
 

@@ -19,6 +19,7 @@ from ryu_apps.evb.config import schema as config_schema
 from ryu_apps.evb.event_catalogue.catalogue import CATALOGUE, documented_rows
 from ryu_apps.evb.policy import schema as policy_schema
 from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.policy.set_section import SetSection
 from ryu_apps.evb.services.bandwidth.schema import BandwidthSection, RateSection
 from ryu_apps.evb.services.body import SECTIONS, SERVICES
 from ryu_apps.evb.services.load_balancer.schema import BalancerSection
@@ -212,6 +213,11 @@ def test_the_policy_page_has_the_keys_of_the_schema() -> None:
 def test_the_policy_page_has_the_keys_of_a_network() -> None:
     section = text("docs/policies.rst").partition("\nNetwork\n---")[2].partition("\n---")[0]
     assert table_keys(section) == model_keys(policy_schema.NetworkSection)
+
+
+def test_the_policy_page_has_the_keys_of_sets() -> None:
+    section = text("docs/policies.rst").partition("\nSets of addresses\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == {"labels"} | {f"sets.NAME.{name}" for name in SetSection.model_fields}
 
 
 def test_the_policy_page_has_the_keys_of_multicast() -> None:

@@ -29,6 +29,7 @@ from ryu_apps.evb.switches.repairs import PAUSE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi import state_refresh
+from ryu_apps.evb.vsi.reservation import ResourceKind, SwitchResource
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound.encode import flow_add, group_add
 from ryu_apps.southbound.wall import check
@@ -51,6 +52,10 @@ from tests.worlds.bridge import (
 )
 from tests.worlds.limited import SPEEDS
 from tests.worlds.order import EffectOrder
+from tests.worlds.sets import BATCH, DATABASE, members
+from tests.worlds.sets import POLICIES as SETS
+from tests.worlds.sets import SECOND as SAME_SET
+from tests.worlds.sets import WEB as LABELLED
 
 PORTS = st.sampled_from([HV1, HV2, HV3, HV4])
 #: hv1 has two links, which fail and return in turn.
@@ -68,7 +73,18 @@ LIMITS = [Vm(9, type=LIMITED), Vm(9, type=SLOWER)]
 #: A VM that receives groups, of which two types configure more and fewer.
 RECEIVING, FEWER = VsiTypeKey(44, 1), VsiTypeKey(44, 2)
 RECEIVERS = [Vm(10, type=RECEIVING), Vm(10, type=FEWER)]
-VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *MEETING, *SERVING, *LIMITS, *RECEIVERS])
+#: A VM that is in a set or is not, and VMs whose rules name the set.
+SELECTED = [
+    Vm(13, type=LABELLED),
+    Vm(13, type=BATCH),
+    Vm(13),
+    Vm(11, type=DATABASE),
+    Vm(12, type=SAME_SET),
+    Vm(12, type=LABELLED),
+]
+USERS = (DATABASE, SAME_SET)
+OTHERS = [*MEETING, *SERVING, *LIMITS, *RECEIVERS, *SELECTED]
+VMS = st.sampled_from([Vm(1), Vm(2), Vm(2, type=OPEN_2), Vm(3, type=EAGER), *OTHERS])
 MODES = st.sampled_from(list(VdpMode))
 
 
@@ -95,6 +111,7 @@ def receiving(key: VsiTypeKey, groups: int) -> VsiType:
 TYPES = PolicySet(
     {
         **POLICIES.types,
+        **SETS.types,
         WALLED: walled(WALLED, 8),
         TIGHT: walled(TIGHT, 1),
         LATE: walled(LATE, 8, Trigger.SINGLE),
@@ -386,6 +403,35 @@ class BridgeModel(RuleBasedStateMachine):
             if self.world.engine.bringup.ready(dpid):
                 wanted = {meter for meter in self.world.engine.wanted(dpid).meters if meter.meter_id in named}
                 assert wanted <= set(table.meters.values())
+
+    @invariant()
+    def members_of_sets_are_the_addresses_of_active_vsis(self) -> None:
+        """At each switch whose programs name the set, and at no other."""
+        if self.world.held:
+            return
+        engine = self.world.engine
+        active = {
+            (binding, str(address))
+            for vsi in engine.registry
+            if vsi.gate_program is not None and vsi.gate_program.vsi_type.key in (LABELLED, BATCH)
+            for binding in vsi.gate_program.binding.bindings
+            for address in vsi.gate_program.binding.addresses
+        }
+        for dpid in set(self.world.tables) - self.away:
+            if engine.bringup.ready(dpid) and not engine.bringup.switches[dpid].unclaimed:
+                assert members(self.world, dpid) == (active if self._names_the_set(dpid) else set())
+
+    def _names_the_set(self, dpid: int) -> bool:
+        epochs = {self.world.engine.epochs.number(TYPES.types[key]) for key in USERS}
+        bodies = map(parse_cookie, _cookies(self.world.tables[dpid]))
+        return any(body and body.kind is CookieKind.TYPE_BODY and body.owner in epochs for body in bodies)
+
+    @invariant()
+    def room_is_reserved_for_all_members(self) -> None:
+        ledger, resource = self.world.engine.ledger, SwitchResource(ResourceKind.TABLE, Table.MEMBERS)
+        for dpid in set(self.world.tables) - self.away:
+            if not self.world.held and self.world.engine.bringup.ready(dpid):
+                assert len(members(self.world, dpid)) <= ledger.used(dpid, resource)
 
     @invariant()
     def a_minimum_is_reserved_once(self) -> None:

@@ -25,6 +25,7 @@ WORDS = [
     "vsis",
     "flows",
     "reservations",
+    "sets",
     "stations",
     "migrations",
     "policies",

@@ -135,6 +135,8 @@ def rules(draw: st.DrawFn) -> dict[str, Any]:
     fields = draw(st.lists(st.sampled_from(KIND_FIELDS[kind] + ETHERNET), max_size=4, unique=True))
     rule: dict[str, Any] = {field: draw(values(field)) for field in fields}
     rule |= draw(st.sampled_from(PREREQUISITES.get(kind, [{}])))
+    if "ipv4_src" in rule:
+        rule["ipv4_src"] = draw(st.sampled_from([rule["ipv4_src"], "$web", ["$web", "192.0.2.0/24"]]))
     if description := draw(words):
         rule["description"] = description
     return {"rule": rule | {"actions": {"allow": draw(st.sampled_from([0, 1]))}}}
@@ -166,7 +168,7 @@ def policies(draw: st.DrawFn) -> dict[str, Any]:
         "version": 1,
         "vsi_type": {"type_id": key.type_id, "version": key.version, "name": draw(names)[:64].strip()},
     }
-    data |= draw(rest)
+    data |= {"sets": {"web": {"labels": ["web"], "types": ["7/1"]}}} | draw(rest)
     return data | {name: draw(acls) for name in draw(st.sampled_from([[], ["from_vm"], ["to_vm", "from_vm"]]))}
 
 

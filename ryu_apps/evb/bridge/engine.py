@@ -90,6 +90,7 @@ from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
 from ryu_apps.evb.vsi.registry import Registry, Vsi
 from ryu_apps.evb.vsi.reservation import Reservations
+from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
@@ -143,7 +144,8 @@ class Engine:
         self.wiring = TrunkGraph(fabric)
         self.ledger = Reservations(BandwidthReservations(fabric, self.wiring))
         self._in_flight = InFlight(forward_in_flight, self.ledger, partial(detour, fabric, self.wiring))
-        gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight)
+        self.set_members = SetMembers(self.ledger, fabric.switches)
+        gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight, self.set_members)
         self.pools = gatekeeper.pools
         self.lifecycle = Lifecycle(
             tokens,

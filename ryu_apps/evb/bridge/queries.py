@@ -15,6 +15,7 @@ from ryu_apps.evb.bridge.balancer_queries import BalancerQueries
 from ryu_apps.evb.bridge.engine import Engine
 from ryu_apps.evb.bridge.icmp_translator import OUTCOMES as ICMP_OUTCOMES
 from ryu_apps.evb.bridge.multicast_queries import MulticastQueries
+from ryu_apps.evb.bridge.set_queries import SetQueries
 from ryu_apps.evb.bridge.snooper import COUNTERS as MEMBERSHIP_COUNTERS
 from ryu_apps.evb.bridge.statistics_queries import StatisticsQueries
 from ryu_apps.evb.bridge.type_queries import TypeQueries
@@ -163,8 +164,8 @@ class BridgeQueries:
     """The questions; none changes anything, waits, or depends on the time.
 
     Attributes:
-        vsis, types, statistics, multicast, balancers: those about VSIs, VSI types, statistics, multicast groups, and
-            load balancers.
+        vsis, types, statistics, multicast, balancers, sets: those about VSIs, VSI types, statistics, multicast groups,
+            load balancers, and sets of addresses.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -174,6 +175,7 @@ class BridgeQueries:
         self.statistics = StatisticsQueries(engine)
         self.multicast = MulticastQueries(engine)
         self.balancers = BalancerQueries(engine)
+        self.sets = SetQueries(engine)
 
     @property
     def fabric(self) -> Fabric:
@@ -263,9 +265,9 @@ class BridgeQueries:
         for attachment in self._engine.registry.attachments():
             for program in attachment.holding.programs if attachment.port.dpid == dpid else ():
                 # The rules of a type are reserved once, for all VSIs of the type together; floods for those of a VID.
-                vids = {binding.vid for binding in program.binding.bindings}
+                index, vids = program.binding.vsi_index, {binding.vid for binding in program.binding.bindings}
                 floods = (("flood", vid) for vid in vids)
-                for owner in (("vsi", program.binding.vsi_index), ("type", program.epoch), *floods):
+                for owner in (("vsi", index), ("member", index), ("type", program.epoch), *floods):
                     holders.setdefault(owner, []).append(self._holder(attachment, program))
         ledger = self._engine.ledger
         return [

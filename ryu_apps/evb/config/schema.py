@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 from ryu_apps.evb.config.group_ids import group_range
 from ryu_apps.evb.flow.rule import GROUP_BIT
 from ryu_apps.evb.model import Retention
+from ryu_apps.evb.policy.address_set import is_reference
 from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
 from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict, Timeout
@@ -45,6 +46,8 @@ MacText = Annotated[int, PlainValidator(_mac), WithJsonSchema({"type": "string"}
 
 
 def _ip(written: object) -> IPv4Address | IPv6Address:
+    if is_reference(written):
+        raise ValueError(f"the set {written} may stand in rules of VSI types only")
     if not isinstance(written, str):
         raise ValueError("an IP address was expected, such as '10.0.100.200'")
     address = ip_address(written)

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 #: Registers of Open vSwitch: bits that accompany a frame through the tables.  ``xxreg1`` is ``reg4`` to ``reg7``.
-REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", "reg8", "reg9", "reg10", "xxreg1")
+REGISTERS = ("reg0", "reg1", "reg2", "reg3", "reg4", *(f"reg{number}" for number in range(8, 15)), "xxreg1")
 
 #: Every match field evbridge uses, in the order in which Open vSwitch writes them back (the order
 #: makes a read-back comparable octet by octet), with its size in octets.

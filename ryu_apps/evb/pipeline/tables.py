@@ -157,6 +157,8 @@ class Table(IntEnum):
     """The links in ``reg2`` -> the group of the only one, or all links of the bond."""
     BOND_LEARN = 93
     """Learns the link by which a frame of the station of a bond has come."""
+    MEMBERS = 94
+    """Gate: addresses of members of the set whose number is in ``reg13`` and ``reg14``; a match sets a bit."""
 
 
 class Direction(IntEnum):

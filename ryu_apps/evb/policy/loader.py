@@ -13,6 +13,7 @@ from pydantic import create_model
 
 from ryu_apps.evb.flow.guarded import NetworkRole
 from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.address_set import AddressSet
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import Document, read_document
 from ryu_apps.evb.policy.lint import lint
@@ -20,6 +21,7 @@ from ryu_apps.evb.policy.model import Acl, AntiSpoofing, PolicySet, StageOn, Tri
 from ryu_apps.evb.policy.neighbours import neighbour_rules
 from ryu_apps.evb.policy.schema import DirectionSection, NetworkSection, PolicyFile, explain_key, resolve_rules
 from ryu_apps.evb.policy.section import Section
+from ryu_apps.evb.policy.set_section import SetSection, undefined_sets
 from ryu_apps.evb.policy.validate import validate
 
 DIRECTIONS = ("from_vm", "to_vm")
@@ -95,6 +97,8 @@ def _load(document: Document, sections: tuple[Section, ...]) -> tuple[VsiType | 
         return None, diagnostics
     used = tuple(section for section in sections if getattr(parsed, section.name) is not None)
     vsi_type = _resolve(parsed, document, used)
+    for name in DIRECTIONS:
+        diagnostics += undefined_sets(vsi_type, getattr(vsi_type, name), (name,), document)
     oversized = [diagnostic for name in DIRECTIONS for diagnostic in _size(getattr(vsi_type, name), name, document)]
     if oversized:
         return vsi_type, diagnostics + oversized
@@ -124,6 +128,8 @@ def _resolve(parsed: PolicyFile, document: Document, sections: tuple[Section, ..
         addresses=tuple(dict.fromkeys(parsed.addresses)),
         roles=tuple(role for role in NetworkRole if role.value in parsed.roles),
         network=_network(parsed.network),
+        labels=tuple(dict.fromkeys(parsed.labels)),
+        sets=tuple(sorted((name, _set(section)) for name, section in parsed.sets.items())),
         stage_on=StageOn(parsed.stage_on) if parsed.stage_on else None,
         keep_null_vids=parsed.null_vid and parsed.null_vid == "keep",
         notify_displaced=parsed.notify_displaced,
@@ -151,6 +157,10 @@ def _network(section: NetworkSection) -> VsiNetwork:
     return VsiNetwork(tuple(dict.fromkeys(section.vlan)), tuple(dict.fromkeys(section.group)), section.pcp)
 
 
+def _set(section: SetSection) -> AddressSet:
+    return AddressSet(tuple(sorted(set(section.types), key=str)), tuple(sorted(set(section.labels))))
+
+
 def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
     meaning: tuple[object, ...] = (
         vsi_type.key,
@@ -163,9 +173,17 @@ def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
         *([[role.value for role in vsi_type.roles]] if vsi_type.roles else []),
         *([vsi_type.trigger.value] if vsi_type.trigger is not Trigger.DUAL else []),
         *([("network", astuple(vsi_type.network))] if vsi_type.network != VsiNetwork() else []),
+        *_set_meaning(vsi_type),
         *_station_meaning(vsi_type),
     )
     return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
+
+
+def _set_meaning(vsi_type: VsiType) -> Iterator[object]:
+    if vsi_type.labels:
+        yield {"labels": vsi_type.labels}
+    if vsi_type.sets:
+        yield {"sets": [(name, found.meaning) for name, found in vsi_type.sets]}
 
 
 def _station_meaning(vsi_type: VsiType) -> Iterator[object]:

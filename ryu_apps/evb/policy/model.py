@@ -13,6 +13,7 @@ from typing import Any
 from ryu_apps.evb.flow.guarded import NetworkRole
 from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, MatchFields
 from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.address_set import AddressSet, referenced
 from ryu_apps.evb.policy.diagnostic import Position
 from ryu_apps.evb.policy.fields import Alternatives, Masked, full_mask
 
@@ -60,6 +61,14 @@ class AclRule:
     def size(self) -> int:
         """Number of flow rules compiled from it."""
         return math.prod(len(alternatives) for _, alternatives in self.tests)
+
+    @property
+    def references(self) -> Iterator[tuple[str, str]]:
+        """The sets that it names: field and name of the set."""
+        for field_name, alternatives in self.tests:
+            for name in map(referenced, alternatives):
+                if name is not None:
+                    yield field_name, name
 
     def boxes(self) -> Iterator[MatchBox]:
         """Its matches: the product of its fields' alternatives."""
@@ -147,6 +156,8 @@ class VsiType:
         addresses: networks of the VM's addresses; empty: any.
         roles: network roles permitted to the VM.
         network: VLANs and default priority of the VM.
+        labels: names by which sets select its VSIs.
+        sets: (name, value) of each set of addresses that its rules may name.
         stage_on: None: as configured for the port.
         keep_null_vids, notify_displaced: as in ``topology.fabric.StationTreatment``; None: as configured for the port.
         trigger: default of services without a trigger of their own.
@@ -164,6 +175,8 @@ class VsiType:
     addresses: tuple[Network, ...] = ()
     roles: tuple[NetworkRole, ...] = ()
     network: VsiNetwork = VsiNetwork()
+    labels: tuple[str, ...] = ()
+    sets: tuple[tuple[str, AddressSet], ...] = ()
     stage_on: StageOn | None = None
     keep_null_vids: bool | None = None
     notify_displaced: float | None = None

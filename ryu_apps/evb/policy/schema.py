@@ -21,9 +21,11 @@ from pydantic import (
     model_validator,
 )
 
+from ryu_apps.evb.policy.address_set import is_reference, parse_value
 from ryu_apps.evb.policy.document import Document, Path
 from ryu_apps.evb.policy.fields import KINDS, Alternatives, Masked, full_mask, parse_field
 from ryu_apps.evb.policy.model import AclRule
+from ryu_apps.evb.policy.set_section import MAX_LABELS, MAX_SETS, LabelText, SetSection
 from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict
 
 ARP, IPV4, IPV6 = 0x0806, 0x0800, 0x86DD
@@ -65,7 +67,7 @@ OLD_NAMES = {
 
 def _parse(written: object, info: ValidationInfo) -> Alternatives:
     assert info.field_name is not None
-    return parse_field(info.field_name, written)
+    return parse_value(info.field_name, written)
 
 
 #: A match field of a rule, parsed by its own name; None: not in the rule.
@@ -317,6 +319,8 @@ class AntiSpoofingSwitches(Strict):
 
 
 def _network(written: object) -> IPv4Network | IPv6Network:
+    if is_reference(written):
+        raise ValueError(f"the set {written} may stand in rules only")
     if not isinstance(written, str):
         raise ValueError("a network was expected, such as 10.0.0.0/8")
     return ip_network(written)
@@ -368,6 +372,8 @@ class PolicyFile(Strict):
     addresses: list[AnyNetwork] = Field(default_factory=list)
     roles: list[RoleText] = Field(default_factory=list)
     network: NetworkSection = NetworkSection()
+    labels: Annotated[list[LabelText], Field(max_length=MAX_LABELS)] = Field(default_factory=list)
+    sets: Annotated[dict[LabelText, SetSection], Field(max_length=MAX_SETS)] = Field(default_factory=dict)
     from_vm: DirectionSection = DirectionSection()
     to_vm: DirectionSection = DirectionSection()
 

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 
 from ryu_apps.evb.flow.rule import Rule, match
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata
-from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
+from ryu_apps.evb.policy.model import Acl, VsiType
 from ryu_apps.evb.policy.schema import PLAIN_ETH_TYPES
+from ryu_apps.evb.services.address_sets import SetBits, fields_of, set_bits
 from ryu_apps.evb.services.base import DIRECT, Route, Service
 
 TOP_PRIORITY = 60_000
@@ -22,14 +23,14 @@ TOP_PRIORITY = 60_000
 _DEFAULT_ALLOW = Priority.DEFAULT + 1
 
 
-def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, route: Route) -> Iterator[Rule]:
+def _compile(acl: Acl, epoch: int, direction: Direction, table: Table, route: Route, bits: SetBits) -> Iterator[Rule]:
     owner = cookie(CookieKind.TYPE_BODY, epoch)
     scope = type_metadata(epoch, direction)
     following, refused = route.after(table), route.refuse(table)
     for position, (number, rule) in enumerate(acl.numbered):
         goto = following if rule.allow else refused
         for box in rule.boxes():
-            matched = match(metadata=scope, **openflow_fields(box))
+            matched = match(metadata=scope, **fields_of(box, bits))
             yield Rule(table, TOP_PRIORITY - position, matched, owner, apply=route.set_rule_number(number), goto=goto)
     mark = route.set_rule_number(acl.default_number)
     for eth_type in PLAIN_ETH_TYPES if acl.default else ():
@@ -45,8 +46,11 @@ class AclService(Service):
     plain = True
 
     def per_type(self, vsi_type: VsiType, epoch: int, route: Route = DIRECT) -> Iterator[Rule]:
-        yield from _compile(vsi_type.from_vm, epoch, Direction.FROM_VM, Table.ACL_FROM, route)
-        yield from _compile(vsi_type.to_vm, epoch, Direction.TO_VM, Table.ACL_TO, route)
+        for acl, direction, table in (
+            (vsi_type.from_vm, Direction.FROM_VM, Table.ACL_FROM),
+            (vsi_type.to_vm, Direction.TO_VM, Table.ACL_TO),
+        ):
+            yield from _compile(acl, epoch, direction, table, route, set_bits(vsi_type, direction))
 
 
 ACL = AclService()

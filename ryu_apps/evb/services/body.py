@@ -14,6 +14,7 @@ from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import Trigger, VsiType
 from ryu_apps.evb.policy.section import Section
 from ryu_apps.evb.services.acl import ACL
+from ryu_apps.evb.services.address_sets import ADDRESS_SETS
 from ryu_apps.evb.services.anti_spoofing import ANTI_SPOOFING
 from ryu_apps.evb.services.bandwidth.service import BANDWIDTH
 from ryu_apps.evb.services.base import LearnedState, Route, Service
@@ -33,8 +34,8 @@ from ryu_apps.evb.topology.fabric import Fabric, Profile
 
 #: In the order in which a frame meets them.
 SERVICES: tuple[Service, ...] = (
-    *(GUARDS, ANTI_SPOOFING, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER, SPLIT_HORIZON),
-    *(BANDWIDTH, STATISTICS),
+    *(GUARDS, ANTI_SPOOFING, ADDRESS_SETS, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER),
+    *(SPLIT_HORIZON, BANDWIDTH, STATISTICS),
 )
 
 #: What a policy file may say of them.

@@ -21,6 +21,7 @@ from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.multicast_groups import MulticastGroups
 from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
+from ryu_apps.evb.vsi.set_members import SetMembers
 
 _NOTHING: RuleSet = {}
 
@@ -28,13 +29,16 @@ _NOTHING: RuleSet = {}
 class Gatekeeper:
     """Gates of all VSIs, and the flood rules that VSIs share.
 
+
     Attributes:
         groups: members of IP multicast, staged and active; their gates are here.
         pools: back ends of load balancers.
+        set_members: sets that programs name, and the members that gates have for them.
     """
 
-    def __init__(self, fabric: Fabric, wiring: TrunkGraph, in_flight: InFlight) -> None:
+    def __init__(self, fabric: Fabric, wiring: TrunkGraph, in_flight: InFlight, set_members: SetMembers) -> None:
         self._fabric = fabric
+        self.set_members = set_members
         self._wiring = wiring
         self._in_flight = in_flight
         self.floods = Floods(fabric)
@@ -76,6 +80,7 @@ class Gatekeeper:
             )
             for dpid in self._fabric.switches
         }
+        self.set_members.moved(vsi, active=owner is not None)
         vsi.owner, vsi.gate_program = owner, program
         vsi.gates, vsi.members = gates, members
         return {dpid: change for dpid, change in changes.items() if change}
@@ -117,7 +122,7 @@ class Gatekeeper:
                 here = dpid == owner.port.dpid
                 rule = group_gate(interface, binding, program.epoch) if here else remote_group_gate(binding)
                 gates[dpid][rule.key] = rule
-        return gates
+        return {dpid: {**gate, **self.set_members.rules(dpid, program)} for dpid, gate in gates.items()}
 
 
 def _members(

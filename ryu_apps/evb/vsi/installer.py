@@ -12,6 +12,7 @@ from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase, VsiBinding
 from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, owned_by
 from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.services.address_sets import set_tests
 from ryu_apps.evb.services.body import (
     body_of_vsi,
     counters_of_vsi,
@@ -27,7 +28,7 @@ from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.installation import Installation
-from ryu_apps.evb.vsi.pending import PendingChanges, type_lane
+from ryu_apps.evb.vsi.pending import GATE_LANE, PendingChanges, type_lane
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import RULES, Demand, Reservations
@@ -69,6 +70,8 @@ class Installer:
         self._handover = handover
         self._counters = counters
         self._generation = 0
+        # Tokens of the changes that bring members, by switch.
+        self._bringing: dict[int, list[int]] = {}
 
     def program(self, attachment: Attachment, vsi_type: VsiType) -> Installation:
         """Make the program of a request, with an index of its own."""
@@ -80,7 +83,8 @@ class Installer:
 
     def admit(self, attachment: Attachment, program: Installation) -> str | None:
         """Set room aside for a program; returns the reason why it cannot be brought in, None: it can."""
-        return self.reserve(attachment, program) or self._groups_refused(attachment, program)
+        excess = self._gatekeeper.set_members.excess(program)
+        return excess or self.reserve(attachment, program) or self._groups_refused(attachment, program)
 
     def _groups_refused(self, attachment: Attachment, program: Installation) -> str | None:
         """Return the reason why the VSI's groups cannot be carried along; None: they can."""
@@ -107,7 +111,11 @@ class Installer:
             return f"{spent} of the switch is spent"
         self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
         rooms.staged(dpid, program.binding)
+        self._note_member(dpid, program)
         return None
+
+    def _note_member(self, dpid: int, program: Installation) -> None:
+        self._gatekeeper.set_members.reserved((dpid, *self._gatekeeper.others(dpid)), program)
 
     def _demands(self, dpid: int, program: Installation) -> list[Demand]:
         profile = self._gatekeeper.profile(dpid)
@@ -116,8 +124,12 @@ class Installer:
         # A type body counts for its first VSI at a switch; later ones add nothing.
         first = (dpid, program.epoch) not in self.bodies
         program.rules = program.own + (len(block) if first else 0)
-        own = needs.of_vsi(dpid, profile, self._gatekeeper.others(dpid), program)
-        own += self._gatekeeper.floods.rooms.demands(dpid, program.binding)
+        others = self._gatekeeper.others(dpid)
+        own = [
+            *needs.of_vsi(dpid, profile, others, program),
+            *self._gatekeeper.floods.rooms.demands(dpid, program.binding),
+            *self._gatekeeper.set_members.demands(dpid, others, program),
+        ]
         return [needs.of_type(dpid, program.epoch, block), *own] if first else own
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, phase: Phase) -> Installation:
@@ -139,6 +151,9 @@ class Installer:
         body.users[program] = None
         self._groups.resume(attachment, program)
         self._counters.staged(attachment, program)
+        self._note_member(dpid, program)
+        # Not sent: a switch is compared with the desired rules when it connects.
+        self._gatekeeper.set_members.join(dpid, program)
         return program
 
     def install(self, attachment: Attachment, program: Installation) -> None:
@@ -167,8 +182,29 @@ class Installer:
         program.waiting.add(token)
         self._pending.steps[token] = Staging([(attachment, program)])
         self._groups.stage(attachment, program)
+        self._bring_members(attachment, program)
         # Behind the body, so that the source is read while the destination stages.
         self._handover.prepare(attachment, program)
+
+    def _bring_members(self, attachment: Attachment, program: Installation) -> None:
+        """Bring the members of sets to a switch at which the program is the first to name them."""
+        dpid = attachment.port.dpid
+        change = self._gatekeeper.set_members.join(dpid, program)
+        if not set_tests(program.vsi_type):
+            return
+        under_way = [token for token in self._bringing.get(dpid, ()) if token in self._pending.steps]
+        if change and dpid in self._pending.up:
+            # In the lane of the gates: a member that leaves meanwhile is removed behind it.
+            token = self._pending.send(dpid, change, Mode.ATOMIC, GATE_LANE)
+            self._pending.steps[token] = Staging([], of_others=True)
+            under_way.append(token)
+        # Those for the same sets are on their way for another program, maybe.
+        for token in under_way:
+            step = self._pending.steps[token]
+            assert isinstance(step, Staging)
+            step.waiting.append((attachment, program))
+            program.waiting.add(token)
+        self._bringing[dpid] = under_way
 
     def _install_type(self, dpid: int, program: Installation) -> TypeBody:
         block = self._epochs.block(program.vsi_type, self._gatekeeper.profile(dpid))
@@ -193,6 +229,7 @@ class Installer:
         for vid in self._gatekeeper.floods.rooms.ended(dpid, binding):
             self._ledger.release(dpid, ("flood", vid))
         self._ledger.bandwidth.release(binding.vsi_index)
+        self._dismiss_members(dpid, program)
         index = binding.vsi_index
         if self._remembers_ended:
             self.ended.add((index, binding.generation))
@@ -215,6 +252,13 @@ class Installer:
             self._ledger.release(dpid, ("type", program.epoch))
             change = RuleChange(delete_by_cookie=(owned_by(CookieKind.TYPE_BODY, program.epoch),))
             self._send_sweep(attachment, change, type_lane(program.epoch))
+
+    def _dismiss_members(self, dpid: int, program: Installation) -> None:
+        """Release what a program has of sets, as a member and as the last user at its switch."""
+        self._gatekeeper.set_members.release(program)
+        change = self._gatekeeper.set_members.part(program)
+        if change and dpid in self._pending.up:
+            self._pending.send(dpid, change, Mode.ATOMIC, GATE_LANE)
 
     def _send_sweep(self, attachment: Attachment, change: RuleChange, lane: int, index: int | None = None) -> None:
         dpid = attachment.port.dpid

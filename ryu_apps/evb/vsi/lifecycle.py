@@ -47,6 +47,7 @@ from ryu_apps.evb.vsi.steps import (
     ReadOut,
     Staging,
     StateReadOut,
+    is_answered,
 )
 from ryu_apps.evb.vsi.withdrawal import Withdrawal
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -160,9 +161,8 @@ class Lifecycle(TokenOwner):
     def rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         """Process the refusal of a change, or its loss with the switch."""
         lost = dpid not in self.up
-        # A refused body or read is an answer to the station.  A switch that refuses any other change does not have the
-        # rules that it should, and is compared.
-        if not isinstance(self.pending.steps.get(token), Staging | StateReadOut):
+        # A switch that refuses any other change does not have the rules that it should, and is compared.
+        if not is_answered(self.pending.steps.get(token)):
             self.refused(dpid, reason, now)
         self._settle(token, f"{dpid:016x}: {reason}", now, lost)
 

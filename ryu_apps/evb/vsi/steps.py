@@ -22,10 +22,15 @@ class Announcement:
 
 @dataclass(eq=False, slots=True)
 class Staging:
-    """A body on its way into a switch; several programs may wait for a shared one."""
+    """A body, or members of sets, on the way into a switch; several programs may wait for what they share.
+
+    Attributes:
+        of_others: the rules are part of the gates of other VSIs, which have them whatever becomes of these programs.
+    """
 
     waiting: list[tuple[Attachment, Installation]]
     shared: TypeBody | None = None
+    of_others: bool = False
 
 
 class ReadOut(Enum):
@@ -116,3 +121,8 @@ def concerned(step: PendingStep) -> tuple[Attachment, ...]:
         case GateSwitch(attachment, saving=False) | Closing(attachment) | DeleteByCookie(Attachment() as attachment):
             return (attachment,)
     return ()
+
+
+def is_answered(step: PendingStep | None) -> bool:
+    """True for a step whose refusal is an answer to a station: a body, or a read, of a VSI alone."""
+    return isinstance(step, StateReadOut) or (isinstance(step, Staging) and not step.of_others)

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from ryu_apps.evb.pipeline.tables import CookieKind
+from ryu_apps.evb.pipeline.tables import CookieKind, Table
 from ryu_apps.evb.wire.association import VdpMode
-from ryu_apps.testbed.flow_dumps import added, gates, owner_at, read_dump
+from ryu_apps.testbed.flow_dumps import DumpedRule, added, gates, owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.exchanges import Exchange, VdpMessage, exchange, vdp_messages
 from ryu_apps.testbed.harness.prober import LEAK_MAGIC
@@ -131,15 +131,24 @@ def leaked_announcements(announcements: Iterable[Sighting], marks: Marks) -> lis
 def staged_alone(dumps: Mapping[str, list[str]]) -> StagedRules:
     """Count what staging has brought to a switch at which no other VM moves.
 
-    Memberships of other VSIs may change meanwhile: listeners report when they like.
+    Memberships of other VSIs may change meanwhile: listeners report when they like.  Members of the sets that its rules
+    name come with it; they are part of the gates of other VSIs.
     """
     brought = added(dumps["before"], dumps["staged"]) if "staged" in dumps else []
-    body = [rule for rule in brought if rule.cookie is None or rule.cookie.kind is not CookieKind.MEMBERSHIP]
-    indices = {
-        rule.cookie.owner for rule in body if rule.cookie is not None and rule.cookie.kind is not CookieKind.TYPE_BODY
-    }
+    cookies = [rule.cookie for rule in brought if rule.cookie is not None]
+    indices = {cookie.owner for cookie in cookies if cookie.kind is CookieKind.VSI_BODY}
+    body = [rule for rule in brought if not _is_of_others(rule, indices)]
     copies = [rule for rule in brought if rule not in body and rule.copied_to & indices]
     return StagedRules(len(body), len(gates(body)) + len(copies))
+
+
+def _is_of_others(rule: DumpedRule, indices: set[int]) -> bool:
+    """True for a membership of groups, which VSIs share, and for a member of a set that is another VSI."""
+    if rule.cookie is None:
+        return False
+    return rule.cookie.kind is CookieKind.MEMBERSHIP or (
+        rule.table == Table.MEMBERS and rule.cookie.owner not in indices
+    )
 
 
 def staged_among_others(dumps: Mapping[str, list[str]], index: int | None, port_no: int, mac: str) -> StagedRules:

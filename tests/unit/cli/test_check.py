@@ -74,6 +74,17 @@ def test_a_group_without_a_vid_is_a_warning(tmp_path: Path) -> None:
     assert run(policy.parent).output == "1 policy file: no mistakes\n"
 
 
+def test_a_set_without_members_and_labels_without_a_set_are_warnings(tmp_path: Path) -> None:
+    policy = tmp_path / "web.yaml"
+    sets = "sets: {some: {labels: [a]}, own: {labels: [b]}}\n"
+    policy.write_text(GOOD + "labels: [b]\nanti_spoofing: {ip: false}\n" + sets)
+    assert run(policy).output.splitlines() == [
+        f"{policy}:1:1: warning: its VSIs are in no set, whatever its labels: anti_spoofing.ip is false",
+        f"{policy}:1:1: warning: set some: none of these files has a VSI type that it selects",
+        "1 policy file: 2 warnings",
+    ]
+
+
 def test_a_policy_named_twice_is_read_once(tmp_path: Path) -> None:
     (tmp_path / "evbridge.yaml").write_text(CONFIG)
     (tmp_path / "profiles").mkdir()

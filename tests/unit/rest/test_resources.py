@@ -16,6 +16,9 @@ from tests.worlds.bridge import HV1, HV2, HV3, OPEN_2, S1, S2, Vm, two_switches
 from tests.worlds.limited import POLICIES as LIMITED_TYPES
 from tests.worlds.limited import RESERVED
 from tests.worlds.rest import EPOCH, RestWorld
+from tests.worlds.sets import DATABASE, PEER
+from tests.worlds.sets import POLICIES as SET_TYPES
+from tests.worlds.sets import WEB as WEB_TYPE
 
 VM, OTHER = Vm(7), Vm(8)
 DPID_1, DPID_2 = "0000000000000001", "0000000000000002"
@@ -259,6 +262,34 @@ def test_a_type_shows_its_access_lists_as_they_were_written() -> None:
     assert (web["action"], web["match"]["tcp_dst"], web["line"]) == ("allow", [80, 443], 8)
     assert (subnet["action"], subnet["match"]["ipv4_src"]) == ("deny", "10.9.0.0/255.255.0.0")
     assert vlan["match"]["vlan_vid"] == 100
+
+
+def test_a_type_shows_the_sets_that_its_rules_name() -> None:
+    found = RestWorld(policies=SET_TYPES).get(f"/evb/vsitypes/{PEER.type_id}/{PEER.version}")
+    assert found["sets"]["web"] == {"types": [], "labels": ["web"]} and found["labels"] == []
+    (rule,) = found["to_vm"]["rules"]
+    assert rule["match"]["ipv4_src"] == ["$web", "$peers", "192.0.2.0/255.255.255.0"]
+    assert rule["match"]["ipv4_dst"] == "$peers"
+
+
+# --- sets -----------------------------------------------------------------------------------------
+def test_sets_show_their_members_and_the_switches_that_have_them() -> None:
+    world = RestWorld(policies=SET_TYPES)
+    world.connect()
+    member, staged, user = Vm(7, type=WEB_TYPE), Vm(8, type=WEB_TYPE), Vm(9, type=DATABASE)
+    world.ask(HV1, member, VdpMode.ASSOCIATE)
+    world.ask(HV2, staged, VdpMode.PREASSOCIATE_RR)
+    world.ask(HV3, user, VdpMode.ASSOCIATE)
+    (found,) = [listed for listed in world.get("/evb/sets") if listed["switches"]]
+    assert (found["labels"], found["types"], found["switches"]) == (["web"], ["61"], [DPID_2])
+    names = [(definition["type"], definition["name"]) for definition in found["defined"]]
+    assert ("64/1", "web") in names and ("68/1", "visitors") in names
+    first, second = found["members"]
+    assert (first["vsi"], first["port"], first["active"]) == (member.text, PORT_1, True)
+    assert first["bindings"] == [{"vid": 100, "mac": "52:54:00:00:00:07"}] and first["addresses"] == ["10.0.100.7"]
+    assert (second["vsi"], second["active"]) == (staged.text, False)
+    promises = world.get("/evb/reservations")[1]["promises"]
+    assert [promise["tables"] for promise in promises if promise["for"] == "member"] == [{"MEMBERS": 1}] * 2
 
 
 # --- reservations ---------------------------------------------------------------------------------

@@ -46,6 +46,14 @@ def test_the_way_to_the_vm_is_not_left_behind() -> None:
     assert left(WAY, INFRASTRUCTURE, FOREIGN, page(9)) == []
 
 
+def test_the_membership_of_the_vm_in_a_set_is_not_left_behind() -> None:
+    """A switch whose VSIs name the set needs it wherever the member is; the old one's is overwritten."""
+    member = line(CookieKind.GATE, Table.MEMBERS, match=f",dl_src={MAC}")
+    assert left(WAY, member) == []
+    old = line(CookieKind.GATE, Table.MEMBERS, owner=6, generation=2, match=f",dl_src={MAC}")
+    assert left(WAY, old) == [old]
+
+
 OLD_BODY = line(CookieKind.VSI_BODY, Table.ANTISPOOF, owner=6, generation=2)
 
 
@@ -107,8 +115,15 @@ def test_what_is_no_rule_is_not_read_as_one() -> None:
 
 @pytest.mark.parametrize(
     ("brought", "gates_staged"),
-    [((page(9),), 0), ((page(7, 9),), 1), ((INGRESS,), 1), ((INGRESS, DELIVERY, page(7, 9)), 3)],
-    ids=["another VSI joined a group", "its own copy", "its gate", "all of it"],
+    [
+        ((page(9),), 0),
+        ((page(7, 9),), 1),
+        ((INGRESS,), 1),
+        ((INGRESS, DELIVERY, page(7, 9)), 3),
+        ((line(CookieKind.GATE, Table.MEMBERS, owner=9),), 0),
+        ((line(CookieKind.GATE, Table.MEMBERS),), 1),
+    ],
+    ids=["another VSI joined a group", "its own copy", "its gate", "all of it", "another member", "itself a member"],
 )
 def test_memberships_of_others_are_no_gates_of_a_staged_vsi(brought: tuple[str, ...], gates_staged: int) -> None:
     staged = [INFRASTRUCTURE, VSI_BODY, TYPE_BODY, *brought]

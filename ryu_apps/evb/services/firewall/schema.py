@@ -14,6 +14,7 @@ from ryu_apps.evb.policy.lint import lint_acl
 from ryu_apps.evb.policy.model import Acl, Trigger, VsiType
 from ryu_apps.evb.policy.schema import DirectionSection, TriggerText, resolve_rules
 from ryu_apps.evb.policy.section import Section
+from ryu_apps.evb.policy.set_section import undefined_sets
 from ryu_apps.evb.policy.validate import Strict, Timeout
 
 #: OpenFlow's timeouts are 16 bits of seconds.
@@ -96,6 +97,7 @@ def _meaning(value: FirewallPolicy) -> object:
 
 def _mistakes(vsi_type: VsiType, value: FirewallPolicy, document: Document) -> Iterator[Diagnostic]:
     for name, acl in (("from_vm", value.from_vm), ("to_vm", value.to_vm)):
+        yield from undefined_sets(vsi_type, acl, (NAME, name), document)
         place = document.key_place((NAME, name, "rules"))
         if len(acl.rules) > MAX_RULES:
             yield error(document.file, place, f"{len(acl.rules)} rules, at most {MAX_RULES} fit into a table")

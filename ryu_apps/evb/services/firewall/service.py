@@ -19,7 +19,8 @@ from ryu_apps.evb.flow.errors import icmp_errors
 from ryu_apps.evb.flow.rule import Action, MatchFields, Resubmit, Rule, SetField, match
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Priority, Table, cookie, type_metadata, vsi_metadata
-from ryu_apps.evb.policy.model import Acl, VsiType, openflow_fields
+from ryu_apps.evb.policy.model import Acl, VsiType
+from ryu_apps.evb.services.address_sets import SetBits, fields_of, set_bits
 from ryu_apps.evb.services.base import DIRECT, LearnedState, Route, Service
 from ryu_apps.evb.services.firewall.connections import (
     ESTABLISHED,
@@ -84,7 +85,7 @@ def _look_up(epoch: int, direction: Direction) -> Iterator[Rule]:
         yield Rule(look, Priority.EXACT, match(metadata=scope, **fields), owner, (forget, *actions), goto=new)
 
 
-def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator[Rule]:
+def _judge(acl: Acl, epoch: int, direction: Direction, route: Route, bits: SetBits) -> Iterator[Rule]:
     _look, new, learn, limit = _TABLES[direction]
     following = route.after(limit)
     owner, scope = cookie(CookieKind.TYPE_BODY, epoch), type_metadata(epoch, direction)
@@ -103,7 +104,7 @@ def _judge(acl: Acl, epoch: int, direction: Direction, route: Route) -> Iterator
             yield rule(new, _NO_BEGINNING, None, tcp_flags=flags, **tcp)
     for position, acl_rule in enumerate(acl.rules):
         for box in acl_rule.boxes():
-            yield rule(new, _TOP - position, learn if acl_rule.allow else None, **openflow_fields(box))
+            yield rule(new, _TOP - position, learn if acl_rule.allow else None, **fields_of(box, bits))
     for fields in _implied():
         yield rule(new, _IMPLIED, following, **fields)
     for eth_type in (IPV4, IPV6):
@@ -145,7 +146,7 @@ class FirewallService(Service):
         firewall: FirewallPolicy = vsi_type.service(NAME)
         for direction, acl in ((Direction.FROM_VM, firewall.from_vm), (Direction.TO_VM, firewall.to_vm)):
             yield from _look_up(epoch, direction)
-            yield from _judge(acl, epoch, direction, route)
+            yield from _judge(acl, epoch, direction, route, set_bits(vsi_type, direction))
 
     def per_vsi(self, vsi_type: VsiType, binding: VsiBinding, route: Route = DIRECT) -> Iterator[Rule]:
         firewall: FirewallPolicy = vsi_type.service(NAME)

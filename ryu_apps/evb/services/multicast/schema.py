@@ -11,6 +11,7 @@ from pydantic import Field, PlainValidator, WithJsonSchema
 
 from ryu_apps.evb.flow.guarded import NetworkRole
 from ryu_apps.evb.model import MulticastGroup, is_control
+from ryu_apps.evb.policy.address_set import is_reference
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document
 from ryu_apps.evb.policy.model import Network, Trigger, VsiType
@@ -23,6 +24,8 @@ _EVERY = IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8")
 
 
 def _group(written: object) -> MulticastGroup:
+    if is_reference(written):
+        raise ValueError(f"the set {written} may stand in rules only")
     if not isinstance(written, str):
         raise ValueError("a multicast address was expected, such as 239.1.1.1")
     group = ip_address(written)
