@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SCENARIOS, SHORT
+from mininet_tests.conftest import CHECKOUT, SCENARIOS
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import BondMode, Fabric
 from ryu_apps.testbed.guests import HTTPS, arrives, running, vsi
@@ -22,7 +22,6 @@ from ryu_apps.testbed.harness.station import VdptoolMode
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.replay.player import Replay
 from ryu_apps.testbed.replay.scenario import load_scenario
-from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -30,12 +29,17 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 #: Station with two links -> its switch, by the mode of its bond.
 FOLLOWED, AGGREGATED = ("hv1", "s1"), ("hv5", "s2")
 MODES = pytest.mark.parametrize("station", [FOLLOWED, AGGREGATED], ids=["active-backup", "lacp"])
+#: To where nothing hears it: "action drop" needs a module that not every kernel has.
+_AWAY = ("u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev", "lo")
 LINKS = {1: 1, 2: two_switch.SECOND_LINKS + 1}
 
 
 def fabric() -> Fabric:
-    """The cluster of two switches; the first hypervisor of each has a bond, that of ``s2`` with LACP."""
-    found = quick(two_switch.fabric(8, bonds=1), SHORT)
+    """The cluster of two switches; the first hypervisor of each has a bond, that of ``s2`` with LACP.
+
+    Timers are the default ones, with which stations outlast a restart of the controller.
+    """
+    found = two_switch.fabric(8, bonds=1)
     ports = found.switches[2].interfaces
     ports[1] = replace(ports[1], bond_mode=BondMode.LACP)
     return found
@@ -71,6 +75,36 @@ def down(cluster: Cluster, station: tuple[str, str], number: int, side: str) -> 
         yield
     finally:
         run(["ip", "link", "set", ends(station, number)[side], "up"])
+
+
+@contextmanager
+def short_timeouts(cluster: Cluster, station: tuple[str, str], number: int) -> Iterator[None]:
+    """LACPDUs come each second on a link, and it is given up 3 s after the last one."""
+    name, switch = station
+    ports = f"{name}bond", f"{switch}-{name}"
+    for port in ports:
+        run(["ovs-vsctl", "set", "port", port, "other-config:lacp-time=fast"])
+    try:
+        # Running timers stay as they are; those of a link that returns are the new ones.
+        with down(cluster, station, number, "station"):
+            wait_until(lambda: not links_up(cluster, station)[number - 1], "the failure")
+        wait_until(lambda: links_up(cluster, station) == [True, True], "both links")
+        yield
+    finally:
+        for port in ports:
+            run(["ovs-vsctl", "remove", "port", port, "other-config", "lacp-time"])
+
+
+@contextmanager
+def silenced(station: tuple[str, str], number: int) -> Iterator[None]:
+    """The station's LACPDUs are lost on a link, whose carrier stays."""
+    end = ends(station, number)["station"]
+    run(["tc", "qdisc", "add", "dev", end, "clsact"])
+    try:
+        run(["tc", "filter", "add", "dev", end, "egress", "protocol", "0x8809", *_AWAY])
+        yield
+    finally:
+        run(["tc", "qdisc", "del", "dev", end, "clsact"])
 
 
 def appctl(*command: str) -> str:
@@ -147,6 +181,18 @@ def test_a_link_that_fails_while_the_controller_is_dead_costs_no_vsi(
         assert association(cluster)[2] == generation
         assert asked_again(cluster, station)
         assert reached(cluster, vm)
+
+
+def test_a_link_without_an_agreement_by_lacp_is_not_used(cluster: Cluster) -> None:
+    with running(cluster, 1, "hv5") as vm, short_timeouts(cluster, AGGREGATED, 1):
+        before = association(cluster)
+        with silenced(AGGREGATED, 1):
+            wait_until(lambda: links_up(cluster, AGGREGATED) == [False, True], "the end of the agreement")
+            assert reached(cluster, vm)
+            wait_until(lambda: asked_again(cluster, AGGREGATED), "an answer by the other link")
+        wait_until(lambda: links_up(cluster, AGGREGATED) == [True, True], "another agreement")
+        assert reached(cluster, vm)
+        assert association(cluster) == before
 
 
 def test_frames_follow_the_station_to_the_link_that_it_uses(cluster: Cluster) -> None:

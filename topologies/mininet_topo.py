@@ -145,7 +145,7 @@ def _bond_class() -> Any:
 def bond_options(interface: Interface) -> str:
     """Options of a bond of Open vSwitch, as ``ovs-vsctl add-bond`` takes them."""
     if interface.bond_mode is BondMode.LACP:
-        return "bond_mode=balance-tcp lacp=active other-config:lacp-time=fast"
+        return "bond_mode=balance-tcp lacp=active"
     return "bond_mode=active-backup"
 
 

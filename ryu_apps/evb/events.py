@@ -54,6 +54,7 @@ class SwitchUp:
         relaying: ports at which it does reflective relay.
         watched: it reports changes of its rules by other controllers or by commands (flow monitor).
         features: features of a switch without extensions, as it reports them.
+        live: ports that it uses in groups, as in :class:`PortChanged`.
     """
 
     dpid: int
@@ -63,6 +64,7 @@ class SwitchUp:
     relaying: frozenset[int] = frozenset()
     watched: bool = True
     features: SwitchFeatures = SwitchFeatures()
+    live: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,16 @@ class SwitchAltered:
 
 @dataclass(frozen=True, slots=True)
 class PortChanged:
-    """A port appeared, disappeared (``up`` is False) or changed its link state."""
+    """A port appeared, disappeared (``up`` is False) or changed its state.
+
+    Attributes:
+        up: its link is up.
+        live: the switch uses it in groups (``OFPPS_LIVE``); with LACP, it has an agreement there.
+    """
 
     port: PortId
     up: bool
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

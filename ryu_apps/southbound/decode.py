@@ -74,15 +74,28 @@ def packet_in(octets: bytes) -> PacketIn:
     return PacketIn(int.from_bytes(octets[at : at + 4]), cookie, octets[frame:])
 
 
-def port_status(octets: bytes) -> tuple[int, bool]:
-    """Port number, and whether its link is up; a port that is gone is down."""
-    port_no, up, _speed = _port(octets, 16)
-    return port_no, up and octets[8] != ofp.OFPPR_DELETE
+class PortState(NamedTuple):
+    """State of a port.
+
+    Attributes:
+        up: its link is up.
+        live: the switch uses it in groups; with LACP, it has an agreement there.
+    """
+
+    up: bool
+    live: bool
 
 
-def _port(octets: bytes, at: int) -> tuple[int, bool, int]:
+def port_status(octets: bytes) -> tuple[int, PortState]:
+    """Port number and state; a port that is gone is down."""
+    port_no, state, _speed = _port(octets, 16)
+    return port_no, PortState(False, False) if octets[8] == ofp.OFPPR_DELETE else state
+
+
+def _port(octets: bytes, at: int) -> tuple[int, PortState, int]:
     port_no, _mac, _name, config, state, speed = _PORT.unpack_from(octets, at)
-    return port_no, not (config & ofp.OFPPC_PORT_DOWN or state & ofp.OFPPS_LINK_DOWN), speed
+    up = not (config & ofp.OFPPC_PORT_DOWN or state & ofp.OFPPS_LINK_DOWN)
+    return port_no, PortState(up, bool(state & ofp.OFPPS_LIVE)), speed
 
 
 def more_follows(octets: bytes) -> bool:
@@ -90,15 +103,15 @@ def more_follows(octets: bytes) -> bool:
     return bool(octets[11] & ofp.OFPMPF_REPLY_MORE)
 
 
-def ports(octets: bytes) -> Iterator[tuple[int, bool, int]]:
-    """Port number, link state, and speed in kbit/s (0: not known), from a port description reply.
+def ports(octets: bytes) -> Iterator[tuple[int, PortState, int]]:
+    """Port number, state, and speed in kbit/s (0: not known), from a port description reply.
 
     Reserved ports are left out.
     """
     for at in range(_PART_HEADER, len(octets), _PORT.size):
-        port_no, up, speed = _port(octets, at)
+        port_no, state, speed = _port(octets, at)
         if port_no <= ofp.OFPP_MAX:
-            yield port_no, up, speed
+            yield port_no, state, speed
 
 
 def relaying_ports(octets: bytes) -> Iterator[int]:

@@ -81,7 +81,7 @@ class SwitchDriver:
         self._newest: SentRequest | None = None
         self._bulk: deque[Job] = deque()
         self._under_way = 0
-        self._ports: dict[int, bool] = {}
+        self._ports: dict[int, decode.PortState] = {}
         self._known = KnownObjects(groups=None if self._extended else set())
         self._surveyed = False
         self._accepted: set[Shape] = set()
@@ -218,11 +218,11 @@ class SwitchDriver:
             self._emit(FrameReceived(PortId(self.dpid, frame.in_port), frame.data))
 
     def _port(self, octets: bytes) -> None:
-        port_no, up = decode.port_status(octets)
+        port_no, state = decode.port_status(octets)
         if port_no <= ofp.OFPP_MAX:
-            self._ports[port_no] = up
+            self._ports[port_no] = state
             if self._surveyed:
-                self._emit(PortChanged(PortId(self.dpid, port_no), up))
+                self._emit(PortChanged(PortId(self.dpid, port_no), *state))
 
     def _answer(self, flight: SentRequest, xid: int, octets: bytes) -> None:
         job = flight.job

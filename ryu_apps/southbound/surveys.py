@@ -22,11 +22,11 @@ class SurveyJob(SeveralJob):
     """Ports, room for rules, and leftovers of an earlier connection: meters, and ports with reflective relay.
 
     Args:
-        ports: filled with port number -> link is up; the caller keeps it current.
+        ports: filled with states by port number; the caller keeps it current.
         known: filled with ids of meters and groups.
     """
 
-    def __init__(self, wire: Transport, dpid: int, ports: dict[int, bool], known: KnownObjects) -> None:
+    def __init__(self, wire: Transport, dpid: int, ports: dict[int, decode.PortState], known: KnownObjects) -> None:
         super().__init__(wire, dpid, 0)
         self._ports = ports
         self._meters = known.meters
@@ -63,8 +63,8 @@ class SurveyJob(SeveralJob):
     def interim(self, xid: int, octets: bytes) -> None:
         match int.from_bytes(octets[8:10]):
             case ofp.OFPMP_PORT_DESC:
-                for port_no, up, speed in decode.ports(octets):
-                    self._ports[port_no] = up
+                for port_no, state, speed in decode.ports(octets):
+                    self._ports[port_no] = state
                     self._speeds[port_no] = speed
             case ofp.OFPMP_METER_CONFIG:
                 self._meters.update(meter.meter_id for meter in decode.meters(octets))
@@ -93,13 +93,15 @@ class SurveyJob(SeveralJob):
         capacity = SwitchCapacity(tables, self._most_meters, self._most_groups, speeds)
         meters = frozenset(self._meters) if self._tells_meters else None
         watched = self._watched and not self._refused
-        return SwitchUp(self.dpid, dict(self._ports), capacity, meters, frozenset(self._relaying), watched)
+        ports = {port_no: state.up for port_no, state in self._ports.items()}
+        live = frozenset(port_no for port_no, state in self._ports.items() if state.live)
+        return SwitchUp(self.dpid, ports, capacity, meters, frozenset(self._relaying), watched, live=live)
 
 
 class PlainSurveyJob(SurveyJob):
     """The same for a switch without extensions: it tells its features too, and is told to drop IP fragments."""
 
-    def __init__(self, wire: Transport, dpid: int, ports: dict[int, bool], known: KnownObjects) -> None:
+    def __init__(self, wire: Transport, dpid: int, ports: dict[int, decode.PortState], known: KnownObjects) -> None:
         super().__init__(wire, dpid, ports, known)
         self._features: dict[int, TableFeatures] = {}
         self._group_types: frozenset[GroupType] | None = None

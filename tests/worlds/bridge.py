@@ -272,7 +272,8 @@ class World:
             ports = {link: PortId(dpid, link) not in self.cut for link in self._ends_at(dpid)}
             table = self.tables[dpid]
             relaying = frozenset(port for port in ports if _relays(table.groups.get(TAGGED_GROUP + port)))
-            self.feed(SwitchUp(dpid, ports, self.capacity, frozenset(table.meters), relaying))
+            live = frozenset(port for port, up in ports.items() if up)
+            self.feed(SwitchUp(dpid, ports, self.capacity, frozenset(table.meters), relaying, live=live))
 
     def restart_switch(self, dpid: int) -> None:
         """Empty a switch and connect it again."""

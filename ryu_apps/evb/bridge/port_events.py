@@ -14,7 +14,7 @@ from ryu_apps.evb.bridge.snooper import Snooper
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.ports import PortDown, PortOverBudget, PortUp
-from ryu_apps.evb.events import Apply, FrameReceived, FramesDropped, Mode, PortChanged, Save, SendFrame
+from ryu_apps.evb.events import Apply, FrameReceived, FramesDropped, Mode, PortChanged, Save, SendFrame, SwitchUp
 from ryu_apps.evb.flow.plan import difference, rule_set
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.pipeline.infrastructure import port_groups
@@ -96,9 +96,16 @@ class PortEvents:
         elif station is not None:
             self._process(port, station.frame(data, now), now)
 
+    def states(self, event: SwitchUp) -> dict[int, bool]:
+        """Return the link states of a switch that has connected: port number -> up."""
+        return {
+            port_no: self._bonds.is_up(PortId(event.dpid, port_no), up, port_no in event.live)
+            for port_no, up in event.ports.items()
+        }
+
     def changed(self, event: PortChanged, now: float) -> None:
         """Process a change of a link state."""
-        link, up = event.port, event.up
+        link, up = event.port, self._bonds.is_up(event.port, event.up, event.live)
         state = self._bringup.switches.get(link.dpid)
         if state is None or state.ports.get(link.port_no) == up:
             return
@@ -132,6 +139,7 @@ class PortEvents:
         Open vSwitch reports an internal port that is in another network namespace as down.
         """
         if port in self._stations and now >= self._down_since.get(port, -math.inf) + _UNDER_WAY:
+            # With LACP a frame proves nothing: only an agreement counts.
             self.changed(PortChanged(port, True), now)
 
     def dropped(self, event: FramesDropped, now: float) -> None:

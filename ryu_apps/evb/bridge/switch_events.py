@@ -107,13 +107,14 @@ class SwitchEvents(TokenOwner):
             self._effects.put(SwitchUnsuitable(dpid, reason))
             return
         self._comparisons.audit.reset(dpid)
-        self._links.changed(dpid, event.ports)
+        ports = self._ports.states(event)
+        self._links.changed(dpid, ports)
         self._ledger.limit(dpid, budgets(event.capacity, switch.max_rules), self._wanted.budgeted(dpid))
         self._ledger.bandwidth.measure(dpid, event.capacity.speeds)
         self._lifecycle.counters.returned(dpid, event.meters)
         if self._recovery.in_grace(dpid):
             self._go_on_relaying(dpid, event.relaying)
-        self._effects.put(self._bringup.connected(dpid, event.ports, self._recovery.in_grace(dpid)))
+        self._effects.put(self._bringup.connected(dpid, ports, self._recovery.in_grace(dpid)))
         self._requests.keep_alives.restart_keep_alive(dpid, now)
         self._effects.put(SwitchConnected(dpid))
         if not event.watched and switch.extended:

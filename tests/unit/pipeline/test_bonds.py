@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.event_catalogue.ports import BondDegraded, BondWhole, EvbLost
-from ryu_apps.evb.events import PortChanged
+from ryu_apps.evb.events import PortChanged, SwitchUp
 from ryu_apps.evb.flow.rule import CONTROLLER, FlowTable, OutputGroup, Rule, RuleKey, match
 from ryu_apps.evb.pipeline.bonds import HEARD, controller_group
 from ryu_apps.evb.pipeline.tables import CookieKind, Table
@@ -64,7 +64,7 @@ def from_client(world: World, vm: Vm) -> list[PortId]:
 
 def link(world: World, port: PortId, up: bool) -> None:
     (world.cut.discard if up else world.cut.add)(port)
-    world.feed(PortChanged(port, up))
+    world.feed(PortChanged(port, up, live=up))
 
 
 def learnt(world: World) -> dict[RuleKey, object]:
@@ -234,6 +234,24 @@ def test_links_that_are_down_are_reported_and_shown(world: RestWorld) -> None:
     found = [event for event in world.happened if isinstance(event, BondDegraded | BondWhole)]
     down = [event.down for event in found if isinstance(event, BondDegraded)]
     assert down == [(SECOND,), (HV1, SECOND), (SECOND,)] and found[-1] == BondWhole(HV1)
+
+
+def test_a_link_without_an_agreement_by_lacp_is_down() -> None:
+    """Whatever comes by it; in the other mode the link is up without one."""
+    world, other = world_of(BondMode.LACP), world_of()
+    for end in (SECOND, HV1):
+        for each in (world, other):
+            each.feed(PortChanged(end, True, live=False))
+    assert not [event for event in other.happened if isinstance(event, BondDegraded)]
+    assert [event.down for event in world.happened if isinstance(event, BondDegraded)] == [(SECOND,), (HV1, SECOND)]
+    world.advance(2.0)
+    world.agree(HV1)
+    assert not world.engine.stations[HV1].up
+    world.feed(PortChanged(SECOND, True, live=True))
+    assert world.engine.stations[HV1].up
+    world.disconnect(S1)
+    world.feed(SwitchUp(S1, {1: True, 2: True, 3: True, 11: True, 12: True, 21: True}, live=frozenset({2, 3, 11, 12})))
+    assert not world.engine.stations[HV1].up
 
 
 def test_a_switch_that_returns_shows_which_links_are_down(world: RestWorld) -> None:

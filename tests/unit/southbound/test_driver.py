@@ -423,18 +423,19 @@ def port(number: int, config: int = 0, state: int = 0, speed: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("reason", "config", "state", "up"),
+    ("reason", "config", "state", "up", "live"),
     [
-        (ofp.OFPPR_MODIFY, 0, ofp.OFPPS_LIVE, True),
-        (ofp.OFPPR_MODIFY, ofp.OFPPC_PORT_DOWN, 0, False),
-        (ofp.OFPPR_MODIFY, 0, ofp.OFPPS_LINK_DOWN, False),
-        (ofp.OFPPR_DELETE, 0, ofp.OFPPS_LIVE, False),
+        (ofp.OFPPR_MODIFY, 0, ofp.OFPPS_LIVE, True, True),
+        (ofp.OFPPR_MODIFY, 0, 0, True, False),
+        (ofp.OFPPR_MODIFY, ofp.OFPPC_PORT_DOWN, 0, False, False),
+        (ofp.OFPPR_MODIFY, 0, ofp.OFPPS_LINK_DOWN, False, False),
+        (ofp.OFPPR_DELETE, 0, ofp.OFPPS_LIVE, False, False),
     ],
 )
-def test_a_link_that_changes_is_told(bench: Bench, reason: int, config: int, state: int, up: bool) -> None:
+def test_a_link_that_changes_is_told(bench: Bench, reason: int, config: int, state: int, up: bool, live: bool) -> None:
     body = struct.pack("!B7x", reason) + port(5, config, state)
     assert not surveyed(bench).driver.receive(message(ofp.OFPT_PORT_STATUS, body)), "Ryu keeps a list of its own"
-    assert bench.events == [PortChanged(PortId(1, 5), up)]
+    assert bench.events == [PortChanged(PortId(1, 5), up, live)]
 
 
 def multipart(kind: int, body: bytes = b"", more: int = 0) -> bytes:
@@ -446,7 +447,7 @@ def test_a_survey_tells_ports_meters_room_and_reflective_relay(bench: Bench) -> 
     _forward, watch, barrier, ports, meters, tables, groups, most_meters, most_groups = bench.sent
     bench.answer(watch, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_EXPERIMENTER, WATCH))
     bench.answer(barrier)
-    described_ports = port(1, speed=10_000_000) + port(2, 1)
+    described_ports = port(1, speed=10_000_000) + port(2, 1) + port(3, state=ofp.OFPPS_LIVE)
     bench.answer(ports, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_PORT_DESC, described_ports))
     config = struct.pack("!HHI", 8, 0, 5)
     bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG, config))
@@ -460,7 +461,8 @@ def test_a_survey_tells_ports_meters_room_and_reflective_relay(bench: Bench) -> 
     features = struct.pack("!II8I", 0xD, 0, 900, 0, 700, 600, 0, 0, 0, 0)
     bench.answer(most_groups, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_GROUP_FEATURES, features))
     capacity = SwitchCapacity({30: 10, 40: 1000}, meters=262_144, groups=600, speeds={1: 10_000_000})
-    assert bench.events == [SwitchUp(1, {1: True, 2: False}, capacity, frozenset({5}), frozenset({1}))]
+    states, live = {1: True, 2: False, 3: True}, frozenset({3})
+    assert bench.events == [SwitchUp(1, states, capacity, frozenset({5}), frozenset({1}), live=live)]
 
 
 BACK = ClearInPort(), Output(1)
