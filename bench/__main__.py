@@ -12,16 +12,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import floods, gate, groups, response, services, staging
+from bench import floods, gate, groups, response, services, staging, triggers
 from bench.figures import Figure, write_json
 from bench.rig import evbridge, private_ovs, reference
 
-_PARTS = ("response", "staging", "gate", "services", "floods", "groups")
+_PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--rounds", default=200, show_default=True, help="Of (a), (d); a quarter in (e), a tenth in (b), (c), (f)."
+    "--rounds", default=200, show_default=True, help="Of (a), (d); a quarter in (e), a tenth in (b), (c), (f), (g)."
 )
 @click.option("--only", type=click.Choice(_PARTS), multiple=True, help="Measure only this part; may be repeated.")
 @click.option("--json", "path", default="reports/bench.json", show_default=True, type=click.Path(path_type=Path))
@@ -58,6 +58,11 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
         if "groups" in parts:
             figures.append(groups.measure(ovs, station, ends, few))
             figures[-1].show(console)
+        if "triggers" in parts:
+            for connections in triggers.SUSPENSIONS:
+                figures += triggers.measure(ovs, few, connections)
+                for figure in figures[-2:]:
+                    figure.show(console)
         circumstances = {
             "rounds": rounds,
             "cores": os.cpu_count(),

@@ -26,7 +26,7 @@ _ROOT = Path(__file__).parents[1]
 _ETH_P_ALL = 3
 _REFERENCE_PORT, _EVBRIDGE_PORT = 7001, 7002
 #: Where ``pip install`` has put evbridge's hook there is no need to import it first.
-_RYU_MANAGER = "from ryu_apps import compat; from ryu.cmd.manager import main; main()"
+RYU_MANAGER = "from ryu_apps import compat; from ryu.cmd.manager import main; main()"
 CLIENT_MAC = 0x5254000064C1
 #: Rules of each VSI type, by type ID.
 TYPES = {1: 10, 2: 100, 3: 1_000, 4: 10_000}
@@ -151,7 +151,7 @@ def evbridge(ovs: PrivateOvs) -> Iterator[tuple[BenchStation, Ends]]:
             text = ", ".join(str(FIRST_GROUP + number) for number in groups)
             section = f"multicast: {{max_groups: {GROUPS}, max_sources: 0, groups: [{text}]}}\n"
             Path(folder, f"type{type_id}.yaml").write_text(_policy(type_id, TYPES[PLAIN]) + section)
-        arguments = ("-c", _RYU_MANAGER, "--ofp-tcp-listen-port", str(_EVBRIDGE_PORT), "ryu_apps.evb_bridge")
+        arguments = ("-c", RYU_MANAGER, "--ofp-tcp-listen-port", str(_EVBRIDGE_PORT), "ryu_apps.evb_bridge")
         log = Path(folder, "log")
         with (
             process(ovs, *arguments, log=log, EVBRIDGE_CONFIG=str(config)),

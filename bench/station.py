@@ -70,13 +70,14 @@ class BenchStation:
 
     Args:
         uplink: packet socket bound to the interface, for all Ethernet types.
-        mac: address of the station, 48 bits.
+        mac: the station's address, 48 bits.
+        timers: its own.
     """
 
-    def __init__(self, uplink: socket.socket, mac: int = _MAC) -> None:
+    def __init__(self, uplink: socket.socket, mac: int = _MAC, timers: Timers = TIMERS) -> None:
         self._socket = uplink
         self._mac = mac
-        self._station = Station(TIMERS)
+        self._station = Station(timers)
         self._agreed = False
 
     def agree(self) -> None:
@@ -88,14 +89,14 @@ class BenchStation:
         self._send(self._station.feed(LinkUp(), time.monotonic()))
         self._until(lambda _outputs: self._agreed)
 
-    def ask(self, association: Association) -> Exchange:
-        """Ask and wait for the answer.
+    def ask(self, association: Association, pause: float = PAUSE) -> Exchange:
+        """Ask after a pause in seconds, and wait for the answer.
 
         Raises:
             RuntimeError: it is no.
             TimeoutError: there is none.
         """
-        self.idle(PAUSE)
+        self.idle(pause)
         outputs = self._station.feed(VsiRequest(association), time.monotonic())
         asked = time.monotonic()
         self._send(outputs)

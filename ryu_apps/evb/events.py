@@ -142,12 +142,14 @@ class RulesRead:
 
     Attributes:
         meters: all meters of the switch; None: the read was of some rules only, or the switch refuses to show them.
+        more: further rules follow with the same token.
     """
 
     dpid: int
     token: int
     rules: tuple[Rule, ...]
     meters: tuple[Meter, ...] | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +343,8 @@ class ReadRules:
     Attributes:
         table: None: of all tables.
         match: only rules that match on these fields too, and perhaps on others.
+        lane: the read has its place among the changes of a lane (:class:`Apply`), and its answer comes in portions,
+            before each of which all other work is done; None: it is sent at once, and the answer is whole.
     """
 
     dpid: int
@@ -348,6 +352,15 @@ class ReadRules:
     mask: CookieMask
     table: int | None = None
     match: Match = ()
+    lane: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndRead:
+    """End a read in portions, whose rules are not needed any more; no further answer follows."""
+
+    dpid: int
+    token: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,4 +398,4 @@ class FetchType:
     known: Validators | None = None
 
 
-Effect = SendFrame | Apply | ReadRules | ReadMeters | Save | FetchType | LogEvent
+Effect = SendFrame | Apply | ReadRules | EndRead | ReadMeters | Save | FetchType | LogEvent

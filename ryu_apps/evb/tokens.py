@@ -21,6 +21,9 @@ class TokenOwner:
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Process the rules that a switch has shown."""
 
+    def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        """Process a portion of the rules of a read; :meth:`rules_read` brings the last one."""
+
     def meters_read(self, dpid: int, token: int, counts: tuple[MeterCount, ...], now: float) -> None:
         """Process what meters of a switch have counted."""
 
@@ -65,6 +68,10 @@ class TokenTable:
     def read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Hand the rules that a switch has shown to the owner of the read."""
         self._release(token).rules_read(dpid, token, rules, now)
+
+    def show(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        """Hand a portion of the rules of a read to its owner, who keeps the token."""
+        self._owners.get(token, self.otherwise).rules_shown(dpid, token, rules, now)
 
     def read_meters(self, dpid: int, token: int, counts: tuple[MeterCount, ...], now: float) -> None:
         """Hand what meters have counted to the owner of the read."""

@@ -199,19 +199,27 @@ def match_size(octets: bytes, at: int) -> int:
 
 def rule(entry: FlowStatsEntry) -> Rule:
     """The rule that an entry shows; without instructions if evbridge cannot express one of them."""
-    match_end = int.from_bytes(entry.match[2:4])
-    shown = _instructions(entry.instructions) or _Instructions()
+    return _rule(*entry[:5], entry.match, entry.instructions)
+
+
+# The state of a VSI is read up to three times while it moves, and most of it is the same each time.
+@lru_cache(8192)
+def _rule(
+    table: int, priority: int, idle_timeout: int, hard_timeout: int, cookie: int, match: bytes, instructions: bytes
+) -> Rule:
+    match_end = int.from_bytes(match[2:4])
+    shown = _instructions(instructions) or _Instructions()
     return Rule(
-        table=entry.table,
-        priority=entry.priority,
-        match=decode_match(entry.match[4:match_end]),
-        cookie=entry.cookie,
+        table=table,
+        priority=priority,
+        match=decode_match(match[4:match_end]),
+        cookie=cookie,
         apply=shown.apply,
         metadata=shown.metadata,
         goto=shown.goto,
         meter=shown.meter,
-        idle_timeout=entry.idle_timeout,
-        hard_timeout=entry.hard_timeout,
+        idle_timeout=idle_timeout,
+        hard_timeout=hard_timeout,
     )
 
 

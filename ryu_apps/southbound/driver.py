@@ -14,6 +14,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import (
     Apply,
+    EndRead,
     Event,
     FrameReceived,
     Mode,
@@ -32,6 +33,7 @@ from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, packet_out
 from ryu_apps.southbound.ordered import OrderedJob, stages
 from ryu_apps.southbound.piece import KnownObjects, PieceCache, meter_messages, other_messages, pieces, steps
+from ryu_apps.southbound.portions import PortionedReadJob, PortionedReads
 from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob
 from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
 from ryu_apps.southbound.shape import Shape
@@ -86,6 +88,8 @@ class SwitchDriver:
         self._surveyed = False
         self._accepted: set[Shape] = set()
         self._altered: AlteredJob | None = None
+        self._shown = _as_shown if self._extended else decode.in_order
+        self._reads = PortionedReads()
 
     # --- asked ---
     def query_features(self) -> None:
@@ -104,7 +108,43 @@ class SwitchDriver:
             # A comparison of all rules includes the fragment mode, which decides how rules with ports match.
             wanted = FRAGMENTS_SHOWN if self._extended else ofp.OFPC_FRAG_DROP
             self._begin(FragmentsJob(self._wire, self.dpid, wanted))
-        self._begin(ReadJob(self._wire, asked, _as_shown if self._extended else decode.in_order))
+        if asked.lane is None:
+            self._begin(ReadJob(self._wire, asked, self._shown))
+        else:
+            self._queue(self._reads.add(PortionedReadJob(self._wire, asked, self._shown)), asked.lane)
+
+    def end_read(self, asked: EndRead) -> None:
+        """End a read in portions without a further answer."""
+        job = self._reads.take(asked.token)
+        if job is not None and (lane := self._open.pop(job)) is not None:
+            self._advance(lane)
+            self._pump()
+
+    @property
+    def switching(self) -> bool:
+        """True if an atomic change is under way."""
+        return any(isinstance(job, SingleJob | BundleJob | OrderedJob) for job in self._open)
+
+    @property
+    def has_reads(self) -> bool:
+        """True if :meth:`read_on` has something to do."""
+        return self._reads.next(self._is_first) is not None
+
+    def read_on(self) -> None:
+        """Send the request of the oldest read in portions, or decode a portion of its answer."""
+        job = self._reads.next(self._is_first)
+        if job is None:
+            return
+        if not job.all_sent:
+            job.send()
+        elif (portion := job.decode()).more:
+            self._emit(portion)
+        self._review(job)
+        self._pump()
+
+    def _is_first(self, job: Job) -> bool:
+        lane = self._open[job]
+        return lane is not None and self._lanes[lane][0] is job
 
     def read_meters(self, asked: ReadMeters) -> None:
         """Query the counters of meters; ends with MetersRead."""
@@ -115,9 +155,11 @@ class SwitchDriver:
         if len(self._open) >= MAX_OPEN:
             self._emit(Rejected(self.dpid, asked.token, f"{MAX_OPEN} changes wait for the switch already"))
             return
-        job = self._job(asked)
-        self._open[job] = asked.lane
-        lane = self._lanes.setdefault(asked.lane, deque())
+        self._queue(self._job(asked), asked.lane)
+
+    def _queue(self, job: Job, key: int) -> None:
+        self._open[job] = key
+        lane = self._lanes.setdefault(key, deque())
         lane.append(job)
         if lane[0] is job:
             self._start(job)
@@ -154,7 +196,7 @@ class SwitchDriver:
     def _start(self, job: Job) -> None:
         if isinstance(job, BulkJob):
             self._bulk.append(job)
-        else:
+        elif not isinstance(job, PortionedReadJob):
             self._go_on(job, job.send)
 
     def _go_on(self, job: Job, step: Callable[[], None]) -> None:
@@ -268,6 +310,7 @@ class SwitchDriver:
     def _conclude(self, job: Job) -> None:
         assert job.outcome is not None
         del self._open[job]
+        self._reads.take(job.token)
         self._surveyed |= isinstance(job, SurveyJob)
         self._emit(job.outcome)
 
@@ -275,7 +318,7 @@ class SwitchDriver:
         lane = self._lanes.get(key)
         while lane and lane[0].all_sent:
             lane.popleft()
-            if lane:
+            if lane and not lane[0].all_sent:
                 self._start(lane[0])
         if not lane:
             self._lanes.pop(key, None)

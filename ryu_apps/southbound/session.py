@@ -24,9 +24,11 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import (
     Apply,
+    EndRead,
     Event,
     FrameReceived,
     FramesDropped,
+    Mode,
     ReadMeters,
     ReadRules,
     Rejected,
@@ -42,6 +44,7 @@ from ryu_apps.southbound.complaints import Complaints, complaints
 from ryu_apps.southbound.complaints import install as tolerate
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.piece import PieceCache
+from ryu_apps.southbound.reading import Reading
 from ryu_apps.southbound.reception import ConnectionCheck
 from ryu_apps.southbound.watch import Alien, changes_groups_or_meters
 
@@ -149,6 +152,9 @@ class Southbound:
         self._reported = 0.0
         self._changes = 0
         self._ahead = 0
+        self._reading = Reading(
+            lambda: (connection.driver for connection in self._connections.values()), lambda: self._settle(serve=False)
+        )
 
     def datapath_up(self, datapath: Any) -> None:
         """Make a driver for a switch that has finished Ryu's handshake."""
@@ -176,7 +182,7 @@ class Southbound:
             self._events.append(SwitchDown(dpid))
             connection.driver.close()
 
-    def perform(self, effect: SendFrame | Apply | ReadRules | ReadMeters) -> None:
+    def perform(self, effect: SendFrame | Apply | ReadRules | EndRead | ReadMeters) -> None:
         """Carry out an effect; its result comes as an event."""
         dpid = effect.port.dpid if isinstance(effect, SendFrame) else effect.dpid
         connection = self._connections.get(dpid)
@@ -185,11 +191,16 @@ class Southbound:
                 connection.driver.send_frame(effect)
             case Apply() if connection:
                 self._changes += 1
+                if effect.mode is Mode.ATOMIC:
+                    self._reading.switched()
                 connection.driver.submit(effect)
             case Apply(dpid, token):
                 self._events.append(Rejected(dpid, token, "switch not connected"))
             case ReadRules() if connection:
+                self._reading.asked()
                 connection.driver.read(effect)
+            case EndRead() if connection:
+                connection.driver.end_read(effect)
             case ReadMeters() if connection:
                 connection.driver.read_meters(effect)
         # Not frames: an event that has many effects would take in many slices of them at once.
@@ -221,6 +232,7 @@ class Southbound:
         self.flush()
         if self._server is None and self._pause() is not None:
             self._server = hub.spawn(self._serve_on)
+        self._reading.resume()
 
     def _tell_all(self) -> None:
         while self._events:

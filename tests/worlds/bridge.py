@@ -17,6 +17,7 @@ from ryu_apps.evb.events import (
     Apply,
     Confirmed,
     Effect,
+    EndRead,
     Event,
     FetchType,
     FrameReceived,
@@ -208,6 +209,7 @@ class World:
     Attributes:
         hold: datapaths that confirm nothing until ``release``.
         silent_meters: datapaths that do not answer reads of meters.
+        slow_reads: datapaths whose reads in portions are answered by :meth:`read_on`.
         gauges: the meters of each switch.
         unacknowledging: ports whose stations acknowledge nothing.
         cut: both ports of each link that is down.
@@ -231,6 +233,7 @@ class World:
     now: float = 1000.0
     hold: set[int] = field(default_factory=set)
     silent_meters: set[int] = field(default_factory=set)
+    slow_reads: set[int] = field(default_factory=set)
     unacknowledging: set[PortId] = field(default_factory=set)
     cut: set[PortId] = field(default_factory=set)
     plugged: dict[PortId, PortId] = field(default_factory=dict)
@@ -259,6 +262,7 @@ class World:
         self.applied: list[Apply] = []
         self.held: list[Apply] = []
         self.fetching: list[FetchType] = []
+        self.reads: dict[int, RulesRead] = {}
         self._ends: dict[tuple[int, RuleKey], tuple[float, Rule]] = {}
         self._unsaved: list[Save] = []
         self._sequence: dict[PortId, int] = {}
@@ -344,15 +348,18 @@ class World:
 
     def disconnect(self, dpid: int) -> None:
         """Disconnect a switch; changes that it has not confirmed are rejected afterwards."""
-        lost = [apply for apply in self.held if apply.dpid == dpid]
+        lost: list[Apply | RulesRead] = [apply for apply in self.held if apply.dpid == dpid]
+        lost += [answer for answer in self.reads.values() if answer.dpid == dpid]
+        self.reads = {token: answer for token, answer in self.reads.items() if answer.dpid != dpid}
         self.held = [apply for apply in self.held if apply.dpid != dpid]
         self.feed(SwitchDown(dpid))
-        for apply in lost:
-            self.feed(Rejected(dpid, apply.token, "switch disconnected"))
+        for asked in lost:
+            self.feed(Rejected(dpid, asked.token, "switch disconnected"))
 
     def restart_controller(self, remembering: bool = True) -> None:
         """Start a new engine, with or without the saved records; the switches keep their rules and connect again."""
         self.held.clear()
+        self.reads.clear()
         self._unsaved.clear()
         self.fetching.clear()
         records = dict(self.store) if remembering else None
@@ -373,6 +380,16 @@ class World:
             forward_in_flight=self.forward_in_flight,
             statistics_retention=self.statistics_retention,
         )
+
+    def read_on(self, count: int) -> None:
+        """Show the next rules of the oldest slow read, at most ``count``, as they were when it was asked for."""
+        token, answer = next(iter(self.reads.items()))
+        rest = answer.rules[count:]
+        if rest:
+            self.reads[token] = replace(answer, rules=rest)
+        else:
+            del self.reads[token]
+        self.feed(replace(answer, rules=answer.rules[:count], more=bool(rest)))
 
     def release(self) -> None:
         """Apply the changes of held switches, in order."""
@@ -489,7 +506,13 @@ class World:
                 held = self.tables[effect.dpid].rules.values()
                 shown = tuple(rule for rule in held if _asked_for(rule, effect))
                 meters = tuple(self.tables[effect.dpid].meters.values()) if effect.mask == OURS else None
-                self.feed(RulesRead(effect.dpid, effect.token, shown, meters))
+                answer = RulesRead(effect.dpid, effect.token, shown, meters)
+                if effect.lane is not None and effect.dpid in self.slow_reads:
+                    self.reads[effect.token] = answer
+                else:
+                    self.feed(answer)
+            case EndRead(token=token):
+                self.reads.pop(token, None)
             case ReadMeters(dpid, token, meters):
                 if dpid not in self.silent_meters:
                     self.feed(MetersRead(dpid, token, tuple(self._meter_counts(dpid, meters))))

@@ -346,6 +346,8 @@ class Engine:
                 self._tokens.reject(dpid, token, reason, now)
                 self.associations.proceed(now)
                 self.comparisons.answered(dpid, now)
+            case RulesRead(dpid, token, rules, more=True):
+                self._tokens.show(dpid, token, rules, now)
             case RulesRead(dpid, token, rules, meters):
                 self.bringup.show_meters(dpid, meters)
                 self._tokens.read(dpid, token, rules, now)

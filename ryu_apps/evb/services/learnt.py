@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 from ryu_apps.evb.flow.rule import Bits, LearnSpec, Rule, whole
 from ryu_apps.evb.model import VsiBinding
@@ -37,6 +38,8 @@ def owner(binding: VsiBinding) -> int:
     return cookie(CookieKind.STATE, binding.vsi_index, binding.generation)
 
 
+# As :mod:`ryu_apps.southbound.decode` keeps rules: it is asked for most of them again.
+@lru_cache(8192)
 def rewritten(rule: Rule, binding: VsiBinding) -> Rule:
     """A rule as it was learnt for one program of a VSI, for another program of it."""
     match = tuple(

@@ -25,6 +25,7 @@ class Installation:
         opened: a gate leads to it or has led to it.
         awaiting: learned rules that it was given from the VSI's last switch, until its gate opens.
         refreshed: time at which these were last staged, monotonic seconds; None: that is not known.
+        reading: token of the reading ahead of the Associate that is under way; None: there is none.
         carried, fixed_up: number of those in the end, by service, and of those that came after it was staged.
     """
 
@@ -38,6 +39,7 @@ class Installation:
     opened: bool = False
     awaiting: RuleSet = field(default_factory=dict)
     refreshed: float | None = None
+    reading: int | None = None
     carried: Counter[str] = field(default_factory=Counter)
     fixed_up: Counter[str] = field(default_factory=Counter)
 

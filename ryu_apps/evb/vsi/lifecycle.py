@@ -44,7 +44,6 @@ from ryu_apps.evb.vsi.steps import (
     Forgetting,
     GateSwitch,
     Granting,
-    ReadOut,
     Staging,
     StateReadOut,
     is_answered,
@@ -144,8 +143,13 @@ class Lifecycle(TokenOwner):
             self.refresh.resume(attachment, program)
 
     # --- answers ---
+    def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        """Process a portion of what a switch has learned for a VSI."""
+        if isinstance(step := self.pending.steps.get(token), StateReadOut):
+            self._state.show(step, rules)
+
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
-        """Process what a switch has learned for a VSI."""
+        """Process the last portion of what a switch has learned for a VSI."""
         step = self.pending.steps.pop(token, None)
         if isinstance(step, StateReadOut):
             self._extracted(token, step, rules)
@@ -177,7 +181,7 @@ class Lifecycle(TokenOwner):
                 self.pending.log(StateLost, attachment, reason=failure)
                 self._extracted(token, step, None)
             case FixUp():
-                self._state.fixed_up(step, failure)
+                self._state.fixed_up(step, token, failure)
             case GateSwitch():
                 # A lost switch that is not the VSI's own gets the gate when it returns.
                 elsewhere = lost and step.attachment.port.dpid in self.up
@@ -240,14 +244,10 @@ class Lifecycle(TokenOwner):
     def _extracted(self, token: int, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
         attachment, program = step.attachment, step.program
         program.waiting.discard(token)
-        if not attachment.present or attachment.holding.program is not program:
-            return
-        if step.reading is not ReadOut.STAGING:
-            self._state.update(step, learnt)
-        elif program.phase is Phase.STAGING and (reason := self._state.stage(step, learnt or ())) is not None:
+        if (reason := self._state.end(step, learnt)) is not None:
             program.waiting.clear()
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
-        elif not program.waiting and program.phase is Phase.STAGING:
+        elif self._state.is_wanted(step) and not program.waiting and program.phase is Phase.STAGING:
             self._staged(attachment, program)
 
     # --- activating ---

@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec
 
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
-from ryu_apps.evb.events import Apply, Mode, ReadRules, Save
+from ryu_apps.evb.events import Apply, EndRead, Mode, ReadRules, Save
 from ryu_apps.evb.flow.rule import CookieMask, RuleChange
 from ryu_apps.evb.pipeline.tables import OWNER_BITS
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate, Denied, Granted, Released
@@ -68,11 +68,17 @@ class PendingChanges:
         self.steps[token] = step
         return token
 
-    def read(self, dpid: int, mask: CookieMask, owner: TokenOwner | None = None) -> int:
-        """Read rules of a switch; returns the token, whose answer goes to ``owner`` (None: to the owner of changes)."""
+    def read(self, dpid: int, mask: CookieMask, lane: int, owner: TokenOwner | None = None) -> int:
+        """Read rules in portions, before later changes of a lane; returns the token (:meth:`send` has ``owner``)."""
         token = self._tokens.take(owner or self._owner)
-        self._effects.put(ReadRules(dpid, token, mask))
+        self._effects.put(ReadRules(dpid, token, mask, lane=lane))
         return token
+
+    def end_read(self, dpid: int, token: int) -> None:
+        """End a read that is under way; its token is not answered any more."""
+        self.steps.pop(token, None)
+        self._tokens.give_back(token)
+        self._effects.put(EndRead(dpid, token))
 
     def write(self, changes: dict[str, bytes | None], owner: TokenOwner | None = None) -> int:
         """Write records; returns the token, whose answer goes to ``owner`` (None: to the owner of changes)."""

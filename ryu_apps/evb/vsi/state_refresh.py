@@ -30,11 +30,17 @@ _TURN = 1.0
 
 
 class _Refresh(NamedTuple):
-    """A reading for a program; ``staged`` is the number of its rules at that time, by service."""
+    """A reading for a program.
+
+    Attributes:
+        staged: the number of its rules at that time, by service.
+        shown: rules that the switch has shown so far.
+    """
 
     attachment: Attachment
     program: Installation
     staged: dict[str, int]
+    shown: list[Rule]
 
 
 class StateRefresh(TokenOwner):
@@ -108,20 +114,24 @@ class StateRefresh(TokenOwner):
 
     def _read(self, attachment: Attachment, program: Installation, dpid: int, shown: Installation) -> None:
         mask = owned_by(CookieKind.STATE, shown.binding.vsi_index, shown.binding.generation)
-        token = self._pending.read(dpid, mask, self)
-        self._reading[token] = _Refresh(attachment, program, dict(program.carried))
+        token = self._pending.read(dpid, mask, shown.binding.vsi_index, self)
+        self._reading[token] = _Refresh(attachment, program, dict(program.carried), [])
 
     # --- answers ---
+    def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        """Note a portion of the state that a switch shows."""
+        self._reading[token].shown.extend(rules)
+
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Stage the state that a switch has shown."""
-        attachment, program, staged = self._reading.pop(token)
+        attachment, program, staged, shown = self._reading.pop(token)
         if _staged(attachment) is not program:
             return
         if program.carried != staged:
             # Another reading has brought something meanwhile, which may be newer.
             self._agenda.set(attachment, now + _TURN)
             return
-        found = rule_set(carried_state(program.vsi_type, rules, program.binding))
+        found = rule_set(carried_state(program.vsi_type, (*shown, *rules), program.binding))
         # What is staged has precedence; more than is reserved would break the switch's budget.
         kept = {key: rule for key, rule in found.items() if key in program.awaiting}
         fresh = {key: rule for key, rule in found.items() if key not in kept}

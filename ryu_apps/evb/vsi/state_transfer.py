@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from ryu_apps.evb.event_catalogue.vsis import StateCarried, StateFixedUp, StateLost
 from ryu_apps.evb.events import Mode
-from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.plan import rule_set
 from ryu_apps.evb.flow.rule import Rule, RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.pipeline.tables import CookieKind, owned_by
@@ -57,12 +57,24 @@ class StateTransfer:
     def trigger(self, vsi: Vsi, source: SourceState) -> None:
         """Read the state that may go ahead of the Associate, for each staged successor."""
         for successor in self.successors(vsi):
-            assert successor.holding.program is not None
-            self._ask(source, successor, successor.holding.program, ReadOut.EARLY)
+            program = successor.holding.program
+            assert program is not None
+            # A source that reports the suspension and then de-associates is read anew.
+            self._end_early(program)
+            if carried_tables(program.vsi_type, early=True):
+                program.reading = self._ask(source, successor, program, ReadOut.EARLY)
 
     def conclude(self, attachment: Attachment, program: Installation, source: SourceState | None) -> None:
         """Read the state once more after the gate is open, and let timeouts begin."""
-        if source is None or self._ask(source, attachment, program, ReadOut.FINAL) is None:
+        if source is not None and self._ask(source, attachment, program, ReadOut.FINAL) is not None:
+            self._end_early(program)
+            return
+        early = self._pending.steps.get(program.reading) if program.reading is not None else None
+        program.reading = None
+        if isinstance(early, StateReadOut):
+            # The source has let go of the VM, so there is nothing left to read but what this reading brings.
+            early.reading = ReadOut.FINAL
+        else:
             self._release(attachment, program)
 
     def leave_behind(self, attachment: Attachment) -> None:
@@ -103,60 +115,99 @@ class StateTransfer:
         return None
 
     # --- readings ---
-    def stage(self, step: StateReadOut, learnt: tuple[Rule, ...]) -> str | None:
+    @staticmethod
+    def is_wanted(step: StateReadOut) -> bool:
+        """True if the program of a reading is still that of its attachment."""
+        return step.attachment.present and step.attachment.holding.program is step.program
+
+    def show(self, step: StateReadOut, learnt: tuple[Rule, ...]) -> None:
+        """Take a portion of a reading; what is new to a program that is staged goes there at once."""
+        if not self.is_wanted(step):
+            return
+        program, early = step.program, step.reading is ReadOut.EARLY
+        found = carried_state(program.vsi_type, learnt, program.binding, early)
+        if step.reading is ReadOut.STAGING:
+            step.found.update(rule_set(found))
+            step.staged += map(lasting, found)
+            return
+        if step.unseen is None:
+            # An early reading leaves out services with ``trigger: single``, so absence there proves nothing.
+            tables = carried_tables(program.vsi_type, early)
+            step.unseen = {key: rule for key, rule in program.awaiting.items() if rule.table in tables}
+        known = {rule.key: rule for rule in found if rule.key in program.awaiting}
+        program.awaiting.update(known)
+        for key in known:
+            step.unseen.pop(key, None)
+        self._fix_up(step, (*step.excess, *(rule for rule in found if rule.key not in known)))
+
+    def end(self, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> str | None:
+        """Take the last portion of a reading (None: the switch could not be read); returns the reason for a refusal."""
+        if not self.is_wanted(step):
+            return None
+        self.show(step, learnt or ())
+        if step.reading is not ReadOut.STAGING:
+            self._update(step, complete=learnt is not None)
+            return None
+        return self._stage(step) if step.program.phase is Phase.STAGING else None
+
+    def _stage(self, step: StateReadOut) -> str | None:
         """Stage the state that a program waits for; returns the reason for a refusal if there is too much of it."""
-        attachment, program = step.attachment, step.program
-        found = carried_state(program.vsi_type, learnt, program.binding)
+        attachment, program, found = step.attachment, step.program, step.found
         room = state_capacity(program.vsi_type)
         # Refused instead of cut: the VM stays where its connections are.  Cut state would break some without notice.
         if len(found) > room:
             return f"{len(found)} rules of state to carry, the VSI type has room for {room}"
-        program.awaiting, program.carried = rule_set(found), counted_by_service(found)
+        program.awaiting, program.carried = found, counted_by_service(found.values())
         self._pending.log(StateCarried, attachment, rules=len(found), services=dict(program.carried))
         if found:
-            block = RuleChange(blocks=(RuleBlock(tuple(map(lasting, found))),))
+            block = RuleChange(blocks=(RuleBlock(tuple(step.staged)),))
             token = self._pending.send(attachment.port.dpid, block, Mode.STAGE, program.binding.vsi_index)
             program.waiting.add(token)
             self._pending.steps[token] = Staging([(attachment, program)])
         return None
 
-    def update(self, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
-        """Add newly learned state to a program, as far as there is room; None: it could not be read."""
-        program, early = step.program, step.reading is ReadOut.EARLY
-        found = carried_state(program.vsi_type, learnt or (), program.binding, early)
-        if learnt is not None:
-            self._end(step.attachment, program, rule_set(found), carried_tables(program.vsi_type, early))
-        # Too late to refuse: the VM is suspended or has moved.  More than is reserved would break the switch's budget.
-        room = max(state_capacity(program.vsi_type) - program.carried.total(), 0)
-        fresh = tuple(rule for rule in found if rule.key not in program.awaiting)[:room]
-        services = counted_by_service(fresh)
-        program.carried += services
-        program.fixed_up += services
-        # Early state is still behind a closed gate, without frames that refresh it.
-        self._fix_up(step.attachment, program, tuple(map(lasting, fresh)) if early else fresh)
-        if early:
-            program.awaiting.update(rule_set(fresh))
+    def _update(self, step: StateReadOut, complete: bool) -> None:
+        """Conclude a reading for a program that is staged; not ``complete``: the switch could not be read."""
+        if complete:
+            self._remove_ended(step)
+        self._fix_up(step, step.excess)
+        self._close(step.fix_up)
+        if step.reading is ReadOut.EARLY:
+            step.program.reading = None
         else:
-            self._release(step.attachment, program)
+            self._release(step.attachment, step.program)
 
-    def _end(self, attachment: Attachment, program: Installation, found: RuleSet, tables: frozenset[int]) -> None:
-        """Remove staged state that has ended at the source since; the rest is updated to the source's."""
-        staged = program.awaiting
-        # A connection that was closed at the source would be open again here.  ``tables`` are those that were read: an
-        # early reading leaves out services with ``trigger: single``, so absence there proves nothing.
-        ended = {key: rule for key, rule in staged.items() if rule.table in tables and key not in found}
-        program.awaiting = {key: found.get(key, rule) for key, rule in staged.items() if key not in ended}
+    def _remove_ended(self, step: StateReadOut) -> None:
+        """Remove staged state that has ended at the source since."""
+        # A connection that was closed at the source would be open again here.
+        program, unseen = step.program, step.unseen or {}
+        # A refreshment may have removed some of it in the meantime.
+        ended = {key: rule for key, rule in unseen.items() if program.awaiting.pop(key, None) is not None}
         program.carried -= counted_by_service(ended.values())
         if ended:
             change = RuleChange(remove=tuple(ended.values()))
-            self._pending.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
+            self._pending.send(step.attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
 
-    def _fix_up(self, attachment: Attachment, program: Installation, fresh: tuple[Rule, ...]) -> None:
+    def _fix_up(self, step: StateReadOut, fresh: tuple[Rule, ...]) -> None:
+        """Add state that is new to a program, as far as there is room."""
+        program = step.program
+        # Too late to refuse: the VM is suspended or has moved.  More than is reserved would break the switch's budget.
+        room = max(state_capacity(program.vsi_type) - program.carried.total(), 0)
+        fresh, step.excess = fresh[:room], fresh[room:]
+        if not fresh:
+            return
+        services = counted_by_service(fresh)
+        program.carried += services
+        program.fixed_up += services
+        if step.reading is ReadOut.EARLY:
+            # It is still behind a closed gate, without frames that refresh it.
+            program.awaiting.update(rule_set(fresh))
+            fresh = tuple(map(lasting, fresh))
         # Without a read-back: a FIN or a timeout may end such a rule before it.
-        if fresh:
-            change = RuleChange(add=fresh)
-            token = self._pending.send(attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
-            self._pending.steps[token] = FixUp(attachment, counted_by_service(fresh))
+        change = RuleChange(add=fresh)
+        token = self._pending.send(step.attachment.port.dpid, change, Mode.BULK, program.binding.vsi_index)
+        step.fix_up.waiting[token] = services
+        self._pending.steps[token] = step.fix_up
 
     def _release(self, attachment: Attachment, program: Installation) -> None:
         """Add staged state again, now with its own timeouts."""
@@ -165,14 +216,31 @@ class StateTransfer:
         if staged:
             self._pending.send(attachment.port.dpid, RuleChange(add=staged), Mode.BULK, program.binding.vsi_index)
 
-    def fixed_up(self, step: FixUp, failure: str | None) -> None:
-        """Log the result of a fix-up."""
+    def fixed_up(self, step: FixUp, token: int, failure: str | None) -> None:
+        """Process the end of a change of a fix-up."""
+        services = step.waiting.pop(token)
         if failure is None:
-            services = dict(step.fresh)
-            self._pending.log(StateFixedUp, step.attachment, rules=step.fresh.total(), services=services)
+            step.done += services
         else:
             # Costs connections and not the move: the VM is here, or about to be.
             self._pending.log(StateLost, step.attachment, reason=failure)
+        self._log_when_done(step)
+
+    def _close(self, step: FixUp) -> None:
+        step.complete = True
+        self._log_when_done(step)
+
+    def _log_when_done(self, step: FixUp) -> None:
+        if step.complete and not step.waiting and step.done:
+            self._pending.log(StateFixedUp, step.attachment, rules=step.done.total(), services=dict(step.done))
+
+    def _end_early(self, program: Installation) -> None:
+        """End the early reading of a program; what it has brought stays."""
+        token, program.reading = program.reading, None
+        step = self._pending.steps.get(token) if token is not None else None
+        if token is not None and isinstance(step, StateReadOut):
+            self._pending.end_read(step.source, token)
+            self._close(step.fix_up)
 
     def _ask(self, source: SourceState, attachment: Attachment, program: Installation, reading: ReadOut) -> int | None:
         """Read the state that a switch has learned; None if there is nothing to read, or its switch is away."""
@@ -183,8 +251,8 @@ class StateTransfer:
             self._pending.log(StateLost, attachment, reason=f"{dpid:016x}: switch not connected")
             return None
         mask = owned_by(CookieKind.STATE, old.binding.vsi_index, old.binding.generation)
-        token = self._pending.read(dpid, mask)
-        self._pending.steps[token] = StateReadOut(attachment, program, reading)
+        token = self._pending.read(dpid, mask, old.binding.vsi_index)
+        self._pending.steps[token] = StateReadOut(attachment, program, reading, dpid, FixUp(attachment))
         return token
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ryu_apps.evb.events import SendFrame
+from ryu_apps.evb.flow.plan import RuleSet
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.vsi.bodies import TypeBody
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, SourceState
@@ -42,20 +44,43 @@ class ReadOut(Enum):
 
 
 @dataclass(eq=False, slots=True)
+class FixUp:
+    """State that was learnt since a program was staged, on its way to it.
+
+    Attributes:
+        waiting: number of rules by service in each change that is not confirmed, by its token.
+        done: number of rules by service in force.
+        complete: no further change follows.
+    """
+
+    attachment: Attachment
+    waiting: dict[int, Counter[str]] = field(default_factory=dict)
+    done: Counter[str] = field(default_factory=Counter)
+    complete: bool = False
+
+
+@dataclass(eq=False, slots=True)
 class StateReadOut:
-    """A reading of the state that one switch has learned for a VSI, for a program elsewhere."""
+    """A reading of the state that one switch has learned for a VSI, for a program elsewhere.
+
+    Attributes:
+        source: datapath id of the switch that is read.
+        fix_up: the changes that follow from it.
+        found: state to be staged with the body, as it will be once the gate is open.
+        staged: the same with the timeouts of staged state.
+        unseen: staged state that the switch has not shown yet; None: it has shown nothing.
+        excess: state for which there is no room so far.
+    """
 
     attachment: Attachment
     program: Installation
     reading: ReadOut
-
-
-@dataclass(eq=False, slots=True)
-class FixUp:
-    """State that was learnt since a program was staged, on its way to it; ``fresh`` counts rules by service."""
-
-    attachment: Attachment
-    fresh: Counter[str]
+    source: int
+    fix_up: FixUp
+    found: RuleSet = field(default_factory=dict)
+    staged: list[Rule] = field(default_factory=list)
+    unseen: RuleSet | None = None
+    excess: tuple[Rule, ...] = ()
 
 
 @dataclass(eq=False, slots=True)

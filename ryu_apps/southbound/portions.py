@@ -1,0 +1,88 @@
+"""A read whose answer is decoded in portions, so that thousands of rules hold up nothing else."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+
+from ryu_apps.evb.events import ReadRules, RulesRead
+from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.southbound import decode
+from ryu_apps.southbound.jobs import Job, SentRequest, Transport
+from ryu_apps.southbound.messages import ALL_TABLES, Query, flow_stats_request
+
+#: Rules of a portion.  Decoding one takes some 20 us, and the engine needs as long for it: with both, a request of a
+#: station waits for a millisecond at most.
+PORTION = 24
+
+
+class PortionedReadJob(Job):
+    """Rules under a cookie mask; the request is sent, and the answer decoded, when nothing else is to be done."""
+
+    def __init__(self, wire: Transport, asked: ReadRules, shown: Callable[[Rule], Rule]) -> None:
+        super().__init__(wire, asked.dpid, asked.token)
+        self._shown = shown
+        self._query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
+        self._parts: deque[bytes] = deque()
+        self._entries = self._decoded()
+        self._answered = False
+
+    def send(self) -> None:
+        self.ask(partial(flow_stats_request, self._query))
+        self.all_sent = True
+
+    @property
+    def undecoded(self) -> bool:
+        """True if :meth:`decode` has something to do."""
+        return self.outcome is None and bool(self._parts or self._answered)
+
+    def interim(self, xid: int, octets: bytes) -> None:
+        if self.outcome is None:
+            self._parts.append(octets)
+
+    def answered(self, flight: SentRequest, octets: bytes) -> None:
+        self.interim(flight.xids[-1], octets)
+        self._answered = True
+
+    def decode(self) -> RulesRead:
+        """Return the next portion; the last one is also the outcome."""
+        rules = tuple(islice(self._entries, PORTION))
+        ends = len(rules) < PORTION and self._answered
+        portion = RulesRead(self.dpid, self.token, rules, more=not ends)
+        if ends:
+            self.outcome = portion
+        elif len(rules) < PORTION:
+            # Further parts are under way, and an iterator that has ended begins no more.
+            self._entries = self._decoded()
+        return portion
+
+    def _decoded(self) -> Iterator[Rule]:
+        while self._parts:
+            yield from (self._shown(decode.rule(entry)) for entry in decode.entries(self._parts[0]))
+            self._parts.popleft()
+
+
+class PortionedReads:
+    """The reads in portions of one switch, oldest first."""
+
+    def __init__(self) -> None:
+        self._jobs: list[PortionedReadJob] = []
+
+    def add(self, job: PortionedReadJob) -> PortionedReadJob:
+        """Append a read; returns it."""
+        self._jobs.append(job)
+        return job
+
+    def take(self, token: int) -> PortionedReadJob | None:
+        """Remove and end the read of a token; None: there is none."""
+        job = next((job for job in self._jobs if job.token == token), None)
+        if job is not None:
+            self._jobs.remove(job)
+            job.reject("not needed any more")
+        return job
+
+    def next(self, may_send: Callable[[PortionedReadJob], bool]) -> PortionedReadJob | None:
+        """Return the oldest read that has octets to decode, or a request that may be sent; None: there is none."""
+        return next((job for job in self._jobs if job.undecoded or (not job.all_sent and may_send(job))), None)

@@ -1,0 +1,65 @@
+"""Reads in portions of all switches, in a green thread of their own; messages that have arrived go before a portion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ryu.lib import hub
+
+from ryu_apps.southbound.driver import SwitchDriver
+
+#: Seconds for which reads wait at most while a gate moves, and between two looks whether it still does.
+_SWITCHING, _MEANWHILE = 0.02, 0.0005
+#: Seconds until a read begins: one process of Open vSwitch may be several switches, and what has just been sent to a
+#: station by one of them would wait while another one shows thousands of rules.
+_AFTER_ANSWERS = 0.001
+
+
+class Reading:
+    """The reads in portions that are under way.
+
+    Args:
+        drivers: returns those of all connected switches.
+        settle: processes the events that a portion has caused.
+    """
+
+    def __init__(self, drivers: Callable[[], Iterable[SwitchDriver]], settle: Callable[[], None]) -> None:
+        self._drivers = drivers
+        self._settle = settle
+        self._thread: Any = None
+        self._switched = self._begin = 0.0
+
+    def asked(self) -> None:
+        """Note that a read is about to be asked for."""
+        self._begin = time.monotonic() + _AFTER_ANSWERS
+
+    def switched(self) -> None:
+        """Note that a gate is about to move."""
+        self._switched = time.monotonic()
+
+    def resume(self) -> None:
+        """Start the green thread if there is something to read."""
+        if self._thread is None and self._next() is not None:
+            self._thread = hub.spawn(self._run)
+
+    def _next(self) -> SwitchDriver | None:
+        return next((driver for driver in self._drivers() if driver.has_reads), None)
+
+    def _run(self) -> None:
+        try:
+            while (driver := self._next()) is not None:
+                if time.monotonic() < self._begin or self._is_switching():
+                    hub.sleep(_MEANWHILE)
+                    continue
+                driver.read_on()
+                self._settle()
+                hub.sleep(0)
+        finally:
+            self._thread = None
+
+    def _is_switching(self) -> bool:
+        """Return True while a gate moves: its confirmations go before reads, unless a switch takes long."""
+        recently = time.monotonic() < self._switched + _SWITCHING
+        return recently and any(driver.switching for driver in self._drivers())
