@@ -172,7 +172,7 @@ class Decisions:
         self._registry.hold(attachment, found.placed.bindings, conversation.claimed, found.placed.priorities)
         mode = attachment.machine.wanted
         if mode is VdpMode.PREASSOCIATE and not treatment.stage_on_preassociate:
-            self._lifecycle.grant_unstaged(attachment)
+            self._lifecycle.grant_unstaged(attachment, found.vsi_type)
         else:
             self._lifecycle.stage(attachment, found.vsi_type)
         self._machines.feed_decisions(now)

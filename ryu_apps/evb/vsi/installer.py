@@ -6,6 +6,8 @@ the index is free again when they are gone.  Nothing here opens or closes a gate
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ryu_apps.evb.event_catalogue.vsis import BodyStaging, GroupsStaged
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, RuleBlock, RuleChange
@@ -31,7 +33,7 @@ from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import GATE_LANE, PendingChanges, type_lane
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.reservation import RULES, Demand, Reservations
+from ryu_apps.evb.vsi.reservation import RULES, Demand, Reservations, SwitchResource
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import DeleteByCookie, Staging
@@ -81,41 +83,60 @@ class Installer:
         binding = VsiBinding(self.indices.take(), self._generation, *claims)
         return Installation(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
 
+    def probe(self, attachment: Attachment, vsi_type: VsiType) -> str | None:
+        """Return the reason why the program of a request could not be brought in now; None: it could.
+
+        Nothing is reserved.
+        """
+        program = self.program(attachment, vsi_type)
+        # Only for the demands: the program is not kept.
+        self.indices.give_back(program.binding.vsi_index)
+        short = self._shortage(attachment, program, self._ledger.shortage)
+        return short or self._groups_refused(attachment, program)
+
     def admit(self, attachment: Attachment, program: Installation) -> str | None:
         """Set room aside for a program; returns the reason why it cannot be brought in, None: it can."""
-        excess = self._gatekeeper.set_members.excess(program)
-        return excess or self.reserve(attachment, program) or self._groups_refused(attachment, program)
+        reason = self.reserve(attachment, program) or self._groups_refused(attachment, program)
+        multicast = multicast_of(program.vsi_type, program.binding.bindings)
+        if reason is None and multicast is not None:
+            carried = carried_groups(attachment.vsi.listener, multicast)
+            self._pending.log(GroupsStaged, attachment, groups=len(carried), configured=len(multicast.groups))
+        return reason
 
-    def _groups_refused(self, attachment: Attachment, program: Installation) -> str | None:
+    @staticmethod
+    def _groups_refused(attachment: Attachment, program: Installation) -> str | None:
         """Return the reason why the VSI's groups cannot be carried along; None: they can."""
         multicast = multicast_of(program.vsi_type, program.binding.bindings)
-        if multicast is None:
+        carried = 0 if multicast is None else len(carried_groups(attachment.vsi.listener, multicast))
+        if multicast is None or carried <= multicast.max_groups:
             return None
-        carried = carried_groups(attachment.vsi.listener, multicast)
-        if len(carried) > multicast.max_groups:
-            return f"{len(carried)} groups to carry, the VSI type has room for {multicast.max_groups}"
-        self._pending.log(GroupsStaged, attachment, groups=len(carried), configured=len(multicast.groups))
-        return None
+        return f"{carried} groups to carry, the VSI type has room for {multicast.max_groups}"
 
     def reserve(self, attachment: Attachment, program: Installation) -> str | None:
         """Reserve room on every switch and at every port, or nowhere; returns the reason for a refusal."""
-        rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(program.vsi_type))
-        if short := self._ledger.bandwidth.shortage(attachment.vsi.text, rates):
+        if short := self._shortage(attachment, program, self._ledger.reserve):
             return short
-        dpid, rooms = attachment.port.dpid, self._gatekeeper.floods.rooms
-        if full := rooms.full(dpid, program.binding):
-            return full
-        shortage = self._ledger.reserve(*self._demands(dpid, program))
-        if shortage is not None:
-            spent = "the rule budget" if shortage == RULES else f"the budget of {shortage}"
-            return f"{spent} of the switch is spent"
+        rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(program.vsi_type))
         self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
-        rooms.staged(dpid, program.binding)
-        self._note_member(dpid, program)
+        self._gatekeeper.floods.rooms.staged(attachment.port.dpid, program.binding)
+        self._note_member(attachment.port.dpid, program)
         return None
 
     def _note_member(self, dpid: int, program: Installation) -> None:
         self._gatekeeper.set_members.reserved((dpid, *self._gatekeeper.others(dpid)), program)
+
+    def _shortage(
+        self, attachment: Attachment, program: Installation, spent: Callable[..., SwitchResource | None]
+    ) -> str | None:
+        """Return the reason why there is no room; ``spent`` reserves demands, or compares them with the budgets."""
+        bandwidth, dpid = self._ledger.bandwidth, attachment.port.dpid
+        rates = bandwidth.rates(attachment.port, minimum_of(program.vsi_type))
+        return (
+            self._gatekeeper.set_members.excess(program)
+            or bandwidth.shortage(attachment.vsi.text, rates)
+            or self._gatekeeper.floods.rooms.full(dpid, program.binding)
+            or _spent(spent(*self._demands(dpid, program)))
+        )
 
     def _demands(self, dpid: int, program: Installation) -> list[Demand]:
         profile = self._gatekeeper.profile(dpid)
@@ -272,6 +293,13 @@ class Installer:
         token = self._pending.send(dpid, change, mode, lane)
         attachment.holding.sweeping.add(token)
         self._pending.steps[token] = DeleteByCookie(attachment, index)
+
+
+def _spent(shortage: SwitchResource | None) -> str | None:
+    """Return the reason for a refusal, of a resource of which a switch has too little; None: it has enough of all."""
+    if shortage is None:
+        return None
+    return f"{'the rule budget' if shortage == RULES else f'the budget of {shortage}'} of the switch is spent"
 
 
 def _own_meters(program: Installation) -> tuple[int, ...]:

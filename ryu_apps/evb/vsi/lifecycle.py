@@ -98,8 +98,12 @@ class Lifecycle(TokenOwner):
             self._turn += 1
             attachment.holding.turn = self._turn
 
-    def grant_unstaged(self, attachment: Attachment) -> None:
-        """Grant a Pre-Associate that changes no switch; an open gate is closed when it is granted."""
+    def grant_unstaged(self, attachment: Attachment, vsi_type: VsiType) -> None:
+        """Grant a Pre-Associate that changes no switch, if there is room; an open gate is closed when it is granted."""
+        held = attachment.program_for(vsi_type) is not None
+        if not held and (reason := self.installer.probe(attachment, vsi_type)) is not None:
+            self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, reason)
+            return
         self._call_off(attachment)
         self.grants.grant(attachment)
 
@@ -107,9 +111,8 @@ class Lifecycle(TokenOwner):
         """Install the body; when it is confirmed, grant a Pre-Associate, or open the gate for an Associate."""
         if attachment.machine.wanted is not VdpMode.ASSOCIATE:
             self._call_off(attachment)
-        program = attachment.holding.program
-        claims = attachment.bindings, attachment.addresses, attachment.priorities
-        if program is None or not program.serves(vsi_type, *claims):
+        program = attachment.program_for(vsi_type)
+        if program is None:
             # The old program is only retired: it stays in force until the gate leads to the new one.
             attachment.holding.retire()
             program = attachment.holding.program = self.installer.program(attachment, vsi_type)

@@ -14,6 +14,7 @@ from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.model import Binding, Phase
 from ryu_apps.evb.pipeline.flood import FloodMember
+from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.topology.fabric import PortId
@@ -67,6 +68,12 @@ class Attachment:
     def text(self) -> str:
         """The VSIID in canonical text."""
         return self.vsi.text
+
+    def program_for(self, vsi_type: VsiType) -> Installation | None:
+        """Return its program if it is the one that its newest request asks for."""
+        program = self.holding.program
+        claims = self.bindings, self.addresses, self.priorities
+        return program if program is not None and program.serves(vsi_type, *claims) else None
 
     def log_event(
         self, made: Callable[Concatenate[PortId, str, P], LogEvent], *details: P.args, **named: P.kwargs

@@ -141,13 +141,23 @@ class Reservations:
         Returns:
             The first resource of which a switch has too little: then nothing has changed; None: all is reserved.
         """
-        before = [demand._replace(amounts=self.reservations(demand.dpid).get(demand.owner, {})) for demand in demands]
+        before = self._before(demands)
         for demand in demands:
             if shortage := self._shortage(demand):
                 self.force(before)
                 return shortage
             self.force((demand,))
         return None
+
+    def shortage(self, *demands: Demand) -> SwitchResource | None:
+        """Return the first resource of which a switch has too little for demands; None: they could be reserved."""
+        before = self._before(demands)
+        shortage = self.reserve(*demands)
+        self.force(before)
+        return shortage
+
+    def _before(self, demands: Iterable[Demand]) -> list[Demand]:
+        return [demand._replace(amounts=self.reservations(demand.dpid).get(demand.owner, {})) for demand in demands]
 
     def force(self, demands: Iterable[Demand]) -> None:
         """Reserve demands whatever the budgets are: what a switch holds already has its resources."""
