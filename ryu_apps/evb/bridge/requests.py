@@ -15,8 +15,9 @@ from ryu_apps.evb.bridge.keep_alives import KeepAlives
 from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.bridge.migrations import Migrations
 from ryu_apps.evb.bridge.request_reader import RequestReader, ends_attachment
+from ryu_apps.evb.bridge.suspension_reports import SuspensionReports
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.event_catalogue.vsis import VdpRequested, VsiSuspended
+from ryu_apps.evb.event_catalogue.vsis import VdpRequested
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.ports.backlog import Backlog
@@ -83,6 +84,7 @@ class Associations:
         self._takeovers = self._decisions.takeovers
         self._reader = RequestReader(stations, types)
         self.keep_alives = KeepAlives(registry, self._machines, self._answers, self._takeovers)
+        self._suspensions = SuspensionReports(lifecycle, effects)
         self._touched: dict[Vsi, None] = {}
 
     @property
@@ -123,6 +125,8 @@ class Associations:
         """Process what the lifecycle has decided, then requests that have waited for switches."""
         self._machines.feed_decisions(now)
         self._drain(now)
+        for work in self._suspensions.take_ready():
+            work(now)
         self._go_on(now)
         self._answers.conclude()
 
@@ -231,6 +235,8 @@ class Associations:
 
     def _request(self, attachment: Attachment, received: AssociationReceived, now: float) -> None:
         asked, conversation = received.association, attachment.conversation
+        if self._suspensions.waits(attachment, asked, partial(self._hear, attachment.port, received)):
+            return
         announced_before = conversation.announced
         request = self._reader.read(attachment, received)
         held_before = attachment.machine.state is machine.VsiState.HELD
@@ -241,7 +247,7 @@ class Associations:
         elif conversation.announced and not announced_before:
             self._lifecycle.grants.record(attachment)
         self._drain(now, quiet=keep_alive)
-        self._note_suspension(attachment, asked)
+        self._suspensions.note(attachment, asked, keep_alive)
 
     def _note_request(self, attachment: Attachment, asked: Association, now: float) -> None:
         status = asked.status
@@ -252,14 +258,6 @@ class Associations:
             self._migrations.begin(attachment.text, owner.port if owner else None, attachment.port)
         key = VsiTypeKey(asked.type_id, asked.version)
         self._effects.put(attachment.log_event(VdpRequested, asked.MODE, key, status.migrating, status.suspended))
-
-    def _note_suspension(self, attachment: Attachment, asked: Association) -> None:
-        """Note the S bit of the station where the VM was: the source's trigger, once."""
-        suspended = isinstance(asked.status, RequestStatus) and asked.status.suspended
-        if suspended and not attachment.conversation.suspended:
-            self._effects.put(attachment.log_event(VsiSuspended))
-            self._lifecycle.suspended(attachment)
-        attachment.conversation.suspended = suspended
 
     # --- outputs of the VDP machines ---
     def _drain(self, now: float, quiet: bool = False) -> None:

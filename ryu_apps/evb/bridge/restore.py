@@ -97,6 +97,7 @@ def _restore(
     conversation.told, conversation.inherited = record.told, record.inherited
     conversation.name, conversation.left, conversation.announced = record.name, record.left, record.announced
     conversation.filled = placed.filled
+    attachment.silent = conversation.suspended = record.silent
     treatment = treatment_of(found.interface, record.manager_id, record.newest, vsi_type)
     conversation.keeps_null_vids = treatment.keep_null_vids
     key = VsiTypeKey(record.newest.type_id, record.newest.version)

@@ -43,6 +43,7 @@ def local_gate(
     epoch: int,
     entry: Table = Table.ACL_TO,
     policer: int | None = None,
+    silent: bool = False,
 ) -> RuleSet:
     """The gate on the VSI's own switch.
 
@@ -52,12 +53,13 @@ def local_gate(
         epoch: policy epoch of its type, the same on every switch.
         entry: first table of its body for frames to the VM.
         policer: meter of frames from the VM.
+        silent: no frame from the VM is let in.
     """
     return rule_set(
         rule
         for vid_mac in binding.bindings
         for rule in (
-            *_ingress(interface, binding, epoch, vid_mac, policer),
+            *(() if silent else _ingress(interface, binding, epoch, vid_mac, policer)),
             *_delivery(interface, binding, epoch, entry, vid_mac),
         )
     )

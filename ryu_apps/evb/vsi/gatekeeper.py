@@ -85,6 +85,15 @@ class Gatekeeper:
         vsi.gates, vsi.members = gates, members
         return {dpid: change for dpid, change in changes.items() if change}
 
+    def renew(self, vsi: Vsi) -> dict[int, RuleChange]:
+        """Update the gate of a VSI whose station reports that the VM is suspended, or runs; returns the changes."""
+        before, vsi.gates = vsi.gates, self._gates(vsi.owner, vsi.gate_program)
+        changes = {
+            dpid: difference(before.get(dpid, _NOTHING), vsi.gates.get(dpid, _NOTHING))
+            for dpid in self._fabric.switches
+        }
+        return {dpid: change for dpid, change in changes.items() if change}
+
     def others(self, dpid: int) -> tuple[int, ...]:
         """The switches that forward towards ``dpid``."""
         return self._wiring.others(dpid)
@@ -113,7 +122,8 @@ class Gatekeeper:
         assert interface is not None, "a request from an unconfigured port is refused before it gets here"
         binding, entry = program.binding, entry_of(program.vsi_type)
         policer = gate_meter(program.vsi_type, binding)
-        gates = {owner.port.dpid: local_gate(interface, binding, program.epoch, entry, policer)}
+        local = local_gate(interface, binding, program.epoch, entry, policer, silent=owner.silent)
+        gates = {owner.port.dpid: local}
         # In every switch, also without stations: frames for the VSI come in at any host port.
         for dpid in self.others(owner.port.dpid):
             gates[dpid] = remote_gate(towards(self._wiring, dpid, owner.port.dpid), binding)

@@ -10,6 +10,7 @@ from ryu_apps.evb.event_catalogue.vsis import GateOpening
 from ryu_apps.evb.events import Mode
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate
+from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import GATE_LANE, PendingChanges
@@ -93,6 +94,14 @@ class GateSwitches:
         gate_switch.program.phase = Phase.STAGED
         keeper = gate_switch.old_owner if gate_switch.old_owner and gate_switch.old_owner.present else None
         self._send(attachment.vsi, keeper, gate_switch.old_program if keeper else None, attachment)
+
+    def renew(self, vsi: Vsi, owner: TokenOwner) -> list[int]:
+        """Send the gate of a VSI anew where it is; returns the tokens of the changes, whose answers go to ``owner``."""
+        return [
+            self._pending.send(dpid, change, Mode.ATOMIC, GATE_LANE, owner)
+            for dpid, change in sorted(self._gatekeeper.renew(vsi).items())
+            if dpid in self._pending.up
+        ]
 
     def resume(self, attachment: Attachment, program: Installation, pages: tuple[int | None, ...]) -> None:
         """Take up a gate that was open before the controller was restarted; the switches still have it."""

@@ -38,6 +38,7 @@ class Attachment:
         holding: what the switches hold for it.
         bindings, addresses: what it claims; :meth:`Registry.hold` writes them.
         priorities: default PCP of each binding that has one.
+        silent: its station reports that the VM does not run here; frames from the VM are not let in.
     """
 
     vsi: Vsi
@@ -49,6 +50,7 @@ class Attachment:
     bindings: tuple[Binding, ...] = ()
     addresses: tuple[IpAddress, ...] = ()
     priorities: tuple[tuple[Binding, int], ...] = ()
+    silent: bool = False
 
     @property
     def phase(self) -> Phase:

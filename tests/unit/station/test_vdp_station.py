@@ -334,6 +334,9 @@ def test_suspension_is_said_at_once_and_in_every_request_from_then_on() -> None:
     machine.feed(answer(machine), 1.0)
     [send] = machine.feed(Tick(), 1.0 + TIMERS.reinit_keep_alive)
     assert send.association.status.suspended
+    machine.feed(answer(machine), 21.0)
+    [send] = machine.feed(StationRequest(ASSOC), 22.0)
+    assert not send.association.status.suspended
 
 
 def test_a_suspension_that_was_asked_for_without_a_link_is_a_request_afterwards() -> None:

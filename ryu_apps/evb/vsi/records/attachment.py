@@ -58,6 +58,7 @@ class AttachmentRecord:
         services: state of services for the VSI, by name; each service decodes its own.
         inherited: addresses from the previous station.
         filled: the filter as answered; None: it is that of the request.
+        silent: the station has reported that the VM does not run there.
         left: the VSI has moved away, and the station may not have acknowledged it.
         announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
     """
@@ -76,6 +77,7 @@ class AttachmentRecord:
     announced: bool = False
     inherited: tuple[IPv4Address | IPv6Address, ...] = ()
     filled: FilterInfo | None = None
+    silent: bool = False
 
     def encode(self) -> bytes:
         """The record as msgpack."""
@@ -102,6 +104,8 @@ class AttachmentRecord:
     def _more(self) -> dict[str, object]:
         """Optional fields, which most records do not have."""
         more: dict[str, object] = {"announced": True} if self.announced else {}
+        if self.silent:
+            more["silent"] = True
         if self.inherited:
             more["inherited"] = [str(address) for address in self.inherited]
         if self.filled is not None and self.filled != self.newest.filter_info:
@@ -155,6 +159,7 @@ class AttachmentRecord:
             bool(more.get("announced", False)),
             tuple(map(ip_address, more.get("inherited", ()))),
             _filter_info(more["filled"]) if "filled" in more else None,
+            bool(more.get("silent", False)),
         )
 
 

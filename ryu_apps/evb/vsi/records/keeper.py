@@ -81,6 +81,7 @@ class RecordKeeper:
             services={MULTICAST: pack(vsi.listener)} if vsi.listener.memberships else {},
             announced=mode is not VdpMode.ASSOCIATE and conversation.announced,
             filled=conversation.filled,
+            silent=attachment.silent,
         )
 
     def _program(self, vsi: Vsi, program: Installation) -> ProgramRecord:
