@@ -59,13 +59,17 @@ def plan(inventory: Path, goal: str, subject: str, parallel: int) -> None:
 
     Exits 1 if a VM has no place.
     """
-    made = _plan(read(inventory), goal, subject, parallel)
+    known = read(inventory)
+    made = _plan(known, goal, subject, parallel)
     for number, move in enumerate(made.moves, 1):
         target = move.target or "nowhere"
         click.echo(f"{number}. {move.vm}: {move.source} to {target}\n   {move.words}")
         others = [candidate.node for candidate in move.ranking.candidates if candidate.node != move.target]
         if others:
             click.echo(f"   if that refuses: {', '.join(others)}")
+        for appliance in move.ties:
+            switch = known.inventory.nodes[move.source].switch
+            click.echo(f"   open connections stay tied to {appliance} at {switch} until they end")
     if not made.moves:
         click.echo("nothing to do")
     raise SystemExit(1 if made.stuck else 0)

@@ -51,12 +51,14 @@ class PlannedMove:
 
     Attributes:
         target: None: there is no place for it.
+        ties: appliances at the switch that it leaves, to which its open connections stay tied until they end.
     """
 
     vm: str
     source: str
     target: str | None
     ranking: Ranking
+    ties: tuple[str, ...] = ()
 
     @property
     def words(self) -> str:
@@ -117,11 +119,20 @@ def make_plan(
         (source, *_) = sorted(now.places[vm.name] & set(nodes), key=natural)
         ranking = rank(PlacementQuestion(inventory, now, vm, leaving, down))
         target = ranking.candidates[0].node if ranking.candidates else None
-        moves.append(PlannedMove(vm.name, source, target, ranking))
+        # A VM that is protected stays, and the connections of a dead node are lost.
+        ties = _ties(inventory, vm, source, target) if goal.kind is GoalKind.EVACUATE else ()
+        moves.append(PlannedMove(vm.name, source, target, ranking, ties))
         if target is not None:
             # What is protected stays where it is and weighs on both nodes.
             now = now.with_vm(vm.name, *([source, target] if goal.kind is GoalKind.PROTECT else [target]))
     return Plan(goal, tuple(moves), leaving, down, parallel)
+
+
+def _ties(inventory: Inventory, vm: InventoryVm, source: str, target: str | None) -> tuple[str, ...]:
+    """Return the appliances to which the open connections of a VM stay tied when it moves to another switch."""
+    if target is None or inventory.nodes[source].switch == inventory.nodes[target].switch:
+        return ()
+    return vm.local
 
 
 _REASONS = {
@@ -217,5 +228,6 @@ def _best_move(
         for candidate in ranking.candidates:
             then = strain(inventory, now.with_vm(vm.name, candidate.node))
             if then < best:
-                best, found = then, PlannedMove(vm.name, source, candidate.node, ranking)
+                ties = _ties(inventory, vm, source, candidate.node)
+                best, found = then, PlannedMove(vm.name, source, candidate.node, ranking, ties)
     return found

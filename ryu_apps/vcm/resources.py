@@ -215,7 +215,13 @@ def _pursuit_json(pursuit: GoalRun) -> JsonObject:
 
 
 def _planned_json(planned: PlannedMove) -> JsonObject:
-    return {"vm": planned.vm, "source": planned.source, "target": planned.target, "words": planned.words}
+    return {
+        "vm": planned.vm,
+        "source": planned.source,
+        "target": planned.target,
+        "words": planned.words,
+        "ties": list(planned.ties),
+    }
 
 
 def _move_json(move: Move) -> JsonObject:

@@ -79,3 +79,21 @@ def test_rebalancing_evens_load_out_and_leaves_small_things_alone() -> None:
 def test_a_goal_that_names_nothing_is_a_mistake_of_whoever_asked() -> None:
     with pytest.raises(GoalError, match="evacuate s9: paper has no node, switch or power domain of that name"):
         planned(GoalKind.EVACUATE, "s9")
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("s1", {"web": ("proxy",), "small": ()}),
+        # Its proxy stays in use: the VM stays at the switch.
+        ("hv1", {"web": (), "small": ()}),
+    ],
+)
+def test_plan_names_the_appliances_to_which_connections_stay_tied(
+    subject: str, expected: dict[str, tuple[str, ...]]
+) -> None:
+    vms = [a_vm("web", "hv1", reaches=("proxy",), local=("proxy",)), a_vm("small", "hv1", 500)]
+    cluster = two_switches(vms, appliances={"proxy": ("s1", "s2")})
+    assert {move.vm: move.ties for move in planned(GoalKind.EVACUATE, subject, cluster).moves} == expected
+    for kind in (GoalKind.PROTECT, GoalKind.FAIL_OVER):
+        assert not any(move.ties for move in planned(kind, subject, cluster).moves)
