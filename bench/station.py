@@ -89,15 +89,15 @@ class BenchStation:
         self._send(self._station.feed(LinkUp(), time.monotonic()))
         self._until(lambda _outputs: self._agreed)
 
-    def ask(self, association: Association, pause: float = PAUSE) -> Exchange:
-        """Ask after a pause in seconds, and wait for the answer.
+    def ask(self, association: Association, pause: float = PAUSE, suspended: bool = False) -> Exchange:
+        """Ask after a pause in seconds, with the S bit or without, and wait for the answer.
 
         Raises:
             RuntimeError: it is no.
             TimeoutError: there is none.
         """
         self.idle(pause)
-        outputs = self._station.feed(VsiRequest(association), time.monotonic())
+        outputs = self._station.feed(VsiRequest(association, suspended=suspended), time.monotonic())
         asked = time.monotonic()
         self._send(outputs)
         notices: list[Notice] = []

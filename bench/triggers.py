@@ -133,7 +133,7 @@ def _move(pair: Pair, type_id: int, connections: int, pause: float) -> tuple[flo
     pair.destination.ask(replace(vsi(number, PreAssociateRR, type_id), status=RequestStatus(migrating=True)))
     pair.open_connections(number, early, connections)
     pair.source.idle(_SETTLED)
-    pair.source.ask(replace(vsi(number, Associate, type_id), status=RequestStatus(suspended=True)))
+    pair.source.ask(vsi(number, Associate, type_id), suspended=True)
     taken = pair.destination.ask(replace(vsi(number, Associate, type_id), status=RequestStatus(migrating=True)), pause)
     wait_for(lambda: pair.pins(_SOURCE) == 0 and pair.pins(_DESTINATION) == _PINS_EACH * connections, "pins")
     # The last confirmation, and the log, come after the pins.
