@@ -321,6 +321,10 @@ class SendFrame:
     group: int | None = None
 
 
+#: All gates share a lane, since they share flood rules: what is sent later is in force later.
+GATE_LANE = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Apply:
     """Change a switch, then feed :class:`Confirmed` or :class:`Rejected` with the same token.
@@ -333,7 +337,7 @@ class Apply:
     token: int
     change: RuleChange
     mode: Mode
-    lane: int = 0
+    lane: int = GATE_LANE
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from functools import partial
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import (
+    GATE_LANE,
     Apply,
     EndRead,
     Event,
@@ -122,8 +123,9 @@ class SwitchDriver:
 
     @property
     def switching(self) -> bool:
-        """True if an atomic change is under way."""
-        return any(isinstance(job, SingleJob | BundleJob | OrderedJob) for job in self._open)
+        """True if a gate moves."""
+        # Not the lane as it is: a job leaves it when it is sent.
+        return any(lane == GATE_LANE and not isinstance(job, BulkJob) for job, lane in self._open.items())
 
     @property
     def has_reads(self) -> bool:

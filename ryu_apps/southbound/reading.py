@@ -11,7 +11,7 @@ from ryu.lib import hub
 from ryu_apps.southbound.driver import SwitchDriver
 
 #: Seconds for which reads wait at most while a gate moves, and between two looks whether it still does.
-_SWITCHING, _MEANWHILE = 0.02, 0.0005
+_SWITCHING, _MEANWHILE = 0.2, 0.0005
 #: Seconds until a read begins: one process of Open vSwitch may be several switches, and what has just been sent to a
 #: station by one of them would wait while another one shows thousands of rules.
 _AFTER_ANSWERS = 0.001

@@ -23,12 +23,12 @@ from ryu.lib import hub
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import (
+    GATE_LANE,
     Apply,
     EndRead,
     Event,
     FrameReceived,
     FramesDropped,
-    Mode,
     ReadMeters,
     ReadRules,
     Rejected,
@@ -191,7 +191,7 @@ class Southbound:
                 connection.driver.send_frame(effect)
             case Apply() if connection:
                 self._changes += 1
-                if effect.mode is Mode.ATOMIC:
+                if effect.lane == GATE_LANE:
                     self._reading.switched()
                 connection.driver.submit(effect)
             case Apply(dpid, token):

@@ -7,13 +7,13 @@ overtake an older one; the newer one inherits what the older one would have had 
 from __future__ import annotations
 
 from ryu_apps.evb.event_catalogue.vsis import GateOpening
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events import GATE_LANE, Mode
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate
 from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.installation import Installation
-from ryu_apps.evb.vsi.pending import GATE_LANE, PendingChanges
+from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.steps import Closing, GateSwitch

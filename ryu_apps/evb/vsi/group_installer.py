@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events import GATE_LANE, Mode
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.tokens import TokenOwner
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.multicast_groups import GroupChanges, MulticastGroups, VlanGroup
-from ryu_apps.evb.vsi.pending import GATE_LANE, PendingChanges, group_lane
+from ryu_apps.evb.vsi.pending import PendingChanges, group_lane
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.steps import DeleteByCookie, PendingStep, Staging
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ryu_apps.evb.event_catalogue.vsis import BodyStaging, GroupsStaged
-from ryu_apps.evb.events import Mode
+from ryu_apps.evb.events import GATE_LANE, Mode
 from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase, VsiBinding
 from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, owned_by
@@ -30,7 +30,7 @@ from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.installation import Installation
-from ryu_apps.evb.vsi.pending import GATE_LANE, PendingChanges, type_lane
+from ryu_apps.evb.vsi.pending import PendingChanges, type_lane
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.reservation import RULES, Demand, Reservations, SwitchResource

@@ -17,8 +17,6 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi.steps import Announcement, PendingStep, concerned
 
-#: All gates share a lane, since they share flood rules: what is sent later is in force later.
-GATE_LANE = 0
 #: Lanes of type bodies, and of the multicast groups of VIDs, start here; lanes of VSI bodies are their indices.
 _TYPE_LANE, _GROUP_LANE = 1 << OWNER_BITS, 2 << OWNER_BITS
 

@@ -72,6 +72,8 @@ def test_gate_does_not_wait_for_a_read_whose_answer_is_not_decoded(bench: Bench)
     bench.answer(bench.waiting()[0])
     assert bench.events == [Confirmed(1, 2)]
     assert not bench.driver.switching
+    bench.submit(3, SWEEP, Mode.ATOMIC, LANE)
+    assert not bench.driver.switching, "it is no gate"
 
 
 def test_gate_goes_before_a_read_that_is_not_sent(bench: Bench) -> None:
