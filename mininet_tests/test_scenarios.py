@@ -82,6 +82,12 @@ def test_a_database_admits_its_set_alone_while_it_and_a_member_move(cluster: Clu
     assert report.migrations[0].figures.blocked > 300
 
 
+def test_a_mirrored_web_server_is_served_as_any_other_there_and_back(tmp_path: Path) -> None:
+    with inside():
+        report = replay(load_scenario(SCENARIOS / "mirrored.yaml"), tmp_path)
+    assert [migration.failures for migration in report.migrations] == [(), ()]
+
+
 def test_streams_follow_a_receiver_there_and_back(cluster: Cluster, tmp_path: Path) -> None:
     report = Replay(load_scenario(SCENARIOS / "multicast-receiver.yaml"), cluster).run(tmp_path)
     assert [migration.failures for migration in report.migrations] == [(), ()]

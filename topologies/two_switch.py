@@ -26,7 +26,9 @@ from ryu_apps.topologies.mininet_topo import EndSystem, topo_of  # noqa: E402
 
 NATIVE_VLAN = 100
 TAGGED_VLANS = (200,)
-HOST_PORT, PROXY_PORT = 50, 51
+HOST_PORT, PROXY_PORT, MIRROR_PORT = 50, 51, 52
+#: VID of copies to the mirror on the trunks.
+REMOTE_VLAN = 4001
 TRUNK_PORTS = (61, 62)
 #: Second links of stations: this and the number of the first.
 SECOND_LINKS = 200
@@ -45,13 +47,14 @@ PROXIES = (
 )
 
 
-def fabric(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0) -> Fabric:
+def fabric(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0, mirrors: int = 0) -> Fabric:
     """Describe the cluster with ``n`` hypervisors, the first half on s1, the rest on s2.
 
     Args:
         proxies: 1: with a transparent proxy at each switch.
         bonds: so many hypervisors of each switch, the first ones, have two links.
         lacp: 1: with LACP on them.
+        mirrors: 1: with an analyser at s1, the mirror ``ids``.
 
     Raises:
         ValueError: n is not a number from 8 to 128, or there are fewer hypervisors than bonds.
@@ -64,6 +67,8 @@ def fabric(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0) -> Fabri
     half = (n + 1) // 2
     mode = BondMode.LACP if lacp else BondMode.ACTIVE_BACKUP
     stations = [_stations(names[:half], bonds, mode), _stations(names[half:], bonds, mode)]
+    if mirrors:
+        stations[0].append(Interface(MIRROR_PORT, "ids", Role.MIRROR, remote_vlan=REMOTE_VLAN))
     return Fabric(
         {
             1: _switch(1, 2, stations[0], END_SYSTEMS[0], PROXIES[0] if proxies else None),
@@ -94,9 +99,9 @@ def _switch(dpid: int, other: int, stations: list[Interface], host: EndSystem, p
     return Switch(dpid, f"s{dpid}", {interface.port_no: interface for interface in interfaces})
 
 
-def _topo(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0) -> object:
+def _topo(n: int = 8, proxies: int = 0, bonds: int = 0, lacp: int = 0, mirrors: int = 0) -> object:
     try:
-        return topo_of(fabric(n, proxies, bonds, lacp), END_SYSTEMS + PROXIES)
+        return topo_of(fabric(n, proxies, bonds, lacp, mirrors), END_SYSTEMS + PROXIES)
     except ValueError as error:
         # Not left to mn: it answers an exception by killing controllers by name.
         raise SystemExit(f"twoswitch: {error}") from None

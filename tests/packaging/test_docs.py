@@ -23,6 +23,7 @@ from ryu_apps.evb.policy.set_section import SetSection
 from ryu_apps.evb.services.bandwidth.schema import BandwidthSection, RateSection
 from ryu_apps.evb.services.body import SECTIONS, SERVICES
 from ryu_apps.evb.services.load_balancer.schema import BalancerSection
+from ryu_apps.evb.services.mirror.schema import MirrorSection
 from ryu_apps.evb.services.multicast.schema import MulticastSection
 from ryu_apps.evb.services.statistics.schema import StatisticsSection
 from ryu_apps.ovf import instances
@@ -121,6 +122,7 @@ def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
         schema.StationSection,
         schema.HostSection,
         schema.TrunkSection,
+        schema.MirrorPortSection,
         schema.TimerValues,
     )
     models = (*models, schema.BridgeMulticastSection, schema.LoadBalancerSection, schema.BackendSection)
@@ -228,6 +230,11 @@ def test_the_policy_page_has_the_keys_of_multicast() -> None:
 def test_the_policy_page_has_the_keys_of_statistics() -> None:
     section = text("docs/policies.rst").partition("\nStatistics\n---")[2].partition("\n---")[0]
     assert table_keys(section) == model_keys(StatisticsSection)
+
+
+def test_the_policy_page_has_the_keys_of_a_mirror() -> None:
+    section = text("docs/policies.rst").partition("\nMirror\n---")[2].partition("\n---")[0]
+    assert table_keys(section) == model_keys(MirrorSection)
 
 
 def test_the_policy_page_has_the_keys_of_bandwidth() -> None:

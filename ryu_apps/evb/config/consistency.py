@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ryu_apps.evb.config.balancers import odd_balancers
 from ryu_apps.evb.config.groups import odd_groups
 from ryu_apps.evb.config.managers import odd_managers
+from ryu_apps.evb.config.mirrors import odd_mirrors
 from ryu_apps.evb.config.schema import (
     ConfigFile,
     DatapathSection,
@@ -25,7 +26,7 @@ MAX_TRUNKS = 63
 
 def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
-    found += odd_groups(parsed)
+    found += [*odd_groups(parsed), *odd_mirrors(parsed)]
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:
@@ -36,7 +37,7 @@ def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
         for port_no, section in dp.interfaces.items():
             if isinstance(section, TrunkSection):
                 found += _broken_link(parsed, name, port_no, section.link)
-            else:
+            elif isinstance(section, StationSection | HostSection):
                 found += _odd_vlans((*here, port_no), section)
     return [error(document.file, document.value_place(path), reason) for path, reason in found]
 

@@ -14,6 +14,8 @@ from ryu_apps.evb.config.schema import (
     BridgeMulticastSection,
     ConfigFile,
     HostSection,
+    MirrorPortSection,
+    PortSection,
     QuerierValues,
     StationSection,
     TimerLimitValues,
@@ -92,11 +94,13 @@ def _fabric(parsed: ConfigFile) -> Fabric:
     )
 
 
-def _interface(parsed: ConfigFile, port_no: int, section: StationSection | HostSection | TrunkSection) -> Interface:
+def _interface(parsed: ConfigFile, port_no: int, section: PortSection) -> Interface:
     match section:
         case TrunkSection(name=name, link=link):
             peer = PortId(parsed.dps[link.dp].dp_id, link.port)
             return Interface(port_no, name, Role.TRUNK, peer=peer, speed=section.speed)
+        case MirrorPortSection(name=name):
+            return Interface(port_no, name, Role.MIRROR, remote_vlan=section.remote_vlan)
         case HostSection(name=name, native_vlan=native, tagged_vlans=tagged, macs=macs, appliance=appliance):
             found, addresses = tuple(dict.fromkeys(macs)), tuple(dict.fromkeys(section.addresses))
             return Interface(

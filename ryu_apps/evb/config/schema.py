@@ -155,6 +155,17 @@ class TrunkSection(Strict):
     speed: Speed | None = None
 
 
+class MirrorPortSection(Strict):
+    """A port towards an analyser, to which the frames of VSIs are copied."""
+
+    name: ShortName
+    role: Literal["mirror"]
+    remote_vlan: VlanId | None = None
+
+
+PortSection = StationSection | HostSection | TrunkSection | MirrorPortSection
+
+
 class DatapathSection(Strict):
     """One switch."""
 
@@ -163,7 +174,7 @@ class DatapathSection(Strict):
     groups: GroupsWritten = Field(default_factory=dict)
     profile: ProfileText = "openvswitch"
     meters: bool = True
-    interfaces: dict[PortNo, Annotated[StationSection | HostSection | TrunkSection, Field(discriminator="role")]]
+    interfaces: dict[PortNo, Annotated[PortSection, Field(discriminator="role")]]
 
 
 class QuerierValues(Strict):

@@ -105,6 +105,7 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
         "speed": interface.speed,
         "bond": _list([str(link) for link in interface.bond]),
         "bond_mode": interface.bond_mode.value if interface.bond_mode is not BondMode.ACTIVE_BACKUP else None,
+        "remote_vlan": interface.remote_vlan,
     }
     return {key: value for key, value in parts.items() if value is not None}
 

@@ -88,7 +88,7 @@ def infrastructure(
         clients: end systems among them that may use a load balancer, ``(vid, mac)``.
     """
     interfaces = [interface for _, interface in sorted(switch.interfaces.items())]
-    edge = [interface for interface in interfaces if interface.role is not Role.TRUNK]
+    edge = [interface for interface in interfaces if interface.role not in (Role.TRUNK, Role.MIRROR)]
     trunks = wiring.trunks(switch.dpid)
     by_routes = routed(switch, wiring)
     return RuleChange(

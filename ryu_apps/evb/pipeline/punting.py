@@ -38,7 +38,7 @@ MORE_RULES = 2
 
 def punting_meters(interface: Interface) -> Iterator[Meter]:
     """The meters of a port, if its switch has meters; they exist whether rules refer to them or not."""
-    if not interface.metered:
+    if not interface.metered or interface.role is Role.MIRROR:
         return
     if interface.role is not Role.STATION:
         yield Meter(interface.port_no, QUERY_RATE, QUERY_BURST)

@@ -159,6 +159,8 @@ class Table(IntEnum):
     """Learns the link by which a frame of the station of a bond has come."""
     MEMBERS = 94
     """Gate: addresses of members of the set whose number is in ``reg13`` and ``reg14``; a match sets a bit."""
+    MIRRORS = 95
+    """A copy to the mirror whose number is in ``reg13``: its port, or the trunk towards it with a second tag."""
 
 
 class Direction(IntEnum):

@@ -25,6 +25,7 @@ from ryu_apps.evb.services.guards import GUARDS
 from ryu_apps.evb.services.learnt import rewritten
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.services.load_balancer.service import LOAD_BALANCER
+from ryu_apps.evb.services.mirror.service import MIRROR
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.services.multicast.service import MULTICAST, Room, room_for_groups
 from ryu_apps.evb.services.split_horizon import SPLIT_HORIZON
@@ -34,7 +35,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Profile
 
 #: In the order in which a frame meets them.
 SERVICES: tuple[Service, ...] = (
-    *(GUARDS, ANTI_SPOOFING, ADDRESS_SETS, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER),
+    *(MIRROR, GUARDS, ANTI_SPOOFING, ADDRESS_SETS, ACL, FIREWALL, MULTICAST, TCP_PROXY, FRAGMENTS, LOAD_BALANCER),
     *(SPLIT_HORIZON, BANDWIDTH, STATISTICS),
 )
 

@@ -3,9 +3,10 @@
 Answers a test, or an operator's question, without a switch.  Follows Open vSwitch where it is stricter than
 OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
 
-Limits: one VLAN tag; the caller names the meters whose rate is exceeded; no counters of rules; a port is up or down
-only for the bucket that watches it; FIN and RST shorten idle timeouts, but no rule expires.  A real switch picks
-the bucket of a select group by a hash; the simulation takes the first live bucket with a weight.
+Limits: two VLAN tags, of which rules match the outer one; the caller names the meters whose rate is exceeded; no
+counters of rules; a port is up or down only for the bucket that watches it; FIN and RST shorten idle timeouts, but no
+rule expires.  A real switch picks the bucket of a select group by a hash; the simulation takes the first live bucket
+with a weight.
 """
 
 from __future__ import annotations
@@ -65,6 +66,9 @@ _BEHIND_IP = {
     17: ("udp_src", "udp_dst"),
     58: ("icmpv6_type", "icmpv6_code"),
 }
+
+#: Keys of a frame with two tags: the inner one.
+INNER_VID, INNER_PCP = "inner vlan_vid", "inner vlan_pcp"
 
 PacketFields = dict[str, int]
 
@@ -272,9 +276,9 @@ class _Walk:
 
     def _clone(self, table: int, target: int, depth: int) -> None:
         """Send a copy through another table; the frame is as before, also if a meter drops the copy."""
-        before = dict(self._fields), list(self._stack), self._dropped
+        before = dict(self._fields), list(self._stack), self._dropped, self._tagged
         self._lookup_from(table, target, depth)
-        self._fields, self._stack, self._dropped = before
+        self._fields, self._stack, self._dropped, self._tagged = before
 
     def _pop(self, target: Bits) -> None:
         if not self._stack:
@@ -349,12 +353,16 @@ def _rewrite(fields: PacketFields, action: Action) -> None:
             pass
         case RegLoad(target, value) if target.name in _ALWAYS_THERE or target.name in fields:
             fields[target.name] = overwrite(fields.get(target.name, 0), target, value)
+        case PushVlan() if tagged and INNER_VID in fields:
+            raise SimulationError("a third tag pushed")
         case PushVlan() if tagged:
-            raise SimulationError("a tag pushed on a tagged frame")
+            fields |= {INNER_VID: fields["vlan_vid"], INNER_PCP: fields.get("vlan_pcp", 0)}
         case PushVlan():
             fields |= {"vlan_vid": VLAN_PRESENT, "vlan_pcp": 0}
         case PopVlan():
-            fields["vlan_vid"] = 0
+            fields["vlan_vid"] = fields.pop(INNER_VID, 0)
             fields.pop("vlan_pcp", None)
+            if fields["vlan_vid"]:
+                fields["vlan_pcp"] = fields.pop(INNER_PCP)
         case ClearInPort():
             fields["in_port"] = 0

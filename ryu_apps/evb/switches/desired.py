@@ -12,6 +12,7 @@ from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
 from ryu_apps.evb.pipeline.guards import guards, plain_guards
 from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups, routed
 from ryu_apps.evb.pipeline.load_balancers import balancer_meters, balancer_rules, clients, hosts_cookie
+from ryu_apps.evb.pipeline.mirrors import mirrors
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.punting import MORE_RULES, punting
 from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table, cookie
@@ -59,7 +60,8 @@ class DesiredRules:
         common = infrastructure(switch, self._wiring, self._hosts, self._clients)
         guarded, proxied = self._guards if switch.extended else self._plain_guards, appliances(self._fabric, dpid)
         # The configuration has no load balancers beside switches without extensions.
-        return merge(common, guarded, proxied, self._of_balancers)
+        copies = RuleChange(add=tuple(mirrors(self._fabric, dpid, self._wiring)))
+        return merge(common, guarded, proxied, self._of_balancers, copies)
 
     def routed(self, dpid: int) -> RuleChange:
         """Return the part of :meth:`base` that depends on the routes in force."""

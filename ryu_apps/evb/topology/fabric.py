@@ -35,6 +35,8 @@ class Role(Enum):
     """A configured end system without EVB (NMS, client, router); always forwarded."""
     TRUNK = "trunk"
     """Another switch of the fabric."""
+    MIRROR = "mirror"
+    """An analyser, which receives copies of frames; what it sends is dropped."""
 
 
 class Profile(Enum):
@@ -153,6 +155,7 @@ class Interface:
         bond_mode: counts only for a bond.
         extended: its switch has the extensions of Open vSwitch; without them there is no reflective relay.
         metered: its switch has meters; without them it does not limit the rate of frames to the controller.
+        remote_vlan: VID outside the tag of copies from other switches to a MIRROR port; None: it gets none.
     """
 
     port_no: int
@@ -176,6 +179,7 @@ class Interface:
     metered: bool = True
     bond: tuple[int, ...] = ()
     bond_mode: BondMode = BondMode.ACTIVE_BACKUP
+    remote_vlan: int | None = None
 
     @property
     def links(self) -> tuple[int, ...]:
@@ -279,6 +283,27 @@ class Fabric:
         """True if the VLAN of at least one group is admitted at a station port."""
         switch, vids = self.switches[port.dpid], self.switches[port.dpid].interfaces[port.port_no].vids
         return any(not vids or switch.translation.local(vid) in vids for vid in self.groups.values())
+
+    @property
+    def mirrors(self) -> dict[str, PortId]:
+        """The ports that receive copies, by name."""
+        return {self.switches[port.dpid].interfaces[port.port_no].name: port for port in self.ports(Role.MIRROR)}
+
+    @property
+    def remote_vlans(self) -> frozenset[int]:
+        """The VIDs that copies have on trunks, and nothing else."""
+        interfaces = (interface for switch in self.switches.values() for interface in switch.interfaces.values())
+        return frozenset(interface.remote_vlan for interface in interfaces if interface.remote_vlan is not None)
+
+    def reachable(self, dpid: int) -> frozenset[int]:
+        """The switches to which trunks lead from a switch, itself included."""
+        found, left = {dpid}, [dpid]
+        while left:
+            interfaces = self.switches[left.pop()].interfaces.values()
+            new = {interface.peer.dpid for interface in interfaces if interface.peer is not None} - found
+            found |= new
+            left += new
+        return frozenset(found)
 
     def balancer(self, name: str) -> LoadBalancer | None:
         """The load balancer of that name, None if there is none."""

@@ -42,17 +42,19 @@ class Place:
 
     Attributes:
         groups: GroupID -> relay VID.
+        remote_vlans: relay VIDs of copies to mirrors, which no VSI may have.
     """
 
     interface: Interface
     translation: VidTranslation
     groups: dict[int, int]
+    remote_vlans: frozenset[int] = frozenset()
 
     @classmethod
     def of(cls, fabric: Fabric, port: PortId) -> Place:
         """The place of a configured port."""
         switch = fabric.switches[port.dpid]
-        return cls(switch.interfaces[port.port_no], switch.translation, fabric.groups)
+        return cls(switch.interfaces[port.port_no], switch.translation, fabric.groups, fabric.remote_vlans)
 
     def fill(self, filter_info: FilterInfo, vsi_type: VsiType) -> Placed | str:
         """Fill in null VIDs and default priorities; or the reason why an entry has no VLAN here.
@@ -120,6 +122,8 @@ class Place:
         vid = self._relay_vid(entry.vid)
         if entry.group is not None and self._vid_of(entry.group) != vid:
             raise _Unplaceable(f"VID {entry.vid} is not that of {_source(entry)}")
+        if vid in self.remote_vlans:
+            raise _Unplaceable(f"VID {vid} is that of copies to a mirror")
         return Binding(vid, entry.mac)
 
     def _local_vid(self, relay: int) -> int:

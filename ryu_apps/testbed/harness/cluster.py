@@ -84,6 +84,7 @@ class Cluster:
         folder: configuration, logs and captures.
         controller, ovs, watcher: its parts.
         hypervisors, hosts, vms: by name.
+        analysers: namespaces at the ports of mirrors, by name.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class Cluster:
         self.watcher = TapReader()
         self.hypervisors: dict[str, Hypervisor] = {}
         self.hosts: dict[str, EndHost] = {}
+        self.analysers: dict[str, Namespace] = {}
         self.vms: dict[str, NamespaceVm] = {}
         self._net: Any = None
 
@@ -226,6 +228,10 @@ class Cluster:
         for port in self.fabric.ports(Role.HOST):
             name = self._name_at(port)
             self.hosts[name] = EndHost(systems[name], self._namespace(name))
+        for port in self.fabric.ports(Role.MIRROR):
+            name = self._name_at(port)
+            self.analysers[name] = self._namespace(name)
+            self.analysers[name].quiet()
 
     def _name_at(self, port: PortId) -> str:
         interface = self.fabric.interface(port)

@@ -74,6 +74,17 @@ def test_a_group_without_a_vid_is_a_warning(tmp_path: Path) -> None:
     assert run(policy.parent).output == "1 policy file: no mistakes\n"
 
 
+def test_a_mirror_that_the_configuration_lacks_is_a_warning(tmp_path: Path) -> None:
+    config, policy = tmp_path / "evbridge.yaml", tmp_path / "profiles" / "web.yaml"
+    config.write_text(CONFIG)
+    policy.parent.mkdir()
+    policy.write_text(GOOD + "mirror: {to: ids}\n")
+    assert run(config).output.splitlines() == [
+        f"{policy}:1:1: warning: the configuration has no mirror 'ids': its VSIs are refused",
+        "1 policy file and 1 configuration: 1 warning",
+    ]
+
+
 def test_a_set_without_members_and_labels_without_a_set_are_warnings(tmp_path: Path) -> None:
     policy = tmp_path / "web.yaml"
     sets = "sets: {some: {labels: [a]}, own: {labels: [b]}}\n"

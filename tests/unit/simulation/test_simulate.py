@@ -196,7 +196,7 @@ def test_a_bucket_is_an_action_set() -> None:
     [
         (rule(0, (), OutputGroup(9)), "no group 0x9"),
         (rule(0, (), SetField("vlan_vid", VLAN_PRESENT)), "untagged"),
-        (rule(0, (), PushVlan(), PushVlan()), "pushed on a tagged"),
+        (rule(0, (), PushVlan(), PushVlan(), PushVlan()), "a third tag pushed"),
         (rule(0, (), goto=0), "goto from table 0 back to 0"),
         (rule(0, (), Output(0xFFFFFFFB)), "reserved port"),
         (rule(0, (), Resubmit(0)), "recursion too deep"),
