@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.ladder.model import Lane
-from ryu_apps.testbed.replay.player import Replay, replay
+from ryu_apps.testbed.replay.player import Replay, cluster_for, replay
 from ryu_apps.testbed.replay.report import MigrationReport
 from ryu_apps.testbed.replay.scenario import load_scenario
 
@@ -99,6 +100,23 @@ def test_a_stream_stays_where_it_is_there_and_back(tmp_path: Path, name: str) ->
     with inside():
         report = replay(load_scenario(SCENARIOS / f"{name}.yaml"), tmp_path)
     assert [migration.failures for migration in report.migrations] == [(), ()]
+
+
+@pytest.mark.parametrize(("name", "relayed"), [("vepa", True), ("veb", False)])
+def test_neighbours_behind_one_uplink_are_the_bridges_or_the_hypervisors(
+    tmp_path: Path, name: str, relayed: bool
+) -> None:
+    scenario = load_scenario(SCENARIOS / f"{name}.yaml")
+    with inside(), tempfile.TemporaryDirectory(dir="/run") as folder, cluster_for(scenario, Path(folder)) as cluster:
+        ports = {str(cluster.hypervisors[hypervisor].port) for hypervisor in scenario.file.cluster.hypervisors}
+        stations = cluster.controller.get("/evb/stations")
+        report = Replay(scenario, cluster).run(tmp_path)
+    # One of them by the setting of its port, against the station's request, and one by agreement.
+    assert [found["reflective_relay"] for found in stations if found["port"] in ports] == [relayed, relayed]
+    assert [migration.failures for migration in report.migrations] == [(), ()]
+    for migration in report.migrations:
+        assert migration.figures.sent > 500
+        assert (migration.figures.blocked > 500) == relayed
 
 
 def test_replay_as_a_command_tells_and_writes_what_happened(tmp_path: Path) -> None:

@@ -135,12 +135,13 @@ def test_the_scenario_page_has_the_keys_of_the_schema() -> None:
     parts = {
         "": scenario.ScenarioFile,
         "cluster.": scenario.ClusterSpec,
+        "cluster.hypervisors.NAME.": scenario.HypervisorSpec,
         "vms.NAME.": scenario.VmSpec,
         "flows.NAME.": scenario.FlowSpec,
         "migrations[].": scenario.MigrationSpec,
         "migrations[].expect.": scenario.Expectation,
     }
-    nested = {"cluster", "vms", "flows", "migrations", "migrations[].expect"}
+    nested = {"cluster", "cluster.hypervisors", "vms", "flows", "migrations", "migrations[].expect"}
     keys = {prefix + name for prefix, model in parts.items() for name in model.model_fields} - nested
     shown = table_keys(text("docs/replay.rst").partition("The report\n")[0])
     assert {key for key in shown if "." in key or key in keys} - keys == {

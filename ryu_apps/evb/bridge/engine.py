@@ -272,7 +272,8 @@ class Engine:
 
         known = by_kind(records or {})
         for port, station in self.stations.items():
-            station.relay = RELAY.key(port) in known[RELAY]
+            if RELAY.key(port) in known[RELAY] and not station.go_on_relaying():
+                self._effects.put(Save(self._tokens.take(), {RELAY.key(port): None}))
             if mac := known[STATION].get(STATION.key(port)):
                 station.remember(int.from_bytes(mac))
         for failure in self.counters.restore(known[STATISTICS], self.fabric.switches):

@@ -222,8 +222,7 @@ class SwitchEvents(TokenOwner):
     def _go_on_relaying(self, dpid: int, ports: frozenset[int]) -> None:
         """Keep reflective relay as the switch has it, since no record says it, until the station says it."""
         for port in (PortId(dpid, port_no) for port_no in sorted(ports)):
-            if (station := self._stations.get(port)) and not station.relay:
-                station.relay = True
+            if (station := self._stations.get(port)) and not station.relay and station.go_on_relaying():
                 self._effects.put(Save(self._tokens.take(), {RELAY.key(port): b"on"}))
 
     def _recognize_stations(self, dpid: int, rules: tuple[Rule, ...]) -> None:

@@ -131,6 +131,8 @@ def _beyond_profile(name: str, dp: DatapathSection, parsed: ConfigFile) -> Itera
             yield (*here, "interfaces", port_no, "appliance"), reason
         if isinstance(section, StationSection) and section.bond:
             yield (*here, "interfaces", port_no, "bond"), "a bond needs the extensions of Open vSwitch"
+        if isinstance(section, StationSection) and section.reflective_relay == "always":
+            yield (*here, "interfaces", port_no, "reflective_relay"), "it needs the extensions of Open vSwitch"
 
 
 def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: LinkSection) -> Iterator[tuple[Path, str]]:

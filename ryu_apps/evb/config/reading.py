@@ -33,6 +33,7 @@ from ryu_apps.evb.topology.fabric import (
     Interface,
     PortId,
     Profile,
+    ReflectiveRelay,
     Role,
     StationKind,
     Switch,
@@ -120,6 +121,7 @@ def _interface(parsed: ConfigFile, port_no: int, section: PortSection) -> Interf
                 speed=section.speed,
                 bond=tuple(section.bond),
                 bond_mode=BondMode(section.bond_mode or BondMode.ACTIVE_BACKUP),
+                reflective_relay=ReflectiveRelay(section.reflective_relay),
             )
 
 

@@ -22,6 +22,7 @@ from ryu_apps.evb.wire.manager_text import manager_from_text
 StageOnText = Literal["preassociate", "preassociate_rr"]
 TakeoverText = Literal["announced", "any"]
 StationText = Literal["evb", "libvirt", "auto"]
+RelayText = Literal["agreed", "always", "never"]
 ReaderText = Literal["evbridge", "ryu"]
 ProfileText = Literal["openvswitch", "openflow13"]
 BondModeText = Literal["active_backup", "lacp"]
@@ -129,6 +130,7 @@ class StationSection(Strict):
     notify_displaced: NotifyDisplaced | None = None
     stage_on: StageOnText | None = None
     takeover: TakeoverText | None = None
+    reflective_relay: RelayText = "agreed"
     speed: Speed | None = None
     bond: Annotated[list[PortNo], Field(min_length=2, max_length=MAX_LINKS)] = Field(default_factory=list)
     bond_mode: BondModeText | None = None

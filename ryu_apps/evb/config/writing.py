@@ -13,7 +13,7 @@ from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import BondMode, Interface, StationKind, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import BondMode, Interface, ReflectiveRelay, StationKind, TimerLimits, Timers
 from ryu_apps.evb.wire.mac import mac_to_text
 
 _QUERIER_NAMES = (
@@ -102,12 +102,19 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
         "station": interface.station.value if interface.station is not StationKind.EVB else None,
         **_treatment_written(interface),
         "takeover": "any" if interface.takeover_any else None,
+        "reflective_relay": _relay_written(interface),
         "speed": interface.speed,
         "bond": _list([str(link) for link in interface.bond]),
         "bond_mode": interface.bond_mode.value if interface.bond_mode is not BondMode.ACTIVE_BACKUP else None,
         "remote_vlan": interface.remote_vlan,
     }
     return {key: value for key, value in parts.items() if value is not None}
+
+
+def _relay_written(interface: Interface) -> str | None:
+    """The setting of a port, if it differs from the only one or the usual one of its switch."""
+    usual = ReflectiveRelay.AGREED if interface.extended else ReflectiveRelay.NEVER
+    return None if interface.reflective_relay is usual else interface.reflective_relay.value
 
 
 def _treatment_written(interface: Interface) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from ryu_apps.evb.protocol.evb import Advertise, Agreed, AgreementLost, EvbBridg
 from ryu_apps.evb.protocol.outbox import Outbox
 from ryu_apps.evb.protocol.station_address import StationAddress
 from ryu_apps.evb.protocol.table import Tick, earliest
-from ryu_apps.evb.topology.fabric import Interface, PortId
+from ryu_apps.evb.topology.fabric import Interface, PortId, ReflectiveRelay
 from ryu_apps.evb.wire.ecp import Ecpdu
 from ryu_apps.evb.wire.errors import WireError
 from ryu_apps.evb.wire.ethernet import (
@@ -153,7 +153,7 @@ class BridgePort:
         self.port = port
         self.interface = interface
         self.counters: Counter[str] = Counter()
-        self.evb = EvbBridgePort(interface.timers, interface.extended, groups, interface.timer_limits)
+        self.evb = EvbBridgePort(interface.timers, interface.reflective_relay, groups, interface.timer_limits)
         self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
         self._outbox = Outbox()
         self.up = False
@@ -180,6 +180,11 @@ class BridgePort:
     def remember(self, station: int) -> None:
         """Restore the address that was known before the controller was restarted."""
         self._station_address.known = self.known = station
+
+    def go_on_relaying(self) -> bool:
+        """Restore reflective relay as it was before the controller was restarted; False if the port has it no more."""
+        self.relay = self.interface.reflective_relay is not ReflectiveRelay.NEVER
+        return self.relay
 
     def postpone(self, seconds: float) -> None:
         """Extend the deadlines by a time in which no frame of the station could arrive."""

@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from ryu_apps.evb.protocol.table import DocumentedRow, Tick, TransitionTable, earliest
 from ryu_apps.evb.protocol.timers import Operational, agree
-from ryu_apps.evb.topology.fabric import TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import ReflectiveRelay, TimerLimits, Timers
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 
 __all__ = [
@@ -377,7 +377,7 @@ class EvbBridgePort(EvbPort):
     def __init__(
         self,
         timers: Timers,
-        reflective_relay_capable: bool = True,
+        relay: ReflectiveRelay = ReflectiveRelay.AGREED,
         groups: bool = True,
         limits: TimerLimits | None = None,
     ) -> None:
@@ -385,18 +385,18 @@ class EvbBridgePort(EvbPort):
         Args:
             timers: own proposal.
             limits: upper limits of the station's proposal, None for no limits.
-            reflective_relay_capable: the port supports reflective relay on request.
+            relay: reflective relay at the port.
             groups: VDP filter info with GroupIDs is supported.
         """
         super().__init__(timers, groups, limits)
-        self._relay = reflective_relay_capable
+        self._relay = relay
 
     def _tlv(self) -> EvbTlv:
         ours, station = self._timers, self._heard
         return EvbTlv(
             mode=EvbMode.BRIDGE,
             bgid=self._groups,
-            rrcap=self._relay,
+            rrcap=self._relay is not ReflectiveRelay.NEVER,
             rrctr=station is not None and self._relays(station),
             sgid=station is not None and station.sgid,
             rrreq=station is not None and station.rrreq,
@@ -413,7 +413,7 @@ class EvbBridgePort(EvbPort):
         return (evb.sgid, evb.rrreq, evb.rrstat, evb.r, evb.rte, evb.rwd, evb.rka)
 
     def _relays(self, evb: EvbTlv) -> bool:
-        return self._relay and evb.rrreq
+        return self._relay is ReflectiveRelay.ALWAYS or (self._relay is ReflectiveRelay.AGREED and evb.rrreq)
 
     def _groups_of(self, evb: EvbTlv) -> bool:
         return evb.sgid

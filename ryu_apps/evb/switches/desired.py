@@ -154,6 +154,6 @@ class DesiredRules:
         return [
             group
             for port, station in self._stations.items()
-            if port.dpid == dpid and station.relay and station.interface.extended
+            if port.dpid == dpid and station.relay
             for group in port_groups(station.interface, reflective_relay=True)
         ]

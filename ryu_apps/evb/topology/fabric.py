@@ -48,6 +48,17 @@ class Profile(Enum):
     """OpenFlow 1.3 alone."""
 
 
+class ReflectiveRelay(Enum):
+    """Reflective relay at a station port (802.1Q 8.6.1): frames may leave by the port that they came in by."""
+
+    AGREED = "agreed"
+    """On if the station requests it (RRREQ in its EVB TLV): VEPA, else VEB."""
+    ALWAYS = "always"
+    """On, whatever the station requests: VEPA."""
+    NEVER = "never"
+    """Off, and the bridge reports that it cannot do it (RRCAP): VEB."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timers:
     """Timers that a bridge port proposes in its EVB TLV (802.1Q D.2.12); exponents of 10 us * 2^n.
@@ -150,10 +161,11 @@ class Interface:
         station: kind of the station of a STATION port.
         keep_null_vids, notify_displaced, stage_on_preassociate: as in :class:`StationTreatment`; None: by its kind.
         takeover_any: stations may take a VSI over from another port without an announcement.
+        reflective_relay: setting of a STATION port; never without the extensions of Open vSwitch.
         appliance: name of the service for which the end system of a HOST port is an appliance, or None.
         bond: port numbers of all links of a bond, ``port_no`` among them; empty: a single port.
         bond_mode: counts only for a bond.
-        extended: its switch has the extensions of Open vSwitch; without them there is no reflective relay.
+        extended: its switch has the extensions of Open vSwitch.
         metered: its switch has meters; without them it does not limit the rate of frames to the controller.
         remote_vlan: VID outside the tag of copies from other switches to a MIRROR port; None: it gets none.
     """
@@ -175,6 +187,7 @@ class Interface:
     appliance: str | None = None
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     speed: int | None = None
+    reflective_relay: ReflectiveRelay = ReflectiveRelay.AGREED
     extended: bool = True
     metered: bool = True
     bond: tuple[int, ...] = ()
@@ -244,7 +257,12 @@ class Switch:
         """The same switch with another profile."""
         extended = profile is Profile.OPEN_VSWITCH
         ports = {
-            number: replace(interface, extended=extended, metered=metered)
+            number: replace(
+                interface,
+                reflective_relay=interface.reflective_relay if extended else ReflectiveRelay.NEVER,
+                extended=extended,
+                metered=metered,
+            )
             for number, interface in self.interfaces.items()
         }
         return replace(self, interfaces=ports, profile=profile, metered=metered)

@@ -34,6 +34,8 @@ class NameClashError(TestbedError):
     """A cluster cannot be built beside what is in this network namespace; a private one would do."""
 
 
+#: Makes the edge of a hypervisor: (namespace, uplink).
+EdgeMaker = Callable[[Namespace, str], VepaEdge]
 #: Makes the station of an uplink: (namespace, interface, folder for its files).
 StationMaker = Callable[[Namespace, str, Path], HypervisorStation]
 
@@ -45,20 +47,26 @@ class Hypervisor:
         name: as in the fabric.
         port: the switch port it hangs on.
         namespace, uplink: where it is, and its interface to the switch.
-        edge: its VEPA ports.
+        edge: its ports.
         station: its lldpad, or what the cluster uses in its place.
         tap: VDP on its uplink.
     """
 
     def __init__(
-        self, port: PortId, namespace: Namespace, folder: Path, watcher: TapReader, station: StationMaker
+        self,
+        port: PortId,
+        namespace: Namespace,
+        folder: Path,
+        watcher: TapReader,
+        station: StationMaker,
+        edge: EdgeMaker = VepaEdge,
     ) -> None:
         self.name = name = namespace.name
         self.port = port
         self.namespace = namespace
         self.uplink = f"{name}-eth0"
         namespace.quiet()
-        self.edge = VepaEdge(namespace, self.uplink)
+        self.edge = edge(namespace, self.uplink)
         self.station = station(namespace, self.uplink, folder)
         self.tap = watcher.watch(Tap(namespace, self.uplink, only_ethertypes(ETHERTYPE_ECP)))
 
@@ -96,6 +104,7 @@ class Cluster:
         apps: Sequence[str] = APPS,
         ports: tuple[int, int] = (6653, 8080),
         station: StationMaker = LldpadStation,
+        edge: EdgeMaker = VepaEdge,
     ) -> None:
         """
         Args:
@@ -104,13 +113,13 @@ class Cluster:
             config: text of evbridge.yaml.
             apps: what ryu-manager loads.
             ports: OpenFlow and REST port of the controller, on the loopback.
-            station: makes the EVB station of each hypervisor.
+            station, edge: make the EVB station and the edge of each hypervisor.
         """
         self.fabric = fabric
         self.folder = folder
         self._systems = tuple(hosts)
         self._apps = tuple(apps)
-        self._station = station
+        self._station, self._edge = station, edge
         self._config = folder / "evbridge.yaml"
         self._config.write_text(config, encoding="utf-8")
         (folder / "ovs").mkdir()
@@ -224,7 +233,8 @@ class Cluster:
         systems = {system.name: system for system in self._systems}
         for port in self.fabric.ports(Role.STATION):
             name = self._name_at(port)
-            self.hypervisors[name] = Hypervisor(port, self._namespace(name), self.folder, self.watcher, self._station)
+            parts = self.folder, self.watcher, self._station, self._edge
+            self.hypervisors[name] = Hypervisor(port, self._namespace(name), *parts)
         for port in self.fabric.ports(Role.HOST):
             name = self._name_at(port)
             self.hosts[name] = EndHost(systems[name], self._namespace(name))

@@ -49,7 +49,7 @@ class StagedPort:
         ends = f"{self._outer} netns {namespace.pid} type veth peer name {self._inner} netns {namespace.pid}"
         run(["ip", "link", "add", *ends.split()])
         namespace.ip(f"link set dev {self._inner} up")
-        edge.attach(self._outer, vm.mac)
+        edge.attach(self._outer, vm.mac, used=False)
         edge.raise_port(self._outer)
         self._tap = watcher.watch(Tap(namespace, self._inner, all_but_ethertypes(ETHERTYPE_LLDP, ETHERTYPE_ECP)))
 

@@ -135,7 +135,7 @@ nearest_customer_bridge :
       vdprka = 17;
       vdprwd = 17;
       ecprte = 10;
-      evbrrreq = true;
+      evbrrreq = {reflective_relay};
       evbgpid = {groups};
     }};
   }};
@@ -153,17 +153,25 @@ class LldpadStation:
     """lldpad on one uplink."""
 
     def __init__(
-        self, namespace: Namespace, interface: str, folder: Path, groups: bool = False, pid_file: bool = False
+        self,
+        namespace: Namespace,
+        interface: str,
+        folder: Path,
+        groups: bool = False,
+        pid_file: bool = False,
+        reflective_relay: bool = True,
     ) -> None:
         """
         Args:
             groups: GroupIDs are supported.
+            reflective_relay: request it, as a VEPA does.
             pid_file: write ``/run/lldpad.pid``, by which libvirt finds the daemon; ``/run`` has to be its own.
         """
         self.namespace = namespace
         self.interface = interface
         self._folder = folder
         self._groups = groups
+        self._reflective_relay = reflective_relay
         self._options = () if pid_file else ("-p",)
         self._daemon: subprocess.Popen[bytes] | None = None
         # vdptool -W prints the next event of whichever VSI: one at a time.
@@ -172,7 +180,8 @@ class LldpadStation:
     def start(self) -> None:
         """Start the daemon; it is usable only when :meth:`wait_ready` returns."""
         config = self._folder / f"{self.namespace.name}-lldpad.conf"
-        text = _CONFIG.format(interface=self.interface, groups=str(self._groups).lower())
+        relay, groups = (str(value).lower() for value in (self._reflective_relay, self._groups))
+        text = _CONFIG.format(interface=self.interface, reflective_relay=relay, groups=groups)
         config.write_text(text, encoding="ascii")
         log = self._folder / f"{self.namespace.name}-lldpad.log"
         command = (*_PRIORITY, "lldpad", *self._options, "-f", str(config), "-V", "4")

@@ -19,7 +19,7 @@ from ryu_apps.testbed.harness.shell import Namespace, interface_flags, set_inter
 IFF_UP = 1
 
 # Preferences of the filters of a VM's port.
-_GUARDS, _OUT = 1, 10
+_GUARDS, _OUT = 1, 1000
 # Preferences of the uplink's filters; the group filters live in one of two banks, see ``_rewrite_groups``.
 _UNICAST = 100
 _BANKS = (1000, 2000)
@@ -45,16 +45,21 @@ class VepaEdge:
         """Port name -> MAC address."""
         return dict(self._ports)
 
-    def attach(self, port: str, mac: str) -> None:
-        """Connect a port, an interface that is in the namespace already; see :meth:`raise_port`."""
+    def attach(self, port: str, mac: str, used: bool = True) -> None:
+        """Connect a port, an interface that is in the namespace already; see :meth:`raise_port`.
+
+        Args:
+            used: a VM uses the port, or is about to; a VEB has learned the address of such a port.
+        """
+        del used
         with self._turn:
             slot = next(number for number in range(90) if number not in self._slots.values())
             self._ports[port], self._slots[port] = mac, slot
             self.namespace.tc(
                 f"qdisc add dev {port} clsact",
-                f"filter add dev {port} ingress protocol all pref {_OUT} u32 match u32 0 0 {_redirect(self.uplink)}",
+                f"filter add dev {port} ingress protocol all pref {_OUT} u32 match u32 0 0 {redirected(self.uplink)}",
                 f"filter add dev {self.uplink} ingress protocol all pref {_UNICAST + slot} u32"
-                f" {_match_destination(mac)} {_redirect(port)}",
+                f" {match_destination(mac)} {redirected(port)}",
                 *self._rewrite_groups(),
             )
 
@@ -91,15 +96,17 @@ class VepaEdge:
         filters.append((base + _ANY_GROUP, "", list(self._ports)))
         self._groups = [pref for pref, _, _ in filters]
         return [
-            f"filter add dev {self.uplink} ingress protocol all pref {pref} u32 {_GROUP_BIT} {source} {_copies(ports)}"
+            f"filter add dev {self.uplink} ingress protocol all pref {pref} u32 {GROUP_BIT} {source} {_copies(ports)}"
             for pref, source, ports in filters
         ] + [f"filter del dev {self.uplink} ingress protocol all pref {pref}" for pref in old]
 
 
-_GROUP_BIT = "match u8 0x01 0x01 at -14"
+#: Match of frames with a group address as destination.
+GROUP_BIT = "match u8 0x01 0x01 at -14"
 
 
-def _match_destination(mac: str) -> str:
+def match_destination(mac: str) -> str:
+    """Match of frames with a destination address."""
     octets = mac.replace(":", "")
     return f"match u16 0x{octets[:4]} 0xffff at -14 match u32 0x{octets[4:]} 0xffffffff at -12"
 
@@ -109,10 +116,16 @@ def _match_source(mac: str) -> str:
     return f"match u32 0x{octets[:8]} 0xffffffff at -8 match u16 0x{octets[8:]} 0xffff at -4"
 
 
-def _redirect(port: str) -> str:
+def redirected(port: str) -> str:
+    """Action: send the frame out of a port, and end with it."""
     return f"action mirred egress redirect dev {port}"
+
+
+def mirrored(port: str) -> str:
+    """Action: send a copy of the frame out of a port."""
+    return f"action mirred egress mirror dev {port}"
 
 
 def _copies(ports: list[str]) -> str:
     # The class makes the filter the last one even when there is no port to copy to.
-    return " ".join(["flowid 1:1", *(f"action mirred egress mirror dev {port}" for port in ports)])
+    return " ".join(["flowid 1:1", *map(mirrored, ports)])

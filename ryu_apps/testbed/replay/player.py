@@ -32,6 +32,7 @@ from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
 from ryu_apps.testbed.progress import ShowProgress
+from ryu_apps.testbed.replay.edges import edge_maker, station_maker, with_relay
 from ryu_apps.testbed.replay.evaluation import Moved, Observed, evaluate
 from ryu_apps.testbed.replay.report import MigrationReport, ReplayReport
 from ryu_apps.testbed.replay.scenario import MigrationSpec, Scenario
@@ -71,9 +72,11 @@ def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) ->
     """The cluster that a scenario asks for, not started."""
     spec, site = scenario.file.cluster, scenario.site
     config = config_of(site, scenario.policies, spec.max_rules)
+    config = replace(config, fabric=with_relay(config.fabric, spec.hypervisors))
     if spec.load_balancers:
         config = replace(config, fabric=replace(config.fabric, balancers=balancers(spec.load_balancers)))
-    return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps)
+    station, edge = station_maker(spec.hypervisors), edge_maker(spec.hypervisors)
+    return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps, station=station, edge=edge)
 
 
 @contextmanager
@@ -191,8 +194,8 @@ class Replay:
 
     def _target(self, vm: str) -> StagedTarget | None:
         for flow in self.scenario.flows:
-            if flow.vm == vm and flow.proto == "udp" and flow.passes and not flow.group:
-                host = self._cluster.hosts[flow.host]
+            host = self._cluster.hosts.get(flow.host)
+            if flow.vm == vm and flow.proto == "udp" and flow.passes and not flow.group and host is not None:
                 return StagedTarget(host.mac, host.ip, flow.port)
         return None
 

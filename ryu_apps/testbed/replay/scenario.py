@@ -15,7 +15,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ryu_apps.evb.config.schema import LoadBalancerSection
+from ryu_apps.evb.config.schema import LoadBalancerSection, RelayText
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error, in_reading_order
 from ryu_apps.evb.policy.document import read_document
 from ryu_apps.evb.policy.validate import Strict, validate
@@ -59,6 +59,25 @@ MacAsText = Annotated[str, AfterValidator(_mac)]
 Ip = Annotated[str, AfterValidator(_ip)]
 
 
+class HypervisorSpec(Strict):
+    """The edge of a hypervisor, and reflective relay at its port.
+
+    Attributes:
+        edge: ``vepa``, which sends every frame to the bridge; ``veb``, which bridges between its VMs itself.
+        request: the station requests reflective relay; None: as the edge needs it.
+        reflective_relay: of the port, as in evbridge.yaml; None: as the topology has it.
+    """
+
+    edge: Literal["vepa", "veb"] = "vepa"
+    request: bool | None = None
+    reflective_relay: RelayText | None = None
+
+    @property
+    def requests(self) -> bool:
+        """True if the station requests reflective relay."""
+        return self.edge == "vepa" if self.request is None else self.request
+
+
 class ClusterSpec(Strict):
     """Topology, and settings of the controller that differ from its defaults.
 
@@ -66,6 +85,7 @@ class ClusterSpec(Strict):
         topology: a module of topologies/, or a Python or YAML file relative to the scenario.
         parameters: of the topology, besides ``n`` and ``proxies``; a YAML file has none.
         hosts: addresses of end systems, where the topology has none or others.
+        hypervisors: those that differ from a VEPA by agreement.
     """
 
     topology: str = "two_switch"
@@ -73,6 +93,7 @@ class ClusterSpec(Strict):
     proxies: bool = False
     parameters: dict[str, int] = Field(default_factory=dict)
     hosts: dict[str, Ip] = Field(default_factory=dict)
+    hypervisors: dict[str, HypervisorSpec] = Field(default_factory=dict)
     load_balancers: dict[str, LoadBalancerSection] = Field(default_factory=dict)
     max_rules: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     policies: list[str] | None = None
@@ -90,9 +111,10 @@ class VmSpec(Strict):
 
 
 class FlowSpec(Strict):
-    """Traffic between an end system and a VM; see ``harness.probes.Flow``.
+    """Traffic between a VM and another end; see ``harness.probes.Flow``.
 
     Attributes:
+        host: the other end: an end system, or another VM.
         address: destination of the end system, if it is not the VM: a load balancer that has this back end only.
     """
 
@@ -218,6 +240,13 @@ def _strays(parsed: ScenarioFile) -> Iterator[Stray]:
     for place, vm in users:
         if vm not in parsed.vms:
             yield place, f"there is no VM {vm!r}"
+    sockets: set[tuple[str, str, int]] = set()
+    for name, flow in parsed.flows.items():
+        if flow.host == flow.vm:
+            yield ("flows", name, "host"), "a flow has two ends"
+        if (flow.vm, flow.proto, flow.port) in sockets:
+            yield ("flows", name, "port"), f"another flow has {flow.proto} port {flow.port} of {flow.vm}"
+        sockets.add((flow.vm, flow.proto, flow.port))
 
 
 def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
@@ -227,6 +256,9 @@ def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
     for place, hypervisor in places:
         if hypervisor not in site.hypervisors:
             yield place, f"there is no hypervisor {hypervisor!r}"
+    for name in parsed.cluster.hypervisors:
+        if name not in site.hypervisors:
+            yield ("cluster", "hypervisors", name), f"there is no hypervisor {name!r}"
     switches = {switch.name for switch in site.config.fabric.switches.values()}
     for name in parsed.cluster.max_rules:
         if name not in switches:
@@ -236,8 +268,10 @@ def _lost(parsed: ScenarioFile, site: Site) -> Iterator[Stray]:
         if name not in hosts:
             yield ("cluster", "hosts", name), f"there is no end system {name!r}"
     for name, flow in parsed.flows.items():
+        if flow.host in parsed.vms:
+            continue
         if flow.host not in hosts:
-            yield ("flows", name, "host"), f"there is no end system {flow.host!r}"
+            yield ("flows", name, "host"), f"there is no end system or VM {flow.host!r}"
         elif not hosts[flow.host]:
             yield ("flows", name, "host"), f"{flow.host} has no address: cluster.hosts may give it one"
 

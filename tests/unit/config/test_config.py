@@ -145,6 +145,19 @@ def test_a_host_has_no_bond() -> None:
     assert mistakes(host) == ["e.yaml:12:34: key 'bond' does not belong here"]
 
 
+def test_station_ports_have_reflective_relay_by_agreement_always_or_never() -> None:
+    for written, expected in (("agreed", "agreed"), ("always", "always"), ("never", "never"), (None, "agreed")):
+        key = "" if written is None else f", reflective_relay: {written}"
+        config, found = load_config("evbridge.yaml", EXAMPLE.replace("role: station}", f"role: station{key}}}"))
+        assert config is not None, found
+        assert config.fabric.switches[1].interfaces[2].reflective_relay.value == expected
+        assert load_config("evbridge.yaml", dump_config(config))[0] == config
+    (mistake,) = mistakes(EXAMPLE.replace("role: station}", "role: station, reflective_relay: on}"))
+    assert "'agreed', 'always' or 'never'" in mistake
+    (mistake,) = mistakes(EXAMPLE.replace("role: station}", "role: station, reflective_rely: never}"))
+    assert "unknown key 'reflective_rely' (did you mean 'reflective_relay'?)" in mistake
+
+
 def test_takeover_of_the_file_is_the_default_of_all_ports() -> None:
     for of_file, of_port, expected in (("any", "announced", [True, False]), ("announced", "any", [False, True])):
         text = EXAMPLE.replace("policies:", f"takeover: {of_file}\npolicies:").replace(
@@ -644,4 +657,21 @@ def test_what_a_profile_excludes_is_a_mistake_at_its_place() -> None:
         "e.yaml:10:90: an appliance tcp_proxy needs the extensions of Open vSwitch",
         "e.yaml:11:43: a bond needs the extensions of Open vSwitch",
         "e.yaml:12:28: only a dp of the profile openflow13 may be without meters",
+    ]
+    assert mistakes(
+        """\
+        version: 1
+        groups: {1000: 100}
+        dps:
+          s1:
+            dp_id: 0x1
+            profile: openflow13
+            groups: {1000: 200}
+            interfaces:
+              1: {name: hv, role: station, native_vlan: 200, reflective_relay: always}
+              2: {name: hw, role: station, native_vlan: 200, reflective_relay: never}
+        """
+    ) == [
+        "e.yaml:7:13: groups of a dp need the extensions of Open vSwitch",
+        "e.yaml:9:72: it needs the extensions of Open vSwitch",
     ]

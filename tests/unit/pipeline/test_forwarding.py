@@ -68,7 +68,12 @@ def send(
 
 def relay_on(world: World, port: PortId) -> None:
     """The station at a port asks for reflective relay."""
-    evb = EvbTlv(rrreq=True, rrstat=RrStatus.INACTIVE, r=3, rte=10, mode=EvbMode.STATION, rwd=17, rka=17)
+    station_says(world, port, relay=True)
+
+
+def station_says(world: World, port: PortId, relay: bool) -> None:
+    """The station at a port sends its EVB TLV."""
+    evb = EvbTlv(rrreq=relay, rrstat=RrStatus.INACTIVE, r=3, rte=10, mode=EvbMode.STATION, rwd=17, rka=17)
     source = 0x020000000000 | port.dpid << 8 | port.port_no
     payload = bridge_lldpdu(source, "eth0", 120, evb).encode()
     world.feed(FrameReceived(port, Frame(NEAREST_CUSTOMER_BRIDGE, source, ETHERTYPE_LLDP, payload).encode()))

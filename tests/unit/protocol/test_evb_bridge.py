@@ -21,7 +21,7 @@ from ryu_apps.evb.protocol.evb import (
     documented_rows,
 )
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.evb.topology.fabric import ReflectiveRelay, Timers
 from ryu_apps.evb.wire.evb_tlv import EvbMode, EvbTlv, RrStatus
 
 OURS = Timers(r=3, rte=10, rwd=17, rka=17)
@@ -147,17 +147,20 @@ def test_the_station_half_is_reflected(port: EvbBridgePort) -> None:
 
 
 @pytest.mark.parametrize("asked", [False, True])
-@pytest.mark.parametrize("capable", [False, True])
-def test_reflective_relay_is_on_if_it_can_be_had_and_is_asked_for(capable: bool, asked: bool) -> None:
-    port = EvbBridgePort(OURS, reflective_relay_capable=capable)
+@pytest.mark.parametrize("setting", ReflectiveRelay)
+def test_reflective_relay_is_as_the_port_has_it_or_as_the_station_asks_for_it(
+    setting: ReflectiveRelay, asked: bool
+) -> None:
+    port = EvbBridgePort(OURS, setting)
     port.feed(LinkUp(), 0.0)
 
     agreed, advertisement = port.feed(heard(replace(STATION, rrreq=asked)), 1.0)
 
+    on = {ReflectiveRelay.NEVER: False, ReflectiveRelay.AGREED: asked, ReflectiveRelay.ALWAYS: True}[setting]
     assert isinstance(agreed, Agreed)
     assert isinstance(advertisement, Advertise)
-    assert agreed.reflective_relay == advertisement.evb.rrctr == (capable and asked)
-    assert advertisement.evb.rrcap == capable
+    assert agreed.reflective_relay == advertisement.evb.rrctr == on
+    assert advertisement.evb.rrcap == (setting is not ReflectiveRelay.NEVER)
 
 
 # --- what is agreed -------------------------------------------------------------------------------

@@ -6,18 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from ryu_apps.evb.events import Mode, SwitchCapacity
-from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable
+from ryu_apps.evb.events import Mode, SwitchUp
+from ryu_apps.evb.flow.rule import VLAN_PRESENT, FlowTable, Group, GroupType, match
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.flood import FloodMember
-from ryu_apps.evb.pipeline.flood_classes import MAX_MEMBERS, ClassFlood
-from ryu_apps.evb.pipeline.gate import to_vm_metadata
+from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS, body_of_type
-from ryu_apps.evb.topology.fabric import PortId
-from ryu_apps.evb.vsi.reservation import GROUPS, RULES
+from ryu_apps.evb.topology.fabric import Interface, PortId, ReflectiveRelay, Role
 from ryu_apps.evb.wire.filter_info import FilterInfo, Vid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, RequestStatus, VdpError, VdpMode
 from ryu_apps.southbound.encode import flow_add, group_add, meter_write
@@ -44,7 +41,7 @@ from tests.worlds.bridge import (
 BROADCAST = (1 << 48) - 1
 ARP = {"eth_type": 0x0806, "arp_op": 1, "arp_spa": 0, "arp_tpa": 1, "arp_tha": 0}
 UDP = {"eth_type": 0x0800, "ip_proto": 17, "ipv4_dst": 1, "udp_src": 5353}
-WEB, WALLED, MDNS, SLOW = VsiTypeKey(11, 1), VsiTypeKey(12, 1), VsiTypeKey(13, 1), VsiTypeKey(14, 1)
+WEB, WALLED, MDNS, SLOW, LISTENER = (VsiTypeKey(number, 1) for number in range(11, 16))
 
 TYPES = """
 version: 1
@@ -67,6 +64,7 @@ POLICY_FILES = PolicySet(
         **loaded(WEB, "web", "tcp_dst: 80").types,
         **loaded(WALLED, "walled", "tcp_dst: 80", "firewall: {from_vm: {default: allow}}").types,
         **loaded(SLOW, "slow", "tcp_dst: 80", "bandwidth: {to_vm: {rate: 1000}}").types,
+        **loaded(LISTENER, "listener", "eth_type: ipv4", "multicast: {groups: [239.1.0.1]}").types,
         **loaded(MDNS, "mdns", "eth_type: ipv4, ip_proto: udp").types,
     }
 )
@@ -214,72 +212,6 @@ def test_a_type_that_needs_extensions_is_refused_there_and_nowhere_else(
     assert world.answer(HV3).success
 
 
-def reserved(world: World, dpid: int) -> dict[str, int]:
-    """Reserved amounts: rules and groups for floods, and all groups."""
-    floods = [amounts for (kind, _), amounts in world.engine.ledger.reservations(dpid).items() if kind == "flood"]
-    return {
-        "rules": sum(amounts[RULES] for amounts in floods),
-        "groups": sum(amounts[GROUPS] for amounts in floods),
-        "all groups": world.engine.ledger.used(dpid, GROUPS),
-    }
-
-
-def flooding(world: World, dpid: int) -> tuple[int, int]:
-    """Rules and groups of a switch for floods of VSIs."""
-    table = world.tables[dpid]
-    rules = [rule for rule in table.rules.values() if rule.table in (Table.FLOOD_PAGE, Table.FLOOD_STRIPPED)]
-    return len(rules), sum(group_id >= FLOOD_GROUP for group_id in table.groups)
-
-
-def test_room_for_broadcasts_is_reserved_once_for_a_vid_and_is_enough() -> None:
-    world = world_of(S1, S2, vlans=(200,))
-    nothing, before = reserved(world, S1), flooding(world, S1)
-    first, second, other = Vm(1), Vm(2), Vm(3, vid=200)
-    for vm, rules, groups in ((first, 26, 13), (second, 26, 13), (other, 39, 26)):
-        world.ask(HV1, vm, VdpMode.ASSOCIATE)
-        assert world.answer(HV1).success
-        assert reserved(world, S1) == {"rules": rules, "groups": groups, "all groups": groups}
-        used = flooding(world, S1)
-        assert used[0] - before[0] <= rules and used[1] - before[1] <= groups
-    assert not reserved(world, S2)["rules"]
-    world.restart_controller()
-    assert reserved(world, S1)["rules"] == 39
-    for vm, rules in ((first, 39), (second, 13), (other, 0)):
-        world.ask(HV1, vm, VdpMode.DEASSOCIATE)
-        assert reserved(world, S1)["rules"] == rules
-    assert reserved(world, S1) == nothing and flooding(world, S1) == before
-
-
-def test_a_vid_without_room_for_its_broadcasts_is_refused() -> None:
-    fabric = without_extensions(with_vlans(two_switches(), 200), S1)
-    world = World(fabric, policies=POLICY_FILES, capacity=SwitchCapacity(groups=20))
-    world.connect()
-    for vm, accepted in ((Vm(1), True), (Vm(2), True), (Vm(3, vid=200), False)):
-        world.ask(HV1, vm, VdpMode.PREASSOCIATE_RR)
-        assert world.answer(HV1).success == accepted
-    refused = [event.reason for event in world.happened if getattr(event, "reason", None)]
-    assert refused == ["the budget of groups of the switch is spent"]
-
-
-def test_a_vid_has_no_more_addresses_than_a_group_has_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ryu_apps.evb.vsi.flood_rooms.MAX_MEMBERS", 2)
-    world = world_of(S1)
-    for port, vm, accepted in ((HV1, Vm(1), True), (HV2, Vm(2), True), (HV1, Vm(3), False), (HV3, Vm(3), True)):
-        world.ask(port, vm, VdpMode.PREASSOCIATE_RR)
-        assert world.answer(port).success == accepted
-    world.ask(HV1, Vm(1), VdpMode.DEASSOCIATE)
-    world.ask(HV1, Vm(4), VdpMode.PREASSOCIATE_RR)
-    assert world.answer(HV1).success
-
-
-def test_the_largest_group_fits_into_a_message() -> None:
-    flood = ClassFlood(VLAN, (), frozenset())
-    for number in range(MAX_MEMBERS):
-        flood.add(FloodMember(to_vm_metadata(1, number, 1), number, classes=frozenset({1})))
-    (group,) = flood.groups()
-    assert len(group_add(group)) == int.from_bytes(group_add(group)[2:4])
-
-
 def test_a_vsi_without_an_address_is_refused() -> None:
     world, vm = world_of(S1), Vm(1)
     info = FilterInfo.of(Vid(VLAN))
@@ -307,6 +239,57 @@ def test_a_restarted_controller_finds_all_as_it_should_be(world: World) -> None:
     assert not any(apply.change.add or apply.change.remove for apply in world.applied[sent:])
 
 
+def test_a_group_that_nothing_needs_is_deleted_after_a_restart(world: World) -> None:
+    world.ask(HV1, Vm(1), VdpMode.ASSOCIATE)
+    before = {dpid: dict(table.groups) for dpid, table in world.tables.items()}
+    for dpid in plain_switches(world):
+        world.tables[dpid].groups[FLOOD_GROUP | 9999] = Group(FLOOD_GROUP | 9999, GroupType.ALL, ())
+    world.restart_controller()
+    assert {dpid: dict(table.groups) for dpid, table in world.tables.items()} == before
+
+
+def test_a_group_that_nothing_needs_any_more_when_a_switch_is_ready_is_deleted() -> None:
+    world, vm = world_of(S1), Vm(1)
+    before = dict(world.tables[S1].groups)
+    world.ask(HV1, vm, VdpMode.ASSOCIATE)
+    world.disconnect(S1)
+    world.hold.add(S1)
+    world.connect(S1)
+    world.ask(HV3, vm, VdpMode.ASSOCIATE, migrating=True)
+    assert world.tables[S1].groups != before
+    world.release()
+    assert world.tables[S1].groups == before
+
+
+def plain_switches(world: World) -> list[int]:
+    return [dpid for dpid, switch in world.fabric.switches.items() if not switch.extended]
+
+
+def test_it_lets_no_station_speak_for_a_proxy_of_another_switch() -> None:
+    usual = two_switches()
+    proxy = Interface(4, "proxy", Role.HOST, VLAN, macs=(CLIENT_MAC + 1,), appliance="tcp_proxy")
+    second = replace(usual.switches[S2], interfaces={**usual.switches[S2].interfaces, 4: proxy})
+    fabric = without_extensions(replace(usual, switches={S1: usual.switches[S1], S2: second}), S1)
+    (rule,) = appliances(fabric, S1).add
+    assert (rule.table, rule.match, rule.apply, rule.goto) == (Table.INGRESS, match(eth_src=CLIENT_MAC + 1), (), None)
+
+
+def test_only_a_switch_with_extensions_can_be_unwatched(world: World) -> None:
+    for dpid, switch in world.fabric.switches.items():
+        world.happened.clear()
+        world.feed(SwitchUp(dpid, {}, watched=False))
+        assert ("switch.unwatched" in [event.kind for event in world.happened]) == switch.extended
+
+
+def test_a_group_address_is_flooded_through_it_to_a_receiver_elsewhere() -> None:
+    world, vm = world_of(S1), Vm(1, type=LISTENER)
+    world.ask(HV3, vm, VdpMode.ASSOCIATE)
+    assert world.answer(HV3).success and not refusals(world.tables[S1])
+    group = 0x01005E010001
+    stream = {**UDP, "ipv4_src": 1, "ipv4_dst": 0xEF010001, "udp_dst": 9}
+    assert (HV3, vm.mac) in reached(world, NMS, NMS_MAC, group, **stream)
+
+
 def test_a_refused_flip_leaves_nothing_open() -> None:
     world, vm = world_of(S1, S2), Vm(1)
     world.ask(HV1, vm, VdpMode.ASSOCIATE)
@@ -318,7 +301,8 @@ def test_a_refused_flip_leaves_nothing_open() -> None:
 
 def test_no_reflective_relay_is_offered(world: World) -> None:
     for port, station in world.engine.stations.items():
-        assert station.evb._relay == world.fabric.switches[port.dpid].extended
+        relay = ReflectiveRelay.AGREED if world.fabric.switches[port.dpid].extended else ReflectiveRelay.NEVER
+        assert station.interface.reflective_relay is relay
 
 
 def test_a_body_without_extensions_is_a_part_of_the_other() -> None:

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from ryu_apps.evb.topology.fabric import ReflectiveRelay
 from ryu_apps.testbed.moves.evidence import MoveOutcome
+from ryu_apps.testbed.replay.edges import with_relay
 from ryu_apps.testbed.replay.scenario import ScenarioError, load_scenario
+from ryu_apps.topologies import two_switch
 from ryu_apps.vcm.move import LIVE_LADDERS
 
 SHIPPED = sorted((Path(__file__).parents[3] / "mininet_tests" / "scenarios").glob("*.yaml"))
@@ -47,6 +50,20 @@ def test_a_vsi_is_what_vdptool_will_be_told(tmp_path: Path) -> None:
     assert (vsi.type_id, vsi.version, vsi.filters, vsi.ip) == (1, 2, ("100-52:54:00:aa:00:01",), "10.0.100.11")
 
 
+def test_ports_have_reflective_relay_as_a_scenario_has_it(tmp_path: Path) -> None:
+    specs = load_scenario(SHIPPED[0].parent / "veb.yaml").file.cluster.hypervisors
+    fabric = with_relay(two_switch.fabric(8), specs)
+    ports = {
+        interface.name: interface for switch in fabric.switches.values() for interface in switch.interfaces.values()
+    }
+    assert ports["hv1"].reflective_relay is ReflectiveRelay.NEVER
+    assert all(ports[name].reflective_relay is ReflectiveRelay.AGREED for name in ("hv2", "hv5", "client"))
+    assert {name: spec.requests for name, spec in specs.items()} == {"hv1": True, "hv5": False}
+    text = GOOD.replace("vms:", "cluster: {hypervisors: {hv1: {}, hv2: {edge: vepa, request: false}}}\nvms:")
+    usual = load_scenario(write(tmp_path, text)).file.cluster.hypervisors
+    assert {name: spec.requests for name, spec in usual.items()} == {"hv1": True, "hv2": False}
+
+
 def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
     text = GOOD.replace("vms:", "cluster: {policies: [mine]}\nvms:")
     assert load_scenario(write(tmp_path, text)).policies == (str(tmp_path / "mine"),)
@@ -63,6 +80,12 @@ def test_policies_are_looked_for_beside_the_scenario(tmp_path: Path) -> None:
         ("52:54:00:AA:00:01", "52:54:00:AA:00", 4, "a MAC address was expected"),
         ("ip: 10.0.100.11", "ip: 10.0.100.256", 4, "10.0.100.256"),
         ("name: a-move", "nmae: a-move", 2, "nmae"),
+        ("port: 443", "port: 443, host: vm1", 6, "a flow has two ends"),
+        ("port: 443", "port: 443, host: vm2", 6, "there is no end system or VM 'vm2'"),
+        ("probe:", "other: {proto: udp, vm: vm1, port: 443}\n  probe:", 7, "another flow has udp port 443 of vm1"),
+        ("vms:", "cluster: {hypervisors: {hv9: {edge: veb}}}\nvms:", 3, "there is no hypervisor 'hv9'"),
+        ("vms:", "cluster: {hypervisors: {hv1: {edge: evb}}}\nvms:", 3, "'vepa' or 'veb'"),
+        ("vms:", "cluster: {hypervisors: {hv1: {reflective_relay: on}}}\nvms:", 3, "'agreed', 'always' or 'never'"),
         ("vms:", "cluster: {parameters: {n: 9}}\nvms:", 3, "n has an attribute of its own: cluster.n"),
     ],
 )

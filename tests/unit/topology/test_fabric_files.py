@@ -329,7 +329,7 @@ def told(caught: pytest.ExceptionInfo[ScenarioError]) -> set[tuple[str, int, str
         ("{topology", "{parameters: {a: 2}, topology", 3, "{a: 2", "a file has no parameters: mine.yaml is what it is"),
         ("{desk:", "{chair:", 3, "10.0.100.9", "there is no end system 'chair'"),
         ("{desk: 10.0.100.9}", "{}", 5, "desk", "desk has no address: cluster.hosts may give it one"),
-        ("host: desk", "host: chair", 5, "chair", "there is no end system 'chair'"),
+        ("host: desk", "host: chair", 5, "chair", "there is no end system or VM 'chair'"),
         ("at: blade1", "at: desk", 4, "desk", "there is no hypervisor 'desk'"),
         ("to: blade2", "to: blade3", 6, "blade3", "there is no hypervisor 'blade3'"),
         ("{topology", "{max_rules: {east: 9}, topology", 3, "9", "there is no switch 'east'"),
