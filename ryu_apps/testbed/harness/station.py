@@ -282,7 +282,7 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _left(vsi: VdptoolVsi) -> str:
-    """What vdptool prints of a VSI that has de-associated."""
+    """Output of vdptool for a VSI that has de-associated."""
     return f"mode = {VdptoolMode.DEASSOCIATE.value}\nuuid = {vsi.uuid}\n"
 
 

@@ -237,7 +237,7 @@ def test_links_that_are_down_are_reported_and_shown(world: RestWorld) -> None:
 
 
 def test_a_link_without_an_agreement_by_lacp_is_down() -> None:
-    """Whatever comes by it; in the other mode the link is up without one."""
+    """Frames that come by it do not count; in the other mode the link is up without one."""
     world, other = world_of(BondMode.LACP), world_of()
     for end in (SECOND, HV1):
         for each in (world, other):
