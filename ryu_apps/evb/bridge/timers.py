@@ -66,6 +66,7 @@ class Timers:
         self._effects = effects
         self._interval = statistics_interval
         self._counting = False
+        self._forget_at: float | None = None
 
     def expired(self, now: float, unread: frozenset[PortId]) -> None:
         """Serve the deadlines that have passed; ``unread``: ports of which frames wait to be read."""
@@ -105,7 +106,10 @@ class Timers:
         if not self._counting and self._counters.wanted:
             self._counting = True
             self._agenda.set((Chore.COUNT, 0), now + self._interval)
-        self._agenda.set((Chore.FORGET, 0), self._counters.accounts.deadline)
+        # After each event, so only a new time is worth a call.
+        if (forget_at := self._counters.accounts.deadline) != self._forget_at:
+            self._forget_at = forget_at
+            self._agenda.set((Chore.FORGET, 0), forget_at)
 
     def _do(self, chore: Chore, dpid: int, now: float) -> None:
         match chore:
@@ -126,4 +130,5 @@ class Timers:
                 self._counters.poll(now)
                 self.plan_statistics(now)
             case Chore.FORGET:
+                self._forget_at = None
                 self._counters.expire(now)
