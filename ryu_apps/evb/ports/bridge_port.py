@@ -72,6 +72,8 @@ MAX_FRAME = 1514
 DROPPED_INTERVAL = 1.0
 #: The counter of frames that something else than the station sent.
 _IMPOSTOR = "not_the_station"
+#: Part of a station's response wait for which nothing is sent to it after an ECPDU that it has not acknowledged.
+SILENCE = 0.1
 #: De-Associates that are kept for one port; a station that acknowledges nothing must not make the bridge keep more.
 MAX_PENDING_DEASSOCIATES = 4096
 
@@ -154,7 +156,7 @@ class BridgePort:
         self.interface = interface
         self.counters: Counter[str] = Counter()
         self.evb = EvbBridgePort(interface.timers, interface.reflective_relay, groups, interface.timer_limits)
-        self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence)
+        self.ecp = EcpEndpoint(self.evb.operational, first_sequence=first_sequence, silence=SILENCE)
         self._outbox = Outbox()
         self.up = False
         self._pending_deassociates: dict[tuple[VsiId, Identity], tuple[ManagerId, Association]] = {}

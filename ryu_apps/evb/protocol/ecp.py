@@ -3,8 +3,9 @@
 Delivers payloads of the station once and in order, and sends one ECPDU at a time until it is
 acknowledged or given up.  An acknowledgement confirms receipt, not processing.
 
-Beyond the standard, because of a deployed station: lldpad loses the first of two ECPDUs that arrive
-within 2 ms although it acknowledges both, hence ``MINIMUM_GAP``; and a restarted lldpad begins again at
+Beyond the standard, because of a deployed station: lldpad loses the first of two ECPDUs that it reads
+within 2 ms although it acknowledges both, hence ``MINIMUM_GAP``, and a longer pause after an ECPDU that it
+may not have read yet; and a restarted lldpad begins again at
 number 1, hence the duplicate test expires.  Numbers of own requests continue over a :class:`Reset`: a
 station that did not notice the interruption would take number 1 for a repetition.  lldpad keeps the last
 number without expiry, therefore a bridge begins at a random number.
@@ -181,6 +182,7 @@ class EcpEndpoint:
         "_queue",
         "_receiver",
         "_sent",
+        "_silence",
         "counters",
         "deadline",
         "operational",
@@ -194,6 +196,7 @@ class EcpEndpoint:
         gap: float = MINIMUM_GAP,
         first_sequence: int = 1,
         duplicate_window: float = MINIMUM_DUPLICATE_WINDOW,
+        silence: float = 0.0,
     ) -> None:
         """
         Args:
@@ -202,12 +205,15 @@ class EcpEndpoint:
             first_sequence: number of the first own ECPDU; random in a bridge, because the station may remember
                 numbers from before the bridge's restart.
             duplicate_window: least seconds for which an equal number is a repetition.
+            silence: part of the response wait for which nothing more is sent to a station that has not acknowledged
+                an ECPDU; it may be busy, and read it later.
         """
         self.state = TxState.IDLE
         self.operational = operational
         self.counters = EcpCounters()
         self.deadline: float | None = None
         self._gap = gap
+        self._silence = silence
         self._queue: deque[bytes] = deque()
         self._outstanding = Ecpdu(EcpOp.REQUEST, SUBTYPE_VDP, _before(first_sequence))
         self._sent = 0
@@ -306,11 +312,11 @@ class EcpEndpoint:
         return self._transmit(now)
 
     def _give_up(self, _: Tick, now: float) -> list[EcpOutput]:
-        """Report the payload as undelivered, start the gap."""
+        """Report the payload as undelivered, start a longer gap, which an acknowledgement ends."""
         self.counters.failures += 1
         if self.unacknowledged_since is None:
             self.unacknowledged_since = now
-        self.deadline = now + self._gap
+        self.deadline = now + max(self._gap, self._silence * self.operational.response_wait)
         return [Undelivered(self._outstanding.payload)]
 
     def _rest(self, _: Tick, __: float) -> list[EcpOutput]:
@@ -323,6 +329,11 @@ class EcpEndpoint:
         dropped: list[EcpOutput] = [Undelivered(payload) for payload in self._queue]
         self._queue.clear()
         return dropped
+
+    def _drop_and_pause(self, reset: Reset, now: float) -> list[EcpOutput]:
+        """Report queued payloads as undelivered, start the gap."""
+        self.deadline = now + self._gap
+        return self._drop_waiting(reset, now)
 
     def _drop_all(self, reset: Reset, now: float) -> list[EcpOutput]:
         """Report the payload being sent and queued ones as undelivered, start the gap."""
@@ -369,7 +380,7 @@ class EcpEndpoint:
             (_PAUSING, EcpInput.STRAY_ACK): (_count_stray, _PAUSING),
             (_PAUSING, EcpInput.PAUSED): (_rest, _IDLE),
             (_PAUSING, EcpInput.PAUSED_WAITING): (_send_waiting, _WAITING),
-            (_PAUSING, EcpInput.RESET): (_drop_waiting, _PAUSING),
+            (_PAUSING, EcpInput.RESET): (_drop_and_pause, _PAUSING),
         },
     )
 

@@ -107,10 +107,32 @@ def test_the_gap_to_the_next_ecpdu_does_not_grow_by_it(ecp: EcpEndpoint) -> None
     ecp.feed(Submit(b"answer"), 0.0)
     ecp.feed(ack(1), 0.001)
     ecp.postpone(10.0)
-    ecp.feed(Reset(), 10.0)
     ecp.feed(Tick(), 10.0)
 
     assert ecp.ready
+
+
+def test_a_station_that_acknowledges_nothing_is_given_time_to_read() -> None:
+    """Once it runs again, lldpad reads what has arrived at once, and keeps the last ECPDU only."""
+    ecp = EcpEndpoint(TIMERS, silence=0.1)
+    ecp.feed(Submit(b"answer"), 0.0)
+    for number in range(1, 5):
+        ecp.feed(Tick(), number * ACK_TIMER)
+    given_up = 4 * ACK_TIMER
+    assert ecp.deadline == given_up + 0.1 * TIMERS.response_wait
+
+    late = given_up + 0.05
+    assert ecp.feed(ack(1), late) == [Acknowledged(b"answer")]
+    assert ecp.deadline == late + MINIMUM_GAP
+
+
+def test_a_reset_ends_the_time_to_read() -> None:
+    ecp = EcpEndpoint(TIMERS, silence=0.1)
+    ecp.feed(Submit(b"answer"), 0.0)
+    for number in range(1, 5):
+        ecp.feed(Tick(), number * ACK_TIMER)
+    ecp.feed(Reset(), 1.0)
+    assert ecp.deadline == 1.0 + MINIMUM_GAP
 
 
 def test_a_reset_forgets_the_last_number(ecp: EcpEndpoint) -> None:
