@@ -73,8 +73,11 @@ class SetMembers:
         tests = set_tests(program.vsi_type)
         self._users[dpid].subtract(tests)
         self._users[dpid] += Counter()
+        if not (unnamed := tests - self._tests(dpid)):
+            # The reservations of all members are as before; to look at each would cost as many calls as there are VSIs.
+            return RuleChange()
         removed: RuleSet = {}
-        for vsi, rules in self._members(dpid, tests - self._tests(dpid)):
+        for vsi, rules in self._members(dpid, unnamed):
             vsi.gates[dpid] = {key: rule for key, rule in vsi.gates[dpid].items() if key not in rules}
             removed.update(rules)
         self._adjust(dpid)
