@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,17 +20,26 @@ from ryu_apps.testbed.conversations import FirewallVm, Stack, datagram, guest, s
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
-from ryu_apps.testbed.moves.attempt import dismiss
-from ryu_apps.testbed.raw_frames import RawSocket
+from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.raw_frames import RawSocket, tagged
 from ryu_apps.topologies import two_switch
 from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
-COPIED, PLAIN, STRICT = (120, 1), (121, 1), (122, 1)
+COPIED, PLAIN, STRICT, RICH = (120, 1), (121, 1), (122, 1), (123, 1)
 BODIES = {
     COPIED: "mirror: {to: ids}\nfrom_vm: {default: allow}\nto_vm: {default: allow}\n",
     PLAIN: "from_vm: {default: allow}\nto_vm: {default: allow}\n",
+    RICH: """\
+mirror: {to: ids}
+labels: [rich]
+sets: {peers: {labels: [rich]}}
+network: {vlan: [100, 200], pcp: 5}
+bandwidth: {from_vm: {rate: 100000}, to_vm: {rate: 100000}}
+from_vm: {default: allow}
+to_vm: {rules: [{rule: {ipv4_src: $peers, actions: {allow: 1}}}]}
+""",
     STRICT: "mirror: {to: ids}\nfrom_vm: {rules: [{rule: {udp_dst: 53, actions: {allow: 1}}}]}\n",
 }
 #: Offset of the protocol in a frame without a tag, and that of datagrams.
@@ -69,9 +79,9 @@ def ears(cluster: Cluster, *stacks: Stack) -> Iterator[list[RawSocket]]:
         yield [opened.enter_context(RawSocket(*place)) for place in places]
 
 
-def send(source: Stack, target: Stack, mark: bytes, port: int = 53) -> None:
+def send(source: Stack, target: Stack, mark: bytes, port: int = 53, vid: int = 0) -> None:
     with RawSocket(source.namespace, source.interface) as mouth:
-        mouth.send(datagram(source, target, (4000, port), b"EVB " + mark + b"."))
+        mouth.send(tagged(datagram(source, target, (4000, port), b"EVB " + mark + b"."), vid))
 
 
 def heard_until(ear: RawSocket, last: bytes) -> Counter[tuple[bytes, int | None]]:
@@ -207,3 +217,37 @@ def test_what_the_analyser_sends_reaches_nobody(cluster: Cluster) -> None:
         send(analyser, vm.stack._replace(mac="ff:ff:ff:ff:ff:ff"), b"of the analyser to all")
         send(client, vm.stack, b"end")
         assert {mark for mark, _ in heard_until(inside, b"end")} == {b"end"}
+
+
+@pytest.mark.parametrize("here", ["hv1", "hv5"])
+def test_a_vsi_of_two_addresses_and_two_vlans_with_sets_network_and_bandwidth(cluster: Cluster, here: str) -> None:
+    """One VSI has two MAC addresses in the native VLAN, and one of them tagged in another; the peer has both VLANs."""
+    second = "52:54:00:f1:00:99"
+    with ExitStack() as stack:
+        vms = [FirewallVm(cluster, number, place, RICH) for number, place in ((1, here), (2, "hv2"))]
+        for vm, macs in zip(vms, ((vms[0].stack.mac, second), (vms[1].stack.mac,)), strict=True):
+            filters = (*(f"{two_switch.NATIVE_VLAN}-{mac}" for mac in macs), f"200-{vm.stack.mac}")
+            vm.vsi = replace(vm.vsi, filters=filters)
+            stack.callback(cluster.shut_down, vm.vm.name, vm.at)
+            admit(cluster.hypervisors[vm.at], vm.vsi)
+            stack.callback(dismiss, cluster.hypervisors[vm.at], vm.vsi)
+        first, peer = vms
+        ids, outside = stack.enter_context(ears(cluster, peer.stack))
+        warm_up(ids, first.stack, peer.stack)
+        send(first.stack, peer.stack, b"first")
+        send(first.stack._replace(mac=second), peer.stack, b"second")
+        send(first.stack, peer.stack, b"tagged", vid=200)
+        send(first.stack, peer.stack._replace(mac=second), b"no member", vid=200)
+        send(first.stack._replace(ip="10.0.100.250"), peer.stack, b"of another")
+        send(first.stack, peer.stack, b"end")
+        received = {(b"first", None), (b"second", None), (b"tagged", 200), (b"end", None)}
+        assert set(heard_until(outside, b"end")) == received
+        twice = {(b"first", 100): 2, (b"second", 100): 2, (b"tagged", 200): 2, (b"end", 100): 2}
+        wanted = Counter(twice) + Counter({(b"no member", 200): 1, (b"of another", 100): 1})
+        copies = heard_until(ids, b"end")
+        deadline = time.monotonic() + PATIENCE
+        while copies.total() < wanted.total() and time.monotonic() < deadline:
+            # The copy of the sender and that of the receiver come by ways of different lengths.
+            if (copy := heard(ids, 0.2)) is not None and copy[0] != WARM:
+                copies[copy] += 1
+        assert copies == wanted
