@@ -25,6 +25,8 @@ _OWNER_AND_GENERATION = OWNER_BITS + GENERATION_BITS
 _LINE = re.compile(r"cookie=(0x[0-9a-f]+),(?: table=(\d+),)? ?(.*?) ?actions=(.*)$")
 _COPY = re.compile(r"set_field:(0x[0-9a-f]+)->metadata")
 _METADATA = re.compile(r"write_metadata:(0x[0-9a-f]+)")
+#: Tables with the way to a VM at another switch: of its own frames, and of copies to its groups.
+_WAYS = (Table.FORWARD, Table.GROUP_GATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _is_left(rule: DumpedRule, cookie: Cookie, departure: DepartedVsi) -> bool:
     if cookie.kind not in (CookieKind.GATE, CookieKind.VSI_BODY):
         return False
     if cookie.owner == new.owner and cookie.generation == new.generation:
-        is_way = cookie.kind is CookieKind.GATE and rule.table == Table.FORWARD and rule.epoch == 0
+        is_way = cookie.kind is CookieKind.GATE and rule.table in _WAYS and rule.epoch == 0
         is_member = cookie.kind is CookieKind.GATE and rule.table == Table.MEMBERS
         return not is_way and not is_member and not departure.same_switch
     return cookie.owner in (old.owner, new.owner) or departure.mac in rule.line

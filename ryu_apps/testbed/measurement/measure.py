@@ -138,7 +138,8 @@ def staged_alone(dumps: Mapping[str, list[str]]) -> StagedRules:
     cookies = [rule.cookie for rule in brought if rule.cookie is not None]
     indices = {cookie.owner for cookie in cookies if cookie.kind is CookieKind.VSI_BODY}
     body = [rule for rule in brought if not _is_of_others(rule, indices)]
-    copies = [rule for rule in brought if rule not in body and rule.copied_to & indices]
+    # Pages of groups are staged: each of their copies has yet to pass the gate, in GROUP_GATE.
+    copies = [rule for rule in brought if rule.table == Table.FLOOD_PAGE and rule.copied_to & indices]
     return StagedRules(len(body), len(gates(body)) + len(copies))
 
 

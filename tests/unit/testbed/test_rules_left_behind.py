@@ -27,6 +27,12 @@ def page(*owners: int) -> str:
     return f"{head} actions={','.join(copies)}"
 
 
+def group_page(owner: int) -> str:
+    membership = cookie(CookieKind.MEMBERSHIP, 100)
+    copy = f"set_field:{metadata(vsi=owner):#x}->metadata,resubmit(,{int(Table.GROUP_GATE)})"
+    return f"cookie={membership:#x}, table={int(Table.GROUP_PAGE)}, priority=200,ip,nw_dst=239.1.0.1 actions={copy}"
+
+
 WAY = line(CookieKind.GATE, Table.FORWARD, match=f",dl_vlan=100,dl_dst={MAC}")
 INGRESS = line(CookieKind.GATE, Table.INGRESS, match=f",in_port=1,vlan_tci=0x0000/0x1fff,dl_src={MAC}", epoch=5)
 DELIVERY = line(CookieKind.GATE, Table.FORWARD, match=f",dl_vlan=100,dl_dst={MAC}", epoch=5)
@@ -44,6 +50,13 @@ def left(*lines: str, same_switch: bool = False) -> list[str]:
 
 def test_the_way_to_the_vm_is_not_left_behind() -> None:
     assert left(WAY, INFRASTRUCTURE, FOREIGN, page(9)) == []
+
+
+def test_the_way_of_group_copies_to_the_vm_is_not_left_behind() -> None:
+    way = line(CookieKind.GATE, Table.GROUP_GATE)
+    assert left(WAY, way) == []
+    delivery = line(CookieKind.GATE, Table.GROUP_GATE, epoch=5)
+    assert left(WAY, delivery) == [delivery]
 
 
 def test_the_membership_of_the_vm_in_a_set_is_not_left_behind() -> None:
@@ -122,8 +135,13 @@ def test_what_is_no_rule_is_not_read_as_one() -> None:
         ((INGRESS, DELIVERY, page(7, 9)), 3),
         ((line(CookieKind.GATE, Table.MEMBERS, owner=9),), 0),
         ((line(CookieKind.GATE, Table.MEMBERS),), 1),
+        ((group_page(7),), 0),
+        ((group_page(7), line(CookieKind.GATE, Table.GROUP_GATE, epoch=5)), 1),
     ],
-    ids=["another VSI joined a group", "its own copy", "its gate", "all of it", "another member", "itself a member"],
+    ids=[
+        *("another VSI joined a group", "its own copy", "its gate", "all of it", "another member", "itself a member"),
+        *("copies that have yet to pass its gate", "the gate of those copies"),
+    ],
 )
 def test_memberships_of_others_are_no_gates_of_a_staged_vsi(brought: tuple[str, ...], gates_staged: int) -> None:
     staged = [INFRASTRUCTURE, VSI_BODY, TYPE_BODY, *brought]
