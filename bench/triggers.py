@@ -191,7 +191,9 @@ def _pair(ovs: PrivateOvs) -> Iterator[Pair]:
             ovs.add_bridge(name, dpid, f"tcp:127.0.0.1:{_PORT}")
             stack.callback(ovs.vsctl, "del-br", name)
             ovs.add_veth(name, 1, f"{name}-st0", f"{name}-st1")
+            stack.callback(ovs.remove_veth, f"{name}-st0")
         ovs.add_veth(_SOURCE, 2, "tr-link0", "tr-link1")
+        stack.callback(ovs.remove_veth, "tr-link0")
         ovs.vsctl("add-port", _DESTINATION, "tr-link1", "--", "set", "interface", "tr-link1", "ofport_request=2")
         uplinks = [packet_socket(ovs, f"{name}-st1") for name in (_SOURCE, _DESTINATION)]
         for uplink in uplinks:

@@ -99,6 +99,10 @@ class PrivateOvs:
             self._ip("-n", self.namespace, "link", "set", name, "up")
         self.vsctl("add-port", bridge, near, "--", "set", "interface", near, f"ofport_request={port_no}")
 
+    def remove_veth(self, near: str) -> None:
+        """End a pair, which outlives its bridge."""
+        self._ip("-n", self.namespace, "link", "del", near)
+
     def vsctl(self, *arguments: str) -> str:
         return self.run("ovs-vsctl", f"--db=unix:{self._root}/db.sock", "--timeout=20", *arguments)
 
