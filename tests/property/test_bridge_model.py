@@ -561,6 +561,18 @@ def test_connections_that_begin_while_a_body_is_taken_out_leave_no_state(past_is
     model.teardown()
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_departure_that_is_acknowledged_after_its_vsi_has_ended_leaves_no_record(ends: bool) -> None:
+    """Once drawn: the record of a port that a VSI had left stayed in the store when no port had the VSI any more."""
+    model, vm = BridgeModel(), SERVING[0]
+    model.ask(HV2, vm, VdpMode.ASSOCIATE, False)
+    model.link(HV2, False)
+    model.ask(HV3, vm, VdpMode.ASSOCIATE, True)
+    if ends:
+        model.ask(HV3, vm, VdpMode.DEASSOCIATE, False)
+    model.teardown()
+
+
 TestBridgeModel = BridgeModel.TestCase
 TestBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
 TestPlainBridgeModel = PlainBridgeModel.TestCase

@@ -117,8 +117,9 @@ class Associations:
 
     def acknowledged(self, port: PortId, manager_id: ManagerId, association: Association, now: float) -> None:
         """Process a station's acknowledgement of a De-Associate: from now on its requests are new ones."""
-        identity = identity_of(manager_id, association)
-        self._answers.departures.acknowledge(association.vsi_id, port, identity, now)
+        vsi_id, identity = association.vsi_id, identity_of(manager_id, association)
+        attached = self._registry.vsi(vsi_id) is not None
+        self._answers.departures.acknowledge(vsi_id, port, identity, now, attached)
         self._answers.conclude()
 
     def proceed(self, now: float) -> None:

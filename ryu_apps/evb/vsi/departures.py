@@ -156,11 +156,19 @@ class Departures:
             self._remove(place)
             self._changed[vsi_id] = None
 
-    def acknowledge(self, vsi_id: VsiId, port: PortId, identity: Identity, now: float) -> None:
-        """Record that the station has acknowledged the De-Associate."""
+    def acknowledge(self, vsi_id: VsiId, port: PortId, identity: Identity, now: float, attached: bool) -> None:
+        """Record that the station has acknowledged the De-Associate.
+
+        Args:
+            attached: the VSI is at a port.
+        """
         departure = self._all.get((vsi_id, port, identity))
         if departure is not None and departure.acknowledged is None:
             departure.acknowledged = now
+            if departure.cause is Cause.DISPLACED and not attached:
+                # The VSI may have ended at the other port before the acknowledgement: no call of ``ended`` follows,
+                # and the record would stay in the store.
+                departure.cause = Cause.RECALLED
             self._changed[vsi_id] = None
 
     def due(self, now: float) -> Iterator[tuple[PortId, ManagerId, Association]]:

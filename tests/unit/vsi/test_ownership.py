@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Missed, PortChanged
+from ryu_apps.evb.ports.bridge_port import DEASSOCIATE_DELAY
 from ryu_apps.evb.protocol.timers import Operational
+from ryu_apps.evb.record_kinds import DEPARTED
 from ryu_apps.evb.topology.fabric import PortId, Timers
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
@@ -134,6 +136,51 @@ def test_vm_that_has_ended_may_start_where_it_once_was(world: World) -> None:
     world.ask(HV1, VM, A)
     assert world.answer(HV1).success and gate_ports(world) == {HV1}
     assert set(world.store) == {key for key in world.store if key.startswith("vsi/")}
+
+
+def station_is_heard(world: World) -> None:
+    world.ask(HV1, Vm(8), P)
+    world.ask(HV1, Vm(8), D)
+
+
+@pytest.mark.parametrize("then", [nothing, World.restart_controller])
+@pytest.mark.parametrize(("fails", "returns"), [(link_fails, link_returns), (nothing, station_is_heard)])
+@pytest.mark.parametrize("ends", [D, None], ids=["De-Associate", "expiry"])
+def test_record_of_a_departure_ends_if_it_is_acknowledged_when_the_vsi_has_ended(
+    world: World,
+    ends: VdpMode | None,
+    fails: Callable[[World], None],
+    returns: Callable[[World], None],
+    then: Callable[[World], None],
+) -> None:
+    world.unacknowledging.add(HV1)
+    fails(world)
+    world.ask(HV3, VM, RR)
+    world.ask(HV3, VM, A)
+    if ends is not None:
+        world.ask(HV3, VM, ends)
+    world.advance(PATIENCE + 1)
+    assert len(world.engine.registry) == 0 and DEPARTED.key(VM.text) in world.store
+    then(world)
+    world.unacknowledging.clear()
+    returns(world)
+    world.advance(DEASSOCIATE_DELAY + 1)
+    assert told_to_leave(world, HV1) and world.store == {}
+
+
+def test_frame_under_way_does_not_associate_a_vsi_that_has_moved_and_ended(world: World) -> None:
+    link_fails(world)
+    world.ask(HV3, VM, RR)
+    world.ask(HV3, VM, A)
+    world.ask(HV3, VM, D)
+    link_returns(world)
+    world.ask(HV1, VM, A)
+    assert told_to_leave(world, HV1) and world.store == {}
+    world.ask(HV1, VM, A)
+    assert told_to_leave(world, HV1) and gate_ports(world) == set()
+    world.advance(0.2)
+    world.ask(HV1, VM, A)
+    assert world.answer(HV1).success and gate_ports(world) == {HV1}
 
 
 def test_preassociate_ends_being_displaced(world: World) -> None:
