@@ -16,11 +16,10 @@ import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.testbed.conversations import PATIENCE, FirewallVm, Stack, stack_of
+from ryu_apps.testbed.conversations import PATIENCE, FirewallVm, Stack, admitted, stack_of
 from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import wait_until
-from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -67,12 +66,8 @@ def vm(cluster: Cluster, number: int, hypervisor: str, kind: tuple[int, int]) ->
     made.stack.namespace.set(f"net.ipv6.conf.{interface}.disable_ipv6=0")
     made.stack.namespace.set(f"net.ipv6.conf.{interface}.ndisc_evict_nocarrier=0")
     made.stack.namespace.ip(f"address add {made.vsi.ip6}/64 dev {interface} nodad")
-    try:
-        admit(cluster.hypervisors[hypervisor], made.vsi)
+    with admitted(cluster, made):
         yield made
-    finally:
-        dismiss(cluster.hypervisors[made.at], made.vsi)
-        cluster.shut_down(made.vm.name, made.at)
 
 
 def of_version(made: FirewallVm, version: int) -> Stack:

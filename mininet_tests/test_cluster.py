@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import ExitStack
 
 import pytest
 
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.testbed.flow_dumps import added, gates, read_dump
-from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
-from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes, only_ethertypes
+from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, running, vsi, who_has
+from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster, EndHost
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import Namespace, wait_until
@@ -68,30 +67,15 @@ def test_a_broadcast_reaches_everybody_once_and_not_the_sender(cluster: Cluster)
         running(cluster, 1, "hv1") as one,
         running(cluster, 2, "hv1") as two,
         running(cluster, 3, "hv6") as three,
-        ExitStack() as watching,
     ):
         request = who_has("10.0.100.250", one.mac, one.ip)
-        ends = {vm.name: (vm.namespace, "eth0") for vm in (one, two, three)}
-        ends |= {host.name: (host.namespace, host.interface) for host in cluster.hosts.values()}
-        taps = {name: cluster.watcher.watch(Tap(*end, only_ethertypes(ETHERTYPE_ARP))) for name, end in ends.items()}
-        for tap in taps.values():
-            watching.callback(cluster.watcher.dismiss, tap)
-
-        def copies() -> dict[str, int]:
-            cluster.watcher.settle()
-            return {
-                name: len(
-                    tap.matching(lambda sighting: not sighting.outgoing and sighting.data[12:42] == request[12:42])
-                )
-                for name, tap in taps.items()
-            }
-
-        with one.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
-            sender.bind(("eth0", 0))
-            sender.send(request)
-        wait_until(lambda: sum(copies().values()) >= 4, "the broadcast")
-        time.sleep(0.2)  # a second copy would come on the heels of the first
-        assert copies() == {"t1": 0, "t2": 1, "t3": 1, "nms": 1, "client": 1}
+        with copies_of_request(cluster, (one, two, three), request) as copies:
+            with one.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+                sender.bind(("eth0", 0))
+                sender.send(request)
+            wait_until(lambda: sum(copies().values()) >= 4, "the broadcast")
+            time.sleep(0.2)  # a second copy would come on the heels of the first
+            assert copies() == {"t1": 0, "t2": 1, "t3": 1, "nms": 1, "client": 1}
 
 
 def test_a_vm_that_is_not_associated_neither_sends_nor_receives(cluster: Cluster) -> None:

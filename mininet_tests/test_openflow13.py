@@ -5,15 +5,13 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from mininet_tests.conftest import emulated_cluster, tables
 from ryu_apps.evb.topology.fabric import Fabric, Profile
-from ryu_apps.testbed.guests import ETHERTYPE_ARP, HTTPS, arrives, running, vsi, who_has
-from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
+from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.ovs import dump_flows
 from ryu_apps.testbed.harness.shell import run, wait_until
@@ -102,37 +100,22 @@ def test_a_broadcast_reaches_each_port_once_and_not_the_sender(cluster: Cluster)
         running(cluster, 1, "hv1") as first,
         running(cluster, 2, "hv2") as second,
         running(cluster, 3, "hv6") as third,
-        ExitStack() as watching,
     ):
         request = who_has("10.0.100.250", first.mac, first.ip)
-        ends = {vm.name: (vm.namespace, "eth0") for vm in (first, second, third)}
-        ends |= {host.name: (host.namespace, host.interface) for host in cluster.hosts.values()}
-        taps = {name: cluster.watcher.watch(Tap(*end, only_ethertypes(ETHERTYPE_ARP))) for name, end in ends.items()}
-        for tap in taps.values():
-            watching.callback(cluster.watcher.dismiss, tap)
+        with copies_of_request(cluster, (first, second, third), request) as copies:
+            sent = 0
+            with first.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
+                sender.bind(("eth0", 0))
 
-        def copies() -> dict[str, int]:
-            cluster.watcher.settle()
-            return {
-                name: len(
-                    tap.matching(lambda sighting: not sighting.outgoing and sighting.data[12:42] == request[12:42])
-                )
-                for name, tap in taps.items()
-            }
+                def all_have_heard() -> bool:
+                    # Again, because a datapath goes by what it has cached for some milliseconds more.
+                    nonlocal sent
+                    sent += sender.send(request) > 0
+                    return all(count for name, count in copies().items() if name != "t1")
 
-        sent = 0
-        with first.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sender:
-            sender.bind(("eth0", 0))
-
-            def all_have_heard() -> bool:
-                # Again, because a datapath goes by what it has cached for some milliseconds more.
-                nonlocal sent
-                sent += sender.send(request) > 0
-                return all(count for name, count in copies().items() if name != "t1")
-
-            wait_until(all_have_heard, "the broadcast", pause=0.05)
-        found = copies()
-        assert found["t1"] == 0 and max(found.values()) <= sent
+                wait_until(all_have_heard, "the broadcast", pause=0.05)
+            found = copies()
+            assert found["t1"] == 0 and max(found.values()) <= sent
 
 
 def test_a_type_with_a_firewall_is_refused_there(cluster: Cluster) -> None:

@@ -79,7 +79,7 @@ def _address(written: str | None) -> tuple[str, int] | None:
 
 
 def _described(command: Any) -> Any:
-    """Add the options that describe a VSI."""
+    """Add the options of a first call for a VSI: those that describe it, and the M bit."""
     for option in (
         click.option("--type", "type_id", type=click.IntRange(0, 0xFFFFFF), help="VSI type."),
         click.option("--version", type=click.IntRange(0, 0xFF), help="Version of the type.  [default: 1]"),
@@ -87,6 +87,7 @@ def _described(command: Any) -> Any:
         click.option("--filter", "filters", multiple=True, help="VID-MAC, or VID, VID--GROUP, VID-MAC-GROUP."),
         click.option("--address", "addresses", multiple=True, help="IP address of the VM."),
         click.option("--uplink", help="Interface of the VSI.  [default: the daemon's first]"),
+        click.option("--migrating", is_flag=True, help="The VM comes from another host (M bit)."),
     ):
         command = option(command)
     return command
@@ -95,7 +96,6 @@ def _described(command: Any) -> Any:
 @station.command()
 @click.argument("vsi")
 @_described
-@click.option("--migrating", is_flag=True, help="The VM comes from another host (M bit).")
 @_DEADLINE
 @_CONTROL
 def reserve(**options: Any) -> None:
@@ -106,7 +106,6 @@ def reserve(**options: Any) -> None:
 @station.command()
 @click.argument("vsi")
 @_described
-@click.option("--migrating", is_flag=True, help="The VM comes from another host (M bit).")
 @_DEADLINE
 @_CONTROL
 def associate(**options: Any) -> None:

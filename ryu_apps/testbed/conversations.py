@@ -82,9 +82,15 @@ class FirewallVm:
 def guest(
     cluster: Cluster, number: int = 1, hypervisor: str = "hv1", kind: tuple[int, int] = STATEFUL
 ) -> Iterator[FirewallVm]:
-    made = FirewallVm(cluster, number, hypervisor, kind)
+    with admitted(cluster, FirewallVm(cluster, number, hypervisor, kind)) as made:
+        yield made
+
+
+@contextmanager
+def admitted(cluster: Cluster, made: FirewallVm) -> Iterator[FirewallVm]:
+    """A VM that is associated where it is, and gone again afterwards, from wherever it is then."""
     try:
-        admit(cluster.hypervisors[hypervisor], made.vsi)
+        admit(cluster.hypervisors[made.at], made.vsi)
         yield made
     finally:
         dismiss(cluster.hypervisors[made.at], made.vsi)

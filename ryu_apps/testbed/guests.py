@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
 
+from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import PATIENCE, Namespace
 from ryu_apps.testbed.harness.station import VdptoolVsi
@@ -67,3 +68,25 @@ def who_has(ip: str, mac: str, source: str) -> bytes:
     octets = bytes.fromhex(mac.replace(":", ""))
     head = struct.pack("!HHHBBH", ETHERTYPE_ARP, 1, 0x0800, 6, 4, 1)
     return b"\xff" * 6 + octets + head + octets + IPv4Address(source).packed + bytes(6) + IPv4Address(ip).packed
+
+
+@contextmanager
+def copies_of_request(
+    cluster: Cluster, vms: Iterable[NamespaceVm], request: bytes
+) -> Iterator[Callable[[], dict[str, int]]]:
+    """Count the copies of an ARP request that arrive at VMs and end systems, by their names."""
+    ends = {vm.name: (vm.namespace, "eth0") for vm in vms}
+    ends |= {host.name: (host.namespace, host.interface) for host in cluster.hosts.values()}
+    taps = {name: cluster.watcher.watch(Tap(*end, only_ethertypes(ETHERTYPE_ARP))) for name, end in ends.items()}
+
+    def copies() -> dict[str, int]:
+        cluster.watcher.settle()
+        return {
+            name: len(tap.matching(lambda sighting: not sighting.outgoing and sighting.data[12:42] == request[12:42]))
+            for name, tap in taps.items()
+        }
+
+    with ExitStack() as watching:
+        for tap in taps.values():
+            watching.callback(cluster.watcher.dismiss, tap)
+        yield copies

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from tests.worlds.bridge import S1, Delivered, World, two_switches
+from tests.worlds.written_types import loaded_types
 
 #: The port of the mirror, and the VID of copies on trunks.
 IDS, REMOTE = PortId(S1, 9), 4001
@@ -33,16 +32,7 @@ _BODIES = {
 }
 
 
-def policies() -> PolicySet:
-    """Load the types above."""
-    head = "version: 1\nvsi_type: {{type_id: {0}, version: {1}, name: mirrored}}\n"
-    texts = [(str(key), head.format(*key) + body) for key, body in _BODIES.items()]
-    loaded, found = load_policies(texts, SECTIONS)
-    assert loaded is not None, found
-    return loaded
-
-
-POLICIES = policies()
+POLICIES = loaded_types(_BODIES, "mirrored")
 
 
 def with_mirror(fabric: Fabric, remote_vlan: int | None = REMOTE) -> Fabric:

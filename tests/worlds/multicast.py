@@ -187,3 +187,12 @@ def queries(world: World) -> list[tuple[PortId, int, MembershipMessage]]:
             found.append((frame.port, decoded.dst, decoded.message))
     world.frames.clear()
     return found
+
+
+def restart_changes_nothing(world: World) -> None:
+    """Restart the controller; no rule is different afterwards, and none was written meanwhile."""
+    before = world.snapshot()
+    world.applied.clear()
+    world.restart_controller()
+    assert world.snapshot() == before
+    assert not [apply for apply in world.applied if apply.change.add or apply.change.remove]

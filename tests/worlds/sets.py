@@ -10,13 +10,12 @@ from ryu_apps.evb.flow.rule import VLAN_PRESENT, Rule
 from ryu_apps.evb.model import Binding, VsiTypeKey
 from ryu_apps.evb.pipeline.address_sets import FIELDS
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
-from ryu_apps.evb.services.body import SECTIONS
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.vdp import ASSOCIATIONS, Association, RequestStatus, VdpMode
 from tests.worlds.bridge import VLAN, Vm, World
+from tests.worlds.written_types import loaded_types
 
 #: Types of members: by a label; by their number alone; by a label, but with no check of IP addresses.
 WEB, BATCH, LOOSE = VsiTypeKey(60, 1), VsiTypeKey(61, 1), VsiTypeKey(62, 1)
@@ -69,16 +68,7 @@ to_vm:
 }
 
 
-def policies() -> PolicySet:
-    """Load the types above."""
-    head = "version: 1\nvsi_type: {{type_id: {0}, version: {1}, name: some}}\n"
-    texts = [(str(key), head.format(*key) + body) for key, body in _BODIES.items()]
-    loaded, found = load_policies(texts, SECTIONS)
-    assert loaded is not None, found
-    return loaded
-
-
-POLICIES = policies()
+POLICIES = loaded_types(_BODIES, "some")
 
 
 @dataclass(slots=True)

@@ -21,7 +21,22 @@ from ryu_apps.evb.vsi.group_installer import SLICE
 from ryu_apps.evb.wire.membership import group_mac
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, NMS, S1, S2, Vm, World, two_switches
-from tests.worlds.multicast import CONFIGURED, FIXED, SIX, TYPES, G, H, S, T, join, leave, receivers, snooped_type, vm
+from tests.worlds.multicast import (
+    CONFIGURED,
+    FIXED,
+    SIX,
+    TYPES,
+    G,
+    H,
+    S,
+    T,
+    join,
+    leave,
+    receivers,
+    restart_changes_nothing,
+    snooped_type,
+    vm,
+)
 
 A, B = vm(1), vm(2)
 #: Configures as many groups as it allows, of both versions of IP.
@@ -245,11 +260,7 @@ def test_a_restart_of_the_controller_changes_no_staged_rule(world: World) -> Non
     world.ask(HV3, A, VdpMode.PREASSOCIATE_RR)
     join(world, HV1, A, SIX)
     world.advance(1.0)
-    before = world.snapshot()
-    world.applied.clear()
-    world.restart_controller()
-    assert world.snapshot() == before
-    assert not [apply for apply in world.applied if apply.change.add or apply.change.remove]
+    restart_changes_nothing(world)
     leave(world, HV1, A, SIX)
     world.advance(3.0)
     assert [key for key in named(world, S2, SIX) if key.table == Table.GROUP_PAGE] == []

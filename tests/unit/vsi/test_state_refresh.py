@@ -9,11 +9,9 @@ import pytest
 
 from ryu_apps.evb.bridge.queries import BridgeQueries, ReservationHolder
 from ryu_apps.evb.events import Effect, Event, ReadRules
-from ryu_apps.evb.flow.rule import RegLoad, Rule, match
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Direction, Table, cookie, vsi_metadata
+from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
-from ryu_apps.evb.services.firewall.connections import ESTABLISHED
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.services.load_balancer.schema import Balanced
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
@@ -21,6 +19,7 @@ from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.vsi.state_refresh import INTERVAL
 from ryu_apps.evb.vsi.state_transfer import STAGED_IDLE
 from ryu_apps.evb.wire.vdp import VdpMode
+from tests.worlds import learnt
 from tests.worlds.bridge import HV1, HV3, HV4, S1, S2, Vm, World, open_type, two_switches
 
 WALLED, CLIENT = VsiTypeKey(30, 1), VsiTypeKey(31, 1)
@@ -49,15 +48,7 @@ def world() -> World:
 
 def learn(world: World, vm: Vm, *ports: int) -> None:
     """The switch where a VM is active learns a connection for each of these TCP ports, with frames all the time."""
-    vsi = world.engine.registry.vsi(vm.vsi_id)
-    assert vsi is not None and vsi.owner is not None and vsi.gate_program is not None
-    binding = vsi.gate_program.binding
-    for port in ports:
-        fields = {"eth_type": 0x0800, "ip_proto": 6, "ipv4_src": 1, "ipv4_dst": 2, "tcp_src": port, "tcp_dst": 80}
-        matched = match(metadata=vsi_metadata(binding.vsi_index, Direction.TO_VM), **fields)
-        owner = cookie(CookieKind.STATE, binding.vsi_index, binding.generation)
-        rule = Rule(TABLES[vm.type], 100, matched, owner, (RegLoad(ESTABLISHED, 1),), idle_timeout=IDLE)
-        world.tables[vsi.owner.port.dpid].rules[rule.key] = rule
+    learnt.learn(world, vm, *ports, idle=IDLE, table=TABLES[vm.type])
 
 
 def end(world: World, port: int) -> None:

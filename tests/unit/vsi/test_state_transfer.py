@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from ryu_apps.evb.events import Mode
-from ryu_apps.evb.flow.rule import RegLoad, Rule, match
+from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import VsiTypeKey
-from ryu_apps.evb.pipeline.tables import CookieKind, Direction, Table, cookie, vsi_metadata
+from ryu_apps.evb.pipeline.tables import CookieKind, Direction, cookie, vsi_metadata
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
-from ryu_apps.evb.services.firewall.connections import ESTABLISHED
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.vsi.state_transfer import STAGED_IDLE
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
+from tests.worlds import learnt
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, OPEN, POLICIES, S1, S2, Vm, World, open_type
 
 DUAL, SINGLE, SMALL = VsiTypeKey(30, 1), VsiTypeKey(31, 1), VsiTypeKey(32, 1)
@@ -38,15 +38,7 @@ def world() -> World:
 
 def learn(world: World, vm: Vm, *ports: int) -> None:
     """The switch where a VM is active learns a connection for each of these TCP ports."""
-    vsi = world.engine.registry.vsi(vm.vsi_id)
-    assert vsi is not None and vsi.owner is not None and vsi.gate_program is not None
-    binding = vsi.gate_program.binding
-    for port in ports:
-        fields = {"eth_type": 0x0800, "ip_proto": 6, "ipv4_src": 1, "ipv4_dst": 2, "tcp_src": port, "tcp_dst": 80}
-        matched = match(metadata=vsi_metadata(binding.vsi_index, Direction.TO_VM), **fields)
-        owner = cookie(CookieKind.STATE, binding.vsi_index, binding.generation)
-        rule = Rule(Table.CONNECTIONS, 100, matched, owner, (RegLoad(ESTABLISHED, 1),), idle_timeout=IDLE)
-        world.tables[vsi.owner.port.dpid].rules[rule.key] = rule
+    learnt.learn(world, vm, *ports, idle=IDLE)
 
 
 def state(world: World, dpid: int) -> list[Rule]:
