@@ -171,8 +171,9 @@ def associated(number: int) -> World:
     return world
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def worlds() -> tuple[World, World]:
+    # Made for each test: a keep-alive costs less while the answer to the one before is not acknowledged.
     # Equally full is the last page of copies of a broadcast, which a change rewrites.
     return associated(3 * PAGE_SIZE), associated(15 * PAGE_SIZE)
 
