@@ -47,7 +47,7 @@ from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.event_log import EventLog
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics import Metrics
-from ryu_apps.process.heap import freeze_gc
+from ryu_apps.process.heap import freeze_gc, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
 from ryu_apps.process.signals import end_upon, on_signals
 from ryu_apps.process.supervisor import Supervisor
@@ -73,7 +73,8 @@ def _due(deadline: float | None, late: float = 0.0) -> bool:
 def _settings() -> BridgeSettings:
     """Load the configuration; mistakes end the program with their lines, and without a traceback."""
     try:
-        return load_settings()
+        with uncollected():
+            return load_settings()
     except SettingsError as error:
         raise SystemExit(f"evbridge cannot start:\n{error}") from None
 
@@ -180,7 +181,8 @@ class EvbBridge(app_manager.RyuApp):
         settings = self.settings
         try:
             # In a thread of the operating system: ten thousand rules take seconds, in which stations need answers.
-            policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
+            with uncollected():
+                policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
         except SettingsError as error:
             mistakes = [str(diagnostic) for diagnostic in error.diagnostics]
             self._log(PoliciesRefused(mistakes), time.monotonic())

@@ -1,23 +1,32 @@
 """YAML text to plain values with line and column of each.
 
-YAML 1.2 through ruamel.yaml's composer: `52:54:00:12:34:56` is text, not a sexagesimal number, and a
-key given twice is a mistake.  The text is untrusted: nesting, size and the expansion of aliases are
+libyaml reads the syntax.  Scalars are those of YAML 1.2: `52:54:00:12:34:56` is text, not a sexagesimal number, and so
+is `yes`.  A key given twice is a mistake.  The text is untrusted: nesting, size and the expansion of aliases are
 bounded, tags other than YAML's own are refused, and bad input never raises.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.composer import Composer, ComposerError
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+import yaml
+from yaml import MarkedYAMLError
+from yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentStartEvent,
+    Event,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+)
+from yaml.reader import ReaderError
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
+from ryu_apps.evb.policy.scalars import KINDS, plain, tagged
 
 #: Bounds far above the size of real files.
 MAX_CHARACTERS = 16_000_000
@@ -31,9 +40,6 @@ Path = tuple[Any, ...]
 Finding = tuple[Path, str]
 
 _TAG = "tag:yaml.org,2002:"
-#: Tags of plain scalars; scalars with a tag such as timestamp stay text.
-_SCALAR_TAGS = {_TAG + kind for kind in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")}
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+|0o[0-7]+)\Z")
 
 
 @dataclass(slots=True)
@@ -85,128 +91,165 @@ def read_document(file: str, text: str) -> Document:
         document.complain(Position(), f"file is larger than {MAX_CHARACTERS} characters")
         return document
     try:
-        root = _compose(text)
+        document.data = _Reader(document, *_events(text)).text()
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        document.complain(_place(mark), _sentence(problem))
-    except Exception as problem:
-        # For malformed escapes, directives and tags the scanner raises exceptions of many types.
-        mark = getattr(problem, "position", None)
-        place = _place_of_offset(text, mark) if isinstance(mark, int) else Position()
-        document.complain(place, f"not YAML: {' '.join(str(problem).split()) or type(problem).__name__}")
+        document.complain(Position() if mark is None else _place(mark), _sentence(problem))
+    except ReaderError as problem:
+        place = _place_of_octet(text, problem.position)
+        document.complain(place, f"not YAML: character {problem.character:#x}: {problem.reason}")
+    except UnicodeEncodeError as problem:
+        document.complain(_place_of_offset(text, problem.start), f"not YAML: {problem.reason}")
     else:
-        document.data = None if root is None else _Reader(document).value(root, ())
         if document.data is None and not document.diagnostics:
             document.complain(Position(), "file is empty")
     return document
 
 
-class _BoundedComposer(Composer):
-    """Composer with a bound on nesting: it recurses once a level and would exceed Python's recursion limit."""
+def _events(text: str) -> tuple[list[Any], dict[int, int]]:
+    """The nodes of the only document, and for the index of each alias that of the node it stands for.
 
-    def __init__(self, loader: Any = None) -> None:
-        super().__init__(loader)
-        self.warn_double_anchors = False  # YAML allows it, and a warning would go to the terminal
-        self.level = 0
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        self.level += 1
-        if self.level > MAX_DEPTH:
-            raise ComposerError(
-                problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=self.parser.peek_event().start_mark
-            )
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.level -= 1
-
-
-def _compose(text: str) -> Node | None:
-    yaml = YAML(typ="rt")
-    yaml.Composer = _BoundedComposer
-    node: Node | None = yaml.compose(text)
-    return node
+    Raises:
+        MarkedYAMLError, ReaderError, UnicodeEncodeError: the text is not YAML.
+    """
+    found: list[Event] = []
+    anchors: dict[str, int] = {}
+    targets: dict[int, int] = {}
+    level = 0
+    for event in yaml.parse(text, yaml.CBaseLoader):
+        level += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if level > MAX_DEPTH:
+            raise _too_deep(event)
+        if isinstance(event, DocumentStartEvent) and found:
+            raise _refusal(event, "more than one document")
+        if isinstance(event, AliasEvent):
+            if event.anchor not in anchors:
+                raise _refusal(event, f"undefined alias {event.anchor!r}")
+            targets[len(found)] = anchors[event.anchor]
+        elif isinstance(event, NodeEvent) and event.anchor is not None:
+            anchors[event.anchor] = len(found)
+        if isinstance(event, NodeEvent | CollectionEndEvent):
+            found.append(event)
+    return found, targets
 
 
 class _Reader:
-    """Converts nodes to values; counts the values, those of expanded aliases included."""
+    """Converts events to values; counts the values, those of expanded aliases included."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, events: list[Any], targets: dict[int, int]) -> None:
         self._document = document
+        self._events = events
+        self._targets = targets
+        self._next = 0
         self._left = MAX_VALUES
-        self._open: set[int] = set()
+        #: Indexes of the collections around the next value: one that comes again contains itself.
+        self._open: list[int] = []
 
-    def value(self, node: Node, path: Path) -> Any:
-        """The plain value of a node; None after a diagnostic."""
-        place = _place(node.start_mark)
+    def text(self) -> Any:
+        """The value of the whole text; None if it has none, and after a diagnostic.
+
+        Raises:
+            MarkedYAMLError: a bound is exceeded.
+        """
+        return self._value(()) if self._events else None
+
+    def _value(self, path: Path) -> Any:
+        index = self._next
+        if index in self._targets:
+            self._next = self._targets[index]
+            found = self._value(path)
+            self._next = index + 1
+            return found
+        event = self._events[index]
+        self._next += 1
+        place = _place(event.start_mark)
         self._document.values[path] = place
         self._left -= 1
         if self._left < 0:
-            if self._left == -1:
-                self._document.complain(place, f"more than {MAX_VALUES} values, aliases included")
-            return None
-        if id(node) in self._open:
+            raise _refusal(event, f"more than {MAX_VALUES} values, aliases included")
+        if isinstance(event, ScalarEvent):
+            return self._scalar(event, place)
+        if index in self._open:
             self._document.complain(place, "an alias must not contain itself")
             return None
-        if isinstance(node, ScalarNode):
-            return self._scalar(node, place)
-        self._open.add(id(node))
-        try:
-            return self._collection(node, path, place)
-        finally:
-            self._open.discard(id(node))
+        if len(self._open) == MAX_DEPTH:
+            raise _too_deep(event)
+        self._open.append(index)
+        found = self._collection(event, path, place)
+        self._open.pop()
+        return found
 
-    def _collection(self, node: Node, path: Path, place: Position) -> Any:
-        tag = str(node.tag)
-        if isinstance(node, MappingNode) and tag == _TAG + "map":
-            return self._mapping(node, path)
-        if isinstance(node, SequenceNode) and tag == _TAG + "seq":
-            return [self.value(item, (*path, index)) for index, item in enumerate(node.value) if self._left >= 0]
-        self._document.complain(place, f"tag {tag.replace(_TAG, '!!')} is not supported")
-        return None
+    def _collection(self, event: CollectionStartEvent, path: Path, place: Position) -> Any:
+        is_mapping = isinstance(event, MappingStartEvent)
+        if event.tag not in (None, "!", _TAG + ("map" if is_mapping else "seq")):
+            self._document.complain(place, _unsupported(event.tag))
+            self._next -= 1
+            self._skip()
+            return None
+        found = self._mapping(path) if is_mapping else self._sequence(path)
+        self._next += 1
+        return found
 
-    def _mapping(self, node: MappingNode, path: Path) -> dict[Any, Any]:
+    def _sequence(self, path: Path) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(self._events[self._next], CollectionEndEvent):
+            found.append(self._value((*path, len(found))))
+        return found
+
+    def _mapping(self, path: Path) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
-        for key_node, value_node in node.value:
-            if self._left < 0:
-                break
-            place = _place(key_node.start_mark)
-            if not isinstance(key_node, ScalarNode):
+        while not isinstance(self._events[self._next], CollectionEndEvent):
+            event = self._events[self._targets.get(self._next, self._next)]
+            place = _place(event.start_mark)
+            self._skip()
+            if not isinstance(event, ScalarEvent):
                 self._document.complain(place, "a key must be a plain word or number")
+                self._skip()
                 continue
-            key = self._scalar(key_node, place)
+            key = self._scalar(event, place)
             if key in found:
                 first = self._document.keys[(*path, key)]
                 self._document.complain(place, f"duplicate key {key!r}, first given on line {first.line}")
+                self._skip()
                 continue
             self._document.keys[(*path, key)] = place
-            found[key] = self.value(value_node, (*path, key))
+            found[key] = self._value((*path, key))
         return found
 
-    def _scalar(self, node: ScalarNode, place: Position) -> Any:
-        text, tag = str(node.value), str(node.tag)
-        if len(text) > MAX_SCALAR:
+    def _skip(self) -> None:
+        """Go to the event after the next node."""
+        level = 0
+        while True:
+            event = self._events[self._next]
+            self._next += 1
+            level += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            if level == 0:
+                return
+
+    def _scalar(self, event: ScalarEvent, place: Position) -> Any:
+        if len(event.value) > MAX_SCALAR:
             self._document.complain(place, f"text longer than {MAX_SCALAR} characters")
             return None
-        if tag not in _SCALAR_TAGS:
-            self._document.complain(place, f"tag {tag.replace(_TAG, '!!')} is not supported")
+        if event.tag in (None, "!"):
+            return plain(event.value) if event.implicit[0] else event.value
+        kind = event.tag.removeprefix(_TAG)
+        if kind not in KINDS:
+            self._document.complain(place, _unsupported(event.tag))
             return None
-        return _plain(tag.removeprefix(_TAG), text)
+        return tagged(kind, event.value)
 
 
-def _plain(tag: str, text: str) -> Any:
-    if tag == "null":
-        return None
-    if tag == "bool" and text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if tag == "int" and _INT.match(text):
-        return int(text, 0)
-    if tag == "float":
-        try:
-            return float(text)
-        except ValueError:
-            return text
-    return text
+def _unsupported(tag: str) -> str:
+    return f"tag {tag.replace(_TAG, '!!')} is not supported"
+
+
+def _too_deep(event: Event) -> MarkedYAMLError:
+    return _refusal(event, f"nested deeper than {MAX_DEPTH} levels")
+
+
+def _refusal(event: Event, reason: str) -> MarkedYAMLError:
+    mark: Any = event.start_mark
+    return MarkedYAMLError(problem=reason, problem_mark=mark)
 
 
 def _as_number(part: Any) -> tuple[float, ...]:
@@ -218,7 +261,11 @@ def _as_number(part: Any) -> tuple[float, ...]:
 
 
 def _place(mark: Any) -> Position:
-    return Position() if mark is None else Position(mark.line + 1, mark.column + 1)
+    return Position(mark.line + 1, mark.column + 1)
+
+
+def _place_of_octet(text: str, offset: int) -> Position:
+    return _place_of_offset(text, len(text.encode()[:offset].decode(errors="ignore")))
 
 
 def _place_of_offset(text: str, offset: int) -> Position:

@@ -7,6 +7,7 @@ fields that contradict the kind are mistakes.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -378,12 +379,18 @@ class PolicyFile(Strict):
     to_vm: DirectionSection = DirectionSection()
 
 
+@lru_cache
+def _match_fields(kind: type[EthernetRule]) -> tuple[str, ...]:
+    return tuple(name for name in KINDS if name in kind.model_fields)
+
+
 def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
     """The match of a rule with its prerequisites filled in, fields in OpenFlow order.
 
     An allow rule without Ethernet type is restricted to types whose headers the bridge can match.
     """
-    found = {name: value for name in KINDS if (value := getattr(rule, name, None)) is not None}
+    # pydantic looks long for an attribute that a model lacks, and most kinds lack most fields.
+    found = {name: value for name in _match_fields(type(rule)) if (value := getattr(rule, name)) is not None}
     eth_types = rule.ETH_TYPES or (PLAIN_ETH_TYPES if rule.actions.allow else ())
     if eth_types:
         found.setdefault("eth_type", tuple(Masked(eth_type, full_mask("eth_type")) for eth_type in eth_types))

@@ -241,7 +241,7 @@ def test_a_document_that_is_no_profile_is_refused() -> None:
 def test_words_of_our_own_are_checked_at_their_own_lines() -> None:
     policy = "<evb:Policy>\nstage_on: preassociate\ntrigger: [never\n</evb:Policy>"
     assert mistakes(envelope(network(profile(policy)))) == [
-        "x.ovf:5:1: not YAML: while parsing a flow sequence, expected ',' or ']', but got '<stream end>'"
+        "x.ovf:5:1: not YAML: while parsing a flow sequence, did not find expected ',' or ']'"
     ]
     policy = "<evb:Policy>\nstage_on: preassociate\ntrigger:  never\ncolour: red\nversion: 1\n</evb:Policy>"
     assert mistakes(envelope(network(profile(policy)))) == [

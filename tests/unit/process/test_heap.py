@@ -58,3 +58,13 @@ def test_the_life_of_a_vsi_leaves_no_garbage() -> None:
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_nothing_is_collected_while_much_is_made() -> None:
+    @heap.uncollected()
+    def fail() -> None:
+        raise ValueError(f"collecting: {gc.isenabled()}")
+
+    with pytest.raises(ValueError, match="collecting: False"):
+        fail()
+    assert gc.isenabled()
