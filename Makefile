@@ -7,6 +7,7 @@
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
 #   make bench-scale     the figures of the larger cluster, up to 256 nodes
+#   make deb-station     the Debian package evbridge-station, in dist/
 #   make clean           remove everything the other targets made in the checkout
 
 PYTHON ?= /usr/bin/python3
@@ -22,6 +23,7 @@ PIP = env PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR
 PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 python3-venv)
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables
+DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap
 HYPERVISOR_DEBS = libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt qemu-system-x86
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
@@ -31,10 +33,11 @@ REAL = $(wildcard tests/packaging tests/app tests/interop)
 CLUSTERS = $(wildcard mininet_tests)
 HYPERVISORS = $(wildcard tests/hypervisor)
 GUEST_KERNEL = $(VENV)/guest-kernel
+DEBIAN_ROOT = $(VENV)/debian-root.tar
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-pure test-real test-clusters test-hypervisor bench bench-scale soak soak-draws soak-long \
-    lint style types imports docs pictures clean python-debs network-debs hypervisor-debs
+    lint style types imports docs pictures deb-station clean python-debs network-debs deb-debs hypervisor-debs
 .DELETE_ON_ERROR:
 
 help:
@@ -44,7 +47,7 @@ demo: network-debs $(VENV)/mininet.stamp
 	@$(IN_VENV) evbridge demo
 
 # All three, one after the other, even if the first finds something.
-test: network-debs $(VENV)/test.stamp
+test: network-debs deb-debs $(VENV)/test.stamp $(DEBIAN_ROOT)
 	@$(MAKE) --no-print-directory --keep-going -j1 test-pure test-real test-clusters
 
 test-pure:
@@ -53,7 +56,7 @@ test-pure:
 
 test-real:
 	@echo "Testing: $(REAL), three at a time"
-	@$(PYTEST) -n 3 $(REAL)
+	@EVBRIDGE_DEBIAN_ROOT=$(CURDIR)/$(DEBIAN_ROOT) $(PYTEST) -n 3 $(REAL)
 
 test-clusters:
 	@echo "Testing: $(CLUSTERS), three clusters at a time"
@@ -114,6 +117,9 @@ docs: $(VENV)/docs.stamp pictures
 pictures: $(VENV)/docs.stamp
 	@$(IN_VENV) python -m tools.draw_pictures
 
+deb-station: deb-debs
+	@tools/build-deb evbridge-station
+
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info docs/_build reports .pytest_cache .mypy_cache .ruff_cache \
 	    .hypothesis .import_linter_cache
@@ -125,11 +131,18 @@ python-debs:
 network-debs:
 	@tools/debian-packages $(NETWORK_DEBS)
 
+deb-debs:
+	@tools/debian-packages $(DEB_DEBS)
+
 hypervisor-debs:
 	@tools/debian-packages $(HYPERVISOR_DEBS)
 
 $(GUEST_KERNEL)/unpacked: | $(VENV)/pip.stamp
 	@tools/guest-kernel $(GUEST_KERNEL)
+
+# In it the package evbridge-station is tested.
+$(DEBIAN_ROOT): tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
+	@tools/debian-root $@
 
 # Ryu does not build with the pip that Debian puts into a virtual environment.
 $(VENV)/pip.stamp: constraints.txt | python-debs

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ryu_apps.cli.station_hypervisors import COMMANDS
+from ryu_apps.cli.station_options import CONTROL, DEADLINE, FILE
 from ryu_apps.station_daemon.client import DEFAULT_CONTROL, call
 from ryu_apps.station_daemon.logs import log_to_stderr
 
-_SOCKET = click.Path(dir_okay=False, path_type=Path)
-_CONTROL = click.option(
-    "--control",
-    type=_SOCKET,
-    default=DEFAULT_CONTROL,
-    show_default=True,
-    help="UNIX socket of the daemon.",
-)
 _STATE = DEFAULT_CONTROL.with_name("state.json")
-_DEADLINE = click.option(
-    "--deadline", type=click.FloatRange(0.1, 3600.0), default=10.0, show_default=True, help="Seconds for the answer."
-)
 
 
 @click.group()
@@ -37,12 +26,16 @@ def station() -> None:
     """
 
 
+for command in COMMANDS:
+    station.add_command(command)
+
+
 @station.command("run")
 @click.argument("uplinks", nargs=-1, required=True, metavar="UPLINK...")
-@_CONTROL
+@CONTROL
 @click.option(
     "--state",
-    type=_SOCKET,
+    type=FILE,
     default=_STATE,
     show_default=True,
     help="File from which the VSIs are taken up after a restart.",
@@ -96,8 +89,8 @@ def _described(command: Any) -> Any:
 @station.command()
 @click.argument("vsi")
 @_described
-@_DEADLINE
-@_CONTROL
+@DEADLINE
+@CONTROL
 def reserve(**options: Any) -> None:
     """Reserve for a VM that is expected here: Pre-Associate with Resource Reservation."""
     _call("reserve", **options)
@@ -106,8 +99,8 @@ def reserve(**options: Any) -> None:
 @station.command()
 @click.argument("vsi")
 @_described
-@_DEADLINE
-@_CONTROL
+@DEADLINE
+@CONTROL
 def associate(**options: Any) -> None:
     """Open the network for a VM that is about to run here: Associate.
 
@@ -118,8 +111,8 @@ def associate(**options: Any) -> None:
 
 @station.command()
 @click.argument("vsi")
-@_DEADLINE
-@_CONTROL
+@DEADLINE
+@CONTROL
 def suspend(**options: Any) -> None:
     """Announce that a VM has stopped here and moves away: Associate with the S bit."""
     _call("suspend", **options)
@@ -127,8 +120,8 @@ def suspend(**options: Any) -> None:
 
 @station.command()
 @click.argument("vsi")
-@_DEADLINE
-@_CONTROL
+@DEADLINE
+@CONTROL
 def release(**options: Any) -> None:
     """End the VSI of a VM that is not here any more: De-Associate."""
     _call("release", **options)
@@ -136,7 +129,7 @@ def release(**options: Any) -> None:
 
 @station.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the answer of the daemon.")
-@_CONTROL
+@CONTROL
 def status(as_json: bool, control: Path) -> None:
     """List the uplinks and the VSIs."""
     answer = _made(control, {"verb": "status"}, 5.0)
@@ -148,96 +141,6 @@ def status(as_json: bool, control: Path) -> None:
     for vsi in answer["vsis"]:
         granted = ", ".join(vsi.get("filters", ()))
         click.echo(f"  {vsi['vsi']}  {vsi['state']}  {vsi['uplink']}  {granted or vsi.get('reason', '')}".rstrip())
-
-
-@station.command()
-@click.option("--source", required=True, type=_SOCKET, help="QMP socket of the QEMU in which the guest runs.")
-@click.option("--destination", required=True, type=_SOCKET, help="QMP socket of the QEMU that waits: -incoming and -S.")
-@click.option("--uri", required=True, help="Where the waiting QEMU expects the migration, as in -incoming.")
-@click.option("--source-control", type=_SOCKET, default=DEFAULT_CONTROL, show_default=True, help="Source's station.")
-@click.option(
-    "--destination-control", type=_SOCKET, default=DEFAULT_CONTROL, show_default=True, help="Destination's station."
-)
-@click.option("--vsi", "vsis", required=True, multiple=True, help="A VSI of the guest, as the JSON object of a call.")
-@_DEADLINE
-def qmp(
-    source: Path,
-    destination: Path,
-    uri: str,
-    source_control: Path,
-    destination_control: Path,
-    vsis: tuple[str, ...],
-    deadline: float,
-) -> None:
-    """Migrate a guest between two QEMUs.
-
-    The network is reserved before the copy begins, and open before the guest runs.  Sockets of another host are
-    forwarded, by ssh -L for example.  Exits 1 if the guest has not moved.
-    """
-    from ryu_apps.station_daemon.qmp import GatedMove, GuestLost, Host, MoveFailed, MoveSettings
-
-    ends = Host(source, source_control), Host(destination, destination_control)
-    settings = MoveSettings(*ends, uri, tuple(map(_vsi, vsis)), patience=deadline)
-    began = time.monotonic()
-    try:
-        asyncio.run(GatedMove(settings, lambda step: click.echo(f"{time.monotonic() - began:8.3f} {step}")).run())
-    except MoveFailed as error:
-        raise click.ClickException(f"not migrated: {error}") from None
-    except GuestLost as error:
-        raise click.ClickException(f"{error}; if it does not run there, continue it at its source") from None
-    click.echo(f"{time.monotonic() - began:8.3f} done")
-
-
-_MAPPING = click.option("--mapping", type=_SOCKET, help="JSON file with the VSIs of domains without metadata.")
-
-
-@station.command("libvirt-hook")
-@click.argument("arguments", nargs=-1, required=True, metavar="DOMAIN OPERATION SUB-OPERATION EXTRA")
-@_MAPPING
-@_CONTROL
-def libvirt_hook(arguments: tuple[str, ...], mapping: Path | None, control: Path) -> None:
-    """Serve as /etc/libvirt/hooks/qemu, with the domain's XML on the standard input.
-
-    Exits 1, with the reason, if what libvirt is about to do has to end.
-    """
-    from ryu_apps.station_daemon.domain import vsis_of
-    from ryu_apps.station_daemon.libvirt_hook import HOOKS, HookRefused, StationCalls
-
-    operation = arguments[1:3]
-    if operation not in HOOKS:
-        return
-    try:
-        vsis = vsis_of(sys.stdin.read(), mapping)
-        HOOKS[operation](StationCalls(control, vsis))
-    except (HookRefused, OSError, ValueError) as error:
-        raise click.ClickException(str(error)) from None
-
-
-@station.command("libvirt")
-@click.option("--uri", default="qemu:///system", show_default=True, help="The libvirtd of this host.")
-@_MAPPING
-@_CONTROL
-def libvirt_events(uri: str, mapping: Path | None, control: Path) -> None:
-    """Follow libvirt's events: suspend domains that stop to move away, associate those that run.
-
-    Runs beside the daemon and the hook, until SIGTERM.
-    """
-    try:
-        from ryu_apps.station_daemon.libvirt_events import LibvirtEvents
-    except ModuleNotFoundError as error:
-        raise click.ClickException(f"{error}; install libvirt-python, or Debian's python3-libvirt") from None
-    log_to_stderr()
-    LibvirtEvents(uri, control, mapping).run()
-
-
-def _vsi(written: str) -> dict[str, Any]:
-    try:
-        vsi = json.loads(written)
-    except ValueError:
-        vsi = None
-    if not isinstance(vsi, dict) or not isinstance(vsi.get("vsi"), str):
-        raise click.UsageError(f"--vsi: a JSON object with the key vsi was expected, not {written!r}")
-    return vsi
 
 
 def _call(verb: str, vsi: str, deadline: float, control: Path, **options: Any) -> None:

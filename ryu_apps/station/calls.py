@@ -1,15 +1,16 @@
-"""Calls of a hypervisor to its station, and the answers, as JSON objects."""
+"""Calls of a hypervisor to its station, and the answers, as JSON objects.
+
+They are read without pydantic: Debian 12 has its first version only (decision 0064).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-
-from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.manager_text import manager_from_text
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.evb.wire.vsi_id import VsiId
@@ -92,13 +93,38 @@ class Answer:
         return {"ok": False, "error": self.error.value, "reason": self.reason, **self.body}
 
 
-def _of_text(read: Any) -> BeforeValidator:
-    def convert(written: object) -> object:
-        if not isinstance(written, str):
-            raise ValueError("text was expected")
-        return read(written)
+def _text(written: object) -> str:
+    if not isinstance(written, str):
+        raise ValueError("text was expected")
+    return written
 
-    return BeforeValidator(convert)
+
+def _flag(written: object) -> bool:
+    if not isinstance(written, bool):
+        raise ValueError("true or false was expected")
+    return written
+
+
+def _up_to(most: int) -> Callable[[object], int]:
+    def read(written: object) -> int:
+        if not isinstance(written, int) or isinstance(written, bool) or not 0 <= written <= most:
+            raise ValueError(f"a number from 0 to {most} was expected")
+        return written
+
+    return read
+
+
+def _seconds(written: object) -> float:
+    # Not a number fails the comparison, too.
+    if not isinstance(written, int | float) or isinstance(written, bool) or not 0 < written <= LONGEST_PATIENCE:
+        raise ValueError(f"seconds were expected, more than 0 and at most {LONGEST_PATIENCE:g}")
+    return float(written)
+
+
+def _list(written: object) -> tuple[str, ...]:
+    if not isinstance(written, list) or not all(isinstance(entry, str) for entry in written):
+        raise ValueError("a list of text was expected")
+    return tuple(written)
 
 
 def _manager(written: object) -> ManagerId:
@@ -107,34 +133,34 @@ def _manager(written: object) -> ManagerId:
     return manager_from_text(written)
 
 
-def _filter(written: object) -> FilterInfo:
-    if not isinstance(written, list) or not all(isinstance(entry, str) for entry in written):
-        raise ValueError("a list of text was expected")
-    return filter_from_text(tuple(written))
+def _addresses(written: object) -> tuple[IPv4Address | IPv6Address, ...]:
+    listed = _list(written)
+    if len(listed) > MAX_ADDRESSES:
+        raise ValueError(f"at most {MAX_ADDRESSES} addresses were expected")
+    return tuple(map(ip_address, listed))
 
 
-class _Written(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
+def _verb(written: object) -> Verb:
+    try:
+        return Verb(written)
+    except ValueError:
+        raise ValueError(f"one of {', '.join(verb.value for verb in Verb)} was expected") from None
 
-    verb: Annotated[Verb, BeforeValidator(Verb)]
-    vsi: Annotated[VsiId, _of_text(VsiId.from_text)]
-    type: Annotated[int, Field(ge=0, le=0xFFFFFF)] | None = None
-    version: Annotated[int, Field(ge=0, le=0xFF)] = 1
-    manager: Annotated[ManagerId, BeforeValidator(_manager)] = ManagerId()
-    filters: Annotated[FilterInfo, BeforeValidator(_filter)] | None = None
-    addresses: Annotated[
-        list[Annotated[IPv4Address | IPv6Address, _of_text(ip_address)]], Field(max_length=MAX_ADDRESSES)
-    ] = []
-    uplink: str | None = None
-    migrating: bool = False
-    deadline: Annotated[float, Field(gt=0, le=LONGEST_PATIENCE, allow_inf_nan=False)] = PATIENCE
 
-    def description(self) -> VsiDescription | None:
-        if self.filters is None and self.type is None:
-            return None
-        if self.filters is None or self.type is None:
-            raise ValueError("call: type and filters belong together")
-        return VsiDescription(self.vsi, self.type, self.version, self.manager, self.filters, tuple(self.addresses))
+#: Key of a call -> reader of its value, which raises ValueError.
+_READERS: dict[str, Callable[[object], Any]] = {
+    "verb": _verb,
+    "vsi": lambda written: VsiId.from_text(_text(written)),
+    "type": _up_to(0xFFFFFF),
+    "version": _up_to(0xFF),
+    "manager": _manager,
+    "filters": lambda written: filter_from_text(_list(written)),
+    "addresses": _addresses,
+    "uplink": _text,
+    "migrating": _flag,
+    "deadline": _seconds,
+}
+_NEEDED = ("verb", "vsi")
 
 
 def read_call(written: object) -> Call:
@@ -143,13 +169,40 @@ def read_call(written: object) -> Call:
     Raises:
         ValueError: not an object of the form of a call; the message has each mistake with its key.
     """
-    try:
-        call = _Written.model_validate(written)
-    except ValidationError as error:
-        raise ValueError("; ".join(map(_mistake, error.errors()))) from None
-    return Call(call.verb, call.vsi, call.description(), call.uplink, call.migrating, call.deadline)
+    if not isinstance(written, Mapping):
+        raise ValueError("call: an object was expected")
+    read: dict[str, Any] = {}
+    mistakes = [f"{key}: is missing" for key in _NEEDED if key not in written]
+    for key, value in written.items():
+        if value is None and key not in _NEEDED:
+            continue  # null is as if the key was not there
+        try:
+            read[key] = _reader(key)(value)
+        except ValueError as error:
+            mistakes.append(f"{key}: {error}")
+    if mistakes:
+        raise ValueError("; ".join(mistakes))
+    described = _description(read)
+    return Call(
+        read["verb"],
+        read["vsi"],
+        described,
+        read.get("uplink"),
+        read.get("migrating", False),
+        read.get("deadline", PATIENCE),
+    )
 
 
-def _mistake(details: Any) -> str:
-    place = ".".join(map(str, details["loc"])) or "call"
-    return f"{place}: {details['msg'].removeprefix('Value error, ')}"
+def _reader(key: str) -> Callable[[object], Any]:
+    if key not in _READERS:
+        raise ValueError("is not a key of a call")
+    return _READERS[key]
+
+
+def _description(read: Mapping[str, Any]) -> VsiDescription | None:
+    if "filters" not in read and "type" not in read:
+        return None
+    if "filters" not in read or "type" not in read:
+        raise ValueError("call: type and filters belong together")
+    version, manager = read.get("version", 1), read.get("manager", ManagerId())
+    return VsiDescription(read["vsi"], read["type"], version, manager, read["filters"], read.get("addresses", ()))

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ryu_apps.evb.topology.fabric import Timers
+from ryu_apps.process.supervisor import Supervisor
 from ryu_apps.station.calls import Answer, Call
 from ryu_apps.station.service import StationService
 from ryu_apps.station.service_events import AtUplink, Called, Emit, HungUp, Reply, Save, ServiceEvent, ServiceOutput
@@ -73,7 +74,7 @@ class StationDaemon:
         self._ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT.
+        """Serve until SIGTERM or SIGINT; systemd is notified when calls are accepted.
 
         Raises:
             OSError: the control socket or the state file cannot be used, or packet sockets are not permitted.
@@ -89,6 +90,7 @@ class StationDaemon:
             self._metrics().serve(*self._settings.metrics)
         self._carry_out(self._service.restore(saved, time.monotonic()))
         self._look_at_links()
+        Supervisor().tell("READY=1")
         await self._ended.wait()
         self._end()
 

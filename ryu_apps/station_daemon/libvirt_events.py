@@ -16,7 +16,7 @@ from typing import Any
 import libvirt
 
 from ryu_apps.station_daemon.domain import vsis_of
-from ryu_apps.station_daemon.libvirt_hook import HookRefused, StationCalls
+from ryu_apps.station_daemon.vm_calls import HookRefused, StationCalls
 
 LOG = logging.getLogger(__name__)
 

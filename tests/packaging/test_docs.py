@@ -79,7 +79,7 @@ def test_every_subcommand_is_mentioned() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_make_target_and_file_that_is_mentioned_exists(page: Path) -> None:
     written = page.read_text(encoding="utf-8")
-    targets = set(re.findall(r"(?:``|^ +)make (?:PYTHON=\S+ )?(\w+)", written, re.MULTILINE))
+    targets = set(re.findall(r"(?:``|^ +)make (?:PYTHON=\S+ )?([\w-]+)", written, re.MULTILINE))
     assert targets - set(re.findall(r"^([\w-]+):", text("Makefile"), re.MULTILINE)) == set()
     folders = "ryu_apps|mininet_tests|topologies|policies|tests|docs|contrib|tools|bench"
     files = re.findall(rf"``((?:{folders})/[\w/.-]*)``", written)
@@ -101,7 +101,8 @@ def test_the_readme_names_the_debian_packages_that_are_installed() -> None:
     named = text("README.rst").partition("**Both install Debian packages**")[2].partition("  Python packages")[0]
     (interpreter,) = re.findall(r"^PYTHON_DEBS = (\S+) .*?,(python3 python3-venv)\)", text("Makefile"), re.MULTILINE)
     (network,) = re.findall(r"^NETWORK_DEBS = ((?:.*\\\n)*.*)", text("Makefile"), re.MULTILINE)
-    installed = " ".join((*interpreter, network.replace("\\", ""))).split()
+    (package,) = re.findall(r"^DEB_DEBS = (.*)", text("Makefile"), re.MULTILINE)
+    installed = " ".join((*interpreter, network.replace("\\", ""), package)).split()
     assert re.findall(r"``([^`]+)``", named) == installed
 
 
