@@ -573,6 +573,42 @@ def test_departure_that_is_acknowledged_after_its_vsi_has_ended_leaves_no_record
     model.teardown()
 
 
+@pytest.mark.parametrize("newer_ends", [False, True])
+@pytest.mark.parametrize("restarts", [False, True])
+def test_vsi_of_two_types_leaves_no_record_of_the_older_one(restarts: bool, newer_ends: bool) -> None:
+    """Once drawn: the record of what a station has by another type stayed when it ended the VSI itself."""
+    model = BridgeModel()
+    model.suspend(HV4, SERVING[1])
+    model.suspend(HV4, SERVING[0])
+    if restarts:
+        model.controller_dies()
+    if newer_ends:
+        model.ask(HV4, SERVING[0], VdpMode.DEASSOCIATE, False)
+    model.teardown()
+
+
+def test_vsi_that_goes_back_to_preassociate_and_is_taken_off_keeps_its_body_until_its_gate_is_shut() -> None:
+    """Once drawn: nothing waited for the gate that a Pre-Associate shuts."""
+    model, vm = BridgeModel(), SERVING[0]
+    model.suspend(HV3, vm)
+    model.dawdle(S2)
+    model.ask(HV3, vm, VdpMode.PREASSOCIATE, False)
+    model.operator(vm)
+    model.teardown()
+
+
+def test_associate_that_is_given_up_keeps_its_body_until_its_gate_is_shut_again() -> None:
+    """Once drawn: nothing waited for the gate that is taken back while a switch has not confirmed it yet."""
+    model, vm = BridgeModel(), SERVING[0]
+    model.ask(HV2, Vm(1), VdpMode.ASSOCIATE, False)
+    model.wait(3.0)
+    model.controller_dies()
+    model.dawdle(S2)
+    model.ask(HV2, vm, VdpMode.ASSOCIATE, True)
+    model.wait(3.0)
+    model.teardown()
+
+
 TestBridgeModel = BridgeModel.TestCase
 TestBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
 TestPlainBridgeModel = PlainBridgeModel.TestCase

@@ -53,13 +53,14 @@ def grant_before_store(patch: pytest.MonkeyPatch) -> None:
 
 
 def remove_body_before_gate(patch: pytest.MonkeyPatch) -> None:
-    sweep = Withdrawal._sweep_when_closed
+    sweep = Withdrawal._sweep_unreachable
 
     def swapped(self: Withdrawal, attachment: Attachment) -> None:
-        attachment.holding.closing.clear()
+        for program in attachment.holding.programs:
+            program.closing.clear()
         sweep(self, attachment)
 
-    patch.setattr(Withdrawal, "_sweep_when_closed", swapped)
+    patch.setattr(Withdrawal, "_sweep_unreachable", swapped)
 
 
 def end_before_removal(patch: pytest.MonkeyPatch) -> None:

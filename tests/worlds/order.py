@@ -130,11 +130,11 @@ class EffectOrder:
 
     def _gates(self, apply: Apply) -> None:
         opened = frozenset(_owners((rule.cookie for rule in apply.change.add), CookieKind.GATE))
-        # A gate that a switch has refused is removed along with its body: the VSI was never granted.
         removed = frozenset(_owners((rule.cookie for rule in apply.change.remove), CookieKind.GATE))
         shut = (removed - opened) & self._open
         staged = {(index, generation) for _, index, generation in self._staging.values()}
         assert not opened & staged, f"a gate before its body is confirmed: {sorted(opened & staged)}"
+        self._open |= opened
         if opened:
             self._opening[apply.token] = opened
         if shut:
@@ -149,8 +149,8 @@ class EffectOrder:
         if not bodies:
             # The last body of a VSI at a port: it leaves.  Otherwise a request has changed, and its gate stays open.
             assert place not in self._associated, f"a body is removed before its station is informed: {place}"
-            under_way = set(chain.from_iterable(self._shutting.values()))
-            assert program[1:] not in under_way, f"a body is removed before its gate is shut: {place}"
+        shutting = set(chain.from_iterable(self._shutting.values()))
+        assert program[1:] not in shutting, f"a body is removed before its gate is shut: {place}"
         if apply.token:
             self._deleting[apply.token] = place
 
@@ -180,12 +180,13 @@ class EffectOrder:
         record = self.durable.get(ATTACHMENT.key(f"{place[1]}@{place[0]}"))
         assert record is not None, f"granted before the store has it: {place}"
         assert AttachmentRecord.decode(record).mode is mode, f"granted before the store has it: {place}"
+        programs = {program[1:] for program in self._bodies.get(place, ())}
+        shutting = programs & set(chain.from_iterable(self._shutting.values()))
+        assert not shutting, f"granted before a gate is shut: {place}"
         if mode is VdpMode.ASSOCIATE:
             self._associated.add(place)
-            programs = {program[1:] for program in self._bodies.get(place, ())}
             opening = programs & set(chain.from_iterable(self._opening.values()))
             assert not opening, f"granted before the gate is confirmed: {place}"
-            self._open |= programs
 
 
 def _owners(cookies: Iterable[int], kind: CookieKind) -> Iterator[tuple[int, int]]:

@@ -92,6 +92,8 @@ class Answers(TokenOwner):
             self._effects.put(attachment.log_event(VsiActive))
         if mode is VdpMode.ASSOCIATE and not status.success and not status.keep:
             self._refused(attachment, status)
+        if mode is VdpMode.DEASSOCIATE:
+            self._end_superseded(attachment.port, asked.vsi_id, now)
 
     def _refused(self, attachment: Attachment, status: ResponseStatus) -> None:
         """Report the refusal of an Associate that the hypervisor does not notice: its guest runs all the same."""
@@ -111,6 +113,8 @@ class Answers(TokenOwner):
     def confirm(self, port: PortId, received: AssociationReceived, now: float) -> None:
         """Answer a De-Associate of what the port does not have (any more): success."""
         self.send(port, received.manager_id, received.association.answer(SUCCESS), now)
+        if not self._registry.is_at(port, received.association.vsi_id):
+            self._end_superseded(port, received.association.vsi_id, now)
 
     def turn_away(self, port: PortId, received: AssociationReceived, refusal: Refusal, now: float) -> None:
         """Refuse a VSI without an attachment: a station must not make the bridge remember what it refuses."""
@@ -150,8 +154,20 @@ class Answers(TokenOwner):
 
     def tick(self, now: float) -> None:
         """Send the De-Associates for VSIs that have moved and whose stations have not ended them in time."""
+        ended: dict[tuple[PortId, VsiId], None] = {}
         for port, manager_id, association in self.departures.due(now):
             self._effects.put(UnsolicitedDeassociate(port, str(association.vsi_id), Cause.DISPLACED.value))
+            self.send(port, manager_id, association.unsolicited_deassociate(), now)
+            ended[port, association.vsi_id] = None
+        for place in ended:
+            self._end_superseded(*place, now)
+
+    def _end_superseded(self, port: PortId, vsi_id: VsiId, now: float) -> None:
+        """Send a De-Associate for each identity by which a station had a VSI that has ended, before the last one.
+
+        To the station these may be other VSIs, which have not ended: it repeats them, and would never be rid of them.
+        """
+        for manager_id, association in self.departures.superseded(port, vsi_id):
             self.send(port, manager_id, association.unsolicited_deassociate(), now)
 
     def _depart(self, attachment: Attachment, reason: str, now: float) -> bool:

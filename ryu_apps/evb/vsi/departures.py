@@ -133,6 +133,13 @@ class Departures:
             if place[1] == port and departure.acknowledged is None and departure.notify_at is None:
                 yield place[2].manager_id, departure.association
 
+    def superseded(self, port: PortId, vsi_id: VsiId) -> Iterator[tuple[ManagerId, Association]]:
+        """Yield what a port's station has replaced by a later request for a VSI, and not acknowledged the end of."""
+        for place in list(self._of.get(vsi_id, ())):
+            departure = self._all[place]
+            if place[1] == port and departure.cause is Cause.SUPERSEDED and departure.acknowledged is None:
+                yield place[2].manager_id, departure.association
+
     def note(
         self,
         port: PortId,

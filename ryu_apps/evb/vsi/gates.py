@@ -16,7 +16,7 @@ from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
-from ryu_apps.evb.vsi.steps import Closing, GateSwitch
+from ryu_apps.evb.vsi.steps import GateChange, GateSwitch
 
 
 class GateSwitches:
@@ -42,10 +42,8 @@ class GateSwitches:
         vsi = attachment.vsi
         # The old owner gets no De-Associate yet: a switch may refuse, and then the gate returns to it.
         gate_switch = self._under_way[vsi] = self._new(attachment, program)
-        tokens = self._send(vsi, attachment, program, attachment)
-        self._pending.log(GateOpening, attachment, switches=len(tokens))
-        gate_switch.waiting.update(tokens)
-        self._pending.steps.update(dict.fromkeys(tokens, gate_switch))
+        gate_switch.waiting.update(self._send(vsi, attachment, program, attachment, gate_switch))
+        self._pending.log(GateOpening, attachment, switches=len(gate_switch.waiting))
         return gate_switch
 
     def shut(self, attachment: Attachment) -> None:
@@ -54,16 +52,7 @@ class GateSwitches:
         if vsi.owner is attachment:
             if vsi.gate_program is not None:
                 vsi.gate_program.phase = Phase.STAGED
-            # Nothing waits for the tokens: the lane keeps the order with a later opening, and a refusal leads to a
-            # comparison of the whole switch.
             self._send(vsi, None, None, attachment)
-
-    def close(self, attachment: Attachment) -> None:
-        """Shut the gate of an attachment that ends; its body stays until all switches have confirmed."""
-        tokens = self._send(attachment.vsi, None, None, attachment)
-        attachment.holding.closing.update(tokens)
-        for token in tokens:
-            self._pending.steps[token] = Closing(attachment)
 
     def end(self, gate_switch: GateSwitch) -> bool:
         """End a change; returns False if a newer one of the same VSI has overtaken it."""
@@ -121,11 +110,22 @@ class GateSwitches:
         return GateSwitch(attachment, program, pending.old_owner, pending.old_program, pending.source, displaced)
 
     def _send(
-        self, vsi: Vsi, owner: Attachment | None, program: Installation | None, on_behalf: Attachment
+        self,
+        vsi: Vsi,
+        owner: Attachment | None,
+        program: Installation | None,
+        on_behalf: Attachment,
+        opening: GateSwitch | None = None,
     ) -> list[int]:
-        """Send the change to every connected switch; the others get it when they return."""
+        """Send the change to every connected switch, and return the tokens; the others get it when they return."""
+        before = None if vsi.owner is None or vsi.gate_program is None else (vsi.owner, vsi.gate_program)
         changes = self._gatekeeper.move(vsi, owner, program)
         # The switch of the new owner first: its gate decides when the VM has a network again.
         order = sorted(changes, key=lambda dpid: (dpid != on_behalf.port.dpid, dpid))
         up = self._pending.up
-        return [self._pending.send(dpid, changes[dpid], Mode.ATOMIC, GATE_LANE) for dpid in order if dpid in up]
+        tokens = [self._pending.send(dpid, changes[dpid], Mode.ATOMIC, GATE_LANE) for dpid in order if dpid in up]
+        # Whatever moves the gate: the program that it led to stays in the switch until all switches have confirmed.
+        if before is not None and before[1] is not program:
+            before[1].closing.update(tokens)
+        self._pending.steps.update(dict.fromkeys(tokens, GateChange(on_behalf, before, opening)))
+        return tokens

@@ -23,6 +23,8 @@ class Installation:
         own: rules of its own body, without those of its type.
         rules: rules that were new to the switch (a shared type body counts for its first user only).
         opened: a gate leads to it or has led to it.
+        closing: tokens of changes that shut its gate, or lead it elsewhere, and are not confirmed yet.
+        leaving: its rules go as soon as no gate leads to them.
         awaiting: learned rules that it was given from the VSI's last switch, until its gate opens.
         refreshed: time at which these were last staged, monotonic seconds; None: that is not known.
         reading: token of the reading ahead of the Associate that is under way; None: there is none.
@@ -37,6 +39,8 @@ class Installation:
     own: int = 0
     rules: int = 0
     opened: bool = False
+    closing: set[int] = field(default_factory=set)
+    leaving: bool = False
     awaiting: RuleSet = field(default_factory=dict)
     refreshed: float | None = None
     reading: int | None = None
@@ -68,7 +72,7 @@ class Holding:
         program: the program in force or being put in force.
         retired: older programs whose rules still have to go.
         turn: grows with every Associate of the bridge, so that the newest is known.
-        closing: tokens of changes that shut its gate.
+        granted: attempt that is granted when its gates are shut; None: there is none.
         sweeping: tokens of changes that remove its rules.
         releasing: all of it is to go.
         forgetting: only its record is left.
@@ -77,7 +81,7 @@ class Holding:
     program: Installation | None = None
     retired: list[Installation] = field(default_factory=list)
     turn: int = 0
-    closing: set[int] = field(default_factory=set)
+    granted: int | None = None
     sweeping: set[int] = field(default_factory=set)
     releasing: bool = False
     forgetting: bool = False
@@ -86,6 +90,19 @@ class Holding:
     def programs(self) -> tuple[Installation, ...]:
         """Programs that the switch holds or is about to; a retired one is in force until the gate leads to the next."""
         return (self.program, *self.retired) if self.program is not None else tuple(self.retired)
+
+    @property
+    def closing(self) -> bool:
+        """True while a switch may have a gate that is to be shut."""
+        return any(program.closing for program in self.programs)
+
+    def take_unreachable(self) -> list[Installation]:
+        """Remove and return the programs that are to go and that no gate leads to any more, oldest first."""
+        older = [*self.retired, *([] if self.program is None else [self.program])]
+        gone = [program for program in older if program.leaving and not program.closing]
+        self.retired = [program for program in self.retired if program not in gone]
+        self.program = None if self.program in gone else self.program
+        return gone
 
     def retire(self) -> None:
         """Replace the program by none; its rules still have to go."""

@@ -38,10 +38,10 @@ from ryu_apps.evb.vsi.state_refresh import StateRefresh
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import (
-    Closing,
     DeleteByCookie,
     FixUp,
     Forgetting,
+    GateChange,
     GateSwitch,
     Granting,
     Staging,
@@ -185,16 +185,14 @@ class Lifecycle(TokenOwner):
                 self._extracted(token, step, None)
             case FixUp():
                 self._state.fixed_up(step, token, failure)
+            case GateChange():
+                self._settle_change(token, step, failure, now, lost)
             case GateSwitch():
-                # A lost switch that is not the VSI's own gets the gate when it returns.
-                elsewhere = lost and step.attachment.port.dpid in self.up
-                self._settle_gate(token, step, None if elsewhere else failure, now)
+                self._settle_gate(token, step, failure, now)
             case Granting():
                 self._settle_grant(step, failure)
             case Forgetting():
                 self._withdrawal.forgotten(step, failure)
-            case Closing(attachment):
-                self._withdrawal.closed(attachment, token)
             case DeleteByCookie():
                 self._withdrawal.swept(step, token)
 
@@ -211,6 +209,15 @@ class Lifecycle(TokenOwner):
                 self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
             elif current and not program.waiting and program.phase is Phase.STAGING:
                 self._staged(attachment, program)
+
+    def _settle_change(self, token: int, step: GateChange, failure: str | None, now: float, lost: bool) -> None:
+        if step.shut is not None:
+            self._withdrawal.closed(*step.shut, token)
+            self._grant_when_shut(step.shut[0])
+        if step.opening is not None:
+            # A lost switch that is not the VSI's own gets the gate when it returns.
+            elsewhere = lost and step.attachment.port.dpid in self.up
+            self._settle_gate(token, step.opening, None if elsewhere else failure, now)
 
     def _settle_gate(self, token: int, gate_switch: GateSwitch, failure: str | None, now: float) -> None:
         gate_switch.waiting.discard(token)
@@ -229,9 +236,17 @@ class Lifecycle(TokenOwner):
             # A Pre-Associate of a VSI that is active here ends that; not before the store holds it.
             if machine.awaits(step.attempt) and machine.wanted is not VdpMode.ASSOCIATE:
                 self.gates.shut(attachment)
-            self.pending.decide(attachment, Granted(step.attempt))
+            attachment.holding.granted = step.attempt
+            self._grant_when_shut(attachment)
         elif machine.attempt == step.attempt and machine.wanted is not None:
             self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, failure)
+
+    def _grant_when_shut(self, attachment: Attachment) -> None:
+        # A station that is told that its VSI is staged may rely on it: nothing passes.
+        holding = attachment.holding
+        if holding.granted is not None and not holding.closing:
+            self.pending.decide(attachment, Granted(holding.granted))
+            holding.granted = None
 
     # --- staging ---
     def _staged(self, attachment: Attachment, program: Installation) -> None:

@@ -105,10 +105,18 @@ class GateSwitch:
 
 
 @dataclass(eq=False, slots=True)
-class Closing:
-    """A gate being shut because its VSI leaves."""
+class GateChange:
+    """The change of one switch that opens a gate, shuts one, or moves it from one program to another.
+
+    Attributes:
+        attachment: on whose behalf the change is sent.
+        shut: attachment and program that the gate led to and does not lead to any more; None: there was no gate.
+        opening: what waits for the change; None: no gate is opened for the first time.
+    """
 
     attachment: Attachment
+    shut: tuple[Attachment, Installation] | None
+    opening: GateSwitch | None
 
 
 @dataclass(eq=False, slots=True)
@@ -135,7 +143,7 @@ class DeleteByCookie:
     index: int | None = None
 
 
-PendingStep = Staging | StateReadOut | FixUp | GateSwitch | Granting | Closing | Forgetting | DeleteByCookie
+PendingStep = Staging | StateReadOut | FixUp | GateChange | GateSwitch | Granting | Forgetting | DeleteByCookie
 
 
 def concerned(step: PendingStep) -> tuple[Attachment, ...]:
@@ -143,7 +151,7 @@ def concerned(step: PendingStep) -> tuple[Attachment, ...]:
     match step:
         case Staging(waiting):
             return tuple(attachment for attachment, _ in waiting)
-        case GateSwitch(attachment, saving=False) | Closing(attachment) | DeleteByCookie(Attachment() as attachment):
+        case GateChange(attachment) | DeleteByCookie(Attachment() as attachment):
             return (attachment,)
     return ()
 

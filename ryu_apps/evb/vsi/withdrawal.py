@@ -10,6 +10,7 @@ from ryu_apps.evb.event_catalogue.vsis import RulesSwept
 from ryu_apps.evb.protocol.vdp_bridge import Released
 from ryu_apps.evb.vsi.gates import GateSwitches
 from ryu_apps.evb.vsi.grants import Grants
+from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.installer import Installer
 from ryu_apps.evb.vsi.pending import PendingChanges
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
@@ -39,17 +40,18 @@ class Withdrawal:
         # State that a successor needs is read before anything is removed: a switch carries out messages in order.
         self._state.leave_behind(attachment)
         attachment.holding.releasing = True
-        if attachment.vsi.owner is attachment:
-            self._gates.close(attachment)
-        self._sweep_when_closed(attachment)
+        self._gates.shut(attachment)
+        for program in attachment.holding.programs:
+            program.leaving = True
+        self._sweep_unreachable(attachment)
         # With successors the state stays, and is dropped when one of them is active or the last one has gone.
         if not self._state.successors(attachment.vsi):
             self.drop_left(attachment.vsi)
 
-    def closed(self, attachment: Attachment, token: int) -> None:
-        """Process the confirmation of one switch that the gate is shut."""
-        attachment.holding.closing.discard(token)
-        self._sweep_when_closed(attachment)
+    def closed(self, attachment: Attachment, program: Installation, token: int) -> None:
+        """Process the confirmation of one switch that no gate leads to a program any more."""
+        program.closing.discard(token)
+        self._sweep_unreachable(attachment)
 
     def swept(self, step: DeleteByCookie, token: int) -> None:
         """Process the confirmation that rules are removed."""
@@ -70,17 +72,15 @@ class Withdrawal:
 
     def sweep_retired(self, attachment: Attachment) -> None:
         """Remove the programs that were replaced."""
-        programs, attachment.holding.retired = attachment.holding.retired, []
-        for program in programs:
-            self._installer.delete_by_cookie(attachment, program)
+        for program in attachment.holding.retired:
+            program.leaving = True
+        self._sweep_unreachable(attachment)
 
     def sweep_never_opened(self, attachment: Attachment) -> None:
         """Remove the programs that were only ever staged; those that a gate has led to may still be in use."""
-        programs = attachment.holding.retired
-        attachment.holding.retired = [program for program in programs if program.opened]
-        for program in programs:
-            if not program.opened:
-                self._installer.delete_by_cookie(attachment, program)
+        for program in attachment.holding.retired:
+            program.leaving |= not program.opened
+        self._sweep_unreachable(attachment)
 
     def drop_left(self, vsi: Vsi) -> None:
         """Remove the state that a VSI has left in a switch and that no successor will read any more."""
@@ -88,16 +88,15 @@ class Withdrawal:
         if index is not None:
             self._installer.indices.give_back(index)
 
-    def _sweep_when_closed(self, attachment: Attachment) -> None:
-        # While one switch may have the gate, it directs frames of the VM into this body.
-        if not attachment.holding.closing:
-            attachment.holding.retire()
-            self.sweep_retired(attachment)
-            self._forget_when_swept(attachment)
+    def _sweep_unreachable(self, attachment: Attachment) -> None:
+        # While one switch may have the gate, it directs frames of the VM into the body.
+        for program in attachment.holding.take_unreachable():
+            self._installer.delete_by_cookie(attachment, program)
+        self._forget_when_swept(attachment)
 
     def _forget_when_swept(self, attachment: Attachment) -> None:
         holding = attachment.holding
-        swept = holding.releasing and not holding.closing and not holding.sweeping
+        swept = holding.releasing and not holding.programs and not holding.sweeping
         # Once only: each of several confirmations may find that nothing is left.
         if swept and not holding.forgetting:
             holding.forgetting = True
