@@ -56,7 +56,16 @@ from ryu_apps.evb.event_catalogue.switches import (
     UnknownSwitch,
 )
 from ryu_apps.evb.event_catalogue.values import AlarmSeverity
-from ryu_apps.evb.event_catalogue.vsis import RefusalIgnored, VsiActive, VsiContested, VsiSettled
+from ryu_apps.evb.event_catalogue.vsis import (
+    RefusalIgnored,
+    VsiActive,
+    VsiContested,
+    VsiGone,
+    VsiPortFound,
+    VsiPortGone,
+    VsiPortMissing,
+    VsiSettled,
+)
 from ryu_apps.evb.topology.fabric import PortId
 
 #: Alarms of one kind that are listed; the causes of further alarms are in the journal.
@@ -156,6 +165,19 @@ TABLE = (
         ("vsi",),
         (VsiActive,),
         quiet=3600.0,
+    ),
+    Row(
+        VsiPortMissing,
+        "an Associate is refused, because the VM's port is not at the switch of its server",
+        about=("vsi",),
+        cleared_by=(VsiActive,),
+        quiet=600.0,
+    ),
+    Row(
+        VsiPortGone,
+        "the VM's port is not at the switch of its server any more, although its VSI is associated",
+        about=("vsi",),
+        cleared_by=(VsiPortFound, VsiActive, VsiGone),
     ),
     Row(EcpUnacknowledged, "a station does not acknowledge ECPDUs", about=_PORT, quiet=60.0),
     Row(

@@ -55,6 +55,7 @@ class SwitchUp:
         watched: it reports changes of its rules by other controllers or by commands (flow monitor).
         features: features of a switch without extensions, as it reports them.
         live: ports that it uses in groups, as in :class:`PortChanged`.
+        names: port number -> name.
     """
 
     dpid: int
@@ -65,6 +66,7 @@ class SwitchUp:
     watched: bool = True
     features: SwitchFeatures = SwitchFeatures()
     live: frozenset[int] = frozenset()
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +97,13 @@ class PortChanged:
     Attributes:
         up: its link is up.
         live: the switch uses it in groups (``OFPPS_LIVE``); with LACP, it has an agreement there.
+        name: its name; empty: it has disappeared.
     """
 
     port: PortId
     up: bool
     live: bool = False
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ class VsiBinding:
         bindings: resolved filter entries.
         addresses: IP addresses of the VM, from organizational TLVs or announcements; empty if unknown.
         priorities: default PCP of each binding that has one.
+        vsi_port: name of the VSI port behind which the VM is; empty: it is behind the port of its station.
     """
 
     vsi_index: int
@@ -71,6 +72,7 @@ class VsiBinding:
     bindings: tuple[Binding, ...]
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     priorities: tuple[tuple[Binding, int], ...] = ()
+    vsi_port: str = ""
 
     @property
     def macs(self) -> tuple[int, ...]:

@@ -99,7 +99,7 @@ def _node(port: PortId, box: Rectangle, fabric: Fabric, live: Live) -> str:
     down = port in live.down
     kind, radius = _shape(interface)
     where = f"{fabric.switches[port.dpid].name} port {port.port_no}"
-    about = [interface.name, interface.appliance or interface.role.value, where, *(["down"] if down else [])]
+    about = [interface.name, interface.appliance or interface.role_text, where, *(["down"] if down else [])]
     number = str(port.port_no)
     room = box.width - len(number) * _SMALL_CHARACTER - 12
     return _titled(

@@ -93,7 +93,7 @@ def _port_json(interface: Interface, links: Mapping[int, bool]) -> JsonValue:
     return {
         "port_no": interface.port_no,
         "name": interface.name,
-        "role": interface.role.value,
+        "role": interface.role_text,
         "up": interface.is_up(links),
         "bond": _bond_json(interface, links) if interface.bond else None,
     }
@@ -114,6 +114,15 @@ def _switch_json(status: SwitchStatus, rules: int) -> JsonValue:
         "readiness": status.readiness or "disconnected",
         "fragments": "hidden" if status.fragments_hidden else "shown",
         "ports": [_port_json(interface, status.links) for _, interface in sorted(switch.interfaces.items())],
+        "vsi_ports": [
+            {
+                "name": port.name,
+                "port_no": port.port_no,
+                "up": status.links.get(port.port_no),
+                "dropped": status.foreign.get(port.name, 0),
+            }
+            for port in status.vsi_ports
+        ],
         "rules": rules,
         "budget": status.budget,
         "used": status.used,

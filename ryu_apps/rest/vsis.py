@@ -66,6 +66,7 @@ def _attachment_json(bridge: Bridge, attachment: AttachmentStatus, now: float) -
     deadline = attachment.deadline
     return {
         **port_json(bridge.queries.fabric, attachment.port),
+        "vsi_port": attachment.vsi_port._asdict() if attachment.vsi_port else None,
         "phase": attachment.phase,
         "mode": attachment.mode,
         "wanted": attachment.wanted,

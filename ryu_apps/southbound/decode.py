@@ -80,22 +80,28 @@ class PortState(NamedTuple):
     Attributes:
         up: its link is up.
         live: the switch uses it in groups; with LACP, it has an agreement there.
+        name: empty: the port is gone.
     """
 
     up: bool
     live: bool
+    name: str
 
 
 def port_status(octets: bytes) -> tuple[int, PortState]:
     """Port number and state; a port that is gone is down."""
     port_no, state, _speed = _port(octets, 16)
-    return port_no, PortState(False, False) if octets[8] == ofp.OFPPR_DELETE else state
+    return port_no, PortState(False, False, "") if octets[8] == ofp.OFPPR_DELETE else state
 
 
 def _port(octets: bytes, at: int) -> tuple[int, PortState, int]:
-    port_no, _mac, _name, config, state, speed = _PORT.unpack_from(octets, at)
+    port_no, _mac, name, config, state, speed = _PORT.unpack_from(octets, at)
     up = not (config & ofp.OFPPC_PORT_DOWN or state & ofp.OFPPS_LINK_DOWN)
-    return port_no, PortState(up, bool(state & ofp.OFPPS_LIVE)), speed
+    return port_no, PortState(up, bool(state & ofp.OFPPS_LIVE), _text(name)), speed
+
+
+def _text(padded: bytes) -> str:
+    return padded.partition(b"\0")[0].decode("ascii", "replace")
 
 
 def more_follows(octets: bytes) -> bool:

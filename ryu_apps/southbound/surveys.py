@@ -95,7 +95,9 @@ class SurveyJob(SeveralJob):
         watched = self._watched and not self._refused
         ports = {port_no: state.up for port_no, state in self._ports.items()}
         live = frozenset(port_no for port_no, state in self._ports.items() if state.live)
-        return SwitchUp(self.dpid, ports, capacity, meters, frozenset(self._relaying), watched, live=live)
+        names = {port_no: state.name for port_no, state in self._ports.items() if state.name}
+        relaying = frozenset(self._relaying)
+        return SwitchUp(self.dpid, ports, capacity, meters, relaying, watched, live=live, names=names)
 
 
 class PlainSurveyJob(SurveyJob):

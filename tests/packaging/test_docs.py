@@ -121,6 +121,8 @@ def test_the_configuration_page_has_the_keys_of_the_schema() -> None:
         schema.ConfigFile,
         schema.DatapathSection,
         schema.StationSection,
+        schema.LocalStationSection,
+        schema.VsiPortSection,
         schema.HostSection,
         schema.TrunkSection,
         schema.MirrorPortSection,

@@ -64,6 +64,7 @@ from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
+from ryu_apps.evb.wire.port_name import PortName
 from ryu_apps.evb.wire.vdp import (
     ASSOCIATIONS,
     Association,
@@ -277,7 +278,8 @@ class World:
             table = self.tables[dpid]
             relaying = frozenset(port for port in ports if _relays(table.groups.get(TAGGED_GROUP + port)))
             live = frozenset(port for port, up in ports.items() if up)
-            self.feed(SwitchUp(dpid, ports, self.capacity, frozenset(table.meters), relaying, live=live))
+            meters, names = frozenset(table.meters), self.names_at(dpid)
+            self.feed(SwitchUp(dpid, ports, self.capacity, meters, relaying, live=live, names=names))
 
     def restart_switch(self, dpid: int) -> None:
         """Empty a switch and connect it again."""
@@ -340,6 +342,10 @@ class World:
                 tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
                 out.append(Delivered(PortId(port.dpid, arrival.port), fields, octets + 4 * tagged))
         return out
+
+    def names_at(self, dpid: int) -> dict[int, str]:
+        """Names of ports that a switch shows, by number."""
+        return {}
 
     def _ends_at(self, dpid: int) -> dict[int, Interface]:
         """All ports of a switch, those of bonds among them, and their interfaces."""
@@ -453,11 +459,19 @@ class World:
         self.send(port, vm.tlv(mode, **status), vm.address)
         return self.sent.get(port, [])
 
-    def send(self, port: PortId, tlv: Association, address: Address | None = None, *others: Address) -> None:
-        """Send an ECPDU with one association TLV, and the VM's addresses, from the station at a port."""
+    def send(
+        self,
+        port: PortId,
+        tlv: Association,
+        address: Address | None = None,
+        *others: Address,
+        port_name: str = "",
+    ) -> None:
+        """Send an ECPDU with one association TLV, the VM's addresses and its port, from the station at a port."""
         addresses = others if address is None else (address, *others)
         self._sequence[port] = self._sequence.get(port, 0) % 0xFFFF + 1
-        extra = (L3Address(tlv.vsi_id, extra_address).encode() for extra_address in addresses)
+        extra = [L3Address(tlv.vsi_id, extra_address).encode() for extra_address in addresses]
+        extra += [PortName(port_name).encode()] if port_name else []
         pdu = VdpPdu(self.manager_id, (tlv, *extra))
         ecpdu = Ecpdu(EcpOp.REQUEST, 1, self._sequence[port], pdu.encode())
         self.feed(FrameReceived(port, self._frame(port, ecpdu)))

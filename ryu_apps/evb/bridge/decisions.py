@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from ryu_apps.evb.bridge.machines import Machines
+from ryu_apps.evb.bridge.vsi_port_claims import claimed_vsi_port
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.event_catalogue.vsis import VdpRefused, VsiContested, VsiSettled
+from ryu_apps.evb.event_catalogue.vsis import VdpRefused, VsiContested, VsiPortMissing, VsiSettled
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.offer import Offer
@@ -20,6 +21,7 @@ from ryu_apps.evb.ports.bridge_port import BridgePort, bridge_mac
 from ryu_apps.evb.protocol.vdp_bridge import Denied, VsiState
 from ryu_apps.evb.services.body import missing_requirement
 from ryu_apps.evb.topology.fabric import Fabric, PortId, StationTreatment
+from ryu_apps.evb.vsi.absent_ports import AbsentPorts
 from ryu_apps.evb.vsi.address_owners import AddressOwners
 from ryu_apps.evb.vsi.admission import Admitted, Refusal, examine
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
@@ -37,6 +39,7 @@ class Decisions:
 
     Attributes:
         takeovers: Associates of VSIs that another port has.
+        absent_ports: Associates whose VSI port is not there.
     """
 
     def __init__(
@@ -51,12 +54,14 @@ class Decisions:
         backlog: Backlog,
         effects: EffectSink,
     ) -> None:
+        self.absent_ports = AbsentPorts()
         self.takeovers = Takeovers(lambda port: stations[port].interface.takeover_any, lifecycle.up)
         self._registry = registry
         self._lifecycle = lifecycle
         self._stations = stations
         self._types = types
         self._fabric = fabric
+        self._table = lifecycle.gates.vsi_ports
         self._lives_elsewhere = lives_elsewhere
         self._machines = machines
         self._backlog = backlog
@@ -140,7 +145,8 @@ class Decisions:
         self._lifecycle.abandon(attachment)
         if attachment.holding.program is not None:
             binding = attachment.holding.program.binding
-            self._registry.hold(attachment, binding.bindings, binding.addresses, binding.priorities)
+            claims = binding.bindings, binding.addresses, binding.priorities, binding.vsi_port
+            self._registry.hold(attachment, *claims)
 
     def owned(self, vsi: Vsi) -> None:
         """End the contest for a VSI whose gate is open, newly or at another port."""
@@ -162,28 +168,61 @@ class Decisions:
             self._machines.feed(attachment, Denied(found.error, found.hard, attempt), now)
             return
         if self.takeovers.is_unannounced(attachment) and (
-            place := self._lives_elsewhere(attachment.port, found.placed.bindings)
+            place := self._lives_elsewhere(self._behind(attachment.port, found.vsi_port), found.placed.bindings)
         ):
             # The bridge has lost its records, but the switches still have the gate.
             self._contest(attachment, place, now)
             return
         conversation, treatment = attachment.conversation, self._treatment(attachment, found.vsi_type)
         conversation.filled, conversation.keeps_null_vids = found.placed.filled, treatment.keep_null_vids
-        self._registry.hold(attachment, found.placed.bindings, conversation.claimed, found.placed.priorities)
+        placed, vsi_port = found.placed, found.vsi_port
+        self._registry.hold(attachment, placed.bindings, conversation.claimed, placed.priorities, vsi_port)
         mode = attachment.machine.wanted
+        if mode is VdpMode.ASSOCIATE and vsi_port and self._table.interface(attachment.port.dpid, vsi_port) is None:
+            self.absent_ports.wait(attachment, now)
+            return
         if mode is VdpMode.PREASSOCIATE and not treatment.stage_on_preassociate:
             self._lifecycle.grant_unstaged(attachment, found.vsi_type)
         else:
             self._lifecycle.stage(attachment, found.vsi_type)
         self._machines.feed_decisions(now)
 
+    def _behind(self, port: PortId, vsi_port: str) -> PortId:
+        """The port behind which the VM of a request is, as rules of a switch show it."""
+        there = self._table.interface(port.dpid, vsi_port) if vsi_port else None
+        return port if there is None else PortId(port.dpid, there.port_no)
+
+    def port_appeared(self, dpid: int, vsi_port: str, now: float) -> Iterator[None]:
+        """Continue the Associates that have waited for a VSI port; see :meth:`_settle`."""
+        for attachment in self.absent_ports.take(dpid, vsi_port):
+            self._lifecycle.asked(attachment)
+            self._in_turn(attachment, attachment.machine.attempt, self._decide, now)
+            yield
+
+    def refuse_absent(self, now: float) -> Iterator[None]:
+        """Refuse the Associates whose VSI port has not appeared in time; see :meth:`_settle`."""
+        for attachment in self.absent_ports.due(now):
+            if self._table.interface(attachment.port.dpid, attachment.vsi_port) is not None:
+                # It was there when its switch connected, before anything could be sent to the switch.
+                self._in_turn(attachment, attachment.machine.attempt, self._decide, now)
+                yield
+                continue
+            error, reason = VdpError.INSUFFICIENT_RESOURCES, f"VSI port {attachment.vsi_port} is not there"
+            self._effects.put(attachment.log_event(VsiPortMissing, attachment.vsi_port))
+            self._effects.put(attachment.log_event(VdpRefused, reason, error))
+            self._machines.feed(attachment, Denied(error, False, attachment.machine.attempt), now)
+            yield
+
     def _examine(self, attachment: Attachment, vsi_type: TypeLookup) -> Admitted | Refusal:
         if isinstance(vsi_type, Refusal):
             return vsi_type
+        vsi_port = claimed_vsi_port(self._fabric, self._registry, attachment)
+        if isinstance(vsi_port, Refusal):
+            return vsi_port
         asked = attachment.conversation.newest
         assert asked is not None
         return examine(
-            Place.of(self._fabric, attachment.port),
+            Place.of(self._fabric, attachment.port, vsi_port),
             vsi_type,
             asked.filter_info,
             partial(self._address_owners.binding, attachment),

@@ -24,6 +24,7 @@ from ryu_apps.evb.bridge.snooper import Snooper
 from ryu_apps.evb.bridge.store_events import StoreEvents
 from ryu_apps.evb.bridge.switch_events import SwitchEvents
 from ryu_apps.evb.bridge.timers import Timers
+from ryu_apps.evb.bridge.vsi_port_events import VsiPortEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import VsiRestored
@@ -92,6 +93,7 @@ from ryu_apps.evb.vsi.registry import Registry, Vsi
 from ryu_apps.evb.vsi.reservation import Reservations
 from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.statistics.totals import CounterValue
+from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 
@@ -103,7 +105,8 @@ class Engine:
         fabric: as given.
         types: the VSI types of all managers.
         registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments, translator,
-            recovery, associations, bringup, snooper, lifecycle, comparisons: read by queries; written only here.
+            recovery, associations, bringup, snooper, lifecycle, comparisons, vsi_ports, foreign_frames:
+            read by queries; written only here.
         wanted: desired state of each switch.
         epochs: compiled VSI types.
     """
@@ -145,7 +148,8 @@ class Engine:
         self.ledger = Reservations(BandwidthReservations(fabric, self.wiring))
         self._in_flight = InFlight(forward_in_flight, self.ledger, partial(detour, fabric, self.wiring))
         self.set_members = SetMembers(self.ledger, fabric.switches)
-        gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight, self.set_members)
+        self.vsi_ports = VsiPortTable(fabric)
+        gatekeeper = Gatekeeper(fabric, self.wiring, self._in_flight, self.set_members, self.vsi_ports)
         self.pools = gatekeeper.pools
         self.lifecycle = Lifecycle(
             tokens,
@@ -195,6 +199,8 @@ class Engine:
         self.translator = IcmpTranslator(fabric, tokens, effects, self.comparisons.refused)
         self._links = Links(fabric, self.rewiring, self.bringup.ready, tokens, effects, agenda)
         self.neighbours = self._links.neighbours
+        vsi_ports = VsiPortEvents(fabric, self.vsi_ports, self.registry, self.lifecycle, self.associations, effects)
+        self.foreign_frames = vsi_ports.foreign
         self._ports = PortEvents(
             self.stations,
             self.bringup,
@@ -204,6 +210,7 @@ class Engine:
             self.translator,
             up,
             BondLinks(fabric),
+            vsi_ports,
             tokens,
             effects,
             agenda,
@@ -267,8 +274,10 @@ class Engine:
         return None if other is None else f"the station of port {other}"
 
     def _restore(self, records: Mapping[str, bytes] | None, now: float) -> Recovery:
-        def place(port: PortId) -> Place | None:
-            return Place.of(self.fabric, port) if port in self.stations else None
+        def place(port: PortId, vsi_port: str) -> Place | None:
+            if vsi_port and port in self.stations:
+                self.vsi_ports.assume(port.dpid, vsi_port)
+            return Place.of(self.fabric, port, vsi_port) if port in self.stations else None
 
         known = by_kind(records or {})
         for port, station in self.stations.items():

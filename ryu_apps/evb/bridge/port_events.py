@@ -11,6 +11,7 @@ from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
 from ryu_apps.evb.bridge.links import Links
 from ryu_apps.evb.bridge.requests import Associations
 from ryu_apps.evb.bridge.snooper import Snooper
+from ryu_apps.evb.bridge.vsi_port_events import VsiPortEvents
 from ryu_apps.evb.effects import EffectSink
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.ports import PortDown, PortOverBudget, PortUp
@@ -55,6 +56,7 @@ class PortEvents:
         translator: IcmpTranslator,
         up: set[int],
         bonds: BondLinks,
+        vsi_ports: VsiPortEvents,
         tokens: TokenTable,
         effects: EffectSink,
         agenda: Agenda,
@@ -67,6 +69,7 @@ class PortEvents:
         self._translator = translator
         self._up = up
         self._bonds = bonds
+        self.vsi_ports = vsi_ports
         self._tokens = tokens
         self._effects = effects
         self._agenda = agenda
@@ -92,9 +95,11 @@ class PortEvents:
             self._links.frame(port, data, now)
         elif data[_ETHERTYPE] == _TAGGED:
             # Stations send untagged; frames from behind a gate have a tag.
-            self._snooper.frame(port, data, now)
+            self._snooper.frame(self.vsi_ports.station_port(port), data, now)
         elif station is not None:
             self._process(port, station.frame(data, now), now)
+        else:
+            self.vsi_ports.frame(port, data, now)
 
     def states(self, event: SwitchUp) -> dict[int, bool]:
         """Return the link states of a switch that has connected: port number -> up."""
@@ -107,7 +112,10 @@ class PortEvents:
         """Process a change of a link state."""
         link, up = event.port, self._bonds.is_up(event.port, event.up, event.live)
         state = self._bringup.switches.get(link.dpid)
-        if state is None or state.ports.get(link.port_no) == up:
+        if state is None:
+            return
+        self.vsi_ports.changed(event, now)
+        if state.ports.get(link.port_no) == up:
             return
         before = dict(state.ports)
         state.ports[link.port_no] = up

@@ -48,6 +48,8 @@ class SwitchStatus(NamedTuple):
         used: rules that are reserved.
         ready: it holds the rules that it should.
         fragments_hidden: it does not show the ports of first fragments.
+        vsi_ports: those that are there.
+        foreign: name of a VSI port -> frames of its VM that spoke as a station does, and were dropped.
     """
 
     switch: Switch
@@ -57,6 +59,8 @@ class SwitchStatus(NamedTuple):
     used: int
     ready: bool
     fragments_hidden: bool
+    vsi_ports: tuple[Interface, ...]
+    foreign: Mapping[str, int]
 
 
 class LinkStatus(NamedTuple):
@@ -198,6 +202,8 @@ class BridgeQueries:
             engine.ledger.used(dpid),
             engine.bringup.ready(dpid),
             dpid in engine.fragments.hidden,
+            tuple(engine.vsi_ports.interfaces(dpid)),
+            {name: frames for (where, name), frames in engine.foreign_frames.items() if where == dpid},
         )
 
     def desired_rules(self) -> Mapping[int, int]:

@@ -12,19 +12,21 @@ from ryu_apps.evb.services.body import multicast_of
 from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.snooping.messages import GroupQuery, query
 from ryu_apps.evb.snooping.settings import Snooping
-from ryu_apps.evb.topology.fabric import Fabric, PortId, Role
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.vsi.registry import Vsi
+from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 
 
 class QuerySender:
     """Builder of the frames of queries."""
 
-    def __init__(self, fabric: Fabric, up: Container[int], settings: Snooping) -> None:
+    def __init__(self, fabric: Fabric, vsi_ports: VsiPortTable, up: Container[int], settings: Snooping) -> None:
         """
         Args:
             up: switches that can be asked to send something.
         """
         self._fabric = fabric
+        self._vsi_ports = vsi_ports
         self._up = up
         self._settings = settings
 
@@ -33,18 +35,24 @@ class QuerySender:
         for port in self._fabric.ports(Role.HOST):
             interface = self._fabric.interface(port)
             if interface is not None and vid in interface.vids:
-                yield from self._frame(port, None, vid, asked)
+                yield from self._frame(port, interface, None, vid, asked)
 
     def vsi(self, vsi: Vsi, binding: Binding, asked: GroupQuery) -> Iterator[SendFrame]:
         """Yield a query for one VSI by one of its addresses at its port; none if it is not active."""
-        if vsi.owner is not None:
-            yield from self._frame(vsi.owner.port, binding.mac, binding.vid, asked)
-
-    def _frame(self, port: PortId, mac: int | None, vid: int, asked: GroupQuery) -> Iterator[SendFrame]:
-        interface = self._fabric.interface(port)
-        if interface is None or port.dpid not in self._up:
+        if vsi.owner is None or vsi.gate_program is None:
             return
-        there = self._fabric.vid_at(port, vid)
+        port = vsi.owner.port
+        interface = self._vsi_ports.behind(port, vsi.gate_program.binding)
+        if interface is not None:
+            place = PortId(port.dpid, interface.port_no)
+            yield from self._frame(place, interface, binding.mac, binding.vid, asked)
+
+    def _frame(
+        self, port: PortId, interface: Interface, mac: int | None, vid: int, asked: GroupQuery
+    ) -> Iterator[SendFrame]:
+        if port.dpid not in self._up:
+            return
+        there = self._fabric.switches[port.dpid].translation.local(vid) if interface.has_local_vids else vid
         tci = None if there == interface.native_vlan else there
         timers = self._settings.querying(vid).timers
         yield SendFrame(port, query(asked, timers, bridge_mac(port), mac, tci), controller_group(interface))

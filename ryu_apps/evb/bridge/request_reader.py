@@ -11,8 +11,9 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi_types.database import TypeDatabase
-from ryu_apps.evb.wire import cisco
+from ryu_apps.evb.wire import cisco, port_name
 from ryu_apps.evb.wire.errors import WireError
+from ryu_apps.evb.wire.port_name import PortName
 from ryu_apps.evb.wire.vdp import Association, OrganizationalTlv, VdpMode, identity_of
 
 #: Addresses of one VM that its station may give; the newest count.
@@ -57,18 +58,21 @@ class RequestReader:
                 conversation.told = (*conversation.told, tlv.address)[-MAX_ADDRESSES:]
             elif isinstance(tlv, cisco.VmName):
                 conversation.name = tlv.name
+            elif isinstance(tlv, PortName):
+                conversation.port_name = tlv.name
         key = VsiTypeKey(asked.type_id, asked.version)
         origin = self._types.origin(conversation.manager_id, key)
         identity = identity_of(conversation.manager_id, asked)
-        return Meaning(origin, key, conversation.repeated(asked.filter_info), conversation.claimed, identity)
+        filter_info = conversation.repeated(asked.filter_info)
+        return Meaning(origin, key, filter_info, conversation.claimed, identity, conversation.port_name)
 
     def _organizational(
         self, port: PortId, tlvs: tuple[OrganizationalTlv, ...]
-    ) -> Iterator[cisco.VmName | cisco.L3Address | None]:
+    ) -> Iterator[cisco.VmName | cisco.L3Address | PortName | None]:
         """Yield the decoded TLVs of organizations; they are optional, so a malformed one is counted and left out."""
         for tlv in tlvs:
             try:
-                yield cisco.decode(tlv)
+                yield cisco.decode(tlv) or port_name.decode(tlv)
             except WireError:
                 self._stations[port].counters["malformed"] += 1
 

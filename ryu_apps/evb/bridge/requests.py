@@ -100,6 +100,7 @@ class Associations:
             self._types.deadline,
             self.backlog.deadline,
             self._answers.departures.deadline,
+            self._decisions.absent_ports.deadline,
             *self._takeovers.deadlines,
         )
 
@@ -142,6 +143,12 @@ class Associations:
         self._go_on(now)
         self._answers.conclude()
 
+    def port_appeared(self, dpid: int, vsi_port: str, now: float) -> None:
+        """Continue the Associates that have waited for a VSI port, which is there now."""
+        self._decide(self._decisions.port_appeared(dpid, vsi_port, now), now)
+        self._go_on(now)
+        self._answers.conclude()
+
     def deassociate(self, text: str, reason: str, now: float) -> None:
         """Take a VSI off every port; an unknown one is at none."""
         vsi = self._registry.named(text)
@@ -179,6 +186,7 @@ class Associations:
         for attachment in self._machines.due(now):
             self._expire(attachment, now, attachment.port in unread)
         self._decide(self._decisions.tick(now), now)
+        self._decide(self._decisions.refuse_absent(now), now)
         for vsi in self._takeovers.due(now):
             self._decisions.reconsider(vsi, now)
             self._drain(now)

@@ -20,7 +20,7 @@ from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.memory import unpack
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import PortId, Role
 from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.places import Place
@@ -31,7 +31,7 @@ from ryu_apps.evb.vsi.treatment import treatment_of
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.vdp import ManagerId, identity_of
 
-PlaceLookup = Callable[[PortId], Place | None]
+PlaceLookup = Callable[[PortId, str], Place | None]
 
 
 class TypeSource(Protocol):
@@ -56,7 +56,7 @@ def restore(
 
     Args:
         records: as an earlier life saved them.
-        place: VLANs of a port, None if it is no station port.
+        place: VLANs of a port, or of a VSI port of its switch by name; None if it is no station port.
 
     Yields:
         One event a record, restored or left out.
@@ -79,9 +79,11 @@ def _restore(
     place: PlaceLookup,
     now: float,
 ) -> None:
-    found = place(record.port)
+    found = place(record.port, record.vsi_port)
     if found is None:
         raise RecordError(f"{record.port} is no station port any more")
+    if (found.interface.role is Role.VSI) is not bool(record.vsi_port) or found.interface.is_local:
+        raise RecordError(f"{record.port} is configured otherwise than it was, or VSI port {record.vsi_port!r}")
     placed = found.placed(_answered(record, found))
     if isinstance(placed, str):
         raise RecordError(placed)
@@ -98,14 +100,16 @@ def _restore(
     conversation.name, conversation.left, conversation.announced = record.name, record.left, record.announced
     conversation.filled = placed.filled
     attachment.silent = conversation.suspended = record.silent
+    conversation.port_name = record.port_name
     treatment = treatment_of(found.interface, record.manager_id, record.newest, vsi_type)
     conversation.keeps_null_vids = treatment.keep_null_vids
     key = VsiTypeKey(record.newest.type_id, record.newest.version)
     identity = identity_of(record.manager_id, record.newest)
     origin = types.origin(record.manager_id, key)
-    conversation.asked = Meaning(origin, key, record.newest.filter_info, conversation.claimed, identity)
+    first = record.newest.filter_info
+    conversation.asked = Meaning(origin, key, first, conversation.claimed, identity, record.port_name)
     conversation.stand()
-    registry.hold(attachment, placed.bindings, conversation.claimed, placed.priorities)
+    registry.hold(attachment, placed.bindings, conversation.claimed, placed.priorities, record.vsi_port)
     _restore_groups(record, attachment.vsi, now)
     if record.program is not None and vsi_type is not None:
         lifecycle.resume(attachment, record.program, vsi_type, record.owner)

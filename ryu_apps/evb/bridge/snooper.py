@@ -70,7 +70,7 @@ class Snooper(TokenOwner):
         self._lifecycle = lifecycle
         self._settings = settings
         self._effects = effects
-        self._queries = QuerySender(fabric, lifecycle.up, settings)
+        self._queries = QuerySender(fabric, lifecycle.gates.vsi_ports, lifecycle.up, settings)
         self._agenda: DeadlineQueue[Vsi | tuple[int, int] | _Chore] = DeadlineQueue()
         self._greetings: dict[Vsi, tuple[int, float]] = {}
         self._unsaved = _Unsaved()

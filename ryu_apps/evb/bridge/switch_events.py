@@ -109,6 +109,7 @@ class SwitchEvents(TokenOwner):
         self._comparisons.audit.reset(dpid)
         ports = self._ports.states(event)
         self._links.changed(dpid, ports)
+        self._ports.vsi_ports.connected(dpid, event.names, now)
         self._ledger.limit(dpid, budgets(event.capacity, switch.max_rules), self._wanted.budgeted(dpid))
         self._ledger.bandwidth.measure(dpid, event.capacity.speeds)
         self._lifecycle.counters.returned(dpid, event.meters)

@@ -68,6 +68,17 @@ class BindingStatus(NamedTuple):
     pcp: int | None
 
 
+class VsiPortStatus(NamedTuple):
+    """The VSI port behind which a VM is.
+
+    Attributes:
+        port_no: its OpenFlow number; None: it is not there.
+    """
+
+    name: str
+    port_no: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class AttachmentStatus:
     """A VSI at one port; times are monotonic seconds.
@@ -81,6 +92,7 @@ class AttachmentStatus:
         awaited: purpose of a deadline in this state; None: there is none, and the VSI is no longer held here.
         in_force: its newest rules; None: none.
         retired: rules that are about to go.
+        vsi_port: None: the VM is behind ``port`` itself.
     """
 
     port: PortId
@@ -96,6 +108,7 @@ class AttachmentStatus:
     awaited: str | None
     in_force: InstallationStatus | None
     retired: tuple[InstallationStatus, ...]
+    vsi_port: VsiPortStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +191,14 @@ class VsiQueries:
             _AWAITED.get(machine.state),
             _installation(program) if program else None,
             tuple(map(_installation, attachment.holding.retired)),
+            self._vsi_port(attachment),
         )
+
+    def _vsi_port(self, attachment: Attachment) -> VsiPortStatus | None:
+        if not attachment.vsi_port:
+            return None
+        there = self._engine.vsi_ports.interface(attachment.port.dpid, attachment.vsi_port)
+        return VsiPortStatus(attachment.vsi_port, None if there is None else there.port_no)
 
     def _bindings(self, attachment: Attachment) -> Iterator[BindingStatus]:
         priorities = dict(attachment.priorities)

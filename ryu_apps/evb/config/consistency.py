@@ -15,7 +15,9 @@ from ryu_apps.evb.config.schema import (
     LinkSection,
     StationSection,
     TrunkSection,
+    VsiPortSection,
 )
+from ryu_apps.evb.config.vsi_ports import odd_vsi_ports
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document, Path
 from ryu_apps.evb.wire.mac import mac_to_text
@@ -34,10 +36,11 @@ def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
         found += _odd_appliances(here, dp)
         found += _beyond_profile(name, dp, parsed)
         found += _odd_bonds(here, dp)
+        found += odd_vsi_ports(here, dp)
         for port_no, section in dp.interfaces.items():
             if isinstance(section, TrunkSection):
                 found += _broken_link(parsed, name, port_no, section.link)
-            elif isinstance(section, StationSection | HostSection):
+            elif isinstance(section, StationSection | HostSection | VsiPortSection):
                 found += _odd_vlans((*here, port_no), section)
     return [error(document.file, document.value_place(path), reason) for path, reason in found]
 
@@ -65,7 +68,7 @@ def _ambiguous_macs(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
                     yield here, f"{mac_to_text(mac)} is already configured at port {other[3]} of {other[1]}"
 
 
-def _odd_vlans(here: Path, section: StationSection | HostSection) -> Iterator[tuple[Path, str]]:
+def _odd_vlans(here: Path, section: StationSection | HostSection | VsiPortSection) -> Iterator[tuple[Path, str]]:
     if isinstance(section, HostSection) and not _vids(section):
         yield here, "a host needs a native_vlan or tagged_vlans"
     for index, vid in enumerate(section.tagged_vlans):
@@ -77,7 +80,7 @@ def _odd_vlans(here: Path, section: StationSection | HostSection) -> Iterator[tu
 
 def _odd_bonds(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]:
     """Bonds without the port that they are configured at, and links that are used for something else too."""
-    owners: dict[int, int] = {}
+    owners: dict[int, int | str] = {}
     for port_no, section in dp.interfaces.items():
         if not isinstance(section, StationSection):
             continue
@@ -98,7 +101,7 @@ def _odd_bonds(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]:
 
 def _odd_appliances(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]:
     """Appliances with more than one address for a VLAN of a switch: frames are redirected to one address."""
-    owners: dict[tuple[str, int], int] = {}
+    owners: dict[tuple[str, int], int | str] = {}
     for port_no, section in dp.interfaces.items():
         if not isinstance(section, HostSection) or section.appliance is None:
             continue
@@ -135,7 +138,7 @@ def _beyond_profile(name: str, dp: DatapathSection, parsed: ConfigFile) -> Itera
             yield (*here, "interfaces", port_no, "reflective_relay"), "it needs the extensions of Open vSwitch"
 
 
-def _broken_link(parsed: ConfigFile, name: str, port_no: int, link: LinkSection) -> Iterator[tuple[Path, str]]:
+def _broken_link(parsed: ConfigFile, name: str, port_no: int | str, link: LinkSection) -> Iterator[tuple[Path, str]]:
     here: Path = ("dps", name, "interfaces", port_no, "link")
     if link.dp not in parsed.dps:
         yield (*here, "dp"), f"there is no dp {link.dp!r}"

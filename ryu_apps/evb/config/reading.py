@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,14 +14,17 @@ from ryu_apps.evb.config.managers import vsi_managers
 from ryu_apps.evb.config.schema import (
     BridgeMulticastSection,
     ConfigFile,
+    DatapathSection,
     HostSection,
+    LocalStationSection,
     MirrorPortSection,
-    PortSection,
     QuerierValues,
     StationSection,
+    StationValues,
     TimerLimitValues,
     TimerValues,
     TrunkSection,
+    VsiPortSection,
 )
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_order
@@ -40,7 +44,10 @@ from ryu_apps.evb.topology.fabric import (
     TimerLimits,
     Timers,
 )
+from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 
+#: A port that is given by its number.
+NumberedPort = StationSection | LocalStationSection | HostSection | TrunkSection | MirrorPortSection
 #: Attributes of the treatment of stations, of a port and of the file.
 _OF_STATIONS = {"null_vid", "notify_displaced", "stage_on"}
 
@@ -83,10 +90,13 @@ def _fabric(parsed: ConfigFile) -> Fabric:
                 dpid=dp.dp_id,
                 name=name,
                 interfaces={
-                    port_no: _interface(parsed, port_no, section) for port_no, section in dp.interfaces.items()
+                    port_no: _interface(parsed, port_no, section)
+                    for port_no, section in dp.interfaces.items()
+                    if isinstance(port_no, int) and not isinstance(section, VsiPortSection)
                 },
                 max_rules=dp.max_rules,
                 translation=translation(parsed, dp),
+                vsi_ports=tuple(_vsi_ports(dp)),
             ).with_profile(Profile(dp.profile), dp.meters)
             for name, dp in parsed.dps.items()
         },
@@ -95,7 +105,13 @@ def _fabric(parsed: ConfigFile) -> Fabric:
     )
 
 
-def _interface(parsed: ConfigFile, port_no: int, section: PortSection) -> Interface:
+def _vsi_ports(dp: DatapathSection) -> Iterator[VsiPortPattern]:
+    for names, section in dp.interfaces.items():
+        if isinstance(section, VsiPortSection):
+            yield VsiPortPattern(str(names), section.native_vlan, tuple(section.tagged_vlans))
+
+
+def _interface(parsed: ConfigFile, port_no: int, section: NumberedPort) -> Interface:
     match section:
         case TrunkSection(name=name, link=link):
             peer = PortId(parsed.dps[link.dp].dp_id, link.port)
@@ -107,6 +123,16 @@ def _interface(parsed: ConfigFile, port_no: int, section: PortSection) -> Interf
             return Interface(
                 port_no, name, Role.HOST, native, tuple(tagged), found, appliance=appliance, addresses=addresses
             )
+        case LocalStationSection(name=name):
+            return Interface(
+                port_no,
+                name,
+                Role.STATION,
+                **_station(parsed, section),
+                # Its VMs have ports of their own.
+                reflective_relay=ReflectiveRelay.NEVER,
+                port_names=section.port_names,
+            )
         case StationSection(name=name, native_vlan=native, tagged_vlans=tagged):
             return Interface(
                 port_no,
@@ -114,9 +140,6 @@ def _interface(parsed: ConfigFile, port_no: int, section: PortSection) -> Interf
                 Role.STATION,
                 native,
                 tuple(tagged),
-                timers=_timers(parsed.timers, section.timers),
-                timer_limits=_timer_limits(parsed.timer_limits, section.timer_limits),
-                takeover_any=(section.takeover or parsed.takeover) == "any",
                 **_station(parsed, section),
                 speed=section.speed,
                 bond=tuple(section.bond),
@@ -125,12 +148,15 @@ def _interface(parsed: ConfigFile, port_no: int, section: PortSection) -> Interf
             )
 
 
-def _station(parsed: ConfigFile, section: StationSection) -> dict[str, Any]:
-    """Return the kind of a port's station, and what differs from it; a kind given at the port replaces the file's."""
+def _station(parsed: ConfigFile, section: StationValues) -> dict[str, Any]:
+    """Return timers and treatment of a port's station; a kind given at the port replaces the file's treatment."""
     given = section.model_dump(include=_OF_STATIONS, exclude_none=True)
     if section.station is None:
         given = parsed.model_dump(include=_OF_STATIONS, exclude_none=True) | given
     return {
+        "timers": _timers(parsed.timers, section.timers),
+        "timer_limits": _timer_limits(parsed.timer_limits, section.timer_limits),
+        "takeover_any": (section.takeover or parsed.takeover) == "any",
         "station": StationKind(section.station or parsed.station),
         "keep_null_vids": given["null_vid"] == "keep" if "null_vid" in given else None,
         "notify_displaced": given.get("notify_displaced"),

@@ -16,6 +16,7 @@ from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
 from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict, Timeout
 from ryu_apps.evb.topology.fabric import MAX_LINKS
+from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, is_pattern, odd_template
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 
@@ -69,6 +70,29 @@ IpAddressText = Annotated[IPv4Address | IPv6Address, PlainValidator(_ip), WithJs
 TransportPort = Annotated[int, PlainValidator(_transport_port), WithJsonSchema({"type": ["string", "integer"]})]
 VlanId = Annotated[int, Field(ge=1, le=4094)]
 PortNo = Annotated[int, Field(ge=1, le=MAX_PORT)]
+
+
+def _interface_key(written: object) -> int | str:
+    """A port number, or a pattern for names of VSI ports."""
+    if isinstance(written, int) and not isinstance(written, bool):
+        if not 1 <= written <= MAX_PORT:
+            raise ValueError(f"a port number from 1 to {MAX_PORT} was expected")
+        return written
+    if not isinstance(written, str) or not is_pattern(written):
+        raise ValueError("a port number, or a name of VSI ports such as tap*, was expected")
+    return written
+
+
+def _port_names(written: object) -> str:
+    if not isinstance(written, str):
+        raise ValueError("a rule for names was expected, such as 'tap{vsi:11}'")
+    if reason := odd_template(written):
+        raise ValueError(reason)
+    return written
+
+
+InterfaceKey = Annotated[int | str, PlainValidator(_interface_key), WithJsonSchema({"type": ["integer", "string"]})]
+PortNamesText = Annotated[str, PlainValidator(_port_names), WithJsonSchema({"type": "string"})]
 #: kbit/s, as OpenFlow has the speed of a port.
 Speed = Annotated[int, Field(ge=1, le=0xFFFFFFFF)]
 #: A name that is a segment of a URL without escaping.
@@ -116,13 +140,10 @@ class LinkSection(Strict):
     port: PortNo
 
 
-class StationSection(Strict):
-    """A port towards an EVB station (hypervisor)."""
+class StationValues(Strict):
+    """Attributes of the ports of all stations."""
 
     name: ShortName
-    role: Literal["station"]
-    native_vlan: VlanId | None = None
-    tagged_vlans: list[VlanId] = Field(default_factory=list)
     timers: TimerValues = TimerValues()
     timer_limits: TimerLimitValues = TimerLimitValues()
     station: StationText | None = None
@@ -130,10 +151,33 @@ class StationSection(Strict):
     notify_displaced: NotifyDisplaced | None = None
     stage_on: StageOnText | None = None
     takeover: TakeoverText | None = None
+
+
+class StationSection(StationValues):
+    """A port towards an EVB station (hypervisor)."""
+
+    role: Literal["station"]
+    native_vlan: VlanId | None = None
+    tagged_vlans: list[VlanId] = Field(default_factory=list)
     reflective_relay: RelayText = "agreed"
     speed: Speed | None = None
     bond: Annotated[list[PortNo], Field(min_length=2, max_length=MAX_LINKS)] = Field(default_factory=list)
     bond_mode: BondModeText | None = None
+
+
+class LocalStationSection(StationValues):
+    """The port of a server's station at the server's own switch."""
+
+    role: Literal["local_station"]
+    port_names: PortNamesText = USUAL_NAMES
+
+
+class VsiPortSection(Strict):
+    """Ports of a server's switch that lead to one VM each."""
+
+    role: Literal["vsi"]
+    native_vlan: VlanId | None = None
+    tagged_vlans: list[VlanId] = Field(default_factory=list)
 
 
 class HostSection(Strict):
@@ -165,7 +209,7 @@ class MirrorPortSection(Strict):
     remote_vlan: VlanId | None = None
 
 
-PortSection = StationSection | HostSection | TrunkSection | MirrorPortSection
+PortSection = StationSection | LocalStationSection | VsiPortSection | HostSection | TrunkSection | MirrorPortSection
 
 
 class DatapathSection(Strict):
@@ -176,7 +220,7 @@ class DatapathSection(Strict):
     groups: GroupsWritten = Field(default_factory=dict)
     profile: ProfileText = "openvswitch"
     meters: bool = True
-    interfaces: dict[PortNo, Annotated[PortSection, Field(discriminator="role")]]
+    interfaces: dict[InterfaceKey, Annotated[PortSection, Field(discriminator="role")]]
 
 
 class QuerierValues(Strict):

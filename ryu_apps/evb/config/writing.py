@@ -13,7 +13,8 @@ from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import BondMode, Interface, ReflectiveRelay, StationKind, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import BondMode, Interface, ReflectiveRelay, Role, StationKind, TimerLimits, Timers
+from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, VsiPortPattern
 from ryu_apps.evb.wire.mac import mac_to_text
 
 _QUERIER_NAMES = (
@@ -64,6 +65,7 @@ def dump_config(config: BridgeConfig) -> str:
             f"      {interface.port_no}: {flow_map(_written(interface, names))}"
             for interface in switch.interfaces.values()
         ]
+        lines += [f"      {quoted(ports.names)}: {flow_map(_vsi_ports_written(ports))}" for ports in switch.vsi_ports]
     return "\n".join(lines) + "\n"
 
 
@@ -90,7 +92,7 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
     peer = interface.peer
     parts = {
         "name": quoted(interface.name),
-        "role": interface.role.value,
+        "role": interface.role_text,
         "native_vlan": interface.native_vlan,
         "tagged_vlans": _list([str(vid) for vid in interface.tagged_vlans]),
         "macs": _list([quoted(mac_to_text(mac)) for mac in interface.macs]),
@@ -107,13 +109,20 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
         "bond": _list([str(link) for link in interface.bond]),
         "bond_mode": interface.bond_mode.value if interface.bond_mode is not BondMode.ACTIVE_BACKUP else None,
         "remote_vlan": interface.remote_vlan,
+        "port_names": quoted(interface.port_names) if interface.port_names not in (None, USUAL_NAMES) else None,
     }
+    return {key: value for key, value in parts.items() if value is not None}
+
+
+def _vsi_ports_written(ports: VsiPortPattern) -> dict[str, Any]:
+    vids = _list([str(vid) for vid in ports.tagged_vlans])
+    parts = {"role": Role.VSI.value, "native_vlan": ports.native_vlan, "tagged_vlans": vids}
     return {key: value for key, value in parts.items() if value is not None}
 
 
 def _relay_written(interface: Interface) -> str | None:
     """The setting of a port, if it differs from the only one or the usual one of its switch."""
-    usual = ReflectiveRelay.AGREED if interface.extended else ReflectiveRelay.NEVER
+    usual = ReflectiveRelay.AGREED if interface.extended and not interface.is_local else ReflectiveRelay.NEVER
     return None if interface.reflective_relay is usual else interface.reflective_relay.value
 
 

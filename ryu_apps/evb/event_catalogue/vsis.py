@@ -156,6 +156,47 @@ class VsiRestored(VsiEvent):
     mode: VdpMode
 
 
+# --- VSI ports ------------------------------------------------------------------------------------
+@event("vsi.port_missing", idle=True, ladder=LadderArrow.AT_SWITCH)
+class VsiPortMissing(VsiEvent):
+    """An Associate is refused, because the VSI port of the VM is not at the switch of its server.
+
+    Attributes:
+        vsi_port: its name.
+    """
+
+    vsi_port: str
+
+    @property
+    def ladder_text(self) -> str:
+        """The name of the port."""
+        return f"VSI port {self.vsi_port} is not there"
+
+
+@event("vsi.port_gone", idle=True)
+class VsiPortGone(VsiEvent):
+    """The VSI port of an associated VSI has disappeared; its gate is shut until the port returns.
+
+    Attributes:
+        vsi_port: its name.
+    """
+
+    vsi_port: str
+
+
+@event("vsi.port_found")
+class VsiPortFound(VsiEvent):
+    """The VSI port of an associated VSI is there again, or has another number.
+
+    Attributes:
+        vsi_port: its name.
+        port_no: its OpenFlow number now.
+    """
+
+    vsi_port: str
+    port_no: int
+
+
 # --- two ports request one VSI --------------------------------------------------------------------
 @event("vsi.contested")
 class VsiContested(VsiEvent):

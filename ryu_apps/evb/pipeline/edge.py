@@ -37,7 +37,7 @@ from ryu_apps.evb.pipeline.tables import (
     cookie,
     metadata,
 )
-from ryu_apps.evb.topology.fabric import Interface, Role
+from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 #: In ADMIT, below reserved addresses.
@@ -67,17 +67,22 @@ def incoming(interfaces: list[Interface], translation: VidTranslation) -> Iterat
         translation: the VIDs at its station ports.
     """
     for interface in interfaces:
-        relay = _native_relay_vid(interface, translation)
-        if interface.native_vlan is not None and relay is not None:
-            yield from native(interface.port_no, VLAN_PRESENT | interface.native_vlan, VLAN_PRESENT | relay)
-        if interface.role is Role.STATION and translation:
-            tagged = match(in_port=interface.port_no, vlan_vid=ANY_TAGGED)
-            yield _rule(Table.ADMIT, _TRANSLATED_PRIORITY, tagged, _LOOK_BEHIND, Table.TRANSLATE_IN)
+        yield from incoming_at(interface, translation)
     yield _rule(Table.ADMIT, _TAGGED_PRIORITY, match(vlan_vid=ANY_TAGGED), _LOOK_BEHIND, Table.INGRESS)
     yield _rule(Table.ADMIT, Priority.DEFAULT, (), goto=Table.INGRESS)
     yield _rule(Table.SECOND_TAG, Priority.DEFAULT, match(vlan_vid=ANY_TAGGED), (RegLoad(STACKED, 1),))
     yield _rule(Table.INGRESS, Priority.GUARD, match(reg2=(1 << STACKED.offset, 1 << STACKED.offset)))
     yield from _translated(translation) if translation else ()
+
+
+def incoming_at(interface: Interface, translation: VidTranslation) -> Iterator[Rule]:
+    """The rules among these that are those of one port."""
+    relay = _native_relay_vid(interface, translation)
+    if interface.native_vlan is not None and relay is not None:
+        yield from native(interface.port_no, VLAN_PRESENT | interface.native_vlan, VLAN_PRESENT | relay)
+    if interface.has_local_vids and translation:
+        tagged = match(in_port=interface.port_no, vlan_vid=ANY_TAGGED)
+        yield _rule(Table.ADMIT, _TRANSLATED_PRIORITY, tagged, _LOOK_BEHIND, Table.TRANSLATE_IN)
 
 
 def outgoing(interface: Interface, translation: VidTranslation) -> Iterator[Rule]:
@@ -88,7 +93,7 @@ def outgoing(interface: Interface, translation: VidTranslation) -> Iterator[Rule
         untagged = match(metadata=port, vlan_vid=VLAN_PRESENT | relay)
         yield _rule(Table.OUTPUT, Priority.EXACT, untagged, (OutputGroup(UNTAGGED_GROUP + interface.port_no),))
     output: tuple[Action, ...] = (OutputGroup(TAGGED_GROUP + interface.port_no),)
-    if interface.role is Role.STATION and translation:
+    if interface.has_local_vids and translation:
         # Other copies of the frame may follow, and need the relay VID again.
         vid = whole("vlan_vid")
         output = (StackPush(vid), Resubmit(Table.TRANSLATE_OUT), *output, StackPop(vid))
@@ -97,7 +102,7 @@ def outgoing(interface: Interface, translation: VidTranslation) -> Iterator[Rule
 
 def _native_relay_vid(interface: Interface, translation: VidTranslation) -> int | None:
     """The relay VID of a port's native VLAN; None: the port has no native VLAN."""
-    if interface.native_vlan is None or interface.role is not Role.STATION:
+    if interface.native_vlan is None or not interface.has_local_vids:
         return interface.native_vlan
     return translation.relay(interface.native_vlan)
 

@@ -40,10 +40,11 @@ def punting_meters(interface: Interface) -> Iterator[Meter]:
     """The meters of a port, if its switch has meters; they exist whether rules refer to them or not."""
     if not interface.metered or interface.role is Role.MIRROR:
         return
-    if interface.role is not Role.STATION:
+    if interface.role is Role.STATION:
+        yield Meter(interface.port_no, PUNT_RATE, PUNT_BURST)
+    elif interface.role is not Role.VSI:
         yield Meter(interface.port_no, QUERY_RATE, QUERY_BURST)
         return
-    yield Meter(interface.port_no, PUNT_RATE, PUNT_BURST)
     for strangers in STRANGERS:
         yield Meter(strangers + interface.port_no, STRANGER_RATE, STRANGER_BURST)
 
@@ -64,6 +65,10 @@ def _punting(interface: Interface, station: int | None) -> Iterator[Rule]:
     own = interface.port_no
     if interface.role is Role.TRUNK:
         yield _punt(interface, ETHERTYPE_LLDP, own)
+    elif interface.role is Role.VSI:
+        # A VM that speaks as a station does: only to be counted.
+        for ethertype in STATION_PROTOCOLS:
+            yield _punt(interface, ethertype, STRANGERS[ethertype != ETHERTYPE_LLDP] + own)
     elif interface.role is Role.STATION:
         for ethertype in STATION_PROTOCOLS:
             strangers = STRANGERS[ethertype != ETHERTYPE_LLDP]

@@ -16,6 +16,7 @@ from ryu_apps.evb.pipeline.mirrors import mirrors
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.punting import MORE_RULES, punting
 from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table, cookie
+from ryu_apps.evb.pipeline.vsi_ports import vsi_port
 from ryu_apps.evb.ports.bridge_port import BridgePort
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.switches.bringup import DesiredState
@@ -61,7 +62,9 @@ class DesiredRules:
         guarded, proxied = self._guards if switch.extended else self._plain_guards, appliances(self._fabric, dpid)
         # The configuration has no load balancers beside switches without extensions.
         copies = RuleChange(add=tuple(mirrors(self._fabric, dpid, self._wiring)))
-        return merge(common, guarded, proxied, self._of_balancers, copies)
+        there = self._gatekeeper.vsi_ports.interfaces(dpid)
+        vsi_ports = (vsi_port(interface, switch.translation) for interface in there)
+        return merge(common, guarded, proxied, self._of_balancers, copies, *vsi_ports)
 
     def routed(self, dpid: int) -> RuleChange:
         """Return the part of :meth:`base` that depends on the routes in force."""

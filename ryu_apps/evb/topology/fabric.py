@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.topology.balancer import LoadBalancer
 from ryu_apps.evb.topology.vid_translation import VidTranslation
+from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 
 
 class PortId(NamedTuple):
@@ -37,6 +38,8 @@ class Role(Enum):
     """Another switch of the fabric."""
     MIRROR = "mirror"
     """An analyser, which receives copies of frames; what it sends is dropped."""
+    VSI = "vsi"
+    """One VM, at the switch of its own server; only frames of the VSI associated there are forwarded."""
 
 
 class Profile(Enum):
@@ -168,6 +171,8 @@ class Interface:
         extended: its switch has the extensions of Open vSwitch.
         metered: its switch has meters; without them it does not limit the rate of frames to the controller.
         remote_vlan: VID outside the tag of copies from other switches to a MIRROR port; None: it gets none.
+        port_names: of the station of a server whose switch this is: rule for the names of the VSI ports at which its
+            VSIs are (``vsi_ports.name_of_port``); None: its VSIs are behind the port itself.
     """
 
     port_no: int
@@ -193,6 +198,22 @@ class Interface:
     bond: tuple[int, ...] = ()
     bond_mode: BondMode = BondMode.ACTIVE_BACKUP
     remote_vlan: int | None = None
+    port_names: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """True for the port of a server's station at the server's own switch."""
+        return self.port_names is not None
+
+    @property
+    def role_text(self) -> str:
+        """Its role as in the configuration."""
+        return "local_station" if self.is_local else self.role.value
+
+    @property
+    def has_local_vids(self) -> bool:
+        """True for a port whose frames have the local VIDs of its switch."""
+        return self.role in (Role.STATION, Role.VSI)
 
     @property
     def links(self) -> tuple[int, ...]:
@@ -234,6 +255,7 @@ class Switch:
         translation: the VIDs at its station ports.
         profile: rules and messages that it is sent.
         metered: it has meters.
+        vsi_ports: names and VLANs of its VSI ports.
     """
 
     dpid: int
@@ -243,11 +265,23 @@ class Switch:
     translation: VidTranslation = VidTranslation()
     profile: Profile = Profile.OPEN_VSWITCH
     metered: bool = True
+    vsi_ports: tuple[VsiPortPattern, ...] = ()
 
     @property
     def extended(self) -> bool:
         """True if it has the extensions of Open vSwitch."""
         return self.profile is Profile.OPEN_VSWITCH
+
+    def vsi_port(self, name: str, port_no: int = 0) -> Interface | None:
+        """The VSI port of a name, by the first pattern that covers it; None: it is no VSI port.
+
+        Args:
+            port_no: its present number; 0: the port is not there.
+        """
+        found = next((pattern for pattern in self.vsi_ports if pattern.covers(name)), None)
+        if found is None:
+            return None
+        return Interface(port_no, name, Role.VSI, found.native_vlan, found.tagged_vlans, metered=self.metered)
 
     def untagged(self, vid: int) -> frozenset[int]:
         """The ports at which a VID is untagged."""
@@ -295,7 +329,11 @@ class Fabric:
     def vid_at(self, port: PortId, vid: int) -> int | None:
         """The VID that frames of a relay VID have at a port; None: none."""
         switch = self.switches[port.dpid]
-        return switch.translation.local(vid) if switch.interfaces[port.port_no].role is Role.STATION else vid
+        return switch.translation.local(vid) if switch.interfaces[port.port_no].has_local_vids else vid
+
+    def local_stations(self) -> list[PortId]:
+        """The ports of stations at the switches of their own servers."""
+        return [port for port in self.ports(Role.STATION) if self.switches[port.dpid].interfaces[port.port_no].is_local]
 
     def has_groups(self, port: PortId) -> bool:
         """True if the VLAN of at least one group is admitted at a station port."""

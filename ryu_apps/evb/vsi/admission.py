@@ -35,10 +35,12 @@ class Admitted:
     Attributes:
         vsi_type: its policy.
         placed: its VLANs and priorities.
+        vsi_port: name of the VSI port behind which the VM is; empty: it is behind the port of its station.
     """
 
     vsi_type: VsiType
     placed: Placed
+    vsi_port: str = ""
 
 
 def examine(
@@ -77,7 +79,7 @@ def examine(
             return Refusal(VdpError.OTHER_FAILURE, False, reason)
     if missing := missing_requirement(vsi_type, vids):
         return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, missing)
-    return Admitted(vsi_type, placed)
+    return Admitted(vsi_type, placed, place.vsi_port)
 
 
 def _unacceptable(place: Place, binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:

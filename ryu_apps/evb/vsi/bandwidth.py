@@ -89,7 +89,14 @@ class BandwidthReservations:
 
     def rates(self, port: PortId, minimum: Minimum) -> Rates:
         """Return the rates that a VSI at a port needs."""
-        return ways_of(self._wiring, port, minimum) if any(minimum) else {}
+        if not any(minimum):
+            return {}
+        rates = ways_of(self._wiring, port, minimum)
+        interface = self._fabric.interface(port)
+        if interface is None or not interface.is_local:
+            return rates
+        # Its VMs are at VSI ports, which have no speed of their own.
+        return {way: rate for way, rate in rates.items() if way.port != port}
 
     def shortage(self, vsi: str, rates: Rates) -> str | None:
         """Return the first direction of a port that has too little left for a VSI; None: all have enough."""

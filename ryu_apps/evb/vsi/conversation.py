@@ -20,6 +20,7 @@ class Meaning(NamedTuple):
         filter_info: the filter as it was requested first.
         addresses: IP addresses of the VM.
         identity: the VSI as the station distinguishes it.
+        port_name: VSI port that the station has named; empty: none.
     """
 
     origin: str
@@ -27,6 +28,7 @@ class Meaning(NamedTuple):
     filter_info: FilterInfo
     addresses: tuple[IpAddress, ...]
     identity: Identity
+    port_name: str = ""
 
 
 class Standing(NamedTuple):
@@ -37,6 +39,7 @@ class Standing(NamedTuple):
         filled: the filter info as answered (null VIDs and priorities filled in).
         newest, manager_id: the request, and the manager of its VSI type.
         told: addresses of the VM from its station.
+        port_name: VSI port from its station.
     """
 
     asked: Meaning | None = None
@@ -44,6 +47,7 @@ class Standing(NamedTuple):
     newest: Association | None = None
     manager_id: ManagerId = ManagerId()
     told: tuple[IpAddress, ...] = ()
+    port_name: str = ""
 
     @property
     def identity(self) -> Identity | None:
@@ -69,6 +73,7 @@ class Conversation:
         name: the VM's name, if the station gave it.
         suspended: the newest request says that the VM does not run there.
         left: the VSI moved away before the controller was restarted; the station has yet to be informed.
+        port_name: VSI port that the station has named; empty: none.
     """
 
     manager_id: ManagerId
@@ -84,6 +89,7 @@ class Conversation:
     name: str | None = None
     suspended: bool = False
     left: bool = False
+    port_name: str = ""
 
     @property
     def claimed(self) -> tuple[IpAddress, ...]:
@@ -115,10 +121,10 @@ class Conversation:
 
     def stand(self) -> None:
         """Note that the newest request has been granted."""
-        self.granted = Standing(self.asked, self.filled, self.newest, self.manager_id, self.told)
+        self.granted = Standing(self.asked, self.filled, self.newest, self.manager_id, self.told, self.port_name)
 
     def fall_back(self) -> None:
         """Return to the request that was granted before the newest, which has been refused."""
-        self.asked, self.filled, self.newest, self.manager_id, self.told = self.granted
+        self.asked, self.filled, self.newest, self.manager_id, self.told, self.port_name = self.granted
         if self.newest is not None:
             self.requests[self.newest.MODE] = self.newest

@@ -11,9 +11,10 @@ from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.gate import group_gate, local_gate, remote_gate, remote_group_gate, to_vm_metadata
-from ryu_apps.evb.pipeline.infrastructure import towards
+from ryu_apps.evb.pipeline.infrastructure import port_groups, towards
+from ryu_apps.evb.pipeline.vsi_ports import tags
 from ryu_apps.evb.services.body import classes_of, entry_of, gate_meter, multicast_of
-from ryu_apps.evb.topology.fabric import Fabric, Profile, Role
+from ryu_apps.evb.topology.fabric import Fabric, Interface, Profile, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.floods import Floods
 from ryu_apps.evb.vsi.in_flight import InFlight
@@ -22,6 +23,7 @@ from ryu_apps.evb.vsi.multicast_groups import MulticastGroups
 from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.set_members import SetMembers
+from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 
 _NOTHING: RuleSet = {}
 
@@ -34,10 +36,19 @@ class Gatekeeper:
         groups: members of IP multicast, staged and active; their gates are here.
         pools: back ends of load balancers.
         set_members: sets that programs name, and the members that gates have for them.
+        vsi_ports: the ports behind which VMs are.
     """
 
-    def __init__(self, fabric: Fabric, wiring: TrunkGraph, in_flight: InFlight, set_members: SetMembers) -> None:
+    def __init__(
+        self,
+        fabric: Fabric,
+        wiring: TrunkGraph,
+        in_flight: InFlight,
+        set_members: SetMembers,
+        vsi_ports: VsiPortTable,
+    ) -> None:
         self._fabric = fabric
+        self.vsi_ports = vsi_ports
         self.set_members = set_members
         self._wiring = wiring
         self._in_flight = in_flight
@@ -60,14 +71,15 @@ class Gatekeeper:
         Returns:
             The change of each switch, to be made atomically; switches without a change are left out.
         """
-        gates = self._gates(owner, program)
-        members = _members(owner, program, self.floods.plain)
+        place = self.place(owner, program)
+        gates = self._gates(owner, program, place)
+        members = _members(owner, program, place, self.floods.plain)
         # Floods first: the common multicast rules of a VLAN are composed from its flood members.
         shared = self.floods.change(vsi.text, vsi.members, members, pages)
         groups = self.groups.rebase({vid for _, vid, _ in (*vsi.members, *members)})
         # Before the owner changes: the detour starts at the switch of the old owner.
         detours = self._in_flight.moved(vsi, owner, program)
-        rotation = RuleChange(groups=self.pools.place(vsi.text, program if owner is not None else None))
+        rotation = RuleChange(groups=self.pools.place(vsi.text, program if place is not None else None))
         # All in one bundle a switch: with the gate apart from the floods, a broadcast would reach the VM at both ports
         # or at neither.
         changes = {
@@ -77,17 +89,19 @@ class Gatekeeper:
                 groups.get(dpid, RuleChange()),
                 detours.get(dpid, RuleChange()),
                 rotation,
+                self._tags(owner, place) if owner is not None and owner.port.dpid == dpid else RuleChange(),
             )
             for dpid in self._fabric.switches
         }
-        self.set_members.moved(vsi, active=owner is not None)
+        self.set_members.moved(vsi, active=place is not None)
         vsi.owner, vsi.gate_program = owner, program
         vsi.gates, vsi.members = gates, members
         return {dpid: change for dpid, change in changes.items() if change}
 
     def renew(self, vsi: Vsi) -> dict[int, RuleChange]:
         """Update the gate of a VSI whose station reports that the VM is suspended, or runs; returns the changes."""
-        before, vsi.gates = vsi.gates, self._gates(vsi.owner, vsi.gate_program)
+        place = self.place(vsi.owner, vsi.gate_program)
+        before, vsi.gates = vsi.gates, self._gates(vsi.owner, vsi.gate_program, place)
         changes = {
             dpid: difference(before.get(dpid, _NOTHING), vsi.gates.get(dpid, _NOTHING))
             for dpid in self._fabric.switches
@@ -115,11 +129,22 @@ class Gatekeeper:
         rules.update(self.groups.rules(dpid))
         return rules
 
-    def _gates(self, owner: Attachment | None, program: Installation | None) -> dict[int, RuleSet]:
-        if owner is None or program is None:
+    def place(self, owner: Attachment | None, program: Installation | None) -> Interface | None:
+        """Return the port behind which the VM of a program is; None: there is no owner, or the port is not there."""
+        return None if owner is None or program is None else self.vsi_ports.behind(owner.port, program.binding)
+
+    def _tags(self, owner: Attachment, place: Interface | None) -> RuleChange:
+        """Tags and egress groups of a VSI port, with the gate: the station is answered when they are confirmed too."""
+        if place is None or place.role is not Role.VSI:
+            return RuleChange()
+        translation = self._fabric.switches[owner.port.dpid].translation
+        return RuleChange(groups=port_groups(place, reflective_relay=False), add=tags(place, translation))
+
+    def _gates(
+        self, owner: Attachment | None, program: Installation | None, interface: Interface | None
+    ) -> dict[int, RuleSet]:
+        if owner is None or program is None or interface is None:
             return {}
-        interface = self._fabric.interface(owner.port)
-        assert interface is not None, "a request from an unconfigured port is refused before it gets here"
         binding, entry = program.binding, entry_of(program.vsi_type)
         policer = gate_meter(program.vsi_type, binding)
         local = local_gate(interface, binding, program.epoch, entry, policer, silent=owner.silent)
@@ -136,11 +161,11 @@ class Gatekeeper:
 
 
 def _members(
-    owner: Attachment | None, program: Installation | None, plain: frozenset[int]
+    owner: Attachment | None, program: Installation | None, place: Interface | None, plain: frozenset[int]
 ) -> tuple[tuple[int, int, FloodMember], ...]:
-    if owner is None or program is None:
+    if owner is None or program is None or place is None:
         return ()
-    meta = to_vm_metadata(owner.port.port_no, program.binding.vsi_index, program.epoch)
+    meta = to_vm_metadata(place.port_no, program.binding.vsi_index, program.epoch)
     snooped = multicast_of(program.vsi_type, program.binding.bindings) is not None
 
     def member(binding: Binding) -> FloodMember:

@@ -11,6 +11,7 @@ from ryu_apps.evb.events import GATE_LANE, Mode
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.protocol.vdp_bridge import BridgeDeassociate
 from ryu_apps.evb.tokens import TokenOwner
+from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges
@@ -20,10 +21,15 @@ from ryu_apps.evb.vsi.steps import GateChange, GateSwitch
 
 
 class GateSwitches:
-    """Changes of gates that are under way, at most one of each VSI."""
+    """Changes of gates that are under way, at most one of each VSI.
+
+    Attributes:
+        vsi_ports: the ports behind which VMs are.
+    """
 
     def __init__(self, gatekeeper: Gatekeeper, state: StateTransfer, pending: PendingChanges) -> None:
         self._gatekeeper = gatekeeper
+        self.vsi_ports = gatekeeper.vsi_ports
         self._state = state
         self._pending = pending
         self._under_way: dict[Vsi, GateSwitch] = {}
@@ -32,6 +38,10 @@ class GateSwitches:
         """Return the change that opens the gate at an attachment; None: there is none."""
         gate_switch = self._under_way.get(attachment.vsi)
         return gate_switch if gate_switch is not None and gate_switch.attachment is attachment else None
+
+    def place(self, attachment: Attachment, program: Installation) -> Interface | None:
+        """Return the port behind which the VM of a program is; None: it is not there now."""
+        return self._gatekeeper.place(attachment, program)
 
     def is_moving(self, vsi: Vsi) -> bool:
         """True if the gate of a VSI is on its way to a port."""
@@ -91,6 +101,14 @@ class GateSwitches:
             for dpid, change in sorted(self._gatekeeper.renew(vsi).items())
             if dpid in self._pending.up
         ]
+
+    def follow(self, vsi: Vsi) -> None:
+        """Send the gate of a VSI anew: the port behind which its VM is has another number, or none."""
+        # As in :meth:`shut`, nothing waits for the answers.
+        pages = self._gatekeeper.pages(vsi)
+        for dpid, change in sorted(self._gatekeeper.move(vsi, vsi.owner, vsi.gate_program, pages).items()):
+            if dpid in self._pending.up:
+                self._pending.send(dpid, change, Mode.ATOMIC, GATE_LANE)
 
     def resume(self, attachment: Attachment, program: Installation, pages: tuple[int | None, ...]) -> None:
         """Take up a gate that was open before the controller was restarted; the switches still have it."""

@@ -53,6 +53,7 @@ class Installation:
         bindings: tuple[Binding, ...],
         addresses: tuple[IpAddress, ...],
         priorities: tuple[tuple[Binding, int], ...],
+        vsi_port: str,
     ) -> bool:
         """True if this is the program that such a request asks for."""
         return (
@@ -61,6 +62,7 @@ class Installation:
             and self.binding.bindings == bindings
             and self.binding.addresses == addresses
             and self.binding.priorities == priorities
+            and self.binding.vsi_port == vsi_port
         )
 
 

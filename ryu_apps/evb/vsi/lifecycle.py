@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.event_catalogue.vsis import BodyStaged, GateOpened, StateLost, VdpRefused
+from ryu_apps.evb.event_catalogue.vsis import BodyStaged, GateOpened, StateLost, VdpRefused, VsiPortMissing
 from ryu_apps.evb.flow.rule import Rule
 from ryu_apps.evb.model import AN_HOUR, Phase, Retention
 from ryu_apps.evb.policy.model import VsiType
@@ -277,6 +277,12 @@ class Lifecycle(TokenOwner):
         if vsi.owner is not None and vsi.owner.holding.turn > attachment.holding.turn:
             # It was requested elsewhere while this body was on its way: the newest Associate wins.
             self.pending.decide(attachment, BridgeDeassociate("associated at another port"))
+            return
+        if self.gates.place(attachment, program) is None:
+            # It has disappeared since the request was admitted.
+            name = program.binding.vsi_port
+            self.pending.log(VsiPortMissing, attachment, name)
+            self._deny(attachment, VdpError.INSUFFICIENT_RESOURCES, f"VSI port {name} is not there")
             return
         program.phase = Phase.ACTIVATING
         # From the sending on: a switch may carry out a change whose confirmation is lost with the channel.

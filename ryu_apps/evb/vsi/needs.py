@@ -11,13 +11,15 @@ from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.evb.vsi.installation import Installation
-from ryu_apps.evb.vsi.reservation import METERS, Demand, SwitchResource, in_tables
+from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Demand, SwitchResource, in_tables
 
 #: Rules of the gate on the VSI's own switch for each (VID, MAC), by table: one in, one out, and two to flood at the
 #: most (those of a VID, and of a page, are shared).  On every other switch it is one.
 GATE_TABLES = (Table.INGRESS, Table.FORWARD, Table.FLOOD_VID, Table.FLOOD_PAGE)
 #: The same without extensions, where those to flood are reserved for a VID (:class:`.flood_rooms.FloodRooms`).
 _PLAIN_GATE_TABLES = (Table.INGRESS, Table.FORWARD)
+#: Rules of the VSI port itself: station protocols, tags.
+_VSI_PORT_TABLES = {Table.ADMIT: 7, Table.OUTPUT: 2}
 _REMOTE_TABLES = (Table.FORWARD,)
 #: Blocks of type rules whose tables are remembered: they may have thousands of rules.
 _BLOCKS = 64
@@ -38,8 +40,13 @@ def of_vsi(dpid: int, profile: Profile, others: Iterable[int], program: Installa
     rules += _each(gate, pairs) + learnt_capacity(vsi_type) + groups.here
     # A default priority takes another rule of the gate.
     rules[Table.INGRESS] += len(binding.priorities)
+    if binding.vsi_port:
+        rules += Counter(_VSI_PORT_TABLES)
     here = in_tables(rules)
     here[METERS] = len(meters_of_vsi(vsi_type, binding)) + len(counters_of_vsi(vsi_type, binding))
+    if binding.vsi_port:
+        here[METERS] += 2
+        here[GROUPS] += 2
     owner = "vsi", binding.vsi_index
     elsewhere = in_tables(_each(_REMOTE_TABLES, pairs) + groups.elsewhere)
     return [Demand(dpid, owner, +here), *(Demand(other, owner, elsewhere) for other in others)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiNetwork, VsiType
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo
 
@@ -38,7 +38,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A station port with the VLANs of its switch and its fabric.
+    """A station port, or a VSI port, with the VLANs of its switch and its fabric.
 
     Attributes:
         groups: GroupID -> relay VID.
@@ -51,10 +51,16 @@ class Place:
     remote_vlans: frozenset[int] = frozenset()
 
     @classmethod
-    def of(cls, fabric: Fabric, port: PortId) -> Place:
-        """The place of a configured port."""
+    def of(cls, fabric: Fabric, port: PortId, vsi_port: str = "") -> Place:
+        """The place of a configured station port, or of a VSI port of its switch."""
         switch = fabric.switches[port.dpid]
-        return cls(switch.interfaces[port.port_no], switch.translation, fabric.groups, fabric.remote_vlans)
+        interface = (switch.vsi_port(vsi_port) if vsi_port else None) or switch.interfaces[port.port_no]
+        return cls(interface, switch.translation, fabric.groups, fabric.remote_vlans)
+
+    @property
+    def vsi_port(self) -> str:
+        """The name of a VSI port; empty: a station port."""
+        return self.interface.name if self.interface.role is Role.VSI else ""
 
     def fill(self, filter_info: FilterInfo, vsi_type: VsiType) -> Placed | str:
         """Fill in null VIDs and default priorities; or the reason why an entry has no VLAN here.

@@ -38,6 +38,7 @@ class Attachment:
         holding: what the switches hold for it.
         bindings, addresses: what it claims; :meth:`Registry.hold` writes them.
         priorities: default PCP of each binding that has one.
+        vsi_port: name of the VSI port behind which its VM is, likewise; empty: it is behind ``port``.
         silent: its station reports that the VM does not run here; frames from the VM are not let in.
     """
 
@@ -50,6 +51,7 @@ class Attachment:
     bindings: tuple[Binding, ...] = ()
     addresses: tuple[IpAddress, ...] = ()
     priorities: tuple[tuple[Binding, int], ...] = ()
+    vsi_port: str = ""
     silent: bool = False
 
     @property
@@ -74,7 +76,7 @@ class Attachment:
     def program_for(self, vsi_type: VsiType) -> Installation | None:
         """Return its program if it is the one that its newest request asks for."""
         program = self.holding.program
-        claims = self.bindings, self.addresses, self.priorities
+        claims = self.bindings, self.addresses, self.priorities, self.vsi_port
         return program if program is not None and program.serves(vsi_type, *claims) else None
 
     def log_event(
@@ -125,6 +127,7 @@ class Registry:
         self._addressed: dict[IpAddress, dict[Attachment, None]] = {}
         self._macs: Counter[int] = Counter()
         self._at_port: dict[PortId, dict[VsiId, Attachment]] = {}
+        self._at_vsi_port: dict[tuple[int, str], dict[Attachment, None]] = {}
 
     def __iter__(self) -> Iterator[Vsi]:
         return iter(self._vsis.values())
@@ -184,8 +187,9 @@ class Registry:
         bindings: tuple[Binding, ...],
         addresses: tuple[IpAddress, ...] = (),
         priorities: tuple[tuple[Binding, int], ...] = (),
+        vsi_port: str = "",
     ) -> None:
-        """Note which (VID, MAC) and IP addresses an attachment claims; ``conflict`` and ``addressed`` find them."""
+        """Note which (VID, MAC), IP addresses and VSI port an attachment claims, for :meth:`conflict` and the like."""
         for address in attachment.addresses:
             claims = self._addressed.get(address, {})
             claims.pop(attachment, None)
@@ -207,6 +211,22 @@ class Registry:
         for binding in bindings:
             self._holders.setdefault(binding, {})[attachment] = None
         self._macs.update(_macs(bindings))
+        self._move(attachment, vsi_port)
+
+    def _move(self, attachment: Attachment, vsi_port: str) -> None:
+        dpid = attachment.port.dpid
+        if attachment.vsi_port:
+            here = self._at_vsi_port[dpid, attachment.vsi_port]
+            del here[attachment]
+            if not here:
+                del self._at_vsi_port[dpid, attachment.vsi_port]
+        attachment.vsi_port = vsi_port
+        if vsi_port:
+            self._at_vsi_port.setdefault((dpid, vsi_port), {})[attachment] = None
+
+    def attachments_behind(self, dpid: int, vsi_port: str) -> tuple[Attachment, ...]:
+        """Return the attachments that claim a VSI port."""
+        return tuple(self._at_vsi_port.get((dpid, vsi_port), ()))
 
     def addressed(self, attachment: Attachment, vid: int, address: IpAddress) -> Vsi | None:
         """Return another VSI that has this IP address in this VLAN already; None: there is none."""
@@ -230,7 +250,8 @@ class Registry:
     def conflict(self, attachment: Attachment, binding: Binding) -> Vsi | None:
         """Return another VSI that holds this (VID, MAC) already, or this VID at this port; None: there is none."""
         for holder in self._holders.get(binding, ()):
-            elsewhere = binding.mac is None and holder.port != attachment.port
+            here = holder.port == attachment.port and holder.vsi_port == attachment.vsi_port
+            elsewhere = binding.mac is None and not here
             if holder.vsi is not attachment.vsi and not elsewhere:
                 return holder.vsi
         return None

@@ -183,7 +183,7 @@ class HypervisorSite:
                 return ["type=internal"]
             case Role.TRUNK:
                 return ["type=patch", f"options:peer={port.name}-{switch.name}"]
-            case Role.HOST | Role.MIRROR:
+            case Role.HOST | Role.MIRROR | Role.VSI:
                 return []
 
     def _connect_hosts(self) -> None:

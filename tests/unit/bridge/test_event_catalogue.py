@@ -212,6 +212,8 @@ def test_levels_and_limits_are_those_that_operators_rely_on() -> None:
         "evb.lost",
         "port.up",
         "port.down",
+        "vsi.port_gone",
+        "vsi.port_missing",
     }
 
 

@@ -309,7 +309,7 @@ def test_mistakes_of_form_come_all_at_once() -> None:
               1: {name: hv1, role: station, native_vlan: 4095}
               2: {name: hv2, role: hypervisor}
               3: {name: hv3}
-              x: {name: nms, role: host, macs: ['02:00:00:00:0f:01']}
+              "*": {name: nms, role: host, macs: ['02:00:00:00:0f:01']}
               4: {name: nms, role: host, macs: ['03:00:00:00:0f:01', 5]}
               65280: {name: hv4, role: station}
               5: {name: hv5, role: station, macs: []}
@@ -318,12 +318,12 @@ def test_mistakes_of_form_come_all_at_once() -> None:
         "e.yaml:2:1: unknown key 'policy' (did you mean 'policies'?)",
         "e.yaml:3:13: input should be less than or equal to 7, not 9",
         "e.yaml:8:50: input should be less than or equal to 4094, not 4095",
-        "e.yaml:9:28: 'hypervisor' is not one of 'station', 'host', 'trunk', 'mirror'",
+        "e.yaml:9:28: 'hypervisor' is not one of 'station', 'local_station', 'vsi', 'host', 'trunk', 'mirror'",
         "e.yaml:10:7: missing key 'role'",
-        "e.yaml:11:7: key 'x': input should be a valid integer, not 'x'",
+        "e.yaml:11:7: key '*': a port number, or a name of VSI ports such as tap*, was expected",
         "e.yaml:12:41: 03:00:00:00:0f:01 is not the address of an end system",
         "e.yaml:12:62: a MAC address was expected, such as '02:00:00:00:0f:01'",
-        "e.yaml:13:7: key 65280: input should be less than or equal to 65279, not 65280",
+        "e.yaml:13:7: key 65280: a port number from 1 to 65279 was expected",
         "e.yaml:14:37: key 'macs' does not belong here",
     ]
 

@@ -61,6 +61,8 @@ class AttachmentRecord:
         silent: the station has reported that the VM does not run there.
         left: the VSI has moved away, and the station may not have acknowledged it.
         announced: the station has sent a Pre-Associate since the VSI's present owner became its owner.
+        port_name: name of the VSI port that the station has given; empty: none.
+        vsi_port: name of the VSI port behind which the VM is; empty: it is behind ``port``.
     """
 
     port: PortId
@@ -78,6 +80,8 @@ class AttachmentRecord:
     inherited: tuple[IPv4Address | IPv6Address, ...] = ()
     filled: FilterInfo | None = None
     silent: bool = False
+    port_name: str = ""
+    vsi_port: str = ""
 
     def encode(self) -> bytes:
         """The record as msgpack."""
@@ -106,6 +110,10 @@ class AttachmentRecord:
         more: dict[str, object] = {"announced": True} if self.announced else {}
         if self.silent:
             more["silent"] = True
+        if self.port_name:
+            more["port_name"] = self.port_name
+        if self.vsi_port:
+            more["vsi_port"] = self.vsi_port
         if self.inherited:
             more["inherited"] = [str(address) for address in self.inherited]
         if self.filled is not None and self.filled != self.newest.filter_info:
@@ -160,6 +168,8 @@ class AttachmentRecord:
             tuple(map(ip_address, more.get("inherited", ()))),
             _filter_info(more["filled"]) if "filled" in more else None,
             bool(more.get("silent", False)),
+            str(more.get("port_name", "")),
+            str(more.get("vsi_port", "")),
         )
 
 
@@ -179,7 +189,8 @@ def _pack_program(program: ProgramRecord) -> list[object]:
         [list(pair) for pair in binding.bindings],
         [str(address) for address in binding.addresses],
         list(program.pages),
-        *([[[*pair, pcp] for pair, pcp in binding.priorities]] if binding.priorities else []),
+        *([[[*pair, pcp] for pair, pcp in binding.priorities]] if binding.priorities or binding.vsi_port else []),
+        *([binding.vsi_port] if binding.vsi_port else []),
     ]
 
 
@@ -191,5 +202,6 @@ def _unpack_program(fields: list[Any]) -> ProgramRecord:
         tuple(Binding(*pair) for pair in bindings),
         tuple(map(ip_address, addresses)),
         tuple((Binding(vid, mac), pcp) for vid, mac, pcp in (more[0] if more else ())),
+        str(more[1]) if more[1:] else "",
     )
     return ProgramRecord(VsiTypeKey(*key), digest, epoch, binding, tuple(pages))

@@ -82,6 +82,8 @@ class RecordKeeper:
             announced=mode is not VdpMode.ASSOCIATE and conversation.announced,
             filled=conversation.filled,
             silent=attachment.silent,
+            port_name=conversation.port_name,
+            vsi_port=attachment.vsi_port,
         )
 
     def _program(self, vsi: Vsi, program: Installation) -> ProgramRecord:
