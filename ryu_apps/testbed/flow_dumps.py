@@ -98,11 +98,12 @@ def gates(rules: Iterable[DumpedRule]) -> list[DumpedRule]:
     ]
 
 
-def owner_at(rules: Iterable[DumpedRule], port_no: int, mac: str) -> Cookie | None:
-    """Index and generation of the VSI whose gate lets this source address in at a port."""
+def owner_at(rules: Iterable[DumpedRule], port_no: int | None, mac: str) -> Cookie | None:
+    """Index and generation of the VSI whose gate lets this source address in at a port; None: at any."""
     for rule in gates(rules):
         fields = rule.match.split(",")
-        if rule.table == Table.INGRESS and f"in_port={port_no}" in fields and f"dl_src={mac}" in fields:
+        here = port_no is None or f"in_port={port_no}" in fields
+        if rule.table == Table.INGRESS and here and f"dl_src={mac}" in fields:
             return rule.cookie
     return None
 

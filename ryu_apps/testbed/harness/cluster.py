@@ -25,6 +25,7 @@ from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation
 from ryu_apps.testbed.harness.vepa import VepaEdge
 from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
+from ryu_apps.testbed.harness.vswitch import VswitchEdge
 from ryu_apps.topologies.mininet_topo import EndSystem, bond_options, mac_text, topo_of
 
 _DATAPATH = "ovs-netdev"
@@ -46,6 +47,7 @@ class Hypervisor:
     Attributes:
         name: as in the fabric.
         port: the switch port it hangs on.
+        gate_port: number of the port at which its VMs have their gates; None: each has its own at this switch.
         namespace, uplink: where it is, and its interface to the switch.
         edge: its ports.
         station: its lldpad, or what the cluster uses in its place.
@@ -67,6 +69,7 @@ class Hypervisor:
         self.uplink = f"{name}-eth0"
         namespace.quiet()
         self.edge = edge(namespace, self.uplink)
+        self.gate_port = None if isinstance(self.edge, VswitchEdge) else port.port_no
         self.station = station(namespace, self.uplink, folder)
         self.tap = watcher.watch(Tap(namespace, self.uplink, only_ethertypes(ETHERTYPE_ECP)))
 
@@ -233,7 +236,7 @@ class Cluster:
         systems = {system.name: system for system in self._systems}
         for port in self.fabric.ports(Role.STATION):
             name = self._name_at(port)
-            parts = self.folder, self.watcher, self._station, self._edge
+            parts = self.folder, self.watcher, self._station, self._edge_at(port)
             self.hypervisors[name] = Hypervisor(port, self._namespace(name), *parts)
         for port in self.fabric.ports(Role.HOST):
             name = self._name_at(port)
@@ -242,6 +245,13 @@ class Cluster:
             name = self._name_at(port)
             self.analysers[name] = self._namespace(name)
             self.analysers[name].quiet()
+
+    def _edge_at(self, port: PortId) -> EdgeMaker:
+        interface = self.fabric.interface(port)
+        if interface is None or interface.port_names is None:
+            return self._edge
+        switch = self.fabric.switches[port.dpid].name
+        return partial(VswitchEdge, switch=switch, port_names=interface.port_names)
 
     def _name_at(self, port: PortId) -> str:
         interface = self.fabric.interface(port)

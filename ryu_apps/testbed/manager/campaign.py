@@ -241,15 +241,15 @@ class Campaign:
         """Rules of a VM where it is not, once the bridge has had the time to tidy up."""
         place = self._place(vm)
         assert place is not None
-        port, mac = self._cluster.hypervisors[place].port, self._guests.all[vm].mac
+        home, mac = self._cluster.hypervisors[place], self._guests.all[vm].mac
 
         def count() -> int:
             dumps = {dpid: read_dump(dump_rules(switch.name)) for dpid, switch in self._cluster.fabric.switches.items()}
-            owner = owner_at(dumps[port.dpid], port.port_no, mac)
+            owner = owner_at(dumps[home.port.dpid], home.gate_port, mac)
             if owner is None:
                 return _NO_GATE
             return sum(
-                len(left_behind(rules, DepartedVsi(mac, owner, owner, dpid == port.dpid)))
+                len(left_behind(rules, DepartedVsi(mac, owner, owner, dpid == home.port.dpid)))
                 for dpid, rules in dumps.items()
             )
 
@@ -274,7 +274,7 @@ class Campaign:
     def _attempt_report(
         self, attempt: Attempt, announced: list[Sighting], left: dict[str, int], close: float
     ) -> AttemptReport:
-        vm, port_no = attempt.vm, attempt.destination.port.port_no
+        vm, port_no = attempt.vm, attempt.destination.gate_port
         index = self.manager.indices.found.get(attempt)
         staged = staged_among_others(attempt.evidence.dumps, index, port_no, vm.mac)
         rules_left = max(0, left.get(vm.name, 0))

@@ -152,12 +152,14 @@ def _is_of_others(rule: DumpedRule, indices: set[int]) -> bool:
     )
 
 
-def staged_among_others(dumps: Mapping[str, list[str]], index: int | None, port_no: int, mac: str) -> StagedRules:
+def staged_among_others(
+    dumps: Mapping[str, list[str]], index: int | None, port_no: int | None, mac: str
+) -> StagedRules:
     """Count what staging has brought for one VSI while other VMs move, too.
 
     Args:
         index: the bridge's number of the VSI at the switch, by which its rules are known; None: it has none.
-        port_no, mac: of the VM at the destination.
+        port_no, mac: of the VM at the destination; None: any port of its switch.
     """
     staged = dumps.get("staged", [])
     brought = read_dump(sorted(set(staged) - set(dumps["before"])))

@@ -231,7 +231,7 @@ class Replay:
         return DepartedVsi(mac, old, self._owner(spec.vm, spec.to), here.dpid == there.dpid)
 
     def _owner(self, vm: str, hypervisor: str) -> Cookie:
-        port_no = self._cluster.hypervisors[hypervisor].port.port_no
+        port_no = self._cluster.hypervisors[hypervisor].gate_port
         owner = owner_at(read_dump(self._dump(hypervisor)), port_no, self.scenario.file.vms[vm].mac)
         if owner is None:
             raise GateError(f"{vm} is at {hypervisor}, but no gate lets it in there")

@@ -17,7 +17,7 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.replay.player import cluster_for
 from ryu_apps.testbed.replay.scenario import Scenario, ScenarioError, load_scenario
-from ryu_apps.topologies import from_file, multi_switch, two_switch
+from ryu_apps.topologies import from_file, multi_switch, servers, two_switch
 from ryu_apps.topologies.mininet_topo import EndSystem, oddities, topo_of
 
 FILE = Path(from_file.__file__)
@@ -183,8 +183,13 @@ def test_an_end_system_without_an_address_gets_none(mine: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "fabric",
-    [two_switch.fabric(9, proxies=1), two_switch.fabric(8, bonds=2, lacp=1), multi_switch.fabric(4, 2, 32, links=2)],
-    ids=["two", "bonded", "multi"],
+    [
+        two_switch.fabric(9, proxies=1),
+        two_switch.fabric(8, bonds=2, lacp=1),
+        multi_switch.fabric(4, 2, 32, links=2),
+        servers.fabric(3),
+    ],
+    ids=["two", "bonded", "multi", "servers"],
 )
 def test_topologies_in_python_are_the_same_by_way_of_a_file(fabric: Fabric) -> None:
     mininet_api.load()
