@@ -55,20 +55,9 @@ def fabric() -> Fabric:
     return replace(plain, switches=switches, groups=dict(VIDS["s1"]))
 
 
-def types_of_the_manual(folder: Path) -> None:
-    """Write the examples of the section on networks into a folder."""
-    page = (CHECKOUT / "docs" / "policies.rst").read_text(encoding="utf-8")
-    section = page.partition("\nNetwork\n---")[2].partition("=========  =")[0]
-    for number, block in enumerate(section.split(".. code-block:: yaml\n")[1:]):
-        lines = [line.removeprefix("    ") for line in block.splitlines() if line.startswith("    ")]
-        (folder / f"{number}.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def module_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    policies: Path = tmp_path_factory.mktemp("policies")
-    types_of_the_manual(policies)
-    config = dump_config(BridgeConfig(fabric(), (str(policies),)))
+    config = dump_config(BridgeConfig(fabric(), (str(CHECKOUT / "policies" / "tenants"),)))
     with inside(), closing(StationLoop()) as loop:
 
         def station(namespace: Namespace, interface: str, folder: Path) -> HypervisorStation:

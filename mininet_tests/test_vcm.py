@@ -253,6 +253,33 @@ def test_a_cluster_that_cannot_be_is_refused(tmp_path: Path, cluster: str, words
         cluster_of(loaded, tmp_path, tmp_path)
 
 
+# --- networks of the port profile ---
+@pytest.mark.parametrize("station", ["emulated", "lldpad"])
+@pytest.mark.parametrize("ladder", ["minimize-latency", "safest-exchange"])
+def test_vms_without_a_vid_get_the_network_of_their_type_at_each_switch(
+    tmp_path: Path, station: str, ladder: str
+) -> None:
+    inventory = INVENTORIES / "tenants.yaml"
+    command = ["evbridge", "vcm", "run", str(inventory), "evacuate", "s1", "--station", station, "--ladder", ladder]
+    words = run([*command, "--output", str(tmp_path)])
+    # The switch of hv3 and hv4 has the VIDs of the tenants the other way round.
+    assert "red1: VLAN 100, PCP 5 at hv1; VLAN 200, PCP 5 at hv3\n" in words
+    assert "blue1: VLAN 200 at hv1; VLAN 100 at hv4\n" in words
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert (report["ok"], report["failures"]) == (True, [])
+    assert {vm["vm"]: vm["node"] for vm in report["vms"]} == {"red1": "hv3", "red2": "hv3", "blue1": "hv4"}
+    assert all(attempt["figures"]["sent"] > attempt["figures"]["lost"] for attempt in report["attempts"])
+    logs = {vm["vm"]: [text for _, _, text in vm["log"]] for vm in report["vms"]}
+    assert "reserved, VLAN 200, PCP 5" in logs["red1"]
+    assert "reserved, VLAN 100" in logs["blue1"]
+
+
+def test_a_vm_without_a_vid_starts_elsewhere_in_its_network_when_its_node_dies(tmp_path: Path) -> None:
+    command = ["evbridge", "vcm", "run", str(INVENTORIES / "tenants.yaml"), "fail-over", "hv1"]
+    words = run([*command, "--output", str(tmp_path)])
+    assert "red1: VLAN 100, PCP 5 at hv1; VLAN 200, PCP 5 at hv4\n" in words
+
+
 # --- halted ---
 @pytest.mark.parametrize(
     ("way", "step"), [(Ladder.MINIMIZE_LATENCY, MoveStep.COPY), (Ladder.SAFEST_EXCHANGE, MoveStep.ASSOCIATE)]

@@ -15,16 +15,16 @@ def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]
     """Read files and, in directories and all below them, every ``*.yaml`` in name order.
 
     Returns:
-        what could be read, each file once, and a diagnostic for what could not.
+        what could be read, each file once, by whatever path, and a diagnostic for what could not.
     """
-    sources: dict[str, Source] = {}
+    sources: dict[Path, Source] = {}
     found: list[Diagnostic] = []
     for path in paths:
         files = _yaml_files(path) if path.is_dir() else [path]
         if not files:
             found.append(error(str(path), Position(), "no .yaml file in this directory"))
         for file in files:
-            if str(file) in sources:
+            if file.resolve() in sources:
                 continue
             try:
                 text = utf8(str(file), file.read_bytes())
@@ -33,7 +33,7 @@ def read_sources(paths: Iterable[Path]) -> tuple[list[Source], list[Diagnostic]]
             if isinstance(text, Diagnostic):
                 found.append(text)
             else:
-                sources[str(file)] = str(file), text
+                sources[file.resolve()] = str(file), text
     return list(sources.values()), found
 
 

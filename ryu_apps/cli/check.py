@@ -45,7 +45,8 @@ def check(paths: tuple[Path, ...]) -> None:
     for source in kinds["configuration"]:
         config, diagnostics = load_config(*source)
         more, unreadable = _policies_of(source[0], config)
-        policies += [policy for policy in more if policy not in policies]
+        known = {Path(name).resolve() for name, _ in policies}
+        policies += [policy for policy in more if Path(policy[0]).resolve() not in known]
         found += diagnostics + unreadable + _unmapped(config, more)
         fabrics += [] if config is None else [config.fabric]
     types, mistakes = load_policies(policies, SECTIONS)

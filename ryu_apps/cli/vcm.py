@@ -64,6 +64,9 @@ def plan(inventory: Path, goal: str, subject: str, parallel: int) -> None:
     for number, move in enumerate(made.moves, 1):
         target = move.target or "nowhere"
         click.echo(f"{number}. {move.vm}: {move.source} to {target}\n   {move.words}")
+        face = known.inventory.vms[move.vm].interface
+        if face.vlan is None:
+            click.echo(f"   VLAN and priority: of VSI type {face.type_id}/{face.version}, as the bridge answers")
         others = [candidate.node for candidate in move.ranking.candidates if candidate.node != move.target]
         if others:
             click.echo(f"   if that refuses: {', '.join(others)}")

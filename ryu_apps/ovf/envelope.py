@@ -306,7 +306,7 @@ def _add_vsi(contents: _Contents, vm: str, port: EthernetPort) -> None:
         port.network,
         port.vsi_type or (offer.vsi_type if offer else None),
         port.mac,
-        port.vlan or (offer.vlan if offer else None),
+        offer.vlan if port.vlan is None and offer else port.vlan,
         port.vsi_id,
         port.manager_id if offer is None or port.manager_id is not None else offer.manager_id,
         port.group_id if offer is None or port.group_id is not None else offer.group_id,

@@ -13,7 +13,7 @@ from ryu_apps.evb.policy.validate import Strict, validate
 from ryu_apps.evb.wire.mac import mac_from_text, mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.ovf.markup import unwritable
-from ryu_apps.ovf.model import MAX_UINT32, MAX_VLAN, Package, PortNetwork, VsiAdapter, clashes, settled
+from ryu_apps.ovf.model import MAX_UINT32, MAX_VLAN, NULL_VID, Package, PortNetwork, VsiAdapter, clashes, settled
 from ryu_apps.ovf.policy_text import policy_lines, scalar
 
 _HEAD = """\
@@ -42,7 +42,7 @@ def _vsi_id(written: object) -> VsiId:
 
 _TEXT = WithJsonSchema({"type": "string"})
 ElementName = Annotated[str, PlainValidator(_name), _TEXT]
-Vlan = Annotated[int, Field(ge=1, le=MAX_VLAN)]
+Vlan = Annotated[int, Field(ge=NULL_VID, le=MAX_VLAN)]
 Uint32 = Annotated[int, Field(ge=0, le=MAX_UINT32)]
 
 

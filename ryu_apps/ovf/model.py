@@ -13,8 +13,8 @@ from ryu_apps.evb.wire.vsi_id import VsiId
 
 #: The largest VSI Manager ID and GroupID that an envelope can name (``uint32`` in CIM).
 MAX_UINT32 = (1 << 32) - 1
-#: VLANs that a frame can be in.
-MAX_VLAN = 4094
+#: VLANs that a frame can be in, and in place of one: a null VID is requested, and the VLAN is that of the VSI type.
+MAX_VLAN, NULL_VID = 4094, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +132,12 @@ def settled(vsi: VsiAdapter, networks: Mapping[str, PortNetwork]) -> VsiAdapter:
 def clashes(vsis: tuple[VsiAdapter, ...]) -> Iterator[tuple[int, str, str]]:
     """VSIs that cannot both be: index, attribute at fault, reason."""
     ids: dict[VsiId, VsiAdapter] = {}
-    addresses: dict[tuple[int | None, int], VsiAdapter] = {}
+    addresses: dict[tuple[object, int], VsiAdapter] = {}
     for index, vsi in enumerate(vsis):
         if vsi.vsi_id is not None and (other := ids.setdefault(vsi.vsi_id, vsi)) is not vsi:
             yield index, "vsi_id", f"VSIID {vsi.vsi_id} is already that of {other.adapter} of {other.vm}"
-        if vsi.mac is not None and (other := addresses.setdefault((vsi.vlan, vsi.mac), vsi)) is not vsi:
-            where = "" if vsi.vlan is None else f" in VLAN {vsi.vlan}"
+        # A null VID stands for the VLAN of the type.
+        network = vsi.vsi_type if vsi.vlan == NULL_VID else vsi.vlan
+        if vsi.mac is not None and (other := addresses.setdefault((network, vsi.mac), vsi)) is not vsi:
+            where = f" in VLAN {vsi.vlan}" if vsi.vlan else ""
             yield index, "mac", f"{mac_to_text(vsi.mac)} is already {other.adapter} of {other.vm}{where}"

@@ -14,7 +14,7 @@ from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.ovf.markup import Element, MarkupNode
-from ryu_apps.ovf.model import MAX_UINT32, MAX_VLAN, VsiAdapter
+from ryu_apps.ovf.model import MAX_UINT32, MAX_VLAN, NULL_VID, VsiAdapter
 from ryu_apps.ovf.names import EPASD, RASD
 from ryu_apps.ovf.properties import NAMING, Properties
 from ryu_apps.ovf.values import mac
@@ -136,10 +136,11 @@ def _network(said: Properties) -> str | None:
 
 
 def _vlan(said: Properties) -> int | None:
-    vlan = said.number("PortVID", 1, MAX_VLAN) or said.number("DefaultPortVID", 1, MAX_VLAN)
-    if vlan is None and len(said.all("AllowedToTransmitVLANs")) == 1:
-        return said.number("AllowedToTransmitVLANs", 1, MAX_VLAN)
-    return vlan
+    names = ["PortVID", "DefaultPortVID"]
+    if len(said.all("AllowedToTransmitVLANs")) == 1:
+        names.append("AllowedToTransmitVLANs")
+    found = (said.number(name, NULL_VID, MAX_VLAN) for name in names)
+    return next((vlan for vlan in found if vlan is not None), None)
 
 
 def _vsi_type(said: Properties) -> VsiTypeKey | None:

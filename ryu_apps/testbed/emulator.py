@@ -29,7 +29,7 @@ from ryu_apps.evb.wire.lldp import Lldpdu, bridge_lldpdu
 from ryu_apps.evb.wire.status import RequestStatus
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.evb.wire.vsi_id import VsiId
-from ryu_apps.station.filter_text import filter_from_text
+from ryu_apps.station.filter_text import filter_from_text, filter_to_text
 from ryu_apps.station.station import (
     Advertise,
     LinkUp,
@@ -226,7 +226,8 @@ class EmulatedStation:
 
         answered = self._wait(lambda: bool(answers()), limit)
         reason = _reason(answers()[0], _MODES[mode]) if answered else "no answer from the bridge"
-        return VdptoolAnswer(not reason, reason, asked, time.monotonic())
+        filters = () if reason else filter_to_text(answers()[0].association.filter_info)
+        return VdptoolAnswer(not reason, reason, asked, time.monotonic(), filters)
 
     def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool:
         """Return True if the bridge has granted the VSI in this mode and has not taken it back."""

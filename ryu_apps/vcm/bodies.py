@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
+from ryu_apps.evb.config.schema import VlanId
 from ryu_apps.evb.policy.validate import Strict
-from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
+from ryu_apps.vcm.move import LIVE_LADDERS, GrantedNetwork, Ladder
 from ryu_apps.vcm.plans import GoalKind
 
 GoalName = Annotated[str, Field(min_length=1, max_length=64)]
@@ -43,10 +44,26 @@ class GoalBody(Strict):
 
 
 class AnswerBody(Strict):
-    """Result of the step of that number; ``failure`` is the reason of a failure, null for a success."""
+    """Result of the step of that number.
+
+    ``failure`` is the reason of a failure, null for a success.  ``vid`` and ``pcp`` are those of the bridge's answer.
+    """
 
     step: Annotated[int, Field(ge=1)]
     failure: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    vid: VlanId | None = None
+    pcp: Annotated[int, Field(ge=0, le=7)] | None = None
+
+    @model_validator(mode="after")
+    def _pcp_of_a_vid(self) -> Self:
+        if self.pcp is not None and self.vid is None:
+            raise ValueError("pcp is the priority of a VID: vid is missing")
+        return self
+
+    @property
+    def network(self) -> GrantedNetwork | None:
+        """Network that the bridge has answered, if it was told."""
+        return None if self.vid is None else GrantedNetwork(self.vid, self.pcp)
 
 
 class LapsedBody(Strict):

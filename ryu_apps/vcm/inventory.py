@@ -79,6 +79,7 @@ class VmInterface:
 
     Attributes:
         vsi: canonical UUID.
+        vlan: VID; None: a null VID is requested, and the bridge answers that of the VSI type.
         mac: text form.
         addresses: IP addresses, text.
     """
@@ -86,9 +87,14 @@ class VmInterface:
     vsi: str
     type_id: int
     version: int
-    vlan: int
+    vlan: int | None
     mac: str
     addresses: tuple[str, ...] = ()
+
+    @property
+    def filter(self) -> str:
+        """The filter entry of a request, as vdptool writes it."""
+        return f"{self.vlan or 0}-{self.mac}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,8 +111,10 @@ def _ambiguous(parsed: InventoryFile) -> Iterator[Finding]:
             yield ("nodes", name, "power"), f"{node.power} is a switch or a node already"
     owners: dict[Any, str] = {}
     for name, vm in parsed.vms.items():
-        claims: list[tuple[Path, Any, str]] = [(("mac",), (vm.vlan, vm.mac), mac_to_text(vm.mac))]
-        claims += [(("addresses", index), (vm.vlan, ip), str(ip)) for index, ip in enumerate(vm.addresses)]
+        # A VM without a VID is in a VLAN of its type.
+        network = vm.vlan or (vm.type, vm.version)
+        claims: list[tuple[Path, Any, str]] = [(("mac",), (network, vm.mac), mac_to_text(vm.mac))]
+        claims += [(("addresses", index), (network, ip), str(ip)) for index, ip in enumerate(vm.addresses)]
         claims.append((("vsi",), _vsi(parsed, name, vm), f"VSI {_vsi(parsed, name, vm)}"))
         for path, key, words in claims:
             if owners.setdefault(key, name) != name:

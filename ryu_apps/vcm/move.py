@@ -22,6 +22,7 @@ __all__ = [
     "DeadlinePassed",
     "Do",
     "Exhausted",
+    "GrantedNetwork",
     "Halt",
     "Ladder",
     "Lapsed",
@@ -102,11 +103,27 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class GrantedNetwork:
+    """Network that the bridge has answered for a VM: its VID at that node, and its priority, None for none."""
+
+    vid: int
+    pcp: int | None = None
+
+    def __str__(self) -> str:
+        return f"VLAN {self.vid}" if self.pcp is None else f"VLAN {self.vid}, PCP {self.pcp}"
+
+
+@dataclass(frozen=True, slots=True)
 class StepDone:
-    """A step at a node has succeeded."""
+    """A step at a node has succeeded.
+
+    Attributes:
+        network: of the bridge's answer to a VM without a VID of its own, if it is known.
+    """
 
     step: MoveStep
     node: str
+    network: GrantedNetwork | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +267,7 @@ class Move:
         kept: its reservation is kept until it is to be used.
         state, since: present state, and when it was entered.
         node: the destination in hand, or the last one; empty before the first.
+        network: of the VM at ``node``, if the bridge has chosen it; None: not known.
         tried: nodes that have not worked, with the reason.
         halted: a halt has come; it ends in a clean state.
         turned: it was suspended, and resumed at the source.
@@ -269,6 +287,7 @@ class Move:
         self.state = _WAITING
         self.since = 0.0
         self.node = ""
+        self.network: GrantedNetwork | None = None
         self.tried: dict[str, str] = {}
         self.halted = False
         self.turned = False
@@ -339,12 +358,13 @@ class Move:
     # --- actions: the tables' verbs ---
     def _reserve(self, begin: Begin, now: float) -> list[Do]:
         """Pre-Associate with Resource Reservation there, start the patience."""
-        self.node = begin.node
+        self.node, self.network = begin.node, None
         return self._do(MoveStep.RESERVE, now, PATIENCE)
 
-    def _hold(self, _: StepDone, now: float) -> list[Do]:
+    def _hold(self, event: StepDone, now: float) -> list[Do]:
         """Keep the reservation until it is used or released."""
-        return self._rest(now, "reserved")
+        self.network = event.network
+        return self._rest(now, "reserved" if event.network is None else f"reserved, {event.network}")
 
     def _next(self, event: StepFailed | Lapsed, now: float) -> list[Do]:
         """Note why not this one."""
@@ -371,8 +391,9 @@ class Move:
         """Associate at the destination, start the patience."""
         return self._do(MoveStep.ASSOCIATE, now, PATIENCE)
 
-    def _resume(self, _: StepDone, now: float) -> list[Do]:
+    def _resume(self, event: StepDone, now: float) -> list[Do]:
         """Let the VM run at the destination."""
+        self.network = event.network or self.network
         return self._do(MoveStep.RESUME, now)
 
     def _finish(self, event: StepDone | StepFailed | SourceLost, now: float) -> list[Do]:

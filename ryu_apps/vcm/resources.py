@@ -6,6 +6,7 @@ Without HTTP server and clock; ``vcm_server.py`` has both.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from ryu_apps.evb.policy.validate import BodyError, read_body
@@ -115,7 +116,7 @@ def _node(service: ManagerService, node: str, asked: AliveBody) -> ManagerReply:
 
 def _answers(service: ManagerService, number: int, body: bytes, now: float) -> GoalRun:
     said = read_body(AnswerBody, body)
-    return service.answered(number, said.step, said.failure, now)
+    return service.answered(number, said.step, said.failure, now, said.network)
 
 
 def _lapsed(service: ManagerService, number: int, body: bytes, now: float) -> GoalRun:
@@ -170,7 +171,13 @@ def _inventory_json(service: ManagerService) -> JsonObject:
         "name": inventory.name,
         "nodes": [_node_json(service, occupancy, name) for name in sorted(inventory.nodes, key=natural)],
         "vms": [
-            {"vm": name, "at": _sorted(occupancy.places[name]), "vsi": vm.interface.vsi, "group": vm.group}
+            {
+                "vm": name,
+                "at": _sorted(occupancy.places[name]),
+                "vsi": vm.interface.vsi,
+                "vlan": vm.interface.vlan,
+                "group": vm.group,
+            }
             for name, vm in inventory.vms.items()
         ],
     }
@@ -229,6 +236,7 @@ def _move_json(move: Move) -> JsonObject:
         "vm": move.vm,
         "source": move.source,
         "node": move.node or None,
+        "network": asdict(move.network) if move.network else None,
         "way": move.way.value,
         "state": move.state.value,
         "ended": move.ended,

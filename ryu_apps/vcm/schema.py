@@ -61,8 +61,9 @@ class ApplianceSection(Strict):
 
 
 class Traffic(Strict):
-    """Traffic of ``evbridge vcm run`` to and from a VM; null sends nothing."""
+    """Traffic of ``evbridge vcm run`` between a VM and an end system, ``host``; a port that is null sends nothing."""
 
+    host: PlainName = "client"
     udp: PortNumber | None = 443
     tcp: PortNumber | None = 80
     blocked: PortNumber | None = 5002
@@ -74,7 +75,7 @@ class VmSection(Strict):
     at: PlainName
     mac: MacText
     addresses: list[IpAddressText] = Field(default_factory=list)
-    vlan: VlanId
+    vlan: VlanId | None = None
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
     vsi: VsiUuid | None = None

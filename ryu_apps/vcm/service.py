@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.vcm.inventory import Inventory, Occupancy
-from ryu_apps.vcm.move import DeadlinePassed, Do, Lapsed, MoveState, StepDone, StepFailed
+from ryu_apps.vcm.move import DeadlinePassed, Do, GrantedNetwork, Lapsed, MoveState, StepDone, StepFailed
 from ryu_apps.vcm.orchestrator import (
     Go,
     HaltGoal,
@@ -126,8 +126,13 @@ class ManagerService:
         pursuit.feed(Go(), now)
         return pursuit
 
-    def answered(self, number: int, step: int, failure: str | None, now: float) -> GoalRun:
+    def answered(
+        self, number: int, step: int, failure: str | None, now: float, network: GrantedNetwork | None = None
+    ) -> GoalRun:
         """A step has been done, or has failed for a reason.
+
+        Args:
+            network: that the bridge has answered, if it was told.
 
         Raises:
             Unknown: there is no such goal.
@@ -139,7 +144,7 @@ class ManagerService:
             raise NameTaken(f"no answer to step {step} is awaited")
         # One that was given up and is asked for again: what counts is how it goes then.
         if do not in pursuit.handed.values():
-            event = StepDone(do.step, do.node) if failure is None else StepFailed(do.step, do.node, failure)
+            event = StepDone(do.step, do.node, network) if failure is None else StepFailed(do.step, do.node, failure)
             pursuit.feed(StepAnswer(do.vm, event), now)
         return pursuit
 

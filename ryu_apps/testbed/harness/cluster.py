@@ -16,13 +16,15 @@ from typing import Any, Self
 
 from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
+from ryu_apps.evb.wire.mac import mac_to_text
+from ryu_apps.station.filter_text import filter_from_text
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.harness.capture import Tap, TapReader, only_ethertypes
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.ovs import PrivateOvs
 from ryu_apps.testbed.harness.shell import Namespace, run
-from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation
+from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation, VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vepa import VepaEdge
 from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
 from ryu_apps.testbed.harness.vswitch import VswitchEdge
@@ -62,9 +64,11 @@ class Hypervisor:
         watcher: TapReader,
         station: StationMaker,
         edge: EdgeMaker = VepaEdge,
+        native_vlan: int | None = None,
     ) -> None:
         self.name = name = namespace.name
         self.port = port
+        self._native_vlan = native_vlan
         self.namespace = namespace
         self.uplink = f"{name}-eth0"
         namespace.quiet()
@@ -72,6 +76,20 @@ class Hypervisor:
         self.gate_port = None if isinstance(self.edge, VswitchEdge) else port.port_no
         self.station = station(namespace, self.uplink, folder)
         self.tap = watcher.watch(Tap(namespace, self.uplink, only_ethertypes(ETHERTYPE_ECP)))
+
+    def request(self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool = False) -> VdptoolAnswer:
+        """Ask the bridge through the station.
+
+        A VM for which a null VID is requested gets the VLAN and the priority of the answer at its port.
+        """
+        answer = self.station.request(mode, vsi, migrating)
+        if answer.filters:
+            acquired = {entry.mac for entry in filter_from_text(vsi.filters).entries if not entry.vid}
+            for entry in filter_from_text(answer.filters).entries:
+                if entry.mac is not None and entry.mac in acquired:
+                    tci = None if entry.vid in (0, self._native_vlan) else entry.pcp << 13 | entry.vid
+                    self.edge.assign(mac_to_text(entry.mac), tci)
+        return answer
 
 
 class EndHost:
@@ -237,7 +255,9 @@ class Cluster:
         for port in self.fabric.ports(Role.STATION):
             name = self._name_at(port)
             parts = self.folder, self.watcher, self._station, self._edge_at(port)
-            self.hypervisors[name] = Hypervisor(port, self._namespace(name), *parts)
+            interface = self.fabric.interface(port)
+            native = None if interface is None else interface.native_vlan
+            self.hypervisors[name] = Hypervisor(port, self._namespace(name), *parts, native)
         for port in self.fabric.ports(Role.HOST):
             name = self._name_at(port)
             self.hosts[name] = EndHost(systems[name], self._namespace(name))

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
@@ -84,12 +84,14 @@ class VdptoolAnswer:
         granted: the bridge said yes to exactly what was asked.
         reason: why not; empty when granted.
         asked, answered: monotonic seconds around the request, the station's own time included.
+        filters: vdptool's filter entries of the answer, with the VIDs that the bridge chose; none if refused.
     """
 
     granted: bool
     reason: str
     asked: float
     answered: float
+    filters: tuple[str, ...] = ()
 
     @property
     def milliseconds(self) -> float:
@@ -176,6 +178,7 @@ class LldpadStation:
         self._daemon: subprocess.Popen[bytes] | None = None
         # vdptool -W prints the next event of whichever VSI: one at a time.
         self._turn = threading.Lock()
+        self._answered: dict[str, tuple[str, ...]] = {}
 
     def start(self) -> None:
         """Start the daemon; it is usable only when :meth:`wait_ready` returns."""
@@ -225,7 +228,9 @@ class LldpadStation:
         vdptool waits 2 s for lldpad and 5 s for the answer.  Where a machine is so busy that this does not suffice, it
         is run again: to repeat a request changes nothing.
         """
-        command = "-T", "-W", *vsi.arguments(mode, migrating)
+        # lldpad finds a VSI by the filter of the bridge's answer, not by that of its first request.
+        known = replace(vsi, filters=self._answered.get(vsi.uuid, vsi.filters))
+        command = "-T", "-W", *known.arguments(mode, migrating)
         with self._turn:
             asked = time.monotonic()
             text = self._vdptool(*command)
@@ -236,7 +241,12 @@ class LldpadStation:
                 )
             answered = time.monotonic()
         reason = read_answer(text, mode, vsi.uuid)
-        return VdptoolAnswer(not reason, reason, asked, answered)
+        filters = () if reason else read_filters(text, known.filters)
+        if mode is VdptoolMode.DEASSOCIATE or reason:
+            self._answered.pop(vsi.uuid, None)
+        else:
+            self._answered[vsi.uuid] = filters
+        return VdptoolAnswer(not reason, reason, asked, answered, filters)
 
     def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool:
         """Return True if lldpad lists the VSI in this mode."""
@@ -279,6 +289,17 @@ def is_answer(text: str, uuid: str) -> bool:
 
 def _fields(text: str) -> dict[str, str]:
     return dict(line.strip().split(" = ", 1) for line in text.splitlines() if " = " in line)
+
+
+def read_filters(text: str, requested: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the requested filter entries with the VIDs and priorities in vdptool's output.
+
+    vdptool prints 0 in place of a GroupID, so MAC address and GroupID are those of the request.
+    """
+    tags = re.findall(r"^\s*filter = (\w+)", text, re.MULTILINE)
+    if len(tags) != len(requested):
+        return requested
+    return tuple(tag + entry[len(entry.split("-")[0]) :] for tag, entry in zip(tags, requested, strict=True))
 
 
 def _left(vsi: VdptoolVsi) -> str:

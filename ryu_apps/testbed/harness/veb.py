@@ -21,6 +21,8 @@ _LOCAL, _GROUPS = 100, (200, 201)
 class VebEdge(VepaEdge):
     """The ports behind ``uplink`` in a hypervisor's namespace, bridged."""
 
+    ACCESS_PORTS = False
+
     def __init__(self, namespace: Namespace, uplink: str) -> None:
         super().__init__(namespace, uplink)
         self._learned: list[str] = []

@@ -6,15 +6,20 @@ bridge would eat the group addresses that lldpad listens to, and would switch be
 * a frame from a VM port leaves by the uplink, always;
 * a frame from the uplink goes to the port whose MAC address it bears;
 * a group frame goes to every port except the one of the VM that sent it (a reflected frame).
+
+A VM whose VLAN is not the native one of the uplink has an access port of that VLAN (:mod:`.vlan_port`).
 """
 
 from __future__ import annotations
 
 import socket
 import threading
+from typing import ClassVar
 
 from ryu_apps.evb.pipeline.punting import STATION_PROTOCOLS
+from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.shell import Namespace, interface_flags, set_interface_flags
+from ryu_apps.testbed.harness.vlan_port import tag_port
 
 IFF_UP = 1
 
@@ -29,11 +34,15 @@ _ANY_GROUP = 99
 class VepaEdge:
     """The ports behind ``uplink`` in a hypervisor's namespace."""
 
+    #: Ports may have a VLAN of their own; False: all have that of untagged frames.
+    ACCESS_PORTS: ClassVar[bool] = True
+
     def __init__(self, namespace: Namespace, uplink: str) -> None:
         self.namespace = namespace
         self.uplink = uplink
         self._ports: dict[str, str] = {}
         self._slots: dict[str, int] = {}
+        self._tags: dict[str, int] = {}
         self._groups: list[int] = []
         self._control = namespace.socket(socket.AF_INET, socket.SOCK_DGRAM)
         # Several VMs may come and go at a time.
@@ -57,11 +66,43 @@ class VepaEdge:
             self._ports[port], self._slots[port] = mac, slot
             self.namespace.tc(
                 f"qdisc add dev {port} clsact",
-                f"filter add dev {port} ingress protocol all pref {_OUT} u32 match u32 0 0 {redirected(self.uplink)}",
                 f"filter add dev {self.uplink} ingress protocol all pref {_UNICAST + slot} u32"
                 f" {match_destination(mac)} {redirected(port)}",
                 *self._rewrite_groups(),
             )
+            self._lead_out(port)
+
+    def assign(self, mac: str, tci: int | None) -> None:
+        """Note the VLAN of the VM with an address, as the bridge has answered it, for its ports now and later.
+
+        Args:
+            tci: VID and PCP; None: that of untagged frames.
+
+        Raises:
+            TestbedError: this edge has no ports with a VLAN of their own.
+        """
+        if tci is not None and not self.ACCESS_PORTS:
+            raise TestbedError(f"{self.namespace.name}: the ports of this edge have no VLAN but the native one")
+        with self._turn:
+            before = self._tags.get(mac)
+            if before == tci:
+                return
+            self._tags = {other: tag for other, tag in self._tags.items() if other != mac}
+            if tci is not None:
+                self._tags[mac] = tci
+            for port in [port for port, owner in self._ports.items() if owner == mac]:
+                directions = ("ingress",) if before is None else ("ingress", "egress")
+                self.namespace.tc(*(f"filter del dev {port} {way} protocol all pref {_OUT}" for way in directions))
+                self._lead_out(port)
+
+    def _lead_out(self, port: str) -> None:
+        """Lead what the VM of a port sends to the uplink, in its VLAN."""
+        tci = self._tags.get(self._ports[port])
+        if tci is not None:
+            tag_port(self.namespace, port, self.uplink, tci, _OUT)
+            return
+        everything = f"u32 match u32 0 0 {redirected(self.uplink)}"
+        self.namespace.tc(f"filter add dev {port} ingress protocol all pref {_OUT} {everything}")
 
     def guard(self, port: str) -> None:
         """Let no guest at a port speak for the station; what docs/security.rst asks of a hypervisor."""

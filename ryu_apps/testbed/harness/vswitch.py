@@ -17,6 +17,8 @@ from ryu_apps.testbed.harness.vepa import IFF_UP, VepaEdge
 class VswitchEdge(VepaEdge):
     """The VMs' ports at a switch that is in the network namespace of this process."""
 
+    ACCESS_PORTS = False
+
     def __init__(self, namespace: Namespace, uplink: str, switch: str, port_names: str) -> None:
         """
         Args:

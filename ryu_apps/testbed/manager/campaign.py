@@ -287,7 +287,7 @@ class Campaign:
         source = self._loaded.inventory.vms[name].at
         if newest is None:
             lost = lost_at_rest(self._guests.ends(name), begun, settled)
-            return VmReport(name, source, None, source, "stayed", lost=lost)
+            return VmReport(name, source, None, source, "stayed", lost=lost, networks=self._networks(name))
         mine = [move for move in self.manager.orchestrator.moves if move.vm == name]
         return VmReport(
             name,
@@ -298,7 +298,14 @@ class Campaign:
             "" if newest.state is MoveState.DONE else newest.log[-1].text,
             {node: reason for move in mine for node, reason in move.tried.items()},
             tuple((note.t - begun, note.node, note.text) for move in mine for note in move.log),
+            networks=self._networks(name),
         )
+
+    def _networks(self, vm: str) -> dict[str, str]:
+        """The network that the bridge has chosen for a VM, at each node that it was reserved or associated at."""
+        answered = [(self._loaded.inventory.vms[vm].at, self._guests.all[vm].network)]
+        answered += [(move.node, move.network) for move in self.manager.orchestrator.moves if move.vm == vm]
+        return {node: str(network) for node, network in answered if network is not None}
 
 
 def _soon_zero(count: Callable[[], int]) -> int:

@@ -19,13 +19,14 @@ from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
 from ryu_apps.testbed.harness.station import LldpadStation, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.measurement.measure import FlowEnds
-from ryu_apps.testbed.moves.attempt import admit, dismiss
+from ryu_apps.testbed.moves.attempt import admit, dismiss, granted_network
 from ryu_apps.testbed.site import SiteError, config_of, misfits, policies_of, site_of
 from ryu_apps.vcm.loader import Loaded
+from ryu_apps.vcm.move import GrantedNetwork
 from ryu_apps.vcm.schema import Traffic
 
-#: The end system that every VM talks to, and its first port of UDP: one for each flow, since it has many.
-CLIENT, FIRST_PORT = "client", 20000
+#: First port of UDP of end systems: one for each flow, since they have many.
+FIRST_PORT = 20000
 #: Beats and datagrams that policy blocks come more slowly than those that measure.
 _SLOWER = 4
 
@@ -56,9 +57,10 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
         raise MismatchError("\n".join(map(str, (error, *error.diagnostics)))) from None
     config = config_of(site, policies_of(site, spec.policies, place), spec.max_rules)
     _compare(loaded, config.fabric)
-    client = next((host for host in site.hosts if host.name == CLIENT), None)
-    if client is None or not client.ip:
-        raise MismatchError(f"an end system {CLIENT!r} with an address is needed, the peer of every VM")
+    addressed = {host.name for host in site.hosts if host.ip}
+    for name, vm in loaded.file.vms.items():
+        if vm.traffic.host not in addressed:
+            raise MismatchError(f"an end system {vm.traffic.host!r} with an address is needed, the peer of {name}")
     return Cluster(config.fabric, site.hosts, folder, dump_config(config), station=station)
 
 
@@ -83,7 +85,9 @@ class TestVm:
 
     Attributes:
         vsi: what its hypervisors say of it.
+        host: the end system that its traffic is with.
         flows: its traffic.
+        network: the VLAN that it started in, if the bridge has chosen it.
         prober: what runs in it.
         lives: notes of its probers that had to end; the last one's come at the end.
     """
@@ -92,7 +96,9 @@ class TestVm:
     vsi: VdptoolVsi
     mac: str
     ip: str
+    host: str
     flows: tuple[Flow, ...]
+    network: GrantedNetwork | None = None
     prober: Prober | None = None
     notes: dict[str, Notes] = field(default_factory=dict)
 
@@ -108,17 +114,18 @@ class TestVms:
         self.cluster = cluster
         self.all: dict[str, TestVm] = {}
         self._inventory = loaded.inventory
-        self._client: Prober | None = None
+        self._hosts: dict[str, Prober] = {}
         self._rarps: list[Tap] = []
-        self.client_notes: dict[str, Notes] = {}
+        self._host_notes: dict[str, Notes] = {}
         for number, (name, vm) in enumerate(loaded.inventory.vms.items()):
             face = vm.interface
             ip = next((address for address in face.addresses if ":" not in address), None)
             if ip is None:
                 raise MismatchError(f"{name} has no IPv4 address, which its traffic needs")
-            vsi = VdptoolVsi(face.vsi, face.type_id, face.version, (f"{face.vlan}-{face.mac}",), ip)
-            traffic = _flows(name, loaded.file.vms[name].traffic, FIRST_PORT + 2 * number, interval)
-            self.all[name] = TestVm(name, vsi, face.mac, ip, tuple(traffic))
+            vsi = VdptoolVsi(face.vsi, face.type_id, face.version, (face.filter,), ip)
+            traffic = loaded.file.vms[name].traffic
+            flows = _flows(name, traffic, FIRST_PORT + 2 * number, interval)
+            self.all[name] = TestVm(name, vsi, face.mac, ip, traffic.host, tuple(flows))
 
     def admit(self) -> None:
         """Start every VM at its node, associated."""
@@ -130,30 +137,31 @@ class TestVms:
             except CommandError:
                 vm.halt()
                 raise
-            admit(self.cluster.hypervisors[at], guest.vsi)
+            guest.network = granted_network(guest.vsi, admit(self.cluster.hypervisors[at], guest.vsi))
 
     def start_traffic(self) -> None:
         """Traffic on all of them; every flow that may pass has passed once."""
         for host in self.cluster.hosts.values():
             tap = Tap(host.namespace, host.interface, only_ethertypes(ETHERTYPE_RARP))
             self._rarps.append(self.cluster.watcher.watch(tap))
-        flows = [flow for guest in self.all.values() for flow in guest.flows]
-        client = self.cluster.hosts[CLIENT]
-        self._client = Prober(CLIENT, client.namespace, client.ip, self.cluster.folder)
         for guest in self.all.values():
             self.start_prober(guest)
-        self._client.start(flows, self._addresses())
-        for prober in (self._client, *(guest.prober for guest in self.all.values())):
-            assert prober is not None
+        for name in dict.fromkeys(guest.host for guest in self.all.values()):
+            host = self.cluster.hosts[name]
+            prober = self._hosts[name] = Prober(name, host.namespace, host.ip, self.cluster.folder)
+            prober.start([flow for guest in self._peers(name) for flow in guest.flows], self._addresses())
+        for prober in self._probers():
             prober.wait_heard()
 
     def hear_again(self, names: Collection[str]) -> None:
         """Wait until the streams of these VMs go on, if they do."""
-        assert self._client is not None
         with suppress(TimeoutError):  # the notes tell
-            for prober in (self._client, *(self.all[name].prober for name in names)):
-                assert prober is not None
-                prober.wait_heard_again(names)
+            for host, prober in self._hosts.items():
+                prober.wait_heard_again([guest.name for guest in self._peers(host) if guest.name in names])
+            for name in names:
+                prober_in_vm = self.all[name].prober
+                assert prober_in_vm is not None
+                prober_in_vm.wait_heard_again(names)
 
     def start_prober(self, guest: TestVm) -> None:
         """Start the probes in a VM, with new notes."""
@@ -164,23 +172,23 @@ class TestVms:
 
     def target(self, name: str) -> StagedTarget | None:
         """Destination of frames that are injected where a VM is staged; they arrive if its gate is not closed."""
-        client = self.cluster.hosts[CLIENT]
+        host = self.cluster.hosts[self.all[name].host]
         for flow in self.all[name].flows:
             if flow.proto == "udp" and flow.passes:
-                return StagedTarget(client.mac, client.ip, flow.port_of(CLIENT), flow.port)
+                return StagedTarget(host.mac, host.ip, flow.port_of(host.name), flow.port)
         return None
 
     def end_traffic(self) -> None:
         """End all traffic that still is, its notes left unread: something has gone wrong."""
-        for prober in (self._client, *(guest.prober for guest in self.all.values())):
-            if prober is not None:
-                prober.kill()
+        for prober in self._probers():
+            prober.kill()
 
     def stop_traffic(self) -> list[Sighting]:
         """End all traffic and read the notes; returns the RARPs that end systems saw."""
         for guest in self.all.values():
             guest.notes = guest.prober.stop() if guest.prober is not None else {}
-        self.client_notes = self._client.stop() if self._client is not None else {}
+        for prober in self._hosts.values():
+            self._host_notes |= prober.stop()
         for tap in self._rarps:
             self.cluster.watcher.dismiss(tap)
         self.cluster.watcher.settle()
@@ -189,8 +197,7 @@ class TestVms:
     def ends(self, name: str) -> list[FlowEnds]:
         """Notes of both ends of a VM's flows, once the traffic has been stopped."""
         guest = self.all[name]
-        own = [flow for flow in guest.flows if flow.host == CLIENT]
-        return [FlowEnds(flow, self.client_notes[flow.name], guest.notes[flow.name]) for flow in own]
+        return [FlowEnds(flow, self._host_notes[flow.name], guest.notes[flow.name]) for flow in guest.flows]
 
     def dismiss(self, places: Mapping[str, str]) -> None:
         """End every VM, De-Associated, at the node where it is; VMs that are nowhere are left out."""
@@ -216,19 +223,29 @@ class TestVms:
                 vm.halt()
         return died
 
+    def _peers(self, host: str) -> list[TestVm]:
+        """The VMs whose traffic is with an end system."""
+        return [guest for guest in self.all.values() if guest.host == host]
+
+    def _probers(self) -> list[Prober]:
+        """The probers of end systems and VMs, as far as they have been started."""
+        in_vms = [guest.prober for guest in self.all.values() if guest.prober is not None]
+        return [*self._hosts.values(), *in_vms]
+
     def _addresses(self) -> dict[str, str]:
         hosts = {name: host.ip for name, host in self.cluster.hosts.items()}
         return {**hosts, **{name: guest.ip for name, guest in self.all.items()}}
 
 
 def _flows(name: str, traffic: Traffic, port: int, interval: float) -> list[Flow]:
-    """Flows of a VM; each UDP flow has a port of its own at the client."""
+    """Flows of a VM; each UDP flow has a port of its own at the end system."""
     flows = []
     if traffic.udp is not None:
-        flows.append(Flow(f"{name}-udp", "udp", CLIENT, name, traffic.udp, interval, True, host_port=port))
+        flows.append(Flow(f"{name}-udp", "udp", traffic.host, name, traffic.udp, interval, True, host_port=port))
     if traffic.blocked is not None:
         slowly = interval * _SLOWER
-        flows.append(Flow(f"{name}-blocked", "udp", CLIENT, name, traffic.blocked, slowly, False, host_port=port + 1))
+        blocked = Flow(f"{name}-blocked", "udp", traffic.host, name, traffic.blocked, slowly, False, host_port=port + 1)
+        flows.append(blocked)
     if traffic.tcp is not None:
-        flows.append(Flow(f"{name}-tcp", "tcp", CLIENT, name, traffic.tcp, interval * _SLOWER, True))
+        flows.append(Flow(f"{name}-tcp", "tcp", traffic.host, name, traffic.tcp, interval * _SLOWER, True))
     return flows

@@ -6,11 +6,22 @@ Used like the library's ``Orchestrator``; uses the REST resources only.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
 
-from ryu_apps.vcm.move import DeadlinePassed, Do, Ladder, Lapsed, MoveState, MoveStep, Note, StepDone, StepFailed
+from ryu_apps.vcm.move import (
+    DeadlinePassed,
+    Do,
+    GrantedNetwork,
+    Ladder,
+    Lapsed,
+    MoveState,
+    MoveStep,
+    Note,
+    StepDone,
+    StepFailed,
+)
 from ryu_apps.vcm.orchestrator import (
     Go,
     HaltGoal,
@@ -37,6 +48,7 @@ class RemoteMove:
     state: MoveState
     kept: bool
     home: bool
+    network: GrantedNetwork | None
     tried: dict[str, str]
     log: list[Note]
 
@@ -83,8 +95,8 @@ class RemoteOrchestrator:
                 # Steps of a VM are done in their order: the oldest of them is the one that has ended.
                 asked = ((number, do) for number, do in self._open.items() if do.vm == vm)
                 number = next(number for number, do in asked if (do.step, do.node) == (step, node))
-                failure = end.reason if isinstance(end, StepFailed) else None
-                found = self._call("POST", f"{self._path}/answers", {"step": number, "failure": failure})
+                told = {"failure": end.reason} if isinstance(end, StepFailed) else _network_of(end)
+                found = self._call("POST", f"{self._path}/answers", {"step": number, **told})
             case NodeLost(node):
                 found = self._call("POST", f"{self._path}/lost", {"node": node})
             case Use(vms) | ReleasePlaces(vms):
@@ -118,6 +130,10 @@ def _step(told: dict[str, Any]) -> Do:
     return Do(told["vm"], MoveStep(told["step"]), told["node"], told["source"])
 
 
+def _network_of(answer: StepDone) -> dict[str, Any]:
+    return asdict(answer.network) if answer.network is not None else {}
+
+
 def _move(told: dict[str, Any]) -> RemoteMove:
     return RemoteMove(
         told["vm"],
@@ -127,6 +143,7 @@ def _move(told: dict[str, Any]) -> RemoteMove:
         MoveState(told["state"]),
         told["kept"],
         told["home"],
+        GrantedNetwork(**told["network"]) if told["network"] else None,
         told["tried"],
         [Note(note["t"], note["node"], note["text"]) for note in told["story"]],
     )

@@ -48,6 +48,7 @@ class VmReport:
         tried: nodes that did not work, and why.
         log: (seconds since the beginning, node, words).
         lost: datagrams lost that policy lets through, of a VM that stayed; must be 0.
+        networks: of a VM without a VID of its own, the network that the bridge has answered, by node.
     """
 
     vm: str
@@ -59,6 +60,7 @@ class VmReport:
     tried: dict[str, str] = field(default_factory=dict)
     log: tuple[tuple[float, str, str], ...] = ()
     lost: int = 0
+    networks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,10 @@ def _row(attempt: AttemptReport) -> tuple[str, ...]:
 
 
 def remarks(report: ClusterReport) -> Iterator[str]:
-    """Refusals, and VMs at another node than planned."""
+    """Networks that the bridge has chosen, refusals, and VMs at another node than planned."""
     for vm in report.vms:
+        if vm.networks:
+            yield f"{vm.vm}: " + "; ".join(f"{network} at {node}" for node, network in vm.networks.items())
         for node, reason in vm.tried.items():
             yield f"{vm.vm}: not at {node}: {reason}"
         moved = vm.node is not None and vm.node != vm.source

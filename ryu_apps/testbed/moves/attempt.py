@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Protocol
 
+from ryu_apps.station.filter_text import filter_from_text
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.cluster import Cluster, Hypervisor
@@ -12,7 +13,7 @@ from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.evidence import Evidence
-from ryu_apps.vcm.move import Ladder
+from ryu_apps.vcm.move import GrantedNetwork, Ladder
 
 #: Seconds for a De-Associate of the bridge's own accord, which may be on its way.
 _UNSOLICITED = 1.0
@@ -90,7 +91,7 @@ class Attempt:
         Raises:
             MigrationRefused: the bridge grants no reservation.
         """
-        answer = self.destination.station.request(VdptoolMode.PREASSOCIATE_RR, self.vsi, migrating=True)
+        answer = self.destination.request(VdptoolMode.PREASSOCIATE_RR, self.vsi, migrating=True)
         if not answer.granted:
             raise MigrationRefused(answer.reason)
         self.granted = True
@@ -125,7 +126,7 @@ class Attempt:
         Raises:
             MigrationRefused: the bridge does not associate the VSI.
         """
-        answer = self.destination.station.request(VdptoolMode.ASSOCIATE, self.vsi)
+        answer = self.destination.request(VdptoolMode.ASSOCIATE, self.vsi)
         if not answer.granted:
             raise MigrationRefused(answer.reason)
         self.associated = answer
@@ -150,7 +151,7 @@ class Attempt:
         """
         if self.ladder is not Ladder.SAFEST_EXCHANGE and self._is_deassociated():
             return None
-        return self.source.station.request(VdptoolMode.DEASSOCIATE, self.vsi)
+        return self.source.request(VdptoolMode.DEASSOCIATE, self.vsi)
 
     # --- a dead source ---
     def boot(self) -> None:
@@ -170,7 +171,7 @@ class Attempt:
     def release(self) -> None:
         """De-Associate at the destination, if it had granted anything."""
         if self.granted:
-            self.destination.station.request(VdptoolMode.DEASSOCIATE, self.vsi)
+            self.destination.request(VdptoolMode.DEASSOCIATE, self.vsi)
             self.granted = False
 
     def return_vm(self) -> None:
@@ -205,16 +206,28 @@ class Attempt:
 
 def dismiss(hypervisor: Hypervisor, vsi: VdptoolVsi) -> None:
     """De-Associate a VM that is shut down; whatever its station still believes."""
-    hypervisor.station.request(VdptoolMode.DEASSOCIATE, vsi)
+    hypervisor.request(VdptoolMode.DEASSOCIATE, vsi)
 
 
-def admit(hypervisor: Hypervisor, vsi: VdptoolVsi) -> None:
+def admit(hypervisor: Hypervisor, vsi: VdptoolVsi) -> VdptoolAnswer:
     """Associate a VM that starts at a hypervisor.
+
+    Returns:
+        The answer to Associate.
 
     Raises:
         MigrationRefused: the bridge refuses the VSI.
     """
     for mode in (VdptoolMode.PREASSOCIATE_RR, VdptoolMode.ASSOCIATE):
-        answer = hypervisor.station.request(mode, vsi)
+        answer = hypervisor.request(mode, vsi)
         if not answer.granted:
             raise MigrationRefused(f"{hypervisor.name}: {answer.reason}")
+    return answer
+
+
+def granted_network(vsi: VdptoolVsi, answer: VdptoolAnswer | None) -> GrantedNetwork | None:
+    """Return the network that an answer has for a VSI that was requested with a null VID; None: there is none."""
+    if answer is None or not answer.filters or filter_from_text(vsi.filters).entries[0].vid:
+        return None
+    granted = filter_from_text(answer.filters).entries[0]
+    return GrantedNetwork(granted.vid, granted.pcp if granted.ps else None) if granted.vid else None

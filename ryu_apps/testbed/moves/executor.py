@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolMode
-from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord
+from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord, granted_network
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.observers import StepObserver
 from ryu_apps.vcm.move import Do, MoveStep, StepDone, StepFailed
@@ -65,7 +65,7 @@ class StepExecutor:
         except (TestbedError, OSError) as error:
             self._fail(do.step, attempt, error)
             return StepFailed(do.step, do.node, str(error))
-        return StepDone(do.step, do.node)
+        return StepDone(do.step, do.node, granted_network(attempt.vsi, answer))
 
     def holds_reservation(self, vm: str) -> bool:
         """Ask the station at the VM's newest destination for its reservation."""

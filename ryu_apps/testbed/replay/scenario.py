@@ -100,14 +100,18 @@ class ClusterSpec(Strict):
 
 
 class VmSpec(Strict):
-    """A VM: where it starts, its addresses, its VSI type."""
+    """A VM: where it starts, its addresses, its VSI type.
+
+    Attributes:
+        vlan: VID; None: a null VID is requested, and the bridge answers that of the VSI type.
+    """
 
     at: str
     mac: MacAsText
     ip: Ip
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
-    vlan: Annotated[int, Field(ge=1, le=4094)] = 100
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = 100
 
 
 class FlowSpec(Strict):
@@ -292,4 +296,4 @@ def _flow(name: str, spec: FlowSpec) -> Flow:
 
 def _vsi(scenario: str, name: str, spec: VmSpec) -> VdptoolVsi:
     uuid = str(uuid5(NAMESPACE_URL, f"{scenario}/{name}"))
-    return VdptoolVsi(uuid, spec.type, spec.version, (f"{spec.vlan}-{spec.mac}",), spec.ip)
+    return VdptoolVsi(uuid, spec.type, spec.version, (f"{spec.vlan or 0}-{spec.mac}",), spec.ip)

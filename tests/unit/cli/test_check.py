@@ -132,9 +132,17 @@ def test_a_policy_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> No
     assert (result.exit_code, result.output) == (1, f"{tmp_path}/profiles:1:1: No such file or directory\n")
 
 
+def test_a_policy_is_one_policy_by_whatever_path(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "evbridge.yaml").write_text(CONFIG.replace("profiles", "profiles/../profiles"))
+    (tmp_path / "profiles" / "web.yaml").write_text(GOOD)
+    result = run(tmp_path / "profiles", tmp_path / "evbridge.yaml")
+    assert (result.exit_code, result.output) == (0, "1 policy file and 1 configuration: no mistakes\n")
+
+
 def test_inventories_are_checked_too(tmp_path: Path) -> None:
     inventories = Path(__file__).parents[3] / "mininet_tests" / "inventories"
-    assert run(inventories).output == "3 inventories: no mistakes\n"
+    assert run(inventories).output == "2 policy files and 1 configuration and 4 inventories: no mistakes\n"
     text = (inventories / "two-switch.yaml").read_text(encoding="utf-8")
     file = tmp_path / "bad.yaml"
     file.write_text(text.replace("at: hv7", "at: hv77"), encoding="utf-8")

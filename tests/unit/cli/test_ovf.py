@@ -85,7 +85,7 @@ def test_a_mistake_is_a_line_and_nothing_is_written(here: Path, package: Path) -
     package.write_text(package.read_text().replace(">5<", ">5000<", 1))
     result = run("import", package, "-o", "out")
     assert result.exit_code == 1
-    assert result.output == f"{package}:13:11: epasd:PortVID: '5000' is not a number from 1 to 4094\n"
+    assert result.output == f"{package}:13:11: epasd:PortVID: '5000' is not a number from 0 to 4094\n"
     assert not (here / "out").exists()
 
 

@@ -37,6 +37,13 @@ def test_a_plan_names_each_move_its_reasons_and_who_is_next() -> None:
     assert "   if that refuses: hv8, hv5, hv7\n" in result.output
 
 
+def test_a_plan_says_whose_network_the_bridge_chooses() -> None:
+    result = vcm("plan", str(INVENTORIES / "tenants.yaml"), "evacuate", "s1")
+    assert result.exit_code == 0, result.output
+    assert "   VLAN and priority: of VSI type 1000/1, as the bridge answers\n" in result.output
+    assert "as the bridge answers" not in vcm("plan", TWO_SWITCH, "evacuate", "s1").output
+
+
 def test_a_plan_is_the_same_every_time() -> None:
     assert vcm("plan", TWO_SWITCH, "rebalance").output == vcm("plan", TWO_SWITCH, "rebalance").output
 

@@ -7,7 +7,7 @@ import pytest
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.ovf.collect import collect_package
-from ryu_apps.ovf.instances import load_instances
+from ryu_apps.ovf.instances import instances_text, load_instances
 from ryu_apps.ovf.model import Package, PortNetwork, VsiAdapter
 
 HEAD = "version: 1\nnetworks:\n  net: {vlan: 5, vsi_types: [{type_id: 7, version: 1}]}\nvsis:\n"
@@ -38,6 +38,16 @@ def test_everything_that_can_be_said_arrives() -> None:
 def test_a_vsi_gets_from_its_network_what_it_does_not_say() -> None:
     (vsi,) = load(HEAD + "  - {vm: web-1, adapter: eth0, network: net}\n").vsis
     assert (vsi.vlan, vsi.vsi_type) == (5, VsiTypeKey(7, 1))
+
+
+def test_a_vsi_with_a_null_vid_does_not_get_the_vlan_of_its_network() -> None:
+    lines = "  - {vm: a, adapter: b, network: net, vlan: 0, mac: 52:54:00:00:00:01}\n"
+    (vsi,) = load(HEAD + lines).vsis
+    assert vsi.vlan == 0
+    other = "  - {vm: c, adapter: d, vlan: 0, vsi_type: {type_id: 8, version: 1}, mac: 52:54:00:00:00:01}\n"
+    assert [found.vlan for found in load(instances_text(load(HEAD + lines + other))).vsis] == [0, 0]
+    _, mistakes = load_instances("i.yaml", HEAD + lines + lines.replace("vm: a", "vm: c"))
+    assert [str(mistake) for mistake in mistakes] == ["i.yaml:6:53: 52:54:00:00:00:01 is already b of a"]
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,12 @@ def test_an_adapter_gets_from_its_network_what_it_does_not_say() -> None:
     assert the_vsi(offering, Connection="net", PortVID=11, ManagerID=0).manager_id == 0
 
 
+def test_an_adapter_with_a_null_vid_is_in_the_vlan_of_its_type() -> None:
+    offering = network(profile(PortVID=10))
+    assert the_vsi(offering, Connection="net", PortVID=0).vlan == 0
+    assert the_vsi(network(profile(PortVID=0)), Connection="net").vlan == 0
+
+
 def test_of_several_profiles_an_adapter_gets_the_one_that_it_names() -> None:
     offering = network(
         profile(PortVID=10, NetworkPortProfileID="a", NetworkPortProfileIDType=2)
@@ -257,9 +263,9 @@ def test_words_of_our_own_are_checked_at_their_own_lines() -> None:
     [
         ({"Connection": "elsewhere"}, "there is no network 'elsewhere' in NetworkSection"),
         ({"Address": "52:54:00:00:00"}, "'52:54:00:00:00' is not a MAC address"),
-        ({"PortVID": 0}, "epasd:PortVID: '0' is not a number from 1 to 4094"),
-        ({"PortVID": "ten"}, "epasd:PortVID: 'ten' is not a number from 1 to 4094"),
-        ({"PortVID": "9" * 5000}, "is not a number from 1 to 4094"),
+        ({"PortVID": 4095}, "epasd:PortVID: '4095' is not a number from 0 to 4094"),
+        ({"PortVID": "ten"}, "epasd:PortVID: 'ten' is not a number from 0 to 4094"),
+        ({"PortVID": "9" * 5000}, "is not a number from 0 to 4094"),
         ({"ManagerID": 1 << 32}, "epasd:ManagerID: '4294967296' is not a number from 0 to 4294967295"),
         ({"VSITypeID": 7}, "VSITypeID without VSITypeIDVersion"),
         ({"VSITypeIDVersion": 7}, "VSITypeIDVersion without VSITypeID"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, is_answer, read_answer
+from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi, is_answer, read_answer, read_filters
 
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 
@@ -53,6 +53,22 @@ def test_what_a_busy_machine_makes_vdptool_print_is_no_answer(text: str) -> None
 @pytest.mark.parametrize("text", [said("assoc"), said("deassoc"), "FAILED: Invalid parameters\n"])
 def test_answers_are_those_about_the_vsi_and_refusals_of_lldpad(text: str) -> None:
     assert is_answer(text, UUID)
+
+
+@pytest.mark.parametrize(
+    ("requested", "printed", "granted"),
+    [
+        ("0-52:54:00:aa:00:01", "53348-52:54:00:aa:00:01", "53348-52:54:00:aa:00:01"),
+        ("0-52:54:00:aa:00:01-1000", "100-52:54:00:aa:00:01-0", "100-52:54:00:aa:00:01-1000"),
+        ("0--1000", "100--0", "100--1000"),
+        ("100", "100", "100"),
+    ],
+)
+def test_the_vid_of_an_answer_is_read_and_the_group_is_that_of_the_request(
+    requested: str, printed: str, granted: str
+) -> None:
+    text = f"Response from VDP\n\tmode = assoc\n\tuuid = {UUID}\n\tfilter = {printed}\n"
+    assert read_filters(text, (requested,)) == (granted,)
 
 
 def test_a_request_names_everything_that_vdptool_insists_on() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ryu_apps.testbed.harness.shell import CommandError
-from ryu_apps.testbed.harness.station import VdptoolAnswer
+from ryu_apps.testbed.harness.station import VdptoolAnswer, VdptoolVsi
 from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.executor import StepExecutor
@@ -17,6 +17,9 @@ from ryu_apps.testbed.moves.observers import StepCallbacks, StepObserver
 from ryu_apps.vcm.move import Do, Ladder, Move, MoveStep, StepDone, StepFailed
 
 GRANTED = VdptoolAnswer(True, "", 1.0, 1.5)
+
+
+VSI = VdptoolVsi("00000000-0000-4000-8000-000000000001", 1, 1, ("0-52:54:00:aa:00:01",))
 
 
 class Guest:
@@ -31,6 +34,7 @@ class ScriptedAttempt(Attempt):
         self.error = None
         self.ladder = Ladder.MINIMIZE_LATENCY
         self.vm: Any = Guest()
+        self.vsi = VSI
         self._log, self._failures = log, failures
 
     def _act(self, action: str) -> VdptoolAnswer:

@@ -71,6 +71,20 @@ def test_a_vsi_is_always_the_same_and_never_that_of_another() -> None:
     assert len(set(identities)) == 2
 
 
+def test_a_vm_without_a_vid_is_in_a_vlan_of_its_type() -> None:
+    text = GOOD.replace("vlan: 100, ", "")
+    loaded, found = load_inventory("inventory.yaml", text)
+    assert loaded is not None and found == []
+    face = loaded.inventory.vms["web1"].interface
+    assert (face.vlan, face.filter) == (None, "0-52:54:00:aa:00:01")
+    assert good().inventory.vms["web1"].interface.filter == "100-52:54:00:aa:00:01"
+    # Two types may be in two VLANs; one type is not.
+    same = text.replace("aa:00:02", "aa:00:01")
+    assert load_inventory("inventory.yaml", same)[1] == []
+    _, found = load_inventory("inventory.yaml", same.replace("version: 2", "version: 1"))
+    assert [str(mistake) for mistake in found] == ["inventory.yaml:16:22: 52:54:00:aa:00:01 is already the one of web1"]
+
+
 def test_a_vm_that_moves_weighs_on_both_ends() -> None:
     inventory = good().inventory
     both = Occupancy(inventory).with_vm("web1", "hv1", "hv2")

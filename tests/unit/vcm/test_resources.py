@@ -23,6 +23,7 @@ class Party:
         self.hypervisors = Hypervisors(self.service.inventory)
         self.now = 0.0
         self.refuse: set[tuple[str, str]] = set()
+        self.network: dict[str, int] = {}
 
     def call(self, method: str, path: str, **body: object) -> tuple[int, Any]:
         self.now += 1.0
@@ -47,7 +48,7 @@ class Party:
         willing = (step["step"], step["node"]) not in self.refuse
         event = self.hypervisors.perform(do, willing).event
         failure = event.reason if isinstance(event, StepFailed) else None
-        told = {"step": step["id"], "failure": failure}
+        told = {"step": step["id"], "failure": failure, **self.network}
         status, body = self.call("POST", f"/vcm/goals/{goal['id']}/answers", **told)
         assert status == 200, body
         return body
@@ -100,6 +101,41 @@ def test_a_refusal_takes_the_next_node(party: Party) -> None:
     (move,) = goal["moves"]
     assert move["state"] == "done" and move["node"] != first and list(move["tried"]) == [first]
     agree(party)
+
+
+def test_the_network_that_the_bridge_has_answered_is_shown(party: Party) -> None:
+    goal = party.begin("evacuate", "hv3")
+    assert goal["moves"][0]["network"] is None
+    party.network = {"vid": 200, "pcp": 5}
+    goal = party.answer(goal)
+    assert goal["moves"][0]["network"] == {"vid": 200, "pcp": 5}
+    assert "reserved, VLAN 200, PCP 5" in [note["text"] for note in goal["moves"][0]["story"]]
+    # Only a reservation and an Associate are answered with a network; what another step tells changes nothing.
+    party.network = {"vid": 100}
+    goal = party.answer(goal)
+    assert goal["moves"][0]["network"] == {"vid": 200, "pcp": 5}
+    goal = party.carry_out(goal)
+    assert (goal["moves"][0]["state"], goal["moves"][0]["network"]) == ("done", {"vid": 100, "pcp": None})
+
+
+def test_the_network_of_a_node_that_has_lapsed_is_forgotten(party: Party) -> None:
+    party.network = {"vid": 200}
+    goal = party.answer(party.begin("evacuate", "hv3", ahead=True, delay=60))
+    move = goal["moves"][0]
+    assert move["network"] == {"vid": 200, "pcp": None}
+    status, goal = party.call("POST", "/vcm/goals/1/lapsed", vm=move["vm"], node=move["node"])
+    assert (status, goal["moves"][-1]["network"]) == (200, None)
+
+
+@pytest.mark.parametrize("told", [{"vid": 0}, {"vid": 4095}, {"vid": 100, "pcp": 8}, {"pcp": 5}])
+def test_a_network_that_cannot_be_is_refused(party: Party, told: dict[str, int]) -> None:
+    (step,) = party.begin("evacuate", "hv3")["steps"]
+    assert party.call("POST", "/vcm/goals/1/answers", step=step["id"], **told)[0] == 422
+    assert party.call("POST", "/vcm/goals/1/answers", step=step["id"])[0] == 200
+
+
+def test_the_inventory_says_who_has_a_vid_of_its_own(party: Party) -> None:
+    assert {vm["vm"]: vm["vlan"] for vm in party.get("/vcm/inventory")["vms"]} == {"vm1": 100, "vm2": 100, "vm3": 100}
 
 
 def test_places_are_kept_until_the_node_dies(party: Party) -> None:
