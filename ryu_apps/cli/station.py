@@ -79,6 +79,7 @@ def _described(command: Any) -> Any:
         click.option("--manager", help="VSI manager of the type."),
         click.option("--filter", "filters", multiple=True, help="VID-MAC, or VID, VID--GROUP, VID-MAC-GROUP."),
         click.option("--address", "addresses", multiple=True, help="IP address of the VM."),
+        click.option("--port", help="The VM's port at the Open vSwitch of this server."),
         click.option("--uplink", help="Interface of the VSI.  [default: the daemon's first]"),
         click.option("--migrating", is_flag=True, help="The VM comes from another host (M bit)."),
     ):

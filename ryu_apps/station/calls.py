@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from ryu_apps.evb.wire.manager_text import manager_from_text
+from ryu_apps.evb.wire.port_name import PortName
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.station.description import VsiDescription
@@ -156,6 +157,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "manager": _manager,
     "filters": lambda written: filter_from_text(_list(written)),
     "addresses": _addresses,
+    "port": lambda written: PortName(_text(written)),
     "uplink": _text,
     "migrating": _flag,
     "deadline": _seconds,
@@ -205,4 +207,5 @@ def _description(read: Mapping[str, Any]) -> VsiDescription | None:
     if "filters" not in read or "type" not in read:
         raise ValueError("call: type and filters belong together")
     version, manager = read.get("version", 1), read.get("manager", ManagerId())
-    return VsiDescription(read["vsi"], read["type"], version, manager, read["filters"], read.get("addresses", ()))
+    addresses, port = read.get("addresses", ()), read.get("port")
+    return VsiDescription(read["vsi"], read["type"], version, manager, read["filters"], addresses, port)

@@ -10,6 +10,7 @@ from ryu_apps.evb.wire.association import ASSOCIATIONS
 from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.filter_info import FilterInfo
 from ryu_apps.evb.wire.manager_text import manager_text
+from ryu_apps.evb.wire.port_name import PortName
 from ryu_apps.evb.wire.vdp import ManagerId, RequestStatus, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.station.filter_text import filter_to_text
@@ -26,6 +27,7 @@ class VsiDescription:
         manager_id: the VSI manager that owns the type.
         filter_info: VIDs, MAC addresses and groups; a null VID is filled in by the bridge.
         addresses: the VM's IP addresses.
+        port: the VM's port at the switch of its server; None: by the bridge's rule, or there is none.
     """
 
     vsi_id: VsiId
@@ -34,6 +36,7 @@ class VsiDescription:
     manager_id: ManagerId
     filter_info: FilterInfo
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    port: PortName | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The description as a JSON object, in the form of a call."""
@@ -44,6 +47,7 @@ class VsiDescription:
             "manager": manager_text(self.manager_id),
             "filters": list(filter_to_text(self.filter_info)),
             "addresses": [str(address) for address in self.addresses],
+            **({"port": self.port.name} if self.port else {}),
         }
 
     def request(self, mode: VdpMode, suspended: bool = False, migrating: bool = False) -> VsiRequest:
@@ -51,4 +55,5 @@ class VsiDescription:
         status = RequestStatus(migrating=migrating)
         association = ASSOCIATIONS[mode](status, self.type_id, self.version, self.vsi_id, self.filter_info)
         addresses = tuple(L3Address(self.vsi_id, address).encode() for address in self.addresses)
-        return VsiRequest(association, self.manager_id, addresses, suspended)
+        more = (self.port.encode(),) if self.port else ()
+        return VsiRequest(association, self.manager_id, (*addresses, *more), suspended)

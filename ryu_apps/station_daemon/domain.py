@@ -21,7 +21,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.ElementTree import fromstring
 
 _NAMESPACE = "{urn:evbridge:station:1}"
-_ATTRIBUTES = frozenset({"vsi", "mac", "type", "version", "manager", "vid", "address", "uplink"})
+_ATTRIBUTES = frozenset({"vsi", "mac", "type", "version", "manager", "vid", "address", "uplink", "port"})
 
 
 class DomainError(ValueError):
@@ -56,7 +56,7 @@ def _vsi(element: Element) -> dict[str, Any]:
     for needed in ("vsi", "mac", "type"):
         if needed not in attributes:
             raise DomainError(f"<vsi>: the attribute {needed!r} is missing")
-    call: dict[str, Any] = {key: attributes[key] for key in ("vsi", "manager", "uplink") if key in attributes}
+    call: dict[str, Any] = {key: attributes[key] for key in ("vsi", "manager", "uplink", "port") if key in attributes}
     call |= {key: _number(attributes[key], key) for key in ("type", "version") if key in attributes}
     if "address" in attributes:
         call["addresses"] = attributes["address"].split()

@@ -27,7 +27,7 @@ _PAUSE = 0.05
 #: Of a note that describes a VSI: ``evb net0 type=10 address=10.0.0.11``.
 _MARK = "evb"
 _NUMBERS = ("type", "version")
-_TEXTS = ("vsi", "manager", "uplink")
+_TEXTS = ("vsi", "manager", "uplink", "port")
 
 
 @dataclass(frozen=True, slots=True)

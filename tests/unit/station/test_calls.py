@@ -9,6 +9,8 @@ import pytest
 
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.manager_text import manager_from_text
+from ryu_apps.evb.wire.port_name import PortName
+from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.station.calls import Call, Verb, read_call
 
 VM = "09b11c53-8b5c-4eeb-8f00-d84eaa0aaa4f"
@@ -35,10 +37,17 @@ def test_a_later_call_needs_no_description() -> None:
 
 
 def test_a_description_is_read_from_what_it_writes() -> None:
-    described = read_call({**WEB, "manager": "vcm1", "addresses": ["10.0.0.1"]}).description
+    described = read_call({**WEB, "manager": "vcm1", "addresses": ["10.0.0.1"], "port": "tap100i0"}).description
     assert described is not None
 
     assert read_call({"verb": "reserve", **described.to_json()}).description == described
+
+
+def test_the_port_of_a_vm_is_in_every_request() -> None:
+    described = read_call({**WEB, "addresses": ["10.0.0.1"], "port": "tap100i0"}).description
+    assert described is not None
+    for mode in VdpMode:
+        assert described.request(mode).organizational[-1] == PortName("tap100i0").encode()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +64,8 @@ def test_a_description_is_read_from_what_it_writes() -> None:
         ({"manager": []}, "manager"),
         ({"manager": 256}, "manager"),
         ({"filters": []}, "filters"),
+        ({"port": "tap 1"}, "port"),
+        ({"port": 7}, "port"),
         ({"filters": "0-52:54:00:aa:00:01"}, "filters"),
         ({"filters": ["x"]}, "filters"),
         ({"filters": None}, "call"),
