@@ -15,7 +15,7 @@ from ryu_apps.evb.pipeline.vsi_ports import vsi_port, without_vsi_port
 from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
 from ryu_apps.evb.vsi.registry import Registry, Vsi
-from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
+from ryu_apps.evb.vsi.vsi_port_table import UNKNOWN, VsiPortTable
 
 #: Seconds between two events about frames of a VM at one VSI port.
 REPORT_INTERVAL = 1.0
@@ -83,9 +83,9 @@ class VsiPortEvents:
         gone = [vsi for vsi in owners if self._table.interface(dpid, _port_of(vsi, dpid)) is None]
         # A gate never leads to a port without tags and groups: those are removed behind it, and written before it.
         # An owner whose port has another number has its old gate replaced in one change with the new one.
-        self._relocate(dpid, gone)
+        self._relocate(dpid, gone, before)
         self._write(dpid, before)
-        self._relocate(dpid, (vsi for vsi in owners if vsi not in gone))
+        self._relocate(dpid, (vsi for vsi in owners if vsi not in gone), before)
         self._remove(dpid, before)
         for name in before:
             if self._table.interface(dpid, name) is None:
@@ -94,16 +94,15 @@ class VsiPortEvents:
             elif dpid in self._lifecycle.up:
                 self._requests.port_appeared(dpid, name, now)
 
-    def _relocate(self, dpid: int, vsis: Iterable[Vsi]) -> None:
+    def _relocate(self, dpid: int, vsis: Iterable[Vsi], before: Mapping[str, int | None]) -> None:
         for vsi in vsis:
             self._lifecycle.gates.follow(vsi)
             name = _port_of(vsi, dpid)
             there, port = self._table.interface(dpid, name), self._local[dpid]
-            self._effects.put(
-                VsiPortGone(port, vsi.text, name)
-                if there is None
-                else VsiPortFound(port, vsi.text, name, there.port_no)
-            )
+            if there is None:
+                self._effects.put(VsiPortGone(port, vsi.text, name))
+            elif before[name] != UNKNOWN:
+                self._effects.put(VsiPortFound(port, vsi.text, name, there.port_no))
 
     def _write(self, dpid: int, names: Iterable[str]) -> None:
         translation = self._fabric.switches[dpid].translation

@@ -13,7 +13,7 @@ from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId
 
 #: Number of a port whose switch has not connected yet: the last one that a port may have.
-_UNKNOWN = 0xFEFF
+UNKNOWN = 0xFEFF
 
 
 class VsiPortTable:
@@ -72,7 +72,7 @@ class VsiPortTable:
 
         Without it the other switches would lose the gates of a VM that is there.
         """
-        self._there[dpid].setdefault(name, _UNKNOWN)
+        self._there[dpid].setdefault(name, UNKNOWN)
 
     def _is_vsi_port(self, dpid: int, number: int, name: str) -> bool:
         switch = self._fabric.switches[dpid]

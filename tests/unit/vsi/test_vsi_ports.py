@@ -193,6 +193,7 @@ def test_a_restart_of_the_controller_changes_no_rule_while_the_tap_is_there(worl
     world.applied.clear()
     world.restart_controller()
     assert world.snapshot() == before
+    assert kinds(world, "vsi.port_found", "vsi.port_gone") == []
     assert [apply for apply in world.applied if apply.change.add or apply.change.remove] == []
 
 
