@@ -144,7 +144,7 @@ def _interface(parsed: ConfigFile, port_no: int, section: NumberedPort) -> Inter
                 speed=section.speed,
                 bond=tuple(section.bond),
                 bond_mode=BondMode(section.bond_mode or BondMode.ACTIVE_BACKUP),
-                reflective_relay=ReflectiveRelay(section.reflective_relay),
+                reflective_relay=ReflectiveRelay(section.reflective_relay or parsed.reflective_relay),
             )
 
 

@@ -159,7 +159,7 @@ class StationSection(StationValues):
     role: Literal["station"]
     native_vlan: VlanId | None = None
     tagged_vlans: list[VlanId] = Field(default_factory=list)
-    reflective_relay: RelayText = "agreed"
+    reflective_relay: RelayText | None = None
     speed: Speed | None = None
     bond: Annotated[list[PortNo], Field(min_length=2, max_length=MAX_LINKS)] = Field(default_factory=list)
     bond_mode: BondModeText | None = None
@@ -349,6 +349,7 @@ class ConfigFile(Strict):
     notify_displaced: NotifyDisplaced | None = None
     stage_on: StageOnText | None = None
     takeover: TakeoverText = "announced"
+    reflective_relay: RelayText = "agreed"
     timers: TimerValues = TimerValues()
     timer_limits: TimerLimitValues = TimerLimitValues()
     multicast: BridgeMulticastSection = BridgeMulticastSection()

@@ -145,6 +145,36 @@ def test_a_host_has_no_bond() -> None:
     assert mistakes(host) == ["e.yaml:12:34: key 'bond' does not belong here"]
 
 
+@pytest.mark.parametrize("usual", ["agreed", "always", "never"])
+def test_reflective_relay_of_the_file_is_that_of_ports_without_their_own(usual: str) -> None:
+    text = f"""\
+version: 1
+reflective_relay: {usual}
+dps:
+  s1:
+    dp_id: 0x1
+    interfaces:
+      1: {{name: hv1, role: station, native_vlan: 100}}
+      2: {{name: hv2, role: station, native_vlan: 100, reflective_relay: agreed}}
+      3: {{name: hv3, role: station, native_vlan: 100, reflective_relay: never}}
+  s2:
+    dp_id: 0x2
+    profile: openflow13
+    interfaces: {{1: {{name: hv4, role: station, native_vlan: 100}}}}
+"""
+    config, found = load_config("evbridge.yaml", text)
+    assert config is not None and found == []
+    ports = {
+        port.name: port.reflective_relay.value
+        for switch in config.fabric.switches.values()
+        for port in switch.interfaces.values()
+    }
+    assert ports == {"hv1": usual, "hv2": "agreed", "hv3": "never", "hv4": "never"}
+    assert load_config("evbridge.yaml", dump_config(config))[0] == config
+    (mistake,) = mistakes(text.replace(f"reflective_relay: {usual}\ndps", "reflective_relay: on\ndps"))
+    assert mistake.startswith("e.yaml:2:19: ") and "'agreed', 'always' or 'never'" in mistake
+
+
 def test_station_ports_have_reflective_relay_by_agreement_always_or_never() -> None:
     for written, expected in (("agreed", "agreed"), ("always", "always"), ("never", "never"), (None, "agreed")):
         key = "" if written is None else f", reflective_relay: {written}"
