@@ -352,7 +352,9 @@ class ReadRules:
         table: None: of all tables.
         match: only rules that match on these fields too, and perhaps on others.
         lane: the read has its place among the changes of a lane (:class:`Apply`), and its answer comes in portions,
-            before each of which all other work is done; None: it is sent at once, and the answer is whole.
+            before each of which all other work is done; None: it is sent at once, and the answer is whole, but for that
+            to a read of all rules of evbridge.
+        left_out: rules that need not be shown, of tables that have many.
     """
 
     dpid: int
@@ -361,6 +363,7 @@ class ReadRules:
     table: int | None = None
     match: Match = ()
     lane: int | None = None
+    left_out: CookieMask | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from ryu_apps.southbound.portions import PortionedReadJob, PortionedReads
 from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob
 from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
 from ryu_apps.southbound.shape import Shape
+from ryu_apps.southbound.sliced import SlicedReadJob
 from ryu_apps.southbound.surveys import PlainSurveyJob, SurveyJob
 from ryu_apps.southbound.wall import ExtensionForbidden, guarded
 from ryu_apps.southbound.watch import Alien, told
@@ -105,11 +106,12 @@ class SwitchDriver:
 
     def read(self, asked: ReadRules) -> None:
         """Ask for rules; ends with RulesRead, and for all of them also with FragmentsHandled."""
-        if asked.mask == OURS:
+        if asked.mask == OURS and asked.table is None:
             # A comparison of all rules includes the fragment mode, which decides how rules with ports match.
             wanted = FRAGMENTS_SHOWN if self._extended else ofp.OFPC_FRAG_DROP
             self._begin(FragmentsJob(self._wire, self.dpid, wanted))
-        if asked.lane is None:
+            self._begin(self._reads.add(SlicedReadJob(self._wire, asked, self._shown)))
+        elif asked.lane is None:
             self._begin(ReadJob(self._wire, asked, self._shown))
         else:
             self._queue(self._reads.add(PortionedReadJob(self._wire, asked, self._shown)), asked.lane)
@@ -132,12 +134,18 @@ class SwitchDriver:
         """True if :meth:`read_on` has something to do."""
         return self._reads.next(self._is_first) is not None
 
+    @property
+    def has_urgent_reads(self) -> bool:
+        """True if :meth:`read_on` has something to do for which a VSI waits."""
+        job = self._reads.next(self._is_first)
+        return job is not None and job.URGENT
+
     def read_on(self) -> None:
-        """Send the request of the oldest read in portions, or decode a portion of its answer."""
+        """Send the next request of the oldest read in portions, or decode a portion of its answer."""
         job = self._reads.next(self._is_first)
         if job is None:
             return
-        if not job.all_sent:
+        if not job.undecoded:
             job.send()
         elif (portion := job.decode()).more:
             self._emit(portion)
@@ -146,7 +154,7 @@ class SwitchDriver:
 
     def _is_first(self, job: Job) -> bool:
         lane = self._open[job]
-        return lane is not None and self._lanes[lane][0] is job
+        return lane is None or self._lanes[lane][0] is job
 
     def read_meters(self, asked: ReadMeters) -> None:
         """Query the counters of meters; ends with MetersRead."""

@@ -96,8 +96,9 @@ class Job(ABC):
         if self.outcome is None:
             self.outcome = Rejected(self.dpid, self.token, reason, full)
 
-    def ask(self, question: Callable[[int], bytes], *, weight: int = 0) -> None:
-        """Send one request as a run of its own."""
+    def ask(self, question: Callable[[int], bytes], *, weight: int = 0) -> int:
+        """Send one request as a run of its own; returns its transaction id."""
         xids = self.wire.reserve(1)
         self.wire.launch(SentRequest(self, xids, weight=weight))
         self.wire.send(question(xids[0]))
+        return xids[0]

@@ -108,9 +108,17 @@ def meter_config_request(query: MeterQuery, xid: int) -> bytes:
 
 def flow_stats_request(query: Query, xid: int) -> bytes:
     """Ask for rules."""
+    return multipart_request(ofp.OFPMP_FLOW, _query_body(query), xid)
+
+
+def _query_body(query: Query) -> bytes:
     (cookie, mask), table, match = query
-    body = struct.pack("!B3xII4xQQ", table, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask)
-    return multipart_request(ofp.OFPMP_FLOW, body + encode_match(match), xid)
+    return struct.pack("!B3xII4xQQ", table, ofp.OFPP_ANY, ofp.OFPG_ANY, cookie, mask) + encode_match(match)
+
+
+def aggregate_request(query: Query, xid: int) -> bytes:
+    """Ask for the number of rules."""
+    return multipart_request(ofp.OFPMP_AGGREGATE, _query_body(query), xid)
 
 
 def multipart_request(kind: int, body: bytes, xid: int) -> bytes:

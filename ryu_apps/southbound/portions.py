@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
+from typing import ClassVar
 
 from ryu_apps.evb.events import ReadRules, RulesRead
 from ryu_apps.evb.flow.rule import Rule
@@ -19,24 +20,47 @@ PORTION = 24
 
 
 class PortionedReadJob(Job):
-    """Rules under a cookie mask; the request is sent, and the answer decoded, when nothing else is to be done."""
+    """Rules under a cookie mask; the request is sent, and the answer decoded, when nothing else is to be done.
+
+    Attributes:
+        URGENT: a VSI waits for it.
+    """
+
+    URGENT: ClassVar[bool] = True
 
     def __init__(self, wire: Transport, asked: ReadRules, shown: Callable[[Rule], Rule]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._shown = shown
-        self._query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
+        query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
+        self._steps: deque[Callable[[], None]] = deque([partial(self._ask_for, query)])
+        self._unanswered = 0
         self._parts: deque[bytes] = deque()
         self._entries = self._decoded()
-        self._answered = False
 
     def send(self) -> None:
-        self.ask(partial(flow_stats_request, self._query))
-        self.all_sent = True
+        self._steps.popleft()()
+        self.all_sent = not self._steps
+
+    def _ask_for(self, query: Query) -> None:
+        self._question(partial(flow_stats_request, query))
+
+    def _question(self, question: Callable[[int], bytes]) -> int:
+        self._unanswered += 1
+        return self.ask(question)
+
+    @property
+    def may_send(self) -> bool:
+        """True if :meth:`send` has something to do: one request after the other, so that answers do not pile up."""
+        return self.outcome is None and bool(self._steps) and not self._unanswered
+
+    @property
+    def _is_answered(self) -> bool:
+        return not self._steps and not self._unanswered
 
     @property
     def undecoded(self) -> bool:
         """True if :meth:`decode` has something to do."""
-        return self.outcome is None and bool(self._parts or self._answered)
+        return self.outcome is None and bool(self._parts or self._is_answered)
 
     def interim(self, xid: int, octets: bytes) -> None:
         if self.outcome is None:
@@ -44,12 +68,12 @@ class PortionedReadJob(Job):
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
-        self._answered = True
+        self._unanswered -= 1
 
     def decode(self) -> RulesRead:
         """Return the next portion; the last one is also the outcome."""
         rules = tuple(islice(self._entries, PORTION))
-        ends = len(rules) < PORTION and self._answered
+        ends = len(rules) < PORTION and self._is_answered
         portion = RulesRead(self.dpid, self.token, rules, more=not ends)
         if ends:
             self.outcome = portion
@@ -84,5 +108,9 @@ class PortionedReads:
         return job
 
     def next(self, may_send: Callable[[PortionedReadJob], bool]) -> PortionedReadJob | None:
-        """Return the oldest read that has octets to decode, or a request that may be sent; None: there is none."""
-        return next((job for job in self._jobs if job.undecoded or (not job.all_sent and may_send(job))), None)
+        """Return the oldest read that has octets to decode, or a request that may be sent; None: there is none.
+
+        Urgent ones go first.
+        """
+        ready = [job for job in self._jobs if job.undecoded or (job.may_send and may_send(job))]
+        return next((job for job in ready if job.URGENT), next(iter(ready), None))

@@ -17,8 +17,7 @@ from ryu_apps.evb.events import (
     SwitchAltered,
     SwitchUp,
 )
-from ryu_apps.evb.flow.rule import Meter, MeterCount, Rule
-from ryu_apps.evb.pipeline.tables import OURS
+from ryu_apps.evb.flow.rule import MeterCount, Rule
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import (
@@ -37,40 +36,24 @@ ALL_METERS = ofp.OFPM_ALL.to_bytes(4) + bytes(4)
 
 
 class ReadJob(Job):
-    """All rules under a cookie mask, or some of them; with all rules of evbridge also all meters."""
+    """Some rules, in one go."""
 
     def __init__(self, wire: Transport, asked: ReadRules, shown: Callable[[Rule], Rule]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._shown = shown
         self._query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
         self._rules: list[Rule] = []
-        self._with_meters = asked.mask == OURS and asked.table is None
-        self._meters: list[Meter] | None = None
 
     def send(self) -> None:
-        if self._with_meters:
-            self.ask(partial(multipart_request, ofp.OFPMP_METER_CONFIG, ALL_METERS))
         self.ask(partial(flow_stats_request, self._query))
         self.all_sent = True
 
     def interim(self, xid: int, octets: bytes) -> None:
-        if int.from_bytes(octets[8:10]) == ofp.OFPMP_METER_CONFIG:
-            self._meters = [*(self._meters or []), *decode.meters(octets)]
-        else:
-            self._rules += (self._shown(decode.rule(entry)) for entry in decode.entries(octets))
+        self._rules += (self._shown(decode.rule(entry)) for entry in decode.entries(octets))
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         self.interim(flight.xids[-1], octets)
-        # A switch answers in the order of the requests: that for rules was the last one.
-        if int.from_bytes(octets[8:10]) == ofp.OFPMP_FLOW:
-            meters = None if self._meters is None else tuple(self._meters)
-            self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules), meters)
-
-    def refused(self, flight: SentRequest, xid: int, error: decode.SwitchError) -> None:
-        """Reject the read, unless the refused request was for meters."""
-        if not self._with_meters or self._meters is not None:
-            super().refused(flight, xid, error)
-        self._with_meters = False
+        self.outcome = self.outcome or RulesRead(self.dpid, self.token, tuple(self._rules))
 
 
 class FragmentsJob(Job):

@@ -45,7 +45,8 @@ class Reading:
             self._thread = hub.spawn(self._run)
 
     def _next(self) -> SwitchDriver | None:
-        return next((driver for driver in self._drivers() if driver.has_reads), None)
+        ready = [driver for driver in self._drivers() if driver.has_reads]
+        return next((driver for driver in ready if driver.has_urgent_reads), next(iter(ready), None))
 
     def _run(self) -> None:
         try:

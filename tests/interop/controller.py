@@ -92,7 +92,10 @@ class Controller:
 
     def rules(self, mask: CookieMask) -> set[Rule]:
         self.driver.read(ReadRules(self.driver.dpid, 1, mask))
-        return set(self.until(RulesRead).rules)
+        found: set[Rule] = set()
+        while (portion := self.until(RulesRead)).more:
+            found.update(portion.rules)
+        return found.union(portion.rules)
 
     def counters(self, mask: CookieMask) -> set[Counted]:
         """The rules under a mask, and what the switch says that they have counted."""
@@ -126,6 +129,8 @@ class Controller:
         else:
             self._replies.extend([octets] if kind == ofp.OFPT_MULTIPART_REPLY else [])
             self.driver.receive(octets)
+            while self.driver.has_reads:
+                self.driver.read_on()
 
     def _send(self, octets: bytes | bytearray) -> None:
         self.sent.append(bytes(octets))

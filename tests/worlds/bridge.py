@@ -521,7 +521,7 @@ class World:
                 shown = tuple(rule for rule in held if _asked_for(rule, effect))
                 meters = tuple(self.tables[effect.dpid].meters.values()) if effect.mask == OURS else None
                 answer = RulesRead(effect.dpid, effect.token, shown, meters)
-                if effect.lane is not None and effect.dpid in self.slow_reads:
+                if effect.dpid in self.slow_reads and (effect.lane is not None or effect.mask == OURS):
                     self.reads[effect.token] = answer
                 else:
                     self.feed(answer)

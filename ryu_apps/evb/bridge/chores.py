@@ -11,7 +11,8 @@ from ryu_apps.evb.topology.fabric import PortId
 class Chore(Enum):
     """Kinds of chores besides those of ports; a chore of one switch goes with its datapath id, any other with 0."""
 
-    AUDIT = "compare a switch with what it should hold"
+    AUDIT = "read a switch to compare it with what it should hold"
+    COMPARE = "go on comparing what an audit has read"
     STORE = "write again what a store has refused"
     SWEEP = "remove what no station has claimed"
     BRING_UP = "bring a switch up once more"

@@ -95,6 +95,7 @@ class Comparisons(TokenOwner):
 
     def rejected(self, dpid: int, token: int, reason: str, now: float) -> None:
         """Process the refusal of a correction or a read, or of a change without an owner."""
+        self.audit.drop(dpid, token)
         self.refused(dpid, reason, now)
 
     # --- audits ---
@@ -107,9 +108,22 @@ class Comparisons(TokenOwner):
             self._effects.put(question)
         self._agenda.set((Chore.AUDIT, dpid), now + INTERVAL)
 
+    def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        """Note a portion of what an audit reads."""
+        self.audit.show(dpid, token, rules)
+
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
-        """Correct what an audit finds."""
-        drift = self.audit.compare(dpid, token, rules, self._bringup.shown_meters(dpid))
+        """Begin to compare what an audit has read."""
+        if self.audit.compare(dpid, token, rules, self._bringup.shown_meters(dpid)):
+            self._agenda.set((Chore.COMPARE, dpid), now)
+
+    def go_on(self, dpid: int, now: float) -> None:
+        """Compare a portion of what an audit has read; correct, in the end, what it has found."""
+        if self.audit.go_on(dpid):
+            # At once, but behind all that has arrived by now: a comparison of thousands of rules holds up nothing.
+            self._agenda.set((Chore.COMPARE, dpid), now)
+            return
+        drift = self.audit.take_drift(dpid)
         if drift and self._bringup.ready(dpid):
             removed = len(drift.remove) + len(drift.delete_meters)
             self._log_drift(dpid, len(drift.add) + len(drift.meters), removed)

@@ -150,8 +150,13 @@ class SwitchEvents(TokenOwner):
         return self._listens_since is not None and since >= self._listens_since
 
     # --- answers of switches that are brought up ---
+    def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
+        """Note a portion of what a switch holds."""
+        self._bringup.show(dpid, token, rules)
+
     def rules_read(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
         """Write the difference between what a switch holds and what it should."""
+        rules = (*self._bringup.shown(dpid, token), *rules)
         for kind in _OF_PROGRAMS:
             for index in owners(rules, kind):
                 self._lifecycle.installer.indices.reserve(index)

@@ -115,6 +115,8 @@ class Timers:
         match chore:
             case Chore.AUDIT:
                 self._comparisons.begin_audit(dpid, now)
+            case Chore.COMPARE:
+                self._comparisons.go_on(dpid, now)
             case Chore.STORE:
                 self._store.try_again(now)
             case Chore.SWEEP:

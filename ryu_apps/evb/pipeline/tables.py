@@ -319,6 +319,16 @@ def owned_by(kind: CookieKind, owner: int, generation: int | None = None) -> Coo
     return CookieMask(cookie(kind, owner), (1 << 64) - 1 - ((1 << GENERATION_BITS) - 1))
 
 
+def of_kind(kind: CookieKind) -> CookieMask:
+    """Mask of all rules of a kind."""
+    return CookieMask(cookie(kind), OURS.mask | 0xF << _KIND_SHIFT)
+
+
+def owner_bits(owner: int) -> int:
+    """The bits of an owner at their place in a cookie."""
+    return owner << _OWNER_SHIFT
+
+
 class Priority(IntEnum):
     """Priorities used outside the ACL tables (there the compiler counts down from 60000)."""
 

@@ -1,41 +1,76 @@
 """Audits: periodic comparisons of each switch with what it should hold; differences are corrected.
 
-Someone with a shell may delete or alter rules, and the switch may not report it.  An audit reads a switch that has
-nothing of ours under way, and its answer counts only if nothing was sent meanwhile.
+Someone with a shell may delete or alter rules, and the switch may not report it.  An audit begins when nothing of ours
+is under way to the switch.  It reads and compares in portions, so changes may be sent meanwhile: what they concern is
+left to the next audit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.events import Apply, ReadRules
-from ryu_apps.evb.flow.plan import difference
+from ryu_apps.evb.flow.plan import RuleSet
+from ryu_apps.evb.flow.portions import go_on
 from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Meter, Rule, RuleChange
-from ryu_apps.evb.pipeline.tables import OURS
-from ryu_apps.evb.switches.bringup import DesiredState
+from ryu_apps.evb.pipeline.tables import OURS, CookieKind, of_kind
+from ryu_apps.evb.switches.desired import DesiredRules
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 
 #: Seconds between audits of a switch.
 INTERVAL = 30.0
 
 
-@dataclass(slots=True)
-class _Traffic:
-    """Traffic with one switch: number of changes sent, tokens of those not answered, the pending audit.
+@dataclass(eq=False, slots=True)
+class _Question:
+    """The audit of a switch that is under way.
 
-    ``question`` is the token of the read and the number of changes sent before it.
+    Attributes:
+        token: of the read.
+        learns: cookies of rules that are not compared, as of the beginning.
+        shown: rules that the switch has shown and that are compared, until each has been.
+        since: changes that were sent meanwhile.
+        work: the comparison, in steps; None while the switch is being read.
+        drift: the correction, at the end.
     """
 
-    sent: int = 0
+    token: int
+    learns: frozenset[int]
+    shown: RuleSet = field(default_factory=dict)
+    since: list[RuleChange] = field(default_factory=list)
+    work: Iterator[int] | None = None
+    drift: RuleChange = RuleChange()
+
+    def show(self, rules: Iterable[Rule]) -> None:
+        self.shown.update((rule.key, rule) for rule in rules if rule.cookie not in self.learns)
+
+    def without_changed(self, drift: RuleChange) -> RuleChange:
+        """Leave out of a correction what was changed since the audit began."""
+        if not self.since:
+            return drift
+        changed = {rule.key for change in self.since for rule in (*change.add, *change.remove)}
+        changed.update(rule.key for change in self.since for block in change.blocks for rule in block)
+        deleted = [mask for change in self.since for mask in change.delete_by_cookie]
+
+        def stays(rule: Rule) -> bool:
+            return rule.key not in changed and not any(mask.covers(rule.cookie) for mask in deleted)
+
+        return RuleChange(add=tuple(filter(stays, drift.add)), remove=tuple(filter(stays, drift.remove)))
+
+
+@dataclass(slots=True)
+class _Traffic:
+    """Traffic with one switch: tokens of changes that are not answered, and the audit that is under way."""
+
     unsettled: set[int] = field(default_factory=set)
-    question: tuple[int, int] | None = None
+    question: _Question | None = None
 
 
 class Audit:
-    """Observer of the changes of each switch: a comparison is meaningful only while there is none."""
+    """Audits of all switches, and the changes that are under way to them."""
 
-    def __init__(self, wanted: Callable[[int], DesiredState], tokens: TokenTable, owner: TokenOwner) -> None:
+    def __init__(self, wanted: DesiredRules, tokens: TokenTable, owner: TokenOwner) -> None:
         """
         Args:
             wanted: the desired state of a switch.
@@ -48,13 +83,15 @@ class Audit:
 
     def reset(self, dpid: int) -> None:
         """Forget what was under way: a switch has connected or disconnected."""
-        self._drop_question(self._of(dpid))
+        if (question := self._of(dpid).question) is not None:
+            self._tokens.give_back(question.token)
         self._traffic[dpid] = _Traffic()
 
     def sent(self, apply: Apply) -> None:
         """Note that a change is sent."""
         traffic = self._of(apply.dpid)
-        traffic.sent += 1
+        if traffic.question is not None:
+            traffic.question.since.append(apply.change)
         if apply.token:
             traffic.unsettled.add(apply.token)
 
@@ -67,39 +104,73 @@ class Audit:
         return dpid in self._traffic and bool(self._traffic[dpid].unsettled)
 
     def ask(self, dpid: int) -> ReadRules | None:
-        """Begin an audit; None if changes are under way."""
+        """Begin an audit; None if changes, or the last audit, are under way."""
         traffic = self._of(dpid)
-        if traffic.unsettled:
+        if traffic.unsettled or traffic.question is not None:
             return None
-        self._drop_question(traffic)
         token = self._tokens.take(self._owner)
-        traffic.question = token, traffic.sent
-        return ReadRules(dpid, token, OURS)
+        traffic.question = _Question(token, self._wanted.learns(dpid))
+        # What a switch has learnt for VSIs is not compared; 10,000 connections of one are 40,000 rules.
+        return ReadRules(dpid, token, OURS, left_out=of_kind(CookieKind.STATE))
 
-    def compare(self, dpid: int, token: int, rules: Iterable[Rule], meters: frozenset[Meter] | None) -> RuleChange:
-        """Return the change that corrects the switch; empty if it holds what it should, or if the answer is too old.
+    def show(self, dpid: int, token: int, rules: Iterable[Rule]) -> None:
+        """Note a portion of what a switch holds."""
+        question = self._of(dpid).question
+        if question is not None and question.token == token:
+            question.show(rules)
+
+    def compare(self, dpid: int, token: int, rules: Iterable[Rule], meters: frozenset[Meter] | None) -> bool:
+        """Begin to compare a switch that has shown all; returns False if there is nothing to compare.
 
         Args:
             meters: that it shows; None: it did not say.
         """
+        question = self._of(dpid).question
+        if question is None or question.token != token:
+            return False
+        question.show(rules)
+        question.work = self._comparison(dpid, question, meters)
+        return True
+
+    def go_on(self, dpid: int) -> bool:
+        """Compare the next portion; returns False at the end."""
+        question = self._of(dpid).question
+        return question is not None and question.work is not None and go_on(question.work)
+
+    def take_drift(self, dpid: int) -> RuleChange:
+        """End the audit of a switch that is compared; returns the correction, empty if it holds what it should."""
         traffic = self._of(dpid)
-        if traffic.question is None or traffic.question[0] != token:
+        question = traffic.question
+        if question is None or question.work is None:
             return RuleChange()
-        undisturbed = traffic.question[1] == traffic.sent
         traffic.question = None
-        if not undisturbed:
-            return RuleChange()
-        wanted = self._wanted(dpid)
-        drift = difference(wanted.judged(rules), wanted.rules)
-        correction = replace(wanted.removal(drift.remove), add=drift.add)
-        if meters is None:
-            return correction
-        spare = {meter.meter_id for meter in meters if meter.meter_id >= FIRST_OF_VSIS} - wanted.keep_meters
-        return replace(correction, meters=wanted.missing_meters(meters), delete_meters=tuple(sorted(spare)))
+        return question.drift
+
+    def drop(self, dpid: int, token: int) -> None:
+        """End the audit of a switch that has not answered."""
+        traffic = self._of(dpid)
+        if traffic.question is not None and traffic.question.token == token:
+            traffic.question = None
+
+    def _comparison(self, dpid: int, question: _Question, meters: frozenset[Meter] | None) -> Iterator[int]:
+        """Compare; yields the number of rules of each step."""
+        wanted = yield from self._wanted.in_steps(dpid)
+        add: list[Rule] = []
+        for key, rule in wanted.rules.items():
+            if question.shown.pop(key, None) != rule:
+                add.append(rule)
+            yield 1
+        remove: list[Rule] = []
+        for rule in question.shown.values():
+            if rule.cookie not in wanted.learns:
+                remove.append(rule)
+            yield 1
+        drift = question.without_changed(RuleChange(add=tuple(add), remove=tuple(remove)))
+        question.drift = replace(wanted.removal(drift.remove), add=drift.add)
+        if meters is not None and not question.since:
+            spare = {meter.meter_id for meter in meters if meter.meter_id >= FIRST_OF_VSIS} - wanted.keep_meters
+            restored = wanted.missing_meters(meters)
+            question.drift = replace(question.drift, meters=restored, delete_meters=tuple(sorted(spare)))
 
     def _of(self, dpid: int) -> _Traffic:
         return self._traffic.setdefault(dpid, _Traffic())
-
-    def _drop_question(self, traffic: _Traffic) -> None:
-        if traffic.question is not None:
-            self._tokens.give_back(traffic.question[0])

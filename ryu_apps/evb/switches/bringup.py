@@ -99,6 +99,7 @@ class SwitchState:
         token: of the change or read it is expected to answer.
         written, groups: the rules and groups it holds as far as was read and sent while it was being brought up.
         learns: cookies under which it may hold more, as far as was known then.
+        shown: rules that it has shown, until it has shown all.
         meters: that it has shown, and was sent while it was being brought up; None: it did not show any.
         unclaimed: rules without a record that it had when it connected, left for now.
         gates: (VID, MAC) of gates among them that no VSI has opened anew -> the station ports at which they let it in.
@@ -120,6 +121,7 @@ class SwitchState:
     unclaimed: RuleSet = field(default_factory=dict)
     gates: dict[tuple[int, int], frozenset[int]] = field(default_factory=dict)
     early: list[FrameReceived] = field(default_factory=list)
+    shown: list[Rule] = field(default_factory=list)
     added: int = 0
     removed: int = 0
     altered: bool = False
@@ -190,6 +192,20 @@ class Bringup:
         """Return the meters that a switch has shown beside its rules; None: it did not show any."""
         state = self.switches.get(dpid)
         return None if state is None else state.meters
+
+    def show(self, dpid: int, token: int, rules: Iterable[Rule]) -> None:
+        """Note a portion of the rules of a switch."""
+        state = self.switches.get(dpid)
+        if state is not None and state.token == token:
+            state.shown += rules
+
+    def shown(self, dpid: int, token: int) -> list[Rule]:
+        """Return, and forget, the portions of the rules of a switch."""
+        state = self.switches.get(dpid)
+        if state is None or state.token != token:
+            return []
+        shown, state.shown = state.shown, []
+        return shown
 
     def read(self, dpid: int, token: int, rules: Iterable[Rule]) -> Apply | None:
         """Write the difference between the rules read and the desired ones."""

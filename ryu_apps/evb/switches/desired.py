@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 
 from ryu_apps.evb.flow.features import SwitchFeatures, lacking
 from ryu_apps.evb.flow.plan import RuleSet, merge, rule_set
-from ryu_apps.evb.flow.rule import Group, GroupType, Rule, RuleChange
+from ryu_apps.evb.flow.portions import finish, in_parts
+from ryu_apps.evb.flow.rule import Group, GroupType, Meter, Rule, RuleChange
 from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
 from ryu_apps.evb.pipeline.guards import guards, plain_guards
 from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups, routed
@@ -72,27 +73,46 @@ class DesiredRules:
 
     def __call__(self, dpid: int) -> DesiredState:
         """Return the desired state of a switch."""
+        return finish(self.in_steps(dpid))
+
+    def in_steps(self, dpid: int) -> Generator[int, None, DesiredState]:
+        """Compose the desired state of a switch; yields, after each step, the number of rules composed in it.
+
+        Between two steps VSIs may come and go.  Which of them are in the state is then open.
+        """
         base, profile = self.base(dpid), self._fabric.switches[dpid].profile
         rules: RuleSet = rule_set((*base.add, *self._punting_of_stations(dpid)))
-        for body in self._lifecycle.installer.bodies.values():
-            if body.dpid == dpid:
-                rules.update(rule_set(body.block))
+        yield len(rules)
+        for body in [body for body in self._lifecycle.installer.bodies.values() if body.dpid == dpid]:
+            for part in in_parts(body.block):
+                rules.update((rule.key, rule) for rule in part)
+                yield len(part)
+        meters, counters = list(base.meters), list[Meter]()
         programs = list(self._programs(dpid))
         for program in programs:
-            rules.update(rule_set(body_of_vsi(program.vsi_type, program.binding, profile)))
-        for vsi in self._registry:
-            rules.update(vsi.gates.get(dpid, {}))
+            own = body_of_vsi(program.vsi_type, program.binding, profile)
+            rules.update((rule.key, rule) for rule in own)
+            meters += meters_of_vsi(program.vsi_type, program.binding)
+            counters += counters_of_vsi(program.vsi_type, program.binding)
+            yield len(own)
+        for vsi in list(self._registry):
+            gates = vsi.gates.get(dpid, {})
+            rules.update(gates)
+            yield len(gates)
         rules.update(self._gatekeeper.flood_rules(dpid))
         groups = {group.group_id: group for group in (*base.groups, *self._relay_groups(dpid))}
-        meters = (meter for program in programs for meter in meters_of_vsi(program.vsi_type, program.binding))
         return DesiredState(
             rules,
             (*groups.values(), *self._gatekeeper.pools.groups(), *self._gatekeeper.floods.groups(dpid)),
-            (*base.meters, *meters),
+            tuple(meters),
             frozenset(self._state_cookies(dpid, programs)),
-            tuple(meter for program in programs for meter in counters_of_vsi(program.vsi_type, program.binding)),
+            tuple(counters),
             self._lifecycle.counters.kept(dpid) | self._lifecycle.installer.idle_meters.kept(dpid),
         )
+
+    def learns(self, dpid: int) -> frozenset[int]:
+        """Return the cookies of rules that a switch may write by itself now."""
+        return frozenset(self._state_cookies(dpid, self._programs(dpid)))
 
     def unsuitable(self, dpid: int, features: SwitchFeatures) -> str | None:
         """Return what a switch lacks for its rules and those of VSIs; None: nothing that it tells of."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
+from ryu_apps.evb.events import TimerExpired
+from ryu_apps.evb.flow.portions import PORTION
 from ryu_apps.evb.flow.rule import Rule, match
+from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.tables import CookieKind
+from ryu_apps.evb.policy.model import VsiType
+from ryu_apps.evb.services.body import body_of_vsi
+from ryu_apps.evb.switches import desired
 from ryu_apps.evb.switches.audit import INTERVAL
+from ryu_apps.evb.topology.fabric import Profile, Timers
 from ryu_apps.evb.wire.vdp import VdpMode
-from tests.worlds.bridge import HV1, S1, Vm, World
+from tests.worlds.bridge import HV1, HV2, S1, Vm, World, two_switches
 
 VM = Vm(7)
 
@@ -72,3 +80,96 @@ def test_restart_with_nothing_changed_sends_no_rule(world: World) -> None:
     world.applied.clear()
     world.restart_controller()
     assert [apply.change.add + apply.change.remove for apply in world.applied] == [(), ()]
+
+
+# --- in portions ---
+AUDITED = [Vm(number) for number in range(100, 200)]
+DECODED = 24
+
+
+@pytest.fixture
+def large() -> World:
+    """A switch with many rules, which an audit has just asked for."""
+    world = World(two_switches(Timers(rwd=22, rka=27)))
+    world.connect()
+    for vm in AUDITED:
+        world.ask(HV1, vm, VdpMode.ASSOCIATE)
+    world.slow_reads.add(S1)
+    world.advance(INTERVAL)
+    assert len(world.reads) == 1
+    return world
+
+
+def turns(world: World) -> Iterator[None]:
+    """Show the rules in portions, and then serve deadlines that are over; yields after each event."""
+    while world.reads:
+        world.read_on(DECODED)
+        yield
+    while (deadline := world.engine.deadline) is not None and deadline <= world.now:
+        world.feed(TimerExpired())
+        yield
+
+
+def test_audit_handles_few_rules_a_turn(large: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    composed = [0]
+
+    def counted(vsi_type: VsiType, binding: VsiBinding, profile: Profile) -> tuple[Rule, ...]:
+        rules = body_of_vsi(vsi_type, binding, profile)
+        composed[-1] += len(rules)
+        return rules
+
+    monkeypatch.setattr(desired, "body_of_vsi", counted)
+    composed.extend(0 for _ in turns(large))
+    assert sum(composed) >= len(AUDITED)
+    assert max(composed) <= 2 * PORTION
+    # All rules are shown, composed and compared.
+    rules = len(large.tables[S1].rules)
+    assert len(composed) >= rules / DECODED + 2 * rules / PORTION - 5
+    assert large.engine.comparisons.drifted == 0
+
+
+@pytest.mark.parametrize("after", [0, 1, 10, 30, 31, 40, 50])
+def test_associate_and_deassociate_go_between_two_turns_of_an_audit(large: World, after: int) -> None:
+    """Neither waits, and what they change is not taken for a difference; what somebody has deleted comes back."""
+    del large.tables[S1].rules[next(iter(large.rules(S1, CookieKind.TYPE_BODY)))]
+    del large.tables[S1].rules[next(iter(large.rules(S1, CookieKind.INFRASTRUCTURE)))]
+    ((token, audit),) = large.reads.items()
+    left = tuple(large.tables[S1].rules.values())
+    large.reads[token] = replace(audit, rules=left)
+    audited = turns(large)
+    for _ in range(after):
+        next(audited)
+    large.send(HV2, VM.tlv(VdpMode.ASSOCIATE), VM.address)
+    assert large.answer(HV2).success
+    large.send(HV1, AUDITED[0].tlv(VdpMode.DEASSOCIATE))
+    large.send(HV1, AUDITED[50].tlv(VdpMode.DEASSOCIATE))
+    for _ in audited:
+        pass
+    assert large.engine.comparisons.drifted == 2
+    assert large.rules(S1) == large.engine.wanted(S1).rules
+
+
+def test_audit_that_a_lost_switch_ends_is_not_gone_on_with(large: World) -> None:
+    audited = turns(large)
+    for _ in range(35):
+        next(audited)
+    large.disconnect(S1)
+    large.slow_reads.clear()
+    large.connect(S1)
+    for _ in audited:
+        pass
+    large.advance(INTERVAL)
+    assert large.engine.comparisons.drifted == 0
+    assert large.rules(S1) == large.engine.wanted(S1).rules
+
+
+def test_switch_that_is_brought_up_in_portions_gets_what_it_lacks(large: World) -> None:
+    large.disconnect(S1)
+    before = large.snapshot()
+    del large.tables[S1].rules[next(iter(large.rules(S1, CookieKind.TYPE_BODY)))]
+    large.connect(S1)
+    assert large.snapshot() != before
+    for _ in turns(large):
+        pass
+    assert large.snapshot() == before
+    assert large.engine.bringup.ready(S1)
