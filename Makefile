@@ -4,6 +4,7 @@
 #   make demo            watch a VM move between two switches, its policy ahead of it
 #   make test            all tests;       make PYTHON=python3.12 test   under another interpreter
 #   make test-hypervisor     `virsh migrate` between unmodified libvirt, lldpad and QEMU, under software emulation
+#   make test-kernel     the demo on the kernel's datapath, in a guest under software emulation
 #   make lint            style, types and who may import whom
 #   make bench           the figures;     make soak   the long tests;   make docs   the manual
 #   make bench-scale     the figures of the larger cluster, up to 256 nodes
@@ -24,7 +25,8 @@ PYTHON_DEBS = ca-certificates $(if $(filter /usr/bin/python3,$(PYTHON)),python3 
 NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 iputils-ping ethtool iperf3 procps \
     dnsmasq-base busybox haproxy nftables
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap
-HYPERVISOR_DEBS = libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt qemu-system-x86
+EMULATION_DEBS = qemu-system-x86 kmod
+HYPERVISOR_DEBS = $(EMULATION_DEBS) libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
 # more than they work and have namespaces of their own, so three go together.
@@ -36,8 +38,9 @@ GUEST_KERNEL = $(VENV)/guest-kernel
 DEBIAN_ROOT = $(VENV)/debian-root.tar
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-real test-clusters test-hypervisor bench bench-scale soak soak-draws soak-long \
-    lint style types imports docs pictures deb-station clean python-debs network-debs deb-debs hypervisor-debs
+.PHONY: help demo test test-pure test-real test-clusters test-hypervisor test-kernel bench bench-scale soak soak-draws \
+    soak-long lint style types imports docs pictures deb-station clean python-debs network-debs emulation-debs deb-debs \
+    hypervisor-debs
 .DELETE_ON_ERROR:
 
 help:
@@ -66,6 +69,18 @@ test-clusters:
 test-hypervisor: network-debs hypervisor-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked
 	@echo "Testing: $(HYPERVISORS)"
 	@EVBRIDGE_GUEST_KERNEL=$(CURDIR)/$(GUEST_KERNEL) $(PYTEST) $(HYPERVISORS)
+
+# Another Open vSwitch lies over this machine's: make test-kernel OPENVSWITCH=trixie
+OPENVSWITCH ?=
+LAYER = $(OPENVSWITCH:%=$(VENV)/openvswitch-%)
+# Another command in that guest: make test-kernel IN_GUEST='python -m pytest mininet_tests/test_firewall.py'
+IN_GUEST ?= evbridge demo --output /tmp/demo
+
+test-kernel: network-debs emulation-debs $(VENV)/test.stamp $(GUEST_KERNEL)/unpacked $(LAYER:%=%/unpacked)
+	@echo "Running in a guest: $(IN_GUEST)"
+	@$(IN_VENV) python -m compileall -q ryu_apps mininet_tests
+	@$(IN_VENV) PYTHONHASHSEED=0 EVBRIDGE_DATAPATH=system python -m tools.run_in_guest $(LAYER:%=--layer %) \
+	    --keep PATH --keep PYTHONHASHSEED --keep EVBRIDGE_DATAPATH $(GUEST_KERNEL) $(IN_GUEST)
 
 bench: network-debs $(VENV)/test.stamp
 	@echo "Measuring (ratios in one interleaved run; see bench/)"
@@ -134,6 +149,9 @@ network-debs:
 deb-debs:
 	@tools/debian-packages $(DEB_DEBS)
 
+emulation-debs:
+	@tools/debian-packages $(EMULATION_DEBS)
+
 hypervisor-debs:
 	@tools/debian-packages $(HYPERVISOR_DEBS)
 
@@ -143,6 +161,9 @@ $(GUEST_KERNEL)/unpacked: | $(VENV)/pip.stamp
 # In it the package evbridge-station is tested.
 $(DEBIAN_ROOT): tools/debian-root debian/control | $(VENV)/pip.stamp deb-debs
 	@tools/debian-root $@
+
+$(VENV)/openvswitch-%/unpacked: | $(VENV)/pip.stamp
+	@tools/newer-openvswitch $(@D) $*
 
 # Ryu does not build with the pip that Debian puts into a virtual environment.
 $(VENV)/pip.stamp: constraints.txt | python-debs

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
+from ryu_apps.testbed.harness.datapath import configured_datapath
+
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 DEADLINE = 60.0
 
@@ -82,9 +84,18 @@ class PrivateOvs:
         self._directory.cleanup()
 
     def add_bridge(self, name: str, dpid: int, controller: str | None = None) -> None:
-        """A user-space bridge that speaks OpenFlow 1.3 and forwards nothing by itself."""
+        """A bridge that speaks OpenFlow 1.3 and forwards nothing by itself."""
         self.vsctl(
-            *("add-br", name, "--", "set", "bridge", name, "datapath_type=netdev", "protocols=OpenFlow13"),
+            *(
+                "add-br",
+                name,
+                "--",
+                "set",
+                "bridge",
+                name,
+                f"datapath_type={configured_datapath()}",
+                "protocols=OpenFlow13",
+            ),
             *("fail_mode=secure", f"other-config:datapath-id={dpid:016x}", "other-config:disable-in-band=true"),
         )
         if controller:

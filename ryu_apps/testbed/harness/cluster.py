@@ -22,6 +22,7 @@ from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.harness import mininet_api
 from ryu_apps.testbed.harness.capture import Tap, TapReader, only_ethertypes
 from ryu_apps.testbed.harness.controller import APPS, Controller
+from ryu_apps.testbed.harness.datapath import Datapath, configured_datapath
 from ryu_apps.testbed.harness.ovs import PrivateOvs
 from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation, VdptoolAnswer, VdptoolMode, VdptoolVsi
@@ -30,7 +31,8 @@ from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
 from ryu_apps.testbed.harness.vswitch import VswitchEdge
 from ryu_apps.topologies.mininet_topo import EndSystem, bond_options, mac_text, topo_of
 
-_DATAPATH = "ovs-netdev"
+#: What Mininet calls the datapaths.
+_MININET_DATAPATHS = {Datapath.USER_SPACE: "user", Datapath.KERNEL: "kernel"}
 
 
 class NameClashError(TestbedError):
@@ -220,8 +222,8 @@ class Cluster:
         shutil.copytree(self.folder, target, dirs_exist_ok=True, ignore=_no_sockets)
 
     def _check_names(self) -> None:
-        """Open vSwitch has one user-space datapath a network namespace, and switches are interfaces too."""
-        wanted = {_DATAPATH, *(switch.name for switch in self.fabric.switches.values())}
+        """Open vSwitch has one datapath of a kind a network namespace, and switches are interfaces too."""
+        wanted = {configured_datapath().device, *(switch.name for switch in self.fabric.switches.values())}
         clashing = wanted & {name for _, name in socket.if_nameindex()}
         if clashing:
             raise NameClashError(f"in this network namespace there is already: {', '.join(sorted(clashing))}")
@@ -235,7 +237,8 @@ class Cluster:
         elsewhere = type("Elsewhere", (RemoteController,), {"checkListening": lambda controller: None})
         setLogLevel("error")
         # In a batch: otherwise the commands for all ports of a switch exceed the 4096 characters of a terminal's line.
-        switch = partial(OVSSwitch, datapath="user", protocols="OpenFlow13", failMode="secure", batch=True)
+        datapath = _MININET_DATAPATHS[configured_datapath()]
+        switch = partial(OVSSwitch, datapath=datapath, protocols="OpenFlow13", failMode="secure", batch=True)
         net = mininet.Mininet(topo=topo_of(self.fabric, self._systems), switch=switch, controller=None)
         net.addController("c0", controller=elsewhere, ip="127.0.0.1", port=self.controller.port)
         return net

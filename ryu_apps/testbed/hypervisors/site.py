@@ -10,6 +10,7 @@ from typing import Self
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, StationKind, Switch, Timers
 from ryu_apps.testbed.harness.controller import Controller
+from ryu_apps.testbed.harness.datapath import configured_datapath
 from ryu_apps.testbed.harness.ovs import PrivateOvs
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
@@ -168,7 +169,7 @@ class HypervisorSite:
 
     def _build_switch(self, switch: Switch) -> None:
         words = ["ovs-vsctl", "--timeout=30", "add-br", switch.name, "--", "set", "bridge", switch.name]
-        words += ["datapath_type=netdev", "protocols=OpenFlow13", "fail_mode=secure"]
+        words += [f"datapath_type={configured_datapath()}", "protocols=OpenFlow13", "fail_mode=secure"]
         words += [f"other-config:datapath-id={switch.dpid:016x}"]
         for port in switch.interfaces.values():
             name = port.name if port.role is Role.STATION else f"{switch.name}-{port.name}"
