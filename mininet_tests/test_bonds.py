@@ -1,4 +1,7 @@
-"""Hypervisors with two links to their switch: unmodified lldpad behind bonds of Open vSwitch, with and without LACP."""
+"""Hypervisors with two links to their switch, behind bonds of Open vSwitch, with and without LACP.
+
+Their stations are unmodified lldpad, or ``evbridge station``.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,8 @@ from ryu_apps.testbed.guests import HTTPS, arrives, running, vsi
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
-from ryu_apps.testbed.harness.station import VdptoolMode
+from ryu_apps.testbed.harness.station import LldpadStation, VdptoolMode
+from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.replay.player import Replay
 from ryu_apps.testbed.replay.scenario import load_scenario
@@ -45,11 +49,11 @@ def fabric() -> Fabric:
     return found
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+@pytest.fixture(scope="module", params=[LldpadStation, DaemonStation], ids=["lldpad", "daemon"])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("bonds")
     config = dump_config(BridgeConfig(fabric(), (str(CHECKOUT / "policies"),), str(folder / "state")))
-    with inside(), Cluster(fabric(), two_switch.END_SYSTEMS, folder, config) as cluster:
+    with inside(), Cluster(fabric(), two_switch.END_SYSTEMS, folder, config, station=request.param) as cluster:
         yield cluster
 
 

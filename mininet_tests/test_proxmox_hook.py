@@ -15,7 +15,7 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT, tables
 from ryu_apps.evb.config import BridgeConfig, dump_config
-from ryu_apps.testbed.guests import HTTPS, arrives
+from ryu_apps.testbed.guests import HTTPS, arrives, places
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
@@ -80,9 +80,6 @@ class Node:
     def pid_file(self) -> Path:
         return self.run / f"{VMID}.pid"
 
-    def states(self) -> list[str]:
-        return [listed["state"] for listed in self.station.status()["vsis"]]
-
 
 class Site:
     """Two nodes with one VM."""
@@ -123,9 +120,7 @@ class Site:
         self.vm.resume()
 
     def phases(self) -> dict[str, str]:
-        """Phase of the VSI by the hypervisor at whose port it is, as the bridge has it."""
-        known = [vsi for vsi in self.cluster.controller.get("/evb/vsis") if vsi["vsi"] == VSI]
-        return {at["name"]: at["phase"] for vsi in known for at in vsi["attachments"]}
+        return places(self.cluster, VSI)
 
     def reached(self) -> bool:
         client = self.cluster.hosts["client"]
@@ -169,14 +164,14 @@ def test_a_vm_starts_and_stops(site: Site) -> None:
     assert site.nodes[HERE].phase("pre-stop").returncode == 0
     assert site.phases() == {HERE: "active"}
     assert site.nodes[HERE].phase("post-stop").returncode == 0
-    assert (site.phases(), site.nodes[HERE].states()) == ({}, [])
+    assert (site.phases(), site.nodes[HERE].station.states()) == ({}, [])
 
 
 def test_a_refusal_ends_the_start_with_its_reason(site: Site) -> None:
     site.write_config(999)
     done = site.nodes[HERE].phase("pre-start")
     assert (done.returncode, f"associate of VSI {VSI}: refused: error 4" in done.stderr) == (1, True), done.stderr
-    assert site.nodes[HERE].states() == []
+    assert site.nodes[HERE].station.states() == []
 
 
 def test_a_mistake_in_the_notes_ends_the_start_and_is_named(site: Site) -> None:
@@ -194,7 +189,7 @@ def test_a_vm_migrates_reserved_before_the_copy_and_associated_when_its_memory_i
     site.hand_over()
     wait_until(lambda: site.phases() == {THERE: "active"}, "the VSI at the destination only")
     assert site.reached()
-    wait_until(lambda: site.nodes[HERE].states() == ["withdrawn"], "the end at the source")
+    wait_until(lambda: site.nodes[HERE].station.states() == ["withdrawn"], "the end at the source")
 
 
 def test_a_refused_reservation_ends_the_migration_and_leaves_the_vm_alone(site: Site) -> None:
@@ -202,7 +197,7 @@ def test_a_refused_reservation_ends_the_migration_and_leaves_the_vm_alone(site: 
     site.write_config(999)
     done = site.nodes[THERE].phase("pre-start", HERE)
     assert (done.returncode, f"reserve of VSI {VSI}: refused: error 4" in done.stderr) == (1, True), done.stderr
-    assert (site.phases(), site.nodes[THERE].states()) == ({HERE: "active"}, [])
+    assert (site.phases(), site.nodes[THERE].station.states()) == ({HERE: "active"}, [])
     assert site.reached()
 
 
@@ -212,6 +207,6 @@ def test_a_migration_whose_destination_ends_leaves_nothing_there(site: Site) -> 
     # Proxmox ends the QEMU that waits; its configuration has never been at this node.
     site.nodes[THERE].pid_file.unlink()
 
-    wait_until(lambda: site.nodes[THERE].states() == [], "the release at the destination")
+    wait_until(lambda: site.nodes[THERE].station.states() == [], "the release at the destination")
     assert site.phases() == {HERE: "active"}
     assert site.reached()

@@ -11,6 +11,7 @@ import pytest
 
 from mininet_tests.conftest import CHECKOUT, SHORT, tables
 from ryu_apps.evb.config import BridgeConfig, dump_config
+from ryu_apps.testbed.guests import places
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
@@ -70,13 +71,7 @@ def station(cluster: Cluster, where: str) -> DaemonStation:
 
 def state(cluster: Cluster, where: str) -> list[str]:
     """States of the VSIs at a station."""
-    return [listed["state"] for listed in station(cluster, where).status()["vsis"]]
-
-
-def active(cluster: Cluster) -> list[str]:
-    """Hypervisors at whose ports the bridge has the VSI active."""
-    known = cluster.controller.get("/evb/vsis")
-    return [at["name"] for vsi in known for at in vsi["attachments"] if at["phase"] == "active"]
+    return station(cluster, where).states()
 
 
 @pytest.mark.parametrize("ladder", LIVE_LADDERS, ids=lambda ladder: ladder.value)
@@ -97,7 +92,7 @@ def test_a_daemon_that_was_killed_keeps_its_vsis(cluster: Cluster, vm: Namespace
     home.wait_ready()
 
     wait_until(lambda: state(cluster, HERE) == ["associated"], "the VSI to be taken up")
-    assert active(cluster) == [HERE]
+    assert places(cluster, VSI.uuid) == {HERE: "active"}
     assert home.status()["vsis"][0]["filters"] == [f"100-{MAC}"]
 
 

@@ -57,6 +57,7 @@ from ryu_apps.evb.event_catalogue.switches import (
 )
 from ryu_apps.evb.event_catalogue.values import AlarmSeverity
 from ryu_apps.evb.event_catalogue.vsis import (
+    AddressInUse,
     RefusalIgnored,
     VsiActive,
     VsiContested,
@@ -156,6 +157,14 @@ TABLE = (
         "a port requests a VSI that is associated at another port, and is refused",
         about=("vsi",),
         cleared_by=(VsiSettled,),
+    ),
+    # A clone that was refused does not ask again; it is active when it has an address of its own.
+    Row(
+        AddressInUse,
+        "a VSI requests an address that belongs to another, and is refused: a VM was cloned, or poses as another",
+        about=("vsi",),
+        cleared_by=(VsiActive,),
+        quiet=3600.0,
     ),
     # No station reports that the guest was stopped or moved on in the meantime.
     Row(

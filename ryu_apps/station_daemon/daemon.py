@@ -131,10 +131,9 @@ class StationDaemon:
         self._feed(AtUplink(name, LinkUp()))
 
     def _close(self, name: str, uplink: Uplink) -> None:
-        if not uplink.is_open:
+        if uplink.socket is None:
             return
-        for sock in uplink.sockets:
-            asyncio.get_running_loop().remove_reader(sock)
+        asyncio.get_running_loop().remove_reader(uplink.socket)
         uplink.close()
         self._indexes.pop(name, None)
         LOG.warning("uplink %s is down", name)

@@ -45,6 +45,12 @@ def running(cluster: Cluster, number: int, hypervisor: str) -> Iterator[Namespac
         cluster.shut_down(vm.name, hypervisor)
 
 
+def places(cluster: Cluster, vsi: str) -> dict[str, str]:
+    """Phase of a VSI by the station at whose port it is, as the bridge has it."""
+    known = [found for found in cluster.controller.get("/evb/vsis") if found["vsi"] == vsi]
+    return {at["name"]: at["phase"] for found in known for at in found["attachments"]}
+
+
 def arrives(sender: Namespace, receiver: Namespace, ip: str, port: int, patience: float = PATIENCE) -> bool:
     """Does a datagram get through?  Sent again every 50 ms, because the first ones wait for ARP."""
     with ExitStack() as stack:

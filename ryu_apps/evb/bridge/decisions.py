@@ -12,7 +12,7 @@ from functools import partial
 from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.bridge.vsi_port_claims import claimed_vsi_port
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.event_catalogue.vsis import VdpRefused, VsiContested, VsiPortMissing, VsiSettled
+from ryu_apps.evb.event_catalogue.vsis import AddressInUse, VdpRefused, VsiContested, VsiPortMissing, VsiSettled
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.offer import Offer
@@ -164,6 +164,8 @@ class Decisions:
         found = self._examine(attachment, vsi_type)
         if isinstance(found, Refusal):
             self._effects.put(attachment.log_event(VdpRefused, found.reason, found.error))
+            if found.in_use is not None:
+                self._effects.put(attachment.log_event(AddressInUse, *found.in_use))
             attempt = attachment.machine.attempt
             self._machines.feed(attachment, Denied(found.error, found.hard, attempt), now)
             return

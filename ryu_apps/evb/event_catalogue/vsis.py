@@ -211,6 +211,19 @@ class VsiContested(VsiEvent):
     claimant: PortId
 
 
+@event("vsi.address_in_use")
+class AddressInUse(VsiEvent):
+    """A VSI requests an address that belongs to another, and is refused: its VM is a clone, or poses as another.
+
+    Attributes:
+        address: MAC or IP address with its VLAN.
+        holder: the owner, which keeps it.
+    """
+
+    address: str
+    holder: str
+
+
 @event("vsi.settled")
 class VsiSettled(DetachedVsiEvent):
     """No other port requests the VSI any more, or it has moved.

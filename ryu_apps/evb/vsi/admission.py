@@ -18,11 +18,16 @@ from ryu_apps.evb.wire.vdp import VdpError
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A refusal: the VDP error, the hard-error bit (repeating does not help), and the reason as text."""
+    """A refusal: the VDP error, the hard-error bit (repeating does not help), and the reason as text.
+
+    Attributes:
+        in_use: an address that has another owner, and that owner; None: not for an address in use.
+    """
 
     error: VdpError
     hard: bool
     reason: str
+    in_use: tuple[str, str] | None = None
 
 
 UNKNOWN_TYPE = Refusal(VdpError.OTHER_FAILURE, True, "unknown VSI type or version")
@@ -71,32 +76,39 @@ def examine(
     if isinstance(placed, str):
         return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, placed)
     for binding in placed.bindings:
-        if reason := _unacceptable(place, binding, taken):
+        if reason := _unacceptable(place, binding):
             return Refusal(VdpError.INVALID_VID_GROUP_MAC, False, reason)
+        if (holder := taken(binding)) is not None:
+            return _in_use(VdpError.INVALID_VID_GROUP_MAC, _text(binding), holder)
     vids = tuple(dict.fromkeys(binding.vid for binding in placed.bindings))
     for address in addresses:
-        if reason := _unusable(vsi_type, vids, address, addressed):
+        if reason := _unusable(vsi_type, address):
             return Refusal(VdpError.OTHER_FAILURE, False, reason)
+        for vid in vids:
+            if (holder := addressed(vid, address)) is not None:
+                return _in_use(VdpError.OTHER_FAILURE, f"{address} in VID {vid}", holder)
     if missing := missing_requirement(vsi_type, vids):
         return Refusal(VdpError.INSUFFICIENT_RESOURCES, False, missing)
     return Admitted(vsi_type, placed, place.vsi_port)
 
 
-def _unacceptable(place: Place, binding: Binding, taken: Callable[[Binding], str | None]) -> str | None:
+def _in_use(error: VdpError, address: str, holder: str) -> Refusal:
+    return Refusal(error, False, f"{address} belongs to {holder}", (address, holder))
+
+
+def _text(binding: Binding) -> str:
+    return f"VID {binding.vid}" if binding.mac is None else f"{mac_to_text(binding.mac)} in VID {binding.vid}"
+
+
+def _unacceptable(place: Place, binding: Binding) -> str | None:
     if binding.mac is None and not place.interface.extended:
         return f"VID {binding.vid} without a MAC address needs the extensions of Open vSwitch"
     if binding.mac is not None and (binding.mac & GROUP_BIT or binding.mac == 0):
         return f"{mac_to_text(binding.mac)} is not the address of a station"
-    holder = taken(binding)
-    if holder is not None:
-        where = f"VID {binding.vid}" if binding.mac is None else f"{mac_to_text(binding.mac)} in VID {binding.vid}"
-        return f"{where} belongs to {holder}"
     return None
 
 
-def _unusable(
-    vsi_type: VsiType, vids: tuple[int, ...], address: IpAddress, addressed: Callable[[int, IpAddress], str | None]
-) -> str | None:
+def _unusable(vsi_type: VsiType, address: IpAddress) -> str | None:
     broadcast = address == IPv4Address("255.255.255.255")
     if address.is_multicast or address.is_unspecified or address.is_loopback or broadcast:
         return f"{address} is not the address of a VM"
@@ -104,7 +116,4 @@ def _unusable(
     local = address.version == 6 and address.is_link_local
     if vsi_type.addresses and not local and not any(address in network for network in vsi_type.addresses):
         return f"{address} is none of the addresses of VSI type {vsi_type.key}"
-    for vid in vids:
-        if holder := addressed(vid, address):
-            return f"{address} in VID {vid} belongs to {holder}"
     return None

@@ -81,6 +81,10 @@ class DaemonStation:
         """The answer to ``status``."""
         return call(self.control, {"verb": "status"}, 5.0)
 
+    def states(self) -> list[str]:
+        """States of its VSIs."""
+        return [listed["state"] for listed in self.status()["vsis"]]
+
     def holds(self, mode: VdptoolMode, vsi: VdptoolVsi) -> bool:
         """Return True if the bridge has granted the VSI in this mode."""
         return (vsi.uuid, _STATES[mode]) in [(listed["vsi"], listed["state"]) for listed in self.status()["vsis"]]
