@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from ryu_apps.evb.events import FrameReceived
+from ryu_apps.evb.flow.rule import CONTROLLER
 from ryu_apps.evb.pipeline.tables import CookieKind
+from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.absent_ports import PATIENCE
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
@@ -353,15 +353,19 @@ def test_rest_shows_where_the_gate_of_a_vsi_is(world: ServerWorld) -> None:
 def test_frames_of_station_protocols_leave_a_tap_only_for_the_controller(world: ServerWorld, ethertype: int) -> None:
     live_at(world, STATION1, TAP, VM)
     live_at(world, STATION1, OTHER_TAP, OTHER)
+    fields = {"in_port": TAP.port_no, "eth_src": VM.mac, "eth_dst": NEAREST_CUSTOMER_BRIDGE, "vlan_vid": 0}
+    emitted, _ = passage(world.tables[SERVER1], {**fields, "eth_type": ethertype}, [TAP.port_no])
+    assert [arrival.port for arrival in emitted] == [CONTROLLER]
     for destination in (NEAREST_CUSTOMER_BRIDGE, 0x0180C200000E, 0x0180C2000003):
         assert world.reached(TAP, VM.mac, destination, eth_type=ethertype) == []
 
 
 def test_the_budget_of_a_switch_has_room_for_the_rules_of_the_port() -> None:
-    fabric = server_fabric()
-    free = ServerWorld(fabric)
-    free.connect()
-    world = ServerWorld(replace(fabric, switches={**fabric.switches}))
+    world = ServerWorld()
     world.connect()
-    world.ask(STATION1, VM, RR)
-    assert world.engine.ledger.used(SERVER1) > free.engine.ledger.used(SERVER1) + 9
+    before, table = len(world.rules(SERVER1)), world.tables[SERVER1]
+    groups, meters = len(table.groups), len(table.meters)
+    live_at(world, STATION1, TAP, VM)
+    assert world.engine.ledger.used(SERVER1) >= len(world.rules(SERVER1)) - before
+    promised = next(found for found in world.queries.reservations(SERVER1) if found.owner[0] == "vsi")
+    assert (promised.groups, promised.meters) == (len(table.groups) - groups, len(table.meters) - meters)
