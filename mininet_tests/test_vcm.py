@@ -38,6 +38,8 @@ INVENTORIES = CHECKOUT / "mininet_tests" / "inventories"
 OF_CONNECTIONS, OPENING = "cookie=0xeb476", "idle_timeout=10,"
 #: Seconds of copying that no machine needs for a whole task.
 LONG = 300.0
+#: Seconds that no machine needs for the end of a connection.
+TIE_PATIENCE = 60
 EVACUATE_S1 = Goal(GoalKind.EVACUATE, "s1")
 AT_S1 = {"fw1", "web1", "web2", "web3", "db1"}
 
@@ -395,3 +397,43 @@ def test_an_inventory_that_is_not_of_the_cluster_is_refused(tmp_path: Path) -> N
     )
     with pytest.raises(MismatchError, match=r"hv1 is at s2 in the inventory, in the cluster at s1\nhv9 .* not"):
         cluster_of(wrong, INVENTORIES, tmp_path)
+
+
+# --- ties to proxies ---
+PROXIED = """\
+version: 1
+name: proxied
+switches: {s1: {links: [s2]}, s2: {}}
+nodes:
+  hv1: {switch: s1, slots: 2, memory_mib: 4096}
+  hv5: {switch: s2, slots: 2, memory_mib: 4096}
+appliances:
+  proxy: {switches: [s1, s2]}
+vms:
+  web1: {at: hv1, mac: "52:54:00:c6:00:01", addresses: [10.0.100.101], vlan: 100, type: 25, version: 1,
+         memory_mib: 512, needs: {proxy: local}, traffic: {udp: null, blocked: null}}
+cluster: {topology: two_switch, parameters: {proxies: 1}, policies: [policies]}
+"""
+BEHIND_A_PROXY = """\
+version: 1
+vsi_type: {{type_id: 25, version: 1, name: behind-a-proxy}}
+from_vm: {{default: allow}}
+to_vm: {{default: allow}}
+tcp_proxy: {{ports: [80], timeouts: {{closing: {closing}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("closing", "words"), [(1, r"ended after \d+\.\d s"), (600, "not ended at the end of the run")]
+)
+def test_a_vm_that_stays_tied_to_a_proxy_is_reported_until_its_last_connection_ends(
+    tmp_path: Path, closing: int, words: str
+) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "proxied.yaml").write_text(BEHIND_A_PROXY.format(closing=closing), encoding="utf-8")
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text(PROXIED, encoding="utf-8")
+    limit = str(TIE_PATIENCE if closing == 1 else 1)
+    command = ["evbridge", "vcm", "run", str(inventory), "evacuate", "s1", "--ties", limit]
+    report = run([*command, "--output", str(tmp_path / "report")])
+    assert re.search(rf"web1: \d+ connections? tied to proxy1 at s1, {words}\n", report), report

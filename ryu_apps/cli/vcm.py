@@ -126,6 +126,9 @@ def explained(ranking: Ranking) -> list[str]:
 @click.option("--interval-ms", type=float, default=10.0, show_default=True, help="Interval of measuring datagrams.")
 @click.option("--undo-after", type=click.IntRange(min=0), help="Halt after this many moves, and move all VMs back.")
 @click.option(
+    "--ties", type=float, default=5.0, show_default=True, help="Seconds that ties to proxies may take to end."
+)
+@click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for report.json, report.txt and the logs.  [default: reports/vcm-NAME-TIME]",
@@ -143,6 +146,7 @@ def run(
     copy_ms: float,
     interval_ms: float,
     undo_after: int | None,
+    ties: float,
     output: Path | None,
 ) -> None:
     """Pursue a goal on a cluster of network namespaces, with traffic, and report each VM's blackout.
@@ -164,6 +168,7 @@ def run(
         keep,
         undo_after,
         inject=not ahead,
+        ties=ties,
     )
     target = output or Path("reports") / f"vcm-{loaded.inventory.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     console = Console(width=None if sys.stdout.isatty() else _WIDE)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from ryu_apps.evb.topology.fabric import Role
 from ryu_apps.testbed.errors import DeadlineError
+from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.shell import Namespace, end, wait_until
 
 _PORT, _MARK, _TABLE = 8080, 1, 100
@@ -44,6 +48,20 @@ table inet evbridge {{
   }}
 }}
 """
+
+
+@contextmanager
+def proxies_of(cluster: Cluster, folder: Path) -> Iterator[None]:
+    """A real haproxy at every host that is to be one."""
+    with ExitStack() as running:
+        for port in cluster.fabric.ports(Role.HOST):
+            interface = cluster.fabric.interface(port)
+            if interface is not None and interface.appliance:
+                host = cluster.hosts[interface.name]
+                proxy = Haproxy(host.namespace, host.interface, folder)
+                running.callback(proxy.stop)
+                proxy.start()
+        yield
 
 
 class Haproxy:

@@ -15,12 +15,14 @@ from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Sighting
 from ryu_apps.testbed.harness.cluster import Cluster, StationMaker
+from ryu_apps.testbed.harness.haproxy import proxies_of
 from ryu_apps.testbed.harness.ovs import forget_cached_flows
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import LldpadStation
 from ryu_apps.testbed.manager.guests import TestVms, cluster_of
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, attempt_report
 from ryu_apps.testbed.manager.run import Manager, MoveOptions
+from ryu_apps.testbed.manager.tie_watch import TieWatch
 from ryu_apps.testbed.measurement.durations import LAST_ONES, RUN_OUT, RUN_UP, TIDY
 from ryu_apps.testbed.measurement.measure import lost_at_rest, seen_of, staged_among_others
 from ryu_apps.testbed.moves.attempt import Attempt
@@ -47,6 +49,7 @@ class Task:
         keep: seconds that reservations are kept before the node dies, or they are released.
         undo_after: when so many VMs have moved and the next one is on its way, everything is undone; None: never.
         inject: send from where a VM is staged, as if it were there.
+        ties: seconds that connections through the proxy of a switch that was left may take to end after the traffic.
     """
 
     goal: Goal
@@ -57,6 +60,7 @@ class Task:
     keep: float = 2.0
     undo_after: int | None = None
     inject: bool = True
+    ties: float = 5.0
 
 
 def perform(
@@ -85,7 +89,7 @@ def perform(
         cluster = cluster_of(loaded, place, Path(folder), maker)
         tell(f"starting {len(cluster.fabric.switches)} switches and their hypervisors")
         try:
-            with cluster:
+            with cluster, proxies_of(cluster, Path(folder)):
                 campaign = Campaign(loaded, cluster, task, station, tell)
                 ready(lambda: campaign.manager.post(HaltGoal()))
                 report = campaign.run()
@@ -131,6 +135,7 @@ class Campaign:
         self._guests = TestVms(loaded, cluster, task.interval)
         self._empty: dict[str, list[str]] = {}
         self._kept: dict[str, str] = {}
+        self._ties = TieWatch(cluster)
         # A node that is to die gets its reservations first: that is what they are for.
         kind = GoalKind.PROTECT if task.goal.kind is GoalKind.FAIL_OVER else task.goal.kind
         self._plan = make_plan(loaded.inventory, Goal(kind, task.goal.subject), parallel=task.parallel)
@@ -152,6 +157,7 @@ class Campaign:
             begun = time.monotonic()
             self.pursue()
             ended = time.monotonic()
+            self._ties.count({name: (guest.ip, self._place(name)) for name, guest in self._guests.all.items()})
             left = {name: self._rules_left(name) for name in self._guests.all if self._place(name) is not None}
             shut = [name for name, count in left.items() if count == _NO_GATE]
             time.sleep(RUN_OUT)
@@ -159,6 +165,7 @@ class Campaign:
             settled = time.monotonic()
             time.sleep(LAST_ONES)
             announced = self._guests.stop_traffic()
+            self._ties.wait_until_gone(self._task.ties)
         finally:
             self.manager.close()
             self._guests.end_traffic()
@@ -299,6 +306,7 @@ class Campaign:
             {node: reason for move in mine for node, reason in move.tried.items()},
             tuple((note.t - begun, note.node, note.text) for move in mine for note in move.log),
             networks=self._networks(name),
+            ties=self._ties.of(name, begun),
         )
 
     def _networks(self, vm: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ryu_apps.testbed.measurement.figures import Figures, cell
 from ryu_apps.testbed.measurement.measure import Seen, figures
+from ryu_apps.testbed.measurement.ties import Tie
 from ryu_apps.testbed.measurement.verdict import Expectation, failures
 from ryu_apps.testbed.moves.attempt import Attempt
 
@@ -48,6 +49,7 @@ class VmReport:
         tried: nodes that did not work, and why.
         log: (seconds since the beginning, node, words).
         lost: datagrams lost that policy lets through, of a VM that stayed; must be 0.
+        ties: to proxies of switches that it has left.
         networks: of a VM without a VID of its own, the network that the bridge has answered, by node.
     """
 
@@ -61,6 +63,7 @@ class VmReport:
     log: tuple[tuple[float, str, str], ...] = ()
     lost: int = 0
     networks: dict[str, str] = field(default_factory=dict)
+    ties: tuple[Tie, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +148,11 @@ def _row(attempt: AttemptReport) -> tuple[str, ...]:
 
 
 def remarks(report: ClusterReport) -> Iterator[str]:
-    """Networks that the bridge has chosen, refusals, and VMs at another node than planned."""
+    """Networks that the bridge has chosen, ties to proxies, refusals, and VMs at another node than planned."""
     for vm in report.vms:
         if vm.networks:
             yield f"{vm.vm}: " + "; ".join(f"{network} at {node}" for node, network in vm.networks.items())
+        yield from (f"{vm.vm}: {tie}" for tie in vm.ties)
         for node, reason in vm.tried.items():
             yield f"{vm.vm}: not at {node}: {reason}"
         moved = vm.node is not None and vm.node != vm.source

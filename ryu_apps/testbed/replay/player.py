@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,12 @@ from typing import Any
 from ryu_apps.evb.config import dump_config
 from ryu_apps.evb.config.balancers import balancers
 from ryu_apps.evb.pipeline.tables import Cookie
-from ryu_apps.evb.topology.fabric import Role
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.testbed.flow_dumps import DepartedVsi, dump_rules, left_behind, owner_at, read_dump
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS
-from ryu_apps.testbed.harness.haproxy import Haproxy
+from ryu_apps.testbed.harness.haproxy import proxies_of
 from ryu_apps.testbed.harness.probes import Prober
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.staged import ETHERTYPE_RARP, StagedTarget
@@ -77,20 +76,6 @@ def cluster_for(scenario: Scenario, folder: Path, apps: Sequence[str] = APPS) ->
         config = replace(config, fabric=replace(config.fabric, balancers=balancers(spec.load_balancers)))
     station, edge = station_maker(spec.hypervisors), edge_maker(spec.hypervisors)
     return Cluster(config.fabric, site.hosts, folder, dump_config(config), apps, station=station, edge=edge)
-
-
-@contextmanager
-def proxies_of(cluster: Cluster, folder: Path) -> Iterator[None]:
-    """A real haproxy at every host that is to be one."""
-    with ExitStack() as running:
-        for port in cluster.fabric.ports(Role.HOST):
-            interface = cluster.fabric.interface(port)
-            if interface is not None and interface.appliance:
-                host = cluster.hosts[interface.name]
-                proxy = Haproxy(host.namespace, host.interface, folder)
-                running.callback(proxy.stop)
-                proxy.start()
-        yield
 
 
 class Replay:
