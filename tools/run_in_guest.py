@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -166,6 +167,8 @@ def _read_status(path: Path) -> int:
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def main(layer: Path | None, kept: tuple[str, ...], kernel: Path, command: tuple[str, ...]) -> None:
     """Run COMMAND in a guest with the kernel of the folder KERNEL."""
+    # By an exception, so that QEMU and virtiofsd are ended too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         sys.exit(run_in_guest(kernel, layer, {name: os.environ[name] for name in kept}, command))
     except TestbedError as error:
