@@ -94,7 +94,7 @@ def read_document(file: str, text: str) -> Document:
         document.data = _Reader(document, *_events(text)).text()
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        document.complain(Position() if mark is None else _place(mark), _sentence(problem))
+        document.complain(Position() if mark is None else _inside(text, _place(mark)), _sentence(problem))
     except ReaderError as problem:
         place = _place_of_octet(text, problem.position)
         document.complain(place, f"not YAML: character {problem.character:#x}: {problem.reason}")
@@ -262,6 +262,12 @@ def _as_number(part: Any) -> tuple[float, ...]:
 
 def _place(mark: Any) -> Position:
     return Position(mark.line + 1, mark.column + 1)
+
+
+def _inside(text: str, place: Position) -> Position:
+    """The place, or the end of a text without a last line break: libyaml counts a line after it."""
+    lines = text.splitlines() or [""]
+    return place if place.line <= len(lines) or text.endswith("\n") else Position(len(lines), len(lines[-1]) + 1)
 
 
 def _place_of_octet(text: str, offset: int) -> Position:

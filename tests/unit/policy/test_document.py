@@ -64,6 +64,8 @@ def test_a_value_of_an_alias_has_the_place_of_its_text() -> None:
         ("a: !x [1]", "1:4: tag !x is not supported"),
         ("a: !!python/object:os.system x", "1:4: tag !!python/object:os.system is not supported"),
         ("? [1]\n: 2", "1:3: a key must be a plain word or number"),
+        ("b: 1\na: {b", "2:6: not YAML: while parsing a flow mapping, did not find expected ',' or '}'"),
+        ("b: 1\na: {b\n", "3:1: not YAML: while parsing a flow mapping, did not find expected ',' or '}'"),
         ("é: \x01", "1:4: not YAML: character 0x1: control characters are not allowed"),
         ("a: \ud800", "1:4: not YAML: surrogates not allowed"),
         ("[" * (MAX_DEPTH + 1), f"1:{MAX_DEPTH + 1}: not YAML: nested deeper than {MAX_DEPTH} levels"),
