@@ -30,7 +30,7 @@ from ryu_apps.evb.events import (
     Saved,
     SwitchDown,
 )
-from ryu_apps.evb.pipeline.tables import CookieKind, parse_cookie
+from ryu_apps.evb.pipeline.tables import CookieKind, Table, parse_cookie
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.records.attachment import AttachmentRecord
@@ -130,7 +130,9 @@ class EffectOrder:
 
     def _gates(self, apply: Apply) -> None:
         opened = frozenset(_owners((rule.cookie for rule in apply.change.add), CookieKind.GATE))
-        removed = frozenset(_owners((rule.cookie for rule in apply.change.remove), CookieKind.GATE))
+        # A row of MEMBERS also goes when no rule names its set any more, while the gate stays open.
+        gone = (rule.cookie for rule in apply.change.remove if rule.table is not Table.MEMBERS)
+        removed = frozenset(_owners(gone, CookieKind.GATE))
         shut = (removed - opened) & self._open
         staged = {(index, generation) for _, index, generation in self._staging.values()}
         assert not opened & staged, f"a gate before its body is confirmed: {sorted(opened & staged)}"
