@@ -197,7 +197,6 @@ class Decisions:
     def port_appeared(self, dpid: int, vsi_port: str, now: float) -> Iterator[None]:
         """Continue the Associates that have waited for a VSI port; see :meth:`_settle`."""
         for attachment in self.absent_ports.take(dpid, vsi_port):
-            self._lifecycle.asked(attachment)
             self._in_turn(attachment, attachment.machine.attempt, self._decide, now)
             yield
 

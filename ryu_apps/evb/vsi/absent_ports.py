@@ -47,4 +47,5 @@ class AbsentPorts:
 
     def _end(self, attachment: Attachment) -> bool:
         self._until.set(attachment, None)
-        return attachment.present and attachment.machine.awaits(self._attempts.pop(attachment))
+        attempt = self._attempts.pop(attachment)
+        return attachment.present and attachment.machine.awaits(attempt)

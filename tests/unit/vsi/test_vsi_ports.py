@@ -369,3 +369,24 @@ def test_the_budget_of_a_switch_has_room_for_the_rules_of_the_port() -> None:
     assert world.engine.ledger.used(SERVER1) >= len(world.rules(SERVER1)) - before
     promised = next(found for found in world.queries.reservations(SERVER1) if found.owner[0] == "vsi")
     assert (promised.groups, promised.meters) == (len(table.groups) - groups, len(table.meters) - meters)
+
+
+def test_an_associate_that_waits_for_its_tap_does_not_win_over_a_newer_one(world: ServerWorld) -> None:
+    world.ask(STATION1, VM, RR)
+    world.ask(STATION1, VM, A)
+    world.ask(HV, VM, RR)
+    world.hold.add(RACK)
+    world.ask(HV, VM, A)
+    world.plug(TAP, tap_of(VM))
+    world.release()
+    assert places(world, NMS, NMS_MAC, VM.mac) == {HV}
+    assert places(world, TAP, VM.mac, NMS_MAC) == set()
+
+
+def test_nothing_is_kept_of_an_associate_that_is_given_up_while_it_waits_for_its_tap(world: ServerWorld) -> None:
+    world.ask(STATION1, VM, A)
+    world.ask(STATION1, VM, D)
+    world.advance(PATIENCE)
+    assert not world.engine.associations._decisions.absent_ports._attempts
+    world.plug(TAP, tap_of(VM))
+    assert not world.rules(SERVER1, CookieKind.GATE)
