@@ -489,14 +489,17 @@ class World:
         if self._feeding:
             return
         self._feeding = True
-        while self._inbox:
-            event = self._inbox.popleft()
-            effects = self.engine.feed(event, self.now)
-            for observe in self.observers:
-                observe(event, effects)
-            for effect in effects:
-                self._perform(effect)
-        self._feeding = False
+        try:
+            while self._inbox:
+                event = self._inbox.popleft()
+                effects = self.engine.feed(event, self.now)
+                for observe in self.observers:
+                    observe(event, effects)
+                for effect in effects:
+                    self._perform(effect)
+        finally:
+            # After an observer has found a mistake: a model that is torn down would wait for its deadlines for ever.
+            self._feeding = False
 
     def _perform(self, effect: Effect) -> None:
         match effect:
