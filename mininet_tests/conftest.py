@@ -18,6 +18,7 @@ from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.controller import APPS
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.short_timers import quick
 from ryu_apps.topologies import two_switch
 
@@ -53,6 +54,23 @@ def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
     before = tables(shared_cluster)
     yield shared_cluster
     wait_until(lambda: tables(shared_cluster) == before, "flow tables as before the test", pause=0.2)
+
+
+@pytest.fixture(scope="module")
+def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Eight hypervisors at two switches, each with ``evbridge station``, for the tests of one module."""
+    fabric = quick(two_switch.fabric(8), SHORT)
+    config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
+    folder = tmp_path_factory.mktemp("daemons")
+    with inside(), Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=DaemonStation) as cluster:
+        yield cluster
+
+
+def daemon_at(cluster: Cluster, where: str) -> DaemonStation:
+    """The station daemon of a hypervisor."""
+    found = cluster.hypervisors[where].station
+    assert isinstance(found, DaemonStation)
+    return found
 
 
 @contextmanager

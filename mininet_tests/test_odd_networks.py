@@ -11,19 +11,14 @@ from urllib.request import urlopen
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SHORT, tables
-from ryu_apps.evb.config import BridgeConfig, dump_config
+from mininet_tests.conftest import daemon_at, tables
 from ryu_apps.testbed.guests import HTTPS, arrives, places
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
-from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vepa import VepaEdge
 from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
-from ryu_apps.testbed.short_timers import quick
-from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -35,15 +30,6 @@ VSI = VdptoolVsi("00000000-0000-4000-e001-000000000001", 1, 1, (f"100-{MAC}",), 
 CLONE = replace(VSI, uuid="00000000-0000-4000-e001-000000000002", ip=None)
 #: Seconds for VSIs that expire and stations that agree anew.
 LONG = 60.0
-
-
-@pytest.fixture(scope="module")
-def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("odd")
-    fabric = quick(two_switch.fabric(8), SHORT)
-    config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
-    with inside(), Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=DaemonStation) as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -66,12 +52,6 @@ def vm(cluster: Cluster) -> Iterator[NamespaceVm]:
         dismiss(home, CLONE)
         if vm.port in home.edge.ports:
             cluster.shut_down(vm.name, where)
-
-
-def station(cluster: Cluster, where: str) -> DaemonStation:
-    found = cluster.hypervisors[where].station
-    assert isinstance(found, DaemonStation)
-    return found
 
 
 def reached(cluster: Cluster, vm: NamespaceVm) -> bool:
@@ -112,12 +92,12 @@ def number_port(number: int) -> None:
 
 def test_vsis_come_back_after_the_network_of_a_hypervisor_has_restarted(cluster: Cluster, vm: NamespaceVm) -> None:
     mac = unplug(cluster, vm)
-    wait_until(lambda: not station(cluster, HERE).status()["uplinks"]["hv1-eth0"]["up"], "the end of the uplink")
+    wait_until(lambda: not daemon_at(cluster, HERE).status()["uplinks"]["hv1-eth0"]["up"], "the end of the uplink")
     plug(cluster, vm, mac)
     number_port(NUMBER)
 
     wait_until(lambda: places(cluster, VSI.uuid) == {HERE: "active"}, "the VSI at its port", LONG)
-    wait_until(lambda: station(cluster, HERE).states() == ["associated"], "the VSI at its station", LONG)
+    wait_until(lambda: daemon_at(cluster, HERE).states() == ["associated"], "the VSI at its station", LONG)
     assert reached(cluster, vm)
 
 
@@ -133,13 +113,13 @@ def test_a_port_under_another_number_passes_nothing_until_it_has_its_own(cluster
 
     number_port(NUMBER)
     wait_until(lambda: places(cluster, VSI.uuid) == {HERE: "active"}, "the VSI at its port", LONG)
-    wait_until(lambda: station(cluster, HERE).states() == ["associated"], "the VSI at its station", LONG)
+    wait_until(lambda: daemon_at(cluster, HERE).states() == ["associated"], "the VSI at its station", LONG)
     assert reached(cluster, vm)
 
 
 def test_an_uplink_that_is_a_port_of_a_bridge_is_heard(cluster: Cluster, vm: NamespaceVm) -> None:
     """A Linux bridge leaves no frame of its ports to the host."""
-    home = station(cluster, HERE)
+    home = daemon_at(cluster, HERE)
     home.namespace.ip("link add vmbr0 type bridge", f"link set {home.interface} master vmbr0", "link set vmbr0 up")
     try:
         home.stop()
@@ -164,7 +144,7 @@ def alarms(cluster: Cluster) -> list[tuple[str, str, str]]:
 def test_a_clone_is_refused_and_told_of_and_the_first_keeps_its_port(
     cluster: Cluster, vm: NamespaceVm, where: str, verb: str
 ) -> None:
-    refused = station(cluster, where).call(verb, CLONE.uuid, type=1, filters=[f"100-{MAC}"])
+    refused = daemon_at(cluster, where).call(verb, CLONE.uuid, type=1, filters=[f"100-{MAC}"])
     assert (refused["error"], "invalid vid group mac" in refused["reason"]) == ("refused", True), refused
     assert alarms(cluster) == [(CLONE.uuid, f"{MAC} in VID 100", VSI.uuid)]
     logged = [event["kind"] for event in cluster.controller.get("/evb/events") if event["vsi"] == CLONE.uuid]
@@ -176,7 +156,7 @@ def test_a_clone_is_refused_and_told_of_and_the_first_keeps_its_port(
 
     # The first one ends: the clone may have its place, and the alarm is over.
     dismiss(cluster.hypervisors[HERE], VSI)
-    assert station(cluster, where).call("associate", CLONE.uuid, type=1, filters=[f"100-{MAC}"])["ok"]
+    assert daemon_at(cluster, where).call("associate", CLONE.uuid, type=1, filters=[f"100-{MAC}"])["ok"]
     assert alarms(cluster) == []
 
 
@@ -188,7 +168,7 @@ def test_a_snapshot_that_is_reverted_needs_nothing_and_may_associate_again(clust
     vm.resume()
     assert reached(cluster, vm)
 
-    assert station(cluster, HERE).call("associate", VSI.uuid)["state"] == "associated"
+    assert daemon_at(cluster, HERE).call("associate", VSI.uuid)["state"] == "associated"
     assert places(cluster, VSI.uuid) == {HERE: "active"}
     assert tables(cluster) == before
 
@@ -213,7 +193,7 @@ def test_a_vm_that_moves_on_at_once_is_where_it_moved_last(
         here = there
 
     wait_until(lambda: places(cluster, VSI.uuid) == {way[-1]: "active"}, "the VSI at one port")
-    assert station(cluster, way[-1]).states() == ["associated"]
+    assert daemon_at(cluster, way[-1]).states() == ["associated"]
     assert reached(cluster, vm)
     for where in {HERE, NEAR, FAR} - {way[-1]}:
-        wait_until(lambda where=where: station(cluster, where).states() in ([], ["withdrawn"]), f"the end at {where}")
+        wait_until(lambda where=where: daemon_at(cluster, where).states() in ([], ["withdrawn"]), f"the end at {where}")

@@ -13,16 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SHORT, tables
-from ryu_apps.evb.config import BridgeConfig, dump_config
+from mininet_tests.conftest import tables
 from ryu_apps.testbed.guests import HTTPS, arrives, places
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vm import NamespaceVm
-from ryu_apps.testbed.short_timers import quick
-from ryu_apps.topologies import two_switch
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
@@ -133,15 +129,6 @@ class Site:
             node.station.call("release", VSI)
             if self.vm.port in node.hypervisor.edge.ports:
                 self.cluster.shut_down(self.vm.name, node.name)
-
-
-@pytest.fixture(scope="module")
-def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("proxmox")
-    fabric = quick(two_switch.fabric(8), SHORT)
-    config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
-    with inside(), Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=DaemonStation) as cluster:
-        yield cluster
 
 
 @pytest.fixture

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mininet_tests.conftest import CHECKOUT, SHORT, tables
-from ryu_apps.evb.config import BridgeConfig, dump_config
+from mininet_tests.conftest import daemon_at, tables
 from ryu_apps.testbed.guests import places
 from ryu_apps.testbed.harness.cluster import Cluster
-from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
@@ -21,8 +19,6 @@ from ryu_apps.testbed.harness.vm import NamespaceVm
 from ryu_apps.testbed.moves.attempt import admit, dismiss
 from ryu_apps.testbed.moves.evidence import MoveOutcome
 from ryu_apps.testbed.moves.single import SingleMove
-from ryu_apps.testbed.short_timers import quick
-from ryu_apps.topologies import two_switch
 from ryu_apps.vcm.move import LIVE_LADDERS, Ladder
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow]
@@ -31,15 +27,6 @@ HERE, THERE = "hv1", "hv5"
 MAC = "52:54:00:dd:01:01"
 VSI = VdptoolVsi("00000000-0000-4000-d001-000000000001", 1, 1, (f"100-{MAC}",), "10.0.100.92")
 ASSOCIATE, RELEASE = VdptoolMode.ASSOCIATE, VdptoolMode.DEASSOCIATE
-
-
-@pytest.fixture(scope="module")
-def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("daemons")
-    fabric = quick(two_switch.fabric(8), SHORT)
-    config = dump_config(BridgeConfig(fabric, (str(CHECKOUT / "policies"),)))
-    with inside(), Cluster(fabric, two_switch.END_SYSTEMS, folder, config, station=DaemonStation) as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -63,15 +50,9 @@ def vm(cluster: Cluster) -> Iterator[NamespaceVm]:
             cluster.shut_down(vm.name, where)
 
 
-def station(cluster: Cluster, where: str) -> DaemonStation:
-    found = cluster.hypervisors[where].station
-    assert isinstance(found, DaemonStation)
-    return found
-
-
 def state(cluster: Cluster, where: str) -> list[str]:
     """States of the VSIs at a station."""
-    return station(cluster, where).states()
+    return daemon_at(cluster, where).states()
 
 
 @pytest.mark.parametrize("ladder", LIVE_LADDERS, ids=lambda ladder: ladder.value)
@@ -86,7 +67,7 @@ def test_a_vm_moves_there_and_back(cluster: Cluster, vm: NamespaceVm, ladder: La
 
 
 def test_a_daemon_that_was_killed_keeps_its_vsis(cluster: Cluster, vm: NamespaceVm) -> None:
-    home = station(cluster, HERE)
+    home = daemon_at(cluster, HERE)
     home.kill()
     home.start()
     home.wait_ready()
@@ -97,7 +78,7 @@ def test_a_daemon_that_was_killed_keeps_its_vsis(cluster: Cluster, vm: Namespace
 
 
 def test_an_uplink_that_vanishes_and_comes_back_is_used_again(cluster: Cluster, vm: NamespaceVm) -> None:
-    home = station(cluster, HERE)
+    home = daemon_at(cluster, HERE)
     home.namespace.ip(f"link set {home.interface} down")
     wait_until(lambda: not home.status()["uplinks"][home.interface]["up"], "the uplink to be down")
     home.namespace.ip(f"link set {home.interface} up")
@@ -107,7 +88,7 @@ def test_an_uplink_that_vanishes_and_comes_back_is_used_again(cluster: Cluster, 
 
 
 def test_a_refusal_reaches_the_caller_with_its_reason(cluster: Cluster, vm: NamespaceVm) -> None:
-    other = station(cluster, THERE)
+    other = daemon_at(cluster, THERE)
     unknown = other.call("reserve", "00000000-0000-4000-d001-000000000002", type=999, filters=["100-52:54:00:dd:01:02"])
     assert (unknown["error"], "error 4" in unknown["reason"]) == ("refused", True)
 
@@ -135,7 +116,7 @@ def test_a_refusal_reaches_the_caller_with_its_reason(cluster: Cluster, vm: Name
 def test_a_bad_call_is_answered_and_harms_nobody(cluster: Cluster, vm: NamespaceVm, line: bytes) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(30)
-        connection.connect(str(station(cluster, HERE).control))
+        connection.connect(str(daemon_at(cluster, HERE).control))
         connection.sendall(line)
         answer = json.loads(connection.makefile("rb").readline())
 
@@ -144,7 +125,7 @@ def test_a_bad_call_is_answered_and_harms_nobody(cluster: Cluster, vm: Namespace
 
 
 def test_a_second_daemon_does_not_take_the_socket_away(cluster: Cluster, vm: NamespaceVm, tmp_path: Path) -> None:
-    home = station(cluster, HERE)
+    home = daemon_at(cluster, HERE)
     second = DaemonStation(home.namespace, home.interface, tmp_path)
     second.control = home.control
     second.start()
@@ -156,7 +137,7 @@ def test_a_second_daemon_does_not_take_the_socket_away(cluster: Cluster, vm: Nam
 
 
 def test_calls_of_a_caller_that_is_gone_are_carried_out(cluster: Cluster) -> None:
-    home = station(cluster, HERE)
+    home = daemon_at(cluster, HERE)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(str(home.control))
         written = {"verb": "reserve", "vsi": VSI.uuid, "type": 1, "filters": [f"100-{MAC}"]}
@@ -167,7 +148,7 @@ def test_calls_of_a_caller_that_is_gone_are_carried_out(cluster: Cluster) -> Non
 
 
 def test_a_caller_that_has_closed_its_half_is_answered(cluster: Cluster) -> None:
-    home = station(cluster, HERE)
+    home = daemon_at(cluster, HERE)
     written = {"vsi": VSI.uuid, "type": 1, "filters": [f"100-{MAC}"]}
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(30)
