@@ -31,8 +31,8 @@ class PortionedReadJob(Job):
     def __init__(self, wire: Transport, asked: ReadRules, shown: Callable[[Rule], Rule]) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._shown = shown
-        query = Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match)
-        self._steps: deque[Callable[[], None]] = deque([partial(self._ask_for, query)])
+        self._asked = asked
+        self._steps: deque[Callable[[], None]] = deque([self._begin])
         self._unanswered = 0
         self._parts: deque[bytes] = deque()
         self._entries = self._decoded()
@@ -40,6 +40,11 @@ class PortionedReadJob(Job):
     def send(self) -> None:
         self._steps.popleft()()
         self.all_sent = not self._steps
+
+    def _begin(self) -> None:
+        """Send the first request."""
+        asked = self._asked
+        self._ask_for(Query(asked.mask, ALL_TABLES if asked.table is None else asked.table, asked.match))
 
     def _ask_for(self, query: Query) -> None:
         self._question(partial(flow_stats_request, query))

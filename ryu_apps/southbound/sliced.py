@@ -39,9 +39,6 @@ class SlicedReadJob(PortionedReadJob):
 
     def __init__(self, wire: Transport, asked: ReadRules, shown: Callable[[Rule], Rule]) -> None:
         super().__init__(wire, asked, shown)
-        self._asked = asked
-        self._steps.clear()
-        self._steps.append(self._survey)
         self._meters: list[Meter] | None = None
         self._meters_xid: int | None = None
         self._counting: tuple[int, int] | None = None
@@ -71,7 +68,7 @@ class SlicedReadJob(PortionedReadJob):
             super().refused(flight, xid, error)
         self._unanswered -= 1
 
-    def _survey(self) -> None:
+    def _begin(self) -> None:
         """Ask for the meters, and for the number of rules of each table."""
         self._meters_xid = self._question(partial(multipart_request, ofp.OFPMP_METER_CONFIG, ALL_METERS))
         self._question(partial(multipart_request, ofp.OFPMP_TABLE, b""))

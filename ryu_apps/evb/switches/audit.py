@@ -47,7 +47,7 @@ class _Question:
 
     def without_changed(self, drift: RuleChange) -> RuleChange:
         """Leave out of a correction what was changed since the audit began."""
-        if not self.since:
+        if not self.since or not drift:
             return drift
         changed = {rule.key for change in self.since for rule in (*change.add, *change.remove)}
         changed.update(rule.key for change in self.since for block in change.blocks for rule in block)
