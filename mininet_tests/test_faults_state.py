@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from ryu_apps.evb.wire.status import VdpError
-from ryu_apps.testbed.faults.rig import Rig, RigVm
+from ryu_apps.testbed.faults.rig import BRISK, Rig, RigVm
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 
 OLD, NEW = RigVm("old", 51), RigVm("new", 52)
 HOME, AWAY = "hv1", "hv5"
+#: Its station waits for its answer for as long as a controller takes to come back twice.
+LASTING = "hv2"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +29,7 @@ def state_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with inside():
         (folder / "state").mkdir()
         run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(folder / "state")])
-        with Rig(folder) as rig:
+        with Rig(folder, {LASTING: replace(BRISK, rwd=21)}) as rig:
             yield rig
             rig.write("state")
 
@@ -71,7 +74,7 @@ def remount(rig: Rig, how: str) -> None:
 def test_disk_that_takes_nothing_costs_new_promises_and_nothing_else(
     rig: Rig, broken: Callable[[Rig], contextmanager[None]]
 ) -> None:
-    rig.admit(OLD, HOME)
+    rig.admit(OLD, LASTING)
     before = rig.tables()
     with rig.unharmed(f"state directory {broken.__name__.replace('_', '-')}") as times:
         since = time.monotonic()
@@ -82,7 +85,7 @@ def test_disk_that_takes_nothing_costs_new_promises_and_nothing_else(
             assert rig.events(since, "store.failed")
             assert "store.failed" in rig.alarms(), "no alarm"
             wait_until(lambda: rig.tables() == before, "nothing left of the refused")
-            assert rig.places(OLD) == [HOME] and rig.holds(HOME, OLD)
+            assert rig.places(OLD) == [LASTING] and rig.holds(LASTING, OLD)
         begun = time.monotonic()
         # The bridge tries by itself; a restart has nothing to say of it.
         wait_until(lambda: "store.failed" not in rig.alarms(), "the alarm to be over")
