@@ -8,6 +8,7 @@ Behind an uplink both are the same.  At the switch of its own server the second 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId
@@ -21,7 +22,7 @@ class VsiPortTable:
 
     def __init__(self, fabric: Fabric) -> None:
         self._fabric = fabric
-        self._there: dict[int, dict[str, int]] = {dpid: {} for dpid in fabric.switches}
+        self._there: dict[int, _Ports] = {dpid: _Ports({}, {}) for dpid in fabric.switches}
 
     def behind(self, station_port: PortId, binding: VsiBinding) -> Interface | None:
         """Return the port behind which the VM of a VSI is; None: it is not there now."""
@@ -31,21 +32,17 @@ class VsiPortTable:
 
     def interface(self, dpid: int, name: str) -> Interface | None:
         """Return a VSI port; None: it is not there, or no VSI port."""
-        number = self._there[dpid].get(name)
-        return None if number is None else self._fabric.switches[dpid].vsi_port(name, number)
+        return self._there[dpid].by_name.get(name)
 
     def at(self, port: PortId) -> Interface | None:
         """Return the VSI port that has a number now; None: no VSI port has it."""
-        there = self._there.get(port.dpid, {})
-        name = next((name for name, number in there.items() if number == port.port_no), None)
-        return None if name is None else self.interface(port.dpid, name)
+        there = self._there.get(port.dpid)
+        return None if there is None else there.by_number.get(port.port_no)
 
     def interfaces(self, dpid: int) -> Iterator[Interface]:
-        """Yield the VSI ports of a switch that are there."""
-        switch = self._fabric.switches[dpid]
-        for name, number in sorted(self._there[dpid].items()):
-            if (found := switch.vsi_port(name, number)) is not None:
-                yield found
+        """Yield the VSI ports of a switch that are there, in the order of their names."""
+        for _, found in sorted(self._there[dpid].by_name.items()):
+            yield found
 
     # --- what switches show ---
     def shown(self, dpid: int, names: Mapping[int, str]) -> dict[str, int | None]:
@@ -54,28 +51,64 @@ class VsiPortTable:
         Returns:
             The numbers that VSI ports have had until now, of those whose number has changed; None: it was not there.
         """
-        there = {name: number for number, name in sorted(names.items()) if self._is_vsi_port(dpid, number, name)}
-        before, self._there[dpid] = self._there[dpid], there
-        return {name: before.get(name) for name in {**before, **there} if before.get(name) != there.get(name)}
+        there = _Ports({}, {})
+        for number, name in sorted(names.items()):
+            if (found := self._vsi_port(dpid, number, name)) is not None:
+                there.put(found)
+        before, self._there[dpid] = self._there[dpid].numbers, there
+        after = there.numbers
+        return {name: before.get(name) for name in {**before, **after} if before.get(name) != after.get(name)}
 
     def changed(self, port: PortId, name: str) -> dict[str, int | None]:
         """Take a port that has appeared, or is gone (``name`` is empty); returns as :meth:`shown`."""
-        names = {number: shown for shown, number in self._there[port.dpid].items() if number != port.port_no}
-        if name:
-            # A name that is at another number already has moved: the old number is about to be reported as gone.
-            names = {number: shown for number, shown in names.items() if shown != name}
-            names[port.port_no] = name
-        return self.shown(port.dpid, names)
+        there = self._there[port.dpid]
+        found = self._vsi_port(port.dpid, port.port_no, name) if name else None
+        # A name that is at another number already has moved: the old number is about to be reported as gone.
+        moved = None if found is None else there.by_name.get(name)
+        left = there.by_number.get(port.port_no)
+        if found == left:
+            return {}
+        before: dict[str, int | None] = {}
+        if left is not None:
+            there.remove(left)
+            before[left.name] = left.port_no
+        if found is not None:
+            before[name] = None if moved is None else moved.port_no
+            there.put(found)
+        return before
 
     def assume(self, dpid: int, name: str) -> None:
         """Take a VSI port for present, under any number, until its switch has connected after a restart.
 
         Without it the other switches would lose the gates of a VM that is there.
         """
-        self._there[dpid].setdefault(name, UNKNOWN)
+        found = self._fabric.switches[dpid].vsi_port(name, UNKNOWN)
+        if found is not None:
+            self._there[dpid].by_name.setdefault(name, found)
 
-    def _is_vsi_port(self, dpid: int, number: int, name: str) -> bool:
+    def _vsi_port(self, dpid: int, number: int, name: str) -> Interface | None:
         switch = self._fabric.switches[dpid]
         # A number of the configuration is that of an uplink or a station, whatever it is called.
         configured = any(number in interface.links for interface in switch.interfaces.values())
-        return not configured and switch.vsi_port(name) is not None
+        return None if configured else switch.vsi_port(name, number)
+
+
+class _Ports(NamedTuple):
+    """VSI ports of one switch, built once when they appear: gates, and each snooped frame, ask for them."""
+
+    by_name: dict[str, Interface]
+    by_number: dict[int, Interface]
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        return {name: found.port_no for name, found in self.by_name.items()}
+
+    def put(self, found: Interface) -> None:
+        if (moved := self.by_name.get(found.name)) is not None:
+            self.remove(moved)
+        self.by_name[found.name] = self.by_number[found.port_no] = found
+
+    def remove(self, gone: Interface) -> None:
+        del self.by_name[gone.name]
+        # One that is assumed to be there has no number.
+        self.by_number.pop(gone.port_no, None)
