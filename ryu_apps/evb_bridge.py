@@ -12,7 +12,6 @@ import random
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable
 
 from eventlet import tpool
 from ryu.base import app_manager
@@ -47,6 +46,7 @@ from ryu_apps.evb.vsi.bodies import compiled
 from ryu_apps.event_log import EventLog
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.metrics import Metrics
+from ryu_apps.observers import Observers
 from ryu_apps.process.heap import freeze_gc, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
 from ryu_apps.process.signals import end_upon, on_signals
@@ -57,8 +57,6 @@ from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.opening import open_store
 from ryu_apps.vsi_manager_client import VsiManagerClient
 
-#: Log lines that are written before other green threads run.
-_LINES = 50
 #: Seconds to wait after a deadline that could not be served, so that the retries leave time for other work.
 _AFTER_A_BUG = 0.1
 #: Seconds of delay from which on the frame that a deadline waits for may have arrived unread, and the seconds to spend
@@ -99,9 +97,6 @@ class EvbBridge(app_manager.RyuApp):
         started: time of the start, monotonic seconds.
         wall_offset: difference of Unix time and monotonic time, in seconds.
         rest_names: host names that a REST request may address, besides the addresses of the server.
-        alarms: conditions that need an operator.
-        metrics: counters for Prometheus.
-        journal: log events, newest last.
     """
 
     OFP_VERSIONS = [OFP_VERSION]
@@ -129,10 +124,8 @@ class EvbBridge(app_manager.RyuApp):
             forward_in_flight=settings.config.forward_in_flight,
         )
         self._fetcher = VsiManagerClient(settings.path.parent)
-        self.alarms = Alarms()
-        self.queries = BridgeQueries(self.engine)
-        self.metrics = Metrics(self.queries, self.alarms)
-        self.journal = EventLog(self.logger)
+        self.queries, alarms = BridgeQueries(self.engine), Alarms()
+        self._observers = Observers(EventLog(self.logger), Metrics(self.queries, alarms), alarms)
         switches = settings.config.fabric.switches
         DESCRIPTORS.prepare(len(switches), self._report)
         self.southbound = Southbound(
@@ -144,17 +137,31 @@ class EvbBridge(app_manager.RyuApp):
             profile=lambda dpid: switches[dpid].profile,
         )
         self._inbox: deque[Event] = deque()
-        self._unlogged: deque[tuple[float, LogEvent]] = deque()
         self._feeding = False
         self._watch = Watch()
         self._supervisor = Supervisor()
+
+    @property
+    def alarms(self) -> Alarms:
+        """Conditions that need an operator."""
+        return self._observers.alarms
+
+    @property
+    def metrics(self) -> Metrics:
+        """Counters for Prometheus."""
+        return self._observers.metrics
+
+    @property
+    def journal(self) -> EventLog:
+        """Log events, newest last."""
+        return self._observers.journal
 
     def start(self) -> None:
         """Start the clock; Ryu calls this when all apps are loaded."""
         super().start()
         freeze_gc()
         for dpid in self.engine.fabric.switches:
-            self._log(SwitchAwaited(dpid), time.monotonic())
+            self._observers.note([SwitchAwaited(dpid)], time.monotonic())
         self.threads.append(hub.spawn(self._watch_the_clock))
         on_signals({signal.SIGHUP: self.reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
 
@@ -167,9 +174,7 @@ class EvbBridge(app_manager.RyuApp):
 
     def close(self) -> None:
         """Write the remaining log lines and close the store; Ryu calls this last."""
-        while self._unlogged:
-            now, happened = self._unlogged.popleft()
-            self._log(happened, now)
+        self._observers.tell_all()
         self.store.close()
 
     def reload(self) -> list[str]:
@@ -185,7 +190,7 @@ class EvbBridge(app_manager.RyuApp):
                 policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
         except SettingsError as error:
             mistakes = [str(diagnostic) for diagnostic in error.diagnostics]
-            self._log(PoliciesRefused(mistakes), time.monotonic())
+            self._report(PoliciesRefused(mistakes))
             return mistakes
         epochs = self.engine.epochs
         epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))
@@ -204,7 +209,7 @@ class EvbBridge(app_manager.RyuApp):
                 self._feed(self._inbox.popleft())
         finally:
             self._feeding = False
-        self._watch.ring()
+        self._watch.ring() if self.engine.has_more else self._watch.ring_soon()
 
     def _feed(self, event: Event) -> None:
         # Before the event, whose timers begin now: after a stop, frames are often read before the clock's thread runs.
@@ -217,21 +222,12 @@ class EvbBridge(app_manager.RyuApp):
         occurred: list[LogEvent] = []
         for effect in self.engine.feed(event, now):
             self._perform(effect, occurred)
-        # Logged later, by the clock's green thread: a log line delays no message to a switch.
-        self._unlogged.extend((now, happened) for happened in occurred)
-
-    def _log(self, happened: LogEvent, now: float) -> None:
-        self._record([happened, *self.alarms.observe(happened, now)], now)
-
-    def _record(self, occurred: Iterable[LogEvent], now: float) -> None:
-        for happened in occurred:
-            self.journal.write(happened, now)
-            self.metrics.observe(happened, now)
+        self._observers.note(occurred, now)
 
     def _report(self, happened: LogEvent) -> None:
         """Record an event that the engine does not cause."""
-        self._unlogged.append((time.monotonic(), happened))
-        self._watch.ring()
+        self._observers.note([happened], time.monotonic())
+        self._watch.ring_soon()
 
     def _perform(self, effect: Effect, occurred: list[LogEvent]) -> None:
         if isinstance(effect, LogEvent):
@@ -268,19 +264,14 @@ class EvbBridge(app_manager.RyuApp):
             hub.sleep(_AFTER_A_BUG)
 
     def _deadline(self) -> float | None:
-        return earliest(self.engine.deadline, self.alarms.deadline, self.journal.deadline)
+        return earliest(self.engine.deadline, self._observers.deadline)
 
     def _watch_the_clock(self) -> None:
         self._supervisor.tell("READY=1")
         while self.is_active:
             self._supervisor.alive(time.monotonic())
-            for _ in range(min(len(self._unlogged), _LINES)):
-                now, happened = self._unlogged.popleft()
-                self._log(happened, now)
-            missed = self._watch.wait(0.0 if self._unlogged else self._deadline())
-            now = time.monotonic()
-            self._record(self.alarms.tick(now), now)
-            self.journal.tick(now)
+            missed = self._watch.wait(self._deadline())
+            self._observers.tick(time.monotonic())
             if missed:
                 self.deliver(Missed(missed))
             # A frame that arrived before its deadline counts, although it was not read before it.

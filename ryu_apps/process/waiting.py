@@ -9,11 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from eventlet import hubs
 from ryu.lib import hub
 
 #: Seconds by which to be late is usual on a busy machine, and for which to sleep at the most: a stop is only noticed
 #: when it ends later than that.
 TOLERANCE, NAP = 0.25, 0.5
+#: Seconds until one who waits is woken for a new deadline.
+SOON = 0.004
+
+
+def _schedule(seconds: float, action: Callable[[], None]) -> object:
+    return hubs.get_hub().schedule_call_global(seconds, action)
 
 
 class Watch:
@@ -21,10 +28,17 @@ class Watch:
 
     Args:
         clock: monotonic seconds.
+        schedule: does something in some seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        schedule: Callable[[float, Callable[[], None]], object] = _schedule,
+    ) -> None:
         self._clock = clock
+        self._schedule = schedule
+        self._rings_soon = False
         self._bell = hub.Event()
         self._expected = clock()
         self._busy = 0.0
@@ -32,6 +46,20 @@ class Watch:
     def ring(self) -> None:
         """The deadline may be another one now."""
         self._expected = min(self._expected, self._clock())
+        self._bell.set()
+
+    def ring_soon(self) -> None:
+        """The deadline may be another one now, but it is not due before :data:`SOON` seconds.
+
+        Most requests are answered by then, and the green thread that waits takes no time from them.
+        """
+        if not self._rings_soon:
+            self._rings_soon = True
+            self._expected = min(self._expected, self._clock() + SOON)
+            self._schedule(SOON, self._ring_now)
+
+    def _ring_now(self) -> None:
+        self._rings_soon = False
         self._bell.set()
 
     def listened(self) -> None:

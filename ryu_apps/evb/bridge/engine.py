@@ -319,6 +319,11 @@ class Engine:
         )
 
     @property
+    def has_more(self) -> bool:
+        """True if a part of what the last event has caused was left to a :class:`TimerExpired` that is due at once."""
+        return self.lifecycle.groups.deadline is not None
+
+    @property
     def expiry(self) -> float | None:
         """Time at which a VSI expires or a decision is overdue; frames that have arrived have to be read before it."""
         return self.associations.deadline

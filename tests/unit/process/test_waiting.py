@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from ryu.lib import hub
 
-from ryu_apps.process.waiting import NAP, TOLERANCE, Watch
+from ryu_apps.process.waiting import NAP, SOON, TOLERANCE, Watch
 
 
 class Clock:
@@ -17,6 +17,7 @@ class Clock:
         self.now, self.late, self.ring_after = 100.0, 0.0, None
         self.during: Callable[[], None] = lambda: None
         self.watch = Watch(self)
+        self.ring = self.watch.ring
         monkeypatch.setattr(self.watch._bell, "wait", self._wait)
 
     def __call__(self) -> float:
@@ -25,7 +26,7 @@ class Clock:
     def _wait(self, patience: float) -> None:
         if self.ring_after is not None:
             self.now += self.ring_after
-            self.watch.ring()
+            self.ring()
         else:
             self.now += patience
         self.now += self.late
@@ -97,3 +98,26 @@ def test_a_real_bell_ends_a_real_wait() -> None:
     watch = Watch()
     hub.spawn_after(0.01, watch.ring)
     assert watch.wait(None) == 0.0
+
+
+def test_who_waits_is_woken_once_for_all_that_happens_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    later: list[tuple[float, Callable[[], None]]] = []
+    watch = Watch(schedule=lambda seconds, action: later.append((seconds, action)))
+    for _ in range(3):
+        watch.ring_soon()
+    assert [seconds for seconds, _ in later] == [SOON] and not watch._bell.is_set()
+    later[0][1]()
+    assert watch._bell.is_set()
+    watch.ring_soon()
+    assert len(later) == 2
+
+
+def test_a_bell_that_was_to_ring_soon_and_is_heard_late_counts_from_then(clock: Clock) -> None:
+    clock.ring_after, clock.late, clock.ring = 0.05, 3.0, clock.watch.ring_soon
+    assert clock.watch.wait(None) == pytest.approx(3.0 - SOON)
+
+
+def test_a_real_bell_rings_soon() -> None:
+    watch = Watch()
+    hub.spawn_after(0.01, watch.ring_soon)
+    assert watch.wait(None) == 0.0 and watch._bell.is_set()

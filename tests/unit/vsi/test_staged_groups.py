@@ -310,7 +310,7 @@ def test_many_groups_are_computed_in_slices_between_which_others_are_served(worl
     while HV3 not in world.sent:
         before = len(world.applied)
         deadline = world.engine.deadline
-        assert deadline is not None and deadline <= world.now
+        assert deadline is not None and deadline <= world.now and world.engine.has_more
         world.feed(TimerExpired())
         slices.append(sum(len(apply.change.add) for apply in world.applied[before:]))
     assert slices and max(slices) <= 4 * SLICE
