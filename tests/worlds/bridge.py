@@ -465,13 +465,13 @@ class World:
         tlv: Association,
         address: Address | None = None,
         *others: Address,
-        port_name: str = "",
+        port_name: str | None = None,
     ) -> None:
         """Send an ECPDU with one association TLV, the VM's addresses and its port, from the station at a port."""
         addresses = others if address is None else (address, *others)
         self._sequence[port] = self._sequence.get(port, 0) % 0xFFFF + 1
         extra = [L3Address(tlv.vsi_id, extra_address).encode() for extra_address in addresses]
-        extra += [PortName(port_name).encode()] if port_name else []
+        extra += [PortName(port_name).encode()] if port_name is not None else []
         pdu = VdpPdu(self.manager_id, (tlv, *extra))
         ecpdu = Ecpdu(EcpOp.REQUEST, 1, self._sequence[port], pdu.encode())
         self.feed(FrameReceived(port, self._frame(port, ecpdu)))

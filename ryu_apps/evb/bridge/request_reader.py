@@ -8,6 +8,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
 from ryu_apps.evb.protocol.vdp_bridge import Request, VsiState
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.vsi.conversation import Meaning
 from ryu_apps.evb.vsi.registry import Attachment
 from ryu_apps.evb.vsi_types.database import TypeDatabase
@@ -59,7 +60,8 @@ class RequestReader:
             elif isinstance(tlv, cisco.VmName):
                 conversation.name = tlv.name
             elif isinstance(tlv, PortName):
-                conversation.port_name = tlv.name
+                # An empty name takes no name back.
+                conversation.port_name = tlv.name or conversation.port_name or UNNAMED
         key = VsiTypeKey(asked.type_id, asked.version)
         origin = self._types.origin(conversation.manager_id, key)
         identity = identity_of(conversation.manager_id, asked)

@@ -16,6 +16,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.services.body import services_of
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.wire.ip import IpAddress
@@ -72,10 +73,11 @@ class VsiPortStatus(NamedTuple):
     """The VSI port behind which a VM is.
 
     Attributes:
+        name: None: the station has yet to tell it.
         port_no: its OpenFlow number; None: it is not there.
     """
 
-    name: str
+    name: str | None
     port_no: int | None
 
 
@@ -197,6 +199,8 @@ class VsiQueries:
     def _vsi_port(self, attachment: Attachment) -> VsiPortStatus | None:
         if not attachment.vsi_port:
             return None
+        if attachment.vsi_port == UNNAMED:
+            return VsiPortStatus(None, None)
         there = self._engine.vsi_ports.interface(attachment.port.dpid, attachment.vsi_port)
         return VsiPortStatus(attachment.vsi_port, None if there is None else there.port_no)
 

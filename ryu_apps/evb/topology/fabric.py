@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.topology.balancer import LoadBalancer
 from ryu_apps.evb.topology.vid_translation import VidTranslation
-from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
+from ryu_apps.evb.topology.vsi_ports import UNNAMED, VsiPortPattern
 
 
 class PortId(NamedTuple):
@@ -282,6 +282,18 @@ class Switch:
         if found is None:
             return None
         return Interface(port_no, name, Role.VSI, found.native_vlan, found.tagged_vlans, metered=self.metered)
+
+    def unnamed_vsi_port(self) -> Interface:
+        """A VSI port whose name is not known yet: it may have the VLANs of any.
+
+        Its native VLAN is that of all patterns; None if they differ.
+        """
+        natives = {pattern.native_vlan for pattern in self.vsi_ports}
+        native = natives.pop() if len(natives) == 1 else None
+        any_vid = any(pattern.native_vlan is None and not pattern.tagged_vlans for pattern in self.vsi_ports)
+        vids = dict.fromkeys(vid for pattern in self.vsi_ports for vid in (pattern.native_vlan, *pattern.tagged_vlans))
+        tagged = () if any_vid else tuple(vid for vid in vids if vid not in (None, native))
+        return Interface(0, UNNAMED, Role.VSI, native, tagged, metered=self.metered)
 
     def untagged(self, vid: int) -> frozenset[int]:
         """The ports at which a VID is untagged."""

@@ -14,6 +14,8 @@ from typing import NamedTuple
 MAX_NAME = 15
 #: Without a rule in the configuration: what OpenStack calls the tap of a port.
 USUAL_NAMES = "tap{vsi:11}"
+#: In the place of a name that the station has yet to tell: no port has it.
+UNNAMED = "*"
 
 _PLACEHOLDER = re.compile(r"\{(vsi|mac)(?::([1-9][0-9]?))?\}")
 _LITERAL = re.compile(r"[A-Za-z0-9_.-]*\Z")

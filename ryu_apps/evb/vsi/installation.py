@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.flow.plan import RuleSet
 from ryu_apps.evb.model import Binding, Phase, VsiBinding
@@ -64,6 +64,23 @@ class Installation:
             and self.binding.priorities == priorities
             and self.binding.vsi_port == vsi_port
         )
+
+    def take_port(
+        self,
+        vsi_type: VsiType,
+        bindings: tuple[Binding, ...],
+        addresses: tuple[IpAddress, ...],
+        priorities: tuple[tuple[Binding, int], ...],
+        vsi_port: str,
+    ) -> None:
+        """Become the program that such a request asks for, if only the name of the VSI port differs.
+
+        The body does not depend on the name.  A program that a gate has led to keeps its name until another one is in
+        force.
+        """
+        same = self.serves(vsi_type, bindings, addresses, priorities, self.binding.vsi_port)
+        if same and not self.opened and self.binding.vsi_port and vsi_port:
+            self.binding = replace(self.binding, vsi_port=vsi_port)
 
 
 @dataclass(eq=False, slots=True)

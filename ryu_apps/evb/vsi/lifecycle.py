@@ -111,6 +111,7 @@ class Lifecycle(TokenOwner):
         """Install the body; when it is confirmed, grant a Pre-Associate, or open the gate for an Associate."""
         if attachment.machine.wanted is not VdpMode.ASSOCIATE:
             self._call_off(attachment)
+        attachment.take_port(vsi_type)
         program = attachment.program_for(vsi_type)
         if program is None:
             # The old program is only retired: it stays in force until the gate leads to the new one.

@@ -12,6 +12,7 @@ from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiNetwork, VsiType
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role
 from ryu_apps.evb.topology.vid_translation import VidTranslation
+from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo
 
 _RESERVED_VID = 4095
@@ -54,7 +55,8 @@ class Place:
     def of(cls, fabric: Fabric, port: PortId, vsi_port: str = "") -> Place:
         """The place of a configured station port, or of a VSI port of its switch."""
         switch = fabric.switches[port.dpid]
-        interface = (switch.vsi_port(vsi_port) if vsi_port else None) or switch.interfaces[port.port_no]
+        named = switch.unnamed_vsi_port() if vsi_port == UNNAMED else switch.vsi_port(vsi_port)
+        interface = (named if vsi_port else None) or switch.interfaces[port.port_no]
         return cls(interface, switch.translation, fabric.groups, fabric.remote_vlans)
 
     @property
@@ -115,6 +117,8 @@ class Place:
         return entry.with_vid(self._local_vid(permitted[0]) if permitted else self._native())
 
     def _native(self) -> int:
+        if self.interface.name == UNNAMED and self.interface.native_vlan is None:
+            raise _Unplaceable("null VID, and the VSI port that decides its VLAN is not named yet")
         chosen = self.interface.native_vlan or next(iter(self.interface.tagged_vlans), None)
         if chosen is None:
             raise _Unplaceable("null VID, but neither GroupID, VSI type nor port has a VLAN")

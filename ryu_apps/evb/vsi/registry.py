@@ -18,6 +18,7 @@ from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
 from ryu_apps.evb.snooping.listener import MembershipTable
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.vsi_ports import UNNAMED
 from ryu_apps.evb.vsi.conversation import Conversation
 from ryu_apps.evb.vsi.installation import Holding, Installation
 from ryu_apps.evb.wire.ip import IpAddress
@@ -76,8 +77,18 @@ class Attachment:
     def program_for(self, vsi_type: VsiType) -> Installation | None:
         """Return its program if it is the one that its newest request asks for."""
         program = self.holding.program
-        claims = self.bindings, self.addresses, self.priorities, self.vsi_port
-        return program if program is not None and program.serves(vsi_type, *claims) else None
+        return program if program is not None and program.serves(vsi_type, *self._claims) else None
+
+    def take_port(self, vsi_type: VsiType) -> None:
+        """Let its program have the VSI port that its newest request names, if nothing else has changed."""
+        if self.holding.program is not None:
+            self.holding.program.take_port(vsi_type, *self._claims)
+
+    @property
+    def _claims(
+        self,
+    ) -> tuple[tuple[Binding, ...], tuple[IpAddress, ...], tuple[tuple[Binding, int], ...], str]:
+        return self.bindings, self.addresses, self.priorities, self.vsi_port
 
     def log_event(
         self, made: Callable[Concatenate[PortId, str, P], LogEvent], *details: P.args, **named: P.kwargs
@@ -250,7 +261,9 @@ class Registry:
     def conflict(self, attachment: Attachment, binding: Binding) -> Vsi | None:
         """Return another VSI that holds this (VID, MAC) already, or this VID at this port; None: there is none."""
         for holder in self._holders.get(binding, ()):
-            here = holder.port == attachment.port and holder.vsi_port == attachment.vsi_port
+            # Two ports that are not named yet will have two names.
+            same = holder.vsi_port == attachment.vsi_port != UNNAMED
+            here = holder.port == attachment.port and same
             elsewhere = binding.mac is None and not here
             if holder.vsi is not attachment.vsi and not elsewhere:
                 return holder.vsi

@@ -14,12 +14,14 @@ from ryu_apps.evb.wire.vdp import OrganizationalTlv
 
 EVBRIDGE_OUI = 0x02EB00
 _PORT_NAME = 0x01
-_NAME = re.compile(rb"[A-Za-z0-9_.-]{1,15}\Z")
+_NAME = re.compile(rb"[A-Za-z0-9_.-]{0,15}\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class PortName:
-    """Subtype 01: the name of an interface, 1 to 15 letters, digits, ``_``, ``.`` and ``-``.
+    """Subtype 01: the name of an interface, at most 15 letters, digits, ``_``, ``.`` and ``-``.
+
+    Empty: the station will name it in a later request; the VM's tap does not exist yet.
 
     Raises:
         ValueError: another name.
@@ -49,5 +51,5 @@ def decode(tlv: OrganizationalTlv) -> PortName | None:
         if subtype != _PORT_NAME:
             return None
         if _NAME.match(octets) is None:
-            raise cursor.error("a port has a name of 1 to 15 characters", "port name", back=len(octets))
+            raise cursor.error("a port has a name of at most 15 characters", "port name", back=len(octets))
     return PortName(octets.decode("ascii"))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ryu_apps.evb.events import FrameReceived
-from ryu_apps.evb.flow.rule import CONTROLLER
+from ryu_apps.evb.flow.rule import CONTROLLER, Rule
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 from ryu_apps.evb.vsi.absent_ports import PATIENCE
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP, NEAREST_CUSTOMER_BRIDGE, Frame
+from ryu_apps.evb.wire.filter_info import FilterEntry, FilterInfo, MacVid, Vid
 from ryu_apps.evb.wire.vdp import ManagerId, ResponseStatus, VdpError, VdpMode, VdpPdu
-from tests.worlds.bridge import NMS_MAC, Vm
+from tests.worlds.bridge import NMS_MAC, VLAN, Vm
 from tests.worlds.vswitch import (
     HV,
     NMS,
@@ -316,6 +320,89 @@ def test_the_name_that_a_station_has_given_outlives_the_controller(world: Server
     world.restart_controller()
     world.ask(STATION1, VM, A)
     assert world.snapshot() == before
+
+
+# --- a name that comes later ---
+def ask_named(world: ServerWorld, vm: Vm, mode: VdpMode, name: str, *entries: FilterEntry) -> bool:
+    """Send a request with the name of a port, after the answer to the one before; True if it is granted."""
+    world.advance(0.01)
+    tlv = vm.tlv(mode)
+    if entries:
+        tlv = replace(tlv, filter_info=FilterInfo.of(*entries))
+    world.send(STATION1, tlv, vm.address, port_name=name)
+    return status(world, STATION1).success
+
+
+def bodies(world: ServerWorld) -> list[Rule]:
+    return sorted(world.rules(SERVER1, CookieKind.VSI_BODY), key=str)
+
+
+def test_a_vsi_is_staged_before_its_port_has_a_name_and_its_body_stays() -> None:
+    # By the rule, the VSI would be at no VSI port.
+    world = ServerWorld(server_fabric("eth{vsi:4}"))
+    world.connect()
+    assert ask_named(world, VM, RR, "")
+    assert world.get(f"/evb/vsis/{VM.text}")["attachments"][0]["vsi_port"] == {"name": None, "port_no": None}
+    staged = bodies(world)
+    assert staged and not world.rules(SERVER1, CookieKind.GATE)
+    world.plug(TAP, "tapnamed")
+    world.applied.clear()
+    assert ask_named(world, VM, A, "tapnamed")
+    assert places(world, TAP, VM.mac, NMS_MAC) == {NMS} and places(world, NMS, NMS_MAC, VM.mac) == {TAP}
+    assert bodies(world) == staged
+    assert kinds(world, "flow.staged") == ["flow.staged"], "the body is staged once"
+
+
+def test_an_associate_without_a_name_is_refused_and_opens_nothing(world: ServerWorld) -> None:
+    world.plug(TAP, tap_of(VM))
+    assert ask_named(world, VM, RR, "")
+    assert not ask_named(world, VM, A, "")
+    assert refusal(world) == "the station has not named the VSI port"
+    assert not world.rules(SERVER1, CookieKind.GATE)
+    assert ask_named(world, VM, A, tap_of(VM))
+
+
+def test_a_keep_alive_without_the_name_takes_it_not_back(world: ServerWorld) -> None:
+    world.plug(TAP, "tapnamed")
+    assert ask_named(world, VM, A, "tapnamed")
+    before = world.snapshot()
+    assert ask_named(world, VM, A, "")
+    assert world.snapshot() == before
+
+
+def test_two_vsis_whose_ports_are_not_named_yet_do_not_exclude_each_other(world: ServerWorld) -> None:
+    for vm in (VM, OTHER):
+        assert ask_named(world, vm, RR, "", Vid(VLAN))
+    for vm, name in ((VM, "tapone"), (OTHER, "taptwo")):
+        assert ask_named(world, vm, RR, name, Vid(VLAN))
+    assert not ask_named(world, OTHER, RR, "tapone", Vid(VLAN)), "but one name is for one of them"
+
+
+def test_a_vsi_without_the_name_of_its_port_outlives_the_controller(world: ServerWorld) -> None:
+    assert ask_named(world, VM, RR, "")
+    before = world.snapshot()
+    world.restart_controller()
+    assert world.snapshot() == before
+    world.plug(TAP, "tapnamed")
+    assert ask_named(world, VM, A, "tapnamed")
+    assert places(world, NMS, NMS_MAC, VM.mac) == {TAP}
+
+
+@pytest.mark.parametrize(("vid", "granted"), [(0, False), (VLAN, True), (200, True), (300, False)])
+def test_until_the_port_has_a_name_a_vsi_may_have_the_vlans_of_any(vid: int, granted: bool) -> None:
+    fabric = server_fabric()
+    patterns = (VsiPortPattern("tap*", VLAN), VsiPortPattern("blue*", 200))
+    server = replace(fabric.switches[SERVER1], vsi_ports=patterns)
+    world = ServerWorld(replace(fabric, switches={**fabric.switches, SERVER1: server}))
+    world.connect()
+    wanted = MacVid(vid, VM.mac)
+    assert ask_named(world, VM, RR, "", wanted) is granted
+    if granted:
+        names = {VLAN: "tapnamed", 200: "bluenamed"}
+        for place, name in ((TAP, "tapnamed"), (OTHER_TAP, "bluenamed")):
+            world.plug(place, name)
+        assert not ask_named(world, VM, A, next(name for of, name in names.items() if of != vid), wanted)
+        assert ask_named(world, VM, A, names[vid], wanted)
 
 
 # --- a guest cannot speak for the station ---
