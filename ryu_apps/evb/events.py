@@ -354,7 +354,8 @@ class ReadRules:
         lane: the read has its place among the changes of a lane (:class:`Apply`), and its answer comes in portions,
             before each of which all other work is done; None: it is sent at once, and the answer is whole, but for that
             to a read of all rules of evbridge.
-        left_out: rules that need not be shown, of tables that have many.
+        left_out: rules that need not be shown, of tables that have many, unless some have other than expected cookies.
+        expected: those cookies.
     """
 
     dpid: int
@@ -364,6 +365,7 @@ class ReadRules:
     match: Match = ()
     lane: int | None = None
     left_out: CookieMask | None = None
+    expected: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ before it has been decoded.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -19,6 +20,7 @@ from ryu_apps.evb.flow.rule import CookieMask, Meter, Rule
 from ryu_apps.evb.pipeline.cookie_masks import divided, without
 from ryu_apps.southbound import decode
 from ryu_apps.southbound.decode import SwitchError
+from ryu_apps.southbound.encode import ALL_ONES
 from ryu_apps.southbound.jobs import SentRequest, Transport
 from ryu_apps.southbound.messages import Query, aggregate_request, multipart_request
 from ryu_apps.southbound.portions import PortionedReadJob
@@ -41,7 +43,7 @@ class SlicedReadJob(PortionedReadJob):
         super().__init__(wire, asked, shown)
         self._meters: list[Meter] | None = None
         self._meters_xid: int | None = None
-        self._counting: tuple[int, int] | None = None
+        self._counting: tuple[int, Generator[CookieMask, int, None]] | None = None
 
     def decode(self) -> RulesRead:
         """Return the next portion; the last one has the meters, and is also the outcome."""
@@ -78,20 +80,37 @@ class SlicedReadJob(PortionedReadJob):
             if 0 < count <= SLICE:
                 self._ask_later(self._asked.mask, table)
             elif count and self._asked.left_out is not None:
-                self._steps.append(partial(self._count, table, count, self._asked.left_out))
+                counting = self._count(table, count, self._asked.left_out)
+                self._steps.append(partial(self._ask_number, table, counting, next(counting)))
             elif count:
                 self._ask_for_parts([self._asked.mask], table, count)
 
-    def _count(self, table: int, count: int, left_out: CookieMask) -> None:
-        """Ask how many rules of a table need not be shown."""
-        self._counting = table, count
-        self._question(partial(aggregate_request, Query(left_out, table)))
+    def _count(self, table: int, count: int, left_out: CookieMask) -> Generator[CookieMask, int, None]:
+        """Decide what a table has to show; yields cookie masks, and is sent how many rules there are under each.
 
-    def _counted(self, left_out: int) -> None:
-        assert self._counting is not None and self._asked.left_out is not None, "the switch was asked for a number"
-        table, count = self._counting
-        masks = [*without(self._asked.mask, self._asked.left_out)] if left_out else [self._asked.mask]
-        self._ask_for_parts(masks, table, count - left_out)
+        What need not be shown is left out, unless some of it has none of the expected cookies.
+        """
+        spare = unexpected = yield left_out
+        for cookie in self._asked.expected:
+            if unexpected <= 0:
+                break
+            # To find the rules of one whole cookie the switch looks at no other rule.
+            unexpected -= yield CookieMask(cookie, ALL_ONES)
+        if unexpected > 0 or not spare:
+            self._ask_for_parts([self._asked.mask], table, count)
+        else:
+            self._ask_for_parts([*without(self._asked.mask, left_out)], table, count - spare)
+
+    def _ask_number(self, table: int, counting: Generator[CookieMask, int, None], mask: CookieMask) -> None:
+        self._counting = table, counting
+        self._question(partial(aggregate_request, Query(mask, table)))
+
+    def _counted(self, number: int) -> None:
+        assert self._counting is not None, "the switch was asked for a number"
+        table, counting = self._counting
+        with suppress(StopIteration):
+            # Before the other tables: one is counted at a time.
+            self._steps.appendleft(partial(self._ask_number, table, counting, counting.send(number)))
 
     def _ask_for_parts(self, masks: list[CookieMask], table: int, count: int) -> None:
         for mask in masks:

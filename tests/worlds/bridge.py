@@ -211,6 +211,7 @@ class World:
         hold: datapaths that confirm nothing until ``release``.
         silent_meters: datapaths that do not answer reads of meters.
         slow_reads: datapaths whose reads in portions are answered by :meth:`read_on`.
+        crowded: datapaths whose tables have so many rules that what need not be shown is left out.
         gauges: the meters of each switch.
         unacknowledging: ports whose stations acknowledge nothing.
         cut: both ports of each link that is down.
@@ -235,6 +236,7 @@ class World:
     hold: set[int] = field(default_factory=set)
     silent_meters: set[int] = field(default_factory=set)
     slow_reads: set[int] = field(default_factory=set)
+    crowded: set[int] = field(default_factory=set)
     unacknowledging: set[PortId] = field(default_factory=set)
     cut: set[PortId] = field(default_factory=set)
     plugged: dict[PortId, PortId] = field(default_factory=dict)
@@ -522,6 +524,8 @@ class World:
             case ReadRules():
                 held = self.tables[effect.dpid].rules.values()
                 shown = tuple(rule for rule in held if _asked_for(rule, effect))
+                if effect.dpid in self.crowded:
+                    shown = _without_expected(shown, effect)
                 meters = tuple(self.tables[effect.dpid].meters.values()) if effect.mask == OURS else None
                 answer = RulesRead(effect.dpid, effect.token, shown, meters)
                 if effect.dpid in self.slow_reads and (effect.lane is not None or effect.mask == OURS):
@@ -629,6 +633,13 @@ def world_with_vms(homes: dict[PortId, Vm]) -> World:
 def _asked_for(rule: Rule, asked: ReadRules) -> bool:
     of_table = asked.table is None or rule.table == asked.table
     return of_table and asked.mask.covers(rule.cookie) and set(asked.match) <= set(rule.match)
+
+
+def _without_expected(rules: tuple[Rule, ...], asked: ReadRules) -> tuple[Rule, ...]:
+    """What a switch shows whose tables have many rules."""
+    spare = [rule for rule in rules if asked.left_out is not None and asked.left_out.covers(rule.cookie)]
+    expected = all(rule.cookie in asked.expected for rule in spare)
+    return tuple(rule for rule in rules if rule not in spare) if expected else rules
 
 
 def _groups(rule: Rule) -> set[int]:

@@ -109,9 +109,11 @@ class Audit:
         if traffic.unsettled or traffic.question is not None:
             return None
         token = self._tokens.take(self._owner)
-        traffic.question = _Question(token, self._wanted.learns(dpid))
+        traffic.question = question = _Question(token, self._wanted.learns(dpid))
         # What a switch has learnt for VSIs is not compared; 10,000 connections of one are 40,000 rules.
-        return ReadRules(dpid, token, OURS, left_out=of_kind(CookieKind.STATE))
+        learnt = of_kind(CookieKind.STATE)
+        expected = tuple(sorted(filter(learnt.covers, question.learns)))
+        return ReadRules(dpid, token, OURS, left_out=learnt, expected=expected)
 
     def show(self, dpid: int, token: int, rules: Iterable[Rule]) -> None:
         """Note a portion of what a switch holds."""

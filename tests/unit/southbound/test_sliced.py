@@ -9,7 +9,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import Confirmed, Mode, ReadRules, Rejected, RulesRead
 from ryu_apps.evb.flow.rule import CookieMask, Meter, RuleChange
-from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie, of_kind
+from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie, of_kind, owned_by
 from ryu_apps.southbound.portions import PORTION
 from ryu_apps.southbound.sliced import SLICE
 from tests.unit.southbound.test_driver import Bench, Sent, multipart, rule
@@ -45,9 +45,11 @@ def sizes(tables: dict[int, int]) -> bytes:
     )
 
 
-def begin(bench: Bench, tables: dict[int, int], left_out: CookieMask | None = None) -> None:
+def begin(
+    bench: Bench, tables: dict[int, int], left_out: CookieMask | None = None, expected: tuple[int, ...] = ()
+) -> None:
     """Ask for all rules of a switch with so many rules in each table, and without meters."""
-    bench.driver.read(ReadRules(1, TOKEN, OURS, left_out=left_out))
+    bench.driver.read(ReadRules(1, TOKEN, OURS, left_out=left_out, expected=expected))
     (meters,), (statistics,) = asked(bench, ofp.OFPMP_METER_CONFIG), asked(bench, ofp.OFPMP_TABLE)
     bench.answer(meters, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_METER_CONFIG))
     bench.answer(statistics, ofp.OFPT_MULTIPART_REPLY, sizes(tables))
@@ -90,17 +92,51 @@ def test_table_with_many_rules_is_asked_for_by_owners(bench: Bench) -> None:
         assert sum(mask.covers(cookie(CookieKind.VSI_BODY, owner, 1)) for mask in masks) == 1
 
 
-@pytest.mark.parametrize(("learnt", "requests"), [(8 * SLICE, 4), (6 * SLICE, 8), (0, 8)])
-def test_what_need_not_be_shown_is_counted_and_left_out(bench: Bench, learnt: int, requests: int) -> None:
-    begin(bench, {20: 8 * SLICE}, STATE)
+def numbered(bench: Bench, rules: dict[CookieMask, int]) -> list[CookieMask]:
+    """Answer each request for a number of rules; returns the cookie masks that were asked for."""
+    found = []
     read_on(bench)
-    (number,) = asked(bench, ofp.OFPMP_AGGREGATE)
-    assert query(number) == (20, STATE)
-    bench.answer(number, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_AGGREGATE, struct.pack("!QQI4x", 0, 0, learnt)))
+    while requests := asked(bench, ofp.OFPMP_AGGREGATE):
+        (request,) = requests
+        table, mask = query(request)
+        assert table == 20
+        found.append(mask)
+        number = struct.pack("!QQI4x", 0, 0, rules[mask])
+        bench.answer(request, ofp.OFPT_MULTIPART_REPLY, multipart(ofp.OFPMP_AGGREGATE, number))
+        read_on(bench)
+    return found
+
+
+def of_program(index: int) -> CookieMask:
+    return owned_by(CookieKind.STATE, index, 1)
+
+
+@pytest.mark.parametrize(
+    ("learnt", "counted", "requests"),
+    [((8 * SLICE,), 1, 4), ((4 * SLICE, 2 * SLICE), 2, 8), ((0, 0), 0, 8)],
+    ids=["much of one program", "much of two", "nothing"],
+)
+def test_what_need_not_be_shown_is_counted_and_left_out(
+    bench: Bench, learnt: tuple[int, ...], counted: int, requests: int
+) -> None:
+    """Programs that have learnt all of it are the last that are asked for."""
+    programs = {of_program(index): number for index, number in enumerate((*learnt, 0), start=1)}
+    begin(bench, {20: 8 * SLICE}, STATE, tuple(mask.cookie for mask in programs))
+    assert numbered(bench, {STATE: sum(learnt), **programs}) == [STATE, *list(programs)[:counted]]
     masks = [mask for _, mask in all_queries(bench)]
     assert len(masks) == requests
-    assert sum(mask.covers(cookie(CookieKind.STATE, 3, 3)) for mask in masks) == (not learnt)
+    assert sum(mask.covers(cookie(CookieKind.STATE, 3, 3)) for mask in masks) == (not any(learnt))
     assert sum(mask.covers(cookie(CookieKind.GATE, 3, 3)) for mask in masks) == 1
+
+
+def test_what_need_not_be_shown_is_shown_if_some_of_it_was_not_expected(bench: Bench) -> None:
+    programs = {of_program(1): SLICE, of_program(2): SLICE}
+    begin(bench, {20: 8 * SLICE, 30: 1}, STATE, tuple(mask.cookie for mask in programs))
+    assert numbered(bench, {STATE: 2 * SLICE + 1, **programs}) == [STATE, *programs]
+    masks = [mask for table, mask in all_queries(bench) if table == 20]
+    for index in range(16):
+        for kind in (CookieKind.STATE, CookieKind.GATE):
+            assert sum(mask.covers(cookie(kind, index, 1)) for mask in masks) == 1
 
 
 def test_few_rules_that_need_not_be_shown_are_shown(bench: Bench) -> None:

@@ -11,13 +11,14 @@ from ryu_apps.evb.events import TimerExpired
 from ryu_apps.evb.flow.portions import PORTION
 from ryu_apps.evb.flow.rule import Rule, match
 from ryu_apps.evb.model import VsiBinding
-from ryu_apps.evb.pipeline.tables import CookieKind
+from ryu_apps.evb.pipeline.tables import CookieKind, cookie, of_kind
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import body_of_vsi
 from ryu_apps.evb.switches import desired
 from ryu_apps.evb.switches.audit import INTERVAL
 from ryu_apps.evb.topology.fabric import Profile, Timers
 from ryu_apps.evb.wire.vdp import VdpMode
+from tests.worlds import learnt
 from tests.worlds.bridge import HV1, HV2, S1, Vm, World, two_switches
 
 VM = Vm(7)
@@ -68,6 +69,23 @@ def test_foreign_rules_stay(world: World) -> None:
     world.tables[S1].rules[foreign.key] = foreign
     keep_alive_through(world, INTERVAL + 1)
     assert foreign.key in world.tables[S1].rules and world.engine.comparisons.drifted == 0
+
+
+@pytest.mark.parametrize("crowded", [True, False])
+def test_what_was_learnt_for_programs_that_are_gone_is_removed(world: World, crowded: bool) -> None:
+    """And what was learnt for others stays, also where tables have so many rules that it is not shown."""
+    world.crowded.update({S1} if crowded else ())
+    learnt.learn(world, VM, 1000, idle=0)
+    before = world.snapshot()
+    (living,) = world.rules(S1, CookieKind.STATE).values()
+    rules = world.tables[S1].rules
+    stray = replace(living, cookie=cookie(CookieKind.STATE, 77, 1), match=match(in_port=5))
+    rules[stray.key] = stray
+    keep_alive_through(world, INTERVAL + 1)
+    assert world.snapshot() == before
+    asked = world.engine.comparisons.audit.ask(S1)
+    assert asked is not None
+    assert (asked.left_out, asked.expected) == (of_kind(CookieKind.STATE), (living.cookie,))
 
 
 def test_audit_of_a_switch_in_order_sends_nothing(world: World) -> None:
