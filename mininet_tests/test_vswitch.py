@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from mininet_tests.conftest import CHECKOUT, SCENARIOS, SHORT, tables
+from mininet_tests.test_proxmox_hook import Node
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.wire.association import ASSOCIATIONS, VdpMode
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
@@ -20,13 +21,14 @@ from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.vdp import ManagerId, RequestStatus, VdpPdu
 from ryu_apps.evb.wire.vsi_id import VsiId
-from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, running, vsi, who_has
+from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, places, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import Namespace, run, wait_until
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation, VdptoolAnswer, VdptoolMode
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.harness.vm import INTERFACE, NamespaceVm
+from ryu_apps.testbed.harness.vswitch import VswitchEdge
 from ryu_apps.testbed.moves.attempt import dismiss
 from ryu_apps.testbed.raw_frames import RawSocket
 from ryu_apps.testbed.replay.player import Replay
@@ -146,6 +148,28 @@ def test_moves_between_servers_and_a_vepa_leak_nothing(cluster: Cluster, tmp_pat
     report = Replay(load_scenario(SCENARIOS / "vswitch.yaml"), cluster, lambda words: None).run(tmp_path)
     assert [migration.failures for migration in report.migrations] == [(), (), (), ()]
     assert all(migration.figures.injected > 50 for migration in report.migrations)
+
+
+def test_a_vm_of_proxmox_is_reserved_before_its_tap_is_there_and_associated_after(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    node, vm = Node(cluster, THERE, tmp_path), NamespaceVm("t7", "52:54:00:bb:00:07", "10.0.100.107")
+    edge = node.hypervisor.edge
+    assert isinstance(edge, VswitchEdge)
+    note = f"#evb net0 type=1 address={vm.ip} port={edge.tap(vm.mac)}"
+    node.config.write_text(f"{note}\nnet0: virtio={vm.mac},bridge=vmbr0,tag=100\n")
+    try:
+        assert node.phase("pre-start").returncode == 0
+        assert places(cluster, f"mac:{vm.mac}") == {THERE: "staged"}
+        cluster.boot(vm, THERE)
+        assert node.phase("post-start").returncode == 0
+        assert places(cluster, f"mac:{vm.mac}") == {THERE: "active"}
+        client = cluster.hosts["client"]
+        assert arrives(client.namespace, vm.namespace, vm.ip, HTTPS)
+    finally:
+        assert node.phase("post-stop").returncode == 0
+        if vm.name in cluster.vms:
+            cluster.shut_down(vm.name, THERE)
 
 
 @pytest.mark.parametrize("where", [HERE, THERE])

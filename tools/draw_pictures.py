@@ -1,7 +1,8 @@
-"""The pictures of README.rst, drawn from what was recorded of a run: ``make pictures``.
+"""The pictures of README.rst and the manual, drawn from what was recorded of a run: ``make pictures``.
 
-``docs/pictures`` has the recordings beside the pictures: the ladder of ``evbridge replay`` in its Mermaid form, and
-the answers of ``/evb/status`` and ``/evb/vsis`` while the destination had staged the VM's policy.
+``docs/pictures`` has the recordings beside the pictures: ladders in their Mermaid form, of ``evbridge replay`` and of
+``make test-hypervisor``, and the answers of ``/evb/status`` and ``/evb/vsis`` while the destination had staged the
+VM's policy.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from ryu_apps.topologies import catalogue
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 
+#: Names of the ladders: of a replay, and of migrations by virsh.
+LADDERS = ("ladder", "libvirt", "libvirt-suspend")
+
 _STATEMENT = re.compile(
     r"    (?:Note over (?P<at>\w+)|(?P<origin>\w+)->>(?P<target>\w+)): (?P<ms>[\d.]+) ms: (?P<words>.*)"
 )
@@ -35,8 +39,12 @@ def pictures(folder: Path) -> Mapping[str, str]:
     title = "two_switch: VSI fc2d7a1c of vm1 is active at hv1 and staged at hv5"
     return {
         "cluster.svg": render_fabric(title, fabric, read_live(status, vsis)),
-        "ladder.svg": render_ladder(read_mermaid((folder / "ladder.mmd").read_text(encoding="utf-8"))),
+        **{f"{name}.svg": render_ladder(read_mermaid(_recorded(folder, name))) for name in LADDERS},
     }
+
+
+def _recorded(folder: Path, name: str) -> str:
+    return (folder / f"{name}.mmd").read_text(encoding="utf-8")
 
 
 def read_mermaid(recorded: str) -> LadderDiagram:

@@ -179,6 +179,8 @@ class StationDaemon:
     def _answer(self, token: int, answer: Answer) -> None:
         if answer.error is not None:
             LOG.warning("VSI %s: %s", answer.body["vsi"], answer.reason)
+        else:
+            LOG.info("VSI %s: %s", answer.body["vsi"], answer.body["state"])
         result = "success" if answer.error is None else answer.error.value
         self._answers[self._verbs.pop(token, ""), result] += 1
         self._control.answer(token, answer.to_json())

@@ -8,6 +8,8 @@ A domain says it itself::
       </evb:vsis>
     </metadata>
 
+The port of an interface at an Open vSwitch is told to the station by its name, ``<target dev=.../>``.
+
 A file is a JSON object: name of a domain -> list of VSIs, each as in a call.
 """
 
@@ -45,11 +47,22 @@ def vsis_of(xml: str, mapping: Path | None) -> list[dict[str, Any]]:
         raise DomainError(f"the domain's XML: {error}") from None
     described = domain.findall(f"metadata/{_NAMESPACE}vsis/{_NAMESPACE}vsi")
     if described:
-        return [_vsi(element) for element in described]
+        ports = _ports(domain)
+        return [_vsi(element, ports) for element in described]
     return [] if mapping is None else _mapped(mapping, domain.findtext("name", ""))
 
 
-def _vsi(element: Element) -> dict[str, Any]:
+def _ports(domain: Element) -> dict[str, str]:
+    """Names of the ports at an Open vSwitch, by MAC address; empty for a port that libvirt will name itself."""
+    ports = {}
+    for interface in domain.findall("devices/interface"):
+        mac, target = interface.find("mac"), interface.find("target")
+        if mac is not None and interface.find("virtualport[@type='openvswitch']") is not None:
+            ports[mac.get("address", "").lower()] = "" if target is None else target.get("dev", "")
+    return ports
+
+
+def _vsi(element: Element, ports: dict[str, str]) -> dict[str, Any]:
     attributes = element.attrib
     if unknown := attributes.keys() - _ATTRIBUTES:
         raise DomainError(f"<vsi>: unknown attribute {min(unknown)!r}")
@@ -60,7 +73,12 @@ def _vsi(element: Element) -> dict[str, Any]:
     call |= {key: _number(attributes[key], key) for key in ("type", "version") if key in attributes}
     if "address" in attributes:
         call["addresses"] = attributes["address"].split()
-    return call | {"filters": [f"{attributes.get('vid', '0')}-{attributes['mac']}"]}
+    port = call.setdefault("port", ports.get(mac := attributes["mac"].lower()))
+    if port is None:
+        del call["port"]
+    elif not port:
+        raise DomainError(f"the interface {mac} is at an Open vSwitch: its port needs a name, <target dev='...'/>")
+    return call | {"filters": [f"{attributes.get('vid', '0')}-{mac}"]}
 
 
 def _number(written: str, key: str) -> int:

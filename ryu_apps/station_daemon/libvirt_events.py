@@ -1,4 +1,4 @@
-"""Events of libvirt: a domain that stops to move away is suspended, one that runs is associated.
+"""Events of libvirt: a domain that stops to move away is suspended, one that runs or has arrived is associated.
 
 Its Python binding is Debian's python3-libvirt, or ``pip install libvirt-python``.
 """
@@ -26,6 +26,8 @@ _WORKERS = 8
 _PAUSE = 1.0
 _ACTIONS: dict[tuple[int, int | None], Callable[[StationCalls], None]] = {
     (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED): StationCalls.suspend,
+    # After a migration with --suspend the guest waits here for `virsh resume`.
+    (libvirt.VIR_DOMAIN_EVENT_SUSPENDED, libvirt.VIR_DOMAIN_EVENT_SUSPENDED_PAUSED): StationCalls.arrived,
     (libvirt.VIR_DOMAIN_EVENT_RESUMED, None): StationCalls.run,
 }
 

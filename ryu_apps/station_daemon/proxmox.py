@@ -103,6 +103,8 @@ def serve(vm: ProxmoxVm, phase: str, migrates: bool) -> None:
             vm.calls().power_on()
         case "pre-start", True:
             vm.calls().arrive()
+        case "post-start", False:
+            vm.calls().started()
         case "post-start", True:
             _detached(vm)
         case "post-stop", _:

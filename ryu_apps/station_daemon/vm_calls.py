@@ -31,14 +31,24 @@ class StationCalls:
         self._all("reserve", self._vsis, migrating=True)
 
     def start(self) -> None:
-        """Associate for a VM that is about to run here, unless it is the one that is arriving; HookRefused."""
-        if self._vsis:
-            arriving = self._arriving()
-            self._all("associate", [vsi for vsi in self._vsis if vsi["vsi"] not in arriving])
+        """Associate for a VM that is about to run here, unless it is the one that is arriving; HookRefused.
+
+        At an Open vSwitch the VM's port comes later, and so does the Associate: see :meth:`started`.
+        """
+        self._power_on(self._chosen(arriving=False))
 
     def power_on(self) -> None:
-        """Associate for a VM that is about to run here, and does not come from another host; HookRefused."""
-        self._all("associate", self._vsis)
+        """As :meth:`start`, for a VM that is known not to come from another host."""
+        self._power_on(self._vsis)
+
+    def started(self) -> None:
+        """Associate for a VM whose ports are there, unless it is the one that is arriving; HookRefused."""
+        self._all("associate", self._chosen(arriving=False))
+
+    def arrived(self) -> None:
+        """Associate for a VM that has arrived from another host and is stopped here; HookRefused."""
+        for vsi in self._chosen(arriving=True):
+            self._must("associate", vsi)
 
     def run(self) -> None:
         """Associate for a VM that runs here; HookRefused."""
@@ -55,6 +65,10 @@ class StationCalls:
         for vsi in self._vsis:
             self._make("release", {"vsi": vsi["vsi"]})
 
+    def _power_on(self, vsis: list[dict[str, Any]]) -> None:
+        self._all("reserve", [vsi for vsi in vsis if "port" in vsi])
+        self._all("associate", [vsi for vsi in vsis if "port" not in vsi])
+
     def _all(self, verb: str, vsis: list[dict[str, Any]], **more: Any) -> None:
         try:
             for vsi in vsis:
@@ -63,9 +77,13 @@ class StationCalls:
             self.leave()
             raise
 
-    def _arriving(self) -> set[str]:
+    def _chosen(self, arriving: bool) -> list[dict[str, Any]]:
+        """The VSIs that are, or are not, reserved for a VM that another host sends."""
+        if not self._vsis:
+            return []
         listed = self._answer({"verb": "status"})["vsis"]
-        return {vsi["vsi"] for vsi in listed if vsi["state"] == "reserved" and vsi["migrating"]}
+        expected = {vsi["vsi"] for vsi in listed if vsi["state"] == "reserved" and vsi["migrating"]}
+        return [vsi for vsi in self._vsis if (vsi["vsi"] in expected) is arriving]
 
     def _must(self, verb: str, vsi: dict[str, Any], **more: Any) -> None:
         answer = self._make(verb, vsi, **more)

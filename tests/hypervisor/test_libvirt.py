@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from ryu_apps.testbed.harness.shell import CommandError, run, wait_until
 from ryu_apps.testbed.harness.station import VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.hypervisors.domain import Guest
 from ryu_apps.testbed.hypervisors.guest_image import ECHO, SINK, SOURCE
+from ryu_apps.testbed.hypervisors.guest_site import LONG
 from ryu_apps.testbed.hypervisors.guest_stream import GuestStream
 from ryu_apps.testbed.hypervisors.site import HypervisorSite
 from tests.hypervisor.conftest import TYPE
@@ -24,19 +24,6 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow, pytest.mark.timeout(600)
 Boot = Callable[[str], Guest]
 #: A VSI that takes the room of a guest.
 OCCUPANT = VdptoolVsi("22222222-2222-4333-8444-000000000001", *TYPE, ("100-52:54:00:bb:00:01",))
-#: Seconds for what waits for timers of lldpad or libvirt.
-LONG = 60.0
-
-
-def runs_only_at(site: HypervisorSite, guest: Guest, host: str) -> bool:
-    """Return True if a guest runs at a host and nowhere else, and its VSI is active at that host's port only."""
-    states = {name: hypervisor.domain_state(guest.name) for name, hypervisor in site.hosts.items()}
-    return states.pop(host) == "running" and not any(states.values()) and site.places(guest) == {host: "active"}
-
-
-def wait_there(site: HypervisorSite, guest: Guest, host: str) -> None:
-    """Wait until a guest is at a host; libvirt's De-Associate of the source takes some seconds."""
-    wait_until(lambda: runs_only_at(site, guest, host), f"{guest.name} at {host} only", LONG, pause=0.2)
 
 
 def alarms(site: HypervisorSite, kind: str) -> list[Any]:
@@ -65,34 +52,6 @@ def without_gates(switch: str) -> Iterator[None]:
         run(["ovs-vsctl", "clear", "Bridge", switch, "flow_tables"])
 
 
-@contextmanager
-def slow_migration(
-    site: HypervisorSite, guest: Guest, source: str, destination: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A migration that copies for a long time: the destination's Pre-Associate is granted, the guest at the source."""
-    words = site.migration(guest, source, destination, "--bandwidth", "1")
-    virsh = site.hosts[source].start_virsh(*words)
-    try:
-        wait_until(lambda: site.places(guest).get(destination) == "staged", "staged at the destination", LONG)
-        yield virsh
-    finally:
-        virsh.kill()
-        virsh.wait()
-
-
-def finish(site: HypervisorSite, guest: Guest, source: str, virsh: subprocess.Popen[bytes]) -> str:
-    """Let a slow migration end; returns what virsh wrote."""
-
-    def has_ended() -> bool:
-        # Again and again: a speed that is set before the copy has begun is replaced by the one of its beginning.
-        site.hosts[source].virsh("migrate-setspeed", guest.name, "1000", check=False)
-        return virsh.poll() is not None
-
-    wait_until(has_ended, "end of the migration", LONG, pause=0.5)
-    output, _ = virsh.communicate()
-    return output.decode()
-
-
 def test_a_guest_moves_there_and_back_three_times_and_keeps_its_connections(site: HypervisorSite, boot: Boot) -> None:
     guest, client = boot("hv1"), site.client.namespace
     with (
@@ -103,7 +62,7 @@ def test_a_guest_moves_there_and_back_three_times_and_keeps_its_connections(site
         for move in range(6):
             here, there = ("hv1", "hv2") if move % 2 == 0 else ("hv2", "hv1")
             assert "error" not in site.migrate(guest, here, there)
-            wait_there(site, guest, there)
+            site.wait_there(guest, there)
             for conversation in (echo, source):
                 conversation.wait_heard(f"move {move + 1}")
             sink.wait_acknowledged(f"move {move + 1}")
@@ -116,24 +75,24 @@ def test_a_refused_preassociate_aborts_the_migration_and_leaves_the_guest_unharm
     with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         with without_room(site):
             assert "error" in site.migrate(guest, "hv1", "hv2")
-        wait_there(site, guest, "hv1")
+        site.wait_there(guest, "hv1")
         echo.wait_heard("after the refusal")
         assert "error" not in site.migrate(guest, "hv1", "hv2")
-        wait_there(site, guest, "hv2")
+        site.wait_there(guest, "hv2")
         echo.wait_heard("after the move")
 
 
 def test_a_refused_associate_raises_an_alarm_and_the_way_back_clears_it(site: HypervisorSite, boot: Boot) -> None:
     guest = boot("hv1")
-    with slow_migration(site, guest, "hv1", "hv2") as virsh, without_gates("s2"):
-        assert "error" not in finish(site, guest, "hv1", virsh)
+    with site.slow_migration(guest, "hv1", "hv2") as virsh, without_gates("s2"):
+        assert "error" not in site.finish(guest, "hv1", virsh)
         (alarm,) = wait_until(lambda: alarms(site, "vdp.refusal_ignored"), "alarm")
         assert (alarm["vsi"], alarm["severity"]) == (guest.uuid, "critical")
         assert site.hosts["hv2"].domain_state(guest.name) == "running"
         with pytest.raises(CommandError):
             site.client.namespace.run("ping", "-c", "3", "-i", "0.2", "-W", "1", guest.ip)
     assert "error" not in site.migrate(guest, "hv2", "hv1")
-    wait_there(site, guest, "hv1")
+    site.wait_there(guest, "hv1")
     assert not alarms(site, "vdp.refusal_ignored")
     with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         echo.wait_heard("after the way back")
@@ -142,14 +101,14 @@ def test_a_refused_associate_raises_an_alarm_and_the_way_back_clears_it(site: Hy
 def test_a_migration_that_is_aborted_leaves_nothing_and_the_next_succeeds(site: HypervisorSite, boot: Boot) -> None:
     guest = boot("hv1")
     with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
-        with slow_migration(site, guest, "hv1", "hv2") as virsh:
+        with site.slow_migration(guest, "hv1", "hv2") as virsh:
             site.hosts["hv1"].virsh("domjobabort", guest.name)
             output, _ = virsh.communicate(timeout=LONG)
             assert b"aborted" in output or b"cancel" in output, output
-        wait_there(site, guest, "hv1")
+        site.wait_there(guest, "hv1")
         echo.wait_heard("after the abort")
         assert "error" not in site.migrate(guest, "hv1", "hv2")
-        wait_there(site, guest, "hv2")
+        site.wait_there(guest, "hv2")
         echo.wait_heard("after the move")
 
 
@@ -162,10 +121,10 @@ def test_a_libvirtd_that_is_late_at_the_source_does_not_take_its_guest_back(site
             time.sleep(0.4)  # the fault itself
         output, _ = virsh.communicate(timeout=LONG)
         assert b"error" not in output, output
-        wait_there(site, guest, "hv2")
+        site.wait_there(guest, "hv2")
         echo.wait_heard("after the move")
         assert "error" not in site.migrate(guest, "hv2", "hv1")
-        wait_there(site, guest, "hv1")
+        site.wait_there(guest, "hv1")
         echo.wait_heard("after the way back")
 
 
@@ -173,25 +132,25 @@ def test_a_controller_that_dies_after_a_move_knows_the_guest_when_it_is_back(sit
     guest = boot("hv1")
     with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         assert "error" not in site.migrate(guest, "hv1", "hv2")
-        wait_there(site, guest, "hv2")
+        site.wait_there(guest, "hv2")
         site.controller.kill()
         echo.wait_heard("without a controller")
         site.restart_controller()
-        wait_there(site, guest, "hv2")
+        site.wait_there(guest, "hv2")
         assert "error" not in site.migrate(guest, "hv2", "hv1")
-        wait_there(site, guest, "hv1")
+        site.wait_there(guest, "hv1")
         echo.wait_heard("after the way back")
 
 
 def test_a_controller_that_dies_during_the_copy_is_back_before_the_associate(site: HypervisorSite, boot: Boot) -> None:
     guest = boot("hv1")
     with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
-        with slow_migration(site, guest, "hv1", "hv2") as virsh:
+        with site.slow_migration(guest, "hv1", "hv2") as virsh:
             site.controller.kill()
             echo.wait_heard("without a controller")
             site.restart_controller()
-            assert "error" not in finish(site, guest, "hv1", virsh)
-        wait_there(site, guest, "hv2")
+            assert "error" not in site.finish(guest, "hv1", virsh)
+        site.wait_there(guest, "hv2")
         echo.wait_heard("after the move")
 
 
@@ -206,7 +165,7 @@ def test_without_a_controller_a_migration_is_aborted_and_a_new_lldpad_cures_the_
         site.restart_controller()
         site.hosts["hv2"].restart_lldpad()
         site.controller.wait_agreed(2)
-        wait_there(site, guest, "hv1")
+        site.wait_there(guest, "hv1")
         assert "error" not in site.migrate(guest, "hv1", "hv2")
-        wait_there(site, guest, "hv2")
+        site.wait_there(guest, "hv2")
         echo.wait_heard("after the move")

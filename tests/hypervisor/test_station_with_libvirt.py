@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import count
@@ -15,30 +14,21 @@ from ryu_apps.evb.topology.fabric import StationKind
 from ryu_apps.testbed.flow_dumps import dump_rules
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import end, wait_until
-from ryu_apps.testbed.harness.station import HypervisorStation
 from ryu_apps.testbed.harness.station_daemon import DaemonStation
 from ryu_apps.testbed.hypervisors.domain import Guest, domain_for_hook
 from ryu_apps.testbed.hypervisors.guest_image import ECHO, SOURCE, build_image
+from ryu_apps.testbed.hypervisors.guest_site import LONG
 from ryu_apps.testbed.hypervisors.guest_stream import GuestStream
 from ryu_apps.testbed.hypervisors.host import HostKind
 from ryu_apps.testbed.hypervisors.site import HypervisorSite, fabric
+from ryu_apps.testbed.hypervisors.station_hook import hook_text, start_listener
 
 pytestmark = [pytest.mark.privileged, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
-EVBRIDGE = Path(sys.executable).with_name("evbridge")
-#: Debian's binding of libvirt; the virtual environment has none.
-BINDING = Path("/usr/lib/python3/dist-packages")
-LONG = 60.0
 #: Host at each switch port, as in events.
 HOSTS = {"0000000000000001:1": "hv1", "0000000000000002:1": "hv2"}
 _numbers = count(1)
-
-
-def hook(station: HypervisorStation) -> str:
-    """Return the text of /etc/libvirt/hooks/qemu."""
-    assert isinstance(station, DaemonStation)
-    return f'#!/bin/sh\nexec {EVBRIDGE} station libvirt-hook --control {station.control} "$@"\n'
 
 
 @pytest.fixture(scope="module")
@@ -46,19 +36,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HypervisorSite]:
     folder = tmp_path_factory.mktemp("hypervisors")
     image = build_image(Path(os.environ["EVBRIDGE_GUEST_KERNEL"]), folder)
     site = HypervisorSite(
-        folder, [ROOT / "policies"], image, fabric(StationKind.EVB), HostKind(DaemonStation, domain_for_hook, hook)
+        folder, [ROOT / "policies"], image, fabric(StationKind.EVB), HostKind(DaemonStation, domain_for_hook, hook_text)
     )
-    binding = tmp_path_factory.mktemp("binding")
-    for file in BINDING.glob("libvirt*"):
-        (binding / file.name).symlink_to(file)
     with inside(), site, ExitStack() as stack:
         for host in site.hosts.values():
-            assert isinstance(host.station, DaemonStation)
-            command = ("station", "libvirt", "--control", str(host.station.control))
-            listener = host.popen(
-                "env", f"PYTHONPATH={binding}", str(EVBRIDGE), *command, log=folder / f"{host.name}-events"
-            )
-            stack.callback(end, listener)
+            stack.callback(end, start_listener(host, host.station, folder))
         yield site
 
 
@@ -79,16 +61,6 @@ def _tables() -> dict[str, list[str]]:
     return {name: dump_rules(name) for name in ("s1", "s2")}
 
 
-def wait_there(site: HypervisorSite, guest: Guest, host: str) -> None:
-    """Wait until a guest runs at a host only, and its VSI is active there only."""
-
-    def found() -> bool:
-        states = {name: hypervisor.domain_state(guest.name) for name, hypervisor in site.hosts.items()}
-        return states.pop(host) == "running" and not any(states.values()) and site.places(guest) == {host: "active"}
-
-    wait_until(found, f"{guest.name} at {host} only", LONG, pause=0.2)
-
-
 def vsi_states(site: HypervisorSite, host: str) -> list[str]:
     station = site.hosts[host].station
     assert isinstance(station, DaemonStation)
@@ -101,7 +73,7 @@ def test_a_guest_moves_there_and_back_with_its_connections(site: HypervisorSite,
         for here, there in (("hv1", "hv2"), ("hv2", "hv1")):
             written = site.migrate(guest, here, there)
             assert "error" not in written, written
-            wait_there(site, guest, there)
+            site.wait_there(guest, there)
             assert (vsi_states(site, here), vsi_states(site, there)) == ([], ["associated"])
             for stream in (echo, source):
                 stream.wait_heard(f"after the move to {there}")
@@ -132,7 +104,7 @@ def test_a_refused_reservation_ends_the_migration_with_the_bridges_reason(site: 
     with GuestStream(site.client.namespace, guest.ip, ECHO) as echo:
         written = site.migrate(guest, "hv1", "hv2")
         assert f"reserve of VSI {guest.uuid}: refused: error 2, insufficient resources" in written
-        wait_there(site, guest, "hv1")
+        site.wait_there(guest, "hv1")
         echo.wait_heard("after the refusal")
     assert station.call("release", occupant)["ok"]
 
@@ -147,7 +119,7 @@ def test_an_aborted_migration_leaves_the_guest_where_it_was(site: HypervisorSite
     finally:
         virsh.kill()
         virsh.communicate()
-    wait_there(site, guest, "hv1")
+    site.wait_there(guest, "hv1")
     assert (vsi_states(site, "hv1"), vsi_states(site, "hv2")) == (["associated"], [])
 
 

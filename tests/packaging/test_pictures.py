@@ -8,21 +8,24 @@ from pathlib import Path
 import pytest
 
 from ryu_apps.testbed.ladder import mermaid
-from tools.draw_pictures import PICTURES, pictures, read_mermaid
+from tools.draw_pictures import LADDERS, PICTURES, pictures, read_mermaid
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["cluster.svg", "ladder.svg"])
+@pytest.mark.parametrize("name", ["cluster.svg", *(f"{name}.svg" for name in LADDERS)])
 def test_a_picture_is_what_is_drawn_from_the_recording(name: str) -> None:
     assert pictures(PICTURES)[name] == (PICTURES / name).read_text(encoding="utf-8"), "run `make pictures`"
 
 
-def test_the_ladder_is_read_as_it_was_written() -> None:
-    recorded = (PICTURES / "ladder.mmd").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", LADDERS)
+def test_a_ladder_is_read_as_it_was_written(name: str) -> None:
+    recorded = (PICTURES / f"{name}.mmd").read_text(encoding="utf-8")
     assert mermaid.render(read_mermaid(recorded)) == recorded
 
 
-def test_the_readme_shows_the_pictures() -> None:
+def test_the_readme_and_the_manual_show_the_pictures() -> None:
     shown = re.findall(r"^\.\. image:: (docs/pictures/\S+)$", (ROOT / "README.rst").read_text(), re.MULTILINE)
-    assert sorted(shown) == [f"docs/pictures/{name}" for name in sorted(pictures(PICTURES))]
+    for page in (ROOT / "docs").glob("*.rst"):
+        shown += re.findall(r"^ *\.\. image:: (pictures/\S+)$", page.read_text(), re.MULTILINE)
+    assert {Path(name).name for name in shown} == set(pictures(PICTURES))

@@ -1,4 +1,4 @@
-"""Domain XML of a guest as an operator writes it: macvtap in VEPA mode.
+"""Domain XML of a guest as an operator writes it: macvtap in VEPA mode, or a tap at the server's Open vSwitch.
 
 Its VSI is in a virtual port of 802.1Qbg, for lldpad, or in metadata, for the hook of ``evbridge station``.
 """
@@ -28,15 +28,30 @@ _TEMPLATE = """\
     <serial type='file'><source path='{console}'/></serial>
     <memballoon model='none'/>
     <controller type='usb' model='none'/>
-    <interface type='direct'>
-      <mac address='{guest.mac}'/>
-      <source dev='{uplink}' mode='vepa'/>
-      {virtual_port}
-      <model type='virtio'/>
-      <rom enabled='no'/>
-    </interface>
+    {interface}
   </devices>
 </domain>
+"""
+_MACVTAP = """\
+<interface type='direct'>
+  <mac address='{guest.mac}'/>
+  <source dev='{uplink}' mode='vepa'/>
+  {virtual_port}
+  <model type='virtio'/>
+  <rom enabled='no'/>
+</interface>
+"""
+#: The guest computes its checksums: the user-space datapath forwards what it is given.
+_TAP = """\
+<interface type='bridge'>
+  <mac address='{guest.mac}'/>
+  <source bridge='{bridge}'/>
+  <virtualport type='openvswitch'/>
+  <target dev='{port}'/>
+  <model type='virtio'/>
+  <driver><host csum='off' gso='off' tso4='off'/><guest csum='off'/></driver>
+  <rom enabled='no'/>
+</interface>
 """
 _VIRTUAL_PORT = """\
 <virtualport type='802.1Qbg'>
@@ -74,14 +89,22 @@ class Guest:
 
 def domain_for_lldpad(guest: Guest, image: GuestImage, uplink: str, console: str) -> str:
     """Return the domain's XML for ``virsh create``, with a virtual port of 802.1Qbg."""
-    return _xml(guest, image, uplink, console, virtual_port=_VIRTUAL_PORT.format(guest=guest))
+    virtual_port = _VIRTUAL_PORT.format(guest=guest)
+    interface = _MACVTAP.format(guest=guest, uplink=uplink, virtual_port=virtual_port)
+    return _xml(guest, image, console, interface)
 
 
 def domain_for_hook(guest: Guest, image: GuestImage, uplink: str, console: str) -> str:
     """Return the domain's XML for ``virsh create``, with metadata that describe its VSI."""
-    return _xml(guest, image, uplink, console, metadata=_METADATA.format(guest=guest))
+    interface = _MACVTAP.format(guest=guest, uplink=uplink, virtual_port="")
+    return _xml(guest, image, console, interface, _METADATA.format(guest=guest))
 
 
-def _xml(guest: Guest, image: GuestImage, uplink: str, console: str, virtual_port: str = "", metadata: str = "") -> str:
-    parts = {"virtual_port": virtual_port, "metadata": metadata}
-    return _TEMPLATE.format(guest=guest, image=image, uplink=uplink, console=console, **parts)
+def domain_at_switch(guest: Guest, image: GuestImage, bridge: str, port: str, console: str) -> str:
+    """Return the domain's XML for a guest with a port of that name at a bridge of Open vSwitch."""
+    interface = _TAP.format(guest=guest, bridge=bridge, port=port)
+    return _xml(guest, image, console, interface, _METADATA.format(guest=guest))
+
+
+def _xml(guest: Guest, image: GuestImage, console: str, interface: str, metadata: str = "") -> str:
+    return _TEMPLATE.format(guest=guest, image=image, console=console, interface=interface, metadata=metadata)

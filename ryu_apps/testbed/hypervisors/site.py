@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,11 +12,13 @@ from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Statio
 from ryu_apps.testbed.harness.controller import Controller
 from ryu_apps.testbed.harness.datapath import configured_datapath
 from ryu_apps.testbed.harness.ovs import PrivateOvs
-from ryu_apps.testbed.harness.shell import run, wait_until
+from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
 from ryu_apps.testbed.hypervisors.domain import Guest
-from ryu_apps.testbed.hypervisors.guest_image import READY, GuestImage
+from ryu_apps.testbed.hypervisors.guest_image import GuestImage
+from ryu_apps.testbed.hypervisors.guest_site import GuestSite
 from ryu_apps.testbed.hypervisors.host import LLDPAD, HostKind, LibvirtHost
+from ryu_apps.testbed.hypervisors.libvirtd import Libvirtd
 
 NATIVE_VLAN = 100
 HYPERVISOR_PORT, CLIENT_PORT, TRUNK_PORT = 1, 50, 61
@@ -24,8 +26,6 @@ CLIENT_MAC, CLIENT_IP = 0x525400006402, "10.0.100.2"
 #: A station waits a minute for an answer: on a busy machine a controller takes half of that to start.
 TIMERS = Timers(rwd=22, rka=22)
 ROOM = 6000
-#: Seconds in which a guest boots on a busy machine.
-BOOT = 120.0
 
 
 def fabric(station: StationKind = StationKind.LIBVIRT) -> Fabric:
@@ -48,7 +48,7 @@ def _switch(dpid: int, other: int, station: StationKind) -> Switch:
     )
 
 
-class HypervisorSite:
+class HypervisorSite(GuestSite):
     """The cluster; a context manager.
 
     Attributes:
@@ -66,8 +66,8 @@ class HypervisorSite:
             image: of the guests.
             kind: how libvirt is connected to the stations.
         """
+        super().__init__(folder)
         self._host_kind = kind
-        self._folder = folder
         self._image = image
         self._fabric = fabric
         config = folder / "evbridge.yaml"
@@ -101,45 +101,14 @@ class HypervisorSite:
         self.ovs.stop()
 
     # --- guests ---
-    def boot(self, guest: Guest, host: str) -> None:
-        """Start a guest with ``virsh create`` and wait until it listens.
+    @property
+    def libvirtds(self) -> Mapping[str, Libvirtd]:
+        """The hypervisors."""
+        return self.hosts
 
-        Raises:
-            CommandError: libvirt refuses.
-            DeadlineError: the guest does not boot.
-        """
-        console = self._folder / f"{guest.name}.console"
-        console.unlink(missing_ok=True)
-        xml = self._folder / f"{guest.name}-{host}.xml"
-        xml.write_text(self._host_kind.domain_xml(guest, self._image, host, str(console)), encoding="utf-8")
-        self.hosts[host].virsh("create", str(xml))
-        wait_until(
-            lambda: console.exists() and READY in console.read_text(errors="replace"), f"{guest.name} boots", BOOT
-        )
-
-    def destroy(self, guest: Guest) -> None:
-        """End a guest wherever it is."""
-        for host in self.hosts.values():
-            if host.domain_state(guest.name):
-                host.virsh("destroy", guest.name)
-
-    def migrate(self, guest: Guest, source: str, destination: str, *options: str) -> str:
-        """Run ``virsh migrate --live`` at the source; returns what it wrote, errors included."""
-        return self.hosts[source].virsh(*self.migration(guest, source, destination, *options), check=False)
-
-    def migration(self, guest: Guest, source: str, destination: str, *options: str) -> tuple[str, ...]:
-        """Return the words of virsh that move a guest; the domain's uplink has the name of the destination."""
-        address = self.hosts[destination].address
-        xml = self._folder / f"{guest.name}-{destination}.xml"
-        console = self._folder / f"{guest.name}.console"
-        xml.write_text(self._host_kind.domain_xml(guest, self._image, destination, str(console)), encoding="utf-8")
-        uris = (f"qemu+tcp://{address}/system", "--migrateuri", f"tcp://{address}")
-        return "migrate", "--live", "--xml", str(xml), *options, guest.name, *uris
-
-    def places(self, guest: Guest) -> dict[str, str]:
-        """Return the phase of a guest's VSI by the host at whose port it is, as the bridge has it."""
-        found = [vsi for vsi in self.controller.get("/evb/vsis") if vsi["vsi"] == guest.uuid]
-        return {attachment["name"]: attachment["phase"] for vsi in found for attachment in vsi["attachments"]}
+    def domain_xml(self, guest: Guest, host: str, console: str) -> str:
+        """Return the XML of a guest; the uplink of a host has its name."""
+        return self._host_kind.domain_xml(guest, self._image, host, console)
 
     def restart_controller(self) -> None:
         """Start the controller after :meth:`Controller.kill`, and wait until it has agreed with all stations."""

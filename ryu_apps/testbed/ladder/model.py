@@ -63,7 +63,11 @@ class LadderDiagram:
         """Time of a step since the first one."""
         return (step.t - self.in_order()[0].t) * 1000.0
 
-    def heading(self, lane: Lane) -> str:
-        """``source hypervisor hv1``; a lane named as its role is named once."""
+    def name_of(self, lane: Lane) -> str:
+        """``hv1``; empty for a lane without a name, or named as its role."""
         name = self.names.get(lane, "")
-        return lane.value if name in ("", lane.value) else f"{lane.value} {name}"
+        return "" if name == lane.value else name
+
+    def heading(self, lane: Lane) -> str:
+        """``source hypervisor hv1``."""
+        return f"{lane.value} {self.name_of(lane)}".rstrip()

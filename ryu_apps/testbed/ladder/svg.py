@@ -47,7 +47,7 @@ def _x(lane: Lane) -> int:
 
 def _lane(ladder: LadderDiagram, lane: Lane, height: int) -> str:
     x = _x(lane)
-    name = ladder.names.get(lane, "") if lane is not Lane.VCM else ""
+    name = ladder.name_of(lane)
     return (
         f'<text class="lane" x="{x}" y="56">{escape(lane.value)}</text>'
         f'<text class="name" x="{x}" y="73">{escape(name)}</text>'

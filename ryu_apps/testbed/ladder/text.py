@@ -43,7 +43,7 @@ def folded(drawn: str, columns: int) -> str:
 def _headings(ladder: LadderDiagram) -> list[str]:
     roles = [lane.value.split(" ") for lane in _LANES]
     rows = [[words[0] for words in roles], [" ".join(words[1:]) for words in roles]]
-    rows.append([ladder.names.get(lane, "") if lane is not Lane.VCM else "" for lane in _LANES])
+    rows.append([ladder.name_of(lane) for lane in _LANES])
     first = "time/ms".rjust(_TIME - 1) + " "
     return [
         (first if number == 0 else " " * _TIME) + "".join(cell.center(_WIDTH) for cell in row)

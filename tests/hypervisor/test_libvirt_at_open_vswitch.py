@@ -1,0 +1,165 @@
+"""`virsh migrate` between servers whose guests have taps at Open vSwitch, with ``evbridge station``: ladders."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from ryu_apps.testbed.guests import who_has
+from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes
+from ryu_apps.testbed.harness.sandbox import inside
+from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.hypervisors.domain import Guest
+from ryu_apps.testbed.hypervisors.guest_image import ECHO, SOURCE, build_image
+from ryu_apps.testbed.hypervisors.guest_site import LONG
+from ryu_apps.testbed.hypervisors.guest_stream import GuestStream
+from ryu_apps.testbed.hypervisors.server_site import ServerSite
+from ryu_apps.testbed.hypervisors.staged_tap import StagedTap
+from ryu_apps.testbed.hypervisors.witness import LibvirtWitness
+from ryu_apps.testbed.ladder import mermaid, svg, text
+from ryu_apps.testbed.ladder.hypervisor import recorded_steps, station_steps
+from ryu_apps.testbed.ladder.model import LadderDiagram, LadderStep, Lane
+from ryu_apps.testbed.ladder.timeline import steps_of
+from ryu_apps.testbed.raw_frames import RawSocket
+
+pytestmark = [pytest.mark.privileged, pytest.mark.slow, pytest.mark.timeout(600)]
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORTS = ROOT / "reports" / "hypervisor"
+HERE, THERE = "hv1", "hv2"
+OPENING = Lane.DESTINATION_SWITCH, "gate: opening"
+LANES = {HERE: Lane.SOURCE, THERE: Lane.DESTINATION}
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSite]:
+    folder = tmp_path_factory.mktemp("servers")
+    image = build_image(Path(os.environ["EVBRIDGE_GUEST_KERNEL"]), tmp_path_factory.mktemp("image"))
+    with inside(), ServerSite(folder, [ROOT / "policies"], image) as site:
+        yield site
+
+
+@pytest.fixture
+def guest(site: ServerSite) -> Iterator[Guest]:
+    """A guest at the first server; afterwards no server has it, and the switches hold what they held before."""
+    before = site.tables()
+    number = next(_numbers)
+    uuid, mac = f"66666666-2222-4333-8444-{number:012d}", f"52:54:00:ee:00:{number:02x}"
+    guest = Guest(f"vm{number}", uuid, mac, f"10.0.100.{10 + number}", 10, 1)
+    site.boot(guest, HERE)
+    yield guest
+    site.destroy(guest)
+    wait_until(lambda: site.tables() == before, "flow tables as before the test", LONG)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A migration that is over: its ladder, and the frames at the guest's ports and at its client."""
+
+    ladder: LadderDiagram
+    staged: StagedTap
+    source: StagedTap
+    client: Tap
+
+    def t(self, lane: Lane, words: str) -> float:
+        """Time of the first step with these words that begins at a lane."""
+        return min(step.t for step in self.ladder.steps if step.origin is lane and step.text == words)
+
+
+def migrate(site: ServerSite, guest: Guest, folder: Path, *options: str) -> Run:
+    """Move a guest, and resume it there if it arrives suspended; broadcasts and its connections go on meanwhile."""
+    client, watcher = site.cluster.hosts["client"], site.cluster.watcher
+    staged, source = (StagedTap(site.port(guest, host), watcher) for host in (THERE, HERE))
+    with ExitStack() as stack:
+        witness = stack.enter_context(LibvirtWitness(site.libvirtds, folder))
+        streams = [stack.enter_context(GuestStream(client.namespace, guest.ip, port)) for port in (ECHO, SOURCE)]
+        for port in (source, staged):
+            stack.enter_context(port)
+        heard = watcher.watch(Tap(client.namespace, client.interface, all_but_ethertypes()))
+        stack.callback(watcher.dismiss, heard)
+        begun = time.monotonic()
+        virsh = stack.enter_context(site.slow_migration(guest, HERE, THERE, *options))
+        wait_until(lambda: None not in (staged.missed, source.missed), "ports of the guest")
+        with RawSocket(client.namespace, client.interface) as sender:
+            sender.send(who_has(guest.ip, client.mac, client.ip))
+        written = site.finish(guest, HERE, virsh)
+        assert "error" not in written, written
+        if "--suspend" in options:
+            wait_until(lambda: site.places(guest) == {THERE: "active"}, "the VSI at the destination", LONG)
+            site.libvirtds[THERE].virsh("resume", guest.name)
+        site.wait_there(guest, THERE)
+        for stream in streams:
+            stream.wait_heard("after the move")
+        steps = [LadderStep(begun, Lane.VCM, Lane.SOURCE, " ".join(["virsh migrate --live", *options]))]
+        steps += [step for step in recorded(site, guest, witness) if step.t >= begun]
+    names = {Lane.VCM: "libvirt", **{lane: host for host, lane in LANES.items()}, Lane.VM: guest.name}
+    names |= {Lane.SOURCE_SWITCH: "vs1", Lane.DESTINATION_SWITCH: "vs2"}
+    title = " ".join(["virsh migrate", *options]) + f": {guest.name} from {HERE} to {THERE}"
+    return Run(LadderDiagram(title, names, tuple(steps)), staged, source, heard)
+
+
+def recorded(site: ServerSite, guest: Guest, witness: LibvirtWitness) -> list[LadderStep]:
+    """Steps that libvirt, QEMU, the stations and the bridge have recorded of a guest, on one clock."""
+    steps: list[LadderStep] = []
+    offset = time.monotonic() - time.time()
+    for host, lane in LANES.items():
+        steps += recorded_steps(witness.recorded(host), guest.name, lane)
+        steps += station_steps(site.station(host).log.read_text(), guest.uuid, lane, offset)
+    events = [event for event in site.controller.get("/evb/events") if event["vsi"] == guest.uuid]
+    here, there = (str(site.cluster.hypervisors[host].port) for host in (HERE, THERE))
+    return steps + steps_of(events, here, there)
+
+
+def keep(run: Run, name: str) -> None:
+    """Write the ladder into the folder of reports."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    for renderer, ending in ((text, "txt"), (mermaid, "mmd"), (svg, "svg")):
+        (REPORTS / f"{name}.{ending}").write_text(renderer.render(run.ladder), encoding="utf-8")
+
+
+def assert_reserved_before_the_copy(run: Run) -> None:
+    """The bridge's answer and the station's come before QEMU begins; QEMU sends the first page when it is *active*."""
+    answered = run.t(Lane.DESTINATION_SWITCH, "Pre-Associate with RR: success")
+    told = run.t(Lane.DESTINATION, "station: answer reserved")
+    assert answered < told < run.t(Lane.SOURCE, "QEMU: MIGRATION setup") < run.t(Lane.SOURCE, "QEMU: MIGRATION active")
+
+
+def assert_no_leak(run: Run) -> None:
+    """Nothing passes the guest's port at the destination before its gate is opened, and afterwards something does."""
+    staged, opening = run.t(Lane.DESTINATION_SWITCH, "Pre-Associate with RR: success"), run.t(*OPENING)
+    assert [seen for seen in run.source.delivered() if staged < seen.t < opening], "nothing was sent to the guest"
+    leaked = [seen.data.hex() for seen in run.staged.delivered() if seen.t < opening]
+    assert (run.staged.missed, leaked) == (0, [])
+    assert run.staged.delivered(), "nothing reaches the guest at its destination"
+    resumed = run.t(Lane.DESTINATION, "QEMU: RESUME")
+    early = {seen.data for seen in run.staged.sent() if seen.t < opening}
+    assert [seen.data.hex() for seen in run.client.sightings if resumed < seen.t < opening and seen.data in early] == []
+
+
+def test_a_guest_on_a_tap_is_staged_before_its_first_page_is_copied(
+    site: ServerSite, guest: Guest, tmp_path: Path
+) -> None:
+    run = migrate(site, guest, tmp_path)
+    keep(run, "libvirt-at-open-vswitch")
+    assert_reserved_before_the_copy(run)
+    assert_no_leak(run)
+    assert run.t(Lane.SOURCE, "QEMU: STOP") < run.t(*OPENING)
+
+
+def test_a_guest_that_arrives_suspended_is_resumed_behind_an_open_port(
+    site: ServerSite, guest: Guest, tmp_path: Path
+) -> None:
+    run = migrate(site, guest, tmp_path, "--suspend")
+    keep(run, "libvirt-suspend")
+    assert_reserved_before_the_copy(run)
+    assert_no_leak(run)
+    answered = run.t(Lane.DESTINATION_SWITCH, "Associate: success")
+    assert answered < run.t(Lane.DESTINATION, "station: answer associated") < run.t(Lane.DESTINATION, "QEMU: RESUME")
