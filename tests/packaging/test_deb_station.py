@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ryu_apps.testbed.harness.shell import end, wait_until
+from ryu_apps.testbed.harness.systemd import BootedDebian
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path("usr/share/evbridge-station")
@@ -152,3 +153,67 @@ def test_neither_ryu_nor_eventlet_is_in_the_minimal_debian(debian: Path) -> None
     absent = "import importlib.util as u; print([n for n in ('ryu', 'eventlet', 'pydantic') if u.find_spec(n)])"
     done = subprocess.run(["chroot", debian, "python3", "-c", absent], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("unit", ["evbridge-station", "evbridge-station-libvirt"])
+def test_systemd_finds_no_fault_with_the_units(debian: Path, unit: str) -> None:
+    done = subprocess.run(
+        ["systemd-analyze", f"--root={debian}", "verify", "--man=no", f"{unit}.service"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("unit", ["evbridge-station", "evbridge-station-libvirt"])
+def test_the_units_give_away_no_power_that_they_do_not_need(debian: Path, unit: str) -> None:
+    command = ["systemd-analyze", f"--root={debian}", "security", "--offline=yes", "--threshold=25"]
+    done = subprocess.run([*command, f"{unit}.service"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def booted(debian: Path) -> Iterator[BootedDebian]:
+    """The minimal Debian with its systemd running, the uplink named, and the services started."""
+    configuration = debian / "etc/evbridge/station.conf"
+    written = configuration.read_text()
+    configuration.write_text(re.sub("^UPLINKS=.*", "UPLINKS=up0", written, flags=re.MULTILINE))
+    try:
+        with BootedDebian(debian) as booted:
+            yield booted
+    finally:
+        configuration.write_text(written)
+
+
+@pytest.mark.privileged
+@pytest.mark.slow
+def test_systemd_runs_the_station_and_starts_it_again_after_a_crash(booted: BootedDebian) -> None:
+    started = booted.run("systemctl", "start", "evbridge-station")
+    assert started.returncode == 0, booted.run("journalctl", "--unit=evbridge-station").stdout
+    assert booted.run("evbridge-station", "status").stdout == "up0: up, no bridge\n"
+    before = booted.run("systemctl", "show", "--property=MainPID", "evbridge-station").stdout
+    assert booted.run("systemctl", "kill", "--signal=KILL", "evbridge-station").returncode == 0
+    wait_until(lambda: _runs_anew(booted, before), "the service after a crash")
+    # By default systemd gives up a service that ends five times in ten seconds.
+    limit = booted.run("systemctl", "show", "--property=StartLimitIntervalUSec", "evbridge-station").stdout
+    assert limit == "StartLimitIntervalUSec=0\n"
+    assert booted.run("systemctl", "stop", "evbridge-station").returncode == 0
+    assert booted.run("systemctl", "is-failed", "evbridge-station").stdout == "inactive\n"
+
+
+def _runs_anew(booted: BootedDebian, before: str) -> bool:
+    """True if the service is ready with another process."""
+    now = booted.run("systemctl", "show", "--property=MainPID", "evbridge-station").stdout
+    return (
+        now not in (before, "MainPID=0\n") and booted.run("systemctl", "is-active", "evbridge-station").returncode == 0
+    )
+
+
+@pytest.mark.privileged
+@pytest.mark.slow
+def test_systemd_runs_the_listener_which_waits_for_libvirt(booted: BootedDebian) -> None:
+    assert booted.run("systemctl", "start", "evbridge-station-libvirt").returncode == 0
+    # libvirt itself is not there: its socket is looked for, so the binding works within the limits of the unit.
+    wait_until(
+        lambda: "libvirt-sock-ro': No such file" in booted.run("journalctl", "--unit=evbridge-station-libvirt").stdout,
+        "attempts to reach libvirt",
+    )
+    assert booted.run("systemctl", "is-active", "evbridge-station-libvirt", "evbridge-station").stdout == "active\n" * 2

@@ -1,0 +1,105 @@
+"""systemd as process 1 of namespaces of its own, on the root file system of a Debian in a folder."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ryu_apps.testbed.errors import TestbedError
+from ryu_apps.testbed.harness.shell import run, wait_until
+
+#: Enters a cgroup, and then new namespaces: what is process 1 there sees the cgroup as the root of all.
+_ENTER = """\
+echo $$ >{cgroup}/cgroup.procs
+exec unshare --pid --fork --mount --net --uts --ipc --cgroup --propagation private --kill-child sh -ec "$0" {root}
+"""
+#: What systemd expects of who starts it in a container (systemd.io/CONTAINER_INTERFACE); links between up0 and sw0.
+_BOOT = """\
+mount --bind $0 $0
+cd $0
+mount -t proc proc proc
+mount -t sysfs -o ro sysfs sys
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+for place in run tmp dev; do mount -t tmpfs -o mode=755 tmpfs $place; done
+for device in null:3 zero:5 full:7 random:8 urandom:9; do mknod -m 666 dev/${device%:*} c 1 ${device#*:}; done
+mknod -m 666 dev/tty c 5 0
+mkdir -p dev/shm dev/pts old
+mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts
+ln -s pts/ptmx dev/ptmx
+ip link set lo up
+ip link add up0 type veth peer name sw0
+ip link set up0 up
+ip link set sw0 up
+pivot_root . old
+umount -l /old
+exec env -i container=evbridge /lib/systemd/systemd --unit=basic.target
+"""
+
+
+class BootedDebian:
+    """A Debian whose systemd runs; a context manager.  It has two ends of a wire, ``up0`` and ``sw0``."""
+
+    def __init__(self, root: Path) -> None:
+        """
+        Args:
+            root: folder with the root file system.
+        """
+        self._root = root
+        self._cgroup = _cgroups() / f"evbridge-{root.parent.name}"
+        self._unshare: subprocess.Popen[bytes] | None = None
+        self._pid = 0
+
+    def __enter__(self) -> Self:
+        self._cgroup.mkdir()
+        try:
+            enter = _ENTER.format(cgroup=self._cgroup, root=self._root)
+            self._unshare = subprocess.Popen(["sh", "-ec", enter, _BOOT], stdin=subprocess.DEVNULL)
+            wait_until(self._is_running, "systemd", pause=0.2)
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End everything in there."""
+        if self._unshare is not None:
+            # Process 1 ends with it, and all others with process 1.
+            self._unshare.kill()
+            self._unshare.wait()
+        wait_until(self._is_gone, "the end of the processes in there", pause=0.1)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in there, whatever its exit status."""
+        entered = ["nsenter", f"--target={self._pid}", "--all", "--", *command]
+        return subprocess.run(entered, capture_output=True, text=True, timeout=120)
+
+    def _is_running(self) -> bool:
+        assert self._unshare is not None
+        if self._unshare.poll() is not None:
+            raise TestbedError(f"systemd has ended with status {self._unshare.returncode}")
+        children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children").read_text().split()
+        if not children:
+            return False
+        self._pid = int(children[0])
+        is_init = Path(f"/proc/{self._pid}/comm").read_text().strip() == "systemd"
+        return is_init and self.run("systemctl", "is-active", "basic.target").returncode == 0
+
+    def _is_gone(self) -> bool:
+        if any(path.read_text().split() for path in self._cgroup.rglob("cgroup.procs")):
+            return False
+        for folder in sorted((path for path in self._cgroup.rglob("*") if path.is_dir()), reverse=True):
+            folder.rmdir()
+        self._cgroup.rmdir()
+        return True
+
+
+def _cgroups() -> Path:
+    """The root of the second version of cgroups."""
+    return Path(run(["findmnt", "--noheadings", "--output=TARGET", "--types=cgroup2", "--first-only"]).strip())
