@@ -131,6 +131,8 @@ class SwitchEvents(TokenOwner):
         self._comparisons.repairs.forget(dpid)
         self._effects.put(SwitchDisconnected(dpid))
         self._lifecycle.counters.away(dpid)
+        self._lifecycle.compared(dpid)
+        self._requests.proceed(now)
         self._ports.away(dpid, now)
 
     def altered(self, event: SwitchAltered, now: float) -> None:
@@ -195,6 +197,7 @@ class SwitchEvents(TokenOwner):
     def _ready(self, state: SwitchState, now: float) -> None:
         dpid = state.dpid
         self._lifecycle.up.add(dpid)
+        self._lifecycle.compared(dpid)
         if self._listens_since is None:
             self._listens_since = now
         self._comparisons.audit.reset(dpid)

@@ -170,9 +170,20 @@ class Lifecycle(TokenOwner):
         """Process the refusal of a change, or its loss with the switch."""
         lost = dpid not in self.up
         # A switch that refuses any other change does not have the rules that it should, and is compared.
-        if not is_answered(self.pending.steps.get(token)):
+        step = self.pending.steps.get(token)
+        if not is_answered(step):
             self.refused(dpid, reason, now)
+        if isinstance(step, GateChange) and step.shut is not None and not lost:
+            self._withdrawal.not_closed(dpid, *step.shut, token)
         self._settle(token, f"{dpid:016x}: {reason}", now, lost)
+
+    def compared(self, dpid: int) -> None:
+        """Process the end of a comparison: the switch has no gates but those that it should have.
+
+        Also the loss of a switch, which is compared when it returns.
+        """
+        for attachment in self._withdrawal.compared(dpid):
+            self._grant_when_shut(attachment)
 
     def _settle(self, token: int, failure: str | None, now: float, lost: bool = False) -> None:
         # None: nothing waits for this token, or a newer decision has overtaken the one that did.
@@ -212,7 +223,7 @@ class Lifecycle(TokenOwner):
                 self._staged(attachment, program)
 
     def _settle_change(self, token: int, step: GateChange, failure: str | None, now: float, lost: bool) -> None:
-        if step.shut is not None:
+        if step.shut is not None and (failure is None or lost):
             self._withdrawal.closed(*step.shut, token)
             self._grant_when_shut(step.shut[0])
         if step.opening is not None:

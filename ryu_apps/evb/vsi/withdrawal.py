@@ -34,6 +34,7 @@ class Withdrawal:
         self._grants = grants
         self._state = state
         self._pending = pending
+        self._refused: dict[int, list[tuple[Attachment, Installation, int]]] = {}
 
     def begin(self, attachment: Attachment) -> None:
         """Withdraw an attachment whose VSI leaves the port."""
@@ -52,6 +53,17 @@ class Withdrawal:
         """Process the confirmation of one switch that no gate leads to a program any more."""
         program.closing.discard(token)
         self._sweep_unreachable(attachment)
+
+    def not_closed(self, dpid: int, attachment: Attachment, program: Installation, token: int) -> None:
+        """Process the refusal of one switch: until it is compared its gate may lead to the program."""
+        self._refused.setdefault(dpid, []).append((attachment, program, token))
+
+    def compared(self, dpid: int) -> list[Attachment]:
+        """Process the end of a comparison of a switch, or its loss; returns the attachments for which that counts."""
+        refused = self._refused.pop(dpid, [])
+        for attachment, program, token in refused:
+            self.closed(attachment, program, token)
+        return [attachment for attachment, _, _ in refused]
 
     def swept(self, step: DeleteByCookie, token: int) -> None:
         """Process the confirmation that rules are removed."""

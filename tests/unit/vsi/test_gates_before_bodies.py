@@ -94,6 +94,61 @@ def test_vsi_whose_associate_no_switch_has_confirmed_yet(world: World, way: int)
     assert not world.store
 
 
+def refuse_to_shut(world: World, switch: int, ask: Callable[[], object]) -> None:
+    """Ask for what shuts a gate; a switch refuses that, and its comparison has to wait."""
+    world.refuse[switch, Mode.ATOMIC] = "refused"
+    world.slow_reads.add(switch)
+    ask()
+    assert not world.refuse and world.reads
+
+
+def compare(world: World) -> None:
+    """Show what the comparisons have asked for."""
+    world.slow_reads.clear()
+    while world.reads:
+        world.read_on(len(world.tables[S1].rules) + len(world.tables[S2].rules))
+
+
+@WAYS
+@pytest.mark.parametrize("switch", [S1, S2])
+def test_switch_that_refuses_to_shut_a_gate_keeps_the_body_until_it_is_compared(
+    world: World, switch: int, way: int
+) -> None:
+    world.ask(HV3, VM, ASSOCIATE)
+    refuse_to_shut(world, switch, removals(world, HV3)[way])
+    assert world.rules(switch, CookieKind.GATE) and bodies(world, S2)
+    compare(world)
+    world.advance(ALL_TIMERS)
+    assert not world.rules(S1, CookieKind.GATE) and not world.rules(S2, CookieKind.GATE)
+    assert not bodies(world, S2)
+    # A station whose port is down has yet to be told.
+    assert not [key for key in world.store if not key.startswith("departed/")]
+
+
+@pytest.mark.parametrize("switch", [S1, S2])
+def test_preassociate_is_not_answered_while_a_switch_that_refused_has_the_gate(world: World, switch: int) -> None:
+    world.ask(HV3, VM, ASSOCIATE)
+    answers = len(world.sent[HV3])
+    refuse_to_shut(world, switch, lambda: world.ask(HV3, VM, STAGE))
+    assert len(world.sent[HV3]) == answers
+    compare(world)
+    assert world.answer(HV3).success and len(world.sent[HV3]) == answers + 1
+    assert not world.rules(S1, CookieKind.GATE) and not world.rules(S2, CookieKind.GATE)
+
+
+def test_switch_that_refuses_to_shut_a_gate_and_is_lost_holds_up_nobody(world: World) -> None:
+    world.ask(HV3, VM, ASSOCIATE)
+    refuse_to_shut(world, S1, lambda: world.ask(HV3, VM, STAGE))
+    answers = len(world.sent[HV3])
+    world.disconnect(S1)
+    assert len(world.sent[HV3]) == answers + 1 and world.answer(HV3).success
+    world.ask(HV3, VM, VdpMode.DEASSOCIATE)
+    world.slow_reads.clear()
+    world.connect(S1)
+    assert not bodies(world, S2) and not world.rules(S1, CookieKind.GATE)
+    assert not world.store
+
+
 def test_associate_that_is_called_off_by_a_preassociate(world: World) -> None:
     world.ask(HV3, VM, STAGE)
     world.hold.add(S1)
