@@ -10,6 +10,7 @@ from ryu_apps.testbed.harness.probes import Flow, TcpNotes, UdpNotes
 from ryu_apps.testbed.manager.report import AttemptReport, ClusterReport, VmReport, as_text, remarks
 from ryu_apps.testbed.measurement.figures import Figures
 from ryu_apps.testbed.measurement.measure import FlowEnds, Seen, figures, lost_at_rest
+from ryu_apps.testbed.measurement.ties import Tie
 from ryu_apps.testbed.moves.evidence import Evidence, Marks, MoveOutcome
 
 MOVED = Figures(
@@ -56,6 +57,20 @@ def test_a_refusal_and_another_place_than_planned_are_told() -> None:
         "vm1: not at hv5: refused: error 2",
         "vm1: is at hv6 in place of hv5",
     ]
+
+
+def test_networks_that_the_bridge_chose_and_ties_to_proxies_are_told() -> None:
+    networks, ties = {"hv1": "VLAN 100", "hv5": "VLAN 200, PCP 3"}, (Tie("proxy1", "s1", 2, 0.5),)
+    report = replace(REPORT, vms=(replace(REPORT.vms[0], networks=networks, ties=ties),))
+    told = [
+        "vm1: VLAN 100 at hv1; VLAN 200, PCP 3 at hv5",
+        "vm1: 2 connections tied to proxy1 at s1, ended after 0.5 s",
+    ]
+    assert list(remarks(report)) == told
+    assert all(line in as_text(report).splitlines() for line in told)
+    (vm,) = report.as_json()["vms"]
+    tie = {"proxy": "proxy1", "switch": "s1", "connections": 2, "ended": 0.5}
+    assert (vm["networks"], list(vm["ties"])) == (networks, [tie])
 
 
 def heard(*times: float) -> UdpNotes:
