@@ -96,7 +96,7 @@ class EvbBridge(app_manager.RyuApp):
         store: state that outlives this process.
         started: time of the start, monotonic seconds.
         wall_offset: difference of Unix time and monotonic time, in seconds.
-        rest_names: host names that a REST request may address, besides the addresses of the server.
+        rest: who may send REST requests.
     """
 
     OFP_VERSIONS = [OFP_VERSION]
@@ -109,7 +109,7 @@ class EvbBridge(app_manager.RyuApp):
         self.settings = settings = _settings()
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
-        self.rest_names = settings.config.rest_names
+        self.rest = settings.config.rest
         self.store, records = _state(settings)
         self.engine = Engine(
             settings.config.fabric,
@@ -127,11 +127,11 @@ class EvbBridge(app_manager.RyuApp):
         self.queries, alarms = BridgeQueries(self.engine), Alarms()
         self._observers = Observers(EventLog(self.logger), Metrics(self.queries, alarms), alarms)
         switches = settings.config.fabric.switches
-        DESCRIPTORS.prepare(len(switches), self._report)
+        DESCRIPTORS.prepare(len(switches), self.report)
         self.southbound = Southbound(
             self.deliver,
             switches.__contains__,
-            self._report,
+            self.report,
             self.engine.is_busy,
             short_cut=settings.config.openflow_reader != "ryu",
             profile=lambda dpid: switches[dpid].profile,
@@ -224,7 +224,7 @@ class EvbBridge(app_manager.RyuApp):
             self._perform(effect, occurred)
         self._observers.note(occurred, now)
 
-    def _report(self, happened: LogEvent) -> None:
+    def report(self, happened: LogEvent) -> None:
         """Record an event that the engine does not cause."""
         self._observers.note([happened], time.monotonic())
         self._watch.ring_soon()

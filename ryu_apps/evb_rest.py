@@ -1,13 +1,14 @@
 """Ryu app: the REST resources of evbridge on Ryu's own web server.
 
 Serves the bridge of the same process; without one each answer has status 503.  Unless an address is configured
-(``--wsapi-host``), the web server listens on the loopback address only, because every client that reaches it may take
-VSIs off the network.
+(``--wsapi-host``), the web server listens on the loopback address only; beyond it, it needs TLS and tokens
+(``rest`` in evbridge.yaml).
 """
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ryu.app.wsgi import ControllerBase, Request, Response, WSGIApplication
 from ryu.base import app_manager
@@ -17,12 +18,24 @@ from ryu.lib import hub
 from ryu_apps import compat  # noqa: F401 - first of ours: Ryu on a current eventlet
 from ryu_apps.rest import server
 from ryu_apps.rest.application import respond
-from ryu_apps.rest.callers import is_loopback
 from ryu_apps.rest.turns import RestTurns
 
 #: A default, not a setting: the command line and configuration files still win.
 CONF.set_default("wsapi_host", "127.0.0.1")
-server.install()
+
+
+def _bridge() -> Any:
+    return app_manager.lookup_service_brick("evb_bridge")
+
+
+def _surroundings() -> server.Surroundings:
+    bridge = _bridge()
+    if bridge is None:
+        return server.Surroundings()
+    return server.Surroundings(bridge.rest, bridge.settings.path.parent, bridge.report)
+
+
+server.install(_surroundings)
 
 #: Roots of all resources of evbridge; ``rest.resources`` has the table of the paths below.
 _PATHS = ("/evb", "/evb/{path:.*}", "/metrics")
@@ -37,7 +50,7 @@ class EvbController(ControllerBase):
         """Serve one request."""
         return respond(
             req,
-            bridge=lambda: app_manager.lookup_service_brick("evb_bridge"),
+            bridge=_bridge,
             clock=time.monotonic,
             pause=_TURNS.pause,
             limit=lambda seconds: hub.Timeout(seconds, False),
@@ -55,12 +68,6 @@ class EvbRest(app_manager.RyuApp):
         self._mapper = wsgi.mapper
         for path in _PATHS:
             wsgi.mapper.connect("evb", path, controller=EvbController, action="answer")
-        if not is_loopback(CONF.wsapi_host):
-            self.logger.warning(
-                "REST on %s:%s: every client that reaches it may take VSIs off the network",
-                CONF.wsapi_host,
-                CONF.wsapi_port,
-            )
 
     def start(self) -> None:
         """Answer all other paths as well; Ryu calls this when every app has mounted its own."""

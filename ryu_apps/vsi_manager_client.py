@@ -38,6 +38,8 @@ LOG = logging.getLogger(__name__)
 _AT_A_TIME = 16
 _MAX_REDIRECTIONS = 3
 _PIECE = 65_536
+#: Octets of our token.
+_LONGEST_TOKEN = 1000
 _USUAL_PORTS = {"http": 80, "https": 443}
 
 
@@ -97,10 +99,11 @@ class VsiManagerClient:
 
     def _ask(self, source: HttpSource, url: str, known: Validators | None) -> _Answer:
         where = urlsplit(url)
+        credentials = _credentials(self._base, source)
         for _ in range(_MAX_REDIRECTIONS + 1):
             connection = self._connection(source, where)
             try:
-                connection.request("GET", where.path, headers=_headers(known))
+                connection.request("GET", where.path, headers={**_headers(known), **credentials})
                 response = connection.getresponse()
                 target = response.getheader("Location") if response.status in (301, 302, 303, 307, 308) else None
                 if target is None:
@@ -125,6 +128,18 @@ def trust(base: Path, source: HttpSource) -> ssl.SSLContext:
         OSError: the file of authorities cannot be read, or has none.
     """
     return ssl.create_default_context(cafile=str(base / source.ca_file) if source.ca_file else None)
+
+
+def _credentials(base: Path, source: HttpSource) -> Mapping[str, str]:
+    """The header with our token; it is read for each question, so that a new one needs no restart.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if source.token_file is None:
+        return {}
+    with (base / source.token_file).open("rb") as file:
+        return {"Authorization": f"Bearer {file.read(_LONGEST_TOKEN).decode('ascii').strip()}"}
 
 
 def _headers(known: Validators | None) -> Mapping[str, str]:

@@ -5,25 +5,20 @@ Mininet's cluster and the controller's configuration come from one description: 
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from http.client import HTTPException
 from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
-from urllib.request import ProxyHandler, build_opener
 
 import click
 
 from ryu_apps.cli.check import examine
+from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.picture import QUIET, Live, LiveError, read_live, render
 from ryu_apps.topologies import catalogue, from_file
 from ryu_apps.topologies.mininet_topo import EndSystem, oddities, systems_of
-
-#: Seconds until a controller is given up.
-_PATIENCE = 10.0
 
 
 @click.command()
@@ -46,6 +41,7 @@ _PATIENCE = 10.0
     metavar="URL",
     help="With --svg: draw VSIs and link states of a running controller, such as http://127.0.0.1:8080.",
 )
+@credentials
 @click.option(
     "--mininet",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -66,6 +62,8 @@ def topology(
     output: Path | None,
     svg: Path | None,
     rest: str | None,
+    token_file: Path | None,
+    ca_file: Path | None,
     mininet: Path | None,
     addresses: tuple[str, ...],
 ) -> None:
@@ -86,7 +84,7 @@ def topology(
         mininet.write_text(for_mininet(config.fabric, hosts, addresses), encoding="utf-8")
     if svg is not None:
         title = " ".join([name, *(f"{parameter}={number}" for parameter, number in arguments.items())])
-        live = ask(rest, config.fabric) if rest else QUIET
+        live = ask(rest_client(rest, token_file, ca_file), config.fabric) if rest else QUIET
         svg.write_text(render(title, config.fabric, live), encoding="utf-8")
     if output is not None:
         output.write_text(dump_config(config), encoding="utf-8")
@@ -159,17 +157,16 @@ def _address(given: str) -> tuple[str, str]:
         raise click.BadParameter(str(error), param_hint="--address") from None
 
 
-def ask(url: str, fabric: Fabric) -> Live:
+def ask(client: RestClient, fabric: Fabric) -> Live:
     """Return the live state of a controller; warn of VSIs at ports that the fabric does not have.
 
     Raises:
         ClickException: it does not answer, or is none.
     """
-    base = url.rstrip("/")
-    live = _read(_get(f"{base}/evb/status"), _get(f"{base}/evb/vsis"), base)
+    live = _read(client.get("/evb/status"), client.get("/evb/vsis"), client.base)
     strangers = sum(fabric.interface(marker.port) is None for marker in live.markers)
     if strangers:
-        click.echo(f"{base}: VSIs at ports that this topology does not have: {strangers}", err=True)
+        click.echo(f"{client.base}: VSIs at ports that this topology does not have: {strangers}", err=True)
     return live
 
 
@@ -178,12 +175,3 @@ def _read(status: Any, vsis: Any, base: str) -> Live:
         return read_live(status, vsis)
     except LiveError as error:
         raise click.ClickException(f"{base}: {error}") from None
-
-
-def _get(url: str) -> Any:
-    # Not by way of a proxy that the environment names: controllers are on the loopback or nearby.
-    try:
-        with build_opener(ProxyHandler({})).open(url, timeout=_PATIENCE) as answer:
-            return json.load(answer)
-    except (OSError, HTTPException, ValueError) as error:
-        raise click.ClickException(f"{url}: {error}") from None

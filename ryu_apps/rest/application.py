@@ -38,7 +38,7 @@ def respond(
     """
     running = bridge()
     try:
-        screen(request, running.rest_names if running is not None else ())
+        screen(request, running.rest.names if running is not None else ())
         octets = read_body(request, limit)
         return _served(request, octets, running, clock, pause)
     except NotServedError as refused:

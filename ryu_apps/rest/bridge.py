@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Event
 from ryu_apps.metrics import Metrics
@@ -32,7 +33,7 @@ class Bridge(Protocol):
     Attributes:
         started: time of the start, monotonic seconds.
         wall_offset: difference of Unix time and monotonic time, in seconds.
-        rest_names: host names that a request may address, besides the addresses of the server.
+        rest: who may send requests.
     """
 
     @property
@@ -48,7 +49,7 @@ class Bridge(Protocol):
     @property
     def wall_offset(self) -> float: ...
     @property
-    def rest_names(self) -> tuple[str, ...]: ...
+    def rest(self) -> RestAccess: ...
 
     def deliver(self, event: Event) -> None:
         """Feed the engine and carry out its effects."""

@@ -23,6 +23,7 @@ from ryu_apps.rest.sets import sets
 from ryu_apps.rest.stations import stations
 from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import status
+from ryu_apps.rest.tokens import Role
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import policy, reload, vsitype, vsitypes
 
@@ -42,6 +43,7 @@ class Resource:
             :class:`~ryu_apps.rest.bridge.Later` for any of these.
         query: parameters of the query, each optional.
         body: model of the body, which the view gets as ``body``.
+        role: what a client's token has to allow, where tokens are needed.
     """
 
     method: str
@@ -49,6 +51,7 @@ class Resource:
     view: Callable[..., object]
     query: tuple[str, ...] = ()
     body: type[Strict] | None = None
+    role: Role = Role.READ
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,14 +62,14 @@ class Resource:
 RESOURCES = (
     Resource("GET", "/evb/status", status),
     Resource("GET", "/evb/vsitypes", vsitypes),
-    Resource("POST", "/evb/vsitypes/reload", reload),
+    Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN),
     # Before the next row, which would take the suffix for a part of the version.
     Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, query=("manager",)),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy),
     Resource("GET", "/evb/vsis", vsis),
     Resource("GET", "/evb/vsis/{vsi}", vsi),
-    Resource("DELETE", "/evb/vsis/{vsi}", deassociate),
+    Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE),
     Resource("GET", "/evb/flows/{dpid}", flows, query=("state", "vsi")),
     Resource("GET", "/evb/reservations", reservations),
     Resource("GET", "/evb/stations", stations),
@@ -74,15 +77,29 @@ RESOURCES = (
     Resource("GET", "/evb/sets", sets),
     Resource("GET", "/evb/load_balancers", load_balancers),
     Resource("GET", "/evb/load_balancers/{balancer}", load_balancer),
-    Resource("PUT", "/evb/load_balancers/{balancer}/backends/{backend}", judge, body=Judgement),
+    Resource("PUT", "/evb/load_balancers/{balancer}/backends/{backend}", judge, body=Judgement, role=Role.OPERATE),
     Resource("GET", "/evb/migrations", migrations, query=("vsi",)),
     Resource("GET", "/evb/migrations/{number}", migration),
     Resource("GET", "/evb/statistics", all_statistics, query=("fresh",)),
     Resource("GET", "/evb/statistics/{vsi}", statistics, query=("fresh",)),
-    Resource("PUT", "/evb/statistics/{vsi}", populate, body=Base),
+    Resource("PUT", "/evb/statistics/{vsi}", populate, body=Base, role=Role.OPERATE),
     Resource("GET", "/evb/events", events, query=("since",)),
     Resource("GET", "/metrics", metrics),
 )
+
+
+def required_role(method: str, path: str) -> Role:
+    """The role that a request needs: that of its resource.
+
+    Another path is perhaps that of another Ryu app, which may write any rule.
+    """
+    wanted = "GET" if method == "HEAD" else method
+    matching = [resource for resource in RESOURCES if resource.pattern.match(path)]
+    found = next((resource for resource in matching if resource.method == wanted), None)
+    if found is not None:
+        return found.role
+    # To be answered 404 or 405.
+    return Role.READ if matching or path.startswith("/evb/") else Role.ADMIN
 
 
 class Called(NamedTuple):

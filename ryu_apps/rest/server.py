@@ -9,18 +9,29 @@ from __future__ import annotations
 import io
 import logging
 import socket as sockets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import eventlet.wsgi
 from eventlet import hubs
+from eventlet.green import ssl
 from ryu.app import wsgi
 from ryu.lib import hub
 
+from ryu_apps.evb.config.bridge_config import RestAccess
+from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.listening.listener import AcceptedConnection, TcpListener
 from ryu_apps.listening.sockets import CannotListen, hang_up
+from ryu_apps.rest.guard import Guard
+from ryu_apps.rest.tokens import TokenFile, TokensError
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds for TLS to be agreed.
+HANDSHAKE = 5.0
 #: Seconds for a request line and the headers, for a body, between two requests of one connection, and without
 #: progress while an answer is sent.
 HEAD, BODY, IDLE, STUCK = 10.0, 10.0, 60.0, 30.0
@@ -117,19 +128,44 @@ class _Protocol(eventlet.wsgi.HttpProtocol):
         inside.hold(connection, yields=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the server needs of the bridge of its process.
+
+    Attributes:
+        access: who may send requests.
+        base: directory that the paths of ``access`` are relative to.
+        report: records an event.
+    """
+
+    access: RestAccess = RestAccess()
+    base: Path = Path()
+    report: Callable[[LogEvent], None] = lambda _: None
+
+
 class RestServer:
     """A server that listens from its construction on, and serves when it is called.
 
     Args:
         application: for WSGI.
+        around: the bridge of the same process.
+
+    Raises:
+        CannotListen: the address cannot be had, a file cannot be used, or strangers would be let in.
     """
 
-    def __init__(self, application: Any) -> None:
-        try:
-            self.listener = TcpListener("rest", "REST", wsgi.CONF.wsapi_host, wsgi.CONF.wsapi_port)
-        except CannotListen as error:
-            raise SystemExit(f"evbridge cannot start: {error}") from None
-        LOG.info("REST on %s", self.listener.place)
+    def __init__(self, application: Any, around: Surroundings) -> None:
+        access = around.access
+        tokens = _tokens(around.base, access)
+        self._tls = _tls(around.base, access)
+        self.listener = TcpListener("rest", "REST", wsgi.CONF.wsapi_host, wsgi.CONF.wsapi_port)
+        if not self.listener.is_local and (tokens is None or self._tls is None):
+            raise CannotListen(
+                f"REST: {self.listener.place}: other machines reach it, so that it needs rest.tokens, rest.certificate "
+                "and rest.private_key in evbridge.yaml"
+            )
+        LOG.info("REST on %s%s", self.listener.place, " over TLS" if self._tls else "")
+        application = Guard(application, tokens, time.time, around.report)
         self._server = eventlet.wsgi.Server(
             self.listener.server,
             self.listener.server.getsockname(),
@@ -150,6 +186,8 @@ class RestServer:
         state = [connection.address, connection.socket, eventlet.wsgi.STATE_IDLE, inside, connection]
         connection.socket.settimeout(STUCK)
         try:
+            if self._tls is not None:
+                state[1] = self._encrypt(self._tls, connection)
             _Protocol(state, self._server)
         except (OSError, _GoneError) as error:
             LOG.debug("REST: %s: %s", connection.address, error)
@@ -157,7 +195,49 @@ class RestServer:
             inside.leave(connection)
             connection.socket.close()
 
+    def _encrypt(self, context: Any, connection: AcceptedConnection) -> Any:
+        patience = hub.spawn_after(HANDSHAKE, connection.end)
+        try:
+            connection.socket = context.wrap_socket(connection.socket, server_side=True, do_handshake_on_connect=False)
+            connection.socket.do_handshake()
+        finally:
+            patience.cancel()
+        return connection.socket
 
-def install() -> None:
-    """Have Ryu serve its WSGI applications with :class:`RestServer`."""
-    wsgi.WSGIServer = RestServer
+
+def install(around: Callable[[], Surroundings]) -> None:
+    """Have Ryu serve its WSGI applications with :class:`RestServer`.
+
+    Args:
+        around: called when all apps are loaded.
+    """
+
+    def made(application: Any) -> RestServer:
+        try:
+            return RestServer(application, around())
+        except CannotListen as error:
+            raise SystemExit(f"evbridge cannot start: {error}") from None
+
+    wsgi.WSGIServer = made
+
+
+def _tokens(base: Path, access: RestAccess) -> TokenFile | None:
+    if access.tokens is None:
+        return None
+    try:
+        return TokenFile(base / access.tokens)
+    except TokensError as error:
+        raise CannotListen(f"REST: {error}") from None
+
+
+def _tls(base: Path, access: RestAccess) -> Any:
+    """The context for all connections, None: TLS is not configured."""
+    if access.certificate is None or access.private_key is None:
+        return None
+    certificate, key = base / access.certificate, base / access.private_key
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise CannotListen(f"REST: {certificate}, {key}: {error.strerror or error}") from None
+    return context

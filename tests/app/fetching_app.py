@@ -47,7 +47,9 @@ class FetchingApp(app_manager.RyuApp):
 
 
 def _wanted(asked: dict[str, Any]) -> FetchType:
-    source = HttpSource(asked["url"], asked["timeout"], ca_file=asked.get("ca_file"))
+    source = HttpSource(
+        asked["url"], asked["timeout"], ca_file=asked.get("ca_file"), token_file=asked.get("token_file")
+    )
     validators = Validators(asked.get("etag"), asked.get("last_modified"))
     return FetchType(1, source, VsiTypeKey(70, asked.get("version", 1)), validators if any(validators) else None)
 

@@ -163,12 +163,12 @@ def test_switches_connect_on_the_loopback_and_the_log_says_so(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
-def test_other_addresses_are_had_for_the_asking_and_warned_of(tmp_path: Path, starts: ExitStack, host: str) -> None:
-    options = ("--ofp-listen-host", host, "--wsapi-host", host)
-    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), *options)
+def test_another_address_for_switches_is_had_for_the_asking_and_warned_of(
+    tmp_path: Path, starts: ExitStack, host: str
+) -> None:
+    one = started(starts, LAUNCHERS["evbridge"], configure(tmp_path), "--ofp-listen-host", host)
     one.await_serving()
     one.await_line("can pose as a switch that is not connected: use TLS")
-    one.await_line("may take VSIs off the network")
     socket.create_connection(("127.0.0.1" if host == "0.0.0.0" else "::1", one.openflow), timeout=120).close()
 
 

@@ -10,6 +10,7 @@ from webob import Request, Response
 
 from ryu_apps.evb.alarms import Alarms
 from ryu_apps.evb.bridge.queries import BridgeQueries
+from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.events import Effect, Event, FrameReceived, PoliciesLoaded
 from ryu_apps.evb.policy.model import PolicySet
@@ -32,13 +33,13 @@ class RestWorld(World):
 
     Attributes:
         pauses: number of pauses while answering.
-        rest_names: permitted names in the Host header.
+        rest: who may send requests.
         loaded: the bridge app runs.
         offered: policies that a reload loads.
     """
 
     wall_offset: float = EPOCH
-    rest_names: tuple[str, ...] = ()
+    rest: RestAccess = RestAccess()
     pauses: int = 0
     loaded: bool = True
     offered: PolicySet = POLICIES

@@ -12,6 +12,22 @@ from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 
 
 @dataclass(frozen=True, slots=True)
+class RestAccess:
+    """Access to REST; paths are relative to the configuration file.
+
+    Attributes:
+        names: host names that a request may address, besides the addresses of the machine.
+        tokens: file of the tokens; None: no request needs one.
+        certificate, private_key: files in PEM for TLS, both or none.
+    """
+
+    names: tuple[str, ...] = ()
+    tokens: str | None = None
+    certificate: str | None = None
+    private_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeConfig:
     """A checked configuration.
 
@@ -24,7 +40,7 @@ class BridgeConfig:
         vsi_managers: sources of the VSI types of VSI managers.
         statistics_retention: limits on the totals of VSIs without any association.
         forward_in_flight: seconds for which a VM's former switch forwards frames in flight to it.
-        rest_names: host names accepted in REST requests besides the addresses of the machine.
+        rest: who may send REST requests, and how.
         openflow_reader: ``evbridge``, or ``ryu``: every OpenFlow message goes through Ryu's reader and dispatch.
     """
 
@@ -35,6 +51,6 @@ class BridgeConfig:
     statistics_interval: float = STATISTICS_INTERVAL
     vsi_managers: VsiManagers = ALL_LOCAL
     forward_in_flight: int = FORWARD_IN_FLIGHT
-    rest_names: tuple[str, ...] = ()
+    rest: RestAccess = RestAccess()
     statistics_retention: Retention = Retention()
     openflow_reader: ReaderText = "evbridge"

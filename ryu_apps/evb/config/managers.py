@@ -13,23 +13,22 @@ from ryu_apps.evb.vsi_types.managers import Here, VsiManagers
 from ryu_apps.evb.wire.manager_text import manager_from_text, manager_text
 from ryu_apps.evb.wire.vdp import ManagerId
 
-_TEXTS = ("url", "ca_file")
+_TEXTS = ("url", "ca_file", "token_file")
+#: What would have no meaning, or be sent in the clear, without TLS.
+_OF_TLS = ("ca_file", "token_file")
 
 
 def odd_managers(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
-    """Findings: one Manager ID in two notations, and certificates for a URL without TLS."""
+    """Findings: one Manager ID in two notations, and certificates or a token for a URL without TLS."""
     owners: dict[ManagerId, str | int] = {}
     for written, section in parsed.vsi_managers.managers.items():
         here: Path = ("vsi_managers", "managers", written)
         first = owners.setdefault(manager_from_text(written), written)
         if first != written:
             yield here, f"{written!r} is the same VSI Manager ID as {first!r}"
-        if (
-            isinstance(section, HttpManagerSection)
-            and section.ca_file is not None
-            and not section.url.startswith("https:")
-        ):
-            yield (*here, "ca_file"), "ca_file needs a URL of https"
+        if isinstance(section, HttpManagerSection) and not section.url.startswith("https:"):
+            for key in (key for key in _OF_TLS if getattr(section, key) is not None):
+                yield (*here, key), f"{key} needs a URL of https"
 
 
 def vsi_managers(parsed: ConfigFile) -> VsiManagers:
@@ -42,7 +41,7 @@ def vsi_managers(parsed: ConfigFile) -> VsiManagers:
 def _source(served: HttpManagerSection | str) -> HttpSource | Here:
     if isinstance(served, str):
         return Here(served)
-    return HttpSource(served.url, served.timeout, served.lifetime, served.max_size, served.ca_file)
+    return HttpSource(served.url, served.timeout, served.lifetime, served.max_size, served.ca_file, served.token_file)
 
 
 def manager_lines(found: VsiManagers) -> Iterator[str]:

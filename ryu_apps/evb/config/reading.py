@@ -11,6 +11,7 @@ from ryu_apps.evb.config.bridge_config import BridgeConfig
 from ryu_apps.evb.config.consistency import inconsistencies
 from ryu_apps.evb.config.groups import group_vids, translation
 from ryu_apps.evb.config.managers import vsi_managers
+from ryu_apps.evb.config.rest import rest_access
 from ryu_apps.evb.config.schema import (
     BridgeMulticastSection,
     ConfigFile,
@@ -76,7 +77,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         parsed.statistics_interval,
         vsi_managers(parsed),
         parsed.forward_in_flight,
-        tuple(parsed.rest_names),
+        rest_access(parsed.rest),
         Retention(parsed.statistics_retention.secs, parsed.statistics_retention.vsis),
         parsed.openflow_reader,
     )

@@ -100,6 +100,7 @@ PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ShortName = Annotated[str, Field(min_length=1, max_length=64)]
 #: A name or address by which a client finds this machine, without a port.
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
+FileName = Annotated[str, Field(min_length=1)]
 Exponent = Annotated[int, Field(ge=0, le=31)]
 
 
@@ -309,7 +310,8 @@ class HttpManagerSection(Strict):
     timeout: Annotated[float, Field(ge=0.1, le=60)] = TIMEOUT
     lifetime: Annotated[float, Field(ge=0, le=2_592_000)] = LIFETIME
     max_size: Annotated[int, Field(ge=1, le=16_000_000)] = MAX_SIZE
-    ca_file: Annotated[str, Field(min_length=1)] | None = None
+    ca_file: FileName | None = None
+    token_file: FileName | None = None
 
 
 def _kind(written: Any) -> str:
@@ -338,6 +340,15 @@ class RetentionValues(Strict):
     vsis: Annotated[int, Field(ge=0, le=100_000)] = Retention().vsis
 
 
+class RestSection(Strict):
+    """Access to REST."""
+
+    names: Annotated[list[HostName], Field(max_length=100)] = Field(default_factory=list)
+    tokens: FileName | None = None
+    certificate: FileName | None = None
+    private_key: FileName | None = None
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
@@ -361,6 +372,6 @@ class ConfigFile(Strict):
     )
     vsi_managers: ManagersSection = ManagersSection()
     groups: GroupsWritten = Field(default_factory=dict)
-    rest_names: Annotated[list[HostName], Field(max_length=100)] = Field(default_factory=list)
+    rest: RestSection = RestSection()
     openflow_reader: ReaderText = "evbridge"
     dps: dict[ShortName, DatapathSection]

@@ -8,6 +8,7 @@ from ryu_apps.evb.config.balancers import balancer_lines
 from ryu_apps.evb.config.bridge_config import BridgeConfig
 from ryu_apps.evb.config.groups import groups_line, local_groups
 from ryu_apps.evb.config.managers import manager_lines
+from ryu_apps.evb.config.rest import rest_lines
 from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.model import Retention
@@ -43,8 +44,7 @@ def dump_config(config: BridgeConfig) -> str:
         lines.append(f"forward_in_flight: {config.forward_in_flight}")
     if config.openflow_reader != "evbridge":
         lines.append(f"openflow_reader: {config.openflow_reader}")
-    if config.rest_names:
-        lines.append(f"rest_names: [{', '.join(quoted(name) for name in config.rest_names)}]")
+    lines += rest_lines(config.rest)
     if config.fabric.groups:
         lines.append(f"groups: {groups_line(config.fabric.groups)}")
     lines += balancer_lines(config.fabric.balancers)

@@ -46,6 +46,33 @@ class DescriptorsShort(LogEvent):
     times: int
 
 
+# --- REST -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class RestEvent(LogEvent):
+    """An event about a request to REST.
+
+    Attributes:
+        caller: name of its token; ``-``: none.
+        address: of the client.
+    """
+
+    caller: str
+    address: str
+    method: str
+    path: str
+    status: int
+
+
+@event("rest.changed")
+class RestChanged(RestEvent):
+    """A client has sent a request that changes something; ``status`` is that of the answer."""
+
+
+@event("rest.refused", idle=True)
+class RestRefused(RestEvent):
+    """A client has sent no token, an unknown one, or one of another role."""
+
+
 # --- VSI types ------------------------------------------------------------------------------------
 @event("policies.loaded")
 class PoliciesInForce(LogEvent):

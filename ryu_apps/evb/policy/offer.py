@@ -29,6 +29,7 @@ class HttpSource:
         lifetime: seconds for which a response is fresh.
         max_size: octets of a policy.
         ca_file: certificates that authenticate it, None for those that the system trusts.
+        token_file: file with the token that authenticates us, None for none.
     """
 
     url: str
@@ -36,6 +37,7 @@ class HttpSource:
     lifetime: float = LIFETIME
     max_size: int = MAX_SIZE
     ca_file: str | None = None
+    token_file: str | None = None
 
     def of(self, key: VsiTypeKey) -> str:
         """The URL of a type's policy."""

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from ryu_apps.evb.config import BridgeConfig, dump_config, load_config
+from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.snooping.settings import Querying, Snooping
@@ -315,10 +316,18 @@ def test_limits_of_timers_are_written_and_read_back_unchanged() -> None:
 
 
 def test_names_for_rest_are_written_and_read_back_unchanged() -> None:
-    config = BridgeConfig(Fabric(), rest_names=("evb.example.net", "2001:db8::5"))
+    config = BridgeConfig(
+        Fabric(), rest=RestAccess(("evb.example.net", "2001:db8::5"), "tokens", "pki/rest.pem", "rest.key")
+    )
     assert load_config("e.yaml", dump_config(config)) == (config, [])
-    (mistake,) = mistakes("version: 1\ndps: {}\nrest_names: ['http://evb']\n")
-    assert mistake.startswith("e.yaml:3:14: ")
+    (mistake,) = mistakes("version: 1\ndps: {}\nrest: {names: ['http://evb']}\n")
+    assert mistake.startswith("e.yaml:3:16: ")
+
+
+@pytest.mark.parametrize(("given", "column"), [("certificate: a.pem", 21), ("private_key: a.key", 21)])
+def test_half_of_what_tls_needs_is_a_mistake(given: str, column: int) -> None:
+    (mistake,) = mistakes(f"version: 1\ndps: {{}}\nrest: {{{given}}}\n")
+    assert mistake == f"e.yaml:3:{column}: TLS needs certificate and private_key"
 
 
 def test_an_empty_fabric_is_written_and_read_back_unchanged() -> None:
