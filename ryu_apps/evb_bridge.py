@@ -190,7 +190,7 @@ class EvbBridge(app_manager.RyuApp):
                 policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
         except SettingsError as error:
             mistakes = [str(diagnostic) for diagnostic in error.diagnostics]
-            self._report(PoliciesRefused(mistakes))
+            self.report(PoliciesRefused(mistakes))
             return mistakes
         epochs = self.engine.epochs
         epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))

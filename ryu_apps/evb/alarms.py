@@ -62,6 +62,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
     VsiActive,
     VsiContested,
     VsiGone,
+    VsiNotPermitted,
     VsiPortFound,
     VsiPortGone,
     VsiPortMissing,
@@ -157,6 +158,12 @@ TABLE = (
         "a port requests a VSI that is associated at another port, and is refused",
         about=("vsi",),
         cleared_by=(VsiSettled,),
+    ),
+    Row(
+        VsiNotPermitted,
+        "a station requests what its port does not permit, and is refused",
+        about=_PORT,
+        quiet=600.0,
     ),
     # A clone that was refused does not ask again; it is active when it has an address of its own.
     Row(

@@ -1,4 +1,4 @@
-"""Who may send a request, for all apps on the web server: tokens, roles, and the audit log of changes."""
+"""Authorization of requests to all apps on the web server: tokens, roles, and the audit log of changes."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class _Protocol(eventlet.wsgi.HttpProtocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the server needs of the bridge of its process.
+    """Settings and event log of the bridge of the same process.
 
     Attributes:
         access: who may send requests.

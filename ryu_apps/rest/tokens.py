@@ -24,7 +24,7 @@ _PREFIX = "evb_"
 
 
 class Role(IntEnum):
-    """What a client may do; each role may do what a lower one may."""
+    """Permissions of a client; each role has those of a lower one."""
 
     READ = 1
     OPERATE = 2

@@ -25,7 +25,7 @@ from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.ports.bridge_port import AssociationReceived, BridgePort
 from ryu_apps.evb.protocol.vdp_bridge import LAPSED
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
-from ryu_apps.evb.topology.fabric import PortId, StationTreatment
+from ryu_apps.evb.topology.fabric import PortId, StationTreatment, Takeover
 from ryu_apps.evb.vsi.admission import Refusal
 from ryu_apps.evb.vsi.departures import Cause, Departures
 from ryu_apps.evb.vsi.pending import PendingChanges
@@ -214,7 +214,7 @@ class Answers(TokenOwner):
             return False
         vsi = self._registry.vsi(vsi_id)
         owner = vsi.owner if vsi is not None else None
-        owned = owner is not None and owner.port != port and not self._stations[port].interface.takeover_any
+        owned = owner is not None and owner.port != port and not self._takes_any(port)
         under_way = self._under_way(port)
         if asked.MODE is VdpMode.DEASSOCIATE or not departure.is_repetition(asked, owned, now, under_way):
             self.departures.drop(vsi_id, port, identity)
@@ -227,6 +227,9 @@ class Answers(TokenOwner):
         self._effects.put(StaleVsiRequested(port, str(vsi_id), place, departure.cause.value))
         self.send(port, received.manager_id, asked.as_mode(VdpMode.DEASSOCIATE, SUCCESS), now)
         return True
+
+    def _takes_any(self, port: PortId) -> bool:
+        return self._stations[port].interface.takeover is Takeover.ANY
 
     def _under_way(self, port: PortId) -> float:
         """Return the seconds for which keep-alives may queue in a station: lldpad sends one ECPDU an ack timer."""

@@ -12,7 +12,14 @@ from functools import partial
 from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.bridge.vsi_port_claims import claimed_vsi_port
 from ryu_apps.evb.effects import EffectSink
-from ryu_apps.evb.event_catalogue.vsis import AddressInUse, VdpRefused, VsiContested, VsiPortMissing, VsiSettled
+from ryu_apps.evb.event_catalogue.vsis import (
+    AddressInUse,
+    VdpRefused,
+    VsiContested,
+    VsiNotPermitted,
+    VsiPortMissing,
+    VsiSettled,
+)
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.policy.offer import Offer
@@ -30,6 +37,7 @@ from ryu_apps.evb.vsi.registry import Attachment, Registry, Vsi
 from ryu_apps.evb.vsi.takeovers import Takeovers, WaitingTakeover
 from ryu_apps.evb.vsi.treatment import treatment_of
 from ryu_apps.evb.vsi_types.database import LookupPending, Settled, TypeDatabase, TypeLookup
+from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId
 
@@ -55,7 +63,7 @@ class Decisions:
         effects: EffectSink,
     ) -> None:
         self.absent_ports = AbsentPorts()
-        self.takeovers = Takeovers(lambda port: stations[port].interface.takeover_any, lifecycle.up)
+        self.takeovers = Takeovers(lambda port: stations[port].interface.takeover, lifecycle.up)
         self._registry = registry
         self._lifecycle = lifecycle
         self._stations = stations
@@ -119,6 +127,8 @@ class Decisions:
 
     # --- may the port have the VSI ---
     def _decide(self, attachment: Attachment, now: float, waited: WaitingTakeover | None = None) -> None:
+        if self._is_beyond_limits(attachment, now):
+            return
         rival = self.takeovers.blocking_owner(attachment, now)
         if rival is None:
             found = self._types.ask(attachment, now)
@@ -132,6 +142,24 @@ class Decisions:
             self.takeovers.wait(attachment, rival, until)
         else:
             self._contest(attachment, str(rival.port), now)
+
+    def _is_beyond_limits(self, attachment: Attachment, now: float) -> bool:
+        """Refuse what the port's configuration does not permit; before the owner is considered, who has no quarrel."""
+        limits = self._stations[attachment.port].interface.limits
+        asked = attachment.conversation.newest
+        assert asked is not None
+        if not any(limits):
+            return False
+        macs = [None if entry.mac is None else mac_to_text(entry.mac) for entry in asked.filter_info.entries]
+        beyond = limits.beyond(str(attachment.vsi.vsi_id), f"{asked.type_id}/{asked.version}", macs)
+        if beyond is None:
+            return False
+        limit, value = beyond
+        error = VdpError.INVALID_VID_GROUP_MAC if limit == "macs" else VdpError.OTHER_FAILURE
+        self._effects.put(attachment.log_event(VsiNotPermitted, limit, value))
+        self._effects.put(attachment.log_event(VdpRefused, f"{value} is not among the {limit} of the port", error))
+        self._machines.feed(attachment, Denied(error, True, attachment.machine.attempt), now)
+        return True
 
     def _contest(self, attachment: Attachment, owner: str, now: float) -> None:
         reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"

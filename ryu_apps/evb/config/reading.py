@@ -42,9 +42,11 @@ from ryu_apps.evb.topology.fabric import (
     Role,
     StationKind,
     Switch,
+    Takeover,
     TimerLimits,
     Timers,
 )
+from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vsi_ports import VsiPortPattern
 
 #: A port that is given by its number.
@@ -157,7 +159,8 @@ def _station(parsed: ConfigFile, section: StationValues) -> dict[str, Any]:
     return {
         "timers": _timers(parsed.timers, section.timers),
         "timer_limits": _timer_limits(parsed.timer_limits, section.timer_limits),
-        "takeover_any": (section.takeover or parsed.takeover) == "any",
+        "takeover": Takeover(section.takeover or parsed.takeover),
+        "limits": StationLimits(tuple(section.vsis), tuple(section.types), tuple(section.macs)),
         "station": StationKind(section.station or parsed.station),
         "keep_null_vids": given["null_vid"] == "keep" if "null_vid" in given else None,
         "notify_displaced": given.get("notify_displaced"),

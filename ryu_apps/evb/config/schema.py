@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+from pydantic import AfterValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
 from ryu_apps.evb.config.group_ids import group_range
 from ryu_apps.evb.flow.rule import GROUP_BIT
@@ -16,12 +16,13 @@ from ryu_apps.evb.policy.fields import full_mask, parse_field
 from ryu_apps.evb.policy.offer import LIFETIME, MAX_SIZE, TIMEOUT
 from ryu_apps.evb.policy.validate import NotifyDisplaced, NullVidText, Strict, Timeout
 from ryu_apps.evb.topology.fabric import MAX_LINKS
+from ryu_apps.evb.topology.station_limits import limit_pattern
 from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, is_pattern, odd_template
 from ryu_apps.evb.wire.mac import mac_from_text
 from ryu_apps.evb.wire.manager_text import manager_from_text
 
 StageOnText = Literal["preassociate", "preassociate_rr"]
-TakeoverText = Literal["announced", "any"]
+TakeoverText = Literal["announced", "reserved", "any"]
 StationText = Literal["evb", "libvirt", "auto"]
 RelayText = Literal["agreed", "always", "never"]
 ReaderText = Literal["evbridge", "ryu"]
@@ -100,6 +101,8 @@ PlainName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 ShortName = Annotated[str, Field(min_length=1, max_length=64)]
 #: A name or address by which a client finds this machine, without a port.
 HostName = Annotated[str, Field(pattern=r"^[A-Za-z0-9:._-]{1,253}$")]
+#: Patterns of what a station may request.
+Limit = Annotated[list[Annotated[str, AfterValidator(limit_pattern)]], Field(min_length=1, max_length=1000)]
 FileName = Annotated[str, Field(min_length=1)]
 Exponent = Annotated[int, Field(ge=0, le=31)]
 
@@ -152,6 +155,9 @@ class StationValues(Strict):
     notify_displaced: NotifyDisplaced | None = None
     stage_on: StageOnText | None = None
     takeover: TakeoverText | None = None
+    vsis: Limit = Field(default_factory=list)
+    types: Limit = Field(default_factory=list)
+    macs: Limit = Field(default_factory=list)
 
 
 class StationSection(StationValues):

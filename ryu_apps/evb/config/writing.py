@@ -14,7 +14,16 @@ from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
-from ryu_apps.evb.topology.fabric import BondMode, Interface, ReflectiveRelay, Role, StationKind, TimerLimits, Timers
+from ryu_apps.evb.topology.fabric import (
+    BondMode,
+    Interface,
+    ReflectiveRelay,
+    Role,
+    StationKind,
+    Takeover,
+    TimerLimits,
+    Timers,
+)
 from ryu_apps.evb.topology.vsi_ports import USUAL_NAMES, VsiPortPattern
 from ryu_apps.evb.wire.mac import mac_to_text
 
@@ -95,7 +104,7 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
         "role": interface.role_text,
         "native_vlan": interface.native_vlan,
         "tagged_vlans": _list([str(vid) for vid in interface.tagged_vlans]),
-        "macs": _list([quoted(mac_to_text(mac)) for mac in interface.macs]),
+        "macs": _list([quoted(text) for text in (*map(mac_to_text, interface.macs), *interface.limits.macs)]),
         "addresses": _list([quoted(str(address)) for address in interface.addresses]),
         "appliance": interface.appliance,
         "link": flow_map({"dp": quoted(names[peer.dpid]), "port": peer.port_no}) if peer else None,
@@ -103,7 +112,9 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
         "timer_limits": flow_map(limits) if interface.timer_limits != TimerLimits() else None,
         "station": interface.station.value if interface.station is not StationKind.EVB else None,
         **_treatment_written(interface),
-        "takeover": "any" if interface.takeover_any else None,
+        "takeover": interface.takeover.value if interface.takeover is not Takeover.ANNOUNCED else None,
+        "vsis": _list([quoted(pattern) for pattern in interface.limits.vsis]),
+        "types": _list([quoted(pattern) for pattern in interface.limits.types]),
         "reflective_relay": _relay_written(interface),
         "speed": interface.speed,
         "bond": _list([str(link) for link in interface.bond]),

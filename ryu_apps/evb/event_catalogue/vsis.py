@@ -224,6 +224,19 @@ class AddressInUse(VsiEvent):
     holder: str
 
 
+@event("vsi.not_permitted")
+class VsiNotPermitted(VsiEvent):
+    """A station requests what the configuration of its port does not permit, and is refused.
+
+    Attributes:
+        limit: ``vsis``, ``types`` or ``macs``.
+        value: what was requested; ``any``: a VID without a MAC address.
+    """
+
+    limit: str
+    value: str
+
+
 @event("vsi.settled")
 class VsiSettled(DetachedVsiEvent):
     """No other port requests the VSI any more, or it has moved.

@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple
 
 from ryu_apps.evb.topology.balancer import LoadBalancer
+from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 from ryu_apps.evb.topology.vsi_ports import UNNAMED, VsiPortPattern
 
@@ -94,6 +95,16 @@ class TimerLimits:
     rka: int = 25
 
 
+class Takeover(Enum):
+    """Condition of a takeover of a VSI that is alive at another port."""
+
+    ANNOUNCED = "announced"
+    """A Pre-Associate since its present owner became its owner, or the M bit."""
+    RESERVED = "reserved"
+    """A Pre-Associate since then that was granted with a reservation."""
+    ANY = "any"
+
+
 class StationKind(Enum):
     """Kind of the EVB station at a port; a preset of the treatment of its requests."""
 
@@ -163,7 +174,8 @@ class Interface:
         timer_limits: upper limits of the timers that the station of a STATION port may propose.
         station: kind of the station of a STATION port.
         keep_null_vids, notify_displaced, stage_on_preassociate: as in :class:`StationTreatment`; None: by its kind.
-        takeover_any: stations may take a VSI over from another port without an announcement.
+        takeover: condition of a takeover of a VSI from another port.
+        limits: what the station may request.
         reflective_relay: setting of a STATION port; never without the extensions of Open vSwitch.
         appliance: name of the service for which the end system of a HOST port is an appliance, or None.
         bond: port numbers of all links of a bond, ``port_no`` among them; empty: a single port.
@@ -188,7 +200,7 @@ class Interface:
     keep_null_vids: bool | None = None
     notify_displaced: float | None = None
     stage_on_preassociate: bool | None = None
-    takeover_any: bool = False
+    takeover: Takeover = Takeover.ANNOUNCED
     appliance: str | None = None
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     speed: int | None = None
@@ -199,6 +211,7 @@ class Interface:
     bond_mode: BondMode = BondMode.ACTIVE_BACKUP
     remote_vlan: int | None = None
     port_names: str | None = None
+    limits: StationLimits = StationLimits()
 
     @property
     def is_local(self) -> bool:

@@ -1,9 +1,9 @@
 """Takeovers: Associates for a VSI from ports that are not its owner.
 
 While a VSI is alive at its owner, another port gets it only by an Associate that was announced: by a Pre-Associate
-there since the owner became its owner, or by the M bit.  An Associate without that is refused, unless the owner is
-about to expire: then it waits for the expiry.  The module decides nothing about switches and emits nothing;
-``bridge.requests`` queries it and acts.
+there since the owner became its owner, or by the M bit.  A port may be configured to need a reservation, or nothing.
+An Associate without that is refused, unless the owner is about to expire: then it waits for the expiry.  The module
+decides nothing about switches and emits nothing; ``bridge.requests`` queries it and acts.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ryu_apps.evb.deadlines import DeadlineQueue
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
-from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.topology.fabric import PortId, Takeover
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.wire.association import VdpMode
 from ryu_apps.evb.wire.status import RequestStatus
@@ -34,13 +34,13 @@ class WaitingTakeover(NamedTuple):
 class Takeovers:
     """Takeovers of one bridge: Associates that wait, and contested VSIs."""
 
-    def __init__(self, takes_any: Callable[[PortId], bool], up: Collection[int]) -> None:
+    def __init__(self, condition: Callable[[PortId], Takeover], up: Collection[int]) -> None:
         """
         Args:
-            takes_any: True for a port that may take over without an announcement (configured).
+            condition: that of a port (configured).
             up: datapath ids of the connected switches.
         """
-        self._takes_any = takes_any
+        self._condition = condition
         self._up = up
         self._away: dict[int, float] = {}
         self._waiting: dict[Vsi, dict[Attachment, WaitingTakeover]] = {}
@@ -97,8 +97,11 @@ class Takeovers:
     def _is_announced(self, attachment: Attachment) -> bool:
         asked = attachment.conversation.newest
         assert asked is not None
+        condition = self._condition(attachment.port)
+        if condition is Takeover.RESERVED:
+            return attachment.conversation.announced and _has_reservation(attachment)
         migrating = isinstance(asked.status, RequestStatus) and asked.status.migrating
-        return attachment.conversation.announced or migrating or self._takes_any(attachment.port)
+        return attachment.conversation.announced or migrating or condition is Takeover.ANY
 
     def _is_lost(self, owner: Attachment, now: float) -> bool:
         """True for an owner whose switch is away for longer than a keep-alive timeout.
@@ -157,3 +160,9 @@ class Takeovers:
         for vsi in self._over.due(now):
             if self._contested.pop(vsi, None) is not None:
                 yield vsi
+
+
+def _has_reservation(attachment: Attachment) -> bool:
+    """True if a Pre-Associate that stages was granted there, and is in force."""
+    granted = attachment.machine.in_force
+    return granted not in (None, VdpMode.ASSOCIATE) and attachment.holding.program is not None

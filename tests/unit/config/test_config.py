@@ -26,9 +26,11 @@ from ryu_apps.evb.topology.fabric import (
     Role,
     StationTreatment,
     Switch,
+    Takeover,
     TimerLimits,
     Timers,
 )
+from ryu_apps.evb.topology.station_limits import StationLimits
 from ryu_apps.evb.vsi_types.managers import Here
 from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.topologies import two_switch
@@ -189,16 +191,30 @@ def test_station_ports_have_reflective_relay_by_agreement_always_or_never() -> N
     assert "unknown key 'reflective_rely' (did you mean 'reflective_relay'?)" in mistake
 
 
-def test_takeover_of_the_file_is_the_default_of_all_ports() -> None:
-    for of_file, of_port, expected in (("any", "announced", [True, False]), ("announced", "any", [False, True])):
-        text = EXAMPLE.replace("policies:", f"takeover: {of_file}\npolicies:").replace(
-            "role: station}", f"role: station, takeover: {of_port}}}"
-        )
-        config, found = load_config("evbridge.yaml", text)
-        assert config is not None, found
-        assert [config.fabric.switches[1].interfaces[port].takeover_any for port in (1, 2)] == expected
-        again, _ = load_config("evbridge.yaml", dump_config(config))
-        assert again == config
+@pytest.mark.parametrize(
+    ("of_file", "of_port"), [("any", "announced"), ("announced", "any"), ("reserved", "any"), ("any", "reserved")]
+)
+def test_takeover_of_the_file_is_the_default_of_all_ports(of_file: str, of_port: str) -> None:
+    text = EXAMPLE.replace("policies:", f"takeover: {of_file}\npolicies:").replace(
+        "role: station}", f"role: station, takeover: {of_port}}}"
+    )
+    config, found = load_config("evbridge.yaml", text)
+    assert config is not None, found
+    takeovers = [config.fabric.switches[1].interfaces[port].takeover for port in (1, 2)]
+    assert takeovers == [Takeover(of_file), Takeover(of_port)]
+    again, _ = load_config("evbridge.yaml", dump_config(config))
+    assert again == config
+
+
+def test_limits_of_a_port_are_written_and_read_back_unchanged() -> None:
+    limits = "vsis: ['AAAA*', 'ipv4:10.*'], types: [100/*], macs: ['52:54:00:0A:*']"
+    config, found = load_config("evbridge.yaml", EXAMPLE.replace("role: station}", f"role: station, {limits}}}"))
+    assert config is not None, found
+    interface = config.fabric.switches[1].interfaces[2]
+    assert interface.limits == StationLimits(("aaaa*", "ipv4:10.*"), ("100/*",), ("52:54:00:0a:*",))
+    assert load_config("evbridge.yaml", dump_config(config)) == (config, [])
+    (mistake,) = mistakes(EXAMPLE.replace("role: station}", "role: station, macs: ['[0-9]*']}"))
+    assert "a value, or its beginning and *, was expected" in mistake
 
 
 def test_stage_on_of_the_file_is_the_default_of_all_ports() -> None:
@@ -351,7 +367,7 @@ def test_mistakes_of_form_come_all_at_once() -> None:
               "*": {name: nms, role: host, macs: ['02:00:00:00:0f:01']}
               4: {name: nms, role: host, macs: ['03:00:00:00:0f:01', 5]}
               65280: {name: hv4, role: station}
-              5: {name: hv5, role: station, macs: []}
+              5: {name: hv5, role: station, addresses: []}
         """
     ) == [
         "e.yaml:2:1: unknown key 'policy' (did you mean 'policies'?)",
@@ -363,7 +379,7 @@ def test_mistakes_of_form_come_all_at_once() -> None:
         "e.yaml:12:41: 03:00:00:00:0f:01 is not the address of an end system",
         "e.yaml:12:62: a MAC address was expected, such as '02:00:00:00:0f:01'",
         "e.yaml:13:7: key 65280: a port number from 1 to 65279 was expected",
-        "e.yaml:14:37: key 'macs' does not belong here",
+        "e.yaml:14:37: key 'addresses' does not belong here",
     ]
 
 

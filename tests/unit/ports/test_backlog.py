@@ -11,7 +11,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.ports.backlog import AT_ONCE, MAX_WAIT, ROOM
 from ryu_apps.evb.ports.turns import Turns
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric, PortId, Takeover
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.worlds.bridge import HV1, HV2, HV3, S1, S2, Vm, World, two_switches
 
@@ -130,7 +130,8 @@ def test_what_has_waited_too_long_is_refused_and_does_nothing_later(world: World
 def any_may_take(fabric: Fabric) -> Fabric:
     switches = {
         dpid: replace(
-            switch, interfaces={number: replace(port, takeover_any=True) for number, port in switch.interfaces.items()}
+            switch,
+            interfaces={number: replace(port, takeover=Takeover.ANY) for number, port in switch.interfaces.items()},
         )
         for dpid, switch in fabric.switches.items()
     }

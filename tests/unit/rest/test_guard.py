@@ -1,4 +1,4 @@
-"""Which token may send which request, to every app on the web server, and what is recorded of it."""
+"""Permissions of tokens, for every app on the web server, and the records of changes and refusals."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_other_apps_serve_needs_the_highest_role(site: Site, method: str, p
     ["/evb/vsis/../../stats/flow/1", "/evb//status", "//stats/flow/1", "/EVB/status", "/metrics/", "/evb%2fstatus"],
 )
 def test_a_path_written_otherwise_gets_no_more_than_a_missing_resource(site: Site, path: str) -> None:
-    """What passes with the role ``read`` is below /evb/, which no other app serves."""
+    """Paths that pass with the role ``read`` are below /evb/, which no other app serves."""
     admitted = site.admits(Role.READ, "GET", path)
     assert not admitted or Request.blank(path).path_info.startswith("/evb/")
 

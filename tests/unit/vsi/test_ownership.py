@@ -11,7 +11,7 @@ from ryu_apps.evb.events import Missed, PortChanged
 from ryu_apps.evb.ports.bridge_port import DEASSOCIATE_DELAY
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.record_kinds import DEPARTED
-from ryu_apps.evb.topology.fabric import PortId, Timers
+from ryu_apps.evb.topology.fabric import PortId, Takeover, Timers
 from ryu_apps.evb.wire.vdp import RequestStatus, VdpError, VdpMode
 from tests.unit.vcm.test_move import gate_ports
 from tests.worlds.bridge import HV1, HV2, HV3, HV4, OPEN_2, S1, S2, Vm, World, two_switches
@@ -313,11 +313,41 @@ def test_it_gets_the_vsi_if_the_other_one_fails() -> None:
     assert world.answer(HV1).success and gate_ports(world) == {HV1}
 
 
+def test_port_that_needs_a_reservation_takes_a_vsi_with_one() -> None:
+    world = takes(Takeover.RESERVED, HV2, HV3)
+    world.ask(HV3, VM, A)
+    assert not world.answer(HV3).success and gate_ports(world) == {HV1}
+    world.ask(HV3, VM, A, migrating=True)
+    assert not world.answer(HV3).success and gate_ports(world) == {HV1}
+    world.ask(HV3, VM, P)
+    assert world.answer(HV3).success
+    world.ask(HV3, VM, A)
+    assert not world.answer(HV3).success and gate_ports(world) == {HV1}
+    world.ask(HV3, VM, RR)
+    assert world.answer(HV3).success
+    world.ask(HV3, VM, A)
+    assert world.answer(HV3).success and gate_ports(world) == {HV3}
+
+
+def test_a_reservation_from_before_the_last_move_does_not_count() -> None:
+    world = takes(Takeover.RESERVED, HV2, HV3)
+    world.ask(HV2, VM, RR)
+    world.ask(HV3, VM, RR)
+    world.ask(HV3, VM, A)
+    assert gate_ports(world) == {HV3}
+    world.ask(HV2, VM, A)
+    assert not world.answer(HV2).success and gate_ports(world) == {HV3}
+
+
 def takes_any(*ports: PortId) -> World:
+    return takes(Takeover.ANY, *ports)
+
+
+def takes(condition: Takeover, *ports: PortId) -> World:
     fabric = two_switches()
     for port in ports:
         interfaces = fabric.switches[port.dpid].interfaces
-        interfaces[port.port_no] = replace(interfaces[port.port_no], takeover_any=True)
+        interfaces[port.port_no] = replace(interfaces[port.port_no], takeover=condition)
     world = World(fabric)
     world.connect()
     world.ask(HV1, VM, A)
