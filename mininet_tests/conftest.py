@@ -24,8 +24,10 @@ from ryu_apps.topologies import two_switch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SCENARIOS = CHECKOUT / "mininet_tests" / "scenarios"
-#: Expiry after 8 s: on a busy machine stations have been seen to repeat themselves more than 2 s late.
-SHORT = Timers(rwd=19, rka=19)
+#: Expiry after 8 s: on a busy machine stations have been seen to repeat themselves more than 2 s late.  A station waits
+#: for an answer for as long as by default: a restart of the controller takes 9 s where Open vSwitch waits before it
+#: connects again, and a station that has given up brings its VSI back no more.
+SHORT = Timers(rwd=21, rka=19)
 
 
 @pytest.fixture(scope="package")

@@ -29,14 +29,11 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 VM = RigVm("contended", 51)
 HOME, AWAY = "hv1", "hv5"
 AGREED = agree(QUICK, QUICK)
-#: A restart takes 9 s where Open vSwitch waits before it connects again, longer on a busy machine; so does the station.
-#: Afterwards nothing expires within 8 s.
-LASTING = replace(SHORT, rwd=21)
 
 
 @pytest.fixture(scope="module")
 def ownership_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with inside(), Rig(tmp_path_factory.mktemp("ownership"), {HOME: QUICK, AWAY: LASTING}) as rig:
+    with inside(), Rig(tmp_path_factory.mktemp("ownership"), {HOME: QUICK, AWAY: SHORT}) as rig:
         yield rig
         rig.write("ownership")
 
