@@ -24,7 +24,7 @@ PORTION = 50
 
 
 class Observers:
-    """What is told of log events, and the events that it has not been told of yet.
+    """The observers of log events, and the events that they have not been told of yet.
 
     The attributes have been told of everything when they are read.
     """

@@ -636,7 +636,7 @@ def _asked_for(rule: Rule, asked: ReadRules) -> bool:
 
 
 def _without_expected(rules: tuple[Rule, ...], asked: ReadRules) -> tuple[Rule, ...]:
-    """What a switch shows whose tables have many rules."""
+    """A reading of a switch whose tables have many rules."""
     spare = [rule for rule in rules if asked.left_out is not None and asked.left_out.covers(rule.cookie)]
     expected = all(rule.cookie in asked.expected for rule in spare)
     return tuple(rule for rule in rules if rule not in spare) if expected else rules
