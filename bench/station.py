@@ -35,7 +35,8 @@ _TTL = 121
 TIMERS = Timers(rwd=19, rka=25)
 #: Between two requests: a bridge leaves 5 ms between what it sends.
 PAUSE = 0.008
-_DEADLINE = 60.0
+#: More than the longest time for which a station of ours waits.
+_DEADLINE = 150.0
 
 
 #: Number of the VSI of the first type that comes and goes.

@@ -6,6 +6,8 @@ reports the suspension or de-associates, in any order that a move has.
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from ryu_apps.evb.events import Apply, EndRead, Mode, ReadRules
 from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.model import PolicySet, Trigger
+from ryu_apps.evb.vsi import state_transfer
 from ryu_apps.evb.wire.vdp import VdpMode
 from tests.unit.vsi.test_state_transfer import DUAL, IDLE, SINGLE, learn, ports, state, walled
 from tests.worlds.bridge import HV1, HV3, POLICIES, S1, S2, Vm, World
@@ -38,10 +41,13 @@ def forget(world: World, ports_to_close: set[int]) -> None:
     portion=_PORTION,
     shown=st.integers(0, 6),
     leaves=st.booleans(),
+    early=st.sampled_from([0, 8, _MOST]),
 )
 @settings(deadline=None, max_examples=50)
-@example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True)
-@example(DUAL, {1, 2}, {3, 4, 5}, {2, 3}, {6}, 1, 2, False)
+@example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True, _MOST)
+@example(DUAL, {1, 2}, {3, 4, 5}, {1}, set(), 1, 1, True, 1)
+@example(DUAL, {1, 2}, {3, 4, 5}, {2, 3}, {6}, 1, 2, False, _MOST)
+@example(DUAL, {1, 2}, {3, 4, 5}, {2, 3}, {6}, 1, 2, False, 1)
 def test_gate_moves_at_once_and_all_state_is_in_force(
     kind: VsiTypeKey,
     staged: set[int],
@@ -51,7 +57,24 @@ def test_gate_moves_at_once_and_all_state_is_in_force(
     portion: int,
     shown: int,
     leaves: bool,
+    early: int,
 ) -> None:
+    """A move with an early reading, or with more than ``early`` rules of staged state, which are too many for one."""
+    with patch.object(state_transfer, "MOST_EARLY", early):
+        move(kind, staged, late, closed, last, portion, shown, leaves)
+
+
+def move(
+    kind: VsiTypeKey,
+    staged: set[int],
+    late: set[int],
+    closed: set[int],
+    last: set[int],
+    portion: int,
+    shown: int,
+    leaves: bool,
+) -> None:
+    """Move a VSI, and check that its gate and its state are there."""
     types = {DUAL: walled(DUAL, most=_MOST), SINGLE: walled(SINGLE, Trigger.SINGLE, most=_MOST)}
     world = World(policies=PolicySet({**POLICIES.types, **types}))
     world.connect()

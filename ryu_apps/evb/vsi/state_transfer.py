@@ -31,6 +31,9 @@ from ryu_apps.evb.vsi.steps import DeleteByCookie, FixUp, ReadOut, Staging, Stat
 #: Least idle timeout of staged state in seconds.  No frame meets it; ``state_refresh`` writes it again before it ends.
 #: Its own timeouts begin with the move.
 STAGED_IDLE = 3600
+#: Rules of staged state up to which a trigger reads early.  A switch that shows its rules answers nothing else for some
+#: 2.5 us a rule, and an Associate that comes meanwhile waits for it.
+MOST_EARLY = 5000
 
 
 class StateTransfer:
@@ -61,7 +64,7 @@ class StateTransfer:
             assert program is not None
             # A source that reports the suspension and then de-associates is read anew.
             self._end_early(program)
-            if carried_tables(program.vsi_type, early=True):
+            if carried_tables(program.vsi_type, early=True) and may_read_early(program):
                 program.reading = self._ask(source, successor, program, ReadOut.EARLY)
 
     def conclude(self, attachment: Attachment, program: Installation, source: SourceState | None) -> None:
@@ -84,8 +87,9 @@ class StateTransfer:
             return
         source = SourceState(attachment.port.dpid, program)
         self.trigger(vsi, source)
-        # With ``trigger: single`` a service's state may not go ahead of the Associate, so its rules outlive their body.
-        if not extracted_early(program.vsi_type):
+        # What may not go ahead of the Associate outlives its body.
+        staged = [successor.holding.program for successor in self.successors(vsi)]
+        if not (extracted_early(program.vsi_type) and all(map(may_read_early, filter(None, staged)))):
             vsi.left = source
 
     def successors(self, vsi: Vsi) -> list[Attachment]:
@@ -254,6 +258,11 @@ class StateTransfer:
         token = self._pending.read(dpid, mask, old.binding.vsi_index)
         self._pending.steps[token] = StateReadOut(attachment, program, reading, dpid, FixUp(attachment))
         return token
+
+
+def may_read_early(program: Installation) -> bool:
+    """True if so little state is staged for a program that reading it again would hold up an Associate by little."""
+    return len(program.awaiting) <= MOST_EARLY
 
 
 def lasting(rule: Rule) -> Rule:

@@ -13,6 +13,7 @@ from ryu_apps.evb.pipeline.tables import CookieKind, Direction, cookie, vsi_meta
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger
 from ryu_apps.evb.services.firewall.schema import FirewallPolicy, Lifetimes
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi import state_transfer
 from ryu_apps.evb.vsi.reservation import RULES
 from ryu_apps.evb.vsi.state_transfer import STAGED_IDLE
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
@@ -115,6 +116,29 @@ def test_suspension_is_a_trigger_for_types_that_have_two(world: World, kind: Vsi
     learn(world, vm, 1000)
     world.ask(HV1, vm, VdpMode.ASSOCIATE, suspended=True)
     assert ports(world, S2) == ({1000} if kind is DUAL else set())
+
+
+@pytest.mark.parametrize("release_first", [False, True])
+def test_much_state_is_read_after_the_associate_with_two_triggers_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, release_first: bool
+) -> None:
+    """The switch that shows it would answer the Associate late."""
+    monkeypatch.setattr(state_transfer, "MOST_EARLY", 2)
+    vm = Vm(7, DUAL)
+    associated(world, vm)
+    learn(world, vm, 1000, 1001, 1002)
+    world.ask(HV3, vm, VdpMode.PREASSOCIATE_RR)
+    learn(world, vm, 1003)
+    if release_first:
+        world.ask(HV1, vm, VdpMode.DEASSOCIATE)
+        assert world.answer(HV1).success
+    else:
+        world.ask(HV1, vm, VdpMode.ASSOCIATE, suspended=True)
+    assert ports(world, S2) == {1000, 1001, 1002}
+    world.ask(HV3, vm, VdpMode.ASSOCIATE)
+    assert ports(world, S2) == {1000, 1001, 1002, 1003}
+    world.advance(1.0)
+    assert state(world, S1) == []
 
 
 def test_state_left_at_a_source_goes_when_the_destination_gives_up(world: World) -> None:
