@@ -345,6 +345,17 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Encode a change, and have the switch check it, for an :class:`Apply` of this very object that may follow.
+
+    Nothing changes at the switch, and no answer follows.
+    """
+
+    dpid: int
+    change: RuleChange
+
+
+@dataclass(frozen=True, slots=True)
 class ReadRules:
     """Read all rules under a cookie mask, then feed :class:`RulesRead`.
 
@@ -411,4 +422,4 @@ class FetchType:
     known: Validators | None = None
 
 
-Effect = SendFrame | Apply | ReadRules | EndRead | ReadMeters | Save | FetchType | LogEvent
+Effect = SendFrame | Apply | Prepare | ReadRules | EndRead | ReadMeters | Save | FetchType | LogEvent

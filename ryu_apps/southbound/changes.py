@@ -8,13 +8,13 @@ from functools import partial
 from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import Apply, Confirmed
+from ryu_apps.southbound.bundles import Bundle
 from ryu_apps.southbound.decode import SwitchError
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import (
     MeterQuery,
     Query,
     barrier,
-    bundle_add,
     bundle_control,
     flow_stats_request,
     meter_config_request,
@@ -22,7 +22,7 @@ from ryu_apps.southbound.messages import (
 )
 from ryu_apps.southbound.piece import NOTHING, Batch, QueuedMessage
 from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
-from ryu_apps.southbound.shape import Shape, shape
+from ryu_apps.southbound.shape import Shape
 
 #: Pieces under way at a time.  One would leave the switch idle for a round trip after each; every
 #: further one is what the switching of a gate has to wait for.
@@ -125,38 +125,30 @@ class BundleJob(Job):
 
     Args:
         ahead: messages that are not part of the bundle.
-        bundled: those that are.
+        bundle: those that are.
         accepted: shapes that the switch is known to take (see :mod:`ryu_apps.southbound.shape`); kept up.
     """
 
     def __init__(
-        self,
-        wire: Transport,
-        asked: Apply,
-        ahead: tuple[QueuedMessage, ...],
-        bundled: tuple[QueuedMessage, ...],
-        accepted: set[Shape],
+        self, wire: Transport, asked: Apply, ahead: tuple[QueuedMessage, ...], bundle: Bundle, accepted: set[Shape]
     ) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._ahead = ahead
-        self._bundled = bundled
+        self._bundle = bundle
         self._accepted = accepted
-        self._shapes = set(map(shape, bundled))
         self._commit = 0
 
     def send(self) -> None:
-        messages = self._ahead + self._bundled
+        messages = self._ahead + self._bundle.messages
         xids = self.wire.reserve(len(messages) + 3)
         opening, check, self._commit = xids[-3:]
         self.wire.launch(SentRequest(self, xids, messages))
         parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._ahead, xids, strict=False)]
-        parts.append(bundle_control(self._commit, ofp.ONF_BCT_OPEN_REQUEST, opening))
-        inside = xids[len(self._ahead) :]
-        for (octets, _subject), xid in zip(self._bundled, inside, strict=False):
-            parts.append(bundle_add(self._commit, octets, xid))
-        self.all_sent = self._shapes <= self._accepted
-        parts.append(self._control(ofp.ONF_BCT_COMMIT_REQUEST) if self.all_sent else barrier(check))
-        self.wire.send(b"".join(parts))
+        # The id of the commit serves as the id of the bundle: both are used once in a connection.
+        bundle = self._bundle.numbered(opening, xids.start + len(self._ahead), self._commit)
+        self.all_sent = self._bundle.checked and self._bundle.shapes <= self._accepted
+        end = self._control(ofp.ONF_BCT_COMMIT_REQUEST) if self.all_sent else barrier(check)
+        self.wire.send(b"".join([*parts, bundle, end]))
 
     def interim(self, xid: int, octets: bytes) -> None:
         if octets[1] == ofp.OFPT_BARRIER_REPLY:
@@ -165,14 +157,13 @@ class BundleJob(Job):
             self.all_sent = True
 
     def _control(self, request: int) -> bytes:
-        # The id of the commit serves as the id of the bundle: both are used once in a connection.
         return bundle_control(self._commit, request, self._commit)
 
     def answered(self, flight: SentRequest, octets: bytes) -> None:
         if self.outcome is None:
-            self._accepted.update(shape for shape in self._shapes if shape is not None)
+            self._accepted |= self._bundle.shapes
             self.outcome = Confirmed(self.dpid, self.token)
 
     def refused(self, flight: SentRequest, xid: int, error: SwitchError) -> None:
         super().refused(flight, xid, error)
-        self._accepted -= self._shapes
+        self._accepted -= self._bundle.shapes

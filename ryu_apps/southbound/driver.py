@@ -25,10 +25,11 @@ from ryu_apps.evb.events import (
     Rejected,
     SendFrame,
 )
-from ryu_apps.evb.flow.rule import Group, Meter, Output, OutputGroup, Rule
+from ryu_apps.evb.flow.rule import Group, Meter, Output, OutputGroup, Rule, RuleChange
 from ryu_apps.evb.pipeline.tables import OURS
 from ryu_apps.evb.topology.fabric import PortId, Profile
 from ryu_apps.southbound import decode
+from ryu_apps.southbound.bundles import Bundle, PreparedBundles, RehearsalJob
 from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, StageJob
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, packet_out
@@ -89,6 +90,7 @@ class SwitchDriver:
         self._known = KnownObjects(groups=None if self._extended else set())
         self._surveyed = False
         self._accepted: set[Shape] = set()
+        self._bundles = PreparedBundles()
         self._altered: AlteredJob | None = None
         self._shown = _as_shown if self._extended else decode.in_order
         self._reads = PortionedReads()
@@ -185,12 +187,20 @@ class SwitchDriver:
                 return StageJob(self._wire, asked, steps(asked.change, self._cache, self._known), read_back)
             case Mode.ATOMIC if not self._extended:
                 return OrderedJob(self._wire, asked, stages(asked.change, self._known))
+            case Mode.ATOMIC if bundle := self._bundles.take(asked.change):
+                return BundleJob(self._wire, asked, (), bundle, self._accepted)
             case Mode.ATOMIC:
                 ahead = tuple(meter_messages(asked.change, self._known.meters))
                 bundled = tuple(other_messages(asked.change, self._known))
                 if len(ahead + bundled) <= 1:
                     return SingleJob(self._wire, asked, ahead + bundled)
-                return BundleJob(self._wire, asked, ahead, bundled, self._accepted)
+                return BundleJob(self._wire, asked, ahead, Bundle(bundled), self._accepted)
+
+    def prepare(self, change: RuleChange) -> None:
+        """Encode a change for a later :meth:`submit`; the switch is asked whether it takes what is new to it."""
+        bundle = self._bundles.prepare(change) if self._extended else None
+        if bundle is not None and not bundle.shapes <= self._accepted:
+            self._begin(RehearsalJob(self._wire, self.dpid, bundle, self._accepted))
 
     def close(self) -> None:
         """End: the connection is gone, and with it every open job."""

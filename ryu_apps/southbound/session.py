@@ -29,6 +29,7 @@ from ryu_apps.evb.events import (
     Event,
     FrameReceived,
     FramesDropped,
+    Prepare,
     ReadMeters,
     ReadRules,
     Rejected,
@@ -182,7 +183,7 @@ class Southbound:
             self._events.append(SwitchDown(dpid))
             connection.driver.close()
 
-    def perform(self, effect: SendFrame | Apply | ReadRules | EndRead | ReadMeters) -> None:
+    def perform(self, effect: SendFrame | Apply | Prepare | ReadRules | EndRead | ReadMeters) -> None:
         """Carry out an effect; its result comes as an event."""
         dpid = effect.port.dpid if isinstance(effect, SendFrame) else effect.dpid
         connection = self._connections.get(dpid)
@@ -196,6 +197,8 @@ class Southbound:
                 connection.driver.submit(effect)
             case Apply(dpid, token):
                 self._events.append(Rejected(dpid, token, "switch not connected"))
+            case Prepare() if connection:
+                connection.driver.prepare(effect.change)
             case ReadRules() if connection:
                 self._reading.asked()
                 connection.driver.read(effect)

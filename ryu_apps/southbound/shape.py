@@ -6,7 +6,8 @@ to wait for a barrier.  The existence of groups and meters, and the room in the 
 committed; a failure there fails all of it.
 
 The first step depends on nothing but the :class:`Shape` of a rule.  A switch that has accepted a shape once accepts it
-again, and the round trip can be saved.
+again, and the round trip can be saved; one whose bundle was prepared has been asked before
+(:class:`ryu_apps.southbound.bundles.RehearsalJob`).
 """
 
 from __future__ import annotations

@@ -52,6 +52,7 @@ from tests.worlds.bridge import (
 )
 from tests.worlds.limited import SPEEDS
 from tests.worlds.order import EffectOrder
+from tests.worlds.prepared_flips import FlipComparison
 from tests.worlds.sets import BATCH, DATABASE, members
 from tests.worlds.sets import POLICIES as SETS
 from tests.worlds.sets import SECOND as SAME_SET
@@ -208,6 +209,7 @@ class BridgeModel(RuleBasedStateMachine):
         self._interval, state_refresh.INTERVAL = state_refresh.INTERVAL, 1.0
         self.order = EffectOrder()
         self.world.observers.append(self.order.observe)
+        self.flips = FlipComparison(self.world)
         self.world.connect()
         self.away: set[int] = set()
         self.flaps = Counter[PortId]()
@@ -338,6 +340,10 @@ class BridgeModel(RuleBasedStateMachine):
                     fields = {field.name: field.value for field in key.match}
                     places.setdefault(fields["eth_src"], set()).add(PortId(dpid, fields["in_port"]))
         assert all(len(ports) == 1 for ports in places.values()), places
+
+    @invariant()
+    def a_flip_that_is_prepared_is_the_one_that_is_due(self) -> None:
+        self.flips.compare_prepared()
 
     @invariant()
     def a_stale_port_never_becomes_owner(self) -> None:

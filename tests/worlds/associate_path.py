@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Apply, Confirmed, Effect, Event, SendFrame
+from ryu_apps.evb.events import Apply, Confirmed, Effect, Event, Prepare, SendFrame
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound.driver import SwitchDriver
 from ryu_apps.southbound.encode import message
@@ -21,24 +21,29 @@ from tests.worlds.effort import calls
 
 
 class ObligingSwitch:
-    """A driver whose switch takes everything at once; it answers barriers and bundles."""
+    """A driver whose switch takes everything; it answers barriers and bundles.
+
+    Attributes:
+        next_xid: transaction id of the next message.
+        unanswered: what was written to the switch since it has answered.
+    """
 
     def __init__(self, dpid: int) -> None:
-        self._xid = 1
-        self._unanswered: list[bytes] = []
+        self.next_xid = 1
+        self.unanswered: list[bytes] = []
         self.driver = SwitchDriver(dpid, self._sent, self._reserve, lambda event: None, PieceCache())
 
     def _reserve(self, count: int) -> range:
-        first, self._xid = self._xid, self._xid + count
-        return range(first, self._xid)
+        first, self.next_xid = self.next_xid, self.next_xid + count
+        return range(first, self.next_xid)
 
     def _sent(self, octets: bytes | bytearray) -> None:
-        self._unanswered.append(bytes(octets))
+        self.unanswered.append(bytes(octets))
 
     def answer(self) -> None:
         """Answer what has been sent, and what that leads to."""
-        while self._unanswered:
-            octets = self._unanswered.pop(0)
+        while self.unanswered:
+            octets = self.unanswered.pop(0)
             while octets:
                 length = int.from_bytes(octets[2:4])
                 self._answer(octets[:length])
@@ -104,6 +109,10 @@ class AssociatePath:
             if isinstance(effect, Apply):
                 switch = self._switches[effect.dpid]
                 self._measured(lambda apply=effect, driver=switch.driver: driver.submit(apply))
+                switch.answer()
+            elif isinstance(effect, Prepare):
+                switch = self._switches[effect.dpid]
+                switch.driver.prepare(effect.change)
                 switch.answer()
             elif isinstance(effect, SendFrame):
                 driver = self._switches[effect.port.dpid].driver

@@ -248,6 +248,7 @@ class Engine:
             self.lifecycle.installer.idle_meters,
             self.lifecycle.groups,
             self.lifecycle.refresh,
+            self.lifecycle.preparation,
             self.bringup,
             effects,
             statistics_interval,
@@ -316,6 +317,7 @@ class Engine:
             self.lifecycle.installer.idle_meters.deadline,
             self.lifecycle.groups.deadline,
             self.lifecycle.refresh.deadline,
+            self.lifecycle.preparation.deadline,
         )
 
     @property
@@ -396,6 +398,7 @@ class Engine:
         self.lifecycle.installer.idle_meters.sent(now)
         self.lifecycle.groups.planned(now)
         self.lifecycle.refresh.planned(now)
+        self.lifecycle.preparation.planned(now)
         return self._effects.take()
 
     def _passing(self, effect: Effect) -> Effect:

@@ -16,6 +16,7 @@ from ryu_apps.evb.events import Apply, Mode
 from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.topology.fabric import PortId
+from ryu_apps.evb.vsi.flip_preparation import FlipPreparation
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
@@ -45,6 +46,7 @@ class Timers:
         idle_meters: IdleMeters,
         groups: GroupInstaller,
         refresh: StateRefresh,
+        preparation: FlipPreparation,
         bringup: Bringup,
         effects: EffectSink,
         statistics_interval: float,
@@ -62,6 +64,7 @@ class Timers:
         self._idle_meters = idle_meters
         self._groups = groups
         self._refresh = refresh
+        self._preparation = preparation
         self._bringup = bringup
         self._effects = effects
         self._interval = statistics_interval
@@ -81,6 +84,7 @@ class Timers:
         self._snooper.tick(now)
         self._in_flight.tick(now)
         self._delete_idle_meters(now)
+        self._preparation.tick(now)
 
     def _delete_idle_meters(self, now: float) -> None:
         """Delete rate limits that no cached flow uses any more; a switch that is away loses them when it is back."""

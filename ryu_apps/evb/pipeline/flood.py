@@ -76,6 +76,11 @@ class _Page:
         (self.members.add if present else self.members.discard)(member)
         self._kept = None
 
+    def copy(self) -> _Page:
+        copy = _Page(self._vid, self._number)
+        copy.members, copy._kept = set(self.members), self._kept
+        return copy
+
     @property
     def metadata(self) -> int:
         return metadata(port=self._number)
@@ -114,6 +119,15 @@ class FloodVid:
         self._pages: list[_Page] = []
         self._page_of: dict[FloodMember, _Page] = {}
         self._whole: dict[FloodMember, None] = {}
+
+    def copy(self) -> FloodVid:
+        """Return another one with the same members on the same pages; neither sees changes of the other."""
+        copy = FloodVid(self._vid, self._host_ports)
+        pages = {page: page.copy() for page in self._pages}
+        copy._pages = list(pages.values())
+        copy._page_of = {member: pages[page] for member, page in self._page_of.items()}
+        copy._whole = dict(self._whole)
+        return copy
 
     def add(self, member: FloodMember, earlier_page: int | None = None) -> None:
         """Add a member, on ``earlier_page`` if there is room, else on the first page with room.

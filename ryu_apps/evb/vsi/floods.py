@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 
@@ -30,6 +31,8 @@ class Floods:
         self.plain = frozenset(dpid for dpid, switch in fabric.switches.items() if not switch.extended)
         self.rooms = FloodRooms(fabric)
         self._floods: dict[tuple[int, int], Flood] = {}
+        # Grows with each change of the members.
+        self._versions: Counter[tuple[int, int]] = Counter()
         # VSIs that own a whole VID, by VID: only these VIDs flood frames to unknown addresses.
         self._whole_vids: dict[int, set[str]] = {}
         for dpid, vid, ports in _host_ports(fabric):
@@ -79,7 +82,7 @@ class Floods:
         old = {(dpid, vid): self._of(dpid, vid) for dpid, vid, _ in memberships}
         whole = {vid for _, vid, member in memberships if member.mac is None}
         unknown_before = {vid for vid in whole if self._whole_vids.get(vid)}
-        self._replace(vsi, before, after, pages)
+        self.replace(vsi, before, after, pages)
         changes: dict[int, RuleChange] = {}
         for dpid, vid in sorted(old):
             (rules, groups), (new_rules, new_groups) = old[dpid, vid], self._of(dpid, vid)
@@ -89,9 +92,34 @@ class Floods:
             self._toggle_unknown(vid, vid in unknown_before, changes)
         return changes
 
-    def _replace(
-        self, vsi: str, before: Iterable[Membership], after: tuple[Membership, ...], pages: tuple[int | None, ...]
+    def preview(self, before: tuple[Membership, ...], after: tuple[Membership, ...]) -> dict[int, RuleChange] | None:
+        """Return what :meth:`change` would, and change nothing.
+
+        None: not known beforehand, because a VSI owns a whole VID, or because of a switch without extensions.
+        """
+        if any(dpid in self.plain or member.mac is None for dpid, _, member in (*before, *after)):
+            return None
+        changes: dict[int, RuleChange] = {}
+        for dpid, vid in sorted({(dpid, vid) for dpid, vid, _ in (*before, *after)}):
+            flood = self._floods.get((dpid, vid)) or FloodVid(vid)
+            assert isinstance(flood, FloodVid), "the floods of a switch with extensions"
+            changed = flood.copy()
+            for member in _members(before, dpid, vid):
+                changed.remove(member)
+            for member in _members(after, dpid, vid):
+                changed.add(member)
+            changes[dpid] = merge(changes.get(dpid, RuleChange()), difference(flood.rules(), changed.rules()))
+        return changes
+
+    def versions(self, memberships: Iterable[Membership]) -> tuple[int, ...]:
+        """Return numbers that grow when the members of the VIDs of some memberships change."""
+        return tuple(self._versions[dpid, vid] for dpid, vid, _ in memberships)
+
+    def replace(
+        self, vsi: str, before: Iterable[Membership], after: tuple[Membership, ...], pages: tuple[int | None, ...] = ()
     ) -> None:
+        """Replace the memberships of a VSI whose changes are known from :meth:`preview`."""
+        self._versions.update({(dpid, vid) for dpid, vid, _ in (*before, *after)})
         # Old members leave first: a member that is in both, added before, would be removed again.
         for dpid, vid, member in before:
             self._floods[dpid, vid].remove(member)
@@ -122,6 +150,10 @@ class Floods:
     def _of(self, dpid: int, vid: int) -> tuple[RuleSet, tuple[Group, ...]]:
         flood = self._floods.get((dpid, vid))
         return (flood.rules(), flood.groups()) if flood else ({}, ())
+
+
+def _members(memberships: Iterable[Membership], dpid: int, vid: int) -> Iterator[FloodMember]:
+    return (member for *place, member in memberships if place == [dpid, vid])
 
 
 def _regrouped(before: tuple[Group, ...], after: tuple[Group, ...]) -> RuleChange:

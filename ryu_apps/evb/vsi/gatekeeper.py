@@ -16,16 +16,18 @@ from ryu_apps.evb.pipeline.vsi_ports import tags
 from ryu_apps.evb.services.body import classes_of, entry_of, gate_meter, multicast_of
 from ryu_apps.evb.topology.fabric import Fabric, Interface, Profile, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
-from ryu_apps.evb.vsi.floods import Floods
+from ryu_apps.evb.vsi.floods import Floods, Membership
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.multicast_groups import MulticastGroups
 from ryu_apps.evb.vsi.pools import Pools
+from ryu_apps.evb.vsi.prepared_flips import Flip, FlipInputs, PreparedFlip, PreparedFlips
 from ryu_apps.evb.vsi.registry import Attachment, Vsi
 from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 
 _NOTHING: RuleSet = {}
+_NO_CHANGE = RuleChange()
 
 
 class Gatekeeper:
@@ -55,6 +57,8 @@ class Gatekeeper:
         self.floods = Floods(fabric)
         self.groups = MulticastGroups(wiring, fabric.switches, self.floods)
         self.pools = Pools(fabric)
+        self._moves = 0
+        self._prepared = PreparedFlips()
 
     def move(
         self,
@@ -72,34 +76,100 @@ class Gatekeeper:
             The change of each switch, to be made atomically; switches without a change are left out.
         """
         place = self.place(owner, program)
-        gates = self._gates(owner, program, place)
-        members = _members(owner, program, place, self.floods.plain)
+        flip = self._flip(vsi, owner, program, place, pages)
         # Floods first: the common multicast rules of a VLAN are composed from its flood members.
-        shared = self.floods.change(vsi.text, vsi.members, members, pages)
-        groups = self.groups.rebase({vid for _, vid, _ in (*vsi.members, *members)})
+        groups = self.groups.rebase({vid for _, vid, _ in (*vsi.members, *flip.members)})
         # Before the owner changes: the detour starts at the switch of the old owner.
         detours = self._in_flight.moved(vsi, owner, program)
         rotation = RuleChange(groups=self.pools.place(vsi.text, program if place is not None else None))
         # All in one bundle a switch: with the gate apart from the floods, a broadcast would reach the VM at both ports
         # or at neither.
         changes = {
-            dpid: merge(
-                difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)),
-                shared.get(dpid, RuleChange()),
-                groups.get(dpid, RuleChange()),
-                detours.get(dpid, RuleChange()),
+            dpid: _joined(
+                flip.changes[dpid],
+                groups.get(dpid, _NO_CHANGE),
+                detours.get(dpid, _NO_CHANGE),
                 rotation,
-                self._tags(owner, place) if owner is not None and owner.port.dpid == dpid else RuleChange(),
+                self._tags(owner, place) if owner is not None and owner.port.dpid == dpid else _NO_CHANGE,
             )
             for dpid in self._fabric.switches
         }
+        self._moves += 1
         self.set_members.moved(vsi, active=place is not None)
         vsi.owner, vsi.gate_program = owner, program
-        vsi.gates, vsi.members = gates, members
+        vsi.gates, vsi.members = flip.gates, flip.members
         return {dpid: change for dpid, change in changes.items() if change}
+
+    # --- before it is asked for ---
+    def prepare(self, owner: Attachment, program: Installation) -> dict[int, RuleChange] | None:
+        """Compute the changes of gates and floods with which :meth:`move` will open a gate, and keep them.
+
+        Returns:
+            What is to be sent to each switch unless something else has to change with it; None: it cannot be known.
+        """
+        vsi, place = owner.vsi, self.place(owner, program)
+        members = _members(owner, program, place, self.floods.plain)
+        shared = self.floods.preview(vsi.members, members)
+        if place is None or shared is None:
+            return None
+        gates = self._gates(owner, program, place)
+        flip = Flip(gates, members, self._changes(vsi, gates, shared))
+        self._prepared.put(program, PreparedFlip(self._inputs(owner, program, place, members), vsi.gates, flip))
+        return {dpid: change for dpid, change in flip.changes.items() if change}
+
+    @property
+    def version(self) -> int:
+        """A number that grows whenever flips may be outdated."""
+        return self._moves + self.set_members.version
+
+    def is_prepared(self, owner: Attachment, program: Installation) -> bool:
+        """True if a flip is prepared, and nothing has changed since."""
+        prepared = self._prepared.get(program)
+        return prepared is not None and self._holds(prepared, owner, program, self.place(owner, program))
+
+    def _holds(self, prepared: PreparedFlip, owner: Attachment, program: Installation, place: Interface | None) -> bool:
+        # The gates by identity: a move replaces them, and members of sets, which come and go in them, have a version.
+        if place is None or prepared.gates is not owner.vsi.gates:
+            return False
+        return prepared.inputs == self._inputs(owner, program, place, prepared.flip.members)
+
+    def _inputs(
+        self, owner: Attachment, program: Installation, place: Interface, members: tuple[Membership, ...]
+    ) -> FlipInputs:
+        before = owner.vsi.members
+        floods = self.floods.versions((*before, *members))
+        return FlipInputs(owner.port, program.binding, place, owner.silent, before, floods, self.set_members.version)
+
+    def _flip(
+        self,
+        vsi: Vsi,
+        owner: Attachment | None,
+        program: Installation | None,
+        place: Interface | None,
+        pages: tuple[int | None, ...],
+    ) -> Flip:
+        """Return a flip, the prepared one if it still holds; the floods have changed by it."""
+        if owner is not None and program is not None:
+            prepared = self._prepared.take(program)
+            if prepared is not None and not pages and self._holds(prepared, owner, program, place):
+                self.floods.replace(vsi.text, vsi.members, prepared.flip.members)
+                return prepared.flip
+        gates = self._gates(owner, program, place)
+        members = _members(owner, program, place, self.floods.plain)
+        shared = self.floods.change(vsi.text, vsi.members, members, pages)
+        return Flip(gates, members, self._changes(vsi, gates, shared))
+
+    def _changes(self, vsi: Vsi, gates: dict[int, RuleSet], shared: dict[int, RuleChange]) -> dict[int, RuleChange]:
+        return {
+            dpid: _joined(
+                difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)), shared.get(dpid, _NO_CHANGE)
+            )
+            for dpid in self._fabric.switches
+        }
 
     def renew(self, vsi: Vsi) -> dict[int, RuleChange]:
         """Update the gate of a VSI whose station reports that the VM is suspended, or runs; returns the changes."""
+        self._moves += 1
         place = self.place(vsi.owner, vsi.gate_program)
         before, vsi.gates = vsi.gates, self._gates(vsi.owner, vsi.gate_program, place)
         changes = {
@@ -158,6 +228,12 @@ class Gatekeeper:
                 rule = group_gate(interface, binding, program.epoch) if here else remote_group_gate(binding)
                 gates[dpid][rule.key] = rule
         return {dpid: {**gate, **self.set_members.rules(dpid, program)} for dpid, gate in gates.items()}
+
+
+def _joined(*changes: RuleChange) -> RuleChange:
+    """Merge changes; the only one that changes anything stays the same object, which may be prepared."""
+    some = [change for change in changes if change]
+    return some[0] if len(some) == 1 else merge(*some)
 
 
 def _members(

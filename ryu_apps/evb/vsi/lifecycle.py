@@ -23,6 +23,7 @@ from ryu_apps.evb.services.body import services_of
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.vsi.announcer import Announcer
 from ryu_apps.evb.vsi.bodies import Epochs
+from ryu_apps.evb.vsi.flip_preparation import FlipPreparation
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.gates import GateSwitches
 from ryu_apps.evb.vsi.grants import Grants
@@ -59,6 +60,7 @@ class Lifecycle(TokenOwner):
         pending: changes and writings under way; decisions for the VDP machines.
         up: datapath ids of the switches that may be changed step by step.
         refresh: what keeps staged state up to date.
+        preparation: what prepares flips.
         gates, grants, installer, groups, counters: gates and records under way, bodies, multicast groups, statistics.
         opened: called when a VSI's gate is open, newly or at another port, and every switch has confirmed.
         refused: called with switch, reason and time when a switch refuses what it should have taken.
@@ -82,6 +84,7 @@ class Lifecycle(TokenOwner):
         self.refresh = StateRefresh(pending)
         self._state = StateTransfer(pending)
         self.gates = GateSwitches(gatekeeper, self._state, pending)
+        self.preparation = FlipPreparation(gatekeeper, effects, pending.up)
         self.grants = Grants(RecordKeeper(gatekeeper.pages, documents), pending)
         self.counters = CounterReader(tokens, effects, pending.up, retention)
         self.groups = GroupInstaller(gatekeeper.groups, pending, self._settle)
@@ -145,6 +148,7 @@ class Lifecycle(TokenOwner):
             self.gates.resume(attachment, program, record.pages)
         else:
             self.refresh.resume(attachment, program)
+            self.preparation.staged(attachment)
 
     # --- answers ---
     def rules_shown(self, dpid: int, token: int, rules: tuple[Rule, ...], now: float) -> None:
@@ -270,6 +274,7 @@ class Lifecycle(TokenOwner):
             self._activate(attachment, program)
         else:
             self.grants.grant(attachment)
+            self.preparation.staged(attachment)
 
     def _extracted(self, token: int, step: StateReadOut, learnt: tuple[Rule, ...] | None) -> None:
         attachment, program = step.attachment, step.program

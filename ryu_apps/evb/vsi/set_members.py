@@ -27,9 +27,14 @@ MAX_MEMBER_RULES = 1024
 
 
 class SetMembers:
-    """Programs that name sets, and programs whose VSIs are members, by switch."""
+    """Programs that name sets, and programs whose VSIs are members, by switch.
+
+    Attributes:
+        version: grows when a switch gets or loses members of a set, whoever they are.
+    """
 
     def __init__(self, ledger: Reservations, switches: Iterable[int]) -> None:
+        self.version = 0
         self._ledger = ledger
         self._users: dict[int, Counter[SetTest]] = {dpid: Counter() for dpid in switches}
         self._at: dict[Installation, int] = {}
@@ -57,6 +62,7 @@ class SetMembers:
     def join(self, dpid: int, program: Installation) -> RuleChange:
         """Note a program that names sets; returns the members that its switch did not have."""
         new = self._missing(dpid, program)
+        self.version += bool(new)
         self._at[program] = dpid
         self._users[dpid].update(set_tests(program.vsi_type))
         added: RuleSet = {}
@@ -76,6 +82,7 @@ class SetMembers:
         if not (unnamed := tests - self._tests(dpid)):
             # The reservations of all members are as before; to look at each would cost as many calls as there are VSIs.
             return RuleChange()
+        self.version += 1
         removed: RuleSet = {}
         for vsi, rules in self._members(dpid, unnamed):
             vsi.gates[dpid] = {key: rule for key, rule in vsi.gates[dpid].items() if key not in rules}

@@ -1,0 +1,82 @@
+"""Flips of staged programs, prepared while the engine has nothing else to do."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from ryu_apps.evb.effects import EffectSink
+from ryu_apps.evb.events import Prepare
+from ryu_apps.evb.model import Phase
+from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
+from ryu_apps.evb.vsi.prepared_flips import ROOM
+from ryu_apps.evb.vsi.registry import Attachment
+
+#: Seconds without a move or a new program after which flips are prepared, and between two portions of them.
+PAUSE = 0.005
+#: Flips of one portion.
+PORTION = 2
+
+
+class FlipPreparation:
+    """Prepares the flips of the programs that were staged last.
+
+    What a move has outdated is prepared again: a VSI that comes or goes changes the floods of all others in its VLAN.
+    """
+
+    def __init__(self, gatekeeper: Gatekeeper, effects: EffectSink, up: Container[int]) -> None:
+        self._gatekeeper = gatekeeper
+        self._effects = effects
+        self._up = up
+        self._staged: dict[Attachment, None] = {}
+        self._changed = False
+        self._version = 0
+        self._due: float | None = None
+
+    @property
+    def deadline(self) -> float | None:
+        """Time at which to call :meth:`tick`, monotonic seconds; None: there is nothing to prepare."""
+        return self._due
+
+    def staged(self, attachment: Attachment) -> None:
+        """Note an attachment whose program is staged."""
+        self._staged.pop(attachment, None)
+        self._staged[attachment] = None
+        if len(self._staged) > ROOM:
+            del self._staged[next(iter(self._staged))]
+        self._changed = True
+
+    def planned(self, now: float) -> None:
+        """Set the deadline after an event."""
+        version, self._version = self._version, self._gatekeeper.version
+        if self._changed or (self._staged and version != self._version):
+            self._due = now + PAUSE
+        self._changed = False
+
+    def tick(self, now: float) -> None:
+        """Prepare some flips, those of the newest programs first."""
+        if self._due is None or self._due > now:
+            return
+        self._due = None
+        prepared = 0
+        for attachment in reversed(list(self._staged)):
+            if prepared == PORTION:
+                self._due = now + PAUSE
+                return
+            prepared += self._prepare(attachment)
+
+    def _prepare(self, attachment: Attachment) -> bool:
+        """Prepare the flip of an attachment; returns False if there is nothing to do for it."""
+        program = attachment.holding.program
+        waits = attachment.present and program is not None and program.phase is Phase.STAGED
+        if program is None or not waits:
+            del self._staged[attachment]
+            return False
+        if self._gatekeeper.is_prepared(attachment, program):
+            return False
+        if (changes := self._gatekeeper.prepare(attachment, program)) is None:
+            del self._staged[attachment]
+            return True
+        for dpid, change in changes.items():
+            if dpid in self._up:
+                self._effects.put(Prepare(dpid, change))
+        return True
