@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from ryu_apps.testbed.moves.attempt import Attempt, MigrationRefused, MoveRecord
 from ryu_apps.testbed.moves.evidence import Evidence, MoveOutcome
 from ryu_apps.testbed.moves.executor import StepExecutor
 from ryu_apps.testbed.moves.observers import StepCallbacks, StepObserver
-from ryu_apps.vcm.move import Do, Ladder, Move, MoveStep, StepDone, StepFailed
+from ryu_apps.vcm.move import Do, GrantedNetwork, Ladder, Move, MoveStep, StepDone, StepFailed
 
 GRANTED = VdptoolAnswer(True, "", 1.0, 1.5)
 
@@ -99,6 +100,12 @@ class Scene:
 
     def do(self, step: MoveStep) -> StepDone | StepFailed:
         return self.executor.perform(Do("vm1", step, "hv5", "hv1"), self.owner)
+
+
+def test_the_network_of_an_answer_is_part_of_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = replace(GRANTED, filters=("200-52:54:00:aa:00:01",))
+    monkeypatch.setattr(ScriptedAttempt, "reserve", lambda attempt: answer)
+    assert Scene().do(MoveStep.RESERVE) == StepDone(MoveStep.RESERVE, "hv5", GrantedNetwork(200))
 
 
 def test_observers_are_called_in_their_order_around_what_hypervisors_do() -> None:
