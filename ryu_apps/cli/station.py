@@ -43,7 +43,16 @@ for command in COMMANDS:
 @click.option("--rwd", type=click.IntRange(0, 31), default=21, show_default=True, help="Proposed resource wait delay.")
 @click.option("--rka", type=click.IntRange(0, 31), default=20, show_default=True, help="Proposed reinit keep alive.")
 @click.option("--metrics", metavar="HOST:PORT", help="Serve metrics to Prometheus here.")
-def run_daemon(uplinks: tuple[str, ...], control: Path, state: Path, rwd: int, rka: int, metrics: str | None) -> None:
+@click.option("--ovsdb", type=FILE, help="Socket of ovsdb-server, to find the ports of VMs by their iface-id.")
+def run_daemon(
+    uplinks: tuple[str, ...],
+    control: Path,
+    state: Path,
+    rwd: int,
+    rka: int,
+    metrics: str | None,
+    ovsdb: Path | None,
+) -> None:
     """Run the daemon on these interfaces until SIGTERM.
 
     Timers are exponents as in the EVB TLV: 10 us * 2^n.
@@ -55,7 +64,7 @@ def run_daemon(uplinks: tuple[str, ...], control: Path, state: Path, rwd: int, r
         raise click.UsageError("an uplink is named twice")
     control.parent.mkdir(parents=True, exist_ok=True)
     log_to_stderr()
-    settings = DaemonSettings(uplinks, control, state, Timers(rwd=rwd, rka=rka), metrics=_address(metrics))
+    settings = DaemonSettings(uplinks, control, state, Timers(rwd=rwd, rka=rka), metrics=_address(metrics), ovsdb=ovsdb)
     try:
         asyncio.run(StationDaemon(settings).run())
     except (OSError, ValueError) as error:
@@ -80,6 +89,7 @@ def _described(command: Any) -> Any:
         click.option("--filter", "filters", multiple=True, help="VID-MAC, or VID, VID--GROUP, VID-MAC-GROUP."),
         click.option("--address", "addresses", multiple=True, help="IP address of the VM."),
         click.option("--port", help="The VM's port at the Open vSwitch of this server."),
+        click.option("--iface-id", help="The same by its external_ids:iface-id, which the daemon reads (--ovsdb)."),
         click.option("--uplink", help="Interface of the VSI.  [default: the daemon's first]"),
         click.option("--migrating", is_flag=True, help="The VM comes from another host (M bit)."),
     ):

@@ -24,6 +24,8 @@ __all__ = ["Answer", "Call", "CallError", "Verb", "read_call"]
 PATIENCE, LONGEST_PATIENCE = 10.0, 3600.0
 #: Each address is a TLV of its own.
 MAX_ADDRESSES = 16
+#: Characters of an ``external_ids:iface-id``; usual are UUIDs.
+LONGEST_IFACE_ID = 255
 
 
 class Verb(Enum):
@@ -100,6 +102,19 @@ def _text(written: object) -> str:
     return written
 
 
+def _named(written: object) -> PortName:
+    if not (text := _text(written)):
+        raise ValueError("a name was expected")
+    return PortName(text)
+
+
+def _iface_id(written: object) -> str:
+    text = _text(written)
+    if not 0 < len(text) <= LONGEST_IFACE_ID:
+        raise ValueError(f"1 to {LONGEST_IFACE_ID} characters were expected")
+    return text
+
+
 def _flag(written: object) -> bool:
     if not isinstance(written, bool):
         raise ValueError("true or false was expected")
@@ -157,7 +172,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "manager": _manager,
     "filters": lambda written: filter_from_text(_list(written)),
     "addresses": _addresses,
-    "port": lambda written: PortName(_text(written)),
+    "port": _named,
+    "iface_id": _iface_id,
     "uplink": _text,
     "migrating": _flag,
     "deadline": _seconds,
@@ -206,6 +222,9 @@ def _description(read: Mapping[str, Any]) -> VsiDescription | None:
         return None
     if "filters" not in read or "type" not in read:
         raise ValueError("call: type and filters belong together")
+    if "port" in read and "iface_id" in read:
+        raise ValueError("call: one of port and iface_id was expected")
     version, manager = read.get("version", 1), read.get("manager", ManagerId())
     addresses, port = read.get("addresses", ()), read.get("port")
-    return VsiDescription(read["vsi"], read["type"], version, manager, read["filters"], addresses, port)
+    place = port, read.get("iface_id")
+    return VsiDescription(read["vsi"], read["type"], version, manager, read["filters"], addresses, *place)

@@ -27,7 +27,8 @@ class VsiDescription:
         manager_id: the VSI manager that owns the type.
         filter_info: VIDs, MAC addresses and groups; a null VID is filled in by the bridge.
         addresses: the VM's IP addresses.
-        port: the VM's port at the switch of its server; None: by the bridge's rule, or there is none.
+        port: the VM's port at the switch of its server; None: by ``iface_id``, by the bridge's rule, or there is none.
+        iface_id: ``external_ids:iface-id`` of that port; None: it is not known by that.
     """
 
     vsi_id: VsiId
@@ -37,6 +38,7 @@ class VsiDescription:
     filter_info: FilterInfo
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     port: PortName | None = None
+    iface_id: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The description as a JSON object, in the form of a call."""
@@ -48,12 +50,20 @@ class VsiDescription:
             "filters": list(filter_to_text(self.filter_info)),
             "addresses": [str(address) for address in self.addresses],
             **({"port": self.port.name} if self.port else {}),
+            **({"iface_id": self.iface_id} if self.iface_id else {}),
         }
 
-    def request(self, mode: VdpMode, suspended: bool = False, migrating: bool = False) -> VsiRequest:
-        """The request in this mode, with the S bit and the M bit."""
+    def request(
+        self, mode: VdpMode, suspended: bool = False, migrating: bool = False, port: PortName | None = None
+    ) -> VsiRequest:
+        """The request in this mode, with the S bit and the M bit.
+
+        Args:
+            port: of the VM, if its name is known by :attr:`iface_id`.
+        """
         status = RequestStatus(migrating=migrating)
         association = ASSOCIATIONS[mode](status, self.type_id, self.version, self.vsi_id, self.filter_info)
         addresses = tuple(L3Address(self.vsi_id, address).encode() for address in self.addresses)
-        more = (self.port.encode(),) if self.port else ()
+        named = port or self.port or (PortName("") if self.iface_id else None)
+        more = (named.encode(),) if named else ()
         return VsiRequest(association, self.manager_id, (*addresses, *more), suspended)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ryu_apps.evb.wire.filter_info import FilterInfo
+from ryu_apps.evb.wire.port_name import PortName
 from ryu_apps.station.calls import Answer, CallError, Verb
 from ryu_apps.station.description import VsiDescription
 from ryu_apps.station.filter_text import filter_to_text
@@ -40,7 +41,9 @@ class HostedVsi:
         proven: the bridge has granted it once, so a lost answer is no reason to end it.
         granted: filter with the values that the bridge has filled in.
         failure: kind and reason of the last failure.
-        retry_at: time of the next attempt after a lost answer.
+        retry_at: time of the next attempt after a lost answer, or a port that was refused.
+        port: the VM's port, if its name is known by the ``iface_id`` of the description.
+        asked_port: that of the last request.
     """
 
     description: VsiDescription
@@ -55,6 +58,19 @@ class HostedVsi:
     retry_at: float | None = None
     pause: float = FIRST_PAUSE
     waiting: list[Waiting] = field(default_factory=list)
+    port: PortName | None = None
+    asked_port: PortName | None = None
+
+    @property
+    def lacks_port(self) -> bool:
+        """True if what is wanted has to wait until the name of its port is known."""
+        by_id = self.description.iface_id is not None
+        return by_id and self.port is None and self.wanted in (Verb.ASSOCIATE, Verb.SUSPEND)
+
+    @property
+    def renamed(self) -> bool:
+        """True if the bridge has another port of it than the present one."""
+        return self.in_force in (Verb.ASSOCIATE, Verb.SUSPEND) and self.port != self.asked_port
 
     @property
     def busy(self) -> bool:
@@ -64,7 +80,7 @@ class HostedVsi:
     @property
     def ended(self) -> bool:
         """True if neither end has anything of it: it is listed for its reason."""
-        return not (self.busy or self.proven)
+        return not (self.busy or self.proven or self.lacks_port)
 
     @property
     def state(self) -> str:
@@ -83,13 +99,15 @@ class HostedVsi:
         body["migrating"] = self.migrating
         if self.granted is not None:
             body["filters"] = list(filter_to_text(self.granted))
+        if self.description.iface_id is not None:
+            body["port"] = None if self.port is None else self.port.name
         if self.in_force is None and self.failure is not None:
             body["reason"] = self.failure[1]
         return body
 
     def ask(self, verb: Verb) -> None:
         """Note that a request is under way."""
-        self.asked, self.retry_at = verb, None
+        self.asked, self.retry_at, self.asked_port = verb, None, self.port
 
     def grant(self, granted: FilterInfo) -> None:
         """Note that the request under way has been granted."""

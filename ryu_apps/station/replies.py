@@ -42,8 +42,12 @@ def released(vsi: HostedVsi, confirmed: bool) -> list[ServiceOutput]:
     return [Reply(waiting.token, Answer(None, "", body)) for waiting in answered]
 
 
-def overdue(vsi: HostedVsi, now: float) -> list[ServiceOutput]:
-    """Answer the calls whose time is over.  What they asked for stays wanted: repeat them, or release the VSI."""
-    reason = "no answer in time; repeat the call, or release the VSI"
+def overdue(vsi: HostedVsi, now: float, lack: str) -> list[ServiceOutput]:
+    """Answer the calls whose time is over.  What they asked for stays wanted: repeat them, or release the VSI.
+
+    Args:
+        lack: the reason why it has no port, if it lacks one.
+    """
+    reason = f"{lack if vsi.lacks_port else 'no answer'} in time; repeat the call, or release the VSI"
     answered = vsi.answered(lambda waiting: waiting.deadline <= now)
     return [Reply(waiting.token, Answer(CallError.DEADLINE, reason, vsi.to_json())) for waiting in answered]

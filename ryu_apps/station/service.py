@@ -13,15 +13,30 @@ from typing import Any
 
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.wire.mac import mac_to_text
+from ryu_apps.evb.wire.port_name import PortName
 from ryu_apps.evb.wire.status import VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.station.calls import Answer, Call, CallError, Verb, read_call
 from ryu_apps.station.hosted import HostedVsi, Waiting
+from ryu_apps.station.port_finder import PortFinder
+from ryu_apps.station.ports_by_id import PortsById
 from ryu_apps.station.replies import conflict, failed, failure, overdue, released
-from ryu_apps.station.service_events import AtUplink, Called, Emit, HungUp, Reply, Save, ServiceEvent, ServiceOutput
+from ryu_apps.station.service_events import (
+    AtUplink,
+    Called,
+    Emit,
+    HungUp,
+    PortsShown,
+    Reply,
+    Save,
+    ServiceEvent,
+    ServiceOutput,
+)
 from ryu_apps.station.station import Notice, RequestOutcome, Station, StationOutput, Tick
 
+#: Key of a port that was found, in what is saved.
+_FOUND = "found_port"
 #: VSIs of a hypervisor; each costs a keep-alive every few seconds.
 MAX_VSIS = 4096
 #: Verb -> mode of its request, and its S bit.
@@ -44,12 +59,15 @@ _FAILURES = {
 class StationService:
     """The VSIs of a hypervisor."""
 
-    def __init__(self, stations: Mapping[str, Station]) -> None:
+    def __init__(self, stations: Mapping[str, Station], finds_ports: bool = False) -> None:
         """
         Args:
             stations: one for each uplink, by the name of its interface; the first is the default.
+            finds_ports: it will be fed :class:`PortsShown`.
         """
         self._stations = dict(stations)
+        self._finder = PortFinder()
+        self._finds_ports = finds_ports
         self._vsis: dict[VsiId, HostedVsi] = {}
 
     @property
@@ -74,7 +92,13 @@ class StationService:
     def saved(self) -> list[dict[str, Any]]:
         """The VSIs that the bridge may have, as calls that ask for the same again."""
         return [
-            {**vsi.description.to_json(), "verb": vsi.wanted.value, "uplink": vsi.uplink, "migrating": vsi.migrating}
+            {
+                **vsi.description.to_json(),
+                "verb": vsi.wanted.value,
+                "uplink": vsi.uplink,
+                "migrating": vsi.migrating,
+                **({_FOUND: vsi.port.name} if vsi.port else {}),
+            }
             for vsi in self._vsis.values()
             if vsi.proven
         ]
@@ -87,11 +111,14 @@ class StationService:
         """
         outputs: list[ServiceOutput] = []
         for written in saved:
-            call = read_call(written)
+            # Without it a VM would lose its network if OVSDB could not be read now.
+            found = written.get(_FOUND)
+            call = read_call({key: value for key, value in written.items() if key != _FOUND})
             uplink = call.uplink if call.uplink in self._stations else next(iter(self._stations))
             if call.description is not None:
                 migrating = call.migrating and call.verb is Verb.RESERVE
                 vsi = HostedVsi(call.description, uplink, call.verb, migrating, proven=True)
+                vsi.port = None if found is None else PortName(found)
                 self._vsis[call.vsi_id] = vsi
                 outputs += self._pursue(vsi, now)
         return outputs
@@ -107,6 +134,8 @@ class StationService:
                 return []
             case AtUplink(uplink, inner):
                 return self._carry(uplink, self._stations[uplink].feed(inner, now), now)
+            case PortsShown(ports):
+                return self._locate(ports, now)
             case Tick():
                 return self._tick(now)
 
@@ -117,6 +146,7 @@ class StationService:
             del self._vsis[call.vsi_id]
             call, vsi = replace(call, description=call.description or vsi.description), None
         refusal = self._unknown(call) if vsi is None else conflict(call, vsi)
+        refusal = refusal or self._portless(call, vsi)
         if refusal is not None:
             return [Reply(token, refusal)]
         if vsi is None:
@@ -124,6 +154,7 @@ class StationService:
             uplink = call.uplink or next(iter(self._stations))
             vsi = HostedVsi(call.description, uplink, call.verb, call.migrating)
             self._vsis[call.vsi_id] = vsi
+            self._finder.locate(vsi)
         vsi.wanted = call.verb
         vsi.waiting.append(Waiting(token, call.verb, now + call.patience))
         return self._pursue(vsi, now)
@@ -140,15 +171,34 @@ class StationService:
             return failure(call, CallError.TOO_MANY, f"{MAX_VSIS} VSIs are here already")
         return None
 
+    def _portless(self, call: Call, vsi: HostedVsi | None) -> Answer | None:
+        """The answer to a call whose port can be found by no ``iface-id``, None if it may go on."""
+        described = call.description or (vsi and vsi.description)
+        if not described or described.iface_id is None or call.verb is Verb.RELEASE:
+            return None
+        if not self._finds_ports:
+            return failure(call, CallError.BAD_CALL, "iface_id: the daemon does not read OVSDB (--ovsdb)")
+        ambiguity = self._finder.ambiguity(described.iface_id, vsi) if call.verb is Verb.ASSOCIATE else None
+        return failure(call, CallError.CONFLICT, ambiguity) if ambiguity else None
+
+    def _locate(self, ports: PortsById, now: float) -> list[ServiceOutput]:
+        """Go on with VSIs whose ports have appeared, or returned under another name."""
+        self._finder.show(ports)
+        located = [vsi for vsi in self._vsis.values() if self._finder.locate(vsi)]
+        wanting = [vsi for vsi in located if vsi.asked is None and vsi.wanted in (Verb.ASSOCIATE, Verb.SUSPEND)]
+        return [output for vsi in wanting for output in self._pursue(vsi, now)]
+
     def _pursue(self, vsi: HostedVsi, now: float) -> list[ServiceOutput]:
         """Request what is wanted, unless it is in force or another request is under way."""
-        if vsi.asked is None and vsi.in_force is vsi.wanted:
+        if vsi.asked is None and vsi.in_force is vsi.wanted and not vsi.renamed:
             return self._granted(vsi)
+        if vsi.lacks_port:
+            return []  # a reservation stays in force meanwhile
         if vsi.asked is not None and (vsi.wanted is not Verb.RELEASE or vsi.asked is Verb.RELEASE):
             return []  # the answer comes first; an earlier request than a release is not waited for
         vsi.ask(vsi.wanted)
         mode, suspended = _REQUESTS[vsi.wanted]
-        request = vsi.description.request(mode, suspended, vsi.migrating)
+        request = vsi.description.request(mode, suspended, vsi.migrating, vsi.port)
         outputs = self._carry(vsi.uplink, self._stations[vsi.uplink].feed(request, now), now)
         return [*outputs, Save()] if vsi.proven else outputs
 
@@ -175,6 +225,8 @@ class StationService:
         error, reason = _FAILURES[notice.outcome], _reason(notice)
         if notice.outcome is RequestOutcome.KEPT:
             _stay(vsi)
+            if vsi.description.iface_id is not None:
+                vsi.retry(now)  # another VSI may have that port yet
             return [*failed(vsi, error, reason), *self._pursue(vsi, now)]
         return self._ended(vsi, error, reason, now)
 
@@ -205,8 +257,9 @@ class StationService:
             outputs += self._carry(uplink, station.feed(Tick(), now), now)
         for vsi in list(self._vsis.values()):
             if vsi.retry_at is not None and vsi.retry_at <= now:
+                vsi.retry_at = vsi.asked_port = None
                 outputs += self._pursue(vsi, now)
-            outputs += overdue(vsi, now)
+            outputs += overdue(vsi, now, self._finder.lack(vsi))
         return outputs
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ryu_apps.station.calls import Answer, Call
+from ryu_apps.station.ports_by_id import PortsById
 from ryu_apps.station.station import Advertise, LinkDown, LinkUp, NeighbourHeard, Received, Shutdown, Tick, Transmit
 
 
@@ -32,7 +33,14 @@ class AtUplink:
     event: LinkUp | LinkDown | NeighbourHeard | Received | Shutdown
 
 
-ServiceEvent = Called | HungUp | AtUplink | Tick
+@dataclass(frozen=True, slots=True)
+class PortsShown:
+    """The ports of the server's Open vSwitch that have an ``iface-id``."""
+
+    ports: PortsById
+
+
+ServiceEvent = Called | HungUp | AtUplink | PortsShown | Tick
 
 
 # --- outputs ------------------------------------------------------------------------------------

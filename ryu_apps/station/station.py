@@ -57,7 +57,7 @@ class VsiRequest:
         association: the request; an existing VSI keeps its status and, unless this filter differs from the first
             request's, its filter.
         manager_id: VSI manager of the VSI type.
-        organizational: TLVs sent with every request of the VSI; taken from its first request.
+        organizational: TLVs sent with this request of the VSI, and with its repetitions.
         suspended: the VM does not run here now: this request and its repetitions have the S bit.
     """
 
@@ -76,7 +76,16 @@ _Key = tuple[object, ...]
 @dataclass(slots=True)
 class _Vsi:
     machine: VsiStation
-    first: VsiRequest
+    manager_id: ManagerId
+    organizational: tuple[OrganizationalTlv, ...] = ()
+    granted: tuple[OrganizationalTlv, ...] = ()
+
+    def note(self, outcome: RequestOutcome) -> None:
+        """Note an answer: keep-alives repeat what is in force, not what was refused."""
+        if outcome is RequestOutcome.GRANTED:
+            self.granted = self.organizational
+        elif outcome is RequestOutcome.KEPT:
+            self.organizational = self.granted
 
     def is_due(self, now: float) -> bool:
         deadline = self.machine.deadline
@@ -162,7 +171,8 @@ class Station:
     # --- towards the hypervisor ---
     def _ask(self, ask: VsiRequest, now: float) -> list[StationOutput]:
         key = _key(ask.manager_id, ask.association)
-        vsi = self._vsis.get(key) or _Vsi(VsiStation(ask.association, self._evb.operational), ask)
+        vsi = self._vsis.get(key) or _Vsi(VsiStation(ask.association, self._evb.operational), ask.manager_id)
+        vsi.organizational = ask.organizational
         unchanged = ask.association.filter_info.covers(vsi.machine.request.filter_info)
         filter_info = None if unchanged else ask.association.filter_info
         wanted = vdp_station.StationRequest(ask.association.MODE, filter_info, ask.suspended)
@@ -251,9 +261,10 @@ class Station:
         for output in outputs:
             match output:
                 case Notice():
+                    vsi.note(output.outcome)
                     settled.append(output)
                 case vdp_station.Send(association):
-                    pdu = VdpPdu(vsi.first.manager_id, (association, *vsi.first.organizational))
+                    pdu = VdpPdu(vsi.manager_id, (association, *vsi.organizational))
                     settled += self._carry(self._ecp.feed(Submit(pdu.encode()), now), now)
         return settled
 

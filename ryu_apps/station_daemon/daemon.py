@@ -17,12 +17,24 @@ from typing import Any
 from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.process.supervisor import Supervisor
 from ryu_apps.station.calls import Answer, Call
+from ryu_apps.station.ports_by_id import PortsById
 from ryu_apps.station.service import StationService
-from ryu_apps.station.service_events import AtUplink, Called, Emit, HungUp, Reply, Save, ServiceEvent, ServiceOutput
+from ryu_apps.station.service_events import (
+    AtUplink,
+    Called,
+    Emit,
+    HungUp,
+    PortsShown,
+    Reply,
+    Save,
+    ServiceEvent,
+    ServiceOutput,
+)
 from ryu_apps.station.station import LinkDown, LinkUp, Station, Tick
 from ryu_apps.station_daemon.control import Control
 from ryu_apps.station_daemon.links import LinkWatcher, links_up
 from ryu_apps.station_daemon.metrics import AnswerCounts, DaemonMetrics
+from ryu_apps.station_daemon.ovsdb import OvsdbWatcher
 from ryu_apps.station_daemon.state_file import StateFile
 from ryu_apps.station_daemon.uplink import Uplink
 
@@ -44,6 +56,7 @@ class DaemonSettings:
         reflective_relay: request reflective relay.
         groups: GroupIDs are supported.
         metrics: address and port of the metrics, None without.
+        ovsdb: socket of the server's ovsdb-server, by which ports are found; None: they are not.
     """
 
     uplinks: tuple[str, ...]
@@ -53,6 +66,7 @@ class DaemonSettings:
     reflective_relay: bool = True
     groups: bool = True
     metrics: tuple[str, int] | None = None
+    ovsdb: Path | None = None
 
 
 class StationDaemon:
@@ -60,7 +74,9 @@ class StationDaemon:
 
     def __init__(self, settings: DaemonSettings) -> None:
         self._settings = settings
-        self._service = StationService({name: self._station() for name in settings.uplinks})
+        stations = {name: self._station() for name in settings.uplinks}
+        self._service = StationService(stations, finds_ports=settings.ovsdb is not None)
+        self._ovsdb = None if settings.ovsdb is None else OvsdbWatcher(settings.ovsdb, self._ports_shown)
         self._uplinks = {name: Uplink(name) for name in settings.uplinks}
         #: Index under which each open uplink was found: another one is another interface.
         self._indexes: dict[str, int] = {}
@@ -90,8 +106,11 @@ class StationDaemon:
             self._metrics().serve(*self._settings.metrics)
         self._carry_out(self._service.restore(saved, time.monotonic()))
         self._look_at_links()
+        watching = None if self._ovsdb is None else loop.create_task(self._ovsdb.run())
         Supervisor().tell("READY=1")
         await self._ended.wait()
+        if watching is not None:
+            watching.cancel()
         self._end()
 
     def _metrics(self) -> DaemonMetrics:
@@ -156,7 +175,11 @@ class StationDaemon:
     def _status(self) -> dict[str, Any]:
         bridges = self._service.bridges
         uplinks = {name: {"up": up, "bridge": bridges[name]} for name, up in self._links_by_name().items()}
-        return {"ok": True, "uplinks": uplinks, "vsis": [vsi.to_json() for vsi in self._service.vsis]}
+        more = {} if self._ovsdb is None else {"ovsdb": self._ovsdb.connected}
+        return {"ok": True, "uplinks": uplinks, **more, "vsis": [vsi.to_json() for vsi in self._service.vsis]}
+
+    def _ports_shown(self, ports: PortsById) -> None:
+        self._feed(PortsShown(ports))
 
     # --- the service ---
     def _feed(self, event: ServiceEvent) -> None:

@@ -8,7 +8,8 @@ A domain says it itself::
       </evb:vsis>
     </metadata>
 
-The port of an interface at an Open vSwitch is told to the station by its name, ``<target dev=.../>``.
+The port of an interface at an Open vSwitch is told to the station by its name, ``<target dev=.../>``, or else, as
+libvirt will name it itself (``vnet7``), by the ``interfaceid`` of the virtual port, which becomes its ``iface-id``.
 
 A file is a JSON object: name of a domain -> list of VSIs, each as in a call.
 """
@@ -22,8 +23,10 @@ from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.ElementTree import fromstring
 
+#: How the names begin that libvirt chooses and changes.
+_LIBVIRTS_OWN = "vnet"
 _NAMESPACE = "{urn:evbridge:station:1}"
-_ATTRIBUTES = frozenset({"vsi", "mac", "type", "version", "manager", "vid", "address", "uplink", "port"})
+_ATTRIBUTES = frozenset({"vsi", "mac", "type", "version", "manager", "vid", "address", "uplink", "port", "iface_id"})
 
 
 class DomainError(ValueError):
@@ -52,32 +55,43 @@ def vsis_of(xml: str, mapping: Path | None) -> list[dict[str, Any]]:
     return [] if mapping is None else _mapped(mapping, domain.findtext("name", ""))
 
 
-def _ports(domain: Element) -> dict[str, str]:
-    """Names of the ports at an Open vSwitch, by MAC address; empty for a port that libvirt will name itself."""
-    ports = {}
+def _ports(domain: Element) -> dict[str, dict[str, str]]:
+    """Keys of a call that tell the port at an Open vSwitch, by MAC address; none: nothing tells it."""
+    ports: dict[str, dict[str, str]] = {}
     for interface in domain.findall("devices/interface"):
-        mac, target = interface.find("mac"), interface.find("target")
-        if mac is not None and interface.find("virtualport[@type='openvswitch']") is not None:
-            ports[mac.get("address", "").lower()] = "" if target is None else target.get("dev", "")
+        mac, virtual = interface.find("mac"), interface.find("virtualport[@type='openvswitch']")
+        if mac is not None and virtual is not None:
+            ports[mac.get("address", "").lower()] = _told(interface, virtual)
     return ports
 
 
-def _vsi(element: Element, ports: dict[str, str]) -> dict[str, Any]:
+def _told(interface: Element, virtual: Element) -> dict[str, str]:
+    target, parameters = interface.find("target"), virtual.find("parameters")
+    name = "" if target is None else target.get("dev", "")
+    # The XML of a running domain has the name that libvirt has chosen; the next one is another.
+    if name and not name.startswith(_LIBVIRTS_OWN):
+        return {"port": name}
+    iface_id = "" if parameters is None else parameters.get("interfaceid", "")
+    return {"iface_id": iface_id} if iface_id else {}
+
+
+def _vsi(element: Element, ports: dict[str, dict[str, str]]) -> dict[str, Any]:
     attributes = element.attrib
     if unknown := attributes.keys() - _ATTRIBUTES:
         raise DomainError(f"<vsi>: unknown attribute {min(unknown)!r}")
     for needed in ("vsi", "mac", "type"):
         if needed not in attributes:
             raise DomainError(f"<vsi>: the attribute {needed!r} is missing")
-    call: dict[str, Any] = {key: attributes[key] for key in ("vsi", "manager", "uplink", "port") if key in attributes}
+    texts = ("vsi", "manager", "uplink", "port", "iface_id")
+    call: dict[str, Any] = {key: attributes[key] for key in texts if key in attributes}
     call |= {key: _number(attributes[key], key) for key in ("type", "version") if key in attributes}
     if "address" in attributes:
         call["addresses"] = attributes["address"].split()
-    port = call.setdefault("port", ports.get(mac := attributes["mac"].lower()))
-    if port is None:
-        del call["port"]
-    elif not port:
-        raise DomainError(f"the interface {mac} is at an Open vSwitch: its port needs a name, <target dev='...'/>")
+    mac = attributes["mac"].lower()
+    if mac in ports and not call.keys() & {"port", "iface_id"}:
+        call |= ports[mac]
+        if not ports[mac]:
+            raise DomainError(f"the interface {mac} is at an Open vSwitch: its port needs a name, <target dev='...'/>")
     return call | {"filters": [f"{attributes.get('vid', '0')}-{mac}"]}
 
 

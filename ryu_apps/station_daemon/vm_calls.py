@@ -66,8 +66,9 @@ class StationCalls:
             self._make("release", {"vsi": vsi["vsi"]})
 
     def _power_on(self, vsis: list[dict[str, Any]]) -> None:
-        self._all("reserve", [vsi for vsi in vsis if "port" in vsi])
-        self._all("associate", [vsi for vsi in vsis if "port" not in vsi])
+        later = [vsi for vsi in vsis if "port" in vsi or "iface_id" in vsi]
+        self._all("reserve", later)
+        self._all("associate", [vsi for vsi in vsis if vsi not in later])
 
     def _all(self, verb: str, vsis: list[dict[str, Any]], **more: Any) -> None:
         try:

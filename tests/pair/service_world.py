@@ -8,7 +8,7 @@ from typing import Any
 from ryu_apps.station import station
 from ryu_apps.station.calls import read_call
 from ryu_apps.station.service import StationService
-from ryu_apps.station.service_events import AtUplink, Called, Emit, Reply, Save, ServiceOutput
+from ryu_apps.station.service_events import AtUplink, Called, Emit, PortsShown, Reply, Save, ServiceOutput
 from ryu_apps.station.station import Station, Tick
 from tests.pair.world import World
 
@@ -31,7 +31,7 @@ class ServiceWorld(World):
         self._begin()
 
     def _begin(self) -> None:
-        self.station: Any = StationService({UPLINK: Station(self.timers)})  # type: ignore[assignment]
+        self.station: Any = StationService({UPLINK: Station(self.timers)}, finds_ports=True)  # type: ignore[assignment]
 
     def call(self, **written: Any) -> int:
         """Make a call; the token of its answer."""
@@ -51,6 +51,10 @@ class ServiceWorld(World):
         while not condition():
             assert self.now < end, "not within the limit"
             self.run(0.01)
+
+    def show(self, **ports: tuple[str, ...]) -> None:
+        """Open vSwitch shows its ports by ``iface-id``."""
+        self._serve(self.station.feed(PortsShown(ports), self.now))
 
     def restart_service(self) -> None:
         """Kill the service and start it from what it wanted to be kept."""

@@ -23,7 +23,7 @@ from ryu_apps.evb.topology.fabric import Timers
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
 from ryu_apps.evb.wire.evb_tlv import EvbTlv
 from ryu_apps.evb.wire.filter_info import FilterInfo, MacVid
-from ryu_apps.evb.wire.vdp import Associate, Association, ManagerId, RequestStatus, VdpMode, VdpPdu
+from ryu_apps.evb.wire.vdp import Associate, Association, ManagerId, OrganizationalTlv, RequestStatus, VdpMode, VdpPdu
 from ryu_apps.evb.wire.vsi_id import VsiId, VsiIdFormat
 from ryu_apps.station import station
 from ryu_apps.station.station import Station
@@ -59,6 +59,8 @@ class Record:
     manager_id: ManagerId
     request: Association
     """The request that is being decided or in force."""
+    organizational: tuple[OrganizationalTlv, ...] = ()
+    granted: tuple[OrganizationalTlv, ...] = ()
 
 
 @dataclass
@@ -135,10 +137,12 @@ class BridgePort:
         self._flush()
 
     def _request(self, pdu: VdpPdu) -> None:
-        for request, _ in pdu.associations():
-            key = request.vsi_id
+        for request, organizational in pdu.associations():
+            key, told = request.vsi_id, tuple(organizational)
             record = self.records.setdefault(key, Record(VdpBridge(self.evb.operational), pdu.manager_id, request))
             changed = request.filter_info not in (record.request.filter_info, self._filled(record.request))
+            changed |= record.granted not in ((), told)
+            record.organizational = told
             record.request = request.as_mode(VdpMode.ASSOCIATE, request.status)
             self.tell(key, vdp_bridge.Request(request.MODE, changed))
 
@@ -147,7 +151,10 @@ class BridgePort:
         match output:
             case vdp_bridge.Decide(mode, attempt):
                 self.decided[key, mode] += 1
-                self._later(key, self._numbered(self.decision(request), attempt))
+                decision = self.decision(request)
+                if isinstance(decision, vdp_bridge.Granted):
+                    record.granted = record.organizational
+                self._later(key, self._numbered(decision, attempt))
             case vdp_bridge.Respond(mode, status):
                 answer = request.as_mode(mode, status, self._filled(request) if status.success else None)
                 self.outbox.add(record.manager_id, answer)

@@ -41,6 +41,11 @@ class PrivateOvs:
         return dict.fromkeys(names, str(self.folder))
 
     @property
+    def socket(self) -> Path:
+        """UNIX socket of ovsdb-server."""
+        return self.folder / "db.sock"
+
+    @property
     def pid(self) -> int:
         """Process id of ovs-vswitchd, by which the namespace of the switches is entered."""
         assert self._switch is not None, "not started"
@@ -50,14 +55,22 @@ class PrivateOvs:
         """Start both daemons on an empty database and point this process's environment at them."""
         self._before = {name: os.environ.get(name) for name in self.environment}
         os.environ.update(self.environment)
-        database, socket = self.folder / "conf.db", self.folder / "db.sock"
-        run(["ovsdb-tool", "create", str(database), _SCHEMA])
-        self._server = self._spawn(
-            "ovsdb-server", str(database), f"--remote=punix:{socket}", f"--unixctl={self.folder}/ovsdb.ctl"
-        )
+        run(["ovsdb-tool", "create", str(self.folder / "conf.db"), _SCHEMA])
+        self.start_server()
         # That the socket is there does not mean that ovsdb-server listens.
         run(["ovs-vsctl", "--retry", "--timeout=30", "--no-wait", "init"])
         self.start_switch()
+
+    def start_server(self) -> None:
+        """Start ovsdb-server on the database as it is; also after :meth:`kill_server`."""
+        database, control = str(self.folder / "conf.db"), f"--unixctl={self.folder}/ovsdb.ctl"
+        self._server = self._spawn("ovsdb-server", database, f"--remote=punix:{self.socket}", control)
+
+    def kill_server(self) -> None:
+        """Kill ovsdb-server without a chance to say goodbye; ovs-vswitchd goes on and waits for it."""
+        assert self._server is not None, "not started"
+        self._server.kill()
+        self._server.wait()
 
     def start_switch(self) -> None:
         """Start ovs-vswitchd on the database as it is; also after :meth:`kill_switch`."""
@@ -65,7 +78,7 @@ class PrivateOvs:
         # Without --disable-system it would tidy away the kernel datapaths of another Open vSwitch.
         restriction = ["--disable-system"] if in_user_space else []
         self._switch = self._spawn(
-            "ovs-vswitchd", f"unix:{self.folder}/db.sock", *restriction, f"--unixctl={self.folder}/vswitchd.ctl"
+            "ovs-vswitchd", f"unix:{self.socket}", *restriction, f"--unixctl={self.folder}/vswitchd.ctl"
         )
         run(["ovs-vsctl", "--timeout=30", "set", "Open_vSwitch", ".", "other_config:started-by=evbridge"])
         if in_user_space:

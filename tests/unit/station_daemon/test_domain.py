@@ -41,3 +41,16 @@ def test_a_port_in_the_metadata_comes_first() -> None:
 def test_a_tap_without_a_name_is_refused_with_what_it_needs() -> None:
     with pytest.raises(DomainError, match=r"52:54:00:aa:00:01 is at an Open vSwitch.*<target dev='...'/>"):
         described(AT_SWITCH)
+
+
+@pytest.mark.parametrize("target", ["", "<target dev='vnet3'/>"])
+def test_a_port_that_libvirt_names_itself_is_told_by_its_interface_id(target: str) -> None:
+    told = described(f"<virtualport type='openvswitch'><parameters interfaceid='one'/></virtualport>{target}")
+    assert ("port" in told, told["iface_id"]) == (False, "one")
+
+
+def test_the_name_that_a_domain_gives_its_port_counts_before_its_interface_id() -> None:
+    given = "<virtualport type='openvswitch'><parameters interfaceid='one'/></virtualport><target dev='tapweb'/>"
+    told = described(given)
+    assert (told["port"], "iface_id" in told) == ("tapweb", False)
+    assert described(given, ' iface_id="two"')["iface_id"] == "two"
