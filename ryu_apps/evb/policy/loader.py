@@ -26,7 +26,7 @@ from ryu_apps.evb.policy.validate import validate
 
 DIRECTIONS = ("from_vm", "to_vm")
 #: Rules of one direction: each has a priority of its own.
-MAX_ACL_RULES = 20_000
+MAX_ACL_RULES = 50_000
 #: Flow rules compiled from the ACL of one direction.
 MAX_FLOW_RULES = 65_536
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import pytest
 
 from ryu_apps.evb.flow.rule import ANY_TAGGED, VLAN_PRESENT, MatchFields, Rule, match
+from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Direction, Priority, Table, type_metadata
-from ryu_apps.evb.policy.loader import load_policies
+from ryu_apps.evb.policy.loader import MAX_ACL_RULES, load_policies
+from ryu_apps.evb.policy.model import Acl, AclRule, VsiType
 from ryu_apps.evb.services.acl import ACL, TOP_PRIORITY
+from ryu_apps.evb.services.base import DIRECT
+from ryu_apps.evb.services.firewall.schema import MAX_RULES, FirewallPolicy, Lifetimes
+from ryu_apps.evb.services.firewall.service import FIREWALL
 
 EPOCH = 3
 
@@ -47,6 +52,19 @@ def test_earlier_rules_stand_above_later_ones_and_the_default_below_all() -> Non
         TOP_PRIORITY - 1,
         Priority.DEFAULT,
     ]
+
+
+def test_as_many_rules_as_are_loaded_stand_one_above_the_other_and_all_above_the_implied_ones() -> None:
+    """The firewall's rules and those of multicast have their own priorities beneath."""
+    assert MAX_ACL_RULES == MAX_RULES == 50_000
+    rules = Acl((AclRule(True, ()),) * MAX_ACL_RULES, implied=(AclRule(True, ()),) * 1000)
+    firewall = FirewallPolicy(rules, Acl(), 8, Lifetimes(60, 20, 60, 60))
+    vsi_type = VsiType(VsiTypeKey(7, 2), "large", rules, Acl(), services=(("firewall", firewall),))
+    for service, table in ((ACL, Table.ACL_FROM), (FIREWALL, Table.NEW_FROM)):
+        written = [rule.priority for rule in service.per_type(vsi_type, EPOCH, DIRECT) if rule.table == table]
+        counted = [priority for priority in written if 1000 < priority <= TOP_PRIORITY]
+        assert counted[:MAX_ACL_RULES] == list(range(TOP_PRIORITY, TOP_PRIORITY - MAX_ACL_RULES, -1))
+        assert len(set(counted)) == len(counted)
 
 
 def test_what_passes_goes_on_and_what_does_not_has_no_instruction() -> None:

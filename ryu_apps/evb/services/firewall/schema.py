@@ -23,7 +23,7 @@ NAME = "firewall"
 #: Flow rules that the rules of one direction may come to.
 MAX_FLOW_RULES = 65_536
 #: Rules of one direction: each takes a priority of its own.
-MAX_RULES = 20_000
+MAX_RULES = 50_000
 
 
 class FirewallTimeouts(Strict):
