@@ -6,6 +6,7 @@ Their stations are unmodified lldpad, or ``evbridge station``.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ import pytest
 from mininet_tests.conftest import CHECKOUT, SCENARIOS
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import BondMode, Fabric
-from ryu_apps.testbed.guests import HTTPS, arrives, running, vsi
+from ryu_apps.testbed.guests import HTTPS, arrives, copies_of_request, running, vsi, who_has
 from ryu_apps.testbed.harness.cluster import Cluster
 from ryu_apps.testbed.harness.sandbox import inside
 from ryu_apps.testbed.harness.shell import run, wait_until
@@ -33,6 +34,8 @@ pytestmark = [pytest.mark.privileged, pytest.mark.slow]
 #: Station with two links -> its switch, by the mode of its bond.
 FOLLOWED, AGGREGATED = ("hv1", "s1"), ("hv5", "s2")
 MODES = pytest.mark.parametrize("station", [FOLLOWED, AGGREGATED], ids=["active-backup", "lacp"])
+#: A port of UDP that the policy of the VMs denies.
+DENIED = 5002
 #: To where nothing hears it: "action drop" needs a module that not every kernel has.
 _AWAY = ("u32", "match", "u32", "0", "0", "action", "mirred", "egress", "redirect", "dev", "lo")
 LINKS = {1: 1, 2: two_switch.SECOND_LINKS + 1}
@@ -215,3 +218,44 @@ def test_a_vm_moves_to_bonds_and_from_them(cluster: Cluster, tmp_path: Path, num
     assert [migration.failures for migration in report.migrations] == [()] * 4
     assert all(migration.figures.injected > 100 for migration in report.migrations)
     assert in_use() == number
+
+
+@MODES
+def test_neighbours_behind_a_bond_meet_at_the_switch(cluster: Cluster, station: tuple[str, str]) -> None:
+    """It sends back by the bond what came in by it, once, and its policy applies."""
+    name = station[0]
+    port = str(cluster.hypervisors[name].port)
+    relays = {found["port"]: found["reflective_relay"] for found in cluster.controller.get("/evb/stations")}
+    assert relays[port]
+    with running(cluster, 1, name) as first, running(cluster, 2, name) as second:
+        check_neighbours(cluster, first, second)
+        for number in (1, 2):
+            with down(cluster, station, number, "station"):
+                wait_until(
+                    lambda number=number: links_up(cluster, station) == [number == 2, number == 1], "the failure"
+                )
+                check_neighbours(cluster, first, second)
+            wait_until(lambda: links_up(cluster, station) == [True, True], "both links")
+        check_neighbours(cluster, first, second)
+
+
+def check_neighbours(cluster: Cluster, first: NamespaceVm, second: NamespaceVm) -> None:
+    """The policy decides about datagrams of neighbours, and a broadcast comes to each other VM once."""
+    for sender, neighbour in ((first, second), (second, first)):
+        assert arrives(sender.namespace, neighbour.namespace, neighbour.ip, HTTPS)
+        assert not arrives(sender.namespace, neighbour.namespace, neighbour.ip, DENIED, patience=0.5)
+        assert heard(cluster, sender, neighbour) == {sender.name: 0, neighbour.name: 1, "client": 1}
+
+
+def heard(cluster: Cluster, sender: NamespaceVm, neighbour: NamespaceVm) -> dict[str, int]:
+    """Copies of a broadcast, by name, that its sender, a neighbour and an end system receive."""
+    request = who_has("10.0.100.250", sender.mac, sender.ip)
+    with copies_of_request(cluster, (sender, neighbour), request) as copies:
+        with sender.namespace.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as uplink:
+            uplink.bind(("eth0", 0))
+            uplink.send(request)
+        wait_until(lambda: copies()[neighbour.name] and copies()["client"], "the broadcast")
+        # What the switch sends next comes behind a second copy.
+        assert arrives(cluster.hosts["client"].namespace, neighbour.namespace, neighbour.ip, HTTPS)
+        found = copies()
+    return {name: found[name] for name in (sender.name, neighbour.name, "client")}

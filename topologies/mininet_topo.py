@@ -127,7 +127,10 @@ def _add_bond(topo: Any, switch: Switch, interface: Interface) -> None:
 
 @cache
 def _bond_class() -> Any:
-    """A learning bridge without a controller, as a class of Mininet's: the part of a station that is its bond."""
+    """A bridge without a controller, as a class of Mininet's: the part of a station that is its bond.
+
+    It learns no addresses: with reflective relay the frames of a VM come back by the bond.
+    """
     from mininet.node import OVSSwitch
 
     def start(bridge: Any, controllers: object) -> None:
@@ -135,7 +138,7 @@ def _bond_class() -> Any:
         OVSSwitch.start(bridge, [])
         ends = [f"{bridge.name}-eth{number}" for number in range(1, bridge.params["links"] + 1)]
         # LLDP and ECP have addresses that a bridge does not forward otherwise.
-        bridge.vsctl(f" -- set bridge {bridge.name} other-config:forward-bpdu=true")
+        bridge.vsctl(f" -- set bridge {bridge.name} other-config:forward-bpdu=true flood_vlans=0-4095")
         bridge.vsctl("".join(f" -- del-port {bridge.name} {end}" for end in ends))
         bridge.vsctl(f" -- add-bond {bridge.name} {bridge.name}ond {' '.join(ends)} {bridge.params['options']}")
 

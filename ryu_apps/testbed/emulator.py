@@ -278,7 +278,8 @@ class EmulatedStation:
 
     def _ask(self, mode: VdptoolMode, vsi: VdptoolVsi, migrating: bool) -> VsiRequest:
         identity = VsiId.from_text(vsi.uuid)
-        told = tuple(L3Address(identity, ip_address(address)).encode() for address in (vsi.ip, vsi.ip6) if address)
+        addresses = filter(None, (vsi.ip, vsi.ip6, *vsi.others))
+        told = tuple(L3Address(identity, ip_address(address)).encode() for address in addresses)
         manager = ManagerId(vsi.manager.encode("ascii").ljust(16, b"\0"))
         return VsiRequest(association(mode, vsi, migrating), manager, told)
 

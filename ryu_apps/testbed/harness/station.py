@@ -42,6 +42,7 @@ class VdptoolVsi:
         ip: the VM's IPv4 address, told with Cisco's organizational TLV; None keeps it to itself.
         manager: VSI manager ID.
         ip6: the VM's IPv6 address; vdptool has no word for it, emulated stations tell it.
+        others: more addresses, of other interfaces of the VM; told as ``ip6`` is.
     """
 
     uuid: str
@@ -51,6 +52,7 @@ class VdptoolVsi:
     ip: str | None = None
     manager: str = "vcm1"
     ip6: str | None = None
+    others: tuple[str, ...] = ()
 
     def arguments(self, mode: VdptoolMode, migrating: bool = False) -> list[str]:
         """vdptool's ``-V`` and ``-c`` arguments; ``migrating`` sets the M bit (first request of a VSI only)."""
