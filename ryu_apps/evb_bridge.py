@@ -38,6 +38,7 @@ from ryu_apps.evb.events import (
     TimerExpired,
     TypeFetched,
 )
+from ryu_apps.evb.generation import Life
 from ryu_apps.evb.policy.offer import FetchedDocument
 from ryu_apps.evb.protocol.table import earliest
 from ryu_apps.evb.store import Store, StoreError
@@ -54,6 +55,7 @@ from ryu_apps.process.supervisor import Supervisor
 from ryu_apps.process.waiting import Watch
 from ryu_apps.settings import BridgeSettings, SettingsError, load_policy_set, load_settings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
+from ryu_apps.stores.generations import begun
 from ryu_apps.stores.opening import open_store
 from ryu_apps.vsi_manager_client import VsiManagerClient
 
@@ -77,11 +79,11 @@ def _settings() -> BridgeSettings:
         raise SystemExit(f"evbridge cannot start:\n{error}") from None
 
 
-def _state(settings: BridgeSettings) -> tuple[Store, dict[str, bytes]]:
-    """Open the store and read it; an unusable store ends the program with one line that says what to do."""
+def _state(settings: BridgeSettings) -> tuple[Store, dict[str, bytes], Life]:
+    """Open the store, begin a life and read it; an unusable store ends the program with one line of what to do."""
     try:
         store = open_store(settings.state_dir, UNKNOWN)
-        return store, {key: record.value for key, record in store.snapshot().items()}
+        return store, *begun(store, time.time(), UNKNOWN)
     except StoreError as error:
         raise SystemExit(f"evbridge cannot start: {error}") from None
 
@@ -110,7 +112,7 @@ class EvbBridge(app_manager.RyuApp):
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
         self.rest = settings.config.rest
-        self.store, records = _state(settings)
+        self.store, records, life = _state(settings)
         self.engine = Engine(
             settings.config.fabric,
             settings.policies,
@@ -122,6 +124,7 @@ class EvbBridge(app_manager.RyuApp):
             statistics_retention=settings.config.statistics_retention,
             managers=settings.config.vsi_managers,
             forward_in_flight=settings.config.forward_in_flight,
+            life=life,
         )
         self._fetcher = VsiManagerClient(settings.path.parent)
         self.queries, alarms = BridgeQueries(self.engine), Alarms()

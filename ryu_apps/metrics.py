@@ -29,6 +29,7 @@ from ryu_apps.evb.event_catalogue.vsis import (
 )
 from ryu_apps.evb.model import Phase
 from ryu_apps.evb.protocol import vdp_bridge
+from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.topology.fabric import PortId, Switch
 from ryu_apps.evb.wire.status import ResponseStatus, VdpError
 from ryu_apps.evb.wire.vdp import VdpMode
@@ -219,6 +220,7 @@ class _State(Collector):
         promised = GaugeMetricFamily("evb_reservations", "Rules reserved for VSIs", labels=_DP)
         budgets = GaugeMetricFamily("evb_rule_budget", "Rules that may be reserved, if limited", labels=_DP)
         ready = GaugeMetricFamily("evb_switch_ready", "The switch holds what it should", labels=_DP)
+        masters = GaugeMetricFamily("evb_switch_master", "The switch has granted the role MASTER", labels=_DP)
         agreements = GaugeMetricFamily("evb_stations", "Station ports with an EVB agreement", labels=_DP)
         for status in queries.switches():
             labels, dpid = _labels(status.switch), status.switch.dpid
@@ -226,12 +228,15 @@ class _State(Collector):
                 vsis.add_metric((*labels, phase.value), phases[dpid, phase])
             promised.add_metric(labels, status.used)
             ready.add_metric(labels, status.ready)
+            masters.add_metric(labels, status.mastership is MastershipState.MASTER)
             agreements.add_metric(labels, agreed[dpid])
             if status.budget is not None:
                 budgets.add_metric(labels, status.budget)
-        yield from (vsis, promised, budgets, ready, agreements, self._of_bonds())
+        yield from (vsis, promised, budgets, ready, masters, agreements, self._of_bonds())
         yield from (*self._of_stations(stations), *self._of_multicast(), *self._of_vsis(), self._of_managers())
         yield self._of_errors()
+        superseded = queries.fencing.superseded
+        yield GaugeMetricFamily("evb_superseded", "Another bridge is newer, and this one stands aside", superseded)
 
     def _of_bonds(self) -> Metric:
         family = GaugeMetricFamily("evb_bond_link_up", "A link of a bond is up", labels=(*_DP, "port", "link"))

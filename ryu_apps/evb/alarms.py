@@ -47,6 +47,8 @@ from ryu_apps.evb.event_catalogue.switches import (
     SwitchImpostor,
     SwitchReady,
     SwitchRefusedRules,
+    SwitchSuperseded,
+    SwitchUnfenced,
     SwitchUnsuitable,
     SwitchUnwatched,
     TlsFailed,
@@ -108,8 +110,35 @@ _DPID, _PORT, _TYPE = ("dpid",), ("dpid", "port"), ("type", "url")
 
 TABLE = (
     Row(StoreFailed, "state cannot be saved", AlarmSeverity.CRITICAL, cleared_by=(StoreWorks,)),
-    Row(SwitchAwaited, "the switch does not connect", AlarmSeverity.CRITICAL, _DPID, (SwitchConnected,), after=30.0),
-    Row(SwitchDisconnected, "the switch is not connected", AlarmSeverity.CRITICAL, _DPID, (SwitchConnected,)),
+    Row(
+        SwitchAwaited,
+        "the switch does not connect",
+        AlarmSeverity.CRITICAL,
+        _DPID,
+        (SwitchConnected, SwitchSuperseded),
+        after=30.0,
+    ),
+    Row(
+        SwitchDisconnected,
+        "the switch is not connected",
+        AlarmSeverity.CRITICAL,
+        _DPID,
+        (SwitchConnected, SwitchSuperseded),
+    ),
+    # It ends with the process.
+    Row(
+        SwitchSuperseded,
+        "another controller is MASTER: this bridge stands aside until it is started anew",
+        AlarmSeverity.CRITICAL,
+        _DPID,
+        (SwitchConnected,),
+    ),
+    Row(
+        SwitchUnfenced,
+        "the switch does not know controller roles: nothing keeps a second controller from changing it",
+        about=_DPID,
+        cleared_by=(SwitchDisconnected,),
+    ),
     Row(SwitchUnsuitable, "the switch lacks a feature of its profile", AlarmSeverity.CRITICAL, _DPID, (SwitchReady,)),
     Row(SwitchRefusedRules, "the switch refuses its rules", AlarmSeverity.CRITICAL, _DPID, (SwitchReady,)),
     Row(

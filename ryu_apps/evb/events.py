@@ -42,9 +42,60 @@ class SwitchCapacity:
         return max(self.tables.values(), default=None)
 
 
+class ControllerRole(Enum):
+    """Role of a controller at a switch, or NOCHANGE in a request (``ofp_controller_role``)."""
+
+    NOCHANGE = 0
+    EQUAL = 1
+    MASTER = 2
+    SLAVE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelUp:
+    """A switch finished its handshake; it has granted no role yet."""
+
+    dpid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoleShown:
+    """Answer to :class:`RequestRole`.
+
+    Attributes:
+        role: of this connection, from now on.
+        generation: the newest that the switch has been told; None: it has been told none.
+    """
+
+    dpid: int
+    role: ControllerRole
+    generation: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRefused:
+    """The switch refuses a :class:`RequestRole`.
+
+    Attributes:
+        stale: it knows a newer generation (``OFPRRFC_STALE``); False: it does not know roles.
+        reason: for operators: the OpenFlow error type and code.
+    """
+
+    dpid: int
+    stale: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleLost:
+    """The switch has made this connection a SLAVE: it says so, or refuses a message that only others may send."""
+
+    dpid: int
+
+
 @dataclass(frozen=True, slots=True)
 class SwitchUp:
-    """A switch finished its handshake.
+    """Answer to :class:`Survey`: what a switch is and has.
 
     Attributes:
         dpid: datapath id.
@@ -276,7 +327,11 @@ class TimerExpired:
 
 
 Event = (
-    SwitchUp
+    ChannelUp
+    | RoleShown
+    | RoleRefused
+    | RoleLost
+    | SwitchUp
     | SwitchDown
     | SwitchAltered
     | PortChanged
@@ -310,6 +365,33 @@ class Mode(Enum):
     """As BULK, then read back by cookie and compared rule by rule."""
     ATOMIC = "atomic"
     """One ordered, atomic bundle; done when the switch has answered the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRole:
+    """Ask a switch for a role, then feed :class:`RoleShown` or :class:`RoleRefused`.
+
+    Attributes:
+        generation: of this bridge, or the newest that is known; without effect for NOCHANGE.
+    """
+
+    dpid: int
+    role: ControllerRole
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Serve a switch from now on: ask what it is and has, then feed :class:`SwitchUp`."""
+
+    dpid: int
+
+
+@dataclass(frozen=True, slots=True)
+class StandAside:
+    """Send a switch nothing any more but requests for a role; what is open is rejected, frames are not taken."""
+
+    dpid: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,4 +504,17 @@ class FetchType:
     known: Validators | None = None
 
 
-Effect = SendFrame | Apply | Prepare | ReadRules | EndRead | ReadMeters | Save | FetchType | LogEvent
+Effect = (
+    RequestRole
+    | Survey
+    | StandAside
+    | SendFrame
+    | Apply
+    | Prepare
+    | ReadRules
+    | EndRead
+    | ReadMeters
+    | Save
+    | FetchType
+    | LogEvent
+)

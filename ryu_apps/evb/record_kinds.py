@@ -56,9 +56,15 @@ LINKS_DOWN = RecordKind(
     "links/down", "", 0, "switches.rerouting", "ignored; all links count as up until a switch reports them"
 )
 RECOVERING = RecordKind("recovering", "", 0, "switches.recovery", "read as empty; every switch gets its grace time")
+GENERATION = RecordKind(
+    "generation", "", 1, "generation", "as a lost one: the clock alone says how new the bridge is, see decision 0065"
+)
 PROBE = RecordKind("probe", "", 0, "bridge.engine", "never read; written to see whether a store works again")
 
-RECORD_KINDS = (ATTACHMENT, DEPARTED, STATISTICS, BALANCER, VSI_TYPE, RELAY, STATION, LINKS_DOWN, RECOVERING, PROBE)
+RECORD_KINDS = (
+    *(ATTACHMENT, DEPARTED, STATISTICS, BALANCER, VSI_TYPE, RELAY, STATION, LINKS_DOWN, RECOVERING, GENERATION),
+    PROBE,
+)
 
 
 def kind_of(key: str) -> RecordKind | None:

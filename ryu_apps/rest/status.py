@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from ryu_apps.evb.alarms import Alarm
-from ryu_apps.evb.bridge.queries import BridgeQueries, LinkStatus, SwitchStatus
+from ryu_apps.evb.bridge.queries import BridgeQueries, FencingStatus, LinkStatus, SwitchStatus
+from ryu_apps.evb.generation import text
 from ryu_apps.evb.model import Phase
+from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.listening.descriptors import DESCRIPTORS
 from ryu_apps.rest.bridge import Bridge, JsonValue
@@ -35,6 +37,7 @@ def status(bridge: Bridge, now: float) -> JsonValue:
     return {
         "version": VERSION,
         "uptime": now - bridge.started,
+        "fencing": _fencing_json(queries.fencing),
         "alarms": [_alarm_json(bridge, alarm, now) for alarm in sorted(bridge.alarms, key=lambda alarm: alarm.since)],
         "switches": [_switch_json(status, rules[status.switch.dpid]) for status in switches],
         "links": [_link_json(link) for link in queries.links()],
@@ -46,6 +49,19 @@ def status(bridge: Bridge, now: float) -> JsonValue:
         "dropped": dict(dropped),
         "descriptors": _descriptors(),
     }
+
+
+def _fencing_json(status: FencingStatus) -> JsonValue:
+    return {
+        "generation": text(status.generation),
+        "superseded": status.superseded,
+        "newest": None if status.newest is None else text(status.newest),
+    }
+
+
+def _readiness(status: SwitchStatus) -> str:
+    left = status.mastership in (MastershipState.LEARNING, MastershipState.ASIDE)
+    return status.readiness or ("superseded" if left else "disconnected")
 
 
 def _descriptors() -> JsonValue:
@@ -111,7 +127,8 @@ def _switch_json(status: SwitchStatus, rules: int) -> JsonValue:
     return {
         "dpid": dpid_text(switch.dpid),
         "name": switch.name,
-        "readiness": status.readiness or "disconnected",
+        "readiness": _readiness(status),
+        "mastership": status.mastership.value,
         "fragments": "hidden" if status.fragments_hidden else "shown",
         "ports": [_port_json(interface, status.links) for _, interface in sorted(switch.interfaces.items())],
         "vsi_ports": [

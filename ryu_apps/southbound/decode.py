@@ -301,10 +301,12 @@ class SwitchError(NamedTuple):
     Attributes:
         text: type and code by name.
         full: the switch has no room for another rule, group or meter.
+        number: type and code.
     """
 
     text: str
     full: bool
+    number: tuple[int, int] = (0, 0)
 
 
 _FULL = {
@@ -323,4 +325,4 @@ def error(octets: bytes) -> SwitchError:
     if kind == ofp.OFPET_EXPERIMENTER:
         return SwitchError(_BUNDLE_ERRORS.get(code, f"experimenter error {code}"), full=False)
     names = f"{ofp.ofp_error_type_to_str(kind)}, {ofp.ofp_error_code_to_str(kind, code)}"
-    return SwitchError(names, (kind, code) in _FULL)
+    return SwitchError(names, (kind, code) in _FULL, (kind, code))

@@ -23,6 +23,8 @@ from ryu_apps.evb.events import (
     ReadMeters,
     ReadRules,
     Rejected,
+    RequestRole,
+    RoleLost,
     SendFrame,
 )
 from ryu_apps.evb.flow.rule import Group, Meter, Output, OutputGroup, Rule, RuleChange
@@ -38,6 +40,7 @@ from ryu_apps.southbound.piece import KnownObjects, PieceCache, meter_messages, 
 from ryu_apps.southbound.portions import PortionedReadJob, PortionedReads
 from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob
 from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
+from ryu_apps.southbound.roles import RoleJob, demotes
 from ryu_apps.southbound.shape import Shape
 from ryu_apps.southbound.sliced import SlicedReadJob
 from ryu_apps.southbound.surveys import PlainSurveyJob, SurveyJob
@@ -92,10 +95,19 @@ class SwitchDriver:
         self._accepted: set[Shape] = set()
         self._bundles = PreparedBundles()
         self._altered: AlteredJob | None = None
+        self._role: RoleJob | None = None
         self._shown = _as_shown if self._extended else decode.in_order
         self._reads = PortionedReads()
 
     # --- asked ---
+    def request_role(self, asked: RequestRole) -> None:
+        """Ask for a role; ends with RoleShown or RoleRefused, unless it is asked again before."""
+        if self._role is not None and self._role in self._open:
+            del self._open[self._role]
+            self._land(next(flight for flight in self._flights.values() if flight.job is self._role))
+        self._role = RoleJob(self._wire, asked)
+        self._begin(self._role)
+
     def query_features(self) -> None:
         """Query ports, table sizes and meters; ends with SwitchUp."""
         survey = SurveyJob if self._extended else PlainSurveyJob
@@ -202,10 +214,13 @@ class SwitchDriver:
         if bundle is not None and not bundle.shapes <= self._accepted:
             self._begin(RehearsalJob(self._wire, self.dpid, bundle, self._accepted))
 
-    def close(self) -> None:
-        """End: the connection is gone, and with it every open job."""
+    def close(self, reason: str = "switch disconnected") -> None:
+        """End: the connection or its role is gone, and with it every open job."""
         for job in list(self._open):
-            job.reject("switch disconnected")
+            if job is self._role:
+                del self._open[job]
+                continue
+            job.reject(reason)
             self._conclude(job)
 
     # --- sending ---
@@ -259,6 +274,9 @@ class SwitchDriver:
         elif flight is not None:
             self._answer(flight, xid, octets)
             return True
+        elif demotes(octets):
+            self._emit(RoleLost(self.dpid))
+            return True
         elif (alien := told(octets, self._flights)) is not None:
             self.alter(alien)
             return True
@@ -291,6 +309,9 @@ class SwitchDriver:
         kind = octets[1]
         last = xid == flight.xids[-1] and not (kind == ofp.OFPT_MULTIPART_REPLY and decode.more_follows(octets))
         if kind == ofp.OFPT_ERROR:
+            if demotes(octets):
+                # First: what is refused to a SLAVE is not refused because of what it says.
+                self._emit(RoleLost(self.dpid))
             self._refuse(flight, xid, decode.error(octets))
         elif last:
             self._go_on(job, partial(job.answered, flight, octets))

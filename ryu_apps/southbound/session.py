@@ -15,6 +15,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ryu.base.app_manager import lookup_service_brick
@@ -25,6 +26,7 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 from ryu_apps.evb.events import (
     GATE_LANE,
     Apply,
+    ChannelUp,
     EndRead,
     Event,
     FrameReceived,
@@ -33,7 +35,10 @@ from ryu_apps.evb.events import (
     ReadMeters,
     ReadRules,
     Rejected,
+    RequestRole,
     SendFrame,
+    StandAside,
+    Survey,
     SwitchDown,
 )
 from ryu_apps.evb.ports.turns import Turns
@@ -69,17 +74,25 @@ _SLICE = 16
 _AHEAD = 16
 #: Seconds between two reports of what has been dropped.
 _REPORT = 1.0
+#: Why a change is rejected that could be sent.
+_ASIDE = "this controller is not MASTER of the switch"
 #: Seconds of processor time for which to catch up at most: a backlog that takes longer is a flood.
 _CATCH_UP = 1.0
 
 
 class _Connection:
-    """A datapath of Ryu, and its driver."""
+    """A datapath of Ryu, and its driver.
+
+    Attributes:
+        serves: the switch has granted the role that lets it be changed.
+    """
 
     def __init__(self, datapath: Any, emit: Callable[[Event], None], cache: PieceCache, profile: Profile) -> None:
         self.datapath = datapath
         self.channel: Channel = datapath.socket
-        self.driver = SwitchDriver(datapath.id, self.channel.write, self._reserve, emit, cache, profile)
+        self._made = partial(SwitchDriver, datapath.id, self.channel.write, self._reserve, emit, cache, profile)
+        self.driver = self._made()
+        self.serves = False
         self._ryu = lookup_service_brick(ofp_event.NAME)
 
     def _reserve(self, count: int) -> range:
@@ -89,6 +102,17 @@ class _Connection:
             first = 1
         self.datapath.xid = first + count - 1
         return range(first, first + count)
+
+    def serve(self) -> None:
+        """Ask the switch what it is and has."""
+        self.serves = True
+        self.driver.query_features()
+
+    def stand_aside(self) -> None:
+        """Reject what is open, and begin anew with a driver that takes no frames."""
+        self.serves = False
+        before, self.driver = self.driver, self._made()
+        before.close(_ASIDE)
 
     def receive(self, octets: bytes) -> bool:
         """Offer a message to the driver; a packet-in goes on to Ryu only if another app wants it."""
@@ -165,7 +189,7 @@ class Southbound:
         if not self._short_cut:
             ryu_reader.subscribe()
         connection.channel.attach(connection.receive, self._received, connection.overhear)
-        connection.driver.query_features()
+        self._events.append(ChannelUp(datapath.id))
         self._settle()
 
     def datapath_down(self, datapath: Any) -> None:
@@ -183,11 +207,24 @@ class Southbound:
             self._events.append(SwitchDown(dpid))
             connection.driver.close()
 
-    def perform(self, effect: SendFrame | Apply | Prepare | ReadRules | EndRead | ReadMeters) -> None:
-        """Carry out an effect; its result comes as an event."""
+    def perform(
+        self,
+        effect: RequestRole | Survey | StandAside | SendFrame | Apply | Prepare | ReadRules | EndRead | ReadMeters,
+    ) -> None:
+        """Carry out an effect; its result comes as an event.
+
+        To a switch that has not granted its role nothing is sent but requests for one.
+        """
         dpid = effect.port.dpid if isinstance(effect, SendFrame) else effect.dpid
-        connection = self._connections.get(dpid)
+        connected = self._connections.get(dpid)
+        connection = connected if connected and connected.serves else None
         match effect:
+            case RequestRole() if connected:
+                connected.driver.request_role(effect)
+            case Survey() if connected:
+                connected.serve()
+            case StandAside() if connected:
+                connected.stand_aside()
             case SendFrame() if connection and connection.channel.backlog < MAX_BACKLOG:
                 connection.driver.send_frame(effect)
             case Apply() if connection:
@@ -196,7 +233,7 @@ class Southbound:
                     self._reading.switched()
                 connection.driver.submit(effect)
             case Apply(dpid, token):
-                self._events.append(Rejected(dpid, token, "switch not connected"))
+                self._events.append(Rejected(dpid, token, _ASIDE if connected else "switch not connected"))
             case Prepare() if connection:
                 connection.driver.prepare(effect.change)
             case ReadRules() if connection:

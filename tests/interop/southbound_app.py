@@ -13,7 +13,7 @@ from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
 from ryu.ofproto import ofproto_v1_3
 
 from ryu_apps import compat  # noqa: F401 - Ryu on a current eventlet
-from ryu_apps.evb.events import Apply, Confirmed, Event, FrameReceived, Mode, SendFrame, SwitchUp
+from ryu_apps.evb.events import Apply, ChannelUp, Confirmed, Event, FrameReceived, Mode, SendFrame, Survey, SwitchUp
 from ryu_apps.evb.flow.rule import Output, Rule, RuleChange, match
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.southbound.session import Southbound
@@ -38,6 +38,8 @@ class SouthboundApp(app_manager.RyuApp):
 
     def _deliver(self, event: Event) -> None:
         match event:
+            case ChannelUp(dpid):
+                self.southbound.perform(Survey(dpid))
             case SwitchUp(dpid):
                 self.southbound.perform(Apply(dpid, 0, RuleChange(add=(_PUNT,)), Mode.BULK))
             case FrameReceived(port, data):

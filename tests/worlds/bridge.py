@@ -51,6 +51,7 @@ from ryu_apps.evb.flow.rule import (
     Rule,
     RuleKey,
 )
+from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import Retention, VsiTypeKey
 from ryu_apps.evb.pipeline.tables import OURS, TAGGED_GROUP, CookieKind, parse_cookie
 from ryu_apps.evb.policy.model import Acl, AclRule, PolicySet, StageOn, VsiType
@@ -227,6 +228,7 @@ class World:
         exceeded: meters whose rate is exceeded, per datapath.
         capacity: of every switch.
         quiet: no frame meets the rules that the bridge writes, so those with an idle timeout end.
+        life: of the engine; a switch here asks nobody for a role, :mod:`tests.worlds.fenced` has those that do.
     """
 
     fabric: Fabric = field(default_factory=two_switches)
@@ -252,6 +254,7 @@ class World:
     exceeded: dict[int, set[int]] = field(default_factory=dict)
     capacity: SwitchCapacity = SwitchCapacity()
     quiet: bool = False
+    life: Life = Life(1, True, {})
 
     def __post_init__(self) -> None:
         self._first_sequence = 1
@@ -387,6 +390,7 @@ class World:
             managers=self.managers,
             forward_in_flight=self.forward_in_flight,
             statistics_retention=self.statistics_retention,
+            life=self.life,
         )
 
     def read_on(self, count: int) -> None:

@@ -19,6 +19,7 @@ class Chore(Enum):
     REPAIR = "compare a switch that something else has changed"
     COUNT = "read counters"
     FORGET = "forget the counts of VSIs that are gone"
+    ROLE = "ask a switch for its role again"
     HELLO = "send LLDPDUs to the neighbours of a switch"
 
 

@@ -14,6 +14,7 @@ from ryu_apps.evb.bridge.balancer_events import BalancerEvents
 from ryu_apps.evb.bridge.bond_links import BondLinks
 from ryu_apps.evb.bridge.chores import Agenda
 from ryu_apps.evb.bridge.comparisons import Comparisons
+from ryu_apps.evb.bridge.fencing import Fencing
 from ryu_apps.evb.bridge.icmp_translator import IcmpTranslator
 from ryu_apps.evb.bridge.links import Links
 from ryu_apps.evb.bridge.migrations import Migrations
@@ -31,6 +32,7 @@ from ryu_apps.evb.event_catalogue.vsis import VsiRestored
 from ryu_apps.evb.events import (
     Apply,
     BackendJudged,
+    ChannelUp,
     Confirmed,
     Effect,
     Event,
@@ -44,6 +46,9 @@ from ryu_apps.evb.events import (
     PoliciesLoaded,
     PortChanged,
     Rejected,
+    RoleLost,
+    RoleRefused,
+    RoleShown,
     RulesRead,
     Save,
     Saved,
@@ -55,6 +60,7 @@ from ryu_apps.evb.events import (
     TimerExpired,
     TypeFetched,
 )
+from ryu_apps.evb.generation import Life
 from ryu_apps.evb.model import AN_HOUR, Retention
 from ryu_apps.evb.pipeline.bonds import controller_group
 from ryu_apps.evb.pipeline.gate import detour
@@ -97,6 +103,9 @@ from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 from ryu_apps.evb.vsi_types.database import TypeDatabase
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 
+#: A life that no other one is compared with.
+_ONLY = Life(1, True, {})
+
 
 class Engine:
     """The bridge side of EVB for a whole fabric.
@@ -105,7 +114,7 @@ class Engine:
         fabric: as given.
         types: the VSI types of all managers.
         registry, ledger, migrations, counters, stations, pools, wiring, rewiring, neighbours, fragments, translator,
-            recovery, associations, bringup, snooper, lifecycle, comparisons, vsi_ports, foreign_frames:
+            recovery, fencing, associations, bringup, snooper, lifecycle, comparisons, vsi_ports, foreign_frames:
             read by queries; written only here.
         wanted: desired state of each switch.
         epochs: compiled VSI types.
@@ -123,6 +132,7 @@ class Engine:
         managers: VsiManagers = ALL_LOCAL,
         forward_in_flight: int = 0,
         statistics_retention: Retention = AN_HOUR,
+        life: Life = _ONLY,
     ) -> None:
         """
         Args:
@@ -138,6 +148,7 @@ class Engine:
             managers: where the VSI types of VSI managers are.
             forward_in_flight: seconds for which the switch that a VSI has left passes on what was under way to it.
             statistics_retention: how long the counts of VSIs that are gone are kept.
+            life: generation under which it is MASTER of the switches.
         """
         tokens = self._tokens = TokenTable()
         effects = self._effects = EffectSink(self._passing)
@@ -183,11 +194,11 @@ class Engine:
             lambda port, manager_id, tlv, now: self._ports.answer(port, manager_id, tlv, now),
         )
         self.recovery = self._restore(records, now)
-        self._build_handlers(snooping, statistics_interval)
+        self._build_handlers(snooping, statistics_interval, life)
         self._timers.plan_statistics(now)
         self.epochs.prepare(policies.types.values())
 
-    def _build_handlers(self, snooping: Snooping, statistics_interval: float) -> None:
+    def _build_handlers(self, snooping: Snooping, statistics_interval: float, life: Life) -> None:
         """Build the components that events are handed to, and name the owners of answers that have none."""
         fabric, up = self.fabric, self.lifecycle.up
         tokens, effects, agenda = self._tokens, self._effects, self._agenda
@@ -232,11 +243,13 @@ class Engine:
             effects,
             agenda,
         )
+        self.fencing = Fencing(life, partial(self._switches.down, told=False), tokens, effects, agenda)
         self._balancers = BalancerEvents(self.pools, up, tokens, effects)
         self._store = StoreEvents(self.types, self.lifecycle, self.associations, tokens, effects, agenda)
         self._timers = Timers(
             agenda,
             self._switches,
+            self.fencing,
             self.comparisons,
             self._links,
             self._ports,
@@ -344,9 +357,19 @@ class Engine:
                 self._ports.changed(event, now)
             case FramesDropped():
                 self._ports.dropped(event, now)
-            case SwitchUp():
-                self._switches.up(event, now)
+            case ChannelUp(dpid):
+                self.fencing.up(dpid, now)
+            case RoleShown():
+                self.fencing.shown(event, now)
+            case RoleRefused():
+                self.fencing.refused(event, now)
+            case RoleLost(dpid):
+                self.fencing.lost(dpid, now)
+            case SwitchUp(dpid):
+                if self.fencing.serves(dpid):
+                    self._switches.up(event, now)
             case SwitchDown(dpid):
+                self.fencing.down(dpid)
                 self._switches.down(dpid, now)
             case SwitchAltered():
                 self._switches.altered(event, now)

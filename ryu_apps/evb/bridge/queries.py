@@ -28,6 +28,7 @@ from ryu_apps.evb.protocol.evb import EvbState
 from ryu_apps.evb.protocol.timers import Operational
 from ryu_apps.evb.protocol.vdp_bridge import VsiState
 from ryu_apps.evb.switches.bringup import SwitchState
+from ryu_apps.evb.switches.mastership import MastershipState
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, Switch
 from ryu_apps.evb.vsi.bandwidth import PortBandwidth
 from ryu_apps.evb.vsi.installation import Installation
@@ -50,6 +51,7 @@ class SwitchStatus(NamedTuple):
         fragments_hidden: it does not show the ports of first fragments.
         vsi_ports: those that are there.
         foreign: name of a VSI port -> frames of its VM that spoke as a station does, and were dropped.
+        mastership: role of this bridge there.
     """
 
     switch: Switch
@@ -61,6 +63,21 @@ class SwitchStatus(NamedTuple):
     fragments_hidden: bool
     vsi_ports: tuple[Interface, ...]
     foreign: Mapping[str, int]
+    mastership: MastershipState
+
+
+class FencingStatus(NamedTuple):
+    """This bridge among those that connect to the same switches.
+
+    Attributes:
+        generation: of this bridge.
+        superseded: another one is newer, and this one stands aside at all switches.
+        newest: generation of that one; None: none, or not known.
+    """
+
+    generation: int
+    superseded: bool
+    newest: int | None
 
 
 class LinkStatus(NamedTuple):
@@ -204,7 +221,14 @@ class BridgeQueries:
             dpid in engine.fragments.hidden,
             tuple(engine.vsi_ports.interfaces(dpid)),
             {name: frames for (where, name), frames in engine.foreign_frames.items() if where == dpid},
+            at.state if (at := engine.fencing.switches.get(dpid)) else MastershipState.ABSENT,
         )
+
+    @property
+    def fencing(self) -> FencingStatus:
+        """This bridge among those that connect to the same switches."""
+        fencing = self._engine.fencing
+        return FencingStatus(fencing.generation, fencing.superseded, fencing.newest)
 
     def desired_rules(self) -> Mapping[int, int]:
         """Return the number of rules that each switch should hold, by datapath id."""

@@ -121,15 +121,20 @@ class SwitchEvents(TokenOwner):
         if not event.watched and switch.extended:
             self._effects.put(SwitchUnwatched(dpid))
 
-    def down(self, dpid: int, now: float) -> None:
-        """Note that the channel of a switch is gone; it goes on forwarding."""
+    def down(self, dpid: int, now: float, told: bool = True) -> None:
+        """Note that the channel of a switch is gone, or its mastership; it goes on forwarding.
+
+        Args:
+            told: it is the channel, which is told of here.
+        """
         self._lifecycle.up.discard(dpid)
         if self._bringup.gone(dpid) is None:
             return
         self._requests.keep_alives.away(dpid, now)
         self._recovery.cancel_grace(dpid)
         self._comparisons.repairs.forget(dpid)
-        self._effects.put(SwitchDisconnected(dpid))
+        if told:
+            self._effects.put(SwitchDisconnected(dpid))
         self._lifecycle.counters.away(dpid)
         self._lifecycle.compared(dpid)
         self._requests.proceed(now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ryu_apps.evb.bridge.chores import Agenda, Chore
 from ryu_apps.evb.bridge.comparisons import Comparisons
+from ryu_apps.evb.bridge.fencing import Fencing
 from ryu_apps.evb.bridge.links import Links
 from ryu_apps.evb.bridge.port_events import PortEvents
 from ryu_apps.evb.bridge.requests import Associations
@@ -35,6 +36,7 @@ class Timers:
         self,
         agenda: Agenda,
         switches: SwitchEvents,
+        fencing: Fencing,
         comparisons: Comparisons,
         links: Links,
         ports: PortEvents,
@@ -53,6 +55,7 @@ class Timers:
     ) -> None:
         self._agenda = agenda
         self._switches = switches
+        self._fencing = fencing
         self._comparisons = comparisons
         self._links = links
         self._ports = ports
@@ -129,6 +132,8 @@ class Timers:
                 self._switches.bring_up_again(dpid, now)
             case Chore.REPAIR:
                 self._comparisons.repair(dpid, now)
+            case Chore.ROLE:
+                self._fencing.tick(dpid, now)
             case Chore.HELLO:
                 self._links.hello(dpid, now)
             case Chore.COUNT:

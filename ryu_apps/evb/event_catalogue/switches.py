@@ -65,6 +65,39 @@ class TlsFailed(LogEvent):
     times: int
 
 
+@event("switch.superseded")
+class SwitchSuperseded(SwitchEvent):
+    """Another controller of a newer generation is MASTER of the switch; this bridge stands aside, at all switches.
+
+    Attributes:
+        generation: of this bridge, hexadecimal.
+        newest: of the other controller.
+    """
+
+    generation: str
+    newest: str
+
+
+@event("switch.taken_over")
+class SwitchTakenOver(SwitchEvent):
+    """The switch knows a newer generation, but the store does not say of what life; this bridge takes a newer one.
+
+    Attributes:
+        before: generation that the switch knows, hexadecimal.
+        generation: of this bridge, from now on.
+    """
+
+    before: str
+    generation: str
+
+
+@event("switch.unfenced")
+class SwitchUnfenced(SwitchEvent):
+    """The switch does not know controller roles; a second controller is not kept from changing it."""
+
+    reason: str
+
+
 # --- rules ----------------------------------------------------------------------------------------
 @event("switch.ready")
 class SwitchReady(SwitchEvent):

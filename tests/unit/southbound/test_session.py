@@ -24,17 +24,23 @@ from ryu.ofproto import ofproto_v1_3 as ofp
 
 from ryu_apps.evb.events import (
     Apply,
+    ChannelUp,
     Confirmed,
+    ControllerRole,
     Event,
     FrameReceived,
     FramesDropped,
     Mode,
+    ReadRules,
     Rejected,
+    RequestRole,
     SendFrame,
+    StandAside,
+    Survey,
     SwitchDown,
 )
 from ryu_apps.evb.flow.rule import Rule, RuleChange, match
-from ryu_apps.evb.pipeline.tables import CookieKind, cookie
+from ryu_apps.evb.pipeline.tables import OURS, CookieKind, cookie
 from ryu_apps.evb.ports.turns import ROOM
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.southbound import session
@@ -82,6 +88,8 @@ class World:
         datapath = Datapath(dpid, Channel(GreenSocket(near), dpid), far)
         self.datapaths.append(datapath)
         self.southbound.datapath_up(datapath)
+        self.events[:] = [event for event in self.events if event != ChannelUp(dpid)]
+        self.southbound.perform(Survey(dpid))
         datapath.sent()
         return datapath
 
@@ -161,8 +169,9 @@ def test_an_event_that_an_event_causes_waits_its_turn(world: World) -> None:
             world.southbound.perform(Apply(9, 5, GATE, Mode.ATOMIC))
         order.append(f"end {type(event).__name__}")
 
+    datapath = world.connect(1)
     world.southbound._deliver = deliver
-    world.southbound.datapath_down(world.connect(1))
+    world.southbound.datapath_down(datapath)
     assert order == ["begin SwitchDown", "end SwitchDown", "begin Rejected", "end Rejected"]
 
 
@@ -346,3 +355,43 @@ def test_what_else_another_app_sends_asks_for_nothing(world: World) -> None:
     world.southbound._connections[1].driver._surveyed = True
     datapath.socket.sendall(message(ofp.OFPT_BARRIER_REQUEST, b""))
     assert datapath.sent() == [ofp.OFPT_BARRIER_REQUEST]
+
+
+def test_a_switch_is_told_of_and_sent_nothing_but_a_request_until_it_is_served(world: World) -> None:
+    near, far = socket.socketpair()
+    datapath = Datapath(1, Channel(GreenSocket(near), 1), far)
+    world.datapaths.append(datapath)
+    world.southbound.datapath_up(datapath)
+    assert world.events == [ChannelUp(1)]
+    world.southbound.perform(Apply(1, 5, GATE, Mode.ATOMIC))
+    world.southbound.perform(SendFrame(PortId(1, 1), b""))
+    world.southbound.perform(ReadRules(1, 6, OURS))
+    world.southbound.perform(RequestRole(1, ControllerRole.MASTER, 7))
+    assert datapath.sent() == [ofp.OFPT_ROLE_REQUEST]
+    assert world.events[1:] == [Rejected(1, 5, "this controller is not MASTER of the switch")]
+    world.southbound.perform(Survey(1))
+    world.southbound.perform(SendFrame(PortId(1, 1), b""))
+    assert datapath.sent()[-1] == ofp.OFPT_PACKET_OUT
+
+
+def test_who_stands_aside_sends_nothing_more_and_rejects_what_is_open(world: World) -> None:
+    datapath = world.connect(1)
+    world.southbound.perform(Apply(1, 5, GATE, Mode.ATOMIC))
+    datapath.sent()
+    world.events.clear()
+    world.southbound.perform(StandAside(1))
+    world.southbound.perform(SendFrame(PortId(1, 1), b""))
+    world.southbound.perform(Apply(1, 6, GATE, Mode.ATOMIC))
+    reason = "this controller is not MASTER of the switch"
+    assert world.events == [Rejected(1, 5, reason), Rejected(1, 6, reason)]
+    world.southbound.perform(RequestRole(1, ControllerRole.SLAVE, 7))
+    assert datapath.sent() == [ofp.OFPT_ROLE_REQUEST]
+
+
+def test_frames_of_a_switch_that_is_left_are_not_taken(world: World) -> None:
+    connection = surveyed(world)
+    world.southbound.perform(StandAside(1))
+    world.events.clear()
+    connection.receive(packet_in(1, bytes(60)))
+    world.southbound._settle()
+    assert world.events == []
