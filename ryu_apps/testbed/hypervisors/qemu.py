@@ -44,12 +44,16 @@ class QemuGuest:
         self.incoming = f"unix:{place.with_suffix('.incoming')}"
         self._port, self._edge = f"{guest.name}-tap", hypervisor.edge
         hypervisor.namespace.ip(f"tuntap add dev {self._port} mode tap", f"link set {self._port} up")
-        hypervisor.edge.attach(self._port, guest.mac)
         words = {"console": self._console, "image": image, "guest": guest, "qmp": self.qmp, "port": self._port}
         command = [word.format(**words) for word in _MACHINE] + (["-S", "-incoming", self.incoming] if waits else [])
         self._namespace = hypervisor.namespace
         self._process = hypervisor.namespace.popen(*command, log=place.with_suffix(".log"))
         wait_until(self.qmp.exists, f"QMP of {guest.name}")
+        # An answer proves that QEMU has opened its tap.  At a server's own switch that leaves for another network
+        # namespace, where QEMU would not find it.
+        self.execute("query-status")
+        hypervisor.edge.attach(self._port, guest.mac)
+        hypervisor.edge.raise_port(self._port)
 
     def wait_booted(self) -> None:
         """Wait until the guest listens."""
