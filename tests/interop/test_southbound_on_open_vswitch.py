@@ -285,6 +285,27 @@ def test_a_bundle_committed_without_waiting_leaves_nothing_when_it_fails(control
     assert controller.rules(MINE) == set()
 
 
+def test_a_prepared_change_is_checked_without_being_made_and_then_made_in_one_write(controller: Controller) -> None:
+    prepared = RuleChange(add=(rule(0), rule(1, apply=(Output(2),))))
+    controller.driver.prepare(prepared)
+    assert controller.until(Confirmed).token == 0
+    assert controller.rules(MINE) == set()
+    before = len(controller.sent)
+    assert isinstance(controller.apply(prepared, Mode.ATOMIC), Confirmed)
+    assert len(controller.sent) == before + 1, "one write, the commit with the rest"
+    assert controller.rules(MINE) == set(prepared.add)
+
+
+def test_a_prepared_change_that_the_switch_does_not_take_is_refused_when_it_is_asked_for(
+    controller: Controller,
+) -> None:
+    prepared = RuleChange(add=(rule(0), Rule(30, 100, match(tcp_dst=80), COOKIE)))
+    controller.driver.prepare(prepared)
+    assert controller.until(Confirmed).token == 0
+    assert isinstance(controller.apply(prepared, Mode.ATOMIC), Rejected)
+    assert controller.rules(MINE) == set()
+
+
 def test_a_bundle_takes_meters_groups_rules_and_deletions(controller: Controller) -> None:
     controller.apply(RuleChange(add=(rule(0), rule(1))))
     added = rule(2, apply=(OutputGroup(7),), meter=3)
