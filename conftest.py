@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from ryu_apps.testbed.harness import interrupt
+
 # A shared machine pauses as it likes; figures are for `make bench`.
 _ALWAYS = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 _SEARCH, _SHRINK = (Phase.explicit, Phase.generate), (Phase.explicit, Phase.generate, Phase.shrink)
@@ -55,6 +57,12 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     return True
+
+
+# --- a run that is ended ---------------------------------------------------------------------------
+def pytest_configure() -> None:
+    """SIGTERM, as of ``timeout``, is an interrupt: fixtures end the daemons that they have started."""
+    interrupt.prepare(signal.SIGTERM)
 
 
 # --- the order of tests -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,18 +12,34 @@ from textwrap import dedent
 
 import pytest
 
+from ryu_apps.testbed.harness.shell import wait_until
+
 ROOT = Path(__file__).parents[2]
 
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def run_pytest(test: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """A run of one file elsewhere, under the settings of this repository."""
+def start_pytest(test: Path, *options: str) -> subprocess.Popen[str]:
+    """Start a run of one file elsewhere, under the settings of this repository, in a process group of its own."""
     command = [sys.executable, "-m", "pytest", "-c", ROOT / "setup.cfg", "--rootdir", test.parent, "-p", "conftest"]
     command += ["-p", "no:cacheprovider", *options, test]
-    where = {"cwd": test.parent, "env": {**os.environ, "PYTHONPATH": str(ROOT)}}
-    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, **where)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=test.parent, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+
+
+def run_pytest(test: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """A run from :func:`start_pytest`, to its end."""
+    with start_pytest(test, *options) as run:
+        try:
+            output, errors = run.communicate(timeout=200)
+        except subprocess.TimeoutExpired:
+            run.kill()
+            raise
+    return subprocess.CompletedProcess(run.args, run.returncode, output, errors)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -127,3 +144,31 @@ def test_make_test_runs_every_part_even_if_the_first_fails(tmp_path: Path) -> No
     assert done.stdout.index("PURE") < done.stdout.index("REAL") < done.stdout.index("CLUSTERS")
     assert "slowest 10 durations" in done.stdout
     assert done.returncode != 0
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "1"]], ids=["alone", "with a worker"])
+def test_a_run_that_is_terminated_ends_the_daemons_of_its_fixtures(tmp_path: Path, options: list[str]) -> None:
+    text = """
+        import pathlib, pytest, subprocess
+
+        @pytest.fixture
+        def daemon():
+            daemon = subprocess.Popen(["sleep", "1000"])
+            try:
+                yield daemon.pid
+            finally:
+                daemon.kill()
+                daemon.wait()
+
+        def test_that_waits(daemon):
+            pathlib.Path("daemon").write_text(f"{daemon}\\n")
+            time.sleep(1000)
+        """
+    noted = tmp_path / "daemon"
+    with start_pytest(written(tmp_path, text), *options) as run:
+        wait_until(lambda: noted.exists() and noted.read_text().endswith("\n"), "the daemon", 120.0)
+        daemon = int(noted.read_text())
+        os.killpg(run.pid, signal.SIGTERM)  # as `timeout` does: the whole group
+        output, _ = run.communicate(timeout=60)
+        assert run.returncode == pytest.ExitCode.INTERRUPTED, output
+    wait_until(lambda: not Path(f"/proc/{daemon}").exists(), "the end of the daemon")
