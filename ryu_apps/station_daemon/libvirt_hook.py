@@ -1,8 +1,8 @@
 """libvirt's hook for QEMU domains (``/etc/libvirt/hooks/qemu``): reserve, associate and release.
 
-libvirt runs it with the domain's XML on its standard input, and waits.  A failure of ``migrate``, ``start`` or
-``started`` ends that operation, with the reason in the error of virsh.  The moments at which a guest stops and runs
-again have no hook: they come from libvirt's events (``libvirt_events``).
+libvirt runs it with the domain's XML on its standard input, and waits.  A failure of ``migrate`` or ``start`` ends that
+operation, with the reason in the error of virsh.  At ``start`` a tap of the domain exists already.  The moments at
+which a guest stops and runs again have no hook: they come from libvirt's events (``libvirt_events``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ HookAction = Callable[[StationCalls], None]
 HOOKS: dict[tuple[str, ...], HookAction] = {
     ("migrate", "begin"): StationCalls.arrive,
     ("start", "begin"): StationCalls.start,
-    ("started", "begin"): StationCalls.started,
-    ("reconnect", "begin"): StationCalls.started,
+    ("reconnect", "begin"): StationCalls.start,
     ("release", "end"): StationCalls.leave,
 }

@@ -104,7 +104,7 @@ def serve(vm: ProxmoxVm, phase: str, migrates: bool) -> None:
         case "pre-start", True:
             vm.calls().arrive()
         case "post-start", False:
-            vm.calls().started()
+            vm.calls().start()
         case "post-start", True:
             _detached(vm)
         case "post-stop", _:

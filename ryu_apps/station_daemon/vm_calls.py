@@ -31,19 +31,17 @@ class StationCalls:
         self._all("reserve", self._vsis, migrating=True)
 
     def start(self) -> None:
-        """Associate for a VM that is about to run here, unless it is the one that is arriving; HookRefused.
-
-        At an Open vSwitch the VM's port comes later, and so does the Associate: see :meth:`started`.
-        """
-        self._power_on(self._chosen(arriving=False))
-
-    def power_on(self) -> None:
-        """As :meth:`start`, for a VM that is known not to come from another host."""
-        self._power_on(self._vsis)
-
-    def started(self) -> None:
         """Associate for a VM whose ports are there, unless it is the one that is arriving; HookRefused."""
         self._all("associate", self._chosen(arriving=False))
+
+    def power_on(self) -> None:
+        """Associate for a VM that is about to run here, and does not come from another host; HookRefused.
+
+        At an Open vSwitch the VM's port is not there yet: its VSI is reserved, for :meth:`start` to associate it.
+        """
+        later = [vsi for vsi in self._vsis if "port" in vsi or "iface_id" in vsi]
+        self._all("reserve", later)
+        self._all("associate", [vsi for vsi in self._vsis if vsi not in later])
 
     def arrived(self) -> None:
         """Associate for a VM that has arrived from another host and is stopped here; HookRefused."""
@@ -64,11 +62,6 @@ class StationCalls:
         """Release a VM that is not here any more, or does not come."""
         for vsi in self._vsis:
             self._make("release", {"vsi": vsi["vsi"]})
-
-    def _power_on(self, vsis: list[dict[str, Any]]) -> None:
-        later = [vsi for vsi in vsis if "port" in vsi or "iface_id" in vsi]
-        self._all("reserve", later)
-        self._all("associate", [vsi for vsi in vsis if vsi not in later])
 
     def _all(self, verb: str, vsis: list[dict[str, Any]], **more: Any) -> None:
         try:
