@@ -26,7 +26,7 @@ NETWORK_DEBS = curl openvswitch-switch lldpad mininet tcpdump tshark iproute2 ip
     dnsmasq-base busybox haproxy nftables
 DEB_DEBS = dpkg-dev debhelper dh-python python3-click mmdebstrap systemd
 EMULATION_DEBS = qemu-system-x86 kmod
-HYPERVISOR_DEBS = $(EMULATION_DEBS) libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt
+HYPERVISOR_DEBS = $(EMULATION_DEBS) qemu-utils libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients python3-libvirt
 
 # Fast suites first: what is broken should be told early.  PURE computes and nothing else; controllers and clusters wait
 # more than they work and have namespaces of their own, so three go together.

@@ -26,6 +26,7 @@ from ryu_apps.station_daemon.logs import log_to_stderr
     "--destination-control", type=FILE, default=DEFAULT_CONTROL, show_default=True, help="Destination's station."
 )
 @click.option("--vsi", "vsis", required=True, multiple=True, help="A VSI of the guest, as the JSON object of a call.")
+@click.option("--postcopy", is_flag=True, help="Run the guest at its destination before all of its memory is there.")
 @DEADLINE
 def qmp(
     source: Path,
@@ -34,6 +35,7 @@ def qmp(
     source_control: Path,
     destination_control: Path,
     vsis: tuple[str, ...],
+    postcopy: bool,
     deadline: float,
 ) -> None:
     """Migrate a guest between two QEMUs.
@@ -41,15 +43,20 @@ def qmp(
     The network is reserved before the copy begins, and open before the guest runs.  Sockets of another host are
     forwarded, by ssh -L for example.  Exits 1 if the guest has not moved.
     """
-    from ryu_apps.station_daemon.qmp import GatedMove, GuestLost, Host, MoveFailed, MoveSettings
+    from ryu_apps.station_daemon.qmp import CopyStopped, GatedMove, GuestLost, Host, MoveFailed, MoveSettings
 
     ends = Host(source, source_control), Host(destination, destination_control)
-    settings = MoveSettings(*ends, uri, tuple(map(_vsi, vsis)), patience=deadline)
+    settings = MoveSettings(*ends, uri, tuple(map(_vsi, vsis)), postcopy, patience=deadline)
     began = time.monotonic()
     try:
         asyncio.run(GatedMove(settings, lambda step: click.echo(f"{time.monotonic() - began:8.3f} {step}")).run())
     except MoveFailed as error:
         raise click.ClickException(f"not migrated: {error}") from None
+    except CopyStopped as error:
+        raise click.ClickException(
+            f"{error}: the guest and its network are at the destination; recover the copy (migrate-recover there, "
+            "migrate with resume at the source), and do not continue the guest at its source"
+        ) from None
     except GuestLost as error:
         raise click.ClickException(f"{error}; if it does not run there, continue it at its source") from None
     click.echo(f"{time.monotonic() - began:8.3f} done")

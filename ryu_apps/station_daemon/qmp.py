@@ -3,6 +3,8 @@
 The order is that of ``docs/hypervisors.rst``: the guest is stopped at *pre-switchover*, its VSIs are suspended at the
 source and associated at the destination, and it is continued there only after the bridge has granted the Associate.
 Whatever fails before that, the guest goes on at its source.
+
+After a copy on demand (post-copy) has begun there is no way back, so it begins after the Associate has been granted.
 """
 
 from __future__ import annotations
@@ -18,19 +20,17 @@ from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 
 from ryu_apps.station_daemon.client import call_async
 
-_CAPABILITIES = {
-    "capabilities": [
-        {"capability": "events", "state": True},
-        {"capability": "pause-before-switchover", "state": True},
-    ]
-}
-_ENDED = ("failed", "cancelled")
+_ENDED = ("failed", "cancelled", "postcopy-paused")
 #: Seconds for calls that end an attempt or a suspension: they hold up nothing that is not held up already.
 _SHORT = 2.0
 
 
 class MoveFailed(Exception):
     """The migration has not taken place; the guest runs at its source."""
+
+
+class CopyStopped(Exception):
+    """The guest runs at its destination without all of its memory, the rest of which does not come any more."""
 
 
 class GuestLost(Exception):
@@ -53,6 +53,7 @@ class MoveSettings:
         source, destination: the ends; the destination's QEMU waits with ``-incoming`` and ``-S``.
         uri: where the destination's QEMU expects the migration, as in ``-incoming``.
         vsis: each interface of the guest: ``vsi``, ``type``, ``filters`` and so on, as in a call.
+        postcopy: the guest runs at the destination before its memory is there, which is then sent as it is needed.
         copy: most seconds for the copy of the memory.
         patience: seconds for each answer of a station.
     """
@@ -61,6 +62,7 @@ class MoveSettings:
     destination: Host
     uri: str
     vsis: tuple[dict[str, Any], ...]
+    postcopy: bool = False
     copy: float = 3600.0
     patience: float = 10.0
 
@@ -82,6 +84,7 @@ class GatedMove:
         Raises:
             MoveFailed: it has not moved.
             GuestLost: the destination's QEMU fell silent when the guest was continued there.
+            CopyStopped: the guest runs there, and waits for memory.
             OSError: a QEMU or a station daemon cannot be reached.
         """
         source, destination = self._settings.source, self._settings.destination
@@ -91,11 +94,14 @@ class GatedMove:
                 try:
                     await self._copy(running, waiting, sent)
                     await self._switch_over(running, received)
-                    self._note("continue")
-                    await _answered(waiting, "cont")
+                    if not self._settings.postcopy:
+                        self._note("continue")
+                        await _answered(waiting, "cont")
                 except (MoveFailed, QMPError, OSError, TimeoutError) as error:
                     await self._take_back(running, waiting)
                     raise MoveFailed(str(error) or "not in time") from None
+                if self._settings.postcopy:
+                    await self._fetch(waiting, received)
                 await self._leave(running)
 
     # --- steps ---
@@ -111,9 +117,12 @@ class GatedMove:
     async def _copy(self, running: QMPClient, waiting: QMPClient, sent: EventListener) -> None:
         self._note("copy")
         for machine in (running, waiting):
-            await machine.execute("migrate-set-capabilities", _CAPABILITIES)
+            await machine.execute("migrate-set-capabilities", _capabilities(self._settings.postcopy))
         await running.execute("migrate", {"uri": self._settings.uri})
         async with asyncio.timeout(self._settings.copy):
+            if self._settings.postcopy:
+                await _reached(sent, "active")
+                await running.execute("migrate-start-postcopy")
             await _reached(sent, "pre-switchover")
 
     async def _switch_over(self, running: QMPClient, received: EventListener) -> None:
@@ -128,14 +137,26 @@ class GatedMove:
         )
         try:
             await asyncio.sleep(0)
+            if self._settings.postcopy:
+                await associate  # once QEMU goes on, the guest cannot go back to its source
             await running.execute("migrate-continue", {"state": "pre-switchover"})
-            async with asyncio.timeout(self._settings.patience):
-                await _reached(received, "completed")
+            if not self._settings.postcopy:
+                async with asyncio.timeout(self._settings.patience):
+                    await _reached(received, "completed")
         finally:
             await associate
 
-    async def _associate(self, vsi: dict[str, Any]) -> None:
-        await self._must(self._settings.destination, "associate", vsi)
+    async def _fetch(self, waiting: QMPClient, received: EventListener) -> None:
+        """Continue the guest at its destination, and wait for the rest of its memory."""
+        self._note("continue")
+        try:
+            await _answered(waiting, "cont")
+            self._note("fetch")
+            async with asyncio.timeout(self._settings.copy):
+                await _reached(received, "completed")
+        except (MoveFailed, GuestLost, QMPError, TimeoutError) as error:
+            await self._release(self._settings.source)
+            raise CopyStopped(str(error) or "not in time") from None
 
     async def _leave(self, running: QMPClient) -> None:
         self._note("release")
@@ -178,6 +199,11 @@ def _written(verb: str, vsi: dict[str, Any], deadline: float, **more: Any) -> di
     return {"verb": verb, **vsi, "deadline": deadline, **more}
 
 
+def _capabilities(postcopy: bool) -> dict[str, Any]:
+    wanted = {"events": True, "pause-before-switchover": True, "postcopy-ram": postcopy}
+    return {"capabilities": [{"capability": name, "state": state} for name, state in wanted.items()]}
+
+
 @asynccontextmanager
 async def _connected(path: Path) -> AsyncIterator[QMPClient]:
     client = QMPClient(str(path))
@@ -210,4 +236,4 @@ async def _reached(events: EventListener, wanted: str) -> None:
         if status == wanted:
             return
         if status in _ENDED:
-            raise MoveFailed(f"QEMU: the migration has {status}")
+            raise MoveFailed(f"QEMU: the migration is {status}")

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -85,13 +85,13 @@ class Site:
         known = [vsi for vsi in self.cluster.controller.get("/evb/vsis") if vsi["vsi"] == self.guest.uuid]
         return [at["name"] for vsi in known for at in vsi["attachments"] if at["phase"] == "active"]
 
-    def migrate(self) -> subprocess.CompletedProcess[str]:
+    def migrate(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Run ``evbridge station qmp`` to its end."""
         ends = [
             *("--source", self.machines[HERE].qmp, "--source-control", self.station(HERE).control),
             *("--destination", self.machines[THERE].qmp, "--destination-control", self.station(THERE).control),
         ]
-        command = [EVBRIDGE, "station", "qmp", *ends, "--uri", self.machines[THERE].incoming]
+        command = [EVBRIDGE, "station", "qmp", *options, *ends, "--uri", self.machines[THERE].incoming]
         return subprocess.run(
             [*map(str, command), "--vsi", json.dumps(self.vsi)], capture_output=True, text=True, timeout=300
         )
@@ -180,3 +180,96 @@ def test_a_destination_that_dies_lets_the_guest_go_on_at_its_source(site: Site) 
         assert (done.returncode, "not migrated" in done.stderr) == (1, True), done
         wait_until(lambda: (site.statuses(), site.active()) == (("running", "ended"), [HERE]), "as before")
         echo.wait_heard("after the failure")
+
+
+def test_a_guest_runs_at_its_destination_before_its_memory_is_there(site: Site) -> None:
+    client = site.cluster.hosts["client"].namespace
+    with GuestStream(client, site.guest.ip, ECHO) as echo, GuestStream(client, site.guest.ip, SOURCE) as source:
+        done = site.migrate("--postcopy")
+
+        assert (done.returncode, done.stderr) == (0, "")
+        order = ["reserve", "copy", "suspend", "associate", "continue", "fetch", "release", "done"]
+        assert steps(done.stdout) == order
+        site.machines[HERE].wait_ended()
+        assert (site.statuses(), site.active()) == (("ended", "running"), [THERE])
+        for stream in (echo, source):
+            stream.wait_heard("after the move")
+
+
+def test_a_refused_associate_before_the_copy_on_demand_lets_the_guest_go_on_at_its_source(site: Site) -> None:
+    with GuestStream(site.cluster.hosts["client"].namespace, site.guest.ip, ECHO) as echo:
+        with full("s2", Table.INGRESS):
+            done = site.migrate("--postcopy")
+
+        assert (done.returncode, "not migrated: associate of VSI" in done.stderr) == (1, True), done
+        wait_until(lambda: site.statuses() == ("running", "ended"), "the guest at its source")
+        wait_until(lambda: site.active() == [HERE], "the VSI at its source")
+        echo.wait_heard("after the refusal")
+
+
+@contextmanager
+def copying_on_demand(site: Site) -> Iterator[Future[subprocess.CompletedProcess[str]]]:
+    """A migration during which the guest runs at its destination, with little of its memory."""
+    site.machines[HERE].execute(
+        "migrate-set-parameters", **{"max-bandwidth": 1 << 20, "max-postcopy-bandwidth": 1 << 20}
+    )
+    with ThreadPoolExecutor(1) as background:
+        migration = background.submit(site.migrate, "--postcopy")
+        wait_until(lambda: migration_status(site, THERE) == "postcopy-active", "post-copy", 60.0)
+        wait_until(lambda: site.statuses()[1] == "running", "the guest at its destination", 60.0)
+        yield migration
+
+
+def migration_status(site: Site, where: str) -> str:
+    return str(site.machines[where].execute("query-migrate").get("status"))
+
+
+def test_a_copy_on_demand_that_stops_leaves_the_network_at_the_destination_and_is_recovered(site: Site) -> None:
+    here, there = site.machines[HERE], site.machines[THERE]
+    with GuestStream(site.cluster.hosts["client"].namespace, site.guest.ip, ECHO) as echo:
+        with copying_on_demand(site) as migration:
+            here.execute("migrate-pause")
+            done = migration.result(300)
+
+        assert (done.returncode, "the guest and its network are at the destination" in done.stderr) == (1, True), done
+        assert site.active() == [THERE]
+        assert here.status() != "running"
+
+        again = f"{there.incoming}-again"
+        there.execute_out_of_band("migrate-recover", uri=again)
+        here.execute("migrate-set-parameters", **{"max-postcopy-bandwidth": 0})
+        here.execute("migrate", uri=again, resume=True)
+        wait_until(lambda: migration_status(site, THERE) == "completed", "the rest of the memory", 120.0)
+        assert site.active() == [THERE]
+        echo.wait_heard("after the recovery")
+
+
+def test_a_source_that_dies_during_the_copy_on_demand_gets_nothing_of_the_network_back(site: Site) -> None:
+    with copying_on_demand(site) as migration:
+        site.machines[HERE].kill()
+        done = migration.result(300)
+
+    assert (done.returncode, "the guest and its network are at the destination" in done.stderr) == (1, True), done
+    assert site.active() == [THERE]
+    assert site.station(HERE).states() == []
+
+
+def test_a_snapshot_that_is_reverted_keeps_its_network_without_a_request(site: Site) -> None:
+    machine, client = site.machines[HERE], site.cluster.hosts["client"].namespace
+    place = {"tag": "before", "vmstate": "snapshots", "devices": ["snapshots"]}
+    machine.job("snapshot-save", **place)
+    with GuestStream(client, site.guest.ip, ECHO) as echo:
+        echo.wait_heard("after the snapshot")
+    known = events(site)
+
+    machine.job("snapshot-load", **place)
+
+    assert (site.statuses()[0], site.active(), site.station(HERE).states()) == ("running", [HERE], ["associated"])
+    with GuestStream(client, site.guest.ip, ECHO) as echo:
+        echo.wait_heard("after the way back")
+    assert events(site) == known
+
+
+def events(site: Site) -> list[object]:
+    """Events of the VSI."""
+    return [event for event in site.cluster.controller.get("/evb/events") if event["vsi"] == site.guest.uuid]

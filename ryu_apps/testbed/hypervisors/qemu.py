@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ryu_apps.testbed.harness.cluster import Hypervisor
-from ryu_apps.testbed.harness.shell import end, wait_until
+from ryu_apps.testbed.harness.shell import end, run, wait_until
 from ryu_apps.testbed.hypervisors.domain import Guest
 from ryu_apps.testbed.hypervisors.guest_image import READY, GuestImage
 
@@ -18,6 +18,10 @@ _MACHINE = (
     *("qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-m", "128", "-nodefaults", "-display", "none"),
     *("-serial", "file:{console}", "-kernel", "{image.kernel}", "-initrd", "{image.initramfs}"),
     *("-append", "console=ttyS0 quiet evb.ip={guest.ip}/24", "-qmp", "unix:{qmp},server=on,wait=off"),
+    # A second one, for the test: QEMU has one client at a time at each.
+    *("-qmp", "unix:{monitor},server=on,wait=off"),
+    # Where snapshots are kept; the guest has no disk.
+    *("-blockdev", "qcow2,node-name=snapshots,file.driver=file,file.filename={snapshots}"),
     *("-netdev", "tap,id=net,ifname={port},script=no,downscript=no"),
     # The guest computes its checksums: the user-space datapath forwards what it is given.
     *("-device", "virtio-net-pci,netdev=net,mac={guest.mac},romfile=,csum=off,gso=off,host_tso4=off"),
@@ -41,14 +45,25 @@ class QemuGuest:
         """
         place = folder / f"{guest.name}-{hypervisor.name}"
         self.qmp, self._console = place.with_suffix(".qmp"), place.with_suffix(".console")
+        self._monitor = place.with_suffix(".monitor")
         self.incoming = f"unix:{place.with_suffix('.incoming')}"
         self._port, self._edge = f"{guest.name}-tap", hypervisor.edge
         hypervisor.namespace.ip(f"tuntap add dev {self._port} mode tap", f"link set {self._port} up")
-        words = {"console": self._console, "image": image, "guest": guest, "qmp": self.qmp, "port": self._port}
+        snapshots = place.with_suffix(".qcow2")
+        run(["qemu-img", "create", "-q", "-f", "qcow2", str(snapshots), "1G"])
+        words = {
+            "monitor": self._monitor,
+            "snapshots": snapshots,
+            "console": self._console,
+            "image": image,
+            "guest": guest,
+            "qmp": self.qmp,
+            "port": self._port,
+        }
         command = [word.format(**words) for word in _MACHINE] + (["-S", "-incoming", self.incoming] if waits else [])
         self._namespace = hypervisor.namespace
         self._process = hypervisor.namespace.popen(*command, log=place.with_suffix(".log"))
-        wait_until(self.qmp.exists, f"QMP of {guest.name}")
+        wait_until(lambda: self.qmp.exists() and self._monitor.exists(), f"QMP of {guest.name}")
         # An answer proves that QEMU has opened its tap.  At a server's own switch that leaves for another network
         # namespace, where QEMU would not find it.
         self.execute("query-status")
@@ -68,16 +83,34 @@ class QemuGuest:
         return "ended"
 
     def execute(self, command: str, **arguments: Any) -> Any:
-        """Execute a QMP command on a connection of its own; OSError if nobody else's connection ends in time."""
+        """Execute a QMP command; OSError if QEMU does not answer in time."""
+        return self._answer("execute", command, arguments)
+
+    def execute_out_of_band(self, command: str, **arguments: Any) -> Any:
+        """As :meth:`execute`, also while QEMU's main thread waits for memory of the guest."""
+        return self._answer("exec-oob", command, arguments)
+
+    def _answer(self, key: str, command: str, arguments: dict[str, Any]) -> Any:
+        wanted = {key: command, "arguments": arguments}
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(60.0)
-            connection.connect(str(self.qmp))
+            connection.connect(str(self._monitor))
             with connection.makefile("rwb", buffering=0) as lines:
                 lines.readline()
-                for word, more in (("qmp_capabilities", {}), (command, arguments)):
-                    lines.write(json.dumps({"execute": word, "arguments": more}).encode() + b"\n")
+                for word in ({"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}, wanted):
+                    lines.write(json.dumps(word).encode() + b"\n")
                     answer = _answer(lines)
         return answer
+
+    def job(self, command: str, **arguments: Any) -> None:
+        """Execute a QMP command that begins a job, and wait for the end of the job; it must succeed."""
+        self.execute(command, **{"job-id": command}, **arguments)
+        (done,) = wait_until(self._concluded, command)
+        assert "error" not in done, done
+        self.execute("job-dismiss", id=command)
+
+    def _concluded(self) -> list[dict[str, Any]]:
+        return [job for job in self.execute("query-jobs") if job["status"] == "concluded"]
 
     def kill(self) -> None:
         """End the process, as a crash of its host would."""
