@@ -90,6 +90,8 @@ def migrate(site: ServerSite, guest: Guest, folder: Path, *options: str) -> Run:
         wait_until(lambda: None not in (staged.missed, source.missed), "ports of the guest")
         with RawSocket(client.namespace, client.interface) as sender:
             sender.send(who_has(guest.ip, client.mac, client.ip))
+        if "--postcopy" in options:
+            begin_postcopy(site, guest)
         written = site.finish(guest, HERE, virsh)
         assert "error" not in written, written
         if "--suspend" in options:
@@ -104,6 +106,15 @@ def migrate(site: ServerSite, guest: Guest, folder: Path, *options: str) -> Run:
     names |= {Lane.SOURCE_SWITCH: "vs1", Lane.DESTINATION_SWITCH: "vs2"}
     title = " ".join(["virsh migrate", *options]) + f": {guest.name} from {HERE} to {THERE}"
     return Run(LadderDiagram(title, names, tuple(steps)), staged, source, heard)
+
+
+def begin_postcopy(site: ServerSite, guest: Guest) -> None:
+    """Let a guest go on at its destination; libvirt refuses until it has told QEMU to migrate."""
+
+    def begins() -> bool:
+        return "error" not in site.libvirtds[HERE].virsh("migrate-postcopy", guest.name, check=False)
+
+    wait_until(begins, "post-copy", LONG, pause=0.5)
 
 
 def recorded(site: ServerSite, guest: Guest, witness: LibvirtWitness) -> list[LadderStep]:
@@ -163,3 +174,13 @@ def test_a_guest_that_arrives_suspended_is_resumed_behind_an_open_port(
     assert_no_leak(run)
     answered = run.t(Lane.DESTINATION_SWITCH, "Associate: success")
     assert answered < run.t(Lane.DESTINATION, "station: answer associated") < run.t(Lane.DESTINATION, "QEMU: RESUME")
+
+
+def test_a_guest_that_runs_before_its_memory_is_there_has_its_network(
+    site: ServerSite, guest: Guest, tmp_path: Path
+) -> None:
+    run = migrate(site, guest, tmp_path, "--postcopy")
+    keep(run, "libvirt-postcopy")
+    assert_reserved_before_the_copy(run)
+    assert_no_leak(run)
+    assert run.t(Lane.SOURCE, "QEMU: MIGRATION postcopy-active") < run.t(Lane.SOURCE, "QEMU: MIGRATION completed")
