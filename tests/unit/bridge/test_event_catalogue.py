@@ -214,6 +214,7 @@ def test_levels_and_limits_are_those_that_operators_rely_on() -> None:
         "port.down",
         "vsi.port_gone",
         "vsi.port_missing",
+        "rest.refused",
     }
 
 
