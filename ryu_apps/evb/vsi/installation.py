@@ -91,6 +91,7 @@ class Holding:
         program: the program in force or being put in force.
         retired: older programs whose rules still have to go.
         turn: grows with every Associate of the bridge, so that the newest is known.
+        decided: attempt that was admitted last; a later one still waits for its turn.
         granted: attempt that is granted when its gates are shut; None: there is none.
         sweeping: tokens of changes that remove its rules.
         releasing: all of it is to go.
@@ -100,6 +101,7 @@ class Holding:
     program: Installation | None = None
     retired: list[Installation] = field(default_factory=list)
     turn: int = 0
+    decided: int | None = None
     granted: int | None = None
     sweeping: set[int] = field(default_factory=set)
     releasing: bool = False

@@ -112,6 +112,7 @@ class Lifecycle(TokenOwner):
 
     def stage(self, attachment: Attachment, vsi_type: VsiType) -> None:
         """Install the body; when it is confirmed, grant a Pre-Associate, or open the gate for an Associate."""
+        attachment.holding.decided = attachment.machine.attempt
         if attachment.machine.wanted is not VdpMode.ASSOCIATE:
             self._call_off(attachment)
         attachment.take_port(vsi_type)
@@ -270,6 +271,9 @@ class Lifecycle(TokenOwner):
             program.phase = Phase.STAGED
             self.refresh.begin(attachment)
             self.pending.log(BodyStaged, attachment, program.rules, services_of(program.vsi_type))
+        if attachment.holding.decided != attachment.machine.attempt:
+            # A newer request waits for its turn, which goes on from here: it may be for something else, or refused.
+            return
         if attachment.machine.wanted is VdpMode.ASSOCIATE:
             self._activate(attachment, program)
         else:
