@@ -21,6 +21,9 @@ class FlipPreparation:
     """Prepares the flips of the programs that were staged last.
 
     What a move has outdated is prepared again: a VSI that comes or goes changes the floods of all others in its VLAN.
+
+    Attributes:
+        deadline: time at which to call :meth:`tick`, monotonic seconds; None: there is nothing to prepare.
     """
 
     def __init__(self, gatekeeper: Gatekeeper, effects: EffectSink, up: Container[int]) -> None:
@@ -30,12 +33,7 @@ class FlipPreparation:
         self._staged: dict[Attachment, None] = {}
         self._changed = False
         self._version = 0
-        self._due: float | None = None
-
-    @property
-    def deadline(self) -> float | None:
-        """Time at which to call :meth:`tick`, monotonic seconds; None: there is nothing to prepare."""
-        return self._due
+        self.deadline: float | None = None
 
     def staged(self, attachment: Attachment) -> None:
         """Note an attachment whose program is staged."""
@@ -47,20 +45,22 @@ class FlipPreparation:
 
     def planned(self, now: float) -> None:
         """Set the deadline after an event."""
+        if not self._staged:
+            return
         version, self._version = self._version, self._gatekeeper.version
-        if self._changed or (self._staged and version != self._version):
-            self._due = now + PAUSE
+        if self._changed or version != self._version:
+            self.deadline = now + PAUSE
         self._changed = False
 
     def tick(self, now: float) -> None:
         """Prepare some flips, those of the newest programs first."""
-        if self._due is None or self._due > now:
+        if self.deadline is None or self.deadline > now:
             return
-        self._due = None
+        self.deadline = None
         prepared = 0
         for attachment in reversed(list(self._staged)):
             if prepared == PORTION:
-                self._due = now + PAUSE
+                self.deadline = now + PAUSE
                 return
             prepared += self._prepare(attachment)
 
