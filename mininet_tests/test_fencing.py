@@ -118,7 +118,7 @@ def stopped(bridge: Controller) -> Iterator[None]:
         os.kill(bridge.pid, signal.SIGCONT)
 
 
-def test_second_bridge_takes_over_and_the_first_stands_aside(pair: Pair) -> None:
+def second_takes_over(pair: Pair) -> None:
     """Associated at s1 by the first one, at s2 by the second one: one gate is open."""
     rig = pair.rig
     rig.admit(VM, HOME)
@@ -138,7 +138,7 @@ def test_second_bridge_takes_over_and_the_first_stands_aside(pair: Pair) -> None
         assert rig.places(VM) == [AWAY]
 
 
-def test_restart_brings_the_first_one_back_without_its_old_grants(pair: Pair) -> None:
+def restart_brings_the_first_one_back(pair: Pair) -> None:
     """Its store says that the VM is at the source; by now it is elsewhere."""
     rig = pair.rig
     with rig.unharmed("the superseded bridge is killed and started anew") as times:
@@ -153,8 +153,7 @@ def test_restart_brings_the_first_one_back_without_its_old_grants(pair: Pair) ->
         assert rig.places(VM) == [AWAY]
 
 
-@pytest.mark.parametrize("seconds", [0.0, 20.0], ids=["channels still open", "channels given up"])
-def test_stopped_bridge_wakes_up_and_touches_nothing(pair: Pair, seconds: float) -> None:
+def stopped_bridge_wakes_up_and_touches_nothing(pair: Pair, seconds: float) -> None:
     """The second one takes over while the first one is stopped; its deadlines pass and its frames wait unread."""
     rig = pair.rig
     place = rig.places(VM)
@@ -184,6 +183,15 @@ def test_stopped_bridge_wakes_up_and_touches_nothing(pair: Pair, seconds: float)
     pair.start_first()
     rig.granted(target, VdptoolMode.ASSOCIATE, VM)
     assert rig.places(VM) == [target]
+
+
+def test_one_bridge_serves_the_switches_whatever_the_other_does(pair: Pair) -> None:
+    """Each part begins where the one before has ended: bridges and stores have a history, which is what they go by."""
+    second_takes_over(pair)
+    restart_brings_the_first_one_back(pair)
+    # With channels that are still open when it wakes up, and with channels that the switches have given up.
+    for seconds in (0.0, 20.0):
+        stopped_bridge_wakes_up_and_touches_nothing(pair, seconds)
 
 
 def test_second_bridge_of_the_same_state_directory_or_port_does_not_start(pair: Pair) -> None:
