@@ -17,7 +17,6 @@ from typing import Any
 
 import eventlet.wsgi
 from eventlet import hubs
-from eventlet.green import ssl
 from ryu.app import wsgi
 from ryu.lib import hub
 
@@ -25,6 +24,7 @@ from ryu_apps.evb.config.bridge_config import RestAccess
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.listening.listener import AcceptedConnection, TcpListener
 from ryu_apps.listening.sockets import CannotListen, hang_up
+from ryu_apps.listening.tls import encrypt, server_context
 from ryu_apps.rest.guard import Guard
 from ryu_apps.rest.tokens import TokenFile, TokensError
 
@@ -187,22 +187,14 @@ class RestServer:
         connection.socket.settimeout(STUCK)
         try:
             if self._tls is not None:
-                state[1] = self._encrypt(self._tls, connection)
+                encrypt(self._tls, connection, HANDSHAKE)
+                state[1] = connection.socket
             _Protocol(state, self._server)
         except (OSError, _GoneError) as error:
             LOG.debug("REST: %s: %s", connection.address, error)
         finally:
             inside.leave(connection)
             connection.socket.close()
-
-    def _encrypt(self, context: Any, connection: AcceptedConnection) -> Any:
-        patience = hub.spawn_after(HANDSHAKE, connection.end)
-        try:
-            connection.socket = context.wrap_socket(connection.socket, server_side=True, do_handshake_on_connect=False)
-            connection.socket.do_handshake()
-        finally:
-            patience.cancel()
-        return connection.socket
 
 
 def install(around: Callable[[], Surroundings]) -> None:
@@ -234,10 +226,4 @@ def _tls(base: Path, access: RestAccess) -> Any:
     """The context for all connections, None: TLS is not configured."""
     if access.certificate is None or access.private_key is None:
         return None
-    certificate, key = base / access.certificate, base / access.private_key
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(certificate, key)
-    except OSError as error:
-        raise CannotListen(f"REST: {certificate}, {key}: {error.strerror or error}") from None
-    return context
+    return server_context("REST", base / access.certificate, base / access.private_key)

@@ -16,6 +16,7 @@ from ryu.lib import hub
 
 from ryu_apps.listening.listener import AcceptedConnection, TcpListener
 from ryu_apps.listening.sockets import CannotListen
+from ryu_apps.listening.tls import encrypt, server_context
 from ryu_apps.southbound.reception import HANDSHAKE, ConnectionCheck
 
 LOG = logging.getLogger(__name__)
@@ -84,15 +85,11 @@ class OpenFlowServer(controller.OpenFlowController):
             connection.socket.close()
 
     def _encrypt(self, context: Any, connection: AcceptedConnection) -> bool:
-        patience = hub.spawn_after(HANDSHAKE, connection.end)
         try:
-            connection.socket = context.wrap_socket(connection.socket, server_side=True, do_handshake_on_connect=False)
-            connection.socket.do_handshake()
+            encrypt(context, connection, HANDSHAKE)
         except OSError as error:
             self._reception.distrust(connection.origin, str(error))
             return False
-        finally:
-            patience.cancel()
         return True
 
 
@@ -103,14 +100,4 @@ def _tls() -> Any:
         return None
     if not (key and certificate):
         raise CannotListen("OpenFlow: TLS needs --ctl-privkey and --ctl-cert")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    at = certificate
-    try:
-        context.load_cert_chain(certificate, key)
-        if authorities:
-            at = authorities
-            context.load_verify_locations(authorities)
-            context.verify_mode = ssl.CERT_REQUIRED
-    except OSError as error:
-        raise CannotListen(f"OpenFlow: {at}: {error.strerror or error}") from None
-    return context
+    return server_context("OpenFlow", certificate, key, authorities)
