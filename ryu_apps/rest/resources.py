@@ -93,13 +93,12 @@ def required_role(method: str, path: str) -> Role:
 
     Another path is perhaps that of another Ryu app, which may write any rule.
     """
-    wanted = "GET" if method == "HEAD" else method
-    matching = [resource for resource in RESOURCES if resource.pattern.match(path)]
-    found = next((resource for resource in matching if resource.method == wanted), None)
+    resources = [resource for resource, _ in _at(path)]
+    found = next((resource for resource in resources if resource.method == _as_listed(method)), None)
     if found is not None:
         return found.role
     # To be answered 404 or 405.
-    return Role.READ if matching or path.startswith("/evb/") else Role.ADMIN
+    return Role.READ if resources or path.startswith("/evb/") else Role.ADMIN
 
 
 class Called(NamedTuple):
@@ -121,15 +120,23 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
     Raises:
         RestError: 404 no such path, 405 not with this method, 400 parameters.
     """
-    matches = [(resource, found) for resource in RESOURCES if (found := resource.pattern.match(path))]
+    matches = _at(path)
     if not matches:
         raise RestError(404, f"no resource {path}")
-    wanted = "GET" if method == "HEAD" else method
     for resource, found in matches:
-        if resource.method == wanted:
+        if resource.method == _as_listed(method):
             return Called(resource.view, read({**found.groupdict(), **_asked(resource, query)}), resource.body)
     allowed = ", ".join(dict.fromkeys(resource.method for resource, _ in matches))
     raise RestError(405, f"{path} takes {allowed}, not {method}", Allow=allowed)
+
+
+def _at(path: str) -> list[tuple[Resource, re.Match[str]]]:
+    """The rows with a path, in their order, and the parts of it."""
+    return [(resource, found) for resource in RESOURCES if (found := resource.pattern.match(path))]
+
+
+def _as_listed(method: str) -> str:
+    return "GET" if method == "HEAD" else method
 
 
 def _asked(resource: Resource, query: Iterable[tuple[str, str]]) -> dict[str, str]:
