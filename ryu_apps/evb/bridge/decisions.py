@@ -12,6 +12,7 @@ from functools import partial
 from ryu_apps.evb.bridge.machines import Machines
 from ryu_apps.evb.bridge.vsi_port_claims import claimed_vsi_port
 from ryu_apps.evb.effects import EffectSink
+from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import (
     AddressInUse,
     VdpRefused,
@@ -156,25 +157,32 @@ class Decisions:
             return False
         limit, value = beyond
         error = VdpError.INVALID_VID_GROUP_MAC if limit == "macs" else VdpError.OTHER_FAILURE
-        self._effects.put(attachment.log_event(VsiNotPermitted, limit, value))
-        self._effects.put(attachment.log_event(VdpRefused, f"{value} is not among the {limit} of the port", error))
-        self._machines.feed(attachment, Denied(error, True, attachment.machine.attempt), now)
+        told = attachment.log_event(VsiNotPermitted, limit, value)
+        self._refuse(attachment, Refusal(error, True, f"{value} is not among the {limit} of the port"), now, told)
         return True
 
     def _contest(self, attachment: Attachment, owner: str, now: float) -> None:
         reason = f"the VSI is at {owner}, and no Pre-Associate has announced that it moves"
-        self._effects.put(attachment.log_event(VdpRefused, reason, VdpError.INSUFFICIENT_RESOURCES))
-        if self.takeovers.contest(attachment, now):
-            self._effects.put(attachment.log_event(VsiContested, owner, attachment.port))
-        self._machines.feed(attachment, Denied(VdpError.INSUFFICIENT_RESOURCES), now)
+        is_new = self.takeovers.contest(attachment, now)
+        told = attachment.log_event(VsiContested, owner, attachment.port) if is_new else None
+        self._refuse(attachment, Refusal(VdpError.INSUFFICIENT_RESOURCES, False, reason), now, told)
+
+    def _refuse(self, attachment: Attachment, refusal: Refusal, now: float, told: LogEvent | None = None) -> None:
+        """Refuse the newest request of an attachment.
+
+        Args:
+            told: a further event that says more of the cause.
+        """
+        self._effects.put(attachment.log_event(VdpRefused, refusal.reason, refusal.error))
+        if told is not None:
+            self._effects.put(told)
+        self._machines.feed(attachment, Denied(refusal.error, refusal.hard, attachment.machine.attempt), now)
 
     def abandon(self, attachment: Attachment) -> None:
         """Return to the request in force, after the newest has been refused or has taken too long."""
         self._lifecycle.abandon(attachment)
         if attachment.holding.program is not None:
-            binding = attachment.holding.program.binding
-            claims = binding.bindings, binding.addresses, binding.priorities, binding.vsi_port
-            self._registry.hold(attachment, *claims)
+            self._registry.hold(attachment, *attachment.holding.program.binding.claims)
 
     def owned(self, vsi: Vsi) -> None:
         """End the contest for a VSI whose gate is open, newly or at another port."""
@@ -191,11 +199,8 @@ class Decisions:
     def _decide_with(self, attachment: Attachment, now: float, vsi_type: TypeLookup) -> None:
         found = self._examine(attachment, vsi_type)
         if isinstance(found, Refusal):
-            self._effects.put(attachment.log_event(VdpRefused, found.reason, found.error))
-            if found.in_use is not None:
-                self._effects.put(attachment.log_event(AddressInUse, *found.in_use))
-            attempt = attachment.machine.attempt
-            self._machines.feed(attachment, Denied(found.error, found.hard, attempt), now)
+            told = attachment.log_event(AddressInUse, *found.in_use) if found.in_use is not None else None
+            self._refuse(attachment, found, now, told)
             return
         if self.takeovers.is_unannounced(attachment) and (
             place := self._lives_elsewhere(self._behind(attachment.port, found.vsi_port), found.placed.bindings)
@@ -236,10 +241,9 @@ class Decisions:
                 self._in_turn(attachment, attachment.machine.attempt, self._decide, now)
                 yield
                 continue
-            error, reason = VdpError.INSUFFICIENT_RESOURCES, f"VSI port {attachment.vsi_port} is not there"
+            missing = Refusal(VdpError.INSUFFICIENT_RESOURCES, False, f"VSI port {attachment.vsi_port} is not there")
             self._effects.put(attachment.log_event(VsiPortMissing, attachment.vsi_port))
-            self._effects.put(attachment.log_event(VdpRefused, reason, error))
-            self._machines.feed(attachment, Denied(error, False, attachment.machine.attempt), now)
+            self._refuse(attachment, missing, now)
             yield
 
     def _examine(self, attachment: Attachment, vsi_type: TypeLookup) -> Admitted | Refusal:
