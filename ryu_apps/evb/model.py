@@ -54,6 +54,15 @@ class Minimum(NamedTuple):
     to_vm: int = 0
 
 
+class VsiClaims(NamedTuple):
+    """The part of a VSI's data that its station requests, as in :class:`VsiBinding`."""
+
+    bindings: tuple[Binding, ...]
+    addresses: tuple[IPv4Address | IPv6Address, ...] = ()
+    priorities: tuple[tuple[Binding, int], ...] = ()
+    vsi_port: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class VsiBinding:
     """The data of one VSI from which its rules are compiled, besides its type.
@@ -73,6 +82,11 @@ class VsiBinding:
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     priorities: tuple[tuple[Binding, int], ...] = ()
     vsi_port: str = ""
+
+    @property
+    def claims(self) -> VsiClaims:
+        """The part that the station requests."""
+        return VsiClaims(self.bindings, self.addresses, self.priorities, self.vsi_port)
 
     @property
     def macs(self) -> tuple[int, ...]:

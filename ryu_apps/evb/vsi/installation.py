@@ -6,9 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from ryu_apps.evb.flow.plan import RuleSet
-from ryu_apps.evb.model import Binding, Phase, VsiBinding
+from ryu_apps.evb.model import Phase, VsiBinding, VsiClaims
 from ryu_apps.evb.policy.model import VsiType
-from ryu_apps.evb.wire.ip import IpAddress
 
 
 @dataclass(eq=False, slots=True)
@@ -47,40 +46,20 @@ class Installation:
     carried: Counter[str] = field(default_factory=Counter)
     fixed_up: Counter[str] = field(default_factory=Counter)
 
-    def serves(
-        self,
-        vsi_type: VsiType,
-        bindings: tuple[Binding, ...],
-        addresses: tuple[IpAddress, ...],
-        priorities: tuple[tuple[Binding, int], ...],
-        vsi_port: str,
-    ) -> bool:
+    def serves(self, vsi_type: VsiType, claims: VsiClaims) -> bool:
         """True if this is the program that such a request asks for."""
-        return (
-            self.vsi_type.digest == vsi_type.digest
-            and self.vsi_type.key == vsi_type.key
-            and self.binding.bindings == bindings
-            and self.binding.addresses == addresses
-            and self.binding.priorities == priorities
-            and self.binding.vsi_port == vsi_port
-        )
+        same_type = self.vsi_type.digest == vsi_type.digest and self.vsi_type.key == vsi_type.key
+        return same_type and self.binding.claims == claims
 
-    def take_port(
-        self,
-        vsi_type: VsiType,
-        bindings: tuple[Binding, ...],
-        addresses: tuple[IpAddress, ...],
-        priorities: tuple[tuple[Binding, int], ...],
-        vsi_port: str,
-    ) -> None:
+    def take_port(self, vsi_type: VsiType, claims: VsiClaims) -> None:
         """Become the program that such a request asks for, if only the name of the VSI port differs.
 
         The body does not depend on the name.  A program that a gate has led to keeps its name until another one is in
         force.
         """
-        same = self.serves(vsi_type, bindings, addresses, priorities, self.binding.vsi_port)
-        if same and not self.opened and self.binding.vsi_port and vsi_port:
-            self.binding = replace(self.binding, vsi_port=vsi_port)
+        same = self.serves(vsi_type, claims._replace(vsi_port=self.binding.vsi_port))
+        if same and not self.opened and self.binding.vsi_port and claims.vsi_port:
+            self.binding = replace(self.binding, vsi_port=claims.vsi_port)
 
 
 @dataclass(eq=False, slots=True)

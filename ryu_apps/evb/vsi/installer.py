@@ -79,8 +79,7 @@ class Installer:
         """Make the program of a request, with an index of its own."""
         # The generation tells the rules from those of an earlier user of the index, on a switch that was away.
         self._generation = self._generation % ((1 << GENERATION_BITS) - 1) + 1
-        claims = attachment.bindings, attachment.addresses, attachment.priorities, attachment.vsi_port
-        binding = VsiBinding(self.indices.take(), self._generation, *claims)
+        binding = VsiBinding(self.indices.take(), self._generation, *attachment.claims)
         return Installation(vsi_type, self._epochs.number(vsi_type), binding, Phase.STAGING)
 
     def probe(self, attachment: Attachment, vsi_type: VsiType) -> str | None:

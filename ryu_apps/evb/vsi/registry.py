@@ -12,7 +12,7 @@ from typing import Concatenate, NamedTuple, ParamSpec
 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.flow.plan import RuleSet
-from ryu_apps.evb.model import Binding, Phase
+from ryu_apps.evb.model import Binding, Phase, VsiClaims
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.protocol.vdp_bridge import VdpBridge
@@ -77,18 +77,17 @@ class Attachment:
     def program_for(self, vsi_type: VsiType) -> Installation | None:
         """Return its program if it is the one that its newest request asks for."""
         program = self.holding.program
-        return program if program is not None and program.serves(vsi_type, *self._claims) else None
+        return program if program is not None and program.serves(vsi_type, self.claims) else None
 
     def take_port(self, vsi_type: VsiType) -> None:
         """Let its program have the VSI port that its newest request names, if nothing else has changed."""
         if self.holding.program is not None:
-            self.holding.program.take_port(vsi_type, *self._claims)
+            self.holding.program.take_port(vsi_type, self.claims)
 
     @property
-    def _claims(
-        self,
-    ) -> tuple[tuple[Binding, ...], tuple[IpAddress, ...], tuple[tuple[Binding, int], ...], str]:
-        return self.bindings, self.addresses, self.priorities, self.vsi_port
+    def claims(self) -> VsiClaims:
+        """The claims of its newest request, as it was admitted."""
+        return VsiClaims(self.bindings, self.addresses, self.priorities, self.vsi_port)
 
     def log_event(
         self, made: Callable[Concatenate[PortId, str, P], LogEvent], *details: P.args, **named: P.kwargs
