@@ -11,8 +11,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from ryu_apps.evb.topology.fabric import BondMode, Fabric, Interface, PortId, Role
 from ryu_apps.evb.wire.ethernet import ETHERTYPE_ECP
@@ -24,6 +23,7 @@ from ryu_apps.testbed.harness.capture import Tap, TapReader, only_ethertypes
 from ryu_apps.testbed.harness.controller import APPS, Controller
 from ryu_apps.testbed.harness.datapath import Datapath, configured_datapath
 from ryu_apps.testbed.harness.ovs import PrivateOvs
+from ryu_apps.testbed.harness.running import Running
 from ryu_apps.testbed.harness.shell import Namespace, run
 from ryu_apps.testbed.harness.station import HypervisorStation, LldpadStation, VdptoolAnswer, VdptoolMode, VdptoolVsi
 from ryu_apps.testbed.harness.vepa import VepaEdge
@@ -107,7 +107,7 @@ class EndHost:
         no_checksum_offload(namespace, self.interface)
 
 
-class Cluster:
+class Cluster(Running):
     """Built by :meth:`start`, taken down by :meth:`stop`; also a context manager.
 
     Attributes:
@@ -154,19 +154,6 @@ class Cluster:
         self.analysers: dict[str, Namespace] = {}
         self.vms: dict[str, NamespaceVm] = {}
         self._net: Any = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def start(self) -> None:
         """Start everything and wait until every station has agreed on EVB with its bridge.

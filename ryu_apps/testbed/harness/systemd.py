@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from ryu_apps.testbed.errors import TestbedError
+from ryu_apps.testbed.harness.running import Running
 from ryu_apps.testbed.harness.shell import run, wait_until
 
 #: Enters a cgroup, and then new namespaces: what is process 1 there sees the cgroup as the root of all.
@@ -38,7 +38,7 @@ exec env -i container=evbridge /lib/systemd/systemd --unit=basic.target
 """
 
 
-class BootedDebian:
+class BootedDebian(Running):
     """A Debian whose systemd runs; a context manager.  It has two ends of a wire, ``up0`` and ``sw0``."""
 
     def __init__(self, root: Path) -> None:
@@ -52,20 +52,15 @@ class BootedDebian:
         self._pid = 0
 
     def __enter__(self) -> Self:
+        # Before what is stopped if it fails: a group that is there already belongs to another run.
         self._cgroup.mkdir()
-        try:
-            enter = _ENTER.format(cgroup=self._cgroup, root=self._root)
-            self._unshare = subprocess.Popen(["sh", "-ec", enter, _BOOT], stdin=subprocess.DEVNULL)
-            wait_until(self._is_running, "systemd", pause=0.2)
-        except BaseException:
-            self.stop()
-            raise
-        return self
+        return super().__enter__()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+    def start(self) -> None:
+        """Start systemd and wait for its first services."""
+        enter = _ENTER.format(cgroup=self._cgroup, root=self._root)
+        self._unshare = subprocess.Popen(["sh", "-ec", enter, _BOOT], stdin=subprocess.DEVNULL)
+        wait_until(self._is_running, "systemd", pause=0.2)
 
     def stop(self) -> None:
         """End everything in there."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Role, StationKind, Switch, Timers
 from ryu_apps.testbed.harness.controller import Controller
 from ryu_apps.testbed.harness.datapath import configured_datapath
 from ryu_apps.testbed.harness.ovs import PrivateOvs
+from ryu_apps.testbed.harness.running import Running
 from ryu_apps.testbed.harness.shell import run
 from ryu_apps.testbed.harness.vm import NamespaceVm, no_checksum_offload
 from ryu_apps.testbed.hypervisors.domain import Guest
@@ -48,7 +47,7 @@ def _switch(dpid: int, other: int, station: StationKind) -> Switch:
     )
 
 
-class HypervisorSite(GuestSite):
+class HypervisorSite(GuestSite, Running):
     """The cluster; a context manager.
 
     Attributes:
@@ -79,19 +78,6 @@ class HypervisorSite(GuestSite):
         self.hosts: dict[str, LibvirtHost] = {}
         self.client = NamespaceVm("client", CLIENT_MAC.to_bytes(6).hex(":"), CLIENT_IP)
 
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def stop(self) -> None:
         """Take everything down."""
         for host in self.hosts.values():
@@ -117,7 +103,8 @@ class HypervisorSite(GuestSite):
         self.controller.wait_agreed(len(self.hosts))
 
     # --- building ---
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start everything and wait until every station has agreed on EVB with its bridge."""
         self.ovs.start()
         self.controller.start()
         self._connect_client()
