@@ -1,4 +1,4 @@
-"""Alarms, metrics and the journal, told of events when nothing else is to be done.
+"""Alarms, metrics and the journal: they get events when nothing else is to be done.
 
 Telling takes longer than a switch needs for a change, and no station waits for it.  So events are kept until the engine
 has had nothing to do for some milliseconds, and told in their order.
@@ -24,9 +24,9 @@ PORTION = 50
 
 
 class Observers:
-    """The observers of log events, and the events that they have not been told of yet.
+    """The observers of log events, and the events that they do not have yet.
 
-    The attributes have been told of everything when they are read.
+    A read of an attribute gives all of them to the observers first.
     """
 
     def __init__(self, journal: EventLog, metrics: Metrics, alarms: Alarms) -> None:

@@ -18,7 +18,7 @@ from ryu_apps.rest.tokens import Token, TokenFile
 _READING = ("GET", "HEAD", "OPTIONS")
 #: Characters of a client's path in an event.
 _LONGEST = 200
-_NOBODY = "-"
+_NO_TOKEN = "-"
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -33,7 +33,7 @@ class RefusedError(Exception):
         caller: name of the token, if it is known.
     """
 
-    def __init__(self, status: int, reason: str, caller: str = _NOBODY) -> None:
+    def __init__(self, status: int, reason: str, caller: str = _NO_TOKEN) -> None:
         super().__init__(reason)
         self.status = status
         self.caller = caller
@@ -46,7 +46,7 @@ class Guard:
         application: serves what is let through.
         tokens: those that are accepted; None: no request needs one.
         wall: Unix time in seconds.
-        report: is told of changes and refusals.
+        report: records the events of changes and refusals.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Guard:
 
     def _caller(self, request: Request) -> str:
         if self._tokens is None:
-            return _NOBODY
+            return _NO_TOKEN
         text = _bearer(request)
         if text is None:
             raise RefusedError(401, "a token is needed: Authorization: Bearer TOKEN")

@@ -121,7 +121,7 @@ class RehearsalJob(Job):
         self._end()
 
     def refused(self, flight: SentRequest, xid: int, error: SwitchError) -> None:
-        # Whoever asks for the change is told; this one changes nothing.
+        # The change itself will be refused, if it is asked for; this bundle changes nothing.
         self._taken = False
         if xid == flight.xids[-1]:
             self._end()

@@ -243,7 +243,7 @@ class Engine:
             effects,
             agenda,
         )
-        self.fencing = Fencing(life, partial(self._switches.down, told=False), tokens, effects, agenda)
+        self.fencing = Fencing(life, partial(self._switches.down, channel=False), tokens, effects, agenda)
         self._balancers = BalancerEvents(self.pools, up, tokens, effects)
         self._store = StoreEvents(self.types, self.lifecycle, self.associations, tokens, effects, agenda)
         self._timers = Timers(

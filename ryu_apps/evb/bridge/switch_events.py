@@ -121,11 +121,11 @@ class SwitchEvents(TokenOwner):
         if not event.watched and switch.extended:
             self._effects.put(SwitchUnwatched(dpid))
 
-    def down(self, dpid: int, now: float, told: bool = True) -> None:
+    def down(self, dpid: int, now: float, channel: bool = True) -> None:
         """Note that the channel of a switch is gone, or its mastership; it goes on forwarding.
 
         Args:
-            told: it is the channel, which is told of here.
+            channel: the channel is gone, which is logged here; False: the mastership alone.
         """
         self._lifecycle.up.discard(dpid)
         if self._bringup.gone(dpid) is None:
@@ -133,7 +133,7 @@ class SwitchEvents(TokenOwner):
         self._requests.keep_alives.away(dpid, now)
         self._recovery.cancel_grace(dpid)
         self._comparisons.repairs.forget(dpid)
-        if told:
+        if channel:
             self._effects.put(SwitchDisconnected(dpid))
         self._lifecycle.counters.away(dpid)
         self._lifecycle.compared(dpid)

@@ -186,7 +186,7 @@ Mastership.TABLE = TransitionTable(
         (_S.MASTER, _I.GRANTED): (_M._settle, _S.MASTER),
         (_S.MASTER, _I.SLAVE): (_M._retreat, _S.LEARNING),
         (_S.MASTER, _I.DEMOTED): (_M._retreat, _S.LEARNING),
-        # It has forgotten: nobody else is MASTER there, or it would refuse.
+        # The switch has lost the role, by a restart perhaps.  If another bridge were MASTER, it would have said SLAVE.
         (_S.MASTER, _I.EQUAL): (_M._request, _S.MASTER),
         (_S.MASTER, _I.STALE): (_M._retreat, _S.LEARNING),
         (_S.MASTER, _I.UNSUPPORTED): (_M._settle, _S.MASTER),

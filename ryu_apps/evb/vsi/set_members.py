@@ -30,7 +30,7 @@ class SetMembers:
     """Programs that name sets, and programs whose VSIs are members, by switch.
 
     Attributes:
-        version: grows when a switch gets or loses members of a set, whoever they are.
+        version: grows when a switch gets or loses members of a set.
     """
 
     def __init__(self, ledger: Reservations, switches: Iterable[int]) -> None:
