@@ -59,11 +59,13 @@ RECOVERING = RecordKind("recovering", "", 0, "switches.recovery", "read as empty
 GENERATION = RecordKind(
     "generation", "", 1, "generation", "as a lost one: the clock alone says how new the bridge is, see decision 0065"
 )
+LEASE = RecordKind("lease", "", 1, "cluster.lease", "as none: any member of the cluster claims it")
+BEAT = RecordKind("beat", "", 1, "cluster.lease", "as none; members wait for their own patience")
 PROBE = RecordKind("probe", "", 0, "bridge.engine", "never read; written to see whether a store works again")
 
 RECORD_KINDS = (
     *(ATTACHMENT, DEPARTED, STATISTICS, BALANCER, VSI_TYPE, RELAY, STATION, LINKS_DOWN, RECOVERING, GENERATION),
-    PROBE,
+    *(PROBE, LEASE, BEAT),
 )
 
 
