@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import urlencode
 
 from webob import Request, Response
 
 from ryu_apps.evb.policy import validate
 from ryu_apps.evb.policy.validate import BodyError, Strict
+from ryu_apps.rest.answers import Page, body_of
 from ryu_apps.rest.bridge import Bridge, Later, PlainText, Reply, RestError
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
-from ryu_apps.rest.resources import find
+from ryu_apps.rest.resources import allowed, find
 
-#: Items of a long list in one slice, and seconds after which a slice ends early: frames of stations wait meanwhile.
-_PIECE, _SLICE = 100, 0.002
+_JSON = "application/json"
 #: Seconds to wait for an answer of switches, and between two looks whether it has come.
 PATIENCE, _NAP = 1.0, 0.001
 
@@ -45,9 +45,7 @@ def respond(
         abandon(request)
         return _json(refused.status, {"error": refused.reason})
     except RestError as error:
-        response = _json(error.status, {"error": error.reason})
-        response.headers.update(error.headers)
-        return response
+        return _json(error.status, {"error": error.reason}, error.headers)
 
 
 def _served(
@@ -58,6 +56,8 @@ def _served(
     pause: Callable[[float], None],
 ) -> Response:
     try:
+        if request.method == "OPTIONS":
+            return Response(status=204, allow=", ".join(allowed(request.path_info)))
         called = find(request.method, request.path_info, list(request.GET.items()))
     except UnicodeDecodeError:
         raise RestError(400, "the URL is not UTF-8") from None
@@ -68,18 +68,29 @@ def _served(
     found = called.view(running, clock(), **called.parameters, **more)
     match _awaited(found, clock, pause) if isinstance(found, Later) else found:
         case PlainText(content_type, Iterator() as parts):
-            return Response(app_iter=_spread(parts, pause), headers={"Content-Type": content_type})
+            return body_of(parts, pause).response(request, content_type)
         case PlainText(content_type, bytes(body), etag):
             return Response(
                 body=body, headers={"Content-Type": content_type}, etag=etag, conditional_response=etag is not None
             )
         case Reply(status, body):
             return _json(status, body)
-        case Iterator() as items:
-            pieces = _spread(_pieces(items, clock), pause)
-            return Response(app_iter=pieces, content_type="application/json")
+        case (Iterator() | list()) as items:
+            page = Page(iter(items), called.limit, called.key)
+            response = body_of(page.pieces(clock), pause).response(request, _JSON)
+            if page.last is not None:
+                response.headers["Link"] = f'<{_next(request, page.last)}>; rel="next"'
+            return response
+        case body if request.method in ("GET", "HEAD"):
+            return body_of([_octets(body)], pause).response(request, _JSON)
         case body:
             return _json(200, body)
+
+
+def _next(request: Request, last: object) -> str:
+    """The URL of the part of a list that follows an item."""
+    query = [(name, text) for name, text in request.GET.items() if name != "after"]
+    return f"{request.path}?{urlencode([*query, ('after', str(last))])}"
 
 
 def _awaited(later: Later, clock: Callable[[], float], pause: Callable[[float], None]) -> object:
@@ -98,33 +109,11 @@ def _body(octets: bytes, model: type[Strict]) -> Strict:
         raise RestError(error.status, str(error)) from None
 
 
-def _json(status: int, body: object) -> Response:
-    octets = json.dumps(body).encode() + b"\n"
-    return Response(body=octets, status=status_line(status), content_type="application/json")
+def _json(status: int, body: object, headers: Mapping[str, str] | None = None) -> Response:
+    response = Response(body=_octets(body), status=status_line(status), content_type=_JSON)
+    response.headers.update(headers or {})
+    return response
 
 
-def _spread(parts: Iterator[bytes], pause: Callable[[float], None]) -> Iterator[bytes]:
-    """Yield the parts; other green threads run between two of them."""
-    for part in parts:
-        yield part
-        pause(0)
-
-
-def _pieces(items: Iterator[object], clock: Callable[[], float]) -> Iterator[bytes]:
-    """Yield a JSON array in slices."""
-    opening = b"["
-    while piece := _piece(items, clock):
-        yield opening + ", ".join(piece).encode()
-        opening = b", "
-    yield b"]\n" if opening == b", " else b"[]\n"
-
-
-def _piece(items: Iterator[object], clock: Callable[[], float]) -> list[str]:
-    """Return the next items as JSON texts: at most ``_PIECE``, and no more after ``_SLICE`` seconds."""
-    piece: list[str] = []
-    until = clock() + _SLICE
-    for item in islice(items, _PIECE):
-        piece.append(json.dumps(item))
-        if clock() > until:
-            break
-    return piece
+def _octets(body: object) -> bytes:
+    return json.dumps(body).encode() + b"\n"

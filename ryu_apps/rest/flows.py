@@ -7,6 +7,7 @@ whenever no change is in progress.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from ryu_apps.evb.bridge.vsi_queries import CookieOwner
@@ -27,6 +28,23 @@ _OWNERS = {
 }
 
 
+class RulePlace(NamedTuple):
+    """Place of a rule in the order in which a frame meets the rules of a switch.
+
+    Attributes:
+        falling: the negative priority.
+        number: position among the rules of the same table, priority and cookie.
+    """
+
+    table: int
+    falling: int
+    cookie: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.table}.{-self.falling}.{self.cookie:016x}.{self.number}"
+
+
 class _Use(NamedTuple):
     """A VSI that needs a rule, and the state of its gate."""
 
@@ -42,7 +60,12 @@ _Uses = dict[CookieOwner, list[_Use]]
 
 
 def flows(
-    bridge: Bridge, now: float, dpid: int, state: str | None = None, vsi: str | None = None
+    bridge: Bridge,
+    now: float,
+    dpid: int,
+    state: str | None = None,
+    vsi: str | None = None,
+    after: RulePlace | None = None,
 ) -> Iterator[JsonValue]:
     """The rules of one switch in the order in which a frame meets them.
 
@@ -52,6 +75,7 @@ def flows(
     Args:
         state: one of :data:`STATES`.
         vsi: canonical text of a VSIID.
+        after: the last rule that the client has.
 
     Raises:
         RestError: 404, the switch is not configured.
@@ -63,16 +87,23 @@ def flows(
         owner: [_Use(use.vsi, ACTIVE if use.active else STAGED) for use in found]
         for owner, found in queries.vsis.rule_uses(dpid).items()
     }
-    rules = sorted(queries.vsis.rules(dpid), key=lambda rule: (rule.table, -rule.priority, rule.cookie))
+    rules = sorted(queries.vsis.rules(dpid), key=_order)
     # The engine runs between two slices of the answer, so everything that it may change is copied by now.
-    return _shown(rules, uses, state, vsi)
-
-
-def _shown(rules: list[Rule], uses: _Uses, state: str | None, vsi: str | None) -> Iterator[JsonValue]:
     chosen = {cookie: _chosen(cookie, uses, state, vsi) for cookie in {rule.cookie for rule in rules}}
-    for rule in rules:
-        if found := chosen[rule.cookie]:
-            yield _rule_json(rule, found)
+    return (
+        _rule_json(place, rule, found)
+        for place, rule in _placed(rules)
+        if (after is None or place > after) and (found := chosen[rule.cookie])
+    )
+
+
+def _order(rule: Rule) -> tuple[int, int, int]:
+    return rule.table, -rule.priority, rule.cookie
+
+
+def _placed(rules: list[Rule]) -> Iterator[tuple[RulePlace, Rule]]:
+    for order, alike in groupby(rules, _order):
+        yield from ((RulePlace(*order, number), rule) for number, rule in enumerate(alike))
 
 
 def _chosen(cookie: int, uses: _Uses, state: str | None, vsi: str | None) -> list[_Use]:
@@ -83,8 +114,9 @@ def _chosen(cookie: int, uses: _Uses, state: str | None, vsi: str | None) -> lis
     return [use for use in found if vsi in (None, use.vsi) and state in (None, use.state)]
 
 
-def _rule_json(rule: Rule, uses: list[_Use]) -> JsonValue:
+def _rule_json(place: RulePlace, rule: Rule, uses: list[_Use]) -> JsonValue:
     return {
+        "id": str(place),
         "table": Table(rule.table).name,
         "table_id": int(rule.table),
         "priority": int(rule.priority),

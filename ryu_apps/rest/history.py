@@ -5,19 +5,32 @@ Each time is given twice: ``t`` is monotonic, for differences; ``wall`` is Unix 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from math import inf
 
 from ryu_apps.evb.bridge.migrations import MigrationPart, MigrationState
 from ryu_apps.evb.bridge.vsi_queries import MigrationStatus
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
 from ryu_apps.rest.text import dpid_text
 
 
-def migrations(bridge: Bridge, now: float, vsi: str | None = None) -> Iterator[JsonValue]:
-    """The newest migrations, oldest first; of one VSI or of all."""
-    return (_migration_json(bridge, found) for found in bridge.queries.vsis.migrations(vsi))
+def migrations(
+    bridge: Bridge,
+    now: float,
+    vsi: str | None = None,
+    port: PortId | None = None,
+    switch: int | None = None,
+    after: int = 0,
+) -> Iterator[JsonValue]:
+    """The newest migrations, oldest first; of one VSI, from or to a port or switch, or all."""
+    return (
+        _migration_json(bridge, found)
+        for found in bridge.queries.vsis.migrations(vsi)
+        if found.number > after and _about((found.source, found.destination), port, switch)
+    )
 
 
 def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
@@ -32,10 +45,29 @@ def migration(bridge: Bridge, now: float, number: int) -> JsonValue:
     return _migration_json(bridge, found)
 
 
-def events(bridge: Bridge, now: float, since: float | None = None) -> Iterator[JsonValue]:
+def events(
+    bridge: Bridge,
+    now: float,
+    since: float = -inf,
+    vsi: str | None = None,
+    port: PortId | None = None,
+    switch: int | None = None,
+) -> Iterator[JsonValue]:
     """The log events that are kept, oldest first; ``since`` is the ``t`` of the last one that the client has."""
-    chosen = [entry for entry in bridge.journal.entries if since is None or entry[0] > since]
+    chosen = [
+        (when, happened)
+        for when, happened in bridge.journal.entries
+        if when > since
+        and vsi in (None, happened.vsi)
+        and port in (None, happened.port)
+        and switch in (None, happened.dpid)
+    ]
     return ({**_event_json(bridge, when, happened), "vsi": happened.vsi} for when, happened in chosen)
+
+
+def _about(places: Iterable[PortId | None], port: PortId | None, switch: int | None) -> bool:
+    known = [place for place in places if place is not None]
+    return (port is None or port in known) and (switch is None or switch in [place.dpid for place in known])
 
 
 def _migration_json(bridge: Bridge, found: MigrationStatus) -> JsonValue:

@@ -26,9 +26,14 @@ class Judgement(Strict):
         return self
 
 
-def load_balancers(bridge: Bridge, now: float) -> list[JsonValue]:
-    """All load balancers, in the order of the configuration."""
-    return [_balancer_json(status) for status in bridge.queries.balancers.all()]
+def load_balancers(bridge: Bridge, now: float, vlan: int | None = None, after: str = "") -> list[JsonValue]:
+    """All load balancers, or those of a VLAN, by name."""
+    found = sorted(bridge.queries.balancers.all(), key=lambda status: status.balancer.name)
+    return [
+        _balancer_json(status)
+        for status in found
+        if status.balancer.name > after and vlan in (None, status.balancer.vid)
+    ]
 
 
 def load_balancer(bridge: Bridge, now: float, balancer: str) -> JsonValue:

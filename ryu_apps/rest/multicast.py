@@ -7,20 +7,21 @@ from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, JsonValue
 
 
-def multicast(bridge: Bridge, now: float) -> JsonValue:
+def multicast(bridge: Bridge, now: float, vlan: int | None = None) -> JsonValue:
     """VLANs with snooped VSIs, with queriers and groups; then counters of VSIs and of all others."""
     queries = bridge.queries.multicast
     return {
         "vlans": [
             {
-                "vid": vlan.vid,
-                "queriers": [_querier_json(querier, now) for querier in vlan.queriers],
+                "vid": found.vid,
+                "queriers": [_querier_json(querier, now) for querier in found.queriers],
                 "groups": [
                     {"group": group, "members": [_member_json(member, now) for member in members]}
-                    for group, members in sorted((str(group), members) for group, members in vlan.groups.items())
+                    for group, members in sorted((str(group), members) for group, members in found.groups.items())
                 ],
             }
-            for vlan in queries.vlans()
+            for found in queries.vlans()
+            if vlan in (None, found.vid)
         ],
         "vsis": [{"vsi": vsi, "counters": counters} for vsi, counters in queries.counters_of_vsis().items()],
         "counters": queries.counters(),

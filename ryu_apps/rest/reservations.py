@@ -7,7 +7,7 @@ from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import dpid_text
 
 
-def reservations(bridge: Bridge, now: float) -> list[JsonValue]:
+def reservations(bridge: Bridge, now: float, switch: int | None = None, after: int = -1) -> list[JsonValue]:
     """All configured switches with their reservations; a budget of null is no limit."""
     return [
         {
@@ -19,6 +19,7 @@ def reservations(bridge: Bridge, now: float) -> list[JsonValue]:
             "promises": [_promise_json(reserved, now) for reserved in bridge.queries.reservations(status.switch.dpid)],
         }
         for status in sorted(bridge.queries.switches(), key=lambda status: status.switch.dpid)
+        if status.switch.dpid > after and switch in (None, status.switch.dpid)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The REST resources as a table: method, path, view, parameters of the query, and model of the body.
+"""The table of the REST resources: method, path, view, filters, lists, bodies and roles.
 
 ``{name}`` in a path is one segment; ``parameters.READERS`` has the reader of each name.
 """
@@ -7,25 +7,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics import CONTENT_TYPE
-from ryu_apps.rest.bridge import Bridge, PlainText, RestError
+from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, RestError
 from ryu_apps.rest.flows import flows
 from ryu_apps.rest.history import events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
 from ryu_apps.rest.multicast import multicast
-from ryu_apps.rest.parameters import read
+from ryu_apps.rest.parameters import MOST, read
 from ryu_apps.rest.reservations import reservations
+from ryu_apps.rest.resource import Listing, Resource
 from ryu_apps.rest.sets import sets
 from ryu_apps.rest.stations import stations
 from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
-from ryu_apps.rest.status import status
+from ryu_apps.rest.status import VERSION, status
 from ryu_apps.rest.tokens import Role
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import policy, reload, vsitype, vsitypes
+
+
+def index(bridge: Bridge, now: float) -> JsonValue:
+    """The resources: what each is, its parameters, and the role that it needs."""
+    return {
+        "version": VERSION,
+        "resources": [
+            {
+                "method": resource.method,
+                "path": resource.path,
+                "meaning": resource.meaning,
+                "query": list(resource.query),
+                "role": str(resource.role),
+            }
+            for resource in RESOURCES
+        ],
+    }
 
 
 def metrics(bridge: Bridge, now: float) -> PlainText:
@@ -33,57 +50,35 @@ def metrics(bridge: Bridge, now: float) -> PlainText:
     return PlainText(CONTENT_TYPE, bridge.metrics.exposition())
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One row.
-
-    Attributes:
-        view: called with the bridge, the time, and the parameters by name; returns a JSON value, an
-            iterator of them (a long list), a :class:`~ryu_apps.rest.bridge.Reply`, a :class:`PlainText`, or a
-            :class:`~ryu_apps.rest.bridge.Later` for any of these.
-        query: parameters of the query, each optional.
-        body: model of the body, which the view gets as ``body``.
-        role: what a client's token has to allow, where tokens are needed.
-    """
-
-    method: str
-    path: str
-    view: Callable[..., object]
-    query: tuple[str, ...] = ()
-    body: type[Strict] | None = None
-    role: Role = Role.READ
-    pattern: re.Pattern[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        segments = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.path))
-        object.__setattr__(self, "pattern", re.compile(segments + r"\Z"))
-
+_BY_VSI = Listing("vsi", "vsi")
 
 RESOURCES = (
+    Resource("GET", "/", index),
+    Resource("GET", "/evb", index),
     Resource("GET", "/evb/status", status),
-    Resource("GET", "/evb/vsitypes", vsitypes),
+    Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key")),
     Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN),
     # Before the next row, which would take the suffix for a part of the version.
     Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy),
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, query=("manager",)),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",)),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy),
-    Resource("GET", "/evb/vsis", vsis),
+    Resource("GET", "/evb/vsis", vsis, filters=("phase", "port", "type", "vlan", "switch"), listing=_BY_VSI),
     Resource("GET", "/evb/vsis/{vsi}", vsi),
     Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE),
-    Resource("GET", "/evb/flows/{dpid}", flows, query=("state", "vsi")),
-    Resource("GET", "/evb/reservations", reservations),
-    Resource("GET", "/evb/stations", stations),
-    Resource("GET", "/evb/multicast", multicast),
+    Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
+    Resource("GET", "/evb/reservations", reservations, filters=("switch",), listing=Listing("dpid", "dpid")),
+    Resource("GET", "/evb/stations", stations, filters=("port", "switch"), listing=Listing("port", "port")),
+    Resource("GET", "/evb/multicast", multicast, filters=("vlan",)),
     Resource("GET", "/evb/sets", sets),
-    Resource("GET", "/evb/load_balancers", load_balancers),
+    Resource("GET", "/evb/load_balancers", load_balancers, filters=("vlan",), listing=Listing("name", "balancer")),
     Resource("GET", "/evb/load_balancers/{balancer}", load_balancer),
     Resource("PUT", "/evb/load_balancers/{balancer}/backends/{backend}", judge, body=Judgement, role=Role.OPERATE),
-    Resource("GET", "/evb/migrations", migrations, query=("vsi",)),
+    Resource("GET", "/evb/migrations", migrations, filters=("vsi", "port", "switch"), listing=Listing("id", "number")),
     Resource("GET", "/evb/migrations/{number}", migration),
-    Resource("GET", "/evb/statistics", all_statistics, query=("fresh",)),
-    Resource("GET", "/evb/statistics/{vsi}", statistics, query=("fresh",)),
+    Resource("GET", "/evb/statistics", all_statistics, filters=("fresh", "type"), listing=_BY_VSI),
+    Resource("GET", "/evb/statistics/{vsi}", statistics, filters=("fresh",)),
     Resource("PUT", "/evb/statistics/{vsi}", populate, body=Base, role=Role.OPERATE),
-    Resource("GET", "/evb/events", events, query=("since",)),
+    Resource("GET", "/evb/events", events, filters=("since", "vsi", "port", "switch")),
     Resource("GET", "/metrics", metrics),
 )
 
@@ -97,16 +92,24 @@ def required_role(method: str, path: str) -> Role:
     found = next((resource for resource in resources if resource.method == _as_listed(method)), None)
     if found is not None:
         return found.role
-    # To be answered 404 or 405.
-    return Role.READ if resources or path.startswith("/evb/") else Role.ADMIN
+    # To be answered 204, 404 or 405, unless another app has more at the root.
+    ours = path.startswith("/evb/") or (bool(resources) and path != "/")
+    return Role.READ if ours else Role.ADMIN
 
 
 class Called(NamedTuple):
-    """View of a request, its parameters, and the model of its body."""
+    """View of a request, its parameters, and the model of its body.
+
+    Attributes:
+        limit: the most items of a list.
+        key: member of an item of a list that names it; None: it is not read in parts.
+    """
 
     view: Callable[..., object]
     parameters: Mapping[str, object]
-    body: type[Strict] | None = None
+    body: type[Strict] | None
+    limit: int
+    key: str | None
 
 
 def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
@@ -120,14 +123,28 @@ def find(method: str, path: str, query: Iterable[tuple[str, str]]) -> Called:
     Raises:
         RestError: 404 no such path, 405 not with this method, 400 parameters.
     """
+    for resource, found in _at(path):
+        if resource.method == _as_listed(method):
+            values = read({**found.groupdict(), **_asked(resource, query)}, resource.kinds)
+            limit = values.pop("limit", MOST)
+            assert isinstance(limit, int)
+            key = resource.listing.key if resource.listing else None
+            return Called(resource.view, values, resource.body, limit, key)
+    methods = ", ".join(allowed(path))
+    raise RestError(405, f"{path} takes {methods}, not {method}", Allow=methods)
+
+
+def allowed(path: str) -> list[str]:
+    """The methods of a path.
+
+    Raises:
+        RestError: 404, no such path.
+    """
     matches = _at(path)
     if not matches:
         raise RestError(404, f"no resource {path}")
-    for resource, found in matches:
-        if resource.method == _as_listed(method):
-            return Called(resource.view, read({**found.groupdict(), **_asked(resource, query)}), resource.body)
-    allowed = ", ".join(dict.fromkeys(resource.method for resource, _ in matches))
-    raise RestError(405, f"{path} takes {allowed}, not {method}", Allow=allowed)
+    listed = dict.fromkeys(resource.method for resource, _ in matches)
+    return [*listed, *(["HEAD"] if "GET" in listed else []), "OPTIONS"]
 
 
 def _at(path: str) -> list[tuple[Resource, re.Match[str]]]:

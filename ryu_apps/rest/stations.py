@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from ryu_apps.evb.bridge.queries import StationStatus
 from ryu_apps.evb.protocol.timers import Operational
-from ryu_apps.evb.topology.fabric import Fabric
+from ryu_apps.evb.topology.fabric import Fabric, PortId
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, JsonValue
 from ryu_apps.rest.text import port_json
 
 
-def stations(bridge: Bridge, now: float) -> list[JsonValue]:
+def stations(
+    bridge: Bridge,
+    now: float,
+    port: PortId | None = None,
+    switch: int | None = None,
+    after: PortId | None = None,
+) -> list[JsonValue]:
     """All station ports, in the order of their switches and numbers."""
     found = sorted(bridge.queries.stations(), key=lambda station: station.port)
-    return [_station_json(bridge.queries.fabric, station) for station in found]
+    return [
+        _station_json(bridge.queries.fabric, station)
+        for station in found
+        if (after is None or station.port > after)
+        and port in (None, station.port)
+        and switch in (None, station.port.dpid)
+    ]
 
 
 def _station_json(fabric: Fabric, station: StationStatus) -> JsonValue:

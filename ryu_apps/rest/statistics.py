@@ -16,6 +16,7 @@ from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS, StatisticsEntry
 from ryu_apps.evb.services.statistics.schema import ExtractionText
 from ryu_apps.rest.bridge import Bridge, JsonValue, Later, RestError
+from ryu_apps.rest.parameters import TypeFilter
 from ryu_apps.rest.text import dpid_text
 
 _Number = Annotated[int, Field(ge=0, lt=1 << 63)]
@@ -35,11 +36,17 @@ class Base(Strict):
     to_vm: Counted
 
 
-def all_statistics(bridge: Bridge, now: float, fresh: bool = False) -> Iterator[JsonValue] | Later:
-    """All totals, oldest first: one of each VSI, or of each of its ports if the NMS carries them."""
+def all_statistics(
+    bridge: Bridge, now: float, fresh: bool = False, type: TypeFilter | None = None, after: str = ""
+) -> Iterator[JsonValue] | Later:
+    """All totals, by VSI: one of each, or of each of its ports if the NMS carries them."""
     if fresh:
-        return _asked(bridge, None, lambda later: all_statistics(bridge, later))
-    return (_account_json(bridge, account, now) for account in bridge.queries.statistics.all())
+        return _asked(bridge, None, lambda later: all_statistics(bridge, later, type=type, after=after))
+    return (
+        _account_json(bridge, account, now)
+        for account in bridge.queries.statistics.all(after)
+        if type is None or type.selects(account.type)
+    )
 
 
 def statistics(bridge: Bridge, now: float, vsi: str, fresh: bool = False) -> JsonValue | Later:

@@ -3,17 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ryu_apps.evb.bridge.vsi_queries import AttachmentStatus, BindingStatus, InstallationStatus, VsiStatus
 from ryu_apps.evb.events import OperatorDeassociate
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, JsonValue, Reply, RestError
+from ryu_apps.rest.parameters import TypeFilter
 from ryu_apps.rest.text import port_json
 
 
-def vsis(bridge: Bridge, now: float) -> Iterator[JsonValue]:
-    """All VSIs, in the order of their first requests; a VSI that leaves while the answer is written is left out."""
-    return (_vsi_json(bridge, found, now) for found in bridge.queries.vsis.all())
+class _Filter(NamedTuple):
+    """Properties that one attachment of a VSI has to have; None: any."""
+
+    phase: str | None
+    port: PortId | None
+    type: TypeFilter | None
+    vlan: int | None
+    switch: int | None
+
+    def selects(self, attachment: AttachmentStatus) -> bool:
+        """True if it has all of them."""
+        return (
+            self.phase in (None, attachment.phase)
+            and self.port in (None, attachment.port)
+            and self.switch in (None, attachment.port.dpid)
+            and (self.type is None or self.type.selects(attachment.type))
+            and (self.vlan is None or any(bound.binding.vid == self.vlan for bound in attachment.bindings))
+        )
+
+
+def vsis(
+    bridge: Bridge,
+    now: float,
+    phase: str | None = None,
+    port: PortId | None = None,
+    type: TypeFilter | None = None,
+    vlan: int | None = None,
+    switch: int | None = None,
+    after: str = "",
+) -> Iterator[JsonValue]:
+    """All VSIs, or those that one port has with all of the properties; a VSI that leaves meanwhile is left out."""
+    wanted = _Filter(phase, port, type, vlan, switch)
+    return (
+        _vsi_json(bridge, found, now)
+        for found in bridge.queries.vsis.all(after)
+        if any(map(wanted.selects, found.attachments))
+    )
 
 
 def vsi(bridge: Bridge, now: float, vsi: str) -> JsonValue:

@@ -18,9 +18,10 @@ from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, Reply, RestError
 from ryu_apps.rest.text import dpid_text, field_json
 
 
-def vsitypes(bridge: Bridge, now: float) -> list[JsonValue]:
+def vsitypes(bridge: Bridge, now: float, after: VsiTypeKey | None = None) -> list[JsonValue]:
     """All VSI types, by type and version: those of the local directory, and those fetched from VSI managers."""
-    return [_summary(status, now) for status in bridge.queries.types.all()]
+    known = bridge.queries.types.all()
+    return [_summary(status, now) for status in known if after is None or status.vsi_type.key > after]
 
 
 def reload(bridge: Bridge, now: float) -> Reply:

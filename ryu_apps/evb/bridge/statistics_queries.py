@@ -81,9 +81,10 @@ class StatisticsQueries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def all(self) -> Iterator[AccountStatus]:
-        """Yield all totals, the oldest first; each is read when it is its turn."""
-        return map(self._account, list(self._engine.counters.accounts))
+    def all(self, after: str = "") -> Iterator[AccountStatus]:
+        """Yield the totals of VSIs behind a text, in the order of their texts; each is read when it is its turn."""
+        chosen = [account for account in self._engine.counters.accounts if account.vsi > after]
+        return map(self._account, sorted(chosen, key=lambda account: account.vsi))
 
     def of(self, text: str) -> AccountStatus | None:
         """Return the totals of a VSI: those of its gate, or else the newest; None: there are none."""

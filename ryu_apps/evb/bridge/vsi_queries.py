@@ -153,9 +153,9 @@ class VsiQueries:
     def __len__(self) -> int:
         return len(self._engine.registry)
 
-    def all(self) -> Iterator[VsiStatus]:
-        """Return all VSIs, in the order in which they came; one that has gone when it is its turn is left out."""
-        chosen = list(self._engine.registry)
+    def all(self, after: str = "") -> Iterator[VsiStatus]:
+        """Return the VSIs behind a text, in the order of their texts; those that go meanwhile are left out."""
+        chosen = sorted((vsi for vsi in self._engine.registry if vsi.text > after), key=lambda vsi: vsi.text)
         return (self._vsi(vsi) for vsi in chosen if vsi.attachments)
 
     def named(self, text: str) -> VsiStatus | None:

@@ -23,7 +23,7 @@ CHANGES = {
     ("PUT", "/evb/load_balancers/{balancer}/backends/{backend}"): Role.OPERATE,
     ("PUT", "/evb/statistics/{vsi}"): Role.OPERATE,
 }
-OTHER_APPS = [("GET", "/stats/flow/1"), ("POST", "/stats/flowentry/add"), ("GET", "/"), ("DELETE", "/evb")]
+OTHER_APPS = [("GET", "/stats/flow/1"), ("POST", "/stats/flowentry/add"), ("POST", "/"), ("DELETE", "/evbs")]
 
 
 @dataclass

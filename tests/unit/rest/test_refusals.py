@@ -9,6 +9,7 @@ from tests.worlds.bridge import Vm
 from tests.worlds.rest import RestWorld
 
 DPID = "0000000000000001"
+PHASES = ("preassociated", "staging", "staged", "activating", "active", "releasing")
 UNKNOWN = Vm(99).text
 
 
@@ -22,7 +23,7 @@ def world() -> RestWorld:
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/evb", "no resource /evb"),
+        ("/evbs", "no resource /evbs"),
         ("/evb/nothing", "no resource /evb/nothing"),
         ("/evb/status/", "no resource /evb/status/"),
         ("/evb/vsitypes/1", "no resource /evb/vsitypes/1"),
@@ -39,8 +40,21 @@ def test_what_is_not_there_is_not_found(world: RestWorld, path: str, reason: str
 @pytest.mark.parametrize(
     ("path", "reason"),
     [
-        ("/evb/flows/1", "dpid: '1' is not a datapath id of 16 hexadecimal digits"),
-        (f"/evb/flows/0x{DPID}", f"dpid: '0x{DPID}' is not a datapath id of 16 hexadecimal digits"),
+        ("/evb/flows/0x", "dpid: '0x' is not a datapath id: 16 hexadecimal digits, or a number as 1 or 0x1"),
+        ("/evb/flows/-1", "dpid: '-1' is not a datapath id: 16 hexadecimal digits, or a number as 1 or 0x1"),
+        (
+            f"/evb/flows/{1 << 64}",
+            f"dpid: '{1 << 64}' is not a datapath id: 16 hexadecimal digits, or a number as 1 or 0x1",
+        ),
+        ("/evb/vsis?phase=asleep", "phase: 'asleep' is not a phase; there are: " + ", ".join(PHASES)),
+        ("/evb/vsis?vlan=4095", "vlan: '4095' is not a number from 1 to 4094"),
+        ("/evb/vsis?limit=0", "limit: '0' is not a number from 1 to 100000"),
+        ("/evb/vsis?limit=100001", "limit: '100001' is not a number from 1 to 100000"),
+        ("/evb/vsis?after=vm7", "after: 'vm7' is not a VSIID"),
+        ("/evb/vsis?type=web", "type: 'web' is not a VSI type: an ID, or an ID, a slash and a version"),
+        ("/evb/stations?port=1", "port: '1' is not a port: a datapath id, a colon and a number"),
+        ("/evb/vsitypes?after=1", "after: '1' is not a VSI type with a version"),
+        (f"/evb/flows/{DPID}?after=1", "after: '1' is not the id of a rule"),
         (
             f"/evb/flows/{DPID}?state=open",
             "state: 'open' is not a state of a rule; there are: staged, active, infrastructure",
@@ -70,11 +84,14 @@ def test_delete_of_an_unknown_vsi_is_not_found(world: RestWorld) -> None:
 
 @pytest.mark.parametrize("path", sorted({resource.path for resource in RESOURCES}))
 def test_every_path_says_which_methods_it_takes(world: RestWorld, path: str) -> None:
-    allowed = ", ".join(resource.method for resource in RESOURCES if resource.path == path)
+    methods = [resource.method for resource in RESOURCES if resource.path == path]
+    allowed = ", ".join([*methods, *["HEAD"] * ("GET" in methods), "OPTIONS"])
     concrete = path.format(dpid=DPID, vsi=UNKNOWN, type_id=1, version=1, number=1, balancer="web", backend="w1")
     response = world.request(concrete, "PATCH")
     assert (response.status_code, response.headers["Allow"]) == (405, allowed)
     assert response.json["error"] == f"{concrete} takes {allowed}, not PATCH"
+    response = world.request(concrete, "OPTIONS")
+    assert (response.status_code, response.headers["Allow"], response.body) == (204, allowed, b"")
 
 
 @pytest.mark.parametrize("path", ["/evb/status", "/metrics"])

@@ -248,3 +248,19 @@ def test_the_series_of_a_vsi_goes_on_through_a_move(world: Counting) -> None:
     after = {name: metric(world, name, "from_vm") for name in names}
     assert after == {name: 2 * (value or 0) for name, value in before.items()}
     assert metric(world, "evb_vsi_octets_total", "to_vm") == world.interface(VM).rx.octets
+
+
+def test_totals_are_read_in_parts_and_by_type(world: Counting) -> None:
+    others = [Vm(3, type=PLAIN), Vm(9, type=BY_NMS), Vm(1, type=BY_NMS)]
+    for vm in (VM, *others):
+        world.move(vm, HV1)
+    world.move(others[1], HV3)
+    found = world.get("/evb/statistics")
+    # Those of the NMS by port: VSI 9 has had two.
+    assert [account["vsi"] for account in found] == [Vm(number).text for number in (1, 3, 7, 9, 9)]
+    assert world.get(f"/evb/statistics?after={Vm(3).text}") == found[2:]
+    assert world.get("/evb/statistics?limit=2") == found[:2]
+    # All ports of a VSI are in one part.
+    parts = world.get(f"/evb/statistics?limit=1&after={VM.text}&fresh=1")
+    assert [(part["vsi"], part["port"]) for part in parts] == [(part["vsi"], part["port"]) for part in found[3:]]
+    assert [part["vsi"] for part in world.get(f"/evb/statistics?type={PLAIN}")] == [Vm(3).text, VM.text]
