@@ -142,7 +142,7 @@ class Election:
 
     @property
     def fence(self) -> dict[str, int]:
-        """What each commit of the leader expects of the store."""
+        """The expectations of each commit of the leader about the store."""
         return {LEASE_KEY: self._version}
 
     # --- inputs ---
