@@ -44,7 +44,8 @@ from ryu_apps.evb.flow.rule import (
     match,
 )
 from ryu_apps.evb.pipeline.notation import bits_text
-from ryu_apps.evb.simulation.switch import MAX_DEPTH, MAX_LOOKUPS, SimulationError, forward
+from ryu_apps.evb.simulation.packet import SimulationError
+from ryu_apps.evb.simulation.switch import MAX_DEPTH, MAX_LOOKUPS, forward
 
 PORTS = range(1, 5)
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"

@@ -15,7 +15,8 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import VsiType
 from ryu_apps.evb.services.body import SECTIONS, body_of_type
 from ryu_apps.evb.services.flood_classes import permitted_classes
-from ryu_apps.evb.simulation.switch import forward, matches
+from ryu_apps.evb.simulation.packet import matches
+from ryu_apps.evb.simulation.switch import forward
 from ryu_apps.evb.topology.fabric import Profile
 
 EPOCH, VLAN, OUT = 3, 100, 2

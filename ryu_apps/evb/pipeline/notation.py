@@ -1,4 +1,4 @@
-"""A rule as one line of text in the notation of ovs-ofctl, for recordings, reports and the command line."""
+"""A rule or a group as one line of text in the notation of ovs-ofctl, for recordings, reports and the command line."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from ryu_apps.evb.flow.rule import (
     REGISTERS,
     Action,
     Bits,
+    Bucket,
     ClearInPort,
     Clone,
     FieldMatch,
     FinTimeout,
+    Group,
     Learn,
     LearnSpec,
     Output,
@@ -37,6 +39,19 @@ def rule_text(rule: Rule) -> str:
     head += f" idle_timeout={rule.idle_timeout}" if rule.idle_timeout else ""
     head += f" hard_timeout={rule.hard_timeout}" if rule.hard_timeout else ""
     return f"{head} {match_text(rule)} actions={actions_text(rule)}"
+
+
+def group_text(group: Group) -> str:
+    """``group_id=0x100001 type=indirect bucket=actions=output:1``; buckets as ovs-ofctl writes them."""
+    return " ".join([f"group_id={group.group_id:#x} type={group.type.name.lower()}", *map(_bucket, group.buckets)])
+
+
+def _bucket(bucket: Bucket) -> str:
+    parts = [f"weight:{bucket.weight}"] if bucket.weight else []
+    parts += [f"watch_port:{bucket.watch_port}"] if bucket.watch_port is not None else []
+    parts += [f"watch_group:{bucket.watch_group:#x}"] if bucket.watch_group is not None else []
+    actions = ",".join(map(_action, bucket.actions)) or "drop"
+    return "bucket=" + ",".join([*parts, f"actions={actions}"])
 
 
 def match_text(rule: Rule) -> str:

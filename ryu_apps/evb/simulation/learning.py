@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from ryu_apps.evb.flow.rule import (
     Action,
@@ -29,8 +30,15 @@ _MOST_LOADED = 64
 _SHOWN_MASKED = ("vlan_vid", "tcp_flags")
 
 
-def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -> dict[str, int]:
-    """Add the rule to ``rules``, unless the limit forbids it; returns the fields that this changes in the frame.
+class LearnResult(NamedTuple):
+    """Fields of the frame that a learn action changes, and whether its limit allows the rule."""
+
+    fields: dict[str, int]
+    allowed: bool
+
+
+def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -> LearnResult:
+    """Add the rule to ``rules``, unless the limit forbids it.
 
     The limit counts every rule of the cookie in the table, also the one that would be overwritten.  Only a
     rule that is present already and would not change is always allowed.
@@ -42,9 +50,9 @@ def learn(action: Learn, rules: dict[RuleKey, Rule], frame: Mapping[str, int]) -
     if allowed:
         rules[made.key] = _with_timeouts_of(present, made) if present else made
     if action.result_dst is None:
-        return {}
+        return LearnResult({}, allowed)
     name = action.result_dst.name
-    return {name: overwrite(frame.get(name, 0), action.result_dst, int(allowed))}
+    return LearnResult({name: overwrite(frame.get(name, 0), action.result_dst, int(allowed))}, allowed)
 
 
 def learnt(action: Learn, frame: Mapping[str, int]) -> Rule:

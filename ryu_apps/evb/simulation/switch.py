@@ -19,33 +19,28 @@ from typing import NamedTuple
 from ryu_apps.evb.flow.rule import (
     CONTROLLER,
     IN_PORT,
-    LATER_FRAGMENT,
     REGISTERS,
     VLAN_PRESENT,
     Action,
     Bits,
     Bucket,
-    ClearInPort,
     Clone,
-    FieldMatch,
     FinTimeout,
     FlowTable,
     Group,
     GroupType,
     Learn,
-    Match,
     Output,
     OutputGroup,
-    PopVlan,
-    PushVlan,
     RegLoad,
     Resubmit,
     Rule,
-    SetField,
     StackPop,
     StackPush,
 )
-from ryu_apps.evb.simulation.learning import learn, overwrite
+from ryu_apps.evb.simulation.learning import learn
+from ryu_apps.evb.simulation.packet import PacketFields, SimulationError, action_set, as_read, matches, rewrite
+from ryu_apps.evb.simulation.steps import Step, StepLog
 
 #: Open vSwitch aborts the translation and drops the frame beyond either limit: the nesting of buckets and of lookups
 #: in the same or an earlier table; and the number of all lookups, the first one not counted.
@@ -54,27 +49,6 @@ MAX_DEPTH, MAX_LOOKUPS = 64, 4096
 #: The flags FIN and RST.
 _ENDS = 0x05
 _FIRST_RESERVED, _LOCAL = 0xFFFFFF00, 0xFFFFFFFE
-_ALWAYS_THERE = frozenset({"in_port", "metadata", "eth_dst", "eth_src", "eth_type", *REGISTERS})
-
-_IPV4, _IPV6, _FRAGMENT_HEADER = 0x0800, 0x86DD, 44
-#: Neighbour solicitation and advertisement.
-_ICMPV6, _DISCOVERY = 58, (135, 136)
-#: Match fields of the header behind IP, by protocol.
-_BEHIND_IP = {
-    1: ("icmpv4_type", "icmpv4_code"),
-    6: ("tcp_src", "tcp_dst", "tcp_flags"),
-    17: ("udp_src", "udp_dst"),
-    58: ("icmpv6_type", "icmpv6_code"),
-}
-
-#: Keys of a frame with two tags: the inner one.
-INNER_VID, INNER_PCP = "inner vlan_vid", "inner vlan_pcp"
-
-PacketFields = dict[str, int]
-
-
-class SimulationError(ValueError):
-    """The switch refuses the rules, or OpenFlow leaves their result undefined."""
 
 
 class Metered(NamedTuple):
@@ -93,6 +67,17 @@ class Passage(NamedTuple):
 
     emitted: list[Emitted]
     metered: list[Metered]
+
+
+class Trace(NamedTuple):
+    """The steps of one frame.
+
+    Attributes:
+        error: why the switch gave up; None: it did not.  It then sends nothing.
+    """
+
+    steps: list[Step]
+    error: str | None = None
 
 
 class Emitted(NamedTuple):
@@ -131,52 +116,31 @@ def passage(
             goto backwards, an output to a reserved port, two different rules of the same priority, or
             recursion beyond the switch's limits.
     """
+    walk = _Walk(table, live_ports, _at_arrival(frame), exceeded)
+    walk.lookup(0, depth=0)
+    return Passage(walk.emitted, walk.metered)
+
+
+def steps(table: FlowTable, frame: Mapping[str, int], live_ports: Collection[int] | None = None) -> Trace:
+    """Send one frame through the tables as :func:`passage` does; no meter drops it.
+
+    An error of the switch ends the steps instead of being raised.
+    """
+    walk = _Walk(table, live_ports, _at_arrival(frame), log=StepLog(wanted=True))
+    try:
+        walk.lookup(0, depth=0)
+    except SimulationError as error:
+        return Trace(walk.log.steps, str(error))
+    return Trace(walk.log.steps)
+
+
+def _at_arrival(frame: Mapping[str, int]) -> PacketFields:
     fields = {"metadata": 0, "vlan_vid": 0} | dict.fromkeys(REGISTERS, 0) | as_read(frame)
     if fields["vlan_vid"] & VLAN_PRESENT:
         fields.setdefault("vlan_pcp", 0)
     if "in_port" not in fields:
         raise SimulationError("the frame has no in_port")
-    walk = _Walk(table, live_ports, fields, exceeded)
-    walk.lookup(0, depth=0)
-    return Passage(walk.emitted, walk.metered)
-
-
-def as_read(frame: Mapping[str, int]) -> PacketFields:
-    """The fields of a frame as Open vSwitch reads them with ``frags=nx-match`` (OFPC_FRAG_NX_MATCH).
-
-    First fragments have their ports then.  Fields that cannot be read of a fragment are 0; the protocol of a later
-    IPv6 fragment is that of the fragment header.
-    """
-    fields = dict(frame)
-    if fields.get("eth_type") not in (_IPV4, _IPV6):
-        return fields
-    if fields.get("ip_proto") == _ICMPV6 and fields.get("icmpv6_type") in _DISCOVERY:
-        fields.setdefault("nd_reserved", 0)
-    ip_frag = fields.get("ip_frag", 0)
-    behind = _BEHIND_IP.get(fields.get("ip_proto", 0), ()) if ip_frag else ()
-    if ip_frag & LATER_FRAGMENT[0]:
-        fields |= dict.fromkeys(behind, 0)
-        if fields["eth_type"] == _IPV6:
-            fields["ip_proto"] = _FRAGMENT_HEADER
-    for name in behind:
-        fields.setdefault(name, 0)
     return fields
-
-
-def matches(wanted: Match, fields: Mapping[str, int]) -> bool:
-    """True if a frame with these fields satisfies every field of a match."""
-    return all(_field_matches(field_match, _value(field_match.name, fields)) for field_match in wanted)
-
-
-def _value(name: str, fields: Mapping[str, int]) -> int | None:
-    whole = 0 if name == "ip_frag" and fields.get("eth_type") in (_IPV4, _IPV6) else None
-    return fields.get(name, whole)
-
-
-def _field_matches(wanted: FieldMatch, value: int | None) -> bool:
-    if value is None:
-        return False
-    return value == wanted.value if wanted.mask is None else value & wanted.mask == wanted.value
 
 
 class _Walk:
@@ -187,10 +151,12 @@ class _Walk:
         table: FlowTable,
         live_ports: Collection[int] | None,
         fields: PacketFields,
-        exceeded: Container[int],
+        exceeded: Container[int] = (),
+        log: StepLog | None = None,
     ) -> None:
         self.emitted: list[Emitted] = []
         self.metered: list[Metered] = []
+        self.log = log or StepLog(wanted=False)
         self._exceeded = exceeded
         # Open vSwitch translates the rest all the same: a dropped frame teaches, but nothing of it leaves.
         self._dropped = False
@@ -208,11 +174,13 @@ class _Walk:
     def lookup(self, table: int, depth: int) -> None:
         """Find the frame's rule in a table and carry out its instructions; without a rule the frame is dropped."""
         rule = self._best(table)
+        self.log.looked_up(table, rule, self._fields)
         if rule is None:
             return
         if rule.meter is not None and not self._dropped:
             self.metered.append(Metered(rule.meter, self._tagged))
             self._dropped = rule.meter in self._exceeded
+            self.log.metered(rule.meter, self._dropped)
         if self._fields.get("tcp_flags", 0) & _ENDS:
             self._shorten(rule)
         self._do(rule.apply, table, depth)
@@ -260,7 +228,7 @@ class _Walk:
                 case OutputGroup(group_id):
                     self._group(group_id, table, depth)
                 case Resubmit(target):
-                    self._lookup_from(table, target, depth)
+                    self._nested(table, target, depth)
                 case Clone(target):
                     self._clone(table, target, depth)
                 case StackPush(source):
@@ -268,29 +236,42 @@ class _Walk:
                 case StackPop(target):
                     self._pop(target)
                 case Learn():
-                    self._fields |= learn(action, self._table.rules, self._fields)
+                    self._learn(action)
                 case FinTimeout():
                     pass
                 case _:
-                    _rewrite(self._fields, action)
+                    rewrite(self._fields, action)
 
     def _clone(self, table: int, target: int, depth: int) -> None:
         """Send a copy through another table; the frame is as before, also if a meter drops the copy."""
         before = dict(self._fields), list(self._stack), self._dropped, self._tagged
-        self._lookup_from(table, target, depth)
+        self._nested(table, target, depth)
         self._fields, self._stack, self._dropped, self._tagged = before
+
+    def _nested(self, table: int, target: int, depth: int) -> None:
+        self.log.level += 1
+        self._lookup_from(table, target, depth)
+        self.log.level -= 1
+
+    def _learn(self, action: Learn) -> None:
+        done = learn(action, self._table.rules, self._fields)
+        self._fields |= done.fields
+        self.log.learned(action, done.allowed)
 
     def _pop(self, target: Bits) -> None:
         if not self._stack:
             raise SimulationError("a pop from an empty stack")
-        _rewrite(self._fields, RegLoad(target, self._stack.pop()))
+        rewrite(self._fields, RegLoad(target, self._stack.pop()))
 
     def _output(self, port: int) -> None:
         if port >= _FIRST_RESERVED and port not in (CONTROLLER, IN_PORT, _LOCAL):
             raise SimulationError(f"output to the reserved port {port:#x}")
         back = port == IN_PORT
         port = self._fields["in_port"] if back else port
-        if (back or port != self._fields["in_port"]) and not self._dropped:
+        way_back = not back and port == self._fields["in_port"]
+        if not self._dropped:
+            self.log.sent(port, way_back, self._fields)
+        if not way_back and not self._dropped:
             self._tagged = bool(self._fields["vlan_vid"] & VLAN_PRESENT)
             self.emitted.append(Emitted(port, dict(self._fields)))
 
@@ -300,9 +281,14 @@ class _Walk:
             raise SimulationError(f"no group {group_id:#x}")
         self._check_depth(table, depth)
         before, stack = self._fields, self._stack
-        for bucket in self._chosen(self._table.groups[group_id]):
+        group = self._table.groups[group_id]
+        chosen = self._chosen(group)
+        self.log.grouped(group_id, len(chosen), len(group.buckets))
+        self.log.level += 1
+        for bucket in chosen:
             self._fields, self._stack = dict(before), list(stack)
             self._do(action_set(bucket.actions), table, depth + 1)
+        self.log.level -= 1
         self._fields, self._stack = before, stack
 
     def _chosen(self, group: Group) -> tuple[Bucket, ...]:
@@ -323,46 +309,3 @@ class _Walk:
 
 def _instructions(rule: Rule) -> tuple[object, ...]:
     return rule.apply, rule.metadata, rule.goto
-
-
-def action_set(actions: tuple[Action, ...]) -> tuple[Action, ...]:
-    """A bucket's actions in the order of an action set (OpenFlow 1.3 5.10): pop, push, set, then one output at most.
-
-    Of several outputs a group has precedence over a port, a port over a resubmit; of two of the same type the last
-    one counts.
-    """
-    pop = [action for action in actions if isinstance(action, PopVlan)][-1:]
-    push = [action for action in actions if isinstance(action, PushVlan)][-1:]
-    fields = [action for action in actions if isinstance(action, SetField | RegLoad | ClearInPort)]
-    for output_type in (OutputGroup, Output, Resubmit):
-        last = [action for action in actions if isinstance(action, output_type)][-1:]
-        if last:
-            return (*pop, *push, *fields, *last)
-    return (*pop, *push, *fields)
-
-
-def _rewrite(fields: PacketFields, action: Action) -> None:
-    """Carry out an action that changes header or pipeline fields."""
-    tagged = bool(fields["vlan_vid"] & VLAN_PRESENT)
-    match action:
-        case SetField("vlan_vid" | "vlan_pcp") if not tagged:
-            raise SimulationError("a tag rewritten on an untagged frame")
-        case SetField(name, value) if name in _ALWAYS_THERE or name in fields:
-            fields[name] = value
-        case RegLoad(Bits("vlan_vid" | "vlan_pcp")) if not tagged:
-            pass
-        case RegLoad(target, value) if target.name in _ALWAYS_THERE or target.name in fields:
-            fields[target.name] = overwrite(fields.get(target.name, 0), target, value)
-        case PushVlan() if tagged and INNER_VID in fields:
-            raise SimulationError("a third tag pushed")
-        case PushVlan() if tagged:
-            fields |= {INNER_VID: fields["vlan_vid"], INNER_PCP: fields.get("vlan_pcp", 0)}
-        case PushVlan():
-            fields |= {"vlan_vid": VLAN_PRESENT, "vlan_pcp": 0}
-        case PopVlan():
-            fields["vlan_vid"] = fields.pop(INNER_VID, 0)
-            fields.pop("vlan_pcp", None)
-            if fields["vlan_vid"]:
-                fields["vlan_pcp"] = fields.pop(INNER_PCP)
-        case ClearInPort():
-            fields["in_port"] = 0

@@ -16,7 +16,7 @@ from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.services.body import SECTIONS, body_of_type
-from ryu_apps.evb.simulation.switch import matches
+from ryu_apps.evb.simulation.packet import matches
 from ryu_apps.evb.topology.balancer import LoadBalancer, TransportProtocol
 from ryu_apps.evb.topology.fabric import Fabric
 from ryu_apps.evb.wire.vdp import VdpMode

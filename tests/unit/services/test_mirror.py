@@ -13,7 +13,7 @@ from ryu_apps.evb.model import VsiTypeKey
 from ryu_apps.evb.pipeline.tables import Table
 from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.services.body import SECTIONS
-from ryu_apps.evb.simulation.switch import INNER_PCP, INNER_VID
+from ryu_apps.evb.simulation.packet import INNER_PCP, INNER_VID
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.vdp import VdpError, VdpMode
 from tests.worlds.bridge import (

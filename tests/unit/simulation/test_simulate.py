@@ -34,7 +34,8 @@ from ryu_apps.evb.flow.rule import (
     match,
     whole,
 )
-from ryu_apps.evb.simulation.switch import MAX_DEPTH, SimulationError, action_set, forward, matches
+from ryu_apps.evb.simulation.packet import SimulationError, action_set, matches
+from ryu_apps.evb.simulation.switch import MAX_DEPTH, forward
 
 FRAME = {"in_port": 1, "eth_src": 1, "eth_dst": 2, "eth_type": 0x0800}
 TAGGED = FRAME | {"vlan_vid": VLAN_PRESENT | 5}
