@@ -12,6 +12,7 @@ import random
 import signal
 import time
 from collections import deque
+from functools import partial
 
 from eventlet import tpool
 from ryu.base import app_manager
@@ -243,12 +244,10 @@ class EvbBridge(app_manager.RyuApp):
             self.southbound.perform(effect)
 
     def _save(self, save: Save) -> None:
-        try:
-            self.store.commit(save.changes)
-        except StoreError as error:
-            self._inbox.append(NotSaved(save.token, str(error)))
-        else:
-            self._inbox.append(Saved(save.token))
+        self.store.begin(save.changes, partial(self._saved, save.token))
+
+    def _saved(self, token: int, error: StoreError | None) -> None:
+        self.deliver(Saved(token) if error is None else NotSaved(token, str(error)))
 
     def _fetch(self, wanted: FetchType) -> None:
         """Ask a VSI manager, in a green thread of its own."""

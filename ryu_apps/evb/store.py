@@ -27,6 +27,8 @@ class Versioned(NamedTuple):
 
 StoreChanges = Mapping[str, bytes | None]
 StoreWatcher = Callable[[StoreChanges], None]
+#: The end of a commit that was begun: None when it is durable, else the reason that nothing was changed.
+StoreEnded = Callable[[StoreError | None], None]
 
 
 class Store(Protocol):
@@ -60,8 +62,16 @@ class Store(Protocol):
             StoreError: it cannot be written.
         """
 
+    def begin(self, changes: StoreChanges, ended: StoreEnded, expected: Mapping[str, int] | None = None) -> None:
+        """Begin a commit, without waiting for a network; arguments as of :meth:`commit`.
+
+        Args:
+            ended: called once, after those of all commits that were begun before; an embedded store calls it before
+                this returns, a networked one later.
+        """
+
     def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
-        """Call ``watcher`` after every commit; returns a function that ends this."""
+        """Call ``watcher`` after every commit, also of other processes; returns a function that ends this."""
 
     def close(self) -> None:
         """Close files and connections."""

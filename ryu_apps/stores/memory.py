@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from ryu_apps.evb.store import StoreChanges, StoreConflict, StoreWatcher, Versioned
+from ryu_apps.evb.store import StoreChanges, StoreConflict, Versioned
+from ryu_apps.stores.embedded import EmbeddedStore
 
 
-class MemoryStore:
+class MemoryStore(EmbeddedStore):
     """Keys to values in a dictionary.
 
     Args:
@@ -15,8 +16,8 @@ class MemoryStore:
     """
 
     def __init__(self, initial: StoreChanges | None = None) -> None:
+        super().__init__()
         self._records: dict[str, Versioned] = {}
-        self._watchers: list[StoreWatcher] = []
         self.commit(initial or {})
 
     def snapshot(self) -> dict[str, Versioned]:
@@ -37,13 +38,7 @@ class MemoryStore:
             before = self._records.pop(key, None)
             if value is not None:
                 self._records[key] = Versioned(value, before.version + 1 if before else 1)
-        for watcher in list(self._watchers):
-            watcher(changes)
-
-    def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
-        """Call a function after every commit; returns a function that ends this."""
-        self._watchers.append(watcher)
-        return lambda: self._watchers.remove(watcher)
+        self._tell(changes)
 
     def close(self) -> None:
         """Do nothing: there is no file to close."""

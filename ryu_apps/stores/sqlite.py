@@ -11,11 +11,12 @@ import errno
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from ryu_apps.evb.store import StoreChanges, StoreConflict, StoreError, StoreWatcher, Versioned
+from ryu_apps.evb.store import StoreChanges, StoreConflict, StoreError, Versioned
+from ryu_apps.stores.embedded import EmbeddedStore
 
 LOG = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ _REMEDIES = {
 _ANEW = "without it the bridge starts anew and stations bring back what they use"
 
 
-class SqliteStore:
+class SqliteStore(EmbeddedStore):
     """Keys to values in one file.
 
     Args:
@@ -48,9 +49,9 @@ class SqliteStore:
     """
 
     def __init__(self, path: Path, initial: StoreChanges | None = None) -> None:
+        super().__init__()
         self.path = path
         self._initial = initial or {}
-        self._watchers: list[StoreWatcher] = []
         if path.is_dir():
             raise StoreError(f"{path} is a directory where a file should be: move it away; {_ANEW}")
         try:
@@ -90,13 +91,7 @@ class SqliteStore:
                 _write_all(self._database, changes)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: {error}") from error
-        for watcher in list(self._watchers):
-            watcher(changes)
-
-    def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
-        """Call a function after every commit; returns a function that ends this."""
-        self._watchers.append(watcher)
-        return lambda: self._watchers.remove(watcher)
+        self._tell(changes)
 
     def close(self) -> None:
         """Close the file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ryu_apps.evb.store import StoreChanges, StoreError, StoreWatcher, Versioned
+from ryu_apps.evb.store import StoreChanges, StoreEnded, StoreError, StoreWatcher, Versioned
 from ryu_apps.stores.memory import MemoryStore
 
 
@@ -34,6 +34,12 @@ class FaultyStore:
     def commit(self, changes: StoreChanges, expected: Mapping[str, int] | None = None) -> None:
         self._reach()
         self._store.commit(changes, expected)
+
+    def begin(self, changes: StoreChanges, ended: StoreEnded, expected: Mapping[str, int] | None = None) -> None:
+        if self.connected:
+            self._store.begin(changes, ended, expected)
+        else:
+            ended(StoreError("not connected"))
 
     def watch(self, watcher: StoreWatcher) -> Callable[[], None]:
         self._watchers.append(watcher)

@@ -53,6 +53,23 @@ def test_expectations_that_hold_do_not_hinder(store: Store) -> None:
     assert store.get("a") == Versioned(b"2", 2)
 
 
+def test_commits_that_are_begun_end_in_their_order_each_once(store: Store) -> None:
+    ends: list[tuple[str, type[StoreError] | None, Versioned | None]] = []
+
+    def begin(name: str, changes: StoreChanges, expected: dict[str, int] | None = None) -> None:
+        store.begin(changes, lambda error: ends.append((name, error and type(error), store.get("a"))), expected)
+
+    begin("first", {"a": b"1"}, {"a": 0})
+    begin("stale", {"a": b"9"}, {"a": 0})
+    begin("second", {"a": b"2"}, {"a": 1})
+    settle(store)
+    first, second = Versioned(b"1", 1), Versioned(b"2", 2)
+    assert [(name, error) for name, error, _ in ends] == [("first", None), ("stale", StoreConflict), ("second", None)]
+    # What has ended can be read; a later commit may be durable by then.
+    assert [found for _, _, found in ends if found in (first, second)] == [found for _, _, found in ends]
+    assert ends[-1][2] == store.get("a") == second
+
+
 def test_watchers_are_told_behind_the_commit_until_they_stop(store: Store) -> None:
     seen: list[tuple[StoreChanges, Versioned | None]] = []
     stop = store.watch(lambda changes: seen.append((changes, store.get("a"))))
