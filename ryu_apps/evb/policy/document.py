@@ -11,26 +11,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
 from yaml import MarkedYAMLError
 from yaml.events import (
     AliasEvent,
     CollectionEndEvent,
     CollectionStartEvent,
-    DocumentStartEvent,
-    Event,
+    MappingEndEvent,
     MappingStartEvent,
-    NodeEvent,
     ScalarEvent,
+    SequenceEndEvent,
 )
 from yaml.reader import ReaderError
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic, Position, error
 from ryu_apps.evb.policy.scalars import KINDS, plain, tagged
+from ryu_apps.evb.policy.yaml_events import MAX_DEPTH, place_of, read_events, refusal, sentence, too_deep
 
 #: Bounds far above the size of real files.
 MAX_CHARACTERS = 16_000_000
-MAX_DEPTH = 32
 MAX_VALUES = 1_000_000
 MAX_SCALAR = 1_000
 
@@ -60,8 +58,10 @@ class Document:
     keys: dict[Path, Position] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
-    def key_place(self, path: Iterable[Any]) -> Position:
+    def key_place(self, path: Path) -> Position:
         """Position of the key of ``path``; parts that are not in the file are left out."""
+        if exact := self.keys.get(path):
+            return exact
         known = self.resolve(path)
         return self.keys.get(known) or self.values.get(known, Position())
 
@@ -91,10 +91,10 @@ def read_document(file: str, text: str) -> Document:
         document.complain(Position(), f"file is larger than {MAX_CHARACTERS} characters")
         return document
     try:
-        document.data = _Reader(document, *_events(text)).text()
+        document.data = _Reader(document, *read_events(text)).text()
     except MarkedYAMLError as problem:
         mark = problem.problem_mark or problem.context_mark
-        document.complain(Position() if mark is None else _inside(text, _place(mark)), _sentence(problem))
+        document.complain(Position() if mark is None else _inside(text, place_of(mark)), sentence(problem))
     except ReaderError as problem:
         place = _place_of_octet(text, problem.position)
         document.complain(place, f"not YAML: character {problem.character:#x}: {problem.reason}")
@@ -106,42 +106,14 @@ def read_document(file: str, text: str) -> Document:
     return document
 
 
-def _events(text: str) -> tuple[list[Any], dict[int, int]]:
-    """The nodes of the only document, and for the index of each alias that of the node it stands for.
-
-    Raises:
-        MarkedYAMLError, ReaderError, UnicodeEncodeError: the text is not YAML.
-    """
-    found: list[Event] = []
-    anchors: dict[str, int] = {}
-    targets: dict[int, int] = {}
-    level = 0
-    for event in yaml.parse(text, yaml.CBaseLoader):
-        level += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if level > MAX_DEPTH:
-            raise _too_deep(event)
-        if isinstance(event, DocumentStartEvent) and found:
-            raise _refusal(event, "more than one document")
-        if isinstance(event, AliasEvent):
-            if event.anchor not in anchors:
-                raise _refusal(event, f"undefined alias {event.anchor!r}")
-            targets[len(found)] = anchors[event.anchor]
-        elif isinstance(event, NodeEvent) and event.anchor is not None:
-            anchors[event.anchor] = len(found)
-        if isinstance(event, NodeEvent | CollectionEndEvent):
-            found.append(event)
-    return found, targets
-
-
 class _Reader:
-    """Converts events to values; counts the values, those of expanded aliases included."""
+    """Converts events to values and notes where each begins, also those of expanded aliases."""
 
     def __init__(self, document: Document, events: list[Any], targets: dict[int, int]) -> None:
         self._document = document
         self._events = events
         self._targets = targets
         self._next = 0
-        self._left = MAX_VALUES
         #: Indexes of the collections around the next value: one that comes again contains itself.
         self._open: list[int] = []
 
@@ -155,32 +127,31 @@ class _Reader:
 
     def _value(self, path: Path) -> Any:
         index = self._next
-        if index in self._targets:
+        event = self._events[index]
+        if type(event) is AliasEvent:
             self._next = self._targets[index]
             found = self._value(path)
             self._next = index + 1
             return found
-        event = self._events[index]
-        self._next += 1
-        place = _place(event.start_mark)
-        self._document.values[path] = place
-        self._left -= 1
-        if self._left < 0:
-            raise _refusal(event, f"more than {MAX_VALUES} values, aliases included")
-        if isinstance(event, ScalarEvent):
+        self._next = index + 1
+        values, mark = self._document.values, event.start_mark
+        values[path] = place = Position(mark.line + 1, mark.column + 1)
+        if len(values) > MAX_VALUES:
+            raise refusal(event, f"more than {MAX_VALUES} values, aliases included")
+        if type(event) is ScalarEvent:
             return self._scalar(event, place)
         if index in self._open:
             self._document.complain(place, "an alias must not contain itself")
             return None
         if len(self._open) == MAX_DEPTH:
-            raise _too_deep(event)
+            raise too_deep(event)
         self._open.append(index)
         found = self._collection(event, path, place)
         self._open.pop()
         return found
 
     def _collection(self, event: CollectionStartEvent, path: Path, place: Position) -> Any:
-        is_mapping = isinstance(event, MappingStartEvent)
+        is_mapping = type(event) is MappingStartEvent
         if event.tag not in (None, "!", _TAG + ("map" if is_mapping else "seq")):
             self._document.complain(place, _unsupported(event.tag))
             self._next -= 1
@@ -192,32 +163,38 @@ class _Reader:
 
     def _sequence(self, path: Path) -> list[Any]:
         found: list[Any] = []
-        while not isinstance(self._events[self._next], CollectionEndEvent):
+        while type(self._events[self._next]) is not SequenceEndEvent:
             found.append(self._value((*path, len(found))))
         return found
 
     def _mapping(self, path: Path) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
-        while not isinstance(self._events[self._next], CollectionEndEvent):
-            event = self._events[self._targets.get(self._next, self._next)]
-            place = _place(event.start_mark)
+        events, keys = self._events, self._document.keys
+        while type(event := events[self._next]) is not MappingEndEvent:
+            if type(event) is AliasEvent:
+                event = events[self._targets[self._next]]
+            mark = event.start_mark
+            place = Position(mark.line + 1, mark.column + 1)
             self._skip()
-            if not isinstance(event, ScalarEvent):
+            if type(event) is not ScalarEvent:
                 self._document.complain(place, "a key must be a plain word or number")
                 self._skip()
                 continue
             key = self._scalar(event, place)
+            inner = (*path, key)
             if key in found:
-                first = self._document.keys[(*path, key)]
-                self._document.complain(place, f"duplicate key {key!r}, first given on line {first.line}")
+                self._document.complain(place, f"duplicate key {key!r}, first given on line {keys[inner].line}")
                 self._skip()
                 continue
-            self._document.keys[(*path, key)] = place
-            found[key] = self._value((*path, key))
+            keys[inner] = place
+            found[key] = self._value(inner)
         return found
 
     def _skip(self) -> None:
         """Go to the event after the next node."""
+        if type(self._events[self._next]) is ScalarEvent:
+            self._next += 1
+            return
         level = 0
         while True:
             event = self._events[self._next]
@@ -227,29 +204,21 @@ class _Reader:
                 return
 
     def _scalar(self, event: ScalarEvent, place: Position) -> Any:
-        if len(event.value) > MAX_SCALAR:
+        text = event.value
+        if len(text) > MAX_SCALAR:
             self._document.complain(place, f"text longer than {MAX_SCALAR} characters")
             return None
         if event.tag in (None, "!"):
-            return plain(event.value) if event.implicit[0] else event.value
+            return plain(text) if event.implicit[0] else text
         kind = event.tag.removeprefix(_TAG)
         if kind not in KINDS:
             self._document.complain(place, _unsupported(event.tag))
             return None
-        return tagged(kind, event.value)
+        return tagged(kind, text)
 
 
 def _unsupported(tag: str) -> str:
     return f"tag {tag.replace(_TAG, '!!')} is not supported"
-
-
-def _too_deep(event: Event) -> MarkedYAMLError:
-    return _refusal(event, f"nested deeper than {MAX_DEPTH} levels")
-
-
-def _refusal(event: Event, reason: str) -> MarkedYAMLError:
-    mark: Any = event.start_mark
-    return MarkedYAMLError(problem=reason, problem_mark=mark)
 
 
 def _as_number(part: Any) -> tuple[float, ...]:
@@ -258,10 +227,6 @@ def _as_number(part: Any) -> tuple[float, ...]:
         return (float(part),) if isinstance(part, str) else ()
     except ValueError:
         return ()
-
-
-def _place(mark: Any) -> Position:
-    return Position(mark.line + 1, mark.column + 1)
 
 
 def _inside(text: str, place: Position) -> Position:
@@ -277,8 +242,3 @@ def _place_of_octet(text: str, offset: int) -> Position:
 def _place_of_offset(text: str, offset: int) -> Position:
     before = text[:offset]
     return Position(before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
-
-
-def _sentence(problem: MarkedYAMLError) -> str:
-    parts = [part for part in (problem.context, problem.problem) if part]
-    return "not YAML: " + ", ".join(" ".join(str(part).split()) for part in parts)

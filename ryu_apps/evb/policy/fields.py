@@ -8,7 +8,7 @@ in OpenFlow 1.3 in Open vSwitch (ovs-fields(7)).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import NamedTuple
 
@@ -87,6 +87,7 @@ ICMPV6_NAMES = {
 MAC_NAMES = {"broadcast": (1 << 48) - 1}
 
 
+_OCTETS = {str(octet): octet for octet in range(256)}
 _MAC_TEXT = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}\Z")
 
 
@@ -113,7 +114,12 @@ def _mac(text: str) -> int:
 
 
 def _ipv4(text: str) -> int:
-    return int(IPv4Address(text))
+    try:
+        first, second, third, fourth = map(_OCTETS.__getitem__, text.split("."))
+    except (KeyError, ValueError):
+        # Says what is wrong.
+        return int(IPv4Address(text))
+    return first << 24 | second << 16 | third << 8 | fourth
 
 
 def _ipv6(text: str) -> int:
@@ -178,11 +184,12 @@ def parse_field(name: str, written: object) -> Alternatives:
         ValueError: the message is the reason of a diagnostic.
     """
     kind = KINDS[name]
-    items = written if isinstance(written, list) else [written]
-    if not items:
+    if not isinstance(written, list):
+        return tuple(_parse_item(kind, written))
+    if not written:
         raise ValueError("an empty list matches nothing")
     found: dict[Masked, None] = {}
-    for item in items:
+    for item in written:
         found.update(dict.fromkeys(_parse_item(kind, item)))
         if len(found) > MAX_ALTERNATIVES:
             raise ValueError(f"more than {MAX_ALTERNATIVES} alternatives")
@@ -206,23 +213,20 @@ def range_blocks(low: int, high: int, bits: int) -> Iterator[Masked]:
         low += size
 
 
-def _parse_item(kind: _Kind, item: object) -> Iterator[Masked]:
+def _parse_item(kind: _Kind, item: object) -> Iterable[Masked]:
     if isinstance(item, bool) or not isinstance(item, int | str):
         raise ValueError(f"{_shown(item)} is not a value of this field")
     if isinstance(item, int):
         if kind.address is not None:
             raise ValueError(f"{item} is a number, an address was expected")
-        yield _exact(kind, item)
-        return
+        return (_exact(kind, item),)
     text = item.strip()
     if kind.address is None and (ends := _RANGE.match(text)):
-        yield from _range(kind, _number(kind, ends[1]), _number(kind, ends[2]))
-        return
+        return _range(kind, _number(kind, ends[1]), _number(kind, ends[2]))
     value, slash, mask = text.partition("/")
     if not slash:
-        yield _exact(kind, _number(kind, value))
-        return
-    yield _masked(kind, _number(kind, value), _mask(kind, mask), text)
+        return (_exact(kind, _number(kind, value)),)
+    return (_masked(kind, _number(kind, value), _mask(kind, mask), text),)
 
 
 def _shown(item: object) -> str:

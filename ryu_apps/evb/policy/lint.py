@@ -7,7 +7,7 @@ ordinary rules the check takes no longer than reading them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ryu_apps.evb.flow.rule import GROUP_BIT
@@ -42,19 +42,26 @@ class _Seen:
     by_masks: dict[tuple[tuple[str, int], ...], dict[tuple[int, ...], int]] = field(default_factory=dict)
     lookups: int = 0
 
-    def add(self, index: int, rule: AclRule) -> None:
-        for box in rule.boxes():
-            masks = tuple((name, masked.mask) for name, masked in box)
-            self.by_masks.setdefault(masks, {}).setdefault(tuple(masked.value for _, masked in box), index)
+    def add(self, index: int, boxes: Iterable[MatchBox]) -> None:
+        for box in boxes:
+            masks = tuple([(name, masked.mask) for name, masked in box])
+            self.by_masks.setdefault(masks, {}).setdefault(tuple([masked.value for _, masked in box]), index)
 
     def covering(self, box: MatchBox) -> int | None:
         """Index of the first earlier rule that matches everything the box matches."""
         tests = dict(box)
         found: int | None = None
+        self.lookups += len(self.by_masks)
         for masks, values in self.by_masks.items():
-            self.lookups += 1
-            if all(name in tests and tests[name].mask & mask == mask for name, mask in masks):
-                index = values.get(tuple(tests[name].value & mask for name, mask in masks))
+            # A generator would take longer than what it does.
+            covered = []
+            for name, mask in masks:
+                masked = tests.get(name)
+                if masked is None or masked.mask & mask != mask:
+                    break
+                covered.append(masked.value & mask)
+            else:
+                index = values.get(tuple(covered))
                 if index is not None and (found is None or index < found):
                     found = index
         return found
@@ -67,11 +74,12 @@ def _shadowed(vsi_type: VsiType, acl: Acl) -> Iterator[Diagnostic]:
             reason = "too many different masks: no check for shadowed rules from this rule on"
             yield warning(vsi_type.file, rule.place, reason)
             return
-        covers = [seen.covering(box) for box in rule.boxes()]
+        boxes = list(rule.boxes())
+        covers = [seen.covering(box) for box in boxes]
         if None not in covers:
             by = sorted({cover for cover in covers if cover is not None})
             yield warning(vsi_type.file, rule.place, _verdict(rule, [acl.rules[cover] for cover in by]))
-        seen.add(index, rule)
+        seen.add(index, boxes)
     yield from _silenced(vsi_type, acl, seen)
 
 

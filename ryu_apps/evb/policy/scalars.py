@@ -11,8 +11,10 @@ import re
 #: What a tag may call a scalar; timestamps and the like stay text.
 KINDS = frozenset(("null", "bool", "int", "float", "str", "timestamp", "merge", "value"))
 
-_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WORDS: dict[str, bool | None] = {**dict.fromkeys(("", "~", "null", "Null", "NULL")), **_BOOLEANS}
+#: What a number begins with.
+_NUMERIC = frozenset("+-.0123456789")
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]*|0x[0-9a-fA-F]+|0o[0-7]+)\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?\Z|[-+]?[0-9]+[eE][-+]?[0-9]+\Z")
 
@@ -21,10 +23,10 @@ Scalar = str | int | float | bool | None
 
 def plain(text: str) -> Scalar:
     """The value of a scalar without quotes and tag."""
-    if text in _NULLS:
-        return None
-    if text in _BOOLEANS:
-        return _BOOLEANS[text]
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in _NUMERIC:
+        return text
     if _INT.match(text):
         return int(text, 0)
     return float(text) if _FLOAT.match(text) else text

@@ -7,6 +7,7 @@ fields that contradict the kind are mistakes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, ClassVar, Literal
@@ -236,22 +237,28 @@ _FAMILY_OF_PROTO = {ICMP: "ipv4", ICMPV6: "ipv6"}
 
 def _kind_of(raw: Any) -> str:
     """Tag of the rule class that validates a raw mapping."""
-    names = [name for name in raw if isinstance(name, str)] if isinstance(raw, dict) else []
-    proto = _proto_of(raw, names)
-    family = _family_of(raw, names, proto)
+    if not isinstance(raw, dict):
+        return _tag(())
+    eth_types = _numbers("eth_type", raw["eth_type"]) if "eth_type" in raw else ()
+    protos = _numbers("ip_proto", raw["ip_proto"]) if "ip_proto" in raw else ()
+    return _tag(tuple(name for name in raw if isinstance(name, str)), eth_types, protos)
+
+
+@lru_cache(maxsize=1024)
+def _tag(names: tuple[str, ...], eth_types: tuple[int, ...] = (), protos: tuple[int, ...] = ()) -> str:
+    proto = _proto_of(names, protos)
+    family = _family_of(names, eth_types, proto)
     tag, _ = _KINDS.get((family, proto)) or _KINDS[(family, None)]
     return tag
 
 
-def _proto_of(raw: Any, names: list[str]) -> int | None:
+def _proto_of(names: tuple[str, ...], protos: tuple[int, ...]) -> int | None:
     if "ip_proto" in names:
-        numbers = _numbers("ip_proto", raw["ip_proto"])
-        return numbers[0] if len(numbers) == 1 else None
+        return protos[0] if len(protos) == 1 else None
     return next((number for prefix, number in _PROTO_OF_PREFIX.items() if _any_with(prefix, names)), None)
 
 
-def _family_of(raw: Any, names: list[str], proto: int | None) -> str:
-    eth_types = _numbers("eth_type", raw["eth_type"]) if "eth_type" in names else ()
+def _family_of(names: tuple[str, ...], eth_types: tuple[int, ...], proto: int | None) -> str:
     if eth_types:
         return _FAMILIES.get(eth_types, "any")
     for prefix, family in _FAMILY_OF_PREFIX.items():
@@ -261,7 +268,7 @@ def _family_of(raw: Any, names: list[str], proto: int | None) -> str:
     return _FAMILY_OF_PROTO.get(proto or 0, "ip") if needs_ip else "any"
 
 
-def _any_with(prefix: str, names: list[str]) -> bool:
+def _any_with(prefix: str, names: tuple[str, ...]) -> bool:
     return any(name.startswith(prefix) and name in KINDS for name in names)
 
 
@@ -384,19 +391,27 @@ def _match_fields(kind: type[EthernetRule]) -> tuple[str, ...]:
     return tuple(name for name in KINDS if name in kind.model_fields)
 
 
+@lru_cache
+def _implied(kind: type[EthernetRule], allow: bool) -> Mapping[str, Alternatives]:
+    """Return the prerequisites of a kind of rule: they hold where the rule does not name the field."""
+    found = {}
+    if eth_types := kind.ETH_TYPES or (PLAIN_ETH_TYPES if allow else ()):
+        found["eth_type"] = tuple(Masked(eth_type, full_mask("eth_type")) for eth_type in eth_types)
+    if kind.IP_PROTO is not None:
+        found["ip_proto"] = (Masked(kind.IP_PROTO, full_mask("ip_proto")),)
+    return found
+
+
 def tests_of(rule: EthernetRule) -> tuple[tuple[str, Alternatives], ...]:
     """The match of a rule with its prerequisites filled in, fields in OpenFlow order.
 
     An allow rule without Ethernet type is restricted to types whose headers the bridge can match.
     """
-    # pydantic looks long for an attribute that a model lacks, and most kinds lack most fields.
-    found = {name: value for name in _match_fields(type(rule)) if (value := getattr(rule, name)) is not None}
-    eth_types = rule.ETH_TYPES or (PLAIN_ETH_TYPES if rule.actions.allow else ())
-    if eth_types:
-        found.setdefault("eth_type", tuple(Masked(eth_type, full_mask("eth_type")) for eth_type in eth_types))
-    if rule.IP_PROTO is not None:
-        found.setdefault("ip_proto", (Masked(rule.IP_PROTO, full_mask("ip_proto")),))
-    return tuple((name, found[name]) for name in KINDS if name in found)
+    kind, given = type(rule), vars(rule)
+    implied = _implied(kind, rule.actions.allow)
+    return tuple(
+        (name, value) for name in _match_fields(kind) if (value := given[name] or implied.get(name)) is not None
+    )
 
 
 def resolve_rules(direction: DirectionSection, path: Path, document: Document) -> tuple[AclRule, ...]:

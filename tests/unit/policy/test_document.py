@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from ryu_apps.evb.policy.document import MAX_DEPTH, read_document
+from ryu_apps.evb.policy.document import read_document
+from ryu_apps.evb.policy.yaml_events import MAX_DEPTH
 
 
 def mistakes(text: str) -> list[str]:
@@ -88,3 +92,10 @@ def test_aliases_nest_no_deeper_than_text() -> None:
     links = "".join(f"- &a{number} [*a{number - 1}]\n" for number in range(1, MAX_DEPTH))
     assert mistakes("- &a0 x\n" + links) == []
     assert any("nested deeper" in mistake for mistake in mistakes(f"- &a0 x\n{links}- [*a{MAX_DEPTH - 1}]\n"))
+
+
+def test_without_libyaml_nothing_is_read_and_it_is_told_why() -> None:
+    script = "import sys; sys.modules['yaml._yaml'] = None; import ryu_apps.evb.policy.document"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert answer.returncode == 1
+    assert "PyYAML is installed without libyaml" in answer.stderr.splitlines()[-1]
