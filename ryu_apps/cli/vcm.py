@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from ryu_apps.cli.rest_client import RestClient, credentials, rest_client
 from ryu_apps.cli.stage import performance, private_namespaces
+from ryu_apps.cli.vcm_types import UnknownTypesError, types_at, types_of
+from ryu_apps.evb.model import VsiTypeKey
+from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.sources import read_sources
 from ryu_apps.vcm.inventory import Occupancy
 from ryu_apps.vcm.loader import Loaded, load_inventory
@@ -54,12 +58,23 @@ def vcm() -> None:
 @_GOAL
 @_SUBJECT
 @_PARALLEL
-def plan(inventory: Path, goal: str, subject: str, parallel: int) -> None:
+@click.option("--rest", metavar="URL", help="Running bridge that has the VSI types, such as http://127.0.0.1:8080.")
+@credentials
+def plan(
+    inventory: Path,
+    goal: str,
+    subject: str,
+    parallel: int,
+    rest: str | None,
+    token_file: Path | None,
+    ca_file: Path | None,
+) -> None:
     """Print the plan for a goal, and why each VM goes where; do nothing.
 
+    The VSI type of each VM has to exist: at the bridge of --rest, or in the policies that the inventory names.
     Exits 1 if a VM has no place.
     """
-    known = read(inventory)
+    known = read_with_types(inventory, rest_client(rest, token_file, ca_file) if rest else None)
     made = _plan(known, goal, subject, parallel)
     for number, move in enumerate(made.moves, 1):
         target = move.target or "nowhere"
@@ -154,7 +169,7 @@ def run(
     Needs root.  An interrupt halts: what is under way is taken back, what is done stays.  Exits 0 only if the goal
     is met and all must-be-zero counters are 0.
     """
-    loaded = read(inventory)
+    loaded = read_with_types(inventory)
     wanted = _plan(loaded, goal, subject, parallel).goal
     private_namespaces()
     from ryu_apps.testbed.manager.campaign import Task
@@ -202,15 +217,32 @@ def serve(inventory: Path, host: str, port: int, journal: Path | None, names: tu
 
 def read(path: Path) -> Loaded:
     """Read an inventory; ClickException with every mistake."""
-    sources, found = read_sources([path])
-    loaded = None
-    if sources:
-        loaded, found = load_inventory(*sources[0])
-    if loaded is None:
-        raise click.ClickException("mistakes in the inventory\n" + "\n".join(map(str, found)))
+    loaded, found = _load(path)
     for diagnostic in found:
         click.echo(str(diagnostic), err=True)
     return loaded
+
+
+def read_with_types(path: Path, bridge: RestClient | None = None) -> Loaded:
+    """Read an inventory, and check that the VSI type of each VM exists; ClickException with every mistake."""
+    loaded = read(path)
+    try:
+        types = types_of(loaded.file.cluster, path.parent) if bridge is None else types_at(bridge)
+    except UnknownTypesError as reason:
+        click.echo(f"{path}: VSI types are not checked: {reason} (--rest of 'plan' asks a bridge)", err=True)
+    else:
+        _load(path, types)
+    return loaded
+
+
+def _load(path: Path, types: Container[VsiTypeKey] | None = None) -> tuple[Loaded, list[Diagnostic]]:
+    sources, found = read_sources([path])
+    loaded = None
+    if sources:
+        loaded, found = load_inventory(*sources[0], types)
+    if loaded is None:
+        raise click.ClickException("mistakes in the inventory\n" + "\n".join(map(str, found)))
+    return loaded, found
 
 
 def _plan(loaded: Loaded, goal: str, subject: str, parallel: int) -> Plan:

@@ -12,6 +12,7 @@ from pathlib import Path
 from ryu_apps.evb.config import BridgeConfig, load_config
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.topology.fabric import Role
+from ryu_apps.evb.vsi_types.managers import ALL_LOCAL
 from ryu_apps.testbed.errors import TestbedError
 from ryu_apps.topologies.catalogue import describe
 from ryu_apps.topologies.mininet_topo import EndSystem, oddities, systems_of
@@ -35,14 +36,12 @@ class Site:
     """A cluster, described.
 
     Attributes:
-        config: with its fabric; policies are relative to ``folder``.
+        config: with its fabric.
         hosts: an end system for each HOST port; its ``ip`` is empty if no file gives one.
-        folder: where the fabric's file is; None: it has none.
     """
 
     config: BridgeConfig
     hosts: tuple[EndSystem, ...]
-    folder: Path | None = None
 
     @property
     def hypervisors(self) -> frozenset[str]:
@@ -69,8 +68,7 @@ def site_of(topology: str, parameters: dict[str, int], addresses: dict[str, str]
         SiteError: there is none, or Mininet could not build it.
     """
     if is_file(topology):
-        path = folder / topology
-        site = Site(_read(path), (), path.parent)
+        site = Site(_read(folder / topology), ())
     else:
         try:
             found = describe(str(folder / topology) if topology.endswith(".py") else topology, **parameters)
@@ -84,11 +82,24 @@ def site_of(topology: str, parameters: dict[str, int], addresses: dict[str, str]
     return replace(site, hosts=systems_of(site.config.fabric, site.hosts, given))
 
 
-def policies_of(site: Site, written: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
-    """Absolute paths of the VSI types: those written, relative to ``folder``, or those of the fabric's own file."""
-    if written is None and site.folder is not None:
-        return tuple(str((site.folder / place).resolve()) for place in site.config.policies)
+def policies_of(topology: str, written: Sequence[str] | None, folder: Path) -> tuple[str, ...]:
+    """Absolute paths of the VSI types: those written, relative to ``folder``, or those of the fabric's own file.
+
+    Raises:
+        SiteError: the fabric's file cannot be read.
+    """
+    if written is None and is_file(topology):
+        folder, written = (folder / topology).parent, _read(folder / topology).policies
     return tuple(str((folder / place).resolve()) for place in (DEFAULT_POLICIES if written is None else written))
+
+
+def has_vsi_managers(topology: str, folder: Path) -> bool:
+    """Return True if the bridge of a topology asks VSI managers for types.
+
+    Raises:
+        SiteError: the fabric's file cannot be read.
+    """
+    return is_file(topology) and _read(folder / topology).vsi_managers != ALL_LOCAL
 
 
 def misfits(topology: str, written: Iterable[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -35,8 +35,13 @@ class Loaded:
     file: InventoryFile
 
 
-def load_inventory(file: str, text: str) -> tuple[Loaded | None, list[Diagnostic]]:
+def load_inventory(
+    file: str, text: str, types: Container[tuple[int, int]] | None = None
+) -> tuple[Loaded | None, list[Diagnostic]]:
     """Check an inventory.
+
+    Args:
+        types: identifier and version of the VSI types that there are; None: not known.
 
     Returns:
         the inventory, None if there is any error, and all diagnostics in reading order.
@@ -47,7 +52,8 @@ def load_inventory(file: str, text: str) -> tuple[Loaded | None, list[Diagnostic
     parsed, found = validate(InventoryFile, document)
     found += document.diagnostics
     if parsed is not None:
-        found += [error(file, _place(document, path), reason) for path, reason in _inconsistencies(parsed)]
+        strays = [*_inconsistencies(parsed), *_without_type(parsed, types)]
+        found += [error(file, _place(document, path), reason) for path, reason in strays]
     if parsed is None or has_errors(found):
         return None, in_reading_order(found)
     inventory = _inventory(parsed)
@@ -97,6 +103,13 @@ def _unknown_to_vms(parsed: InventoryFile) -> Iterator[Finding]:
                 yield (*here, "needs", needed, "[key]"), f"there is no appliance and no VM {needed!r}"
             elif needed in parsed.vms and how == "local":
                 yield (*here, "needs", needed), f"{needed} is a VM and may move: it can only be reachable"
+
+
+def _without_type(parsed: InventoryFile, types: Container[tuple[int, int]] | None) -> Iterator[Finding]:
+    """VMs whose VSI type is nowhere: the bridge would refuse them in the middle of a plan."""
+    for name, vm in parsed.vms.items():
+        if types is not None and (vm.type, vm.version) not in types:
+            yield ("vms", name, "type"), f"there is no VSI type {vm.type}/{vm.version}"
 
 
 def _ambiguous(parsed: InventoryFile) -> Iterator[Finding]:

@@ -70,10 +70,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str) -> Iterator[Server]:
+def serving(folder: Path, *arguments: str, text: str = CONFIG) -> Iterator[Server]:
     """A ryu-manager with these apps and options."""
     log, config, port = folder / "log", folder / "evbridge.yaml", free_port()
-    config.write_text(CONFIG)
+    config.write_text(text)
     command = [RYU_MANAGER, "--ofp-tcp-listen-port", str(free_port()), "--wsapi-port", str(port), *arguments]
     with log.open("wb") as output:
         environment = {**os.environ, "EVBRIDGE_CONFIG": str(config)}

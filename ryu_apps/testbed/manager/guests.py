@@ -55,7 +55,7 @@ def cluster_of(loaded: Loaded, place: Path, folder: Path, station: StationMaker 
         site = site_of(spec.topology, parameters, {name: str(address) for name, address in spec.hosts.items()}, place)
     except SiteError as error:
         raise MismatchError("\n".join(map(str, (error, *error.diagnostics)))) from None
-    config = config_of(site, policies_of(site, spec.policies, place), spec.max_rules)
+    config = config_of(site, policies_of(spec.topology, spec.policies, place), spec.max_rules)
     _compare(loaded, config.fabric)
     addressed = {host.name for host in site.hosts if host.ip}
     for name, vm in loaded.file.vms.items():

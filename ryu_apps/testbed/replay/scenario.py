@@ -213,7 +213,7 @@ def load_scenario(path: Path) -> Scenario:
     return Scenario(
         parsed,
         site,
-        policies_of(site, parsed.cluster.policies, path.parent),
+        policies_of(parsed.cluster.topology, parsed.cluster.policies, path.parent),
         tuple(_flow(name, spec) for name, spec in parsed.flows.items()),
         {name: _vsi(parsed.name, name, spec) for name, spec in parsed.vms.items()},
     )

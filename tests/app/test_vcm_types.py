@@ -1,0 +1,69 @@
+"""``evbridge vcm plan`` and ``run``: a VM whose VSI type is nowhere is a mistake before anything moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ryu_apps.cli.main import main
+from tests.app.test_evb_rest import CONFIG, serving
+
+CHECKOUT = Path(__file__).parents[2]
+TWO_SWITCH = (CHECKOUT / "mininet_tests" / "inventories" / "two-switch.yaml").read_text()
+#: Type 2/1 of a database is 2/9 at one of them, which is nowhere.
+STRAY = TWO_SWITCH.replace("type: 2, version: 1", "type: 2, version: 9", 1)
+POLICIES = f"cluster: {{policies: ['{CHECKOUT}/policies']}}\n"
+
+MANAGERS = "vsi_managers: {managers: {10.0.0.5: {url: 'http://127.0.0.1:1/types/'}}}\n"
+
+
+def asked(folder: Path, inventory: str, *arguments: str) -> Result:
+    path = folder / "inventory.yaml"
+    path.write_text(inventory)
+    return CliRunner().invoke(main, ["vcm", arguments[0], str(path), "rebalance", *arguments[1:]])
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_type_that_is_in_no_policy_is_named_with_its_line(tmp_path: Path, command: str) -> None:
+    line = next(n for n, text in enumerate(STRAY.splitlines(), 1) if "version: 9" in text)
+    result = asked(tmp_path, STRAY + POLICIES, command)
+    assert result.exit_code == 1
+    assert f"inventory.yaml:{line}:" in result.output
+    assert "there is no VSI type 2/9" in result.output
+    assert asked(tmp_path, TWO_SWITCH + POLICIES, "plan").exit_code == 0
+
+
+def test_policies_that_are_missing_or_faulty_are_named(tmp_path: Path) -> None:
+    result = asked(tmp_path, TWO_SWITCH + POLICIES.replace("/policies", "/absent"), "plan")
+    assert result.exit_code == 1
+    assert "/absent" in result.output
+    (tmp_path / "types.yaml").write_text("version: 1\nvsi_types: 7\n")
+    result = asked(tmp_path, TWO_SWITCH + "cluster: {policies: [types.yaml]}\n", "plan")
+    assert result.exit_code == 1
+    assert "types.yaml:" in result.output
+
+
+def test_what_is_not_checked_is_said(tmp_path: Path) -> None:
+    result = asked(tmp_path, STRAY, "plan")
+    assert result.exit_code == 0
+    assert "VSI types are not checked: no policies are named" in result.output
+    (tmp_path / "fabric.yaml").write_text(CONFIG + MANAGERS)
+    result = asked(tmp_path, STRAY + "cluster: {topology: fabric.yaml}\n", "plan")
+    assert result.exit_code == 0, result.output
+    assert "VSI types are not checked: VSI managers may have others" in result.output
+
+
+def test_a_running_bridge_is_asked_for_its_types(tmp_path: Path) -> None:
+    text = CONFIG + f"policies: ['{CHECKOUT}/policies']\n"
+    with serving(tmp_path, "ryu_apps.evb_bridge", "ryu_apps.evb_rest", text=text) as server:
+        server.await_listening()
+        url = f"http://127.0.0.1:{server.port}"
+        assert asked(tmp_path, TWO_SWITCH, "plan", "--rest", url).exit_code == 0
+        result = asked(tmp_path, STRAY, "plan", "--rest", url)
+        assert result.exit_code == 1
+        assert "there is no VSI type 2/9" in result.output
+        result = asked(tmp_path, TWO_SWITCH, "plan", "--rest", f"{url}/absent")
+        assert result.exit_code == 1
+        assert "404" in result.output
