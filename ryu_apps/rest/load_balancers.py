@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from ryu_apps.evb.bridge.balancer_queries import BackendStatus, BalancerStatus
 from ryu_apps.evb.events import BackendJudged
 from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
+from ryu_apps.rest.numbers import INTEGRAL
 
 
 class Judgement(Strict):
     """New state of a back end; a value that is left out stays."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["up"], "properties": {"up": {"type": "boolean"}}},
+                {"required": ["weight"], "properties": {"weight": {"type": "integer"}}},
+            ]
+        }
+    )
+
     up: bool | None = None
-    weight: Annotated[int, Field(ge=1, le=255)] | None = None
+    weight: Annotated[int, Field(ge=1, le=255), INTEGRAL] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> Judgement:

@@ -35,6 +35,8 @@ class Resource:
         listing: it is a list that can be read in parts; the view takes ``after``.
         body: model of the body, which the view gets as ``body``.
         role: what a client's token has to allow, where tokens are needed.
+        statuses: those of the view's answers.
+        media_type: of an answer that is not JSON.
     """
 
     method: str
@@ -44,6 +46,8 @@ class Resource:
     listing: Listing | None = None
     body: type[Strict] | None = None
     role: Role = Role.READ
+    statuses: tuple[int, ...] = (200,)
+    media_type: str | None = None
     pattern: re.Pattern[str] = field(init=False)
 
     def __post_init__(self) -> None:

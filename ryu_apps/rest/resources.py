@@ -16,6 +16,7 @@ from ryu_apps.rest.flows import flows
 from ryu_apps.rest.history import events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
 from ryu_apps.rest.multicast import multicast
+from ryu_apps.rest.openapi import openapi_document
 from ryu_apps.rest.parameters import MOST, read
 from ryu_apps.rest.reservations import reservations
 from ryu_apps.rest.resource import Listing, Resource
@@ -25,7 +26,7 @@ from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import VERSION, status
 from ryu_apps.rest.tokens import Role
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
-from ryu_apps.rest.vsitypes import policy, reload, vsitype, vsitypes
+from ryu_apps.rest.vsitypes import POLICY_TYPE, policy, reload, vsitype, vsitypes
 
 
 def index(bridge: Bridge, now: float) -> JsonValue:
@@ -42,7 +43,13 @@ def index(bridge: Bridge, now: float) -> JsonValue:
             }
             for resource in RESOURCES
         ],
+        "openapi": "/evb/openapi.json",
     }
+
+
+def openapi(bridge: Bridge, now: float) -> JsonValue:
+    """The resources as an OpenAPI document, for tools that make or test clients."""
+    return openapi_document(RESOURCES, VERSION, bridge.rest.tokens is not None)
 
 
 def metrics(bridge: Bridge, now: float) -> PlainText:
@@ -55,16 +62,17 @@ _BY_VSI = Listing("vsi", "vsi")
 RESOURCES = (
     Resource("GET", "/", index),
     Resource("GET", "/evb", index),
+    Resource("GET", "/evb/openapi.json", openapi),
     Resource("GET", "/evb/status", status),
     Resource("GET", "/evb/vsitypes", vsitypes, listing=Listing("type", "type_key")),
-    Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN),
+    Resource("POST", "/evb/vsitypes/reload", reload, role=Role.ADMIN, statuses=(200, 409)),
     # Before the next row, which would take the suffix for a part of the version.
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}.yaml", policy, media_type=POLICY_TYPE),
     Resource("GET", "/evb/vsitypes/{type_id}/{version}", vsitype, filters=("manager",)),
-    Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy),
+    Resource("GET", "/evb/vsitypes/{type_id}/{version}/policy", policy, media_type=POLICY_TYPE),
     Resource("GET", "/evb/vsis", vsis, filters=("phase", "port", "type", "vlan", "switch"), listing=_BY_VSI),
     Resource("GET", "/evb/vsis/{vsi}", vsi),
-    Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE),
+    Resource("DELETE", "/evb/vsis/{vsi}", deassociate, role=Role.OPERATE, statuses=(200, 202)),
     Resource("GET", "/evb/flows/{dpid}", flows, filters=("state", "vsi"), listing=Listing("id", "rule")),
     Resource("GET", "/evb/reservations", reservations, filters=("switch",), listing=Listing("dpid", "dpid")),
     Resource("GET", "/evb/stations", stations, filters=("port", "switch"), listing=Listing("port", "port")),
@@ -79,7 +87,7 @@ RESOURCES = (
     Resource("GET", "/evb/statistics/{vsi}", statistics, filters=("fresh",)),
     Resource("PUT", "/evb/statistics/{vsi}", populate, body=Base, role=Role.OPERATE),
     Resource("GET", "/evb/events", events, filters=("since", "vsi", "port", "switch")),
-    Resource("GET", "/metrics", metrics),
+    Resource("GET", "/metrics", metrics, media_type=CONTENT_TYPE),
 )
 
 

@@ -16,10 +16,11 @@ from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.evb.services.statistics.entries import DIRECTIONS, StatisticsEntry
 from ryu_apps.evb.services.statistics.schema import ExtractionText
 from ryu_apps.rest.bridge import Bridge, JsonValue, Later, RestError
+from ryu_apps.rest.numbers import INTEGRAL
 from ryu_apps.rest.parameters import TypeFilter
 from ryu_apps.rest.text import dpid_text
 
-_Number = Annotated[int, Field(ge=0, lt=1 << 63)]
+_Number = Annotated[int, Field(ge=0, lt=1 << 63), INTEGRAL]
 
 
 class Counted(Strict):

@@ -17,6 +17,9 @@ from ryu_apps.evb.wire.vdp import ManagerId
 from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, Reply, RestError
 from ryu_apps.rest.text import dpid_text, field_json
 
+#: Content type of policy files.
+POLICY_TYPE = "text/yaml; charset=utf-8"
+
 
 def vsitypes(bridge: Bridge, now: float, after: VsiTypeKey | None = None) -> list[JsonValue]:
     """All VSI types, by type and version: those of the local directory, and those fetched from VSI managers."""
@@ -73,7 +76,7 @@ def policy(bridge: Bridge, now: float, type_id: int, version: int) -> PlainText:
     if found is None:
         raise RestError(404, f"no VSI type {key}")
     body = found.text.encode()
-    return PlainText("text/yaml; charset=utf-8", body, sha256(body).hexdigest()[:32])
+    return PlainText(POLICY_TYPE, body, sha256(body).hexdigest()[:32])
 
 
 def _summary(status: TypeStatus, now: float) -> JsonValue:

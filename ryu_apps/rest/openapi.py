@@ -1,0 +1,145 @@
+"""``/evb/openapi.json``: the table of resources, its readers and its models as an OpenAPI 3.1 document.
+
+Nothing is written down twice: parameters come from the readers that read them, bodies from the pydantic models that
+check them, and answers from the types that the views return.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter
+
+from ryu_apps.rest.bridge import JsonValue, Later, PlainText, Reply
+from ryu_apps.rest.parameters import READERS
+from ryu_apps.rest.resource import Resource
+
+_VERSION = "3.1.0"
+_COMPONENTS = "#/components/schemas/{model}"
+_ERROR = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+_STATUSES = {
+    200: "the answer",
+    202: "accepted; switches still have to confirm",
+    304: "not changed since the answer with this ETag",
+    400: "a parameter or the body cannot be read",
+    401: "no token, or one that is not accepted",
+    403: "the role of the token, or the origin of the page, does not allow it",
+    404: "no such VSI, VSI type, switch, migration, load balancer or back end",
+    408: "the body has not arrived",
+    409: "not in the present state",
+    411: "the body has no length",
+    413: "the body is too long",
+    415: "the body is not JSON",
+    421: "not a name of this server",
+    422: "the body is not of the form of its schema",
+    503: "not now",
+    504: "a switch has not answered",
+}
+_EVERY = (400, 401, 403, 404, 421, 503, 504)
+_WITH_BODY = (408, 411, 413, 415, 422)
+_IN_PATH = re.compile(r"\{(\w+)\}")
+
+
+def openapi_document(resources: Iterable[Resource], version: str, tokens: bool) -> JsonValue:
+    """The document.
+
+    Args:
+        version: of evbridge.
+        tokens: requests need one.
+    """
+    schemas: dict[str, Any] = {"Error": _ERROR}
+    paths: dict[str, dict[str, Any]] = {}
+    for resource in resources:
+        paths.setdefault(resource.path, {})[resource.method.lower()] = _operation(resource, schemas)
+    document: JsonValue = {
+        "openapi": _VERSION,
+        "info": {"title": "evbridge", "version": version, "description": "The bridge side of EVB: VSIs, rules, moves."},
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
+    return document | ({"security": [{"token": []}]} if tokens else {})
+
+
+def _operation(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
+    operation: JsonValue = {
+        "operationId": _identifier(resource),
+        "summary": resource.meaning,
+        "x-role": str(resource.role),
+        "parameters": list(_parameters(resource)),
+        "responses": _responses(resource, schemas),
+    }
+    if resource.body is not None:
+        schema = resource.body.model_json_schema(ref_template=_COMPONENTS)
+        schemas.update(schema.pop("$defs", {}))
+        schemas[resource.body.__name__] = schema
+        content = _json({"$ref": _COMPONENTS.format(model=resource.body.__name__)})
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _identifier(resource: Resource) -> str:
+    """Method and path as one word, as ``get_evb_vsis_vsi``."""
+    words = re.findall(r"\w+", resource.path) or ["root"]
+    return "_".join((resource.method.lower(), *words))
+
+
+def _parameters(resource: Resource) -> Iterator[JsonValue]:
+    in_path = _IN_PATH.findall(resource.path)
+    for name in (*in_path, *resource.query):
+        reader = READERS[resource.kinds.get(name, name)]
+        where = "path" if name in in_path else "query"
+        words = "the last item that the client has: " if name == "after" else ""
+        yield {
+            "name": name,
+            "in": where,
+            "required": where == "path",
+            "description": words + reader.meaning,
+            "schema": dict(reader.schema),
+        }
+
+
+def _responses(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
+    answers: JsonValue = {}
+    for status in resource.statuses:
+        link = {"description": 'URL of the next part of the list, rel="next"', "schema": {"type": "string"}}
+        answers[str(status)] = {
+            "description": _STATUSES[status],
+            "headers": {"Link": link} if resource.listing else {},
+            "content": _content(resource, schemas),
+        }
+    if resource.method == "GET":
+        answers["304"] = {"description": _STATUSES[304]}
+    refusals = (*_EVERY, *(_WITH_BODY if resource.method != "GET" else ()))
+    for status in (status for status in refusals if status not in resource.statuses):
+        content = _json({"$ref": _COMPONENTS.format(model="Error")})
+        answers[str(status)] = {"description": _STATUSES[status], "content": content}
+    return answers
+
+
+def _content(resource: Resource, schemas: dict[str, Any]) -> JsonValue:
+    if resource.media_type is not None:
+        return {resource.media_type: {"schema": {"type": "string"}}}
+    return _json(_schema(get_type_hints(resource.view)["return"], schemas))
+
+
+def _schema(returned: Any, schemas: dict[str, Any]) -> JsonValue:
+    """The JSON schema of a type that a view returns."""
+    if returned in (JsonValue, Reply, PlainText):
+        return {"type": "object"}
+    kind, arguments = get_origin(returned), get_args(returned)
+    if kind in (Union, UnionType):
+        (answer,) = (argument for argument in arguments if argument is not Later)
+        return _schema(answer, schemas)
+    if kind in (list, Iterator):
+        return {"type": "array", "items": _schema(arguments[0], schemas)}
+    schema = TypeAdapter(returned).json_schema(ref_template=_COMPONENTS, mode="serialization")
+    schemas.update(schema.pop("$defs", {}))
+    schemas[returned.__name__] = schema
+    return {"$ref": _COMPONENTS.format(model=returned.__name__)}
+
+
+def _json(schema: JsonValue) -> JsonValue:
+    return {"application/json": {"schema": schema}}
