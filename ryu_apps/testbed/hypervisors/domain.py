@@ -46,13 +46,15 @@ _TAP = """\
 <interface type='bridge'>
   <mac address='{guest.mac}'/>
   <source bridge='{bridge}'/>
-  <virtualport type='openvswitch'/>
-  <target dev='{port}'/>
+  {place}
   <model type='virtio'/>
   <driver><host csum='off' gso='off' tso4='off'/><guest csum='off'/></driver>
   <rom enabled='no'/>
 </interface>
 """
+#: Its place at the bridge: a port of a given name, or one that libvirt names and marks with an iface-id.
+_NAMED = "<virtualport type='openvswitch'/><target dev='{port}'/>"
+_MARKED = "<virtualport type='openvswitch'><parameters interfaceid='{guest.uuid}'/></virtualport>"
 _VIRTUAL_PORT = """\
 <virtualport type='802.1Qbg'>
   <parameters managerid='{guest.manager}' typeid='{guest.type_id}' typeidversion='{guest.version}'
@@ -100,9 +102,14 @@ def domain_for_hook(guest: Guest, image: GuestImage, uplink: str, console: str) 
     return _xml(guest, image, console, interface, _METADATA.format(guest=guest))
 
 
-def domain_at_switch(guest: Guest, image: GuestImage, bridge: str, port: str, console: str) -> str:
-    """Return the domain's XML for a guest with a port of that name at a bridge of Open vSwitch."""
-    interface = _TAP.format(guest=guest, bridge=bridge, port=port)
+def domain_at_switch(guest: Guest, image: GuestImage, bridge: str, console: str, port: str = "") -> str:
+    """Return the domain's XML for a guest with a port at a bridge of Open vSwitch.
+
+    Args:
+        port: its name; empty: libvirt chooses one, and the port's ``iface-id`` is the VSI.
+    """
+    place = _NAMED.format(port=port) if port else _MARKED.format(guest=guest)
+    interface = _TAP.format(guest=guest, bridge=bridge, place=place)
     return _xml(guest, image, console, interface, _METADATA.format(guest=guest))
 
 
