@@ -81,7 +81,7 @@ class VsiPortEvents:
             return
         owners = [vsi for vsi in self._registry if _port_of(vsi, dpid) in before]
         gone = [vsi for vsi in owners if self._table.interface(dpid, _port_of(vsi, dpid)) is None]
-        # A gate never leads to a port without tags and groups: those are removed behind it, and written before it.
+        # A gate never leads to a port without groups: those are removed behind it, and written before it.
         # An owner whose port has another number has its old gate replaced in one change with the new one.
         self._relocate(dpid, gone, before)
         self._write(dpid, before)
@@ -105,10 +105,9 @@ class VsiPortEvents:
                 self._effects.put(VsiPortFound(port, vsi.text, name, there.port_no))
 
     def _write(self, dpid: int, names: Iterable[str]) -> None:
-        translation = self._fabric.switches[dpid].translation
         for name in names:
             if (there := self._table.interface(dpid, name)) is not None:
-                self._send(dpid, vsi_port(there, translation))
+                self._send(dpid, vsi_port(there))
 
     def _remove(self, dpid: int, before: Mapping[str, int | None]) -> None:
         switch = self._fabric.switches[dpid]
@@ -117,7 +116,7 @@ class VsiPortEvents:
             if number is not None and self._table.at(PortId(dpid, number)) is None:
                 left = switch.vsi_port(name, number)
                 assert left is not None, "only VSI ports are in the table"
-                self._send(dpid, without_vsi_port(left, switch.translation))
+                self._send(dpid, without_vsi_port(left))
 
     def _send(self, dpid: int, change: RuleChange) -> None:
         # A switch that is away is compared when it returns; what one refuses leads to a comparison, too.

@@ -72,8 +72,9 @@ def _ambiguous_macs(parsed: ConfigFile) -> Iterator[tuple[Path, str]]:
 def _odd_vlans(here: Path, section: StationSection | HostSection | VsiPortSection) -> Iterator[tuple[Path, str]]:
     if isinstance(section, HostSection) and not _vids(section):
         yield here, "a host needs a native_vlan or tagged_vlans"
+    natives = section.native_vlans if isinstance(section, VsiPortSection) else []
     for index, vid in enumerate(section.tagged_vlans):
-        if vid == section.native_vlan:
+        if vid == section.native_vlan or vid in natives:
             yield (*here, "tagged_vlans", index), f"VLAN {vid} is already the native VLAN"
         elif vid in section.tagged_vlans[:index]:
             yield (*here, "tagged_vlans", index), f"VLAN {vid} is given twice"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ryu_apps.evb.config.groups import group_vids
-from ryu_apps.evb.config.schema import ConfigFile, HostSection, MirrorPortSection, StationSection
+from ryu_apps.evb.config.schema import ConfigFile, HostSection, MirrorPortSection, StationSection, VsiPortSection
 from ryu_apps.evb.policy.document import Finding, Path
 
 #: Mirrors of one fabric.
@@ -40,7 +40,8 @@ def _users(parsed: ConfigFile) -> Iterator[tuple[int, str]]:
         yield balancer.vlan, f"that of load balancer {name}"
     for dp_name, dp in parsed.dps.items():
         for port_no, section in dp.interfaces.items():
-            if isinstance(section, StationSection | HostSection):
+            if isinstance(section, StationSection | HostSection | VsiPortSection):
                 used = f"in use at port {port_no} of {dp_name}"
-                for used_vid in (section.native_vlan, *section.tagged_vlans):
+                several = section.native_vlans if isinstance(section, VsiPortSection) else ()
+                for used_vid in (section.native_vlan, *several, *section.tagged_vlans):
                     yield used_vid or 0, used

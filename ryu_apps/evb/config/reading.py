@@ -111,7 +111,9 @@ def _fabric(parsed: ConfigFile) -> Fabric:
 def _vsi_ports(dp: DatapathSection) -> Iterator[VsiPortPattern]:
     for names, section in dp.interfaces.items():
         if isinstance(section, VsiPortSection):
-            yield VsiPortPattern(str(names), section.native_vlan, tuple(section.tagged_vlans))
+            natives = tuple(section.native_vlans)
+            native = section.native_vlan if not natives else natives[0]
+            yield VsiPortPattern(str(names), native, tuple(section.tagged_vlans), natives)
 
 
 def _interface(parsed: ConfigFile, port_no: int, section: NumberedPort) -> Interface:

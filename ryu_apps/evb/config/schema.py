@@ -184,6 +184,7 @@ class VsiPortSection(Strict):
 
     role: Literal["vsi"]
     native_vlan: VlanId | None = None
+    native_vlans: Annotated[list[VlanId], Field(max_length=4094)] = Field(default_factory=list)
     tagged_vlans: list[VlanId] = Field(default_factory=list)
 
 

@@ -20,6 +20,8 @@ def odd_vsi_ports(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]
             yield (*here, key), "VSI ports are given by their names, such as tap*: Open vSwitch numbers them anew"
         elif not isinstance(section, VsiPortSection) and isinstance(key, str):
             yield (*here, key), "only VSI ports are given by their names, any other port by its number"
+        elif isinstance(section, VsiPortSection):
+            yield from _odd_natives((*here, key), section)
     if vsi_ports and not stations:
         yield (*here, vsi_ports[0]), "VSI ports need a local_station at the same dp"
     if len(vsi_ports) > MAX_PATTERNS:
@@ -30,3 +32,11 @@ def odd_vsi_ports(here: Path, dp: DatapathSection) -> Iterator[tuple[Path, str]]
         yield (*here, key), f"port {stations[0]} is already the local_station of this dp"
     if stations and dp.profile != "openvswitch":
         yield (*here, stations[0]), "a local_station needs the extensions of Open vSwitch"
+
+
+def _odd_natives(here: Path, section: VsiPortSection) -> Iterator[tuple[Path, str]]:
+    if section.native_vlans and section.native_vlan is not None:
+        yield (*here, "native_vlan"), "one of native_vlan and native_vlans was expected"
+    for index, vid in enumerate(section.native_vlans):
+        if vid in section.native_vlans[:index]:
+            yield (*here, "native_vlans", index), f"VLAN {vid} is given twice"

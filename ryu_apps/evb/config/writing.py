@@ -126,8 +126,12 @@ def _written(interface: Interface, names: dict[int, str]) -> dict[str, Any]:
 
 
 def _vsi_ports_written(ports: VsiPortPattern) -> dict[str, Any]:
-    vids = _list([str(vid) for vid in ports.tagged_vlans])
-    parts = {"role": Role.VSI.value, "native_vlan": ports.native_vlan, "tagged_vlans": vids}
+    parts = {
+        "role": Role.VSI.value,
+        "native_vlan": None if ports.native_vlans else ports.native_vlan,
+        "native_vlans": _list([str(vid) for vid in ports.native_vlans]),
+        "tagged_vlans": _list([str(vid) for vid in ports.tagged_vlans]),
+    }
     return {key: value for key, value in parts.items() if value is not None}
 
 

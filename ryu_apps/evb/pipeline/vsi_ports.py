@@ -1,35 +1,48 @@
-"""Rules of a VSI port that depend on its number and not on the VSI: tags, egress groups, and frames for the controller.
+"""Rules of a VSI port beside those of its VSI's gate: egress groups, frames for the controller, and tags.
 
-They let no frame in or out by themselves: that takes a gate.  The switch of a VSI port has Open vSwitch's extensions.
+The tags are those of a VSI, which may be one of several native VLANs, and come and go with its gate; all else with the
+port.  They let no frame in or out by themselves.  The switch of a VSI port has Open vSwitch's extensions.
 """
 
 from __future__ import annotations
 
-from ryu_apps.evb.flow.rule import Rule, RuleChange
+from dataclasses import replace
+
+from ryu_apps.evb.flow.plan import RuleSet, rule_set
+from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.pipeline.edge import incoming_at, outgoing
 from ryu_apps.evb.pipeline.infrastructure import port_groups
 from ryu_apps.evb.pipeline.punting import punting, punting_meters
+from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.topology.fabric import Interface
 from ryu_apps.evb.topology.vid_translation import VidTranslation
 
 
-def vsi_port(interface: Interface, translation: VidTranslation) -> RuleChange:
-    """All state of a switch for a VSI port that is there."""
+def vsi_port(interface: Interface) -> RuleChange:
+    """The state of a switch for a VSI port that is there, whether it has a VSI or not."""
     return RuleChange(
         meters=tuple(punting_meters(interface)),
         groups=port_groups(interface, reflective_relay=False),
-        add=(*punting(interface, station=None), *tags(interface, translation)),
+        add=tuple(punting(interface, station=None)),
     )
 
 
-def tags(interface: Interface, translation: VidTranslation) -> tuple[Rule, ...]:
-    """The rules by which frames at a VSI port get and lose their tags."""
-    return (*incoming_at(interface, translation), *outgoing(interface, translation))
+def tags(interface: Interface, translation: VidTranslation, binding: VsiBinding) -> RuleSet:
+    """The rules by which frames at a VSI port get and lose their tags.
+
+    Args:
+        interface: with the native VLAN of its VSI.
+        binding: the VSI, of whose gate they are a part.
+    """
+    owner = cookie(CookieKind.GATE, binding.vsi_index, binding.generation)
+    rules = (*incoming_at(interface, translation), *outgoing(interface, translation))
+    return rule_set(replace(rule, cookie=owner) for rule in rules)
 
 
-def without_vsi_port(interface: Interface, translation: VidTranslation) -> RuleChange:
+def without_vsi_port(interface: Interface) -> RuleChange:
     """The change that removes :func:`vsi_port` when the port is gone; a bundle cannot carry it out."""
-    there = vsi_port(interface, translation)
+    there = vsi_port(interface)
     return RuleChange(
         remove=there.add,
         delete_groups=tuple(group.group_id for group in there.groups),

@@ -64,8 +64,7 @@ class DesiredRules:
         # The configuration has no load balancers beside switches without extensions.
         copies = RuleChange(add=tuple(mirrors(self._fabric, dpid, self._wiring)))
         there = self._gatekeeper.vsi_ports.interfaces(dpid)
-        vsi_ports = (vsi_port(interface, switch.translation) for interface in there)
-        return merge(common, guarded, proxied, self._of_balancers, copies, *vsi_ports)
+        return merge(common, guarded, proxied, self._of_balancers, copies, *map(vsi_port, there))
 
     def routed(self, dpid: int) -> RuleChange:
         """Return the part of :meth:`base` that depends on the routes in force."""

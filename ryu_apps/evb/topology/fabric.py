@@ -6,7 +6,7 @@ A fabric is the configured state; ports that are down and failed links reach the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -183,6 +183,8 @@ class Interface:
         extended: its switch has the extensions of Open vSwitch.
         metered: its switch has meters; without them it does not limit the rate of frames to the controller.
         remote_vlan: VID outside the tag of copies from other switches to a MIRROR port; None: it gets none.
+        native_vlans: of a VSI port: several VIDs, of which that of its VSI is the native one; ``native_vlan`` is the
+            first, that of a null VID.  Empty: there is no choice.
         port_names: of the station of a server whose switch this is: rule for the names of the VSI ports at which its
             VSIs are (``vsi_ports.name_of_port``); None: its VSIs are behind the port itself.
     """
@@ -210,6 +212,7 @@ class Interface:
     bond: tuple[int, ...] = ()
     bond_mode: BondMode = BondMode.ACTIVE_BACKUP
     remote_vlan: int | None = None
+    native_vlans: tuple[int, ...] = ()
     port_names: str | None = None
     limits: StationLimits = StationLimits()
 
@@ -241,8 +244,17 @@ class Interface:
     @property
     def vids(self) -> tuple[int, ...]:
         """The VIDs configured at the port, the native one first."""
-        native = () if self.native_vlan is None else (self.native_vlan,)
+        native = self.native_vlans or (() if self.native_vlan is None else (self.native_vlan,))
         return (*native, *(vid for vid in self.tagged_vlans if vid not in native))
+
+    def natives_of(self, vids: Iterable[int]) -> tuple[int, ...]:
+        """Those of some VIDs of a VSI that are untagged at the port if it has a choice; more than one cannot be."""
+        return tuple(dict.fromkeys(vid for vid in vids if vid in self.native_vlans))
+
+    def with_native_of(self, vids: Iterable[int]) -> Interface:
+        """The port as it is for a VSI with some VIDs: its native VLAN is that of the VSI, if there is a choice."""
+        native = next(iter(self.natives_of(vids)), self.native_vlan)
+        return self if native == self.native_vlan else replace(self, native_vlan=native)
 
     def treatment(self, like_libvirt: bool) -> StationTreatment:
         """Return the treatment of a request; ``like_libvirt``: it has the form of libvirt's."""
@@ -294,19 +306,24 @@ class Switch:
         found = next((pattern for pattern in self.vsi_ports if pattern.covers(name)), None)
         if found is None:
             return None
-        return Interface(port_no, name, Role.VSI, found.native_vlan, found.tagged_vlans, metered=self.metered)
+        return self._vsi_port(port_no, name, found)
 
     def unnamed_vsi_port(self) -> Interface:
         """A VSI port whose name is not known yet: it may have the VLANs of any.
 
-        Its native VLAN is that of all patterns; None if they differ.
+        Its native VLANs are those of all patterns; none if they differ.
         """
-        natives = {pattern.native_vlan for pattern in self.vsi_ports}
-        native = natives.pop() if len(natives) == 1 else None
-        any_vid = any(pattern.native_vlan is None and not pattern.tagged_vlans for pattern in self.vsi_ports)
-        vids = dict.fromkeys(vid for pattern in self.vsi_ports for vid in (pattern.native_vlan, *pattern.tagged_vlans))
-        tagged = () if any_vid else tuple(vid for vid in vids if vid not in (None, native))
-        return Interface(0, UNNAMED, Role.VSI, native, tagged, metered=self.metered)
+        ports = [self._vsi_port(0, UNNAMED, pattern) for pattern in self.vsi_ports]
+        alike = len({(port.native_vlan, port.native_vlans) for port in ports}) == 1
+        native, natives = (ports[0].native_vlan, ports[0].native_vlans) if alike else (None, ())
+        vids = dict.fromkeys(vid for port in ports for vid in port.vids)
+        any_vid = not all(port.vids for port in ports)
+        tagged = () if any_vid else tuple(vid for vid in vids if vid not in (native, *natives))
+        return Interface(0, UNNAMED, Role.VSI, native, tagged, native_vlans=natives, metered=self.metered)
+
+    def _vsi_port(self, port_no: int, name: str, pattern: VsiPortPattern) -> Interface:
+        vlans = pattern.native_vlan, pattern.tagged_vlans
+        return Interface(port_no, name, Role.VSI, *vlans, native_vlans=pattern.native_vlans, metered=self.metered)
 
     def untagged(self, vid: int) -> frozenset[int]:
         """The ports at which a VID is untagged."""

@@ -28,11 +28,13 @@ class VsiPortPattern(NamedTuple):
     Attributes:
         names: pattern of their names, with ``*`` and ``?``.
         native_vlan, tagged_vlans: as of an interface.
+        native_vlans: several, of which that of a port's VSI is its native VLAN; the first is ``native_vlan``.
     """
 
     names: str
     native_vlan: int | None = None
     tagged_vlans: tuple[int, ...] = ()
+    native_vlans: tuple[int, ...] = ()
 
     def covers(self, name: str) -> bool:
         """True for the name of one of these ports."""

@@ -90,7 +90,7 @@ class Gatekeeper:
                 groups.get(dpid, _NO_CHANGE),
                 detours.get(dpid, _NO_CHANGE),
                 rotation,
-                self._tags(owner, place) if owner is not None and owner.port.dpid == dpid else _NO_CHANGE,
+                _egress(place) if owner is not None and owner.port.dpid == dpid else _NO_CHANGE,
             )
             for dpid in self._fabric.switches
         }
@@ -203,13 +203,6 @@ class Gatekeeper:
         """Return the port behind which the VM of a program is; None: there is no owner, or the port is not there."""
         return None if owner is None or program is None else self.vsi_ports.behind(owner.port, program.binding)
 
-    def _tags(self, owner: Attachment, place: Interface | None) -> RuleChange:
-        """Tags and egress groups of a VSI port, with the gate: the station is answered when they are confirmed too."""
-        if place is None or place.role is not Role.VSI:
-            return RuleChange()
-        translation = self._fabric.switches[owner.port.dpid].translation
-        return RuleChange(groups=port_groups(place, reflective_relay=False), add=tags(place, translation))
-
     def _gates(
         self, owner: Attachment | None, program: Installation | None, interface: Interface | None
     ) -> dict[int, RuleSet]:
@@ -218,6 +211,8 @@ class Gatekeeper:
         binding, entry = program.binding, entry_of(program.vsi_type)
         policer = gate_meter(program.vsi_type, binding)
         local = local_gate(interface, binding, program.epoch, entry, policer, silent=owner.silent)
+        if interface.role is Role.VSI:
+            local |= tags(interface, self._fabric.switches[owner.port.dpid].translation, binding)
         gates = {owner.port.dpid: local}
         # In every switch, also without stations: frames for the VSI come in at any host port.
         for dpid in self.others(owner.port.dpid):
@@ -234,6 +229,13 @@ def _joined(*changes: RuleChange) -> RuleChange:
     """Merge changes; the only one that changes anything stays the same object, which may be prepared."""
     some = [change for change in changes if change]
     return some[0] if len(some) == 1 else merge(*some)
+
+
+def _egress(place: Interface | None) -> RuleChange:
+    """Egress groups of a VSI port, with the gate: the station is answered when they are confirmed too."""
+    if place is None or place.role is not Role.VSI:
+        return _NO_CHANGE
+    return RuleChange(groups=port_groups(place, reflective_relay=False))
 
 
 def _members(

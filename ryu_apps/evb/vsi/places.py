@@ -86,6 +86,9 @@ class Place:
             pairs = [(self._binding(entry), entry) for entry in filled.entries]
         except _Unplaceable as reason:
             return str(reason)
+        natives = self.interface.natives_of(entry.vid for _, entry in pairs)
+        if len(natives) > 1:
+            return f"VIDs {natives[0]} and {natives[1]} are both untagged at port {self.interface.name}"
         bindings = tuple(dict.fromkeys(binding for binding, _ in pairs))
         return Placed(filled, bindings, tuple(_priorities(pairs)))
 

@@ -25,10 +25,17 @@ class VsiPortTable:
         self._there: dict[int, _Ports] = {dpid: _Ports({}, {}) for dpid in fabric.switches}
 
     def behind(self, station_port: PortId, binding: VsiBinding) -> Interface | None:
-        """Return the port behind which the VM of a VSI is; None: it is not there now."""
+        """Return the port behind which the VM of a VSI is; None: it is not there now.
+
+        Of several native VLANs that a VSI port may have, it has that of the VSI.
+        """
         if not binding.vsi_port:
             return self._fabric.interface(station_port)
-        return self.interface(station_port.dpid, binding.vsi_port)
+        there = self.interface(station_port.dpid, binding.vsi_port)
+        if there is None or not there.native_vlans:
+            return there
+        local = self._fabric.switches[station_port.dpid].translation.local
+        return there.with_native_of(vid for pair in binding.bindings if (vid := local(pair.vid)) is not None)
 
     def interface(self, dpid: int, name: str) -> Interface | None:
         """Return a VSI port; None: it is not there, or no VSI port."""

@@ -21,6 +21,7 @@ SERVER = """\
           2: {name: hv1, role: local_station, timers: {rka: 18}}
           tap*: {role: vsi, native_vlan: 100, tagged_vlans: [200]}
           vnet1: {role: vsi}
+          veth*: {role: vsi, native_vlans: [100, 200], tagged_vlans: [300]}
 """
 
 
@@ -36,7 +37,8 @@ def test_it_is_read_and_written_back_unchanged() -> None:
     station = switch.interfaces[2]
     assert (station.role_text, station.port_names, station.timers.rka) == ("local_station", USUAL_NAMES, 18)
     assert station.reflective_relay is ReflectiveRelay.NEVER and station.treatment(True).stage_on_preassociate
-    assert switch.vsi_ports == (VsiPortPattern("tap*", 100, (200,)), VsiPortPattern("vnet1"))
+    several = VsiPortPattern("veth*", 100, (300,), (100, 200))
+    assert switch.vsi_ports == (VsiPortPattern("tap*", 100, (200,)), VsiPortPattern("vnet1"), several)
     assert load_config("e.yaml", dump_config(config)) == (config, [])
 
 
@@ -53,6 +55,9 @@ def test_it_is_read_and_written_back_unchanged() -> None:
         ("timers: {rka: 18}", "native_vlan: 100", "key 'native_vlan' does not belong here"),
         ("tap*:", "'?*':", "a name of VSI ports such as tap*, was expected"),
         ("tagged_vlans: [200]", "tagged_vlans: [100]", "VLAN 100 is already the native VLAN"),
+        ("tagged_vlans: [300]", "tagged_vlans: [200]", "VLAN 200 is already the native VLAN"),
+        ("native_vlans: [100, 200]", "native_vlans: [100, 100]", "VLAN 100 is given twice"),
+        ("tagged_vlans: [300]", "native_vlan: 300", "one of native_vlan and native_vlans was expected"),
     ],
 )
 def test_mistakes_are_found(before: str, after: str, mistake: str) -> None:
@@ -61,5 +66,5 @@ def test_mistakes_are_found(before: str, after: str, mistake: str) -> None:
 
 
 def test_a_station_without_vsi_ports_is_a_mistake() -> None:
-    lines = SERVER.splitlines()[:-2]
+    lines = SERVER.splitlines()[:-3]
     assert "a local_station needs VSI ports at the same dp" in found("\n".join(lines))[0]
