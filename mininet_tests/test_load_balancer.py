@@ -20,6 +20,7 @@ from mininet_tests.conftest import tables
 from ryu_apps.evb.config import BridgeConfig, dump_config
 from ryu_apps.evb.pipeline.tables import BALANCED_LIFE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
+from ryu_apps.evb.wire.mac import mac_to_text
 from ryu_apps.testbed.conversations import PATIENCE, SYN, Stack, segment, state
 from ryu_apps.testbed.emulator import EmulatedStation, StationLoop
 from ryu_apps.testbed.harness.capture import Tap, only_ethertypes
@@ -202,6 +203,24 @@ def test_both_ends_see_each_other_as_they_should(stage: Cluster, tmp_path: Path,
             assert talk.seen_as == talk.own
             assert serves(backend, talk)
             assert talk.own[0] == own
+
+
+def test_a_client_that_doubts_the_virtual_address_finds_it_again(stage: Cluster, tmp_path: Path) -> None:
+    """The switch answers a question by another one, so doubts of the client's kernel end in a new resolution."""
+
+    def neighbour() -> str:
+        return client.namespace.run("ip", "-6", "neigh", "show", "to", WEB_6, "dev", client.interface)
+
+    client = stage.hosts["client"]
+    with scene(stage, tmp_path) as here:
+        backend, talk = here.backend(11, "hv1"), here.talk(None, 6)
+        assert talk.echoes() and serves(backend, talk)
+        client.namespace.ip(f"neigh change {WEB_6} dev {client.interface} nud probe")
+        wait_until(lambda: "FAILED" in neighbour(), "the kernel to give the address up", 20)
+        assert talk.echoes()
+        assert mac_to_text(WEB_MAC) in neighbour()
+        client.namespace.ip(f"neigh del {WEB_6} dev {client.interface}")
+        assert here.talk(None, 6).echoes()
 
 
 def test_new_connections_are_shared_by_weight(stage: Cluster, tmp_path: Path) -> None:

@@ -67,11 +67,9 @@ from ryu_apps.evb.topology.fabric import Fabric, Role
 #: In FORWARD, above the rules of all addresses.
 _RESOLVE = 250
 _ARP, _REQUEST, _REPLY = 0x0806, 1, 2
-_ICMPV6, _SOLICITATION, _ADVERTISEMENT = 58, 135, 136
+_ICMPV6, _SOLICITATION = 58, 135
 #: Rate (packets a second) and burst of the ICMP errors that a switch sends to the controller.
 ERROR_RATE, ERROR_BURST = 20, 40
-#: Type of the option Target Link-Layer Address (RFC 4861 4.6.1); the flags S and O (4.4).
-_TARGET_ADDRESS, _ANSWERED = 2, 0x60000000
 _ETH_TYPES = {4: IPV4, 6: IPV6}
 _IP_PROTOS = {TransportProtocol.TCP: TCP, TransportProtocol.UDP: UDP}
 
@@ -247,17 +245,12 @@ def _resolve(balancer: LoadBalancer, address: IPv4Address | IPv6Address) -> Iter
         asked = match(vlan_vid=vlan, eth_type=_ARP, arp_op=_REQUEST, arp_tpa=int(address))
         yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_arp_reply(balancer.mac, int(address))))
         return
-    kind: MatchFields = {"vlan_vid": vlan, "eth_type": IPV6, "ip_proto": _ICMPV6, "ipv6_nd_target": int(address)}
-    asked = match(**kind, icmpv6_type=_SOLICITATION)
-    yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_advertisement(balancer.mac, int(address))))
-    # Fields of advertisements have the type as a prerequisite: they are written in a table that matches the new type.
-    completed = (
-        SetField("nd_options_type", _TARGET_ADDRESS),
-        SetField("ipv6_nd_tll", balancer.mac),
-        SetField("nd_reserved", _ANSWERED),
-        Resubmit(Table.FORWARD),
-    )
-    yield Rule(Table.ADVERTISE, Priority.EXACT, match(**kind, icmpv6_type=_ADVERTISEMENT), _COOKIE, completed)
+    kind: MatchFields = {"vlan_vid": vlan, "eth_type": IPV6, "ip_proto": _ICMPV6, "icmpv6_type": _SOLICITATION}
+    asked = match(**kind, ipv6_nd_target=int(address))
+    yield Rule(Table.FORWARD, _RESOLVE, asked, _COOKIE, tuple(_solicitation_back(balancer.mac, int(address))))
+    # Who says that it has the address would get its own question back, again and again.
+    claimed = match(**kind, ipv6_nd_target=int(address), ipv6_src=int(address))
+    yield Rule(Table.FORWARD, _RESOLVE + 1, claimed, _COOKIE)
 
 
 def _arp_reply(mac: int, address: int) -> Iterator[Action]:
@@ -269,11 +262,18 @@ def _arp_reply(mac: int, address: int) -> Iterator[Action]:
     yield Resubmit(Table.FORWARD)
 
 
-def _advertisement(mac: int, address: int) -> Iterator[Action]:
+def _solicitation_back(mac: int, address: int) -> Iterator[Action]:
+    """The solicitation as the virtual address would send it to the sender.
+
+    Its receiver notes the address in it (RFC 4861 7.2.3), and sends what waits for that.  An advertisement would need
+    another type of option and flags, which the kernel's datapath of Open vSwitch cannot write: there the switch
+    refuses such rules.
+    """
     yield from _back_to_sender(mac)
-    yield from (StackPush(whole("ipv6_src")), StackPop(whole("ipv6_dst")), SetField("ipv6_src", address))
-    yield SetField("icmpv6_type", _ADVERTISEMENT)
-    yield Resubmit(Table.ADVERTISE)
+    sender = whole("ipv6_src")
+    yield from (StackPush(sender), StackPop(whole("ipv6_nd_target")), StackPush(sender), StackPop(whole("ipv6_dst")))
+    yield from (SetField("ipv6_src", address), SetField("ipv6_nd_sll", mac))
+    yield Resubmit(Table.FORWARD)
 
 
 def _back_to_sender(mac: int) -> Iterator[Action]:

@@ -133,8 +133,6 @@ class Table(IntEnum):
     """Body, and hosts: learns the back end that was picked."""
     BALANCE_ROOM = 81
     """Body, and hosts: drops a connection that the limit forbade to learn, else learns the other direction."""
-    ADVERTISE = 82
-    """Second part of writing a neighbour advertisement for the address of a load balancer."""
     FRAGMENTS = 83
     """State: datagrams whose first fragment passed; a match of a later fragment sets a bit of ``reg0``."""
     PROXY_ERRORS = 84
