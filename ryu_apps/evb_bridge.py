@@ -57,7 +57,7 @@ from ryu_apps.process.waiting import Watch
 from ryu_apps.settings import BridgeSettings, SettingsError, load_policy_set, load_settings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
 from ryu_apps.stores.generations import begun
-from ryu_apps.stores.opening import open_store
+from ryu_apps.stores.opening import open_shared, open_store
 from ryu_apps.vsi_manager_client import VsiManagerClient
 
 #: Seconds to wait after a deadline that could not be served, so that the retries leave time for other work.
@@ -83,7 +83,10 @@ def _settings() -> BridgeSettings:
 def _state(settings: BridgeSettings) -> tuple[Store, dict[str, bytes], Life]:
     """Open the store, begin a life and read it; an unusable store ends the program with one line of what to do."""
     try:
-        store = open_store(settings.state_dir, UNKNOWN)
+        if (shared := settings.config.store) is not None:
+            store = open_shared(shared.remotes, settings.certificates, UNKNOWN)
+        else:
+            store = open_store(settings.state_dir, UNKNOWN)
         return store, *begun(store, time.time(), UNKNOWN)
     except StoreError as error:
         raise SystemExit(f"evbridge cannot start: {error}") from None
@@ -247,7 +250,8 @@ class EvbBridge(app_manager.RyuApp):
         self.store.begin(save.changes, partial(self._saved, save.token))
 
     def _saved(self, token: int, error: StoreError | None) -> None:
-        self.deliver(Saved(token) if error is None else NotSaved(token, str(error)))
+        if self.is_active:
+            self.deliver(Saved(token) if error is None else NotSaved(token, str(error)))
 
     def _fetch(self, wanted: FetchType) -> None:
         """Ask a VSI manager, in a green thread of its own."""

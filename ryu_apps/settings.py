@@ -42,6 +42,17 @@ class BridgeSettings:
         chosen = self.config.state_dir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
         return self.path.parent / chosen if chosen else None
 
+    @property
+    def certificates(self) -> tuple[Path, Path, Path] | None:
+        """Private key, certificate and authorities for the connections to the store; None: without TLS."""
+        store = self.config.store
+        if store is None or store.private_key is None or store.certificate is None or store.ca_file is None:
+            return None
+        key, certificate, authorities = (
+            self.path.parent / name for name in (store.private_key, store.certificate, store.ca_file)
+        )
+        return key, certificate, authorities
+
 
 def config_path() -> Path:
     """The configuration file in force."""
@@ -58,7 +69,7 @@ def load_settings(path: Path | None = None) -> BridgeSettings:
     config, diagnostics = load_config(*_read_one(path))
     if config is None:
         raise SettingsError(diagnostics)
-    if distrusted := list(_authorities(path, config)):
+    if distrusted := [*_authorities(path, config), *_store_files(path, config)]:
         raise SettingsError(distrusted)
     return BridgeSettings(path, config, load_policy_set(path.parent, config.policies))
 
@@ -84,6 +95,17 @@ def _authorities(path: Path, config: BridgeConfig) -> Iterator[Diagnostic]:
                 trust(path.parent, source)
             except OSError as problem:
                 yield error(str(path.parent / source.ca_file), Position(), problem.strerror or str(problem))
+
+
+def _store_files(path: Path, config: BridgeConfig) -> Iterator[Diagnostic]:
+    """Yield the files for TLS with the store that cannot be read."""
+    store = config.store
+    for name in (store.private_key, store.certificate, store.ca_file) if store is not None else ():
+        if name is not None:
+            try:
+                (path.parent / name).read_bytes()
+            except OSError as problem:
+                yield error(str(path.parent / name), Position(), problem.strerror or str(problem))
 
 
 def _read_one(path: Path) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from ryu_apps.evb.store import Store, StoreChanges, StoreError
@@ -13,6 +14,23 @@ from ryu_apps.stores.sqlite import SqliteStore
 LOG = logging.getLogger(__name__)
 
 FILE_NAME = "state.sqlite"
+
+
+def open_shared(remotes: Sequence[str], certificates: tuple[Path, Path, Path] | None, initial: StoreChanges) -> Store:
+    """The store on several servers.
+
+    Args:
+        remotes: the servers, as ``tcp:HOST:PORT``, ``ssl:HOST:PORT`` or ``unix:PATH``.
+        certificates: private key, certificate and authorities for TLS; None: no server needs them.
+        initial: the records that a new database begins with.
+
+    Raises:
+        StoreError: none of them leads.
+    """
+    # Only here: the client of Open vSwitch is loaded by whom it serves.
+    from ryu_apps.stores.ovsdb.store import Certificates, OvsdbStore
+
+    return OvsdbStore(remotes, initial, certificates and Certificates(*certificates))
 
 
 def open_store(state_dir: Path | None, initial: StoreChanges) -> Store:

@@ -28,6 +28,21 @@ class RestAccess:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedStore:
+    """A store on several servers; paths are relative to the configuration file.
+
+    Attributes:
+        remotes: the servers, as ``tcp:HOST:PORT``, ``ssl:HOST:PORT`` or ``unix:PATH``.
+        private_key, certificate, ca_file: files in PEM for TLS, all or none.
+    """
+
+    remotes: tuple[str, ...]
+    private_key: str | None = None
+    certificate: str | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeConfig:
     """A checked configuration.
 
@@ -35,6 +50,7 @@ class BridgeConfig:
         fabric: the switches.
         policies: files and directories, as written: relative to the configuration file.
         state_dir: directory of durable state, None for no durable state.
+        store: the store that takes the place of the directory; None: there is none.
         multicast: the queriers.
         statistics_interval: seconds between readings of all counters.
         vsi_managers: sources of the VSI types of VSI managers.
@@ -54,3 +70,4 @@ class BridgeConfig:
     rest: RestAccess = RestAccess()
     statistics_retention: Retention = Retention()
     openflow_reader: ReaderText = "evbridge"
+    store: SharedStore | None = None

@@ -18,6 +18,7 @@ from ryu_apps.evb.config.schema import (
     TrunkSection,
     VsiPortSection,
 )
+from ryu_apps.evb.config.store import odd_store
 from ryu_apps.evb.config.vsi_ports import odd_vsi_ports
 from ryu_apps.evb.policy.diagnostic import Diagnostic, error
 from ryu_apps.evb.policy.document import Document, Path
@@ -29,7 +30,7 @@ MAX_TRUNKS = 63
 
 def inconsistencies(parsed: ConfigFile, document: Document) -> list[Diagnostic]:
     found = [*_ambiguous_dp_ids(parsed), *_ambiguous_macs(parsed), *odd_balancers(parsed), *odd_managers(parsed)]
-    found += [*odd_groups(parsed), *odd_mirrors(parsed), *odd_rest(parsed)]
+    found += [*odd_groups(parsed), *odd_mirrors(parsed), *odd_rest(parsed), *odd_store(parsed)]
     for name, dp in parsed.dps.items():
         here: Path = ("dps", name, "interfaces")
         if sum(isinstance(section, TrunkSection) for section in dp.interfaces.values()) > MAX_TRUNKS:

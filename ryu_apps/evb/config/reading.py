@@ -27,6 +27,7 @@ from ryu_apps.evb.config.schema import (
     TrunkSection,
     VsiPortSection,
 )
+from ryu_apps.evb.config.store import shared_store
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.diagnostic import Diagnostic, has_errors, in_reading_order
 from ryu_apps.evb.policy.document import read_document
@@ -82,6 +83,7 @@ def load_config(file: str, text: str) -> tuple[BridgeConfig | None, list[Diagnos
         rest_access(parsed.rest),
         Retention(parsed.statistics_retention.secs, parsed.statistics_retention.vsis),
         parsed.openflow_reader,
+        shared_store(parsed.store),
     )
     return config, in_reading_order(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -94,6 +95,7 @@ def _port_names(written: object) -> str:
 
 InterfaceKey = Annotated[int | str, PlainValidator(_interface_key), WithJsonSchema({"type": ["integer", "string"]})]
 PortNamesText = Annotated[str, PlainValidator(_port_names), WithJsonSchema({"type": "string"})]
+_REMOTE = re.compile(r"(tcp|ssl):([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[0-9]{1,5}|unix:/[^,]{1,100}")
 #: kbit/s, as OpenFlow has the speed of a port.
 Speed = Annotated[int, Field(ge=1, le=0xFFFFFFFF)]
 #: A name that is a segment of a URL without escaping.
@@ -356,12 +358,36 @@ class RestSection(Strict):
     private_key: FileName | None = None
 
 
+def _remote(written: object) -> str:
+    """A server of OVSDB; a comma would begin another one."""
+    if not isinstance(written, str) or not _REMOTE.fullmatch(written):
+        raise ValueError(
+            "a server was expected, such as 'tcp:10.0.0.1:6641', 'ssl:[2001:db8::1]:6641' or 'unix:/run/evb.sock'"
+        )
+    if not written.startswith("unix:") and not 1 <= int(written.rpartition(":")[2]) <= 0xFFFF:
+        raise ValueError(f"{written}: ports are 1 to 65535")
+    return written
+
+
+class StoreSection(Strict):
+    """The servers of a store that several bridges share."""
+
+    remotes: Annotated[
+        list[Annotated[str, PlainValidator(_remote), WithJsonSchema({"type": "string"})]],
+        Field(min_length=1, max_length=9),
+    ]
+    private_key: FileName | None = None
+    certificate: FileName | None = None
+    ca_file: FileName | None = None
+
+
 class ConfigFile(Strict):
     """The whole file."""
 
     version: Literal[1]
     policies: list[str] = Field(default_factory=list)
     state_dir: str | None = None
+    store: StoreSection | None = None
     station: StationText = "evb"
     null_vid: NullVidText | None = None
     notify_displaced: NotifyDisplaced | None = None

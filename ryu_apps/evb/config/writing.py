@@ -10,6 +10,7 @@ from ryu_apps.evb.config.groups import groups_line, local_groups
 from ryu_apps.evb.config.managers import manager_lines
 from ryu_apps.evb.config.rest import rest_lines
 from ryu_apps.evb.config.schema import FORWARD_IN_FLIGHT, STATISTICS_INTERVAL
+from ryu_apps.evb.config.store import store_lines
 from ryu_apps.evb.config.text import flow_list, flow_map, quoted
 from ryu_apps.evb.model import Retention
 from ryu_apps.evb.policy.validate import notice_text
@@ -54,6 +55,7 @@ def dump_config(config: BridgeConfig) -> str:
     if config.openflow_reader != "evbridge":
         lines.append(f"openflow_reader: {config.openflow_reader}")
     lines += rest_lines(config.rest)
+    lines += store_lines(config.store)
     if config.fabric.groups:
         lines.append(f"groups: {groups_line(config.fabric.groups)}")
     lines += balancer_lines(config.fabric.balancers)

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from ryu_apps.evb.store import Store, StoreChanges, StoreConflict, StoreError, Versioned
 from ryu_apps.stores.memory import MemoryStore
+from ryu_apps.stores.ovsdb.store import OvsdbStore
 from ryu_apps.stores.sqlite import SCHEMA, SqliteStore
+from ryu_apps.testbed.harness.ovsdb_cluster import OvsdbCluster
+from tests.interop.private_ovs import wait_for
 from tests.worlds.faulty_store import FaultyStore
 
 
-@pytest.fixture(params=["memory", "sqlite", "faulty"])
+@contextmanager
+def of_one_server(initial: StoreChanges | None = None) -> Iterator[Store]:
+    """A store on a server of its own."""
+    with tempfile.TemporaryDirectory(prefix="ovsdb-") as folder, OvsdbCluster(Path(folder), 1) as cluster:
+        store = OvsdbStore(cluster.remotes, initial)
+        yield store
+        store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite", "ovsdb", "faulty"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "ovsdb":
+        with of_one_server() as shared:
+            yield shared
+        return
     makers: dict[str, Callable[[], Store]] = {
         "memory": MemoryStore,
         "sqlite": lambda: SqliteStore(tmp_path / "state.sqlite"),
@@ -62,12 +80,35 @@ def test_commits_that_are_begun_end_in_their_order_each_once(store: Store) -> No
     begin("first", {"a": b"1"}, {"a": 0})
     begin("stale", {"a": b"9"}, {"a": 0})
     begin("second", {"a": b"2"}, {"a": 1})
-    settle(store)
+    wait_for(lambda: len(ends) >= 3, "ends")
     first, second = Versioned(b"1", 1), Versioned(b"2", 2)
     assert [(name, error) for name, error, _ in ends] == [("first", None), ("stale", StoreConflict), ("second", None)]
     # What has ended can be read; a later commit may be durable by then.
     assert [found for _, _, found in ends if found in (first, second)] == [found for _, _, found in ends]
     assert ends[-1][2] == store.get("a") == second
+
+
+def test_an_expectation_may_be_of_keys_that_are_not_written(store: Store) -> None:
+    store.commit({"lease": b"A"})
+    store.commit({"a": b"1"}, expected={"lease": 1, "free": 0})
+    for expected in ({"lease": 2}, {"lease": 0}, {"free": 1}):
+        with pytest.raises(StoreConflict):
+            store.commit({"a": b"2"}, expected)
+    assert store.get("a") == Versioned(b"1", 1)
+
+
+def test_a_key_that_was_deleted_begins_anew(store: Store) -> None:
+    store.commit({"a": b"1"})
+    store.commit({"a": b"2"})
+    store.commit({"a": None, "never there": None})
+    store.commit({"a": b"3"}, expected={"a": 0})
+    assert store.snapshot() == {"a": Versioned(b"3", 1)}
+
+
+@pytest.mark.parametrize("value", [b"", bytes(range(256)), bytes(70_000)], ids=["empty", "all octets", "long"])
+def test_values_are_octets(store: Store, value: bytes) -> None:
+    store.commit({"vsi/ä@1:2": value})
+    assert store.snapshot() == {"vsi/ä@1:2": Versioned(value, 1)}
 
 
 def test_watchers_are_told_behind_the_commit_until_they_stop(store: Store) -> None:
@@ -109,10 +150,13 @@ def test_file_holds_what_was_committed_when_the_process_dies(tmp_path: Path) -> 
     assert second.get("a") == Versioned(b"1", 1)
 
 
-@pytest.fixture(params=[MemoryStore, lambda initial: SqliteStore(Path("state.sqlite"), initial)])
-def new(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.chdir(tmp_path)
-    return request.param(INITIAL)
+@pytest.fixture(params=["memory", "sqlite", "ovsdb"])
+def new(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "ovsdb":
+        with of_one_server(INITIAL) as shared:
+            yield shared
+    else:
+        yield MemoryStore(INITIAL) if request.param == "memory" else SqliteStore(tmp_path / "state.sqlite", INITIAL)
 
 
 #: What a store says that knows of no past.

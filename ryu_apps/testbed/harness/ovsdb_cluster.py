@@ -1,0 +1,145 @@
+"""Servers of the shared store: real ``ovsdb-server`` processes in Raft mode, with UNIX sockets in one folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ryu_apps.testbed.errors import TestbedError
+from ryu_apps.testbed.harness.running import Running
+
+DATABASE = "Evbridge"
+_SCHEMA = Path(__file__).parents[2] / "stores/ovsdb/evbridge.ovsschema"
+#: Seconds for a server to start, to join, or to be elected.
+_DEADLINE = 30.0
+
+
+class OvsdbCluster(Running):
+    """Servers, numbered from 0.
+
+    Attributes:
+        remotes: what clients connect to.
+    """
+
+    def __init__(self, folder: Path, size: int = 3, election_timer: int = 1000, listen: str = "") -> None:
+        """
+        Args:
+            folder: for databases and sockets; its path is short, as it is part of the paths of sockets.
+            election_timer: milliseconds without a leader until a server stands for election.
+            listen: further socket of each server, such as ``pssl:0:127.0.0.1``.
+        """
+        self._folder = folder
+        self._size = size
+        self._timer = election_timer
+        self._listen = listen
+        self._servers: dict[int, subprocess.Popen[bytes]] = {}
+        self.remotes = tuple(f"unix:{folder}/{number}.sock" for number in range(size))
+        self.options: tuple[str, ...] = ()
+
+    def start(self) -> None:
+        """Make the databases, start the servers and wait until all are members."""
+        rafts = [f"unix:{self._folder}/{number}.raft" for number in range(self._size)]
+        for number, own in enumerate(rafts):
+            database = str(self._folder / f"{number}.db")
+            if number == 0:
+                self._tool("create-cluster", f"--election-timer={self._timer}", database, str(_SCHEMA), own)
+            else:
+                others = [raft for raft in rafts if raft != own]
+                self._tool("join-cluster", database, DATABASE, own, *others)
+            self.start_server(number)
+        self._wait(lambda: all(self.is_member(number) for number in range(self._size)), "members")
+        self.leader()
+
+    def stop(self) -> None:
+        """End all servers."""
+        for number in list(self._servers):
+            self.kill(number)
+
+    def start_server(self, number: int) -> None:
+        """Start a server with the database that it has."""
+        own = self._folder / str(number)
+        log = open(f"{own}.log", "ab")  # noqa: SIM115 - the process has it
+        with log:
+            self._servers[number] = subprocess.Popen(
+                [
+                    *("ovsdb-server", "-vconsole:info", "-vsyslog:off", f"--remote=punix:{own}.sock"),
+                    *((f"--remote={self._listen}",) if self._listen else ()),
+                    *(f"--unixctl={own}.ctl", *self.options, f"{own}.db"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+            )
+        self._wait(lambda: self._ask(number, "version") is not None, f"server {number}")
+
+    def kill(self, number: int) -> None:
+        """End a server with SIGKILL, also one that is stopped."""
+        server = self._servers.pop(number)
+        server.kill()
+        server.wait()
+        for suffix in ("sock", "ctl", "raft"):
+            (self._folder / f"{number}.{suffix}").unlink(missing_ok=True)
+
+    def pause(self, number: int) -> None:
+        """Stop a server with SIGSTOP."""
+        self._servers[number].send_signal(signal.SIGSTOP)
+
+    def go_on(self, number: int) -> None:
+        """Continue a server that is stopped."""
+        self._servers[number].send_signal(signal.SIGCONT)
+
+    def leader(self, among: tuple[int, ...] | None = None) -> int:
+        """Number of the server that leads, of some servers or of all that run; waits until there is one."""
+        candidates = tuple(self._servers) if among is None else among
+        found: list[int] = []
+
+        def look() -> bool:
+            found[:] = [number for number in candidates if self._says(number, r"Role: leader")]
+            return bool(found)
+
+        self._wait(look, "leader")
+        return found[0]
+
+    def is_member(self, number: int) -> bool:
+        """Return True if a server is a member and knows all others."""
+        status = self._ask(number, "cluster/status", DATABASE) or ""
+        known = re.findall(r"^    \S+ \(\w{4} at ", status, re.MULTILINE)
+        return "Status: cluster member" in status and len(known) == self._size
+
+    def port(self, number: int) -> int:
+        """The port of the further socket of a server, if it was to choose one."""
+        text = (self._folder / f"{number}.log").read_text()
+        return int(re.findall(r"0:[^ ]*: listening on port (\d+)", text)[-1])
+
+    def _says(self, number: int, pattern: str) -> bool:
+        return re.search(pattern, self._ask(number, "cluster/status", DATABASE) or "") is not None
+
+    def _ask(self, number: int, *command: str) -> str | None:
+        """Answer of a server; None: there is none."""
+        # A server that is stopped does not answer.
+        asking = ("ovs-appctl", "--timeout=1", f"--target={self._folder}/{number}.ctl", *command)
+        done = subprocess.run(asking, capture_output=True, text=True, env=self._environment(), check=False)
+        return done.stdout if done.returncode == 0 else None
+
+    def _tool(self, *arguments: str) -> None:
+        done = subprocess.run(
+            ("ovsdb-tool", *arguments), capture_output=True, text=True, env=self._environment(), check=False
+        )
+        if done.returncode:
+            raise TestbedError(f"ovsdb-tool: {done.stderr.strip()}")
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {f"OVS_{name}": str(self._folder) for name in ("RUNDIR", "LOGDIR", "DBDIR")}
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        until = time.monotonic() + _DEADLINE
+        while not condition():
+            if time.monotonic() > until:
+                raise TestbedError(f"the store's cluster has no {what} within {_DEADLINE:.0f} s")
+            time.sleep(0.02)
