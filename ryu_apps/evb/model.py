@@ -63,6 +63,18 @@ class VsiClaims(NamedTuple):
     vsi_port: str = ""
 
 
+class GateMeter(NamedTuple):
+    """The meter by which the gate of a VSI opens.
+
+    Attributes:
+        number: of the meter, 1 or more, among those of the gates of its switch.
+        both: frames to the VM pass it too; False: only those from the VM.
+    """
+
+    number: int
+    both: bool
+
+
 @dataclass(frozen=True, slots=True)
 class VsiBinding:
     """The data of one VSI from which its rules are compiled, besides its type.
@@ -74,6 +86,7 @@ class VsiBinding:
         addresses: IP addresses of the VM, from organizational TLVs or announcements; empty if unknown.
         priorities: default PCP of each binding that has one.
         vsi_port: name of the VSI port behind which the VM is; empty: it is behind the port of its station.
+        gate_meter: None: its gate has no meter.
     """
 
     vsi_index: int
@@ -82,6 +95,7 @@ class VsiBinding:
     addresses: tuple[IPv4Address | IPv6Address, ...] = ()
     priorities: tuple[tuple[Binding, int], ...] = ()
     vsi_port: str = ""
+    gate_meter: GateMeter | None = None
 
     @property
     def claims(self) -> VsiClaims:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import OrderedDict
+from dataclasses import replace
 
 from ryu.ofproto import ofproto_v1_3 as ofp
 
@@ -74,7 +75,9 @@ class PreparedBundles:
 
     def prepare(self, change: RuleChange) -> Bundle | None:
         """Encode a change and keep its bundle; None: it needs none, or what it needs depends on the switch's state."""
-        if change != RuleChange(add=change.add, remove=change.remove) or len(change.add) + len(change.remove) < 2:
+        # Meters are not part of the bundle.
+        bundled = RuleChange(add=change.add, remove=change.remove)
+        if replace(change, meters=(), opened=()) != bundled or len(change.add) + len(change.remove) < 2:
             return None
         bundle = Bundle((*map(addition, change.add), *map(removal, change.remove)))
         # With the change: so no other one has its identity meanwhile.

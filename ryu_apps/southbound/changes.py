@@ -121,19 +121,29 @@ class SingleJob(Job):
 class BundleJob(Job):
     """Mode.ATOMIC for several messages: one ordered, atomic bundle.
 
-    Meters cannot be bundled; they are sent before the bundle, and have no effect until a rule names them.
+    Meters cannot be bundled; they are sent before the bundle, and have no effect until a rule names them.  Or they are
+    sent when it is committed: then the change is in force, and is confirmed; they make it act on cached flows at once.
+    The next change of the lane waits for them.
 
     Args:
         ahead: messages that are not part of the bundle.
         bundle: those that are.
         accepted: shapes that the switch is known to take (see :mod:`ryu_apps.southbound.shape`); kept up.
+        behind: messages that are sent when the bundle is committed.
     """
 
     def __init__(
-        self, wire: Transport, asked: Apply, ahead: tuple[QueuedMessage, ...], bundle: Bundle, accepted: set[Shape]
+        self,
+        wire: Transport,
+        asked: Apply,
+        ahead: tuple[QueuedMessage, ...],
+        bundle: Bundle,
+        accepted: set[Shape],
+        behind: tuple[QueuedMessage, ...] = (),
     ) -> None:
         super().__init__(wire, asked.dpid, asked.token)
         self._ahead = ahead
+        self._behind = behind
         self._bundle = bundle
         self._accepted = accepted
         self._commit = 0
@@ -146,15 +156,16 @@ class BundleJob(Job):
         parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._ahead, xids, strict=False)]
         # The id of the commit serves as the id of the bundle: both are used once in a connection.
         bundle = self._bundle.numbered(opening, xids.start + len(self._ahead), self._commit)
-        self.all_sent = self._bundle.checked and self._bundle.shapes <= self._accepted
-        end = self._control(ofp.ONF_BCT_COMMIT_REQUEST) if self.all_sent else barrier(check)
+        committed = self._bundle.checked and self._bundle.shapes <= self._accepted
+        self.all_sent = committed and not self._behind
+        end = self._control(ofp.ONF_BCT_COMMIT_REQUEST) if committed else barrier(check)
         self.wire.send(b"".join([*parts, bundle, end]))
 
     def interim(self, xid: int, octets: bytes) -> None:
         if octets[1] == ofp.OFPT_BARRIER_REPLY:
             good = self.outcome is None
             self.wire.send(self._control(ofp.ONF_BCT_COMMIT_REQUEST if good else ofp.ONF_BCT_DISCARD_REQUEST))
-            self.all_sent = True
+            self.all_sent = not (good and self._behind)
 
     def _control(self, request: int) -> bytes:
         return bundle_control(self._commit, request, self._commit)
@@ -163,7 +174,18 @@ class BundleJob(Job):
         if self.outcome is None:
             self._accepted |= self._bundle.shapes
             self.outcome = Confirmed(self.dpid, self.token)
+            if self._behind:
+                self._send_behind()
+
+    def _send_behind(self) -> None:
+        xids = self.wire.reserve(len(self._behind) + 1)
+        self.wire.launch(SentRequest(self, xids, self._behind))
+        parts = [numbered(octets, xid) for (octets, _subject), xid in zip(self._behind, xids, strict=False)]
+        self.wire.send(b"".join([*parts, barrier(xids[-1])]))
+        self.all_sent = True
 
     def refused(self, flight: SentRequest, xid: int, error: SwitchError) -> None:
         super().refused(flight, xid, error)
-        self._accepted -= self._bundle.shapes
+        # A refusal of what is behind does not concern the bundle; an audit finds the meter as it is.
+        if flight.messages is not self._behind:
+            self._accepted -= self._bundle.shapes

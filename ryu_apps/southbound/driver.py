@@ -36,7 +36,7 @@ from ryu_apps.southbound.changes import WINDOW, BulkJob, BundleJob, SingleJob, S
 from ryu_apps.southbound.jobs import Job, SentRequest, Transport
 from ryu_apps.southbound.messages import FRAGMENTS_SHOWN, packet_out
 from ryu_apps.southbound.ordered import OrderedJob, stages
-from ryu_apps.southbound.piece import KnownObjects, PieceCache, meter_messages, other_messages, pieces, steps
+from ryu_apps.southbound.piece import KnownObjects, PieceCache, meter_messages, openings, other_messages, pieces, steps
 from ryu_apps.southbound.portions import PortionedReadJob, PortionedReads
 from ryu_apps.southbound.questions import AlteredJob, FragmentsJob, MetersJob, ReadJob
 from ryu_apps.southbound.readback import DecodedReadBack, ReadBack
@@ -199,14 +199,19 @@ class SwitchDriver:
                 return StageJob(self._wire, asked, steps(asked.change, self._cache, self._known), read_back)
             case Mode.ATOMIC if not self._extended:
                 return OrderedJob(self._wire, asked, stages(asked.change, self._known))
-            case Mode.ATOMIC if bundle := self._bundles.take(asked.change):
-                return BundleJob(self._wire, asked, (), bundle, self._accepted)
             case Mode.ATOMIC:
-                ahead = tuple(meter_messages(asked.change, self._known.meters))
-                bundled = tuple(other_messages(asked.change, self._known))
-                if len(ahead + bundled) <= 1:
-                    return SingleJob(self._wire, asked, ahead + bundled)
-                return BundleJob(self._wire, asked, ahead, Bundle(bundled), self._accepted)
+                return self._atomic(asked)
+
+    def _atomic(self, asked: Apply) -> Job:
+        change = asked.change
+        ahead = tuple(meter_messages(change, self._known.meters))
+        behind = tuple(openings(change, self._known.meters))
+        if bundle := self._bundles.take(change):
+            return BundleJob(self._wire, asked, ahead, bundle, self._accepted, behind)
+        bundled = tuple(other_messages(change, self._known))
+        if len(ahead + bundled + behind) <= 1 or not bundled:
+            return SingleJob(self._wire, asked, ahead + bundled + behind)
+        return BundleJob(self._wire, asked, ahead, Bundle(bundled), self._accepted, behind)
 
     def prepare(self, change: RuleChange) -> None:
         """Encode a change for a later :meth:`submit`; the switch is asked whether it takes what is new to it."""

@@ -26,6 +26,7 @@ from ryu_apps.southbound.piece import (
     group_messages,
     meter_deletions,
     meter_messages,
+    openings,
     removal,
     sweeps,
 )
@@ -43,6 +44,7 @@ def stages(change: RuleChange, known: KnownObjects) -> Iterator[Stage]:
         *(map(removal, rules) for rules in _by_table(_removed(change), descending=False)),
         sweeps(change, known),
         meter_deletions(change, known.meters),
+        openings(change, known.meters),
     )
     yield from (stage for part in parts if (stage := tuple(part)))
 

@@ -153,6 +153,11 @@ def meter_messages(change: RuleChange, known: set[int]) -> Iterator[QueuedMessag
             known.add(meter.meter_id)
 
 
+def openings(change: RuleChange, known: set[int]) -> Iterator[QueuedMessage]:
+    """The meters that a change opens at its end; ``known`` is as above."""
+    return meter_messages(RuleChange(meters=change.opened), known)
+
+
 def meter_deletions(change: RuleChange, known: set[int]) -> Iterator[QueuedMessage]:
     """The meters that a change deletes; ``known`` is as above."""
     for meter_id in sorted(change.meters_that_go(known)):
@@ -209,7 +214,7 @@ def steps(change: RuleChange, cache: PieceCache, known: KnownObjects) -> Iterato
             yield from prepared.pieces()
             yield from prepared.queries
     yield from _cut(_tail_messages(change, known))
-    yield from _cut(meter_deletions(change, known.meters))
+    yield from _cut([*meter_deletions(change, known.meters), *openings(change, known.meters)])
     yield from Slice(change.add).queries
 
 

@@ -125,6 +125,10 @@ class PrivateOvs:
         control = f"{self._root}/ovs-vswitchd.ctl"
         return self.run("ovs-appctl", "-t", control, "ofproto/trace", "--names", bridge, flow, "-generate")
 
+    def appctl(self, *command: str) -> str:
+        """Ask the daemon."""
+        return self.run("ovs-appctl", "-t", f"{self._root}/ovs-vswitchd.ctl", *command)
+
     def flows(self, bridge: str) -> list[str]:
         """The flows as ovs-ofctl prints them, counters left out."""
         lines = self.ofctl("dump-flows", bridge, "--no-stats").splitlines()

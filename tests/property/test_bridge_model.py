@@ -14,9 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import UnsolicitedDeassociate, VdpRequested, VsiActive, VsiGone
 from ryu_apps.evb.events import BackendJudged, Mode, OperatorDeassociate, PortChanged, SwitchCapacity
-from ryu_apps.evb.flow.rule import FlowTable, Learn, RuleKey, SetField
+from ryu_apps.evb.flow.rule import FlowTable, Learn, Rule, RuleKey, SetField
 from ryu_apps.evb.model import Phase, VsiTypeKey
 from ryu_apps.evb.pipeline.load_balancers import group_id
+from ryu_apps.evb.pipeline.metered_gate import gate_number, opened, shut
 from ryu_apps.evb.pipeline.tables import CookieKind, Table, metadata, parse_cookie
 from ryu_apps.evb.policy.model import Acl, PolicySet, Trigger, VsiType
 from ryu_apps.evb.services.bandwidth.schema import BandwidthLimit, BandwidthPolicy
@@ -27,9 +28,9 @@ from ryu_apps.evb.services.multicast.schema import MulticastPolicy
 from ryu_apps.evb.simulation.learning import learn
 from ryu_apps.evb.switches.repairs import PAUSE
 from ryu_apps.evb.topology.balancer import Backend, LoadBalancer, TransportProtocol
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric, GateMode, PortId
 from ryu_apps.evb.vsi import state_refresh
-from ryu_apps.evb.vsi.reservation import ResourceKind, SwitchResource
+from ryu_apps.evb.vsi.reservation import METERS, ResourceKind, SwitchResource
 from ryu_apps.evb.wire.vdp import VdpMode
 from ryu_apps.southbound.encode import flow_add, group_add
 from ryu_apps.southbound.wall import check
@@ -48,6 +49,7 @@ from tests.worlds.bridge import (
     World,
     open_type,
     two_switches,
+    with_gates,
     without_extensions,
 )
 from tests.worlds.limited import SPEEDS
@@ -507,8 +509,12 @@ class BridgeModel(RuleBasedStateMachine):
             assert table.groups == self.EMPTY[dpid].groups
             # Meters of reports stay: they are few, and used again.
             meters = {meter_id: meter for meter_id, meter in table.meters.items() if meter_id not in _OF_REPORTS}
-            assert meters == self.EMPTY[dpid].meters
-            assert not any(amount.used for amount in world.engine.ledger.amounts(dpid).values())
+            # So do those of gates, shut.
+            gates = {meter_id: number for meter_id in meters if (number := gate_number(meter_id)) is not None}
+            assert meters == self.EMPTY[dpid].meters | {meter_id: shut(number) for meter_id, number in gates.items()}
+            used = {resource: amount.used for resource, amount in world.engine.ledger.amounts(dpid).items()}
+            assert used.pop(METERS, 0) <= world.engine.lifecycle.installer.gate_meters.size(dpid)
+            assert not any(used.values())
             assert not any(port.sent or port.received for port in world.engine.ledger.bandwidth.ports(dpid))
 
 
@@ -615,8 +621,43 @@ def test_associate_that_is_given_up_keeps_its_body_until_its_gate_is_shut_again(
     model.teardown()
 
 
+class MeteredBridgeModel(BridgeModel):
+    """The same with switches whose gates open by meters."""
+
+    FABRIC = with_gates(FABRIC, GateMode.METER)
+    EMPTY = pristine(FABRIC)
+
+    @invariant()
+    def a_meter_is_open_where_a_gate_is(self) -> None:
+        if self.world.held:
+            return
+        for dpid in set(self.world.tables) - self.away:
+            table, gates = self.world.tables[dpid], self.world.rules(dpid, CookieKind.GATE)
+            let_in = {_owner(entry) for key, entry in gates.items() if key.table == Table.INGRESS}
+            led = {_owner(entry): entry.meter for entry in table.rules.values() if entry.table == Table.GATE_METER}
+            assert len(set(led.values())) == len(led)
+            for owner, meter_id in led.items():
+                assert meter_id is not None
+                number = gate_number(meter_id)
+                assert number is not None
+                assert table.meters[meter_id] == (opened(number) if owner in let_in else shut(number))
+                assert all(named.meter != meter_id for named in _outside(table, owner))
+
+
+def _owner(entry: Rule) -> int:
+    owner = parse_cookie(entry.cookie)
+    assert owner is not None
+    return owner.owner
+
+
+def _outside(table: FlowTable, owner: int) -> list[Rule]:
+    return [entry for entry in table.rules.values() if entry.meter is not None and _owner(entry) != owner]
+
+
 TestBridgeModel = BridgeModel.TestCase
 TestBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
+TestMeteredBridgeModel = MeteredBridgeModel.TestCase
+TestMeteredBridgeModel.settings = settings(max_examples=60, stateful_step_count=40)
 TestPlainBridgeModel = PlainBridgeModel.TestCase
 TestPlainBridgeModel.settings = settings(max_examples=30, stateful_step_count=40)
 

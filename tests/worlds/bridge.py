@@ -59,7 +59,7 @@ from ryu_apps.evb.policy.offer import Offer
 from ryu_apps.evb.record_kinds import kind_of
 from ryu_apps.evb.simulation.switch import passage
 from ryu_apps.evb.snooping.settings import USUAL, Snooping
-from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Profile, Role, Switch, Timers
+from ryu_apps.evb.topology.fabric import Fabric, GateMode, Interface, PortId, Profile, Role, Switch, Timers
 from ryu_apps.evb.vsi_types.managers import ALL_LOCAL, VsiManagers
 from ryu_apps.evb.wire.cisco import L3Address
 from ryu_apps.evb.wire.ecp import Ecpdu, EcpOp
@@ -154,6 +154,12 @@ def without_extensions(fabric: Fabric, *dpids: int, metered: bool = True) -> Fab
         dpid: switch.with_profile(Profile.OPENFLOW13, metered) if dpid in dpids else switch
         for dpid, switch in fabric.switches.items()
     }
+    return replace(fabric, switches=switches)
+
+
+def with_gates(fabric: Fabric, mode: GateMode) -> Fabric:
+    """The same fabric, whose gates open in this way."""
+    switches = {dpid: replace(switch, gate=mode) for dpid, switch in fabric.switches.items()}
     return replace(fabric, switches=switches)
 
 

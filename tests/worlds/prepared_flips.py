@@ -116,8 +116,9 @@ class FlipComparison:
         gates = gatekeeper._gates(owner, program, place)
         members = _members(owner, program, place, floods.plain)
         shared = floods.change(vsi.text, vsi.members, members, pages)
-        return Flip(gates, members, gatekeeper._changes(vsi, gates, shared)), floods
+        return gatekeeper._composed(vsi, owner, program, gates, members, shared), floods
 
 
 def _same(flip: Flip, expected: Flip) -> None:
     assert (flip.gates, flip.members, flip.changes) == (expected.gates, expected.members, expected.changes)
+    assert flip.open_meter == expected.open_meter

@@ -28,6 +28,7 @@ from ryu_apps.evb.event_catalogue.switches import (
 )
 from ryu_apps.evb.events import Apply, Mode, Save, SwitchAltered, SwitchUp
 from ryu_apps.evb.flow.rule import Rule
+from ryu_apps.evb.pipeline.metered_gate import gate_number
 from ryu_apps.evb.pipeline.punting import stations_punted
 from ryu_apps.evb.pipeline.tables import CookieKind
 from ryu_apps.evb.ports.bridge_port import BridgePort
@@ -128,6 +129,7 @@ class SwitchEvents(TokenOwner):
             channel: the channel is gone, which is logged here; False: the mastership alone.
         """
         self._lifecycle.up.discard(dpid)
+        self._lifecycle.installer.gate_meters.away(dpid)
         if self._bringup.gone(dpid) is None:
             return
         self._requests.keep_alives.away(dpid, now)
@@ -203,6 +205,8 @@ class SwitchEvents(TokenOwner):
         dpid = state.dpid
         self._lifecycle.up.add(dpid)
         self._lifecycle.compared(dpid)
+        numbers = (gate_number(meter.meter_id) for meter in state.meters or ())
+        self._lifecycle.installer.gate_meters.shown(dpid, (number for number in numbers if number is not None), now)
         if self._listens_since is None:
             self._listens_since = now
         self._comparisons.audit.reset(dpid)

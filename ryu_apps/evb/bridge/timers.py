@@ -18,6 +18,7 @@ from ryu_apps.evb.flow.rule import RuleChange
 from ryu_apps.evb.switches.bringup import Bringup
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi.flip_preparation import FlipPreparation
+from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
@@ -46,6 +47,7 @@ class Timers:
         counters: CounterReader,
         in_flight: InFlight,
         idle_meters: IdleMeters,
+        gate_meters: GateMeters,
         groups: GroupInstaller,
         refresh: StateRefresh,
         preparation: FlipPreparation,
@@ -65,6 +67,7 @@ class Timers:
         self._counters = counters
         self._in_flight = in_flight
         self._idle_meters = idle_meters
+        self._gate_meters = gate_meters
         self._groups = groups
         self._refresh = refresh
         self._preparation = preparation
@@ -87,6 +90,7 @@ class Timers:
         self._snooper.tick(now)
         self._in_flight.tick(now)
         self._delete_idle_meters(now)
+        self._gate_meters.tick(now, self._explained())
         self._preparation.tick(now)
 
     def _delete_idle_meters(self, now: float) -> None:
@@ -94,6 +98,11 @@ class Timers:
         for dpid, meter_id in self._idle_meters.due(now):
             if self._bringup.ready(dpid):
                 self._effects.put(Apply(dpid, 0, RuleChange(delete_meters=(meter_id,)), Mode.BULK))
+
+    def _explained(self) -> frozenset[int]:
+        """Return the switches that are ready and hold no rule without a record."""
+        switches = self._bringup.switches
+        return frozenset(dpid for dpid, state in switches.items() if self._bringup.ready(dpid) and not state.unclaimed)
 
     def missed(self, seconds: float, now: float) -> None:
         """Extend deadlines for frames of stations and neighbours by a time in which none could be heard."""

@@ -127,6 +127,8 @@ def _beyond_profile(name: str, dp: DatapathSection, parsed: ConfigFile) -> Itera
         if not dp.meters:
             yield (*here, "meters"), "only a dp of the profile openflow13 may be without meters"
         return
+    if dp.gate == "meter":
+        yield (*here, "gate"), "a gate with a meter needs the extensions of Open vSwitch"
     if dp.groups:
         yield (*here, "groups"), "groups of a dp need the extensions of Open vSwitch"
     if parsed.load_balancers:

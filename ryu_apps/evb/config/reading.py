@@ -36,6 +36,7 @@ from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import (
     BondMode,
     Fabric,
+    GateMode,
     Interface,
     PortId,
     Profile,
@@ -102,6 +103,7 @@ def _fabric(parsed: ConfigFile) -> Fabric:
                 max_rules=dp.max_rules,
                 translation=translation(parsed, dp),
                 vsi_ports=tuple(_vsi_ports(dp)),
+                gate=GateMode(dp.gate),
             ).with_profile(Profile(dp.profile), dp.meters)
             for name, dp in parsed.dps.items()
         },

@@ -28,6 +28,7 @@ StationText = Literal["evb", "libvirt", "auto"]
 RelayText = Literal["agreed", "always", "never"]
 ReaderText = Literal["evbridge", "ryu"]
 ProfileText = Literal["openvswitch", "openflow13"]
+GateText = Literal["rules", "meter"]
 BondModeText = Literal["active_backup", "lacp"]
 #: Port numbers have 16 bits in metadata; OpenFlow reserves the highest.
 MAX_PORT = 0xFEFF
@@ -230,6 +231,7 @@ class DatapathSection(Strict):
     groups: GroupsWritten = Field(default_factory=dict)
     profile: ProfileText = "openvswitch"
     meters: bool = True
+    gate: GateText = "rules"
     interfaces: dict[InterfaceKey, Annotated[PortSection, Field(discriminator="role")]]
 
 

@@ -17,6 +17,7 @@ from ryu_apps.evb.policy.validate import notice_text
 from ryu_apps.evb.snooping.settings import USUAL, Querying, Snooping
 from ryu_apps.evb.topology.fabric import (
     BondMode,
+    GateMode,
     Interface,
     ReflectiveRelay,
     Role,
@@ -71,6 +72,8 @@ def dump_config(config: BridgeConfig) -> str:
             lines.append(f"    profile: {switch.profile.value}")
         if not switch.metered:
             lines.append("    meters: false")
+        if switch.gate is not GateMode.RULES:
+            lines.append(f"    gate: {switch.gate.value}")
         lines.append("    interfaces:" if switch.interfaces else "    interfaces: {}")
         lines += [
             f"      {interface.port_no}: {flow_map(_written(interface, names))}"

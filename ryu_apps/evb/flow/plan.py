@@ -37,5 +37,6 @@ def merge(*changes: RuleChange) -> RuleChange:
         delete_groups=tuple(group for change in changes for group in change.delete_groups),
         delete_meters=tuple(meter for change in changes for meter in change.delete_meters),
         keep_meters=next((change.keep_meters for change in changes if change.keep_meters is not None), None),
+        opened=tuple(meter for change in changes for meter in change.opened),
         keep_groups=next((change.keep_groups for change in changes if change.keep_groups is not None), None),
     )

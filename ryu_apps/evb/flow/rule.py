@@ -76,6 +76,8 @@ IN_PORT = 0xFFFFFFF8
 CONTROLLER = 0xFFFFFFFD
 #: OFPP_TABLE: output port of a packet-out that is looked up from the first table on.
 TABLES = 0xFFFFFFF9
+#: Meters from this id on, and below the next one, are those of gates; they are never deleted.
+FIRST_GATE_METER = 0x30000000
 #: Meters from this id on belong to single VSIs.
 FIRST_OF_VSIS = 0x40000000
 #: Groups from this id on are for copies of broadcasts.
@@ -434,8 +436,9 @@ class RuleChange:
     by key *and* exact cookie, so a rule that a newer owner has overwritten stays.  ``delete_by_cookie`` deletes
     by cookie mask in all tables.  ``delete_meters`` deletes meters, and with a meter every rule that refers to
     it; ``keep_meters``, unless it is None, are the only ids from ``FIRST_OF_VSIS`` on that stay.  A bundle
-    cannot delete meters.  ``keep_groups``, unless it is None, are the only groups from ``FIRST_FLOOD_GROUP`` on that
-    stay in a switch without extensions; others have none.
+    cannot delete meters.  ``opened`` are meters that are written when the switch has taken everything else.
+    ``keep_groups``, unless it is None, are the only groups from ``FIRST_FLOOD_GROUP`` on that stay in a switch without
+    extensions; others have none.
     """
 
     meters: tuple[Meter, ...] = ()
@@ -449,6 +452,7 @@ class RuleChange:
     delete_meters: tuple[int, ...] = ()
     keep_meters: frozenset[int] | None = None
     keep_groups: frozenset[int] | None = None
+    opened: tuple[Meter, ...] = ()
 
     def __bool__(self) -> bool:
         return self != _NO_CHANGE
@@ -500,3 +504,4 @@ class FlowTable:
         for meter_id in change.meters_that_go(list(self.meters)):
             del self.meters[meter_id]
             self.rules = {key: rule for key, rule in self.rules.items() if rule.meter != meter_id}
+        self.meters.update((meter.meter_id, meter) for meter in change.opened)

@@ -159,6 +159,10 @@ class Table(IntEnum):
     """Gate: addresses of members of the set whose number is in ``reg13`` and ``reg14``; a match sets a bit."""
     MIRRORS = 95
     """A copy to the mirror whose number is in ``reg13``: its port, or the trunk towards it with a second tag."""
+    GATE_METER = 96
+    """Body, per VSI: the meter of its gate, which is shut while the VSI is staged."""
+    GATE_POLICER = 97
+    """Body, per VSI: the rate limit of frames from the VM, behind the meter of its gate."""
 
 
 class Direction(IntEnum):

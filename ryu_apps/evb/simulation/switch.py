@@ -3,10 +3,10 @@
 Answers a test, or an operator's question, without a switch.  Follows Open vSwitch where it is stricter than
 OpenFlow 1.3: resubmit, buckets as action sets, learning, the limits of a translation.
 
-Limits: two VLAN tags, of which rules match the outer one; the caller names the meters whose rate is exceeded; no
-counters of rules; a port is up or down only for the bucket that watches it; FIN and RST shorten idle timeouts, but no
-rule expires.  A real switch picks the bucket of a select group by a hash; the simulation takes the first live bucket
-with a weight.
+Limits: two VLAN tags, of which rules match the outer one; the caller names the meters whose rate is exceeded, but a
+meter also drops a frame that passes it more often than its burst has frames; no counters of rules; a port is up or down
+only for the bucket that watches it; FIN and RST shorten idle timeouts, but no rule expires.  A real switch picks the
+bucket of a select group by a hash; the simulation takes the first live bucket with a weight.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ryu_apps.evb.flow.rule import (
     Group,
     GroupType,
     Learn,
+    MeterUnit,
     Output,
     OutputGroup,
     RegLoad,
@@ -179,7 +180,7 @@ class _Walk:
             return
         if rule.meter is not None and not self._dropped:
             self.metered.append(Metered(rule.meter, self._tagged))
-            self._dropped = rule.meter in self._exceeded
+            self._dropped = rule.meter in self._exceeded or self._needs_more_than_a_burst(rule.meter)
             self.log.metered(rule.meter, self._dropped)
         if self._fields.get("tcp_flags", 0) & _ENDS:
             self._shorten(rule)
@@ -191,6 +192,12 @@ class _Walk:
             if rule.goto <= table:
                 raise SimulationError(f"goto from table {table} back to {rule.goto}")
             self._lookup_from(table, rule.goto, depth)
+
+    def _needs_more_than_a_burst(self, meter_id: int) -> bool:
+        """Return True if the frame passes a meter of packets more often than its bucket ever lets it."""
+        meter = self._table.meters.get(meter_id)
+        passes = sum(metered.meter_id == meter_id for metered in self.metered)
+        return meter is not None and meter.unit is MeterUnit.PACKETS and passes > meter.burst
 
     def _shorten(self, rule: Rule) -> None:
         """Apply the FinTimeout of the rule that a FIN or RST has met."""

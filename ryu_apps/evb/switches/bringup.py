@@ -14,6 +14,7 @@ from ryu_apps.evb.events import Apply, FrameReceived, Mode, ReadRules
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge, rule_set
 from ryu_apps.evb.flow.rule import FIRST_FLOOD_GROUP, VLAN_PRESENT, CookieMask, Group, Meter, Rule, RuleChange, SetField
 from ryu_apps.evb.model import Binding
+from ryu_apps.evb.pipeline.metered_gate import gate_number, shut
 from ryu_apps.evb.pipeline.tables import OURS, CookieKind, Table, owned_by, parse_cookie
 from ryu_apps.evb.tokens import TokenOwner, TokenTable
 from ryu_apps.evb.topology.fabric import PortId
@@ -60,9 +61,12 @@ class DesiredState:
         return self.kept | {meter.meter_id for meter in (*self.meters, *self.counters)}
 
     def missing_meters(self, shown: Iterable[Meter]) -> tuple[Meter, ...]:
-        """Return the rate limits that a switch lacks, or has with other rates."""
+        """Return the meters that a switch lacks, or has with other rates; with those of gates that are open in vain."""
         present = frozenset(shown)
-        return tuple(meter for meter in self.meters if meter not in present)
+        known = {meter.meter_id for meter in self.meters}
+        idle = ((meter, gate_number(meter.meter_id)) for meter in present if meter.meter_id not in known)
+        in_vain = (shut(number) for meter, number in idle if number is not None and meter != shut(number))
+        return (*in_vain, *(meter for meter in self.meters if meter not in present))
 
     @property
     def keep_groups(self) -> frozenset[int]:
@@ -322,7 +326,8 @@ class Bringup:
         before = {group.group_id for group in state.groups if group.group_id >= FIRST_FLOOD_GROUP}
         gone = tuple(sorted(before - wanted.keep_groups))
         state.written, state.groups, state.learns = {**kept, **wanted.rules}, frozenset(wanted.groups), wanted.learns
-        state.meters = (state.meters or frozenset()) | frozenset(meters)
+        written = {meter.meter_id for meter in meters}
+        state.meters = frozenset(meters).union(m for m in state.meters or () if m.meter_id not in written)
         state.added, state.removed = state.added + len(change.add), state.removed + len(remove.remove)
         swept = (*remove.delete_by_cookie, *sweep)
         return replace(remove, meters=meters, groups=groups, add=change.add, delete_by_cookie=swept, delete_groups=gone)

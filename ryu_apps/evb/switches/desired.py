@@ -13,22 +13,23 @@ from ryu_apps.evb.pipeline.bonds import follows, learnt_cookie
 from ryu_apps.evb.pipeline.guards import guards, plain_guards
 from ryu_apps.evb.pipeline.infrastructure import infrastructure, port_groups, routed
 from ryu_apps.evb.pipeline.load_balancers import balancer_meters, balancer_rules, clients, hosts_cookie
+from ryu_apps.evb.pipeline.metered_gate import stops
 from ryu_apps.evb.pipeline.mirrors import mirrors
 from ryu_apps.evb.pipeline.proxies import appliances
 from ryu_apps.evb.pipeline.punting import MORE_RULES, punting
 from ryu_apps.evb.pipeline.tables import FLOOD_GROUP, CookieKind, Table, cookie
 from ryu_apps.evb.pipeline.vsi_ports import vsi_port
 from ryu_apps.evb.ports.bridge_port import BridgePort
-from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, meters_of_vsi
+from ryu_apps.evb.services.body import counters_of_vsi, meters_of_vsi
 from ryu_apps.evb.switches.bringup import DesiredState
 from ryu_apps.evb.switches.samples import sample
-from ryu_apps.evb.topology.fabric import Fabric, PortId
+from ryu_apps.evb.topology.fabric import Fabric, GateMode, PortId
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper, host_addresses
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.lifecycle import Lifecycle
-from ryu_apps.evb.vsi.registry import Registry
+from ryu_apps.evb.vsi.registry import Attachment, Registry
 from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Amounts, in_tables
 
 
@@ -51,6 +52,7 @@ class DesiredRules:
         self._hosts = host_addresses(fabric)
         self._clients = clients(fabric)
         self._guards = RuleChange(add=tuple(guards(fabric)))
+        self._stops = RuleChange(add=tuple(stops()))
         self._plain_guards = RuleChange(add=tuple(plain_guards(fabric)))
         self._of_balancers = RuleChange(
             add=tuple(balancer_rules(fabric.balancers)), meters=balancer_meters(fabric.balancers)
@@ -64,7 +66,8 @@ class DesiredRules:
         # The configuration has no load balancers beside switches without extensions.
         copies = RuleChange(add=tuple(mirrors(self._fabric, dpid, self._wiring)))
         there = self._gatekeeper.vsi_ports.interfaces(dpid)
-        return merge(common, guarded, proxied, self._of_balancers, copies, *map(vsi_port, there))
+        metered = RuleChange() if switch.gate is GateMode.RULES or not switch.extended else self._stops
+        return merge(common, guarded, proxied, self._of_balancers, copies, metered, *map(vsi_port, there))
 
     def routed(self, dpid: int) -> RuleChange:
         """Return the part of :meth:`base` that depends on the routes in force."""
@@ -79,7 +82,7 @@ class DesiredRules:
 
         Between two steps VSIs may come and go.  Which of them are in the state is then open.
         """
-        base, profile = self.base(dpid), self._fabric.switches[dpid].profile
+        base = self.base(dpid)
         rules: RuleSet = rule_set((*base.add, *self._punting_of_stations(dpid)))
         yield len(rules)
         for body in [body for body in self._lifecycle.installer.bodies.values() if body.dpid == dpid]:
@@ -87,10 +90,11 @@ class DesiredRules:
                 rules.update((rule.key, rule) for rule in part)
                 yield len(part)
         meters, counters = list(base.meters), list[Meter]()
-        programs = list(self._programs(dpid))
-        for program in programs:
-            own = body_of_vsi(program.vsi_type, program.binding, profile)
+        held = list(self._held(dpid))
+        for attachment, program in held:
+            own = self._lifecycle.installer.own_rules(attachment.port, program)
             rules.update((rule.key, rule) for rule in own)
+            meters += self._gatekeeper.staged_meters(attachment, program)
             meters += meters_of_vsi(program.vsi_type, program.binding)
             counters += counters_of_vsi(program.vsi_type, program.binding)
             yield len(own)
@@ -104,14 +108,14 @@ class DesiredRules:
             rules,
             (*groups.values(), *self._gatekeeper.pools.groups(), *self._gatekeeper.floods.groups(dpid)),
             tuple(meters),
-            frozenset(self._state_cookies(dpid, programs)),
+            frozenset(self._state_cookies(dpid, (program for _, program in held))),
             tuple(counters),
             self._lifecycle.counters.kept(dpid) | self._lifecycle.installer.idle_meters.kept(dpid),
         )
 
     def learns(self, dpid: int) -> frozenset[int]:
         """Return the cookies of rules that a switch may write by itself now."""
-        return frozenset(self._state_cookies(dpid, self._programs(dpid)))
+        return frozenset(self._state_cookies(dpid, (program for _, program in self._held(dpid))))
 
     def unsuitable(self, dpid: int, features: SwitchFeatures) -> str | None:
         """Return what a switch lacks for its rules and those of VSIs; None: nothing that it tells of."""
@@ -147,11 +151,11 @@ class DesiredRules:
         found.update({dpid: len(self._gatekeeper.flood_rules(dpid)) for dpid in self._fabric.switches})
         return found
 
-    def _programs(self, dpid: int) -> Iterator[Installation]:
+    def _held(self, dpid: int) -> Iterator[tuple[Attachment, Installation]]:
         """Yield the programs that a switch holds or is about to hold."""
         for attachment in self._registry.attachments():
             if attachment.port.dpid == dpid:
-                yield from attachment.holding.programs
+                yield from ((attachment, program) for program in attachment.holding.programs)
 
     def _state_cookies(self, dpid: int, programs: Iterable[Installation]) -> Iterator[int]:
         left = [vsi.left.program for vsi in self._registry if vsi.left is not None and vsi.left.dpid == dpid]

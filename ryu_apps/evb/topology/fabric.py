@@ -52,6 +52,15 @@ class Profile(Enum):
     """OpenFlow 1.3 alone."""
 
 
+class GateMode(Enum):
+    """Means by which the gate of a staged VSI opens."""
+
+    RULES = "rules"
+    """By rules alone."""
+    METER = "meter"
+    """By a meter as well, which acts on cached flows at once."""
+
+
 class ReflectiveRelay(Enum):
     """Reflective relay at a station port (802.1Q 8.6.1): frames may leave by the port that they came in by."""
 
@@ -280,6 +289,7 @@ class Switch:
         translation: the VIDs at its station ports.
         profile: rules and messages that it is sent.
         metered: it has meters.
+        gate: what opens its gates.
         vsi_ports: names and VLANs of its VSI ports.
     """
 
@@ -291,6 +301,7 @@ class Switch:
     profile: Profile = Profile.OPEN_VSWITCH
     metered: bool = True
     vsi_ports: tuple[VsiPortPattern, ...] = ()
+    gate: GateMode = GateMode.RULES
 
     @property
     def extended(self) -> bool:

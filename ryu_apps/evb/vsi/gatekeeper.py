@@ -6,23 +6,27 @@ rotations of load balancers, because a back end gets connections from the moment
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ryu_apps.evb.flow.plan import RuleSet, difference, merge
-from ryu_apps.evb.flow.rule import RuleChange
+from ryu_apps.evb.flow.rule import Meter, Rule, RuleChange
 from ryu_apps.evb.model import Binding
 from ryu_apps.evb.pipeline.flood import FloodMember
 from ryu_apps.evb.pipeline.gate import group_gate, local_gate, remote_gate, remote_group_gate, to_vm_metadata
 from ryu_apps.evb.pipeline.infrastructure import port_groups, towards
+from ryu_apps.evb.pipeline.metered_gate import metered_gate, opened, shut
 from ryu_apps.evb.pipeline.vsi_ports import tags
 from ryu_apps.evb.services.body import classes_of, entry_of, gate_meter, multicast_of
-from ryu_apps.evb.topology.fabric import Fabric, Interface, Profile, Role
+from ryu_apps.evb.topology.fabric import Fabric, Interface, PortId, Profile, Role
 from ryu_apps.evb.topology.graph import TrunkGraph
 from ryu_apps.evb.vsi.floods import Floods, Membership
+from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.in_flight import InFlight
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.multicast_groups import MulticastGroups
 from ryu_apps.evb.vsi.pools import Pools
 from ryu_apps.evb.vsi.prepared_flips import Flip, FlipInputs, PreparedFlip, PreparedFlips
-from ryu_apps.evb.vsi.registry import Attachment, Vsi
+from ryu_apps.evb.vsi.registry import Attachment, OpenMeter, Vsi
 from ryu_apps.evb.vsi.set_members import SetMembers
 from ryu_apps.evb.vsi.vsi_port_table import VsiPortTable
 
@@ -37,6 +41,7 @@ class Gatekeeper:
     Attributes:
         groups: members of IP multicast, staged and active; their gates are here.
         pools: back ends of load balancers.
+        meters: numbers of the meters of gates.
         set_members: sets that programs name, and the members that gates have for them.
         vsi_ports: the ports behind which VMs are.
     """
@@ -57,6 +62,7 @@ class Gatekeeper:
         self.floods = Floods(fabric)
         self.groups = MulticastGroups(wiring, fabric.switches, self.floods)
         self.pools = Pools(fabric)
+        self.meters = GateMeters(fabric)
         self._moves = 0
         self._prepared = PreparedFlips()
 
@@ -97,7 +103,7 @@ class Gatekeeper:
         self._moves += 1
         self.set_members.moved(vsi, active=place is not None)
         vsi.owner, vsi.gate_program = owner, program
-        vsi.gates, vsi.members = flip.gates, flip.members
+        vsi.gates, vsi.members, vsi.open_meter = flip.gates, flip.members, flip.open_meter
         return {dpid: change for dpid, change in changes.items() if change}
 
     # --- before it is asked for ---
@@ -113,7 +119,7 @@ class Gatekeeper:
         if place is None or shared is None:
             return None
         gates = self._gates(owner, program, place)
-        flip = Flip(gates, members, self._changes(vsi, gates, shared))
+        flip = self._composed(vsi, owner, program, gates, members, shared)
         self._prepared.put(program, PreparedFlip(self._inputs(owner, program, place, members), vsi.gates, flip))
         return {dpid: change for dpid, change in flip.changes.items() if change}
 
@@ -138,7 +144,9 @@ class Gatekeeper:
     ) -> FlipInputs:
         before = owner.vsi.members
         floods = self.floods.versions((*before, *members))
-        return FlipInputs(owner.port, program.binding, place, owner.silent, before, floods, self.set_members.version)
+        meters = owner.vsi.open_meter, self._open_meter(owner, program)
+        sets = self.set_members.version
+        return FlipInputs(owner.port, program.binding, place, owner.silent, before, floods, sets, meters)
 
     def _flip(
         self,
@@ -157,25 +165,50 @@ class Gatekeeper:
         gates = self._gates(owner, program, place)
         members = _members(owner, program, place, self.floods.plain)
         shared = self.floods.change(vsi.text, vsi.members, members, pages)
-        return Flip(gates, members, self._changes(vsi, gates, shared))
+        return self._composed(vsi, owner, program, gates, members, shared)
 
-    def _changes(self, vsi: Vsi, gates: dict[int, RuleSet], shared: dict[int, RuleChange]) -> dict[int, RuleChange]:
-        return {
-            dpid: _joined(
-                difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING)), shared.get(dpid, _NO_CHANGE)
-            )
+    def _composed(
+        self,
+        vsi: Vsi,
+        owner: Attachment | None,
+        program: Installation | None,
+        gates: dict[int, RuleSet],
+        members: tuple[Membership, ...],
+        shared: dict[int, RuleChange],
+    ) -> Flip:
+        meter = self._open_meter(owner, program) if gates else None
+        changes = {
+            dpid: _joined(self._change_of_gate(vsi, dpid, gates, meter), shared.get(dpid, _NO_CHANGE))
             for dpid in self._fabric.switches
         }
+        return Flip(gates, members, changes, meter)
+
+    def _open_meter(self, owner: Attachment | None, program: Installation | None) -> OpenMeter | None:
+        """Return the meter that is open with the gate of a program; None: there is none."""
+        if owner is None or program is None or owner.silent or program.binding.gate_meter is None:
+            return None
+        dpid = owner.port.dpid
+        return OpenMeter(dpid, program.binding.gate_meter.number) if self.meters.used_at(dpid) else None
+
+    @staticmethod
+    def _change_of_gate(vsi: Vsi, dpid: int, gates: dict[int, RuleSet], meter: OpenMeter | None) -> RuleChange:
+        change = difference(vsi.gates.get(dpid, _NOTHING), gates.get(dpid, _NOTHING))
+        before = vsi.open_meter
+        if before == meter:
+            return change
+        # Shut before the rules above it go, opened when those above it are there.
+        shutting = (shut(before.number),) if before is not None and before.dpid == dpid else ()
+        opening = (opened(meter.number),) if meter is not None and meter.dpid == dpid else ()
+        return replace(change, meters=shutting, opened=opening) if shutting or opening else change
 
     def renew(self, vsi: Vsi) -> dict[int, RuleChange]:
         """Update the gate of a VSI whose station reports that the VM is suspended, or runs; returns the changes."""
         self._moves += 1
         place = self.place(vsi.owner, vsi.gate_program)
-        before, vsi.gates = vsi.gates, self._gates(vsi.owner, vsi.gate_program, place)
-        changes = {
-            dpid: difference(before.get(dpid, _NOTHING), vsi.gates.get(dpid, _NOTHING))
-            for dpid in self._fabric.switches
-        }
+        gates = self._gates(vsi.owner, vsi.gate_program, place)
+        meter = self._open_meter(vsi.owner, vsi.gate_program) if gates else None
+        changes = {dpid: self._change_of_gate(vsi, dpid, gates, meter) for dpid in self._fabric.switches}
+        vsi.gates, vsi.open_meter = gates, meter
         return {dpid: change for dpid, change in changes.items() if change}
 
     def others(self, dpid: int) -> tuple[int, ...]:
@@ -198,6 +231,22 @@ class Gatekeeper:
         rules = self.floods.rules(dpid)
         rules.update(self.groups.rules(dpid))
         return rules
+
+    def staged_gate(self, port: PortId, program: Installation) -> tuple[Rule, ...]:
+        """Return the rules that are staged with the body of a program, and lead through the meter of its gate."""
+        interface, binding = self.vsi_ports.behind(port, program.binding), program.binding
+        if interface is None or not self.meters.used_at(port.dpid):
+            return ()
+        entry, policer = entry_of(program.vsi_type), gate_meter(program.vsi_type, binding)
+        return tuple(metered_gate(interface, binding, program.epoch, entry, policer))
+
+    def staged_meters(self, attachment: Attachment, program: Installation) -> tuple[Meter, ...]:
+        """Return the meter of the gate of a program as it should be now; empty: it has none."""
+        meter, dpid = program.binding.gate_meter, attachment.port.dpid
+        if meter is None or not self.meters.used_at(dpid):
+            return ()
+        is_open = attachment.vsi.open_meter == OpenMeter(dpid, meter.number)
+        return (opened(meter.number) if is_open else shut(meter.number),)
 
     def place(self, owner: Attachment | None, program: Installation | None) -> Interface | None:
         """Return the port behind which the VM of a program is; None: there is no owner, or the port is not there."""

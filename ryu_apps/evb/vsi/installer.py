@@ -7,10 +7,11 @@ the index is free again when they are gone.  Nothing here opens or closes a gate
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from ryu_apps.evb.event_catalogue.vsis import BodyStaging, GroupsStaged
 from ryu_apps.evb.events import GATE_LANE, Mode
-from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, RuleBlock, RuleChange
+from ryu_apps.evb.flow.rule import FIRST_OF_VSIS, Rule, RuleBlock, RuleChange
 from ryu_apps.evb.model import Phase, VsiBinding
 from ryu_apps.evb.pipeline.tables import GENERATION_BITS, OWNER_BITS, CookieKind, owned_by
 from ryu_apps.evb.policy.model import VsiType
@@ -24,8 +25,10 @@ from ryu_apps.evb.services.body import (
     multicast_of,
 )
 from ryu_apps.evb.snooping.subscriptions import carried_groups
+from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.vsi import needs
 from ryu_apps.evb.vsi.bodies import Epochs, Indices, TypeBody
+from ryu_apps.evb.vsi.gate_meters import GateMeters
 from ryu_apps.evb.vsi.gatekeeper import Gatekeeper
 from ryu_apps.evb.vsi.group_installer import GroupInstaller
 from ryu_apps.evb.vsi.idle_meters import IdleMeters
@@ -33,7 +36,7 @@ from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.pending import PendingChanges, type_lane
 from ryu_apps.evb.vsi.records.attachment import ProgramRecord
 from ryu_apps.evb.vsi.registry import Attachment
-from ryu_apps.evb.vsi.reservation import RULES, Demand, Reservations, SwitchResource
+from ryu_apps.evb.vsi.reservation import METERS, RULES, Demand, Reservations, SwitchResource
 from ryu_apps.evb.vsi.state_transfer import StateTransfer
 from ryu_apps.evb.vsi.statistics.counters import CounterReader
 from ryu_apps.evb.vsi.steps import DeleteByCookie, Staging
@@ -46,6 +49,7 @@ class Installer:
         bodies: type bodies by datapath id and epoch.
         indices: those that stand for programs.
         idle_meters: rate limits whose rules are gone.
+        gate_meters: numbers of the meters of gates.
         ended: index and generation of programs that were taken out while that had to be remembered.
     """
 
@@ -58,10 +62,12 @@ class Installer:
         groups: GroupInstaller,
         handover: StateTransfer,
         counters: CounterReader,
+        gate_meters: GateMeters,
     ) -> None:
         self.bodies: dict[tuple[int, int], TypeBody] = {}
         self.indices = Indices(OWNER_BITS)
         self.idle_meters = IdleMeters()
+        self.gate_meters = gate_meters
         self.ended: set[tuple[int, int]] = set()
         self._remembers_ended = False
         self._pending = pending
@@ -95,7 +101,12 @@ class Installer:
 
     def admit(self, attachment: Attachment, program: Installation) -> str | None:
         """Set room aside for a program; returns the reason why it cannot be brought in, None: it can."""
+        dpid = attachment.port.dpid
+        program.binding = replace(program.binding, gate_meter=self.gate_meters.take(attachment, program))
         reason = self.reserve(attachment, program) or self._groups_refused(attachment, program)
+        if reason is not None:
+            self.gate_meters.untake(dpid, program.binding.gate_meter)
+            program.binding = replace(program.binding, gate_meter=None)
         multicast = multicast_of(program.vsi_type, program.binding.bindings)
         if reason is None and multicast is not None:
             carried = carried_groups(attachment.vsi.listener, multicast)
@@ -134,23 +145,37 @@ class Installer:
             self._gatekeeper.set_members.excess(program)
             or bandwidth.shortage(attachment.vsi.text, rates)
             or self._gatekeeper.floods.rooms.full(dpid, program.binding)
-            or _spent(spent(*self._demands(dpid, program)))
+            or _spent(spent(*self._demands(attachment.port, program)))
         )
 
-    def _demands(self, dpid: int, program: Installation) -> list[Demand]:
-        profile = self._gatekeeper.profile(dpid)
+    def _demands(self, port: PortId, program: Installation) -> list[Demand]:
+        dpid, profile = port.dpid, self._gatekeeper.profile(port.dpid)
         block = self._epochs.block(program.vsi_type, profile)
-        program.own = len(body_of_vsi(program.vsi_type, program.binding, profile))
+        rules = self.own_rules(port, program)
+        program.own = len(rules)
         # A type body counts for its first VSI at a switch; later ones add nothing.
         first = (dpid, program.epoch) not in self.bodies
         program.rules = program.own + (len(block) if first else 0)
         others = self._gatekeeper.others(dpid)
         own = [
-            *needs.of_vsi(dpid, profile, others, program),
+            *needs.of_vsi(dpid, profile, others, program, rules),
+            *self._meters_of_gates(dpid, program),
             *self._gatekeeper.floods.rooms.demands(dpid, program.binding),
             *self._gatekeeper.set_members.demands(dpid, others, program),
         ]
         return [needs.of_type(dpid, program.epoch, block), *own] if first else own
+
+    def own_rules(self, port: PortId, program: Installation) -> tuple[Rule, ...]:
+        """Return the rules of a program at a port without those of its type."""
+        profile = self._gatekeeper.profile(port.dpid)
+        body = body_of_vsi(program.vsi_type, program.binding, profile)
+        return (*body, *self._gatekeeper.staged_gate(port, program))
+
+    def _meters_of_gates(self, dpid: int, program: Installation) -> list[Demand]:
+        """Return the demand for all meters of gates of a switch, used or not, for they are never deleted."""
+        if program.binding.gate_meter is None:
+            return []
+        return [Demand(dpid, ("gates", 0), {METERS: self.gate_meters.size(dpid)})]
 
     def resume(self, attachment: Attachment, record: ProgramRecord, vsi_type: VsiType, phase: Phase) -> Installation:
         """Take up a program of an earlier process of the bridge; the switch still holds it."""
@@ -159,8 +184,9 @@ class Installer:
         self.indices.reserve(record.binding.vsi_index)
         self._generation = max(self._generation, record.binding.generation)
         # Whether a gate has ever led to it is not recorded, so it is taken as if.
-        program = Installation(vsi_type, record.epoch, record.binding, phase, opened=True)
-        self._ledger.force(self._demands(dpid, program))
+        binding = replace(record.binding, gate_meter=self.gate_meters.resume(dpid, record.binding.gate_meter))
+        program = Installation(vsi_type, record.epoch, binding, phase, opened=True)
+        self._ledger.force(self._demands(attachment.port, program))
         rates = self._ledger.bandwidth.rates(attachment.port, minimum_of(vsi_type))
         self._ledger.bandwidth.reserve(program.binding.vsi_index, attachment.vsi.text, rates)
         self._gatekeeper.floods.rooms.staged(dpid, program.binding)
@@ -190,10 +216,12 @@ class Installer:
             step = self._pending.steps[body.token]
             assert isinstance(step, Staging)
             step.waiting.append((attachment, program))
-        rules = body_of_vsi(program.vsi_type, program.binding, self._gatekeeper.profile(dpid))
+        rules = self.own_rules(attachment.port, program)
         vsi_type, binding = program.vsi_type, program.binding
-        # In one change, which writes meters first: a switch refuses a rule that names an unknown one.
-        meters = (*meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
+        # In one change, which writes meters first: a switch refuses a rule that names an unknown one.  And the meter of
+        # a gate is shut before a rule leads through it.
+        gate = self._gatekeeper.staged_meters(attachment, program)
+        meters = (*gate, *meters_of_vsi(vsi_type, binding), *counters_of_vsi(vsi_type, binding))
         self.idle_meters.reuse(dpid, _own_meters(program))
         change = RuleChange(meters=meters, blocks=(RuleBlock(rules),))
         # A lane for each VSI: its own changes keep their order, and those of other VSIs may overtake a large body.
@@ -260,6 +288,7 @@ class Installer:
         if learnt_capacity(program.vsi_type) and not left:
             owned.append(owned_by(CookieKind.STATE, index, binding.generation))
         # Apart from the rules: a bundle deletes no meters.
+        self.gate_meters.give_back(dpid, binding.gate_meter, self._pending.now)
         self.idle_meters.retire(dpid, (*_own_meters(program), *self._counters.retired(attachment, program)))
         change = RuleChange(delete_by_cookie=tuple(owned))
         self._send_sweep(attachment, change, index, index=None if left else index)

@@ -88,7 +88,9 @@ class Lifecycle(TokenOwner):
         self.grants = Grants(RecordKeeper(gatekeeper.pages, documents), pending)
         self.counters = CounterReader(tokens, effects, pending.up, retention)
         self.groups = GroupInstaller(gatekeeper.groups, pending, self._settle)
-        self.installer = Installer(pending, ledger, epochs, gatekeeper, self.groups, self._state, self.counters)
+        self.installer = Installer(
+            pending, ledger, epochs, gatekeeper, self.groups, self._state, self.counters, gatekeeper.meters
+        )
         self._withdrawal = Withdrawal(self.installer, self.gates, self.grants, self._state, pending)
         self.opened: Callable[[Vsi, float], None] = lambda vsi, now: None
         self.refused: Callable[[int, str, float], None] = lambda dpid, reason, now: None

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from ryu_apps.evb.flow.rule import RuleBlock
+from ryu_apps.evb.flow.rule import Rule, RuleBlock
 from ryu_apps.evb.pipeline.tables import Table
-from ryu_apps.evb.services.body import body_of_vsi, counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
+from ryu_apps.evb.services.body import counters_of_vsi, group_room, learnt_capacity, meters_of_vsi
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.evb.vsi.installation import Installation
 from ryu_apps.evb.vsi.reservation import GROUPS, METERS, Demand, SwitchResource, in_tables
@@ -30,12 +30,14 @@ def of_type(dpid: int, epoch: int, block: RuleBlock) -> Demand:
     return Demand(dpid, ("type", epoch), _amounts_of_block(block))
 
 
-def of_vsi(dpid: int, profile: Profile, others: Iterable[int], program: Installation) -> list[Demand]:
-    """Return the demands for one VSI at a switch and on all others."""
+def of_vsi(
+    dpid: int, profile: Profile, others: Iterable[int], program: Installation, own: Iterable[Rule]
+) -> list[Demand]:
+    """Return the demands for one VSI at a switch and on all others; ``own``: the rules of its body."""
     vsi_type, binding = program.vsi_type, program.binding
     pairs = len(binding.bindings)
     groups = group_room(vsi_type, binding.bindings)
-    rules = Counter[int](rule.table for rule in body_of_vsi(vsi_type, binding, profile))
+    rules = Counter[int](rule.table for rule in own)
     gate = GATE_TABLES if profile is Profile.OPEN_VSWITCH else _PLAIN_GATE_TABLES
     rules += _each(gate, pairs) + learnt_capacity(vsi_type) + groups.here
     # A default priority takes another rule of the gate.

@@ -54,6 +54,11 @@ class PendingChanges:
         self._effects = effects
         self._owner = owner
 
+    @property
+    def now(self) -> float:
+        """Time of the event that is being processed, monotonic seconds."""
+        return self._effects.now
+
     def send(self, dpid: int, change: RuleChange, mode: Mode, lane: int, owner: TokenOwner | None = None) -> int:
         """Change a switch; returns the token, whose answer goes to ``owner`` (None: to the owner of changes)."""
         token = self._tokens.take(owner or self._owner)

@@ -15,6 +15,7 @@ from ryu_apps.evb.model import VsiBinding
 from ryu_apps.evb.topology.fabric import Interface, PortId
 from ryu_apps.evb.vsi.floods import Membership
 from ryu_apps.evb.vsi.installation import Installation
+from ryu_apps.evb.vsi.registry import OpenMeter
 
 #: Flips that are kept: those that were prepared last.
 ROOM = 64
@@ -31,6 +32,7 @@ class FlipInputs(NamedTuple):
         before: memberships of the VSI until then.
         floods: versions of the floods in which the VSI is until then, and of those in which it will be.
         sets: version of the members of address sets.
+        meters: the meter of its gate that is open until then, and the one that will be.
     """
 
     port: PortId
@@ -40,6 +42,7 @@ class FlipInputs(NamedTuple):
     before: tuple[Membership, ...]
     floods: tuple[int, ...]
     sets: int
+    meters: tuple[OpenMeter | None, OpenMeter | None]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -49,11 +52,13 @@ class Flip:
     Attributes:
         gates, members: of the VSI from then on.
         changes: of gates and floods, by switch.
+        open_meter: the meter of its gate that is open from then on.
     """
 
     gates: dict[int, RuleSet]
     members: tuple[Membership, ...]
     changes: dict[int, RuleChange]
+    open_meter: OpenMeter | None
 
 
 class PreparedFlip(NamedTuple):

@@ -103,6 +103,13 @@ class SourceState(NamedTuple):
     program: Installation
 
 
+class OpenMeter(NamedTuple):
+    """A gate's meter of a switch that is open."""
+
+    dpid: int
+    number: int
+
+
 @dataclass(eq=False, slots=True)
 class Vsi:
     """One VSI, wherever it is attached.
@@ -112,6 +119,7 @@ class Vsi:
         gate_program: the program of the owner that the gate leads to.
         gates: the gate rules by datapath id, as last sent.
         members: the flood memberships of the gate, ``(dpid, vid, member)``.
+        open_meter: the meter of the gate, as last sent, if it is open; None: it has none, or is shut.
         listener: the groups that it has joined, wherever it is.
         left: what is still to be read where it was, None if nothing is.
     """
@@ -123,6 +131,7 @@ class Vsi:
     gate_program: Installation | None = None
     gates: dict[int, RuleSet] = field(default_factory=dict)
     members: tuple[tuple[int, int, FloodMember], ...] = ()
+    open_meter: OpenMeter | None = None
     listener: MembershipTable = field(default_factory=MembershipTable)
     left: SourceState | None = None
 

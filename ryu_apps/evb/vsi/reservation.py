@@ -14,8 +14,8 @@ from typing import NamedTuple
 from ryu_apps.evb.events import SwitchCapacity
 from ryu_apps.evb.vsi.bandwidth import BandwidthReservations
 
-#: Owner of a reservation: ``("type", epoch)``, ``("vsi", index)``, ``("member", index)``, ``("detour", index)`` or
-#: ``("flood", vid)``.
+#: Owner of a reservation: ``("type", epoch)``, ``("vsi", index)``, ``("member", index)``, ``("detour", index)``,
+#: ``("flood", vid)`` or, for the meters of all gates, ``("gates", 0)``.
 Owner = tuple[str, int]
 
 

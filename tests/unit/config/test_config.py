@@ -20,6 +20,7 @@ from ryu_apps.evb.topology.fabric import (
     OF_LIBVIRT,
     BondMode,
     Fabric,
+    GateMode,
     Interface,
     PortId,
     Profile,
@@ -730,3 +731,18 @@ def test_what_a_profile_excludes_is_a_mistake_at_its_place() -> None:
         "e.yaml:7:13: groups of a dp need the extensions of Open vSwitch",
         "e.yaml:9:72: it needs the extensions of Open vSwitch",
     ]
+
+
+# --- gates ----------------------------------------------------------------------------------------
+def test_how_gates_open_survives_a_round_trip_and_is_rules_by_default() -> None:
+    config, found = load_config("e.yaml", EXAMPLE.replace("max_rules: 100000", "gate: meter"))
+    assert config is not None and not found
+    assert [switch.gate for switch in config.fabric.switches.values()] == [GateMode.METER, GateMode.RULES]
+    again, found = load_config("e.yaml", dump_config(config))
+    assert again is not None and not found
+    assert again.fabric == config.fabric
+
+
+def test_a_meter_needs_the_extensions() -> None:
+    _, found = load_config("e.yaml", PLAIN.replace("meters: false", "gate: meter"))
+    assert any("a gate with a meter needs the extensions of Open vSwitch" in str(mistake) for mistake in found)

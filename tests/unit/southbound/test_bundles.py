@@ -9,8 +9,8 @@ import pytest
 from ryu.ofproto import ofproto_common as common
 from ryu.ofproto import ofproto_v1_3 as ofp
 
-from ryu_apps.evb.events import Apply, Confirmed, Event, Mode
-from ryu_apps.evb.flow.rule import Group, GroupType, Rule, RuleChange, match
+from ryu_apps.evb.events import Apply, Confirmed, Event, Mode, Rejected
+from ryu_apps.evb.flow.rule import Group, GroupType, Meter, Rule, RuleChange, match
 from ryu_apps.evb.pipeline.tables import CookieKind, cookie
 from ryu_apps.evb.topology.fabric import Profile
 from ryu_apps.southbound.bundles import ROOM, Bundle
@@ -173,3 +173,68 @@ def test_not_more_is_kept_than_there_is_room_for(switch: Switch) -> None:
     for prepared in changes:
         switch.driver.prepare(prepared)
     assert [switch.driver._bundles.take(prepared) is None for prepared in changes] == [True] + ROOM * [False]
+
+
+# --- meters that are opened behind a bundle -------------------------------------------------------
+def opening() -> RuleChange:
+    return replace(change(), meters=(Meter(8, 1, 1),), opened=(Meter(9, 1000, 1000),))
+
+
+def kinds(sent: list[bytes]) -> list[int]:
+    return [octets[1] for octets in sent if octets[1] != ofp.OFPT_EXPERIMENTER]
+
+
+def commit(switch: Switch) -> None:
+    switch.answer(ofp.OFPT_EXPERIMENTER, switch.sent[-1], bytes(8))
+
+
+def test_a_meter_is_opened_when_the_bundle_is_committed_and_nobody_waits_for_it(switch: Switch) -> None:
+    switch.rehearse(change())
+    assert kinds(switch.submit(opening())) == [ofp.OFPT_METER_MOD], "the one that is shut, ahead"
+    before = len(switch.sent)
+    commit(switch)
+    assert switch.events[1:] == [Confirmed(1, 7)]
+    assert kinds(switch.sent[before:]) == [ofp.OFPT_METER_MOD, ofp.OFPT_BARRIER_REQUEST]
+
+
+def test_a_bundle_that_is_refused_opens_nothing(switch: Switch) -> None:
+    switch.rehearse(change())
+    switch.submit(opening())
+    before = len(switch.sent)
+    switch.refuse(switch.sent[-2])
+    switch.refuse(switch.sent[-1])
+    assert [type(event) for event in switch.events[1:]] == [Rejected]
+    assert switch.sent[before:] == []
+
+
+def test_the_next_change_of_the_lane_waits_for_the_meter(switch: Switch) -> None:
+    """Else one that shuts it would arrive before it is opened."""
+    switch.rehearse(change())
+    switch.submit(opening())
+    shutting = RuleChange(meters=(Meter(9, 1, 1),), remove=(rule(1),))
+    assert switch.submit(shutting) == []
+    before = len(switch.sent)
+    commit(switch)
+    meters = [octets for octets in switch.sent[before:] if octets[1] == ofp.OFPT_METER_MOD]
+    rates = [int.from_bytes(octets[20:24]) for octets in meters]
+    assert rates == [1000, 1]
+
+
+def test_a_prepared_flip_with_meters_leaves_with_the_octets_that_it_would_have_had(switch: Switch) -> None:
+    flip, other = opening(), Switch()
+    switch.rehearse(flip)
+    other.rehearse(change())
+    other.next_xid = switch.next_xid
+    assert switch.submit(flip) == other.submit(replace(flip))
+
+
+def test_a_meter_that_cannot_be_opened_costs_the_change_nothing(switch: Switch) -> None:
+    switch.rehearse(change())
+    switch.submit(opening())
+    commit(switch)
+    switch.refuse(switch.sent[-2])
+    switch.answer(ofp.OFPT_BARRIER_REPLY, switch.sent[-1])
+    assert switch.events[1:] == [Confirmed(1, 7)]
+    before = len(switch.controls())
+    switch.submit(change())
+    assert switch.controls()[before:] == COMMIT, "the shapes are still known"

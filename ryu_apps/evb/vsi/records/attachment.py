@@ -12,7 +12,7 @@ from typing import Any
 
 import msgpack
 
-from ryu_apps.evb.model import Binding, VsiBinding, VsiTypeKey
+from ryu_apps.evb.model import Binding, GateMeter, VsiBinding, VsiTypeKey
 from ryu_apps.evb.record_kinds import ATTACHMENT
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.association import decode_association
@@ -189,9 +189,18 @@ def _pack_program(program: ProgramRecord) -> list[object]:
         [list(pair) for pair in binding.bindings],
         [str(address) for address in binding.addresses],
         list(program.pages),
-        *([[[*pair, pcp] for pair, pcp in binding.priorities]] if binding.priorities or binding.vsi_port else []),
-        *([binding.vsi_port] if binding.vsi_port else []),
+        *_pack_more(binding),
     ]
+
+
+def _pack_more(binding: VsiBinding) -> list[object]:
+    """Optional fields in their order; those behind the last one that is there are left out."""
+    priorities = [[*pair, pcp] for pair, pcp in binding.priorities]
+    meter = None if binding.gate_meter is None else list(binding.gate_meter)
+    more: list[object] = [priorities, binding.vsi_port, meter]
+    while more and not more[-1]:
+        more.pop()
+    return more
 
 
 def _unpack_program(fields: list[Any]) -> ProgramRecord:
@@ -203,5 +212,6 @@ def _unpack_program(fields: list[Any]) -> ProgramRecord:
         tuple(map(ip_address, addresses)),
         tuple((Binding(vid, mac), pcp) for vid, mac, pcp in (more[0] if more else ())),
         str(more[1]) if more[1:] else "",
+        GateMeter(*more[2]) if more[2:] and more[2] else None,
     )
     return ProgramRecord(VsiTypeKey(*key), digest, epoch, binding, tuple(pages))
