@@ -22,6 +22,7 @@ class _Subcommand(NamedTuple):
 SUBCOMMANDS = {
     "run": _Subcommand("ryu_apps.cli.run:run", "Start ryu-manager with evbridge's apps."),
     "token": _Subcommand("ryu_apps.cli.token:token", "Create, list and revoke the tokens of REST clients."),
+    "cluster": _Subcommand("ryu_apps.cli.cluster:cluster", "Set up and look after the servers of a shared store."),
     "check": _Subcommand("ryu_apps.cli.check:check", "Check VSI types and configuration, listing every mistake."),
     "replay": _Subcommand("ryu_apps.cli.replay:replay", "Run a migration scenario and report on it."),
     "matrix": _Subcommand("ryu_apps.cli.matrix:matrix", "Measure the founding paper's tables, service by service."),

@@ -20,6 +20,10 @@ def test_the_unit_of_the_bridge_is_confined() -> None:
     assert exposed(ROOT / "contrib" / "evbridge.service") < MOST
 
 
+def test_the_unit_of_a_server_of_the_store_is_confined() -> None:
+    assert exposed(ROOT / "contrib" / "evbridge-store.service") < MOST
+
+
 def test_a_unit_without_restrictions_is_not(tmp_path: Path) -> None:
     bare = tmp_path / "bare.service"
     bare.write_text("[Service]\nExecStart=/bin/true\n")
