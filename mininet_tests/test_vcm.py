@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -280,6 +281,24 @@ def test_a_vm_without_a_vid_starts_elsewhere_in_its_network_when_its_node_dies(t
     command = ["evbridge", "vcm", "run", str(INVENTORIES / "tenants.yaml"), "fail-over", "hv1"]
     words = run([*command, "--output", str(tmp_path)])
     assert "red1: VLAN 100, PCP 5 at hv1; VLAN 200, PCP 5 at hv4\n" in words
+
+
+@pytest.mark.parametrize("station", ["emulated", "lldpad"])
+def test_a_vm_with_a_group_id_gets_the_vlan_of_its_group_at_each_switch(tmp_path: Path, station: str) -> None:
+    """By the GroupID alone: its type names no network."""
+    policies = tmp_path / "policies"
+    shutil.copytree(CHECKOUT / "policies" / "tenants", policies)
+    blue = policies / "blue.yaml"
+    blue.write_text(blue.read_text(encoding="utf-8").replace("network: {group: 2000}\n", ""), encoding="utf-8")
+    fabric = (INVENTORIES / "fabrics" / "tenants.yaml").read_text(encoding="utf-8")
+    (tmp_path / "tenants.yaml").write_text(fabric.replace("../../../policies/tenants", "policies"), encoding="utf-8")
+    text = (INVENTORIES / "tenants.yaml").read_text(encoding="utf-8")
+    text = text.replace("type: 2000,", "type: 2000, group_id: 2000,").replace("fabrics/tenants", "tenants")
+    inventory = tmp_path / "inventory.yaml"
+    inventory.write_text(text, encoding="utf-8")
+    command = ["evbridge", "vcm", "run", str(inventory), "evacuate", "s1", "--station", station]
+    words = run([*command, "--output", str(tmp_path / "report")])
+    assert "blue1: VLAN 200 at hv1; VLAN 100 at hv4\n" in words
 
 
 # --- halted ---

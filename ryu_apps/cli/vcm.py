@@ -81,7 +81,8 @@ def plan(
         click.echo(f"{number}. {move.vm}: {move.source} to {target}\n   {move.words}")
         face = known.inventory.vms[move.vm].interface
         if face.vlan is None:
-            click.echo(f"   VLAN and priority: of VSI type {face.type_id}/{face.version}, as the bridge answers")
+            what = "VLAN and priority" if face.group_id is None else "VLAN"
+            click.echo(f"   {what}: of {face.network}, as the bridge answers")
         others = [candidate.node for candidate in move.ranking.candidates if candidate.node != move.target]
         if others:
             click.echo(f"   if that refuses: {', '.join(others)}")

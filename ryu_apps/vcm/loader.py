@@ -124,8 +124,8 @@ def _ambiguous(parsed: InventoryFile) -> Iterator[Finding]:
             yield ("nodes", name, "power"), f"{node.power} is a switch or a node already"
     owners: dict[Any, str] = {}
     for name, vm in parsed.vms.items():
-        # A VM without a VID is in a VLAN of its type.
-        network = vm.vlan or (vm.type, vm.version)
+        # A VM without a VID is in a VLAN of its GroupID, or else of its type.
+        network = vm.vlan or ((vm.type, vm.version) if vm.group_id is None else ("group", vm.group_id))
         claims: list[tuple[Path, Any, str]] = [(("mac",), (network, vm.mac), mac_to_text(vm.mac))]
         claims += [(("addresses", index), (network, ip), str(ip)) for index, ip in enumerate(vm.addresses)]
         claims.append((("vsi",), _vsi(parsed, name, vm), f"VSI {_vsi(parsed, name, vm)}"))
@@ -185,7 +185,9 @@ def _vm(parsed: InventoryFile, name: str, section: schema.VmSection) -> Inventor
         name,
         section.at,
         Size(section.slots, section.memory_mib),
-        VmInterface(vsi, section.type, section.version, section.vlan, mac_to_text(section.mac), addresses),
+        VmInterface(
+            vsi, section.type, section.version, section.vlan, mac_to_text(section.mac), addresses, section.group_id
+        ),
         section.group,
         tuple(section.needs),
         tuple(needed for needed, how in section.needs.items() if how == "local"),

@@ -176,6 +176,7 @@ def _inventory_json(service: ManagerService) -> JsonObject:
                 "at": _sorted(occupancy.places[name]),
                 "vsi": vm.interface.vsi,
                 "vlan": vm.interface.vlan,
+                "group_id": vm.interface.group_id,
                 "group": vm.group,
             }
             for name, vm in inventory.vms.items()

@@ -76,6 +76,7 @@ class VmSection(Strict):
     mac: MacText
     addresses: list[IpAddressText] = Field(default_factory=list)
     vlan: VlanId | None = None
+    group_id: Annotated[int, Field(ge=0, le=0xFFFFFFFF)] | None = None
     type: Annotated[int, Field(ge=0, le=0xFFFFFF)]
     version: Annotated[int, Field(ge=0, le=0xFF)]
     vsi: VsiUuid | None = None

@@ -85,7 +85,7 @@ def perform(
         TimeoutError, StationError: the cluster did not come up; logs are in the output folder.
     """
     output.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder, _maker(station) as maker:
+    with tempfile.TemporaryDirectory(prefix="evbridge-", dir="/run") as folder, _maker(station, loaded) as maker:
         cluster = cluster_of(loaded, place, Path(folder), maker)
         tell(f"starting {len(cluster.fabric.switches)} switches and their hypervisors")
         try:
@@ -101,9 +101,11 @@ def perform(
 
 
 @contextmanager
-def _maker(station: str) -> Iterator[StationMaker]:
+def _maker(station: str, loaded: Loaded) -> Iterator[StationMaker]:
     if not STATIONS[station]:
-        yield LldpadStation
+        # lldpad sends a GroupID only if it is configured to.
+        grouped = any(vm.interface.group_id is not None for vm in loaded.inventory.vms.values())
+        yield partial(LldpadStation, groups=grouped)
         return
     with closing(StationLoop()) as loop:
         yield partial(EmulatedStation, loop)

@@ -44,6 +44,14 @@ def test_a_plan_says_whose_network_the_bridge_chooses() -> None:
     assert "as the bridge answers" not in vcm("plan", TWO_SWITCH, "evacuate", "s1").output
 
 
+def test_a_plan_says_whose_group_it_is(tmp_path: Path) -> None:
+    text = (INVENTORIES / "tenants.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "grouped.yaml"
+    text = text.replace("topology: fabrics", f"topology: {INVENTORIES}/fabrics")
+    path.write_text(text.replace("type: 2000,", "type: 2000, group_id: 2000,"), encoding="utf-8")
+    assert "   VLAN: of GroupID 2000, as the bridge answers\n" in vcm("plan", str(path), "evacuate", "s1").output
+
+
 def test_a_plan_is_the_same_every_time() -> None:
     assert vcm("plan", TWO_SWITCH, "rebalance").output == vcm("plan", TWO_SWITCH, "rebalance").output
 

@@ -85,6 +85,26 @@ def test_a_vm_without_a_vid_is_in_a_vlan_of_its_type() -> None:
     assert [str(mistake) for mistake in found] == ["inventory.yaml:16:22: 52:54:00:aa:00:01 is already the one of web1"]
 
 
+def test_a_vm_with_a_group_id_is_in_the_vlan_of_its_group() -> None:
+    text = GOOD.replace("vlan: 100, ", "group_id: 4096, ")
+    loaded, found = load_inventory("inventory.yaml", text)
+    assert loaded is not None and found == []
+    face = loaded.inventory.vms["web1"].interface
+    assert (face.filter, face.network) == ("0-52:54:00:aa:00:01-4096", "GroupID 4096")
+    both, _ = load_inventory("inventory.yaml", GOOD.replace("vlan: 100, ", "vlan: 100, group_id: 4096, "))
+    assert both is not None and both.inventory.vms["web1"].interface.filter == "100-52:54:00:aa:00:01-4096"
+    # Whatever their types: one group is one VLAN.
+    same = text.replace("aa:00:02", "aa:00:01")
+    assert "52:54:00:aa:00:01 is already the one of web1" in str(load_inventory("inventory.yaml", same)[1][0])
+    assert (
+        load_inventory(
+            "inventory.yaml", same.replace("group_id: 4096, type: 1, version: 1", "group_id: 5, type: 1, version: 1")
+        )[1]
+        == []
+    )
+    assert load_inventory("inventory.yaml", text.replace("4096", "4294967296"))[0] is None
+
+
 def test_a_vm_that_moves_weighs_on_both_ends() -> None:
     inventory = good().inventory
     both = Occupancy(inventory).with_vm("web1", "hv1", "hv2")
