@@ -66,7 +66,10 @@ class Guest:
 
     def plug(self, tap: str) -> None:
         """Its tap appears at the switch, as a hypervisor gives it: interface and iface-id in one transaction."""
-        run(["ip", "link", "set", "dev", self.tap or self._bring(), "name", tap])
+        before = self.tap or self._bring()
+        # Linux before 6.2 renames no interface that is up.
+        run(["ip", "link", "set", "dev", before, "down"])
+        run(["ip", "link", "set", "dev", before, "name", tap])
         self.tap = tap
         self.add(tap)
         run(["ip", "link", "set", tap, "up"])

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ryu_apps.testbed.guests import who_has
 from ryu_apps.testbed.harness.capture import Tap, all_but_ethertypes
 from ryu_apps.testbed.harness.sandbox import inside
-from ryu_apps.testbed.harness.shell import wait_until
+from ryu_apps.testbed.harness.shell import run, wait_until
 from ryu_apps.testbed.hypervisors.domain import Guest
 from ryu_apps.testbed.hypervisors.guest_image import ECHO, SOURCE, build_image
 from ryu_apps.testbed.hypervisors.guest_site import LONG
@@ -35,6 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 REPORTS = ROOT / "reports" / "hypervisor"
 HERE, THERE = "hv1", "hv2"
 OPENING = Lane.DESTINATION_SWITCH, "gate: opening"
+#: Of a guest that is started.
+STEPS = "flow.staged", "flow.activated"
 LANES = {HERE: Lane.SOURCE, THERE: Lane.DESTINATION}
 _numbers = count(1)
 
@@ -50,10 +53,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerSite]:
 @pytest.fixture
 def guest(site: ServerSite) -> Iterator[Guest]:
     """A guest at the first server; afterwards no server has it, and the switches hold what they held before."""
+    with booted(site) as guest:
+        yield guest
+
+
+@contextmanager
+def booted(site: ServerSite, disk: str = "") -> Iterator[Guest]:
+    """A guest for the time of a ``with`` block."""
     before = site.tables()
     number = next(_numbers)
     uuid, mac = f"66666666-2222-4333-8444-{number:012d}", f"52:54:00:ee:00:{number:02x}"
-    guest = Guest(f"vm{number}", uuid, mac, f"10.0.100.{10 + number}", 10, 1)
+    guest = Guest(f"vm{number}", uuid, mac, f"10.0.100.{10 + number}", 10, 1, disk=disk)
     site.boot(guest, HERE)
     yield guest
     site.destroy(guest)
@@ -124,7 +134,7 @@ def recorded(site: ServerSite, guest: Guest, witness: LibvirtWitness) -> list[La
     for host, lane in LANES.items():
         steps += recorded_steps(witness.recorded(host), guest.name, lane)
         steps += station_steps(site.station(host).log.read_text(), guest.uuid, lane, offset)
-    events = [event for event in site.controller.get("/evb/events") if event["vsi"] == guest.uuid]
+    events = vsi_events(site, guest)
     here, there = (str(site.cluster.hypervisors[host].port) for host in (HERE, THERE))
     return steps + steps_of(events, here, there)
 
@@ -184,3 +194,29 @@ def test_a_guest_that_runs_before_its_memory_is_there_has_its_network(
     assert_reserved_before_the_copy(run)
     assert_no_leak(run)
     assert run.t(Lane.SOURCE, "QEMU: MIGRATION postcopy-active") < run.t(Lane.SOURCE, "QEMU: MIGRATION completed")
+
+
+def test_a_guest_whose_snapshot_libvirt_reverts_has_its_network(site: ServerSite, tmp_path: Path) -> None:
+    """libvirt ends its QEMU and starts another one with the saved state: the VSI is released and associated again."""
+    disk, client = tmp_path / "disk.qcow2", site.cluster.hosts["client"].namespace
+    run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "64M"])
+    with booted(site, str(disk)) as guest:
+        virsh = site.libvirtds[HERE].virsh
+        virsh("snapshot-create-as", guest.name, "before")
+        with GuestStream(client, guest.ip, ECHO) as echo:
+            echo.wait_heard("after the snapshot")
+        known = len(vsi_events(site, guest))
+
+        virsh("snapshot-revert", guest.name, "before")
+
+        site.wait_there(guest, HERE)
+        with GuestStream(client, guest.ip, ECHO) as echo:
+            echo.wait_heard("after the way back")
+        steps = [event["kind"] for event in vsi_events(site, guest)[known:]]
+        assert [step for step in steps if step in STEPS] == list(STEPS), "it came as any guest that is started"
+        virsh("snapshot-delete", guest.name, "before")
+
+
+def vsi_events(site: ServerSite, guest: Guest) -> list[dict[str, Any]]:
+    """Events of a guest's VSI."""
+    return [event for event in site.controller.get("/evb/events") if event["vsi"] == guest.uuid]

@@ -28,9 +28,17 @@ _TEMPLATE = """\
     <serial type='file'><source path='{console}'/></serial>
     <memballoon model='none'/>
     <controller type='usb' model='none'/>
+    {disk}
     {interface}
   </devices>
 </domain>
+"""
+_DISK = """\
+<disk type='file'>
+  <driver name='qemu' type='qcow2'/>
+  <source file='{path}'/>
+  <target dev='vda' bus='virtio'/>
+</disk>
 """
 _MACVTAP = """\
 <interface type='direct'>
@@ -78,6 +86,7 @@ class Guest:
     Attributes:
         type_id, version, manager: VSI type and manager, as in the domain's XML.
         ip: IPv4 address without prefix length (the network is a /24).
+        disk: path of a qcow2 image, which a snapshot needs; empty: it has no disk.
     """
 
     name: str
@@ -87,6 +96,7 @@ class Guest:
     type_id: int
     version: int
     manager: int = 11
+    disk: str = ""
 
 
 def domain_for_lldpad(guest: Guest, image: GuestImage, uplink: str, console: str) -> str:
@@ -114,4 +124,6 @@ def domain_at_switch(guest: Guest, image: GuestImage, bridge: str, console: str,
 
 
 def _xml(guest: Guest, image: GuestImage, console: str, interface: str, metadata: str = "") -> str:
-    return _TEMPLATE.format(guest=guest, image=image, console=console, interface=interface, metadata=metadata)
+    disk = _DISK.format(path=guest.disk) if guest.disk else ""
+    parts = {"console": console, "interface": interface, "metadata": metadata, "disk": disk}
+    return _TEMPLATE.format(guest=guest, image=image, **parts)
