@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from bench import floods, gate, groups, response, services, staging, triggers
+from bench import floods, gate, groups, response, services, staging, starting, triggers
 from bench.figures import Figure, write_json
 from bench.rig import evbridge, private_ovs, reference
 
-_PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers")
+_PARTS = ("response", "staging", "gate", "services", "floods", "groups", "triggers", "starting")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,6 +64,11 @@ def main(rounds: int, only: tuple[str, ...], path: Path) -> None:
                 figures += triggers.measure(ovs, few if connections < triggers.MANY else max(few // 5, 3), connections)
                 for figure in figures[-2:]:
                     figure.show(console)
+        if "starting" in parts:
+            # A start takes seconds.
+            figures += starting.measure(max(few // 5, 3))
+            for figure in figures[-2:]:
+                figure.show(console)
         circumstances = {
             "rounds": rounds,
             "cores": os.cpu_count(),

@@ -15,6 +15,7 @@ from collections import deque
 from functools import partial
 
 from eventlet import tpool
+from eventlet.semaphore import Semaphore
 from ryu.base import app_manager
 from ryu.controller import ofp_event
 from ryu.controller.handler import DEAD_DISPATCHER, MAIN_DISPATCHER, set_ev_cls
@@ -53,6 +54,7 @@ from ryu_apps.process.heap import freeze_gc, uncollected
 from ryu_apps.process.interrupts import ENDING, end_at_once
 from ryu_apps.process.signals import end_upon, on_signals
 from ryu_apps.process.supervisor import Supervisor
+from ryu_apps.process.turns import short_turns
 from ryu_apps.process.waiting import Watch
 from ryu_apps.settings import BridgeSettings, SettingsError, load_policy_set, load_settings
 from ryu_apps.southbound.session import OFP_VERSION, Southbound
@@ -112,6 +114,7 @@ class EvbBridge(app_manager.RyuApp):
         self.name = "evb_bridge"
         # Only until the apps run: a KeyboardInterrupt that is raised in a green thread of another app is lost.
         end_at_once(*ENDING)
+        short_turns()
         self.settings = settings = _settings()
         self.started = time.monotonic()
         self.wall_offset = time.time() - self.started
@@ -145,6 +148,7 @@ class EvbBridge(app_manager.RyuApp):
         )
         self._inbox: deque[Event] = deque()
         self._feeding = False
+        self._reloading = Semaphore()
         self._watch = Watch()
         self._supervisor = Supervisor()
 
@@ -169,7 +173,7 @@ class EvbBridge(app_manager.RyuApp):
         freeze_gc()
         for dpid in self.engine.fabric.switches:
             self._observers.note([SwitchAwaited(dpid)], time.monotonic())
-        self.threads.append(hub.spawn(self._watch_the_clock))
+        self.threads += [hub.spawn(self._watch_the_clock), hub.spawn(self._prepare)]
         on_signals({signal.SIGHUP: self.reload, **end_upon(signal.SIGINT, signal.SIGTERM)})
 
     def stop(self) -> None:
@@ -184,17 +188,31 @@ class EvbBridge(app_manager.RyuApp):
         self._observers.tell_all()
         self.store.close()
 
+    def _prepare(self) -> None:
+        """Compile the VSI types in advance, so that no station waits for it; keep them for the next start."""
+        epochs, types = self.engine.epochs, self.engine.policies.types.values()
+        with uncollected():
+            for missing in epochs.missing(types):
+                epochs.adopt(tpool.execute(compiled, [missing]))
+        tpool.execute(self.settings.cache.keep, types)
+
     def reload(self) -> list[str]:
-        """Read the policies again and put them in force, whole or not at all.
+        """Read the policies again and put them in force, whole or not at all; one such request after the other.
 
         Returns:
             One line for each mistake, with its file and place; empty: the policies are in force.
         """
-        settings = self.settings
+        with self._reloading:
+            return self._reload()
+
+    def _reload(self) -> list[str]:
+        settings, in_force = self.settings, self.engine.policies
         try:
             # In a thread of the operating system: ten thousand rules take seconds, in which stations need answers.
             with uncollected():
-                policies = tpool.execute(load_policy_set, settings.path.parent, settings.config.policies)
+                policies = tpool.execute(
+                    load_policy_set, settings.path.parent, settings.config.policies, settings.cache, in_force
+                )
         except SettingsError as error:
             mistakes = [str(diagnostic) for diagnostic in error.diagnostics]
             self.report(PoliciesRefused(mistakes))
@@ -203,6 +221,8 @@ class EvbBridge(app_manager.RyuApp):
         epochs.adopt(tpool.execute(compiled, epochs.missing(policies.types.values())))
         mistakes = [str(objection) for objection in self.engine.types.objections(policies)]
         self.deliver(PoliciesLoaded(policies))
+        if not mistakes:
+            tpool.execute(settings.cache.keep, policies.types.values())
         return mistakes
 
     def deliver(self, event: Event) -> None:

@@ -13,9 +13,11 @@ from ryu_apps.evb.policy.loader import load_policies
 from ryu_apps.evb.policy.model import PolicySet
 from ryu_apps.evb.policy.offer import HttpSource
 from ryu_apps.evb.services.body import SECTIONS
+from ryu_apps.policy_cache import PolicyCache
 from ryu_apps.sources import read_sources
 from ryu_apps.vsi_manager_client import trust
 
+NO_POLICIES = PolicySet({})
 #: Where the configuration is unless the environment says otherwise (EVBRIDGE_CONFIG).
 DEFAULT_PATH = "/etc/evbridge/evbridge.yaml"
 
@@ -30,17 +32,21 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BridgeSettings:
-    """Settings of the bridge, read before it starts."""
+    """Settings of the bridge, read before it starts.
+
+    Attributes:
+        path: the configuration file.
+        config: what it says.
+        policies: the VSI types of the local directory.
+        state_dir: directory of the state; None if none is kept.
+        cache: types of policies that have been read before.
+    """
 
     path: Path
     config: BridgeConfig
     policies: PolicySet
-
-    @property
-    def state_dir(self) -> Path | None:
-        """Directory of the state, relative to the configuration file, or systemd's; None if none is kept."""
-        chosen = self.config.state_dir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-        return self.path.parent / chosen if chosen else None
+    state_dir: Path | None
+    cache: PolicyCache
 
     @property
     def certificates(self) -> tuple[Path, Path, Path] | None:
@@ -71,20 +77,43 @@ def load_settings(path: Path | None = None) -> BridgeSettings:
         raise SettingsError(diagnostics)
     if distrusted := [*_authorities(path, config), *_store_files(path, config)]:
         raise SettingsError(distrusted)
-    return BridgeSettings(path, config, load_policy_set(path.parent, config.policies))
+    state_dir = _state_dir(path, config)
+    cache = PolicyCache(state_dir)
+    return BridgeSettings(path, config, load_policy_set(path.parent, config.policies, cache), state_dir, cache)
 
 
-def load_policy_set(base: Path, places: tuple[str, ...]) -> PolicySet:
-    """Read and check the VSI types in some files and directories, relative to ``base``.
+def load_policy_set(
+    base: Path, places: tuple[str, ...], cache: PolicyCache, in_force: PolicySet = NO_POLICIES
+) -> PolicySet:
+    """Read and check the VSI types in some files and directories.
+
+    Args:
+        base: the folder that they are relative to.
+        places: files and directories.
+        cache: types of policies that have been read before.
+        in_force: types that are known already; one whose file is what it was stays as it is.
 
     Raises:
         SettingsError: a file cannot be read or has mistakes.
     """
     sources, unreadable = read_sources(base / place for place in places)
-    policies, diagnostics = load_policies(sources, SECTIONS)
-    if policies is None or unreadable:
-        raise SettingsError([*unreadable, *diagnostics])
-    return policies
+    known = {(vsi_type.file, vsi_type.text): vsi_type for vsi_type in in_force.types.values()}
+    known |= cache.find(source for source in sources if source not in known)
+    fresh, _ = load_policies((source for source in sources if source not in known), SECTIONS)
+    if fresh is not None and not unreadable:
+        found = known | {(vsi_type.file, vsi_type.text): vsi_type for vsi_type in fresh.types.values()}
+        types = {vsi_type.key: vsi_type for vsi_type in map(found.__getitem__, sources)}
+        if len(types) == len(sources):
+            return PolicySet(types)
+    # All files are read, so that all mistakes are told at once.
+    _, diagnostics = load_policies(sources, SECTIONS)
+    raise SettingsError([*unreadable, *diagnostics])
+
+
+def _state_dir(path: Path, config: BridgeConfig) -> Path | None:
+    """Return the directory of the state, relative to the configuration file, or systemd's."""
+    chosen = config.state_dir or os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return path.parent / chosen if chosen else None
 
 
 def _authorities(path: Path, config: BridgeConfig) -> Iterator[Diagnostic]:

@@ -24,12 +24,17 @@ def freeze_gc() -> None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Collect nothing inside, where many objects are made and all are kept: looking for garbage took half the time."""
+    """Collect nothing inside, where many objects are made and all are kept: looking for garbage took half the time.
+
+    They are set aside at the end, unseen: the next collection would look at them all, for more than a second.  A cycle
+    that is garbage by then stays for ever; there are few, and this is entered upon an operator's request.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         if was_enabled:
             gc.enable()
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def bridge(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+@contextmanager
+def running(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     environment = os.environ | {"EVBRIDGE_CONFIG": str(folder / "evbridge.yaml")}
     arguments = [str(RYU_MANAGER), "--ofp-tcp-listen-port", "0", "ryu_apps.evb_bridge"]
     with (folder / "log").open("wb") as log:
@@ -42,6 +43,12 @@ def bridge(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.terminate()
         process.wait(timeout=120)
+
+
+@pytest.fixture
+def bridge(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with running(folder) as process:
+        yield process
 
 
 def await_handler(process: subprocess.Popen[bytes], limit: float = 60.0) -> None:
@@ -84,3 +91,32 @@ def test_mistakes_are_listed_with_their_places_and_end_the_program(folder: Path)
     assert done.returncode == 1
     assert re.search(r"types/web\.yaml:2:1: unknown key 'vsi_tipe' \(did you mean 'vsi_type'\?\)", done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def long_policy(name: str) -> str:
+    head = f"version: 1\nvsi_type: {{type_id: 9, version: 1, name: {name}}}\nfrom_vm:\n  rules:\n"
+    return head + "".join(
+        f"    - rule: {{ipv4_src: 10.0.{number >> 8}.{number & 255}, actions: {{allow: 1}}}}\n" for number in range(400)
+    )
+
+
+def test_long_policies_are_kept_for_the_next_start_and_the_next_reload(folder: Path) -> None:
+    (folder / "evbridge.yaml").write_text(CONFIG + "state_dir: state\n")
+    (folder / "types" / "long.yaml").write_text(long_policy("first"))
+    kept = folder / "state" / "vsi_types.cache"
+    for damage in (b"", b"nonsense\n"):
+        if damage:
+            kept.write_bytes(damage)
+        with running(folder) as process:
+            await_content(kept, b'"name":"first"')
+            (folder / "types" / "long.yaml").write_text(long_policy("second"))
+            process.send_signal(signal.SIGHUP)
+            await_content(kept, b'"name":"second"')
+        (folder / "types" / "long.yaml").write_text(long_policy("first"))
+
+
+def await_content(file: Path, content: bytes, limit: float = 60.0) -> None:
+    deadline = time.monotonic() + limit
+    while not (file.exists() and content in file.read_bytes()):
+        assert time.monotonic() < deadline, file
+        time.sleep(0.02)

@@ -196,7 +196,6 @@ class Engine:
         self.recovery = self._restore(records, now)
         self._build_handlers(snooping, statistics_interval, life)
         self._timers.plan_statistics(now)
-        self.epochs.prepare(policies.types.values())
 
     def _build_handlers(self, snooping: Snooping, statistics_interval: float, life: Life) -> None:
         """Build the components that events are handed to, and name the owners of answers that have none."""

@@ -29,6 +29,8 @@ DIRECTIONS = ("from_vm", "to_vm")
 MAX_ACL_RULES = 50_000
 #: Flow rules compiled from the ACL of one direction.
 MAX_FLOW_RULES = 65_536
+#: Rules of which a digest is computed at a time.
+_PIECE = 256
 
 
 def load_policies(
@@ -176,7 +178,27 @@ def _digest(vsi_type: VsiType, sections: tuple[Section, ...]) -> str:
         *_set_meaning(vsi_type),
         *_station_meaning(vsi_type),
     )
-    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
+    found = hashlib.sha256()
+    for piece in _as_json(meaning):
+        found.update(piece.encode())
+    return found.hexdigest()
+
+
+def _as_json(value: object, levels: int = 3) -> Iterator[str]:
+    """Yield JSON in pieces: the encoder lets no other thread go on, and of a whole policy it makes one text."""
+    if not levels or not value or not isinstance(value, list | tuple):
+        yield json.dumps(value)
+    elif len(value) > _PIECE:
+        for start in range(0, len(value), _PIECE):
+            yield ("[" if start == 0 else ", ") + json.dumps(value[start : start + _PIECE])[1:-1]
+        yield "]"
+    else:
+        separator = "["
+        for item in value:
+            yield separator
+            yield from _as_json(item, levels - 1)
+            separator = ", "
+        yield "]"
 
 
 def _set_meaning(vsi_type: VsiType) -> Iterator[object]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from ryu_apps.evb.policy.diagnostic import Diagnostic
 from ryu_apps.evb.policy.document import Document
@@ -39,3 +39,9 @@ class Section:
     meaning: Callable[[Any], object]
     mistakes: Callable[[VsiType, Any, Document], Iterable[Diagnostic]] = _no_mistake
     replaces_acl_default: bool = False
+
+    @property
+    def value(self) -> type:
+        """The class of what :attr:`resolve` returns."""
+        found: type = get_type_hints(self.resolve)["return"]
+        return found

@@ -60,6 +60,15 @@ def test_the_life_of_a_vsi_leaves_no_garbage() -> None:
         gc.enable()
 
 
+def test_what_was_made_without_collections_is_not_looked_at_by_the_next() -> None:
+    try:
+        with heap.uncollected():
+            kept = [{"number": number, "list": []} for number in range(1000)]
+        assert not {id(item) for item in gc.get_objects()} & {id(item) for item in kept}
+    finally:
+        gc.unfreeze()
+
+
 def test_nothing_is_collected_while_much_is_made() -> None:
     @heap.uncollected()
     def fail() -> None:
