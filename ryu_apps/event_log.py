@@ -24,10 +24,12 @@ class EventLog:
 
     Attributes:
         entries: ``(monotonic seconds, what happened)``, newest last.
+        kept: number of events that have been entries.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
         self.entries: deque[tuple[float, LogEvent]] = deque(maxlen=LENGTH)
+        self.kept = 0
         self._logger = logger
         self._bursts: RateLimit[tuple[type[LogEvent], PortId | int | None]] = RateLimit()
 
@@ -51,6 +53,7 @@ class EventLog:
 
     def _keep(self, happened: LogEvent, now: float) -> None:
         self.entries.append((now, happened))
+        self.kept += 1
         level = LEVELS[happened.level]
         if self._logger.isEnabledFor(level):
             self._logger.log(level, "%s", line(happened))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from urllib.parse import urlencode
 
 from webob import Request, Response
@@ -13,7 +14,10 @@ from ryu_apps.evb.policy.validate import BodyError, Strict
 from ryu_apps.rest.answers import Page, body_of
 from ryu_apps.rest.bridge import Bridge, Later, PlainText, Reply, RestError
 from ryu_apps.rest.callers import Limit, NotServedError, abandon, read_body, screen, status_line
+from ryu_apps.rest.event_ids import event_id
+from ryu_apps.rest.guard import ADMITTED
 from ryu_apps.rest.resources import allowed, find
+from ryu_apps.rest.stream import CONTENT_TYPE, EventFeed, EventStream
 
 _JSON = "application/json"
 #: Seconds to wait for an answer of switches, and between two looks whether it has come.
@@ -75,6 +79,8 @@ def _served(
             )
         case Reply(status, body):
             return _json(status, body)
+        case EventFeed() as feed:
+            return _stream(request, feed, clock, pause)
         case (Iterator() | list()) as items:
             page = Page(iter(items), called.limit, called.key)
             response = body_of(page.pieces(clock), pause).response(request, _JSON)
@@ -85,6 +91,20 @@ def _served(
             return body_of([_octets(body)], pause).response(request, _JSON)
         case body:
             return _json(200, body)
+
+
+def _stream(request: Request, feed: EventFeed, clock: Callable[[], float], pause: Callable[[float], None]) -> Response:
+    # A browser repeats the URL when it connects again, so that the header is newer than the parameter.
+    if (last := request.headers.get("Last-Event-ID")) is not None:
+        try:
+            feed = replace(feed, after=event_id(last))
+        except ValueError as error:
+            raise RestError(400, f"Last-Event-ID: {error}") from None
+    # Each event is a piece of its own, however short it is.
+    request.environ["eventlet.minimum_write_chunk_size"] = 1
+    admitted = request.environ.get(ADMITTED, lambda: True)
+    headers = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-cache"}
+    return Response(app_iter=EventStream(feed, admitted, clock, pause), headers=headers)
 
 
 def _next(request: Request, last: object) -> str:

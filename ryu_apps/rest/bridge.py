@@ -6,7 +6,8 @@ wait.  It runs between two events of the engine, so its answer is consistent.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from ryu_apps.evb.alarms import Alarms
@@ -21,10 +22,12 @@ JsonValue = dict[str, object]
 
 
 class EventHistory(Protocol):
-    """Log events, oldest first, with monotonic times in seconds."""
+    """Log events, oldest first, with monotonic times in seconds, and the number of all that there have been."""
 
     @property
-    def entries(self) -> Iterable[tuple[float, LogEvent]]: ...
+    def entries(self) -> deque[tuple[float, LogEvent]]: ...
+    @property
+    def kept(self) -> int: ...
 
 
 class Bridge(Protocol):

@@ -14,6 +14,8 @@ from ryu_apps.rest.callers import abandon, status_line
 from ryu_apps.rest.resources import required_role
 from ryu_apps.rest.tokens import Token, TokenFile
 
+#: Member of the environment: a function that returns False when the request would be refused by now.
+ADMITTED = "evbridge.admitted"
 #: Methods that change nothing.
 _READING = ("GET", "HEAD", "OPTIONS")
 #: Characters of a client's path in an event.
@@ -69,6 +71,7 @@ class Guard:
         except RefusedError as refused:
             self._report(RestRefused(*_facts(request, refused.caller, refused.status)))
             return _refuse(request, start_response, refused)
+        environ[ADMITTED] = lambda: self._admits(request)
         if request.method in _READING:
             return self._application(environ, start_response)
 
@@ -77,6 +80,13 @@ class Guard:
             return start_response(status, *more)
 
         return self._application(environ, started)
+
+    def _admits(self, request: Request) -> bool:
+        try:
+            self._caller(request)
+        except RefusedError:
+            return False
+        return True
 
     def _caller(self, request: Request) -> str:
         if self._tokens is None:

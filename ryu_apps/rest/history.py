@@ -5,7 +5,7 @@ Each time is given twice: ``t`` is monotonic, for differences; ``wall`` is Unix 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 
 from ryu_apps.evb.bridge.migrations import MigrationPart, MigrationState
@@ -14,6 +14,8 @@ from ryu_apps.evb.event_catalogue.base import LogEvent
 from ryu_apps.evb.event_catalogue.vsis import CountersExtracted
 from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.rest.bridge import Bridge, JsonValue, RestError
+from ryu_apps.rest.event_ids import EventId
+from ryu_apps.rest.stream import EventFeed
 from ryu_apps.rest.text import dpid_text
 
 
@@ -52,17 +54,51 @@ def events(
     vsi: str | None = None,
     port: PortId | None = None,
     switch: int | None = None,
+    after: EventId | None = None,
 ) -> Iterator[JsonValue]:
     """The log events that are kept, oldest first; ``since`` is the ``t`` of the last one that the client has."""
+    journal, life = bridge.journal, bridge.queries.fencing.generation
+    wanted, shown = _about_subject(vsi, port, switch), _numbered(bridge, life)
+    # Of another life of the bridge: all that there are have come later.
+    least = after.number if after is not None and after.life == life else 0
     chosen = [
-        (when, happened)
-        for when, happened in bridge.journal.entries
-        if when > since
-        and vsi in (None, happened.vsi)
-        and port in (None, happened.port)
-        and switch in (None, happened.dpid)
+        (number, when, happened)
+        for number, (when, happened) in enumerate(journal.entries, journal.kept - len(journal.entries) + 1)
+        if when > since and number > least and wanted(happened)
     ]
-    return ({**_event_json(bridge, when, happened), "vsi": happened.vsi} for when, happened in chosen)
+    return (shown(*entry) for entry in chosen)
+
+
+def event_stream(
+    bridge: Bridge,
+    now: float,
+    vsi: str | None = None,
+    port: PortId | None = None,
+    switch: int | None = None,
+    after: EventId | None = None,
+) -> EventFeed:
+    """The log events as they happen, as server-sent events; ``Last-Event-ID`` or ``after`` resumes."""
+    life = bridge.queries.fencing.generation
+    return EventFeed(bridge.journal, _about_subject(vsi, port, switch), _numbered(bridge, life), life, after)
+
+
+def _about_subject(vsi: str | None, port: PortId | None, switch: int | None) -> Callable[[LogEvent], bool]:
+    return lambda happened: (
+        vsi in (None, happened.vsi) and port in (None, happened.port) and switch in (None, happened.dpid)
+    )
+
+
+def _numbered(bridge: Bridge, life: int) -> Callable[[int, float, LogEvent], JsonValue]:
+    """The JSON form of an event of a number and a time."""
+
+    def shown(number: int, when: float, happened: LogEvent) -> JsonValue:
+        return {
+            "id": str(EventId(life, number)),
+            **_event_json(bridge, when, happened),
+            "vsi": happened.vsi,
+        }
+
+    return shown
 
 
 def _about(places: Iterable[PortId | None], port: PortId | None, switch: int | None) -> bool:

@@ -91,7 +91,7 @@ def _parameters(resource: Resource) -> Iterator[JsonValue]:
     for name in (*in_path, *resource.query):
         reader = READERS[resource.kinds.get(name, name)]
         where = "path" if name in in_path else "query"
-        words = "the last item that the client has: " if name == "after" else ""
+        words = "the last item that the client has: " if name in resource.kinds else ""
         yield {
             "name": name,
             "in": where,

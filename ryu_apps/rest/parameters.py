@@ -16,6 +16,7 @@ from ryu_apps.evb.topology.fabric import PortId
 from ryu_apps.evb.wire.manager_text import manager_from_text
 from ryu_apps.evb.wire.vsi_id import VsiId
 from ryu_apps.rest.bridge import RestError
+from ryu_apps.rest.event_ids import PATTERN, event_id
 from ryu_apps.rest.flows import STATES, RulePlace
 
 #: Items of one answer.
@@ -173,6 +174,8 @@ READERS: dict[str, Reader] = {
     "since": Reader(_seconds, {"type": "number", "minimum": 0}, "only what is later than this t, in seconds"),
     "fresh": Reader(_flag, {"type": "string", "enum": ["0", "1"]}, "1: the switches are queried first"),
     "rule": Reader(_rule, _text(r"^[0-9]{1,3}\.[0-9]{1,5}\.[0-9a-f]{16}\.[0-9]{1,7}$"), "id of a rule"),
+    "after": Reader(event_id, _text(f"^{PATTERN}$"), "the last event that the client has"),
+    "event": Reader(event_id, _text(f"^{PATTERN}$"), "id of an event"),
     "limit": Reader(_between(1, MOST), _integer(1, MOST), "the most items; the header Link has the URL of the next"),
 }
 

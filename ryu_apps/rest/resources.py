@@ -13,7 +13,7 @@ from ryu_apps.evb.policy.validate import Strict
 from ryu_apps.metrics import CONTENT_TYPE
 from ryu_apps.rest.bridge import Bridge, JsonValue, PlainText, RestError
 from ryu_apps.rest.flows import flows
-from ryu_apps.rest.history import events, migration, migrations
+from ryu_apps.rest.history import event_stream, events, migration, migrations
 from ryu_apps.rest.load_balancers import Judgement, judge, load_balancer, load_balancers
 from ryu_apps.rest.multicast import multicast
 from ryu_apps.rest.openapi import openapi_document
@@ -24,6 +24,7 @@ from ryu_apps.rest.sets import sets
 from ryu_apps.rest.stations import stations
 from ryu_apps.rest.statistics import Base, all_statistics, populate, statistics
 from ryu_apps.rest.status import VERSION, status
+from ryu_apps.rest.stream import CONTENT_TYPE as EVENT_STREAM
 from ryu_apps.rest.tokens import Role
 from ryu_apps.rest.vsis import deassociate, vsi, vsis
 from ryu_apps.rest.vsitypes import POLICY_TYPE, policy, reload, vsitype, vsitypes
@@ -86,7 +87,8 @@ RESOURCES = (
     Resource("GET", "/evb/statistics", all_statistics, filters=("fresh", "type"), listing=_BY_VSI),
     Resource("GET", "/evb/statistics/{vsi}", statistics, filters=("fresh",)),
     Resource("PUT", "/evb/statistics/{vsi}", populate, body=Base, role=Role.OPERATE),
-    Resource("GET", "/evb/events", events, filters=("since", "vsi", "port", "switch")),
+    Resource("GET", "/evb/events", events, ("since", "vsi", "port", "switch"), listing=Listing("id", "event")),
+    Resource("GET", "/evb/events/stream", event_stream, ("vsi", "port", "switch", "after"), media_type=EVENT_STREAM),
     Resource("GET", "/metrics", metrics, media_type=CONTENT_TYPE),
 )
 
