@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 import click
 
-#: Seconds until a controller is given up.
-_PATIENCE = 10.0
+from ryu_apps.rest.callers import is_loopback
+
+#: Seconds until a controller is given up, and without a sign of life of a stream, which has one every 10 seconds.
+_PATIENCE, _STREAM_PATIENCE = 10.0, 30.0
+#: Octets of an error that are shown.
+_LONGEST = 500
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _READABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_NEXT = re.compile(r'<([^>]+)>; rel="next"')
+
+
+class PushedEvent(NamedTuple):
+    """A message of an event stream; ``name`` is empty for a log event."""
+
+    name: str
+    id: str
+    data: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +51,81 @@ class RestClient:
     ca_file: Path | None = None
 
     def get(self, path: str) -> Any:
-        """The JSON value at a path.
+        """The JSON value at a path; a list in parts is put together.
 
         Raises:
             ClickException: no answer, an error, or no JSON.
         """
-        headers = {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+        found, url = None, path
+        while url:
+            try:
+                with self._open(url, _PATIENCE, {"Accept-Encoding": "gzip"}) as answer:
+                    octets = answer.read()
+                    packed = answer.headers.get("Content-Encoding") == "gzip"
+                    part = json.loads(gzip.decompress(octets) if packed else octets)
+                    more = _NEXT.fullmatch(answer.headers.get("Link", ""))
+            except (OSError, HTTPException, ValueError) as error:
+                raise click.ClickException(f"{self.base}{path}: {_reason(error)}") from None
+            found = found + part if isinstance(found, list) else part
+            url = more[1] if more else ""
+        return found
+
+    def follow(self, path: str, last: str | None = None) -> Iterator[PushedEvent]:
+        """Yield the events of a stream until it ends.
+
+        Args:
+            last: id of the last event that the client has.
+
+        Raises:
+            ClickException: it cannot be opened.
+            OSError, HTTPException, ValueError: it breaks.
+        """
+        resumed = {} if last is None else {"Last-Event-ID": last}
         try:
-            trust = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
-            # Not by way of a proxy that the environment names: controllers are on the loopback or nearby.
-            opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trust))
-            with opener.open(Request(self.base + path, headers=headers), timeout=_PATIENCE) as answer:
-                return json.load(answer)
-        except (OSError, HTTPException, ValueError) as error:
-            raise click.ClickException(f"{self.base}{path}: {error}") from None
+            answer = self._open(path, _STREAM_PATIENCE, resumed)
+        except (OSError, HTTPException) as error:
+            raise click.ClickException(f"{self.base}{path}: {_reason(error)}") from None
+        with answer:
+            fields: dict[str, str] = {}
+            for line in answer:
+                name, _, value = line.decode().rstrip("\n").partition(": ")
+                if name:
+                    fields[name] = value
+                elif "data" in fields:
+                    yield PushedEvent(fields.get("event", ""), fields.get("id", ""), json.loads(fields["data"]))
+                    fields = {}
+
+    def _open(self, path: str, patience: float, headers: dict[str, str]) -> Any:
+        if self.token is not None:
+            headers = {**headers, "Authorization": f"Bearer {self.token}"}
+        trust = ssl.create_default_context(cafile=None if self.ca_file is None else str(self.ca_file))
+        # Not by way of a proxy that the environment names: controllers are on the loopback or nearby.
+        opener = build_opener(ProxyHandler({}), HTTPSHandler(context=trust))
+        return opener.open(Request(self.base + path, headers=headers), timeout=patience)
+
+
+def _reason(error: Exception) -> str:
+    """The reason in words: of a refusal, that which the bridge gives."""
+    if not isinstance(error, HTTPError):
+        return str(getattr(error, "reason", error)) or type(error).__name__
+    try:
+        told = json.loads(error.read(_LONGEST))["error"]
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
+        return str(error)
+    return f"{error.code} {error.reason}: {told}"
 
 
 def rest_client(url: str, token_file: Path | None, ca_file: Path | None) -> RestClient:
     """The bridge at a URL.
 
     Raises:
-        ClickException: a token would be sent in the clear to another machine.
+        ClickException: it is no URL; a token would be sent in the clear to another machine.
     """
+    place = urlsplit(url)
+    if place.scheme not in ("http", "https") or not place.hostname:
+        raise click.ClickException(f"{url}: no URL as http://127.0.0.1:8080 or https://evb.example.net:8080")
     token = token_file.read_text(encoding="ascii").strip() if token_file else None
-    if token is not None and not url.startswith("https:"):
+    if token is not None and place.scheme != "https" and not is_loopback(place.hostname):
         raise click.ClickException(f"{url}: a token is sent over https only")
     return RestClient(url.rstrip("/"), token, ca_file)
 

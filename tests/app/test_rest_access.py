@@ -177,7 +177,7 @@ def test_curl_and_our_own_client_reach_it(site: Site) -> None:
     assert (folder / "picture.svg").exists()
     refused = subprocess.run([*draw, *given[2:]], cwd=folder, capture_output=True, text=True, timeout=120)
     assert refused.returncode == 1 and "401" in refused.stderr
-    plain = [part.replace("https:", "http:") for part in draw]
+    plain = [part.replace("https://localhost", "http://evb.example.net") for part in draw]
     refused = subprocess.run([*plain, *given], cwd=folder, capture_output=True, text=True, timeout=120)
     assert refused.returncode == 1 and "a token is sent over https only" in refused.stderr
 
